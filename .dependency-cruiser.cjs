@@ -1,0 +1,80 @@
+/** The arrows of ARCHITECTURE.md, enforced.
+ * @type {import("dependency-cruiser").IConfiguration} */
+const mayImport = {
+  "packages/jobs": [],
+  "packages/comfyui": [],
+  "packages/runtime": [],
+  "packages/workflows": ["packages/jobs", "packages/comfyui"],
+  "packages/database": ["packages/jobs"],
+  "packages/queue": ["packages/jobs"],
+  "packages/storage": ["packages/jobs"],
+  "packages/comfyui-simulator": ["packages/comfyui"],
+  "packages/embedded": ["packages/runtime"],
+  "packages/testing": ["packages/jobs", "packages/comfyui"],
+  "apps/api": [
+    "packages/jobs",
+    "packages/comfyui",
+    "packages/workflows",
+    "packages/database",
+    "packages/queue",
+    "packages/storage",
+    "packages/runtime",
+  ],
+  "apps/worker": [
+    "packages/jobs",
+    "packages/comfyui",
+    "packages/workflows",
+    "packages/database",
+    "packages/queue",
+    "packages/storage",
+    "packages/runtime",
+  ],
+  "apps/standalone": ["packages/embedded", "packages/comfyui-simulator", "packages/runtime"],
+};
+
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "front-door-only",
+      comment: "Enter a package by its index.ts.",
+      severity: "error",
+      from: { path: "^(apps|packages)/([^/]+)/" },
+      to: { path: "^packages/[^/]+/src/(?!index\\.ts$)", pathNot: "^$1/$2/" },
+    },
+    {
+      name: "routes-never-touch-database",
+      severity: "error",
+      from: { path: "^apps/api/src/routes" },
+      to: { path: "^packages/database" },
+    },
+    {
+      name: "only-queue-knows-bullmq",
+      severity: "error",
+      from: { path: "^(apps|packages)/[^/]+/src", pathNot: "^packages/queue" },
+      to: { path: "node_modules/(bullmq|ioredis)" },
+    },
+    {
+      name: "only-database-knows-prisma",
+      severity: "error",
+      from: { path: "^(apps|packages)/[^/]+/src", pathNot: "^packages/database" },
+      to: { path: "node_modules/(@prisma|prisma)" },
+    },
+    ...Object.entries(mayImport).map(([from, allowed]) => ({
+      name: `${from.replace("/", "-")}-arrows`,
+      severity: "error",
+      from: { path: `^${from}/src` },
+      to: { path: "^(apps|packages)/", pathNot: `^(${[from, ...allowed].join("|")})/` },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules|dist" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+      extensions: [".ts", ".js"],
+    },
+  },
+};
