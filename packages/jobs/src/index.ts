@@ -1,1 +1,93 @@
-export {};
+export {
+  failureClasses,
+  jobEventTypes,
+  jobPhases,
+  jobPriorities,
+  jobStatuses,
+  jobTypes,
+  type Batch,
+  type FailureClass,
+  type Job,
+  type JobEvent,
+  type JobEventType,
+  type JobFailure,
+  type JobOutput,
+  type JobParameters,
+  type JobPhase,
+  type JobPriority,
+  type JobProgress,
+  type JobStatus,
+  type JobType,
+  type Json,
+  type NewBatch,
+  type NewJob,
+  type NewOutput,
+  type Workflow,
+} from "./job.ts";
+export {
+  assertMayBecome,
+  isTerminal,
+  mayAdvance,
+  mayBecome,
+  statusesBefore,
+  type TerminalStatus,
+} from "./job-states.ts";
+export {
+  BatchNotFoundError,
+  IllegalTransitionError,
+  InvalidJobError,
+  JobError,
+  JobNotFoundError,
+  JobRemovedError,
+  LeaseLostError,
+  StorageError,
+  StoreUnavailableError,
+  TicketsUnavailableError,
+  type JobProblem,
+} from "./job-errors.ts";
+export {
+  type Announcement,
+  type AttemptEnd,
+  type AttemptResult,
+  type CancelResult,
+  type Candidate,
+  type Claim,
+  type HeartbeatResult,
+  type JobFilter,
+  type JobLease,
+  type JobStore,
+  type LeasedJob,
+  type Page,
+  type ProgressReport,
+  type QueueSummary,
+  type TicketReference,
+} from "./job-store.ts";
+export {
+  serverStates,
+  type ServerLease,
+  type ServerRecord,
+  type ServerState,
+  type ServerStore,
+} from "./server-store.ts";
+export { type Tenant, type TenantStore } from "./tenant-store.ts";
+export {
+  ticketId,
+  ticketPriority,
+  type HeldTicket,
+  type TicketEnd,
+  type TicketQueue,
+} from "./ticket-queue.ts";
+export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./signals.ts";
+export { outputStorageKey, type OutputStorage, type StoredFile } from "./output-storage.ts";
+export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
+export { backoffMs, endAfterFailure } from "./retry-rule.ts";
+export {
+  announcementOf,
+  defaultLane,
+  eventSignal,
+  JobManager,
+  type JobManagerOptions,
+  type JobOptions,
+  type JobRequest,
+  type StatusUpdate,
+} from "./job-manager.ts";

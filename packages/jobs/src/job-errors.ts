@@ -1,0 +1,111 @@
+/** What can go wrong with a job, each with a stable code and an answer to "would the same call work later?" */
+export abstract class JobError extends Error {
+  abstract readonly code: string;
+  readonly retryable: boolean = false;
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** One reason why a submission was refused; `path` is a parameter (`width`) or a graph place (`workflow.3.inputs.seed`). */
+export interface JobProblem {
+  path: string;
+  code: string;
+  message: string;
+  nodeId?: string;
+  nodeTitle?: string;
+  input?: string;
+  received?: unknown;
+  accepted?: unknown;
+}
+
+/** The submission itself is wrong; nothing was stored. */
+export class InvalidJobError extends JobError {
+  readonly code = "invalid-job";
+  readonly problems: JobProblem[];
+
+  constructor(problems: JobProblem[]) {
+    super(problems.map((problem) => problem.message).join(" "));
+    this.problems = problems;
+  }
+}
+
+export class JobNotFoundError extends JobError {
+  readonly code = "job-not-found";
+
+  constructor(id: string) {
+    super(`There is no job ${id}.`);
+  }
+}
+
+/** The job existed and was removed, by request or by retention. */
+export class JobRemovedError extends JobError {
+  readonly code = "job-removed";
+
+  constructor(id: string) {
+    super(`Job ${id} was removed.`);
+  }
+}
+
+export class BatchNotFoundError extends JobError {
+  readonly code = "batch-not-found";
+
+  constructor(id: string) {
+    super(`There is no batch ${id}.`);
+  }
+}
+
+/** The state machine has no such arrow. */
+export class IllegalTransitionError extends JobError {
+  readonly code = "illegal-transition";
+  readonly from: string;
+  readonly to: string;
+
+  constructor(from: string, to: string) {
+    super(`A job that is ${from} cannot become ${to}.`);
+    this.from = from;
+    this.to = to;
+  }
+}
+
+/** Somebody else holds the job now: stop, discard, and do not repeat the effect. */
+export class LeaseLostError extends JobError {
+  readonly code = "lease-lost";
+
+  constructor(jobId: string, attempt: number, leaseNumber: number) {
+    super(`The lease ${leaseNumber} of attempt ${attempt} on job ${jobId} was taken by somebody else.`);
+  }
+}
+
+/** PostgreSQL cannot be reached or refuses work for now; whether the last statement took effect is unknown. */
+export class StoreUnavailableError extends JobError {
+  readonly code = "store-unavailable";
+  override readonly retryable = true;
+
+  constructor(cause: unknown) {
+    super("The database is not reachable right now.", { cause });
+  }
+}
+
+/** Redis cannot be reached; tickets are added by the sweeper when it is back. */
+export class TicketsUnavailableError extends JobError {
+  readonly code = "tickets-unavailable";
+  override readonly retryable = true;
+
+  constructor(cause: unknown) {
+    super("Redis is not reachable right now.", { cause });
+  }
+}
+
+/** A file could not be stored or read. */
+export class StorageError extends JobError {
+  readonly code: string;
+  override readonly retryable: boolean;
+
+  constructor(code: string, message: string, options: { retryable: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable;
+  }
+}

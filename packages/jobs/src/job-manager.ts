@@ -1,0 +1,313 @@
+import { v7 as uuidv7 } from "uuid";
+import {
+  type Batch,
+  type Job,
+  type JobEvent,
+  type JobOutput,
+  type JobParameters,
+  type JobPriority,
+  type JobType,
+  type Json,
+  type NewJob,
+} from "./job.ts";
+import {
+  BatchNotFoundError,
+  InvalidJobError,
+  JobNotFoundError,
+  JobRemovedError,
+  LeaseLostError,
+  type JobProblem,
+} from "./job-errors.ts";
+import {
+  type AttemptEnd,
+  type Announcement,
+  type CancelResult,
+  type JobFilter,
+  type JobLease,
+  type JobStore,
+  type Page,
+  type ProgressReport,
+  type QueueSummary,
+} from "./job-store.ts";
+import { type OutputStorage } from "./output-storage.ts";
+import { type JobSignal, type Signals } from "./signals.ts";
+import { type TicketQueue } from "./ticket-queue.ts";
+import { type WorkflowResolver } from "./workflow-resolver.ts";
+
+/** The default lane; others come with routing by checkpoint. */
+export const defaultLane = "default";
+
+/** What a client may say of a job beside its parameters. */
+export interface JobOptions {
+  priority?: JobPriority;
+  project?: string | null;
+  tags?: string[];
+  /** Attempts after a node raised; a lost server is not charged. */
+  attemptsMax?: number;
+  /** Counted from execution. */
+  timeoutMs?: number;
+}
+
+export interface JobRequest {
+  type: JobType;
+  parameters: Json;
+  options?: JobOptions;
+}
+
+export interface JobManagerOptions {
+  store: JobStore;
+  tickets: TicketQueue;
+  signals: Signals;
+  resolver: WorkflowResolver;
+  storage: OutputStorage;
+  /** Owner of jobs that come without a tenant. */
+  defaultTenantId: string;
+  timeoutMsByType: Record<JobType, number>;
+  logger: { warn(details: object, message: string): void };
+}
+
+/** What became of `updateJobStatus`. */
+export interface StatusUpdate {
+  job: Job;
+  event: JobEvent;
+}
+
+/** The life of a job, seen from outside: accepts, shows, changes and ends jobs. The rules live in PostgreSQL's rows. */
+export class JobManager {
+  readonly #options: JobManagerOptions;
+
+  constructor(options: JobManagerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Accepts one job: when this resolves it is committed and visible by its id from every process.
+   * @throws InvalidJobError nothing was stored
+   * @throws StoreUnavailableError nothing was promised
+   */
+  async createJob(
+    type: JobType,
+    parameters: Json,
+    options: JobOptions & { tenantId?: string } = {},
+  ): Promise<{ job: Job; warnings: string[] }> {
+    const { newJob, warnings } = await this.#prepare({ type, parameters, options }, null);
+    const [job] = await this.#options.store.insertJobs({
+      tenantId: options.tenantId ?? this.#options.defaultTenantId,
+      batch: null,
+      jobs: [newJob],
+    });
+    if (job === undefined) throw new Error("The store returned no job for an insert.");
+    await this.#announce([job]);
+    return { job, warnings };
+  }
+
+  /**
+   * Accepts all jobs of a batch, or none of them.
+   * @throws InvalidJobError with paths such as `jobs.3.width`
+   */
+  async createBatch(
+    requests: JobRequest[],
+    options: { name?: string | null; tenantId?: string } = {},
+  ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
+    const prepared = await this.#prepareAll(requests);
+    const id = uuidv7();
+    const jobs = await this.#options.store.insertJobs({
+      tenantId: options.tenantId ?? this.#options.defaultTenantId,
+      batch: { id, name: options.name ?? null },
+      jobs: prepared.map(({ newJob }) => newJob),
+    });
+    await this.#announce(jobs);
+    return { id, jobs, warnings: [...new Set(prepared.flatMap(({ warnings }) => warnings))] };
+  }
+
+  /** @throws JobNotFoundError @throws JobRemovedError */
+  async getJob(id: string): Promise<Job> {
+    return present(await this.#options.store.findJob(id), id);
+  }
+
+  /** @throws JobNotFoundError */
+  async getParameters(id: string): Promise<JobParameters> {
+    const parameters = await this.#options.store.findParameters(id);
+    if (parameters === null) throw new JobNotFoundError(id);
+    return parameters;
+  }
+
+  /** Newest first. */
+  listJobs(filter: JobFilter): Promise<Page<Job>> {
+    return this.#options.store.listJobs(filter);
+  }
+
+  /** @throws BatchNotFoundError */
+  async getBatch(id: string): Promise<Batch> {
+    const batch = await this.#options.store.findBatch(id);
+    if (batch === null) throw new BatchNotFoundError(id);
+    return batch;
+  }
+
+  listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]> {
+    return this.#options.store.listEvents(jobId, afterSequence, limit);
+  }
+
+  listOutputs(jobId: string): Promise<JobOutput[]> {
+    return this.#options.store.listOutputs(jobId);
+  }
+
+  findOutput(id: string): Promise<JobOutput | null> {
+    return this.#options.store.findOutput(id);
+  }
+
+  summarizeQueue(tenantId?: string): Promise<QueueSummary> {
+    return this.#options.store.summarizeQueue(tenantId);
+  }
+
+  countJobsBefore(job: Job): Promise<number> {
+    return this.#options.store.countJobsBefore(job);
+  }
+
+  /**
+   * Ends an attempt: the guarded change of a job's status by whoever holds its lease, recorded once.
+   * @throws LeaseLostError somebody else holds the job now, and nothing was changed
+   */
+  async updateJobStatus(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
+    const result = await this.#options.store.endAttempt(lease, end);
+    if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
+    this.#publish(result.job, result.event);
+    return { job: result.job, event: result.event };
+  }
+
+  /** Writes coalesced progress in one statement and tells watchers. Stale reports change nothing. */
+  async recordProgress(reports: (ProgressReport & { batchId: string | null })[]): Promise<void> {
+    if (reports.length === 0) return;
+    const events = await this.#options.store.recordProgress(reports);
+    const batchOf = new Map(reports.map((report) => [report.jobId, report.batchId]));
+    for (const event of events) {
+      this.#options.signals.publish(
+        "job",
+        eventSignal(event, batchOf.get(event.jobId) ?? null, "processing"),
+      );
+    }
+  }
+
+  /**
+   * Ends a queued job at once; asks the worker of a processing one. `cancelled` is only written when it is true.
+   * @throws JobNotFoundError @throws JobRemovedError
+   */
+  async requestCancel(id: string): Promise<CancelResult> {
+    const result = await this.#options.store.requestCancel(id);
+    if (result === "removed") throw new JobRemovedError(id);
+    if (result === null) throw new JobNotFoundError(id);
+    if (result.outcome === "ended") return result;
+    if (result.event !== null) this.#publish(result.job, result.event);
+    if (result.outcome === "requested") this.#options.signals.publish("cancel", { jobIds: [id] });
+    else await this.#removeTickets([result.job]);
+    return result;
+  }
+
+  /** A new attempt of a job that failed, timed out or was cancelled. @throws IllegalTransitionError */
+  async retryJob(id: string): Promise<Job> {
+    const job = present(await this.#options.store.retryJob(id), id);
+    await this.#announce([job]);
+    return job;
+  }
+
+  /** Removes an ended job with its files; its id answers "removed" from then on. @throws IllegalTransitionError */
+  async removeJob(id: string): Promise<void> {
+    const removed = present(await this.#options.store.removeJob(id), id);
+    await this.#options.storage.remove(removed.storageKeys);
+  }
+
+  async #prepareAll(requests: JobRequest[]): Promise<{ newJob: NewJob; warnings: string[] }[]> {
+    const problems: JobProblem[] = [];
+    const prepared: { newJob: NewJob; warnings: string[] }[] = [];
+    for (const [index, request] of requests.entries()) {
+      try {
+        prepared.push(await this.#prepare(request, index));
+      } catch (error) {
+        if (!(error instanceof InvalidJobError)) throw error;
+        problems.push(
+          ...error.problems.map((problem) => ({ ...problem, path: `jobs.${index}.${problem.path}` })),
+        );
+        if (problems.length >= 100) break;
+      }
+    }
+    if (problems.length > 0) throw new InvalidJobError(problems.slice(0, 100));
+    return prepared;
+  }
+
+  async #prepare(
+    request: JobRequest,
+    batchIndex: number | null,
+  ): Promise<{ newJob: NewJob; warnings: string[] }> {
+    const { type, options = {} } = request;
+    const { workflow, parameters, warnings } = await this.#options.resolver.resolve(type, request.parameters);
+    const newJob: NewJob = {
+      id: uuidv7(),
+      type,
+      priority: options.priority ?? "normal",
+      lane: defaultLane,
+      batchIndex,
+      project: options.project ?? null,
+      tags: options.tags ?? [],
+      attemptsMax: options.attemptsMax ?? 1,
+      timeoutMs: options.timeoutMs ?? this.#options.timeoutMsByType[type],
+      parameters,
+      workflow,
+    };
+    return { newJob, warnings };
+  }
+
+  /** After the commit. With Redis away nothing is lost: the sweeper announces the rows when it is back. */
+  async #announce(jobs: Job[]): Promise<void> {
+    const announcements = jobs.map(announcementOf);
+    try {
+      await this.#options.tickets.add(announcements);
+      await this.#options.store.markEnqueued(announcements);
+    } catch (error) {
+      this.#options.logger.warn({ error, jobs: jobs.length }, "accepted jobs could not be announced yet");
+    }
+  }
+
+  async #removeTickets(jobs: Job[]): Promise<void> {
+    try {
+      await this.#options.tickets.remove(jobs.map((job) => ({ ...announcementOf(job), lane: job.lane })));
+    } catch (error) {
+      this.#options.logger.warn(
+        { error },
+        "tickets of cancelled jobs could not be removed; whoever takes one drops it",
+      );
+    }
+  }
+
+  #publish(job: Job, event: JobEvent): void {
+    this.#options.signals.publish("job", eventSignal(event, job.batchId, job.status));
+  }
+}
+
+/** The ticket that a queued job wants. */
+export function announcementOf(job: Job): Announcement {
+  return {
+    jobId: job.id,
+    attempt: job.attempt + 1,
+    type: job.type,
+    lane: job.lane,
+    priority: job.priority,
+    rank: job.rank,
+  };
+}
+
+/** The live form of an event. */
+export function eventSignal(event: JobEvent, batchId: string | null, status: Job["status"]): JobSignal {
+  return {
+    kind: "event",
+    jobId: event.jobId,
+    batchId,
+    status,
+    event: { ...event, createdAt: event.createdAt.toISOString() },
+  };
+}
+
+function present<Found>(found: Found | "removed" | null, id: string): Exclude<Found, "removed" | null> {
+  if (found === null) throw new JobNotFoundError(id);
+  if (found === "removed") throw new JobRemovedError(id);
+  return found as Exclude<Found, "removed" | null>;
+}

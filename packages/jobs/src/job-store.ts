@@ -1,0 +1,200 @@
+import {
+  type Batch,
+  type Job,
+  type JobEvent,
+  type JobFailure,
+  type JobParameters,
+  type JobPhase,
+  type JobPriority,
+  type JobProgress,
+  type JobStatus,
+  type JobType,
+  type NewBatch,
+  type NewJob,
+  type NewOutput,
+  type JobOutput,
+  type Workflow,
+} from "./job.ts";
+import { type TerminalStatus } from "./job-states.ts";
+
+/** What fences a write: it takes effect only while the job is `processing` under exactly this attempt and lease number. */
+export interface JobLease {
+  jobId: string;
+  attempt: number;
+  leaseNumber: number;
+}
+
+/** Announces a queued row in BullMQ: `attempt` is the one that a claim would start. */
+export interface TicketReference {
+  jobId: string;
+  attempt: number;
+}
+
+export interface Announcement extends TicketReference {
+  type: JobType;
+  lane: string;
+  priority: JobPriority;
+  rank: number;
+}
+
+/** A row that a ticket names and that may be claimed now. */
+export interface Candidate extends TicketReference {
+  workflow: Workflow;
+  workflowHash: string;
+  lane: string;
+  /** The server on which it failed last, to be avoided when there is another one. */
+  avoidServerId: string | null;
+}
+
+export interface Claim extends TicketReference {
+  serverId: string;
+  workerId: string;
+  clientId: string;
+  promptId: string;
+}
+
+/** A job under a lease of ours: all that running it needs. */
+export interface LeasedJob extends JobLease {
+  job: Job;
+  workflow: Workflow;
+  serverId: string;
+  clientId: string;
+  promptId: string;
+  /** When the prompt was handed to the server; `null` = the POST may never have been made. */
+  submittedAt: Date | null;
+  /** When this attempt began to execute. */
+  executionStartedAt: Date | null;
+}
+
+export interface ProgressReport extends JobLease {
+  /** Only forward (`mayAdvance`); a change is also an event. */
+  phase: JobPhase;
+  progress: JobProgress;
+}
+
+/** How an attempt ends. `requeue` becomes `cancelled` when a cancel request waits. */
+export type AttemptEnd =
+  | { kind: "completed"; outputs: NewOutput[] }
+  | { kind: "failed"; failure: JobFailure }
+  | { kind: "timeout"; failure: JobFailure }
+  | { kind: "cancelled" }
+  | {
+      kind: "requeue";
+      failure: JobFailure;
+      delayMs: number;
+      /** Counts against `attemptsMax`. */
+      charged: boolean;
+      /** Raises the counter of that name on the job. */
+      counts?: "outOfMemory" | "crash";
+      /** Another server is preferred next time. */
+      avoidServer: boolean;
+    };
+
+/** What became of a fenced write. */
+export type AttemptResult =
+  { held: true; status: TerminalStatus | "queued"; job: Job; event: JobEvent } | { held: false };
+
+export interface HeartbeatResult {
+  /** Leases that are still ours. One that is missing was taken: abort its run. */
+  held: JobLease[];
+  /** Jobs among them whose cancellation was requested. */
+  cancelRequested: string[];
+}
+
+export interface JobFilter {
+  tenantId?: string;
+  statuses?: JobStatus[];
+  types?: JobType[];
+  batchId?: string;
+  project?: string;
+  tag?: string;
+  /** Found anywhere in the prompt, ignoring case. */
+  text?: string;
+  limit: number;
+  /** Opaque: from the page before. */
+  cursor?: string;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  nextCursor: string | null;
+}
+
+/** Answer to a cancel request. `cancelled`: it was queued and has ended now; `requested`: its worker was asked. */
+export type CancelResult =
+  | { outcome: "cancelled"; job: Job; event: JobEvent }
+  | { outcome: "requested"; job: Job; event: JobEvent | null }
+  | { outcome: "ended"; job: Job };
+
+export interface QueueSummary {
+  counts: Record<JobStatus, number>;
+  /** Queued and processing jobs by lane. */
+  lanes: { lane: string; queued: number; processing: number }[];
+  /** When the longest waiting queued job was accepted. */
+  oldestQueuedAt: Date | null;
+}
+
+/**
+ * Where jobs live: the truth of the system.
+ *
+ * Every change of a job is one transaction that also appends its event and bumps the job's event sequence. Times and
+ * lease expiries are the database's clock, never a caller's.
+ * Every method throws `StoreUnavailableError` when the database cannot be reached.
+ */
+export interface JobStore {
+  // ── accept and read ────────────────────────────────────────────────────────────────────────────────────────────
+  /** Inserts all or nothing, each job `queued` with its `accepted` event and its rank; returns them in the given order. */
+  insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]>;
+  findJob(id: string): Promise<Job | "removed" | null>;
+  findParameters(id: string): Promise<JobParameters | null>;
+  listJobs(filter: JobFilter): Promise<Page<Job>>;
+  findBatch(id: string): Promise<Batch | null>;
+  listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
+  listOutputs(jobId: string): Promise<JobOutput[]>;
+  findOutput(id: string): Promise<JobOutput | null>;
+  summarizeQueue(tenantId?: string): Promise<QueueSummary>;
+  /** How many queued jobs will be served before this one: same lane, lower band, or same band and lower rank. */
+  countJobsBefore(job: Job): Promise<number>;
+
+  // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
+  requestCancel(id: string): Promise<CancelResult | "removed" | null>;
+  /** `failed | timeout | cancelled` → `queued`, uncharged attempts cleared. @throws IllegalTransitionError */
+  retryJob(id: string): Promise<Job | "removed" | null>;
+  /** Removes an ended job, leaving a mark that answers 410; returns the storage keys of its files. @throws IllegalTransitionError */
+  removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null>;
+
+  // ── announce ───────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */
+  markEnqueued(tickets: TicketReference[]): Promise<void>;
+  /** Queued rows that are due (`runAt`) and have no `enqueuedAt`, oldest rank first. */
+  listUnannounced(limit: number): Promise<Announcement[]>;
+  /** Queued rows with an `enqueuedAt`, in id order after `afterJobId`: to be audited against Redis. */
+  listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]>;
+  /** Redis was wiped: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
+  clearEnqueued(): Promise<number>;
+
+  // ── run (all fenced) ───────────────────────────────────────────────────────────────────────────────────────────
+  /** Which of these tickets name a row that is queued, due, and at that attempt; with its graph. */
+  readCandidates(tickets: TicketReference[]): Promise<Candidate[]>;
+  /** Set-based `queued → processing`; only those that were won come back. */
+  claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
+  /** One statement renews all; an expired lease that nobody took is renewed too. */
+  renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult>;
+  /** Notes that the prompt is about to be posted (before the POST); `false` = lease lost or less than `leaseLeftMs` left. */
+  markSubmitting(lease: JobLease, leaseLeftMs: number): Promise<boolean>;
+  /** One statement for all; returns the events of phases that changed. Stale reports change nothing. */
+  recordProgress(reports: ProgressReport[]): Promise<JobEvent[]>;
+  /** Outputs, status, attempt record and event in one fenced transaction. */
+  endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult>;
+  /** Expires leases at once (hand-over): the next owner need not wait. */
+  releaseLeases(leases: JobLease[]): Promise<void>;
+  /** Takes over all expired leases of jobs on this server, raising their lease numbers. */
+  adoptJobs(serverId: string, workerId: string, leaseMs: number): Promise<LeasedJob[]>;
+  /**
+   * Requeues (uncharged; or cancels, where asked) processing jobs whose lease has been expired for `graceMs` and whose
+   * server nobody owns. Returns what became of them.
+   */
+  requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,49 @@
+import { type Readable } from "node:stream";
+
+/** What was learnt about a file while it was stored. */
+export interface StoredFile {
+  storageKey: string;
+  bytes: number;
+  /** Lowercase hex. */
+  sha256: string;
+  /** By content, not by name. */
+  mediaType: string;
+  width: number | null;
+  height: number | null;
+  durationMs: number | null;
+}
+
+/**
+ * Where outputs are kept. A key names one file for ever: it carries job, attempt and lease number, so that two attempts
+ * never overwrite each other. A file becomes visible only when the database names it.
+ * @throws StorageError with codes such as `output-empty`, `output-too-large`, `storage-full`, `storage-unavailable`
+ */
+export interface OutputStorage {
+  /** Streams to the end, or leaves nothing behind. An empty body is refused (`output-empty`). */
+  write(file: {
+    storageKey: string;
+    body: Readable;
+    bytesMax: number;
+    signal?: AbortSignal;
+  }): Promise<StoredFile>;
+  /** `start` and `end` are inclusive byte offsets. */
+  read(storageKey: string, range?: { start: number; end: number }): Promise<Readable>;
+  /** Files that are not there are no error. */
+  remove(storageKeys: string[]): Promise<void>;
+}
+
+/** `jobs/<job>/<attempt>-<lease>/<index>-<name>`: lowercase hex, digits and safe characters only. */
+export function outputStorageKey(place: {
+  jobId: string;
+  attempt: number;
+  leaseNumber: number;
+  index: number;
+  filename: string;
+}): string {
+  const name = place.filename
+    .normalize("NFC")
+    .replace(/[^\p{L}\p{N}._-]+/gu, "_")
+    .replace(/^[._]+/, "")
+    .slice(-80);
+  return `jobs/${place.jobId}/${place.attempt}-${place.leaseNumber}/${place.index}-${name === "" ? "output" : name}`;
+}

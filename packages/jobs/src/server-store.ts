@@ -1,0 +1,71 @@
+import { type Json } from "./job.ts";
+
+/** How a server is doing, as its owner last saw it. */
+export const serverStates = ["unknown", "online", "unreachable", "wedged"] as const;
+export type ServerState = (typeof serverStates)[number];
+
+/** One ComfyUI process at one URL. */
+export interface ServerRecord {
+  id: string;
+  url: string;
+  slots: number;
+  state: ServerState;
+  /** Why it is not online, in words for an operator. */
+  stateReason: string | null;
+  stateSince: Date;
+  /** An operator asked that it take no new work. */
+  draining: boolean;
+  ownerId: string | null;
+  leaseNumber: number;
+  leaseExpiresAt: Date | null;
+  /** Identifies its node definitions; equal for servers with the same nodes and models. */
+  definitionsHash: string | null;
+  version: string | null;
+  /** Jobs that hold or wait for one of its slots right now (`saving` no longer does). */
+  jobsHeld: number;
+}
+
+/** A worker's claim on a server. */
+export interface ServerLease {
+  serverId: string;
+  leaseNumber: number;
+}
+
+/**
+ * Who owns which ComfyUI server, and what each can run. One worker owns a server at a time.
+ * Every method throws `StoreUnavailableError` when the database cannot be reached.
+ */
+export interface ServerStore {
+  /** Makes sure that these servers have rows (by URL), with these slots; returns them. */
+  registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
+  /** Says that this worker lives; returns how many workers do (seen within `leaseMs`), itself included. */
+  renewWorker(workerId: string, leaseMs: number): Promise<number>;
+  /** A worker that stops is no longer counted. */
+  removeWorker(workerId: string): Promise<void>;
+  /** Takes up to `limit` of these servers whose lease is free or expired; raises their lease numbers. */
+  acquireServers(
+    workerId: string,
+    serverIds: string[],
+    limit: number,
+    leaseMs: number,
+  ): Promise<(ServerLease & { server: ServerRecord })[]>;
+  /** One statement renews all; what does not come back was lost. */
+  renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]>;
+  releaseServers(workerId: string, leases: ServerLease[]): Promise<void>;
+  /** Fenced by the server's lease; `false` = not ours any more. */
+  setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;
+  /** Stores node definitions once by content, and names them in the server's row. Fenced likewise. */
+  saveDefinitions(
+    lease: ServerLease,
+    definitions: { hash: string; objectInfo: Json; version: string | null },
+  ): Promise<boolean>;
+  /** All servers; a server is *known* once it has a `definitionsHash`. */
+  listServers(): Promise<ServerRecord[]>;
+  /** Node definitions (`/object_info`) by content hash. */
+  findDefinitions(hash: string): Promise<Json | null>;
+  setDraining(serverId: string, draining: boolean): Promise<boolean>;
+  /**
+   * Takes or renews a named lease that one process at a time holds (the sweeper's). `false` = somebody else holds it.
+   */
+  acquireNamedLease(name: string, ownerId: string, leaseMs: number): Promise<boolean>;
+}

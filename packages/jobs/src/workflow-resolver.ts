@@ -1,0 +1,16 @@
+import { type JobType, type Json, type Workflow } from "./job.ts";
+
+/** A submission turned into a graph that some known server can run. */
+export interface ResolvedWorkflow {
+  workflow: Workflow;
+  /** As given, with defaults and the drawn seed filled in. */
+  parameters: Json;
+  /** What a server would convert silently, and other things worth knowing. */
+  warnings: string[];
+}
+
+/** Parameters → graph. */
+export interface WorkflowResolver {
+  /** @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted. */
+  resolve(type: JobType, parameters: Json): Promise<ResolvedWorkflow>;
+}
