@@ -1,1 +1,41 @@
-export {};
+export type { BinaryFrame, NodeText, Preview } from "./binary-frames.ts";
+export { parseBinaryFrame } from "./binary-frames.ts";
+export type {
+  CallOptions,
+  CancelOutcome,
+  ComfyUIConnectorOptions,
+  ConnectorLogger,
+  Download,
+  SubmitRequest,
+  Submitted,
+  Upload,
+  WatchOptions,
+} from "./comfyui-connector.ts";
+export { ComfyUIConnector } from "./comfyui-connector.ts";
+export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./errors.ts";
+export { ComfyUIError } from "./errors.ts";
+export { classifyExecutionError } from "./execution-errors.ts";
+export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
+export { missingFrom, needsOf } from "./graph-needs.ts";
+export type { GraphProblem, GraphProblemCode, GraphValidation } from "./graph-problem.ts";
+export { validateGraph } from "./graph-validation.ts";
+export type { PromptMessage, ServerMessage } from "./messages.ts";
+export { parseMessage } from "./messages.ts";
+export type { InputSpec, NodeDefinition, ObjectInfo } from "./object-info.ts";
+export { listOf, objectInfoSchema } from "./object-info.ts";
+export type { FileReference, OutputReference, PromptOutputs, TextReference } from "./outputs.ts";
+export { collectOutputs } from "./outputs.ts";
+export type { Progress, ProgressPhase, ProgressState } from "./progress.ts";
+export { markSubmitted, progressOf, reduceProgress } from "./progress.ts";
+export type {
+  HistoryEntry,
+  PromptLookup,
+  QueuedPrompt,
+  ServerQueue,
+  SettledLookup,
+} from "./prompt-lookup.ts";
+export { errorOfSettled, isSettled } from "./prompt-lookup.ts";
+export { prepareForSubmission } from "./submission.ts";
+export type { WatchEvent } from "./watch-event.ts";
+export type { Link, Workflow, WorkflowNode } from "./workflow.ts";
+export { linkOf, nodeTitleOf, workflowSchema } from "./workflow.ts";

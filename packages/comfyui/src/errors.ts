@@ -1,0 +1,94 @@
+/** Who is to blame, and so who may try again: the table "Errors decide their own retry" of ARCHITECTURE.md. */
+export type ErrorClass = "invalid" | "execution" | "out_of_memory" | "server" | "deadline";
+
+/**
+ * What may be done about it:
+ * `never` the same request will fail the same way; `if_asked` only where the job allows several attempts;
+ * `elsewhere` once more, preferably on another server; `later` again with backoff, on any server;
+ * `look_first` the request may have taken effect: look the prompt up before anything else.
+ */
+export type Retry = "never" | "if_asked" | "elsewhere" | "later" | "look_first";
+
+const CODES = {
+  /** Refused, reset or unresolved before the request was sent: it had no effect. */
+  server_unreachable: { errorClass: "server", retry: "later" },
+  /** No answer in time. Reading is safe to repeat. */
+  request_timeout: { errorClass: "server", retry: "later" },
+  /** The connection broke in mid-request. */
+  connection_lost: { errorClass: "server", retry: "later" },
+  /** An HTTP 5xx. */
+  server_failed: { errorClass: "server", retry: "later" },
+  /** An answer that is not what the protocol says: a proxy's page, broken JSON, another shape, too many bytes. */
+  bad_reply: { errorClass: "server", retry: "later" },
+  /** An HTTP 4xx: the server understood and said no. */
+  request_refused: { errorClass: "invalid", retry: "never" },
+  /** The server refused the graph, wholly (400) or in part (200 with node errors). */
+  prompt_refused: { errorClass: "invalid", retry: "never" },
+  /** A graph that would harm the server; it was not sent. */
+  graph_malformed: { errorClass: "invalid", retry: "never" },
+  /** `POST /prompt` went out and its outcome is not known. Never send it again. */
+  submit_outcome_unknown: { errorClass: "server", retry: "look_first" },
+  /** Neither in the queue nor in the history: deleted, evicted, or forgotten by a restart. */
+  prompt_lost: { errorClass: "server", retry: "later" },
+  /** A node raised. */
+  execution_failed: { errorClass: "execution", retry: "if_asked" },
+  /** A node ran out of memory. */
+  out_of_memory: { errorClass: "out_of_memory", retry: "elsewhere" },
+  /** Somebody interrupted the prompt. */
+  prompt_interrupted: { errorClass: "server", retry: "later" },
+  /** The server names an output that it cannot serve. */
+  output_missing: { errorClass: "execution", retry: "if_asked" },
+  /** The connector was closed while this was under way. */
+  connector_closed: { errorClass: "server", retry: "later" },
+} as const satisfies Record<string, { errorClass: ErrorClass; retry: Retry }>;
+
+export type ComfyUIErrorCode = keyof typeof CODES;
+
+/** One error of one node, as the server words it (PROTOCOL 2). */
+export interface NodeError {
+  nodeId: string;
+  classType: string | undefined;
+  /** The server's error type, for example `value_not_in_list`. */
+  type: string;
+  message: string;
+  details: string;
+  input: string | undefined;
+  received: unknown;
+}
+
+export interface ComfyUIErrorDetails {
+  cause?: unknown;
+  httpStatus?: number | undefined;
+  nodeErrors?: readonly NodeError[];
+  nodeId?: string | undefined;
+  nodeType?: string | undefined;
+  exceptionType?: string | undefined;
+}
+
+/** Everything that can go wrong between us and one ComfyUI server. */
+export class ComfyUIError extends Error {
+  override readonly name = "ComfyUIError";
+  readonly code: ComfyUIErrorCode;
+  readonly errorClass: ErrorClass;
+  readonly retry: Retry;
+  readonly httpStatus: number | undefined;
+  /** Filled for `prompt_refused`. */
+  readonly nodeErrors: readonly NodeError[];
+  /** The node that failed, where one did. */
+  readonly nodeId: string | undefined;
+  readonly nodeType: string | undefined;
+  /** The Python class of the exception, for execution errors. */
+  readonly exceptionType: string | undefined;
+
+  constructor(code: ComfyUIErrorCode, message: string, details: ComfyUIErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.errorClass = CODES[code].errorClass;
+    this.retry = CODES[code].retry;
+    this.httpStatus = details.httpStatus;
+    this.nodeErrors = details.nodeErrors ?? [];
+    this.nodeId = details.nodeId;
+    this.nodeType = details.nodeType;
+    this.exceptionType = details.exceptionType;
+  }
+}

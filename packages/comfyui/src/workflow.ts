@@ -1,0 +1,43 @@
+import { z } from "zod";
+
+/** One node of an API-format graph. A link is an input of the form `[nodeId, slot]`. */
+export interface WorkflowNode {
+  class_type: string;
+  inputs: Record<string, unknown>;
+  _meta?: { title?: string | undefined } | undefined;
+}
+
+/** A ComfyUI API-format graph: node id → node. It is what `POST /prompt` takes as `prompt`. */
+export type Workflow = Record<string, WorkflowNode>;
+
+/** The shape alone. Whether a server can run the graph is `validateGraph`'s question. */
+export const workflowSchema: z.ZodType<Workflow> = z.record(
+  z.string(),
+  z.looseObject({
+    class_type: z.string(),
+    inputs: z.record(z.string(), z.unknown()),
+    _meta: z.looseObject({ title: z.string().optional() }).optional(),
+  }),
+);
+
+/** A reference to another node's output. */
+export interface Link {
+  nodeId: string;
+  slot: number;
+}
+
+/**
+ * Reads an input value as a link: the server takes *every* list in an input for one, and refuses lists that are
+ * not `[string, number]` (PROTOCOL 2, `bad_linked_input`).
+ */
+export function linkOf(value: unknown): Link | undefined {
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const [nodeId, slot] = value as unknown[];
+  return typeof nodeId === "string" && typeof slot === "number" ? { nodeId, slot } : undefined;
+}
+
+/** What a person calls the node: the title that its author gave it, or its class. */
+export function nodeTitleOf(node: WorkflowNode): string {
+  const title = node._meta?.title?.trim();
+  return title === undefined || title === "" ? node.class_type : title;
+}
