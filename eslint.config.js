@@ -29,11 +29,15 @@ export default defineConfig(
   },
   {
     files: ["{apps,packages}/*/src/**/*.ts"],
-    ignores: ["**/main.ts", "**/config.ts", "**/*.test.ts"],
+    ignores: ["**/main.ts", "packages/runtime/src/run-service.ts", "**/*.test.ts"],
     rules: {
       "no-restricted-properties": [
         "error",
-        { object: "process", property: "env", message: "Only config.ts and main.ts read the environment." },
+        {
+          object: "process",
+          property: "env",
+          message: "Only main.ts and run-service.ts read the environment; take a Configuration.",
+        },
       ],
     },
   },

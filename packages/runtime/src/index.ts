@@ -1,1 +1,24 @@
-export {};
+export {
+  ConfigurationError,
+  configurationVariables,
+  isLoopback,
+  readConfiguration,
+  requireKeyBeyondLoopback,
+  requireServices,
+  type ApiKey,
+  type Configuration,
+  type JobTimeouts,
+  type LogLevel,
+  type ServiceConfiguration,
+  type StorageLocation,
+} from "./configuration.ts";
+export { createLogger, type Logger } from "./logger.ts";
+export { createMetricsRegistry } from "./metrics.ts";
+export {
+  readyMessageSchema,
+  runService,
+  stopDeadlineMs,
+  type ReadyMessage,
+  type RunningService,
+  type ServiceContext,
+} from "./run-service.ts";

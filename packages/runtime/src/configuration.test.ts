@@ -1,0 +1,169 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import {
+  ConfigurationError,
+  configurationVariables,
+  isLoopback,
+  readConfiguration,
+  requireKeyBeyondLoopback,
+  requireServices,
+} from "./configuration.ts";
+
+const messageOf = (action: () => unknown): string => {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.message;
+    throw error;
+  }
+  throw new Error("nothing was refused");
+};
+
+describe("the configuration", () => {
+  test("has a default for everything", () => {
+    expect(readConfiguration({})).toEqual({
+      port: 8328,
+      host: "127.0.0.1",
+      databaseUrl: undefined,
+      redisUrl: undefined,
+      comfyuiUrls: [],
+      serverSlots: 2,
+      dataDir: resolve(".genga"),
+      storage: { kind: "file", folder: resolve(".genga/outputs") },
+      apiKeys: [],
+      logLevel: "info",
+      jobTimeoutsMs: { image: 600_000, video: 3_600_000, workflow: 3_600_000 },
+      leaseMs: 12_000,
+      serverGraceMs: 60_000,
+      workerId: undefined,
+    });
+  });
+
+  test("takes an empty variable as not set", () => {
+    expect(readConfiguration({ PORT: "", DATABASE_URL: " " }).port).toBe(8328);
+  });
+
+  test("reads every variable", () => {
+    const configuration = readConfiguration({
+      PORT: "9000",
+      HOST: "0.0.0.0",
+      DATABASE_URL: "postgresql://a:b@db/genga",
+      REDIS_URL: "rediss://r",
+      COMFYUI_URLS: "http://one:8188/, https://two ,http://one:8188",
+      SERVER_SLOTS: "3",
+      DATA_DIR: "/srv/genga",
+      STORAGE_URL: "file:///srv/out%20puts",
+      API_KEYS: "studio:aaaaaaaa:b,plain-key-1",
+      LOG_LEVEL: "debug",
+      JOB_TIMEOUT_MS: "5000",
+      VIDEO_JOB_TIMEOUT_MS: "7000",
+      LEASE_MS: "600",
+      SERVER_GRACE_MS: "0",
+      WORKER_ID: "w-1",
+    });
+    expect(configuration).toEqual({
+      port: 9000,
+      host: "0.0.0.0",
+      databaseUrl: "postgresql://a:b@db/genga",
+      redisUrl: "rediss://r",
+      comfyuiUrls: ["http://one:8188", "https://two"],
+      serverSlots: 3,
+      dataDir: "/srv/genga",
+      storage: { kind: "file", folder: "/srv/out puts" },
+      apiKeys: [
+        { tenant: "studio", key: "aaaaaaaa:b" },
+        { tenant: "default", key: "plain-key-1" },
+      ],
+      logLevel: "debug",
+      jobTimeoutsMs: { image: 5000, video: 7000, workflow: 5000 },
+      leaseMs: 600,
+      serverGraceMs: 0,
+      workerId: "w-1",
+    });
+  });
+
+  test("names every bad variable, what was given and what is accepted, in one message", () => {
+    const message = messageOf(() =>
+      readConfiguration({ PORT: "80a", LOG_LEVEL: "loud", COMFYUI_URLS: "http://a,gpu-1:8188" }),
+    );
+    expect(message).toContain('PORT is "80a"; accepted: a whole number from 0 to 65535');
+    expect(message).toContain('LOG_LEVEL is "loud"; accepted: one of trace, debug');
+    expect(message).toContain(
+      'COMFYUI_URLS is "http://a,gpu-1:8188"; accepted: a URL that begins with http://',
+    );
+  });
+
+  test.each([
+    { PORT: "65536" },
+    { PORT: "-1" },
+    { PORT: "1.5" },
+    { SERVER_SLOTS: "0" },
+    { LEASE_MS: "1e9" },
+    { DATABASE_URL: "mysql://x" },
+    { REDIS_URL: "localhost:6379" },
+    { HOST: "http://x y" },
+    { API_KEYS: "short" },
+    { API_KEYS: "same-key-1,tenant:same-key-1" },
+    { API_KEYS: "Bad Tenant:long-enough-key" },
+    { STORAGE_URL: "/srv/genga" },
+    { STORAGE_URL: "file:" },
+    { STORAGE_URL: "file://host/x" },
+    { WORKER_ID: "a b" },
+  ])("refuses %j", (env) => {
+    expect(messageOf(() => readConfiguration(env))).toContain(`${Object.keys(env)[0] ?? ""} is `);
+  });
+
+  test("says that S3 is not there yet", () => {
+    expect(messageOf(() => readConfiguration({ STORAGE_URL: "s3://bucket" }))).toContain("not supported yet");
+  });
+
+  test("never shows a secret", () => {
+    const message = messageOf(() =>
+      readConfiguration({ API_KEYS: "hunter2", DATABASE_URL: "mysql://me:hunter2@db/x" }),
+    );
+    expect(message).not.toContain("hunter2");
+    expect(message).toContain("mysql://me:***@db/x");
+  });
+
+  test("says which service URL is missing", () => {
+    const configuration = readConfiguration({ REDIS_URL: "redis://r" });
+    expect(messageOf(() => requireServices(configuration))).toMatch(/^DATABASE_URL not set/);
+  });
+
+  test("refuses to serve other machines without a key", () => {
+    expect(
+      messageOf(() => {
+        requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0" }));
+      }),
+    ).toContain("API_KEYS");
+    requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0", API_KEYS: "a-long-key" }));
+    requireKeyBeyondLoopback(readConfiguration({ HOST: "127.0.0.1" }));
+  });
+
+  test.each([
+    ["127.0.0.1", true],
+    ["127.1.2.3", true],
+    ["::1", true],
+    ["localhost", true],
+    ["127.0.0.1.example.com", false],
+    ["0.0.0.0", false],
+    ["::", false],
+  ])("knows whether %s is this machine only: %s", (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+
+  test("and .env.example list the same variables", () => {
+    const example = readFileSync(new URL("../../../.env.example", import.meta.url), "utf8");
+    const listed = [...example.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map((match) => match[1]);
+    expect(listed).toEqual(configurationVariables());
+  });
+
+  test("has the defaults that .env.example shows", () => {
+    const example = readFileSync(new URL("../../../.env.example", import.meta.url), "utf8");
+    const shown: Record<string, string> = Object.fromEntries(
+      [...example.matchAll(/^([A-Z_]+)=(.*)$/gm)].map((match) => [match[1]!, match[2]!] as const),
+    );
+    expect(readConfiguration(shown)).toEqual(readConfiguration({}));
+  });
+});

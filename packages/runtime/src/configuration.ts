@@ -1,0 +1,231 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+
+/** Everything a Genga process can be told from outside. Units are in the names; paths are absolute. */
+export interface Configuration {
+  readonly port: number;
+  readonly host: string;
+  /** Undefined = none given: `npm start` then brings its own Postgres. */
+  readonly databaseUrl: string | undefined;
+  /** Undefined = none given: `npm start` then brings its own Redis. */
+  readonly redisUrl: string | undefined;
+  /** ComfyUI base URLs without a trailing slash; empty = none given: `npm start` then brings the simulator. */
+  readonly comfyuiUrls: readonly string[];
+  /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
+  readonly serverSlots: number;
+  readonly dataDir: string;
+  readonly storage: StorageLocation;
+  readonly apiKeys: readonly ApiKey[];
+  readonly logLevel: LogLevel;
+  readonly jobTimeoutsMs: JobTimeouts;
+  readonly leaseMs: number;
+  readonly serverGraceMs: number;
+  /** Undefined = the worker makes up a name of its own. */
+  readonly workerId: string | undefined;
+}
+
+/** A configuration for a process that cannot work without Postgres and Redis: the API and the workers. */
+export interface ServiceConfiguration extends Configuration {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+}
+
+export interface StorageLocation {
+  readonly kind: "file";
+  readonly folder: string;
+}
+
+export interface ApiKey {
+  readonly tenant: string;
+  readonly key: string;
+}
+
+export interface JobTimeouts {
+  readonly image: number;
+  readonly video: number;
+  readonly workflow: number;
+}
+
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** The environment does not make sense. The message is meant for a person and names every bad variable. */
+export class ConfigurationError extends Error {
+  readonly code = "CONFIGURATION_INVALID";
+  override readonly name = "ConfigurationError";
+}
+
+/**
+ * Reads and checks the whole environment once, at the start of a process.
+ *
+ * @throws ConfigurationError that names each bad variable, what was given, and what is accepted.
+ */
+export function readConfiguration(env: Environment): Configuration {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ""),
+  );
+  const parsed = environmentSchema.safeParse(given);
+  if (!parsed.success) throw new ConfigurationError(explain(parsed.error, given));
+  const values = parsed.data;
+  const dataDir = resolve(values.DATA_DIR);
+  return {
+    port: values.PORT,
+    host: values.HOST,
+    databaseUrl: values.DATABASE_URL,
+    redisUrl: values.REDIS_URL,
+    comfyuiUrls: values.COMFYUI_URLS,
+    serverSlots: values.SERVER_SLOTS,
+    dataDir,
+    storage: { kind: "file", folder: values.STORAGE_URL ?? resolve(dataDir, "outputs") },
+    apiKeys: values.API_KEYS,
+    logLevel: values.LOG_LEVEL,
+    jobTimeoutsMs: {
+      image: values.IMAGE_JOB_TIMEOUT_MS ?? values.JOB_TIMEOUT_MS ?? 10 * minuteMs,
+      video: values.VIDEO_JOB_TIMEOUT_MS ?? values.JOB_TIMEOUT_MS ?? 60 * minuteMs,
+      workflow: values.JOB_TIMEOUT_MS ?? 60 * minuteMs,
+    },
+    leaseMs: values.LEASE_MS,
+    serverGraceMs: values.SERVER_GRACE_MS,
+    workerId: values.WORKER_ID,
+  };
+}
+
+/** As `readConfiguration`, for a process that needs DATABASE_URL and REDIS_URL. */
+export function requireServices(configuration: Configuration): ServiceConfiguration {
+  const { databaseUrl, redisUrl } = configuration;
+  if (databaseUrl === undefined || redisUrl === undefined) {
+    const missing = [databaseUrl === undefined && "DATABASE_URL", redisUrl === undefined && "REDIS_URL"];
+    throw new ConfigurationError(
+      `${missing.filter(Boolean).join(" and ")} not set. This process runs against services that exist already; ` +
+        "`npm start` brings its own Postgres and Redis.",
+    );
+  }
+  return { ...configuration, databaseUrl, redisUrl };
+}
+
+/** Refuses to serve other machines without a key: anybody in the network could spend the GPUs. */
+export function requireKeyBeyondLoopback(configuration: Configuration): void {
+  if (isLoopback(configuration.host) || configuration.apiKeys.length > 0) return;
+  throw new ConfigurationError(
+    `HOST is "${configuration.host}", which other machines can reach, and API_KEYS is not set. ` +
+      "Set API_KEYS (for example API_KEYS=studio:a-long-random-key), or leave HOST at 127.0.0.1.",
+  );
+}
+
+/** True for addresses and names that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Every variable that Genga reads, in the order of `.env.example`. */
+export function configurationVariables(): readonly string[] {
+  return Object.keys(environmentSchema.shape);
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const minuteMs = 60_000;
+
+const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
+  z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `a whole number from ${min} to ${max}`,
+    })
+    .transform(Number);
+
+const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
+  });
+
+const list = (text: string): string[] =>
+  text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+
+const comfyuiUrls = z
+  .string()
+  .transform((text) => [...new Set(list(text).map((url) => url.replace(/\/+$/, "")))])
+  .pipe(
+    z.array(urlOf("http:", "https:"), {
+      error: "URLs that begin with http:// or https://, separated by commas",
+    }),
+  );
+
+const apiKeys = z.string().transform((text, context): ApiKey[] => {
+  const keys = list(text).map((entry) => {
+    const colon = entry.indexOf(":");
+    return colon < 0
+      ? { tenant: "default", key: entry }
+      : { tenant: entry.slice(0, colon), key: entry.slice(colon + 1) };
+  });
+  const areGood = keys.every(
+    ({ tenant, key }) => /^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant) && /^[\x21-\x7e]{8,256}$/.test(key),
+  );
+  if (!areGood || new Set(keys.map(({ key }) => key)).size < keys.length) {
+    context.addIssue({
+      code: "custom",
+      message:
+        "keys of 8 to 256 printable characters, each only once, separated by commas; each may have its tenant " +
+        "in front (studio:key; lower-case letters, digits and hyphens)",
+    });
+  }
+  return keys;
+});
+
+const storageUrl = z.string().transform((text, context) => {
+  if (text.startsWith("s3:")) {
+    context.addIssue({ code: "custom", message: "a file: URL (storage on S3 is not supported yet)" });
+    return z.NEVER;
+  }
+  const path = text.slice("file:".length);
+  if (!text.startsWith("file:") || path === "" || (path.startsWith("//") && !path.startsWith("///"))) {
+    context.addIssue({ code: "custom", message: "a file: URL, such as file:///srv/genga or file:./outputs" });
+    return z.NEVER;
+  }
+  return path.startsWith("///") ? fileURLToPath(text) : resolve(path);
+});
+
+const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
+
+const environmentSchema = z.object({
+  PORT: wholeNumber(0, 65_535).default(8328),
+  HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9.:[\]-]+$/, { error: "an address or a host name" })
+    .default("127.0.0.1"),
+  DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
+  REDIS_URL: urlOf("redis:", "rediss:").optional(),
+  COMFYUI_URLS: comfyuiUrls.default([]),
+  SERVER_SLOTS: wholeNumber(1, 16).default(2),
+  DATA_DIR: z.string().default("./.genga"),
+  STORAGE_URL: storageUrl.optional(),
+  API_KEYS: apiKeys.default([]),
+  LOG_LEVEL: z.enum(logLevels, { error: `one of ${logLevels.join(", ")}` }).default("info"),
+  JOB_TIMEOUT_MS: timeoutMs.optional(),
+  IMAGE_JOB_TIMEOUT_MS: timeoutMs.optional(),
+  VIDEO_JOB_TIMEOUT_MS: timeoutMs.optional(),
+  LEASE_MS: wholeNumber(500, 10 * minuteMs).default(12_000),
+  SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
+  WORKER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
+    .optional(),
+});
+
+function explain(error: z.ZodError, given: Environment): string {
+  const lines = error.issues.map((issue) => {
+    const variable = String(issue.path[0]);
+    return `  ${variable} is ${shown(variable, given[variable] ?? "")}; accepted: ${issue.message}`;
+  });
+  return ["The configuration is not valid:", ...new Set(lines)].join("\n");
+}
+
+/** The value as given, without secrets: the message ends up in logs. */
+function shown(variable: string, value: string): string {
+  if (variable === "API_KEYS") return "set (its value is not shown)";
+  return `"${value.replace(/(:\/\/[^:@/]*):[^@]*@/, "$1:***@")}"`;
+}

@@ -1,0 +1,121 @@
+import { z } from "zod";
+import { ConfigurationError, readConfiguration, type Configuration } from "./configuration.ts";
+import { createLogger, type Logger } from "./logger.ts";
+
+/** What a service is given when it starts. */
+export interface ServiceContext {
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  /** Aborted as soon as the service is asked to stop, also while it is still starting. */
+  readonly signal: AbortSignal;
+}
+
+/** What a service gives back once it works. */
+export interface RunningService {
+  /** Ends the service; called once. After `stopDeadlineMs` the process ends anyway. */
+  stop(): Promise<void>;
+  /** Facts for whoever started the process, such as the URL that it listens on. */
+  readonly details?: Readonly<Record<string, string | number>>;
+}
+
+export const stopDeadlineMs = 10_000;
+
+/** What a service says to its parent process once it works. */
+export const readyMessageSchema = z.object({
+  type: z.literal("ready"),
+  service: z.string(),
+  details: z.record(z.string(), z.union([z.string(), z.number()])),
+});
+export type ReadyMessage = z.infer<typeof readyMessageSchema>;
+
+/**
+ * The life of one process: reads the configuration, starts the service, tells the parent (if there is one) that it
+ * is ready, and stops it once on SIGTERM, SIGINT, or when the parent is gone. A second signal ends the process at once.
+ * Exit codes: 0 stopped as asked; 1 could not start, broke, or did not stop in time.
+ */
+export function runService(name: string, start: (context: ServiceContext) => Promise<RunningService>): void {
+  let configuration: Configuration;
+  try {
+    configuration = readConfiguration(process.env);
+  } catch (error) {
+    endWithReason(name, error);
+  }
+  const log = createLogger({ name, level: configuration.logLevel });
+  const stopping = new AbortController();
+  const starting = start({ configuration, log, signal: stopping.signal });
+
+  const stop = (reason: string): void => {
+    if (stopping.signal.aborted) {
+      log.warn({ reason }, "asked to stop again: ending at once");
+      process.exit(1);
+    }
+    log.info({ reason }, "stopping");
+    stopping.abort(new Error(`${name} was asked to stop: ${reason}`));
+    void stopWithinDeadline(starting, log);
+  };
+  endWithParentOrSignal(stop);
+  endOnProgrammingErrors(log);
+
+  starting.then(
+    (service) => {
+      log.info(service.details ?? {}, "ready");
+      process.send?.({ type: "ready", service: name, details: service.details ?? {} } satisfies ReadyMessage);
+    },
+    (error: unknown) => {
+      if (stopping.signal.aborted) return;
+      if (error instanceof ConfigurationError) endWithReason(name, error);
+      log.fatal({ err: error }, "could not start");
+      process.exit(1);
+    },
+  );
+}
+
+async function stopWithinDeadline(starting: Promise<RunningService>, log: Logger): Promise<void> {
+  setTimeout(() => {
+    log.error({ stopDeadlineMs }, "did not stop in time: ending anyway");
+    process.exit(1);
+  }, stopDeadlineMs);
+  const service = await starting.catch(() => undefined);
+  try {
+    await service?.stop();
+  } catch (error) {
+    log.error({ err: error }, "stopping failed");
+    process.exit(1);
+  }
+  log.info("stopped");
+  process.exit(0);
+}
+
+function endWithParentOrSignal(stop: (reason: string) => void): void {
+  process.on("SIGTERM", () => {
+    stop("SIGTERM");
+  });
+  process.on("SIGINT", () => {
+    stop("SIGINT");
+  });
+  const parentIsGone = (): void => {
+    stop("the parent process is gone");
+  };
+  if (process.send === undefined || process.connected) process.once("disconnect", parentIsGone);
+  else parentIsGone();
+  // With the parent, the readers of our output are gone as well; that must not keep us from stopping in order.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+function endOnProgrammingErrors(log: Logger): void {
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, event);
+      process.exit(1);
+    });
+  }
+}
+
+function endWithReason(name: string, error: unknown): never {
+  process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
