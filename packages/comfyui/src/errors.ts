@@ -20,6 +20,8 @@ const CODES = {
   server_failed: { errorClass: "server", retry: "later" },
   /** An answer that is not what the protocol says: a proxy's page, broken JSON, another shape, too many bytes. */
   bad_reply: { errorClass: "server", retry: "later" },
+  /** A proxy or a firewall in front of the server wants credentials that we do not have: the operator's matter. */
+  access_denied: { errorClass: "server", retry: "later" },
   /** An HTTP 4xx: the server understood and said no. */
   request_refused: { errorClass: "invalid", retry: "never" },
   /** The server refused the graph, wholly (400) or in part (200 with node errors). */

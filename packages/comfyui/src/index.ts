@@ -1,14 +1,11 @@
 export type { BinaryFrame, NodeText, Preview } from "./binary-frames.ts";
 export { parseBinaryFrame } from "./binary-frames.ts";
+export type { CancelOutcome } from "./cancel.ts";
 export type {
-  CallOptions,
-  CancelOutcome,
   ComfyUIConnectorOptions,
   ConnectorLogger,
-  Download,
   SubmitRequest,
   Submitted,
-  Upload,
   WatchOptions,
 } from "./comfyui-connector.ts";
 export { ComfyUIConnector } from "./comfyui-connector.ts";
@@ -19,6 +16,7 @@ export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
 export { missingFrom, needsOf } from "./graph-needs.ts";
 export type { GraphProblem, GraphProblemCode, GraphValidation } from "./graph-problem.ts";
 export { validateGraph } from "./graph-validation.ts";
+export type { CallOptions, Download } from "./http-client.ts";
 export type { PromptMessage, ServerMessage } from "./messages.ts";
 export { parseMessage } from "./messages.ts";
 export type { InputSpec, NodeDefinition, ObjectInfo } from "./object-info.ts";
@@ -35,6 +33,8 @@ export type {
   SettledLookup,
 } from "./prompt-lookup.ts";
 export { errorOfSettled, isSettled } from "./prompt-lookup.ts";
+export type { ConnectorCounters } from "./prompt-watches.ts";
+export type { SystemStats, Upload, UploadedImage } from "./server-api.ts";
 export { prepareForSubmission } from "./submission.ts";
 export type { WatchEvent } from "./watch-event.ts";
 export type { Link, Workflow, WorkflowNode } from "./workflow.ts";

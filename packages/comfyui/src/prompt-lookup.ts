@@ -121,9 +121,13 @@ export function errorOfSettled(lookup: SettledLookup): ComfyUIError | undefined 
         nodeType: lookup.report?.node_type,
       });
     case "absent":
-      return new ComfyUIError(
-        "prompt_lost",
-        "The server knows nothing of the prompt: it was deleted, or the server restarted.",
-      );
+      return promptLost();
   }
+}
+
+export function promptLost(): ComfyUIError {
+  return new ComfyUIError(
+    "prompt_lost",
+    "The server knows nothing of the prompt: it was deleted, or the server restarted.",
+  );
 }

@@ -1,0 +1,57 @@
+import { ComfyUIError } from "./errors.ts";
+
+/** The request never left: nothing has happened on the server. */
+const NOT_SENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EADDRNOTAVAIL",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+const TIMED_OUT = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+
+/**
+ * The only place that knows the errors of Node's sockets, undici and ws. Errors that are ours already, and the
+ * caller's own abort reason (which the callers of this function check first), pass through.
+ */
+export function toComfyUIError(error: unknown, what: string): ComfyUIError {
+  if (error instanceof ComfyUIError) return error;
+  const code = codeOf(error);
+  const text = error instanceof Error ? error.message || code : String(error);
+  if (NOT_SENT.has(code)) {
+    return new ComfyUIError("server_unreachable", `${what}: the server cannot be reached (${text}).`, {
+      cause: error,
+    });
+  }
+  if (TIMED_OUT.has(code)) {
+    return new ComfyUIError("request_timeout", `${what}: no answer in time (${text}).`, { cause: error });
+  }
+  if (
+    code.startsWith("HPE_") ||
+    code.startsWith("WS_ERR_") ||
+    text.startsWith("Unexpected server response")
+  ) {
+    return new ComfyUIError("bad_reply", `${what}: not a ComfyUI's answer (${text}).`, { cause: error });
+  }
+  return new ComfyUIError("connection_lost", `${what}: the connection broke (${text}).`, { cause: error });
+}
+
+/** An HTTP status that is no success. `body` is the beginning of what came with it. */
+export function errorOfStatus(httpStatus: number, body: string, what: string): ComfyUIError {
+  const code =
+    httpStatus === 401 || httpStatus === 403 || httpStatus === 407
+      ? "access_denied"
+      : httpStatus >= 500 || httpStatus === 408 || httpStatus === 429
+        ? "server_failed"
+        : "request_refused";
+  const excerpt = body.trim().split("\n", 1)[0]?.slice(0, 200) ?? "";
+  const detail = excerpt === "" ? "" : `: ${excerpt}`;
+  return new ComfyUIError(code, `${what}: HTTP ${httpStatus}${detail}`, { httpStatus });
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error !== "object" || error === null || !("code" in error)) return "";
+  return typeof error.code === "string" ? error.code : "";
+}
