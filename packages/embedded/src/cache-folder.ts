@@ -1,16 +1,23 @@
 import { mkdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { EmbeddedServiceError } from "./embedded-service-error.ts";
 
-/** A folder for programs that were fetched once: the user's cache, or under the data folder where there is no home. */
-export function cacheFolder(dataDir: string): string {
-  for (const folder of [join(homedir(), ".cache", "genga"), join(dataDir, "cache")]) {
+/**
+ * A folder for programs that were fetched once: `.cache/genga` in the first of these folders where that can be made. A
+ * service account's home may not exist or not be writable.
+ */
+export function cacheFolder(homes: readonly string[]): string {
+  for (const home of homes) {
+    const folder = join(home, ".cache", "genga");
     try {
       mkdirSync(folder, { recursive: true });
       return folder;
     } catch {
-      continue; // a service account's home may not exist or not be writable
+      continue;
     }
   }
-  throw new Error(`neither the home folder nor ${dataDir} is writable`);
+  throw new EmbeddedServiceError(
+    "PROGRAM_UNAVAILABLE",
+    `None of these can be written to: ${homes.join(", ")}`,
+  );
 }

@@ -1,5 +1,7 @@
 import { chownSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { cacheFolder } from "./cache-folder.ts";
 import { type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
@@ -29,7 +31,7 @@ export async function startEmbeddedPostgres(options: EmbeddedServerOptions): Pro
   const home = postgresFolder(options.dataDir, account, report);
   const programs = await postgresPrograms({
     account,
-    copiesFolder: copiesFolder(account, cacheFolder(options.dataDir)),
+    copiesFolder: copiesFolder(account, cacheFolder([homedir(), options.dataDir])),
     report,
     signal: options.signal,
   });
@@ -45,7 +47,7 @@ export async function startEmbeddedPostgres(options: EmbeddedServerOptions): Pro
   }
 
   const server = await startOnFreePort({ fixed: options.port, wished: settings.port }, (port) =>
-    startCluster({ cluster, port, programs, account, settings, options }),
+    startAfterPredecessor(() => startCluster({ cluster, port, programs, account, settings, options })),
   );
   writeSettings(settingsPath, { ...settings, port: server.port });
   report(
@@ -67,7 +69,8 @@ async function createCluster(
 ): Promise<void> {
   const { home, cluster, programs, account, settings } = context;
   for (const name of readdirSync(home)) {
-    if (name.startsWith("cluster.new")) rmSync(join(home, name), { recursive: true, force: true, maxRetries: 10 });
+    if (name.startsWith("cluster.new"))
+      rmSync(join(home, name), { recursive: true, force: true, maxRetries: 10 });
   }
   const draft = join(home, `cluster.new-${process.pid}`);
   makePrivateFolder(draft, account);
@@ -143,22 +146,42 @@ async function ensureDatabase(adminUrl: string): Promise<void> {
 }
 
 /**
- * Ends a Postgres that a killed parent left behind in this folder. Its `postmaster.pid` names it; after a reboot that pid
- * may belong to a stranger, who is left alone, and the file goes.
+ * Ends a Postgres that a killed parent left behind in this folder. Its `postmaster.pid` names it; a stranger who was
+ * given that pid since is left alone.
  */
 async function endLeftBehind(cluster: string, report: (line: string) => void): Promise<void> {
   const file = join(cluster, "postmaster.pid");
   if (!existsSync(file)) return;
-  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
-  if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return; // Postgres itself clears this case up
+  const [pidLine = "", ...rest] = readFileSync(file, "utf8").split("\n");
+  const pid = Number(pidLine);
+  if (!Number.isInteger(pid) || pid <= 1) return; // Postgres itself explains this one
   const command = commandOf(pid);
-  if (command !== undefined && !command.includes(cluster)) {
-    rmSync(file);
-    return;
+  if (isAlive(pid) && (command === undefined || command.includes(cluster))) {
+    report(`postgres: stopping process ${pid}, which an earlier start left behind`);
+    await endForeignProcess(pid, ["SIGINT", "SIGQUIT"]);
   }
-  report(`postgres: stopping process ${pid}, which an earlier start left behind`);
-  await endForeignProcess(pid, ["SIGINT", "SIGQUIT"]);
+  if (!existsSync(file)) return;
+  // The named process has ended or is a stranger, but a zombie or a stranger is enough to keep Postgres from starting.
+  // A file that names Postgres's own parent does not, and its other lines still let Postgres find out whether
+  // processes of the old server are at work.
+  writeFileSync(file, [process.pid, ...rest].join("\n"));
 }
+
+/** Starts the cluster; a predecessor's last processes may need a moment to notice that it was killed. */
+async function startAfterPredecessor<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      const isBusy =
+        error instanceof EmbeddedServiceError && error.message.includes('pre-existing shared memory');
+      if (!isBusy || attempt === predecessorAttemptsMax) throw error;
+      await delay(250);
+    }
+  }
+}
+
+const predecessorAttemptsMax = 20;
 
 function secondsSince(began: number): string {
   return `${((performance.now() - began) / 1000).toFixed(1)} s`;

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "./cache-folder.ts";
 import { type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
 import { commandOf, isAlive } from "./process-identity.ts";
 import { redisProgram, type RedisProgram } from "./redis-program.ts";
@@ -16,7 +18,11 @@ import { startOnFreePort } from "./start-on-free-port.ts";
 export async function startEmbeddedRedis(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const began = performance.now();
   const report = options.report ?? (() => undefined);
-  const program = await redisProgram({ dataDir: options.dataDir, report, signal: options.signal });
+  const program = await redisProgram({
+    cacheFolder: cacheFolder([homedir(), options.dataDir]),
+    report,
+    signal: options.signal,
+  });
   const home = join(options.dataDir, "redis");
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const settingsPath = join(home, "settings.json");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 import { commandOf, isAlive, startOf } from "./process-identity.ts";
+import { systemErrorCode } from "./system-error-code.ts";
 
 /** A held data folder. */
 export interface FolderLock {
@@ -63,7 +64,7 @@ function create(path: string, holder: Holder): boolean {
     linkSync(draft, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (systemErrorCode(error) === "EEXIST") return false;
     throw error;
   } finally {
     rmSync(draft, { force: true });

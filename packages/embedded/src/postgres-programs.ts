@@ -14,6 +14,7 @@ import { z } from "zod";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 import { canReach, type Account } from "./postgres-account.ts";
 import { runCommand } from "./run-command.ts";
+import { systemErrorCode } from "./system-error-code.ts";
 
 export interface PostgresPrograms {
   readonly initdb: string;
@@ -87,7 +88,7 @@ function linkLibraries(native: string): boolean {
     try {
       symlinkSync(relative(dirname(to), from), to);
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = systemErrorCode(error);
       if (code === "EEXIST") continue; // another start was faster
       if (code === "EACCES" || code === "EPERM" || code === "EROFS") return false;
       throw error;

