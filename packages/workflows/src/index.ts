@@ -1,1 +1,18 @@
-export {};
+export { imageParametersSchema, seedMax, type ImageParameters } from "./image-parameters.ts";
+export {
+  framesOf,
+  videoFormats,
+  videoParametersSchema,
+  type VideoFormat,
+  type VideoParameters,
+} from "./video-parameters.ts";
+export { workflowParametersSchema } from "./submission.ts";
+export { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
+export { problemsOf } from "./parameter-problems.ts";
+export { unstorable } from "./json-limits.ts";
+export { WorkflowGenerator } from "./workflow-generator.ts";
+export {
+  createWorkflowResolver,
+  type KnownServer,
+  type WorkflowResolverOptions,
+} from "./workflow-resolver.ts";

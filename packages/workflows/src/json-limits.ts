@@ -1,0 +1,45 @@
+import { type JobProblem } from "@genga/jobs";
+
+const depthMax = 64;
+const problemsMax = 20;
+
+/**
+ * What JSON may say and PostgreSQL's `jsonb` cannot hold, or a later reader would trip over: the character U+0000, half
+ * a surrogate pair, `__proto__` as a key, and nesting without end. Walks without recursion, so that depth is harmless.
+ */
+export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
+  const problems: JobProblem[] = [];
+  const waiting: { value: unknown; path: string; depth: number }[] = [{ value, path, depth: 0 }];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (problems.length >= problemsMax) return problems;
+    const { value: current, path: here, depth } = next;
+    if (typeof current === "string") {
+      const reason = unstorable(current);
+      if (reason !== undefined) problems.push(problemAt(here, "invalid-text", reason));
+    } else if (typeof current === "object" && current !== null) {
+      if (depth >= depthMax) {
+        problems.push(problemAt(here, "nested-too-deep", `is nested more than ${depthMax} levels deep`));
+        continue;
+      }
+      for (const [key, child] of Object.entries(current)) {
+        const reason = key === "__proto__" ? "is not a usable name" : unstorable(key);
+        const place = here === "" ? key : `${here}.${key}`;
+        if (reason !== undefined) problems.push(problemAt(place, "invalid-text", reason));
+        waiting.push({ value: child, path: place.slice(0, 200), depth: depth + 1 });
+      }
+    }
+  }
+  return problems;
+}
+
+/** Why a text cannot be stored; `undefined` = it can. */
+export function unstorable(text: string): string | undefined {
+  if (text.includes("\0")) return "contains the character U+0000";
+  if (/\p{Surrogate}/u.test(text)) return "contains half a surrogate pair, which is not a character";
+  return undefined;
+}
+
+function problemAt(path: string, code: string, reason: string): JobProblem {
+  const shown = path.replaceAll("\0", "␀").replace(/\p{Surrogate}/gu, "\ufffd");
+  return { path: shown, code, message: `${shown} ${reason}.` };
+}

@@ -1,0 +1,101 @@
+import { validateGraph } from "@genga/comfyui";
+import { InvalidJobError, type JobType, type Json, type Workflow } from "@genga/jobs";
+import { z } from "zod";
+import { type BuiltGraph } from "./graph-builder.ts";
+import { problemOfRawGraph } from "./graph-problems.ts";
+import { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
+import { problemsOf } from "./parameter-problems.ts";
+import { endingsOf } from "./video-endings.ts";
+import { type VideoFormat } from "./video-parameters.ts";
+import { buildImageGraph, buildVideoGraph } from "./workflow-generator.ts";
+
+/** One graph that would do. */
+export interface Alternative {
+  /** Node classes without which this alternative need not be tried. */
+  classTypes: readonly string[];
+  /** Built when first asked for. */
+  graph(): BuiltGraph;
+  parameters: Json;
+}
+
+/** What a client asked for, understood as far as that is possible without knowing any server. */
+export interface Submission {
+  type: JobType;
+  /** The client wrote the graph; problems then name its nodes, else the client's parameters. */
+  isRaw: boolean;
+  /** In order of preference; never empty. */
+  alternatives: [Alternative, ...Alternative[]];
+  /** The container asked for, of a video. */
+  format: VideoFormat | undefined;
+  warnings: string[];
+}
+
+/** @throws InvalidJobError naming everything that is wrong whatever servers there are */
+export function readSubmission(type: JobType, parameters: Json): Submission {
+  switch (type) {
+    case "image":
+      return imageSubmission(parameters);
+    case "video":
+      return videoSubmission(parameters);
+    case "workflow":
+      return rawSubmission(parameters);
+  }
+}
+
+function imageSubmission(given: Json): Submission {
+  const parameters = parseImageParameters(given);
+  const graph = once(() => buildImageGraph(parameters));
+  const alternative = { classTypes: [], graph, parameters };
+  return { type: "image", isRaw: false, alternatives: [alternative], format: undefined, warnings: [] };
+}
+
+function videoSubmission(given: Json): Submission {
+  const parameters = parseVideoParameters(given);
+  const [first, ...others] = endingsOf(parameters.format).map((ending) => ({
+    classTypes: ending.classTypes,
+    graph: once(() => buildVideoGraph(parameters, ending)),
+    parameters: { ...parameters, format: ending.format },
+  }));
+  if (first === undefined) throw new Error(`No video ending is known for ${String(parameters.format)}.`);
+  const alternatives: Submission["alternatives"] = [first, ...others];
+  return { type: "video", isRaw: false, alternatives, format: parameters.format, warnings: [] };
+}
+
+/** Parameters of a `workflow` job. The graph's own shape is judged by `validateGraph`. */
+export const workflowParametersSchema = z.strictObject({
+  workflow: z.json().describe("A ComfyUI graph in API format: node id → { class_type, inputs }."),
+});
+const workflowParametersShape = z.strictObject({ workflow: z.unknown().nonoptional() });
+
+function rawSubmission(given: Json): Submission {
+  const parsed = workflowParametersShape.safeParse(given);
+  if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, workflowParametersSchema, given));
+  const { errors } = validateGraph(parsed.data.workflow);
+  if (errors.length > 0) throw new InvalidJobError(errors.map(problemOfRawGraph));
+  const workflow = wellFormed(parsed.data.workflow);
+  const graph = { workflow, parameterOf: () => undefined };
+  const alternative = { classTypes: [], graph: () => graph, parameters: { workflow } };
+  const warnings = roundedNumbers(workflow);
+  return { type: "workflow", isRaw: true, alternatives: [alternative], format: undefined, warnings };
+}
+
+/** JSON whose shape `validateGraph` has just found good. */
+function wellFormed(workflow: unknown): Workflow {
+  return workflow as Workflow;
+}
+
+/** Whole numbers that JSON in JavaScript has already rounded: the client should know which seed runs. */
+function roundedNumbers(workflow: Workflow): string[] {
+  return Object.entries(workflow).flatMap(([nodeId, { inputs }]) =>
+    Object.entries(inputs).flatMap(([input, value]) =>
+      typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)
+        ? [`Node ${nodeId}: ${input} is beyond 2^53 − 1 and is sent rounded, as ${value}.`]
+        : [],
+    ),
+  );
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
