@@ -84,10 +84,9 @@ export { backoffMs, endAfterFailure } from "./retry-rule.ts";
 export {
   announcementOf,
   defaultLane,
-  eventSignal,
   JobManager,
   type JobManagerOptions,
   type JobOptions,
   type JobRequest,
-  type StatusUpdate,
 } from "./job-manager.ts";
+export { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";

@@ -10,12 +10,12 @@ import {
   type Json,
   type NewJob,
 } from "./job.ts";
+import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import {
   BatchNotFoundError,
   InvalidJobError,
   JobNotFoundError,
   JobRemovedError,
-  LeaseLostError,
   type JobProblem,
 } from "./job-errors.ts";
 import {
@@ -26,11 +26,10 @@ import {
   type JobLease,
   type JobStore,
   type Page,
-  type ProgressReport,
   type QueueSummary,
 } from "./job-store.ts";
 import { type OutputStorage } from "./output-storage.ts";
-import { type JobSignal, type Signals } from "./signals.ts";
+import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
 import { type WorkflowResolver } from "./workflow-resolver.ts";
 
@@ -66,18 +65,14 @@ export interface JobManagerOptions {
   logger: { warn(details: object, message: string): void };
 }
 
-/** What became of `updateJobStatus`. */
-export interface StatusUpdate {
-  job: Job;
-  event: JobEvent;
-}
-
 /** The life of a job, seen from outside: accepts, shows, changes and ends jobs. The rules live in PostgreSQL's rows. */
 export class JobManager {
   readonly #options: JobManagerOptions;
+  readonly #recorder: AttemptRecorder;
 
   constructor(options: JobManagerOptions) {
     this.#options = options;
+    this.#recorder = new AttemptRecorder(options);
   }
 
   /**
@@ -168,24 +163,8 @@ export class JobManager {
    * Ends an attempt: the guarded change of a job's status by whoever holds its lease, recorded once.
    * @throws LeaseLostError somebody else holds the job now, and nothing was changed
    */
-  async updateJobStatus(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
-    const result = await this.#options.store.endAttempt(lease, end);
-    if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
-    this.#publish(result.job, result.event);
-    return { job: result.job, event: result.event };
-  }
-
-  /** Writes coalesced progress in one statement and tells watchers. Stale reports change nothing. */
-  async recordProgress(reports: (ProgressReport & { batchId: string | null })[]): Promise<void> {
-    if (reports.length === 0) return;
-    const events = await this.#options.store.recordProgress(reports);
-    const batchOf = new Map(reports.map((report) => [report.jobId, report.batchId]));
-    for (const event of events) {
-      this.#options.signals.publish(
-        "job",
-        eventSignal(event, batchOf.get(event.jobId) ?? null, "processing"),
-      );
-    }
+  updateJobStatus(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
+    return this.#recorder.end(lease, end);
   }
 
   /**
@@ -292,17 +271,6 @@ export function announcementOf(job: Job): Announcement {
     lane: job.lane,
     priority: job.priority,
     rank: job.rank,
-  };
-}
-
-/** The live form of an event. */
-export function eventSignal(event: JobEvent, batchId: string | null, status: Job["status"]): JobSignal {
-  return {
-    kind: "event",
-    jobId: event.jobId,
-    batchId,
-    status,
-    event: { ...event, createdAt: event.createdAt.toISOString() },
   };
 }
 

@@ -1,0 +1,51 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import {
+  AttemptRecorder,
+  type JobStore,
+  type OutputStorage,
+  type ServerStore,
+  type Signals,
+  type TicketQueue,
+} from "@genga/jobs";
+import { openDatabase } from "@genga/database";
+import { createSignals, createTicketQueue } from "@genga/queue";
+import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { createFolderStorage } from "@genga/storage";
+
+/** Everything that a worker is made of. */
+export interface Dependencies {
+  workerId: string;
+  settings: ServiceConfiguration;
+  store: JobStore;
+  servers: ServerStore;
+  recorder: AttemptRecorder;
+  tickets: TicketQueue;
+  signals: Signals;
+  storage: OutputStorage;
+  log: Logger;
+  close(): Promise<void>;
+}
+
+/** The composition root: builds all parts by hand. */
+export async function openDependencies(settings: ServiceConfiguration, log: Logger): Promise<Dependencies> {
+  const workerId = settings.workerId ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-worker" });
+  const tickets = createTicketQueue({ redisUrl: settings.redisUrl, logger: log });
+  const signals = createSignals({ redisUrl: settings.redisUrl, logger: log });
+  return {
+    workerId,
+    settings,
+    store: database.jobs,
+    servers: database.servers,
+    recorder: new AttemptRecorder({ store: database.jobs, signals }),
+    tickets,
+    signals,
+    storage: await createFolderStorage({ folder: settings.storage.folder }),
+    log,
+    close: async () => {
+      await Promise.allSettled([tickets.close(), signals.close()]);
+      await database.close();
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { type JobFailure, StorageError } from "@genga/jobs";
+
+/** Innermost lines of a traceback that are kept: enough to find the node's fault, too few to hold its inputs. */
+const tracebackLinesMax = 6;
+const messageLengthMax = 2_000;
+
+/** Anything that a run may throw, as the reason that a user reads. */
+export function failureOf(error: unknown): JobFailure {
+  if (error instanceof ComfyUIError) return failureOfComfyUI(error);
+  if (error instanceof StorageError) {
+    return { class: "execution", code: error.code, message: shortened(error.message) };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    class: "server",
+    code: "worker-error",
+    message: shortened(`The worker could not go on: ${message}`),
+  };
+}
+
+/** The failure of a prompt that ended with `execution_error`. */
+export function failureOfPrompt(lookup: Extract<SettledLookup, { state: "failed" }>): JobFailure {
+  const traceback = lookup.report?.traceback?.slice(-tracebackLinesMax);
+  return { ...failureOfComfyUI(lookup.error), ...(traceback !== undefined && { traceback }) };
+}
+
+export function deadlineFailure(timeoutMs: number): JobFailure {
+  return {
+    class: "deadline",
+    code: "deadline-passed",
+    message: `It was still executing after ${timeoutMs} ms (timeoutMs) and was interrupted.`,
+  };
+}
+
+function failureOfComfyUI(error: ComfyUIError): JobFailure {
+  const detail = error.nodeErrors
+    .map((node) => `node ${node.nodeId} (${node.classType ?? "?"}): ${node.message} ${node.details}`.trim())
+    .join("; ");
+  return {
+    class: error.errorClass,
+    code: error.code.replaceAll("_", "-"),
+    message: shortened(detail === "" ? error.message : `${error.message} ${detail}`),
+    ...(error.nodeId !== undefined && { nodeId: error.nodeId }),
+    ...(error.nodeType !== undefined && { nodeType: error.nodeType }),
+  };
+}
+
+function shortened(message: string): string {
+  return message.length <= messageLengthMax ? message : `${message.slice(0, messageLengthMax - 1)}…`;
+}

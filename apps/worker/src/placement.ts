@@ -1,0 +1,45 @@
+/** A server of this worker, as the pump sees it at one moment. */
+export interface PlaceableServer {
+  id: string;
+  slots: number;
+  jobsHeld: number;
+  /** The checkpoint of the last graph that it was given, which it has probably still loaded. */
+  checkpoint: string | null;
+}
+
+/** A server of another worker that stands empty. */
+export interface EmptyServer {
+  id: string;
+}
+
+export interface PlaceableJob {
+  checkpoint: string | null;
+  avoidServerId: string | null;
+}
+
+/**
+ * The server that should run the job next, or `null` when it is better left in the queue: an empty server first; a
+ * second slot (which only keeps the next prompt ready) when no other server that could run the job stands empty.
+ * Among equals: not the one where it failed last, then the one that has the checkpoint loaded, then the least filled.
+ *
+ * @param runnable the worker's servers that have a free slot and can run the graph
+ * @param emptyElsewhere empty servers of other workers that can run the graph
+ */
+export function placeJob(
+  job: PlaceableJob,
+  runnable: readonly PlaceableServer[],
+  emptyElsewhere: readonly EmptyServer[],
+): PlaceableServer | null {
+  const free = runnable.filter((server) => server.jobsHeld < server.slots);
+  const empty = free.filter((server) => server.jobsHeld === 0);
+  const candidates = empty.length > 0 ? empty : emptyElsewhere.length > 0 ? [] : free;
+  const [best] = [...candidates].sort((one, other) => preference(job, one) - preference(job, other));
+  return best ?? null;
+}
+
+/** Smaller is better. */
+function preference(job: PlaceableJob, server: PlaceableServer): number {
+  const failedThere = server.id === job.avoidServerId ? 10_000 : 0;
+  const mustLoad = job.checkpoint !== null && server.checkpoint !== job.checkpoint ? 100 : 0;
+  return failedThere + mustLoad + server.jobsHeld;
+}

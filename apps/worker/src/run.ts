@@ -1,0 +1,73 @@
+import { type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
+import { LeaseClock } from "./lease-clock.ts";
+
+/** Why a run stops before its job has ended. */
+export type RunStop =
+  /** Somebody else holds the job: write nothing more. */
+  | "lease-lost"
+  /** The worker stops or hands the server over: the prompt goes on, and the successor adopts it. */
+  | "hand-over"
+  /** The server has been away for longer than its grace: the job goes elsewhere. */
+  | "server-lost";
+
+export class RunStopped extends Error {
+  override readonly name = "RunStopped";
+  readonly stop: RunStop;
+
+  constructor(stop: RunStop) {
+    super(`The run was stopped: ${stop}.`);
+    this.stop = stop;
+  }
+}
+
+/** One job under our lease, from claim or adoption to its end. */
+export class Run {
+  readonly leased: LeasedJob;
+  readonly lease: LeaseClock;
+  readonly wasAdopted: boolean;
+  ticket: HeldTicket | null;
+  /** The slot is free as soon as the server has let go of the prompt; saving outputs does not hold it. */
+  holdsSlot = true;
+  isExecuting = false;
+  progress: JobProgress;
+  readonly #stopping = new AbortController();
+  readonly #cancelling = new AbortController();
+
+  constructor(options: {
+    leased: LeasedJob;
+    ticket: HeldTicket | null;
+    wasAdopted: boolean;
+    leaseMs: number;
+    leasedSince: number;
+  }) {
+    this.leased = options.leased;
+    this.ticket = options.ticket;
+    this.wasAdopted = options.wasAdopted;
+    this.lease = new LeaseClock(options.leaseMs, options.leasedSince);
+    this.progress = options.leased.job.progress;
+    this.isExecuting = options.leased.executionStartedAt !== null;
+    if (options.leased.job.cancelRequestedAt !== null) this.#cancelling.abort();
+  }
+
+  get jobId(): string {
+    return this.leased.jobId;
+  }
+
+  /** Aborted with a `RunStopped` as its reason. */
+  get stopSignal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  get cancelSignal(): AbortSignal {
+    return this.#cancelling.signal;
+  }
+
+  stop(why: RunStop): void {
+    this.#stopping.abort(new RunStopped(why));
+  }
+
+  /** Asks it to end its prompt. More than once does no harm. */
+  requestCancel(): void {
+    this.#cancelling.abort();
+  }
+}

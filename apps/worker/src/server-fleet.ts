@@ -1,0 +1,104 @@
+import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type OutageGuard } from "./outage-guard.ts";
+import { OwnedServer } from "./owned-server.ts";
+
+export interface ServerFleetOptions {
+  workerId: string;
+  servers: ServerStore;
+  urls: readonly string[];
+  slots: number;
+  leaseMs: number;
+  graceMs: number;
+  guard: OutageGuard;
+  log: Logger;
+  onReady: (server: OwnedServer) => void;
+  onDefinitionsRead: (serverId: string) => void;
+  /** Its lease is lost or handed over: its runs must end without a write. */
+  onGone: (server: OwnedServer, why: "lease-lost" | "hand-over") => Promise<void>;
+}
+
+/**
+ * Which servers this worker owns: at most its fair share ⌈servers ÷ live workers⌉, so that starting a worker spreads
+ * the load and a dead worker's servers are taken over when their leases run out.
+ */
+export class ServerFleet {
+  readonly #options: ServerFleetOptions;
+  readonly #owned = new Map<string, OwnedServer>();
+  #configured: ServerRecord[] | null = null;
+  #liveWorkers = 1;
+
+  constructor(options: ServerFleetOptions) {
+    this.#options = options;
+  }
+
+  get owned(): OwnedServer[] {
+    return [...this.#owned.values()];
+  }
+
+  find(serverId: string): OwnedServer | undefined {
+    return this.#owned.get(serverId);
+  }
+
+  /** Renews what is owned; what was lost is dropped at once. */
+  async renew(): Promise<void> {
+    const { servers, workerId, leaseMs, guard, log } = this.#options;
+    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, leaseMs));
+    const leases = this.owned.map((server) => server.lease);
+    if (leases.length === 0) return;
+    const held = await guard.watch(servers.renewServers(workerId, leases, leaseMs));
+    const stillOurs = new Set(held.map((lease) => lease.serverId));
+    for (const lease of leases) {
+      const server = this.#owned.get(lease.serverId);
+      if (server === undefined || stillOurs.has(lease.serverId)) continue;
+      log.warn({ server: server.url }, "another worker owns the server now");
+      await this.#drop(server, "lease-lost");
+    }
+  }
+
+  /** Takes free servers up to the fair share, and hands a surplus over. */
+  async balance(): Promise<void> {
+    const { servers, urls, slots, workerId, leaseMs, guard } = this.#options;
+    this.#configured ??= await guard.watch(servers.registerServers(urls.map((url) => ({ url, slots }))));
+    const share = Math.ceil(this.#configured.length / Math.max(1, this.#liveWorkers));
+    if (this.#owned.size > share) await this.#handOver(this.#leastBusy(this.#owned.size - share));
+    if (this.#owned.size >= share || !guard.mayTakeOver) return;
+    const candidates = this.#configured.map((server) => server.id).filter((id) => !this.#owned.has(id));
+    const taken = await guard.watch(
+      servers.acquireServers(workerId, candidates, share - this.#owned.size, leaseMs),
+    );
+    for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
+  }
+
+  /** Hands everything over. */
+  async close(): Promise<void> {
+    await this.#handOver(this.owned);
+  }
+
+  #take(record: ServerRecord, lease: ServerLease): void {
+    const { servers, log, graceMs, onReady, onDefinitionsRead } = this.#options;
+    log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
+    const server = new OwnedServer({ record, lease, servers, log, graceMs, onReady, onDefinitionsRead });
+    this.#owned.set(record.id, server);
+    void server.tick().catch((error: unknown) => {
+      log.warn({ err: error, server: record.url }, "the first look at a server failed");
+    });
+  }
+
+  #leastBusy(count: number): OwnedServer[] {
+    return this.owned.sort((one, other) => one.jobsHeld - other.jobsHeld).slice(0, count);
+  }
+
+  async #handOver(servers: OwnedServer[]): Promise<void> {
+    if (servers.length === 0) return;
+    const leases = servers.map((server) => server.lease);
+    await Promise.all(servers.map((server) => this.#drop(server, "hand-over")));
+    await this.#options.servers.releaseServers(this.#options.workerId, leases);
+  }
+
+  async #drop(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
+    this.#owned.delete(server.id);
+    await this.#options.onGone(server, why);
+    await server.close();
+  }
+}

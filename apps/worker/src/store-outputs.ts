@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  collectOutputs,
+  ComfyUIError,
+  type ComfyUIConnector,
+  type FileReference,
+  type HistoryEntry,
+} from "@genga/comfyui";
+import {
+  type JobLease,
+  type NewOutput,
+  type OutputStorage,
+  outputStorageKey,
+  StorageError,
+} from "@genga/jobs";
+
+/** One output may not be larger than this. */
+const outputBytesMax = 4 * 2 ** 30;
+/** Tries at one file while the server or the storage does not answer; waits 0.5, 1, 2, 4 s between them. */
+const triesMax = 5;
+
+/**
+ * Brings all files and texts of a finished prompt under our control, in an order that does not change. Files get names
+ * that carry the lease, and become visible only when the database names them.
+ * @throws ComfyUIError @throws StorageError the stored part is removed again
+ */
+export async function storeOutputs(options: {
+  connector: ComfyUIConnector;
+  storage: OutputStorage;
+  lease: JobLease;
+  history: HistoryEntry;
+  signal: AbortSignal;
+}): Promise<NewOutput[]> {
+  const references = collectOutputs(options.history.outputs)
+    .filter((reference) => reference.kind === "text" || reference.type === "output")
+    .sort((one, other) => one.nodeId.localeCompare(other.nodeId, "en", { numeric: true }));
+  const outputs: NewOutput[] = [];
+  try {
+    for (const [index, reference] of references.entries()) {
+      outputs.push(
+        reference.kind === "text"
+          ? textOutput(reference.nodeId, reference.key, index, reference.text)
+          : await storeFile({ ...options, reference, index }),
+      );
+    }
+  } catch (error) {
+    await removeOutputs(options.storage, outputs);
+    throw error;
+  }
+  return outputs;
+}
+
+/** Removes what a run stored when its lease turned out to be lost. */
+export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]): Promise<void> {
+  await storage.remove(outputs.flatMap((output) => output.storageKey ?? []));
+}
+
+async function storeFile(options: {
+  connector: ComfyUIConnector;
+  storage: OutputStorage;
+  lease: JobLease;
+  reference: FileReference;
+  index: number;
+  signal: AbortSignal;
+}): Promise<NewOutput> {
+  const { connector, storage, lease, reference, index, signal } = options;
+  const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const { body } = await connector.downloadOutput(reference, { signal });
+      const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
+      const { nodeId, key, filename } = reference;
+      return { ...file, nodeId, key, index, kind: "file", filename, text: null };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (tries === triesMax || !mayHelpToRepeat(error)) throw named(error, reference);
+      await sleep(250 * 2 ** tries, undefined, { signal });
+    }
+  }
+}
+
+function textOutput(nodeId: string, key: string, index: number, text: string): NewOutput {
+  return {
+    nodeId,
+    key,
+    index,
+    kind: "text",
+    filename: null,
+    mediaType: "text/plain; charset=utf-8",
+    bytes: Buffer.byteLength(text),
+    sha256: createHash("sha256").update(text).digest("hex"),
+    width: null,
+    height: null,
+    durationMs: null,
+    storageKey: null,
+    text,
+  };
+}
+
+function mayHelpToRepeat(error: unknown): boolean {
+  if (error instanceof StorageError) return error.retryable;
+  return error instanceof ComfyUIError && error.errorClass === "server";
+}
+
+/** A storage error says which file of which node it was about. */
+function named(error: unknown, reference: FileReference): unknown {
+  if (!(error instanceof StorageError)) return error;
+  return new StorageError(
+    error.code,
+    `Output "${reference.filename}" of node ${reference.nodeId}: ${error.message}`,
+    {
+      retryable: error.retryable,
+      cause: error,
+    },
+  );
+}

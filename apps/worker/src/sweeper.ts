@@ -1,0 +1,98 @@
+import {
+  eventSignal,
+  type JobStore,
+  type ServerStore,
+  type Signals,
+  type TicketQueue,
+  TicketsUnavailableError,
+} from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type OutageGuard } from "./outage-guard.ts";
+
+export interface SweeperOptions {
+  ownerId: string;
+  store: JobStore;
+  servers: ServerStore;
+  tickets: TicketQueue;
+  signals: Signals;
+  guard: OutageGuard;
+  leaseMs: number;
+  /** How long a job waits for its unowned server before it goes elsewhere. */
+  graceMs: number;
+  log: Logger;
+}
+
+const rowsPerPass = 1_000;
+/** Tickets announced in one pass at most; a wiped Redis is refilled over a few passes. */
+const roundsMax = 20;
+/** Every so many passes one page of announced rows is compared with Redis. */
+const auditEvery = 5;
+
+/**
+ * Sets right what crashes leave behind: rows that no ticket announces, jobs whose worker and server are both gone. One
+ * process at a time holds its lease; any may.
+ */
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  #passes = 0;
+  #auditedUpTo: string | null = null;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  async tick(): Promise<void> {
+    const { servers, ownerId, leaseMs, guard } = this.#options;
+    if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
+    this.#passes += 1;
+    await this.#requeueAbandoned();
+    try {
+      await this.#refillWipedRedis();
+      await this.#announce();
+      if (this.#passes % auditEvery === 0) await this.#audit();
+    } catch (error) {
+      if (!(error instanceof TicketsUnavailableError)) throw error;
+      this.#options.log.debug({ err: error }, "Redis is away; tickets wait for it");
+    }
+  }
+
+  async #requeueAbandoned(): Promise<void> {
+    const { store, signals, guard, graceMs, log } = this.#options;
+    if (!guard.mayTakeOver) return;
+    for (const { job, event } of await guard.watch(store.requeueAbandoned(graceMs))) {
+      log.warn({ jobId: job.id, status: job.status }, "its worker and its server are gone");
+      signals.publish("job", eventSignal(event, job.batchId, job.status));
+    }
+  }
+
+  async #refillWipedRedis(): Promise<void> {
+    const { tickets, store, log } = this.#options;
+    if (!(await tickets.wasWiped())) return;
+    const jobs = await store.clearEnqueued();
+    await tickets.rememberSentinel();
+    if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
+  }
+
+  async #announce(): Promise<void> {
+    const { tickets, store, log } = this.#options;
+    for (let round = 0; round < roundsMax; round += 1) {
+      const announcements = await store.listUnannounced(rowsPerPass);
+      if (announcements.length === 0) return;
+      await tickets.add(announcements);
+      await store.markEnqueued(announcements);
+      log.debug({ jobs: announcements.length }, "tickets added");
+      if (announcements.length < rowsPerPass) return;
+    }
+  }
+
+  /** A page of announced rows: tickets that went missing one by one are added again. */
+  async #audit(): Promise<void> {
+    const { tickets, store, log } = this.#options;
+    const page = await store.listAnnounced(this.#auditedUpTo, rowsPerPass);
+    this.#auditedUpTo = page.length < rowsPerPass ? null : (page.at(-1)?.jobId ?? null);
+    const missing = await tickets.findMissing(page);
+    if (missing.length === 0) return;
+    await tickets.add(missing);
+    log.warn({ jobs: missing.length }, "tickets were missing and were added again");
+  }
+}

@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { type Logger } from "@genga/runtime";
+import { type OwnedServer } from "./owned-server.ts";
+import { type ProgressWriter } from "./progress-writer.ts";
+import { type Run, RunStopped } from "./run.ts";
+
+/** How long a server may take to let go of a prompt that it was told to end. */
+const letGoMs = 60_000;
+
+/**
+ * How a prompt ended, and whether we asked for it. `stuck`: told to end, and it does not; `never-there`: it was not
+ * submitted, or never arrived.
+ */
+export interface WatchResult {
+  lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
+  endedBy: "cancel" | "deadline" | null;
+}
+
+/**
+ * Watches a prompt to its end and passes on its progress. Ends it on a cancel request and at its deadline (counted from
+ * execution), and waits until the server has let go.
+ * @throws RunStopped
+ */
+export async function watchPrompt(
+  run: Run,
+  server: OwnedServer,
+  progress: ProgressWriter,
+  log: Logger,
+): Promise<WatchResult> {
+  const { leased } = run;
+  const ending = new PromptEnding(run, server, log);
+  const stopped = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
+  if (run.isExecuting) ending.startDeadline(leased.executionStartedAt);
+  try {
+    const events = server.connector.watch(leased.promptId, {
+      clientId: leased.clientId,
+      workflow: leased.workflow,
+      signal: stopped,
+    });
+    for await (const event of events) {
+      switch (event.type) {
+        case "progress": {
+          const { phase, ...figures } = event.progress;
+          if (phase === "executing" && !run.isExecuting) {
+            run.isExecuting = true;
+            ending.startDeadline(null);
+          }
+          // The connector's `saving` is the server's; ours begins when we fetch the outputs.
+          const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
+          progress.report(run, shown, {
+            ...figures,
+            percent: Math.max(figures.percent, run.progress.percent),
+          });
+          break;
+        }
+        case "settled":
+          return { lookup: event.lookup, endedBy: ending.endedBy };
+        case "unreachable":
+          server.noteDoubt(event.error);
+          break;
+        case "reachable":
+        case "message":
+        case "preview":
+        case "text":
+          break;
+      }
+    }
+    throw new Error("The watch ended without a result.");
+  } catch (error) {
+    run.stopSignal.throwIfAborted();
+    if (ending.stuckSignal.aborted) {
+      server.noteStuck(leased.promptId);
+      return { lookup: { state: "stuck" }, endedBy: ending.endedBy };
+    }
+    throw error;
+  } finally {
+    ending.dispose();
+  }
+}
+
+/** Tells the server to end the prompt, when it was asked for or its time is over, until it has. */
+class PromptEnding {
+  endedBy: WatchResult["endedBy"] = null;
+  readonly #run: Run;
+  readonly #server: OwnedServer;
+  readonly #log: Logger;
+  readonly #stuck = new AbortController();
+  readonly #done = new AbortController();
+  #deadline: NodeJS.Timeout | null = null;
+
+  constructor(run: Run, server: OwnedServer, log: Logger) {
+    this.#run = run;
+    this.#server = server;
+    this.#log = log;
+    if (run.cancelSignal.aborted) this.#end("cancel");
+    else run.cancelSignal.addEventListener("abort", this.#onCancel, { once: true });
+  }
+
+  get stuckSignal(): AbortSignal {
+    return this.#stuck.signal;
+  }
+
+  /** @param startedAt when execution began, if that was before now */
+  startDeadline(startedAt: Date | null): void {
+    const elapsedMs = startedAt === null ? 0 : Date.now() - startedAt.getTime();
+    const leftMs = Math.min(Math.max(0, this.#run.leased.job.timeoutMs - elapsedMs), 2 ** 31 - 1);
+    this.#deadline ??= setTimeout(() => {
+      this.#end("deadline");
+    }, leftMs);
+  }
+
+  dispose(): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#run.cancelSignal.removeEventListener("abort", this.#onCancel);
+    this.#done.abort();
+  }
+
+  readonly #onCancel = (): void => {
+    this.#end("cancel");
+  };
+
+  #end(why: "cancel" | "deadline"): void {
+    if (this.endedBy !== null) return;
+    this.endedBy = why;
+    void this.#keepAsking();
+  }
+
+  async #keepAsking(): Promise<void> {
+    const until = performance.now() + letGoMs;
+    const signal = AbortSignal.any([this.#done.signal, this.#run.stopSignal]);
+    while (!signal.aborted) {
+      try {
+        const { outcome } = await this.#server.connector.cancelPrompt(this.#run.leased.promptId, { signal });
+        if (outcome !== "pending") return;
+      } catch (error) {
+        if (!(error instanceof ComfyUIError) || isAborted(signal)) return;
+        this.#log.warn({ err: error, jobId: this.#run.jobId }, "the prompt could not be ended yet");
+      }
+      if (performance.now() > until) {
+        this.#stuck.abort(new RunStopped("server-lost"));
+        return;
+      }
+      await sleep(500, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Read anew: TypeScript takes an `aborted` that was false before an await to be false after it. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -1,0 +1,225 @@
+import { type HeldTicket, type LeasedJob, defaultLane, ticketId, type SignalTopics } from "@genga/jobs";
+import { type Dependencies } from "./dependencies.ts";
+import { OutageGuard } from "./outage-guard.ts";
+import { type OwnedServer } from "./owned-server.ts";
+import { processJob } from "./process-job.ts";
+import { ProgressWriter } from "./progress-writer.ts";
+import { Run } from "./run.ts";
+import { ServerFleet } from "./server-fleet.ts";
+import { Sweeper } from "./sweeper.ts";
+import { startTicker } from "./ticker.ts";
+import { TicketPump } from "./ticket-pump.ts";
+
+const progressFlushMs = 500;
+const sweepIntervalMs = 1_000;
+const probeIntervalMs = 5_000;
+
+/** One worker process: owns servers, runs jobs on them, and takes its turn at sweeping. */
+export class Worker {
+  readonly #with: Dependencies;
+  readonly #guard: OutageGuard;
+  readonly #fleet: ServerFleet;
+  readonly #pump: TicketPump;
+  readonly #progress: ProgressWriter;
+  readonly #sweeper: Sweeper;
+  readonly #runs = new Map<string, Run>();
+  readonly #endings = new Map<Run, Promise<void>>();
+  readonly #stops: (() => Promise<void> | void)[] = [];
+
+  constructor(dependencies: Dependencies) {
+    const { store, servers, tickets, signals, recorder, log, workerId, settings } = dependencies;
+    const { leaseMs, serverGraceMs: graceMs } = settings;
+    this.#with = dependencies;
+    this.#guard = new OutageGuard(leaseMs);
+    const guard = this.#guard;
+    this.#progress = new ProgressWriter({
+      recorder,
+      tickets,
+      signals,
+      log,
+      flushIntervalMs: progressFlushMs,
+    });
+    this.#sweeper = new Sweeper({
+      ownerId: workerId,
+      store,
+      servers,
+      tickets,
+      signals,
+      guard,
+      leaseMs,
+      graceMs,
+      log,
+    });
+    this.#fleet = new ServerFleet({
+      workerId,
+      servers,
+      urls: settings.comfyuiUrls,
+      slots: settings.serverSlots,
+      leaseMs,
+      graceMs,
+      guard,
+      log,
+      onReady: (server) => {
+        void this.#becomeReady(server);
+      },
+      onDefinitionsRead: (serverId) => {
+        signals.publish("definitions-read", { serverId });
+      },
+      onGone: (server, why) => this.#leave(server, why),
+    });
+    this.#pump = new TicketPump({
+      workerId,
+      store,
+      servers,
+      tickets,
+      leaseMs,
+      log,
+      readyServers: () => this.#fleet.owned.filter((server) => server.mayTakeJobs),
+      keepTicket: (ticket) => this.#keepTicket(ticket),
+      start: (leased, server, ticket, leasedSince) => {
+        this.#start(leased, server, ticket, leasedSince);
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const { signals, tickets, log, settings } = this.#with;
+    this.#stops.push(
+      await signals.subscribe("cancel", (message) => {
+        this.#cancel(message);
+      }),
+      await signals.subscribe("definitions-wanted", () => {
+        for (const server of this.#fleet.owned) void this.#look(server, true);
+      }),
+      tickets.onAvailable(defaultLane, () => {
+        this.#pump.trigger();
+      }),
+      startTicker({
+        name: "heartbeat",
+        intervalMs: settings.leaseMs / 3,
+        tick: () => this.#heartbeat(),
+        log,
+      }),
+      startTicker({ name: "sweep", intervalMs: sweepIntervalMs, tick: () => this.#sweep(), log }),
+      startTicker({
+        name: "probe",
+        intervalMs: probeIntervalMs,
+        tick: async () => {
+          await Promise.all(this.#fleet.owned.map((server) => this.#look(server, false)));
+        },
+        log,
+      }),
+    );
+  }
+
+  /** Claims nothing new, leaves prompts running, hands leases back. */
+  async stop(): Promise<void> {
+    for (const stop of this.#stops.reverse()) await stop();
+    await this.#pump.stop();
+    await this.#fleet.close();
+    await this.#progress.close();
+    await this.#with.servers.removeWorker(this.#with.workerId);
+  }
+
+  async #heartbeat(): Promise<void> {
+    await this.#fleet.renew();
+    const runs = [...this.#runs.values()];
+    if (runs.length === 0) return;
+    const sentAt = performance.now();
+    const { held, cancelRequested } = await this.#guard.watch(
+      this.#with.store.renewLeases(
+        runs.map((run) => run.leased),
+        this.#with.settings.leaseMs,
+      ),
+    );
+    const stillOurs = new Set(held.map((lease) => `${lease.jobId} ${lease.leaseNumber}`));
+    for (const run of runs) {
+      if (stillOurs.has(`${run.jobId} ${run.leased.leaseNumber}`)) run.lease.renewed(sentAt);
+      else run.stop("lease-lost");
+    }
+    this.#cancel({ jobIds: cancelRequested });
+  }
+
+  /** Servers may have become free, leases may have expired, tickets may be due: look without being told. */
+  async #sweep(): Promise<void> {
+    await this.#fleet.balance();
+    await Promise.all(this.#fleet.owned.map((server) => this.#adoptOn(server)));
+    await this.#sweeper.tick();
+    this.#pump.trigger();
+  }
+
+  async #look(server: OwnedServer, definitionsWanted: boolean): Promise<void> {
+    try {
+      await server.tick({ definitionsWanted });
+    } catch (error) {
+      this.#with.log.warn({ err: error, server: server.url }, "a look at a server failed");
+    }
+  }
+
+  async #becomeReady(server: OwnedServer): Promise<void> {
+    try {
+      await this.#adoptOn(server);
+    } catch (error) {
+      this.#with.log.warn({ err: error, server: server.url }, "its jobs could not be adopted yet");
+    }
+    this.#pump.trigger();
+  }
+
+  /** Takes over the jobs of a dead or stopped worker on this server, and watches their prompts. */
+  async #adoptOn(server: OwnedServer): Promise<void> {
+    if (!this.#guard.mayTakeOver) return;
+    const { store, workerId, settings, log } = this.#with;
+    const leasedSince = performance.now();
+    const adopted = await this.#guard.watch(store.adoptJobs(server.id, workerId, settings.leaseMs));
+    for (const leased of adopted) {
+      log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
+      this.#runs.get(leased.jobId)?.stop("lease-lost");
+      this.#start(leased, server, null, leasedSince);
+    }
+  }
+
+  #start(leased: LeasedJob, server: OwnedServer, ticket: HeldTicket | null, leasedSince: number): void {
+    const { settings, recorder, store, storage, tickets, log } = this.#with;
+    const wasAdopted = ticket === null;
+    const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
+    this.#runs.set(run.jobId, run);
+    server.runs.add(run);
+    const ended = processJob(run, server, {
+      recorder,
+      store,
+      storage,
+      tickets,
+      progress: this.#progress,
+      log,
+      postTimeoutMs: Math.min(5_000, Math.floor((settings.leaseMs * 5) / 12)),
+      onSlotFreed: () => {
+        this.#pump.trigger();
+      },
+    }).finally(() => {
+      server.runs.delete(run);
+      if (this.#runs.get(run.jobId) === run) this.#runs.delete(run.jobId);
+      this.#endings.delete(run);
+    });
+    this.#endings.set(run, ended);
+  }
+
+  #keepTicket(ticket: HeldTicket): boolean {
+    const run = this.#runs.get(ticket.jobId);
+    if (run?.leased.attempt !== ticket.attempt) return false;
+    if (run.ticket !== null && ticketId(run.ticket) !== ticketId(ticket)) return false;
+    run.ticket = ticket;
+    return true;
+  }
+
+  #cancel({ jobIds }: SignalTopics["cancel"]): void {
+    for (const jobId of jobIds) this.#runs.get(jobId)?.requestCancel();
+  }
+
+  /** The server is no longer ours: its runs end; after a hand-over the successor may adopt at once. */
+  async #leave(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
+    const runs = [...server.runs];
+    for (const run of runs) run.stop(why);
+    await Promise.all(runs.flatMap((run) => this.#endings.get(run) ?? []));
+    if (why === "hand-over") await this.#with.store.releaseLeases(runs.map((run) => run.leased));
+  }
+}

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "@jest/globals";
+import { assertMayBecome, isTerminal, mayAdvance, mayBecome, statusesBefore } from "./job-states.ts";
+import { jobStatuses } from "./job.ts";
+import { IllegalTransitionError } from "./job-errors.ts";
+
+describe("the job state machine", () => {
+  test("has exactly the arrows of the contract", () => {
+    const arrows = jobStatuses.flatMap((from) =>
+      jobStatuses.filter((to) => mayBecome(from, to)).map((to) => `${from} → ${to}`),
+    );
+    expect(arrows.sort()).toEqual(
+      [
+        "queued → processing",
+        "queued → cancelled",
+        "queued → failed",
+        "queued → timeout",
+        "processing → queued",
+        "processing → completed",
+        "processing → failed",
+        "processing → timeout",
+        "processing → cancelled",
+        "failed → queued",
+        "timeout → queued",
+        "cancelled → queued",
+      ].sort(),
+    );
+  });
+
+  test("never leaves completed", () => {
+    expect(jobStatuses.filter((to) => mayBecome("completed", to))).toEqual([]);
+  });
+
+  test("names both states of a transition that it refuses", () => {
+    expect(() => {
+      assertMayBecome("completed", "queued");
+    }).toThrow(IllegalTransitionError);
+    expect(() => {
+      assertMayBecome("completed", "queued");
+    }).toThrow(/completed.*queued/);
+  });
+
+  test("knows from where a status can be reached", () => {
+    expect(statusesBefore("completed")).toEqual(["processing"]);
+    expect(statusesBefore("cancelled").sort()).toEqual(["processing", "queued"]);
+  });
+
+  test("counts four statuses as ended", () => {
+    expect(jobStatuses.filter(isTerminal)).toEqual(["completed", "failed", "timeout", "cancelled"]);
+  });
+
+  test("lets a phase only go forward", () => {
+    expect(mayAdvance("waiting", "submitted")).toBe(true);
+    expect(mayAdvance("submitted", "saving")).toBe(true);
+    expect(mayAdvance("executing", "submitted")).toBe(false);
+    expect(mayAdvance("saving", "saving")).toBe(false);
+  });
+});
