@@ -1,1 +1,1 @@
-export {};
+export { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";

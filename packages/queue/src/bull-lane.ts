@@ -1,0 +1,111 @@
+import {
+  createRedisBackend,
+  Queue,
+  Worker,
+  type BackendFactory,
+  type Job,
+  type RedisQueueBackend,
+} from "bullmq";
+import { type Redis } from "ioredis";
+import { JobError, type TicketReference } from "@genga/jobs";
+
+export type TicketJob = Job<TicketReference, string | null>;
+
+/** A lane's name becomes part of Redis keys; `:` separates those. */
+export class InvalidLaneError extends JobError {
+  readonly code = "invalid-lane";
+
+  constructor(lane: string) {
+    super(`"${lane}" cannot name a lane: 1 to 64 lower-case letters, digits, hyphens and underscores can.`);
+  }
+}
+
+export interface BullLaneOptions {
+  lane: string;
+  prefix: string;
+  redis: Redis;
+  lockMs: number;
+  stallCheckMs: number;
+  onError: (error: Error) => void;
+}
+
+/** One BullMQ queue, pulled by hand: nothing here waits, loops or fetches by itself. */
+export class BullLane {
+  readonly lane: string;
+  readonly queue: Queue<TicketReference, string | null>;
+  readonly #worker: Worker<TicketReference, string | null>;
+
+  /** @throws InvalidLaneError */
+  constructor(options: BullLaneOptions) {
+    if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
+    this.lane = options.lane;
+    // Without the version check there is no first command whose failure would disable the queue for good.
+    const shared = { connection: options.redis, prefix: options.prefix, skipVersionCheck: true };
+    this.queue = new Queue(options.lane, shared);
+    this.#worker = new Worker(
+      options.lane,
+      null,
+      {
+        ...shared,
+        autorun: false,
+        skipLockRenewal: true,
+        skipStalledCheck: true,
+        lockDuration: options.lockMs,
+        // Shorter than the time between checks, since BullMQ refuses a check before it has passed.
+        stalledInterval: Math.ceil(options.stallCheckMs * 0.8),
+        // Whether a job has failed too often is decided by its row, not by how often its ticket changed hands.
+        maxStalledCount: Number.MAX_SAFE_INTEGER,
+      },
+      withoutBlockingConnection,
+    );
+    this.queue.on("error", options.onError);
+    this.#worker.on("error", options.onError);
+  }
+
+  /** The best ticket, locked under `token`, or `undefined`. Also brings back delayed tickets that are due. */
+  takeOne(token: string): Promise<TicketJob | undefined> {
+    return this.#worker.getNextJob(token, { block: false });
+  }
+
+  /** Renews locks; answers the ids whose lock is no longer ours. */
+  extendLocks(ids: string[], token: string, lockMs: number): Promise<string[]> {
+    const tokens = ids.map(() => token);
+    return this.#worker.extendJobLocks(ids, tokens, lockMs);
+  }
+
+  /**
+   * Returns tickets whose lock has run out to the head of the waiting ones; answers their ids. A ticket is noticed by
+   * one check and moved by a later one, once its lock is gone.
+   */
+  returnStalled(): Promise<string[]> {
+    return this.#worker.getBackend().moveStalledJobsToWait();
+  }
+
+  /** When the next delayed ticket is due (`null`: there is none), and whether tickets wait right now. */
+  async look(redis: Redis): Promise<{ isWaiting: boolean; nextDueAt: Date | null }> {
+    const { wait, prioritized, delayed } = this.queue.keys;
+    const [waiting, inBands, next] = await Promise.all([
+      redis.llen(String(wait)),
+      redis.zcard(String(prioritized)),
+      redis.zrange(String(delayed), 0, 0, "WITHSCORES"),
+    ]);
+    const score = next[1];
+    // BullMQ keeps the due time in the score's upper bits; the lower 12 order tickets of the same millisecond.
+    const nextDueAt = score === undefined ? null : new Date(Math.floor(Number(score) / 4096));
+    return { isWaiting: waiting + inBands > 0, nextDueAt };
+  }
+
+  /** The key of a ticket's hash in Redis. */
+  ticketKey(id: string): string {
+    return this.queue.toKey(id);
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.close(true);
+    await this.queue.close();
+  }
+}
+
+/** BullMQ gives every worker a second connection to block on, which we never do. */
+const withoutBlockingConnection: BackendFactory<RedisQueueBackend> = (name, options) =>
+  createRedisBackend(name, options);

@@ -1,0 +1,49 @@
+import { z } from "zod";
+import {
+  jobEventTypes,
+  jobPhases,
+  jobStatuses,
+  type Json,
+  type SignalTopic,
+  type SignalTopics,
+} from "@genga/jobs";
+
+const jobOf = { jobId: z.string(), batchId: z.string().nullable() };
+
+const json: z.ZodType<Json> = z.json();
+
+const jobEvent = z.object({
+  jobId: z.string(),
+  sequence: z.int(),
+  type: z.enum(jobEventTypes),
+  attempt: z.int(),
+  data: z.record(z.string(), json),
+  createdAt: z.string(),
+});
+
+const jobProgress = z.object({
+  percent: z.number(),
+  node: z.string().nullable(),
+  nodeTitle: z.string().nullable(),
+  step: z.number().nullable(),
+  steps: z.number().nullable(),
+  nodesDone: z.number().nullable(),
+  nodesTotal: z.number().nullable(),
+});
+
+/** What travels over Redis, checked on arrival: another version of Genga may be the sender. */
+export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Topic]> } = {
+  job: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("event"), ...jobOf, status: z.enum(jobStatuses), event: jobEvent }),
+    z.object({
+      kind: z.literal("progress"),
+      ...jobOf,
+      attempt: z.int(),
+      phase: z.enum(jobPhases),
+      progress: jobProgress,
+    }),
+  ]),
+  cancel: z.object({ jobIds: z.array(z.string()) }),
+  "definitions-wanted": z.object({ requestedBy: z.string() }),
+  "definitions-read": z.object({ serverId: z.string() }),
+};
