@@ -29,7 +29,12 @@ export default defineConfig(
   },
   {
     files: ["{apps,packages}/*/src/**/*.ts"],
-    ignores: ["**/main.ts", "packages/runtime/src/run-service.ts", "**/*.test.ts"],
+    ignores: [
+      "**/{main,*-main}.ts",
+      "packages/runtime/src/run-service.ts",
+      "packages/testing/src/**",
+      "**/*.test.ts",
+    ],
     rules: {
       "no-restricted-properties": [
         "error",
@@ -44,7 +49,9 @@ export default defineConfig(
   { files: ["*.config.{js,ts}"], rules: { "no-restricted-exports": "off" } },
   {
     files: ["**/*.mjs"],
-    languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly" } },
+    languageOptions: {
+      globals: { process: "readonly", console: "readonly", URL: "readonly", Buffer: "readonly" },
+    },
   },
   {
     files: ["**/test/**/*.ts", "**/*.test.ts"],

@@ -1,0 +1,152 @@
+// The first thing that runs in a fresh clone: `npm start`, `npm run demo` and `npm test` all come through here. It installs
+// what is missing, generates the database client, and then hands over. Only Node's own modules: nothing else may be
+// there yet.
+//
+//   node apps/standalone/bootstrap.mjs install | start | demo | test [arguments]
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const entries = {
+  start: "apps/standalone/src/main.ts",
+  demo: "apps/standalone/src/main.ts",
+  test: "apps/standalone/src/test-main.ts",
+};
+
+const [command = "start", ...args] = process.argv.slice(2);
+
+try {
+  requireNode(20, 19);
+  await exclusively(async () => {
+    if (!isInstalled()) await install();
+    if (!isGenerated()) await generate();
+  });
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
+if (command !== "install") await handOver(command);
+
+/** Continues in this very process, so that signals need no forwarding. */
+async function handOver(name) {
+  const entry = entries[name];
+  if (entry === undefined)
+    throw new Error(`unknown command ${name}; known: install, ${Object.keys(entries).join(", ")}`);
+  process.chdir(project);
+  process.argv = [process.argv[0], join(project, entry), ...(name === "demo" ? ["--demo"] : []), ...args];
+  const { register } = await import("tsx/esm/api");
+  register();
+  await import(pathToFileURL(join(project, entry)).href);
+}
+
+function requireNode(major, minor) {
+  const [haveMajor, haveMinor] = process.versions.node.split(".").map(Number);
+  if (haveMajor > major || (haveMajor === major && haveMinor >= minor)) return;
+  throw new Error(`Genga needs Node ${major}.${minor} or newer; this is ${process.versions.node}.`);
+}
+
+/** True when node_modules holds what package-lock.json names: npm leaves its own list of what it installed. */
+function isInstalled() {
+  const list = join(project, "node_modules", ".package-lock.json");
+  if (!existsSync(list)) return false;
+  const wanted = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8")).packages;
+  const present = JSON.parse(readFileSync(list, "utf8")).packages;
+  return Object.entries(wanted).every(([path, { version, optional, devOptional }]) => {
+    if (path === "") return true;
+    const isThere = present[path] !== undefined;
+    return isThere ? present[path].version === version : Boolean(optional || devOptional);
+  });
+}
+
+async function install() {
+  const isFresh = !existsSync(join(project, "node_modules"));
+  // Exactly what the lock names. Where something is installed already, only the difference is.
+  const how = isFresh ? ["ci"] : ["install", "--no-save"];
+  console.log(
+    `installing what package-lock.json names (npm ${how.join(" ")}); this takes about half a minute`,
+  );
+  const kinds = ["--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
+  // npm names itself to the scripts that it runs; without it, the one on the PATH has to do.
+  const npm = process.env.npm_execpath?.endsWith(".js")
+    ? [process.execPath, process.env.npm_execpath]
+    : ["npm"];
+  await run([...npm, ...how, ...kinds]);
+}
+
+function isGenerated() {
+  const marker = generatedMarker();
+  return existsSync(marker) && readFileSync(marker, "utf8") === schemaHash();
+}
+
+async function generate() {
+  console.log("generating the database client");
+  await run([process.execPath, join(project, "prisma", "generate.mjs")], { quiet: true });
+  writeFileSync(generatedMarker(), schemaHash());
+}
+
+function generatedMarker() {
+  return join(project, "packages", "database", "src", "generated", ".made-from");
+}
+
+function schemaHash() {
+  const prisma = readFileSync(join(project, "node_modules", "prisma", "package.json"), "utf8");
+  const schema = readFileSync(join(project, "prisma", "schema.prisma"), "utf8");
+  return createHash("sha256")
+    .update(`${JSON.parse(prisma).version}\n${schema}`)
+    .digest("hex");
+}
+
+/** Runs a program to its end; a quiet one is heard only if it fails. */
+async function run([program, ...rest], { quiet = false } = {}) {
+  const child = spawn(program, rest, { cwd: project, stdio: ["ignore", quiet ? "pipe" : "inherit", "pipe"] });
+  const said = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => said.push(chunk));
+  const status = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  if (status !== 0) {
+    throw new Error(`${program} ${rest.join(" ")} failed:\n${Buffer.concat(said).toString()}`);
+  }
+}
+
+/** Lets one process at a time change the installation; the others wait until it is done. */
+async function exclusively(work) {
+  mkdirSync(join(project, ".genga"), { recursive: true });
+  const lock = join(project, ".genga", "install.lock");
+  let hasSaidSo = false;
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
+    if (holder > 0 && !isAlive(holder)) {
+      rmSync(lock, { force: true });
+      continue;
+    }
+    if (!hasSaidSo) console.log(`waiting for process ${holder}, which is installing`);
+    hasSaidSo = true;
+    await delay(100);
+  }
+  try {
+    await work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}

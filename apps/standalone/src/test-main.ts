@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { startEmbeddedServices } from "@genga/embedded";
+import { summarize, type TestSummary } from "./test-summary.ts";
+
+/**
+ * `npm test`: brings a Postgres and a Redis of its own, in a folder of their own, runs Jest against them, and ends with one
+ * line that says how many tests passed and failed. Arguments go to Jest: `npm test -- packages/queue`.
+ */
+async function runTests(jestArgs: readonly string[], signal: AbortSignal): Promise<TestSummary> {
+  const folder = mkdtempSync(join(tmpdir(), "genga-test-"));
+  chmodSync(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
+  try {
+    const dataDir = join(folder, "data");
+    const services = await startEmbeddedServices({ dataDir, report, signal });
+    try {
+      const resultPath = join(folder, "result.json");
+      await runJest(jestArgs, resultPath, services, signal);
+      return summarize(existsSync(resultPath) ? readFileSync(resultPath, "utf8") : undefined);
+    } finally {
+      await services.stop();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function runJest(
+  jestArgs: readonly string[],
+  resultPath: string,
+  services: { readonly databaseUrl: string; readonly redisUrl: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const isParallelismChosen = jestArgs.some((arg) => /^(--maxWorkers|-w|--runInBand|-i)\b/.test(arg));
+  const jest = spawn(
+    process.execPath,
+    [
+      ...["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"],
+      "node_modules/jest/bin/jest.js",
+      ...["--json", `--outputFile=${resultPath}`],
+      // Most tests wait for servers rather than compute, so there are never fewer than two at work.
+      ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(2, availableParallelism() - 1)}`]),
+      ...jestArgs,
+    ],
+    {
+      stdio: ["ignore", "ignore", "inherit"], // its report is on standard error; standard output would repeat the JSON
+      env: {
+        ...process.env,
+        NODE_ENV: "test",
+        TEST_DATABASE_URL: services.databaseUrl,
+        TEST_REDIS_URL: services.redisUrl,
+      },
+    },
+  );
+  const ended = once(jest, "exit");
+  signal.addEventListener("abort", () => jest.kill("SIGTERM"), { once: true });
+  const stuck = new AbortController();
+  await Promise.race([ended, untilStuck(resultPath, stuck.signal)]);
+  stuck.abort();
+  if (jest.exitCode !== null || jest.signalCode !== null) return;
+  report("jest has its result but does not end: a test left something open");
+  rmSync(resultPath); // a run that leaves something open has not passed
+  jest.kill("SIGKILL");
+  await ended;
+}
+
+/** Resolves when Jest has written its result and has still not ended a while later; never after the abort. */
+async function untilStuck(resultPath: string, signal: AbortSignal): Promise<void> {
+  try {
+    while (!existsSync(resultPath)) await delay(1_000, undefined, { signal });
+    await delay(30_000, undefined, { signal });
+  } catch {
+    // Jest has ended
+  }
+}
+
+function report(line: string): void {
+  console.error(line);
+}
+
+const stopping = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.once(name, () => {
+    stopping.abort(new Error(`stopped by ${name}`));
+  });
+}
+
+let summary: TestSummary = { passed: 0, failed: 1 };
+try {
+  summary = await runTests(process.argv.slice(2), stopping.signal);
+} catch (error) {
+  report(error instanceof Error ? error.message : String(error));
+}
+console.log(`${summary.passed} passed, ${summary.failed} failed`);
+process.exitCode = summary.failed === 0 && summary.passed > 0 && !stopping.signal.aborted ? 0 : 1;
