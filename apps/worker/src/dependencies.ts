@@ -31,8 +31,13 @@ export interface Dependencies {
 export async function openDependencies(settings: ServiceConfiguration, log: Logger): Promise<Dependencies> {
   const workerId = settings.workerId ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-worker" });
-  const tickets = createTicketQueue({ redisUrl: settings.redisUrl, logger: log });
-  const signals = createSignals({ redisUrl: settings.redisUrl, logger: log });
+  const tickets = createTicketQueue({
+    redisUrl: settings.redisUrl,
+    prefix: settings.redisPrefix,
+    lockMs: settings.leaseMs,
+    logger: log,
+  });
+  const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });
   return {
     workerId,
     settings,

@@ -27,6 +27,7 @@ describe("the configuration", () => {
       host: "127.0.0.1",
       databaseUrl: undefined,
       redisUrl: undefined,
+      redisPrefix: "genga",
       comfyuiUrls: [],
       serverSlots: 2,
       dataDir: resolve(".genga"),
@@ -50,6 +51,7 @@ describe("the configuration", () => {
       HOST: "0.0.0.0",
       DATABASE_URL: "postgresql://a:b@db/genga",
       REDIS_URL: "rediss://r",
+      REDIS_PREFIX: "studio-1",
       COMFYUI_URLS: "http://one:8188/, https://two ,http://one:8188",
       SERVER_SLOTS: "3",
       DATA_DIR: "/srv/genga",
@@ -67,6 +69,7 @@ describe("the configuration", () => {
       host: "0.0.0.0",
       databaseUrl: "postgresql://a:b@db/genga",
       redisUrl: "rediss://r",
+      redisPrefix: "studio-1",
       comfyuiUrls: ["http://one:8188", "https://two"],
       serverSlots: 3,
       dataDir: "/srv/genga",
@@ -110,6 +113,7 @@ describe("the configuration", () => {
     { STORAGE_URL: "file:" },
     { STORAGE_URL: "file://host/x" },
     { WORKER_ID: "a b" },
+    { REDIS_PREFIX: "a:b" },
   ])("refuses %j", (env) => {
     expect(messageOf(() => readConfiguration(env))).toContain(`${Object.keys(env)[0] ?? ""} is `);
   });

@@ -10,6 +10,8 @@ export interface Configuration {
   readonly databaseUrl: string | undefined;
   /** Undefined = none given: `npm start` then brings its own Redis. */
   readonly redisUrl: string | undefined;
+  /** Before every key and channel, so that several installations may share one Redis. */
+  readonly redisPrefix: string;
   /** ComfyUI base URLs without a trailing slash; empty = none given: `npm start` then brings the simulator. */
   readonly comfyuiUrls: readonly string[];
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
@@ -74,6 +76,7 @@ export function readConfiguration(env: Environment): Configuration {
     host: values.HOST,
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
+    redisPrefix: values.REDIS_PREFIX,
     comfyuiUrls: values.COMFYUI_URLS,
     serverSlots: values.SERVER_SLOTS,
     dataDir,
@@ -199,6 +202,10 @@ const environmentSchema = z.object({
     .default("127.0.0.1"),
   DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
   REDIS_URL: urlOf("redis:", "rediss:").optional(),
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, { error: "1 to 32 lower-case letters, digits or hyphens" })
+    .default("genga"),
   COMFYUI_URLS: comfyuiUrls.default([]),
   SERVER_SLOTS: wholeNumber(1, 16).default(2),
   DATA_DIR: z.string().default("./.genga"),
