@@ -1,3 +1,5 @@
+import { nodeTitleOf, type WorkflowNode } from "./workflow.ts";
+
 /**
  * What is wrong, in the style of the server's own error types (PROTOCOL 2). The server's names are used where it has
  * one; `missing_node_type` and `dependency_cycle` are those of newer servers.
@@ -27,10 +29,11 @@ export type GraphProblemCode =
   | "context_options_missing"
   | "odd_frame_size"
   | "node_fails_at_run_time"
-  // Warnings: accepted, but hardly meant.
+  // Warnings only: accepted, but hardly meant.
   | "value_converted"
   | "unknown_input"
-  | "unneeded_node";
+  | "unneeded_node"
+  | "output_not_fetchable";
 
 /** One thing wrong with a graph, worded for the person who wrote it. */
 export interface GraphProblem {
@@ -39,9 +42,10 @@ export interface GraphProblem {
   nodeTitle?: string;
   classType?: string;
   input?: string;
+  /** One sentence that names node, input, what was given and what would be accepted. */
   message: string;
   received?: unknown;
-  /** What would be accepted: a list of values (at most 50), a range, or a type, by code. */
+  /** What would be accepted: a list (at most 50 values of it), `{min?, max?, step?}`, or the name of a type. */
   accepted?: unknown;
 }
 
@@ -49,4 +53,60 @@ export interface GraphProblem {
 export interface GraphValidation {
   errors: GraphProblem[];
   warnings: GraphProblem[];
+}
+
+/** What is said about an input beyond where it is. */
+export type InputProblem = Pick<GraphProblem, "code" | "received" | "accepted"> & {
+  /** Completes "Node 5 (KSampler), steps: …". */
+  text: string;
+};
+
+const LISTED_MAX = 50;
+
+export function nodeProblem(
+  nodeId: string,
+  node: WorkflowNode,
+  code: GraphProblemCode,
+  text: string,
+): GraphProblem {
+  return { code, ...placeOf(nodeId, node), message: `${describeNode(nodeId, node)}: ${text}` };
+}
+
+export function inputProblem(
+  nodeId: string,
+  node: WorkflowNode,
+  input: string,
+  problem: InputProblem,
+): GraphProblem {
+  const { text, code, received, accepted } = problem;
+  return {
+    code,
+    ...placeOf(nodeId, node),
+    input,
+    message: `${describeNode(nodeId, node)}, ${input}: ${text}`,
+    ...(received !== undefined && { received }),
+    ...(accepted !== undefined && {
+      accepted: Array.isArray(accepted) ? accepted.slice(0, LISTED_MAX) : accepted,
+    }),
+  };
+}
+
+function placeOf(
+  nodeId: string,
+  node: WorkflowNode,
+): Pick<GraphProblem, "nodeId" | "nodeTitle" | "classType"> {
+  return { nodeId, nodeTitle: nodeTitleOf(node), classType: node.class_type };
+}
+
+function describeNode(nodeId: string, node: WorkflowNode): string {
+  const title = nodeTitleOf(node);
+  return title === node.class_type
+    ? `Node ${nodeId} (${title})`
+    : `Node ${nodeId} "${title}" (${node.class_type})`;
+}
+
+/** A value as it may be shown in a message. */
+export function show(value: unknown): string {
+  const text = String(JSON.stringify(value));
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

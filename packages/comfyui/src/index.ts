@@ -15,6 +15,7 @@ export { classifyExecutionError } from "./execution-errors.ts";
 export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
 export { missingFrom, needsOf } from "./graph-needs.ts";
 export type { GraphProblem, GraphProblemCode, GraphValidation } from "./graph-problem.ts";
+export type { ValidateGraphOptions } from "./graph-validation.ts";
 export { validateGraph } from "./graph-validation.ts";
 export type { CallOptions, Download } from "./http-client.ts";
 export type { PromptMessage, ServerMessage } from "./messages.ts";

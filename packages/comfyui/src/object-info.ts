@@ -80,3 +80,19 @@ export function listOf([type, options]: InputSpec): readonly unknown[] | undefin
   const values = options?.["options"];
   return type === "COMBO" && Array.isArray(values) ? values : undefined;
 }
+
+/** How a class describes one of its inputs; `undefined` if it has no such input (hidden ones are the server's). */
+export function specOf(definition: NodeDefinition, input: string): InputSpec | undefined {
+  if (Object.hasOwn(definition.input.required, input)) return definition.input.required[input];
+  return Object.hasOwn(definition.input.optional, input) ? definition.input.optional[input] : undefined;
+}
+
+/** Loaders that look at the folder themselves, and say nothing of it in their options. */
+const FILE_LOADER = /^(VHS_)?Load(Image|Images|Video|Audio)(Mask|Output|Upload|FFmpeg)?$/;
+const FILE_INPUTS = new Set(["image", "video", "audio", "file", "directory"]);
+
+/** An input that names a file in the server's input folder, whose list changes with every upload. */
+export function isUploadInput(classType: string, input: string, [, options]: InputSpec): boolean {
+  const isFlagged = Object.keys(options ?? {}).some((option) => option.endsWith("_upload"));
+  return isFlagged || (FILE_LOADER.test(classType) && FILE_INPUTS.has(input));
+}

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { ComfyUIError, type NodeError } from "./errors.ts";
 import { errorOfStatus } from "./foreign-errors.ts";
-import { validateGraph } from "./graph-validation.ts";
+import { checkShape } from "./graph-shape.ts";
 import { parseJson, type HttpClient, type Reply } from "./http-client.ts";
 import type { Workflow } from "./workflow.ts";
 
@@ -32,7 +32,7 @@ export function assertSubmittable(body: PromptBody): void {
   if (!UUID.test(body.promptId)) {
     throw new ComfyUIError("graph_malformed", `The prompt id "${body.promptId}" is no lowercase UUID.`);
   }
-  const [problem] = validateGraph(body.workflow).errors;
+  const [problem] = checkShape(body.workflow).problems;
   if (problem !== undefined) {
     throw new ComfyUIError("graph_malformed", problem.message, { nodeId: problem.nodeId });
   }
@@ -108,7 +108,7 @@ const nodeErrorsSchema = z.preprocess(
             message: z.string(),
             details: z.string().catch(""),
             extra_info: z
-              .object({ input_name: z.string().optional(), received_value: z.unknown() })
+              .object({ input_name: z.string().optional(), received_value: z.unknown().optional() })
               .catch({ received_value: undefined }),
           }),
         ),

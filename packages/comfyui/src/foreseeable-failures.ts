@@ -1,0 +1,167 @@
+import { inputProblem, type GraphProblem, type GraphValidation } from "./graph-problem.ts";
+import { specOf, type ObjectInfo } from "./object-info.ts";
+import { linkOf, type Workflow, type WorkflowNode } from "./workflow.ts";
+
+/** AnimateDiff's motion modules end here; longer videos need sliding windows (GRAPHS, "Video"). */
+const FRAMES_WITHOUT_CONTEXT_MAX = 32;
+
+/**
+ * Failures that a server only notices while it runs, minutes later, though the graph already shows them. Called for
+ * graphs that are valid otherwise.
+ */
+export function foreseeableFailures(
+  workflow: Workflow,
+  needed: ReadonlySet<string>,
+  objectInfo: ObjectInfo,
+): GraphValidation {
+  const result: GraphValidation = { errors: [], warnings: [] };
+  for (const nodeId of needed) {
+    const node = workflow[nodeId];
+    if (node === undefined) continue;
+    const error =
+      tooManyFrames(workflow, node, objectInfo) ??
+      oddFrameSize(workflow, nodeId, node) ??
+      brokenCombine(nodeId, node);
+    if (error !== undefined) result.errors.push(error);
+    const warning = unfetchableOutput(nodeId, node);
+    if (warning !== undefined) result.warnings.push(warning);
+  }
+  return result;
+}
+
+/** A sampler with an AnimateDiff model without context options, and more frames than the motion module has. */
+function tooManyFrames(
+  workflow: Workflow,
+  sampler: WorkflowNode,
+  objectInfo: ObjectInfo,
+): GraphProblem | undefined {
+  const latent = linkOf(sampler.inputs["latent_image"]);
+  if (latent === undefined) return undefined;
+  const frames = framesOf(workflow, latent.nodeId);
+  if (frames === undefined || frames <= FRAMES_WITHOUT_CONTEXT_MAX) return undefined;
+  const culprit = motionModelWithoutContext(workflow, sampler, objectInfo);
+  if (culprit === undefined) return undefined;
+  return inputProblem(culprit.nodeId, culprit.node, "context_options", {
+    code: "context_options_missing",
+    text:
+      `${frames} frames are more than the ${FRAMES_WITHOUT_CONTEXT_MAX} that a motion module can do at once; link a ` +
+      "node like ADE_StandardStaticContextOptions here.",
+    received: frames,
+    accepted: "CONTEXT_OPTIONS",
+  });
+}
+
+function motionModelWithoutContext(
+  workflow: Workflow,
+  sampler: WorkflowNode,
+  objectInfo: ObjectInfo,
+): { nodeId: string; node: WorkflowNode } | undefined {
+  for (const { nodeId, node } of upstream(workflow, sampler, ["model"])) {
+    const definition = objectInfo[node.class_type];
+    if (definition === undefined || specOf(definition, "context_options") === undefined) continue;
+    if (linkOf(node.inputs["context_options"]) !== undefined) return undefined;
+    // ADE_UseEvolvedSampling without motion models only samples images.
+    const hasMotion =
+      specOf(definition, "m_models") === undefined || linkOf(node.inputs["m_models"]) !== undefined;
+    return hasMotion ? { nodeId, node } : undefined;
+  }
+  return undefined;
+}
+
+/** Frames in a batch of latents, as far as the graph shows them. */
+function framesOf(workflow: Workflow, nodeId: string): number | undefined {
+  let factor = 1;
+  for (const { node } of [
+    { node: workflow[nodeId] },
+    ...upstream(workflow, workflow[nodeId], LATENT_INPUTS),
+  ]) {
+    const { batch_size: batchSize, amount } = node?.inputs ?? {};
+    if (/^RepeatLatentBatch$/.test(node?.class_type ?? "") && typeof amount === "number") factor *= amount;
+    else if (/Empty.*Latent/i.test(node?.class_type ?? "") && typeof batchSize === "number")
+      return batchSize * factor;
+  }
+  return undefined;
+}
+
+const LATENT_INPUTS = ["samples", "latent_image", "latent"];
+const IMAGE_INPUTS = ["images", "image", "image1", "video"];
+
+/** Core's h264 takes even widths and heights only; VideoHelperSuite pads, VP9 does not care. */
+function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): GraphProblem | undefined {
+  if (node.class_type !== "SaveVideo") return undefined;
+  const size = imageSizeOf(workflow, node);
+  if (size === undefined || (size.width % 2 === 0 && size.height % 2 === 0)) return undefined;
+  return inputProblem(nodeId, node, "video", {
+    code: "odd_frame_size",
+    text: `its frames are ${size.width}×${size.height}, and h264 takes even widths and heights only.`,
+    received: size,
+    accepted: { step: 2 },
+  });
+}
+
+/** Nodes that hand a picture on in its own size. */
+const KEEPS_SIZE = /^(CreateVideo|Image(Invert|Blur|Sharpen|Quantize|Batch|FromBatch)|RepeatImageBatch)$/;
+
+function imageSizeOf(workflow: Workflow, node: WorkflowNode): { width: number; height: number } | undefined {
+  for (const { node: source } of upstream(workflow, node, IMAGE_INPUTS)) {
+    const { width, height } = source.inputs;
+    if (/^(EmptyImage|ImageScale)$/.test(source.class_type)) {
+      // A scale to 0 keeps the proportions: not known here.
+      return typeof width === "number" && typeof height === "number" && width > 0 && height > 0
+        ? { width, height }
+        : undefined;
+    }
+    if (!KEEPS_SIZE.test(source.class_type)) return undefined;
+  }
+  return undefined;
+}
+
+/** The deprecated node passes every check, lets all the sampling be done, and then raises (GRAPHS, "Video"). */
+function brokenCombine(nodeId: string, node: WorkflowNode): GraphProblem | undefined {
+  const format = node.inputs["format"];
+  if (
+    node.class_type !== "ADE_AnimateDiffCombine" ||
+    typeof format !== "string" ||
+    !format.startsWith("video/")
+  ) {
+    return undefined;
+  }
+  return inputProblem(nodeId, node, "format", {
+    code: "node_fails_at_run_time",
+    text: `this deprecated node raises on every video format; use VHS_VideoCombine, or CreateVideo and SaveVideo.`,
+    received: format,
+    accepted: ["image/gif", "image/webp"],
+  });
+}
+
+/** A series of pictures under one name with `%03d` in it, which the server cannot serve (GRAPHS 1). */
+function unfetchableOutput(nodeId: string, node: WorkflowNode): GraphProblem | undefined {
+  const format = node.inputs["format"];
+  if (
+    node.class_type !== "VHS_VideoCombine" ||
+    typeof format !== "string" ||
+    !/^video\/(8|16)bit-png$/.test(format)
+  ) {
+    return undefined;
+  }
+  return inputProblem(nodeId, node, "format", {
+    code: "output_not_fetchable",
+    text: `${format} writes a series of files that cannot be fetched from the server.`,
+    received: format,
+  });
+}
+
+/** The chain of nodes that the first of the given inputs leads to, nearest first. The graph has no cycles here. */
+function* upstream(
+  workflow: Workflow,
+  node: WorkflowNode | undefined,
+  inputs: readonly string[],
+): Generator<{ nodeId: string; node: WorkflowNode }> {
+  for (let current = node; current !== undefined;) {
+    const { inputs: values }: WorkflowNode = current;
+    const link = inputs.map((input) => linkOf(values[input])).find((found) => found !== undefined);
+    const next: WorkflowNode | undefined = link === undefined ? undefined : workflow[link.nodeId];
+    if (link !== undefined && next !== undefined) yield { nodeId: link.nodeId, node: next };
+    current = next;
+  }
+}
