@@ -26,12 +26,13 @@ export async function startTcpProxy(
 ): Promise<TcpProxy> {
   const url = new URL("targetUrl" in target ? target.targetUrl : `tcp://${target.host}:${target.port}`);
   if (url.port === "") throw new Error(`The URL ${url.href} names no port to lead to.`);
+  const [targetPort, targetHost] = [Number(url.port), url.hostname];
   const pairs = new Set<SocketPair>();
   let isFrozen = false;
   let connections = 0;
   const accept = (client: Socket): void => {
     connections += 1;
-    const pair = joinSockets(client, connect(Number(url.port), url.hostname));
+    const pair = joinSockets(client, connect(targetPort, targetHost));
     pairs.add(pair);
     pair.onClose(() => pairs.delete(pair));
     if (isFrozen) pair.pause();

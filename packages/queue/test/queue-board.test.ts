@@ -1,0 +1,98 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import express from "express";
+import { ticketId } from "@genga/jobs";
+import { createQueueBoard, createTicketQueue, type BullTicketQueue, type QueueBoard } from "@genga/queue";
+import { startTcpProxy, type TcpProxy } from "@genga/testing";
+import { announce, freshPrefix, recordingLogger, testRedisUrl } from "./test-redis.ts";
+
+const basePath = "/admin/queues";
+let server: Server;
+let board: QueueBoard;
+let proxy: TcpProxy;
+let tickets: BullTicketQueue;
+let url: string;
+
+beforeEach(async () => {
+  const prefix = freshPrefix();
+  proxy = await startTcpProxy({ targetUrl: testRedisUrl() });
+  const logger = recordingLogger();
+  tickets = createTicketQueue({ redisUrl: testRedisUrl(), prefix, logger });
+  board = createQueueBoard({
+    redisUrl: proxy.url,
+    prefix,
+    lanes: ["default", "counterfeit"],
+    basePath,
+    logger,
+  });
+  server = createServer(express().use(basePath, board.router));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${basePath}`;
+  await untilOk(`${url}/api/queues`);
+});
+
+afterEach(async () => {
+  server.close();
+  server.closeAllConnections();
+  await board.close();
+  await tickets.close();
+  await proxy.close();
+});
+
+/** The board connects in the background. */
+async function untilOk(address: string): Promise<Response> {
+  const startedAt = performance.now();
+  for (;;) {
+    const response = await fetch(address);
+    if (response.ok || performance.now() - startedAt > 5000) return response;
+    await response.arrayBuffer();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("shows tickets with progress, lines and reasons", async () => {
+  await tickets.add([announce({ rank: 1 }), announce({ rank: 2 })]);
+  const [held] = await tickets.take("default", 1);
+  tickets.report(held!, { percent: 12, line: "loading counterfeit_v3" });
+  await tickets.finish(held!, { kind: "failed", reason: "the node KSampler raised" });
+
+  const page = await fetch(url);
+  expect(page.headers.get("content-type")).toMatch("text/html");
+  expect(await page.text()).toMatch("Genga tickets");
+  const failed = await fetch(`${url}/api/queues?activeQueue=default&status=failed&page=1&jobsPerPage=10`);
+  const listing = JSON.stringify(await failed.json());
+  expect(listing).toMatch(ticketId(held!));
+  expect(listing).toMatch("the node KSampler raised");
+  expect(listing).toMatch('"progress":12');
+  expect(listing).toMatch('"readOnlyMode":true');
+  const logs = await fetch(`${url}/api/queues/default/${ticketId(held!)}/logs`);
+  expect(await logs.json()).toEqual(["loading counterfeit_v3"]);
+});
+
+test.each([
+  ["PUT", "/api/queues/default/clean/completed"],
+  ["PUT", "/api/queues/default/pause"],
+  ["PUT", "/api/queues/default/empty"],
+  ["PUT", "/api/queues/default/x-1/retry/failed"],
+  ["PUT", "/api/queues/default/obliterate"],
+  ["POST", "/api/queues/default/add"],
+  ["DELETE", "/api/queues/default/x-1"],
+])("refuses to change anything: %s %s", async (method, path) => {
+  const response = await fetch(url + path, { method });
+  expect(response.status).toBe(405);
+  expect(response.headers.get("allow")).toBe("GET, HEAD");
+  expect(await response.json()).toMatchObject({ code: "method-not-allowed" });
+});
+
+test("answers 503 while Redis is away and works again afterwards", async () => {
+  await proxy.cut();
+  const away = await fetch(url);
+  expect(away.status).toBe(503);
+  expect(away.headers.get("content-type")).toMatch("application/problem+json");
+  expect(await away.json()).toMatchObject({ status: 503, code: "tickets-unavailable" });
+  await proxy.restore();
+  expect((await untilOk(`${url}/api/queues`)).status).toBe(200);
+});
