@@ -1,0 +1,120 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { startEmbeddedServices } from "@genga/embedded";
+import { type Configuration } from "@genga/runtime";
+import { requireFreePort } from "./port-in-use.ts";
+import { ServiceLog } from "./service-log.ts";
+import { SupervisedProcess } from "./supervised-process.ts";
+
+export interface EverythingOptions {
+  readonly configuration: Configuration;
+  /** Passed on to every process, before what is decided here. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly workers: number;
+  readonly report: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Everything {
+  /** Where the API answers, without a trailing slash. */
+  readonly apiUrl: string;
+  readonly comfyuiUrls: readonly string[];
+  readonly logFolder: string;
+  /** Ends all in order: workers, API, simulator, Redis, Postgres. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts all of Genga on this machine, each part as a process of its own: Postgres and Redis unless they are given, the
+ * migrations, the simulator unless ComfyUI servers are given, the API, and the workers.
+ */
+export async function startEverything(options: EverythingOptions): Promise<Everything> {
+  const { configuration, report, signal } = options;
+  await requireFreePort(configuration.host, configuration.port);
+  const logFolder = join(configuration.dataDir, "logs");
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async (): Promise<void> => {
+    for (let last = started.pop(); last !== undefined; last = started.pop()) await last.stop();
+  };
+  const run = async (
+    name: string,
+    entry: string,
+    env: Record<string, string | undefined>,
+    more: { envAfter?: (details: Record<string, string | number>) => Record<string, string> } = {},
+  ): Promise<Record<string, string | number>> => {
+    const log = new ServiceLog(logFolder, name, report);
+    const child = new SupervisedProcess({
+      name,
+      entry,
+      env: { ...options.env, ...env },
+      report,
+      onLine: (line) => {
+        log.add(line);
+      },
+      ...more,
+    });
+    started.push(child);
+    return child.start(signal);
+  };
+
+  try {
+    const services = await startEmbeddedServices({ ...configuration, report, signal });
+    started.push(services);
+    const env: Record<string, string | undefined> = {
+      DATABASE_URL: services.databaseUrl,
+      REDIS_URL: services.redisUrl,
+      DATA_DIR: configuration.dataDir,
+      NODE_ENV: "production",
+    };
+    await migrate({ ...options.env, ...env }, report, signal);
+
+    const comfyuiUrls = [...configuration.comfyuiUrls];
+    if (comfyuiUrls.length === 0) {
+      const details = await run("simulator", entries.simulator, env, {
+        // Others know the port by then.
+        envAfter: ({ url }) => ({ SIMULATOR_PORT: new URL(String(url)).port }),
+      });
+      comfyuiUrls.push(String(details["url"]));
+    }
+    env["COMFYUI_URLS"] = comfyuiUrls.join(",");
+
+    const api = await run("api", entries.api, env);
+    for (let number = 1; number <= options.workers; number += 1) {
+      const name = options.workers === 1 ? "worker" : `worker-${number}`;
+      await run(name, entries.worker, env);
+    }
+    const fallbackUrl = `http://${configuration.host}:${configuration.port}`;
+    return { apiUrl: String(api["url"] ?? fallbackUrl).replace(/\/$/, ""), comfyuiUrls, logFolder, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const entries = {
+  migrate: "packages/database/src/migrate-main.ts",
+  simulator: "apps/standalone/src/simulator-main.ts",
+  api: "apps/api/src/main.ts",
+  worker: "apps/worker/src/main.ts",
+};
+
+/** Applies the migrations that are missing; what it says is shown only when it fails. */
+async function migrate(
+  env: Readonly<Record<string, string | undefined>>,
+  report: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const began = performance.now();
+  const child = spawn(process.execPath, ["--import", "tsx", entries.migrate], {
+    env,
+    signal,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => said.push(chunk));
+  const [status] = (await once(child, "close")) as [number | null];
+  if (status !== 0) throw new Error(`the migrations failed:\n${Buffer.concat(said).toString()}`);
+  report(`migrations are applied ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}

@@ -1,0 +1,57 @@
+import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+
+/** A log line of one of our services; pino's levels are written by name. */
+const lineSchema = z.looseObject({
+  level: z.string(),
+  msg: z.string().default(""),
+  err: z.looseObject({ message: z.string() }).optional(),
+});
+
+const levelsForPeople = new Set(["warn", "error", "fatal"]);
+const bytesMax = 20 * 1024 * 1024;
+
+/**
+ * Keeps everything that a service writes in a file, and passes on in short what a person should know: warnings, errors,
+ * and whatever is not a log line, such as a complaint about the configuration.
+ */
+export class ServiceLog {
+  readonly path: string;
+  readonly #name: string;
+  readonly #report: (line: string) => void;
+
+  constructor(folder: string, name: string, report: (line: string) => void) {
+    mkdirSync(folder, { recursive: true });
+    this.#name = name;
+    this.#report = report;
+    this.path = join(folder, `${name}.log`);
+    if ((statSync(this.path, { throwIfNoEntry: false })?.size ?? 0) > bytesMax) {
+      renameSync(this.path, `${this.path}.old`);
+    }
+  }
+
+  add(line: string): void {
+    appendFileSync(this.path, `${line}\n`);
+    const short = forPeople(line);
+    if (short !== undefined) this.#report(`${this.#name}: ${short}`);
+  }
+}
+
+/** What a person should see of a log line; undefined = nothing. */
+export function forPeople(line: string): string | undefined {
+  if (!line.startsWith("{")) return line.trim() === "" ? undefined : line;
+  const parsed = lineSchema.safeParse(tryParse(line));
+  if (!parsed.success) return line;
+  const { level, msg, err } = parsed.data;
+  if (!levelsForPeople.has(level)) return undefined;
+  return err === undefined || err.message === msg ? `${level}: ${msg}` : `${level}: ${msg}: ${err.message}`;
+}
+
+function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,157 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { readyMessageSchema, stopDeadlineMs, type ReadyMessage } from "@genga/runtime";
+
+export interface ProcessPlan {
+  /** A word for people: `api`, `worker`, `simulator`. */
+  readonly name: string;
+  /** The TypeScript file to run; it ends in `runService`. */
+  readonly entry: string;
+  readonly args?: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What a restart should differ in, given the first start's details; the same port, for example. */
+  readonly envAfter?: (details: ReadyMessage["details"]) => Readonly<Record<string, string>>;
+  readonly report: (line: string) => void;
+  /** Every line that it writes. */
+  readonly onLine: (line: string) => void;
+}
+
+const restartDelayMs = { first: 250, longest: 10_000 };
+/** A process that ran this long had started well: the next restart is quick again. */
+const soundAfterMs = 30_000;
+
+/**
+ * One child process that is kept running: started, restarted with backoff when it ends without being asked, and
+ * stopped in order. It has a process group of its own, so that Ctrl-C reaches it through us and not before its turn.
+ */
+export class SupervisedProcess {
+  readonly #plan: ProcessPlan;
+  readonly #stopping = new AbortController();
+  #child: ChildProcess | undefined;
+  #details: ReadyMessage["details"] | undefined;
+  #supervision: Promise<void> = Promise.resolve();
+
+  constructor(plan: ProcessPlan) {
+    this.#plan = plan;
+  }
+
+  /** Of the process that runs now; undefined between two. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Starts the process and resolves with the details that it reports once it is ready.
+   *
+   * @throws Error with its last words if it ends before. There is no restart then: whoever starts decides.
+   */
+  async start(signal: AbortSignal): Promise<ReadyMessage["details"]> {
+    const began = performance.now();
+    const child = this.#launch({});
+    const lastLines: string[] = [];
+    const detach = forwardLines(child, (line) => {
+      lastLines.push(line);
+      if (lastLines.length > 15) lastLines.shift();
+      this.#plan.onLine(line);
+    });
+    const outcome = await Promise.race([
+      readiness(child),
+      endOf(child),
+      once(signal, "abort").then(() => "asked to stop"),
+    ]);
+    if (typeof outcome === "string") {
+      child.kill("SIGKILL");
+      await detach;
+      signal.throwIfAborted();
+      throw new Error(`${this.#plan.name} did not start (${outcome}):\n${lastLines.join("\n")}`);
+    }
+    this.#details = outcome;
+    this.#supervision = this.#keepRunning(child);
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const url = outcome["url"] === undefined ? "" : ` at ${outcome["url"]}`;
+    this.#plan.report(`${this.#plan.name} ready${url} (process ${child.pid ?? 0}) ${seconds} s`);
+    return outcome;
+  }
+
+  /** Asks the process to end and waits; after its own deadline it is killed. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    const child = this.#child;
+    if (child !== undefined && isRunning(child)) {
+      child.kill("SIGTERM");
+      const timer = new AbortController();
+      const late = delay(stopDeadlineMs + 500, "late", { signal: timer.signal }).catch(() => "called off");
+      if ((await Promise.race([endOf(child), late])) === "late") child.kill("SIGKILL");
+      timer.abort();
+    }
+    await this.#supervision;
+  }
+
+  async #keepRunning(first: ChildProcess): Promise<void> {
+    let child = first;
+    let startedAt = performance.now();
+    let waitMs = restartDelayMs.first;
+    const { name, report } = this.#plan;
+    for (;;) {
+      const reason = await endOf(child);
+      if (this.#stopping.signal.aborted) return;
+      if (performance.now() - startedAt > soundAfterMs) waitMs = restartDelayMs.first;
+      report(`${name} ended unexpectedly (${reason}); starting it again in ${waitMs / 1000} s`);
+      try {
+        await delay(waitMs, undefined, { signal: this.#stopping.signal });
+      } catch {
+        return; // asked to stop meanwhile
+      }
+      waitMs = Math.min(waitMs * 2, restartDelayMs.longest);
+      startedAt = performance.now();
+      child = this.#launch(this.#plan.envAfter?.(this.#details ?? {}) ?? {});
+      void forwardLines(child, this.#plan.onLine);
+      void readiness(child).then(() => {
+        report(`${name} is back (process ${child.pid ?? 0})`);
+      });
+    }
+  }
+
+  #launch(extraEnv: Readonly<Record<string, string>>): ChildProcess {
+    const child = fork(this.#plan.entry, this.#plan.args ?? [], {
+      detached: true,
+      execArgv: ["--import", "tsx"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: { ...this.#plan.env, ...extraEnv },
+    });
+    child.on("error", () => undefined); // followed by the end of the process, which is told
+    this.#child = child;
+    return child;
+  }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
+/** Resolves when the process has ended, in words such as "exit code 1" or "SIGKILL". */
+async function endOf(child: ChildProcess): Promise<string> {
+  if (isRunning(child)) await once(child, "exit");
+  return child.signalCode ?? `exit code ${child.exitCode ?? "unknown"}`;
+}
+
+async function readiness(child: ChildProcess): Promise<ReadyMessage["details"]> {
+  return new Promise((resolve) => {
+    child.on("message", (message) => {
+      const ready = readyMessageSchema.safeParse(message);
+      if (ready.success) resolve(ready.data.details);
+    });
+  });
+}
+
+/** Passes on every line of the process; resolves when there are no more. */
+async function forwardLines(child: ChildProcess, onLine: (line: string) => void): Promise<void> {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  await Promise.all(
+    streams.map(async (stream) => {
+      for await (const line of createInterface({ input: stream })) onLine(line);
+    }),
+  );
+}
