@@ -1,0 +1,127 @@
+import { type Claim, type LeasedJob, type Workflow } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
+import { toStoredJson } from "./stored-json.ts";
+
+/** What the `job` row of a claim or an adoption does not tell. */
+interface LeasedRow extends JobRow {
+  workflow: Workflow;
+  leasedServerId: string;
+  leasedClientId: string;
+  leasedPromptId: string;
+  submittedAt: Date | null;
+  executionStartedAt: Date | null;
+}
+
+/**
+ * `queued → processing` for all claims at once: attempt and lease number rise, the prompt id is stored before anybody
+ * posts it. Whoever claims second waits for the first and then finds the row gone, so that one wins.
+ *
+ * The clock of the band (the highest rank claimed so far) rises along. A clock that another claim holds is left alone:
+ * it is raised by that one, or by the next.
+ */
+export async function claimJobs(
+  database: PrismaClient,
+  claims: Claim[],
+  leaseMs: number,
+): Promise<LeasedJob[]> {
+  const byJob = new Map(claims.map((claim) => [claim.jobId, claim]));
+  if (byJob.size === 0) return [];
+  const rows = await database.$queryRaw<LeasedRow[]>`
+    WITH given AS (
+      SELECT * FROM jsonb_to_recordset(${toStoredJson([...byJob.values()])}::jsonb) AS claim(
+        "jobId" uuid, attempt int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
+    ), held AS (
+      SELECT given.* FROM jobs job JOIN given ON given."jobId" = job.id
+      WHERE job.status = 'queued' AND job.attempt = given.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+      ORDER BY job.id FOR NO KEY UPDATE OF job
+    ), job AS (
+      UPDATE jobs SET status = 'processing', phase = 'waiting', attempt = held.attempt, lease_number = lease_number + 1,
+        lease_owner = held."workerId", lease_expires_at = ${leaseEnd(leaseMs)}, server_id = held."serverId",
+        client_id = held."clientId", prompt_id = held."promptId", avoid_server_id = NULL, run_at = NULL,
+        percent = 0, node = NULL, node_title = NULL, step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL,
+        failure_class = NULL, failure_code = NULL, failure_message = NULL, failure_node_id = NULL,
+        failure_node_type = NULL, event_sequence = event_sequence + 1
+      FROM held WHERE jobs.id = held."jobId"
+      RETURNING jobs.*
+    ), attempt AS (
+      INSERT INTO job_attempts (job_id, number, prompt_id, client_id, server_id, worker_id)
+      SELECT id, attempt, prompt_id, client_id, server_id, lease_owner FROM job
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'claimed', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
+      FROM job
+    ), risen AS (
+      SELECT priority, max(rank) AS rank FROM job GROUP BY priority
+    ), clock AS (
+      UPDATE band_clocks SET claimed_rank = risen.rank
+      FROM risen WHERE band_clocks.priority = risen.priority AND band_clocks.priority IN (
+        SELECT behind.priority FROM band_clocks behind JOIN risen ON risen.priority = behind.priority
+        WHERE behind.claimed_rank < risen.rank FOR NO KEY UPDATE OF behind SKIP LOCKED)
+    )
+    SELECT ${jobColumns}, ${leaseColumns}, NULL::timestamptz AS "submittedAt", NULL::timestamptz AS "executionStartedAt"
+    FROM job ${withGraph}`;
+  const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
+  return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
+}
+
+/**
+ * Takes over every job on the server whose lease has expired, or was released. The attempts' rows are locked as well:
+ * what the last owner noted of its submission is read as it stands after the take-over.
+ */
+export async function adoptJobs(
+  database: PrismaClient,
+  serverId: string,
+  workerId: string,
+  leaseMs: number,
+): Promise<LeasedJob[]> {
+  const rows = await database.$queryRaw<LeasedRow[]>`
+    WITH held AS (
+      SELECT job.id, attempt.submitted_at AS "submittedAt", attempt.execution_started_at AS "executionStartedAt"
+      FROM jobs job JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+      WHERE job.status = 'processing' AND job.server_id = ${serverId}::uuid AND job.lease_expires_at <= now()
+      ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
+    ), job AS (
+      UPDATE jobs SET lease_number = lease_number + 1, lease_owner = ${workerId}, lease_expires_at = ${leaseEnd(leaseMs)},
+        event_sequence = event_sequence + 1
+      FROM held WHERE jobs.id = held.id
+      RETURNING jobs.*
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'adopted', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
+      FROM job
+    )
+    SELECT ${jobColumns}, ${leaseColumns}, held."submittedAt", held."executionStartedAt"
+    FROM job JOIN held ON held.id = job.id ${withGraph}
+    ORDER BY job.id`;
+  return rows.map(leasedFromRow);
+}
+
+/** When a lease taken or renewed now ends, by the database's clock. */
+export function leaseEnd(leaseMs: number): Prisma.Sql {
+  return Prisma.sql`now() + ${leaseMs}::float8 * interval '1 millisecond'`;
+}
+
+const leaseColumns = Prisma.sql`
+  job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
+  workflows.graph AS workflow`;
+
+const withGraph = Prisma.sql`
+  JOIN job_parameters asked ON asked.job_id = job.id
+  JOIN workflows ON workflows.hash = asked.workflow_hash`;
+
+function leasedFromRow(row: LeasedRow): LeasedJob {
+  const job = jobFromRow(row);
+  return {
+    jobId: job.id,
+    attempt: job.attempt,
+    leaseNumber: job.leaseNumber,
+    job,
+    workflow: row.workflow,
+    serverId: row.leasedServerId,
+    clientId: row.leasedClientId,
+    promptId: row.leasedPromptId,
+    submittedAt: row.submittedAt,
+    executionStartedAt: row.executionStartedAt,
+  };
+}

@@ -1,0 +1,56 @@
+import { type JobStore, type ServerStore, type TenantStore } from "@genga/jobs";
+import { createClient, type ConnectionOptions } from "./connection.ts";
+import { withMappedErrors } from "./database-errors.ts";
+import { PrismaJobStore } from "./prisma-job-store.ts";
+import { PrismaServerStore } from "./prisma-server-store.ts";
+import { PrismaTenantStore } from "./prisma-tenant-store.ts";
+
+/** All stores of one process, over one pool. */
+export interface Database {
+  readonly jobs: JobStore;
+  readonly servers: ServerStore;
+  readonly tenants: TenantStore;
+  /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
+  ping(signal?: AbortSignal): Promise<void>;
+  /** Waits for statements under way, then closes the pool. May be called again. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens nothing yet: the first statement connects, and whatever comes after an outage connects again. Until then every
+ * method throws `StoreUnavailableError`, at once when the connection is refused, and after a few seconds when nothing
+ * answers.
+ */
+export function openDatabase(options: ConnectionOptions): Database {
+  const client = createClient(options);
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= client.$disconnect());
+  return {
+    jobs: new PrismaJobStore(client, close),
+    servers: new PrismaServerStore(client),
+    tenants: new PrismaTenantStore(client),
+    ping: (signal) =>
+      withMappedErrors(async () => {
+        await abortable(client.$queryRaw`SELECT 1`, signal);
+      }),
+    close,
+  };
+}
+
+/** The work goes on, and nobody waits for it any more once the signal has come. */
+async function abortable<Result>(work: PromiseLike<Result>, signal?: AbortSignal): Promise<Result> {
+  if (signal === undefined) return await work;
+  signal.throwIfAborted();
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(signal.reason as Error);
+    };
+  });
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

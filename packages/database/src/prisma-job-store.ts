@@ -1,0 +1,168 @@
+import {
+  type Announcement,
+  type AttemptEnd,
+  type AttemptResult,
+  type Batch,
+  type CancelResult,
+  type Candidate,
+  type Claim,
+  type HeartbeatResult,
+  type Job,
+  type JobEvent,
+  type JobFilter,
+  type JobLease,
+  type JobOutput,
+  type JobParameters,
+  type JobStore,
+  type LeasedJob,
+  type NewBatch,
+  type NewJob,
+  type Page,
+  type ProgressReport,
+  type QueueSummary,
+  type TicketReference,
+} from "@genga/jobs";
+import { insertJobs } from "./accept-jobs.ts";
+import {
+  clearEnqueued,
+  listAnnounced,
+  listUnannounced,
+  markEnqueued,
+  readCandidates,
+} from "./announcements.ts";
+import { adoptJobs, claimJobs } from "./claim-jobs.ts";
+import { withMappedErrors } from "./database-errors.ts";
+import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
+import { type PrismaClient } from "./generated/client.ts";
+import { markSubmitting, recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
+import { removeJob, requestCancel, retryJob } from "./job-requests.ts";
+import {
+  countJobsBefore,
+  findBatch,
+  findJob,
+  findOutput,
+  findParameters,
+  listEvents,
+  listJobs,
+  listOutputs,
+  summarizeQueue,
+} from "./read-jobs.ts";
+
+/** The jobs of PostgreSQL. Each method is told by the file that does it; errors are mapped here, for all of them. */
+export class PrismaJobStore implements JobStore {
+  readonly #database: PrismaClient;
+  readonly #close: () => Promise<void>;
+
+  constructor(database: PrismaClient, close: () => Promise<void>) {
+    this.#database = database;
+    this.#close = close;
+  }
+
+  insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]> {
+    return withMappedErrors(() => insertJobs(this.#database, submission));
+  }
+
+  findJob(id: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => findJob(this.#database, id));
+  }
+
+  findParameters(id: string): Promise<JobParameters | null> {
+    return withMappedErrors(() => findParameters(this.#database, id));
+  }
+
+  listJobs(filter: JobFilter): Promise<Page<Job>> {
+    return withMappedErrors(() => listJobs(this.#database, filter));
+  }
+
+  findBatch(id: string): Promise<Batch | null> {
+    return withMappedErrors(() => findBatch(this.#database, id));
+  }
+
+  listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]> {
+    return withMappedErrors(() => listEvents(this.#database, jobId, afterSequence, limit));
+  }
+
+  listOutputs(jobId: string): Promise<JobOutput[]> {
+    return withMappedErrors(() => listOutputs(this.#database, jobId));
+  }
+
+  findOutput(id: string): Promise<JobOutput | null> {
+    return withMappedErrors(() => findOutput(this.#database, id));
+  }
+
+  summarizeQueue(tenantId?: string): Promise<QueueSummary> {
+    return withMappedErrors(() => summarizeQueue(this.#database, tenantId));
+  }
+
+  countJobsBefore(job: Job): Promise<number> {
+    return withMappedErrors(() => countJobsBefore(this.#database, job));
+  }
+
+  requestCancel(id: string): Promise<CancelResult | "removed" | null> {
+    return withMappedErrors(() => requestCancel(this.#database, id));
+  }
+
+  retryJob(id: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => retryJob(this.#database, id));
+  }
+
+  removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null> {
+    return withMappedErrors(() => removeJob(this.#database, id));
+  }
+
+  markEnqueued(tickets: TicketReference[]): Promise<void> {
+    return withMappedErrors(() => markEnqueued(this.#database, tickets));
+  }
+
+  listUnannounced(limit: number): Promise<Announcement[]> {
+    return withMappedErrors(() => listUnannounced(this.#database, limit));
+  }
+
+  listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]> {
+    return withMappedErrors(() => listAnnounced(this.#database, afterJobId, limit));
+  }
+
+  clearEnqueued(): Promise<number> {
+    return withMappedErrors(() => clearEnqueued(this.#database));
+  }
+
+  readCandidates(tickets: TicketReference[]): Promise<Candidate[]> {
+    return withMappedErrors(() => readCandidates(this.#database, tickets));
+  }
+
+  claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
+    return withMappedErrors(() => claimJobs(this.#database, claims, leaseMs));
+  }
+
+  renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult> {
+    return withMappedErrors(() => renewLeases(this.#database, leases, leaseMs));
+  }
+
+  markSubmitting(lease: JobLease, leaseLeftMs: number): Promise<boolean> {
+    return withMappedErrors(() => markSubmitting(this.#database, lease, leaseLeftMs));
+  }
+
+  recordProgress(reports: ProgressReport[]): Promise<JobEvent[]> {
+    return withMappedErrors(() => recordProgress(this.#database, reports));
+  }
+
+  endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+    return withMappedErrors(() => endAttempt(this.#database, lease, end));
+  }
+
+  releaseLeases(leases: JobLease[]): Promise<void> {
+    return withMappedErrors(() => releaseLeases(this.#database, leases));
+  }
+
+  adoptJobs(serverId: string, workerId: string, leaseMs: number): Promise<LeasedJob[]> {
+    return withMappedErrors(() => adoptJobs(this.#database, serverId, workerId, leaseMs));
+  }
+
+  requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]> {
+    return withMappedErrors(() => requeueAbandoned(this.#database, graceMs));
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+}

@@ -1,0 +1,198 @@
+import {
+  type Json,
+  type ServerLease,
+  type ServerRecord,
+  type ServerState,
+  type ServerStore,
+} from "@genga/jobs";
+import { v7 as uuidv7, validate as isUuid } from "uuid";
+import { leaseEnd } from "./claim-jobs.ts";
+import { withMappedErrors } from "./database-errors.ts";
+import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { toStoredJson } from "./stored-json.ts";
+
+/** The columns that make a `ServerRecord`, from a table, alias or CTE named `server`. */
+const serverColumns = Prisma.sql`
+  server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
+  server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
+  server.lease_number AS "leaseNumber", server.lease_expires_at AS "leaseExpiresAt",
+  server.definitions_hash AS "definitionsHash", server.version,
+  (SELECT count(*)::int FROM jobs
+    WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
+
+/** Owned under this very lease, expired or not; a released server has no owner. */
+const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number = lease."leaseNumber"
+  AND server.lease_owner IS NOT NULL`;
+
+/** Leases as a table named `lease`. */
+function leaseRows(leases: ServerLease[]): Prisma.Sql {
+  const rows = leases.map(({ serverId, leaseNumber }) => ({ serverId, leaseNumber }));
+  return Prisma.sql`jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("serverId" uuid, "leaseNumber" int)`;
+}
+
+/** Workers that were not seen for this long are forgotten. */
+const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
+
+/** The servers and workers of PostgreSQL. Leases are on the database's clock. */
+export class PrismaServerStore implements ServerStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]> {
+    return withMappedErrors(async () => {
+      const byUrl = new Map(servers.map((server) => [server.url, server]));
+      const rows = [...byUrl.values()].map((server) => ({ ...server, id: uuidv7() }));
+      await this.#database.$executeRaw`
+        INSERT INTO servers (id, url, slots)
+        SELECT id, url, slots FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int)
+        ORDER BY url
+        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots WHERE servers.slots <> excluded.slots`;
+      const known = new Map((await this.#read()).map((server) => [server.url, server]));
+      return [...byUrl.keys()].flatMap((url) => known.get(url) ?? []);
+    });
+  }
+
+  renewWorker(workerId: string, leaseMs: number): Promise<number> {
+    return withMappedErrors(async () => {
+      const [row] = await this.#database.$queryRaw<{ alive: number }[]>`
+        WITH own AS (
+          INSERT INTO workers (id) VALUES (${workerId})
+          ON CONFLICT (id) DO UPDATE SET last_seen_at = now()
+        ), gone AS (
+          DELETE FROM workers WHERE id IN (
+            SELECT id FROM workers WHERE last_seen_at < now() - ${forgetWorkersAfter} AND id <> ${workerId}
+            FOR UPDATE SKIP LOCKED)
+        )
+        SELECT 1 + count(*)::int AS alive FROM workers
+        WHERE id <> ${workerId} AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
+      return row?.alive ?? 1;
+    });
+  }
+
+  removeWorker(workerId: string): Promise<void> {
+    return withMappedErrors(async () => {
+      await this.#database.worker.deleteMany({ where: { id: workerId } });
+    });
+  }
+
+  acquireServers(
+    workerId: string,
+    serverIds: string[],
+    limit: number,
+    leaseMs: number,
+  ): Promise<(ServerLease & { server: ServerRecord })[]> {
+    return withMappedErrors(async () => {
+      if (serverIds.length === 0 || limit <= 0) return [];
+      const servers = await this.#database.$queryRaw<ServerRecord[]>`
+        WITH free AS (
+          SELECT id FROM servers
+          WHERE id = ANY(${serverIds}::uuid[]) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+          ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED
+        ), server AS (
+          UPDATE servers SET lease_owner = ${workerId}, lease_number = lease_number + 1,
+            lease_expires_at = ${leaseEnd(leaseMs)}
+          FROM free WHERE servers.id = free.id
+          RETURNING servers.*
+        )
+        SELECT ${serverColumns} FROM server ORDER BY server.id`;
+      return servers.map((server) => ({ serverId: server.id, leaseNumber: server.leaseNumber, server }));
+    });
+  }
+
+  renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]> {
+    return withMappedErrors(async () => {
+      if (leases.length === 0) return [];
+      return await this.#database.$queryRaw<ServerLease[]>`
+        WITH held AS (${this.#held(workerId, leases)})
+        UPDATE servers SET lease_expires_at = ${leaseEnd(leaseMs)} FROM held WHERE servers.id = held.id
+        RETURNING servers.id AS "serverId", servers.lease_number AS "leaseNumber"`;
+    });
+  }
+
+  releaseServers(workerId: string, leases: ServerLease[]): Promise<void> {
+    return withMappedErrors(async () => {
+      if (leases.length === 0) return;
+      await this.#database.$executeRaw`
+        WITH held AS (${this.#held(workerId, leases)})
+        UPDATE servers SET lease_owner = NULL, lease_expires_at = NULL FROM held WHERE servers.id = held.id`;
+    });
+  }
+
+  setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        UPDATE servers server SET state = ${state}::server_state, state_reason = ${reason},
+          state_since = CASE WHEN server.state = ${state}::server_state THEN server.state_since ELSE now() END
+        FROM ${leaseRows([lease])} WHERE ${isOwned}`;
+      return changed === 1;
+    });
+  }
+
+  saveDefinitions(
+    lease: ServerLease,
+    definitions: { hash: string; objectInfo: Json; version: string | null },
+  ): Promise<boolean> {
+    const { hash, objectInfo, version } = definitions;
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        WITH held AS (
+          SELECT server.id FROM servers server JOIN ${leaseRows([lease])} ON ${isOwned} FOR NO KEY UPDATE OF server
+        ), stored AS (
+          INSERT INTO node_definitions (hash, object_info)
+          SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb FROM held
+          ON CONFLICT (hash) DO NOTHING
+        )
+        UPDATE servers SET definitions_hash = ${hash}, version = ${version} FROM held WHERE servers.id = held.id`;
+      return changed === 1;
+    });
+  }
+
+  listServers(): Promise<ServerRecord[]> {
+    return withMappedErrors(() => this.#read());
+  }
+
+  findDefinitions(hash: string): Promise<Json | null> {
+    return withMappedErrors(async () => {
+      const [row] = await this.#database.$queryRaw<{ objectInfo: Json }[]>`
+        SELECT object_info AS "objectInfo" FROM node_definitions WHERE hash = ${hash}`;
+      return row?.objectInfo ?? null;
+    });
+  }
+
+  setDraining(serverId: string, draining: boolean): Promise<boolean> {
+    return withMappedErrors(async () => {
+      if (!isUuid(serverId)) return false;
+      const { count } = await this.#database.server.updateMany({
+        where: { id: serverId },
+        data: { draining },
+      });
+      return count === 1;
+    });
+  }
+
+  acquireNamedLease(name: string, ownerId: string, leaseMs: number): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const taken = await this.#database.$executeRaw`
+        INSERT INTO named_leases AS held (name, owner, expires_at) VALUES (${name}, ${ownerId}, ${leaseEnd(leaseMs)})
+        ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,
+          number = held.number + (held.owner <> excluded.owner)::int
+        WHERE held.owner = excluded.owner OR held.expires_at <= now()`;
+      return taken === 1;
+    });
+  }
+
+  async #read(): Promise<ServerRecord[]> {
+    return await this.#database.$queryRaw<ServerRecord[]>`
+      SELECT ${serverColumns} FROM servers server ORDER BY server.id`;
+  }
+
+  /** This worker's servers under these leases, locked in the order of their ids. */
+  #held(workerId: string, leases: ServerLease[]): Prisma.Sql {
+    return Prisma.sql`
+      SELECT server.id FROM servers server JOIN ${leaseRows(leases)} ON ${isOwned}
+      WHERE server.lease_owner = ${workerId} ORDER BY server.id FOR NO KEY UPDATE OF server`;
+  }
+}

@@ -1,0 +1,45 @@
+import { type JobPriority } from "@genga/jobs";
+import { type PrismaClient } from "./generated/client.ts";
+
+/**
+ * Reserves ranks for a tenant's next jobs: in each priority band after its own last one, but not before the highest rank
+ * that was claimed so far. So a tenant that comes late is served after at most one job of everybody else, whatever the
+ * others have queued.
+ *
+ * Statements of their own, before the insert: these rows are hot, and a gap left by a failed insert is harmless.
+ * @returns gives out the next rank of a band
+ */
+export async function reserveRanks(
+  database: PrismaClient,
+  tenantId: string,
+  counts: ReadonlyMap<JobPriority, number>,
+): Promise<(priority: JobPriority) => number> {
+  const next = new Map<JobPriority, number>();
+  for (const [priority, count] of counts) {
+    next.set(priority, (await reserveBlock(database, tenantId, priority, count)) - count + 1);
+  }
+  return (priority) => {
+    const rank = next.get(priority);
+    if (rank === undefined) throw new Error(`No rank was reserved in the band ${priority}.`);
+    next.set(priority, rank + 1);
+    return rank;
+  };
+}
+
+/** @returns the last rank of the block */
+async function reserveBlock(
+  database: PrismaClient,
+  tenantId: string,
+  priority: JobPriority,
+  count: number,
+): Promise<number> {
+  const [reserved] = await database.$queryRaw<{ lastRank: number }[]>`
+    INSERT INTO tenant_ranks AS own (tenant_id, priority, last_rank)
+    SELECT ${tenantId}::uuid, clock.priority, clock.claimed_rank + ${count}::int
+    FROM band_clocks clock WHERE clock.priority = ${priority}::job_priority
+    ON CONFLICT (tenant_id, priority) DO UPDATE
+    SET last_rank = greatest(excluded.last_rank, own.last_rank + ${count}::int)
+    RETURNING last_rank AS "lastRank"`;
+  if (reserved === undefined) throw new Error(`The band ${priority} has no clock.`);
+  return reserved.lastRank;
+}

@@ -1,0 +1,164 @@
+import {
+  isTerminal,
+  jobStatuses,
+  type Batch,
+  type Job,
+  type JobEvent,
+  type JobFilter,
+  type JobOutput,
+  type JobParameters,
+  type JobStatus,
+  type Page,
+  type QueueSummary,
+} from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { decodeCursor, encodeCursor } from "./job-cursor.ts";
+import {
+  eventColumns,
+  eventFromRow,
+  jobColumns,
+  jobFromRow,
+  outputFromRow,
+  type EventRow,
+  type JobRow,
+} from "./job-rows.ts";
+
+/** An id that is no UUID names nothing; the same holds for every function here. */
+export async function findJob(database: PrismaClient, id: string): Promise<Job | "removed" | null> {
+  if (!isUuid(id)) return null;
+  const row = await database.job.findUnique({ where: { id } });
+  if (row !== null) return jobFromRow(row);
+  return (await database.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
+}
+
+export async function findParameters(database: PrismaClient, id: string): Promise<JobParameters | null> {
+  if (!isUuid(id)) return null;
+  const [row] = await database.$queryRaw<JobParameters[]>`
+    SELECT asked.parameters, workflows.graph AS workflow
+    FROM job_parameters asked JOIN workflows ON workflows.hash = asked.workflow_hash
+    WHERE asked.job_id = ${id}::uuid`;
+  return row ?? null;
+}
+
+/** Newest first: ids carry their time. @throws InvalidJobError for a cursor that no page was answered with */
+export async function listJobs(database: PrismaClient, filter: JobFilter): Promise<Page<Job>> {
+  const conditions = conditionsOf(filter);
+  if (conditions === null) return { items: [], nextCursor: null };
+  const rows = await database.$queryRaw<JobRow[]>`
+    SELECT ${jobColumns} FROM jobs job
+    WHERE ${Prisma.join(conditions, " AND ")}
+    ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
+  const items = rows.slice(0, filter.limit).map(jobFromRow);
+  const last = rows.length > filter.limit ? items.at(-1) : undefined;
+  return { items, nextCursor: last === undefined ? null : encodeCursor(last.id) };
+}
+
+/** `null` = nothing can match. Some conditions only say what others imply, so that a partial index can be used. */
+function conditionsOf(filter: JobFilter): Prisma.Sql[] | null {
+  const { tenantId, statuses, types, batchId, project, tag, text, cursor } = filter;
+  const conditions: Prisma.Sql[] = [Prisma.sql`true`];
+  if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
+  if (tenantId !== undefined) {
+    if (!isUuid(tenantId)) return null;
+    conditions.push(Prisma.sql`job.tenant_id = ${tenantId}::uuid`);
+  }
+  if (batchId !== undefined) {
+    if (!isUuid(batchId)) return null;
+    conditions.push(Prisma.sql`job.batch_id = ${batchId}::uuid`);
+  }
+  if (statuses !== undefined) {
+    conditions.push(Prisma.sql`job.status = ANY(${statuses}::text[]::job_status[])`);
+    if (statuses.every(isTerminal)) conditions.push(Prisma.sql`job.finished_at IS NOT NULL`);
+  }
+  if (types !== undefined) conditions.push(Prisma.sql`job.type = ANY(${types}::text[]::job_type[])`);
+  if (project !== undefined) conditions.push(Prisma.sql`job.project = ${project}`);
+  if (tag !== undefined) conditions.push(Prisma.sql`job.tags @> ARRAY[${tag}]::text[] AND job.tags <> '{}'`);
+  if (text !== undefined) {
+    conditions.push(Prisma.sql`EXISTS (
+      SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE ${containing(text)})`);
+  }
+  return conditions;
+}
+
+/** A LIKE pattern that means the text itself, wherever it stands. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
+}
+
+export async function findBatch(database: PrismaClient, id: string): Promise<Batch | null> {
+  if (!isUuid(id)) return null;
+  const batch = await database.batch.findUnique({ where: { id } });
+  if (batch === null) return null;
+  const counted = await database.job.groupBy({ by: "status", where: { batchId: id }, _count: true });
+  return { ...batch, counts: countsOf(counted.map(({ status, _count: count }) => ({ status, count }))) };
+}
+
+export async function listEvents(
+  database: PrismaClient,
+  jobId: string,
+  afterSequence: number,
+  limit: number,
+): Promise<JobEvent[]> {
+  if (!isUuid(jobId)) return [];
+  const rows = await database.$queryRaw<EventRow[]>`
+    SELECT ${eventColumns} FROM job_events event
+    WHERE event.job_id = ${jobId}::uuid AND event.sequence > ${afterSequence}
+    ORDER BY event.sequence LIMIT ${limit}`;
+  return rows.map(eventFromRow);
+}
+
+export async function listOutputs(database: PrismaClient, jobId: string): Promise<JobOutput[]> {
+  if (!isUuid(jobId)) return [];
+  const rows = await database.jobOutput.findMany({ where: { jobId }, orderBy: { index: "asc" } });
+  return rows.map(outputFromRow);
+}
+
+export async function findOutput(database: PrismaClient, id: string): Promise<JobOutput | null> {
+  if (!isUuid(id)) return null;
+  const row = await database.jobOutput.findUnique({ where: { id } });
+  return row === null ? null : outputFromRow(row);
+}
+
+/** Each part is answered by an index of its own: what waits and runs is little, and ended rows were indexed once. */
+export async function summarizeQueue(database: PrismaClient, tenantId?: string): Promise<QueueSummary> {
+  if (tenantId !== undefined && !isUuid(tenantId))
+    return { counts: countsOf([]), lanes: [], oldestQueuedAt: null };
+  const ofTenant = tenantId === undefined ? Prisma.sql`true` : Prisma.sql`tenant_id = ${tenantId}::uuid`;
+  const rows = await database.$queryRaw<
+    { status: JobStatus; lane: string | null; count: bigint; oldest: Date | null }[]
+  >`
+    SELECT status, lane, count(*), min(created_at) AS oldest FROM jobs
+    WHERE status = 'queued' AND ${ofTenant} GROUP BY status, lane
+    UNION ALL
+    SELECT status, lane, count(*), NULL FROM jobs
+    WHERE status = 'processing' AND ${ofTenant} GROUP BY status, lane
+    UNION ALL
+    SELECT status, NULL, count(*), NULL FROM jobs
+    WHERE finished_at IS NOT NULL AND ${ofTenant} GROUP BY status`;
+  const lanes = new Map<string, { lane: string; queued: number; processing: number }>();
+  let oldestQueuedAt: Date | null = null;
+  for (const { status, lane, count, oldest } of rows) {
+    if (lane === null || isTerminal(status)) continue;
+    const entry = lanes.get(lane) ?? { lane, queued: 0, processing: 0 };
+    lanes.set(lane, { ...entry, [status]: Number(count) });
+    if (oldest !== null && (oldestQueuedAt === null || oldest < oldestQueuedAt)) oldestQueuedAt = oldest;
+  }
+  const sorted = [...lanes.values()].sort((a, b) => (a.lane < b.lane ? -1 : 1));
+  return { counts: countsOf(rows), lanes: sorted, oldestQueuedAt };
+}
+
+/** Every status has a count; a status may come in several parts. */
+function countsOf(parts: { status: JobStatus; count: bigint | number }[]): Record<JobStatus, number> {
+  const counts = Object.fromEntries(jobStatuses.map((status) => [status, 0])) as Record<JobStatus, number>;
+  for (const { status, count } of parts) counts[status] += Number(count);
+  return counts;
+}
+
+export async function countJobsBefore(database: PrismaClient, job: Job): Promise<number> {
+  if (job.status !== "queued") return 0;
+  const [row] = await database.$queryRaw<{ count: bigint }[]>`
+    SELECT count(*) FROM jobs
+    WHERE status = 'queued' AND lane = ${job.lane} AND (priority, rank) < (${job.priority}::job_priority, ${job.rank}::int)`;
+  return Number(row?.count ?? 0);
+}
