@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { validateGraph, type GraphProblem, type ObjectInfo } from "@genga/comfyui";
 import {
   InvalidJobError,
@@ -30,6 +31,9 @@ export interface WorkflowResolverOptions {
   refresh?: () => Promise<void>;
 }
 
+/** A batch of ten thousand must not keep the process from answering others: after so long it lets them. */
+const turnMs = 20;
+
 /** How often definitions are read again on behalf of refusals. */
 const refreshIntervalMs = 3_000;
 
@@ -39,8 +43,13 @@ const refreshIntervalMs = 3_000;
  */
 export function createWorkflowResolver(options: WorkflowResolverOptions): WorkflowResolver {
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
+  let turnStartedAt = performance.now();
   return {
     async resolve(type: JobType, parameters: Json): Promise<ResolvedWorkflow> {
+      if (performance.now() - turnStartedAt > turnMs) {
+        await nextTurn();
+        turnStartedAt = performance.now();
+      }
       const unstorable = problemsOfJson(parameters);
       if (unstorable.length > 0) throw new InvalidJobError(unstorable);
       const submission = readSubmission(type, parameters);
