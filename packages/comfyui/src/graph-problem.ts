@@ -107,6 +107,6 @@ function describeNode(nodeId: string, node: WorkflowNode): string {
 
 /** A value as it may be shown in a message. */
 export function show(value: unknown): string {
-  const text = String(JSON.stringify(value));
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

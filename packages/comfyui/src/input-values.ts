@@ -171,7 +171,7 @@ function toPythonFloat(value: unknown): number | undefined {
 function toPythonText(value: unknown): string {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  return typeof value === "number" ? String(value) : String(JSON.stringify(value));
+  return typeof value === "number" ? String(value) : show(value);
 }
 
 function isTruthyInPython(value: unknown): boolean {

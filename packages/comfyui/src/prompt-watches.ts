@@ -291,10 +291,11 @@ export class PromptWatches {
     const watch = this.#watches.get(promptId);
     if (watch === undefined) return;
     channel.currentPromptId = promptId;
-    channel.reopenAfterMs = this.#options.silenceMs;
-    watch.lookDueAt = performance.now() + this.#options.silenceMs;
+    // The greeting after a reconnect names no prompt, and proves nothing about the messages to come.
+    if (message.data.prompt_id !== undefined) channel.reopenAfterMs = this.#options.silenceMs;
+    const patienceMs = isEndAnnouncement(message) ? LAST_MESSAGE_MS : this.#options.silenceMs;
+    watch.lookDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
     watch.receive(message);
-    if (isEndAnnouncement(message)) watch.lookDueAt = performance.now() + LAST_MESSAGE_MS;
     if (message.type === "executing" && message.data.node === null) {
       channel.currentPromptId = undefined;
       void this.#conclude(watch);

@@ -21,9 +21,13 @@ const eventSchema = z.looseObject({
 const transcriptSchema = z.object({ scenario: z.string(), events: z.array(eventSchema) });
 export type RecordedEvent = z.infer<typeof eventSchema>;
 
+const transcripts = new Map<string, RecordedEvent[]>();
+
 /** One recorded session with the real server. */
 export function transcript(name: string): RecordedEvent[] {
-  return transcriptSchema.parse(readJson(`${name}.json`)).events;
+  const events = transcripts.get(name) ?? transcriptSchema.parse(readJson(`${name}.json`)).events;
+  transcripts.set(name, events);
+  return events;
 }
 
 export function transcriptNames(): string[] {
