@@ -86,7 +86,8 @@ async function submit(run: Run, server: OwnedServer, options: ProcessJobOptions)
       promptId: leased.promptId,
       clientId: leased.clientId,
       workflow,
-      timeoutMs: postTimeoutMs,
+      // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
+      signal: AbortSignal.timeout(postTimeoutMs),
     });
     return true;
   } catch (error) {
@@ -137,7 +138,18 @@ async function decideEnd(
     });
     return { end: { kind: "completed", outputs }, outputs };
   }
-  return { end: endWithoutOutputs(run, lookup, endedBy), outputs: [] };
+  const end = endWithoutOutputs(run, lookup, endedBy);
+  if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(server, options.log);
+  return { end, outputs: [] };
+}
+
+/** Whoever runs there next should not fail for what this job left behind. */
+async function freeMemory(server: OwnedServer, log: Logger): Promise<void> {
+  try {
+    await server.connector.free({ unloadModels: true, freeMemory: true });
+  } catch (error) {
+    log.warn({ err: error, server: server.url }, "the server could not be asked to free memory");
+  }
 }
 
 function endWithoutOutputs(

@@ -1,0 +1,90 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** A service of ours, running as its own process, as in production. */
+export interface ServiceProcess {
+  readonly pid: number;
+  /** What it said when it became ready, such as its URL. */
+  readonly details: Readonly<Record<string, string | number>>;
+  /** Its log, newest last; bounded. */
+  readonly lines: readonly string[];
+  /** Resolves with the exit code, or the signal's name. */
+  readonly exited: Promise<number | string>;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM, then waits for the end. */
+  stop(): Promise<number | string>;
+  /** Resolves with the first line, now or later, that matches. */
+  line(pattern: RegExp): Promise<string>;
+}
+
+const linesMax = 5_000;
+
+/**
+ * Starts `node --import tsx <entry>` and waits until it says over IPC that it is ready.
+ * @param options.entry a TypeScript file, relative to the working directory
+ * @throws Error with the end of its log when it ends before it is ready
+ */
+export async function startServiceProcess(options: {
+  entry: string;
+  env: Record<string, string>;
+  args?: string[];
+}): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ["--import", "tsx", options.entry, ...(options.args ?? [])], {
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  const log = followLog(child);
+  const exited = once(child, "exit").then(([code, signal]: unknown[]) => (code ?? signal) as number | string);
+  const details = await Promise.race([
+    readyDetails(child),
+    exited.then((end) => {
+      throw new Error(
+        `${options.entry} ended (${end}) before it was ready:\n${log.lines.slice(-30).join("\n")}`,
+      );
+    }),
+  ]);
+  return {
+    pid: child.pid ?? 0,
+    details,
+    lines: log.lines,
+    exited,
+    signal: (signal) => child.kill(signal),
+    stop: () => {
+      child.kill("SIGTERM");
+      return exited;
+    },
+    line: (pattern) => log.find(pattern),
+  };
+}
+
+function readyDetails(child: ChildProcess): Promise<Record<string, string | number>> {
+  return new Promise((resolve) => {
+    child.on("message", (message: { type?: string; details?: Record<string, string | number> }) => {
+      if (message.type === "ready") resolve(message.details ?? {});
+    });
+  });
+}
+
+function followLog(child: ChildProcess): { lines: string[]; find: (pattern: RegExp) => Promise<string> } {
+  const lines: string[] = [];
+  const waiting = new Set<{ pattern: RegExp; resolve: (line: string) => void }>();
+  const take = (line: string): void => {
+    lines.push(line);
+    if (lines.length > linesMax) lines.shift();
+    for (const entry of waiting) {
+      if (!entry.pattern.test(line)) continue;
+      waiting.delete(entry);
+      entry.resolve(line);
+    }
+  };
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream !== null) createInterface({ input: stream }).on("line", take);
+  }
+  const find = (pattern: RegExp): Promise<string> => {
+    const known = lines.find((line) => pattern.test(line));
+    if (known !== undefined) return Promise.resolve(known);
+    return new Promise((resolve) => waiting.add({ pattern, resolve }));
+  };
+  return { lines, find };
+}
