@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { startEmbeddedServices } from "@genga/embedded";
-import { type Configuration } from "@genga/runtime";
+import { stopDeadlineMs, type Configuration } from "@genga/runtime";
 import { requireFreePort } from "./port-in-use.ts";
 import { ServiceLog } from "./service-log.ts";
 import { SupervisedProcess } from "./supervised-process.ts";
@@ -33,9 +33,12 @@ export async function startEverything(options: EverythingOptions): Promise<Every
   const { configuration, report, signal } = options;
   await requireFreePort(configuration.host, configuration.port);
   const logFolder = join(configuration.dataDir, "logs");
-  const started: { stop(): Promise<void> }[] = [];
+  const started: { stop(withinMs: number): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
-    for (let last = started.pop(); last !== undefined; last = started.pop()) await last.stop();
+    const deadlineMs = performance.now() + stopDeadlineMs;
+    for (let last = started.pop(); last !== undefined; last = started.pop()) {
+      await last.stop(Math.max(500, deadlineMs - performance.now()));
+    }
   };
   const run = async (
     name: string,

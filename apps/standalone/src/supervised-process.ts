@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { readyMessageSchema, stopDeadlineMs, type ReadyMessage } from "@genga/runtime";
+import { readyMessageSchema, type ReadyMessage } from "@genga/runtime";
 
 export interface ProcessPlan {
   /** A word for people: `api`, `worker`, `simulator`. */
@@ -75,14 +75,14 @@ export class SupervisedProcess {
     return outcome;
   }
 
-  /** Asks the process to end and waits; after its own deadline it is killed. */
-  async stop(): Promise<void> {
+  /** Asks the process to end, and kills it if it takes too long. */
+  async stop(withinMs: number): Promise<void> {
     this.#stopping.abort();
     const child = this.#child;
     if (child !== undefined && isRunning(child)) {
       child.kill("SIGTERM");
       const timer = new AbortController();
-      const late = delay(stopDeadlineMs + 500, "late", { signal: timer.signal }).catch(() => "called off");
+      const late = delay(withinMs, "late", { signal: timer.signal }).catch(() => "called off");
       if ((await Promise.race([endOf(child), late])) === "late") child.kill("SIGKILL");
       timer.abort();
     }

@@ -1,0 +1,35 @@
+import { type JobState } from "./api-client.ts";
+
+/** What happens to a job, in a few words: the node and step, why it waits, why it failed. */
+export function describe(job: JobState): string {
+  switch (job.status) {
+    case "queued":
+      return job.attempt > 0 && job.failure !== null
+        ? `waits again: ${job.failure.message}`
+        : "waits in the queue";
+    case "processing":
+      return describePhase(job);
+    case "completed":
+      return "completed";
+    case "failed":
+    case "timeout":
+    case "cancelled":
+      return job.failure === null ? job.status : `${job.status}: ${job.failure.message}`;
+  }
+}
+
+function describePhase({ phase, progress }: JobState): string {
+  if (phase === "submitted") return "waits on the server";
+  if (phase === "saving") return "saving the files";
+  const node = progress.nodeTitle ?? progress.node;
+  if (node === null) return "starting";
+  return progress.step === null || progress.steps === null
+    ? node
+    : `${node}, step ${progress.step}/${progress.steps}`;
+}
+
+/** A bar of `width` characters, such as `█████░░░░░`. */
+export function bar(percent: number, width: number): string {
+  const filled = Math.round((Math.min(Math.max(percent, 0), 100) / 100) * width);
+  return "█".repeat(filled) + "░".repeat(width - filled);
+}
