@@ -47,7 +47,9 @@ export async function cancelPrompt(
       if (lookup.state === "waiting") await server.deletePrompt(promptId, { signal });
       else await server.interrupt(promptId, { signal });
     }
-    await delay(pauseMs, undefined, { signal });
+    await delay(pauseMs, undefined, { signal }).catch(() => {
+      signal?.throwIfAborted();
+    });
   }
 }
 

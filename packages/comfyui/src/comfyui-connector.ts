@@ -86,12 +86,14 @@ export class ComfyUIConnector {
   readonly #http: HttpClient;
   readonly #api: ServerApi;
   readonly #watches: PromptWatches;
+  readonly #connectTimeoutMs: number;
   readonly #postTimeoutMs: number;
   readonly #logger: ConnectorLogger | undefined;
 
   constructor(options: ComfyUIConnectorOptions) {
     const settings = { ...DEFAULTS, ...options };
     this.clientId = options.clientId ?? randomUUID();
+    this.#connectTimeoutMs = settings.requestTimeoutMs;
     this.#postTimeoutMs = settings.postTimeoutMs;
     this.#logger = options.logger;
     this.#http = new HttpClient(settings);
@@ -288,7 +290,7 @@ export class ComfyUIConnector {
     };
     const timer = setTimeout(() => {
       deadline.abort(new ComfyUIError("server_unreachable", "The WebSocket did not open in time."));
-    }, options.timeoutMs ?? DEFAULTS.requestTimeoutMs);
+    }, options.timeoutMs ?? this.#connectTimeoutMs);
     options.signal?.addEventListener("abort", abort, { once: true });
     try {
       options.signal?.throwIfAborted();

@@ -2,7 +2,7 @@ import type { Workflow } from "./workflow.ts";
 import { linkOf } from "./workflow.ts";
 
 /** The ids that a node's links name, present or not. */
-export function linkedFrom(workflow: Workflow, nodeId: string): string[] {
+function linkedFrom(workflow: Workflow, nodeId: string): string[] {
   return Object.values(workflow[nodeId]?.inputs ?? {}).flatMap((value) => linkOf(value)?.nodeId ?? []);
 }
 

@@ -49,6 +49,7 @@ export class HttpClient {
 
   constructor(options: HttpClientOptions) {
     const url = new URL(options.baseUrl);
+    if (!/^https?:$/.test(url.protocol)) throw new TypeError(`${url.origin} is no http(s) address.`);
     this.#options = options;
     this.#origin = url.origin;
     this.#pathPrefix = url.pathname.replace(/\/+$/, "");
@@ -100,8 +101,15 @@ export class HttpClient {
       throw errorOfStatus(answered.statusCode, text, what);
     });
     const { "content-length": length, "content-type": type } = reply.headers;
+    // Its errors reach the reader through the iteration; an early end must not raise them a second time.
+    reply.body.on("error", () => undefined);
+    const body = Readable.from(readWatched(reply.body, what, timeoutMs, options.signal), {
+      objectMode: false,
+    });
+    // A body that is destroyed before anybody read it never starts the generator, and its clean-up.
+    body.once("close", () => reply.body.destroy());
     return {
-      body: Readable.from(readWatched(reply.body, what, timeoutMs, options.signal), { objectMode: false }),
+      body,
       contentLength: typeof length === "string" ? Number(length) : undefined,
       contentType: typeof type === "string" ? type : undefined,
     };
@@ -190,7 +198,7 @@ async function readBounded(body: Readable, bytesMax: number, what: string): Prom
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** The body's bytes; foreign errors are mapped, and a silence longer than `silenceMs` ends it. */
+/** The body's bytes; foreign errors are mapped, and a silence of the server longer than `silenceMs` ends it. */
 async function* readWatched(
   body: Readable,
   what: string,
@@ -198,25 +206,27 @@ async function* readWatched(
   outer: AbortSignal | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   let failure: unknown;
-  const stop = (error: unknown): void => {
-    failure = error;
-    body.destroy(error instanceof Error ? error : undefined);
+  const stop = (reason: unknown): void => {
+    failure = reason;
+    body.destroy(reason instanceof Error ? reason : new Error("aborted"));
   };
   const abort = (): void => {
     stop(outer?.reason);
   };
-  const silence = setTimeout(() => {
-    stop(new ComfyUIError("request_timeout", `${what}: no byte for ${silenceMs} ms.`));
-  }, silenceMs);
+  const listen = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      stop(new ComfyUIError("request_timeout", `${what}: no byte for ${silenceMs} ms.`));
+    }, silenceMs);
+  let silence = listen();
   outer?.addEventListener("abort", abort, { once: true });
   try {
     outer?.throwIfAborted();
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      silence.refresh();
+      // A slow reader is no silence of the server.
+      clearTimeout(silence);
       yield chunk;
-      silence.refresh();
+      silence = listen();
     }
-    if (failure !== undefined) throw failure as Error;
   } catch (error) {
     outer?.throwIfAborted();
     throw toComfyUIError(failure ?? error, what);

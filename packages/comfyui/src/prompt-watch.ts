@@ -26,6 +26,8 @@ export class PromptWatch {
   /** Somebody reads the events. */
   hasReader = false;
   isLooking = false;
+  /** Something happened during a look that it may not have seen. */
+  wantsAnotherLook = false;
   /** When to look at queue and history, on the monotonic clock; every sign of life moves it on. */
   lookDueAt = Number.POSITIVE_INFINITY;
   /** How long the server may be unreachable before the reader is told to give up. */

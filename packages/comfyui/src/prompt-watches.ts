@@ -155,7 +155,9 @@ export class PromptWatches {
 
   /** Asks queue and history where the prompt stands. Never rejects: a failed look is repeated. */
   async look(watch: PromptWatch): Promise<void> {
-    if (watch.isLooking || watch.isSettled || watch.isPosting || this.#closed.signal.aborted) return;
+    if (watch.isSettled || watch.isPosting || this.#closed.signal.aborted) return;
+    watch.wantsAnotherLook = watch.isLooking;
+    if (watch.isLooking) return;
     watch.isLooking = true;
     this.counters.looks += 1;
     try {
@@ -166,6 +168,7 @@ export class PromptWatches {
     } finally {
       watch.isLooking = false;
     }
+    if (watch.wantsAnotherLook) await this.look(watch);
   }
 
   async close(): Promise<void> {
@@ -306,8 +309,10 @@ export class PromptWatches {
   #promptOfGreeting(clientId: string, channel: Channel, message: ServerMessage): string | undefined {
     if (message.type !== "executing") return undefined;
     if (channel.currentPromptId !== undefined) return channel.currentPromptId;
-    const executing = this.#watchesOf(clientId).filter((watch) => watch.isExecuting);
-    return executing.length === 1 ? executing[0]?.promptId : undefined;
+    const watches = this.#watchesOf(clientId);
+    const executing = watches.filter((watch) => watch.isExecuting);
+    const candidates = executing.length > 0 ? executing : watches;
+    return candidates.length === 1 ? candidates[0]?.promptId : undefined;
   }
 
   #receiveBinary(channel: Channel, data: Buffer): void {

@@ -186,6 +186,23 @@ describe("in fair weather", () => {
     await expect(connector.lookup(randomUUID())).resolves.toEqual({ state: "absent" });
   });
 
+  test("a prompt that ends between the two reads of a look is not taken for lost", async () => {
+    const connector = connect();
+    const promptId = randomUUID();
+    server.enqueue(promptId, "c");
+    server.begin();
+    let reads = 0;
+    server.intercept = ({ path }, response, handle) => {
+      if (!/^\/(queue|history)/.test(path)) return false;
+      reads += 1;
+      answer(response, handle());
+      if (reads === 1) server.end();
+      return true;
+    };
+    await expect(connector.lookup(promptId)).resolves.toMatchObject({ state: "running" });
+    await expect(connector.lookup(promptId)).resolves.toMatchObject({ state: "finished" });
+  });
+
   test("running out of memory is told from other failures", async () => {
     const connector = connect();
     const promptId = randomUUID();
@@ -845,6 +862,46 @@ describe("files", () => {
     const stopped = await connector.downloadOutput(file, { signal: stopping.signal });
     stopping.abort(new Error("stop"));
     await expect(stopped.body.toArray()).rejects.toThrow("stop");
+  });
+
+  test("that nobody wants after all free their connection, read or unread", async () => {
+    const connector = connect();
+    let open = 0;
+    server.intercept = (_request, response) => {
+      open += 1;
+      response.once("close", () => {
+        open -= 1;
+      });
+      response.setHeader("content-length", 1_000_000);
+      response.write("some");
+      return true;
+    };
+    const unread = await connector.downloadOutput(file);
+    const begun = await connector.downloadOutput(file);
+    for await (const chunk of begun.body) {
+      expect(String(chunk)).toBe("some");
+      break;
+    }
+    unread.body.destroy();
+    server.intercept = undefined;
+    while (open > 0) await connector.makeRequest("GET", "/queue");
+    expect(open).toBe(0);
+  });
+
+  test("may be read more slowly than the server may be silent", async () => {
+    const connector = connect({ requestTimeoutMs: 60 });
+    server.intercept = (_request, response) => {
+      response.write("a".repeat(200_000));
+      setTimeout(() => response.end("b"), 20);
+      return true;
+    };
+    const { body } = await connector.downloadOutput(file);
+    let bytes = 0;
+    for await (const chunk of body) {
+      bytes += (chunk as Buffer).length;
+      if (bytes < 100_000) await delay(100);
+    }
+    expect(bytes).toBe(200_001);
   });
 
   test("are uploaded as multipart, and the server's own name is returned", async () => {

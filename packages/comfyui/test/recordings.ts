@@ -84,13 +84,16 @@ export function recordedPosts(name: string): RecordedPost[] {
 /** The JSON messages about one prompt that one socket got, in their order. */
 export function messagesOf(name: string, promptId: string): Record<string, unknown>[] {
   const about = transcript(name).filter(
-    ({ kind, msg }) =>
-      kind === "ws_recv" &&
-      z.object({ data: z.object({ prompt_id: z.literal(promptId) }) }).safeParse(msg).success,
+    ({ kind, msg }) => kind === "ws_recv" && promptIdOf(msg) === promptId,
   );
   return about
     .filter(({ ws }) => ws === about[0]?.ws)
     .map(({ msg }) => z.record(z.string(), z.unknown()).parse(msg));
+}
+
+function promptIdOf(message: unknown): unknown {
+  const { data } = Object(message) as { data?: unknown };
+  return (Object(data) as { prompt_id?: unknown }).prompt_id;
 }
 
 /** The catalogues of the recorded servers: core nodes, AnimateDiff, VideoHelperSuite, and the recorder's own. */
