@@ -1,1 +1,4 @@
-export {};
+export { startSimulator, type Simulator } from "./simulator.ts";
+export { DEFAULT_TIMING, type ModelFiles, type SimulatorOptions, type Timing } from "./options.ts";
+export type { ExecutionRecord } from "./control/execution-log.ts";
+export type { FaultRequest } from "./control/fault.ts";

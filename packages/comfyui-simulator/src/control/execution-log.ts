@@ -1,0 +1,41 @@
+import { appendFileSync } from "node:fs";
+
+/** One start or end of an execution, as `GET /executions` and the log file show it. */
+export interface ExecutionRecord {
+  readonly promptId: string;
+  readonly event: "started" | "finished";
+  /** ISO 8601. */
+  readonly at: string;
+  readonly status?: "success" | "error";
+}
+
+const RECORDS_MAX = 100_000;
+
+/** Counts what was really executed, for tests that ask whether anything ran twice. It survives amnesia. */
+export class ExecutionLog {
+  private readonly kept: ExecutionRecord[] = [];
+  private readonly file: string | undefined;
+
+  constructor(file: string | undefined) {
+    this.file = file;
+  }
+
+  started(promptId: string): void {
+    this.add({ promptId, event: "started", at: new Date().toISOString() });
+  }
+
+  finished(promptId: string, status: "success" | "error"): void {
+    this.add({ promptId, event: "finished", at: new Date().toISOString(), status });
+  }
+
+  records(): readonly ExecutionRecord[] {
+    return this.kept;
+  }
+
+  private add(record: ExecutionRecord): void {
+    this.kept.push(record);
+    if (this.kept.length > RECORDS_MAX) this.kept.shift();
+    // Written before anything else happens, so that a kill right after it cannot lose the line.
+    if (this.file !== undefined) appendFileSync(this.file, `${JSON.stringify(record)}\n`);
+  }
+}

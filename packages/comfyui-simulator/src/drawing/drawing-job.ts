@@ -1,0 +1,64 @@
+import type { Picture } from "./picture.ts";
+
+/** One piece of work for the drawing thread: plain data. */
+export type DrawingJob =
+  | {
+      readonly kind: "png";
+      readonly picture: Picture;
+      readonly file: string;
+      readonly texts: ReadonlyMap<string, string>;
+      readonly level: number;
+    }
+  | {
+      readonly kind: "animated-png";
+      readonly pictures: readonly Picture[];
+      readonly file: string;
+      readonly framesPerSecond: number;
+      readonly texts: ReadonlyMap<string, string>;
+      readonly level: number;
+    }
+  | {
+      readonly kind: "animated-webp";
+      readonly pictures: readonly Picture[];
+      readonly file: string;
+      readonly framesPerSecond: number;
+      readonly isLossless: boolean;
+      readonly quality: number;
+    }
+  | {
+      readonly kind: "gif";
+      readonly pictures: readonly Picture[];
+      readonly file: string;
+      readonly framesPerSecond: number;
+      /** How often to play; 0 for ever. */
+      readonly loops: number;
+    }
+  | {
+      readonly kind: "video";
+      readonly pictures: readonly Picture[];
+      readonly file: string;
+      readonly framesPerSecond: number;
+      /** Encoder and container options of ffmpeg. */
+      readonly encoding: readonly string[];
+      /** Sizes are rounded up to a multiple of this, with black at the edge. */
+      readonly alignment: number;
+    }
+  | {
+      readonly kind: "preview";
+      readonly picture: Picture;
+      readonly format: "jpeg" | "png";
+      readonly noise: number;
+      readonly sizeMax: number | undefined;
+    }
+  | { readonly kind: "corners"; readonly picture: Picture };
+
+export interface DrawingRequest {
+  readonly id: number;
+  readonly job: DrawingJob;
+}
+
+/** Frames are announced as they are written; then either the bytes asked for (empty for files) or an error. */
+export type DrawingReply =
+  | { readonly id: number; readonly kind: "frame" }
+  | { readonly id: number; readonly kind: "done"; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly kind: "failed"; readonly message: string };

@@ -1,0 +1,59 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+import { GlobalFonts } from "@napi-rs/canvas";
+import type { Easel } from "./easel.ts";
+import type { Scene } from "./picture.ts";
+
+const FAMILY = "Genga Caption";
+let isRegistered = false;
+
+/** Below this many pixels of height a caption could not be read. */
+const HEIGHT_MIN = 192;
+
+/** What the picture was asked to be, small at the bottom: prompt, then seed and checkpoint. */
+export function paintCaption(easel: Easel, scene: Scene): void {
+  const { context, width, height, unit } = easel;
+  if (height < HEIGHT_MIN) return;
+  registerFont();
+  const size = Math.max(9, Math.min(20, unit * 2.3));
+  const pad = size * 0.7;
+  const strip = size * 3.5;
+  const gradient = context.createLinearGradient(0, height - strip * 1.5, 0, height);
+  gradient.addColorStop(0, "rgba(4, 6, 18, 0)");
+  gradient.addColorStop(0.45, "rgba(4, 6, 18, 0.55)");
+  gradient.addColorStop(1, "rgba(4, 6, 18, 0.72)");
+  context.fillStyle = gradient;
+  context.fillRect(0, height - strip * 1.5, width, strip * 1.5);
+  context.textBaseline = "alphabetic";
+  context.fillStyle = "rgba(255, 255, 255, 0.94)";
+  context.font = `${size}px "${FAMILY}"`;
+  context.fillText(
+    fitted(easel, scene.prompt.replace(/\s+/g, " ").trim(), width - pad * 2),
+    pad,
+    height - pad - size * 1.35,
+  );
+  context.fillStyle = "rgba(255, 255, 255, 0.66)";
+  context.font = `${size * 0.82}px "${FAMILY}"`;
+  const about = [`seed ${scene.seed}`, scene.checkpoint, ...scene.loras].join(" · ");
+  context.fillText(fitted(easel, about, width - pad * 2), pad, height - pad);
+}
+
+function fitted(easel: Easel, text: string, widthMax: number): string {
+  const { context } = easel;
+  if (context.measureText(text).width <= widthMax) return text;
+  let [low, high] = [0, text.length];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= widthMax) low = middle;
+    else high = middle - 1;
+  }
+  return `${text.slice(0, low).trimEnd()}…`;
+}
+
+/** A fresh machine may have no fonts at all, so the caption brings its own. */
+function registerFont(): void {
+  if (isRegistered) return;
+  const folder = path.dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json"));
+  GlobalFonts.registerFromPath(path.join(folder, "ttf", "DejaVuSans.ttf"), FAMILY);
+  isRegistered = true;
+}

@@ -1,0 +1,72 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, chmodSync, constants } from "node:fs";
+import ffmpeg from "@ffmpeg-installer/ffmpeg";
+import type { DrawingJob } from "./drawing-job.ts";
+import type { Pixels } from "./png.ts";
+import { renderPicture } from "./render-picture.ts";
+
+/** Draws the frames one by one into an encoder; only one is in memory at a time. */
+export async function encodeVideo(
+  job: Extract<DrawingJob, { kind: "video" }>,
+  onFrame: () => void,
+): Promise<void> {
+  const [first] = job.pictures;
+  if (!first) throw new RangeError("a video needs a frame");
+  const width = aligned(first.width, job.alignment);
+  const height = aligned(first.height, job.alignment);
+  const input = [
+    "-f",
+    "rawvideo",
+    "-pix_fmt",
+    "rgb24",
+    "-s",
+    `${width}x${height}`,
+    "-r",
+    `${job.framesPerSecond}`,
+  ];
+  const quiet = ["-hide_banner", "-loglevel", "error", "-y"];
+  const encoder = spawn(encoderPath(), [...quiet, ...input, "-i", "-", "-an", ...job.encoding, job.file], {
+    stdio: ["pipe", "ignore", "pipe"],
+  });
+  let complaint = "";
+  encoder.stderr.on("data", (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).slice(-2_000);
+  });
+  // A broken pipe only says that the encoder ended; its exit code and its complaint say why.
+  encoder.stdin.on("error", () => undefined);
+  const ended = once(encoder, "close");
+  try {
+    for (const picture of job.pictures) {
+      const frame = padded(await renderPicture(picture), width, height);
+      if (!encoder.stdin.write(frame)) await Promise.race([once(encoder.stdin, "drain"), ended]);
+      onFrame();
+    }
+  } finally {
+    encoder.stdin.end();
+  }
+  const [code] = await ended;
+  if (code !== 0) throw new Error(`ffmpeg ended with ${String(code)}: ${complaint.trim()}`);
+}
+
+function aligned(size: number, alignment: number): number {
+  return Math.ceil(size / alignment) * alignment;
+}
+
+function padded({ width, height, rgb }: Pixels, toWidth: number, toHeight: number): Uint8Array {
+  if (width === toWidth && height === toHeight) return rgb;
+  const larger = new Uint8Array(toWidth * toHeight * 3);
+  for (let y = 0; y < height; y += 1)
+    larger.set(rgb.subarray(y * width * 3, (y + 1) * width * 3), y * toWidth * 3);
+  return larger;
+}
+
+/** Package managers that run no install scripts may leave the binary without its executable bit. */
+function encoderPath(): string {
+  try {
+    accessSync(ffmpeg.path, constants.X_OK);
+  } catch {
+    chmodSync(ffmpeg.path, 0o755);
+  }
+  return ffmpeg.path;
+}

@@ -1,0 +1,42 @@
+import { conditioningNodes } from "./conditioning-nodes.ts";
+import { imageNodes } from "./image-nodes.ts";
+import { latentNodes } from "./latent-nodes.ts";
+import { loaderNodes } from "./loader-nodes.ts";
+import { motionNodes } from "./motion-nodes.ts";
+import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
+import { recordingNodes } from "./recording-nodes.ts";
+import { samplerNodes } from "./sampler-nodes.ts";
+import { savingNodes } from "./saving-nodes.ts";
+import { textNodes } from "./text-nodes.ts";
+import { videoNodes } from "./video-nodes.ts";
+import { videoSuiteNodes } from "./video-suite-nodes.ts";
+
+const ALL: ReadonlyMap<string, NodeImplementation> = new Map(
+  [
+    loaderNodes,
+    conditioningNodes,
+    latentNodes,
+    samplerNodes,
+    motionNodes,
+    imageNodes,
+    savingNodes,
+    videoNodes,
+    videoSuiteNodes,
+    textNodes,
+    recordingNodes,
+  ].flatMap((family) => Object.entries(family)),
+);
+
+/** The classes that run here, by name. */
+export const nodeImplementations = {
+  names: (): string[] => [...ALL.keys()],
+
+  /** Runs a node. A class that is only described, not simulated, fails like a node with a bug. */
+  async run(run: NodeRun): Promise<NodeResult> {
+    const implementation = ALL.get(run.className);
+    if (implementation === undefined) {
+      throw new NodeException("NotImplementedError", `${run.className} is not simulated`);
+    }
+    return implementation(run);
+  },
+};

@@ -1,0 +1,31 @@
+/**
+ * Which checkpoint is in memory: one at a time, so switching back and forth loads again each time. Add-on models (motion
+ * modules, VAEs of their own) are kept beside it until everything is unloaded.
+ */
+export class LoadedModel {
+  private checkpoint: string | undefined;
+  private readonly others = new Set<string>();
+
+  /** Makes a checkpoint the loaded one. @returns whether it had to be loaded */
+  switchTo(checkpoint: string): boolean {
+    if (this.checkpoint === checkpoint) return false;
+    this.checkpoint = checkpoint;
+    return true;
+  }
+
+  /** Adds a smaller model. @returns whether it had to be loaded */
+  add(name: string): boolean {
+    if (this.others.has(name)) return false;
+    this.others.add(name);
+    return true;
+  }
+
+  get current(): string | undefined {
+    return this.checkpoint;
+  }
+
+  unload(): void {
+    this.checkpoint = undefined;
+    this.others.clear();
+  }
+}

@@ -1,0 +1,86 @@
+import type { Picture } from "../drawing/picture.ts";
+import type { Studio } from "../drawing/studio.ts";
+import type { PythonJson } from "../python/python-json.ts";
+import type { PythonDict, PythonValue } from "../python/python-values.ts";
+import type { Folders } from "../protocol/folders.ts";
+import type { Timing } from "../options.ts";
+import type { OutputFaults } from "../control/output-faults.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { NodeValue } from "./node-values.ts";
+
+/** A picture to show while a node works: drawn only when somebody will see it. */
+export interface PreviewPicture {
+  readonly picture: Picture;
+  readonly format: "jpeg" | "png";
+  /** 1 = nothing but noise, 0 = the finished picture. */
+  readonly noise: number;
+  /** Longest side; small pictures are scaled up to it. Undefined: as it is. */
+  readonly sizeMax?: number;
+}
+
+/** What a node may use while it runs. */
+export interface NodeRun {
+  readonly nodeId: string;
+  readonly className: string;
+  /** Resolved inputs: links followed, defaults not filled in. */
+  readonly inputs: ReadonlyMap<string, NodeValue>;
+  /** All inputs as sent, also those that the class does not declare. */
+  readonly sent: PythonDict;
+  readonly graph: PythonDict;
+  readonly extraPngInfo: PythonValue;
+  readonly folders: Folders;
+  readonly studio: Studio;
+  readonly timing: Timing;
+  readonly loaded: LoadedModel;
+  readonly faults: OutputFaults;
+  /** Letters that stay with this node id as long as prompts contain it (names of temp files). */
+  readonly letters: () => string;
+  /** Raises when the prompt was interrupted. */
+  readonly checkInterrupt: () => void;
+  /** Reports one step, as a progress bar does. Raises, before anything is sent, when the prompt was interrupted. */
+  readonly progress: (value: number, max: number, preview?: PreviewPicture) => Promise<void>;
+  /** Sends text for this node (binary message 3). */
+  readonly progressText: (text: string) => void;
+  /** Waits, whatever else happens; only the end of the server cuts it short. */
+  readonly wait: (ms: number) => Promise<void>;
+  /** Ends the whole server, like a crash in native code. */
+  readonly crash: () => never;
+}
+
+export interface NodeResult {
+  readonly outputs: readonly NodeValue[];
+  /** Present when the node shows something; goes into `executed` and history. */
+  readonly ui?: PythonJson;
+}
+
+export type NodeImplementation = (run: NodeRun) => NodeResult | Promise<NodeResult>;
+
+/** An exception that a node raises, as the server reports it. */
+export class NodeException extends Error {
+  readonly type: string;
+  /** Source positions below the server's own, e.g. `nodes.py", line 1590, in save_images`. */
+  readonly frames: readonly string[];
+
+  constructor(type: string, message: string, frames: readonly string[] = []) {
+    super(message);
+    this.name = "NodeException";
+    this.type = type;
+    this.frames = frames;
+  }
+}
+
+/** The prompt was interrupted by request. */
+export class InterruptedException extends Error {
+  constructor() {
+    super("interrupted");
+    this.name = "InterruptedException";
+  }
+}
+
+/** The server ended while the node ran: nothing is recorded, nothing is sent. */
+export class AbandonedException extends Error {
+  constructor() {
+    super("abandoned");
+    this.name = "AbandonedException";
+  }
+}

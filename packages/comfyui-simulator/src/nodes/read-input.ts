@@ -1,0 +1,48 @@
+import { comparable, isTruthy, pythonText, type PythonValue } from "../python/python-values.ts";
+import { NodeException, type NodeRun } from "./node-run.ts";
+import type { ImageValue, LatentValue, ModelValue, NodeValue } from "./node-values.ts";
+
+/** A plain input, if it was given and is not a link to something else. */
+export function plainInput(run: NodeRun, name: string): PythonValue | undefined {
+  const value = run.inputs.get(name);
+  return value?.kind === "plain" ? value.value : undefined;
+}
+
+export function numberInput(run: NodeRun, name: string, fallback = 0): number {
+  const number = comparable(plainInput(run, name) ?? null);
+  return number === undefined ? fallback : Number(number);
+}
+
+export function textInput(run: NodeRun, name: string, fallback = ""): string {
+  const value = plainInput(run, name);
+  return value === undefined ? fallback : pythonText(value);
+}
+
+export function flagInput(run: NodeRun, name: string, fallback = false): boolean {
+  const value = plainInput(run, name);
+  return value === undefined ? fallback : isTruthy(value);
+}
+
+/** @throws NodeException when the link brought something else, as the real node would fail on it */
+export function imageInput(run: NodeRun, name: string): ImageValue {
+  const value = run.inputs.get(name);
+  if (value?.kind === "image") return value;
+  throw missing(name, value);
+}
+
+export function latentInput(run: NodeRun, name: string): LatentValue {
+  const value = run.inputs.get(name);
+  if (value?.kind === "latent") return value;
+  throw missing(name, value);
+}
+
+export function modelInput(run: NodeRun, name: string): ModelValue {
+  const value = run.inputs.get(name);
+  if (value?.kind === "model") return value;
+  throw missing(name, value);
+}
+
+function missing(name: string, value: NodeValue | undefined): NodeException {
+  const found = value === undefined || value.kind === "plain" ? "NoneType" : value.kind;
+  return new NodeException("AttributeError", `'${found}' object has no attribute 'shape' (${name})`);
+}

@@ -1,0 +1,20 @@
+import { pythonText } from "../python/python-values.ts";
+import { describeValue } from "./describe-value.ts";
+import type { NodeImplementation } from "./node-run.ts";
+import { plain } from "./node-values.ts";
+import { plainInput, textInput } from "./read-input.ts";
+
+/** Nodes about text. */
+export const textNodes: Readonly<Record<string, NodeImplementation>> = {
+  PreviewAny: async (run) => {
+    const source = run.inputs.get("source") ?? plain(null);
+    const described =
+      source.kind === "plain" ? pythonText(source.value) : await describeValue(source, run.studio);
+    return { outputs: [], ui: { text: [described] } };
+  },
+  PrimitiveString: (run) => ({ outputs: [plain(plainInput(run, "value") ?? "")] }),
+  StringConcatenate: (run) => {
+    const parts = [textInput(run, "string_a"), textInput(run, "string_b")];
+    return { outputs: [plain(parts.join(textInput(run, "delimiter")))] };
+  },
+};

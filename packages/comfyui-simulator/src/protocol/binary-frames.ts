@@ -1,0 +1,41 @@
+import { stringifyPythonJson } from "../python/python-json.ts";
+
+/** Binary messages (PROTOCOL 3): a big-endian type, then what the type says. */
+const PREVIEW = 1;
+const TEXT = 3;
+const PREVIEW_WITH_METADATA = 4;
+
+/** Type 1: format and image, without a word about which prompt it belongs to. */
+export function previewFrame(format: "jpeg" | "png", image: Buffer): Buffer {
+  return Buffer.concat([words(PREVIEW, format === "jpeg" ? 1 : 2), image]);
+}
+
+/** Type 4: the same with the ids of prompt and node. */
+export function previewWithMetadataFrame(
+  about: { nodeId: string; promptId: string; format: "jpeg" | "png" },
+  image: Buffer,
+): Buffer {
+  const metadata = Buffer.from(
+    stringifyPythonJson({
+      node_id: about.nodeId,
+      prompt_id: about.promptId,
+      display_node_id: about.nodeId,
+      parent_node_id: null,
+      real_node_id: about.nodeId,
+      image_type: `image/${about.format}`,
+    }),
+  );
+  return Buffer.concat([words(PREVIEW_WITH_METADATA, metadata.length), metadata, image]);
+}
+
+/** Type 3: text that a node shows while it runs. */
+export function textFrame(nodeId: string, text: string): Buffer {
+  const id = Buffer.from(nodeId);
+  return Buffer.concat([words(TEXT, id.length), id, Buffer.from(text)]);
+}
+
+function words(...values: number[]): Buffer {
+  const buffer = Buffer.alloc(4 * values.length);
+  values.forEach((value, index) => buffer.writeUInt32BE(value, 4 * index));
+  return buffer;
+}

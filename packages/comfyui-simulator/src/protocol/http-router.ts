@@ -1,0 +1,54 @@
+import type { Exchange, Reply } from "./http-exchange.ts";
+
+export type Handler = (exchange: Exchange) => Reply | Promise<Reply>;
+
+interface Route {
+  readonly segments: readonly string[];
+  readonly methods: ReadonlyMap<string, Handler>;
+}
+
+/** What the router found for a request. */
+export type Found =
+  | { readonly kind: "handler"; readonly handler: Handler; readonly parameter: string }
+  | { readonly kind: "no-such-path" }
+  | { readonly kind: "wrong-method"; readonly allow: string };
+
+/**
+ * Paths and methods the way the server resolves them (PROTOCOL 1): every route also under `/api`; behind them all a
+ * static file route takes any other GET, so an unknown path is 404 for GET and 405 for everything else.
+ */
+export class HttpRouter {
+  private readonly routes: Route[] = [];
+
+  /** @param path may end in `/{}`, which takes one segment, percent-encoded slashes included */
+  add(path: string, methods: Readonly<Record<string, Handler>>): void {
+    this.routes.push({ segments: path.slice(1).split("/"), methods: new Map(Object.entries(methods)) });
+  }
+
+  find(method: string, path: string): Found {
+    const segments = (path.startsWith("/api/") ? path.slice(4) : path).slice(1).split("/");
+    const allowed = new Set<string>(["GET", "HEAD"]);
+    for (const route of this.routes) {
+      if (!matches(route.segments, segments)) continue;
+      const handler = route.methods.get(method) ?? (method === "HEAD" ? route.methods.get("GET") : undefined);
+      const parameter = route.segments.at(-1) === "{}" ? decode(segments.at(-1) ?? "") : "";
+      if (handler) return { kind: "handler", handler, parameter };
+      for (const known of route.methods.keys()) allowed.add(known);
+    }
+    if (method === "GET" || method === "HEAD") return { kind: "no-such-path" };
+    return { kind: "wrong-method", allow: [...allowed].sort().join(",") };
+  }
+}
+
+function matches(pattern: readonly string[], segments: readonly string[]): boolean {
+  if (pattern.length !== segments.length) return false;
+  return pattern.every((part, index) => (part === "{}" ? segments[index] !== "" : part === segments[index]));
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,155 @@
+import { randomUUID } from "node:crypto";
+import type { NodeCatalog } from "../nodes/node-catalog.ts";
+import type { Executor } from "../execution/executor.ts";
+import type { PromptQueue } from "../execution/prompt-queue.ts";
+import { queueTuple } from "../execution/prompt-queue.ts";
+import { JsonDecodeError } from "../python/python-json.ts";
+import {
+  isDict,
+  isTruthy,
+  PythonError,
+  pythonText,
+  pythonTypeName,
+  toPythonFloat,
+  type PythonDict,
+  type PythonFloat,
+  type PythonValue,
+} from "../python/python-values.ts";
+import { validateGraph } from "../validation/validate-graph.ts";
+import { existsSync } from "node:fs";
+import type { Folders } from "./folders.ts";
+import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
+import type { HttpRouter } from "./http-router.ts";
+
+interface PromptRouteTools {
+  readonly queue: PromptQueue;
+  readonly executor: Executor;
+  readonly catalog: NodeCatalog;
+  readonly folders: Folders;
+}
+
+/** `/prompt`, `/queue`, `/interrupt` and `/free`: what gets work into the server and out of it again. */
+export class PromptRoutes {
+  private readonly tools: PromptRouteTools;
+  private counter = 0;
+
+  constructor(tools: PromptRouteTools) {
+    this.tools = tools;
+  }
+
+  register(router: HttpRouter): void {
+    router.add("/prompt", { GET: () => this.info(), POST: (exchange) => this.submit(exchange) });
+    router.add("/queue", { GET: () => this.list(), POST: (exchange) => this.changeQueue(exchange) });
+    router.add("/interrupt", { POST: (exchange) => this.interrupt(exchange) });
+    router.add("/free", { POST: (exchange) => this.free(exchange) });
+  }
+
+  private info(): Reply {
+    return jsonReply({ exec_info: { queue_remaining: this.tools.queue.remaining } });
+  }
+
+  /** PROTOCOL 2. Everything that Python would raise on ends as a 500, after the same side effects. */
+  private async submit(exchange: Exchange): Promise<Reply> {
+    const body = await exchange.json();
+    const number = this.numberOf(body);
+    if (!contains(body, "prompt")) {
+      const error = {
+        type: "no_prompt",
+        message: "No prompt provided",
+        details: "No prompt provided",
+        extra_info: {},
+      };
+      return jsonReply({ error, node_errors: {} }, 400);
+    }
+    const fields = asDict(body);
+    const graph = fields.get("prompt") ?? null;
+    const promptId = fields.has("prompt_id") ? pythonText(fields.get("prompt_id") ?? null) : randomUUID();
+    const targets = fields.get("partial_execution_targets") ?? null;
+    const { catalog, folders } = this.tools;
+    const verdict = validateGraph(graph, catalog, targets, (name) => existsSync(folders.annotatedPath(name)));
+    const extraData = extraDataOf(fields);
+    if (verdict.error !== undefined) {
+      return jsonReply({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
+    }
+    this.tools.queue.put({ number, promptId, graph: asDict(graph), extraData, outputs: verdict.outputs });
+    return jsonReply({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
+  }
+
+  /** The counter grows with every request that names no number, whatever becomes of it. */
+  private numberOf(body: PythonValue): number | PythonFloat {
+    if (contains(body, "number")) return toPythonFloat(asDict(body).get("number") ?? null);
+    const toFront = contains(body, "front") && isTruthy(asDict(body).get("front"));
+    const number = this.counter++;
+    return toFront && number !== 0 ? -number : number;
+  }
+
+  private list(): Reply {
+    const { queue } = this.tools;
+    return jsonReply({
+      queue_running: queue.runningPrompts().map(queueTuple),
+      queue_pending: queue.waiting.list().map(queueTuple),
+    });
+  }
+
+  private async changeQueue(exchange: Exchange): Promise<Reply> {
+    const body = await exchange.json();
+    if (contains(body, "clear") && isTruthy(asDict(body).get("clear"))) this.tools.queue.clear();
+    if (contains(body, "delete")) {
+      for (const promptId of iterate(asDict(body).get("delete") ?? null)) this.tools.queue.delete(promptId);
+    }
+    return emptyReply(200);
+  }
+
+  /** A body that is no JSON counts as none; the id of anything but the running prompt does nothing (PROTOCOL 1). */
+  private async interrupt(exchange: Exchange): Promise<Reply> {
+    let body: PythonValue;
+    try {
+      body = await exchange.json();
+    } catch (error) {
+      if (!(error instanceof JsonDecodeError)) throw error;
+      body = new Map();
+    }
+    const promptId = asDict(body).get("prompt_id") ?? null;
+    const isRunning = this.tools.queue.runningPrompts().some((prompt) => prompt.promptId === promptId);
+    if (!isTruthy(promptId) || isRunning) this.tools.executor.interrupt();
+    return emptyReply(200);
+  }
+
+  private async free(exchange: Exchange): Promise<Reply> {
+    const body = asDict(await exchange.json());
+    this.tools.executor.requestFree({
+      unloadModels: isTruthy(body.get("unload_models")),
+      freeMemory: isTruthy(body.get("free_memory")),
+    });
+    return emptyReply(200);
+  }
+}
+
+/** `extra_data`, with `client_id` copied into it. @throws PythonError when it cannot take one */
+function extraDataOf(fields: PythonDict): PythonValue {
+  const extraData =
+    fields.get("extra_data") ?? (fields.has("extra_data") ? null : new Map<string, PythonValue>());
+  if (fields.has("client_id")) asDict(extraData).set("client_id", fields.get("client_id") ?? null);
+  return extraData;
+}
+
+/** Python's `key in value`. @throws PythonError for what cannot be searched */
+export function contains(value: PythonValue, key: string): boolean {
+  if (isDict(value)) return value.has(key);
+  if (Array.isArray(value) || typeof value === "string") return value.includes(key);
+  throw new PythonError("TypeError", `argument of type '${pythonTypeName(value)}' is not iterable`);
+}
+
+/** A value that is about to be used as a dict. @throws PythonError for everything else */
+export function asDict(value: PythonValue): PythonDict {
+  if (isDict(value)) return value;
+  throw new PythonError("TypeError", `'${pythonTypeName(value)}' object is not a dict`);
+}
+
+/** What Python's `for` goes through. @throws PythonError for what it cannot */
+export function iterate(value: PythonValue): PythonValue[] {
+  if (Array.isArray(value)) return value;
+  if (typeof value === "string") return [...value];
+  if (isDict(value)) return [...value.keys()];
+  throw new PythonError("TypeError", `'${pythonTypeName(value)}' object is not iterable`);
+}

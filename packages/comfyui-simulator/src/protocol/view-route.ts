@@ -1,0 +1,118 @@
+import { statSync } from "node:fs";
+import path from "node:path";
+import sharp from "sharp";
+import { emptyReply, type Exchange, type Reply } from "./http-exchange.ts";
+import { isFile, isWithin, type Folders } from "./folders.ts";
+import { mediaTypeOf } from "./media-types.ts";
+
+/** Sent as bytes to be saved, whatever they are: a browser would run them. */
+const NEVER_SHOWN = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
+
+/** `GET /view` (PROTOCOL 7): one file of the input, output or temp folder. */
+export function viewRoute(folders: Folders): (exchange: Exchange) => Promise<Reply> {
+  return async (exchange) => {
+    const located = locate(folders, exchange.query);
+    if (typeof located === "number") return emptyReply(located);
+    const { query } = exchange;
+    const disposition = { "content-disposition": `filename="${path.basename(located)}"` };
+    const preview = query.get("preview");
+    if (preview !== null) return reencoded(located, preview, query.get("channel") ?? "", disposition);
+    const channel = query.get("channel");
+    if (channel === "rgb") return pngReply(await sharp(located).removeAlpha().png().toBuffer(), disposition);
+    if (channel === "a") return pngReply(await alphaOf(located), disposition);
+    return fileReply(located, exchange, disposition);
+  };
+}
+
+/** The path of the file asked for, or the status that refuses it. Folders inside `filename` are dropped. */
+function locate(folders: Folders, query: URLSearchParams): string | number {
+  const asked = query.get("filename");
+  if (asked === null) return 404;
+  const annotated = folders.annotated(asked);
+  if (annotated.name === "" || annotated.name.startsWith("/") || annotated.name.includes("..")) return 400;
+  const base = annotated.folder ?? folders.ofType(query.get("type") ?? "output");
+  if (base === undefined) return 400;
+  const folder = path.resolve(base, query.get("subfolder") ?? "");
+  if (!isWithin(base, folder)) return 403;
+  const file = path.join(folder, path.basename(annotated.name));
+  return isFile(file) ? file : 404;
+}
+
+async function reencoded(
+  file: string,
+  preview: string,
+  channel: string,
+  disposition: Record<string, string>,
+): Promise<Reply> {
+  const [asked = "", ...rest] = preview.split(";");
+  const format = asked === "jpeg" && !channel.includes("a") ? "jpeg" : "webp";
+  const digits = [asked, ...rest].at(-1) ?? "";
+  const quality = /^\d+$/.test(digits) ? Math.min(100, Math.max(1, Number(digits))) : 90;
+  const picture = sharp(file);
+  const body =
+    format === "jpeg"
+      ? await picture.flatten().jpeg({ quality }).toBuffer()
+      : await picture.webp({ quality }).toBuffer();
+  return { status: 200, headers: { ...disposition, "content-type": `image/${format}` }, body };
+}
+
+async function alphaOf(file: string): Promise<Buffer> {
+  const { width, height } = await sharp(file).metadata();
+  const alpha = await sharp(file).ensureAlpha().extractChannel("alpha").raw().toBuffer();
+  const black = { width, height, channels: 3 as const, background: { r: 0, g: 0, b: 0 } };
+  return sharp({ create: black })
+    .joinChannel(alpha, { raw: { width, height, channels: 1 } })
+    .png()
+    .toBuffer();
+}
+
+function pngReply(body: Buffer, disposition: Record<string, string>): Reply {
+  return { status: 200, headers: { ...disposition, "content-type": "image/png" }, body };
+}
+
+/** The file as it is: HEAD, conditional requests and single ranges as the server's file responses do them. */
+function fileReply(file: string, exchange: Exchange, disposition: Record<string, string>): Reply {
+  const { size, mtimeMs } = statSync(file);
+  const guessed = mediaTypeOf(file);
+  const etag = `"${Math.round(mtimeMs * 1e6).toString(16)}-${size.toString(16)}"`;
+  const headers = {
+    ...disposition,
+    "content-type": NEVER_SHOWN.has(guessed) ? "application/octet-stream" : guessed,
+    etag,
+    "last-modified": new Date(mtimeMs).toUTCString(),
+  };
+  if (isUnchanged(exchange, etag, mtimeMs)) return { status: 304, headers };
+  const range = rangeOf(exchange.headers.range, size);
+  if (range === "unsatisfiable") {
+    return { status: 416, headers: { ...headers, "content-range": `bytes */${size}` } };
+  }
+  const served = { ...headers, "accept-ranges": "bytes" };
+  if (range === undefined) return { status: 200, headers: served, file: { path: file, start: 0, end: size } };
+  const contentRange = `bytes ${range.start}-${range.end - 1}/${size}`;
+  return {
+    status: 206,
+    headers: { ...served, "content-range": contentRange },
+    file: { path: file, ...range },
+  };
+}
+
+function isUnchanged(exchange: Exchange, etag: string, mtimeMs: number): boolean {
+  const known = exchange.headers["if-none-match"];
+  if (known !== undefined)
+    return known.split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
+  const since = Date.parse(exchange.headers["if-modified-since"] ?? "");
+  return !Number.isNaN(since) && Math.floor(mtimeMs / 1_000) * 1_000 <= since;
+}
+
+function rangeOf(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | "unsatisfiable" | undefined {
+  if (header === undefined) return undefined;
+  const found = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
+  if (!found || (found[1] === "" && found[2] === "")) return "unsatisfiable";
+  if (found[1] === "") return { start: Math.max(0, size - Number(found[2])), end: size };
+  const start = Number(found[1]);
+  if (start >= size) return "unsatisfiable";
+  return { start, end: found[2] === "" ? size : Math.min(size, Number(found[2]) + 1) };
+}

@@ -1,0 +1,157 @@
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { fileURLToPath } from "node:url";
+import type { ExecutionLog } from "./control/execution-log.ts";
+import type { HttpFaults } from "./control/http-faults.ts";
+import type { OutputFaults } from "./control/output-faults.ts";
+import type { Studio } from "./drawing/studio.ts";
+import { Clock } from "./execution/clock.ts";
+import { Executor } from "./execution/executor.ts";
+import { PromptQueue } from "./execution/prompt-queue.ts";
+import { TempNames } from "./execution/temp-names.ts";
+import { acceptedFiles } from "./nodes/accepted-files.ts";
+import { LoadedModel } from "./nodes/loaded-model.ts";
+import { NodeCatalog, readNodeDefinitions } from "./nodes/node-catalog.ts";
+import { AbandonedException } from "./nodes/node-run.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { ClientSockets } from "./protocol/client-sockets.ts";
+import { Folders } from "./protocol/folders.ts";
+import { HistoryRoutes } from "./protocol/history-routes.ts";
+import { HttpRouter } from "./protocol/http-router.ts";
+import { registerInformationRoutes, serverFeatures } from "./protocol/information-routes.ts";
+import { PromptRoutes } from "./protocol/prompt-routes.ts";
+import { createProtocolServer } from "./protocol/protocol-server.ts";
+import { SocketServer } from "./protocol/socket-server.ts";
+import { uploadRoute } from "./protocol/upload-route.ts";
+import { viewRoute } from "./protocol/view-route.ts";
+
+/** What outlives a restart of the simulated server: the machine around it. */
+export interface Machine {
+  readonly options: ResolvedOptions;
+  readonly studio: Studio;
+  readonly log: ExecutionLog;
+  readonly outputFaults: OutputFaults;
+  readonly httpFaults: HttpFaults;
+  /** Called when the server ends itself. */
+  readonly onCrash: (reason: string) => void;
+}
+
+/** One run of the server process, from its start to its end; a restart is a new one that remembers nothing. */
+export class ServerLife {
+  readonly clock = new Clock();
+  readonly queue: PromptQueue;
+  readonly executor: Executor;
+  readonly sockets: ClientSockets;
+  private readonly socketServer: SocketServer;
+  private readonly server: Server;
+  private readonly machine: Machine;
+  private readonly folders: Folders;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    const { options } = machine;
+    this.folders = new Folders(options.dataDir, options.outputDir);
+    this.sockets = new ClientSockets(machine.onCrash);
+    this.queue = new PromptQueue(
+      () => {
+        const status = { status: { exec_info: { queue_remaining: this.queue.remaining } } };
+        this.sockets.send("status", status, null);
+      },
+      () => {
+        this.executor.wake();
+      },
+    );
+    const catalog = new NodeCatalog(
+      readNodeDefinitions(fileURLToPath(new URL("./object-info", import.meta.url)), options.nodePacks),
+      (className, input) => acceptedFiles(className, input, options.models, this.folders),
+    );
+    this.executor = new Executor(
+      this.queue,
+      this.sockets,
+      machine.log,
+      {
+        catalog,
+        folders: this.folders,
+        studio: machine.studio,
+        timing: options.timing,
+        loaded: new LoadedModel(),
+        faults: machine.outputFaults,
+        tempNames: new TempNames(),
+        previews: options.previews,
+        crash: (reason) => {
+          machine.onCrash(reason);
+          throw new AbandonedException();
+        },
+      },
+      this.clock,
+    );
+    this.socketServer = new SocketServer({
+      sockets: this.sockets,
+      clock: this.clock,
+      features: serverFeatures(options.bodyBytesMax),
+      queueRemaining: () => this.queue.remaining,
+      executorView: () => this.executor.view,
+    });
+    this.server = createProtocolServer({
+      router: this.routes(catalog),
+      clock: this.clock,
+      faults: machine.httpFaults,
+      bodyBytesMax: options.bodyBytesMax,
+      onUpgrade: (request, socket, head) => {
+        this.socketServer.upgrade(request, socket, head);
+      },
+    });
+  }
+
+  /** Opens the port: until then connections are refused, from then on everything works (PROTOCOL 9). */
+  async start(port: number): Promise<number> {
+    this.folders.prepare();
+    this.server.listen(port, this.machine.options.host);
+    await once(this.server, "listening");
+    void this.executor.work();
+    const address = this.server.address();
+    return address !== null && typeof address === "object" ? address.port : port;
+  }
+
+  /** Ends at once: sockets drop without a close frame, replies stay unfinished, nothing is recorded. */
+  async stop(): Promise<void> {
+    this.clock.stop();
+    this.executor.wake();
+    this.socketServer.terminate();
+    this.sockets.clear();
+    const closed = this.server.listening ? once(this.server, "close") : Promise.resolve();
+    this.server.close();
+    this.server.closeAllConnections();
+    await closed;
+  }
+
+  dropSockets(): void {
+    this.socketServer.terminate();
+  }
+
+  /** TCP stays up and nothing answers, like a process that got SIGSTOP; everything goes on afterwards. */
+  freeze(ms: number): void {
+    this.clock.freeze(ms);
+    this.sockets.hold(true);
+    void this.clock.thawed().then(() => {
+      this.sockets.hold(false);
+    });
+  }
+
+  private routes(catalog: NodeCatalog): HttpRouter {
+    const { options } = this.machine;
+    const router = new HttpRouter();
+    new PromptRoutes({ queue: this.queue, executor: this.executor, catalog, folders: this.folders }).register(
+      router,
+    );
+    new HistoryRoutes(this.queue).register(router);
+    router.add("/view", { GET: viewRoute(this.folders) });
+    router.add("/upload/image", { POST: uploadRoute(this.folders) });
+    registerInformationRoutes(router, catalog, options.models, {
+      version: options.api === "newer" ? "0.38.0" : "0.3.64",
+      bodyBytesMax: options.bodyBytesMax,
+      argv: () => ["main.py", "--listen", options.host, "--output-directory", options.outputDir],
+    });
+    return router;
+  }
+}

@@ -1,0 +1,20 @@
+/** A class that checks itself whether the file which one of its inputs names is there. */
+interface FileInput {
+  readonly input: string;
+  readonly noun: string;
+}
+
+const FILE_INPUTS: Readonly<Record<string, FileInput>> = {
+  LoadImage: { input: "image", noun: "image" },
+  LoadImageMask: { input: "image", noun: "image" },
+  LoadImageOutput: { input: "image", noun: "image" },
+  LoadLatent: { input: "latent", noun: "latent" },
+  LoadVideo: { input: "file", noun: "video" },
+  VHS_LoadVideo: { input: "video", noun: "video" },
+  VHS_LoadVideoFFmpeg: { input: "video", noun: "video" },
+};
+
+/** The file input of a class, if it has one; its list of accepted values is not checked then. */
+export function fileInputOf(className: string): FileInput | undefined {
+  return Object.hasOwn(FILE_INPUTS, className) ? FILE_INPUTS[className] : undefined;
+}

@@ -1,0 +1,138 @@
+import type { PythonJson } from "../python/python-json.ts";
+import {
+  isDict,
+  PythonError,
+  pythonText,
+  pythonTypeName,
+  type PythonValue,
+} from "../python/python-values.ts";
+import type { NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
+import { NodeInputValidator } from "./validate-inputs.ts";
+import type { ValidationError } from "./validation-error.ts";
+
+/** What `POST /prompt` answers from: the outputs that may run, and what is wrong with the others. */
+export interface GraphVerdict {
+  /** Absent when at least one output may run. */
+  readonly error?: PythonJson;
+  readonly outputs: readonly string[];
+  readonly nodeErrors: ReadonlyMap<string, PythonJson>;
+}
+
+/**
+ * The server's own validation of a graph (PROTOCOL 2). Values of inputs are coerced in place, as the server does.
+ * @param targets the output nodes asked for; null for all
+ * @throws PythonError where the server's validation itself raises, which it answers with 500
+ */
+export function validateGraph(
+  graph: PythonValue,
+  catalog: NodeCatalog,
+  targets: PythonValue,
+  fileExists: (annotatedName: string) => boolean,
+): GraphVerdict {
+  const found = outputNodes(graph, catalog, targets);
+  if ("error" in found) return { error: found.error, outputs: [], nodeErrors: new Map() };
+  const validator = new NodeInputValidator(found.nodes, catalog, fileExists);
+  const nodeErrors = new Map<string, { errors: ValidationError[]; dependents: string[] }>();
+  const good: string[] = [];
+  const details: string[] = [];
+  for (const output of found.outputs) {
+    const result = validator.validateOutput(output);
+    if (result.valid) {
+      good.push(output);
+      continue;
+    }
+    details.push(...result.errors.map((error) => `${error.message}: ${error.details}`));
+    for (const [nodeId, outcome] of validator.outcomes()) {
+      if (outcome.valid || outcome.errors.length === 0) continue;
+      const known = nodeErrors.get(nodeId);
+      if (known) known.dependents.push(output);
+      else nodeErrors.set(nodeId, { errors: outcome.errors, dependents: [output] });
+    }
+  }
+  const reported = new Map<string, PythonJson>(
+    [...nodeErrors].map(([nodeId, { errors, dependents }]) => [
+      nodeId,
+      {
+        errors: errors.map((error) => ({ ...error })),
+        dependent_outputs: dependents,
+        class_type: pythonText(found.nodes.get(nodeId)?.get("class_type") ?? null),
+      },
+    ]),
+  );
+  if (good.length > 0) return { outputs: good, nodeErrors: reported };
+  const error = problem(
+    "prompt_outputs_failed_validation",
+    "Prompt outputs failed validation",
+    details.join("\n"),
+  );
+  return { error, outputs: [], nodeErrors: reported };
+}
+
+type Nodes = ReadonlyMap<string, Map<string, PythonValue>>;
+
+/** Checks the classes of all nodes, in the order in which they were sent, and picks the output nodes. */
+function outputNodes(
+  graph: PythonValue,
+  catalog: NodeCatalog,
+  targets: PythonValue,
+): { nodes: Nodes; outputs: string[] } | { error: PythonJson } {
+  const noOutputs = { error: problem("prompt_no_outputs", "Prompt has no outputs", "") };
+  if (!isDict(graph)) {
+    if (Array.isArray(graph) || typeof graph === "string") {
+      if (graph.length === 0) return noOutputs;
+      throw new PythonError("TypeError", "indices must be integers or slices");
+    }
+    throw new PythonError("TypeError", `'${pythonTypeName(graph)}' object is not iterable`);
+  }
+  const nodes = new Map<string, Map<string, PythonValue>>();
+  const outputs: string[] = [];
+  for (const [nodeId, node] of graph) {
+    const checked = nodeClassOf(nodeId, node, catalog);
+    if ("error" in checked) return checked;
+    nodes.set(nodeId, checked.node);
+    if (checked.nodeClass.isOutput && isTarget(nodeId, targets)) outputs.push(nodeId);
+  }
+  return outputs.length === 0 ? noOutputs : { nodes, outputs };
+}
+
+function nodeClassOf(
+  nodeId: string,
+  node: PythonValue,
+  catalog: NodeCatalog,
+): { node: Map<string, PythonValue>; nodeClass: NodeClass } | { error: PythonJson } {
+  const where = `Node ID '#${nodeId}'`;
+  const missing = problem(
+    "invalid_prompt",
+    "Cannot execute because a node is missing the class_type property.",
+    where,
+  );
+  if (!isDict(node)) {
+    const holdsNothing = Array.isArray(node)
+      ? !node.includes("class_type")
+      : typeof node === "string" && !node.includes("class_type");
+    if (holdsNothing) return { error: missing };
+    throw new PythonError("TypeError", `argument of type '${pythonTypeName(node)}' is not iterable`);
+  }
+  const classType = node.get("class_type");
+  if (classType === undefined) return { error: missing };
+  if (Array.isArray(classType) || isDict(classType)) {
+    throw new PythonError("TypeError", `unhashable type: '${pythonTypeName(classType)}'`);
+  }
+  const nodeClass = typeof classType === "string" ? catalog.get(classType) : undefined;
+  if (nodeClass) return { node, nodeClass };
+  const message = `Cannot execute because node ${pythonText(classType)} does not exist.`;
+  return { error: problem("invalid_prompt", message, where) };
+}
+
+/** `x in partial_execution_targets`, for whatever was given as the list. */
+function isTarget(nodeId: string, targets: PythonValue): boolean {
+  if (targets === null) return true;
+  if (Array.isArray(targets)) return targets.includes(nodeId);
+  if (typeof targets === "string") return targets.includes(nodeId);
+  if (isDict(targets)) return targets.has(nodeId);
+  throw new PythonError("TypeError", `argument of type '${pythonTypeName(targets)}' is not iterable`);
+}
+
+function problem(type: string, message: string, details: string): PythonJson {
+  return { type, message, details, extra_info: {} };
+}

@@ -1,0 +1,320 @@
+import type { PythonJson } from "../python/python-json.ts";
+import {
+  comparable,
+  isDict,
+  isTruthy,
+  PythonError,
+  pythonRepr,
+  pythonText,
+  pythonTypeName,
+  toPythonFloat,
+  toPythonInt,
+  type PythonDict,
+  type PythonValue,
+} from "../python/python-values.ts";
+import type { InputSpec, NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
+import { fileInputOf } from "./file-inputs.ts";
+import {
+  innerException,
+  outerException,
+  ValidationException,
+  type ValidationError,
+} from "./validation-error.ts";
+
+interface Outcome {
+  readonly valid: boolean;
+  readonly errors: ValidationError[];
+}
+
+/** Longer lists are not repeated in an error. */
+const LIST_SHOWN_MAX = 20;
+
+/** Validates nodes from the outputs upwards; every node once, except inside a cycle. */
+export class NodeInputValidator {
+  private readonly nodes: ReadonlyMap<string, PythonDict>;
+  private readonly catalog: NodeCatalog;
+  private readonly fileExists: (annotatedName: string) => boolean;
+  private readonly validated = new Map<string, Outcome>();
+  private readonly inProgress = new Set<string>();
+
+  constructor(
+    nodes: ReadonlyMap<string, PythonDict>,
+    catalog: NodeCatalog,
+    fileExists: (annotatedName: string) => boolean,
+  ) {
+    this.nodes = nodes;
+    this.catalog = catalog;
+    this.fileExists = fileExists;
+  }
+
+  outcomes(): ReadonlyMap<string, Outcome> {
+    return this.validated;
+  }
+
+  validateOutput(nodeId: string): Outcome {
+    try {
+      return this.validateNode(nodeId);
+    } catch (error) {
+      if (!(error instanceof PythonError)) throw error;
+      this.inProgress.clear();
+      const outcome = { valid: false, errors: [outerException(error)] };
+      this.validated.set(nodeId, outcome);
+      return outcome;
+    }
+  }
+
+  /**
+   * A node met again while it is being validated closes a cycle: the server recurses until Python gives up, and then
+   * reports the nodes of the cycle as invalid, without any error of their own.
+   */
+  private validateNode(nodeId: string): Outcome {
+    const known = this.validated.get(nodeId);
+    if (known) return known;
+    if (this.inProgress.has(nodeId)) return { valid: false, errors: [] };
+    this.inProgress.add(nodeId);
+    try {
+      const outcome = this.validateInputsOf(nodeId);
+      this.validated.set(nodeId, outcome);
+      return outcome;
+    } finally {
+      this.inProgress.delete(nodeId);
+    }
+  }
+
+  private validateInputsOf(nodeId: string): Outcome {
+    const inputs = this.nodes.get(nodeId)?.get("inputs");
+    if (inputs === undefined) throw new ValidationException("KeyError", "'inputs'", 730);
+    const nodeClass = this.classOf(nodeId);
+    const given = isDict(inputs) ? inputs : noInputs(inputs);
+    const errors: ValidationError[] = [];
+    let valid = true;
+    for (const input of nodeClass.inputs) {
+      const value = given.get(input.name);
+      if (value === undefined) {
+        if (input.category === "required") errors.push(requiredMissing(input));
+      } else if (Array.isArray(value)) {
+        valid = this.validateLink(nodeClass, input, value, errors) && valid;
+      } else {
+        const error = this.validateValue(nodeClass, input, value, given);
+        if (error) errors.push(error);
+      }
+    }
+    errors.push(...this.validateFile(nodeClass, given));
+    return { valid: valid && errors.length === 0, errors };
+  }
+
+  private validateLink(
+    nodeClass: NodeClass,
+    input: InputSpec,
+    link: PythonValue[],
+    errors: ValidationError[],
+  ): boolean {
+    const config = this.configOf(nodeClass, input);
+    if (link.length !== 2) {
+      errors.push({
+        type: "bad_linked_input",
+        message: "Bad linked input, must be a length-2 list of [node_id, slot_index]",
+        details: input.name,
+        extra_info: { input_name: input.name, input_config: config, received_value: link },
+      });
+      return false;
+    }
+    const [sourceId = null, slot = null] = link;
+    const source = this.linkedNode(sourceId);
+    const receivedType = outputType(this.classOf(source), slot);
+    const inputType = Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
+    if (!typesMatch(receivedType, inputType)) {
+      errors.push({
+        type: "return_type_mismatch",
+        message: "Return type mismatch between linked nodes",
+        details: `${input.name}, received_type(${receivedType}) mismatch input_type(${inputType})`,
+        extra_info: {
+          input_name: input.name,
+          input_config: config,
+          received_type: receivedType,
+          linked_node: link,
+        },
+      });
+      return false;
+    }
+    try {
+      return this.validateNode(source).valid;
+    } catch (error) {
+      if (!(error instanceof PythonError)) throw error;
+      this.validated.set(source, { valid: false, errors: [innerException(error, input.name, config, link)] });
+      return false;
+    }
+  }
+
+  private validateValue(
+    nodeClass: NodeClass,
+    input: InputSpec,
+    received: PythonValue,
+    given: PythonDict,
+  ): ValidationError | undefined {
+    let value = received;
+    if (isDict(value) && value.has("__value__")) {
+      value = value.get("__value__") ?? null;
+      given.set(input.name, value);
+    }
+    const config = this.configOf(nodeClass, input);
+    try {
+      value = coerce(value, input.type);
+      given.set(input.name, value);
+    } catch (error) {
+      if (!(error instanceof PythonError)) throw error;
+      return {
+        type: "invalid_input_type",
+        message: `Failed to convert an input value to a ${String(input.type)} value`,
+        details: `${input.name}, ${pythonText(value)}, ${error.message}`,
+        extra_info: {
+          input_name: input.name,
+          input_config: config,
+          received_value: value,
+          exception_message: error.message,
+        },
+      };
+    }
+    if (fileInputOf(nodeClass.name)?.input === input.name) return undefined;
+    return this.validateRange(nodeClass, input, value, config);
+  }
+
+  private validateRange(
+    nodeClass: NodeClass,
+    input: InputSpec,
+    value: PythonValue,
+    config: PythonJson,
+  ): ValidationError | undefined {
+    const extra_info = { input_name: input.name, input_config: config, received_value: value };
+    const [min, max] = [input.options.get("min"), input.options.get("max")];
+    if (min !== undefined && lessThan(value, min)) {
+      const message = `Value ${pythonText(value)} smaller than min of ${pythonText(min)}`;
+      return { type: "value_smaller_than_min", message, details: input.name, extra_info };
+    }
+    if (max !== undefined && lessThan(max, value)) {
+      const message = `Value ${pythonText(value)} bigger than max of ${pythonText(max)}`;
+      return { type: "value_bigger_than_max", message, details: input.name, extra_info };
+    }
+    const accepted = this.catalog.accepted(nodeClass, input);
+    if (accepted === undefined || accepted.some((option) => pythonEquals(option, value))) return undefined;
+    const isLong = accepted.length > LIST_SHOWN_MAX;
+    const list = isLong ? `(list of length ${accepted.length})` : pythonRepr(accepted);
+    return {
+      type: "value_not_in_list",
+      message: "Value not in list",
+      details: `${input.name}: '${pythonText(value)}' not in ${list}`,
+      extra_info: { ...extra_info, input_config: isLong ? null : config },
+    };
+  }
+
+  /** Classes that name an uploaded file look at the folder, not at a list. */
+  private validateFile(nodeClass: NodeClass, given: PythonDict): ValidationError[] {
+    const rule = fileInputOf(nodeClass.name);
+    if (rule === undefined) return [];
+    const value = given.get(rule.input);
+    if (value === undefined) {
+      const call = `${nodeClass.name}.${nodeClass.isNewStyle ? "validate_inputs" : "VALIDATE_INPUTS"}()`;
+      throw new PythonError("TypeError", `${call} missing 1 required positional argument: '${rule.input}'`);
+    }
+    if (typeof value !== "string") {
+      const type = Array.isArray(value) ? "NoneType" : pythonTypeName(value);
+      throw new PythonError("AttributeError", `'${type}' object has no attribute 'endswith'`);
+    }
+    if (this.fileExists(value)) return [];
+    return [
+      {
+        type: "custom_validation_failed",
+        message: "Custom validation failed for node",
+        details: `${rule.input} - Invalid ${rule.noun} file: ${value}`,
+        extra_info: { input_name: rule.input },
+      },
+    ];
+  }
+
+  private linkedNode(nodeId: PythonValue): string {
+    if (Array.isArray(nodeId) || isDict(nodeId)) {
+      throw new ValidationException("TypeError", `unhashable type: '${pythonTypeName(nodeId)}'`, 788);
+    }
+    if (typeof nodeId === "string" && this.nodes.has(nodeId)) return nodeId;
+    throw new ValidationException("KeyError", pythonRepr(nodeId), 788);
+  }
+
+  private classOf(nodeId: string): NodeClass {
+    const classType = this.nodes.get(nodeId)?.get("class_type");
+    const nodeClass = typeof classType === "string" ? this.catalog.get(classType) : undefined;
+    if (nodeClass === undefined) throw new PythonError("KeyError", pythonRepr(nodeId));
+    return nodeClass;
+  }
+
+  private configOf(nodeClass: NodeClass, input: InputSpec): PythonJson {
+    return [this.catalog.accepted(nodeClass, input) ?? input.type, input.options];
+  }
+}
+
+function noInputs(inputs: PythonValue): PythonDict {
+  if (Array.isArray(inputs) || typeof inputs === "string") return new Map();
+  throw new ValidationException(
+    "TypeError",
+    `argument of type '${pythonTypeName(inputs)}' is not iterable`,
+    760,
+  );
+}
+
+function requiredMissing(input: InputSpec): ValidationError {
+  return {
+    type: "required_input_missing",
+    message: "Required input is missing",
+    details: input.name,
+    extra_info: { input_name: input.name },
+  };
+}
+
+function outputType(nodeClass: NodeClass, slot: PythonValue): string {
+  const container = nodeClass.isNewStyle ? "list" : "tuple";
+  const index = typeof slot === "boolean" ? Number(slot) : slot;
+  if (typeof index !== "number") {
+    const message = `${container} indices must be integers or slices, not ${pythonTypeName(slot)}`;
+    throw new ValidationException("TypeError", message, 790);
+  }
+  const type = nodeClass.outputs.at(index);
+  if (type === undefined) throw new ValidationException("IndexError", `${container} index out of range`, 790);
+  return type;
+}
+
+/** Types match when they share a name of their comma-separated lists, or one of them is the wildcard. */
+function typesMatch(received: string, wanted: string): boolean {
+  if (received === wanted) return true;
+  const names = (types: string): string[] => types.split(",").map((type) => type.trim());
+  const [from, to] = [names(received), names(wanted)];
+  return from.includes("*") || to.includes("*") || from.some((type) => to.includes(type));
+}
+
+function coerce(value: PythonValue, type: InputSpec["type"]): PythonValue {
+  switch (type) {
+    case "INT":
+      return toPythonInt(value);
+    case "FLOAT":
+      return toPythonFloat(value);
+    case "STRING":
+      return pythonText(value);
+    case "BOOLEAN":
+      return isTruthy(value);
+    default:
+      return value;
+  }
+}
+
+function lessThan(left: PythonValue, right: PythonValue): boolean {
+  const [a, b] = [comparable(left), comparable(right)];
+  if (a === undefined || b === undefined) {
+    const names = `'${pythonTypeName(left)}' and '${pythonTypeName(right)}'`;
+    throw new PythonError("TypeError", `'<' not supported between instances of ${names}`);
+  }
+  return a < b;
+}
+
+function pythonEquals(left: PythonValue, right: PythonValue): boolean {
+  const [a, b] = [comparable(left), comparable(right)];
+  if (a !== undefined && b !== undefined) return a === b || Number(a) === Number(b);
+  return left === right;
+}

@@ -1,0 +1,68 @@
+import type { PythonJson } from "../python/python-json.ts";
+import { PythonError } from "../python/python-values.ts";
+
+/** One entry of a node's `errors`, in the server's own words (PROTOCOL 2). */
+export interface ValidationError {
+  readonly type: string;
+  readonly message: string;
+  readonly details: string;
+  readonly extra_info: PythonJson;
+}
+
+/** An exception raised while a node is validated, with the line of the server's source that the traceback names. */
+export class ValidationException extends PythonError {
+  readonly line: number;
+
+  constructor(type: string, message: string, line: number) {
+    super(type, message);
+    this.name = "ValidationException";
+    this.line = line;
+  }
+}
+
+/** Where the server's validation calls itself, as its tracebacks name it. */
+const INNER_CALL_LINE = 808;
+const OUTER_CALL_LINE = 1023;
+
+/** The error that a link to a node leaves on that node when its validation raises. */
+export function innerException(
+  error: PythonError,
+  inputName: string,
+  inputConfig: PythonJson,
+  link: PythonJson,
+): ValidationError {
+  return {
+    type: "exception_during_inner_validation",
+    message: "Exception when validating inner node",
+    details: error.message,
+    extra_info: {
+      input_name: inputName,
+      input_config: inputConfig,
+      exception_message: error.message,
+      exception_type: error.type,
+      traceback: [frame(INNER_CALL_LINE, "validate_inputs"), frame(lineOf(error), "validate_inputs")],
+      linked_node: link,
+    },
+  };
+}
+
+/** The error of an output node whose own validation raises. */
+export function outerException(error: PythonError): ValidationError {
+  return {
+    type: "exception_during_validation",
+    message: "Exception when validating node",
+    details: error.message,
+    extra_info: {
+      exception_type: error.type,
+      traceback: [frame(OUTER_CALL_LINE, "validate_prompt"), frame(lineOf(error), "validate_inputs")],
+    },
+  };
+}
+
+function lineOf(error: PythonError): number {
+  return error instanceof ValidationException ? error.line : INNER_CALL_LINE;
+}
+
+function frame(line: number, caller: string): string {
+  return `  File "/comfyui/execution.py", line ${line}, in ${caller}\n    <source line>\n`;
+}
