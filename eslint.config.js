@@ -54,7 +54,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["**/test/**/*.ts", "**/*.test.ts"],
+    files: ["**/test/**/*.ts", "**/*.test.ts", "**/*-contract.ts"],
     rules: {
       "max-lines-per-function": "off",
       "max-lines": "off",

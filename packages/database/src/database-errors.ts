@@ -37,7 +37,7 @@ const passingMessages = [
  * The one place where foreign errors become ours: `StoreUnavailableError` when the same call may work later, whatever
  * layer noticed it. Anything else (a broken constraint, a mistake of ours) is returned as it came.
  */
-export function mapDatabaseError(error: unknown): unknown {
+function mapDatabaseError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError) return error;
   return isPassing(error, 0) ? new StoreUnavailableError(error) : error;
 }

@@ -1,3 +1,14 @@
 export { startServiceProcess, type ServiceProcess } from "./service-process.ts";
 export { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";
+export { buildFailure, buildJob, buildOutput, buildProgress, buildWorkflow } from "./job-builders.ts";
+export { describeJobStore, type ContractStores, type TestRunner } from "./job-store-contract.ts";
+export { describeServerStore } from "./server-store-contract.ts";
+export {
+  quickSimulator,
+  startSimulatorProcess,
+  startStack,
+  type SimulatorProcess,
+  type Stack,
+  type StackOptions,
+} from "./stack.ts";

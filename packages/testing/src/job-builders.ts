@@ -1,0 +1,66 @@
+import { v7 as uuidv7 } from "uuid";
+import { type JobFailure, type JobProgress, type NewJob, type NewOutput, type Workflow } from "@genga/jobs";
+
+/** A graph as small as a graph can be; a different prompt makes a different graph. */
+export function buildWorkflow(prompt = "a girl under a cherry tree"): Workflow {
+  return {
+    "1": { class_type: "CLIPTextEncode", inputs: { text: prompt, clip: ["2", 1] } },
+    "2": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: "counterfeit_v3.safetensors" } },
+  };
+}
+
+/** A job about to be inserted, of the default kind unless told otherwise. */
+export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): NewJob {
+  const { prompt = "a girl under a cherry tree", ...given } = changes;
+  return {
+    id: uuidv7(),
+    type: "image",
+    priority: "normal",
+    lane: "default",
+    batchIndex: null,
+    project: null,
+    tags: [],
+    attemptsMax: 1,
+    timeoutMs: 600_000,
+    parameters: { prompt, seed: 7 },
+    workflow: buildWorkflow(prompt),
+    ...given,
+  };
+}
+
+/** A stored picture; each has a storage key of its own. */
+export function buildOutput(changes: Partial<NewOutput> = {}): NewOutput {
+  return {
+    nodeId: "9",
+    key: "images",
+    index: 0,
+    kind: "file",
+    filename: "genga_00001_.png",
+    mediaType: "image/png",
+    bytes: 1_234,
+    sha256: "ab".repeat(32),
+    width: 512,
+    height: 768,
+    durationMs: null,
+    storageKey: `jobs/${uuidv7()}/1-1/0-genga.png`,
+    text: null,
+    ...changes,
+  };
+}
+
+export function buildFailure(changes: Partial<JobFailure> = {}): JobFailure {
+  return { class: "execution", code: "node-failed", message: "The sampler raised.", ...changes };
+}
+
+export function buildProgress(percent: number, changes: Partial<JobProgress> = {}): JobProgress {
+  return {
+    percent,
+    node: "3",
+    nodeTitle: "KSampler",
+    step: 4,
+    steps: 20,
+    nodesDone: 2,
+    nodesTotal: 7,
+    ...changes,
+  };
+}

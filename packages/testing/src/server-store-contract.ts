@@ -1,0 +1,221 @@
+import { v7 as uuidv7 } from "uuid";
+import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
+import { buildJob, buildProgress } from "./job-builders.ts";
+import { type ContractStores, type TestRunner } from "./job-store-contract.ts";
+
+const leaseMs = 60_000;
+
+/** What every `ServerStore` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+export function describeServerStore(runner: TestRunner, open: () => Promise<ContractStores>): void {
+  const { afterAll, beforeAll, describe, expect, test } = runner;
+  let stores: ContractStores;
+  let store: ServerStore;
+
+  beforeAll(async () => {
+    stores = await open();
+    store = stores.servers;
+  });
+  afterAll(async () => {
+    await stores.close();
+  });
+
+  const register = async (count = 1): Promise<ServerRecord[]> =>
+    await store.registerServers(
+      Array.from({ length: count }, () => ({ url: `http://${uuidv7()}:8188`, slots: 2 })),
+    );
+  const freshServer = async (): Promise<ServerRecord> => {
+    const [server] = await register();
+    if (server === undefined) throw new Error("No server came back.");
+    return server;
+  };
+  const acquire = async (
+    server: { id: string },
+    workerId = "worker-a",
+    ms = leaseMs,
+  ): Promise<ServerLease> => {
+    const [lease] = await store.acquireServers(workerId, [server.id], 1, ms);
+    if (lease === undefined) throw new Error("The server could not be acquired.");
+    return lease;
+  };
+  const read = async (id: string): Promise<ServerRecord> => {
+    const server = (await store.listServers()).find((listed) => listed.id === id);
+    if (server === undefined) throw new Error(`Server ${id} is not listed.`);
+    return server;
+  };
+
+  describe("registering", () => {
+    test("gives each URL one row, in the given order, and follows its slots", async () => {
+      const urls = [`http://b-${uuidv7()}`, `http://a-${uuidv7()}`];
+      const first = await store.registerServers(urls.map((url) => ({ url, slots: 2 })));
+      expect(first.map(({ url }) => url)).toEqual(urls);
+      expect(first[0]).toMatchObject({
+        ...{ slots: 2, state: "unknown", stateReason: null, draining: false, ownerId: null },
+        ...{ leaseNumber: 0, leaseExpiresAt: null, definitionsHash: null, version: null, jobsHeld: 0 },
+      });
+      const again = await store.registerServers(urls.map((url) => ({ url, slots: 3 })));
+      expect(again).toEqual(first.map((server) => ({ ...server, slots: 3 })));
+    });
+
+    test("is safe for workers that start together", async () => {
+      const servers = Array.from({ length: 5 }, () => ({ url: `http://${uuidv7()}`, slots: 1 }));
+      const results = await Promise.all([
+        store.registerServers(servers),
+        store.registerServers(servers.toReversed()),
+        store.registerServers(servers),
+      ]);
+      expect(results[2]).toEqual(results[0]);
+      expect(results[1]).toEqual(results[0].toReversed());
+    });
+  });
+
+  describe("workers", () => {
+    test("are counted while they were seen within the lease", async () => {
+      const [a, b] = [uuidv7(), uuidv7()];
+      const before = await store.renewWorker(a, leaseMs);
+      expect(await store.renewWorker(b, leaseMs)).toBe(before + 1);
+      expect(await store.renewWorker(a, leaseMs)).toBe(before + 1);
+      expect(await store.renewWorker(a, 0)).toBe(1);
+      await store.removeWorker(b);
+      expect(await store.renewWorker(a, leaseMs)).toBe(before);
+      await store.removeWorker(a);
+      await store.removeWorker(a);
+    });
+  });
+
+  describe("owning", () => {
+    test("takes only what is free, only what was named, and no more than asked", async () => {
+      const servers = await register(4);
+      const ids = servers.slice(0, 3).map(({ id }) => id);
+      const first = await store.acquireServers("worker-a", ids, 2, leaseMs);
+      expect(first).toHaveLength(2);
+      expect(first[0]?.server).toMatchObject({ ownerId: "worker-a", leaseNumber: 1, jobsHeld: 0 });
+      const second = await store.acquireServers("worker-b", ids, 10, leaseMs);
+      expect(second).toHaveLength(1);
+      expect(await store.acquireServers("worker-c", ids, 10, leaseMs)).toEqual([]);
+      expect((await read(servers[3]?.id ?? "")).ownerId).toBeNull();
+    });
+
+    test("has one winner when many workers reach for a server", async () => {
+      const server = await freshServer();
+      const results = await Promise.all(
+        Array.from({ length: 8 }, (_, index) =>
+          store.acquireServers(`worker-${index}`, [server.id], 1, leaseMs),
+        ),
+      );
+      expect(results.flat()).toHaveLength(1);
+    });
+
+    test("passes on an expired server, and its last owner cannot renew it any more", async () => {
+      const server = await freshServer();
+      const old = await acquire(server, "worker-a", 0);
+      const taken = await acquire(server, "worker-b");
+      expect(taken.leaseNumber).toBe(old.leaseNumber + 1);
+      expect(await store.renewServers("worker-a", [old], leaseMs)).toEqual([]);
+      await store.releaseServers("worker-a", [old]);
+      expect(await read(server.id)).toMatchObject({ ownerId: "worker-b" });
+    });
+
+    test("renews an expired lease that nobody took", async () => {
+      const lease = await acquire(await freshServer(), "worker-a", 0);
+      const renewed = await store.renewServers("worker-a", [lease], leaseMs);
+      expect(renewed).toEqual([{ serverId: lease.serverId, leaseNumber: lease.leaseNumber }]);
+      expect(await store.acquireServers("worker-b", [lease.serverId], 1, leaseMs)).toEqual([]);
+    });
+
+    test("ends with a release: the server is free at once", async () => {
+      const server = await freshServer();
+      const lease = await acquire(server);
+      await store.releaseServers("worker-a", [lease]);
+      expect(await read(server.id)).toMatchObject({ ownerId: null, leaseExpiresAt: null });
+      expect(await store.renewServers("worker-a", [lease], leaseMs)).toEqual([]);
+      expect((await acquire(server, "worker-b")).leaseNumber).toBe(2);
+    });
+  });
+
+  describe("what the owner reports", () => {
+    test("is a state with its reason, and since when", async () => {
+      const server = await freshServer();
+      const lease = await acquire(server);
+      expect(await store.setServerState(lease, "unreachable", "connection refused")).toBe(true);
+      const first = await read(server.id);
+      expect(first).toMatchObject({ state: "unreachable", stateReason: "connection refused" });
+      expect(first.stateSince.getTime()).toBeGreaterThanOrEqual(server.stateSince.getTime());
+      await store.setServerState(lease, "unreachable", "timed out");
+      expect(await read(server.id)).toMatchObject({
+        stateReason: "timed out",
+        stateSince: first.stateSince,
+      });
+    });
+
+    test("counts for nothing once the server is somebody else's, or nobody's", async () => {
+      const server = await freshServer();
+      const definitions = { hash: uuidv7(), objectInfo: {}, version: "0.3.50" };
+      const old = await acquire(server, "worker-a", 0);
+      const lease = await acquire(server, "worker-b");
+      expect(await store.setServerState(old, "online", null)).toBe(false);
+      expect(await store.saveDefinitions(old, definitions)).toBe(false);
+      await store.releaseServers("worker-b", [lease]);
+      expect(await store.setServerState(lease, "online", null)).toBe(false);
+      expect(await store.saveDefinitions(lease, definitions)).toBe(false);
+      expect(await read(server.id)).toMatchObject({ state: "unknown", definitionsHash: null });
+      expect(await store.findDefinitions(definitions.hash)).toBeNull();
+    });
+
+    test("stores node definitions once by content, for all servers that have them", async () => {
+      const [hash, objectInfo] = [uuidv7(), { KSampler: { input: { required: { seed: ["INT", {}] } } } }];
+      const leases = [await acquire(await freshServer()), await acquire(await freshServer())];
+      const saved = leases.map((lease) =>
+        store.saveDefinitions(lease, { hash, objectInfo, version: "0.3.50" }),
+      );
+      expect(await Promise.all(saved)).toEqual([true, true]);
+      expect(await store.findDefinitions(hash)).toEqual(objectInfo);
+      for (const { serverId } of leases) {
+        expect(await read(serverId)).toMatchObject({ definitionsHash: hash, version: "0.3.50" });
+      }
+    });
+  });
+
+  test("counts the jobs that hold one of a server's slots", async () => {
+    const server = await freshServer();
+    const tenant = await stores.tenants.defaultTenant();
+    const jobs = await stores.jobs.insertJobs({
+      tenantId: tenant.id,
+      batch: null,
+      jobs: [buildJob(), buildJob()],
+    });
+    const claims = jobs.map(({ id }) => ({
+      ...{ jobId: id, attempt: 1, serverId: server.id },
+      ...{ workerId: "worker-a", clientId: "client-a", promptId: uuidv7() },
+    }));
+    const leases = await stores.jobs.claimJobs(claims, leaseMs);
+    expect((await read(server.id)).jobsHeld).toBe(2);
+    const [saving] = leases;
+    if (saving === undefined) throw new Error("Nothing was claimed.");
+    await stores.jobs.recordProgress([{ ...saving, phase: "saving", progress: buildProgress(100) }]);
+    expect((await read(server.id)).jobsHeld).toBe(1);
+    await stores.jobs.endAttempt(saving, { kind: "completed", outputs: [] });
+    expect((await read(server.id)).jobsHeld).toBe(1);
+  });
+
+  test("keeps an operator's wish to drain a server", async () => {
+    const server = await freshServer();
+    expect(await store.setDraining(server.id, true)).toBe(true);
+    expect((await read(server.id)).draining).toBe(true);
+    expect(await store.setDraining(server.id, false)).toBe(true);
+    expect((await read(server.id)).draining).toBe(false);
+    expect(await store.setDraining(uuidv7(), true)).toBe(false);
+    expect(await store.setDraining("no-uuid", true)).toBe(false);
+  });
+
+  test("gives a named lease to one process at a time", async () => {
+    const name = uuidv7();
+    const reached = ["a", "b", "c"].map((owner) => store.acquireNamedLease(name, owner, leaseMs));
+    const winners = (await Promise.all(reached)).filter(Boolean);
+    expect(winners).toHaveLength(1);
+    const other = uuidv7();
+    expect(await store.acquireNamedLease(other, "a", leaseMs)).toBe(true);
+    expect(await store.acquireNamedLease(other, "a", 0)).toBe(true);
+    expect(await store.acquireNamedLease(other, "b", leaseMs)).toBe(true);
+    expect(await store.acquireNamedLease(other, "a", leaseMs)).toBe(false);
+  });
+}
