@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { types } from "node:util";
 import {
   ticketId,
   type Announcement,
@@ -23,7 +24,7 @@ export interface TicketQueueOptions {
   prefix?: string;
   /** How long a ticket stays locked after its holder fell silent; 12 s unless told, renewed three times as often. */
   lockMs?: number;
-  /** Time between two looks for stalled tickets; 3 s unless told. A dead holder's ticket is back within the sum of both. */
+  /** Time between two looks for stalled tickets; a quarter of `lockMs` unless told. A dead holder's ticket is back within the sum of both. */
   stallCheckMs?: number;
   logger: QueueLogger;
 }
@@ -52,7 +53,7 @@ export class BullTicketQueue implements TicketQueue {
   #hasWarnedOfEviction = false;
 
   constructor(options: TicketQueueOptions) {
-    const { redisUrl, prefix = "genga", lockMs = 12_000, stallCheckMs = 3000, logger } = options;
+    const { redisUrl, prefix = "genga", lockMs = 12_000, stallCheckMs = lockMs / 4, logger } = options;
     this.#prefix = prefix;
     this.#logger = logger;
     this.#laneOptions = { lockMs, stallCheckMs };
@@ -212,7 +213,9 @@ export class BullTicketQueue implements TicketQueue {
     for (const result of results) {
       if (result.status === "rejected") {
         const reason = mapRedisError(result.reason);
-        failure = reason instanceof Error ? reason : new Error("Taking a ticket failed.", { cause: reason });
+        failure = types.isNativeError(reason)
+          ? reason
+          : new Error("Taking a ticket failed.", { cause: reason });
       } else if (result.value !== undefined) {
         jobs.push(result.value);
       }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { TicketsUnavailableError } from "@genga/jobs";
 
 /**
@@ -10,7 +11,7 @@ export function mapRedisError(error: unknown): unknown {
 
 /** The ticket is gone, finished, or held by somebody else: what BullMQ's scripts answer in place of a result. */
 export function isLostTicket(error: unknown): boolean {
-  return error instanceof Error && "code" in error && lostTicketCodes.has(error.code);
+  return types.isNativeError(error) && "code" in error && lostTicketCodes.has(error.code);
 }
 
 /** BullMQ's `ErrorCode`: no such job, no lock, not in the expected state, another holder's lock. */
@@ -31,7 +32,7 @@ const troubleMessages = [
 ];
 
 function isRedisTrouble(error: unknown): boolean {
-  if (!(error instanceof Error) || error instanceof TicketsUnavailableError) return false;
+  if (!types.isNativeError(error) || error instanceof TicketsUnavailableError) return false;
   if (troubleNames.has(error.name)) return true;
   if ("syscall" in error) return true;
   return troubleMessages.some((message) => error.message.startsWith(message));

@@ -24,6 +24,7 @@ export class TicketLocks {
   readonly #lanes = new Map<string, BullLane>();
   #renewTimer: NodeJS.Timeout | null = null;
   #stallTimer: NodeJS.Timeout | null = null;
+  #isClosed = false;
 
   constructor(options: TicketLocksOptions) {
     this.#options = options;
@@ -33,6 +34,7 @@ export class TicketLocks {
 
   /** Begins to care for a lane; only processes that take tickets do. */
   watch(lane: BullLane): void {
+    if (this.#isClosed) return;
     this.#lanes.set(lane.lane, lane);
     this.#renewTimer ??= setInterval(() => void this.renew(), this.#options.lockMs / 3).unref();
     this.#stallTimer ??= setInterval(() => void this.returnStalled(), this.#options.stallCheckMs).unref();
@@ -76,6 +78,7 @@ export class TicketLocks {
   }
 
   close(): void {
+    this.#isClosed = true;
     if (this.#renewTimer !== null) clearInterval(this.#renewTimer);
     if (this.#stallTimer !== null) clearInterval(this.#stallTimer);
     this.#held.clear();

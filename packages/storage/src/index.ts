@@ -1,1 +1,1 @@
-export {};
+export { createFolderStorage, FolderStorage } from "./folder-storage.ts";

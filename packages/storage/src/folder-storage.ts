@@ -1,0 +1,215 @@
+import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
+import { mkdir, open, opendir, realpath, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Readable } from "node:stream";
+import { StorageError, type OutputStorage, type StoredFile } from "@genga/jobs";
+import { readMediaFacts } from "./media-facts.ts";
+import { BodyFailure, writeMeasured } from "./measured-write.ts";
+import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
+import { assertWithin, makeParents, pathOfKey } from "./storage-keys.ts";
+
+/**
+ * Outputs in a folder of this machine, which is made where it is missing.
+ * @throws StorageError `storage-unavailable`: better at the start than at the first output
+ */
+export async function createFolderStorage(options: { folder: string }): Promise<FolderStorage> {
+  const storage = new FolderStorage(options.folder);
+  await storage.assertWritable();
+  return storage;
+}
+
+/** Files that are being written; on the same file system as the finished ones, so that a rename publishes them. */
+const partialFolder = ".partial";
+/** A folder may be removed as empty by somebody else between its making and its use. */
+const publishTriesMax = 5;
+
+/** `OutputStorage` on a local folder: a file is complete, measured and on disk before its name exists. */
+export class FolderStorage implements OutputStorage {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async write(file: {
+    storageKey: string;
+    body: Readable;
+    bytesMax: number;
+    signal?: AbortSignal;
+  }): Promise<StoredFile> {
+    const { storageKey, body, bytesMax, signal } = file;
+    const abort = (): void => {
+      body.destroy();
+    };
+    // The body may fail at any moment, also while nobody reads from it.
+    body.on("error", () => undefined);
+    signal?.addEventListener("abort", abort);
+    let partialPath: string | null = null;
+    try {
+      signal?.throwIfAborted();
+      const folder = await this.#openFolder();
+      const path = pathOfKey(folder, storageKey);
+      partialPath = join(folder, partialFolder, randomUUID());
+      const measured = await writeMeasured({ path: partialPath, body, bytesMax });
+      const facts = await readMediaFacts(partialPath, storageKey);
+      signal?.throwIfAborted();
+      await publish({ folder, partialPath, path, storageKey });
+      return { storageKey, ...measured, ...facts };
+    } catch (error) {
+      if (partialPath !== null) await removeFile(partialPath);
+      signal?.throwIfAborted();
+      throw error instanceof BodyFailure ? error.cause : mapFileError(error, `store ${storageKey}`);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      body.destroy();
+    }
+  }
+
+  async read(storageKey: string, range?: { start: number; end: number }): Promise<Readable> {
+    const folder = await this.#openFolder();
+    const path = pathOfKey(folder, storageKey);
+    try {
+      await assertWithin(folder, path, storageKey);
+      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        const facts = await handle.stat();
+        if (!facts.isFile()) throw missing(storageKey);
+        if (range !== undefined) assertRange(range, facts.size);
+        return handle.createReadStream({ ...range, autoClose: true });
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    } catch (error) {
+      if (isMissing(error) || hasCode(error, "ELOOP")) throw missing(storageKey, error);
+      throw mapFileError(error, `read ${storageKey}`);
+    }
+  }
+
+  async remove(storageKeys: string[]): Promise<void> {
+    const folder = await this.#openFolder();
+    const paths = storageKeys.map((storageKey) => ({ storageKey, path: pathOfKey(folder, storageKey) }));
+    for (const { storageKey, path } of paths) {
+      try {
+        await assertWithin(folder, path, storageKey);
+        await unlink(path);
+        await removeEmptyFolders(folder, dirname(path));
+      } catch (error) {
+        if (!isMissing(error)) throw mapFileError(error, `remove ${storageKey}`);
+      }
+    }
+  }
+
+  /**
+   * Removes what crashed writers left behind: partial files that nobody has written to for `olderThanMs`.
+   * @returns how many there were
+   */
+  async sweepPartialFiles(olderThanMs: number): Promise<number> {
+    let removed = 0;
+    try {
+      const partial = join(await this.#openFolder(), partialFolder);
+      for await (const entry of await opendir(partial)) {
+        const path = join(partial, entry.name);
+        if (await wasModifiedWithin(path, olderThanMs)) continue;
+        await removeFile(path);
+        removed += 1;
+      }
+    } catch (error) {
+      throw mapFileError(error, "sweep partial files");
+    }
+    return removed;
+  }
+
+  /** @throws StorageError `storage-unavailable`, `storage-full` */
+  async assertWritable(): Promise<void> {
+    const path = join(await this.#openFolder(), partialFolder, randomUUID());
+    try {
+      await writeFile(path, "");
+    } catch (error) {
+      throw mapFileError(error, `write to the storage folder ${this.#folder}`);
+    } finally {
+      await removeFile(path);
+    }
+  }
+
+  /** @returns the folder as `realpath` knows it; made anew should it have vanished */
+  async #openFolder(): Promise<string> {
+    try {
+      await mkdir(join(this.#folder, partialFolder), { recursive: true });
+      return await realpath(this.#folder);
+    } catch (error) {
+      throw mapFileError(error, `open the storage folder ${this.#folder}`);
+    }
+  }
+}
+
+/** Gives a complete file its name, and returns when a power cut could no longer take it away. */
+async function publish(file: {
+  folder: string;
+  partialPath: string;
+  path: string;
+  storageKey: string;
+}): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const changedFolders = await makeParents(file.folder, file.path, file.storageKey);
+      await rename(file.partialPath, file.path);
+      for (const folder of changedFolders) await syncFolder(folder);
+      return;
+    } catch (error) {
+      if (!isMissing(error) || attempt >= publishTriesMax) throw error;
+    }
+  }
+}
+
+/** A new name is on disk only once its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes `start` and its ancestors below `folder`, as far as they are empty. */
+async function removeEmptyFolders(folder: string, start: string): Promise<void> {
+  for (let current = start; current !== folder; current = dirname(current)) {
+    try {
+      await rmdir(current);
+    } catch (error) {
+      if (hasCode(error, "ENOTEMPTY") || hasCode(error, "EEXIST")) return;
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+async function wasModifiedWithin(path: string, timeMs: number): Promise<boolean> {
+  try {
+    return Date.now() - (await stat(path)).mtimeMs < timeMs;
+  } catch (error) {
+    // Finished or removed in the meantime: nothing to sweep.
+    if (isMissing(error)) return true;
+    throw error;
+  }
+}
+
+function assertRange({ start, end }: { start: number; end: number }, bytes: number): void {
+  if (start >= 0 && start <= end && start < bytes) return;
+  throw new StorageError("invalid-range", `Bytes ${start}-${end} are not in a file of ${bytes} bytes.`, {
+    retryable: false,
+  });
+}
+
+function missing(storageKey: string, cause?: unknown): StorageError {
+  return new StorageError("output-missing", `There is no file ${storageKey}.`, { retryable: false, cause });
+}
