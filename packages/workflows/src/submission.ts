@@ -63,7 +63,9 @@ function videoSubmission(given: Json): Submission {
 
 /** Parameters of a `workflow` job. The graph's own shape is judged by `validateGraph`. */
 export const workflowParametersSchema = z.strictObject({
-  workflow: z.json().describe("A ComfyUI graph in API format: node id → { class_type, inputs }."),
+  workflow: z
+    .record(z.string(), z.looseObject({ class_type: z.string(), inputs: z.record(z.string(), z.unknown()) }))
+    .describe("A ComfyUI graph in API format: node id → { class_type, inputs }."),
 });
 const workflowParametersShape = z.strictObject({ workflow: z.unknown().nonoptional() });
 

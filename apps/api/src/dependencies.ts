@@ -1,0 +1,162 @@
+import { hostname } from "node:os";
+import { openDatabase, type Database } from "@genga/database";
+import { defaultLane, JobManager, StoreUnavailableError, type OutputStorage, type Tenant } from "@genga/jobs";
+import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
+import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { createFolderStorage } from "@genga/storage";
+import { createWorkflowResolver } from "@genga/workflows";
+import { type Response } from "express";
+import { Access, tenantOf } from "./access.ts";
+import { JobDetails } from "./job-details.ts";
+import { JobFeed } from "./job-feed.ts";
+import { KnownServers } from "./known-servers.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { OwnJobs } from "./own-jobs.ts";
+import { boardPath } from "./paths.ts";
+import { watchTimes, type WatchTimes } from "./watch-job.ts";
+
+/** Everything that the API is made of. */
+export interface ApiDependencies {
+  access: Access;
+  manager: JobManager;
+  /** The jobs of whoever sent the request that this response answers. */
+  ownJobs: (response: Response) => OwnJobs;
+  jobDetails: JobDetails;
+  servers: KnownServers;
+  feed: JobFeed;
+  storage: OutputStorage;
+  board: QueueBoard;
+  metrics: Metrics;
+  /** Each resolves to something worth knowing or `null`, and rejects when its part is unavailable. */
+  probes: Record<"database" | "redis" | "servers", () => Promise<string | null>>;
+  log: Logger;
+  version: string;
+  startedAt: number;
+  /** Aborted when the process stops: streams end. */
+  stopping: AbortSignal;
+  watchTimes: WatchTimes;
+  close(): Promise<void>;
+}
+
+const version = "0.1.0";
+const firstConnectionRetryMs = 500;
+
+/**
+ * The composition root: builds all parts by hand. Waits for PostgreSQL, since without it nothing can be promised; Redis
+ * may come later.
+ * @param options.signal ends the waiting, and later the streams
+ */
+export async function openDependencies(
+  settings: ServiceConfiguration,
+  log: Logger,
+  options: { signal: AbortSignal; watchTimes?: WatchTimes },
+): Promise<ApiDependencies> {
+  const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-api" });
+  const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
+  const tickets = createTicketQueue(redis);
+  const signals = createSignals(redis);
+  const board = createQueueBoard({ ...redis, lanes: [defaultLane], basePath: boardPath });
+  const close = async (): Promise<void> => {
+    await Promise.allSettled([tickets.close(), signals.close(), board.close()]);
+    await database.close();
+  };
+  try {
+    const defaultTenant = await prepareTenants(database, settings, log, options.signal);
+    const storage = await createFolderStorage({ folder: settings.storage.folder });
+    const servers = new KnownServers({
+      servers: database.servers,
+      signals,
+      name: `api-${hostname()}-${process.pid}`,
+    });
+    const resolver = createWorkflowResolver({
+      definitions: () => servers.list(),
+      refresh: () => servers.refresh(),
+    });
+    const manager = new JobManager({
+      store: database.jobs,
+      tickets,
+      signals,
+      resolver,
+      storage,
+      defaultTenantId: defaultTenant.id,
+      timeoutMsByType: settings.jobTimeoutsMs,
+      logger: log,
+    });
+    const tenantNames = new Set(settings.apiKeys.map(({ tenant }) => tenant));
+    return {
+      access: new Access({
+        tenants: database.tenants,
+        needsKey: settings.apiKeys.length > 0,
+        isOperator: (tenant) => tenant.name === defaultTenant.name || tenantNames.size === 1,
+      }),
+      manager,
+      ownJobs: (response) => new OwnJobs({ manager, resolver }, tenantOf(response)),
+      jobDetails: new JobDetails({ manager, servers }),
+      servers,
+      feed: new JobFeed(signals),
+      storage,
+      board,
+      metrics: createMetrics(() => manager.summarizeQueue()),
+      probes: {
+        database: () => database.ping().then(() => null),
+        redis: async () => describeRedis(await tickets.ping()),
+        servers: async () => describeServers(await servers.records()),
+      },
+      log,
+      version,
+      startedAt: Date.now(),
+      stopping: options.signal,
+      watchTimes: options.watchTimes ?? watchTimes,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Keys must be known before the first request is. */
+async function prepareTenants(
+  database: Database,
+  settings: ServiceConfiguration,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Tenant> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      await database.tenants.ensureApiKeys([...settings.apiKeys]);
+      return await database.tenants.defaultTenant();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      log.warn({ err: error }, "waiting for PostgreSQL");
+      await sleep(firstConnectionRetryMs, signal);
+    }
+  }
+}
+
+function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, durationMs);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}
+
+function describeRedis(health: { version: string | null; evictionPolicy: string | null }): string | null {
+  return health.evictionPolicy === null || health.evictionPolicy === "noeviction"
+    ? null
+    : `maxmemory-policy is ${health.evictionPolicy}; tickets may be lost, set it to noeviction`;
+}
+
+/** @throws Error when none can take work */
+function describeServers(records: { state: string }[]): string {
+  const online = records.filter(({ state }) => state === "online").length;
+  const text = `${online} of ${records.length} online`;
+  if (online === 0) throw new Error(text);
+  return text;
+}

@@ -1,0 +1,101 @@
+import {
+  BatchNotFoundError,
+  IllegalTransitionError,
+  InvalidJobError,
+  JobNotFoundError,
+  JobRemovedError,
+  StoreUnavailableError,
+  type JobProblem,
+} from "@genga/jobs";
+import { RefusedError, type ProblemCode } from "./problem-document.ts";
+
+/** How large a body may be. */
+export const bodyBytesMax = 20 * 1024 * 1024;
+
+/** The one place where errors of all kinds become answers. Whatever is not known is an internal error and says nothing. */
+export function refusalOf(error: unknown): RefusedError {
+  if (error instanceof RefusedError) return error;
+  if (error instanceof InvalidJobError) return refusalOfProblems(error.problems);
+  if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
+  if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
+  if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
+  if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);
+  if (error instanceof StoreUnavailableError) {
+    return new RefusedError(
+      "store-unavailable",
+      "The database is not reachable right now; nothing was changed.",
+      {
+        headers: { "retry-after": "2" },
+        cause: error,
+      },
+    );
+  }
+  return (
+    refusalOfBody(error) ??
+    new RefusedError(
+      "internal-error",
+      "The request could not be handled. The log has more under the request's id.",
+      {
+        cause: error,
+      },
+    )
+  );
+}
+
+/** Problems with one cause in common are answered with its code, others with `invalid-job`. */
+function refusalOfProblems(problems: JobProblem[]): RefusedError {
+  const codes = new Set(problems.map(kindOf));
+  const [only] = codes;
+  const code = codes.size === 1 && only !== undefined ? only : "invalid-job";
+  const [first] = problems;
+  const detail =
+    problems.length === 1 && first !== undefined
+      ? first.message
+      : `${problems.length} things are wrong with it.`;
+  return new RefusedError(code, detail, { problems });
+}
+
+const fieldKinds: Partial<Record<string, ProblemCode>> = {
+  "wrong-type": "invalid-field",
+  "unknown-value": "invalid-field",
+  "invalid-value": "invalid-field",
+  "invalid-text": "invalid-field",
+  "invalid-cursor": "invalid-field",
+};
+const ownKinds: readonly ProblemCode[] = [
+  "unknown-type",
+  "unknown-field",
+  "missing-field",
+  "out-of-bounds",
+  "unknown-model",
+  "unknown-node-class",
+];
+
+function kindOf(problem: JobProblem): ProblemCode {
+  const own = ownKinds.find((code) => code === problem.code);
+  return own ?? fieldKinds[problem.code] ?? "invalid-graph";
+}
+
+/** What Express's body parser says, by its error's `type`. */
+function refusalOfBody(error: unknown): RefusedError | undefined {
+  if (!(error instanceof Error) || !("type" in error)) {
+    return error instanceof URIError
+      ? new RefusedError("path-not-found", "The path is not well-formed.")
+      : undefined;
+  }
+  switch (error.type) {
+    case "entity.parse.failed":
+      return new RefusedError("malformed-json", `The body is not JSON: ${error.message.slice(0, 200)}`);
+    case "entity.too.large":
+      return new RefusedError("body-too-large", `A body may have ${bodyBytesMax} bytes.`);
+    case "encoding.unsupported":
+    case "charset.unsupported":
+      return new RefusedError("unsupported-media-type", `${error.message}.`);
+    case "request.aborted":
+    case "request.size.invalid":
+    case "stream.encoding.set":
+      return new RefusedError("bad-request", "The body did not arrive whole.");
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,218 @@
+import {
+  failureClasses,
+  jobEventTypes,
+  jobPhases,
+  jobPriorities,
+  jobStatuses,
+  jobTypes,
+  isTerminal,
+  type Batch,
+  type Job,
+  type JobEvent,
+  type JobOutput,
+} from "@genga/jobs";
+import { z } from "zod";
+import { prefix } from "./paths.ts";
+
+const moment = z.iso.datetime();
+const link = z.string().describe("A path on this server.");
+
+export const waitingReasonSchema = z.object({
+  code: z.enum(["behind-others", "next", "backoff", "no-server", "no-server-online", "no-server-can-run-it"]),
+  message: z.string(),
+  jobsBefore: z.int().describe("Jobs that will be served before this one."),
+  until: moment.nullable().describe("Not before this moment is it tried again."),
+  missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
+});
+
+export const outputViewSchema = z.object({
+  id: z.string(),
+  jobId: z.string(),
+  attempt: z.int(),
+  index: z.int(),
+  nodeId: z.string(),
+  key: z.string().describe("Under which the node listed it: images, gifs, text, …"),
+  kind: z.enum(["file", "text"]),
+  filename: z.string().nullable(),
+  mediaType: z.string(),
+  bytes: z.int(),
+  sha256: z.string(),
+  width: z.int().nullable(),
+  height: z.int().nullable(),
+  durationMs: z.int().nullable(),
+  text: z.string().nullable(),
+  createdAt: moment,
+  links: z.object({ content: link, job: link }),
+});
+
+export const progressViewSchema = z.object({
+  percent: z.number().min(0).max(100),
+  node: z.string().nullable(),
+  nodeTitle: z.string().nullable(),
+  step: z.number().nullable(),
+  steps: z.number().nullable(),
+  nodesDone: z.number().nullable(),
+  nodesTotal: z.number().nullable(),
+});
+
+/** What everybody sees of a job. */
+export const jobViewSchema = z.object({
+  id: z.string(),
+  type: z.enum(jobTypes),
+  status: z.enum(jobStatuses),
+  phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
+  progress: progressViewSchema,
+  priority: z.enum(jobPriorities),
+  project: z.string().nullable(),
+  tags: z.array(z.string()),
+  batchId: z.string().nullable(),
+  batchIndex: z.int().nullable(),
+  attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
+  attemptsMax: z.int(),
+  timeoutMs: z.int(),
+  server: z.object({ id: z.string(), url: z.string().nullable() }).nullable(),
+  failure: z
+    .object({
+      class: z.enum(failureClasses),
+      code: z.string(),
+      message: z.string(),
+      nodeId: z.string().nullable(),
+      nodeType: z.string().nullable(),
+    })
+    .nullable()
+    .describe("Why it failed; of a job that waits again, why its latest attempt did."),
+  cancelRequestedAt: moment.nullable(),
+  cancelTooLate: z.boolean().describe("It had already succeeded on its server when the cancel request came."),
+  createdAt: moment,
+  startedAt: moment.nullable(),
+  finishedAt: moment.nullable(),
+  sequence: z.int().describe("Of its latest event."),
+  links: z.record(z.string(), link),
+});
+
+/** One job, asked for by its id. */
+export const jobDetailSchema = jobViewSchema.extend({
+  waitingFor: waitingReasonSchema.nullable().describe("Why it waits, while it waits."),
+  outputs: z.array(outputViewSchema).describe("Filled in once it has completed."),
+});
+
+export const jobEventViewSchema = z.object({
+  jobId: z.string(),
+  sequence: z.int(),
+  type: z.enum(jobEventTypes),
+  attempt: z.int(),
+  data: z.record(z.string(), z.unknown()),
+  createdAt: moment,
+});
+
+export const batchViewSchema = z.object({
+  id: z.string(),
+  name: z.string().nullable(),
+  createdAt: moment,
+  total: z.int(),
+  counts: z.record(z.enum(jobStatuses), z.int()),
+  done: z.boolean().describe("Every job has ended."),
+  links: z.record(z.string(), link),
+});
+
+export type JobView = z.infer<typeof jobViewSchema>;
+export type JobDetail = z.infer<typeof jobDetailSchema>;
+export type OutputView = z.infer<typeof outputViewSchema>;
+export type WaitingReason = z.infer<typeof waitingReasonSchema>;
+
+/** @param urlOfServer servers by id, as far as they are known */
+export function viewOfJob(job: Job, urlOfServer: ReadonlyMap<string, string>): JobView {
+  return {
+    id: job.id,
+    type: job.type,
+    status: job.status,
+    phase: job.phase,
+    progress: job.progress,
+    priority: job.priority,
+    project: job.project,
+    tags: job.tags,
+    batchId: job.batchId,
+    batchIndex: job.batchIndex,
+    attempt: job.attempt,
+    attemptsMax: job.attemptsMax,
+    timeoutMs: job.timeoutMs,
+    server: job.serverId === null ? null : { id: job.serverId, url: urlOfServer.get(job.serverId) ?? null },
+    failure: failureOf(job),
+    cancelRequestedAt: isoOf(job.cancelRequestedAt),
+    cancelTooLate: job.cancelTooLate,
+    createdAt: job.createdAt.toISOString(),
+    startedAt: isoOf(job.startedAt),
+    finishedAt: isoOf(job.finishedAt),
+    sequence: job.eventSequence,
+    links: linksOfJob(job),
+  };
+}
+
+export function linksOfJob(job: Job): Record<string, string> {
+  const self = `${prefix}/jobs/${job.id}`;
+  return {
+    self,
+    events: `${self}/events`,
+    outputs: `${self}/outputs`,
+    parameters: `${self}/parameters`,
+    workflow: `${self}/workflow`,
+    ...(job.batchId === null ? {} : { batch: `${prefix}/batches/${job.batchId}` }),
+    ...(isTerminal(job.status) ? {} : { cancel: `${self}/cancel` }),
+    ...(isTerminal(job.status) && job.status !== "completed" ? { retry: `${self}/retry` } : {}),
+  };
+}
+
+export function viewOfOutput(output: JobOutput): OutputView {
+  return {
+    id: output.id,
+    jobId: output.jobId,
+    attempt: output.attempt,
+    index: output.index,
+    nodeId: output.nodeId,
+    key: output.key,
+    kind: output.kind,
+    filename: output.filename,
+    mediaType: output.mediaType,
+    bytes: output.bytes,
+    sha256: output.sha256,
+    width: output.width,
+    height: output.height,
+    durationMs: output.durationMs,
+    text: output.text,
+    createdAt: output.createdAt.toISOString(),
+    links: { content: `${prefix}/outputs/${output.id}`, job: `${prefix}/jobs/${output.jobId}` },
+  };
+}
+
+export function viewOfEvent(event: JobEvent): Omit<JobEvent, "createdAt"> & { createdAt: string } {
+  const { jobId, sequence, type, attempt, data, createdAt } = event;
+  return { jobId, sequence, type, attempt, data, createdAt: createdAt.toISOString() };
+}
+
+export function viewOfBatch(batch: Batch): z.infer<typeof batchViewSchema> {
+  const { id, name, createdAt, total, counts } = batch;
+  return {
+    id,
+    name,
+    createdAt: createdAt.toISOString(),
+    total,
+    counts,
+    done: counts.queued + counts.processing === 0,
+    links: { self: `${prefix}/batches/${id}`, jobs: `${prefix}/jobs?batch=${id}` },
+  };
+}
+
+function failureOf({ failure }: Job): JobView["failure"] {
+  if (failure === null) return null;
+  return {
+    class: failure.class,
+    code: failure.code,
+    message: failure.message,
+    nodeId: failure.nodeId ?? null,
+    nodeType: failure.nodeType ?? null,
+  };
+}
+
+function isoOf(date: Date | null): string | null {
+  return date?.toISOString() ?? null;
+}

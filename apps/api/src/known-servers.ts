@@ -1,0 +1,99 @@
+import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
+import { type ServerRecord, type ServerStore, type Signals } from "@genga/jobs";
+import { type KnownServer } from "@genga/workflows";
+
+/** How old an answer about servers may be. */
+const rereadMs = 1_000;
+/** How long a refusal waits for the servers' definitions to be read again. */
+const refreshTimeoutMs = 3_000;
+
+export interface KnownServersOptions {
+  servers: ServerStore;
+  signals: Signals;
+  /** Names this process in its requests to the workers. */
+  name: string;
+}
+
+/** The servers and what they can run, read at most once a second and parsed once for each set of definitions. */
+export class KnownServers {
+  readonly #options: KnownServersOptions;
+  readonly #readers = new Set<(serverId: string) => void>();
+  #parsed = new Map<string, ObjectInfo>();
+  #latest: { readAt: number; records: Promise<ServerRecord[]> } | undefined;
+  #known: { records: ServerRecord[]; servers: KnownServer[] } | undefined;
+
+  constructor(options: KnownServersOptions) {
+    this.#options = options;
+    // While Redis is away this waits, and refusals are made with what is known.
+    void options.signals.subscribe("definitions-read", ({ serverId }) => {
+      for (const noteRead of this.#readers) noteRead(serverId);
+    });
+  }
+
+  /** All servers' rows. @throws StoreUnavailableError */
+  records(): Promise<ServerRecord[]> {
+    const now = performance.now();
+    if (this.#latest !== undefined && now - this.#latest.readAt < rereadMs) return this.#latest.records;
+    const records = this.#options.servers.listServers();
+    this.#latest = { readAt: now, records };
+    // A failure is told to whoever waits for it, and not remembered.
+    records.catch(() => {
+      if (this.#latest?.records === records) this.#latest = undefined;
+    });
+    return records;
+  }
+
+  /** The servers whose node definitions are known. @throws StoreUnavailableError */
+  async list(): Promise<readonly KnownServer[]> {
+    const records = await this.records();
+    if (this.#known?.records === records) return this.#known.servers;
+    const parsed = new Map<string, ObjectInfo>();
+    const servers: KnownServer[] = [];
+    for (const { id, definitionsHash } of records) {
+      if (definitionsHash === null) continue;
+      const objectInfo = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
+      if (objectInfo === undefined) continue;
+      parsed.set(definitionsHash, objectInfo);
+      servers.push({ id, definitionsHash, objectInfo });
+    }
+    this.#parsed = parsed;
+    this.#known = { records, servers };
+    return servers;
+  }
+
+  /** Asks the workers to read the definitions again, and waits until those that can have done so, or for 3 s. */
+  async refresh(): Promise<void> {
+    const answering = (await this.records()).filter(
+      ({ ownerId, state }) => ownerId !== null && state === "online",
+    );
+    const waitingFor = new Set(answering.map(({ id }) => id));
+    if (waitingFor.size > 0) await this.#askWorkers(waitingFor);
+    this.#latest = undefined;
+  }
+
+  async #askWorkers(waitingFor: Set<string>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, refreshTimeoutMs);
+      const readers = this.#readers;
+      readers.add(noteRead);
+      this.#options.signals.publish("definitions-wanted", { requestedBy: this.#options.name });
+
+      function noteRead(serverId: string): void {
+        waitingFor.delete(serverId);
+        if (waitingFor.size === 0) done();
+      }
+      function done(): void {
+        clearTimeout(timer);
+        readers.delete(noteRead);
+        resolve();
+      }
+    });
+  }
+
+  async #definitions(hash: string): Promise<ObjectInfo | undefined> {
+    const known = this.#parsed.get(hash);
+    if (known !== undefined) return known;
+    const stored = await this.#options.servers.findDefinitions(hash);
+    return stored === null ? undefined : objectInfoSchema.parse(stored);
+  }
+}

@@ -1,0 +1,57 @@
+import { jobStatuses, type QueueSummary } from "@genga/jobs";
+import { createMetricsRegistry } from "@genga/runtime";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+/** What the API counts. */
+export interface Metrics {
+  registry: Registry;
+  requestSeconds: Histogram<"method" | "route" | "status">;
+  jobsAccepted: Counter<"type">;
+  jobsRefused: Counter<"code">;
+  eventStreams: Gauge;
+}
+
+/** @param summarizeQueue counts of all tenants' jobs; asked at each scrape, left out when it fails */
+export function createMetrics(summarizeQueue: () => Promise<QueueSummary>): Metrics {
+  const registry = createMetricsRegistry("api");
+  const registers = [registry];
+  const jobs = new Gauge({
+    name: "genga_jobs",
+    help: "Jobs by status, of all tenants.",
+    labelNames: ["status"],
+    registers,
+    collect: async () => {
+      jobs.reset();
+      const summary = await summarizeQueue().catch(() => undefined);
+      if (summary === undefined) return;
+      for (const status of jobStatuses) jobs.set({ status }, summary.counts[status]);
+    },
+  });
+  return {
+    registry,
+    requestSeconds: new Histogram({
+      name: "genga_http_request_seconds",
+      help: "Time from a request's head to the end of its answer.",
+      labelNames: ["method", "route", "status"],
+      buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+      registers,
+    }),
+    jobsAccepted: new Counter({
+      name: "genga_jobs_accepted_total",
+      help: "Jobs that were accepted here.",
+      labelNames: ["type"],
+      registers,
+    }),
+    jobsRefused: new Counter({
+      name: "genga_submissions_refused_total",
+      help: "Submissions that were refused here, by code.",
+      labelNames: ["code"],
+      registers,
+    }),
+    eventStreams: new Gauge({
+      name: "genga_event_streams",
+      help: "Event streams that are open here.",
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,204 @@
+import { jobStatuses, serverStates } from "@genga/jobs";
+import { z } from "zod";
+import { type ApiSchemas } from "./api-schemas.ts";
+import { jobsQuerySchema } from "./request-values.ts";
+
+/** One thing that can be done, as documented. */
+export interface Operation {
+  method: "get" | "post" | "delete";
+  /** Below the prefix, or from the root when it begins with a slash. */
+  path: string;
+  summary: string;
+  description?: string;
+  query?: z.ZodObject;
+  body?: z.ZodType;
+  status: number;
+  answer?: z.ZodType;
+  mediaType?: string;
+  refusals: readonly number[];
+}
+
+const ofJob = [401, 404, 410, 503];
+const ofSubmission = [400, 401, 413, 415, 422, 503];
+
+/** Everything that the API can do, in the order of a job's life. */
+export function operations(schemas: ApiSchemas): Operation[] {
+  return [...submitting(schemas), ...looking(schemas), ...changing(schemas), ...operating()];
+}
+
+function submitting(schemas: ApiSchemas): Operation[] {
+  const accepted = {
+    method: "post",
+    status: 202,
+    answer: schemas.AcceptedJob,
+    refusals: ofSubmission,
+  } as const;
+  return [
+    { ...accepted, path: "generate", summary: "Submit a job", body: schemas.NewJob },
+    {
+      ...accepted,
+      path: "generate/image",
+      summary: "Submit an image job",
+      body: schemas.ImageJob,
+      description: "`type` may be left out.",
+    },
+    {
+      ...accepted,
+      path: "generate/video",
+      summary: "Submit a video job",
+      body: schemas.VideoJob,
+      description: "`type` may be left out.",
+    },
+    {
+      ...accepted,
+      path: "batches",
+      summary: "Submit many jobs, all or none",
+      body: schemas.NewBatch,
+      answer: schemas.AcceptedBatch,
+    },
+  ];
+}
+
+function looking(schemas: ApiSchemas): Operation[] {
+  const look = { method: "get", status: 200, refusals: ofJob } as const;
+  return [
+    {
+      ...look,
+      path: "jobs/{id}",
+      summary: "One job, with why it waits or what it made",
+      answer: schemas.JobDetail,
+    },
+    { ...look, path: "job/{id}", summary: "The same", answer: schemas.JobDetail },
+    {
+      ...look,
+      path: "jobs/{id}/events",
+      summary: "What happens to a job, live",
+      description:
+        "Server-sent events: `snapshot` (the job), `event` (each change; its id is the sequence, to resume by " +
+        "`Last-Event-ID`), `progress` (in between, without an id). Ends after the job's end; 204 when nothing can follow.",
+      mediaType: "text/event-stream",
+    },
+    { ...look, path: "jobs/{id}/outputs", summary: "What a job made", answer: schemas.Outputs },
+    {
+      ...look,
+      path: "jobs/{id}/parameters",
+      summary: "What was asked for, with defaults and the seed filled in",
+      answer: z.object({ id: z.string(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
+    },
+    {
+      ...look,
+      path: "jobs/{id}/workflow",
+      summary: "The ComfyUI graph of a job",
+      answer: z.record(z.string(), z.unknown()),
+    },
+    {
+      ...look,
+      path: "outputs/{id}",
+      summary: "The bytes of an output",
+      description: "They never change. `Range`, `If-Range`, `If-None-Match` and HEAD are understood.",
+      mediaType: "application/octet-stream",
+      refusals: [401, 404, 416, 503],
+    },
+    {
+      ...look,
+      path: "jobs",
+      summary: "Jobs, newest first",
+      query: jobsQuerySchema,
+      answer: schemas.JobPage,
+      refusals: [401, 422, 503],
+    },
+    {
+      ...look,
+      path: "batches/{id}",
+      summary: "A batch, with counts",
+      answer: schemas.Batch,
+      refusals: [401, 404, 503],
+    },
+  ];
+}
+
+function changing(schemas: ApiSchemas): Operation[] {
+  const change = { method: "post", status: 202, answer: schemas.JobDetail } as const;
+  return [
+    {
+      ...change,
+      path: "jobs/{id}/cancel",
+      summary: "Ask for a job's end",
+      description: "Of a running job the status becomes `cancelled` when its server has let go.",
+      refusals: [...ofJob, 409],
+    },
+    {
+      ...change,
+      path: "jobs/{id}/retry",
+      summary: "Try a job again that failed, timed out or was cancelled",
+      refusals: [...ofJob, 409],
+    },
+    {
+      method: "delete",
+      path: "jobs/{id}",
+      summary: "Remove an ended job and its files",
+      status: 204,
+      refusals: [...ofJob, 409],
+    },
+  ];
+}
+
+function operating(): Operation[] {
+  const look = { method: "get", status: 200, refusals: [401, 503] } as const;
+  const counts = z.record(z.enum(jobStatuses), z.int());
+  const part = z.object({
+    status: z.enum(["ok", "unavailable"]),
+    latencyMs: z.int().nullable(),
+    detail: z.string().nullable(),
+  });
+  return [
+    {
+      ...look,
+      path: "queue",
+      summary: "How much waits and runs",
+      answer: z.object({
+        counts,
+        lanes: z.array(z.object({ lane: z.string(), queued: z.int(), processing: z.int() })),
+        oldestQueuedAt: z.string().nullable(),
+        servers: z.object({ total: z.int(), online: z.int(), slots: z.int(), jobsHeld: z.int() }),
+      }),
+    },
+    {
+      ...look,
+      path: "servers",
+      summary: "The ComfyUI servers and how they are doing",
+      answer: z.object({
+        servers: z.array(
+          z.object({
+            id: z.string(),
+            url: z.string(),
+            state: z.enum(serverStates),
+            stateReason: z.string().nullable(),
+            stateSince: z.string(),
+            draining: z.boolean(),
+            slots: z.int(),
+            jobsHeld: z.int(),
+            worker: z.string().nullable(),
+            version: z.string().nullable(),
+            isKnown: z.boolean(),
+          }),
+        ),
+      }),
+    },
+    {
+      ...look,
+      path: "health",
+      summary: "How each part is; 200 as long as this process lives",
+      answer: z.object({
+        status: z.enum(["ok", "degraded", "unavailable"]),
+        version: z.string(),
+        uptimeSeconds: z.int(),
+        parts: z.object({ database: part, redis: part, servers: part }),
+      }),
+      refusals: [],
+    },
+    { ...look, path: "health/ready", summary: "Whether this process can serve", refusals: [503] },
+    { ...look, path: "/metrics", summary: "Figures for Prometheus", mediaType: "text/plain" },
+    { ...look, path: "/admin/queues", summary: "Bull Board, read-only", mediaType: "text/html" },
+  ];
+}

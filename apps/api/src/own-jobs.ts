@@ -1,0 +1,141 @@
+import {
+  BatchNotFoundError,
+  InvalidJobError,
+  JobNotFoundError,
+  type Batch,
+  type CancelResult,
+  type Job,
+  type JobFilter,
+  type JobManager,
+  type JobOutput,
+  type JobParameters,
+  type JobProblem,
+  type JobRequest,
+  type Page,
+  type Tenant,
+  type WorkflowResolver,
+} from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { RefusedError } from "./problem-document.ts";
+import { type ReadSubmission } from "./submission-body.ts";
+
+const problemsMax = 100;
+
+/**
+ * The jobs of one tenant: whatever belongs to another answers as if it did not exist. Ids that cannot be ids are not
+ * asked for.
+ */
+export class OwnJobs {
+  readonly #manager: JobManager;
+  readonly #resolver: WorkflowResolver;
+  readonly #tenant: Tenant;
+
+  constructor(parts: { manager: JobManager; resolver: WorkflowResolver }, tenant: Tenant) {
+    this.#manager = parts.manager;
+    this.#resolver = parts.resolver;
+    this.#tenant = tenant;
+  }
+
+  /** Accepts one job. @throws InvalidJobError with everything that is wrong */
+  async create(submission: ReadSubmission): Promise<{ job: Job; warnings: string[] }> {
+    const { type, parameters, options } = await this.#acceptable(submission);
+    return this.#manager.createJob(type, parameters, { ...options, tenantId: this.#tenant.id });
+  }
+
+  /** Accepts all jobs or none. @throws InvalidJobError with everything that is wrong, as far as 100 problems */
+  async createBatch(
+    name: string | null,
+    submissions: ReadSubmission[],
+  ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
+    const requests: JobRequest[] = [];
+    if (submissions.some(({ problems }) => problems.length > 0)) {
+      throw new InvalidJobError(await this.#allProblems(submissions));
+    }
+    for (const { request } of submissions) if (request !== undefined) requests.push(request);
+    return this.#manager.createBatch(requests, { name, tenantId: this.#tenant.id });
+  }
+
+  async find(id: string): Promise<Job> {
+    if (!isUuid(id)) throw new JobNotFoundError(id.slice(0, 100));
+    const job = await this.#manager.getJob(id.toLowerCase());
+    if (job.tenantId !== this.#tenant.id) throw new JobNotFoundError(id);
+    return job;
+  }
+
+  list(filter: Omit<JobFilter, "tenantId">): Promise<Page<Job>> {
+    return this.#manager.listJobs({ ...filter, tenantId: this.#tenant.id });
+  }
+
+  async parameters(id: string): Promise<{ job: Job; parameters: JobParameters }> {
+    const job = await this.find(id);
+    return { job, parameters: await this.#manager.getParameters(job.id) };
+  }
+
+  async outputs(id: string): Promise<{ job: Job; outputs: JobOutput[] }> {
+    const job = await this.find(id);
+    return { job, outputs: await this.#manager.listOutputs(job.id) };
+  }
+
+  async findOutput(id: string): Promise<JobOutput> {
+    const output = isUuid(id) ? await this.#manager.findOutput(id.toLowerCase()) : null;
+    const isOwn = output !== null && (await this.#isOwn(output.jobId));
+    if (!isOwn) throw new RefusedError("output-not-found", `There is no output ${id.slice(0, 100)}.`);
+    return output;
+  }
+
+  async findBatch(id: string): Promise<Batch> {
+    if (!isUuid(id)) throw new BatchNotFoundError(id.slice(0, 100));
+    const batch = await this.#manager.getBatch(id.toLowerCase());
+    if (batch.tenantId !== this.#tenant.id) throw new BatchNotFoundError(id);
+    return batch;
+  }
+
+  async requestCancel(id: string): Promise<CancelResult> {
+    const job = await this.find(id);
+    return this.#manager.requestCancel(job.id);
+  }
+
+  async retry(id: string): Promise<Job> {
+    const job = await this.find(id);
+    return this.#manager.retryJob(job.id);
+  }
+
+  async remove(id: string): Promise<void> {
+    const job = await this.find(id);
+    await this.#manager.removeJob(job.id);
+  }
+
+  async #isOwn(jobId: string): Promise<boolean> {
+    const job = await this.#manager.getJob(jobId);
+    return job.tenantId === this.#tenant.id;
+  }
+
+  async #acceptable(submission: ReadSubmission): Promise<JobRequest> {
+    if (submission.request !== undefined && submission.problems.length === 0) return submission.request;
+    throw new InvalidJobError([...submission.problems, ...(await this.#parameterProblems(submission))]);
+  }
+
+  async #allProblems(submissions: ReadSubmission[]): Promise<JobProblem[]> {
+    const all: JobProblem[] = [];
+    for (const [index, submission] of submissions.entries()) {
+      const ofParameters = await this.#parameterProblems(submission);
+      const at = `jobs.${index}`;
+      all.push(...submission.problems);
+      all.push(...ofParameters.map((problem) => ({ ...problem, path: `${at}.${problem.path}` })));
+      if (all.length >= problemsMax) break;
+    }
+    return all.slice(0, problemsMax);
+  }
+
+  /** What is wrong with the parameters, of a submission that is refused anyway. */
+  async #parameterProblems({ request }: ReadSubmission): Promise<JobProblem[]> {
+    if (request === undefined) return [];
+    try {
+      await this.#resolver.resolve(request.type, request.parameters);
+      return [];
+    } catch (error) {
+      if (error instanceof InvalidJobError) return error.problems;
+      throw error;
+    }
+  }
+}

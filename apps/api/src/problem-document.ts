@@ -1,0 +1,107 @@
+import { type JobProblem } from "@genga/jobs";
+import { type Response } from "express";
+import { z } from "zod";
+
+/** What every refusal looks like (RFC 9457), with a stable `code` for programs. */
+export const problemDocumentSchema = z.object({
+  type: z.string().describe("Names the kind of problem; the same for every answer with this code."),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  instance: z.string().describe("The path that was asked for, and the id of the request."),
+  code: z.string().describe("Stable, kebab-case."),
+  problems: z
+    .array(
+      z.object({
+        path: z
+          .string()
+          .describe("A parameter (`width`), a graph place (`workflow.3.inputs.seed`), or `jobs.7.width`."),
+        code: z.string(),
+        message: z.string(),
+        nodeId: z.string().optional(),
+        nodeTitle: z.string().optional(),
+        input: z.string().optional(),
+        received: z.unknown().optional(),
+        accepted: z.unknown().optional(),
+      }),
+    )
+    .optional()
+    .describe("Everything that is wrong, not the first thing only (at most 100)."),
+});
+
+/** Every code that the API answers with, its status and its title. */
+const kinds = {
+  "malformed-json": [400, "The body is not JSON"],
+  "bad-request": [400, "The request makes no sense"],
+  "key-missing": [401, "An API key is needed"],
+  "key-unknown": [401, "The API key is not known"],
+  "host-not-allowed": [403, "This host name is not allowed"],
+  "origin-not-allowed": [403, "This origin is not allowed"],
+  "operator-only": [403, "Only the operator may see this"],
+  "path-not-found": [404, "There is nothing at this path"],
+  "job-not-found": [404, "There is no such job"],
+  "batch-not-found": [404, "There is no such batch"],
+  "output-not-found": [404, "There is no such output"],
+  "method-not-allowed": [405, "This method is not possible here"],
+  "job-already-ended": [409, "The job has ended"],
+  "job-not-ended": [409, "The job has not ended"],
+  "illegal-transition": [409, "The job cannot change in that way"],
+  "job-removed": [410, "The job was removed"],
+  "body-too-large": [413, "The body is too large"],
+  "unsupported-media-type": [415, "The body is not in a form that is understood"],
+  "range-not-satisfiable": [416, "The range is outside of the file"],
+  "invalid-job": [422, "The job is not valid"],
+  "unknown-type": [422, "The type of job is unknown"],
+  "unknown-field": [422, "A field is unknown"],
+  "missing-field": [422, "A field is missing"],
+  "invalid-field": [422, "A field is not valid"],
+  "out-of-bounds": [422, "A field is out of bounds"],
+  "unknown-model": [422, "No known server has this model"],
+  "unknown-node-class": [422, "No known server has this node"],
+  "invalid-graph": [422, "The graph is not valid"],
+  "too-many-streams": [503, "Too many event streams are open"],
+  "store-unavailable": [503, "The database is not reachable"],
+  "internal-error": [500, "Something went wrong here"],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof kinds;
+export const problemCodes = Object.keys(kinds) as ProblemCode[];
+
+/** Thrown by a route to refuse a request. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+  readonly code: ProblemCode;
+  readonly problems: JobProblem[] | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: { problems?: JobProblem[]; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(detail, { cause: more.cause });
+    this.code = code;
+    this.problems = more.problems;
+    this.headers = more.headers ?? {};
+  }
+}
+
+export function statusOf(code: ProblemCode): number {
+  return kinds[code][0];
+}
+
+/** @param instance the path asked for; queries are left out, since they may hold prompts */
+export function sendProblem(response: Response, refusal: RefusedError, instance: string): void {
+  const [status, title] = kinds[refusal.code];
+  const document: z.infer<typeof problemDocumentSchema> = {
+    type: `urn:genga:problem:${refusal.code}`,
+    title,
+    status,
+    detail: refusal.message,
+    instance,
+    code: refusal.code,
+    ...(refusal.problems === undefined ? {} : { problems: refusal.problems.slice(0, 100) }),
+  };
+  response.set(refusal.headers);
+  response.status(status).type("application/problem+json").send(JSON.stringify(document));
+}

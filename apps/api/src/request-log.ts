@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { type Tenant } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type RequestHandler, type Response } from "express";
+import { type Metrics } from "./metrics.ts";
+
+/**
+ * One line and one measurement for each request, when its answer is over. Paths only: queries may hold prompts, and
+ * headers hold keys.
+ */
+export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
+  return (request, response, next) => {
+    const startedAt = performance.now();
+    const given = request.headers["x-request-id"];
+    const requestId = typeof given === "string" && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+    response.locals["requestId"] = requestId;
+    response.set("x-request-id", requestId);
+    const { method } = request;
+    const path = request.path;
+    response.once("close", () => {
+      const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
+      const { statusCode: status } = response;
+      const tenant = (response.locals["tenant"] as Tenant | undefined)?.name;
+      const isQuiet = path.startsWith("/api/anime/health") || path === "/metrics";
+      const details = {
+        requestId,
+        method,
+        path,
+        status,
+        durationMs,
+        tenant,
+        isWhole: response.writableFinished,
+      };
+      log[status >= 500 ? "warn" : isQuiet ? "debug" : "info"](details, `${method} ${path} ${status}`);
+      const routePath: unknown = (request.route as { path?: unknown } | undefined)?.path;
+      const route = typeof routePath === "string" ? request.baseUrl + routePath : "unknown";
+      metrics.requestSeconds.observe({ method, route, status: String(status) }, durationMs / 1000);
+    });
+    next();
+  };
+}
+
+/** The id under which the log knows this request. */
+export function requestIdOf(response: Response): string {
+  return response.locals["requestId"] as string;
+}

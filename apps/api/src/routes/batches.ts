@@ -1,0 +1,28 @@
+import { type Router } from "express";
+import { type ApiDependencies } from "../dependencies.ts";
+import { viewOfBatch } from "../job-view.ts";
+import { prefix } from "../paths.ts";
+import { idOf } from "../request-values.ts";
+import { jsonBody, resource } from "../resource.ts";
+import { readBatch } from "../submission-body.ts";
+import { viewOfAccepted } from "./generate.ts";
+
+/** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing. */
+export function addBatchRoutes(router: Router, dependencies: ApiDependencies): void {
+  router.use("/batches", jsonBody());
+  resource(router, "/batches", {
+    post: async (request, response) => {
+      const { name, submissions } = readBatch(request.body);
+      const { id, jobs, warnings } = await dependencies.ownJobs(response).createBatch(name, submissions);
+      for (const { type } of jobs) dependencies.metrics.jobsAccepted.inc({ type });
+      const links = { self: `${prefix}/batches/${id}`, jobs: `${prefix}/jobs?batch=${id}` };
+      response.status(202).location(links.self);
+      response.json({ id, name, total: jobs.length, jobs: jobs.map(viewOfAccepted), links, warnings });
+    },
+  });
+  resource(router, "/batches/:id", {
+    get: async (request, response) => {
+      response.json(viewOfBatch(await dependencies.ownJobs(response).findBatch(idOf(request))));
+    },
+  });
+}

@@ -1,0 +1,34 @@
+import { type Job } from "@genga/jobs";
+import { type Router, type Response } from "express";
+import { type ApiDependencies } from "../dependencies.ts";
+import { linksOfJob } from "../job-view.ts";
+import { jsonBody, resource } from "../resource.ts";
+import { readSubmission, type ReadSubmission } from "../submission-body.ts";
+
+/** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
+export function addGenerateRoutes(router: Router, dependencies: ApiDependencies): void {
+  const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
+    const { job, warnings } = await dependencies.ownJobs(response).create(submission);
+    dependencies.metrics.jobsAccepted.inc({ type: job.type });
+    const accepted = viewOfAccepted(job);
+    response
+      .status(202)
+      .location(accepted.links["self"] ?? "")
+      .json({ ...accepted, warnings });
+  };
+  router.use("/generate", jsonBody());
+  resource(router, "/generate", {
+    post: (request, response) => accept(response, readSubmission(request.body)),
+  });
+  resource(router, "/generate/image", {
+    post: (request, response) => accept(response, readSubmission(request.body, "image")),
+  });
+  resource(router, "/generate/video", {
+    post: (request, response) => accept(response, readSubmission(request.body, "video")),
+  });
+}
+
+/** What an accepted job is answered with. */
+export function viewOfAccepted(job: Job): Pick<Job, "id" | "status"> & { links: Record<string, string> } {
+  return { id: job.id, status: job.status, links: linksOfJob(job) };
+}

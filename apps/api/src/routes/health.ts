@@ -1,0 +1,62 @@
+import { type Router } from "express";
+import { type ApiDependencies } from "../dependencies.ts";
+import { resource } from "../resource.ts";
+
+interface PartHealth {
+  status: "ok" | "unavailable";
+  latencyMs: number | null;
+  detail: string | null;
+}
+
+/** A part that has not answered by then counts as unavailable. */
+const answerTimeoutMs = 2_000;
+
+/** `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can serve. */
+export function addHealthRoutes(router: Router, dependencies: ApiDependencies): void {
+  const { probes, version, startedAt } = dependencies;
+  resource(router, "/health", {
+    get: async (_request, response) => {
+      const [database, redis, servers] = await Promise.all([
+        probe(probes.database),
+        probe(probes.redis),
+        probe(probes.servers),
+      ]);
+      const isWhole = [database, redis, servers].every(({ status }) => status === "ok");
+      response.set("cache-control", "no-store").json({
+        status: database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded",
+        version,
+        uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
+        parts: { database, redis, servers },
+      });
+    },
+  });
+  resource(router, "/health/ready", {
+    get: async (_request, response) => {
+      const database = await probe(probes.database);
+      const isReady = database.status === "ok";
+      response.status(isReady ? 200 : 503).set("cache-control", "no-store");
+      if (!isReady) response.set("retry-after", "2");
+      response.json({ status: isReady ? "ready" : "not-ready", parts: { database } });
+    },
+  });
+}
+
+/** @param ask resolves to something worth knowing, or `null`; rejects = unavailable */
+async function probe(ask: () => Promise<string | null>): Promise<PartHealth> {
+  const startedAt = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${answerTimeoutMs} ms`));
+    }, answerTimeoutMs);
+  });
+  try {
+    const detail = await Promise.race([ask(), tooLate]);
+    return { status: "ok", latencyMs: Math.round(performance.now() - startedAt), detail };
+  } catch (error) {
+    // Whoever may ask for health need not know addresses; the log has the cause.
+    return { status: "unavailable", latencyMs: null, detail: error instanceof Error ? error.message : null };
+  } finally {
+    clearTimeout(timer);
+  }
+}

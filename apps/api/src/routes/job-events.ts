@@ -1,0 +1,56 @@
+import { isTerminal } from "@genga/jobs";
+import { type Request, type Router } from "express";
+import { type ApiDependencies } from "../dependencies.ts";
+import { EventStream } from "../event-stream.ts";
+import { RefusedError } from "../problem-document.ts";
+import { idOf } from "../request-values.ts";
+import { resource } from "../resource.ts";
+import { watchJob } from "../watch-job.ts";
+
+/** Streams that one process keeps open. */
+const streamsMax = 1_000;
+
+/** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
+export function addJobEventRoutes(router: Router, dependencies: ApiDependencies): void {
+  const { ownJobs, jobDetails, feed, manager, metrics, stopping, watchTimes } = dependencies;
+  resource(router, "/jobs/:id/events", {
+    get: async (request, response) => {
+      const jobs = ownJobs(response);
+      const job = await jobs.find(idOf(request));
+      const lastSequence = lastEventIdOf(request);
+      if (isTerminal(job.status) && lastSequence === job.eventSequence) {
+        // Nothing can follow: this tells an EventSource to stop connecting again.
+        response.status(204).end();
+        return;
+      }
+      if (feed.size >= streamsMax) {
+        throw new RefusedError("too-many-streams", `This process has ${streamsMax} event streams open.`, {
+          headers: { "retry-after": "10" },
+        });
+      }
+      const stream = new EventStream(response, stopping);
+      if (request.method === "HEAD") {
+        stream.end();
+        return;
+      }
+      metrics.eventStreams.inc();
+      try {
+        const watched = {
+          id: job.id,
+          read: () => manager.getJob(job.id),
+          listEvents: (after: number, limit: number) => manager.listEvents(job.id, after, limit),
+          snapshotOf: (current: typeof job) => jobDetails.of(current),
+        };
+        await watchJob(stream, feed, watched, { lastSequence, times: watchTimes });
+      } finally {
+        metrics.eventStreams.dec();
+      }
+    },
+  });
+}
+
+/** As the browser sends it after a reconnect, or as a query where a client cannot set headers. */
+function lastEventIdOf(request: Request): number | null {
+  const given = request.headers["last-event-id"] ?? request.query["lastEventId"];
+  return typeof given === "string" && /^\d{1,9}$/.test(given) ? Number(given) : null;
+}

@@ -1,0 +1,73 @@
+import { isTerminal } from "@genga/jobs";
+import { type Request, type Response, type Router } from "express";
+import { type ApiDependencies } from "../dependencies.ts";
+import { viewOfJob, viewOfOutput } from "../job-view.ts";
+import { RefusedError } from "../problem-document.ts";
+import { idOf, readJobsQuery } from "../request-values.ts";
+import { resource } from "../resource.ts";
+
+/** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
+export function addJobRoutes(router: Router, dependencies: ApiDependencies): void {
+  const { ownJobs, jobDetails } = dependencies;
+
+  const show = async (request: Request, response: Response): Promise<void> => {
+    const job = await ownJobs(response).find(idOf(request));
+    response.set("cache-control", "no-store").json(await jobDetails.of(job));
+  };
+  resource(router, "/job/:id", { get: show });
+  resource(router, "/jobs/:id", {
+    get: show,
+    delete: async (request, response) => {
+      const jobs = ownJobs(response);
+      const { id, status } = await jobs.find(idOf(request));
+      if (!isTerminal(status)) {
+        throw new RefusedError("job-not-ended", `The job is ${status}; cancel it before it can be removed.`);
+      }
+      await jobs.remove(id);
+      response.status(204).end();
+    },
+  });
+
+  resource(router, "/jobs", {
+    get: async (request, response) => {
+      const { items, nextCursor } = await ownJobs(response).list(readJobsQuery(request));
+      const urls = await jobDetails.serverUrls();
+      response.set("cache-control", "no-store");
+      response.json({ jobs: items.map((job) => viewOfJob(job, urls)), nextCursor });
+    },
+  });
+
+  resource(router, "/jobs/:id/parameters", {
+    get: async (request, response) => {
+      const { job, parameters } = await ownJobs(response).parameters(idOf(request));
+      response.json({ id: job.id, type: job.type, parameters: parameters.parameters });
+    },
+  });
+  resource(router, "/jobs/:id/workflow", {
+    get: async (request, response) => {
+      const { parameters } = await ownJobs(response).parameters(idOf(request));
+      response.json(parameters.workflow);
+    },
+  });
+  resource(router, "/jobs/:id/outputs", {
+    get: async (request, response) => {
+      const { job, outputs } = await ownJobs(response).outputs(idOf(request));
+      response.json({ id: job.id, status: job.status, outputs: outputs.map(viewOfOutput) });
+    },
+  });
+
+  resource(router, "/jobs/:id/cancel", {
+    post: async (request, response) => {
+      const result = await ownJobs(response).requestCancel(idOf(request));
+      if (result.outcome === "ended") {
+        throw new RefusedError("job-already-ended", `The job is ${result.job.status} already.`);
+      }
+      response.status(202).json(await jobDetails.of(result.job));
+    },
+  });
+  resource(router, "/jobs/:id/retry", {
+    post: async (request, response) => {
+      response.status(202).json(await jobDetails.of(await ownJobs(response).retry(idOf(request))));
+    },
+  });
+}

@@ -1,0 +1,82 @@
+import { pipeline } from "node:stream/promises";
+import { type JobOutput, type OutputStorage } from "@genga/jobs";
+import { type Request, type Response, type Router } from "express";
+import { contentDisposition, isSafeToShow } from "../content-disposition.ts";
+import { type ApiDependencies } from "../dependencies.ts";
+import { RefusedError } from "../problem-document.ts";
+import { readRange } from "../range-header.ts";
+import { idOf } from "../request-values.ts";
+import { resource } from "../resource.ts";
+
+/** `GET outputs/{id}`: the bytes. They never change, so a client that has them needs no second answer. */
+export function addOutputRoutes(router: Router, { ownJobs, storage }: ApiDependencies): void {
+  resource(router, "/outputs/:id", {
+    get: async (request, response) => {
+      const output = await ownJobs(response).findOutput(idOf(request));
+      setHeaders(response, output);
+      if (isFresh(request, output)) {
+        response.status(304).end();
+        return;
+      }
+      if (output.kind === "text" || output.storageKey === null) {
+        response.send(output.text ?? "");
+        return;
+      }
+      await sendFile(request, response, { ...output, storageKey: output.storageKey }, storage);
+    },
+  });
+}
+
+/** Content from a GPU server is not ours: it is shown only as what cannot act, and never guessed at. */
+function setHeaders(response: Response, output: JobOutput): void {
+  const mediaType = output.kind === "text" ? "text/plain; charset=utf-8" : output.mediaType;
+  const isShown = isSafeToShow(mediaType);
+  const filename = output.filename ?? `${output.id}.txt`;
+  response.set({
+    "content-type": mediaType,
+    "content-disposition": contentDisposition(isShown ? "inline" : "attachment", filename),
+    "content-security-policy": "default-src 'none'; sandbox",
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    etag: `"${output.sha256}"`,
+    "cache-control": "private, max-age=31536000, immutable",
+    "accept-ranges": output.kind === "text" ? "none" : "bytes",
+    "last-modified": output.createdAt.toUTCString(),
+  });
+}
+
+async function sendFile(
+  request: Request,
+  response: Response,
+  file: JobOutput & { storageKey: string },
+  storage: OutputStorage,
+): Promise<void> {
+  const range = readRange(request.headers.range, request.get("if-range"), file);
+  if (range === "not-satisfiable") {
+    response.removeHeader("content-disposition");
+    throw new RefusedError("range-not-satisfiable", `The file has ${file.bytes} bytes.`, {
+      headers: { "content-range": `bytes */${file.bytes}`, "cache-control": "no-store" },
+    });
+  }
+  const { start, end } = range ?? { start: 0, end: file.bytes - 1 };
+  // Opened before the status is sent, so that a missing file is not answered with 200.
+  const body = request.method === "HEAD" ? null : await storage.read(file.storageKey, range ?? undefined);
+  if (range !== null) response.set("content-range", `bytes ${start}-${end}/${file.bytes}`);
+  response.status(range === null ? 200 : 206).set("content-length", String(end - start + 1));
+  if (body === null) {
+    response.end();
+    return;
+  }
+  await pipeline(body, response).catch((error: unknown) => {
+    // The reader left; otherwise our own trouble, and a cut connection is all that can still tell it.
+    if (!response.destroyed) throw error;
+  });
+}
+
+function isFresh(request: Request, { sha256 }: JobOutput): boolean {
+  const wanted = request.headers["if-none-match"];
+  if (wanted === undefined) return false;
+  return (
+    wanted.trim() === "*" || wanted.split(",").some((tag) => tag.trim().replace(/^W\//, "") === `"${sha256}"`)
+  );
+}

@@ -1,0 +1,121 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import express, { type ErrorRequestHandler, type Express, type Router } from "express";
+import helmet from "helmet";
+import { type ApiDependencies } from "./dependencies.ts";
+import { refusalOf } from "./error-mapping.ts";
+import { addDocumentationRoutes } from "./routes/documentation.ts";
+import { addBatchRoutes } from "./routes/batches.ts";
+import { addGenerateRoutes } from "./routes/generate.ts";
+import { addHealthRoutes } from "./routes/health.ts";
+import { addJobEventRoutes } from "./routes/job-events.ts";
+import { addJobRoutes } from "./routes/jobs.ts";
+import { addOutputRoutes } from "./routes/outputs.ts";
+import { addQueueRoutes } from "./routes/queue.ts";
+import { addServerRoutes } from "./routes/servers.ts";
+import { boardPath, prefix } from "./paths.ts";
+import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
+import { logRequests, requestIdOf } from "./request-log.ts";
+
+/** The API as an Express application; who may do what is decided before anything is read. */
+export function createApp(dependencies: ApiDependencies): Express {
+  const { access, board, log, metrics } = dependencies;
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("query parser", "simple");
+  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages);
+
+  const open = express.Router();
+  addHealthRoutes(open, dependencies);
+  app.use(prefix, open);
+  addDocumentationRoutes(app);
+
+  app.use(prefix, access.requireTenant, jobRoutes(dependencies));
+  app.use(boardPath, access.requireTenant, access.requireOperator, board.router);
+  app.get("/metrics", access.requireTenant, access.requireOperator, async (_request, response) => {
+    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  app.use((request) => {
+    throw new RefusedError("path-not-found", `There is nothing at ${request.path.slice(0, 200)}.`);
+  });
+  app.use(answerErrors(dependencies));
+  return app;
+}
+
+function jobRoutes(dependencies: ApiDependencies): Router {
+  const router = express.Router();
+  addGenerateRoutes(router, dependencies);
+  addBatchRoutes(router, dependencies);
+  addJobEventRoutes(router, dependencies);
+  addJobRoutes(router, dependencies);
+  addOutputRoutes(router, dependencies);
+  addQueueRoutes(router, dependencies);
+  addServerRoutes(router, dependencies);
+  return router;
+}
+
+/** Served over plain HTTP on this machine and behind somebody's TLS elsewhere: nothing here insists on HTTPS. */
+function securityHeaders(): ReturnType<typeof helmet> {
+  return helmet({
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    strictTransportSecurity: false,
+  });
+}
+
+function answerErrors({ log, metrics }: ApiDependencies): ErrorRequestHandler {
+  // Express tells an error handler by its four arguments.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
+  return (error: unknown, request, response, _next) => {
+    const refusal = refusalOf(error);
+    const requestId = requestIdOf(response);
+    if (refusal.code === "internal-error")
+      log.error({ err: error, requestId }, "a request could not be handled");
+    if (request.method === "POST") metrics.jobsRefused.inc({ code: refusal.code });
+    if (response.headersSent) {
+      // Nothing can be taken back: the connection ends, and the reader sees that the answer is not whole.
+      response.destroy();
+      return;
+    }
+    if (statusOf(refusal.code) === 413) response.set("connection", "close");
+    sendProblem(response, refusal, `${request.baseUrl}${request.path}#${requestId}`);
+  };
+}
+
+/** A server that listens. */
+export interface ListeningServer {
+  url: string;
+  port: number;
+  /** Ends what is under way; connections that linger are cut. */
+  close(): Promise<void>;
+}
+
+/** How long a client may take to send a request. */
+const requestTimeoutMs = 60_000;
+const lingerMs = 2_000;
+
+export async function listen(
+  app: Express,
+  options: { host: string; port: number },
+): Promise<ListeningServer> {
+  const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: 10_000 }, app);
+  server.listen(options.port, options.host);
+  await once(server, "listening");
+  const { port, address, family } = server.address() as AddressInfo;
+  const host = family === "IPv6" ? `[${address}]` : address;
+  return { url: `http://${host}:${port}`, port, close: () => closeServer(server) };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+  server.closeIdleConnections();
+  const timer = setTimeout(() => {
+    server.closeAllConnections();
+  }, lingerMs);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,44 @@
+import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
+import { openDependencies } from "./dependencies.ts";
+import { createApp, listen, type ListeningServer } from "./server.ts";
+import { type WatchTimes } from "./watch-job.ts";
+
+/** A running API. */
+export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the API of this configuration; resolves once it listens.
+ * @throws ConfigurationError when it would serve other machines without a key, or has no services
+ */
+export async function startApi(
+  configuration: Configuration,
+  log: Logger,
+  options: { signal?: AbortSignal; watchTimes?: WatchTimes } = {},
+): Promise<RunningApi> {
+  requireKeyBeyondLoopback(configuration);
+  const settings = requireServices(configuration);
+  const stopping = new AbortController();
+  const signal =
+    options.signal === undefined ? stopping.signal : AbortSignal.any([options.signal, stopping.signal]);
+  const dependencies = await openDependencies(settings, log, {
+    signal,
+    ...(options.watchTimes === undefined ? {} : { watchTimes: options.watchTimes }),
+  });
+  try {
+    const server = await listen(createApp(dependencies), settings);
+    return {
+      url: server.url,
+      port: server.port,
+      stop: async () => {
+        stopping.abort();
+        await server.close();
+        await dependencies.close();
+      },
+    };
+  } catch (error) {
+    await dependencies.close();
+    throw error;
+  }
+}

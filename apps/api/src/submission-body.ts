@@ -1,0 +1,136 @@
+import {
+  InvalidJobError,
+  jobPriorities,
+  jobTypes,
+  type JobOptions,
+  type JobProblem,
+  type JobRequest,
+  type JobType,
+  type Json,
+} from "@genga/jobs";
+import { problemsOf, unstorable } from "@genga/workflows";
+import { z } from "zod";
+
+/** Text that the database can hold. */
+const storableText = (lengthMax: number): z.ZodString =>
+  z
+    .string()
+    .min(1)
+    .max(lengthMax)
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" });
+
+/** What may be said of a job beside its parameters. */
+export const optionFields = {
+  priority: z.enum(jobPriorities).optional().describe("Default: normal."),
+  project: storableText(100).optional().describe("For finding it again."),
+  tags: z.array(storableText(64)).max(20).optional().describe("For finding it again."),
+  attemptsMax: z.int().min(1).max(10).optional().describe("Attempts after a node raised; default 1."),
+  timeoutMs: z.int().min(1_000).max(86_400_000).optional().describe("Counted from execution."),
+};
+const optionsSchema = z.strictObject(optionFields);
+
+/** The most jobs that one batch may have. */
+export const batchJobsMax = 10_000;
+
+export const batchNameSchema = storableText(200).optional().describe("What people call it.");
+const batchShape = z.strictObject({
+  name: batchNameSchema,
+  jobs: z.array(z.unknown()).min(1).max(batchJobsMax),
+});
+
+/** A submission as far as it could be read, and what is wrong so far. */
+export interface ReadSubmission {
+  /** Absent when not even the type makes sense. */
+  request: JobRequest | undefined;
+  problems: JobProblem[];
+}
+
+/**
+ * Reads `{type, …parameters, …options}`. Parameters are judged later, by the resolver.
+ * @param fixedType the type that the path says; the body may repeat it
+ */
+export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmission {
+  if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
+  const { type, ...rest } = body;
+  const optionNames = new Set(Object.keys(optionFields));
+  const entries = Object.entries(rest);
+  const given = Object.fromEntries(entries.filter(([name]) => optionNames.has(name)));
+  const options = optionsSchema.safeParse(given);
+  const problems = options.success ? [] : problemsOf(options.error, optionsSchema, given);
+  const known = jobTypes.find((each) => each === (type ?? fixedType));
+  if (known === undefined || (fixedType !== undefined && known !== fixedType)) {
+    const accepted = fixedType === undefined ? jobTypes : [fixedType];
+    return { request: undefined, problems: [unknownType(type, accepted), ...problems] };
+  }
+  const parameters = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
+  // `Object.fromEntries` defines `__proto__` as any other name, so that the resolver gets to refuse it.
+  return {
+    request: { type: known, parameters: parameters as Json, options: withoutUndefined(options.data ?? {}) },
+    problems,
+  };
+}
+
+/** Reads `{name?, jobs: […]}` with paths such as `jobs.3.priority`. @throws InvalidJobError when it is no batch at all */
+export function readBatch(body: unknown): { name: string | null; submissions: ReadSubmission[] } {
+  const parsed = batchShape.safeParse(body);
+  if (!parsed.success) {
+    throw new InvalidJobError(
+      isObject(body) ? problemsOf(parsed.error, batchShape, body) : [notAnObject(body)],
+    );
+  }
+  const submissions = parsed.data.jobs.map((each, index) => {
+    const { request, problems } = readSubmission(each);
+    const at = `jobs.${index}`;
+    return {
+      request,
+      problems: problems.map((problem) => ({
+        ...problem,
+        path: problem.path === "" ? at : `${at}.${problem.path}`,
+      })),
+    };
+  });
+  return { name: parsed.data.name ?? null, submissions };
+}
+
+function unknownType(type: unknown, accepted: readonly JobType[]): JobProblem {
+  const list = accepted.join(", ");
+  if (type === undefined) {
+    return {
+      path: "type",
+      code: "missing-field",
+      message: `type is missing; it must be one of ${list}.`,
+      accepted,
+    };
+  }
+  const shown = typeof type === "string" ? `"${type.slice(0, 100)}"` : typeof type;
+  const message = `type is ${shown}; it must be ${accepted.length === 1 ? "" : "one of "}${list}.`;
+  const received = typeof type === "string" ? type.slice(0, 100) : typeof type;
+  return { path: "type", code: "unknown-type", message, received, accepted };
+}
+
+function notAnObject(body: unknown): JobProblem {
+  const received = body === null ? "null" : Array.isArray(body) ? "a list" : typeof body;
+  return {
+    path: "",
+    code: "wrong-type",
+    message: "A JSON object is expected.",
+    received,
+    accepted: "object",
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** With `exactOptionalPropertyTypes` a field is there or it is not. */
+function withoutUndefined(options: z.infer<typeof optionsSchema>): JobOptions {
+  const { priority, project, tags, attemptsMax, timeoutMs } = options;
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(project === undefined ? {} : { project }),
+    ...(tags === undefined ? {} : { tags }),
+    ...(attemptsMax === undefined ? {} : { attemptsMax }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}

@@ -1,0 +1,79 @@
+import { missingFrom, needsOf, type GraphNeeds } from "@genga/comfyui";
+import { type Job, type JobManager } from "@genga/jobs";
+import { type WaitingReason } from "./job-view.ts";
+import { type KnownServers } from "./known-servers.ts";
+
+const rememberedMax = 1_000;
+
+/** Says why a queued job waits: what it lacks first, then who comes before it. */
+export class WaitingReasons {
+  readonly #manager: JobManager;
+  readonly #servers: KnownServers;
+  /** What a job needs never changes; the graph is read once. */
+  readonly #needs = new Map<string, GraphNeeds>();
+
+  constructor(parts: { manager: JobManager; servers: KnownServers }) {
+    this.#manager = parts.manager;
+    this.#servers = parts.servers;
+  }
+
+  /** `null` for a job that does not wait in our queue. */
+  async of(job: Job): Promise<WaitingReason | null> {
+    if (job.status !== "queued") return null;
+    const [jobsBefore, records, known] = await Promise.all([
+      this.#manager.countJobsBefore(job),
+      this.#servers.records(),
+      this.#servers.list(),
+    ]);
+    const reason = (
+      code: WaitingReason["code"],
+      message: string,
+      more: Partial<WaitingReason> = {},
+    ): WaitingReason => ({ code, message, jobsBefore, until: null, missing: [], ...more });
+
+    if (records.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
+    const online = records.filter(({ state, draining }) => state === "online" && !draining);
+    if (online.length === 0) {
+      const states = records.map(({ url, state, draining }) => `${url} is ${draining ? "draining" : state}`);
+      return reason("no-server-online", `No server takes work now: ${states.join("; ")}.`);
+    }
+    const onlineIds = new Set(online.map(({ id }) => id));
+    const missing = await this.#missingEverywhere(
+      job,
+      known.filter(({ id }) => onlineIds.has(id)).map(({ objectInfo }) => objectInfo),
+    );
+    if (missing.length > 0) {
+      return reason("no-server-can-run-it", `No server that is online has ${missing.join(", ")}.`, {
+        missing,
+      });
+    }
+    if (job.runAt !== null && job.runAt.getTime() > Date.now()) {
+      const until = job.runAt.toISOString();
+      return reason("backoff", `It is tried again at ${until}.`, { until });
+    }
+    return jobsBefore === 0
+      ? reason("next", "It is next, as soon as a server has room.")
+      : reason("behind-others", `${jobsBefore} ${jobsBefore === 1 ? "job comes" : "jobs come"} before it.`);
+  }
+
+  /** What the closest server lacks; empty = some server can run it (or none is known well enough to say). */
+  async #missingEverywhere(job: Job, catalogues: Parameters<typeof missingFrom>[1][]): Promise<string[]> {
+    if (catalogues.length === 0) return [];
+    const needs = await this.#needsOf(job);
+    const lacks = catalogues.map((objectInfo) => {
+      const { classTypes, models } = missingFrom(needs, objectInfo);
+      return [...classTypes.map((name) => `the node ${name}`), ...models.map(({ name }) => name)];
+    });
+    return lacks.reduce((best, other) => (other.length < best.length ? other : best));
+  }
+
+  async #needsOf(job: Job): Promise<GraphNeeds> {
+    const known = this.#needs.get(job.id);
+    if (known !== undefined) return known;
+    const { workflow } = await this.#manager.getParameters(job.id);
+    const needs = needsOf(workflow);
+    if (this.#needs.size >= rememberedMax) this.#needs.clear();
+    this.#needs.set(job.id, needs);
+    return needs;
+  }
+}
