@@ -86,8 +86,9 @@ async function main(): Promise<void> {
   await migrate({ databaseUrl: services.databaseUrl });
   const simulator = await startServiceProcess({
     entry: "packages/comfyui-simulator/src/main.ts",
-    args: ["--port", "0", "--output-dir", join(folder, "comfyui")],
+    args: ["--port", "0", "--data-dir", join(folder, "comfyui"), "--save-ms", "0", "--history-lag-ms", "0"],
     env: {},
+    readyLine: /simulator listening on (?<url>\S+)/,
   });
   const simulatorUrl = String(simulator.details["url"]);
   const env = {

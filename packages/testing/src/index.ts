@@ -12,3 +12,5 @@ export {
   type Stack,
   type StackOptions,
 } from "./stack.ts";
+export { ApiClient, type JobAnswer, type OutputAnswer, type StreamFrame } from "./api-client.ts";
+export { sleepWorkflow } from "./sleep-workflow.ts";

@@ -29,6 +29,8 @@ export async function startServiceProcess(options: {
   entry: string;
   env: Record<string, string>;
   args?: string[];
+  /** For a program that speaks no IPC: the line by which it says that it is ready; its named groups are the details. */
+  readyLine?: RegExp;
 }): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ["--import", "tsx", options.entry, ...(options.args ?? [])], {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
@@ -37,7 +39,9 @@ export async function startServiceProcess(options: {
   const log = followLog(child);
   const exited = once(child, "exit").then(([code, signal]: unknown[]) => (code ?? signal) as number | string);
   const details = await Promise.race([
-    readyDetails(child),
+    options.readyLine === undefined
+      ? readyDetails(child)
+      : detailsOf(log.find(options.readyLine), options.readyLine),
     exited.then((end) => {
       throw new Error(
         `${options.entry} ended (${end}) before it was ready:\n${log.lines.slice(-30).join("\n")}`,
@@ -56,6 +60,10 @@ export async function startServiceProcess(options: {
     },
     line: (pattern) => log.find(pattern),
   };
+}
+
+async function detailsOf(line: Promise<string>, pattern: RegExp): Promise<Record<string, string>> {
+  return { ...pattern.exec(await line)?.groups };
 }
 
 function readyDetails(child: ChildProcess): Promise<Record<string, string | number>> {

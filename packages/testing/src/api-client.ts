@@ -1,0 +1,165 @@
+import { z } from "zod";
+
+const jobSchema = z.looseObject({
+  id: z.string(),
+  status: z.enum(["queued", "processing", "completed", "failed", "timeout", "cancelled"]),
+  phase: z.string().nullable(),
+  attempt: z.number(),
+  progress: z.looseObject({ percent: z.number(), nodeTitle: z.string().nullable() }),
+  failure: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
+  cancelTooLate: z.boolean(),
+  sequence: z.number(),
+});
+const acceptedSchema = z.object({
+  id: z.string(),
+  status: z.string(),
+  links: z.record(z.string(), z.string()),
+});
+const outputSchema = z.looseObject({
+  id: z.string(),
+  kind: z.enum(["file", "text"]),
+  filename: z.string().nullable(),
+  mediaType: z.string(),
+  bytes: z.number(),
+  sha256: z.string(),
+  width: z.number().nullable(),
+  height: z.number().nullable(),
+  durationMs: z.number().nullable(),
+  text: z.string().nullable(),
+});
+const outputsSchema = z.union([
+  z.array(outputSchema),
+  z.object({ outputs: z.array(outputSchema) }).transform(({ outputs }) => outputs),
+  z.object({ items: z.array(outputSchema) }).transform(({ items }) => items),
+]);
+const batchAcceptedSchema = z.object({ id: z.string(), jobs: z.array(z.object({ id: z.string() })) });
+const batchSchema = z.looseObject({
+  id: z.string(),
+  total: z.number(),
+  counts: z.record(z.string(), z.number()),
+});
+
+export type JobAnswer = z.infer<typeof jobSchema>;
+export type OutputAnswer = z.infer<typeof outputSchema>;
+
+/** A frame of `GET jobs/{id}/events`. */
+export interface StreamFrame {
+  event: string;
+  id: string | undefined;
+  data: unknown;
+}
+
+const ended = new Set(["completed", "failed", "timeout", "cancelled"]);
+
+/** A client of the HTTP API as somebody outside would write it: it knows paths and JSON, nothing else. */
+export class ApiClient {
+  readonly #base: string;
+
+  /** @param url of the API, without a path */
+  constructor(url: string) {
+    this.#base = `${url}/api/anime`;
+  }
+
+  async request(method: string, path: string, body?: unknown): Promise<Response> {
+    return fetch(`${this.#base}/${path}`, {
+      method,
+      ...(body !== undefined && {
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+    });
+  }
+
+  /** @throws Error with the answer when it is not a 202 */
+  async submit(body: object, path = "generate"): Promise<string> {
+    const response = await this.request("POST", path, body);
+    if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
+    return acceptedSchema.parse(await response.json()).id;
+  }
+
+  async submitBatch(jobs: object[]): Promise<{ id: string; jobIds: string[] }> {
+    const response = await this.request("POST", "batches", { jobs });
+    if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
+    const { id, jobs: accepted } = batchAcceptedSchema.parse(await response.json());
+    return { id, jobIds: accepted.map((job) => job.id) };
+  }
+
+  async job(id: string): Promise<JobAnswer> {
+    const response = await this.request("GET", `job/${id}`);
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+    return jobSchema.parse(await response.json());
+  }
+
+  async batch(id: string): Promise<z.infer<typeof batchSchema>> {
+    return batchSchema.parse(await (await this.request("GET", `batches/${id}`)).json());
+  }
+
+  async outputs(id: string): Promise<OutputAnswer[]> {
+    return outputsSchema.parse(await (await this.request("GET", `jobs/${id}/outputs`)).json());
+  }
+
+  /** The bytes of an output. */
+  async download(outputId: string): Promise<Buffer> {
+    const response = await this.request("GET", `outputs/${outputId}`);
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+    return Buffer.from(await response.arrayBuffer());
+  }
+
+  async cancel(id: string): Promise<number> {
+    return (await this.request("POST", `jobs/${id}/cancel`)).status;
+  }
+
+  /** The live events of a job, from its snapshot until the stream ends. */
+  async *events(
+    id: string,
+    options: { signal?: AbortSignal; lastEventId?: string } = {},
+  ): AsyncGenerator<StreamFrame> {
+    const response = await fetch(`${this.#base}/jobs/${id}/events`, {
+      ...(options.signal !== undefined && { signal: options.signal }),
+      headers: options.lastEventId === undefined ? {} : { "last-event-id": options.lastEventId },
+    });
+    if (response.status !== 200 || response.body === null) throw new Error(`${response.status}`);
+    let text = "";
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const frame = parseFrame(text.slice(0, end));
+        text = text.slice(end + 2);
+        if (frame !== undefined) yield frame;
+      }
+    }
+  }
+
+  /** Resolves with the job once `test` holds for it, told by its events; looks again when a stream breaks. */
+  async until(id: string, test: (job: JobAnswer) => boolean): Promise<JobAnswer> {
+    for (;;) {
+      let job = await this.job(id);
+      if (test(job)) return job;
+      if (ended.has(job.status)) throw new Error(`Job ${id} ended otherwise: ${JSON.stringify(job)}`);
+      try {
+        for await (const frame of this.events(id)) {
+          if (frame.event === "" && frame.data === null) continue;
+          job = await this.job(id);
+          if (test(job)) return job;
+        }
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+      }
+    }
+  }
+
+  untilEnded(id: string): Promise<JobAnswer> {
+    return this.until(id, (job) => ended.has(job.status));
+  }
+}
+
+function parseFrame(block: string): StreamFrame | undefined {
+  const fields = new Map<string, string>();
+  for (const line of block.split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trimStart());
+  }
+  const data = fields.get("data");
+  if (data === undefined) return undefined;
+  return { event: fields.get("event") ?? "message", id: fields.get("id"), data: JSON.parse(data) };
+}

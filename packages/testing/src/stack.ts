@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import { type ServiceProcess, startServiceProcess } from "./service-process.ts";
+import { testServiceUrl } from "./test-database.ts";
+
+/** Genga as in production, as processes of its own: any number of APIs, workers and simulated servers. */
+export interface Stack {
+  readonly folder: string;
+  /** Environment of all APIs and workers. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly apis: ServiceProcess[];
+  readonly workers: ServiceProcess[];
+  readonly simulators: SimulatorProcess[];
+  /** Base URL of the first API. */
+  readonly url: string;
+  startApi(env?: Record<string, string>): Promise<ServiceProcess>;
+  startWorker(env?: Record<string, string>): Promise<ServiceProcess>;
+  /** Ends every process and removes the folder. */
+  stop(): Promise<void>;
+}
+
+export interface SimulatorProcess extends ServiceProcess {
+  readonly url: string;
+  readonly controlUrl: string;
+  /** As it was started; to start it again on its port. */
+  readonly args: readonly string[];
+}
+
+export interface StackOptions {
+  /** A migrated database. */
+  databaseUrl: string;
+  simulators?: number;
+  apis?: number;
+  workers?: number;
+  /** For all simulators, beside ports and folders. */
+  simulatorArgs?: string[];
+  /** For APIs and workers, beside the addresses. */
+  env?: Record<string, string>;
+}
+
+/** Quick enough for tests: nothing is drawn slowly, models load at once. */
+export const quickSimulator = ["--load-ms", "0", "--step-ms", "5", "--save-ms", "0", "--history-lag-ms", "5"];
+
+/** Starts everything on free loopback ports, with Redis keys of its own. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const folder = await mkdtemp(join(tmpdir(), "genga-stack-"));
+  const simulators = await Promise.all(
+    Array.from({ length: options.simulators ?? 1 }, (_, index) =>
+      startSimulatorProcess([
+        ...["--port", "0", "--data-dir", join(folder, `comfyui-${index}`)],
+        ...["--execution-log", join(folder, `executions-${index}.log`)],
+        ...(options.simulatorArgs ?? quickSimulator),
+      ]),
+    ),
+  );
+  const env = {
+    DATABASE_URL: options.databaseUrl,
+    REDIS_URL: testServiceUrl("TEST_REDIS_URL"),
+    REDIS_PREFIX: `test-${randomUUID().slice(0, 8)}`,
+    COMFYUI_URLS: simulators.map(({ url }) => url).join(","),
+    DATA_DIR: folder,
+    PORT: "0",
+    ...options.env,
+  };
+  const apis: ServiceProcess[] = [];
+  const workers: ServiceProcess[] = [];
+  const start = async (
+    list: ServiceProcess[],
+    app: string,
+    more: Record<string, string>,
+  ): Promise<ServiceProcess> => {
+    const service = await startServiceProcess({ entry: `apps/${app}/src/main.ts`, env: { ...env, ...more } });
+    list.push(service);
+    return service;
+  };
+  const startApi = (more = {}): Promise<ServiceProcess> => start(apis, "api", more);
+  const startWorker = (more = {}): Promise<ServiceProcess> => start(workers, "worker", more);
+  await Promise.all([
+    ...Array.from({ length: options.apis ?? 1 }, () => startApi()),
+    ...Array.from({ length: options.workers ?? 1 }, () => startWorker()),
+  ]);
+  return {
+    folder,
+    env,
+    apis,
+    workers,
+    simulators,
+    get url() {
+      return String(apis[0]?.details["url"]);
+    },
+    startApi,
+    startWorker,
+    stop: async () => {
+      await Promise.all([...workers, ...apis].map((service) => service.stop()));
+      await Promise.all(simulators.map((service) => service.stop()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A simulated ComfyUI as a process that can be killed. */
+export async function startSimulatorProcess(args: string[]): Promise<SimulatorProcess> {
+  const service = await startServiceProcess({
+    entry: "packages/comfyui-simulator/src/main.ts",
+    args,
+    env: {},
+    readyLine: /simulator listening on (?<url>\S+)/,
+  });
+  const controls = await service.line(/controls on \S+,/);
+  const controlUrl = /controls on (\S+),/.exec(controls)?.[1] ?? "";
+  const url = String(service.details["url"]);
+  return { ...service, lines: service.lines, url, controlUrl, args: withPort(args, new URL(url).port) };
+}
+
+function withPort(args: string[], port: string): string[] {
+  const place = args.indexOf("--port");
+  return args.map((arg, index) => (index === place + 1 ? port : arg));
+}
