@@ -2,7 +2,7 @@ import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { ExpressAdapter } from "@bull-board/express";
 import { Queue } from "bullmq";
-import { Router, type NextFunction, type Request, type Response } from "express";
+import { Router, type Application, type NextFunction, type Request, type Response } from "express";
 import { RedisLink, type QueueLogger } from "./redis-link.ts";
 
 export interface QueueBoardOptions {
@@ -37,8 +37,10 @@ export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
     serverAdapter: board,
     options: { uiConfig: { boardTitle: "Genga tickets" } },
   });
+  const pages = board.getRouter() as Application;
+  pages.disable("x-powered-by");
   const router = Router();
-  router.use(refuseChanges, refuseWithout(link), board.getRouter() as Router);
+  router.use(refuseChanges, refuseWithout(link), keepToThisSite, pages);
   return {
     router,
     close: async () => {
@@ -61,6 +63,15 @@ function refuseChanges(request: Request, response: Response, next: NextFunction)
     title: "The board is read-only",
     detail: "Jobs are cancelled and retried through the API.",
   });
+}
+
+/** Bull Board's page asks a font service elsewhere; operators' pages should not tell anybody that they are open. */
+function keepToThisSite(_request: Request, response: Response, next: NextFunction): void {
+  response.setHeader(
+    "content-security-policy",
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'self'",
+  );
+  next();
 }
 
 function refuseWithout(link: RedisLink) {

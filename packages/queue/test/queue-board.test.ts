@@ -27,7 +27,7 @@ beforeEach(async () => {
     basePath,
     logger,
   });
-  server = createServer(express().use(basePath, board.router));
+  server = createServer(express().disable("x-powered-by").use(basePath, board.router));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${basePath}`;
@@ -61,6 +61,8 @@ test("shows tickets with progress, lines and reasons", async () => {
 
   const page = await fetch(url);
   expect(page.headers.get("content-type")).toMatch("text/html");
+  expect(page.headers.get("content-security-policy")).toMatch("default-src 'self'");
+  expect(page.headers.get("x-powered-by")).toBeNull();
   expect(await page.text()).toMatch("Genga tickets");
   const failed = await fetch(`${url}/api/queues?activeQueue=default&status=failed&page=1&jobsPerPage=10`);
   const listing = JSON.stringify(await failed.json());
