@@ -4,7 +4,8 @@ import { z } from "zod";
 export interface WorkflowNode {
   class_type: string;
   inputs: Record<string, unknown>;
-  _meta?: { title?: string | undefined } | undefined;
+  /** What the editor keeps beside a node; the server ignores it, so it may be anything. */
+  _meta?: { title?: unknown } | null | undefined;
 }
 
 /** A ComfyUI API-format graph: node id → node. It is what `POST /prompt` takes as `prompt`. */
@@ -16,7 +17,7 @@ export const workflowSchema: z.ZodType<Workflow> = z.record(
   z.looseObject({
     class_type: z.string(),
     inputs: z.record(z.string(), z.unknown()),
-    _meta: z.looseObject({ title: z.string().optional() }).optional(),
+    _meta: z.looseObject({ title: z.unknown().optional() }).nullish().catch(undefined),
   }),
 );
 
@@ -38,6 +39,6 @@ export function linkOf(value: unknown): Link | undefined {
 
 /** What a person calls the node: the title that its author gave it, or its class. */
 export function nodeTitleOf(node: WorkflowNode): string {
-  const title = node._meta?.title?.trim();
-  return title === undefined || title === "" ? node.class_type : title;
+  const title = node._meta?.title;
+  return typeof title === "string" && title.trim() !== "" ? title.trim() : node.class_type;
 }

@@ -462,8 +462,11 @@ describe("when the socket fails", () => {
       socket.terminate();
       return false;
     };
+    const droppedAt = performance.now();
     server.drop(connector.clientId);
     expect((await ended).at(-1)).toMatchObject({ lookup: { state: "failed" } });
+    // By the look at the new connection; the one of the clock would come after two seconds.
+    expect(performance.now() - droppedAt).toBeLessThan(1_500);
   });
 
   test("a socket that is silently dead is noticed by pings and replaced", async () => {

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "@jest/globals";
+
+import {
+  errorOfSettled,
+  historyEntrySchema,
+  lookupInHistory,
+  lookupInQueue,
+  orderQueue,
+  queueSchema,
+} from "./prompt-lookup.ts";
+
+describe("the queue", () => {
+  const queue = orderQueue(
+    queueSchema.parse({
+      queue_running: [[3, "running", {}, {}, []]],
+      // A heap: only the first is in its place. Equal numbers run by their ids as text.
+      queue_pending: [
+        [4, "b", {}, {}, []],
+        [9, "z", {}, {}, []],
+        [4, "c", {}, {}, []],
+        [-25, "front", {}, {}, [], "newer"],
+        [4, "a", {}, {}, []],
+      ],
+    }),
+  );
+
+  test("is put into the order in which it will run", () => {
+    expect(queue.pending.map(({ promptId }) => promptId)).toEqual(["front", "a", "b", "c", "z"]);
+  });
+
+  test("gives each prompt its place, the running one counted", () => {
+    expect(lookupInQueue("front", queue)).toEqual({ state: "waiting", position: 1 });
+    expect(lookupInQueue("z", queue)).toEqual({ state: "waiting", position: 5 });
+    expect(lookupInQueue("running", queue)).toEqual({ state: "running" });
+    expect(lookupInQueue("nobody", queue)).toBeUndefined();
+  });
+});
+
+describe("the history", () => {
+  const entry = (statusText: string, messages: unknown[]) =>
+    lookupInHistory(
+      historyEntrySchema.parse({
+        outputs: {},
+        status: { status_str: statusText, completed: statusText === "success", messages },
+      }),
+    );
+
+  test.each([
+    ["success", [["execution_success", { prompt_id: "p" }]], "finished", undefined],
+    [
+      "error",
+      [["execution_interrupted", { prompt_id: "p", node_id: "2", node_type: "W" }]],
+      "interrupted",
+      "prompt_interrupted",
+    ],
+    [
+      "error",
+      [
+        [
+          "execution_error",
+          {
+            prompt_id: "p",
+            node_id: "2",
+            node_type: "W",
+            exception_type: "ValueError",
+            exception_message: "x",
+          },
+        ],
+      ],
+      "failed",
+      "execution_failed",
+    ],
+    ["error", [["execution_error", { an: "other layout" }]], "failed", "execution_failed"],
+    ["error", [], "failed", "execution_failed"],
+  ])("%s with %j is %s", (statusText, messages, state, code) => {
+    const lookup = entry(statusText, messages);
+    expect(lookup.state).toBe(state);
+    expect(errorOfSettled(lookup)?.code).toBe(code);
+  });
+
+  test("says nothing of a lost prompt, which is the server's fault and to be tried again", () => {
+    expect(errorOfSettled({ state: "absent" })).toMatchObject({
+      code: "prompt_lost",
+      errorClass: "server",
+      retry: "later",
+    });
+  });
+});
