@@ -24,16 +24,16 @@ const second = "AOM3A1B.safetensors";
 
 const scenes: readonly (readonly [model: string, prompt: string])[] = [
   [first, "a lighthouse above a sea of clouds, sunset, warm light, detailed sky"],
-  [second, "a small bookshop on a rainy evening street, lanterns, reflections"],
   [first, "a girl with a red scarf feeding pigeons in a snowy park, soft light"],
-  [second, "a fox spirit asleep under a cherry tree, falling petals, spring morning"],
   [first, "a train station in the countryside, sunflowers, summer afternoon, cumulus clouds"],
-  [second, "a cat watching fireworks from a tiled roof, summer festival, night"],
   [first, "a young inventor and a friendly robot in a workshop full of plants"],
+  [second, "a small bookshop on a rainy evening street, lanterns, reflections"],
+  [second, "a fox spirit asleep under a cherry tree, falling petals, spring morning"],
+  [second, "a cat watching fireworks from a tiled roof, summer festival, night"],
   [second, "a tea house by a mountain lake, autumn leaves, morning mist"],
 ];
 
-/** What `npm run demo` makes: eight pictures with two checkpoints in turn, and a video of two seconds. */
+/** What `npm run demo` makes: eight pictures, four each with two checkpoints, and a video of two seconds. */
 export const demoJobs: readonly DemoJob[] = [
   ...scenes.map(([model, prompt], index): DemoJob => ({
     type: "image",

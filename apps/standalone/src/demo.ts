@@ -116,11 +116,16 @@ function tellResult(title: string, job: JobState, { everything, configuration, s
     say(`  ${" ".repeat(title.length)}  ${everything.apiUrl}${links.content}`);
 }
 
-/** The stored files of a job, relative to where the command was given. */
+/** The stored files of a job; short where they lie below the project. */
 function filesOf(jobId: string, folder: string): string[] {
   const place = join(folder, "jobs", jobId);
   if (!existsSync(place)) return [];
   return readdirSync(place, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(process.cwd(), join(entry.parentPath, entry.name)));
+    .map((entry) => shortest(join(entry.parentPath, entry.name)));
+}
+
+function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
 }

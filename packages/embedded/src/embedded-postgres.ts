@@ -174,7 +174,7 @@ async function startAfterPredecessor<T>(start: () => Promise<T>): Promise<T> {
       return await start();
     } catch (error) {
       const isBusy =
-        error instanceof EmbeddedServiceError && error.message.includes('pre-existing shared memory');
+        error instanceof EmbeddedServiceError && error.message.includes("pre-existing shared memory");
       if (!isBusy || attempt === predecessorAttemptsMax) throw error;
       await delay(250);
     }
