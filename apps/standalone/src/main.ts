@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { readConfiguration, stopDeadlineMs } from "@genga/runtime";
@@ -84,6 +85,7 @@ function tellAddresses({ apiUrl, comfyuiUrls, logFolder }: Everything, say: (lin
 /** Aborted by the first Ctrl-C or SIGTERM; a second one ends the process at once. */
 function stopSignal(say: (line: string) => void): AbortSignal {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // every part and every followed job listens
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(1);

@@ -9,6 +9,8 @@ test.each([
   ['{"level":"warn","msg":"slow"}', "warn: slow"],
   ['{"level":"error","msg":"failed","err":{"message":"no route"}}', "error: failed: no route"],
   ['{"level":"error","msg":"no route","err":{"message":"no route"}}', "error: no route"],
+  ['{"level":"error","msg":"failed","err":{"message":"no\\n\\nroute"}}', "error: failed: no route"],
+  [`{"level":"error","msg":"${"x".repeat(500)}"}`, `error: ${"x".repeat(233)}…`],
   ["PORT is wrong", "PORT is wrong"],
   ["{broken", "{broken"],
   ["", undefined],
@@ -23,7 +25,8 @@ test("a service's log keeps every line in its file", () => {
     const log = new ServiceLog(join(folder, "logs"), "api", (line) => reported.push(line));
     log.add('{"level":"info","msg":"ready"}');
     log.add('{"level":"warn","msg":"slow"}');
-    expect(readFileSync(log.path, "utf8").trimEnd().split("\n")).toHaveLength(2);
+    log.add('{"level":"warn","msg":"slow"}'); // the same trouble, a moment later
+    expect(readFileSync(log.path, "utf8").trimEnd().split("\n")).toHaveLength(3);
     expect(reported).toEqual(["api: warn: slow"]);
   } finally {
     rmSync(folder, { recursive: true });

@@ -10,6 +10,8 @@ const lineSchema = z.looseObject({
 });
 
 const levelsForPeople = new Set(["warn", "error", "fatal"]);
+const repeatAfterMs = 30_000;
+const shortLengthMax = 240;
 const bytesMax = 20 * 1024 * 1024;
 
 /**
@@ -20,6 +22,8 @@ export class ServiceLog {
   readonly path: string;
   readonly #name: string;
   readonly #report: (line: string) => void;
+  /** When each short line was passed on last, so that a lasting trouble is not repeated every second. */
+  readonly #said = new Map<string, number>();
 
   constructor(folder: string, name: string, report: (line: string) => void) {
     mkdirSync(folder, { recursive: true });
@@ -34,18 +38,29 @@ export class ServiceLog {
   add(line: string): void {
     appendFileSync(this.path, `${line}\n`);
     const short = forPeople(line);
-    if (short !== undefined) this.#report(`${this.#name}: ${short}`);
+    if (short === undefined || this.#wasJustSaid(short)) return;
+    this.#report(`${this.#name}: ${short}`);
+  }
+
+  #wasJustSaid(short: string): boolean {
+    const now = performance.now();
+    for (const [line, atMs] of this.#said) if (now - atMs > repeatAfterMs) this.#said.delete(line);
+    const wasSaid = this.#said.has(short);
+    if (!wasSaid) this.#said.set(short, now);
+    return wasSaid;
   }
 }
 
-/** What a person should see of a log line; undefined = nothing. */
+/** What a person should see of a log line, on one line; undefined = nothing. */
 export function forPeople(line: string): string | undefined {
   if (!line.startsWith("{")) return line.trim() === "" ? undefined : line;
   const parsed = lineSchema.safeParse(tryParse(line));
   if (!parsed.success) return line;
   const { level, msg, err } = parsed.data;
   if (!levelsForPeople.has(level)) return undefined;
-  return err === undefined || err.message === msg ? `${level}: ${msg}` : `${level}: ${msg}: ${err.message}`;
+  const cause = err === undefined || err.message === msg ? "" : `: ${err.message}`;
+  const short = `${level}: ${msg}${cause}`.replaceAll(/\s+/g, " ");
+  return short.length > shortLengthMax ? `${short.slice(0, shortLengthMax)}…` : short;
 }
 
 function tryParse(text: string): unknown {

@@ -56,11 +56,13 @@ export class SupervisedProcess {
       if (lastLines.length > 15) lastLines.shift();
       this.#plan.onLine(line);
     });
-    const outcome = await Promise.race([
-      readiness(child),
-      endOf(child),
-      once(signal, "abort").then(() => "asked to stop"),
-    ]);
+    const waiting = new AbortController();
+    const stopped = once(signal, "abort", { signal: waiting.signal }).then(
+      () => "asked to stop",
+      () => "not waiting any more",
+    );
+    const outcome = await Promise.race([readiness(child), endOf(child), stopped]);
+    waiting.abort();
     if (typeof outcome === "string") {
       child.kill("SIGKILL");
       await detach;
