@@ -44,6 +44,7 @@ export function outputStorageKey(place: {
     .normalize("NFC")
     .replace(/[^\p{L}\p{N}._-]+/gu, "_")
     .replace(/^[._]+/, "")
-    .slice(-80);
+    .slice(-80)
+    .replace(/^[\uDC00-\uDFFF]/, ""); // Half of a character that the cut went through.
   return `jobs/${place.jobId}/${place.attempt}-${place.leaseNumber}/${place.index}-${name === "" ? "output" : name}`;
 }

@@ -1,11 +1,4 @@
-import {
-  createRedisBackend,
-  Queue,
-  Worker,
-  type BackendFactory,
-  type Job,
-  type RedisQueueBackend,
-} from "bullmq";
+import { Queue, Worker, type Job } from "bullmq";
 import { type Redis } from "ioredis";
 import { JobError, type TicketReference } from "@genga/jobs";
 
@@ -24,6 +17,8 @@ export interface BullLaneOptions {
   lane: string;
   prefix: string;
   redis: Redis;
+  /** Who takes tickets, as Bull Board names it. */
+  consumerName: string;
   lockMs: number;
   stallCheckMs: number;
   onError: (error: Error) => void;
@@ -33,44 +28,27 @@ export interface BullLaneOptions {
 export class BullLane {
   readonly lane: string;
   readonly queue: Queue<TicketReference, string | null>;
-  readonly #worker: Worker<TicketReference, string | null>;
+  readonly #options: BullLaneOptions;
+  #worker: Worker<TicketReference, string | null> | null = null;
 
   /** @throws InvalidLaneError */
   constructor(options: BullLaneOptions) {
     if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
     this.lane = options.lane;
-    // Without the version check there is no first command whose failure would disable the queue for good.
-    const shared = { connection: options.redis, prefix: options.prefix, skipVersionCheck: true };
-    this.queue = new Queue(options.lane, shared);
-    this.#worker = new Worker(
-      options.lane,
-      null,
-      {
-        ...shared,
-        autorun: false,
-        skipLockRenewal: true,
-        skipStalledCheck: true,
-        lockDuration: options.lockMs,
-        // Shorter than the time between checks, since BullMQ refuses a check before it has passed.
-        stalledInterval: Math.ceil(options.stallCheckMs * 0.8),
-        // Whether a job has failed too often is decided by its row, not by how often its ticket changed hands.
-        maxStalledCount: Number.MAX_SAFE_INTEGER,
-      },
-      withoutBlockingConnection,
-    );
+    this.#options = options;
+    this.queue = new Queue(options.lane, this.#shared());
     this.queue.on("error", options.onError);
-    this.#worker.on("error", options.onError);
   }
 
   /** The best ticket, locked under `token`, or `undefined`. Also brings back delayed tickets that are due. */
   takeOne(token: string): Promise<TicketJob | undefined> {
-    return this.#worker.getNextJob(token, { block: false });
+    return this.#consumer().getNextJob(token, { block: false });
   }
 
   /** Renews locks; answers the ids whose lock is no longer ours. */
   extendLocks(ids: string[], token: string, lockMs: number): Promise<string[]> {
     const tokens = ids.map(() => token);
-    return this.#worker.extendJobLocks(ids, tokens, lockMs);
+    return this.#consumer().extendJobLocks(ids, tokens, lockMs);
   }
 
   /**
@@ -78,7 +56,7 @@ export class BullLane {
    * one check and moved by a later one, once its lock is gone.
    */
   returnStalled(): Promise<string[]> {
-    return this.#worker.getBackend().moveStalledJobsToWait();
+    return this.#consumer().getBackend().moveStalledJobsToWait();
   }
 
   /** When the next delayed ticket is due (`null`: there is none), and whether tickets wait right now. */
@@ -101,11 +79,35 @@ export class BullLane {
   }
 
   async close(): Promise<void> {
-    await this.#worker.close(true);
+    await this.#worker?.close(true);
     await this.queue.close();
   }
-}
 
-/** BullMQ gives every worker a second connection to block on, which we never do. */
-const withoutBlockingConnection: BackendFactory<RedisQueueBackend> = (name, options) =>
-  createRedisBackend(name, options);
+  /**
+   * Made when tickets are first taken. BullMQ gives it a connection of its own to block on, which we never do; by that
+   * connection's name Bull Board knows who works on the lane.
+   */
+  #consumer(): Worker<TicketReference, string | null> {
+    if (this.#worker !== null) return this.#worker;
+    const { lane, consumerName, lockMs, stallCheckMs, onError } = this.#options;
+    this.#worker = new Worker(lane, null, {
+      ...this.#shared(),
+      name: consumerName,
+      autorun: false,
+      skipLockRenewal: true,
+      skipStalledCheck: true,
+      lockDuration: lockMs,
+      // Shorter than the time between checks, since BullMQ refuses a check before it has passed.
+      stalledInterval: Math.ceil(stallCheckMs * 0.8),
+      // Whether a job has failed too often is decided by its row, not by how often its ticket changed hands.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    this.#worker.on("error", onError);
+    return this.#worker;
+  }
+
+  #shared(): { connection: Redis; prefix: string; skipVersionCheck: boolean } {
+    // Without the version check there is no first command whose failure would disable the queue for good.
+    return { connection: this.#options.redis, prefix: this.#options.prefix, skipVersionCheck: true };
+  }
+}

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { types } from "node:util";
 import {
   ticketId,
@@ -24,8 +25,13 @@ export interface TicketQueueOptions {
   prefix?: string;
   /** How long a ticket stays locked after its holder fell silent; 12 s unless told, renewed three times as often. */
   lockMs?: number;
-  /** Time between two looks for stalled tickets; a quarter of `lockMs` unless told. A dead holder's ticket is back within the sum of both. */
+  /**
+   * Time between two looks for stalled tickets; a quarter of `lockMs` unless told. A dead holder's ticket is back within
+   * the sum of both.
+   */
   stallCheckMs?: number;
+  /** Who takes tickets, as Bull Board names it; the host and process unless told. */
+  consumerName?: string;
   logger: QueueLogger;
 }
 
@@ -37,7 +43,10 @@ export function createTicketQueue(options: TicketQueueOptions): BullTicketQueue 
 const bulkMax = 1000;
 const takenTogetherMax = 32;
 
-/** `TicketQueue` on BullMQ's manual interface. Uses two connections: one for commands, one for subscriptions. */
+/**
+ * `TicketQueue` on BullMQ's manual interface. Uses a connection for commands, one for subscriptions, and for each lane
+ * that it takes from one that only carries its name.
+ */
 export class BullTicketQueue implements TicketQueue {
   readonly #prefix: string;
   readonly #logger: QueueLogger;
@@ -47,16 +56,17 @@ export class BullTicketQueue implements TicketQueue {
   readonly #locks: TicketLocks;
   readonly #reports = new TicketReports();
   readonly #lanes = new Map<string, BullLane>();
-  readonly #laneOptions: { lockMs: number; stallCheckMs: number };
+  readonly #laneOptions: { lockMs: number; stallCheckMs: number; consumerName: string };
   /** BullMQ's word for who holds a lock: this process, in this life. */
   readonly #token = randomUUID();
   #hasWarnedOfEviction = false;
 
   constructor(options: TicketQueueOptions) {
     const { redisUrl, prefix = "genga", lockMs = 12_000, stallCheckMs = lockMs / 4, logger } = options;
+    const { consumerName = `${hostname()}-${process.pid}` } = options;
     this.#prefix = prefix;
     this.#logger = logger;
-    this.#laneOptions = { lockMs, stallCheckMs };
+    this.#laneOptions = { lockMs, stallCheckMs, consumerName };
     this.#link = new RedisLink({ redisUrl, purpose: "tickets", logger });
     this.#subscriber = new RedisSubscriber({ redisUrl, purpose: "available tickets", logger });
     this.#available = new AvailableTickets({
