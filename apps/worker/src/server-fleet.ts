@@ -32,6 +32,11 @@ export class ServerFleet {
     this.#options = options;
   }
 
+  /** Worker processes seen lately, this one included. */
+  get liveWorkers(): number {
+    return this.#liveWorkers;
+  }
+
   get owned(): OwnedServer[] {
     return [...this.#owned.values()];
   }

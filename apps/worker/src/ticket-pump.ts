@@ -26,6 +26,8 @@ export interface TicketPumpOptions {
   tickets: TicketQueue;
   leaseMs: number;
   log: Logger;
+  /** `false` while this worker is the only one, as far as it knows: then no server stands empty elsewhere. */
+  hasOtherWorkers: () => boolean;
   /** Servers that may take jobs now. */
   readyServers: () => OwnedServer[];
   /** `true` when this worker runs the job already and keeps the ticket. */
@@ -143,12 +145,14 @@ export class TicketPump {
 
   /** Servers of other workers without a job. Only asked when a second slot could be filled. */
   async #emptyElsewhere(rooms: Room[]): Promise<{ id: string; definitionsHash: string }[]> {
-    if (rooms.every((room) => room.jobsHeld === 0 && room.slots === 1)) return [];
+    if (!this.#options.hasOtherWorkers() || rooms.every((room) => room.slots === 1)) return [];
     const servers = await this.#options.servers.listServers();
+    const now = Date.now();
     return servers.flatMap((server) =>
       server.ownerId !== this.#options.workerId &&
       server.ownerId !== null &&
       server.leaseExpiresAt !== null &&
+      server.leaseExpiresAt.getTime() > now &&
       server.state === "online" &&
       !server.draining &&
       server.jobsHeld === 0 &&

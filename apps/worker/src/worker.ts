@@ -74,6 +74,7 @@ export class Worker {
       tickets,
       leaseMs,
       log,
+      hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
       readyServers: () => this.#fleet.owned.filter((server) => server.mayTakeJobs),
       keepTicket: (ticket) => this.#keepTicket(ticket),
       start: (leased, server, ticket, leasedSince) => {

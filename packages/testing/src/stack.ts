@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
+import { z } from "zod";
 import { type ServiceProcess, startServiceProcess } from "./service-process.ts";
 import { testServiceUrl } from "./test-database.ts";
 
@@ -26,6 +27,9 @@ export interface SimulatorProcess extends ServiceProcess {
   readonly controlUrl: string;
   /** As it was started; to start it again on its port. */
   readonly args: readonly string[];
+  /** Prompt ids in the order in which their executions began; one that ran twice is there twice. */
+  executions(): Promise<string[]>;
+  fault(fault: { kind: string; [option: string]: unknown }): Promise<void>;
 }
 
 export interface StackOptions {
@@ -111,8 +115,25 @@ export async function startSimulatorProcess(args: string[]): Promise<SimulatorPr
   const controls = await service.line(/controls on \S+,/);
   const controlUrl = /controls on (\S+),/.exec(controls)?.[1] ?? "";
   const url = String(service.details["url"]);
-  return { ...service, lines: service.lines, url, controlUrl, args: withPort(args, new URL(url).port) };
+  return {
+    ...service,
+    url,
+    controlUrl,
+    args: withPort(args, new URL(url).port),
+    executions: async () => {
+      const { executions } = executionsSchema.parse(await (await fetch(`${controlUrl}/executions`)).json());
+      return executions.filter(({ event }) => event === "started").map(({ promptId }) => promptId);
+    },
+    fault: async (fault) => {
+      const response = await fetch(`${controlUrl}/faults`, { method: "POST", body: JSON.stringify(fault) });
+      if (!response.ok) throw new Error(await response.text());
+    },
+  };
 }
+
+const executionsSchema = z.object({
+  executions: z.array(z.looseObject({ promptId: z.string(), event: z.enum(["started", "finished"]) })),
+});
 
 function withPort(args: string[], port: string): string[] {
   const place = args.indexOf("--port");

@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+
+// One worker, one simulated server with two slots; every job is a job of its own, so the tests share them.
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url });
+  api = new ApiClient(stack.url);
+}, 60_000);
+
+afterAll(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+const submit = (
+  seconds: number,
+  options: Parameters<typeof sleepWorkflow>[1] = {},
+  more: object = {},
+): Promise<string> => api.submit({ type: "workflow", workflow: sleepWorkflow(seconds, options), ...more });
+const executionCount = async (): Promise<number> => (await stack.simulators[0]!.executions()).length;
+const image = { type: "image", prompt: "a paper crane", width: 256, height: 256, steps: 2 };
+
+describe("a job's life", () => {
+  test("shows progress that never goes back, and tells every phase as an event without a gap", async () => {
+    const id = await submit(1);
+    const percents: number[] = [];
+    const sequences: number[] = [];
+    for await (const frame of api.events(id)) {
+      const text = JSON.stringify(frame.data);
+      const percent = /"percent":([\d.]+)/.exec(text)?.[1];
+      if (percent !== undefined) percents.push(Number(percent));
+      if (frame.id !== undefined) sequences.push(Number(frame.id));
+    }
+    expect(percents.length).toBeGreaterThan(3);
+    expect(percents).toEqual([...percents].sort((one, other) => one - other));
+    expect(sequences).toEqual([...new Set(sequences)].sort((one, other) => one - other));
+    expect(await api.job(id)).toMatchObject({ status: "completed", progress: { percent: 100 } });
+  });
+
+  test("keeps the next prompt waiting in the server's own queue while the first runs", async () => {
+    const ids = await Promise.all([submit(1), submit(1), submit(1)]);
+    await Promise.race(ids.map((id) => api.until(id, (job) => job.phase === "executing")));
+    const phases = (await Promise.all(ids.map((id) => api.job(id)))).map(
+      (job) => `${job.status} ${job.phase ?? ""}`,
+    );
+    expect(phases.filter((phase) => phase.startsWith("processing")).length).toBe(2);
+    expect(phases.filter((phase) => phase === "queued waiting").length).toBe(1);
+    await Promise.all(ids.map((id) => api.untilEnded(id)));
+  });
+
+  test("cancels a queued, a waiting and a running job, and never another one", async () => {
+    const running = await submit(30, { steps: 300 });
+    await api.until(running, (job) => job.phase === "executing");
+    const waiting = await submit(30, { steps: 300 });
+    await api.until(waiting, (job) => job.phase === "submitted");
+    const queued = await submit(30, { steps: 300 });
+    const bystander = await submit(0.1);
+
+    expect(await api.cancel(queued)).toBe(202);
+    expect((await api.job(queued)).status).toBe("cancelled");
+    expect(await api.cancel(waiting)).toBe(202);
+    expect((await api.untilEnded(waiting)).status).toBe("cancelled");
+    expect((await api.job(running)).status).toBe("processing");
+    expect(await api.cancel(running)).toBe(202);
+    expect((await api.untilEnded(running)).status).toBe("cancelled");
+    expect((await api.untilEnded(bystander)).status).toBe("completed");
+    expect(await api.cancel(bystander)).toBe(409);
+  });
+
+  test("a job past its deadline is interrupted and times out", async () => {
+    const job = await api.untilEnded(await submit(30, { steps: 300 }, { timeoutMs: 1_000 }));
+    expect(job).toMatchObject({ status: "timeout", failure: { class: "deadline", code: "deadline-passed" } });
+  });
+
+  test("a node that raised fails the job, and is tried again as often as the job asks", async () => {
+    const job = await api.untilEnded(await submit(0, { fails: true }, { attemptsMax: 2 }));
+    expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "execution", nodeId: "2" } });
+  });
+
+  test("a job that ran out of memory gets one more try", async () => {
+    await stack.simulators[0]!.fault({ kind: "out-of-memory", next: 1 });
+    const job = await api.untilEnded(await api.submit(image));
+    expect(job).toMatchObject({ status: "completed", attempt: 2 });
+  });
+
+  test.each([
+    ["missing-output", "output-missing"],
+    ["empty-output", "output-empty"],
+  ])("an output that cannot be fetched (%s) fails the job with that reason", async (fault, code) => {
+    await stack.simulators[0]!.fault({ kind: fault, next: 1 });
+    const job = await api.untilEnded(await submit(0.05));
+    expect(job).toMatchObject({ status: "failed", failure: { code } });
+    expect(job.failure?.message).toMatch(/sleep/);
+    expect(await api.outputs(job.id)).toEqual([]);
+  });
+
+  test.each(["lose-next-prompt-reply", "error-after-queueing"])(
+    "a POST without a good reply (%s) is looked up, not sent again",
+    async (fault) => {
+      const before = await executionCount();
+      await stack.simulators[0]!.fault({ kind: fault, next: 1 });
+      const job = await api.untilEnded(await submit(0.2));
+      expect(job).toMatchObject({ status: "completed", attempt: 1 });
+      expect(await executionCount()).toBe(before + 1);
+    },
+  );
+
+  test("goes on when its socket breaks in mid-run", async () => {
+    const before = await executionCount();
+    const id = await submit(1);
+    await api.until(id, (job) => job.phase === "executing");
+    await stack.simulators[0]!.fault({ kind: "drop-sockets" });
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await executionCount()).toBe(before + 1);
+  });
+
+  test("is requeued, uncharged, when its server restarts and forgets it", async () => {
+    const id = await submit(2, { steps: 20 });
+    await api.until(id, (job) => job.phase === "executing");
+    await stack.simulators[0]!.fault({ kind: "restart", downMs: 300 });
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2, failure: null });
+  });
+
+  test("a text that a node returned is an output", async () => {
+    const workflow = {
+      "1": { class_type: "ProtoText", inputs: { text: "こんにちは", progress_text: false } },
+    };
+    const id = await api.submit({ type: "workflow", workflow });
+    expect((await api.untilEnded(id)).status).toBe("completed");
+    const [output] = await api.outputs(id);
+    expect(output).toMatchObject({
+      kind: "text",
+      text: "こんにちは",
+      mediaType: expect.stringContaining("text/plain"),
+    });
+  });
+
+  test("an animated workflow's mp4 is stored with its size and duration", async () => {
+    const id = await api.submit({
+      type: "video",
+      prompt: "koi in a pond",
+      durationSeconds: 1,
+      fps: 8,
+      width: 256,
+      height: 256,
+      steps: 2,
+    });
+    expect((await api.untilEnded(id)).status).toBe("completed");
+    const video = (await api.outputs(id)).find((output) => output.mediaType === "video/mp4");
+    expect(video).toMatchObject({ width: 256, height: 256 });
+    expect(Math.abs((video?.durationMs ?? 0) - 1_000)).toBeLessThan(150);
+  });
+});

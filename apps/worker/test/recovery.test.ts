@@ -1,0 +1,188 @@
+import { on } from "node:events";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startSimulatorProcess,
+  startStack,
+  startTcpProxy,
+  testServiceUrl,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import { WebSocket } from "ws";
+
+let database: TestDatabase;
+let stack: Stack;
+
+beforeEach(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+}, 30_000);
+
+afterEach(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+/** Leases are short, so that take-overs are quick. */
+const env = { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" };
+const workflow = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
+
+describe("recovery", () => {
+  test("adopts a running prompt and a waiting one after their worker was killed, without rendering again", async () => {
+    stack = await startStack({ databaseUrl: database.url, env });
+    const api = new ApiClient(stack.url);
+    const [first] = stack.workers;
+    const ids = [await api.submit(workflow(4)), await api.submit(workflow(0.2))];
+    await api.until(ids[0]!, (job) => job.phase === "executing");
+    await api.until(ids[1]!, (job) => job.phase === "submitted");
+    first!.signal("SIGKILL");
+    await first!.exited;
+    await stack.startWorker();
+    for (const id of ids) expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(2);
+  }, 60_000);
+
+  test("collects what finished on the server while no worker lived", async () => {
+    stack = await startStack({ databaseUrl: database.url, env });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(1));
+    await api.until(id, (job) => job.phase === "executing");
+    stack.workers[0]!.signal("SIGKILL");
+    await stack.workers[0]!.exited;
+    const { url } = stack.simulators[0]!;
+    await expect(untilIdle(url)).resolves.toBeUndefined();
+    await stack.startWorker();
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+  }, 60_000);
+
+  test("a worker that is asked to stop exits with 0 and leaves its prompts to its successor", async () => {
+    stack = await startStack({ databaseUrl: database.url });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(3));
+    await api.until(id, (job) => job.phase === "executing");
+    const [first] = stack.workers;
+    expect(await first!.stop()).toBe(0);
+    expect((await api.job(id)).status).toBe("processing");
+    await stack.startWorker();
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+  }, 60_000);
+
+  test("a paused worker whose lease was taken changes nothing when it wakes", async () => {
+    stack = await startStack({ databaseUrl: database.url, env });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(5));
+    await api.until(id, (job) => job.phase === "executing");
+    const [paused] = stack.workers;
+    paused!.signal("SIGSTOP");
+    const successor = await stack.startWorker();
+    await successor.line(/job adopted/);
+    paused!.signal("SIGCONT");
+    await paused!.line(/another worker (holds the job|owns the server) now/);
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+    const events = await api.request("GET", `jobs/${id}`);
+    expect(events.status).toBe(200);
+  }, 60_000);
+
+  test("two workers share two servers, each owned by one, and fill both before any second slot", async () => {
+    stack = await startStack({ databaseUrl: database.url, env, simulators: 2, workers: 2 });
+    const api = new ApiClient(stack.url);
+    await untilServersAreShared(api);
+    const ids = [await api.submit(workflow(1.5)), await api.submit(workflow(1.5))];
+    await Promise.all(ids.map((id) => api.until(id, (job) => job.phase === "executing")));
+    const servers = await Promise.all(ids.map(async (id) => (await api.job(id))["server"]));
+    expect(new Set(servers.map((server) => JSON.stringify(server))).size).toBe(2);
+    for (const id of ids) expect((await api.untilEnded(id)).status).toBe("completed");
+  }, 60_000);
+
+  test("a job whose server is gone for good is rendered on another one", async () => {
+    stack = await startStack({ databaseUrl: database.url, env, simulators: 2 });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(2));
+    await api.until(id, (job) => job.phase === "executing");
+    const executing = (
+      await Promise.all(stack.simulators.map((simulator) => simulator.executions()))
+    ).findIndex((executions) => executions.length > 0);
+    stack.simulators[executing]!.signal("SIGKILL");
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+  }, 60_000);
+
+  test("a job that was accepted while Redis was away runs when Redis is back", async () => {
+    const redis = await startTcpProxy({ targetUrl: testServiceUrl("TEST_REDIS_URL") });
+    try {
+      stack = await startStack({ databaseUrl: database.url, env: { ...env, REDIS_URL: redis.url } });
+      const api = new ApiClient(stack.url);
+      expect((await api.untilEnded(await api.submit(workflow(0)))).status).toBe("completed");
+      await redis.cut();
+      const id = await api.submit(workflow(0));
+      expect((await api.job(id)).status).toBe("queued");
+      await redis.restore();
+      expect((await api.untilEnded(id)).status).toBe("completed");
+    } finally {
+      await redis.close();
+    }
+  }, 60_000);
+
+  test("a running job does not notice that Postgres was away", async () => {
+    const postgres = await startTcpProxy({ targetUrl: database.url });
+    try {
+      stack = await startStack({ databaseUrl: postgres.url, env });
+      const api = new ApiClient(stack.url);
+      const id = await api.submit(workflow(3));
+      await api.until(id, (job) => job.phase === "executing");
+      await postgres.cut();
+      const refused = await api.request("GET", `job/${id}`);
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get("retry-after")).not.toBeNull();
+      await untilIdle(stack.simulators[0]!.url);
+      await postgres.restore();
+      expect(await untilAnswered(api, id)).toMatchObject({ status: "completed", attempt: 1 });
+      expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+    } finally {
+      await postgres.close();
+    }
+  }, 60_000);
+
+  test("a server that was started again at its address is used again", async () => {
+    stack = await startStack({ databaseUrl: database.url, env });
+    const api = new ApiClient(stack.url);
+    const [simulator] = stack.simulators;
+    simulator!.signal("SIGKILL");
+    await simulator!.exited;
+    const id = await api.submit(workflow(0));
+    stack.simulators[0] = await startSimulatorProcess([...simulator!.args]);
+    expect((await api.untilEnded(id)).status).toBe("completed");
+  }, 60_000);
+});
+
+/** Until the server has nothing to do, told by its own socket. */
+async function untilIdle(url: string): Promise<void> {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/ws?clientId=watcher`);
+  try {
+    for await (const [data] of on(socket, "message") as AsyncIterable<[Buffer]>) {
+      if (/"queue_remaining":\s*0\b/.test(data.toString("utf8"))) return;
+    }
+  } finally {
+    socket.close();
+  }
+}
+
+/** The database is back when the API says so; then the job is followed as ever. */
+async function untilAnswered(api: ApiClient, id: string): Promise<unknown> {
+  while ((await api.request("GET", `job/${id}`)).status === 503);
+  return api.untilEnded(id);
+}
+
+async function untilServersAreShared(api: ApiClient): Promise<void> {
+  for (;;) {
+    const text = await (await api.request("GET", "servers")).text();
+    const owners = [...text.matchAll(/"owner(?:Id)?":"([^"]+)"/g)].map((match) => match[1]);
+    const online = [...text.matchAll(/"state":"online"/g)].length;
+    if (new Set(owners).size === 2 && online === 2) return;
+  }
+}
