@@ -13,7 +13,7 @@ import { KnownServers } from "./known-servers.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { OwnJobs } from "./own-jobs.ts";
 import { boardPath } from "./paths.ts";
-import { watchTimes, type WatchTimes } from "./watch-job.ts";
+import { type WatchTimes } from "./watch-job.ts";
 
 /** Everything that the API is made of. */
 export interface ApiDependencies {
@@ -38,6 +38,16 @@ export interface ApiDependencies {
   close(): Promise<void>;
 }
 
+/** What tests shorten. */
+export interface ApiTimes {
+  watch: WatchTimes;
+  serversMaxAgeMs: number;
+}
+
+const defaultTimes: ApiTimes = {
+  watch: { heartbeatMs: 15_000, lookMinMs: 500, lookMaxMs: 10_000 },
+  serversMaxAgeMs: 1_000,
+};
 const version = "0.1.0";
 const firstConnectionRetryMs = 500;
 
@@ -49,8 +59,9 @@ const firstConnectionRetryMs = 500;
 export async function openDependencies(
   settings: ServiceConfiguration,
   log: Logger,
-  options: { signal: AbortSignal; watchTimes?: WatchTimes },
+  options: { signal: AbortSignal; times?: Partial<ApiTimes> },
 ): Promise<ApiDependencies> {
+  const times = { ...defaultTimes, ...options.times };
   const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-api" });
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue(redis);
@@ -66,6 +77,7 @@ export async function openDependencies(
     const servers = new KnownServers({
       servers: database.servers,
       signals,
+      maxAgeMs: times.serversMaxAgeMs,
       name: `api-${hostname()}-${process.pid}`,
     });
     const resolver = createWorkflowResolver({
@@ -106,7 +118,7 @@ export async function openDependencies(
       version,
       startedAt: Date.now(),
       stopping: options.signal,
-      watchTimes: options.watchTimes ?? watchTimes,
+      watchTimes: times.watch,
       close,
     };
   } catch (error) {

@@ -4,10 +4,14 @@ import {
   InvalidJobError,
   JobNotFoundError,
   JobRemovedError,
+  StorageError,
   StoreUnavailableError,
   type JobProblem,
 } from "@genga/jobs";
 import { RefusedError, type ProblemCode } from "./problem-document.ts";
+
+/** Problems whose messages make up the answer's `detail`. */
+const detailProblems = 3;
 
 /** How large a body may be. */
 export const bodyBytesMax = 20 * 1024 * 1024;
@@ -30,6 +34,17 @@ export function refusalOf(error: unknown): RefusedError {
       },
     );
   }
+  if (error instanceof StorageError && error.code === "output-missing") {
+    return new RefusedError("output-not-found", "The file of this output is no longer there.", {
+      cause: error,
+    });
+  }
+  if (error instanceof StorageError && error.retryable) {
+    return new RefusedError("storage-unavailable", "The storage of outputs is not reachable right now.", {
+      headers: { "retry-after": "5" },
+      cause: error,
+    });
+  }
   return (
     refusalOfBody(error) ??
     new RefusedError(
@@ -42,16 +57,14 @@ export function refusalOf(error: unknown): RefusedError {
   );
 }
 
-/** Problems with one cause in common are answered with its code, others with `invalid-job`. */
+/** Problems with one cause in common are answered with its code, others with `invalid-request`. */
 function refusalOfProblems(problems: JobProblem[]): RefusedError {
   const codes = new Set(problems.map(kindOf));
   const [only] = codes;
-  const code = codes.size === 1 && only !== undefined ? only : "invalid-job";
-  const [first] = problems;
-  const detail =
-    problems.length === 1 && first !== undefined
-      ? first.message
-      : `${problems.length} things are wrong with it.`;
+  const code = codes.size === 1 && only !== undefined ? only : "invalid-request";
+  const shown = problems.slice(0, detailProblems).map(({ message }) => message);
+  const rest = problems.length - shown.length;
+  const detail = [...shown, ...(rest > 0 ? [`And ${rest} more.`] : [])].join(" ");
   return new RefusedError(code, detail, { problems });
 }
 

@@ -2,19 +2,19 @@ import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
 import { type ServerRecord, type ServerStore, type Signals } from "@genga/jobs";
 import { type KnownServer } from "@genga/workflows";
 
-/** How old an answer about servers may be. */
-const rereadMs = 1_000;
 /** How long a refusal waits for the servers' definitions to be read again. */
 const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
   servers: ServerStore;
   signals: Signals;
+  /** How old an answer about servers may be. */
+  maxAgeMs: number;
   /** Names this process in its requests to the workers. */
   name: string;
 }
 
-/** The servers and what they can run, read at most once a second and parsed once for each set of definitions. */
+/** The servers and what they can run, read now and then and parsed once for each set of definitions. */
 export class KnownServers {
   readonly #options: KnownServersOptions;
   readonly #readers = new Set<(serverId: string) => void>();
@@ -33,7 +33,8 @@ export class KnownServers {
   /** All servers' rows. @throws StoreUnavailableError */
   records(): Promise<ServerRecord[]> {
     const now = performance.now();
-    if (this.#latest !== undefined && now - this.#latest.readAt < rereadMs) return this.#latest.records;
+    if (this.#latest !== undefined && now - this.#latest.readAt < this.#options.maxAgeMs)
+      return this.#latest.records;
     const records = this.#options.servers.listServers();
     this.#latest = { readAt: now, records };
     // A failure is told to whoever waits for it, and not remembered.

@@ -50,7 +50,7 @@ const kinds = {
   "body-too-large": [413, "The body is too large"],
   "unsupported-media-type": [415, "The body is not in a form that is understood"],
   "range-not-satisfiable": [416, "The range is outside of the file"],
-  "invalid-job": [422, "The job is not valid"],
+  "invalid-request": [422, "Several things in the request are not valid"],
   "unknown-type": [422, "The type of job is unknown"],
   "unknown-field": [422, "A field is unknown"],
   "missing-field": [422, "A field is missing"],
@@ -61,6 +61,7 @@ const kinds = {
   "invalid-graph": [422, "The graph is not valid"],
   "too-many-streams": [503, "Too many event streams are open"],
   "store-unavailable": [503, "The database is not reachable"],
+  "storage-unavailable": [503, "The storage of outputs is not reachable"],
   "internal-error": [500, "Something went wrong here"],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
 
@@ -102,6 +103,6 @@ export function sendProblem(response: Response, refusal: RefusedError, instance:
     code: refusal.code,
     ...(refusal.problems === undefined ? {} : { problems: refusal.problems.slice(0, 100) }),
   };
-  response.set(refusal.headers);
+  response.set({ "cache-control": "no-store", ...refusal.headers });
   response.status(status).type("application/problem+json").send(JSON.stringify(document));
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { type Tenant } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { type RequestHandler, type Response } from "express";
+import { type Request, type RequestHandler, type Response } from "express";
 import { type Metrics } from "./metrics.ts";
+import { boardPath, prefix } from "./paths.ts";
 
 /**
  * One line and one measurement for each request, when its answer is over. Paths only: queries may hold prompts, and
@@ -32,12 +33,19 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
         isWhole: response.writableFinished,
       };
       log[status >= 500 ? "warn" : isQuiet ? "debug" : "info"](details, `${method} ${path} ${status}`);
-      const routePath: unknown = (request.route as { path?: unknown } | undefined)?.path;
-      const route = typeof routePath === "string" ? request.baseUrl + routePath : "unknown";
+      const route = routeOf(request);
       metrics.requestSeconds.observe({ method, route, status: String(status) }, durationMs / 1000);
     });
     next();
   };
+}
+
+/** The pattern that the path matched, for a bounded number of series. */
+function routeOf(request: Request): string {
+  const pattern: unknown = (request.route as { path?: unknown } | undefined)?.path;
+  if (typeof pattern !== "string") return request.originalUrl.startsWith(boardPath) ? boardPath : "unknown";
+  // An error takes the request back out of its router, and with that out of the router's own path.
+  return request.originalUrl.startsWith(`${prefix}/`) ? prefix + pattern : pattern;
 }
 
 /** The id under which the log knows this request. */

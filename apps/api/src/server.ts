@@ -23,6 +23,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   const { access, board, log, metrics } = dependencies;
   const app = express();
   app.disable("x-powered-by");
+  app.disable("etag");
   app.set("query parser", "simple");
   app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages);
 

@@ -1,7 +1,6 @@
 import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
-import { openDependencies } from "./dependencies.ts";
+import { openDependencies, type ApiTimes } from "./dependencies.ts";
 import { createApp, listen, type ListeningServer } from "./server.ts";
-import { type WatchTimes } from "./watch-job.ts";
 
 /** A running API. */
 export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
@@ -15,7 +14,7 @@ export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
 export async function startApi(
   configuration: Configuration,
   log: Logger,
-  options: { signal?: AbortSignal; watchTimes?: WatchTimes } = {},
+  options: { signal?: AbortSignal; times?: Partial<ApiTimes> } = {},
 ): Promise<RunningApi> {
   requireKeyBeyondLoopback(configuration);
   const settings = requireServices(configuration);
@@ -24,7 +23,7 @@ export async function startApi(
     options.signal === undefined ? stopping.signal : AbortSignal.any([options.signal, stopping.signal]);
   const dependencies = await openDependencies(settings, log, {
     signal,
-    ...(options.watchTimes === undefined ? {} : { watchTimes: options.watchTimes }),
+    ...(options.times === undefined ? {} : { times: options.times }),
   });
   try {
     const server = await listen(createApp(dependencies), settings);

@@ -20,8 +20,6 @@ export interface WatchTimes {
   lookMaxMs: number;
 }
 
-export const watchTimes: WatchTimes = { heartbeatMs: 15_000, lookMinMs: 500, lookMaxMs: 10_000 };
-
 export interface WatchedJob {
   id: string;
   /** The job as it is now. */

@@ -13,12 +13,13 @@ export function addOutputRoutes(router: Router, { ownJobs, storage }: ApiDepende
   resource(router, "/outputs/:id", {
     get: async (request, response) => {
       const output = await ownJobs(response).findOutput(idOf(request));
-      setHeaders(response, output);
       if (isFresh(request, output)) {
+        setHeaders(response, output);
         response.status(304).end();
         return;
       }
       if (output.kind === "text" || output.storageKey === null) {
+        setHeaders(response, output);
         response.send(output.text ?? "");
         return;
       }
@@ -53,14 +54,14 @@ async function sendFile(
 ): Promise<void> {
   const range = readRange(request.headers.range, request.get("if-range"), file);
   if (range === "not-satisfiable") {
-    response.removeHeader("content-disposition");
     throw new RefusedError("range-not-satisfiable", `The file has ${file.bytes} bytes.`, {
-      headers: { "content-range": `bytes */${file.bytes}`, "cache-control": "no-store" },
+      headers: { "content-range": `bytes */${file.bytes}` },
     });
   }
   const { start, end } = range ?? { start: 0, end: file.bytes - 1 };
-  // Opened before the status is sent, so that a missing file is not answered with 200.
+  // Opened before anything is said of it, so that a missing file is answered as missing.
   const body = request.method === "HEAD" ? null : await storage.read(file.storageKey, range ?? undefined);
+  setHeaders(response, file);
   if (range !== null) response.set("content-range", `bytes ${start}-${end}/${file.bytes}`);
   response.status(range === null ? 200 : 206).set("content-length", String(end - start + 1));
   if (body === null) {

@@ -1,0 +1,125 @@
+import { afterEach, expect, test } from "@jest/globals";
+import { createTestDatabase, startTcpProxy, testServiceUrl, type TcpProxy } from "@genga/testing";
+import { migrate } from "@genga/database";
+import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+const opened: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.stop();
+});
+
+async function startBehind(
+  variable: "DATABASE_URL" | "REDIS_URL",
+): Promise<{ api: ApiUnderTest; proxy: TcpProxy }> {
+  let targetUrl = testServiceUrl("TEST_REDIS_URL");
+  if (variable === "DATABASE_URL") {
+    const database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+    opened.push({ stop: () => database.drop() });
+    targetUrl = database.url;
+  }
+  const proxy = await startTcpProxy({ targetUrl });
+  opened.push({ stop: () => proxy.close() });
+  const api = await startApiUnderTest({ env: { [variable]: proxy.url } });
+  opened.push(api);
+  return { api, proxy };
+}
+
+const image = { type: "image", prompt: "a cat" };
+
+async function untilReady(api: ApiUnderTest, status: number): Promise<void> {
+  while ((await api.request("health/ready")).status !== status) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test("while PostgreSQL is away requests are answered with 503 and nothing is half done; then it works again", async () => {
+  const { api, proxy } = await startBehind("DATABASE_URL");
+  const accepted = (await (await api.post("generate", image)).json()) as { id: string };
+  await proxy.cut();
+  const requests = [
+    () => api.post("generate", image),
+    () => api.post("batches", { jobs: [image] }),
+    () => api.request(`job/${accepted.id}`),
+    () => api.request("jobs"),
+    () => api.request("queue"),
+    () => api.request("servers"),
+    () => api.request(`jobs/${accepted.id}/cancel`, { method: "POST" }),
+    () => api.request(`jobs/${accepted.id}/events`),
+  ];
+  for (const ask of requests) {
+    const response = await ask();
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, "2"]);
+    expect(await response.json()).toMatchObject({ code: "store-unavailable" });
+  }
+  const health = await api.request("health");
+  expect([health.status, await health.json()]).toMatchObject([
+    200,
+    { status: "unavailable", parts: { database: { status: "unavailable" }, redis: { status: "ok" } } },
+  ]);
+  await untilReady(api, 503);
+
+  await proxy.restore();
+  await untilReady(api, 200);
+  expect(await (await api.request(`job/${accepted.id}`)).json()).toMatchObject({ status: "queued" });
+  expect(await (await api.request("queue")).json()).toMatchObject({ counts: { queued: 1, cancelled: 0 } });
+  expect((await api.post("generate", image)).status).toBe(202);
+}, 30_000);
+
+test("while Redis is away jobs are accepted, seen and cancelled; they get their tickets later", async () => {
+  const { api, proxy } = await startBehind("REDIS_URL");
+  await proxy.cut();
+  const accepted = await api.post("generate", image);
+  expect(accepted.status).toBe(202);
+  const { id } = (await accepted.json()) as { id: string };
+  expect(await (await api.request(`job/${id}`)).json()).toMatchObject({ status: "queued" });
+  const batch = await api.post("batches", { jobs: [image, image] });
+  expect(batch.status).toBe(202);
+  expect((await api.request(`jobs/${id}/cancel`, { method: "POST" })).status).toBe(202);
+  const waiting = await api.database.jobs.listUnannounced(10);
+  expect(waiting).toHaveLength(2);
+  expect(await (await api.request("health")).json()).toMatchObject({
+    status: "degraded",
+    parts: { redis: { status: "unavailable" } },
+  });
+  const board = await api.request("/admin/queues");
+  expect(board.status).toBe(503);
+  await proxy.restore();
+  while (
+    ((await (await api.request("health")).json()) as { parts: { redis: { status: string } } }).parts.redis
+      .status !== "ok"
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await api.post("generate", image);
+  expect(await api.database.jobs.listUnannounced(10)).toHaveLength(2);
+}, 30_000);
+
+test("a start waits for PostgreSQL", async () => {
+  const { api, proxy } = await startBehind("DATABASE_URL");
+  await proxy.cut();
+  const starting = api.startAnother();
+  while (!api.logged.some((line) => line.includes("waiting for PostgreSQL"))) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await proxy.restore();
+  const another = await starting;
+  expect((await fetch(`${another.url}/api/anime/queue`)).status).toBe(200);
+}, 30_000);
+
+test("what goes wrong inside is not told outside", async () => {
+  const { api } = await startBehind("DATABASE_URL");
+  const { Client } = (await import("pg")).default;
+  const client = new Client({ connectionString: api.env["DATABASE_URL"]! });
+  await client.connect();
+  await client.query("ALTER TABLE batches RENAME TO hidden_batches");
+  await client.end();
+  const response = await api.request("batches/00000000-0000-7000-8000-000000000001");
+  const text = await response.text();
+  expect(response.status).toBe(500);
+  expect(JSON.parse(text)).toMatchObject({ code: "internal-error" });
+  expect(text).not.toMatch(/batches["\s]|relation|prisma|\/src\/|postgres/i);
+  const requestId = response.headers.get("x-request-id")!;
+  expect(api.logged.some((line) => line.includes(requestId) && line.includes("could not be handled"))).toBe(
+    true,
+  );
+});

@@ -1,0 +1,264 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { z } from "zod";
+import { problemDocumentSchema } from "../src/problem-document.ts";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+let api: ApiUnderTest;
+let serverId: string;
+const acceptedSchema = z.object({
+  id: z.uuid(),
+  status: z.literal("queued"),
+  links: z.record(z.string(), z.string()),
+  warnings: z.array(z.string()),
+});
+
+beforeAll(async () => {
+  api = await startApiUnderTest();
+  const definitions = await recordedDefinitions("core", "animatediff", "video-helper-suite");
+  serverId = await api.worker.registerServer("http://comfyui.test:8188", definitions);
+});
+afterAll(() => api.stop());
+
+async function accepted(response: Response): Promise<z.infer<typeof acceptedSchema>> {
+  const body: unknown = await response.json();
+  expect({ status: response.status, body }).toMatchObject({ status: 202 });
+  return acceptedSchema.parse(body);
+}
+
+async function refused(response: Response): Promise<z.infer<typeof problemDocumentSchema>> {
+  expect(response.headers.get("content-type")).toMatch(/^application\/problem\+json/);
+  const document = problemDocumentSchema.parse(await response.json());
+  expect(document.status).toBe(response.status);
+  expect(document.type).toBe(`urn:genga:problem:${document.code}`);
+  return document;
+}
+
+async function countJobs(): Promise<number> {
+  const { counts } = await api.database.jobs.summarizeQueue();
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+const rawGraph = {
+  "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+  "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+};
+
+describe("an accepted job", () => {
+  test("is answered with 202, its id and where to look, and is there at once in every process", async () => {
+    const another = await api.startAnother();
+    for (let round = 0; round < 20; round += 1) {
+      const response = await api.post("generate", { type: "image", prompt: `cat ${round}` });
+      const { id, links } = await accepted(response);
+      expect(response.headers.get("location")).toBe(`/api/anime/jobs/${id}`);
+      for (const base of [api.url, another.url]) {
+        for (const path of [`/api/anime/job/${id}`, links["self"]!]) {
+          const found = await api.request(base + path);
+          expect(found.status).toBe(200);
+          expect(await found.json()).toMatchObject({ id, status: "queued", phase: "waiting", type: "image" });
+        }
+      }
+    }
+  });
+
+  test.each<[string, string, Record<string, unknown>, string]>([
+    ["an image by its own path", "generate/image", { prompt: "a cat" }, "image"],
+    ["an image whose type is repeated", "generate/image", { type: "image", prompt: "a cat" }, "image"],
+    ["a video by its own path", "generate/video", { prompt: "a cat", durationSeconds: 1 }, "video"],
+    ["a video", "generate", { type: "video", prompt: "a cat" }, "video"],
+    ["a raw graph", "generate", { type: "workflow", workflow: rawGraph }, "workflow"],
+  ])("may be %s", async (_name, path, body, type) => {
+    const { id } = await accepted(await api.post(path, body));
+    expect(await (await api.request(`jobs/${id}`)).json()).toMatchObject({ type });
+  });
+
+  test("keeps its options, its parameters with defaults and seed, and its graph", async () => {
+    const options = { priority: "high", project: "film", tags: ["a", "b"], attemptsMax: 3, timeoutMs: 5000 };
+    const { id } = await accepted(
+      await api.post("generate", { type: "image", prompt: "a cat", steps: 3, ...options }),
+    );
+    expect(await (await api.request(`jobs/${id}`)).json()).toMatchObject(options);
+    const { parameters } = (await (await api.request(`jobs/${id}/parameters`)).json()) as {
+      parameters: Record<string, unknown>;
+    };
+    expect(parameters).toMatchObject({ prompt: "a cat", steps: 3, width: 512, cfg: 7 });
+    const workflow = (await (await api.request(`jobs/${id}/workflow`)).json()) as Record<
+      string,
+      { class_type: string; inputs: Record<string, unknown> }
+    >;
+    const sampler = Object.values(workflow).find((node) => node.class_type === "KSampler");
+    expect(sampler!.inputs["seed"]).toBe(parameters["seed"]);
+  });
+
+  test("with a graph that a server would silently change comes with a warning", async () => {
+    const workflow = {
+      ...rawGraph,
+      "1": { ...rawGraph["1"], inputs: { ...rawGraph["1"].inputs, width: "64" } },
+    };
+    const { warnings } = await accepted(await api.post("generate", { type: "workflow", workflow }));
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("width");
+  });
+});
+
+describe("a refusal names what is wrong, and nothing is stored:", () => {
+  const image = { type: "image", prompt: "a cat" };
+  const graph = (changes: Record<string, unknown>): object => ({
+    type: "workflow",
+    workflow: { ...rawGraph, ...changes },
+  });
+
+  test.each<[string, unknown, number, string, string[]]>([
+    ["malformed JSON", "{", 400, "malformed-json", []],
+    ["an empty body", "", 422, "missing-field", ["type"]],
+    ["a list", [], 422, "invalid-field", [""]],
+    ["null", "null", 422, "invalid-field", [""]],
+    ["no type", { prompt: "a cat" }, 422, "missing-field", ["type"]],
+    ["an unknown type", { type: "music", prompt: "a cat" }, 422, "unknown-type", ["type"]],
+    ["a type that is no text", { type: 7 }, 422, "unknown-type", ["type"]],
+    ["no prompt", { type: "image" }, 422, "missing-field", ["prompt"]],
+    ["an unknown field", { ...image, size: 3 }, 422, "unknown-field", ["size"]],
+    ["a width that is too small", { ...image, width: 248 }, 422, "out-of-bounds", ["width"]],
+    ["a height off the grid", { ...image, height: 1001 }, 422, "out-of-bounds", ["height"]],
+    ["too many steps", { ...image, steps: 101 }, 422, "out-of-bounds", ["steps"]],
+    ["too high a cfg", { ...image, cfg: 20.5 }, 422, "out-of-bounds", ["cfg"]],
+    ["a negative seed", { ...image, seed: -1 }, 422, "out-of-bounds", ["seed"]],
+    [
+      "too long a video",
+      { type: "video", prompt: "x", durationSeconds: 11 },
+      422,
+      "out-of-bounds",
+      ["durationSeconds"],
+    ],
+    ["too few frames a second", { type: "video", prompt: "x", fps: 7 }, 422, "out-of-bounds", ["fps"]],
+    ["an unknown sampler", { ...image, sampler: "best" }, 422, "invalid-field", ["sampler"]],
+    ["an unknown priority", { ...image, priority: "asap" }, 422, "invalid-field", ["priority"]],
+    ["too short a timeout", { ...image, timeoutMs: 1 }, 422, "out-of-bounds", ["timeoutMs"]],
+    ["a tag that is no text", { ...image, tags: ["a", 7] }, 422, "invalid-field", ["tags.1"]],
+    ["a project that cannot be stored", { ...image, project: "a\0" }, 422, "out-of-bounds", ["project"]],
+    ["a prompt that cannot be stored", { ...image, prompt: "a\ud800" }, 422, "invalid-field", ["prompt"]],
+    ["a model that nobody has", { ...image, model: "x.safetensors" }, 422, "unknown-model", ["model"]],
+    [
+      "three things at once",
+      { ...image, width: 1, steps: 0, priority: "asap", extra: 1 },
+      422,
+      "invalid-request",
+      ["priority", "width", "steps", "extra"],
+    ],
+    ["no graph", { type: "workflow" }, 422, "missing-field", ["workflow"]],
+    ["a graph that is null", { type: "workflow", workflow: null }, 422, "invalid-graph", ["workflow"]],
+    ["a graph that is a text", { type: "workflow", workflow: "x" }, 422, "invalid-graph", ["workflow"]],
+    ["a graph that is a list", { type: "workflow", workflow: [] }, 422, "invalid-graph", ["workflow"]],
+    ["an empty graph", { type: "workflow", workflow: {} }, 422, "invalid-graph", ["workflow"]],
+    [
+      "a node without inputs, which would kill the server",
+      graph({ "9": { class_type: "EmptyImage" } }),
+      422,
+      "invalid-graph",
+      ["workflow.9"],
+    ],
+    ["a node that is no object", graph({ "9": 3 }), 422, "invalid-graph", ["workflow.9"]],
+    [
+      "an unknown node class",
+      graph({ "9": { class_type: "Nope", inputs: {} } }),
+      422,
+      "unknown-node-class",
+      ["workflow.9"],
+    ],
+    [
+      "extra_data, which would kill the server",
+      { type: "workflow", workflow: rawGraph, extra_data: null },
+      422,
+      "unknown-field",
+      ["extra_data"],
+    ],
+    [
+      "a client id, which would kill the server",
+      { type: "workflow", workflow: rawGraph, client_id: [] },
+      422,
+      "unknown-field",
+      ["client_id"],
+    ],
+  ])("%s", async (_name, body, status, code, paths) => {
+    const before = await countJobs();
+    const document = await refused(await api.post("generate", body));
+    expect(document).toMatchObject({ status, code });
+    expect((document.problems ?? []).map(({ path }) => path)).toEqual(paths);
+    expect(await countJobs()).toBe(before);
+  });
+
+  test("a missing input, with the node's title, what is needed and what was given", async () => {
+    const workflow = {
+      ...rawGraph,
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 5] }, _meta: { title: "Keep it" } },
+    };
+    const { problems } = await refused(await api.post("generate", { type: "workflow", workflow }));
+    expect(problems).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          path: "workflow.2.inputs.images",
+          nodeId: "2",
+          nodeTitle: "Keep it",
+          input: "images",
+        }),
+        expect.objectContaining({
+          path: "workflow.2.inputs.filename_prefix",
+          code: "required-input-missing",
+        }),
+      ]),
+    );
+  });
+
+  test("a body that is not JSON", async () => {
+    const body = "type=image";
+    const types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"];
+    for (const type of types) {
+      const response = await api.request("generate", {
+        method: "POST",
+        body,
+        headers: { "content-type": type },
+      });
+      expect(await refused(response)).toMatchObject({ status: 415, code: "unsupported-media-type" });
+    }
+  });
+
+  test("a body that is too large", async () => {
+    const response = await api.post("generate", { type: "image", prompt: "x".repeat(21 * 1024 * 1024) });
+    expect(await refused(response)).toMatchObject({ status: 413, code: "body-too-large" });
+    await accepted(await api.post("generate", { type: "image", prompt: "still alive" }));
+  });
+
+  test("a graph nested without end", async () => {
+    const nested = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+    const body = `{"type":"workflow","workflow":{"1":{"class_type":"X","inputs":{"a":${nested}}}}}`;
+    const { problems } = await refused(await api.post("generate", body));
+    expect(problems).toMatchObject([{ code: "nested-too-deep" }]);
+    const unknown = await refused(
+      await api.post("generate", `{"type":"image","prompt":"x","deep":${nested}}`),
+    );
+    expect(unknown.status).toBe(422);
+  });
+
+  test("a method that does not exist there, and a path that does not exist", async () => {
+    const response = await api.request("generate", { method: "PUT" });
+    expect(response.headers.get("allow")).toBe("POST, OPTIONS");
+    expect(await refused(response)).toMatchObject({ status: 405, code: "method-not-allowed" });
+    for (const path of ["nothing", "/nothing", "jobs/1/nothing"]) {
+      expect(await refused(await api.request(path))).toMatchObject({ status: 404, code: "path-not-found" });
+    }
+    const options = await api.request("jobs", { method: "OPTIONS" });
+    expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
+  });
+});
+
+test("a model that was added a moment ago is found before the job is refused", async () => {
+  // A process of its own, since one that has just asked the workers does not ask again for three seconds.
+  const another = await api.startAnother();
+  const body = { type: "image", prompt: "a cat", model: "brand-new.safetensors" };
+  const url = `${another.url}/api/anime/generate`;
+  await accepted(await api.post(url, { type: "image", prompt: "this process has read the definitions" }));
+  const definitions = await recordedDefinitions("core", "animatediff", "video-helper-suite");
+  const text = JSON.stringify(definitions).replaceAll("AOM3A1B.safetensors", "brand-new.safetensors");
+  api.worker.onDefinitionsWanted = () =>
+    api.worker.setDefinitions(serverId, JSON.parse(text) as typeof definitions);
+  await accepted(await api.post(url, body));
+});
