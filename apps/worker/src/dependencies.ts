@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import {
   AttemptRecorder,
   type JobStore,
-  type OutputStorage,
   type ServerStore,
   type Signals,
   type TicketQueue,
@@ -11,7 +10,7 @@ import {
 import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
-import { createFolderStorage } from "@genga/storage";
+import { createFolderStorage, type FolderStorage } from "@genga/storage";
 
 /** Everything that a worker is made of. */
 export interface Dependencies {
@@ -22,7 +21,7 @@ export interface Dependencies {
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
-  storage: OutputStorage;
+  storage: FolderStorage;
   log: Logger;
   close(): Promise<void>;
 }
@@ -35,6 +34,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     redisUrl: settings.redisUrl,
     prefix: settings.redisPrefix,
     lockMs: settings.leaseMs,
+    consumerName: workerId,
     logger: log,
   });
   const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });

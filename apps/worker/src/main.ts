@@ -5,7 +5,7 @@ import { Worker } from "./worker.ts";
 runService("worker", async ({ configuration, log }) => {
   const dependencies = await openDependencies(requireServices(configuration), log);
   const worker = new Worker(dependencies);
-  await worker.start();
+  worker.start();
   return {
     details: { workerId: dependencies.workerId, servers: configuration.comfyuiUrls.join(", ") },
     stop: async () => {

@@ -19,9 +19,13 @@ export interface SweeperOptions {
   leaseMs: number;
   /** How long a job waits for its unowned server before it goes elsewhere. */
   graceMs: number;
+  /** Files that crashed writers left half-written. */
+  sweepPartialFiles: (olderThanMs: number) => Promise<number>;
   log: Logger;
 }
 
+const partialFilesEvery = 600;
+const partialFileAgeMs = 60 * 60_000;
 const rowsPerPass = 1_000;
 /** Tickets announced in one pass at most; a wiped Redis is refilled over a few passes. */
 const roundsMax = 20;
@@ -46,6 +50,7 @@ export class Sweeper {
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
     this.#passes += 1;
     await this.#requeueAbandoned();
+    if (this.#passes % partialFilesEvery === 1) await this.#options.sweepPartialFiles(partialFileAgeMs);
     try {
       await this.#refillWipedRedis();
       await this.#announce();

@@ -41,14 +41,8 @@ export class Worker {
     });
     this.#sweeper = new Sweeper({
       ownerId: workerId,
-      store,
-      servers,
-      tickets,
-      signals,
-      guard,
-      leaseMs,
-      graceMs,
-      log,
+      ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
+      sweepPartialFiles: (olderThanMs) => dependencies.storage.sweepPartialFiles(olderThanMs),
     });
     this.#fleet = new ServerFleet({
       workerId,
@@ -83,15 +77,23 @@ export class Worker {
     });
   }
 
-  async start(): Promise<void> {
+  start(): void {
     const { signals, tickets, log, settings } = this.#with;
-    this.#stops.push(
-      await signals.subscribe("cancel", (message) => {
+    // Pending for as long as Redis is away; the work itself does not wait for it.
+    const subscriptions = [
+      signals.subscribe("cancel", (message) => {
         this.#cancel(message);
       }),
-      await signals.subscribe("definitions-wanted", () => {
+      signals.subscribe("definitions-wanted", () => {
         for (const server of this.#fleet.owned) void this.#look(server, true);
       }),
+    ];
+    for (const subscription of subscriptions) {
+      subscription.catch((error: unknown) => {
+        log.debug({ err: error }, "a subscription ended before it began");
+      });
+    }
+    this.#stops.push(
       tickets.onAvailable(defaultLane, () => {
         this.#pump.trigger();
       }),

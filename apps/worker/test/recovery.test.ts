@@ -181,7 +181,7 @@ async function untilAnswered(api: ApiClient, id: string): Promise<unknown> {
 async function untilServersAreShared(api: ApiClient): Promise<void> {
   for (;;) {
     const text = await (await api.request("GET", "servers")).text();
-    const owners = [...text.matchAll(/"owner(?:Id)?":"([^"]+)"/g)].map((match) => match[1]);
+    const owners = [...text.matchAll(/"worker":"([^"]+)"/g)].map((match) => match[1]);
     const online = [...text.matchAll(/"state":"online"/g)].length;
     if (new Set(owners).size === 2 && online === 2) return;
   }
