@@ -12,6 +12,8 @@ const shared = {
 } satisfies Config;
 
 const config: Config = {
+  // Tests wait for signals, not for the clock; this only ends one that hangs, also on a busy machine.
+  testTimeout: 60_000,
   projects: [
     { ...shared, displayName: "unit", testMatch: ["<rootDir>/{apps,packages}/*/src/**/*.test.ts"] },
     {

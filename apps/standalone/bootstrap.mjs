@@ -1,8 +1,8 @@
-// The first thing that runs in a fresh clone: `npm start`, `npm run demo` and `npm test` all come through here. It installs
-// what is missing, generates the database client, and then hands over. Only Node's own modules: nothing else may be
-// there yet.
+// The first thing that runs in a fresh clone: `npm start`, `npm run demo`, `npm test` and the others all come through
+// here. It installs what is missing, generates the database client, and then hands over. Only Node's own modules:
+// nothing else may be there yet.
 //
-//   node apps/standalone/bootstrap.mjs install | start | demo | test [arguments]
+//   node apps/standalone/bootstrap.mjs install | start | demo | test | … [arguments]
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +15,14 @@ const entries = {
   start: "apps/standalone/src/main.ts",
   demo: "apps/standalone/src/main.ts",
   test: "apps/standalone/src/test-main.ts",
+  api: "apps/api/src/main.ts",
+  worker: "apps/worker/src/main.ts",
+  simulator: "packages/comfyui-simulator/src/main.ts",
+  migrate: "packages/database/src/migrate-main.ts",
+  "bench:overhead": "benchmarks/overhead.ts",
 };
+/** Commands that need the development tools too. */
+const developing = new Set(["install", "test", "bench:overhead"]);
 
 const [command = "start", ...args] = process.argv.slice(2);
 
@@ -55,10 +62,10 @@ function isInstalled() {
   if (!existsSync(list)) return false;
   const wanted = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8")).packages;
   const present = JSON.parse(readFileSync(list, "utf8")).packages;
-  return Object.entries(wanted).every(([path, { version, optional, devOptional }]) => {
+  return Object.entries(wanted).every(([path, { version, optional, devOptional, dev }]) => {
     if (path === "") return true;
-    const isThere = present[path] !== undefined;
-    return isThere ? present[path].version === version : Boolean(optional || devOptional);
+    if (present[path] !== undefined) return present[path].version === version;
+    return Boolean(optional || devOptional || (dev && !developing.has(command)));
   });
 }
 
