@@ -113,10 +113,14 @@ async function closeServer(server: Server): Promise<void> {
       resolve();
     });
   });
-  server.closeIdleConnections();
+  // A connection whose last answer ends now becomes idle later.
+  const sweeping = setInterval(() => {
+    server.closeIdleConnections();
+  }, 20);
   const timer = setTimeout(() => {
     server.closeAllConnections();
   }, lingerMs);
   await closed;
+  clearInterval(sweeping);
   clearTimeout(timer);
 }

@@ -89,7 +89,7 @@ class JobWatch {
     } else if (message.kind === "event") {
       this.#live.push(message.event);
     } else {
-      this.#progress = message;
+      this.#progress = laterOf(message, this.#progress);
     }
     this.#wake();
   }
@@ -131,7 +131,7 @@ class JobWatch {
       const progress = progressOf(job);
       if (progress !== undefined && this.#isForward(progress)) {
         isNews = true;
-        this.#progress = progress;
+        this.#progress = laterOf(progress, this.#progress);
       }
       this.#planLook(isNews ? this.#times.lookMinMs : this.#lookEveryMs * 2);
     } catch (error) {
@@ -208,6 +208,12 @@ class JobWatch {
 }
 
 const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
+
+/** What was told later may still be older; at the same percent it may be another node. */
+function laterOf(told: Progress, known: Progress | undefined): Progress {
+  if (known === undefined || told.attempt > known.attempt) return told;
+  return told.attempt === known.attempt && told.progress.percent >= known.progress.percent ? told : known;
+}
 
 function progressOf(job: Job): Progress | undefined {
   return job.status === "processing" && job.phase !== null

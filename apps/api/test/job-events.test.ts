@@ -43,9 +43,12 @@ test("a watcher gets a snapshot, then everything live, and the stream ends with 
   expect(await stream.next()).toMatchObject({ event: "event", data: { type: "claimed" } });
   expect(await stream.next()).toMatchObject({ event: "event", data: { type: "executing" } });
   api.worker.signalProgress(leased, 55);
-  expect(await stream.next()).toMatchObject({
+  let progress = await stream.next();
+  // That of the report may come first.
+  if ((progress!.data["progress"] as { percent: number }).percent === 10) progress = await stream.next();
+  expect(progress).toMatchObject({
     event: "progress",
-    id: expect.not.stringContaining("."),
+    id: undefined,
     data: { jobId: id, attempt: 1, phase: "executing", progress: { percent: 55 } },
   });
   await api.worker.complete(leased, [{ filename: "a.bin", body: Buffer.from("x") }]);
@@ -186,11 +189,11 @@ test("a quiet stream is kept alive by comments", async () => {
   }
 });
 
-test("a reader that does not read gets every event once it does, and costs no memory meanwhile", async () => {
+test("a reader that does not read gets every event once it does, and not all the progress in between", async () => {
   const id = await submit();
   const { hostname, port, host } = new URL(api.url);
   const socket = connect(Number(port), hostname);
-  socket.write(`GET /api/anime/jobs/${id}/events HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  socket.write(`GET /api/anime/jobs/${id}/events HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
   await new Promise((resolve) => socket.once("readable", resolve));
   // From here on nothing is read: first the sockets fill, then the stream must wait.
   const leased = await api.worker.claim(id, serverId);
