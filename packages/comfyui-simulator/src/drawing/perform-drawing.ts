@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import sharp, { type Sharp } from "sharp";
 import type { DrawingJob } from "./drawing-job.ts";
+import { withJfif } from "./jfif.ts";
 import type { Picture } from "./picture.ts";
 import { encodeAnimatedPng, encodePng, type Pixels } from "./png.ts";
 import { Random } from "./random.ts";
@@ -92,7 +93,7 @@ async function drawPreview(job: Extract<DrawingJob, { kind: "preview" }>): Promi
   if (noise > 0 || scale !== 1) image = image.resize({ width, height, fit: "fill", kernel: "linear" });
   return job.format === "png"
     ? image.png({ compressionLevel: 4 }).toBuffer()
-    : image.jpeg({ quality: 85 }).toBuffer();
+    : withJfif(await image.jpeg({ quality: 85 }).toBuffer());
 }
 
 function noisy(rgb: Buffer, noise: number): Buffer {

@@ -47,6 +47,9 @@ interface Surroundings {
   readonly onClient: (clientId: PythonValue) => void;
 }
 
+/** Classes with widgets that depend on another widget: they take undeclared inputs, unchecked (GRAPHS, 3). */
+const TAKES_ANYTHING = new Set(["VHS_VideoCombine"]);
+
 /** One execution of one prompt, message for message as the server does it (PROTOCOL 3). */
 export class PromptRun {
   clientId: PythonValue = null;
@@ -194,9 +197,11 @@ export class PromptRun {
       const link = linkOf(value);
       if (link) {
         resolved.set(name, this.cache.get(link.source)?.outputs.at(link.slot) ?? plain(null));
-      } else if (declared.has(name)) resolved.set(name, plain(value));
+      } else if (declared.has(name) || TAKES_ANYTHING.has(nodeClass.name)) resolved.set(name, plain(value));
     }
-    for (const [name, kind] of nodeClass.hidden) {
+    // Newer classes get these through their class, not as inputs.
+    const hidden = nodeClass.isNewStyle ? [] : nodeClass.hidden;
+    for (const [name, kind] of hidden) {
       if (kind === "PROMPT") resolved.set(name, opaque("prompt", "PROMPT"));
       else if (kind === "EXTRA_PNGINFO") resolved.set(name, plain(this.extraPngInfo()));
       else if (kind === "UNIQUE_ID") resolved.set(name, plain(nodeId));

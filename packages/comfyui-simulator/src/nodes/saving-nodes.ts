@@ -2,7 +2,7 @@ import { statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PythonFloat } from "../python/python-values.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
-import { opaque } from "./node-values.ts";
+import { opaque, type LatentValue } from "./node-values.ts";
 import { applyOutputFaults, fileEntry, graphTexts, numbered, placeFor } from "./output-files.ts";
 import { flagInput, imageInput, latentInput, numberInput, textInput } from "./read-input.ts";
 
@@ -49,13 +49,7 @@ export const savingNodes: Readonly<Record<string, NodeImplementation>> = {
     const latent = latentInput(run, "samples");
     const place = placeFor(run, textInput(run, "filename_prefix", "latents/ComfyUI"), "output");
     const filename = `${place.name}_${numbered(place.counter)}_.latent`;
-    const { count, width, height } = latent;
-    const about = JSON.stringify({
-      latent_tensor: { dtype: "F32", shape: [count, 4, height / 8, width / 8] },
-    });
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(about.length));
-    writeFileSync(path.join(place.folder, filename), Buffer.concat([length, Buffer.from(about)]));
+    writeFileSync(path.join(place.folder, filename), emptyTensorFile(latent, graphTexts(run)));
     return { outputs: [], ui: { latents: [fileEntry(place, filename)] } };
   },
 };
@@ -89,6 +83,21 @@ function animationFile(run: NodeRun, extension: string): [ReturnType<typeof plac
   const place = placeFor(run, textInput(run, "filename_prefix", "ComfyUI"), "output", first);
   const filename = `${place.name}_${numbered(place.counter)}_.${extension}`;
   return [place, filename, path.join(place.folder, filename)];
+}
+
+/** A safetensors file of the right shape; its numbers are all 0, since no real latent exists here. */
+function emptyTensorFile(latent: LatentValue, texts: ReadonlyMap<string, string>): Buffer {
+  const shape = [latent.count, 4, latent.height / 8, latent.width / 8];
+  const bytes = shape.reduce((product, size) => product * size, 4);
+  const header = JSON.stringify({
+    __metadata__: Object.fromEntries(texts),
+    latent_format_version_0: { dtype: "F32", shape: [0], data_offsets: [0, 0] },
+    latent_tensor: { dtype: "F32", shape, data_offsets: [0, bytes] },
+  });
+  const padded = header.padEnd(Math.ceil(header.length / 8) * 8);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(Buffer.byteLength(padded)));
+  return Buffer.concat([length, Buffer.from(padded), Buffer.alloc(bytes)]);
 }
 
 /** The shape of every core node that saves something that moves. */

@@ -125,18 +125,12 @@ async function writeAnimation(run: NodeRun, animation: Animation): Promise<strin
     const extension = format.slice("image/".length);
     const file = fileOf(extension);
     const loops = numberInput(run, "loop_count");
-    if (extension === "gif") await run.studio.draw({ kind: "gif", pictures, file, framesPerSecond, loops });
-    else {
-      const isLossless = sentFlag(run, "lossless", true);
-      await run.studio.draw({
-        kind: "animated-webp",
-        pictures,
-        file,
-        framesPerSecond,
-        isLossless,
-        quality: 80,
-      });
-    }
+    const isLossless = sentFlag(run, "lossless", true);
+    await frameByFrame(run, pictures.length, async (onFrame) => {
+      const job = { pictures, file, framesPerSecond };
+      if (extension === "gif") await run.studio.draw({ kind: "gif", ...job, loops }, onFrame);
+      else await run.studio.draw({ kind: "animated-webp", ...job, isLossless, quality: 80 }, onFrame);
+    });
     applyOutputFaults(run, file, statSync(file).size);
     return `${stem}.${extension}`;
   }

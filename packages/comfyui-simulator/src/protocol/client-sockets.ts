@@ -12,6 +12,9 @@ interface Outgoing {
   readonly content: { readonly event: string; readonly data: PythonJson } | Buffer;
 }
 
+/** From the exception that ends the process to its end. */
+const FATAL_DELAY_MS = 100;
+
 /**
  * The sockets by client id, one per id. A later socket with the same id replaces the earlier one, and when the earlier
  * one finally closes it takes the registration of the later one with it: the server's own bug, kept (PROTOCOL 0.4).
@@ -114,6 +117,7 @@ export class ClientSockets {
     const messages = this.outgoing;
     this.outgoing = [];
     for (const { to, content } of messages) {
+      if (this.isHeld) return;
       const clients = this.addressed(to);
       if (clients.length === 0) continue;
       const bytes = Buffer.isBuffer(content)
@@ -129,7 +133,9 @@ export class ClientSockets {
       assertHashable(to);
     } catch (error) {
       if (!(error instanceof PythonError)) throw error;
-      this.onFatal(error.message);
+      this.isHeld = true;
+      // The process still lives for a moment, so what was sent before arrives.
+      setTimeout(this.onFatal, FATAL_DELAY_MS, error.message);
       return [];
     }
     const client = typeof to === "string" ? this.clients.get(to) : undefined;

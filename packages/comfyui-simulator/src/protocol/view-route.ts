@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import path from "node:path";
 import sharp from "sharp";
+import { withJfif } from "../drawing/jfif.ts";
+import { PythonError } from "../python/python-values.ts";
 import { emptyReply, type Exchange, type Reply } from "./http-exchange.ts";
 import { isFile, isWithin, type Folders } from "./folders.ts";
 import { mediaTypeOf } from "./media-types.ts";
@@ -15,12 +17,13 @@ export function viewRoute(folders: Folders): (exchange: Exchange) => Promise<Rep
     if (typeof located === "number") return emptyReply(located);
     const { query } = exchange;
     const disposition = { "content-disposition": `filename="${path.basename(located)}"` };
-    const preview = query.get("preview");
-    if (preview !== null) return reencoded(located, preview, query.get("channel") ?? "", disposition);
-    const channel = query.get("channel");
-    if (channel === "rgb") return pngReply(await sharp(located).removeAlpha().png().toBuffer(), disposition);
-    if (channel === "a") return pngReply(await alphaOf(located), disposition);
-    return fileReply(located, exchange, disposition);
+    const [preview, channel] = [query.get("preview"), query.get("channel")];
+    if (preview === null && channel !== "rgb" && channel !== "a")
+      return fileReply(located, exchange, disposition);
+    await assertPicture(located);
+    if (preview !== null) return reencoded(located, preview, channel ?? "", disposition);
+    const body = channel === "a" ? alphaOf(located) : sharp(located).removeAlpha().png().toBuffer();
+    return pngReply(await body, disposition);
   };
 }
 
@@ -38,6 +41,15 @@ function locate(folders: Folders, query: URLSearchParams): string | number {
   return isFile(file) ? file : 404;
 }
 
+/** @throws PythonError for a file that cannot be opened as a picture */
+async function assertPicture(file: string): Promise<void> {
+  try {
+    await sharp(file).metadata();
+  } catch {
+    throw new PythonError("PIL.UnidentifiedImageError", `cannot identify image file '${file}'`);
+  }
+}
+
 async function reencoded(
   file: string,
   preview: string,
@@ -51,7 +63,7 @@ async function reencoded(
   const picture = sharp(file);
   const body =
     format === "jpeg"
-      ? await picture.flatten().jpeg({ quality }).toBuffer()
+      ? withJfif(await picture.flatten().jpeg({ quality }).toBuffer())
       : await picture.webp({ quality }).toBuffer();
   return { status: 200, headers: { ...disposition, "content-type": `image/${format}` }, body };
 }

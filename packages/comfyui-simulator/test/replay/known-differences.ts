@@ -1,0 +1,145 @@
+import { isDict, PythonFloat, type PythonValue } from "../../src/python/python-values.ts";
+
+/** What is the same in a recording and its replay although it is written differently: ids, counters, file names. */
+export class Translation {
+  /** Recorded text → the text it has in the replay. */
+  private readonly texts = new Map<string, string>();
+  private numberOffset: number | undefined;
+  private readonly givenNumbers = new Set<number>();
+
+  learnText(recorded: string, actual: string): void {
+    if (recorded !== actual && recorded !== "") this.texts.set(recorded, actual);
+  }
+
+  learnNumber(recorded: PythonValue, actual: PythonValue): void {
+    if (typeof recorded === "number" && typeof actual === "number") this.numberOffset ??= recorded - actual;
+  }
+
+  /** A number that the client chose itself is the same in both. */
+  learnGivenNumber(value: PythonValue | undefined): void {
+    const number = value instanceof PythonFloat ? value.value : Number(value);
+    if (Number.isFinite(number)) this.givenNumbers.add(number);
+  }
+
+  /** A recorded text as it should appear in the replay. */
+  text(recorded: string): string {
+    let text = recorded;
+    for (const [from, to] of this.texts) text = text.replaceAll(from, to);
+    return text;
+  }
+
+  /** A recorded queue number as it should appear in the replay. */
+  number(recorded: number): number {
+    if (this.givenNumbers.has(recorded)) return recorded;
+    const offset = this.numberOffset ?? 0;
+    return recorded < 0 ? recorded + offset : recorded - offset;
+  }
+
+  /** Learns the file names of two lists of outputs that belong together. */
+  learnFiles(recorded: PythonValue, actual: PythonValue): void {
+    if (Array.isArray(recorded) && Array.isArray(actual)) {
+      recorded.forEach((item, index) => {
+        this.learnFiles(item, actual[index] ?? null);
+      });
+    } else if (isDict(recorded) && isDict(actual)) {
+      for (const key of ["filename", "workflow", "fullpath"]) {
+        const [from, to] = [recorded.get(key), actual.get(key)];
+        if (typeof from === "string" && typeof to === "string") this.learnText(from, to);
+      }
+      for (const [key, value] of recorded) this.learnFiles(value, actual.get(key) ?? null);
+    }
+  }
+}
+
+/** Lists whose order means nothing (they were Python sets). */
+const UNORDERED = new Set(["executed", "current_outputs"]);
+
+/** Fields whose presence counts and whose content cannot be the same. */
+const FREE = new Set([
+  "timestamp",
+  "traceback",
+  "fullpath",
+  "ram_total",
+  "ram_free",
+  "vram_total",
+  "vram_free",
+  "torch_vram_total",
+  "torch_vram_free",
+  "python_version",
+  "pytorch_version",
+  "argv",
+  "installed_templates_version",
+]);
+
+/**
+ * A value in a form that two runs can be compared in: floats marked as such, free fields replaced, inputs of a failed
+ * node reduced to their names. @param translate applied to recorded values only
+ */
+export function canonical(value: PythonValue, translate?: Translation, key = ""): unknown {
+  if (FREE.has(key)) return `<${key}>`;
+  if (value instanceof PythonFloat) return { float: value.value };
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number" && key === "number") return translate ? translate.number(value) : value;
+  if (typeof value === "string") return canonicalText(translate ? translate.text(value) : value);
+  if (Array.isArray(value)) {
+    const items = value.map((item, index) =>
+      index === 0 && isQueueEntry(value) ? canonical(item, translate, "number") : canonical(item, translate),
+    );
+    return UNORDERED.has(key) ? items.map(String).sort() : items;
+  }
+  if (isDict(value)) {
+    if (key === "current_inputs") return [...value.keys()];
+    return Object.fromEntries(
+      [...value].map(([name, item]) => [
+        translate ? translate.text(name) : name,
+        canonical(item, translate, name),
+      ]),
+    );
+  }
+  return value;
+}
+
+function isQueueEntry(list: PythonValue[]): boolean {
+  return list.length === 5 && typeof list[1] === "string" && Array.isArray(list[4]);
+}
+
+/** Sizes, addresses and folders differ between machines. */
+function canonicalText(text: string): string {
+  return text
+    .replace(/0x[0-9a-f]+/g, "0x")
+    .replace(/^[0-9a-f]{32}$/, "<hex>")
+    .replace(/(full_output_folder|output_dir|commonpath): .*/g, "$1: <path>");
+}
+
+/** Whether the replay's value agrees with the recorded one; `"..."` and `"(...)"` stand for anything. */
+export function difference(recorded: unknown, actual: unknown, path = ""): string | undefined {
+  if (isWildcard(recorded)) return undefined;
+  if (Array.isArray(recorded) && Array.isArray(actual)) {
+    if (recorded.some((item) => typeof item === "string" && item.startsWith("("))) return undefined;
+    if (recorded.length !== actual.length) return `${path}: ${show(recorded)} became ${show(actual)}`;
+    return first(recorded.map((item, index) => difference(item, actual[index], `${path}[${index}]`)));
+  }
+  if (isObject(recorded) && isObject(actual)) {
+    if ("(trimmed)" in recorded) return undefined;
+    const [from, to] = [Object.keys(recorded).sort(), Object.keys(actual).sort()];
+    if (from.join() !== to.join()) return `${path}: keys ${from.join()} became ${to.join()}`;
+    return first(from.map((key) => difference(recorded[key], actual[key], `${path}.${key}`)));
+  }
+  return recorded === actual ? undefined : `${path}: ${show(recorded)} became ${show(actual)}`;
+}
+
+function isWildcard(value: unknown): boolean {
+  return typeof value === "string" && (value === "..." || (value.startsWith("(") && value.endsWith(")")));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function first(found: (string | undefined)[]): string | undefined {
+  return found.find((text) => text !== undefined);
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value).slice(0, 300);
+}

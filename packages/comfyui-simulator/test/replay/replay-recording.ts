@@ -1,0 +1,387 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { WebSocket } from "ws";
+import { parsePythonJson, stringifyPythonJson } from "../../src/python/python-json.ts";
+import {
+  isDict,
+  isTruthy,
+  PythonFloat,
+  type PythonDict,
+  type PythonValue,
+} from "../../src/python/python-values.ts";
+import { encodePng } from "../../src/drawing/png.ts";
+import { canonical, difference, Translation } from "./known-differences.ts";
+import { dictAt, textAt, type RecordedEvent } from "./recording.ts";
+
+interface Message {
+  readonly text: string | undefined;
+  readonly bytes: Buffer;
+}
+
+interface ReplayOptions {
+  /** What to do about a note in the recording, such as "restarted". */
+  readonly onNote?: (text: string) => Promise<void>;
+  readonly onCase?: (title: string) => Promise<void>;
+  /** Requests to leave out, by their number. */
+  readonly skip?: ReadonlySet<number>;
+  readonly silenceMs?: number;
+}
+
+/** Shorter pauses were only the recorder's own, longer ones waited for a server to start. */
+const PAUSE_MS_MIN = 190;
+const PAUSE_MS_MAX = 4_000;
+
+/**
+ * Does what the recording's client did, in the same order, waiting for everything that it was told in between, and
+ * compares what comes back. @returns every difference, with the case it belongs to
+ */
+export async function replayRecording(
+  url: string,
+  events: readonly RecordedEvent[],
+  options: ReplayOptions = {},
+): Promise<string[]> {
+  const replay = new Replay(url, options);
+  try {
+    for (const event of events) await replay.step(event);
+    return replay.differences;
+  } finally {
+    replay.close();
+  }
+}
+
+class Replay {
+  readonly differences: string[] = [];
+  private readonly url: string;
+  private readonly options: ReplayOptions;
+  private readonly translation = new Translation();
+  private readonly sockets = new Map<string, Inbox>();
+  private readonly replies = new Map<number, Promise<Response | Error>>();
+  private readonly uploads = new Map<number, PythonDict>();
+  private title = "";
+  private before = 0;
+
+  constructor(url: string, options: ReplayOptions) {
+    this.url = url;
+    this.options = options;
+  }
+
+  close(): void {
+    for (const inbox of this.sockets.values()) inbox.socket.terminate();
+  }
+
+  async step({ kind, fields }: RecordedEvent): Promise<void> {
+    const name = textAt(fields, "ws");
+    await this.keepPause(kind, fields);
+    switch (kind) {
+      case "case":
+        this.title = textAt(fields, "text");
+        await this.options.onCase?.(this.title);
+        return;
+      case "note":
+        await this.options.onNote?.(textAt(fields, "text"));
+        return;
+      case "ws_connect":
+        this.sockets.set(name, new Inbox(this.url.replace("http", "ws") + textAt(fields, "path")));
+        return;
+      case "ws_open":
+        await this.inbox(name).opened;
+        return;
+      case "ws_send":
+        this.sendMessage(this.inbox(name), fields.get("msg") ?? null);
+        return;
+      case "ws_recv":
+        await this.receive(name, fields.get("msg") ?? null);
+        return;
+      case "ws_closed":
+        if (textAt(fields, "by") === "client") await this.inbox(name).close(fields.get("closeCode") === 1006);
+        else await this.inbox(name).closed;
+        return;
+      case "http_request":
+        this.request(fields);
+        return;
+      case "http_response":
+        await this.response(fields);
+        return;
+      case "http_error":
+        if (!((await this.replies.get(Number(fields.get("n")))) instanceof Error))
+          this.differ("a reply came");
+        return;
+    }
+  }
+
+  /** Where the recording's client waited before it did something, so does the replay. */
+  private async keepPause(kind: string, fields: PythonDict): Promise<void> {
+    const at = fields.get("t");
+    const now = at instanceof PythonFloat ? at.value : Number(at);
+    const pause = now - this.before;
+    this.before = now;
+    const isOwnDoing =
+      kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open" && kind !== "note";
+    if (isOwnDoing && pause > PAUSE_MS_MIN && pause < PAUSE_MS_MAX) await delay(pause);
+  }
+
+  private inbox(name: string): Inbox {
+    const inbox = this.sockets.get(name);
+    if (!inbox) throw new Error(`no socket ${name}`);
+    return inbox;
+  }
+
+  private differ(text: string): void {
+    this.differences.push(`${this.title}: ${text}`);
+  }
+
+  private sendMessage(inbox: Inbox, message: PythonValue): void {
+    if (isDict(message) && message.get("binary") === true)
+      inbox.socket.send(Buffer.alloc(Number(message.get("byteLength"))));
+    else if (isDict(message) && message.has("length"))
+      inbox.socket.send("x".repeat(Number(message.get("length"))));
+    else inbox.socket.send(typeof message === "string" ? message : stringifyPythonJson(message));
+  }
+
+  private async receive(name: string, recorded: PythonValue): Promise<void> {
+    const message = await this.inbox(name).next(this.options.silenceMs ?? 8_000);
+    const expected = isDict(recorded) ? recorded : new Map<string, PythonValue>();
+    if (message === undefined) {
+      this.differ(`${name} got nothing instead of ${stringifyPythonJson(recorded).slice(0, 150)}`);
+      return;
+    }
+    if (expected.get("binary") === true) {
+      this.compareFrame(expected, message);
+      return;
+    }
+    if (message.text === undefined) {
+      this.differ(`${name} got a binary message instead of ${textAt(expected, "type")}`);
+      return;
+    }
+    const actual = parsePythonJson(message.text);
+    if (isDict(actual)) this.learn(expected, actual);
+    const found = difference(canonical(recorded, this.translation), canonical(actual));
+    if (found)
+      this.differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
+  }
+
+  private learn(recorded: PythonDict, actual: PythonDict): void {
+    const [from, to] = [dictAt(recorded, "data"), dictAt(actual, "data")];
+    const [fromId, toId] = [from.get("prompt_id"), to.get("prompt_id")];
+    if (typeof fromId === "string" && typeof toId === "string" && fromId.length > 30) {
+      this.translation.learnText(fromId, toId);
+    }
+    this.translation.learnFiles(from.get("output") ?? null, to.get("output") ?? null);
+  }
+
+  private compareFrame(recorded: PythonDict, { bytes, text }: Message): void {
+    if (text !== undefined) {
+      this.differ(`text instead of binary: ${text.slice(0, 120)}`);
+      return;
+    }
+    const type = bytes.readUInt32BE(0);
+    if (type !== recorded.get("eventType")) this.differ(`binary type ${type}`);
+    if (type === 1 && bytes.readUInt32BE(4) !== recorded.get("imageFormat")) this.differ("image format");
+    let image = bytes.subarray(8);
+    if (type === 4) {
+      const length = bytes.readUInt32BE(4);
+      const metadata = parsePythonJson(bytes.subarray(8, 8 + length).toString());
+      const found = difference(
+        canonical(recorded.get("metadata") ?? null, this.translation),
+        canonical(metadata),
+      );
+      if (found) this.differ(`preview metadata ${found}`);
+      image = bytes.subarray(8 + length);
+    }
+    const magic = textAt(recorded, "imageMagicHex");
+    if (magic !== "" && image.subarray(0, 8).toString("hex") !== magic) {
+      this.differ(`image begins with ${image.subarray(0, 8).toString("hex")}`);
+    }
+    if (type === 3) {
+      const length = bytes.readUInt32BE(4);
+      const shown = bytes.subarray(8 + length).toString();
+      if (shown !== textAt(recorded, "text")) this.differ(`node text ${shown}`);
+    }
+  }
+
+  private request(fields: PythonDict): void {
+    const number = Number(fields.get("n"));
+    if (this.options.skip?.has(number)) return;
+    const headers = Object.fromEntries(
+      [...dictAt(fields, "headers")].map(([key, value]) => [key, this.headerValue(key, String(value))]),
+    );
+    const body = fields.has("body")
+      ? this.translation.text(stringifyPythonJson(fields.get("body") ?? null))
+      : fields.get("rawBody");
+    const given = dictAt(fields, "body").get("number");
+    if (given !== undefined) this.translation.learnGivenNumber(given);
+    const multipart = fields.get("multipart");
+    this.uploads.set(number, fields);
+    const init: RequestInit = { method: textAt(fields, "method"), headers };
+    if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict);
+    else if (typeof body === "string" && init.method !== "GET") init.body = body;
+    const path = this.translation.text(decodeNames(textAt(fields, "path")));
+    this.replies.set(
+      number,
+      fetch(this.url + path, init).catch((error: unknown) =>
+        error instanceof Error ? error : new Error(String(error)),
+      ),
+    );
+  }
+
+  private headerValue(key: string, value: string): string {
+    if (key === "Origin") return value.replace("http://127.0.0.1:8188", this.url);
+    if (key === "If-None-Match") return this.translation.text(value);
+    return value;
+  }
+
+  private async response(fields: PythonDict): Promise<void> {
+    const number = Number(fields.get("n"));
+    const reply = await this.replies.get(number);
+    if (reply === undefined) {
+      return;
+    }
+    const request = this.uploads.get(number) ?? new Map<string, PythonValue>();
+    const where = `${textAt(request, "method")} ${textAt(request, "path")}`;
+    if (reply instanceof Error) {
+      this.differ(`${where} failed: ${reply.message}`);
+      return;
+    }
+    if (reply.status !== fields.get("status")) this.differ(`${where} status ${reply.status}`);
+    const bytes = Buffer.from(await reply.arrayBuffer());
+    this.compareHeaders(where, dictAt(fields, "headers"), reply);
+    if (fields.has("text")) {
+      if (bytes.toString() !== textAt(fields, "text"))
+        this.differ(`${where} text ${bytes.toString().slice(0, 200)}`);
+    } else if (fields.has("bin")) this.compareFile(where, dictAt(fields, "bin"), bytes);
+    else if (isTruthy(fields.get("emptyBody"))) {
+      if (bytes.length > 0) this.differ(`${where} has a body`);
+    } else this.compareJson(where, fields, bytes);
+  }
+
+  private compareJson(where: string, fields: PythonDict, bytes: Buffer): void {
+    const recorded = fields.get("body") ?? null;
+    let actual: PythonValue;
+    try {
+      actual = parsePythonJson(bytes.toString());
+    } catch {
+      this.differ(`${where} is no JSON: ${bytes.toString().slice(0, 100)}`);
+      return;
+    }
+    if (isDict(recorded) && isDict(actual)) {
+      const [from, to] = [recorded.get("prompt_id"), actual.get("prompt_id")];
+      if (typeof from === "string" && typeof to === "string") {
+        if (from.length > 30) this.translation.learnText(from, to);
+        this.translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null);
+      }
+    }
+    const found = difference(canonical(recorded, this.translation), canonical(actual));
+    if (found) this.differ(`${where} body${found}`);
+  }
+
+  private compareHeaders(where: string, recorded: PythonDict, reply: Response): void {
+    for (const name of [
+      "content-type",
+      "content-disposition",
+      "accept-ranges",
+      "content-range",
+      "allow",
+      "connection",
+    ]) {
+      const [expected, actual] = [recorded.get(name), reply.headers.get(name)];
+      if (
+        expected === undefined
+          ? actual !== null && name !== "connection"
+          : this.translation.text(String(expected)) !== actual
+      ) {
+        this.differ(`${where} header ${name}: ${String(expected)} became ${String(actual)}`);
+      }
+    }
+    const etag = recorded.get("etag");
+    if (typeof etag === "string") this.translation.learnText(etag, reply.headers.get("etag") ?? "none");
+  }
+
+  /** Pictures must have the recorded size and kind, other files the recorded beginning. */
+  private compareFile(where: string, recorded: PythonDict, bytes: Buffer): void {
+    const head = textAt(recorded, "headHex");
+    const digits = head.startsWith("89504e47") ? 52 : 8;
+    const length = head.startsWith("000000") ? 24 : digits;
+    const actual = bytes.subarray(0, 32).toString("hex");
+    const compare = (text: string): string =>
+      head.startsWith("000000") ? text.slice(8, length) : text.slice(0, length);
+    if (compare(actual) !== compare(head))
+      this.differ(`${where} begins with ${actual.slice(0, 64)} not ${head}`);
+  }
+}
+
+/** The messages of one socket, in order. */
+class Inbox {
+  readonly socket: WebSocket;
+  readonly opened: Promise<void>;
+  readonly closed: Promise<void>;
+  private readonly messages: Message[] = [];
+  private notify: (() => void) | undefined;
+
+  constructor(url: string) {
+    this.socket = new WebSocket(url);
+    this.opened = new Promise((resolve) =>
+      this.socket.once("open", () => {
+        resolve();
+      }),
+    );
+    this.closed = new Promise((resolve) =>
+      this.socket.once("close", () => {
+        resolve();
+      }),
+    );
+    this.socket.on("error", () => undefined);
+    this.socket.on("message", (data: Buffer, isBinary: boolean) => {
+      this.messages.push({ text: isBinary ? undefined : data.toString(), bytes: data });
+      this.notify?.();
+    });
+  }
+
+  async next(timeoutMs: number): Promise<Message | undefined> {
+    if (this.messages.length === 0) {
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        this.notify = resolve;
+        timer = setTimeout(resolve, timeoutMs);
+      });
+      clearTimeout(timer);
+      this.notify = undefined;
+    }
+    return this.messages.shift();
+  }
+
+  async close(abruptly: boolean): Promise<void> {
+    if (abruptly) this.socket.terminate();
+    else this.socket.close();
+    await this.closed;
+  }
+}
+
+function formOf(multipart: PythonDict): FormData {
+  const form = new FormData();
+  for (const [key, value] of dictAt(multipart, "fields")) form.append(key, String(value));
+  for (const [key, value] of dictAt(multipart, "files")) {
+    const file = isDict(value) ? value : new Map<string, PythonValue>();
+    const bytes = fileBytes(Number(file.get("byteLength")));
+    form.append(
+      key,
+      new Blob([new Uint8Array(bytes)], { type: textAt(file, "contentType") }),
+      textAt(file, "filename"),
+    );
+  }
+  return form;
+}
+
+/** Some file of that length: text when it is short, else a small picture with something behind its end. */
+function fileBytes(length: number): Buffer {
+  if (length < 70) return Buffer.from("hello".slice(0, length));
+  const picture = encodePng(
+    { width: 8, height: 8, rgb: new Uint8Array(192).fill(length % 256) },
+    new Map(),
+    9,
+  );
+  return Buffer.concat([picture, Buffer.alloc(Math.max(0, length - picture.length))]);
+}
+
+/** Names in recorded paths are percent-encoded in more than one way; those that were learnt are plain. */
+function decodeNames(path: string): string {
+  return path;
+}
