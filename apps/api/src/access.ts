@@ -28,7 +28,16 @@ export class Access {
 
   /** Finds the tenant of the request, or refuses it. */
   readonly requireTenant: RequestHandler = async (request, response, next) => {
-    response.locals["tenant"] = await this.#tenantOfRequest(request);
+    response.locals["tenant"] = await this.#tenantOf(keyOf(request), "Bearer");
+    next();
+  };
+
+  /**
+   * The same for pages that are only looked at: there a browser may send the key as the password of Basic
+   * authentication. Nowhere else, since browsers add that to what other pages send as well.
+   */
+  readonly requireTenantOfPage: RequestHandler = async (request, response, next) => {
+    response.locals["tenant"] = await this.#tenantOf(keyOf(request) ?? passwordOf(request), "Basic");
     next();
   };
 
@@ -68,15 +77,14 @@ export class Access {
     next();
   };
 
-  async #tenantOfRequest(request: Request): Promise<Tenant> {
+  async #tenantOf(key: string | undefined, scheme: "Bearer" | "Basic"): Promise<Tenant> {
     if (!this.#options.needsKey) return (this.#defaultTenant ??= await this.#options.tenants.defaultTenant());
-    const key = keyOf(request);
     if (key === undefined) {
       throw new RefusedError(
         "key-missing",
         "Send an API key as `Authorization: Bearer …` or as `X-API-Key`.",
         {
-          headers: { "www-authenticate": 'Bearer realm="genga", Basic realm="genga", charset="UTF-8"' },
+          headers: { "www-authenticate": `${scheme} realm="genga"` },
         },
       );
     }
@@ -88,7 +96,7 @@ export class Access {
     if (tenant === null) {
       this.#remembered.delete(hash);
       throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", {
-        headers: { "www-authenticate": 'Bearer realm="genga", error="invalid_token"' },
+        headers: { "www-authenticate": `${scheme} realm="genga"` },
       });
     }
     if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
@@ -102,16 +110,21 @@ export function tenantOf(response: Response): Tenant {
   return response.locals["tenant"] as Tenant;
 }
 
-/** A browser that shows the board can only send a key as the password of Basic authentication. */
 function keyOf(request: Request): string | undefined {
   const single = request.headers["x-api-key"];
-  if (typeof single === "string" && single !== "") return single;
-  const [scheme = "", value = ""] = (request.headers.authorization ?? "").split(/ +/, 2);
-  if (value === "") return undefined;
-  if (scheme.toLowerCase() === "bearer") return value;
-  if (scheme.toLowerCase() !== "basic") return undefined;
-  const decoded = Buffer.from(value, "base64").toString("utf8");
+  return typeof single === "string" && single !== "" ? single : credentialsOf(request, "bearer");
+}
+
+function passwordOf(request: Request): string | undefined {
+  const credentials = credentialsOf(request, "basic");
+  if (credentials === undefined) return undefined;
+  const decoded = Buffer.from(credentials, "base64").toString("utf8");
   return decoded.slice(decoded.indexOf(":") + 1);
+}
+
+function credentialsOf(request: Request, scheme: string): string | undefined {
+  const [given = "", value = ""] = (request.headers.authorization ?? "").split(/ +/, 2);
+  return given.toLowerCase() === scheme && value !== "" ? value : undefined;
 }
 
 function hostNameOf(url: string): string | undefined {

@@ -33,7 +33,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   addDocumentationRoutes(app);
 
   app.use(prefix, access.requireTenant, jobRoutes(dependencies));
-  app.use(boardPath, access.requireTenant, access.requireOperator, board.router);
+  app.use(boardPath, access.requireTenantOfPage, access.requireOperator, board.router);
   app.get("/metrics", access.requireTenant, access.requireOperator, async (_request, response) => {
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });

@@ -113,7 +113,9 @@ describe("with keys", () => {
     "/metrics",
   ])("%s needs one", async (path) => {
     const response = await api.request(path);
-    expect(response.headers.get("www-authenticate")).toContain("Bearer");
+    expect(response.headers.get("www-authenticate")).toBe(
+      `${path === "/admin/queues" ? "Basic" : "Bearer"} realm="genga"`,
+    );
     expect(await outcomeOf(response)).toEqual([401, "key-missing"]);
     for (const key of ["wrong-key-0123456789", `${studioKey}x`, studioKey.slice(1)]) {
       expect(await outcomeOf(await api.request(path, as(key)))).toEqual([401, "key-unknown"]);
@@ -126,15 +128,15 @@ describe("with keys", () => {
     }
   });
 
-  test("a key is taken as Bearer, as X-API-Key, and as a browser's password", async () => {
-    const basic = Buffer.from(`anybody:${studioKey}`).toString("base64");
-    for (const headers of [
-      { authorization: `Bearer ${studioKey}` },
-      { "x-api-key": studioKey },
-      { authorization: `Basic ${basic}` },
-    ]) {
+  test("a key is taken as Bearer and as X-API-Key, and as a browser's password where nothing can be changed", async () => {
+    const basic = { authorization: `Basic ${Buffer.from(`anybody:${operatorKey}`).toString("base64")}` };
+    for (const headers of [{ authorization: `Bearer ${studioKey}` }, { "x-api-key": studioKey }]) {
       expect((await api.request("queue", { headers })).status).toBe(200);
     }
+    expect((await api.request("/admin/queues", { headers: basic })).status).toBe(200);
+    // A page elsewhere could have a browser send this along.
+    expect(await outcomeOf(await api.request("queue", { headers: basic }))).toEqual([401, "key-missing"]);
+    expect((await api.request("jobs/1/cancel", { method: "POST", headers: basic })).status).toBe(401);
   });
 
   test("a tenant's jobs do not exist for another", async () => {

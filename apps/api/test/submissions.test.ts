@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
 import { z } from "zod";
 import { problemDocumentSchema } from "../src/problem-document.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -144,6 +145,8 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
       "invalid-request",
       ["priority", "width", "steps", "extra"],
     ],
+    ["a number without end", `{"type":"image","prompt":"x","cfg":1e400}`, 422, "out-of-bounds", ["cfg"]],
+    ["__proto__", `{"type":"image","prompt":"x","__proto__":{"a":1}}`, 422, "invalid-field", ["__proto__"]],
     ["no graph", { type: "workflow" }, 422, "missing-field", ["workflow"]],
     ["a graph that is null", { type: "workflow", workflow: null }, 422, "invalid-graph", ["workflow"]],
     ["a graph that is a text", { type: "workflow", workflow: "x" }, 422, "invalid-graph", ["workflow"]],
@@ -248,6 +251,52 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
     const options = await api.request("jobs", { method: "OPTIONS" });
     expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
   });
+});
+
+const anyJson = fc.json({ maxDepth: 4 });
+const graphLike = fc.dictionary(
+  fc.constantFrom("1", "2", "a", "__proto__", ""),
+  fc.record(
+    {
+      class_type: fc.oneof(
+        fc.constantFrom("EmptyImage", "SaveImage", "KSampler", "constructor"),
+        fc.jsonValue(),
+      ),
+      inputs: fc.oneof(
+        fc.dictionary(
+          fc.constantFrom("images", "width", "filename_prefix", "seed", "toString"),
+          fc.oneof(fc.tuple(fc.constantFrom("1", "2", "9"), fc.integer({ min: -1, max: 3 })), fc.jsonValue()),
+        ),
+        fc.jsonValue(),
+      ),
+      _meta: fc.oneof(fc.record({ title: fc.string() }), fc.jsonValue()),
+    },
+    { requiredKeys: [] },
+  ),
+);
+const bodies = fc.oneof(
+  anyJson,
+  fc.record({ type: fc.constantFrom("image", "video", "workflow"), prompt: fc.string({ unit: "binary" }) }),
+  fc.record({ type: fc.constant("workflow"), workflow: graphLike }),
+  fc.record({
+    type: fc.constant("image"),
+    prompt: fc.jsonValue(),
+    tags: fc.jsonValue(),
+    seed: fc.jsonValue(),
+  }),
+  fc.record({ type: fc.constant("workflow"), workflow: fc.jsonValue() }),
+);
+
+test("no body whatever makes the API fail: it is accepted, or refused with a reason", async () => {
+  await fc.assert(
+    fc.asyncProperty(bodies, async (body) => {
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      const response = await api.post("generate", text);
+      if (response.status === 202) await accepted(response);
+      else expect([400, 422]).toContain((await refused(response)).status);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test("a model that was added a moment ago is found before the job is refused", async () => {

@@ -5,7 +5,7 @@ const problemsMax = 20;
 
 /**
  * What JSON may say and PostgreSQL's `jsonb` cannot hold, or a later reader would trip over: the character U+0000, half
- * a surrogate pair, `__proto__` as a key, and nesting without end. Walks without recursion, so that depth is harmless.
+ * a surrogate pair, a number without end, `__proto__` as a key, and nesting without end. Walks without recursion, so that depth is harmless.
  */
 export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
   const problems: JobProblem[] = [];
@@ -16,6 +16,9 @@ export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
     if (typeof current === "string") {
       const reason = unstorable(current);
       if (reason !== undefined) problems.push(problemAt(here, "invalid-text", reason));
+    } else if (typeof current === "number") {
+      // `1e400` is a JSON number, and would be stored as null.
+      if (!Number.isFinite(current)) problems.push(problemAt(here, "out-of-bounds", "is too large a number"));
     } else if (typeof current === "object" && current !== null) {
       if (depth >= depthMax) {
         problems.push(problemAt(here, "nested-too-deep", `is nested more than ${depthMax} levels deep`));
