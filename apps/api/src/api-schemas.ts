@@ -2,7 +2,13 @@ import { type OpenAPIRegistry } from "@asteasolutions/zod-to-openapi";
 import { jobStatuses } from "@genga/jobs";
 import { imageParametersSchema, videoParametersSchema, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
-import { batchViewSchema, jobDetailSchema, jobViewSchema, outputViewSchema } from "./job-view.ts";
+import {
+  batchViewSchema,
+  jobDetailSchema,
+  jobEventViewSchema,
+  jobViewSchema,
+  outputViewSchema,
+} from "./job-view.ts";
 import { problemDocumentSchema } from "./problem-document.ts";
 import { batchJobsMax, batchNameSchema, optionFields } from "./submission-body.ts";
 
@@ -19,6 +25,7 @@ export type ApiSchemas = Readonly<
     | "Job"
     | "JobDetail"
     | "JobPage"
+    | "JobEvent"
     | "Output"
     | "Outputs"
     | "Problem",
@@ -80,6 +87,7 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
     Job,
     JobDetail: named("JobDetail", jobDetailSchema),
     JobPage: named("JobPage", z.object({ jobs: z.array(Job), nextCursor: z.string().nullable() })),
+    JobEvent: named("JobEvent", jobEventViewSchema),
     Output,
     Outputs: named(
       "Outputs",

@@ -17,7 +17,7 @@ import { prefix } from "./paths.ts";
 const moment = z.iso.datetime();
 const link = z.string().describe("A path on this server.");
 
-export const waitingReasonSchema = z.object({
+const waitingReasonSchema = z.object({
   code: z.enum(["behind-others", "next", "backoff", "no-server", "no-server-online", "no-server-can-run-it"]),
   message: z.string(),
   jobsBefore: z.int().describe("Jobs that will be served before this one."),
@@ -45,7 +45,7 @@ export const outputViewSchema = z.object({
   links: z.object({ content: link, job: link }),
 });
 
-export const progressViewSchema = z.object({
+const progressViewSchema = z.object({
   percent: z.number().min(0).max(100),
   node: z.string().nullable(),
   nodeTitle: z.string().nullable(),

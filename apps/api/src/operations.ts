@@ -74,7 +74,7 @@ function looking(schemas: ApiSchemas): Operation[] {
       path: "jobs/{id}/events",
       summary: "What happens to a job, live",
       description:
-        "Server-sent events: `snapshot` (the job), `event` (each change; its id is the sequence, to resume by " +
+        "Server-sent events: `snapshot` (a JobDetail), `event` (a JobEvent; its id is the sequence, to resume by " +
         "`Last-Event-ID`), `progress` (in between, without an id). Ends after the job's end; 204 when nothing can follow.",
       mediaType: "text/event-stream",
     },

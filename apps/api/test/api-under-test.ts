@@ -122,7 +122,7 @@ export async function startApiUnderTest(
 }
 
 /** Does to rows, files and signals what apps/worker does. */
-export class TestWorker {
+class TestWorker {
   readonly #database: Database;
   readonly #signals: Signals;
   readonly #recorder: AttemptRecorder;
@@ -231,7 +231,7 @@ export class TestWorker {
   }
 }
 
-export const noProgress: JobProgress = {
+const noProgress: JobProgress = {
   percent: 0,
   node: null,
   nodeTitle: null,
