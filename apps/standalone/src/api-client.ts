@@ -14,6 +14,8 @@ const jobStateSchema = z.object({
     steps: z.number().nullable(),
   }),
   failure: z.object({ code: z.string(), message: z.string() }).nullable(),
+  /** Why it waits, in the answer for a single job. */
+  waitingFor: z.object({ message: z.string() }).nullable().optional(),
   outputs: z
     .array(z.object({ mediaType: z.string(), bytes: z.number(), links: z.object({ content: z.string() }) }))
     .default([]),

@@ -67,15 +67,20 @@ const titles: readonly string[] = demoJobs.map(({ type }, index) =>
  * The API judges a batch by what the servers can run. A worker finds that out within a second or two; a server that does
  * not answer is named, and waited for no longer.
  */
-async function untilServersAreKnown(client: ApiClient, { signal, say }: DemoOptions): Promise<void> {
+async function untilServersAreKnown(
+  client: ApiClient,
+  { everything, signal, say }: DemoOptions,
+): Promise<void> {
   const deadlineMs = performance.now() + serversTimeoutMs;
   for (;;) {
     const servers = await client.getServers(signal);
-    const unknown = servers.filter(({ isKnown }) => !isKnown);
-    if (servers.length > 0 && unknown.length === 0) return;
+    const unknown = everything.comfyuiUrls.filter((url) => !servers.some((s) => s.url === url && s.isKnown));
+    if (unknown.length === 0) return;
     if (performance.now() > deadlineMs) {
-      for (const { url, state, stateReason } of unknown)
-        say(`${url} is ${state}: ${stateReason ?? "no answer"}`);
+      for (const url of unknown) {
+        const server = servers.find((each) => each.url === url);
+        say(`${url} is ${server?.state ?? "not there"}: ${server?.stateReason ?? "it has not answered"}`);
+      }
       return;
     }
     await delay(100, undefined, { signal });

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startEmbeddedServices } from "@genga/embedded";
+import { freePort, startEmbeddedServices } from "@genga/embedded";
 import { stopDeadlineMs, type Configuration } from "@genga/runtime";
 import { requireFreePort } from "./port-in-use.ts";
 import { ServiceLog } from "./service-log.ts";
@@ -44,7 +45,6 @@ export async function startEverything(options: EverythingOptions): Promise<Every
     name: string,
     entry: string,
     env: Record<string, string | undefined>,
-    more: { envAfter?: (details: Record<string, string | number>) => Record<string, string> } = {},
   ): Promise<Record<string, string | number>> => {
     const log = new ServiceLog(logFolder, name, report);
     const child = new SupervisedProcess({
@@ -55,7 +55,6 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       onLine: (line) => {
         log.add(line);
       },
-      ...more,
     });
     started.push(child);
     return child.start(signal);
@@ -74,10 +73,8 @@ export async function startEverything(options: EverythingOptions): Promise<Every
 
     const comfyuiUrls = [...configuration.comfyuiUrls];
     if (comfyuiUrls.length === 0) {
-      const details = await run("simulator", entries.simulator, env, {
-        // Others know the port by then.
-        envAfter: ({ url }) => ({ SIMULATOR_PORT: new URL(String(url)).port }),
-      });
+      const port = await simulatorPort(configuration.dataDir);
+      const details = await run("simulator", entries.simulator, { ...env, SIMULATOR_PORT: String(port) });
       comfyuiUrls.push(String(details["url"]));
     }
     env["COMFYUI_URLS"] = comfyuiUrls.join(",");
@@ -101,6 +98,16 @@ const entries = {
   api: "apps/api/src/main.ts",
   worker: "apps/worker/src/main.ts",
 };
+
+/** The port of the last time if it is free: a server is known by its URL, and this one is the same server. */
+async function simulatorPort(dataDir: string): Promise<number> {
+  const file = join(dataDir, "simulator-port");
+  const last = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
+  const port = await freePort(Number.isInteger(last) && last > 0 && last < 65_536 ? last : undefined);
+  mkdirSync(dataDir, { recursive: true });
+  writeFileSync(file, String(port));
+  return port;
+}
 
 /** Applies the migrations that are missing; what it says is shown only when it fails. */
 async function migrate(

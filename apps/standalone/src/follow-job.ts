@@ -2,6 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { RefusedByApi, type ApiClient, type JobState } from "./api-client.ts";
 
 const retryEveryMs = 1_000;
+/** The reason for which a job waits changes without an event of that job. */
+const whyItWaitsEveryMs = 2_000;
 
 /**
  * Follows a job until it has ended: by its event stream, and by asking. When the stream breaks (the API may be
@@ -41,6 +43,11 @@ async function followOnce(
     job = next;
     onChange(next);
   };
+  const whyItWaits = setInterval(() => {
+    if (job?.status !== "queued") return;
+    // A failure to ask shows in the stream as well.
+    client.getJob(jobId, stream.signal).then(show, () => undefined);
+  }, whyItWaitsEveryMs);
   try {
     for await (const change of client.changes(jobId, AbortSignal.any([signal, stream.signal]))) {
       if (change.kind === "snapshot") show(change.job);
@@ -52,6 +59,7 @@ async function followOnce(
     show(await client.getJob(jobId, signal));
     return job ?? (await client.getJob(jobId, signal));
   } finally {
+    clearInterval(whyItWaits);
     stream.abort();
   }
 }

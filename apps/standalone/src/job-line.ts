@@ -4,9 +4,7 @@ import { type JobState } from "./api-client.ts";
 export function describe(job: JobState): string {
   switch (job.status) {
     case "queued":
-      return job.attempt > 0 && job.failure !== null
-        ? `waits again: ${job.failure.message}`
-        : "waits in the queue";
+      return describeWaiting(job);
     case "processing":
       return describePhase(job);
     case "completed":
@@ -16,6 +14,11 @@ export function describe(job: JobState): string {
     case "cancelled":
       return job.failure === null ? job.status : `${job.status}: ${job.failure.message}`;
   }
+}
+
+function describeWaiting({ attempt, failure, waitingFor }: JobState): string {
+  if (attempt > 0 && failure !== null) return `waits again: ${failure.message}`;
+  return `waits${waitingFor ? `: ${waitingFor.message}` : ""}`;
 }
 
 function describePhase({ phase, progress }: JobState): string {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { readConfiguration, stopDeadlineMs } from "@genga/runtime";
+import { impatientAfterMs, readConfiguration, stopDeadlineMs } from "@genga/runtime";
 import { runDemo } from "./demo.ts";
 import { startEverything, type Everything } from "./everything.ts";
 import { type ProgressBoard } from "./progress-board.ts";
@@ -86,9 +86,15 @@ function tellAddresses({ apiUrl, comfyuiUrls, logFolder }: Everything, say: (lin
 function stopSignal(say: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal); // every part and every followed job listens
+  let askedAtMs = 0;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(1);
+      if (controller.signal.aborted) {
+        // One Ctrl-C comes twice: from the terminal, and passed on by npm.
+        if (performance.now() - askedAtMs > impatientAfterMs) process.exit(1);
+        return;
+      }
+      askedAtMs = performance.now();
       say(`stopping (${name}); again to stop at once`);
       controller.abort(new Error(`stopped by ${name}`));
       // Each part has its own deadline; this one is for whatever they do not cover.

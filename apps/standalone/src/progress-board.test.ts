@@ -26,7 +26,8 @@ function screen(isTTY: boolean): BoardOutput & { text: () => string } {
 
 describe("a job in words", () => {
   test.each([
-    [job({ status: "queued", phase: "waiting", attempt: 0 }), "waits in the queue"],
+    [job({ status: "queued", phase: "waiting", attempt: 0 }), "waits"],
+    [job({ status: "queued", attempt: 0, waitingFor: { message: "It is next." } }), "waits: It is next."],
     [
       job({
         status: "queued",
@@ -71,7 +72,7 @@ describe("a progress board", () => {
     board.finish();
     expect(output.text().split("\n")).toEqual([
       expect.stringMatching(/^ +\d\.\d s {2}image 1 {3}10 % {2}KSampler$/),
-      expect.stringMatching(/image 2 {4}0 % {2}waits in the queue$/),
+      expect.stringMatching(/image 2 {4}0 % {2}waits$/),
       expect.stringMatching(/image 1 {2}100 % {2}completed$/),
       "",
     ]);

@@ -11,8 +11,6 @@ export interface ProcessPlan {
   readonly entry: string;
   readonly args?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What a restart should differ in, given the first start's details; the same port, for example. */
-  readonly envAfter?: (details: ReadyMessage["details"]) => Readonly<Record<string, string>>;
   readonly report: (line: string) => void;
   /** Every line that it writes. */
   readonly onLine: (line: string) => void;
@@ -30,7 +28,6 @@ export class SupervisedProcess {
   readonly #plan: ProcessPlan;
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
-  #details: ReadyMessage["details"] | undefined;
   #supervision: Promise<void> = Promise.resolve();
 
   constructor(plan: ProcessPlan) {
@@ -49,7 +46,7 @@ export class SupervisedProcess {
    */
   async start(signal: AbortSignal): Promise<ReadyMessage["details"]> {
     const began = performance.now();
-    const child = this.#launch({});
+    const child = this.#launch();
     const lastLines: string[] = [];
     const detach = forwardLines(child, (line) => {
       lastLines.push(line);
@@ -69,7 +66,6 @@ export class SupervisedProcess {
       signal.throwIfAborted();
       throw new Error(`${this.#plan.name} did not start (${outcome}):\n${lastLines.join("\n")}`);
     }
-    this.#details = outcome;
     this.#supervision = this.#keepRunning(child);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const url = outcome["url"] === undefined ? "" : ` at ${outcome["url"]}`;
@@ -108,7 +104,7 @@ export class SupervisedProcess {
       }
       waitMs = Math.min(waitMs * 2, restartDelayMs.longest);
       startedAt = performance.now();
-      child = this.#launch(this.#plan.envAfter?.(this.#details ?? {}) ?? {});
+      child = this.#launch();
       void forwardLines(child, this.#plan.onLine);
       void readiness(child).then(() => {
         report(`${name} is back (process ${child.pid ?? 0})`);
@@ -116,12 +112,12 @@ export class SupervisedProcess {
     }
   }
 
-  #launch(extraEnv: Readonly<Record<string, string>>): ChildProcess {
+  #launch(): ChildProcess {
     const child = fork(this.#plan.entry, this.#plan.args ?? [], {
       detached: true,
       execArgv: ["--import", "tsx"],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
-      env: { ...this.#plan.env, ...extraEnv },
+      env: { ...this.#plan.env },
     });
     child.on("error", () => undefined); // followed by the end of the process, which is told
     this.#child = child;

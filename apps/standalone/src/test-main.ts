@@ -84,7 +84,7 @@ function report(line: string): void {
 
 const stopping = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  process.once(name, () => {
+  process.on(name, () => {
     stopping.abort(new Error(`stopped by ${name}`));
   });
 }

@@ -8,3 +8,4 @@ export {
   type EmbeddedServicesOptions,
 } from "./embedded-services.ts";
 export { lockFolder, type FolderLock } from "./folder-lock.ts";
+export { freePort } from "./free-port.ts";

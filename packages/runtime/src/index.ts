@@ -15,6 +15,7 @@ export {
 export { createLogger, type Logger } from "./logger.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {
+  impatientAfterMs,
   readyMessageSchema,
   runService,
   stopDeadlineMs,

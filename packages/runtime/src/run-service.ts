@@ -19,6 +19,8 @@ export interface RunningService {
 }
 
 export const stopDeadlineMs = 10_000;
+/** Asked again after this long, a person means: now. */
+export const impatientAfterMs = 1_000;
 
 /** What a service says to its parent process once it works. */
 export const readyMessageSchema = z.object({
@@ -44,11 +46,15 @@ export function runService(name: string, start: (context: ServiceContext) => Pro
   const stopping = new AbortController();
   const starting = start({ configuration, log, signal: stopping.signal });
 
+  let askedAtMs = 0;
   const stop = (reason: string): void => {
     if (stopping.signal.aborted) {
+      // One Ctrl-C may come twice: from the terminal, and passed on by npm.
+      if (performance.now() - askedAtMs < impatientAfterMs) return;
       log.warn({ reason }, "asked to stop again: ending at once");
       process.exit(1);
     }
+    askedAtMs = performance.now();
     log.info({ reason }, "stopping");
     stopping.abort(new Error(`${name} was asked to stop: ${reason}`));
     void stopWithinDeadline(starting, log);

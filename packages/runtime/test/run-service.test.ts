@@ -67,15 +67,25 @@ describe("a service's process", () => {
     expect(output()).toContain("stopped");
   });
 
-  test("ends at once on a second signal", async () => {
+  test("takes two signals at the same moment for one", async () => {
+    const { child, output, exited } = launch("works");
+    await once(child, "message");
+    child.kill("SIGINT");
+    child.kill("SIGINT");
+    child.kill("SIGTERM");
+    expect(await exited).toEqual([0, null]);
+    expect(output()).toContain("cleaned up");
+  });
+
+  test("ends at once when it is asked again", async () => {
     const { child, output, exited } = launch("never stops");
     await once(child, "message");
     child.kill("SIGINT");
-    child.stdout?.on("data", () => {
-      if (output().includes("stopping")) child.kill("SIGINT");
-    });
+    const again = setInterval(() => child.kill("SIGINT"), 100);
     expect(await exited).toEqual([1, null]);
+    clearInterval(again);
     expect(output()).toContain("ending at once");
+    expect(output()).not.toContain("did not stop in time");
   });
 
   test.each(["throws later", "rejects later"])("logs and ends with 1 when it %s", async (behaviour) => {
