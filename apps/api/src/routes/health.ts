@@ -8,8 +8,9 @@ interface PartHealth {
   detail: string | null;
 }
 
-/** A part that has not answered by then counts as unavailable. */
+/** A part that has not answered by then counts as unavailable; time in which this process was busy does not count. */
 const answerTimeoutMs = 2_000;
+const tickMs = 100;
 
 /** `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can serve. */
 export function addHealthRoutes(router: Router, dependencies: ApiDependencies): void {
@@ -44,11 +45,13 @@ export function addHealthRoutes(router: Router, dependencies: ApiDependencies): 
 /** @param ask resolves to something worth knowing, or `null`; rejects = unavailable */
 async function probe(ask: () => Promise<string | null>): Promise<PartHealth> {
   const startedAt = performance.now();
+  let ticksLeft = answerTimeoutMs / tickMs;
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer within ${answerTimeoutMs} ms`));
-    }, answerTimeoutMs);
+    timer = setInterval(() => {
+      ticksLeft -= 1;
+      if (ticksLeft <= 0) reject(new Error(`no answer within ${answerTimeoutMs} ms`));
+    }, tickMs);
   });
   try {
     const detail = await Promise.race([ask(), tooLate]);
@@ -57,6 +60,6 @@ async function probe(ask: () => Promise<string | null>): Promise<PartHealth> {
     // Whoever may ask for health need not know addresses; the log has the cause.
     return { status: "unavailable", latencyMs: null, detail: error instanceof Error ? error.message : null };
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }
