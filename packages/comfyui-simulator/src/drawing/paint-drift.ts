@@ -27,83 +27,99 @@ interface Mote {
 }
 
 function paintOne(easel: Easel, random: Random, mote: Mote): void {
-  const { context, width, height, unit, plan, time } = easel;
-  const size = unit * (0.5 + mote.depth * 1.6);
-  const fall = wrap(mote.y + time * mote.rounds);
-  const sway = swing(easel, mote.phase, mote.rounds);
-  switch (plan.drift) {
+  switch (easel.plan.drift) {
     case "petals":
-    case "leaves": {
-      const color =
-        plan.drift === "petals"
-          ? random.pick(["#ffd3e2", "#ffb7d0", "#fff0f6"])
-          : random.pick(["#ff9d4d", "#e8553a", "#ffcf5c"]);
-      context.save();
-      context.translate(
-        wrap(mote.x + time * mote.rounds * 1 + sway * 0.02) * width * 1.1 - width * 0.05,
-        fall * height * 1.1 - height * 0.05,
-      );
-      context.rotate(mote.phase * 6.3 + time * Math.PI * 2 * mote.rounds);
-      context.scale(1, 0.45 + 0.35 * sway);
-      context.fillStyle = tint(easel, color, 0.6 + mote.depth * 0.4);
-      context.beginPath();
-      context.moveTo(-size, 0);
-      context.quadraticCurveTo(0, -size, size, 0);
-      context.quadraticCurveTo(0, size, -size, 0);
-      context.fill();
-      context.restore();
+      paintLeaf(easel, mote, random.pick(["#ffd3e2", "#ffb7d0", "#fff0f6"]));
       return;
-    }
+    case "leaves":
+      paintLeaf(easel, mote, random.pick(["#ff9d4d", "#e8553a", "#ffcf5c"]));
+      return;
     case "rain":
-      context.strokeStyle = tint(easel, "#dfeaff", 0.16 + mote.depth * 0.3);
-      context.lineWidth = unit * 0.18;
-      context.beginPath();
-      context.moveTo(mote.x * width, wrap(mote.y + time * 3) * height);
-      context.lineTo(
-        mote.x * width - unit * 1.2,
-        wrap(mote.y + time * 3) * height + unit * (4 + mote.depth * 5),
-      );
-      context.stroke();
+      paintDrop(easel, mote);
       return;
-    case "fireflies": {
-      const [x, y] = [
-        (mote.x + sway * 0.02) * width,
-        (0.35 + mote.y * 0.6 + swing(easel, mote.x) * 0.015) * height,
-      ];
-      const pulse = 0.45 + 0.55 * swing(easel, mote.phase, mote.rounds) ** 2;
-      const glow = context.createRadialGradient(x, y, 0, x, y, size * 2.6);
-      glow.addColorStop(0, tint(easel, "#fffbd0", pulse));
-      glow.addColorStop(0.3, tint(easel, "#ffe37a", pulse * 0.5));
-      glow.addColorStop(1, tint(easel, "#ffe37a", 0));
-      context.fillStyle = glow;
-      context.fillRect(x - size * 3, y - size * 3, size * 6, size * 6);
+    case "fireflies":
+      paintFirefly(easel, mote);
       return;
-    }
     case "bubbles":
-      context.strokeStyle = tint(easel, "#ffffff", 0.25 + mote.depth * 0.4);
-      context.lineWidth = unit * 0.16;
-      context.beginPath();
-      context.arc((mote.x + sway * 0.01) * width, (1 - fall) * height, size * 0.8, 0, Math.PI * 2);
-      context.stroke();
+      paintBubble(easel, mote);
       return;
     case "snow":
+      paintDot(easel, mote, { color: "#ffffff", size: 0.5 });
+      return;
     case "dust":
-      context.fillStyle = tint(
-        easel,
-        plan.drift === "snow" ? "#ffffff" : plan.palette.glow,
-        0.35 + mote.depth * 0.5,
-      );
-      context.beginPath();
-      context.arc(
-        wrap(mote.x + sway * 0.015) * width,
-        fall * height,
-        size * (plan.drift === "snow" ? 0.5 : 0.28),
-        0,
-        Math.PI * 2,
-      );
-      context.fill();
+      paintDot(easel, mote, { color: easel.plan.palette.glow, size: 0.28 });
       return;
   }
+}
+
+function paintLeaf(easel: Easel, mote: Mote, color: string): void {
+  const { context, width, height, time } = easel;
+  const size = sizeOf(easel, mote);
+  const sway = swing(easel, mote.phase, mote.rounds);
+  const x = wrap(mote.x + time * mote.rounds + sway * 0.02);
+  const y = wrap(mote.y + time * mote.rounds);
+  context.save();
+  context.translate((x * 1.1 - 0.05) * width, (y * 1.1 - 0.05) * height);
+  context.rotate(mote.phase * 6.3 + time * Math.PI * 2 * mote.rounds);
+  context.scale(1, 0.45 + 0.35 * sway);
+  context.fillStyle = tint(easel, color, 0.6 + mote.depth * 0.4);
+  context.beginPath();
+  context.moveTo(-size, 0);
+  context.quadraticCurveTo(0, -size, size, 0);
+  context.quadraticCurveTo(0, size, -size, 0);
+  context.fill();
+  context.restore();
+}
+
+function paintDrop(easel: Easel, mote: Mote): void {
+  const { context, width, height, unit, time } = easel;
+  const [x, y] = [mote.x * width, wrap(mote.y + time * 3) * height];
+  context.strokeStyle = tint(easel, "#dfeaff", 0.16 + mote.depth * 0.3);
+  context.lineWidth = unit * 0.18;
+  context.beginPath();
+  context.moveTo(x, y);
+  context.lineTo(x - unit * 1.2, y + unit * (4 + mote.depth * 5));
+  context.stroke();
+}
+
+function paintFirefly(easel: Easel, mote: Mote): void {
+  const { context, width, height } = easel;
+  const size = sizeOf(easel, mote);
+  const sway = swing(easel, mote.phase, mote.rounds);
+  const x = (mote.x + sway * 0.02) * width;
+  const y = (0.35 + mote.y * 0.6 + swing(easel, mote.x) * 0.015) * height;
+  const pulse = 0.45 + 0.55 * sway ** 2;
+  const glow = context.createRadialGradient(x, y, 0, x, y, size * 2.6);
+  glow.addColorStop(0, tint(easel, "#fffbd0", pulse));
+  glow.addColorStop(0.3, tint(easel, "#ffe37a", pulse * 0.5));
+  glow.addColorStop(1, tint(easel, "#ffe37a", 0));
+  context.fillStyle = glow;
+  context.fillRect(x - size * 3, y - size * 3, size * 6, size * 6);
+}
+
+function paintBubble(easel: Easel, mote: Mote): void {
+  const { context, width, height, unit, time } = easel;
+  const sway = swing(easel, mote.phase, mote.rounds);
+  context.strokeStyle = tint(easel, "#ffffff", 0.25 + mote.depth * 0.4);
+  context.lineWidth = unit * 0.16;
+  context.beginPath();
+  const y = 1 - wrap(mote.y + time * mote.rounds);
+  context.arc((mote.x + sway * 0.01) * width, y * height, sizeOf(easel, mote) * 0.8, 0, Math.PI * 2);
+  context.stroke();
+}
+
+function paintDot(easel: Easel, mote: Mote, dot: { color: string; size: number }): void {
+  const { context, width, height, time } = easel;
+  const sway = swing(easel, mote.phase, mote.rounds);
+  context.fillStyle = tint(easel, dot.color, 0.35 + mote.depth * 0.5);
+  context.beginPath();
+  const [x, y] = [wrap(mote.x + sway * 0.015), wrap(mote.y + time * mote.rounds)];
+  context.arc(x * width, y * height, sizeOf(easel, mote) * dot.size, 0, Math.PI * 2);
+  context.fill();
+}
+
+function sizeOf(easel: Easel, mote: Mote): number {
+  return easel.unit * (0.5 + mote.depth * 1.6);
 }
 
 function wrap(value: number): number {

@@ -24,6 +24,22 @@ export function encodePng(pixels: Pixels, texts: PngTexts, level: number): Buffe
   ]);
 }
 
+/** The same for a picture of one colour, without making its pixels: every row equals the one above. */
+export function encodeFlatPng(picture: FlatPicture, texts: PngTexts): Buffer {
+  const { width, height } = picture;
+  const rows = Buffer.alloc(height * (width * 3 + 1));
+  const first = filtered(flatPixels({ ...picture, height: 1 }));
+  rows.set(first);
+  for (let at = first.length; at < rows.length; at += first.length) rows[at] = 2;
+  return Buffer.concat([
+    SIGNATURE,
+    header(picture),
+    ...textChunks(texts),
+    chunk("IDAT", deflateSync(rows, { level: 1 })),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
 /** Writes an animated PNG that plays for ever; all frames must have the size of the first. */
 export function encodeAnimatedPng(
   frames: readonly Pixels[],
@@ -63,7 +79,7 @@ export function flatPixels(picture: FlatPicture): Pixels {
   return { width, height, rgb };
 }
 
-function header(pixels: Pixels): Buffer {
+function header(pixels: { width: number; height: number }): Buffer {
   const data = Buffer.alloc(13);
   data.writeUInt32BE(pixels.width, 0);
   data.writeUInt32BE(pixels.height, 4);
@@ -84,7 +100,7 @@ function frameControl(frame: Pixels, sequence: number, delayMs: number): Buffer 
 /** Latin-1 text as `tEXt`, anything else as uncompressed `iTXt`. */
 function textChunks(texts: PngTexts): Buffer[] {
   return [...texts].map(([key, text]) => {
-    const isLatin = /^[\u0000-\u00ff]*$/.test(text);
+    const isLatin = Buffer.from(text, "latin1").toString("latin1") === text;
     return isLatin
       ? chunk("tEXt", Buffer.concat([Buffer.from(`${key}\0`, "latin1"), Buffer.from(text, "latin1")]))
       : chunk("iTXt", Buffer.concat([Buffer.from(`${key}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")]));

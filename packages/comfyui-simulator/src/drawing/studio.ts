@@ -1,9 +1,9 @@
-import { writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { PreviewPicture } from "../nodes/node-run.ts";
 import type { DrawingJob, DrawingReply } from "./drawing-job.ts";
 import type { Picture } from "./picture.ts";
-import { encodePng, flatPixels } from "./png.ts";
+import { encodeFlatPng } from "./png.ts";
 
 interface Waiting {
   readonly resolve: (bytes: Buffer) => void;
@@ -27,7 +27,7 @@ export class Studio {
   /** Does one job; jobs run one after another. @param onFrame called for each frame that was written */
   async draw(job: DrawingJob, onFrame?: () => void): Promise<Buffer> {
     if (job.kind === "png" && job.picture.op === "flat" && isSmall(job.picture)) {
-      await writeFile(job.file, encodePng(flatPixels(job.picture), job.texts, job.level));
+      writeFileSync(job.file, encodeFlatPng(job.picture, job.texts));
       return Buffer.alloc(0);
     }
     return this.ask(job, onFrame);
@@ -36,7 +36,7 @@ export class Studio {
   preview(preview: PreviewPicture): Promise<Buffer> {
     const { picture, format, noise, sizeMax } = preview;
     if (format === "png" && picture.op === "flat" && isSmall(picture) && sizeMax === undefined) {
-      return Promise.resolve(encodePng(flatPixels(picture), new Map(), 4));
+      return Promise.resolve(encodeFlatPng(picture, new Map()));
     }
     return this.ask({ kind: "preview", picture, format, noise, sizeMax });
   }

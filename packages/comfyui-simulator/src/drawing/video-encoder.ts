@@ -35,7 +35,7 @@ export async function encodeVideo(
   });
   // A broken pipe only says that the encoder ended; its exit code and its complaint say why.
   encoder.stdin.on("error", () => undefined);
-  const ended = once(encoder, "close");
+  const ended = new Promise<number | null>((resolve) => encoder.once("close", resolve));
   try {
     for (const picture of job.pictures) {
       const frame = padded(await renderPicture(picture), width, height);
@@ -45,7 +45,7 @@ export async function encodeVideo(
   } finally {
     encoder.stdin.end();
   }
-  const [code] = await ended;
+  const code = await ended;
   if (code !== 0) throw new Error(`ffmpeg ended with ${String(code)}: ${complaint.trim()}`);
 }
 

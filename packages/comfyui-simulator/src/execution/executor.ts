@@ -2,7 +2,7 @@ import type { ClientSockets } from "../protocol/client-sockets.ts";
 import type { ExecutionLog } from "../control/execution-log.ts";
 import { AbandonedException } from "../nodes/node-run.ts";
 import type { PythonValue } from "../python/python-values.ts";
-import { nextTurn, Clock } from "./clock.ts";
+import { nextTurn, type Clock } from "./clock.ts";
 import { NodeCache } from "./node-cache.ts";
 import { PromptRun, type PromptRunTools } from "./prompt-run.ts";
 import type { PromptQueue } from "./prompt-queue.ts";

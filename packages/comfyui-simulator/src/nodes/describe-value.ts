@@ -33,7 +33,7 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
 
 /** A batch of images the way torch prints a large tensor: the outer three rows and columns, `...` between. */
 export async function imageTensorText(pictures: readonly Picture[], studio: Studio): Promise<string> {
-  const shown = edge(pictures).filter((picture) => picture !== undefined);
+  const shown = edge(pictures);
   const batches: string[] = [];
   for (const picture of shown) batches.push(await pictureText(picture, studio));
   if (pictures.length > 6) batches.splice(3, 0, "...");

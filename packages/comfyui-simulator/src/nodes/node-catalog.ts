@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { parsePythonJson } from "../python/python-json.ts";
-import { isDict, type PythonDict, type PythonValue } from "../python/python-values.ts";
+import { isDict, pythonText, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
 /** One input of a node class: its type (a name, or the list of accepted values) and its options. */
 export interface InputSpec {
@@ -102,7 +102,7 @@ function inputsOf(input: PythonDict, category: "required" | "optional"): InputSp
     return {
       name,
       category,
-      type: Array.isArray(type) ? type : String(type),
+      type: Array.isArray(type) ? type : pythonText(type ?? null),
       options: isDict(options) ? options : new Map<string, PythonValue>(),
     };
   });

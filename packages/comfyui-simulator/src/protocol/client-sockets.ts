@@ -113,11 +113,10 @@ export class ClientSockets {
   }
 
   private flush(): void {
-    if (this.isHeld) return;
-    const messages = this.outgoing;
-    this.outgoing = [];
-    for (const { to, content } of messages) {
-      if (this.isHeld) return;
+    while (!this.isHeld) {
+      const message = this.outgoing.shift();
+      if (message === undefined) return;
+      const { to, content } = message;
       const clients = this.addressed(to);
       if (clients.length === 0) continue;
       const bytes = Buffer.isBuffer(content)

@@ -149,7 +149,7 @@ export function asDict(value: PythonValue): PythonDict {
 /** What Python's `for` goes through. @throws PythonError for what it cannot */
 export function iterate(value: PythonValue): PythonValue[] {
   if (Array.isArray(value)) return value;
-  if (typeof value === "string") return [...value];
+  if (typeof value === "string") return Array.from(value);
   if (isDict(value)) return [...value.keys()];
   throw new PythonError("TypeError", `'${pythonTypeName(value)}' object is not iterable`);
 }

@@ -3,6 +3,7 @@ import path from "node:path";
 import { PythonError } from "../python/python-values.ts";
 import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
 import { isWithin, type Folders } from "./folders.ts";
+import { readForm, type FormPart } from "./multipart-form.ts";
 
 interface UploadedFile {
   readonly name: string;
@@ -12,11 +13,11 @@ interface UploadedFile {
 /** `POST /upload/image` (PROTOCOL 8). */
 export function uploadRoute(folders: Folders): (exchange: Exchange) => Promise<Reply> {
   return async (exchange) => {
-    const form = await formOf(exchange);
+    const form = readForm(exchange.headers["content-type"] ?? "", await exchange.body());
     const type = textOf(form, "type") ?? "input";
     const folder = folders.ofType(type);
     if (folder === undefined) throw new PythonError("UnboundLocalError", "type_dir");
-    const image = await fileOf(form, "image");
+    const image = fileOf(form, "image");
     if (image === undefined || image.name === "") return emptyReply(400);
     const subfolder = textOf(form, "subfolder") ?? "";
     const target = path.join(folder, path.normalize(subfolder));
@@ -29,25 +30,17 @@ export function uploadRoute(folders: Folders): (exchange: Exchange) => Promise<R
   };
 }
 
-/** A body that is not multipart has no fields. */
-async function formOf(exchange: Exchange): Promise<FormData> {
-  const type = exchange.headers["content-type"] ?? "";
-  const body = await exchange.body();
-  if (!type.startsWith("multipart/form-data")) return new FormData();
-  return new Response(new Uint8Array(body), { headers: { "content-type": type } }).formData();
+function textOf(form: ReadonlyMap<string, FormPart>, field: string): string | undefined {
+  return form.get(field)?.bytes.toString("utf8");
 }
 
-function textOf(form: FormData, field: string): string | undefined {
-  const value = form.get(field);
-  return typeof value === "string" ? value : undefined;
-}
-
-async function fileOf(form: FormData, field: string): Promise<UploadedFile | undefined> {
-  const value = form.get(field);
-  if (value === null || value === "") return undefined;
-  if (typeof value === "string")
-    throw new PythonError("AttributeError", "'str' object has no attribute 'file'");
-  return { name: value.name, bytes: Buffer.from(await value.arrayBuffer()) };
+/** @throws PythonError for a field that is not a file, unless it is empty */
+function fileOf(form: ReadonlyMap<string, FormPart>, field: string): UploadedFile | undefined {
+  const part = form.get(field);
+  if (part === undefined) return undefined;
+  if (part.filename !== undefined) return { name: part.filename, bytes: part.bytes };
+  if (part.bytes.length === 0) return undefined;
+  throw new PythonError("AttributeError", "'str' object has no attribute 'file'");
 }
 
 /** The first free name, `a (1).png` after `a.png`; undefined when the same bytes are already there under one of them. */

@@ -51,16 +51,10 @@ class Reader {
   value(depth: number): PythonValue {
     if (depth > DEPTH_MAX) throw new PythonError("RecursionError", "maximum recursion depth exceeded");
     this.space();
-    switch (this.text[this.at]) {
-      case "{":
-        return this.dict(depth);
-      case "[":
-        return this.list(depth);
-      case '"':
-        return this.string();
-      default:
-        return this.literal();
-    }
+    const first = this.text[this.at];
+    if (first === "{") return this.dict(depth);
+    if (first === "[") return this.list(depth);
+    return first === '"' ? this.string() : this.literal();
   }
 
   end(): void {
@@ -170,20 +164,16 @@ const CONSTANTS = new Map<string, PythonValue>([
 export function stringifyPythonJson(value: PythonJson): string {
   if (value === null) return "null";
   if (value instanceof PythonFloat) return jsonFloat(value.value);
-  switch (typeof value) {
-    case "string":
-      return asciiString(value);
-    case "boolean":
-    case "bigint":
-      return String(value);
-    case "number":
-      return Number.isInteger(value) ? String(value) : jsonFloat(value);
-    case "object":
-      break;
-  }
+  if (typeof value === "string") return asciiString(value);
+  if (typeof value === "boolean" || typeof value === "bigint") return String(value);
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : jsonFloat(value);
   if (isList(value)) return `[${value.map(stringifyPythonJson).join(", ")}]`;
-  const entries = value instanceof Map ? [...value.entries()] : Object.entries(value);
-  return `{${entries.map(([key, item]) => `${asciiString(String(key))}: ${stringifyPythonJson(item)}`).join(", ")}}`;
+  const entries: [string, PythonJson][] = isMap(value) ? [...value] : Object.entries(value);
+  return `{${entries.map(([key, item]) => `${asciiString(key)}: ${stringifyPythonJson(item)}`).join(", ")}}`;
+}
+
+function isMap(value: object): value is ReadonlyMap<string, PythonJson> {
+  return value instanceof Map;
 }
 
 function isList(value: object): value is readonly PythonJson[] {

@@ -38,15 +38,8 @@ export function pythonTypeName(value: PythonValue): string {
   if (value instanceof PythonFloat) return "float";
   if (Array.isArray(value)) return "list";
   if (isDict(value)) return "dict";
-  switch (typeof value) {
-    case "boolean":
-      return "bool";
-    case "string":
-      return "str";
-    case "number":
-    case "bigint":
-      return "int";
-  }
+  if (typeof value === "boolean") return "bool";
+  return typeof value === "string" ? "str" : "int";
 }
 
 /** `repr()` of a float: the shortest text that reads back, always recognisable as a float. */

@@ -122,7 +122,7 @@ export class NodeInputValidator {
     const [sourceId = null, slot = null] = link;
     const source = this.linkedNode(sourceId);
     const receivedType = outputType(this.classOf(source), slot);
-    const inputType = Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
+    const inputType = inputTypeName(input);
     if (!typesMatch(receivedType, inputType)) {
       errors.push({
         type: "return_type_mismatch",
@@ -165,7 +165,7 @@ export class NodeInputValidator {
       if (!(error instanceof PythonError)) throw error;
       return {
         type: "invalid_input_type",
-        message: `Failed to convert an input value to a ${String(input.type)} value`,
+        message: `Failed to convert an input value to a ${inputTypeName(input)} value`,
         details: `${input.name}, ${pythonText(value)}, ${error.message}`,
         extra_info: {
           input_name: input.name,
@@ -317,4 +317,9 @@ function pythonEquals(left: PythonValue, right: PythonValue): boolean {
   const [a, b] = [comparable(left), comparable(right)];
   if (a !== undefined && b !== undefined) return a === b || Number(a) === Number(b);
   return left === right;
+}
+
+/** The type as messages name it; only simple types can fail to convert. */
+function inputTypeName(input: InputSpec): string {
+  return Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
 }

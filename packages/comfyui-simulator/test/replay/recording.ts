@@ -15,7 +15,7 @@ export function readRecording(file: string | URL): RecordedEvent[] {
   if (!Array.isArray(events)) throw new TypeError(`${String(file)} has no events`);
   return events.map((event) => {
     if (!isDict(event)) throw new TypeError("an event is an object");
-    return { kind: String(event.get("kind")), fields: event };
+    return { kind: textAt(event, "kind"), fields: event };
   });
 }
 

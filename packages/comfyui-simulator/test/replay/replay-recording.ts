@@ -7,6 +7,7 @@ import {
   PythonFloat,
   type PythonDict,
   type PythonValue,
+  pythonText,
 } from "../../src/python/python-values.ts";
 import { encodePng } from "../../src/drawing/png.ts";
 import { canonical, difference, Translation } from "./known-differences.ts";
@@ -202,7 +203,7 @@ class Replay {
     const number = Number(fields.get("n"));
     if (this.options.skip?.has(number)) return;
     const headers = Object.fromEntries(
-      [...dictAt(fields, "headers")].map(([key, value]) => [key, this.headerValue(key, String(value))]),
+      [...dictAt(fields, "headers")].map(([key, value]) => [key, this.headerValue(key, pythonText(value))]),
     );
     const body = fields.has("body")
       ? this.translation.text(stringifyPythonJson(fields.get("body") ?? null))
@@ -214,7 +215,7 @@ class Replay {
     const init: RequestInit = { method: textAt(fields, "method"), headers };
     if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict);
     else if (typeof body === "string" && init.method !== "GET") init.body = body;
-    const path = this.translation.text(decodeNames(textAt(fields, "path")));
+    const path = this.translation.text(textAt(fields, "path"));
     this.replies.set(
       number,
       fetch(this.url + path, init).catch((error: unknown) =>
@@ -286,9 +287,9 @@ class Replay {
       if (
         expected === undefined
           ? actual !== null && name !== "connection"
-          : this.translation.text(String(expected)) !== actual
+          : this.translation.text(pythonText(expected)) !== actual
       ) {
-        this.differ(`${where} header ${name}: ${String(expected)} became ${String(actual)}`);
+        this.differ(`${where} header ${name}: ${pythonText(expected ?? null)} became ${String(actual)}`);
       }
     }
     const etag = recorded.get("etag");
@@ -357,7 +358,12 @@ class Inbox {
 
 function formOf(multipart: PythonDict): FormData {
   const form = new FormData();
-  for (const [key, value] of dictAt(multipart, "fields")) form.append(key, String(value));
+  for (const [key, value] of dictAt(multipart, "fields")) form.append(key, pythonText(value));
+  for (const [key, value] of multipart) {
+    const named = typeof value === "string" ? /^\((.+), \d+x\d+ PNG\)$/.exec(value)?.[1] : undefined;
+    if (named !== undefined) form.append(key, new Blob([new Uint8Array(fileBytes(75))]), named);
+    else if (typeof value === "string") form.append(key, value);
+  }
   for (const [key, value] of dictAt(multipart, "files")) {
     const file = isDict(value) ? value : new Map<string, PythonValue>();
     const bytes = fileBytes(Number(file.get("byteLength")));
@@ -379,9 +385,4 @@ function fileBytes(length: number): Buffer {
     9,
   );
   return Buffer.concat([picture, Buffer.alloc(Math.max(0, length - picture.length))]);
-}
-
-/** Names in recorded paths are percent-encoded in more than one way; those that were learnt are plain. */
-function decodeNames(path: string): string {
-  return path;
 }
