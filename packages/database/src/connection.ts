@@ -1,4 +1,5 @@
 import { PrismaPg } from "@prisma/adapter-pg";
+import pg from "pg";
 import { PrismaClient } from "./generated/client.ts";
 
 export interface ConnectionOptions {
@@ -8,6 +9,8 @@ export interface ConnectionOptions {
   poolMax?: number;
   /** Shown in `pg_stat_activity`. */
   applicationName?: string;
+  /** PostgreSQL ends a statement that takes longer; default 10 s. */
+  statementTimeoutMs?: number;
 }
 
 /**
@@ -16,30 +19,47 @@ export interface ConnectionOptions {
  */
 const defaultPoolMax = 10;
 
-/** Nothing hangs for ever when PostgreSQL is away, frozen, or behind a dead network. */
-const limitsMs = {
-  /** To open a connection, or to get one from the pool. */
-  connect: 5_000,
-  /** PostgreSQL itself ends a statement … */
-  statement: 10_000,
-  /** … and when not even that answer comes, the connection is given up. */
-  answer: 12_000,
-  idleInTransaction: 10_000,
-};
+const defaultStatementTimeoutMs = 10_000;
 
-/** A client that connects at its first statement, and again whenever its connections were lost. */
-export function createClient(options: ConnectionOptions): PrismaClient {
-  const adapter = new PrismaPg({
+/** Opening a connection, or getting one from the pool, may take this part of that: 5 s. */
+const connectTimeoutShare = 0.5;
+
+/** When PostgreSQL does not even say that a statement took too long, the connection is given up. */
+const silenceMs = 2_000;
+
+export interface Connection {
+  readonly client: PrismaClient;
+  /** Waits for statements under way. May be called again; statements that come later are refused. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects at the first statement, and again whenever connections were lost. Nothing hangs for ever when PostgreSQL is
+ * away, frozen, or behind a dead network.
+ *
+ * The pool is ours and not Prisma's, which would open a new one for a statement that comes after the end.
+ */
+export function createConnection(options: ConnectionOptions): Connection {
+  const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
+  const pool = new pg.Pool({
     connectionString: inUtc(options.databaseUrl),
     max: options.poolMax ?? defaultPoolMax,
     application_name: options.applicationName ?? "genga",
-    connectionTimeoutMillis: limitsMs.connect,
-    statement_timeout: limitsMs.statement,
-    query_timeout: limitsMs.answer,
-    idle_in_transaction_session_timeout: limitsMs.idleInTransaction,
+    connectionTimeoutMillis: statementTimeoutMs * connectTimeoutShare,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + silenceMs,
+    idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   });
-  return new PrismaClient({ adapter });
+  // An idle connection that breaks leaves the pool by itself; the next statement opens another one.
+  pool.on("error", () => undefined);
+  const client = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: "minimal" });
+  let closed: Promise<void> | undefined;
+  return {
+    client,
+    close: () => (closed ??= client.$disconnect().then(() => pool.end())),
+  };
 }
 
 /** Prisma's driver adapter reads timestamps as if they were UTC, so each session has to speak UTC. */

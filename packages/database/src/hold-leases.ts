@@ -19,7 +19,13 @@ function leaseRows(leases: JobLease[]): Prisma.Sql {
     jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("jobId" uuid, attempt int, "leaseNumber" int)`;
 }
 
-/** Rows of these leases that are still held, locked in the order of their ids so that writers never wait in a circle. */
+/**
+ * Rows of these leases that are still held, locked in the order of their ids so that writers never wait in a circle.
+ *
+ * A statement that locks and then updates first tries the row as it was when the statement began, checks included, and
+ * only then the row as it is now. That is sound here, since both are the same attempt under the same lease; do not lock
+ * this way where a row may be in one of several states.
+ */
 export function heldJobs(leases: JobLease[]): Prisma.Sql {
   return Prisma.sql`
     SELECT job.* FROM jobs job JOIN ${leaseRows(leases)} ON ${isHeld}

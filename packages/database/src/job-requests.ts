@@ -3,6 +3,7 @@ import {
   isTerminal,
   type CancelResult,
   type Job,
+  type JobEvent,
   type JobStatus,
   type TerminalStatus,
 } from "@genga/jobs";
@@ -18,6 +19,7 @@ import {
 } from "./job-rows.ts";
 import { reserveRanks } from "./rank-reservation.ts";
 import { findJob } from "./read-jobs.ts";
+import { toStoredJson } from "./stored-json.ts";
 
 /** Queued: ends at once. Processing: the request is noted for its worker, once. Ended: nothing changes. */
 export async function requestCancel(
@@ -26,37 +28,54 @@ export async function requestCancel(
 ): Promise<CancelResult | "removed" | null> {
   if (!isUuid(id)) return null;
   for (;;) {
-    const [row] = await database.$queryRaw<JobWithEventRow[]>`
-      WITH held AS (
-        SELECT id, status = 'queued' AS ends FROM jobs
-        WHERE id = ${id}::uuid AND (status = 'queued' OR (status = 'processing' AND cancel_requested_at IS NULL))
-        FOR NO KEY UPDATE
-      ), job AS (
-        UPDATE jobs SET cancel_requested_at = now(), event_sequence = event_sequence + 1,
-          status = CASE WHEN ends THEN 'cancelled' ELSE status END,
-          phase = CASE WHEN ends THEN NULL ELSE phase END,
-          finished_at = CASE WHEN ends THEN now() END,
-          run_at = NULL, avoid_server_id = NULL, failure_class = NULL, failure_code = NULL, failure_message = NULL,
-          failure_node_id = NULL, failure_node_type = NULL
-        FROM held WHERE jobs.id = held.id
-        RETURNING jobs.*
-      ), event AS (
-        INSERT INTO job_events (job_id, sequence, type, attempt)
-        SELECT id, event_sequence, CASE status WHEN 'cancelled' THEN 'cancelled' ELSE 'cancel_requested' END, attempt
-        FROM job
-        RETURNING *
-      )
-      SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id`;
-    if (row !== undefined) {
-      const { job, event } = jobWithEventFromRow(row);
-      return { outcome: job.status === "cancelled" ? "cancelled" : "requested", job, event };
-    }
+    const ended = await cancelQueued(database, id);
+    if (ended !== null) return { outcome: "cancelled", ...ended };
+    const noted = await noteRequest(database, id);
+    if (noted !== null) return { outcome: "requested", ...noted };
     const job = await findJob(database, id);
     if (job === null || job === "removed") return job;
     if (isTerminal(job.status)) return { outcome: "ended", job };
     if (job.cancelRequestedAt !== null) return { outcome: "requested", job, event: null };
-    // It was ended above and has been retried since: it is a queued job again, and is asked again.
+    // It changed between the looks above, back to the queue or out of it; whatever it is now is asked again.
   }
+}
+
+async function cancelQueued(
+  database: PrismaClient,
+  id: string,
+): Promise<{ job: Job; event: JobEvent } | null> {
+  const [row] = await database.$queryRaw<JobWithEventRow[]>`
+    WITH job AS (
+      UPDATE jobs SET status = 'cancelled', phase = NULL, cancel_requested_at = now(), finished_at = now(),
+        run_at = NULL, avoid_server_id = NULL, failure_class = NULL, failure_code = NULL, failure_message = NULL,
+        failure_node_id = NULL, failure_node_type = NULL, event_sequence = event_sequence + 1
+      WHERE id = ${id}::uuid AND status = 'queued'
+      RETURNING *
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt)
+      SELECT id, event_sequence, 'cancelled', attempt FROM job
+      RETURNING *
+    )
+    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id`;
+  return row === undefined ? null : jobWithEventFromRow(row);
+}
+
+async function noteRequest(
+  database: PrismaClient,
+  id: string,
+): Promise<{ job: Job; event: JobEvent } | null> {
+  const [row] = await database.$queryRaw<JobWithEventRow[]>`
+    WITH job AS (
+      UPDATE jobs SET cancel_requested_at = now(), event_sequence = event_sequence + 1
+      WHERE id = ${id}::uuid AND status = 'processing' AND cancel_requested_at IS NULL
+      RETURNING *
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt)
+      SELECT id, event_sequence, 'cancel_requested', attempt FROM job
+      RETURNING *
+    )
+    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id`;
+  return row === undefined ? null : jobWithEventFromRow(row);
 }
 
 const retryable: readonly TerminalStatus[] = ["failed", "timeout", "cancelled"];
@@ -70,22 +89,18 @@ export async function retryJob(database: PrismaClient, id: string): Promise<Job 
   }
   const takeRank = await reserveRanks(database, before.tenantId, new Map([[before.priority, 1]]));
   const [row] = await database.$queryRaw<JobRow[]>`
-    WITH held AS (
-      SELECT id, status FROM jobs WHERE id = ${id}::uuid AND status = ANY(${retryable}::text[]::job_status[])
-      FOR NO KEY UPDATE
-    ), job AS (
+    WITH job AS (
       UPDATE jobs SET status = 'queued', phase = 'waiting', rank = ${takeRank(before.priority)}::int,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         server_id = NULL, client_id = NULL, prompt_id = NULL, percent = 0, node = NULL, node_title = NULL,
         step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL, failure_class = NULL, failure_code = NULL,
         failure_message = NULL, failure_node_id = NULL, failure_node_type = NULL, cancel_requested_at = NULL,
         run_at = NULL, enqueued_at = NULL, finished_at = NULL, event_sequence = event_sequence + 1
-      FROM held WHERE jobs.id = held.id
-      RETURNING jobs.*
+      WHERE id = ${id}::uuid AND status = ${before.status}::job_status
+      RETURNING *
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT job.id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', held.status)
-      FROM job JOIN held ON held.id = job.id
+      SELECT id, event_sequence, 'retry_requested', attempt, ${toStoredJson({ from: before.status })}::jsonb FROM job
     )
     SELECT ${jobColumns} FROM job`;
   if (row !== undefined) return jobFromRow(row);

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { withMappedErrors } from "./database-errors.ts";
@@ -19,14 +20,17 @@ export class MigrationError extends Error {
 
 export interface MigrateOptions {
   databaseUrl: string;
+  /** Gives up, also while another process migrates. A migration under way is rolled back. */
   signal?: AbortSignal;
+  /** Default: the project's `prisma/migrations`. */
+  folder?: string;
 }
 
 /** The lock that Prisma's own engine takes, so that both keep out of each other's way. */
 const prismaLock = 72707369;
 const connectTimeoutMs = 5_000;
 
-const migrationsFolder = fileURLToPath(new URL("../../../prisma/migrations/", import.meta.url));
+const projectMigrations = fileURLToPath(new URL("../../../prisma/migrations/", import.meta.url));
 
 interface Migration {
   name: string;
@@ -45,12 +49,13 @@ interface Migration {
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const { databaseUrl, signal } = options;
   signal?.throwIfAborted();
-  const migrations = await readMigrations();
+  const migrations = await readMigrations(options.folder ?? projectMigrations);
   const client = new pg.Client({
     connectionString: databaseUrl,
     application_name: "genga-migrate",
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   });
   // A lost connection also rejects the query under way, which is where it is handled.
   client.on("error", () => undefined);
@@ -72,14 +77,14 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   }
 }
 
-async function readMigrations(): Promise<Migration[]> {
-  const folders = (await readdir(migrationsFolder, { withFileTypes: true }))
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = (await readdir(folder, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
   return await Promise.all(
-    folders.map(async (name) => {
-      const sql = await readFile(`${migrationsFolder}${name}/migration.sql`, "utf8");
+    names.map(async (name) => {
+      const sql = await readFile(join(folder, name, "migration.sql"), "utf8");
       return { name, sql, checksum: createHash("sha256").update(sql).digest("hex") };
     }),
   );

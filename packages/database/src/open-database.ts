@@ -1,5 +1,5 @@
 import { type JobStore, type ServerStore, type TenantStore } from "@genga/jobs";
-import { createClient, type ConnectionOptions } from "./connection.ts";
+import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { PrismaJobStore } from "./prisma-job-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
@@ -12,7 +12,7 @@ export interface Database {
   readonly tenants: TenantStore;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
-  /** Waits for statements under way, then closes the pool. May be called again. */
+  /** Waits for statements under way, then closes the pool. May be called again; later calls of the stores are refused. */
   close(): Promise<void>;
 }
 
@@ -22,18 +22,17 @@ export interface Database {
  * answers.
  */
 export function openDatabase(options: ConnectionOptions): Database {
-  const client = createClient(options);
-  let closed: Promise<void> | undefined;
-  const close = (): Promise<void> => (closed ??= client.$disconnect());
+  const connection = createConnection(options);
+  const { client } = connection;
   return {
-    jobs: new PrismaJobStore(client, close),
+    jobs: new PrismaJobStore(client, () => connection.close()),
     servers: new PrismaServerStore(client),
     tenants: new PrismaTenantStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {
         await abortable(client.$queryRaw`SELECT 1`, signal);
       }),
-    close,
+    close: () => connection.close(),
   };
 }
 

@@ -36,6 +36,7 @@ import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
 import { type PrismaClient } from "./generated/client.ts";
 import { markSubmitting, recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
 import { removeJob, requestCancel, retryJob } from "./job-requests.ts";
+import { rebaseRanks } from "./rank-reservation.ts";
 import {
   countJobsBefore,
   findBatch,
@@ -160,6 +161,10 @@ export class PrismaJobStore implements JobStore {
 
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]> {
     return withMappedErrors(() => requeueAbandoned(this.#database, graceMs));
+  }
+
+  rebaseRanks(): Promise<void> {
+    return withMappedErrors(() => rebaseRanks(this.#database));
   }
 
   close(): Promise<void> {

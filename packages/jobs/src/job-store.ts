@@ -195,6 +195,8 @@ export interface JobStore {
    * server nobody owns. Returns what became of them.
    */
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
+  /** Ranks of a priority band in which nothing is queued begin at 0 again, once they have grown large. For the sweeper. */
+  rebaseRanks(): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -174,10 +174,20 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect(next.rank).toBeGreaterThan(ranks.at(-1) ?? NaN);
     });
 
-    test("does not let a newcomer before what was claimed already", async () => {
-      const leased = await running({ job: { priority: "low" } });
-      const newcomer = await insert(buildJob({ priority: "low" }));
-      expect(newcomer.rank).toBeGreaterThan(leased.job.rank);
+    test("lets nobody before what was claimed already, be it a newcomer or back after a while", async () => {
+      const [early, busy] = [await freshTenant(), await freshTenant()];
+      await insert(buildJob({ priority: "low" }), early);
+      const flood = await store.insertJobs({
+        tenantId: busy,
+        batch: { id: uuidv7(), name: null },
+        jobs: Array.from({ length: 9 }, (_, batchIndex) => buildJob({ priority: "low", batchIndex })),
+      });
+      const last = flood.at(-1);
+      if (last === undefined) throw new Error("Nothing was inserted.");
+      expect(await claim(last, 1, await freshServer())).toHaveLength(1);
+      for (const tenantId of [early, await freshTenant()]) {
+        expect((await insert(buildJob({ priority: "low" }), tenantId)).rank).toBe(last.rank + 1);
+      }
     });
   });
 
@@ -337,6 +347,23 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect(await types(lease.jobId)).toEqual(["accepted", "claimed", "cancel_requested"]);
     });
 
+    test("are answered truly while the job is being claimed or requeued", async () => {
+      const serverId = await freshServer();
+      for (let round = 0; round < 25; round += 1) {
+        const job = await insert(buildJob());
+        const lease = round % 2 === 0 ? null : (await claim(job, 1, serverId))[0];
+        const [result] = await Promise.all([
+          store.requestCancel(job.id),
+          lease ? store.endAttempt(lease, requeue()) : claim(job, 1, serverId),
+        ]);
+        const after = await read(job.id);
+        const expected = after.status === "processing" ? "requested" : "cancelled";
+        expect(after.cancelRequestedAt).not.toBeNull();
+        expect(["cancelled", "processing"]).toContain(after.status);
+        if (lease === null) expect(result).toMatchObject({ outcome: expected });
+      }
+    });
+
     test.each<[string, AttemptEnd]>([
       ["failed", { kind: "failed", failure: buildFailure() }],
       ["timeout", { kind: "timeout", failure: buildFailure({ class: "deadline", code: "deadline-passed" }) }],
@@ -464,9 +491,11 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       });
     });
 
-    test("lets exactly one of many claims win", async () => {
+    test("lets exactly one of many claims of the next attempt win", async () => {
       const job = await insert(buildJob());
       const serverId = await freshServer();
+      expect(await claim(job, 0, serverId)).toEqual([]);
+      expect(await claim(job, 2, serverId)).toEqual([]);
       const results = await Promise.all(Array.from({ length: 8 }, () => claim(job, 1, serverId)));
       expect(results.flat()).toHaveLength(1);
       expect(await types(job.id)).toEqual(["accepted", "claimed"]);

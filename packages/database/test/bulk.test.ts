@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
+import { type Job, type NewJob } from "@genga/jobs";
+import { buildJob } from "@genga/testing";
+import { openTestStores } from "./test-stores.ts";
+
+let stores: Awaited<ReturnType<typeof openTestStores>>;
+let tenantId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  tenantId = (await stores.tenants.defaultTenant()).id;
+});
+afterAll(async () => {
+  await stores.close();
+});
+
+const insert = (jobs: NewJob[]): Promise<Job[]> =>
+  stores.jobs.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
+
+test("takes ten thousand jobs, each with a graph of its own, in a few seconds", async () => {
+  const jobs = Array.from({ length: 10_000 }, (_, batchIndex) =>
+    buildJob({ batchIndex, prompt: `picture number ${batchIndex}`, tags: ["bulk"] }),
+  );
+  const startedAt = performance.now();
+  const inserted = await insert(jobs);
+  await stores.jobs.markEnqueued(inserted.map(({ id }) => ({ jobId: id, attempt: 1 })));
+  const elapsedMs = performance.now() - startedAt;
+  expect(inserted).toHaveLength(10_000);
+  expect(new Set(inserted.map(({ rank }) => rank)).size).toBe(10_000);
+  expect(await stores.jobs.summarizeQueue()).toMatchObject({ counts: { queued: 10_000 } });
+  expect(elapsedMs).toBeLessThan(8_000);
+}, 20_000);
+
+test("two batches of the same graphs do not lock each other out", async () => {
+  const prompts = Array.from({ length: 200 }, (_, index) => `shared ${index}`);
+  const jobsOf = (order: string[]): NewJob[] =>
+    order.map((prompt, batchIndex) => buildJob({ prompt, batchIndex }));
+  for (let round = 0; round < 5; round += 1) {
+    const fresh = prompts.map((prompt) => `${prompt} in round ${round}`);
+    await Promise.all([insert(jobsOf(fresh)), insert(jobsOf(fresh.toReversed())), insert(jobsOf(fresh))]);
+  }
+  const client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+  const { rows } = await client.query(`
+    SELECT count(*)::int AS jobs, count(DISTINCT workflow_hash)::int AS graphs FROM job_parameters
+    WHERE prompt_text LIKE 'shared%'`);
+  await client.end();
+  expect(rows).toEqual([{ jobs: 3_000, graphs: 1_000 }]);
+}, 20_000);
+
+test("ranks of a band begin anew once they are large and nothing is queued there", async () => {
+  const client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+  try {
+    await client.query("UPDATE band_clocks SET claimed_rank = 70000 WHERE priority IN ('urgent', 'high')");
+    const [waiting] = await insert([buildJob({ priority: "high", batchIndex: 0 })]);
+    expect(waiting?.rank).toBe(70_001);
+    await stores.jobs.rebaseRanks();
+    const [urgent, high] = await insert([
+      buildJob({ priority: "urgent", batchIndex: 0 }),
+      buildJob({ priority: "high", batchIndex: 1 }),
+    ]);
+    expect([urgent?.rank, high?.rank]).toEqual([1, 70_002]);
+  } finally {
+    await client.end();
+  }
+});

@@ -1,0 +1,129 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { migrate } from "@genga/database";
+import { createTestDatabase, startTcpProxy, type TestDatabase } from "@genga/testing";
+
+const projectMigrations = fileURLToPath(new URL("../../../prisma/migrations", import.meta.url));
+
+let database: TestDatabase;
+let folder: string;
+let client: pg.Client;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "genga-migrations-"));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+beforeEach(async () => {
+  database = await createTestDatabase();
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+});
+afterEach(async () => {
+  await client.end();
+  await database.drop();
+});
+
+/** A project with these migrations, by name. */
+async function projectOf(migrations: Record<string, string>): Promise<string> {
+  const project = await mkdtemp(join(folder, "project-"));
+  for (const [name, sql] of Object.entries(migrations)) {
+    await mkdir(join(project, name));
+    await writeFile(join(project, name, "migration.sql"), sql);
+  }
+  return project;
+}
+
+async function recorded(): Promise<unknown[]> {
+  const { rows } = await client.query<Record<string, unknown>>(`
+    SELECT migration_name AS name, checksum, finished_at IS NOT NULL AS finished, applied_steps_count AS steps, logs
+    FROM _prisma_migrations ORDER BY started_at`);
+  return rows;
+}
+
+const ready = "CREATE TABLE ready (id int)";
+
+describe("Migrating", () => {
+  test("makes an empty database ready, and finds nothing to do afterwards", async () => {
+    const names = (await readdir(projectMigrations, { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+    expect(await migrate({ databaseUrl: database.url })).toEqual(names.toSorted());
+    expect(await migrate({ databaseUrl: database.url })).toEqual([]);
+    expect((await client.query("SELECT 1 FROM jobs")).rowCount).toBe(0);
+  });
+
+  test("happens once when four processes start at once", async () => {
+    const project = await projectOf({
+      "1_ready": ready,
+      "2_slow": "SELECT pg_sleep(0.1); CREATE TABLE slow ()",
+    });
+    const applied = await Promise.all(
+      Array.from({ length: 4 }, () => migrate({ databaseUrl: database.url, folder: project })),
+    );
+    expect(applied.flat().toSorted()).toEqual(["1_ready", "2_slow"]);
+    expect(await recorded()).toHaveLength(2);
+  });
+
+  test("keeps Prisma's books, so that its command line agrees", async () => {
+    await migrate({ databaseUrl: database.url, folder: await projectOf({ "1_ready": ready }) });
+    const checksum = createHash("sha256").update(ready).digest("hex");
+    expect(await recorded()).toEqual([{ name: "1_ready", checksum, finished: true, steps: 1, logs: null }]);
+  });
+
+  test("reports a migration that does not apply, leaves none of it, and refuses to go on", async () => {
+    const project = await projectOf({ "1_ready": ready, "2_broken": "CREATE TABLE half (); SELECT 1 / 0" });
+    const failing = migrate({ databaseUrl: database.url, folder: project });
+    await expect(failing).rejects.toMatchObject({ code: "migration-failed", migration: "2_broken" });
+    await expect(failing).rejects.toThrow("division by zero");
+    expect(
+      (await client.query("SELECT to_regclass('half') AS half, to_regclass('ready') AS ready")).rows,
+    ).toEqual([{ half: null, ready: "ready" }]);
+    expect(await recorded()).toMatchObject([
+      { name: "1_ready", finished: true },
+      { name: "2_broken", finished: false, logs: expect.stringContaining("division by zero") as unknown },
+    ]);
+    const again = migrate({ databaseUrl: database.url, folder: project });
+    await expect(again).rejects.toMatchObject({ code: "migration-failed", migration: "2_broken" });
+    await expect(again).rejects.toThrow("did not finish");
+  });
+
+  test("refuses a migration that was edited after it had been applied", async () => {
+    await migrate({ databaseUrl: database.url, folder: await projectOf({ "1_ready": ready }) });
+    const edited = await projectOf({ "1_ready": `${ready} -- edited` });
+    await expect(migrate({ databaseUrl: database.url, folder: edited })).rejects.toThrow("was changed");
+  });
+
+  test("leaves migrations of a newer version alone", async () => {
+    await migrate({
+      databaseUrl: database.url,
+      folder: await projectOf({ "1_ready": ready, "2_newer": "CREATE TABLE newer ()" }),
+    });
+    expect(
+      await migrate({ databaseUrl: database.url, folder: await projectOf({ "1_ready": ready }) }),
+    ).toEqual([]);
+  });
+
+  test("stops waiting for another process when it is told to", async () => {
+    await client.query("SELECT pg_advisory_lock(72707369)");
+    const stopping = new AbortController();
+    const waiting = migrate({ databaseUrl: database.url, signal: stopping.signal });
+    const isWaiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    while ((await client.query(isWaiting)).rowCount === 0) await new Promise(setImmediate);
+    stopping.abort(new Error("told to stop"));
+    await expect(waiting).rejects.toThrow("told to stop");
+  });
+
+  test("says that the database is away", async () => {
+    const proxy = await startTcpProxy({ targetUrl: database.url });
+    await proxy.close();
+    await expect(migrate({ databaseUrl: proxy.url })).rejects.toMatchObject({ code: "store-unavailable" });
+  });
+});
