@@ -33,6 +33,12 @@ export function deadlineFailure(timeoutMs: number): JobFailure {
   };
 }
 
+export const expiryFailure: JobFailure = {
+  class: "deadline",
+  code: "expired",
+  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
+};
+
 function failureOfComfyUI(error: ComfyUIError): JobFailure {
   const detail = error.nodeErrors
     .map((node) => `node ${node.nodeId} (${node.classType ?? "?"}): ${node.message} ${node.details}`.trim())

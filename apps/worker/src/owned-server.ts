@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { ComfyUIConnector, isSettled, type ObjectInfo, objectInfoSchema } from "@genga/comfyui";
+import { ComfyUIConnector, type ObjectInfo, objectInfoSchema, type ServerQueue } from "@genga/comfyui";
 import {
   type Json,
   type ServerLease,
@@ -12,6 +12,7 @@ import { type Logger } from "@genga/runtime";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
 import { type Run } from "./run.ts";
+import { ServerHealth } from "./server-health.ts";
 
 export interface OwnedServerOptions {
   record: ServerRecord;
@@ -23,6 +24,8 @@ export interface OwnedServerOptions {
   /** It can take work (again): online, with definitions. */
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
+  /** Prompts that were on it at the last look. */
+  onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
 }
 
 /** Looks at a quiet server this often; under about 2 s a busy one would seem dead (PROTOCOL 9). */
@@ -40,16 +43,18 @@ export class OwnedServer {
   readonly runs = new Set<Run>();
   /** The checkpoint of the last graph that it was given. */
   checkpoint: string | null = null;
+  /** An operator asked that it take no new work. */
+  isDraining: boolean;
   readonly #options: OwnedServerOptions;
   readonly #probing = new Coalescer(() => this.#probe());
-  #state: ServerState = "unknown";
+  readonly #health = new ServerHealth();
+  #announced: ServerState = "unknown";
   #recorded = "";
-  #silentSince: number | null = null;
   #definitions: { hash: string; objectInfo: ObjectInfo; readAt: number } | null = null;
-  #stuckPromptId: string | null = null;
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
+    this.isDraining = options.record.draining;
     this.connector = new ComfyUIConnector({ baseUrl: options.record.url, logger: options.log });
   }
 
@@ -65,16 +70,18 @@ export class OwnedServer {
     return this.#options.lease;
   }
 
+  /** Prompts that it may hold; one only while it is on probation. */
   get slots(): number {
-    return this.#options.record.slots;
+    return this.#health.state === "probing" ? 1 : this.#options.record.slots;
   }
 
   get jobsHeld(): number {
     return [...this.runs].filter((run) => run.holdsSlot).length;
   }
 
-  get state(): ServerState {
-    return this.#state;
+  /** Why it takes no work, in words for an operator; `null` while all is well. */
+  get reason(): string | null {
+    return this.#health.reason;
   }
 
   /** What it can run; `null` until it was asked. */
@@ -83,7 +90,7 @@ export class OwnedServer {
   }
 
   get mayTakeJobs(): boolean {
-    return this.#state === "online" && this.#definitions !== null;
+    return this.#health.mayTakeJobs && this.#definitions !== null && !this.isDraining;
   }
 
   /** One look at its health; reads its definitions when they are old or `definitionsWanted`. */
@@ -100,9 +107,22 @@ export class OwnedServer {
     void this.#probing.trigger();
   }
 
-  /** It was told to end this prompt, and does not: nothing else could start before it. */
+  /** It was told to end this prompt, and does not. */
   noteStuck(promptId: string): void {
-    this.#stuckPromptId = promptId;
+    this.#health.noteStuck(promptId);
+    void this.#probing.trigger();
+  }
+
+  /** A prompt ended as prompts end, well or with an error of its own. */
+  noteJobEnded(): void {
+    const wasOnTrial = this.#health.state === "probing";
+    this.#health.noteJobEnded();
+    if (wasOnTrial) void this.#probing.trigger();
+  }
+
+  /** A job failed through the server's fault. */
+  noteJobLost(reason: string): void {
+    this.#health.noteJobLost(reason, performance.now());
     void this.#probing.trigger();
   }
 
@@ -113,24 +133,48 @@ export class OwnedServer {
 
   async #probe(): Promise<void> {
     try {
-      const version = await this.#readVersion();
-      this.#silentSince = null;
-      if (await this.#isStuck()) {
-        await this.#become("wedged", `It does not let go of prompt ${this.#stuckPromptId ?? ""}.`);
-        return;
-      }
-      await this.#readDefinitions(version);
-      await this.#become("online", null);
+      await this.#look();
     } catch (error) {
       if (error instanceof StoreUnavailableError) {
         this.#options.log.debug(
           { err: error, server: this.url },
           "a server's state could not be recorded yet",
         );
-      } else {
-        await this.#noteSilence(error);
+        return;
       }
+      // It does not answer, or its answers are not ComfyUI's.
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#health.look({ kind: "silent", reason }, performance.now());
     }
+    await this.#settle();
+  }
+
+  async #look(): Promise<void> {
+    const version = await this.#readVersion();
+    const queue = await this.connector.queue({ timeoutMs: probeTimeoutMs });
+    const ownPromptIds = new Set([...this.runs].map((run) => run.leased.promptId));
+    this.#health.look({ kind: "answered", queue, ownPromptIds }, performance.now());
+    if (this.#health.mayTakeJobs) await this.#readDefinitions(version);
+    await this.#options.onQueueSeen(this, queue);
+  }
+
+  /** Draws the consequences of the last look. */
+  async #settle(): Promise<void> {
+    const { state, reason } = this.#health;
+    if (state !== this.#announced) {
+      const { log, onReady } = this.#options;
+      const wasReady = this.#announced === "online" || this.#announced === "probing";
+      this.#announced = state;
+      if (this.#health.mayTakeJobs) log.info({ server: this.url, state }, "server takes work");
+      else log.warn({ server: this.url, state, reason }, "server takes no work");
+      if (this.#health.mayTakeJobs && (!wasReady || state === "online")) onReady(this);
+    }
+    const isGone =
+      this.#health.silentMs(performance.now()) >= this.#options.graceMs && state === "unreachable";
+    for (const run of this.runs) {
+      if (isGone || (state === "wedged" && !run.isExecuting)) run.stop("server-lost");
+    }
+    await this.#record(state, reason);
   }
 
   async #readVersion(): Promise<string | null> {
@@ -138,16 +182,9 @@ export class OwnedServer {
     return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
   }
 
-  async #isStuck(): Promise<boolean> {
-    if (this.#stuckPromptId === null) return false;
-    const lookup = await this.connector.lookup(this.#stuckPromptId, { timeoutMs: probeTimeoutMs });
-    if (isSettled(lookup)) this.#stuckPromptId = null;
-    return this.#stuckPromptId !== null;
-  }
-
   async #readDefinitions(version: string | null): Promise<void> {
     const isFresh =
-      this.#state === "online" &&
+      (this.#announced === "online" || this.#announced === "probing") &&
       this.#definitions !== null &&
       performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
     if (isFresh) return;
@@ -162,27 +199,6 @@ export class OwnedServer {
       this.#definitions?.hash === hash ? this.#definitions.objectInfo : objectInfoSchema.parse(raw);
     this.#definitions = { hash, objectInfo, readAt: performance.now() };
     this.#options.onDefinitionsRead(this.id);
-  }
-
-  /** @param error not answering, or answers that are not ComfyUI's */
-  async #noteSilence(error: unknown): Promise<void> {
-    const now = performance.now();
-    this.#silentSince ??= now;
-    await this.#become("unreachable", error instanceof Error ? error.message : String(error));
-    if (now - this.#silentSince < this.#options.graceMs) return;
-    for (const run of this.runs) run.stop("server-lost");
-  }
-
-  async #become(state: ServerState, reason: string | null): Promise<void> {
-    const isNew = state !== this.#state;
-    this.#state = state;
-    if (isNew) {
-      const { log } = this.#options;
-      if (state === "online") log.info({ server: this.url }, "server is online");
-      else log.warn({ server: this.url, state, reason }, "server takes no work");
-      if (state === "online") this.#options.onReady(this);
-    }
-    await this.#record(state, reason);
   }
 
   /** Only what the row does not say yet; repeated by the next look when the database is away. */

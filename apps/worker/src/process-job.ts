@@ -4,14 +4,13 @@ import {
   type AttemptEnd,
   type AttemptRecorder,
   endAfterFailure,
-  type JobStore,
   LeaseLostError,
   type NewOutput,
   type OutputStorage,
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { deadlineFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
+import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
@@ -20,7 +19,6 @@ import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions {
   recorder: AttemptRecorder;
-  store: JobStore;
   storage: OutputStorage;
   tickets: TicketQueue;
   progress: ProgressWriter;
@@ -59,9 +57,8 @@ async function bringToItsEnd(
   server: OwnedServer,
   options: ProcessJobOptions,
 ): Promise<WatchResult> {
-  if (run.leased.submittedAt === null) {
-    // Adopted before its POST was allowed: nothing is on the server, and nothing can come.
-    const isThere = !run.wasAdopted && !run.cancelSignal.aborted && (await submit(run, server, options));
+  if (!run.wasAdopted) {
+    const isThere = !run.cancelSignal.aborted && (await submit(run, server, options));
     if (!isThere)
       return { lookup: { state: "never-there" }, endedBy: run.cancelSignal.aborted ? "cancel" : null };
   }
@@ -76,11 +73,10 @@ async function submit(run: Run, server: OwnedServer, options: ProcessJobOptions)
   const workflow = prepareForSubmission(leased.workflow, {
     filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
   });
-  // The socket is opened first: with ≥ postTimeoutMs of lease left from here on, no POST can outlive the lease.
   await server.connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
-  const isMarked = await options.store.markSubmitting(leased, postTimeoutMs);
-  if (!isMarked || run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
-  run.leased.submittedAt = new Date();
+  // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
+  // who looks after the lease's end sees what there will ever be.
+  if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   try {
     await server.connector.submit({
       promptId: leased.promptId,
@@ -127,6 +123,7 @@ async function decideEnd(
   options: ProcessJobOptions,
 ): Promise<{ end: AttemptEnd; outputs: NewOutput[] }> {
   const { lookup, endedBy } = result;
+  noteOnServer(run, server, result);
   if (lookup.state === "finished") {
     options.progress.report(run, "saving", run.progress);
     const outputs = await storeOutputs({
@@ -138,9 +135,16 @@ async function decideEnd(
     });
     return { end: { kind: "completed", outputs }, outputs };
   }
-  const end = endWithoutOutputs(run, lookup, endedBy);
+  const end = endWithoutOutputs(run, server, lookup, endedBy);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(server, options.log);
   return { end, outputs: [] };
+}
+
+/** What the server's circuit learns from the end of a prompt. */
+function noteOnServer(run: Run, server: OwnedServer, { lookup, endedBy }: WatchResult): void {
+  if (lookup.state === "finished" || lookup.state === "failed") server.noteJobEnded();
+  else if (lookup.state === "absent" && endedBy === null && run.isExecuting)
+    server.noteJobLost(lossReasons.absent.message);
 }
 
 /** Whoever runs there next should not fail for what this job left behind. */
@@ -154,14 +158,18 @@ async function freeMemory(server: OwnedServer, log: Logger): Promise<void> {
 
 function endWithoutOutputs(
   run: Run,
+  server: OwnedServer,
   lookup: Exclude<WatchResult["lookup"], { state: "finished" }>,
   endedBy: WatchResult["endedBy"],
 ): AttemptEnd {
   if (lookup.state === "failed") return afterFailure(run, failureOfPrompt(lookup));
   if (endedBy === "cancel") return { kind: "cancelled" };
+  if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
   if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(run.leased.job.timeoutMs) };
   const { code, message } = lossReasons[lookup.state];
-  return afterFailure(run, { class: "server", code, message }, lookup.state === "absent" && run.isExecuting);
+  // A server that an operator drains is restarted on purpose: that is not held against the job.
+  const hasCrashed = lookup.state === "absent" && run.isExecuting && !server.isDraining;
+  return afterFailure(run, { class: "server", code, message }, hasCrashed);
 }
 
 const lossReasons = {
@@ -171,9 +179,9 @@ const lossReasons = {
   },
   absent: {
     code: "prompt-lost",
-    message: "The server no longer knows the prompt; it was probably restarted.",
+    message: "The server does not know the prompt; it was probably restarted.",
   },
-  "never-there": { code: "not-submitted", message: "Its worker ended before the prompt reached the server." },
+  "never-there": { code: "not-submitted", message: "The prompt never reached the server." },
   stuck: { code: "prompt-stuck", message: "The server did not let go of the prompt." },
 } as const;
 
@@ -250,7 +258,7 @@ async function endStopped(
         }
       : failureOf(error);
   if (stop === null) log.warn({ err: error }, "attempt failed");
-  if (failure.class === "server") server.noteDoubt(error);
+  if (stop === null && failure.class === "server") server.noteJobLost(failure.message);
   try {
     await recordEnd(run, afterFailure(run, failure), [], options, log);
   } catch (cause) {

@@ -45,7 +45,7 @@ export class Run {
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);
     this.progress = options.leased.job.progress;
-    this.isExecuting = options.leased.executionStartedAt !== null;
+    this.isExecuting = options.leased.executionElapsedMs !== null;
     if (options.leased.job.cancelRequestedAt !== null) this.#cancelling.abort();
   }
 

@@ -1,3 +1,4 @@
+import { type ServerQueue } from "@genga/comfyui";
 import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type OutageGuard } from "./outage-guard.ts";
@@ -14,6 +15,7 @@ export interface ServerFleetOptions {
   log: Logger;
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
+  onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
   /** Its lease is lost or handed over: its runs must end without a write. */
   onGone: (server: OwnedServer, why: "lease-lost" | "hand-over") => Promise<void>;
 }
@@ -75,15 +77,27 @@ export class ServerFleet {
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
   }
 
+  /** What operators asked of the servers. */
+  async readRequests(): Promise<void> {
+    if (this.#owned.size === 0) return;
+    for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
+      const server = this.#owned.get(record.id);
+      if (server !== undefined) server.isDraining = record.draining;
+    }
+  }
+
   /** Hands everything over. */
   async close(): Promise<void> {
     await this.#handOver(this.owned);
   }
 
   #take(record: ServerRecord, lease: ServerLease): void {
-    const { servers, log, graceMs, onReady, onDefinitionsRead } = this.#options;
+    const { servers, log, graceMs, onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
-    const server = new OwnedServer({ record, lease, servers, log, graceMs, onReady, onDefinitionsRead });
+    const server = new OwnedServer({
+      ...{ record, lease, servers, log, graceMs },
+      ...{ onReady, onDefinitionsRead, onQueueSeen },
+    });
     this.#owned.set(record.id, server);
     void server.tick().catch((error: unknown) => {
       log.warn({ err: error, server: record.url }, "the first look at a server failed");

@@ -50,6 +50,7 @@ export class Sweeper {
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
     this.#passes += 1;
     await this.#requeueAbandoned();
+    await this.#expireQueued();
     if (this.#passes % partialFilesEvery === 1) await this.#options.sweepPartialFiles(partialFileAgeMs);
     try {
       await this.#refillWipedRedis();
@@ -68,6 +69,13 @@ export class Sweeper {
       log.warn({ jobId: job.id, status: job.status }, "its worker and its server are gone");
       signals.publish("job", eventSignal(event, job.batchId, job.status));
     }
+  }
+
+  async #expireQueued(): Promise<void> {
+    const { store, signals, log } = this.#options;
+    const ended = await store.expireQueued(rowsPerPass);
+    for (const { job, event } of ended) signals.publish("job", eventSignal(event, job.batchId, job.status));
+    if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
   }
 
   async #refillWipedRedis(): Promise<void> {

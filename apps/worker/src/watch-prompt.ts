@@ -14,7 +14,7 @@ const letGoMs = 60_000;
  */
 export interface WatchResult {
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
-  endedBy: "cancel" | "deadline" | null;
+  endedBy: "cancel" | "deadline" | "expiry" | null;
 }
 
 /**
@@ -31,7 +31,8 @@ export async function watchPrompt(
   const { leased } = run;
   const ending = new PromptEnding(run, server, log);
   const stopped = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
-  if (run.isExecuting) ending.startDeadline(leased.executionStartedAt);
+  if (run.isExecuting) ending.startDeadline(leased.executionElapsedMs ?? 0);
+  else ending.startExpiry();
   try {
     const events = server.connector.watch(leased.promptId, {
       clientId: leased.clientId,
@@ -44,7 +45,7 @@ export async function watchPrompt(
           const { phase, ...figures } = event.progress;
           if (phase === "executing" && !run.isExecuting) {
             run.isExecuting = true;
-            ending.startDeadline(null);
+            ending.startDeadline(0);
           }
           // The connector's `saving` is the server's; ours begins when we fetch the outputs.
           const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
@@ -87,7 +88,7 @@ class PromptEnding {
   readonly #log: Logger;
   readonly #stuck = new AbortController();
   readonly #done = new AbortController();
-  #deadline: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(run: Run, server: OwnedServer, log: Logger) {
     this.#run = run;
@@ -101,26 +102,38 @@ class PromptEnding {
     return this.#stuck.signal;
   }
 
-  /** @param startedAt when execution began, if that was before now */
-  startDeadline(startedAt: Date | null): void {
-    const elapsedMs = startedAt === null ? 0 : Date.now() - startedAt.getTime();
-    const leftMs = Math.min(Math.max(0, this.#run.leased.job.timeoutMs - elapsedMs), 2 ** 31 - 1);
-    this.#deadline ??= setTimeout(() => {
-      this.#end("deadline");
-    }, leftMs);
+  /** It executes: its time runs. @param elapsedMs how long it has been executing already */
+  startDeadline(elapsedMs: number): void {
+    if (this.endedBy === null) this.#endIn(this.#run.leased.job.timeoutMs - elapsedMs, "deadline");
+  }
+
+  /** It has not begun to execute; it may have to by some moment. */
+  startExpiry(): void {
+    const { expiresInMs } = this.#run.leased;
+    if (expiresInMs !== null && this.endedBy === null) this.#endIn(expiresInMs, "expiry");
   }
 
   dispose(): void {
-    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#run.cancelSignal.removeEventListener("abort", this.#onCancel);
     this.#done.abort();
+  }
+
+  #endIn(leftMs: number, why: "deadline" | "expiry"): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#end(why);
+      },
+      Math.min(Math.max(0, leftMs), 2 ** 31 - 1),
+    );
   }
 
   readonly #onCancel = (): void => {
     this.#end("cancel");
   };
 
-  #end(why: "cancel" | "deadline"): void {
+  #end(why: NonNullable<WatchResult["endedBy"]>): void {
     if (this.endedBy !== null) return;
     this.endedBy = why;
     void this.#keepAsking();

@@ -7,6 +7,7 @@ import { ProgressWriter } from "./progress-writer.ts";
 import { Run } from "./run.ts";
 import { ServerFleet } from "./server-fleet.ts";
 import { Sweeper } from "./sweeper.ts";
+import { removeSuperseded } from "./superseded-prompts.ts";
 import { startTicker } from "./ticker.ts";
 import { TicketPump } from "./ticket-pump.ts";
 
@@ -59,6 +60,7 @@ export class Worker {
       onDefinitionsRead: (serverId) => {
         signals.publish("definitions-read", { serverId });
       },
+      onQueueSeen: (server, queue) => removeSuperseded(server, queue, store, log),
       onGone: (server, why) => this.#leave(server, why),
     });
     this.#pump = new TicketPump({
@@ -146,6 +148,7 @@ export class Worker {
   /** Servers may have become free, leases may have expired, tickets may be due: look without being told. */
   async #sweep(): Promise<void> {
     await this.#fleet.balance();
+    await this.#fleet.readRequests();
     await Promise.all(this.#fleet.owned.map((server) => this.#adoptOn(server)));
     await this.#sweeper.tick();
     this.#pump.trigger();
@@ -182,14 +185,13 @@ export class Worker {
   }
 
   #start(leased: LeasedJob, server: OwnedServer, ticket: HeldTicket | null, leasedSince: number): void {
-    const { settings, recorder, store, storage, tickets, log } = this.#with;
+    const { settings, recorder, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const ended = processJob(run, server, {
       recorder,
-      store,
       storage,
       tickets,
       progress: this.#progress,

@@ -30,7 +30,7 @@ export async function insertJobs(
     WITH given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(ranked)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
-        "attemptsMax" int, "timeoutMs" int, parameters jsonb, "promptText" text, "workflowHash" text)
+        "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text, "workflowHash" text)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
       SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${jobs.length}::int
@@ -41,9 +41,10 @@ export async function insertJobs(
       ORDER BY hash
       ON CONFLICT (hash) DO NOTHING
     ), job AS (
-      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max, timeout_ms)
+      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max, timeout_ms,
+        expires_at)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, tags,
-        "attemptsMax", "timeoutMs"
+        "attemptsMax", "timeoutMs", "expiresAt"
       FROM given
       RETURNING *
     ), parameters AS (

@@ -66,5 +66,6 @@ export async function readCandidates(
     JOIN job_parameters asked ON asked.job_id = job.id
     JOIN workflows ON workflows.hash = asked.workflow_hash
     WHERE job.status = 'queued' AND job.attempt = ticket.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+        AND (job.expires_at IS NULL OR job.expires_at > now())
     ORDER BY job.priority, job.rank, job.id`;
 }

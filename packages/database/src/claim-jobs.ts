@@ -9,8 +9,8 @@ interface LeasedRow extends JobRow {
   leasedServerId: string;
   leasedClientId: string;
   leasedPromptId: string;
-  submittedAt: Date | null;
-  executionStartedAt: Date | null;
+  executionElapsedMs: number | null;
+  expiresInMs: number | null;
 }
 
 /**
@@ -59,7 +59,7 @@ export async function claimJobs(
         SELECT behind.priority FROM band_clocks behind JOIN risen ON risen.priority = behind.priority
         WHERE behind.claimed_rank < risen.rank FOR NO KEY UPDATE OF behind SKIP LOCKED)
     )
-    SELECT ${jobColumns}, ${leaseColumns}, NULL::timestamptz AS "submittedAt", NULL::timestamptz AS "executionStartedAt"
+    SELECT ${jobColumns}, ${leaseColumns}, NULL::float8 AS "executionElapsedMs"
     FROM job ${withGraph}`;
   const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
   return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
@@ -77,7 +77,7 @@ export async function adoptJobs(
 ): Promise<LeasedJob[]> {
   const rows = await database.$queryRaw<LeasedRow[]>`
     WITH held AS (
-      SELECT job.id, attempt.submitted_at AS "submittedAt", attempt.execution_started_at AS "executionStartedAt"
+      SELECT job.id, extract(epoch FROM now() - attempt.execution_started_at)::float8 * 1000 AS "executionElapsedMs"
       FROM jobs job JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
       WHERE job.status = 'processing' AND job.server_id = ${serverId}::uuid AND job.lease_expires_at <= now()
       ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
@@ -91,7 +91,7 @@ export async function adoptJobs(
       SELECT id, event_sequence, 'adopted', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
       FROM job
     )
-    SELECT ${jobColumns}, ${leaseColumns}, held."submittedAt", held."executionStartedAt"
+    SELECT ${jobColumns}, ${leaseColumns}, held."executionElapsedMs"
     FROM job JOIN held ON held.id = job.id ${withGraph}
     ORDER BY job.id`;
   return rows.map(leasedFromRow);
@@ -104,7 +104,7 @@ export function leaseEnd(leaseMs: number): Prisma.Sql {
 
 const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
-  workflows.graph AS workflow`;
+  workflows.graph AS workflow, extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id
@@ -121,7 +121,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,
     promptId: row.leasedPromptId,
-    submittedAt: row.submittedAt,
-    executionStartedAt: row.executionStartedAt,
+    executionElapsedMs: row.executionElapsedMs,
+    expiresInMs: row.expiresInMs,
   };
 }

@@ -56,21 +56,6 @@ export async function releaseLeases(database: PrismaClient, leases: JobLease[]):
     UPDATE jobs SET lease_expires_at = now() - interval '1 millisecond' FROM held WHERE jobs.id = held.id`;
 }
 
-/** Once for each attempt: the second answer is `false`, whoever asks, so that a prompt is never posted twice. */
-export async function markSubmitting(
-  database: PrismaClient,
-  lease: JobLease,
-  leaseLeftMs: number,
-): Promise<boolean> {
-  const marked = await database.$executeRaw`
-    WITH held AS (${heldJobs([lease])})
-    UPDATE job_attempts attempt SET submitted_at = now()
-    FROM held
-    WHERE attempt.job_id = held.id AND attempt.number = held.attempt AND attempt.submitted_at IS NULL
-      AND held.lease_expires_at >= ${leaseEnd(leaseLeftMs)}`;
-  return marked === 1;
-}
-
 /**
  * Phases only go forward, and a percentage never falls within an attempt; a report of an earlier phase is stale as a
  * whole. Where the phase changes, the same statement appends the event.
@@ -95,8 +80,9 @@ export async function recordProgress(database: PrismaClient, reports: ProgressRe
       FROM held WHERE jobs.id = held."jobId"
       RETURNING jobs.*, held.advanced
     ), attempt AS (
-      UPDATE job_attempts SET execution_started_at = coalesce(execution_started_at, now())
-      FROM job WHERE job.advanced AND job.phase >= 'executing' AND job_id = job.id AND number = job.attempt
+      UPDATE job_attempts SET submitted_at = coalesce(submitted_at, now()),
+        execution_started_at = CASE WHEN job.phase >= 'executing' THEN coalesce(execution_started_at, now()) END
+      FROM job WHERE job.advanced AND job_id = job.id AND number = job.attempt
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt)
       SELECT id, event_sequence, phase::text, attempt FROM job WHERE advanced

@@ -5,21 +5,12 @@ import {
   type Job,
   type JobEvent,
   type JobStatus,
-  type TerminalStatus,
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
-import {
-  jobColumns,
-  jobFromRow,
-  jobWithEventColumns,
-  jobWithEventFromRow,
-  type JobRow,
-  type JobWithEventRow,
-} from "./job-rows.ts";
-import { reserveRanks } from "./rank-reservation.ts";
+import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
 import { findJob } from "./read-jobs.ts";
-import { toStoredJson } from "./stored-json.ts";
+import { restartJobs } from "./restart-jobs.ts";
 
 /** Queued: ends at once. Processing: the request is noted for its worker, once. Ended: nothing changes. */
 export async function requestCancel(
@@ -78,32 +69,15 @@ async function noteRequest(
   return row === undefined ? null : jobWithEventFromRow(row);
 }
 
-const retryable: readonly TerminalStatus[] = ["failed", "timeout", "cancelled"];
-
 /** A fresh start at the end of its tenant's queue: counters and failure are cleared, the history stays. */
 export async function retryJob(database: PrismaClient, id: string): Promise<Job | "removed" | null> {
   const before = await findJob(database, id);
   if (before === null || before === "removed") return before;
-  if (!retryable.some((status) => status === before.status)) {
+  if (!isTerminal(before.status) || before.status === "completed") {
     throw new IllegalTransitionError(before.status, "queued");
   }
-  const takeRank = await reserveRanks(database, before.tenantId, new Map([[before.priority, 1]]));
-  const [row] = await database.$queryRaw<JobRow[]>`
-    WITH job AS (
-      UPDATE jobs SET status = 'queued', phase = 'waiting', rank = ${takeRank(before.priority)}::int,
-        attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
-        server_id = NULL, client_id = NULL, prompt_id = NULL, percent = 0, node = NULL, node_title = NULL,
-        step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL, failure_class = NULL, failure_code = NULL,
-        failure_message = NULL, failure_node_id = NULL, failure_node_type = NULL, cancel_requested_at = NULL,
-        run_at = NULL, enqueued_at = NULL, finished_at = NULL, event_sequence = event_sequence + 1
-      WHERE id = ${id}::uuid AND status = ${before.status}::job_status
-      RETURNING *
-    ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT id, event_sequence, 'retry_requested', attempt, ${toStoredJson({ from: before.status })}::jsonb FROM job
-    )
-    SELECT ${jobColumns} FROM job`;
-  if (row !== undefined) return jobFromRow(row);
+  const [restarted] = await restartJobs(database, [before], [before.status]);
+  if (restarted !== undefined) return restarted;
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;
   throw new IllegalTransitionError(after.status, "queued");

@@ -23,7 +23,7 @@ export const jobColumns = Prisma.sql`
   job.failure_node_type AS "failureNodeType",
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
-  job.run_at AS "runAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
+  job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 /** A row of `jobColumns`. */
@@ -66,6 +66,7 @@ export function jobFromRow(row: JobRow): Job {
     cancelRequestedAt: row.cancelRequestedAt,
     cancelTooLate: row.cancelTooLate,
     runAt: row.runAt,
+    expiresAt: row.expiresAt,
     enqueuedAt: row.enqueuedAt,
     createdAt: row.createdAt,
     startedAt: row.startedAt,

@@ -3,11 +3,13 @@ import {
   type AttemptEnd,
   type AttemptResult,
   type Batch,
+  type BatchCancelResult,
   type CancelResult,
   type Candidate,
   type Claim,
   type HeartbeatResult,
   type Job,
+  type JobAttempt,
   type JobEvent,
   type JobFilter,
   type JobLease,
@@ -23,6 +25,9 @@ import {
   type TicketReference,
 } from "@genga/jobs";
 import { insertJobs } from "./accept-jobs.ts";
+import { findEndedPrompts, listAttempts } from "./attempts.ts";
+import { cancelBatch, retryBatch } from "./batch-requests.ts";
+import { expireQueued } from "./expire-jobs.ts";
 import {
   clearEnqueued,
   listAnnounced,
@@ -34,7 +39,7 @@ import { adoptJobs, claimJobs } from "./claim-jobs.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
 import { type PrismaClient } from "./generated/client.ts";
-import { markSubmitting, recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
+import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
 import { removeJob, requestCancel, retryJob } from "./job-requests.ts";
 import { rebaseRanks } from "./rank-reservation.ts";
 import {
@@ -139,10 +144,6 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => renewLeases(this.#database, leases, leaseMs));
   }
 
-  markSubmitting(lease: JobLease, leaseLeftMs: number): Promise<boolean> {
-    return withMappedErrors(() => markSubmitting(this.#database, lease, leaseLeftMs));
-  }
-
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]> {
     return withMappedErrors(() => recordProgress(this.#database, reports));
   }
@@ -165,6 +166,26 @@ export class PrismaJobStore implements JobStore {
 
   rebaseRanks(): Promise<void> {
     return withMappedErrors(() => rebaseRanks(this.#database));
+  }
+
+  listAttempts(jobId: string): Promise<JobAttempt[]> {
+    return withMappedErrors(() => listAttempts(this.#database, jobId));
+  }
+
+  cancelBatch(batchId: string): Promise<BatchCancelResult> {
+    return withMappedErrors(() => cancelBatch(this.#database, batchId));
+  }
+
+  retryBatch(batchId: string): Promise<Job[]> {
+    return withMappedErrors(() => retryBatch(this.#database, batchId));
+  }
+
+  expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {
+    return withMappedErrors(() => expireQueued(this.#database, limit));
+  }
+
+  findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]> {
+    return withMappedErrors(() => findEndedPrompts(this.#database, serverId, promptIds));
   }
 
   close(): Promise<void> {

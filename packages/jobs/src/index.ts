@@ -1,13 +1,16 @@
 export {
+  attemptOutcomes,
   failureClasses,
   jobEventTypes,
   jobPhases,
   jobPriorities,
   jobStatuses,
   jobTypes,
+  type AttemptOutcome,
   type Batch,
   type FailureClass,
   type Job,
+  type JobAttempt,
   type JobEvent,
   type JobEventType,
   type JobFailure,
@@ -49,6 +52,7 @@ export {
   type Announcement,
   type AttemptEnd,
   type AttemptResult,
+  type BatchCancelResult,
   type CancelResult,
   type Candidate,
   type Claim,
@@ -79,6 +83,17 @@ export {
 } from "./ticket-queue.ts";
 export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./signals.ts";
 export { outputStorageKey, type OutputStorage, type StoredFile } from "./output-storage.ts";
+export {
+  readUploadName,
+  uploadFolder,
+  uploadMediaTypes,
+  uploadName,
+  uploadStorageKey,
+  type NewUpload,
+  type Upload,
+  type UploadMediaType,
+  type UploadStore,
+} from "./upload-store.ts";
 export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure } from "./retry-rule.ts";
 export {

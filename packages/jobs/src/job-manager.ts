@@ -1,13 +1,16 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
 import {
   type Batch,
   type Job,
+  type JobAttempt,
   type JobEvent,
   type JobOutput,
   type JobParameters,
   type JobPriority,
   type JobType,
   type Json,
+  type NewBatch,
   type NewJob,
 } from "./job.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
@@ -16,6 +19,7 @@ import {
   InvalidJobError,
   JobNotFoundError,
   JobRemovedError,
+  StoreUnavailableError,
   type JobProblem,
 } from "./job-errors.ts";
 import {
@@ -36,6 +40,10 @@ import { type WorkflowResolver } from "./workflow-resolver.ts";
 /** The default lane; others come with routing by checkpoint. */
 export const defaultLane = "default";
 
+/** Looks for an insert whose answer was lost, 0.2 s and 0.4 s … apart, before the caller is told that it failed. */
+const looksMax = 4;
+const lookAfterMs = 200;
+
 /** What a client may say of a job beside its parameters. */
 export interface JobOptions {
   priority?: JobPriority;
@@ -45,6 +53,8 @@ export interface JobOptions {
   attemptsMax?: number;
   /** Counted from execution. */
   timeoutMs?: number;
+  /** A queue deadline: it must have begun to execute by then. */
+  expiresAt?: Date;
 }
 
 export interface JobRequest {
@@ -86,11 +96,7 @@ export class JobManager {
     options: JobOptions & { tenantId?: string } = {},
   ): Promise<{ job: Job; warnings: string[] }> {
     const { newJob, warnings } = await this.#prepare({ type, parameters, options }, null);
-    const [job] = await this.#options.store.insertJobs({
-      tenantId: options.tenantId ?? this.#options.defaultTenantId,
-      batch: null,
-      jobs: [newJob],
-    });
+    const [job] = await this.#insert(options.tenantId, null, [newJob]);
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     await this.#announce([job]);
     return { job, warnings };
@@ -106,11 +112,9 @@ export class JobManager {
   ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
     const prepared = await this.#prepareAll(requests);
     const id = uuidv7();
-    const jobs = await this.#options.store.insertJobs({
-      tenantId: options.tenantId ?? this.#options.defaultTenantId,
-      batch: { id, name: options.name ?? null },
-      jobs: prepared.map(({ newJob }) => newJob),
-    });
+    const batch = { id, name: options.name ?? null };
+    const newJobs = prepared.map(({ newJob }) => newJob);
+    const jobs = await this.#insert(options.tenantId, batch, newJobs);
     await this.#announce(jobs);
     return { id, jobs, warnings: [...new Set(prepared.flatMap(({ warnings }) => warnings))] };
   }
@@ -182,6 +186,34 @@ export class JobManager {
     return result;
   }
 
+  /**
+   * Cancels what has not ended of a batch: queued jobs at once, the others by their workers.
+   * @throws BatchNotFoundError
+   */
+  async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
+    await this.getBatch(id);
+    const { cancelled, requested } = await this.#options.store.cancelBatch(id);
+    for (const { job, event } of [...cancelled, ...requested]) this.#publish(job, event);
+    if (requested.length > 0) {
+      this.#options.signals.publish("cancel", { jobIds: requested.map(({ job }) => job.id) });
+    }
+    await this.#removeTickets(cancelled.map(({ job }) => job));
+    return { cancelled: cancelled.length, requested: requested.length };
+  }
+
+  /** New attempts of all failed and timed out jobs of a batch. @throws BatchNotFoundError */
+  async retryBatch(id: string): Promise<Job[]> {
+    await this.getBatch(id);
+    const jobs = await this.#options.store.retryBatch(id);
+    await this.#announce(jobs);
+    return jobs;
+  }
+
+  /** Oldest first. */
+  listAttempts(jobId: string): Promise<JobAttempt[]> {
+    return this.#options.store.listAttempts(jobId);
+  }
+
   /** A new attempt of a job that failed, timed out or was cancelled. @throws IllegalTransitionError */
   async retryJob(id: string): Promise<Job> {
     const job = present(await this.#options.store.retryJob(id), id);
@@ -193,6 +225,38 @@ export class JobManager {
   async removeJob(id: string): Promise<void> {
     const removed = present(await this.#options.store.removeJob(id), id);
     await this.#options.storage.remove(removed.storageKeys);
+  }
+
+  /**
+   * Inserts, and finds out what happened when the connection broke before the answer came: our ids are either there or
+   * not. @throws StoreUnavailableError nothing was stored, as far as can be known
+   */
+  async #insert(tenantId: string | undefined, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {
+    const { store, defaultTenantId } = this.#options;
+    try {
+      return await store.insertJobs({ tenantId: tenantId ?? defaultTenantId, batch, jobs });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      const found = await this.#findInserted(jobs);
+      if (found === null) throw error;
+      return found;
+    }
+  }
+
+  /** All jobs of an insert whose answer was lost, or `null`: they are stored together or not at all. */
+  async #findInserted(jobs: NewJob[]): Promise<Job[] | null> {
+    const { store } = this.#options;
+    const [first] = jobs;
+    if (first === undefined) return null;
+    for (let look = 1; ; look += 1) {
+      await sleep(lookAfterMs * look);
+      try {
+        if ((await store.findJob(first.id)) === null) return null;
+        return await Promise.all(jobs.map(async ({ id }) => present(await store.findJob(id), id)));
+      } catch (error) {
+        if (!(error instanceof StoreUnavailableError) || look === looksMax) throw error;
+      }
+    }
   }
 
   async #prepareAll(requests: JobRequest[]): Promise<{ newJob: NewJob; warnings: string[] }[]> {
@@ -229,6 +293,7 @@ export class JobManager {
       tags: options.tags ?? [],
       attemptsMax: options.attemptsMax ?? 1,
       timeoutMs: options.timeoutMs ?? this.#options.timeoutMsByType[type],
+      expiresAt: options.expiresAt ?? null,
       parameters,
       workflow,
     };

@@ -1,6 +1,7 @@
 import {
   type Batch,
   type Job,
+  type JobAttempt,
   type JobEvent,
   type JobFailure,
   type JobParameters,
@@ -60,10 +61,10 @@ export interface LeasedJob extends JobLease {
   serverId: string;
   clientId: string;
   promptId: string;
-  /** When the prompt was handed to the server; `null` = the POST may never have been made. */
-  submittedAt: Date | null;
-  /** When this attempt began to execute. */
-  executionStartedAt: Date | null;
+  /** How long this attempt has been executing, by the database's clock; `null` = it had not begun. */
+  executionElapsedMs: number | null;
+  /** Time left until its queue deadline, by the database's clock; `null` = it has none. */
+  expiresInMs: number | null;
 }
 
 export interface ProgressReport extends JobLease {
@@ -126,6 +127,13 @@ export type CancelResult =
   | { outcome: "requested"; job: Job; event: JobEvent | null }
   | { outcome: "ended"; job: Job };
 
+export interface BatchCancelResult {
+  /** Jobs that were queued and have ended now. */
+  cancelled: { job: Job; event: JobEvent }[];
+  /** Jobs whose workers were asked. */
+  requested: { job: Job; event: JobEvent }[];
+}
+
 export interface QueueSummary {
   counts: Record<JobStatus, number>;
   /** Queued and processing jobs by lane. */
@@ -151,6 +159,8 @@ export interface JobStore {
   findBatch(id: string): Promise<Batch | null>;
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
   listOutputs(jobId: string): Promise<JobOutput[]>;
+  /** Oldest first. */
+  listAttempts(jobId: string): Promise<JobAttempt[]>;
   findOutput(id: string): Promise<JobOutput | null>;
   summarizeQueue(tenantId?: string): Promise<QueueSummary>;
   /** How many queued jobs will be served before this one: same lane, lower band, or same band and lower rank. */
@@ -162,6 +172,11 @@ export interface JobStore {
   retryJob(id: string): Promise<Job | "removed" | null>;
   /** Removes an ended job, leaving a mark that answers 410; returns the storage keys of its files. @throws IllegalTransitionError */
   removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null>;
+
+  /** Ends all queued jobs of the batch and notes the request on all processing ones, in one statement. */
+  cancelBatch(batchId: string): Promise<BatchCancelResult>;
+  /** All failed and timed out jobs of the batch → `queued`; returns them. */
+  retryBatch(batchId: string): Promise<Job[]>;
 
   // ── announce ───────────────────────────────────────────────────────────────────────────────────────────────────
   /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */
@@ -180,8 +195,6 @@ export interface JobStore {
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
   /** One statement renews all; an expired lease that nobody took is renewed too. */
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult>;
-  /** Notes that the prompt is about to be posted (before the POST); `false` = lease lost or less than `leaseLeftMs` left. */
-  markSubmitting(lease: JobLease, leaseLeftMs: number): Promise<boolean>;
   /** One statement for all; returns the events of phases that changed. Stale reports change nothing. */
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]>;
   /** Outputs, status, attempt record and event in one fenced transaction. */
@@ -195,6 +208,10 @@ export interface JobStore {
    * server nobody owns. Returns what became of them.
    */
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
+  /** Queued jobs whose `expiresAt` has passed → `timeout`, up to `limit`. */
+  expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
+  /** Which of these prompt ids belong to attempts on this server that have ended: nobody waits for them any more. */
+  findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]>;
   /** Ranks of a priority band in which nothing is queued begin at 0 again, once they have grown large. For the sweeper. */
   rebaseRanks(): Promise<void>;
 

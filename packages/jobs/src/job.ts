@@ -91,6 +91,8 @@ export interface Job {
   /** Not before this moment may a queued job be announced again (backoff). */
   runAt: Date | null;
   enqueuedAt: Date | null;
+  /** It times out when it has not begun to execute by then. */
+  expiresAt: Date | null;
   createdAt: Date;
   /** First time that a server executed it. */
   startedAt: Date | null;
@@ -115,6 +117,7 @@ export interface NewJob extends JobParameters {
   tags: string[];
   attemptsMax: number;
   timeoutMs: number;
+  expiresAt: Date | null;
 }
 
 export interface NewBatch {
@@ -174,6 +177,23 @@ export const jobEventTypes = [
   "cancelled",
 ] as const;
 export type JobEventType = (typeof jobEventTypes)[number];
+
+/** One execution of a job, as its record tells. */
+export interface JobAttempt {
+  number: number;
+  promptId: string;
+  serverUrl: string;
+  /** The worker that claimed it; adoptions are events. */
+  workerId: string;
+  claimedAt: Date;
+  executionStartedAt: Date | null;
+  finishedAt: Date | null;
+  outcome: AttemptOutcome | null;
+  failure: JobFailure | null;
+}
+
+export const attemptOutcomes = ["completed", "failed", "timeout", "cancelled", "requeued"] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 /** One line of a job's history; sequences have no gaps within a job. */
 export interface JobEvent {

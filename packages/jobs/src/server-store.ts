@@ -1,7 +1,7 @@
 import { type Json } from "./job.ts";
 
 /** How a server is doing, as its owner last saw it. */
-export const serverStates = ["unknown", "online", "unreachable", "wedged"] as const;
+export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
 
 /** One ComfyUI process at one URL. */

@@ -22,6 +22,7 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
     tags: [],
     attemptsMax: 1,
     timeoutMs: 600_000,
+    expiresAt: null,
     parameters: { prompt, seed: 7 },
     workflow: buildWorkflow(prompt),
     ...given,

@@ -57,6 +57,12 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
     if (inserted === undefined) throw new Error("No job came back.");
     return inserted;
   };
+  const insertBatch = async (count: number): Promise<Job[]> =>
+    await store.insertJobs({
+      tenantId: await freshTenant(),
+      batch: { id: uuidv7(), name: null },
+      jobs: Array.from({ length: count }, () => buildJob()),
+    });
   const freshServer = async (): Promise<string> => {
     const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}:8188`, slots: 2 }]);
     if (server === undefined) throw new Error("No server came back.");
@@ -482,7 +488,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const [lease] = await claim(job, 1, serverId);
       expect(lease).toMatchObject({
         ...{ jobId: job.id, attempt: 1, leaseNumber: 1, serverId, clientId: "client-a" },
-        ...{ submittedAt: null, executionStartedAt: null, workflow: buildWorkflow() },
+        ...{ executionElapsedMs: null, expiresInMs: null, workflow: buildWorkflow() },
         job: { status: "processing", phase: "waiting", serverId, promptId: lease?.promptId },
       });
       expect((await history(job.id)).at(-1)).toMatchObject({
@@ -529,6 +535,85 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
     });
   });
 
+  describe("a queue deadline", () => {
+    const past = (): Date => new Date(Date.now() - 60_000);
+    const future = (): Date => new Date(Date.now() + 600_000);
+
+    test("that has passed ends a queued job as timed out, and no other", async () => {
+      const late = await insert(buildJob({ expiresAt: past() }));
+      const early = await insert(buildJob({ expiresAt: future() }));
+      expect(await store.readCandidates([{ jobId: late.id, attempt: 1 }])).toEqual([]);
+      const ended = (await store.expireQueued(1_000)).map(({ job }) => job.id);
+      expect(ended).toContain(late.id);
+      expect(ended).not.toContain(early.id);
+      expect(await read(late.id)).toMatchObject({
+        status: "timeout",
+        failure: { class: "deadline", code: "expired" },
+      });
+      expect((await history(late.id)).at(-1)).toMatchObject({ type: "timeout" });
+    });
+
+    test("is told to whoever claims the job, by the database's clock", async () => {
+      const job = await insert(buildJob({ expiresAt: future() }));
+      const [lease] = await claim(job, 1, await freshServer());
+      expect(lease?.expiresInMs).toBeGreaterThan(500_000);
+      expect(lease?.expiresInMs).toBeLessThanOrEqual(600_000);
+    });
+  });
+
+  describe("a whole batch", () => {
+    test("is cancelled at once: queued jobs end, running ones are asked, ended ones stay", async () => {
+      const jobs = await insertBatch(4);
+      const serverId = await freshServer();
+      const [first] = await claim(jobs[0]!, 1, serverId);
+      const [second] = await claim(jobs[1]!, 1, serverId);
+      await store.endAttempt(second!, { kind: "completed", outputs: [] });
+      const batchId = jobs[0]!.batchId!;
+      const { cancelled, requested } = await store.cancelBatch(batchId);
+      expect(cancelled.map(({ job }) => job.id)).toEqual([jobs[2]!.id, jobs[3]!.id]);
+      expect(requested.map(({ job }) => job.id)).toEqual([first!.jobId]);
+      expect(await store.cancelBatch(batchId)).toEqual({ cancelled: [], requested: [] });
+      expect((await store.findBatch(batchId))?.counts).toMatchObject({
+        cancelled: 2,
+        processing: 1,
+        completed: 1,
+      });
+      expect((await history(jobs[2]!.id)).map(({ type }) => type)).toEqual(["accepted", "cancelled"]);
+    });
+
+    test("is retried: failed and timed out jobs start anew, in their order", async () => {
+      const jobs = await insertBatch(3);
+      const serverId = await freshServer();
+      for (const job of jobs) {
+        const [lease] = await claim(job, 1, serverId);
+        const kind = job === jobs[1] ? "timeout" : "failed";
+        if (job !== jobs[2]) await store.endAttempt(lease!, { kind, failure: buildFailure() });
+        else await store.endAttempt(lease!, { kind: "completed", outputs: [] });
+      }
+      const again = await store.retryBatch(jobs[0]!.batchId!);
+      expect(again.map(({ id }) => id)).toEqual([jobs[0]!.id, jobs[1]!.id]);
+      expect(again).toMatchObject([
+        { status: "queued", attempt: 1, failure: null, finishedAt: null },
+        { status: "queued", attempt: 1, failure: null, finishedAt: null },
+      ]);
+    });
+  });
+
+  describe("attempts", () => {
+    test("are told with their servers, outcomes and failures, and their prompts once they have ended", async () => {
+      const serverId = await freshServer();
+      const first = await running({ serverId });
+      expect(await store.findEndedPrompts(serverId, [first.promptId])).toEqual([]);
+      await store.endAttempt(first, requeue());
+      expect(await store.findEndedPrompts(serverId, [first.promptId, uuidv7()])).toEqual([first.promptId]);
+      expect(await store.findEndedPrompts(await freshServer(), [first.promptId])).toEqual([]);
+      const attempts = await store.listAttempts(first.jobId);
+      expect(attempts).toMatchObject([{ number: 1, promptId: first.promptId, outcome: "requeued" }]);
+      expect(attempts[0]?.failure).not.toBeNull();
+      expect(attempts[0]?.serverUrl).toMatch(/^http/);
+    });
+  });
+
   describe("holding a lease", () => {
     test("renews all at once, and says which jobs are to be cancelled", async () => {
       const [kept, asked] = [await running(), await running()];
@@ -547,20 +632,11 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect(await store.renewLeases([lease], leaseMs)).toEqual({ held: [], cancelRequested: [] });
     });
 
-    test("marks a submission once for each attempt, and only with enough of the lease left", async () => {
-      const lease = await running({ leaseMs: 10_000 });
-      expect(await store.markSubmitting(lease, 20_000)).toBe(false);
-      const marks = await Promise.all(Array.from({ length: 5 }, () => store.markSubmitting(lease, 5_000)));
-      expect(marks.filter(Boolean)).toHaveLength(1);
-      expect(await store.markSubmitting(lease, 0)).toBe(false);
-    });
-
     test("adopts what was released at once, with what its last owner had noted", async () => {
       const serverId = await freshServer();
       const posted = await running({ serverId });
       const waiting = await running({ serverId });
       const elsewhere = await running();
-      await store.markSubmitting(posted, 0);
       await store.recordProgress([{ ...posted, phase: "executing", progress: buildProgress(10) }]);
       expect(await store.adoptJobs(serverId, "worker-b", leaseMs)).toEqual([]);
       await store.releaseLeases([posted, waiting, elsewhere]);
@@ -570,9 +646,8 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
         ...{ attempt: 1, leaseNumber: 2, promptId: posted.promptId, clientId: posted.clientId },
         ...{ workflow: posted.workflow, job: { phase: "executing", progress: { percent: 10 } } },
       });
-      expect(adopted[0]?.submittedAt).toBeInstanceOf(Date);
-      expect(adopted[0]?.executionStartedAt).toBeInstanceOf(Date);
-      expect(adopted[1]).toMatchObject({ submittedAt: null, executionStartedAt: null });
+      expect(adopted[0]?.executionElapsedMs).toBeGreaterThanOrEqual(0);
+      expect(adopted[1]).toMatchObject({ executionElapsedMs: null });
       expect((await history(posted.jobId)).at(-1)).toMatchObject({
         type: "adopted",
         data: { workerId: "worker-b", serverId },
@@ -786,7 +861,6 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
 
       const forged = forge(lease);
       expect(await store.renewLeases([forged], leaseMs)).toEqual({ held: [], cancelRequested: [] });
-      expect(await store.markSubmitting(forged, 0)).toBe(false);
       expect(
         await store.recordProgress([{ ...forged, phase: "saving", progress: buildProgress(99) }]),
       ).toEqual([]);
@@ -804,14 +878,12 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect([await read(lease.jobId), await history(lease.jobId)]).toEqual(before);
       expect(await store.listOutputs(lease.jobId)).toEqual([]);
       expect(await store.adoptJobs(serverId, "worker-c", leaseMs)).toEqual([]);
-      expect(await store.markSubmitting(lease, 0)).toBe(true);
     });
 
     test("lets nobody write to a job that is not running", async () => {
       const lease = await running();
       await store.endAttempt(lease, requeue());
       expect(await store.renewLeases([lease], leaseMs)).toMatchObject({ held: [] });
-      expect(await store.markSubmitting(lease, 0)).toBe(false);
       expect(await store.recordProgress([{ ...lease, phase: "saving", progress: buildProgress(1) }])).toEqual(
         [],
       );
