@@ -11,6 +11,9 @@ export interface ResolvedWorkflow {
 
 /** Parameters → graph. */
 export interface WorkflowResolver {
-  /** @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted. */
-  resolve(type: JobType, parameters: Json): Promise<ResolvedWorkflow>;
+  /**
+   * @param tenantId whose uploads the parameters may name; absent: none
+   * @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted.
+   */
+  resolve(type: JobType, parameters: Json, tenantId?: string): Promise<ResolvedWorkflow>;
 }

@@ -6,7 +6,7 @@ export type Output = [nodeId: string, slot: number];
 /** A graph, and which parameter each of its inputs came from, so that a refusal can name what the client sent. */
 export interface BuiltGraph {
   workflow: Workflow;
-  /** The parameter behind an input; `undefined` for what the generator chose itself. */
+  /** The parameter behind an input, or behind the node itself (`class_type`); `undefined` for our own choices. */
   parameterOf(nodeId: string, input: string): string | undefined;
 }
 
@@ -19,7 +19,7 @@ export class GraphBuilder {
   /**
    * Adds a node and returns its output slots by number.
    * @param title what a person calls it, for example in progress: "Sample"
-   * @param parameters input → the parameter whose value it carries
+   * @param parameters input → the parameter whose value it carries; `class_type` → the one that chose this class
    */
   add(
     classType: string,

@@ -25,7 +25,8 @@ export function problemOfGeneratedGraph(problem: GraphProblem, graph: BuiltGraph
   const { nodeId, input, classType } = problem;
   if (problem.code === "missing_node_type") {
     const message = `No known server has the node ${classType ?? ""}, which ${type} jobs need.`;
-    return { path: "type", code: codeOf(problem), message, received: classType ?? type };
+    const path = (nodeId === undefined ? undefined : graph.parameterOf(nodeId, "class_type")) ?? "type";
+    return { path, code: codeOf(problem), message, received: classType ?? type };
   }
   const parameter =
     nodeId === undefined || input === undefined ? undefined : graph.parameterOf(nodeId, input);

@@ -1,32 +1,15 @@
 import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { type ImageParameters } from "./image-parameters.ts";
-import { type VideoParameters } from "./video-parameters.ts";
 
 /**
- * The stages from which graphs are put together. Each takes what the stages before it gave and returns what it adds, so
- * that a new stage (a LoRA, an init image, a second pass) goes between two others without changing them.
+ * The stages that every graph has. Each takes what the stages before it gave and returns what it adds, so that another
+ * (a LoRA, a start image, a second pass) goes between two without changing them.
  */
 
 type PictureParameters = Pick<
   ImageParameters,
-  | "prompt"
-  | "negativePrompt"
-  | "width"
-  | "height"
-  | "steps"
-  | "cfg"
-  | "seed"
-  | "model"
-  | "sampler"
-  | "scheduler"
+  "prompt" | "negativePrompt" | "steps" | "cfg" | "seed" | "sampler" | "scheduler" | "components"
 >;
-
-/** What a checkpoint gives. */
-export interface Models {
-  model: Output;
-  clip: Output;
-  vae: Output;
-}
 
 /** What the sampler follows and what it avoids. */
 export interface Conditioning {
@@ -37,50 +20,43 @@ export interface Conditioning {
 /** Where output files go on the server; replaced by a name of its own at each submission. */
 export const filenamePrefix = "genga";
 
-export function loadCheckpoint(graph: GraphBuilder, { model }: PictureParameters): Models {
-  const output = graph.add(
-    "CheckpointLoaderSimple",
-    "Load checkpoint",
-    { ckpt_name: model },
-    { ckpt_name: "model" },
-  );
-  return { model: output(0), clip: output(1), vae: output(2) };
-}
-
 export function encodePrompts(
   graph: GraphBuilder,
   clip: Output,
-  { prompt, negativePrompt }: PictureParameters,
+  { prompt, negativePrompt, components }: PictureParameters,
 ): Conditioning {
-  const positive = graph.add("CLIPTextEncode", "Read prompt", { text: prompt, clip }, { text: "prompt" });
+  const read = graph.add("CLIPTextEncode", "Read prompt", { text: prompt, clip }, { text: "prompt" })(0);
   const negative = graph.add(
     "CLIPTextEncode",
     "Read negative prompt",
     { text: negativePrompt, clip },
     { text: "negativePrompt" },
-  );
-  return { positive: positive(0), negative: negative(0) };
+  )(0);
+  return { positive: guided(graph, read, components?.guidance), negative };
 }
 
-/** @param pictures how many are sampled together: the `count` of an image, the frames of a video */
-export function emptyLatent(
-  graph: GraphBuilder,
-  { width, height }: PictureParameters,
-  pictures: { count: number; parameter: string },
-): Output {
-  const inputs = { width, height, batch_size: pictures.count };
-  const parameters = { width: "width", height: "height", batch_size: pictures.parameter };
-  return graph.add("EmptyLatentImage", "Empty canvas", inputs, parameters)(0);
+function guided(graph: GraphBuilder, conditioning: Output, guidance: number | undefined): Output {
+  if (guidance === undefined) return conditioning;
+  const inputs = { conditioning, guidance };
+  return graph.add("FluxGuidance", "Guide", inputs, { guidance: "components.guidance" })(0);
 }
 
+/** @param from.parameters which parameters this pass takes its own values from, where it has such */
 export function sample(
   graph: GraphBuilder,
-  from: { model: Output; conditioning: Conditioning; latent: Output; denoise: number },
+  from: {
+    model: Output;
+    conditioning: Conditioning;
+    latent: Output;
+    denoise: number;
+    title?: string;
+    parameters?: { denoise?: string; steps?: string };
+  },
   { seed, steps, cfg, sampler, scheduler }: PictureParameters,
 ): Output {
   return graph.add(
     "KSampler",
-    "Sample",
+    from.title ?? "Sample",
     {
       model: from.model,
       positive: from.conditioning.positive,
@@ -93,7 +69,10 @@ export function sample(
       scheduler,
       denoise: from.denoise,
     },
-    { seed: "seed", steps: "steps", cfg: "cfg", sampler_name: "sampler", scheduler: "scheduler" },
+    {
+      ...{ seed: "seed", cfg: "cfg", sampler_name: "sampler", scheduler: "scheduler" },
+      ...{ steps: "steps", denoise: "denoise", ...from.parameters },
+    },
   )(0);
 }
 
@@ -103,24 +82,4 @@ export function decode(graph: GraphBuilder, latent: Output, vae: Output): Output
 
 export function saveImages(graph: GraphBuilder, images: Output): void {
   graph.add("SaveImage", "Save image", { images, filename_prefix: filenamePrefix });
-}
-
-/** AnimateDiff, Gen1. Without context options a server accepts more than 32 frames and then fails (GRAPHS, Video). */
-export function animate(
-  graph: GraphBuilder,
-  model: Output,
-  { motionModel, contextLength, contextOverlap }: VideoParameters,
-): Output {
-  const context = graph.add(
-    "ADE_StandardStaticContextOptions",
-    "Frame windows",
-    { context_length: contextLength, context_overlap: contextOverlap },
-    { context_length: "contextLength", context_overlap: "contextOverlap" },
-  );
-  return graph.add(
-    "ADE_AnimateDiffLoaderGen1",
-    "Load motion model",
-    { model, model_name: motionModel, beta_schedule: "autoselect", context_options: context(0) },
-    { model_name: "motionModel" },
-  )(0);
 }

@@ -1,7 +1,15 @@
 import { z } from "zod";
-
-/** Models that Genga's users know; any other file that a server has is accepted too. */
-const defaultModel = "counterfeit_v3.safetensors";
+import { hiresFixFields, hiresSideMax, hiresSizeOf } from "./hires-fix-fields.ts";
+import { componentsNeedVae, latentStepOf, modelFields, notBothModels } from "./model-fields.ts";
+import { outputOptionFields } from "./output-options.ts";
+import { whenValid } from "./parameter-rules.ts";
+import {
+  denoiseNeedsImage,
+  growNeedsWholeMask,
+  maskFields,
+  maskNeedsImage,
+  startImageFields,
+} from "./start-image-fields.ts";
 
 /** The largest seed that survives JSON in JavaScript; ComfyUI itself goes to 2^64 − 1. */
 export const seedMax = Number.MAX_SAFE_INTEGER;
@@ -29,17 +37,68 @@ export const pictureFields = {
     .max(seedMax)
     .optional()
     .describe("Same seed and parameters, same picture. Drawn once and kept when absent."),
-  model: z.string().min(1).max(255).default(defaultModel).describe("Checkpoint file on the servers."),
   sampler: z.string().min(1).max(64).default("dpmpp_2m").describe("ComfyUI's sampler name."),
   scheduler: z.string().min(1).max(64).default("karras").describe("ComfyUI's noise schedule."),
+  ...modelFields,
+  ...startImageFields,
+  ...outputOptionFields,
 };
 
-/** Parameters of an `image` job: text to image. */
-export const imageParametersSchema = z.strictObject({
-  ...pictureFields,
+const imageSize = {
+  width: pictureFields.width.describe(
+    "Pixels, a multiple of 8. With an initImage and no size at all: as the initImage, fitted into the bounds.",
+  ),
   height: pictureFields.height.unwrap().default(768).describe("Pixels, a multiple of 8."),
-  count: z.int().min(1).max(16).default(1).describe("Pictures of one job; they share everything but noise."),
-});
+};
+const { components } = modelFields;
+const { hiresFix } = hiresFixFields;
+
+/** Parameters of an `image` job: text to image, image to image, inpainting. */
+export const imageParametersSchema = z
+  .strictObject({
+    ...pictureFields,
+    ...imageSize,
+    ...maskFields,
+    ...hiresFixFields,
+    count: z
+      .int()
+      .min(1)
+      .max(16)
+      .default(1)
+      .describe("Pictures of one job; they share everything but noise."),
+  })
+  .refine(notBothModels.check, notBothModels.params)
+  .refine(componentsNeedVae.check, componentsNeedVae.params)
+  .refine(denoiseNeedsImage.check, denoiseNeedsImage.params)
+  .refine(maskNeedsImage.check, maskNeedsImage.params)
+  .refine(growNeedsWholeMask.check, growNeedsWholeMask.params)
+  .refine((image) => image.width % latentStepOf(image) === 0, {
+    path: ["width"],
+    error: "width must be a multiple of 16 with such components",
+    ...whenValid({ width: imageSize.width, components }),
+  })
+  .refine((image) => image.height % latentStepOf(image) === 0, {
+    path: ["height"],
+    error: "height must be a multiple of 16 with such components",
+    ...whenValid({ height: imageSize.height, components }),
+  })
+  .refine((image) => image.hiresFix === undefined || image.mask === undefined, {
+    path: ["hiresFix"],
+    error: "a second pass would redraw what the mask keeps; leave out hiresFix or mask",
+    ...whenValid({ hiresFix, mask: maskFields.mask }),
+  })
+  .refine(
+    (image) => {
+      if (image.hiresFix === undefined) return true;
+      const { width, height } = hiresSizeOf(image, image.hiresFix, latentStepOf(image));
+      return Math.max(width, height) <= hiresSideMax;
+    },
+    {
+      path: ["hiresFix", "scale"],
+      error: `the scaled picture may have sides of ${hiresSideMax} pixels at most`,
+      ...whenValid({ ...imageSize, hiresFix, components }),
+    },
+  );
 
 /** With all defaults and the seed filled in. */
 export type ImageParameters = z.output<typeof imageParametersSchema> & { seed: number };

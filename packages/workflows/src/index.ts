@@ -3,9 +3,12 @@ export {
   framesOf,
   videoFormats,
   videoParametersSchema,
+  videoWriters,
   type VideoFormat,
   type VideoParameters,
+  type VideoWriter,
 } from "./video-parameters.ts";
+export { nativeFamilies, videoFamilies, type NativeFamily, type VideoFamily } from "./video-families.ts";
 export { workflowParametersSchema } from "./submission.ts";
 export { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
 export { problemsOf } from "./parameter-problems.ts";

@@ -2,17 +2,33 @@ import { randomInt } from "node:crypto";
 import { InvalidJobError } from "@genga/jobs";
 import type { z } from "zod";
 import { imageParametersSchema, type ImageParameters } from "./image-parameters.ts";
+import { noUploads, problemsOfUploads, sizeLike, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
+import { defaultModel, type ModelParameters } from "./model-fields.ts";
 import { problemsOf } from "./parameter-problems.ts";
 import { videoParametersSchema, type VideoParameters } from "./video-parameters.ts";
 
-/** Fills in defaults and draws the seed. @throws InvalidJobError naming every parameter that is wrong */
-export function parseImageParameters(parameters: unknown): ImageParameters {
-  return withSeed(parse(imageParametersSchema, parameters));
+/**
+ * Fills in defaults and draws the seed.
+ * @param uploads those that the parameters name
+ * @throws InvalidJobError naming every parameter that is wrong
+ */
+export function parseImageParameters(
+  parameters: unknown,
+  uploads: KnownUploads = noUploads,
+): ImageParameters {
+  return complete(parse(imageParametersSchema, withOwnSize(parameters, uploads)), uploads);
 }
 
-/** Fills in defaults and draws the seed. @throws InvalidJobError naming every parameter that is wrong */
-export function parseVideoParameters(parameters: unknown): VideoParameters {
-  return withSeed(parse(videoParametersSchema, parameters));
+/**
+ * Fills in defaults and draws the seed.
+ * @param uploads those that the parameters name
+ * @throws InvalidJobError naming every parameter that is wrong
+ */
+export function parseVideoParameters(
+  parameters: unknown,
+  uploads: KnownUploads = noUploads,
+): VideoParameters {
+  return complete(parse(videoParametersSchema, parameters), uploads);
 }
 
 function parse<Parameters>(schema: z.ZodType<Parameters>, parameters: unknown): Parameters {
@@ -21,10 +37,35 @@ function parse<Parameters>(schema: z.ZodType<Parameters>, parameters: unknown): 
   return parsed.data;
 }
 
-function withSeed<Parameters extends { seed?: number | undefined }>(
+type Incomplete = ModelParameters & {
+  seed?: number | undefined;
+  width: number;
+  height: number;
+  initImage?: string | undefined;
+  mask?: string | undefined;
+};
+
+function complete<Parameters extends Incomplete>(
   parameters: Parameters,
+  uploads: KnownUploads,
 ): Parameters & { seed: number } {
-  return { ...parameters, seed: parameters.seed ?? drawSeed() };
+  const problems = problemsOfUploads(parameters, uploads);
+  if (problems.length > 0) throw new InvalidJobError(problems);
+  const model = parameters.components === undefined ? { model: parameters.model ?? defaultModel } : {};
+  return { ...parameters, ...model, seed: parameters.seed ?? drawSeed() };
+}
+
+/** Sizes are multiples of 16 here, since the model may want that. */
+const ownSizeStep = 16;
+
+/** A picture that begins with another one, and says nothing of its size, is drawn at that one's. */
+function withOwnSize(parameters: unknown, uploads: KnownUploads): unknown {
+  if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) return parameters;
+  if (Object.hasOwn(parameters, "width") || Object.hasOwn(parameters, "height")) return parameters;
+  if (!Object.hasOwn(parameters, "initImage")) return parameters;
+  const [initImage = ""] = uploadIdsIn(parameters);
+  const upload = uploads.get(initImage);
+  return upload === undefined ? parameters : { ...parameters, ...sizeLike(upload, ownSizeStep) };
 }
 
 /** 48 random bits: what Node draws in one go, and as good as any. */

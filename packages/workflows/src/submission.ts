@@ -5,9 +5,10 @@ import { type BuiltGraph } from "./graph-builder.ts";
 import { problemOfRawGraph } from "./graph-problems.ts";
 import { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
 import { problemsOf } from "./parameter-problems.ts";
-import { endingsOf } from "./video-endings.ts";
-import { type VideoFormat } from "./video-parameters.ts";
-import { buildImageGraph, buildVideoGraph } from "./workflow-generator.ts";
+import { buildImageGraph, buildVideoGraph } from "./build-graphs.ts";
+import { type KnownUploads } from "./known-uploads.ts";
+import { outputOptionFields } from "./output-options.ts";
+import { endingsOf, type Wanted } from "./video-endings.ts";
 
 /** One graph that would do. */
 export interface Alternative {
@@ -25,49 +26,58 @@ export interface Submission {
   isRaw: boolean;
   /** In order of preference; never empty. */
   alternatives: [Alternative, ...Alternative[]];
-  /** The container asked for, of a video. */
-  format: VideoFormat | undefined;
+  /** How a video is to end. */
+  wanted: Wanted;
   warnings: string[];
 }
 
-/** @throws InvalidJobError naming everything that is wrong whatever servers there are */
-export function readSubmission(type: JobType, parameters: Json): Submission {
+/**
+ * @param uploads those of the client's that the parameters name
+ * @throws InvalidJobError naming everything that is wrong whatever servers there are
+ */
+export function readSubmission(type: JobType, parameters: Json, uploads: KnownUploads): Submission {
   switch (type) {
     case "image":
-      return imageSubmission(parameters);
+      return imageSubmission(parameters, uploads);
     case "video":
-      return videoSubmission(parameters);
+      return videoSubmission(parameters, uploads);
     case "workflow":
       return rawSubmission(parameters);
   }
 }
 
-function imageSubmission(given: Json): Submission {
-  const parameters = parseImageParameters(given);
-  const graph = once(() => buildImageGraph(parameters));
-  const alternative = { classTypes: [], graph, parameters };
-  return { type: "image", isRaw: false, alternatives: [alternative], format: undefined, warnings: [] };
+function imageSubmission(given: Json, uploads: KnownUploads): Submission {
+  const parameters = parseImageParameters(given, uploads);
+  const graph = once(() => buildImageGraph(parameters, uploads));
+  const alternative = { classTypes: [], graph, parameters: withoutUndefined(parameters) };
+  return { type: "image", isRaw: false, alternatives: [alternative], wanted: {}, warnings: [] };
 }
 
-function videoSubmission(given: Json): Submission {
-  const parameters = parseVideoParameters(given);
-  const [first, ...others] = endingsOf(parameters.format).map((ending) => ({
+function videoSubmission(given: Json, uploads: KnownUploads): Submission {
+  const parameters = parseVideoParameters(given, uploads);
+  const [first, ...others] = endingsOf(parameters).map((ending) => ({
     classTypes: ending.classTypes,
-    graph: once(() => buildVideoGraph(parameters, ending)),
-    parameters: { ...parameters, format: ending.format },
+    graph: once(() => buildVideoGraph(parameters, ending, uploads)),
+    parameters: withoutUndefined({ ...parameters, format: ending.format }),
   }));
   if (first === undefined) throw new Error(`No video ending is known for ${String(parameters.format)}.`);
   const alternatives: Submission["alternatives"] = [first, ...others];
-  return { type: "video", isRaw: false, alternatives, format: parameters.format, warnings: [] };
+  return { type: "video", isRaw: false, alternatives, wanted: parameters, warnings: [] };
 }
 
 /** Parameters of a `workflow` job. The graph's own shape is judged by `validateGraph`. */
 export const workflowParametersSchema = z.strictObject({
   workflow: z
     .record(z.string(), z.looseObject({ class_type: z.string(), inputs: z.record(z.string(), z.unknown()) }))
-    .describe("A ComfyUI graph in API format: node id → { class_type, inputs }."),
+    .describe(
+      "A ComfyUI graph in API format: node id → { class_type, inputs }. Loaders may name uploads as POST uploads did.",
+    ),
+  ...outputOptionFields,
 });
-const workflowParametersShape = z.strictObject({ workflow: z.unknown().nonoptional() });
+const workflowParametersShape = z.strictObject({
+  workflow: z.unknown().nonoptional(),
+  ...outputOptionFields,
+});
 
 function rawSubmission(given: Json): Submission {
   const parsed = workflowParametersShape.safeParse(given);
@@ -75,10 +85,16 @@ function rawSubmission(given: Json): Submission {
   const { errors } = validateGraph(parsed.data.workflow);
   if (errors.length > 0) throw new InvalidJobError(errors.map(problemOfRawGraph));
   const workflow = wellFormed(parsed.data.workflow);
+  const { keepPreviews, stripMetadata } = parsed.data;
+  const options = { keepPreviews, stripMetadata };
   const graph = { workflow, parameterOf: () => undefined };
-  const alternative = { classTypes: [], graph: () => graph, parameters: { workflow } };
+  const alternative = {
+    classTypes: [],
+    graph: () => graph,
+    parameters: { ...withoutUndefined(options), workflow },
+  };
   const warnings = roundedNumbers(workflow);
-  return { type: "workflow", isRaw: true, alternatives: [alternative], format: undefined, warnings };
+  return { type: "workflow", isRaw: true, alternatives: [alternative], wanted: {}, warnings };
 }
 
 /** JSON whose shape `validateGraph` has just found good. */
@@ -100,4 +116,9 @@ function roundedNumbers(workflow: Workflow): string[] {
 function once<Value>(make: () => Value): () => Value {
   let made: { value: Value } | undefined;
   return () => (made ??= { value: make() }).value;
+}
+
+/** Parameters as JSON has them: a field that was left out is not there. */
+function withoutUndefined(parameters: object): Record<string, Json> {
+  return JSON.parse(JSON.stringify(parameters)) as Record<string, Json>;
 }

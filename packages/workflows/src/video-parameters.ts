@@ -1,9 +1,31 @@
 import { z } from "zod";
 import { pictureFields } from "./image-parameters.ts";
+import { componentsNeedVae, notBothModels } from "./model-fields.ts";
+import { modelFile, whenValid } from "./parameter-rules.ts";
+import { denoiseNeedsImage } from "./start-image-fields.ts";
+import {
+  frameStepOf,
+  latentStepOfFamily,
+  nativeFamilies,
+  takesStartImage,
+  videoFamilies,
+} from "./video-families.ts";
 
 /** Containers that a video may come in; which nodes write it depends on the server. */
 export const videoFormats = ["mp4", "webm", "webp", "gif"] as const;
 export type VideoFormat = (typeof videoFormats)[number];
+
+/** Who writes the file. */
+export const videoWriters = ["video-helper-suite", "core"] as const;
+export type VideoWriter = (typeof videoWriters)[number];
+
+const family = z
+  .enum(videoFamilies)
+  .default("animatediff")
+  .describe(
+    "What makes it move. wan, wan22, ltxv and hunyuan are experimental; they need components and vae, and want a cfg, " +
+      "sampler and scheduler of their own.",
+  );
 
 const timingFields = {
   durationSeconds: z
@@ -11,7 +33,10 @@ const timingFields = {
     .min(1)
     .max(10)
     .default(2)
-    .describe("Length. durationSeconds × fps must be a whole number of frames."),
+    .describe(
+      "Length. durationSeconds × fps must be a whole number of frames; of the native families a multiple of 4 (ltxv: 8), " +
+        "and the file has one frame more, the first.",
+    ),
   fps: z.int().min(8).max(30).default(8).describe("Frames per second."),
 };
 
@@ -30,45 +55,132 @@ const contextFields = {
     .describe("Frames that neighbouring windows share; less than contextLength."),
 };
 
-/** A rule about two fields speaks as soon as those two are fine, whatever else is wrong. */
-const when = (fields: z.ZodObject) => ({
-  when: ({ value }: { value: unknown }): boolean => fields.safeParse(value).success,
+const motionOptions = {
+  motionLoader: z.enum(["gen1", "gen2"]).optional().describe("AnimateDiff's loader nodes. Default: gen1."),
+  motionLoras: z
+    .array(
+      z.strictObject({
+        name: modelFile.describe("Motion LoRA file."),
+        strength: z.number().min(0).max(10).default(1).describe("How strong it is."),
+      }),
+    )
+    .max(8)
+    .optional()
+    .describe("Camera moves and their like, in this order."),
+  contextKind: z
+    .enum(["standard-static", "standard-uniform", "looped-uniform", "batched"])
+    .optional()
+    .describe("How the windows are laid. Default: standard-static."),
+  contextStride: z
+    .int()
+    .min(1)
+    .max(32)
+    .optional()
+    .describe("Widest step between frames of a window; of the uniform kinds only. Default: 1."),
+  closedLoop: z
+    .boolean()
+    .optional()
+    .describe("The end leads back to the beginning; with looped-uniform only."),
+};
+
+const writingFields = {
+  format: z
+    .enum(videoFormats)
+    .optional()
+    .describe("Container of the video. Absent: the best that the servers can write, mp4 first."),
+  writer: z
+    .enum(videoWriters)
+    .optional()
+    .describe("Whose nodes write it. Absent: VideoHelperSuite where a server has it, else ComfyUI's own."),
+};
+
+const nativeOnlyMessage = "it belongs to AnimateDiff; leave it out with this family";
+
+const videoFields = z.strictObject({
+  ...pictureFields,
+  family,
+  ...timingFields,
+  motionModel: modelFile
+    .default("mm_sd_v15_v2.ckpt")
+    .describe("AnimateDiff motion model file on the servers."),
+  ...contextFields,
+  ...motionOptions,
+  ...writingFields,
 });
 
-/** Parameters of a `video` job: text to video by AnimateDiff. */
-export const videoParametersSchema = z
-  .strictObject({
-    ...pictureFields,
-    ...timingFields,
-    motionModel: z
-      .string()
-      .min(1)
-      .max(255)
-      .default("mm_sd_v15_v2.ckpt")
-      .describe("AnimateDiff motion model file on the servers."),
-    ...contextFields,
-    format: z
-      .enum(videoFormats)
-      .optional()
-      .describe("Container of the video. Absent: the best that the servers can write, mp4 first."),
-  })
+/** Parameters of a `video` job: text or image to video. */
+export const videoParametersSchema = videoFields
+  .refine(notBothModels.check, notBothModels.params)
+  .refine(componentsNeedVae.check, componentsNeedVae.params)
+  .refine(denoiseNeedsImage.check, denoiseNeedsImage.params)
   .refine((video) => isWhole(video.durationSeconds * video.fps), {
     path: ["durationSeconds"],
     error: "durationSeconds × fps must be a whole number of frames",
-    ...when(z.object(timingFields)),
+    ...whenValid(timingFields),
   })
   .refine((video) => video.contextOverlap < video.contextLength, {
     path: ["contextOverlap"],
     error: "contextOverlap must be less than contextLength",
-    ...when(z.object(contextFields)),
-  });
+    ...whenValid(contextFields),
+  })
+  .refine((video) => video.contextStride === undefined || (video.contextKind ?? "").endsWith("uniform"), {
+    path: ["contextStride"],
+    error: "contextStride needs a uniform contextKind",
+    ...whenValid(motionOptions),
+  })
+  .refine((video) => video.closedLoop === undefined || video.contextKind === "looped-uniform", {
+    path: ["closedLoop"],
+    error: "closedLoop needs contextKind looped-uniform",
+    ...whenValid(motionOptions),
+  })
+  .refine((video) => video.writer !== "core" || video.format !== "gif", {
+    path: ["writer"],
+    error: "ComfyUI's own nodes cannot write gif",
+    ...whenValid(writingFields),
+  })
+  .superRefine(checkFamily);
+
+/** What each family can do and needs. Every part speaks as soon as its own fields are fine. */
+function checkFamily(video: z.output<typeof videoFields>, context: z.core.$RefinementCtx): void {
+  const refuse = (field: string, message: string): void => {
+    context.addIssue({ code: "custom", path: [field], message });
+  };
+  if (video.family === "animatediff") {
+    if (video.components !== undefined) refuse("components", "AnimateDiff needs a checkpoint; name a model");
+    return;
+  }
+  if (video.components === undefined) refuse("components", `${video.family} needs components and vae`);
+  if (video.model !== undefined) refuse("model", `${video.family} needs components in place of a checkpoint`);
+  for (const option of Object.keys(motionOptions)) {
+    if (Object.hasOwn(video, option)) refuse(option, nativeOnlyMessage);
+  }
+  if (video.initImage !== undefined && !takesStartImage(video.family)) {
+    refuse("initImage", `${video.family} cannot begin with an image here`);
+  }
+  if (video.denoise !== undefined) {
+    refuse("denoise", `${video.family} takes its first image as it is`);
+  }
+  const [step, frameStep] = [latentStepOfFamily(video.family), frameStepOf(video.family)];
+  for (const side of ["width", "height"] as const) {
+    if (video[side] % step !== 0) refuse(side, `${side} must be a multiple of ${step} with ${video.family}`);
+  }
+  const frames = video.durationSeconds * video.fps;
+  if (isWhole(frames) && Math.round(frames) % frameStep !== 0) {
+    refuse(
+      "durationSeconds",
+      `durationSeconds × fps must be a multiple of ${frameStep} with ${video.family}`,
+    );
+  }
+}
 
 /** With all defaults and the seed filled in. */
 export type VideoParameters = z.output<typeof videoParametersSchema> & { seed: number };
 
-/** How many frames a video of these parameters has. */
-export function framesOf(video: Pick<VideoParameters, "durationSeconds" | "fps">): number {
-  return Math.round(video.durationSeconds * video.fps);
+/** How many frames the sampler makes of a video of these parameters. */
+export function framesOf(video: Pick<VideoParameters, "durationSeconds" | "fps" | "family">): number {
+  const frames = Math.round(video.durationSeconds * video.fps);
+  // The first frame of the native families stands apart: 5 s at 16 fps are 81.
+  return nativeFamilies.some((native) => native === video.family) ? frames + 1 : frames;
 }
 
 /** 1.1 × 10 is 11.000000000000002 in floating point, and means 11. */

@@ -6,12 +6,14 @@ import {
   type JobType,
   type Json,
   type ResolvedWorkflow,
+  type UploadStore,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts";
 import { problemsOfJson } from "./json-limits.ts";
+import { assertOwnUploads, findNamedUploads } from "./named-uploads.ts";
 import { readSubmission, type Alternative, type Submission } from "./submission.ts";
-import { missingEnding } from "./workflow-generator.ts";
+import { missingEnding } from "./video-endings.ts";
 
 /** A server whose node definitions were read. */
 export interface KnownServer {
@@ -29,6 +31,8 @@ export interface WorkflowResolverOptions {
    * refused for something that they decide, since the model may just have been added.
    */
   refresh?: () => Promise<void>;
+  /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
+  uploads?: UploadStore;
 }
 
 /** A batch of ten thousand must not keep the process from answering others: after so long it lets them. */
@@ -42,17 +46,24 @@ const refreshIntervalMs = 3_000;
  * a graph is judged; its nodes and models are then judged by the server that runs it.
  */
 export function createWorkflowResolver(options: WorkflowResolverOptions): WorkflowResolver {
+  const { uploads } = options;
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
   let turnStartedAt = performance.now();
   return {
-    async resolve(type: JobType, parameters: Json): Promise<ResolvedWorkflow> {
+    async resolve(type: JobType, parameters: Json, tenantId?: string): Promise<ResolvedWorkflow> {
       if (performance.now() - turnStartedAt > turnMs) {
         await nextTurn();
         turnStartedAt = performance.now();
       }
       const unstorable = problemsOfJson(parameters);
       if (unstorable.length > 0) throw new InvalidJobError(unstorable);
-      const submission = readSubmission(type, parameters);
+      const submission = readSubmission(
+        type,
+        parameters,
+        await findNamedUploads(parameters, uploads, tenantId),
+      );
+      if (submission.isRaw)
+        await assertOwnUploads(submission.alternatives[0].graph().workflow, uploads, tenantId);
       const first = judge(submission, await options.definitions());
       if (!Array.isArray(first)) return first;
       await refresh();
@@ -138,7 +149,7 @@ function explainMissingEnding(submission: Submission, catalogues: readonly Objec
       ({ classType }) => classType === undefined || !preferred.classTypes.includes(classType),
     ),
   }));
-  return [missingEnding(submission.format), ...explainRefusals(submission, refusals)];
+  return [missingEnding(submission.wanted), ...explainRefusals(submission, refusals)];
 }
 
 function explain(submission: Submission, alternative: Alternative, errors: GraphProblem[]): JobProblem[] {

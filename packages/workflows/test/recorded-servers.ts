@@ -42,3 +42,31 @@ export function withList(
 export function without(objectInfo: ObjectInfo, ...classTypes: string[]): ObjectInfo {
   return Object.fromEntries(Object.entries(objectInfo).filter(([name]) => !classTypes.includes(name)));
 }
+
+/** These definitions with files in the model folders that were empty on the recorded server. */
+export function withModels(objectInfo: ObjectInfo): ObjectInfo {
+  const files: [classType: string, input: string, values: string[]][] = [
+    ["LoraLoader", "lora_name", modelFiles.loras],
+    ["VAELoader", "vae_name", modelFiles.vaes],
+    ["UNETLoader", "unet_name", modelFiles.unets],
+    ["CLIPLoader", "clip_name", modelFiles.textEncoders],
+    ["DualCLIPLoader", "clip_name1", modelFiles.textEncoders],
+    ["DualCLIPLoader", "clip_name2", modelFiles.textEncoders],
+    ["UpscaleModelLoader", "model_name", modelFiles.upscalers],
+    ["ADE_AnimateDiffLoRALoader", "name", modelFiles.motionLoras],
+  ];
+  return files.reduce(
+    (info, [classType, input, values]) =>
+      Object.hasOwn(info, classType) ? withList(info, classType, input, values) : info,
+    objectInfo,
+  );
+}
+
+export const modelFiles = {
+  loras: ["add_detail.safetensors", "style/flat color.safetensors"],
+  vaes: ["vae-ft-mse-840000-ema-pruned.safetensors", "ae.safetensors"],
+  unets: ["flux1-dev.safetensors", "wan2.1_t2v_1.3B.safetensors"],
+  textEncoders: ["clip_l.safetensors", "t5xxl_fp16.safetensors"],
+  upscalers: ["RealESRGAN_x4plus_anime_6B.pth"],
+  motionLoras: ["v2_lora_PanLeft.ckpt", "v2_lora_ZoomIn.ckpt"],
+};

@@ -3,6 +3,7 @@ import { validateGraph, type ObjectInfo } from "@genga/comfyui";
 import { InvalidJobError, type JobProblem, type Workflow } from "@genga/jobs";
 import { parseImageParameters, parseVideoParameters, WorkflowGenerator } from "@genga/workflows";
 import fc from "fast-check";
+import { meaningOf } from "./graph-meaning.ts";
 import {
   animateDiffNodes,
   coreNodes,
@@ -14,29 +15,6 @@ import {
 } from "./recorded-servers.ts";
 
 const generator = new WorkflowGenerator({ objectInfo: everything });
-
-/** A graph without titles and with nodes named by class: what it means, whatever its ids are. */
-function meaningOf(workflow: Record<string, unknown>): Record<string, unknown> {
-  const nodes = workflow as Workflow;
-  const nameOf = (id: string): string => {
-    const node = nodes[id]!;
-    const text = node.inputs["text"];
-    return typeof text === "string" ? `${node.class_type} ${text}` : node.class_type;
-  };
-  return Object.fromEntries(
-    Object.entries(nodes).map(([id, { inputs }]) => [
-      nameOf(id),
-      Object.fromEntries(
-        Object.entries(inputs)
-          .filter(([name]) => name !== "filename_prefix")
-          .map(([name, value]) => [
-            name,
-            Array.isArray(value) ? [nameOf(value[0] as string), value[1]] : value,
-          ]),
-      ),
-    ]),
-  );
-}
 
 function nodeOf(workflow: Workflow, classType: string): Workflow[string] {
   const found = Object.values(workflow).filter((node) => node.class_type === classType);

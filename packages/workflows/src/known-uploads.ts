@@ -1,0 +1,84 @@
+import { uploadName, type JobProblem, type Upload } from "@genga/jobs";
+
+/** The uploads of whoever asks, as far as the parameters name them: by id. */
+export type KnownUploads = ReadonlyMap<string, Upload>;
+
+export const noUploads: KnownUploads = new Map();
+
+/** Parameters that name uploads. */
+const uploadParameters = ["initImage", "mask"] as const;
+
+/** The ids that parameters name, whether or not anything else about them is right. */
+export function uploadIdsIn(parameters: unknown): string[] {
+  if (typeof parameters !== "object" || parameters === null) return [];
+  return uploadParameters.flatMap((name) => {
+    const id: unknown = Object.hasOwn(parameters, name) ? Reflect.get(parameters, name) : undefined;
+    return typeof id === "string" ? [id.toLowerCase()] : [];
+  });
+}
+
+/** The name under which a graph refers to an upload. */
+export function nameOfUpload(uploads: KnownUploads, id: string): string {
+  const upload = uploads.get(id.toLowerCase());
+  if (upload === undefined) throw new Error(`The upload ${id} was not looked up.`);
+  return uploadName(upload);
+}
+
+interface NamesUploads {
+  initImage?: string | undefined;
+  mask?: string | undefined;
+  width: number;
+  height: number;
+}
+
+/** Uploads that are not there, and masks that do not fit. */
+export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): JobProblem[] {
+  const missing = uploadParameters.flatMap((parameter) => {
+    const id = given[parameter];
+    return id === undefined || uploads.has(id.toLowerCase()) ? [] : [unknownUpload(parameter, id)];
+  });
+  if (missing.length > 0 || given.initImage === undefined || given.mask === undefined) return missing;
+  const image = uploads.get(given.initImage.toLowerCase());
+  const mask = uploads.get(given.mask.toLowerCase());
+  return image === undefined || mask === undefined ? [] : problemsOfMask(given, image, mask);
+}
+
+export function unknownUpload(parameter: string, id: string): JobProblem {
+  const message = `${parameter}: there is no upload ${id}; send the image to POST /api/anime/uploads first.`;
+  return { path: parameter, code: "unknown-upload", message, received: id };
+}
+
+/** A server stretches a mask to the picture, and crops an image: where both differ, they would no longer fit. */
+function problemsOfMask({ width, height }: NamesUploads, image: Upload, mask: Upload): JobProblem[] {
+  if (mask.width !== image.width || mask.height !== image.height) {
+    const message = `mask is ${sizeOf(mask)}, and initImage ${sizeOf(image)}; they must have the same size.`;
+    return [
+      { path: "mask", code: "out-of-bounds", message, received: sizeOf(mask), accepted: sizeOf(image) },
+    ];
+  }
+  // As close as multiples of 8 can come.
+  if (Math.abs(width - (height * image.width) / image.height) < 16) return [];
+  const message = `With a mask, width × height must have the proportions of initImage, ${sizeOf(image)}.`;
+  const received = sizeOf({ width, height });
+  return [{ path: "width", code: "out-of-bounds", message, received, accepted: sizeOf(image) }];
+}
+
+function sizeOf({ width, height }: { width: number; height: number }): string {
+  return `${width} × ${height}`;
+}
+
+const sideMin = 256;
+const sideMax = 2048;
+
+/**
+ * The upload's own size as a size to draw at: its proportions kept as far as the bounds allow.
+ * @param step sides are multiples of it
+ */
+export function sizeLike(upload: Upload, step: number): { width: number; height: number } {
+  const { width, height } = upload;
+  const larger = Math.max(1, sideMin / Math.min(width, height));
+  const factor = Math.min(larger, sideMax / Math.max(width, height));
+  const fitted = (side: number): number =>
+    Math.min(sideMax, Math.max(sideMin, Math.round((side * factor) / step) * step));
+  return { width: fitted(width), height: fitted(height) };
+}

@@ -1,0 +1,13 @@
+import { z } from "zod";
+
+/** What is kept of what the servers make; the same for every type of job. Kept with the parameters, read by the worker. */
+export const outputOptionFields = {
+  keepPreviews: z
+    .boolean()
+    .optional()
+    .describe("Store files that nodes mark as temporary (PreviewImage and its like), too."),
+  stripMetadata: z
+    .boolean()
+    .optional()
+    .describe("Leave out of PNG files what tells how they were made: the graph, prompts, texts."),
+};

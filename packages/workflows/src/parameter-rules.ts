@@ -1,0 +1,15 @@
+import { z } from "zod";
+
+/** A rule about several fields speaks as soon as those are fine, whatever else is wrong. */
+export function whenValid(fields: z.core.$ZodLooseShape): {
+  when: (payload: { value: unknown }) => boolean;
+} {
+  const schema = z.object(fields);
+  return { when: ({ value }) => schema.safeParse(value).success };
+}
+
+/** A file in one of a server's model folders, as the server lists it (subfolders included). */
+export const modelFile = z.string().min(1).max(255);
+
+/** The id that `POST uploads` answered with. */
+export const uploadId = z.uuid({ error: "must be the id of an upload" });

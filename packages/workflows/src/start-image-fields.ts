@@ -1,0 +1,72 @@
+import { z } from "zod";
+import { uploadId, whenValid } from "./parameter-rules.ts";
+
+const denoise = z
+  .number()
+  .min(0.01)
+  .max(1)
+  .optional()
+  .describe("How much of initImage is drawn anew. Default: 0.6, or 1 with a mask.");
+
+/** A picture to begin with, by the id of an upload. */
+export const startImageFields = {
+  initImage: uploadId
+    .optional()
+    .describe("Upload to begin with. It is scaled to width × height; what stands out is cropped."),
+  denoise,
+};
+
+/** A part of that picture to draw anew. */
+export const maskFields = {
+  mask: uploadId
+    .optional()
+    .describe(
+      "Upload of initImage's size: white is drawn anew, black is kept. width and height must have initImage's proportions.",
+    ),
+  maskGrow: z
+    .int()
+    .min(0)
+    .max(64)
+    .optional()
+    .describe("Pixels by which the mask grows, for a seamless edge; with denoise 1 only. Default: 6."),
+};
+
+export const denoiseNeedsImage = {
+  check: (given: { initImage?: unknown; denoise?: unknown }): boolean =>
+    given.denoise === undefined || given.initImage !== undefined,
+  params: {
+    path: ["denoise"],
+    error: "denoise needs an initImage",
+    ...whenValid(startImageFields),
+  },
+};
+
+export const maskNeedsImage = {
+  check: (given: { initImage?: unknown; mask?: unknown }): boolean =>
+    given.mask === undefined || given.initImage !== undefined,
+  params: {
+    path: ["mask"],
+    error: "a mask needs an initImage",
+    ...whenValid({ initImage: startImageFields.initImage, mask: maskFields.mask }),
+  },
+};
+
+export const growNeedsWholeMask = {
+  check: (given: { mask?: unknown; maskGrow?: unknown; denoise?: number | undefined }): boolean =>
+    given.maskGrow === undefined || (given.mask !== undefined && (given.denoise ?? 1) === 1),
+  params: {
+    path: ["maskGrow"],
+    error: "maskGrow needs a mask, and denoise 1",
+    ...whenValid({ ...maskFields, denoise }),
+  },
+};
+
+/** Where `denoise` stands when nobody said. */
+export function denoiseOf(given: {
+  initImage?: unknown;
+  mask?: unknown;
+  denoise?: number | undefined;
+}): number {
+  if (given.initImage === undefined) return 1;
+  return given.denoise ?? (given.mask === undefined ? 0.6 : 1);
+}

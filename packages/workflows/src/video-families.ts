@@ -1,0 +1,45 @@
+/** Families of models with video nodes in ComfyUI itself. What is made of them validates, and was not run for real. */
+export const nativeFamilies = ["wan", "wan22", "ltxv", "hunyuan"] as const;
+export type NativeFamily = (typeof nativeFamilies)[number];
+
+/** What makes a picture move. */
+export const videoFamilies = ["animatediff", ...nativeFamilies] as const;
+export type VideoFamily = (typeof videoFamilies)[number];
+
+interface FamilyFacts {
+  /** Text encoder type in the loaders' lists. */
+  textEncoderType: string;
+  /** Widths and heights are multiples of this. */
+  latentStep: number;
+  /** Frames are a multiple of this, and one. */
+  frameStep: number;
+  takesStartImage: boolean;
+}
+
+const facts: Record<NativeFamily, FamilyFacts> = {
+  wan: { textEncoderType: "wan", latentStep: 16, frameStep: 4, takesStartImage: true },
+  wan22: { textEncoderType: "wan", latentStep: 32, frameStep: 4, takesStartImage: true },
+  ltxv: { textEncoderType: "ltxv", latentStep: 32, frameStep: 8, takesStartImage: true },
+  hunyuan: {
+    textEncoderType: "hunyuan_video",
+    latentStep: 16,
+    frameStep: 4,
+    takesStartImage: false,
+  },
+};
+
+export function textEncoderTypeOf(family: VideoFamily): string {
+  return family === "animatediff" ? "stable_diffusion" : facts[family].textEncoderType;
+}
+
+export function latentStepOfFamily(family: VideoFamily): number {
+  return family === "animatediff" ? 8 : facts[family].latentStep;
+}
+
+export function frameStepOf(family: VideoFamily): number {
+  return family === "animatediff" ? 1 : facts[family].frameStep;
+}
+
+export function takesStartImage(family: VideoFamily): boolean {
+  return family === "animatediff" || facts[family].takesStartImage;
+}
