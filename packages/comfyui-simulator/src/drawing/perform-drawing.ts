@@ -22,17 +22,17 @@ export async function performDrawing(job: DrawingJob, onFrame: () => void): Prom
       return NOTHING;
     }
     case "animated-webp": {
-      const delay = Math.round(1_000 / job.framesPerSecond);
-      const pages = await stacked(job.pictures, onFrame);
-      await pages
+      const { image, count } = await stacked(job.pictures, onFrame);
+      const delay = delays(count, job.framesPerSecond);
+      await image
         .webp({ quality: Math.max(1, job.quality), lossless: job.isLossless, effort: 2, delay, loop: 0 })
         .toFile(job.file);
       return NOTHING;
     }
     case "gif": {
-      const pages = await stacked(job.pictures, onFrame);
-      const delay = Math.round(1_000 / job.framesPerSecond);
-      await pages.gif({ delay, loop: job.loops, effort: 3 }).toFile(job.file);
+      const { image, count } = await stacked(job.pictures, onFrame);
+      const delay = delays(count, job.framesPerSecond);
+      await image.gif({ delay, loop: job.loops, effort: 3 }).toFile(job.file);
       return NOTHING;
     }
     case "video":
@@ -63,13 +63,19 @@ function merged(frames: readonly Pixels[]): Pixels[] {
 }
 
 /** All frames on top of each other, which is how sharp takes an animation. */
-async function stacked(pictures: readonly Picture[], onFrame: () => void): Promise<Sharp> {
+async function stacked(pictures: readonly Picture[], onFrame: () => void): Promise<{ image: Sharp; count: number }> {
   const frames = merged(await renderAll(pictures, onFrame));
   const [first] = frames;
   if (!first) throw new RangeError("an animation needs a frame");
   const { width, height } = first;
   const data = Buffer.concat(frames.map((frame) => frame.rgb));
-  return sharp(data, { raw: { width, height: height * frames.length, channels: 3, pageHeight: height } });
+  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
+  return { image: sharp(data, { raw }), count: frames.length };
+}
+
+/** How long each frame is shown, in ms. A single number would count for the first frame only. */
+function delays(count: number, framesPerSecond: number): number[] {
+  return Array.from({ length: count }, () => Math.round(1_000 / framesPerSecond));
 }
 
 /** Roughly what a half-denoised latent looks like: few large pixels, the picture shining through the noise. */

@@ -116,7 +116,7 @@ class Replay {
     const pause = now - this.before;
     this.before = now;
     const isOwnDoing =
-      kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open" && kind !== "note";
+      kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open";
     if (isOwnDoing && pause > PAUSE_MS_MIN && pause < PAUSE_MS_MAX) await delay(pause);
   }
 
