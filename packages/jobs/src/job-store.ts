@@ -173,7 +173,7 @@ export interface JobStore {
   /** Removes an ended job, leaving a mark that answers 410; returns the storage keys of its files. @throws IllegalTransitionError */
   removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null>;
 
-  /** Ends all queued jobs of the batch and notes the request on all processing ones, in one statement. */
+  /** Ends all queued jobs of the batch and notes the request on all processing ones. */
   cancelBatch(batchId: string): Promise<BatchCancelResult>;
   /** All failed and timed out jobs of the batch → `queued`; returns them. */
   retryBatch(batchId: string): Promise<Job[]>;

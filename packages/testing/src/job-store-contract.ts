@@ -581,6 +581,26 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect((await history(jobs[2]!.id)).map(({ type }) => type)).toEqual(["accepted", "cancelled"]);
     });
 
+    test("is cancelled as a whole while its jobs are being claimed and requeued", async () => {
+      const serverId = await freshServer();
+      for (let round = 0; round < 5; round += 1) {
+        const jobs = await insertBatch(12);
+        const batchId = jobs[0]?.batchId ?? "";
+        const leases = (await Promise.all(jobs.slice(0, 6).map((job) => claim(job, 1, serverId)))).flat();
+        const [{ cancelled, requested }] = await Promise.all([
+          store.cancelBatch(batchId),
+          ...leases.map((lease) => store.endAttempt(lease, requeue())),
+          ...jobs.slice(6).map((job) => claim(job, 1, serverId)),
+        ]);
+        const after = await Promise.all(jobs.map(({ id }) => read(id)));
+        expect(after.filter(({ cancelRequestedAt }) => cancelRequestedAt === null)).toEqual([]);
+        expect(new Set([...cancelled, ...requested].map(({ job }) => job.id)).size).toBe(jobs.length);
+        for (const { job, event } of cancelled) {
+          expect((await history(job.id)).at(-1)).toEqual(event);
+        }
+      }
+    });
+
     test("is retried: failed and timed out jobs start anew, in their order", async () => {
       const jobs = await insertBatch(3);
       const serverId = await freshServer();

@@ -1,0 +1,46 @@
+import { failureClasses, type JobAttempt, type JobFailure } from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { z } from "zod";
+import { type PrismaClient } from "./generated/client.ts";
+
+const failureSchema: z.ZodType<JobFailure> = z.object({
+  class: z.enum(failureClasses),
+  code: z.string(),
+  message: z.string(),
+  nodeId: z.string().exactOptional(),
+  nodeType: z.string().exactOptional(),
+  traceback: z.array(z.string()).exactOptional(),
+});
+
+export async function listAttempts(database: PrismaClient, jobId: string): Promise<JobAttempt[]> {
+  if (!isUuid(jobId)) return [];
+  const rows = await database.jobAttempt.findMany({
+    where: { jobId },
+    orderBy: { number: "asc" },
+    include: { server: { select: { url: true } } },
+  });
+  return rows.map((row) => ({
+    number: row.number,
+    promptId: row.promptId,
+    serverUrl: row.server.url,
+    workerId: row.workerId,
+    claimedAt: row.claimedAt,
+    executionStartedAt: row.executionStartedAt,
+    finishedAt: row.finishedAt,
+    outcome: row.outcome,
+    failure: row.failure === null ? null : failureSchema.parse(row.failure),
+  }));
+}
+
+/** Which of these prompts belong to attempts on this server that have ended. */
+export async function findEndedPrompts(
+  database: PrismaClient,
+  serverId: string,
+  promptIds: string[],
+): Promise<string[]> {
+  const rows = await database.jobAttempt.findMany({
+    where: { serverId, promptId: { in: promptIds.filter((id) => isUuid(id)) }, finishedAt: { not: null } },
+    select: { promptId: true },
+  });
+  return rows.map((row) => row.promptId);
+}
