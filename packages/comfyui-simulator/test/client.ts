@@ -47,7 +47,10 @@ export class TestClient {
   async post(path: string, body: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
     const reply = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body) });
     const text = await reply.text();
-    return { status: reply.status, body: text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : { text } };
+    return {
+      status: reply.status,
+      body: text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : { text },
+    };
   }
 
   async get(path: string): Promise<Record<string, unknown>> {
@@ -70,7 +73,9 @@ export class TestClient {
   }
 
   finished(promptId: string): Promise<Received> {
-    return this.message(({ type, data }) => type === "executing" && data["node"] === null && data["prompt_id"] === promptId);
+    return this.message(
+      ({ type, data }) => type === "executing" && data["node"] === null && data["prompt_id"] === promptId,
+    );
   }
 
   /** The first message, past or to come, that fits. */

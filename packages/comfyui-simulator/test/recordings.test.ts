@@ -77,7 +77,9 @@ test("the comparison notices a server that behaves differently", async () => {
   const simulator = await startSimulator({ ...NO_MODELS, models: { checkpoints: ["x.safetensors"] } });
   try {
     const found = await differences(simulator, "04-validation", 200);
-    expect(found.some((text) => text.startsWith("model loader with a model file that is not there"))).toBe(true);
+    expect(found.some((text) => text.startsWith("model loader with a model file that is not there"))).toBe(
+      true,
+    );
   } finally {
     await simulator.stop();
   }

@@ -63,7 +63,10 @@ function merged(frames: readonly Pixels[]): Pixels[] {
 }
 
 /** All frames on top of each other, which is how sharp takes an animation. */
-async function stacked(pictures: readonly Picture[], onFrame: () => void): Promise<{ image: Sharp; count: number }> {
+async function stacked(
+  pictures: readonly Picture[],
+  onFrame: () => void,
+): Promise<{ image: Sharp; count: number }> {
   const frames = merged(await renderAll(pictures, onFrame));
   const [first] = frames;
   if (!first) throw new RangeError("an animation needs a frame");

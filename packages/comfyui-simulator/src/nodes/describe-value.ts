@@ -42,13 +42,16 @@ export async function imageTensorText(pictures: readonly Picture[], studio: Stud
 
 async function pictureText(picture: Picture, studio: Studio): Promise<string> {
   const values = await studio.draw({ kind: "corners", picture });
+  // torch drops the decimals when every number it prints is whole.
+  const isWhole = values.every((value) => value === 0 || value === 255);
+  const number = (value: number): string => (isWhole ? `${value / 255}.` : (value / 255).toFixed(4));
   const columns = Math.min(6, picture.width);
   const rows: string[] = [];
   for (let row = 0; row < Math.min(6, picture.height); row += 1) {
     const pixels: string[] = [];
     for (let column = 0; column < columns; column += 1) {
       const at = (row * columns + column) * 3;
-      const channels = [...values.subarray(at, at + 3)].map((channel) => (channel / 255).toFixed(4));
+      const channels = [...values.subarray(at, at + 3)].map(number);
       pixels.push(`[${channels.join(", ")}]`);
     }
     if (picture.width > 6) pixels.splice(3, 0, "...");

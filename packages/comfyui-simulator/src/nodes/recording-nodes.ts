@@ -1,3 +1,4 @@
+import { pythonRepr } from "../python/python-values.ts";
 import { outOfGpuMemory } from "./allocation.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
 import { plain } from "./node-values.ts";
@@ -29,7 +30,7 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
       case "empty":
         throw new NodeException("Exception", "", [`${FRAME}, line 64, in go`]);
       case "key":
-        throw new NodeException("KeyError", `'${message}'`, [`${FRAME}, line 66, in go`]);
+        throw new NodeException("KeyError", pythonRepr(message), [`${FRAME}, line 66, in go`]);
       default:
         throw new NodeException("ValueError", message, [`${FRAME}, line 67, in go`]);
     }

@@ -1,4 +1,5 @@
-import { pythonText } from "../python/python-values.ts";
+import { stringifyPythonJson } from "../python/python-json.ts";
+import { isDict, pythonText, type PythonValue } from "../python/python-values.ts";
 import { describeValue } from "./describe-value.ts";
 import type { NodeImplementation } from "./node-run.ts";
 import { plain } from "./node-values.ts";
@@ -8,8 +9,7 @@ import { plainInput, textInput } from "./read-input.ts";
 export const textNodes: Readonly<Record<string, NodeImplementation>> = {
   PreviewAny: async (run) => {
     const source = run.inputs.get("source") ?? plain(null);
-    const described =
-      source.kind === "plain" ? pythonText(source.value) : await describeValue(source, run.studio);
+    const described = source.kind === "plain" ? shown(source.value) : await describeValue(source, run.studio);
     return { outputs: [], ui: { text: [described] } };
   },
   PrimitiveString: (run) => ({ outputs: [plain(plainInput(run, "value") ?? "")] }),
@@ -18,3 +18,8 @@ export const textNodes: Readonly<Record<string, NodeImplementation>> = {
     return { outputs: [plain(parts.join(textInput(run, "delimiter")))] };
   },
 };
+
+/** Lists and dicts are shown as JSON, the rest as Python prints it. */
+function shown(value: PythonValue): string {
+  return Array.isArray(value) || isDict(value) ? stringifyPythonJson(value) : pythonText(value);
+}

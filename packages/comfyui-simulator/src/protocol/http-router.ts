@@ -11,6 +11,8 @@ interface Route {
 export type Found =
   | { readonly kind: "handler"; readonly handler: Handler; readonly parameter: string }
   | { readonly kind: "no-such-path" }
+  /** Not even the static route takes it. */
+  | { readonly kind: "no-route" }
   | { readonly kind: "wrong-method"; readonly allow: string };
 
 /**
@@ -26,6 +28,10 @@ export class HttpRouter {
   }
 
   find(method: string, path: string): Found {
+    if (path.startsWith("//"))
+      return method === "GET" || method === "HEAD"
+        ? { kind: "no-route" }
+        : { kind: "wrong-method", allow: "GET,HEAD" };
     const segments = (path.startsWith("/api/") ? path.slice(4) : path).slice(1).split("/");
     const allowed = new Set<string>(["GET", "HEAD"]);
     for (const route of this.routes) {

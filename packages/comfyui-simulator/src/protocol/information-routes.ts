@@ -2,7 +2,7 @@ import { freemem, totalmem } from "node:os";
 import type { NodeCatalog } from "../nodes/node-catalog.ts";
 import type { ModelFiles } from "../options.ts";
 import type { PythonJson } from "../python/python-json.ts";
-import { emptyReply, jsonReply, type Reply } from "./http-exchange.ts";
+import { emptyReply, jsonReply, textReply, type Reply } from "./http-exchange.ts";
 import type { HttpRouter } from "./http-router.ts";
 
 /** What the server says about itself, and asks of nobody. */
@@ -17,6 +17,8 @@ export function registerInformationRoutes(
   models: ModelFiles,
   about: { readonly version: string; readonly bodyBytesMax: number; readonly argv: () => readonly string[] },
 ): void {
+  router.add("/", { GET: () => ({ status: 200, headers: { "content-type": "text/html" }, body: PAGE }) });
+  router.add("/ws", { GET: ({ headers }) => noUpgrade(headers.upgrade ?? "None") });
   router.add("/object_info", {
     GET: () => jsonReply(new Map(catalog.names().map((name) => [name, catalog.info(name) ?? {}]))),
   });
@@ -39,6 +41,13 @@ export function registerInformationRoutes(
   router.add("/extensions", { GET: () => jsonReply([]) });
   router.add("/features", { GET: () => jsonReply(serverFeatures(about.bodyBytesMax)) });
   router.add("/system_stats", { GET: () => systemStats(about.version, about.argv()) });
+}
+
+const PAGE = "<!doctype html><title>ComfyUI simulator</title><p>This server has no web page of its own.</p>";
+
+/** `GET /ws` without an upgrade, which also is how a browser finds out that there is a socket. */
+function noUpgrade(asked: string): Reply {
+  return textReply(400, `No WebSocket UPGRADE hdr: ${asked}\n Can "Upgrade" only to "WebSocket".`);
 }
 
 function systemStats(version: string, argv: readonly string[]): Reply {

@@ -1,3 +1,5 @@
+import { PythonError } from "../python/python-values.ts";
+
 /** One part of a multipart body. A part with a file name is a file. */
 export interface FormPart {
   readonly name: string;
@@ -7,12 +9,23 @@ export interface FormPart {
 
 const BLANK_LINE = Buffer.from("\r\n\r\n");
 
-/** Reads a multipart body; the last part of a name counts. A body that is not multipart has no parts. */
+/**
+ * Reads the fields of a form; the last part of a name counts, other media types have none.
+ * @throws PythonError for a multipart body without the boundary that it promises
+ */
 export function readForm(contentType: string, body: Buffer): ReadonlyMap<string, FormPart> {
   const parts = new Map<string, FormPart>();
-  const boundary = /^multipart\/form-data\s*;.*\bboundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
-  if (!boundary) return parts;
-  const mark = Buffer.from(`--${boundary[1] ?? boundary[2] ?? ""}`);
+  const type = contentType.split(";")[0]?.trim().toLowerCase();
+  if (type === "application/x-www-form-urlencoded") {
+    for (const [name, value] of new URLSearchParams(body.toString("utf8"))) {
+      parts.set(name, { name, filename: undefined, bytes: Buffer.from(value) });
+    }
+  }
+  if (type !== "multipart/form-data") return parts;
+  const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
+  const mark = Buffer.from(`--${boundary?.[1] ?? boundary?.[2] ?? ""}`);
+  if (!boundary || !body.includes(mark))
+    throw new PythonError("ValueError", "Could not find starting boundary");
   for (let from = body.indexOf(mark); from >= 0;) {
     const start = from + mark.length;
     const end = body.indexOf(mark, start);
@@ -31,11 +44,10 @@ function readPart(part: Buffer): FormPart | undefined {
   const disposition = /^content-disposition:\s*form-data;(.*)$/im.exec(headers)?.[1] ?? "";
   const name = parameter(disposition, "name");
   if (name === undefined) return undefined;
-  return {
-    name,
-    filename: parameter(disposition, "filename"),
-    bytes: part.subarray(head + BLANK_LINE.length),
-  };
+  // Leading slashes are dropped; a part whose name is empty is text.
+  const filename = parameter(disposition, "filename")?.replace(/^[\\/]+/, "");
+  const bytes = part.subarray(head + BLANK_LINE.length);
+  return { name, filename: filename === "" ? undefined : filename, bytes };
 }
 
 function parameter(disposition: string, key: string): string | undefined {

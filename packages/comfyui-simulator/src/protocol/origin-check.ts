@@ -4,7 +4,8 @@
  */
 export function isForeignOrigin(host: string | undefined, origin: string | undefined): boolean {
   if (host === undefined || origin === undefined) return false;
-  const [target, source] = [splitHost(host), splitHost(origin.replace(/^[a-z][a-z0-9+.-]*:\/\//i, ""))];
+  const authority = /^(?:[a-z][a-z0-9+.-]*:)?\/\/([^/?#]*)/i.exec(origin)?.[1] ?? "";
+  const [target, source] = [splitHost(host), splitHost(authority)];
   if (!isLoopback(target.name) || target.name === "" || source.name === "") return false;
   if (source.port === "" || target.port === "") return target.name !== source.name;
   return target.name !== source.name || target.port !== source.port;

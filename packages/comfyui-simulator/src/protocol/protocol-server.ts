@@ -78,7 +78,6 @@ async function replyTo(options: ProtocolServerOptions, request: IncomingMessage)
   const method = request.method ?? "GET";
   if (isForeignOrigin(request.headers.host, request.headers.origin)) return emptyReply(403);
   if (method === "OPTIONS") return emptyReply(200);
-  if (pathname === "/ws" || pathname === "/api/ws") return noUpgrade(request);
   const found = router.find(method, pathname);
   if (found.kind === "no-such-path") {
     return {
@@ -86,6 +85,7 @@ async function replyTo(options: ProtocolServerOptions, request: IncomingMessage)
       headers: { "transfer-encoding": "chunked", "content-type": "application/octet-stream" },
     };
   }
+  if (found.kind === "no-route") return textReply(404, "404: Not Found");
   if (found.kind === "wrong-method") return textReply(405, "405: Method Not Allowed", { allow: found.allow });
   const body = (): Promise<Buffer> => readBody(request, bodyBytesMax);
   const exchange: Exchange = {
@@ -105,11 +105,6 @@ async function replyTo(options: ProtocolServerOptions, request: IncomingMessage)
   }
 }
 
-function noUpgrade(request: IncomingMessage): Reply {
-  const asked = request.headers.upgrade ?? "None";
-  return textReply(400, `No WebSocket UPGRADE hdr: ${asked}\n Can "Upgrade" only to "WebSocket".`);
-}
-
 async function send(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
   if (reply.file) {
     const { path, start, end } = reply.file;
@@ -118,13 +113,26 @@ async function send(request: IncomingMessage, response: ServerResponse, reply: R
     else await pipeline(createReadStream(path, { start, end: end - 1 }), response);
     return;
   }
+  if (request.method === "HEAD" && reply.body === undefined) {
+    writeHead(response, { ...reply, headers: headHeaders(reply) }, undefined);
+    response.end();
+    return;
+  }
   const body = Buffer.from(reply.body ?? "");
   const hasLength = reply.status !== 304 && reply.headers?.["transfer-encoding"] === undefined;
   writeHead(response, reply, hasLength ? body.length : undefined);
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
+/** Without a body there is no length, no chunking, and a type only where there is a file that has one. */
+function headHeaders(reply: Reply): Record<string, string> {
+  const isAboutFile = reply.headers?.["content-disposition"] !== undefined;
+  const left = Object.entries(reply.headers ?? {}).filter(
+    ([name]) => name !== "transfer-encoding" && (isAboutFile || name !== "content-type"),
+  );
+  return Object.fromEntries(left);
+}
+
 function urlOf(request: IncomingMessage): URL {
-  // A leading double slash would otherwise be read as a host name.
-  return new URL(`http://simulator${(request.url ?? "/").replace(/^\/+/, "/")}`);
+  return new URL(`http://simulator${request.url ?? "/"}`);
 }

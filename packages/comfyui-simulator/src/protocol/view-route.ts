@@ -37,7 +37,7 @@ function locate(folders: Folders, query: URLSearchParams): string | number {
   if (base === undefined) return 400;
   const folder = path.resolve(base, query.get("subfolder") ?? "");
   if (!isWithin(base, folder)) return 403;
-  const file = path.join(folder, path.basename(annotated.name));
+  const file = path.join(folder, annotated.name.slice(annotated.name.lastIndexOf("/") + 1));
   return isFile(file) ? file : 404;
 }
 
@@ -86,17 +86,18 @@ function pngReply(body: Buffer, disposition: Record<string, string>): Reply {
 function fileReply(file: string, exchange: Exchange, disposition: Record<string, string>): Reply {
   const { size, mtimeMs } = statSync(file);
   const guessed = mediaTypeOf(file);
-  const etag = `"${Math.round(mtimeMs * 1e6).toString(16)}-${size.toString(16)}"`;
-  const headers = {
+  const type = {
     ...disposition,
     "content-type": NEVER_SHOWN.has(guessed) ? "application/octet-stream" : guessed,
-    etag,
-    "last-modified": new Date(mtimeMs).toUTCString(),
   };
+  const etag = `"${Math.round(mtimeMs * 1e6).toString(16)}-${size.toString(16)}"`;
+  if (isNoLongerWanted(exchange, etag, mtimeMs)) return { status: 412, headers: type };
+  const headers = { ...type, etag, "last-modified": new Date(mtimeMs).toUTCString() };
   if (isUnchanged(exchange, etag, mtimeMs)) return { status: 304, headers };
-  const range = rangeOf(exchange.headers.range, size);
+  const range = isRangeOfOther(exchange, mtimeMs) ? undefined : rangeOf(exchange.headers.range, size);
   if (range === "unsatisfiable") {
-    return { status: 416, headers: { ...headers, "content-range": `bytes */${size}` } };
+    const chunked = { "transfer-encoding": "chunked", "content-range": `bytes */${size}` };
+    return { status: 416, headers: { ...type, ...chunked } };
   }
   const served = { ...headers, "accept-ranges": "bytes" };
   if (range === undefined) return { status: 200, headers: served, file: { path: file, start: 0, end: size } };
@@ -108,12 +109,29 @@ function fileReply(file: string, exchange: Exchange, disposition: Record<string,
   };
 }
 
+/** `If-Match` and `If-Unmodified-Since`: the client only wants what it already knows. */
+function isNoLongerWanted(exchange: Exchange, etag: string, mtimeMs: number): boolean {
+  const wanted = exchange.headers["if-match"];
+  if (wanted !== undefined) return !namesTag(wanted, etag);
+  const since = Date.parse(exchange.headers["if-unmodified-since"] ?? "");
+  return !Number.isNaN(since) && mtimeMs > since;
+}
+
 function isUnchanged(exchange: Exchange, etag: string, mtimeMs: number): boolean {
   const known = exchange.headers["if-none-match"];
-  if (known !== undefined)
-    return known.split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
+  if (known !== undefined) return namesTag(known, etag);
   const since = Date.parse(exchange.headers["if-modified-since"] ?? "");
-  return !Number.isNaN(since) && Math.floor(mtimeMs / 1_000) * 1_000 <= since;
+  return !Number.isNaN(since) && mtimeMs <= since;
+}
+
+/** `If-Range` with a date: the range counts only for a file that is not newer. */
+function isRangeOfOther(exchange: Exchange, mtimeMs: number): boolean {
+  const date = Date.parse(String(exchange.headers["if-range"] ?? ""));
+  return !Number.isNaN(date) && mtimeMs > date;
+}
+
+function namesTag(header: string, etag: string): boolean {
+  return header.split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
 }
 
 function rangeOf(
@@ -123,8 +141,9 @@ function rangeOf(
   if (header === undefined) return undefined;
   const found = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
   if (!found || (found[1] === "" && found[2] === "")) return "unsatisfiable";
-  if (found[1] === "") return { start: Math.max(0, size - Number(found[2])), end: size };
+  if (found[1] === "")
+    return { start: Number(found[2]) === 0 ? 0 : Math.max(0, size - Number(found[2])), end: size };
   const start = Number(found[1]);
-  if (start >= size) return "unsatisfiable";
-  return { start, end: found[2] === "" ? size : Math.min(size, Number(found[2]) + 1) };
+  const end = found[2] === "" ? size : Math.min(size, Number(found[2]) + 1);
+  return start >= end ? "unsatisfiable" : { start, end };
 }

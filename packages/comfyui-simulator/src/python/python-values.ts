@@ -125,7 +125,8 @@ export function toPythonInt(value: PythonValue): number | bigint {
     return narrow(BigInt(Math.trunc(value.value)));
   }
   if (typeof value === "string") {
-    const digits = /^\s*([+-]?\d+(?:_\d+)*)\s*$/.exec(value)?.[1];
+    // Python reads the digits of other scripts as well; the full-width ones are what keyboards produce.
+    const digits = /^\s*([+-]?\d+(?:_\d+)*)\s*$/.exec(value.normalize("NFKC"))?.[1];
     if (digits === undefined) {
       throw new PythonError("ValueError", `invalid literal for int() with base 10: ${quoted(value)}`);
     }

@@ -85,7 +85,7 @@ export class NodeInputValidator {
     const inputs = this.nodes.get(nodeId)?.get("inputs");
     if (inputs === undefined) throw new ValidationException("KeyError", "'inputs'", 730);
     const nodeClass = this.classOf(nodeId);
-    const given = isDict(inputs) ? inputs : noInputs(inputs);
+    const given = isDict(inputs) ? inputs : noInputs(inputs, nodeClass);
     const errors: ValidationError[] = [];
     let valid = true;
     for (const input of nodeClass.inputs) {
@@ -251,8 +251,15 @@ export class NodeInputValidator {
   }
 }
 
-function noInputs(inputs: PythonValue): PythonDict {
-  if (Array.isArray(inputs) || typeof inputs === "string") return new Map();
+/** `inputs` that is no dict: lists and texts can be searched for a name, but not asked for its value. */
+function noInputs(inputs: PythonValue, nodeClass: NodeClass): PythonDict {
+  if (Array.isArray(inputs) || typeof inputs === "string") {
+    if (!nodeClass.inputs.some((input) => inputs.includes(input.name))) return new Map();
+    const message = Array.isArray(inputs)
+      ? "list indices must be integers or slices, not str"
+      : "string indices must be integers, not 'str'";
+    throw new ValidationException("TypeError", message, 771);
+  }
   throw new ValidationException(
     "TypeError",
     `argument of type '${pythonTypeName(inputs)}' is not iterable`,

@@ -115,8 +115,7 @@ class Replay {
     const now = at instanceof PythonFloat ? at.value : Number(at);
     const pause = now - this.before;
     this.before = now;
-    const isOwnDoing =
-      kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open";
+    const isOwnDoing = kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open";
     if (isOwnDoing && pause > PAUSE_MS_MIN && pause < PAUSE_MS_MAX) await delay(pause);
   }
 
