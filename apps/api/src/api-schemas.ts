@@ -10,6 +10,7 @@ import {
   outputViewSchema,
 } from "./job-view.ts";
 import { problemDocumentSchema } from "./problem-document.ts";
+import { uploadViewSchema } from "./routes/uploads.ts";
 import { batchJobsMax, batchNameSchema, optionFields } from "./submission-body.ts";
 
 /** The schemas that have a name in the document. */
@@ -28,7 +29,8 @@ export type ApiSchemas = Readonly<
     | "JobEvent"
     | "Output"
     | "Outputs"
-    | "Problem",
+    | "Problem"
+    | "Upload",
     z.ZodType
   >
 >;
@@ -94,5 +96,6 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
       z.object({ id: z.string(), status: z.enum(jobStatuses), outputs: z.array(Output) }),
     ),
     Problem: named("Problem", problemDocumentSchema),
+    Upload: named("Upload", uploadViewSchema),
   };
 }

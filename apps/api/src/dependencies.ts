@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { openDatabase, type Database } from "@genga/database";
 import { defaultLane, JobManager, StoreUnavailableError, type OutputStorage, type Tenant } from "@genga/jobs";
+import { type UploadStore, type WorkflowResolver } from "@genga/jobs";
 import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";
@@ -25,6 +26,7 @@ export interface ApiDependencies {
   servers: KnownServers;
   feed: JobFeed;
   storage: OutputStorage;
+  uploads: UploadStore;
   board: QueueBoard;
   metrics: Metrics;
   /** Each resolves to something worth knowing or `null`, and rejects when its part is unavailable. */
@@ -80,10 +82,7 @@ export async function openDependencies(
       maxAgeMs: times.serversMaxAgeMs,
       name: `api-${hostname()}-${process.pid}`,
     });
-    const resolver = createWorkflowResolver({
-      definitions: () => servers.list(),
-      refresh: () => servers.refresh(),
-    });
+    const resolver = resolverFor(database, servers);
     const manager = new JobManager({
       store: database.jobs,
       tickets,
@@ -107,6 +106,7 @@ export async function openDependencies(
       servers,
       feed: new JobFeed(signals),
       storage,
+      uploads: database.uploads,
       board,
       metrics: createMetrics(() => manager.summarizeQueue()),
       probes: {
@@ -125,6 +125,14 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function resolverFor({ uploads }: Database, servers: KnownServers): WorkflowResolver {
+  return createWorkflowResolver({
+    definitions: () => servers.list(),
+    refresh: () => servers.refresh(),
+    uploads,
+  });
 }
 
 /** Keys must be known before the first request is. */

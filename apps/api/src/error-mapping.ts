@@ -81,6 +81,7 @@ const ownKinds: readonly ProblemCode[] = [
   "missing-field",
   "out-of-bounds",
   "unknown-model",
+  "unknown-upload",
   "unknown-node-class",
 ];
 

@@ -39,7 +39,19 @@ export function describeApi(): ApiDescription {
 }
 
 function registerOperation(registry: OpenAPIRegistry, operation: Operation, problem: z.ZodType): void {
-  const { method, path, summary, description, query, body, status, answer, mediaType, refusals } = operation;
+  const {
+    method,
+    path,
+    summary,
+    description,
+    query,
+    body,
+    bodyMediaTypes,
+    status,
+    answer,
+    mediaType,
+    refusals,
+  } = operation;
   const refused: Record<string, ResponseConfig> = {};
   for (const code of refusals) {
     refused[code] = {
@@ -61,7 +73,14 @@ function registerOperation(registry: OpenAPIRegistry, operation: Operation, prob
       ...(query === undefined ? {} : { query }),
       ...(body === undefined
         ? {}
-        : { body: { required: true, content: { "application/json": { schema: body } } } }),
+        : {
+            body: {
+              required: true,
+              content: Object.fromEntries(
+                (bodyMediaTypes ?? ["application/json"]).map((type) => [type, { schema: body }]),
+              ),
+            },
+          }),
     },
     responses: { [status]: { description: "As asked for.", ...content }, ...refused },
   });

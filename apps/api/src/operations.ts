@@ -1,4 +1,5 @@
 import { jobStatuses, serverStates } from "@genga/jobs";
+import { uploadMediaTypes } from "@genga/jobs";
 import { z } from "zod";
 import { type ApiSchemas } from "./api-schemas.ts";
 import { jobsQuerySchema } from "./request-values.ts";
@@ -12,6 +13,8 @@ export interface Operation {
   description?: string;
   query?: z.ZodObject;
   body?: z.ZodType;
+  /** Absent: JSON. */
+  bodyMediaTypes?: readonly string[];
   status: number;
   answer?: z.ZodType;
   mediaType?: string;
@@ -55,6 +58,34 @@ function submitting(schemas: ApiSchemas): Operation[] {
       summary: "Submit many jobs, all or none",
       body: schemas.NewBatch,
       answer: schemas.AcceptedBatch,
+    },
+    ...uploading(schemas),
+  ];
+}
+
+function uploading(schemas: ApiSchemas): Operation[] {
+  return [
+    {
+      method: "post",
+      path: "uploads",
+      summary: "Send an image to begin with, or a mask",
+      description:
+        "The image itself as the body, or a form with one file in the field `image`. PNG, JPEG or WebP by content, at most " +
+        "20 MiB. The same image again is the same upload. Jobs name it by id: `initImage`, `mask`; the loaders of a raw " +
+        "workflow by `name`.",
+      body: z.string().meta({ format: "binary" }),
+      bodyMediaTypes: [...uploadMediaTypes, "multipart/form-data"],
+      status: 201,
+      answer: schemas.Upload,
+      refusals: [400, 401, 413, 415, 422, 503],
+    },
+    {
+      method: "get",
+      path: "uploads/{id}",
+      summary: "What is known of an upload",
+      status: 200,
+      answer: schemas.Upload,
+      refusals: [401, 404, 503],
     },
   ];
 }

@@ -131,7 +131,7 @@ export class OwnJobs {
   async #parameterProblems({ request }: ReadSubmission): Promise<JobProblem[]> {
     if (request === undefined) return [];
     try {
-      await this.#resolver.resolve(request.type, request.parameters);
+      await this.#resolver.resolve(request.type, request.parameters, this.#tenant.id);
       return [];
     } catch (error) {
       if (error instanceof InvalidJobError) return error.problems;

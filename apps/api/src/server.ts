@@ -14,6 +14,7 @@ import { addJobRoutes } from "./routes/jobs.ts";
 import { addOutputRoutes } from "./routes/outputs.ts";
 import { addQueueRoutes } from "./routes/queue.ts";
 import { addServerRoutes } from "./routes/servers.ts";
+import { addUploadRoutes } from "./routes/uploads.ts";
 import { boardPath, prefix } from "./paths.ts";
 import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
 import { logRequests, requestIdOf } from "./request-log.ts";
@@ -53,6 +54,7 @@ function jobRoutes(dependencies: ApiDependencies): Router {
   addOutputRoutes(router, dependencies);
   addQueueRoutes(router, dependencies);
   addServerRoutes(router, dependencies);
+  addUploadRoutes(router, dependencies);
   return router;
 }
 

@@ -14,6 +14,7 @@ import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./jo
 import { type OwnedServer } from "./owned-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { sendUploads } from "./send-uploads.ts";
 import { removeOutputs, storeOutputs } from "./store-outputs.ts";
 import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
@@ -70,15 +71,21 @@ async function bringToItsEnd(
 async function submit(run: Run, server: OwnedServer, options: ProcessJobOptions): Promise<boolean> {
   const { leased } = run;
   const { postTimeoutMs } = options;
-  const workflow = prepareForSubmission(leased.workflow, {
+  const { connector } = server;
+  const withUploads = await sendUploads(leased.workflow, {
+    connector,
+    storage: options.storage,
+    signal: run.stopSignal,
+  });
+  const workflow = prepareForSubmission(withUploads, {
     filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
   });
-  await server.connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
+  await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
   // who looks after the lease's end sees what there will ever be.
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   try {
-    await server.connector.submit({
+    await connector.submit({
       promptId: leased.promptId,
       clientId: leased.clientId,
       workflow,

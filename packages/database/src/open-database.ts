@@ -1,15 +1,17 @@
-import { type JobStore, type ServerStore, type TenantStore } from "@genga/jobs";
+import { type JobStore, type ServerStore, type TenantStore, type UploadStore } from "@genga/jobs";
 import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { PrismaJobStore } from "./prisma-job-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
 import { PrismaTenantStore } from "./prisma-tenant-store.ts";
+import { PrismaUploadStore } from "./prisma-upload-store.ts";
 
 /** All stores of one process, over one pool. */
 export interface Database {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
   readonly tenants: TenantStore;
+  readonly uploads: UploadStore;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
   /** Waits for statements under way, then closes the pool. May be called again; later calls of the stores are refused. */
@@ -28,6 +30,7 @@ export function openDatabase(options: ConnectionOptions): Database {
     jobs: new PrismaJobStore(client, () => connection.close()),
     servers: new PrismaServerStore(client),
     tenants: new PrismaTenantStore(client),
+    uploads: new PrismaUploadStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {
         await abortable(client.$queryRaw`SELECT 1`, signal);

@@ -95,7 +95,7 @@ export class JobManager {
     parameters: Json,
     options: JobOptions & { tenantId?: string } = {},
   ): Promise<{ job: Job; warnings: string[] }> {
-    const { newJob, warnings } = await this.#prepare({ type, parameters, options }, null);
+    const { newJob, warnings } = await this.#prepare({ type, parameters, options }, null, options.tenantId);
     const [job] = await this.#insert(options.tenantId, null, [newJob]);
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     await this.#announce([job]);
@@ -110,7 +110,7 @@ export class JobManager {
     requests: JobRequest[],
     options: { name?: string | null; tenantId?: string } = {},
   ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
-    const prepared = await this.#prepareAll(requests);
+    const prepared = await this.#prepareAll(requests, options.tenantId);
     const id = uuidv7();
     const batch = { id, name: options.name ?? null };
     const newJobs = prepared.map(({ newJob }) => newJob);
@@ -259,12 +259,15 @@ export class JobManager {
     }
   }
 
-  async #prepareAll(requests: JobRequest[]): Promise<{ newJob: NewJob; warnings: string[] }[]> {
+  async #prepareAll(
+    requests: JobRequest[],
+    tenantId: string | undefined,
+  ): Promise<{ newJob: NewJob; warnings: string[] }[]> {
     const problems: JobProblem[] = [];
     const prepared: { newJob: NewJob; warnings: string[] }[] = [];
     for (const [index, request] of requests.entries()) {
       try {
-        prepared.push(await this.#prepare(request, index));
+        prepared.push(await this.#prepare(request, index, tenantId));
       } catch (error) {
         if (!(error instanceof InvalidJobError)) throw error;
         problems.push(
@@ -280,9 +283,14 @@ export class JobManager {
   async #prepare(
     request: JobRequest,
     batchIndex: number | null,
+    tenantId = this.#options.defaultTenantId,
   ): Promise<{ newJob: NewJob; warnings: string[] }> {
     const { type, options = {} } = request;
-    const { workflow, parameters, warnings } = await this.#options.resolver.resolve(type, request.parameters);
+    const { workflow, parameters, warnings } = await this.#options.resolver.resolve(
+      type,
+      request.parameters,
+      tenantId,
+    );
     const newJob: NewJob = {
       id: uuidv7(),
       type,
@@ -307,7 +315,10 @@ export class JobManager {
       await this.#options.tickets.add(announcements);
       await this.#options.store.markEnqueued(announcements);
     } catch (error) {
-      this.#options.logger.warn({ error, jobs: jobs.length }, "accepted jobs could not be announced yet");
+      this.#options.logger.warn(
+        { err: error, jobs: jobs.length },
+        "accepted jobs could not be announced yet",
+      );
     }
   }
 

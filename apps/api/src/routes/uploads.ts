@@ -1,0 +1,67 @@
+import { Readable } from "node:stream";
+import { uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
+import { type Router } from "express";
+import { validate as isUuid } from "uuid";
+import { z } from "zod";
+import { tenantOf } from "../access.ts";
+import { type ApiDependencies } from "../dependencies.ts";
+import { prefix } from "../paths.ts";
+import { RefusedError } from "../problem-document.ts";
+import { imageBytesMax, readImage } from "../read-image.ts";
+import { idOf } from "../request-values.ts";
+import { resource } from "../resource.ts";
+import { imageBody, imageOf } from "../upload-body.ts";
+
+/** What an upload is answered with. */
+export const uploadViewSchema = z.object({
+  id: z.string().describe("For initImage and mask."),
+  name: z.string().describe("For the loaders of a raw workflow: LoadImage's `image`."),
+  sha256: z.string(),
+  mediaType: z.string(),
+  bytes: z.int(),
+  width: z.int(),
+  height: z.int(),
+  createdAt: z.string(),
+  links: z.record(z.string(), z.string()),
+});
+
+/** `POST uploads`: an image to begin with, or a mask. The same image again is the same upload. */
+export function addUploadRoutes(router: Router, { uploads, storage }: ApiDependencies): void {
+  router.use("/uploads", imageBody());
+  resource(router, "/uploads", {
+    post: async (request, response) => {
+      const image = await imageOf(request);
+      const facts = await readImage(image);
+      // The file first: a row never names what is not there. Equal contents share a file.
+      await storage.write({
+        storageKey: uploadStorageKey(facts),
+        body: Readable.from([image]),
+        bytesMax: imageBytesMax,
+      });
+      const view = viewOfUpload(await uploads.saveUpload({ ...facts, tenantId: tenantOf(response).id }));
+      response
+        .status(201)
+        .location(view.links["self"] ?? "")
+        .json(view);
+    },
+  });
+  resource(router, "/uploads/:id", {
+    get: async (request, response) => {
+      const id = idOf(request);
+      const [upload] = isUuid(id) ? await uploads.findUploads(tenantOf(response).id, [id.toLowerCase()]) : [];
+      if (upload === undefined) {
+        throw new RefusedError("upload-not-found", `There is no upload ${id.slice(0, 100)}.`);
+      }
+      response.json(viewOfUpload(upload));
+    },
+  });
+}
+
+function viewOfUpload(upload: Upload): z.infer<typeof uploadViewSchema> {
+  const { id, sha256, mediaType, bytes, width, height, createdAt } = upload;
+  return {
+    ...{ id, name: uploadName(upload), sha256, mediaType, bytes, width, height },
+    createdAt: createdAt.toISOString(),
+    links: { self: `${prefix}/uploads/${id}` },
+  };
+}

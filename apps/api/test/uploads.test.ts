@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import sharp, { type Sharp } from "sharp";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+// Two tenants on one API; servers with the recorded nodes.
+
+type Body = NonNullable<RequestInit["body"]>;
+interface Uploaded {
+  id: string;
+  name: string;
+  sha256: string;
+  mediaType: string;
+  width: number;
+  height: number;
+  links: Record<string, string>;
+}
+interface Problem {
+  code: string;
+  problems?: { path: string; code: string; nodeId?: string }[];
+}
+
+let api: ApiUnderTest;
+const own = { authorization: "Bearer key-of-studio" };
+const other = { authorization: "Bearer key-of-atelier" };
+
+beforeAll(async () => {
+  api = await startApiUnderTest({ env: { API_KEYS: "studio:key-of-studio,atelier:key-of-atelier" } });
+  await api.worker.registerServer("http://gpu-1", await recordedDefinitions("core", "animatediff"));
+});
+afterAll(async () => {
+  await api.stop();
+});
+
+const picture = (width: number, height: number, color = "#406080"): Sharp =>
+  sharp({ create: { width, height, channels: 3, background: color } });
+
+function send(body: Body, type: string | undefined, headers: object = own): Promise<Response> {
+  return api.request("uploads", {
+    method: "POST",
+    headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }) },
+    body,
+  });
+}
+const bytes = async (image: Sharp): Promise<Uint8Array<ArrayBuffer>> =>
+  new Uint8Array(await image.png().toBuffer());
+const upload = async (image: Sharp, headers = own): Promise<Uploaded> => {
+  const response = await send(await bytes(image), "image/png", headers);
+  expect(response.status).toBe(201);
+  return (await response.json()) as Uploaded;
+};
+const submit = (parameters: object, headers: Record<string, string> = own): Promise<Response> =>
+  api.post("generate", { type: "image", prompt: "a cat", ...parameters }, headers);
+
+describe("an upload", () => {
+  test("is known by its content: its type, size and hash", async () => {
+    const png = await bytes(picture(320, 200));
+    const response = await send(png, "image/png");
+    expect(response.status).toBe(201);
+    const sent = (await response.json()) as Uploaded;
+    expect(response.headers.get("location")).toBe(sent.links["self"]);
+    expect(sent).toMatchObject({ mediaType: "image/png", width: 320, height: 200, bytes: png.length });
+    expect(sent.name).toBe(`genga/${sent.sha256}.png`);
+    const again = await api.request(sent.links["self"]!, { headers: own });
+    expect(await again.json()).toEqual(sent);
+  });
+
+  test("may come in a form, may say anything of its type, and is the same upload when it comes again", async () => {
+    const jpeg = new Uint8Array(await picture(64, 96).jpeg().toBuffer());
+    const form = new FormData();
+    form.set("image", new Blob([jpeg], { type: "text/plain" }), 'a "cat" 猫.gif');
+    const first = (await (await send(form, undefined)).json()) as Uploaded;
+    const second = (await (await send(jpeg, "application/octet-stream")).json()) as Uploaded;
+    expect(first).toMatchObject({ mediaType: "image/jpeg", width: 64, height: 96 });
+    expect(second).toEqual(first);
+  });
+
+  test("is measured as it is shown, where its file says that it is turned", async () => {
+    const turned = new Uint8Array(await picture(100, 60).jpeg().withMetadata({ orientation: 6 }).toBuffer());
+    expect(await (await send(turned, "image/jpeg")).json()).toMatchObject({ width: 60, height: 100 });
+  });
+
+  test.each<[string, () => Promise<[Body, string]>, number, string]>([
+    ["of text", () => Promise.resolve(["a cat", "image/png"]), 415, "unsupported-media-type"],
+    ["of nothing", () => Promise.resolve(["", "image/png"]), 422, "invalid-image"],
+    ["of JSON", () => Promise.resolve(["{}", "application/json"]), 415, "unsupported-media-type"],
+    [
+      "of another kind",
+      async () => [new Uint8Array(await picture(64, 64).gif().toBuffer()), "image/png"],
+      415,
+      "unsupported-media-type",
+    ],
+    [
+      "that ends too soon",
+      async () => [(await bytes(picture(512, 512).blur(5))).slice(0, -300), "image/png"],
+      422,
+      "invalid-image",
+    ],
+    ["that is too small", async () => [await bytes(picture(8, 64)), "image/png"], 422, "invalid-image"],
+    ["with sides too long", async () => [await bytes(picture(8200, 16)), "image/png"], 422, "invalid-image"],
+    [
+      "that is too large",
+      () => Promise.resolve([new Uint8Array(21 * 1024 * 1024), "image/png"]),
+      413,
+      "body-too-large",
+    ],
+    [
+      "as a broken form",
+      () => Promise.resolve(["--x", "multipart/form-data; boundary=y"]),
+      400,
+      "bad-request",
+    ],
+  ])("%s is refused, and says why", async (_name, make, status, code) => {
+    const response = await send(...(await make()));
+    const problem = (await response.json()) as Problem;
+    expect([response.status, problem.code]).toEqual([status, code]);
+  });
+
+  test("of another tenant is unknown", async () => {
+    const theirs = await upload(picture(80, 80, "#ff0000"), other);
+    const look = await api.request(`uploads/${theirs.id}`, { headers: own });
+    expect([look.status, ((await look.json()) as Problem).code]).toEqual([404, "upload-not-found"]);
+    const use = await submit({ initImage: theirs.id });
+    expect(use.status).toBe(422);
+    expect(await use.json()).toMatchObject({
+      code: "unknown-upload",
+      problems: [{ path: "initImage", code: "unknown-upload" }],
+    });
+    expect((await submit({ initImage: theirs.id }, other)).status).toBe(202);
+  });
+});
+
+describe("a job that names uploads", () => {
+  test("is drawn at the start image's size, from a file named by its content", async () => {
+    const image = await upload(picture(640, 320));
+    const response = await submit({ initImage: image.id, denoise: 0.5 });
+    expect(response.status).toBe(202);
+    const { id } = (await response.json()) as { id: string };
+    const { parameters } = (await (await api.request(`jobs/${id}/parameters`, { headers: own })).json()) as {
+      parameters: object;
+    };
+    expect(parameters).toMatchObject({ initImage: image.id, width: 640, height: 320, denoise: 0.5 });
+    const workflow = (await (await api.request(`jobs/${id}/workflow`, { headers: own })).json()) as object;
+    expect(JSON.stringify(workflow)).toContain(image.name);
+  });
+
+  test("in a batch is refused with the job's place and the parameter's name", async () => {
+    const missing = "0190b8a0-0000-7000-8000-00000000ffff";
+    const jobs = [
+      { type: "image", prompt: "a cat" },
+      { type: "video", prompt: "a cat", initImage: missing },
+    ];
+    const response = await api.post("batches", { jobs }, own);
+    expect(response.status).toBe(422);
+    const { problems } = (await response.json()) as Problem;
+    expect(problems).toMatchObject([{ path: "jobs.1.initImage", code: "unknown-upload" }]);
+  });
+
+  test("in a raw workflow names them as the upload was answered, and only its own", async () => {
+    const image = await upload(picture(128, 128, "#00ff00"));
+    const workflowOf = (name: string): object => ({
+      "1": { class_type: "LoadImage", inputs: { image: name } },
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+    });
+    const submitRaw = (name: string): Promise<Response> =>
+      api.post("generate", { type: "workflow", workflow: workflowOf(name) }, own);
+    expect((await submitRaw(image.name)).status).toBe(202);
+    const refused = await submitRaw(`genga/${"0".repeat(64)}.png`);
+    expect(refused.status).toBe(422);
+    expect(await refused.json()).toMatchObject({
+      problems: [{ path: "workflow.1.inputs.image", code: "unknown-upload", nodeId: "1" }],
+    });
+  });
+});

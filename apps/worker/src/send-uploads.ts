@@ -1,0 +1,74 @@
+import { buffer } from "node:stream/consumers";
+import { ComfyUIError, type ComfyUIConnector } from "@genga/comfyui";
+import { type OutputStorage, readUploadName, uploadFolder, type Workflow } from "@genga/jobs";
+
+/** What each server was given, for as long as the connection to it is ours: our name → the server's name. */
+const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
+
+interface SendOptions {
+  connector: ComfyUIConnector;
+  storage: OutputStorage;
+  signal: AbortSignal;
+}
+
+/**
+ * Makes sure that the server has every upload which the graph names, and names them as the server does. May take as long
+ * as sending 20 MB takes, so it belongs before the lease is looked at.
+ * @returns the graph to submit; the given one when it names no uploads
+ * @throws ComfyUIError @throws StorageError
+ */
+export async function sendUploads(workflow: Workflow, options: SendOptions): Promise<Workflow> {
+  const names = new Set(
+    Object.values(workflow).flatMap(({ inputs }) => Object.values(inputs).filter(isUploadName)),
+  );
+  if (names.size === 0) return workflow;
+  const serverNames = new Map<unknown, string>();
+  for (const name of names) serverNames.set(name, await send(name, options));
+  return Object.fromEntries(
+    Object.entries(workflow).map(([nodeId, node]) => {
+      const inputs = Object.entries(node.inputs).map(
+        ([input, value]) => [input, serverNames.get(value) ?? value] as const,
+      );
+      return [nodeId, { ...node, inputs: Object.fromEntries(inputs) }];
+    }),
+  );
+}
+
+function isUploadName(value: unknown): value is string {
+  return readUploadName(value) !== null;
+}
+
+/** @returns what the server calls it */
+async function send(name: string, options: SendOptions): Promise<string> {
+  const { connector, storage, signal } = options;
+  const sent = sentNames.get(connector) ?? new Map<string, string>();
+  sentNames.set(connector, sent);
+  const known = sent.get(name);
+  if (known !== undefined && (await isThere(known, options))) return known;
+  const upload = readUploadName(name);
+  if (upload === null) return name;
+  const bytes = await buffer(await storage.read(upload.storageKey));
+  const { filename, mediaType } = upload;
+  const given = await connector.uploadImage(
+    { bytes, filename, mediaType, subfolder: uploadFolder },
+    { signal },
+  );
+  // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
+  const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
+  sent.set(name, serverName);
+  return serverName;
+}
+
+/** People empty a server's input folder: what was sent once is looked at before it is relied on. */
+async function isThere(serverName: string, { connector, signal }: SendOptions): Promise<boolean> {
+  const cut = serverName.lastIndexOf("/");
+  const file = { filename: serverName.slice(cut + 1), subfolder: serverName.slice(0, Math.max(0, cut)) };
+  try {
+    const { body } = await connector.downloadOutput({ ...file, type: "input" }, { signal });
+    body.destroy();
+    return true;
+  } catch (error) {
+    if (error instanceof ComfyUIError && error.code === "output_missing") return false;
+    throw error;
+  }
+}

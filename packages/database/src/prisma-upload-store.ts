@@ -1,0 +1,48 @@
+import { uploadMediaTypes, type NewUpload, type Upload, type UploadStore } from "@genga/jobs";
+import { v7 as uuidv7, validate as isUuid } from "uuid";
+import { withMappedErrors } from "./database-errors.ts";
+import { type PrismaClient, type Upload as UploadRow } from "./generated/client.ts";
+
+/** The uploads of PostgreSQL: always asked for by tenant, so that another's cannot be found. */
+export class PrismaUploadStore implements UploadStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  /** Two that come at once with the same content get the same row. */
+  saveUpload(upload: NewUpload): Promise<Upload> {
+    return withMappedErrors(async () => {
+      const { tenantId, sha256 } = upload;
+      await this.#database.upload.createMany({ data: [{ ...upload, id: uuidv7() }], skipDuplicates: true });
+      return uploadFromRow(
+        await this.#database.upload.findUniqueOrThrow({ where: { tenantId_sha256: { tenantId, sha256 } } }),
+      );
+    });
+  }
+
+  findUploads(tenantId: string, ids: string[]): Promise<Upload[]> {
+    return withMappedErrors(async () => {
+      const known = ids.filter((id) => isUuid(id));
+      if (known.length === 0) return [];
+      const rows = await this.#database.upload.findMany({ where: { tenantId, id: { in: known } } });
+      return rows.map(uploadFromRow);
+    });
+  }
+
+  findUploadsByContent(tenantId: string, sha256s: string[]): Promise<Upload[]> {
+    return withMappedErrors(async () => {
+      if (sha256s.length === 0) return [];
+      const rows = await this.#database.upload.findMany({ where: { tenantId, sha256: { in: sha256s } } });
+      return rows.map(uploadFromRow);
+    });
+  }
+}
+
+function uploadFromRow(row: UploadRow): Upload {
+  const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
+  if (mediaType === undefined)
+    throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);
+  return { ...row, mediaType };
+}

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { type NewUpload } from "@genga/jobs";
+import { createTestDatabase, type TestDatabase } from "@genga/testing";
+
+let scratch: TestDatabase;
+let database: Database;
+let tenantId: string;
+let otherTenantId: string;
+
+beforeAll(async () => {
+  scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = openDatabase({ databaseUrl: scratch.url });
+  await database.tenants.ensureApiKeys([{ tenant: "studio", key: "studio-key" }]);
+  tenantId = (await database.tenants.defaultTenant()).id;
+  otherTenantId = (await database.tenants.findTenantByKey("studio-key"))!.id;
+});
+afterAll(async () => {
+  await database.close();
+  await scratch.drop();
+});
+
+const uploadOf = (sha256: string, owner = tenantId): NewUpload => ({
+  tenantId: owner,
+  sha256,
+  mediaType: "image/png",
+  bytes: 1234,
+  width: 640,
+  height: 480,
+});
+const content = (letter: string): string => letter.repeat(64);
+
+describe("The upload store on PostgreSQL", () => {
+  test("keeps the same content of one tenant once, however many send it together", async () => {
+    const saved = await Promise.all(
+      Array.from({ length: 8 }, () => database.uploads.saveUpload(uploadOf(content("a")))),
+    );
+    expect(new Set(saved.map(({ id }) => id)).size).toBe(1);
+    expect(saved[0]).toEqual({
+      ...uploadOf(content("a")),
+      id: saved[0]!.id,
+      createdAt: expect.any(Date) as unknown,
+    });
+  });
+
+  test("never shows a tenant what another one sent", async () => {
+    const own = await database.uploads.saveUpload(uploadOf(content("b")));
+    const others = await database.uploads.saveUpload(uploadOf(content("b"), otherTenantId));
+    expect(others.id).not.toBe(own.id);
+    expect(await database.uploads.findUploads(tenantId, [own.id, others.id])).toEqual([own]);
+    const secret = await database.uploads.saveUpload(uploadOf(content("c"), otherTenantId));
+    expect(await database.uploads.findUploadsByContent(tenantId, [content("b"), secret.sha256])).toEqual([
+      own,
+    ]);
+  });
+
+  test("does not find ids that cannot be ids", async () => {
+    expect(await database.uploads.findUploads(tenantId, ["cat.png", "", "1"])).toEqual([]);
+  });
+});
