@@ -1,6 +1,14 @@
 import { hostname } from "node:os";
 import { openDatabase, type Database } from "@genga/database";
-import { defaultLane, JobManager, StoreUnavailableError, type OutputStorage, type Tenant } from "@genga/jobs";
+import {
+  defaultLane,
+  JobManager,
+  StoreUnavailableError,
+  type OutputStorage,
+  type ServerState,
+  type Tenant,
+  takesWork,
+} from "@genga/jobs";
 import { type UploadStore, type WorkflowResolver } from "@genga/jobs";
 import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
@@ -174,8 +182,8 @@ function describeRedis(health: { version: string | null; evictionPolicy: string 
 }
 
 /** @throws Error when none can take work */
-function describeServers(records: { state: string }[]): string {
-  const online = records.filter(({ state }) => state === "online").length;
+function describeServers(records: { state: ServerState }[]): string {
+  const online = records.filter(({ state }) => takesWork(state)).length;
   const text = `${online} of ${records.length} online`;
   if (online === 0) throw new Error(text);
   return text;

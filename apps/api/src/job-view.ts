@@ -1,4 +1,5 @@
 import {
+  attemptOutcomes,
   failureClasses,
   jobEventTypes,
   jobPhases,
@@ -8,6 +9,7 @@ import {
   isTerminal,
   type Batch,
   type Job,
+  type JobAttempt,
   type JobEvent,
   type JobOutput,
 } from "@genga/jobs";
@@ -70,6 +72,7 @@ export const jobViewSchema = z.object({
   attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
   attemptsMax: z.int(),
   timeoutMs: z.int(),
+  expiresAt: moment.nullable().describe("It times out when it has not begun to execute by then."),
   server: z.object({ id: z.string(), url: z.string().nullable() }).nullable(),
   failure: z
     .object({
@@ -88,6 +91,27 @@ export const jobViewSchema = z.object({
   finishedAt: moment.nullable(),
   sequence: z.int().describe("Of its latest event."),
   links: z.record(z.string(), link),
+});
+
+export const attemptViewSchema = z.object({
+  number: z.int(),
+  promptId: z.string().describe("ComfyUI's id of it."),
+  serverUrl: z.string(),
+  workerId: z.string(),
+  claimedAt: moment,
+  executionStartedAt: moment.nullable(),
+  finishedAt: moment.nullable(),
+  outcome: z.enum(attemptOutcomes).nullable().describe("null while it runs."),
+  failure: z
+    .object({
+      class: z.enum(failureClasses),
+      code: z.string(),
+      message: z.string(),
+      nodeId: z.string().nullable(),
+      nodeType: z.string().nullable(),
+      traceback: z.array(z.string()).describe("The innermost lines, at most a few."),
+    })
+    .nullable(),
 });
 
 /** One job, asked for by its id. */
@@ -136,6 +160,7 @@ export function viewOfJob(job: Job, urlOfServer: ReadonlyMap<string, string>): J
     attempt: job.attempt,
     attemptsMax: job.attemptsMax,
     timeoutMs: job.timeoutMs,
+    expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : { id: job.serverId, url: urlOfServer.get(job.serverId) ?? null },
     failure: failureOf(job),
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
@@ -154,6 +179,7 @@ export function linksOfJob(job: Job): Record<string, string> {
     self,
     events: `${self}/events`,
     outputs: `${self}/outputs`,
+    attempts: `${self}/attempts`,
     parameters: `${self}/parameters`,
     workflow: `${self}/workflow`,
     ...(job.batchId === null ? {} : { batch: `${prefix}/batches/${job.batchId}` }),
@@ -198,7 +224,37 @@ export function viewOfBatch(batch: Batch): z.infer<typeof batchViewSchema> {
     total,
     counts,
     done: counts.queued + counts.processing === 0,
-    links: { self: `${prefix}/batches/${id}`, jobs: `${prefix}/jobs?batch=${id}` },
+    links: linksOfBatch(batch),
+  };
+}
+
+export function viewOfAttempt(attempt: JobAttempt): z.infer<typeof attemptViewSchema> {
+  const { number, promptId, serverUrl, workerId, outcome, failure } = attempt;
+  return {
+    ...{ number, promptId, serverUrl, workerId, outcome },
+    claimedAt: attempt.claimedAt.toISOString(),
+    executionStartedAt: isoOf(attempt.executionStartedAt),
+    finishedAt: isoOf(attempt.finishedAt),
+    failure:
+      failure === null
+        ? null
+        : {
+            ...{ class: failure.class, code: failure.code, message: failure.message },
+            nodeId: failure.nodeId ?? null,
+            nodeType: failure.nodeType ?? null,
+            traceback: failure.traceback ?? [],
+          },
+  };
+}
+
+/** What can be done with a batch now. */
+function linksOfBatch({ id, counts }: Batch): Record<string, string> {
+  const self = `${prefix}/batches/${id}`;
+  return {
+    self,
+    jobs: `${prefix}/jobs?batch=${id}`,
+    ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel` } : {}),
+    ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
-import { type ServerRecord, type ServerStore, type Signals } from "@genga/jobs";
+import { type ServerRecord, type ServerStore, type Signals, takesWork } from "@genga/jobs";
 import { type KnownServer } from "@genga/workflows";
 
 /** How long a refusal waits for the servers' definitions to be read again. */
@@ -44,6 +44,12 @@ export class KnownServers {
     return records;
   }
 
+  /** Whether a server takes new work. `false` = there is no such server. */
+  async setDraining(id: string, draining: boolean): Promise<boolean> {
+    this.#latest = undefined;
+    return this.#options.servers.setDraining(id, draining);
+  }
+
   /** The servers whose node definitions are known. @throws StoreUnavailableError */
   async list(): Promise<readonly KnownServer[]> {
     const records = await this.records();
@@ -65,7 +71,7 @@ export class KnownServers {
   /** Asks the workers to read the definitions again, and waits until those that can have done so, or for 3 s. */
   async refresh(): Promise<void> {
     const answering = (await this.records()).filter(
-      ({ ownerId, state }) => ownerId !== null && state === "online",
+      ({ ownerId, state }) => ownerId !== null && takesWork(state),
     );
     const waitingFor = new Set(answering.map(({ id }) => id));
     if (waitingFor.size > 0) await this.#askWorkers(waitingFor);

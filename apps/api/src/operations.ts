@@ -2,6 +2,7 @@ import { jobStatuses, serverStates } from "@genga/jobs";
 import { uploadMediaTypes } from "@genga/jobs";
 import { z } from "zod";
 import { type ApiSchemas } from "./api-schemas.ts";
+import { attemptViewSchema, batchViewSchema } from "./job-view.ts";
 import { jobsQuerySchema } from "./request-values.ts";
 
 /** One thing that can be done, as documented. */
@@ -112,6 +113,12 @@ function looking(schemas: ApiSchemas): Operation[] {
     { ...look, path: "jobs/{id}/outputs", summary: "What a job made", answer: schemas.Outputs },
     {
       ...look,
+      path: "jobs/{id}/attempts",
+      summary: "Each execution of a job, with its server and its failure",
+      answer: z.object({ id: z.string(), status: z.enum(jobStatuses), attempts: z.array(attemptViewSchema) }),
+    },
+    {
+      ...look,
       path: "jobs/{id}/parameters",
       summary: "What was asked for, with defaults and the seed filled in",
       answer: z.object({ id: z.string(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
@@ -163,6 +170,20 @@ function changing(schemas: ApiSchemas): Operation[] {
       path: "jobs/{id}/retry",
       summary: "Try a job again that failed, timed out or was cancelled",
       refusals: [...ofJob, 409],
+    },
+    {
+      ...change,
+      path: "batches/{id}/cancel",
+      summary: "Cancel whatever of a batch has not ended",
+      answer: batchViewSchema.extend({ cancelled: z.int(), requested: z.int() }),
+      refusals: [401, 404, 503],
+    },
+    {
+      ...change,
+      path: "batches/{id}/retry",
+      summary: "Try all failed and timed out jobs of a batch again",
+      answer: batchViewSchema.extend({ retried: z.int() }),
+      refusals: [401, 404, 503],
     },
     {
       method: "delete",

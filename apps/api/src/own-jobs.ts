@@ -5,6 +5,7 @@ import {
   type Batch,
   type CancelResult,
   type Job,
+  type JobAttempt,
   type JobFilter,
   type JobManager,
   type JobOutput,
@@ -88,6 +89,19 @@ export class OwnJobs {
     const batch = await this.#manager.getBatch(id.toLowerCase());
     if (batch.tenantId !== this.#tenant.id) throw new BatchNotFoundError(id);
     return batch;
+  }
+
+  async attempts(id: string): Promise<{ job: Job; attempts: JobAttempt[] }> {
+    const job = await this.find(id);
+    return { job, attempts: await this.#manager.listAttempts(job.id) };
+  }
+
+  async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
+    return this.#manager.cancelBatch((await this.findBatch(id)).id);
+  }
+
+  async retryBatch(id: string): Promise<Job[]> {
+    return this.#manager.retryBatch((await this.findBatch(id)).id);
   }
 
   async requestCancel(id: string): Promise<CancelResult> {

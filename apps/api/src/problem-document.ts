@@ -43,6 +43,7 @@ const kinds = {
   "batch-not-found": [404, "There is no such batch"],
   "output-not-found": [404, "There is no such output"],
   "upload-not-found": [404, "There is no such upload"],
+  "server-not-found": [404, "There is no such server"],
   "method-not-allowed": [405, "This method is not possible here"],
   "job-already-ended": [409, "The job has ended"],
   "job-not-ended": [409, "The job has not ended"],

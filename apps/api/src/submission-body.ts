@@ -26,6 +26,11 @@ export const optionFields = {
   tags: z.array(storableText(64)).max(20).optional().describe("For finding it again."),
   attemptsMax: z.int().min(1).max(10).optional().describe("Attempts after a node raised; default 1."),
   timeoutMs: z.int().min(1_000).max(86_400_000).optional().describe("Counted from execution."),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
+    .optional()
+    .describe("A queue deadline: the job times out when it has not begun to execute by then."),
 };
 const optionsSchema = z.strictObject(optionFields);
 
@@ -125,12 +130,13 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** With `exactOptionalPropertyTypes` a field is there or it is not. */
 function withoutUndefined(options: z.infer<typeof optionsSchema>): JobOptions {
-  const { priority, project, tags, attemptsMax, timeoutMs } = options;
+  const { priority, project, tags, attemptsMax, timeoutMs, expiresAt } = options;
   return {
     ...(priority === undefined ? {} : { priority }),
     ...(project === undefined ? {} : { project }),
     ...(tags === undefined ? {} : { tags }),
     ...(attemptsMax === undefined ? {} : { attemptsMax }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
   };
 }

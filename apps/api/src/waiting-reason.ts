@@ -1,5 +1,5 @@
 import { missingFrom, needsOf, type GraphNeeds } from "@genga/comfyui";
-import { type Job, type JobManager } from "@genga/jobs";
+import { type Job, type JobManager, takesWork } from "@genga/jobs";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "./known-servers.ts";
 
@@ -32,7 +32,7 @@ export class WaitingReasons {
     ): WaitingReason => ({ code, message, jobsBefore, until: null, missing: [], ...more });
 
     if (records.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
-    const online = records.filter(({ state, draining }) => state === "online" && !draining);
+    const online = records.filter(({ state, draining }) => takesWork(state) && !draining);
     if (online.length === 0) {
       const states = records.map(({ url, state, draining }) => `${url} is ${draining ? "draining" : state}`);
       return reason("no-server-online", `No server takes work now: ${states.join("; ")}.`);

@@ -7,6 +7,7 @@ import {
   type ServerState,
   type ServerStore,
   StoreUnavailableError,
+  takesWork,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { z } from "zod";
@@ -163,7 +164,7 @@ export class OwnedServer {
     const { state, reason } = this.#health;
     if (state !== this.#announced) {
       const { log, onReady } = this.#options;
-      const wasReady = this.#announced === "online" || this.#announced === "probing";
+      const wasReady = takesWork(this.#announced);
       this.#announced = state;
       if (this.#health.mayTakeJobs) log.info({ server: this.url, state }, "server takes work");
       else log.warn({ server: this.url, state, reason }, "server takes no work");
@@ -184,7 +185,7 @@ export class OwnedServer {
 
   async #readDefinitions(version: string | null): Promise<void> {
     const isFresh =
-      (this.#announced === "online" || this.#announced === "probing") &&
+      takesWork(this.#announced) &&
       this.#definitions !== null &&
       performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
     if (isFresh) return;

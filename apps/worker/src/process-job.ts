@@ -10,6 +10,7 @@ import {
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { outputOptionsOf } from "@genga/workflows";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
@@ -138,6 +139,7 @@ async function decideEnd(
       storage: options.storage,
       lease: run.leased,
       history: lookup.history,
+      wanted: outputOptionsOf(run.leased.parameters),
       signal: run.stopSignal,
     });
     return { end: { kind: "completed", outputs }, outputs };

@@ -82,7 +82,10 @@ export class ServerFleet {
     if (this.#owned.size === 0) return;
     for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
       const server = this.#owned.get(record.id);
-      if (server !== undefined) server.isDraining = record.draining;
+      if (server === undefined || server.isDraining === record.draining) continue;
+      server.isDraining = record.draining;
+      const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
+      this.#options.log.info({ server: server.url }, what);
     }
   }
 

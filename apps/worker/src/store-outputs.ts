@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { pipeline, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   collectOutputs,
@@ -14,6 +15,8 @@ import {
   outputStorageKey,
   StorageError,
 } from "@genga/jobs";
+import { type OutputOptions } from "@genga/workflows";
+import { StripPngMetadata } from "./strip-png-metadata.ts";
 
 /** One output may not be larger than this. */
 const outputBytesMax = 4 * 2 ** 30;
@@ -30,10 +33,18 @@ export async function storeOutputs(options: {
   storage: OutputStorage;
   lease: JobLease;
   history: HistoryEntry;
+  /** What the job asked for. */
+  wanted: OutputOptions;
   signal: AbortSignal;
 }): Promise<NewOutput[]> {
+  const { keepPreviews } = options.wanted;
   const references = collectOutputs(options.history.outputs)
-    .filter((reference) => reference.kind === "text" || reference.type === "output")
+    .filter(
+      (reference) =>
+        reference.kind === "text" ||
+        reference.type === "output" ||
+        (reference.type === "temp" && keepPreviews),
+    )
     .sort((one, other) => one.nodeId.localeCompare(other.nodeId, "en", { numeric: true }));
   const outputs: NewOutput[] = [];
   try {
@@ -62,13 +73,15 @@ async function storeFile(options: {
   lease: JobLease;
   reference: FileReference;
   index: number;
+  wanted: OutputOptions;
   signal: AbortSignal;
 }): Promise<NewOutput> {
-  const { connector, storage, lease, reference, index, signal } = options;
+  const { connector, storage, lease, reference, index, wanted, signal } = options;
   const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
   for (let tries = 1; ; tries += 1) {
     try {
-      const { body } = await connector.downloadOutput(reference, { signal });
+      const { body: whole } = await connector.downloadOutput(reference, { signal });
+      const body = wanted.stripMetadata ? withoutMetadata(whole) : whole;
       const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
       const { nodeId, key, filename } = reference;
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
@@ -78,6 +91,14 @@ async function storeFile(options: {
       await sleep(250 * 2 ** tries, undefined, { signal });
     }
   }
+}
+
+/** A failure on either side ends both. */
+function withoutMetadata(body: Readable): Readable {
+  const stripped = new StripPngMetadata();
+  // The error itself reaches the reader of what comes out.
+  pipeline(body, stripped, () => undefined);
+  return stripped;
 }
 
 function textOutput(nodeId: string, key: string, index: number, text: string): NewOutput {

@@ -11,6 +11,7 @@ import {
   StoreUnavailableError,
   TicketsUnavailableError,
   defaultLane,
+  takesWork,
   ticketId,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
@@ -153,7 +154,7 @@ export class TicketPump {
       server.ownerId !== null &&
       server.leaseExpiresAt !== null &&
       server.leaseExpiresAt.getTime() > now &&
-      server.state === "online" &&
+      takesWork(server.state) &&
       !server.draining &&
       server.jobsHeld === 0 &&
       server.definitionsHash !== null

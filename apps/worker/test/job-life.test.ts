@@ -164,4 +164,59 @@ describe("a job's life", () => {
     expect(video).toMatchObject({ width: 256, height: 256 });
     expect(Math.abs((video?.durationMs ?? 0) - 1_000)).toBeLessThan(150);
   });
+
+  test("a batch is cancelled as a whole, and nothing of it goes on", async () => {
+    const jobs = Array.from({ length: 20 }, () => ({
+      type: "workflow",
+      workflow: sleepWorkflow(30, { steps: 300 }),
+    }));
+    const { id, jobIds } = await api.submitBatch(jobs);
+    await api.until(jobIds[0]!, (job) => job.phase === "executing");
+    expect((await api.request("POST", `batches/${id}/cancel`)).status).toBe(202);
+    await Promise.all(jobIds.map((jobId) => api.untilEnded(jobId)));
+    expect((await api.batch(id)).counts).toMatchObject({ cancelled: 20 });
+    expect((await api.untilEnded(await submit(0))).status).toBe("completed");
+  });
+
+  test("the failed jobs of a batch are tried again on request", async () => {
+    const { id, jobIds } = await api.submitBatch([
+      { type: "workflow", workflow: sleepWorkflow(0) },
+      { type: "workflow", workflow: sleepWorkflow(0, { fails: true }) },
+    ]);
+    await Promise.all(jobIds.map((jobId) => api.untilEnded(jobId)));
+    const retried = await api.request("POST", `batches/${id}/retry`);
+    expect(await retried.json()).toMatchObject({ retried: 1 });
+    expect(await api.untilEnded(jobIds[1]!)).toMatchObject({ status: "failed", attempt: 2 });
+    const attempts = await (await api.request("GET", `jobs/${jobIds[1]!}/attempts`)).json();
+    expect(attempts).toMatchObject({
+      attempts: [
+        { number: 1, outcome: "failed", failure: { nodeId: "2" } },
+        { number: 2, outcome: "failed", failure: { nodeId: "2" } },
+      ],
+    });
+  });
+
+  test("a job that has not begun to execute by its queue deadline times out, wherever it waits", async () => {
+    const running = await submit(30, { steps: 300 });
+    await api.until(running, (job) => job.phase === "executing");
+    const soon = { expiresAt: new Date(Date.now() + 2_000).toISOString() };
+    const [onServer, inQueue] = [await submit(1, {}, soon), await submit(1, {}, soon)];
+    for (const id of [onServer, inQueue]) {
+      expect(await api.untilEnded(id)).toMatchObject({ status: "timeout", failure: { code: "expired" } });
+    }
+    expect((await api.job(running)).status).toBe("processing");
+    await api.cancel(running);
+    await api.untilEnded(running);
+  });
+
+  test("a draining server takes nothing new until it is resumed", async () => {
+    const servers = (await (await api.request("GET", "servers")).json()) as { servers: { id: string }[] };
+    const serverId = servers.servers[0]!.id;
+    expect((await api.request("POST", `servers/${serverId}/drain`)).status).toBe(202);
+    await stack.workers[0]!.line(/server is draining/);
+    const id = await submit(0);
+    expect((await api.job(id)).status).toBe("queued");
+    expect((await api.request("POST", `servers/${serverId}/resume`)).status).toBe(202);
+    expect((await api.untilEnded(id)).status).toBe("completed");
+  });
 });

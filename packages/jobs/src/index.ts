@@ -68,6 +68,7 @@ export {
 } from "./job-store.ts";
 export {
   serverStates,
+  takesWork,
   type ServerLease,
   type ServerRecord,
   type ServerState,

@@ -10,6 +10,7 @@ import {
   type JobProgress,
   type JobStatus,
   type JobType,
+  type Json,
   type NewBatch,
   type NewJob,
   type NewOutput,
@@ -57,6 +58,8 @@ export interface Claim extends TicketReference {
 /** A job under a lease of ours: all that running it needs. */
 export interface LeasedJob extends JobLease {
   job: Job;
+  /** As they were accepted; they say what is to be kept of the outputs. */
+  parameters: Json;
   workflow: Workflow;
   serverId: string;
   clientId: string;

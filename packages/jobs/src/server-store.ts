@@ -4,6 +4,11 @@ import { type Json } from "./job.ts";
 export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
 
+/** A server on probation takes work as well, one job at a time. */
+export function takesWork(state: ServerState): boolean {
+  return state === "online" || state === "probing";
+}
+
 /** One ComfyUI process at one URL. */
 export interface ServerRecord {
   id: string;

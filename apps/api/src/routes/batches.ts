@@ -7,9 +7,9 @@ import { jsonBody, resource } from "../resource.ts";
 import { readBatch } from "../submission-body.ts";
 import { viewOfAccepted } from "./generate.ts";
 
-/** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing. */
+/** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing; and what is done to all of them. */
 export function addBatchRoutes(router: Router, dependencies: ApiDependencies): void {
-  router.use("/batches", jsonBody());
+  router.all("/batches", jsonBody());
   resource(router, "/batches", {
     post: async (request, response) => {
       const { name, submissions } = readBatch(request.body);
@@ -23,6 +23,24 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
   resource(router, "/batches/:id", {
     get: async (request, response) => {
       response.json(viewOfBatch(await dependencies.ownJobs(response).findBatch(idOf(request))));
+    },
+  });
+  resource(router, "/batches/:id/cancel", {
+    post: async (request, response) => {
+      const jobs = dependencies.ownJobs(response);
+      const { cancelled, requested } = await jobs.cancelBatch(idOf(request));
+      response
+        .status(202)
+        .json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), cancelled, requested });
+    },
+  });
+  resource(router, "/batches/:id/retry", {
+    post: async (request, response) => {
+      const jobs = dependencies.ownJobs(response);
+      const retried = await jobs.retryBatch(idOf(request));
+      response
+        .status(202)
+        .json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), retried: retried.length });
     },
   });
 }

@@ -1,7 +1,7 @@
 import { isTerminal } from "@genga/jobs";
 import { type Request, type Response, type Router } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
-import { viewOfJob, viewOfOutput } from "../job-view.ts";
+import { viewOfAttempt, viewOfJob, viewOfOutput } from "../job-view.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf, readJobsQuery } from "../request-values.ts";
 import { resource } from "../resource.ts";
@@ -53,6 +53,14 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
     get: async (request, response) => {
       const { job, outputs } = await ownJobs(response).outputs(idOf(request));
       response.json({ id: job.id, status: job.status, outputs: outputs.map(viewOfOutput) });
+    },
+  });
+
+  resource(router, "/jobs/:id/attempts", {
+    get: async (request, response) => {
+      const { job, attempts } = await ownJobs(response).attempts(idOf(request));
+      response.set("cache-control", "no-store");
+      response.json({ id: job.id, status: job.status, attempts: attempts.map(viewOfAttempt) });
     },
   });
 

@@ -1,8 +1,14 @@
 import { type Router } from "express";
+import { validate as isUuid } from "uuid";
 import { type ApiDependencies } from "../dependencies.ts";
+import { RefusedError } from "../problem-document.ts";
+import { idOf } from "../request-values.ts";
 import { resource } from "../resource.ts";
 
-/** `GET servers`: each ComfyUI server, how it is doing, and why not better. */
+/**
+ * `GET servers`: each ComfyUI server, how it is doing, and why not better; `drain` and `resume`: whether it takes new work,
+ * for operators who want to restart it.
+ */
 export function addServerRoutes(router: Router, { servers }: ApiDependencies): void {
   resource(router, "/servers", {
     get: async (_request, response) => {
@@ -24,4 +30,18 @@ export function addServerRoutes(router: Router, { servers }: ApiDependencies): v
       });
     },
   });
+  for (const [action, draining] of [
+    ["drain", true],
+    ["resume", false],
+  ] as const) {
+    resource(router, `/servers/:id/${action}`, {
+      post: async (request, response) => {
+        const id = idOf(request);
+        if (!isUuid(id) || !(await servers.setDraining(id, draining))) {
+          throw new RefusedError("server-not-found", `There is no server ${id.slice(0, 100)}.`);
+        }
+        response.status(202).json({ id, draining });
+      },
+    });
+  }
 }

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "@jest/globals";
+import { healthLimits, ServerHealth, type ServerSighting } from "./server-health.ts";
+
+const prompts = (ids: string[]): { promptId: string; number: number }[] =>
+  ids.map((promptId, number) => ({ promptId, number }));
+const answered = (running: string[], pending: string[], own: string[] = []): ServerSighting => ({
+  kind: "answered",
+  queue: { running: prompts(running), pending: prompts(pending) },
+  ownPromptIds: new Set(own),
+});
+const silent: ServerSighting = { kind: "silent", reason: "connection refused" };
+
+describe("a server's circuit", () => {
+  test("closes at the first answer", () => {
+    const health = new ServerHealth();
+    expect(health.mayTakeJobs).toBe(false);
+    health.look(answered([], []), 0);
+    expect(health.state).toBe("online");
+  });
+
+  test("opens while it is silent, and then gets one job until one ended well", () => {
+    const health = new ServerHealth();
+    health.look(answered([], []), 0);
+    health.look(silent, 1_000);
+    health.look(silent, 4_000);
+    expect([health.state, health.reason, health.silentMs(4_000)]).toEqual([
+      "unreachable",
+      "connection refused",
+      3_000,
+    ]);
+    health.look(answered([], []), 5_000);
+    expect(health.state).toBe("probing");
+    health.noteJobEnded();
+    expect([health.state, health.reason]).toEqual(["online", null]);
+  });
+
+  test("opens when prompts wait and nothing runs", () => {
+    const health = new ServerHealth();
+    health.look(answered([], ["a"]), 0);
+    expect(health.state).toBe("online");
+    health.look(answered([], ["a", "b"]), healthLimits.idleMs);
+    expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("starts none")]);
+    health.look(answered(["a"], ["b"]), healthLimits.idleMs + 1);
+    expect(health.state).toBe("probing");
+  });
+
+  test("opens when somebody else's prompt stands in front for too long, but not for one of ours", () => {
+    const health = new ServerHealth();
+    health.look(answered(["foreign"], ["mine"], ["mine"]), 0);
+    health.look(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs - 1);
+    expect(health.state).toBe("online");
+    health.look(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs);
+    expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("foreign")]);
+
+    const busy = new ServerHealth();
+    busy.look(answered(["mine"], ["other"], ["mine"]), 0);
+    busy.look(answered(["mine"], ["other"], ["mine"]), 10 * healthLimits.stallMs);
+    expect(busy.state).toBe("online");
+  });
+
+  test("opens for a prompt that it does not let go, until it has", () => {
+    const health = new ServerHealth();
+    health.look(answered(["a"], [], ["a"]), 0);
+    health.noteStuck("a");
+    health.look(answered(["a"], [], []), 1);
+    expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("prompt a")]);
+    health.look(answered([], []), 2);
+    expect(health.state).toBe("probing");
+  });
+
+  test("pauses after some jobs in a row were lost on it, longer each time", () => {
+    const health = new ServerHealth();
+    health.look(answered([], []), 0);
+    for (let failure = 1; failure < healthLimits.failuresMax; failure += 1) health.noteJobLost("HTTP 500", 0);
+    expect(health.state).toBe("online");
+    health.noteJobLost("HTTP 500", 0);
+    expect([health.state, health.reason]).toEqual(["failing", expect.stringContaining("HTTP 500")]);
+    health.look(answered([], []), healthLimits.pauseMs - 1);
+    expect(health.state).toBe("failing");
+    health.look(answered([], []), healthLimits.pauseMs);
+    expect(health.state).toBe("probing");
+    health.noteJobLost("HTTP 500", healthLimits.pauseMs);
+    health.look(answered([], []), 3 * healthLimits.pauseMs - 1);
+    expect(health.state).toBe("failing");
+    health.look(answered([], []), 3 * healthLimits.pauseMs);
+    expect(health.state).toBe("probing");
+  });
+
+  test("a success in between starts the count anew", () => {
+    const health = new ServerHealth();
+    health.look(answered([], []), 0);
+    for (let round = 0; round < 5; round += 1) {
+      health.noteJobLost("reset", 0);
+      health.noteJobLost("reset", 0);
+      health.noteJobEnded();
+    }
+    expect(health.state).toBe("online");
+  });
+});

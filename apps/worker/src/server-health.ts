@@ -1,0 +1,131 @@
+import { type ServerQueue } from "@genga/comfyui";
+import { type ServerState, takesWork } from "@genga/jobs";
+
+/** What one look at a server found. */
+export type ServerSighting =
+  | { kind: "answered"; queue: ServerQueue; ownPromptIds: ReadonlySet<string> }
+  | { kind: "silent"; reason: string };
+
+export interface ServerHealthLimits {
+  /** The queue may stand still for this long behind a prompt that is not ours. */
+  stallMs: number;
+  /** Prompts may wait for this long while nothing runs. */
+  idleMs: number;
+  /** Jobs that fail one after the other through the server's fault before it gets a pause. */
+  failuresMax: number;
+  /** Its first pause; doubles each time, up to `pauseMaxMs`. */
+  pauseMs: number;
+  pauseMaxMs: number;
+}
+
+export const healthLimits: ServerHealthLimits = {
+  stallMs: 15 * 60_000,
+  idleMs: 10_000,
+  failuresMax: 3,
+  pauseMs: 10_000,
+  pauseMaxMs: 5 * 60_000,
+};
+
+/**
+ * The circuit of one server: closed (`online`), open (`unreachable`, `wedged`, `failing`), and on probation (`probing`:
+ * one job at a time until one ends well). Fed with what the looks and the jobs tell; time is passed in.
+ */
+export class ServerHealth {
+  #state: ServerState = "unknown";
+  #reason: string | null = null;
+  #silentSince: number | null = null;
+  #head: { promptId: string | null; since: number } | null = null;
+  #stuckPromptId: string | null = null;
+  #failuresInARow = 0;
+  #pauses = 0;
+  #pausedUntil = Number.NEGATIVE_INFINITY;
+  readonly #limits: ServerHealthLimits;
+
+  constructor(limits: ServerHealthLimits = healthLimits) {
+    this.#limits = limits;
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** In words for an operator; `null` while all is well. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  get mayTakeJobs(): boolean {
+    return takesWork(this.#state);
+  }
+
+  /** How long it has not answered; 0 when it did last time. @param now monotonic milliseconds */
+  silentMs(now: number): number {
+    return this.#silentSince === null ? 0 : now - this.#silentSince;
+  }
+
+  /** It was told to end this prompt, and does not: nothing else can start before it. */
+  noteStuck(promptId: string): void {
+    this.#stuckPromptId = promptId;
+  }
+
+  /** A prompt ended as prompts end, well or with an error of its own: the server works. */
+  noteJobEnded(): void {
+    this.#failuresInARow = 0;
+    this.#pauses = 0;
+    if (this.#state === "probing") this.#become("online", null);
+  }
+
+  /** A job failed through the server's fault. */
+  noteJobLost(reason: string, now: number): void {
+    this.#failuresInARow += 1;
+    const isOnTrial = this.#state === "probing";
+    if (!isOnTrial && this.#failuresInARow < this.#limits.failuresMax) return;
+    const pauseMs = Math.min(this.#limits.pauseMs * 2 ** this.#pauses, this.#limits.pauseMaxMs);
+    this.#pauses += 1;
+    this.#pausedUntil = now + pauseMs;
+    this.#become("failing", `${this.#failuresInARow} jobs in a row were lost on it, lastly: ${reason}`);
+  }
+
+  look(sighting: ServerSighting, now: number): void {
+    if (sighting.kind === "silent") {
+      this.#silentSince ??= now;
+      this.#head = null;
+      this.#become("unreachable", sighting.reason);
+      return;
+    }
+    this.#silentSince = null;
+    const wedge = this.#wedgeOf(sighting, now);
+    if (wedge !== null) this.#become("wedged", wedge);
+    else if (now < this.#pausedUntil) this.#become("failing", this.#reason);
+    else if (this.#state === "unknown") this.#become("online", null);
+    else if (!this.mayTakeJobs)
+      this.#become("probing", "It was away and gets one job at a time until one ends well.");
+  }
+
+  /** Why nothing moves on it, or `null`. A prompt of ours that executes has a deadline of its own. */
+  #wedgeOf(
+    { queue, ownPromptIds }: Extract<ServerSighting, { kind: "answered" }>,
+    now: number,
+  ): string | null {
+    const known = [...queue.running, ...queue.pending].map(({ promptId }) => promptId);
+    if (this.#stuckPromptId !== null && !known.includes(this.#stuckPromptId)) this.#stuckPromptId = null;
+    if (this.#stuckPromptId !== null) return `It does not let go of prompt ${this.#stuckPromptId}.`;
+    const head = queue.running[0]?.promptId ?? null;
+    if (known.length === 0) this.#head = null;
+    else if (this.#head?.promptId !== head) this.#head = { promptId: head, since: now };
+    if (this.#head === null || (head !== null && ownPromptIds.has(head))) return null;
+    const stillMs = now - this.#head.since;
+    if (head === null) {
+      return stillMs < this.#limits.idleMs
+        ? null
+        : "It accepts prompts and starts none; it must be restarted.";
+    }
+    if (queue.pending.length === 0 || stillMs < this.#limits.stallMs) return null;
+    return `Its queue has not moved for ${Math.round(stillMs / 60_000)} minutes; prompt ${head} is in front.`;
+  }
+
+  #become(state: ServerState, reason: string | null): void {
+    this.#state = state;
+    this.#reason = reason;
+  }
+}

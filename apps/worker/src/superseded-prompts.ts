@@ -1,0 +1,29 @@
+import { type ServerQueue } from "@genga/comfyui";
+import { type JobStore } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type OwnedServer } from "./owned-server.ts";
+
+/**
+ * Ends prompts on the server whose attempts have ended for us: a job went elsewhere while the server was away, and now
+ * it is back and would render for nobody. Other clients' prompts are not ours to touch.
+ */
+export async function removeSuperseded(
+  server: OwnedServer,
+  queue: ServerQueue,
+  store: Pick<JobStore, "findEndedPrompts">,
+  log: Logger,
+): Promise<void> {
+  const own = new Set([...server.runs].map((run) => run.leased.promptId));
+  const others = [...queue.running, ...queue.pending]
+    .map(({ promptId }) => promptId)
+    .filter((promptId) => !own.has(promptId) && isUuid(promptId));
+  if (others.length === 0) return;
+  for (const promptId of await store.findEndedPrompts(server.id, others)) {
+    const { outcome } = await server.connector.cancelPrompt(promptId);
+    log.info({ server: server.url, promptId, outcome }, "a prompt whose attempt has ended was removed");
+  }
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+}
