@@ -1,48 +1,78 @@
-import { InvalidJobError, type Job, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
-import { setImmediate as breathe } from "node:timers/promises";
-import { type PrismaClient } from "./generated/client.ts";
+import { type Job, type NewBatch, type NewJob } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
-import { promptText } from "./prompt-text.ts";
+import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { reserveRanks } from "./rank-reservation.ts";
-import { isStorable, toStoredJson } from "./stored-json.ts";
-import { hashWorkflow } from "./workflow-hash.ts";
+import { toStoredJson } from "./stored-json.ts";
 
-/** Jobs to prepare before other work of the process gets its turn: hashing ten thousand graphs takes a while. */
-const preparedAtOnce = 200;
+/** Jobs, or graphs, in one statement: few enough that it ends well within its time on a busy machine. */
+const rowsAtOnce = 500;
+
+/** Thousands of jobs take several statements; each of them is limited as any other. */
+const transactionLimits = { timeout: 60_000, maxWait: 5_000 };
+
+interface RankedJob extends PreparedJob {
+  rank: number;
+}
+
+interface Insert {
+  tenantId: string;
+  batch: (NewBatch & { total: number }) | null;
+  /** Inserted with the first jobs of a submission. */
+  isFirst: boolean;
+  rows: RankedJob[];
+  graphs: PreparedGraph[];
+}
 
 /**
- * Inserts all jobs in one statement, so all or none: batch, graphs, rows, parameters, first events.
+ * Inserts all jobs, or none: batch, graphs, rows, parameters, first events. A few jobs are one statement.
  *
- * Graphs are stored once by content. They are inserted in the order of their hashes: two submissions of the same graphs
- * then wait for each other at the first one, and never in a circle.
+ * Graphs are stored once by content, always in the order of their hashes within one transaction: two submissions of the
+ * same graphs then wait for each other at the first one, and never in a circle. Those of a large submission are stored
+ * ahead; should it fail after that, they wait for the next one that uses them.
  * @throws InvalidJobError for texts that PostgreSQL cannot hold
  */
 export async function insertJobs(
   database: PrismaClient,
   submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
 ): Promise<Job[]> {
-  const { tenantId, batch, jobs } = submission;
+  const { tenantId, jobs } = submission;
   if (jobs.length === 0) return [];
-  const { rows, workflows } = await prepare(jobs, batch);
-  const takeRank = await reserveRanks(database, tenantId, countByPriority(jobs));
+  const { rows, graphs, counts } = await prepareJobs(jobs, submission.batch);
+  const takeRank = await reserveRanks(database, tenantId, counts);
   const ranked = rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
+  const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
+  if (jobs.length <= rowsAtOnce) {
+    return await insertRows(database, { tenantId, batch, isFirst: true, rows: ranked, graphs });
+  }
+  for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part)}`;
+  return await database.$transaction(async (transaction) => {
+    const inserted: Job[] = [];
+    for (const part of partsOf(ranked)) {
+      const isFirst = inserted.length === 0;
+      inserted.push(...(await insertRows(transaction, { tenantId, batch, isFirst, rows: part, graphs: [] })));
+    }
+    return inserted;
+  }, transactionLimits);
+}
+
+async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
+  const { tenantId, batch, rows } = insert;
   const inserted = await database.$queryRaw<JobRow[]>`
     WITH given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson(ranked)}::jsonb) AS new(
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
-        "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text, "workflowHash" text)
+        "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
+        "workflowHash" text)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
-      SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${jobs.length}::int
-      WHERE ${batch !== null}::boolean
+      SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${batch?.total ?? null}::int
+      WHERE ${batch !== null && insert.isFirst}::boolean
     ), graph AS (
-      INSERT INTO workflows (hash, graph)
-      SELECT hash, graph::jsonb FROM unnest(${[...workflows.keys()]}::text[], ${[...workflows.values()]}::text[]) AS new(hash, graph)
-      ORDER BY hash
-      ON CONFLICT (hash) DO NOTHING
+      ${graphInsert(insert.graphs)}
     ), job AS (
-      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max, timeout_ms,
-        expires_at)
+      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max,
+        timeout_ms, expires_at)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, tags,
         "attemptsMax", "timeoutMs", "expiresAt"
       FROM given
@@ -55,40 +85,23 @@ export async function insertJobs(
       SELECT id, event_sequence, 'accepted', attempt FROM job
     )
     SELECT ${jobColumns} FROM job`;
-  return inGivenOrder(inserted.map(jobFromRow), jobs);
+  return inGivenOrder(inserted.map(jobFromRow), rows);
 }
 
-async function prepare(jobs: NewJob[], batch: NewBatch | null) {
-  const workflows = new Map<string, string>();
-  const rows = [];
-  for (const [index, job] of jobs.entries()) {
-    if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
-    assertStorable(job);
-    const { workflow, ...rest } = job;
-    const workflowHash = hashWorkflow(workflow);
-    if (!workflows.has(workflowHash)) workflows.set(workflowHash, JSON.stringify(workflow));
-    const batchIndex = batch === null ? null : (job.batchIndex ?? index);
-    rows.push({ ...rest, batchIndex, promptText: promptText(job), workflowHash });
-  }
-  return { rows, workflows };
+function graphInsert(graphs: PreparedGraph[]): Prisma.Sql {
+  const [hashes, texts] = [graphs.map(({ hash }) => hash), graphs.map(({ json }) => json)];
+  return Prisma.sql`
+    INSERT INTO workflows (hash, graph)
+    SELECT hash, graph::jsonb FROM unnest(${hashes}::text[], ${texts}::text[]) AS new(hash, graph)
+    ORDER BY hash
+    ON CONFLICT (hash) DO NOTHING`;
 }
 
-function assertStorable(job: NewJob): void {
-  const { parameters, workflow, project, tags } = job;
-  for (const [path, value] of Object.entries({ parameters, workflow, project, tags })) {
-    if (isStorable(value)) continue;
-    const message = `${path} holds a character that cannot be stored: NUL, or half of a surrogate pair.`;
-    throw new InvalidJobError([{ path, code: "unstorable-character", message }]);
-  }
+function* partsOf<Item>(items: Item[]): Generator<Item[]> {
+  for (let start = 0; start < items.length; start += rowsAtOnce) yield items.slice(start, start + rowsAtOnce);
 }
 
-function countByPriority(jobs: NewJob[]): Map<JobPriority, number> {
-  const counts = new Map<JobPriority, number>();
-  for (const { priority } of jobs) counts.set(priority, (counts.get(priority) ?? 0) + 1);
-  return counts;
-}
-
-function inGivenOrder(inserted: Job[], given: NewJob[]): Job[] {
+function inGivenOrder(inserted: Job[], given: { id: string }[]): Job[] {
   const byId = new Map(inserted.map((job) => [job.id, job]));
   return given.map(({ id }) => {
     const job = byId.get(id);

@@ -9,7 +9,7 @@ import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { leaseEnd } from "./claim-jobs.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
-import { toStoredJson } from "./stored-json.ts";
+import { toStoredJson, toStoredText } from "./stored-json.ts";
 
 /** The columns that make a `ServerRecord`, from a table, alias or CTE named `server`. */
 const serverColumns = Prisma.sql`
@@ -124,7 +124,7 @@ export class PrismaServerStore implements ServerStore {
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean> {
     return withMappedErrors(async () => {
       const changed = await this.#database.$executeRaw`
-        UPDATE servers server SET state = ${state}::server_state, state_reason = ${reason},
+        UPDATE servers server SET state = ${state}::server_state, state_reason = ${storedOrNull(reason)},
           state_since = CASE WHEN server.state = ${state}::server_state THEN server.state_since ELSE now() END
         FROM ${leaseRows([lease])} WHERE ${isOwned}`;
       return changed === 1;
@@ -145,7 +145,7 @@ export class PrismaServerStore implements ServerStore {
           SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb FROM held
           ON CONFLICT (hash) DO NOTHING
         )
-        UPDATE servers SET definitions_hash = ${hash}, version = ${version} FROM held WHERE servers.id = held.id`;
+        UPDATE servers SET definitions_hash = ${hash}, version = ${storedOrNull(version)} FROM held WHERE servers.id = held.id`;
       return changed === 1;
     });
   }
@@ -195,4 +195,8 @@ export class PrismaServerStore implements ServerStore {
       SELECT server.id FROM servers server JOIN ${leaseRows(leases)} ON ${isOwned}
       WHERE server.lease_owner = ${workerId} ORDER BY server.id FOR NO KEY UPDATE OF server`;
   }
+}
+
+function storedOrNull(text: string | null): string | null {
+  return text === null ? null : toStoredText(text);
 }

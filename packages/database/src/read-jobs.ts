@@ -23,6 +23,7 @@ import {
   type EventRow,
   type JobRow,
 } from "./job-rows.ts";
+import { isStorable } from "./stored-json.ts";
 
 /** An id that is no UUID names nothing; the same holds for every function here. */
 export async function findJob(database: PrismaClient, id: string): Promise<Job | "removed" | null> {
@@ -57,6 +58,7 @@ export async function listJobs(database: PrismaClient, filter: JobFilter): Promi
 /** `null` = nothing can match. Some conditions only say what others imply, so that a partial index can be used. */
 function conditionsOf(filter: JobFilter): Prisma.Sql[] | null {
   const { tenantId, statuses, types, batchId, project, tag, text, cursor } = filter;
+  if ([project, tag, text].some((value) => value !== undefined && !isStorable(value))) return null;
   const conditions: Prisma.Sql[] = [Prisma.sql`true`];
   if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
   if (tenantId !== undefined) {

@@ -14,8 +14,16 @@ export function toStoredJson(value: unknown): string {
 
 /** Whether a value would be stored exactly as it is. */
 export function isStorable(value: Json): boolean {
-  const json = JSON.stringify(value);
-  return (
-    !json.includes("\\u") || ![...json.matchAll(escapes)].some(([, escape]) => unstorable.test(escape ?? ""))
-  );
+  return isStorableJson(JSON.stringify(value));
+}
+
+/** The same of what `JSON.stringify` returned. */
+export function isStorableJson(json: string): boolean {
+  if (!json.includes("\\u")) return true;
+  return ![...json.matchAll(escapes)].some(([, escape]) => unstorable.test(escape ?? ""));
+}
+
+/** Text that somebody else wrote, for a statement's parameter: a NUL is replaced by U+FFFD. */
+export function toStoredText(text: string): string {
+  return text.replaceAll("\0", "\ufffd");
 }

@@ -30,6 +30,18 @@ test("takes ten thousand jobs, each with a graph of its own, at once", async () 
   expect(await stores.jobs.summarizeQueue()).toMatchObject({ counts: { queued: 10_000 } });
 }, 60_000);
 
+test("takes all of a large batch or nothing of it", async () => {
+  const [first, ...rest] = Array.from({ length: 1_200 }, (_, batchIndex) => buildJob({ batchIndex }));
+  const batch = { id: uuidv7(), name: "refused" };
+  const jobs = [first!, ...rest, buildJob({ id: first!.id, batchIndex: 1_200 })];
+  await expect(stores.jobs.insertJobs({ tenantId, batch, jobs })).rejects.toThrow();
+  expect(await stores.jobs.findBatch(batch.id)).toBeNull();
+  expect(await stores.jobs.findJob(first!.id)).toBeNull();
+  const inserted = await stores.jobs.insertJobs({ tenantId, batch, jobs: jobs.slice(0, -1) });
+  expect(inserted.map(({ id }) => id)).toEqual(jobs.slice(0, -1).map(({ id }) => id));
+  expect(await stores.jobs.findBatch(batch.id)).toMatchObject({ total: 1_200, counts: { queued: 1_200 } });
+}, 60_000);
+
 test("two batches of the same graphs do not lock each other out", async () => {
   const prompts = Array.from({ length: 200 }, (_, index) => `shared ${index}`);
   const jobsOf = (order: string[]): NewJob[] =>

@@ -160,6 +160,13 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       await expect(refused).rejects.toMatchObject({ problems: [{ path }] });
     });
 
+    test("refuses a batch whose name no database holds", async () => {
+      const [tenantId, batch] = [await freshTenant(), { id: uuidv7(), name: "a\0b" }];
+      const refused = store.insertJobs({ tenantId, batch, jobs: [buildJob()] });
+      await expect(refused).rejects.toMatchObject({ code: "invalid-job", problems: [{ path: "name" }] });
+      expect(await store.findBatch(batch.id)).toBeNull();
+    });
+
     test("keeps a text that only looks like an escape", async () => {
       const job = await insert(buildJob({ parameters: { prompt: "\\u0000 \\ud83c" } }));
       expect(await store.findParameters(job.id)).toMatchObject({ parameters: { prompt: "\\u0000 \\ud83c" } });
@@ -270,6 +277,8 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
         { statuses: [] },
         { text: "5_%" },
         { tag: "cut" },
+        { tag: "draft\0" },
+        { text: "cherry\0" },
         { batchId: "no-uuid" },
         { tenantId: "no-uuid" },
       ]) {

@@ -140,9 +140,9 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       const first = await read(server.id);
       expect(first).toMatchObject({ state: "unreachable", stateReason: "connection refused" });
       expect(first.stateSince.getTime()).toBeGreaterThanOrEqual(server.stateSince.getTime());
-      await store.setServerState(lease, "unreachable", "timed out");
+      await store.setServerState(lease, "unreachable", "timed\0out");
       expect(await read(server.id)).toMatchObject({
-        stateReason: "timed out",
+        stateReason: "timed\ufffdout",
         stateSince: first.stateSince,
       });
     });

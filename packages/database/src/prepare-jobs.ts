@@ -1,0 +1,59 @@
+import { InvalidJobError, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
+import { setImmediate as breathe } from "node:timers/promises";
+import { promptText } from "./prompt-text.ts";
+import { isStorable, isStorableJson } from "./stored-json.ts";
+import { hashWorkflow } from "./workflow-hash.ts";
+
+/** A job as the insert takes it; its graph is apart, named by its hash. */
+export interface PreparedJob extends Omit<NewJob, "workflow"> {
+  promptText: string;
+  workflowHash: string;
+}
+
+/** A graph by content, as JSON. */
+export interface PreparedGraph {
+  hash: string;
+  json: string;
+}
+
+export interface Preparation {
+  rows: PreparedJob[];
+  /** Each graph once, in the order of their hashes. */
+  graphs: PreparedGraph[];
+  counts: Map<JobPriority, number>;
+}
+
+/** Jobs to prepare before other work of the process gets its turn: hashing ten thousand graphs takes a while. */
+const preparedAtOnce = 100;
+
+/** @throws InvalidJobError for texts that PostgreSQL cannot hold */
+export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promise<Preparation> {
+  if (batch !== null) assertStorable("name", isStorable(batch.name));
+  const graphs = new Map<string, string>();
+  const counts = new Map<JobPriority, number>();
+  const rows: PreparedJob[] = [];
+  for (const [index, { workflow, ...rest }] of jobs.entries()) {
+    if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
+    const { parameters, project, tags, priority } = rest;
+    for (const [path, value] of Object.entries({ parameters, project, tags })) {
+      assertStorable(path, isStorable(value));
+    }
+    const workflowHash = hashWorkflow(workflow);
+    if (!graphs.has(workflowHash)) {
+      const json = JSON.stringify(workflow);
+      assertStorable("workflow", isStorableJson(json));
+      graphs.set(workflowHash, json);
+    }
+    const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
+    rows.push({ ...rest, batchIndex, promptText: promptText({ parameters, workflow }), workflowHash });
+    counts.set(priority, (counts.get(priority) ?? 0) + 1);
+  }
+  const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
+  return { rows, counts, graphs: sorted.map(([hash, json]) => ({ hash, json })) };
+}
+
+function assertStorable(path: string, storable: boolean): void {
+  if (storable) return;
+  const message = `${path} holds a character that cannot be stored: NUL, or half of a surrogate pair.`;
+  throw new InvalidJobError([{ path, code: "unstorable-character", message }]);
+}
