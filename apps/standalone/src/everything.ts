@@ -52,8 +52,8 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       entry,
       env: { ...options.env, ...env },
       report,
-      onLine: (line) => {
-        log.add(line);
+      onLine: (line, isStarting) => {
+        log.add(line, isStarting);
       },
     });
     started.push(child);

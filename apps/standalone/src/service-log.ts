@@ -35,8 +35,10 @@ export class ServiceLog {
     }
   }
 
-  add(line: string): void {
+  /** @param isQuiet only into the file */
+  add(line: string, isQuiet = false): void {
     appendFileSync(this.path, `${line}\n`);
+    if (isQuiet) return;
     const short = forPeople(line);
     if (short === undefined || this.#wasJustSaid(short)) return;
     this.#report(`${this.#name}: ${short}`);

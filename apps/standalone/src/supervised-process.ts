@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readyMessageSchema, type ReadyMessage } from "@genga/runtime";
+import { forPeople } from "./service-log.ts";
 
 export interface ProcessPlan {
   /** A word for people: `api`, `worker`, `simulator`. */
@@ -12,8 +13,8 @@ export interface ProcessPlan {
   readonly args?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly report: (line: string) => void;
-  /** Every line that it writes. */
-  readonly onLine: (line: string) => void;
+  /** Every line that it writes; while it starts for the first time, a failure will repeat the last ones. */
+  readonly onLine: (line: string, isStarting: boolean) => void;
 }
 
 const restartDelayMs = { first: 250, longest: 10_000 };
@@ -47,11 +48,12 @@ export class SupervisedProcess {
   async start(signal: AbortSignal): Promise<ReadyMessage["details"]> {
     const began = performance.now();
     const child = this.#launch();
+    let isStarting = true;
     const lastLines: string[] = [];
-    const detach = forwardLines(child, (line) => {
-      lastLines.push(line);
-      if (lastLines.length > 15) lastLines.shift();
-      this.#plan.onLine(line);
+    const outputEnd = forwardLines(child, (line) => {
+      lastLines.push(forPeople(line) ?? "");
+      if (lastLines.length > 20) lastLines.shift();
+      this.#plan.onLine(line, isStarting);
     });
     const waiting = new AbortController();
     const stopped = once(signal, "abort", { signal: waiting.signal }).then(
@@ -62,10 +64,12 @@ export class SupervisedProcess {
     waiting.abort();
     if (typeof outcome === "string") {
       child.kill("SIGKILL");
-      await detach;
+      await outputEnd;
       signal.throwIfAborted();
-      throw new Error(`${this.#plan.name} did not start (${outcome}):\n${lastLines.join("\n")}`);
+      const words = lastLines.filter((line) => line !== "").map((line) => `  ${line}`);
+      throw new Error([`${this.#plan.name} did not start (${outcome}):`, ...words].join("\n"));
     }
+    isStarting = false;
     this.#supervision = this.#keepRunning(child);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const url = outcome["url"] === undefined ? "" : ` at ${outcome["url"]}`;
@@ -105,7 +109,9 @@ export class SupervisedProcess {
       waitMs = Math.min(waitMs * 2, restartDelayMs.longest);
       startedAt = performance.now();
       child = this.#launch();
-      void forwardLines(child, this.#plan.onLine);
+      void forwardLines(child, (line) => {
+        this.#plan.onLine(line, false);
+      });
       void readiness(child).then(() => {
         report(`${name} is back (process ${child.pid ?? 0})`);
       });

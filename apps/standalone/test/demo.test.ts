@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
+import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+
+const quick = { loadMs: 20, stepMs: 2, saveMs: 1 };
+
+let folder: string;
+let database: TestDatabase;
+let simulator: Simulator | undefined;
+let command: ChildProcess | undefined;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "genga-demo-"));
+  chmodSync(folder, 0o755);
+  database = await createTestDatabase();
+});
+
+afterEach(async () => {
+  if (command?.exitCode === null) {
+    command.kill("SIGKILL");
+    await once(command, "exit");
+  }
+  await simulator?.stop();
+  await database.drop();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
+
+/** What `npm start` and `npm run demo` run, once everything is installed. */
+function run(args: string[], env: Record<string, string>): { lines: string[]; exited: Promise<unknown> } {
+  const child = spawn(process.execPath, ["--import", "tsx", "apps/standalone/src/main.ts", ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      PORT: "0",
+      DATA_DIR: join(folder, "data"),
+      ...env,
+    },
+  });
+  command = child;
+  const lines: string[] = [];
+  for (const input of [child.stdout, child.stderr]) {
+    createInterface({ input }).on("line", (line) => lines.push(line));
+  }
+  const exited = Promise.all([
+    once(child, "exit"),
+    once(child.stdout, "end"),
+    once(child.stderr, "end"),
+  ]).then(() => child.exitCode);
+  return { lines, exited };
+}
+
+const givenServices = (): Record<string, string> => ({
+  DATABASE_URL: database.url,
+  REDIS_URL: testServiceUrl("TEST_REDIS_URL"),
+  REDIS_PREFIX: `demo-${database.url.slice(-8)}`,
+  COMFYUI_URLS: simulator!.url,
+});
+
+describe("the demo", () => {
+  test("makes eight images and a video, says where they are, and ends with 0", async () => {
+    simulator = await startSimulator({ timing: quick });
+    const { lines, exited } = run(["--demo", "--exit"], givenServices());
+    expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+    const text = lines.join("\n");
+    expect(text).toContain("9 of 9 jobs completed");
+    expect(text).toMatch(/image 1 +100 % {2}completed/);
+    const files = [...text.matchAll(/^ {2}(image \d|video): (.+)$/gm)].map((match) => match[2]!);
+    expect(files.map((file) => file.split(".").at(-1))).toEqual([...Array<string>(8).fill("png"), "mp4"]);
+    expect(files.every((file) => existsSync(file))).toBe(true);
+    expect(readdirSync(join(folder, "data", "logs")).toSorted()).toEqual(["api.log", "worker.log"]);
+  });
+
+  test("explains for every job what its servers lack, and ends with 1", async () => {
+    simulator = await startSimulator({ timing: quick, models: { checkpoints: [] } });
+    const { lines, exited } = run(["--demo", "--exit"], givenServices());
+    expect([await exited, lines.at(-1)]).toEqual([1, "stopped"]);
+    const text = lines.join("\n");
+    expect(text).toContain("The batch was refused");
+    for (const title of ["image 1", "image 8", "video"]) {
+      expect(text).toMatch(new RegExp(`^ {2}${title}, model: .*safetensors`, "m"));
+    }
+    expect(text).not.toContain("    at ");
+  });
+});
+
+test("npm start brings up everything by itself and leaves nothing behind", async () => {
+  const { lines, exited } = run([], {});
+  await new Promise<void>((resolve, reject) => {
+    command!.stdout!.on("data", () => {
+      if (lines.some((line) => line.includes("Serving until Ctrl-C"))) resolve();
+    });
+    void exited.then(() => {
+      reject(new Error(lines.join("\n")));
+    });
+  });
+  const text = lines.join("\n");
+  const apiUrl = /^API +(http\S+)\/api\/anime\/health$/m.exec(text)?.[1] ?? "";
+  const health: unknown = await (await fetch(`${apiUrl}/api/anime/health`)).json();
+  expect(health).toMatchObject({ parts: { database: { status: "ok" }, redis: { status: "ok" } } });
+  const children = [...text.matchAll(/\(process (\d+)\)/g)].map((match) => Number(match[1]));
+  expect(children).toHaveLength(3); // simulator, API, worker
+  const postgres = Number(
+    readFileSync(join(folder, "data/postgres/cluster/postmaster.pid"), "utf8").split("\n")[0],
+  );
+  const redis = Number(readFileSync(join(folder, "data/redis/redis.pid"), "utf8"));
+
+  command!.kill("SIGTERM");
+  expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+  for (const pid of [...children, postgres, redis]) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+});
