@@ -6,7 +6,9 @@ import {
   endAfterFailure,
   LeaseLostError,
   type NewOutput,
+  type JobStore,
   type OutputStorage,
+  poisonCode,
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
@@ -21,6 +23,7 @@ import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions {
   recorder: AttemptRecorder;
+  store: Pick<JobStore, "listAttempts">;
   storage: OutputStorage;
   tickets: TicketQueue;
   progress: ProgressWriter;
@@ -144,9 +147,29 @@ async function decideEnd(
     });
     return { end: { kind: "completed", outputs }, outputs };
   }
-  const end = endWithoutOutputs(run, server, lookup, endedBy);
+  const end = await namingCrashes(
+    run,
+    server,
+    endWithoutOutputs(run, server, lookup, endedBy),
+    options.store,
+  );
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(server, options.log);
   return { end, outputs: [] };
+}
+
+/** A job that is held responsible for crashes is told on which servers. */
+async function namingCrashes(
+  run: Run,
+  server: OwnedServer,
+  end: AttemptEnd,
+  store: ProcessJobOptions["store"],
+): Promise<AttemptEnd> {
+  if (end.kind !== "failed" || end.failure.code !== poisonCode) return end;
+  const attempts = await store.listAttempts(run.jobId);
+  const crashed = attempts.filter(({ failure }) => failure?.code === lossReasons.absent.code);
+  const urls = [...new Set([...crashed.map(({ serverUrl }) => serverUrl), server.url])];
+  const message = `${end.failure.message} The servers: ${urls.join(", ")}.`;
+  return { ...end, failure: { ...end.failure, message } };
 }
 
 /** What the server's circuit learns from the end of a prompt. */

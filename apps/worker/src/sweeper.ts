@@ -24,6 +24,7 @@ export interface SweeperOptions {
   log: Logger;
 }
 
+const rebaseEvery = 60;
 const partialFilesEvery = 600;
 const partialFileAgeMs = 60 * 60_000;
 const rowsPerPass = 1_000;
@@ -51,6 +52,7 @@ export class Sweeper {
     this.#passes += 1;
     await this.#requeueAbandoned();
     await this.#expireQueued();
+    if (this.#passes % rebaseEvery === 0) await this.#options.store.rebaseRanks();
     if (this.#passes % partialFilesEvery === 1) await this.#options.sweepPartialFiles(partialFileAgeMs);
     try {
       await this.#refillWipedRedis();

@@ -185,13 +185,14 @@ export class Worker {
   }
 
   #start(leased: LeasedJob, server: OwnedServer, ticket: HeldTicket | null, leasedSince: number): void {
-    const { settings, recorder, storage, tickets, log } = this.#with;
+    const { settings, recorder, store, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const ended = processJob(run, server, {
       recorder,
+      store,
       storage,
       tickets,
       progress: this.#progress,

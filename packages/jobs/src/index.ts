@@ -96,7 +96,7 @@ export {
   type UploadStore,
 } from "./upload-store.ts";
 export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
-export { backoffMs, endAfterFailure } from "./retry-rule.ts";
+export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
 export {
   announcementOf,
   defaultLane,

@@ -3,6 +3,8 @@ import { type AttemptEnd } from "./job-store.ts";
 
 /** Servers that crashed while executing one job before the job itself is held responsible. */
 const crashesMax = 3;
+/** The failure's code of a job that keeps crashing servers. */
+export const poisonCode = "poison";
 const backoffBaseMs = 1_000;
 const backoffMaxMs = 60_000;
 
@@ -46,7 +48,7 @@ function afterServerLoss(
   }
   if (job.crashCount + 1 >= crashesMax) {
     const message = `${crashesMax} servers were lost while each was executing this job; it is not tried again. ${failure.message}`;
-    return { kind: "failed", failure: { ...failure, code: "poison", message } };
+    return { kind: "failed", failure: { ...failure, code: poisonCode, message } };
   }
   return requeue(failure, job, options.random, { charged: false, avoidServer: true, counts: "crash" });
 }

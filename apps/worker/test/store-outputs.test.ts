@@ -1,0 +1,148 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buffer, text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { ComfyUIConnector } from "@genga/comfyui";
+import { type NewOutput } from "@genga/jobs";
+import { createFolderStorage, type FolderStorage } from "@genga/storage";
+import { storeOutputs } from "../src/store-outputs.ts";
+
+// A server that has these files and no others, as `/view` gives them, under names that nodes really choose.
+
+let folder: string;
+let storage: FolderStorage;
+let server: Server;
+let connector: ComfyUIConnector;
+let files: Map<string, string>;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "genga-store-outputs-"));
+  storage = await createFolderStorage({ folder });
+  files = new Map();
+  server = createServer((request, response) => {
+    const query = new URL(request.url ?? "", "http://localhost").searchParams;
+    const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
+    const body = files.get(place);
+    if (body === undefined) response.writeHead(404).end();
+    else response.end(body);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  connector = new ComfyUIConnector({
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  });
+});
+afterEach(async () => {
+  await connector.close();
+  server.closeAllConnections();
+  server.close();
+  await once(server, "close");
+  await rm(folder, { recursive: true, force: true });
+});
+
+const lease = { jobId: "0190b8a0-0000-7000-8000-000000000001", attempt: 1, leaseNumber: 3 };
+const nothing = { keepPreviews: false, stripMetadata: false };
+
+function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
+  const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
+  return storeOutputs({ connector, storage, lease, history, wanted, signal: new AbortController().signal });
+}
+
+const listed = (filename: string, more: object = {}): object => ({
+  filename,
+  subfolder: "",
+  type: "output",
+  ...more,
+});
+
+describe("outputs of every kind", () => {
+  test.each(["images", "gifs", "videos", "audio", "latents", "my custom key"])(
+    "files under %s are stored, with the key that the node chose",
+    async (key) => {
+      files.set("output||a_00001_.bin", "content");
+      const [output] = await store({ "7": { [key]: [listed("a_00001_.bin")], animated: [true] } });
+      expect(output).toMatchObject({ kind: "file", nodeId: "7", key, filename: "a_00001_.bin", bytes: 7 });
+      expect(await text(await storage.read(output!.storageKey!))).toBe("content");
+    },
+  );
+
+  test("texts are kept as they are", async () => {
+    const outputs = await store({ "3": { text: ["こんにちは", ""] } });
+    expect(outputs.map((output) => [output.kind, output.text, output.bytes])).toEqual([
+      ["text", "こんにちは", 15],
+      ["text", "", 0],
+    ]);
+  });
+
+  test.each([
+    ["with spaces.png"],
+    ["猫 と 桜 🌸.png"],
+    [`it's "quoted" & 100% #1?.png`],
+    ["ünïcödé+plus=eq.png"],
+    ["-dash.png"],
+    [".hidden.png"],
+  ])("the file name %s is fetched and kept", async (name) => {
+    files.set(`output|sub folder/é|${name}`, "x");
+    const [output] = await store({ "1": { images: [listed(name, { subfolder: "sub folder/é" })] } });
+    expect(output).toMatchObject({ filename: name, bytes: 1 });
+    expect(await text(await storage.read(output!.storageKey!))).toBe("x");
+  });
+
+  test("many files of one node keep their order, and nodes come by number", async () => {
+    const names = Array.from({ length: 12 }, (_unused, index) => `a_${index}.png`);
+    for (const name of [...names, "b.png"]) files.set(`output||${name}`, name);
+    const outputs = await store({
+      "10": { images: [listed("b.png")] },
+      "9": { images: names.map((name) => listed(name)) },
+    });
+    expect(outputs.map(({ filename }) => filename)).toEqual([...names, "b.png"]);
+    expect(outputs.map(({ index }) => index)).toEqual(outputs.map((_output, index) => index));
+  });
+});
+
+describe("temporary files", () => {
+  const outputs = {
+    "1": { images: [listed("shown_1.png", { type: "temp" })] },
+    "2": { images: [listed("kept_1.png")] },
+  };
+
+  test("are left where they are, unless previews are to be kept", async () => {
+    files.set("temp||shown_1.png", "preview").set("output||kept_1.png", "picture");
+    expect((await store(outputs)).map(({ filename }) => filename)).toEqual(["kept_1.png"]);
+    const all = await store(outputs, { ...nothing, keepPreviews: true });
+    expect(all.map(({ filename }) => filename)).toEqual(["shown_1.png", "kept_1.png"]);
+  });
+
+  test("are never files that were sent as inputs", async () => {
+    const input = { "1": { images: [listed("mine.png", { type: "input" })] } };
+    expect(await store(input, { ...nothing, keepPreviews: true })).toEqual([]);
+  });
+});
+
+describe("a server that lies about its outputs", () => {
+  test("a name with a literal %03d cannot be fetched: the file and the reason are named", async () => {
+    await expect(
+      store({ "12": { gifs: [listed("frames_%03d.png", { subfolder: "job" })] } }),
+    ).rejects.toMatchObject({
+      code: "output_missing",
+      message: expect.stringContaining("job/frames_%03d.png") as unknown,
+    });
+  });
+
+  test("a file without content is no output: the file, the node and the reason are named", async () => {
+    files.set("output||ok.png", "x").set("output||video.mp4", "");
+    const outputs = { "1": { images: [listed("ok.png")] }, "12": { gifs: [listed("video.mp4")] } };
+    await expect(store(outputs)).rejects.toMatchObject({
+      code: "output-empty",
+      message: 'Output "video.mp4" of node 12: The output has no content.',
+    });
+    // What was stored before is gone again.
+    await expect(
+      storage.read("jobs/0190b8a0-0000-7000-8000-000000000001/1-3/0-ok.png").then((body) => buffer(body)),
+    ).rejects.toMatchObject({ code: "output-missing" });
+  });
+});

@@ -1,0 +1,205 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  startStack,
+  type JobAnswer,
+  type OutputAnswer,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import sharp from "sharp";
+
+// One API, one worker, one simulated server: from a client's bytes to a server's input folder, and from its files back.
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url });
+  api = new ApiClient(stack.url);
+}, 60_000);
+
+afterAll(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+interface Uploaded {
+  id: string;
+  name: string;
+}
+
+async function upload(color: string): Promise<Uploaded> {
+  const image = sharp({ create: { width: 256, height: 320, channels: 3, background: color } });
+  const response = await fetch(`${stack.url}/api/anime/uploads`, {
+    method: "POST",
+    headers: { "content-type": "image/png" },
+    body: new Uint8Array(await image.png().toBuffer()),
+  });
+  expect(response.status).toBe(201);
+  return (await response.json()) as Uploaded;
+}
+
+const inputFolder = (): string => join(stack.folder, "comfyui-0", "input", "genga");
+
+async function run(body: object): Promise<{ job: JobAnswer; outputs: OutputAnswer[] }> {
+  const job = await api.untilEnded(await api.submit(body));
+  return { job, outputs: await api.outputs(job.id) };
+}
+
+async function bytesOf(output: OutputAnswer | undefined): Promise<Buffer> {
+  const response = await fetch(`${stack.url}/api/anime/outputs/${output?.id ?? ""}`);
+  expect(response.status).toBe(200);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** How blue a picture is, from 0 to 255. */
+async function blueOf(picture: Buffer): Promise<number> {
+  const { channels } = await sharp(picture).stats();
+  return channels[2]?.mean ?? 0;
+}
+
+describe("an upload", () => {
+  const asked = { type: "image", prompt: "a lighthouse", steps: 2, denoise: 0.05, seed: 7 };
+
+  test("reaches the server that needs it, once, and shows in the picture", async () => {
+    const [blue, red] = await Promise.all([upload("#0000ff"), upload("#ff0000")]);
+    const first = await run({ ...asked, initImage: blue.id });
+    const second = await run({ ...asked, initImage: blue.id, seed: 8 });
+    const third = await run({ ...asked, initImage: red.id });
+    for (const { job, outputs } of [first, second, third]) {
+      expect(job).toMatchObject({ status: "completed", attempt: 1 });
+      expect(outputs).toMatchObject([{ width: 256, height: 320, mediaType: "image/png" }]);
+    }
+    expect(await blueOf(await bytesOf(first.outputs[0]))).toBeGreaterThan(
+      (await blueOf(await bytesOf(third.outputs[0]))) + 100,
+    );
+    expect((await readdir(inputFolder())).sort()).toEqual(
+      [blue.name, red.name].map((name) => name.replace("genga/", "")).sort(),
+    );
+  });
+
+  test("is sent again to a server that lost it", async () => {
+    const image = await upload("#00ff00");
+    expect((await run({ ...asked, initImage: image.id })).job.status).toBe("completed");
+    await rm(inputFolder(), { recursive: true });
+    expect((await run({ ...asked, initImage: image.id, seed: 8 })).job).toMatchObject({
+      status: "completed",
+      attempt: 1,
+    });
+  });
+
+  test("serves as a mask, as a video's first frame, and in a raw workflow", async () => {
+    const [image, mask] = await Promise.all([upload("#123456"), upload("#ffffff")]);
+    const video = { type: "video", prompt: "waves", steps: 1, width: 256, height: 256, durationSeconds: 1 };
+    const workflow = {
+      "1": { class_type: "LoadImage", inputs: { image: image.name } },
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "copy" } },
+    };
+    const runs = await Promise.all([
+      run({ ...asked, initImage: image.id, mask: mask.id, denoise: 1 }),
+      run({ ...video, initImage: image.id, denoise: 0.5 }),
+      run({ type: "workflow", workflow }),
+    ]);
+    expect(runs.map(({ job }) => [job.status, job.failure])).toEqual(runs.map(() => ["completed", null]));
+    expect(runs[1].outputs[0]).toMatchObject({ mediaType: "video/mp4", width: 256, durationMs: 1000 });
+  });
+});
+
+describe("outputs of a simulated server", () => {
+  const frames = {
+    class_type: "EmptyImage",
+    inputs: { width: 64, height: 64, batch_size: 4, color: 3368652 },
+  };
+  const save = (class_type: string, inputs: object): object => ({
+    type: "workflow",
+    workflow: { "1": frames, "2": { class_type, inputs } },
+  });
+  const images = ["1", 0];
+  const combine = {
+    ...{ images, frame_rate: 8, loop_count: 0, pingpong: false, save_output: true },
+    filename_prefix: "video/vhs",
+  };
+
+  test.each<[string, object, string, string]>([
+    [
+      "SaveAnimatedWEBP",
+      { images, filename_prefix: "a", fps: 8, lossless: true, quality: 80, method: "default" },
+      "images",
+      "image/webp",
+    ],
+    ["SaveAnimatedPNG", { images, filename_prefix: "a", fps: 8, compress_level: 4 }, "images", "image/apng"],
+    ["SaveWEBM", { images, filename_prefix: "a", codec: "vp9", fps: 8, crf: 32 }, "images", "video/webm"],
+    [
+      "VHS_VideoCombine",
+      {
+        ...combine,
+        format: "video/h264-mp4",
+        pix_fmt: "yuv420p",
+        crf: 19,
+        save_metadata: true,
+        trim_to_audio: false,
+      },
+      "gifs",
+      "video/mp4",
+    ],
+    ["VHS_VideoCombine", { ...combine, format: "image/gif" }, "gifs", "image/gif"],
+    ["PreviewAny", { source: "a text" }, "text", "text/plain; charset=utf-8"],
+  ])("of %s are stored as what they are", async (classType, inputs, key, mediaType) => {
+    const { job, outputs } = await run(save(classType, inputs));
+    expect([job.status, job.failure]).toEqual(["completed", null]);
+    expect(outputs).toMatchObject([{ key, mediaType }]);
+  });
+
+  test("of SaveLatent are stored under their own key", async () => {
+    const workflow = {
+      "1": { class_type: "EmptyLatentImage", inputs: { width: 64, height: 64, batch_size: 1 } },
+      "2": { class_type: "SaveLatent", inputs: { samples: ["1", 0], filename_prefix: "latents/x" } },
+    };
+    const { outputs } = await run({ type: "workflow", workflow });
+    expect(outputs).toMatchObject([{ key: "latents", filename: "x_00001_.latent" }]);
+  });
+
+  test("are many where a node makes many, under names that nobody would choose", async () => {
+    const id9 = await api.submit(
+      save("SaveImage", { images, filename_prefix: `sub dir/猫 "it's" 100% 🌸` }),
+    );
+    await new Promise((r) => setTimeout(r, 6000));
+    console.log(JSON.stringify(await api.job(id9)), stack.workers[0]!.lines.slice(-12).join("\n"));
+    const outputs = await api.outputs(id9);
+    expect(outputs).toHaveLength(4);
+    expect(outputs[3]!.filename).toMatch(/^猫 .*_00004_\.png$/u);
+    const [whole] = await Promise.all(outputs.map(bytesOf));
+    expect((await sharp(whole).metadata()).width).toBe(64);
+  });
+
+  test("include previews when the job asks for them", async () => {
+    const preview = save("PreviewImage", { images });
+    expect((await run(preview)).outputs).toEqual([]);
+    const { outputs } = await run({ ...preview, keepPreviews: true });
+    expect(outputs).toHaveLength(4);
+  });
+
+  test("tell how they were made, unless the job asks for silence", async () => {
+    const asked = { type: "image", prompt: "a lighthouse", width: 256, height: 256, steps: 1, seed: 3 };
+    const open = await bytesOf((await run(asked)).outputs[0]);
+    const silent = await bytesOf((await run({ ...asked, stripMetadata: true })).outputs[0]);
+    expect(open.includes("a lighthouse")).toBe(true);
+    expect(silent.includes("a lighthouse")).toBe(false);
+    expect(silent.includes("tEXt")).toBe(false);
+    const pixels = (file: Buffer): Promise<Buffer> => sharp(file).raw().toBuffer();
+    expect((await pixels(silent)).equals(await pixels(open))).toBe(true);
+  });
+
+  test("with a literal %03d in their name fail the job, which says which file", async () => {
+    const { job } = await run(save("VHS_VideoCombine", { ...combine, format: "video/8bit-png" }));
+    expect(job).toMatchObject({ status: "failed", failure: { code: "output-missing" } });
+    expect(job.failure!.message).toContain("%03d");
+  });
+});
