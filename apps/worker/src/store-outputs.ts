@@ -35,6 +35,8 @@ export async function storeOutputs(options: {
   history: HistoryEntry;
   /** What the job asked for. */
   wanted: OutputOptions;
+  /** Half of the first wait between tries. */
+  waitMs?: number;
   signal: AbortSignal;
 }): Promise<NewOutput[]> {
   const { keepPreviews } = options.wanted;
@@ -74,9 +76,10 @@ async function storeFile(options: {
   reference: FileReference;
   index: number;
   wanted: OutputOptions;
+  waitMs?: number;
   signal: AbortSignal;
 }): Promise<NewOutput> {
-  const { connector, storage, lease, reference, index, wanted, signal } = options;
+  const { connector, storage, lease, reference, index, wanted, waitMs = 250, signal } = options;
   const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
   for (let tries = 1; ; tries += 1) {
     try {
@@ -88,7 +91,7 @@ async function storeFile(options: {
     } catch (error) {
       signal.throwIfAborted();
       if (tries === triesMax || !mayHelpToRepeat(error)) throw named(error, reference);
-      await sleep(250 * 2 ** tries, undefined, { signal });
+      await sleep(waitMs * 2 ** tries, undefined, { signal });
     }
   }
 }
@@ -124,8 +127,15 @@ function mayHelpToRepeat(error: unknown): boolean {
   return error instanceof ComfyUIError && error.errorClass === "server";
 }
 
-/** A storage error says which file of which node it was about. */
+/**
+ * A storage error says which file of which node it was about. A server that still answers with an error of its own after
+ * all tries cannot serve this file; to render it again, for ever, would not help.
+ */
 function named(error: unknown, reference: FileReference): unknown {
+  if (error instanceof ComfyUIError && error.errorClass === "server" && (error.httpStatus ?? 0) >= 500) {
+    const message = `The server fails to serve its own output "${reference.filename}" of node ${reference.nodeId}.`;
+    return new ComfyUIError("output_missing", message, { cause: error, httpStatus: error.httpStatus });
+  }
   if (!(error instanceof StorageError)) return error;
   return new StorageError(
     error.code,

@@ -27,7 +27,8 @@ beforeEach(async () => {
     const query = new URL(request.url ?? "", "http://localhost").searchParams;
     const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
     const body = files.get(place);
-    if (body === undefined) response.writeHead(404).end();
+    if (body === "trouble") response.writeHead(500).end();
+    else if (body === undefined) response.writeHead(404).end();
     else response.end(body);
   });
   server.listen(0, "127.0.0.1");
@@ -49,7 +50,8 @@ const nothing = { keepPreviews: false, stripMetadata: false };
 
 function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
-  return storeOutputs({ connector, storage, lease, history, wanted, signal: new AbortController().signal });
+  const { signal } = new AbortController();
+  return storeOutputs({ connector, storage, lease, history, wanted, waitMs: 1, signal });
 }
 
 const listed = (filename: string, more: object = {}): object => ({
@@ -130,6 +132,15 @@ describe("a server that lies about its outputs", () => {
     ).rejects.toMatchObject({
       code: "output_missing",
       message: expect.stringContaining("job/frames_%03d.png") as unknown,
+    });
+  });
+
+  test("a file that it fails to serve, however often it is asked, is not there", async () => {
+    files.set("output||video.mp4", "trouble");
+    await expect(store({ "12": { gifs: [listed("video.mp4")] } })).rejects.toMatchObject({
+      code: "output_missing",
+      errorClass: "execution",
+      message: 'The server fails to serve its own output "video.mp4" of node 12.',
     });
   });
 

@@ -1,3 +1,4 @@
+import { type Json } from "@genga/jobs";
 import { z } from "zod";
 
 /** What is kept of what the servers make; the same for every type of job. Kept with the parameters, read by the worker. */
@@ -11,3 +12,16 @@ export const outputOptionFields = {
     .optional()
     .describe("Leave out of PNG files what tells how they were made: the graph, prompts, texts."),
 };
+
+export interface OutputOptions {
+  keepPreviews: boolean;
+  stripMetadata: boolean;
+}
+
+const optionsSchema = z.object(outputOptionFields).catch({});
+
+/** What a job's parameters say of its outputs; those of older jobs say nothing. */
+export function outputOptionsOf(parameters: Json): OutputOptions {
+  const { keepPreviews = false, stripMetadata = false } = optionsSchema.parse(parameters);
+  return { keepPreviews, stripMetadata };
+}

@@ -16,7 +16,9 @@ export function viewRoute(folders: Folders): (exchange: Exchange) => Promise<Rep
     const located = locate(folders, exchange.query);
     if (typeof located === "number") return emptyReply(located);
     const { query } = exchange;
-    const disposition = { "content-disposition": `filename="${path.basename(located)}"` };
+    // As UTF-8, like all headers of the server; Node writes one byte for each character.
+    const filename = Buffer.from(path.basename(located)).toString("latin1");
+    const disposition = { "content-disposition": `filename="${filename}"` };
     const [preview, channel] = [query.get("preview"), query.get("channel")];
     if (preview === null && channel !== "rgb" && channel !== "a")
       return fileReply(located, exchange, disposition);
