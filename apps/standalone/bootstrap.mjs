@@ -20,9 +20,10 @@ const entries = {
   simulator: "packages/comfyui-simulator/src/main.ts",
   migrate: "packages/database/src/migrate-main.ts",
   "bench:overhead": "benchmarks/overhead.ts",
+  "bench:recovery": "benchmarks/recovery.ts",
 };
 /** Commands that need the development tools too. */
-const developing = new Set(["install", "test", "bench:overhead"]);
+const developing = new Set(["install", "test", "bench:overhead", "bench:recovery"]);
 
 const [command = "start", ...args] = process.argv.slice(2);
 

@@ -199,30 +199,3 @@ describe("what a graph needs", () => {
     ]);
   });
 });
-
-test("a graph of 20 nodes is judged in well under a millisecond", () => {
-  const image = workflowSchema.parse(recordedWorkflow("sd15-image"));
-  const workflow = Object.fromEntries(
-    [0, 1, 2].flatMap((copy) =>
-      Object.entries(image).map(([id, node]) => [
-        `${copy}-${id}`,
-        {
-          ...node,
-          inputs: Object.fromEntries(
-            Object.entries(node.inputs).map(([name, value]): [string, unknown] => [
-              name,
-              Array.isArray(value) ? [`${copy}-${String(value[0])}`, value[1] as unknown] : value,
-            ]),
-          ),
-        },
-      ]),
-    ),
-  );
-  const rounds = 500;
-  for (let round = 0; round < rounds; round += 1) validateGraph(workflow, everything);
-  const startedAt = performance.now();
-  for (let round = 0; round < rounds; round += 1) validateGraph(workflow, everything);
-  const eachMs = (performance.now() - startedAt) / rounds;
-  expect(validateGraph(workflow, everything).errors).toEqual([]);
-  expect(eachMs).toBeLessThan(1);
-});
