@@ -19,6 +19,7 @@ import { Folders } from "./protocol/folders.ts";
 import { HistoryRoutes } from "./protocol/history-routes.ts";
 import { HttpRouter } from "./protocol/http-router.ts";
 import { registerInformationRoutes, serverFeatures } from "./protocol/information-routes.ts";
+import { JobsRoutes } from "./protocol/jobs-routes.ts";
 import { PromptRoutes } from "./protocol/prompt-routes.ts";
 import { createProtocolServer } from "./protocol/protocol-server.ts";
 import { SocketServer } from "./protocol/socket-server.ts";
@@ -78,6 +79,8 @@ export class ServerLife {
         faults: machine.outputFaults,
         tempNames: new TempNames(),
         previews: options.previews,
+        // Newer servers keep results while there is memory, not just those of the last prompt (PROTOCOL 12).
+        cachedResultsMin: options.api === "newer" ? 2_000 : 0,
         crash: (reason) => {
           machine.onCrash(reason);
           throw new AbandonedException();
@@ -141,9 +144,10 @@ export class ServerLife {
   private routes(catalog: NodeCatalog): HttpRouter {
     const { options } = this.machine;
     const router = new HttpRouter();
-    new PromptRoutes({ queue: this.queue, executor: this.executor, catalog, folders: this.folders }).register(
-      router,
-    );
+    const isNewer = options.api === "newer";
+    const { queue, executor, folders } = this;
+    new PromptRoutes({ queue, executor, catalog, folders, isNewer }).register(router);
+    if (isNewer) new JobsRoutes(queue, executor).register(router);
     new HistoryRoutes(this.queue).register(router);
     router.add("/view", { GET: viewRoute(this.folders) });
     router.add("/upload/image", { POST: uploadRoute(this.folders) });

@@ -44,8 +44,13 @@ export class TestClient {
     await once(socket, "close");
   }
 
+  /** A request on a connection of its own: one that is kept might belong to a server that has ended. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(this.url + path, { ...init, headers: { connection: "close" } });
+  }
+
   async post(path: string, body: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
-    const reply = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body) });
+    const reply = await this.fetch(path, { method: "POST", body: JSON.stringify(body) });
     const text = await reply.text();
     return {
       status: reply.status,
@@ -54,7 +59,7 @@ export class TestClient {
   }
 
   async get(path: string): Promise<Record<string, unknown>> {
-    const reply = await fetch(this.url + path);
+    const reply = await this.fetch(path);
     return (await reply.json()) as Record<string, unknown>;
   }
 

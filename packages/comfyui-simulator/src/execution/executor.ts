@@ -18,7 +18,7 @@ export interface ExecutorView {
  * does not expect kills it (PROTOCOL 10). Everything else goes on without it.
  */
 export class Executor {
-  readonly cache = new NodeCache();
+  readonly cache: NodeCache;
   private readonly queue: PromptQueue;
   private readonly sockets: ClientSockets;
   private readonly log: ExecutionLog;
@@ -40,6 +40,7 @@ export class Executor {
     tools: PromptRunTools,
     clock: Clock,
   ) {
+    this.cache = new NodeCache(tools.cachedResultsMin);
     this.queue = queue;
     this.sockets = sockets;
     this.log = log;

@@ -23,6 +23,12 @@ export class NodeCache {
   private readonly results = new Map<string, CachedNode>();
   private keys = new Map<string, string>();
   private unmatched = 0;
+  private readonly keptMin: number;
+
+  /** @param keptMin results to keep although the next prompt does not need them; 0 is the server's default */
+  constructor(keptMin: number) {
+    this.keptMin = keptMin;
+  }
 
   /**
    * Takes up a prompt and drops every result that it has no node for.
@@ -47,7 +53,10 @@ export class NodeCache {
     for (const nodeId of graph.keys()) keyOf(nodeId);
     this.keys = keys;
     const wanted = new Set(keys.values());
-    for (const key of this.results.keys()) if (!wanted.has(key)) this.results.delete(key);
+    for (const key of this.results.keys()) {
+      if (this.results.size <= this.keptMin) break;
+      if (!wanted.has(key)) this.results.delete(key);
+    }
   }
 
   get(nodeId: string): CachedNode | undefined {

@@ -2,6 +2,12 @@ import type { PythonJson } from "../python/python-json.ts";
 import type { PythonValue } from "../python/python-values.ts";
 import { PromptHeap, type QueuedPrompt } from "./prompt-heap.ts";
 
+/** One of the messages about a prompt that history keeps. */
+export interface StatusMessage {
+  readonly type: string;
+  readonly data: Readonly<Record<string, PythonJson>>;
+}
+
 /** What the server remembers of a finished prompt (PROTOCOL 5). */
 export interface HistoryEntry {
   readonly prompt: QueuedPrompt;
@@ -9,7 +15,7 @@ export interface HistoryEntry {
   readonly status: {
     readonly status_str: "success" | "error";
     readonly completed: boolean;
-    readonly messages: readonly PythonJson[];
+    readonly messages: readonly StatusMessage[];
   };
   readonly meta: ReadonlyMap<string, PythonJson>;
 }

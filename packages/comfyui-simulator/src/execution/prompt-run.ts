@@ -24,7 +24,8 @@ import { fingerprintOf } from "./fingerprint.ts";
 import type { NodeCache, NodeUi } from "./node-cache.ts";
 import { ProgressRegistry } from "./progress-registry.ts";
 import type { QueuedPrompt } from "./prompt-heap.ts";
-import type { HistoryEntry } from "./prompt-queue.ts";
+import type { HistoryEntry, StatusMessage } from "./prompt-queue.ts";
+import { withoutSecrets } from "./secret-keys.ts";
 import type { TempNames } from "./temp-names.ts";
 
 /** What every run of this server shares. */
@@ -37,6 +38,7 @@ export interface PromptRunTools {
   readonly faults: OutputFaults;
   readonly tempNames: TempNames;
   readonly previews: boolean;
+  readonly cachedResultsMin: number;
   readonly crash: (reason: string) => never;
 }
 
@@ -59,7 +61,7 @@ export class PromptRun {
   private readonly tools: PromptRunTools;
   private readonly around: Surroundings;
   private readonly progress: ProgressRegistry;
-  private readonly messages: PythonJson[] = [];
+  private readonly messages: StatusMessage[] = [];
   private readonly executed: string[] = [];
   private isAbandoned = false;
 
@@ -303,7 +305,7 @@ export class PromptRun {
   /** Sends and remembers for history. Without a client only an interrupt is announced, to everybody. */
   private announce(event: string, data: Record<string, PythonJson>, toAll = false): void {
     const stamped = { ...data, timestamp: Date.now() };
-    this.messages.push([event, stamped]);
+    this.messages.push({ type: event, data: stamped });
     if (this.clientId !== null || toAll) this.around.sockets.send(event, stamped, this.clientId);
   }
 
@@ -326,11 +328,4 @@ function clientIdOf(extraData: PythonValue): PythonValue {
   if ((typeof extraData === "string" || Array.isArray(extraData)) && !extraData.includes("client_id"))
     return null;
   throw new PythonError("TypeError", `argument of type '${pythonTypeName(extraData)}' is not iterable`);
-}
-
-const SECRET_KEYS = ["auth_token_comfy_org", "api_key_comfy_org"];
-
-function withoutSecrets(extraData: PythonValue): PythonValue {
-  if (!isDict(extraData) || !SECRET_KEYS.some((key) => extraData.has(key))) return extraData;
-  return new Map([...extraData].filter(([key]) => !SECRET_KEYS.includes(key)));
 }

@@ -53,7 +53,11 @@ function entryJson(entry: HistoryEntry): PythonJson {
   return {
     prompt: queueTuple(entry.prompt),
     outputs: entry.outputs,
-    status: { ...entry.status },
+    status: statusJson(entry),
     meta: entry.meta,
   };
+}
+
+function statusJson({ status }: HistoryEntry): PythonJson {
+  return { ...status, messages: status.messages.map(({ type, data }) => [type, data]) };
 }

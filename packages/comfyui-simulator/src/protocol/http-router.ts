@@ -4,6 +4,7 @@ export type Handler = (exchange: Exchange) => Reply | Promise<Reply>;
 
 interface Route {
   readonly segments: readonly string[];
+  readonly isApiOnly: boolean;
   readonly methods: ReadonlyMap<string, Handler>;
 }
 
@@ -22,9 +23,14 @@ export type Found =
 export class HttpRouter {
   private readonly routes: Route[] = [];
 
-  /** @param path may end in `/{}`, which takes one segment, percent-encoded slashes included */
+  /** @param path may contain one `/{}`, which takes one segment, percent-encoded slashes included */
   add(path: string, methods: Readonly<Record<string, Handler>>): void {
-    this.routes.push({ segments: path.slice(1).split("/"), methods: new Map(Object.entries(methods)) });
+    this.push(path, methods, false);
+  }
+
+  /** A path that exists under `/api` only. */
+  addApiOnly(path: string, methods: Readonly<Record<string, Handler>>): void {
+    this.push(path, methods, true);
   }
 
   find(method: string, path: string): Found {
@@ -32,17 +38,26 @@ export class HttpRouter {
       return method === "GET" || method === "HEAD"
         ? { kind: "no-route" }
         : { kind: "wrong-method", allow: "GET,HEAD" };
-    const segments = (path.startsWith("/api/") ? path.slice(4) : path).slice(1).split("/");
+    const isApi = path.startsWith("/api/");
+    const segments = (isApi ? path.slice(4) : path).slice(1).split("/");
     const allowed = new Set<string>(["GET", "HEAD"]);
     for (const route of this.routes) {
-      if (!matches(route.segments, segments)) continue;
+      if ((route.isApiOnly && !isApi) || !matches(route.segments, segments)) continue;
       const handler = route.methods.get(method) ?? (method === "HEAD" ? route.methods.get("GET") : undefined);
-      const parameter = route.segments.at(-1) === "{}" ? decode(segments.at(-1) ?? "") : "";
+      const parameter = decode(segments[route.segments.indexOf("{}")] ?? "");
       if (handler) return { kind: "handler", handler, parameter };
       for (const known of route.methods.keys()) allowed.add(known);
     }
     if (method === "GET" || method === "HEAD") return { kind: "no-such-path" };
     return { kind: "wrong-method", allow: [...allowed].sort().join(",") };
+  }
+
+  private push(path: string, methods: Readonly<Record<string, Handler>>, isApiOnly: boolean): void {
+    this.routes.push({
+      segments: path.slice(1).split("/"),
+      isApiOnly,
+      methods: new Map(Object.entries(methods)),
+    });
   }
 }
 

@@ -3,7 +3,9 @@ import type { NodeCatalog } from "../nodes/node-catalog.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { PromptQueue } from "../execution/prompt-queue.ts";
 import { queueTuple } from "../execution/prompt-queue.ts";
-import { JsonDecodeError } from "../python/python-json.ts";
+import type { QueuedPrompt } from "../execution/prompt-heap.ts";
+import { withoutSecrets } from "../execution/secret-keys.ts";
+import { JsonDecodeError, type PythonJson } from "../python/python-json.ts";
 import {
   isDict,
   isTruthy,
@@ -26,7 +28,11 @@ interface PromptRouteTools {
   readonly executor: Executor;
   readonly catalog: NodeCatalog;
   readonly folders: Folders;
+  /** The newer HTTP interface (PROTOCOL 12). */
+  readonly isNewer: boolean;
 }
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** `/prompt`, `/queue`, `/interrupt` and `/free`: what gets work into the server and out of it again. */
 export class PromptRoutes {
@@ -63,16 +69,33 @@ export class PromptRoutes {
     }
     const fields = asDict(body);
     const graph = fields.get("prompt") ?? null;
-    const promptId = fields.has("prompt_id") ? pythonText(fields.get("prompt_id") ?? null) : randomUUID();
+    const promptId = this.promptIdOf(fields);
+    if (promptId === undefined) {
+      const message = "Prompt ID must be a lowercase, hyphenated UUID";
+      const error = { type: "invalid_prompt_id", message, details: "", extra_info: {} };
+      return jsonReply({ error, node_errors: {} }, 400);
+    }
     const targets = fields.get("partial_execution_targets") ?? null;
     const { catalog, folders } = this.tools;
-    const verdict = validateGraph(graph, catalog, targets, (name) => existsSync(folders.annotatedPath(name)));
+    const verdict = validateGraph(graph, catalog, targets, {
+      fileExists: (name) => existsSync(folders.annotatedPath(name)),
+      isNewer: this.tools.isNewer,
+    });
     const extraData = extraDataOf(fields);
+    if (this.tools.isNewer) asDict(extraData).set("create_time", Date.now());
     if (verdict.error !== undefined) {
       return jsonReply({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
     }
     this.tools.queue.put({ number, promptId, graph: asDict(graph), extraData, outputs: verdict.outputs });
     return jsonReply({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
+  }
+
+  /** Any value becomes text; newer servers insist on a UUID and make one for null. @returns undefined when refused */
+  private promptIdOf(fields: PythonDict): string | undefined {
+    const given = fields.get("prompt_id");
+    if (given === undefined || (this.tools.isNewer && given === null)) return randomUUID();
+    if (!this.tools.isNewer) return pythonText(given);
+    return typeof given === "string" && UUID.test(given) ? given : undefined;
   }
 
   /** The counter grows with every request that names no number, whatever becomes of it. */
@@ -84,10 +107,12 @@ export class PromptRoutes {
   }
 
   private list(): Reply {
-    const { queue } = this.tools;
+    const { queue, isNewer } = this.tools;
+    const shown = (prompt: QueuedPrompt): PythonJson =>
+      queueTuple(isNewer ? { ...prompt, extraData: withoutSecrets(prompt.extraData) } : prompt);
     return jsonReply({
-      queue_running: queue.runningPrompts().map(queueTuple),
-      queue_pending: queue.waiting.list().map(queueTuple),
+      queue_running: queue.runningPrompts().map(shown),
+      queue_pending: queue.waiting.list().map(shown),
     });
   }
 

@@ -27,11 +27,11 @@ export function validateGraph(
   graph: PythonValue,
   catalog: NodeCatalog,
   targets: PythonValue,
-  fileExists: (annotatedName: string) => boolean,
+  rules: ValidationRules,
 ): GraphVerdict {
-  const found = outputNodes(graph, catalog, targets);
+  const found = outputNodes(graph, catalog, targets, rules.isNewer);
   if ("error" in found) return { error: found.error, outputs: [], nodeErrors: new Map() };
-  const validator = new NodeInputValidator(found.nodes, catalog, fileExists);
+  const validator = new NodeInputValidator(found.nodes, catalog, rules);
   const nodeErrors = new Map<string, { errors: ValidationError[]; dependents: string[] }>();
   const good: string[] = [];
   const details: string[] = [];
@@ -68,6 +68,13 @@ export function validateGraph(
   return { error, outputs: [], nodeErrors: reported };
 }
 
+/** What validation depends on besides the graph and the node classes. */
+export interface ValidationRules {
+  readonly fileExists: (annotatedName: string) => boolean;
+  /** The newer server's words for unknown classes and cycles (PROTOCOL 12). */
+  readonly isNewer: boolean;
+}
+
 type Nodes = ReadonlyMap<string, Map<string, PythonValue>>;
 
 /** Checks the classes of all nodes, in the order in which they were sent, and picks the output nodes. */
@@ -75,6 +82,7 @@ function outputNodes(
   graph: PythonValue,
   catalog: NodeCatalog,
   targets: PythonValue,
+  isNewer: boolean,
 ): { nodes: Nodes; outputs: string[] } | { error: PythonJson } {
   const noOutputs = { error: problem("prompt_no_outputs", "Prompt has no outputs", "") };
   if (!isDict(graph)) {
@@ -87,7 +95,7 @@ function outputNodes(
   const nodes = new Map<string, Map<string, PythonValue>>();
   const outputs: string[] = [];
   for (const [nodeId, node] of graph) {
-    const checked = nodeClassOf(nodeId, node, catalog);
+    const checked = nodeClassOf(nodeId, node, catalog, isNewer);
     if ("error" in checked) return checked;
     nodes.set(nodeId, checked.node);
     if (checked.nodeClass.isOutput && isTarget(nodeId, targets)) outputs.push(nodeId);
@@ -99,6 +107,7 @@ function nodeClassOf(
   nodeId: string,
   node: PythonValue,
   catalog: NodeCatalog,
+  isNewer: boolean,
 ): { node: Map<string, PythonValue>; nodeClass: NodeClass } | { error: PythonJson } {
   const where = `Node ID '#${nodeId}'`;
   const missing = problem(
@@ -120,8 +129,27 @@ function nodeClassOf(
   }
   const nodeClass = typeof classType === "string" ? catalog.get(classType) : undefined;
   if (nodeClass) return { node, nodeClass };
-  const message = `Cannot execute because node ${pythonText(classType)} does not exist.`;
-  return { error: problem("invalid_prompt", message, where) };
+  return { error: isNewer ? missingType(nodeId, node, classType) : unknownClass(classType, where) };
+}
+
+function unknownClass(classType: PythonValue, where: string): PythonJson {
+  return problem(
+    "invalid_prompt",
+    `Cannot execute because node ${pythonText(classType)} does not exist.`,
+    where,
+  );
+}
+
+/** Newer servers name the node by its title as well (PROTOCOL 12). */
+function missingType(nodeId: string, node: Map<string, PythonValue>, classType: PythonValue): PythonJson {
+  const meta = node.get("_meta") ?? null;
+  const title = isDict(meta) ? pythonText(meta.get("title") ?? classType) : pythonText(classType);
+  return {
+    type: "missing_node_type",
+    message: `Node '${title}' not found. The custom node may not be installed.`,
+    details: `Node ID '#${nodeId}'`,
+    extra_info: { node_id: nodeId, class_type: classType, node_title: title },
+  };
 }
 
 /** `x in partial_execution_targets`, for whatever was given as the list. */

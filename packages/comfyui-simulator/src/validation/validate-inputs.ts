@@ -1,19 +1,16 @@
 import type { PythonJson } from "../python/python-json.ts";
 import {
-  comparable,
   isDict,
-  isTruthy,
   PythonError,
   pythonRepr,
   pythonText,
   pythonTypeName,
-  toPythonFloat,
-  toPythonInt,
   type PythonDict,
   type PythonValue,
 } from "../python/python-values.ts";
 import type { InputSpec, NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
 import { fileInputOf } from "./file-inputs.ts";
+import { coerce, inputTypeName, lessThan, outputType, pythonEquals, typesMatch } from "./input-types.ts";
 import {
   innerException,
   outerException,
@@ -33,18 +30,22 @@ const LIST_SHOWN_MAX = 20;
 export class NodeInputValidator {
   private readonly nodes: ReadonlyMap<string, PythonDict>;
   private readonly catalog: NodeCatalog;
-  private readonly fileExists: (annotatedName: string) => boolean;
+  private readonly rules: {
+    readonly fileExists: (annotatedName: string) => boolean;
+    readonly isNewer: boolean;
+  };
   private readonly validated = new Map<string, Outcome>();
   private readonly inProgress = new Set<string>();
+  private readonly inCycle = new Set<string>();
 
   constructor(
     nodes: ReadonlyMap<string, PythonDict>,
     catalog: NodeCatalog,
-    fileExists: (annotatedName: string) => boolean,
+    rules: { readonly fileExists: (annotatedName: string) => boolean; readonly isNewer: boolean },
   ) {
     this.nodes = nodes;
     this.catalog = catalog;
-    this.fileExists = fileExists;
+    this.rules = rules;
   }
 
   outcomes(): ReadonlyMap<string, Outcome> {
@@ -70,10 +71,14 @@ export class NodeInputValidator {
   private validateNode(nodeId: string): Outcome {
     const known = this.validated.get(nodeId);
     if (known) return known;
-    if (this.inProgress.has(nodeId)) return { valid: false, errors: [] };
+    if (this.inProgress.has(nodeId)) {
+      if (this.rules.isNewer) this.inCycle.add(nodeId);
+      return { valid: false, errors: [] };
+    }
     this.inProgress.add(nodeId);
     try {
       const outcome = this.validateInputsOf(nodeId);
+      if (this.inCycle.has(nodeId)) outcome.errors.push(dependencyCycle(nodeId));
       this.validated.set(nodeId, outcome);
       return outcome;
     } finally {
@@ -220,7 +225,7 @@ export class NodeInputValidator {
       const type = Array.isArray(value) ? "NoneType" : pythonTypeName(value);
       throw new PythonError("AttributeError", `'${type}' object has no attribute 'endswith'`);
     }
-    if (this.fileExists(value)) return [];
+    if (this.rules.fileExists(value)) return [];
     return [
       {
         type: "custom_validation_failed",
@@ -267,6 +272,16 @@ function noInputs(inputs: PythonValue, nodeClass: NodeClass): PythonDict {
   );
 }
 
+/** How newer servers report a cycle (PROTOCOL 12). */
+function dependencyCycle(nodeId: string): ValidationError {
+  return {
+    type: "dependency_cycle",
+    message: "Dependency cycle detected",
+    details: `Node ${nodeId} depends on itself`,
+    extra_info: { node_id: nodeId },
+  };
+}
+
 function requiredMissing(input: InputSpec): ValidationError {
   return {
     type: "required_input_missing",
@@ -274,59 +289,4 @@ function requiredMissing(input: InputSpec): ValidationError {
     details: input.name,
     extra_info: { input_name: input.name },
   };
-}
-
-function outputType(nodeClass: NodeClass, slot: PythonValue): string {
-  const container = nodeClass.isNewStyle ? "list" : "tuple";
-  const index = typeof slot === "boolean" ? Number(slot) : slot;
-  if (typeof index !== "number") {
-    const message = `${container} indices must be integers or slices, not ${pythonTypeName(slot)}`;
-    throw new ValidationException("TypeError", message, 790);
-  }
-  const type = nodeClass.outputs.at(index);
-  if (type === undefined) throw new ValidationException("IndexError", `${container} index out of range`, 790);
-  return type;
-}
-
-/** Types match when they share a name of their comma-separated lists, or one of them is the wildcard. */
-function typesMatch(received: string, wanted: string): boolean {
-  if (received === wanted) return true;
-  const names = (types: string): string[] => types.split(",").map((type) => type.trim());
-  const [from, to] = [names(received), names(wanted)];
-  return from.includes("*") || to.includes("*") || from.some((type) => to.includes(type));
-}
-
-function coerce(value: PythonValue, type: InputSpec["type"]): PythonValue {
-  switch (type) {
-    case "INT":
-      return toPythonInt(value);
-    case "FLOAT":
-      return toPythonFloat(value);
-    case "STRING":
-      return pythonText(value);
-    case "BOOLEAN":
-      return isTruthy(value);
-    default:
-      return value;
-  }
-}
-
-function lessThan(left: PythonValue, right: PythonValue): boolean {
-  const [a, b] = [comparable(left), comparable(right)];
-  if (a === undefined || b === undefined) {
-    const names = `'${pythonTypeName(left)}' and '${pythonTypeName(right)}'`;
-    throw new PythonError("TypeError", `'<' not supported between instances of ${names}`);
-  }
-  return a < b;
-}
-
-function pythonEquals(left: PythonValue, right: PythonValue): boolean {
-  const [a, b] = [comparable(left), comparable(right)];
-  if (a !== undefined && b !== undefined) return a === b || Number(a) === Number(b);
-  return left === right;
-}
-
-/** The type as messages name it; only simple types can fail to convert. */
-function inputTypeName(input: InputSpec): string {
-  return Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
 }

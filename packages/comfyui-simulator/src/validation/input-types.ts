@@ -1,0 +1,72 @@
+import {
+  comparable,
+  isTruthy,
+  PythonError,
+  pythonRepr,
+  pythonText,
+  pythonTypeName,
+  toPythonFloat,
+  toPythonInt,
+  type PythonValue,
+} from "../python/python-values.ts";
+import type { InputSpec, NodeClass } from "../nodes/node-catalog.ts";
+import { ValidationException } from "./validation-error.ts";
+
+/** The type that a slot of a node gives; -1 is the last. @throws ValidationException for a slot that is not there */
+export function outputType(nodeClass: NodeClass, slot: PythonValue): string {
+  const container = nodeClass.isNewStyle ? "list" : "tuple";
+  const index = typeof slot === "boolean" ? Number(slot) : slot;
+  if (typeof index !== "number") {
+    const message = `${container} indices must be integers or slices, not ${pythonTypeName(slot)}`;
+    throw new ValidationException("TypeError", message, 790);
+  }
+  const type = nodeClass.outputs.at(index);
+  if (type === undefined) throw new ValidationException("IndexError", `${container} index out of range`, 790);
+  return type;
+}
+
+/** Types match when they share a name of their comma-separated lists, or one of them is the wildcard. */
+export function typesMatch(received: string, wanted: string): boolean {
+  if (received === wanted) return true;
+  const names = (types: string): string[] => types.split(",").map((type) => type.trim());
+  const [from, to] = [names(received), names(wanted)];
+  return from.includes("*") || to.includes("*") || from.some((type) => to.includes(type));
+}
+
+/** A value as the input wants it. @throws PythonError when it cannot be converted */
+export function coerce(value: PythonValue, type: InputSpec["type"]): PythonValue {
+  switch (type) {
+    case "INT":
+      return toPythonInt(value);
+    case "FLOAT":
+      return toPythonFloat(value);
+    case "STRING":
+      return pythonText(value);
+    case "BOOLEAN":
+      return isTruthy(value);
+    default:
+      return value;
+  }
+}
+
+/** Python's `left < right`. @throws PythonError for values that have no order */
+export function lessThan(left: PythonValue, right: PythonValue): boolean {
+  const [a, b] = [comparable(left), comparable(right)];
+  if (a === undefined || b === undefined) {
+    const names = `'${pythonTypeName(left)}' and '${pythonTypeName(right)}'`;
+    throw new PythonError("TypeError", `'<' not supported between instances of ${names}`);
+  }
+  return a < b;
+}
+
+/** Python's `==` for simple values: 1, 1.0 and True are equal. */
+export function pythonEquals(left: PythonValue, right: PythonValue): boolean {
+  const [a, b] = [comparable(left), comparable(right)];
+  if (a !== undefined && b !== undefined) return a === b || Number(a) === Number(b);
+  return left === right;
+}
+
+/** The type as messages name it; only simple types can fail to convert. */
+export function inputTypeName(input: InputSpec): string {
+  return Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
+}
