@@ -7,9 +7,10 @@ import {
   type OutputStorage,
   type ServerState,
   type Tenant,
+  type UploadStore,
+  type WorkflowResolver,
   takesWork,
 } from "@genga/jobs";
-import { type UploadStore, type WorkflowResolver } from "@genga/jobs";
 import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";

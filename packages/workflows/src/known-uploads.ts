@@ -43,7 +43,7 @@ export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): J
   return image === undefined || mask === undefined ? [] : problemsOfMask(given, image, mask);
 }
 
-export function unknownUpload(parameter: string, id: string): JobProblem {
+function unknownUpload(parameter: string, id: string): JobProblem {
   const message = `${parameter}: there is no upload ${id}; send the image to POST /api/anime/uploads first.`;
   return { path: parameter, code: "unknown-upload", message, received: id };
 }
