@@ -67,7 +67,7 @@ export interface ResolvedOptions {
 /** Pleasant to watch: seconds per picture, not minutes. */
 export const DEFAULT_TIMING: Timing = { loadMs: 1_500, stepMs: 60, saveMs: 30, historyLagMs: 8 };
 
-export const NODE_PACKS = ["core", "animatediff", "video-helper-suite", "recording-nodes"] as const;
+const NODE_PACKS = ["core", "animatediff", "video-helper-suite", "recording-nodes"] as const;
 
 const DEFAULT_MODELS: ModelFiles = {
   checkpoints: ["AOM3A1B.safetensors", "anything_v5.safetensors", "counterfeit_v3.safetensors"],

@@ -3,10 +3,10 @@ import { Random } from "./random.ts";
 
 /** Somebody who looks into the picture, seen from behind: hair and skirt move with the wind. */
 export function paintFigure(easel: Easel): void {
-  const { plan, context, width, height, unit } = easel;
+  const { plan, context, width, height } = easel;
   if (plan.figure === "none" || Math.min(width, height) < 96) return;
   const random = new Random(`figure ${easel.seed}`);
-  const size = height * random.between(0.44, 0.54);
+  const size = height * (plan.figure === "cat" ? 0.5 : random.between(0.44, 0.54));
   const foot = height * (plan.ground === "city" ? 0.9 : 0.93);
   const x = width * random.pick([0.3, 0.36, 0.62, 0.7]);
   context.save();
@@ -14,16 +14,16 @@ export function paintFigure(easel: Easel): void {
   context.scale((random.chance(0.5) ? 1 : -1) * (size / 100), size / 100);
   if (plan.figure === "cat") paintCat(easel);
   else {
-    paintShadow(easel, unit);
+    paintShadow(easel);
     paintBody(easel, plan.figure === "girl");
     paintHead(easel, plan.figure === "girl");
   }
   context.restore();
 }
 
-function paintShadow(easel: Easel, unit: number): void {
+function paintShadow(easel: Easel): void {
   const { context } = easel;
-  context.fillStyle = `rgba(0, 0, 10, ${0.25 + unit * 0})`;
+  context.fillStyle = "rgba(0, 0, 10, 0.25)";
   context.beginPath();
   context.ellipse(0, 0, 15, 2.4, 0, 0, Math.PI * 2);
   context.fill();
@@ -158,7 +158,8 @@ function paintHead(easel: Easel, isGirl: boolean): void {
 function paintCat(easel: Easel): void {
   const { context, plan } = easel;
   const tail = swing(easel) * 6;
-  context.fillStyle = tint(easel, plan.palette.ink);
+  const fur = tint(easel, plan.hair);
+  context.fillStyle = fur;
   context.beginPath();
   context.ellipse(0, -14, 12, 15, 0, 0, Math.PI * 2);
   context.ellipse(0, -35, 9, 8, 0, 0, Math.PI * 2);
@@ -170,7 +171,7 @@ function paintCat(easel: Easel): void {
       ["L", side * 2, -42],
     ]);
   }
-  context.strokeStyle = tint(easel, plan.palette.ink);
+  context.strokeStyle = fur;
   context.lineWidth = 4;
   context.lineCap = "round";
   context.beginPath();

@@ -17,6 +17,7 @@ export function paintGround(easel: Easel): void {
         color: easel.plan.palette.land[0],
       });
       paintOcean(easel, random);
+      paintBeach(easel, random);
       return;
     case "city":
       paintCity(easel, random);
@@ -98,8 +99,9 @@ function paintMeadow(easel: Easel, random: Random): void {
   const { context, width, height, unit, plan } = easel;
   const top = height * 0.8;
   const gradient = context.createLinearGradient(0, top, 0, height);
-  gradient.addColorStop(0, tint(easel, plan.palette.land[2]));
-  gradient.addColorStop(1, tint(easel, plan.palette.ink));
+  const isSnow = plan.drift === "snow";
+  gradient.addColorStop(0, tint(easel, isSnow ? "#f3f7ff" : plan.palette.land[2]));
+  gradient.addColorStop(1, tint(easel, isSnow ? plan.palette.land[0] : plan.palette.ink));
   const edge = (x: number): number => top + Math.sin((x / width) * 2.6 + 0.4) * unit * 4;
   context.fillStyle = gradient;
   context.beginPath();
@@ -109,7 +111,7 @@ function paintMeadow(easel: Easel, random: Random): void {
   context.lineTo(width, height);
   context.fill();
   context.lineWidth = unit * 0.32;
-  for (let index = 0; index < 210; index += 1) {
+  for (let index = 0; index < (isSnow ? 26 : 210); index += 1) {
     const x = random.next() * width;
     const y = edge(x) + random.next() ** 2 * (height - top);
     const size = unit * random.between(1.4, 4.2);
@@ -151,6 +153,29 @@ function paintTrees(
     }
     context.fill();
   }
+}
+
+/** Wet sand in front of the water, with a line of foam that comes and goes. */
+function paintBeach(easel: Easel, random: Random): void {
+  const { context, width, height, unit, plan } = easel;
+  const phase = random.next() * 6;
+  const edge = (x: number): number =>
+    height * 0.87 + Math.sin((x / width) * 5 + phase) * unit * 1.6 + swing(easel, phase) * unit * 0.8;
+  const outline = (lift: number): void => {
+    context.beginPath();
+    context.moveTo(0, height);
+    for (let x = 0; x <= width; x += width / 60) context.lineTo(x, edge(x) - lift);
+    context.lineTo(width, edge(width) - lift);
+    context.lineTo(width, height);
+    context.fill();
+  };
+  context.fillStyle = tint(easel, plan.palette.cloud, 0.75);
+  outline(unit * 0.9);
+  const sand = context.createLinearGradient(0, height * 0.85, 0, height);
+  sand.addColorStop(0, tint(easel, plan.light === "night" ? "#4a4a78" : "#d9b592"));
+  sand.addColorStop(1, tint(easel, plan.light === "night" ? "#1d1d3a" : "#a87b62"));
+  context.fillStyle = sand;
+  outline(0);
 }
 
 /** Bands of water, lighter towards the light, with glitter that comes and goes. */

@@ -1,12 +1,12 @@
 import type { Scene } from "./picture.ts";
 import { Random } from "./random.ts";
 
-export type Light = "day" | "dawn" | "sunset" | "night";
-export type Ground = "hills" | "mountains" | "city" | "ocean" | "forest" | "space";
-export type Drift = "petals" | "snow" | "rain" | "fireflies" | "leaves" | "bubbles" | "dust";
+type Light = "day" | "dawn" | "sunset" | "night";
+type Ground = "hills" | "mountains" | "city" | "ocean" | "forest" | "space";
+type Drift = "petals" | "snow" | "rain" | "fireflies" | "leaves" | "bubbles" | "dust";
 
 /** Colours of one picture, back to front. */
-export interface Palette {
+interface Palette {
   readonly sky: readonly [string, string, string];
   readonly glow: string;
   readonly cloud: string;
@@ -32,7 +32,7 @@ const LIGHT_WORDS: readonly [Light, RegExp][] = [
   ["night", /\b(night|midnight|moon\w*|star(s|ry|light)?|galaxy|neon|dark)\b/i],
   ["sunset", /\b(sunset|dusk|twilight|evening|golden hour|autumn|fire)\b/i],
   ["dawn", /\b(dawn|sunrise|morning|pastel|spring|sakura|cherry)\b/i],
-  ["day", /\b(day|noon|summer|sunny|blue sky|bright)\b/i],
+  ["day", /\b(day|noon|summer|sunny|blue sky|bright|snow\w*|winter)\b/i],
 ];
 
 const GROUND_WORDS: readonly [Ground, RegExp][] = [

@@ -32,7 +32,7 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
 }
 
 /** A batch of images the way torch prints a large tensor: the outer three rows and columns, `...` between. */
-export async function imageTensorText(pictures: readonly Picture[], studio: Studio): Promise<string> {
+async function imageTensorText(pictures: readonly Picture[], studio: Studio): Promise<string> {
   const shown = edge(pictures);
   const batches: string[] = [];
   for (const picture of shown) batches.push(await pictureText(picture, studio));

@@ -1,7 +1,7 @@
 import type { BlendMode, Picture } from "../drawing/picture.ts";
 import { allocationFailed } from "./allocation.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
-import { flagInput, imageInput, numberInput, textInput } from "./read-input.ts";
+import { imageInput, numberInput, textInput } from "./read-input.ts";
 
 /** Nodes that make images or change them; each adds a step to the recipe of every picture of the batch. */
 export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
@@ -120,11 +120,6 @@ export function sameSize(pictures: readonly Picture[]): Picture[] {
   const [first] = pictures;
   if (!first) return [];
   return pictures.map((picture) => scalePicture(picture, first.width, first.height, "bilinear", true));
-}
-
-/** Whether an input asks for something, defaulting to yes. */
-export function wants(run: NodeRun, name: string): boolean {
-  return flagInput(run, name, true);
 }
 
 function scaledBy(picture: Picture, factor: number, method: string): Picture {

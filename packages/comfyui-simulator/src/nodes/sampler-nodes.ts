@@ -4,7 +4,7 @@ import { outOfGpuMemory } from "./allocation.ts";
 import { conditioningText } from "./conditioning-nodes.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
 import { opaque, plain, type LatentValue, type ModelValue, type NodeValue } from "./node-values.ts";
-import { latentInput, modelInput, numberInput, plainInput, textInput } from "./read-input.ts";
+import { latentInput, modelInput, numberInput, plainInput } from "./read-input.ts";
 
 /** What a batch costs per further picture, as a share of the first. */
 const BATCH_SHARE = 0.15;
@@ -154,9 +154,4 @@ function resultOf({ model, latent, positive, negative, seed, denoise }: Sampling
 
 function isVideoModel(model: ModelValue): boolean {
   return /wan|ltx|hunyuan|mochi|svd/i.test(model.checkpoint);
-}
-
-/** The name under which a sampler's seed is given; used where a graph is described. */
-export function seedOf(run: NodeRun): string {
-  return textInput(run, "seed", textInput(run, "noise_seed", "0"));
 }
