@@ -1,5 +1,5 @@
 export { startServiceProcess, type ServiceProcess } from "./service-process.ts";
-export { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
+export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";
 export { buildFailure, buildJob, buildOutput, buildProgress, buildWorkflow } from "./job-builders.ts";
 export { describeJobStore, type ContractStores, type TestRunner } from "./job-store-contract.ts";
@@ -14,3 +14,6 @@ export {
 } from "./stack.ts";
 export { ApiClient, type JobAnswer, type OutputAnswer, type StreamFrame } from "./api-client.ts";
 export { sleepWorkflow } from "./sleep-workflow.ts";
+export { runChaos, type ChaosOptions } from "./chaos/run-chaos.ts";
+export { Figures } from "./chaos/figures.ts";
+export { type CrashableServer, type Services } from "./chaos/world.ts";

@@ -17,7 +17,28 @@ export interface TcpProxy {
   freeze(): void;
   /** Passes on what was held back, in order. */
   thaw(): void;
+  /** From now on every byte arrives so much later; 0 ends it. */
+  delay(ms: number): void;
+  /** Shows everything that is about to be passed on; who looks may hold or reset the connection. Call the answer to stop. */
+  observe(listener: (passage: Passage) => void): () => void;
   close(): Promise<void>;
+}
+
+/** Bytes on their way; not passed on before the observers have returned. */
+export interface Passage {
+  readonly direction: "to-target" | "to-client";
+  readonly data: Buffer;
+  readonly connection: ProxiedConnection;
+}
+
+export interface ProxiedConnection {
+  readonly id: number;
+  /** Nothing more is passed on, in either direction. */
+  hold(): void;
+  /** Ends a hold: what was held back is passed on, in order, unless an end is gone by now. */
+  release(): void;
+  /** Both ends see a reset; what was held back is lost. */
+  reset(): void;
 }
 
 /** Listens on a free loopback port in front of `targetUrl` (whose port must be given) or of `host` and `port`. */
@@ -28,14 +49,21 @@ export async function startTcpProxy(
   if (url.port === "") throw new Error(`The URL ${url.href} names no port to lead to.`);
   const [targetPort, targetHost] = [Number(url.port), url.hostname];
   const pairs = new Set<SocketPair>();
+  const observers = new Set<(passage: Passage) => void>();
   let isFrozen = false;
+  let delayMs = 0;
   let connections = 0;
   const accept = (client: Socket): void => {
     connections += 1;
-    const pair = joinSockets(client, connect(targetPort, targetHost));
+    const pair = new SocketPair(connections, client, connect(targetPort, targetHost), {
+      look: (passage) => {
+        for (const observer of observers) observer(passage);
+      },
+      delayMs: () => delayMs,
+    });
     pairs.add(pair);
     pair.onClose(() => pairs.delete(pair));
-    if (isFrozen) pair.pause();
+    if (isFrozen) pair.hold();
   };
   let server: Server | null = await listen(accept, 0);
   const { port } = server.address() as AddressInfo;
@@ -61,66 +89,132 @@ export async function startTcpProxy(
     },
     freeze: () => {
       isFrozen = true;
-      for (const pair of pairs) pair.pause();
+      for (const pair of pairs) pair.hold();
     },
     thaw: () => {
       isFrozen = false;
-      for (const pair of pairs) pair.resume();
+      for (const pair of pairs) pair.release();
+    },
+    delay: (ms) => {
+      delayMs = ms;
+    },
+    observe: (listener) => {
+      observers.add(listener);
+      return () => observers.delete(listener);
     },
     close: cut,
   };
 }
 
-interface SocketPair {
-  pause(): void;
-  resume(): void;
-  reset(): void;
-  onClose(listener: () => void): void;
+interface Traffic {
+  readonly look: (passage: Passage) => void;
+  readonly delayMs: () => number;
 }
 
-/** Two sockets whose bytes flow into each other, one by one held back while paused. */
-function joinSockets(client: Socket, target: Socket): SocketPair {
-  const directions: [Socket, Socket][] = [
-    [client, target],
-    [target, client],
-  ];
-  let isPaused = false;
-  const reset = (): void => {
-    client.resetAndDestroy();
-    target.resetAndDestroy();
-  };
-  for (const [from, to] of directions) {
-    from.on("data", (chunk) => {
-      if (!to.write(chunk)) from.pause();
+/** Two sockets whose bytes flow into each other. */
+class SocketPair implements ProxiedConnection {
+  readonly id: number;
+  readonly #client: Socket;
+  readonly #target: Socket;
+  readonly #flows: readonly Flow[];
+
+  constructor(id: number, client: Socket, target: Socket, traffic: Traffic) {
+    this.id = id;
+    this.#client = client;
+    this.#target = target;
+    const look = (direction: Passage["direction"]) => (data: Buffer) => {
+      traffic.look({ direction, data, connection: this });
+    };
+    this.#flows = [
+      new Flow(client, target, look("to-target"), traffic.delayMs),
+      new Flow(target, client, look("to-client"), traffic.delayMs),
+    ];
+    // A network has no opinion about errors: either side sees the other's connection end.
+    for (const socket of [client, target]) {
+      socket.on("error", () => {
+        this.reset();
+      });
+    }
+  }
+
+  hold(): void {
+    for (const flow of this.#flows) flow.hold();
+  }
+
+  release(): void {
+    for (const flow of this.#flows) flow.release();
+    if (this.#client.destroyed || this.#target.destroyed) this.reset();
+  }
+
+  reset(): void {
+    this.#client.resetAndDestroy();
+    this.#target.resetAndDestroy();
+  }
+
+  onClose(listener: () => void): void {
+    this.#client.on("close", listener);
+    this.#target.on("close", listener);
+  }
+}
+
+/** One direction: what comes in goes out, in order, unless it is held back. */
+class Flow {
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #waiting: { data: Buffer; dueAt: number }[] = [];
+  #isHeld = false;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(from: Socket, to: Socket, look: (data: Buffer) => void, delayMs: () => number) {
+    this.#from = from;
+    this.#to = to;
+    from.on("data", (data: Buffer) => {
+      look(data);
+      this.#waiting.push({ data, dueAt: performance.now() + delayMs() });
+      this.#pass();
     });
     to.on("drain", () => {
-      if (!isPaused) from.resume();
+      if (!this.#isHeld) from.resume();
     });
-    from.on("end", () => to.end());
-    // A network has no opinion about errors: either side sees the other's connection end.
-    from.on("error", reset);
-    from.on("close", () => {
-      if (!isPaused) to.destroy();
+    for (const event of ["end", "close"]) {
+      from.on(event, () => {
+        this.#pass();
+      });
+    }
+    to.on("close", () => {
+      if (this.#timer !== null) clearTimeout(this.#timer);
     });
   }
-  return {
-    pause: () => {
-      isPaused = true;
-      client.pause();
-      target.pause();
-    },
-    resume: () => {
-      isPaused = false;
-      client.resume();
-      target.resume();
-      if (client.destroyed || target.destroyed) reset();
-    },
-    reset,
-    onClose: (listener) => {
-      client.on("close", listener);
-      target.on("close", listener);
-    },
-  };
+
+  hold(): void {
+    this.#isHeld = true;
+    this.#from.pause();
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#from.resume();
+    this.#pass();
+  }
+
+  #pass(): void {
+    if (this.#to.destroyed) return;
+    for (let [next] = this.#waiting; next !== undefined && !this.#isHeld; [next] = this.#waiting) {
+      const leftMs = next.dueAt - performance.now();
+      if (leftMs > 0) {
+        this.#timer ??= setTimeout(() => {
+          this.#timer = null;
+          this.#pass();
+        }, leftMs);
+        return;
+      }
+      this.#waiting.shift();
+      if (!this.#to.write(next.data)) this.#from.pause();
+    }
+    if (this.#isHeld || this.#waiting.length > 0) return;
+    if (this.#from.destroyed) this.#to.destroy();
+    else if (this.#from.readableEnded) this.#to.end();
+  }
 }
 
 async function listen(accept: (client: Socket) => void, port: number): Promise<Server> {

@@ -1,0 +1,125 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { migrate } from "@genga/database";
+import {
+  startEmbeddedPostgres,
+  startEmbeddedRedis,
+  type EmbeddedServer,
+  type EmbeddedServerOptions,
+} from "@genga/embedded";
+import { type CrashableServer, type Services } from "@genga/testing";
+
+export interface ChaosServices {
+  /** A fresh, migrated database and an empty Redis. */
+  fresh(): Promise<Services>;
+  stop(): Promise<void>;
+}
+
+/** A Postgres and a Redis that nobody else uses, so that they can be killed and emptied at will. */
+export async function startChaosServices(report: (line: string) => void): Promise<ChaosServices> {
+  const folder = await mkdtemp(join(tmpdir(), "genga-chaos-services-"));
+  await chmod(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
+  const options = { dataDir: join(folder, "data"), report };
+  const postgres = new Crashable(startEmbeddedPostgres, options);
+  const redis = new Crashable(startEmbeddedRedis, options);
+  const stop = async (): Promise<void> => {
+    await Promise.all([postgres.stop(), redis.stop()]);
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  let databases = 0;
+  try {
+    await Promise.all([postgres.start(), redis.start()]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const flush = async (): Promise<void> => {
+    const client = new Redis(redis.url, { maxRetriesPerRequest: 1 });
+    client.on("error", () => undefined); // told by the command
+    try {
+      await client.flushall();
+    } finally {
+      client.disconnect();
+    }
+  };
+  return {
+    fresh: async () => {
+      databases += 1;
+      await flush();
+      const url = await createDatabase(postgres.url, `chaos_${databases}`);
+      await migrate({ databaseUrl: url });
+      return {
+        postgres: {
+          url,
+          crash: (how) => postgres.crash(how),
+          startAgain: () => postgres.startAgain(),
+        },
+        redis: {
+          url: redis.url,
+          crash: (how) => redis.crash(how),
+          startAgain: () => redis.startAgain(),
+          flush,
+        },
+      };
+    },
+    stop,
+  };
+}
+
+class Crashable implements CrashableServer {
+  readonly #start: (options: EmbeddedServerOptions) => Promise<EmbeddedServer>;
+  readonly #options: EmbeddedServerOptions;
+  #server: EmbeddedServer | null = null;
+
+  constructor(
+    start: (options: EmbeddedServerOptions) => Promise<EmbeddedServer>,
+    options: EmbeddedServerOptions,
+  ) {
+    this.#start = start;
+    this.#options = options;
+  }
+
+  get url(): string {
+    if (this.#server === null) throw new Error("It was never started.");
+    return this.#server.url;
+  }
+
+  async start(): Promise<void> {
+    this.#server = await this.#start(this.#options);
+  }
+
+  async crash(how: "SIGKILL" | "SIGQUIT"): Promise<void> {
+    if (this.#server === null) return;
+    process.kill(this.#server.pid, how);
+    await this.#server.ended;
+  }
+
+  async startAgain(): Promise<void> {
+    const port = this.#server?.port;
+    this.#server = await this.#start({
+      ...this.#options,
+      report: () => undefined,
+      ...(port !== undefined && { port }),
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+  }
+}
+
+async function createDatabase(adminUrl: string, name: string): Promise<string> {
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  try {
+    await client.query(`CREATE DATABASE ${name}`);
+  } finally {
+    await client.end();
+  }
+  const url = new URL(adminUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Figures, runChaos } from "@genga/testing";
+import { startChaosServices, type ChaosServices } from "./chaos-services.ts";
+
+// A short, fixed part of what `npm run chaos` does for hours. Its own Postgres and Redis: it kills and empties them.
+
+let services: ChaosServices;
+let failureFolder: string;
+const lines: string[] = [];
+const report = (line: string): void => {
+  lines.push(line);
+};
+
+beforeAll(async () => {
+  failureFolder = await mkdtemp(join(tmpdir(), "genga-chaos-failures-"));
+  services = await startChaosServices(report);
+}, 120_000);
+
+afterAll(async () => {
+  await services.stop();
+}, 60_000);
+
+describe("chaos", () => {
+  test.each([
+    [1, 2],
+    [11, 1],
+  ])(
+    "seed %i keeps every promise for %i rounds",
+    async (seed, rounds) => {
+      const figures = new Figures();
+      const violations = await runChaos({
+        ...{ seed, rounds, failureFolder, figures, report },
+        services: await services.fresh(),
+      });
+      if (violations.length > 0) console.error(lines.join("\n"));
+      expect(violations).toEqual([]);
+      expect(figures.rounds).toBe(rounds);
+      expect(figures.jobs).toBeGreaterThan(0);
+      await rm(failureFolder, { recursive: true, force: true });
+    },
+    600_000,
+  );
+});

@@ -1,0 +1,93 @@
+import { type Workflow } from "@genga/comfyui";
+import { type Random } from "./random.ts";
+
+/** A job as a plan describes it: plain data, from which its body and what to expect of it follow. */
+export type JobSpec =
+  /** Takes this long on a server; its one picture is of one known colour. */
+  | { kind: "sleep"; ms: number; steps: number; color: number; timeoutMs?: number }
+  /** A picture drawn from parameters. */
+  | { kind: "image"; width: number; height: number; steps: number; seed: number }
+  /** A node raises, each time. */
+  | { kind: "fails"; attemptsMax: number; color: number }
+  /** A text output and no file. */
+  | { kind: "text"; text: string };
+
+/** What a submission's outputs must look like when it completes. */
+export type ExpectedOutput =
+  | { kind: "picture"; width: number; height: number; color?: number; seed?: number }
+  | { kind: "text"; text: string };
+
+export function drawJob(random: Random): JobSpec {
+  const kind = random.pickWeighted({ sleep: 12, image: 4, fails: 1, text: 1, late: 1 });
+  const color = random.between(1, 0xff_ff_ff);
+  switch (kind) {
+    case "sleep":
+      return { kind, ms: random.between(150, 2_500), steps: random.between(3, 10), color };
+    case "late":
+      return { kind: "sleep", ms: 30_000, steps: 300, color, timeoutMs: random.between(1_000, 1_500) };
+    case "image":
+      return {
+        kind,
+        width: 256 + 8 * random.between(0, 4),
+        height: 256 + 8 * random.between(0, 4),
+        steps: random.between(2, 5),
+        seed: random.between(0, 2 ** 31),
+      };
+    case "fails":
+      return { kind, attemptsMax: random.between(1, 2), color };
+    case "text":
+      return { kind, text: `原画 ${random.between(0, 1e9)}` };
+  }
+}
+
+/** The body of `POST generate`, or one entry of a batch. */
+export function bodyOf(spec: JobSpec): object {
+  switch (spec.kind) {
+    case "image": {
+      const { width, height, steps, seed } = spec;
+      return { type: "image", prompt: `a heron, study ${seed}`, width, height, steps, seed };
+    }
+    case "sleep": {
+      const { ms, steps, color, timeoutMs } = spec;
+      const inputs = { seconds: ms / 1_000, steps, preview: "none", seed: color };
+      const workflow = flatPicture(color, "ProtoSleep", inputs);
+      return { type: "workflow", workflow, ...(timeoutMs !== undefined && { timeoutMs }) };
+    }
+    case "fails": {
+      const { color, attemptsMax } = spec;
+      const inputs = { mode: "value", message: "boom", seed: color };
+      return { type: "workflow", workflow: flatPicture(color, "ProtoFail", inputs), attemptsMax };
+    }
+    case "text": {
+      const inputs = { text: spec.text, progress_text: false };
+      return { type: "workflow", workflow: { "1": { class_type: "ProtoText", inputs } } };
+    }
+  }
+}
+
+/** `null`: it never completes. */
+export function expectedOutput(spec: JobSpec): ExpectedOutput | null {
+  switch (spec.kind) {
+    case "image":
+      return { kind: "picture", width: spec.width, height: spec.height, seed: spec.seed };
+    case "sleep":
+      return isLate(spec) ? null : { kind: "picture", width: 64, height: 64, color: spec.color };
+    case "fails":
+      return null;
+    case "text":
+      return { kind: "text", text: spec.text };
+  }
+}
+
+/** Its deadline passes before it can end. */
+export function isLate(spec: JobSpec): boolean {
+  return spec.kind === "sleep" && spec.timeoutMs !== undefined;
+}
+
+function flatPicture(color: number, work: string, inputs: Record<string, unknown>): Workflow {
+  return {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color } },
+    "2": { class_type: work, inputs: { image: ["1", 0], ...inputs } },
+    "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "chaos" } },
+  };
+}

@@ -1,0 +1,44 @@
+import { describe, expect, test } from "@jest/globals";
+import { strikePoints, strikes } from "./fault.ts";
+import { planRound } from "./plan.ts";
+
+const plans = Array.from({ length: 1_000 }, (_, round) => planRound(7, round));
+const faults = plans.flatMap(({ steps }) =>
+  steps.flatMap((step) => (step.do === "fault" ? [step.fault] : [])),
+);
+
+describe("a chaos plan", () => {
+  test("is the same for the same seed and round, and another one for others", () => {
+    expect(planRound(7, 3)).toEqual(plans[3]);
+    expect(JSON.parse(JSON.stringify(planRound(7, 3)))).toEqual(plans[3]);
+    expect(new Set(plans.map((plan) => JSON.stringify(plan.steps))).size).toBe(plans.length);
+    expect(planRound(8, 3).steps).not.toEqual(plans[3]?.steps);
+  });
+
+  test("comes to every kind of fault, and to every strike at every point", () => {
+    const pairs = faults.flatMap((fault) =>
+      fault.kind === "strike" ? [`${fault.strike} ${fault.point}`] : [],
+    );
+    expect(new Set(pairs).size).toBe(strikePoints.length * strikes.length);
+    expect(new Set(faults.map(({ kind }) => kind)).size).toBe(35);
+  });
+
+  test("asks only for jobs that it submits, in the order of time", () => {
+    for (const { steps } of plans) {
+      const times = steps.map(({ atMs }) => atMs);
+      expect(times).toEqual([...times].sort((one, other) => one - other));
+      const submitted = new Set(
+        steps.flatMap((step) =>
+          step.do === "submit"
+            ? [step.job]
+            : step.do === "submit-batch"
+              ? step.jobs.map(({ job }) => job)
+              : [],
+        ),
+      );
+      for (const step of steps) {
+        if (step.do === "cancel" || step.do === "retry") expect(submitted).toContain(step.job);
+      }
+    }
+  });
+});
