@@ -1,8 +1,15 @@
-import { type HeldTicket, type LeasedJob, defaultLane, ticketId, type SignalTopics } from "@genga/jobs";
+import {
+  type HeldTicket,
+  type LeasedJob,
+  StoreUnavailableError,
+  defaultLane,
+  ticketId,
+  type SignalTopics,
+} from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
 import { OutageGuard } from "./outage-guard.ts";
 import { type OwnedServer } from "./owned-server.ts";
-import { processJob } from "./process-job.ts";
+import { processJob, type ProcessJobOptions } from "./process-job.ts";
 import { ProgressWriter } from "./progress-writer.ts";
 import { Run } from "./run.ts";
 import { ServerFleet } from "./server-fleet.ts";
@@ -117,13 +124,18 @@ export class Worker {
     );
   }
 
-  /** Claims nothing new, leaves prompts running, hands leases back. */
+  /** Claims nothing new, leaves prompts running, hands leases back; while the database is away they run out. */
   async stop(): Promise<void> {
     for (const stop of this.#stops.reverse()) await stop();
     await this.#pump.stop();
-    await this.#fleet.close();
-    await this.#progress.close();
-    await this.#with.servers.removeWorker(this.#with.workerId);
+    try {
+      await this.#fleet.close();
+      await this.#progress.close();
+      await this.#with.servers.removeWorker(this.#with.workerId);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      this.#with.log.warn({ err: error }, "leases could not be handed back and are left to run out");
+    }
   }
 
   async #heartbeat(): Promise<void> {
@@ -179,18 +191,27 @@ export class Worker {
     const adopted = await this.#guard.watch(store.adoptJobs(server.id, workerId, settings.leaseMs));
     for (const leased of adopted) {
       log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
-      this.#runs.get(leased.jobId)?.stop("lease-lost");
-      this.#start(leased, server, null, leasedSince);
+      // It may be our own: a pause or an outage outlasted our lease, and nobody else was there to adopt.
+      const earlier = this.#runs.get(leased.jobId);
+      earlier?.stop("lease-lost");
+      this.#start(leased, server, null, leasedSince, earlier && this.#endings.get(earlier));
     }
   }
 
-  #start(leased: LeasedJob, server: OwnedServer, ticket: HeldTicket | null, leasedSince: number): void {
+  /** @param after an earlier run of the same prompt ends first: only one may watch it */
+  #start(
+    leased: LeasedJob,
+    server: OwnedServer,
+    ticket: HeldTicket | null,
+    leasedSince: number,
+    after?: Promise<void>,
+  ): void {
     const { settings, recorder, store, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
-    const ended = processJob(run, server, {
+    const options: ProcessJobOptions = {
       recorder,
       store,
       storage,
@@ -201,11 +222,14 @@ export class Worker {
       onSlotFreed: () => {
         this.#pump.trigger();
       },
-    }).finally(() => {
-      server.runs.delete(run);
-      if (this.#runs.get(run.jobId) === run) this.#runs.delete(run.jobId);
-      this.#endings.delete(run);
-    });
+    };
+    const ended = (after ?? Promise.resolve())
+      .then(() => processJob(run, server, options))
+      .finally(() => {
+        server.runs.delete(run);
+        if (this.#runs.get(run.jobId) === run) this.#runs.delete(run.jobId);
+        this.#endings.delete(run);
+      });
     this.#endings.set(run, ended);
   }
 

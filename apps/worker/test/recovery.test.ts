@@ -12,6 +12,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import pg from "pg";
 import { WebSocket } from "ws";
 
 let database: TestDatabase;
@@ -89,6 +90,21 @@ describe("recovery", () => {
     expect(events.status).toBe(200);
   }, 60_000);
 
+  test("a worker that slept past its own lease takes its prompt up again, without rendering again", async () => {
+    stack = await startStack({ databaseUrl: database.url, env });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(5));
+    await api.until(id, (job) => job.phase === "executing");
+    const [paused] = stack.workers;
+    paused!.signal("SIGSTOP");
+    await untilLeaseRanOut(id);
+    paused!.signal("SIGCONT");
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+    expect(paused!.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+    expect(paused!.lines.filter((line) => line.includes("attempt failed"))).toEqual([]);
+  }, 60_000);
+
   test("two workers share two servers, each owned by one, and fill both before any second slot", async () => {
     stack = await startStack({ databaseUrl: database.url, env, simulators: 2, workers: 2 });
     const api = new ApiClient(stack.url);
@@ -128,6 +144,24 @@ describe("recovery", () => {
     }
   }, 60_000);
 
+  test("a worker that is asked to stop while Postgres is away exits with 0, and its prompt is adopted", async () => {
+    const postgres = await startTcpProxy({ targetUrl: database.url });
+    try {
+      stack = await startStack({ databaseUrl: database.url, env, workers: 0 });
+      const first = await stack.startWorker({ DATABASE_URL: postgres.url });
+      const api = new ApiClient(stack.url);
+      const id = await api.submit(workflow(3));
+      await api.until(id, (job) => job.phase === "executing");
+      await postgres.cut();
+      expect(await first.stop()).toBe(0);
+      await stack.startWorker();
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+      expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+    } finally {
+      await postgres.close();
+    }
+  }, 60_000);
+
   test("a running job does not notice that Postgres was away", async () => {
     const postgres = await startTcpProxy({ targetUrl: database.url });
     try {
@@ -159,6 +193,23 @@ describe("recovery", () => {
     expect((await api.untilEnded(id)).status).toBe("completed");
   }, 60_000);
 });
+
+/** Until the database's clock says that nobody holds the job. */
+async function untilLeaseRanOut(jobId: string): Promise<void> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    for (let isOver = false; !isOver;) {
+      const { rows } = await client.query<{ isOver: boolean }>(
+        'SELECT lease_expires_at < now() AS "isOver" FROM jobs WHERE id = $1',
+        [jobId],
+      );
+      isOver = rows[0]?.isOver === true;
+    }
+  } finally {
+    await client.end();
+  }
+}
 
 /** Until the server has nothing to do, told by its own socket. */
 async function untilIdle(url: string): Promise<void> {
