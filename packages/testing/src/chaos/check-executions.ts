@@ -140,8 +140,8 @@ function stateAt(writes: readonly JobWrite[], at: number): JobWrite["after"] | u
 }
 
 function isOver(state: JobWrite["after"], attempt: Attempt): boolean {
-  if (state.attempt > attempt.number || endings.has(state.status)) return true;
-  return state.status === "queued" && state.attempt === attempt.number;
+  if (state.attempt !== attempt.number) return state.attempt > attempt.number;
+  return state.status === "queued" || endings.has(state.status);
 }
 
 function shown({ attempt, startedAt, endedAt }: Render): string {

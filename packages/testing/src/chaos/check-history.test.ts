@@ -226,6 +226,16 @@ describe("a history that keeps every promise", () => {
     expect(rendersPerJob(goodHistory())).toEqual(new Map([[2, 1]]));
   });
 
+  test("passes when a cancelled job was asked for again, and rendered at once", () => {
+    const history = goodHistory();
+    const [, , , lost, claimed] = history.writes;
+    lost!.after = row({ ...lost!.after, status: "cancelled" });
+    claimed!.before = row({ ...claimed!.before, sequence: 6 });
+    history.executions[1]!.at = 5_100;
+    history.writes.splice(4, 0, write(4_950, "api-1", lost!.after, claimed!.before));
+    expect(rulesOf(history).filter((rule) => rule.startsWith("executions"))).toEqual([]);
+  });
+
   test("passes when a job was cancelled and its server let go first", () => {
     expect(checkHistory(cancelledHistory())).toEqual([]);
   });
