@@ -36,14 +36,17 @@ export async function startChaosServices(report: (line: string) => void): Promis
     await stop();
     throw error;
   }
-  const flush = async (): Promise<void> => {
+  const ask = async <Result>(question: (client: Redis) => Promise<Result>): Promise<Result> => {
     const client = new Redis(redis.url, { maxRetriesPerRequest: 1 });
     client.on("error", () => undefined); // told by the command
     try {
-      await client.flushall();
+      return await question(client);
     } finally {
       client.disconnect();
     }
+  };
+  const flush = async (): Promise<void> => {
+    await ask((client) => client.flushall());
   };
   return {
     fresh: async () => {
@@ -62,11 +65,26 @@ export async function startChaosServices(report: (line: string) => void): Promis
           crash: (how) => redis.crash(how),
           startAgain: () => redis.startAgain(),
           flush,
+          beFull: async (isFull) => {
+            await ask((client) => client.config("SET", "maxmemory", isFull ? "1" : "0"));
+          },
+          liveTickets: () => ask(countTickets),
         },
       };
     },
     stop,
   };
+}
+
+/** As BullMQ keeps them, in the one lane that there is. */
+async function countTickets(client: Redis): Promise<number> {
+  const counts = await Promise.all([
+    client.llen("genga:default:wait"),
+    client.llen("genga:default:active"),
+    client.zcard("genga:default:prioritized"),
+    client.zcard("genga:default:delayed"),
+  ]);
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 class Crashable implements CrashableServer {

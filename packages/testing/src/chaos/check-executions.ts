@@ -13,7 +13,7 @@ import {
 const slackMs = 300;
 
 /** A prompt that a server ran, from its own log. */
-export interface Render {
+interface Render {
   attempt: Attempt;
   startedAt: number;
   /** Finished, or the server's end; `Infinity` when it was still running at last. */

@@ -80,6 +80,14 @@ function goodHistory(): History {
   const adopted = row({ ...second, leaseNumber: 3, leaseOwner: "worker-2", sequence: 8 });
   return {
     jobs: [job],
+    batches: [
+      {
+        id: "batch-1",
+        total: 2,
+        counts: { completed: 1, failed: 1, queued: 0 },
+        ends: { completed: 1, failed: 1 },
+      },
+    ],
     executions: [
       { serverUrl: server, promptId: "prompt-1", event: "started", at: 2_000 },
       { serverUrl: otherServer, promptId: "prompt-2", event: "started", at: 7_000 },
@@ -480,6 +488,16 @@ describe("a forged history is found out:", () => {
         history.executions[0]!.at = 4_900;
         history.troubles = [{ kind: "memory-lost", serverUrl: server, from: 99_000, to: 99_000 }];
       },
+    ],
+    [
+      "a batch that counts a job twice",
+      /batch: batch batch-1 counts 2 completed jobs, and 1 were found/,
+      (history) => (history.batches[0]!.counts["completed"] = 2),
+    ],
+    [
+      "a batch that lost a job",
+      /batch: batch batch-1 has 3 jobs, and 2 were found/,
+      (history) => (history.batches[0]!.total = 3),
     ],
     [
       "a process that died",

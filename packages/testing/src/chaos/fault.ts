@@ -29,7 +29,7 @@ export type StrikePoint = (typeof strikePoints)[number];
  * or shorter; `reset`: the connection breaks; `hold`: what passed and what follows arrives `ms` later.
  */
 export const strikes = ["kill", "pause", "reset", "hold"] as const;
-export type Strike = (typeof strikes)[number];
+type Strike = (typeof strikes)[number];
 
 /** The three networks between the processes. */
 export type Link = "postgres" | "redis";
@@ -57,7 +57,7 @@ export type Fault = { ms: number } & (
   /** Healed by a restart: nothing else helps a dead executor thread. */
   | { kind: "simulator-wedge"; simulator: number }
   | { kind: "simulator-out-of-memory"; simulator: number }
-  | { kind: "simulator-output-lost"; simulator: number; how: "missing-output" | "empty-output" }
+  | { kind: "simulator-output-lost"; simulator: number; how: (typeof lostOutputs)[number] }
   | { kind: "simulator-drop-sockets"; simulator: number }
   | { kind: "simulator-half-open-sockets"; simulator: number }
   | {
@@ -65,7 +65,7 @@ export type Fault = { ms: number } & (
       simulator: number;
       how: "lose-next-prompt-reply" | "error-after-queueing";
     }
-  | { kind: "simulator-slow-replies"; simulator: number; path: "/prompt" | "/queue" | "/history" | "/view" }
+  | { kind: "simulator-slow-replies"; simulator: number; path: (typeof slowPaths)[number] }
   | { kind: "simulator-cut"; simulator: number }
   | { kind: "simulator-half-open"; simulator: number }
   | { kind: "simulator-delay"; simulator: number; byMs: number }
@@ -78,13 +78,15 @@ export type Fault = { ms: number } & (
   | { kind: "redis-flush" }
   | { kind: "redis-cut" }
   | { kind: "redis-half-open" }
+  /** Its memory is used up: it answers, and takes nothing more. */
+  | { kind: "redis-full" }
   | { kind: "redis-delay"; byMs: number }
   /** One process is cut off from one store: the others see it vanish. */
   | { kind: "worker-cut-off"; worker: number; link: Link; isHalfOpen: boolean }
   | { kind: "api-cut-off"; api: number; link: Link; isHalfOpen: boolean }
   | { kind: "strike"; point: StrikePoint; strike: Strike }
 );
-export type FaultKind = Fault["kind"];
+type FaultKind = Fault["kind"];
 
 /** How often each kind is drawn. */
 const weights: Readonly<Record<FaultKind, number>> = {
@@ -119,11 +121,16 @@ const weights: Readonly<Record<FaultKind, number>> = {
   "redis-flush": 3,
   "redis-cut": 2,
   "redis-half-open": 2,
+  "redis-full": 2,
   "redis-delay": 1,
   "worker-cut-off": 5,
   "api-cut-off": 2,
   strike: 24,
 };
+
+const lostOutputs = ["missing-output", "empty-output"] as const;
+const lostReplies = ["lose-next-prompt-reply", "error-after-queueing"] as const;
+const slowPaths = ["/prompt", "/queue", "/history", "/view"] as const;
 
 export function drawFault(random: Random): Fault {
   const kind = random.pickWeighted(weights);
@@ -153,17 +160,11 @@ export function drawFault(random: Random): Fault {
     case "api-cut-off":
       return { kind, ms, api, link, isHalfOpen: random.chance(0.5) };
     case "simulator-output-lost":
-      return { kind, ms, simulator, how: random.pick(["missing-output", "empty-output"] as const) };
+      return { kind, ms, simulator, how: random.pick(lostOutputs) };
     case "simulator-lost-reply":
-      return {
-        ...{ kind, ms, simulator },
-        how: random.pick(["lose-next-prompt-reply", "error-after-queueing"] as const),
-      };
+      return { kind, ms, simulator, how: random.pick(lostReplies) };
     case "simulator-slow-replies":
-      return {
-        ...{ kind, ms, simulator },
-        path: random.pick(["/prompt", "/queue", "/history", "/view"] as const),
-      };
+      return { kind, ms, simulator, path: random.pick(slowPaths) };
     case "simulator-delay":
       return { kind, ms, simulator, byMs };
     case "postgres-delay":
@@ -180,6 +181,7 @@ export function drawFault(random: Random): Fault {
     case "redis-flush":
     case "redis-cut":
     case "redis-half-open":
+    case "redis-full":
       return { kind, ms };
     case "simulator-kill":
     case "simulator-pause":

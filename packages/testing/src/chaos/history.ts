@@ -4,6 +4,7 @@ import { type JobSpec } from "./job-spec.ts";
 /** Everything that was observed of a run, as plain data. Moments are milliseconds since 1970, by this machine's clock. */
 export interface History {
   jobs: JobHistory[];
+  batches: BatchObservation[];
   executions: Execution[];
   attempts: Attempt[];
   /** In the order of writing. */
@@ -31,6 +32,14 @@ export interface JobHistory {
   finalAnswers: Answer[];
   events: JobEventAnswer[];
   outputs: OutputObservation[];
+}
+
+/** What the API says of a batch in the end, and how its jobs ended, by status. */
+export interface BatchObservation {
+  id: string;
+  total: number;
+  counts: Record<string, number>;
+  ends: Record<string, number>;
 }
 
 export interface Answer {

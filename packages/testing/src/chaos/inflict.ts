@@ -126,6 +126,11 @@ async function run(world: World, fault: PlainFault): Promise<void> {
     case "redis-flush":
       await redis.flush();
       return;
+    case "redis-full":
+      await redis.beFull(true);
+      await sleep(ms);
+      await redis.beFull(false);
+      return;
     case "postgres-cut":
     case "postgres-half-open":
     case "postgres-delay":

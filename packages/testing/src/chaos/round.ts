@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ChaosClient, type Reply } from "./chaos-client.ts";
-import { type JobHistory } from "./history.ts";
+import { groupBy } from "./group-by.ts";
+import { type BatchObservation, type JobHistory } from "./history.ts";
 import { inflict, type Inflicted, type Ongoing } from "./inflict.ts";
 import { bodyOf, type JobSpec } from "./job-spec.ts";
 import { observeOutputs } from "./observe-output.ts";
@@ -12,6 +13,7 @@ import { type World } from "./world.ts";
 /** What one round left to be judged. */
 export interface RoundResult {
   jobs: JobHistory[];
+  batches: BatchObservation[];
   faults: Inflicted[];
   /** Submissions that were refused although nothing was wrong with them. */
   refusals: string[];
@@ -19,6 +21,7 @@ export interface RoundResult {
 
 const acceptedSchema = z.object({ id: z.string() });
 const batchSchema = z.object({ jobs: z.array(acceptedSchema) });
+const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
 const pageSchema = z.object({ jobs: z.array(acceptedSchema), nextCursor: z.string().nullable() });
 
 /** Every third job is followed by an event stream too. */
@@ -35,7 +38,8 @@ export async function playRound(
     await round.act(plan.steps);
     const faults = await round.heal();
     await round.untilAllEnded();
-    return { jobs: await round.lookBack(known), faults, refusals: round.refusals };
+    const jobs = await round.lookBack(known);
+    return { jobs, batches: await round.lookAtBatches(jobs), faults, refusals: round.refusals };
   } finally {
     await round.close();
   }
@@ -115,6 +119,20 @@ class Round {
       });
     }
     return histories;
+  }
+
+  async lookAtBatches(jobs: readonly JobHistory[]): Promise<BatchObservation[]> {
+    const [client] = this.#clients;
+    const seen = jobs.flatMap(({ finalAnswers }) => finalAnswers.find(({ job }) => job)?.job ?? []);
+    const observations: BatchObservation[] = [];
+    for (const [id, ofBatch] of groupBy(seen, ({ batchId }) => batchId)) {
+      if (id === null) continue;
+      const text = await client.insist("GET", `batches/${id}`, 200);
+      const ends: Record<string, number> = {};
+      for (const { status } of ofBatch) ends[status] = (ends[status] ?? 0) + 1;
+      observations.push({ id, ends, ...batchCountsSchema.parse(JSON.parse(text)) });
+    }
+    return observations;
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import { installAudit, readAttempts, readWrites } from "./audit.ts";
 import { checkHistory } from "./check-history.ts";
 import { ChaosClient } from "./chaos-client.ts";
 import { type Figures } from "./figures.ts";
-import { type History, type JobHistory, type Violation } from "./history.ts";
+import { type BatchObservation, type History, type JobHistory, type Violation } from "./history.ts";
 import { type Inflicted } from "./inflict.ts";
 import { planRound, type RoundPlan } from "./plan.ts";
 import { Random } from "./random.ts";
@@ -56,13 +56,29 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
       const violations = await run.play(planRound(seed, round));
       if (violations.length > 0) return violations;
     }
+    const left = await ticketsLeft(services);
+    if (left > 0) {
+      const message = `${left} tickets were left though no job wants work`;
+      report(`seed ${seed}: ${message}`);
+      return [{ rule: "tickets", jobId: null, message }];
+    }
     report(`seed ${seed}: ${options.rounds} rounds kept every promise`);
     return [];
   } finally {
-    await run.addFigures();
+    run.addFigures();
     await world.stop();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Tickets that nobody needs are dropped by whoever takes them, some after a delay: bounded looks, then what is left. */
+async function ticketsLeft({ redis }: Services): Promise<number> {
+  let left = await redis.liveTickets();
+  for (let looks = 0; left > 0 && looks < 120; looks += 1) {
+    await sleep(250);
+    left = await redis.liveTickets();
+  }
+  return left;
 }
 
 const serversSchema = z.object({ servers: z.array(z.object({ state: z.string(), isKnown: z.boolean() })) });
@@ -71,6 +87,7 @@ class Run {
   readonly #world: World;
   readonly #options: ChaosOptions;
   readonly #jobs: JobHistory[] = [];
+  readonly #batches: BatchObservation[] = [];
   readonly #faults: Inflicted[] = [];
   #rounds = 0;
   #history: History | null = null;
@@ -95,12 +112,13 @@ class Run {
   async play(plan: RoundPlan): Promise<Violation[]> {
     const { report, seed } = this.#options;
     const beganAt = performance.now();
-    const { jobs, faults, refusals } = await playRound(
+    const { jobs, batches, faults, refusals } = await playRound(
       this.#world,
       plan,
       new Set(this.#jobs.map(({ id }) => id)),
     );
     this.#jobs.push(...jobs);
+    this.#batches.push(...batches);
     this.#faults.push(...faults);
     this.#rounds += 1;
     this.#history = await this.#observe();
@@ -118,10 +136,8 @@ class Run {
     return violations;
   }
 
-  async addFigures(): Promise<void> {
-    if (this.#history === null) return;
-    this.#options.figures.add(this.#history, this.#faults, this.#rounds);
-    await Promise.resolve();
+  addFigures(): void {
+    if (this.#history !== null) this.#options.figures.add(this.#history, this.#faults, this.#rounds);
   }
 
   async #observe(): Promise<History> {
@@ -129,6 +145,7 @@ class Run {
     const executions = await Promise.all(this.#world.simulators.map((simulator) => simulator.executions()));
     return {
       jobs: this.#jobs,
+      batches: this.#batches,
       executions: executions.flat().sort((one, other) => one.at - other.at),
       attempts: await readAttempts(postgres.url),
       writes: await readWrites(postgres.url),

@@ -16,7 +16,13 @@ export interface CrashableServer {
 export interface Services {
   /** Its URL names a migrated database that is the suite's own. */
   postgres: CrashableServer;
-  redis: CrashableServer & { flush(): Promise<void> };
+  redis: CrashableServer & {
+    flush(): Promise<void>;
+    /** Whether it refuses every write for want of memory. */
+    beFull(isFull: boolean): Promise<void>;
+    /** Tickets that wait or are held. */
+    liveTickets(): Promise<number>;
+  };
 }
 
 /** Whose traffic it is: an API's or a worker's with a store, or anybody's with a server. */
