@@ -1,6 +1,6 @@
 /**
  * Runs one task at a time, and once more afterwards if it was asked for meanwhile: any number of triggers, at most two
- * runs. The task handles its own errors.
+ * runs. The task must not reject.
  */
 export class Coalescer {
   readonly #task: () => Promise<void>;
@@ -13,15 +13,9 @@ export class Coalescer {
 
   /** Resolves when a run that began after this call has ended. */
   trigger(): Promise<void> {
-    if (this.#running === null) {
-      this.#running = this.#run();
-      return this.#running;
-    }
-    this.#next ??= this.#running.then(() => {
-      this.#next = null;
-      this.#running = this.#run();
-      return this.#running;
-    });
+    if (this.#next !== null) return this.#next;
+    if (this.#running === null) return this.#run();
+    this.#next = this.#runAfter(this.#running);
     return this.#next;
   }
 
@@ -30,11 +24,16 @@ export class Coalescer {
     while (this.#running !== null || this.#next !== null) await (this.#next ?? this.#running);
   }
 
-  async #run(): Promise<void> {
-    try {
-      await this.#task();
-    } finally {
+  async #runAfter(running: Promise<void>): Promise<void> {
+    await running;
+    this.#next = null;
+    await this.#run();
+  }
+
+  #run(): Promise<void> {
+    this.#running = this.#task().finally(() => {
       this.#running = null;
-    }
+    });
+    return this.#running;
   }
 }

@@ -13,7 +13,7 @@ export function failureOf(error: unknown): JobFailure {
   }
   const message = error instanceof Error ? error.message : String(error);
   return {
-    class: "server",
+    class: "execution",
     code: "worker-error",
     message: shortened(`The worker could not go on: ${message}`),
   };

@@ -49,6 +49,7 @@ export class OwnedServer {
   readonly #options: OwnedServerOptions;
   readonly #probing = new Coalescer(() => this.#probe());
   readonly #health = new ServerHealth();
+  readonly #closing = new AbortController();
   #announced: ServerState = "unknown";
   #recorded = "";
   #definitions: { hash: string; objectInfo: ObjectInfo; readAt: number } | null = null;
@@ -128,31 +129,36 @@ export class OwnedServer {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await this.#probing.settle();
     await this.connector.close();
   }
 
   async #probe(): Promise<void> {
     try {
+      await this.#lookAndJudge();
+      await this.#settle();
+    } catch (error) {
+      // A look is repeated; whatever it breaks on must not end the worker.
+      if (this.#closing.signal.aborted) return;
+      this.#options.log.warn({ err: error, server: this.url }, "a look at a server could not be finished");
+    }
+  }
+
+  async #lookAndJudge(): Promise<void> {
+    try {
       await this.#look();
     } catch (error) {
-      if (error instanceof StoreUnavailableError) {
-        this.#options.log.debug(
-          { err: error, server: this.url },
-          "a server's state could not be recorded yet",
-        );
-        return;
-      }
+      if (error instanceof StoreUnavailableError || this.#closing.signal.aborted) throw error;
       // It does not answer, or its answers are not ComfyUI's.
       const reason = error instanceof Error ? error.message : String(error);
       this.#health.look({ kind: "silent", reason }, performance.now());
     }
-    await this.#settle();
   }
 
   async #look(): Promise<void> {
     const version = await this.#readVersion();
-    const queue = await this.connector.queue({ timeoutMs: probeTimeoutMs });
+    const queue = await this.connector.queue({ timeoutMs: probeTimeoutMs, signal: this.#closing.signal });
     const ownPromptIds = new Set([...this.runs].map((run) => run.leased.promptId));
     this.#health.look({ kind: "answered", queue, ownPromptIds }, performance.now());
     if (this.#health.mayTakeJobs) await this.#readDefinitions(version);
@@ -173,13 +179,16 @@ export class OwnedServer {
     const isGone =
       this.#health.silentMs(performance.now()) >= this.#options.graceMs && state === "unreachable";
     for (const run of this.runs) {
-      if (isGone || (state === "wedged" && !run.isExecuting)) run.stop("server-lost");
+      if (isGone || (state === "wedged" && run.holdsSlot && !run.isExecuting)) run.stop("server-lost");
     }
     await this.#record(state, reason);
   }
 
   async #readVersion(): Promise<string | null> {
-    const stats = await this.connector.systemStats({ timeoutMs: probeTimeoutMs });
+    const stats = await this.connector.systemStats({
+      timeoutMs: probeTimeoutMs,
+      signal: this.#closing.signal,
+    });
     return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
   }
 
@@ -190,7 +199,10 @@ export class OwnedServer {
       performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
     if (isFresh) return;
     const raw = jsonSchema.parse(
-      await this.connector.makeRequest("GET", "/object_info", { timeoutMs: 30_000 }),
+      await this.connector.makeRequest("GET", "/object_info", {
+        timeoutMs: 30_000,
+        signal: this.#closing.signal,
+      }),
     );
     const hash = createHash("sha256").update(JSON.stringify(raw)).digest("hex");
     if (this.#definitions?.hash !== hash) {

@@ -1,41 +1,30 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { ComfyUIError, prepareForSubmission } from "@genga/comfyui";
+import { ComfyUIError } from "@genga/comfyui";
 import {
   type AttemptEnd,
-  type AttemptRecorder,
   endAfterFailure,
-  LeaseLostError,
-  type NewOutput,
   type JobStore,
-  type OutputStorage,
+  type NewOutput,
   poisonCode,
-  type TicketQueue,
+  StoreUnavailableError,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { type OwnedServer } from "./owned-server.ts";
-import { type ProgressWriter } from "./progress-writer.ts";
+import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
 import { type Run, RunStopped } from "./run.ts";
-import { sendUploads } from "./send-uploads.ts";
-import { removeOutputs, storeOutputs } from "./store-outputs.ts";
+import { storeOutputs } from "./store-outputs.ts";
+import { submitPrompt } from "./submit-prompt.ts";
 import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
-export interface ProcessJobOptions {
-  recorder: AttemptRecorder;
+export interface ProcessJobOptions extends RecordEndOptions {
   store: Pick<JobStore, "listAttempts">;
-  storage: OutputStorage;
-  tickets: TicketQueue;
-  progress: ProgressWriter;
   log: Logger;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
   /** The slot of this run is free. */
   onSlotFreed: () => void;
 }
-
-/** A ticket handed back by a worker that stops: long enough for the successor to adopt the job first. */
-const handOverDelayMs = 3_000;
 
 /**
  * One job's life under our lease: submit (or adopt), watch, save, end. Never throws; what it cannot finish is left to
@@ -49,8 +38,9 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
     const { end, outputs } = await decideEnd(run, server, result, options);
     await recordEnd(run, end, outputs, options, log);
   } catch (error) {
+    const wasOnServer = run.holdsSlot;
     freeSlot(run, options);
-    await endStopped(run, server, error, options, log);
+    await endStopped(run, server, { error, wasOnServer }, options, log);
   } finally {
     options.progress.forget(run);
   }
@@ -63,61 +53,12 @@ async function bringToItsEnd(
   options: ProcessJobOptions,
 ): Promise<WatchResult> {
   if (!run.wasAdopted) {
-    const isThere = !run.cancelSignal.aborted && (await submit(run, server, options));
+    const isThere = !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
     if (!isThere)
       return { lookup: { state: "never-there" }, endedBy: run.cancelSignal.aborted ? "cancel" : null };
   }
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   return watchPrompt(run, server, options.progress, options.log);
-}
-
-/** Posts the prompt, once. `false` = it is certainly not there. */
-async function submit(run: Run, server: OwnedServer, options: ProcessJobOptions): Promise<boolean> {
-  const { leased } = run;
-  const { postTimeoutMs } = options;
-  const { connector } = server;
-  const withUploads = await sendUploads(leased.workflow, {
-    connector,
-    storage: options.storage,
-    signal: run.stopSignal,
-  });
-  const workflow = prepareForSubmission(withUploads, {
-    filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
-  });
-  await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
-  // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
-  // who looks after the lease's end sees what there will ever be.
-  if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
-  try {
-    await connector.submit({
-      promptId: leased.promptId,
-      clientId: leased.clientId,
-      workflow,
-      // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
-      signal: AbortSignal.timeout(postTimeoutMs),
-    });
-    return true;
-  } catch (error) {
-    if (!(error instanceof ComfyUIError) || error.retry !== "look_first") throw error;
-    return lookForSubmitted(run, server, postTimeoutMs);
-  }
-}
-
-/** The POST got no reply: it is never sent again, but looked for until it cannot arrive any more. */
-async function lookForSubmitted(run: Run, server: OwnedServer, postTimeoutMs: number): Promise<boolean> {
-  const until = performance.now() + postTimeoutMs;
-  for (;;) {
-    try {
-      const lookup = await server.connector.lookup(run.leased.promptId, { signal: run.stopSignal });
-      if (lookup.state !== "absent") return true;
-      if (performance.now() >= until) return false;
-    } catch (error) {
-      run.stopSignal.throwIfAborted();
-      if (!(error instanceof ComfyUIError)) throw error;
-      server.noteDoubt(error);
-    }
-    await sleep(Math.min(500, postTimeoutMs / 10), undefined, { signal: run.stopSignal });
-  }
 }
 
 function freeSlot(run: Run, options: ProcessJobOptions): void {
@@ -165,11 +106,16 @@ async function namingCrashes(
   store: ProcessJobOptions["store"],
 ): Promise<AttemptEnd> {
   if (end.kind !== "failed" || end.failure.code !== poisonCode) return end;
-  const attempts = await store.listAttempts(run.jobId);
-  const crashed = attempts.filter(({ failure }) => failure?.code === lossReasons.absent.code);
-  const urls = [...new Set([...crashed.map(({ serverUrl }) => serverUrl), server.url])];
-  const message = `${end.failure.message} The servers: ${urls.join(", ")}.`;
-  return { ...end, failure: { ...end.failure, message } };
+  try {
+    const attempts = await store.listAttempts(run.jobId);
+    const crashed = attempts.filter(({ failure }) => failure !== null && crashCodes.has(failure.code));
+    const urls = [...new Set([...crashed.map(({ serverUrl }) => serverUrl), server.url])];
+    const message = `${end.failure.message} The servers: ${urls.join(", ")}.`;
+    return { ...end, failure: { ...end.failure, message } };
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return end;
+    throw error;
+  }
 }
 
 /** What the server's circuit learns from the end of a prompt. */
@@ -217,111 +163,57 @@ const lossReasons = {
   stuck: { code: "prompt-stuck", message: "The server did not let go of the prompt." },
 } as const;
 
+const serverLostCode = "server-lost";
+const crashCodes: ReadonlySet<string> = new Set([lossReasons.absent.code, serverLostCode]);
+
 function afterFailure(run: Run, failure: ReturnType<typeof failureOf>, wasExecuting = false): AttemptEnd {
   return endAfterFailure(run.leased.job, failure, { wasExecuting, random: Math.random() });
-}
-
-/** The fenced transaction, repeated while the database is away: the result is kept until it is back or taken over. */
-async function recordEnd(
-  run: Run,
-  end: AttemptEnd,
-  outputs: NewOutput[],
-  options: ProcessJobOptions,
-  log: Logger,
-): Promise<void> {
-  await options.progress.settle(run);
-  for (let tries = 0; ; tries += 1) {
-    try {
-      const { job } = await options.recorder.end(run.leased, end);
-      log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
-      await finishTicket(run, end, job.status, options, log);
-      return;
-    } catch (error) {
-      if (error instanceof LeaseLostError || run.stopSignal.aborted) {
-        await removeOutputs(options.storage, outputs);
-        throw error instanceof LeaseLostError ? new RunStopped("lease-lost") : error;
-      }
-      log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
-      await sleep(Math.min(250 * 2 ** tries, 5_000), undefined, { signal: run.stopSignal }).catch(
-        () => undefined,
-      );
-    }
-  }
-}
-
-async function finishTicket(
-  run: Run,
-  end: AttemptEnd,
-  status: string,
-  options: ProcessJobOptions,
-  log: Logger,
-): Promise<void> {
-  if (run.ticket === null) return;
-  try {
-    await options.tickets.finish(
-      run.ticket,
-      end.kind === "completed" ? { kind: "completed" } : { kind: "failed", reason: reasonOf(end) ?? status },
-    );
-  } catch (error) {
-    log.warn({ err: error }, "the ticket of an ended job could not be finished; whoever takes it drops it");
-  }
 }
 
 /** The run was stopped, or broke: hand over, or let the retry rule decide. */
 async function endStopped(
   run: Run,
   server: OwnedServer,
-  error: unknown,
+  broken: { error: unknown; wasOnServer: boolean },
   options: ProcessJobOptions,
   log: Logger,
 ): Promise<void> {
+  const { error } = broken;
   const stop = run.stopSignal.reason instanceof RunStopped ? run.stopSignal.reason.stop : stopOf(error);
   if (stop === "lease-lost" || stop === "hand-over") {
     log.info({ stop }, stop === "hand-over" ? "left to its successor" : "another worker holds the job now");
     await returnTicket(run, options, log);
     return;
   }
-  const failure =
-    stop === "server-lost"
-      ? {
-          class: "server" as const,
-          code: "server-lost",
-          message: "Its server has not answered for too long.",
-        }
-      : failureOf(error);
   if (stop === null) log.warn({ err: error }, "attempt failed");
-  if (stop === null && failure.class === "server") server.noteJobLost(failure.message);
   try {
-    await recordEnd(run, afterFailure(run, failure), [], options, log);
+    await recordEnd(run, await endAfterBreak(run, server, stop, broken, options), [], options, log);
   } catch (cause) {
     log.warn({ err: cause }, "the failed attempt is left to its lease");
     await returnTicket(run, options, log);
   }
 }
 
-async function returnTicket(run: Run, options: ProcessJobOptions, log: Logger): Promise<void> {
-  if (run.ticket === null) return;
-  try {
-    await options.tickets.giveBack(run.ticket, { delayMs: handOverDelayMs });
-  } catch (error) {
-    log.debug({ err: error }, "a ticket could not be given back; it will be found stalled");
+async function endAfterBreak(
+  run: Run,
+  server: OwnedServer,
+  stop: "server-lost" | null,
+  { error, wasOnServer }: { error: unknown; wasOnServer: boolean },
+  options: ProcessJobOptions,
+): Promise<AttemptEnd> {
+  if (stop === null) {
+    const failure = failureOf(error);
+    if (failure.class === "server") server.noteJobLost(failure.message);
+    return afterFailure(run, failure);
   }
+  const message = `Its server was given up. ${server.reason ?? ""}`.trim();
+  const hasCrashed = wasOnServer && run.isExecuting && !server.isDraining;
+  const end = afterFailure(run, { class: "server", code: serverLostCode, message }, hasCrashed);
+  return namingCrashes(run, server, end, options.store);
 }
 
+/** A connector is closed only when its server is no longer ours: then the prompt is its next owner's. */
 function stopOf(error: unknown): RunStopped["stop"] | null {
+  if (error instanceof ComfyUIError && error.code === "connector_closed") return "hand-over";
   return error instanceof RunStopped ? error.stop : null;
-}
-
-function reasonOf(end: AttemptEnd): string | undefined {
-  switch (end.kind) {
-    case "completed":
-      return undefined;
-    case "cancelled":
-      return "cancelled";
-    case "failed":
-    case "timeout":
-      return end.failure.message;
-    case "requeue":
-      return `requeued: ${end.failure.message}`;
-  }
 }

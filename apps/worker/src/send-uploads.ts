@@ -2,6 +2,9 @@ import { buffer } from "node:stream/consumers";
 import { ComfyUIError, type ComfyUIConnector } from "@genga/comfyui";
 import { type OutputStorage, readUploadName, uploadFolder, type Workflow } from "@genga/jobs";
 
+/** For one picture; also over a slow line. */
+const uploadTimeoutMs = 120_000;
+
 /** What each server was given, for as long as the connection to it is ours: our name → the server's name. */
 const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
 
@@ -51,7 +54,7 @@ async function send(name: string, options: SendOptions): Promise<string> {
   const { filename, mediaType } = upload;
   const given = await connector.uploadImage(
     { bytes, filename, mediaType, subfolder: uploadFolder },
-    { signal },
+    { signal, timeoutMs: uploadTimeoutMs },
   );
   // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
   const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;

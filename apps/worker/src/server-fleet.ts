@@ -28,6 +28,7 @@ export class ServerFleet {
   readonly #options: ServerFleetOptions;
   readonly #owned = new Map<string, OwnedServer>();
   #configured: ServerRecord[] | null = null;
+  readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
 
   constructor(options: ServerFleetOptions) {
@@ -59,7 +60,9 @@ export class ServerFleet {
       const server = this.#owned.get(lease.serverId);
       if (server === undefined || stillOurs.has(lease.serverId)) continue;
       log.warn({ server: server.url }, "another worker owns the server now");
-      await this.#drop(server, "lease-lost");
+      // Not awaited: the leases of all other jobs are to be renewed in time.
+      const dropping = this.#dropQuietly(server).finally(() => this.#dropping.delete(dropping));
+      this.#dropping.add(dropping);
     }
   }
 
@@ -92,6 +95,7 @@ export class ServerFleet {
   /** Hands everything over. */
   async close(): Promise<void> {
     await this.#handOver(this.owned);
+    await Promise.all(this.#dropping);
   }
 
   #take(record: ServerRecord, lease: ServerLease): void {
@@ -114,13 +118,25 @@ export class ServerFleet {
   async #handOver(servers: OwnedServer[]): Promise<void> {
     if (servers.length === 0) return;
     const leases = servers.map((server) => server.lease);
-    await Promise.all(servers.map((server) => this.#drop(server, "hand-over")));
+    const dropped = await Promise.allSettled(servers.map((server) => this.#drop(server, "hand-over")));
     await this.#options.servers.releaseServers(this.#options.workerId, leases);
+    for (const result of dropped) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #dropQuietly(server: OwnedServer): Promise<void> {
+    try {
+      await this.#drop(server, "lease-lost");
+    } catch (error) {
+      this.#options.log.warn({ err: error, server: server.url }, "a lost server could not be left in order");
+    }
   }
 
   async #drop(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
     this.#owned.delete(server.id);
-    await this.#options.onGone(server, why);
-    await server.close();
+    try {
+      await this.#options.onGone(server, why);
+    } finally {
+      await server.close();
+    }
   }
 }

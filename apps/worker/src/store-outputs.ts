@@ -22,6 +22,9 @@ import { StripPngMetadata } from "./strip-png-metadata.ts";
 const outputBytesMax = 4 * 2 ** 30;
 /** Tries at one file while the server or the storage does not answer; waits 0.5, 1, 2, 4 s between them. */
 const triesMax = 5;
+/** Longest wait between two tries. */
+const retryWaitMaxMs = 5_000;
+const awayCodes: ReadonlySet<string> = new Set(["server_unreachable", "connection_lost", "request_timeout"]);
 
 /**
  * Brings all files and texts of a finished prompt under our control, in an order that does not change. Files get names
@@ -66,7 +69,12 @@ export async function storeOutputs(options: {
 
 /** Removes what a run stored when its lease turned out to be lost. */
 export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]): Promise<void> {
-  await storage.remove(outputs.flatMap((output) => output.storageKey ?? []));
+  try {
+    await storage.remove(outputs.flatMap((output) => output.storageKey ?? []));
+  } catch (error) {
+    // They are invisible without a row, and what led here matters more.
+    if (!(error instanceof StorageError)) throw error;
+  }
 }
 
 async function storeFile(options: {
@@ -90,8 +98,9 @@ async function storeFile(options: {
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
     } catch (error) {
       signal.throwIfAborted();
-      if (tries === triesMax || !mayHelpToRepeat(error)) throw named(error, reference);
-      await sleep(waitMs * 2 ** tries, undefined, { signal });
+      // A server that is away is waited for: the render is done, and its owner's grace decides when to give it up.
+      if (!isAway(error) && (tries >= triesMax || !mayHelpToRepeat(error))) throw named(error, reference);
+      await sleep(Math.min(waitMs * 2 ** tries, retryWaitMaxMs), undefined, { signal });
     }
   }
 }
@@ -120,6 +129,10 @@ function textOutput(nodeId: string, key: string, index: number, text: string): N
     storageKey: null,
     text,
   };
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof ComfyUIError && awayCodes.has(error.code);
 }
 
 function mayHelpToRepeat(error: unknown): boolean {

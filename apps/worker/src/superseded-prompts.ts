@@ -3,6 +3,9 @@ import { type JobStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type OwnedServer } from "./owned-server.ts";
 
+/** Short: it is asked again at the next look. */
+const cancelTimeoutMs = 1_000;
+
 /**
  * Ends prompts on the server whose attempts have ended for us: a job went elsewhere while the server was away, and now
  * it is back and would render for nobody. Other clients' prompts are not ours to touch.
@@ -19,8 +22,16 @@ export async function removeSuperseded(
     .filter((promptId) => !own.has(promptId) && isUuid(promptId));
   if (others.length === 0) return;
   for (const promptId of await store.findEndedPrompts(server.id, others)) {
-    const { outcome } = await server.connector.cancelPrompt(promptId);
-    log.info({ server: server.url, promptId, outcome }, "a prompt whose attempt has ended was removed");
+    try {
+      const { outcome } = await server.connector.cancelPrompt(promptId, { timeoutMs: cancelTimeoutMs });
+      log.info({ server: server.url, promptId, outcome }, "a prompt whose attempt has ended was removed");
+    } catch (error) {
+      log.debug(
+        { err: error, server: server.url, promptId },
+        "a prompt nobody waits for could not be removed yet",
+      );
+      return;
+    }
   }
 }
 

@@ -36,10 +36,21 @@ export interface TicketPumpOptions {
   start: (leased: LeasedJob, server: OwnedServer, ticket: HeldTicket, leasedSince: number) => void;
 }
 
-/** A ticket that nobody here can use now comes back after this long. */
+/** A ticket that nobody here can use now comes back after this long, twice as long each time. */
 const notHereDelayMs = 1_000;
+const notHereDelayMaxMs = 30_000;
+/** Tickets whose delays are remembered. */
+const delaysMax = 10_000;
+/** Rounds of one pass; what is left then waits for the next trigger, a second at most. */
+const roundsMax = 100;
 /** A ticket of a job that another worker runs. */
 const elsewhereDelayMs = 5_000;
+
+/** A server of another worker without a job. */
+interface EmptyElsewhere {
+  id: string;
+  definitionsHash: string;
+}
 
 /** A server's free slots, counted down while a pass fills them. */
 interface Room extends PlaceableServer {
@@ -55,11 +66,18 @@ export class TicketPump {
   readonly #options: TicketPumpOptions;
   readonly #passes = new Coalescer(() => this.#pass());
   readonly #runnable: RunnableCache;
+  readonly #delays = new Map<string, number>();
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
     this.#options = options;
     this.#runnable = new RunnableCache(options.servers);
+  }
+
+  /** A server came, or what it can run changed: what fitted nowhere may fit now. */
+  triggerAnew(): void {
+    this.#delays.clear();
+    this.trigger();
   }
 
   /** Something changed: look whether there is work for a free slot. */
@@ -75,7 +93,9 @@ export class TicketPump {
 
   async #pass(): Promise<void> {
     try {
-      while (!this.#isStopped && (await this.#fill()));
+      for (let round = 0; round < roundsMax && !this.#isStopped; round += 1) {
+        if (!(await this.#fill())) return;
+      }
     } catch (error) {
       if (!(error instanceof StoreUnavailableError) && !(error instanceof TicketsUnavailableError)) {
         this.#options.log.error({ err: error }, "a pass over the tickets failed");
@@ -95,24 +115,24 @@ export class TicketPump {
     if (count === 0) return false;
     const tickets = await this.#options.tickets.take(defaultLane, count);
     if (tickets.length === 0) return false;
-    const started = await this.#place(tickets, rooms);
-    return tickets.length === count && started > 0;
+    // Also when nothing fitted: what fits may stand behind it.
+    await this.#place(tickets, rooms);
+    return tickets.length === count;
   }
 
   /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
-  async #place(tickets: HeldTicket[], rooms: Room[]): Promise<number> {
+  async #place(tickets: HeldTicket[], rooms: Room[]): Promise<void> {
     const unsettled = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
       const candidates = await this.#options.store.readCandidates(tickets);
       const elsewhere = await this.#emptyElsewhere(rooms);
       const placed: { candidate: Candidate; room: Room }[] = [];
       for (const candidate of candidates) {
-        const room = await this.#roomFor(candidate, rooms, elsewhere);
+        const room = await this.#roomOrNone(candidate, rooms, elsewhere);
         if (room !== null) placed.push({ candidate, room });
       }
-      const started = await this.#claim(placed, unsettled);
+      await this.#claim(placed, unsettled);
       await this.#settle(unsettled, candidates);
-      return started;
     } catch (error) {
       await Promise.allSettled(
         [...unsettled.values()].map((ticket) =>
@@ -123,11 +143,18 @@ export class TicketPump {
     }
   }
 
-  async #roomFor(
-    candidate: Candidate,
-    rooms: Room[],
-    elsewhere: { id: string; definitionsHash: string }[],
-  ): Promise<Room | null> {
+  /** One odd row must not keep the others from being placed. */
+  async #roomOrNone(candidate: Candidate, rooms: Room[], elsewhere: EmptyElsewhere[]): Promise<Room | null> {
+    try {
+      return await this.#roomFor(candidate, rooms, elsewhere);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
+      this.#options.log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");
+      return null;
+    }
+  }
+
+  async #roomFor(candidate: Candidate, rooms: Room[], elsewhere: EmptyElsewhere[]): Promise<Room | null> {
     const runnable = rooms.filter(
       ({ server }) => server.definitions !== null && this.#runnable.test(candidate, server.definitions),
     );
@@ -145,7 +172,7 @@ export class TicketPump {
   }
 
   /** Servers of other workers without a job. Only asked when a second slot could be filled. */
-  async #emptyElsewhere(rooms: Room[]): Promise<{ id: string; definitionsHash: string }[]> {
+  async #emptyElsewhere(rooms: Room[]): Promise<EmptyElsewhere[]> {
     if (!this.#options.hasOtherWorkers() || rooms.every((room) => room.slots === 1)) return [];
     const servers = await this.#options.servers.listServers();
     const now = Date.now();
@@ -166,8 +193,8 @@ export class TicketPump {
   async #claim(
     placed: { candidate: Candidate; room: Room }[],
     unsettled: Map<string, HeldTicket>,
-  ): Promise<number> {
-    if (placed.length === 0) return 0;
+  ): Promise<void> {
+    if (placed.length === 0) return;
     const leasedSince = performance.now();
     const claims = placed.map(({ candidate, room }): Claim => ({
       jobId: candidate.jobId,
@@ -183,25 +210,41 @@ export class TicketPump {
       const ticket = unsettled.get(ticketId(job));
       if (room === undefined || ticket === undefined) continue;
       unsettled.delete(ticketId(job));
+      this.#delays.delete(ticketId(job));
       room.server.checkpoint = room.checkpoint;
       this.#options.start(job, room.server, ticket, leasedSince);
     }
-    return leased.length;
   }
 
   /** What was not started: run here already, not placeable now, run elsewhere, or of no use any more. */
   async #settle(unsettled: Map<string, HeldTicket>, candidates: Candidate[]): Promise<void> {
-    const claimable = new Set(candidates.map(ticketId));
-    await Promise.all(
+    const claimable = new Map(candidates.map((candidate) => [ticketId(candidate), candidate]));
+    const results = await Promise.allSettled(
       [...unsettled].map(async ([id, ticket]) => {
-        unsettled.delete(id);
         if (claimable.has(id)) {
-          await this.#options.tickets.giveBack(ticket, { delayMs: notHereDelayMs });
+          await this.#options.tickets.giveBack(ticket, { delayMs: this.#delayOf(id, claimable.get(id)) });
         } else if (!this.#options.keepTicket(ticket)) {
           await this.#settleUseless(ticket);
         }
+        unsettled.delete(id);
       }),
     );
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  /**
+   * A ticket that none of our servers can run comes back later each time, so that it does not stand before those that
+   * fit; one that only waits for a slot comes back soon.
+   */
+  #delayOf(id: string, candidate: Candidate | undefined): number {
+    const servers = this.#options.readyServers();
+    const fits = ({ definitions }: OwnedServer): boolean =>
+      candidate !== undefined && definitions !== null && this.#runnable.test(candidate, definitions);
+    if (servers.some(fits)) return notHereDelayMs;
+    const delayMs = Math.min((this.#delays.get(id) ?? notHereDelayMs / 2) * 2, notHereDelayMaxMs);
+    if (this.#delays.size >= delaysMax) this.#delays.clear();
+    this.#delays.set(id, delayMs);
+    return delayMs;
   }
 
   async #settleUseless(ticket: HeldTicket): Promise<void> {

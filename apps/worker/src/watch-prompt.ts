@@ -7,6 +7,7 @@ import { type Run, RunStopped } from "./run.ts";
 
 /** How long a server may take to let go of a prompt that it was told to end. */
 const letGoMs = 60_000;
+const timerMaxMs = 2 ** 31 - 1;
 
 /**
  * How a prompt ended, and whether we asked for it. `stuck`: told to end, and it does not; `never-there`: it was not
@@ -121,12 +122,12 @@ class PromptEnding {
 
   #endIn(leftMs: number, why: "deadline" | "expiry"): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        this.#end(why);
-      },
-      Math.min(Math.max(0, leftMs), 2 ** 31 - 1),
-    );
+    // Longer than a timer can wait: wait as long as it can, and again.
+    const waitMs = Math.min(Math.max(0, leftMs), timerMaxMs);
+    this.#timer = setTimeout(() => {
+      if (leftMs > timerMaxMs) this.#endIn(leftMs - timerMaxMs, why);
+      else this.#end(why);
+    }, waitMs);
   }
 
   readonly #onCancel = (): void => {

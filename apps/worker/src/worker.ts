@@ -126,7 +126,7 @@ export class Worker {
 
   /** Claims nothing new, leaves prompts running, hands leases back; while the database is away they run out. */
   async stop(): Promise<void> {
-    for (const stop of this.#stops.reverse()) await stop();
+    await Promise.all(this.#stops.map(async (stop) => stop()));
     await this.#pump.stop();
     try {
       await this.#fleet.close();
@@ -139,7 +139,11 @@ export class Worker {
   }
 
   async #heartbeat(): Promise<void> {
-    await this.#fleet.renew();
+    // Side by side: trouble with the servers' leases must not cost the jobs theirs.
+    await Promise.all([this.#fleet.renew(), this.#renewJobs()]);
+  }
+
+  async #renewJobs(): Promise<void> {
     const runs = [...this.#runs.values()];
     if (runs.length === 0) return;
     const sentAt = performance.now();
@@ -180,7 +184,7 @@ export class Worker {
     } catch (error) {
       this.#with.log.warn({ err: error, server: server.url }, "its jobs could not be adopted yet");
     }
-    this.#pump.trigger();
+    this.#pump.triggerAnew();
   }
 
   /** Takes over the jobs of a dead or stopped worker on this server, and watches their prompts. */
@@ -208,6 +212,11 @@ export class Worker {
   ): void {
     const { settings, recorder, store, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
+    if (this.#fleet.find(server.id) !== server) {
+      // The server was lost or handed over while the job was being claimed: its next owner adopts it.
+      void this.#giveUp(leased, ticket);
+      return;
+    }
     const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
@@ -231,6 +240,18 @@ export class Worker {
         this.#endings.delete(run);
       });
     this.#endings.set(run, ended);
+  }
+
+  async #giveUp(leased: LeasedJob, ticket: HeldTicket | null): Promise<void> {
+    try {
+      await this.#with.store.releaseLeases([leased]);
+      if (ticket !== null) await this.#with.tickets.giveBack(ticket, { delayMs: 1_000 });
+    } catch (error) {
+      this.#with.log.warn(
+        { err: error, jobId: leased.jobId },
+        "a lease could not be handed back and runs out",
+      );
+    }
   }
 
   #keepTicket(ticket: HeldTicket): boolean {

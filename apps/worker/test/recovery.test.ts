@@ -182,6 +182,29 @@ describe("recovery", () => {
     }
   }, 60_000);
 
+  test("jobs that only a draining server could run do not hold up the others", async () => {
+    stack = await startStack({ databaseUrl: database.url, env, workers: 0 });
+    const rare = await startSimulatorProcess(["--port", "0", "--checkpoints", "rare.safetensors"]);
+    try {
+      const api = new ApiClient(stack.url);
+      const worker = await stack.startWorker({ COMFYUI_URLS: `${stack.simulators[0]!.url},${rare.url}` });
+      await Promise.all([stack.simulators[0]!, rare].map(({ url }) => worker.line(takesWork(url))));
+      const { servers } = (await (await api.request("GET", "servers")).json()) as {
+        servers: { id: string; url: string }[];
+      };
+      await api.request("POST", `servers/${servers.find(({ url }) => url === rare.url)!.id}/drain`);
+      await worker.line(/server is draining/);
+      const image = { type: "image", prompt: "a heron", width: 256, height: 256, steps: 1 };
+      const blocked = await api.submitBatch(
+        Array.from({ length: 12 }, () => ({ ...image, model: "rare.safetensors" })),
+      );
+      expect((await api.untilEnded(await api.submit(image))).status).toBe("completed");
+      expect((await api.batch(blocked.id)).counts).toMatchObject({ queued: 12 });
+    } finally {
+      await rare.stop();
+    }
+  }, 60_000);
+
   test("a server that was started again at its address is used again", async () => {
     stack = await startStack({ databaseUrl: database.url, env });
     const api = new ApiClient(stack.url);
@@ -236,4 +259,8 @@ async function untilServersAreShared(api: ApiClient): Promise<void> {
     const online = [...text.matchAll(/"state":"online"/g)].length;
     if (new Set(owners).size === 2 && online === 2) return;
   }
+}
+
+function takesWork(url: string): RegExp {
+  return new RegExp(`"server":"${url.replaceAll(".", "\\.")}".*server takes work`);
 }

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type AttemptEnd,
+  type AttemptRecorder,
+  type JobFailure,
+  LeaseLostError,
+  type NewOutput,
+  type OutputStorage,
+  StoreUnavailableError,
+  type TicketQueue,
+} from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type ProgressWriter } from "./progress-writer.ts";
+import { type Run, RunStopped } from "./run.ts";
+import { removeOutputs } from "./store-outputs.ts";
+
+export interface RecordEndOptions {
+  recorder: AttemptRecorder;
+  storage: OutputStorage;
+  tickets: TicketQueue;
+  progress: ProgressWriter;
+}
+
+/** Tries before an end that the database refuses (rather than being away) is given up. */
+const refusalsMax = 3;
+/** A ticket handed back by a worker that stops: long enough for the successor to adopt the job first. */
+const handOverDelayMs = 3_000;
+
+/** The fenced transaction, repeated while the database is away: the result is kept until it is back or taken over. */
+export async function recordEnd(
+  run: Run,
+  end: AttemptEnd,
+  outputs: NewOutput[],
+  options: RecordEndOptions,
+  log: Logger,
+): Promise<void> {
+  await options.progress.settle(run);
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const { job } = await options.recorder.end(run.leased, end);
+      log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
+      await finishTicket(run, end, job.status, options, log);
+      return;
+    } catch (error) {
+      if (error instanceof LeaseLostError) {
+        await removeOutputs(options.storage, outputs);
+        throw new RunStopped("lease-lost");
+      }
+      // Files are left where they are: the transaction may have taken effect, and then they are the job's.
+      if (isOver(run)) throw error;
+      if (!(error instanceof StoreUnavailableError) && tries >= refusalsMax) {
+        await removeOutputs(options.storage, outputs);
+        if (end.kind === "failed") throw error;
+        log.error({ err: error }, "the database refuses the end of the attempt");
+        await recordEnd(run, { kind: "failed", failure: refusedFailure(error) }, [], options, log);
+        return;
+      }
+      log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
+      await sleep(Math.min(250 * 2 ** tries, 5_000));
+    }
+  }
+}
+
+/** Somebody else will end the job. A lost server is no such case: then it is for us to say so. */
+function isOver(run: Run): boolean {
+  const reason: unknown = run.stopSignal.reason;
+  return reason instanceof RunStopped && reason.stop !== "server-lost";
+}
+
+function refusedFailure(error: unknown): JobFailure {
+  const why = error instanceof Error ? error.message : String(error);
+  return {
+    class: "execution",
+    code: "result-refused",
+    message: `The result could not be recorded: ${why}`.slice(0, 500),
+  };
+}
+
+async function finishTicket(
+  run: Run,
+  end: AttemptEnd,
+  status: string,
+  options: RecordEndOptions,
+  log: Logger,
+): Promise<void> {
+  if (run.ticket === null) return;
+  try {
+    await options.tickets.finish(
+      run.ticket,
+      end.kind === "completed" ? { kind: "completed" } : { kind: "failed", reason: reasonOf(end) ?? status },
+    );
+  } catch (error) {
+    log.warn({ err: error }, "the ticket of an ended job could not be finished; whoever takes it drops it");
+  }
+}
+
+/** A ticket handed back is found again when the successor has adopted the job. */
+export async function returnTicket(run: Run, options: RecordEndOptions, log: Logger): Promise<void> {
+  if (run.ticket === null) return;
+  try {
+    await options.tickets.giveBack(run.ticket, { delayMs: handOverDelayMs });
+  } catch (error) {
+    log.debug({ err: error }, "a ticket could not be given back; it will be found stalled");
+  }
+}
+
+function reasonOf(end: AttemptEnd): string | undefined {
+  switch (end.kind) {
+    case "completed":
+      return undefined;
+    case "cancelled":
+      return "cancelled";
+    case "failed":
+    case "timeout":
+      return end.failure.message;
+    case "requeue":
+      return `requeued: ${end.failure.message}`;
+  }
+}

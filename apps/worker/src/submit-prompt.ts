@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ComfyUIError, prepareForSubmission } from "@genga/comfyui";
+import { type OutputStorage } from "@genga/jobs";
+import { type OwnedServer } from "./owned-server.ts";
+import { type Run, RunStopped } from "./run.ts";
+import { sendUploads } from "./send-uploads.ts";
+
+/** Posts the prompt, once. `false` = it is certainly not there. */
+export async function submitPrompt(
+  run: Run,
+  server: OwnedServer,
+  options: { storage: OutputStorage; postTimeoutMs: number },
+): Promise<boolean> {
+  const { leased } = run;
+  const { postTimeoutMs } = options;
+  const { connector } = server;
+  const withUploads = await sendUploads(leased.workflow, {
+    connector,
+    storage: options.storage,
+    signal: run.stopSignal,
+  });
+  const workflow = prepareForSubmission(withUploads, {
+    filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
+  });
+  await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
+  // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
+  // who looks after the lease's end sees what there will ever be.
+  if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
+  try {
+    await connector.submit({
+      promptId: leased.promptId,
+      clientId: leased.clientId,
+      workflow,
+      // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
+      signal: AbortSignal.timeout(postTimeoutMs),
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof ComfyUIError) || error.retry !== "look_first") throw error;
+    return lookForSubmitted(run, server, postTimeoutMs);
+  }
+}
+
+/**
+ * The POST got no reply: it is never sent again, but looked for until it cannot arrive any more. The time runs from the
+ * first answer, since a server that was frozen may still find the request waiting when it thaws.
+ */
+async function lookForSubmitted(run: Run, server: OwnedServer, postTimeoutMs: number): Promise<boolean> {
+  let until: number | null = null;
+  for (;;) {
+    try {
+      const lookup = await server.connector.lookup(run.leased.promptId, { signal: run.stopSignal });
+      if (lookup.state !== "absent") return true;
+      const now = performance.now();
+      until ??= now + postTimeoutMs;
+      if (now >= until) return false;
+    } catch (error) {
+      run.stopSignal.throwIfAborted();
+      if (!(error instanceof ComfyUIError)) throw error;
+      server.noteDoubt(error);
+    }
+    await sleep(Math.min(500, postTimeoutMs / 10), undefined, { signal: run.stopSignal });
+  }
+}
