@@ -19,12 +19,20 @@ const entries = {
   worker: "apps/worker/src/main.ts",
   simulator: "packages/comfyui-simulator/src/main.ts",
   migrate: "packages/database/src/migrate-main.ts",
+  "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
   chaos: "apps/standalone/test/chaos/chaos-main.ts",
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:recovery": "benchmarks/recovery.ts",
 };
 /** Commands that need the development tools too. */
-const developing = new Set(["install", "test", "chaos", "bench:overhead", "bench:recovery"]);
+const developing = new Set([
+  "install",
+  "test",
+  "test:conformance",
+  "chaos",
+  "bench:overhead",
+  "bench:recovery",
+]);
 
 const [command = "start", ...args] = process.argv.slice(2);
 

@@ -6,6 +6,9 @@ import { flagInput, imageInput, numberInput, textInput } from "./read-input.ts";
 
 const FRAME = 'custom_nodes/proto_nodes/__init__.py"';
 
+/** In the recording, all that was said before the process died still reached its client. */
+const MESSAGES_LEAVE_MS = 20;
+
 /** The nodes made for the recordings: slow, stubborn, failing and fatal work to order. */
 export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
   ProtoSleep: async (run) => {
@@ -40,7 +43,10 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
     if (flagInput(run, "progress_text")) run.progressText(text);
     return { outputs: [plain(text)], ui: { text: [text] } };
   },
-  ProtoCrash: (run) => run.crash(),
+  ProtoCrash: async (run) => {
+    await run.wait(MESSAGES_LEAVE_MS);
+    return run.crash();
+  },
 };
 
 async function sleep(run: NodeRun): Promise<NodeResult> {

@@ -94,7 +94,9 @@ async function combine(run: NodeRun, options?: CombineOptions): Promise<NodeResu
   const still = path.join(place.folder, `${stem}.png`);
   await run.studio.draw({ kind: "png", picture: first, file: still, texts: graphTexts(run), level: 4 });
   await run.wait(run.timing.saveMs);
-  const filename = await writeAnimation(run, { place, stem, format, pictures });
+  // The old node says nothing while it writes.
+  const writing = isOld ? { ...run, progress: () => Promise.resolve() } : run;
+  const filename = await writeAnimation(writing, { place, stem, format, pictures });
   const file = path.join(place.folder, filename);
   const base = fileEntry(place, filename);
   const preview = isOld

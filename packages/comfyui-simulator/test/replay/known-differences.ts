@@ -4,15 +4,24 @@ import { isDict, PythonFloat, type PythonValue } from "../../src/python/python-v
 export class Translation {
   /** Recorded text → the text it has in the replay. */
   private readonly texts = new Map<string, string>();
+  private pattern: RegExp | undefined;
   private numberOffset: number | undefined;
   private readonly givenNumbers = new Set<number>();
 
-  learnText(recorded: string, actual: string): void {
-    if (recorded !== actual && recorded !== "") this.texts.set(recorded, actual);
+  /** @param isFirstWord keeps what was learnt before */
+  learnText(recorded: string, actual: string, isFirstWord = false): void {
+    if (recorded === "" || (isFirstWord && this.texts.has(recorded))) return;
+    this.texts.set(recorded, actual);
+    this.pattern = undefined;
   }
 
   learnNumber(recorded: PythonValue, actual: PythonValue): void {
     if (typeof recorded === "number" && typeof actual === "number") this.numberOffset ??= recorded - actual;
+  }
+
+  /** After requests were left out, the server's counter stands elsewhere. */
+  forgetNumbers(): void {
+    this.numberOffset = undefined;
   }
 
   /** A number that the client chose itself is the same in both. */
@@ -23,9 +32,16 @@ export class Translation {
 
   /** A recorded text as it should appear in the replay. */
   text(recorded: string): string {
-    let text = recorded;
-    for (const [from, to] of this.texts) text = text.replaceAll(from, to);
-    return text;
+    if (this.texts.size === 0) return recorded;
+    // All at once: what replaces one name may itself be the recorded name of another file.
+    this.pattern ??= new RegExp(
+      [...this.texts.keys()]
+        .sort((a, b) => b.length - a.length)
+        .map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
+        .join("|"),
+      "g",
+    );
+    return recorded.replace(this.pattern, (found) => this.texts.get(found) ?? found);
   }
 
   /** A recorded queue number as it should appear in the replay. */
@@ -36,23 +52,30 @@ export class Translation {
   }
 
   /** Learns the file names of two lists of outputs that belong together. */
-  learnFiles(recorded: PythonValue, actual: PythonValue): void {
+  learnFiles(recorded: PythonValue, actual: PythonValue, isFirstWord = false): void {
     if (Array.isArray(recorded) && Array.isArray(actual)) {
       recorded.forEach((item, index) => {
-        this.learnFiles(item, actual[index] ?? null);
+        this.learnFiles(item, actual[index] ?? null, isFirstWord);
       });
     } else if (isDict(recorded) && isDict(actual)) {
       for (const key of ["filename", "workflow", "fullpath"]) {
         const [from, to] = [recorded.get(key), actual.get(key)];
-        if (typeof from === "string" && typeof to === "string") this.learnText(from, to);
+        if (typeof from === "string" && typeof to === "string") this.learnText(from, to, isFirstWord);
       }
-      for (const [key, value] of recorded) this.learnFiles(value, actual.get(key) ?? null);
+      for (const [key, value] of recorded) this.learnFiles(value, actual.get(key) ?? null, isFirstWord);
     }
   }
 }
 
 /** Lists whose order means nothing (they were Python sets). */
-const UNORDERED = new Set(["executed", "current_outputs"]);
+const UNORDERED = new Set([
+  "executed",
+  "current_outputs",
+  "outputs_to_execute",
+  "dependent_outputs",
+  "errors",
+  "nodes",
+]);
 
 /** Fields whose presence counts and whose content cannot be the same. */
 const FREE = new Set([
@@ -80,12 +103,14 @@ export function canonical(value: PythonValue, translate?: Translation, key = "")
   if (value instanceof PythonFloat) return { float: value.value };
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number" && key === "number") return translate ? translate.number(value) : value;
-  if (typeof value === "string") return canonicalText(translate ? translate.text(value) : value);
+  if (typeof value === "string") {
+    const text = canonicalText(translate ? translate.text(value) : value);
+    return key === "details" ? text.split("\n").sort().join("\n") : text;
+  }
   if (Array.isArray(value)) {
-    const items = value.map((item, index) =>
-      index === 0 && isQueueEntry(value) ? canonical(item, translate, "number") : canonical(item, translate),
-    );
-    return UNORDERED.has(key) ? items.map(String).sort() : items;
+    const keys = isQueueEntry(value) ? ["number", "", "", "", "outputs_to_execute"] : [];
+    const items = value.map((item, index) => canonical(item, translate, keys[index]));
+    return UNORDERED.has(key) ? sorted(items) : items;
   }
   if (isDict(value)) {
     if (key === "current_inputs") return [...value.keys()];
@@ -97,6 +122,10 @@ export function canonical(value: PythonValue, translate?: Translation, key = "")
     );
   }
   return value;
+}
+
+function sorted(items: unknown[]): unknown[] {
+  return [...items].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 }
 
 function isQueueEntry(list: PythonValue[]): boolean {

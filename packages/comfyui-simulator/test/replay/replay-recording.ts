@@ -18,13 +18,29 @@ interface Message {
   readonly bytes: Buffer;
 }
 
-interface ReplayOptions {
+export interface ReplayOptions {
   /** What to do about a note in the recording, such as "restarted". */
   readonly onNote?: (text: string) => Promise<void>;
-  readonly onCase?: (title: string) => Promise<void>;
-  /** Requests to leave out, by their number. */
-  readonly skip?: ReadonlySet<number>;
+  readonly onCase?: (title: string, index: number) => Promise<void>;
+  /** Why the case with this index is left out. */
+  readonly skipCase?: (index: number) => string | undefined;
+  /** Classes of output nodes: a prompt with several of them runs them in an order that is random. */
+  readonly outputClasses?: ReadonlySet<string>;
   readonly silenceMs?: number;
+}
+
+/** One thing that the server said otherwise than in the recording; several may belong to one exchange. */
+export interface Difference {
+  readonly exchange: number;
+  readonly text: string;
+}
+
+/** An exchange is one reply, one message, or one closed connection. */
+export interface ReplayResult {
+  readonly compared: number;
+  readonly differences: readonly Difference[];
+  /** Number of exchanges left out, by reason. */
+  readonly skipped: ReadonlyMap<string, number>;
 }
 
 /** Shorter pauses were only the recorder's own, longer ones waited for a server to start. */
@@ -33,52 +49,111 @@ const PAUSE_MS_MAX = 4_000;
 
 /**
  * Does what the recording's client did, in the same order, waiting for everything that it was told in between, and
- * compares what comes back. @returns every difference, with the case it belongs to
+ * compares what comes back.
  */
 export async function replayRecording(
   url: string,
   events: readonly RecordedEvent[],
   options: ReplayOptions = {},
-): Promise<string[]> {
-  const replay = new Replay(url, options);
+): Promise<ReplayResult> {
+  const replay = new Replay(url, events, options);
   try {
     for (const event of events) await replay.step(event);
-    return replay.differences;
+    return replay.result();
   } finally {
     replay.close();
   }
 }
 
 class Replay {
-  readonly differences: string[] = [];
+  private readonly differences: Difference[] = [];
+  private readonly skipped = new Map<string, number>();
   private readonly url: string;
   private readonly options: ReplayOptions;
   private readonly translation = new Translation();
   private readonly sockets = new Map<string, Inbox>();
   private readonly replies = new Map<number, Promise<Response | Error>>();
-  private readonly uploads = new Map<number, PythonDict>();
+  private readonly requests = new Map<number, PythonDict>();
+  private readonly unorderedPrompts: ReadonlySet<string>;
+  /** Recorded messages of a prompt with several outputs, until it ends; by socket. */
+  private readonly runs = new Map<string, PythonDict[]>();
   private title = "";
+  private caseIndex = -1;
+  private skipReason: string | undefined;
+  /** Whether the server may still be saying what nobody waited for. */
+  private isUnsettled = false;
+  /** Whether something has been waited for in vain. */
+  private isSilent = false;
+  private compared = 0;
   private before = 0;
 
-  constructor(url: string, options: ReplayOptions) {
+  constructor(url: string, events: readonly RecordedEvent[], options: ReplayOptions) {
     this.url = url;
     this.options = options;
+    this.unorderedPrompts = promptsWithSeveralOutputs(events, options.outputClasses ?? new Set());
+  }
+
+  result(): ReplayResult {
+    return { compared: this.compared, differences: this.differences, skipped: this.skipped };
   }
 
   close(): void {
     for (const inbox of this.sockets.values()) inbox.socket.terminate();
   }
 
-  async step({ kind, fields }: RecordedEvent): Promise<void> {
+  async step(event: RecordedEvent): Promise<void> {
+    if (event.kind === "case") await this.beginCase(textAt(event.fields, "text"));
+    else if (this.skipReason !== undefined) await this.passOver(event, this.skipReason);
+    else await this.perform(event);
+  }
+
+  private async beginCase(title: string): Promise<void> {
+    this.title = title;
+    this.caseIndex++;
+    const wasSkipped = this.skipReason !== undefined;
+    await this.options.onCase?.(title, this.caseIndex);
+    if (this.isUnsettled) await this.settle();
+    this.skipReason = this.options.skipCase?.(this.caseIndex);
+    if (wasSkipped && this.skipReason === undefined) this.translation.forgetNumbers();
+  }
+
+  /** Waits until the queue is empty, then forgets what the sockets were told. */
+  private async settle(): Promise<void> {
+    for (let attempt = 0; attempt < 50; attempt++) {
+      const reply = await fetch(`${this.url}/prompt`).then(
+        (response) => response.text(),
+        () => "",
+      );
+      if (/"queue_remaining": 0\b/.test(reply)) break;
+      await delay(100);
+    }
+    await delay(100);
+    for (const inbox of this.sockets.values()) inbox.forget();
+    this.isUnsettled = false;
+    this.isSilent = false;
+  }
+
+  /** In a case that is left out, sockets are opened and closed all the same: later cases may use them. */
+  private async passOver(event: RecordedEvent, reason: string): Promise<void> {
+    const { kind, fields } = event;
+    this.before = timeOf(fields);
+    this.isUnsettled = true;
+    if (kind === "ws_connect" || kind === "ws_open") await this.perform(event);
+    else if (kind === "ws_closed") await this.inbox(textAt(fields, "ws")).close(true);
+    else if (kind === "ws_recv" || kind === "http_response" || kind === "http_error")
+      this.passOverOne(reason);
+  }
+
+  private passOverOne(reason: string): void {
+    this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1);
+  }
+
+  private async perform({ kind, fields }: RecordedEvent): Promise<void> {
     const name = textAt(fields, "ws");
     await this.keepPause(kind, fields);
     switch (kind) {
-      case "case":
-        this.title = textAt(fields, "text");
-        await this.options.onCase?.(this.title);
-        return;
       case "note":
-        await this.options.onNote?.(textAt(fields, "text"));
+        await this.options.onNote?.(this.translation.text(textAt(fields, "text")));
         return;
       case "ws_connect":
         this.sockets.set(name, new Inbox(this.url.replace("http", "ws") + textAt(fields, "path")));
@@ -93,8 +168,12 @@ class Replay {
         await this.receive(name, fields.get("msg") ?? null);
         return;
       case "ws_closed":
-        if (textAt(fields, "by") === "client") await this.inbox(name).close(fields.get("closeCode") === 1006);
-        else await this.inbox(name).closed;
+        if (textAt(fields, "by") === "client") {
+          await this.inbox(name).close(fields.get("closeCode") === 1006);
+          return;
+        }
+        this.compared++;
+        if (!(await this.inbox(name).isClosedWithin(this.silenceMs))) this.differ(`${name} stayed open`);
         return;
       case "http_request":
         this.request(fields);
@@ -103,16 +182,20 @@ class Replay {
         await this.response(fields);
         return;
       case "http_error":
+        this.compared++;
         if (!((await this.replies.get(Number(fields.get("n")))) instanceof Error))
           this.differ("a reply came");
         return;
     }
   }
 
+  private get silenceMs(): number {
+    return this.isSilent ? 100 : (this.options.silenceMs ?? 8_000);
+  }
+
   /** Where the recording's client waited before it did something, so does the replay. */
   private async keepPause(kind: string, fields: PythonDict): Promise<void> {
-    const at = fields.get("t");
-    const now = at instanceof PythonFloat ? at.value : Number(at);
+    const now = timeOf(fields);
     const pause = now - this.before;
     this.before = now;
     const isOwnDoing = kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open";
@@ -125,8 +208,8 @@ class Replay {
     return inbox;
   }
 
-  private differ(text: string): void {
-    this.differences.push(`${this.title}: ${text}`);
+  private differ(text: string, exchange = this.compared): void {
+    this.differences.push({ exchange, text: `${this.title}: ${text}` });
   }
 
   private sendMessage(inbox: Inbox, message: PythonValue): void {
@@ -138,9 +221,17 @@ class Replay {
   }
 
   private async receive(name: string, recorded: PythonValue): Promise<void> {
-    const message = await this.inbox(name).next(this.options.silenceMs ?? 8_000);
     const expected = isDict(recorded) ? recorded : new Map<string, PythonValue>();
+    const before = this.differences.length;
+    if (!(await this.receiveUnordered(name, expected))) await this.receiveNext(name, expected, recorded);
+    if (this.differences.length > before) this.isUnsettled = true;
+  }
+
+  private async receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
+    this.compared++;
+    const message = await this.inbox(name).next(this.silenceMs);
     if (message === undefined) {
+      this.isSilent = true;
       this.differ(`${name} got nothing instead of ${stringifyPythonJson(recorded).slice(0, 150)}`);
       return;
     }
@@ -157,6 +248,42 @@ class Replay {
     const found = difference(canonical(recorded, this.translation), canonical(actual));
     if (found)
       this.differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
+  }
+
+  /**
+   * The messages of a prompt with several outputs are compared when it has ended: in their order, or else as a set, in
+   * which progress counts but not what had been done before. @returns whether the message belongs to such a prompt
+   */
+  private async receiveUnordered(name: string, recorded: PythonDict): Promise<boolean> {
+    const data = dictAt(recorded, "data");
+    const isStart = textAt(recorded, "type") === "execution_start";
+    if (isStart && this.unorderedPrompts.has(textAt(data, "prompt_id"))) this.runs.set(name, []);
+    const run = this.runs.get(name);
+    if (run === undefined) return false;
+    run.push(recorded);
+    if (!isEnd(recorded)) return true;
+    this.runs.delete(name);
+    const actual: PythonDict[] = [];
+    while (!actual.some(isEnd)) {
+      const message = await this.inbox(name).next(this.silenceMs);
+      if (message === undefined) break;
+      const parsed = message.text === undefined ? frameOf(message.bytes) : parsePythonJson(message.text);
+      if (isDict(parsed)) actual.push(parsed);
+    }
+    for (const message of run) {
+      const twin = actual.find((other) => sameNode(message, other));
+      if (twin) this.learn(message, twin);
+    }
+    const left = actual.map((message) => JSON.stringify(canonical(withoutProgress(message))));
+    for (const message of run) {
+      this.compared++;
+      const text = JSON.stringify(canonical(withoutProgress(message), this.translation));
+      const place = left.indexOf(text);
+      if (place === -1) this.differ(`${name} was not told in any order: ${text.slice(0, 150)}`);
+      else left.splice(place, 1);
+    }
+    if (left.length > 0) this.differ(`${name} was told too much: ${String(left[0]).slice(0, 150)}`);
+    return true;
   }
 
   private learn(recorded: PythonDict, actual: PythonDict): void {
@@ -200,17 +327,16 @@ class Replay {
 
   private request(fields: PythonDict): void {
     const number = Number(fields.get("n"));
-    if (this.options.skip?.has(number)) return;
+    this.requests.set(number, fields);
     const headers = Object.fromEntries(
       [...dictAt(fields, "headers")].map(([key, value]) => [key, this.headerValue(key, pythonText(value))]),
     );
     const body = fields.has("body")
       ? this.translation.text(stringifyPythonJson(fields.get("body") ?? null))
-      : fields.get("rawBody");
+      : rawBody(fields.get("rawBody"));
     const given = dictAt(fields, "body").get("number");
     if (given !== undefined) this.translation.learnGivenNumber(given);
     const multipart = fields.get("multipart");
-    this.uploads.set(number, fields);
     const init: RequestInit = { method: textAt(fields, "method"), headers };
     if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict);
     else if (typeof body === "string" && init.method !== "GET") init.body = body;
@@ -232,10 +358,9 @@ class Replay {
   private async response(fields: PythonDict): Promise<void> {
     const number = Number(fields.get("n"));
     const reply = await this.replies.get(number);
-    if (reply === undefined) {
-      return;
-    }
-    const request = this.uploads.get(number) ?? new Map<string, PythonValue>();
+    if (reply === undefined) throw new Error(`request ${number} was never made`);
+    this.compared++;
+    const request = this.requests.get(number) ?? new Map<string, PythonValue>();
     const where = `${textAt(request, "method")} ${textAt(request, "path")}`;
     if (reply instanceof Error) {
       this.differ(`${where} failed: ${reply.message}`);
@@ -268,6 +393,11 @@ class Replay {
         if (from.length > 30) this.translation.learnText(from, to);
         this.translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null);
       }
+    }
+    if (where.includes("/history") && isDict(recorded) && isDict(actual)) {
+      const outputs = (history: PythonDict): PythonValue[] =>
+        [...history.values()].map((entry) => (isDict(entry) ? (entry.get("outputs") ?? null) : null));
+      this.translation.learnFiles(outputs(recorded), outputs(actual), true);
     }
     const found = difference(canonical(recorded, this.translation), canonical(actual));
     if (found) this.differ(`${where} body${found}`);
@@ -348,11 +478,79 @@ class Inbox {
     return this.messages.shift();
   }
 
+  forget(): void {
+    this.messages.length = 0;
+  }
+
+  async isClosedWithin(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => {
+        resolve(false);
+      }, timeoutMs);
+    });
+    const isClosed = await Promise.race([this.closed.then(() => true), tooLate]);
+    clearTimeout(timer);
+    return isClosed;
+  }
+
   async close(abruptly: boolean): Promise<void> {
     if (abruptly) this.socket.terminate();
     else this.socket.close();
     await this.closed;
   }
+}
+
+/** Bodies that were too long to keep are recorded as their length. */
+function rawBody(recorded: PythonValue | undefined): PythonValue | undefined {
+  const length = typeof recorded === "string" ? /^\((\d+) bytes\)$/.exec(recorded)?.[1] : undefined;
+  return length === undefined ? recorded : "x".repeat(Number(length));
+}
+
+function timeOf(fields: PythonDict): number {
+  const at = fields.get("t");
+  return at instanceof PythonFloat ? at.value : Number(at);
+}
+
+/** The recorded ids of prompts whose graphs have more than one output node. */
+function promptsWithSeveralOutputs(
+  events: readonly RecordedEvent[],
+  outputClasses: ReadonlySet<string>,
+): Set<string> {
+  const requests = new Set<number>();
+  const prompts = new Set<string>();
+  for (const { kind, fields } of events) {
+    const number = Number(fields.get("n"));
+    if (kind === "http_request") {
+      const nodes = [...dictAt(dictAt(fields, "body"), "prompt").values()];
+      const outputs = nodes.filter((node) => isDict(node) && outputClasses.has(textAt(node, "class_type")));
+      if (outputs.length > 1) requests.add(number);
+    } else if (kind === "http_response" && requests.has(number)) {
+      prompts.add(textAt(dictAt(fields, "body"), "prompt_id"));
+    }
+  }
+  return prompts;
+}
+
+function isEnd(message: PythonDict): boolean {
+  return textAt(message, "type") === "executing" && dictAt(message, "data").get("node") === null;
+}
+
+function sameNode(a: PythonDict, b: PythonDict): boolean {
+  const same = (key: string): boolean => textAt(dictAt(a, "data"), key) === textAt(dictAt(b, "data"), key);
+  return textAt(a, "type") === textAt(b, "type") && same("node");
+}
+
+function frameOf(bytes: Buffer): PythonDict {
+  return new Map<string, PythonValue>([
+    ["binary", true],
+    ["eventType", bytes.readUInt32BE(0)],
+  ]);
+}
+
+function withoutProgress(message: PythonDict): PythonDict {
+  if (message.get("binary") === true) return new Map([["eventType", message.get("eventType") ?? null]]);
+  return textAt(message, "type") === "progress_state" ? new Map([["type", "progress_state"]]) : message;
 }
 
 function formOf(multipart: PythonDict): FormData {

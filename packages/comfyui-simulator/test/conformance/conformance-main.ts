@@ -1,0 +1,30 @@
+import { RealTarget } from "./real-target.ts";
+import { RECORDINGS } from "./recordings.ts";
+import { replayAgainst, report, type Outcome, type Target } from "./run-conformance.ts";
+import { SimulatorTarget } from "./simulator-target.ts";
+
+/** `npm run test:conformance [-- NAME…]`: the recordings, or those whose names begin so, against a real server. */
+async function main(): Promise<void> {
+  const url = process.env["COMFYUI_URL"];
+  const target: Target =
+    url === undefined ? new SimulatorTarget() : new RealTarget(url, process.env["COMFYUI_OUTPUT_DIR"]);
+  const beginnings = process.argv.slice(2);
+  const chosen = RECORDINGS.filter(
+    ({ name }) => beginnings.length === 0 || beginnings.some((beginning) => name.startsWith(beginning)),
+  );
+  const outcomes: Outcome[] = [];
+  try {
+    process.stdout.write(`${chosen.length} recordings against the ${target.name} ${url ?? ""}\n`);
+    for (const recording of chosen) {
+      const began = performance.now();
+      outcomes.push(await replayAgainst(target, recording));
+      process.stdout.write(`${recording.name} (${Math.round(performance.now() - began)} ms)\n`);
+    }
+  } finally {
+    await target.stop();
+  }
+  process.stdout.write(`${report(outcomes)}\n`);
+  if (outcomes.some(({ unexplained }) => unexplained > 0)) process.exitCode = 1;
+}
+
+await main();

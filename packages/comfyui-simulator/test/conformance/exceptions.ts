@@ -1,0 +1,76 @@
+export type TargetName = "simulator" | "real server";
+
+interface Exception {
+  /** Only against this target; default both. */
+  readonly target?: TargetName;
+  readonly recording: RegExp;
+  /** Fits the text of a difference, which begins with the title of its case. */
+  readonly text: RegExp;
+  readonly reason: string;
+}
+
+/** Every difference that is allowed, and why. */
+const EXCEPTIONS: readonly Exception[] = [
+  {
+    recording: /^05/,
+    text: /^(two output branches: one saves, the other fails|the same failing prompt again)/,
+    reason: "which output node comes first is random; it decides what has run when the other one fails",
+  },
+  {
+    recording: /^12/,
+    text: /GET \/object_info\/LoadImage body\.LoadImage\.input\.required\.image\[0\]/,
+    reason: "the recorded server had files from an earlier recording",
+  },
+  {
+    recording: /^(12|20)/,
+    text: /GET \/system_stats body\.system: keys argv,comfyui_version,python_version/,
+    reason: "the recording was shortened here",
+  },
+  {
+    target: "real server",
+    recording: /^(04|12|26)/,
+    text: /(input_config\[1\]: keys .* became .*tooltip|\/object_info\/\w+ body\.\w+: keys .* became .*description)/,
+    reason: "descriptions and tooltips were cut out of the recording",
+  },
+  {
+    target: "simulator",
+    recording: /^15/,
+    text: /^two waiting prompts with the same number AND the same prompt_id: w2 message/,
+    reason:
+      "whether the first prompt has begun when the next one comes is a race; the recorded server had just started",
+  },
+  {
+    target: "simulator",
+    recording: /^26/,
+    text: /^.*(\(accepted|: ACCEPTED with node_errors).*: a /,
+    reason: "the client interrupts as soon as it has the reply; what that hits is a race",
+  },
+  {
+    target: "real server",
+    recording: /^24/,
+    text: /^odd size 65x63.*exception_message: .*avcodec_open2.* became .*avcodec_open2/,
+    reason: "the text of the video library, which differs with its version",
+  },
+  {
+    target: "real server",
+    recording: /^04/,
+    text: /^model loader with a model file that is not there: .* not in \[\]/,
+    reason: "lists the model folders and files that this server has",
+  },
+  {
+    target: "real server",
+    recording: /^12/,
+    text: /GET (\/api)?\/(models|embeddings|extensions)/,
+    reason: "lists the model folders and files that this server has",
+  },
+];
+
+/** Why a difference is allowed; undefined if it is not. */
+export function knownReason(target: TargetName, recording: string, text: string): string | undefined {
+  return EXCEPTIONS.find(
+    (exception) =>
+      (exception.target ?? target) === target &&
+      exception.recording.test(recording) &&
+      exception.text.test(text),
+  )?.reason;
+}
