@@ -7,7 +7,7 @@ import { flagInput, imageInput, numberInput, textInput } from "./read-input.ts";
 const FRAME = 'custom_nodes/proto_nodes/__init__.py"';
 
 /** In the recording, all that was said before the process died still reached its client. */
-const MESSAGES_LEAVE_MS = 20;
+const MESSAGES_LEAVE_MS = 100;
 
 /** The nodes made for the recordings: slow, stubborn, failing and fatal work to order. */
 export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
