@@ -53,6 +53,12 @@ const EXCEPTIONS: readonly Exception[] = [
   },
   {
     target: "real server",
+    recording: /^29/,
+    text: /^image to image, the file is not there yet: rejected: POST \/prompt (status 200|body)/,
+    reason: "an earlier run on this server has uploaded the file",
+  },
+  {
+    target: "real server",
     recording: /^04/,
     text: /^model loader with a model file that is not there: .* not in \[\]/,
     reason: "lists the model folders and files that this server has",
