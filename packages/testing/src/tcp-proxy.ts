@@ -147,14 +147,24 @@ class SocketPair implements ProxiedConnection {
   }
 
   reset(): void {
-    this.#client.resetAndDestroy();
-    this.#target.resetAndDestroy();
+    breakOff(this.#client);
+    breakOff(this.#target);
   }
 
+  /** Once both ends are closed: while one is held back, the other still has to be let go. */
   onClose(listener: () => void): void {
-    this.#client.on("close", listener);
-    this.#target.on("close", listener);
+    const closed = (): void => {
+      if (this.#client.closed && this.#target.closed) listener();
+    };
+    this.#client.on("close", closed);
+    this.#target.on("close", closed);
   }
+}
+
+/** With a reset where that is possible: while an end is being sent, Node 20 would keep the socket's handle for ever. */
+function breakOff(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** One direction: what comes in goes out, in order, unless it is held back. */
