@@ -30,7 +30,7 @@ export interface ReplayOptions {
 }
 
 /** One thing that the server said otherwise than in the recording; several may belong to one exchange. */
-export interface Difference {
+interface Difference {
   readonly exchange: number;
   readonly text: string;
 }
