@@ -19,6 +19,9 @@ const { values } = parseArgs({
 });
 const kills = Number(values.kills);
 const queued = Number(values.queued);
+/** Jobs that are done before Redis is emptied, to know the speed. */
+const warmUp = 300;
+const fullShare = 0.9;
 /** Prompts that all servers together hold. */
 const running = 50;
 const servers = 5;
@@ -50,31 +53,59 @@ async function killWorkers(stack: Stack): Promise<void> {
   );
 }
 
+interface Sample {
+  atMs: number;
+  queued: number;
+  processing: number;
+  completed: number;
+}
+
+/** Empties Redis when `queued` jobs are still queued, and compares the speed before with the speed after. */
 async function wipeRedis(stack: Stack, redisUrl: string): Promise<void> {
   const api = new ApiClient(stack.url);
-  const jobs = Array.from({ length: queued + running }, () => ({
+  const jobs = Array.from({ length: queued + running + warmUp }, () => ({
     type: "workflow",
     workflow: sleepWorkflow(0.2, { steps: 2 }),
   }));
   const { id, jobIds } = await api.submitBatch(jobs);
-  const counts = async (): Promise<Record<string, number>> => (await api.batch(id)).counts;
-  while (((await counts())["processing"] ?? 0) < running / 2);
-  const redis = new Redis(redisUrl);
-  const before = await counts();
-  await redis.flushall();
-  const wipedAt = performance.now();
-  redis.disconnect();
-  const startedBefore = jobs.length - (before["queued"] ?? 0);
-  let fullSpeedMs: number | null = null;
-  for (let now = before; (now["completed"] ?? 0) < jobs.length; now = await counts()) {
-    const started = jobs.length - (now["queued"] ?? 0);
-    if (fullSpeedMs === null && started >= startedBefore + 2 * running)
-      fullSpeedMs = performance.now() - wipedAt;
-  }
+  const samples: Sample[] = [];
+  let wipedAtMs: number | null = null;
+  let last: Sample;
+  do {
+    const { counts } = await api.batch(id);
+    const { queued: waiting = 0, processing = 0, completed = 0 } = counts;
+    last = { atMs: performance.now(), queued: waiting, processing, completed };
+    samples.push(last);
+    if (wipedAtMs === null && waiting <= queued) {
+      const redis = new Redis(redisUrl);
+      await redis.flushall();
+      wipedAtMs = performance.now();
+      redis.disconnect();
+    }
+  } while (last.completed < jobs.length);
   const executions = (await Promise.all(stack.simulators.map((server) => server.executions()))).flat().length;
+  const wiped = wipedAtMs ?? 0;
+  const before = samples.findLast(({ atMs }) => atMs <= wiped) ?? last;
   console.log(
-    `FLUSHALL with ${before["queued"] ?? 0} queued and ${before["processing"] ?? 0} running: all ${jobIds.length} completed, ` +
-      `${executions} executions; ${2 * running} more had started ${seconds(fullSpeedMs ?? 0)} after the wipe`,
+    `FLUSHALL with ${before.queued} queued and ${before.processing} running: all ${jobIds.length} completed, ` +
+      `${executions} executions; ${describeDip(samples, wiped, before)}`,
+  );
+}
+
+/** How many slots stood empty, and until when, while there was work for all. */
+function describeDip(samples: Sample[], wipedAtMs: number, before: Sample): string {
+  const after = samples.filter((sample) => sample.atMs > wipedAtMs && sample.queued > 0);
+  const lowest = after.reduce((low, sample) => (sample.processing < low.processing ? sample : low), before);
+  const isFull = (sample: Sample): boolean => sample.processing >= fullShare * before.processing;
+  const lastEmpty = after.findLast((sample) => !isFull(sample));
+  const first = samples[0] ?? before;
+  const end = after.at(-1) ?? before;
+  const rate = (from: Sample, to: Sample): string =>
+    ((1000 * (to.completed - from.completed)) / (to.atMs - from.atMs)).toFixed(1);
+  return (
+    `running fell to ${lowest.processing} at ${seconds(lowest.atMs - wipedAtMs)}, ` +
+    `and was last under ${fullShare * 100} % of before at ${lastEmpty ? seconds(lastEmpty.atMs - wipedAtMs) : "no time"}; ` +
+    `${rate(first, before)} jobs/s before the wipe, ${rate(before, end)} after`
   );
 }
 
@@ -84,8 +115,10 @@ async function main(): Promise<void> {
   await migrate({ databaseUrl: services.databaseUrl });
   process.env["TEST_REDIS_URL"] = services.redisUrl;
   try {
-    const one = await startStack({ databaseUrl: services.databaseUrl });
-    await killWorkers(one).finally(() => one.stop());
+    if (kills > 0) {
+      const one = await startStack({ databaseUrl: services.databaseUrl });
+      await killWorkers(one).finally(() => one.stop());
+    }
     const many = await startStack({
       databaseUrl: services.databaseUrl,
       simulators: servers,
