@@ -46,6 +46,7 @@ import {
   countJobsBefore,
   findBatch,
   findJob,
+  findJobs,
   findOutput,
   findParameters,
   listEvents,
@@ -70,6 +71,10 @@ export class PrismaJobStore implements JobStore {
 
   findJob(id: string): Promise<Job | "removed" | null> {
     return withMappedErrors(() => findJob(this.#database, id));
+  }
+
+  findJobs(ids: string[]): Promise<Job[]> {
+    return withMappedErrors(() => findJobs(this.#database, ids));
   }
 
   findParameters(id: string): Promise<JobParameters | null> {

@@ -33,6 +33,14 @@ export async function findJob(database: PrismaClient, id: string): Promise<Job |
   return (await database.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
 }
 
+export async function findJobs(database: PrismaClient, ids: string[]): Promise<Job[]> {
+  const rows = await database.$queryRaw<JobRow[]>`
+    SELECT ${jobColumns} FROM unnest(${ids.filter((id) => isUuid(id))}::uuid[]) WITH ORDINALITY AS asked(id, place)
+    JOIN jobs job ON job.id = asked.id
+    ORDER BY asked.place`;
+  return rows.map(jobFromRow);
+}
+
 export async function findParameters(database: PrismaClient, id: string): Promise<JobParameters | null> {
   if (!isUuid(id)) return null;
   const [row] = await database.$queryRaw<JobParameters[]>`

@@ -245,14 +245,11 @@ export class JobManager {
 
   /** All jobs of an insert whose answer was lost, or `null`: they are stored together or not at all. */
   async #findInserted(jobs: NewJob[]): Promise<Job[] | null> {
-    const { store } = this.#options;
-    const [first] = jobs;
-    if (first === undefined) return null;
     for (let look = 1; ; look += 1) {
       await sleep(lookAfterMs * look);
       try {
-        if ((await store.findJob(first.id)) === null) return null;
-        return await Promise.all(jobs.map(async ({ id }) => present(await store.findJob(id), id)));
+        const found = await this.#options.store.findJobs(jobs.map(({ id }) => id));
+        return found.length === 0 ? null : found;
       } catch (error) {
         if (!(error instanceof StoreUnavailableError) || look === looksMax) throw error;
       }

@@ -157,6 +157,8 @@ export interface JobStore {
   /** Inserts all or nothing, each job `queued` with its `accepted` event and its rank; returns them in the given order. */
   insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]>;
   findJob(id: string): Promise<Job | "removed" | null>;
+  /** Those of the jobs that are there, in the given order; any number of them by one statement. */
+  findJobs(ids: string[]): Promise<Job[]>;
   findParameters(id: string): Promise<JobParameters | null>;
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;

@@ -122,6 +122,8 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
         expect(await history(job.id)).toMatchObject([{ sequence: 1, type: "accepted", attempt: 0 }]);
         expect(await store.findJob(job.id)).toEqual(job);
       }
+      const asked = [jobs[2]!.id, uuidv7(), "no-uuid", jobs[0]!.id];
+      expect(await store.findJobs(asked)).toEqual([jobs[2], jobs[0]]);
       expect(await store.findBatch(batch.id)).toMatchObject({
         ...{ ...batch, tenantId, total: 3 },
         counts: { queued: 3, processing: 0, completed: 0, failed: 0, timeout: 0, cancelled: 0 },
