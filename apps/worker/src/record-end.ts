@@ -40,6 +40,7 @@ export async function recordEnd(
       const { job } = await options.recorder.end(run.leased, end);
       log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
       await finishTicket(run, end, job.status, options, log);
+      await removeLeftovers(run, outputs, options, log);
       return;
     } catch (error) {
       if (error instanceof LeaseLostError) {
@@ -58,6 +59,25 @@ export async function recordEnd(
       log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
       await sleep(Math.min(250 * 2 ** tries, 5_000));
     }
+  }
+}
+
+/** Files of workers that died before they could name them in the database; a first lease has no predecessors. */
+async function removeLeftovers(
+  run: Run,
+  outputs: NewOutput[],
+  { storage }: RecordEndOptions,
+  log: Logger,
+): Promise<void> {
+  const { jobId, leaseNumber } = run.leased;
+  if (leaseNumber === 1) return;
+  try {
+    const keep = outputs.flatMap(({ storageKey }) => storageKey ?? []);
+    const files = await storage.removeLeftovers({ jobId, leaseNumber, keep });
+    if (files > 0) log.info({ files }, "files of earlier leases were removed");
+  } catch (error) {
+    // No row names them, so nobody sees them; they only take room.
+    log.warn({ err: error }, "files of earlier leases could not be removed");
   }
 }
 

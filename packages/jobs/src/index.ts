@@ -83,7 +83,13 @@ export {
   type TicketQueue,
 } from "./ticket-queue.ts";
 export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./signals.ts";
-export { outputStorageKey, type OutputStorage, type StoredFile } from "./output-storage.ts";
+export {
+  leaseNumberOfFolder,
+  outputFolderKey,
+  outputStorageKey,
+  type OutputStorage,
+  type StoredFile,
+} from "./output-storage.ts";
 export {
   readUploadName,
   uploadFolder,

@@ -224,7 +224,9 @@ export class JobManager {
   /** Removes an ended job with its files; its id answers "removed" from then on. @throws IllegalTransitionError */
   async removeJob(id: string): Promise<void> {
     const removed = present(await this.#options.store.removeJob(id), id);
-    await this.#options.storage.remove(removed.storageKeys);
+    const { storage } = this.#options;
+    await storage.remove(removed.storageKeys);
+    await storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
   }
 
   /**

@@ -30,6 +30,23 @@ export interface OutputStorage {
   read(storageKey: string, range?: { start: number; end: number }): Promise<Readable>;
   /** Files that are not there are no error. */
   remove(storageKeys: string[]): Promise<void>;
+  /**
+   * Removes what the holders of a job's leases left behind, up to and with `leaseNumber`, except for `keep`: workers
+   * that die after a file is stored and before the transaction names it. Later holders' files are not touched.
+   * @returns how many there were
+   */
+  removeLeftovers(job: { jobId: string; leaseNumber: number; keep: readonly string[] }): Promise<number>;
+}
+
+/** Where all files of a job are. */
+export function outputFolderKey(jobId: string): string {
+  return `jobs/${jobId}`;
+}
+
+/** The lease number in the name of a folder below a job's, or `null` when it is no such folder. */
+export function leaseNumberOfFolder(name: string): number | null {
+  const digits = /^\d+-(\d+)$/.exec(name)?.[1];
+  return digits === undefined ? null : Number(digits);
 }
 
 /** `jobs/<job>/<attempt>-<lease>/<index>-<name>`: lowercase hex, digits and safe characters only. */
@@ -46,5 +63,5 @@ export function outputStorageKey(place: {
     .replace(/^[._]+/, "")
     .slice(-80)
     .replace(/^[\uDC00-\uDFFF]/, ""); // Half of a character that the cut went through.
-  return `jobs/${place.jobId}/${place.attempt}-${place.leaseNumber}/${place.index}-${name === "" ? "output" : name}`;
+  return `${outputFolderKey(place.jobId)}/${place.attempt}-${place.leaseNumber}/${place.index}-${name === "" ? "output" : name}`;
 }

@@ -1,9 +1,26 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, opendir, realpath, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  realpath,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Readable } from "node:stream";
-import { StorageError, type OutputStorage, type StoredFile } from "@genga/jobs";
+import {
+  leaseNumberOfFolder,
+  outputFolderKey,
+  StorageError,
+  type OutputStorage,
+  type StoredFile,
+} from "@genga/jobs";
 import { readMediaFacts } from "./media-facts.ts";
 import { BodyFailure, writeMeasured } from "./measured-write.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
@@ -101,6 +118,26 @@ export class FolderStorage implements OutputStorage {
     }
   }
 
+  async removeLeftovers(job: {
+    jobId: string;
+    leaseNumber: number;
+    keep: readonly string[];
+  }): Promise<number> {
+    const folder = await this.#openFolder();
+    const jobKey = outputFolderKey(job.jobId);
+    const leftovers: string[] = [];
+    for (const leaseFolder of await namesIn(pathOfKey(folder, jobKey))) {
+      const leaseNumber = leaseNumberOfFolder(leaseFolder);
+      if (leaseNumber === null || leaseNumber > job.leaseNumber) continue;
+      for (const name of await namesIn(pathOfKey(folder, `${jobKey}/${leaseFolder}`))) {
+        const storageKey = `${jobKey}/${leaseFolder}/${name}`;
+        if (!job.keep.includes(storageKey)) leftovers.push(storageKey);
+      }
+    }
+    await this.remove(leftovers);
+    return leftovers.length;
+  }
+
   /**
    * Removes what crashed writers left behind: partial files that nobody has written to for `olderThanMs`.
    * @returns how many there were
@@ -182,6 +219,16 @@ async function removeEmptyFolders(folder: string, start: string): Promise<void> 
       if (hasCode(error, "ENOTEMPTY") || hasCode(error, "EEXIST")) return;
       if (!isMissing(error)) throw error;
     }
+  }
+}
+
+/** Of a folder that may not be there. */
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw mapFileError(error, "list stored files");
   }
 }
 

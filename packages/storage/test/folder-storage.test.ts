@@ -387,6 +387,20 @@ describe("reading and removing", () => {
     expect(await readdir(folder)).toEqual([".partial"]);
   });
 
+  test("removes what earlier leases of a job left, and neither what is kept nor what later leases bring", async () => {
+    const keyOf = (jobId: string, attempt: number, leaseNumber: number, index = 0): string =>
+      outputStorageKey({ jobId, attempt, leaseNumber, index, filename: "a.png" });
+    const kept = [keyOf("j", 2, 3), keyOf("j", 2, 4), keyOf("other", 1, 1)];
+    for (const key of [keyOf("j", 1, 1), keyOf("j", 1, 2), keyOf("j", 2, 3, 1), ...kept])
+      await write("x", key);
+    expect(await storage.removeLeftovers({ jobId: "j", leaseNumber: 3, keep: [keyOf("j", 2, 3)] })).toBe(3);
+    expect((await filesBelow()).sort()).toEqual(kept.map((key) => join(folder, key)).sort());
+    expect(await storage.removeLeftovers({ jobId: "never", leaseNumber: 9, keep: [] })).toBe(0);
+    expect(await codeOf(storage.removeLeftovers({ jobId: "..", leaseNumber: 9, keep: [] }))).toBe(
+      "invalid-storage-key",
+    );
+  });
+
   test("sweeps what a crashed writer left, and nothing that is being written", async () => {
     const crashed = join(folder, ".partial", "crashed");
     await writeFile(crashed, "half");

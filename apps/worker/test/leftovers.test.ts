@@ -1,0 +1,54 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import { outputFolderKey, outputStorageKey } from "@genga/jobs";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+
+let database: TestDatabase;
+let stack: Stack;
+
+beforeEach(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500" } });
+}, 30_000);
+
+afterEach(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
+  const api = new ApiClient(stack.url);
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(2) });
+  await api.until(id, (job) => job.phase === "executing");
+  stack.workers[0]!.signal("SIGKILL");
+  await stack.workers[0]!.exited;
+  await storeAs(id, 1);
+  await stack.startWorker();
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+  await stack.workers[1]!.line(/files of earlier leases were removed/);
+  expect(await readdir(folderOf(id))).toEqual(["1-2"]);
+  await storeAs(id, 1);
+  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
+  await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
+}, 60_000);
+
+function folderOf(id: string): string {
+  return join(stack.folder, "outputs", outputFolderKey(id));
+}
+
+/** As a worker leaves it that is killed between a file and the transaction that names it. */
+async function storeAs(jobId: string, leaseNumber: number): Promise<void> {
+  const key = outputStorageKey({ jobId, attempt: 1, leaseNumber, index: 0, filename: "sleep_00001_.png" });
+  const path = join(stack.folder, "outputs", key);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, "left behind");
+}
