@@ -8,7 +8,7 @@ import { type Logger } from "@genga/runtime";
 export function startTicker(options: {
   name: string;
   intervalMs: number;
-  tick: () => Promise<void>;
+  tick: () => Promise<void> | void;
   log: Logger;
 }): () => Promise<void> {
   const stopping = new AbortController();

@@ -116,8 +116,9 @@ export class Worker {
       startTicker({
         name: "probe",
         intervalMs: probeIntervalMs,
-        tick: async () => {
-          await Promise.all(this.#fleet.owned.map((server) => this.#look(server, false)));
+        // Not awaited: a server that does not answer keeps neither the others nor the worker's end waiting.
+        tick: () => {
+          for (const server of this.#fleet.owned) void this.#look(server, false);
         },
         log,
       }),
@@ -126,8 +127,7 @@ export class Worker {
 
   /** Claims nothing new, leaves prompts running, hands leases back; while the database is away they run out. */
   async stop(): Promise<void> {
-    await Promise.all(this.#stops.map(async (stop) => stop()));
-    await this.#pump.stop();
+    await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
     try {
       await this.#fleet.close();
       await this.#progress.close();
