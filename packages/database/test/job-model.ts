@@ -1,0 +1,209 @@
+import { expect } from "@jest/globals";
+import {
+  mayAdvance,
+  type AttemptEnd,
+  type Job,
+  type JobAttempt,
+  type JobEvent,
+  type JobLease,
+  type JobOutput,
+  type JobPhase,
+  type JobStatus,
+} from "@genga/jobs";
+
+/** Whose answer said that it made an event: that writer alone may have made it, and only with the right to. */
+export interface Author {
+  type: JobEvent["type"];
+  /** What a fenced write was made under. */
+  under?: JobLease;
+  /** What a claim or an adoption was given. */
+  given?: JobLease;
+  /** It takes the job from a holder who may come back. */
+  takesOver?: boolean;
+  end?: AttemptEnd;
+}
+
+/** Everything that the store tells of one job. */
+export interface Told {
+  job: Job;
+  events: JobEvent[];
+  attempts: JobAttempt[];
+  outputs: JobOutput[];
+  /** By sequence. */
+  authors: ReadonlyMap<number, Author[]>;
+}
+
+interface ModelState {
+  status: JobStatus;
+  phase: JobPhase | null;
+  attempt: number;
+  leaseNumber: number;
+  attemptsCharged: number;
+  crashCount: number;
+  outOfMemoryCount: number;
+  isCancelRequested: boolean;
+  /** Lives that ended: more than one only by explicit retries. */
+  ends: number;
+}
+
+const initial: ModelState = {
+  ...{ status: "queued", phase: "waiting", attempt: 0, leaseNumber: 0, attemptsCharged: 0 },
+  ...{ crashCount: 0, outOfMemoryCount: 0, isCancelRequested: false, ends: 0 },
+};
+
+/**
+ * The state machine, told by events alone: replays a history in its order, asks of each event whether its author might
+ * make it at that moment, and compares what comes out with the rows.
+ */
+export function judge({ job, events, attempts, outputs, authors }: Told): void {
+  expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+  const times = events.map(({ createdAt }) => createdAt.getTime());
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
+  let state = initial;
+  const outcomes: string[] = [];
+  for (const [index, event] of events.entries()) {
+    if (index === 0) {
+      expect(event.type).toBe("accepted");
+      continue;
+    }
+    const author = authorOf(event, authors.get(event.sequence) ?? [], attempts);
+    const before = state;
+    state = step(before, event, author);
+    expect(event.attempt).toBe(state.attempt);
+    assertFence(before, state, event, author);
+    if (before.status === "processing" && state.status !== "processing") outcomes.push(event.type);
+  }
+  expect([...authors.keys()].filter((sequence) => sequence > events.length)).toEqual([]);
+  const { status, phase, attempt, leaseNumber, attemptsCharged, crashCount, outOfMemoryCount } = state;
+  expect(job).toMatchObject({
+    ...{ status, phase, attempt, leaseNumber, attemptsCharged, crashCount, outOfMemoryCount },
+    ...{ eventSequence: events.length, cancelTooLate: status === "completed" && state.isCancelRequested },
+  });
+  expect(job.cancelRequestedAt !== null).toBe(state.isCancelRequested);
+  const isEnded = status !== "queued" && status !== "processing";
+  expect(job.finishedAt !== null).toBe(isEnded);
+  const retries = events.filter(({ type }) => type === "retry_requested").length;
+  expect(state.ends - retries).toBe(isEnded ? 1 : 0);
+  expect(attempts.map(({ number }) => number)).toEqual(attempts.map((_, index) => index + 1));
+  expect(attempts).toHaveLength(attempt);
+  expect(attempts.flatMap(({ outcome }) => outcome ?? [])).toEqual(outcomes);
+  assertOutputs(job, outputs, authors.get(events.length) ?? []);
+}
+
+/** The one who made it. Who repeats an end under the same lease is told of the first one again. */
+function authorOf(event: JobEvent, authors: Author[], attempts: JobAttempt[]): Author {
+  if (authors.length > 1) {
+    for (const { end, under } of authors) {
+      if (end === undefined) throw new Error(`Two were told that they made ${JSON.stringify(event)}.`);
+      expect(under).toEqual(authors[0]?.under);
+    }
+  }
+  // A requeue that a cancel request turned into an end keeps its reason; a plain cancellation has none.
+  const wasRequeue = (attempts[event.attempt - 1]?.failure ?? null) !== null;
+  const author = authors.find(({ end }) => (end?.kind === "requeue") === wasRequeue) ?? authors[0];
+  if (author === undefined) throw new Error(`Nobody's answer tells of ${JSON.stringify(event)}.`);
+  expect(author.type).toBe(event.type);
+  return author;
+}
+
+/** A write under a lease counts only while the job is processing under exactly that lease. */
+function assertFence(before: ModelState, after: ModelState, event: JobEvent, { under, given }: Author): void {
+  if (under !== undefined) {
+    const { attempt, leaseNumber } = under;
+    expect({ ...event, attempt, leaseNumber, status: "processing" }).toMatchObject({
+      ...{ attempt: before.attempt, leaseNumber: before.leaseNumber, status: before.status },
+    });
+  }
+  if (given !== undefined) {
+    expect([given.attempt, given.leaseNumber]).toEqual([after.attempt, after.leaseNumber]);
+  }
+}
+
+function assertOutputs(job: Job, outputs: JobOutput[], authors: Author[]): void {
+  const sets = authors.flatMap(({ end }) => (end?.kind === "completed" ? [end.outputs] : []));
+  const keys = outputs.map(({ storageKey }) => storageKey);
+  if (job.status !== "completed") expect(keys).toEqual([]);
+  else expect(sets.map((set) => set.map(({ storageKey }) => storageKey))).toContainEqual(keys);
+}
+
+function step(state: ModelState, event: JobEvent, author: Author): ModelState {
+  const allow = (...statuses: JobStatus[]): void => {
+    expect({
+      event: event.type,
+      after: state.status,
+      allowed: statuses.includes(state.status),
+    }).toMatchObject({
+      allowed: true,
+    });
+  };
+  const ended = (status: JobStatus): ModelState => ({
+    ...state,
+    ...{ status, phase: null, ends: state.ends + 1 },
+    leaseNumber: state.leaseNumber + (author.takesOver === true ? 1 : 0),
+  });
+  switch (event.type) {
+    case "accepted":
+      throw new Error("A job is accepted once.");
+    case "claimed":
+      allow("queued");
+      return {
+        ...state,
+        ...{ status: "processing", phase: "waiting", attempt: state.attempt + 1 },
+        leaseNumber: state.leaseNumber + 1,
+      };
+    case "submitted":
+    case "executing":
+    case "saving":
+      allow("processing");
+      expect(mayAdvance(state.phase ?? "saving", event.type) && state.phase !== event.type).toBe(true);
+      return { ...state, phase: event.type };
+    case "adopted":
+      allow("processing");
+      return { ...state, leaseNumber: state.leaseNumber + 1 };
+    case "cancel_requested":
+      allow("processing");
+      expect(state.isCancelRequested).toBe(false);
+      return { ...state, isCancelRequested: true };
+    case "requeued":
+      allow("processing");
+      expect(state.isCancelRequested).toBe(false);
+      return requeued(state, author);
+    case "completed":
+    case "failed":
+      allow("processing");
+      return ended(event.type);
+    case "timeout":
+      allow(author.under === undefined ? "queued" : "processing");
+      return ended("timeout");
+    case "cancelled":
+      if (author.under === undefined && author.takesOver !== true) {
+        allow("queued");
+        return { ...ended("cancelled"), isCancelRequested: true };
+      }
+      allow("processing");
+      return withCounts(ended("cancelled"), author);
+    case "retry_requested":
+      allow("failed", "timeout", "cancelled");
+      return {
+        ...{ ...initial, ends: state.ends },
+        ...{ attempt: state.attempt, leaseNumber: state.leaseNumber },
+      };
+    default:
+      return event.type satisfies never;
+  }
+}
+
+function requeued(state: ModelState, author: Author): ModelState {
+  const leaseNumber = state.leaseNumber + (author.takesOver === true ? 1 : 0);
+  return withCounts({ ...state, status: "queued", phase: "waiting", leaseNumber }, author);
+}
+
+function withCounts(state: ModelState, { end }: Author): ModelState {
+  if (end?.kind !== "requeue") return state;
+  return {
+    ...state,
+    attemptsCharged: state.attemptsCharged + (end.charged ? 1 : 0),
+    crashCount: state.crashCount + (end.counts === "crash" ? 1 : 0),
+    outOfMemoryCount: state.outOfMemoryCount + (end.counts === "outOfMemory" ? 1 : 0),
+  };
+}
