@@ -14,7 +14,7 @@ import { type OwnedServer } from "./owned-server.ts";
 import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { storeOutputs } from "./store-outputs.ts";
-import { submitPrompt } from "./submit-prompt.ts";
+import { lookForSubmitted, submitPrompt } from "./submit-prompt.ts";
 import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions extends RecordEndOptions {
@@ -52,13 +52,20 @@ async function bringToItsEnd(
   server: OwnedServer,
   options: ProcessJobOptions,
 ): Promise<WatchResult> {
-  if (!run.wasAdopted) {
-    const isThere = !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
-    if (!isThere)
-      return { lookup: { state: "never-there" }, endedBy: run.cancelSignal.aborted ? "cancel" : null };
+  const isThere = run.wasAdopted
+    ? await isAdoptable(run, server, options)
+    : !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
+  if (!isThere) {
+    const endedBy = run.cancelSignal.aborted ? "cancel" : null;
+    return { lookup: { state: run.wasAdopted ? "absent" : "never-there" }, endedBy };
   }
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   return watchPrompt(run, server, options.progress, options.log);
+}
+
+/** Whether it was submitted was not recorded: its last owner's POST may be waiting in a server that stood still. */
+async function isAdoptable(run: Run, server: OwnedServer, options: ProcessJobOptions): Promise<boolean> {
+  return run.leased.job.phase !== "waiting" || (await lookForSubmitted(run, server, options.postTimeoutMs));
 }
 
 function freeSlot(run: Run, options: ProcessJobOptions): void {

@@ -29,6 +29,8 @@ export class Run {
   /** The slot is free as soon as the server has let go of the prompt; saving outputs does not hold it. */
   holdsSlot = true;
   isExecuting = false;
+  /** Its POST is under way, or was without a reply: a successor who looks too early does not find the prompt yet. */
+  mayStillArrive = false;
   progress: JobProgress;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();

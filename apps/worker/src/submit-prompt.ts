@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ComfyUIError, prepareForSubmission } from "@genga/comfyui";
+import { ComfyUIError, prepareForSubmission, type Workflow } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
 import { type OwnedServer } from "./owned-server.ts";
 import { type Run, RunStopped } from "./run.ts";
@@ -23,29 +23,48 @@ export async function submitPrompt(
     filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
+  if (run.cancelSignal.aborted) return false;
   // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
   // who looks after the lease's end sees what there will ever be.
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
+  run.mayStillArrive = true;
+  const isThere =
+    (await post(run, server, workflow, postTimeoutMs)) ||
+    (await lookForSubmitted(run, server, postTimeoutMs));
+  run.mayStillArrive = false;
+  return isThere;
+}
+
+/** `false` = it went out, and what became of it is not known. */
+async function post(
+  run: Run,
+  server: OwnedServer,
+  workflow: Workflow,
+  postTimeoutMs: number,
+): Promise<boolean> {
+  // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
+  const deadline = AbortSignal.timeout(postTimeoutMs);
+  const { promptId, clientId } = run.leased;
   try {
-    await connector.submit({
-      promptId: leased.promptId,
-      clientId: leased.clientId,
-      workflow,
-      // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
-      signal: AbortSignal.timeout(postTimeoutMs),
-    });
+    await server.connector.submit({ promptId, clientId, workflow, signal: deadline });
     return true;
   } catch (error) {
-    if (!(error instanceof ComfyUIError) || error.retry !== "look_first") throw error;
-    return lookForSubmitted(run, server, postTimeoutMs);
+    if (error instanceof ComfyUIError && error.retry === "look_first") return false;
+    run.mayStillArrive = false;
+    if (error !== deadline.reason) throw error;
+    throw new ComfyUIError("server_unreachable", "The WebSocket did not open in time.", { cause: error });
   }
 }
 
 /**
- * The POST got no reply: it is never sent again, but looked for until it cannot arrive any more. The time runs from the
- * first answer, since a server that was frozen may still find the request waiting when it thaws.
+ * The POST got no reply, or its sender is gone: it is never sent again, but looked for until it cannot arrive any more.
+ * The time runs from the first answer, since a server that was frozen may still find the request waiting when it thaws.
  */
-async function lookForSubmitted(run: Run, server: OwnedServer, postTimeoutMs: number): Promise<boolean> {
+export async function lookForSubmitted(
+  run: Run,
+  server: OwnedServer,
+  postTimeoutMs: number,
+): Promise<boolean> {
   let until: number | null = null;
   for (;;) {
     try {

@@ -266,11 +266,16 @@ export class Worker {
     for (const jobId of jobIds) this.#runs.get(jobId)?.requestCancel();
   }
 
-  /** The server is no longer ours: its runs end; after a hand-over the successor may adopt at once. */
+  /**
+   * The server is no longer ours: its runs end. After a hand-over the successor may adopt at once, except a prompt that
+   * may still arrive: its lease runs out, and no POST outlives its lease.
+   */
   async #leave(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
     const runs = [...server.runs];
     for (const run of runs) run.stop(why);
     await Promise.all(runs.flatMap((run) => this.#endings.get(run) ?? []));
-    if (why === "hand-over") await this.#with.store.releaseLeases(runs.map((run) => run.leased));
+    if (why !== "hand-over") return;
+    const settled = runs.filter((run) => !run.mayStillArrive);
+    await this.#with.store.releaseLeases(settled.map((run) => run.leased));
   }
 }

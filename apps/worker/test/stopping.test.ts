@@ -70,4 +70,36 @@ describe("a worker that is asked to stop", () => {
     },
     60_000,
   );
+
+  test("keeps a job whose POST may still arrive until its lease runs out, so that it is not rendered twice", async () => {
+    const simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
+    const comfyui = await proxyTo(simulator.url);
+    const leaseMs = 6_000;
+    stack = await startStack({
+      databaseUrl: database.url,
+      env: { ...env, LEASE_MS: String(leaseMs), COMFYUI_URLS: comfyui.url.replace(/\/$/, "") },
+      simulators: 0,
+    });
+    stack.simulators.push(simulator);
+    const [first] = stack.workers;
+    await first!.line(/server takes work/);
+    await stack.startWorker();
+    // The network holds the POST back: its sender gives up and leaves before it arrives.
+    const posted = new Promise<void>((resolve) => {
+      comfyui.observe(({ direction, data }) => {
+        if (direction === "to-client" || !data.toString("latin1").startsWith("POST /prompt ")) return;
+        comfyui.delay(leaseMs * 0.75);
+        queueMicrotask(() => {
+          comfyui.delay(0);
+          resolve();
+        });
+      });
+    });
+    const api = new ApiClient(stack.url);
+    const id = await api.submit(workflow(0.5));
+    await posted;
+    expect(await first!.stop()).toBe(0);
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await simulator.executions()).toHaveLength(1);
+  }, 60_000);
 });
