@@ -8,7 +8,7 @@ import {
   type JobSignal,
 } from "@genga/jobs";
 import { type EventStream } from "./event-stream.ts";
-import { type FeedMessage, type JobFeed } from "./job-feed.ts";
+import { laterOf, type FeedMessage, type JobFeed, type LiveProgress } from "./job-feed.ts";
 import { viewOfEvent } from "./job-view.ts";
 
 export interface WatchTimes {
@@ -30,7 +30,7 @@ export interface WatchedJob {
   snapshotOf(job: Job): Promise<unknown>;
 }
 
-type Progress = Pick<Extract<JobSignal, { kind: "progress" }>, "attempt" | "phase" | "progress">;
+type Progress = Pick<LiveProgress, "attempt" | "phase" | "progress">;
 type LiveEvent = Extract<JobSignal, { kind: "event" }>["event"];
 
 const liveEventsMax = 100;
@@ -48,7 +48,7 @@ export async function watchJob(
   watched: WatchedJob,
   options: { lastSequence: number | null; times: WatchTimes },
 ): Promise<void> {
-  const watch = new JobWatch(stream, watched, options.times);
+  const watch = new JobWatch(stream, feed, watched, options.times);
   const unwatch = feed.watch(watched.id, (message) => {
     watch.note(message);
   });
@@ -62,6 +62,7 @@ export async function watchJob(
 
 class JobWatch {
   readonly #stream: EventStream;
+  readonly #feed: JobFeed;
   readonly #watched: WatchedJob;
   readonly #times: WatchTimes;
   #live: LiveEvent[] = [];
@@ -74,8 +75,9 @@ class JobWatch {
   #lookEveryMs: number;
   #wake: () => void = () => undefined;
 
-  constructor(stream: EventStream, watched: WatchedJob, times: WatchTimes) {
+  constructor(stream: EventStream, feed: JobFeed, watched: WatchedJob, times: WatchTimes) {
     this.#stream = stream;
+    this.#feed = feed;
     this.#watched = watched;
     this.#times = times;
     this.#lookEveryMs = times.lookMinMs;
@@ -106,7 +108,7 @@ class JobWatch {
   }
 
   async #start(lastSequence: number | null): Promise<void> {
-    const job = await this.#watched.read();
+    const job = this.#withLiveProgress(await this.#watched.read());
     const isResumed = lastSequence !== null && lastSequence <= job.eventSequence;
     const hasMissed = isResumed && lastSequence < job.eventSequence;
     // An id here would claim that the missed events, which follow, were received.
@@ -120,6 +122,13 @@ class JobWatch {
     if (hasMissed) await this.#sendStored();
     else this.#hasEnded = isTerminal(job.status);
     this.#planLook(this.#times.lookMaxMs);
+  }
+
+  /** A reader who comes back has perhaps seen more than the database knows yet. */
+  #withLiveProgress(job: Job): Job {
+    const live = this.#feed.progressOf(job.id);
+    if (live === undefined || job.status !== "processing" || live.attempt !== job.attempt) return job;
+    return live.progress.percent > job.progress.percent ? { ...job, progress: live.progress } : job;
   }
 
   /** Events and progress as the database has them. */
@@ -208,12 +217,6 @@ class JobWatch {
 }
 
 const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
-
-/** What was told later may still be older; at the same percent it may be another node. */
-function laterOf(told: Progress, known: Progress | undefined): Progress {
-  if (known === undefined || told.attempt > known.attempt) return told;
-  return told.attempt === known.attempt && told.progress.percent >= known.progress.percent ? told : known;
-}
 
 function progressOf(job: Job): Progress | undefined {
   return job.status === "processing" && job.phase !== null

@@ -109,6 +109,25 @@ describe("of a job that has ended", () => {
   });
 });
 
+test("who comes back is not shown less progress than before, though the database knows less", async () => {
+  const id = await submit();
+  const leased = await api.worker.claim(id, serverId);
+  await api.worker.report(leased, "executing", { percent: 30 });
+  const stream = await watch(id);
+  await stream.next();
+  api.worker.signalProgress(leased, 70);
+  const percentOf = (event: ReadEvent | undefined): unknown => event?.data["progress"];
+  expect(percentOf(await stream.next())).toMatchObject({ percent: 70 });
+  stream.close();
+  const again = await watch(id);
+  const snapshot = await again.next();
+  expect(snapshot).toMatchObject({ event: "snapshot", data: { progress: { percent: 70 } } });
+  again.close();
+  await api.worker.end(leased, { kind: "cancelled" });
+  const ended = await (await watch(id)).next();
+  expect(ended).toMatchObject({ event: "snapshot", data: { status: "cancelled", progress: { percent: 30 } } });
+});
+
 test("progress never falls within an attempt, and that of an attempt that is over is not sent", async () => {
   const id = await submit();
   const stream = await watch(id);
