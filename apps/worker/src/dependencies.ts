@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import {
   AttemptRecorder,
   type JobStore,
+  type OutputStorage,
   type ServerStore,
   type Signals,
   type TicketQueue,
@@ -10,7 +11,7 @@ import {
 import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
-import { createFolderStorage, type FolderStorage } from "@genga/storage";
+import { openOutputStorage } from "@genga/storage";
 
 /** Everything that a worker is made of. */
 export interface Dependencies {
@@ -21,7 +22,7 @@ export interface Dependencies {
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
-  storage: FolderStorage;
+  storage: OutputStorage;
   log: Logger;
   close(): Promise<void>;
 }
@@ -46,7 +47,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     recorder: new AttemptRecorder({ store: database.jobs, signals }),
     tickets,
     signals,
-    storage: await createFolderStorage({ folder: settings.storage.folder }),
+    storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
       await Promise.allSettled([tickets.close(), signals.close()]);

@@ -40,15 +40,20 @@ export const expiryFailure: JobFailure = {
 };
 
 function failureOfComfyUI(error: ComfyUIError): JobFailure {
+  const [refused] = error.nodeErrors;
+  const nodeId = error.nodeId ?? refused?.nodeId;
+  const nodeType = error.nodeType ?? refused?.classType;
+  // The first is the message's own.
   const detail = error.nodeErrors
+    .slice(1)
     .map((node) => `node ${node.nodeId} (${node.classType ?? "?"}): ${node.message} ${node.details}`.trim())
     .join("; ");
   return {
     class: error.errorClass,
     code: error.code.replaceAll("_", "-"),
     message: shortened(detail === "" ? error.message : `${error.message} ${detail}`),
-    ...(error.nodeId !== undefined && { nodeId: error.nodeId }),
-    ...(error.nodeType !== undefined && { nodeType: error.nodeType }),
+    ...(nodeId !== undefined && { nodeId }),
+    ...(nodeType !== undefined && { nodeType }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { ComfyUIConnector, type ObjectInfo, objectInfoSchema, type ServerQueue } from "@genga/comfyui";
 import {
   type Json,
@@ -101,6 +102,18 @@ export class OwnedServer {
       this.#definitions = { ...this.#definitions, readAt: Number.NEGATIVE_INFINITY };
     }
     await this.#probing.trigger();
+  }
+
+  /** What it can run, asked now; what was known when it does not answer. @throws the signal's reason */
+  async readDefinitionsAgain(signal: AbortSignal): Promise<ObjectInfo> {
+    const stopped = new AbortController();
+    await Promise.race([
+      this.tick({ definitionsWanted: true }),
+      once(signal, "abort", { signal: stopped.signal }).catch(() => undefined),
+    ]);
+    stopped.abort();
+    signal.throwIfAborted();
+    return this.#definitions?.objectInfo ?? {};
   }
 
   /** Something on it went wrong: look soon. */

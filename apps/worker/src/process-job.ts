@@ -2,7 +2,6 @@ import { ComfyUIError } from "@genga/comfyui";
 import {
   type AttemptEnd,
   endAfterFailure,
-  type JobStore,
   type NewOutput,
   poisonCode,
   StoreUnavailableError,
@@ -12,13 +11,13 @@ import { outputOptionsOf } from "@genga/workflows";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
+import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { storeOutputs } from "./store-outputs.ts";
 import { lookForSubmitted, submitPrompt } from "./submit-prompt.ts";
 import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
-export interface ProcessJobOptions extends RecordEndOptions {
-  store: Pick<JobStore, "listAttempts">;
+export interface ProcessJobOptions extends RecordEndOptions, RefusalOptions {
   log: Logger;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
@@ -154,7 +153,7 @@ function endWithoutOutputs(
   const { code, message } = lossReasons[lookup.state];
   // A server that an operator drains is restarted on purpose: that is not held against the job.
   const hasCrashed = lookup.state === "absent" && run.isExecuting && !server.isDraining;
-  return afterFailure(run, { class: "server", code, message }, hasCrashed);
+  return afterFailure(run, { class: "server", code, message }, { wasExecuting: hasCrashed });
 }
 
 const lossReasons = {
@@ -173,8 +172,16 @@ const lossReasons = {
 const serverLostCode = "server-lost";
 const crashCodes: ReadonlySet<string> = new Set([lossReasons.absent.code, serverLostCode]);
 
-function afterFailure(run: Run, failure: ReturnType<typeof failureOf>, wasExecuting = false): AttemptEnd {
-  return endAfterFailure(run.leased.job, failure, { wasExecuting, random: Math.random() });
+function afterFailure(
+  run: Run,
+  failure: ReturnType<typeof failureOf>,
+  circumstances: { wasExecuting?: boolean; mayRunElsewhere?: boolean } = {},
+): AttemptEnd {
+  return endAfterFailure(run.leased.job, failure, {
+    wasExecuting: false,
+    ...circumstances,
+    random: Math.random(),
+  });
 }
 
 /** The run was stopped, or broke: hand over, or let the retry rule decide. */
@@ -211,11 +218,16 @@ async function endAfterBreak(
   if (stop === null) {
     const failure = failureOf(error);
     if (failure.class === "server") server.noteJobLost(failure.message);
-    return afterFailure(run, failure);
+    const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, options));
+    return afterFailure(run, failure, { mayRunElsewhere });
   }
   const message = `Its server was given up. ${server.reason ?? ""}`.trim();
   const hasCrashed = wasOnServer && run.isExecuting && !server.isDraining;
-  const end = afterFailure(run, { class: "server", code: serverLostCode, message }, hasCrashed);
+  const end = afterFailure(
+    run,
+    { class: "server", code: serverLostCode, message },
+    { wasExecuting: hasCrashed },
+  );
   return namingCrashes(run, server, end, options.store);
 }
 

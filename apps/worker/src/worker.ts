@@ -210,7 +210,7 @@ export class Worker {
     leasedSince: number,
     after?: Promise<void>,
   ): void {
-    const { settings, recorder, store, storage, tickets, log } = this.#with;
+    const { settings, recorder, store, servers, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     if (this.#fleet.find(server.id) !== server) {
       // The server was lost or handed over while the job was being claimed: its next owner adopts it.
@@ -221,10 +221,7 @@ export class Worker {
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const options: ProcessJobOptions = {
-      recorder,
-      store,
-      storage,
-      tickets,
+      ...{ recorder, store, servers, storage, tickets },
       progress: this.#progress,
       log,
       postTimeoutMs: Math.min(5_000, Math.floor((settings.leaseMs * 5) / 12)),

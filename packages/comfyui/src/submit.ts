@@ -69,9 +69,15 @@ export async function postPrompt(
   return readAcceptance(reply.text, body.promptId);
 }
 
+/** A ComfyUI refuses a graph with 400 or 413 (PROTOCOL 1 and 2); whoever says no in another way is none. */
 function errorOfPost(reply: Reply, promptId: string): ComfyUIError {
   const error = errorOfStatus(reply.status, reply.text, "POST /prompt");
-  return error.code === "server_failed" ? outcomeUnknown(promptId, error) : error;
+  if (error.code === "server_failed") return outcomeUnknown(promptId, error);
+  if (error.code !== "request_refused" || reply.status === 413) return error;
+  return new ComfyUIError("bad_reply", `Not a ComfyUI's answer. ${error.message}`, {
+    cause: error,
+    httpStatus: reply.status,
+  });
 }
 
 function outcomeUnknown(promptId: string, cause: unknown): ComfyUIError {

@@ -16,6 +16,15 @@ describe("errors decide their own retry", () => {
     expect(endAfterFailure({ ...fresh, attemptsMax: 5 }, failure("invalid"), quietly).kind).toBe("failed");
   });
 
+  test("a job that only one server refused goes to another one, uncharged", () => {
+    const refused = { ...quietly, mayRunElsewhere: true };
+    expect(endAfterFailure(fresh, failure("invalid"), refused)).toMatchObject({
+      kind: "requeue",
+      charged: false,
+      avoidServer: true,
+    });
+  });
+
   test("a passed deadline is a timeout", () => {
     expect(endAfterFailure({ ...fresh, attemptsMax: 5 }, failure("deadline"), executing).kind).toBe(
       "timeout",

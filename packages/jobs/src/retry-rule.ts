@@ -10,19 +10,22 @@ const backoffMaxMs = 60_000;
 
 /**
  * What a failed attempt leads to. Errors decide their own retry:
- * invalid: never; execution: while the job's own `attemptsMax` allows; out of memory: once more, on another server if
+ * invalid: never, unless only this server says so; execution: while the job's own `attemptsMax` allows; out of memory: once more, on another server if
  * there is one; server: always, uncharged, unless it keeps crashing servers; deadline: never.
  *
- * @param random 0 ≤ random < 1, spreads retries
+ * @param options.random 0 ≤ random < 1, spreads retries
+ * @param options.mayRunElsewhere one server refused what others, by all that is known, can run
  */
 export function endAfterFailure(
   job: Pick<Job, "attemptsCharged" | "attemptsMax" | "outOfMemoryCount" | "crashCount" | "attempt">,
   failure: JobFailure,
-  options: { wasExecuting: boolean; random: number },
+  options: { wasExecuting: boolean; random: number; mayRunElsewhere?: boolean },
 ): AttemptEnd {
   switch (failure.class) {
     case "invalid":
-      return { kind: "failed", failure };
+      return options.mayRunElsewhere === true
+        ? requeue(failure, job, options.random, { charged: false, avoidServer: true })
+        : { kind: "failed", failure };
     case "deadline":
       return { kind: "timeout", failure };
     case "execution":

@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { createServer, request, type IncomingMessage } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+
+/** A reply as it goes to the client. */
+interface OddReply {
+  status: number;
+  body: string;
+}
+
+/** Something in front of a ComfyUI that answers some requests in its own way. Sockets lead straight through. */
+export interface OddComfyUI {
+  readonly url: string;
+  /** Is shown each request before it is passed on; an answer replaces the server's. */
+  refuse: ((method: string, path: string) => OddReply | undefined) | null;
+  /** May change what the server answered. */
+  alter: ((path: string, body: string) => string) | null;
+  close(): Promise<void>;
+}
+
+export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
+  const target = new URL(targetUrl);
+  const server = createServer();
+  const sockets = new Set<{ destroy(): void }>();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const odd: OddComfyUI = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    refuse: null,
+    alter: null,
+    close: async () => {
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+  server.on("request", (received, response) => {
+    const [method, path] = [received.method ?? "", received.url ?? ""];
+    const own = odd.refuse?.(method, path);
+    if (own !== undefined) {
+      received.resume();
+      response.writeHead(own.status, { "content-type": "application/json" }).end(own.body);
+      return;
+    }
+    const passedOn = request(new URL(path, target), { method, headers: received.headers });
+    passedOn.on("error", () => response.destroy());
+    passedOn.on("response", (reply: IncomingMessage) => {
+      const { alter } = odd;
+      if (alter === null || reply.headers["content-type"]?.includes("json") !== true) {
+        response.writeHead(reply.statusCode ?? 502, reply.headers);
+        reply.pipe(response);
+        return;
+      }
+      void text(reply).then((body) =>
+        response
+          .writeHead(reply.statusCode ?? 502, { "content-type": "application/json" })
+          .end(alter(path, body)),
+      );
+    });
+    received.pipe(passedOn);
+  });
+  server.on("upgrade", (received, socket, head) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const end of [socket, upstream]) {
+      sockets.add(end);
+      end.on("error", () => undefined);
+      end.on("close", () => {
+        sockets.delete(end);
+        socket.destroy();
+        upstream.destroy();
+      });
+    }
+    const headers = received.rawHeaders.flatMap((name, index, all) =>
+      index % 2 === 0 ? [`${name}: ${all[index + 1] ?? ""}`] : [],
+    );
+    upstream.write(`GET ${received.url ?? ""} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
+    upstream.write(head);
+    socket.pipe(upstream).pipe(socket);
+  });
+  return odd;
+}

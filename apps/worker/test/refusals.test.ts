@@ -1,0 +1,144 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  quickSimulator,
+  sleepWorkflow,
+  startSimulatorProcess,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+
+// Two servers: what is known of the odd one may be wrong; the rare one also has another checkpoint.
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+let odd: OddComfyUI;
+let rareId: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  const start = (...args: string[]) => startSimulatorProcess(["--port", "0", ...quickSimulator, ...args]);
+  const simulators = await Promise.all([start(), start("--checkpoints", "rare.safetensors")]);
+  odd = await startOddComfyUI(simulators[0].url);
+  const urls = [odd.url, simulators[1].url];
+  stack = await startStack({
+    databaseUrl: database.url,
+    env: { COMFYUI_URLS: urls.join(","), SERVER_GRACE_MS: "2000" },
+    simulators: 0,
+  });
+  stack.simulators.push(...simulators);
+  api = new ApiClient(stack.url);
+  for (const url of urls) await stack.workers[0]!.line(new RegExp(`"server":"${url}".*server takes work`));
+  const { servers } = (await (await api.request("GET", "servers")).json()) as {
+    servers: { id: string; url: string }[];
+  };
+  rareId = servers.find(({ url }) => url === urls[1])!.id;
+}, 60_000);
+
+afterEach(() => {
+  odd.refuse = null;
+  odd.alter = null;
+});
+
+afterAll(async () => {
+  await stack.stop();
+  await odd.close();
+  await database.drop();
+}, 30_000);
+
+const image = (model: string): object => ({
+  ...{ type: "image", prompt: "a heron", width: 256, height: 256, steps: 1, model },
+});
+
+/** The odd server claims to have these checkpoints. */
+function pretend(...checkpoints: string[]): void {
+  const list = ["counterfeit_v3.safetensors", ...checkpoints].map((name) => JSON.stringify(name)).join(",");
+  odd.alter = (path, body) =>
+    path === "/object_info" ? body.replaceAll('"counterfeit_v3.safetensors"', list) : body;
+}
+
+/** The truth comes out with the first prompt. */
+function stopPretendingInTime(): void {
+  odd.refuse = (method, path) => {
+    if (method === "POST" && path === "/prompt") odd.alter = null;
+    return undefined;
+  };
+}
+
+/** A refusal makes the API ask for the servers' definitions again, every few seconds at most. */
+async function submitWhenKnown(checkpoint: string): Promise<string> {
+  for (;;) {
+    const response = await api.request("POST", "generate", image(checkpoint));
+    const body = (await response.json()) as { id: string };
+    if (response.status === 202) return body.id;
+    expect(response.status).toBe(422);
+  }
+}
+
+async function attemptsOf(id: string): Promise<unknown> {
+  const { attempts } = (await (await api.request("GET", `jobs/${id}/attempts`)).json()) as {
+    attempts: object[];
+  };
+  return attempts;
+}
+
+describe("a refusal by one server", () => {
+  test("that was known to be able takes the job to another one, uncharged", async () => {
+    await api.request("POST", `servers/${rareId}/drain`);
+    await stack.workers[0]!.line(/server is draining/);
+    pretend("rare.safetensors", "marker.safetensors");
+    await api.cancel(await submitWhenKnown("marker.safetensors"));
+    stopPretendingInTime();
+    const id = await api.submit(image("rare.safetensors"));
+    await stack.workers[0]!.line(new RegExp(`${id}.*attempt failed`));
+    await api.request("POST", `servers/${rareId}/resume`);
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2, failure: null });
+    expect(await attemptsOf(id)).toMatchObject([
+      { outcome: "requeued", failure: { class: "invalid", code: "prompt-refused" } },
+      { outcome: "completed" },
+    ]);
+  }, 30_000);
+
+  test("fails the job with the server's words when no known server can run it any more", async () => {
+    pretend("ghost.safetensors");
+    stopPretendingInTime();
+    const job = await api.untilEnded(await submitWhenKnown("ghost.safetensors"));
+    expect(job).toMatchObject({
+      ...{ status: "failed", attempt: 1 },
+      failure: { class: "invalid", code: "prompt-refused", message: expect.stringMatching(/ghost/) },
+    });
+  }, 30_000);
+
+  test("fails the job when it comes again although the definitions allow it", async () => {
+    pretend("phantom.safetensors");
+    const job = await api.untilEnded(await submitWhenKnown("phantom.safetensors"));
+    expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "invalid" } });
+  }, 30_000);
+
+  test.each([404, 405, 302])(
+    "is none of the graph when it is an HTTP %s",
+    async (status) => {
+      let isWrong = true;
+      odd.refuse = (method, path) => {
+        if (!isWrong || method !== "POST" || path !== "/prompt") return undefined;
+        isWrong = false;
+        return { status, body: "not here" };
+      };
+      await api.request("POST", `servers/${rareId}/drain`);
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      await stack.workers[0]!.line(new RegExp(`${id}.*attempt failed`));
+      await api.request("POST", `servers/${rareId}/resume`);
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+      expect(await attemptsOf(id)).toMatchObject([
+        { outcome: "requeued", failure: { class: "server", code: "bad-reply" } },
+        { outcome: "completed" },
+      ]);
+    },
+    30_000,
+  );
+});
