@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { migrate } from "@genga/database";
@@ -59,6 +60,8 @@ export async function startChaosServices(report: (line: string) => void): Promis
           url,
           crash: (how) => postgres.crash(how),
           startAgain: () => postgres.startAgain(),
+          beFull: (isFull) => limitConnections(postgres.url, isFull),
+          lockJobs: (ms) => lockJobs(url, ms),
         },
         redis: {
           url: redis.url,
@@ -129,15 +132,60 @@ class Crashable implements CrashableServer {
   }
 }
 
+/** The product's account: an ordinary one, which limits can be set for. */
+const account = "chaos";
+
+/** @returns the new database's URL, for the product's account */
 async function createDatabase(adminUrl: string, name: string): Promise<string> {
-  const client = new pg.Client({ connectionString: adminUrl });
-  await client.connect();
-  try {
-    await client.query(`CREATE DATABASE ${name}`);
-  } finally {
-    await client.end();
-  }
   const url = new URL(adminUrl);
+  const password = decodeURIComponent(url.password);
+  await withClient(adminUrl, async (client) => {
+    const { rowCount } = await client.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [account]);
+    if (rowCount === 0) {
+      await client.query(`CREATE ROLE ${account} LOGIN PASSWORD ${client.escapeLiteral(password)}`);
+    }
+    await client.query(`CREATE DATABASE ${name} OWNER ${account}`);
+  });
+  url.username = account;
   url.pathname = `/${name}`;
   return url.href;
 }
+
+async function limitConnections(adminUrl: string, isFull: boolean): Promise<void> {
+  await withClient(adminUrl, async (client) => {
+    await client.query(`ALTER ROLE ${account} CONNECTION LIMIT ${isFull ? 0 : -1}`);
+    if (!isFull) return;
+    await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [
+      account,
+    ]);
+  });
+}
+
+async function lockJobs(url: string, ms: number): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE");
+    await sleep(ms);
+    await client.query("COMMIT");
+  });
+}
+
+/** Tries again for a while: a fault may have Postgres down at this very moment. What breaks in mid-work is let go. */
+async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => undefined); // told by the statement
+    try {
+      await client.connect();
+      await work(client);
+      return;
+    } catch (error) {
+      if (tries === triesMax) throw error;
+      await sleep(250);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+}
+
+const triesMax = 40;

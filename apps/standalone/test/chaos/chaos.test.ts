@@ -23,6 +23,8 @@ afterAll(async () => {
   await services.stop();
 }, 60_000);
 
+const figures = new Figures();
+
 describe("chaos", () => {
   test.each([
     [1, 2],
@@ -30,17 +32,22 @@ describe("chaos", () => {
   ])(
     "seed %i keeps every promise for %i rounds",
     async (seed, rounds) => {
-      const figures = new Figures();
+      const before = figures.rounds;
       const violations = await runChaos({
         ...{ seed, rounds, failureFolder, figures, report },
         services: await services.fresh(),
       });
       if (violations.length > 0) console.error(lines.join("\n"));
       expect(violations).toEqual([]);
-      expect(figures.rounds).toBe(rounds);
+      expect(figures.rounds).toBe(before + rounds);
       expect(figures.jobs).toBeGreaterThan(0);
       await rm(failureFolder, { recursive: true, force: true });
     },
     600_000,
   );
+
+  test("every point at which a strike may hit showed itself in those rounds", () => {
+    expect(figures.jobs).toBeGreaterThan(0);
+    expect(figures.unseenPoints).toEqual([]);
+  });
 });

@@ -86,6 +86,16 @@ export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
   });
 }
 
+/** Under which names files of outputs are stored. */
+export async function readStorageKeys(databaseUrl: string): Promise<Set<string>> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ storage_key: string }>(
+      "SELECT storage_key FROM outputs WHERE storage_key IS NOT NULL",
+    );
+    return new Set(rows.map((row) => row.storage_key));
+  });
+}
+
 /** Connects past the networks that the suite disturbs; tries again while Postgres recovers. */
 async function withClient<Result>(
   url: string,

@@ -8,7 +8,10 @@ import { type World } from "./world.ts";
 const patienceMs = 5_000;
 
 export interface Reply {
+  /** When it was asked for. */
   at: number;
+  /** When it was there, or given up. */
+  endedAt: number;
   /** `null`: no answer came. */
   httpStatus: number | null;
   text: string;
@@ -35,9 +38,10 @@ export class ChaosClient {
           body: JSON.stringify(body),
         }),
       });
-      return { at, httpStatus: response.status, text: await response.text() };
+      const text = await response.text();
+      return { at, endedAt: Date.now(), httpStatus: response.status, text };
     } catch {
-      return { at, httpStatus: null, text: "" }; // the API is dead, paused, or cut in mid-answer
+      return { at, endedAt: Date.now(), httpStatus: null, text: "" }; // the API is dead, paused, or cut in mid-answer
     }
   }
 

@@ -12,7 +12,7 @@ export function checkEnd(job: JobHistory, excusedFailures: readonly string[]): V
 function* checkStatus(job: JobHistory, excusedFailures: readonly string[]): Generator<string> {
   const end = job.finalAnswers.find((answer) => answer.job !== undefined)?.job;
   if (end === undefined) return;
-  const wasCancelAsked = job.requests.some(({ kind }) => kind === "cancel");
+  const wasCancelAsked = job.requests.some(({ kind }) => kind === "cancel" || kind === "cancel-batch");
   switch (end.status) {
     case "completed":
       if (job.spec !== null && expectedOutput(job.spec) === null) yield "it completed, which it cannot";
@@ -75,12 +75,23 @@ function* checkContent(
   if (content.sha256 !== output.sha256 || content.bytes !== output.bytes) {
     yield `an output has ${content.bytes} bytes (${content.sha256.slice(0, 8)}), recorded are ${output.bytes} (${output.sha256.slice(0, 8)})`;
   }
-  if (content.width !== output.width || content.height !== output.height) {
+  const isPicture = expected?.kind !== "video" && output.mediaType.startsWith("image/");
+  if (isPicture && (content.width !== output.width || content.height !== output.height)) {
     yield `a picture is ${content.width ?? "?"}×${content.height ?? "?"}, recorded is ${output.width ?? "?"}×${output.height ?? "?"}`;
   }
   const prefix = `${job.id}-${output.attempt}`;
-  if (!content.prefixes.some((each) => each.includes(prefix))) {
+  if (isPicture && !content.prefixes.some((each) => each.includes(prefix))) {
     yield `a picture was made for ${content.prefixes.join(", ") || "nobody"}, not for ${prefix}`;
+  }
+  if (expected?.kind === "video") {
+    if (!output.mediaType.startsWith("video/")) yield `its video is ${output.mediaType}`;
+    const { width, height, durationMs } = output;
+    const isAsAsked =
+      width === expected.width && height === expected.height && durationMs === expected.durationMs;
+    if (!isAsAsked) {
+      yield `a video is ${width ?? "?"}×${height ?? "?"}, ${durationMs ?? "?"} ms, expected was ${JSON.stringify(expected)}`;
+    }
+    return;
   }
   if (expected?.kind !== "picture") return;
   if (content.width !== expected.width || content.height !== expected.height) {

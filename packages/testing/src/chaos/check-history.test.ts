@@ -56,6 +56,12 @@ function goodHistory(): History {
         { at: 0, event: "event", sequence: 5, attempt: null, percent: null },
         { at: 0, event: "progress", sequence: null, attempt: 2, percent: 10 },
       ],
+      [
+        { at: 0, event: "snapshot", sequence: null, attempt: 2, percent: 10 },
+        { at: 0, event: "event", sequence: 6, attempt: null, percent: null },
+        { at: 0, event: "event", sequence: 7, attempt: null, percent: null },
+        { at: 0, event: "progress", sequence: null, attempt: 2, percent: 20 },
+      ],
     ],
     requests: [],
     finalAnswers: [done, done],
@@ -126,6 +132,11 @@ function goodHistory(): History {
       ),
     ],
     troubles: [{ kind: "memory-lost", serverUrl: server, from: 3_000, to: 3_000 }],
+    orphans: [
+      { name: `jobs/${id}/1-1/0-a.png`, jobId: id, attempt: 1, leaseNumber: 1 },
+      { name: `jobs/${id}/2-2/0-a.png`, jobId: id, attempt: 2, leaseNumber: 2 },
+    ],
+    living: ["api-1", "worker-2"],
     deaths: [],
     excusedFailures: [],
     observedUntil: 20_000,
@@ -140,7 +151,7 @@ function cancelledHistory(): History {
     ...[event(1, "accepted", 0), event(2, "claimed", 1), event(3, "submitted", 1), event(4, "executing", 1)],
     ...[event(5, "cancel_requested", 1), event(6, "cancelled", 1)],
   ];
-  job.requests = [{ kind: "cancel", at: 2_500, httpStatus: 202 }];
+  job.requests = [{ kind: "cancel", at: 2_500, endedAt: 2_520, httpStatus: 202 }];
   const ended = answer({ status: "cancelled", phase: null, attempt: 1, sequence: 6, percent: 60 });
   job.finalAnswers = [ended, ended];
   job.answers = [ended];
@@ -198,7 +209,7 @@ function picture(jobId: string): OutputObservation {
   const content = { bytes: 10, sha256: "aa", width: 64, height: 64, color: colour };
   return {
     ...{ attempt: 2, index: 0, kind: "file", mediaType: "image/png", bytes: 10, sha256: "aa" },
-    ...{ width: 64, height: 64, text: null },
+    ...{ width: 64, height: 64, durationMs: null, text: null },
     content: { ...content, seeds: [colour], prefixes: [`genga/${jobId}-2`] },
   };
 }
@@ -281,6 +292,61 @@ describe("a forged history is found out:", () => {
       /terminal: it is failed \(11\), but its last event is completed/,
       (_, job) => (job.finalAnswers[0]!.job = { ...job.finalAnswers[0]!.job!, status: "failed" }),
     ],
+    [
+      "an event that a reader who came back never saw",
+      /stream: event 7 was streamed after 5/,
+      (_, job) => job.streams[1]!.splice(1, 1),
+    ],
+    [
+      "an event that a reader who came back saw again",
+      /stream: event 5 was streamed after 5/,
+      (_, job) => (job.streams[1]![1]!.sequence = 5),
+    ],
+    [
+      "progress that a reader who came back saw fall",
+      /stream: progress: progress fell from 10 to 5 in attempt 2/,
+      (_, job) => {
+        job.streams[1]!.splice(0, 1);
+        job.streams[1]![2]!.percent = 5;
+      },
+    ],
+    [
+      "an accepted cancel that nobody noted",
+      /requests: a cancel-batch that was accepted .* left no trace/,
+      (_, job) => {
+        for (const each of job.events) each.createdAt += 10_000;
+        job.requests = [{ kind: "cancel-batch", at: 2_000, endedAt: 2_100, httpStatus: 202 }];
+      },
+    ],
+    [
+      "a job that began again after its cancel request",
+      /requests: requeued \(6\) came after its cancel request/,
+      (_, job) => {
+        job.events.splice(4, 0, event(5, "cancel_requested", 1));
+        for (const [index, each] of job.events.entries()) each.sequence = index + 1;
+      },
+    ],
+    [
+      "a job that completed in spite of its cancel request, and does not say so",
+      /requests: it completed after its cancel request/,
+      (_, job) => (job.events[9] = event(10, "cancel_requested", 2)),
+    ],
+    [
+      "an accepted retry of a batch that left a failed job as it was",
+      /requests: a retry-batch that was accepted .* did not begin it anew/,
+      (_, job) => {
+        job.events = [event(1, "accepted", 0), event(2, "claimed", 1), event(3, "failed", 1)];
+        job.requests = [{ kind: "retry-batch", at: 2_000, endedAt: 2_100, httpStatus: 202 }];
+      },
+    ],
+    [
+      "a file that its writer left behind",
+      /files: jobs\/job-1\/2-3\/0-b.png was stored, no output names it/,
+      (history) => {
+        const name = "jobs/job-1/2-3/0-b.png";
+        history.orphans.push({ name, jobId: "job-1", attempt: 2, leaseNumber: 3 });
+      },
+    ],
     ["a gap in the events", /history: event 4 has the sequence 5/, (_, job) => job.events.splice(3, 1)],
     [
       "a second end",
@@ -347,7 +413,7 @@ describe("a forged history is found out:", () => {
     ],
     [
       "streamed progress that falls",
-      /stream: streamed progress of attempt 1 fell from 60 to 20/,
+      /stream: progress: progress fell from 60 to 20 in attempt 1/,
       (_, job) => job.streams[0]!.push({ at: 0, event: "progress", sequence: null, attempt: 1, percent: 20 }),
     ],
     [

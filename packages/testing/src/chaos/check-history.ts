@@ -1,6 +1,8 @@
 import { checkEnd } from "./check-end.ts";
 import { checkExecutions } from "./check-executions.ts";
+import { checkFiles } from "./check-files.ts";
 import { checkLife } from "./check-life.ts";
+import { checkRequests } from "./check-requests.ts";
 import { checkWrites } from "./check-writes.ts";
 import { endings, type History, type Violation } from "./history.ts";
 
@@ -9,10 +11,12 @@ export function checkHistory(history: History): Violation[] {
   return [
     ...history.deaths.map((message) => ({ rule: "process", jobId: null, message })),
     ...[...checkBatches(history)].map((message) => ({ rule: "batch", jobId: null, message })),
-    ...history.jobs.flatMap(checkLife),
+    ...history.jobs.flatMap((job) => checkLife(job, history.troubles)),
+    ...history.jobs.flatMap(checkRequests),
     ...history.jobs.flatMap((job) => checkEnd(job, history.excusedFailures)),
     ...checkWrites(history.writes),
     ...checkExecutions(history),
+    ...checkFiles(history),
   ];
 }
 

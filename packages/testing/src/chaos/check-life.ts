@@ -1,12 +1,13 @@
-import { type JobEventAnswer, endings, type JobHistory, type Violation } from "./history.ts";
+import { checkStreams } from "./check-streams.ts";
+import { type JobEventAnswer, endings, type JobHistory, type Trouble, type Violation } from "./history.ts";
 
 /** What a job's own events and the APIs' answers owe their readers. */
-export function checkLife(job: JobHistory): Violation[] {
+export function checkLife(job: JobHistory, troubles: readonly Trouble[]): Violation[] {
   const report = (rule: string, message: string): Violation => ({ rule, jobId: job.id, message });
   return [
     ...[...checkEvents(job.events)].map((message) => report("history", message)),
     ...[...checkAnswers(job)].map((message) => report("answers", message)),
-    ...job.streams.flatMap((frames) => [...checkStream(frames)].map((message) => report("stream", message))),
+    ...[...checkStreams(job, troubles)].map((message) => report("stream", message)),
     ...[...checkFinalAnswers(job)].map((message) => report("terminal", message)),
   ];
 }
@@ -82,25 +83,6 @@ function* checkAnswers(job: JobHistory): Generator<string> {
       }
     }
     before = now;
-  }
-}
-
-function* checkStream(frames: JobHistory["streams"][number]): Generator<string> {
-  let sequence: number | null = null;
-  const percents = new Map<number, number>();
-  for (const frame of frames) {
-    if (frame.event === "event") {
-      if (sequence !== null && frame.sequence !== sequence + 1) {
-        yield `event ${frame.sequence ?? "without id"} was streamed after ${sequence}`;
-      }
-    }
-    sequence = frame.sequence ?? sequence;
-    if (frame.attempt === null || frame.percent === null) continue;
-    const before = percents.get(frame.attempt) ?? 0;
-    if (frame.percent < before) {
-      yield `streamed progress of attempt ${frame.attempt} fell from ${before} to ${frame.percent}`;
-    }
-    percents.set(frame.attempt, frame.percent);
   }
 }
 

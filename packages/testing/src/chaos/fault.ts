@@ -15,6 +15,8 @@ export const strikePoints = [
   "completion",
   /** A worker fetches an output. */
   "saving",
+  /** The server sends it. */
+  "downloading",
   /** The statement that ends an attempt is on the way. */
   "before-commit",
   /** The end of an attempt is stored, and the answer is on the way. */
@@ -74,6 +76,10 @@ export type Fault = { ms: number } & (
   | { kind: "postgres-cut" }
   | { kind: "postgres-half-open" }
   | { kind: "postgres-delay"; byMs: number }
+  /** A lock that somebody holds: statements on jobs wait, and with them every connection of every pool. */
+  | { kind: "postgres-locked" }
+  /** It takes no connection any more, and has ended those that there were. */
+  | { kind: "postgres-full" }
   | { kind: "redis-kill" }
   | { kind: "redis-flush" }
   | { kind: "redis-cut" }
@@ -117,6 +123,8 @@ const weights: Readonly<Record<FaultKind, number>> = {
   "postgres-cut": 3,
   "postgres-half-open": 2,
   "postgres-delay": 1,
+  "postgres-locked": 2,
+  "postgres-full": 2,
   "redis-kill": 2,
   "redis-flush": 3,
   "redis-cut": 2,
@@ -177,6 +185,8 @@ export function drawFault(random: Random): Fault {
     case "rolling-restart":
     case "postgres-cut":
     case "postgres-half-open":
+    case "postgres-locked":
+    case "postgres-full":
     case "redis-kill":
     case "redis-flush":
     case "redis-cut":

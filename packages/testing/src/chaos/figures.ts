@@ -1,101 +1,220 @@
 import { rendersPerJob, repeatedRenders } from "./check-executions.ts";
-import { nameOfFault } from "./fault.ts";
+import { causeOfOrphan } from "./check-files.ts";
+import { nameOfFault, type Fault, type StrikePoint } from "./fault.ts";
 import { groupBy } from "./group-by.ts";
-import { endings, type History, type JobWrite, type RowState } from "./history.ts";
+import { type History } from "./history.ts";
 import { type Inflicted } from "./inflict.ts";
+import { recoveryOf } from "./recovery.ts";
 
-interface KindFigures {
+interface FaultFigures {
   planned: number;
   struck: number;
   /** From the heal until each job that was executing showed a sign of life again, in milliseconds. */
   recoveriesMs: number[];
+  /** From the heal until the first of the jobs that waited was claimed. */
+  pickUpsMs: number[];
   repeats: number;
 }
 
-/** What the rounds have shown so far, by fault kind. */
-export class Figures {
-  rounds = 0;
-  jobs = 0;
-  readonly #kinds = new Map<string, KindFigures>();
-  readonly #rendersPerJob = new Map<number, number>();
-  readonly #repeatsByCause = new Map<string, number>();
-  readonly #ends = new Map<string, number>();
+/** What the rounds of one seed have shown. */
+interface SeedFigures {
+  rounds: number;
+  jobs: number;
+  ends: Map<string, number>;
+  rendersPerJob: Map<number, number>;
+  repeatsByCause: Map<string, number>;
+  orphansByCause: Map<string, number>;
+  faults: Map<string, FaultFigures>;
+  unseenPoints: StrikePoint[];
+  partialFiles: number;
+}
 
-  /** @param history of a whole run, and `faults` of all its rounds */
-  add(history: History, faults: readonly Inflicted[], rounds: number): void {
-    this.rounds += rounds;
-    this.jobs += history.jobs.length;
-    const writesOf = groupBy(history.writes, ({ jobId }) => jobId);
-    for (const fault of faults) {
-      const figures = this.#kind(fault);
-      figures.planned += 1;
-      if (fault.beganAt === null) continue;
-      figures.struck += 1;
-      const recoveryMs = recoveryOf(fault, writesOf);
-      if (recoveryMs !== null) figures.recoveriesMs.push(recoveryMs);
-    }
-    for (const [renders, count] of rendersPerJob(history)) increase(this.#rendersPerJob, renders, count);
-    for (const { cause, at } of repeatedRenders(history)) {
-      increase(this.#repeatsByCause, cause, 1);
-      const blamed = faults.filter(({ beganAt }) => beganAt !== null && beganAt <= at);
-      const latest = blamed.sort((one, other) => (one.beganAt ?? 0) - (other.beganAt ?? 0)).at(-1);
-      if (latest !== undefined) this.#kind(latest).repeats += 1;
-    }
-    for (const job of history.jobs) {
-      increase(this.#ends, job.finalAnswers.find((answer) => answer.job)?.job?.status ?? "unknown", 1);
-    }
+/** What one seed has left so far. */
+export interface SeedSoFar {
+  history: History;
+  /** Of all its rounds. */
+  faults: readonly Inflicted[];
+  rounds: number;
+  unseenPoints: StrikePoint[];
+  /** Half-written files. */
+  partialFiles: number;
+}
+
+/** What the rounds have shown so far: of seeds that are over, and of those that are being played. */
+export class Figures {
+  readonly #seeds = new Map<number, SeedFigures>();
+
+  /** Takes the place of what the seed had shown before. */
+  set(seed: number, soFar: SeedSoFar): void {
+    this.#seeds.set(seed, figuresOf(soFar));
   }
 
-  /** A table for people. */
+  get rounds(): number {
+    return this.#sum((seed) => seed.rounds);
+  }
+
+  get jobs(): number {
+    return this.#sum((seed) => seed.jobs);
+  }
+
+  /** Points that not one seed has seen: their signs are stale, and their strikes wait in vain. */
+  get unseenPoints(): StrikePoint[] {
+    const [first, ...others] = [...this.#seeds.values()].map(({ unseenPoints }) => unseenPoints);
+    return (first ?? []).filter((point) => others.every((unseen) => unseen.includes(point)));
+  }
+
+  /** As plain data. Times are in milliseconds. */
+  toJSON(): object {
+    const points = Object.fromEntries(this.#strikesByPoint());
+    const faults = [...this.#faults()].map(
+      ([name, { planned, struck, recoveriesMs, pickUpsMs, repeats }]) => ({
+        ...{ name, planned, struck, repeats },
+        recovery: summaryOf(recoveriesMs),
+        pickUp: summaryOf(pickUpsMs),
+      }),
+    );
+    return {
+      ...{ rounds: this.rounds, seeds: [...this.#seeds.keys()], jobs: this.jobs },
+      ends: Object.fromEntries(this.#counts((seed) => seed.ends)),
+      rendersPerJob: Object.fromEntries(this.#counts((seed) => seed.rendersPerJob)),
+      repeatsByCause: Object.fromEntries(this.#counts((seed) => seed.repeatsByCause)),
+      orphansByCause: Object.fromEntries(this.#counts((seed) => seed.orphansByCause)),
+      partialFiles: this.#sum((seed) => seed.partialFiles),
+      unseenPoints: this.unseenPoints,
+      points,
+      faults,
+    };
+  }
+
+  /** Tables for people. */
   toString(): string {
-    const rows = [...this.#kinds]
-      .sort(([one], [other]) => one.localeCompare(other))
-      .map(([name, { planned, struck, recoveriesMs, repeats }]) => [
-        name,
-        String(planned),
-        String(struck),
-        String(recoveriesMs.length),
-        shownMs(percentile(recoveriesMs, 0.5)),
-        shownMs(percentile(recoveriesMs, 1)),
-        String(repeats),
-      ]);
-    const header = ["fault", "planned", "struck", "measured", "p50 s", "max s", "repeats"];
+    const strikes = [...this.#strikesByPoint()].map(
+      ([point, { planned, struck }]) => `${point} ${struck}/${planned}`,
+    );
     return [
-      `${this.rounds} rounds, ${this.jobs} jobs (${listed(this.#ends)})`,
-      `renders per job: ${listed(this.#rendersPerJob)}; repeated renders by cause: ${listed(this.#repeatsByCause) || "none"}`,
-      "recovery: from the heal until every job that was executing at the beginning showed a sign of life again",
-      ...columns([header, ...rows]),
+      `${this.rounds} rounds of ${this.#seeds.size} seeds, ${this.jobs} jobs (${listed(this.#counts(({ ends }) => ends))})`,
+      `renders per job: ${listed(this.#counts((seed) => seed.rendersPerJob))}`,
+      `repeated renders by cause: ${listed(this.#counts((seed) => seed.repeatsByCause)) || "none"}`,
+      `files that no output names: ${listed(this.#counts((seed) => seed.orphansByCause)) || "none"}; half-written: ${this.#sum((seed) => seed.partialFiles)}`,
+      `strikes by point, struck/planned: ${strikes.join(", ")}`,
+      ...(this.unseenPoints.length === 0 ? [] : [`never seen: ${this.unseenPoints.join(", ")}`]),
+      "recovery: from the heal until every job that had been executing showed a sign of life again; pick-up: until a",
+      "job that waited was claimed; both only where no other fault was near. In seconds.",
+      ...columns([header, ...[...this.#faults()].map(rowOf)]),
     ].join("\n");
   }
 
-  #kind({ fault }: Inflicted): KindFigures {
+  #faults(): Map<string, FaultFigures> {
+    const merged = new Map<string, FaultFigures>();
+    for (const { faults } of this.#seeds.values()) {
+      for (const [name, figures] of faults) merged.set(name, merge(merged.get(name), figures));
+    }
+    return new Map([...merged].sort(([one], [other]) => one.localeCompare(other, "en")));
+  }
+
+  #strikesByPoint(): Map<string, { planned: number; struck: number }> {
+    const counts = new Map<string, { planned: number; struck: number }>();
+    for (const [name, { planned, struck }] of this.#faults()) {
+      const [, point] = name.split(" at ");
+      if (point === undefined) continue;
+      const before = counts.get(point) ?? { planned: 0, struck: 0 };
+      counts.set(point, { planned: before.planned + planned, struck: before.struck + struck });
+    }
+    return counts;
+  }
+
+  #sum(numberOf: (seed: SeedFigures) => number): number {
+    return [...this.#seeds.values()].reduce((sum, seed) => sum + numberOf(seed), 0);
+  }
+
+  #counts<Key>(countsOf: (seed: SeedFigures) => ReadonlyMap<Key, number>): Map<Key, number> {
+    const counts = new Map<Key, number>();
+    for (const seed of this.#seeds.values()) {
+      for (const [key, count] of countsOf(seed)) increase(counts, key, count);
+    }
+    return new Map(
+      [...counts].sort(([one], [other]) => String(one).localeCompare(String(other), "en", { numeric: true })),
+    );
+  }
+}
+
+function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: SeedSoFar): SeedFigures {
+  const figures = new Map<string, FaultFigures>();
+  const of = (fault: Fault): FaultFigures => {
     const name = nameOfFault(fault);
-    const figures = this.#kinds.get(name) ?? { planned: 0, struck: 0, recoveriesMs: [], repeats: 0 };
-    this.#kinds.set(name, figures);
-    return figures;
+    const known = figures.get(name) ?? { planned: 0, struck: 0, recoveriesMs: [], pickUpsMs: [], repeats: 0 };
+    figures.set(name, known);
+    return known;
+  };
+  const writesOf = groupBy(history.writes, ({ jobId }) => jobId);
+  for (const inflicted of faults) {
+    const known = of(inflicted.fault);
+    known.planned += 1;
+    if (inflicted.beganAt === null) continue;
+    known.struck += 1;
+    const { recoveryMs, pickUpMs } = recoveryOf(inflicted, faults, writesOf);
+    if (recoveryMs !== null) known.recoveriesMs.push(recoveryMs);
+    if (pickUpMs !== null) known.pickUpsMs.push(pickUpMs);
   }
+  const repeats = repeatedRenders(history);
+  for (const { at } of repeats) {
+    const latest = faults
+      .filter(({ beganAt }) => beganAt !== null && beganAt <= at)
+      .sort((one, other) => (one.beganAt ?? 0) - (other.beganAt ?? 0))
+      .at(-1);
+    if (latest !== undefined) of(latest.fault).repeats += 1;
+  }
+  return {
+    ...{ rounds, unseenPoints, partialFiles, faults: figures, jobs: history.jobs.length },
+    ends: countBy(
+      history.jobs,
+      ({ finalAnswers }) => finalAnswers.find(({ job }) => job)?.job?.status ?? "unknown",
+    ),
+    rendersPerJob: rendersPerJob(history),
+    repeatsByCause: countBy(repeats, ({ cause }) => cause),
+    orphansByCause: countBy(history.orphans, (orphan) => causeOfOrphan(orphan, history)),
+  };
 }
 
-/** `null` when no job was executing. */
-function recoveryOf(fault: Inflicted, writesOf: ReadonlyMap<string, JobWrite[]>): number | null {
-  const { beganAt, healedAt } = fault;
-  if (beganAt === null || healedAt === null) return null;
-  const recoveries: number[] = [];
-  for (const writes of writesOf.values()) {
-    const atBeginning = writes.findLast(({ at }) => at <= beganAt)?.after;
-    if (atBeginning?.status !== "processing") continue;
-    if (atBeginning.phase !== "executing" && atBeginning.phase !== "saving") continue;
-    const atHeal = writes.findLast(({ at }) => at <= healedAt)?.after;
-    if (atHeal !== undefined && endings.has(atHeal.status)) continue;
-    const sign = writes.find(({ at, before, after }) => at > healedAt && isSignOfLife(before, after));
-    if (sign !== undefined) recoveries.push(sign.at - healedAt);
-  }
-  return recoveries.length === 0 ? null : Math.max(...recoveries);
+function merge(one: FaultFigures | undefined, other: FaultFigures): FaultFigures {
+  if (one === undefined) return other;
+  return {
+    planned: one.planned + other.planned,
+    struck: one.struck + other.struck,
+    recoveriesMs: [...one.recoveriesMs, ...other.recoveriesMs],
+    pickUpsMs: [...one.pickUpsMs, ...other.pickUpsMs],
+    repeats: one.repeats + other.repeats,
+  };
 }
 
-/** More than a renewed lease. */
-function isSignOfLife(before: RowState | null, after: RowState): boolean {
-  return JSON.stringify({ ...before, leaseExpiresAt: 0 }) !== JSON.stringify({ ...after, leaseExpiresAt: 0 });
+const header = ["fault", "planned", "struck", "measured", "p50", "max", "pick-ups", "p50", "max", "repeats"];
+
+function rowOf([name, { planned, struck, recoveriesMs, pickUpsMs, repeats }]: [
+  string,
+  FaultFigures,
+]): string[] {
+  const timesOf = (values: readonly number[]): string[] => {
+    const { count, p50, max } = summaryOf(values);
+    return [String(count), shownMs(p50), shownMs(max)];
+  };
+  return [
+    name,
+    String(planned),
+    String(struck),
+    ...timesOf(recoveriesMs),
+    ...timesOf(pickUpsMs),
+    String(repeats),
+  ];
+}
+
+function summaryOf(values: readonly number[]): { count: number; p50: number | null; max: number | null } {
+  return { count: values.length, p50: percentile(values, 0.5), max: percentile(values, 1) };
+}
+
+function countBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, number> {
+  const counts = new Map<Key, number>();
+  for (const item of items) increase(counts, keyOf(item), 1);
+  return counts;
 }
 
 function increase<Key>(counts: Map<Key, number>, key: Key, by: number): void {
@@ -103,10 +222,7 @@ function increase<Key>(counts: Map<Key, number>, key: Key, by: number): void {
 }
 
 function listed(counts: ReadonlyMap<string | number, number>): string {
-  return [...counts]
-    .sort(([one], [other]) => String(one).localeCompare(String(other), "en", { numeric: true }))
-    .map(([key, count]) => `${key}: ${count}`)
-    .join(", ");
+  return [...counts].map(([key, count]) => `${key}: ${count}`).join(", ");
 }
 
 function percentile(values: readonly number[], share: number): number | null {

@@ -10,6 +10,10 @@ export interface History {
   /** In the order of writing. */
   writes: JobWrite[];
   troubles: Trouble[];
+  /** Files that were stored and that no output names. */
+  orphans: OrphanedFile[];
+  /** Names of the processes that ran to the last. */
+  living: string[];
   /** What ended without being asked, or not as it should, in words. */
   deaths: string[];
   /** Failures that the faults of the run may bring about, by code. */
@@ -27,11 +31,19 @@ export interface JobHistory {
   answers: Answer[];
   /** Frames of event streams, one list for each stream. */
   streams: StreamedFrame[][];
-  requests: { kind: "cancel" | "retry"; at: number; httpStatus: number | null }[];
+  /** By itself, or with its batch. */
+  requests: JobRequest[];
   /** In the end, from each API. */
   finalAnswers: Answer[];
   events: JobEventAnswer[];
   outputs: OutputObservation[];
+}
+
+export interface JobRequest {
+  kind: "cancel" | "retry" | "cancel-batch" | "retry-batch";
+  at: number;
+  endedAt: number;
+  httpStatus: number | null;
 }
 
 /** What the API says of a batch in the end, and how its jobs ended, by status. */
@@ -68,6 +80,7 @@ export interface OutputObservation {
   sha256: string;
   width: number | null;
   height: number | null;
+  durationMs: number | null;
   text: string | null;
   /** What its bytes turned out to be; a string says why they could not be read. */
   content:
@@ -106,6 +119,14 @@ export interface Attempt {
   failureCode: string | null;
 }
 
+/** A file in storage, as its name tells: for one job, attempt and lease. */
+export interface OrphanedFile {
+  name: string;
+  jobId: string;
+  attempt: number;
+  leaseNumber: number;
+}
+
 /** One write to a job's row. */
 export interface JobWrite {
   jobId: string;
@@ -138,7 +159,9 @@ export interface Trouble {
     /** The server could not be talked to, or not reliably. */
     | "unreachable"
     /** Workers were dead, paused or cut off, or a store was. */
-    | "workers";
+    | "workers"
+    /** An API was dead, paused or cut off, or a store was: it may not have heard what workers told. */
+    | "apis";
   /** Absent: all servers. */
   serverUrl?: string;
   from: number;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Fault, type Link } from "./fault.ts";
+import { disturb, howOf } from "./disturb.ts";
 import { type Member } from "./member.ts";
 import { type SimulatedServer } from "./simulated-server.ts";
 import { armStrike, type ArmedStrike } from "./strike.ts";
@@ -41,7 +42,7 @@ export function inflict(world: World, fault: Fault): Ongoing {
 
 async function endOfStrike(fault: Fault, armed: ArmedStrike): Promise<Inflicted> {
   await armed.disarm();
-  return { fault, beganAt: armed.hitAt(), healedAt: armed.hitAt() === null ? null : Date.now() };
+  return { fault, beganAt: armed.hitAt(), healedAt: armed.healedAt() };
 }
 
 async function inflictOn(world: World, fault: PlainFault, target: string): Promise<Inflicted> {
@@ -90,7 +91,8 @@ function troublesOf(world: World, fault: PlainFault): (() => void)[] {
     const { url } = serverOf(world, fault);
     return harmless.has(fault.kind) ? [] : [world.beginTrouble("unreachable", url)];
   }
-  return "api" in fault ? [] : [world.beginTrouble("workers")];
+  if ("api" in fault) return [world.beginTrouble("apis")];
+  return [world.beginTrouble("workers"), ...("worker" in fault ? [] : [world.beginTrouble("apis")])];
 }
 
 const harmless: ReadonlySet<string> = new Set(["simulator-out-of-memory", "simulator-output-lost"]);
@@ -131,6 +133,14 @@ async function run(world: World, fault: PlainFault): Promise<void> {
       await sleep(ms);
       await redis.beFull(false);
       return;
+    case "postgres-locked":
+      await postgres.lockJobs(ms);
+      return;
+    case "postgres-full":
+      await postgres.beFull(true);
+      await sleep(ms);
+      await postgres.beFull(false);
+      return;
     case "postgres-cut":
     case "postgres-half-open":
     case "postgres-delay":
@@ -142,35 +152,6 @@ async function run(world: World, fault: PlainFault): Promise<void> {
         byMs: "byMs" in fault ? fault.byMs : 0,
         ms,
       });
-  }
-}
-
-type Disturbance = "cut" | "half-open" | "delay";
-
-function howOf(kind: string): Disturbance {
-  if (kind.endsWith("cut")) return "cut";
-  return kind.endsWith("delay") ? "delay" : "half-open";
-}
-
-async function disturb(
-  proxy: World["gateways"]["postgres"],
-  { how, byMs, ms }: { how: Disturbance; byMs: number; ms: number },
-): Promise<void> {
-  switch (how) {
-    case "cut":
-      await proxy.cut();
-      await sleep(ms);
-      await proxy.restore();
-      return;
-    case "half-open":
-      proxy.freeze();
-      await sleep(ms);
-      proxy.thaw();
-      return;
-    case "delay":
-      proxy.delay(byMs);
-      await sleep(ms);
-      proxy.delay(0);
   }
 }
 

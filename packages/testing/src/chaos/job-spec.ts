@@ -7,18 +7,23 @@ export type JobSpec =
   | { kind: "sleep"; ms: number; steps: number; color: number; timeoutMs?: number }
   /** A picture drawn from parameters. */
   | { kind: "image"; width: number; height: number; steps: number; seed: number }
+  /** One second of moving pictures. */
+  | { kind: "video"; width: number; height: number; steps: number; seed: number }
   /** A node raises, each time. */
   | { kind: "fails"; attemptsMax: number; color: number }
   /** A text output and no file. */
   | { kind: "text"; text: string };
 
+const videoMs = 1_000;
+
 /** What a submission's outputs must look like when it completes. */
 export type ExpectedOutput =
   | { kind: "picture"; width: number; height: number; color?: number; seed?: number }
+  | { kind: "video"; width: number; height: number; durationMs: number }
   | { kind: "text"; text: string };
 
 export function drawJob(random: Random): JobSpec {
-  const kind = random.pickWeighted({ sleep: 12, image: 4, fails: 1, text: 1, late: 1 });
+  const kind = random.pickWeighted({ sleep: 12, image: 4, video: 1, fails: 1, text: 1, late: 1 });
   const color = random.between(1, 0xff_ff_ff);
   switch (kind) {
     case "sleep":
@@ -33,6 +38,8 @@ export function drawJob(random: Random): JobSpec {
         steps: random.between(2, 5),
         seed: random.between(0, 2 ** 31),
       };
+    case "video":
+      return { kind, width: 256, height: 256, steps: random.between(1, 3), seed: random.between(0, 2 ** 31) };
     case "fails":
       return { kind, attemptsMax: random.between(1, 2), color };
     case "text":
@@ -46,6 +53,11 @@ export function bodyOf(spec: JobSpec): object {
     case "image": {
       const { width, height, steps, seed } = spec;
       return { type: "image", prompt: `a heron, study ${seed}`, width, height, steps, seed };
+    }
+    case "video": {
+      const { width, height, steps, seed } = spec;
+      const length = { durationSeconds: videoMs / 1_000, fps: 8 };
+      return { type: "video", prompt: `a heron, take ${seed}`, width, height, steps, seed, ...length };
     }
     case "sleep": {
       const { ms, steps, color, timeoutMs } = spec;
@@ -70,6 +82,8 @@ export function expectedOutput(spec: JobSpec): ExpectedOutput | null {
   switch (spec.kind) {
     case "image":
       return { kind: "picture", width: spec.width, height: spec.height, seed: spec.seed };
+    case "video":
+      return { kind: "video", width: spec.width, height: spec.height, durationMs: videoMs };
     case "sleep":
       return isLate(spec) ? null : { kind: "picture", width: 64, height: 64, color: spec.color };
     case "fails":

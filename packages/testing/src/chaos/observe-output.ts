@@ -17,6 +17,7 @@ const outputsSchema = z.object({
       sha256: z.string(),
       width: z.number().nullable(),
       height: z.number().nullable(),
+      durationMs: z.number().nullable(),
       text: z.string().nullable(),
     }),
   ),

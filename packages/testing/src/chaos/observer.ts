@@ -4,6 +4,8 @@ import { endings, type Answer, type StreamedFrame } from "./history.ts";
 
 /** Between two looks of one watcher. */
 const lookPauseMs = 40;
+/** A stream is left after this long and taken up again at the other API, as by somebody who reloads a page. */
+const reloadMs = 700;
 
 /** Looks at jobs all the time, as people do: asks for each in turn, and follows some by their event streams. */
 export class Observer {
@@ -77,14 +79,14 @@ export class Observer {
       turn += 1;
       const client = this.#clients[turn % this.#clients.length];
       if (client === undefined) return;
-      const lastId = streams.at(-1)?.findLast(({ sequence }) => sequence !== null)?.sequence;
+      const lastId = streams.flat().findLast(({ sequence }) => sequence !== null)?.sequence;
       const frames = await client.stream(
         jobId,
-        this.#stopping.signal,
+        AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(reloadMs)]),
         lastId === undefined || lastId === null ? undefined : String(lastId),
       );
       if (frames.length > 0) streams.push(frames);
-      await sleep(200);
+      await sleep(50);
     }
   }
 }

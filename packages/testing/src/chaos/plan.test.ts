@@ -20,7 +20,7 @@ describe("a chaos plan", () => {
       fault.kind === "strike" ? [`${fault.strike} ${fault.point}`] : [],
     );
     expect(new Set(pairs).size).toBe(strikePoints.length * strikes.length);
-    expect(new Set(faults.map(({ kind }) => kind)).size).toBe(36);
+    expect(new Set(faults.map(({ kind }) => kind)).size).toBe(38);
   });
 
   test("asks only for jobs that it submits, in the order of time", () => {

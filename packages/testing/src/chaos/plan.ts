@@ -5,10 +5,13 @@ import { Random } from "./random.ts";
 /** Something that the suite does, so long after the round's start. Jobs go by names of the suite's own. */
 export type Step = { atMs: number } & (
   | { do: "submit"; job: string; spec: JobSpec; api: number }
-  | { do: "submit-batch"; jobs: { job: string; spec: JobSpec }[]; api: number }
+  | { do: "submit-batch"; batch: string; jobs: { job: string; spec: JobSpec }[]; api: number }
   | { do: "cancel"; job: string; api: number }
   /** Once the job has ended: it is asked for again, which only a job that has not completed takes. */
   | { do: "retry"; job: string; api: number }
+  | { do: "cancel-batch"; batch: string; api: number }
+  /** Once all its jobs have ended: those that failed or ran out of time are asked for again. */
+  | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
 );
 
@@ -20,7 +23,7 @@ export interface RoundPlan {
 }
 
 const submittingMs = 2_500;
-const activeMs = 5_000;
+const activeMs = 4_500;
 
 /** The same seed and round give the same plan, whatever other rounds there are. */
 export function planRound(seed: number, round: number): RoundPlan {
@@ -43,7 +46,9 @@ export function planRound(seed: number, round: number): RoundPlan {
   if (random.chance(0.6)) {
     const atMs = random.between(0, submittingMs);
     const batch = Array.from({ length: random.between(2, 6) }, () => draw(atMs));
-    steps.push({ atMs, do: "submit-batch", jobs: batch, api: random.between(0, 1) });
+    const name = `r${round}b0`;
+    steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api: random.between(0, 1) });
+    steps.push(...drawBatchRequests(random, name, atMs));
   }
   for (const job of jobs) {
     const api = random.between(0, 1);
@@ -53,8 +58,28 @@ export function planRound(seed: number, round: number): RoundPlan {
     if (random.chance(0.3)) steps.push({ atMs: cancelAt + 100, do: "retry", job: job.name, api });
   }
   for (let left = random.between(2, 4); left > 0; left -= 1) {
-    steps.push({ atMs: random.between(200, activeMs), do: "fault", fault: drawFault(random) });
+    const fault = drawFault(random);
+    steps.push({
+      atMs: momentOf(fault, random, Math.max(...jobs.map(({ atMs }) => atMs))),
+      do: "fault",
+      fault,
+    });
   }
   steps.sort((one, other) => one.atMs - other.atMs);
   return { seed, round, steps };
+}
+
+function drawBatchRequests(random: Random, batch: string, submittedAtMs: number): Step[] {
+  const steps: Step[] = [];
+  const api = random.between(0, 1);
+  const cancelAtMs = submittedAtMs + random.between(0, 3_500);
+  if (random.chance(0.3)) steps.push({ atMs: cancelAtMs, do: "cancel-batch", batch, api });
+  if (random.chance(0.4)) steps.push({ atMs: cancelAtMs + 100, do: "retry-batch", batch, api });
+  return steps;
+}
+
+/** A strike waits for its point: it has to while jobs still come to it, the acceptance of the last one included. */
+function momentOf(fault: Fault, random: Random, lastSubmitMs: number): number {
+  if (fault.kind !== "strike") return random.between(200, activeMs);
+  return random.between(0, fault.point === "accept-committed" ? lastSubmitMs : submittingMs);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ChaosClient, type Reply } from "./chaos-client.ts";
 import { groupBy } from "./group-by.ts";
-import { type BatchObservation, type JobHistory } from "./history.ts";
+import { type BatchObservation, type JobHistory, type JobRequest } from "./history.ts";
 import { inflict, type Inflicted, type Ongoing } from "./inflict.ts";
 import { bodyOf, type JobSpec } from "./job-spec.ts";
 import { observeOutputs } from "./observe-output.ts";
@@ -20,7 +20,7 @@ export interface RoundResult {
 }
 
 const acceptedSchema = z.object({ id: z.string() });
-const batchSchema = z.object({ jobs: z.array(acceptedSchema) });
+const batchSchema = z.object({ id: z.string(), jobs: z.array(acceptedSchema) });
 const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
 const pageSchema = z.object({ jobs: z.array(acceptedSchema), nextCursor: z.string().nullable() });
 
@@ -58,6 +58,8 @@ class Round {
   readonly #clients: readonly [ChaosClient, ChaosClient];
   readonly #observer: Observer;
   readonly #accepted = new Map<string, Accepted>();
+  /** Ids of batches and names of their jobs, by the plan's name. */
+  readonly #batches = new Map<string, { id: string; jobs: string[] }>();
   readonly #ongoing: Ongoing[] = [];
   readonly #errands: Promise<void>[] = [];
 
@@ -154,7 +156,8 @@ class Round {
         const body = { jobs: step.jobs.map(({ spec }) => bodyOf(spec)) };
         const reply = await this.#submit("batches", body, step.api);
         if (reply === null) return;
-        const { jobs } = batchSchema.parse(JSON.parse(reply.text));
+        const { id: batchId, jobs } = batchSchema.parse(JSON.parse(reply.text));
+        this.#batches.set(step.batch, { id: batchId, jobs: step.jobs.map(({ job }) => job) });
         this.#accept(
           step.jobs,
           jobs.map(({ id }) => id),
@@ -166,14 +169,26 @@ class Round {
         return;
       case "retry":
         await this.#retryOnceEnded(step);
+        return;
+      case "cancel-batch":
+        await this.#askBatch("cancel-batch", step);
+        return;
+      case "retry-batch":
+        await this.#retryBatchOnceEnded(step);
     }
   }
 
-  /** At the planned API, else at the other one; what neither took was not accepted, and is nobody's duty. */
+  /**
+   * At the planned API, else at the other one, and again after a 503; what neither took was not accepted, and is nobody's
+   * duty.
+   */
   async #submit(path: string, body: object, api: number): Promise<Reply | null> {
-    for (const turn of [0, 1]) {
+    let silences = 0;
+    for (let turn = 0; turn < submitsMax && silences < 2; turn += 1) {
       const reply = await this.#clients[(api + turn) % 2 === 0 ? 0 : 1].request("POST", path, body);
       if (reply.httpStatus === 202) return reply;
+      if (reply.httpStatus === null) silences += 1;
+      else await sleep(submitAgainMs);
       if (reply.httpStatus !== null && reply.httpStatus !== 503) {
         this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
         return null;
@@ -193,16 +208,31 @@ class Round {
 
   async #ask(kind: "cancel" | "retry", step: { job: string; api: number }): Promise<void> {
     const job = this.#accepted.get(step.job);
-    if (job === undefined) return;
-    const request: JobHistory["requests"][number] = { kind, at: Date.now(), httpStatus: null };
-    job.requests.push(request);
-    const reply = await this.#clients[step.api % 2 === 0 ? 0 : 1].request("POST", `jobs/${job.id}/${kind}`);
+    if (job !== undefined) await this.#request(kind, `jobs/${job.id}/${kind}`, [job], step.api);
+  }
+
+  async #askBatch(kind: "cancel-batch" | "retry-batch", step: { batch: string; api: number }): Promise<void> {
+    const batch = this.#batches.get(step.batch);
+    if (batch === undefined) return;
+    const jobs = batch.jobs.flatMap((name) => this.#accepted.get(name) ?? []);
+    const path = `batches/${batch.id}/${kind === "cancel-batch" ? "cancel" : "retry"}`;
+    await this.#request(kind, path, jobs, step.api);
+  }
+
+  async #request(
+    kind: JobRequest["kind"],
+    path: string,
+    jobs: readonly Accepted[],
+    api: number,
+  ): Promise<void> {
+    const request: JobRequest = { kind, at: Date.now(), endedAt: Number.POSITIVE_INFINITY, httpStatus: null };
+    for (const job of jobs) job.requests.push(request);
+    const reply = await this.#clients[api % 2 === 0 ? 0 : 1].request("POST", path);
     request.httpStatus = reply.httpStatus;
-    if (kind === "retry") this.#observer.lookAgain(job.id);
+    request.endedAt = reply.endedAt;
+    if (kind.startsWith("retry")) for (const job of jobs) this.#observer.lookAgain(job.id);
     if (reply.httpStatus !== null && ![202, 409, 503].includes(reply.httpStatus)) {
-      this.refusals.push(
-        `${kind} of ${job.id} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`,
-      );
+      this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
     }
   }
 
@@ -213,6 +243,14 @@ class Round {
     for (let tries = 0; tries < 40 && !this.#observer.hasEnded(job.id); tries += 1) await sleep(100);
     const status = this.#observer.latest(job.id)?.status;
     if (this.#observer.hasEnded(job.id) && status !== "completed") await this.#ask("retry", step);
+  }
+
+  async #retryBatchOnceEnded(step: { batch: string; api: number }): Promise<void> {
+    const ids = this.#batches.get(step.batch)?.jobs.flatMap((name) => this.#accepted.get(name)?.id ?? []);
+    if (ids === undefined) return;
+    const haveEnded = (): boolean => ids.every((id) => this.#observer.hasEnded(id));
+    for (let tries = 0; tries < 40 && !haveEnded(); tries += 1) await sleep(100);
+    await this.#askBatch("retry-batch", step);
   }
 
   /** Faults that wait for a point in a job's life get the time that jobs have left, within reason. */
@@ -233,6 +271,8 @@ class Round {
   }
 }
 
+const submitsMax = 12;
+const submitAgainMs = 400;
 const strikeMsMax = 4_000;
 const endingMsMax = 120_000;
 

@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { installAudit, readAttempts, readWrites } from "./audit.ts";
+import { installAudit, readAttempts, readStorageKeys, readWrites } from "./audit.ts";
 import { checkHistory } from "./check-history.ts";
 import { ChaosClient } from "./chaos-client.ts";
 import { type Figures } from "./figures.ts";
 import { type BatchObservation, type History, type JobHistory, type Violation } from "./history.ts";
 import { type Inflicted } from "./inflict.ts";
+import { findOrphans } from "./observe-files.ts";
 import { planRound, type RoundPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { playRound } from "./round.ts";
@@ -22,7 +23,11 @@ export interface ChaosOptions {
   services: Services;
   /** Where the plan, the logs and the history of a failing run are left. */
   failureFolder: string;
+  /** Leaves them of every round. */
+  keepsAll?: boolean;
   figures: Figures;
+  /** After each round the figures have grown. */
+  onRound?: () => void;
   report: (line: string) => void;
   signal?: AbortSignal;
 }
@@ -65,7 +70,6 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
     report(`seed ${seed}: ${options.rounds} rounds kept every promise`);
     return [];
   } finally {
-    run.addFigures();
     await world.stop();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -90,7 +94,7 @@ class Run {
   readonly #batches: BatchObservation[] = [];
   readonly #faults: Inflicted[] = [];
   #rounds = 0;
-  #history: History | null = null;
+  #partialFiles = 0;
 
   constructor(world: World, options: ChaosOptions) {
     this.#world = world;
@@ -121,10 +125,11 @@ class Run {
     this.#batches.push(...batches);
     this.#faults.push(...faults);
     this.#rounds += 1;
-    this.#history = await this.#observe();
+    const history = await this.#observe();
+    this.#addFigures(history);
     const violations = [
       ...refusals.map((message) => ({ rule: "refusal", jobId: null, message })),
-      ...checkHistory(this.#history),
+      ...checkHistory(history),
     ];
     const struck = faults.filter(({ beganAt: at }) => at !== null).length;
     const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
@@ -132,17 +137,26 @@ class Run {
       `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${struck} of ${faults.length} faults, ${seconds} s` +
         (violations.length === 0 ? "" : `: ${violations.length} VIOLATIONS`),
     );
-    if (violations.length > 0) await this.#leaveEvidence(plan, faults, violations);
+    const evidence = { plan, faults, violations, history };
+    if (violations.length > 0 || this.#options.keepsAll === true) await this.#leaveEvidence(evidence);
+    if (violations.length > 0) this.#tell(evidence);
     return violations;
   }
 
-  addFigures(): void {
-    if (this.#history !== null) this.#options.figures.add(this.#history, this.#faults, this.#rounds);
+  #addFigures(history: History): void {
+    const { figures, seed, onRound } = this.#options;
+    figures.set(seed, {
+      ...{ history, faults: this.#faults, rounds: this.#rounds, partialFiles: this.#partialFiles },
+      unseenPoints: this.#world.sightings.unseen,
+    });
+    onRound?.();
   }
 
   async #observe(): Promise<History> {
     const { postgres } = this.#options.services;
     const executions = await Promise.all(this.#world.simulators.map((simulator) => simulator.executions()));
+    const files = await findOrphans(this.#world.outputFolder, await readStorageKeys(postgres.url));
+    this.#partialFiles = files.partialFiles;
     return {
       jobs: this.#jobs,
       batches: this.#batches,
@@ -150,6 +164,8 @@ class Run {
       attempts: await readAttempts(postgres.url),
       writes: await readWrites(postgres.url),
       troubles: this.#world.troubles,
+      orphans: files.orphans,
+      living: [...this.#world.living],
       deaths: this.#world.deaths,
       excusedFailures: this.#excusedFailures(),
       observedUntil: Date.now(),
@@ -167,20 +183,22 @@ class Run {
     ];
   }
 
-  async #leaveEvidence(
-    plan: RoundPlan,
-    faults: readonly Inflicted[],
-    violations: readonly Violation[],
-  ): Promise<void> {
-    const folder = join(this.#options.failureFolder, `seed-${plan.seed}-round-${plan.round}`);
+  async #leaveEvidence(evidence: Evidence): Promise<void> {
+    const folder = this.#folderOf(evidence.plan);
     await mkdir(folder, { recursive: true });
-    const files = { plan, faults, violations, history: this.#history };
-    for (const [name, content] of Object.entries(files)) {
+    for (const [name, content] of Object.entries(evidence)) {
       await writeFile(join(folder, `${name}.json`), JSON.stringify(content, null, 1));
     }
     for (const [name, lines] of this.#world.logs()) {
       await writeFile(join(folder, `${name}.log`), `${lines.join("\n")}\n`);
     }
+  }
+
+  #folderOf(plan: RoundPlan): string {
+    return join(this.#options.failureFolder, `seed-${plan.seed}-round-${plan.round}`);
+  }
+
+  #tell({ plan, faults, violations }: Evidence): void {
     const { report } = this.#options;
     for (const { rule, jobId, message } of violations.slice(0, violationsShown)) {
       report(`  ${rule}: ${jobId === null ? "" : `job ${jobId}: `}${message}`);
@@ -189,9 +207,16 @@ class Run {
       report(`  and ${violations.length - violationsShown} more violations`);
     report(`  plan: ${JSON.stringify(plan.steps)}`);
     report(`  faults: ${JSON.stringify(faults)}`);
-    report(`  plan, faults, history and logs are in ${folder}`);
+    report(`  plan, faults, history and logs are in ${this.#folderOf(plan)}`);
     report(`  again: npm run chaos -- --seed ${plan.seed} --rounds ${plan.round + 1}`);
   }
+}
+
+interface Evidence {
+  plan: RoundPlan;
+  faults: readonly Inflicted[];
+  violations: readonly Violation[];
+  history: History;
 }
 
 const violationsShown = 20;

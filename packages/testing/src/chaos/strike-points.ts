@@ -1,5 +1,5 @@
 import { type Passage } from "../tcp-proxy.ts";
-import { type Link, type StrikePoint } from "./fault.ts";
+import { strikePoints, type Link, type StrikePoint } from "./fault.ts";
 import { type MemberKind } from "./member.ts";
 import { type Passenger } from "./world.ts";
 
@@ -32,6 +32,7 @@ const signs: Readonly<Record<StrikePoint, PointSign>> = {
   executing: { on: "comfyui", direction: "to-client", text: /"execution_start"/ },
   completion: { on: "comfyui", direction: "to-client", text: /"execution_success"/ },
   saving: { on: "comfyui", direction: "to-target", text: /GET (?:\/api)?\/view\?/ },
+  downloading: { on: "comfyui", direction: "to-target", text: /GET (?:\/api)?\/view\?/, atAnswer: true },
   "before-commit": { on: worker, direction: "to-target", text: /UPDATE job_attempts SET finished_at/ },
   committed: {
     on: worker,
@@ -76,5 +77,20 @@ export class PointDetector {
     const { on } = this.#sign;
     if (on === "comfyui") return "server" in passenger;
     return "member" in passenger && passenger.link === on.network && passenger.member.kind === on.of;
+  }
+}
+
+/** Whether every point shows itself at all: a sign that never appears is stale, and no strike waits for it in vain. */
+export class PointSightings {
+  readonly #detectors = new Map(strikePoints.map((point) => [point, new PointDetector(point)]));
+
+  look(passage: Passage, passenger: Passenger): void {
+    for (const [point, detector] of this.#detectors) {
+      if (detector.test(passage, passenger)) this.#detectors.delete(point);
+    }
+  }
+
+  get unseen(): StrikePoint[] {
+    return [...this.#detectors.keys()];
   }
 }

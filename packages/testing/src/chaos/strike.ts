@@ -12,6 +12,8 @@ type StrikeFault = Extract<Fault, { kind: "strike" }>;
 export interface ArmedStrike {
   /** When it hit; `null` = not yet. */
   hitAt(): number | null;
+  /** When what it broke was whole again; `null` = not yet. */
+  healedAt(): number | null;
   disarm(): Promise<void>;
 }
 
@@ -19,16 +21,20 @@ export interface ArmedStrike {
 export function armStrike(world: World, fault: StrikeFault, restart: RestartMember): ArmedStrike {
   const detector = new PointDetector(fault.point);
   let hitAt: number | null = null;
+  let healedAt: number | null = null;
   let done = Promise.resolve();
   const stop = world.observe((passage, passenger) => {
     if (hitAt !== null || !detector.test(passage, passenger)) return;
     hitAt = Date.now();
     stop();
     passage.connection.hold();
-    done = strike(world, fault, passage.connection, passenger, restart);
+    done = strike(world, fault, passage.connection, passenger, restart).then(() => {
+      healedAt = Date.now();
+    });
   });
   return {
     hitAt: () => hitAt,
+    healedAt: () => healedAt,
     disarm: async () => {
       stop();
       await done;
@@ -48,6 +54,7 @@ async function strike(
 ): Promise<void> {
   const endTroubles = [
     world.beginTrouble("workers"),
+    world.beginTrouble("apis"),
     ...("server" in passenger ? [world.beginTrouble("unreachable", passenger.server.url)] : []),
   ];
   try {

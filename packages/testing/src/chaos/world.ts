@@ -5,6 +5,7 @@ import { type Link } from "./fault.ts";
 import { type Trouble } from "./history.ts";
 import { Member, type MemberKind } from "./member.ts";
 import { SimulatedServer } from "./simulated-server.ts";
+import { PointSightings } from "./strike-points.ts";
 
 /** A real server that can be ended at once and started again, at its address and with its data. */
 export interface CrashableServer {
@@ -14,8 +15,13 @@ export interface CrashableServer {
 }
 
 export interface Services {
-  /** Its URL names a migrated database that is the suite's own. */
-  postgres: CrashableServer;
+  /** Its URL names a migrated database that is the suite's own, and an account that is the product's. */
+  postgres: CrashableServer & {
+    /** Whether it refuses the product's connections, and ends those that there are. */
+    beFull(isFull: boolean): Promise<void>;
+    /** Lets every statement on jobs wait for so long. */
+    lockJobs(ms: number): Promise<void>;
+  };
   redis: CrashableServer & {
     flush(): Promise<void>;
     /** Whether it refuses every write for want of memory. */
@@ -47,6 +53,8 @@ export class World {
   readonly gateways: Readonly<Record<Link, TcpProxy>>;
   readonly troubles: Trouble[] = [];
   readonly deaths: string[] = [];
+  /** Which points in a job's life have shown themselves. */
+  readonly sightings = new PointSightings();
   /** Targets that are under a fault; two faults never work on one at once. */
   readonly busy = new Set<string>();
   readonly #options: WorldOptions;
@@ -119,6 +127,16 @@ export class World {
     };
   }
 
+  /** Where the product keeps what its jobs have made. */
+  get outputFolder(): string {
+    return join(this.#options.folder, "outputs");
+  }
+
+  /** Names of the processes that run and that nobody is ending. */
+  get living(): Set<string> {
+    return new Set([...this.workers, ...this.apis].flatMap(({ name, isEnding }) => (isEnding ? [] : [name])));
+  }
+
   /** Log lines of every process that ever was, by its name. */
   logs(): Map<string, readonly string[]> {
     const logs = new Map<string, readonly string[]>();
@@ -172,6 +190,7 @@ export class World {
   }
 
   #tell(passage: Passage, passenger: Passenger): void {
+    this.sightings.look(passage, passenger);
     for (const listener of this.#listeners) listener(passage, passenger);
   }
 }
