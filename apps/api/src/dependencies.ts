@@ -13,7 +13,7 @@ import {
 } from "@genga/jobs";
 import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
-import { createFolderStorage } from "@genga/storage";
+import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver } from "@genga/workflows";
 import { type Response } from "express";
 import { Access, tenantOf } from "./access.ts";
@@ -84,7 +84,7 @@ export async function openDependencies(
   };
   try {
     const defaultTenant = await prepareTenants(database, settings, log, options.signal);
-    const storage = await createFolderStorage({ folder: settings.storage.folder });
+    const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
       servers: database.servers,
       signals,

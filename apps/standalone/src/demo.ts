@@ -116,9 +116,11 @@ function tellResult(title: string, job: JobState, { everything, configuration, s
     say(`  ${title}: ${describe(job)}`);
     return;
   }
-  for (const file of filesOf(job.id, configuration.storage.folder)) say(`  ${title}: ${file}`);
-  for (const { links } of job.outputs)
-    say(`  ${" ".repeat(title.length)}  ${everything.apiUrl}${links.content}`);
+  const { storage } = configuration;
+  const files = storage.kind === "file" ? filesOf(job.id, storage.folder) : [];
+  for (const file of files) say(`  ${title}: ${file}`);
+  const indent = files.length > 0 ? `  ${" ".repeat(title.length)}  ` : `  ${title}: `;
+  for (const { links } of job.outputs) say(`${indent}${everything.apiUrl}${links.content}`);
 }
 
 /** The stored files of a job; short where they lie below the project. */

@@ -16,7 +16,8 @@ export interface StoredFile {
 /**
  * Where outputs are kept. A key names one file for ever: it carries job, attempt and lease number, so that two attempts
  * never overwrite each other. A file becomes visible only when the database names it.
- * @throws StorageError with codes such as `output-empty`, `output-too-large`, `storage-full`, `storage-unavailable`
+ * @throws StorageError with codes such as `output-empty`, `output-too-large`, `storage-full`, `storage-unavailable`,
+ *   `storage-refused`
  */
 export interface OutputStorage {
   /** Streams to the end, or leaves nothing behind. An empty body is refused (`output-empty`). */
@@ -36,6 +37,8 @@ export interface OutputStorage {
    * @returns how many there were
    */
   removeLeftovers(job: { jobId: string; leaseNumber: number; keep: readonly string[] }): Promise<number>;
+  /** Removes half-written files that nobody has written to for `olderThanMs`. @returns how many there were */
+  sweepPartialFiles(olderThanMs: number): Promise<number>;
 }
 
 /** Where all files of a job are. */

@@ -112,14 +112,25 @@ describe("the configuration", () => {
     { STORAGE_URL: "/srv/genga" },
     { STORAGE_URL: "file:" },
     { STORAGE_URL: "file://host/x" },
+    { STORAGE_URL: "s3://" },
+    { STORAGE_URL: "s3://bucket/../other" },
+    { STORAGE_URL: "s3://Bucket name" },
     { WORKER_ID: "a b" },
     { REDIS_PREFIX: "a:b" },
   ])("refuses %j", (env) => {
     expect(messageOf(() => readConfiguration(env))).toContain(`${Object.keys(env)[0] ?? ""} is `);
   });
 
-  test("says that S3 is not there yet", () => {
-    expect(messageOf(() => readConfiguration({ STORAGE_URL: "s3://bucket" }))).toContain("not supported yet");
+  test.each([
+    ["s3://studio-outputs", { kind: "s3", bucket: "studio-outputs", prefix: "" }],
+    ["s3://studio/genga/night.2/", { kind: "s3", bucket: "studio", prefix: "genga/night.2" }],
+  ])("outputs may be kept in a bucket: %s", (STORAGE_URL, storage) => {
+    expect(readConfiguration({ STORAGE_URL }).storage).toEqual(storage);
+    const elsewhere = { AWS_ENDPOINT_URL_S3: "http://minio:9000", AWS_REGION: "here" };
+    expect(readConfiguration({ STORAGE_URL, ...elsewhere }).storage).toEqual({
+      ...storage,
+      ...{ endpoint: "http://minio:9000", region: "here" },
+    });
   });
 
   test("never shows a secret", () => {
@@ -159,7 +170,7 @@ describe("the configuration", () => {
 
   test("and .env.example list the same variables", () => {
     const example = readFileSync(new URL("../../../.env.example", import.meta.url), "utf8");
-    const listed = [...example.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map((match) => match[1]);
+    const listed = [...example.matchAll(/^(?:# )?([A-Z0-9_]+)=/gm)].map((match) => match[1]);
     expect(listed).toEqual(configurationVariables());
   });
 

@@ -33,10 +33,17 @@ export interface ServiceConfiguration extends Configuration {
   readonly redisUrl: string;
 }
 
-export interface StorageLocation {
-  readonly kind: "file";
-  readonly folder: string;
-}
+export type StorageLocation =
+  | { readonly kind: "file"; readonly folder: string }
+  /** `prefix` stands before every key; without slashes at its ends, and may be empty. */
+  | {
+      readonly kind: "s3";
+      readonly bucket: string;
+      readonly prefix: string;
+      /** Of a server other than AWS. */
+      readonly endpoint?: string | undefined;
+      readonly region?: string | undefined;
+    };
 
 export interface ApiKey {
   readonly tenant: string;
@@ -80,7 +87,7 @@ export function readConfiguration(env: Environment): Configuration {
     comfyuiUrls: values.COMFYUI_URLS,
     serverSlots: values.SERVER_SLOTS,
     dataDir,
-    storage: { kind: "file", folder: values.STORAGE_URL ?? resolve(dataDir, "outputs") },
+    storage: storageOf(values, dataDir),
     apiKeys: values.API_KEYS,
     logLevel: values.LOG_LEVEL,
     jobTimeoutsMs: {
@@ -92,6 +99,14 @@ export function readConfiguration(env: Environment): Configuration {
     serverGraceMs: values.SERVER_GRACE_MS,
     workerId: values.WORKER_ID,
   };
+}
+
+function storageOf(
+  { STORAGE_URL, AWS_ENDPOINT_URL_S3, AWS_REGION }: z.infer<typeof environmentSchema>,
+  dataDir: string,
+): StorageLocation {
+  if (STORAGE_URL?.kind !== "s3") return STORAGE_URL ?? { kind: "file", folder: resolve(dataDir, "outputs") };
+  return { ...STORAGE_URL, endpoint: AWS_ENDPOINT_URL_S3, region: AWS_REGION };
 }
 
 /** As `readConfiguration`, for a process that needs DATABASE_URL and REDIS_URL. */
@@ -179,17 +194,19 @@ const apiKeys = z.string().transform((text, context): ApiKey[] => {
   return keys;
 });
 
-const storageUrl = z.string().transform((text, context) => {
-  if (text.startsWith("s3:")) {
-    context.addIssue({ code: "custom", message: "a file: URL (storage on S3 is not supported yet)" });
-    return z.NEVER;
+const storageUrl = z.string().transform((text, context): StorageLocation => {
+  const s3 = /^s3:\/\/(?<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?<path>(?:\/\w[\w.-]*)*)\/?$/.exec(text);
+  if (s3?.groups !== undefined) {
+    const { bucket = "", path = "" } = s3.groups;
+    return { kind: "s3", bucket, prefix: path.slice(1) };
   }
   const path = text.slice("file:".length);
   if (!text.startsWith("file:") || path === "" || (path.startsWith("//") && !path.startsWith("///"))) {
-    context.addIssue({ code: "custom", message: "a file: URL, such as file:///srv/genga or file:./outputs" });
+    const message = "a file: URL, such as file:///srv/genga or file:./outputs, or s3://bucket/prefix";
+    context.addIssue({ code: "custom", message });
     return z.NEVER;
   }
-  return path.startsWith("///") ? fileURLToPath(text) : resolve(path);
+  return { kind: "file", folder: path.startsWith("///") ? fileURLToPath(text) : resolve(path) };
 });
 
 const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
@@ -210,6 +227,8 @@ const environmentSchema = z.object({
   SERVER_SLOTS: wholeNumber(1, 16).default(2),
   DATA_DIR: z.string().default("./.genga"),
   STORAGE_URL: storageUrl.optional(),
+  AWS_ENDPOINT_URL_S3: urlOf("http:", "https:").optional(),
+  AWS_REGION: z.string().optional(),
   API_KEYS: apiKeys.default([]),
   LOG_LEVEL: z.enum(logLevels, { error: `one of ${logLevels.join(", ")}` }).default("info"),
   JOB_TIMEOUT_MS: timeoutMs.optional(),

@@ -1,17 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import {
-  mkdir,
-  open,
-  opendir,
-  readdir,
-  realpath,
-  rename,
-  rmdir,
-  stat,
-  unlink,
-  writeFile,
-} from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rmdir, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Readable } from "node:stream";
 import {
@@ -21,10 +10,10 @@ import {
   type OutputStorage,
   type StoredFile,
 } from "@genga/jobs";
-import { readMediaFacts } from "./media-facts.ts";
-import { BodyFailure, writeMeasured } from "./measured-write.ts";
+import { removeFile, sweepPartialFolder } from "./partial-files.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
 import { assertWithin, makeParents, pathOfKey } from "./storage-keys.ts";
+import { type FileToStore, storeMeasured } from "./store-measured.ts";
 
 /**
  * Outputs in a folder of this machine, which is made where it is missing.
@@ -49,38 +38,16 @@ export class FolderStorage implements OutputStorage {
     this.#folder = folder;
   }
 
-  async write(file: {
-    storageKey: string;
-    body: Readable;
-    bytesMax: number;
-    signal?: AbortSignal;
-  }): Promise<StoredFile> {
-    const { storageKey, body, bytesMax, signal } = file;
-    const abort = (): void => {
-      body.destroy();
-    };
-    // The body may fail at any moment, also while nobody reads from it.
-    body.on("error", () => undefined);
-    signal?.addEventListener("abort", abort);
-    let partialPath: string | null = null;
-    try {
-      signal?.throwIfAborted();
+  async write(file: FileToStore): Promise<StoredFile> {
+    const { storageKey } = file;
+    return storeMeasured(file, async () => {
       const folder = await this.#openFolder();
       const path = pathOfKey(folder, storageKey);
-      partialPath = join(folder, partialFolder, randomUUID());
-      const measured = await writeMeasured({ path: partialPath, body, bytesMax });
-      const facts = await readMediaFacts(partialPath, storageKey);
-      signal?.throwIfAborted();
-      await publish({ folder, partialPath, path, storageKey });
-      return { storageKey, ...measured, ...facts };
-    } catch (error) {
-      if (partialPath !== null) await removeFile(partialPath);
-      signal?.throwIfAborted();
-      throw error instanceof BodyFailure ? error.cause : mapFileError(error, `store ${storageKey}`);
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      body.destroy();
-    }
+      return {
+        partialFolder: join(folder, partialFolder),
+        publish: (partialPath) => publish({ folder, partialPath, path, storageKey }),
+      };
+    });
   }
 
   async read(storageKey: string, range?: { start: number; end: number }): Promise<Readable> {
@@ -138,24 +105,8 @@ export class FolderStorage implements OutputStorage {
     return leftovers.length;
   }
 
-  /**
-   * Removes what crashed writers left behind: partial files that nobody has written to for `olderThanMs`.
-   * @returns how many there were
-   */
   async sweepPartialFiles(olderThanMs: number): Promise<number> {
-    let removed = 0;
-    try {
-      const partial = join(await this.#openFolder(), partialFolder);
-      for await (const entry of await opendir(partial)) {
-        const path = join(partial, entry.name);
-        if (await wasModifiedWithin(path, olderThanMs)) continue;
-        await removeFile(path);
-        removed += 1;
-      }
-    } catch (error) {
-      throw mapFileError(error, "sweep partial files");
-    }
-    return removed;
+    return sweepPartialFolder(join(await this.#openFolder(), partialFolder), olderThanMs);
   }
 
   /** @throws StorageError `storage-unavailable`, `storage-full` */
@@ -229,24 +180,6 @@ async function namesIn(path: string): Promise<string[]> {
   } catch (error) {
     if (isMissing(error)) return [];
     throw mapFileError(error, "list stored files");
-  }
-}
-
-async function removeFile(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-}
-
-async function wasModifiedWithin(path: string, timeMs: number): Promise<boolean> {
-  try {
-    return Date.now() - (await stat(path)).mtimeMs < timeMs;
-  } catch (error) {
-    // Finished or removed in the meantime: nothing to sweep.
-    if (isMissing(error)) return true;
-    throw error;
   }
 }
 

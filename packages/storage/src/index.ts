@@ -1,1 +1,2 @@
 export { createFolderStorage, FolderStorage } from "./folder-storage.ts";
+export { openOutputStorage } from "./open-output-storage.ts";

@@ -9,10 +9,18 @@ const segmentPattern = /^[\p{L}\p{N}_-][\p{L}\p{N}._-]*$/u;
 
 /**
  * Where a key's file lies below the folder: by the key alone, before anything on disk is touched.
- * No segment begins with a dot, so keys can name neither `..` nor our own partial files.
  * @throws StorageError `invalid-storage-key`
  */
 export function pathOfKey(folder: string, storageKey: string): string {
+  return join(folder, ...assertKey(storageKey));
+}
+
+/**
+ * No segment begins with a dot, so keys can name neither `..` nor our own partial files.
+ * @returns its segments
+ * @throws StorageError `invalid-storage-key`
+ */
+export function assertKey(storageKey: string): string[] {
   const segments = storageKey.split("/");
   const isGood =
     storageKey.length <= keyLengthMax &&
@@ -20,7 +28,7 @@ export function pathOfKey(folder: string, storageKey: string): string {
       (segment) => segmentPattern.test(segment) && Buffer.byteLength(segment) <= segmentBytesMax,
     );
   if (!isGood) throw invalidKey(storageKey);
-  return join(folder, ...segments);
+  return segments;
 }
 
 /**

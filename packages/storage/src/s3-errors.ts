@@ -1,0 +1,61 @@
+import { S3ServiceException } from "@aws-sdk/client-s3";
+import { StorageError } from "@genga/jobs";
+
+/** Servers other than AWS have quotas, and names of their own for them. */
+const fullCodes: ReadonlySet<string> = new Set([
+  "XMinioStorageFull",
+  "QuotaExceeded",
+  "InsufficientCapacity",
+]);
+
+/**
+ * The one place where errors of S3 become ours: what has no answer, or one of the server's own trouble, is worth another
+ * try; a refusal (credentials, bucket) is not, until somebody sets it right.
+ *
+ * @param intention completes "Could not …"
+ */
+export function mapS3Error(error: unknown, intention: string): unknown {
+  if (error instanceof StorageError) return error;
+  if (!(error instanceof Error)) return error;
+  const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+  if (error.name === "NoSuchKey") {
+    return new StorageError("output-missing", `Could not ${intention}: there is no such object.`, {
+      retryable: false,
+      cause: error,
+    });
+  }
+  if (status === 416) {
+    return new StorageError("invalid-range", `Could not ${intention}: the object is shorter.`, {
+      retryable: false,
+      cause: error,
+    });
+  }
+  if (fullCodes.has(error.name) || status === 507) {
+    return new StorageError("storage-full", `Could not ${intention}: the storage is full.`, {
+      retryable: true,
+      cause: error,
+    });
+  }
+  const isRefusal = status !== undefined && status >= 400 && status < 500 && !passingStatuses.has(status);
+  if (isRefusal || error.name === "CredentialsProviderError") {
+    return new StorageError(
+      "storage-refused",
+      `Could not ${intention}: S3 refuses it (${reasonOf(error)}).`,
+      {
+        retryable: false,
+        cause: error,
+      },
+    );
+  }
+  return new StorageError("storage-unavailable", `Could not ${intention} (${reasonOf(error)}).`, {
+    retryable: true,
+    cause: error,
+  });
+}
+
+/** Time-outs and "slow down". */
+const passingStatuses: ReadonlySet<number> = new Set([408, 409, 425, 429]);
+
+function reasonOf(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
+}

@@ -1,0 +1,59 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { type Readable } from "node:stream";
+import { type StoredFile } from "@genga/jobs";
+import { BodyFailure, writeMeasured } from "./measured-write.ts";
+import { readMediaFacts } from "./media-facts.ts";
+import { removeFile } from "./partial-files.ts";
+import { mapFileError } from "./storage-errors.ts";
+
+/** What is written, as the port `OutputStorage` has it. */
+export interface FileToStore {
+  storageKey: string;
+  body: Readable;
+  bytesMax: number;
+  signal?: AbortSignal;
+}
+
+/** Where a file grows, and what makes it visible under its key. */
+export interface StoringPlace {
+  partialFolder: string;
+  publish(partialPath: string, file: StoredFile): Promise<void>;
+}
+
+/**
+ * Streams a body into a partial file, measures it, and publishes it when it is whole; leaves nothing behind otherwise.
+ *
+ * @param prepare finds the place; refuses bad keys before anything is read
+ */
+export async function storeMeasured(
+  file: FileToStore,
+  prepare: () => Promise<StoringPlace>,
+): Promise<StoredFile> {
+  const { storageKey, body, bytesMax, signal } = file;
+  const abort = (): void => {
+    body.destroy();
+  };
+  // The body may fail at any moment, also while nobody reads from it.
+  body.on("error", () => undefined);
+  signal?.addEventListener("abort", abort);
+  let partialPath: string | null = null;
+  try {
+    signal?.throwIfAborted();
+    const place = await prepare();
+    partialPath = join(place.partialFolder, randomUUID());
+    const measured = await writeMeasured({ path: partialPath, body, bytesMax });
+    const facts = await readMediaFacts(partialPath, storageKey);
+    signal?.throwIfAborted();
+    const stored = { storageKey, ...measured, ...facts };
+    await place.publish(partialPath, stored);
+    return stored;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error instanceof BodyFailure ? error.cause : mapFileError(error, `store ${storageKey}`);
+  } finally {
+    if (partialPath !== null) await removeFile(partialPath);
+    signal?.removeEventListener("abort", abort);
+    body.destroy();
+  }
+}

@@ -1,0 +1,163 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
+import { buffer, text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { createCanvas } from "@napi-rs/canvas";
+import { outputStorageKey, StorageError, type OutputStorage, type StoredFile } from "@genga/jobs";
+import { openOutputStorage } from "@genga/storage";
+import S3rver from "s3rver";
+
+const bytesMax = 10_000_000;
+// The client looks for credentials where AWS's tools look.
+Object.assign(process.env, { AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" });
+
+let root: string;
+let server: S3rver;
+let port: number;
+let isRunning: boolean;
+let storage: OutputStorage;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "genga-s3-"));
+  server = new S3rver({
+    ...{ address: "127.0.0.1", port: 0, silent: true, directory: join(root, "buckets") },
+    configureBuckets: [{ name: "outputs", configs: [] }],
+  });
+  ({ port } = await server.run());
+  isRunning = true;
+  storage = await openBucket("outputs", port, "studio/genga");
+});
+
+afterEach(async () => {
+  if (isRunning) await server.close();
+  await rm(root, { recursive: true });
+});
+
+function openBucket(bucket: string, port: number, prefix = ""): Promise<OutputStorage> {
+  return openOutputStorage({ kind: "s3", bucket, prefix, endpoint: `http://127.0.0.1:${port}` }, root);
+}
+
+function keyOf(place: { jobId?: string; leaseNumber?: number; index?: number; filename?: string }): string {
+  return outputStorageKey({ jobId: "j", attempt: 1, leaseNumber: 1, index: 0, filename: "a.png", ...place });
+}
+
+function write(content: Uint8Array | string, storageKey = keyOf({})): Promise<StoredFile> {
+  return storage.write({ storageKey, body: Readable.from([Buffer.from(content)]), bytesMax });
+}
+
+const codeOf = async (failing: Promise<unknown>): Promise<string> => {
+  const error: unknown = await failing.then(
+    () => new Error("It did not fail."),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof StorageError) return `${error.code}${error.retryable ? ", retryable" : ""}`;
+  throw error;
+};
+
+/** What has not been uploaded and not been removed. */
+const partialFiles = (): Promise<string[]> => readdir(join(root, "partial"));
+
+describe("a bucket", () => {
+  test("keeps a picture that is measured on its way, under the prefix, and gives it back", async () => {
+    const png = createCanvas(120, 80).toBuffer("image/png");
+    const storageKey = keyOf({ filename: "桜 の木.png" });
+    expect(await write(png, storageKey)).toEqual({
+      ...{ storageKey, bytes: png.length, mediaType: "image/png", width: 120, height: 80, durationMs: null },
+      sha256: createHash("sha256").update(png).digest("hex"),
+    });
+    expect(await buffer(await storage.read(storageKey))).toEqual(png);
+    expect(await readdir(join(root, "buckets", "outputs", "studio", "genga"))).toContain("jobs");
+    expect(await partialFiles()).toEqual([]);
+  });
+
+  test("gives ranges, both ends included", async () => {
+    await write("0123456789");
+    expect(await text(await storage.read(keyOf({}), { start: 2, end: 4 }))).toBe("234");
+    expect(await codeOf(storage.read(keyOf({}), { start: 50, end: 60 }))).toBe("invalid-range");
+  });
+
+  test("refuses an empty body, one that is too large, and bad keys, and leaves nothing behind", async () => {
+    expect(await codeOf(storage.write({ storageKey: keyOf({}), body: Readable.from([]), bytesMax }))).toBe(
+      "output-empty",
+    );
+    const large = { storageKey: keyOf({}), body: Readable.from([Buffer.alloc(11)]), bytesMax: 10 };
+    expect(await codeOf(storage.write(large))).toBe("output-too-large");
+    expect(await codeOf(write("x", "jobs/../../etc/passwd"))).toBe("invalid-storage-key");
+    expect(await codeOf(storage.read("../x"))).toBe("invalid-storage-key");
+    expect(await codeOf(storage.read(keyOf({})))).toBe("output-missing");
+    expect(await partialFiles()).toEqual([]);
+  });
+
+  test("ends with the signal, in the middle of a body", async () => {
+    const body = new PassThrough();
+    body.write("the first half");
+    const stopping = new AbortController();
+    const writing = storage.write({ storageKey: keyOf({}), body, bytesMax, signal: stopping.signal });
+    stopping.abort(new Error("enough"));
+    await expect(writing).rejects.toThrow("enough");
+    expect(await partialFiles()).toEqual([]);
+    expect(await codeOf(storage.read(keyOf({})))).toBe("output-missing");
+  });
+
+  test("removes objects, and misses none", async () => {
+    const keys = Array.from({ length: 20 }, (_, index) => keyOf({ index }));
+    await Promise.all(keys.map((key) => write("x", key)));
+    await storage.remove([...keys, keyOf({ jobId: "never" })]);
+    for (const key of keys) expect(await codeOf(storage.read(key))).toBe("output-missing");
+  });
+
+  test("removes what earlier leases of a job left, and neither what is kept nor what later leases bring", async () => {
+    const kept = [keyOf({ leaseNumber: 3 }), keyOf({ leaseNumber: 4 }), keyOf({ jobId: "j2" })];
+    const left = [keyOf({ leaseNumber: 1 }), keyOf({ leaseNumber: 2 }), keyOf({ leaseNumber: 3, index: 1 })];
+    for (const key of [...kept, ...left]) await write("x", key);
+    expect(await storage.removeLeftovers({ jobId: "j", leaseNumber: 3, keep: [kept[0]!] })).toBe(3);
+    for (const key of kept) expect(await text(await storage.read(key))).toBe("x");
+    for (const key of left) expect(await codeOf(storage.read(key))).toBe("output-missing");
+    expect(await storage.removeLeftovers({ jobId: "never", leaseNumber: 9, keep: [] })).toBe(0);
+  });
+});
+
+describe("a bucket in trouble", () => {
+  test("that is not there is refused at the start", async () => {
+    expect(await codeOf(openBucket("none", port))).toBe("storage-refused");
+  });
+
+  test("that is away is worth another try", async () => {
+    await server.close();
+    isRunning = false;
+    expect(await codeOf(write("x"))).toBe("storage-unavailable, retryable");
+    expect(await partialFiles()).toEqual([]);
+  });
+
+  test.each([
+    [503, "SlowDown", "storage-unavailable, retryable"],
+    [507, "XMinioStorageFull", "storage-full, retryable"],
+    [403, "AccessDenied", "storage-refused"],
+  ])("that answers %i %s says so", async (status, code, expected) => {
+    const failing = await startFailingServer(status, code);
+    try {
+      expect(await codeOf(openBucket("outputs", (failing.address() as AddressInfo).port))).toBe(expected);
+    } finally {
+      failing.close();
+      failing.closeAllConnections();
+    }
+  });
+});
+
+/** Answers everything with one of S3's errors, which a healthy S3 cannot be asked for. */
+async function startFailingServer(status: number, code: string): Promise<Server> {
+  const failing = createServer((request, response) => {
+    request.resume();
+    response.writeHead(status, { "content-type": "application/xml" });
+    response.end(`<Error><Code>${code}</Code><Message>${code}</Message></Error>`);
+  });
+  failing.listen(0, "127.0.0.1");
+  await once(failing, "listening");
+  return failing;
+}
