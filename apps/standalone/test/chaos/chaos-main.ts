@@ -10,6 +10,7 @@ const usage = `npm run chaos            rounds of seeded faults against real pro
   -- --seeds 20          as many seeds, one after the other, each from a fresh start
   -- --parallel 2        so many seeds side by side, each with a Postgres and a Redis of its own
   -- --round 3           only this round of the plan
+  -- --fault "kill at saving"   nothing but this fault, once in each round, as the figures name it
   -- --keep              leave history and logs of every round, not only of those that fail
   -- --figures FILE      where the figures so far are kept; default .genga/chaos/figures.json
 Ctrl-C tells the figures so far and ends after the rounds under way; once more ends at once.`;
@@ -18,6 +19,7 @@ interface Choice {
   seeds: number[];
   rounds: number;
   onlyRound: number | null;
+  onlyFault: string | null;
   parallel: number;
   keepsAll: boolean;
   figuresFile: string;
@@ -51,6 +53,7 @@ async function main(): Promise<number> {
             signal: stopping,
           },
           ...(choice.onlyRound !== null && { onlyRound: choice.onlyRound }),
+          ...(choice.onlyFault !== null && { onlyFault: choice.onlyFault }),
           onRound: () => {
             keeper.keepSoon();
           },
@@ -84,6 +87,7 @@ function readChoice(): Choice | null {
       rounds: { type: "string", default: "5" },
       parallel: { type: "string", default: "1" },
       round: { type: "string" },
+      fault: { type: "string" },
       keep: { type: "boolean", default: false },
       figures: { type: "string", default: join(".genga", "chaos", "figures.json") },
       help: { type: "boolean", short: "h", default: false },
@@ -95,6 +99,7 @@ function readChoice(): Choice | null {
     seeds: Array.from({ length: wholeNumber(values.seeds) }, (_, index) => first + index),
     rounds: wholeNumber(values.rounds),
     onlyRound: values.round === undefined ? null : wholeNumber(values.round),
+    onlyFault: values.fault ?? null,
     parallel: wholeNumber(values.parallel),
     keepsAll: values.keep,
     figuresFile: values.figures,

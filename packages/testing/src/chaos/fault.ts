@@ -209,6 +209,15 @@ export function drawFault(random: Random): Fault {
   }
 }
 
+/** @param name as `nameOfFault` tells it @throws RangeError when there is no such fault */
+export function drawFaultNamed(random: Random, name: string): Fault {
+  for (let tries = 0; tries < 20_000; tries += 1) {
+    const fault = drawFault(random);
+    if (nameOfFault(fault) === name) return fault;
+  }
+  throw new RangeError(`There is no fault "${name}".`);
+}
+
 /** In words, as figures and failures name it. */
 export function nameOfFault(fault: Fault): string {
   return fault.kind === "strike" ? `${fault.strike} at ${fault.point}` : fault.kind;

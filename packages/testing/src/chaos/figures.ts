@@ -99,7 +99,7 @@ export class Figures {
       `strikes by point, struck/planned: ${strikes.join(", ")}`,
       ...(this.unseenPoints.length === 0 ? [] : [`never seen: ${this.unseenPoints.join(", ")}`]),
       "recovery: from the heal until every job that had been executing showed a sign of life again; pick-up: until a",
-      "job that waited was claimed; both only where no other fault was near. In seconds.",
+      "job that waited was claimed; both only where no other fault was active since the heal.",
       ...columns([header, ...[...this.#faults()].map(rowOf)]),
     ].join("\n");
   }

@@ -1,4 +1,4 @@
-import { drawFault, type Fault } from "./fault.ts";
+import { drawFault, drawFaultNamed, type Fault } from "./fault.ts";
 import { drawJob, type JobSpec } from "./job-spec.ts";
 import { Random } from "./random.ts";
 
@@ -25,8 +25,11 @@ export interface RoundPlan {
 const submittingMs = 2_500;
 const activeMs = 4_500;
 
-/** The same seed and round give the same plan, whatever other rounds there are. */
-export function planRound(seed: number, round: number): RoundPlan {
+/**
+ * The same seed and round give the same plan, whatever other rounds there are.
+ * @param onlyFault the one fault that strikes, by name, while nothing else goes wrong
+ */
+export function planRound(seed: number, round: number, onlyFault?: string): RoundPlan {
   const random = new Random(seed, round);
   const steps: Step[] = [];
   const jobs: { name: string; atMs: number }[] = [];
@@ -57,8 +60,8 @@ export function planRound(seed: number, round: number): RoundPlan {
     steps.push({ atMs: cancelAt, do: "cancel", job: job.name, api });
     if (random.chance(0.3)) steps.push({ atMs: cancelAt + 100, do: "retry", job: job.name, api });
   }
-  for (let left = random.between(2, 4); left > 0; left -= 1) {
-    const fault = drawFault(random);
+  for (let left = onlyFault === undefined ? random.between(2, 4) : 1; left > 0; left -= 1) {
+    const fault = onlyFault === undefined ? drawFault(random) : drawFaultNamed(random, onlyFault);
     steps.push({
       atMs: momentOf(fault, random, Math.max(...jobs.map(({ atMs }) => atMs))),
       do: "fault",

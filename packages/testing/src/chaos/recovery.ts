@@ -1,7 +1,7 @@
 import { endings, type JobWrite, type RowState } from "./history.ts";
 import { type Inflicted } from "./inflict.ts";
 
-/** How soon after a fault's heal the work went on; only what no other fault disturbed meanwhile is measured. */
+/** How soon after a fault's heal the work went on; measured only where no other fault was active since then. */
 export interface Recovery {
   /** From the heal until the last of the jobs that had been executing showed a sign of life; `null`: none had. */
   recoveryMs: number | null;
@@ -20,7 +20,7 @@ export function recoveryOf(fault: Inflicted, all: readonly Inflicted[], writesOf
         other === fault ||
         other.beganAt === null ||
         other.beganAt > until ||
-        (other.healedAt ?? Number.POSITIVE_INFINITY) < beganAt,
+        (other.healedAt ?? Number.POSITIVE_INFINITY) <= healedAt,
     );
   const signs = signsOfLife(beganAt, healedAt, writesOf);
   const lastSign = signs.length === 0 ? null : Math.max(...signs);

@@ -20,6 +20,8 @@ export interface ChaosOptions {
   rounds: number;
   /** Only this one of the rounds: a failure can be looked at by itself. */
   onlyRound?: number;
+  /** The one fault of each round, by the name that the figures show. */
+  onlyFault?: string;
   services: Services;
   /** Where the plan, the logs and the history of a failing run are left. */
   failureFolder: string;
@@ -58,7 +60,7 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
     for (let round = 0; round < options.rounds; round += 1) {
       options.signal?.throwIfAborted();
       if (options.onlyRound !== undefined && options.onlyRound !== round) continue;
-      const violations = await run.play(planRound(seed, round));
+      const violations = await run.play(planRound(seed, round, options.onlyFault));
       if (violations.length > 0) return violations;
     }
     const left = await ticketsLeft(services);
