@@ -1,6 +1,12 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { ComfyUIConnector, type ObjectInfo, objectInfoSchema, type ServerQueue } from "@genga/comfyui";
+import {
+  ComfyUIConnector,
+  ComfyUIError,
+  type ObjectInfo,
+  objectInfoSchema,
+  type ServerQueue,
+} from "@genga/comfyui";
 import {
   type Json,
   type ServerLease,
@@ -13,7 +19,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
-import { type Run } from "./run.ts";
+import { type Run, RunStopped } from "./run.ts";
 import { ServerHealth } from "./server-health.ts";
 
 export interface OwnedServerOptions {
@@ -37,6 +43,7 @@ const definitionsMaxAgeMs = 60_000;
 const systemStatsSchema = z.object({
   system: z.object({ comfyui_version: z.string().optional() }).optional(),
 });
+const historySchema = z.record(z.string(), z.unknown());
 const jsonSchema: z.ZodType<Json> = z.json();
 
 /** A ComfyUI server under our lease: its connection, its health, what it can run, and the runs on it. */
@@ -106,14 +113,20 @@ export class OwnedServer {
 
   /** What it can run, asked now; what was known when it does not answer. @throws the signal's reason */
   async readDefinitionsAgain(signal: AbortSignal): Promise<ObjectInfo> {
-    const stopped = new AbortController();
-    await Promise.race([
-      this.tick({ definitionsWanted: true }),
-      once(signal, "abort", { signal: stopped.signal }).catch(() => undefined),
-    ]);
-    stopped.abort();
-    signal.throwIfAborted();
+    await this.#lookNow(signal, { definitionsWanted: true });
     return this.#definitions?.objectInfo ?? {};
+  }
+
+  /**
+   * Queue or history have failed to say for the whole grace what became of a prompt. A server that is in doubt itself is
+   * given up; one that answers everything else has ended the prompt and cannot tell how, now or ever.
+   * @throws RunStopped @throws ComfyUIError `result_unreadable`
+   */
+  async giveUpPrompt(cause: ComfyUIError, signal: AbortSignal): Promise<never> {
+    await this.#lookNow(signal);
+    if (this.#health.silentMs(performance.now()) > 0) throw new RunStopped("server-lost");
+    const message = `The server does not tell how the prompt ended: ${cause.message}`;
+    throw new ComfyUIError("result_unreadable", message, { cause });
   }
 
   /** Something on it went wrong: look soon. */
@@ -147,6 +160,16 @@ export class OwnedServer {
     await this.connector.close();
   }
 
+  /** @throws the signal's reason */
+  async #lookNow(signal: AbortSignal, options: { definitionsWanted?: boolean } = {}): Promise<void> {
+    const looked = new AbortController();
+    const stopped = once(signal, "abort", { signal: looked.signal }).catch(() => undefined);
+    signal.throwIfAborted();
+    await Promise.race([this.tick(options), stopped]);
+    looked.abort();
+    signal.throwIfAborted();
+  }
+
   async #probe(): Promise<void> {
     try {
       await this.#lookAndJudge();
@@ -172,6 +195,7 @@ export class OwnedServer {
   async #look(): Promise<void> {
     const version = await this.#readVersion();
     const queue = await this.connector.queue({ timeoutMs: probeTimeoutMs, signal: this.#closing.signal });
+    await this.#readHistory();
     const ownPromptIds = new Set([...this.runs].map((run) => run.leased.promptId));
     this.#health.look({ kind: "answered", queue, ownPromptIds }, performance.now());
     if (this.#health.mayTakeJobs) await this.#readDefinitions(version);
@@ -203,6 +227,15 @@ export class OwnedServer {
       signal: this.#closing.signal,
     });
     return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
+  }
+
+  /** Nothing that ends could be told without it; `{}` is what is said of a prompt that is not there (PROTOCOL 0.2). */
+  async #readHistory(): Promise<void> {
+    const path = `/history/${randomUUID()}`;
+    const options = { timeoutMs: probeTimeoutMs, signal: this.#closing.signal };
+    const history = await this.connector.makeRequest("GET", path, options);
+    if (historySchema.safeParse(history).success) return;
+    throw new ComfyUIError("bad_reply", `GET ${path}: not the answer that a ComfyUI gives.`);
   }
 
   async #readDefinitions(version: string | null): Promise<void> {

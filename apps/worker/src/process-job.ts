@@ -19,6 +19,8 @@ import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions extends RecordEndOptions, RefusalOptions {
   log: Logger;
+  /** So long may a server fail to say what became of a prompt. */
+  graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
   /** The slot of this run is free. */
@@ -59,12 +61,12 @@ async function bringToItsEnd(
     return { lookup: { state: run.wasAdopted ? "absent" : "never-there" }, endedBy };
   }
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
-  return watchPrompt(run, server, options.progress, options.log);
+  return watchPrompt(run, server, options);
 }
 
 /** Whether it was submitted was not recorded: its last owner's POST may be waiting in a server that stood still. */
 async function isAdoptable(run: Run, server: OwnedServer, options: ProcessJobOptions): Promise<boolean> {
-  return run.leased.job.phase !== "waiting" || (await lookForSubmitted(run, server, options.postTimeoutMs));
+  return run.leased.job.phase !== "waiting" || (await lookForSubmitted(run, server, options));
 }
 
 function freeSlot(run: Run, options: ProcessJobOptions): void {

@@ -5,11 +5,18 @@ import { type OwnedServer } from "./owned-server.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { sendUploads } from "./send-uploads.ts";
 
+export interface LookOptions {
+  /** So long may a POST be on its way. */
+  postTimeoutMs: number;
+  /** So long may the server fail to say whether the prompt is there. */
+  graceMs: number;
+}
+
 /** Posts the prompt, once. `false` = it is certainly not there. */
 export async function submitPrompt(
   run: Run,
   server: OwnedServer,
-  options: { storage: OutputStorage; postTimeoutMs: number },
+  options: LookOptions & { storage: OutputStorage },
 ): Promise<boolean> {
   const { leased } = run;
   const { postTimeoutMs } = options;
@@ -29,8 +36,7 @@ export async function submitPrompt(
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   run.mayStillArrive = true;
   const isThere =
-    (await post(run, server, workflow, postTimeoutMs)) ||
-    (await lookForSubmitted(run, server, postTimeoutMs));
+    (await post(run, server, workflow, postTimeoutMs)) || (await lookForSubmitted(run, server, options));
   run.mayStillArrive = false;
   return isThere;
 }
@@ -59,24 +65,29 @@ async function post(
 /**
  * The POST got no reply, or its sender is gone: it is never sent again, but looked for until it cannot arrive any more.
  * The time runs from the first answer, since a server that was frozen may still find the request waiting when it thaws.
+ * @throws RunStopped @throws ComfyUIError it was there, and what became of it cannot be read
  */
 export async function lookForSubmitted(
   run: Run,
   server: OwnedServer,
-  postTimeoutMs: number,
+  { postTimeoutMs, graceMs }: LookOptions,
 ): Promise<boolean> {
-  let until: number | null = null;
+  let answeredSince: number | null = null;
+  let failingSince: number | null = null;
   for (;;) {
+    const now = performance.now();
     try {
       const lookup = await server.connector.lookup(run.leased.promptId, { signal: run.stopSignal });
       if (lookup.state !== "absent") return true;
-      const now = performance.now();
-      until ??= now + postTimeoutMs;
-      if (now >= until) return false;
+      failingSince = null;
+      answeredSince ??= performance.now();
+      if (performance.now() - answeredSince >= postTimeoutMs) return false;
     } catch (error) {
       run.stopSignal.throwIfAborted();
-      if (!(error instanceof ComfyUIError)) throw error;
+      if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
       server.noteDoubt(error);
+      failingSince ??= now;
+      if (performance.now() - failingSince >= graceMs) await server.giveUpPrompt(error, run.stopSignal);
     }
     await sleep(Math.min(500, postTimeoutMs / 10), undefined, { signal: run.stopSignal });
   }

@@ -18,16 +18,22 @@ export interface WatchResult {
   endedBy: "cancel" | "deadline" | "expiry" | null;
 }
 
+export interface WatchPromptOptions {
+  progress: ProgressWriter;
+  log: Logger;
+  /** So long may queue and history fail to say where the prompt stands. */
+  graceMs: number;
+}
+
 /**
  * Watches a prompt to its end and passes on its progress. Ends it on a cancel request and at its deadline (counted from
  * execution), and waits until the server has let go.
- * @throws RunStopped
+ * @throws RunStopped @throws ComfyUIError its end cannot be read
  */
 export async function watchPrompt(
   run: Run,
   server: OwnedServer,
-  progress: ProgressWriter,
-  log: Logger,
+  { progress, log, graceMs }: WatchPromptOptions,
 ): Promise<WatchResult> {
   const { leased } = run;
   const ending = new PromptEnding(run, server, log);
@@ -39,6 +45,7 @@ export async function watchPrompt(
       clientId: leased.clientId,
       workflow: leased.workflow,
       signal: stopped,
+      unreachableMs: graceMs,
     });
     for await (const event of events) {
       switch (event.type) {
@@ -75,7 +82,8 @@ export async function watchPrompt(
       server.noteStuck(leased.promptId);
       return { lookup: { state: "stuck" }, endedBy: ending.endedBy };
     }
-    throw error;
+    if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
+    return await server.giveUpPrompt(error, run.stopSignal);
   } finally {
     ending.dispose();
   }

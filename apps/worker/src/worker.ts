@@ -224,6 +224,7 @@ export class Worker {
       ...{ recorder, store, servers, storage, tickets },
       progress: this.#progress,
       log,
+      graceMs: settings.serverGraceMs,
       postTimeoutMs: Math.min(5_000, Math.floor((settings.leaseMs * 5) / 12)),
       onSlotFreed: () => {
         this.#pump.trigger();

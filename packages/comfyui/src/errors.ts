@@ -40,6 +40,8 @@ const CODES = {
   prompt_interrupted: { errorClass: "server", retry: "later" },
   /** The server names an output that it cannot serve. */
   output_missing: { errorClass: "execution", retry: "if_asked" },
+  /** The prompt has ended, and the server cannot tell how: its history entry stays unreadable. */
+  result_unreadable: { errorClass: "execution", retry: "if_asked" },
   /** The connector was closed while this was under way. */
   connector_closed: { errorClass: "server", retry: "later" },
 } as const satisfies Record<string, { errorClass: ErrorClass; retry: Retry }>;

@@ -56,16 +56,20 @@ export class PromptWatch {
     if (this.#progress.nodes.size === 0) this.#progress = progressOf(workflow);
   }
 
+  /** Its messages are a sign of life as well: a look that failed long before them is no outage. */
   receive(message: PromptMessage): void {
+    this.#reachable();
     this.#buffer.push({ type: "message", message }, COALESCED.has(message.type) ? message.type : undefined);
     this.#advance(reduceProgress(this.#progress, message));
   }
 
   receivePreview(preview: Preview): void {
+    this.#reachable();
     this.#buffer.push({ type: "preview", preview }, "preview");
   }
 
   receiveText(nodeText: NodeText): void {
+    this.#reachable();
     this.#buffer.push({ type: "text", nodeText });
   }
 

@@ -80,6 +80,23 @@ async function submitWhenKnown(checkpoint: string): Promise<string> {
   }
 }
 
+/** Runs something while only the odd server takes new work; the worker knows before it begins and after it ends. */
+async function onOddServer(work: () => Promise<void>): Promise<void> {
+  await askRare("drain", "server is draining");
+  try {
+    await work();
+  } finally {
+    await askRare("resume", "server is resumed");
+  }
+}
+
+async function askRare(what: "drain" | "resume", told: string): Promise<void> {
+  const timesTold = (): number => stack.workers[0]!.lines.filter((line) => line.includes(told)).length;
+  const before = timesTold();
+  await api.request("POST", `servers/${rareId}/${what}`);
+  while (timesTold() === before) await api.request("GET", "servers");
+}
+
 async function attemptsOf(id: string): Promise<unknown> {
   const { attempts } = (await (await api.request("GET", `jobs/${id}/attempts`)).json()) as {
     attempts: object[];
@@ -89,14 +106,14 @@ async function attemptsOf(id: string): Promise<unknown> {
 
 describe("a refusal by one server", () => {
   test("that was known to be able takes the job to another one, uncharged", async () => {
-    await api.request("POST", `servers/${rareId}/drain`);
-    await stack.workers[0]!.line(/server is draining/);
-    pretend("rare.safetensors", "marker.safetensors");
-    await api.cancel(await submitWhenKnown("marker.safetensors"));
-    stopPretendingInTime();
-    const id = await api.submit(image("rare.safetensors"));
-    await stack.workers[0]!.line(new RegExp(`${id}.*attempt failed`));
-    await api.request("POST", `servers/${rareId}/resume`);
+    let id = "";
+    await onOddServer(async () => {
+      pretend("rare.safetensors", "marker.safetensors");
+      await api.cancel(await submitWhenKnown("marker.safetensors"));
+      stopPretendingInTime();
+      id = await api.submit(image("rare.safetensors"));
+      await stack.workers[0]!.line(new RegExp(`${id}.*attempt failed`));
+    });
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2, failure: null });
     expect(await attemptsOf(id)).toMatchObject([
       { outcome: "requeued", failure: { class: "invalid", code: "prompt-refused" } },
@@ -141,4 +158,80 @@ describe("a refusal by one server", () => {
     },
     30_000,
   );
+});
+
+describe("a server whose answers make no sense", () => {
+  test("about anything that ended takes no work, says why, and loses its jobs to another one", async () => {
+    let id = "";
+    await onOddServer(async () => {
+      id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0.5) });
+      await api.until(id, (job) => job.phase === "executing");
+      odd.alter = (path, body) => (path.startsWith("/history") ? "<html>" : body);
+      await stack.workers[0]!.line(/"reason":"[^"]*\/history.*server takes no work/);
+    });
+    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: object[] };
+    expect(servers).toContainEqual(
+      expect.objectContaining({ state: "unreachable", stateReason: expect.stringMatching(/history/) }),
+    );
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+    odd.alter = null;
+    await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
+  }, 30_000);
+
+  test.each([false, true])(
+    "about one prompt that ended fails that job (its POST without a reply: %s)",
+    async (isReplyLost) => {
+      await onOddServer(async () => {
+        if (isReplyLost) await stack.simulators[0]!.fault({ kind: "lose-next-prompt-reply", next: 1 });
+        odd.alter = (path, body) =>
+          path.startsWith("/history/") ? body.replace(/"outputs":\s*\{/, '$&"7": NaN,') : body;
+        const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+        expect(await api.untilEnded(id)).toMatchObject({
+          ...{ status: "failed", attempt: 1 },
+          failure: { class: "execution", code: "result-unreadable" },
+        });
+      });
+    },
+    30_000,
+  );
+
+  test("is looked at until it tells whether a prompt came, and a cancellation meanwhile ends it there", async () => {
+    await onOddServer(async () => {
+      await stack.simulators[0]!.fault({ kind: "lose-next-prompt-reply", next: 1 });
+      const looked = new Promise<void>((resolve) => {
+        odd.refuse = (method, path) => {
+          if (method !== "POST" || path !== "/prompt") return undefined;
+          odd.alter = (which, body) => {
+            if (which !== "/queue") return body;
+            resolve();
+            return "<html>";
+          };
+          return undefined;
+        };
+      });
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(30, { steps: 300 }) });
+      await looked;
+      expect(await api.cancel(id)).toBe(202);
+      odd.alter = null;
+      expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
+      const queue: unknown = await (await fetch(`${stack.simulators[0]!.url}/queue`)).json();
+      expect(queue).toEqual({ queue_running: [], queue_pending: [] });
+    });
+  }, 30_000);
+
+  test("cancels a job whose prompt never came", async () => {
+    await onOddServer(async () => {
+      const refused = new Promise<void>((resolve) => {
+        odd.refuse = (method, path) => {
+          if (method !== "POST" || path !== "/prompt") return undefined;
+          resolve();
+          return { status: 502, body: "no upstream" };
+        };
+      });
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      await refused;
+      expect(await api.cancel(id)).toBe(202);
+      expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
+    });
+  }, 30_000);
 });
