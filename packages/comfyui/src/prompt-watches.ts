@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import { parseBinaryFrame, type BinaryFrame } from "./binary-frames.ts";
 import { ComfyUIError } from "./errors.ts";
 import { toComfyUIError } from "./foreign-errors.ts";
@@ -75,6 +77,8 @@ export class PromptWatches {
 
   constructor(options: PromptWatchesOptions) {
     this.#options = options;
+    // One listener for each look that is under way, as many as prompts are watched; each is taken off again.
+    setMaxListeners(0, this.#closed.signal);
   }
 
   get isConnected(): boolean {

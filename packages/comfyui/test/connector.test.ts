@@ -1,5 +1,8 @@
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 
@@ -974,3 +977,13 @@ function uint32(...values: number[]): Buffer {
   values.forEach((value, index) => bytes.writeUInt32BE(value, index * 4));
   return bytes;
 }
+
+describe("many prompts at once", () => {
+  // In a process of its own: Jest's `process` is a copy that hears no warnings.
+  test("are watched without a warning of a leak", async () => {
+    const fixture = fileURLToPath(new URL("fixtures/watch-many.ts", import.meta.url));
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", "tsx", fixture]);
+    expect(stdout).toBe("30 looks failed\n");
+    expect(stderr).not.toContain("MaxListenersExceededWarning");
+  });
+});
