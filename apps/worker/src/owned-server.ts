@@ -20,7 +20,7 @@ import { type Logger } from "@genga/runtime";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
 import { type Run, RunStopped } from "./run.ts";
-import { ServerHealth } from "./server-health.ts";
+import { healthLimits, ServerHealth } from "./server-health.ts";
 
 export interface OwnedServerOptions {
   record: ServerRecord;
@@ -29,6 +29,8 @@ export interface OwnedServerOptions {
   log: Logger;
   /** After this long without an answer its jobs go elsewhere. */
   graceMs: number;
+  /** A queue that has not moved for so long stands still. */
+  stallMs: number;
   /** It can take work (again): online, with definitions. */
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
@@ -56,7 +58,7 @@ export class OwnedServer {
   isDraining: boolean;
   readonly #options: OwnedServerOptions;
   readonly #probing = new Coalescer(() => this.#probe());
-  readonly #health = new ServerHealth();
+  readonly #health: ServerHealth;
   readonly #closing = new AbortController();
   #announced: ServerState = "unknown";
   #recorded = "";
@@ -65,6 +67,7 @@ export class OwnedServer {
   constructor(options: OwnedServerOptions) {
     this.#options = options;
     this.isDraining = options.record.draining;
+    this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
     this.connector = new ComfyUIConnector({ baseUrl: options.record.url, logger: options.log });
   }
 

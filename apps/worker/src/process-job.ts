@@ -19,6 +19,8 @@ import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions extends RecordEndOptions, RefusalOptions {
   log: Logger;
+  /** An executing prompt of which nothing is heard for so long is given up. */
+  stallMs: number;
   /** So long may a server fail to say what became of a prompt. */
   graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
@@ -129,6 +131,7 @@ async function namingCrashes(
 /** What the server's circuit learns from the end of a prompt. */
 function noteOnServer(run: Run, server: OwnedServer, { lookup, endedBy }: WatchResult): void {
   if (lookup.state === "finished" || lookup.state === "failed") server.noteJobEnded();
+  else if (endedBy === "stall") server.noteJobLost(stallMessage);
   else if (lookup.state === "absent" && endedBy === null && run.isExecuting)
     server.noteJobLost(lossReasons.absent.message);
 }
@@ -152,6 +155,14 @@ function endWithoutOutputs(
   if (endedBy === "cancel") return { kind: "cancelled" };
   if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
   if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(run.leased.job.timeoutMs) };
+  if (endedBy === "stall") {
+    // It may be the graph that hangs: three servers that stall with it are as good as three that crash.
+    return afterFailure(
+      run,
+      { class: "server", code: stallCode, message: stallMessage },
+      { wasExecuting: true },
+    );
+  }
   const { code, message } = lossReasons[lookup.state];
   // A server that an operator drains is restarted on purpose: that is not held against the job.
   const hasCrashed = lookup.state === "absent" && run.isExecuting && !server.isDraining;
@@ -172,7 +183,10 @@ const lossReasons = {
 } as const;
 
 const serverLostCode = "server-lost";
-const crashCodes: ReadonlySet<string> = new Set([lossReasons.absent.code, serverLostCode]);
+const stallCode = "prompt-stalled";
+const stallMessage =
+  "Nothing was heard of the prompt for too long while it executed (STALL_MS); it was interrupted.";
+const crashCodes: ReadonlySet<string> = new Set([lossReasons.absent.code, serverLostCode, stallCode]);
 
 function afterFailure(
   run: Run,

@@ -11,6 +11,7 @@ export interface ServerFleetOptions {
   slots: number;
   leaseMs: number;
   graceMs: number;
+  stallMs: number;
   guard: OutageGuard;
   log: Logger;
   onReady: (server: OwnedServer) => void;
@@ -99,10 +100,10 @@ export class ServerFleet {
   }
 
   #take(record: ServerRecord, lease: ServerLease): void {
-    const { servers, log, graceMs, onReady, onDefinitionsRead, onQueueSeen } = this.#options;
+    const { servers, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
     const server = new OwnedServer({
-      ...{ record, lease, servers, log, graceMs },
+      ...{ record, lease, servers, log, graceMs, stallMs },
       ...{ onReady, onDefinitionsRead, onQueueSeen },
     });
     this.#owned.set(record.id, server);

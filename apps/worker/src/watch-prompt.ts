@@ -15,31 +15,35 @@ const timerMaxMs = 2 ** 31 - 1;
  */
 export interface WatchResult {
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
-  endedBy: "cancel" | "deadline" | "expiry" | null;
+  endedBy: "cancel" | "deadline" | "expiry" | "stall" | null;
 }
 
 export interface WatchPromptOptions {
   progress: ProgressWriter;
   log: Logger;
+  /** So long may nothing be heard of a prompt while it executes. */
+  stallMs: number;
   /** So long may queue and history fail to say where the prompt stands. */
   graceMs: number;
 }
 
 /**
- * Watches a prompt to its end and passes on its progress. Ends it on a cancel request and at its deadline (counted from
- * execution), and waits until the server has let go.
+ * Watches a prompt to its end and passes on its progress. Ends it on a cancel request, at its deadline (counted from
+ * execution), and when nothing was heard of it for `stallMs` while it executed; waits until the server has let go.
  * @throws RunStopped @throws ComfyUIError its end cannot be read
  */
 export async function watchPrompt(
   run: Run,
   server: OwnedServer,
-  { progress, log, graceMs }: WatchPromptOptions,
+  { progress, log, stallMs, graceMs }: WatchPromptOptions,
 ): Promise<WatchResult> {
   const { leased } = run;
-  const ending = new PromptEnding(run, server, log);
+  const ending = new PromptEnding(run, server, { log, stallMs });
   const stopped = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
-  if (run.isExecuting) ending.startDeadline(leased.executionElapsedMs ?? 0);
-  else ending.startExpiry();
+  if (run.isExecuting) {
+    ending.startDeadline(leased.executionElapsedMs ?? 0);
+    ending.noteSignOfLife();
+  } else ending.startExpiry();
   try {
     const events = server.connector.watch(leased.promptId, {
       clientId: leased.clientId,
@@ -54,6 +58,7 @@ export async function watchPrompt(
           if (phase === "executing" && !run.isExecuting) {
             run.isExecuting = true;
             ending.startDeadline(0);
+            ending.noteSignOfLife();
           }
           // The connector's `saving` is the server's; ours begins when we fetch the outputs.
           const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
@@ -68,10 +73,15 @@ export async function watchPrompt(
         case "unreachable":
           server.noteDoubt(event.error);
           break;
-        case "reachable":
         case "message":
+          // The greeting of a new connection names no prompt: a server whose executor is dead sends it as well.
+          if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
+          break;
         case "preview":
         case "text":
+          if (run.isExecuting) ending.noteSignOfLife();
+          break;
+        case "reachable":
           break;
       }
     }
@@ -98,11 +108,14 @@ class PromptEnding {
   readonly #stuck = new AbortController();
   readonly #done = new AbortController();
   #timer: NodeJS.Timeout | null = null;
+  readonly #stallMs: number;
+  #stallTimer: NodeJS.Timeout | null = null;
 
-  constructor(run: Run, server: OwnedServer, log: Logger) {
+  constructor(run: Run, server: OwnedServer, options: { log: Logger; stallMs: number }) {
     this.#run = run;
     this.#server = server;
-    this.#log = log;
+    this.#log = options.log;
+    this.#stallMs = options.stallMs;
     if (run.cancelSignal.aborted) this.#end("cancel");
     else run.cancelSignal.addEventListener("abort", this.#onCancel, { once: true });
   }
@@ -122,8 +135,19 @@ class PromptEnding {
     if (expiresInMs !== null && this.endedBy === null) this.#endIn(expiresInMs, "expiry");
   }
 
+  /** It executes and something was heard of it: from now on a silence is counted anew. */
+  noteSignOfLife(): void {
+    if (this.#stallTimer !== null) this.#stallTimer.refresh();
+    else {
+      this.#stallTimer = setTimeout(() => {
+        this.#end("stall");
+      }, this.#stallMs);
+    }
+  }
+
   dispose(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#stallTimer !== null) clearTimeout(this.#stallTimer);
     this.#run.cancelSignal.removeEventListener("abort", this.#onCancel);
     this.#done.abort();
   }

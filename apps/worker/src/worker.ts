@@ -36,7 +36,7 @@ export class Worker {
 
   constructor(dependencies: Dependencies) {
     const { store, servers, tickets, signals, recorder, log, workerId, settings } = dependencies;
-    const { leaseMs, serverGraceMs: graceMs } = settings;
+    const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     this.#guard = new OutageGuard(leaseMs);
     const guard = this.#guard;
@@ -57,8 +57,7 @@ export class Worker {
       servers,
       urls: settings.comfyuiUrls,
       slots: settings.serverSlots,
-      leaseMs,
-      graceMs,
+      ...{ leaseMs, graceMs, stallMs },
       guard,
       log,
       onReady: (server) => {
@@ -224,6 +223,7 @@ export class Worker {
       ...{ recorder, store, servers, storage, tickets },
       progress: this.#progress,
       log,
+      stallMs: settings.stallMs,
       graceMs: settings.serverGraceMs,
       postTimeoutMs: Math.min(5_000, Math.floor((settings.leaseMs * 5) / 12)),
       onSlotFreed: () => {

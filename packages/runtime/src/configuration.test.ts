@@ -37,6 +37,7 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 600_000, video: 3_600_000, workflow: 3_600_000 },
       leaseMs: 12_000,
       serverGraceMs: 60_000,
+      stallMs: 900_000,
       workerId: undefined,
     });
   });
@@ -62,6 +63,7 @@ describe("the configuration", () => {
       VIDEO_JOB_TIMEOUT_MS: "7000",
       LEASE_MS: "600",
       SERVER_GRACE_MS: "0",
+      STALL_MS: "1000",
       WORKER_ID: "w-1",
     });
     expect(configuration).toEqual({
@@ -82,6 +84,7 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 5000, video: 7000, workflow: 5000 },
       leaseMs: 600,
       serverGraceMs: 0,
+      stallMs: 1000,
       workerId: "w-1",
     });
   });

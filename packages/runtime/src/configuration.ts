@@ -23,6 +23,8 @@ export interface Configuration {
   readonly jobTimeoutsMs: JobTimeouts;
   readonly leaseMs: number;
   readonly serverGraceMs: number;
+  /** An executing prompt of which nothing is heard for this long has stalled; so has a queue that does not move. */
+  readonly stallMs: number;
   /** Undefined = the worker makes up a name of its own. */
   readonly workerId: string | undefined;
 }
@@ -97,6 +99,7 @@ export function readConfiguration(env: Environment): Configuration {
     },
     leaseMs: values.LEASE_MS,
     serverGraceMs: values.SERVER_GRACE_MS,
+    stallMs: values.STALL_MS,
     workerId: values.WORKER_ID,
   };
 }
@@ -236,6 +239,7 @@ const environmentSchema = z.object({
   VIDEO_JOB_TIMEOUT_MS: timeoutMs.optional(),
   LEASE_MS: wholeNumber(500, 10 * minuteMs).default(12_000),
   SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
+  STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
   WORKER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })

@@ -1,0 +1,36 @@
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+
+let database: TestDatabase;
+let stack: Stack;
+
+beforeEach(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+}, 30_000);
+
+afterEach(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
+  stack = await startStack({ databaseUrl: database.url, simulators: 3, env: { STALL_MS: "1000" } });
+  const api = new ApiClient(stack.url);
+  const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(2, { steps: 1 }) });
+  const talking = await api.submit({ type: "workflow", workflow: sleepWorkflow(2.5, { steps: 30 }) });
+  expect(await api.untilEnded(talking)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await api.untilEnded(silent)).toMatchObject({ status: "failed", attempt: 3 });
+  const { attempts } = (await (await api.request("GET", `jobs/${silent}/attempts`)).json()) as {
+    attempts: { serverUrl: string; failure: { code: string; message: string } }[];
+  };
+  expect(attempts.map(({ failure }) => failure.code)).toEqual(["prompt-stalled", "prompt-stalled", "poison"]);
+  for (const { serverUrl } of attempts) expect(attempts[2]!.failure.message).toContain(serverUrl);
+}, 60_000);
