@@ -1,13 +1,15 @@
 import { type BatchCancelResult, type Job, type JobEvent } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
-import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
+import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
 /**
  * Queued jobs end, processing ones get the request noted, once. A statement for each: one that locks rows of both states
  * could meet a row that changes from one to the other meanwhile. Jobs that slipped through between the two, claimed or
  * requeued, are found by the next round.
+ *
+ * The rows are not joined with their events: PostgreSQL cannot know how many they are, and would compare each with each.
  */
 export async function cancelBatch(database: PrismaClient, batchId: string): Promise<BatchCancelResult> {
   const result: BatchCancelResult = { cancelled: [], requested: [] };
@@ -32,13 +34,13 @@ async function cancelQueued(
         run_at = NULL, avoid_server_id = NULL, failure_class = NULL, failure_code = NULL, failure_message = NULL,
         failure_node_id = NULL, failure_node_type = NULL, event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held.id
-      RETURNING jobs.*
+      RETURNING jobs.*, clock_timestamp()::timestamptz(3) AS event_at
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt)
-      SELECT id, event_sequence, 'cancelled', attempt FROM job
-      RETURNING *
+      INSERT INTO job_events (job_id, sequence, type, attempt, created_at)
+      SELECT id, event_sequence, 'cancelled', attempt, event_at FROM job
     )
-    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
+    SELECT ${jobColumns}, 'cancelled' AS "eventType", '{}'::jsonb AS "eventData", job.event_at AS "eventAt"
+    FROM job ORDER BY job.id`;
   return rows.map(jobWithEventFromRow);
 }
 
@@ -54,13 +56,13 @@ async function noteRequests(
     ), job AS (
       UPDATE jobs SET cancel_requested_at = now(), event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held.id
-      RETURNING jobs.*
+      RETURNING jobs.*, clock_timestamp()::timestamptz(3) AS event_at
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt)
-      SELECT id, event_sequence, 'cancel_requested', attempt FROM job
-      RETURNING *
+      INSERT INTO job_events (job_id, sequence, type, attempt, created_at)
+      SELECT id, event_sequence, 'cancel_requested', attempt, event_at FROM job
     )
-    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
+    SELECT ${jobColumns}, 'cancel_requested' AS "eventType", '{}'::jsonb AS "eventData", job.event_at AS "eventAt"
+    FROM job ORDER BY job.id`;
   return rows.map(jobWithEventFromRow);
 }
 

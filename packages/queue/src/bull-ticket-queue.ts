@@ -16,6 +16,7 @@ import { readRedisHealth, type RedisHealth } from "./redis-health.ts";
 import { RedisLink, type QueueLogger } from "./redis-link.ts";
 import { RedisSubscriber } from "./redis-subscriber.ts";
 import { bullJobOf, readTicket } from "./ticket-data.ts";
+import { removeTickets } from "./remove-tickets.ts";
 import { TicketLocks } from "./ticket-locks.ts";
 import { TicketReports, type TicketReport } from "./ticket-reports.ts";
 
@@ -148,9 +149,9 @@ export class BullTicketQueue implements TicketQueue {
 
   async remove(tickets: (TicketReference & { lane: string })[]): Promise<void> {
     for (const [lane, group] of byLane(tickets)) {
-      const { queue } = this.#lane(lane);
+      const bullLane = this.#lane(lane);
       for (const chunk of chunksOf(group, bulkMax)) {
-        await this.#link.run(() => Promise.all(chunk.map((ticket) => queue.remove(ticketId(ticket)))));
+        await this.#link.run((redis) => removeTickets(bullLane, redis, chunk.map(ticketId)));
       }
     }
   }
