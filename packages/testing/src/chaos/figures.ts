@@ -157,7 +157,8 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
     if (pickUpMs !== null) known.pickUpsMs.push(pickUpMs);
   }
   const repeats = repeatedRenders(history);
-  for (const { at } of repeats) {
+  for (const { at, cause } of repeats) {
+    if (cause === ownFailure) continue;
     const latest = faults
       .filter(({ beganAt }) => beganAt !== null && beganAt <= at)
       .sort((one, other) => (one.beganAt ?? 0) - (other.beganAt ?? 0))
@@ -175,6 +176,9 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
     orphansByCause: countBy(history.orphans, (orphan) => causeOfOrphan(orphan, history)),
   };
 }
+
+/** A job that fails by itself and asked for another attempt: no fault's doing. */
+const ownFailure = "execution-failed";
 
 function merge(one: FaultFigures | undefined, other: FaultFigures): FaultFigures {
   if (one === undefined) return other;
