@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   applicationName?: string;
   /** PostgreSQL ends a statement that takes longer; default 10 s. */
   statementTimeoutMs?: number;
+  /** Connections stay open when they are idle; otherwise they are closed after 10 s. */
+  keepsConnections?: boolean;
 }
 
 /**
@@ -49,6 +51,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     statement_timeout: statementTimeoutMs,
     query_timeout: statementTimeoutMs + silenceMs,
     idle_in_transaction_session_timeout: statementTimeoutMs,
+    ...(options.keepsConnections === true && { idleTimeoutMillis: 0 }),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });

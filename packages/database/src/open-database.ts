@@ -6,7 +6,7 @@ import { PrismaServerStore } from "./prisma-server-store.ts";
 import { PrismaTenantStore } from "./prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./prisma-upload-store.ts";
 
-/** All stores of one process, over one pool. */
+/** All stores of one process, over one pool; renewals of leases have connections of their own. */
 export interface Database {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
@@ -25,19 +25,27 @@ export interface Database {
  */
 export function openDatabase(options: ConnectionOptions): Database {
   const connection = createConnection(options);
+  // A worker whose pool is taken by other statements, or that gets no new connection any more, must not lose its leases.
+  const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
   const { client } = connection;
+  const close = async (): Promise<void> => {
+    await Promise.all([connection.close(), renewals.close()]);
+  };
   return {
-    jobs: new PrismaJobStore(client, () => connection.close()),
-    servers: new PrismaServerStore(client),
+    jobs: new PrismaJobStore({ database: client, renewals: renewals.client, close }),
+    servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     tenants: new PrismaTenantStore(client),
     uploads: new PrismaUploadStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {
         await abortable(client.$queryRaw`SELECT 1`, signal);
       }),
-    close: () => connection.close(),
+    close,
   };
 }
+
+/** Jobs and servers are renewed side by side. */
+const renewalsAtOnce = 2;
 
 /** The work goes on, and nobody waits for it any more once the signal has come. */
 async function abortable<Result>(work: PromiseLike<Result>, signal?: AbortSignal): Promise<Result> {

@@ -58,11 +58,14 @@ import {
 /** The jobs of PostgreSQL. Each method is told by the file that does it; errors are mapped here, for all of them. */
 export class PrismaJobStore implements JobStore {
   readonly #database: PrismaClient;
+  /** What must not wait behind other statements. */
+  readonly #renewals: PrismaClient;
   readonly #close: () => Promise<void>;
 
-  constructor(database: PrismaClient, close: () => Promise<void>) {
-    this.#database = database;
-    this.#close = close;
+  constructor(options: { database: PrismaClient; renewals: PrismaClient; close: () => Promise<void> }) {
+    this.#database = options.database;
+    this.#renewals = options.renewals;
+    this.#close = options.close;
   }
 
   insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]> {
@@ -146,7 +149,7 @@ export class PrismaJobStore implements JobStore {
   }
 
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult> {
-    return withMappedErrors(() => renewLeases(this.#database, leases, leaseMs));
+    return withMappedErrors(() => renewLeases(this.#renewals, leases, leaseMs));
   }
 
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]> {

@@ -36,9 +36,12 @@ const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
 /** The servers and workers of PostgreSQL. Leases are on the database's clock. */
 export class PrismaServerStore implements ServerStore {
   readonly #database: PrismaClient;
+  /** What must not wait behind other statements. */
+  readonly #renewals: PrismaClient;
 
-  constructor(database: PrismaClient) {
-    this.#database = database;
+  constructor(options: { database: PrismaClient; renewals: PrismaClient }) {
+    this.#database = options.database;
+    this.#renewals = options.renewals;
   }
 
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]> {
@@ -57,7 +60,7 @@ export class PrismaServerStore implements ServerStore {
 
   renewWorker(workerId: string, leaseMs: number): Promise<number> {
     return withMappedErrors(async () => {
-      const [row] = await this.#database.$queryRaw<{ alive: number }[]>`
+      const [row] = await this.#renewals.$queryRaw<{ alive: number }[]>`
         WITH own AS (
           INSERT INTO workers (id) VALUES (${workerId})
           ON CONFLICT (id) DO UPDATE SET last_seen_at = now()
@@ -105,7 +108,7 @@ export class PrismaServerStore implements ServerStore {
   renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]> {
     return withMappedErrors(async () => {
       if (leases.length === 0) return [];
-      return await this.#database.$queryRaw<ServerLease[]>`
+      return await this.#renewals.$queryRaw<ServerLease[]>`
         WITH held AS (${this.#held(workerId, leases)})
         UPDATE servers SET lease_expires_at = ${leaseEnd(leaseMs)} FROM held WHERE servers.id = held.id
         RETURNING servers.id AS "serverId", servers.lease_number AS "leaseNumber"`;

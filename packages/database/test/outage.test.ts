@@ -121,12 +121,30 @@ describe("With Postgres away", () => {
     });
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs FOR UPDATE");
-    const holding = narrow.jobs.renewLeases([lease], 60_000);
+    const holding = narrow.jobs.endAttempt(lease, { kind: "cancelled" });
     await untilWaiting(1);
     await expect(narrow.ping()).rejects.toThrow(StoreUnavailableError);
     await operator.query("ROLLBACK");
-    expect((await holding).held).toHaveLength(1);
+    expect(await holding).toMatchObject({ held: true });
     await narrow.close();
+  });
+
+  test("leases are renewed while every connection of the pool is taken by other statements", async () => {
+    const [stuck, lease] = [await running(), await running()];
+    const [server] = await direct.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
+    const [owned] = await direct.servers.acquireServers("worker-a", [server!.id], 1, 60_000);
+    await operator.query("BEGIN");
+    await operator.query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", [stuck.jobId]);
+    // Two connections, each with a statement that waits for the row.
+    const waiting = [1, 2].map(() =>
+      expect(database.jobs.requestCancel(stuck.jobId)).rejects.toThrow(StoreUnavailableError),
+    );
+    await untilWaiting(2);
+    expect((await database.jobs.renewLeases([lease], 60_000)).held).toHaveLength(1);
+    expect(await database.servers.renewServers("worker-a", [owned!], 60_000)).toHaveLength(1);
+    expect(await database.servers.renewWorker("worker-a", 60_000)).toBe(1);
+    await Promise.all(waiting);
+    await operator.query("ROLLBACK");
   });
 
   test.each<[string, AttemptEnd]>([
