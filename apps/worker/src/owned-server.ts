@@ -121,14 +121,14 @@ export class OwnedServer {
   }
 
   /**
-   * Queue or history have failed to say for the whole grace what became of a prompt. A server that is in doubt itself is
-   * given up; one that answers everything else has ended the prompt and cannot tell how, now or ever.
+   * The server has failed for the whole grace to say what became of a prompt, or to hand out its files. One that is in
+   * doubt itself is given up; one that answers everything else has ended the prompt, and to render it again would not help.
    * @throws RunStopped @throws ComfyUIError `result_unreadable`
    */
   async giveUpPrompt(cause: ComfyUIError, signal: AbortSignal): Promise<never> {
     await this.#lookNow(signal);
     if (this.#health.silentMs(performance.now()) > 0) throw new RunStopped("server-lost");
-    const message = `The server does not tell how the prompt ended: ${cause.message}`;
+    const message = `The prompt has ended, and its result cannot be read: ${cause.message}`;
     throw new ComfyUIError("result_unreadable", message, { cause });
   }
 

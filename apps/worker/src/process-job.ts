@@ -1,4 +1,4 @@
-import { ComfyUIError } from "@genga/comfyui";
+import { ComfyUIError, type HistoryEntry } from "@genga/comfyui";
 import {
   type AttemptEnd,
   endAfterFailure,
@@ -88,14 +88,7 @@ async function decideEnd(
   noteOnServer(run, server, result);
   if (lookup.state === "finished") {
     options.progress.report(run, "saving", run.progress);
-    const outputs = await storeOutputs({
-      connector: server.connector,
-      storage: options.storage,
-      lease: run.leased,
-      history: lookup.history,
-      wanted: outputOptionsOf(run.leased.parameters),
-      signal: run.stopSignal,
-    });
+    const outputs = await collectOutputs(run, server, lookup.history, options);
     return { end: { kind: "completed", outputs }, outputs };
   }
   const end = await namingCrashes(
@@ -106,6 +99,26 @@ async function decideEnd(
   );
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(server, options.log);
   return { end, outputs: [] };
+}
+
+/** What the server cannot serve although it is up would not come out of another render either. */
+async function collectOutputs(
+  run: Run,
+  server: OwnedServer,
+  history: HistoryEntry,
+  { storage, graceMs }: ProcessJobOptions,
+): Promise<NewOutput[]> {
+  const wanted = outputOptionsOf(run.leased.parameters);
+  const { connector } = server;
+  const { leased: lease, stopSignal: signal } = run;
+  try {
+    return await storeOutputs({ connector, storage, lease, history, wanted, graceMs, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ComfyUIError) || error.errorClass !== "server") throw error;
+    if (error.code === "connector_closed") throw error;
+    return await server.giveUpPrompt(error, signal);
+  }
 }
 
 /** A job that is held responsible for crashes is told on which servers. */

@@ -34,6 +34,15 @@ describe("a server's circuit", () => {
     expect([health.state, health.reason]).toEqual(["online", null]);
   });
 
+  test("opens at once when a prompt is not let go, before the next look", () => {
+    const health = new ServerHealth();
+    health.look(answered(["a"], [], ["a"]), 0);
+    health.noteStuck("a");
+    expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("prompt a")]);
+    health.look(answered([], []), 1_000);
+    expect(health.state).toBe("probing");
+  });
+
   test("opens when prompts wait and nothing runs", () => {
     const health = new ServerHealth();
     health.look(answered([], ["a"]), 0);

@@ -66,6 +66,7 @@ export class ServerHealth {
   /** It was told to end this prompt, and does not: nothing else can start before it. */
   noteStuck(promptId: string): void {
     this.#stuckPromptId = promptId;
+    this.#become("wedged", stuckReason(promptId));
   }
 
   /** A prompt ended as prompts end, well or with an error of its own: the server works. */
@@ -109,7 +110,7 @@ export class ServerHealth {
   ): string | null {
     const known = [...queue.running, ...queue.pending].map(({ promptId }) => promptId);
     if (this.#stuckPromptId !== null && !known.includes(this.#stuckPromptId)) this.#stuckPromptId = null;
-    if (this.#stuckPromptId !== null) return `It does not let go of prompt ${this.#stuckPromptId}.`;
+    if (this.#stuckPromptId !== null) return stuckReason(this.#stuckPromptId);
     const head = queue.running[0]?.promptId ?? null;
     if (known.length === 0) this.#head = null;
     else if (this.#head?.promptId !== head) this.#head = { promptId: head, since: now };
@@ -128,4 +129,8 @@ export class ServerHealth {
     this.#state = state;
     this.#reason = reason;
   }
+}
+
+function stuckReason(promptId: string): string {
+  return `It does not let go of prompt ${promptId}.`;
 }

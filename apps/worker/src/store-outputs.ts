@@ -38,6 +38,8 @@ export async function storeOutputs(options: {
   history: HistoryEntry;
   /** What the job asked for. */
   wanted: OutputOptions;
+  /** A file that the server does not serve is waited for so long. */
+  graceMs: number;
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
@@ -84,11 +86,13 @@ async function storeFile(options: {
   reference: FileReference;
   index: number;
   wanted: OutputOptions;
+  graceMs: number;
   waitMs?: number;
   signal: AbortSignal;
 }): Promise<NewOutput> {
-  const { connector, storage, lease, reference, index, wanted, waitMs = 250, signal } = options;
+  const { connector, storage, lease, reference, index, wanted, graceMs, waitMs = 250, signal } = options;
   const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
+  let failingSince: number | null = null;
   for (let tries = 1; ; tries += 1) {
     try {
       const { body: whole } = await connector.downloadOutput(reference, { signal });
@@ -98,8 +102,10 @@ async function storeFile(options: {
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
     } catch (error) {
       signal.throwIfAborted();
-      // A server that is away is waited for: the render is done, and its owner's grace decides when to give it up.
-      if (!isAway(error) && (tries >= triesMax || !mayHelpToRepeat(error))) throw named(error, reference);
+      failingSince ??= performance.now();
+      // A server that is away is waited for: the render is done.
+      const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
+      if (!isWorthWaiting && (tries >= triesMax || !mayHelpToRepeat(error))) throw named(error, reference);
       await sleep(Math.min(waitMs * 2 ** tries, retryWaitMaxMs), undefined, { signal });
     }
   }

@@ -195,6 +195,19 @@ describe("a server whose answers make no sense", () => {
     30_000,
   );
 
+  test("to whoever wants an output fails that job, and renders it once only", async () => {
+    const before = (await stack.simulators[0]!.executions()).length;
+    await onOddServer(async () => {
+      odd.refuse = (_method, path) => (path.startsWith("/view") ? { status: 403, body: "no" } : undefined);
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      expect(await api.untilEnded(id)).toMatchObject({
+        ...{ status: "failed", attempt: 1 },
+        failure: { class: "execution", code: "result-unreadable", message: expect.stringMatching(/403/) },
+      });
+    });
+    expect(await stack.simulators[0]!.executions()).toHaveLength(before + 1);
+  }, 30_000);
+
   test("is looked at until it tells whether a prompt came, and a cancellation meanwhile ends it there", async () => {
     await onOddServer(async () => {
       await stack.simulators[0]!.fault({ kind: "lose-next-prompt-reply", next: 1 });

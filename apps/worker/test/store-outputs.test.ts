@@ -28,6 +28,7 @@ beforeEach(async () => {
     const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
     const body = files.get(place);
     if (body === "trouble") response.writeHead(500).end();
+    else if (body === "cut off") response.destroy();
     else if (body === undefined) response.writeHead(404).end();
     else response.end(body);
   });
@@ -51,7 +52,7 @@ const nothing = { keepPreviews: false, stripMetadata: false };
 function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
-  return storeOutputs({ connector, storage, lease, history, wanted, waitMs: 1, signal });
+  return storeOutputs({ connector, storage, lease, history, wanted, waitMs: 1, graceMs: 50, signal });
 }
 
 const listed = (filename: string, more: object = {}): object => ({
@@ -155,5 +156,12 @@ describe("a server that lies about its outputs", () => {
     await expect(
       storage.read("jobs/0190b8a0-0000-7000-8000-000000000001/1-3/0-ok.png").then((body) => buffer(body)),
     ).rejects.toMatchObject({ code: "output-missing" });
+  });
+});
+
+test("a server that breaks off one file for ever is not waited for longer than its grace", async () => {
+  files.set("output||a.png", "cut off");
+  await expect(store({ "1": { images: [listed("a.png")] } })).rejects.toMatchObject({
+    code: "connection_lost",
   });
 });

@@ -51,6 +51,19 @@ export function errorOfStatus(httpStatus: number, body: string, what: string): C
   return new ComfyUIError(code, `${what}: HTTP ${httpStatus}${detail}`, { httpStatus });
 }
 
+/**
+ * The same for what is posted to be judged, a graph or a file: a ComfyUI refuses with 400 or 413 (PROTOCOL 1, 2, 8);
+ * whoever says no in another way is none.
+ */
+export function errorOfPost(httpStatus: number, body: string, path: string): ComfyUIError {
+  const error = errorOfStatus(httpStatus, body, `POST ${path}`);
+  if (error.code !== "request_refused" || httpStatus === 400 || httpStatus === 413) return error;
+  return new ComfyUIError("bad_reply", `Not a ComfyUI's answer. ${error.message}`, {
+    cause: error,
+    httpStatus,
+  });
+}
+
 function codeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return typeof error.code === "string" ? error.code : "";

@@ -2,7 +2,8 @@ import { FormData } from "undici";
 import { z } from "zod";
 
 import { ComfyUIError } from "./errors.ts";
-import type { CallOptions, Download, HttpClient } from "./http-client.ts";
+import { errorOfPost } from "./foreign-errors.ts";
+import { parseJson, type CallOptions, type Download, type HttpClient } from "./http-client.ts";
 import { objectInfoSchema, type ObjectInfo } from "./object-info.ts";
 import type { FileReference } from "./outputs.ts";
 import {
@@ -160,8 +161,10 @@ export class ServerApi {
     form.set("type", upload.type ?? "input");
     if (upload.subfolder !== undefined) form.set("subfolder", upload.subfolder);
     if (upload.overwrite === true) form.set("overwrite", "true");
-    const reply = await this.#http.json("POST", "/upload/image", { ...options, body: form });
-    return parse(uploadedImageSchema, reply, "/upload/image");
+    const path = "/upload/image";
+    const { status, text } = await this.#http.exchange("POST", path, { ...options, body: form });
+    if (status < 200 || status > 299) throw errorOfPost(status, text, path);
+    return parse(uploadedImageSchema, parseJson(text, `POST ${path}`), path);
   }
 }
 

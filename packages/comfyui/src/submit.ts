@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { ComfyUIError, type NodeError } from "./errors.ts";
-import { errorOfStatus } from "./foreign-errors.ts";
+import { errorOfPost } from "./foreign-errors.ts";
 import { checkShape } from "./graph-shape.ts";
 import { parseJson, type HttpClient, type Reply } from "./http-client.ts";
 import type { Workflow } from "./workflow.ts";
@@ -65,19 +65,11 @@ export async function postPrompt(
     throw outcomeUnknown(body.promptId, error);
   }
   if (reply.status === 400) throw refusalOf(reply.text);
-  if (reply.status !== 200) throw errorOfPost(reply, body.promptId);
+  if (reply.status !== 200) {
+    const error = errorOfPost(reply.status, reply.text, "/prompt");
+    throw error.code === "server_failed" ? outcomeUnknown(body.promptId, error) : error;
+  }
   return readAcceptance(reply.text, body.promptId);
-}
-
-/** A ComfyUI refuses a graph with 400 or 413 (PROTOCOL 1 and 2); whoever says no in another way is none. */
-function errorOfPost(reply: Reply, promptId: string): ComfyUIError {
-  const error = errorOfStatus(reply.status, reply.text, "POST /prompt");
-  if (error.code === "server_failed") return outcomeUnknown(promptId, error);
-  if (error.code !== "request_refused" || reply.status === 413) return error;
-  return new ComfyUIError("bad_reply", `Not a ComfyUI's answer. ${error.message}`, {
-    cause: error,
-    httpStatus: reply.status,
-  });
 }
 
 function outcomeUnknown(promptId: string, cause: unknown): ComfyUIError {

@@ -930,6 +930,23 @@ describe("files", () => {
   });
 });
 
+describe("an upload that is turned away", () => {
+  test.each([
+    [400, "request_refused", "invalid"],
+    [413, "request_refused", "invalid"],
+    [404, "bad_reply", "server"],
+    [405, "bad_reply", "server"],
+    [302, "bad_reply", "server"],
+  ])("with HTTP %s is %s: class %s", async (status, code, errorClass) => {
+    server.intercept = (_request, response) => {
+      answer(response, { status, text: "no" });
+      return true;
+    };
+    const upload = connect().uploadImage({ bytes: Buffer.from("PNG bytes"), filename: "ref.png" });
+    await expect(upload).rejects.toMatchObject({ code, errorClass, httpStatus: status });
+  });
+});
+
 describe("giving up", () => {
   test("an aborted watch throws the caller's reason at once, and the prompt goes on", async () => {
     const connector = connect();
