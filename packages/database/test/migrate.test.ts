@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import pg from "pg";
 import { migrate } from "@genga/database";
 import { createTestDatabase, startTcpProxy, type TestDatabase } from "@genga/testing";
@@ -47,28 +49,52 @@ async function recorded(): Promise<unknown[]> {
   return rows;
 }
 
+async function namesIn(migrations: string): Promise<string[]> {
+  const entries = await readdir(migrations, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+/** How many wait for their turn to migrate this database. */
+async function waitingForLock(): Promise<number> {
+  const { rowCount } = await client.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`);
+  return rowCount ?? 0;
+}
+
+/** What `npm run migrate` runs, as a process of its own; answers what it said. */
+async function migrateInProcess(): Promise<string> {
+  const program = fileURLToPath(new URL("../src/migrate-main.ts", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", program], {
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], DATABASE_URL: database.url },
+  });
+  return stdout.trim();
+}
+
 const ready = "CREATE TABLE ready (id int)";
 
 describe("Migrating", () => {
   test("makes an empty database ready, and finds nothing to do afterwards", async () => {
-    const names = (await readdir(projectMigrations, { withFileTypes: true }))
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name);
-    expect(await migrate({ databaseUrl: database.url })).toEqual(names.toSorted());
+    expect(await migrate({ databaseUrl: database.url })).toEqual(await namesIn(projectMigrations));
     expect(await migrate({ databaseUrl: database.url })).toEqual([]);
     expect((await client.query("SELECT 1 FROM jobs")).rowCount).toBe(0);
   });
 
   test("happens once when four processes start at once", async () => {
-    const project = await projectOf({
-      "1_ready": ready,
-      "2_slow": "SELECT pg_sleep(0.1); CREATE TABLE slow ()",
-    });
-    const applied = await Promise.all(
-      Array.from({ length: 4 }, () => migrate({ databaseUrl: database.url, folder: project })),
+    // They find the lock taken: all four are there before the first may begin.
+    await client.query("SELECT pg_advisory_lock(72707369)");
+    const processes = Array.from({ length: 4 }, () => migrateInProcess());
+    while ((await waitingForLock()) < 4) await new Promise(setImmediate);
+    await client.query("SELECT pg_advisory_unlock(72707369)");
+    const said = await Promise.all(processes);
+    expect(said.filter((line) => line === "The database is up to date.")).toHaveLength(3);
+    expect(said.filter((line) => /^Applied \d+_\w+/.test(line))).toHaveLength(1);
+    const names = await namesIn(projectMigrations);
+    expect(await recorded()).toEqual(
+      names.map((name) => expect.objectContaining({ name, finished: true }) as unknown),
     );
-    expect(applied.flat().toSorted()).toEqual(["1_ready", "2_slow"]);
-    expect(await recorded()).toHaveLength(2);
   });
 
   test("keeps Prisma's books, so that its command line agrees", async () => {
@@ -114,9 +140,7 @@ describe("Migrating", () => {
     await client.query("SELECT pg_advisory_lock(72707369)");
     const stopping = new AbortController();
     const waiting = migrate({ databaseUrl: database.url, signal: stopping.signal });
-    const isWaiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
-    while ((await client.query(isWaiting)).rowCount === 0) await new Promise(setImmediate);
+    while ((await waitingForLock()) === 0) await new Promise(setImmediate);
     stopping.abort(new Error("told to stop"));
     await expect(waiting).rejects.toThrow("told to stop");
   });
