@@ -97,7 +97,7 @@ async function decideEnd(
     endWithoutOutputs(run, server, lookup, endedBy),
     options.store,
   );
-  if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(server, options.log);
+  if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
   return { end, outputs: [] };
 }
 
@@ -150,9 +150,9 @@ function noteOnServer(run: Run, server: OwnedServer, { lookup, endedBy }: WatchR
 }
 
 /** Whoever runs there next should not fail for what this job left behind. */
-async function freeMemory(server: OwnedServer, log: Logger): Promise<void> {
+async function freeMemory(run: Run, server: OwnedServer, log: Logger): Promise<void> {
   try {
-    await server.connector.free({ unloadModels: true, freeMemory: true });
+    await server.connector.free({ unloadModels: true, freeMemory: true, signal: run.stopSignal });
   } catch (error) {
     log.warn({ err: error, server: server.url }, "the server could not be asked to free memory");
   }

@@ -1,0 +1,93 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  quickSimulator,
+  sleepWorkflow,
+  startSimulatorProcess,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+
+// The moments of a cancellation that take a server which holds something back; the others are in job-life.test.ts.
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+let odd: OddComfyUI;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  const simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
+  odd = await startOddComfyUI(simulator.url);
+  stack = await startStack({
+    databaseUrl: database.url,
+    env: { COMFYUI_URLS: odd.url, SERVER_GRACE_MS: "4000" },
+    simulators: 0,
+  });
+  stack.simulators.push(simulator);
+  api = new ApiClient(stack.url);
+}, 60_000);
+
+afterEach(() => {
+  odd.refuse = null;
+  odd.alter = null;
+});
+
+afterAll(async () => {
+  await stack.stop();
+  await odd.close();
+  await database.drop();
+}, 30_000);
+
+const submit = (seconds: number): Promise<string> =>
+  api.submit({ type: "workflow", workflow: sleepWorkflow(seconds) });
+
+describe("a cancellation", () => {
+  test("while outputs are saved comes too late: the job is completed, and says so", async () => {
+    const saving = new Promise<void>((resolve) => {
+      odd.refuse = (_method, path) => {
+        if (!path.startsWith("/view")) return undefined;
+        resolve();
+        return { status: 503, body: "busy" };
+      };
+    });
+    const id = await submit(0);
+    await saving;
+    expect(await api.cancel(id)).toBe(202);
+    odd.refuse = null;
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1, cancelTooLate: true });
+    expect(await api.outputs(id)).toHaveLength(1);
+  }, 30_000);
+
+  test("of a prompt that has just ended on its server comes too late as well", async () => {
+    const ended = new Promise<void>((resolve) => {
+      odd.alter = (path, body) => {
+        if (!path.startsWith("/history/") || body === "{}") return body;
+        resolve();
+        return "<html>";
+      };
+    });
+    const id = await submit(0);
+    await ended;
+    expect(await api.cancel(id)).toBe(202);
+    odd.alter = null;
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1, cancelTooLate: true });
+  }, 30_000);
+
+  test("on a server that died is granted when the server is given up, and nothing runs again", async () => {
+    const id = await submit(30);
+    await api.until(id, (job) => job.phase === "executing");
+    stack.simulators[0]!.signal("SIGKILL");
+    await stack.simulators[0]!.exited;
+    expect(await api.cancel(id)).toBe(202);
+    expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1, failure: null });
+    const { attempts } = (await (await api.request("GET", `jobs/${id}/attempts`)).json()) as {
+      attempts: object[];
+    };
+    expect(attempts).toMatchObject([{ outcome: "cancelled" }]);
+  }, 60_000);
+});
