@@ -32,6 +32,7 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
+import { withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
@@ -40,8 +41,7 @@ import { type WorkflowResolver } from "./workflow-resolver.ts";
 /** The default lane; others come with routing by checkpoint. */
 export const defaultLane = "default";
 
-/** Looks for an insert whose answer was lost, 0.2 s and 0.4 s … apart, before the caller is told that it failed. */
-const looksMax = 4;
+/** An insert whose answer was lost is looked for after this long: PostgreSQL may still be at it. */
 const lookAfterMs = 200;
 
 /** What a client may say of a job beside its parameters. */
@@ -176,14 +176,23 @@ export class JobManager {
    * @throws JobNotFoundError @throws JobRemovedError
    */
   async requestCancel(id: string): Promise<CancelResult> {
-    const result = await this.#options.store.requestCancel(id);
-    if (result === "removed") throw new JobRemovedError(id);
-    if (result === null) throw new JobNotFoundError(id);
+    const result = await withLostAnswers(async (isAgain) => {
+      const answer = await this.#options.store.requestCancel(id);
+      return isAgain ? this.#ownCancel(present(answer, id)) : present(answer, id);
+    });
     if (result.outcome === "ended") return result;
     if (result.event !== null) this.#publish(result.job, result.event);
     if (result.outcome === "requested") this.#options.signals.publish("cancel", { jobIds: [id] });
     else await this.#removeTickets([result.job]);
     return result;
+  }
+
+  /** A cancelled job that is met when the cancellation is repeated was cancelled by it. */
+  async #ownCancel(result: CancelResult): Promise<CancelResult> {
+    if (result.outcome !== "ended" || result.job.status !== "cancelled") return result;
+    const { job } = result;
+    const [event] = await this.#options.store.listEvents(job.id, job.eventSequence - 1, 1);
+    return event === undefined ? result : { outcome: "cancelled", job, event };
   }
 
   /**
@@ -192,7 +201,7 @@ export class JobManager {
    */
   async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
     await this.getBatch(id);
-    const { cancelled, requested } = await this.#options.store.cancelBatch(id);
+    const { cancelled, requested } = await withLostAnswers(() => this.#options.store.cancelBatch(id));
     for (const { job, event } of [...cancelled, ...requested]) this.#publish(job, event);
     if (requested.length > 0) {
       this.#options.signals.publish("cancel", { jobIds: requested.map(({ job }) => job.id) });
@@ -204,7 +213,7 @@ export class JobManager {
   /** New attempts of all failed and timed out jobs of a batch. @throws BatchNotFoundError */
   async retryBatch(id: string): Promise<Job[]> {
     await this.getBatch(id);
-    const jobs = await this.#options.store.retryBatch(id);
+    const jobs = await withLostAnswers(() => this.#options.store.retryBatch(id));
     await this.#announce(jobs);
     return jobs;
   }
@@ -216,16 +225,32 @@ export class JobManager {
 
   /** A new attempt of a job that failed, timed out or was cancelled. @throws IllegalTransitionError */
   async retryJob(id: string): Promise<Job> {
-    const job = present(await this.#options.store.retryJob(id), id);
-    await this.#announce([job]);
+    const { store } = this.#options;
+    const before = present(await store.findJob(id), id);
+    const job = await withLostAnswers(async (isAgain) => {
+      const own = isAgain ? await this.#ownRetry(before) : null;
+      return own ?? present(await store.retryJob(id), id);
+    });
+    if (job.status === "queued") await this.#announce([job]);
     return job;
+  }
+
+  /** The job, if a retry that we asked for took effect although we were not told. */
+  async #ownRetry({ id, eventSequence }: Job): Promise<Job | null> {
+    const since = await this.#options.store.listEvents(id, eventSequence, 10);
+    const wasRetried = since.some(({ type }) => type === "retry_requested");
+    return wasRetried ? present(await this.#options.store.findJob(id), id) : null;
   }
 
   /** Removes an ended job with its files; its id answers "removed" from then on. @throws IllegalTransitionError */
   async removeJob(id: string): Promise<void> {
-    const removed = present(await this.#options.store.removeJob(id), id);
+    const storageKeys = await withLostAnswers(async (isAgain) => {
+      const removed = await this.#options.store.removeJob(id);
+      // Removed by our first try; its files are found by the job's name.
+      return isAgain && removed === "removed" ? [] : present(removed, id).storageKeys;
+    });
     const { storage } = this.#options;
-    await storage.remove(removed.storageKeys);
+    await storage.remove(storageKeys);
     await storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
   }
 
@@ -247,15 +272,9 @@ export class JobManager {
 
   /** All jobs of an insert whose answer was lost, or `null`: they are stored together or not at all. */
   async #findInserted(jobs: NewJob[]): Promise<Job[] | null> {
-    for (let look = 1; ; look += 1) {
-      await sleep(lookAfterMs * look);
-      try {
-        const found = await this.#options.store.findJobs(jobs.map(({ id }) => id));
-        return found.length === 0 ? null : found;
-      } catch (error) {
-        if (!(error instanceof StoreUnavailableError) || look === looksMax) throw error;
-      }
-    }
+    await sleep(lookAfterMs);
+    const found = await withLostAnswers(() => this.#options.store.findJobs(jobs.map(({ id }) => id)));
+    return found.length === 0 ? null : found;
   }
 
   async #prepareAll(

@@ -9,6 +9,7 @@ import {
   type TcpProxy,
   type TestDatabase,
 } from "@genga/testing";
+import pg from "pg";
 
 // The connection to Postgres breaks after a commit and before its answer: the API must find out what happened.
 
@@ -16,16 +17,20 @@ let database: TestDatabase;
 let postgres: TcpProxy;
 let stack: Stack;
 let api: ApiClient;
+let observer: pg.Client;
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   postgres = await startTcpProxy({ targetUrl: database.url });
   stack = await startStack({ databaseUrl: postgres.url, workers: 0 });
   api = new ApiClient(stack.url);
+  observer = new pg.Client({ connectionString: database.url });
+  await observer.connect();
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
+  await observer.end();
   await postgres.close();
   await database.drop();
 }, 30_000);
@@ -74,4 +79,45 @@ test("a batch of 10,000 whose commit got no answer is accepted with its ids, fou
   for (const index of [0, 4_999, 9_999]) {
     expect(await api.job(jobIds[index]!)).toMatchObject({ status: "queued", tags: [`number ${index}`] });
   }
+}, 60_000);
+
+test("a cancel, a retry and a removal whose answers were lost are done once, and said to be done", async () => {
+  const id = await api.submit({ type: "image", prompt: "a heron" });
+  const typesOf = async (): Promise<string[]> => {
+    const { rows } = await observer.query<{ type: string }>(
+      "SELECT type FROM job_events WHERE job_id = $1 ORDER BY sequence",
+      [id],
+    );
+    return rows.map(({ type }) => type);
+  };
+  const lose = async (statement: RegExp, method: string, path: string): Promise<Response> => {
+    const lost = loseAnswerOf(statement);
+    const answered = api.request(method, path);
+    await lost;
+    return answered;
+  };
+  const cancelled = await lose(/UPDATE jobs SET status = 'cancelled'/, "POST", `jobs/${id}/cancel`);
+  expect([cancelled.status, await cancelled.json()]).toMatchObject([202, { status: "cancelled" }]);
+  const retried = await lose(/'retry_requested'/, "POST", `jobs/${id}/retry`);
+  expect([retried.status, await retried.json()]).toMatchObject([202, { status: "queued" }]);
+  expect(await typesOf()).toEqual(["accepted", "cancelled", "retry_requested"]);
+
+  expect(await api.cancel(id)).toBe(202);
+  expect(await api.cancel(id)).toBe(409);
+  const removed = await lose(/COMMIT/, "DELETE", `jobs/${id}`);
+  expect(removed.status).toBe(204);
+  expect((await api.request("GET", `job/${id}`)).status).toBe(410);
+  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(410);
+}, 60_000);
+
+test("a batch that was cancelled without an answer is cancelled, and said to be", async () => {
+  const { id } = await api.submitBatch([
+    { type: "image", prompt: "a heron" },
+    { type: "image", prompt: "a crane" },
+  ]);
+  const lost = loseAnswerOf(/UPDATE jobs SET status = 'cancelled'/);
+  const answered = api.request("POST", `batches/${id}/cancel`);
+  await lost;
+  expect((await answered).status).toBe(202);
+  expect((await api.batch(id)).counts).toMatchObject({ cancelled: 2 });
 }, 60_000);
