@@ -103,10 +103,11 @@ async function finishTicket(
   options: RecordEndOptions,
   log: Logger,
 ): Promise<void> {
-  if (run.ticket === null) return;
+  const ticket = run.letTicketGo();
+  if (ticket === null) return;
   try {
     await options.tickets.finish(
-      run.ticket,
+      ticket,
       end.kind === "completed" ? { kind: "completed" } : { kind: "failed", reason: reasonOf(end) ?? status },
     );
   } catch (error) {
@@ -116,9 +117,10 @@ async function finishTicket(
 
 /** A ticket handed back is found again when the successor has adopted the job. */
 export async function returnTicket(run: Run, options: RecordEndOptions, log: Logger): Promise<void> {
-  if (run.ticket === null) return;
+  const ticket = run.letTicketGo();
+  if (ticket === null) return;
   try {
-    await options.tickets.giveBack(run.ticket, { delayMs: handOverDelayMs });
+    await options.tickets.giveBack(ticket, { delayMs: handOverDelayMs });
   } catch (error) {
     log.debug({ err: error }, "a ticket could not be given back; it will be found stalled");
   }

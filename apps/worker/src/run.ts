@@ -1,4 +1,4 @@
-import { type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
+import { ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { LeaseClock } from "./lease-clock.ts";
 
 /** Why a run stops before its job has ended. */
@@ -25,7 +25,8 @@ export class Run {
   readonly leased: LeasedJob;
   readonly lease: LeaseClock;
   readonly wasAdopted: boolean;
-  ticket: HeldTicket | null;
+  #ticket: HeldTicket | null;
+  #hasLetTicketGo = false;
   /** The slot is free as soon as the server has let go of the prompt; saving outputs does not hold it. */
   holdsSlot = true;
   isExecuting = false;
@@ -43,12 +44,31 @@ export class Run {
     leasedSince: number;
   }) {
     this.leased = options.leased;
-    this.ticket = options.ticket;
+    this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);
     this.progress = options.leased.job.progress;
     this.isExecuting = options.leased.executionElapsedMs !== null;
     if (options.leased.job.cancelRequestedAt !== null) this.#cancelling.abort();
+  }
+
+  /** What announces its job, while it is held for this run. */
+  get ticket(): HeldTicket | null {
+    return this.#ticket;
+  }
+
+  /** Takes a ticket of its job that came by; `false`: it is not for this run, or comes too late. */
+  keepTicket(ticket: HeldTicket): boolean {
+    if (this.#hasLetTicketGo || ticket.attempt !== this.leased.attempt) return false;
+    if (this.#ticket !== null && ticketId(this.#ticket) !== ticketId(ticket)) return false;
+    this.#ticket = ticket;
+    return true;
+  }
+
+  /** Its ticket, to be finished or given back. One that comes from now on is not kept: nobody would ever let it go. */
+  letTicketGo(): HeldTicket | null {
+    this.#hasLetTicketGo = true;
+    return this.#ticket;
   }
 
   get jobId(): string {

@@ -3,7 +3,6 @@ import {
   type LeasedJob,
   StoreUnavailableError,
   defaultLane,
-  ticketId,
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
@@ -253,11 +252,7 @@ export class Worker {
   }
 
   #keepTicket(ticket: HeldTicket): boolean {
-    const run = this.#runs.get(ticket.jobId);
-    if (run?.leased.attempt !== ticket.attempt) return false;
-    if (run.ticket !== null && ticketId(run.ticket) !== ticketId(ticket)) return false;
-    run.ticket = ticket;
-    return true;
+    return this.#runs.get(ticket.jobId)?.keepTicket(ticket) ?? false;
   }
 
   #cancel({ jobIds }: SignalTopics["cancel"]): void {

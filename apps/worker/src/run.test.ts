@@ -1,0 +1,53 @@
+import { describe, expect, test } from "@jest/globals";
+import { type HeldTicket, type Job } from "@genga/jobs";
+import { buildProgress, buildWorkflow } from "@genga/testing";
+import { Run } from "./run.ts";
+
+const jobId = "0190a5c2-0000-7000-8000-000000000001";
+const ticket: HeldTicket = { jobId, attempt: 2, lane: "default" };
+
+const moment = new Date(0);
+const job: Job = {
+  ...{
+    id: jobId,
+    tenantId: "tenant",
+    batchId: null,
+    batchIndex: null,
+    type: "image",
+    project: null,
+    tags: [],
+  },
+  ...{ status: "processing", phase: "executing", priority: "normal", lane: "default", rank: 1 },
+  ...{ attempt: 2, attemptsCharged: 0, attemptsMax: 1, outOfMemoryCount: 0, crashCount: 0, leaseNumber: 3 },
+  ...{ serverId: "server", promptId: "prompt", progress: buildProgress(10), failure: null, timeoutMs: 1_000 },
+  ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
+  ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
+};
+
+function adoptedRun(): Run {
+  const leased = {
+    ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
+    ...{ workflow: buildWorkflow(), parameters: null, executionElapsedMs: null, expiresInMs: null },
+    job,
+  };
+  return new Run({ leased, ticket: null, wasAdopted: true, leaseMs: 1_000, leasedSince: 0 });
+}
+
+describe("the ticket of a run", () => {
+  test("is kept when it comes by after an adoption, and again after its lock had run out", () => {
+    const run = adoptedRun();
+    expect(run.keepTicket(ticket)).toBe(true);
+    expect(run.keepTicket({ ...ticket })).toBe(true);
+    expect(run.letTicketGo()).toEqual(ticket);
+  });
+
+  test("of another attempt is not kept", () => {
+    expect(adoptedRun().keepTicket({ ...ticket, attempt: 1 })).toBe(false);
+  });
+
+  test("is not kept once the run has let go, while it still tidies up: nobody would ever finish it", () => {
+    const run = adoptedRun();
+    expect(run.letTicketGo()).toBeNull();
+    expect(run.keepTicket(ticket)).toBe(false);
+  });
+});
