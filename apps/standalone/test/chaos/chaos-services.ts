@@ -71,7 +71,7 @@ export async function startChaosServices(report: (line: string) => void): Promis
           beFull: async (isFull) => {
             await ask((client) => client.config("SET", "maxmemory", isFull ? "1" : "0"));
           },
-          liveTickets: () => ask(countTickets),
+          liveTickets: () => ask(listTickets),
         },
       };
     },
@@ -80,14 +80,15 @@ export async function startChaosServices(report: (line: string) => void): Promis
 }
 
 /** As BullMQ keeps them, in the one lane that there is. */
-async function countTickets(client: Redis): Promise<number> {
-  const counts = await Promise.all([
-    client.llen("genga:default:wait"),
-    client.llen("genga:default:active"),
-    client.zcard("genga:default:prioritized"),
-    client.zcard("genga:default:delayed"),
+async function listTickets(client: Redis): Promise<string[]> {
+  const lists = await Promise.all([
+    client.lrange("genga:default:wait", 0, -1),
+    client.lrange("genga:default:active", 0, -1),
+    client.zrange("genga:default:prioritized", 0, -1),
+    client.zrange("genga:default:delayed", 0, -1),
   ]);
-  return counts.reduce((sum, count) => sum + count, 0);
+  const states = ["waiting", "held", "prioritized", "delayed"];
+  return lists.flatMap((ids, index) => ids.map((id) => `${states[index] ?? ""} ${id}`));
 }
 
 class Crashable implements CrashableServer {

@@ -184,7 +184,7 @@ class Round {
    */
   async #submit(path: string, body: object, api: number): Promise<Reply | null> {
     let silences = 0;
-    for (let turn = 0; turn < submitsMax && silences < 2; turn += 1) {
+    for (let turn = 0; turn < submitsMax && silences < silencesMax; turn += 1) {
       const reply = await this.#clients[(api + turn) % 2 === 0 ? 0 : 1].request("POST", path, body);
       if (reply.httpStatus === 202) return reply;
       if (reply.httpStatus === null) silences += 1;
@@ -272,6 +272,7 @@ class Round {
 }
 
 const submitsMax = 12;
+const silencesMax = 4;
 const submitAgainMs = 400;
 const strikeMsMax = 4_000;
 const endingMsMax = 120_000;

@@ -64,11 +64,7 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
       if (violations.length > 0) return violations;
     }
     const left = await ticketsLeft(services);
-    if (left > 0) {
-      const message = `${left} tickets were left though no job wants work`;
-      report(`seed ${seed}: ${message}`);
-      return [{ rule: "tickets", jobId: null, message }];
-    }
+    if (left.length > 0) return await run.tellTicketsLeft(left);
     report(`seed ${seed}: ${options.rounds} rounds kept every promise`);
     return [];
   } finally {
@@ -78,9 +74,9 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
 }
 
 /** Tickets that nobody needs are dropped by whoever takes them, some after a delay: bounded looks, then what is left. */
-async function ticketsLeft({ redis }: Services): Promise<number> {
+async function ticketsLeft({ redis }: Services): Promise<string[]> {
   let left = await redis.liveTickets();
-  for (let looks = 0; left > 0 && looks < 120; looks += 1) {
+  for (let looks = 0; left.length > 0 && looks < 120; looks += 1) {
     await sleep(250);
     left = await redis.liveTickets();
   }
@@ -142,6 +138,18 @@ class Run {
     const evidence = { plan, faults, violations, history };
     if (violations.length > 0 || this.#options.keepsAll === true) await this.#leaveEvidence(evidence);
     if (violations.length > 0) this.#tell(evidence);
+    return violations;
+  }
+
+  /** Tickets that stay behind although every job has ended. */
+  async tellTicketsLeft(left: readonly string[]): Promise<Violation[]> {
+    const { seed, rounds } = this.#options;
+    const message = `tickets were left though no job wants work: ${left.join(", ")}`;
+    const violations = [{ rule: "tickets", jobId: null, message }];
+    const plan = { seed, round: rounds - 1, steps: [] };
+    const evidence = { plan, faults: this.#faults, violations, history: await this.#observe() };
+    await this.#leaveEvidence(evidence);
+    this.#tell(evidence);
     return violations;
   }
 

@@ -26,8 +26,8 @@ export interface Services {
     flush(): Promise<void>;
     /** Whether it refuses every write for want of memory. */
     beFull(isFull: boolean): Promise<void>;
-    /** Tickets that wait or are held. */
-    liveTickets(): Promise<number>;
+    /** Tickets that wait or are held: state and id of each. */
+    liveTickets(): Promise<string[]>;
   };
 }
 
