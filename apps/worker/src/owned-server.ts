@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   ComfyUIConnector,
   ComfyUIError,
@@ -41,6 +42,10 @@ export interface OwnedServerOptions {
 /** Looks at a quiet server this often; under about 2 s a busy one would seem dead (PROTOCOL 9). */
 const probeTimeoutMs = 5_000;
 const definitionsMaxAgeMs = 60_000;
+
+/** So often, with a healthy look before each, before what cannot be read is called unreadable. */
+const confirmationsMax = 3;
+const confirmationWaitMs = 500;
 
 const systemStatsSchema = z.object({
   system: z.object({ comfyui_version: z.string().optional() }).optional(),
@@ -121,15 +126,29 @@ export class OwnedServer {
   }
 
   /**
-   * The server has failed for the whole grace to say what became of a prompt, or to hand out its files. One that is in
-   * doubt itself is given up; one that answers everything else has ended the prompt, and to render it again would not help.
-   * @throws RunStopped @throws ComfyUIError `result_unreadable`
+   * It has failed for a whole grace to say what became of a prompt. If it is in doubt itself, the run stops; if it answers
+   * everything else and still not this, the prompt has ended, and to render it again would not help.
+   * @returns when it does say so after all @throws RunStopped @throws ComfyUIError `result_unreadable`
    */
-  async giveUpPrompt(cause: ComfyUIError, signal: AbortSignal): Promise<never> {
+  async confirmUnreadable(promptId: string, signal: AbortSignal): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      await this.requireAnswers(signal);
+      try {
+        await this.connector.lookup(promptId, { signal });
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
+        if (tries >= confirmationsMax) throw unreadable(error);
+      }
+      await sleep(confirmationWaitMs, undefined, { signal });
+    }
+  }
+
+  /** One look, now. @throws RunStopped it is silent */
+  async requireAnswers(signal: AbortSignal): Promise<void> {
     await this.#lookNow(signal);
     if (this.#health.silentMs(performance.now()) > 0) throw new RunStopped("server-lost");
-    const message = `The prompt has ended, and its result cannot be read: ${cause.message}`;
-    throw new ComfyUIError("result_unreadable", message, { cause });
   }
 
   /** Something on it went wrong: look soon. */
@@ -275,4 +294,9 @@ export class OwnedServer {
       this.#options.log.debug({ err: error, server: this.url }, "a server's state could not be recorded yet");
     }
   }
+}
+
+export function unreadable(cause: ComfyUIError): ComfyUIError {
+  const message = `The prompt has ended, and its result cannot be read: ${cause.message}`;
+  return new ComfyUIError("result_unreadable", message, { cause });
 }

@@ -9,7 +9,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
-import { type OwnedServer } from "./owned-server.ts";
+import { type OwnedServer, unreadable } from "./owned-server.ts";
 import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
 import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
@@ -111,14 +111,22 @@ async function collectOutputs(
   const wanted = outputOptionsOf(run.leased.parameters);
   const { connector } = server;
   const { leased: lease, stopSignal: signal } = run;
-  try {
-    return await storeOutputs({ connector, storage, lease, history, wanted, graceMs, signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof ComfyUIError) || error.errorClass !== "server") throw error;
-    if (error.code === "connector_closed") throw error;
-    return await server.giveUpPrompt(error, signal);
-  }
+  const store = async (patienceMs: number): Promise<NewOutput[] | ComfyUIError> => {
+    try {
+      return await storeOutputs({ connector, storage, lease, history, wanted, graceMs: patienceMs, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      const isServers = error instanceof ComfyUIError && error.errorClass === "server";
+      if (!isServers || error.code === "connector_closed") throw error;
+      await server.requireAnswers(signal);
+      return error;
+    }
+  };
+  const first = await store(graceMs);
+  // It may have come back in this very moment.
+  const outputs = first instanceof ComfyUIError ? await store(0) : first;
+  if (outputs instanceof ComfyUIError) throw unreadable(outputs);
+  return outputs;
 }
 
 /** A job that is held responsible for crashes is told on which servers. */

@@ -87,7 +87,10 @@ export async function lookForSubmitted(
       if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
       server.noteDoubt(error);
       failingSince ??= now;
-      if (performance.now() - failingSince >= graceMs) await server.giveUpPrompt(error, run.stopSignal);
+      if (performance.now() - failingSince >= graceMs) {
+        await server.confirmUnreadable(run.leased.promptId, run.stopSignal);
+        failingSince = null;
+      }
     }
     await sleep(Math.min(500, postTimeoutMs / 10), undefined, { signal: run.stopSignal });
   }

@@ -35,68 +35,78 @@ export interface WatchPromptOptions {
 export async function watchPrompt(
   run: Run,
   server: OwnedServer,
-  { progress, log, stallMs, graceMs }: WatchPromptOptions,
+  options: WatchPromptOptions,
 ): Promise<WatchResult> {
-  const { leased } = run;
-  const ending = new PromptEnding(run, server, { log, stallMs });
-  const stopped = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
+  const { promptId, executionElapsedMs } = run.leased;
+  const ending = new PromptEnding(run, server, options);
   if (run.isExecuting) {
-    ending.startDeadline(leased.executionElapsedMs ?? 0);
+    ending.startDeadline(executionElapsedMs ?? 0);
     ending.noteSignOfLife();
   } else ending.startExpiry();
   try {
-    const events = server.connector.watch(leased.promptId, {
-      clientId: leased.clientId,
-      workflow: leased.workflow,
-      signal: stopped,
-      unreachableMs: graceMs,
-    });
-    for await (const event of events) {
-      switch (event.type) {
-        case "progress": {
-          const { phase, ...figures } = event.progress;
-          if (phase === "executing" && !run.isExecuting) {
-            run.isExecuting = true;
-            ending.startDeadline(0);
-            ending.noteSignOfLife();
-          }
-          // The connector's `saving` is the server's; ours begins when we fetch the outputs.
-          const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
-          progress.report(run, shown, {
-            ...figures,
-            percent: Math.max(figures.percent, run.progress.percent),
-          });
-          break;
+    for (;;) {
+      try {
+        return { lookup: await followToItsEnd(run, server, ending, options), endedBy: ending.endedBy };
+      } catch (error) {
+        run.stopSignal.throwIfAborted();
+        if (ending.stuckSignal.aborted) {
+          server.noteStuck(promptId);
+          return { lookup: { state: "stuck" }, endedBy: ending.endedBy };
         }
-        case "settled":
-          return { lookup: event.lookup, endedBy: ending.endedBy };
-        case "unreachable":
-          server.noteDoubt(event.error);
-          break;
-        case "message":
-          // The greeting of a new connection names no prompt: a server whose executor is dead sends it as well.
-          if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
-          break;
-        case "preview":
-        case "text":
-          if (run.isExecuting) ending.noteSignOfLife();
-          break;
-        case "reachable":
-          break;
+        if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
+        await server.confirmUnreadable(promptId, run.stopSignal);
       }
     }
-    throw new Error("The watch ended without a result.");
-  } catch (error) {
-    run.stopSignal.throwIfAborted();
-    if (ending.stuckSignal.aborted) {
-      server.noteStuck(leased.promptId);
-      return { lookup: { state: "stuck" }, endedBy: ending.endedBy };
-    }
-    if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
-    return await server.giveUpPrompt(error, run.stopSignal);
   } finally {
     ending.dispose();
   }
+}
+
+/** @throws ComfyUIError queue and history have failed for `graceMs` @throws RunStopped */
+async function followToItsEnd(
+  run: Run,
+  server: OwnedServer,
+  ending: PromptEnding,
+  { progress, graceMs }: WatchPromptOptions,
+): Promise<SettledLookup> {
+  const { promptId, clientId, workflow } = run.leased;
+  const signal = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
+  const events = server.connector.watch(promptId, { clientId, workflow, signal, unreachableMs: graceMs });
+  for await (const event of events) {
+    switch (event.type) {
+      case "progress": {
+        const { phase, ...figures } = event.progress;
+        if (phase === "executing" && !run.isExecuting) {
+          run.isExecuting = true;
+          ending.startDeadline(0);
+          ending.noteSignOfLife();
+        }
+        // The connector's `saving` is the server's; ours begins when we fetch the outputs.
+        const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
+        progress.report(run, shown, {
+          ...figures,
+          percent: Math.max(figures.percent, run.progress.percent),
+        });
+        break;
+      }
+      case "settled":
+        return event.lookup;
+      case "unreachable":
+        server.noteDoubt(event.error);
+        break;
+      case "message":
+        // The greeting of a new connection names no prompt: a server whose executor is dead sends it as well.
+        if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
+        break;
+      case "preview":
+      case "text":
+        if (run.isExecuting) ending.noteSignOfLife();
+        break;
+      case "reachable":
+        break;
+    }
+  }
+  throw new Error("The watch ended without a result.");
 }
 
 /** Tells the server to end the prompt, when it was asked for or its time is over, until it has. */

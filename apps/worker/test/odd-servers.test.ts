@@ -195,6 +195,20 @@ describe("a server whose answers make no sense", () => {
     30_000,
   );
 
+  test("is believed again when it makes sense in the moment of giving it up", async () => {
+    await onOddServer(async () => {
+      let garbled = 0;
+      odd.alter = (path, body) => {
+        if (!path.startsWith("/history/") || body === "{}" || garbled === 2) return body;
+        garbled += 1;
+        return "<html>";
+      };
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+      expect(garbled).toBe(2);
+    });
+  }, 30_000);
+
   test("to whoever wants an output fails that job, and renders it once only", async () => {
     const before = (await stack.simulators[0]!.executions()).length;
     await onOddServer(async () => {
