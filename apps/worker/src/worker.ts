@@ -239,15 +239,17 @@ export class Worker {
     this.#endings.set(run, ended);
   }
 
+  /** Lease and ticket each for itself: a ticket that is not given back would be held, and renewed, for ever. */
   async #giveUp(leased: LeasedJob, ticket: HeldTicket | null): Promise<void> {
-    try {
-      await this.#with.store.releaseLeases([leased]);
-      if (ticket !== null) await this.#with.tickets.giveBack(ticket, { delayMs: 1_000 });
-    } catch (error) {
-      this.#with.log.warn(
-        { err: error, jobId: leased.jobId },
-        "a lease could not be handed back and runs out",
-      );
+    const { store, tickets, log } = this.#with;
+    const results = await Promise.allSettled([
+      store.releaseLeases([leased]),
+      ticket === null ? null : tickets.giveBack(ticket, { delayMs: 1_000 }),
+    ]);
+    for (const result of results) {
+      if (result.status === "fulfilled") continue;
+      const err: unknown = result.reason;
+      log.warn({ err, jobId: leased.jobId }, "a lease or a ticket could not be handed back and runs out");
     }
   }
 
