@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { type HeldTicket, type Job } from "@genga/jobs";
 import { buildProgress, buildWorkflow } from "@genga/testing";
-import { Run } from "./run.ts";
+import { Run } from "../src/run.ts";
 
 const jobId = "0190a5c2-0000-7000-8000-000000000001";
 const ticket: HeldTicket = { jobId, attempt: 2, lane: "default" };
