@@ -182,8 +182,8 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
         await assertNothingFromBeyond(id, paused, () => {
           connection.release();
         });
-        const wasAdopted = name !== "its end is committed and no answer has come";
-        expect((await tracesOf(id)).events.includes("adopted 1")).toBe(wasAdopted);
+        if (name !== "its end is committed and no answer has come")
+          expect((await tracesOf(id)).events).toContain("adopted 1");
       } finally {
         paused.signal("SIGCONT");
       }
