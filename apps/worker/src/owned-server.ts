@@ -102,6 +102,11 @@ export class OwnedServer {
     return this.#health.reason;
   }
 
+  /** It did when it was last looked at. */
+  get isAnswering(): boolean {
+    return this.#health.silentMs(performance.now()) === 0;
+  }
+
   /** What it can run; `null` until it was asked. */
   get definitions(): { hash: string; objectInfo: ObjectInfo } | null {
     return this.#definitions;

@@ -203,6 +203,8 @@ const lossReasons = {
   stuck: { code: "prompt-stuck", message: "The server did not let go of the prompt." },
 } as const;
 
+/** For removing a prompt from a server that is given up. */
+const takeBackMs = 4_000;
 const serverLostCode = "server-lost";
 const stallCode = "prompt-stalled";
 const stallMessage =
@@ -258,6 +260,7 @@ async function endAfterBreak(
     const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, options));
     return afterFailure(run, failure, { mayRunElsewhere });
   }
+  if (wasOnServer && server.isAnswering) await takeBack(run, server, options.log);
   const message = `Its server was given up. ${server.reason ?? ""}`.trim();
   const hasCrashed = wasOnServer && run.isExecuting && !server.isDraining;
   const end = afterFailure(
@@ -266,6 +269,17 @@ async function endAfterBreak(
     { wasExecuting: hasCrashed },
   );
   return namingCrashes(run, server, end, options.store);
+}
+
+/** A wedged server still answers, and may come to itself: what waits there must not run beside the next attempt. */
+async function takeBack(run: Run, server: OwnedServer, log: Logger): Promise<void> {
+  try {
+    const signal = AbortSignal.timeout(takeBackMs);
+    await server.connector.cancelPrompt(run.leased.promptId, { signal, timeoutMs: takeBackMs / 2 });
+  } catch (error) {
+    // Its owner removes it when it sees it.
+    log.warn({ err: error }, "the prompt could not be taken back from the server");
+  }
 }
 
 /** A connector is closed only when its server is no longer ours: then the prompt is its next owner's. */
