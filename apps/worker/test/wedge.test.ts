@@ -25,11 +25,13 @@ test("what waits on a wedged server is taken back from it before it runs elsewhe
   stack = await startStack({ databaseUrl: database.url, simulators: 2 });
   const api = new ApiClient(stack.url);
   const [wedged, healthy] = stack.simulators;
+  const worker = stack.workers[0]!;
+  // Each is given one of the two jobs.
+  for (const { url } of stack.simulators) await worker.line(new RegExp(`${url}.*"state":"online"`));
   await wedged!.fault({ kind: "wedge" });
   const ids = await Promise.all(
     [1, 2].map(() => api.submit({ type: "workflow", workflow: sleepWorkflow(0.1) })),
   );
-  const worker = stack.workers[0]!;
   await worker.line(/"state":"wedged".*server takes no work/);
   await worker.line(/requeued: Its server was given up. It accepts prompts and starts none/);
   const queue: unknown = await (await fetch(`${wedged!.url}/queue`)).json();
