@@ -175,12 +175,10 @@ export class TicketPump {
   async #emptyElsewhere(rooms: Room[]): Promise<EmptyElsewhere[]> {
     if (!this.#options.hasOtherWorkers() || rooms.every((room) => room.slots === 1)) return [];
     const servers = await this.#options.servers.listServers();
-    const now = Date.now();
     return servers.flatMap((server) =>
       server.ownerId !== this.#options.workerId &&
       server.ownerId !== null &&
-      server.leaseExpiresAt !== null &&
-      server.leaseExpiresAt.getTime() > now &&
+      server.isLeased &&
       takesWork(server.state) &&
       !server.draining &&
       server.jobsHeld === 0 &&

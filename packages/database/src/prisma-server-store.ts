@@ -15,7 +15,7 @@ import { toStoredJson, toStoredText } from "./stored-json.ts";
 const serverColumns = Prisma.sql`
   server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
-  server.lease_number AS "leaseNumber", server.lease_expires_at AS "leaseExpiresAt",
+  server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
   server.definitions_hash AS "definitionsHash", server.version,
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;

@@ -22,7 +22,8 @@ export interface ServerRecord {
   draining: boolean;
   ownerId: string | null;
   leaseNumber: number;
-  leaseExpiresAt: Date | null;
+  /** Its owner's lease has not run out, by the store's clock. */
+  isLeased: boolean;
   /** Identifies its node definitions; equal for servers with the same nodes and models. */
   definitionsHash: string | null;
   version: string | null;

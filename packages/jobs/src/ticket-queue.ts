@@ -37,6 +37,7 @@ export interface TicketQueue {
   take(lane: string, count: number): Promise<HeldTicket[]>;
   /** A missing or stolen ticket is no error. */
   finish(ticket: HeldTicket, end: TicketEnd): Promise<void>;
+  /** Others may take it after the delay, which is a minute at most. */
   giveBack(ticket: HeldTicket, options: { delayMs: number }): Promise<void>;
   /** Shown in Bull Board, at most once a second for each ticket (the latest wins); never throws. */
   report(ticket: HeldTicket, progress: { percent: number; line?: string }): void;

@@ -96,7 +96,10 @@ export class AvailableTickets {
   }
 
   async #look(lane: string): Promise<void> {
-    const { isWaiting, nextDueAt } = await this.#options.laneNamed(lane).look(this.#options.link.redis);
+    const { redis } = this.#options.link;
+    const bullLane = this.#options.laneNamed(lane);
+    await bullLane.promoteFarOff(redis);
+    const { isWaiting, nextDueAt } = await bullLane.look(redis);
     if (isWaiting) this.#wake(lane);
     else if (nextDueAt !== null && nextDueAt.getTime() <= Date.now() + lookIntervalMs)
       this.wakeAt(lane, nextDueAt);

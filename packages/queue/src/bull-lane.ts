@@ -13,6 +13,10 @@ export class InvalidLaneError extends JobError {
   }
 }
 
+/** No ticket is put off for longer. */
+export const delayMaxMs = 60_000;
+const promotedAtOnce = 100;
+
 export interface BullLaneOptions {
   lane: string;
   prefix: string;
@@ -71,6 +75,28 @@ export class BullLane {
     // BullMQ keeps the due time in the score's upper bits; the lower 12 order tickets of the same millisecond.
     const nextDueAt = score === undefined ? null : new Date(Math.floor(Number(score) / 4096));
     return { isWaiting: waiting + inBands > 0, nextDueAt };
+  }
+
+  /**
+   * Tickets due later than anything is put off were put off by a process whose clock is ahead of ours, as far as it is
+   * ahead: they come back now.
+   */
+  async promoteFarOff(redis: Redis): Promise<void> {
+    const horizon = (Date.now() + 2 * delayMaxMs) * 4096;
+    const ids = await redis.zrange(
+      String(this.queue.keys["delayed"]),
+      horizon,
+      "+inf",
+      "BYSCORE",
+      "LIMIT",
+      0,
+      promotedAtOnce,
+    );
+    for (const id of ids) {
+      const job = await this.queue.getJob(id);
+      // Somebody else may have been faster.
+      await job?.promote().catch(() => undefined);
+    }
   }
 
   /** The key of a ticket's hash in Redis. */

@@ -10,7 +10,7 @@ import {
   type TicketReference,
 } from "@genga/jobs";
 import { AvailableTickets } from "./available-tickets.ts";
-import { BullLane, type TicketJob } from "./bull-lane.ts";
+import { BullLane, delayMaxMs, type TicketJob } from "./bull-lane.ts";
 import { isLostTicket, mapRedisError } from "./redis-errors.ts";
 import { readRedisHealth, type RedisHealth } from "./redis-health.ts";
 import { RedisLink, type QueueLogger } from "./redis-link.ts";
@@ -136,7 +136,7 @@ export class BullTicketQueue implements TicketQueue {
         await job.moveToWait(this.#token);
         return;
       }
-      const dueAt = Date.now() + delayMs;
+      const dueAt = Date.now() + Math.min(delayMs, delayMaxMs);
       await job.moveToDelayed(dueAt, this.#token);
       this.#available.wakeAt(ticket.lane, new Date(dueAt));
     });

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { ticketId, TicketsUnavailableError, type HeldTicket } from "@genga/jobs";
@@ -225,6 +225,27 @@ describe("ending a ticket", () => {
     });
 
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(295);
+    expect(await takenOne(other)).toEqual(ticket);
+  });
+
+  test("a ticket put off by a process whose clock is an hour ahead comes back all the same", async () => {
+    const [giver, other] = [open(), open()];
+    await giver.add([announce()]);
+    const ticket = await takenOne(giver);
+    const ahead = Date.now() + 3_600_000;
+    const clock = jest.spyOn(Date, "now").mockReturnValue(ahead);
+    await giver.giveBack(ticket, { delayMs: 300 });
+    clock.mockRestore();
+    expect(await other.take(lane, 1)).toEqual([]);
+    await signalOf((listener) =>
+      other.onAvailable(
+        lane,
+        () =>
+          void board.getDelayedCount().then((left) => {
+            if (left === 0) listener();
+          }),
+      ),
+    );
     expect(await takenOne(other)).toEqual(ticket);
   });
 });

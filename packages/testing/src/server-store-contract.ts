@@ -50,7 +50,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(first.map(({ url }) => url)).toEqual(urls);
       expect(first[0]).toMatchObject({
         ...{ slots: 2, state: "unknown", stateReason: null, draining: false, ownerId: null },
-        ...{ leaseNumber: 0, leaseExpiresAt: null, definitionsHash: null, version: null, jobsHeld: 0 },
+        ...{ leaseNumber: 0, isLeased: false, definitionsHash: null, version: null, jobsHeld: 0 },
       });
       const again = await store.registerServers(urls.map((url) => ({ url, slots: 3 })));
       expect(again).toEqual(first.map((server) => ({ ...server, slots: 3 })));
@@ -112,7 +112,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(taken.leaseNumber).toBe(old.leaseNumber + 1);
       expect(await store.renewServers("worker-a", [old], leaseMs)).toEqual([]);
       await store.releaseServers("worker-a", [old]);
-      expect(await read(server.id)).toMatchObject({ ownerId: "worker-b" });
+      expect(await read(server.id)).toMatchObject({ ownerId: "worker-b", isLeased: true });
     });
 
     test("renews an expired lease that nobody took", async () => {
@@ -126,7 +126,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       const server = await freshServer();
       const lease = await acquire(server);
       await store.releaseServers("worker-a", [lease]);
-      expect(await read(server.id)).toMatchObject({ ownerId: null, leaseExpiresAt: null });
+      expect(await read(server.id)).toMatchObject({ ownerId: null, isLeased: false });
       expect(await store.renewServers("worker-a", [lease], leaseMs)).toEqual([]);
       expect((await acquire(server, "worker-b")).leaseNumber).toBe(2);
     });
