@@ -260,7 +260,7 @@ async function endAfterBreak(
     const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, options));
     return afterFailure(run, failure, { mayRunElsewhere });
   }
-  if (wasOnServer && server.isAnswering) await takeBack(run, server, options.log);
+  if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0) await takeBack(run, server, options.log);
   const message = `Its server was given up. ${server.reason ?? ""}`.trim();
   const hasCrashed = wasOnServer && run.isExecuting && !server.isDraining;
   const end = afterFailure(

@@ -8,6 +8,8 @@ import { type Run, RunStopped } from "./run.ts";
 /** How long a server may take to let go of a prompt that it was told to end. */
 const letGoMs = 60_000;
 const timerMaxMs = 2 ** 31 - 1;
+/** A silence is measured in so many parts. */
+const stallTicks = 10;
 
 /**
  * How a prompt ended, and whether we asked for it. `stuck`: told to end, and it does not; `never-there`: it was not
@@ -119,7 +121,8 @@ class PromptEnding {
   readonly #done = new AbortController();
   #timer: NodeJS.Timeout | null = null;
   readonly #stallMs: number;
-  #stallTimer: NodeJS.Timeout | null = null;
+  #stallTicker: NodeJS.Timeout | null = null;
+  #silentTicks = 0;
 
   constructor(run: Run, server: OwnedServer, options: { log: Logger; stallMs: number }) {
     this.#run = run;
@@ -147,17 +150,26 @@ class PromptEnding {
 
   /** It executes and something was heard of it: from now on a silence is counted anew. */
   noteSignOfLife(): void {
-    if (this.#stallTimer !== null) this.#stallTimer.refresh();
-    else {
-      this.#stallTimer = setTimeout(() => {
-        this.#end("stall");
-      }, this.#stallMs);
-    }
+    this.#silentTicks = 0;
+    this.#stallTicker ??= setInterval(() => {
+      this.#tickOfSilence();
+    }, this.#stallMs / stallTicks);
+  }
+
+  /**
+   * Counted in ticks rather than by the clock: while we were paused, or are not connected, or somebody else may hold the
+   * job, we would not have heard anything, and that is not the prompt's silence.
+   */
+  #tickOfSilence(): void {
+    const isOurs = this.#run.lease.leftMs() > 0;
+    const isHearing = this.#server.connector.isHearing(this.#run.leased.clientId);
+    this.#silentTicks = isOurs && isHearing ? this.#silentTicks + 1 : 0;
+    if (this.#silentTicks >= stallTicks) this.#end("stall");
   }
 
   dispose(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#stallTimer !== null) clearTimeout(this.#stallTimer);
+    if (this.#stallTicker !== null) clearInterval(this.#stallTicker);
     this.#run.cancelSignal.removeEventListener("abort", this.#onCancel);
     this.#done.abort();
   }

@@ -8,6 +8,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import pg from "pg";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -34,3 +35,27 @@ test("a prompt of which nothing is heard is interrupted and tried elsewhere, unt
   expect(attempts.map(({ failure }) => failure.code)).toEqual(["prompt-stalled", "prompt-stalled", "poison"]);
   for (const { serverUrl } of attempts) expect(attempts[2]!.failure.message).toContain(serverUrl);
 }, 60_000);
+
+test("a worker that was paused does not take its own silence for the prompt's", async () => {
+  const env = { STALL_MS: "1000", LEASE_MS: "2000" };
+  stack = await startStack({ databaseUrl: database.url, env });
+  const api = new ApiClient(stack.url);
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(8, { steps: 100 }) });
+  await api.until(id, (job) => job.phase === "executing");
+  stack.workers[0]!.signal("SIGSTOP");
+  await untilLeaseRanOut(id);
+  stack.workers[0]!.signal("SIGCONT");
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await stack.simulators[0]!.executions()).toHaveLength(1);
+}, 60_000);
+
+/** By the database's clock, in one statement that waits there. */
+async function untilLeaseRanOut(jobId: string): Promise<void> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(
+    "SELECT pg_sleep(extract(epoch FROM lease_expires_at - clock_timestamp()) + 0.2) FROM jobs WHERE id = $1",
+    [jobId],
+  );
+  await client.end();
+}

@@ -116,6 +116,11 @@ export class ComfyUIConnector {
     return this.#watches.isConnected;
   }
 
+  /** The socket on which this client's messages come is open: what is not heard was not said. */
+  isHearing(clientId: string): boolean {
+    return this.#watches.isHearing(clientId);
+  }
+
   get counters(): Readonly<ConnectorCounters> {
     return this.#watches.counters;
   }

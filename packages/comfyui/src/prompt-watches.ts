@@ -82,7 +82,11 @@ export class PromptWatches {
   }
 
   get isConnected(): boolean {
-    return this.#channels.get(this.#options.clientId)?.socket.isReady ?? false;
+    return this.isHearing(this.#options.clientId);
+  }
+
+  isHearing(clientId: string): boolean {
+    return this.#channels.get(clientId)?.socket.isReady ?? false;
   }
 
   get(promptId: string): PromptWatch | undefined {
