@@ -100,7 +100,7 @@ export class OwnJobs {
     return this.#manager.cancelBatch((await this.findBatch(id)).id);
   }
 
-  async retryBatch(id: string): Promise<Job[]> {
+  async retryBatch(id: string): Promise<number> {
     return this.#manager.retryBatch((await this.findBatch(id)).id);
   }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
 import {
   type Batch,
@@ -19,7 +18,6 @@ import {
   InvalidJobError,
   JobNotFoundError,
   JobRemovedError,
-  StoreUnavailableError,
   type JobProblem,
 } from "./job-errors.ts";
 import {
@@ -32,7 +30,7 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
-import { withLostAnswers } from "./lost-answer.ts";
+import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
@@ -41,8 +39,8 @@ import { type WorkflowResolver } from "./workflow-resolver.ts";
 /** The default lane; others come with routing by checkpoint. */
 export const defaultLane = "default";
 
-/** An insert whose answer was lost is looked for after this long: PostgreSQL may still be at it. */
-const lookAfterMs = 200;
+/** Running jobs that are told of a cancellation at once; the others hear of it with their next heartbeat. */
+const signalledMax = 1_000;
 
 /** What a client may say of a job beside its parameters. */
 export interface JobOptions {
@@ -200,22 +198,45 @@ export class JobManager {
    * @throws BatchNotFoundError
    */
   async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
-    await this.getBatch(id);
-    const { cancelled, requested } = await withLostAnswers(() => this.#options.store.cancelBatch(id));
+    const { store } = this.#options;
+    const before = await this.getBatch(id);
+    const { isAgain, cancelled, requested } = await withLostAnswers(async (again) => ({
+      isAgain: again,
+      ...(await store.cancelBatch(id)),
+    }));
     for (const { job, event } of [...cancelled, ...requested]) this.#publish(job, event);
     if (requested.length > 0) {
       this.#options.signals.publish("cancel", { jobIds: requested.map(({ job }) => job.id) });
     }
     await this.#removeTickets(cancelled.map(({ job }) => job));
-    return { cancelled: cancelled.length, requested: requested.length };
+    return isAgain
+      ? this.#outcomeOfLostCancel(before)
+      : { cancelled: cancelled.length, requested: requested.length };
   }
 
-  /** New attempts of all failed and timed out jobs of a batch. @throws BatchNotFoundError */
-  async retryBatch(id: string): Promise<Job[]> {
-    await this.getBatch(id);
-    const jobs = await withLostAnswers(() => this.#options.store.retryBatch(id));
+  /**
+   * The first try took effect and only the second was answered: what it did shows in the batch. Its tickets are dropped
+   * by whoever takes them.
+   */
+  async #outcomeOfLostCancel(before: Batch): Promise<{ cancelled: number; requested: number }> {
+    const { store, signals } = this.#options;
+    const filter = { batchId: before.id, statuses: ["processing" as const], limit: signalledMax };
+    const { items } = await store.listJobs(filter);
+    if (items.length > 0) signals.publish("cancel", { jobIds: items.map((job) => job.id) });
+    const { counts } = await this.getBatch(before.id);
+    return { cancelled: counts.cancelled - before.counts.cancelled, requested: counts.processing };
+  }
+
+  /** New attempts of all failed and timed out jobs of a batch; how many. @throws BatchNotFoundError */
+  async retryBatch(id: string): Promise<number> {
+    const { counts } = await this.getBatch(id);
+    const { isAgain, jobs } = await withLostAnswers(async (again) => ({
+      isAgain: again,
+      jobs: await this.#options.store.retryBatch(id),
+    }));
     await this.#announce(jobs);
-    return jobs;
+    // What the first try restarted is announced by the sweeper.
+    return isAgain ? counts.failed + counts.timeout : jobs.length;
   }
 
   /** Oldest first. */
@@ -254,27 +275,9 @@ export class JobManager {
     await storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
   }
 
-  /**
-   * Inserts, and finds out what happened when the connection broke before the answer came: our ids are either there or
-   * not. @throws StoreUnavailableError nothing was stored, as far as can be known
-   */
-  async #insert(tenantId: string | undefined, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {
+  #insert(tenantId: string | undefined, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {
     const { store, defaultTenantId } = this.#options;
-    try {
-      return await store.insertJobs({ tenantId: tenantId ?? defaultTenantId, batch, jobs });
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      const found = await this.#findInserted(jobs);
-      if (found === null) throw error;
-      return found;
-    }
-  }
-
-  /** All jobs of an insert whose answer was lost, or `null`: they are stored together or not at all. */
-  async #findInserted(jobs: NewJob[]): Promise<Job[] | null> {
-    await sleep(lookAfterMs);
-    const found = await withLostAnswers(() => this.#options.store.findJobs(jobs.map(({ id }) => id)));
-    return found.length === 0 ? null : found;
+    return insertOrFind(store, { tenantId: tenantId ?? defaultTenantId, batch, jobs });
   }
 
   async #prepareAll(

@@ -1,11 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Job, type NewBatch, type NewJob } from "./job.ts";
 import { StoreUnavailableError } from "./job-errors.ts";
+import { type JobStore } from "./job-store.ts";
 
 /** Tries after the first, 0.2 s and 0.4 s … apart, before the caller is told that the store is away. */
 const triesMax = 4;
 const betweenMs = 200;
 /** No further try after so long: the store may be silent rather than gone, and then each try takes its time. */
 const patienceMs = 3_000;
+
+/** An insert whose answer was lost is looked for after this long: PostgreSQL may still be at it. */
+const lookAfterMs = 200;
 
 /**
  * For requests that may take effect although their answer is lost: does it again when the store was unavailable, telling
@@ -22,5 +27,24 @@ export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promis
         throw error;
       await sleep(betweenMs * tries);
     }
+  }
+}
+
+/**
+ * Inserts, and finds out what happened when the connection broke before the answer came: all our ids are there, or none
+ * is. @throws StoreUnavailableError nothing was stored, as far as can be known
+ */
+export async function insertOrFind(
+  store: Pick<JobStore, "insertJobs" | "findJobs">,
+  submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
+): Promise<Job[]> {
+  try {
+    return await store.insertJobs(submission);
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    await sleep(lookAfterMs);
+    const found = await withLostAnswers(() => store.findJobs(submission.jobs.map(({ id }) => id)));
+    if (found.length === 0) throw error;
+    return found;
   }
 }

@@ -38,9 +38,7 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
       const retried = await jobs.retryBatch(idOf(request));
-      response
-        .status(202)
-        .json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), retried: retried.length });
+      response.status(202).json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), retried });
     },
   });
 }

@@ -118,6 +118,7 @@ test("a batch that was cancelled without an answer is cancelled, and said to be"
   const lost = loseAnswerOf(/UPDATE jobs SET status = 'cancelled'/);
   const answered = api.request("POST", `batches/${id}/cancel`);
   await lost;
-  expect((await answered).status).toBe(202);
+  const answer = await answered;
+  expect([answer.status, await answer.json()]).toMatchObject([202, { cancelled: 2, requested: 0 }]);
   expect((await api.batch(id)).counts).toMatchObject({ cancelled: 2 });
 }, 60_000);
