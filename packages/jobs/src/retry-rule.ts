@@ -10,8 +10,9 @@ const backoffMaxMs = 60_000;
 
 /**
  * What a failed attempt leads to. Errors decide their own retry:
- * invalid: never, unless only this server says so; execution: while the job's own `attemptsMax` allows; out of memory: once more, on another server if
- * there is one; server: always, uncharged, unless it keeps crashing servers; deadline: never.
+ * invalid: never, unless only this server says so; execution: while the job's own `attemptsMax` allows; out of memory:
+ * once more, on another server if there is one; server: always, uncharged, unless it keeps crashing servers or stalls on
+ * them; deadline: never.
  *
  * @param options.random 0 ≤ random < 1, spreads retries
  * @param options.mayRunElsewhere one server refused what others, by all that is known, can run

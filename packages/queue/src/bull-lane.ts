@@ -1,6 +1,7 @@
 import { Queue, Worker, type Job } from "bullmq";
 import { type Redis } from "ioredis";
 import { JobError, type TicketReference } from "@genga/jobs";
+import { isLostTicket } from "./redis-errors.ts";
 
 export type TicketJob = Job<TicketReference, string | null>;
 
@@ -78,11 +79,12 @@ export class BullLane {
   }
 
   /**
-   * Tickets due later than anything is put off were put off by a process whose clock is ahead of ours, as far as it is
-   * ahead: they come back now.
+   * Tickets due later, by the clock of Redis, than anything is put off: a process whose clock is ahead put them off, by
+   * as much as it is ahead. They come back now.
    */
   async promoteFarOff(redis: Redis): Promise<void> {
-    const horizon = (Date.now() + 2 * delayMaxMs) * 4096;
+    const [seconds] = await redis.time();
+    const horizon = (Number(seconds) * 1000 + 2 * delayMaxMs) * 4096;
     const ids = await redis.zrange(
       String(this.queue.keys["delayed"]),
       horizon,
@@ -93,9 +95,14 @@ export class BullLane {
       promotedAtOnce,
     );
     for (const id of ids) {
-      const job = await this.queue.getJob(id);
-      // Somebody else may have been faster.
-      await job?.promote().catch(() => undefined);
+      try {
+        const job = await this.queue.getJob(id);
+        if (job === undefined) await redis.zrem(String(this.queue.keys["delayed"]), id);
+        else await job.promote();
+      } catch (error) {
+        // Somebody else was faster.
+        if (!isLostTicket(error)) throw error;
+      }
     }
   }
 
