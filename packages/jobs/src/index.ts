@@ -87,6 +87,7 @@ export {
   leaseNumberOfFolder,
   outputFolderKey,
   outputStorageKey,
+  partialFileAgeMs,
   type OutputStorage,
   type StoredFile,
 } from "./output-storage.ts";

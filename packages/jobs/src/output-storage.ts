@@ -27,8 +27,8 @@ export interface OutputStorage {
     bytesMax: number;
     signal?: AbortSignal;
   }): Promise<StoredFile>;
-  /** `start` and `end` are inclusive byte offsets. */
-  read(storageKey: string, range?: { start: number; end: number }): Promise<Readable>;
+  /** `start` and `end` are inclusive byte offsets. The signal ends the body too. */
+  read(storageKey: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable>;
   /** Files that are not there are no error. */
   remove(storageKeys: string[]): Promise<void>;
   /**
@@ -40,6 +40,9 @@ export interface OutputStorage {
   /** Removes half-written files that nobody has written to for `olderThanMs`. @returns how many there were */
   sweepPartialFiles(olderThanMs: number): Promise<number>;
 }
+
+/** A half-written file that was not touched for so long belongs to nobody any more. */
+export const partialFileAgeMs = 60 * 60_000;
 
 /** Where all files of a job are. */
 export function outputFolderKey(jobId: string): string {

@@ -1,8 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, realpath, rename, rmdir, unlink, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Readable } from "node:stream";
+import { addAbortSignal, type Readable } from "node:stream";
 import {
   leaseNumberOfFolder,
   outputFolderKey,
@@ -10,9 +9,9 @@ import {
   type OutputStorage,
   type StoredFile,
 } from "@genga/jobs";
-import { removeFile, sweepPartialFolder } from "./partial-files.ts";
+import { assertFolderWritable, sweepPartialFolder } from "./partial-files.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
-import { assertWithin, makeParents, pathOfKey } from "./storage-keys.ts";
+import { assertWithin, isKey, makeParents, pathOfKey } from "./storage-keys.ts";
 import { type FileToStore, storeMeasured } from "./store-measured.ts";
 
 /**
@@ -50,7 +49,12 @@ export class FolderStorage implements OutputStorage {
     });
   }
 
-  async read(storageKey: string, range?: { start: number; end: number }): Promise<Readable> {
+  async read(
+    storageKey: string,
+    range?: { start: number; end: number },
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    signal?.throwIfAborted();
     const folder = await this.#openFolder();
     const path = pathOfKey(folder, storageKey);
     try {
@@ -60,7 +64,8 @@ export class FolderStorage implements OutputStorage {
         const facts = await handle.stat();
         if (!facts.isFile()) throw missing(storageKey);
         if (range !== undefined) assertRange(range, facts.size);
-        return handle.createReadStream({ ...range, autoClose: true });
+        const body = handle.createReadStream({ ...range, autoClose: true });
+        return signal === undefined ? body : addAbortSignal(signal, body);
       } catch (error) {
         await handle.close();
         throw error;
@@ -98,7 +103,7 @@ export class FolderStorage implements OutputStorage {
       if (leaseNumber === null || leaseNumber > job.leaseNumber) continue;
       for (const name of await namesIn(pathOfKey(folder, `${jobKey}/${leaseFolder}`))) {
         const storageKey = `${jobKey}/${leaseFolder}/${name}`;
-        if (!job.keep.includes(storageKey)) leftovers.push(storageKey);
+        if (isKey(storageKey) && !job.keep.includes(storageKey)) leftovers.push(storageKey);
       }
     }
     await this.remove(leftovers);
@@ -111,14 +116,7 @@ export class FolderStorage implements OutputStorage {
 
   /** @throws StorageError `storage-unavailable`, `storage-full` */
   async assertWritable(): Promise<void> {
-    const path = join(await this.#openFolder(), partialFolder, randomUUID());
-    try {
-      await writeFile(path, "");
-    } catch (error) {
-      throw mapFileError(error, `write to the storage folder ${this.#folder}`);
-    } finally {
-      await removeFile(path);
-    }
+    await assertFolderWritable(join(await this.#openFolder(), partialFolder));
   }
 
   /** @returns the folder as `realpath` knows it; made anew should it have vanished */

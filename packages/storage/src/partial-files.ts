@@ -1,4 +1,5 @@
-import { opendir, stat, unlink } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, opendir, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing, mapFileError } from "./storage-errors.ts";
 
@@ -20,6 +21,28 @@ export async function sweepPartialFolder(partial: string, olderThanMs: number): 
     throw mapFileError(error, "sweep partial files");
   }
   return removed;
+}
+
+/** @throws StorageError `storage-unavailable`, `storage-full` */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw mapFileError(error, `open the folder ${path}`);
+  }
+}
+
+/** Makes it where it is missing. @throws StorageError `storage-unavailable`, `storage-full` */
+export async function assertFolderWritable(folder: string): Promise<void> {
+  await makeFolder(folder);
+  const path = join(folder, randomUUID());
+  try {
+    await writeFile(path, "written");
+  } catch (error) {
+    throw mapFileError(error, `write to the folder ${folder}`);
+  } finally {
+    await removeFile(path);
+  }
 }
 
 /** A file that is not there is no error. */

@@ -36,7 +36,8 @@ export function mapS3Error(error: unknown, intention: string): unknown {
       cause: error,
     });
   }
-  const isRefusal = status !== undefined && status >= 400 && status < 500 && !passingStatuses.has(status);
+  const isPassing = passingCodes.has(error.name) || (status !== undefined && passingStatuses.has(status));
+  const isRefusal = status !== undefined && status >= 400 && status < 500 && !isPassing;
   if (isRefusal || error.name === "CredentialsProviderError") {
     return new StorageError(
       "storage-refused",
@@ -55,6 +56,16 @@ export function mapS3Error(error: unknown, intention: string): unknown {
 
 /** Time-outs and "slow down". */
 const passingStatuses: ReadonlySet<number> = new Set([408, 409, 425, 429]);
+
+/** Refusals by their status, but the same request can succeed the next time: lost bytes, clocks, keys that are renewed. */
+const passingCodes: ReadonlySet<string> = new Set([
+  "BadDigest",
+  "ExpiredToken",
+  "IncompleteBody",
+  "RequestTimeout",
+  "RequestTimeTooSkewed",
+  "XAmzContentSHA256Mismatch",
+]);
 
 function reasonOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : error.name;

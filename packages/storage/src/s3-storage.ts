@@ -1,18 +1,19 @@
+import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { Readable } from "node:stream";
+import { addAbortSignal, Readable } from "node:stream";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  type S3ClientConfig,
 } from "@aws-sdk/client-s3";
 import { leaseNumberOfFolder, outputFolderKey, type OutputStorage, type StoredFile } from "@genga/jobs";
-import { sweepPartialFolder } from "./partial-files.ts";
+import { assertFolderWritable, makeFolder, sweepPartialFolder } from "./partial-files.ts";
 import { mapS3Error } from "./s3-errors.ts";
 import { mapFileError } from "./storage-errors.ts";
-import { assertKey } from "./storage-keys.ts";
+import { assertKey, isKey } from "./storage-keys.ts";
 import { type FileToStore, storeMeasured } from "./store-measured.ts";
 
 export interface S3StorageOptions {
@@ -24,11 +25,15 @@ export interface S3StorageOptions {
   prefix: string;
   /** On this machine: files grow here, and are uploaded when they are whole and measured. */
   partialFolder: string;
+  /** What tests shorten. */
+  silenceMs?: number;
 }
 
-/** A server that does not answer for so long is away. */
-const requestTimeoutMs = 30_000;
+/** A server is away that sends no answer to a reader, or nothing at all to others, for so long. */
+const defaultSilenceMs = 30_000;
 const connectionTimeoutMs = 5_000;
+/** Each slow reader holds a connection. */
+const readersMax = 1_000;
 /** Deletions under way at once. */
 const deletionsAtOnce = 8;
 
@@ -49,64 +54,90 @@ export async function createS3Storage(options: S3StorageOptions): Promise<S3Stor
  */
 export class S3Storage implements OutputStorage {
   readonly #client: S3Client;
+  /** A body may stand still for as long as whoever reads it: only the wait for its beginning is limited. */
+  readonly #reader: S3Client;
   readonly #options: S3StorageOptions;
 
   constructor(options: S3StorageOptions) {
     this.#options = options;
-    const { endpoint, region } = options;
-    this.#client = new S3Client({
+    const { endpoint, region, silenceMs = defaultSilenceMs } = options;
+    const common: S3ClientConfig = {
       ...(region !== undefined && { region }),
       // Servers other than AWS have no regions, and no host name for each bucket; newer checksums are unknown to many.
       ...(endpoint !== undefined && { endpoint, region: region ?? "us-east-1", forcePathStyle: true }),
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
-      requestHandler: { connectionTimeout: connectionTimeoutMs, socketTimeout: requestTimeoutMs },
       // What goes wrong is thrown, and told by whoever catches it.
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+    };
+    const connectionTimeout = connectionTimeoutMs;
+    this.#client = new S3Client({
+      ...common,
+      requestHandler: { connectionTimeout, socketTimeout: silenceMs },
+    });
+    const agent = { maxSockets: readersMax };
+    this.#reader = new S3Client({
+      ...common,
+      requestHandler: {
+        ...{ connectionTimeout, socketTimeout: 0, requestTimeout: silenceMs, throwOnRequestTimeout: true },
+        ...{ httpAgent: agent, httpsAgent: agent },
+      },
     });
   }
 
   async write(file: FileToStore): Promise<StoredFile> {
-    const { partialFolder, bucket } = this.#options;
+    const { partialFolder } = this.#options;
     const { storageKey, signal } = file;
     return storeMeasured(file, async () => {
       const Key = this.#keyOf(storageKey);
       await makeFolder(partialFolder);
       return {
         partialFolder,
-        publish: async (partialPath, { bytes, sha256, mediaType }) => {
-          const Body = createReadStream(partialPath);
-          const object = {
-            ...{ Bucket: bucket, Key, Body, ContentLength: bytes, ContentType: mediaType },
-            ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64"),
-          };
-          try {
-            await this.#client.send(
-              new PutObjectCommand(object),
-              signal === undefined ? {} : { abortSignal: signal },
-            );
-          } catch (error) {
-            throw mapS3Error(error, `store ${storageKey}`);
-          } finally {
-            Body.destroy();
-          }
-        },
+        publish: (partialPath, stored) => this.#upload(Key, partialPath, stored, signal),
       };
     });
   }
 
-  async read(storageKey: string, range?: { start: number; end: number }): Promise<Readable> {
-    const { Body } = await this.#send(`read ${storageKey}`, () =>
-      this.#client.send(
-        new GetObjectCommand({
-          Bucket: this.#options.bucket,
-          Key: this.#keyOf(storageKey),
-          ...(range !== undefined && { Range: `bytes=${range.start}-${range.end}` }),
-        }),
-      ),
+  /** Either side may fail, the bucket or the disk. */
+  async #upload(Key: string, path: string, file: StoredFile, signal?: AbortSignal): Promise<void> {
+    const { storageKey, bytes, sha256, mediaType } = file;
+    const Body = createReadStream(path);
+    const broken = new AbortController();
+    Body.once("error", (error) => {
+      broken.abort(error);
+    });
+    const object = {
+      ...{ Bucket: this.#options.bucket, Key, Body, ContentLength: bytes, ContentType: mediaType },
+      ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64"),
+    };
+    const abortSignal = signal === undefined ? broken.signal : AbortSignal.any([signal, broken.signal]);
+    try {
+      await this.#client.send(new PutObjectCommand(object), { abortSignal });
+    } catch (error) {
+      if (broken.signal.aborted) throw mapFileError(broken.signal.reason, `store ${storageKey}`);
+      throw mapS3Error(error, `store ${storageKey}`);
+    } finally {
+      Body.destroy();
+    }
+  }
+
+  async read(
+    storageKey: string,
+    range?: { start: number; end: number },
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    const object = {
+      ...{ Bucket: this.#options.bucket, Key: this.#keyOf(storageKey) },
+      ...(range !== undefined && { Range: `bytes=${range.start}-${range.end}` }),
+    };
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    const { Body } = await this.#send(
+      `read ${storageKey}`,
+      () => this.#reader.send(new GetObjectCommand(object), options),
+      signal,
     );
     if (!(Body instanceof Readable)) throw new Error("S3 answered without a body.");
-    return Body;
+    return signal === undefined ? Body : addAbortSignal(signal, Body);
   }
 
   async remove(storageKeys: string[]): Promise<void> {
@@ -132,7 +163,8 @@ export class S3Storage implements OutputStorage {
     const jobKey = outputFolderKey(job.jobId);
     const leftovers = (await this.#listKeys(jobKey)).filter((storageKey) => {
       const leaseNumber = leaseNumberOfFolder(storageKey.slice(jobKey.length + 1).split("/")[0] ?? "");
-      return leaseNumber !== null && leaseNumber <= job.leaseNumber && !job.keep.includes(storageKey);
+      const isTheirs = leaseNumber !== null && leaseNumber <= job.leaseNumber && isKey(storageKey);
+      return isTheirs && !job.keep.includes(storageKey);
     });
     await this.remove(leftovers);
     return leftovers.length;
@@ -143,12 +175,27 @@ export class S3Storage implements OutputStorage {
     return sweepPartialFolder(this.#options.partialFolder, olderThanMs);
   }
 
-  /** @throws StorageError `storage-unavailable`, `storage-refused` */
+  /**
+   * Tries everything that will be asked of the bucket, and the folder on the way to it.
+   * @throws StorageError `storage-unavailable`, `storage-refused`, `storage-full`
+   */
   async assertWritable(): Promise<void> {
-    const Key = `${this.#prefix}writable`;
-    await this.#send(`write to the bucket ${this.#options.bucket}`, () =>
-      this.#client.send(new PutObjectCommand({ Bucket: this.#options.bucket, Key, Body: "yes" })),
+    await assertFolderWritable(this.#options.partialFolder);
+    const { bucket: Bucket } = this.#options;
+    // Others may be at it too.
+    const object = { Bucket, Key: `${this.#prefix}writable-${randomUUID()}` };
+    const trial = (permission: string): string => `use the bucket ${Bucket}, which takes ${permission}`;
+    await this.#send(trial("s3:PutObject"), () =>
+      this.#client.send(new PutObjectCommand({ ...object, Body: "yes" })),
     );
+    await this.#send(trial("s3:GetObject"), async () => {
+      const { Body } = await this.#reader.send(new GetObjectCommand(object));
+      await Body?.transformToByteArray();
+    });
+    await this.#send(trial("s3:ListBucket"), () =>
+      this.#client.send(new ListObjectsV2Command({ Bucket, Prefix: object.Key, MaxKeys: 1 })),
+    );
+    await this.#send(trial("s3:DeleteObject"), () => this.#client.send(new DeleteObjectCommand(object)));
   }
 
   get #prefix(): string {
@@ -180,10 +227,15 @@ export class S3Storage implements OutputStorage {
     return keys;
   }
 
-  async #send<Answer>(intention: string, request: () => Promise<Answer>): Promise<Answer> {
+  async #send<Answer>(
+    intention: string,
+    request: () => Promise<Answer>,
+    signal?: AbortSignal,
+  ): Promise<Answer> {
     try {
       return await request();
     } catch (error) {
+      signal?.throwIfAborted();
       throw mapS3Error(error, intention);
     }
   }
@@ -191,12 +243,4 @@ export class S3Storage implements OutputStorage {
 
 function ignore(): void {
   // Nothing to tell.
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw mapFileError(error, `open the folder ${path}`);
-  }
 }

@@ -21,14 +21,18 @@ export function pathOfKey(folder: string, storageKey: string): string {
  * @throws StorageError `invalid-storage-key`
  */
 export function assertKey(storageKey: string): string[] {
-  const segments = storageKey.split("/");
-  const isGood =
+  if (!isKey(storageKey)) throw invalidKey(storageKey);
+  return storageKey.split("/");
+}
+
+/** False for what others put beside our files: `.nfs0000…`, `.DS_Store`. */
+export function isKey(storageKey: string): boolean {
+  return (
     storageKey.length <= keyLengthMax &&
-    segments.every(
-      (segment) => segmentPattern.test(segment) && Buffer.byteLength(segment) <= segmentBytesMax,
-    );
-  if (!isGood) throw invalidKey(storageKey);
-  return segments;
+    storageKey
+      .split("/")
+      .every((segment) => segmentPattern.test(segment) && Buffer.byteLength(segment) <= segmentBytesMax)
+  );
 }
 
 /**

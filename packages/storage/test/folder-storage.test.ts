@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
@@ -399,6 +399,24 @@ describe("reading and removing", () => {
     expect(await codeOf(storage.removeLeftovers({ jobId: "..", leaseNumber: 9, keep: [] }))).toBe(
       "invalid-storage-key",
     );
+  });
+
+  test("removes leftovers beside names that are none of ours", async () => {
+    await write("x");
+    const odd = [".nfs0000000a", ".DS_Store"].map((name) => join(folder, dirname(storageKey), name));
+    for (const path of odd) await writeFile(path, "");
+    const jobId = storageKey.split("/")[1]!;
+    expect(await storage.removeLeftovers({ jobId, leaseNumber: 9, keep: [] })).toBe(1);
+    expect((await filesBelow()).sort()).toEqual(odd.sort());
+  });
+
+  test("reading ends with the signal", async () => {
+    await write(Buffer.alloc(1_000_000, 7));
+    const stopping = new AbortController();
+    const body = await storage.read(storageKey, undefined, stopping.signal);
+    stopping.abort(new Error("enough"));
+    await expect(buffer(body)).rejects.toMatchObject({ code: "ABORT_ERR" });
+    await expect(storage.read(storageKey, undefined, stopping.signal)).rejects.toThrow("enough");
   });
 
   test("sweeps what a crashed writer left, and nothing that is being written", async () => {

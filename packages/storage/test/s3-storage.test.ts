@@ -1,17 +1,20 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { readdirSync, rmSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer, request as sendRequest, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { createCanvas } from "@napi-rs/canvas";
 import { outputStorageKey, StorageError, type OutputStorage, type StoredFile } from "@genga/jobs";
 import { openOutputStorage } from "@genga/storage";
 import S3rver from "s3rver";
+import { createS3Storage } from "../src/s3-storage.ts";
 
 const bytesMax = 10_000_000;
 // The client looks for credentials where AWS's tools look.
@@ -135,10 +138,89 @@ describe("a bucket in trouble", () => {
     expect(await partialFiles()).toEqual([]);
   });
 
+  test("a disk that fails on the way to it ends the upload, not the process", async () => {
+    const { signal } = new AbortController();
+    // Looked at for the last time when the file is whole, and not yet opened for the upload.
+    signal.throwIfAborted = () => {
+      for (const name of readdirSync(join(root, "partial"))) rmSync(join(root, "partial", name));
+    };
+    const file = { storageKey: keyOf({}), body: Readable.from([Buffer.from("x")]), bytesMax, signal };
+    expect(await codeOf(storage.write(file))).toBe("storage-unavailable, retryable");
+  });
+
+  test("a reader may stand still for longer than the bucket may be silent", async () => {
+    const content = Buffer.alloc(8_000_000, 7);
+    await write(content);
+    const impatient = await openImpatient(port);
+    const body = await impatient.read(keyOf({}));
+    await sleep(4 * silenceMs);
+    expect((await buffer(body)).equals(content)).toBe(true);
+  });
+
+  test("a bucket that is asked for a file and says nothing is away", async () => {
+    const way = await startWay(() => undefined);
+    try {
+      const impatient = await openImpatient(way.port);
+      way.silence();
+      expect(await codeOf(impatient.read(keyOf({})))).toBe("storage-unavailable, retryable");
+    } finally {
+      way.close();
+    }
+  });
+
+  test("reading ends with the signal, before the answer and in the middle of the body", async () => {
+    await write(Buffer.alloc(8_000_000, 7));
+    const stopping = new AbortController();
+    const body = await storage.read(keyOf({}), undefined, stopping.signal);
+    stopping.abort(new Error("enough"));
+    await expect(buffer(body)).rejects.toMatchObject({ code: "ABORT_ERR" });
+    await expect(storage.read(keyOf({}), undefined, stopping.signal)).rejects.toThrow("enough");
+  });
+
+  test.each([
+    ["s3:PutObject", "PUT", false],
+    ["s3:GetObject", "GET", false],
+    ["s3:ListBucket", "GET", true],
+    ["s3:DeleteObject", "DELETE", false],
+  ])("that does not allow %s is refused at the start, by that name", async (permission, method, isList) => {
+    const way = await startWay((request) =>
+      request.method === method && request.url?.includes("list-type") === isList ? 403 : undefined,
+    );
+    try {
+      const opening = openBucket("outputs", way.port, "studio");
+      await expect(opening).rejects.toMatchObject({
+        code: "storage-refused",
+        message: expect.stringContaining(permission) as unknown,
+      });
+    } finally {
+      way.close();
+    }
+  });
+
+  test("a folder on the way to it that cannot be written to is refused at the start", async () => {
+    await rm(join(root, "partial"), { recursive: true });
+    await writeFile(join(root, "partial"), "");
+    expect(await codeOf(openBucket("outputs", port))).toBe("storage-unavailable, retryable");
+  });
+
+  test("the trial at the start leaves nothing in it", async () => {
+    await openBucket("outputs", port, "tried");
+    expect(await readdir(join(root, "buckets", "outputs"), { recursive: true })).not.toContainEqual(
+      expect.stringContaining("writable"),
+    );
+  });
+
   test.each([
     [503, "SlowDown", "storage-unavailable, retryable"],
     [507, "XMinioStorageFull", "storage-full, retryable"],
     [403, "AccessDenied", "storage-refused"],
+    [400, "RequestTimeout", "storage-unavailable, retryable"],
+    [400, "IncompleteBody", "storage-unavailable, retryable"],
+    [400, "BadDigest", "storage-unavailable, retryable"],
+    [400, "XAmzContentSHA256Mismatch", "storage-unavailable, retryable"],
+    [400, "ExpiredToken", "storage-unavailable, retryable"],
+    [403, "RequestTimeTooSkewed", "storage-unavailable, retryable"],
+    [400, "InvalidArgument", "storage-refused"],
   ])("that answers %i %s says so", async (status, code, expected) => {
     const failing = await startFailingServer(status, code);
     try {
@@ -149,6 +231,49 @@ describe("a bucket in trouble", () => {
     }
   });
 });
+
+/** Far shorter than in life. */
+const silenceMs = 150;
+
+function openImpatient(port: number): Promise<OutputStorage> {
+  const endpoint = `http://127.0.0.1:${port}`;
+  const partialFolder = join(root, "partial");
+  return createS3Storage({ bucket: "outputs", prefix: "studio/genga", endpoint, partialFolder, silenceMs });
+}
+
+/** Hands everything on to the bucket, except for what it refuses; can fall silent. */
+async function startWay(
+  refusal: (request: IncomingMessage) => number | undefined,
+): Promise<{ port: number; silence: () => void; close: () => void }> {
+  let isSilent = false;
+  const way = createServer((request, response) => {
+    const status = refusal(request);
+    if (isSilent) return;
+    if (status !== undefined) {
+      request.resume();
+      response.writeHead(status).end("<Error><Code>AccessDenied</Code></Error>");
+      return;
+    }
+    const { method, url, headers } = request;
+    const onward = sendRequest({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  });
+  way.listen(0, "127.0.0.1");
+  await once(way, "listening");
+  return {
+    port: (way.address() as AddressInfo).port,
+    silence: () => {
+      isSilent = true;
+    },
+    close: () => {
+      way.close();
+      way.closeAllConnections();
+    },
+  };
+}
 
 /** Answers everything with one of S3's errors, which a healthy S3 cannot be asked for. */
 async function startFailingServer(status: number, code: string): Promise<Server> {
