@@ -1,5 +1,6 @@
+import { partialFileAgeMs } from "@genga/jobs";
 import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
-import { openDependencies, type ApiTimes } from "./dependencies.ts";
+import { openDependencies, type ApiDependencies, type ApiTimes } from "./dependencies.ts";
 import { createApp, listen, type ListeningServer } from "./server.ts";
 
 /** A running API. */
@@ -25,6 +26,7 @@ export async function startApi(
     signal,
     ...(options.times === undefined ? {} : { times: options.times }),
   });
+  await sweepPartialFiles(dependencies);
   try {
     const server = await listen(createApp(dependencies), settings);
     return {
@@ -39,5 +41,15 @@ export async function startApi(
   } catch (error) {
     await dependencies.close();
     throw error;
+  }
+}
+
+/** With a bucket, uploads grow on this machine's own disk, and there may be no worker here to sweep it. */
+async function sweepPartialFiles({ storage, log }: ApiDependencies): Promise<void> {
+  try {
+    const files = await storage.sweepPartialFiles(partialFileAgeMs);
+    if (files > 0) log.info({ files }, "half-written files were removed");
+  } catch (error) {
+    log.warn({ err: error }, "half-written files could not be removed; they only take room");
   }
 }

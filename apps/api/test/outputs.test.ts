@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readFile, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type OutputView } from "../src/job-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -139,4 +141,12 @@ test("a reader that leaves early breaks nothing", async () => {
   leaving.abort();
   await expect(response.arrayBuffer()).rejects.toThrow();
   expect((await api.request(contentOf(0))).status).toBe(200);
+});
+
+test("half-written files of a crashed API are removed when the next one starts", async () => {
+  const crashed = join(api.env["DATA_DIR"]!, "outputs", ".partial", "crashed");
+  await writeFile(crashed, "half");
+  await utimes(crashed, new Date(), new Date(Date.now() - 2 * 3_600_000));
+  await api.startAnother();
+  await expect(readFile(crashed)).rejects.toThrow("ENOENT");
 });

@@ -19,14 +19,10 @@ export interface SweeperOptions {
   leaseMs: number;
   /** How long a job waits for its unowned server before it goes elsewhere. */
   graceMs: number;
-  /** Files that crashed writers left half-written. */
-  sweepPartialFiles: (olderThanMs: number) => Promise<number>;
   log: Logger;
 }
 
 const rebaseEvery = 60;
-const partialFilesEvery = 600;
-const partialFileAgeMs = 60 * 60_000;
 const rowsPerPass = 1_000;
 /** Tickets announced in one pass at most; a wiped Redis is refilled over a few passes. */
 const roundsMax = 20;
@@ -53,7 +49,6 @@ export class Sweeper {
     await this.#requeueAbandoned();
     await this.#expireQueued();
     if (this.#passes % rebaseEvery === 0) await this.#options.store.rebaseRanks();
-    if (this.#passes % partialFilesEvery === 1) await this.#options.sweepPartialFiles(partialFileAgeMs);
     try {
       await this.#refillWipedRedis();
       await this.#announce();

@@ -3,6 +3,7 @@ import {
   type LeasedJob,
   StoreUnavailableError,
   defaultLane,
+  partialFileAgeMs,
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
@@ -20,6 +21,7 @@ import { TicketPump } from "./ticket-pump.ts";
 const progressFlushMs = 500;
 const sweepIntervalMs = 1_000;
 const probeIntervalMs = 5_000;
+const partialFilesIntervalMs = 10 * 60_000;
 
 /** One worker process: owns servers, runs jobs on them, and takes its turn at sweeping. */
 export class Worker {
@@ -49,7 +51,6 @@ export class Worker {
     this.#sweeper = new Sweeper({
       ownerId: workerId,
       ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
-      sweepPartialFiles: (olderThanMs) => dependencies.storage.sweepPartialFiles(olderThanMs),
     });
     this.#fleet = new ServerFleet({
       workerId,
@@ -112,6 +113,13 @@ export class Worker {
       }),
       startTicker({ name: "sweep", intervalMs: sweepIntervalMs, tick: () => this.#sweep(), log }),
       startTicker({
+        name: "partial files",
+        intervalMs: partialFilesIntervalMs,
+        // By every worker, not by the one that sweeps: with a bucket they are on the disk of each machine.
+        tick: () => this.#sweepPartialFiles(),
+        log,
+      }),
+      startTicker({
         name: "probe",
         intervalMs: probeIntervalMs,
         // Not awaited: a server that does not answer keeps neither the others nor the worker's end waiting.
@@ -166,6 +174,12 @@ export class Worker {
     await Promise.all(this.#fleet.owned.map((server) => this.#adoptOn(server)));
     await this.#sweeper.tick();
     this.#pump.trigger();
+  }
+
+  /** Files that crashed writers left half-written. */
+  async #sweepPartialFiles(): Promise<void> {
+    const files = await this.#with.storage.sweepPartialFiles(partialFileAgeMs);
+    if (files > 0) this.#with.log.info({ files }, "half-written files were removed");
   }
 
   async #look(server: OwnedServer, definitionsWanted: boolean): Promise<void> {
