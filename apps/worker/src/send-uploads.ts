@@ -1,8 +1,9 @@
 import { buffer } from "node:stream/consumers";
 import { ComfyUIError, type ComfyUIConnector } from "@genga/comfyui";
-import { type OutputStorage, readUploadName, uploadFolder, type Workflow } from "@genga/jobs";
+import { type OutputStorage, readUploadName, StorageError, uploadFolder, type Workflow } from "@genga/jobs";
+import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
-/** For one picture; also over a slow line. */
+/** For one picture, from the storage or to the server; also over a slow line. */
 const uploadTimeoutMs = 120_000;
 
 /** What each server was given, for as long as the connection to it is ours: our name → the server's name. */
@@ -11,6 +12,8 @@ const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
 interface SendOptions {
   connector: ComfyUIConnector;
   storage: OutputStorage;
+  /** Half of the first wait between tries. */
+  waitMs?: number;
   signal: AbortSignal;
 }
 
@@ -43,14 +46,14 @@ function isUploadName(value: unknown): value is string {
 
 /** @returns what the server calls it */
 async function send(name: string, options: SendOptions): Promise<string> {
-  const { connector, storage, signal } = options;
+  const { connector, signal } = options;
   const sent = sentNames.get(connector) ?? new Map<string, string>();
   sentNames.set(connector, sent);
   const known = sent.get(name);
   if (known !== undefined && (await isThere(known, options))) return known;
   const upload = readUploadName(name);
   if (upload === null) return name;
-  const bytes = await buffer(await storage.read(upload.storageKey));
+  const bytes = await readUpload(upload.storageKey, options);
   const { filename, mediaType } = upload;
   const given = await connector.uploadImage(
     { bytes, filename, mediaType, subfolder: uploadFolder },
@@ -60,6 +63,30 @@ async function send(name: string, options: SendOptions): Promise<string> {
   const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
   sent.set(name, serverName);
   return serverName;
+}
+
+/** A storage that is away is tried again, as often as for an output. */
+async function readUpload(storageKey: string, { storage, waitMs, signal }: SendOptions): Promise<Buffer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(uploadTimeoutMs)]);
+      return await buffer(await storage.read(storageKey, undefined, limited));
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = asStorageError(error, storageKey);
+      if (!failure.retryable || tries >= storageTriesMax) throw failure;
+      await waitForNextTry(tries, { waitMs, signal });
+    }
+  }
+}
+
+/** What ends in the middle, or takes too long, may be there the next time. */
+function asStorageError(error: unknown, storageKey: string): StorageError {
+  if (error instanceof StorageError) return error;
+  return new StorageError("storage-unavailable", `Could not read ${storageKey} to its end.`, {
+    retryable: true,
+    cause: error,
+  });
 }
 
 /** People empty a server's input folder: what was sent once is looked at before it is relied on. */

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { pipeline, type Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   collectOutputs,
   ComfyUIError,
@@ -16,14 +15,11 @@ import {
   StorageError,
 } from "@genga/jobs";
 import { type OutputOptions } from "@genga/workflows";
+import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 import { StripPngMetadata } from "./strip-png-metadata.ts";
 
 /** One output may not be larger than this. */
 const outputBytesMax = 4 * 2 ** 30;
-/** Tries at one file while the server or the storage does not answer; waits 0.5, 1, 2, 4 s between them. */
-const triesMax = 5;
-/** Longest wait between two tries. */
-const retryWaitMaxMs = 5_000;
 const awayCodes: ReadonlySet<string> = new Set(["server_unreachable", "connection_lost", "request_timeout"]);
 
 /**
@@ -90,7 +86,7 @@ async function storeFile(options: {
   waitMs?: number;
   signal: AbortSignal;
 }): Promise<NewOutput> {
-  const { connector, storage, lease, reference, index, wanted, graceMs, waitMs = 250, signal } = options;
+  const { connector, storage, lease, reference, index, wanted, graceMs, waitMs, signal } = options;
   const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
   let failingSince: number | null = null;
   for (let tries = 1; ; tries += 1) {
@@ -105,8 +101,9 @@ async function storeFile(options: {
       failingSince ??= performance.now();
       // A server that is away is waited for: the render is done.
       const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
-      if (!isWorthWaiting && (tries >= triesMax || !mayHelpToRepeat(error))) throw named(error, reference);
-      await sleep(Math.min(waitMs * 2 ** tries, retryWaitMaxMs), undefined, { signal });
+      if (!isWorthWaiting && (tries >= storageTriesMax || !mayHelpToRepeat(error)))
+        throw named(error, reference);
+      await waitForNextTry(tries, { waitMs, signal });
     }
   }
 }

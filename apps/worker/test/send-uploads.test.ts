@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import { PassThrough, Readable } from "node:stream";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { ComfyUIConnector } from "@genga/comfyui";
+import { StorageError, type OutputStorage, type Workflow } from "@genga/jobs";
+import { sendUploads } from "../src/send-uploads.ts";
+
+// A server that takes every picture, and a storage whose every answer is the test's.
+
+let server: Server;
+let connector: ComfyUIConnector;
+let received: number;
+
+beforeEach(async () => {
+  received = 0;
+  server = createServer((request, response) => {
+    request.resume().on("end", () => {
+      received += 1;
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ name: `${name}.png`, subfolder: "genga", type: "input" }));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  connector = new ComfyUIConnector({
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  });
+});
+
+afterEach(async () => {
+  await connector.close();
+  server.closeAllConnections();
+  server.close();
+  await once(server, "close");
+});
+
+const name = "ab".repeat(32);
+const workflow: Workflow = { "1": { class_type: "LoadImage", inputs: { image: `genga/${name}.png` } } };
+const away = (retryable: boolean): Promise<never> =>
+  Promise.reject(
+    new StorageError(retryable ? "storage-unavailable" : "storage-refused", "No.", { retryable }),
+  );
+
+/** Answers the first read with the first answer, and so on; the last one for ever. */
+function storageThat(...answers: OutputStorage["read"][]): { storage: OutputStorage; reads: () => number } {
+  let reads = 0;
+  const storage = {
+    read: (...asked: Parameters<OutputStorage["read"]>) => {
+      reads += 1;
+      return answers[Math.min(reads, answers.length) - 1]!(...asked);
+    },
+  } as OutputStorage;
+  return { storage, reads: () => reads };
+}
+
+const send = (storage: OutputStorage, signal = new AbortController().signal): Promise<Workflow> =>
+  sendUploads(workflow, { connector, storage, waitMs: 1, signal });
+
+test("an upload is read again when the storage was away, or broke off in the middle", async () => {
+  const brokenOff = (): Promise<Readable> => {
+    const body = new PassThrough();
+    body.write("half");
+    setImmediate(() => body.destroy(new Error("aborted")));
+    return Promise.resolve(body);
+  };
+  const whole = (): Promise<Readable> => Promise.resolve(Readable.from([Buffer.from("whole")]));
+  const { storage, reads } = storageThat(() => away(true), brokenOff, whole);
+  expect(await send(storage)).toEqual(workflow);
+  expect([reads(), received]).toEqual([3, 1]);
+});
+
+test("a storage that stays away is not asked for ever, and one that refuses is asked once", async () => {
+  const gone = storageThat(() => away(true));
+  await expect(send(gone.storage)).rejects.toMatchObject({ code: "storage-unavailable" });
+  const refusing = storageThat(() => away(false));
+  await expect(send(refusing.storage)).rejects.toMatchObject({ code: "storage-refused" });
+  expect([gone.reads(), refusing.reads(), received]).toEqual([5, 1, 0]);
+});
+
+test("a read that stands still ends with the signal", async () => {
+  const stopping = new AbortController();
+  const { storage, reads } = storageThat((_key, _range, signal) => {
+    const body = new PassThrough();
+    signal?.addEventListener("abort", () => body.destroy(new Error("ended")));
+    setImmediate(() => {
+      stopping.abort(new Error("enough"));
+    });
+    return Promise.resolve(body);
+  });
+  await expect(send(storage, stopping.signal)).rejects.toThrow("enough");
+  expect(reads()).toBe(1);
+});
