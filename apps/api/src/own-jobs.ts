@@ -1,7 +1,9 @@
 import {
   BatchNotFoundError,
   InvalidJobError,
+  isTerminal,
   JobNotFoundError,
+  JobRemovedError,
   type Batch,
   type CancelResult,
   type Job,
@@ -114,9 +116,20 @@ export class OwnJobs {
     return this.#manager.retryJob(job.id);
   }
 
+  /**
+   * Also of a job that is removed already: its files may have stayed when the storage was away.
+   * @throws RefusedError `job-not-ended` @throws JobRemovedError
+   */
   async remove(id: string): Promise<void> {
-    const job = await this.find(id);
-    await this.#manager.removeJob(job.id);
+    try {
+      const { status } = await this.find(id);
+      if (!isTerminal(status)) {
+        throw new RefusedError("job-not-ended", `The job is ${status}; cancel it before it can be removed.`);
+      }
+    } catch (error) {
+      if (!(error instanceof JobRemovedError)) throw error;
+    }
+    await this.#manager.removeJob(id.toLowerCase());
   }
 
   async #isOwn(jobId: string): Promise<boolean> {

@@ -40,7 +40,7 @@ export async function recordEnd(
       const { job } = await options.recorder.end(run.leased, end);
       log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
       await finishTicket(run, end, job.status, options, log);
-      await removeLeftovers(run, outputs, options, log);
+      await removeLeftovers(run, end, outputs, options, log);
       return;
     } catch (error) {
       if (error instanceof LeaseLostError) {
@@ -62,22 +62,26 @@ export async function recordEnd(
   }
 }
 
-/** Files of workers that died before they could name them in the database; a first lease has no predecessors. */
+/**
+ * Files that no row names: of workers that died, and of writes of our own whose answer was lost. A first lease that
+ * completed has neither predecessors nor files without a name.
+ */
 async function removeLeftovers(
   run: Run,
+  end: AttemptEnd,
   outputs: NewOutput[],
   { storage }: RecordEndOptions,
   log: Logger,
 ): Promise<void> {
   const { jobId, leaseNumber } = run.leased;
-  if (leaseNumber === 1) return;
+  if (leaseNumber === 1 && end.kind === "completed") return;
   try {
     const keep = outputs.flatMap(({ storageKey }) => storageKey ?? []);
     const files = await storage.removeLeftovers({ jobId, leaseNumber, keep });
-    if (files > 0) log.info({ files }, "files of earlier leases were removed");
+    if (files > 0) log.info({ files }, "files that no row names were removed");
   } catch (error) {
     // No row names them, so nobody sees them; they only take room.
-    log.warn({ err: error }, "files of earlier leases could not be removed");
+    log.warn({ err: error }, "files that no row names could not be removed");
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { migrate } from "@genga/database";
@@ -34,11 +34,30 @@ test("files that a worker stored before it died are removed by the one who ends 
   await storeAs(id, 1);
   await stack.startWorker();
   expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
-  await stack.workers[1]!.line(/files of earlier leases were removed/);
+  await stack.workers[1]!.line(/files that no row names were removed/);
   expect(await readdir(folderOf(id))).toEqual(["1-2"]);
   await storeAs(id, 1);
   expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
   await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
+}, 60_000);
+
+test("a file whose writing was not confirmed is removed when the first lease ends without outputs", async () => {
+  const api = new ApiClient(stack.url);
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(60) });
+  await api.until(id, (job) => job.phase === "executing");
+  await storeAs(id, 1);
+  expect((await api.request("POST", `jobs/${id}/cancel`)).status).toBe(202);
+  expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled" });
+  await stack.workers[0]!.line(/files that no row names were removed/);
+  await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
+}, 60_000);
+
+test("every worker removes half-written files, not only the one that sweeps", async () => {
+  const crashed = join(stack.folder, "outputs", ".partial", "crashed");
+  await writeFile(crashed, "half");
+  await utimes(crashed, new Date(), new Date(Date.now() - 2 * 3_600_000));
+  await (await stack.startWorker()).line(/half-written files were removed/);
+  await expect(readFile(crashed)).rejects.toThrow("ENOENT");
 }, 60_000);
 
 function folderOf(id: string): string {

@@ -263,16 +263,21 @@ export class JobManager {
     return wasRetried ? present(await this.#options.store.findJob(id), id) : null;
   }
 
-  /** Removes an ended job with its files; its id answers "removed" from then on. @throws IllegalTransitionError */
+  /**
+   * Removes an ended job with its files; its id answers "removed" from then on. To repeat it removes files that the
+   * storage, being away, kept the first time. @throws IllegalTransitionError @throws JobRemovedError @throws StorageError
+   */
   async removeJob(id: string): Promise<void> {
-    const storageKeys = await withLostAnswers(async (isAgain) => {
-      const removed = await this.#options.store.removeJob(id);
+    const { store, storage } = this.#options;
+    const removed = await withLostAnswers(async (isAgain) => {
+      const answer = await store.removeJob(id);
       // Removed by our first try; its files are found by the job's name.
-      return isAgain && removed === "removed" ? [] : present(removed, id).storageKeys;
+      return isAgain && answer === "removed" ? { storageKeys: [] } : answer;
     });
-    const { storage } = this.#options;
-    await storage.remove(storageKeys);
+    if (removed === null) throw new JobNotFoundError(id);
+    if (removed !== "removed") await storage.remove(removed.storageKeys);
     await storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
+    if (removed === "removed") throw new JobRemovedError(id);
   }
 
   #insert(tenantId: string | undefined, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {

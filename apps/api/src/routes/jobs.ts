@@ -1,4 +1,3 @@
-import { isTerminal } from "@genga/jobs";
 import { type Request, type Response, type Router } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { viewOfAttempt, viewOfJob, viewOfOutput } from "../job-view.ts";
@@ -18,12 +17,7 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
   resource(router, "/jobs/:id", {
     get: show,
     delete: async (request, response) => {
-      const jobs = ownJobs(response);
-      const { id, status } = await jobs.find(idOf(request));
-      if (!isTerminal(status)) {
-        throw new RefusedError("job-not-ended", `The job is ${status}; cancel it before it can be removed.`);
-      }
-      await jobs.remove(id);
+      await ownJobs(response).remove(idOf(request));
       response.status(204).end();
     },
   });
