@@ -192,8 +192,8 @@ async function findEarlierEnd(
     SELECT ${eventColumns} FROM job_events event
     WHERE event.job_id = ${lease.jobId}::uuid AND event.attempt = ${lease.attempt} AND event.type = ${outcome}
     ORDER BY event.sequence LIMIT 1`;
-  if (row === undefined)
-    throw new Error(`Attempt ${lease.attempt} of job ${lease.jobId} ended without an event.`);
+  // The job was removed between the two looks, with all that it had.
+  if (row === undefined) return { held: false };
   const status = outcome === "requeued" ? "queued" : outcome;
   return { held: true, status, job: jobFromRow(attempt.job), event: eventFromRow(row) };
 }
