@@ -125,7 +125,10 @@ test("who comes back is not shown less progress than before, though the database
   again.close();
   await api.worker.end(leased, { kind: "cancelled" });
   const ended = await (await watch(id)).next();
-  expect(ended).toMatchObject({ event: "snapshot", data: { status: "cancelled", progress: { percent: 30 } } });
+  expect(ended).toMatchObject({
+    event: "snapshot",
+    data: { status: "cancelled", progress: { percent: 30 } },
+  });
 });
 
 test("progress never falls within an attempt, and that of an attempt that is over is not sent", async () => {
