@@ -184,7 +184,7 @@ describe("a server whose answers make no sense", () => {
       await onOddServer(async () => {
         if (isReplyLost) await stack.simulators[0]!.fault({ kind: "lose-next-prompt-reply", next: 1 });
         odd.alter = (path, body) =>
-          path.startsWith("/history/") ? body.replace(/"outputs":\s*\{/, '$&"7": NaN,') : body;
+          path.startsWith("/history/") ? body.replace(/"outputs":\s*\{/, "$&7: 7,") : body;
         const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
         expect(await api.untilEnded(id)).toMatchObject({
           ...{ status: "failed", attempt: 1 },
@@ -194,6 +194,31 @@ describe("a server whose answers make no sense", () => {
     },
     30_000,
   );
+
+  test("is none when Python wrote NaN into it: definitions, queue and history are read all the same", async () => {
+    await onOddServer(async () => {
+      const path = "/object_info";
+      odd.alter = (which, body) => {
+        if (which === path) return body.replace("{", '{"Endless": {"input": {"required": {"max": [NaN]}}},');
+        if (which === "/queue") {
+          return body.replace(
+            /"queue_pending":\s*\[/,
+            '$&[NaN, "of-another", {"2": {"inputs": {"value": NaN}}}]',
+          );
+        }
+        return which.startsWith("/history/")
+          ? body.replace(/"outputs":\s*\{/, '$&"9": {"value": [NaN, -Infinity]},')
+          : body;
+      };
+      // A refusal has the definitions read again.
+      expect((await api.request("POST", "generate", image("unheard-of.safetensors"))).status).toBe(422);
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+      expect(await api.outputs(id)).toHaveLength(1);
+    });
+    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: object[] };
+    expect(servers).toContainEqual(expect.objectContaining({ url: odd.url, state: "online", isKnown: true }));
+  }, 30_000);
 
   test("is believed again when it makes sense in the moment of giving it up", async () => {
     await onOddServer(async () => {

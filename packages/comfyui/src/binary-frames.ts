@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { parsePythonJson } from "./python-json.ts";
+
 /** A picture of the work in progress. Without metadata (frame type 1) it does not say whose it is. */
 export interface Preview {
   promptId: string | undefined;
@@ -69,7 +71,7 @@ function parsePreviewWithMetadata(rest: Buffer): BinaryFrame | undefined {
   if (parts === undefined) return undefined;
   let json: unknown;
   try {
-    json = JSON.parse(parts.head.toString("utf8"));
+    json = parsePythonJson(parts.head.toString("utf8"));
   } catch {
     return undefined; // Counted by the caller like any other unknown layout.
   }

@@ -4,6 +4,7 @@ import { Agent, FormData, request, type Dispatcher } from "undici";
 
 import { ComfyUIError } from "./errors.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
+import { parsePythonJson } from "./python-json.ts";
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
@@ -147,9 +148,10 @@ export function authorizationOf(url: URL): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
 }
 
+/** Reads a server's answer, bare `NaN` and `Infinity` included: see `parsePythonJson`. @throws ComfyUIError `bad_reply` */
 export function parseJson(text: string, what: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonJson(text);
   } catch (error) {
     throw new ComfyUIError("bad_reply", `${what}: the answer is no JSON.`, { cause: error });
   }

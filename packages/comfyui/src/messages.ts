@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { parsePythonJson } from "./python-json.ts";
+
 /**
  * The JSON messages of the server's WebSocket (PROTOCOL 3). Only fields that somebody needs are kept, so that a
  * large `progress_state` (every node so far, in every message) costs one linear pass.
@@ -31,9 +33,12 @@ const executionCachedSchema = z.object({
   data: z.object({ prompt_id: promptId, nodes: z.array(nodeId), timestamp: z.number().optional() }),
 });
 
+/** A count that Python wrote as NaN is unknown; it must not cost the message what it says of all other nodes. */
+const count = z.number().catch(0);
+
 const nodeProgressSchema = z.object({
-  value: z.number(),
-  max: z.number(),
+  value: count,
+  max: count,
   state: z.string(),
   display_node_id: nodeId.nullish(),
 });
@@ -136,7 +141,7 @@ export type PromptMessage = Exclude<ServerMessage, { type: "status" } | { type: 
 export function parseMessage(text: string): ServerMessage | undefined {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parsePythonJson(text);
   } catch {
     return undefined; // Garbage is counted by the caller; it never ends a watch.
   }

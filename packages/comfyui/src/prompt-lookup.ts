@@ -9,8 +9,11 @@ import {
   type ExecutionInterruptedData,
 } from "./messages.ts";
 
-/** `[number, prompt_id, graph, extra_data, output node ids]` (PROTOCOL 4); newer servers may append to it. */
-const queueEntrySchema = z.tuple([z.number(), z.string()]).rest(z.unknown());
+/**
+ * `[number, prompt_id, graph, extra_data, output node ids]` (PROTOCOL 4); newer servers may append to it. A prompt that
+ * was sent with `"number": NaN` (PROTOCOL-0.28 6) has no place in any order: it counts as the last.
+ */
+const queueEntrySchema = z.tuple([z.number().catch(Number.POSITIVE_INFINITY), z.string()]).rest(z.unknown());
 
 /** `GET /queue`. */
 export const queueSchema = z.object({

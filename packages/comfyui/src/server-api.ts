@@ -16,6 +16,7 @@ import {
   type ServerQueue,
   type SettledLookup,
 } from "./prompt-lookup.ts";
+import { parsePythonJson } from "./python-json.ts";
 
 const deviceSchema = z.looseObject({
   name: z.string(),
@@ -170,7 +171,7 @@ export class ServerApi {
 
 function isCancelReply(text: string): boolean {
   try {
-    return cancelledSchema.safeParse(JSON.parse(text)).success;
+    return cancelledSchema.safeParse(parsePythonJson(text)).success;
   } catch {
     return false; // A proxy's page: not the route.
   }
