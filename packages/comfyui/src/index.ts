@@ -11,6 +11,7 @@ export type {
 export { ComfyUIConnector } from "./comfyui-connector.ts";
 export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./errors.ts";
 export { ComfyUIError } from "./errors.ts";
+export { ExactNumber, numberOf, parseExactJson, parsePythonJson, stringifyExactJson } from "./exact-json.ts";
 export { classifyExecutionError } from "./execution-errors.ts";
 export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
 export { missingFrom, needsOf } from "./graph-needs.ts";

@@ -1,0 +1,193 @@
+/** The grammar of a JSON number (RFC 8259, section 6). */
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+/**
+ * A number of a JSON text that a JavaScript number would change: an integer beyond 2^53−1, a float whose value is
+ * whole (`1.0`, `1e5`, `-0.0`; Python tells 1.0 from 1), or a number beyond the range of a double (`1e400`).
+ * It keeps the number as it was written. Graphs hold it as a leaf, beside ordinary numbers.
+ */
+export class ExactNumber {
+  /** The number as it was written. */
+  readonly text: string;
+
+  /** @throws SyntaxError if the text is no JSON number */
+  constructor(text: string) {
+    if (!NUMBER.test(text)) throw new SyntaxError(`${JSON.stringify(text.slice(0, 100))} is no JSON number`);
+    this.text = text;
+  }
+
+  /** True of what Python reads as a `float`: it was written with a point or an exponent. */
+  get isFloat(): boolean {
+    return isFloatText(this.text);
+  }
+
+  /** The nearest JavaScript number; infinite beyond the range of a double. */
+  toNumber(): number {
+    return Number(this.text);
+  }
+
+  /** All digits of an integer. @throws SyntaxError for a float */
+  toBigInt(): bigint {
+    return BigInt(this.text);
+  }
+
+  /**
+   * What `JSON.stringify` writes for clients: text where a JSON number would lie to most of them (integers beyond
+   * 2^53−1, numbers beyond the range of a double), else a plain number.
+   */
+  toJSON(): string | number {
+    const number = this.toNumber();
+    if (this.isFloat) return Number.isFinite(number) ? number : this.text;
+    return Number.isSafeInteger(number) ? number : this.text;
+  }
+
+  toString(): string {
+    return this.text;
+  }
+}
+
+/** The JavaScript number nearest to a number of a graph, exact or not; undefined for anything else. */
+export function numberOf(value: unknown): number | undefined {
+  if (typeof value === "number") return value;
+  return value instanceof ExactNumber ? value.toNumber() : undefined;
+}
+
+/**
+ * Reads JSON without a loss: plain values as `JSON.parse` makes them, and an `ExactNumber` where a JavaScript number
+ * would change what was written. Texts without such numbers cost one search of the text more than `JSON.parse`.
+ * @throws SyntaxError as `JSON.parse` does
+ */
+export function parseExactJson(text: string): unknown {
+  const plain: unknown = JSON.parse(text);
+  if (!MAY_HOLD_EXACT_NUMBERS.test(text)) return plain;
+  const quoted = rewriteTokens(text, (token) => (changesAsNumber(token) ? `"${token}"` : token));
+  if (quoted === text) return plain;
+  return restoreNumbers(plain, JSON.parse(quoted), (token) => new ExactNumber(token));
+}
+
+/** Writes JSON; the inverse of `parseExactJson`: exact numbers come out as they were written. */
+export function stringifyExactJson(value: unknown): string {
+  return (holdsExactNumber(value) ? write(value) : JSON.stringify(value)) ?? "null";
+}
+
+/**
+ * Reads the JSON that Python's `json.dumps` writes, which knows bare `NaN`, `Infinity` and `-Infinity`; they become
+ * the JavaScript numbers of that name (which `JSON.stringify` writes as null). Other numbers are read as by
+ * `JSON.parse`. One such number in any prompt makes `/queue` and `/history` of a server unreadable to strict parsers
+ * (PROTOCOL-0.28, section 6). @throws SyntaxError for everything else that is no JSON
+ */
+export function parsePythonJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!MAY_HOLD_PYTHON_NUMBERS.test(text)) throw error;
+    const zeroed = rewriteTokens(text, (token) => (PYTHON_NUMBERS.has(token) ? "0" : token));
+    if (zeroed === text) throw error;
+    const plain: unknown = JSON.parse(zeroed);
+    const quoted = rewriteTokens(text, (token) => (PYTHON_NUMBERS.has(token) ? `"${token}"` : token));
+    return restoreNumbers(plain, JSON.parse(quoted), Number);
+  }
+}
+
+const MAY_HOLD_PYTHON_NUMBERS = /NaN|Infinity/;
+const PYTHON_NUMBERS = new Set(["NaN", "Infinity", "-Infinity"]);
+
+/**
+ * Finds what an exact number can look like: sixteen digits in a row (with a point among them: `0.99999999999999999`
+ * is read as 1), an exponent, a fraction of zeros. It may find more, in strings above all; never less.
+ */
+const MAY_HOLD_EXACT_NUMBERS = /[\d.]{16}|\d[eE][-+]?\d|\.0+(?!\d)/;
+
+function isFloatText(token: string): boolean {
+  return /[.eE]/.test(token);
+}
+
+/** Whether `JSON.parse` followed by `JSON.stringify` would write another number, or an int for a float. */
+function changesAsNumber(token: string): boolean {
+  const number = Number(token);
+  // A word: true, false or null.
+  if (Number.isNaN(number)) return false;
+  if (isFloatText(token)) return Number.isInteger(number) || !Number.isFinite(number);
+  return !Number.isSafeInteger(number);
+}
+
+/** A number, or a word such as `true` or `NaN`, at exactly one place. */
+const TOKEN = /[-+.\w]+/y;
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+/** A copy of a JSON text in which every token outside of strings (a number, a word) is replaced. */
+function rewriteTokens(text: string, replace: (token: string) => string): string {
+  let copy = "";
+  let copied = 0;
+  for (let at = 0; at < text.length;) {
+    if (text.charCodeAt(at) === QUOTE) {
+      at = endOfString(text, at);
+      continue;
+    }
+    TOKEN.lastIndex = at;
+    const token = TOKEN.exec(text)?.[0];
+    if (token === undefined) {
+      at += 1;
+      continue;
+    }
+    const replaced = replace(token);
+    if (replaced !== token) {
+      copy += text.slice(copied, at) + replaced;
+      copied = at + token.length;
+    }
+    at += token.length;
+  }
+  return copied === 0 ? text : copy + text.slice(copied);
+}
+
+/** The place after the string that begins at `start`; the end of the text if it is not closed. */
+function endOfString(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes += 1;
+    if (escapes % 2 === 0) return at + 1;
+  }
+  return text.length;
+}
+
+/**
+ * `plain` and `quoted` are one JSON text read twice, the second time with some numbers written as strings: wherever
+ * the first has a number and the second a string, the number is made of that string. It changes `quoted`. It does
+ * not recurse, since the nesting of a text is only bounded by its length.
+ */
+function restoreNumbers(plain: unknown, quoted: unknown, make: (token: string) => unknown): unknown {
+  const [plainRoot, root] = [{ value: plain }, { value: quoted }];
+  const pending: [object, object][] = [[plainRoot, root]];
+  for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
+    const [plainOwner, owner] = pair;
+    for (const key of Object.keys(owner)) {
+      const was: unknown = Reflect.get(plainOwner, key);
+      const is: unknown = Reflect.get(owner, key);
+      if (typeof was === "number" && typeof is === "string") Reflect.set(owner, key, make(is));
+      else if (isContainer(was) && isContainer(is)) pending.push([was, is]);
+    }
+  }
+  return root.value;
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function holdsExactNumber(value: unknown): boolean {
+  if (!isContainer(value)) return false;
+  if (value instanceof ExactNumber) return true;
+  return (Array.isArray(value) ? value : Object.values(value)).some(holdsExactNumber);
+}
+
+/** As `JSON.stringify` writes plain data; undefined for what JSON has no word for. */
+function write(value: unknown): string | undefined {
+  if (value instanceof ExactNumber) return value.text;
+  if (Array.isArray(value)) return `[${value.map((item) => write(item) ?? "null").join()}]`;
+  if (!isContainer(value) || "toJSON" in value) return JSON.stringify(value);
+  const members = Object.entries(value).flatMap(([key, member]) => {
+    const json = write(member);
+    return json === undefined ? [] : [`${JSON.stringify(key)}:${json}`];
+  });
+  return `{${members.join()}}`;
+}
