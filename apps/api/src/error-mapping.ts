@@ -83,6 +83,8 @@ const ownKinds: readonly ProblemCode[] = [
   "unknown-model",
   "unknown-upload",
   "unknown-node-class",
+  "misplaced-graph",
+  "editor-format",
 ];
 
 function kindOf(problem: JobProblem): ProblemCode {

@@ -63,6 +63,8 @@ const kinds = {
   "invalid-image": [422, "The image cannot be used"],
   "unknown-node-class": [422, "No known server has this node"],
   "invalid-graph": [422, "The graph is not valid"],
+  "misplaced-graph": [422, "The graph is not where it belongs"],
+  "editor-format": [422, "The graph is in the editor's own format"],
   "too-many-streams": [503, "Too many event streams are open"],
   "store-unavailable": [503, "The database is not reachable"],
   "storage-unavailable": [503, "The storage of outputs is not reachable"],

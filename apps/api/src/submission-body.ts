@@ -8,8 +8,9 @@ import {
   type JobType,
   type Json,
 } from "@genga/jobs";
-import { problemsOf, unstorable } from "@genga/workflows";
+import { findMisplacedGraph, problemsOf, unstorable } from "@genga/workflows";
 import { z } from "zod";
+import { prefix } from "./paths.ts";
 
 /** Text that the database can hold. */
 const storableText = (lengthMax: number): z.ZodString =>
@@ -55,6 +56,13 @@ export interface ReadSubmission {
  * @param fixedType the type that the path says; the body may repeat it
  */
 export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmission {
+  const asked = (isObject(body) ? body["type"] : undefined) ?? fixedType;
+  const misplaced = findMisplacedGraph(body, {
+    readsTexts: asked !== "image" && asked !== "video",
+    ...(fixedType === undefined ? {} : { sendTo: `POST ${prefix}/generate` }),
+  });
+  // Whatever else could be said of such a body follows from the graph's wrong place.
+  if (misplaced !== undefined) return { request: undefined, problems: [misplaced] };
   if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
   const { type, ...rest } = body;
   const optionNames = new Set(Object.keys(optionFields));
@@ -79,6 +87,8 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
 export function readBatch(body: unknown): { name: string | null; submissions: ReadSubmission[] } {
   const parsed = batchShape.safeParse(body);
   if (!parsed.success) {
+    const misplaced = findMisplacedGraph(withoutJobs(body), { sendTo: `POST ${prefix}/generate` });
+    if (misplaced !== undefined) throw new InvalidJobError([misplaced]);
     throw new InvalidJobError(
       isObject(body) ? problemsOf(parsed.error, batchShape, body) : [notAnObject(body)],
     );
@@ -95,6 +105,12 @@ export function readBatch(body: unknown): { name: string | null; submissions: Re
     };
   });
   return { name: parsed.data.name ?? null, submissions };
+}
+
+/** Graphs among the jobs of a batch are looked for job by job. */
+function withoutJobs(body: unknown): unknown {
+  if (!isObject(body) || !Array.isArray(body["jobs"])) return body;
+  return Object.fromEntries(Object.entries(body).filter(([name]) => name !== "jobs"));
 }
 
 function unknownType(type: unknown, accepted: readonly JobType[]): JobProblem {

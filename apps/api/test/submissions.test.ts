@@ -189,6 +189,65 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
     expect(await countJobs()).toBe(before);
   });
 
+  const rightForm = '{"type":"workflow","workflow":<graph>}';
+  const editorGraph = {
+    ...{ last_node_id: 2, last_link_id: 1, groups: [], config: {}, extra: {}, version: 0.4 },
+    nodes: [
+      { id: 1, type: "EmptyImage", pos: [0, 0], widgets_values: [64, 64, 1, 0] },
+      { id: 2, type: "SaveImage", pos: [9, 0], widgets_values: ["x"] },
+    ],
+    links: [[1, 1, 0, 2, 0, "IMAGE"]],
+  };
+
+  test.each<[string, string, unknown, string, string]>([
+    ["as the body", "generate", rawGraph, "", "misplaced-graph"],
+    ["as ComfyUI takes it", "generate", { prompt: rawGraph, client_id: "x" }, "prompt", "misplaced-graph"],
+    ["under input", "generate", { input: { workflow: rawGraph } }, "input.workflow", "misplaced-graph"],
+    ["without its type", "generate", { workflow: rawGraph }, "workflow", "misplaced-graph"],
+    [
+      "a level too deep",
+      "generate",
+      { type: "workflow", workflow: { prompt: rawGraph } },
+      "workflow.prompt",
+      "misplaced-graph",
+    ],
+    ["as graph", "generate", { type: "workflow", graph: rawGraph }, "graph", "misplaced-graph"],
+    [
+      "as a text",
+      "generate",
+      { type: "workflow", workflow: JSON.stringify(rawGraph) },
+      "workflow",
+      "misplaced-graph",
+    ],
+    [
+      "as a text in workflow_json",
+      "generate",
+      { workflow_json: JSON.stringify({ prompt: rawGraph }) },
+      "workflow_json.prompt",
+      "misplaced-graph",
+    ],
+    ["for an image", "generate/image", { prompt: rawGraph }, "prompt", "misplaced-graph"],
+    ["as the body of a batch", "batches", rawGraph, "", "misplaced-graph"],
+    ["in a batch", "batches", { jobs: [{ prompt: rawGraph }] }, "jobs.0.prompt", "misplaced-graph"],
+    ["in a batch, bare", "batches", { jobs: [rawGraph] }, "jobs.0", "misplaced-graph"],
+    [
+      "in the editor's format",
+      "generate",
+      { type: "workflow", workflow: editorGraph },
+      "workflow",
+      "editor-format",
+    ],
+    ["in the editor's format, as the body", "generate", editorGraph, "", "editor-format"],
+    ["in the editor's format, in a batch", "batches", { jobs: [editorGraph] }, "jobs.0", "editor-format"],
+  ])("a graph %s, with one problem that says what to send", async (_name, path, body, place, code) => {
+    const document = await refused(await api.post(path, body));
+    expect(document).toMatchObject({ status: 422, code });
+    expect(document.problems).toMatchObject([{ path: place, code }]);
+    const [problem] = document.problems!;
+    if (place !== "workflow" || code !== "editor-format") expect(problem!.message).toContain(rightForm);
+    if (code === "editor-format") expect(problem!.message).toContain("Workflow → Export (API)");
+  });
+
   test("a missing input, with the node's title, what is needed and what was given", async () => {
     const workflow = {
       ...rawGraph,

@@ -7,6 +7,7 @@ import { nodeTitleOf, type WorkflowNode } from "./workflow.ts";
 export type GraphProblemCode =
   // Shape: refused before any server is asked, since some of these bodies kill one (PROTOCOL 10).
   | "invalid_prompt"
+  | "editor_format"
   | "graph_too_large"
   | "node_not_object"
   | "missing_class_type"

@@ -1,3 +1,4 @@
+import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
 import type { GraphProblem } from "./graph-problem.ts";
 import type { Workflow } from "./workflow.ts";
 
@@ -24,6 +25,14 @@ export function checkShape(value: unknown): GraphShape {
       },
     ]);
   }
+  if (looksLikeEditorFormat(value)) {
+    return refuse([
+      {
+        code: "editor_format",
+        message: `The workflow is in the editor's own format, which no server runs. ${howToExport}`,
+      },
+    ]);
+  }
   const nodes = Object.entries(value);
   if (nodes.length === 0) {
     return refuse([{ code: "prompt_no_outputs", message: "The workflow has no nodes." }]);
@@ -46,7 +55,7 @@ export function checkShape(value: unknown): GraphShape {
       },
     ]);
   }
-  const problems = nodes.flatMap(([nodeId, node]) => checkNode(nodeId, node, value));
+  const problems = nodes.flatMap(([nodeId, node]) => checkNode(nodeId, node));
   // The nodes were just looked at, one by one; a second parse would copy them.
   return problems.length > 0 ? refuse(problems) : { workflow: value as Workflow, problems: [] };
 }
@@ -55,18 +64,13 @@ function refuse(problems: GraphProblem[]): GraphShape {
   return { workflow: undefined, problems };
 }
 
-function checkNode(nodeId: string, node: unknown, workflow: object): GraphProblem[] {
+function checkNode(nodeId: string, node: unknown): GraphProblem[] {
   if (!isObject(node)) {
-    // The editor's own format (nodes in a list, links apart) is what people paste most often by mistake.
-    const hint =
-      "nodes" in workflow && "links" in workflow
-        ? " This looks like the editor's format; export it with “Save (API Format)”."
-        : "";
     return [
       {
         code: "node_not_object",
         nodeId,
-        message: `Node ${nodeId} is not an object {class_type, inputs}.${hint}`,
+        message: `Node ${nodeId} is not an object {class_type, inputs}.`,
         received: typeof node,
       },
     ];

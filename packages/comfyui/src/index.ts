@@ -13,6 +13,7 @@ export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./errors.ts
 export { ComfyUIError } from "./errors.ts";
 export { ExactNumber, numberOf, parseExactJson, parsePythonJson, stringifyExactJson } from "./exact-json.ts";
 export { classifyExecutionError } from "./execution-errors.ts";
+export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph-formats.ts";
 export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
 export { missingFrom, needsOf } from "./graph-needs.ts";
 export type { GraphProblem, GraphProblemCode, GraphValidation } from "./graph-problem.ts";

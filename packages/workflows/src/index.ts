@@ -11,6 +11,7 @@ export {
 export { nativeFamilies, videoFamilies, type NativeFamily, type VideoFamily } from "./video-families.ts";
 export { workflowParametersSchema } from "./submission.ts";
 export { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
+export { findMisplacedGraph } from "./misplaced-graph.ts";
 export { outputOptionsOf, type OutputOptions } from "./output-options.ts";
 export { problemsOf } from "./parameter-problems.ts";
 export { unstorable } from "./json-limits.ts";
