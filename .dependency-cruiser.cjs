@@ -3,12 +3,13 @@
 const mayImport = {
   "packages/jobs": [],
   "packages/comfyui": [],
+  "packages/comfyui-recordings": [],
   "packages/runtime": [],
   "packages/workflows": ["packages/jobs", "packages/comfyui"],
   "packages/database": ["packages/jobs"],
   "packages/queue": ["packages/jobs"],
   "packages/storage": ["packages/jobs"],
-  "packages/comfyui-simulator": ["packages/comfyui"],
+  "packages/comfyui-simulator": ["packages/comfyui-recordings"],
   "packages/embedded": ["packages/runtime"],
   "packages/testing": ["packages/jobs", "packages/comfyui"],
   "apps/api": [

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { objectInfo } from "@genga/comfyui-recordings";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import {
   AttemptRecorder,
@@ -46,15 +47,15 @@ export interface ApiUnderTest {
 // A database, two connections to Redis and a server are started and ended, on a machine that is busy with other tests.
 jest.setTimeout(30_000);
 
-const recordings = join(import.meta.dirname, "../../../packages/workflows/test/recordings");
-
 /** Node definitions as a real server gave them. */
-export async function recordedDefinitions(...packs: string[]): Promise<Record<string, Json>> {
-  const texts = await Promise.all(packs.map((pack) => readFile(join(recordings, `${pack}.json`), "utf8")));
-  return Object.assign({}, ...texts.map((text) => JSON.parse(text) as Record<string, Json>)) as Record<
-    string,
-    Json
-  >;
+export function recordedDefinitions(...packs: string[]): Promise<Record<string, Json>> {
+  const texts = packs.map((pack) => objectInfo("0.3.64", pack));
+  return Promise.resolve(
+    Object.assign({}, ...texts.map((text) => JSON.parse(text) as Record<string, Json>)) as Record<
+      string,
+      Json
+    >,
+  );
 }
 
 export async function startApiUnderTest(

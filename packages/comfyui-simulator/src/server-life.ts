@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
-import { fileURLToPath } from "node:url";
 import type { ExecutionLog } from "./control/execution-log.ts";
 import type { HttpFaults } from "./control/http-faults.ts";
 import type { OutputFaults } from "./control/output-faults.ts";
@@ -62,9 +61,8 @@ export class ServerLife {
         this.executor.wake();
       },
     );
-    const catalog = new NodeCatalog(
-      readNodeDefinitions(fileURLToPath(new URL("./object-info", import.meta.url)), options.nodePacks),
-      (className, input) => acceptedFiles(className, input, options.models, this.folders),
+    const catalog = new NodeCatalog(readNodeDefinitions("0.3.64", options.nodePacks), (className, input) =>
+      acceptedFiles(className, input, options.models, this.folders),
     );
     this.executor = new Executor(
       this.queue,

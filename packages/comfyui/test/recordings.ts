@@ -1,10 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
-
+import * as recordings from "@genga/comfyui-recordings";
 import { z } from "zod";
 
 import { objectInfoSchema, type ObjectInfo } from "../src/object-info.ts";
-
-const recordings = new URL("recordings/", import.meta.url);
 
 const eventSchema = z.looseObject({
   kind: z.string(),
@@ -23,18 +20,16 @@ export type RecordedEvent = z.infer<typeof eventSchema>;
 
 const transcripts = new Map<string, RecordedEvent[]>();
 
-/** One recorded session with the real server. */
+/** One recorded session with a real server of version 0.3.64. */
 export function transcript(name: string): RecordedEvent[] {
-  const events = transcripts.get(name) ?? transcriptSchema.parse(readJson(`${name}.json`)).events;
+  const events =
+    transcripts.get(name) ?? transcriptSchema.parse(JSON.parse(recordings.transcript("0.3.64", name))).events;
   transcripts.set(name, events);
   return events;
 }
 
 export function transcriptNames(): string[] {
-  return readdirSync(recordings)
-    .filter((file) => file.endsWith(".json"))
-    .map((file) => file.replace(".json", ""))
-    .sort();
+  return recordings.transcriptNames("0.3.64");
 }
 
 export interface RecordedPost {
@@ -103,14 +98,10 @@ export function recordedObjectInfo(
   const chosen =
     names.length > 0 ? names : (["core", "animatediff", "video-helper-suite", "recording-nodes"] as const);
   return objectInfoSchema.parse(
-    Object.assign({}, ...chosen.map((name) => readJson(`object-info/${name}.json`))),
+    Object.assign({}, ...chosen.map((name) => JSON.parse(recordings.objectInfo("0.3.64", name)) as unknown)),
   );
 }
 
 export function recordedWorkflow(name: string): unknown {
-  return readJson(`workflows/${name}.json`);
-}
-
-function readJson(file: string): unknown {
-  return JSON.parse(readFileSync(new URL(file, recordings), "utf8"));
+  return JSON.parse(recordings.workflow("0.3.64", name));
 }

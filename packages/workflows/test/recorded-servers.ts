@@ -1,18 +1,23 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
+import { objectInfo, workflow } from "@genga/comfyui-recordings";
 import { z } from "zod";
 import type { KnownServer } from "@genga/workflows";
 
-/** Node definitions and graphs as a real server gave and ran them. */
-export function recorded(name: string): Record<string, unknown> {
-  const text = readFileSync(join(import.meta.dirname, "recordings", `${name}.json`), "utf8");
-  return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+const anyRecord = z.record(z.string(), z.unknown());
+
+/** A graph as a real server ran it. */
+export function recordedGraph(name: string): Record<string, unknown> {
+  return anyRecord.parse(JSON.parse(workflow("0.3.64", name)));
 }
 
-export const coreNodes = recorded("core");
-export const animateDiffNodes = recorded("animatediff");
-export const videoHelperSuiteNodes = recorded("video-helper-suite");
+/** Node definitions as a real server gave them. */
+function recordedNodes(pack: string): Record<string, unknown> {
+  return anyRecord.parse(JSON.parse(objectInfo("0.3.64", pack)));
+}
+
+export const coreNodes = recordedNodes("core");
+export const animateDiffNodes = recordedNodes("animatediff");
+export const videoHelperSuiteNodes = recordedNodes("video-helper-suite");
 
 export function objectInfoOf(...packs: Record<string, unknown>[]): ObjectInfo {
   return objectInfoSchema.parse(Object.assign({}, ...packs));

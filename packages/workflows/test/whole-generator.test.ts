@@ -12,7 +12,14 @@ import {
 import fc from "fast-check";
 import { meaningOf, nodesOf, sourceOf } from "./graph-meaning.ts";
 import { animateDiffSpace, imageSpace, maskImage, nativeSpace, startImage } from "./parameter-space.ts";
-import { everything, modelFiles, recorded, serverWith, withModels, without } from "./recorded-servers.ts";
+import {
+  everything,
+  modelFiles,
+  recordedGraph,
+  serverWith,
+  withModels,
+  without,
+} from "./recorded-servers.ts";
 
 const server = withModels(everything);
 const uploads = new Map([startImage, maskImage].map((upload) => [upload.id, upload]));
@@ -55,14 +62,14 @@ describe("graphs that a real server has run", () => {
 
   test("image to image is the recorded one, at a size that we accept and with a file of ours", () => {
     const graph = generator.createImageWorkflow({ ...asked, initImage: startImage.id, denoise: 0.6 });
-    const expected = meaningOf(recorded("sd15-img2img"));
+    const expected = meaningOf(recordedGraph("sd15-img2img"));
     Object.assign(expected["ImageScale"] as object, { width: 256, height: 256 });
     Object.assign(expected["LoadImage"] as object, { image: uploadName(startImage) });
     expect(meaningOf(graph)).toEqual(expected);
   });
 
   test("two pictures at once are the recorded ones, at a size that we accept", () => {
-    const expected = meaningOf(recorded("sd15-image-128-batch2"));
+    const expected = meaningOf(recordedGraph("sd15-image-128-batch2"));
     Object.assign(expected["EmptyLatentImage"] as object, { width: 256, height: 256 });
     expect(meaningOf(generator.createImageWorkflow({ ...asked, count: 2 }))).toEqual(expected);
   });

@@ -9,7 +9,7 @@ import {
   coreNodes,
   everything,
   objectInfoOf,
-  recorded,
+  recordedGraph,
   videoHelperSuiteNodes,
   without,
 } from "./recorded-servers.ts";
@@ -46,7 +46,7 @@ describe("graphs that a real server has run", () => {
       height: 256,
       steps: 4,
     });
-    const expected = meaningOf(recorded("sd15-image"));
+    const expected = meaningOf(recordedGraph("sd15-image"));
     Object.assign(expected["EmptyLatentImage"] as object, { width: 256, height: 256 });
     expect(meaningOf(graph)).toEqual(expected);
   });
@@ -58,7 +58,7 @@ describe("graphs that a real server has run", () => {
     const video = { ...seedGraphParameters, width: 256, height: 256, steps: 2, durationSeconds: 1, fps: 8 };
     const graph = new WorkflowGenerator({ objectInfo }).createVideoWorkflow(video);
     const meaning = meaningOf(graph);
-    const expected = meaningOf(recorded(name));
+    const expected = meaningOf(recordedGraph(name));
     Object.assign(expected["EmptyLatentImage"] as object, { width: 256, height: 256 });
     expect(meaning).toEqual(expected);
   });

@@ -6,7 +6,7 @@ import {
   coreNodes,
   everything,
   objectInfoOf,
-  recorded,
+  recordedGraph,
   serverWith,
   withList,
   without,
@@ -33,7 +33,7 @@ function classesOf(workflow: Workflow): string[] {
   return Object.values(workflow).map((node) => node.class_type);
 }
 
-const rawGraph = recorded("sd15-image") as unknown as Workflow;
+const rawGraph = recordedGraph("sd15-image") as unknown as Workflow;
 
 /** A copy of the recorded image graph with one node changed. */
 function changed(nodeId: string, change: Record<string, Json>): Json {

@@ -1,5 +1,4 @@
-import { readFileSync, readdirSync } from "node:fs";
-import path from "node:path";
+import { objectInfo, objectInfoNames, type RecordedVersion } from "@genga/comfyui-recordings";
 import { parsePythonJson } from "../python/python-json.ts";
 import { isDict, pythonText, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
@@ -71,13 +70,16 @@ export class NodeCatalog {
   }
 }
 
-/** Reads the recorded definitions in a folder: every class of every file whose name is in `packs`. */
-export function readNodeDefinitions(folder: string, packs: readonly string[]): Map<string, PythonDict> {
+/** The recorded definitions of some node packs: every class of each. */
+export function readNodeDefinitions(
+  version: RecordedVersion,
+  packs: readonly string[],
+): Map<string, PythonDict> {
   const classes = new Map<string, PythonDict>();
-  for (const file of readdirSync(folder).sort()) {
-    if (!packs.includes(path.basename(file, ".json"))) continue;
-    const content = parsePythonJson(readFileSync(path.join(folder, file), "utf8"));
-    if (!isDict(content)) throw new TypeError(`${file} is not an object`);
+  for (const pack of objectInfoNames(version)) {
+    if (!packs.includes(pack)) continue;
+    const content = parsePythonJson(objectInfo(version, pack));
+    if (!isDict(content)) throw new TypeError(`the definitions of ${pack} are not an object`);
     for (const [name, info] of content) if (isDict(info)) classes.set(name, info);
   }
   return classes;

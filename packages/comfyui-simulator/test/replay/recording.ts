@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { transcript, type RecordedVersion } from "@genga/comfyui-recordings";
 import { parsePythonJson } from "../../src/python/python-json.ts";
 import { isDict, type PythonDict, type PythonValue } from "../../src/python/python-values.ts";
 
@@ -9,10 +9,10 @@ export interface RecordedEvent {
 }
 
 /** Reads a recording with ints, floats and the order of keys kept. */
-export function readRecording(file: string | URL): RecordedEvent[] {
-  const content = parsePythonJson(readFileSync(file, "utf8"));
+export function readRecording(version: RecordedVersion, name: string): RecordedEvent[] {
+  const content = parsePythonJson(transcript(version, name));
   const events = isDict(content) ? content.get("events") : undefined;
-  if (!Array.isArray(events)) throw new TypeError(`${String(file)} has no events`);
+  if (!Array.isArray(events)) throw new TypeError(`${name} has no events`);
   return events.map((event) => {
     if (!isDict(event)) throw new TypeError("an event is an object");
     return { kind: textAt(event, "kind"), fields: event };

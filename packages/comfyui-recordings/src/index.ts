@@ -1,0 +1,9 @@
+export {
+  objectInfo,
+  objectInfoNames,
+  transcript,
+  transcriptNames,
+  workflow,
+  workflowNames,
+  type RecordedVersion,
+} from "./recordings.ts";
