@@ -13,6 +13,8 @@ import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts"
 import { problemsOfJson } from "./json-limits.ts";
 import { assertOwnUploads, findNamedUploads } from "./named-uploads.ts";
 import { readSubmission, type Alternative, type Submission } from "./submission.ts";
+import { outputOptionsOf } from "./output-options.ts";
+import { warningOfTemporaryOutputs } from "./temporary-outputs.ts";
 import { missingEnding } from "./video-endings.ts";
 
 /** A server whose node definitions were read. */
@@ -83,7 +85,7 @@ function judge(submission: Submission, servers: readonly KnownServer[]): Resolve
   if (catalogues.length === 0) {
     const { errors, warnings } = validateGraph(preferred.graph().workflow);
     return errors.length === 0
-      ? accept(submission, preferred, warnings)
+      ? accept(submission, { alternative: preferred, objectInfo: undefined, warnings })
       : explain(submission, preferred, errors);
   }
   const refusals: Refusal[] = [];
@@ -91,7 +93,7 @@ function judge(submission: Submission, servers: readonly KnownServer[]): Resolve
     for (const objectInfo of catalogues) {
       if (!has(objectInfo, alternative.classTypes)) continue;
       const { errors, warnings } = validateGraph(alternative.graph().workflow, objectInfo);
-      if (errors.length === 0) return accept(submission, alternative, warnings);
+      if (errors.length === 0) return accept(submission, { alternative, objectInfo, warnings });
       refusals.push({ alternative, errors });
     }
   }
@@ -107,17 +109,22 @@ interface Refusal {
 
 function accept(
   submission: Submission,
-  alternative: Alternative,
-  warnings: GraphProblem[],
+  {
+    alternative,
+    objectInfo,
+    warnings,
+  }: { alternative: Alternative; objectInfo: ObjectInfo | undefined; warnings: GraphProblem[] },
 ): ResolvedWorkflow {
-  return {
-    workflow: alternative.graph().workflow,
-    parameters: alternative.parameters,
-    // What the generator chose is not the client's to change.
-    warnings: submission.isRaw
-      ? [...submission.warnings, ...warnings.map((warning) => warning.message)]
-      : submission.warnings,
-  };
+  const { workflow } = alternative.graph();
+  const { parameters } = alternative;
+  // What the generator chose is not the client's to change.
+  const ofRawGraph = submission.isRaw
+    ? [
+        ...warnings.map((warning) => warning.message),
+        warningOfTemporaryOutputs(workflow, objectInfo, outputOptionsOf(parameters)) ?? [],
+      ].flat()
+    : [];
+  return { workflow, parameters, warnings: [...submission.warnings, ...ofRawGraph] };
 }
 
 /** The server that comes closest says what is missing; lists of what exists are those of all servers together. */
