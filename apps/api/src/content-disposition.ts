@@ -1,5 +1,6 @@
 /** Media that a browser shows without running anything in it. Not SVG: it may hold scripts. */
-const shown = /^(image\/(png|jpeg|gif|webp|avif|apng|bmp)|(video|audio)\/[\w.+-]+|text\/plain)(;|$)/;
+const shown =
+  /^(image\/(png|jpeg|gif|webp|avif|apng|bmp|tiff|heic|heif|jxl)|(video|audio)\/[\w.+-]+|text\/plain)(;|$)/;
 
 export function isSafeToShow(mediaType: string): boolean {
   return shown.test(mediaType);

@@ -98,6 +98,8 @@ async function storeFile(options: {
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
     } catch (error) {
       signal.throwIfAborted();
+      const { nodeId, key, orText } = reference;
+      if (orText !== undefined && isMissing(error)) return textOutput(nodeId, key, index, orText);
       failingSince ??= performance.now();
       // A server that is away is waited for: the render is done.
       const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
@@ -136,6 +138,10 @@ function textOutput(nodeId: string, key: string, index: number, text: string): N
 
 function isAway(error: unknown): boolean {
   return error instanceof ComfyUIError && awayCodes.has(error.code);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ComfyUIError && error.code === "output_missing";
 }
 
 function mayHelpToRepeat(error: unknown): boolean {

@@ -73,6 +73,18 @@ describe("outputs of every kind", () => {
     },
   );
 
+  test("a 3D model that a node names in a text is stored, and where there is no such file the text is", async () => {
+    files.set("output|3d|ComfyUI_00001.glb", "glTF");
+    const outputs = await store({
+      "1": { result: ["3d/ComfyUI_00001.glb", { position: {} }, null] },
+      "2": { result: ["somewhere/else.glb"] },
+    });
+    expect(outputs).toMatchObject([
+      { kind: "file", nodeId: "1", filename: "ComfyUI_00001.glb", bytes: 4 },
+      { kind: "text", nodeId: "2", text: "somewhere/else.glb" },
+    ]);
+  });
+
   test("texts are kept as they are", async () => {
     const outputs = await store({ "3": { text: ["こんにちは", ""] } });
     expect(outputs.map((output) => [output.kind, output.text, output.bytes])).toEqual([

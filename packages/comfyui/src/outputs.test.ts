@@ -44,6 +44,31 @@ describe("collecting outputs", () => {
     ).toMatchObject([{ filename: "c.png", subfolder: "s/a/b" }]);
   });
 
+  test("takes the 3D model that a node names in a text, and not the camera beside it", () => {
+    const camera = { position: { x: 1 } };
+    const hex = "0123456789abcdef".repeat(2);
+    expect(
+      collectOutputs({
+        "1": { result: ["3d/ComfyUI_00001.glb", camera, "temp/bg_1.png"] },
+        "2": { result: [`preview_splat_${hex}.ply`, camera, []] },
+        "3": { result: ["../../etc/x.glb", null] },
+        "4": { result: ["a sentence"], text: ["mesh.glb"] },
+      }),
+    ).toEqual([
+      {
+        ...{ kind: "file", nodeId: "1", key: "result", index: 0, filename: "ComfyUI_00001.glb" },
+        ...{ subfolder: "3d", type: "output", orText: "3d/ComfyUI_00001.glb" },
+      },
+      {
+        ...{ kind: "file", nodeId: "2", key: "result", index: 0, filename: `preview_splat_${hex}.ply` },
+        ...{ subfolder: "", type: "temp", orText: `preview_splat_${hex}.ply` },
+      },
+      { kind: "text", nodeId: "3", key: "result", index: 0, text: "../../etc/x.glb" },
+      { kind: "text", nodeId: "4", key: "result", index: 0, text: "a sentence" },
+      { kind: "text", nodeId: "4", key: "text", index: 0, text: "mesh.glb" },
+    ]);
+  });
+
   test("passes over what is no output", () => {
     const outputs = {
       "1": null,

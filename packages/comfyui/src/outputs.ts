@@ -12,6 +12,8 @@ export interface FileReference {
   /** What the node itself says about it (VideoHelperSuite: `video/h264-mp4`). */
   format?: string;
   frameRate?: number;
+  /** What the node said is this text, which may also be no file's name: where there is no such file, it is a text. */
+  orText?: string;
 }
 
 /** A text that a node produced. */
@@ -30,13 +32,14 @@ export type PromptOutputs = Record<string, unknown>;
 
 /**
  * Every file and text in the outputs of a prompt: any list element with a `filename`, under any key, since custom
- * nodes choose their own (PROTOCOL 7), and any string. Other values (`animated: [true]`) are not outputs.
+ * nodes choose their own (PROTOCOL 7), any string, and the 3D models that nodes name in a string. Other values (`animated: [true]`) are not outputs.
  */
 export function collectOutputs(outputs: PromptOutputs): OutputReference[] {
   return Object.entries(outputs).flatMap(([nodeId, node]) =>
     Object.entries(node ?? {}).flatMap(([key, list]: [string, unknown]) =>
       Array.isArray(list)
-        ? list.flatMap((element: unknown, index) => toReference(element, { nodeId, key, index }) ?? [])
+        ? (modelFileIn(key, list, nodeId) ??
+          list.flatMap((element: unknown, index) => toReference(element, { nodeId, key, index }) ?? []))
         : [],
     ),
   );
@@ -65,4 +68,20 @@ function splitFolder(filename: string, subfolder: string): { filename: string; s
   if (cut < 0) return { filename, subfolder };
   const folders = [subfolder, filename.slice(0, cut)].filter((part) => part !== "");
   return { filename: filename.slice(cut + 1), subfolder: folders.join("/") };
+}
+
+const modelFile = /^[^/\\][^\\]*\.(glb|gltf|obj|stl|fbx|usdz|ply|splat|ksplat|spz)$/i;
+/** Names that the previews of 0.28 choose, all of them in the temporary folder; `Preview3D` writes to the output folder. */
+const temporaryModel = /^preview(3d_advanced|_splat|_pointcloud)_[0-9a-f]{32}\./;
+
+/**
+ * Nodes for 3D models (Save3DAdvanced, SaveGaussianSplat, SavePointCloud and their previews, 0.28) return `result: [file,
+ * camera, …]`, where the file is `subfolder/name` below the output folder: a plain text.
+ */
+function modelFileIn(key: string, list: unknown[], nodeId: string): FileReference[] | undefined {
+  const [path] = list;
+  if (key !== "result" || typeof path !== "string" || path.length > 500) return undefined;
+  if (!modelFile.test(path) || path.split("/").includes("..")) return undefined;
+  const type = temporaryModel.test(path) ? "temp" : "output";
+  return [{ kind: "file", nodeId, key, index: 0, ...splitFolder(path, ""), type, orText: path }];
 }

@@ -30,7 +30,7 @@ export function addOutputRoutes(router: Router, { ownJobs, storage }: ApiDepende
 
 /** Content from a GPU server is not ours: it is shown only as what cannot act, and never guessed at. */
 function setHeaders(response: Response, output: JobOutput): void {
-  const mediaType = output.kind === "text" ? "text/plain; charset=utf-8" : output.mediaType;
+  const mediaType = output.kind === "text" ? "text/plain; charset=utf-8" : withCharset(output.mediaType);
   const isShown = isSafeToShow(mediaType);
   const filename = output.filename ?? `${output.id}.txt`;
   response.set({
@@ -44,6 +44,11 @@ function setHeaders(response: Response, output: JobOutput): void {
     "accept-ranges": output.kind === "text" ? "none" : "bytes",
     "last-modified": output.createdAt.toUTCString(),
   });
+}
+
+/** Files are stored as texts only where they are UTF-8; without a word of it a browser guesses. */
+function withCharset(mediaType: string): string {
+  return /^text\/[^;]+$/.test(mediaType) ? `${mediaType}; charset=utf-8` : mediaType;
 }
 
 async function sendFile(

@@ -1,0 +1,120 @@
+import { open } from "node:fs/promises";
+import { extname } from "node:path";
+import { fileTypeFromFile } from "file-type";
+import { Mime } from "mime";
+import otherTypes from "mime/types/other.js";
+import standardTypes from "mime/types/standard.js";
+import { hasCode, isFileError } from "./storage-errors.ts";
+
+const sampleBytes = 4096;
+
+/** What the registered types lack, or what ComfyUI's users call otherwise; by the name's ending. */
+const names = new Mime(standardTypes, otherTypes).define(
+  {
+    "image/x-exr": ["exr"],
+    "image/vnd.radiance": ["hdr"],
+    "audio/flac": ["flac"],
+    "model/ply": ["ply"],
+    "model/x-splat": ["splat"],
+    "model/x-ksplat": ["ksplat"],
+    "model/x-spz": ["spz"],
+    "model/x-bvh": ["bvh"],
+    "model/gltf-binary": ["glb", "vrm"],
+    "application/x-safetensors": ["safetensors", "latent"],
+    "application/x-numpy": ["npy", "npz"],
+    "application/jsonl": ["jsonl", "ndjson"],
+    "text/x-ass": ["ass", "ssa"],
+    "text/plain": ["txt", "log", "lrc"],
+  },
+  true,
+);
+
+/** Types that the content tells by a name of its own, by the name that clients know. */
+const aliases: Readonly<Record<string, string>> = {
+  "audio/x-m4a": "audio/mp4",
+  "audio/aiff": "audio/x-aiff",
+  "video/matroska": "video/x-matroska",
+  "video/vnd.avi": "video/x-msvideo",
+  "application/x.autodesk.fbx": "application/vnd.autodesk.fbx",
+};
+
+/** Types that are told by the name alone, once the content is known to be of the form that holds them. */
+const heldBy: Readonly<Record<string, readonly string[]>> = {
+  "application/xml": ["image/svg+xml", "model/vnd.collada+xml", "application/xml"],
+  "application/zip": ["model/vnd.usdz+zip", "model/3mf", "application/x-numpy"],
+  "application/gzip": ["model/x-spz"],
+};
+
+/** Binary files without a mark of their own: their name is all there is. */
+const unmarked: ReadonlySet<string> = new Set(["model/x-splat", "model/x-ksplat", "image/x-tga"]);
+
+/** Types whose files are texts, beside those under `text/`. */
+const textual =
+  /^(text\/|model\/(obj|mtl|stl|ply|vnd\.usda|x-bvh)$|application\/(json|jsonl|yaml|toml|xml|x-subrip|vnd\.autodesk\.fbx)$|.*\+(json|xml)$)/;
+
+/**
+ * The media type of a file: what its content says, where it says anything. The name decides between types that share a
+ * form (an SVG is XML, a USDZ is a ZIP), between kinds of text, and for the few forms without any mark.
+ *
+ * @param name ends as the file was named by the node that made it
+ */
+export async function readMediaType(path: string, name: string): Promise<string> {
+  const byName = names.getType(extname(name).toLowerCase()) ?? undefined;
+  const { sample, bytes } = await readSample(path);
+  // First, since a file without a mark may by chance begin like a sound.
+  const marked = typeByMark(sample, bytes);
+  if (marked !== undefined) return marked;
+  if (byName !== undefined && unmarked.has(byName)) return byName;
+  const detected = (await unlessUnreadable(fileTypeFromFile(path)))?.mime;
+  if (detected !== undefined) {
+    if (byName !== undefined && heldBy[detected]?.includes(byName) === true) return byName;
+    return aliases[detected] ?? detected;
+  }
+  return byName !== undefined && textual.test(byName) && isText(sample) ? byName : "application/octet-stream";
+}
+
+/** Forms that the detector does not know. */
+function typeByMark(sample: Buffer, bytes: number): string | undefined {
+  const begin = sample.toString("latin1", 0, 16);
+  if (begin.startsWith("v/1\x01")) return "image/x-exr";
+  if (/^#\?(RADIANCE|RGBE)\n/.test(begin)) return "image/vnd.radiance";
+  if (/^ply\r?\n/.test(begin)) return "model/ply";
+  if (begin.startsWith("\x93NUMPY")) return "application/x-numpy";
+  // A length of 8 bytes, then a JSON object (https://github.com/huggingface/safetensors).
+  if (/^[^]{4}\0{4}\{/.test(begin)) return "application/x-safetensors";
+  // 80 bytes of anything, the number of triangles, and 50 bytes for each.
+  const isStl = sample.length >= 84 && bytes === 84 + 50 * sample.readUInt32LE(80);
+  return isStl ? "model/stl" : undefined;
+}
+
+async function readSample(path: string): Promise<{ sample: Buffer; bytes: number }> {
+  const handle = await open(path);
+  try {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(sampleBytes), 0, sampleBytes, 0);
+    return { sample: buffer.subarray(0, bytesRead), bytes: (await handle.stat()).size };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** UTF-8 without control characters, as far as the first kilobytes tell. */
+function isText(sample: Buffer): boolean {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(sample, { stream: true });
+    // eslint-disable-next-line no-control-regex -- Control characters are what tells data from text.
+    return !/[\x00-\x08\x0e-\x1f]/.test(text);
+  } catch (error) {
+    if (hasCode(error, "ERR_ENCODING_INVALID_ENCODED_DATA")) return false;
+    throw error;
+  }
+}
+
+/** The parsers' verdict on bytes that make no sense is `undefined`, whatever they raise; a failing disk is no verdict. */
+export async function unlessUnreadable<Fact>(reading: Promise<Fact>): Promise<Fact | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isFileError(error)) throw error;
+    return undefined;
+  }
+}
