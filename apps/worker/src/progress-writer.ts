@@ -21,10 +21,18 @@ export interface ProgressWriterOptions {
   flushIntervalMs: number;
 }
 
-interface Pending {
+interface Report {
   run: Run;
   phase: JobPhase;
   progress: JobProgress;
+}
+
+/** What watchers of one run were told last, and what they are told when the interval is over. */
+interface Live {
+  toldAt: number;
+  phase: JobPhase;
+  waiting: Report | null;
+  timer: NodeJS.Timeout | null;
 }
 
 /**
@@ -33,8 +41,8 @@ interface Pending {
  */
 export class ProgressWriter {
   readonly #options: ProgressWriterOptions;
-  readonly #pending = new Map<string, Pending>();
-  readonly #lastLiveAt = new WeakMap<Run, number>();
+  readonly #pending = new Map<string, Report>();
+  readonly #live = new Map<Run, Live>();
   readonly #flusher = new Coalescer(() => this.#flush());
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -45,26 +53,31 @@ export class ProgressWriter {
 
   /** Takes note; returns at once. */
   report(run: Run, phase: JobPhase, progress: JobProgress): void {
-    const before = this.#pending.get(run.jobId);
-    this.#pending.set(run.jobId, { run, phase, progress });
+    const report = { run, phase, progress };
+    this.#pending.set(run.jobId, report);
     run.progress = progress;
     this.#flushSoon();
-    this.#tellLive(run, phase, progress, before?.phase !== phase);
+    this.#tellSoon(report);
   }
 
-  /** Writes what is pending for this job now, so that an end never overtakes what came before it. */
+  /** Writes and tells what is pending for this job now, so that an end never overtakes what came before it. */
   async settle(run: Run): Promise<void> {
+    this.#tellWaiting(run);
     if (this.#pending.get(run.jobId)?.run === run) await this.#flusher.trigger();
   }
 
   /** Forgets a run that ended or was lost. */
   forget(run: Run): void {
+    clearTimer(this.#live.get(run));
+    this.#live.delete(run);
     if (this.#pending.get(run.jobId)?.run === run) this.#pending.delete(run.jobId);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const live of this.#live.values()) clearTimer(live);
+    this.#live.clear();
     await this.#flusher.trigger();
   }
 
@@ -101,10 +114,32 @@ export class ProgressWriter {
     }
   }
 
-  #tellLive(run: Run, phase: JobPhase, progress: JobProgress, isNewPhase: boolean): void {
-    const now = performance.now();
-    if (!isNewPhase && now - (this.#lastLiveAt.get(run) ?? Number.NEGATIVE_INFINITY) < liveIntervalMs) return;
-    this.#lastLiveAt.set(run, now);
+  /**
+   * At once when the phase is new or the last was told long ago. Otherwise the latest state is told when the interval is
+   * over: after the last message of a burst, a node may run for minutes without another one.
+   */
+  #tellSoon(report: Report): void {
+    if (this.#isClosed) return;
+    const live = this.#live.get(report.run);
+    const leftMs = live === undefined ? 0 : live.toldAt + liveIntervalMs - performance.now();
+    if (live === undefined || live.phase !== report.phase || leftMs <= 0) {
+      this.#tell(report);
+      return;
+    }
+    live.waiting = report;
+    live.timer ??= setTimeout(() => {
+      this.#tellWaiting(report.run);
+    }, leftMs);
+  }
+
+  #tellWaiting(run: Run): void {
+    const waiting = this.#live.get(run)?.waiting;
+    if (waiting !== undefined && waiting !== null) this.#tell(waiting);
+  }
+
+  #tell({ run, phase, progress }: Report): void {
+    clearTimer(this.#live.get(run));
+    this.#live.set(run, { toldAt: performance.now(), phase, waiting: null, timer: null });
     const { jobId, attempt, job } = run.leased;
     this.#options.signals.publish("job", {
       kind: "progress",
@@ -114,13 +149,16 @@ export class ProgressWriter {
       phase,
       progress,
     });
-    if (run.ticket !== null) {
-      const where = progress.nodeTitle ?? phase;
-      const step = progress.steps === null ? "" : ` ${progress.step ?? 0}/${progress.steps}`;
-      this.#options.tickets.report(run.ticket, {
-        percent: progress.percent,
-        line: `${progress.percent.toFixed(0)}% ${where}${step}`,
-      });
-    }
+    if (run.ticket === null) return;
+    const where = progress.nodeTitle ?? phase;
+    const step = progress.steps === null ? "" : ` ${progress.step ?? 0}/${progress.steps}`;
+    this.#options.tickets.report(run.ticket, {
+      percent: progress.percent,
+      line: `${progress.percent.toFixed(0)}% ${where}${step}`,
+    });
   }
+}
+
+function clearTimer(live: Live | undefined): void {
+  if (live !== undefined && live.timer !== null) clearTimeout(live.timer);
 }

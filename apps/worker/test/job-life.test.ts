@@ -51,6 +51,26 @@ describe("a job's life", () => {
     expect(await api.job(id)).toMatchObject({ status: "completed", progress: { percent: 100 } });
   });
 
+  test("tells within a second which node runs, also where it begins right after the last step of another", async () => {
+    const nodes = sleepWorkflow(0.5, { steps: 50 });
+    const blocking = sleepWorkflow(3, { blocking: true })["2"]!;
+    const workflow = {
+      ...nodes,
+      "3": { ...blocking, inputs: { ...blocking.inputs, image: ["2", 0] } },
+      "4": { class_type: "SaveImage", inputs: { images: ["3", 0], filename_prefix: "told" } },
+    };
+    const id = await api.submit({ type: "workflow", workflow });
+    const told: { node: unknown; at: number }[] = [];
+    for await (const frame of api.events(id)) {
+      const { progress } = frame.data as { progress?: { node: unknown } };
+      if (frame.event === "progress") told.push({ node: progress?.node, at: performance.now() });
+    }
+    const steps = told.findLast(({ node }) => node === "2");
+    const sleep = told.find(({ node }) => node === "3");
+    expect(sleep?.at).toBeGreaterThan(steps!.at);
+    expect(sleep!.at - steps!.at).toBeLessThan(1_000);
+  }, 30_000);
+
   test("keeps the next prompt waiting in the server's own queue while the first runs", async () => {
     const ids = await Promise.all([submit(1), submit(1), submit(1)]);
     await Promise.race(ids.map((id) => api.until(id, (job) => job.phase === "executing")));
