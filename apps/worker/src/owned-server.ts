@@ -271,18 +271,19 @@ export class OwnedServer {
       this.#definitions !== null &&
       performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
     if (isFresh) return;
-    const raw = jsonSchema.parse(
-      await this.connector.makeRequest("GET", "/object_info", {
-        timeoutMs: 30_000,
-        signal: this.#closing.signal,
-      }),
-    );
-    const hash = createHash("sha256").update(JSON.stringify(raw)).digest("hex");
-    if (this.#definitions?.hash !== hash) {
-      await this.#options.servers.saveDefinitions(this.lease, { hash, objectInfo: raw, version });
+    const answer = await this.connector.makeRequest("GET", "/object_info", {
+      timeoutMs: 30_000,
+      signal: this.#closing.signal,
+    });
+    // Numbers that are none (Python's NaN and Infinity) become null, as `jsonb` holds them.
+    const json = JSON.stringify(answer ?? null);
+    const hash = createHash("sha256").update(json).digest("hex");
+    let objectInfo = this.#definitions?.hash === hash ? this.#definitions.objectInfo : null;
+    if (objectInfo === null) {
+      const stored = jsonSchema.parse(JSON.parse(json));
+      objectInfo = objectInfoSchema.parse(stored);
+      await this.#options.servers.saveDefinitions(this.lease, { hash, objectInfo: stored, version });
     }
-    const objectInfo =
-      this.#definitions?.hash === hash ? this.#definitions.objectInfo : objectInfoSchema.parse(raw);
     this.#definitions = { hash, objectInfo, readAt: performance.now() };
     this.#options.onDefinitionsRead(this.id);
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { parsePythonJson } from "./python-json.ts";
+import { parsePythonJson } from "./exact-json.ts";
 
 /** A picture of the work in progress. Without metadata (frame type 1) it does not say whose it is. */
 export interface Preview {

@@ -4,7 +4,7 @@ import { Agent, FormData, request, type Dispatcher } from "undici";
 
 import { ComfyUIError } from "./errors.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
-import { parsePythonJson } from "./python-json.ts";
+import { parsePythonJson } from "./exact-json.ts";
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;

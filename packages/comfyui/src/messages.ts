@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { parsePythonJson } from "./python-json.ts";
+import { parsePythonJson } from "./exact-json.ts";
 
 /**
  * The JSON messages of the server's WebSocket (PROTOCOL 3). Only fields that somebody needs are kept, so that a

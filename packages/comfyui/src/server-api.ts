@@ -16,7 +16,7 @@ import {
   type ServerQueue,
   type SettledLookup,
 } from "./prompt-lookup.ts";
-import { parsePythonJson } from "./python-json.ts";
+import { parsePythonJson } from "./exact-json.ts";
 
 const deviceSchema = z.looseObject({
   name: z.string(),
