@@ -109,6 +109,10 @@ export const attemptViewSchema = z.object({
       message: z.string(),
       nodeId: z.string().nullable(),
       nodeType: z.string().nullable(),
+      exceptionMessage: z
+        .string()
+        .nullable()
+        .describe("All that the node's exception said, of which `message` holds the line that tells."),
       traceback: z.array(z.string()).describe("The innermost lines, at most a few."),
     })
     .nullable(),
@@ -242,6 +246,7 @@ export function viewOfAttempt(attempt: JobAttempt): z.infer<typeof attemptViewSc
             ...{ class: failure.class, code: failure.code, message: failure.message },
             nodeId: failure.nodeId ?? null,
             nodeType: failure.nodeType ?? null,
+            exceptionMessage: failure.exceptionMessage ?? null,
             traceback: failure.traceback ?? [],
           },
   };

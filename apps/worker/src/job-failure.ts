@@ -21,8 +21,13 @@ export function failureOf(error: unknown): JobFailure {
 
 /** The failure of a prompt that ended with `execution_error`. */
 export function failureOfPrompt(lookup: Extract<SettledLookup, { state: "failed" }>): JobFailure {
+  const { exceptionMessage } = lookup.error;
   const traceback = lookup.report?.traceback?.slice(-tracebackLinesMax);
-  return { ...failureOfComfyUI(lookup.error), ...(traceback !== undefined && { traceback }) };
+  return {
+    ...failureOfComfyUI(lookup.error),
+    ...(exceptionMessage !== undefined && exceptionMessage !== "" && { exceptionMessage }),
+    ...(traceback !== undefined && { traceback }),
+  };
 }
 
 export function deadlineFailure(timeoutMs: number): JobFailure {

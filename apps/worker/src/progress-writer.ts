@@ -122,7 +122,7 @@ export class ProgressWriter {
     if (this.#isClosed) return;
     const live = this.#live.get(report.run);
     const leftMs = live === undefined ? 0 : live.toldAt + liveIntervalMs - performance.now();
-    if (live === undefined || live.phase !== report.phase || leftMs <= 0) {
+    if (live?.phase !== report.phase || leftMs <= 0) {
       this.#tell(report);
       return;
     }
@@ -160,5 +160,5 @@ export class ProgressWriter {
 }
 
 function clearTimer(live: Live | undefined): void {
-  if (live !== undefined && live.timer !== null) clearTimeout(live.timer);
+  clearTimeout(live?.timer ?? undefined);
 }

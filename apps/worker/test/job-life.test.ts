@@ -111,6 +111,16 @@ describe("a job's life", () => {
     expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "execution", nodeId: "2" } });
   });
 
+  test("a node's whole exception is kept with the attempt, and the line that tells with the job", async () => {
+    const workflow = sleepWorkflow(0, { fails: true });
+    const message = "Error(s) in loading state_dict for RRDBNet:\n\tMissing key(s) in state_dict: a\n\tand b";
+    workflow["2"]!.inputs["message"] = message;
+    const job = await api.untilEnded(await api.submit({ type: "workflow", workflow }));
+    expect(job.failure?.message).toMatch(/RRDBNet: Missing key\(s\) in state_dict: a$/);
+    const attempts = await (await api.request("GET", `jobs/${job.id}/attempts`)).json();
+    expect(attempts).toMatchObject({ attempts: [{ failure: { exceptionMessage: message } }] });
+  });
+
   test("a job that ran out of memory gets one more try", async () => {
     await stack.simulators[0]!.fault({ kind: "out-of-memory", next: 1 });
     const job = await api.untilEnded(await api.submit(image));

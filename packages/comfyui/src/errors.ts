@@ -67,6 +67,7 @@ export interface ComfyUIErrorDetails {
   nodeId?: string | undefined;
   nodeType?: string | undefined;
   exceptionType?: string | undefined;
+  exceptionMessage?: string | undefined;
 }
 
 /** Everything that can go wrong between us and one ComfyUI server. */
@@ -83,6 +84,8 @@ export class ComfyUIError extends Error {
   readonly nodeType: string | undefined;
   /** The Python class of the exception, for execution errors. */
   readonly exceptionType: string | undefined;
+  /** All that the exception said, for execution errors; the middle of a very long one is left out. */
+  readonly exceptionMessage: string | undefined;
 
   constructor(code: ComfyUIErrorCode, message: string, details: ComfyUIErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -94,5 +97,6 @@ export class ComfyUIError extends Error {
     this.nodeId = details.nodeId;
     this.nodeType = details.nodeType;
     this.exceptionType = details.exceptionType;
+    this.exceptionMessage = details.exceptionMessage;
   }
 }

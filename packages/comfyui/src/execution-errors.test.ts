@@ -40,3 +40,38 @@ test("an error without a message is worded by its class", () => {
   });
   expect(error.message).toBe("Node 2 (Work) failed: ValueError");
 });
+
+function failed(message: string): ReturnType<typeof executionErrorOf> {
+  return executionErrorOf({
+    ...{ prompt_id: "p", node_id: "2", node_type: "UpscaleModelLoader" },
+    ...{ exception_type: "RuntimeError", exception_message: message },
+  });
+}
+
+test("a first line that ends in a colon is no reason: what follows it is", () => {
+  const message =
+    'Error(s) in loading state_dict for RRDBNet:\n\tMissing key(s) in state_dict: "conv_first.weight". \n' +
+    "\tsize mismatch for conv_last.weight: copying a param with shape torch.Size([3]) from checkpoint.\n";
+  const error = failed(message);
+  expect(error.message).toBe(
+    "Node 2 (UpscaleModelLoader) failed: RuntimeError: Error(s) in loading state_dict for RRDBNet: " +
+      'Missing key(s) in state_dict: "conv_first.weight".',
+  );
+  expect(error.exceptionMessage).toBe(message.trim());
+});
+
+test("an exception that says nothing after its colon, or begins with empty lines, is told as it is", () => {
+  expect(failed("Failed:\n\n").message).toBe("Node 2 (UpscaleModelLoader) failed: RuntimeError: Failed:");
+  expect(failed("\n\n  boom\nmore\n").message).toBe("Node 2 (UpscaleModelLoader) failed: RuntimeError: boom");
+});
+
+test("a message of any length is kept, with its beginning and its end", () => {
+  const keys = Array.from({ length: 5_000 }, (_unused, index) => `"layer.${index}.weight"`).join(", ");
+  const error = failed(`Error(s) in loading:\n\tMissing key(s): ${keys}\n\tThe last line.\n`);
+  expect(error.message.length).toBeLessThan(1_200);
+  expect(error.message).toContain('Error(s) in loading: Missing key(s): "layer.0.weight"');
+  expect(error.exceptionMessage?.length).toBeLessThan(8_100);
+  expect(error.exceptionMessage).toMatch(
+    /^Error\(s\) in loading:\n[^]*characters are left out[^]*The last line\.$/,
+  );
+});

@@ -29,14 +29,46 @@ export function classifyExecutionError(
   return OUT_OF_MEMORY_TEXTS.some((phrase) => text.includes(phrase)) ? "out_of_memory" : "execution";
 }
 
-/** The error of a failed prompt, worded for a person: node, exception, and the first line of its message. */
+/** Of one exception's message: what an error says of it, and what is kept of the whole. In characters. */
+const REASON_MAX = 1_000;
+const EXCEPTION_HEAD_MAX = 6_000;
+const EXCEPTION_TAIL_MAX = 2_000;
+
+/** The error of a failed prompt, worded for a person: node, exception, and the line of its message that tells. */
 export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
   const code = classifyExecutionError(error) === "out_of_memory" ? "out_of_memory" : "execution_failed";
-  const [reason = ""] = error.exception_message.trim().split("\n");
+  const reason = reasonOf(error.exception_message);
   const what = reason === "" ? error.exception_type : `${error.exception_type}: ${reason}`;
   return new ComfyUIError(code, `Node ${error.node_id} (${error.node_type}) failed: ${what}`, {
     nodeId: error.node_id,
     nodeType: error.node_type,
     exceptionType: error.exception_type,
+    exceptionMessage: boundedMessage(error.exception_message),
   });
+}
+
+/**
+ * The first line, and those that it announces: PyTorch's "Error(s) in loading state_dict for RRDBNet:" says nothing
+ * without the line that follows its colon.
+ */
+function reasonOf(message: string): string {
+  const lines = linesOf(message);
+  const last = lines.findIndex((line) => !line.endsWith(":"));
+  const reason = lines.slice(0, last < 0 ? undefined : last + 1).join(" ");
+  return reason.length <= REASON_MAX ? reason : `${reason.slice(0, REASON_MAX - 1)}…`;
+}
+
+function linesOf(message: string): string[] {
+  return message
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
+/** The whole message; of one that is very long, its beginning and its end. */
+function boundedMessage(message: string): string {
+  const whole = message.trim();
+  if (whole.length <= EXCEPTION_HEAD_MAX + EXCEPTION_TAIL_MAX) return whole;
+  const left = whole.length - EXCEPTION_HEAD_MAX - EXCEPTION_TAIL_MAX;
+  return `${whole.slice(0, EXCEPTION_HEAD_MAX)}\n… (${left} characters are left out)\n${whole.slice(-EXCEPTION_TAIL_MAX)}`;
 }

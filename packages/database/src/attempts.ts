@@ -9,6 +9,7 @@ const failureSchema: z.ZodType<JobFailure> = z.object({
   message: z.string(),
   nodeId: z.string().exactOptional(),
   nodeType: z.string().exactOptional(),
+  exceptionMessage: z.string().exactOptional(),
   traceback: z.array(z.string()).exactOptional(),
 });
 

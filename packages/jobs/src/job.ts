@@ -46,6 +46,8 @@ export interface JobFailure {
   message: string;
   nodeId?: string;
   nodeType?: string;
+  /** All that a node's exception said, of which `message` holds the line that tells; a few thousand characters at most. */
+  exceptionMessage?: string;
   /** The innermost lines of a node's traceback, at most a few; never the node's inputs. */
   traceback?: string[];
 }
