@@ -3,7 +3,7 @@ import { decode, sample, type Conditioning } from "./graph-stages.ts";
 import { hiresSizeOf, type HiresFix } from "./hires-fix-fields.ts";
 import { type ImageParameters } from "./image-parameters.ts";
 import { type Models } from "./load-models.ts";
-import { latentStepOf } from "./model-fields.ts";
+import { latentSpaceOf } from "./latent-spaces.ts";
 
 /** A second pass at a larger size: over the enlarged latent, or over the picture that an upscale model enlarged. */
 export function sampleLarger(
@@ -13,10 +13,11 @@ export function sampleLarger(
 ): Output {
   const { hiresFix } = image;
   const { models, conditioning } = from;
-  const size = hiresSizeOf(image, hiresFix, latentStepOf(image));
+  const space = latentSpaceOf(image.components);
+  const size = hiresSizeOf(image, hiresFix, space.step);
   const latent =
     hiresFix.upscaler === undefined
-      ? enlargeLatent(graph, from.latent, size, hiresFix.method ?? "nearest-exact")
+      ? enlargeLatent(graph, from.latent, { size, factor: space.factor, hiresFix })
       : enlargePicture(graph, decode(graph, from.latent, models.vae), models.vae, size, hiresFix.upscaler);
   const second = {
     ...{ model: models.model, conditioning, latent, denoise: hiresFix.denoise, title: "Sample larger" },
@@ -35,11 +36,30 @@ interface Size {
 
 const sizeParameters = { width: "hiresFix.scale", height: "hiresFix.scale" };
 
-function enlargeLatent(graph: GraphBuilder, samples: Output, size: Size, method: string): Output {
+/** Pixels to an element of a latent's side, as `LatentUpscale` counts them for every model. */
+const countedFactor = 8;
+
+/** To exactly the size that was asked for, or by the scale where it is not known what a latent's size means in pixels. */
+function enlargeLatent(
+  graph: GraphBuilder,
+  samples: Output,
+  { size, factor, hiresFix }: { size: Size; factor: number | undefined; hiresFix: HiresFix },
+): Output {
+  const { scale, method = "nearest-exact" } = hiresFix;
+  if (factor === undefined) {
+    return graph.add(
+      "LatentUpscaleBy",
+      "Enlarge",
+      { samples, upscale_method: method, scale_by: scale },
+      { upscale_method: "hiresFix.method", scale_by: "hiresFix.scale" },
+    )(0);
+  }
+  const width = (size.width * countedFactor) / factor;
+  const height = (size.height * countedFactor) / factor;
   return graph.add(
     "LatentUpscale",
     "Enlarge",
-    { samples, upscale_method: method, ...size, crop: "disabled" },
+    { samples, upscale_method: method, width, height, crop: "disabled" },
     { upscale_method: "hiresFix.method", ...sizeParameters },
   )(0);
 }

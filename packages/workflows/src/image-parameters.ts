@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { hiresFixFields, hiresSideMax, hiresSizeOf } from "./hires-fix-fields.ts";
-import { componentsNeedVae, latentStepOf, modelFields, notBothModels } from "./model-fields.ts";
+import { latentSpaceOf } from "./latent-spaces.ts";
+import { componentsNeedVae, modelFields, notBothModels } from "./model-fields.ts";
 import { outputOptionFields } from "./output-options.ts";
 import { whenValid } from "./parameter-rules.ts";
 import {
@@ -72,16 +73,17 @@ export const imageParametersSchema = z
   .refine(denoiseNeedsImage.check, denoiseNeedsImage.params)
   .refine(maskNeedsImage.check, maskNeedsImage.params)
   .refine(growNeedsWholeMask.check, growNeedsWholeMask.params)
-  .refine((image) => image.width % latentStepOf(image) === 0, {
-    path: ["width"],
-    error: "width must be a multiple of 16 with such components",
-    ...whenValid({ width: imageSize.width, components }),
-  })
-  .refine((image) => image.height % latentStepOf(image) === 0, {
-    path: ["height"],
-    error: "height must be a multiple of 16 with such components",
-    ...whenValid({ height: imageSize.height, components }),
-  })
+  .superRefine(
+    (image, context) => {
+      const { step } = latentSpaceOf(image.components);
+      for (const side of ["width", "height"] as const) {
+        if (image[side] % step === 0) continue;
+        const message = `${side} must be a multiple of ${step} with such components`;
+        context.addIssue({ code: "custom", path: [side], message });
+      }
+    },
+    whenValid({ width: imageSize.width, height: imageSize.height, components }),
+  )
   .refine((image) => image.hiresFix === undefined || image.mask === undefined, {
     path: ["hiresFix"],
     error: "a second pass would redraw what the mask keeps; leave out hiresFix or mask",
@@ -90,7 +92,7 @@ export const imageParametersSchema = z
   .refine(
     (image) => {
       if (image.hiresFix === undefined) return true;
-      const { width, height } = hiresSizeOf(image, image.hiresFix, latentStepOf(image));
+      const { width, height } = hiresSizeOf(image, image.hiresFix, latentSpaceOf(image.components).step);
       return Math.max(width, height) <= hiresSideMax;
     },
     {

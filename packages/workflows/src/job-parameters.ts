@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
 import { InvalidJobError } from "@genga/jobs";
-import type { z } from "zod";
+import { z } from "zod";
 import { imageParametersSchema, type ImageParameters } from "./image-parameters.ts";
 import { noUploads, problemsOfUploads, sizeLike, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
+import { latentSpaceOf } from "./latent-spaces.ts";
 import { defaultModel, type ModelParameters } from "./model-fields.ts";
 import { problemsOf } from "./parameter-problems.ts";
 import { videoParametersSchema, type VideoParameters } from "./video-parameters.ts";
@@ -55,9 +56,6 @@ function complete<Parameters extends Incomplete>(
   return { ...parameters, ...model, seed: parameters.seed ?? drawSeed() };
 }
 
-/** Sizes are multiples of 16 here, since the model may want that. */
-const ownSizeStep = 16;
-
 /** A picture that begins with another one, and says nothing of its size, is drawn at that one's. */
 function withOwnSize(parameters: unknown, uploads: KnownUploads): unknown {
   if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) return parameters;
@@ -65,8 +63,17 @@ function withOwnSize(parameters: unknown, uploads: KnownUploads): unknown {
   if (!Object.hasOwn(parameters, "initImage")) return parameters;
   const [initImage = ""] = uploadIdsIn(parameters);
   const upload = uploads.get(initImage);
-  return upload === undefined ? parameters : { ...parameters, ...sizeLike(upload, ownSizeStep) };
+  return upload === undefined
+    ? parameters
+    : { ...parameters, ...sizeLike(upload, ownSizeStepOf(parameters)) };
 }
+
+/** Multiples of 16, which suit most models, or of what the named components need. */
+function ownSizeStepOf(parameters: object): number {
+  const components = componentsShape.safeParse(parameters).data?.components;
+  return Math.max(16, latentSpaceOf(components).step);
+}
+const componentsShape = z.object({ components: z.object({ textEncoderType: z.string().optional() }) });
 
 /** 48 random bits: what Node draws in one go, and as good as any. */
 function drawSeed(): number {

@@ -1,4 +1,5 @@
 import { uploadName, type JobProblem, type Upload } from "@genga/jobs";
+import { latentSpaceOf } from "./latent-spaces.ts";
 
 /** The uploads of whoever asks, as far as the parameters name them: by id. */
 export type KnownUploads = ReadonlyMap<string, Upload>;
@@ -29,6 +30,7 @@ interface NamesUploads {
   mask?: string | undefined;
   width: number;
   height: number;
+  components?: { textEncoderType?: string | undefined } | undefined;
 }
 
 /** Uploads that are not there, and masks that do not fit. */
@@ -49,15 +51,21 @@ function unknownUpload(parameter: string, id: string): JobProblem {
 }
 
 /** A server stretches a mask to the picture, and crops an image: where both differ, they would no longer fit. */
-function problemsOfMask({ width, height }: NamesUploads, image: Upload, mask: Upload): JobProblem[] {
+function problemsOfMask(
+  { width, height, components }: NamesUploads,
+  image: Upload,
+  mask: Upload,
+): JobProblem[] {
   if (mask.width !== image.width || mask.height !== image.height) {
     const message = `mask is ${sizeOf(mask)}, and initImage ${sizeOf(image)}; they must have the same size.`;
     return [
       { path: "mask", code: "out-of-bounds", message, received: sizeOf(mask), accepted: sizeOf(image) },
     ];
   }
-  // As close as multiples of 8 can come.
-  if (Math.abs(width - (height * image.width) / image.height) < 16) return [];
+  const proportion = image.width / image.height;
+  // As close as sides can come that are each rounded to whole steps.
+  const tolerance = Math.max(16, (latentSpaceOf(components).step / 2) * (1 + proportion) + 1);
+  if (Math.abs(width - height * proportion) < tolerance) return [];
   const message = `With a mask, width × height must have the proportions of initImage, ${sizeOf(image)}.`;
   const received = sizeOf({ width, height });
   return [{ path: "width", code: "out-of-bounds", message, received, accepted: sizeOf(image) }];

@@ -89,13 +89,3 @@ export const componentsNeedVae = {
 /** With which files a picture is made, defaults filled in: there is a checkpoint or there are components. */
 export type ModelParameters = z.output<z.ZodObject<typeof modelFields>>;
 export type Components = z.output<typeof componentsSchema>;
-
-/** The size in pixels that latents of this model are multiples of. */
-export function latentStepOf({ components: parts }: Pick<ModelParameters, "components">): number {
-  return parts === undefined || isClassicLatent(parts) ? 8 : 16;
-}
-
-/** Whether latents have four channels, as those of SD1.5 and SDXL. */
-export function isClassicLatent({ textEncoderType }: Components): boolean {
-  return textEncoderType === "stable_diffusion" || textEncoderType === "sdxl";
-}

@@ -1,5 +1,6 @@
 import { type GraphBuilder, type Output } from "./graph-builder.ts";
-import { isClassicLatent, type Components } from "./model-fields.ts";
+import { latentSpaceOf } from "./latent-spaces.ts";
+import { type Components } from "./model-fields.ts";
 import { denoiseOf } from "./start-image-fields.ts";
 import { nameOfUpload, type KnownUploads } from "./known-uploads.ts";
 
@@ -23,12 +24,15 @@ const maskGrowDefault = 6;
 
 /** An empty canvas. */
 export function emptyLatent(graph: GraphBuilder, size: StartParameters, pictures: Pictures): Output {
-  const isClassic = size.components === undefined || isClassicLatent(size.components);
+  const isTold = size.components?.textEncoderType !== undefined;
   return graph.add(
-    isClassic ? "EmptyLatentImage" : "EmptySD3LatentImage",
+    latentSpaceOf(size.components).emptyClass,
     "Empty canvas",
     { width: size.width, height: size.height, batch_size: pictures.count },
-    { width: "width", height: "height", batch_size: pictures.parameter },
+    {
+      ...{ width: "width", height: "height", batch_size: pictures.parameter },
+      ...(isTold ? { class_type: "components.textEncoderType" } : {}),
+    },
   )(0);
 }
 
