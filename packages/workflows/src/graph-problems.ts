@@ -1,5 +1,5 @@
 import { type GraphProblem } from "@genga/comfyui";
-import { type JobProblem, type JobType } from "@genga/jobs";
+import { type JobProblem, type JobType, type Json } from "@genga/jobs";
 import { type BuiltGraph } from "./graph-builder.ts";
 import { shorten } from "./parameter-problems.ts";
 
@@ -20,8 +20,21 @@ export function problemOfRawGraph(problem: GraphProblem): JobProblem {
   };
 }
 
-/** A fault in a graph that we made: named by the parameter that the client sent, where there is one. */
-export function problemOfGeneratedGraph(problem: GraphProblem, graph: BuiltGraph, type: JobType): JobProblem {
+/** What was asked for and what was made of it. */
+export interface GeneratedGraph {
+  graph: BuiltGraph;
+  type: JobType;
+  /** What the client sent. */
+  given: Json;
+  /** The same with defaults. */
+  parameters: Json;
+}
+
+/** A fault in a graph that we made: named by the parameter that the client sent, or could have sent, where there is one. */
+export function problemOfGeneratedGraph(
+  problem: GraphProblem,
+  { graph, type, given, parameters }: GeneratedGraph,
+): JobProblem {
   const { nodeId, input, classType } = problem;
   if (problem.code === "missing_node_type") {
     const message = `No known server has the node ${classType ?? ""}, which ${type} jobs need.`;
@@ -33,16 +46,41 @@ export function problemOfGeneratedGraph(problem: GraphProblem, graph: BuiltGraph
   if (parameter === undefined) {
     return { path: "type", code: "unsupported", message: problem.message, ...valuesOf(problem) };
   }
-  const values = valuesOf(problem);
-  return { path: parameter, code: codeOf(problem), message: messageOf(parameter, problem), ...values };
+  const { received, ...accepted } = valuesOf(problem);
+  const path = parameter;
+  if (problem.code === "value_not_in_list" && !isGiven(given, parameter)) {
+    const code = isGiven(parameters, parameter) ? codeOf(problem) : "missing-field";
+    const message =
+      `${parameter} was not given, and no known server has ${String(received)}, its default` +
+      `${classType === undefined ? "" : `, for ${classType}`}. ${choiceOf(problem, "Give one of")}`;
+    return { path, code, message, ...(code === "missing-field" ? accepted : { received, ...accepted }) };
+  }
+  const message =
+    problem.code === "value_not_in_list"
+      ? `No known server has the ${parameter} "${String(received)}". ${choiceOf(problem, "Available")}`
+      : `${parameter}: ${problem.message}`;
+  return {
+    path,
+    code: codeOf(problem),
+    message,
+    ...(received === undefined ? {} : { received }),
+    ...accepted,
+  };
 }
 
-function messageOf(parameter: string, problem: GraphProblem): string {
-  const { received, accepted } = problem;
-  if (problem.code !== "value_not_in_list") return `${parameter}: ${problem.message}`;
+function choiceOf({ accepted }: GraphProblem, lead: string): string {
   const list = Array.isArray(accepted) ? accepted.map(String).join(", ") : "";
-  const available = list === "" ? "They have none." : `Available: ${list}.`;
-  return `No known server has the ${parameter} "${String(received)}". ${available}`;
+  return list === "" ? "They have none." : `${lead}: ${list}.`;
+}
+
+/** @param path as problems have it: names and places in lists, joined by dots */
+function isGiven(parameters: Json, path: string): boolean {
+  let current: unknown = parameters;
+  for (const name of path.split(".")) {
+    if (typeof current !== "object" || current === null || !Object.hasOwn(current, name)) return false;
+    current = Reflect.get(current, name);
+  }
+  return true;
 }
 
 /** Codes of answers are kebab-case; those of the graph's shape keep the server's own words. */

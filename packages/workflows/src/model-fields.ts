@@ -24,7 +24,8 @@ const componentsSchema = z.strictObject({
     .max(64)
     .optional()
     .describe(
-      "What the text encoders belong to: flux, sd3, sdxl, chroma, … Default: flux, or the video family's.",
+      "What the text encoders belong to, as the servers' loaders list it: flux, sd3, sdxl, chroma, … Default: flux, which " +
+        "takes two of them, or the video family's.",
     ),
   guidance: z
     .number()

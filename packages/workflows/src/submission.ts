@@ -24,6 +24,8 @@ export interface Submission {
   type: JobType;
   /** The client wrote the graph; problems then name its nodes, else the client's parameters. */
   isRaw: boolean;
+  /** What the client sent. */
+  given: Json;
   /** In order of preference; never empty. */
   alternatives: [Alternative, ...Alternative[]];
   /** How a video is to end. */
@@ -50,7 +52,7 @@ function imageSubmission(given: Json, uploads: KnownUploads): Submission {
   const parameters = parseImageParameters(given, uploads);
   const graph = once(() => buildImageGraph(parameters, uploads));
   const alternative = { classTypes: [], graph, parameters: withoutUndefined(parameters) };
-  return { type: "image", isRaw: false, alternatives: [alternative], wanted: {}, warnings: [] };
+  return { type: "image", isRaw: false, given, alternatives: [alternative], wanted: {}, warnings: [] };
 }
 
 function videoSubmission(given: Json, uploads: KnownUploads): Submission {
@@ -62,7 +64,7 @@ function videoSubmission(given: Json, uploads: KnownUploads): Submission {
   }));
   if (first === undefined) throw new Error(`No video ending is known for ${String(parameters.format)}.`);
   const alternatives: Submission["alternatives"] = [first, ...others];
-  return { type: "video", isRaw: false, alternatives, wanted: parameters, warnings: [] };
+  return { type: "video", isRaw: false, given, alternatives, wanted: parameters, warnings: [] };
 }
 
 /** Parameters of a `workflow` job. The graph's own shape is judged by `validateGraph`. */
@@ -94,7 +96,7 @@ function rawSubmission(given: Json): Submission {
     parameters: { ...withoutUndefined(options), workflow },
   };
   const warnings = roundedNumbers(workflow);
-  return { type: "workflow", isRaw: true, alternatives: [alternative], wanted: {}, warnings };
+  return { type: "workflow", isRaw: true, given, alternatives: [alternative], wanted: {}, warnings };
 }
 
 /** JSON whose shape `validateGraph` has just found good. */

@@ -161,8 +161,12 @@ function explainMissingEnding(submission: Submission, catalogues: readonly Objec
 
 function explain(submission: Submission, alternative: Alternative, errors: GraphProblem[]): JobProblem[] {
   const graph = alternative.graph();
+  const { type, given } = submission;
+  const { parameters } = alternative;
   const problems = errors.map((error) =>
-    submission.isRaw ? problemOfRawGraph(error) : problemOfGeneratedGraph(error, graph, submission.type),
+    submission.isRaw
+      ? problemOfRawGraph(error)
+      : problemOfGeneratedGraph(error, { graph, type, given, parameters }),
   );
   // One parameter may reach several inputs, and is wrong once.
   return [...new Map(problems.map((problem) => [`${problem.path} ${problem.message}`, problem])).values()];

@@ -17,6 +17,7 @@ import {
   modelFiles,
   recordedGraph,
   serverWith,
+  withList,
   withModels,
   without,
 } from "./recorded-servers.ts";
@@ -223,6 +224,37 @@ describe("what no server has is named by its parameter", () => {
   test("a loader", async () => {
     const problems = await problemsOf({ fps: 8, motionLoader: "gen2" }, without(server, ...gen2Nodes));
     expect(new Set(problems.map(({ path }) => path))).toEqual(new Set(["motionLoader"]));
+  });
+
+  test.each([
+    ["one", ["clip_l.safetensors"], "CLIPLoader", "qwen_image"],
+    ["two, of a family that takes one", modelFiles.textEncoders, "DualCLIPLoader", "sdxl"],
+  ])("a type of text encoder that was not given: %s", async (_name, textEncoders, loader, known) => {
+    const isVideo = textEncoders.length === 2;
+    const asked = {
+      ...(isVideo ? { fps: 16, family: "wan" } : {}),
+      ...{ vae: "ae.safetensors", components: { unet: modelFiles.unets[0]!, textEncoders } },
+    };
+    const [problem, ...others] = await problemsOf(asked, server);
+    expect(others).toEqual([]);
+    expect(problem).toMatchObject({ path: "components.textEncoderType", code: "missing-field" });
+    expect(problem).not.toHaveProperty("received");
+    expect(problem!.accepted).toContain(known);
+    const start = `components.textEncoderType was not given, and no known server has ${isVideo ? "wan" : "flux"}, its default, for ${loader}. Give one of: `;
+    expect(problem!.message.startsWith(start)).toBe(true);
+  });
+
+  test("a default that no server has", async () => {
+    const objectInfo = withList(server, "CheckpointLoaderSimple", "ckpt_name", ["one.safetensors"]);
+    expect(await problemsOf({}, objectInfo)).toEqual([
+      {
+        ...{ path: "model", code: "unknown-model", received: "counterfeit_v3.safetensors" },
+        accepted: ["one.safetensors"],
+        message:
+          "model was not given, and no known server has counterfeit_v3.safetensors, its default, for " +
+          "CheckpointLoaderSimple. Give one of: one.safetensors.",
+      },
+    ]);
   });
 
   test("files of every kind", async () => {
