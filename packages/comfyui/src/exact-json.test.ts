@@ -131,6 +131,7 @@ describe("exact JSON", () => {
   test("is JSON.parse and JSON.stringify for values without such numbers", () => {
     fc.assert(
       fc.property(fc.json(), (json) => {
+        fc.pre(!/\d{16}|\de\+/.test(json));
         expect(stringifyExactJson(JSON.parse(json))).toBe(JSON.stringify(JSON.parse(json)));
         expect(JSON.stringify(parseExactJson(json))).toBe(JSON.stringify(JSON.parse(json)));
       }),

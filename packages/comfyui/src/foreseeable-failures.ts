@@ -1,9 +1,18 @@
+import { numberOf } from "./exact-json.ts";
 import { inputProblem, type GraphProblem, type GraphValidation } from "./graph-problem.ts";
 import { specOf, type ObjectInfo } from "./object-info.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "./workflow.ts";
 
-/** AnimateDiff's motion modules end here; longer videos need sliding windows (GRAPHS, "Video"). */
-const FRAMES_WITHOUT_CONTEXT_MAX = 32;
+/**
+ * How many frames a motion module of AnimateDiff can do at once is written in its file, and often in its name; longer
+ * videos need sliding windows (GRAPHS, "Video"). These are the modules that everybody has, as their authors name them.
+ */
+const FRAMES_MAX_BY_MODULE: readonly [RegExp, number][] = [
+  [/(^|[\\/])mm_sd_v1[45]\.(ckpt|safetensors)$/i, 24],
+  [/(^|[\\/])(mm_sd_v15_v2|v3_sd15_mm|mm_sdxl_v10_beta)\.(ckpt|safetensors)$/i, 32],
+];
+/** Where the module is not known: most end here, some (AnimateLCM, long modules) at 64. */
+const FRAMES_MAX_USUALLY = 32;
 
 /**
  * Failures that a server only notices while it runs, minutes later, though the graph already shows them. Called for
@@ -18,12 +27,10 @@ export function foreseeableFailures(
   for (const nodeId of needed) {
     const node = workflow[nodeId];
     if (node === undefined) continue;
-    const error =
-      tooManyFrames(workflow, node, objectInfo) ??
-      oddFrameSize(workflow, nodeId, node) ??
-      brokenCombine(nodeId, node);
+    const frames = tooManyFrames(workflow, node, objectInfo);
+    const error = frames.error ?? oddFrameSize(workflow, nodeId, node) ?? brokenCombine(nodeId, node);
     if (error !== undefined) result.errors.push(error);
-    const warning = unfetchableOutput(nodeId, node);
+    const warning = frames.warning ?? unfetchableOutput(nodeId, node);
     if (warning !== undefined) result.warnings.push(warning);
   }
   return result;
@@ -34,21 +41,44 @@ function tooManyFrames(
   workflow: Workflow,
   sampler: WorkflowNode,
   objectInfo: ObjectInfo,
-): GraphProblem | undefined {
+): { error?: GraphProblem; warning?: GraphProblem } {
   const latent = linkOf(sampler.inputs["latent_image"]);
-  if (latent === undefined) return undefined;
+  if (latent === undefined) return {};
   const frames = framesOf(workflow, latent.nodeId);
-  if (frames === undefined || frames <= FRAMES_WITHOUT_CONTEXT_MAX) return undefined;
+  if (frames === undefined) return {};
   const culprit = motionModelWithoutContext(workflow, sampler, objectInfo);
-  if (culprit === undefined) return undefined;
-  return inputProblem(culprit.nodeId, culprit.node, "context_options", {
+  if (culprit === undefined) return {};
+  const known = framesMaxOf(workflow, culprit.node);
+  const max = known ?? FRAMES_MAX_USUALLY;
+  if (frames <= max) return {};
+  const limit =
+    known === undefined
+      ? `${frames} frames are more than the ${max} that most motion modules can do at once; if this one is no exception`
+      : `${frames} frames are more than the ${max} that this motion module can do at once`;
+  const problem = inputProblem(culprit.nodeId, culprit.node, "context_options", {
     code: "context_options_missing",
-    text:
-      `${frames} frames are more than the ${FRAMES_WITHOUT_CONTEXT_MAX} that a motion module can do at once; link a ` +
-      "node like ADE_StandardStaticContextOptions here.",
+    text: `${limit}${known === undefined ? "," : ";"} link a node like ADE_StandardStaticContextOptions here.`,
     received: frames,
     accepted: "CONTEXT_OPTIONS",
   });
+  return known === undefined ? { warning: problem } : { error: problem };
+}
+
+/** The limit of the motion module that a loader names; `undefined` where the graph does not show it, or it is stretched. */
+function framesMaxOf(workflow: Workflow, loader: WorkflowNode): number | undefined {
+  // Settings may stretch the module's positions.
+  if (linkOf(loader.inputs["ad_settings"]) !== undefined) return undefined;
+  const source = linkOf(loader.inputs["m_models"]);
+  const chain = [
+    loader,
+    ...(source === undefined ? [] : [workflow[source.nodeId]]),
+    ...[
+      ...upstream(workflow, source === undefined ? undefined : workflow[source.nodeId], ["motion_model"]),
+    ].map(({ node }) => node),
+  ];
+  if (chain.some((node) => linkOf(node?.inputs["ad_settings"]) !== undefined)) return undefined;
+  const name = chain.map((node) => node?.inputs["model_name"]).find((one) => typeof one === "string") ?? "";
+  return FRAMES_MAX_BY_MODULE.find(([pattern]) => pattern.test(name))?.[1];
 }
 
 function motionModelWithoutContext(
@@ -76,9 +106,10 @@ function framesOf(workflow: Workflow, nodeId: string): number | undefined {
     ...upstream(workflow, workflow[nodeId], LATENT_INPUTS),
   ]) {
     const { batch_size: batchSize, amount } = node?.inputs ?? {};
-    if (/^RepeatLatentBatch$/.test(node?.class_type ?? "") && typeof amount === "number") factor *= amount;
-    else if (/Empty.*Latent/i.test(node?.class_type ?? "") && typeof batchSize === "number")
-      return batchSize * factor;
+    if (/^RepeatLatentBatch$/.test(node?.class_type ?? "") && numberOf(amount) !== undefined)
+      factor *= numberOf(amount) ?? 1;
+    else if (/Empty.*Latent/i.test(node?.class_type ?? "") && numberOf(batchSize) !== undefined)
+      return (numberOf(batchSize) ?? 1) * factor;
   }
   return undefined;
 }

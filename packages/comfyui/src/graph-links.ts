@@ -1,43 +1,55 @@
-import type { Workflow } from "./workflow.ts";
-import { linkOf } from "./workflow.ts";
+import { linkOf, type Workflow } from "./workflow.ts";
 
-/** The ids that a node's links name, present or not. */
-function linkedFrom(workflow: Workflow, nodeId: string): string[] {
-  return Object.values(workflow[nodeId]?.inputs ?? {}).flatMap((value) => linkOf(value)?.nodeId ?? []);
+/** The ids of the nodes that a node takes something from, present or not. */
+export type LinksOf = (nodeId: string) => string[];
+
+/** Every link that a server follows while it runs a graph, declared by the node's class or not (`graph.py`, `add_node`). */
+export function allLinks(workflow: Workflow): LinksOf {
+  return (nodeId) =>
+    Object.values(workflow[nodeId]?.inputs ?? {}).flatMap((value) => linkOf(value)?.nodeId ?? []);
 }
 
 /** The nodes that some of `outputIds` depend on, those included: the server looks at no others (PROTOCOL 2). */
-export function neededBy(workflow: Workflow, outputIds: readonly string[]): Set<string> {
+export function neededBy(workflow: Workflow, outputIds: readonly string[], linksOf: LinksOf): Set<string> {
   const needed = new Set<string>();
   const waiting = [...outputIds];
   for (let nodeId = waiting.pop(); nodeId !== undefined; nodeId = waiting.pop()) {
     if (needed.has(nodeId) || !Object.hasOwn(workflow, nodeId)) continue;
     needed.add(nodeId);
-    waiting.push(...linkedFrom(workflow, nodeId));
+    for (const linked of linksOf(nodeId)) waiting.push(linked);
   }
   return needed;
 }
 
 /** Nodes whose results no other node takes: without object info, any of them may be an output. */
-export function sinksOf(workflow: Workflow): string[] {
-  const linked = new Set(Object.keys(workflow).flatMap((nodeId) => linkedFrom(workflow, nodeId)));
+export function sinksOf(workflow: Workflow, linksOf: LinksOf): string[] {
+  const linked = new Set(Object.keys(workflow).flatMap((nodeId) => linksOf(nodeId)));
   return Object.keys(workflow).filter((nodeId) => !linked.has(nodeId));
 }
 
 /** One cycle among the given nodes, as the ids along it (`["2", "4", "2"]`), if there is any. */
-export function findCycle(workflow: Workflow, among: ReadonlySet<string>): string[] | undefined {
+export function findCycle(
+  workflow: Workflow,
+  among: ReadonlySet<string>,
+  linksOf: LinksOf,
+): string[] | undefined {
   const finished = new Set<string>();
   for (const start of among) {
-    const cycle = walk(workflow, start, finished);
+    const cycle = walk(workflow, start, finished, linksOf);
     if (cycle !== undefined) return cycle;
   }
   return undefined;
 }
 
 /** Depth first with a stack of its own: a long chain must not overflow ours. */
-function walk(workflow: Workflow, start: string, finished: Set<string>): string[] | undefined {
+function walk(
+  workflow: Workflow,
+  start: string,
+  finished: Set<string>,
+  linksOf: LinksOf,
+): string[] | undefined {
   if (finished.has(start)) return undefined;
-  const path: { nodeId: string; next: string[] }[] = [{ nodeId: start, next: linkedFrom(workflow, start) }];
+  const path: { nodeId: string; next: string[] }[] = [{ nodeId: start, next: [...linksOf(start)] }];
   const onPath = new Set([start]);
   for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
     const child = top.next.pop();
@@ -49,9 +61,39 @@ function walk(workflow: Workflow, start: string, finished: Set<string>): string[
       const ids = path.map(({ nodeId }) => nodeId);
       return [...ids.slice(ids.indexOf(child)), child];
     } else if (!finished.has(child) && Object.hasOwn(workflow, child)) {
-      path.push({ nodeId: child, next: linkedFrom(workflow, child) });
+      path.push({ nodeId: child, next: [...linksOf(child)] });
       onPath.add(child);
     }
   }
   return undefined;
+}
+
+/**
+ * The nodes that cannot run, whichever node turns out to be an output: those that depend on a node that is not there, or
+ * on themselves. While no definitions are known, a graph is only certain to fail when all its nodes are among them.
+ */
+export function brokenNodes(workflow: Workflow, linksOf: LinksOf): Set<string> {
+  const usedBy = new Map<string, string[]>();
+  const missing = new Map<string, number>();
+  for (const nodeId of Object.keys(workflow)) {
+    const linked = new Set(linksOf(nodeId));
+    missing.set(nodeId, linked.size);
+    for (const source of linked) {
+      const users = usedBy.get(source);
+      if (users === undefined) usedBy.set(source, [nodeId]);
+      else users.push(nodeId);
+    }
+  }
+  // What can run, in the order in which it could: first the nodes without links, then those that only need them, …
+  const ready = [...missing].flatMap(([nodeId, count]) => (count === 0 ? nodeId : []));
+  const broken = new Set(Object.keys(workflow));
+  for (let nodeId = ready.pop(); nodeId !== undefined; nodeId = ready.pop()) {
+    broken.delete(nodeId);
+    for (const user of usedBy.get(nodeId) ?? []) {
+      const left = (missing.get(user) ?? 0) - 1;
+      missing.set(user, left);
+      if (left === 0) ready.push(user);
+    }
+  }
+  return broken;
 }

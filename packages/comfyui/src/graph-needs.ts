@@ -1,4 +1,5 @@
-import { listOf, type ObjectInfo } from "./object-info.ts";
+import { liveInputsOf } from "./dynamic-inputs.ts";
+import { listOf, specOf, type NodeDefinition, type ObjectInfo } from "./object-info.ts";
 import type { Workflow } from "./workflow.ts";
 
 /** A value that must be in a server's list, with the file names of models among them. */
@@ -8,6 +9,8 @@ export interface NeededModel {
   input: string;
   /** The file as the graph names it, for example `counterfeit_v3.safetensors`. */
   name: string;
+  /** All inputs of the node: they decide which members its dynamic inputs have. */
+  inputs: Readonly<Record<string, unknown>>;
 }
 
 export interface GraphNeeds {
@@ -27,12 +30,11 @@ export function needsOf(workflow: Workflow, objectInfo?: ObjectInfo): GraphNeeds
   const models: NeededModel[] = [];
   for (const [nodeId, { class_type: classType, inputs }] of Object.entries(workflow)) {
     classTypes.add(classType);
+    const definition = objectInfo === undefined ? undefined : definitionOf(objectInfo, classType);
     for (const [input, value] of Object.entries(inputs)) {
       if (typeof value !== "string" || !MODEL_FILE.test(value)) continue;
-      const definition = objectInfo?.[classType];
-      const spec = definition?.input.required[input] ?? definition?.input.optional[input];
-      if (definition !== undefined && (spec === undefined || listOf(spec) === undefined)) continue;
-      models.push({ nodeId, classType, input, name: value });
+      if (definition !== undefined && listOfInput(definition, inputs, input) === undefined) continue;
+      models.push({ nodeId, classType, input, name: value, inputs });
     }
   }
   return { classTypes: [...classTypes].sort(), models };
@@ -42,11 +44,24 @@ export function needsOf(workflow: Workflow, objectInfo?: ObjectInfo): GraphNeeds
 export function missingFrom(needs: GraphNeeds, objectInfo: ObjectInfo): GraphNeeds {
   return {
     classTypes: needs.classTypes.filter((classType) => !Object.hasOwn(objectInfo, classType)),
-    models: needs.models.filter(({ classType, input, name }) => {
-      const definition = objectInfo[classType];
-      const spec = definition?.input.required[input] ?? definition?.input.optional[input];
-      const list = spec === undefined ? undefined : listOf(spec);
+    models: needs.models.filter(({ classType, input, name, inputs }) => {
+      const definition = definitionOf(objectInfo, classType);
+      const list = definition === undefined ? undefined : listOfInput(definition, inputs, input);
       return list !== undefined && !list.includes(name);
     }),
   };
+}
+
+function definitionOf(objectInfo: ObjectInfo, classType: string): NodeDefinition | undefined {
+  return Object.hasOwn(objectInfo, classType) ? objectInfo[classType] : undefined;
+}
+
+/** The values that an input accepts, members of dynamic inputs too; `undefined` for inputs that are no lists. */
+function listOfInput(
+  definition: NodeDefinition,
+  inputs: Readonly<Record<string, unknown>>,
+  input: string,
+): readonly unknown[] | undefined {
+  const spec = specOf({ input: liveInputsOf(definition, inputs) }, input);
+  return spec === undefined ? undefined : listOf(spec);
 }

@@ -1,3 +1,4 @@
+import { stringifyExactJson } from "./exact-json.ts";
 import { nodeTitleOf, type WorkflowNode } from "./workflow.ts";
 
 /**
@@ -33,6 +34,8 @@ export type GraphProblemCode =
   // Warnings only: accepted, but hardly meant.
   | "value_converted"
   | "unknown_input"
+  | "undeclared_link"
+  | "choice_missing"
   | "unneeded_node"
   | "output_not_fetchable";
 
@@ -50,10 +53,22 @@ export interface GraphProblem {
   accepted?: unknown;
 }
 
+/** Something of a graph that Genga left to the server, because the server's definitions say what Genga does not know. */
+export interface NotChecked {
+  nodeId: string;
+  classType: string;
+  /** Absent where it is the whole node. */
+  input?: string;
+  /** One sentence: what was not checked, and why. */
+  message: string;
+}
+
 /** `errors` empty = submit it. */
 export interface GraphValidation {
   errors: GraphProblem[];
   warnings: GraphProblem[];
+  /** Absent where everything was checked. */
+  notChecked?: NotChecked[];
 }
 
 /** What is said about an input beyond where it is. */
@@ -99,7 +114,8 @@ function placeOf(
   return { nodeId, nodeTitle: nodeTitleOf(node), classType: node.class_type };
 }
 
-function describeNode(nodeId: string, node: WorkflowNode): string {
+/** How a message names a node: `Node 5 "Title" (KSampler)`. */
+export function describeNode(nodeId: string, node: WorkflowNode): string {
   const title = nodeTitleOf(node);
   return title === node.class_type
     ? `Node ${nodeId} (${title})`
@@ -108,6 +124,6 @@ function describeNode(nodeId: string, node: WorkflowNode): string {
 
 /** A value as it may be shown in a message. */
 export function show(value: unknown): string {
-  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  const text = value === undefined ? "nothing" : stringifyExactJson(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

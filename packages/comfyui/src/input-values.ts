@@ -1,11 +1,22 @@
 import { show, type InputProblem } from "./graph-problem.ts";
-import { isObject } from "./graph-shape.ts";
 import { listOf, type InputSpec } from "./object-info.ts";
+import {
+  isEqualInPython,
+  isTruthyInPython,
+  toComparable,
+  toPythonFloat,
+  toPythonInt,
+  toPythonText,
+} from "./python-values.ts";
+import { namesOf } from "./slot-types.ts";
+import { unknownOptionsOf } from "./widget-options.ts";
 
 /** What is wrong with a literal value; `error` stops the graph, `warning` says what the server makes of it. */
 export interface ValueVerdict {
   error?: InputProblem;
   warning?: InputProblem;
+  /** Why this value was left to the server. */
+  notChecked?: string;
 }
 
 /** Values that only another node can make. A literal passes the server's validation and fails at run time. */
@@ -28,16 +39,34 @@ const LINK_ONLY_TYPES = new Set([
   "SIGMAS",
 ]);
 
-/** Checks one literal against its description, by the server's own rules and a little beyond (GRAPHS 3 and 4). */
+/**
+ * Checks one literal against its description, by the server's own rules and a little beyond (GRAPHS 3 and 4;
+ * PROTOCOL-0.28, section 2): it is converted for the four plain types, compared with `min` and `max` whatever its
+ * type, and looked up in the list.
+ */
 export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
+  const verdict = judge(value, spec, isRequired);
+  const unknown = unknownOptionsOf(spec);
+  const isByOptions = verdict.error !== undefined && BY_OPTIONS.has(verdict.error.code);
+  if (!isByOptions || unknown.length === 0) return verdict;
+  return { notChecked: `the input has options that Genga does not know (${unknown.slice(0, 3).join(", ")})` };
+}
+
+const BY_OPTIONS: ReadonlySet<string> = new Set([
+  "value_not_in_list",
+  "value_smaller_than_min",
+  "value_bigger_than_max",
+]);
+
+function judge(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
   const [type, options = {}] = spec;
   const list = listOf(spec);
-  if (list !== undefined) return checkList(value, list, options);
+  if (list !== undefined || type === "COMBO") return checkList(value, list, options);
   switch (type) {
     case "INT":
-      return checkNumber(value, toPythonInt(value), "INT", options);
+      return checkInt(value, options);
     case "FLOAT":
-      return checkNumber(value, toPythonFloat(value), "FLOAT", options);
+      return checkFloat(value, options);
     case "STRING":
       return typeof value === "string"
         ? {}
@@ -46,31 +75,47 @@ export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean)
       return typeof value === "boolean"
         ? {}
         : converted(value, "BOOLEAN", `taken as ${isTruthyInPython(value) ? "true" : "false"}`);
-    default:
-      return checkLinkOnly(value, typeof type === "string" ? type : "", isRequired);
+    default: {
+      const linkOnly = checkLinkOnly(value, typeof type === "string" ? type : "", isRequired);
+      return linkOnly.error === undefined ? checkUnconverted(value, String(type), options) : linkOnly;
+    }
   }
 }
 
-function checkList(value: unknown, list: readonly unknown[], options: Record<string, unknown>): ValueVerdict {
-  // A list that the editor fetches from elsewhere is not known here.
-  if (list.length === 0 && options["remote"] !== undefined) return {};
+function checkList(
+  value: unknown,
+  list: readonly unknown[] | undefined,
+  options: Record<string, unknown>,
+): ValueVerdict {
+  // Newer servers do not look at the list of a combo that the editor fills from elsewhere.
+  if (options["remote_combo"] !== undefined) return {};
+  if (list === undefined && options["options"] !== undefined) {
+    return { notChecked: "its list of choices has a shape that Genga does not know" };
+  }
+  const choices = list ?? [];
   const values: unknown[] = options["multiselect"] === true && Array.isArray(value) ? value : [value];
-  const stranger = values.find((one) => !list.includes(one));
+  const stranger = values.find((one) => !choices.some((choice) => isEqualInPython(choice, one)));
   if (stranger === undefined) return {};
-  const similar = list.find((one) => isSimilar(one, stranger));
-  const hint = similar === undefined ? "" : ` Did you mean ${show(similar)}?`;
-  const choice =
-    list.length === 0
-      ? "and there is nothing to choose from on the server"
-      : `one of ${list.slice(0, 10).map(show).join(", ")}${list.length > 10 ? ` and ${list.length - 10} more` : ""}`;
   return {
     error: {
       code: "value_not_in_list",
-      text: `${show(stranger)} is not in the list; accepted: ${choice}.${hint}`,
+      text: `${show(stranger)} is not in the list; ${acceptedChoices(stranger, choices)}`,
       received: value,
-      accepted: list,
+      accepted: choices,
     },
   };
+}
+
+/** Completes "it is not in the list;": the first choices, and the one that was perhaps meant. */
+export function acceptedChoices(given: unknown, choices: readonly unknown[]): string {
+  const similar = choices.find((choice) => isSimilar(choice, given));
+  const hint = similar === undefined ? "" : ` Did you mean ${show(similar)}?`;
+  const more = choices.length > 10 ? ` and ${choices.length - 10} more` : "";
+  const list =
+    choices.length === 0
+      ? "and there is nothing to choose from on the server"
+      : `one of ${choices.slice(0, 10).map(show).join(", ")}${more}`;
+  return `accepted: ${list}.${hint}`;
 }
 
 function isSimilar(candidate: unknown, given: unknown): boolean {
@@ -81,64 +126,112 @@ function isSimilar(candidate: unknown, given: unknown): boolean {
   );
 }
 
-function checkNumber(
-  value: unknown,
-  number: number | undefined,
-  type: "INT" | "FLOAT",
-  { min, max, step }: Record<string, unknown>,
-): ValueVerdict {
-  const range = {
-    ...(typeof min === "number" && { min }),
-    ...(typeof max === "number" && { max }),
-    ...(typeof step === "number" && { step }),
-  };
-  if (number === undefined) {
-    const text = `${show(value)} is no ${type === "INT" ? "whole number" : "number"}.`;
-    return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
-  }
-  if (range.min !== undefined && number < range.min) {
-    const text = `${show(value)} is smaller than the smallest accepted value, ${range.min}.`;
-    return { error: { code: "value_smaller_than_min", text, received: value, accepted: range } };
-  }
-  if (range.max !== undefined && isAbove(number, range.max)) {
-    const text = `${show(value)} is bigger than the biggest accepted value, ${range.max}.`;
-    return { error: { code: "value_bigger_than_max", text, received: value, accepted: range } };
-  }
-  if (typeof value !== "number" || (type === "INT" && number !== value)) {
-    return converted(value, type, `taken as ${number}`);
-  }
-  if (type !== "INT") return {};
-  if (!Number.isSafeInteger(value)) {
-    return converted(
-      value,
-      type,
-      "beyond 2^53−1, where numbers in JSON from JavaScript lose their last digits",
-    );
-  }
-  return checkStep(value, range);
+function checkInt(value: unknown, options: Record<string, unknown>): ValueVerdict {
+  const number = toPythonInt(value);
+  if (number === undefined) return noNumber(value, "INT", "whole number");
+  const outside = checkRange(value, number, options);
+  if (outside !== undefined) return { error: outside };
+  // A text of digits, a truth value, or a number with a fraction; 1.0 is 1.
+  if (typeof value === "string" || typeof value === "boolean" || !isEqualInPython(number, value))
+    return converted(value, "INT", `taken as ${number}`);
+  return typeof value === "number" ? checkStep(value, rangeOf(options)) : {};
 }
 
-/** 2^64−1 becomes 2^64 in JavaScript, and would be sent, and refused, as that. */
-function isAbove(number: number, max: number): boolean {
-  return number > max || (number === max && Number.isInteger(max) && !Number.isSafeInteger(max));
+function checkFloat(value: unknown, options: Record<string, unknown>): ValueVerdict {
+  const number = toPythonFloat(value);
+  if (number === undefined) return noNumber(value, "FLOAT", "number");
+  if (!Number.isFinite(number)) {
+    const text = `${show(value)} is not finite; a server takes it, and then its answers cannot be read by anybody.`;
+    return { error: { code: "invalid_input_type", text, received: value, accepted: "FLOAT" } };
+  }
+  const outside = checkRange(value, number, options);
+  if (outside !== undefined) return { error: outside };
+  return typeof value === "string" || typeof value === "boolean"
+    ? converted(value, "FLOAT", `taken as ${number}`)
+    : {};
+}
+
+function noNumber(value: unknown, type: "INT" | "FLOAT", kind: string): ValueVerdict {
+  const text = `${show(value)} is no ${kind}.`;
+  return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
+}
+
+/** Other types are not converted, yet compared with `min` and `max`; what Python cannot compare, the server refuses. */
+function checkUnconverted(value: unknown, type: string, options: Record<string, unknown>): ValueVerdict {
+  const { min, max } = rangeOf(options);
+  if (min === undefined && max === undefined) return {};
+  const number = toComparable(value);
+  if (number === undefined) {
+    const text = `${show(value)} is no number, and the server compares it with the accepted range.`;
+    return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
+  }
+  const outside = checkRange(value, number, options);
+  return outside === undefined ? {} : { error: outside };
+}
+
+interface Range {
+  min?: number | bigint;
+  max?: number | bigint;
+  step?: number | bigint;
+}
+
+function rangeOf({ min, max, step }: Record<string, unknown>): Range {
+  const [minNumber, maxNumber, stepNumber] = [boundOf(min), boundOf(max), boundOf(step)];
+  return {
+    ...(minNumber !== undefined && { min: minNumber }),
+    ...(maxNumber !== undefined && { max: maxNumber }),
+    ...(stepNumber !== undefined && { step: stepNumber }),
+  };
+}
+
+/** 2^64−1, the largest seed, is 2^64 once a JavaScript number holds it. */
+const LARGEST_SEED = 2n ** 64n - 1n;
+
+function boundOf(value: unknown): number | bigint | undefined {
+  const bound = typeof value === "boolean" ? undefined : toComparable(value);
+  return bound === 2 ** 64 ? LARGEST_SEED : bound;
+}
+
+function checkRange(
+  value: unknown,
+  number: number | bigint,
+  options: Record<string, unknown>,
+): InputProblem | undefined {
+  const { min, max, step } = rangeOf(options);
+  const accepted = Object.fromEntries(
+    Object.entries({ min, max, step }).flatMap(([key, bound]) =>
+      bound === undefined ? [] : [[key, typeof bound === "bigint" ? String(bound) : bound]],
+    ),
+  );
+  if (min !== undefined && number < min) {
+    const text = `${show(value)} is smaller than the smallest accepted value, ${min}.`;
+    return { code: "value_smaller_than_min", text, received: value, accepted };
+  }
+  // A plain number of 2^64 is what JavaScript made of 2^64−1.
+  if (max !== undefined && number > max && !(max === LARGEST_SEED && value === 2 ** 64)) {
+    const text = `${show(value)} is bigger than the biggest accepted value, ${max}.`;
+    return { code: "value_bigger_than_max", text, received: value, accepted };
+  }
+  return undefined;
 }
 
 /** The server takes values between the steps, and the node then rounds them as it likes (width 100 gave 96). */
-function checkStep(value: number, { min = 0, step }: { min?: number; step?: number }): ValueVerdict {
-  if (step === undefined || step <= 1 || value % step === 0 || (value - min) % step === 0) return {};
+function checkStep(value: number, { min = 0, step }: Range): ValueVerdict {
+  const [from, width] = [Number(min), Number(step ?? 0)];
+  if (!(width > 1) || value % width === 0 || (value - from) % width === 0) return {};
   return {
     warning: {
       code: "value_converted",
-      text: `${value} is not a multiple of ${step}; the node may round it down.`,
+      text: `${value} is not a multiple of ${width}; the node may round it down.`,
       received: value,
-      accepted: { min, step },
+      accepted: { min: from, step: width },
     },
   };
 }
 
 function checkLinkOnly(value: unknown, type: string, isRequired: boolean): ValueVerdict {
-  if (value === null && !isRequired) return {};
-  if (!type.split(",").every((one) => LINK_ONLY_TYPES.has(one.trim()))) return {};
+  if (!isRequired && (value === null || value === "")) return {};
+  if (!namesOf(type).every((one) => LINK_ONLY_TYPES.has(one))) return {};
   const text = `${show(value)} is no ${type}; it must be a link [node id, slot] to a node that makes one.`;
   return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
 }
@@ -147,33 +240,4 @@ function converted(value: unknown, accepted: string, what: string): ValueVerdict
   return {
     warning: { code: "value_converted", text: `${show(value)} is ${what}.`, received: value, accepted },
   };
-}
-
-const PYTHON_INT = /^\s*[+-]?\d+(_\d+)*\s*$/;
-const PYTHON_FLOAT = /^\s*[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
-
-/** `int(value)` in Python: numbers are cut off, texts of digits are read, truth values count as 1 and 0. */
-function toPythonInt(value: unknown): number | undefined {
-  if (typeof value === "number") return Math.trunc(value);
-  if (typeof value === "boolean") return Number(value);
-  if (typeof value === "string" && PYTHON_INT.test(value)) return Number(value.replaceAll("_", ""));
-  return undefined;
-}
-
-/** `float(value)` in Python, except that its infinities and NaN are refused: no node means them. */
-function toPythonFloat(value: unknown): number | undefined {
-  if (typeof value === "number") return value;
-  if (typeof value === "boolean") return Number(value);
-  if (typeof value === "string" && PYTHON_FLOAT.test(value)) return Number(value.replaceAll("_", ""));
-  return undefined;
-}
-
-function toPythonText(value: unknown): string {
-  if (value === null) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  return typeof value === "number" ? String(value) : show(value);
-}
-
-function isTruthyInPython(value: unknown): boolean {
-  return isObject(value) ? Object.keys(value).length > 0 : Boolean(value);
 }

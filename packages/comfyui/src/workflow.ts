@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { ExactNumber } from "./exact-json.ts";
+
 /** One node of an API-format graph. A link is an input of the form `[nodeId, slot]`. */
 export interface WorkflowNode {
   class_type: string;
@@ -28,13 +30,17 @@ export interface Link {
 }
 
 /**
- * Reads an input value as a link: the server takes *every* list in an input for one, and refuses lists that are
- * not `[string, number]` (PROTOCOL 2, `bad_linked_input`).
+ * Reads an input value as a link, as the server does while it runs a graph: a list of two, a text and a number (in Python
+ * a truth value is one). While it *validates*, it takes every list in an input that the class declares for a link, and
+ * refuses the others (PROTOCOL 2, `bad_linked_input`).
  */
 export function linkOf(value: unknown): Link | undefined {
   if (!Array.isArray(value) || value.length !== 2) return undefined;
   const [nodeId, slot] = value as unknown[];
-  return typeof nodeId === "string" && typeof slot === "number" ? { nodeId, slot } : undefined;
+  const number = slot instanceof ExactNumber ? slot.toNumber() : slot;
+  if (typeof nodeId !== "string" || (typeof number !== "number" && typeof number !== "boolean"))
+    return undefined;
+  return { nodeId, slot: Number(number) };
 }
 
 /** What a person calls the node: the title that its author gave it, or its class. */

@@ -1,11 +1,12 @@
 import * as recordings from "@genga/comfyui-recordings";
 import { z } from "zod";
 
+import { numberOf, parseExactJson } from "../src/exact-json.ts";
 import { objectInfoSchema, type ObjectInfo } from "../src/object-info.ts";
 
 const eventSchema = z.looseObject({
   kind: z.string(),
-  t: z.number(),
+  t: z.preprocess((time) => numberOf(time) ?? time, z.number()),
   text: z.string().optional(),
   n: z.number().optional(),
   method: z.string().optional(),
@@ -20,21 +21,31 @@ export type RecordedEvent = z.infer<typeof eventSchema>;
 
 const transcripts = new Map<string, RecordedEvent[]>();
 
-/** One recorded session with a real server of version 0.3.64. */
-export function transcript(name: string): RecordedEvent[] {
+type Version = recordings.RecordedVersion;
+
+/** One recorded session with a real server. */
+export function transcript(name: string, version: Version = "0.3.64"): RecordedEvent[] {
+  return read(name, version, JSON.parse);
+}
+
+function read(name: string, version: Version, parse: (text: string) => unknown): RecordedEvent[] {
+  const key = `${version} ${name} ${parse.name}`;
   const events =
-    transcripts.get(name) ?? transcriptSchema.parse(JSON.parse(recordings.transcript("0.3.64", name))).events;
-  transcripts.set(name, events);
+    transcripts.get(key) ?? transcriptSchema.parse(parse(recordings.transcript(version, name))).events;
+  transcripts.set(key, events);
   return events;
 }
 
-export function transcriptNames(): string[] {
-  return recordings.transcriptNames("0.3.64");
+export function transcriptNames(version: Version = "0.3.64"): string[] {
+  return recordings.transcriptNames(version);
 }
 
 export interface RecordedPost {
+  version: Version;
   recording: string;
   title: string;
+  /** 1 for the first post of its title. */
+  ordinal: number;
   promptId: string;
   workflow: Record<string, { class_type: string; inputs: Record<string, unknown> }>;
   body: Record<string, unknown>;
@@ -42,12 +53,14 @@ export interface RecordedPost {
   reply: Record<string, unknown>;
 }
 
-/** Every `POST /prompt` of a recording whose body was a JSON object, with the server's answer. */
-export function recordedPosts(name: string): RecordedPost[] {
+/** Every `POST /prompt` of a recording whose body was a JSON object, with the server's answer; numbers as written. */
+export function recordedPosts(name: string, version: Version = "0.3.64"): RecordedPost[] {
   const posts = new Map<number, { title: string; body: unknown }>();
+  const ordinals = new Map<string, number>();
   let title = "";
-  return transcript(name).flatMap((event) => {
-    const isFollowUp = event.kind === "note" && event.text?.startsWith("a good prompt after it") === true;
+  return read(name, version, parseExactJson).flatMap((event) => {
+    const isFollowUp =
+      event.kind === "note" && /^(a good prompt after it|is it alive)/.test(event.text ?? "");
     if (event.kind === "case" || isFollowUp) title = event.text ?? "";
     if (event.n === undefined) return [];
     if (
@@ -62,8 +75,12 @@ export function recordedPosts(name: string): RecordedPost[] {
     const body = z.record(z.string(), z.unknown()).safeParse(post.body).data;
     if (body === undefined) return [];
     const reply = z.record(z.string(), z.unknown()).catch({}).parse(event.body);
+    const ordinal = (ordinals.get(post.title) ?? 0) + 1;
+    ordinals.set(post.title, ordinal);
     return [
       {
+        version,
+        ordinal,
         recording: name,
         title: post.title,
         promptId: typeof reply["prompt_id"] === "string" ? reply["prompt_id"] : "",
@@ -91,6 +108,18 @@ function promptIdOf(message: unknown): unknown {
   return (Object(data) as { prompt_id?: unknown }).prompt_id;
 }
 
+/** The catalogues of the recorded server of 0.28: core nodes, partner nodes, and the recorder's own. */
+export function recordedObjectInfo028(): ObjectInfo {
+  return objectInfoSchema.parse(
+    Object.assign(
+      {},
+      ...recordings
+        .objectInfoNames("0.28")
+        .map((name) => parseExactJson(recordings.objectInfo("0.28", name))),
+    ),
+  );
+}
+
 /** The catalogues of the recorded servers: core nodes, AnimateDiff, VideoHelperSuite, and the recorder's own. */
 export function recordedObjectInfo(
   ...names: ("core" | "animatediff" | "video-helper-suite" | "recording-nodes")[]
@@ -98,10 +127,10 @@ export function recordedObjectInfo(
   const chosen =
     names.length > 0 ? names : (["core", "animatediff", "video-helper-suite", "recording-nodes"] as const);
   return objectInfoSchema.parse(
-    Object.assign({}, ...chosen.map((name) => JSON.parse(recordings.objectInfo("0.3.64", name)) as unknown)),
+    Object.assign({}, ...chosen.map((name) => parseExactJson(recordings.objectInfo("0.3.64", name)))),
   );
 }
 
 export function recordedWorkflow(name: string): unknown {
-  return JSON.parse(recordings.workflow("0.3.64", name));
+  return parseExactJson(recordings.workflow("0.3.64", name));
 }

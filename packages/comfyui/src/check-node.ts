@@ -1,0 +1,214 @@
+import {
+  checkLink,
+  checkUndeclaredLink,
+  definitionOf,
+  isOwnClass,
+  missingNode,
+  type Verdict,
+} from "./check-link.ts";
+import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
+import { liveInputsOf, type LiveInputs } from "./dynamic-inputs.ts";
+import { describeNode, inputProblem, show, type GraphValidation, type NotChecked } from "./graph-problem.ts";
+import { isObject } from "./graph-shape.ts";
+import { checkValue } from "./input-values.ts";
+import {
+  isUploadInput,
+  listOf,
+  specOf,
+  type InputSpec,
+  type NodeDefinition,
+  type ObjectInfo,
+} from "./object-info.ts";
+import { checksItself, ownVerdict } from "./self-checked-inputs.ts";
+import { isUnknownPlaceholder } from "./slot-types.ts";
+import { checkFormatWidgets, formatWidgetsOf } from "./video-combine-widgets.ts";
+import { linkOf, type Workflow, type WorkflowNode } from "./workflow.ts";
+
+export interface NodeInContext {
+  nodeId: string;
+  node: WorkflowNode;
+  workflow: Workflow;
+  objectInfo: ObjectInfo;
+  /** Names of files that will be on the server by the time the graph runs. */
+  uploads: ReadonlySet<string> | undefined;
+}
+
+/** What is found of all nodes together; every list is filled as they are judged. */
+export type Findings = Required<GraphValidation>;
+
+/** Judges one node that some output needs, as the server's `validate_inputs` does, and a little beyond. */
+export function checkNode(context: NodeInContext, findings: Findings): void {
+  const { nodeId, node, objectInfo } = context;
+  const definition = definitionOf(node, objectInfo);
+  const add = (input: string, { error, warning, notChecked }: Verdict): void => {
+    if (error !== undefined) findings.errors.push(inputProblem(nodeId, node, input, error));
+    if (warning !== undefined) findings.warnings.push(inputProblem(nodeId, node, input, warning));
+    if (notChecked !== undefined) findings.notChecked.push(notCheckedInput(nodeId, node, input, notChecked));
+  };
+  if (definition?.areInputsKnown !== true) {
+    if (definition !== undefined) findings.notChecked.push(notCheckedNode(nodeId, node));
+    for (const [input, value] of Object.entries(node.inputs)) add(input, checkDeadlyLink(value, context));
+    return;
+  }
+  const live = liveInputsOf(definition, node.inputs);
+  checkRequired(definition, live, node, add);
+  checkDynamicInputs(live, node, add);
+  const widgets = formatWidgetsOf(node, definition);
+  for (const [input, value] of Object.entries(node.inputs)) {
+    add(input, checkInput({ ...context, definition, live, widgets }, input, value));
+  }
+  const own = ownVerdict(node);
+  if (own !== undefined) add(own[0], { error: { code: "custom_validation_failed", text: own[1] } });
+}
+
+function notCheckedInput(nodeId: string, node: WorkflowNode, input: string, why: string): NotChecked {
+  const message = `${describeNode(nodeId, node)}, ${input}: not checked, since ${why}; the server decides.`;
+  return { nodeId, classType: node.class_type, input, message };
+}
+
+function notCheckedNode(nodeId: string, node: WorkflowNode): NotChecked {
+  const why = `the server describes the class in a way that Genga does not know`;
+  const message = `${describeNode(nodeId, node)}: not checked, since ${why}; the server decides.`;
+  return { nodeId, classType: node.class_type, message };
+}
+
+/** A link to a node that is not there ends the thread that runs prompts, whoever declares its input (PROTOCOL 10). */
+export function checkDeadlyLink(value: unknown, { workflow, node }: NodeInContext): Verdict {
+  if (!Array.isArray(value) || linkOf(value) === undefined) return {};
+  const missing = missingNode(value, workflow);
+  return missing === undefined ? {} : (checkUndeclaredLink(value, node, workflow, "") ?? {});
+}
+
+function checkRequired(
+  definition: NodeDefinition,
+  live: LiveInputs,
+  node: WorkflowNode,
+  add: (input: string, verdict: Verdict) => void,
+): void {
+  for (const [input, spec] of Object.entries(live.required)) {
+    if (Object.hasOwn(node.inputs, input) || definition.unreadableInputs.has(input)) continue;
+    if (isUnknownPlaceholder(spec[0])) continue;
+    const text = `it is required${expectation(spec)}.${hintAtShape(input, node)}`;
+    add(input, { error: { code: "required_input_missing", text, accepted: acceptedBy(spec) } });
+  }
+}
+
+/** People write the members of a dynamic input as an object or a list under its name, or without that name. */
+function hintAtShape(input: string, node: WorkflowNode): string {
+  const parts = input.split(".");
+  for (let length = parts.length - 1; length > 0; length -= 1) {
+    const group = parts.slice(0, length).join(".");
+    const value = node.inputs[group];
+    const isMisplaced = isObject(value) || (Array.isArray(value) && linkOf(value) === undefined);
+    if (isMisplaced || linkOf(value) !== undefined) {
+      const shape = isObject(value)
+        ? "an object"
+        : Array.isArray(value) && !linkOf(value)
+          ? "a list"
+          : "a link";
+      return ` The server does not look at ${shape} under "${group}": write an input of its own for each member, "${input}": …`;
+    }
+  }
+  const last = parts.at(-1) ?? "";
+  return parts.length > 1 && Object.hasOwn(node.inputs, last)
+    ? ` Write "${input}" instead of "${last}".`
+    : "";
+}
+
+interface InputContext extends NodeInContext {
+  definition: NodeDefinition;
+  live: LiveInputs;
+  widgets: ReadonlyMap<string, InputSpec> | undefined;
+}
+
+function checkInput(context: InputContext, input: string, value: unknown): Verdict {
+  const { definition, live, node, workflow, objectInfo } = context;
+  if (definition.unreadableInputs.has(input)) {
+    const deadly = checkDeadlyLink(value, context);
+    return deadly.error === undefined ? { notChecked: "the server describes the input oddly" } : deadly;
+  }
+  const spec = specOf({ input: live }, input);
+  if (spec === undefined) return checkUndeclared(context, input, value);
+  if (Array.isArray(value)) {
+    return checkLink(value, { name: input, spec, node }, workflow, objectInfo);
+  }
+  const literal = isObject(value) && "__value__" in value ? value["__value__"] : value;
+  if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);
+  if (spec[0] === "COMFY_DYNAMICCOMBO_V3" || checksItself(node.class_type, input)) return {};
+  const isRequired = Object.hasOwn(live.required, input);
+  const verdict = checkValue(literal, spec, isRequired);
+  return isAnnotatedFile(literal, verdict, definition)
+    ? { notChecked: "it names a file in a folder, and the class may look for the file itself" }
+    : verdict;
+}
+
+/** `x.png [output]`: classes that load files look at the folder, not at the list; of packs it is not known which do. */
+function isAnnotatedFile(value: unknown, { error }: Verdict, definition: NodeDefinition): boolean {
+  return (
+    error?.code === "value_not_in_list" &&
+    typeof value === "string" &&
+    / \[(input|output|temp)\]$/.test(value) &&
+    !isOwnClass(definition)
+  );
+}
+
+function checkUndeclared(context: InputContext, input: string, value: unknown): Verdict {
+  const { definition, live, node, workflow, widgets } = context;
+  const widget = widgets?.get(input);
+  if (widget !== undefined && !Array.isArray(value)) return checkFormatWidgets(value, widget);
+  const deadly = checkDeadlyLink(value, context);
+  if (deadly.error !== undefined) return deadly;
+  if (Object.hasOwn(definition.input.hidden, input)) return {};
+  const verdict = checkStranger(input, value, live, node);
+  if (verdict !== undefined) return verdict;
+  const hint = meantInput(input, live);
+  const linked = Array.isArray(value) ? checkUndeclaredLink(value, node, workflow, hint) : undefined;
+  if (linked !== undefined) return linked;
+  const text = isOwnClass(definition)
+    ? `${node.class_type} has no such input; it is ignored.`
+    : `${node.class_type} declares no such input; it is ignored, unless the node takes inputs that it does not declare.`;
+  return { warning: { code: "unknown_input", text: `${text}${hint}`, received: value } };
+}
+
+/** The member of a dynamic input that a bare name was perhaps meant to be. */
+function meantInput(input: string, live: LiveInputs): string {
+  const meant = [live.required, live.optional]
+    .flatMap((specs) => Object.keys(specs))
+    .find((name) => name.endsWith(`.${input}`));
+  return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+}
+
+/**
+ * Files to load: the server looks at its input folder, of which the list is a view from the last refresh, and without
+ * subfolders. So only a plain name that neither the list nor the caller knows is refused.
+ */
+function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInContext): Verdict {
+  const list = listOf(spec);
+  if (typeof value === "string") {
+    if (list === undefined || list.includes(value) || uploads?.has(value) === true) return {};
+    if (/[/\\]|\]$/.test(value)) return {};
+    // Its list shows one folder, and it looks in all of them; no name at all is allowed, too.
+    if (node.class_type.startsWith("Load3D")) return { notChecked: "the class looks for the file itself" };
+  }
+  const text =
+    typeof value === "string"
+      ? `there is no file ${show(value)} in the server's input folder; upload it first.`
+      : `${show(value)} is no name of a file.`;
+  return { error: { code: "custom_validation_failed", text, received: value, accepted: list } };
+}
+
+/** Says what an input takes: its type or choices, its range and its default. */
+function expectation(spec: InputSpec): string {
+  const accepted = acceptedBy(spec);
+  const { min, max, default: preset } = spec[1] ?? {};
+  return [
+    accepted === undefined ? "" : `; accepted: ${typeof accepted === "string" ? accepted : show(accepted)}`,
+    min === undefined ? "" : `, at least ${show(min)}`,
+    max === undefined ? "" : `, at most ${show(max)}`,
+    preset === undefined || isObject(preset) ? "" : `; its default is ${show(preset)}`,
+  ].join("");
+}
+
+function acceptedBy(spec: InputSpec): unknown {
+  return listOf(spec)?.slice(0, 50) ?? spec[0];
+}
