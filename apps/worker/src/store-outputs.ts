@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { pipeline, type Readable } from "node:stream";
 import {
   collectOutputs,
   ComfyUIError,
@@ -14,9 +13,9 @@ import {
   outputStorageKey,
   StorageError,
 } from "@genga/jobs";
+import { stripMetadata } from "@genga/storage";
 import { type OutputOptions } from "@genga/workflows";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
-import { StripPngMetadata } from "./strip-png-metadata.ts";
 
 /** One output may not be larger than this. */
 const outputBytesMax = 4 * 2 ** 30;
@@ -92,7 +91,7 @@ async function storeFile(options: {
   for (let tries = 1; ; tries += 1) {
     try {
       const { body: whole } = await connector.downloadOutput(reference, { signal });
-      const body = wanted.stripMetadata ? withoutMetadata(whole) : whole;
+      const body = wanted.stripMetadata ? stripMetadata(whole) : whole;
       const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
       const { nodeId, key, filename } = reference;
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
@@ -108,14 +107,6 @@ async function storeFile(options: {
       await waitForNextTry(tries, { waitMs, signal });
     }
   }
-}
-
-/** A failure on either side ends both. */
-function withoutMetadata(body: Readable): Readable {
-  const stripped = new StripPngMetadata();
-  // The error itself reaches the reader of what comes out.
-  pipeline(body, stripped, () => undefined);
-  return stripped;
 }
 
 function textOutput(nodeId: string, key: string, index: number, text: string): NewOutput {

@@ -1,13 +1,12 @@
-import { linkOf, nodeTitleOf, type ObjectInfo } from "@genga/comfyui";
+import { type ObjectInfo } from "@genga/comfyui";
 import { type Workflow } from "@genga/jobs";
-
-type Node = Workflow[string];
+import { namesOf, outputNodesOf } from "./output-nodes.ts";
 
 /**
  * Output nodes whose files are always temporary, by class: `/object_info` does not tell. From the source of ComfyUI 0.3.64
  * and 0.28 and of the node packs. An output node that is not listed may save its files for good, or not.
  */
-const temporaryClasses: ReadonlySet<string> = new Set([
+export const temporaryClasses: ReadonlySet<string> = new Set([
   "PreviewImage",
   "MaskPreview",
   "PreviewAudio",
@@ -29,7 +28,7 @@ const savingInputs: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Output nodes that leave nothing in a prompt's outputs: files in the server's own folders, or only a socket message. */
-const silentClasses: ReadonlySet<string> = new Set([
+export const silentClasses: ReadonlySet<string> = new Set([
   "SaveImageWebsocket",
   "CheckpointSave",
   "ImageOnlyCheckpointSave",
@@ -69,30 +68,7 @@ export function warningOfTemporaryOutputs(
   );
 }
 
-function isTemporary({ class_type: classType, inputs }: Node): boolean {
+function isTemporary({ class_type: classType, inputs }: Workflow[string]): boolean {
   const saving = savingInputs.get(classType);
   return temporaryClasses.has(classType) || (saving !== undefined && inputs[saving] === false);
-}
-
-function outputNodesOf(workflow: Workflow, objectInfo: ObjectInfo | undefined): [id: string, node: Node][] {
-  const nodes = Object.entries(workflow);
-  if (objectInfo !== undefined) {
-    return nodes.filter(([, { class_type: classType }]) =>
-      Object.hasOwn(objectInfo, classType) ? objectInfo[classType]?.isOutputNode : false,
-    );
-  }
-  const taken = new Set(
-    nodes.flatMap(([, { inputs }]) => Object.values(inputs).map((value) => linkOf(value)?.nodeId)),
-  );
-  return nodes.filter(([id]) => !taken.has(id));
-}
-
-/** At most three of them: a graph may preview a hundred pictures. */
-function namesOf(nodes: [id: string, node: Node][]): string {
-  const shown = nodes.slice(0, 3).map(([id, node]) => {
-    const title = nodeTitleOf(node);
-    return title === node.class_type ? `node ${id} (${title})` : `node ${id} "${title}" (${node.class_type})`;
-  });
-  const more = nodes.length - shown.length;
-  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(", ");
 }

@@ -13,6 +13,7 @@ import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts"
 import { problemsOfJson } from "./json-limits.ts";
 import { assertOwnUploads, findNamedUploads } from "./named-uploads.ts";
 import { readSubmission, type Alternative, type Submission } from "./submission.ts";
+import { warningOfKeptMetadata } from "./kept-metadata.ts";
 import { outputOptionsOf } from "./output-options.ts";
 import { warningOfTemporaryOutputs } from "./temporary-outputs.ts";
 import { missingEnding } from "./video-endings.ts";
@@ -122,6 +123,7 @@ function accept(
     ? [
         ...warnings.map((warning) => warning.message),
         warningOfTemporaryOutputs(workflow, objectInfo, outputOptionsOf(parameters)) ?? [],
+        warningOfKeptMetadata(workflow, objectInfo, outputOptionsOf(parameters)) ?? [],
       ].flat()
     : [];
   return { workflow, parameters, warnings: [...submission.warnings, ...ofRawGraph] };

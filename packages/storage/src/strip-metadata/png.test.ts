@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import sharp from "sharp";
-import { StripPngMetadata } from "./strip-png-metadata.ts";
+import { stripMetadata } from "./strip-metadata.ts";
 
 function chunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
@@ -36,7 +36,7 @@ const marked = Buffer.concat([
 ]);
 
 async function strip(pieces: Buffer[]): Promise<Buffer> {
-  return buffer(Readable.from(pieces).pipe(new StripPngMetadata()));
+  return buffer(stripMetadata(Readable.from(pieces)));
 }
 
 /** The bytes in pieces that end at these places. */
@@ -63,10 +63,7 @@ test("the texts are gone and every other byte is as it was, however the file com
 });
 
 test("what is no PNG passes as it is, and so does what follows a PNG's end", async () => {
-  const jpeg = await sharp(noise, { raw: { width: 40, height: 30, channels: 3 } })
-    .jpeg()
-    .toBuffer();
-  for (const bytes of [jpeg, Buffer.from("tEXt"), Buffer.from([0x89, 0x50]), Buffer.alloc(0)]) {
+  for (const bytes of [Buffer.from("tEXt"), Buffer.from([0x89, 0x50]), Buffer.alloc(0)]) {
     expect((await strip([bytes])).equals(bytes)).toBe(true);
   }
   const tail = chunk("tEXt", text("after", "the end"));
