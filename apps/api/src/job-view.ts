@@ -84,6 +84,11 @@ export const jobViewSchema = z.object({
     })
     .nullable()
     .describe("Why it failed; of a job that waits again, why its latest attempt did."),
+  warnings: z
+    .array(z.string())
+    .describe(
+      "What somebody should know although it completed: a node was blocked, and its output is missing.",
+    ),
   cancelRequestedAt: moment.nullable(),
   cancelTooLate: z.boolean().describe("It had already succeeded on its server when the cancel request came."),
   createdAt: moment,
@@ -167,6 +172,7 @@ export function viewOfJob(job: Job, urlOfServer: ReadonlyMap<string, string>): J
     expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : { id: job.serverId, url: urlOfServer.get(job.serverId) ?? null },
     failure: failureOf(job),
+    warnings: job.warnings,
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     cancelTooLate: job.cancelTooLate,
     createdAt: job.createdAt.toISOString(),

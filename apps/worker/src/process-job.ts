@@ -60,7 +60,7 @@ async function bringToItsEnd(
     : !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
   if (!isThere) {
     const endedBy = run.cancelSignal.aborted ? "cancel" : null;
-    return { lookup: { state: run.wasAdopted ? "absent" : "never-there" }, endedBy };
+    return { lookup: { state: run.wasAdopted ? "absent" : "never-there" }, endedBy, warnings: [] };
   }
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   return watchPrompt(run, server, options);
@@ -89,7 +89,7 @@ async function decideEnd(
   if (lookup.state === "finished") {
     options.progress.report(run, "saving", run.progress);
     const outputs = await collectOutputs(run, server, lookup.history, options);
-    return { end: { kind: "completed", outputs }, outputs };
+    return { end: { kind: "completed", outputs, warnings: result.warnings }, outputs };
   }
   const end = await namingCrashes(
     run,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { ComfyUIError, type SettledLookup, warningOf } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
 import { type OwnedServer } from "./owned-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
@@ -10,6 +10,8 @@ const letGoMs = 60_000;
 const timerMaxMs = 2 ** 31 - 1;
 /** A silence is measured in so many parts. */
 const stallTicks = 10;
+/** A node that is run for each element of a list may be blocked as often. */
+const warningsMax = 20;
 
 /**
  * How a prompt ended, and whether we asked for it. `stuck`: told to end, and it does not; `never-there`: it was not
@@ -18,6 +20,8 @@ const stallTicks = 10;
 export interface WatchResult {
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
   endedBy: "cancel" | "deadline" | "expiry" | "stall" | null;
+  /** What the server said of nodes that it gave up, if the prompt went on without them. */
+  warnings: string[];
 }
 
 export interface WatchPromptOptions {
@@ -41,6 +45,12 @@ export async function watchPrompt(
 ): Promise<WatchResult> {
   const { promptId, executionElapsedMs } = run.leased;
   const ending = new PromptEnding(run, server, options);
+  const warnings = new Set<string>();
+  const result = (lookup: WatchResult["lookup"]): WatchResult => ({
+    lookup,
+    endedBy: ending.endedBy,
+    warnings: [...warnings].slice(0, warningsMax),
+  });
   if (run.isExecuting) {
     ending.startDeadline(executionElapsedMs ?? 0);
     ending.noteSignOfLife();
@@ -48,12 +58,12 @@ export async function watchPrompt(
   try {
     for (;;) {
       try {
-        return { lookup: await followToItsEnd(run, server, ending, options), endedBy: ending.endedBy };
+        return result(await followToItsEnd(run, server, ending, warnings, options));
       } catch (error) {
         run.stopSignal.throwIfAborted();
         if (ending.stuckSignal.aborted) {
           server.noteStuck(promptId);
-          return { lookup: { state: "stuck" }, endedBy: ending.endedBy };
+          return result({ state: "stuck" });
         }
         if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
         await server.confirmUnreadable(promptId, run.stopSignal);
@@ -69,6 +79,7 @@ async function followToItsEnd(
   run: Run,
   server: OwnedServer,
   ending: PromptEnding,
+  warnings: Set<string>,
   { progress, graceMs }: WatchPromptOptions,
 ): Promise<SettledLookup> {
   const { promptId, clientId, workflow } = run.leased;
@@ -99,6 +110,8 @@ async function followToItsEnd(
       case "message":
         // The greeting of a new connection names no prompt: a server whose executor is dead sends it as well.
         if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
+        // Usually the end, and then the history says so; see `warningOf`.
+        if (event.message.type === "execution_error") warnings.add(warningOf(event.message.data));
         break;
       case "preview":
       case "text":

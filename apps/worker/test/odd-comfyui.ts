@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage } from "node:http";
 import { connect, type AddressInfo } from "node:net";
+import { type Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 
 /** A reply as it goes to the client. */
@@ -16,6 +17,8 @@ export interface OddComfyUI {
   refuse: ((method: string, path: string) => OddReply | undefined) | null;
   /** May change what the server answered. */
   alter: ((path: string, body: string) => string) | null;
+  /** Sends a message of its own to everybody who listens. */
+  say(message: object): void;
   close(): Promise<void>;
 }
 
@@ -23,12 +26,16 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
   const target = new URL(targetUrl);
   const server = createServer();
   const sockets = new Set<{ destroy(): void }>();
+  const clients = new Set<Duplex>();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const odd: OddComfyUI = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     refuse: null,
     alter: null,
+    say: (message) => {
+      for (const client of clients) client.write(textFrame(JSON.stringify(message)));
+    },
     close: async () => {
       const closed = once(server, "close");
       server.close();
@@ -78,7 +85,16 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
     );
     upstream.write(`GET ${received.url ?? ""} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
     upstream.write(head);
+    clients.add(socket);
+    socket.on("close", () => clients.delete(socket));
     socket.pipe(upstream).pipe(socket);
   });
   return odd;
+}
+
+/** A whole, unmasked WebSocket message of up to 64 kB (RFC 6455, section 5.2). */
+function textFrame(message: string): Buffer {
+  const bytes = Buffer.from(message);
+  const head = bytes.length < 126 ? [bytes.length] : [126, bytes.length >> 8, bytes.length & 255];
+  return Buffer.concat([Buffer.from([0x81, ...head]), bytes]);
 }

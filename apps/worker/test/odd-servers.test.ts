@@ -160,6 +160,33 @@ describe("a refusal by one server", () => {
   );
 });
 
+describe("a server that gives up a node and goes on", () => {
+  test("completes the job, which keeps what was said as a warning", async () => {
+    await onOddServer(async () => {
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(1) });
+      await api.until(id, (job) => job.phase === "executing");
+      const [attempt] = (await attemptsOf(id)) as { promptId: string }[];
+      odd.say({
+        type: "execution_error",
+        data: {
+          ...{ prompt_id: attempt!.promptId, node_id: "9", node_type: "SaveImage", executed: ["1"] },
+          ...{
+            exception_message: "Execution Blocked: no face was found",
+            exception_type: "ExecutionBlocked",
+          },
+          ...{ traceback: [], current_inputs: [], current_outputs: [] },
+        },
+      });
+      const warnings = ["Node 9 (SaveImage) was blocked, and what it makes is missing: no face was found"];
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", failure: null, warnings });
+      expect(await api.outputs(id)).toHaveLength(1);
+      const told: unknown[] = [];
+      for await (const frame of api.events(id, { lastEventId: "1" })) told.push(frame.data);
+      expect(told.at(-1)).toMatchObject({ type: "completed", data: { outputs: 1, warnings } });
+    });
+  }, 30_000);
+});
+
 describe("a server whose answers make no sense", () => {
   test("about anything that ended takes no work, says why, and loses its jobs to another one", async () => {
     let id = "";

@@ -19,7 +19,14 @@ const job: Job = {
   },
   ...{ status: "processing", phase: "executing", priority: "normal", lane: "default", rank: 1 },
   ...{ attempt: 2, attemptsCharged: 0, attemptsMax: 1, outOfMemoryCount: 0, crashCount: 0, leaseNumber: 3 },
-  ...{ serverId: "server", promptId: "prompt", progress: buildProgress(10), failure: null, timeoutMs: 1_000 },
+  ...{
+    serverId: "server",
+    promptId: "prompt",
+    progress: buildProgress(10),
+    failure: null,
+    warnings: [],
+    timeoutMs: 1_000,
+  },
   ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
   ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 
-import { classifyExecutionError, executionErrorOf } from "./execution-errors.ts";
+import { classifyExecutionError, executionErrorOf, warningOf } from "./execution-errors.ts";
 
 test.each([
   [
@@ -39,6 +39,17 @@ test("an error without a message is worded by its class", () => {
     exception_message: "\n",
   });
   expect(error.message).toBe("Node 2 (Work) failed: ValueError");
+});
+
+test.each([
+  ["Execution Blocked: no face", "ExecutionBlocked", "was blocked, and what it makes is missing: no face"],
+  ["boom\n", "ValueError", "failed, and the server went on without it: ValueError: boom"],
+])("%s (%s), said before a success, is a warning: the node %s", (message, type, what) => {
+  const warning = warningOf({
+    ...{ prompt_id: "p", node_id: "9", node_type: "SaveImage" },
+    ...{ exception_type: type, exception_message: message },
+  });
+  expect(warning).toBe(`Node 9 (SaveImage) ${what}`);
 });
 
 function failed(message: string): ReturnType<typeof executionErrorOf> {

@@ -47,6 +47,22 @@ export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
   });
 }
 
+/** How newer servers name it when a node was given an `ExecutionBlocker` with a message (PROTOCOL-0.28 3). */
+const BLOCKED_TYPE = "ExecutionBlocked";
+const BLOCKED_PREFIX = /^Execution Blocked: /;
+
+/**
+ * What an `execution_error` means that did not end its prompt: a server of 0.28 sends one for each blocked node, goes on,
+ * and reports success. The history knows nothing of it.
+ */
+export function warningOf(error: ExecutionErrorData): string {
+  const reason = reasonOf(error.exception_message.replace(BLOCKED_PREFIX, ""));
+  const node = `Node ${error.node_id} (${error.node_type})`;
+  return error.exception_type === BLOCKED_TYPE
+    ? `${node} was blocked, and what it makes is missing: ${reason}`
+    : `${node} failed, and the server went on without it: ${error.exception_type}: ${reason}`;
+}
+
 /**
  * The first line, and those that it announces: PyTorch's "Error(s) in loading state_dict for RRDBNet:" says nothing
  * without the line that follows its colon.

@@ -12,7 +12,7 @@ export { ComfyUIConnector } from "./comfyui-connector.ts";
 export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./errors.ts";
 export { ComfyUIError } from "./errors.ts";
 export { ExactNumber, numberOf, parseExactJson, parsePythonJson, stringifyExactJson } from "./exact-json.ts";
-export { classifyExecutionError } from "./execution-errors.ts";
+export { classifyExecutionError, warningOf } from "./execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph-formats.ts";
 export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
 export { missingFrom, needsOf } from "./graph-needs.ts";

@@ -124,6 +124,25 @@ describe("in fair weather", () => {
     ]);
   });
 
+  test("an execution_error in mid-run is no end: the server goes on, and its history says success", async () => {
+    const connector = connect();
+    const promptId = randomUUID();
+    await connector.submit({ promptId, workflow });
+    const { ended, until } = follow(connector, promptId);
+    server.begin();
+    server.say("execution_error", {
+      ...{ prompt_id: promptId, node_id: "3", node_type: "SaveImage", executed: ["1"] },
+      ...{ exception_message: "Execution Blocked: no face", exception_type: "ExecutionBlocked" },
+      ...{ traceback: [], current_inputs: [], current_outputs: [] },
+    });
+    server.executing("2");
+    await until((one) => one.type === "progress" && one.progress.node === "2");
+    server.end("success", { outputs: image });
+    const events = await ended;
+    expect(events.filter(isMessage("execution_error"))).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ lookup: { state: "finished" } });
+  });
+
   test("progress is told with titles and steps, and getJobProgress tells the same", async () => {
     const connector = connect();
     const promptId = randomUUID();

@@ -20,7 +20,7 @@ import {
   type EventRow,
   type JobWithEventRow,
 } from "./job-rows.ts";
-import { toStoredJson } from "./stored-json.ts";
+import { toStoredJson, toStoredText } from "./stored-json.ts";
 
 /**
  * Outputs, status, attempt and event in one statement, fenced by the lease.
@@ -84,6 +84,7 @@ function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
       ${requeue?.counts === "crash" ? 1 : 0}::int AS crash,
       CASE WHEN ${requeue?.avoidServer === true}::boolean THEN held.server_id END AS "avoidServerId",
       ${requeue?.delayMs ?? 0}::float8 * interval '1 millisecond' AS delay,
+      ${warningsOf(end).map(toStoredText)}::text[] AS warnings,
       CASE
         WHEN ${requeue === null}::boolean THEN ${requeue === null ? end.kind : null}::job_status
         WHEN held.cancel_requested_at IS NULL THEN 'queued'
@@ -92,10 +93,16 @@ function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
     FROM held`;
 }
 
+function warningsOf(end: AttemptEnd): string[] {
+  return end.kind === "completed" ? (end.warnings ?? []) : [];
+}
+
 function eventData(end: AttemptEnd): object {
   switch (end.kind) {
-    case "completed":
-      return { outputs: end.outputs.length };
+    case "completed": {
+      const warnings = warningsOf(end);
+      return { outputs: end.outputs.length, ...(warnings.length > 0 && { warnings }) };
+    }
     case "failed":
     case "timeout":
       return end.failure;
@@ -142,7 +149,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         cancel_too_late = fate.status = 'completed' AND cancel_requested_at IS NOT NULL,
         failure_class = (shown ->> 'class')::failure_class, failure_code = shown ->> 'code',
         failure_message = shown ->> 'message', failure_node_id = shown ->> 'nodeId',
-        failure_node_type = shown ->> 'nodeType',
+        failure_node_type = shown ->> 'nodeType', warnings = fate.warnings,
         event_sequence = event_sequence + 1
       FROM fate WHERE jobs.id = fate.id
       RETURNING jobs.*

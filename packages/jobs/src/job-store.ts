@@ -78,7 +78,7 @@ export interface ProgressReport extends JobLease {
 
 /** How an attempt ends. `requeue` becomes `cancelled` when a cancel request waits. */
 export type AttemptEnd =
-  | { kind: "completed"; outputs: NewOutput[] }
+  | { kind: "completed"; outputs: NewOutput[]; warnings?: string[] }
   | { kind: "failed"; failure: JobFailure }
   | { kind: "timeout"; failure: JobFailure }
   | { kind: "cancelled" }

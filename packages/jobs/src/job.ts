@@ -84,6 +84,8 @@ export interface Job {
   promptId: string | null;
   progress: JobProgress;
   failure: JobFailure | null;
+  /** What somebody should know although it completed: a node was blocked, and its output is missing. */
+  warnings: string[];
   timeoutMs: number;
   /** Sequence of the latest event; starts at 1 with `accepted`. */
   eventSequence: number;

@@ -764,6 +764,18 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect((await read(lease.jobId)).finishedAt).not.toBeNull();
     });
 
+    test("keeps what somebody should know of a job that completed, in the job and in the event", async () => {
+      const lease = await running();
+      const warnings = ["Node 3 was blocked: \0", `{"quoted", and 'so'}`];
+      const stored = ["Node 3 was blocked: \ufffd", `{"quoted", and 'so'}`];
+      const result = await store.endAttempt(lease, { kind: "completed", outputs: [], warnings });
+      expect(result).toMatchObject({
+        job: { status: "completed", warnings: stored },
+        event: { data: { outputs: 0, warnings: stored } },
+      });
+      expect(await read(lease.jobId)).toMatchObject({ warnings: stored });
+    });
+
     test.each<["failed" | "timeout"]>([["failed"], ["timeout"]])("keeps the reason of %s", async (kind) => {
       const lease = await running();
       const failure = buildFailure({ nodeId: "3", nodeType: "KSampler", traceback: ["line 1", "line 2"] });
