@@ -65,6 +65,8 @@ export class OwnedServer {
   readonly #probing = new Coalescer(() => this.#probe());
   readonly #health: ServerHealth;
   readonly #closing = new AbortController();
+  /** At the last look, prompts were on it that are not ours. */
+  #hasOthersPrompts = false;
   #announced: ServerState = "unknown";
   #recorded = "";
   #definitions: { hash: string; objectInfo: ObjectInfo; readAt: number } | null = null;
@@ -95,6 +97,17 @@ export class OwnedServer {
 
   get jobsHeld(): number {
     return [...this.runs].filter((run) => run.holdsSlot).length;
+  }
+
+  /** This run's prompt is about to be posted; what waits in front of it decides who is to blame for a crash. */
+  notePost(run: Run): void {
+    const ahead = [...this.runs].filter((other) => other !== run && other.holdsSlot && other.wasSent);
+    run.notePost(ahead, this.#hasOthersPrompts);
+  }
+
+  /** It let go of this run's prompt, in good order. */
+  notePromptGone(run: Run): void {
+    for (const other of this.runs) other.noteGone(run);
   }
 
   /** Why it takes no work, in words for an operator; `null` while all is well. */
@@ -221,12 +234,21 @@ export class OwnedServer {
 
   async #look(): Promise<void> {
     const version = await this.#readVersion();
+    const runsBefore = [...this.runs];
     const queue = await this.connector.queue({ timeoutMs: probeTimeoutMs, signal: this.#closing.signal });
+    this.#noteOthersPrompts(queue, [...runsBefore, ...this.runs]);
     await this.#readHistory();
     const ownPromptIds = new Set([...this.runs].map((run) => run.leased.promptId));
     this.#health.look({ kind: "answered", queue, ownPromptIds }, performance.now());
     if (this.#health.mayTakeJobs) await this.#readDefinitions(version);
     await this.#options.onQueueSeen(this, queue);
+  }
+
+  #noteOthersPrompts({ running, pending }: ServerQueue, runs: Run[]): void {
+    const own = new Set(runs.map((run) => run.leased.promptId));
+    this.#hasOthersPrompts = [...running, ...pending].some(({ promptId }) => !own.has(promptId));
+    if (!this.#hasOthersPrompts) return;
+    for (const run of this.runs) run.noteOthers();
   }
 
   /** Draws the consequences of the last look. */

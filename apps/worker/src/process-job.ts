@@ -37,6 +37,7 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
   const log = options.log.child({ jobId: run.jobId, attempt: run.leased.attempt, server: server.url });
   try {
     const result = await bringToItsEnd(run, server, options);
+    if (hasLetGo(result)) server.notePromptGone(run);
     freeSlot(run, options);
     const { end, outputs } = await decideEnd(run, server, result, options);
     await recordEnd(run, end, outputs, options, log);
@@ -60,7 +61,8 @@ async function bringToItsEnd(
     : !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
   if (!isThere) {
     const endedBy = run.cancelSignal.aborted ? "cancel" : null;
-    return { lookup: { state: run.wasAdopted ? "absent" : "never-there" }, endedBy, warnings: [] };
+    const wasThere = run.wasAdopted || run.wasSent;
+    return { lookup: { state: wasThere ? "absent" : "never-there" }, endedBy, warnings: [] };
   }
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   return watchPrompt(run, server, options);
@@ -75,6 +77,11 @@ function freeSlot(run: Run, options: ProcessJobOptions): void {
   if (!run.holdsSlot) return;
   run.holdsSlot = false;
   options.onSlotFreed();
+}
+
+/** The server is done with the prompt, or never had it; otherwise what took it may have taken those behind it as well. */
+function hasLetGo({ lookup, endedBy }: WatchResult): boolean {
+  return lookup.state === "absent" ? endedBy !== null : lookup.state !== "stuck";
 }
 
 /** What the prompt's end means for the job; saves the outputs of a finished one. */
@@ -153,7 +160,7 @@ async function namingCrashes(
 function noteOnServer(run: Run, server: OwnedServer, { lookup, endedBy }: WatchResult): void {
   if (lookup.state === "finished" || lookup.state === "failed") server.noteJobEnded();
   else if (endedBy === "stall") server.noteJobLost(stallMessage);
-  else if (lookup.state === "absent" && endedBy === null && run.isExecuting)
+  else if (lookup.state === "absent" && endedBy === null && run.mayHaveBegun)
     server.noteJobLost(lossReasons.absent.message);
 }
 
@@ -186,7 +193,7 @@ function endWithoutOutputs(
   }
   const { code, message } = lossReasons[lookup.state];
   // A server that an operator drains is restarted on purpose: that is not held against the job.
-  const hasCrashed = lookup.state === "absent" && run.isExecuting && !server.isDraining;
+  const hasCrashed = lookup.state === "absent" && run.mayHaveBegun && !server.isDraining;
   return afterFailure(run, { class: "server", code, message }, { wasExecuting: hasCrashed });
 }
 
@@ -262,7 +269,9 @@ async function endAfterBreak(
   }
   if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0) await takeBack(run, server, options.log);
   const message = `Its server was given up. ${server.reason ?? ""}`.trim();
-  const hasCrashed = wasOnServer && run.isExecuting && !server.isDraining;
+  // A server that answers has not died of a prompt of which it has said nothing.
+  const mayBeToBlame = run.isExecuting || (run.mayHaveBegun && !server.isAnswering);
+  const hasCrashed = wasOnServer && mayBeToBlame && !server.isDraining;
   const end = afterFailure(
     run,
     { class: "server", code: serverLostCode, message },

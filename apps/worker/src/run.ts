@@ -33,6 +33,11 @@ export class Run {
   /** Its POST is under way, or was without a reply: a successor who looks too early does not find the prompt yet. */
   mayStillArrive = false;
   progress: JobProgress;
+  /** Its server has the prompt, as far as we know. Stays false for an adopted one, whose place in the queue nobody knows. */
+  wasSent = false;
+  /** Runs whose prompts the server got before ours, and has not let go of. */
+  readonly #ahead = new Set<Run>();
+  #isBehindOthers = false;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();
 
@@ -63,6 +68,30 @@ export class Run {
     if (this.#ticket !== null && ticketId(this.#ticket) !== ticketId(ticket)) return false;
     this.#ticket = ticket;
     return true;
+  }
+
+  /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
+  notePost(ahead: Iterable<Run>, isBehindOthers: boolean): void {
+    for (const run of ahead) this.#ahead.add(run);
+    this.#isBehindOthers = isBehindOthers;
+  }
+
+  /** Other clients' prompts were seen on the server while ours waited there. */
+  noteOthers(): void {
+    this.#isBehindOthers = true;
+  }
+
+  /** The server let go of that run's prompt, in good order. */
+  noteGone(run: Run): void {
+    this.#ahead.delete(run);
+  }
+
+  /**
+   * Whether the server may have been executing its prompt: a server that dies of a graph may die before its first message
+   * leaves. Nothing that we know of was in front of it.
+   */
+  get mayHaveBegun(): boolean {
+    return this.isExecuting || (this.wasSent && this.#ahead.size === 0 && !this.#isBehindOthers);
   }
 
   /** Its ticket, to be finished or given back. One that comes from now on is not kept: nobody would ever let it go. */

@@ -35,31 +35,45 @@ export async function submitPrompt(
   // who looks after the lease's end sees what there will ever be.
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   run.mayStillArrive = true;
-  const isThere =
-    (await post(run, server, workflow, postTimeoutMs)) || (await lookForSubmitted(run, server, options));
+  server.notePost(run);
+  const { disconnects } = connector.counters;
+  const reply = await post(run, server, workflow, postTimeoutMs);
+  let isThere = reply === "accepted";
+  try {
+    isThere ||= await lookForSubmitted(run, server, options);
+  } finally {
+    // Both connections broke while the prompt was being accepted: the server may have begun it, and died of it.
+    const mayHaveDied = reply === "broken" && connector.counters.disconnects > disconnects;
+    run.wasSent = isThere || mayHaveDied;
+  }
   run.mayStillArrive = false;
   return isThere;
 }
 
-/** `false` = it went out, and what became of it is not known. */
+/** `broken`, `unknown`: it went out, and what became of it is not known. */
 async function post(
   run: Run,
   server: OwnedServer,
   workflow: Workflow,
   postTimeoutMs: number,
-): Promise<boolean> {
+): Promise<"accepted" | "broken" | "unknown"> {
   // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
   try {
     await server.connector.submit({ promptId, clientId, workflow, signal: deadline });
-    return true;
+    return "accepted";
   } catch (error) {
-    if (error instanceof ComfyUIError && error.retry === "look_first") return false;
+    if (error instanceof ComfyUIError && error.retry === "look_first")
+      return isBroken(error) ? "broken" : "unknown";
     run.mayStillArrive = false;
     if (error !== deadline.reason) throw error;
     throw new ComfyUIError("server_unreachable", "The WebSocket did not open in time.", { cause: error });
   }
+}
+
+function isBroken({ cause }: ComfyUIError): boolean {
+  return cause instanceof ComfyUIError && cause.code === "connection_lost";
 }
 
 /**

@@ -17,6 +17,8 @@ export interface OddComfyUI {
   refuse: ((method: string, path: string) => OddReply | undefined) | null;
   /** May change what the server answered. */
   alter: ((path: string, body: string) => string) | null;
+  /** What the server says on its sockets is lost. */
+  isMute: boolean;
   /** Sends a message of its own to everybody who listens. */
   say(message: object): void;
   close(): Promise<void>;
@@ -33,6 +35,7 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     refuse: null,
     alter: null,
+    isMute: false,
     say: (message) => {
       for (const client of clients) client.write(textFrame(JSON.stringify(message)));
     },
@@ -87,7 +90,10 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
     upstream.write(head);
     clients.add(socket);
     socket.on("close", () => clients.delete(socket));
-    socket.pipe(upstream).pipe(socket);
+    socket.pipe(upstream);
+    upstream.on("data", (chunk: Buffer) => {
+      if (!odd.isMute) socket.write(chunk);
+    });
   });
   return odd;
 }

@@ -10,6 +10,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import pg from "pg";
 import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
 
 // Two servers: what is known of the odd one may be wrong; the rare one also has another checkpoint.
@@ -191,15 +192,20 @@ describe("a server whose answers make no sense", () => {
   test("about anything that ended takes no work, says why, and loses its jobs to another one", async () => {
     let id = "";
     await onOddServer(async () => {
-      id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0.5) });
+      id = await api.submit({ type: "workflow", workflow: sleepWorkflow(3) });
       await api.until(id, (job) => job.phase === "executing");
       odd.alter = (path, body) => (path.startsWith("/history") ? "<html>" : body);
       await stack.workers[0]!.line(/"reason":"[^"]*\/history.*server takes no work/);
     });
-    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: object[] };
-    expect(servers).toContainEqual(
-      expect.objectContaining({ state: "unreachable", stateReason: expect.stringMatching(/history/) }),
-    );
+    // The row follows what the worker said, and the API looks at it now and then.
+    let row: { state?: string } = {};
+    while (row.state !== "unreachable") {
+      const { servers } = (await (await api.request("GET", "servers")).json()) as {
+        servers: { url: string; state: string }[];
+      };
+      row = servers.find(({ url }) => url === odd.url)!;
+    }
+    expect(row).toMatchObject({ stateReason: expect.stringMatching(/history/) });
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
     odd.alter = null;
     await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
@@ -314,3 +320,73 @@ describe("a server whose answers make no sense", () => {
     });
   }, 30_000);
 });
+
+describe("a server that dies of a prompt before it has said a word of it", () => {
+  test("counts as one that crashed with it, also when it did not even answer the POST", async () => {
+    await onOddServer(async () => {
+      await stack.simulators[0]!.fault({ kind: "lose-next-prompt-reply", next: 1 });
+      await dieSilently(1);
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0.5) });
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+      expect(await crashCountOf(id)).toBe(1);
+    });
+  }, 30_000);
+
+  test("does not count against a prompt that waited behind another one", async () => {
+    await onOddServer(async () => {
+      const running = await api.submit({ type: "workflow", workflow: sleepWorkflow(4, { steps: 40 }) });
+      await api.until(running, (job) => job.phase === "executing");
+      const waiting = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      await api.until(waiting, (job) => job.phase === "submitted");
+      await stack.simulators[0]!.fault({ kind: "amnesia" });
+      expect(await api.untilEnded(running)).toMatchObject({ status: "completed", attempt: 2 });
+      expect(await api.untilEnded(waiting)).toMatchObject({ status: "completed", attempt: 2 });
+      expect([await crashCountOf(running), await crashCountOf(waiting)]).toEqual([1, 0]);
+    });
+  }, 30_000);
+
+  // The last one: three losses in a row are held against the server as well, which gets a pause.
+  test("is one of three after which the job is given up", async () => {
+    await onOddServer(async () => {
+      await dieSilently(3);
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(30, { steps: 300 }) });
+      expect(await api.untilEnded(id)).toMatchObject({
+        ...{ status: "failed", attempt: 3 },
+        failure: { code: "poison" },
+      });
+    });
+  }, 30_000);
+});
+
+async function crashCountOf(id: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ count: number }>(
+      "SELECT crash_count AS count FROM jobs WHERE id = $1",
+      [id],
+    );
+    return rows[0]?.count;
+  } finally {
+    await client.end();
+  }
+}
+
+/** From now on the odd server forgets so many prompts as soon as they run, and nothing that it says of them gets through. */
+async function dieSilently(times: number): Promise<void> {
+  const simulator = stack.simulators[0]!;
+  let begun = (await simulator.executions()).length;
+  const until = begun + times;
+  const die = async (): Promise<void> => {
+    begun += 1;
+    while ((await simulator.executions()).length < begun);
+    await simulator.fault({ kind: "amnesia" });
+    odd.isMute = false;
+  };
+  odd.refuse = (method, path) => {
+    if (begun === until || method !== "POST" || path !== "/prompt") return undefined;
+    odd.isMute = true;
+    void die();
+    return undefined;
+  };
+}

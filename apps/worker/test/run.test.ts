@@ -58,3 +58,36 @@ describe("the ticket of a run", () => {
     expect(run.keepTicket(ticket)).toBe(false);
   });
 });
+
+describe("whether a run's prompt may have begun", () => {
+  const sent = (ahead: Run[] = [], isBehindOthers = false): Run => {
+    const run = adoptedRun();
+    run.notePost(ahead, isBehindOthers);
+    run.wasSent = true;
+    return run;
+  };
+
+  test("is certain once it was heard of, and possible as soon as it was sent to an empty server", () => {
+    const run = adoptedRun();
+    expect(run.mayHaveBegun).toBe(false);
+    run.isExecuting = true;
+    expect(run.mayHaveBegun).toBe(true);
+    expect(sent().mayHaveBegun).toBe(true);
+  });
+
+  test("is out of the question while another prompt is in front of it", () => {
+    const [first, second] = [sent(), sent()];
+    const third = sent([first, second]);
+    third.noteGone(first);
+    expect(third.mayHaveBegun).toBe(false);
+    third.noteGone(second);
+    expect(third.mayHaveBegun).toBe(true);
+  });
+
+  test("is not assumed where other clients' prompts are or were on the server", () => {
+    expect(sent([], true).mayHaveBegun).toBe(false);
+    const run = sent();
+    run.noteOthers();
+    expect(run.mayHaveBegun).toBe(false);
+  });
+});
