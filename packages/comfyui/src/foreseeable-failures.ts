@@ -1,18 +1,8 @@
 import { numberOf } from "./exact-json.ts";
 import { inputProblem, type GraphProblem, type GraphValidation } from "./graph-problem.ts";
+import { framesMaxOfModule, framesMaxUsually } from "./motion-modules.ts";
 import { specOf, type ObjectInfo } from "./object-info.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "./workflow.ts";
-
-/**
- * How many frames a motion module of AnimateDiff can do at once is written in its file, and often in its name; longer
- * videos need sliding windows (GRAPHS, "Video"). These are the modules that everybody has, as their authors name them.
- */
-const FRAMES_MAX_BY_MODULE: readonly [RegExp, number][] = [
-  [/(^|[\\/])mm_sd_v1[45]\.(ckpt|safetensors)$/i, 24],
-  [/(^|[\\/])(mm_sd_v15_v2|v3_sd15_mm|mm_sdxl_v10_beta)\.(ckpt|safetensors)$/i, 32],
-];
-/** Where the module is not known: most end here, some (AnimateLCM, long modules) at 64. */
-const FRAMES_MAX_USUALLY = 32;
 
 /**
  * Failures that a server only notices while it runs, minutes later, though the graph already shows them. Called for
@@ -49,7 +39,7 @@ function tooManyFrames(
   const culprit = motionModelWithoutContext(workflow, sampler, objectInfo);
   if (culprit === undefined) return {};
   const known = framesMaxOf(workflow, culprit.node);
-  const max = known ?? FRAMES_MAX_USUALLY;
+  const max = known ?? framesMaxUsually;
   if (frames <= max) return {};
   const limit =
     known === undefined
@@ -78,7 +68,7 @@ function framesMaxOf(workflow: Workflow, loader: WorkflowNode): number | undefin
   ];
   if (chain.some((node) => linkOf(node?.inputs["ad_settings"]) !== undefined)) return undefined;
   const name = chain.map((node) => node?.inputs["model_name"]).find((one) => typeof one === "string") ?? "";
-  return FRAMES_MAX_BY_MODULE.find(([pattern]) => pattern.test(name))?.[1];
+  return framesMaxOfModule(name);
 }
 
 function motionModelWithoutContext(

@@ -22,6 +22,7 @@ export { validateGraph } from "./graph-validation.ts";
 export type { CallOptions, Download } from "./http-client.ts";
 export type { PromptMessage, ServerMessage } from "./messages.ts";
 export { parseMessage } from "./messages.ts";
+export { framesMaxOfModule, framesMaxUsually } from "./motion-modules.ts";
 export type { InputSpec, NodeDefinition, ObjectInfo } from "./object-info.ts";
 export { listOf, objectInfoSchema } from "./object-info.ts";
 export type { FileReference, OutputReference, PromptOutputs, TextReference } from "./outputs.ts";

@@ -15,9 +15,14 @@ const hiresFixSchema = z.strictObject({
   steps: z.int().min(1).max(100).optional().describe("Of the second pass. Default: as steps."),
   upscaler: modelFile.optional().describe("Upscale model file. Absent: the latent is enlarged."),
   method: z
-    .enum(["nearest-exact", "bilinear", "area", "bicubic", "bislerp"])
+    .string()
+    .min(1)
+    .max(64)
     .optional()
-    .describe("How the latent is enlarged. Default: nearest-exact."),
+    .describe(
+      "How the latent is enlarged, as the servers list it: nearest-exact, bilinear, area, bicubic, bislerp. Default: " +
+        "nearest-exact.",
+    ),
 });
 
 export const hiresFixFields = {

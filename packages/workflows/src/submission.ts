@@ -9,6 +9,7 @@ import { buildImageGraph, buildVideoGraph } from "./build-graphs.ts";
 import { type KnownUploads } from "./known-uploads.ts";
 import { outputOptionFields } from "./output-options.ts";
 import { endingsOf, type Wanted } from "./video-endings.ts";
+import { warningOfLongWindows } from "./video-parameters.ts";
 
 /** One graph that would do. */
 export interface Alternative {
@@ -64,7 +65,8 @@ function videoSubmission(given: Json, uploads: KnownUploads): Submission {
   }));
   if (first === undefined) throw new Error(`No video ending is known for ${String(parameters.format)}.`);
   const alternatives: Submission["alternatives"] = [first, ...others];
-  return { type: "video", isRaw: false, given, alternatives, wanted: parameters, warnings: [] };
+  const warnings = [warningOfLongWindows(parameters) ?? []].flat();
+  return { type: "video", isRaw: false, given, alternatives, wanted: parameters, warnings };
 }
 
 /** Parameters of a `workflow` job. The graph's own shape is judged by `validateGraph`. */

@@ -1,3 +1,4 @@
+import { framesMaxOfModule, framesMaxUsually } from "@genga/comfyui";
 import { z } from "zod";
 import { pictureFields } from "./image-parameters.ts";
 import { componentsNeedVae, notBothModels } from "./model-fields.ts";
@@ -44,13 +45,16 @@ const contextFields = {
   contextLength: z
     .int()
     .min(1)
-    .max(32)
+    .max(128)
     .default(16)
-    .describe("Frames that the motion model sees at once; longer videos are made of overlapping windows."),
+    .describe(
+      "Frames that the motion model sees at once; longer videos are made of overlapping windows. Most motion models can " +
+        "see 32, some 64.",
+    ),
   contextOverlap: z
     .int()
     .min(0)
-    .max(31)
+    .max(127)
     .default(4)
     .describe("Frames that neighbouring windows share; less than contextLength."),
 };
@@ -147,6 +151,9 @@ function checkFamily(video: z.output<typeof videoFields>, context: z.core.$Refin
   };
   if (video.family === "animatediff") {
     if (video.components !== undefined) refuse("components", "AnimateDiff needs a checkpoint; name a model");
+    const framesMax = framesMaxOfModule(video.motionModel) ?? Number.POSITIVE_INFINITY;
+    if (video.contextLength > framesMax)
+      refuse("contextLength", `${video.motionModel} sees ${framesMax} frames at once`);
     return;
   }
   if (video.components === undefined) refuse("components", `${video.family} needs components and vae`);
@@ -181,6 +188,19 @@ export function framesOf(video: Pick<VideoParameters, "durationSeconds" | "fps" 
   const frames = Math.round(video.durationSeconds * video.fps);
   // The first frame of the native families stands apart: 5 s at 16 fps are 81.
   return nativeFamilies.some((native) => native === video.family) ? frames + 1 : frames;
+}
+
+/** Warns of windows that most motion models are too short for, where the file's name does not tell of this one. */
+export function warningOfLongWindows(
+  video: Pick<VideoParameters, "family" | "motionModel" | "contextLength">,
+): string | undefined {
+  const { family, motionModel, contextLength } = video;
+  if (family !== "animatediff" || contextLength <= framesMaxUsually) return undefined;
+  if (framesMaxOfModule(motionModel) !== undefined) return undefined;
+  return (
+    `contextLength: most motion models see ${framesMaxUsually} frames at once; if ${motionModel} is one of them, ` +
+    `${contextLength} fail on the server.`
+  );
 }
 
 /** 1.1 × 10 is 11.000000000000002 in floating point, and means 11. */

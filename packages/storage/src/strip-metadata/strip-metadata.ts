@@ -11,7 +11,7 @@ import { stripPng } from "./png.ts";
 import { stripRiff } from "./riff.ts";
 
 /** Takes the texts out of one format; all else comes out byte by byte as it went in. */
-export type Filter = (reader: ByteReader) => AsyncGenerator<Buffer>;
+type Filter = (reader: ByteReader) => AsyncGenerator<Buffer>;
 
 /** By how a file begins, since names may lie. */
 const filters: readonly [begins: RegExp, filter: Filter][] = [
