@@ -54,6 +54,9 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
   );
   const NewJob = named("NewJob", z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]));
   const links = z.record(z.string(), z.string());
+  const notChecked = z
+    .array(z.string())
+    .describe("What was left to the server to judge, because its definitions say what Genga does not know.");
   const AcceptedJob = named(
     "AcceptedJob",
     z.object({
@@ -61,6 +64,7 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
       status: z.enum(jobStatuses),
       links,
       warnings: z.array(z.string()).optional(),
+      notChecked: notChecked.optional(),
     }),
   );
   const Output = named("Output", outputViewSchema);
@@ -83,6 +87,7 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
         jobs: z.array(AcceptedJob),
         links,
         warnings: z.array(z.string()),
+        notChecked,
       }),
     ),
     Batch: named("Batch", batchViewSchema),

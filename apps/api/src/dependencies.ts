@@ -21,6 +21,7 @@ import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
 import { KnownServers } from "./known-servers.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { UncheckedInputs } from "./unchecked-inputs.ts";
 import { OwnJobs } from "./own-jobs.ts";
 import { boardPath } from "./paths.ts";
 import { type WatchTimes } from "./watch-job.ts";
@@ -91,7 +92,9 @@ export async function openDependencies(
       maxAgeMs: times.serversMaxAgeMs,
       name: `api-${hostname()}-${process.pid}`,
     });
-    const resolver = resolverFor(database, servers);
+    const metrics = createMetrics(() => manager.summarizeQueue());
+    const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
+    const resolver = resolverFor(database, servers, unchecked);
     const manager = new JobManager({
       store: database.jobs,
       tickets,
@@ -117,7 +120,7 @@ export async function openDependencies(
       storage,
       uploads: database.uploads,
       board,
-      metrics: createMetrics(() => manager.summarizeQueue()),
+      metrics,
       probes: {
         database: () => database.ping().then(() => null),
         redis: async () => describeRedis(await tickets.ping()),
@@ -136,11 +139,18 @@ export async function openDependencies(
   }
 }
 
-function resolverFor({ uploads }: Database, servers: KnownServers): WorkflowResolver {
+function resolverFor(
+  { uploads }: Database,
+  servers: KnownServers,
+  unchecked: UncheckedInputs,
+): WorkflowResolver {
   return createWorkflowResolver({
     definitions: () => servers.list(),
     refresh: () => servers.refresh(),
     uploads,
+    onNotChecked: (notes) => {
+      unchecked.note(notes);
+    },
   });
 }
 

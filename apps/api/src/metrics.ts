@@ -8,6 +8,7 @@ export interface Metrics {
   requestSeconds: Histogram<"method" | "route" | "status">;
   jobsAccepted: Counter<"type">;
   jobsRefused: Counter<"code">;
+  inputsNotChecked: Counter;
   eventStreams: Gauge;
 }
 
@@ -46,6 +47,11 @@ export function createMetrics(summarizeQueue: () => Promise<QueueSummary>): Metr
       name: "genga_submissions_refused_total",
       help: "Submissions that were refused here, by code.",
       labelNames: ["code"],
+      registers,
+    }),
+    inputsNotChecked: new Counter({
+      name: "genga_inputs_not_checked_total",
+      help: "Inputs and nodes of accepted graphs that were left to the server, since its definitions say what Genga does not know.",
       registers,
     }),
     eventStreams: new Gauge({

@@ -15,6 +15,7 @@ import {
   type JobProblem,
   type JobRequest,
   type Page,
+  type Remarks,
   type Tenant,
   type WorkflowResolver,
 } from "@genga/jobs";
@@ -40,7 +41,7 @@ export class OwnJobs {
   }
 
   /** Accepts one job. @throws InvalidJobError with everything that is wrong */
-  async create(submission: ReadSubmission): Promise<{ job: Job; warnings: string[] }> {
+  async create(submission: ReadSubmission): Promise<{ job: Job } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
     return this.#manager.createJob(type, parameters, { ...options, tenantId: this.#tenant.id });
   }
@@ -49,7 +50,7 @@ export class OwnJobs {
   async createBatch(
     name: string | null,
     submissions: ReadSubmission[],
-  ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
+  ): Promise<{ id: string; jobs: Job[] } & Remarks> {
     const requests: JobRequest[] = [];
     if (submissions.some(({ problems }) => problems.length > 0)) {
       throw new InvalidJobError(await this.#allProblems(submissions));

@@ -108,6 +108,7 @@ export {
   announcementOf,
   defaultLane,
   JobManager,
+  type Remarks,
   type JobManagerOptions,
   type JobOptions,
   type JobRequest,

@@ -34,7 +34,7 @@ import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
-import { type WorkflowResolver } from "./workflow-resolver.ts";
+import { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
 
 /** The default lane; others come with routing by checkpoint. */
 export const defaultLane = "default";
@@ -73,6 +73,9 @@ export interface JobManagerOptions {
   logger: { warn(details: object, message: string): void };
 }
 
+/** What an accepted submission is answered with beside its id: worth knowing, and no reason to refuse it. */
+export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
+
 /** The life of a job, seen from outside: accepts, shows, changes and ends jobs. The rules live in PostgreSQL's rows. */
 export class JobManager {
   readonly #options: JobManagerOptions;
@@ -92,12 +95,12 @@ export class JobManager {
     type: JobType,
     parameters: Json,
     options: JobOptions & { tenantId?: string } = {},
-  ): Promise<{ job: Job; warnings: string[] }> {
-    const { newJob, warnings } = await this.#prepare({ type, parameters, options }, null, options.tenantId);
+  ): Promise<{ job: Job } & Remarks> {
+    const { newJob, ...remarks } = await this.#prepare({ type, parameters, options }, null, options.tenantId);
     const [job] = await this.#insert(options.tenantId, null, [newJob]);
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     await this.#announce([job]);
-    return { job, warnings };
+    return { job, ...remarks };
   }
 
   /**
@@ -107,14 +110,16 @@ export class JobManager {
   async createBatch(
     requests: JobRequest[],
     options: { name?: string | null; tenantId?: string } = {},
-  ): Promise<{ id: string; jobs: Job[]; warnings: string[] }> {
+  ): Promise<{ id: string; jobs: Job[] } & Remarks> {
     const prepared = await this.#prepareAll(requests, options.tenantId);
     const id = uuidv7();
     const batch = { id, name: options.name ?? null };
     const newJobs = prepared.map(({ newJob }) => newJob);
     const jobs = await this.#insert(options.tenantId, batch, newJobs);
     await this.#announce(jobs);
-    return { id, jobs, warnings: [...new Set(prepared.flatMap(({ warnings }) => warnings))] };
+    const warnings = [...new Set(prepared.flatMap((one) => one.warnings))];
+    const notChecked = [...new Set(prepared.flatMap((one) => one.notChecked))];
+    return { id, jobs, warnings, notChecked };
   }
 
   /** @throws JobNotFoundError @throws JobRemovedError */
@@ -288,9 +293,9 @@ export class JobManager {
   async #prepareAll(
     requests: JobRequest[],
     tenantId: string | undefined,
-  ): Promise<{ newJob: NewJob; warnings: string[] }[]> {
+  ): Promise<({ newJob: NewJob } & Remarks)[]> {
     const problems: JobProblem[] = [];
-    const prepared: { newJob: NewJob; warnings: string[] }[] = [];
+    const prepared: ({ newJob: NewJob } & Remarks)[] = [];
     for (const [index, request] of requests.entries()) {
       try {
         prepared.push(await this.#prepare(request, index, tenantId));
@@ -310,9 +315,9 @@ export class JobManager {
     request: JobRequest,
     batchIndex: number | null,
     tenantId = this.#options.defaultTenantId,
-  ): Promise<{ newJob: NewJob; warnings: string[] }> {
+  ): Promise<{ newJob: NewJob } & Remarks> {
     const { type, options = {} } = request;
-    const { workflow, parameters, warnings } = await this.#options.resolver.resolve(
+    const { workflow, parameters, warnings, notChecked } = await this.#options.resolver.resolve(
       type,
       request.parameters,
       tenantId,
@@ -331,7 +336,7 @@ export class JobManager {
       parameters,
       workflow,
     };
-    return { newJob, warnings };
+    return { newJob, warnings, notChecked };
   }
 
   /** After the commit. With Redis away nothing is lost: the sweeper announces the rows when it is back. */

@@ -7,6 +7,8 @@ export interface ResolvedWorkflow {
   parameters: Json;
   /** What a server would convert silently, and other things worth knowing. */
   warnings: string[];
+  /** What was left to the server, because its definitions say what we do not know. */
+  notChecked: string[];
 }
 
 /** Parameters → graph. */

@@ -1,5 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { validateGraph, type GraphProblem, type ObjectInfo } from "@genga/comfyui";
+import {
+  validateGraph,
+  wrapLists,
+  type GraphProblem,
+  type GraphValidation,
+  type NotChecked,
+  type ObjectInfo,
+} from "@genga/comfyui";
 import {
   InvalidJobError,
   type JobProblem,
@@ -7,6 +14,7 @@ import {
   type Json,
   type ResolvedWorkflow,
   type UploadStore,
+  type Workflow,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts";
@@ -34,6 +42,8 @@ export interface WorkflowResolverOptions {
    * refused for something that they decide, since the model may just have been added.
    */
   refresh?: () => Promise<void>;
+  /** Hears what of an accepted graph was left to the servers, since their definitions say what Genga does not know. */
+  onNotChecked?: (notes: readonly NotChecked[]) => void;
   /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
   uploads?: UploadStore;
 }
@@ -67,36 +77,53 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       );
       if (submission.isRaw)
         await assertOwnUploads(submission.alternatives[0].graph().workflow, uploads, tenantId);
-      const first = judge(submission, await options.definitions());
-      if (!Array.isArray(first)) return first;
-      await refresh();
-      const second = judge(submission, await options.definitions());
-      if (Array.isArray(second)) throw new InvalidJobError(second);
-      return second;
+      let verdict = judge(submission, await options.definitions());
+      if (Array.isArray(verdict)) {
+        await refresh();
+        verdict = judge(submission, await options.definitions());
+      }
+      if (Array.isArray(verdict)) throw new InvalidJobError(verdict);
+      const notChecked = verdict.validation.notChecked ?? [];
+      if (notChecked.length > 0) options.onNotChecked?.(notChecked);
+      return resolved(submission, verdict);
     },
   };
 }
 
-/** The graph to run, or why nobody can run it. */
-function judge(submission: Submission, servers: readonly KnownServer[]): ResolvedWorkflow | JobProblem[] {
+/** A graph that some known server can run, or that no known server forbids. */
+interface Acceptance {
+  alternative: Alternative;
+  /** The graph to run: with lists of values as servers take them. */
+  workflow: Workflow;
+  wrapped: { nodeId: string; input: string }[];
+  validation: GraphValidation;
+  /** Absent while no server is known. */
+  objectInfo: ObjectInfo | undefined;
+}
+
+/** The graph to run, or why nobody can run it. A server that is understood in full goes before one that is not. */
+function judge(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
   const catalogues = [
     ...new Map(servers.map((server) => [server.definitionsHash, server.objectInfo])).values(),
   ];
   const [preferred] = submission.alternatives;
   if (catalogues.length === 0) {
-    const { errors, warnings } = validateGraph(preferred.graph().workflow);
-    return errors.length === 0
-      ? accept(submission, { alternative: preferred, objectInfo: undefined, warnings })
-      : explain(submission, preferred, errors);
+    const one = judgeOn(submission, preferred, undefined);
+    const { errors } = one.validation;
+    return errors.length === 0 ? one : explain(submission, preferred, errors);
   }
   const refusals: Refusal[] = [];
   for (const alternative of submission.alternatives) {
+    let accepted: Acceptance | undefined;
     for (const objectInfo of catalogues) {
       if (!has(objectInfo, alternative.classTypes)) continue;
-      const { errors, warnings } = validateGraph(alternative.graph().workflow, objectInfo);
-      if (errors.length === 0) return accept(submission, { alternative, objectInfo, warnings });
-      refusals.push({ alternative, errors });
+      const one = judgeOn(submission, alternative, objectInfo);
+      const { errors, notChecked } = one.validation;
+      if (errors.length > 0) refusals.push({ alternative, errors });
+      else if (notChecked === undefined) return one;
+      else accepted ??= one;
     }
+    if (accepted !== undefined) return accepted;
   }
   return refusals.length === 0
     ? explainMissingEnding(submission, catalogues)
@@ -108,25 +135,43 @@ interface Refusal {
   errors: GraphProblem[];
 }
 
-function accept(
+function judgeOn(
   submission: Submission,
-  {
-    alternative,
-    objectInfo,
-    warnings,
-  }: { alternative: Alternative; objectInfo: ObjectInfo | undefined; warnings: GraphProblem[] },
-): ResolvedWorkflow {
-  const { workflow } = alternative.graph();
-  const { parameters } = alternative;
+  alternative: Alternative,
+  objectInfo: ObjectInfo | undefined,
+): Acceptance {
+  const given = alternative.graph().workflow;
+  const { workflow, wrapped } =
+    submission.isRaw && objectInfo !== undefined
+      ? wrapLists(given, objectInfo)
+      : { workflow: given, wrapped: [] };
+  return { alternative, workflow, wrapped, objectInfo, validation: validateGraph(workflow, objectInfo) };
+}
+
+function resolved(submission: Submission, acceptance: Acceptance): ResolvedWorkflow {
+  const { alternative, workflow, validation } = acceptance;
+  const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
   // What the generator chose is not the client's to change.
-  const ofRawGraph = submission.isRaw
-    ? [
-        ...warnings.map((warning) => warning.message),
-        warningOfTemporaryOutputs(workflow, objectInfo, outputOptionsOf(parameters)) ?? [],
-        warningOfKeptMetadata(workflow, objectInfo, outputOptionsOf(parameters)) ?? [],
-      ].flat()
-    : [];
-  return { workflow, parameters, warnings: [...submission.warnings, ...ofRawGraph] };
+  const ofRawGraph = submission.isRaw ? warningsOf(acceptance) : [];
+  return {
+    workflow,
+    parameters: alternative.parameters,
+    warnings: [...submission.warnings, ...ofRawGraph],
+    notChecked,
+  };
+}
+
+function warningsOf({ alternative, workflow, wrapped, objectInfo, validation }: Acceptance): string[] {
+  const options = outputOptionsOf(alternative.parameters);
+  return [
+    ...wrapped.map(
+      ({ nodeId, input }) =>
+        `Node ${nodeId}, ${input}: the list is sent as {"__value__": […]}, as servers want it.`,
+    ),
+    ...validation.warnings.map((warning) => warning.message),
+    warningOfTemporaryOutputs(workflow, objectInfo, options) ?? [],
+    warningOfKeptMetadata(workflow, objectInfo, options) ?? [],
+  ].flat();
 }
 
 /** The server that comes closest says what is missing; lists of what exists are those of all servers together. */

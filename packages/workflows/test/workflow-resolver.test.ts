@@ -275,16 +275,6 @@ describe("before a refusal", () => {
   });
 });
 
-test("ten thousand jobs of a batch are resolved in well under a millisecond each", async () => {
-  const resolver = resolverOf(serverWith("a", everything), serverWith("b", models(everything, "other.ckpt")));
-  const started = performance.now();
-  for (let index = 0; index < 10_000; index += 1) {
-    await resolver.resolve("image", { prompt: `cat ${index}`, seed: index });
-  }
-  const perJobMs = (performance.now() - started) / 10_000;
-  expect(perJobMs).toBeLessThan(0.8);
-});
-
 test("a large batch lets others have their turn", async () => {
   const resolver = resolverOf(serverWith("a", everything));
   let turns = 0;

@@ -13,11 +13,11 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
   resource(router, "/batches", {
     post: async (request, response) => {
       const { name, submissions } = readBatch(request.body);
-      const { id, jobs, warnings } = await dependencies.ownJobs(response).createBatch(name, submissions);
+      const { id, jobs, ...remarks } = await dependencies.ownJobs(response).createBatch(name, submissions);
       for (const { type } of jobs) dependencies.metrics.jobsAccepted.inc({ type });
       const links = { self: `${prefix}/batches/${id}`, jobs: `${prefix}/jobs?batch=${id}` };
       response.status(202).location(links.self);
-      response.json({ id, name, total: jobs.length, jobs: jobs.map(viewOfAccepted), links, warnings });
+      response.json({ id, name, total: jobs.length, jobs: jobs.map(viewOfAccepted), links, ...remarks });
     },
   });
   resource(router, "/batches/:id", {

@@ -8,13 +8,13 @@ import { readSubmission, type ReadSubmission } from "../submission-body.ts";
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
 export function addGenerateRoutes(router: Router, dependencies: ApiDependencies): void {
   const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
-    const { job, warnings } = await dependencies.ownJobs(response).create(submission);
+    const { job, ...remarks } = await dependencies.ownJobs(response).create(submission);
     dependencies.metrics.jobsAccepted.inc({ type: job.type });
     const accepted = viewOfAccepted(job);
     response
       .status(202)
       .location(accepted.links["self"] ?? "")
-      .json({ ...accepted, warnings });
+      .json({ ...accepted, ...remarks });
   };
   router.use("/generate", jsonBody());
   resource(router, "/generate", {
