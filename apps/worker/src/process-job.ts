@@ -264,7 +264,7 @@ async function endAfterBreak(
   if (stop === null) {
     const failure = failureOf(error);
     if (failure.class === "server") server.noteJobLost(failure.message);
-    const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, options));
+    const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, error, options));
     return afterFailure(run, failure, { mayRunElsewhere });
   }
   if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0) await takeBack(run, server, options.log);

@@ -16,19 +16,34 @@ export function isRefusal(error: unknown): boolean {
 }
 
 /**
+ * A server answered a POST with a 500, and does not have the prompt: newer ones do so to graphs that older ones take or
+ * refuse in words (PROTOCOL-0.28 1 and 6). It may also be a fault of the moment.
+ */
+export function stumbled(cause: ComfyUIError): ComfyUIError {
+  const message = `The server cannot deal with the graph, and does not say why. ${cause.message}`;
+  return new ComfyUIError("prompt_refused", message, { cause, httpStatus: cause.httpStatus });
+}
+
+function isStumble(error: unknown): boolean {
+  return error instanceof ComfyUIError && error.httpStatus === 500;
+}
+
+/**
  * A server refused a graph that fits its definitions, as far as we knew them. They are read again; then the job is worth
  * another try if a known server can run it that has not refused it yet, or if this one still claims that it can and has
- * refused it only once.
+ * refused it only once. A server that stumbled over it says nothing about the graph: it is tried a few times.
  * @throws RunStopped @throws StoreUnavailableError
  */
 export async function isWorthAnotherTry(
   run: Run,
   server: OwnedServer,
+  error: unknown,
   { store, servers }: RefusalOptions,
 ): Promise<boolean> {
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
   const refusedBy = await earlierRefusals(run, store);
   if (refusedBy.length + 1 >= refusalsMax) return false;
+  if (isStumble(error)) return true;
   if (!refusedBy.includes(server.url) && canRun(run, definitions)) return true;
   for (const other of await servers.listServers()) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;

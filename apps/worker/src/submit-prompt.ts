@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, prepareForSubmission, type Workflow } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
 import { type OwnedServer } from "./owned-server.ts";
+import { stumbled } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { sendUploads } from "./send-uploads.ts";
 
@@ -38,6 +39,7 @@ export async function submitPrompt(
   server.notePost(run);
   const { disconnects } = connector.counters;
   const reply = await post(run, server, workflow, postTimeoutMs);
+  const isRefusal = reply instanceof ComfyUIError;
   let isThere = reply === "accepted";
   try {
     isThere ||= await lookForSubmitted(run, server, options);
@@ -47,16 +49,20 @@ export async function submitPrompt(
     run.wasSent = isThere || mayHaveDied;
   }
   run.mayStillArrive = false;
+  if (!isThere && isRefusal) throw reply;
   return isThere;
 }
 
-/** `broken`, `unknown`: it went out, and what became of it is not known. */
+/**
+ * `broken`, `unknown`: it went out, and what became of it is not known. An error: the server stumbled over it, which is a
+ * refusal unless the prompt is found there.
+ */
 async function post(
   run: Run,
   server: OwnedServer,
   workflow: Workflow,
   postTimeoutMs: number,
-): Promise<"accepted" | "broken" | "unknown"> {
+): Promise<"accepted" | "broken" | "unknown" | ComfyUIError> {
   // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
@@ -64,16 +70,18 @@ async function post(
     await server.connector.submit({ promptId, clientId, workflow, signal: deadline });
     return "accepted";
   } catch (error) {
-    if (error instanceof ComfyUIError && error.retry === "look_first")
-      return isBroken(error) ? "broken" : "unknown";
+    if (error instanceof ComfyUIError && error.retry === "look_first") return outcomeOf(error);
     run.mayStillArrive = false;
     if (error !== deadline.reason) throw error;
     throw new ComfyUIError("server_unreachable", "The WebSocket did not open in time.", { cause: error });
   }
 }
 
-function isBroken({ cause }: ComfyUIError): boolean {
-  return cause instanceof ComfyUIError && cause.code === "connection_lost";
+function outcomeOf({ cause }: ComfyUIError): "broken" | "unknown" | ComfyUIError {
+  if (!(cause instanceof ComfyUIError)) return "unknown";
+  // A proxy that cannot reach its server says 502 to 504; 500 is the server's own.
+  if (cause.httpStatus === 500) return stumbled(cause);
+  return cause.code === "connection_lost" ? "broken" : "unknown";
 }
 
 /**

@@ -138,6 +138,23 @@ describe("a refusal by one server", () => {
     expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "invalid" } });
   }, 30_000);
 
+  test("without a word (a bare 500, and no prompt) is told as such, and the job tried again", async () => {
+    await onOddServer(async () => {
+      let left = 1;
+      odd.refuse = (method, path) =>
+        method === "POST" && path === "/prompt" && left-- > 0
+          ? { status: 500, body: "500 Internal Server Error\n\nServer got itself in trouble" }
+          : undefined;
+      const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+      const failure = { class: "invalid", code: "prompt-refused", message: expect.stringMatching(/500/) };
+      expect(await attemptsOf(id)).toMatchObject([
+        { outcome: "requeued", failure },
+        { outcome: "completed" },
+      ]);
+    });
+  }, 30_000);
+
   test.each([404, 405, 302])(
     "is none of the graph when it is an HTTP %s",
     async (status) => {

@@ -2,9 +2,9 @@ import { z } from "zod";
 
 import { ComfyUIError, type NodeError } from "./errors.ts";
 import { errorOfPost } from "./foreign-errors.ts";
-import { checkShape } from "./graph-shape.ts";
+import { checkShape, isObject } from "./graph-shape.ts";
 import { parseJson, type HttpClient, type Reply } from "./http-client.ts";
-import type { Workflow } from "./workflow.ts";
+import { nodeTitleOf, type Workflow } from "./workflow.ts";
 
 export interface PromptBody {
   promptId: string;
@@ -27,15 +27,46 @@ export interface PostOutcome {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Refuses, before anything is sent, what could kill the server or would be ambiguous there (PROTOCOL 2 and 10). */
+/**
+ * Refuses, before anything is sent, what could kill the server, break its lists for everybody, or would be ambiguous there
+ * (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
+ */
 export function assertSubmittable(body: PromptBody): void {
   if (!UUID.test(body.promptId)) {
     throw new ComfyUIError("graph_malformed", `The prompt id "${body.promptId}" is no lowercase UUID.`);
+  }
+  if (!isHarmless(body)) {
+    throw new ComfyUIError("graph_malformed", "The data beside the graph would harm the server.");
   }
   const [problem] = checkShape(body.workflow).problems;
   if (problem !== undefined) {
     throw new ComfyUIError("graph_malformed", problem.message, { nodeId: problem.nodeId });
   }
+}
+
+/**
+ * A client id that is no text ends a server's process, also inside of `extra_data`; an `extra_pnginfo` without an object
+ * in it, or with a `workflow` that is none, makes `/api/jobs` fail for everybody until that entry is removed.
+ */
+function isHarmless({ clientId, extraData }: PromptBody): boolean {
+  const beside: Record<string, unknown> = { ...extraData, client_id: extraData?.["client_id"] ?? clientId };
+  if (typeof beside["client_id"] !== "string") return false;
+  if (!("extra_pnginfo" in beside)) return true;
+  const info = beside["extra_pnginfo"];
+  return isObject(info) && (!("workflow" in info) || isObject(info["workflow"]));
+}
+
+/**
+ * The graph, each node with a `_meta`: a server of 0.28 that replaces the class of a node copies it, and answers with a
+ * bare 500 where there is none (PROTOCOL-0.28 1).
+ */
+function promptOf(workflow: Workflow): Workflow {
+  return Object.fromEntries(
+    Object.entries(workflow).map(([id, node]) => [
+      id,
+      isObject(node._meta) ? node : { ...node, _meta: { title: nodeTitleOf(node) } },
+    ]),
+  );
 }
 
 /**
@@ -54,7 +85,7 @@ export async function postPrompt(
     reply = await http.exchange("POST", "/prompt", {
       ...options,
       body: {
-        prompt: body.workflow,
+        prompt: promptOf(body.workflow),
         prompt_id: body.promptId,
         client_id: body.clientId,
         ...(body.extraData !== undefined && { extra_data: body.extraData }),

@@ -363,6 +363,34 @@ describe("refusals", () => {
     expect(server.count("POST", "/prompt")).toBe(0);
   });
 
+  test.each([
+    ["a client id that is a list", { client_id: ["x"] }],
+    ["an extra_pnginfo of null", { extra_pnginfo: null }],
+    ["an extra_pnginfo that is a text", { extra_pnginfo: "x" }],
+    ["an extra_pnginfo whose workflow is null", { extra_pnginfo: { workflow: null } }],
+  ])("%s is not sent: it would harm the server for everybody (recording 58)", async (_what, extraData) => {
+    const connector = connect();
+    await expect(connector.submit({ promptId: randomUUID(), workflow, extraData })).rejects.toMatchObject({
+      code: "graph_malformed",
+    });
+    expect(server.count("POST", "/prompt")).toBe(0);
+    const good = { extra_pnginfo: { workflow: { id: 7 } }, create_time: 1 };
+    await connector.submit({ promptId: randomUUID(), workflow, extraData: good });
+    expect(server.requests.at(-1)?.body).toContain('"extra_data":{"extra_pnginfo"');
+  });
+
+  test("each node is sent with a _meta: a server that replaces its class fails without one (recording 42)", async () => {
+    const connector = connect();
+    const odd: Workflow = { ...workflow, "3": { ...workflow["3"]!, _meta: null } };
+    await connector.submit({ promptId: randomUUID(), workflow: odd });
+    const { prompt } = JSON.parse(server.requests.at(-1)?.body ?? "") as { prompt: Workflow };
+    expect(prompt).toEqual({
+      "1": { ...workflow["1"], _meta: { title: "EmptyImage" } },
+      "2": workflow["2"],
+      "3": { ...workflow["3"], _meta: { title: "SaveImage" } },
+    });
+  });
+
   test("a server that is not there had no effect, and says so", async () => {
     await server.kill();
     const connector = connect();
