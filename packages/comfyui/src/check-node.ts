@@ -190,11 +190,13 @@ function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInC
     // Its list shows one folder, and it looks in all of them; no name at all is allowed, too.
     if (node.class_type.startsWith("Load3D")) return { notChecked: "the class looks for the file itself" };
   }
+  // The folder itself is there: the server accepts no name at all, and the node fails.
+  const code = value === "" ? "node_fails_at_run_time" : "custom_validation_failed";
   const text =
     typeof value === "string"
       ? `there is no file ${show(value)} in the server's input folder; upload it first.`
       : `${show(value)} is no name of a file.`;
-  return { error: { code: "custom_validation_failed", text, received: value, accepted: list } };
+  return { error: { code, text, received: value, accepted: list } };
 }
 
 /** Says what an input takes: its type or choices, its range and its default. */

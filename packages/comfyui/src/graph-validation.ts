@@ -69,7 +69,8 @@ function judgeByDefinitions(
   if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, links));
 
   // The server validates what it reaches over inputs that classes declare, and runs what it reaches over any link.
-  const judged = neededBy(workflow, roots, declaredLinks(workflow, objectInfo));
+  const declared = declaredLinks(workflow, objectInfo);
+  const judged = neededBy(workflow, roots, declared);
   const running = neededBy(workflow, roots, links);
   const perhapsRunning = neededBy(workflow, perhaps, links);
   for (const [nodeId, node] of Object.entries(workflow)) {
@@ -82,8 +83,14 @@ function judgeByDefinitions(
       );
     }
   }
-  const cycle = findCycle(workflow, running, links);
+  const cycle = findCycle(workflow, judged, declared);
   if (cycle !== undefined) findings.errors.push(cycleProblem(workflow, cycle));
+  else {
+    // The server validates no undeclared link, and then finds no node to begin with.
+    const hidden = findCycle(workflow, running, links);
+    if (hidden !== undefined)
+      findings.errors.push({ ...cycleProblem(workflow, hidden), code: "node_fails_at_run_time" });
+  }
   // What fails later is only worth knowing of a graph that is sound so far.
   if (findings.errors.length === 0) {
     const foreseen = foreseeableFailures(workflow, running, objectInfo);

@@ -273,6 +273,15 @@ describe("links", () => {
     expect(errorsOf(judge(required({}), { tags: ["404", true] }))).toEqual(["tags:linked_node_missing"]);
   });
 
+  test("on inputs that their classes lack may lead back to their node: the server accepts that, and cannot run it", () => {
+    const objectInfo = objectInfoSchema.parse({ Pic: picture, Save: save });
+    const workflow = {
+      "1": { class_type: "Pic", inputs: { extra: ["3", 0] } },
+      "3": { class_type: "Save", inputs: { images: ["1", 0] } },
+    };
+    expect(validateGraph(workflow, objectInfo).errors).toMatchObject([{ code: "node_fails_at_run_time" }]);
+  });
+
   test("run nodes that are not validated, and those must not end the executor either", () => {
     const objectInfo = objectInfoSchema.parse({
       Pic: picture,
