@@ -8,8 +8,9 @@ import type { WorkflowNode } from "./workflow.ts";
 const SELF_CHECKED: Readonly<Record<string, ReadonlySet<string> | "all">> = {
   CustomCombo: "all",
   Load3D: "all",
-  Load3DAnimation: "all",
+  Load3DAdvanced: "all",
   KlingCameraControls: new Set(["horizontal_movement", "vertical_movement", "pan", "tilt", "roll", "zoom"]),
+  ModelAttentionBackend: new Set(["attention"]),
   SelectModelDevice: new Set(["device"]),
   SelectCLIPDevice: new Set(["device"]),
   SelectVAEDevice: new Set(["device"]),
