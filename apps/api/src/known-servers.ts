@@ -1,4 +1,4 @@
-import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
+import { parseDefinitions, type ServerDefinitions } from "@genga/comfyui";
 import { type ServerRecord, type ServerStore, type Signals, takesWork } from "@genga/jobs";
 import { type KnownServer } from "@genga/workflows";
 
@@ -18,7 +18,7 @@ export interface KnownServersOptions {
 export class KnownServers {
   readonly #options: KnownServersOptions;
   readonly #readers = new Set<(serverId: string) => void>();
-  #parsed = new Map<string, ObjectInfo>();
+  #parsed = new Map<string, ServerDefinitions>();
   #latest: { readAt: number; records: Promise<ServerRecord[]> } | undefined;
   #known: { records: ServerRecord[]; servers: KnownServer[] } | undefined;
 
@@ -54,14 +54,14 @@ export class KnownServers {
   async list(): Promise<readonly KnownServer[]> {
     const records = await this.records();
     if (this.#known?.records === records) return this.#known.servers;
-    const parsed = new Map<string, ObjectInfo>();
+    const parsed = new Map<string, ServerDefinitions>();
     const servers: KnownServer[] = [];
     for (const { id, definitionsHash } of records) {
       if (definitionsHash === null) continue;
-      const objectInfo = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
-      if (objectInfo === undefined) continue;
-      parsed.set(definitionsHash, objectInfo);
-      servers.push({ id, definitionsHash, objectInfo });
+      const definitions = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
+      if (definitions === undefined) continue;
+      parsed.set(definitionsHash, definitions);
+      servers.push({ id, definitionsHash, ...definitions });
     }
     this.#parsed = parsed;
     this.#known = { records, servers };
@@ -97,10 +97,10 @@ export class KnownServers {
     });
   }
 
-  async #definitions(hash: string): Promise<ObjectInfo | undefined> {
+  async #definitions(hash: string): Promise<ServerDefinitions | undefined> {
     const known = this.#parsed.get(hash);
     if (known !== undefined) return known;
     const stored = await this.#options.servers.findDefinitions(hash);
-    return stored === null ? undefined : objectInfoSchema.parse(stored);
+    return stored === null ? undefined : parseDefinitions(stored);
   }
 }

@@ -231,7 +231,17 @@ function operating(): Operation[] {
             slots: z.int(),
             jobsHeld: z.int(),
             worker: z.string().nullable(),
-            version: z.string().nullable(),
+            version: z.string().nullable().describe("ComfyUI's own."),
+            abilities: z
+              .object({
+                cancelsById: z.boolean().describe("It ends a prompt by its id in one step."),
+                namesPreviews: z.boolean().describe("Its previews name their prompt and node."),
+                replacesNodes: z.boolean().describe("It replaces nodes of classes that it no longer has."),
+                hasAssets: z.boolean().describe("It knows files by their content."),
+                uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
+              })
+              .nullable()
+              .describe("What it can that not every ComfyUI can; null until it was probed."),
             isKnown: z.boolean(),
           }),
         ),

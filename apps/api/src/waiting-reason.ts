@@ -1,4 +1,11 @@
-import { missingFrom, needsOf, type GraphNeeds } from "@genga/comfyui";
+import {
+  missingFrom,
+  needsOf,
+  replacementOf,
+  type GraphNeeds,
+  type NodeReplacements,
+  type ObjectInfo,
+} from "@genga/comfyui";
 import { type Job, type JobManager, takesWork } from "@genga/jobs";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "./known-servers.ts";
@@ -40,7 +47,7 @@ export class WaitingReasons {
     const onlineIds = new Set(online.map(({ id }) => id));
     const missing = await this.#missingEverywhere(
       job,
-      known.filter(({ id }) => onlineIds.has(id)).map(({ objectInfo }) => objectInfo),
+      known.filter(({ id }) => onlineIds.has(id)),
     );
     if (missing.length > 0) {
       return reason("no-server-can-run-it", `No server that is online has ${missing.join(", ")}.`, {
@@ -57,12 +64,16 @@ export class WaitingReasons {
   }
 
   /** What the closest server lacks; empty = some server can run it (or none is known well enough to say). */
-  async #missingEverywhere(job: Job, catalogues: Parameters<typeof missingFrom>[1][]): Promise<string[]> {
+  async #missingEverywhere(
+    job: Job,
+    catalogues: { objectInfo: ObjectInfo; replacements?: NodeReplacements }[],
+  ): Promise<string[]> {
     if (catalogues.length === 0) return [];
     const needs = await this.#needsOf(job);
-    const lacks = catalogues.map((objectInfo) => {
+    const lacks = catalogues.map(({ objectInfo, replacements = {} }) => {
       const { classTypes, models } = missingFrom(needs, objectInfo);
-      return [...classTypes.map((name) => `the node ${name}`), ...models.map(({ name }) => name)];
+      const missing = classTypes.filter((name) => !replacementOf(name, replacements, objectInfo));
+      return [...missing.map((name) => `the node ${name}`), ...models.map(({ name }) => name)];
     });
     return lacks.reduce((best, other) => (other.length < best.length ? other : best));
   }

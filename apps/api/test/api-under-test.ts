@@ -155,6 +155,13 @@ class TestWorker {
     const [lease] = await this.#database.servers.acquireServers("test-worker", [id], 1, 600_000);
     if (lease !== undefined) this.#leases.set(id, lease);
     await this.setDefinitions(id, objectInfo);
+    await this.#database.servers.describeServer(this.#leases.get(id)!, {
+      version: "0.28.0",
+      abilities: {
+        ...{ cancelsById: true, namesPreviews: true, replacesNodes: true, hasAssets: false },
+        uploadBytesMax: 104_857_600,
+      },
+    });
     await this.#database.servers.setServerState(this.#leases.get(id)!, "online", null);
     return id;
   }
@@ -164,7 +171,7 @@ class TestWorker {
     await this.#database.servers.saveDefinitions(this.#leases.get(serverId)!, {
       hash,
       objectInfo,
-      version: "0.3.64",
+      replacements: null,
     });
   }
 

@@ -303,7 +303,10 @@ test("the queue and the servers can be seen", async () => {
   });
   expect(await (await api.request("servers")).json()).toMatchObject({
     servers: [
-      { id: serverId, url: "http://comfyui.test:8188", state: "online", isKnown: true, version: "0.3.64" },
+      {
+        ...{ id: serverId, url: "http://comfyui.test:8188", state: "online", isKnown: true },
+        ...{ version: "0.28.0", abilities: { cancelsById: true, replacesNodes: true, hasAssets: false } },
+      },
     ],
   });
 });

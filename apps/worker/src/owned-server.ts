@@ -1,15 +1,15 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   ComfyUIConnector,
   ComfyUIError,
-  type ObjectInfo,
-  objectInfoSchema,
+  parseDefinitions,
+  type ServerDefinitions,
   type ServerQueue,
 } from "@genga/comfyui";
 import {
-  type Json,
+  type ServerAbilities,
   type ServerLease,
   type ServerRecord,
   type ServerState,
@@ -20,6 +20,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
+import { readDefinitions } from "./read-definitions.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { healthLimits, ServerHealth } from "./server-health.ts";
 
@@ -51,7 +52,6 @@ const systemStatsSchema = z.object({
   system: z.object({ comfyui_version: z.string().optional() }).optional(),
 });
 const historySchema = z.record(z.string(), z.unknown());
-const jsonSchema: z.ZodType<Json> = z.json();
 
 /** A ComfyUI server under our lease: its connection, its health, what it can run, and the runs on it. */
 export class OwnedServer {
@@ -69,7 +69,9 @@ export class OwnedServer {
   #hasOthersPrompts = false;
   #announced: ServerState = "unknown";
   #recorded = "";
-  #definitions: { hash: string; objectInfo: ObjectInfo; readAt: number } | null = null;
+  #definitions: (ServerDefinitions & { hash: string; readAt: number }) | null = null;
+  /** What the row says of it, and since which of its connections. */
+  #described: { version: string | null; abilities: ServerAbilities; disconnects: number } | null = null;
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
@@ -121,7 +123,7 @@ export class OwnedServer {
   }
 
   /** What it can run; `null` until it was asked. */
-  get definitions(): { hash: string; objectInfo: ObjectInfo } | null {
+  get definitions(): (ServerDefinitions & { hash: string }) | null {
     return this.#definitions;
   }
 
@@ -138,9 +140,9 @@ export class OwnedServer {
   }
 
   /** What it can run, asked now; what was known when it does not answer. @throws the signal's reason */
-  async readDefinitionsAgain(signal: AbortSignal): Promise<ObjectInfo> {
+  async readDefinitionsAgain(signal: AbortSignal): Promise<ServerDefinitions> {
     await this.#lookNow(signal, { definitionsWanted: true });
-    return this.#definitions?.objectInfo ?? {};
+    return this.#definitions ?? { objectInfo: {}, replacements: {} };
   }
 
   /**
@@ -240,7 +242,7 @@ export class OwnedServer {
     await this.#readHistory();
     const ownPromptIds = new Set([...this.runs].map((run) => run.leased.promptId));
     this.#health.look({ kind: "answered", queue, ownPromptIds }, performance.now());
-    if (this.#health.mayTakeJobs) await this.#readDefinitions(version);
+    if (this.#health.mayTakeJobs) await this.#readDefinitions(await this.#describe(version));
     await this.#options.onQueueSeen(this, queue);
   }
 
@@ -287,26 +289,33 @@ export class OwnedServer {
     throw new ComfyUIError("bad_reply", `GET ${path}: not the answer that a ComfyUI gives.`);
   }
 
-  async #readDefinitions(version: string | null): Promise<void> {
+  /** Probes what it can when its connection is a new one or its version changed, and says so in its row. */
+  async #describe(version: string | null): Promise<ServerAbilities> {
+    const { disconnects } = this.connector.counters;
+    const known = this.#described;
+    if (known?.version === version && known.disconnects === disconnects) return known.abilities;
+    const options = { timeoutMs: probeTimeoutMs, signal: this.#closing.signal };
+    const abilities = await this.connector.probeAbilities(options);
+    await this.#options.servers.describeServer(this.lease, { version, abilities });
+    this.#described = { version, abilities, disconnects };
+    return abilities;
+  }
+
+  async #readDefinitions({ replacesNodes }: ServerAbilities): Promise<void> {
     const isFresh =
       takesWork(this.#announced) &&
       this.#definitions !== null &&
       performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
     if (isFresh) return;
-    const answer = await this.connector.makeRequest("GET", "/object_info", {
-      timeoutMs: 30_000,
-      signal: this.#closing.signal,
-    });
-    // Numbers that are none (Python's NaN and Infinity) become null, as `jsonb` holds them.
-    const json = JSON.stringify(answer ?? null);
-    const hash = createHash("sha256").update(json).digest("hex");
-    let objectInfo = this.#definitions?.hash === hash ? this.#definitions.objectInfo : null;
-    if (objectInfo === null) {
-      const stored = jsonSchema.parse(JSON.parse(json));
-      objectInfo = objectInfoSchema.parse(stored);
-      await this.#options.servers.saveDefinitions(this.lease, { hash, objectInfo: stored, version });
+    const read = await readDefinitions(this.connector, { replacesNodes, signal: this.#closing.signal });
+    let definitions: ServerDefinitions;
+    if (this.#definitions?.hash === read.hash) definitions = this.#definitions;
+    else {
+      const stored = read.toStored();
+      definitions = parseDefinitions(stored);
+      await this.#options.servers.saveDefinitions(this.lease, { hash: read.hash, ...stored });
     }
-    this.#definitions = { hash, objectInfo, readAt: performance.now() };
+    this.#definitions = { ...definitions, hash: read.hash, readAt: performance.now() };
     this.#options.onDefinitionsRead(this.id);
   }
 

@@ -1,4 +1,4 @@
-import { ComfyUIError, type ObjectInfo, objectInfoSchema, validateGraph } from "@genga/comfyui";
+import { canRun, ComfyUIError, parseDefinitions } from "@genga/comfyui";
 import { type JobStore, type ServerStore } from "@genga/jobs";
 import { type OwnedServer } from "./owned-server.ts";
 import { type Run } from "./run.ts";
@@ -40,21 +40,18 @@ export async function isWorthAnotherTry(
   error: unknown,
   { store, servers }: RefusalOptions,
 ): Promise<boolean> {
+  const { workflow } = run.leased;
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
   const refusedBy = await earlierRefusals(run, store);
   if (refusedBy.length + 1 >= refusalsMax) return false;
   if (isStumble(error)) return true;
-  if (!refusedBy.includes(server.url) && canRun(run, definitions)) return true;
+  if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
   for (const other of await servers.listServers()) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;
     const stored = await servers.findDefinitions(other.definitionsHash);
-    if (stored !== null && canRun(run, objectInfoSchema.parse(stored))) return true;
+    if (stored !== null && canRun(workflow, parseDefinitions(stored))) return true;
   }
   return false;
-}
-
-function canRun(run: Run, definitions: ObjectInfo): boolean {
-  return validateGraph(run.leased.workflow, definitions).errors.length === 0;
 }
 
 /** Who refused it since it was accepted, or since it was last asked for again: attempts before that have ended the job. */

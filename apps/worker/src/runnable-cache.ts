@@ -1,4 +1,4 @@
-import { type ObjectInfo, objectInfoSchema, validateGraph } from "@genga/comfyui";
+import { canRun, parseDefinitions, type ServerDefinitions } from "@genga/comfyui";
 import { type Candidate, type ServerStore } from "@genga/jobs";
 
 /** Definitions and verdicts that are remembered; older ones are worked out again. */
@@ -8,7 +8,7 @@ const verdictsMax = 10_000;
 /** Whether a graph runs on a server with certain node definitions, remembered by both content hashes. */
 export class RunnableCache {
   readonly #servers: ServerStore;
-  readonly #definitions = new Map<string, ObjectInfo | null>();
+  readonly #definitions = new Map<string, ServerDefinitions | null>();
   readonly #verdicts = new Map<string, boolean>();
 
   constructor(servers: ServerStore) {
@@ -17,12 +17,12 @@ export class RunnableCache {
 
   test(
     candidate: Pick<Candidate, "workflow" | "workflowHash">,
-    definitions: { hash: string; objectInfo: ObjectInfo },
+    definitions: ServerDefinitions & { hash: string },
   ): boolean {
     const key = `${candidate.workflowHash} ${definitions.hash}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
-    const verdict = validateGraph(candidate.workflow, definitions.objectInfo).errors.length === 0;
+    const verdict = canRun(candidate.workflow, definitions);
     forgetOldest(this.#verdicts, verdictsMax);
     this.#verdicts.set(key, verdict);
     return verdict;
@@ -30,14 +30,14 @@ export class RunnableCache {
 
   /** For a server of another worker, by what the database keeps of it. */
   async testByHash(candidate: Pick<Candidate, "workflow" | "workflowHash">, hash: string): Promise<boolean> {
-    let objectInfo = this.#definitions.get(hash);
-    if (objectInfo === undefined) {
-      const raw = await this.#servers.findDefinitions(hash);
-      objectInfo = raw === null ? null : objectInfoSchema.parse(raw);
+    let definitions = this.#definitions.get(hash);
+    if (definitions === undefined) {
+      const stored = await this.#servers.findDefinitions(hash);
+      definitions = stored === null ? null : parseDefinitions(stored);
       forgetOldest(this.#definitions, definitionsMax);
-      this.#definitions.set(hash, objectInfo);
+      this.#definitions.set(hash, definitions);
     }
-    return objectInfo !== null && this.test(candidate, { hash, objectInfo });
+    return definitions !== null && this.test(candidate, { hash, ...definitions });
   }
 }
 

@@ -178,6 +178,40 @@ describe("a refusal by one server", () => {
   );
 });
 
+test("what a server can is probed when it comes back, shown in its row, and its replacements are kept", async () => {
+  interface Row {
+    url: string;
+    version: string | null;
+    abilities: object | null;
+  }
+  const rowOf = async (url: string): Promise<Row> => {
+    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: Row[] };
+    return servers.find((server) => server.url === url)!;
+  };
+  expect(await rowOf(odd.url)).toMatchObject({ abilities: { namesPreviews: true } });
+  const replacements = { Old: [{ new_node_id: "SaveImage", input_mapping: null, output_mapping: null }] };
+  const answers: Record<string, object> = {
+    "GET /features": { supports_preview_metadata: true, node_replacements: true, assets: true },
+    "GET /node_replacements": replacements,
+    "POST /api/jobs/00000000-0000-0000-0000-000000000000/cancel": { cancelled: false },
+  };
+  odd.refuse = (method, path) => {
+    const own = answers[`${method} ${path}`];
+    return own === undefined ? undefined : { status: 200, body: JSON.stringify(own) };
+  };
+  odd.alter = (path, body) => (path === "/system_stats" ? body.replace(/"0\.\d+\.\d+"/, '"9.9.9"') : body);
+  let row = await rowOf(odd.url);
+  while (row.version !== "9.9.9") row = await rowOf(odd.url);
+  expect(row.abilities).toEqual({
+    ...{ cancelsById: true, namesPreviews: true, replacesNodes: true, hasAssets: true, uploadBytesMax: null },
+  });
+  // A refusal has the definitions read again, and those of another hash are stored.
+  expect((await api.request("POST", "generate", image("unheard-of.safetensors"))).status).toBe(422);
+  expect(await first("SELECT replacements FROM node_definitions WHERE replacements IS NOT NULL")).toEqual({
+    replacements,
+  });
+}, 60_000);
+
 describe("a server that gives up a node and goes on", () => {
   test("completes the job, which keeps what was said as a warning", async () => {
     await onOddServer(async () => {
@@ -376,14 +410,15 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
 });
 
 async function crashCountOf(id: string): Promise<unknown> {
+  return (await first("SELECT crash_count AS count FROM jobs WHERE id = $1", id))?.["count"];
+}
+
+/** The first row that a statement gives. */
+async function first(statement: string, ...values: string[]): Promise<Record<string, unknown> | undefined> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   try {
-    const { rows } = await client.query<{ count: number }>(
-      "SELECT crash_count AS count FROM jobs WHERE id = $1",
-      [id],
-    );
-    return rows[0]?.count;
+    return (await client.query<Record<string, unknown>>(statement, values)).rows[0];
   } finally {
     await client.end();
   }

@@ -8,7 +8,13 @@ import { collectOutputs, type FileReference, type OutputReference } from "./outp
 import { markSubmitted, progressOf, type Progress } from "./progress.ts";
 import { promptLost, type PromptLookup, type ServerQueue } from "./prompt-lookup.ts";
 import { PromptWatches, type ConnectorCounters } from "./prompt-watches.ts";
-import { ServerApi, type SystemStats, type Upload, type UploadedImage } from "./server-api.ts";
+import {
+  ServerApi,
+  type ServerAbilities,
+  type SystemStats,
+  type Upload,
+  type UploadedImage,
+} from "./server-api.ts";
 import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./submit.ts";
 import type { WatchEvent } from "./watch-event.ts";
 import type { Workflow } from "./workflow.ts";
@@ -267,6 +273,11 @@ export class ComfyUIConnector {
 
   async systemStats(options: CallOptions = {}): Promise<SystemStats> {
     return this.#api.systemStats(options);
+  }
+
+  /** What this server can that not every one can; ask again after a reconnect, it may be another version. */
+  async probeAbilities(options: CallOptions = {}): Promise<ServerAbilities> {
+    return this.#api.probeAbilities(options);
   }
 
   async features(options: CallOptions = {}): Promise<Record<string, unknown>> {

@@ -24,6 +24,14 @@ export type { CallOptions, Download } from "./http-client.ts";
 export type { PromptMessage, ServerMessage } from "./messages.ts";
 export { parseMessage } from "./messages.ts";
 export { framesMaxOfModule, framesMaxUsually } from "./motion-modules.ts";
+export type {
+  InputMapping,
+  NodeReplacement,
+  NodeReplacements,
+  OutputMapping,
+  ReplacedGraph,
+} from "./node-replacements.ts";
+export { nodeReplacementsSchema, replacementOf, replaceNodes } from "./node-replacements.ts";
 export type { InputSpec, NodeDefinition, ObjectInfo } from "./object-info.ts";
 export { listOf, objectInfoSchema } from "./object-info.ts";
 export type { FileReference, OutputReference, PromptOutputs, TextReference } from "./outputs.ts";
@@ -39,7 +47,9 @@ export type {
 } from "./prompt-lookup.ts";
 export { errorOfSettled, isSettled } from "./prompt-lookup.ts";
 export type { ConnectorCounters } from "./prompt-watches.ts";
-export type { SystemStats, Upload, UploadedImage } from "./server-api.ts";
+export type { ServerAbilities, SystemStats, Upload, UploadedImage } from "./server-api.ts";
+export type { ServerDefinitions } from "./server-definitions.ts";
+export { canRun, parseDefinitions } from "./server-definitions.ts";
 export { prepareForSubmission } from "./submission.ts";
 export type { WatchEvent } from "./watch-event.ts";
 export type { Link, Workflow, WorkflowNode } from "./workflow.ts";

@@ -37,6 +37,26 @@ const systemStatsSchema = z.looseObject({
 /** `GET /system_stats`; sizes in bytes. */
 export type SystemStats = z.infer<typeof systemStatsSchema>;
 
+/** What a server can that not every one can. */
+export interface ServerAbilities {
+  /** `POST /api/jobs/{id}/cancel` ends a prompt wherever it is (PROTOCOL-0.28 4). */
+  cancelsById: boolean;
+  /** Previews name their prompt and node, if the client asks for it (PROTOCOL 3). */
+  namesPreviews: boolean;
+  /** It replaces nodes of classes that it no longer has, and says how at `/node_replacements` (PROTOCOL-0.28 1). */
+  replacesNodes: boolean;
+  hasAssets: boolean;
+  /** Longest request that it takes. */
+  uploadBytesMax: number | null;
+}
+
+const featuresSchema = z.object({
+  supports_preview_metadata: z.boolean().catch(false),
+  node_replacements: z.boolean().catch(false),
+  assets: z.boolean().catch(false),
+  max_upload_size: z.number().nullable().catch(null),
+});
+
 export interface Upload {
   bytes: Uint8Array;
   filename: string;
@@ -53,11 +73,12 @@ const uploadedImageSchema = z.object({ name: z.string(), subfolder: z.string(), 
 export type UploadedImage = z.infer<typeof uploadedImageSchema>;
 
 const cancelledSchema = z.object({ cancelled: z.boolean() });
+const NOBODYS_PROMPT = "00000000-0000-0000-0000-000000000000";
 
 /** The server's HTTP routes, each a typed call (PROTOCOL 1). */
 export class ServerApi {
   readonly #http: HttpClient;
-  /** Whether the server has `/api/jobs/{id}/cancel` (PROTOCOL 12); unknown until the first cancellation asks. */
+  /** Whether the server has `/api/jobs/{id}/cancel` (PROTOCOL 12); unknown until it was probed, or a cancellation asks. */
   #hasCancelRoute: boolean | undefined;
 
   constructor(http: HttpClient) {
@@ -104,16 +125,42 @@ export class ServerApi {
   }
 
   /**
-   * One atomic cancellation on newer servers; false where the route does not exist. The answer's own `cancelled` is
-   * not relied on: queue and history say what became of it.
+   * One atomic cancellation on newer servers: `true` = the server signalled it. `false` where the route does not exist, and
+   * where it found nothing to cancel. Queue and history say what became of it.
    */
   async cancelByRoute(promptId: string, options: CallOptions): Promise<boolean> {
     if (this.#hasCancelRoute === false) return false;
     const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
     const { status, text } = await this.#http.exchange("POST", path, options);
-    // v0.3.64 answers 405 to a POST to an unknown path.
-    this.#hasCancelRoute = status === 200 && isCancelReply(text);
-    return this.#hasCancelRoute;
+    const reply = status === 200 ? parseCancelReply(text) : undefined;
+    // v0.3.64 answers 405 to a POST to an unknown path. What a proxy says for a while is no answer.
+    if (reply !== undefined) this.#hasCancelRoute = true;
+    else if (status < 500) this.#hasCancelRoute = false;
+    return reply?.cancelled ?? false;
+  }
+
+  /** Asks harmless questions: what the server says of itself, and to cancel a prompt that nobody ever sent. */
+  async probeAbilities(options: CallOptions): Promise<ServerAbilities> {
+    this.forgetVersion();
+    await this.cancelByRoute(NOBODYS_PROMPT, options);
+    const features = await this.#featuresIfAny(options);
+    return {
+      cancelsById: this.#hasCancelRoute ?? false,
+      namesPreviews: features.supports_preview_metadata,
+      replacesNodes: features.node_replacements,
+      hasAssets: features.assets,
+      uploadBytesMax: features.max_upload_size,
+    };
+  }
+
+  /** Servers before 0.3.50 have no `/features`. */
+  async #featuresIfAny(options: CallOptions): Promise<z.infer<typeof featuresSchema>> {
+    try {
+      return parse(featuresSchema, await this.features(options), "/features");
+    } catch (error) {
+      if (error instanceof ComfyUIError && error.code === "request_refused") return featuresSchema.parse({});
+      throw error;
+    }
   }
 
   async free(options: CallOptions & { unloadModels?: boolean; freeMemory?: boolean }): Promise<void> {
@@ -169,11 +216,11 @@ export class ServerApi {
   }
 }
 
-function isCancelReply(text: string): boolean {
+function parseCancelReply(text: string): z.infer<typeof cancelledSchema> | undefined {
   try {
-    return cancelledSchema.safeParse(parsePythonJson(text)).success;
+    return cancelledSchema.safeParse(parsePythonJson(text)).data;
   } catch {
-    return false; // A proxy's page: not the route.
+    return undefined; // A proxy's page: not the route.
   }
 }
 

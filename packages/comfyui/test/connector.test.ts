@@ -961,6 +961,65 @@ describe("cancelling", () => {
     await expect(newer.cancelPrompt(promptId)).resolves.toMatchObject({ outcome: "deleted" });
     expect(server.count("POST", "/queue")).toBe(2);
   });
+
+  test("the old way is gone where the new route finds nothing to cancel, or is out of order for a while", async () => {
+    const connector = connect();
+    server.hasCancelRoute = true;
+    const answers = [
+      { status: 502, text: "<html>" },
+      { status: 200, json: { cancelled: false } },
+    ];
+    for (const reply of answers) {
+      const promptId = randomUUID();
+      await connector.submit({ promptId, workflow });
+      server.intercept = (request, response) => {
+        if (!request.path.endsWith("/cancel")) return false;
+        answer(response, reply);
+        return true;
+      };
+      await expect(connector.cancelPrompt(promptId)).resolves.toMatchObject({ outcome: "deleted" });
+    }
+    expect(server.count("POST", "/queue")).toBe(2);
+    expect(server.count("POST", "/api/jobs/")).toBe(2);
+  });
+});
+
+describe("what a server can", () => {
+  const features = (json: unknown): void => {
+    server.intercept = (request, response) => {
+      if (request.path !== "/features") return false;
+      answer(response, json === undefined ? { status: 404, text: "404: Not Found" } : { status: 200, json });
+      return true;
+    };
+  };
+
+  test("is told apart by harmless questions, for 0.28 (recording 40) …", async () => {
+    features({
+      ...{ supports_preview_metadata: true, supports_model_type_tags: true, max_upload_size: 104857600 },
+      ...{ extension: { manager: { supports_v4: true } }, node_replacements: true, assets: false },
+    });
+    server.hasCancelRoute = true;
+    await expect(connect().probeAbilities()).resolves.toEqual({
+      ...{ cancelsById: true, namesPreviews: true, replacesNodes: true, hasAssets: false },
+      uploadBytesMax: 104857600,
+    });
+    expect(server.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "POST /api/jobs/00000000-0000-0000-0000-000000000000/cancel",
+      "GET /features",
+    ]);
+  });
+
+  test("… for 0.3.64 (recording 12), and for servers that say nothing or nonsense", async () => {
+    const nothing = { cancelsById: false, namesPreviews: false, replacesNodes: false, hasAssets: false };
+    features({ supports_preview_metadata: true, max_upload_size: 104857600 });
+    await expect(connect().probeAbilities()).resolves.toEqual({
+      ...{ ...nothing, namesPreviews: true, uploadBytesMax: 104857600 },
+    });
+    features(undefined);
+    await expect(connect().probeAbilities()).resolves.toEqual({ ...nothing, uploadBytesMax: null });
+    features({ supports_preview_metadata: "yes", node_replacements: 1, max_upload_size: [] });
+    await expect(connect().probeAbilities()).resolves.toEqual({ ...nothing, uploadBytesMax: null });
+  });
 });
 
 describe("files", () => {

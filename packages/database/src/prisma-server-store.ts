@@ -1,11 +1,13 @@
 import {
-  type Json,
+  type ServerAbilities,
   type ServerLease,
   type ServerRecord,
   type ServerState,
   type ServerStore,
+  type StoredDefinitions,
 } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
+import { z } from "zod";
 import { leaseEnd } from "./claim-jobs.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
@@ -16,7 +18,7 @@ const serverColumns = Prisma.sql`
   server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
-  server.definitions_hash AS "definitionsHash", server.version,
+  server.definitions_hash AS "definitionsHash", server.version, server.abilities,
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 
@@ -28,6 +30,24 @@ const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number 
 function leaseRows(leases: ServerLease[]): Prisma.Sql {
   const rows = leases.map(({ serverId, leaseNumber }) => ({ serverId, leaseNumber }));
   return Prisma.sql`jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("serverId" uuid, "leaseNumber" int)`;
+}
+
+type ServerRow = Omit<ServerRecord, "abilities"> & { abilities: unknown };
+
+/** What a later version kept otherwise is probed again by the server's next owner. */
+const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
+  .object({
+    cancelsById: z.boolean(),
+    namesPreviews: z.boolean(),
+    replacesNodes: z.boolean(),
+    hasAssets: z.boolean(),
+    uploadBytesMax: z.number().nullable(),
+  })
+  .nullable()
+  .catch(null);
+
+function recordFromRow(row: ServerRow): ServerRecord {
+  return { ...row, abilities: abilitiesSchema.parse(row.abilities) };
 }
 
 /** Workers that were not seen for this long are forgotten. */
@@ -89,7 +109,7 @@ export class PrismaServerStore implements ServerStore {
   ): Promise<(ServerLease & { server: ServerRecord })[]> {
     return withMappedErrors(async () => {
       if (serverIds.length === 0 || limit <= 0) return [];
-      const servers = await this.#database.$queryRaw<ServerRecord[]>`
+      const servers = await this.#database.$queryRaw<ServerRow[]>`
         WITH free AS (
           SELECT id FROM servers
           WHERE id = ANY(${serverIds}::uuid[]) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
@@ -101,7 +121,11 @@ export class PrismaServerStore implements ServerStore {
           RETURNING servers.*
         )
         SELECT ${serverColumns} FROM server ORDER BY server.id`;
-      return servers.map((server) => ({ serverId: server.id, leaseNumber: server.leaseNumber, server }));
+      return servers.map((server) => ({
+        serverId: server.id,
+        leaseNumber: server.leaseNumber,
+        server: recordFromRow(server),
+      }));
     });
   }
 
@@ -134,21 +158,31 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
-  saveDefinitions(
+  describeServer(
     lease: ServerLease,
-    definitions: { hash: string; objectInfo: Json; version: string | null },
+    { version, abilities }: { version: string | null; abilities: ServerAbilities },
   ): Promise<boolean> {
-    const { hash, objectInfo, version } = definitions;
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        UPDATE servers server SET version = ${storedOrNull(version)}, abilities = ${toStoredJson(abilities)}::jsonb
+        FROM ${leaseRows([lease])} WHERE ${isOwned}`;
+      return changed === 1;
+    });
+  }
+
+  saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean> {
+    const { hash, objectInfo, replacements } = definitions;
     return withMappedErrors(async () => {
       const changed = await this.#database.$executeRaw`
         WITH held AS (
           SELECT server.id FROM servers server JOIN ${leaseRows([lease])} ON ${isOwned} FOR NO KEY UPDATE OF server
         ), stored AS (
-          INSERT INTO node_definitions (hash, object_info)
-          SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb FROM held
+          INSERT INTO node_definitions (hash, object_info, replacements)
+          SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb,
+            ${replacements === null ? null : toStoredJson(replacements)}::jsonb FROM held
           ON CONFLICT (hash) DO NOTHING
         )
-        UPDATE servers SET definitions_hash = ${hash}, version = ${storedOrNull(version)} FROM held WHERE servers.id = held.id`;
+        UPDATE servers SET definitions_hash = ${hash} FROM held WHERE servers.id = held.id`;
       return changed === 1;
     });
   }
@@ -157,11 +191,11 @@ export class PrismaServerStore implements ServerStore {
     return withMappedErrors(() => this.#read());
   }
 
-  findDefinitions(hash: string): Promise<Json | null> {
+  findDefinitions(hash: string): Promise<StoredDefinitions | null> {
     return withMappedErrors(async () => {
-      const [row] = await this.#database.$queryRaw<{ objectInfo: Json }[]>`
-        SELECT object_info AS "objectInfo" FROM node_definitions WHERE hash = ${hash}`;
-      return row?.objectInfo ?? null;
+      const [row] = await this.#database.$queryRaw<StoredDefinitions[]>`
+        SELECT object_info AS "objectInfo", replacements FROM node_definitions WHERE hash = ${hash}`;
+      return row ?? null;
     });
   }
 
@@ -188,8 +222,9 @@ export class PrismaServerStore implements ServerStore {
   }
 
   async #read(): Promise<ServerRecord[]> {
-    return await this.#database.$queryRaw<ServerRecord[]>`
+    const rows = await this.#database.$queryRaw<ServerRow[]>`
       SELECT ${serverColumns} FROM servers server ORDER BY server.id`;
+    return rows.map(recordFromRow);
   }
 
   /** This worker's servers under these leases, locked in the order of their ids. */

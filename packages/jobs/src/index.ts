@@ -70,7 +70,9 @@ export {
   serverStates,
   takesWork,
   type ServerLease,
+  type ServerAbilities,
   type ServerRecord,
+  type StoredDefinitions,
   type ServerState,
   type ServerStore,
 } from "./server-store.ts";

@@ -9,6 +9,26 @@ export function takesWork(state: ServerState): boolean {
   return state === "online" || state === "probing";
 }
 
+/** What a ComfyUI server can that not every one can. */
+export interface ServerAbilities {
+  /** It ends a prompt by its id, wherever the prompt is, in one step. */
+  cancelsById: boolean;
+  /** Its previews name the prompt and the node that they are of. */
+  namesPreviews: boolean;
+  /** It replaces nodes of classes that it no longer has. */
+  replacesNodes: boolean;
+  /** It knows files by their content. */
+  hasAssets: boolean;
+  /** Longest request that it takes; `null` = it does not say. */
+  uploadBytesMax: number | null;
+}
+
+/** What a server can run, as it was told: `/object_info` and, of servers that replace nodes, `/node_replacements`. */
+export interface StoredDefinitions {
+  objectInfo: Json;
+  replacements: Json | null;
+}
+
 /** One ComfyUI process at one URL. */
 export interface ServerRecord {
   id: string;
@@ -26,7 +46,10 @@ export interface ServerRecord {
   isLeased: boolean;
   /** Identifies its node definitions; equal for servers with the same nodes and models. */
   definitionsHash: string | null;
+  /** ComfyUI's own version, for example `0.28.0`. */
   version: string | null;
+  /** `null` until it was probed. */
+  abilities: ServerAbilities | null;
   /** Jobs that hold or wait for one of its slots right now (`saving` no longer does). */
   jobsHeld: number;
 }
@@ -60,15 +83,17 @@ export interface ServerStore {
   releaseServers(workerId: string, leases: ServerLease[]): Promise<void>;
   /** Fenced by the server's lease; `false` = not ours any more. */
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;
-  /** Stores node definitions once by content, and names them in the server's row. Fenced likewise. */
-  saveDefinitions(
+  /** Fenced likewise. */
+  describeServer(
     lease: ServerLease,
-    definitions: { hash: string; objectInfo: Json; version: string | null },
+    about: { version: string | null; abilities: ServerAbilities },
   ): Promise<boolean>;
+  /** Stores node definitions once by content, and names them in the server's row. Fenced likewise. */
+  saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean>;
   /** All servers; a server is *known* once it has a `definitionsHash`. */
   listServers(): Promise<ServerRecord[]>;
-  /** Node definitions (`/object_info`) by content hash. */
-  findDefinitions(hash: string): Promise<Json | null>;
+  /** Node definitions by content hash. */
+  findDefinitions(hash: string): Promise<StoredDefinitions | null>;
   setDraining(serverId: string, draining: boolean): Promise<boolean>;
   /**
    * Takes or renews a named lease that one process at a time holds (the sweeper's). `false` = somebody else holds it.

@@ -4,6 +4,10 @@ import { buildJob, buildProgress } from "./job-builders.ts";
 import { type ContractStores, type TestRunner } from "./job-store-contract.ts";
 
 const leaseMs = 60_000;
+const abilities = {
+  ...{ cancelsById: true, namesPreviews: true, replacesNodes: true, hasAssets: false },
+  uploadBytesMax: 104_857_600,
+};
 
 /** What every `ServerStore` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
 export function describeServerStore(runner: TestRunner, open: () => Promise<ContractStores>): void {
@@ -149,29 +153,42 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
 
     test("counts for nothing once the server is somebody else's, or nobody's", async () => {
       const server = await freshServer();
-      const definitions = { hash: uuidv7(), objectInfo: {}, version: "0.3.50" };
+      const definitions = { hash: uuidv7(), objectInfo: {}, replacements: null };
       const old = await acquire(server, "worker-a", 0);
       const lease = await acquire(server, "worker-b");
       expect(await store.setServerState(old, "online", null)).toBe(false);
       expect(await store.saveDefinitions(old, definitions)).toBe(false);
+      expect(await store.describeServer(old, { version: "0.28.0", abilities })).toBe(false);
       await store.releaseServers("worker-b", [lease]);
       expect(await store.setServerState(lease, "online", null)).toBe(false);
       expect(await store.saveDefinitions(lease, definitions)).toBe(false);
-      expect(await read(server.id)).toMatchObject({ state: "unknown", definitionsHash: null });
+      expect(await read(server.id)).toMatchObject({
+        ...{ state: "unknown", definitionsHash: null, version: null, abilities: null },
+      });
       expect(await store.findDefinitions(definitions.hash)).toBeNull();
     });
 
     test("stores node definitions once by content, for all servers that have them", async () => {
       const [hash, objectInfo] = [uuidv7(), { KSampler: { input: { required: { seed: ["INT", {}] } } } }];
+      const replacements = { Old: [{ new_node_id: "KSampler" }] };
       const leases = [await acquire(await freshServer()), await acquire(await freshServer())];
-      const saved = leases.map((lease) =>
-        store.saveDefinitions(lease, { hash, objectInfo, version: "0.3.50" }),
-      );
+      const saved = leases.map((lease) => store.saveDefinitions(lease, { hash, objectInfo, replacements }));
       expect(await Promise.all(saved)).toEqual([true, true]);
-      expect(await store.findDefinitions(hash)).toEqual(objectInfo);
+      expect(await store.findDefinitions(hash)).toEqual({ objectInfo, replacements });
       for (const { serverId } of leases) {
-        expect(await read(serverId)).toMatchObject({ definitionsHash: hash, version: "0.3.50" });
+        expect(await read(serverId)).toMatchObject({ definitionsHash: hash });
       }
+    });
+
+    test("is its version and what it can, which its next owner finds", async () => {
+      const server = await freshServer();
+      expect(server).toMatchObject({ version: null, abilities: null });
+      const lease = await acquire(server);
+      expect(await store.describeServer(lease, { version: "0.28.0", abilities })).toBe(true);
+      expect(await read(server.id)).toMatchObject({ version: "0.28.0", abilities });
+      await store.releaseServers("worker-a", [lease]);
+      const [next] = await store.acquireServers("worker-b", [server.id], 1, leaseMs);
+      expect(next?.server).toMatchObject({ version: "0.28.0", abilities });
     });
   });
 

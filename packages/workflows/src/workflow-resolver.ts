@@ -5,6 +5,7 @@ import {
   type GraphProblem,
   type GraphValidation,
   type NotChecked,
+  type NodeReplacements,
   type ObjectInfo,
 } from "@genga/comfyui";
 import {
@@ -32,6 +33,8 @@ export interface KnownServer {
   /** Servers with the same hash have the same nodes and models, and are asked once. */
   definitionsHash: string;
   objectInfo: ObjectInfo;
+  /** What it does to nodes of classes that it no longer has; absent: nothing. */
+  replacements?: NodeReplacements;
 }
 
 export interface WorkflowResolverOptions {

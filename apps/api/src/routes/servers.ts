@@ -25,6 +25,7 @@ export function addServerRoutes(router: Router, { servers }: ApiDependencies): v
           jobsHeld: server.jobsHeld,
           worker: server.ownerId,
           version: server.version,
+          abilities: server.abilities,
           isKnown: server.definitionsHash !== null,
         })),
       });
