@@ -10,7 +10,7 @@ import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
 import { liveInputsOf, type LiveInputs } from "./dynamic-inputs.ts";
 import { describeNode, inputProblem, show, type GraphValidation, type NotChecked } from "./graph-problem.ts";
 import { isObject } from "./graph-shape.ts";
-import { checkValue } from "./input-values.ts";
+import { checkValue, isByOptions } from "./input-values.ts";
 import {
   isUploadInput,
   listOf,
@@ -134,9 +134,10 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
   }
   const literal = isObject(value) && "__value__" in value ? value["__value__"] : value;
   if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);
-  if (spec[0] === "COMFY_DYNAMICCOMBO_V3" || checksItself(node.class_type, input)) return {};
+  if (spec[0] === "COMFY_DYNAMICCOMBO_V3") return {};
   const isRequired = Object.hasOwn(live.required, input);
   const verdict = checkValue(literal, spec, isRequired);
+  if (isByOptions(verdict) && checksItself(node.class_type, input)) return {};
   return isAnnotatedFile(literal, verdict, definition)
     ? { notChecked: "it names a file in a folder, and the class may look for the file itself" }
     : verdict;

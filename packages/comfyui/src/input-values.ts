@@ -47,9 +47,13 @@ const LINK_ONLY_TYPES = new Set([
 export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
   const verdict = judge(value, spec, isRequired);
   const unknown = unknownOptionsOf(spec);
-  const isByOptions = verdict.error !== undefined && BY_OPTIONS.has(verdict.error.code);
-  if (!isByOptions || unknown.length === 0) return verdict;
+  if (!isByOptions(verdict) || unknown.length === 0) return verdict;
   return { notChecked: `the input has options that Genga does not know (${unknown.slice(0, 3).join(", ")})` };
+}
+
+/** Whether a value is refused by the list or the range that the definitions show, and for nothing else. */
+export function isByOptions({ error }: ValueVerdict): boolean {
+  return error !== undefined && BY_OPTIONS.has(error.code);
 }
 
 const BY_OPTIONS: ReadonlySet<string> = new Set([

@@ -3,7 +3,7 @@ import type { WorkflowNode } from "./workflow.ts";
 /**
  * Inputs that a class of ComfyUI itself checks by a function of its own: the server then looks neither at the list nor at
  * the range that `/object_info` shows for them, and the definitions do not tell (`execution.py`, `validate_inputs`; the
- * classes' source in 0.28.0). Files to load are another matter: `isUploadInput`.
+ * classes' source in 0.28.0 and 0.33.0). Files to load are another matter: `isUploadInput`.
  */
 const SELF_CHECKED: Readonly<Record<string, ReadonlySet<string> | "all">> = {
   CustomCombo: "all",
