@@ -13,7 +13,7 @@ import {
   outputStorageKey,
   StorageError,
 } from "@genga/jobs";
-import { stripMetadata } from "@genga/storage";
+import { requireWhole, stripMetadata } from "@genga/storage";
 import { type OutputOptions } from "@genga/workflows";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
@@ -90,7 +90,8 @@ async function storeFile(options: {
   let failingSince: number | null = null;
   for (let tries = 1; ; tries += 1) {
     try {
-      const { body: whole } = await connector.downloadOutput(reference, { signal });
+      const download = await connector.downloadOutput(reference, { signal });
+      const whole = requireWhole(download.body);
       const body = wanted.stripMetadata ? stripMetadata(whole) : whole;
       const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
       const { nodeId, key, filename } = reference;

@@ -130,6 +130,7 @@ describe("a job's life", () => {
   test.each([
     ["missing-output", "output-missing"],
     ["empty-output", "output-empty"],
+    ["truncate-output", "output-truncated"],
   ])("an output that cannot be fetched (%s) fails the job with that reason", async (fault, code) => {
     await stack.simulators[0]!.fault({ kind: fault, next: 1 });
     const job = await api.untilEnded(await submit(0.05));

@@ -18,15 +18,20 @@ let storage: FolderStorage;
 let server: Server;
 let connector: ComfyUIConnector;
 let files: Map<string, string>;
+/** Files that are others each time they are asked for, until the last. */
+let changing: Map<string, Buffer[]>;
+const png = Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", "latin1");
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "genga-store-outputs-"));
   storage = await createFolderStorage({ folder });
   files = new Map();
+  changing = new Map();
   server = createServer((request, response) => {
     const query = new URL(request.url ?? "", "http://localhost").searchParams;
     const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
-    const body = files.get(place);
+    const versions = changing.get(place) ?? [];
+    const body = versions.length > 1 ? versions.shift() : (versions[0] ?? files.get(place));
     if (body === "trouble") response.writeHead(500).end();
     else if (body === "cut off") response.destroy();
     else if (body === undefined) response.writeHead(404).end();
@@ -154,6 +159,23 @@ describe("a server that lies about its outputs", () => {
       code: "output_missing",
       errorClass: "execution",
       message: 'The server fails to serve its own output "video.mp4" of node 12.',
+    });
+  });
+
+  test("a file that it cut in half is fetched again, and stored once it is whole", async () => {
+    changing.set("output||cut.png", [png.subarray(0, 12), png.subarray(0, 19), png]);
+    const [output] = await store({ "3": { images: [listed("cut.png")] } });
+    expect(output?.bytes).toBe(png.length);
+    expect(await buffer(await storage.read(output!.storageKey!))).toEqual(png);
+  });
+
+  test("a file that stays cut in half is no output: the file, the node and the reason are named", async () => {
+    changing.set("output||cut.png", [png.subarray(0, 19)]);
+    await expect(store({ "3": { images: [listed("cut.png")] } })).rejects.toMatchObject({
+      code: "output-truncated",
+      message: expect.stringMatching(
+        /"cut\.png" of node 3: The file breaks off in the middle: a PNG/,
+      ) as unknown,
     });
   });
 

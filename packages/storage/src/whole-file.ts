@@ -1,0 +1,147 @@
+import { Readable } from "node:stream";
+import { StorageError } from "@genga/jobs";
+import { ByteReader } from "./strip-metadata/byte-reader.ts";
+
+/** Passes one format on, and throws where it ends before its own structure does. */
+type Check = (reader: ByteReader) => AsyncGenerator<Buffer>;
+
+/** By how a file begins, since names may lie. */
+const checks: readonly [begins: RegExp, check: Check][] = [
+  [/^\x89PNG\r\n[^]\n/, wholePng],
+  [/^\xff\xd8\xff/, wholeJpeg],
+  [/^GIF8[79]a/, wholeGif],
+  [/^RIFF[^]{4}(WEBP|WAVE|AVI )/, wholeRiff],
+  [/^[^]{4}ftyp/, wholeIsoMedia],
+  [/^[^]E\xdf\xa3/, wholeMatroska],
+];
+
+/**
+ * A body that fails at its end with `output-truncated` where the file itself breaks off: its server stopped writing it in
+ * the middle, and serves it as if it were whole. A few bytes are held, never the file. What is of no known format, or does
+ * not tell its length, passes as it is.
+ */
+export function requireWhole(body: Readable): Readable {
+  const checked = Readable.from(checkedParts(body), { objectMode: false });
+  // One that is destroyed before anybody read it never starts the generator, and its clean-up.
+  checked.once("close", () => body.destroy());
+  return checked;
+}
+
+async function* checkedParts(body: Readable): AsyncGenerator<Buffer> {
+  const reader = new ByteReader(body);
+  try {
+    const begin = (await reader.peek(16)).toString("latin1");
+    const check = checks.find(([begins]) => begins.test(begin))?.[1];
+    if (check !== undefined) yield* check(reader);
+    // What follows the end of a file harms nobody.
+    yield* reader.pass();
+  } finally {
+    await reader.close();
+  }
+}
+
+function truncated(what: string): StorageError {
+  const message = `The file breaks off in the middle: ${what}. Its server did not write it to the end.`;
+  return new StorageError("output-truncated", message, { retryable: true });
+}
+
+/** Exactly so many bytes. */
+async function* passAll(reader: ByteReader, count: number, what: string): AsyncGenerator<Buffer> {
+  let left = count;
+  for await (const bytes of reader.pass(count)) {
+    left -= bytes.length;
+    yield bytes;
+  }
+  if (left > 0) throw truncated(what);
+}
+
+/** Chunks of length, type, data and checksum, until `IEND`. */
+async function* wholePng(reader: ByteReader): AsyncGenerator<Buffer> {
+  yield* reader.pass(8);
+  for (let type = ""; type !== "IEND";) {
+    const head = await reader.peek(8);
+    if (head.length < 8) throw truncated("a PNG without its end (IEND)");
+    type = head.toString("latin1", 4);
+    yield* passAll(reader, 8 + head.readUInt32BE(0) + 4, "a PNG without its end (IEND)");
+  }
+}
+
+/** Coded data holds no end mark; cameras and other programs may append something to it. */
+async function* wholeJpeg(reader: ByteReader): AsyncGenerator<Buffer> {
+  const tail = new Tail(64 * 1_024);
+  yield* tail.of(reader);
+  if (!tail.bytes.includes(Buffer.from([0xff, 0xd9]))) throw truncated("a JPEG without its end mark");
+}
+
+async function* wholeGif(reader: ByteReader): AsyncGenerator<Buffer> {
+  const tail = new Tail(1_024);
+  yield* tail.of(reader);
+  if (tail.bytes.findLast((byte) => byte !== 0) !== 0x3b) throw truncated("a GIF without its end mark");
+}
+
+/** WebP, WAV and AVI tell their length; a program that writes into a pipe leaves it open. */
+async function* wholeRiff(reader: ByteReader): AsyncGenerator<Buffer> {
+  const length = (await reader.peek(8)).readUInt32LE(4);
+  if (length > 0 && length < 0xffffffff)
+    yield* passAll(reader, 8 + length, "a RIFF file shorter than it says");
+}
+
+/**
+ * MP4 and its kin: boxes of length, type and content. The table of contents may come last, and a writer that was stopped
+ * never wrote it.
+ */
+async function* wholeIsoMedia(reader: ByteReader): AsyncGenerator<Buffer> {
+  let hasContents = false;
+  for (;;) {
+    const head = await reader.peek(16);
+    if (head.length < 8) break;
+    const type = head.toString("latin1", 4, 8);
+    if (type === "moov" || type === "meta") hasContents = true;
+    const short = head.readUInt32BE(0);
+    const length = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
+    // 0: to the end of the file. Other small numbers are no lengths: this is no box any more.
+    if (length < 8) break;
+    yield* passAll(reader, length, `a video whose part "${type}" is shorter than it says`);
+  }
+  yield* reader.pass();
+  if (!hasContents) throw truncated("a video without its table of contents (moov)");
+}
+
+/** WebM and Matroska: a head, then one segment that may tell its length. */
+async function* wholeMatroska(reader: ByteReader): AsyncGenerator<Buffer> {
+  const what = "a WebM or Matroska file shorter than it says";
+  const head = elementLength((await reader.peek(12)).subarray(4));
+  if (head === undefined) return;
+  yield* passAll(reader, 4 + head.ownBytes + head.length, what);
+  const begin = await reader.peek(12);
+  if (begin.length < 5) throw truncated(what);
+  const segment = elementLength(begin.subarray(4));
+  if (begin.readUInt32BE(0) !== 0x18538067 || segment === undefined) return;
+  yield* passAll(reader, 4 + segment.ownBytes + segment.length, what);
+}
+
+/** A length of EBML (RFC 8794, section 4); `undefined` for one that is left open, or is none. */
+function elementLength(bytes: Buffer): { ownBytes: number; length: number } | undefined {
+  const ownBytes = Math.clz32(bytes[0] ?? 0) - 24 + 1;
+  if (ownBytes > 8 || bytes.length < ownBytes) return undefined;
+  let length = (bytes[0] ?? 0) - 2 ** (8 - ownBytes);
+  for (let at = 1; at < ownBytes; at += 1) length = length * 256 + (bytes[at] ?? 0);
+  return length >= 2 ** (7 * ownBytes) - 1 ? undefined : { ownBytes, length };
+}
+
+/** The last bytes of what went by. */
+class Tail {
+  bytes = Buffer.alloc(0);
+  readonly #bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  async *of(reader: ByteReader): AsyncGenerator<Buffer> {
+    for await (const chunk of reader.pass()) {
+      this.bytes = Buffer.concat([this.bytes, chunk.subarray(-this.#bytesMax)]).subarray(-this.#bytesMax);
+      yield chunk;
+    }
+  }
+}
