@@ -16,8 +16,5 @@ export { outputOptionsOf, type OutputOptions } from "./output-options.ts";
 export { problemsOf } from "./parameter-problems.ts";
 export { unstorable } from "./json-limits.ts";
 export { WorkflowGenerator } from "./workflow-generator.ts";
-export {
-  createWorkflowResolver,
-  type KnownServer,
-  type WorkflowResolverOptions,
-} from "./workflow-resolver.ts";
+export { createWorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
+export { type KnownServer } from "./judge-submission.ts";

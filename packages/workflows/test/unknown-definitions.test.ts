@@ -58,3 +58,39 @@ test("a list where the input takes one is wrapped as servers want it, and the cl
   expect(parameters).toMatchObject(graph({ mode: ["a", "b"] }));
   expect(warnings).toEqual(['Node 1, mode: the list is sent as {"__value__": […]}, as servers want it.']);
 });
+
+describe("a class that the server replaces by a newer one", () => {
+  const replacing = {
+    ...server("a", known),
+    replacements: {
+      OldMake: {
+        newClass: "Make",
+        inputs: [{ oldId: "kind", newId: "mode" }],
+        outputs: [],
+      },
+    },
+  };
+  const old = (inputs: Record<string, string>) => ({
+    workflow: {
+      "1": { class_type: "OldMake", inputs },
+      "2": { class_type: "Save", inputs: { images: ["1", 0] } },
+    },
+  });
+
+  test("is accepted as it was sent, and the client is told what becomes of it", async () => {
+    const { resolver } = resolverFor(replacing);
+    const { workflow, warnings } = await resolver.resolve("workflow", old({ kind: "a" }));
+    expect(workflow["1"]).toMatchObject({ class_type: "OldMake", inputs: { kind: "a" } });
+    expect(warnings).toEqual(["Node 1: the server has no OldMake any more, and makes a Make of it."]);
+  });
+
+  test.each([
+    [{ kind: "c" }, "unknown-value", "mode"],
+    [{}, "required-input-missing", "kind"],
+  ])("is judged as what becomes of it: %j", async (inputs, code, input) => {
+    const { resolver } = resolverFor(replacing);
+    await expect(resolver.resolve("workflow", old(inputs))).rejects.toMatchObject({
+      problems: expect.arrayContaining([expect.objectContaining({ code, input })]),
+    });
+  });
+});
