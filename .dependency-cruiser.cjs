@@ -9,6 +9,7 @@ const mayImport = {
   "packages/database": ["packages/jobs"],
   "packages/queue": ["packages/jobs"],
   "packages/storage": ["packages/jobs"],
+  "packages/comfyui-templates": ["packages/comfyui"],
   "packages/comfyui-simulator": ["packages/comfyui-recordings"],
   "packages/embedded": ["packages/runtime"],
   "packages/testing": ["packages/jobs", "packages/comfyui"],

@@ -21,6 +21,7 @@ const entries = {
   migrate: "packages/database/src/migrate-main.ts",
   "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
   chaos: "apps/standalone/test/chaos/chaos-main.ts",
+  "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:recovery": "benchmarks/recovery.ts",
 };
@@ -30,6 +31,7 @@ const developing = new Set([
   "test",
   "test:conformance",
   "chaos",
+  "check:templates",
   "bench:overhead",
   "bench:recovery",
 ]);
