@@ -49,8 +49,8 @@ export const outputViewSchema = z.object({
 
 const progressViewSchema = z.object({
   percent: z.number().min(0).max(100),
-  node: z.string().nullable(),
-  nodeTitle: z.string().nullable(),
+  node: z.string().nullable().describe("Which node runs; of several, the one that began last."),
+  nodeTitle: z.string().nullable().describe("The titles of all that run."),
   step: z.number().nullable(),
   steps: z.number().nullable(),
   nodesDone: z.number().nullable(),

@@ -10,10 +10,11 @@ export interface Progress {
   /** 0…100, never going back within an attempt; 100 is left to the one who has stored the outputs. */
   percent: number;
   phase: ProgressPhase;
-  /** Id of the node that runs, and its title. */
+  /** Id of the node that runs; where several do (asynchronous ones), of the one that began last. */
   node: string | null;
+  /** The titles of all that run. */
   nodeTitle: string | null;
-  /** Steps of the running node, where it reports any. */
+  /** Steps of that node, where it reports any. */
   step: number | null;
   steps: number | null;
   nodesDone: number;
@@ -33,10 +34,17 @@ interface NodeState {
 export interface ProgressState {
   readonly progress: Progress;
   readonly nodes: ReadonlyMap<string, NodeState>;
+  /** Ids of the nodes that run, in the order in which they began. */
+  readonly running: readonly string[];
 }
 
 /** The server may still save or decode when its last number has arrived, so messages alone never promise more. */
 const PERCENT_MAX = 99;
+
+/** How far a node counts while nodes that it made at run time report: only it says when it is done. */
+const PART_DONE_MAX = 0.95;
+/** Titles that are named where many nodes run. */
+const TITLES_MAX = 3;
 
 /** The state before anything has happened. */
 export function progressOf(workflow: Workflow): ProgressState {
@@ -46,7 +54,7 @@ export function progressOf(workflow: Workflow): ProgressState {
       { title: nodeTitleOf(node), weight: weightOf(node), done: 0, isCached: false },
     ]),
   );
-  return { progress: { ...NOTHING_YET, nodesTotal: nodes.size }, nodes };
+  return { progress: { ...NOTHING_YET, nodesTotal: nodes.size }, nodes, running: [] };
 }
 
 const NOTHING_YET: Progress = {
@@ -89,7 +97,8 @@ export function reduceProgress(state: ProgressState, message: PromptMessage): Pr
         ? stepNode(state, message.data.node, message.data.value, message.data.max)
         : state;
     case "executed":
-      return advance(state, [[message.data.display_node ?? message.data.node, { done: 1 }]]);
+      // One that was made at run time says nothing of the node that made it.
+      return advance(state, [[message.data.node, { done: 1 }]]);
     case "execution_success":
       return finish(
         advance(
@@ -107,37 +116,63 @@ type NodesReported = Extract<PromptMessage, { type: "progress_state" }>["data"][
 
 /**
  * Nodes made at run time (expanded subgraphs) report under the node that made them; that one is only finished when it
- * says so itself.
+ * says so itself. Several run side by side where they are asynchronous, or where one waits for an input that it asked for
+ * late (PROTOCOL-0.28 3): a node that has just begun is shown, and then stays until it ends.
  */
 function reduceProgressState(state: ProgressState, reported: NodesReported): ProgressState {
   const changes: NodeChange[] = [];
-  let running: { id: string; value: number; max: number } | undefined;
+  const running = new Map<string, { value: number; max: number }>();
   for (const [id, { value, max, state: nodeState, display_node_id: shown }] of Object.entries(reported)) {
+    const isInGraph = state.nodes.has(id);
     if (nodeState === "running") {
-      running = { id: state.nodes.has(id) ? id : (shown ?? id), value, max };
-      changes.push([running.id, { done: max > 0 ? value / max : 0, stepsReported: max }]);
-    } else if (nodeState === "finished" && state.nodes.has(id)) {
+      const shownId = isInGraph ? id : (shown ?? id);
+      if (isInGraph || !running.has(shownId) || max > 1) running.set(shownId, { value, max });
+      const done = max > 0 ? value / max : 0;
+      changes.push([shownId, { done: isInGraph ? done : Math.min(done, PART_DONE_MAX), stepsReported: max }]);
+    } else if (nodeState === "finished" && isInGraph) {
       changes.push([id, { done: 1, stepsReported: max }]);
     }
   }
-  const advanced = advance(state, changes);
-  if (running === undefined) return advanced;
-  return showSteps(enterNode(advanced, running.id), running.value, running.max);
+  const begun = [...running.keys()].filter((id) => !state.running.includes(id));
+  // A JSON object does not keep the order of ids that are numbers.
+  const ids = [...state.running.filter((id) => running.has(id)), ...begun];
+  const current = ids.find((id) => id === state.progress.node);
+  const shown = begun.at(-1) ?? current ?? ids.at(-1);
+  const advanced = { ...advance(state, changes), running: ids };
+  const steps = shown === undefined ? undefined : running.get(shown);
+  if (shown === undefined || steps === undefined) return advanced;
+  return showSteps(enterNode(advanced, shown), steps.value, steps.max);
 }
 
 function stepNode(state: ProgressState, id: string, value: number, max: number): ProgressState {
   const advanced = advance(state, [[id, { done: max > 0 ? value / max : 0, stepsReported: max }]]);
+  const isBesideOthers = state.running.includes(id) && state.running.includes(state.progress.node ?? "");
+  if (isBesideOthers && id !== state.progress.node) return advanced;
   return showSteps(enterNode(advanced, id), value, max);
 }
 
+/** Shows a node. One that was not known to run is taken for the only one: a `progress_state` tells all of them. */
 function enterNode(state: ProgressState, id: string): ProgressState {
-  if (state.progress.node === id && state.progress.phase === "executing") return state;
-  return withProgress(state, {
-    phase: laterPhase(state, "executing"),
-    node: id,
-    nodeTitle: state.nodes.get(id)?.title ?? null,
-    ...(state.progress.node !== id && { step: null, steps: null }),
-  });
+  const running = state.running.includes(id) ? state.running : [id];
+  const nodeTitle = titlesOf(running, state.nodes);
+  const { node, phase, nodeTitle: titleBefore } = state.progress;
+  if (node === id && phase === "executing" && nodeTitle === titleBefore) return { ...state, running };
+  return {
+    ...withProgress(state, {
+      phase: laterPhase(state, "executing"),
+      node: id,
+      nodeTitle,
+      ...(node !== id && { step: null, steps: null }),
+    }),
+    running,
+  };
+}
+
+function titlesOf(ids: readonly string[], nodes: ReadonlyMap<string, NodeState>): string | null {
+  const titles = [...new Set(ids.flatMap((id) => nodes.get(id)?.title ?? []))];
+  const more = titles.length - TITLES_MAX;
+  if (titles.length === 0) return null;
+  return more > 0 ? `${titles.slice(0, TITLES_MAX).join(", ")} and ${more} more` : titles.join(", ");
 }
 
 /** A node without a progress bar reports 0 of 1, then 1 of 1: those are no steps worth showing. */
@@ -146,13 +181,8 @@ function showSteps(state: ProgressState, value: number, max: number): ProgressSt
 }
 
 function finish(state: ProgressState): ProgressState {
-  return withProgress(state, {
-    phase: "saving",
-    node: null,
-    nodeTitle: null,
-    step: null,
-    steps: null,
-  });
+  const progress = { phase: "saving", node: null, nodeTitle: null, step: null, steps: null } as const;
+  return { ...withProgress(state, progress), running: [] };
 }
 
 type NodeChange = [id: string, change: { done: number; isCached?: boolean; stepsReported?: number }];
@@ -173,6 +203,7 @@ function advance(state: ProgressState, changes: NodeChange[]): ProgressState {
   if (nodes === undefined) return state;
   const { percent, nodesDone } = measure(nodes);
   return {
+    ...state,
     nodes,
     progress: { ...state.progress, nodesDone, percent: Math.max(state.progress.percent, percent) },
   };

@@ -1,3 +1,4 @@
+import { type RecordedVersion } from "@genga/comfyui-recordings";
 import { describe, expect, test } from "@jest/globals";
 
 import {
@@ -20,9 +21,9 @@ interface RecordedRun {
   messages: PromptMessage[];
 }
 
-function runsOf(recording: string): RecordedRun[] {
-  return recordedPosts(recording).flatMap(({ title, promptId, workflow }) => {
-    const messages = messagesOf(recording, promptId).flatMap((json) => {
+function runsOf(recording: string, version: RecordedVersion): RecordedRun[] {
+  return recordedPosts(recording, version).flatMap(({ title, promptId, workflow }) => {
+    const messages = messagesOf(recording, promptId, version).flatMap((json) => {
       const message = parseMessage(JSON.stringify(json));
       return message === undefined || message.type === "status" || message.type === "feature_flags"
         ? []
@@ -40,7 +41,8 @@ function progressAlong({ workflow, messages }: Pick<RecordedRun, "workflow" | "m
   return [state.progress, ...messages.map((message) => (state = reduceProgress(state, message)).progress)];
 }
 
-const runs = transcriptNames().flatMap(runsOf);
+const versions = ["0.3.64", "0.28"] as const;
+const runs = versions.flatMap((version) => transcriptNames(version).flatMap((name) => runsOf(name, version)));
 const run = (recording: string, title: string): RecordedRun => {
   const found = runs.find((one) => one.recording === recording && one.title.startsWith(title));
   if (found === undefined) throw new Error(`${recording} has no run "${title}"`);
@@ -49,7 +51,7 @@ const run = (recording: string, title: string): RecordedRun => {
 
 describe("every recorded run", () => {
   test("is there to be judged", () => {
-    expect(runs.length).toBeGreaterThan(150);
+    expect(runs.length).toBeGreaterThan(250);
   });
 
   test.each(runs.map((one) => [`${one.recording}: ${one.title}`, one] as const))(
@@ -140,6 +142,60 @@ describe("what a person sees", () => {
     expect(combining[0]?.percent).toBeGreaterThanOrEqual(sampled?.percent ?? 100);
   });
 
+  test("nodes that run side by side are all named, and the one that began last is shown until it ends", () => {
+    const along = progressAlong(run("57-lists-lazy-async", "three async nodes side by side"));
+    const seen = along.map(({ node, nodeTitle }) => `${node ?? ""}: ${nodeTitle ?? ""}`);
+    expect(seen.filter((line, index) => line !== seen[index - 1])).toEqual([
+      ...[": ", "2: ProtoAsync", "1: ProtoAsync", "3: ProtoAsync", "1: ProtoAsync"],
+      ...["5: ProtoAsync, PreviewAny", "1: ProtoAsync", "4: ProtoJoin", ": "],
+    ]);
+  });
+
+  test("steps are those of the node that is shown, and never of another that runs beside it", () => {
+    const one = run("57-lists-lazy-async", "two async nodes with progress");
+    const along = progressAlong(one);
+    const shown = along.flatMap(({ node, step, steps }) =>
+      step === null ? [] : [`${node ?? ""}: ${step}/${steps ?? 0}`],
+    );
+    expect([...new Set(shown)]).toEqual(["1: 1/2", "1: 2/2", "2: 1/2", "2: 2/2"]);
+  });
+
+  test("a node that waits for an input it asked for late is named beside the one that makes it", () => {
+    const along = progressAlong(run("57-lists-lazy-async", "lazy: only the side"));
+    const titles = along.map(({ node, nodeTitle }) => `${node ?? ""}: ${nodeTitle ?? ""}`);
+    expect(titles).toContain("1: ProtoLazy, ProtoAsync");
+    expect(along.at(-1)).toMatchObject({ phase: "saving", percent: 99 });
+  });
+
+  test("a node that is made of others at run time is shown, and done only when it says so (PROTOCOL-0.28 3)", () => {
+    const workflow: Workflow = {
+      "1": { class_type: "EmptyImage", inputs: {} },
+      "2": { class_type: "Loop", inputs: { image: ["1", 0] } },
+      "3": { class_type: "SaveImage", inputs: { images: ["2", 0] } },
+    };
+    const node = (id: string, value: number, max: number, state = "running"): object => ({
+      [id]: { value, max, state, display_node_id: id.split(".")[0] },
+    });
+    const said = (type: string, data: object): PromptMessage =>
+      parseMessage(JSON.stringify({ type, data: { prompt_id: "p", ...data } })) as PromptMessage;
+    const messages = [
+      said("progress_state", { nodes: { ...node("1", 1, 1, "finished"), ...node("2", 0, 1) } }),
+      said("executing", { node: "2", display_node: "2" }),
+      said("progress_state", { nodes: { ...node("2", 0, 1), ...node("2.0.0.1", 4, 4) } }),
+      said("executing", { node: "2.0.0.1", display_node: "2" }),
+      said("executed", { node: "2.0.0.2", display_node: "2", output: {} }),
+      said("progress_state", {
+        nodes: { ...node("2", 1, 1, "finished"), ...node("2.0.0.1", 4, 4, "finished") },
+      }),
+    ];
+    const along = progressAlong({ workflow, messages });
+    expect(along.slice(2, -1)).toEqual(along.slice(2, -1).map(() => expect.objectContaining({ node: "2" })));
+    expect(along.map(({ nodesDone }) => nodesDone)).toEqual([0, 1, 1, 1, 1, 1, 2]);
+    const percents = along.map(({ percent }) => percent);
+    expect(percents).toEqual([...percents].sort((one, other) => one - other));
+    expect(along[3]).toMatchObject({ step: 4, steps: 4, nodeTitle: "Loop" });
+  });
+
   test("a failure stays where it happened", () => {
     const failed = runs.find(
       ({ recording, messages }) =>
@@ -156,17 +212,20 @@ describe("what a person sees", () => {
 });
 
 describe("every recorded message", () => {
-  const text = transcriptNames().flatMap((name) =>
-    transcript(name).flatMap(({ kind, msg }) =>
-      kind === "ws_recv" && typeof msg === "object" && msg !== null && !("binary" in msg) ? [msg] : [],
+  const text = versions.flatMap((version) =>
+    transcriptNames(version).flatMap((name) =>
+      transcript(name, version).flatMap(({ kind, msg }) =>
+        kind === "ws_recv" && typeof msg === "object" && msg !== null && "type" in msg ? [msg] : [],
+      ),
     ),
   );
 
-  test("is understood, but for those of custom node packs", () => {
+  test("is understood, but for those of custom node packs and of the assets that nobody here uses", () => {
     const unknown = text.filter((msg) => parseMessage(JSON.stringify(msg)) === undefined);
-    expect(text.length).toBeGreaterThan(3_000);
-    expect(new Set(unknown.map((msg) => ("type" in msg ? msg.type : undefined)))).toEqual(
-      new Set(["VHS_latentpreview"]),
+    expect(text.length).toBeGreaterThan(4_000);
+    const kinds = new Set(
+      unknown.map(({ type }) => String(type).replace(/^assets\.seed\..*/, "assets.seed")),
     );
+    expect(kinds).toEqual(new Set(["VHS_latentpreview", "assets.seed"]));
   });
 });

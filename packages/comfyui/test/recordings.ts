@@ -94,8 +94,12 @@ export function recordedPosts(name: string, version: Version = "0.3.64"): Record
 }
 
 /** The JSON messages about one prompt that one socket got, in their order. */
-export function messagesOf(name: string, promptId: string): Record<string, unknown>[] {
-  const about = transcript(name).filter(
+export function messagesOf(
+  name: string,
+  promptId: string,
+  version: Version = "0.3.64",
+): Record<string, unknown>[] {
+  const about = transcript(name, version).filter(
     ({ kind, msg }) => kind === "ws_recv" && promptIdOf(msg) === promptId,
   );
   return about
