@@ -17,7 +17,7 @@ export function checkDynamicInputs(
 ): void {
   for (const group of live.dynamic) {
     if (group.kind !== "combo" || group.isChosen) continue;
-    const isNeeded = group.isRequired && !group.name.includes(".");
+    const isNeeded = isNeededByCall(group);
     if (Object.hasOwn(node.inputs, group.name)) {
       add(group.name, wrongChoice(node.inputs[group.name], group, isNeeded));
     } else if (group.isRequired) {
@@ -25,6 +25,15 @@ export function checkDynamicInputs(
       add(group.name, isNeeded ? { error: problem } : { warning: problem });
     }
   }
+}
+
+/** Whether the node cannot be called without this input: it is an argument of its function, not a part of one. */
+function isNeededByCall({ isRequired, name }: DynamicInput): boolean {
+  return isRequired && !name.includes(".");
+}
+
+function isRefusedAlready(group: DynamicInput): boolean {
+  return group.kind === "combo" && !group.isChosen && isNeededByCall(group);
 }
 
 function missingChoice(group: DynamicInput, isNeeded: boolean): InputProblem {
@@ -73,8 +82,7 @@ export function checkStranger(
     group.members.length === 0 ? "" : ` It takes ${group.members.map(show).join(", ")} and so on.`;
   const unchosen = group.kind === "combo" ? " for the option that is chosen" : "";
   if (linkOf(value) !== undefined) {
-    // A combo without a choice is refused for that already.
-    if (group.kind === "combo" && !group.isChosen) return {};
+    if (isRefusedAlready(group)) return {};
     const text = `${node.class_type} has no such input${unchosen}; with a link on it the node cannot run.${members}`;
     return { error: { code: "node_fails_at_run_time", text, received: value } };
   }
@@ -83,21 +91,16 @@ export function checkStranger(
 }
 
 /** A value under the name of the group itself; a combo's own value is judged with the combo. */
-function checkGroupName(value: unknown, group: DynamicInput, node: WorkflowNode): Verdict | undefined {
+function checkGroupName(value: unknown, group: DynamicInput, node: WorkflowNode): Verdict {
   if (group.kind === "combo") return {};
   const example = isObject(value) ? Object.keys(value)[0] : undefined;
   const member = example === undefined ? group.members[0] : `${group.name}.${example}`;
-  const text =
-    `it is ignored: a server takes its members one by one, each as an input of its own` +
-    (member === undefined ? "." : `, ${show(member)}: …`);
+  const how = `its members are inputs of their own${member === undefined ? "" : `, ${show(member)}: …`}`;
+  // Without members, the node would get what is linked here in place of the group.
   const hasMembers = Object.keys(node.inputs).some((name) => name.startsWith(`${group.name}.`));
-  return linkOf(value) === undefined || hasMembers
-    ? { warning: { code: "unknown_input", text, received: value } }
-    : {
-        error: {
-          code: "node_fails_at_run_time",
-          text: text.replace("it is ignored: a", "a"),
-          received: value,
-        },
-      };
+  if (linkOf(value) !== undefined && !hasMembers) {
+    const text = `the node cannot run with a link here; ${how}`;
+    return { error: { code: "node_fails_at_run_time", text, received: value } };
+  }
+  return { warning: { code: "unknown_input", text: `it is ignored; ${how}`, received: value } };
 }

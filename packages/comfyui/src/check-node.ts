@@ -19,8 +19,8 @@ import {
   type NodeDefinition,
   type ObjectInfo,
 } from "./object-info.ts";
+import { checkRequired } from "./missing-inputs.ts";
 import { checksItself, ownVerdict } from "./self-checked-inputs.ts";
-import { isUnknownPlaceholder } from "./slot-types.ts";
 import { checkFormatWidgets, formatWidgetsOf } from "./video-combine-widgets.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "./workflow.ts";
 
@@ -77,42 +77,6 @@ export function checkDeadlyLink(value: unknown, { workflow, node }: NodeInContex
   if (!Array.isArray(value) || linkOf(value) === undefined) return {};
   const missing = missingNode(value, workflow);
   return missing === undefined ? {} : (checkUndeclaredLink(value, node, workflow, "") ?? {});
-}
-
-function checkRequired(
-  definition: NodeDefinition,
-  live: LiveInputs,
-  node: WorkflowNode,
-  add: (input: string, verdict: Verdict) => void,
-): void {
-  for (const [input, spec] of Object.entries(live.required)) {
-    if (Object.hasOwn(node.inputs, input) || definition.unreadableInputs.has(input)) continue;
-    if (isUnknownPlaceholder(spec[0])) continue;
-    const text = `it is required${expectation(spec)}.${hintAtShape(input, node)}`;
-    add(input, { error: { code: "required_input_missing", text, accepted: acceptedBy(spec) } });
-  }
-}
-
-/** People write the members of a dynamic input as an object or a list under its name, or without that name. */
-function hintAtShape(input: string, node: WorkflowNode): string {
-  const parts = input.split(".");
-  for (let length = parts.length - 1; length > 0; length -= 1) {
-    const group = parts.slice(0, length).join(".");
-    const value = node.inputs[group];
-    const isMisplaced = isObject(value) || (Array.isArray(value) && linkOf(value) === undefined);
-    if (isMisplaced || linkOf(value) !== undefined) {
-      const shape = isObject(value)
-        ? "an object"
-        : Array.isArray(value) && !linkOf(value)
-          ? "a list"
-          : "a link";
-      return ` The server does not look at ${shape} under "${group}": write an input of its own for each member, "${input}": …`;
-    }
-  }
-  const last = parts.at(-1) ?? "";
-  return parts.length > 1 && Object.hasOwn(node.inputs, last)
-    ? ` Write "${input}" instead of "${last}".`
-    : "";
 }
 
 interface InputContext extends NodeInContext {
@@ -198,20 +162,4 @@ function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInC
       ? `there is no file ${show(value)} in the server's input folder; upload it first.`
       : `${show(value)} is no name of a file.`;
   return { error: { code, text, received: value, accepted: list } };
-}
-
-/** Says what an input takes: its type or choices, its range and its default. */
-function expectation(spec: InputSpec): string {
-  const accepted = acceptedBy(spec);
-  const { min, max, default: preset } = spec[1] ?? {};
-  return [
-    accepted === undefined ? "" : `; accepted: ${typeof accepted === "string" ? accepted : show(accepted)}`,
-    min === undefined ? "" : `, at least ${show(min)}`,
-    max === undefined ? "" : `, at most ${show(max)}`,
-    preset === undefined || isObject(preset) ? "" : `; its default is ${show(preset)}`,
-  ].join("");
-}
-
-function acceptedBy(spec: InputSpec): unknown {
-  return listOf(spec)?.slice(0, 50) ?? spec[0];
 }

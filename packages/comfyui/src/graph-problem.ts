@@ -10,6 +10,7 @@ export type GraphProblemCode =
   | "invalid_prompt"
   | "editor_format"
   | "graph_too_large"
+  | "number_not_finite"
   | "node_not_object"
   | "missing_class_type"
   | "missing_inputs"

@@ -1,5 +1,6 @@
+import { ExactNumber, numberOf } from "./exact-json.ts";
 import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
-import type { GraphProblem } from "./graph-problem.ts";
+import { show, type GraphProblem } from "./graph-problem.ts";
 import type { Workflow } from "./workflow.ts";
 
 const NODES_MAX = 5_000;
@@ -55,7 +56,10 @@ export function checkShape(value: unknown): GraphShape {
       },
     ]);
   }
-  const problems = nodes.flatMap(([nodeId, node]) => checkNode(nodeId, node));
+  const problems = nodes.flatMap(([nodeId, node]) => [
+    ...checkNode(nodeId, node),
+    ...checkNumbers(nodeId, node),
+  ]);
   // The nodes were just looked at, one by one; a second parse would copy them.
   return problems.length > 0 ? refuse(problems) : { workflow: value as Workflow, problems: [] };
 }
@@ -98,6 +102,28 @@ function checkNode(nodeId: string, node: unknown): GraphProblem[] {
   return [];
 }
 
+/**
+ * Numbers beyond the range of a double are infinite in Python, and a prompt with one makes `/queue` and `/history` of its
+ * server unreadable for everybody (PROTOCOL-0.28, section 6).
+ */
+function checkNumbers(nodeId: string, node: unknown): GraphProblem[] {
+  const found = infiniteIn(node);
+  if (found === undefined) return [];
+  const message = `Node ${nodeId} has a number beyond the range of a double, ${show(found)}; servers take it for infinite.`;
+  return [{ code: "number_not_finite", nodeId, message, received: found }];
+}
+
+function infiniteIn(value: unknown): unknown {
+  const number = numberOf(value);
+  if (number !== undefined) return Number.isFinite(number) ? undefined : value;
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const child of Object.values(value)) {
+    const found = infiniteIn(child);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Roughly the length as JSON; infinite where it is nested too deep. Stops soon after the limit is passed. */
 function sizeOf(value: unknown, depth: number): number {
   if (typeof value === "string") return value.length + 2;
@@ -112,5 +138,7 @@ function sizeOf(value: unknown, depth: number): number {
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
+  );
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 
+import { parseExactJson } from "./exact-json.ts";
 import { validateGraph } from "./graph-validation.ts";
 import { objectInfoSchema } from "./object-info.ts";
 
@@ -19,6 +20,16 @@ describe("without object info", () => {
     ["a class_type that is no text", { "1": { class_type: 7, inputs: {} } }, "missing_class_type"],
     ["a node without inputs", { "1": node(), "2": { class_type: "Work" } }, "missing_inputs"],
     ["inputs that are a list", { "1": { class_type: "Work", inputs: [] } }, "missing_inputs"],
+    [
+      "an infinite number",
+      { "1": node({ x: { deep: [1, Number.POSITIVE_INFINITY] } }) },
+      "number_not_finite",
+    ],
+    [
+      "a number that Python reads as infinite",
+      parseExactJson('{"1":{"class_type":"A","inputs":{"x":-1e400}}}'),
+      "number_not_finite",
+    ],
     ["a link to nowhere", { "1": node({ x: ["9", 0] }) }, "linked_node_missing"],
     ["a link to an inherited name", { "1": node({ x: ["constructor", 0] }) }, "linked_node_missing"],
     ["a cycle of one", { "1": node({ x: ["1", 0] }) }, "dependency_cycle"],

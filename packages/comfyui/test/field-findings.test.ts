@@ -161,6 +161,12 @@ describe("a dynamic combo", () => {
     expect(messagesOf(verdict)).toContain("mode.factor: Use has no such input for the option that is chosen");
   });
 
+  test("within another takes no link on a member while no option is chosen", () => {
+    expect(errorsOf(judge(required(mode), { mode: "deep", "mode.sub.amount": ["5", 0] }))).toEqual([
+      "mode.sub.amount:node_fails_at_run_time",
+    ]);
+  });
+
   test("within another may be left out, with a warning: the node is called without it", () => {
     const verdict = judge(required(mode), { mode: "deep" });
     expect(verdict.errors).toEqual([]);
