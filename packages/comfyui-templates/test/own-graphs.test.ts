@@ -6,12 +6,6 @@ import { readOwnGraphs, type OwnGraph } from "../src/own-graphs.ts";
 
 const graphs = await readOwnGraphs();
 
-/** Where Genga is known to accept what a server refuses, and why. */
-const knownDifferences: Readonly<Record<string, string>> = {
-  "number-beyond-the-largest":
-    "The definitions are read as JavaScript reads JSON: the largest number, 2^63 − 1, becomes 2^63 there.",
-};
-
 /** The recorded definitions are a part of all: graphs of classes that only the server had are left out. */
 function isCovered({ graph }: OwnGraph, version: string, definitions: ObjectInfo): boolean {
   const known = graphs.flatMap((own) =>
@@ -30,15 +24,11 @@ describe.each(["0.3.64", "0.28"] as const)("Genga judges as a real ComfyUI %s di
     const server = verdicts[version];
     expect(server).toBeDefined();
     const { outcome, message, isWrongPlace } = compareVerdicts({ name, graph, server: server! }, definitions);
-    if (knownDifferences[name] !== undefined && version === "0.28") {
-      expect(outcome).toBe("false acceptance");
-    } else {
-      expect({ outcome, message }).toEqual({
-        outcome: expect.stringMatching(/^(agreed|right refusal)$/),
-        message,
-      });
-      expect(isWrongPlace).toBe(false);
-    }
+    expect({ outcome, message }).toEqual({
+      outcome: expect.stringMatching(/^(agreed|right refusal)$/),
+      message,
+    });
+    expect(isWrongPlace).toBe(false);
   });
 
   test("the set has graphs of both kinds", () => {

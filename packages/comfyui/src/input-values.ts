@@ -148,7 +148,9 @@ function checkFloat(value: unknown, options: Record<string, unknown>): ValueVerd
     const text = `${show(value)} is not finite; a server takes it, and then its answers cannot be read by anybody.`;
     return { error: { code: "invalid_input_type", text, received: value, accepted: "FLOAT" } };
   }
-  const outside = checkRange(value, number, options);
+  // `-sys.maxsize`, rounded; no float lies between the two.
+  const range = boundOf(options["min"]) === -(2 ** 63) ? { ...options, min: 1n - 2n ** 63n } : options;
+  const outside = checkRange(value, number, range);
   if (outside !== undefined) return { error: outside };
   return typeof value === "string" || typeof value === "boolean"
     ? converted(value, "FLOAT", `taken as ${number}`)
@@ -183,17 +185,29 @@ function rangeOf({ min, max, step }: Record<string, unknown>): Range {
   const [minNumber, maxNumber, stepNumber] = [boundOf(min), boundOf(max), boundOf(step)];
   return {
     ...(minNumber !== undefined && { min: minNumber }),
-    ...(maxNumber !== undefined && { max: maxNumber }),
+    ...(maxNumber !== undefined && { max: exactMax(maxNumber) }),
     ...(stepNumber !== undefined && { step: stepNumber }),
   };
 }
 
-/** 2^64−1, the largest seed, is 2^64 once a JavaScript number holds it. */
-const LARGEST_SEED = 2n ** 64n - 1n;
+/** Bounds that JavaScript numbers round, as definitions have them: `sys.maxsize`, and the largest seed. */
+const ROUNDED_BOUNDS: readonly (readonly [rounded: number, exact: bigint])[] = [
+  [2 ** 63, 2n ** 63n - 1n],
+  [2 ** 64, 2n ** 64n - 1n],
+];
 
 function boundOf(value: unknown): number | bigint | undefined {
-  const bound = typeof value === "boolean" ? undefined : toComparable(value);
-  return bound === 2 ** 64 ? LARGEST_SEED : bound;
+  return typeof value === "boolean" ? undefined : toComparable(value);
+}
+
+/** The upper bound as its author wrote it. */
+function exactMax(max: number | bigint): number | bigint {
+  return ROUNDED_BOUNDS.find(([rounded]) => rounded === max)?.[1] ?? max;
+}
+
+/** A plain number that was rounded as the bound was: it may have been the bound itself. */
+function isRoundedAlike(value: unknown, max: number | bigint): boolean {
+  return ROUNDED_BOUNDS.some(([rounded, exact]) => value === rounded && max === exact);
 }
 
 function checkRange(
@@ -211,8 +225,7 @@ function checkRange(
     const text = `${show(value)} is smaller than the smallest accepted value, ${min}.`;
     return { code: "value_smaller_than_min", text, received: value, accepted };
   }
-  // A plain number of 2^64 is what JavaScript made of 2^64−1.
-  if (max !== undefined && number > max && !(max === LARGEST_SEED && value === 2 ** 64)) {
+  if (max !== undefined && number > max && !(typeof number === "bigint" && isRoundedAlike(value, max))) {
     const text = `${show(value)} is bigger than the biggest accepted value, ${max}.`;
     return { code: "value_bigger_than_max", text, received: value, accepted };
   }
