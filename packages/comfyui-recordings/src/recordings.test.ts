@@ -11,7 +11,7 @@ import {
 test("lists what was recorded of each version", () => {
   expect(transcriptNames("0.3.64")).toContain("02-success");
   expect(transcriptNames("0.28")).toContain("41-success-then-cached");
-  expect(objectInfoNames("0.28")).toEqual(["api-nodes-with-special-inputs", "core", "recording-nodes"]);
+  expect(objectInfoNames("0.28")).toEqual(expect.arrayContaining(["core", "more-core", "recording-nodes"]));
   expect(workflowNames("0.3.64")).toContain("rejected/missing-checkpoint");
 });
 

@@ -15,7 +15,8 @@ const HELP = `A ComfyUI server without a GPU.
   --history-lag-ms N    how late history may be after execution_success (8)
   --checkpoints A,B     checkpoint files
   --node-packs A,B      installed node packs (core,animatediff,video-helper-suite,recording-nodes)
-  --api VERSION         0.3.64 or newer
+  --api VERSION         0.28 or 0.3 (0.28)
+  --cache KEEPS         last-prompt or every-prompt (last-prompt)
   --execution-log FILE  appends every start and end of an execution
   --start-delay-ms N    how long the port stays closed
   --no-previews         samplers send no previews`;
@@ -36,7 +37,8 @@ const settings = z.object({
   "history-lag-ms": milliseconds.optional(),
   checkpoints: list.optional(),
   "node-packs": list.optional(),
-  api: z.enum(["0.3.64", "newer"]).default("0.3.64"),
+  api: z.enum(["0.3", "0.28"]).default("0.28"),
+  cache: z.enum(["last-prompt", "every-prompt"]).default("last-prompt"),
   "execution-log": z.string().optional(),
   "start-delay-ms": milliseconds.default(0),
   "no-previews": z.boolean().default(false),
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
       checkpoints: text,
       "node-packs": text,
       api: text,
+      cache: text,
       "execution-log": text,
       "start-delay-ms": text,
       "no-previews": { type: "boolean" },
@@ -89,6 +92,7 @@ async function main(): Promise<void> {
     ...(asked.checkpoints ? { models: { checkpoints: asked.checkpoints } } : {}),
     timing,
     api: asked.api,
+    cacheKeeps: asked.cache,
     startDelayMs: asked["start-delay-ms"],
     previews: !asked["no-previews"],
     onCrash: (reason) => {

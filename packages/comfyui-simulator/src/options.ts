@@ -17,6 +17,11 @@ export interface Timing {
 /** The files that the model folders contain, by folder name as `/models` lists them. */
 export type ModelFiles = Readonly<Record<string, readonly string[]>>;
 
+/** 0.3 stands for 0.3.64. */
+export type ApiVersion = "0.3" | "0.28";
+
+type CacheKeeps = "last-prompt" | "every-prompt";
+
 export interface SimulatorOptions {
   /** Default 127.0.0.1. */
   readonly host?: string;
@@ -39,8 +44,13 @@ export interface SimulatorOptions {
   readonly bodyBytesMax?: number;
   /** Whether samplers send previews; default true. */
   readonly previews?: boolean;
-  /** Which server to be: 0.3.64 as recorded (default), or the newer HTTP interface of PROTOCOL 12. */
-  readonly api?: "0.3.64" | "newer";
+  /** Which server to be: ComfyUI 0.28.0 (default) or 0.3.64, as recorded. */
+  readonly api?: ApiVersion;
+  /**
+   * Which results stay cached: those of the last prompt, or those of every earlier one. A server of 0.28 does the
+   * latter while it has more memory free than most machines have (PROTOCOL-0.28, 4). Default "last-prompt".
+   */
+  readonly cacheKeeps?: CacheKeeps;
   /** How long the ports stay closed before the server is there. */
   readonly startDelayMs?: number;
   /** What a crash of the server does. Default: everything stops, the process lives on. */
@@ -60,7 +70,8 @@ export interface ResolvedOptions {
   readonly executionLog: string | undefined;
   readonly bodyBytesMax: number;
   readonly previews: boolean;
-  readonly api: "0.3.64" | "newer";
+  readonly api: ApiVersion;
+  readonly cacheKeeps: CacheKeeps;
   readonly startDelayMs: number;
 }
 
@@ -109,7 +120,8 @@ export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
     executionLog: options.executionLog,
     bodyBytesMax: options.bodyBytesMax ?? 100 * 1024 * 1024,
     previews: options.previews ?? true,
-    api: options.api ?? "0.3.64",
+    api: options.api ?? "0.28",
+    cacheKeeps: options.cacheKeeps ?? "last-prompt",
     startDelayMs: options.startDelayMs ?? 0,
   };
 }

@@ -10,7 +10,8 @@ import { PromptQueue } from "./execution/prompt-queue.ts";
 import { TempNames } from "./execution/temp-names.ts";
 import { acceptedFiles } from "./nodes/accepted-files.ts";
 import { LoadedModel } from "./nodes/loaded-model.ts";
-import { NodeCatalog, readNodeDefinitions } from "./nodes/node-catalog.ts";
+import { NodeCatalog } from "./nodes/node-catalog.ts";
+import { readNodeDefinitions } from "./nodes/node-definitions.ts";
 import { AbandonedException } from "./nodes/node-run.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { ClientSockets } from "./protocol/client-sockets.ts";
@@ -24,6 +25,9 @@ import { createProtocolServer } from "./protocol/protocol-server.ts";
 import { SocketServer } from "./protocol/socket-server.ts";
 import { uploadRoute } from "./protocol/upload-route.ts";
 import { viewRoute } from "./protocol/view-route.ts";
+
+/** Bounds what a cache for every earlier prompt holds. */
+const CACHED_RESULTS_MAX = 2_000;
 
 /** What outlives a restart of the simulated server: the machine around it. */
 export interface Machine {
@@ -61,7 +65,7 @@ export class ServerLife {
         this.executor.wake();
       },
     );
-    const catalog = new NodeCatalog(readNodeDefinitions("0.3.64", options.nodePacks), (className, input) =>
+    const catalog = new NodeCatalog(readNodeDefinitions(options.api, options.nodePacks), (className, input) =>
       acceptedFiles(className, input, options.models, this.folders),
     );
     this.executor = new Executor(
@@ -77,8 +81,8 @@ export class ServerLife {
         faults: machine.outputFaults,
         tempNames: new TempNames(),
         previews: options.previews,
-        // Newer servers keep results while there is memory, not just those of the last prompt (PROTOCOL 12).
-        cachedResultsMin: options.api === "newer" ? 2_000 : 0,
+        isNewer: options.api === "0.28",
+        cachedResultsMin: options.cacheKeeps === "every-prompt" ? CACHED_RESULTS_MAX : 0,
         crash: (reason) => {
           machine.onCrash(reason);
           throw new AbandonedException();
@@ -89,7 +93,7 @@ export class ServerLife {
     this.socketServer = new SocketServer({
       sockets: this.sockets,
       clock: this.clock,
-      features: serverFeatures(options.bodyBytesMax),
+      features: serverFeatures(options.api, options.bodyBytesMax),
       queueRemaining: () => this.queue.remaining,
       executorView: () => this.executor.view,
     });
@@ -98,6 +102,7 @@ export class ServerLife {
       clock: this.clock,
       faults: machine.httpFaults,
       bodyBytesMax: options.bodyBytesMax,
+      refusesCrossSite: options.api === "0.28",
       onUpgrade: (request, socket, head) => {
         this.socketServer.upgrade(request, socket, head);
       },
@@ -142,15 +147,15 @@ export class ServerLife {
   private routes(catalog: NodeCatalog): HttpRouter {
     const { options } = this.machine;
     const router = new HttpRouter();
-    const isNewer = options.api === "newer";
+    const isNewer = options.api === "0.28";
     const { queue, executor, folders } = this;
     new PromptRoutes({ queue, executor, catalog, folders, isNewer }).register(router);
     if (isNewer) new JobsRoutes(queue, executor).register(router);
     new HistoryRoutes(this.queue).register(router);
-    router.add("/view", { GET: viewRoute(this.folders) });
+    router.add("/view", { GET: viewRoute(this.folders, isNewer) });
     router.add("/upload/image", { POST: uploadRoute(this.folders) });
     registerInformationRoutes(router, catalog, options.models, {
-      version: options.api === "newer" ? "0.38.0" : "0.3.64",
+      api: options.api,
       bodyBytesMax: options.bodyBytesMax,
       argv: () => ["main.py", "--listen", options.host, "--output-directory", options.outputDir],
     });

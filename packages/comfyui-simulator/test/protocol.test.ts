@@ -11,7 +11,7 @@ let simulator: Simulator;
 let client: TestClient;
 
 beforeAll(async () => {
-  simulator = await startSimulator({ timing: INSTANT, bodyBytesMax: 20_000 });
+  simulator = await startSimulator({ timing: INSTANT, bodyBytesMax: 20_000, api: "0.3" });
 });
 afterAll(async () => {
   await simulator.stop();
@@ -309,40 +309,6 @@ test("partly valid prompts are accepted with errors and only their valid outputs
   const { status, body } = await client.post("/prompt", { prompt, client_id: client.id });
   expect([status, Object.keys(body["node_errors"] as object)]).toEqual([200, ["9"]]);
   await client.finished(String(body["prompt_id"]));
-});
-
-describe("a newer server", () => {
-  let newer: Simulator;
-  let user: TestClient;
-
-  beforeAll(async () => {
-    newer = await startSimulator({ timing: INSTANT, api: "newer" });
-    user = new TestClient(newer.url, "newer");
-    await user.connect();
-  });
-  afterAll(async () => {
-    await user.close();
-    await newer.stop();
-  });
-
-  test("insists on UUIDs", async () => {
-    const { status, body } = await user.post("/prompt", { prompt: textGraph("x"), prompt_id: "job-1" });
-    expect([status, (body["error"] as { type: string }).type]).toEqual([400, "invalid_prompt_id"]);
-    expect((await user.post("/prompt", { prompt: textGraph("x"), prompt_id: null })).status).toBe(200);
-  });
-
-  test("lists jobs under /api and cancels them whether they run or wait", async () => {
-    const promptId = "0f8fad5b-d9cb-469f-a165-70867728950e";
-    await user.submit(sleepGraph(60, 2, "none", 1_000), { prompt_id: promptId });
-    await user.message(({ type, data }) => type === "executing" && data["node"] === "2");
-    expect(await user.get(`/api/jobs/${promptId}`)).toMatchObject({ id: promptId, status: "in_progress" });
-    expect((await user.post(`/api/jobs/${promptId}/cancel`, {})).body).toEqual({ cancelled: true });
-    await user.finished(promptId);
-    expect(await user.get(`/api/jobs/${promptId}`)).toMatchObject({ status: "cancelled" });
-    expect((await user.post(`/api/jobs/${promptId}/cancel`, {})).body).toEqual({ cancelled: false });
-    expect((await fetch(`${newer.url}/jobs`)).status).toBe(404);
-    expect((await client.fetch(`/api/jobs`)).status).toBe(404);
-  });
 });
 
 test("saved files outlive a restart, temp files do not", async () => {

@@ -43,6 +43,15 @@ export type DrawingJob =
       /** Sizes are rounded up to a multiple of this, with black at the edge. */
       readonly alignment: number;
     }
+  | { readonly kind: "exr"; readonly picture: Picture; readonly file: string }
+  | {
+      /** The format follows from the file's name. */
+      readonly kind: "silence";
+      readonly file: string;
+      readonly samples: number;
+      readonly sampleRate: number;
+      readonly channels: number;
+    }
   | {
       readonly kind: "preview";
       readonly picture: Picture;

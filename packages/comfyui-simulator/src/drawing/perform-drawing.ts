@@ -1,12 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import sharp, { type Sharp } from "sharp";
 import type { DrawingJob } from "./drawing-job.ts";
+import { encodeExr } from "./exr.ts";
 import { withJfif } from "./jfif.ts";
 import type { Picture } from "./picture.ts";
 import { encodeAnimatedPng, encodePng, type Pixels } from "./png.ts";
 import { Random } from "./random.ts";
 import { renderPicture } from "./render-picture.ts";
-import { encodeVideo } from "./video-encoder.ts";
+import { encodeSilence, encodeVideo } from "./video-encoder.ts";
 
 const NOTHING = new Uint8Array();
 
@@ -37,6 +38,12 @@ export async function performDrawing(job: DrawingJob, onFrame: () => void): Prom
     }
     case "video":
       await encodeVideo(job, onFrame);
+      return NOTHING;
+    case "exr":
+      await writeFile(job.file, encodeExr(await renderPicture(job.picture)));
+      return NOTHING;
+    case "silence":
+      await encodeSilence(job);
       return NOTHING;
     case "preview":
       return drawPreview(job);

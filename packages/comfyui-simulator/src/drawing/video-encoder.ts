@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Writable } from "node:stream";
 import { accessSync, chmodSync, constants } from "node:fs";
 import ffmpeg from "@ffmpeg-installer/ffmpeg";
 import type { DrawingJob } from "./drawing-job.ts";
@@ -25,27 +26,57 @@ export async function encodeVideo(
     "-r",
     `${job.framesPerSecond}`,
   ];
+  const { stdin, ended } = startEncoder([...input, "-i", "-", "-an", ...job.encoding, job.file]);
+  try {
+    for (const picture of job.pictures) {
+      const frame = padded(await renderPicture(picture), width, height);
+      if (!stdin.write(frame)) await Promise.race([once(stdin, "drain"), ended]);
+      onFrame();
+    }
+  } finally {
+    stdin.end();
+  }
+  await succeeded(ended);
+}
+
+/** Writes an audio file in which nothing is to be heard. */
+export async function encodeSilence(job: Extract<DrawingJob, { kind: "silence" }>): Promise<void> {
+  const { samples, sampleRate, channels } = job;
+  const input = ["-f", "s16le", "-ar", `${sampleRate}`, "-ac", `${channels}`, "-i", "-"];
+  const { stdin, ended } = startEncoder([...input, job.file]);
+  const second = Buffer.alloc(sampleRate * channels * 2);
+  for (let written = 0; written < samples; written += sampleRate) {
+    const part = second.subarray(0, Math.min(sampleRate, samples - written) * channels * 2);
+    if (!stdin.write(part)) await Promise.race([once(stdin, "drain"), ended]);
+  }
+  stdin.end();
+  await succeeded(ended);
+}
+
+interface Encoder {
+  readonly stdin: Writable;
+  readonly ended: Promise<{ readonly code: number | null; readonly complaint: string }>;
+}
+
+function startEncoder(options: readonly string[]): Encoder {
   const quiet = ["-hide_banner", "-loglevel", "error", "-y"];
-  const encoder = spawn(encoderPath(), [...quiet, ...input, "-i", "-", "-an", ...job.encoding, job.file], {
-    stdio: ["pipe", "ignore", "pipe"],
-  });
+  const encoder = spawn(encoderPath(), [...quiet, ...options], { stdio: ["pipe", "ignore", "pipe"] });
   let complaint = "";
   encoder.stderr.on("data", (chunk: Buffer) => {
     complaint = (complaint + chunk.toString()).slice(-2_000);
   });
   // A broken pipe only says that the encoder ended; its exit code and its complaint say why.
   encoder.stdin.on("error", () => undefined);
-  const ended = new Promise<number | null>((resolve) => encoder.once("close", resolve));
-  try {
-    for (const picture of job.pictures) {
-      const frame = padded(await renderPicture(picture), width, height);
-      if (!encoder.stdin.write(frame)) await Promise.race([once(encoder.stdin, "drain"), ended]);
-      onFrame();
-    }
-  } finally {
-    encoder.stdin.end();
-  }
-  const code = await ended;
+  const ended = new Promise<{ code: number | null; complaint: string }>((resolve) =>
+    encoder.once("close", (code) => {
+      resolve({ code, complaint });
+    }),
+  );
+  return { stdin: encoder.stdin, ended };
+}
+
+async function succeeded(ended: Encoder["ended"]): Promise<void> {
+  const { code, complaint } = await ended;
   if (code !== 0) throw new Error(`ffmpeg ended with ${String(code)}: ${complaint.trim()}`);
 }
 

@@ -20,12 +20,16 @@ const SERVER_FRAMES = [
 /** The part of `execution_error` that tells what was raised and with which inputs (PROTOCOL 3). */
 export async function executionError(
   error: unknown,
-  inputs: ReadonlyMap<string, NodeValue>,
+  inputs: ReadonlyMap<string, readonly NodeValue[]>,
   studio: Studio,
 ): Promise<Record<string, PythonJson>> {
   const raised = error instanceof NodeException ? error : unexpected(error);
   const currentInputs = new Map<string, PythonJson>();
-  for (const [name, value] of inputs) currentInputs.set(name, [await describeValue(value, studio)]);
+  for (const [name, values] of inputs) {
+    const described: PythonJson[] = [];
+    for (const value of values) described.push(await describeValue(value, studio));
+    currentInputs.set(name, described);
+  }
   const tip = raised.type === "torch.OutOfMemoryError" ? OUT_OF_MEMORY_TIP : "";
   return {
     exception_message: `${raised.message}\n${tip}`,

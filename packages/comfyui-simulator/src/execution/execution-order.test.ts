@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { parsePythonJson } from "../python/python-json.ts";
 import { isDict, type PythonDict } from "../python/python-values.ts";
-import { ExecutionOrder } from "./execution-order.ts";
+import { ExecutionOrder, inputsOf } from "./execution-order.ts";
 
 function graphOf(links: Record<string, string[]>): PythonDict {
   const nodes = Object.entries(links).map(([id, sources]) => [
@@ -14,6 +14,22 @@ function graphOf(links: Record<string, string[]>): PythonDict {
   const graph = parsePythonJson(JSON.stringify(Object.fromEntries(nodes)));
   if (!isDict(graph)) throw new TypeError("a graph is a dict");
   return graph;
+}
+
+function orderOf(
+  graph: PythonDict,
+  isCached: (id: string) => boolean,
+  isOutput: (id: string) => boolean,
+  more: { isAsync?: (id: string) => boolean; isLazy?: (id: string) => boolean } = {},
+): ExecutionOrder {
+  return new ExecutionOrder({
+    inputsOf: (id) => inputsOf(graph.get(id)),
+    isCached,
+    isOutput,
+    isAsync: () => false,
+    isLazy: () => false,
+    ...more,
+  });
 }
 
 function run(order: ExecutionOrder): string[] {
@@ -35,7 +51,7 @@ test("runs the classic graph in the recorded order", () => {
     n6: ["n5", "n1"],
     n7: ["n6"],
   });
-  const order = new ExecutionOrder(
+  const order = orderOf(
     graph,
     () => false,
     (id) => id === "n7",
@@ -46,7 +62,7 @@ test("runs the classic graph in the recorded order", () => {
 
 test("takes the last link of a node first, and outputs as soon as they are ready", () => {
   const graph = graphOf({ a: [], b: [], both: ["a", "b"], show: ["a"], save: ["both"] });
-  const order = new ExecutionOrder(
+  const order = orderOf(
     graph,
     () => false,
     (id) => id === "show" || id === "save",
@@ -58,7 +74,7 @@ test("takes the last link of a node first, and outputs as soon as they are ready
 
 test("leaves out what is cached and what no output needs", () => {
   const graph = graphOf({ a: [], b: ["a"], c: ["b"], idle: ["a"] });
-  const order = new ExecutionOrder(
+  const order = orderOf(
     graph,
     (id) => id === "a",
     (id) => id === "c",
@@ -70,7 +86,7 @@ test("leaves out what is cached and what no output needs", () => {
 
 test("stands still in a cycle instead of running for ever", () => {
   const graph = graphOf({ a: ["b"], b: ["a"], out: ["a"] });
-  const order = new ExecutionOrder(
+  const order = orderOf(
     graph,
     () => false,
     (id) => id === "out",
@@ -78,4 +94,25 @@ test("stands still in a cycle instead of running for ever", () => {
   order.add("out");
   expect(run(order)).toEqual([]);
   expect(order.isEmpty).toBe(false);
+});
+
+test("starts asynchronous nodes before others, and lazy inputs only when they are asked for", () => {
+  const graph = graphOf({ a: [], slow: [], pick: ["a", "slow"], out: ["pick"] });
+  const order = orderOf(
+    graph,
+    () => false,
+    (id) => id === "out",
+    { isAsync: (id) => id === "slow", isLazy: (id) => id === "pick" },
+  );
+  order.add("out");
+  expect(order.next()).toBe("pick");
+  order.addLink("a", "pick");
+  order.addLink("slow", "pick");
+  expect(order.next()).toBe("slow");
+  order.block("slow");
+  expect(order.next()).toBe("a");
+  order.done("a");
+  expect(order.next()).toBeUndefined();
+  order.unblock("slow");
+  expect(run(order)).toEqual(["slow", "pick", "out"]);
 });

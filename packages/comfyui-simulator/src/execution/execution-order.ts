@@ -21,27 +21,30 @@ export function inputsOf(node: PythonValue | undefined): PythonDict {
   return isDict(inputs ?? null) ? (inputs as PythonDict) : new Map<string, PythonValue>();
 }
 
+/** What the order depends on, besides the links. */
+export interface OrderedGraph {
+  readonly inputsOf: (nodeId: string) => PythonDict;
+  readonly isCached: (nodeId: string) => boolean;
+  readonly isOutput: (nodeId: string) => boolean;
+  /** Started as early as possible, since other nodes run beside it. */
+  readonly isAsync: (nodeId: string) => boolean;
+  /** Whether the node at the other end is only run when this one asks for it. */
+  readonly isLazy: (nodeId: string, input: string) => boolean;
+}
+
 /**
  * Which node runs next. Nodes are registered from the outputs upwards, depth first, the last link of a node first; of
- * the nodes that are ready, an output goes first, then what an output waits for, then what that waits for, and
- * otherwise the one registered first. That is the order seen on the real server (PROTOCOL 3).
+ * the nodes that are ready, an output or an asynchronous node goes first, then what an output waits for, then what that
+ * waits for, and otherwise the one registered first. That is the order seen on the real server (PROTOCOL 3).
  */
 export class ExecutionOrder {
-  private readonly graph: PythonDict;
-  private readonly isCached: (nodeId: string) => boolean;
-  private readonly isOutput: (nodeId: string) => boolean;
+  private readonly graph: OrderedGraph;
   private readonly pending = new Set<string>();
   private readonly waitsFor = new Map<string, number>();
   private readonly feeds = new Map<string, Set<string>>();
 
-  constructor(
-    graph: PythonDict,
-    isCached: (nodeId: string) => boolean,
-    isOutput: (nodeId: string) => boolean,
-  ) {
+  constructor(graph: OrderedGraph) {
     this.graph = graph;
-    this.isCached = isCached;
-    this.isOutput = isOutput;
   }
 
   get isEmpty(): boolean {
@@ -56,27 +59,40 @@ export class ExecutionOrder {
       this.pending.add(nodeId);
       this.waitsFor.set(nodeId, 0);
       this.feeds.set(nodeId, new Set());
-      for (const value of inputsOf(this.graph.get(nodeId)).values()) {
+      for (const [name, value] of this.graph.inputsOf(nodeId)) {
         const link = linkOf(value);
-        if (link === undefined || this.isCached(link.source)) continue;
+        if (link === undefined || this.graph.isCached(link.source) || this.graph.isLazy(nodeId, name))
+          continue;
         stack.push(link.source);
         links.push({ source: link.source, target: nodeId });
       }
     }
-    for (const { source, target } of links) {
-      const targets = this.feeds.get(source);
-      if (targets === undefined || targets.has(target)) continue;
-      targets.add(target);
-      this.waitsFor.set(target, (this.waitsFor.get(target) ?? 0) + 1);
-    }
+    for (const { source, target } of links) this.connect(source, target);
+  }
+
+  /** Makes a node wait for another one, which is registered if it must still run. */
+  addLink(source: string, target: string): void {
+    if (this.graph.isCached(source)) return;
+    this.add(source);
+    this.connect(source, target);
+  }
+
+  /** Makes a node wait for something outside the graph, until `unblock`. */
+  block(nodeId: string): void {
+    this.waitsFor.set(nodeId, (this.waitsFor.get(nodeId) ?? 0) + 1);
+  }
+
+  unblock(nodeId: string): void {
+    this.waitsFor.set(nodeId, (this.waitsFor.get(nodeId) ?? 1) - 1);
   }
 
   /** The node to run now; undefined when every remaining node waits for another (a cycle) or none is left. */
   next(): string | undefined {
     const ready = [...this.pending].filter((nodeId) => this.waitsFor.get(nodeId) === 0);
-    const feedsOutput = (nodeId: string): boolean => this.targetsOf(nodeId).some((id) => this.isOutput(id));
+    const feedsOutput = (nodeId: string): boolean =>
+      this.targetsOf(nodeId).some((id) => this.graph.isOutput(id));
     return (
-      ready.find((nodeId) => this.isOutput(nodeId)) ??
+      ready.find((nodeId) => this.graph.isOutput(nodeId) || this.graph.isAsync(nodeId)) ??
       ready.find(feedsOutput) ??
       ready.find((nodeId) => this.targetsOf(nodeId).some(feedsOutput)) ??
       ready[0]
@@ -85,10 +101,15 @@ export class ExecutionOrder {
 
   done(nodeId: string): void {
     this.pending.delete(nodeId);
-    for (const target of this.targetsOf(nodeId)) {
-      this.waitsFor.set(target, (this.waitsFor.get(target) ?? 1) - 1);
-    }
+    for (const target of this.targetsOf(nodeId)) this.unblock(target);
     this.feeds.delete(nodeId);
+  }
+
+  private connect(source: string, target: string): void {
+    const targets = this.feeds.get(source);
+    if (targets === undefined || targets.has(target)) return;
+    targets.add(target);
+    this.block(target);
   }
 
   private targetsOf(nodeId: string): string[] {

@@ -1,6 +1,12 @@
 import { createHash } from "node:crypto";
 import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
-import { isDict, PythonError, pythonText, type PythonDict } from "../python/python-values.ts";
+import {
+  isDict,
+  PythonError,
+  pythonText,
+  type PythonDict,
+  type PythonValue,
+} from "../python/python-values.ts";
 import type { NodeValue } from "../nodes/node-values.ts";
 import { linkOf } from "./execution-order.ts";
 
@@ -10,22 +16,31 @@ export interface NodeUi {
   readonly meta: PythonJson;
 }
 
-interface CachedNode {
-  readonly outputs: readonly NodeValue[];
+export interface CachedNode {
+  /** A list for each output; of one value unless the output is a list (PROTOCOL-0.28, 3). */
+  readonly outputs: readonly (readonly NodeValue[])[];
   readonly ui: NodeUi | undefined;
 }
 
+interface Result extends CachedNode {
+  /** The key of the node in whose place this one stood; its results go with that node's. */
+  readonly ownerKey: string | undefined;
+}
+
 /**
- * Results of the nodes of the last prompt, found by what went into them and not by node id (PROTOCOL 6). Two nodes of
- * one prompt with the same inputs share a result.
+ * Results of the nodes of the last prompt, or of every earlier one, found by what went into them and not by node id
+ * (PROTOCOL 6). Two nodes of one prompt with the same inputs share a result.
  */
 export class NodeCache {
-  private readonly results = new Map<string, CachedNode>();
+  private readonly results = new Map<string, Result>();
   private keys = new Map<string, string>();
+  private owners = new Map<string, string>();
+  /** Ids of nodes that stood in for others, by the key of the node in whose place they did. */
+  private readonly innerIds = new Map<string, ReadonlySet<string>>();
   private unmatched = 0;
   private readonly keptMin: number;
 
-  /** @param keptMin results to keep although the next prompt does not need them; 0 is the server's default */
+  /** @param keptMin results to keep although the next prompt does not need them */
   constructor(keptMin: number) {
     this.keptMin = keptMin;
   }
@@ -36,45 +51,77 @@ export class NodeCache {
    * @throws PythonError for a node without inputs: the server's executor dies of that (PROTOCOL 10)
    */
   enter(graph: PythonDict, fingerprintOf: (nodeId: string) => string): void {
-    const keys = new Map<string, string>();
-    const resolving = new Set<string>();
-    const keyOf = (nodeId: string): string => {
-      const known = keys.get(nodeId);
-      if (known !== undefined) return known;
-      const node = graph.get(nodeId);
-      // A link to nothing, or a cycle, never equals anything.
-      if (!isDict(node ?? null) || resolving.has(nodeId)) return `unmatched ${this.unmatched++}`;
-      resolving.add(nodeId);
-      const key = hash(signature(node as PythonDict, fingerprintOf(nodeId), keyOf));
-      resolving.delete(nodeId);
-      keys.set(nodeId, key);
-      return key;
-    };
-    for (const nodeId of graph.keys()) keyOf(nodeId);
-    this.keys = keys;
-    const wanted = new Set(keys.values());
-    for (const key of this.results.keys()) {
+    this.keys = new Map();
+    this.owners = new Map();
+    this.addKeys(graph.keys(), (nodeId) => graph.get(nodeId), fingerprintOf, "");
+    const wanted = new Set(this.keys.values());
+    for (const [key, { ownerKey }] of this.results) {
       if (this.results.size <= this.keptMin) break;
-      if (!wanted.has(key)) this.results.delete(key);
+      if (!wanted.has(ownerKey ?? key)) this.results.delete(key);
     }
+    for (const key of this.innerIds.keys()) if (!wanted.has(key)) this.innerIds.delete(key);
+  }
+
+  /**
+   * Takes up nodes that were put in the place of another one.
+   * @param nodeOf undefined for a node that was given a value which equals nothing, such as an image: it runs each time
+   */
+  enterInner(
+    nodeIds: readonly string[],
+    parentId: string,
+    nodeOf: (nodeId: string) => PythonDict | undefined,
+    fingerprintOf: (nodeId: string) => string,
+  ): void {
+    const parentKey = this.keys.get(parentId) ?? parentId;
+    const ownerKey = this.owners.get(parentId) ?? parentKey;
+    for (const nodeId of nodeIds) this.owners.set(nodeId, ownerKey);
+    this.innerIds.set(ownerKey, new Set([...(this.innerIds.get(ownerKey) ?? []), ...nodeIds]));
+    this.addKeys(nodeIds, nodeOf, fingerprintOf, parentKey);
   }
 
   get(nodeId: string): CachedNode | undefined {
     return this.results.get(this.keys.get(nodeId) ?? "");
   }
 
-  set(nodeId: string, outputs: readonly NodeValue[], ui: NodeUi | undefined): void {
+  set(nodeId: string, outputs: CachedNode["outputs"], ui: NodeUi | undefined): void {
     const key = this.keys.get(nodeId);
-    if (key !== undefined) this.results.set(key, { outputs, ui });
+    if (key !== undefined) this.results.set(key, { outputs, ui, ownerKey: this.owners.get(nodeId) });
   }
 
   nodeIds(): string[] {
-    return [...this.keys.keys()];
+    return [...new Set([...this.keys.keys(), ...[...this.innerIds.values()].flatMap((ids) => [...ids])])];
   }
 
   clear(): void {
     this.results.clear();
     this.keys.clear();
+    this.innerIds.clear();
+  }
+
+  private addKeys(
+    nodeIds: Iterable<string>,
+    nodeOf: (nodeId: string) => PythonValue | undefined,
+    fingerprintOf: (nodeId: string) => string,
+    scope: string,
+  ): void {
+    const resolving = new Set<string>();
+    const keyOf = (nodeId: string): string => {
+      const known = this.keys.get(nodeId);
+      if (known !== undefined) return known;
+      const node = nodeOf(nodeId) ?? null;
+      // A link to nothing, or a cycle, never equals anything.
+      if (!isDict(node) || resolving.has(nodeId)) {
+        const unmatched = `unmatched ${this.unmatched++}`;
+        if (scope !== "") this.keys.set(nodeId, unmatched);
+        return unmatched;
+      }
+      resolving.add(nodeId);
+      const key = hash(scope + signature(node, fingerprintOf(nodeId), keyOf));
+      resolving.delete(nodeId);
+      this.keys.set(nodeId, key);
+      return key;
+    };
+    for (const nodeId of nodeIds) keyOf(nodeId);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PythonJson } from "../python/python-json.ts";
 import { PythonFloat } from "../python/python-values.ts";
+import type { RunningGraph } from "./running-graph.ts";
 
 interface NodeProgress {
   value: number | PythonFloat;
@@ -11,9 +12,11 @@ interface NodeProgress {
 export class ProgressRegistry {
   private readonly nodes = new Map<string, NodeProgress>();
   private readonly promptId: string;
+  private readonly graph: RunningGraph;
 
-  constructor(promptId: string) {
+  constructor(promptId: string, graph: RunningGraph) {
     this.promptId = promptId;
+    this.graph = graph;
   }
 
   start(nodeId: string): void {
@@ -39,9 +42,9 @@ export class ProgressRegistry {
         state,
         node_id: nodeId,
         prompt_id: this.promptId,
-        display_node_id: nodeId,
-        parent_node_id: null,
-        real_node_id: nodeId,
+        display_node_id: this.graph.displayIdOf(nodeId),
+        parent_node_id: this.graph.parentOf(nodeId) ?? null,
+        real_node_id: this.graph.realIdOf(nodeId),
       },
     ]);
     return { prompt_id: this.promptId, nodes: new Map(nodes) };

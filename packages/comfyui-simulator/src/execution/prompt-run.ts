@@ -4,11 +4,10 @@ import type { NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
 import {
   AbandonedException,
   InterruptedException,
-  NodeException,
   type NodeRun,
   type PreviewPicture,
 } from "../nodes/node-run.ts";
-import { opaque, plain, type NodeValue } from "../nodes/node-values.ts";
+import { plain, type NodeValue } from "../nodes/node-values.ts";
 import type { OutputFaults } from "../control/output-faults.ts";
 import type { Studio } from "../drawing/studio.ts";
 import type { Timing } from "../options.ts";
@@ -17,14 +16,19 @@ import type { Folders } from "../protocol/folders.ts";
 import { previewFrame, previewWithMetadataFrame, textFrame } from "../protocol/binary-frames.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import { isDict, PythonError, pythonTypeName, type PythonValue } from "../python/python-values.ts";
+import { finalInputs } from "../validation/dynamic-inputs.ts";
+import type { AsyncNodes } from "./async-nodes.ts";
 import { nextTurn, type Clock } from "./clock.ts";
 import { executionError } from "./execution-error.ts";
-import { ExecutionOrder, inputsOf, linkOf } from "./execution-order.ts";
+import { ExecutionOrder, inputsOf } from "./execution-order.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import type { NodeCache, NodeUi } from "./node-cache.ts";
+import { NodeExecution, type NodeFailure, type RunContext } from "./node-execution.ts";
 import { ProgressRegistry } from "./progress-registry.ts";
 import type { QueuedPrompt } from "./prompt-heap.ts";
 import type { HistoryEntry, StatusMessage } from "./prompt-queue.ts";
+import { RunMessages } from "./run-messages.ts";
+import { RunningGraph } from "./running-graph.ts";
 import { withoutSecrets } from "./secret-keys.ts";
 import type { TempNames } from "./temp-names.ts";
 
@@ -38,6 +42,7 @@ export interface PromptRunTools {
   readonly faults: OutputFaults;
   readonly tempNames: TempNames;
   readonly previews: boolean;
+  readonly isNewer: boolean;
   readonly cachedResultsMin: number;
   readonly crash: (reason: string) => never;
 }
@@ -49,10 +54,7 @@ interface Surroundings {
   readonly onClient: (clientId: PythonValue) => void;
 }
 
-/** Classes with widgets that depend on another widget: they take undeclared inputs, unchecked (GRAPHS, 3). */
-const TAKES_ANYTHING = new Set(["VHS_VideoCombine"]);
-
-/** One execution of one prompt, message for message as the server does it (PROTOCOL 3). */
+/** One execution of one prompt (PROTOCOL 3). */
 export class PromptRun {
   clientId: PythonValue = null;
   currentNodeId: string | undefined;
@@ -60,9 +62,8 @@ export class PromptRun {
   private readonly cache: NodeCache;
   private readonly tools: PromptRunTools;
   private readonly around: Surroundings;
+  private readonly graph: RunningGraph;
   private readonly progress: ProgressRegistry;
-  private readonly messages: StatusMessage[] = [];
-  private readonly executed: string[] = [];
   private isAbandoned = false;
 
   constructor(prompt: QueuedPrompt, cache: NodeCache, tools: PromptRunTools, around: Surroundings) {
@@ -70,7 +71,8 @@ export class PromptRun {
     this.cache = cache;
     this.tools = tools;
     this.around = around;
-    this.progress = new ProgressRegistry(prompt.promptId);
+    this.graph = new RunningGraph(prompt.graph);
+    this.progress = new ProgressRegistry(prompt.promptId, this.graph);
   }
 
   abandon(): void {
@@ -82,104 +84,113 @@ export class PromptRun {
     const { graph, promptId } = this.prompt;
     this.clientId = clientIdOf(this.prompt.extraData);
     this.around.onClient(this.clientId);
-    this.announce("execution_start", { prompt_id: promptId });
+    const messages = new RunMessages(promptId, this.clientId, this.around.sockets, this.graph);
+    messages.announce("execution_start", { prompt_id: promptId });
     this.tools.tempNames.keepOnly(graph);
-    this.cache.enter(graph, (nodeId) => fingerprintOf(graph.get(nodeId) ?? null, this.tools.folders));
+    this.cache.enter(graph, (nodeId) => this.fingerprintOf(nodeId));
     const cached = [...graph.keys()].filter((nodeId) => this.cache.get(nodeId) !== undefined);
-    this.announce("execution_cached", { nodes: cached, prompt_id: promptId });
-    const success = await this.runNodes();
-    if (success) this.announce("execution_success", { prompt_id: promptId });
+    messages.announce("execution_cached", { nodes: cached, prompt_id: promptId });
+    const order = this.orderOfNodes();
+    const nodes = new NodeExecution(this.contextOf(order, messages));
+    const success = await this.runNodes(order, nodes, messages);
+    if (success) {
+      if (this.tools.isNewer) nodes.showCachedIntermediates();
+      messages.announce("execution_success", { prompt_id: promptId });
+    }
     this.currentNodeId = undefined;
-    return this.entry(success);
+    return this.entry(success, nodes, messages.kept);
   }
 
-  private async runNodes(): Promise<boolean> {
-    const isOutput = (nodeId: string): boolean => this.classOf(nodeId).isOutput;
-    const isCached = (nodeId: string): boolean => this.cache.get(nodeId) !== undefined;
-    const order = new ExecutionOrder(this.prompt.graph, isCached, isOutput);
+  private orderOfNodes(): ExecutionOrder {
+    return new ExecutionOrder({
+      inputsOf: (nodeId) => inputsOf(this.graph.node(nodeId)),
+      isCached: (nodeId) => this.cache.get(nodeId) !== undefined,
+      isOutput: (nodeId) => this.classOf(nodeId).isOutput,
+      isAsync: (nodeId) => nodeImplementations.isAsync(this.classOf(nodeId).name),
+      isLazy: (nodeId, name) =>
+        this.classOf(nodeId).inputs.some(
+          (input) => input.name === name && input.options.get("lazy") === true,
+        ),
+    });
+  }
+
+  private contextOf(order: ExecutionOrder, messages: RunMessages): RunContext {
+    return {
+      prompt: this.prompt,
+      graph: this.graph,
+      cache: this.cache,
+      order,
+      messages,
+      progress: this.progress,
+      classOf: (nodeId) => this.classOf(nodeId),
+      isOutput: (nodeId) => this.classOf(nodeId).isOutput,
+      fingerprintOf: (nodeId) => this.fingerprintOf(nodeId),
+      checkInterrupt: () => {
+        this.checkInterrupt();
+      },
+      onNode: (displayId) => {
+        this.currentNodeId = displayId;
+      },
+      runOf: (nodeId, nodeClass, inputs, async) => this.nodeRun(nodeId, nodeClass, inputs, messages, async),
+    };
+  }
+
+  private async runNodes(
+    order: ExecutionOrder,
+    nodes: NodeExecution,
+    messages: RunMessages,
+  ): Promise<boolean> {
     for (const output of this.prompt.outputs) order.add(output);
-    for (let nodeId = order.next(); nodeId !== undefined; nodeId = order.next()) {
-      const known = this.cache.get(nodeId);
-      if (known) this.reportCached(nodeId, known.ui);
-      else if (!(await this.runNode(nodeId))) return false;
-      order.done(nodeId);
+    for (;;) {
+      const nodeId = order.next();
+      if (nodeId === undefined) {
+        if (nodes.async.size === 0) return true;
+        for (const ended of await this.around.clock.until(nodes.async.whileIdle())) order.unblock(ended);
+        continue;
+      }
+      const outcome = await nodes.execute(nodeId);
+      if (this.isAbandoned) throw new AbandonedException();
+      if (outcome === "done") order.done(nodeId);
+      else if (outcome !== "pending") {
+        await this.reportFailure(nodeId, outcome, nodes, messages);
+        return false;
+      }
       await this.breathe();
     }
-    return true;
-  }
-
-  private reportCached(nodeId: string, ui: NodeUi | undefined): void {
-    this.sendToOwner("executed", {
-      node: nodeId,
-      display_node: nodeId,
-      output: ui?.output ?? null,
-      prompt_id: this.prompt.promptId,
-    });
-    this.progress.finish(nodeId);
-    this.sendProgressState();
-  }
-
-  /** @returns false when the node failed or was interrupted, which then has been reported */
-  private async runNode(nodeId: string): Promise<boolean> {
-    const nodeClass = this.classOf(nodeId);
-    const promptId = this.prompt.promptId;
-    let inputs: ReadonlyMap<string, NodeValue> = new Map();
-    try {
-      this.progress.start(nodeId);
-      this.sendProgressState();
-      inputs = this.resolveInputs(nodeId, nodeClass);
-      if (this.clientId !== null) this.currentNodeId = nodeId;
-      this.sendToOwner("executing", { node: nodeId, display_node: nodeId, prompt_id: promptId });
-      this.checkInterrupt();
-      const result = await nodeImplementations.run(this.nodeRun(nodeId, nodeClass, inputs));
-      if (this.isAbandoned) throw new AbandonedException();
-      const ui = result.ui === undefined ? undefined : { output: result.ui, meta: metaOf(nodeId) };
-      this.cache.set(nodeId, result.outputs, ui);
-      if (ui) {
-        this.sendToOwner("executed", {
-          node: nodeId,
-          display_node: nodeId,
-          output: ui.output,
-          prompt_id: promptId,
-        });
-      }
-    } catch (error) {
-      await this.reportFailure(nodeId, nodeClass, inputs, error);
-      return false;
-    }
-    this.progress.finish(nodeId);
-    this.sendProgressState();
-    this.executed.push(nodeId);
-    return true;
   }
 
   private async reportFailure(
     nodeId: string,
-    nodeClass: NodeClass,
-    inputs: ReadonlyMap<string, NodeValue>,
-    error: unknown,
+    { error, inputs }: NodeFailure,
+    nodes: NodeExecution,
+    messages: RunMessages,
   ): Promise<void> {
-    if (error instanceof AbandonedException) throw error;
+    const realId = this.graph.realIdOf(nodeId);
     const where = {
       prompt_id: this.prompt.promptId,
-      node_id: nodeId,
-      node_type: nodeClass.name,
-      executed: [...this.executed],
+      node_id: realId,
+      node_type: this.classOf(realId).name,
+      executed: [...nodes.executed],
     };
     if (error instanceof InterruptedException) {
-      this.announce("execution_interrupted", where, true);
+      messages.announce("execution_interrupted", where, true);
       return;
     }
-    const details = await executionError(error, inputs, this.tools.studio);
-    this.announce("execution_error", { ...where, ...details, current_outputs: this.cache.nodeIds() });
+    const details = await executionError(error, inputs?.lists ?? new Map(), this.tools.studio);
+    messages.announce("execution_error", { ...where, ...details, current_outputs: nodes.knownAtStart });
   }
 
-  /** History lists every output that this prompt's nodes ever showed, also of nodes that did not run this time. */
-  private entry(success: boolean): HistoryEntry {
+  /**
+   * 0.3.64 lists every output that this prompt's nodes ever showed, also of nodes that did not run this time; 0.28 what
+   * was shown in this run.
+   */
+  private entry(success: boolean, nodes: NodeExecution, messages: readonly StatusMessage[]): HistoryEntry {
     const outputs = new Map<string, PythonJson>();
     const meta = new Map<string, PythonJson>();
-    for (const nodeId of this.cache.nodeIds()) {
-      const ui = this.cache.get(nodeId)?.ui;
+    const shown: (readonly [string, NodeUi | undefined])[] = this.tools.isNewer
+      ? [...nodes.shown]
+      : this.cache.nodeIds().map((nodeId) => [nodeId, this.cache.get(nodeId)?.ui]);
+    for (const [nodeId, ui] of shown) {
       if (ui === undefined) continue;
       outputs.set(nodeId, ui.output);
       meta.set(nodeId, ui.meta);
@@ -187,46 +198,36 @@ export class PromptRun {
     return {
       prompt: { ...this.prompt, extraData: withoutSecrets(this.prompt.extraData) },
       outputs,
-      status: { status_str: success ? "success" : "error", completed: success, messages: this.messages },
+      status: { status_str: success ? "success" : "error", completed: success, messages },
       meta,
     };
   }
 
-  private resolveInputs(nodeId: string, nodeClass: NodeClass): Map<string, NodeValue> {
-    const resolved = new Map<string, NodeValue>();
-    const declared = new Set(nodeClass.inputs.map((input) => input.name));
-    for (const [name, value] of inputsOf(this.prompt.graph.get(nodeId))) {
-      const link = linkOf(value);
-      if (link) {
-        resolved.set(name, this.cache.get(link.source)?.outputs.at(link.slot) ?? plain(null));
-      } else if (declared.has(name) || TAKES_ANYTHING.has(nodeClass.name)) resolved.set(name, plain(value));
-    }
-    // Newer classes get these through their class, not as inputs.
-    const hidden = nodeClass.isNewStyle ? [] : nodeClass.hidden;
-    for (const [name, kind] of hidden) {
-      if (kind === "PROMPT") resolved.set(name, opaque("prompt", "PROMPT"));
-      else if (kind === "EXTRA_PNGINFO") resolved.set(name, plain(this.extraPngInfo()));
-      else if (kind === "UNIQUE_ID") resolved.set(name, plain(nodeId));
-    }
-    return resolved;
-  }
-
-  private extraPngInfo(): PythonValue {
-    const { extraData } = this.prompt;
-    if (isDict(extraData)) return extraData.get("extra_pnginfo") ?? null;
-    throw new NodeException("AttributeError", `'${pythonTypeName(extraData)}' object has no attribute 'get'`);
-  }
-
-  private nodeRun(nodeId: string, nodeClass: NodeClass, inputs: ReadonlyMap<string, NodeValue>): NodeRun {
+  private nodeRun(
+    nodeId: string,
+    nodeClass: NodeClass,
+    inputs: ReadonlyMap<string, NodeValue>,
+    messages: RunMessages,
+    async: AsyncNodes | undefined,
+  ): NodeRun {
     const { tools } = this;
     const { extraData } = this.prompt;
+    const sent = inputsOf(this.graph.node(nodeId));
+    const { paths, emptyGroups } = finalInputs(nodeClass, sent);
+    const members = [...paths].flatMap(([name, path]): [string, NodeValue][] =>
+      emptyGroups.has(name) ? [] : [[path, inputs.get(name) ?? plain(null)]],
+    );
     return {
       nodeId,
       className: nodeClass.name,
       inputs,
-      sent: inputsOf(this.prompt.graph.get(nodeId)),
+      members: new Map(members),
+      isMember: (name) => paths.has(name),
+      emptyGroups,
+      sent,
       graph: this.prompt.graph,
       extraPngInfo: isDict(extraData) ? (extraData.get("extra_pnginfo") ?? null) : null,
+      isNewer: tools.isNewer,
       folders: tools.folders,
       studio: tools.studio,
       timing: tools.timing,
@@ -236,11 +237,14 @@ export class PromptRun {
       checkInterrupt: () => {
         this.checkInterrupt();
       },
-      progress: (value, max, preview) => this.reportStep(nodeId, value, max, preview),
+      progress: (value, max, preview) => this.reportStep(nodeId, value, max, preview, messages),
       progressText: (text) => {
-        this.around.sockets.sendBinary(textFrame(nodeId, text), this.clientId);
+        messages.sendBinary(textFrame(nodeId, text));
       },
-      wait: (ms) => this.wait(ms),
+      wait: async (ms) => {
+        await this.wait(ms);
+        await async?.turn();
+      },
       crash: () => tools.crash(`${nodeClass.name} ended the process`),
     };
   }
@@ -251,24 +255,25 @@ export class PromptRun {
     value: number,
     max: number,
     preview: PreviewPicture | undefined,
+    messages: RunMessages,
   ): Promise<void> {
     this.checkInterrupt();
-    const { sockets } = this.around;
-    const wantsMetadata = sockets.wantsPreviewMetadata(this.clientId);
+    const wantsMetadata = this.around.sockets.wantsPreviewMetadata(this.clientId);
     const image = await this.drawPreview(preview);
+    const promptId = this.prompt.promptId;
     this.progress.update(nodeId, value, max);
-    this.sendProgressState();
+    messages.progressState(this.progress);
     if (image && preview && wantsMetadata) {
-      const promptId = this.prompt.promptId;
-      sockets.sendBinary(
-        previewWithMetadataFrame({ nodeId, promptId, format: preview.format }, image),
-        this.clientId,
-      );
+      const { displayId, parentId, realId } = {
+        displayId: this.graph.displayIdOf(nodeId),
+        parentId: this.graph.parentOf(nodeId),
+        realId: this.graph.realIdOf(nodeId),
+      };
+      const about = { nodeId, promptId, displayId, parentId, realId, format: preview.format };
+      messages.sendBinary(previewWithMetadataFrame(about, image));
     }
-    sockets.send("progress", { value, max, prompt_id: this.prompt.promptId, node: nodeId }, this.clientId);
-    if (image && preview && !wantsMetadata) {
-      sockets.sendBinary(previewFrame(preview.format, image), this.clientId);
-    }
+    messages.send("progress", { value, max, prompt_id: promptId, node: nodeId });
+    if (image && preview && !wantsMetadata) messages.sendBinary(previewFrame(preview.format, image));
     await this.breathe();
   }
 
@@ -293,33 +298,16 @@ export class PromptRun {
     if (this.isAbandoned || this.around.clock.isStopped) throw new AbandonedException();
   }
 
-  private sendProgressState(): void {
-    if (!this.around.sockets.hasListener(this.clientId)) return;
-    this.around.sockets.send("progress_state", this.progress.message(), this.clientId);
-  }
-
-  private sendToOwner(event: string, data: PythonJson): void {
-    if (this.clientId !== null) this.around.sockets.send(event, data, this.clientId);
-  }
-
-  /** Sends and remembers for history. Without a client only an interrupt is announced, to everybody. */
-  private announce(event: string, data: Record<string, PythonJson>, toAll = false): void {
-    const stamped = { ...data, timestamp: Date.now() };
-    this.messages.push({ type: event, data: stamped });
-    if (this.clientId !== null || toAll) this.around.sockets.send(event, stamped, this.clientId);
+  private fingerprintOf(nodeId: string): string {
+    return fingerprintOf(this.graph.node(nodeId) ?? null, this.tools.folders);
   }
 
   private classOf(nodeId: string): NodeClass {
-    const node = this.prompt.graph.get(nodeId) ?? null;
-    const className = isDict(node) ? node.get("class_type") : undefined;
+    const className = this.graph.node(nodeId)?.get("class_type");
     const nodeClass = typeof className === "string" ? this.tools.catalog.get(className) : undefined;
     if (nodeClass === undefined) throw new PythonError("KeyError", `'${nodeId}'`);
     return nodeClass;
   }
-}
-
-function metaOf(nodeId: string): PythonJson {
-  return { node_id: nodeId, display_node: nodeId, parent_node: null, real_node_id: nodeId };
 }
 
 /** `"client_id" in extra_data`, for whatever `extra_data` is. @throws PythonError for what Python cannot search */

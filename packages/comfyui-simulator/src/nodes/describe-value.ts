@@ -1,6 +1,6 @@
 import type { Picture } from "../drawing/picture.ts";
 import type { Studio } from "../drawing/studio.ts";
-import type { PythonJson } from "../python/python-json.ts";
+import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
 import { PythonFloat, pythonText } from "../python/python-values.ts";
 import type { NodeValue } from "./node-values.ts";
 
@@ -26,6 +26,17 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
       return `{'samples': tensor(of size [${value.count}, 4, ${value.height / 8}, ${value.width / 8}])}`;
     case "video":
       return "<comfy_api.latest._input_impl.video_types.VideoFromComponents object at 0x7f1ae4828e90>";
+    case "audio":
+      return `{'waveform': tensor(of size [1, ${value.channels}, ${value.samples}]), 'sample_rate': ${value.sampleRate}}`;
+    case "mask":
+      return `tensor(of size [${value.count}, ${value.height}, ${value.width}])`;
+    case "list": {
+      const items: string[] = [];
+      for (const item of value.items) items.push(stringifyPythonJson(await describeValue(item, studio)));
+      return `[${items.join(", ")}]`;
+    }
+    case "blocked":
+      return "<comfy_execution.graph_utils.ExecutionBlocker object at 0x7f1ae4828e90>";
     case "opaque":
       return value.text;
   }

@@ -1,7 +1,8 @@
 import type { BlendMode, Picture } from "../drawing/picture.ts";
 import { allocationFailed } from "./allocation.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
-import { imageInput, numberInput, textInput } from "./read-input.ts";
+import { pythonTypeName } from "../python/python-values.ts";
+import { imageInput, numberInput, plainInput, textInput } from "./read-input.ts";
 
 /** Nodes that make images or change them; each adds a step to the recipe of every picture of the batch. */
 export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
@@ -13,6 +14,7 @@ export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
     return { outputs: [{ kind: "image", pictures: Array.from({ length: count }, () => flat) }] };
   },
   ImageScale: (run) => {
+    assertWholeSizes(run, "height", "width");
     const [width, height] = [numberInput(run, "width"), numberInput(run, "height")];
     if (width === 0 && height === 0) return { outputs: [imageInput(run, "image")] };
     const method = textInput(run, "upscale_method");
@@ -31,9 +33,13 @@ export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
   ImageScaleToTotalPixels: (run) => {
     const pixels = numberInput(run, "megapixels", 1) * 1024 * 1024;
     const method = textInput(run, "upscale_method");
-    return eachPicture(run, "image", (picture) =>
-      scaledBy(picture, Math.sqrt(pixels / (picture.width * picture.height)), method),
-    );
+    const steps = Math.max(1, numberInput(run, "resolution_steps", 1));
+    return eachPicture(run, "image", (picture) => {
+      const factor = Math.sqrt(pixels / (picture.width * picture.height));
+      if (steps === 1) return scaledBy(picture, factor, method);
+      const stepped = (size: number): number => Math.max(1, Math.round((size * factor) / steps) * steps);
+      return scalePicture(picture, stepped(picture.width), stepped(picture.height), method, false);
+    });
   },
   ImageUpscaleWithModel: async (run) => {
     await run.wait(run.timing.stepMs * 4);
@@ -101,6 +107,18 @@ export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
     return { outputs: [{ kind: "image", pictures: repeated }] };
   },
 };
+
+/** A link from a union or a wildcard can bring text; torch says so in these words. */
+function assertWholeSizes(run: NodeRun, ...names: string[]): void {
+  const types = names.map((name) => pythonTypeName(plainInput(run, name) ?? null));
+  if (types.every((type) => type === "int" || type === "NoneType")) return;
+  const wanted = "int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int]";
+  const found = types.map((type) => `<class '${type}'>`).join(", ");
+  throw new NodeException(
+    "TypeError",
+    `expected size to be one of ${wanted}, but got size with types [${found}]`,
+  );
+}
 
 /** A picture in another size; a flat one stays flat. */
 export function scalePicture(

@@ -1,10 +1,22 @@
+import { audioNodes } from "./audio-nodes.ts";
 import { conditioningNodes } from "./conditioning-nodes.ts";
+import { echoNodes } from "./echo-nodes.ts";
 import { imageNodes } from "./image-nodes.ts";
 import { latentNodes } from "./latent-nodes.ts";
 import { loaderNodes } from "./loader-nodes.ts";
+import { logicNodes } from "./logic-nodes.ts";
 import { motionNodes } from "./motion-nodes.ts";
-import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
+import {
+  NodeException,
+  type NeededInputs,
+  type NodeImplementation,
+  type NodeResult,
+  type NodeRun,
+} from "./node-run.ts";
+import { newerSavingNodes } from "./newer-saving-nodes.ts";
+import { ASYNC_NODES, LAZY_NODES, recordingFlowNodes } from "./recording-flow-nodes.ts";
 import { recordingNodes } from "./recording-nodes.ts";
+import { resizeNodes } from "./resize-nodes.ts";
 import { samplerNodes } from "./sampler-nodes.ts";
 import { savingNodes } from "./saving-nodes.ts";
 import { textNodes } from "./text-nodes.ts";
@@ -23,13 +35,25 @@ const ALL: ReadonlyMap<string, NodeImplementation> = new Map(
     videoNodes,
     videoSuiteNodes,
     textNodes,
+    logicNodes,
+    resizeNodes,
+    audioNodes,
+    newerSavingNodes,
     recordingNodes,
+    recordingFlowNodes,
+    echoNodes,
   ].flatMap((family) => Object.entries(family)),
 );
 
 /** The classes that run here, by name. */
 export const nodeImplementations = {
   names: (): string[] => [...ALL.keys()],
+
+  /** Whether other nodes run while a node of this class waits. */
+  isAsync: (className: string): boolean => ASYNC_NODES.has(className),
+
+  /** How a class with lazy inputs says which of them it needs; undefined when it has none. */
+  neededInputs: (className: string): NeededInputs | undefined => LAZY_NODES.get(className),
 
   /** Runs a node. A class that is only described, not simulated, fails like a node with a bug. */
   async run(run: NodeRun): Promise<NodeResult> {

@@ -1,14 +1,15 @@
-import { objectInfo, objectInfoNames, type RecordedVersion } from "@genga/comfyui-recordings";
-import { parsePythonJson } from "../python/python-json.ts";
 import { isDict, pythonText, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
 /** One input of a node class: its type (a name, or the list of accepted values) and its options. */
 export interface InputSpec {
+  /** Inside a dynamic group with its path, such as `images.image0`. */
   readonly name: string;
   readonly category: "required" | "optional";
   readonly type: string | PythonValue[];
   readonly options: PythonDict;
 }
+
+export type OutputType = string | PythonValue[];
 
 /** A node class as `/object_info` describes it. */
 export interface NodeClass {
@@ -18,7 +19,14 @@ export interface NodeClass {
   readonly isNewStyle: boolean;
   readonly inputs: readonly InputSpec[];
   readonly hidden: ReadonlyMap<string, string>;
-  readonly outputs: readonly string[];
+  /** A type name, or a list of accepted values; servers of 0.3.64 call the latter COMBO. */
+  readonly outputs: readonly OutputType[];
+  /** Which outputs are lists, whose items later nodes take one by one. */
+  readonly outputIsList: readonly boolean[];
+  /** Takes whole lists instead of running once for each item. */
+  readonly isInputList: boolean;
+  /** Shows something in mid-graph although it is no output node. */
+  readonly hasIntermediateOutput: boolean;
   readonly info: PythonDict;
 }
 
@@ -58,6 +66,12 @@ export class NodeCatalog {
     return files ? [...files] : input.type;
   }
 
+  /** The options of a COMBO input, as of now. One that the browser fills in later (`remote`) has none. */
+  comboOptions(nodeClass: NodeClass, input: InputSpec): PythonValue[] {
+    const files = this.filesOf(nodeClass.name, input.name);
+    return files ? [...files] : listAt(input.options, "options");
+  }
+
   /** The `/object_info` entry of a class. */
   info(name: string): PythonDict | undefined {
     const nodeClass = this.get(name);
@@ -70,44 +84,37 @@ export class NodeCatalog {
   }
 }
 
-/** The recorded definitions of some node packs: every class of each. */
-export function readNodeDefinitions(
-  version: RecordedVersion,
-  packs: readonly string[],
-): Map<string, PythonDict> {
-  const classes = new Map<string, PythonDict>();
-  for (const pack of objectInfoNames(version)) {
-    if (!packs.includes(pack)) continue;
-    const content = parsePythonJson(objectInfo(version, pack));
-    if (!isDict(content)) throw new TypeError(`the definitions of ${pack} are not an object`);
-    for (const [name, info] of content) if (isDict(info)) classes.set(name, info);
-  }
-  return classes;
-}
-
 function describe(name: string, info: PythonDict): NodeClass {
   const input = dictAt(info, "input");
   return {
     name,
     isOutput: info.get("output_node") === true,
     isNewStyle: info.has("api_node"),
-    inputs: [...inputsOf(input, "required"), ...inputsOf(input, "optional")],
+    inputs: inputSpecsOf(input),
     hidden: new Map([...dictAt(input, "hidden")].map(([key, value]) => [key, hiddenKind(value)])),
-    outputs: listAt(info, "output").map((type) => (typeof type === "string" ? type : "COMBO")),
+    outputs: listAt(info, "output").map((type) =>
+      typeof type === "string" || Array.isArray(type) ? type : "COMBO",
+    ),
+    outputIsList: listAt(info, "output_is_list").map((flag) => flag === true),
+    isInputList: info.get("is_input_list") === true,
+    hasIntermediateOutput: info.get("has_intermediate_output") === true,
     info,
   };
 }
 
-function inputsOf(input: PythonDict, category: "required" | "optional"): InputSpec[] {
-  return [...dictAt(input, category)].map(([name, spec]) => {
-    const [type, options] = Array.isArray(spec) ? spec : [spec];
-    return {
-      name,
-      category,
-      type: Array.isArray(type) ? type : pythonText(type ?? null),
-      options: isDict(options) ? options : new Map<string, PythonValue>(),
-    };
-  });
+/** The inputs of `{"required": {name: [type, options]}, "optional": {…}}`; groups hold the same within. */
+export function inputSpecsOf(input: PythonDict): InputSpec[] {
+  return (["required", "optional"] as const).flatMap((category) =>
+    [...dictAt(input, category)].map(([name, spec]) => {
+      const [type, options] = Array.isArray(spec) ? spec : [spec];
+      return {
+        name,
+        category,
+        type: Array.isArray(type) ? type : pythonText(type ?? null),
+        options: isDict(options) ? options : new Map<string, PythonValue>(),
+      };
+    }),
+  );
 }
 
 function hiddenKind(value: PythonValue): string {

@@ -24,10 +24,18 @@ export interface NodeRun {
   readonly className: string;
   /** Resolved inputs: links followed, defaults not filled in. */
   readonly inputs: ReadonlyMap<string, NodeValue>;
+  /** Members of dynamic groups, by their dotted names, in the order of the definition. */
+  readonly members: ReadonlyMap<string, NodeValue>;
+  /** Whether an input belongs to a dynamic group. */
+  readonly isMember: (name: string) => boolean;
+  /** The groups without any member. */
+  readonly emptyGroups: ReadonlySet<string>;
   /** All inputs as sent, also those that the class does not declare. */
   readonly sent: PythonDict;
   readonly graph: PythonDict;
   readonly extraPngInfo: PythonValue;
+  /** Whether the server is 0.28. */
+  readonly isNewer: boolean;
   readonly folders: Folders;
   readonly studio: Studio;
   readonly timing: Timing;
@@ -47,13 +55,31 @@ export interface NodeRun {
   readonly crash: () => never;
 }
 
+interface InnerLink {
+  readonly inner: string;
+  readonly slot: number;
+}
+
+/** Nodes that take the place of one that ran, by their ids inside, and what its outputs then are. */
+export interface Expansion {
+  readonly nodes: ReadonlyMap<
+    string,
+    { readonly className: string; readonly inputs: ReadonlyMap<string, NodeValue | InnerLink> }
+  >;
+  readonly outputs: readonly InnerLink[];
+}
+
 export interface NodeResult {
   readonly outputs: readonly NodeValue[];
+  readonly expansion?: Expansion;
   /** Present when the node shows something; goes into `executed` and history. */
-  readonly ui?: PythonJson;
+  readonly ui?: Readonly<Record<string, PythonJson>>;
 }
 
 export type NodeImplementation = (run: NodeRun) => NodeResult | Promise<NodeResult>;
+
+/** Which of its lazy inputs a node needs, by the values that it has so far; what is not there yet is absent. */
+export type NeededInputs = (inputs: ReadonlyMap<string, NodeValue>) => readonly string[];
 
 /** An exception that a node raises, as the server reports it. */
 export class NodeException extends Error {

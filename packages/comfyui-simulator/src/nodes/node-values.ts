@@ -11,8 +11,34 @@ export type NodeValue =
   | LatentValue
   | ImageValue
   | VideoValue
+  | AudioValue
+  | MaskValue
+  /** The items of an output that is a list, or of an input of a node that takes whole lists. */
+  | ListValue
+  /** Nodes that are given this do not run, and hand it on. With a message, that is reported once. */
+  | { readonly kind: "blocked"; readonly message: string | undefined }
   /** Anything that only has to be handed on. `text` is how the server would print it. */
   | { readonly kind: "opaque"; readonly type: string; readonly text: string };
+
+export interface AudioValue {
+  readonly kind: "audio";
+  readonly samples: number;
+  readonly sampleRate: number;
+  readonly channels: number;
+}
+
+/** Only its size is known: masks change nothing here. */
+interface MaskValue {
+  readonly kind: "mask";
+  readonly width: number;
+  readonly height: number;
+  readonly count: number;
+}
+
+interface ListValue {
+  readonly kind: "list";
+  readonly items: readonly NodeValue[];
+}
 
 export interface ModelValue {
   readonly kind: "model";

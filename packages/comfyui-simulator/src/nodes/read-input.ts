@@ -1,4 +1,10 @@
-import { comparable, isTruthy, pythonText, type PythonValue } from "../python/python-values.ts";
+import {
+  comparable,
+  isTruthy,
+  pythonText,
+  pythonTypeName,
+  type PythonValue,
+} from "../python/python-values.ts";
 import { NodeException, type NodeRun } from "./node-run.ts";
 import type { ImageValue, LatentValue, ModelValue, NodeValue } from "./node-values.ts";
 
@@ -25,13 +31,19 @@ export function flagInput(run: NodeRun, name: string, fallback = false): boolean
 
 /** @throws NodeException when the link brought something else, as the real node would fail on it */
 export function imageInput(run: NodeRun, name: string): ImageValue {
-  const value = run.inputs.get(name);
+  return imageOf(run.inputs.get(name), name);
+}
+
+export function imageOf(value: NodeValue | undefined, name: string): ImageValue {
   if (value?.kind === "image") return value;
   throw missing(name, value);
 }
 
 export function latentInput(run: NodeRun, name: string): LatentValue {
-  const value = run.inputs.get(name);
+  return latentOf(run.inputs.get(name), name);
+}
+
+export function latentOf(value: NodeValue | undefined, name: string): LatentValue {
   if (value?.kind === "latent") return value;
   throw missing(name, value);
 }
@@ -42,7 +54,23 @@ export function modelInput(run: NodeRun, name: string): ModelValue {
   throw missing(name, value);
 }
 
+/** The members of a dynamic group, by their own names, in the order of the definition. */
+export function groupMembers(run: NodeRun, group: string): [string, NodeValue][] {
+  return [...run.members].flatMap(([path, value]): [string, NodeValue][] =>
+    path.startsWith(`${group}.`) ? [[path.slice(group.length + 1), value]] : [],
+  );
+}
+
 function missing(name: string, value: NodeValue | undefined): NodeException {
+  if (value?.kind === "plain" && value.value !== null) {
+    return new NodeException(
+      "AttributeError",
+      `'${pythonTypeName(value.value)}' object has no attribute 'shape'`,
+    );
+  }
   const found = value === undefined || value.kind === "plain" ? "NoneType" : value.kind;
-  return new NodeException("AttributeError", `'${found}' object has no attribute 'shape' (${name})`);
+  return new NodeException(
+    "AttributeError",
+    `'${found}' object has no attribute 'shape'${value ? "" : ` (${name})`}`,
+  );
 }

@@ -16,8 +16,9 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
     const steps = numberInput(run, "steps", 5);
     const format = textInput(run, "preview", "none");
     const picture = { op: "flat", width: 64, height: 32, color: 0x4060a0 } as const;
+    const seconds = secondsOf(run);
     for (let step = 1; step <= steps; step += 1) {
-      await run.wait((numberInput(run, "seconds", 1) * 1_000) / steps);
+      await run.wait((seconds * 1_000) / steps);
       const wants = format === "jpeg" || format === "png";
       await run.progress(step, steps, wants ? { picture, format, noise: 0, sizeMax: 512 } : undefined);
     }
@@ -51,6 +52,13 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
 
 async function sleep(run: NodeRun): Promise<NodeResult> {
   const image = imageInput(run, "image");
-  await run.wait(numberInput(run, "seconds", 1) * 1_000);
+  await run.wait(secondsOf(run) * 1_000);
   return { outputs: [image] };
+}
+
+/** @throws NodeException for NaN, which no check of an input stops (PROTOCOL-0.28, 1) */
+function secondsOf(run: NodeRun): number {
+  const seconds = numberInput(run, "seconds", 1);
+  if (!Number.isNaN(seconds)) return seconds;
+  throw new NodeException("ValueError", "Invalid value NaN (not a number)", [`${FRAME}, line 25, in go`]);
 }

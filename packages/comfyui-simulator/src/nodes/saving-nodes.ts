@@ -1,6 +1,6 @@
 import { statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { PythonFloat } from "../python/python-values.ts";
+import { PythonFloat, pythonTypeName } from "../python/python-values.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "./node-run.ts";
 import { opaque, type LatentValue } from "./node-values.ts";
 import { applyOutputFaults, fileEntry, graphTexts, numbered, placeFor } from "./output-files.ts";
@@ -50,7 +50,7 @@ export const savingNodes: Readonly<Record<string, NodeImplementation>> = {
     const place = placeFor(run, textInput(run, "filename_prefix", "latents/ComfyUI"), "output");
     const filename = `${place.name}_${numbered(place.counter)}_.latent`;
     writeFileSync(path.join(place.folder, filename), emptyTensorFile(latent, graphTexts(run)));
-    return { outputs: [], ui: { latents: [fileEntry(place, filename)] } };
+    return { outputs: [latent], ui: { latents: [fileEntry(place, filename)] } };
   },
 };
 
@@ -60,6 +60,10 @@ async function saveImages(
   type: "output" | "temp",
   level: number,
 ): Promise<NodeResult> {
+  const given = run.inputs.get("images");
+  if (given?.kind === "plain") {
+    throw new NodeException("TypeError", `'${pythonTypeName(given.value)}' object is not subscriptable`);
+  }
   const { pictures } = imageInput(run, "images");
   const [first] = pictures;
   if (!first) throw new NodeException("IndexError", "index 0 is out of bounds for dimension 0 with size 0");
@@ -75,7 +79,7 @@ async function saveImages(
     applyOutputFaults(run, file, statSync(file).size);
     images.push(fileEntry(place, filename));
   }
-  return { outputs: [], ui: { images } };
+  return { outputs: [imageInput(run, "images")], ui: { images } };
 }
 
 function animationFile(run: NodeRun, extension: string): [ReturnType<typeof placeFor>, string, string] {
@@ -103,7 +107,8 @@ function emptyTensorFile(latent: LatentValue, texts: ReadonlyMap<string, string>
 /** The shape of every core node that saves something that moves. */
 export function animated(run: NodeRun, file: string, entry: ReturnType<typeof fileEntry>): NodeResult {
   applyOutputFaults(run, file, statSync(file).size);
-  return { outputs: [opaque("FILE", file)], ui: { images: [entry], animated: [true] } };
+  const handedOn = run.inputs.get("images") ?? run.inputs.get("video") ?? opaque("FILE", file);
+  return { outputs: [handedOn], ui: { images: [entry], animated: [true] } };
 }
 
 /** A rate as the server reports it: always a float. */

@@ -10,7 +10,8 @@ export const textNodes: Readonly<Record<string, NodeImplementation>> = {
   PreviewAny: async (run) => {
     const source = run.inputs.get("source") ?? plain(null);
     const described = source.kind === "plain" ? shown(source.value) : await describeValue(source, run.studio);
-    return { outputs: [], ui: { text: [described] } };
+    const text = typeof described === "string" ? described : stringifyPythonJson(described);
+    return { outputs: [plain(text)], ui: { text: [text] } };
   },
   PrimitiveString: (run) => ({ outputs: [plain(plainInput(run, "value") ?? "")] }),
   StringConcatenate: (run) => {

@@ -12,16 +12,23 @@ export function previewFrame(format: "jpeg" | "png", image: Buffer): Buffer {
 
 /** Type 4: the same with the ids of prompt and node. */
 export function previewWithMetadataFrame(
-  about: { nodeId: string; promptId: string; format: "jpeg" | "png" },
+  about: {
+    readonly nodeId: string;
+    readonly promptId: string;
+    readonly displayId: string;
+    readonly parentId: string | undefined;
+    readonly realId: string;
+    readonly format: "jpeg" | "png";
+  },
   image: Buffer,
 ): Buffer {
   const metadata = Buffer.from(
     stringifyPythonJson({
       node_id: about.nodeId,
       prompt_id: about.promptId,
-      display_node_id: about.nodeId,
-      parent_node_id: null,
-      real_node_id: about.nodeId,
+      display_node_id: about.displayId,
+      parent_node_id: about.parentId ?? null,
+      real_node_id: about.realId,
       image_type: `image/${about.format}`,
     }),
   );

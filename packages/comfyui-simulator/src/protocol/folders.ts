@@ -54,7 +54,8 @@ export class Folders {
 /** Whether `inner` is `folder` or lies in it. */
 export function isWithin(folder: string, inner: string): boolean {
   const relative = path.relative(folder, inner);
-  return relative === "" || (!relative.startsWith("..") && !path.isAbsolute(relative));
+  const isAbove = relative === ".." || relative.startsWith(`..${path.sep}`);
+  return !isAbove && !path.isAbsolute(relative);
 }
 
 export function isFile(file: string): boolean {

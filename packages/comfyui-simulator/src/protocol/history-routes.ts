@@ -58,6 +58,6 @@ function entryJson(entry: HistoryEntry): PythonJson {
   };
 }
 
-function statusJson({ status }: HistoryEntry): PythonJson {
+export function statusJson({ status }: HistoryEntry): PythonJson {
   return { ...status, messages: status.messages.map(({ type, data }) => [type, data]) };
 }

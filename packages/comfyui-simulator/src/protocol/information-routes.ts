@@ -1,13 +1,22 @@
 import { freemem, totalmem } from "node:os";
 import type { NodeCatalog } from "../nodes/node-catalog.ts";
-import type { ModelFiles } from "../options.ts";
+import type { ApiVersion, ModelFiles } from "../options.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import { emptyReply, jsonReply, textReply, type Reply } from "./http-exchange.ts";
 import type { HttpRouter } from "./http-router.ts";
+import { replacementsJson } from "./node-replacements.ts";
 
-/** What the server says about itself, and asks of nobody. */
-export function serverFeatures(bodyBytesMax: number): PythonJson {
-  return { supports_preview_metadata: true, max_upload_size: bodyBytesMax };
+/** What the server says that it can do, on a socket and at `/features`. */
+export function serverFeatures(api: ApiVersion, bodyBytesMax: number): PythonJson {
+  if (api === "0.3") return { supports_preview_metadata: true, max_upload_size: bodyBytesMax };
+  return {
+    supports_preview_metadata: true,
+    supports_model_type_tags: true,
+    max_upload_size: bodyBytesMax,
+    extension: { manager: { supports_v4: true } },
+    node_replacements: true,
+    assets: false,
+  };
 }
 
 /** `/object_info`, `/models` and the other routes that only tell what the server is and has (PROTOCOL 1). */
@@ -15,7 +24,7 @@ export function registerInformationRoutes(
   router: HttpRouter,
   catalog: NodeCatalog,
   models: ModelFiles,
-  about: { readonly version: string; readonly bodyBytesMax: number; readonly argv: () => readonly string[] },
+  about: { readonly api: ApiVersion; readonly bodyBytesMax: number; readonly argv: () => readonly string[] },
 ): void {
   router.add("/", { GET: () => ({ status: 200, headers: { "content-type": "text/html" }, body: PAGE }) });
   router.add("/ws", { GET: ({ headers }) => noUpgrade(headers.upgrade ?? "None") });
@@ -39,8 +48,27 @@ export function registerInformationRoutes(
     GET: () => jsonReply((models["embeddings"] ?? []).map((name) => name.replace(/\.[^.]+$/, ""))),
   });
   router.add("/extensions", { GET: () => jsonReply([]) });
-  router.add("/features", { GET: () => jsonReply(serverFeatures(about.bodyBytesMax)) });
-  router.add("/system_stats", { GET: () => systemStats(about.version, about.argv()) });
+  router.add("/features", { GET: () => jsonReply(serverFeatures(about.api, about.bodyBytesMax)) });
+  router.add("/system_stats", { GET: () => systemStats(about.api, about.argv()) });
+  if (about.api === "0.28") registerNewerRoutes(router);
+}
+
+function registerNewerRoutes(router: HttpRouter): void {
+  router.add("/node_replacements", { GET: () => jsonReply(replacementsJson()) });
+  for (const path of ["/assets", "/assets/{}", "/assets/hash/{}", "/tags"]) {
+    router.addApiOnly(path, {
+      GET: assetsAreOff,
+      POST: assetsAreOff,
+      PUT: assetsAreOff,
+      DELETE: assetsAreOff,
+    });
+  }
+}
+
+/** The server was not started with `--enable-assets` (PROTOCOL-0.28, 4). */
+function assetsAreOff(): Reply {
+  const message = "Assets system is disabled. Start the server with --enable-assets to use this feature.";
+  return jsonReply({ error: { code: "SERVICE_DISABLED", message, details: {} } }, 503);
 }
 
 const PAGE = "<!doctype html><title>ComfyUI simulator</title><p>This server has no web page of its own.</p>";
@@ -50,20 +78,21 @@ function noUpgrade(asked: string): Reply {
   return textReply(400, `No WebSocket UPGRADE hdr: ${asked}\n Can "Upgrade" only to "WebSocket".`);
 }
 
-function systemStats(version: string, argv: readonly string[]): Reply {
+function systemStats(api: ApiVersion, argv: readonly string[]): Reply {
   const [total, free] = [totalmem(), freemem()];
+  const runtime = {
+    python_version: "3.11.7 (simulated)",
+    pytorch_version: "2.13.0+cpu",
+    embedded_python: false,
+  };
   return jsonReply({
     system: {
-      os: "posix",
+      os: api === "0.3" ? "posix" : "linux",
       ram_total: total,
       ram_free: free,
-      comfyui_version: version,
-      required_frontend_version: "1.27.10",
-      installed_templates_version: null,
-      required_templates_version: "0.1.95",
-      python_version: "3.11.7 (simulated)",
-      pytorch_version: "2.13.0+cpu",
-      embedded_python: false,
+      ...(api === "0.3"
+        ? { ...OLDER_SYSTEM, ...runtime }
+        : { ...NEWER_SYSTEM, ...runtime, deploy_environment: "local-git" }),
       argv,
     },
     devices: [
@@ -79,3 +108,24 @@ function systemStats(version: string, argv: readonly string[]): Reply {
     ],
   });
 }
+
+const OLDER_SYSTEM = {
+  comfyui_version: "0.3.64",
+  required_frontend_version: "1.27.10",
+  installed_templates_version: null,
+  required_templates_version: "0.1.95",
+};
+
+const NEWER_SYSTEM = {
+  comfyui_version: "0.28.0",
+  required_frontend_version: "1.45.21",
+  installed_templates_version: null,
+  required_templates_version: "0.11.12",
+  comfy_package_versions: [
+    ["comfyui-frontend-package", "1.45.21"],
+    ["comfyui-workflow-templates", "0.11.12"],
+    ["comfyui-embedded-docs", "0.5.8"],
+    ["comfy-kitchen", "0.2.22"],
+    ["comfy-aimdo", "0.4.10"],
+  ].map(([name = "", required = ""]) => ({ name, installed: required, required })),
+};

@@ -2,20 +2,16 @@ import type { Executor } from "../execution/executor.ts";
 import type { QueuedPrompt } from "../execution/prompt-heap.ts";
 import type { HistoryEntry, PromptQueue } from "../execution/prompt-queue.ts";
 import type { PythonJson } from "../python/python-json.ts";
-import { isDict, toPythonInt, type PythonValue } from "../python/python-values.ts";
+import { JsonDecodeError } from "../python/python-json.ts";
+import { isDict, PythonError, pythonRepr, toPythonInt, type PythonValue } from "../python/python-values.ts";
 import { jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
 import type { HttpRouter } from "./http-router.ts";
-import { asDict, iterate } from "./prompt-routes.ts";
+import { historyJob, queueJob, type Job } from "./job-json.ts";
+import { isJobId } from "./job-ids.ts";
 
-type JobStatus = "pending" | "in_progress" | "completed" | "failed" | "cancelled";
+const STATUSES = ["pending", "in_progress", "completed", "failed", "cancelled"];
 
-interface Job {
-  readonly status: JobStatus;
-  readonly prompt: QueuedPrompt;
-  readonly entry: HistoryEntry | undefined;
-}
-
-/** `/api/jobs` of newer servers (PROTOCOL 12): one list of what waits, runs and has ended. Never without `/api`. */
+/** `/api/jobs` of 0.28 (PROTOCOL-0.28, 4): one list of what waits, runs and has ended. Never without `/api`. */
 export class JobsRoutes {
   private readonly queue: PromptQueue;
   private readonly executor: Executor;
@@ -32,47 +28,61 @@ export class JobsRoutes {
     router.addApiOnly("/jobs/{}/cancel", { POST: (exchange) => this.cancel(exchange) });
   }
 
-  private jobs(): Job[] {
-    const waiting = this.queue.waiting
-      .list()
-      .map((prompt): Job => ({ status: "pending", prompt, entry: undefined }));
-    const running = this.queue
-      .runningPrompts()
-      .map((prompt): Job => ({ status: "in_progress", prompt, entry: undefined }));
-    const ended = [...this.queue.historyPage(undefined, 0).values()].map((entry): Job => ({
-      status: statusOf(entry),
-      prompt: entry.prompt,
-      entry,
-    }));
-    return [...waiting, ...running, ...ended];
-  }
-
   private list({ query }: Exchange): Reply {
-    const statuses = query.get("status")?.split(",");
-    const workflowId = query.get("workflow_id");
-    const sign = query.get("sort_order") === "asc" ? 1 : -1;
-    const key = query.get("sort_by") === "execution_duration" ? durationOf : createTimeOf;
-    const found = this.jobs()
-      .filter((job) => statuses === undefined || statuses.includes(job.status))
-      .filter((job) => workflowId === null || workflowIdOf(job.prompt) === workflowId)
-      .sort((a, b) => sign * (key(a) - key(b)));
-    const offset = wholeNumber(query.get("offset")) ?? 0;
-    const limit = wholeNumber(query.get("limit"));
-    const page = found.slice(offset, limit === undefined ? undefined : offset + limit);
-    return jsonReply({
-      jobs: page.map((job) => jobJson(job, false)),
-      pagination: {
-        offset,
-        limit: limit ?? null,
-        total: found.length,
-        has_more: offset + page.length < found.length,
-      },
+    const statuses = (query.get("status") ?? "").split(",").flatMap((status) => {
+      const name = status.trim().toLowerCase();
+      return name === "" ? [] : [name];
     });
+    const strange = statuses.filter((status) => !STATUSES.includes(status));
+    if (strange.length > 0) {
+      const valid = `Valid values: ${STATUSES.join(", ")}`;
+      return refusal(`Invalid status value(s): ${strange.join(", ")}. ${valid}`);
+    }
+    const sortBy = (query.get("sort_by") ?? "created_at").toLowerCase();
+    if (!["created_at", "execution_duration"].includes(sortBy)) {
+      return refusal("sort_by must be 'created_at' or 'execution_duration'");
+    }
+    const sortOrder = (query.get("sort_order") ?? "desc").toLowerCase();
+    if (!["asc", "desc"].includes(sortOrder)) return refusal("sort_order must be 'asc' or 'desc'");
+    const limit = wholeNumber(query.get("limit"));
+    if (limit === "no number") return refusal("limit must be an integer");
+    if (limit !== undefined && limit <= 0) return refusal("limit must be a positive integer");
+    const offset = wholeNumber(query.get("offset")) ?? 0;
+    if (offset === "no number") return refusal("offset must be an integer");
+    const workflowId = query.get("workflow_id") ?? "";
+    const wanted = statuses.length > 0 ? statuses : (query.get("status") ?? "") === "" ? STATUSES : [];
+    const sign = sortOrder === "asc" ? 1 : -1;
+    const key = sortBy === "execution_duration" ? durationOf : createTimeOf;
+    const found = this.jobs(wanted)
+      .filter((job) => workflowId === "" || job["workflow_id"] === workflowId)
+      .sort((a, b) => sign * (key(a) - key(b)));
+    return page(found, Math.max(0, offset), limit);
   }
 
+  /** What nobody asked for is not looked at: an entry that cannot be read spoils only the lists that it belongs to. */
+  private jobs(statuses: readonly string[]): Job[] {
+    const running = statuses.includes("in_progress") ? this.queue.runningPrompts() : [];
+    const waiting = statuses.includes("pending") ? this.queue.waiting.list() : [];
+    const wantsEnded = statuses.some((status) => status !== "in_progress" && status !== "pending");
+    const ended = wantsEnded ? [...this.queue.historyPage(undefined, 0).values()] : [];
+    return [
+      ...running.map((prompt) => queueJob(prompt, "in_progress")),
+      ...waiting.map((prompt) => queueJob(prompt, "pending")),
+      ...ended
+        .map((entry) => historyJob(entry))
+        .filter((job) => statuses.some((status) => status === job["status"])),
+    ];
+  }
+
+  /** An earlier copy with the same id that has ended hides one that waits or runs. */
   private one({ parameter }: Exchange): Reply {
-    const job = this.jobs().find(({ prompt }) => prompt.promptId === parameter);
-    return job ? jsonReply(jobJson(job, true)) : jsonReply({ error: "Job not found" }, 404);
+    const entry: HistoryEntry | undefined = this.queue.historyEntry(parameter);
+    if (entry) return jsonReply(historyJob(entry, true));
+    const hasId = (prompt: QueuedPrompt): boolean => prompt.promptId === parameter;
+    const running = this.queue.runningPrompts().find(hasId);
+    if (running) return jsonReply(queueJob(running, "in_progress"));
+    const waiting = this.queue.waiting.list().find(hasId);
+    return waiting ? jsonReply(queueJob(waiting, "pending")) : jsonReply({ error: "Job not found" }, 404);
   }
 
   private cancel({ parameter }: Exchange): Reply {
@@ -80,8 +90,21 @@ export class JobsRoutes {
   }
 
   private async cancelMany(exchange: Exchange): Promise<Reply> {
-    const body = asDict(await exchange.json());
-    const cancelled = iterate(body.get("job_ids") ?? null).map((jobId) => this.cancelOne(jobId));
+    let body: PythonValue;
+    try {
+      body = await exchange.json();
+    } catch (error) {
+      if (!(error instanceof JsonDecodeError)) throw error;
+      return refusal("Request body must be valid JSON");
+    }
+    const jobIds = isDict(body) ? body.get("job_ids") : undefined;
+    if (!Array.isArray(jobIds)) return refusal("job_ids must be a list");
+    const strange = jobIds.filter((jobId) => !isJobId(jobId));
+    if (strange.length > 0) {
+      const invalid = strange.map((jobId) => (typeof jobId === "string" ? jobId : pythonRepr(jobId)));
+      return jsonReply({ error: "job_ids contains invalid id(s)", invalid_ids: invalid }, 400);
+    }
+    const cancelled = jobIds.map((jobId) => this.cancelOne(jobId));
     return jsonReply({ cancelled: cancelled.some(Boolean) });
   }
 
@@ -95,60 +118,32 @@ export class JobsRoutes {
   }
 }
 
-function statusOf(entry: HistoryEntry): JobStatus {
-  if (entry.status.completed) return "completed";
-  return messageOf(entry, "execution_interrupted") ? "cancelled" : "failed";
+function page(found: readonly Job[], offset: number, limit: number | undefined): Reply {
+  const jobs: readonly PythonJson[] = found.slice(offset, limit === undefined ? undefined : offset + limit);
+  const has_more = offset + jobs.length < found.length;
+  return jsonReply({ jobs, pagination: { offset, limit: limit ?? null, total: found.length, has_more } });
 }
 
-function jobJson(job: Job, isWhole: boolean): PythonJson {
-  const { prompt, entry } = job;
-  const error = entry && messageOf(entry, "execution_error");
-  const [started, ended] = entry ? timesOf(entry) : [undefined, undefined];
-  return {
-    id: prompt.promptId,
-    status: job.status,
-    priority: prompt.number,
-    create_time: createTimeOf(job),
-    ...(started === undefined ? {} : { execution_start_time: started }),
-    ...(ended === undefined ? {} : { execution_end_time: ended }),
-    ...(error ? { execution_error: error } : {}),
-    outputs_count: entry ? entry.outputs.size : 0,
-    workflow_id: workflowIdOf(prompt) ?? null,
-    ...(isWhole
-      ? { outputs: entry?.outputs ?? {}, workflow: { prompt: prompt.graph, extra_data: prompt.extraData } }
-      : {}),
-  };
+function refusal(error: string): Reply {
+  return jsonReply({ error }, 400);
 }
 
-function messageOf(entry: HistoryEntry, type: string): Readonly<Record<string, PythonJson>> | undefined {
-  return entry.status.messages.find((message) => message.type === type)?.data;
-}
-
-function timesOf(entry: HistoryEntry): [number | undefined, number | undefined] {
-  const stamp = (index: number): number | undefined => {
-    const timestamp = entry.status.messages.at(index)?.data["timestamp"];
-    return typeof timestamp === "number" ? timestamp : undefined;
-  };
-  return [stamp(0), stamp(-1)];
-}
-
-function createTimeOf({ prompt }: Job): number {
-  const time = isDict(prompt.extraData) ? prompt.extraData.get("create_time") : undefined;
+function createTimeOf(job: Job): number {
+  const time = job["create_time"];
   return typeof time === "number" ? time : 0;
 }
 
-function durationOf({ entry }: Job): number {
-  const [started = 0, ended = 0] = entry ? timesOf(entry) : [];
-  return ended - started;
+function durationOf(job: Job): number {
+  const [start, end] = [job["execution_start_time"], job["execution_end_time"]];
+  return typeof start === "number" && typeof end === "number" ? end - start : 0;
 }
 
-function workflowIdOf(prompt: QueuedPrompt): string | undefined {
-  const info = isDict(prompt.extraData) ? prompt.extraData.get("extra_pnginfo") : undefined;
-  const workflow = isDict(info ?? null) ? (info as Map<string, PythonValue>).get("workflow") : undefined;
-  const id = isDict(workflow ?? null) ? (workflow as Map<string, PythonValue>).get("id") : undefined;
-  return typeof id === "string" ? id : undefined;
-}
-
-function wholeNumber(text: string | null): number | undefined {
-  return text === null ? undefined : Math.max(0, Number(toPythonInt(text)));
+function wholeNumber(text: string | null): number | undefined | "no number" {
+  if (text === null) return undefined;
+  try {
+    return Number(toPythonInt(text));
+  } catch (error) {
+    if (error instanceof PythonError) return "no number";
+    throw error;
+  }
 }

@@ -3,9 +3,8 @@ import type { NodeCatalog } from "../nodes/node-catalog.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { PromptQueue } from "../execution/prompt-queue.ts";
 import { queueTuple } from "../execution/prompt-queue.ts";
-import type { QueuedPrompt } from "../execution/prompt-heap.ts";
 import { withoutSecrets } from "../execution/secret-keys.ts";
-import { JsonDecodeError, type PythonJson } from "../python/python-json.ts";
+import { JsonDecodeError } from "../python/python-json.ts";
 import {
   isDict,
   isTruthy,
@@ -22,17 +21,17 @@ import { existsSync } from "node:fs";
 import type { Folders } from "./folders.ts";
 import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
 import type { HttpRouter } from "./http-router.ts";
+import { isJobId } from "./job-ids.ts";
+import { applyReplacements } from "./node-replacements.ts";
 
 interface PromptRouteTools {
   readonly queue: PromptQueue;
   readonly executor: Executor;
   readonly catalog: NodeCatalog;
   readonly folders: Folders;
-  /** The newer HTTP interface (PROTOCOL 12). */
+  /** 0.28 (PROTOCOL-0.28, 1). */
   readonly isNewer: boolean;
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** `/prompt`, `/queue`, `/interrupt` and `/free`: what gets work into the server and out of it again. */
 export class PromptRoutes {
@@ -70,32 +69,35 @@ export class PromptRoutes {
     const fields = asDict(body);
     const graph = fields.get("prompt") ?? null;
     const promptId = this.promptIdOf(fields);
-    if (promptId === undefined) {
-      const message = "Prompt ID must be a lowercase, hyphenated UUID";
-      const error = { type: "invalid_prompt_id", message, details: "", extra_info: {} };
-      return jsonReply({ error, node_errors: {} }, 400);
-    }
+    if (promptId === undefined) return invalidPromptId();
     const targets = fields.get("partial_execution_targets") ?? null;
-    const { catalog, folders } = this.tools;
+    const { catalog, folders, isNewer } = this.tools;
+    if (isNewer) applyReplacements(graph, catalog);
     const verdict = validateGraph(graph, catalog, targets, {
       fileExists: (name) => existsSync(folders.annotatedPath(name)),
-      isNewer: this.tools.isNewer,
+      isNewer,
     });
-    const extraData = extraDataOf(fields);
-    if (this.tools.isNewer) asDict(extraData).set("create_time", Date.now());
+    const extraData = isNewer ? newerExtraDataOf(fields, exchange) : extraDataOf(fields);
     if (verdict.error !== undefined) {
       return jsonReply({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
     }
-    this.tools.queue.put({ number, promptId, graph: asDict(graph), extraData, outputs: verdict.outputs });
+    const kept = isNewer ? withoutSecrets(asDict(extraData).set("create_time", Date.now())) : extraData;
+    this.tools.queue.put({
+      number,
+      promptId,
+      graph: asDict(graph),
+      extraData: kept,
+      outputs: verdict.outputs,
+    });
     return jsonReply({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
   }
 
-  /** Any value becomes text; newer servers insist on a UUID and make one for null. @returns undefined when refused */
+  /** Any value becomes text; 0.28 insists on a UUID and makes one for null. @returns undefined when refused */
   private promptIdOf(fields: PythonDict): string | undefined {
     const given = fields.get("prompt_id");
     if (given === undefined || (this.tools.isNewer && given === null)) return randomUUID();
     if (!this.tools.isNewer) return pythonText(given);
-    return typeof given === "string" && UUID.test(given) ? given : undefined;
+    return isJobId(given) ? given : undefined;
   }
 
   /** The counter grows with every request that names no number, whatever becomes of it. */
@@ -107,12 +109,10 @@ export class PromptRoutes {
   }
 
   private list(): Reply {
-    const { queue, isNewer } = this.tools;
-    const shown = (prompt: QueuedPrompt): PythonJson =>
-      queueTuple(isNewer ? { ...prompt, extraData: withoutSecrets(prompt.extraData) } : prompt);
+    const { queue } = this.tools;
     return jsonReply({
-      queue_running: queue.runningPrompts().map(shown),
-      queue_pending: queue.waiting.list().map(shown),
+      queue_running: queue.runningPrompts().map(queueTuple),
+      queue_pending: queue.waiting.list().map(queueTuple),
     });
   }
 
@@ -156,6 +156,27 @@ function extraDataOf(fields: PythonDict): PythonValue {
     fields.get("extra_data") ?? (fields.has("extra_data") ? null : new Map<string, PythonValue>());
   if (fields.has("client_id")) asDict(extraData).set("client_id", fields.get("client_id") ?? null);
   return extraData;
+}
+
+/** 0.28 also notes who sent the prompt. @throws PythonError when `extra_data` cannot be searched or take a key */
+function newerExtraDataOf(fields: PythonDict, { headers }: Exchange): PythonValue {
+  const extraData = extraDataOf(fields);
+  const source = headers["comfy-usage-source"];
+  if (!contains(extraData, "comfy_usage_source") && typeof source === "string" && source !== "") {
+    asDict(extraData).set("comfy_usage_source", source);
+  }
+  return extraData;
+}
+
+function invalidPromptId(): Reply {
+  const error = {
+    type: "invalid_prompt_id",
+    message: "prompt_id must be a valid UUID",
+    details:
+      "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one",
+    extra_info: {},
+  };
+  return jsonReply({ error, node_errors: {} }, 400);
 }
 
 /** Python's `key in value`. @throws PythonError for what cannot be searched */

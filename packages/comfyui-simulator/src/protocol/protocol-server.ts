@@ -24,6 +24,8 @@ interface ProtocolServerOptions {
   readonly clock: Clock;
   readonly faults: HttpFaults;
   readonly bodyBytesMax: number;
+  /** Whether requests are refused that a browser says come from another site, as 0.28 does. */
+  readonly refusesCrossSite: boolean;
   /** Takes over a connection that asks for a WebSocket at `/ws`. */
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -77,6 +79,7 @@ async function replyTo(options: ProtocolServerOptions, request: IncomingMessage)
   const { pathname, searchParams } = urlOf(request);
   const method = request.method ?? "GET";
   if (isForeignOrigin(request.headers.host, request.headers.origin)) return emptyReply(403);
+  if (options.refusesCrossSite && request.headers["sec-fetch-site"] === "cross-site") return emptyReply(403);
   if (method === "OPTIONS") return emptyReply(200);
   const found = router.find(method, pathname);
   if (found.kind === "no-such-path") {

@@ -7,21 +7,23 @@ import { emptyReply, type Exchange, type Reply } from "./http-exchange.ts";
 import { isFile, isWithin, type Folders } from "./folders.ts";
 import { mediaTypeOf } from "./media-types.ts";
 
-/** Sent as bytes to be saved, whatever they are: a browser would run them. */
+/** Sent as bytes to be saved, whatever they are: a browser would run them. 0.28 counts drawings among them. */
 const NEVER_SHOWN = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
 
 /** `GET /view` (PROTOCOL 7): one file of the input, output or temp folder. */
-export function viewRoute(folders: Folders): (exchange: Exchange) => Promise<Reply> {
+export function viewRoute(folders: Folders, isNewer: boolean): (exchange: Exchange) => Promise<Reply> {
   return async (exchange) => {
     const located = locate(folders, exchange.query);
     if (typeof located === "number") return emptyReply(located);
     const { query } = exchange;
     // As UTF-8, like all headers of the server; Node writes one byte for each character.
     const filename = Buffer.from(path.basename(located)).toString("latin1");
-    const disposition = { "content-disposition": `filename="${filename}"` };
+    const isActive = NEVER_SHOWN.has(mediaTypeOf(located)) || (isNewer && /\.svgz?$/i.test(located));
+    const attached = isNewer && isActive ? "attachment; " : "";
+    const disposition = { "content-disposition": `${attached}filename="${filename}"` };
     const [preview, channel] = [query.get("preview"), query.get("channel")];
     if (preview === null && channel !== "rgb" && channel !== "a")
-      return fileReply(located, exchange, disposition);
+      return fileReply(located, exchange, disposition, isActive);
     await assertPicture(located);
     if (preview !== null) return reencoded(located, preview, channel ?? "", disposition);
     const body = channel === "a" ? alphaOf(located) : sharp(located).removeAlpha().png().toBuffer();
@@ -85,12 +87,16 @@ function pngReply(body: Buffer, disposition: Record<string, string>): Reply {
 }
 
 /** The file as it is: HEAD, conditional requests and single ranges as the server's file responses do them. */
-function fileReply(file: string, exchange: Exchange, disposition: Record<string, string>): Reply {
+function fileReply(
+  file: string,
+  exchange: Exchange,
+  disposition: Record<string, string>,
+  isActive: boolean,
+): Reply {
   const { size, mtimeMs } = statSync(file);
-  const guessed = mediaTypeOf(file);
   const type = {
     ...disposition,
-    "content-type": NEVER_SHOWN.has(guessed) ? "application/octet-stream" : guessed,
+    "content-type": isActive ? "application/octet-stream" : mediaTypeOf(file),
   };
   const etag = `"${Math.round(mtimeMs * 1e6).toString(16)}-${size.toString(16)}"`;
   if (isNoLongerWanted(exchange, etag, mtimeMs)) return { status: 412, headers: type };

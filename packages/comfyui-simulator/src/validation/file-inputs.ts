@@ -9,6 +9,7 @@ const FILE_INPUTS: Readonly<Record<string, FileInput>> = {
   LoadImageMask: { input: "image", noun: "image" },
   LoadImageOutput: { input: "image", noun: "image" },
   LoadLatent: { input: "latent", noun: "latent" },
+  LoadAudio: { input: "audio", noun: "audio" },
   LoadVideo: { input: "file", noun: "video" },
   VHS_LoadVideo: { input: "video", noun: "video" },
   VHS_LoadVideoFFmpeg: { input: "video", noun: "video" },
@@ -17,4 +18,9 @@ const FILE_INPUTS: Readonly<Record<string, FileInput>> = {
 /** The file input of a class, if it has one; its list of accepted values is not checked then. */
 export function fileInputOf(className: string): FileInput | undefined {
   return Object.hasOwn(FILE_INPUTS, className) ? FILE_INPUTS[className] : undefined;
+}
+
+/** Whether a class judges the value of an input itself; its list of accepted values and its range are not used then. */
+export function checksItself(className: string, input: string): boolean {
+  return className === "CustomCombo" || fileInputOf(className)?.input === input;
 }

@@ -1,5 +1,6 @@
 import {
   comparable,
+  isDict,
   isTruthy,
   PythonError,
   pythonRepr,
@@ -9,11 +10,11 @@ import {
   toPythonInt,
   type PythonValue,
 } from "../python/python-values.ts";
-import type { InputSpec, NodeClass } from "../nodes/node-catalog.ts";
+import type { InputSpec, NodeClass, OutputType } from "../nodes/node-catalog.ts";
 import { ValidationException } from "./validation-error.ts";
 
 /** The type that a slot of a node gives; -1 is the last. @throws ValidationException for a slot that is not there */
-export function outputType(nodeClass: NodeClass, slot: PythonValue): string {
+export function outputType(nodeClass: NodeClass, slot: PythonValue): OutputType {
   const container = nodeClass.isNewStyle ? "list" : "tuple";
   const index = typeof slot === "boolean" ? Number(slot) : slot;
   if (typeof index !== "number") {
@@ -26,7 +27,7 @@ export function outputType(nodeClass: NodeClass, slot: PythonValue): string {
 }
 
 /** Types match when they share a name of their comma-separated lists, or one of them is the wildcard. */
-export function typesMatch(received: string, wanted: string): boolean {
+export function shareAType(received: string, wanted: string): boolean {
   if (received === wanted) return true;
   const names = (types: string): string[] => types.split(",").map((type) => type.trim());
   const [from, to] = [names(received), names(wanted)];
@@ -59,14 +60,24 @@ export function lessThan(left: PythonValue, right: PythonValue): boolean {
   return a < b;
 }
 
-/** Python's `==` for simple values: 1, 1.0 and True are equal. */
+/** Python's `==`: 1, 1.0 and True are equal, lists and dicts by what they hold. */
 export function pythonEquals(left: PythonValue, right: PythonValue): boolean {
   const [a, b] = [comparable(left), comparable(right)];
-  if (a !== undefined && b !== undefined) return a === b || Number(a) === Number(b);
+  // JavaScript orders a bigint and a float by value, as Python does; `===` would tell them apart by type.
+  if (a !== undefined && b !== undefined) return a <= b && b <= a;
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length && left.every((item, at) => pythonEquals(item, right[at] ?? null));
+  }
+  if (isDict(left) && isDict(right)) {
+    return (
+      left.size === right.size &&
+      [...left].every(([key, item]) => right.has(key) && pythonEquals(item, right.get(key) ?? null))
+    );
+  }
   return left === right;
 }
 
-/** The type as messages name it; only simple types can fail to convert. */
-export function inputTypeName(input: InputSpec): string {
-  return Array.isArray(input.type) ? pythonRepr(input.type) : input.type;
+/** A type as messages name it. */
+export function typeName(type: InputSpec["type"]): string {
+  return Array.isArray(type) ? pythonRepr(type) : type;
 }

@@ -1,6 +1,7 @@
 import type { PythonJson } from "../python/python-json.ts";
 import {
   isDict,
+  isTruthy,
   PythonError,
   pythonText,
   pythonTypeName,
@@ -9,6 +10,7 @@ import {
 import type { NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
 import { NodeInputValidator } from "./validate-inputs.ts";
 import type { ValidationError } from "./validation-error.ts";
+import { NEWER_RULES, OLDER_RULES } from "./validation-rules.ts";
 
 /** What `POST /prompt` answers from: the outputs that may run, and what is wrong with the others. */
 export interface GraphVerdict {
@@ -27,11 +29,12 @@ export function validateGraph(
   graph: PythonValue,
   catalog: NodeCatalog,
   targets: PythonValue,
-  rules: ValidationRules,
+  server: { readonly fileExists: (annotatedName: string) => boolean; readonly isNewer: boolean },
 ): GraphVerdict {
-  const found = outputNodes(graph, catalog, targets, rules.isNewer);
+  const found = outputNodes(graph, catalog, targets, server.isNewer);
   if ("error" in found) return { error: found.error, outputs: [], nodeErrors: new Map() };
-  const validator = new NodeInputValidator(found.nodes, catalog, rules);
+  const rules = server.isNewer ? NEWER_RULES : OLDER_RULES;
+  const validator = new NodeInputValidator(found.nodes, catalog, rules, server.fileExists);
   const nodeErrors = new Map<string, { errors: ValidationError[]; dependents: string[] }>();
   const good: string[] = [];
   const details: string[] = [];
@@ -68,13 +71,6 @@ export function validateGraph(
   return { error, outputs: [], nodeErrors: reported };
 }
 
-/** What validation depends on besides the graph and the node classes. */
-export interface ValidationRules {
-  readonly fileExists: (annotatedName: string) => boolean;
-  /** The newer server's words for unknown classes and cycles (PROTOCOL 12). */
-  readonly isNewer: boolean;
-}
-
 type Nodes = ReadonlyMap<string, Map<string, PythonValue>>;
 
 /** Checks the classes of all nodes, in the order in which they were sent, and picks the output nodes. */
@@ -86,7 +82,8 @@ function outputNodes(
 ): { nodes: Nodes; outputs: string[] } | { error: PythonJson } {
   const noOutputs = { error: problem("prompt_no_outputs", "Prompt has no outputs", "") };
   if (!isDict(graph)) {
-    if (Array.isArray(graph) || typeof graph === "string") {
+    // A server of 0.28 has looked for replaced classes before, which only a dict survives.
+    if (!isNewer && (Array.isArray(graph) || typeof graph === "string")) {
       if (graph.length === 0) return noOutputs;
       throw new PythonError("TypeError", "indices must be integers or slices");
     }
@@ -109,47 +106,74 @@ function nodeClassOf(
   catalog: NodeCatalog,
   isNewer: boolean,
 ): { node: Map<string, PythonValue>; nodeClass: NodeClass } | { error: PythonJson } {
-  const where = `Node ID '#${nodeId}'`;
-  const missing = problem(
-    "invalid_prompt",
-    "Cannot execute because a node is missing the class_type property.",
-    where,
-  );
+  const words = isNewer ? newerWords : olderWords;
   if (!isDict(node)) {
     const holdsNothing = Array.isArray(node)
       ? !node.includes("class_type")
       : typeof node === "string" && !node.includes("class_type");
-    if (holdsNothing) return { error: missing };
+    if (holdsNothing && !isNewer) return { error: olderWords.noClass(nodeId) };
     throw new PythonError("TypeError", `argument of type '${pythonTypeName(node)}' is not iterable`);
   }
   const classType = node.get("class_type");
-  if (classType === undefined) return { error: missing };
+  if (classType === undefined) return { error: words.noClass(nodeId, node) };
   if (Array.isArray(classType) || isDict(classType)) {
     throw new PythonError("TypeError", `unhashable type: '${pythonTypeName(classType)}'`);
   }
   const nodeClass = typeof classType === "string" ? catalog.get(classType) : undefined;
-  if (nodeClass) return { node, nodeClass };
-  return { error: isNewer ? missingType(nodeId, node, classType) : unknownClass(classType, where) };
+  return nodeClass ? { node, nodeClass } : { error: words.unknownClass(nodeId, node, classType) };
 }
 
-function unknownClass(classType: PythonValue, where: string): PythonJson {
-  return problem(
-    "invalid_prompt",
-    `Cannot execute because node ${pythonText(classType)} does not exist.`,
-    where,
-  );
-}
+type Node = Map<string, PythonValue>;
 
-/** Newer servers name the node by its title as well (PROTOCOL 12). */
-function missingType(nodeId: string, node: Map<string, PythonValue>, classType: PythonValue): PythonJson {
-  const meta = node.get("_meta") ?? null;
-  const title = isDict(meta) ? pythonText(meta.get("title") ?? classType) : pythonText(classType);
+const olderWords = {
+  noClass: (nodeId: string): PythonJson =>
+    problem(
+      "invalid_prompt",
+      "Cannot execute because a node is missing the class_type property.",
+      `Node ID '#${nodeId}'`,
+    ),
+  unknownClass: (nodeId: string, _node: Node, classType: PythonValue): PythonJson =>
+    problem(
+      "invalid_prompt",
+      `Cannot execute because node ${pythonText(classType)} does not exist.`,
+      `Node ID '#${nodeId}'`,
+    ),
+};
+
+/** A server of 0.28 names the node by its title as well (PROTOCOL-0.28, 1). */
+const newerWords = {
+  noClass: (nodeId: string, node: Node): PythonJson => {
+    const title = titleOf(node) ?? null;
+    const name = isTruthy(title) ? pythonText(title) : `ID #${nodeId}`;
+    const reason = "has no class_type. The workflow may be corrupted or a custom node is missing.";
+    return missingNodeType(nodeId, null, title, `Node '${name}' ${reason}`);
+  },
+  unknownClass: (nodeId: string, node: Node, classType: PythonValue): PythonJson => {
+    const title = titleOf(node) ?? classType;
+    const message = `Node '${pythonText(title)}' not found. The custom node may not be installed.`;
+    return missingNodeType(nodeId, classType, title, message);
+  },
+};
+
+function missingNodeType(
+  nodeId: string,
+  classType: PythonValue,
+  title: PythonValue,
+  message: string,
+): PythonJson {
   return {
     type: "missing_node_type",
-    message: `Node '${title}' not found. The custom node may not be installed.`,
+    message,
     details: `Node ID '#${nodeId}'`,
     extra_info: { node_id: nodeId, class_type: classType, node_title: title },
   };
+}
+
+function titleOf(node: Node): PythonValue | undefined {
+  const meta = node.get("_meta");
+  if (meta === undefined) return undefined;
+  if (isDict(meta)) return meta.get("title");
+  throw new PythonError("AttributeError", `'${pythonTypeName(meta)}' object has no attribute 'get'`);
 }
 
 /** `x in partial_execution_targets`, for whatever was given as the list. */

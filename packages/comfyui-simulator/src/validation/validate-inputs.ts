@@ -9,14 +9,15 @@ import {
   type PythonValue,
 } from "../python/python-values.ts";
 import type { InputSpec, NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
-import { fileInputOf } from "./file-inputs.ts";
-import { coerce, inputTypeName, lessThan, outputType, pythonEquals, typesMatch } from "./input-types.ts";
+import { checksItself, fileInputOf } from "./file-inputs.ts";
+import { coerce, lessThan, outputType, typeName } from "./input-types.ts";
 import {
   innerException,
   outerException,
   ValidationException,
   type ValidationError,
 } from "./validation-error.ts";
+import type { ValidationRules } from "./validation-rules.ts";
 
 interface Outcome {
   readonly valid: boolean;
@@ -30,22 +31,22 @@ const LIST_SHOWN_MAX = 20;
 export class NodeInputValidator {
   private readonly nodes: ReadonlyMap<string, PythonDict>;
   private readonly catalog: NodeCatalog;
-  private readonly rules: {
-    readonly fileExists: (annotatedName: string) => boolean;
-    readonly isNewer: boolean;
-  };
+  private readonly rules: ValidationRules;
+  private readonly fileExists: (annotatedName: string) => boolean;
   private readonly validated = new Map<string, Outcome>();
+  /** From an output down to the node that is being validated, in that order. */
   private readonly inProgress = new Set<string>();
-  private readonly inCycle = new Set<string>();
 
   constructor(
     nodes: ReadonlyMap<string, PythonDict>,
     catalog: NodeCatalog,
-    rules: { readonly fileExists: (annotatedName: string) => boolean; readonly isNewer: boolean },
+    rules: ValidationRules,
+    fileExists: (annotatedName: string) => boolean,
   ) {
     this.nodes = nodes;
     this.catalog = catalog;
     this.rules = rules;
+    this.fileExists = fileExists;
   }
 
   outcomes(): ReadonlyMap<string, Outcome> {
@@ -65,25 +66,34 @@ export class NodeInputValidator {
   }
 
   /**
-   * A node met again while it is being validated closes a cycle: the server recurses until Python gives up, and then
-   * reports the nodes of the cycle as invalid, without any error of their own.
+   * A node met again while it is being validated closes a cycle. A server of 0.3.64 recurses until Python gives up, and
+   * then reports the nodes of the cycle as invalid, without any error of their own; one of 0.28 names the cycle.
    */
   private validateNode(nodeId: string): Outcome {
     const known = this.validated.get(nodeId);
     if (known) return known;
-    if (this.inProgress.has(nodeId)) {
-      if (this.rules.isNewer) this.inCycle.add(nodeId);
-      return { valid: false, errors: [] };
-    }
+    if (this.inProgress.has(nodeId)) return this.closedCycle(nodeId);
     this.inProgress.add(nodeId);
     try {
       const outcome = this.validateInputsOf(nodeId);
-      if (this.inCycle.has(nodeId)) outcome.errors.push(dependencyCycle(nodeId));
-      this.validated.set(nodeId, outcome);
-      return outcome;
+      const cycle = this.validated.get(nodeId);
+      const joined = cycle ? { valid: false, errors: [...cycle.errors, ...outcome.errors] } : outcome;
+      this.validated.set(nodeId, joined);
+      return joined;
     } finally {
       this.inProgress.delete(nodeId);
     }
+  }
+
+  private closedCycle(nodeId: string): Outcome {
+    if (!this.rules.namesCycles) return { valid: false, errors: [] };
+    const path = [...this.inProgress];
+    const cycle = path.slice(path.indexOf(nodeId));
+    const text = [...cycle, nodeId].map((id) => `${id} (${this.classOf(id).name})`).join(" -> ");
+    for (const id of cycle) {
+      this.validated.set(id, { valid: false, errors: [dependencyCycle(id, cycle, text)] });
+    }
+    return { valid: false, errors: [] };
   }
 
   private validateInputsOf(nodeId: string): Outcome {
@@ -93,10 +103,11 @@ export class NodeInputValidator {
     const given = isDict(inputs) ? inputs : noInputs(inputs, nodeClass);
     const errors: ValidationError[] = [];
     let valid = true;
-    for (const input of nodeClass.inputs) {
+    for (const input of this.rules.inputsOf(nodeClass, given)) {
       const value = given.get(input.name);
       if (value === undefined) {
-        if (input.category === "required") errors.push(requiredMissing(input));
+        const shown = this.rules.shortName(nodeClass, input);
+        if (input.category === "required") errors.push(requiredMissing(input, shown));
       } else if (Array.isArray(value)) {
         valid = this.validateLink(nodeClass, input, value, errors) && valid;
       } else {
@@ -127,12 +138,12 @@ export class NodeInputValidator {
     const [sourceId = null, slot = null] = link;
     const source = this.linkedNode(sourceId);
     const receivedType = outputType(this.classOf(source), slot);
-    const inputType = inputTypeName(input);
-    if (!typesMatch(receivedType, inputType)) {
+    if (!this.rules.typesMatch(receivedType, input.type)) {
+      const types = `received_type(${typeName(receivedType)}) mismatch input_type(${typeName(input.type)})`;
       errors.push({
         type: "return_type_mismatch",
         message: "Return type mismatch between linked nodes",
-        details: `${input.name}, received_type(${receivedType}) mismatch input_type(${inputType})`,
+        details: `${input.name}, ${types}`,
         extra_info: {
           input_name: input.name,
           input_config: config,
@@ -170,7 +181,7 @@ export class NodeInputValidator {
       if (!(error instanceof PythonError)) throw error;
       return {
         type: "invalid_input_type",
-        message: `Failed to convert an input value to a ${inputTypeName(input)} value`,
+        message: `Failed to convert an input value to a ${typeName(input.type)} value`,
         details: `${input.name}, ${pythonText(value)}, ${error.message}`,
         extra_info: {
           input_name: input.name,
@@ -180,7 +191,7 @@ export class NodeInputValidator {
         },
       };
     }
-    if (fileInputOf(nodeClass.name)?.input === input.name) return undefined;
+    if (checksItself(nodeClass.name, input.name)) return undefined;
     return this.validateRange(nodeClass, input, value, config);
   }
 
@@ -200,14 +211,16 @@ export class NodeInputValidator {
       const message = `Value ${pythonText(value)} bigger than max of ${pythonText(max)}`;
       return { type: "value_bigger_than_max", message, details: input.name, extra_info };
     }
-    const accepted = this.catalog.accepted(nodeClass, input);
-    if (accepted === undefined || accepted.some((option) => pythonEquals(option, value))) return undefined;
+    const accepted = this.rules.accepted(this.catalog, nodeClass, input);
+    if (accepted === undefined) return undefined;
+    const strangers = this.rules.strangers(input, value, accepted);
+    if (strangers.length === 0) return undefined;
     const isLong = accepted.length > LIST_SHOWN_MAX;
     const list = isLong ? `(list of length ${accepted.length})` : pythonRepr(accepted);
     return {
       type: "value_not_in_list",
       message: "Value not in list",
-      details: `${input.name}: '${pythonText(value)}' not in ${list}`,
+      details: `${input.name}: ${this.rules.quoted(strangers)} not in ${list}`,
       extra_info: { ...extra_info, input_config: isLong ? null : config },
     };
   }
@@ -225,7 +238,7 @@ export class NodeInputValidator {
       const type = Array.isArray(value) ? "NoneType" : pythonTypeName(value);
       throw new PythonError("AttributeError", `'${type}' object has no attribute 'endswith'`);
     }
-    if (this.rules.fileExists(value)) return [];
+    if (this.fileExists(value)) return [];
     return [
       {
         type: "custom_validation_failed",
@@ -272,21 +285,20 @@ function noInputs(inputs: PythonValue, nodeClass: NodeClass): PythonDict {
   );
 }
 
-/** How newer servers report a cycle (PROTOCOL 12). */
-function dependencyCycle(nodeId: string): ValidationError {
+function dependencyCycle(nodeId: string, cycle: readonly string[], path: string): ValidationError {
   return {
     type: "dependency_cycle",
     message: "Dependency cycle detected",
-    details: `Node ${nodeId} depends on itself`,
-    extra_info: { node_id: nodeId },
+    details: path,
+    extra_info: { node_id: nodeId, cycle_nodes: cycle },
   };
 }
 
-function requiredMissing(input: InputSpec): ValidationError {
+function requiredMissing(input: InputSpec, shownName: string): ValidationError {
   return {
     type: "required_input_missing",
     message: "Required input is missing",
-    details: input.name,
+    details: shownName,
     extra_info: { input_name: input.name },
   };
 }

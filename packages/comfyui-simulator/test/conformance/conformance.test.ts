@@ -11,7 +11,7 @@ describe("the simulator answers like the recorded server", () => {
   });
 
   test.each(RECORDINGS)(
-    "in $name",
+    "in $name of $version",
     async (recording) => {
       const target = new SimulatorTarget();
       try {

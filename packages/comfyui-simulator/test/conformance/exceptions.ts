@@ -41,6 +41,33 @@ const EXCEPTIONS: readonly Exception[] = [
   },
   {
     target: "simulator",
+    recording: /^(40|59)/,
+    text: /: GET \/(global_subgraphs|internal\/files\/output|internal\/logs) /,
+    reason: "routes of the web page are left out of the simulator",
+  },
+  {
+    recording: /^47/,
+    text: /: GET \/queue body\.queue_pending\[0\]\[0\]/,
+    reason:
+      "the recorded server's counter stood at 233, so its prompt at the front came before the one with -5",
+  },
+  {
+    recording: /^48/,
+    text: /: GET \/api\/jobs\?sort_by=execution_duration/,
+    reason: "which of several trivial prompts took longer is chance",
+  },
+  {
+    recording: /^49/,
+    text: /^the same id while it runs and while it waits: GET \/api\/jobs body\.jobs/,
+    reason: "the replay posts within one millisecond what the list is sorted by",
+  },
+  {
+    recording: /^52/,
+    text: /: POST \/upload\/image body\.name: "up \(2\)\.png" became "up\.png"/,
+    reason: "which bytes were uploaded was not recorded, only how many",
+  },
+  {
+    target: "simulator",
     recording: /^26/,
     text: /^.*(\(accepted|: ACCEPTED with node_errors).*: a /,
     reason: "the client interrupts as soon as it has the reply; what that hits is a race",

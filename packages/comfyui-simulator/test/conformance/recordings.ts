@@ -1,15 +1,23 @@
+import { transcriptNames, type RecordedVersion } from "@genga/comfyui-recordings";
 import { isDict, type PythonDict } from "../../src/python/python-values.ts";
 import { dictAt, readRecording, textAt, type RecordedEvent } from "../replay/recording.ts";
 
-/** The server that a recording was made on: without any model file, or with the two checkpoints and a motion module. */
-type Furnishing = "bare" | "models";
+/**
+ * The server that a recording was made on: without any model file, with the two checkpoints and a motion module, or with
+ * memory enough to keep the results of every earlier prompt.
+ */
+type Furnishing = "bare" | "models" | "much-memory";
 
 export interface Recording {
+  readonly version: RecordedVersion;
   readonly name: string;
   readonly furnishing: Furnishing;
 }
 
-/** Every recording that can be replayed; of two others, only results were kept. */
+/** Only counts were kept of one, and the other was made on a server with the assets system, which is left out. */
+const LEFT_OUT = ["56-history-timing", "52b-assets-on"];
+
+/** Every recording that can be replayed; of two others of 0.3.64, only results were kept. */
 export const RECORDINGS: readonly Recording[] = [
   ...[
     "01-connect",
@@ -26,7 +34,7 @@ export const RECORDINGS: readonly Recording[] = [
     "13-prompt-options",
     "15-poison-prompts",
     "18-stale-socket",
-  ].map((name): Recording => ({ name, furnishing: "bare" })),
+  ].map((name): Recording => ({ version: "0.3.64", name, furnishing: "bare" })),
   ...[
     "20-sd15-image",
     "21-sd15-image-cached-model",
@@ -37,11 +45,18 @@ export const RECORDINGS: readonly Recording[] = [
     "26-missing-checkpoint",
     "28-oom",
     "29-image-variants",
-  ].map((name): Recording => ({ name, furnishing: "models" })),
+  ].map((name): Recording => ({ version: "0.3.64", name, furnishing: "models" })),
+  ...transcriptNames("0.28")
+    .filter((name) => !LEFT_OUT.includes(name))
+    .map((name): Recording => ({ version: "0.28", name, furnishing: furnishingOf(name) })),
 ];
 
+function furnishingOf(name: string): Furnishing {
+  return name.startsWith("41b-") ? "much-memory" : "bare";
+}
+
 export function eventsOf(recording: Recording): RecordedEvent[] {
-  return readRecording("0.3.64", recording.name);
+  return readRecording(recording.version, recording.name);
 }
 
 /** What a case asks of the server. */

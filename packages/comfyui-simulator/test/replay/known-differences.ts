@@ -80,6 +80,10 @@ const UNORDERED = new Set([
 /** Fields whose presence counts and whose content cannot be the same. */
 const FREE = new Set([
   "timestamp",
+  "create_time",
+  "execution_start_time",
+  "execution_end_time",
+  "installed",
   "traceback",
   "fullpath",
   "ram_total",
@@ -94,31 +98,39 @@ const FREE = new Set([
   "installed_templates_version",
 ]);
 
+/** Left out of the definitions that were kept, and so out of what they are part of. */
+const LEFT_OUT = new Set(["tooltip"]);
+
 /**
  * A value in a form that two runs can be compared in: floats marked as such, free fields replaced, inputs of a failed
  * node reduced to their names. @param translate applied to recorded values only
  */
 export function canonical(value: PythonValue, translate?: Translation, key = ""): unknown {
   if (FREE.has(key)) return `<${key}>`;
-  if (value instanceof PythonFloat) return { float: value.value };
+  if (value instanceof PythonFloat)
+    return { float: Number.isFinite(value.value) ? value.value : String(value.value) };
   if (typeof value === "bigint") return value.toString();
-  if (typeof value === "number" && key === "number") return translate ? translate.number(value) : value;
+  if (typeof value === "number" && (key === "number" || key === "priority"))
+    return translate ? translate.number(value) : value;
   if (typeof value === "string") {
     const text = canonicalText(translate ? translate.text(value) : value);
     return key === "details" ? text.split("\n").sort().join("\n") : text;
   }
   if (Array.isArray(value)) {
-    const keys = isQueueEntry(value) ? ["number", "", "", "", "outputs_to_execute"] : [];
+    const keys = isQueueEntry(value)
+      ? ["number", "", "", "", "outputs_to_execute"]
+      : isShortEntry(value)
+        ? ["number"]
+        : [];
     const items = value.map((item, index) => canonical(item, translate, keys[index]));
     return UNORDERED.has(key) ? sorted(items) : items;
   }
   if (isDict(value)) {
     if (key === "current_inputs") return [...value.keys()];
     return Object.fromEntries(
-      [...value].map(([name, item]) => [
-        translate ? translate.text(name) : name,
-        canonical(item, translate, name),
-      ]),
+      [...value]
+        .filter(([name]) => !LEFT_OUT.has(name))
+        .map(([name, item]) => [translate ? translate.text(name) : name, canonical(item, translate, name)]),
     );
   }
   return value;
@@ -130,6 +142,13 @@ function sorted(items: unknown[]): unknown[] {
 
 function isQueueEntry(list: PythonValue[]): boolean {
   return list.length === 5 && typeof list[1] === "string" && Array.isArray(list[4]);
+}
+
+/** A queue entry of which only number and id were kept. */
+function isShortEntry(list: PythonValue[]): boolean {
+  return (
+    list.length === 2 && typeof list[0] === "number" && typeof list[1] === "string" && list[1].length === 36
+  );
 }
 
 /** Sizes, addresses and folders differ between machines. */
@@ -158,7 +177,8 @@ export function difference(recorded: unknown, actual: unknown, path = ""): strin
 }
 
 function isWildcard(value: unknown): boolean {
-  return typeof value === "string" && (value === "..." || (value.startsWith("(") && value.endsWith(")")));
+  if (typeof value !== "string") return false;
+  return value === "..." || value === "<redacted>" || (value.startsWith("(") && value.endsWith(")"));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,0 +1,75 @@
+import type { InputSpec, NodeCatalog, NodeClass, OutputType } from "../nodes/node-catalog.ts";
+import { pythonRepr, pythonText, type PythonDict, type PythonValue } from "../python/python-values.ts";
+import { finalInputs } from "./dynamic-inputs.ts";
+import { pythonEquals, shareAType } from "./input-types.ts";
+
+/** What the two servers judge differently. */
+export interface ValidationRules {
+  /** The inputs that a node has, given what it was sent. */
+  readonly inputsOf: (nodeClass: NodeClass, given: PythonDict) => readonly InputSpec[];
+  /** How a missing input is called in `details`. */
+  readonly shortName: (nodeClass: NodeClass, input: InputSpec) => string;
+  readonly typesMatch: (received: OutputType, wanted: InputSpec["type"]) => boolean;
+  readonly accepted: (
+    catalog: NodeCatalog,
+    nodeClass: NodeClass,
+    input: InputSpec,
+  ) => PythonValue[] | undefined;
+  /** The values, of one input, that are not among the accepted ones. */
+  readonly strangers: (input: InputSpec, value: PythonValue, accepted: PythonValue[]) => PythonValue[];
+  /** How `details` quotes them. */
+  readonly quoted: (strangers: PythonValue[]) => string;
+  readonly namesCycles: boolean;
+}
+
+/** 0.3.64: lists are checked only where the type itself is the list (PROTOCOL 2). */
+export const OLDER_RULES: ValidationRules = {
+  inputsOf: (nodeClass) => nodeClass.inputs,
+  shortName: (_nodeClass, input) => input.name,
+  typesMatch: (received, wanted) =>
+    shareAType(typeof received === "string" ? received : "COMBO", typeText(wanted)),
+  accepted: (catalog, nodeClass, input) => catalog.accepted(nodeClass, input),
+  strangers: (_input, value, accepted) => strangersIn([value], accepted),
+  quoted: (strangers) => strangers.map((value) => `'${pythonText(value)}'`).join(", "),
+  namesCycles: false,
+};
+
+/** 0.28: dynamic groups, match types, checked COMBO options, several choices at once (PROTOCOL-0.28, 1 and 2). */
+export const NEWER_RULES: ValidationRules = {
+  inputsOf: (nodeClass, given) =>
+    nodeClass.isNewStyle ? finalInputs(nodeClass, given).inputs : nodeClass.inputs,
+  shortName: (nodeClass, input) =>
+    nodeClass.isNewStyle && input.name.includes(".") ? lastPart(input.name) : input.name,
+  typesMatch: newerTypesMatch,
+  accepted: (catalog, nodeClass, input) =>
+    input.type === "COMBO" ? catalog.comboOptions(nodeClass, input) : catalog.accepted(nodeClass, input),
+  strangers: (input, value, accepted) =>
+    input.options.get("multiselect") === true && Array.isArray(value)
+      ? strangersIn(value, accepted)
+      : strangersIn([value], accepted),
+  quoted: (strangers) => strangers.map(pythonRepr).join(", "),
+  namesCycles: true,
+};
+
+const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
+
+/** A list as a type fits only COMBO and the very same list. */
+function newerTypesMatch(received: OutputType, wanted: InputSpec["type"]): boolean {
+  if (received === "*" || wanted === "*" || received === MATCH_TYPE || wanted === MATCH_TYPE) return true;
+  if (typeof received !== "string") {
+    return wanted === "COMBO" || (typeof wanted !== "string" && pythonRepr(received) === pythonRepr(wanted));
+  }
+  return typeof wanted === "string" && shareAType(received, wanted);
+}
+
+function strangersIn(values: PythonValue[], accepted: PythonValue[]): PythonValue[] {
+  return values.filter((value) => !accepted.some((option) => pythonEquals(option, value)));
+}
+
+function typeText(type: InputSpec["type"]): string {
+  return typeof type === "string" ? type : pythonRepr(type);
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1);
+}
