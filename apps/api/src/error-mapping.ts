@@ -100,8 +100,6 @@ function refusalOfBody(error: unknown): RefusedError | undefined {
       : undefined;
   }
   switch (error.type) {
-    case "entity.parse.failed":
-      return new RefusedError("malformed-json", `The body is not JSON: ${error.message.slice(0, 200)}`);
     case "entity.too.large":
       return new RefusedError("body-too-large", `A body may have ${bodyBytesMax} bytes.`);
     case "encoding.unsupported":

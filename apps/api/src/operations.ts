@@ -25,6 +25,10 @@ export interface Operation {
 const ofJob = [401, 404, 410, 503];
 const ofSubmission = [400, 401, 413, 415, 422, 503];
 
+const integersAsText =
+  "Integers beyond 2^53−1 are texts of digits, since most readers of JSON would round them. Servers read such texts for " +
+  "INT inputs, so that a workflow can be submitted again as it is answered.";
+
 /** Everything that the API can do, in the order of a job's life. */
 export function operations(schemas: ApiSchemas): Operation[] {
   return [...submitting(schemas), ...looking(schemas), ...changing(schemas), ...operating()];
@@ -38,7 +42,15 @@ function submitting(schemas: ApiSchemas): Operation[] {
     refusals: ofSubmission,
   } as const;
   return [
-    { ...accepted, path: "generate", summary: "Submit a job", body: schemas.NewJob },
+    {
+      ...accepted,
+      path: "generate",
+      summary: "Submit a job",
+      body: schemas.NewJob,
+      description:
+        "Numbers of a workflow reach the server as they are written: integers of any size keep their digits, and `1.0` stays " +
+        "a float. A client whose JSON cannot write an integer beyond 2^53−1 sends its digits as text.",
+    },
     {
       ...accepted,
       path: "generate/image",
@@ -121,12 +133,14 @@ function looking(schemas: ApiSchemas): Operation[] {
       ...look,
       path: "jobs/{id}/parameters",
       summary: "What was asked for, with defaults and the seed filled in",
+      description: integersAsText,
       answer: z.object({ id: z.string(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
     },
     {
       ...look,
       path: "jobs/{id}/workflow",
       summary: "The ComfyUI graph of a job",
+      description: integersAsText,
       answer: z.record(z.string(), z.unknown()),
     },
     {

@@ -1,3 +1,4 @@
+import { parseExactJson } from "@genga/comfyui";
 import express, { type Request, type RequestHandler, type Response, type Router } from "express";
 import { bodyBytesMax } from "./error-mapping.ts";
 import { RefusedError } from "./problem-document.ts";
@@ -39,7 +40,10 @@ export function resource(router: Router, path: string, actions: Actions): void {
   });
 }
 
-/** Reads a JSON body, for paths that take one. A body of another kind is refused rather than ignored. */
+/**
+ * Reads a JSON body, for paths that take one; numbers that JavaScript would change are `ExactNumber`s. A body of another
+ * kind is refused rather than ignored.
+ */
 export function jsonBody(): RequestHandler[] {
   const refuseOthers: RequestHandler = (request, _response, next) => {
     if (request.method === "POST" && request.is("application/json") === false) {
@@ -52,5 +56,21 @@ export function jsonBody(): RequestHandler[] {
     }
     next();
   };
-  return [refuseOthers, express.json({ limit: bodyBytesMax, strict: false })];
+  const parse: RequestHandler = (request, _response, next) => {
+    const text: unknown = request.body;
+    if (typeof text === "string") request.body = text === "" ? {} : parseJson(text);
+    next();
+  };
+  return [refuseOthers, express.text({ type: "application/json", limit: bodyBytesMax }), parse];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new RefusedError("malformed-json", `The body is not JSON: ${error.message.slice(0, 200)}`, {
+      cause: error,
+    });
+  }
 }

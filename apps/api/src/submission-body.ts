@@ -1,3 +1,4 @@
+import { numberOf } from "@genga/comfyui";
 import {
   InvalidJobError,
   jobPriorities,
@@ -6,7 +7,6 @@ import {
   type JobProblem,
   type JobRequest,
   type JobType,
-  type Json,
 } from "@genga/jobs";
 import { findMisplacedGraph, problemsOf, unstorable } from "@genga/workflows";
 import { z } from "zod";
@@ -67,7 +67,9 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
   const { type, ...rest } = body;
   const optionNames = new Set(Object.keys(optionFields));
   const entries = Object.entries(rest);
-  const given = Object.fromEntries(entries.filter(([name]) => optionNames.has(name)));
+  const given = Object.fromEntries(
+    entries.flatMap(([name, value]) => (optionNames.has(name) ? [[name, numberOf(value) ?? value]] : [])),
+  );
   const options = optionsSchema.safeParse(given);
   const problems = options.success ? [] : problemsOf(options.error, optionsSchema, given);
   const known = jobTypes.find((each) => each === (type ?? fixedType));
@@ -78,7 +80,7 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
   const parameters = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
   // `Object.fromEntries` defines `__proto__` as any other name, so that the resolver gets to refuse it.
   return {
-    request: { type: known, parameters: parameters as Json, options: withoutUndefined(options.data ?? {}) },
+    request: { type: known, parameters, options: withoutUndefined(options.data ?? {}) },
     problems,
   };
 }

@@ -1,6 +1,7 @@
 import {
   missingFrom,
   needsOf,
+  parseWorkflow,
   replacementOf,
   type GraphNeeds,
   type NodeReplacements,
@@ -82,7 +83,7 @@ export class WaitingReasons {
     const known = this.#needs.get(job.id);
     if (known !== undefined) return known;
     const { workflow } = await this.#manager.getParameters(job.id);
-    const needs = needsOf(workflow);
+    const needs = needsOf(parseWorkflow(workflow));
     if (this.#needs.size >= rememberedMax) this.#needs.clear();
     this.#needs.set(job.id, needs);
     return needs;

@@ -90,6 +90,34 @@ describe("an accepted job", () => {
     expect(sampler!.inputs["seed"]).toBe(parameters["seed"]);
   });
 
+  test("may be written as Python writes it: whole floats are numbers like any other", async () => {
+    const body = `{"type":"image","prompt":"a cat","width":512.0,"cfg":7.0,"seed":12.0,"attemptsMax":2.0,"timeoutMs":6e4}`;
+    const { id } = await accepted(await api.post("generate", body));
+    expect(await (await api.request(`jobs/${id}`)).json()).toMatchObject({
+      attemptsMax: 2,
+      timeoutMs: 60_000,
+    });
+    expect(await (await api.request(`jobs/${id}/parameters`)).json()).toMatchObject({
+      parameters: { width: 512, cfg: 7, seed: 12 },
+    });
+  });
+
+  test.each(["18446744073709551615", "9007199254740993", "9007199254740991"])(
+    "keeps the seed %s, and shows it as text where a JSON number would lie",
+    async (seed) => {
+      for (const given of [seed, `"${seed}"`]) {
+        const { id } = await accepted(
+          await api.post("generate", `{"type":"image","prompt":"a cat","seed":${given}}`),
+        );
+        const shown = Number.isSafeInteger(Number(seed)) ? seed : `"${seed}"`;
+        expect(await (await api.request(`jobs/${id}/parameters`)).text()).toContain(`"seed":${shown}`);
+        expect(await (await api.request(`jobs/${id}/workflow`)).text()).toMatch(
+          new RegExp(`"seed": ?${shown}`),
+        );
+      }
+    },
+  );
+
   test("with a graph that a server would silently change comes with a warning", async () => {
     const workflow = {
       ...rawGraph,
@@ -144,6 +172,34 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
       422,
       "invalid-request",
       ["priority", "width", "steps", "extra"],
+    ],
+    [
+      "too large a seed",
+      `{"type":"image","prompt":"x","seed":18446744073709551616}`,
+      422,
+      "out-of-bounds",
+      ["seed"],
+    ],
+    [
+      "too large a number in a graph",
+      `{"type":"workflow","workflow":${JSON.stringify(rawGraph).replace('"color":0', '"color":18446744073709551616')}}`,
+      422,
+      "invalid-graph",
+      ["workflow.1.inputs.color"],
+    ],
+    [
+      "a number of a graph without end",
+      `{"type":"workflow","workflow":{"a":-1e400}}`,
+      422,
+      "out-of-bounds",
+      ["workflow.a"],
+    ],
+    [
+      "an option that is too large",
+      `{"type":"image","prompt":"x","timeoutMs":1e300}`,
+      422,
+      "out-of-bounds",
+      ["timeoutMs"],
     ],
     ["a number without end", `{"type":"image","prompt":"x","cfg":1e400}`, 422, "out-of-bounds", ["cfg"]],
     ["__proto__", `{"type":"image","prompt":"x","__proto__":{"a":1}}`, 422, "invalid-field", ["__proto__"]],
@@ -346,10 +402,17 @@ const bodies = fc.oneof(
   fc.record({ type: fc.constant("workflow"), workflow: fc.jsonValue() }),
 );
 
+/** In place of the whole numbers of a body. */
+const oddNumbers = fc.constantFrom(
+  ...[null, "1.0", "-0.0", "1e5", "1e-400", "1e-9999999999", "1e400", "0.99999999999999999"],
+  ...["18446744073709551615", "9".repeat(300), `1.${"0".repeat(20_000)}`],
+);
+
 test("no body whatever makes the API fail: it is accepted, or refused with a reason", async () => {
   await fc.assert(
-    fc.asyncProperty(bodies, async (body) => {
-      const text = typeof body === "string" ? body : JSON.stringify(body);
+    fc.asyncProperty(bodies, oddNumbers, async (body, number) => {
+      const json = typeof body === "string" ? body : JSON.stringify(body);
+      const text = number === null ? json : json.replaceAll(/(?<=[:,[])-?\d+(?=[\]},])/g, number);
       const response = await api.post("generate", text);
       if (response.status === 202) await accepted(response);
       else expect([400, 422]).toContain((await refused(response)).status);

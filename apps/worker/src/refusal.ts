@@ -40,7 +40,7 @@ export async function isWorthAnotherTry(
   error: unknown,
   { store, servers }: RefusalOptions,
 ): Promise<boolean> {
-  const { workflow } = run.leased;
+  const { workflow } = run;
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
   const refusedBy = await earlierRefusals(run, store);
   if (refusedBy.length + 1 >= refusalsMax) return false;

@@ -1,3 +1,4 @@
+import { parseWorkflow, type Workflow } from "@genga/comfyui";
 import { ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { LeaseClock } from "./lease-clock.ts";
 
@@ -38,6 +39,7 @@ export class Run {
   /** Runs whose prompts the server got before ours, and has not let go of. */
   readonly #ahead = new Set<Run>();
   #isBehindOthers = false;
+  #workflow: Workflow | undefined;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();
 
@@ -98,6 +100,12 @@ export class Run {
   letTicketGo(): HeldTicket | null {
     this.#hasLetTicketGo = true;
     return this.#ticket;
+  }
+
+  /** The graph, read when it is first asked for. */
+  get workflow(): Workflow {
+    this.#workflow ??= parseWorkflow(this.leased.workflow);
+    return this.#workflow;
   }
 
   get jobId(): string {

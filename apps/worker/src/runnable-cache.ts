@@ -1,4 +1,4 @@
-import { canRun, parseDefinitions, type ServerDefinitions } from "@genga/comfyui";
+import { canRun, parseDefinitions, parseWorkflow, type ServerDefinitions } from "@genga/comfyui";
 import { type Candidate, type ServerStore } from "@genga/jobs";
 
 /** Definitions and verdicts that are remembered; older ones are worked out again. */
@@ -22,7 +22,7 @@ export class RunnableCache {
     const key = `${candidate.workflowHash} ${definitions.hash}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
-    const verdict = canRun(candidate.workflow, definitions);
+    const verdict = canRun(parseWorkflow(candidate.workflow), definitions);
     forgetOldest(this.#verdicts, verdictsMax);
     this.#verdicts.set(key, verdict);
     return verdict;

@@ -1,6 +1,6 @@
 import { buffer } from "node:stream/consumers";
-import { ComfyUIError, type ComfyUIConnector } from "@genga/comfyui";
-import { type OutputStorage, readUploadName, StorageError, uploadFolder, type Workflow } from "@genga/jobs";
+import { ComfyUIError, type ComfyUIConnector, type Workflow } from "@genga/comfyui";
+import { type OutputStorage, readUploadName, StorageError, uploadFolder } from "@genga/jobs";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
 /** For one picture, from the storage or to the server; also over a slow line. */

@@ -22,7 +22,7 @@ export async function submitPrompt(
   const { leased } = run;
   const { postTimeoutMs } = options;
   const { connector } = server;
-  const withUploads = await sendUploads(leased.workflow, {
+  const withUploads = await sendUploads(run.workflow, {
     connector,
     storage: options.storage,
     signal: run.stopSignal,

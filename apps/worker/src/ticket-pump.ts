@@ -1,4 +1,4 @@
-import { needsOf } from "@genga/comfyui";
+import { needsOf, parseWorkflow } from "@genga/comfyui";
 import { randomUUID } from "node:crypto";
 import {
   type Candidate,
@@ -272,5 +272,5 @@ function roomOf(server: OwnedServer): Room {
 }
 
 function checkpointOf(candidate: Candidate): string | null {
-  return needsOf(candidate.workflow).models[0]?.name ?? null;
+  return needsOf(parseWorkflow(candidate.workflow)).models[0]?.name ?? null;
 }

@@ -82,7 +82,8 @@ async function followToItsEnd(
   warnings: Set<string>,
   { progress, graceMs }: WatchPromptOptions,
 ): Promise<SettledLookup> {
-  const { promptId, clientId, workflow } = run.leased;
+  const { workflow } = run;
+  const { promptId, clientId } = run.leased;
   const signal = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
   const events = server.connector.watch(promptId, { clientId, workflow, signal, unreachableMs: graceMs });
   for await (const event of events) {

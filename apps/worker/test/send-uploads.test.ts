@@ -3,8 +3,8 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { PassThrough, Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { ComfyUIConnector } from "@genga/comfyui";
-import { StorageError, type OutputStorage, type Workflow } from "@genga/jobs";
+import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
+import { StorageError, type OutputStorage } from "@genga/jobs";
 import { sendUploads } from "../src/send-uploads.ts";
 
 // A server that takes every picture, and a storage whose every answer is the test's.

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 
-import { ExactNumber, numberOf, parseExactJson, parsePythonJson, stringifyExactJson } from "./exact-json.ts";
+import {
+  ExactNumber,
+  numberOf,
+  parseExactJson,
+  parsePythonJson,
+  roundNumbers,
+  stringifyExactJson,
+  toClientJson,
+  toClientJsonText,
+} from "./exact-json.ts";
 
 const SEED_MAX = "18446744073709551615";
 
@@ -133,7 +142,7 @@ describe("exact JSON", () => {
       fc.property(fc.json(), (json) => {
         fc.pre(!/\d{16}|\de\+/.test(json));
         expect(stringifyExactJson(JSON.parse(json))).toBe(JSON.stringify(JSON.parse(json)));
-        expect(JSON.stringify(parseExactJson(json))).toBe(JSON.stringify(JSON.parse(json)));
+        expect(JSON.stringify(roundNumbers(parseExactJson(json)))).toBe(JSON.stringify(JSON.parse(json)));
       }),
     );
     expect(stringifyExactJson({ a: undefined, b: [undefined, NaN], c: new Date(0) })).toBe(
@@ -178,6 +187,33 @@ describe("exact JSON", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("for clients", () => {
+  const graph = `{"seed": ${SEED_MAX}, "text": "${SEED_MAX} 1.0", "cfg": 8.0, "list": [1e400, -9007199254740993, 7]}`;
+
+  test("a value holds text where a JSON number would lie", () => {
+    const expected = {
+      ...{ seed: SEED_MAX, text: `${SEED_MAX} 1.0`, cfg: 8 },
+      list: ["1e400", "-9007199254740993", 7],
+    };
+    expect(toClientJson(parseExactJson(graph))).toEqual(expected);
+    const plain = { seed: 1, list: [0.5] };
+    expect(toClientJson(plain)).toBe(plain);
+  });
+
+  test("a text keeps everything else as it was written", () => {
+    expect(toClientJsonText(graph)).toBe(
+      `{"seed": "${SEED_MAX}", "text": "${SEED_MAX} 1.0", "cfg": 8.0, "list": ["1e400", "-9007199254740993", 7]}`,
+    );
+    expect(toClientJsonText('{"a": 1}')).toBe('{"a": 1}');
+  });
+
+  test("numbers can be rounded as JavaScript would have read them", () => {
+    expect(roundNumbers(parseExactJson(graph))).toEqual(JSON.parse(graph));
+    const plain = { seed: 1 };
+    expect(roundNumbers(plain)).toBe(plain);
   });
 });
 

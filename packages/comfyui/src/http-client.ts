@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { Agent, FormData, request, type Dispatcher } from "undici";
 
 import { ComfyUIError } from "./errors.ts";
+import { stringifyExactJson } from "./exact-json.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
 import { parsePythonJson } from "./exact-json.ts";
 
@@ -136,7 +137,7 @@ export class HttpClient {
         ...this.#headers,
         ...(body !== undefined && !isForm && { "content-type": "application/json" }),
       },
-      ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
+      ...(body !== undefined && { body: isForm ? body : stringifyExactJson(body) }),
     });
   }
 }

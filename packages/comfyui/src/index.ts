@@ -11,7 +11,16 @@ export type {
 export { ComfyUIConnector } from "./comfyui-connector.ts";
 export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./errors.ts";
 export { ComfyUIError } from "./errors.ts";
-export { ExactNumber, numberOf, parseExactJson, parsePythonJson, stringifyExactJson } from "./exact-json.ts";
+export {
+  ExactNumber,
+  numberOf,
+  parseExactJson,
+  parsePythonJson,
+  roundNumbers,
+  stringifyExactJson,
+  toClientJson,
+  toClientJsonText,
+} from "./exact-json.ts";
 export { classifyExecutionError, warningOf } from "./execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph-formats.ts";
 export type { GraphNeeds, NeededModel } from "./graph-needs.ts";
@@ -53,4 +62,4 @@ export { canRun, parseDefinitions } from "./server-definitions.ts";
 export { prepareForSubmission } from "./submission.ts";
 export type { WatchEvent } from "./watch-event.ts";
 export type { Link, Workflow, WorkflowNode } from "./workflow.ts";
-export { linkOf, nodeTitleOf, workflowSchema } from "./workflow.ts";
+export { linkOf, nodeTitleOf, parseWorkflow, workflowSchema } from "./workflow.ts";

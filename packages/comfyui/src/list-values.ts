@@ -12,10 +12,10 @@ const LIST_TYPES: ReadonlySet<unknown> = new Set(["ARRAY", "BOUNDING_BOXES", "CO
  * cannot be sent back as it is (PROTOCOL-0.28, section 2, recording 43d).
  * @returns the graph itself where there is nothing to wrap, and the places that were wrapped
  */
-export function wrapLists<Graph extends Workflow>(
-  workflow: Graph,
+export function wrapLists(
+  workflow: Workflow,
   objectInfo: ObjectInfo,
-): { workflow: Graph; wrapped: { nodeId: string; input: string }[] } {
+): { workflow: Workflow; wrapped: { nodeId: string; input: string }[] } {
   const wrapped: { nodeId: string; input: string }[] = [];
   const nodes = Object.entries(workflow).map(([nodeId, node]): [string, WorkflowNode] => {
     const inputs = listInputsOf(node, objectInfo);
@@ -24,8 +24,7 @@ export function wrapLists<Graph extends Workflow>(
     const changes = inputs.map((input): [string, unknown] => [input, { __value__: node.inputs[input] }]);
     return [nodeId, { ...node, inputs: { ...node.inputs, ...Object.fromEntries(changes) } }];
   });
-  // The same nodes with the same fields; only lists were put into objects.
-  return { workflow: wrapped.length === 0 ? workflow : (Object.fromEntries(nodes) as Graph), wrapped };
+  return { workflow: wrapped.length === 0 ? workflow : Object.fromEntries(nodes), wrapped };
 }
 
 function listInputsOf(node: WorkflowNode, objectInfo: ObjectInfo): string[] {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { ExactNumber } from "./exact-json.ts";
+import { ExactNumber, parseExactJson } from "./exact-json.ts";
 
 /** One node of an API-format graph. A link is an input of the form `[nodeId, slot]`. */
 export interface WorkflowNode {
@@ -22,6 +22,28 @@ export const workflowSchema: z.ZodType<Workflow> = z.record(
     _meta: z.looseObject({ title: z.unknown().optional() }).nullish().catch(undefined),
   }),
 );
+
+/**
+ * Reads a graph that was accepted before, and has been kept as text since. Numbers that JavaScript would change are
+ * `ExactNumber`s. The nodes are looked at and not copied. @throws TypeError for what is no graph
+ */
+export function parseWorkflow(text: string): Workflow {
+  const graph = parseExactJson(text);
+  if (!isWorkflow(graph)) throw new TypeError("What was kept as a graph is none.");
+  return graph;
+}
+
+function isWorkflow(value: unknown): value is Workflow {
+  return isRecord(value) && Object.values(value).every(isNode);
+}
+
+function isNode(value: unknown): value is WorkflowNode {
+  return isRecord(value) && typeof value["class_type"] === "string" && isRecord(value["inputs"]);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 /** A reference to another node's output. */
 export interface Link {

@@ -89,10 +89,12 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
 }
 
 function graphInsert(graphs: PreparedGraph[]): Prisma.Sql {
-  const [hashes, texts] = [graphs.map(({ hash }) => hash), graphs.map(({ json }) => json)];
+  const [hashes, graphsAsJson] = [graphs.map(({ hash }) => hash), graphs.map(({ json }) => json)];
+  const texts = graphs.map(({ text }) => text);
   return Prisma.sql`
-    INSERT INTO workflows (hash, graph)
-    SELECT hash, graph::jsonb FROM unnest(${hashes}::text[], ${texts}::text[]) AS new(hash, graph)
+    INSERT INTO workflows (hash, graph, graph_text)
+    SELECT hash, graph::jsonb, text
+    FROM unnest(${hashes}::text[], ${graphsAsJson}::text[], ${texts}::text[]) AS new(hash, graph, text)
     ORDER BY hash
     ON CONFLICT (hash) DO NOTHING`;
 }

@@ -1,5 +1,6 @@
 import { type Announcement, type Candidate, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { graphText } from "./job-rows.ts";
 import { toStoredJson } from "./stored-json.ts";
 
 /** A queued row as its ticket announces it, from a table or alias named `job`. */
@@ -59,7 +60,7 @@ export async function readCandidates(
 ): Promise<Candidate[]> {
   if (tickets.length === 0) return [];
   return await database.$queryRaw<Candidate[]>`
-    SELECT job.id AS "jobId", ticket.attempt, workflows.graph AS workflow, workflows.hash AS "workflowHash", job.lane,
+    SELECT job.id AS "jobId", ticket.attempt, ${graphText} AS workflow, workflows.hash AS "workflowHash", job.lane,
       job.avoid_server_id AS "avoidServerId"
     FROM ${ticketRows(tickets)}
     JOIN jobs job ON job.id = ticket."jobId"

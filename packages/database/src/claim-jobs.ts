@@ -1,12 +1,12 @@
-import { type Claim, type Json, type LeasedJob, type Workflow } from "@genga/jobs";
+import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
-import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
+import { graphText, jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { toStoredJson } from "./stored-json.ts";
 
 /** What the `job` row of a claim or an adoption does not tell. */
 interface LeasedRow extends JobRow {
   parameters: Json;
-  workflow: Workflow;
+  workflow: string;
   leasedServerId: string;
   leasedClientId: string;
   leasedPromptId: string;
@@ -105,7 +105,7 @@ export function leaseEnd(leaseMs: number): Prisma.Sql {
 
 const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
-  asked.parameters, workflows.graph AS workflow, extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
+  asked.parameters, ${graphText} AS workflow, extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id

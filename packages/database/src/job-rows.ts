@@ -26,6 +26,9 @@ export const jobColumns = Prisma.sql`
   job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
+/** The graph as text, from the table `workflows`: read as JSON, it would lose digits. */
+export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.graph::text)`;
+
 /** A row of `jobColumns`. */
 export type JobRow = Omit<StoredJob, "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId">;
 

@@ -1,7 +1,7 @@
 import { InvalidJobError, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { promptText } from "./prompt-text.ts";
-import { isStorable, isStorableJson } from "./stored-json.ts";
+import { isStorable, isStorableJson, storedGraph } from "./stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job as the insert takes it; its graph is apart, named by its hash. */
@@ -10,10 +10,13 @@ export interface PreparedJob extends Omit<NewJob, "workflow"> {
   workflowHash: string;
 }
 
-/** A graph by content, as JSON. */
+/** A graph by content. */
 export interface PreparedGraph {
   hash: string;
+  /** For the `jsonb` column. */
   json: string;
+  /** The graph's own text where `jsonb` would write a number of it in another way. */
+  text: string | null;
 }
 
 export interface Preparation {
@@ -40,16 +43,15 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     }
     const workflowHash = hashWorkflow(workflow);
     if (!graphs.has(workflowHash)) {
-      const json = JSON.stringify(workflow);
-      assertStorable("workflow", isStorableJson(json));
-      graphs.set(workflowHash, json);
+      assertStorable("workflow", isStorableJson(workflow));
+      graphs.set(workflowHash, workflow);
     }
     const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
     rows.push({ ...rest, batchIndex, promptText: promptText({ parameters, workflow }), workflowHash });
     counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { rows, counts, graphs: sorted.map(([hash, json]) => ({ hash, json })) };
+  return { rows, counts, graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })) };
 }
 
 function assertStorable(path: string, storable: boolean): void {

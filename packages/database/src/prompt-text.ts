@@ -1,4 +1,4 @@
-import { type Json, type NewJob, type Workflow } from "@genga/jobs";
+import { type Json, type NewJob } from "@genga/jobs";
 
 const lengthMax = 10_000;
 
@@ -17,10 +17,15 @@ function promptOfParameters(parameters: Json): string | null {
   return typeof prompt === "string" ? prompt : null;
 }
 
-function textsOfGraph(workflow: Workflow): string[] {
-  return Object.values(workflow).flatMap(({ inputs }) =>
-    Object.entries(inputs).flatMap(([name, value]) =>
+/** Only texts matter here, so that numbers may be rounded. */
+function textsOfGraph(workflow: string): string[] {
+  return membersOf(JSON.parse(workflow)).flatMap(([, node]) =>
+    membersOf(Reflect.get(Object(node), "inputs")).flatMap(([name, value]) =>
       typeof value === "string" && promptInput.test(name) ? [value] : [],
     ),
   );
+}
+
+function membersOf(value: unknown): [string, unknown][] {
+  return typeof value === "object" && value !== null ? Object.entries(value) : [];
 }

@@ -17,6 +17,7 @@ import { decodeCursor, encodeCursor } from "./job-cursor.ts";
 import {
   eventColumns,
   eventFromRow,
+  graphText,
   jobColumns,
   jobFromRow,
   outputFromRow,
@@ -44,7 +45,7 @@ export async function findJobs(database: PrismaClient, ids: string[]): Promise<J
 export async function findParameters(database: PrismaClient, id: string): Promise<JobParameters | null> {
   if (!isUuid(id)) return null;
   const [row] = await database.$queryRaw<JobParameters[]>`
-    SELECT asked.parameters, workflows.graph AS workflow
+    SELECT asked.parameters, ${graphText} AS workflow
     FROM job_parameters asked JOIN workflows ON workflows.hash = asked.workflow_hash
     WHERE asked.job_id = ${id}::uuid`;
   return row ?? null;

@@ -17,10 +17,23 @@ export function isStorable(value: Json): boolean {
   return isStorableJson(JSON.stringify(value));
 }
 
-/** The same of what `JSON.stringify` returned. */
+/** The same of a JSON text in which strings are written as `JSON.stringify` writes them. */
 export function isStorableJson(json: string): boolean {
   if (!json.includes("\\u")) return true;
   return ![...json.matchAll(escapes)].some(([, escape]) => unstorable.test(escape ?? ""));
+}
+
+/**
+ * Finds numbers that `jsonb` keeps as a value and writes in another way: those with an exponent (1e5 comes back as 100000,
+ * which is no float in Python any more), a float that is minus zero, and more digits than `jsonb` takes. It may find
+ * such a thing inside of a string, too, where it costs a copy of the graph and nothing else.
+ */
+const rewrittenByJsonb = /\d[eE][-+]?\d|-0\.0+(?!\d)|[\d.]{400}/;
+
+/** How a graph is stored: `jsonb` keeps all digits of all other numbers, 1.0 as 1.0. */
+export function storedGraph(text: string): { json: string; text: string | null } {
+  if (!rewrittenByJsonb.test(text)) return { json: text, text: null };
+  return { json: JSON.stringify(JSON.parse(text)), text };
 }
 
 /** Text that somebody else wrote, for a statement's parameter: a NUL is replaced by U+FFFD. */

@@ -25,7 +25,6 @@ export {
   type NewBatch,
   type NewJob,
   type NewOutput,
-  type Workflow,
 } from "./job.ts";
 export {
   assertMayBecome,

@@ -8,7 +8,6 @@ import {
   type JobParameters,
   type JobPriority,
   type JobType,
-  type Json,
   type NewBatch,
   type NewJob,
 } from "./job.ts";
@@ -57,7 +56,8 @@ export interface JobOptions {
 
 export interface JobRequest {
   type: JobType;
-  parameters: Json;
+  /** What a client sent, read from JSON; the resolver judges it. */
+  parameters: unknown;
   options?: JobOptions;
 }
 
@@ -93,7 +93,7 @@ export class JobManager {
    */
   async createJob(
     type: JobType,
-    parameters: Json,
+    parameters: unknown,
     options: JobOptions & { tenantId?: string } = {},
   ): Promise<{ job: Job } & Remarks> {
     const { newJob, ...remarks } = await this.#prepare({ type, parameters, options }, null, options.tenantId);

@@ -15,7 +15,6 @@ import {
   type NewJob,
   type NewOutput,
   type JobOutput,
-  type Workflow,
 } from "./job.ts";
 import { type TerminalStatus } from "./job-states.ts";
 
@@ -41,7 +40,8 @@ export interface Announcement extends TicketReference {
 
 /** A row that a ticket names and that may be claimed now. */
 export interface Candidate extends TicketReference {
-  workflow: Workflow;
+  /** The graph as JSON text. */
+  workflow: string;
   workflowHash: string;
   lane: string;
   /** The server on which it failed last, to be avoided when there is another one. */
@@ -60,7 +60,8 @@ export interface LeasedJob extends JobLease {
   job: Job;
   /** As they were accepted; they say what is to be kept of the outputs. */
   parameters: Json;
-  workflow: Workflow;
+  /** The graph as JSON text. */
+  workflow: string;
   serverId: string;
   clientId: string;
   promptId: string;

@@ -14,14 +14,8 @@ export type JobPhase = (typeof jobPhases)[number];
 export const jobPriorities = ["urgent", "high", "normal", "low"] as const;
 export type JobPriority = (typeof jobPriorities)[number];
 
-/** A JSON value, as PostgreSQL's `jsonb` and HTTP bodies hold it. */
+/** A JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
-/** A ComfyUI graph in API format: node id → class and inputs. */
-export type Workflow = Record<
-  string,
-  { class_type: string; inputs: Record<string, Json>; _meta?: Record<string, Json> }
->;
 
 /** How far an attempt has come. `percent` is 0–100 and never falls within an attempt. */
 export interface JobProgress {
@@ -105,9 +99,10 @@ export interface Job {
 
 /** What a client asked for, kept apart from the narrow row. */
 export interface JobParameters {
-  /** As given, with defaults and the drawn seed filled in. */
+  /** As given, with defaults and the drawn seed filled in. Integers beyond 2^53−1 are text. */
   parameters: Json;
-  workflow: Workflow;
+  /** The ComfyUI graph as JSON text, which keeps numbers as they were written: seeds beyond 2^53, `1.0` as no integer. */
+  workflow: string;
 }
 
 /** A job about to be inserted. */

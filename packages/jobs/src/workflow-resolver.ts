@@ -1,9 +1,10 @@
-import { type JobType, type Json, type Workflow } from "./job.ts";
+import { type JobType, type Json } from "./job.ts";
 
 /** A submission turned into a graph that some known server can run. */
 export interface ResolvedWorkflow {
-  workflow: Workflow;
-  /** As given, with defaults and the drawn seed filled in. */
+  /** The graph as JSON text, its numbers as they were written. */
+  workflow: string;
+  /** As given, with defaults and the drawn seed filled in. Integers beyond 2^53−1 are text. */
   parameters: Json;
   /** What a server would convert silently, and other things worth knowing. */
   warnings: string[];
@@ -14,8 +15,9 @@ export interface ResolvedWorkflow {
 /** Parameters → graph. */
 export interface WorkflowResolver {
   /**
+   * @param parameters what a client sent, read from JSON
    * @param tenantId whose uploads the parameters may name; absent: none
    * @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted.
    */
-  resolve(type: JobType, parameters: Json, tenantId?: string): Promise<ResolvedWorkflow>;
+  resolve(type: JobType, parameters: unknown, tenantId?: string): Promise<ResolvedWorkflow>;
 }

@@ -1,12 +1,12 @@
 import { v7 as uuidv7 } from "uuid";
-import { type JobFailure, type JobProgress, type NewJob, type NewOutput, type Workflow } from "@genga/jobs";
+import { type JobFailure, type JobProgress, type NewJob, type NewOutput } from "@genga/jobs";
 
-/** A graph as small as a graph can be; a different prompt makes a different graph. */
-export function buildWorkflow(prompt = "a girl under a cherry tree"): Workflow {
-  return {
+/** A graph as small as a graph can be, as JSON text; a different prompt makes a different graph. */
+export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
+  return JSON.stringify({
     "1": { class_type: "CLIPTextEncode", inputs: { text: prompt, clip: ["2", 1] } },
     "2": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: "counterfeit_v3.safetensors" } },
-  };
+  });
 }
 
 /** A job about to be inserted, of the default kind unless told otherwise. */

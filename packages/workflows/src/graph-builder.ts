@@ -1,4 +1,5 @@
-import { type Json, type Workflow } from "@genga/jobs";
+import { type ExactNumber, type Workflow } from "@genga/comfyui";
+import { type Json } from "@genga/jobs";
 
 /** A link: the node's id and the number of its output slot. */
 export type Output = [nodeId: string, slot: number];
@@ -24,7 +25,7 @@ export class GraphBuilder {
   add(
     classType: string,
     title: string,
-    inputs: Record<string, Json>,
+    inputs: Record<string, Json | ExactNumber>,
     parameters: Record<string, string> = {},
   ): (slot: number) => Output {
     this.#count += 1;

@@ -25,7 +25,7 @@ export interface GeneratedGraph {
   graph: BuiltGraph;
   type: JobType;
   /** What the client sent. */
-  given: Json;
+  given: unknown;
   /** The same with defaults. */
   parameters: Json;
 }
@@ -74,7 +74,7 @@ function choiceOf({ accepted }: GraphProblem, lead: string): string {
 }
 
 /** @param path as problems have it: names and places in lists, joined by dots */
-function isGiven(parameters: Json, path: string): boolean {
+function isGiven(parameters: unknown, path: string): boolean {
   let current: unknown = parameters;
   for (const name of path.split(".")) {
     if (typeof current !== "object" || current === null || !Object.hasOwn(current, name)) return false;

@@ -1,3 +1,4 @@
+import { ExactNumber } from "@genga/comfyui";
 import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { type ImageParameters } from "./image-parameters.ts";
 
@@ -62,7 +63,7 @@ export function sample(
       positive: from.conditioning.positive,
       negative: from.conditioning.negative,
       latent_image: from.latent,
-      seed,
+      seed: typeof seed === "string" ? new ExactNumber(seed) : seed,
       steps,
       cfg,
       sampler_name: sampler,

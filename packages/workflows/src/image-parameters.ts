@@ -12,8 +12,28 @@ import {
   startImageFields,
 } from "./start-image-fields.ts";
 
-/** The largest seed that survives JSON in JavaScript; ComfyUI itself goes to 2^64 − 1. */
-export const seedMax = Number.MAX_SAFE_INTEGER;
+/** The largest seed of ComfyUI's samplers. */
+export const seedMax = 2n ** 64n - 1n;
+
+const digits = /^\d{1,20}$/;
+const seedText = `must be a whole number from 0 to ${seedMax}`;
+
+/** JavaScript numbers end at 2^53−1; larger seeds are text. In a request's body they may be numbers as well. */
+const seed = z.union(
+  [
+    z.int().min(0).max(Number.MAX_SAFE_INTEGER),
+    z
+      .string()
+      .regex(digits, { error: seedText })
+      .refine((text) => !digits.test(text) || BigInt(text) <= seedMax, {
+        error: `the largest seed is ${seedMax}`,
+      }),
+  ],
+  { error: seedText },
+);
+
+/** A number, or the digits of one beyond 2^53−1. */
+export type Seed = number | string;
 
 /** What every picture needs, moving or not. Values outside the bounds are refused, never rounded. */
 export const pictureFields = {
@@ -32,12 +52,12 @@ export const pictureFields = {
   height: z.int().min(256).max(2048).multipleOf(8).default(512).describe("Pixels, a multiple of 8."),
   steps: z.int().min(1).max(100).default(20).describe("Sampling steps."),
   cfg: z.number().min(1).max(20).default(7).describe("How closely the prompt is followed."),
-  seed: z
-    .int()
-    .min(0)
-    .max(seedMax)
+  seed: seed
     .optional()
-    .describe("Same seed and parameters, same picture. Drawn once and kept when absent."),
+    .describe(
+      `Same seed and parameters, same picture. Drawn once and kept when absent. From 0 to ${seedMax}; answers write seeds ` +
+        "beyond 2^53−1 as text, and such text is accepted for any seed.",
+    ),
   sampler: z.string().min(1).max(64).default("dpmpp_2m").describe("ComfyUI's sampler name."),
   scheduler: z.string().min(1).max(64).default("karras").describe("ComfyUI's noise schedule."),
   ...modelFields,
@@ -103,4 +123,4 @@ export const imageParametersSchema = z
   );
 
 /** With all defaults and the seed filled in. */
-export type ImageParameters = z.output<typeof imageParametersSchema> & { seed: number };
+export type ImageParameters = z.output<typeof imageParametersSchema> & { seed: Seed };

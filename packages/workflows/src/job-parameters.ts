@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
 import { InvalidJobError } from "@genga/jobs";
+import { ExactNumber, roundNumbers } from "@genga/comfyui";
 import { z } from "zod";
-import { imageParametersSchema, type ImageParameters } from "./image-parameters.ts";
+import { imageParametersSchema, type ImageParameters, type Seed } from "./image-parameters.ts";
 import { noUploads, problemsOfUploads, sizeLike, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
 import { latentSpaceOf } from "./latent-spaces.ts";
 import { defaultModel, type ModelParameters } from "./model-fields.ts";
@@ -32,14 +33,22 @@ export function parseVideoParameters(
   return complete(parse(videoParametersSchema, parameters), uploads);
 }
 
-function parse<Parameters>(schema: z.ZodType<Parameters>, parameters: unknown): Parameters {
+function parse<Parameters>(schema: z.ZodType<Parameters>, given: unknown): Parameters {
+  const parameters = roundNumbers(withSeedAsText(given));
   const parsed = schema.safeParse(parameters);
   if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, schema, parameters));
   return parsed.data;
 }
 
+/** Of all parameters, only seeds may be larger than what JavaScript can count. */
+function withSeedAsText(parameters: unknown): unknown {
+  if (typeof parameters !== "object" || parameters === null || !("seed" in parameters)) return parameters;
+  const { seed } = parameters;
+  return seed instanceof ExactNumber && !seed.isFloat ? { ...parameters, seed: seed.text } : parameters;
+}
+
 type Incomplete = ModelParameters & {
-  seed?: number | undefined;
+  seed?: Seed | undefined;
   width: number;
   height: number;
   initImage?: string | undefined;
@@ -49,11 +58,17 @@ type Incomplete = ModelParameters & {
 function complete<Parameters extends Incomplete>(
   parameters: Parameters,
   uploads: KnownUploads,
-): Parameters & { seed: number } {
+): Parameters & { seed: Seed } {
   const problems = problemsOfUploads(parameters, uploads);
   if (problems.length > 0) throw new InvalidJobError(problems);
   const model = parameters.components === undefined ? { model: parameters.model ?? defaultModel } : {};
-  return { ...parameters, ...model, seed: parameters.seed ?? drawSeed() };
+  return { ...parameters, ...model, seed: seedOf(parameters.seed ?? drawSeed()) };
+}
+
+/** One seed is written in one way: as a number where that keeps it. */
+function seedOf(seed: Seed): Seed {
+  const exact = BigInt(seed);
+  return exact <= Number.MAX_SAFE_INTEGER ? Number(exact) : String(exact);
 }
 
 /** A picture that begins with another one, and says nothing of its size, is drawn at that one's. */

@@ -1,3 +1,4 @@
+import { numberOf } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 
 const depthMax = 64;
@@ -16,9 +17,10 @@ export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
     if (typeof current === "string") {
       const reason = unstorable(current);
       if (reason !== undefined) problems.push(problemAt(here, "invalid-text", reason));
-    } else if (typeof current === "number") {
-      // `1e400` is a JSON number, and would be stored as null.
-      if (!Number.isFinite(current)) problems.push(problemAt(here, "out-of-bounds", "is too large a number"));
+    } else if (numberOf(current) !== undefined) {
+      // `1e400` is a JSON number, and infinite to JavaScript and to Python.
+      if (!Number.isFinite(numberOf(current)))
+        problems.push(problemAt(here, "out-of-bounds", "is too large a number"));
     } else if (typeof current === "object" && current !== null) {
       if (depth >= depthMax) {
         problems.push(problemAt(here, "nested-too-deep", `is nested more than ${depthMax} levels deep`));

@@ -1,5 +1,6 @@
 import {
   replaceNodes,
+  stringifyExactJson,
   validateGraph,
   wrapLists,
   type GraphProblem,
@@ -7,8 +8,9 @@ import {
   type NodeReplacements,
   type ObjectInfo,
   type ReplacedGraph,
+  type Workflow,
 } from "@genga/comfyui";
-import { type JobProblem, type ResolvedWorkflow, type Workflow } from "@genga/jobs";
+import { type JobProblem, type ResolvedWorkflow } from "@genga/jobs";
 import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts";
 import { warningOfKeptMetadata } from "./kept-metadata.ts";
 import { outputOptionsOf } from "./output-options.ts";
@@ -113,7 +115,7 @@ export function resolved(submission: Submission, acceptance: Acceptance): Resolv
   // What the generator chose is not the client's to change.
   const ofRawGraph = submission.isRaw ? warningsOf(acceptance) : [];
   return {
-    workflow,
+    workflow: stringifyExactJson(workflow),
     parameters: alternative.parameters,
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,

@@ -1,5 +1,4 @@
-import { type ObjectInfo } from "@genga/comfyui";
-import { type Workflow } from "@genga/jobs";
+import { type ObjectInfo, type Workflow } from "@genga/comfyui";
 import { namesOf, outputNodesOf } from "./output-nodes.ts";
 import { strippedFormats } from "./output-options.ts";
 import { silentClasses, temporaryClasses } from "./temporary-outputs.ts";

@@ -1,4 +1,5 @@
-import { InvalidJobError, readUploadName, type UploadStore, type Workflow } from "@genga/jobs";
+import { type Workflow } from "@genga/comfyui";
+import { InvalidJobError, readUploadName, type UploadStore } from "@genga/jobs";
 import { noUploads, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
 
 /** Looks up the uploads that parameters name; the tenant's own only. */

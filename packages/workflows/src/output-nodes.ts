@@ -1,5 +1,4 @@
-import { linkOf, nodeTitleOf, type ObjectInfo } from "@genga/comfyui";
-import { type Workflow } from "@genga/jobs";
+import { linkOf, nodeTitleOf, type ObjectInfo, type Workflow } from "@genga/comfyui";
 
 export type OutputNode = [id: string, node: Workflow[string]];
 

@@ -1,3 +1,4 @@
+import { ExactNumber } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 import { z } from "zod";
 
@@ -36,6 +37,7 @@ export function problemsOf(error: z.ZodError, schema: z.ZodType, input: unknown,
 export function shorten(value: unknown): unknown {
   if (typeof value === "string") return value.length > 200 ? `${value.slice(0, 200)}…` : value;
   if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (value instanceof ExactNumber) return shorten(value.toJSON());
   if (typeof value === "object" && value !== null) return "an object";
   return value;
 }

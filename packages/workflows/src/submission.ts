@@ -1,5 +1,5 @@
-import { validateGraph } from "@genga/comfyui";
-import { InvalidJobError, type JobType, type Json, type Workflow } from "@genga/jobs";
+import { toClientJson, validateGraph, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, type JobType, type Json } from "@genga/jobs";
 import { z } from "zod";
 import { type BuiltGraph } from "./graph-builder.ts";
 import { problemOfRawGraph } from "./graph-problems.ts";
@@ -26,7 +26,7 @@ export interface Submission {
   /** The client wrote the graph; problems then name its nodes, else the client's parameters. */
   isRaw: boolean;
   /** What the client sent. */
-  given: Json;
+  given: unknown;
   /** In order of preference; never empty. */
   alternatives: [Alternative, ...Alternative[]];
   /** How a video is to end. */
@@ -38,7 +38,7 @@ export interface Submission {
  * @param uploads those of the client's that the parameters name
  * @throws InvalidJobError naming everything that is wrong whatever servers there are
  */
-export function readSubmission(type: JobType, parameters: Json, uploads: KnownUploads): Submission {
+export function readSubmission(type: JobType, parameters: unknown, uploads: KnownUploads): Submission {
   switch (type) {
     case "image":
       return imageSubmission(parameters, uploads);
@@ -49,14 +49,14 @@ export function readSubmission(type: JobType, parameters: Json, uploads: KnownUp
   }
 }
 
-function imageSubmission(given: Json, uploads: KnownUploads): Submission {
+function imageSubmission(given: unknown, uploads: KnownUploads): Submission {
   const parameters = parseImageParameters(given, uploads);
   const graph = once(() => buildImageGraph(parameters, uploads));
   const alternative = { classTypes: [], graph, parameters: withoutUndefined(parameters) };
   return { type: "image", isRaw: false, given, alternatives: [alternative], wanted: {}, warnings: [] };
 }
 
-function videoSubmission(given: Json, uploads: KnownUploads): Submission {
+function videoSubmission(given: unknown, uploads: KnownUploads): Submission {
   const parameters = parseVideoParameters(given, uploads);
   const [first, ...others] = endingsOf(parameters).map((ending) => ({
     classTypes: ending.classTypes,
@@ -83,7 +83,7 @@ const workflowParametersShape = z.strictObject({
   ...outputOptionFields,
 });
 
-function rawSubmission(given: Json): Submission {
+function rawSubmission(given: unknown): Submission {
   const parsed = workflowParametersShape.safeParse(given);
   if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, workflowParametersSchema, given));
   const { errors } = validateGraph(parsed.data.workflow);
@@ -95,10 +95,9 @@ function rawSubmission(given: Json): Submission {
   const alternative = {
     classTypes: [],
     graph: () => graph,
-    parameters: { ...withoutUndefined(options), workflow },
+    parameters: { ...withoutUndefined(options), workflow: shownToClients(workflow) },
   };
-  const warnings = roundedNumbers(workflow);
-  return { type: "workflow", isRaw: true, given, alternatives: [alternative], wanted: {}, warnings };
+  return { type: "workflow", isRaw: true, given, alternatives: [alternative], wanted: {}, warnings: [] };
 }
 
 /** JSON whose shape `validateGraph` has just found good. */
@@ -106,15 +105,9 @@ function wellFormed(workflow: unknown): Workflow {
   return workflow as Workflow;
 }
 
-/** Whole numbers that JSON in JavaScript has already rounded: the client should know which seed runs. */
-function roundedNumbers(workflow: Workflow): string[] {
-  return Object.entries(workflow).flatMap(([nodeId, { inputs }]) =>
-    Object.entries(inputs).flatMap(([input, value]) =>
-      typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)
-        ? [`Node ${nodeId}: ${input} is beyond 2^53 − 1 and is sent rounded, as ${value}.`]
-        : [],
-    ),
-  );
+/** The graph itself is kept apart, with all digits. */
+function shownToClients(workflow: Workflow): Json {
+  return toClientJson(workflow) as Json;
 }
 
 function once<Value>(make: () => Value): () => Value {

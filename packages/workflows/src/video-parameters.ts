@@ -1,6 +1,6 @@
 import { framesMaxOfModule, framesMaxUsually } from "@genga/comfyui";
 import { z } from "zod";
-import { pictureFields } from "./image-parameters.ts";
+import { pictureFields, type Seed } from "./image-parameters.ts";
 import { componentsNeedVae, notBothModels } from "./model-fields.ts";
 import { modelFile, whenValid } from "./parameter-rules.ts";
 import { denoiseNeedsImage } from "./start-image-fields.ts";
@@ -181,7 +181,7 @@ function checkFamily(video: z.output<typeof videoFields>, context: z.core.$Refin
 }
 
 /** With all defaults and the seed filled in. */
-export type VideoParameters = z.output<typeof videoParametersSchema> & { seed: number };
+export type VideoParameters = z.output<typeof videoParametersSchema> & { seed: Seed };
 
 /** How many frames the sampler makes of a video of these parameters. */
 export function framesOf(video: Pick<VideoParameters, "durationSeconds" | "fps" | "family">): number {

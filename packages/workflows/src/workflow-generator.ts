@@ -1,5 +1,5 @@
-import { type ObjectInfo } from "@genga/comfyui";
-import { InvalidJobError, type Upload, type Workflow } from "@genga/jobs";
+import { type ObjectInfo, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, type Upload } from "@genga/jobs";
 import { buildImageGraph, buildVideoGraph } from "./build-graphs.ts";
 import { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
 import { type KnownUploads } from "./known-uploads.ts";

@@ -3,7 +3,6 @@ import { type NotChecked } from "@genga/comfyui";
 import {
   InvalidJobError,
   type JobType,
-  type Json,
   type ResolvedWorkflow,
   type UploadStore,
   type WorkflowResolver,
@@ -42,7 +41,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
   let turnStartedAt = performance.now();
   return {
-    async resolve(type: JobType, parameters: Json, tenantId?: string): Promise<ResolvedWorkflow> {
+    async resolve(type: JobType, parameters: unknown, tenantId?: string): Promise<ResolvedWorkflow> {
       if (performance.now() - turnStartedAt > turnMs) {
         await nextTurn();
         turnStartedAt = performance.now();

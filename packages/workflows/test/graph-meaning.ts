@@ -1,4 +1,4 @@
-import { type Workflow } from "@genga/jobs";
+import { type Workflow } from "@genga/comfyui";
 
 /** A graph without titles and with nodes named by class: what it means, whatever its ids are. */
 export function meaningOf(workflow: Record<string, unknown>): Record<string, unknown> {

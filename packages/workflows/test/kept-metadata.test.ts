@@ -1,7 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { objectInfoSchema } from "@genga/comfyui";
 import { objectInfo } from "@genga/comfyui-recordings";
-import { type Json } from "@genga/jobs";
 import { createWorkflowResolver } from "@genga/workflows";
 import { z } from "zod";
 import { everything, objectInfoOf, serverWith } from "./recorded-servers.ts";
@@ -18,7 +17,7 @@ const stranger = { class_type: "SaveAsAvif", inputs: { images: ["1", 0] } };
 async function warningsOf(nodes: object[], options: object): Promise<string[]> {
   const resolver = createWorkflowResolver({ definitions: () => Promise.resolve([server]) });
   const workflow = Object.fromEntries(nodes.map((node, index) => [String(index + 1), node]));
-  return (await resolver.resolve("workflow", { workflow, ...options } as Json)).warnings;
+  return (await resolver.resolve("workflow", { workflow, ...options })).warnings;
 }
 
 describe("a graph that is to be stored without its metadata", () => {

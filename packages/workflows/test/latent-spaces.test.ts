@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { InvalidJobError, type Workflow } from "@genga/jobs";
+import { type Workflow } from "@genga/comfyui";
+import { InvalidJobError } from "@genga/jobs";
 import { parseImageParameters, WorkflowGenerator } from "@genga/workflows";
 import { nodesOf } from "./graph-meaning.ts";
 import { maskImage, startImage } from "./parameter-space.ts";

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Json, type Workflow } from "@genga/jobs";
 import { createWorkflowResolver, type KnownServer } from "@genga/workflows";
 import { everything, serverWith } from "./recorded-servers.ts";
 
@@ -10,8 +9,7 @@ async function warningsOf(
   { servers = known, ...options }: { servers?: KnownServer[] } & Record<string, unknown> = {},
 ): Promise<string[]> {
   const resolver = createWorkflowResolver({ definitions: () => Promise.resolve(servers) });
-  const parameters = { workflow: workflow as Workflow, ...options } as Json;
-  return (await resolver.resolve("workflow", parameters)).warnings;
+  return (await resolver.resolve("workflow", { workflow, ...options })).warnings;
 }
 
 const image = { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 1 } };

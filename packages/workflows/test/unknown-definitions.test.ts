@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { objectInfoSchema, type NotChecked, type ObjectInfo } from "@genga/comfyui";
+import { objectInfoSchema, parseWorkflow, type NotChecked, type ObjectInfo } from "@genga/comfyui";
 import { createWorkflowResolver } from "@genga/workflows";
 
 const save = { input: { required: { images: ["IMAGE"] } }, output: [], output_node: true };
@@ -54,7 +54,7 @@ describe("a class that Genga does not understand", () => {
 test("a list where the input takes one is wrapped as servers want it, and the client is told", async () => {
   const { resolver } = resolverFor(server("a", lists));
   const { workflow, parameters, warnings } = await resolver.resolve("workflow", graph({ mode: ["a", "b"] }));
-  expect(workflow["1"]?.inputs).toEqual({ mode: { __value__: ["a", "b"] } });
+  expect(parseWorkflow(workflow)["1"]?.inputs).toEqual({ mode: { __value__: ["a", "b"] } });
   expect(parameters).toMatchObject(graph({ mode: ["a", "b"] }));
   expect(warnings).toEqual(['Node 1, mode: the list is sent as {"__value__": […]}, as servers want it.']);
 });
@@ -80,7 +80,7 @@ describe("a class that the server replaces by a newer one", () => {
   test("is accepted as it was sent, and the client is told what becomes of it", async () => {
     const { resolver } = resolverFor(replacing);
     const { workflow, warnings } = await resolver.resolve("workflow", old({ kind: "a" }));
-    expect(workflow["1"]).toMatchObject({ class_type: "OldMake", inputs: { kind: "a" } });
+    expect(parseWorkflow(workflow)["1"]).toMatchObject({ class_type: "OldMake", inputs: { kind: "a" } });
     expect(warnings).toEqual(["Node 1: the server has no OldMake any more, and makes a Make of it."]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { validateGraph, type ObjectInfo } from "@genga/comfyui";
-import { InvalidJobError, uploadName, type JobProblem, type Json, type Workflow } from "@genga/jobs";
+import { validateGraph, type ObjectInfo, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, uploadName, type JobProblem, type Json } from "@genga/jobs";
 import {
   createWorkflowResolver,
   framesOf,

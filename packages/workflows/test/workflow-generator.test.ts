@@ -1,6 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
-import { validateGraph, type ObjectInfo } from "@genga/comfyui";
-import { InvalidJobError, type JobProblem, type Workflow } from "@genga/jobs";
+import {
+  ExactNumber,
+  stringifyExactJson,
+  validateGraph,
+  type ObjectInfo,
+  type Workflow,
+} from "@genga/comfyui";
+import { InvalidJobError, type JobProblem } from "@genga/jobs";
 import { parseImageParameters, parseVideoParameters, WorkflowGenerator } from "@genga/workflows";
 import fc from "fast-check";
 import { meaningOf } from "./graph-meaning.ts";
@@ -260,17 +266,54 @@ describe("what is out of bounds is refused, named and never rounded", () => {
   });
 });
 
+test.each([
+  [new ExactNumber("18446744073709551615"), "18446744073709551615"],
+  ["18446744073709551615", "18446744073709551615"],
+  ["06687881544318117707", "6687881544318117707"],
+  ["1234", 1234],
+  [new ExactNumber("5.0"), 5],
+  [9007199254740991, 9007199254740991],
+])("the seed %s keeps all its digits", (given, kept) => {
+  const parameters = parseImageParameters({ prompt: "a cat", seed: given });
+  expect(parameters.seed).toBe(kept);
+  expect(stringifyExactJson(generator.createImageWorkflow(parameters))).toContain(`"seed":${kept},`);
+  expect(JSON.parse(JSON.stringify(parameters))).toMatchObject({ seed: kept });
+});
+
+test.each([
+  ["18446744073709551616", "out-of-bounds"],
+  [new ExactNumber("18446744073709551616"), "out-of-bounds"],
+  [new ExactNumber("-9007199254740993"), "invalid-value"],
+  [new ExactNumber("1e30"), "out-of-bounds"],
+  ["-1", "invalid-value"],
+  ["1.5", "invalid-value"],
+  [1.5, "invalid-value"],
+  [null, "invalid-value"],
+])("the seed %s is none, and the answer says up to where seeds go", (given, code) => {
+  const [problem] = refusalOf(() => generator.createImageWorkflow({ prompt: "a cat", seed: given }));
+  expect(problem).toMatchObject({ path: "seed", code });
+});
+
+test("numbers that Python wrote as floats are read as numbers", () => {
+  const asked = { prompt: "a cat", width: new ExactNumber("512.0"), cfg: new ExactNumber("7.0") };
+  expect(parseImageParameters({ ...asked, hiresFix: { scale: new ExactNumber("2.0") } })).toMatchObject({
+    width: 512,
+    cfg: 7,
+    hiresFix: { scale: 2 },
+  });
+});
+
 test("a seed is drawn when absent, kept, and different each time", () => {
   const seeds = Array.from({ length: 100 }, () => parseImageParameters({ prompt: "a cat" }).seed);
   expect(new Set(seeds).size).toBe(100);
-  expect(seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)).toBe(true);
+  expect(seeds.every((seed) => Number.isSafeInteger(seed) && Number(seed) >= 0)).toBe(true);
   const parameters = parseImageParameters({ prompt: "a cat" });
   expect(nodeOf(generator.createImageWorkflow(parameters), "KSampler").inputs["seed"]).toBe(parameters.seed);
 });
 
 test("every node has a title that a person likes", () => {
   const graph = generator.createVideoWorkflow({ prompt: "a cat" });
-  expect(Object.values(graph).map((node) => node._meta?.["title"])).toEqual([
+  expect(Object.values(graph).map((node) => node._meta?.title)).toEqual([
     "Load checkpoint",
     "Read prompt",
     "Read negative prompt",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { InvalidJobError, type JobProblem, type JobType, type Json, type Workflow } from "@genga/jobs";
+import { parseExactJson, parseWorkflow, stringifyExactJson, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, type JobProblem, type JobType } from "@genga/jobs";
 import { createWorkflowResolver, type KnownServer } from "@genga/workflows";
 import {
   animateDiffNodes,
@@ -22,21 +23,21 @@ function resolverOf(...servers: KnownServer[]): ReturnType<typeof createWorkflow
 async function refusalOf(
   resolver: ReturnType<typeof createWorkflowResolver>,
   type: JobType,
-  parameters: Json,
+  parameters: unknown,
 ): Promise<JobProblem[]> {
   const outcome = await resolver.resolve(type, parameters).catch((error: unknown) => error);
   if (outcome instanceof InvalidJobError) return outcome.problems;
   throw new Error(`nothing was refused: ${JSON.stringify(outcome)}`);
 }
 
-function classesOf(workflow: Workflow): string[] {
-  return Object.values(workflow).map((node) => node.class_type);
+function classesOf(workflow: string): string[] {
+  return Object.values(parseWorkflow(workflow)).map((node) => node.class_type);
 }
 
 const rawGraph = recordedGraph("sd15-image") as unknown as Workflow;
 
 /** A copy of the recorded image graph with one node changed. */
-function changed(nodeId: string, change: Record<string, Json>): Json {
+function changed(nodeId: string, change: Record<string, unknown>): unknown {
   return { workflow: { ...rawGraph, [nodeId]: { ...rawGraph[nodeId], ...change } as Workflow[string] } };
 }
 
@@ -50,7 +51,7 @@ describe("parameters", () => {
     );
     expect(classesOf(workflow)).toContain("KSampler");
     expect(parameters).toMatchObject({ prompt: "a cat", width: 512, height: 768, steps: 20, count: 1 });
-    const sampler = Object.values(workflow).find((node) => node.class_type === "KSampler");
+    const sampler = Object.values(parseWorkflow(workflow)).find((node) => node.class_type === "KSampler");
     expect(parameters).toHaveProperty("seed", sampler!.inputs["seed"]);
     expect(warnings).toEqual([]);
   });
@@ -170,19 +171,19 @@ describe("a raw graph", () => {
 
   test("is kept as it is", async () => {
     const { workflow } = await resolver.resolve("workflow", { workflow: rawGraph });
-    expect(workflow).toEqual(rawGraph);
+    expect(JSON.parse(workflow)).toEqual(rawGraph);
   });
 
-  test.each<[string, Json, Partial<JobProblem>]>([
+  test.each<[string, unknown, Partial<JobProblem>]>([
     ["without a workflow", {}, { path: "workflow", code: "missing-field" }],
     ["with another field", { workflow: rawGraph, steps: 3 }, { path: "steps", code: "unknown-field" }],
     ["that is null", { workflow: null }, { path: "workflow" }],
     ["that is a list", { workflow: [1] }, { path: "workflow" }],
     ["that is empty", { workflow: {} }, { path: "workflow" }],
-    ["with a node that is null", { workflow: { ...rawGraph, x: null } as Json }, { path: "workflow.x" }],
+    ["with a node that is null", { workflow: { ...rawGraph, x: null } }, { path: "workflow.x" }],
     [
       "with a node without inputs",
-      { workflow: { ...rawGraph, x: { class_type: "EmptyImage" } } as Json },
+      { workflow: { ...rawGraph, x: { class_type: "EmptyImage" } } },
       { nodeId: "x" },
     ],
     [
@@ -207,12 +208,12 @@ describe("a raw graph", () => {
     ],
     [
       "nested without end",
-      changed("2", { inputs: { text: JSON.parse(`${"[".repeat(5000)}${"]".repeat(5000)}`) as Json } }),
+      changed("2", { inputs: { text: parseExactJson(`${"[".repeat(5000)}${"]".repeat(5000)}`) } }),
       { code: "nested-too-deep" },
     ],
     [
       "with __proto__ as a node",
-      { workflow: JSON.parse(`{"__proto__": {"class_type": "SaveImage", "inputs": {}}}`) as Json },
+      parseExactJson('{"workflow": {"__proto__": {"class_type": "SaveImage", "inputs": {}}}}'),
       { path: "workflow.__proto__", code: "invalid-text" },
     ],
   ])("%s is refused and the place is named", async (_name, parameters, problem) => {
@@ -221,11 +222,37 @@ describe("a raw graph", () => {
     );
   });
 
-  test("with a number beyond JavaScript's is accepted with a warning", async () => {
-    const inputs = { ...rawGraph["5"]!.inputs, seed: 18446744073709549568 };
-    const { warnings } = await resolver.resolve("workflow", changed("5", { inputs }));
-    expect(warnings).toEqual(expect.arrayContaining([expect.stringContaining("seed is beyond 2^53 − 1")]));
-  });
+  test.each(["18446744073709551615", "6687881544318117707", '"6687881544318117707"', "0"])(
+    "keeps the seed %s with all its digits, and does not warn of rounding",
+    async (seed) => {
+      const given = parseExactJson(
+        JSON.stringify({ workflow: rawGraph })
+          .replace(/"seed":\d+/, `"seed":${seed}`)
+          .replace(/"cfg":\d+/, `"cfg":8.0`),
+      );
+      const { workflow, parameters, warnings } = await resolver.resolve("workflow", given);
+      expect(workflow).toContain(`"seed":${seed},`);
+      expect(workflow).toContain('"cfg":8.0,');
+      expect(workflow).toBe(stringifyExactJson(parseWorkflow(workflow)));
+      expect(warnings.filter((warning) => /round|2\^53|\d000\b/.test(warning))).toEqual([]);
+      // Clients are shown text where a JSON number would lie.
+      const digits = seed.replaceAll('"', "");
+      const shown = digits === "0" ? 0 : digits;
+      expect(parameters).toMatchObject({ workflow: { "5": { inputs: { seed: shown, cfg: 8 } } } });
+    },
+  );
+
+  test.each(["1e400", "-1e400", "1".repeat(400)])(
+    "with the number %s, which has no end, is refused",
+    async (text) => {
+      const given = parseExactJson(
+        JSON.stringify({ workflow: rawGraph }).replace(/"seed":\d+/, `"seed":${text}`),
+      );
+      expect(await refusalOf(resolver, "workflow", given)).toMatchObject([
+        { path: "workflow.5.inputs.seed", code: "out-of-bounds" },
+      ]);
+    },
+  );
 });
 
 describe("before a refusal", () => {

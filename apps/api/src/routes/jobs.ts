@@ -1,3 +1,4 @@
+import { toClientJsonText } from "@genga/comfyui";
 import { type Request, type Response, type Router } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { viewOfAttempt, viewOfJob, viewOfOutput } from "../job-view.ts";
@@ -40,7 +41,7 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
   resource(router, "/jobs/:id/workflow", {
     get: async (request, response) => {
       const { parameters } = await ownJobs(response).parameters(idOf(request));
-      response.json(parameters.workflow);
+      response.type("json").send(toClientJsonText(parameters.workflow));
     },
   });
   resource(router, "/jobs/:id/outputs", {
