@@ -145,6 +145,8 @@ function reduceProgressState(state: ProgressState, reported: NodesReported): Pro
 }
 
 function stepNode(state: ProgressState, id: string, value: number, max: number): ProgressState {
+  // A node made at run time: the `progress_state` before this message has told whose part it is, and how far.
+  if (state.nodes.size > 0 && !state.nodes.has(id)) return state;
   const advanced = advance(state, [[id, { done: max > 0 ? value / max : 0, stepsReported: max }]]);
   const isBesideOthers = state.running.includes(id) && state.running.includes(state.progress.node ?? "");
   if (isBesideOthers && id !== state.progress.node) return advanced;

@@ -183,6 +183,7 @@ describe("what a person sees", () => {
       said("executing", { node: "2", display_node: "2" }),
       said("progress_state", { nodes: { ...node("2", 0, 1), ...node("2.0.0.1", 4, 4) } }),
       said("executing", { node: "2.0.0.1", display_node: "2" }),
+      said("progress", { node: "2.0.0.1", value: 4, max: 4 }),
       said("executed", { node: "2.0.0.2", display_node: "2", output: {} }),
       said("progress_state", {
         nodes: { ...node("2", 1, 1, "finished"), ...node("2.0.0.1", 4, 4, "finished") },
@@ -190,7 +191,7 @@ describe("what a person sees", () => {
     ];
     const along = progressAlong({ workflow, messages });
     expect(along.slice(2, -1)).toEqual(along.slice(2, -1).map(() => expect.objectContaining({ node: "2" })));
-    expect(along.map(({ nodesDone }) => nodesDone)).toEqual([0, 1, 1, 1, 1, 1, 2]);
+    expect(along.map(({ nodesDone }) => nodesDone)).toEqual([0, 1, 1, 1, 1, 1, 1, 2]);
     const percents = along.map(({ percent }) => percent);
     expect(percents).toEqual([...percents].sort((one, other) => one - other));
     expect(along[3]).toMatchObject({ step: 4, steps: 4, nodeTitle: "Loop" });
