@@ -50,14 +50,23 @@ export type AcceptedBatch = z.infer<typeof acceptedBatchSchema>;
 const problemSchema = z.object({
   title: z.string(),
   detail: z.string().optional(),
-  problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  problems: z
+    .array(
+      z.object({
+        path: z.string(),
+        message: z.string(),
+        code: z.string().optional(),
+        accepted: z.unknown().optional(),
+      }),
+    )
+    .optional(),
 });
 
 /** The API said no; the message says why, with every problem on a line of its own. */
 export class RefusedByApi extends Error {
   override readonly name = "RefusedByApi";
   readonly status: number;
-  readonly problems: readonly { readonly path: string; readonly message: string }[];
+  readonly problems: NonNullable<z.infer<typeof problemSchema>["problems"]>;
 
   constructor(status: number, body: string) {
     const problem = problemSchema.safeParse(tryParse(body));

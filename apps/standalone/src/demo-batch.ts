@@ -1,3 +1,5 @@
+import { plainJob } from "./plain-jobs.ts";
+
 /** One job of the demonstration, as `POST /api/anime/batches` takes it. */
 export type DemoJob =
   | {
@@ -17,7 +19,8 @@ export type DemoJob =
       readonly durationSeconds: number;
       readonly fps: number;
       readonly steps: number;
-    };
+    }
+  | { readonly type: "workflow"; readonly workflow: Readonly<Record<string, object>> };
 
 const first = "counterfeit_v3.safetensors";
 const second = "AOM3A1B.safetensors";
@@ -54,3 +57,35 @@ export const demoJobs: readonly DemoJob[] = [
     steps: 20,
   },
 ];
+
+/** What the API said of one job: where the fault is, and what it would accept there. */
+export interface DemoProblem {
+  readonly path: string;
+  readonly code?: string | undefined;
+  readonly accepted?: unknown;
+}
+
+/**
+ * The batch for servers that lack something of the demonstration: a refused picture is made with a checkpoint that they
+ * have, and by nodes that need no model where there is none; so is a refused video. `undefined` where a job was refused
+ * for anything else, or is as plain as can be.
+ */
+export function withoutWhatIsMissing(
+  jobs: readonly DemoJob[],
+  problems: readonly DemoProblem[],
+): DemoJob[] | undefined {
+  const changed = jobs.map((job, index) => {
+    const own = problems.filter(({ path }) => path.startsWith(`jobs.${index}.`));
+    if (own.length === 0) return job;
+    const isMissing = own.every(({ code }) => code === "unknown-model" || code === "unknown-node-class");
+    if (job.type === "workflow" || !isMissing) return undefined;
+    const [only, ...others] = own;
+    const model: unknown = Array.isArray(only?.accepted) ? only.accepted[0] : undefined;
+    const isOnlyModel = others.length === 0 && only?.path === `jobs.${index}.model`;
+    return job.type === "image" && isOnlyModel && typeof model === "string"
+      ? { ...job, model }
+      : plainJob(job.type, index);
+  });
+  const known = changed.filter((job) => job !== undefined);
+  return known.length === jobs.length ? known : undefined;
+}

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Configuration } from "@genga/runtime";
 import { ApiClient, RefusedByApi, type JobState } from "./api-client.ts";
-import { demoJobs } from "./demo-batch.ts";
+import { demoJobs, withoutWhatIsMissing, type DemoJob } from "./demo-batch.ts";
 import { type Everything } from "./everything.ts";
 import { followJob } from "./follow-job.ts";
 import { describe } from "./job-line.ts";
@@ -89,19 +89,27 @@ async function untilServersAreKnown(
 
 const serversTimeoutMs = 15_000;
 
-/** Undefined = refused; every reason has been told. */
+/**
+ * Submits the batch, and where servers lack its models or nodes, what they can make instead.
+ * Undefined = refused; every reason has been told.
+ */
 async function submit(
   client: ApiClient,
   { signal, say }: DemoOptions,
 ): Promise<Awaited<ReturnType<ApiClient["submitBatch"]>> | undefined> {
-  try {
-    return await client.submitBatch("demo", demoJobs, signal);
-  } catch (error) {
-    if (!(error instanceof RefusedByApi)) throw error;
-    say(`The batch was refused: ${error.message}`);
-    for (const { path, message } of error.problems) say(`  ${nameOf(path)}: ${message}`);
-    return undefined;
+  let jobs: readonly DemoJob[] | undefined = demoJobs;
+  while (jobs !== undefined) {
+    try {
+      return await client.submitBatch("demo", jobs, signal);
+    } catch (error) {
+      if (!(error instanceof RefusedByApi)) throw error;
+      say(`The batch was refused: ${error.message}`);
+      for (const { path, message } of error.problems) say(`  ${nameOf(path)}: ${message}`);
+      jobs = withoutWhatIsMissing(jobs, error.problems);
+      if (jobs !== undefined) say("It is submitted again with what these servers have.");
+    }
   }
+  return undefined;
 }
 
 /** `jobs.3.model` → `image 4, model` */

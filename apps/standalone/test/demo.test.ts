@@ -77,16 +77,26 @@ describe("the demo", () => {
     expect(readdirSync(join(folder, "data", "logs")).toSorted()).toEqual(["api.log", "worker.log"]);
   });
 
-  test("explains for every job what its servers lack, and ends with 1", async () => {
+  test("explains for every job what its servers lack, and makes what they can", async () => {
     simulator = await startSimulator({ timing: quick, models: { checkpoints: [] } });
     const { lines, exited } = run(["--demo", "--exit"], givenServices());
-    expect([await exited, lines.at(-1)]).toEqual([1, "stopped"]);
+    expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
     const text = lines.join("\n");
+    expect(text).toContain("9 of 9 jobs completed");
     expect(text).toContain("The batch was refused");
     for (const title of ["image 1", "image 8", "video"]) {
       expect(text).toMatch(new RegExp(`^ {2}${title}, model: .*safetensors`, "m"));
     }
     expect(text).not.toContain("    at ");
+  });
+
+  test("uses the checkpoint that its servers have", async () => {
+    simulator = await startSimulator({ timing: quick, models: { checkpoints: ["other.safetensors"] } });
+    const { lines, exited } = run(["--demo", "--exit"], givenServices());
+    expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+    const text = lines.join("\n");
+    expect(text).toContain("9 of 9 jobs completed");
+    expect(text).toContain("Available: other.safetensors");
   });
 });
 
