@@ -151,11 +151,11 @@ function rewriteTokens(text: string, replace: (token: string) => string): string
       continue;
     }
     TOKEN.lastIndex = at;
-    const token = TOKEN.exec(text)?.[0];
-    if (token === undefined) {
+    if (!TOKEN.test(text)) {
       at += 1;
       continue;
     }
+    const token = text.slice(at, TOKEN.lastIndex);
     const replaced = replace(token);
     if (replaced !== token) {
       copy += text.slice(copied, at) + replaced;
@@ -182,18 +182,26 @@ function endOfString(text: string, start: number): number {
  * not recurse, since the nesting of a text is only bounded by its length.
  */
 function restoreNumbers(plain: unknown, quoted: unknown, make: (token: string) => unknown): unknown {
-  const [plainRoot, root] = [{ value: plain }, { value: quoted }];
-  const pending: [object, object][] = [[plainRoot, root]];
+  const root = { value: quoted };
+  const pending: [object, object][] = [[{ value: plain }, root]];
   for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
     const [plainOwner, owner] = pair;
-    for (const key of Object.keys(owner)) {
-      const was: unknown = Reflect.get(plainOwner, key);
+    for (const key of keysOf(owner)) {
       const is: unknown = Reflect.get(owner, key);
-      if (typeof was === "number" && typeof is === "string") Reflect.set(owner, key, make(is));
-      else if (isContainer(was) && isContainer(is)) pending.push([was, is]);
+      if (typeof is === "string") {
+        if (typeof Reflect.get(plainOwner, key) === "number") Reflect.set(owner, key, make(is));
+      } else if (isContainer(is)) {
+        const was: unknown = Reflect.get(plainOwner, key);
+        if (isContainer(was)) pending.push([was, is]);
+      }
     }
   }
   return root.value;
+}
+
+/** A list of a million numbers needs no million texts as keys. */
+function keysOf(owner: object): Iterable<PropertyKey> {
+  return Array.isArray(owner) ? owner.keys() : Object.keys(owner);
 }
 
 function isContainer(value: unknown): value is object {
