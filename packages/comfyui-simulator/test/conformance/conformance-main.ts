@@ -1,4 +1,6 @@
+import { RealControl } from "./real-control.ts";
 import { RealTarget } from "./real-target.ts";
+import { heldTo } from "./real-version.ts";
 import { RECORDINGS } from "./recordings.ts";
 import { replayAgainst, report, type Outcome, type Target } from "./run-conformance.ts";
 import { SimulatorTarget } from "./simulator-target.ts";
@@ -6,11 +8,16 @@ import { SimulatorTarget } from "./simulator-target.ts";
 /** `npm run test:conformance [-- NAME…]`: the recordings, or those whose names begin so, against a real server. */
 async function main(): Promise<void> {
   const url = process.env["COMFYUI_URL"];
+  const held = url === undefined ? undefined : await heldTo(url);
   const target: Target =
-    url === undefined ? new SimulatorTarget() : new RealTarget(url, process.env["COMFYUI_OUTPUT_DIR"]);
+    url === undefined || held === undefined
+      ? new SimulatorTarget()
+      : new RealTarget(url, held, realOptions());
   const beginnings = process.argv.slice(2);
   const chosen = RECORDINGS.filter(
-    ({ name }) => beginnings.length === 0 || beginnings.some((beginning) => name.startsWith(beginning)),
+    ({ name, version }) =>
+      (held?.version ?? version) === version &&
+      (beginnings.length === 0 || beginnings.some((beginning) => name.startsWith(beginning))),
   );
   const outcomes: Outcome[] = [];
   try {
@@ -25,6 +32,11 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`${report(outcomes)}\n`);
   if (outcomes.some(({ unexplained }) => unexplained > 0)) process.exitCode = 1;
+}
+
+function realOptions(): ConstructorParameters<typeof RealTarget>[2] {
+  const { COMFYUI_OUTPUT_DIR: outputDir, COMFYUI_CONTROL: program } = process.env;
+  return { outputDir, control: program === undefined ? undefined : new RealControl(program) };
 }
 
 await main();

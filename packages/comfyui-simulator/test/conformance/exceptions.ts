@@ -1,7 +1,8 @@
-export type TargetName = "simulator" | "real server";
+/** A newer server is a real one, of a version that was not recorded. */
+export type TargetName = "simulator" | "real server" | "newer server";
 
 interface Exception {
-  /** Only against this target; default both. */
+  /** Only against this target; default all. What holds of a real server holds of a newer one. */
   readonly target?: TargetName;
   readonly recording: RegExp;
   /** Fits the text of a difference, which begins with the title of its case. */
@@ -33,7 +34,6 @@ const EXCEPTIONS: readonly Exception[] = [
     reason: "descriptions and tooltips were cut out of the recording",
   },
   {
-    target: "simulator",
     recording: /^15/,
     text: /^two waiting prompts with the same number AND the same prompt_id: w2 message/,
     reason:
@@ -92,6 +92,42 @@ const EXCEPTIONS: readonly Exception[] = [
   },
   {
     target: "real server",
+    recording: /^52/,
+    text: /: GET \/assets /,
+    reason: "a folder of the web page, which the recorded server did not have",
+  },
+  {
+    target: "real server",
+    recording: /^52/,
+    text: /^mask: POST \/upload\/mask body\.name/,
+    reason: "an earlier run on this server has uploaded the file",
+  },
+  {
+    target: "real server",
+    recording: /^58/,
+    text: /client_id.*: a reply came$/,
+    reason: "whether the reply still leaves before the process ends is a race",
+  },
+  {
+    target: "newer server",
+    recording: /^40/,
+    text: /GET \/system_stats body\.system\.comfy_package_versions/,
+    reason: "a newer server needs newer packages",
+  },
+  {
+    target: "newer server",
+    recording: /^43d/,
+    text: /^V3 COMBO is checked: SaveVideo format webm: POST \/prompt/,
+    reason: "0.33 saves WebM",
+  },
+  {
+    target: "newer server",
+    recording: /^(48|49)/,
+    text: /keys .* became .*,previewable_outputs_count,/,
+    reason: "0.33 counts the outputs that can be shown",
+  },
+  {
+    target: "real server",
     recording: /^12/,
     text: /GET (\/api)?\/(models|embeddings|extensions)/,
     reason: "lists the model folders and files that this server has",
@@ -102,8 +138,11 @@ const EXCEPTIONS: readonly Exception[] = [
 export function knownReason(target: TargetName, recording: string, text: string): string | undefined {
   return EXCEPTIONS.find(
     (exception) =>
-      (exception.target ?? target) === target &&
-      exception.recording.test(recording) &&
-      exception.text.test(text),
+      holdsFor(target, exception) && exception.recording.test(recording) && exception.text.test(text),
   )?.reason;
+}
+
+function holdsFor(target: TargetName, exception: Exception): boolean {
+  const { target: only } = exception;
+  return only === undefined || only === target || (only === "real server" && target === "newer server");
 }

@@ -2,32 +2,52 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { textAt } from "../replay/recording.ts";
+import { deedOf, type SignalName } from "./notes.ts";
+import type { RealControl } from "./real-control.ts";
+import type { HeldTo } from "./real-version.ts";
 import { isWithoutCustomNodes, type RecordedCase, type Recording } from "./recordings.ts";
 import type { Target } from "./run-conformance.ts";
 
-/** Recordings that end or wedge the server: nobody restarts a real one for us. */
-const DEADLY: Readonly<Record<string, string>> = {
-  "10-drop-and-kill": "ends the server process, which nobody here could start again",
-  "15-poison-prompts": "wedges or ends the server process, which nobody here could start again",
-};
+/** Recordings that end or wedge the server; the cases of the second began each on a fresh one. */
+const DEADLY = ["10-drop-and-kill", "15-poison-prompts", "54-kill-and-restart", "58-poison"];
+const FRESH_FOR_EACH_CASE = "15-poison-prompts";
+
+/** ComfyUI keeps the results of every earlier prompt where 96 GB are free; this makes it believe that they are. */
+const MUCH_MEMORY = ["--cache-ram", "1", "1"];
 
 const MODEL_INPUTS = ["ckpt_name", "model_name"] as const;
 
-/** A real ComfyUI 0.3.64, started for this and used by nobody else: its queue is interrupted, its history cleared. */
+interface RealOptions {
+  /** The server's output folder, if it can be reached from here. */
+  readonly outputDir?: string | undefined;
+  /** What ends and starts the server, if anything can. */
+  readonly control?: RealControl | undefined;
+}
+
+/** A real ComfyUI, started for this and used by nobody else: its queue is interrupted, its history cleared. */
 export class RealTarget implements Target {
-  readonly name = "real server";
+  readonly name: "real server" | "newer server";
   readonly silenceMs = 8_000;
   private readonly url: string;
   private readonly outputDir: string | undefined;
+  private readonly control: RealControl | undefined;
   private classes: Record<string, unknown> = {};
+  private args: readonly string[] = [];
+  /** Whether a signal has ended the server and nothing has started it since. */
+  private isDown = false;
 
-  /** @param outputDir the server's output folder, if it can be reached from here */
-  constructor(url: string, outputDir: string | undefined) {
+  /** @param version which recordings it is held to */
+  constructor(url: string, version: HeldTo, { outputDir, control }: RealOptions) {
     this.url = url.replace(/\/+$/, "");
+    this.name = version.isNewer ? "newer server" : "real server";
     this.outputDir = outputDir;
+    this.control = control;
   }
 
-  async prepare(): Promise<string> {
+  async prepare(recording: Recording): Promise<string> {
+    const args = recording.furnishing === "much-memory" ? MUCH_MEMORY : [];
+    const isOther = args.join() !== this.args.join();
+    if (isOther || this.isDown || DEADLY.includes(recording.name)) await this.restart(args);
     this.classes = (await (await fetch(`${this.url}/object_info`)).json()) as Record<string, unknown>;
     await this.post("/history", { clear: true });
     await this.post("/free", { free_memory: true });
@@ -35,19 +55,22 @@ export class RealTarget implements Target {
     return this.url;
   }
 
-  onNote(text: string): Promise<void> {
-    const deleted = /^deleted (.*)$/.exec(text)?.[1];
-    if (deleted !== undefined && this.outputDir !== undefined) rmSync(path.join(this.outputDir, deleted));
-    return Promise.resolve();
+  async onNote(text: string): Promise<void> {
+    const deed = deedOf(text);
+    if (deed?.kind === "delete" && this.outputDir !== undefined) rmSync(path.join(this.outputDir, deed.file));
+    if (deed?.kind === "signal") await this.signal(deed.name);
+    if (deed?.kind === "restart") await this.restart(this.args);
   }
 
-  onCase(): Promise<void> {
-    return Promise.resolve();
+  async onCase({ name }: Recording, _title: string, index: number): Promise<void> {
+    if (name === FRESH_FOR_EACH_CASE && index > 0) await this.restart(this.args);
   }
 
-  skipCase({ name }: Recording, recorded: RecordedCase): string | undefined {
-    const deadly = DEADLY[name];
-    if (deadly !== undefined) return deadly;
+  skipCase({ name, furnishing }: Recording, recorded: RecordedCase): string | undefined {
+    if (!this.control && DEADLY.includes(name))
+      return "ends or wedges the server, and nothing here restarts it";
+    if (!this.control && furnishing === "much-memory")
+      return "needs a server that was told to keep all results";
     if (this.outputDir === undefined && recorded.title.includes("deleted on disk")) {
       return "deletes an output file, and COMFYUI_OUTPUT_DIR does not say where that is";
     }
@@ -62,8 +85,19 @@ export class RealTarget implements Target {
     return this.missingModel(recorded);
   }
 
-  stop(): Promise<void> {
-    return Promise.resolve();
+  async stop(): Promise<void> {
+    if (this.args.length > 0 || this.isDown) await this.restart([]);
+  }
+
+  private async signal(name: SignalName): Promise<void> {
+    await this.control?.signal(name);
+    this.isDown ||= this.control !== undefined && name !== "STOP" && name !== "CONT";
+  }
+
+  private async restart(args: readonly string[]): Promise<void> {
+    this.args = args;
+    this.isDown = false;
+    await this.control?.restart(args);
   }
 
   /** Classes that were unknown to the recorded server, too, are sent all the same. */

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { startSimulator, type Simulator, type SimulatorOptions } from "../../src/index.ts";
+import { deedOf } from "./notes.ts";
 import { isWithoutCustomNodes, type RecordedCase, type Recording } from "./recordings.ts";
 import type { Target } from "./run-conformance.ts";
 
@@ -17,9 +18,8 @@ const OPTIONS: Readonly<Record<Recording["furnishing"], SimulatorOptions>> = {
   "much-memory": { timing: FAST, models: BARE, cacheKeeps: "every-prompt" },
 };
 
-/** How the two recorders noted what they did to the server. */
-const SIGNAL = /^(signal SIG(KILL|TERM|INT) sent|\(recorder\) SIG(KILL|TERM))$/;
-const RESTART = /^(restarted|\(recorder\) (refused \d+ times, then answered|fresh server))/;
+/** How long the recorded server was stopped between "frozen" and "continued". */
+const FROZEN_MS = 2_000;
 
 /** The simulator, a new one for each recording. */
 export class SimulatorTarget implements Target {
@@ -44,11 +44,11 @@ export class SimulatorTarget implements Target {
 
   async onNote(text: string): Promise<void> {
     const simulator = this.running();
-    const deleted = /^deleted (.*)$/.exec(text)?.[1];
-    if (deleted !== undefined) rmSync(path.join(simulator.outputDir, deleted));
-    else if (SIGNAL.test(text)) await simulator.fault({ kind: "crash" });
-    else if (RESTART.test(text)) await simulator.fault({ kind: "amnesia" });
-    else if (text === "frozen") await simulator.fault({ kind: "freeze", ms: 2_000 });
+    const deed = deedOf(text);
+    if (deed?.kind === "delete") rmSync(path.join(simulator.outputDir, deed.file));
+    if (deed?.kind === "restart") await simulator.fault({ kind: "amnesia" });
+    if (deed?.kind !== "signal" || deed.name === "CONT") return;
+    await simulator.fault(deed.name === "STOP" ? { kind: "freeze", ms: FROZEN_MS } : { kind: "crash" });
   }
 
   async onCase({ name }: Recording, title: string, index: number): Promise<void> {
