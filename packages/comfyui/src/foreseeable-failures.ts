@@ -125,12 +125,10 @@ const KEEPS_SIZE = /^(CreateVideo|Image(Invert|Blur|Sharpen|Quantize|Batch|FromB
 
 function imageSizeOf(workflow: Workflow, node: WorkflowNode): { width: number; height: number } | undefined {
   for (const { node: source } of upstream(workflow, node, IMAGE_INPUTS)) {
-    const { width, height } = source.inputs;
     if (/^(EmptyImage|ImageScale)$/.test(source.class_type)) {
+      const [width, height] = [numberOf(source.inputs["width"]) ?? 0, numberOf(source.inputs["height"]) ?? 0];
       // A scale to 0 keeps the proportions: not known here.
-      return typeof width === "number" && typeof height === "number" && width > 0 && height > 0
-        ? { width, height }
-        : undefined;
+      return width > 0 && height > 0 ? { width, height } : undefined;
     }
     if (!KEEPS_SIZE.test(source.class_type)) return undefined;
   }
