@@ -109,7 +109,7 @@ const IMAGE_INPUTS = ["images", "image", "image1", "video"];
 
 /** Core's h264 takes even widths and heights only; VideoHelperSuite pads, VP9 does not care. */
 function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): GraphProblem | undefined {
-  if (node.class_type !== "SaveVideo") return undefined;
+  if (node.class_type !== "SaveVideo" || !endsInH264(node)) return undefined;
   const size = imageSizeOf(workflow, node);
   if (size === undefined || (size.width % 2 === 0 && size.height % 2 === 0)) return undefined;
   return inputProblem(nodeId, node, "video", {
@@ -118,6 +118,12 @@ function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): G
     received: size,
     accepted: { step: 2 },
   });
+}
+
+/** Newer servers write AV1 as well, which takes every size; what they choose themselves is h264, but for WebM. */
+function endsInH264({ inputs }: WorkflowNode): boolean {
+  const codec = inputs["format.codec"] ?? inputs["codec"] ?? "auto";
+  return inputs["format"] !== "webm" && (codec === "auto" || codec === "h264");
 }
 
 /** Nodes that hand a picture on in its own size. */

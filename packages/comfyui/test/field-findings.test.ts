@@ -430,6 +430,42 @@ describe("written values", () => {
   });
 });
 
+test.each([
+  [{ format: "auto" }, ["video:odd_frame_size"]],
+  [{ format: "mkv", "format.codec": "h264" }, ["video:odd_frame_size"]],
+  [{ format: "mp4", "format.codec": "av1" }, []],
+  [{ format: "webm", "format.codec": "auto" }, []],
+])("frames of an odd size fail in h264 only: %j", (format, errors) => {
+  const objectInfo = objectInfoSchema.parse({
+    EmptyImage: { ...picture, ...required({ width: ["INT", {}], height: ["INT", {}] }) },
+    CreateVideo: { input: { required: { images: ["IMAGE"] } }, output: ["VIDEO"] },
+    SaveVideo: {
+      input: {
+        required: {
+          video: ["VIDEO", {}],
+          format: [
+            "COMFY_DYNAMICCOMBO_V3",
+            {
+              options: ["auto", "mp4", "mkv", "webm"].map((key) => ({
+                key,
+                inputs: { optional: { codec: ["COMBO", { options: ["auto", "h264", "av1"] }] } },
+              })),
+            },
+          ],
+        },
+      },
+      output: [],
+      output_node: true,
+    },
+  });
+  const workflow = {
+    "1": { class_type: "EmptyImage", inputs: { width: 65, height: 63 } },
+    "2": { class_type: "CreateVideo", inputs: { images: ["1", 0] } },
+    "3": { class_type: "SaveVideo", inputs: { video: ["2", 0], ...format } },
+  };
+  expect(errorsOf(validateGraph(workflow, objectInfo))).toEqual(errors);
+});
+
 describe("what Genga does not know", () => {
   test.each([
     ["a kind of dynamic input", { x: ["COMFY_SPIRAL_V9", { template: 7 }] }, { "x.a": ["1", 0], "x.b": 3 }],

@@ -86,12 +86,21 @@ const points = {
   "its end is committed and no answer has come": { network: () => postgres, sign: ending, answer: true },
 } satisfies Record<string, Point>;
 
-/** Resolves with the connection, held, when the point is reached. */
-function untilReached({ network, sign, answer }: Point, act: () => void): Promise<ProxiedConnection> {
-  return new Promise((resolve) => {
+/**
+ * Submits a job, acts when it reaches the point, and resolves with its id and the connection, held. In PostgreSQL's
+ * statements the job is told by its id: a worker that was paused before may still be at the end of its own.
+ */
+async function submitUntil(
+  { network, sign, answer }: Point,
+  act: () => void,
+): Promise<{ id: string; connection: ProxiedConnection }> {
+  let id: string | null = null;
+  const isOurs = (text: string): boolean => network() !== postgres || (id !== null && text.includes(id));
+  const reached = new Promise<ProxiedConnection>((resolve) => {
     let asked: number | null = null;
     const stop = network().observe(({ direction, data, connection }: Passage) => {
-      if (direction === "to-target" && asked === null && sign.test(data.toString("latin1"))) {
+      const text = data.toString("latin1");
+      if (direction === "to-target" && asked === null && sign.test(text) && isOurs(text)) {
         asked = connection.id;
         if (answer) return;
       } else if (direction === "to-target" || connection.id !== asked) return;
@@ -101,6 +110,9 @@ function untilReached({ network, sign, answer }: Point, act: () => void): Promis
       resolve(connection);
     });
   });
+  // Long enough for the id to be known before the end.
+  id = await submit(1);
+  return { id, connection: await reached };
 }
 
 interface Traces {
@@ -172,11 +184,9 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
     async (name, point) => {
       const paused = await owner();
       try {
-        const reached = untilReached(point, () => {
+        const { id, connection } = await submitUntil(point, () => {
           paused.signal("SIGSTOP");
         });
-        const id = await submit(0.2);
-        const connection = await reached;
         // Of a POST that was held back so long nothing may arrive any more; it is as lost as its connection.
         if (point === points["the prompt is not posted yet"]) connection.reset();
         await assertNothingFromBeyond(id, paused, () => {
@@ -217,11 +227,9 @@ describe("a worker that is killed costs no render", () => {
     "while %s",
     async (_name, point) => {
       const killed = await owner();
-      const reached = untilReached(point, () => {
+      const { id, connection } = await submitUntil(point, () => {
         killed.signal("SIGKILL");
       });
-      const id = await submit(0.2);
-      const connection = await reached;
       expect(await killed.exited).toBe("SIGKILL");
       connection.reset();
       const replacing = startWorker();
