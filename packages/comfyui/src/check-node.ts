@@ -8,7 +8,15 @@ import {
 } from "./check-link.ts";
 import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
 import { liveInputsOf, type LiveInputs } from "./dynamic-inputs.ts";
-import { describeNode, inputProblem, show, type GraphValidation, type NotChecked } from "./graph-problem.ts";
+import {
+  describeNode,
+  inputProblem,
+  isFull,
+  shortName,
+  show,
+  type GraphValidation,
+  type NotChecked,
+} from "./graph-problem.ts";
 import { isObject } from "./graph-shape.ts";
 import { checkValue, isByOptions } from "./input-values.ts";
 import {
@@ -41,8 +49,10 @@ export function checkNode(context: NodeInContext, findings: Findings): void {
   const { nodeId, node, objectInfo } = context;
   const definition = definitionOf(node, objectInfo);
   const add = (input: string, { error, warning, notChecked }: Verdict): void => {
-    if (error !== undefined) findings.errors.push(inputProblem(nodeId, node, input, error));
-    if (warning !== undefined) findings.warnings.push(inputProblem(nodeId, node, input, warning));
+    if (error !== undefined && !isFull(findings.errors))
+      findings.errors.push(inputProblem(nodeId, node, input, error));
+    if (warning !== undefined && !isFull(findings.warnings))
+      findings.warnings.push(inputProblem(nodeId, node, input, warning));
     if (notChecked !== undefined) findings.notChecked.push(notCheckedInput(nodeId, node, input, notChecked));
   };
   if (definition?.areInputsKnown !== true) {
@@ -54,15 +64,16 @@ export function checkNode(context: NodeInContext, findings: Findings): void {
   checkRequired(definition, live, node, add);
   checkDynamicInputs(live, node, add);
   const widgets = formatWidgetsOf(node, definition);
+  const inputContext = { ...context, definition, live, widgets, hintAt: hintsAt(live) };
   for (const [input, value] of Object.entries(node.inputs)) {
-    add(input, checkInput({ ...context, definition, live, widgets }, input, value));
+    add(input, checkInput(inputContext, input, value));
   }
   const own = ownVerdict(node);
   if (own !== undefined) add(own[0], { error: { code: "custom_validation_failed", text: own[1] } });
 }
 
 function notCheckedInput(nodeId: string, node: WorkflowNode, input: string, why: string): NotChecked {
-  const message = `${describeNode(nodeId, node)}, ${input}: not checked, since ${why}; the server decides.`;
+  const message = `${describeNode(nodeId, node)}, ${shortName(input)}: not checked, since ${why}; the server decides.`;
   return { nodeId, classType: node.class_type, input, message };
 }
 
@@ -83,6 +94,8 @@ interface InputContext extends NodeInContext {
   definition: NodeDefinition;
   live: LiveInputs;
   widgets: ReadonlyMap<string, InputSpec> | undefined;
+  /** Names the input that a bare name was perhaps meant to be. */
+  hintAt: (input: string) => string;
 }
 
 function checkInput(context: InputContext, input: string, value: unknown): Verdict {
@@ -126,7 +139,7 @@ function checkUndeclared(context: InputContext, input: string, value: unknown): 
   if (Object.hasOwn(definition.input.hidden, input)) return {};
   const verdict = checkStranger(input, value, live, node);
   if (verdict !== undefined) return verdict;
-  const hint = meantInput(input, live);
+  const hint = context.hintAt(input);
   const linked = Array.isArray(value) ? checkUndeclaredLink(value, node, workflow, hint) : undefined;
   if (linked !== undefined) return linked;
   const text = isOwnClass(definition)
@@ -135,12 +148,19 @@ function checkUndeclared(context: InputContext, input: string, value: unknown): 
   return { warning: { code: "unknown_input", text: `${text}${hint}`, received: value } };
 }
 
-/** The member of a dynamic input that a bare name was perhaps meant to be. */
-function meantInput(input: string, live: LiveInputs): string {
-  const meant = [live.required, live.optional]
-    .flatMap((specs) => Object.keys(specs))
-    .find((name) => name.endsWith(`.${input}`));
-  return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+/** Finds the member of a dynamic input that a bare name was perhaps meant to be (`width` for `mode.width`). */
+function hintsAt(live: LiveInputs): (input: string) => string {
+  let memberOf: Map<string, string> | undefined;
+  return (input) => {
+    memberOf ??= new Map(
+      Object.keys(live.required)
+        .concat(Object.keys(live.optional))
+        .reverse()
+        .flatMap((name) => [...name.matchAll(/\./g)].map(({ index }) => [name.slice(index + 1), name])),
+    );
+    const meant = memberOf.get(input);
+    return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+  };
 }
 
 /**

@@ -201,9 +201,13 @@ function addSlot({ live, group, category, spec, options, place }: Expansion): vo
 
 /** The dynamic input that a name of the graph belongs to: the innermost one of that name, or of its first parts. */
 export function dynamicInputOf(name: string, dynamic: readonly DynamicInput[]): DynamicInput | undefined {
-  return dynamic
-    .filter((group) => name === group.name || name.startsWith(`${group.name}.`))
-    .sort((one, other) => other.name.length - one.name.length)[0];
+  let innermost: DynamicInput | undefined;
+  for (const group of dynamic) {
+    const { length } = group.name;
+    const isInside = name.startsWith(group.name) && (name.length === length || name[length] === ".");
+    if (isInside && length > (innermost?.name.length ?? -1)) innermost = group;
+  }
+  return innermost;
 }
 
 function recordOf(value: unknown): Record<string, unknown> | undefined {

@@ -9,6 +9,16 @@ export function allLinks(workflow: Workflow): LinksOf {
     Object.values(workflow[nodeId]?.inputs ?? {}).flatMap((value) => linkOf(value)?.nodeId ?? []);
 }
 
+/** The same links, each node's looked for once: a node may have a hundred thousand inputs, and graphs are walked often. */
+export function rememberedLinks(linksOf: LinksOf): LinksOf {
+  const known = new Map<string, string[]>();
+  return (nodeId) => {
+    const links = known.get(nodeId) ?? linksOf(nodeId);
+    known.set(nodeId, links);
+    return links;
+  };
+}
+
 /** The nodes that some of `outputIds` depend on, those included: the server looks at no others (PROTOCOL 2). */
 export function neededBy(workflow: Workflow, outputIds: readonly string[], linksOf: LinksOf): Set<string> {
   const needed = new Set<string>();

@@ -18,6 +18,8 @@ export type GraphProblemCode =
   | "linked_node_missing"
   | "dependency_cycle"
   | "prompt_no_outputs"
+  // Says that there is more to say.
+  | "more_problems"
   // Against a server's object info.
   | "missing_node_type"
   | "required_input_missing"
@@ -79,6 +81,10 @@ export type InputProblem = Pick<GraphProblem, "code" | "received" | "accepted"> 
 };
 
 const LISTED_MAX = 50;
+/** Each of a graph's names may be megabytes long, and stands in the message of each problem with its node. */
+const NAME_SHOWN_MAX = 200;
+/** Of errors and of warnings, each; nobody reads so many, and a body of 16 MB may give a million reasons for one. */
+const PROBLEMS_MAX = 1_000;
 
 export function nodeProblem(
   nodeId: string,
@@ -100,7 +106,7 @@ export function inputProblem(
     code,
     ...placeOf(nodeId, node),
     input,
-    message: `${describeNode(nodeId, node)}, ${input}: ${text}`,
+    message: `${describeNode(nodeId, node)}, ${shortName(input)}: ${text}`,
     ...(received !== undefined && { received }),
     ...(accepted !== undefined && {
       accepted: Array.isArray(accepted) ? accepted.slice(0, LISTED_MAX) : accepted,
@@ -118,9 +124,25 @@ function placeOf(
 /** How a message names a node: `Node 5 "Title" (KSampler)`. */
 export function describeNode(nodeId: string, node: WorkflowNode): string {
   const title = nodeTitleOf(node);
-  return title === node.class_type
-    ? `Node ${nodeId} (${title})`
-    : `Node ${nodeId} "${title}" (${node.class_type})`;
+  const [id, shown, classType] = [nodeId, title, node.class_type].map(shortName);
+  return title === node.class_type ? `Node ${id} (${shown})` : `Node ${id} "${shown}" (${classType})`;
+}
+
+/** A name of the graph as a message shows it. */
+export function shortName(name: string): string {
+  return name.length > NAME_SHOWN_MAX ? `${name.slice(0, NAME_SHOWN_MAX - 3)}...` : name;
+}
+
+/** Whether a list of problems is so long that no more of them are looked at. */
+export function isFull(problems: readonly GraphProblem[]): boolean {
+  return problems.length >= PROBLEMS_MAX;
+}
+
+/** The problems as they are told; the last one says so if there may be more. */
+export function firstOf(problems: GraphProblem[]): GraphProblem[] {
+  if (!isFull(problems)) return problems;
+  const message = `There may be more to say of this graph; these are the first ${PROBLEMS_MAX} things.`;
+  return [...problems.slice(0, PROBLEMS_MAX), { code: "more_problems", message }];
 }
 
 /** A value as it may be shown in a message. */

@@ -2,8 +2,24 @@ import { checkDeadlyLink, checkNode, type Findings, type NodeInContext } from ".
 import { definitionOf, missingNode, noLink } from "./check-link.ts";
 import { liveInputsOf } from "./dynamic-inputs.ts";
 import { foreseeableFailures } from "./foreseeable-failures.ts";
-import { allLinks, brokenNodes, findCycle, neededBy, sinksOf, type LinksOf } from "./graph-links.ts";
-import { inputProblem, nodeProblem, type GraphProblem, type GraphValidation } from "./graph-problem.ts";
+import {
+  allLinks,
+  brokenNodes,
+  findCycle,
+  neededBy,
+  rememberedLinks,
+  sinksOf,
+  type LinksOf,
+} from "./graph-links.ts";
+import {
+  firstOf,
+  inputProblem,
+  isFull,
+  nodeProblem,
+  shortName,
+  type GraphProblem,
+  type GraphValidation,
+} from "./graph-problem.ts";
 import { checkShape } from "./graph-shape.ts";
 import { specOf, type ObjectInfo } from "./object-info.ts";
 import { linkOf, type Workflow } from "./workflow.ts";
@@ -15,6 +31,8 @@ export interface ValidateGraphOptions {
 
 /** Notes of what was not checked; a graph of a thousand odd nodes needs no thousand of them. */
 const NOT_CHECKED_MAX = 50;
+/** So many nodes of a cycle are named. */
+const CYCLE_SHOWN_MAX = 50;
 
 /**
  * Judges a graph the way the server would, before it is queued: errors for what the server refuses, for what would
@@ -35,19 +53,19 @@ export function validateGraph(
   if (objectInfo === undefined) return judgeAlone(workflow);
   const { errors, warnings, notChecked } = judgeByDefinitions(workflow, objectInfo, options);
   return {
-    errors,
-    warnings,
+    errors: firstOf(errors),
+    warnings: firstOf(warnings),
     ...(notChecked.length > 0 && { notChecked: notChecked.slice(0, NOT_CHECKED_MAX) }),
   };
 }
 
 /** What is wrong with the links of a graph, as errors if it cannot run whatever its classes are, else as warnings. */
 function judgeAlone(workflow: Workflow): GraphValidation {
-  const links = allLinks(workflow);
+  const links = rememberedLinks(allLinks(workflow));
   const problems: GraphProblem[] = [];
   for (const [nodeId, node] of Object.entries(workflow)) {
     for (const [input, value] of Object.entries(node.inputs)) {
-      if (!Array.isArray(value)) continue;
+      if (!Array.isArray(value) || isFull(problems)) continue;
       const problem = value.length === 2 ? missingNode(value, workflow) : noLink(value);
       if (problem !== undefined) problems.push(inputProblem(nodeId, node, input, problem));
     }
@@ -55,7 +73,9 @@ function judgeAlone(workflow: Workflow): GraphValidation {
   const cycle = findCycle(workflow, new Set(Object.keys(workflow)), links);
   if (cycle !== undefined) problems.push(cycleProblem(workflow, cycle));
   const isHopeless = brokenNodes(workflow, links).size === Object.keys(workflow).length;
-  return isHopeless ? { errors: problems, warnings: [] } : { errors: [], warnings: problems };
+  return isHopeless
+    ? { errors: firstOf(problems), warnings: [] }
+    : { errors: [], warnings: firstOf(problems) };
 }
 
 function judgeByDefinitions(
@@ -64,12 +84,12 @@ function judgeByDefinitions(
   { uploads }: ValidateGraphOptions,
 ): Findings {
   const findings: Findings = { errors: missingClasses(workflow, objectInfo), warnings: [], notChecked: [] };
-  const links = allLinks(workflow);
+  const links = rememberedLinks(allLinks(workflow));
   const { roots, perhaps } = outputsOf(workflow, objectInfo, findings.errors.length > 0 ? links : undefined);
   if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, links));
 
   // The server validates what it reaches over inputs that classes declare, and runs what it reaches over any link.
-  const declared = declaredLinks(workflow, objectInfo);
+  const declared = rememberedLinks(declaredLinks(workflow, objectInfo));
   const judged = neededBy(workflow, roots, declared);
   const running = neededBy(workflow, roots, links);
   const perhapsRunning = neededBy(workflow, perhaps, links);
@@ -104,6 +124,7 @@ function judgeByDefinitions(
 function checkUnjudged(context: NodeInContext, findings: Findings): void {
   const { nodeId, node } = context;
   for (const [input, value] of Object.entries(node.inputs)) {
+    if (isFull(findings.errors)) return;
     const { error } = checkDeadlyLink(value, context);
     if (error !== undefined) findings.errors.push(inputProblem(nodeId, node, input, error));
   }
@@ -146,7 +167,7 @@ function declaredLinks(workflow: Workflow, objectInfo: ObjectInfo): LinksOf {
 function missingClasses(workflow: Workflow, objectInfo: ObjectInfo): GraphProblem[] {
   return Object.entries(workflow).flatMap(([nodeId, node]) => {
     if (definitionOf(node, objectInfo) !== undefined) return [];
-    const text = `the server has no node class ${node.class_type}.`;
+    const text = `the server has no node class ${shortName(node.class_type)}.`;
     return { ...nodeProblem(nodeId, node, "missing_node_type", text), received: node.class_type };
   });
 }
@@ -163,7 +184,10 @@ function noOutputs(workflow: Workflow, links: LinksOf): GraphProblem {
 function cycleProblem(workflow: Workflow, cycle: string[]): GraphProblem {
   const nodeId = cycle[0] ?? "";
   const node = workflow[nodeId] ?? { class_type: "", inputs: {} };
-  const path = cycle.join(" ← ");
+  const path = [
+    ...cycle.slice(0, CYCLE_SHOWN_MAX).map(shortName),
+    ...(cycle.length > CYCLE_SHOWN_MAX ? ["…"] : []),
+  ].join(" ← ");
   const inCycle = Object.entries(node.inputs).find(([, value]) => linkOf(value)?.nodeId === cycle[1]);
   const text = `its links lead back to it: ${path}.`;
   return inCycle === undefined

@@ -124,6 +124,8 @@ export function acceptedChoices(given: unknown, choices: readonly unknown[]): st
 
 function isSimilar(candidate: unknown, given: unknown): boolean {
   if (typeof candidate !== "string" || typeof given !== "string" || given === "") return false;
+  // A list may have thousands of names, and a body one text of megabytes.
+  if (given.length > candidate.length) return false;
   const [one, other] = [candidate.toLowerCase(), given.toLowerCase()];
   return (
     one === other || one.startsWith(`${other}.`) || one.endsWith(`/${other}`) || one.endsWith(`\\${other}`)

@@ -4,7 +4,8 @@ import { isObject } from "./graph-shape.ts";
 /** Texts longer than this are refused by Python's `int()`. */
 const DIGITS_MAX = 4_300;
 const PYTHON_INT = /^\s*[+-]?\d+(_\d+)*\s*$/;
-const PYTHON_FLOAT = /^\s*[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
+// A second run of digits only after a point: else each split of a long run would be tried, and a body hold up everybody.
+const PYTHON_FLOAT = /^\s*[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
 const PYTHON_NOT_FINITE = /^\s*[+-]?(nan|inf|infinity)\s*$/i;
 
 /** `int(value)` in Python: numbers are cut off, texts of digits are read, truth values count as 1 and 0. */

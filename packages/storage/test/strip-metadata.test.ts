@@ -242,6 +242,36 @@ test("bytes that make no sense pass as they are after any beginning, or get shor
   );
 });
 
+describe("a file that is made to keep its filter busy", () => {
+  test("an SVG whose thousands of metadata elements are never closed passes as it is", async () => {
+    const bytes = Buffer.from(`<svg>${"<metadata>".repeat(400_000)}${"<metadata".repeat(400_000)}`);
+    expect((await strip(bytes)).equals(bytes)).toBe(true);
+  });
+
+  test("a Matroska whose tags do not tell their length passes as it is", async () => {
+    const head = "1a45dfa380" + "1853806701ffffffffffffff";
+    const bytes = Buffer.from(`${head}1254c36701ffffffffffffff${"00".repeat(100)}`, "hex");
+    expect((await strip(bytes)).equals(bytes)).toBe(true);
+  });
+
+  test("a WebP whose flags claim to fill the file is not gathered up before it is handed on", async () => {
+    const head = Buffer.from("RIFF\xff\xff\xff\x7fWEBPVP8X\xff\xff\xff\x7f", "latin1");
+    let sent = 0;
+    const body = Readable.from(
+      (function* () {
+        yield head;
+        for (; sent < 1_000; sent += 1) yield Buffer.alloc(1_000);
+      })(),
+    );
+    let received = 0;
+    for await (const part of stripMetadata(body)) {
+      received += (part as Buffer).length;
+      if (received > head.length) break;
+    }
+    expect(sent).toBeLessThan(500);
+  });
+});
+
 test("a body that fails hands its error on, and one that is left is destroyed", async () => {
   const failing = new Readable({ read: () => undefined });
   const reading = buffer(stripMetadata(failing));

@@ -68,7 +68,28 @@ export async function* stripSvg(reader: ByteReader): AsyncGenerator<Buffer> {
   const bytes = await reader.take(headerBytesMax);
   // As bytes, so that no character set matters.
   const text = bytes.toString("latin1");
-  yield Buffer.from(text.replace(/<metadata\b[^>]*(\/>|>[^]*?<\/metadata\s*>)/gi, ""), "latin1");
+  yield Buffer.from(withoutMetadata(text), "latin1");
+}
+
+/** Goes through the text once: one pattern for it all would search to the end for each element that is never closed. */
+function withoutMetadata(text: string): string {
+  const [begin, end] = [/<metadata(?=[\s/>])/gi, /<\/metadata\s{0,100}>/gi];
+  let copy = "";
+  let copied = 0;
+  for (let found = begin.exec(text); found !== null; found = begin.exec(text)) {
+    const headEnd = text.indexOf(">", found.index);
+    if (headEnd < 0) break;
+    let elementEnd = headEnd + 1;
+    if (text[headEnd - 1] !== "/") {
+      end.lastIndex = elementEnd;
+      if (end.exec(text) === null) break;
+      elementEnd = end.lastIndex;
+    }
+    copy += text.slice(copied, found.index);
+    copied = elementEnd;
+    begin.lastIndex = elementEnd;
+  }
+  return copy + text.slice(copied);
 }
 
 function parseObject(text: Buffer): Record<string, unknown> | undefined {

@@ -13,13 +13,15 @@ export async function* stripMatroska(reader: ByteReader): AsyncGenerator<Buffer>
     const { id, headBytes, bytes } = element;
     if (id === segment || id === info) {
       yield* reader.pass(headBytes);
+    } else if (!Number.isFinite(bytes)) {
+      return;
     } else if (id === tags || id === title) {
       await reader.skip(headBytes);
       yield voidHead(headBytes, bytes);
       yield* reader.blank(bytes);
-    } else if (Number.isFinite(bytes)) {
+    } else {
       yield* reader.pass(headBytes + bytes);
-    } else return;
+    }
   }
 }
 

@@ -3,6 +3,8 @@ import { type ByteReader } from "./byte-reader.ts";
 const headBytes = 8;
 /** Chunks of texts in WebP, WAV and AVI; of lists only `INFO`. */
 const textTypes = new Set(["EXIF", "XMP ", "id3 ", "ID3 ", "_PMX", "iXML"]);
+/** The chunk of flags has ten bytes; one that claims to have many more is none. */
+const flagsBytesMax = 64;
 /** Flags of a WebP that announce EXIF and XMP. */
 const announcements = 0b1100;
 
@@ -18,7 +20,7 @@ export async function* stripRiff(reader: ByteReader): AsyncGenerator<Buffer> {
     if (textTypes.has(type) || (type === "LIST" && head.toString("latin1", 8, 12) === "INFO")) {
       yield Buffer.concat([Buffer.from("JUNK"), (await reader.take(headBytes)).subarray(4)]);
       yield* reader.blank(padded);
-    } else if (type === "VP8X") {
+    } else if (type === "VP8X" && size <= flagsBytesMax) {
       const chunk = Buffer.from(await reader.take(headBytes + padded));
       if (chunk.length > headBytes) chunk.writeUInt8(chunk.readUInt8(headBytes) & ~announcements, headBytes);
       yield chunk;
