@@ -8,6 +8,7 @@ import {
   StoreUnavailableError,
   type JobProblem,
 } from "@genga/jobs";
+import { type Request } from "express";
 import { RefusedError, type ProblemCode } from "./problem-document.ts";
 
 /** Problems whose messages make up the answer's `detail`. */
@@ -17,7 +18,7 @@ const detailProblems = 3;
 export const bodyBytesMax = 20 * 1024 * 1024;
 
 /** The one place where errors of all kinds become answers. Whatever is not known is an internal error and says nothing. */
-export function refusalOf(error: unknown): RefusedError {
+export function refusalOf(error: unknown, request: Pick<Request, "headers">): RefusedError {
   if (error instanceof RefusedError) return error;
   if (error instanceof InvalidJobError) return refusalOfProblems(error.problems);
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
@@ -47,6 +48,7 @@ export function refusalOf(error: unknown): RefusedError {
   }
   return (
     refusalOfBody(error) ??
+    refusalOfCompressedBody(error, request.headers["content-encoding"]) ??
     new RefusedError(
       "internal-error",
       "The request could not be handled. The log has more under the request's id.",
@@ -112,4 +114,12 @@ function refusalOfBody(error: unknown): RefusedError | undefined {
     default:
       return undefined;
   }
+}
+
+/** The decoders of `Content-Encoding` raise Node's own errors, which body-parser marks with the status 400. */
+function refusalOfCompressedBody(error: unknown, coding: string | undefined): RefusedError | undefined {
+  if (!(error instanceof Error) || !("status" in error) || error.status !== 400) return undefined;
+  if (coding === undefined || !("errno" in error)) return undefined;
+  const message = `The body is not ${coding.slice(0, 100)}, as its Content-Encoding says, or is not whole.`;
+  return new RefusedError("bad-request", message, { cause: error });
 }

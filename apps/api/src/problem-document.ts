@@ -32,6 +32,7 @@ export const problemDocumentSchema = z.object({
 /** Every code that the API answers with, its status and its title. */
 const kinds = {
   "malformed-json": [400, "The body is not JSON"],
+  "repeated-name": [400, "A name stands twice in one object"],
   "bad-request": [400, "The request makes no sense"],
   "key-missing": [401, "An API key is needed"],
   "key-unknown": [401, "The API key is not known"],
@@ -45,6 +46,7 @@ const kinds = {
   "upload-not-found": [404, "There is no such upload"],
   "server-not-found": [404, "There is no such server"],
   "method-not-allowed": [405, "This method is not possible here"],
+  "request-timeout": [408, "The request took too long"],
   "job-already-ended": [409, "The job has ended"],
   "job-not-ended": [409, "The job has not ended"],
   "illegal-transition": [409, "The job cannot change in that way"],
@@ -52,6 +54,7 @@ const kinds = {
   "body-too-large": [413, "The body is too large"],
   "unsupported-media-type": [415, "The body is not in a form that is understood"],
   "range-not-satisfiable": [416, "The range is outside of the file"],
+  "headers-too-large": [431, "The head of the request is too large"],
   "invalid-request": [422, "Several things in the request are not valid"],
   "unknown-type": [422, "The type of job is unknown"],
   "unknown-field": [422, "A field is unknown"],
@@ -98,9 +101,12 @@ export function statusOf(code: ProblemCode): number {
 }
 
 /** @param instance the path asked for; queries are left out, since they may hold prompts */
-export function sendProblem(response: Response, refusal: RefusedError, instance: string): void {
+export function problemDocumentOf(
+  refusal: RefusedError,
+  instance: string,
+): z.infer<typeof problemDocumentSchema> {
   const [status, title] = kinds[refusal.code];
-  const document: z.infer<typeof problemDocumentSchema> = {
+  return {
     type: `urn:genga:problem:${refusal.code}`,
     title,
     status,
@@ -109,6 +115,11 @@ export function sendProblem(response: Response, refusal: RefusedError, instance:
     code: refusal.code,
     ...(refusal.problems === undefined ? {} : { problems: refusal.problems.slice(0, 100) }),
   };
+}
+
+/** @param instance as of `problemDocumentOf` */
+export function sendProblem(response: Response, refusal: RefusedError, instance: string): void {
+  const document = problemDocumentOf(refusal, instance);
   response.set({ "cache-control": "no-store", ...refusal.headers });
-  response.status(status).type("application/problem+json").send(JSON.stringify(document));
+  response.status(document.status).type("application/problem+json").send(JSON.stringify(document));
 }

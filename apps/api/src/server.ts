@@ -15,9 +15,11 @@ import { addOutputRoutes } from "./routes/outputs.ts";
 import { addQueueRoutes } from "./routes/queue.ts";
 import { addServerRoutes } from "./routes/servers.ts";
 import { addUploadRoutes } from "./routes/uploads.ts";
-import { boardPath, prefix } from "./paths.ts";
+import { boardPath, isSubmission, prefix } from "./paths.ts";
 import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
 import { logRequests, requestIdOf } from "./request-log.ts";
+import { resource } from "./resource.ts";
+import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
 /** The API as an Express application; who may do what is decided before anything is read. */
 export function createApp(dependencies: ApiDependencies): Express {
@@ -35,8 +37,11 @@ export function createApp(dependencies: ApiDependencies): Express {
 
   app.use(prefix, access.requireTenant, jobRoutes(dependencies));
   app.use(boardPath, access.requireTenantOfPage, access.requireOperator, board.router);
-  app.get("/metrics", access.requireTenant, access.requireOperator, async (_request, response) => {
-    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  app.use("/metrics", access.requireTenant, access.requireOperator);
+  resource(app, "/metrics", {
+    get: async (_request, response) => {
+      response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+    },
   });
   app.use((request) => {
     throw new RefusedError("path-not-found", `There is nothing at ${request.path.slice(0, 200)}.`);
@@ -70,11 +75,11 @@ function answerErrors({ log, metrics }: ApiDependencies): ErrorRequestHandler {
   // Express tells an error handler by its four arguments.
   // eslint-disable-next-line @typescript-eslint/no-unused-vars
   return (error: unknown, request, response, _next) => {
-    const refusal = refusalOf(error);
+    const refusal = refusalOf(error, request);
     const requestId = requestIdOf(response);
     if (refusal.code === "internal-error")
       log.error({ err: error, requestId }, "a request could not be handled");
-    if (request.method === "POST") metrics.jobsRefused.inc({ code: refusal.code });
+    if (isSubmission(request)) metrics.jobsRefused.inc({ code: refusal.code });
     if (response.headersSent) {
       // Nothing can be taken back: the connection ends, and the reader sees that the answer is not whole.
       response.destroy();
@@ -102,6 +107,7 @@ export async function listen(
   options: { host: string; port: number },
 ): Promise<ListeningServer> {
   const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: 10_000 }, app);
+  answerUnparsedRequests(server);
   server.listen(options.port, options.host);
   await once(server, "listening");
   const { port, address, family } = server.address() as AddressInfo;

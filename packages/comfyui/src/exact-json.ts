@@ -167,7 +167,7 @@ function rewriteTokens(text: string, replace: (token: string) => string): string
 }
 
 /** The place after the string that begins at `start`; the end of the text if it is not closed. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let escapes = 0;
     while (text.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes += 1;

@@ -28,6 +28,8 @@ export { missingFrom, needsOf } from "./graph-needs.ts";
 export type { GraphProblem, GraphProblemCode, GraphValidation, NotChecked } from "./graph-problem.ts";
 export type { ValidateGraphOptions } from "./graph-validation.ts";
 export { validateGraph } from "./graph-validation.ts";
+export type { RepeatedName } from "./repeated-names.ts";
+export { findRepeatedName } from "./repeated-names.ts";
 export { wrapLists } from "./list-values.ts";
 export type { CallOptions, Download } from "./http-client.ts";
 export type { PromptMessage, ServerMessage } from "./messages.ts";

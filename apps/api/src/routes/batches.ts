@@ -1,9 +1,10 @@
 import { type Router } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
+import { jsonBody } from "../json-body.ts";
 import { viewOfBatch } from "../job-view.ts";
 import { prefix } from "../paths.ts";
 import { idOf } from "../request-values.ts";
-import { jsonBody, resource } from "../resource.ts";
+import { resource } from "../resource.ts";
 import { readBatch } from "../submission-body.ts";
 import { viewOfAccepted } from "./generate.ts";
 

@@ -1,8 +1,9 @@
 import { type Job } from "@genga/jobs";
 import { type Router, type Response } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
+import { jsonBody } from "../json-body.ts";
 import { linksOfJob } from "../job-view.ts";
-import { jsonBody, resource } from "../resource.ts";
+import { resource } from "../resource.ts";
 import { readSubmission, type ReadSubmission } from "../submission-body.ts";
 
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */

@@ -1,0 +1,54 @@
+import { STATUS_CODES, type Server, type ServerResponse } from "node:http";
+import { type Duplex } from "node:stream";
+import { problemDocumentOf, RefusedError, statusOf } from "./problem-document.ts";
+
+/** What Node's parser says by its error's `code`; everything else is a request that makes no sense. */
+const refusals: Partial<Record<string, () => RefusedError>> = {
+  HPE_INVALID_METHOD: () => methodNotKnown(),
+  HPE_HEADER_OVERFLOW: () => new RefusedError("headers-too-large", "The head of the request is too large."),
+  ERR_HTTP_REQUEST_TIMEOUT: () => new RefusedError("request-timeout", "The request did not arrive in time."),
+};
+
+/**
+ * Answers requests that Node refuses before Express sees them, with problem documents like everywhere else: methods
+ * that Node does not know, heads that are not HTTP or too large, and CONNECT, which would make this server a proxy.
+ */
+export function answerUnparsedRequests(server: Server): void {
+  const latest = new WeakMap<Duplex, ServerResponse>();
+  server.on("request", ({ socket }, response) => latest.set(socket, response));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const response = latest.get(socket);
+    const isAnswering = response !== undefined && response.headersSent && !response.writableFinished;
+    // In the midst of another answer a second one would be taken for a part of the first.
+    if (error.code === "ECONNRESET" || !socket.writable || isAnswering) {
+      socket.destroy();
+      return;
+    }
+    const refuse = refusals[error.code ?? ""];
+    answer(socket, refuse?.() ?? new RefusedError("bad-request", "The request is not well-formed HTTP."));
+  });
+  server.on("connect", (_request, socket: Duplex) => {
+    socket.on("error", () => socket.destroy());
+    answer(socket, methodNotKnown());
+  });
+}
+
+function methodNotKnown(): RefusedError {
+  return new RefusedError("method-not-allowed", "No path here has this method.", {
+    headers: { allow: "GET, HEAD, POST, DELETE, OPTIONS" },
+  });
+}
+
+function answer(socket: Duplex, refusal: RefusedError): void {
+  const status = statusOf(refusal.code);
+  const body = JSON.stringify(problemDocumentOf(refusal, "about:blank"));
+  const headers = {
+    ...refusal.headers,
+    connection: "close",
+    "content-type": "application/problem+json; charset=utf-8",
+    "content-length": String(Buffer.byteLength(body)),
+    "cache-control": "no-store",
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
+}
