@@ -84,6 +84,7 @@ const ownKinds: readonly ProblemCode[] = [
   "out-of-bounds",
   "unknown-model",
   "unknown-upload",
+  "forbidden-file",
   "unknown-node-class",
   "misplaced-graph",
   "editor-format",

@@ -63,6 +63,7 @@ const kinds = {
   "out-of-bounds": [422, "A field is out of bounds"],
   "unknown-model": [422, "No known server has this model"],
   "unknown-upload": [422, "There is no such upload"],
+  "forbidden-file": [422, "The graph names a file that it may not name"],
   "invalid-image": [422, "The image cannot be used"],
   "unknown-node-class": [422, "No known server has this node"],
   "invalid-graph": [422, "The graph is not valid"],

@@ -24,24 +24,35 @@ interface SendOptions {
  * @throws ComfyUIError @throws StorageError
  */
 export async function sendUploads(workflow: Workflow, options: SendOptions): Promise<Workflow> {
-  const names = new Set(
-    Object.values(workflow).flatMap(({ inputs }) => Object.values(inputs).filter(isUploadName)),
-  );
+  const names = new Set(Object.values(workflow).flatMap(({ inputs }) => uploadNamesIn(inputs)));
   if (names.size === 0) return workflow;
-  const serverNames = new Map<unknown, string>();
+  const serverNames = new Map<string, string>();
   for (const name of names) serverNames.set(name, await send(name, options));
   return Object.fromEntries(
     Object.entries(workflow).map(([nodeId, node]) => {
       const inputs = Object.entries(node.inputs).map(
-        ([input, value]) => [input, serverNames.get(value) ?? value] as const,
+        ([input, value]) => [input, renamed(value, serverNames)] as const,
       );
       return [nodeId, { ...node, inputs: Object.fromEntries(inputs) }];
     }),
   );
 }
 
-function isUploadName(value: unknown): value is string {
-  return readUploadName(value) !== null;
+/** Also in `{"__value__": …}`, which servers unwrap, and in lists. */
+function uploadNamesIn(value: unknown): string[] {
+  if (typeof value === "string") return readUploadName(value) === null ? [] : [value];
+  return isContainer(value) ? Object.values(value).flatMap(uploadNamesIn) : [];
+}
+
+function renamed(value: unknown, serverNames: ReadonlyMap<string, string>): unknown {
+  if (typeof value === "string") return serverNames.get(value) ?? value;
+  if (!isContainer(value) || uploadNamesIn(value).length === 0) return value;
+  if (Array.isArray(value)) return value.map((item) => renamed(item, serverNames));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, renamed(item, serverNames)]));
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
 /** @returns what the server calls it */

@@ -35,11 +35,11 @@ interface Uploaded {
   name: string;
 }
 
-async function upload(color: string): Promise<Uploaded> {
+async function upload(color: string, url = stack.url, key?: string): Promise<Uploaded> {
   const image = sharp({ create: { width: 256, height: 320, channels: 3, background: color } });
-  const response = await fetch(`${stack.url}/api/anime/uploads`, {
+  const response = await fetch(`${url}/api/anime/uploads`, {
     method: "POST",
-    headers: { "content-type": "image/png" },
+    headers: { "content-type": "image/png", ...(key !== undefined && { authorization: `Bearer ${key}` }) },
     body: new Uint8Array(await image.png().toBuffer()),
   });
   expect(response.status).toBe(201);
@@ -109,6 +109,62 @@ describe("an upload", () => {
     ]);
     expect(runs.map(({ job }) => [job.status, job.failure])).toEqual(runs.map(() => ["completed", null]));
     expect(runs[1].outputs[0]).toMatchObject({ mediaType: "video/mp4", width: 256, durationMs: 1000 });
+  });
+});
+
+describe("another tenant's picture", () => {
+  const keys = { own: "key-of-studio", other: "key-of-atelier" };
+  let shared: Stack;
+  let sharedDatabase: TestDatabase;
+
+  beforeAll(async () => {
+    sharedDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+    const env = { API_KEYS: `studio:${keys.own},atelier:${keys.other}` };
+    shared = await startStack({ databaseUrl: sharedDatabase.url, env });
+  }, 60_000);
+  afterAll(async () => {
+    await shared.stop();
+    await sharedDatabase.drop();
+  }, 30_000);
+
+  const rawJob = (image: unknown): object => ({
+    type: "workflow",
+    workflow: {
+      "1": { class_type: "LoadImage", inputs: { image } },
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "copy" } },
+    },
+  });
+
+  test("comes back in no spelling of its name, alone or in a batch, and its owner's own does", async () => {
+    const owner = new ApiClient(shared.url, keys.other);
+    const { name } = await upload("#0000ff", shared.url, keys.other);
+    const copies = [name, `${name} [input]`, { __value__: name }].map(async (image) => {
+      const job = await owner.untilEnded(await owner.submit(rawJob(image)));
+      expect([image, job.status, job.failure]).toEqual([image, "completed", null]);
+      return job.id;
+    });
+    const [plain = ""] = await Promise.all(copies);
+    const folder = join(shared.folder, "comfyui-0");
+    const inputs = await readdir(join(folder, "input", "genga"));
+    const outputs = await readdir(join(folder, "output", "genga", `${plain}-1`));
+    expect([inputs, outputs]).toMatchObject([[name.replace("genga/", "")], [expect.any(String)]]);
+
+    const files = [
+      { path: name, type: "input" },
+      { path: `genga/${plain}-1/${outputs[0] ?? ""}`, type: "output" },
+    ];
+    const spellings = files.flatMap(({ path, type }) => [
+      ...[`${path} [${type}]`, `./${path} [${type}]`, `${path.replace("/", "//")} [${type}]`],
+      ...[`x/../${path} [${type}]`, `/${path} [${type}]`, `../${type}/${path}`, join(folder, type, path)],
+      ...[`../${type}/${path} [temp]`, `${path}?[${type}]`, `${path.replace("/", "/./")} [${type}]`],
+    ]);
+    const curious = new ApiClient(shared.url, keys.own);
+    for (const spelling of [name, ...spellings, ...spellings.map((one) => ({ __value__: one }))]) {
+      const alone = await curious.request("POST", "generate", rawJob(spelling));
+      const inBatch = await curious.request("POST", "batches", { jobs: [rawJob(spelling)] });
+      expect([spelling, alone.status, inBatch.status]).toEqual([spelling, 422, 422]);
+    }
+    expect(await (await curious.request("GET", "jobs")).json()).toMatchObject({ jobs: [] });
   });
 });
 

@@ -36,7 +36,8 @@ const extensions: Record<UploadMediaType, string> = {
 
 /** The folder of every server's input folder that uploads are sent to. */
 export const uploadFolder = "genga";
-const namePattern = /^genga\/(?<filename>(?<sha256>[0-9a-f]{64})\.(?<extension>png|jpg|webp))$/;
+const namePattern =
+  /^genga\/(?<filename>(?<sha256>[0-9a-f]{64})\.(?<extension>png|jpg|webp))(?: \[input\])?$/;
 
 /** How a graph refers to an upload, whatever server runs it: `genga/<sha256>.png`. */
 export function uploadName({ sha256, mediaType }: Pick<Upload, "sha256" | "mediaType">): string {
@@ -48,7 +49,10 @@ export function uploadStorageKey({ sha256, mediaType }: Pick<Upload, "sha256" | 
   return `uploads/${sha256.slice(0, 2)}/${sha256}.${extensions[mediaType]}`;
 }
 
-/** What a name in a graph says of the upload that it means; `null` for any other text. */
+/**
+ * What a name in a graph says of the upload that it means; `null` for any other text. Editors may add the mark of the
+ * folder that every upload lies in (` [input]`); no other spelling is taken.
+ */
 export function readUploadName(
   name: unknown,
 ): { sha256: string; mediaType: UploadMediaType; filename: string; storageKey: string } | null {

@@ -54,19 +54,22 @@ const ended = new Set(["completed", "failed", "timeout", "cancelled"]);
 /** A client of the HTTP API as somebody outside would write it: it knows paths and JSON, nothing else. */
 export class ApiClient {
   readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  /** @param url of the API, without a path */
-  constructor(url: string) {
+  /**
+   * @param url of the API, without a path
+   * @param key of a tenant; absent: none is sent
+   */
+  constructor(url: string, key?: string) {
     this.#base = `${url}/api/anime`;
+    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
   }
 
   async request(method: string, path: string, body?: unknown): Promise<Response> {
     return fetch(`${this.#base}/${path}`, {
       method,
-      ...(body !== undefined && {
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-      }),
+      headers: { ...this.#headers, ...(body !== undefined && { "content-type": "application/json" }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
   }
 
@@ -116,7 +119,10 @@ export class ApiClient {
   ): AsyncGenerator<StreamFrame> {
     const response = await fetch(`${this.#base}/jobs/${id}/events`, {
       ...(options.signal !== undefined && { signal: options.signal }),
-      headers: options.lastEventId === undefined ? {} : { "last-event-id": options.lastEventId },
+      headers: {
+        ...this.#headers,
+        ...(options.lastEventId !== undefined && { "last-event-id": options.lastEventId }),
+      },
     });
     if (response.status !== 200 || response.body === null) throw new Error(`${response.status}`);
     let text = "";

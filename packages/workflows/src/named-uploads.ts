@@ -1,6 +1,8 @@
-import { type Workflow } from "@genga/comfyui";
-import { InvalidJobError, readUploadName, type UploadStore } from "@genga/jobs";
+import { linkOf, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, readUploadName, type JobProblem, type UploadStore } from "@genga/jobs";
+import { judgeName, type ForbiddenName } from "./file-names.ts";
 import { noUploads, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
+import { shorten } from "./parameter-problems.ts";
 
 /** Looks up the uploads that parameters name; the tenant's own only. */
 export async function findNamedUploads(
@@ -15,36 +17,87 @@ export async function findNamedUploads(
 }
 
 /**
- * A graph that a client wrote may name uploads as our own graphs do.
- * @throws InvalidJobError naming each input whose upload the tenant does not have
+ * A graph that a client wrote may name uploads as our own graphs do, and files of the server's own by their plain names.
+ * @throws InvalidJobError naming each input whose upload the tenant does not have, or that names what no graph may name
  */
-export async function assertOwnUploads(
+export async function assertOwnNames(
   workflow: Workflow,
   store: UploadStore | undefined,
   tenantId: string | undefined,
 ): Promise<void> {
-  const named = Object.entries(workflow).flatMap(([nodeId, { inputs }]) =>
-    Object.entries(inputs).flatMap(([input, value]) => {
-      const upload = readUploadName(value);
-      return upload === null ? [] : [{ nodeId, input, value, sha256: upload.sha256 }];
-    }),
-  );
-  if (named.length === 0) return;
+  const texts = textsIn(workflow);
+  const forbidden = texts.flatMap((text) => {
+    if (readUploadName(text.value) !== null) return [];
+    const reason = judgeName(text.value, { classType: text.classType, input: text.input });
+    return reason === undefined ? [] : problemAt(text, "forbidden-file", advice[reason]);
+  });
+  const unknown = await unknownUploads(texts, store, tenantId);
+  if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
+}
+
+/** Says nothing of what there is: the same words for files that exist and for those that do not. */
+const advice: Record<ForbiddenName, string> = {
+  reserved:
+    "names a file that graphs may not name; name an upload exactly as POST /api/anime/uploads answered",
+  traversal: "leads out of its folder; give a file's plain name, without ..",
+  absolute: "is an absolute name; give a file's plain name, or that of an upload",
+};
+
+async function unknownUploads(
+  texts: readonly GraphText[],
+  store: UploadStore | undefined,
+  tenantId: string | undefined,
+): Promise<JobProblem[]> {
+  const named = texts.flatMap((text) => {
+    const upload = readUploadName(text.value);
+    return upload === null ? [] : [{ text, sha256: upload.sha256 }];
+  });
+  if (named.length === 0) return [];
   const contents = [...new Set(named.map(({ sha256 }) => sha256))];
   const found =
     store === undefined || tenantId === undefined ? [] : await store.findUploadsByContent(tenantId, contents);
   const own = new Set(found.map(({ sha256 }) => sha256));
-  const problems = named.flatMap(({ nodeId, input, value, sha256 }) =>
-    own.has(sha256)
-      ? []
-      : {
-          path: `workflow.${nodeId}.inputs.${input}`.slice(0, 300),
-          code: "unknown-upload",
-          message: `Node ${nodeId}: ${input} names an upload that is not there; send the image to POST /api/anime/uploads first.`,
-          nodeId: nodeId.slice(0, 200),
-          input: input.slice(0, 200),
-          received: value,
-        },
+  const advice = "names an upload that is not there; send the image to POST /api/anime/uploads first";
+  return named.flatMap(({ text, sha256 }) =>
+    own.has(sha256) ? [] : problemAt(text, "unknown-upload", advice),
   );
-  if (problems.length > 0) throw new InvalidJobError(problems);
+}
+
+interface GraphText {
+  nodeId: string;
+  classType: string;
+  input: string;
+  value: string;
+}
+
+/** Every text in the inputs of a graph, however deep: servers unwrap `{"__value__": …}`, and packs read lists. */
+function textsIn(workflow: Workflow): GraphText[] {
+  return Object.entries(workflow).flatMap(([nodeId, { class_type: classType, inputs }]) =>
+    Object.entries(inputs).flatMap(([input, value]) => {
+      // The prefix is replaced before the graph is sent (`prepareForSubmission`), and a link carries no text.
+      if (input === "filename_prefix" && typeof value === "string") return [];
+      return linkOf(value) === undefined
+        ? stringsIn(value).map((text) => ({ nodeId, classType, input, value: text }))
+        : [];
+    }),
+  );
+}
+
+function stringsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) =>
+    Array.isArray(value) ? stringsIn(child) : [key, ...stringsIn(child)],
+  );
+}
+
+function problemAt({ nodeId, input, value }: GraphText, code: string, advice: string): JobProblem {
+  return {
+    path: `workflow.${nodeId}.inputs.${input}`.slice(0, 300),
+    code,
+    message: `Node ${nodeId.slice(0, 200)}: ${input.slice(0, 200)} ${advice}.`,
+    nodeId: nodeId.slice(0, 200),
+    input: input.slice(0, 200),
+    received: shorten(value),
+  };
 }

@@ -9,7 +9,7 @@ import {
 } from "@genga/jobs";
 import { judge, resolved, type KnownServer } from "./judge-submission.ts";
 import { problemsOfJson } from "./json-limits.ts";
-import { assertOwnUploads, findNamedUploads } from "./named-uploads.ts";
+import { assertOwnNames, findNamedUploads } from "./named-uploads.ts";
 import { readSubmission } from "./submission.ts";
 
 export interface WorkflowResolverOptions {
@@ -54,7 +54,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
         await findNamedUploads(parameters, uploads, tenantId),
       );
       if (submission.isRaw)
-        await assertOwnUploads(submission.alternatives[0].graph().workflow, uploads, tenantId);
+        await assertOwnNames(submission.alternatives[0].graph().workflow, uploads, tenantId);
       let verdict = judge(submission, await options.definitions());
       if (Array.isArray(verdict)) {
         await refresh();

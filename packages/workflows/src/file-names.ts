@@ -1,0 +1,143 @@
+import { uploadFolder } from "@genga/jobs";
+
+/** Why a graph may not carry a text: each says what the server would do with it as a file's name. */
+export type ForbiddenName = "reserved" | "traversal" | "absolute";
+
+/** Where a text stands in a graph; `input` is the last part of a dotted name. */
+export interface NamePlace {
+  classType: string;
+  input: string;
+}
+
+/**
+ * Judges a text as the name of a file, in every way in which servers on Linux, macOS and Windows are known to read one:
+ * with a mark such as ` [output]` (PROTOCOL 8), with either slash, with empty and dotted parts, in any case, with a drive
+ * letter, and with `%` escapes undone. A text that is no file's name is judged only where it can hardly mean anything else.
+ * @returns undefined when a graph may carry it
+ */
+export function judgeName(text: string, place: NamePlace): ForbiddenName | undefined {
+  if (isEncodedText(place) || !mayLeadAway(text)) return undefined;
+  const namesFile = isFileInput(place);
+  const verdicts = readingsOf(text).map((reading) => judgeReading(reading, namesFile));
+  return (["reserved", "traversal", "absolute"] as const).find((verdict) => verdicts.includes(verdict));
+}
+
+const fileClass = /load|read|open|import|path|file|folder|director/i;
+const fileInput = /file|path|folder|director|image|mask|video|audio|latent|model|mesh|url|name$/i;
+
+function isFileInput({ classType, input }: NamePlace): boolean {
+  return fileClass.test(classType) || fileInput.test(input);
+}
+
+/** Encoders make conditioning of their texts, so no loader ever gets these as names. */
+function isEncodedText({ classType, input }: NamePlace): boolean {
+  return classType.includes("TextEncode") && !fileInput.test(input);
+}
+
+/** Most texts of a graph can be told from names at one look. */
+function mayLeadAway(text: string): boolean {
+  return /[\\/%]|\.\.|^\s*["']?[a-z]:/i.test(text) || visible(text).toLowerCase().includes(uploadFolder);
+}
+
+/** HFS+ ignores invisible characters in names, so they cannot tell one name from another. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Default_Ignorable_Code_Point}]/gu, "");
+}
+
+const escapeDepthMax = 8;
+
+/** The text itself and with its escapes undone, each with and without its mark. */
+function readingsOf(text: string): string[] {
+  const readings = [unquoted(visible(text))];
+  for (let depth = 0; depth < escapeDepthMax; depth += 1) {
+    const last = readings.at(-1) ?? "";
+    const next = unquoted(visible(last.replace(/(?:%[0-9a-f]{2})+/gi, unescapeBytes)));
+    if (next === last) break;
+    readings.push(next);
+  }
+  return readings.flatMap((reading) => [reading, ...withoutMarks(reading)]);
+}
+
+function unescapeBytes(escapes: string): string {
+  return Buffer.from(escapes.replaceAll("%", ""), "hex").toString("utf8");
+}
+
+/** Packs take quotes and spaces away that people copy along with a path. */
+function unquoted(text: string): string {
+  return cutEnds(text, (character) => /["'\s]/.test(character));
+}
+
+/** Servers cut a mark off together with the one character before it, whatever that is. */
+function withoutMarks(reading: string): string[] {
+  const cut: string[] = [];
+  let rest = reading;
+  for (;;) {
+    const mark = ["[input]", "[output]", "[temp]"].find((one) => rest.toLowerCase().endsWith(one));
+    if (mark === undefined) return cut;
+    const name = rest.slice(0, -mark.length);
+    // What was cut may have been a part of the name: both are read.
+    cut.push(name, (rest = name.slice(0, -1)));
+    if (cut.length >= 8) return cut;
+  }
+}
+
+function judgeReading(reading: string, namesFile: boolean): ForbiddenName | undefined {
+  const { parts, climbs } = partsOf(reading);
+  const isPath = /[\\/]/.test(reading);
+  if (reachesOwnFolders(parts) && (isPath || namesFile)) return "reserved";
+  if (climbs && (isPath || namesFile)) return "traversal";
+  const isAbsolute = namesFile
+    ? /^(?:[\\/]|file:|~[^\\/]*[\\/])|(?:^|[\\/])[a-z]:/i.test(reading)
+    : /^(?:\/|[a-z]:[\\/]|\\\\[\w.-]+\\|file:\/|~[\\/])[^\s,]*$/i.test(reading) &&
+      (parts.length > 1 || /\.[a-z0-9]{1,8}$/i.test(reading));
+  return isAbsolute ? "absolute" : undefined;
+}
+
+/** What is left of a path once it is walked; Windows drops dots and spaces at the end of a part, and what follows a colon. */
+function partsOf(path: string): { parts: string[]; climbs: boolean } {
+  const parts: string[] = [];
+  let climbs = false;
+  for (const part of path.toLowerCase().split(/[\\/]/)) {
+    // On Windows a drive begins a path anew, also behind what the server takes away in front of it (`./C:/x`).
+    const drive = /^\s*(?:[a-z]|file):/.exec(part)?.[0] ?? "";
+    if (drive !== "") parts.push(drive.trim());
+    const name = part.slice(drive.length).trim().replace(/:.*$/s, "");
+    if (/^\.\.[. ]*$/.test(name)) {
+      climbs = true;
+      parts.pop();
+      continue;
+    }
+    const plain = cutEnd(name, (character) => character === "." || character === " ");
+    if (plain !== "") parts.push(plain);
+  }
+  return { parts, climbs };
+}
+
+const ownName = /^(?:[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/;
+const modelFile = /\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/;
+
+/**
+ * Uploads and outputs lie in a folder of one name, directly in a server's input, output and temporary folder. A folder of
+ * models may have the same name: models are read from elsewhere.
+ */
+function reachesOwnFolders(parts: string[]): boolean {
+  return parts.some((part, index) => {
+    if (part !== uploadFolder) return false;
+    const [next] = parts.slice(index + 1);
+    if (next !== undefined && ownName.test(next)) return true;
+    const isAtTheTop = index === 0 || /^(?:input|output|temp|.+:)$/.test(parts[index - 1] ?? "");
+    return isAtTheTop && !modelFile.test(parts.at(-1) ?? "");
+  });
+}
+
+function cutEnds(text: string, isCut: (character: string) => boolean): string {
+  let start = 0;
+  while (start < text.length && isCut(text.charAt(start))) start += 1;
+  return cutEnd(text.slice(start), isCut);
+}
+
+function cutEnd(text: string, isCut: (character: string) => boolean): string {
+  let end = text.length;
+  while (end > 0 && isCut(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
