@@ -241,12 +241,24 @@ export class BullTicketQueue implements TicketQueue {
         { lane: bullLane.lane, ticket: job.id, reason: reference.garbage },
         "Refused a ticket.",
       );
-      await job.moveToFailed(new Error(reference.garbage), this.#token, false);
+      await this.#failGarbage(bullLane, job, reference.garbage);
       return null;
     }
     const ticket: HeldTicket = { ...reference, lane: bullLane.lane };
     this.#locks.hold(ticket, job);
     return ticket;
+  }
+
+  /**
+   * A failure here does not fail the whole take: the good tickets that were taken along are locked by now, and only the
+   * caller can give them back. The garbage is not held, so its lock runs out and the next taker refuses it again.
+   */
+  async #failGarbage({ lane }: BullLane, job: TicketJob, reason: string): Promise<void> {
+    try {
+      await job.moveToFailed(new Error(reason), this.#token, false);
+    } catch (error) {
+      this.#logger.warn({ err: error, lane, ticket: job.id }, "A refused ticket could not be failed yet.");
+    }
   }
 
   /** Lets go of a ticket even if Redis cannot be told: then its lock runs out, and somebody looks at its row again. */

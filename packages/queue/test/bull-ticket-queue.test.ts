@@ -143,6 +143,27 @@ describe("adding and taking", () => {
     expect(failed.map((job) => job.id).sort()).toEqual(["another-name", "nonsense"]);
     expect(failed.map((job) => job.failedReason).join()).toMatch(/Not a ticket.*Not a ticket/s);
   });
+
+  test("a ticket that was taken together with garbage is handed out, though the garbage cannot be failed", async () => {
+    const proxy = await openProxy();
+    const tickets = open({ redisUrl: proxy.url, lockMs: 600, stallCheckMs: 100 });
+    const good = announce({ priority: "urgent" });
+    await tickets.add([good]);
+    await board.add("image", { prompt: "1girl" }, { jobId: "nonsense", priority: 2_000_000 });
+    const stopWatching = proxy.observe(({ direction, data, connection }) => {
+      if (direction === "to-target" && data.includes("Not a ticket")) connection.reset();
+    });
+
+    expect((await tickets.take(lane, 2)).map(ticketId)).toEqual([ticketId(good)]);
+
+    stopWatching();
+    const other = open({ lockMs: 600, stallCheckMs: 100 });
+    while ((await board.getFailedCount()) === 0) {
+      await other.take("another-lane", 1);
+      expect(await other.take(lane, 5)).toEqual([]);
+    }
+    expect((await board.getFailed()).map((job) => job.id)).toEqual(["nonsense"]);
+  });
 });
 
 test("Bull Board sees who takes tickets, and nobody else", async () => {
