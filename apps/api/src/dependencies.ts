@@ -5,13 +5,17 @@ import {
   JobManager,
   StoreUnavailableError,
   type OutputStorage,
-  type ServerState,
   type Tenant,
   type UploadStore,
   type WorkflowResolver,
-  takesWork,
 } from "@genga/jobs";
-import { createQueueBoard, createSignals, createTicketQueue, type QueueBoard } from "@genga/queue";
+import {
+  createQueueBoard,
+  createSignals,
+  createTicketQueue,
+  type BullTicketQueue,
+  type QueueBoard,
+} from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver } from "@genga/workflows";
@@ -21,6 +25,7 @@ import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
 import { KnownServers } from "./known-servers.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { describeServers, describeWorkers } from "./shown-farm.ts";
 import { UncheckedInputs } from "./unchecked-inputs.ts";
 import { OwnJobs } from "./own-jobs.ts";
 import { boardPath } from "./paths.ts";
@@ -40,7 +45,7 @@ export interface ApiDependencies {
   board: QueueBoard;
   metrics: Metrics;
   /** Each resolves to something worth knowing or `null`, and rejects when its part is unavailable. */
-  probes: Record<"database" | "redis" | "servers", () => Promise<string | null>>;
+  probes: Record<"database" | "redis" | "servers" | "workers", () => Promise<string | null>>;
   log: Logger;
   version: string;
   startedAt: number;
@@ -90,6 +95,7 @@ export async function openDependencies(
       servers: database.servers,
       signals,
       maxAgeMs: times.serversMaxAgeMs,
+      leaseMs: settings.leaseMs,
       name: `api-${hostname()}-${process.pid}`,
     });
     const metrics = createMetrics(() => manager.summarizeQueue());
@@ -121,11 +127,7 @@ export async function openDependencies(
       uploads: database.uploads,
       board,
       metrics,
-      probes: {
-        database: () => database.ping().then(() => null),
-        redis: async () => describeRedis(await tickets.ping()),
-        servers: async () => describeServers(await servers.records()),
-      },
+      probes: probesOf(database, tickets, servers),
       log,
       version,
       startedAt: Date.now(),
@@ -186,16 +188,21 @@ function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+function probesOf(
+  database: Database,
+  tickets: BullTicketQueue,
+  servers: KnownServers,
+): ApiDependencies["probes"] {
+  return {
+    database: () => database.ping().then(() => null),
+    redis: async () => describeRedis(await tickets.ping()),
+    servers: async () => describeServers(await servers.farm()),
+    workers: async () => describeWorkers(await servers.farm()),
+  };
+}
+
 function describeRedis(health: { version: string | null; evictionPolicy: string | null }): string | null {
   return health.evictionPolicy === null || health.evictionPolicy === "noeviction"
     ? null
     : `maxmemory-policy is ${health.evictionPolicy}; tickets may be lost, set it to noeviction`;
-}
-
-/** @throws Error when none can take work */
-function describeServers(records: { state: ServerState }[]): string {
-  const online = records.filter(({ state }) => takesWork(state)).length;
-  const text = `${online} of ${records.length} online`;
-  if (online === 0) throw new Error(text);
-  return text;
 }

@@ -26,6 +26,6 @@ export class JobDetails {
 
   /** Servers' URLs by id. */
   async serverUrls(): Promise<ReadonlyMap<string, string>> {
-    return new Map((await this.#servers.records()).map(({ id, url }) => [id, url]));
+    return new Map((await this.#servers.farm()).servers.map(({ id, url }) => [id, url]));
   }
 }

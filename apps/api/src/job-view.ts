@@ -20,7 +20,10 @@ const moment = z.iso.datetime();
 const link = z.string().describe("A path on this server.");
 
 const waitingReasonSchema = z.object({
-  code: z.enum(["behind-others", "next", "backoff", "no-server", "no-server-online", "no-server-can-run-it"]),
+  code: z.enum([
+    ...["behind-others", "next", "backoff", "no-worker"],
+    ...["no-server", "no-server-online", "no-server-can-run-it"],
+  ] as const),
   message: z.string(),
   jobsBefore: z.int().describe("Jobs that will be served before this one."),
   until: moment.nullable().describe("Not before this moment is it tried again."),

@@ -1,6 +1,7 @@
 import { parseDefinitions, type ServerDefinitions } from "@genga/comfyui";
-import { type ServerRecord, type ServerStore, type Signals, takesWork } from "@genga/jobs";
+import { type ServerStore, type Signals, takesWork } from "@genga/jobs";
 import { type KnownServer } from "@genga/workflows";
+import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
 /** How long a refusal waits for the servers' definitions to be read again. */
 const refreshTimeoutMs = 3_000;
@@ -10,6 +11,8 @@ export interface KnownServersOptions {
   signals: Signals;
   /** How old an answer about servers may be. */
   maxAgeMs: number;
+  /** A worker that was not seen for this long counts as dead. */
+  leaseMs: number;
   /** Names this process in its requests to the workers. */
   name: string;
 }
@@ -19,8 +22,8 @@ export class KnownServers {
   readonly #options: KnownServersOptions;
   readonly #readers = new Set<(serverId: string) => void>();
   #parsed = new Map<string, ServerDefinitions>();
-  #latest: { readAt: number; records: Promise<ServerRecord[]> } | undefined;
-  #known: { records: ServerRecord[]; servers: KnownServer[] } | undefined;
+  #latest: { readAt: number; farm: Promise<ShownFarm> } | undefined;
+  #known: { farm: ShownFarm; servers: KnownServer[] } | undefined;
 
   constructor(options: KnownServersOptions) {
     this.#options = options;
@@ -30,18 +33,18 @@ export class KnownServers {
     });
   }
 
-  /** All servers' rows. @throws StoreUnavailableError */
-  records(): Promise<ServerRecord[]> {
+  /** All servers, and how many workers are alive. @throws StoreUnavailableError */
+  farm(): Promise<ShownFarm> {
     const now = performance.now();
     if (this.#latest !== undefined && now - this.#latest.readAt < this.#options.maxAgeMs)
-      return this.#latest.records;
-    const records = this.#options.servers.listServers();
-    this.#latest = { readAt: now, records };
+      return this.#latest.farm;
+    const farm = this.#readFarm();
+    this.#latest = { readAt: now, farm };
     // A failure is told to whoever waits for it, and not remembered.
-    records.catch(() => {
-      if (this.#latest?.records === records) this.#latest = undefined;
+    farm.catch(() => {
+      if (this.#latest?.farm === farm) this.#latest = undefined;
     });
-    return records;
+    return farm;
   }
 
   /** Whether a server takes new work. `false` = there is no such server. */
@@ -52,11 +55,11 @@ export class KnownServers {
 
   /** The servers whose node definitions are known. @throws StoreUnavailableError */
   async list(): Promise<readonly KnownServer[]> {
-    const records = await this.records();
-    if (this.#known?.records === records) return this.#known.servers;
+    const farm = await this.farm();
+    if (this.#known?.farm === farm) return this.#known.servers;
     const parsed = new Map<string, ServerDefinitions>();
     const servers: KnownServer[] = [];
-    for (const { id, definitionsHash } of records) {
+    for (const { id, definitionsHash } of farm.servers) {
       if (definitionsHash === null) continue;
       const definitions = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
       if (definitions === undefined) continue;
@@ -64,18 +67,22 @@ export class KnownServers {
       servers.push({ id, definitionsHash, ...definitions });
     }
     this.#parsed = parsed;
-    this.#known = { records, servers };
+    this.#known = { farm, servers };
     return servers;
   }
 
   /** Asks the workers to read the definitions again, and waits until those that can have done so, or for 3 s. */
   async refresh(): Promise<void> {
-    const answering = (await this.records()).filter(
-      ({ ownerId, state }) => ownerId !== null && takesWork(state),
-    );
+    const answering = (await this.farm()).servers.filter(({ state }) => takesWork(state));
     const waitingFor = new Set(answering.map(({ id }) => id));
     if (waitingFor.size > 0) await this.#askWorkers(waitingFor);
     this.#latest = undefined;
+  }
+
+  async #readFarm(): Promise<ShownFarm> {
+    const { servers, leaseMs } = this.#options;
+    const [records, workers] = await Promise.all([servers.listServers(), servers.listLiveWorkers(leaseMs)]);
+    return showFarm(records, workers);
   }
 
   async #askWorkers(waitingFor: Set<string>): Promise<void> {

@@ -1,4 +1,4 @@
-import { jobStatuses, serverStates } from "@genga/jobs";
+import { jobStatuses, shownServerStates } from "@genga/jobs";
 import { uploadMediaTypes } from "@genga/jobs";
 import { z } from "zod";
 import { type ApiSchemas } from "./api-schemas.ts";
@@ -217,6 +217,7 @@ function operating(): Operation[] {
     latencyMs: z.int().nullable(),
     detail: z.string().nullable(),
   });
+  const parts = z.object({ database: part, redis: part, servers: part, workers: part });
   return [
     {
       ...look,
@@ -226,41 +227,17 @@ function operating(): Operation[] {
         counts,
         lanes: z.array(z.object({ lane: z.string(), queued: z.int(), processing: z.int() })),
         oldestQueuedAt: z.string().nullable(),
-        servers: z.object({ total: z.int(), online: z.int(), slots: z.int(), jobsHeld: z.int() }),
+        servers: z.object({
+          total: z.int(),
+          online: z.int(),
+          unowned: z.int().describe("No worker owns them now."),
+          slots: z.int(),
+          jobsHeld: z.int(),
+        }),
+        workers: z.object({ alive: z.int() }),
       }),
     },
-    {
-      ...look,
-      path: "servers",
-      summary: "The ComfyUI servers and how they are doing",
-      answer: z.object({
-        servers: z.array(
-          z.object({
-            id: z.string(),
-            url: z.string(),
-            state: z.enum(serverStates),
-            stateReason: z.string().nullable(),
-            stateSince: z.string(),
-            draining: z.boolean(),
-            slots: z.int(),
-            jobsHeld: z.int(),
-            worker: z.string().nullable(),
-            version: z.string().nullable().describe("ComfyUI's own."),
-            abilities: z
-              .object({
-                cancelsById: z.boolean().describe("It ends a prompt by its id in one step."),
-                namesPreviews: z.boolean().describe("Its previews name their prompt and node."),
-                replacesNodes: z.boolean().describe("It replaces nodes of classes that it no longer has."),
-                hasAssets: z.boolean().describe("It knows files by their content."),
-                uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
-              })
-              .nullable()
-              .describe("What it can that not every ComfyUI can; null until it was probed."),
-            isKnown: z.boolean(),
-          }),
-        ),
-      }),
-    },
+    serverList(),
     {
       ...look,
       path: "health",
@@ -269,12 +246,57 @@ function operating(): Operation[] {
         status: z.enum(["ok", "degraded", "unavailable"]),
         version: z.string(),
         uptimeSeconds: z.int(),
-        parts: z.object({ database: part, redis: part, servers: part }),
+        parts,
       }),
       refusals: [],
     },
-    { ...look, path: "health/ready", summary: "Whether this process can serve", refusals: [503] },
+    {
+      ...look,
+      path: "health/ready",
+      summary: "Whether this process can accept jobs; the other parts are for information",
+      answer: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
+      refusals: [503],
+    },
     { ...look, path: "/metrics", summary: "Figures for Prometheus", mediaType: "text/plain" },
     { ...look, path: "/admin/queues", summary: "Bull Board, read-only", mediaType: "text/html" },
   ];
+}
+
+function serverList(): Operation {
+  return {
+    method: "get",
+    status: 200,
+    refusals: [401, 503],
+    path: "servers",
+    summary: "The ComfyUI servers and how they are doing",
+    answer: z.object({
+      servers: z.array(
+        z.object({
+          id: z.string(),
+          url: z.string(),
+          state: z
+            .enum(shownServerStates)
+            .describe("As its worker last saw it; `unowned` from the moment that no worker owns it."),
+          stateReason: z.string().nullable(),
+          stateSince: z.string(),
+          draining: z.boolean(),
+          slots: z.int(),
+          jobsHeld: z.int(),
+          worker: z.string().nullable(),
+          version: z.string().nullable().describe("ComfyUI's own."),
+          abilities: z
+            .object({
+              cancelsById: z.boolean().describe("It ends a prompt by its id in one step."),
+              namesPreviews: z.boolean().describe("Its previews name their prompt and node."),
+              replacesNodes: z.boolean().describe("It replaces nodes of classes that it no longer has."),
+              hasAssets: z.boolean().describe("It knows files by their content."),
+              uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
+            })
+            .nullable()
+            .describe("What it can that not every ComfyUI can; null until it was probed."),
+          isKnown: z.boolean(),
+        }),
+      ),
+    }),
+  };
 }

@@ -7,11 +7,21 @@ import {
   type NodeReplacements,
   type ObjectInfo,
 } from "@genga/comfyui";
-import { type Job, type JobManager, takesWork } from "@genga/jobs";
+import { type Job, type JobManager, type ShownServerState, takesWork } from "@genga/jobs";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "./known-servers.ts";
 
 const rememberedMax = 1_000;
+
+const inWords: Record<ShownServerState, string> = {
+  unknown: "was not looked at yet",
+  online: "is online",
+  probing: "is probing",
+  unreachable: "is unreachable",
+  wedged: "is wedged",
+  failing: "is failing",
+  unowned: "has no worker",
+};
 
 /** Says why a queued job waits: what it lacks first, then who comes before it. */
 export class WaitingReasons {
@@ -28,9 +38,9 @@ export class WaitingReasons {
   /** `null` for a job that does not wait in our queue. */
   async of(job: Job): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
-    const [jobsBefore, records, known] = await Promise.all([
+    const [jobsBefore, farm, known] = await Promise.all([
       this.#manager.countJobsBefore(job),
-      this.#servers.records(),
+      this.#servers.farm(),
       this.#servers.list(),
     ]);
     const reason = (
@@ -39,10 +49,16 @@ export class WaitingReasons {
       more: Partial<WaitingReason> = {},
     ): WaitingReason => ({ code, message, jobsBefore, until: null, missing: [], ...more });
 
-    if (records.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
-    const online = records.filter(({ state, draining }) => takesWork(state) && !draining);
+    const { servers } = farm;
+    if (servers.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
+    if (farm.workersAlive === 0) {
+      return reason("no-worker", "No worker is alive: nothing runs until one is started.");
+    }
+    const online = servers.filter(({ state, draining }) => takesWork(state) && !draining);
     if (online.length === 0) {
-      const states = records.map(({ url, state, draining }) => `${url} is ${draining ? "draining" : state}`);
+      const states = servers.map(
+        ({ url, state, draining }) => `${url} ${draining ? "is draining" : inWords[state]}`,
+      );
       return reason("no-server-online", `No server takes work now: ${states.join("; ")}.`);
     }
     const onlineIds = new Set(online.map(({ id }) => id));

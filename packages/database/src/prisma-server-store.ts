@@ -5,6 +5,7 @@ import {
   type ServerState,
   type ServerStore,
   type StoredDefinitions,
+  type WorkerRecord,
 } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { z } from "zod";
@@ -18,6 +19,7 @@ const serverColumns = Prisma.sql`
   server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
+  server.lease_expires_at AS "leaseExpiresAt",
   server.definitions_hash AS "definitionsHash", server.version, server.abilities,
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
@@ -95,6 +97,14 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
+  listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw<WorkerRecord[]>`
+        SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt" FROM workers
+        WHERE last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond' ORDER BY id`,
+    );
+  }
+
   removeWorker(workerId: string): Promise<void> {
     return withMappedErrors(async () => {
       await this.#database.worker.deleteMany({ where: { id: workerId } });
@@ -144,7 +154,9 @@ export class PrismaServerStore implements ServerStore {
       if (leases.length === 0) return;
       await this.#database.$executeRaw`
         WITH held AS (${this.#held(workerId, leases)})
-        UPDATE servers SET lease_owner = NULL, lease_expires_at = NULL FROM held WHERE servers.id = held.id`;
+        UPDATE servers SET lease_owner = NULL, lease_expires_at = NULL,
+          state = 'unknown', state_reason = NULL, state_since = now()
+        FROM held WHERE servers.id = held.id`;
     });
   }
 

@@ -67,6 +67,7 @@ export {
 } from "./job-store.ts";
 export {
   serverStates,
+  shownServerStates,
   takesWork,
   type ServerLease,
   type ServerAbilities,
@@ -74,6 +75,8 @@ export {
   type StoredDefinitions,
   type ServerState,
   type ServerStore,
+  type ShownServerState,
+  type WorkerRecord,
 } from "./server-store.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";
 export {

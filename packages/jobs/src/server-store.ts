@@ -4,8 +4,12 @@ import { type Json } from "./job.ts";
 export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
 
+/** How a server is shown: what its last owner saw counts only while a worker owns it. */
+export const shownServerStates = [...serverStates, "unowned"] as const;
+export type ShownServerState = (typeof shownServerStates)[number];
+
 /** A server on probation takes work as well, one job at a time. */
-export function takesWork(state: ServerState): boolean {
+export function takesWork(state: ShownServerState): boolean {
   return state === "online" || state === "probing";
 }
 
@@ -44,6 +48,8 @@ export interface ServerRecord {
   leaseNumber: number;
   /** Its owner's lease has not run out, by the store's clock. */
   isLeased: boolean;
+  /** When the last lease ends or ended; `null` = it was released, or nobody has owned it yet. */
+  leaseExpiresAt: Date | null;
   /** Identifies its node definitions; equal for servers with the same nodes and models. */
   definitionsHash: string | null;
   /** ComfyUI's own version, for example `0.28.0`. */
@@ -52,6 +58,13 @@ export interface ServerRecord {
   abilities: ServerAbilities | null;
   /** Jobs that hold or wait for one of its slots right now (`saving` no longer does). */
   jobsHeld: number;
+}
+
+/** A worker process, as it last made itself known. */
+export interface WorkerRecord {
+  id: string;
+  startedAt: Date;
+  lastSeenAt: Date;
 }
 
 /** A worker's claim on a server. */
@@ -69,6 +82,8 @@ export interface ServerStore {
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
   /** Says that this worker lives; returns how many workers do (seen within `leaseMs`), itself included. */
   renewWorker(workerId: string, leaseMs: number): Promise<number>;
+  /** The workers that were seen within `leaseMs`, by the store's clock. */
+  listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]>;
   /** A worker that stops is no longer counted. */
   removeWorker(workerId: string): Promise<void>;
   /** Takes up to `limit` of these servers whose lease is free or expired; raises their lease numbers. */
@@ -80,6 +95,7 @@ export interface ServerStore {
   ): Promise<(ServerLease & { server: ServerRecord })[]>;
   /** One statement renews all; what does not come back was lost. */
   renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]>;
+  /** The servers are free at once, and their state is `unknown` until their next owners have looked. */
   releaseServers(workerId: string, leases: ServerLease[]): Promise<void>;
   /** Fenced by the server's lease; `false` = not ours any more. */
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;

@@ -54,7 +54,14 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(first.map(({ url }) => url)).toEqual(urls);
       expect(first[0]).toMatchObject({
         ...{ slots: 2, state: "unknown", stateReason: null, draining: false, ownerId: null },
-        ...{ leaseNumber: 0, isLeased: false, definitionsHash: null, version: null, jobsHeld: 0 },
+        ...{
+          leaseNumber: 0,
+          isLeased: false,
+          leaseExpiresAt: null,
+          definitionsHash: null,
+          version: null,
+          jobsHeld: 0,
+        },
       });
       const again = await store.registerServers(urls.map((url) => ({ url, slots: 3 })));
       expect(again).toEqual(first.map((server) => ({ ...server, slots: 3 })));
@@ -76,10 +83,15 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
     test("are counted while they were seen within the lease", async () => {
       const [a, b] = [uuidv7(), uuidv7()];
       const before = await store.renewWorker(a, leaseMs);
+      const live = async (): Promise<string[]> =>
+        (await store.listLiveWorkers(leaseMs)).map(({ id }) => id).filter((id) => id === a || id === b);
       expect(await store.renewWorker(b, leaseMs)).toBe(before + 1);
       expect(await store.renewWorker(a, leaseMs)).toBe(before + 1);
+      expect(await live()).toEqual([a, b]);
+      expect(await store.listLiveWorkers(0)).toEqual([]);
       expect(await store.renewWorker(a, 0)).toBe(1);
       await store.removeWorker(b);
+      expect(await live()).toEqual([a]);
       expect(await store.renewWorker(a, leaseMs)).toBe(before);
       await store.removeWorker(a);
       await store.removeWorker(a);
@@ -97,6 +109,18 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(second).toHaveLength(1);
       expect(await store.acquireServers("worker-c", ids, 10, leaseMs)).toEqual([]);
       expect((await read(servers[3]?.id ?? "")).ownerId).toBeNull();
+    });
+
+    test("ends what its last owner saw, when the server is released", async () => {
+      const server = await freshServer();
+      const lease = await acquire(server);
+      await store.setServerState(lease, "failing", "three jobs were lost");
+      const seen = await read(server.id);
+      expect(seen.leaseExpiresAt?.getTime()).toBeGreaterThan(seen.stateSince.getTime());
+      await store.releaseServers("worker-a", [lease]);
+      const released = await read(server.id);
+      expect(released).toMatchObject({ state: "unknown", stateReason: null, leaseExpiresAt: null });
+      expect(released.stateSince.getTime()).toBeGreaterThanOrEqual(seen.stateSince.getTime());
     });
 
     test("has one winner when many workers reach for a server", async () => {

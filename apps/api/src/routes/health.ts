@@ -12,32 +12,38 @@ interface PartHealth {
 const answerTimeoutMs = 2_000;
 const tickMs = 100;
 
-/** `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can serve. */
+/**
+ * `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can accept
+ * jobs. Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests.
+ */
 export function addHealthRoutes(router: Router, dependencies: ApiDependencies): void {
   const { probes, version, startedAt } = dependencies;
+  const probeAll = async (): Promise<Record<keyof typeof probes, PartHealth>> => {
+    const [database, redis, servers, workers] = await Promise.all([
+      ...[probe(probes.database), probe(probes.redis)],
+      ...[probe(probes.servers), probe(probes.workers)],
+    ] as const);
+    return { database, redis, servers, workers };
+  };
   resource(router, "/health", {
     get: async (_request, response) => {
-      const [database, redis, servers] = await Promise.all([
-        probe(probes.database),
-        probe(probes.redis),
-        probe(probes.servers),
-      ]);
-      const isWhole = [database, redis, servers].every(({ status }) => status === "ok");
+      const parts = await probeAll();
+      const isWhole = Object.values(parts).every(({ status }) => status === "ok");
       response.set("cache-control", "no-store").json({
-        status: database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded",
+        status: parts.database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded",
         version,
         uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
-        parts: { database, redis, servers },
+        parts,
       });
     },
   });
   resource(router, "/health/ready", {
     get: async (_request, response) => {
-      const database = await probe(probes.database);
-      const isReady = database.status === "ok";
+      const parts = await probeAll();
+      const isReady = parts.database.status === "ok";
       response.status(isReady ? 200 : 503).set("cache-control", "no-store");
       if (!isReady) response.set("retry-after", "2");
-      response.json({ status: isReady ? "ready" : "not-ready", parts: { database } });
+      response.json({ status: isReady ? "ready" : "not-ready", parts });
     },
   });
 }

@@ -7,9 +7,9 @@ import { resource } from "../resource.ts";
 export function addQueueRoutes(router: Router, { manager, servers }: ApiDependencies): void {
   resource(router, "/queue", {
     get: async (_request, response) => {
-      const [summary, records] = await Promise.all([
+      const [summary, { servers: records, workersAlive }] = await Promise.all([
         manager.summarizeQueue(tenantOf(response).id),
-        servers.records(),
+        servers.farm(),
       ]);
       response.set("cache-control", "no-store").json({
         counts: summary.counts,
@@ -18,9 +18,11 @@ export function addQueueRoutes(router: Router, { manager, servers }: ApiDependen
         servers: {
           total: records.length,
           online: records.filter(({ state }) => state === "online").length,
+          unowned: records.filter(({ state }) => state === "unowned").length,
           slots: records.reduce((sum, { slots, state }) => sum + (state === "online" ? slots : 0), 0),
           jobsHeld: records.reduce((sum, { jobsHeld }) => sum + jobsHeld, 0),
         },
+        workers: { alive: workersAlive },
       });
     },
   });

@@ -12,9 +12,9 @@ import { resource } from "../resource.ts";
 export function addServerRoutes(router: Router, { servers }: ApiDependencies): void {
   resource(router, "/servers", {
     get: async (_request, response) => {
-      const records = await servers.records();
+      const farm = await servers.farm();
       response.set("cache-control", "no-store").json({
-        servers: records.map((server) => ({
+        servers: farm.servers.map((server) => ({
           id: server.id,
           url: server.url,
           state: server.state,
