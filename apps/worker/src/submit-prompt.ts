@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ComfyUIError, prepareForSubmission, type Workflow } from "@genga/comfyui";
+import { ComfyUIError, prepareForSubmission, type Workflow, wrapLists } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
 import { type OwnedServer } from "./owned-server.ts";
 import { stumbled } from "./refusal.ts";
@@ -27,7 +27,9 @@ export async function submitPrompt(
     storage: options.storage,
     signal: run.stopSignal,
   });
-  const workflow = prepareForSubmission(withUploads, {
+  // A graph that was accepted while no server was known has its lists as they were sent.
+  const withLists = wrapLists(withUploads, server.definitions?.objectInfo ?? {}).workflow;
+  const workflow = prepareForSubmission(withLists, {
     filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });

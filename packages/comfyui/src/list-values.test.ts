@@ -3,6 +3,7 @@ import { expect, test } from "@jest/globals";
 import { validateGraph } from "./graph-validation.ts";
 import { wrapLists } from "./list-values.ts";
 import { objectInfoSchema } from "./object-info.ts";
+import { canRun } from "./server-definitions.ts";
 
 const objectInfo = objectInfoSchema.parse({
   Use: {
@@ -43,4 +44,16 @@ test("a graph as a server shows it can be sent again: its lists are wrapped wher
 test("links, lists that no input takes, and graphs without lists stay as they are", () => {
   const sent = graph({ many: { __value__: ["r"] }, curve: ["1", 0], image: ["1", 0, 0], other: [1, 2, 3] });
   expect(wrapLists(sent, objectInfo).workflow).toBe(sent);
+});
+
+test("a server can run a graph whose lists were never wrapped: nobody knew a server when it was accepted", () => {
+  const shown = graph({
+    many: ["r", "g"],
+    curve: [
+      [0, 0],
+      [1, 1],
+    ],
+  });
+  expect(canRun(shown, { objectInfo, replacements: {} })).toBe(true);
+  expect(canRun(graph({ many: ["x", "g"], curve: [] }), { objectInfo, replacements: {} })).toBe(false);
 });

@@ -1,4 +1,5 @@
 import { validateGraph } from "./graph-validation.ts";
+import { wrapLists } from "./list-values.ts";
 import { nodeReplacementsSchema, replaceNodes, type NodeReplacements } from "./node-replacements.ts";
 import { objectInfoSchema, type ObjectInfo } from "./object-info.ts";
 import type { Workflow } from "./workflow.ts";
@@ -19,8 +20,8 @@ export function parseDefinitions(stored: { objectInfo: unknown; replacements: un
   };
 }
 
-/** Whether a server with these definitions takes the graph, by all that they tell. */
+/** Whether a server with these definitions takes the graph, its lists wrapped, by all that they tell. */
 export function canRun(workflow: Workflow, { objectInfo, replacements }: ServerDefinitions): boolean {
-  const graph = replaceNodes(workflow, replacements, objectInfo);
+  const graph = replaceNodes(wrapLists(workflow, objectInfo).workflow, replacements, objectInfo);
   return graph.missing.length === 0 && validateGraph(graph.workflow, objectInfo).errors.length === 0;
 }
