@@ -103,7 +103,7 @@ export class OwnedServer {
 
   /** This run's prompt is about to be posted; what waits in front of it decides who is to blame for a crash. */
   notePost(run: Run): void {
-    const ahead = [...this.runs].filter((other) => other !== run && other.holdsSlot && other.wasSent);
+    const ahead = [...this.runs].filter((other) => other !== run && other.holdsSlot && other.mayBeOnServer);
     run.notePost(ahead, this.#hasOthersPrompts);
   }
 

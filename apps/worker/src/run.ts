@@ -72,6 +72,11 @@ export class Run {
     return true;
   }
 
+  /** Its prompt may be in its server's queue, before one that is posted now: sent, on its way there, or adopted. */
+  get mayBeOnServer(): boolean {
+    return this.wasSent || this.mayStillArrive || this.wasAdopted;
+  }
+
   /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
   notePost(ahead: Iterable<Run>, isBehindOthers: boolean): void {
     for (const run of ahead) this.#ahead.add(run);

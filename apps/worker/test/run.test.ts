@@ -32,12 +32,16 @@ const job: Job = {
 };
 
 function adoptedRun(): Run {
+  return aRun({ wasAdopted: true });
+}
+
+function aRun({ wasAdopted }: { wasAdopted: boolean }): Run {
   const leased = {
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
     ...{ workflow: buildWorkflow(), parameters: null, executionElapsedMs: null, expiresInMs: null },
     job,
   };
-  return new Run({ leased, ticket: null, wasAdopted: true, leaseMs: 1_000, leasedSince: 0 });
+  return new Run({ leased, ticket: null, wasAdopted, leaseMs: 1_000, leasedSince: 0 });
 }
 
 describe("the ticket of a run", () => {
@@ -89,5 +93,38 @@ describe("whether a run's prompt may have begun", () => {
     const run = sent();
     run.noteOthers();
     expect(run.mayHaveBegun).toBe(false);
+  });
+});
+
+describe("a crash before the first message of a prompt", () => {
+  test("may be the fault of a prompt that was sent, with nothing in front of it", () => {
+    const run = aRun({ wasAdopted: false });
+    run.notePost([], false);
+    expect(run.mayHaveBegun).toBe(false);
+    run.wasSent = true;
+    expect(run.mayHaveBegun).toBe(true);
+  });
+
+  test.each([
+    ["adopted", adoptedRun],
+    [
+      "still on its way",
+      () => {
+        const run = aRun({ wasAdopted: false });
+        run.mayStillArrive = true;
+        return run;
+      },
+    ],
+  ])("is not held against one that was sent behind one that was %s, until that is gone", (_name, make) => {
+    const first = make();
+    const second = aRun({ wasAdopted: false });
+    second.notePost(
+      [first].filter((run) => run.mayBeOnServer),
+      false,
+    );
+    second.wasSent = true;
+    expect(second.mayHaveBegun).toBe(false);
+    second.noteGone(first);
+    expect(second.mayHaveBegun).toBe(true);
   });
 });
