@@ -153,12 +153,14 @@ export class ServerApi {
     };
   }
 
-  /** Servers before 0.3.50 have no `/features`. */
+  /** Servers before 0.3.50 have no `/features`; what says something odd there is used as they are. */
   async #featuresIfAny(options: CallOptions): Promise<z.infer<typeof featuresSchema>> {
     try {
       return parse(featuresSchema, await this.features(options), "/features");
     } catch (error) {
-      if (error instanceof ComfyUIError && error.code === "request_refused") return featuresSchema.parse({});
+      const isNoFeatures =
+        error instanceof ComfyUIError && (error.code === "request_refused" || error.code === "bad_reply");
+      if (isNoFeatures) return featuresSchema.parse({});
       throw error;
     }
   }

@@ -1019,6 +1019,8 @@ describe("what a server can", () => {
     await expect(connect().probeAbilities()).resolves.toEqual({ ...nothing, uploadBytesMax: null });
     features({ supports_preview_metadata: "yes", node_replacements: 1, max_upload_size: [] });
     await expect(connect().probeAbilities()).resolves.toEqual({ ...nothing, uploadBytesMax: null });
+    features(["supports_preview_metadata"]);
+    await expect(connect().probeAbilities()).resolves.toEqual({ ...nothing, uploadBytesMax: null });
   });
 });
 
