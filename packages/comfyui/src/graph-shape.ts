@@ -4,6 +4,8 @@ import { show, type GraphProblem } from "./graph-problem.ts";
 import type { Workflow } from "./workflow.ts";
 
 const NODES_MAX = 5_000;
+/** Of one node. The largest classes have a few hundred, with all members of their dynamic inputs. */
+const INPUTS_MAX = 10_000;
 /** In characters of keys and text; the server itself takes 100 MiB. */
 const SIZE_MAX = 16 * 1024 * 1024;
 /** The server's JSON parser gives up at about a thousand. */
@@ -99,7 +101,18 @@ function checkNode(nodeId: string, node: unknown): GraphProblem[] {
       },
     ];
   }
-  return [];
+  const count = Object.keys(inputs).length;
+  if (count <= INPUTS_MAX) return [];
+  return [
+    {
+      code: "graph_too_large",
+      nodeId,
+      classType,
+      message: `Node ${nodeId} has ${count} inputs; at most ${INPUTS_MAX} are accepted.`,
+      received: count,
+      accepted: { max: INPUTS_MAX },
+    },
+  ];
 }
 
 /**

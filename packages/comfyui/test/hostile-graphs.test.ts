@@ -67,6 +67,11 @@ describe("a graph that is made to keep its judge busy", () => {
   });
 });
 
+test("a node of hundreds of thousands of inputs is refused before it is judged", () => {
+  const inputs = Object.fromEntries(Array.from({ length: 10_001 }, (_unused, index) => [`i${index}`, []]));
+  expect(validateGraph(graphOf(inputs)).errors).toMatchObject([{ code: "graph_too_large", nodeId: "1" }]);
+});
+
 test("a bare name is still told apart from the member that was perhaps meant", () => {
   const { warnings } = validateGraph(graphOf({ mode: "size", "mode.width": 8, width: 8 }), objectInfo);
   expect(warnings.map(({ message }) => message)).toEqual([

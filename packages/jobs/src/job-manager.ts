@@ -12,6 +12,7 @@ import {
   type NewJob,
 } from "./job.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
+import { remarksOnAll } from "./batch-remarks.ts";
 import {
   BatchNotFoundError,
   InvalidJobError,
@@ -117,8 +118,8 @@ export class JobManager {
     const newJobs = prepared.map(({ newJob }) => newJob);
     const jobs = await this.#insert(options.tenantId, batch, newJobs);
     await this.#announce(jobs);
-    const warnings = [...new Set(prepared.flatMap((one) => one.warnings))];
-    const notChecked = [...new Set(prepared.flatMap((one) => one.notChecked))];
+    const warnings = remarksOnAll(prepared.map((one) => one.warnings));
+    const notChecked = remarksOnAll(prepared.map((one) => one.notChecked));
     return { id, jobs, warnings, notChecked };
   }
 

@@ -2,6 +2,9 @@ import { ExactNumber } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 import { z } from "zod";
 
+/** So many unknown fields are named; a body of megabytes may have a million. */
+const unknownFieldsMax = 100;
+
 /**
  * Says of each field that a schema refused where it is, what was given and what is accepted.
  * @param input what was parsed; the values of the answer come from it
@@ -16,7 +19,9 @@ export function problemsOf(error: z.ZodError, schema: z.ZodType, input: unknown,
     const received = valueAt(input, issue.path);
     if (issue.code === "unrecognized_keys") {
       const fields = fieldNames(described, issue.path);
-      return issue.keys.map((key) => unknownField(path === "" ? key : `${path}.${key}`, key, fields));
+      return issue.keys
+        .slice(0, unknownFieldsMax)
+        .map((key) => unknownField(path === "" ? key : `${path}.${key}`, key, fields));
     }
     if (places.has(path)) return [];
     places.add(path);
