@@ -18,7 +18,7 @@ import {
 } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
-import { createWorkflowResolver } from "@genga/workflows";
+import { createWorkflowResolver, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
 import { Access, tenantOf } from "./access.ts";
 import { JobDetails } from "./job-details.ts";
@@ -89,7 +89,7 @@ export async function openDependencies(
     await database.close();
   };
   try {
-    const defaultTenant = await prepareTenants(database, settings, log, options.signal);
+    const { defaultTenant, onlyTenant } = await prepareTenants(database, settings, log, options.signal);
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
       servers: database.servers,
@@ -100,7 +100,10 @@ export async function openDependencies(
     });
     const metrics = createMetrics(() => manager.summarizeQueue());
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
-    const resolver = resolverFor(database, servers, unchecked);
+    const resolver = resolverFor(database, servers, unchecked, {
+      ...settings.nodeClasses,
+      isExempt: (id) => id !== undefined && (id === defaultTenant.id || id === onlyTenant?.id),
+    });
     const manager = new JobManager({
       store: database.jobs,
       tickets,
@@ -145,29 +148,39 @@ function resolverFor(
   { uploads }: Database,
   servers: KnownServers,
   unchecked: UncheckedInputs,
+  nodeClasses: NodeClassRules,
 ): WorkflowResolver {
   return createWorkflowResolver({
     definitions: () => servers.list(),
     refresh: () => servers.refresh(),
     uploads,
+    nodeClasses,
     onNotChecked: (notes) => {
       unchecked.note(notes);
     },
   });
 }
 
-/** Keys must be known before the first request is. */
+/**
+ * Keys must be known before the first request is.
+ * @returns `onlyTenant`: the tenant of all keys, where they have one in common
+ */
 async function prepareTenants(
   database: Database,
   settings: ServiceConfiguration,
   log: Logger,
   signal: AbortSignal,
-): Promise<Tenant> {
+): Promise<{ defaultTenant: Tenant; onlyTenant: Tenant | null }> {
+  const [first, ...others] = settings.apiKeys;
+  const isOnly = first !== undefined && others.every(({ tenant }) => tenant === first.tenant);
   for (;;) {
     signal.throwIfAborted();
     try {
       await database.tenants.ensureApiKeys([...settings.apiKeys]);
-      return await database.tenants.defaultTenant();
+      return {
+        defaultTenant: await database.tenants.defaultTenant(),
+        onlyTenant: isOnly ? await database.tenants.findTenantByKey(first.key) : null,
+      };
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       log.warn({ err: error }, "waiting for PostgreSQL");

@@ -86,6 +86,7 @@ const ownKinds: readonly ProblemCode[] = [
   "unknown-upload",
   "forbidden-file",
   "unknown-node-class",
+  "denied-node-class",
   "misplaced-graph",
   "editor-format",
 ];

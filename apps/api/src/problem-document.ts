@@ -66,6 +66,7 @@ const kinds = {
   "forbidden-file": [422, "The graph names a file that it may not name"],
   "invalid-image": [422, "The image cannot be used"],
   "unknown-node-class": [422, "No known server has this node"],
+  "denied-node-class": [422, "The graph has a node that is denied here"],
   "invalid-graph": [422, "The graph is not valid"],
   "misplaced-graph": [422, "The graph is not where it belongs"],
   "editor-format": [422, "The graph is in the editor's own format"],

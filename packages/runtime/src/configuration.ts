@@ -19,6 +19,8 @@ export interface Configuration {
   readonly dataDir: string;
   readonly storage: StorageLocation;
   readonly apiKeys: readonly ApiKey[];
+  /** Node classes that raw graphs of all but the operator may not have; patterns, `*` for any characters. */
+  readonly nodeClasses: { readonly denied: readonly string[]; readonly allowed: readonly string[] };
   readonly logLevel: LogLevel;
   readonly jobTimeoutsMs: JobTimeouts;
   readonly leaseMs: number;
@@ -91,6 +93,7 @@ export function readConfiguration(env: Environment): Configuration {
     dataDir,
     storage: storageOf(values, dataDir),
     apiKeys: values.API_KEYS,
+    nodeClasses: { denied: values.NODE_CLASSES_DENIED, allowed: values.NODE_CLASSES_ALLOWED },
     logLevel: values.LOG_LEVEL,
     jobTimeoutsMs: {
       image: values.IMAGE_JOB_TIMEOUT_MS ?? values.JOB_TIMEOUT_MS ?? 10 * minuteMs,
@@ -214,6 +217,22 @@ const storageUrl = z.string().transform((text, context): StorageLocation => {
 
 const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
 
+/** Loaders of URLs and absolute paths, and classes that read whole folders, as ComfyUI and well-known packs name them. */
+export const nodeClassesDeniedByDefault: readonly string[] = [
+  ...["VHS_Load*Path", "VHS_LoadAudio", "VHS_LoadImages"],
+  ...["*Load*DataSet*", "*Load*FromFolder*", "*Load*FromDir*", "*Load*Directory*", "*Load*Batch*"],
+  ...["*Load*Path*", "*Load*Url*", "*Load*Http*", "*From*Url*", "*Image Load*"],
+];
+
+const nodeClassPatterns = z
+  .string()
+  .transform(list)
+  .pipe(
+    z.array(z.string().max(200), {
+      error: "patterns of node classes of up to 200 characters, separated by commas",
+    }),
+  );
+
 const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(8328),
   HOST: z
@@ -233,6 +252,8 @@ const environmentSchema = z.object({
   AWS_ENDPOINT_URL_S3: urlOf("http:", "https:").optional(),
   AWS_REGION: z.string().optional(),
   API_KEYS: apiKeys.default([]),
+  NODE_CLASSES_DENIED: nodeClassPatterns.default([...nodeClassesDeniedByDefault]),
+  NODE_CLASSES_ALLOWED: nodeClassPatterns.default([]),
   LOG_LEVEL: z.enum(logLevels, { error: `one of ${logLevels.join(", ")}` }).default("info"),
   JOB_TIMEOUT_MS: timeoutMs.optional(),
   IMAGE_JOB_TIMEOUT_MS: timeoutMs.optional(),

@@ -16,5 +16,6 @@ export { outputOptionsOf, type OutputOptions } from "./output-options.ts";
 export { problemsOf } from "./parameter-problems.ts";
 export { unstorable } from "./json-limits.ts";
 export { WorkflowGenerator } from "./workflow-generator.ts";
+export { type NodeClassRules } from "./node-class-rules.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
 export { type KnownServer } from "./judge-submission.ts";

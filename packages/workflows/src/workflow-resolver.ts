@@ -10,6 +10,7 @@ import {
 import { judge, resolved, type KnownServer } from "./judge-submission.ts";
 import { problemsOfJson } from "./json-limits.ts";
 import { assertOwnNames, findNamedUploads } from "./named-uploads.ts";
+import { assertAllowedClasses, type NodeClassRules } from "./node-class-rules.ts";
 import { readSubmission } from "./submission.ts";
 
 export interface WorkflowResolverOptions {
@@ -24,6 +25,8 @@ export interface WorkflowResolverOptions {
   onNotChecked?: (notes: readonly NotChecked[]) => void;
   /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
   uploads?: UploadStore;
+  /** Which nodes the graphs of clients may have. Absent: any. */
+  nodeClasses?: NodeClassRules;
 }
 
 /** A batch of ten thousand must not keep the process from answering others: after so long it lets them. */
@@ -37,7 +40,7 @@ const refreshIntervalMs = 3_000;
  * a graph is judged; its nodes and models are then judged by the server that runs it.
  */
 export function createWorkflowResolver(options: WorkflowResolverOptions): WorkflowResolver {
-  const { uploads } = options;
+  const { uploads, nodeClasses } = options;
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
   let turnStartedAt = performance.now();
   return {
@@ -55,10 +58,16 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       );
       if (submission.isRaw)
         await assertOwnNames(submission.alternatives[0].graph().workflow, uploads, tenantId);
-      let verdict = judge(submission, await options.definitions());
+      const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
+        const servers = await options.definitions();
+        if (submission.isRaw && nodeClasses !== undefined && !nodeClasses.isExempt(tenantId))
+          assertAllowedClasses(submission.alternatives[0].graph().workflow, servers, nodeClasses);
+        return judge(submission, servers);
+      };
+      let verdict = await judgeNow();
       if (Array.isArray(verdict)) {
         await refresh();
-        verdict = judge(submission, await options.definitions());
+        verdict = await judgeNow();
       }
       if (Array.isArray(verdict)) throw new InvalidJobError(verdict);
       const notChecked = verdict.validation.notChecked ?? [];

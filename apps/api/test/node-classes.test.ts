@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+// Two tenants and the operator on one API; no server is known, so only the rules can refuse a class.
+
+let api: ApiUnderTest;
+const key = (name: string): Record<string, string> => ({ authorization: `Bearer key-of-${name}` });
+
+beforeAll(async () => {
+  const API_KEYS = "studio:key-of-studio,atelier:key-of-atelier,key-of-operator";
+  api = await startApiUnderTest({ env: { API_KEYS } });
+});
+afterAll(async () => {
+  await api.stop();
+});
+
+const rawJob = (class_type: string): object => ({
+  type: "workflow",
+  workflow: {
+    "1": { class_type, inputs: {} },
+    "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+  },
+});
+
+describe("by default", () => {
+  test.each([
+    ...["VHS_LoadVideoPath", "VHS_LoadVideoFFmpegPath", "VHS_LoadImagesPath", "VHS_LoadImagePath"],
+    ...["VHS_LoadAudio", "VHS_LoadImages", "LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"],
+    ...["LoadTrainingDataset", "LoadImagesFromDir //Inspire", "Load Image Batch", "LoadImageFromUrl"],
+    ...["easy loadImageForUrl", "LoadVideoFromURL", "Image Load", "LoadImageFromPath"],
+  ])("%s is refused to all but the operator, alone and in a batch", async (classType) => {
+    const alone = await api.post("generate", rawJob(classType), key("studio"));
+    expect(alone.status).toBe(422);
+    expect(await alone.json()).toMatchObject({
+      code: "denied-node-class",
+      problems: [{ path: "workflow.1", code: "denied-node-class", nodeId: "1", received: classType }],
+    });
+    const jobs = [rawJob("LoadImage"), rawJob(classType)];
+    const batch = await api.post("batches", { jobs }, key("atelier"));
+    expect(batch.status).toBe(422);
+    expect(await batch.json()).toMatchObject({
+      problems: [{ path: "jobs.1.workflow.1", code: "denied-node-class" }],
+    });
+    expect((await api.post("generate", rawJob(classType), key("operator"))).status).toBe(202);
+  });
+
+  test("of all classes of the recorded servers only these few are refused", async () => {
+    const denied: string[] = [];
+    const classes = Object.keys(
+      await recordedDefinitions("core", "animatediff", "video-helper-suite", "native-video-nodes"),
+    );
+    for (const classType of classes) {
+      const answer = await api.post("generate", rawJob(classType), key("studio"));
+      const { code } = (await answer.json()) as { code?: string };
+      if (code === "denied-node-class") denied.push(classType);
+    }
+    expect(classes.length).toBeGreaterThan(100);
+    expect(denied.sort()).toEqual([
+      ...["VHS_LoadAudio", "VHS_LoadImagePath", "VHS_LoadImages", "VHS_LoadImagesPath", "VHS_LoadVideoPath"],
+    ]);
+  });
+});
+
+test("the settings replace the list and make exceptions", async () => {
+  const other = await api.startAnother({
+    NODE_CLASSES_DENIED: "VHS_*,Secret",
+    NODE_CLASSES_ALLOWED: "VHS_LoadVideoPath",
+  });
+  try {
+    const statusOf = async (classType: string): Promise<number> => {
+      const body = JSON.stringify(rawJob(classType));
+      const headers = { ...key("studio"), "content-type": "application/json" };
+      return (await fetch(`${other.url}/api/anime/generate`, { method: "POST", headers, body })).status;
+    };
+    expect(await statusOf("VHS_LoadVideoPath")).toBe(202);
+    expect(await statusOf("LoadTrainingDataset")).toBe(202);
+    expect(await statusOf("VHS_LoadAudio")).toBe(422);
+    expect(await statusOf("secret")).toBe(422);
+  } finally {
+    await other.stop();
+  }
+});
