@@ -79,12 +79,33 @@ async function* wholeGif(reader: ByteReader): AsyncGenerator<Buffer> {
   if (tail.bytes.findLast((byte) => byte !== 0) !== 0x3b) throw truncated("a GIF without its end mark");
 }
 
+/** What programs write for the length of a WAV that goes into a pipe: SoX this, others all ones. */
+const openLengthMin = 0x7ffff000;
+
 /** WebP, WAV and AVI tell their length; a program that writes into a pipe leaves it open. */
 async function* wholeRiff(reader: ByteReader): AsyncGenerator<Buffer> {
   const length = (await reader.peek(8)).readUInt32LE(4);
-  if (length > 0 && length < 0xffffffff)
+  if (length > 0 && length < openLengthMin)
     yield* passAll(reader, 8 + length, "a RIFF file shorter than it says");
 }
+
+/** The parts that files of this kind are made of. */
+const isoParts = new Set([
+  "ftyp",
+  "styp",
+  "moov",
+  "moof",
+  "mdat",
+  "meta",
+  "free",
+  "skip",
+  "wide",
+  "uuid",
+  "sidx",
+  "mfra",
+  "emsg",
+  "udta",
+]);
 
 /**
  * MP4 and its kin: boxes of length, type and content. The table of contents may come last, and a writer that was stopped
@@ -101,6 +122,8 @@ async function* wholeIsoMedia(reader: ByteReader): AsyncGenerator<Buffer> {
     const length = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
     // 0: to the end of the file. Other small numbers are no lengths: this is no box any more.
     if (length < 8) break;
+    // Behind all that counts there may be anything: a text that somebody appended reads like a part of some length.
+    if (hasContents && !isoParts.has(type)) break;
     yield* passAll(reader, length, `a video whose part "${type}" is shorter than it says`);
   }
   yield* reader.pass();

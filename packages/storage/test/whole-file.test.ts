@@ -90,10 +90,16 @@ test.each([
   ["a text", "hello"],
   ["a begin of a PNG that is too short to tell", "\x89PNG"],
   ["a WAV of a program that wrote into a pipe", "RIFF\xff\xff\xff\xffWAVEfmt "],
+  ["a WAV that SoX wrote into a pipe", "RIFF\x24\xf0\xff\x7fWAVEfmt "],
   ["a WebM that leaves its length open", "\x1aE\xdf\xa3\x80\x18S\x80g\x01\xff\xff\xff\xff\xff\xff\xffmore"],
 ])("%s passes as it is", async (_what, text) => {
   const file = Buffer.from(text, "latin1");
   expect((await checked(file)).equals(file)).toBe(true);
+});
+
+test("a video with a text behind its end is whole", async () => {
+  const file = Buffer.concat([made.get("clip.mp4")!, Buffer.from('{"prompt": "appended by somebody"}')]);
+  expect(await checked(file)).toEqual(file);
 });
 
 test("a body that nobody reads is let go of with the check", async () => {
