@@ -1,6 +1,7 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "./outage-guard.ts";
 import { OwnedServer } from "./owned-server.ts";
 
@@ -22,8 +23,8 @@ export interface ServerFleetOptions {
 }
 
 /**
- * Which servers this worker owns: at most its fair share ⌈servers ÷ live workers⌉, so that starting a worker spreads
- * the load and a dead worker's servers are taken over when their leases run out.
+ * Which servers this worker owns: its fair share of those that its configuration names (`fleet-plan.ts`), so that
+ * starting a worker spreads the load and a dead worker's servers are taken over when their leases run out.
  */
 export class ServerFleet {
   readonly #options: ServerFleetOptions;
@@ -52,7 +53,8 @@ export class ServerFleet {
   /** Renews what is owned; what was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
-    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, leaseMs));
+    const named = (await this.#named()).map(({ id }) => id);
+    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs));
     const leases = this.owned.map((server) => server.lease);
     if (leases.length === 0) return;
     const held = await guard.watch(servers.renewServers(workerId, leases, leaseMs));
@@ -69,15 +71,14 @@ export class ServerFleet {
 
   /** Takes free servers up to the fair share, and hands a surplus over. */
   async balance(): Promise<void> {
-    const { servers, urls, slots, workerId, leaseMs, guard } = this.#options;
-    this.#configured ??= await guard.watch(servers.registerServers(urls.map((url) => ({ url, slots }))));
-    const share = Math.ceil(this.#configured.length / Math.max(1, this.#liveWorkers));
-    if (this.#owned.size > share) await this.#handOver(this.#leastBusy(this.#owned.size - share));
-    if (this.#owned.size >= share || !guard.mayTakeOver) return;
-    const candidates = this.#configured.map((server) => server.id).filter((id) => !this.#owned.has(id));
-    const taken = await guard.watch(
-      servers.acquireServers(workerId, candidates, share - this.#owned.size, leaseMs),
-    );
+    const { servers, workerId, leaseMs, guard } = this.#options;
+    const serverIds = (await this.#named()).map(({ id }) => id);
+    const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
+    const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
+    const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
+    await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
+    if (take.length === 0 || !guard.mayTakeOver) return;
+    const taken = await guard.watch(servers.acquireServers(workerId, take, takeMax, leaseMs));
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
   }
 
@@ -112,8 +113,15 @@ export class ServerFleet {
     });
   }
 
-  #leastBusy(count: number): OwnedServer[] {
-    return this.owned.sort((one, other) => one.jobsHeld - other.jobsHeld).slice(0, count);
+  /** The rows of the servers that the configuration names. */
+  async #named(): Promise<ServerRecord[]> {
+    const { servers, urls, slots, guard } = this.#options;
+    this.#configured ??= await guard.watch(servers.registerServers(urls.map((url) => ({ url, slots }))));
+    return this.#configured;
+  }
+
+  #leastBusyFirst(): OwnedServer[] {
+    return this.owned.sort((one, other) => one.jobsHeld - other.jobsHeld);
   }
 
   async #handOver(servers: OwnedServer[]): Promise<void> {

@@ -79,6 +79,9 @@ test("one lease after the last worker died, every view of the farm says so", asy
 test("a server that no live worker reaches is shown without one", async () => {
   const [first, second] = stack.simulators;
   await stack.startWorker({ COMFYUI_URLS: first!.url });
+  while ((await get<Health>("health")).parts.workers.detail !== "2 alive") {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   await stack.workers[1]!.stop();
   const byUrl = async (url: string): Promise<unknown> =>
     (await get<{ servers: { url: string; state: string }[] }>("servers")).servers.find(

@@ -80,12 +80,12 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
-  renewWorker(workerId: string, leaseMs: number): Promise<number> {
+  renewWorker(workerId: string, serverIds: string[], leaseMs: number): Promise<number> {
     return withMappedErrors(async () => {
       const [row] = await this.#renewals.$queryRaw<{ alive: number }[]>`
         WITH own AS (
-          INSERT INTO workers (id) VALUES (${workerId})
-          ON CONFLICT (id) DO UPDATE SET last_seen_at = now()
+          INSERT INTO workers (id, server_ids) VALUES (${workerId}, ${serverIds}::uuid[])
+          ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), server_ids = excluded.server_ids
         ), gone AS (
           DELETE FROM workers WHERE id IN (
             SELECT id FROM workers WHERE last_seen_at < now() - ${forgetWorkersAfter} AND id <> ${workerId}
@@ -100,7 +100,10 @@ export class PrismaServerStore implements ServerStore {
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]> {
     return withMappedErrors(
       () => this.#database.$queryRaw<WorkerRecord[]>`
-        SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt" FROM workers
+        SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
+          (SELECT count(*)::int FROM servers
+            WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"
+        FROM workers
         WHERE last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond' ORDER BY id`,
     );
   }

@@ -142,7 +142,7 @@ describe("With Postgres away", () => {
     await untilWaiting(2);
     expect((await database.jobs.renewLeases([lease], 60_000)).held).toHaveLength(1);
     expect(await database.servers.renewServers("worker-a", [owned!], 60_000)).toHaveLength(1);
-    expect(await database.servers.renewWorker("worker-a", 60_000)).toBe(1);
+    expect(await database.servers.renewWorker("worker-a", [], 60_000)).toBe(1);
     await Promise.all(waiting);
     await operator.query("ROLLBACK");
   });

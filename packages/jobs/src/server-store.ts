@@ -65,6 +65,10 @@ export interface WorkerRecord {
   id: string;
   startedAt: Date;
   lastSeenAt: Date;
+  /** The servers that its configuration names; none = it is of an earlier version and does not say. */
+  serverIds: string[];
+  /** How many servers it holds the lease of. */
+  serversOwned: number;
 }
 
 /** A worker's claim on a server. */
@@ -80,8 +84,11 @@ export interface ServerLease {
 export interface ServerStore {
   /** Makes sure that these servers have rows (by URL), with these slots; returns them. */
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
-  /** Says that this worker lives; returns how many workers do (seen within `leaseMs`), itself included. */
-  renewWorker(workerId: string, leaseMs: number): Promise<number>;
+  /**
+   * Says that this worker lives, and which servers its configuration names; returns how many workers live (seen within
+   * `leaseMs`), itself included.
+   */
+  renewWorker(workerId: string, serverIds: string[], leaseMs: number): Promise<number>;
   /** The workers that were seen within `leaseMs`, by the store's clock. */
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]>;
   /** A worker that stops is no longer counted. */

@@ -82,20 +82,33 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
   describe("workers", () => {
     test("are counted while they were seen within the lease", async () => {
       const [a, b] = [uuidv7(), uuidv7()];
-      const before = await store.renewWorker(a, leaseMs);
+      const before = await store.renewWorker(a, [], leaseMs);
       const live = async (): Promise<string[]> =>
         (await store.listLiveWorkers(leaseMs)).map(({ id }) => id).filter((id) => id === a || id === b);
-      expect(await store.renewWorker(b, leaseMs)).toBe(before + 1);
-      expect(await store.renewWorker(a, leaseMs)).toBe(before + 1);
+      expect(await store.renewWorker(b, [], leaseMs)).toBe(before + 1);
+      expect(await store.renewWorker(a, [], leaseMs)).toBe(before + 1);
       expect(await live()).toEqual([a, b]);
       expect(await store.listLiveWorkers(0)).toEqual([]);
-      expect(await store.renewWorker(a, 0)).toBe(1);
+      expect(await store.renewWorker(a, [], 0)).toBe(1);
       await store.removeWorker(b);
       expect(await live()).toEqual([a]);
-      expect(await store.renewWorker(a, leaseMs)).toBe(before);
+      expect(await store.renewWorker(a, [], leaseMs)).toBe(before);
       await store.removeWorker(a);
       await store.removeWorker(a);
     });
+  });
+
+  test("a worker says which servers it names, and how many it owns is counted", async () => {
+    const id = uuidv7();
+    const [first, second] = await register(2);
+    await store.renewWorker(id, [first!.id, second!.id], leaseMs);
+    await acquire(first!, id);
+    const find = async (): Promise<unknown> =>
+      (await store.listLiveWorkers(leaseMs)).find((worker) => worker.id === id);
+    expect(await find()).toMatchObject({ serverIds: [first!.id, second!.id], serversOwned: 1 });
+    await store.renewWorker(id, [second!.id], leaseMs);
+    expect(await find()).toMatchObject({ serverIds: [second!.id], serversOwned: 1 });
+    await store.removeWorker(id);
   });
 
   describe("owning", () => {

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { createLogger } from "@genga/runtime";
+import { createTestDatabase, type TestDatabase } from "@genga/testing";
+import { OutageGuard } from "../src/outage-guard.ts";
+import { ServerFleet } from "../src/server-fleet.ts";
+
+const leaseMs = 60_000;
+let testDatabase: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = openDatabase({ databaseUrl: testDatabase.url });
+}, 30_000);
+
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+/** Servers that nobody runs: who owns them does not depend on how they are. */
+function fleet(workerId: string, ports: number[]): ServerFleet {
+  return new ServerFleet({
+    workerId,
+    servers: database.servers,
+    urls: ports.map((port) => `http://127.0.0.1:${port}`),
+    ...{ slots: 2, leaseMs, graceMs: 1_000, stallMs: 1_000 },
+    guard: new OutageGuard(leaseMs),
+    log: createLogger({ name: "zones", level: "silent" }),
+    onReady: () => undefined,
+    onDefinitionsRead: () => undefined,
+    onQueueSeen: () => Promise.resolve(),
+    onGone: () => Promise.resolve(),
+  });
+}
+
+test("workers of different zones own all servers between them, and the rows say who names which", async () => {
+  const fleets = [fleet("zone-a", [1, 2]), fleet("zone-b", [3, 4])];
+  for (let pass = 0; pass < 3; pass += 1) {
+    for (const each of fleets) {
+      await each.renew();
+      await each.balance();
+    }
+  }
+  const servers = await database.servers.listServers();
+  const idOf = (port: number): string => servers.find(({ url }) => url.endsWith(`:${port}`))!.id;
+  expect(new Map(servers.map(({ url, ownerId }) => [Number(new URL(url).port), ownerId]))).toEqual(
+    new Map([
+      [1, "zone-a"],
+      [2, "zone-a"],
+      [3, "zone-b"],
+      [4, "zone-b"],
+    ]),
+  );
+  expect(await database.servers.listLiveWorkers(leaseMs)).toMatchObject([
+    { id: "zone-a", serverIds: [idOf(1), idOf(2)], serversOwned: 2 },
+    { id: "zone-b", serverIds: [idOf(3), idOf(4)], serversOwned: 2 },
+  ]);
+  for (const each of fleets) await each.close();
+}, 30_000);
