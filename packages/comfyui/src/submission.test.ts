@@ -26,6 +26,12 @@ describe("filename prefixes", () => {
     expect(prefixOf(original)).toBe(expected);
   });
 
+  test("that are wrapped as a value are made unique, too", () => {
+    expect(prefixOf({ __value__: "../genga/job-0/a" })).toBe("genga/job-1/a");
+    const other = { __value__: ["a"] };
+    expect(prefixOf(other)).toEqual(other);
+  });
+
   test("that come over a link stay as they are, and so does the graph that was given", () => {
     const workflow = save(["3", 0]);
     expect(prefixOf(["3", 0])).toEqual(["3", 0]);

@@ -14,7 +14,7 @@ const NAME_LENGTH_MAX = 80;
 export function prepareForSubmission(workflow: Workflow, options: { filenamePrefix: string }): Workflow {
   return Object.fromEntries(
     Object.entries(workflow).map(([id, node]) => {
-      const original = node.inputs["filename_prefix"];
+      const original = unwrapped(node.inputs["filename_prefix"]);
       if (typeof original !== "string") return [id, node];
       const inputs = {
         ...node.inputs,
@@ -23,6 +23,11 @@ export function prepareForSubmission(workflow: Workflow, options: { filenamePref
       return [id, { ...node, inputs }];
     }),
   );
+}
+
+/** Servers take `{"__value__": x}` for x. */
+function unwrapped(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "__value__" in value ? value.__value__ : value;
 }
 
 function safeName(prefix: string): string {

@@ -211,11 +211,7 @@ describe("a raw graph", () => {
     ["a dotted member", { "source.file": `./genga/${sha}.png` }, "source.file"],
     ["a wrapped value", { image: { __value__: `x/../genga/${sha}.png` } }, "image"],
     ["a wrapped list", { images: { __value__: ["a.png", `genga//${sha}.png`] } }, "images"],
-    [
-      "a prefix that is not replaced",
-      { filename_prefix: { __value__: `genga/${job}/x` } },
-      "filename_prefix",
-    ],
+    ["a wrapped prefix", { filename_prefix: { __value__: `genga/${job}/x` } }, "filename_prefix"],
   ])("is refused for a name in %s, with node and input", async (_place, inputs, input) => {
     const problems = await problemsOf(inputs);
     expect(problems).toMatchObject([
