@@ -171,7 +171,7 @@ export class Worker {
   async #sweep(): Promise<void> {
     await this.#fleet.balance();
     await this.#fleet.readRequests();
-    await Promise.all(this.#fleet.owned.map((server) => this.#adoptOn(server)));
+    await this.#adoptOn(this.#fleet.owned);
     await this.#sweeper.tick();
     this.#pump.trigger();
   }
@@ -192,20 +192,23 @@ export class Worker {
 
   async #becomeReady(server: OwnedServer): Promise<void> {
     try {
-      await this.#adoptOn(server);
+      await this.#adoptOn([server]);
     } catch (error) {
       this.#with.log.warn({ err: error, server: server.url }, "its jobs could not be adopted yet");
     }
     this.#pump.triggerAnew();
   }
 
-  /** Takes over the jobs of a dead or stopped worker on this server, and watches their prompts. */
-  async #adoptOn(server: OwnedServer): Promise<void> {
-    if (!this.#guard.mayTakeOver) return;
+  /** Takes over the jobs of a dead or stopped worker on these servers, and watches their prompts. */
+  async #adoptOn(owned: OwnedServer[]): Promise<void> {
+    if (owned.length === 0 || !this.#guard.mayTakeOver) return;
+    const byId = new Map(owned.map((server) => [server.id, server]));
     const { store, workerId, settings, log } = this.#with;
     const leasedSince = performance.now();
-    const adopted = await this.#guard.watch(store.adoptJobs(server.id, workerId, settings.leaseMs));
+    const adopted = await this.#guard.watch(store.adoptJobs([...byId.keys()], workerId, settings.leaseMs));
     for (const leased of adopted) {
+      const server = byId.get(leased.serverId);
+      if (server === undefined) continue;
       log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
       // It may be our own: a pause or an outage outlasted our lease, and nobody else was there to adopt.
       const earlier = this.#runs.get(leased.jobId);

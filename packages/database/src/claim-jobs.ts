@@ -67,20 +67,21 @@ export async function claimJobs(
 }
 
 /**
- * Takes over every job on the server whose lease has expired, or was released. The attempts' rows are locked as well:
+ * Takes over every job on these servers whose lease has expired, or was released. The attempts' rows are locked as well:
  * what the last owner noted of its submission is read as it stands after the take-over.
  */
 export async function adoptJobs(
   database: PrismaClient,
-  serverId: string,
+  serverIds: string[],
   workerId: string,
   leaseMs: number,
 ): Promise<LeasedJob[]> {
+  if (serverIds.length === 0) return [];
   const rows = await database.$queryRaw<LeasedRow[]>`
     WITH held AS (
       SELECT job.id, extract(epoch FROM now() - attempt.execution_started_at)::float8 * 1000 AS "executionElapsedMs"
       FROM jobs job JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
-      WHERE job.status = 'processing' AND job.server_id = ${serverId}::uuid AND job.lease_expires_at <= now()
+      WHERE job.status = 'processing' AND job.server_id = ANY(${serverIds}::uuid[]) AND job.lease_expires_at <= now()
       ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
     ), job AS (
       UPDATE jobs SET lease_number = lease_number + 1, lease_owner = ${workerId}, lease_expires_at = ${leaseEnd(leaseMs)},

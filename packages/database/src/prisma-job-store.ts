@@ -164,8 +164,8 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => releaseLeases(this.#database, leases));
   }
 
-  adoptJobs(serverId: string, workerId: string, leaseMs: number): Promise<LeasedJob[]> {
-    return withMappedErrors(() => adoptJobs(this.#database, serverId, workerId, leaseMs));
+  adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]> {
+    return withMappedErrors(() => adoptJobs(this.#database, serverIds, workerId, leaseMs));
   }
 
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]> {

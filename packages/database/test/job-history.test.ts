@@ -144,7 +144,7 @@ class Writers {
   }
 
   async #adopt(): Promise<void> {
-    for (const leased of await this.#stores.jobs.adoptJobs(this.#serverId, "worker-b", 60_000)) {
+    for (const leased of await this.#stores.jobs.adoptJobs([this.#serverId], "worker-b", 60_000)) {
       this.#leases.push(leased);
       const at = { jobId: leased.jobId, sequence: leased.job.eventSequence };
       this.#note(at, { type: "adopted", given: leased });

@@ -207,8 +207,8 @@ export interface JobStore {
   endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult>;
   /** Expires leases at once (hand-over): the next owner need not wait. */
   releaseLeases(leases: JobLease[]): Promise<void>;
-  /** Takes over all expired leases of jobs on this server, raising their lease numbers. */
-  adoptJobs(serverId: string, workerId: string, leaseMs: number): Promise<LeasedJob[]>;
+  /** One statement takes over all expired leases of jobs on these servers, raising their lease numbers. */
+  adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]>;
   /**
    * Requeues (uncharged; or cancels, where asked) processing jobs whose lease has been expired for `graceMs` and whose
    * server nobody owns. Returns what became of them.

@@ -164,7 +164,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
         const serverId = await freshServer();
         const [claimed] = await claim(job, 1, serverId);
         await store.releaseLeases([claimed!]);
-        const [adopted] = await store.adoptJobs(serverId, "worker-b", leaseMs);
+        const [adopted] = await store.adoptJobs([serverId], "worker-b", leaseMs);
         for (const read of [found, candidate, claimed, adopted]) {
           expect(read?.workflow.replaceAll(/\s/g, "")).toContain(`"list":[${list.join()}]`);
         }
@@ -687,7 +687,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const serverId = await freshServer();
       const lease = await running({ serverId, leaseMs: 0 });
       expect((await store.renewLeases([lease], 0)).held).toHaveLength(1);
-      const [adopted] = await store.adoptJobs(serverId, "worker-b", leaseMs);
+      const [adopted] = await store.adoptJobs([serverId], "worker-b", leaseMs);
       expect(adopted).toMatchObject({ jobId: lease.jobId, attempt: 1, leaseNumber: 2 });
       expect(await store.renewLeases([lease], leaseMs)).toEqual({ held: [], cancelRequested: [] });
     });
@@ -698,9 +698,9 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const waiting = await running({ serverId });
       const elsewhere = await running();
       await store.recordProgress([{ ...posted, phase: "executing", progress: buildProgress(10) }]);
-      expect(await store.adoptJobs(serverId, "worker-b", leaseMs)).toEqual([]);
+      expect(await store.adoptJobs([serverId], "worker-b", leaseMs)).toEqual([]);
       await store.releaseLeases([posted, waiting, elsewhere]);
-      const adopted = await store.adoptJobs(serverId, "worker-b", leaseMs);
+      const adopted = await store.adoptJobs([serverId], "worker-b", leaseMs);
       expect(adopted.map(({ jobId }) => jobId)).toEqual([posted.jobId, waiting.jobId]);
       expect(adopted[0]).toMatchObject({
         ...{ attempt: 1, leaseNumber: 2, promptId: posted.promptId, clientId: posted.clientId },
@@ -712,7 +712,20 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
         type: "adopted",
         data: { workerId: "worker-b", serverId },
       });
-      expect(await store.adoptJobs(serverId, "worker-c", leaseMs)).toEqual([]);
+      expect(await store.adoptJobs([serverId], "worker-c", leaseMs)).toEqual([]);
+    });
+
+    test("adopts on several servers in one statement, and on no other server", async () => {
+      const serverIds = [await freshServer(), await freshServer()];
+      const jobs: LeasedJob[] = [];
+      for (const serverId of [...serverIds, await freshServer()]) {
+        jobs.push(await running({ serverId, leaseMs: 0 }));
+      }
+      const adopted = await store.adoptJobs(serverIds, "worker-b", leaseMs);
+      expect(new Map(adopted.map((leased) => [leased.jobId, leased.serverId]))).toEqual(
+        new Map(jobs.slice(0, 2).map((leased) => [leased.jobId, leased.serverId])),
+      );
+      expect(await store.adoptJobs([], "worker-b", leaseMs)).toEqual([]);
     });
   });
 
@@ -887,7 +900,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
     test("does not take another end for its own", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId, leaseMs: 0 });
-      const [adopted] = await store.adoptJobs(serverId, "worker-b", leaseMs);
+      const [adopted] = await store.adoptJobs([serverId], "worker-b", leaseMs);
       if (adopted === undefined) throw new Error("The job was not adopted.");
       await store.endAttempt(adopted, { kind: "completed", outputs: [] });
       expect(await store.endAttempt(lease, { kind: "completed", outputs: [] })).toEqual({ held: false });
@@ -902,7 +915,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
           store.endAttempt(lease, { kind: "completed", outputs: [buildOutput()] }),
           store.endAttempt(lease, { kind: "failed", failure: buildFailure() }),
           store.requestCancel(lease.jobId),
-          store.adoptJobs(serverId, "worker-b", leaseMs),
+          store.adoptJobs([serverId], "worker-b", leaseMs),
         ]);
         const job = await read(lease.jobId);
         const ends = (await types(lease.jobId)).filter((type) => type === "completed" || type === "failed");
@@ -927,7 +940,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const first = await running({ serverId, leaseMs: 0 });
       await store.endAttempt(first, requeue());
       await claim(first.job, 2, serverId, 0);
-      const [lease] = await store.adoptJobs(serverId, "worker-b", leaseMs);
+      const [lease] = await store.adoptJobs([serverId], "worker-b", leaseMs);
       if (lease === undefined) throw new Error("The job was not adopted.");
       const before = [await read(lease.jobId), await history(lease.jobId)];
 
@@ -949,7 +962,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
 
       expect([await read(lease.jobId), await history(lease.jobId)]).toEqual(before);
       expect(await store.listOutputs(lease.jobId)).toEqual([]);
-      expect(await store.adoptJobs(serverId, "worker-c", leaseMs)).toEqual([]);
+      expect(await store.adoptJobs([serverId], "worker-c", leaseMs)).toEqual([]);
     });
 
     test("lets nobody write to a job that is not running", async () => {
