@@ -28,7 +28,7 @@ test("no name whatever breaks out of its header", () => {
 test.each([
   ["image/png", true],
   ["video/mp4", true],
-  ["text/plain; charset=utf-8", true],
+  ["text/plain; charset=utf-8", false],
   ["image/tiff", true],
   ["audio/ogg; codecs=opus", true],
   ["video/x-matroska", true],

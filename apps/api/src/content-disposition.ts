@@ -1,6 +1,13 @@
-/** Media that a browser shows without running anything in it. Not SVG: it may hold scripts. */
-const shown =
-  /^(image\/(png|jpeg|gif|webp|avif|apng|bmp|tiff|heic|heif|jxl)|(video|audio)\/[\w.+-]+|text\/plain)(;|$)/;
+/**
+ * Raster images, audio and video, which a browser shows without running anything in them: these types are told by a
+ * file's content when it is stored, not by its name. Not SVG, which may hold scripts; not text, which any content is.
+ */
+const shown = /^(image\/(png|jpeg|gif|webp|avif|apng|bmp|tiff|heic|heif|jxl)|(video|audio)\/[\w.+-]+)(;|$)/;
+
+/** Sounds and videos. */
+export function isPlayed(mediaType: string): boolean {
+  return isSafeToShow(mediaType) && !mediaType.startsWith("image/");
+}
 
 export function isSafeToShow(mediaType: string): boolean {
   return shown.test(mediaType);

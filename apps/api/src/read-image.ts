@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { uploadMediaTypes, type UploadMediaType } from "@genga/jobs";
 import { fileTypeFromBuffer } from "file-type";
 import sharp from "sharp";
+import { findSwollenChunk } from "./png-chunks.ts";
 import { RefusedError } from "./problem-document.ts";
 
 /** How large an image may be. */
@@ -41,6 +42,8 @@ export async function readImage(image: Buffer): Promise<ImageFacts> {
       `The content is ${found ?? "nothing that is known"}; it must be one of ${accepted}.`,
     );
   }
+  const swollen = await findSwollenChunk(image);
+  if (swollen !== undefined) throw new RefusedError("invalid-image", `The image cannot be used: ${swollen}.`);
   const { width, height } = await measure(image);
   const sha256 = createHash("sha256").update(image).digest("hex");
   return { mediaType, sha256, bytes: image.length, width, height };

@@ -25,11 +25,12 @@ beforeAll(async () => {
       { filename: "evil.svg", body: Buffer.from("<svg onload='alert(1)'/>"), mediaType: "image/svg+xml" },
       { filename: "evil.html", body: Buffer.from("<script>alert(1)</script>"), mediaType: "text/html" },
       { filename: "gone.png", body: Buffer.from("soon gone"), mediaType: "image/png" },
+      { filename: "voice.wav", body: bytes, mediaType: "audio/wav" },
     ],
     ["a caption, 原画"],
   );
   ({ outputs } = (await (await api.request(`jobs/${id}/outputs`)).json()) as { outputs: OutputView[] });
-  expect(outputs).toHaveLength(6);
+  expect(outputs).toHaveLength(7);
 });
 afterAll(() => api.stop());
 
@@ -106,18 +107,26 @@ test("a name is sent so that nothing in it means anything", async () => {
   );
 });
 
-test.each([2, 3])("what could act in a browser is never shown there", async (index) => {
+test.each([2, 3, 6])("what could act in a browser is never shown there", async (index) => {
   const { headers } = await api.request(contentOf(index));
   expect(headers.get("content-disposition")).toMatch(/^attachment;/);
   expect(headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
   expect(headers.get("x-content-type-options")).toBe("nosniff");
 });
 
+test("a sound's link plays in a browser: its page may load it once more, and do nothing else", async () => {
+  const { headers } = await api.request(contentOf(5));
+  expect(headers.get("content-disposition")).toMatch(/^inline;/);
+  expect(headers.get("content-security-policy")).toBe(
+    "default-src 'none'; media-src 'self'; sandbox allow-same-origin",
+  );
+});
+
 test("a text output is text", async () => {
-  const response = await api.request(contentOf(5));
+  const response = await api.request(contentOf(6));
   expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
   expect(await response.text()).toBe("a caption, 原画");
-  expect(outputs[5]).toMatchObject({ kind: "text", text: "a caption, 原画" });
+  expect(outputs[6]).toMatchObject({ kind: "text", text: "a caption, 原画" });
 });
 
 test("a file that is gone is not found, and an id that is none likewise", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { crc32, deflateSync } from "node:zlib";
 import sharp, { type Sharp } from "sharp";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -41,6 +42,17 @@ function send(body: Body, type: string | undefined, headers: object = own): Prom
     body,
   });
 }
+/** A PNG with one chunk more, behind its head or before its end. */
+function withChunk(png: Uint8Array, type: string, data: Uint8Array, isLast: boolean): Buffer<ArrayBuffer> {
+  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(data.length);
+  checksum.writeUInt32BE(crc32(body));
+  // A signature of 8 bytes and a head of 25; the end has 12.
+  const at = isLast ? png.length - 12 : 33;
+  return Buffer.concat([png.subarray(0, at), length, body, checksum, png.subarray(at)]);
+}
+
 const bytes = async (image: Sharp): Promise<Uint8Array<ArrayBuffer>> =>
   new Uint8Array(await image.png().toBuffer());
 const upload = async (image: Sharp, headers = own): Promise<Uploaded> => {
@@ -113,6 +125,32 @@ describe("an upload", () => {
     const response = await send(...(await make()));
     const problem = (await response.json()) as Problem;
     expect([response.status, problem.code]).toEqual([status, code]);
+  });
+
+  test.each<[string, (text: Buffer) => Buffer]>([
+    ["zTXt", (text) => Buffer.concat([Buffer.from("Comment\0\0"), deflateSync(text)])],
+    ["iTXt", (text) => Buffer.concat([Buffer.from("Comment\0\x01\0en\0Comment\0"), deflateSync(text)])],
+    ["iCCP", (text) => Buffer.concat([Buffer.from("profile\0\0"), deflateSync(text)])],
+  ])("is refused when its chunk %s inflates beyond what servers read", async (type, dataOf) => {
+    const png = Buffer.from(await bytes(picture(32, 32)));
+    for (const isLast of [false, true]) {
+      const swollen = withChunk(png, type, dataOf(Buffer.alloc(1024 * 1024 + 1)), isLast);
+      const response = await send(new Uint8Array(swollen), "image/png");
+      expect(response.status).toBe(422);
+      const problem = (await response.json()) as Problem & { detail: string };
+      expect(problem).toMatchObject({ code: "invalid-image" });
+      expect(problem.detail).toContain(type);
+    }
+    const fitting = withChunk(png, type, dataOf(Buffer.alloc(1024 * 1024)), type !== "iCCP");
+    expect((await send(new Uint8Array(fitting), "image/png")).status).toBe(201);
+  });
+
+  test("is refused when its texts inflate beyond what servers read, each for itself being small", async () => {
+    let png = Buffer.from(await bytes(picture(32, 32)));
+    const text = Buffer.concat([Buffer.from("Comment\0\0"), deflateSync(Buffer.alloc(1024 * 1024))]);
+    for (let count = 0; count < 65; count += 1) png = withChunk(png, "zTXt", text, false);
+    const response = await send(new Uint8Array(png), "image/png");
+    expect([response.status, ((await response.json()) as Problem).code]).toEqual([422, "invalid-image"]);
   });
 
   test("of another tenant is unknown", async () => {

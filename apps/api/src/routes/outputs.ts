@@ -1,7 +1,7 @@
 import { pipeline } from "node:stream/promises";
 import { type JobOutput, type OutputStorage } from "@genga/jobs";
 import { type Request, type Response, type Router } from "express";
-import { contentDisposition, isSafeToShow } from "../content-disposition.ts";
+import { contentDisposition, isPlayed, isSafeToShow } from "../content-disposition.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../problem-document.ts";
 import { readRange } from "../range-header.ts";
@@ -36,7 +36,7 @@ function setHeaders(response: Response, output: JobOutput): void {
   response.set({
     "content-type": mediaType,
     "content-disposition": contentDisposition(isShown ? "inline" : "attachment", filename),
-    "content-security-policy": "default-src 'none'; sandbox",
+    "content-security-policy": `default-src 'none'; ${isPlayed(mediaType) ? playedPolicy : "sandbox"}`,
     "cross-origin-resource-policy": "same-origin",
     "x-content-type-options": "nosniff",
     etag: `"${output.sha256}"`,
@@ -45,6 +45,12 @@ function setHeaders(response: Response, output: JobOutput): void {
     "last-modified": output.createdAt.toUTCString(),
   });
 }
+
+/**
+ * A browser's own page about a sound or video loads it a second time, and may not do so from a sandbox that has no
+ * origin. Without `allow-scripts` the origin is of no use to anything else.
+ */
+const playedPolicy = "media-src 'self'; sandbox allow-same-origin";
 
 /** Files are stored as texts only where they are UTF-8; without a word of it a browser guesses. */
 function withCharset(mediaType: string): string {
