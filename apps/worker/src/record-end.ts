@@ -7,6 +7,7 @@ import {
   type NewOutput,
   type OutputStorage,
   StoreUnavailableError,
+  type TicketEnd,
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
@@ -110,12 +111,26 @@ async function finishTicket(
   const ticket = run.letTicketGo();
   if (ticket === null) return;
   try {
-    await options.tickets.finish(
-      ticket,
-      end.kind === "completed" ? { kind: "completed" } : { kind: "failed", reason: reasonOf(end) ?? status },
-    );
+    await options.tickets.finish(ticket, ticketEndOf(end, status));
   } catch (error) {
     log.warn({ err: error }, "the ticket of an ended job could not be finished; whoever takes it drops it");
+  }
+}
+
+/** @param status of the job now: a cancelled job stays cancelled, whatever became of its attempt */
+function ticketEndOf(end: AttemptEnd, status: string): TicketEnd {
+  if (status === "cancelled") return { kind: "cancelled" };
+  switch (end.kind) {
+    case "completed":
+    case "cancelled":
+      return { kind: end.kind };
+    case "failed":
+    case "timeout":
+      return { kind: "failed", reason: end.failure.message };
+    case "requeue":
+      return status === "queued"
+        ? { kind: "requeued", reason: end.failure.message }
+        : { kind: "failed", reason: end.failure.message };
   }
 }
 

@@ -256,7 +256,7 @@ export class TicketPump {
         return;
       }
     }
-    await tickets.finish(ticket, { kind: "completed", note: "its job wanted no work any more" });
+    await tickets.finish(ticket, { kind: "dropped", reason: "its job wanted no work any more" });
   }
 }
 

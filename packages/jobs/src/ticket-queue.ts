@@ -23,8 +23,16 @@ export interface HeldTicket extends TicketReference {
   readonly lane: string;
 }
 
-/** What Bull Board shows of a finished ticket. */
-export type TicketEnd = { kind: "completed"; note?: string } | { kind: "failed"; reason: string };
+/**
+ * What Bull Board shows of a finished ticket. A ticket whose job was cancelled, waits again, or wanted no work has not
+ * failed, and has not done its work either.
+ */
+export type TicketEnd =
+  | { kind: "completed" }
+  | { kind: "failed"; reason: string }
+  | { kind: "cancelled" }
+  | { kind: "requeued"; reason: string }
+  | { kind: "dropped"; reason: string };
 
 /**
  * BullMQ behind a port. A ticket is a hint that a row wants work: losing one, or getting one twice, is never an error.

@@ -15,7 +15,7 @@ import { isLostTicket, mapRedisError } from "./redis-errors.ts";
 import { readRedisHealth, type RedisHealth } from "./redis-health.ts";
 import { RedisLink, type QueueLogger } from "./redis-link.ts";
 import { RedisSubscriber } from "./redis-subscriber.ts";
-import { bullJobOf, readTicket } from "./ticket-data.ts";
+import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
 import { removeTickets } from "./remove-tickets.ts";
 import { TicketLocks } from "./ticket-locks.ts";
 import { TicketReports, type TicketReport } from "./ticket-reports.ts";
@@ -124,9 +124,10 @@ export class BullTicketQueue implements TicketQueue {
 
   async finish(ticket: HeldTicket, end: TicketEnd): Promise<void> {
     await this.#release(ticket, async (job) => {
+      if (end.kind === "completed") this.#reports.add(job, { percent: 100 });
       await this.#reports.flushOne(job);
-      if (end.kind === "completed") await job.moveToCompleted(end.note ?? null, this.#token, false);
-      else await job.moveToFailed(new Error(end.reason), this.#token, false);
+      if (end.kind === "failed") await job.moveToFailed(new Error(end.reason), this.#token, false);
+      else await job.moveToCompleted(ticketNote(end), this.#token, false);
     });
   }
 

@@ -4,6 +4,7 @@ import { ExpressAdapter } from "@bull-board/express";
 import { Queue } from "bullmq";
 import { Router, type Application, type NextFunction, type Request, type Response } from "express";
 import { RedisLink, type QueueLogger } from "./redis-link.ts";
+import { shownNameOf } from "./ticket-data.ts";
 
 export interface QueueBoardOptions {
   redisUrl: string;
@@ -33,7 +34,11 @@ export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
   for (const queue of queues) queue.on("error", () => undefined); // The link tells of outages.
   const board = new ExpressAdapter().setBasePath(basePath);
   createBullBoard({
-    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    queues: queues.map((queue) => {
+      const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
+      adapter.setFormatter("name", shownNameOf);
+      return adapter;
+    }),
     serverAdapter: board,
     options: { uiConfig: { boardTitle: "Genga tickets" } },
   });

@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { ticketId, ticketPriority, type Announcement, type TicketReference } from "@genga/jobs";
+import {
+  ticketId,
+  ticketPriority,
+  type Announcement,
+  type TicketEnd,
+  type TicketReference,
+} from "@genga/jobs";
 import { type BulkJobOptions } from "bullmq";
 
 /** Finished tickets of each kind that Bull Board can still show, in each lane. */
@@ -29,6 +35,25 @@ export function bullJobOf(announcement: Announcement): {
       removeOnFail: { count: finishedTicketsKept },
     },
   };
+}
+
+/**
+ * What is kept of the end of a ticket that has not failed. BullMQ knows no other end than "completed" for those; their
+ * note tells, and Bull Board shows its first word beside the ticket's name.
+ */
+export function ticketNote(end: Exclude<TicketEnd, { kind: "failed" }>): string | null {
+  if (end.kind === "completed") return null;
+  return end.kind === "cancelled" ? end.kind : `${end.kind}: ${end.reason}`;
+}
+
+const shownTicket = z.object({ name: z.string(), returnvalue: z.string() });
+
+/** The name that Bull Board shows for a ticket: of one that is done without its work being done, with its end. */
+export function shownNameOf(ticket: unknown): string {
+  const parsed = shownTicket.safeParse(ticket);
+  if (!parsed.success) return z.object({ name: z.string() }).safeParse(ticket).data?.name ?? "";
+  const end = /^(cancelled|requeued|dropped)/.exec(parsed.data.returnvalue)?.[0];
+  return end === undefined ? parsed.data.name : `${parsed.data.name} (${end})`;
 }
 
 /** What a ticket says, or why it is no ticket of ours (anybody may add to a BullMQ queue). */

@@ -74,6 +74,34 @@ test("shows tickets with progress, lines and reasons", async () => {
   expect(await logs.json()).toEqual(["loading counterfeit_v3"]);
 });
 
+test("shows cancelled, requeued and dropped tickets as what they are, and completed ones at 100 %", async () => {
+  await tickets.add([1, 2, 3, 4].map((rank) => announce({ rank })));
+  const [done, cancelled, requeued, dropped] = await tickets.take("default", 4);
+  tickets.report(done!, { percent: 97, line: "saving" });
+  tickets.report(cancelled!, { percent: 40 });
+  await tickets.finish(done!, { kind: "completed" });
+  await tickets.finish(cancelled!, { kind: "cancelled" });
+  await tickets.finish(requeued!, { kind: "requeued", reason: "its server went silent" });
+  await tickets.finish(dropped!, { kind: "dropped", reason: "its job wanted no work any more" });
+
+  const listOf = async (status: string): Promise<unknown> => {
+    const list = await fetch(`${url}/api/queues?activeQueue=default&status=${status}&page=1&jobsPerPage=10`);
+    const { queues } = (await list.json()) as { queues: { name: string; jobs: unknown[] }[] };
+    return queues.find(({ name }) => name === "default")?.jobs;
+  };
+  expect(await listOf("failed")).toEqual([]);
+  const shown = (ticket: typeof done, name: string, more: object): unknown =>
+    expect.objectContaining({ id: ticketId(ticket!), name: expect.stringMatching(name) as unknown, ...more });
+  expect(await listOf("completed")).toEqual(
+    expect.arrayContaining([
+      shown(done, "^[a-z]+$", { progress: 100, returnValue: null }),
+      shown(cancelled, "^[a-z]+ \\(cancelled\\)$", { progress: 40, returnValue: "cancelled" }),
+      shown(requeued, "^[a-z]+ \\(requeued\\)$", { returnValue: "requeued: its server went silent" }),
+      shown(dropped, "^[a-z]+ \\(dropped\\)$", { returnValue: "dropped: its job wanted no work any more" }),
+    ]),
+  );
+});
+
 test.each([
   ["PUT", "/api/queues/default/clean/completed"],
   ["PUT", "/api/queues/default/pause"],
