@@ -9,6 +9,7 @@ import {
   type JobProblem,
 } from "@genga/jobs";
 import { type Request } from "express";
+import { isSubmission } from "./paths.ts";
 import { RefusedError, type ProblemCode } from "./problem-document.ts";
 
 /** Problems whose messages make up the answer's `detail`. */
@@ -17,8 +18,11 @@ const detailProblems = 3;
 /** How large a body may be. */
 export const bodyBytesMax = 20 * 1024 * 1024;
 
+/** What of a request matters to its refusal. */
+type RefusedRequest = Pick<Request, "headers" | "method" | "baseUrl" | "path">;
+
 /** The one place where errors of all kinds become answers. Whatever is not known is an internal error and says nothing. */
-export function refusalOf(error: unknown, request: Pick<Request, "headers">): RefusedError {
+export function refusalOf(error: unknown, request: RefusedRequest): RefusedError {
   if (error instanceof RefusedError) return error;
   if (error instanceof InvalidJobError) return refusalOfProblems(error.problems);
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
@@ -26,14 +30,10 @@ export function refusalOf(error: unknown, request: Pick<Request, "headers">): Re
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
   if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);
   if (error instanceof StoreUnavailableError) {
-    return new RefusedError(
-      "store-unavailable",
-      "The database is not reachable right now; nothing was changed.",
-      {
-        headers: { "retry-after": "2" },
-        cause: error,
-      },
-    );
+    return new RefusedError("store-unavailable", `${error.message} ${effectOf(error, request)}`, {
+      headers: { "retry-after": "2" },
+      cause: error,
+    });
   }
   if (error instanceof StorageError && error.code === "output-missing") {
     return new RefusedError("output-not-found", "The file of this output is no longer there.", {
@@ -57,6 +57,16 @@ export function refusalOf(error: unknown, request: Pick<Request, "headers">): Re
       },
     )
   );
+}
+
+/** What a request has changed whose answer the database owes. */
+function effectOf(error: StoreUnavailableError, request: RefusedRequest): string {
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  // Before a submission is stored everything is read only; how the storing ended, the error says.
+  const effect = isRead ? "none" : (error.effect ?? (isSubmission(request) ? "none" : "unknown"));
+  return effect === "none"
+    ? "Nothing was changed."
+    : "It is not known whether the request took effect; look before you repeat it.";
 }
 
 /** Problems with one cause in common are answered with its code, others with `invalid-request`. */

@@ -71,7 +71,7 @@ const kinds = {
   "misplaced-graph": [422, "The graph is not where it belongs"],
   "editor-format": [422, "The graph is in the editor's own format"],
   "too-many-streams": [503, "Too many event streams are open"],
-  "store-unavailable": [503, "The database is not reachable"],
+  "store-unavailable": [503, "The database cannot answer now"],
   "storage-unavailable": [503, "The storage of outputs is not reachable"],
   "internal-error": [500, "Something went wrong here"],
 } as const satisfies Record<string, readonly [status: number, title: string]>;

@@ -37,12 +37,12 @@ test("while PostgreSQL is away requests are answered with 503 and nothing is hal
   const accepted = (await (await api.post("generate", image)).json()) as { id: string };
   await proxy.cut();
   const requests = [
-    () => api.post("generate", image),
-    () => api.post("batches", { jobs: [image] }),
     () => api.request(`job/${accepted.id}`),
     () => api.request("jobs"),
     () => api.request("queue"),
     () => api.request("servers"),
+    () => api.post("generate", image),
+    () => api.post("batches", { jobs: [image] }),
     () => api.request(`jobs/${accepted.id}/cancel`, { method: "POST" }),
     () => api.request(`jobs/${accepted.id}/events`),
   ];
@@ -64,6 +64,50 @@ test("while PostgreSQL is away requests are answered with 503 and nothing is hal
   expect(await (await api.request("queue")).json()).toMatchObject({ counts: { queued: 1, cancelled: 0 } });
   expect((await api.post("generate", image)).status).toBe(202);
 }, 30_000);
+
+test("says that nothing was changed only when that is known, and calls a slow database slow", async () => {
+  const { api, proxy } = await startBehind("DATABASE_URL");
+  const { id } = (await (await api.post("generate", image)).json()) as { id: string };
+  const cancel = (): Promise<Response> => api.request(`jobs/${id}/cancel`, { method: "POST" });
+  const detailOf = async (response: Response): Promise<string> => {
+    expect(response.status).toBe(503);
+    return ((await response.json()) as { detail: string }).detail;
+  };
+  const { Client } = (await import("pg")).default;
+  const operator = new Client({ connectionString: proxy.url });
+  operator.on("error", () => undefined);
+  await operator.connect();
+  const untilWaiting = async (): Promise<void> => {
+    const waiting =
+      "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    // Within a transaction PostgreSQL shows the same figures again unless it is told to look anew.
+    const look = (): Promise<{ rowCount: number | null }> =>
+      operator.query("SELECT pg_stat_clear_snapshot()").then(() => operator.query(waiting));
+    while ((await look()).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  // Another transaction holds the rows longer than a statement may take: PostgreSQL ends the statement, undone.
+  await operator.query("BEGIN");
+  await operator.query("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE");
+  const details = await Promise.all([
+    api.request("jobs").then(detailOf),
+    api.post("generate", image).then(detailOf),
+  ]);
+  for (const detail of details)
+    expect(detail).toBe("The database did not answer in time. Nothing was changed.");
+  await operator.query("ROLLBACK");
+
+  // The connection breaks while the statement waits: PostgreSQL does it once it can, and nobody hears of it.
+  await operator.query("BEGIN");
+  await operator.query("SELECT 1 FROM jobs FOR UPDATE");
+  const cancelling = cancel();
+  await untilWaiting();
+  await proxy.cut();
+  const unknown = "It is not known whether the request took effect; look before you repeat it.";
+  expect(await detailOf(await cancelling)).toBe(`The database is not reachable right now. ${unknown}`);
+  expect(await detailOf(await api.request("jobs"))).toBe(
+    "The database is not reachable right now. Nothing was changed.",
+  );
+}, 60_000);
 
 test("while Redis is away jobs are accepted, seen and cancelled; they get their tickets later", async () => {
   const { api, proxy } = await startBehind("REDIS_URL");

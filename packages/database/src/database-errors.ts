@@ -1,36 +1,52 @@
-import { StoreUnavailableError } from "@genga/jobs";
+import { StoreUnavailableError, type StoreFault } from "@genga/jobs";
 
-/** What Prisma, its driver adapter, `pg` and Node say when the database is away or refuses work for now. */
-const passingCodes = new Set([
-  // Prisma: cannot reach, timed out, connection closed, no connection free, transaction not started in time, conflict
-  ...["P1001", "P1002", "P1008", "P1017", "P2024", "P2028", "P2034"],
-  // PostgreSQL: shut down, crashed, starting, statement or lock timeout, idle in transaction, conflict, read-only standby
-  ...["57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25P03", "40001", "40P01", "25006"],
+/** A reason to try again later, and whether the statement had no effect for certain. */
+interface PassingFault {
+  fault: StoreFault;
+  wasRefused: boolean;
+}
+
+const faults = (fault: StoreFault, wasRefused: boolean, ...signs: string[]): [string, PassingFault][] =>
+  signs.map((sign) => [sign, { fault, wasRefused }]);
+
+/**
+ * What Prisma, its driver adapter, `pg` and Node say when the database is away, too slow or refuses work for now.
+ * Refused for certain is what never reached PostgreSQL, and what it rolled back; a connection that breaks may break
+ * after the commit.
+ */
+const passingCodes = new Map<string, PassingFault>([
+  // Prisma: cannot reach, timed out, connection closed; no connection free, transaction not started in time; conflict
+  ...faults("unreachable", false, "P1001", "P1002", "P1017"),
+  ...faults("timeout", false, "P1008"),
+  ...faults("busy", true, "P2024", "P2028", "P2034"),
+  // PostgreSQL: shut down, crashed; starting
+  ...faults("unreachable", false, "57P01", "57P02", "57P05"),
+  ...faults("unreachable", true, "57P03"),
+  // Statement or lock timeout, idle in transaction; conflict, read-only standby
+  ...faults("timeout", true, "57014", "55P03", "25P03"),
+  ...faults("busy", true, "40001", "40P01", "25006"),
   // Node's sockets
-  ...["ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EPIPE"],
-  ...["EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL"],
+  ...faults("unreachable", true, "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"),
+  ...faults("unreachable", false, "ECONNRESET", "ECONNABORTED", "ETIMEDOUT", "EPIPE"),
+  ...faults("unreachable", false, "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL"),
 ]);
 
 /** Whole classes of PostgreSQL codes: connection exceptions, and resources that ran out. */
-const passingClasses = ["08", "53"];
+const passingClasses = new Map([...faults("unreachable", false, "08"), ...faults("busy", true, "53")]);
 
 /** The driver adapter's names for the same. */
-const passingKinds = new Set([
-  "DatabaseNotReachable",
-  "ConnectionClosed",
-  "SocketTimeout",
-  "TooManyConnections",
-  "TransactionWriteConflict",
+const passingKinds = new Map([
+  ...faults("unreachable", false, "DatabaseNotReachable", "ConnectionClosed"),
+  ...faults("timeout", false, "SocketTimeout"),
+  ...faults("busy", true, "TooManyConnections", "TransactionWriteConflict"),
 ]);
 
 /** `pg` and its pool raise plain errors without a code for these. */
 const passingMessages = [
-  "Connection terminated",
-  "timeout exceeded when trying to connect",
-  "timeout expired",
-  "Query read timeout",
-  "not queryable",
-  "Unable to start a transaction in the given time",
+  ...faults("unreachable", false, "Connection terminated", "not queryable"),
+  ...faults("timeout", true, "timeout exceeded when trying to connect", "timeout expired"),
+  ...faults("timeout", false, "Query read timeout"),
+  ...faults("busy", true, "Unable to start a transaction in the given time"),
 ];
 
 /**
@@ -39,7 +55,8 @@ const passingMessages = [
  */
 function mapDatabaseError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError) return error;
-  return isPassing(error, 0) ? new StoreUnavailableError(error) : error;
+  const passing = passingFaultOf(error, 0);
+  return passing === undefined ? error : new StoreUnavailableError(error, passing);
 }
 
 /** Runs a piece of database work, with its errors mapped. */
@@ -51,21 +68,30 @@ export async function withMappedErrors<Result>(work: () => Promise<Result>): Pro
   }
 }
 
-/** Looks through wrapped errors: Prisma keeps the driver's in `meta`, the driver keeps `pg`'s in `cause`. */
-function isPassing(error: unknown, depth: number): boolean {
-  if (typeof error !== "object" || error === null || depth > 5) return false;
+/**
+ * Looks through wrapped errors: Prisma keeps the driver's in `meta`, the driver keeps `pg`'s in `cause`. The innermost
+ * knows best: to an outer one, a connection that was refused is a server that cannot be reached.
+ */
+function passingFaultOf(error: unknown, depth: number): PassingFault | undefined {
+  if (typeof error !== "object" || error === null || depth > 5) return undefined;
   const { code, originalCode, kind, message, cause, meta, errors } = error as Partial<
     Record<string, unknown>
   >;
-  if ([code, originalCode].some(isPassingCode)) return true;
-  if (typeof kind === "string" && passingKinds.has(kind)) return true;
-  if (typeof message === "string" && passingMessages.some((part) => message.includes(part))) return true;
   const inner = [cause, ...(Array.isArray(errors) ? (errors as unknown[]) : [])];
   if (typeof meta === "object" && meta !== null) inner.push(...(Object.values(meta) as unknown[]));
-  return inner.some((each) => isPassing(each, depth + 1));
+  for (const each of inner) {
+    const known = passingFaultOf(each, depth + 1);
+    if (known !== undefined) return known;
+  }
+  return (
+    faultOfCode(originalCode) ??
+    faultOfCode(code) ??
+    (typeof kind === "string" ? passingKinds.get(kind) : undefined) ??
+    (typeof message === "string" ? passingMessages.find(([part]) => message.includes(part))?.[1] : undefined)
+  );
 }
 
-function isPassingCode(code: unknown): boolean {
-  if (typeof code !== "string") return false;
-  return passingCodes.has(code) || (code.length === 5 && passingClasses.includes(code.slice(0, 2)));
+function faultOfCode(code: unknown): PassingFault | undefined {
+  if (typeof code !== "string") return undefined;
+  return passingCodes.get(code) ?? (code.length === 5 ? passingClasses.get(code.slice(0, 2)) : undefined);
 }

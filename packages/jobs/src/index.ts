@@ -44,6 +44,7 @@ export {
   LeaseLostError,
   StorageError,
   StoreUnavailableError,
+  type StoreFault,
   TicketsUnavailableError,
   type JobProblem,
 } from "./job-errors.ts";

@@ -78,13 +78,34 @@ export class LeaseLostError extends JobError {
   }
 }
 
-/** PostgreSQL cannot be reached or refuses work for now; whether the last statement took effect is unknown. */
+/** Why PostgreSQL did not do what it was asked for. */
+export type StoreFault = "unreachable" | "timeout" | "busy";
+
+const storeFaultMessages: Readonly<Record<StoreFault, string>> = {
+  unreachable: "The database is not reachable right now.",
+  timeout: "The database did not answer in time.",
+  busy: "The database refuses work right now.",
+};
+
+/** PostgreSQL cannot be reached, is too slow or refuses work for now; the same call may work later. */
 export class StoreUnavailableError extends JobError {
   readonly code = "store-unavailable";
   override readonly retryable = true;
+  readonly fault: StoreFault;
+  /** The statement had no effect for certain: it was never sent, or PostgreSQL rolled it back. */
+  readonly wasRefused: boolean;
+  /** What is known of a whole change, of which this was the last try; undefined where nobody who tried it says. */
+  readonly effect: "none" | "unknown" | undefined;
 
-  constructor(cause: unknown) {
-    super("The database is not reachable right now.", { cause });
+  constructor(
+    cause: unknown,
+    known: { fault?: StoreFault; wasRefused?: boolean; effect?: "none" | "unknown" } = {},
+  ) {
+    const { fault = "unreachable", wasRefused = false, effect } = known;
+    super(storeFaultMessages[fault], { cause });
+    this.fault = fault;
+    this.wasRefused = wasRefused;
+    this.effect = effect;
   }
 }
 

@@ -15,16 +15,19 @@ const lookAfterMs = 200;
 /**
  * For requests that may take effect although their answer is lost: does it again when the store was unavailable, telling
  * the work that it may find its own earlier effect.
- * @throws StoreUnavailableError nothing is known
+ * @throws StoreUnavailableError which knows whether any try can have taken effect
  */
 export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promise<Result>): Promise<Result> {
   const until = performance.now() + patienceMs;
+  let areAllRefused = true;
   for (let tries = 1; ; tries += 1) {
     try {
       return await work(tries > 1);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError) || tries > triesMax || performance.now() > until)
-        throw error;
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      areAllRefused &&= error.wasRefused;
+      if (tries > triesMax || performance.now() > until)
+        throw withEffect(error, areAllRefused ? "none" : "unknown");
       await sleep(betweenMs * tries);
     }
   }
@@ -32,7 +35,7 @@ export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promis
 
 /**
  * Inserts, and finds out what happened when the connection broke before the answer came: all our ids are there, or none
- * is. @throws StoreUnavailableError nothing was stored, as far as can be known
+ * is. @throws StoreUnavailableError which knows whether the insert can have taken effect
  */
 export async function insertOrFind(
   store: Pick<JobStore, "insertJobs" | "findJobs">,
@@ -42,9 +45,18 @@ export async function insertOrFind(
     return await store.insertJobs(submission);
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
+    if (error.wasRefused) throw withEffect(error, "none");
     await sleep(lookAfterMs);
-    const found = await withLostAnswers(() => store.findJobs(submission.jobs.map(({ id }) => id)));
-    if (found.length === 0) throw error;
+    const found = await withLostAnswers(() => store.findJobs(submission.jobs.map(({ id }) => id))).catch(
+      // The look failed; the insert may have taken effect all the same.
+      () => [],
+    );
+    if (found.length === 0) throw withEffect(error, "unknown");
     return found;
   }
+}
+
+function withEffect(error: StoreUnavailableError, effect: "none" | "unknown"): StoreUnavailableError {
+  const { fault, wasRefused, cause } = error;
+  return new StoreUnavailableError(cause, { fault, wasRefused, effect });
 }
