@@ -8,6 +8,7 @@ import {
   jobEventViewSchema,
   jobViewSchema,
   outputViewSchema,
+  promptViewFields,
 } from "./job-view.ts";
 import { problemDocumentSchema } from "./problem-document.ts";
 import { uploadViewSchema } from "./routes/uploads.ts";
@@ -53,7 +54,7 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
     workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...optionFields }),
   );
   const NewJob = named("NewJob", z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]));
-  const links = z.record(z.string(), z.string());
+  const links = z.record(z.string(), z.url());
   const notChecked = z
     .array(z.string())
     .describe("What was left to the server to judge, because its definitions say what Genga does not know.");
@@ -62,6 +63,7 @@ export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
     z.object({
       id: z.string(),
       status: z.enum(jobStatuses),
+      ...promptViewFields,
       links,
       warnings: z.array(z.string()).optional(),
       notChecked: notChecked.optional(),

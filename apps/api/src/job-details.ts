@@ -1,5 +1,5 @@
 import { type Job, type JobManager } from "@genga/jobs";
-import { viewOfJob, viewOfOutput, type JobDetail } from "./job-view.ts";
+import { viewOfJob, viewOfOutput, type JobDetail, type JobView } from "./job-view.ts";
 import { type KnownServers } from "./known-servers.ts";
 import { WaitingReasons } from "./waiting-reason.ts";
 
@@ -15,17 +15,28 @@ export class JobDetails {
     this.#waitingReasons = new WaitingReasons(parts);
   }
 
-  async of(job: Job): Promise<JobDetail> {
-    const [urls, waitingFor, outputs] = await Promise.all([
-      this.serverUrls(),
+  /** @param baseUrl where the links begin */
+  async of(job: Job, baseUrl: string): Promise<JobDetail> {
+    const [[view], waitingFor, outputs] = await Promise.all([
+      this.viewsOf([job], baseUrl),
       this.#waitingReasons.of(job),
       job.status === "completed" ? this.#manager.listOutputs(job.id) : [],
     ]);
-    return { ...viewOfJob(job, urls), waitingFor, outputs: outputs.map(viewOfOutput) };
+    if (view === undefined) throw new Error(`Job ${job.id} has no view.`);
+    return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, baseUrl)) };
+  }
+
+  /** Any number of jobs, in their order; asks the database once for all of them. */
+  async viewsOf(jobs: Job[], baseUrl: string): Promise<JobView[]> {
+    const [urlOfServer, prompts] = await Promise.all([
+      this.#serverUrls(),
+      this.#manager.findPrompts(jobs.map(({ id }) => id)),
+    ]);
+    return jobs.map((job) => viewOfJob(job, { urlOfServer, prompt: prompts.get(job.id), baseUrl }));
   }
 
   /** Servers' URLs by id. */
-  async serverUrls(): Promise<ReadonlyMap<string, string>> {
+  async #serverUrls(): Promise<ReadonlyMap<string, string>> {
     return new Map((await this.#servers.farm()).servers.map(({ id, url }) => [id, url]));
   }
 }

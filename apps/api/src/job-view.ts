@@ -12,12 +12,13 @@ import {
   type JobAttempt,
   type JobEvent,
   type JobOutput,
+  type JobPrompt,
 } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "./paths.ts";
 
 const moment = z.iso.datetime();
-const link = z.string().describe("A path on this server.");
+const link = z.url();
 
 const waitingReasonSchema = z.object({
   code: z.enum([
@@ -60,11 +61,23 @@ const progressViewSchema = z.object({
   nodesTotal: z.number().nullable(),
 });
 
+/** What an answer says of the prompt. */
+export const promptViewFields = {
+  prompt: z
+    .string()
+    .nullable()
+    .describe(
+      "What was asked for; of a raw workflow the texts of its nodes, shortened; null where it has none.",
+    ),
+  negativePrompt: z.string().nullable().describe("null for a raw workflow."),
+};
+
 /** What everybody sees of a job. */
 export const jobViewSchema = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
   status: z.enum(jobStatuses),
+  ...promptViewFields,
   phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
   progress: progressViewSchema,
   priority: z.enum(jobPriorities),
@@ -156,12 +169,22 @@ export type JobDetail = z.infer<typeof jobDetailSchema>;
 export type OutputView = z.infer<typeof outputViewSchema>;
 export type WaitingReason = z.infer<typeof waitingReasonSchema>;
 
-/** @param urlOfServer servers by id, as far as they are known */
-export function viewOfJob(job: Job, urlOfServer: ReadonlyMap<string, string>): JobView {
+/** What a job's view is made of beside its row. */
+export interface JobSurroundings {
+  /** Servers' URLs by id, as far as they are known. */
+  urlOfServer: ReadonlyMap<string, string>;
+  prompt: JobPrompt | undefined;
+  /** Where the links begin, as `baseUrlOf` tells. */
+  baseUrl: string;
+}
+
+export function viewOfJob(job: Job, { urlOfServer, prompt, baseUrl }: JobSurroundings): JobView {
   return {
     id: job.id,
     type: job.type,
     status: job.status,
+    prompt: prompt?.prompt ?? null,
+    negativePrompt: prompt?.negativePrompt ?? null,
     phase: job.phase,
     progress: job.progress,
     priority: job.priority,
@@ -182,12 +205,12 @@ export function viewOfJob(job: Job, urlOfServer: ReadonlyMap<string, string>): J
     startedAt: isoOf(job.startedAt),
     finishedAt: isoOf(job.finishedAt),
     sequence: job.eventSequence,
-    links: linksOfJob(job),
+    links: linksOfJob(job, baseUrl),
   };
 }
 
-export function linksOfJob(job: Job): Record<string, string> {
-  const self = `${prefix}/jobs/${job.id}`;
+export function linksOfJob(job: Job, baseUrl: string): Record<string, string> {
+  const self = `${baseUrl}${prefix}/jobs/${job.id}`;
   return {
     self,
     events: `${self}/events`,
@@ -195,13 +218,14 @@ export function linksOfJob(job: Job): Record<string, string> {
     attempts: `${self}/attempts`,
     parameters: `${self}/parameters`,
     workflow: `${self}/workflow`,
-    ...(job.batchId === null ? {} : { batch: `${prefix}/batches/${job.batchId}` }),
+    ...(job.batchId === null ? {} : { batch: `${baseUrl}${prefix}/batches/${job.batchId}` }),
     ...(isTerminal(job.status) ? {} : { cancel: `${self}/cancel` }),
     ...(isTerminal(job.status) && job.status !== "completed" ? { retry: `${self}/retry` } : {}),
   };
 }
 
-export function viewOfOutput(output: JobOutput): OutputView {
+export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
+  const api = `${baseUrl}${prefix}`;
   return {
     id: output.id,
     jobId: output.jobId,
@@ -219,7 +243,7 @@ export function viewOfOutput(output: JobOutput): OutputView {
     durationMs: output.durationMs,
     text: output.text,
     createdAt: output.createdAt.toISOString(),
-    links: { content: `${prefix}/outputs/${output.id}`, job: `${prefix}/jobs/${output.jobId}` },
+    links: { content: `${api}/outputs/${output.id}`, job: `${api}/jobs/${output.jobId}` },
   };
 }
 
@@ -228,7 +252,7 @@ export function viewOfEvent(event: JobEvent): Omit<JobEvent, "createdAt"> & { cr
   return { jobId, sequence, type, attempt, data, createdAt: createdAt.toISOString() };
 }
 
-export function viewOfBatch(batch: Batch): z.infer<typeof batchViewSchema> {
+export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {
   const { id, name, createdAt, total, counts } = batch;
   return {
     id,
@@ -237,7 +261,7 @@ export function viewOfBatch(batch: Batch): z.infer<typeof batchViewSchema> {
     total,
     counts,
     done: counts.queued + counts.processing === 0,
-    links: linksOfBatch(batch),
+    links: linksOfBatch(batch, baseUrl),
   };
 }
 
@@ -262,11 +286,12 @@ export function viewOfAttempt(attempt: JobAttempt): z.infer<typeof attemptViewSc
 }
 
 /** What can be done with a batch now. */
-function linksOfBatch({ id, counts }: Batch): Record<string, string> {
-  const self = `${prefix}/batches/${id}`;
+function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, string> {
+  const api = `${baseUrl}${prefix}`;
+  const self = `${api}/batches/${id}`;
   return {
     self,
-    jobs: `${prefix}/jobs?batch=${id}`,
+    jobs: `${api}/jobs?batch=${id}`,
     ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel` } : {}),
     ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),
   };

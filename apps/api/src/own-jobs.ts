@@ -12,6 +12,7 @@ import {
   type JobManager,
   type JobOutput,
   type JobParameters,
+  type JobPrompt,
   type JobProblem,
   type JobRequest,
   type Page,
@@ -41,7 +42,7 @@ export class OwnJobs {
   }
 
   /** Accepts one job. @throws InvalidJobError with everything that is wrong */
-  async create(submission: ReadSubmission): Promise<{ job: Job } & Remarks> {
+  async create(submission: ReadSubmission): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
     return this.#manager.createJob(type, parameters, { ...options, tenantId: this.#tenant.id });
   }
@@ -50,7 +51,7 @@ export class OwnJobs {
   async createBatch(
     name: string | null,
     submissions: ReadSubmission[],
-  ): Promise<{ id: string; jobs: Job[] } & Remarks> {
+  ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const requests: JobRequest[] = [];
     if (submissions.some(({ problems }) => problems.length > 0)) {
       throw new InvalidJobError(await this.#allProblems(submissions));

@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
-import express, { type ErrorRequestHandler, type Express, type Router } from "express";
+import { type Configuration } from "@genga/runtime";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from "express";
 import helmet from "helmet";
+import { nameBaseUrl } from "./base-url.ts";
 import { type ApiDependencies } from "./dependencies.ts";
 import { refusalOf } from "./error-mapping.ts";
 import { addDocumentationRoutes } from "./routes/documentation.ts";
@@ -22,20 +24,24 @@ import { resource } from "./resource.ts";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
 /** The API as an Express application; who may do what is decided before anything is read. */
-export function createApp(dependencies: ApiDependencies): Express {
+export function createApp(
+  dependencies: ApiDependencies,
+  { publicUrl, trustedProxies }: Pick<Configuration, "publicUrl" | "trustedProxies">,
+): Express {
   const { access, board, log, metrics } = dependencies;
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
-  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages);
+  app.set("trust proxy", [...trustedProxies]);
+  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages, nameBaseUrl(publicUrl));
 
   const open = express.Router();
   addHealthRoutes(open, dependencies);
   app.use(prefix, open);
   addDocumentationRoutes(app);
 
-  app.use(prefix, access.requireTenant, jobRoutes(dependencies));
+  app.use(prefix, keepFromCaches, access.requireTenant, jobRoutes(dependencies));
   app.use(boardPath, access.requireTenantOfPage, access.requireOperator, board.router);
   app.use("/metrics", access.requireTenant, access.requireOperator);
   resource(app, "/metrics", {
@@ -49,6 +55,12 @@ export function createApp(dependencies: ApiDependencies): Express {
   app.use(answerErrors(dependencies));
   return app;
 }
+
+/** Answers belong to whoever asked, and change; those that never do (`outputs/{id}`) say so themselves. */
+const keepFromCaches: RequestHandler = (_request, response, next) => {
+  response.set("cache-control", "no-store");
+  next();
+};
 
 function jobRoutes(dependencies: ApiDependencies): Router {
   const router = express.Router();

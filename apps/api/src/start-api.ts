@@ -28,7 +28,7 @@ export async function startApi(
   });
   await sweepPartialFiles(dependencies);
   try {
-    const server = await listen(createApp(dependencies), settings);
+    const server = await listen(createApp(dependencies, settings), settings);
     return {
       url: server.url,
       port: server.port,

@@ -50,9 +50,10 @@ describe("an accepted job", () => {
     for (let round = 0; round < 20; round += 1) {
       const response = await api.post("generate", { type: "image", prompt: `cat ${round}` });
       const { id, links } = await accepted(response);
-      expect(response.headers.get("location")).toBe(`/api/anime/jobs/${id}`);
+      expect(response.headers.get("location")).toBe(`${api.url}/api/anime/jobs/${id}`);
       for (const base of [api.url, another.url]) {
-        for (const path of [`/api/anime/job/${id}`, links["self"]!]) {
+        expect(links["self"]).toBe(`${api.url}/api/anime/jobs/${id}`);
+        for (const path of [`/api/anime/job/${id}`, `/api/anime/jobs/${id}`]) {
           const found = await api.request(base + path);
           expect(found.status).toBe(200);
           expect(await found.json()).toMatchObject({ id, status: "queued", phase: "waiting", type: "image" });

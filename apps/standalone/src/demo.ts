@@ -119,7 +119,7 @@ function nameOf(path: string): string {
   return [titles[Number(index)] ?? `job ${index}`, rest].filter(Boolean).join(", ");
 }
 
-function tellResult(title: string, job: JobState, { everything, configuration, say }: DemoOptions): void {
+function tellResult(title: string, job: JobState, { configuration, say }: DemoOptions): void {
   if (job.status !== "completed") {
     say(`  ${title}: ${describe(job)}`);
     return;
@@ -128,7 +128,7 @@ function tellResult(title: string, job: JobState, { everything, configuration, s
   const files = storage.kind === "file" ? filesOf(job.id, storage.folder) : [];
   for (const file of files) say(`  ${title}: ${file}`);
   const indent = files.length > 0 ? `  ${" ".repeat(title.length)}  ` : `  ${title}: `;
-  for (const { links } of job.outputs) say(`${indent}${everything.apiUrl}${links.content}`);
+  for (const { links } of job.outputs) say(`${indent}${links.content}`);
 }
 
 /** The stored files of a job; short where they lie below the project. */

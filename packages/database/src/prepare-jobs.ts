@@ -1,12 +1,10 @@
 import { InvalidJobError, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
-import { promptText } from "./prompt-text.ts";
 import { isStorable, isStorableJson, storedGraph } from "./stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job as the insert takes it; its graph is apart, named by its hash. */
 export interface PreparedJob extends Omit<NewJob, "workflow"> {
-  promptText: string;
   workflowHash: string;
 }
 
@@ -47,7 +45,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
       graphs.set(workflowHash, workflow);
     }
     const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
-    rows.push({ ...rest, batchIndex, promptText: promptText({ parameters, workflow }), workflowHash });
+    rows.push({ ...rest, batchIndex, workflowHash });
     counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));

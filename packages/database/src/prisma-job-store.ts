@@ -15,6 +15,7 @@ import {
   type JobLease,
   type JobOutput,
   type JobParameters,
+  type JobPrompt,
   type JobStore,
   type LeasedJob,
   type NewBatch,
@@ -49,6 +50,7 @@ import {
   findJobs,
   findOutput,
   findParameters,
+  findPrompts,
   listEvents,
   listJobs,
   listOutputs,
@@ -82,6 +84,10 @@ export class PrismaJobStore implements JobStore {
 
   findParameters(id: string): Promise<JobParameters | null> {
     return withMappedErrors(() => findParameters(this.#database, id));
+  }
+
+  findPrompts(ids: string[]): Promise<Map<string, JobPrompt>> {
+    return withMappedErrors(() => findPrompts(this.#database, ids));
   }
 
   listJobs(filter: JobFilter): Promise<Page<Job>> {

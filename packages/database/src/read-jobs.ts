@@ -1,13 +1,16 @@
 import {
   isTerminal,
   jobStatuses,
+  shownPrompt,
   type Batch,
   type Job,
   type JobEvent,
   type JobFilter,
   type JobOutput,
   type JobParameters,
+  type JobPrompt,
   type JobStatus,
+  type JobType,
   type Page,
   type QueueSummary,
 } from "@genga/jobs";
@@ -49,6 +52,16 @@ export async function findParameters(database: PrismaClient, id: string): Promis
     FROM job_parameters asked JOIN workflows ON workflows.hash = asked.workflow_hash
     WHERE asked.job_id = ${id}::uuid`;
   return row ?? null;
+}
+
+export async function findPrompts(database: PrismaClient, ids: string[]): Promise<Map<string, JobPrompt>> {
+  const rows = await database.$queryRaw<
+    { id: string; type: JobType; promptText: string; negativePrompt: string | null }[]
+  >`
+    SELECT job.id, job.type, asked.prompt_text AS "promptText", asked.parameters->>'negativePrompt' AS "negativePrompt"
+    FROM job_parameters asked JOIN jobs job ON job.id = asked.job_id
+    WHERE asked.job_id = ANY(${ids.filter((id) => isUuid(id))}::uuid[])`;
+  return new Map(rows.map((row) => [row.id, shownPrompt(row)]));
 }
 
 /** Newest first: ids carry their time. @throws InvalidJobError for a cursor that no page was answered with */

@@ -26,6 +26,8 @@ export {
   type NewJob,
   type NewOutput,
 } from "./job.ts";
+export { announcementOf } from "./announcement.ts";
+export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job-prompt.ts";
 export {
   assertMayBecome,
   isTerminal,
@@ -110,7 +112,6 @@ export {
 export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
 export {
-  announcementOf,
   defaultLane,
   JobManager,
   type Remarks,

@@ -11,6 +11,7 @@ import {
   type NewBatch,
   type NewJob,
 } from "./job.ts";
+import { announcementOf } from "./announcement.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
 import {
@@ -22,7 +23,6 @@ import {
 } from "./job-errors.ts";
 import {
   type AttemptEnd,
-  type Announcement,
   type CancelResult,
   type JobFilter,
   type JobLease,
@@ -30,6 +30,7 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
+import { promptOf, promptTextOf, type JobPrompt } from "./job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { type Signals } from "./signals.ts";
@@ -96,22 +97,22 @@ export class JobManager {
     type: JobType,
     parameters: unknown,
     options: JobOptions & { tenantId?: string } = {},
-  ): Promise<{ job: Job } & Remarks> {
+  ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { newJob, ...remarks } = await this.#prepare({ type, parameters, options }, null, options.tenantId);
     const [job] = await this.#insert(options.tenantId, null, [newJob]);
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     await this.#announce([job]);
-    return { job, ...remarks };
+    return { job, prompt: promptOf(newJob), ...remarks };
   }
 
   /**
-   * Accepts all jobs of a batch, or none of them.
+   * Accepts all jobs of a batch, or none of them; `prompts` are those of `jobs`, in their order.
    * @throws InvalidJobError with paths such as `jobs.3.width`
    */
   async createBatch(
     requests: JobRequest[],
     options: { name?: string | null; tenantId?: string } = {},
-  ): Promise<{ id: string; jobs: Job[] } & Remarks> {
+  ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const prepared = await this.#prepareAll(requests, options.tenantId);
     const id = uuidv7();
     const batch = { id, name: options.name ?? null };
@@ -120,7 +121,7 @@ export class JobManager {
     await this.#announce(jobs);
     const warnings = remarksOnAll(prepared.map((one) => one.warnings));
     const notChecked = remarksOnAll(prepared.map((one) => one.notChecked));
-    return { id, jobs, warnings, notChecked };
+    return { id, jobs, prompts: newJobs.map(promptOf), warnings, notChecked };
   }
 
   /** @throws JobNotFoundError @throws JobRemovedError */
@@ -133,6 +134,11 @@ export class JobManager {
     const parameters = await this.#options.store.findParameters(id);
     if (parameters === null) throw new JobNotFoundError(id);
     return parameters;
+  }
+
+  /** By id, as far as the jobs are there; one statement for all. */
+  findPrompts(ids: string[]): Promise<Map<string, JobPrompt>> {
+    return this.#options.store.findPrompts(ids);
   }
 
   /** Newest first. */
@@ -336,6 +342,7 @@ export class JobManager {
       expiresAt: options.expiresAt ?? null,
       parameters,
       workflow,
+      promptText: promptTextOf({ parameters, workflow }),
     };
     return { newJob, warnings, notChecked };
   }
@@ -368,18 +375,6 @@ export class JobManager {
   #publish(job: Job, event: JobEvent): void {
     this.#options.signals.publish("job", eventSignal(event, job.batchId, job.status));
   }
-}
-
-/** The ticket that a queued job wants. */
-export function announcementOf(job: Job): Announcement {
-  return {
-    jobId: job.id,
-    attempt: job.attempt + 1,
-    type: job.type,
-    lane: job.lane,
-    priority: job.priority,
-    rank: job.rank,
-  };
 }
 
 function present<Found>(found: Found | "removed" | null, id: string): Exclude<Found, "removed" | null> {

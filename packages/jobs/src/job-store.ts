@@ -16,6 +16,7 @@ import {
   type NewOutput,
   type JobOutput,
 } from "./job.ts";
+import { type JobPrompt } from "./job-prompt.ts";
 import { type TerminalStatus } from "./job-states.ts";
 
 /** What fences a write: it takes effect only while the job is `processing` under exactly this attempt and lease number. */
@@ -161,6 +162,8 @@ export interface JobStore {
   /** Those of the jobs that are there, in the given order; any number of them by one statement. */
   findJobs(ids: string[]): Promise<Job[]>;
   findParameters(id: string): Promise<JobParameters | null>;
+  /** What is shown of the prompts of these jobs, by id; any number of them by one statement. */
+  findPrompts(ids: string[]): Promise<Map<string, JobPrompt>>;
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;

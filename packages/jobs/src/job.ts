@@ -117,6 +117,8 @@ export interface NewJob extends JobParameters {
   attemptsMax: number;
   timeoutMs: number;
   expiresAt: Date | null;
+  /** As `promptTextOf` makes it. */
+  promptText: string;
 }
 
 export interface NewBatch {

@@ -26,6 +26,8 @@ describe("the configuration", () => {
     expect(readConfiguration({})).toEqual({
       port: 8328,
       host: "127.0.0.1",
+      publicUrl: undefined,
+      trustedProxies: [],
       databaseUrl: undefined,
       redisUrl: undefined,
       redisPrefix: "genga",
@@ -69,10 +71,14 @@ describe("the configuration", () => {
       SERVER_GRACE_MS: "0",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
+      PUBLIC_URL: "https://Genga.example/studio/",
+      TRUSTED_PROXIES: "loopback, 10.0.0.0/8,::1",
     });
     expect(configuration).toEqual({
       port: 9000,
       host: "0.0.0.0",
+      publicUrl: "https://genga.example/studio",
+      trustedProxies: ["loopback", "10.0.0.0/8", "::1"],
       databaseUrl: "postgresql://a:b@db/genga",
       redisUrl: "rediss://r",
       redisPrefix: "studio-1",
@@ -124,6 +130,13 @@ describe("the configuration", () => {
     { STORAGE_URL: "s3://bucket/../other" },
     { STORAGE_URL: "s3://Bucket name" },
     { WORKER_ID: "a b" },
+    { PUBLIC_URL: "genga.example" },
+    { PUBLIC_URL: "ftp://genga.example" },
+    { PUBLIC_URL: "https://a:b@genga.example" },
+    { PUBLIC_URL: "https://genga.example?x=1" },
+    { TRUSTED_PROXIES: "everybody" },
+    { TRUSTED_PROXIES: "10.0.0.0/33" },
+    { TRUSTED_PROXIES: "10.0.0.0/8/8" },
     { NODE_CLASSES_DENIED: "*".repeat(201) },
     { REDIS_PREFIX: "a:b" },
   ])("refuses %j", (env) => {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -6,6 +7,10 @@ import { z } from "zod";
 export interface Configuration {
   readonly port: number;
   readonly host: string;
+  /** Under which URL clients reach the API, without a slash at its end. Undefined = the one that each request names. */
+  readonly publicUrl: string | undefined;
+  /** Addresses, subnets and `loopback`, `linklocal`, `uniquelocal`, as Express's `trust proxy` takes them. */
+  readonly trustedProxies: readonly string[];
   /** Undefined = none given: `npm start` then brings its own Postgres. */
   readonly databaseUrl: string | undefined;
   /** Undefined = none given: `npm start` then brings its own Redis. */
@@ -85,6 +90,8 @@ export function readConfiguration(env: Environment): Configuration {
   return {
     port: values.PORT,
     host: values.HOST,
+    publicUrl: values.PUBLIC_URL,
+    trustedProxies: values.TRUSTED_PROXIES,
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     redisPrefix: values.REDIS_PREFIX,
@@ -179,6 +186,35 @@ const comfyuiUrls = z
     }),
   );
 
+/** Links are made by appending paths to it. */
+const publicUrl = z
+  .string()
+  .refine(
+    (text) => {
+      if (!URL.canParse(text) || /[?#\s]/.test(text)) return false;
+      const { protocol, username, password } = new URL(text);
+      return ["http:", "https:"].includes(protocol) && username === "" && password === "";
+    },
+    { error: "a URL that begins with http:// or https://, without user, query and fragment" },
+  )
+  .transform((text) => new URL(text).href.replace(/\/+$/, ""));
+
+const trustedProxies = z
+  .string()
+  .transform(list)
+  .pipe(
+    z.array(
+      z.string().refine((text) => {
+        if (["loopback", "linklocal", "uniquelocal"].includes(text)) return true;
+        const [address = "", length, ...rest] = text.split("/");
+        const bits = isIP(address) === 6 ? 128 : 32;
+        const isLength = length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= bits);
+        return isIP(address) !== 0 && isLength && rest.length === 0;
+      }),
+      { error: "addresses, subnets (10.0.0.0/8), loopback, linklocal or uniquelocal, separated by commas" },
+    ),
+  );
+
 const apiKeys = z.string().transform((text, context): ApiKey[] => {
   const keys = list(text).map((entry) => {
     const colon = entry.indexOf(":");
@@ -239,6 +275,8 @@ const environmentSchema = z.object({
     .string()
     .regex(/^[A-Za-z0-9.:[\]-]+$/, { error: "an address or a host name" })
     .default("127.0.0.1"),
+  PUBLIC_URL: publicUrl.optional(),
+  TRUSTED_PROXIES: trustedProxies.default([]),
   DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
   REDIS_URL: urlOf("redis:", "rediss:").optional(),
   REDIS_PREFIX: z

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from "uuid";
-import { type JobFailure, type JobProgress, type NewJob, type NewOutput } from "@genga/jobs";
+import { promptTextOf, type JobFailure, type JobProgress, type NewJob, type NewOutput } from "@genga/jobs";
 
 /** A graph as small as a graph can be, as JSON text; a different prompt makes a different graph. */
 export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
@@ -12,6 +12,7 @@ export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
 /** A job about to be inserted, of the default kind unless told otherwise. */
 export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): NewJob {
   const { prompt = "a girl under a cherry tree", ...given } = changes;
+  const asked = { parameters: { prompt, seed: 7 }, workflow: buildWorkflow(prompt), ...given };
   return {
     id: uuidv7(),
     type: "image",
@@ -23,9 +24,8 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
     attemptsMax: 1,
     timeoutMs: 600_000,
     expiresAt: null,
-    parameters: { prompt, seed: 7 },
-    workflow: buildWorkflow(prompt),
-    ...given,
+    promptText: promptTextOf(asked),
+    ...asked,
   };
 }
 

@@ -151,6 +151,21 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect(await store.findParameters(second.id)).toEqual({ workflow: found?.workflow, parameters: null });
     });
 
+    test("says what the prompts of any number of jobs are", async () => {
+      const parameters = { prompt: "桜の下の少女 🌸", negativePrompt: "dogs" };
+      const image = await insert(buildJob({ parameters }));
+      const workflow = buildWorkflow("w".repeat(600));
+      const raw = await insert(buildJob({ type: "workflow", workflow, parameters: {} }));
+      const none = await insert(buildJob({ type: "workflow", workflow: "{}", parameters: null }));
+      const found = await store.findPrompts([uuidv7(), raw.id, "none", image.id, none.id]);
+      expect(Object.fromEntries(found)).toEqual({
+        [image.id]: parameters,
+        [raw.id]: { prompt: `${"w".repeat(499)}…`, negativePrompt: null },
+        [none.id]: { prompt: null, negativePrompt: null },
+      });
+      expect(await store.findPrompts([])).toEqual(new Map());
+    });
+
     test("keeps every number of a graph as it was written, whoever reads it", async () => {
       const numbers = [
         ...["18446744073709551615", "6687881544318117707", "-9007199254740993", "1.0", "1.00", "0.1", "7"],

@@ -1,4 +1,5 @@
 import { type Router } from "express";
+import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { jsonBody } from "../json-body.ts";
 import { viewOfBatch } from "../job-view.ts";
@@ -14,32 +15,37 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
   resource(router, "/batches", {
     post: async (request, response) => {
       const { name, submissions } = readBatch(request.body);
-      const { id, jobs, ...remarks } = await dependencies.ownJobs(response).createBatch(name, submissions);
+      const accepted = await dependencies.ownJobs(response).createBatch(name, submissions);
+      const { id, jobs, prompts, ...remarks } = accepted;
       for (const { type } of jobs) dependencies.metrics.jobsAccepted.inc({ type });
-      const links = { self: `${prefix}/batches/${id}`, jobs: `${prefix}/jobs?batch=${id}` };
+      const baseUrl = baseUrlOf(response);
+      const api = `${baseUrl}${prefix}`;
+      const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
+      const views = jobs.map((job, index) => viewOfAccepted(job, prompts[index], baseUrl));
       response.status(202).location(links.self);
-      response.json({ id, name, total: jobs.length, jobs: jobs.map(viewOfAccepted), links, ...remarks });
+      response.json({ id, name, total: jobs.length, jobs: views, links, ...remarks });
     },
   });
   resource(router, "/batches/:id", {
     get: async (request, response) => {
-      response.json(viewOfBatch(await dependencies.ownJobs(response).findBatch(idOf(request))));
+      const batch = await dependencies.ownJobs(response).findBatch(idOf(request));
+      response.json(viewOfBatch(batch, baseUrlOf(response)));
     },
   });
   resource(router, "/batches/:id/cancel", {
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
       const { cancelled, requested } = await jobs.cancelBatch(idOf(request));
-      response
-        .status(202)
-        .json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), cancelled, requested });
+      const batch = viewOfBatch(await jobs.findBatch(idOf(request)), baseUrlOf(response));
+      response.status(202).json({ ...batch, cancelled, requested });
     },
   });
   resource(router, "/batches/:id/retry", {
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
       const retried = await jobs.retryBatch(idOf(request));
-      response.status(202).json({ ...viewOfBatch(await jobs.findBatch(idOf(request))), retried });
+      const batch = viewOfBatch(await jobs.findBatch(idOf(request)), baseUrlOf(response));
+      response.status(202).json({ ...batch, retried });
     },
   });
 }

@@ -1,5 +1,6 @@
-import { type Job } from "@genga/jobs";
+import { type Job, type JobPrompt } from "@genga/jobs";
 import { type Router, type Response } from "express";
+import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { jsonBody } from "../json-body.ts";
 import { linksOfJob } from "../job-view.ts";
@@ -9,9 +10,9 @@ import { readSubmission, type ReadSubmission } from "../submission-body.ts";
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
 export function addGenerateRoutes(router: Router, dependencies: ApiDependencies): void {
   const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
-    const { job, ...remarks } = await dependencies.ownJobs(response).create(submission);
+    const { job, prompt, ...remarks } = await dependencies.ownJobs(response).create(submission);
     dependencies.metrics.jobsAccepted.inc({ type: job.type });
-    const accepted = viewOfAccepted(job);
+    const accepted = viewOfAccepted(job, prompt, baseUrlOf(response));
     response
       .status(202)
       .location(accepted.links["self"] ?? "")
@@ -30,6 +31,14 @@ export function addGenerateRoutes(router: Router, dependencies: ApiDependencies)
 }
 
 /** What an accepted job is answered with. */
-export function viewOfAccepted(job: Job): Pick<Job, "id" | "status"> & { links: Record<string, string> } {
-  return { id: job.id, status: job.status, links: linksOfJob(job) };
+export function viewOfAccepted(
+  job: Job,
+  prompt: JobPrompt | undefined,
+  baseUrl: string,
+): Pick<Job, "id" | "status"> & JobPrompt & { links: Record<string, string> } {
+  const { id, status } = job;
+  return {
+    ...{ id, status, prompt: prompt?.prompt ?? null, negativePrompt: prompt?.negativePrompt ?? null },
+    links: linksOfJob(job, baseUrl),
+  };
 }

@@ -1,5 +1,6 @@
 import { isTerminal } from "@genga/jobs";
 import { type Request, type Router } from "express";
+import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { EventStream } from "../event-stream.ts";
 import { RefusedError } from "../problem-document.ts";
@@ -39,7 +40,7 @@ export function addJobEventRoutes(router: Router, dependencies: ApiDependencies)
           id: job.id,
           read: () => manager.getJob(job.id),
           listEvents: (after: number, limit: number) => manager.listEvents(job.id, after, limit),
-          snapshotOf: (current: typeof job) => jobDetails.of(current),
+          snapshotOf: (current: typeof job) => jobDetails.of(current, baseUrlOf(response)),
         };
         await watchJob(stream, feed, watched, { lastSequence, times: watchTimes });
       } finally {

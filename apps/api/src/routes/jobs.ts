@@ -1,7 +1,8 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { type Request, type Response, type Router } from "express";
+import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { viewOfAttempt, viewOfJob, viewOfOutput } from "../job-view.ts";
+import { viewOfAttempt, viewOfOutput } from "../job-view.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf, readJobsQuery } from "../request-values.ts";
 import { resource } from "../resource.ts";
@@ -12,7 +13,7 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
 
   const show = async (request: Request, response: Response): Promise<void> => {
     const job = await ownJobs(response).find(idOf(request));
-    response.set("cache-control", "no-store").json(await jobDetails.of(job));
+    response.json(await jobDetails.of(job, baseUrlOf(response)));
   };
   resource(router, "/job/:id", { get: show });
   resource(router, "/jobs/:id", {
@@ -26,9 +27,7 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
   resource(router, "/jobs", {
     get: async (request, response) => {
       const { items, nextCursor } = await ownJobs(response).list(readJobsQuery(request));
-      const urls = await jobDetails.serverUrls();
-      response.set("cache-control", "no-store");
-      response.json({ jobs: items.map((job) => viewOfJob(job, urls)), nextCursor });
+      response.json({ jobs: await jobDetails.viewsOf(items, baseUrlOf(response)), nextCursor });
     },
   });
 
@@ -47,14 +46,14 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
   resource(router, "/jobs/:id/outputs", {
     get: async (request, response) => {
       const { job, outputs } = await ownJobs(response).outputs(idOf(request));
-      response.json({ id: job.id, status: job.status, outputs: outputs.map(viewOfOutput) });
+      const views = outputs.map((output) => viewOfOutput(output, baseUrlOf(response)));
+      response.json({ id: job.id, status: job.status, outputs: views });
     },
   });
 
   resource(router, "/jobs/:id/attempts", {
     get: async (request, response) => {
       const { job, attempts } = await ownJobs(response).attempts(idOf(request));
-      response.set("cache-control", "no-store");
       response.json({ id: job.id, status: job.status, attempts: attempts.map(viewOfAttempt) });
     },
   });
@@ -65,12 +64,13 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
       if (result.outcome === "ended") {
         throw new RefusedError("job-already-ended", `The job is ${result.job.status} already.`);
       }
-      response.status(202).json(await jobDetails.of(result.job));
+      response.status(202).json(await jobDetails.of(result.job, baseUrlOf(response)));
     },
   });
   resource(router, "/jobs/:id/retry", {
     post: async (request, response) => {
-      response.status(202).json(await jobDetails.of(await ownJobs(response).retry(idOf(request))));
+      const job = await ownJobs(response).retry(idOf(request));
+      response.status(202).json(await jobDetails.of(job, baseUrlOf(response)));
     },
   });
 }

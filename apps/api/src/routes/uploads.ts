@@ -4,6 +4,7 @@ import { type Router } from "express";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
 import { tenantOf } from "../access.ts";
+import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { prefix } from "../paths.ts";
 import { RefusedError } from "../problem-document.ts";
@@ -22,7 +23,7 @@ export const uploadViewSchema = z.object({
   width: z.int(),
   height: z.int(),
   createdAt: z.string(),
-  links: z.record(z.string(), z.string()),
+  links: z.record(z.string(), z.url()),
 });
 
 /** `POST uploads`: an image to begin with, or a mask. The same image again is the same upload. */
@@ -38,7 +39,8 @@ export function addUploadRoutes(router: Router, { uploads, storage }: ApiDepende
         body: Readable.from([image]),
         bytesMax: imageBytesMax,
       });
-      const view = viewOfUpload(await uploads.saveUpload({ ...facts, tenantId: tenantOf(response).id }));
+      const upload = await uploads.saveUpload({ ...facts, tenantId: tenantOf(response).id });
+      const view = viewOfUpload(upload, baseUrlOf(response));
       response
         .status(201)
         .location(view.links["self"] ?? "")
@@ -52,16 +54,16 @@ export function addUploadRoutes(router: Router, { uploads, storage }: ApiDepende
       if (upload === undefined) {
         throw new RefusedError("upload-not-found", `There is no upload ${id.slice(0, 100)}.`);
       }
-      response.json(viewOfUpload(upload));
+      response.json(viewOfUpload(upload, baseUrlOf(response)));
     },
   });
 }
 
-function viewOfUpload(upload: Upload): z.infer<typeof uploadViewSchema> {
+function viewOfUpload(upload: Upload, baseUrl: string): z.infer<typeof uploadViewSchema> {
   const { id, sha256, mediaType, bytes, width, height, createdAt } = upload;
   return {
     ...{ id, name: uploadName(upload), sha256, mediaType, bytes, width, height },
     createdAt: createdAt.toISOString(),
-    links: { self: `${prefix}/uploads/${id}` },
+    links: { self: `${baseUrl}${prefix}/uploads/${id}` },
   };
 }

@@ -1,0 +1,46 @@
+import { type Request, type RequestHandler, type Response } from "express";
+import { RefusedError } from "./problem-document.ts";
+
+/** A DNS name has at most 253 characters; then a port. */
+const hostLengthMax = 260;
+/** A name, an address, or an address in brackets; perhaps a port. Nothing that an URL would read as something else. */
+const hostShape = /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/;
+
+/**
+ * Finds out under which URL the client of a request reaches this API: `PUBLIC_URL`, or else the origin that the request
+ * itself names. Behind proxies that are trusted (`TRUSTED_PROXIES`, Express's `trust proxy`) their `X-Forwarded-Host`
+ * and `X-Forwarded-Proto` count. A Host that names no host is refused (RFC 9112, section 3.2).
+ *
+ * Only what is sent back to the client of the same request may be made of it; no such answer may be kept by a cache.
+ */
+export function nameBaseUrl(publicUrl: string | undefined): RequestHandler {
+  return (request, response, next) => {
+    const own = originOf(request);
+    if (own === undefined)
+      throw new RefusedError("bad-request", "The Host of the request is not a host name.");
+    response.locals["baseUrl"] = publicUrl ?? own;
+    next();
+  };
+}
+
+/** Where links of this answer begin; without a slash at its end. */
+export function baseUrlOf(response: Response): string {
+  return response.locals["baseUrl"] as string;
+}
+
+function originOf(request: Request): string | undefined {
+  // Express knows the forwarded ones only where the proxy is trusted.
+  const host: unknown = request.host;
+  const scheme = request.protocol === "https" ? "https" : "http";
+  // Only HTTP/1.0 does without a Host: then the address that was connected to has to do.
+  if (host === undefined || host === "") return `${scheme}://${addressOf(request)}`;
+  if (typeof host !== "string" || host.length > hostLengthMax || !hostShape.test(host)) return undefined;
+  const url = `${scheme}://${host}`;
+  return URL.canParse(url) ? new URL(url).origin : undefined;
+}
+
+function addressOf({ socket }: Request): string {
+  const { localAddress = "127.0.0.1", localPort = 80 } = socket;
+  const address = localAddress.replace(/^::ffff:(?=[\d.]+$)/, "").replace(/%.*$/, "");
+  return `${address.includes(":") ? `[${address}]` : address}:${localPort}`;
+}
