@@ -79,7 +79,8 @@ export async function openDependencies(
   options: { signal: AbortSignal; times?: Partial<ApiTimes> },
 ): Promise<ApiDependencies> {
   const times = { ...defaultTimes, ...options.times };
-  const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-api" });
+  const { databaseUrl, tenantLimits: limits } = settings;
+  const database = openDatabase({ databaseUrl, limits, applicationName: "genga-api" });
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue(redis);
   const signals = createSignals(redis);
@@ -133,9 +134,7 @@ export async function openDependencies(
       probes: probesOf(database, tickets, servers),
       log,
       version,
-      startedAt: Date.now(),
-      stopping: options.signal,
-      watchTimes: times.watch,
+      ...{ startedAt: Date.now(), stopping: options.signal, watchTimes: times.watch },
       close,
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import {
   InvalidJobError,
   JobNotFoundError,
   JobRemovedError,
+  LimitReachedError,
   StorageError,
   StoreUnavailableError,
   type JobProblem,
@@ -25,6 +26,7 @@ type RefusedRequest = Pick<Request, "headers" | "method" | "baseUrl" | "path">;
 export function refusalOf(error: unknown, request: RefusedRequest): RefusedError {
   if (error instanceof RefusedError) return error;
   if (error instanceof InvalidJobError) return refusalOfProblems(error.problems);
+  if (error instanceof LimitReachedError) return refusalOfLimit(error);
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
   if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
@@ -57,6 +59,16 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
       },
     )
   );
+}
+
+/** A queue that is full has room again when a job of it begins to run, is cancelled or expires. */
+const queueRetryAfterSeconds = 10;
+
+function refusalOfLimit({ limit, max, used, wanted, message }: LimitReachedError): RefusedError {
+  return new RefusedError("limit-reached", `${message} Nothing was changed.`, {
+    headers: { "retry-after": String(queueRetryAfterSeconds) },
+    limit: { name: limit, max, used, wanted },
+  });
 }
 
 /** What a request has changed whose answer the database owes. */

@@ -22,7 +22,7 @@ const link = z.url();
 
 const waitingReasonSchema = z.object({
   code: z.enum([
-    ...["behind-others", "next", "backoff", "no-worker"],
+    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit"],
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
   message: z.string(),

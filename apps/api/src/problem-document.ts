@@ -1,4 +1,4 @@
-import { type JobProblem } from "@genga/jobs";
+import { tenantLimitNames, type JobProblem } from "@genga/jobs";
 import { type Response } from "express";
 import { z } from "zod";
 
@@ -27,6 +27,15 @@ export const problemDocumentSchema = z.object({
     )
     .optional()
     .describe("Everything that is wrong, not the first thing only (at most 100)."),
+  limit: z
+    .object({
+      name: z.enum(tenantLimitNames),
+      max: z.int().describe("What the tenant may have."),
+      used: z.int().describe("What it has."),
+      wanted: z.int().describe("What this request would have added."),
+    })
+    .optional()
+    .describe("Of 429: which limit of the tenant was met."),
 });
 
 /** Every code that the API answers with, its status and its title. */
@@ -54,6 +63,8 @@ const kinds = {
   "body-too-large": [413, "The body is too large"],
   "unsupported-media-type": [415, "The body is not in a form that is understood"],
   "range-not-satisfiable": [416, "The range is outside of the file"],
+  "limit-reached": [429, "A limit of the tenant is reached"],
+  "too-many-wrong-keys": [429, "Too many wrong keys came from this address"],
   "headers-too-large": [431, "The head of the request is too large"],
   "invalid-request": [422, "Several things in the request are not valid"],
   "unknown-type": [422, "The type of job is unknown"],
@@ -85,16 +96,23 @@ export class RefusedError extends Error {
   readonly code: ProblemCode;
   readonly problems: JobProblem[] | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  readonly limit: z.infer<typeof problemDocumentSchema>["limit"];
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { problems?: JobProblem[]; headers?: Record<string, string>; cause?: unknown } = {},
+    more: {
+      problems?: JobProblem[];
+      headers?: Record<string, string>;
+      limit?: z.infer<typeof problemDocumentSchema>["limit"];
+      cause?: unknown;
+    } = {},
   ) {
     super(detail, { cause: more.cause });
     this.code = code;
     this.problems = more.problems;
     this.headers = more.headers ?? {};
+    this.limit = more.limit;
   }
 }
 
@@ -116,6 +134,7 @@ export function problemDocumentOf(
     instance,
     code: refusal.code,
     ...(refusal.problems === undefined ? {} : { problems: refusal.problems.slice(0, 100) }),
+    ...(refusal.limit === undefined ? {} : { limit: refusal.limit }),
   };
 }
 

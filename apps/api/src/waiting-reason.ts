@@ -38,8 +38,9 @@ export class WaitingReasons {
   /** `null` for a job that does not wait in our queue. */
   async of(job: Job): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
-    const [jobsBefore, farm, known] = await Promise.all([
+    const [jobsBefore, tenant, farm, known] = await Promise.all([
       this.#manager.countJobsBefore(job),
+      this.#manager.findRunning(job.tenantId),
       this.#servers.farm(),
       this.#servers.list(),
     ]);
@@ -74,6 +75,12 @@ export class WaitingReasons {
     if (job.runAt !== null && job.runAt.getTime() > Date.now()) {
       const until = job.runAt.toISOString();
       return reason("backoff", `It is tried again at ${until}.`, { until });
+    }
+    if (tenant.max !== null && tenant.running >= tenant.max) {
+      return reason(
+        "tenant-limit",
+        `Its tenant has ${tenant.running} of ${tenant.max} jobs running; the next one runs when one of them ends.`,
+      );
     }
     return jobsBefore === 0
       ? reason("next", "It is next, as soon as a server has room.")

@@ -30,7 +30,11 @@ export interface Dependencies {
 /** The composition root: builds all parts by hand. */
 export async function openDependencies(settings: ServiceConfiguration, log: Logger): Promise<Dependencies> {
   const workerId = settings.workerId ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
-  const database = openDatabase({ databaseUrl: settings.databaseUrl, applicationName: "genga-worker" });
+  const database = openDatabase({
+    databaseUrl: settings.databaseUrl,
+    applicationName: "genga-worker",
+    limits: settings.tenantLimits,
+  });
   const tickets = createTicketQueue({
     redisUrl: settings.redisUrl,
     prefix: settings.redisPrefix,

@@ -51,7 +51,7 @@ export class Sweeper {
     if (this.#passes % rebaseEvery === 0) await this.#options.store.rebaseRanks();
     try {
       await this.#refillWipedRedis();
-      await this.#announce();
+      await this.announce();
       if (this.#passes % auditEvery === 0) await this.#audit();
     } catch (error) {
       if (!(error instanceof TicketsUnavailableError)) throw error;
@@ -83,7 +83,8 @@ export class Sweeper {
     if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
   }
 
-  async #announce(): Promise<void> {
+  /** Tickets for queued rows that have none. Any process may do so at any time. */
+  async announce(): Promise<void> {
     const { tickets, store, log } = this.#options;
     for (let round = 0; round < roundsMax; round += 1) {
       const announcements = await store.listUnannounced(rowsPerPass);

@@ -43,6 +43,8 @@ const notHereDelayMaxMs = 30_000;
 const delaysMax = 10_000;
 /** Rounds of one pass; what is left then waits for the next trigger, a second at most. */
 const roundsMax = 100;
+/** Tenants that are remembered as limited. */
+const limitedTenantsMax = 10_000;
 /** A ticket of a job that another worker runs. */
 const elsewhereDelayMs = 5_000;
 
@@ -67,6 +69,8 @@ export class TicketPump {
   readonly #passes = new Coalescer(() => this.#pass());
   readonly #runnable: RunnableCache;
   readonly #delays = new Map<string, number>();
+  /** Tenants that may have a limited number of jobs running, as far as their tickets came here. */
+  readonly #limitedTenants = new Set<string>();
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
@@ -78,6 +82,11 @@ export class TicketPump {
   triggerAnew(): void {
     this.#delays.clear();
     this.trigger();
+  }
+
+  /** Whether the end of one of its jobs is what others of its jobs may wait for. */
+  isLimited(tenantId: string): boolean {
+    return this.#limitedTenants.has(tenantId);
   }
 
   /** Something changed: look whether there is work for a free slot. */
@@ -127,11 +136,17 @@ export class TicketPump {
       const candidates = await this.#options.store.readCandidates(tickets);
       const elsewhere = await this.#emptyElsewhere(rooms);
       const placed: { candidate: Candidate; room: Room }[] = [];
+      const places = this.#placesOf(candidates);
       for (const candidate of candidates) {
+        const left = places.get(candidate.tenantId);
+        if (left === 0) continue;
         const room = await this.#roomOrNone(candidate, rooms, elsewhere);
-        if (room !== null) placed.push({ candidate, room });
+        if (room === null) continue;
+        placed.push({ candidate, room });
+        if (left !== undefined) places.set(candidate.tenantId, left - 1);
       }
       await this.#claim(placed, unsettled);
+      await this.#holdBack(unsettled, places);
       await this.#settle(unsettled, candidates);
     } catch (error) {
       await Promise.allSettled(
@@ -140,6 +155,41 @@ export class TicketPump {
         ),
       );
       throw error;
+    }
+  }
+
+  /** How many more jobs each tenant may have running, of those for which that is limited. */
+  #placesOf(candidates: Candidate[]): Map<string, number> {
+    const places = new Map<string, number>();
+    for (const { tenantId, tenantRoom } of candidates) {
+      if (tenantRoom === null) this.#limitedTenants.delete(tenantId);
+      else {
+        places.set(tenantId, tenantRoom);
+        if (this.#limitedTenants.size >= limitedTenantsMax) this.#limitedTenants.clear();
+        this.#limitedTenants.add(tenantId);
+      }
+    }
+    return places;
+  }
+
+  /**
+   * A tenant that has as many jobs running as it may loses all its tickets, so that nobody stands behind them; each end
+   * of its jobs brings the next one's ticket.
+   */
+  async #holdBack(unsettled: Map<string, HeldTicket>, places: ReadonlyMap<string, number>): Promise<void> {
+    const full = [...places].flatMap(([tenantId, left]) => (left === 0 ? tenantId : []));
+    if (full.length === 0 || unsettled.size === 0) return;
+    const { store, tickets } = this.#options;
+    const heldBack = await store.holdBack(full);
+    await tickets.remove(heldBack.filter((ticket) => !unsettled.has(ticketId(ticket))));
+    for (const reference of heldBack) {
+      const ticket = unsettled.get(ticketId(reference));
+      if (ticket === undefined) continue;
+      await tickets.finish(ticket, {
+        kind: "dropped",
+        reason: "its tenant has as many jobs running as it may",
+      });
+      unsettled.delete(ticketId(reference));
     }
   }
 
@@ -197,6 +247,7 @@ export class TicketPump {
     const claims = placed.map(({ candidate, room }): Claim => ({
       jobId: candidate.jobId,
       attempt: candidate.attempt,
+      isLimited: candidate.tenantRoom !== null,
       serverId: room.id,
       workerId: this.#options.workerId,
       clientId: room.clientId,

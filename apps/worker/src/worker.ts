@@ -252,8 +252,18 @@ export class Worker {
         server.runs.delete(run);
         if (this.#runs.get(run.jobId) === run) this.#runs.delete(run.jobId);
         this.#endings.delete(run);
+        if (this.#pump.isLimited(leased.job.tenantId)) void this.#announceNext();
       });
     this.#endings.set(run, ended);
+  }
+
+  /** A job's end gave its tenant a place for the next one. What fails here the sweeper does a second later. */
+  async #announceNext(): Promise<void> {
+    try {
+      await this.#sweeper.announce();
+    } catch (error) {
+      this.#with.log.debug({ err: error }, "the next job of a tenant could not be announced yet");
+    }
   }
 
   /** Lease and ticket each for itself: a ticket that is not given back would be held, and renewed, for ever. */

@@ -1,7 +1,8 @@
-import { type Job, type NewBatch, type NewJob } from "@genga/jobs";
+import { StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
+import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "./rank-reservation.ts";
 import { toStoredJson } from "./stored-json.ts";
 
@@ -22,7 +23,12 @@ interface Insert {
   isFirst: boolean;
   rows: RankedJob[];
   graphs: PreparedGraph[];
+  /** Takes the tenant's room for these rows; `null` = the transaction does that by itself. */
+  room: Prisma.Sql | null;
 }
+
+/** Rolls a transaction back that found no room for its jobs. */
+class NoRoomError extends Error {}
 
 /**
  * Inserts all jobs, or none: batch, graphs, rows, parameters, first events. A few jobs are one statement.
@@ -31,45 +37,87 @@ interface Insert {
  * same graphs then wait for each other at the first one, and never in a circle. Those of a large submission are stored
  * ahead; should it fail after that, they wait for the next one that uses them.
  * @throws InvalidJobError for texts that PostgreSQL cannot hold
+ * @throws LimitReachedError when the tenant's queue has no room for all of them
  */
 export async function insertJobs(
   database: PrismaClient,
   submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
+  limit: QueueLimit,
 ): Promise<Job[]> {
   const { tenantId, jobs } = submission;
   if (jobs.length === 0) return [];
-  const { rows, graphs, counts } = await prepareJobs(jobs, submission.batch);
-  const takeRank = await reserveRanks(database, tenantId, counts);
-  const ranked = rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
-  const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
-  if (jobs.length <= rowsAtOnce) {
-    return await insertRows(database, { tenantId, batch, isFirst: true, rows: ranked, graphs });
-  }
-  for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part)}`;
-  return await database.$transaction(async (transaction) => {
-    const inserted: Job[] = [];
-    for (const part of partsOf(ranked)) {
-      const isFirst = inserted.length === 0;
-      inserted.push(...(await insertRows(transaction, { tenantId, batch, isFirst, rows: part, graphs: [] })));
+  const preparation = await prepareJobs(jobs, submission.batch);
+  for (let tries = 1; ; tries += 1) {
+    const takeRank = await reserveRanks(database, tenantId, preparation.counts, limit);
+    if (takeRank !== null) {
+      const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
+      const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
+      const inserted = await insertAll(database, { ...preparation, tenantId, batch, rows }, limit);
+      if (inserted !== null) return inserted;
     }
-    return inserted;
-  }, transactionLimits);
+    // The room may be there all the same: it is counted only when it seems to be used up.
+    await recount(database, tenantId, jobs.length, limit);
+    if (tries === triesMax) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
+  }
 }
 
+/** Others of the tenant may take the room that was just counted. */
+const triesMax = 5;
+
+/** `null` = there is no room for them. */
+async function insertAll(
+  database: PrismaClient,
+  submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs">,
+  limit: QueueLimit,
+): Promise<Job[] | null> {
+  const { tenantId, rows, graphs } = submission;
+  const room = takeRoom(tenantId, rows.length, limit);
+  if (rows.length <= rowsAtOnce) {
+    const inserted = await insertRows(database, { ...submission, isFirst: true, room });
+    return inserted.length === 0 ? null : inGivenOrder(inserted, rows);
+  }
+  for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part, null)}`;
+  try {
+    return await database.$transaction(async (transaction) => {
+      const inserted: Job[] = [];
+      for (const part of partsOf(rows)) {
+        const isFirst = inserted.length === 0;
+        const more = await insertRows(transaction, {
+          ...submission,
+          isFirst,
+          rows: part,
+          graphs: [],
+          room: null,
+        });
+        inserted.push(...inGivenOrder(more, part));
+      }
+      // Last, so that the tenant's other acceptances wait for the end of this one, and not for the whole of it.
+      if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
+      return inserted;
+    }, transactionLimits);
+  } catch (error) {
+    if (error instanceof NoRoomError) return null;
+    throw error;
+  }
+}
+
+/** No row comes back when there is no room for them. */
 async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
-  const { tenantId, batch, rows } = insert;
+  const { tenantId, batch, rows, room } = insert;
   const inserted = await database.$queryRaw<JobRow[]>`
-    WITH given AS (
+    WITH room AS (${room ?? Prisma.sql`SELECT 1`}
+    ), given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
         "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
         "workflowHash" text)
+      WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
       SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${batch?.total ?? null}::int
-      WHERE ${batch !== null && insert.isFirst}::boolean
+      WHERE ${batch !== null && insert.isFirst}::boolean AND EXISTS (SELECT FROM room)
     ), graph AS (
-      ${graphInsert(insert.graphs)}
+      ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max,
         timeout_ms, expires_at)
@@ -85,16 +133,17 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       SELECT id, event_sequence, 'accepted', attempt FROM job
     )
     SELECT ${jobColumns} FROM job`;
-  return inGivenOrder(inserted.map(jobFromRow), rows);
+  return inserted.map(jobFromRow);
 }
 
-function graphInsert(graphs: PreparedGraph[]): Prisma.Sql {
+function graphInsert(graphs: PreparedGraph[], condition: Prisma.Sql | null): Prisma.Sql {
   const [hashes, graphsAsJson] = [graphs.map(({ hash }) => hash), graphs.map(({ json }) => json)];
   const texts = graphs.map(({ text }) => text);
   return Prisma.sql`
     INSERT INTO workflows (hash, graph, graph_text)
     SELECT hash, graph::jsonb, text
     FROM unnest(${hashes}::text[], ${graphsAsJson}::text[], ${texts}::text[]) AS new(hash, graph, text)
+    WHERE ${condition ?? Prisma.sql`true`}
     ORDER BY hash
     ON CONFLICT (hash) DO NOTHING`;
 }

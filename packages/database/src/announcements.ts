@@ -1,6 +1,7 @@
 import { type Announcement, type Candidate, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { graphText } from "./job-rows.ts";
+import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "./stored-json.ts";
 
 /** A queued row as its ticket announces it, from a table or alias named `job`. */
@@ -25,12 +26,69 @@ export async function markEnqueued(database: PrismaClient, tickets: TicketRefere
     UPDATE jobs SET enqueued_at = now() FROM announced WHERE jobs.id = announced.id`;
 }
 
-export async function listUnannounced(database: PrismaClient, limit: number): Promise<Announcement[]> {
-  return await database.$queryRaw<Announcement[]>`
+export async function listUnannounced(
+  database: PrismaClient,
+  limit: number,
+  running: RunningLimit,
+): Promise<Announcement[]> {
+  const ofLimited = await listUnannouncedOfLimited(database, limit, running);
+  const ofOthers = await database.$queryRaw<Announcement[]>`
     SELECT ${announcementColumns} FROM jobs job
     WHERE job.status = 'queued' AND job.enqueued_at IS NULL AND (job.run_at IS NULL OR job.run_at <= now())
+      AND ${running.jobsRunningMax === null}::boolean
+      AND job.tenant_id NOT IN (SELECT own.tenant_id FROM tenant_limits own WHERE own.jobs_running_max IS NOT NULL)
+    ORDER BY job.priority, job.rank LIMIT ${limit - ofLimited.length}`;
+  return [...ofLimited, ...ofOthers];
+}
+
+/** A ticket that was added so long ago and is there still waits for something else than its tenant's places. */
+const freshTicketSeconds = 10;
+
+/**
+ * Of tenants whose running jobs are limited: the first of each one's queue, as many as it has places without a ticket.
+ * Tickets that were added a while ago do not count, so that jobs which no server can run do not keep the places.
+ */
+async function listUnannouncedOfLimited(
+  database: PrismaClient,
+  limit: number,
+  running: RunningLimit,
+): Promise<Announcement[]> {
+  return await database.$queryRaw<Announcement[]>`
+    WITH room AS MATERIALIZED (
+      SELECT tenant.id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} - (
+        SELECT count(*)::int FROM jobs fresh WHERE fresh.status = 'queued' AND fresh.tenant_id = tenant.id
+          AND fresh.enqueued_at > now() - ${freshTicketSeconds}::int * interval '1 second') AS places
+      FROM tenants tenant LEFT JOIN tenant_limits own ON own.tenant_id = tenant.id
+      WHERE coalesce(own.jobs_running_max, ${running.jobsRunningMax}::int) IS NOT NULL
+    )
+    SELECT ${announcementColumns} FROM room CROSS JOIN LATERAL (
+      SELECT * FROM jobs
+      WHERE tenant_id = room.id AND status = 'queued' AND enqueued_at IS NULL AND (run_at IS NULL OR run_at <= now())
+      ORDER BY priority, rank LIMIT greatest(room.places, 0)
+    ) job
     ORDER BY job.priority, job.rank LIMIT ${limit}`;
 }
+
+export async function holdBack(
+  database: PrismaClient,
+  tenantIds: string[],
+  running: RunningLimit,
+): Promise<(TicketReference & { lane: string })[]> {
+  if (tenantIds.length === 0) return [];
+  return await database.$queryRaw<(TicketReference & { lane: string })[]>`
+    WITH full_tenant AS MATERIALIZED (
+      SELECT tenant.id FROM unnest(${tenantIds}::uuid[]) AS tenant(id)
+      WHERE ${runningRoomOf(Prisma.sql`tenant.id`, running)} = 0
+    ), announced AS (
+      SELECT job.id FROM jobs job JOIN full_tenant ON full_tenant.id = job.tenant_id
+      WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL
+      ORDER BY job.id LIMIT ${heldBackAtOnce} FOR NO KEY UPDATE OF job
+    )
+    UPDATE jobs SET enqueued_at = NULL FROM announced WHERE jobs.id = announced.id
+    RETURNING jobs.id AS "jobId", jobs.attempt + 1 AS attempt, jobs.lane`;
+}
+
+const heldBackAtOnce = 10_000;
 
 export async function listAnnounced(
   database: PrismaClient,
@@ -57,11 +115,13 @@ export async function clearEnqueued(database: PrismaClient): Promise<number> {
 export async function readCandidates(
   database: PrismaClient,
   tickets: TicketReference[],
+  running: RunningLimit,
 ): Promise<Candidate[]> {
   if (tickets.length === 0) return [];
   return await database.$queryRaw<Candidate[]>`
     SELECT job.id AS "jobId", ticket.attempt, ${graphText} AS workflow, workflows.hash AS "workflowHash", job.lane,
-      job.avoid_server_id AS "avoidServerId"
+      job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
+      ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
     FROM ${ticketRows(tickets)}
     JOIN jobs job ON job.id = ticket."jobId"
     JOIN job_parameters asked ON asked.job_id = job.id

@@ -2,6 +2,7 @@ import { type BatchCancelResult, type Job, type JobEvent } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
+import { type QueueLimit } from "./queue-room.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
 /**
@@ -76,12 +77,12 @@ async function hasUnasked(database: PrismaClient, batchId: string): Promise<bool
 }
 
 /** All failed and timed out jobs of the batch start anew, at the end of their tenant's queue. */
-export async function retryBatch(database: PrismaClient, batchId: string): Promise<Job[]> {
+export async function retryBatch(database: PrismaClient, batchId: string, limit: QueueLimit): Promise<Job[]> {
   if (!isUuid(batchId)) return [];
   const ended = await database.job.findMany({
     where: { batchId, status: { in: ["failed", "timeout"] } },
     select: { id: true, tenantId: true, priority: true },
     orderBy: { batchIndex: "asc" },
   });
-  return await restartJobs(database, ended, ["failed", "timeout"]);
+  return await restartJobs(database, ended, ["failed", "timeout"], limit);
 }

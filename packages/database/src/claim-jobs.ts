@@ -1,6 +1,7 @@
 import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
+import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "./stored-json.ts";
 
 /** What the `job` row of a claim or an adoption does not tell. */
@@ -18,6 +19,8 @@ interface LeasedRow extends JobRow {
  * `queued → processing` for all claims at once: attempt and lease number rise, the prompt id is stored before anybody
  * posts it. Whoever claims second waits for the first and then finds the row gone, so that one wins.
  *
+ * Of a tenant whose running jobs are limited only as many are claimed as it has places, the first of its queue first.
+ *
  * The clock of the band (the highest rank claimed so far) rises along. A clock that another claim holds is left alone:
  * it is raised by that one, or by the next.
  */
@@ -25,17 +28,42 @@ export async function claimJobs(
   database: PrismaClient,
   claims: Claim[],
   leaseMs: number,
+  running: RunningLimit,
 ): Promise<LeasedJob[]> {
   const byJob = new Map(claims.map((claim) => [claim.jobId, claim]));
   if (byJob.size === 0) return [];
-  const rows = await database.$queryRaw<LeasedRow[]>`
+  const claimed = claimStatement([...byJob.values()], leaseMs, running);
+  const rows = claims.some(({ isLimited }) => isLimited)
+    ? await database.$transaction(async (transaction) => {
+        // Whoever claims for the same tenant waits here, and then counts what was claimed before.
+        await transaction.$executeRaw`
+          SELECT FROM tenants WHERE id IN (SELECT tenant_id FROM jobs WHERE id = ANY(${[...byJob.keys()]}::uuid[]))
+          ORDER BY id FOR NO KEY UPDATE`;
+        return await transaction.$queryRaw<LeasedRow[]>(claimed);
+      })
+    : await database.$queryRaw<LeasedRow[]>(claimed);
+  const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
+  return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
+}
+
+function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
+  return Prisma.sql`
     WITH given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson([...byJob.values()])}::jsonb) AS claim(
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS claim(
         "jobId" uuid, attempt int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
-    ), held AS (
-      SELECT given.* FROM jobs job JOIN given ON given."jobId" = job.id
+    ), claimable AS (
+      SELECT given.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ON given."jobId" = job.id
       WHERE job.status = 'queued' AND job.attempt = given.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
       ORDER BY job.id FOR NO KEY UPDATE OF job
+    ), room AS MATERIALIZED (
+      SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
+      FROM (SELECT DISTINCT tenant_id AS id FROM claimable) tenant
+    ), held AS (
+      SELECT placed.* FROM (
+        SELECT claimable.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority, rank, "jobId") AS place
+        FROM claimable
+      ) placed JOIN room ON room.id = placed.tenant_id
+      WHERE room.places IS NULL OR placed.place <= room.places
     ), job AS (
       UPDATE jobs SET status = 'processing', phase = 'waiting', attempt = held.attempt, lease_number = lease_number + 1,
         lease_owner = held."workerId", lease_expires_at = ${leaseEnd(leaseMs)}, server_id = held."serverId",
@@ -62,8 +90,6 @@ export async function claimJobs(
     )
     SELECT ${jobColumns}, ${leaseColumns}, NULL::float8 AS "executionElapsedMs"
     FROM job ${withGraph}`;
-  const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
-  return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
 }
 
 /**

@@ -9,6 +9,7 @@ import {
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
+import { type QueueLimit } from "./queue-room.ts";
 import { findJob } from "./read-jobs.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
@@ -70,13 +71,17 @@ async function noteRequest(
 }
 
 /** A fresh start at the end of its tenant's queue: counters and failure are cleared, the history stays. */
-export async function retryJob(database: PrismaClient, id: string): Promise<Job | "removed" | null> {
+export async function retryJob(
+  database: PrismaClient,
+  id: string,
+  limit: QueueLimit,
+): Promise<Job | "removed" | null> {
   const before = await findJob(database, id);
   if (before === null || before === "removed") return before;
   if (!isTerminal(before.status) || before.status === "completed") {
     throw new IllegalTransitionError(before.status, "queued");
   }
-  const [restarted] = await restartJobs(database, [before], [before.status]);
+  const [restarted] = await restartJobs(database, [before], [before.status], limit);
   if (restarted !== undefined) return restarted;
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;

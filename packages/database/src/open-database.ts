@@ -1,8 +1,15 @@
-import { type JobStore, type ServerStore, type TenantStore, type UploadStore } from "@genga/jobs";
+import {
+  type JobStore,
+  type ServerStore,
+  type TenantLimitStore,
+  type TenantStore,
+  type UploadStore,
+} from "@genga/jobs";
 import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
-import { PrismaJobStore } from "./prisma-job-store.ts";
+import { PrismaJobStore, type JobLimits } from "./prisma-job-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
+import { PrismaTenantLimitStore } from "./prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./prisma-upload-store.ts";
 
@@ -11,6 +18,7 @@ export interface Database {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
   readonly tenants: TenantStore;
+  readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
@@ -23,18 +31,20 @@ export interface Database {
  * method throws `StoreUnavailableError`, at once when the connection is refused, and after a few seconds when nothing
  * answers.
  */
-export function openDatabase(options: ConnectionOptions): Database {
+export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }): Database {
   const connection = createConnection(options);
   // A worker whose pool is taken by other statements, or that gets no new connection any more, must not lose its leases.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
   const { client } = connection;
+  const limits = options.limits ?? { jobsQueuedMax: null, jobsRunningMax: null };
   const close = async (): Promise<void> => {
     await Promise.all([connection.close(), renewals.close()]);
   };
   return {
-    jobs: new PrismaJobStore({ database: client, renewals: renewals.client, close }),
+    jobs: new PrismaJobStore({ database: client, renewals: renewals.client, limits, close }),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     tenants: new PrismaTenantStore(client),
+    tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {

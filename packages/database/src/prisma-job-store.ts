@@ -31,6 +31,7 @@ import { cancelBatch, retryBatch } from "./batch-requests.ts";
 import { expireQueued } from "./expire-jobs.ts";
 import {
   clearEnqueued,
+  holdBack,
   listAnnounced,
   listUnannounced,
   markEnqueued,
@@ -42,7 +43,9 @@ import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
 import { type PrismaClient } from "./generated/client.ts";
 import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
 import { removeJob, requestCancel, retryJob } from "./job-requests.ts";
+import { type QueueLimit } from "./queue-room.ts";
 import { rebaseRanks } from "./rank-reservation.ts";
+import { findRunning, type RunningLimit } from "./running-limit.ts";
 import {
   countJobsBefore,
   findBatch,
@@ -57,21 +60,31 @@ import {
   summarizeQueue,
 } from "./read-jobs.ts";
 
+/** What tenants may have unless `tenant_limits` says otherwise; `null` = any number. */
+export type JobLimits = QueueLimit & RunningLimit;
+
 /** The jobs of PostgreSQL. Each method is told by the file that does it; errors are mapped here, for all of them. */
 export class PrismaJobStore implements JobStore {
   readonly #database: PrismaClient;
   /** What must not wait behind other statements. */
   readonly #renewals: PrismaClient;
+  readonly #limits: JobLimits;
   readonly #close: () => Promise<void>;
 
-  constructor(options: { database: PrismaClient; renewals: PrismaClient; close: () => Promise<void> }) {
+  constructor(options: {
+    database: PrismaClient;
+    renewals: PrismaClient;
+    limits: JobLimits;
+    close: () => Promise<void>;
+  }) {
+    this.#limits = options.limits;
     this.#database = options.database;
     this.#renewals = options.renewals;
     this.#close = options.close;
   }
 
   insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]> {
-    return withMappedErrors(() => insertJobs(this.#database, submission));
+    return withMappedErrors(() => insertJobs(this.#database, submission, this.#limits));
   }
 
   findJob(id: string): Promise<Job | "removed" | null> {
@@ -114,6 +127,10 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => summarizeQueue(this.#database, tenantId));
   }
 
+  findRunning(tenantId: string): Promise<{ running: number; max: number | null }> {
+    return withMappedErrors(() => findRunning(this.#database, tenantId, this.#limits));
+  }
+
   countJobsBefore(job: Job): Promise<number> {
     return withMappedErrors(() => countJobsBefore(this.#database, job));
   }
@@ -123,7 +140,7 @@ export class PrismaJobStore implements JobStore {
   }
 
   retryJob(id: string): Promise<Job | "removed" | null> {
-    return withMappedErrors(() => retryJob(this.#database, id));
+    return withMappedErrors(() => retryJob(this.#database, id, this.#limits));
   }
 
   removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null> {
@@ -135,11 +152,15 @@ export class PrismaJobStore implements JobStore {
   }
 
   listUnannounced(limit: number): Promise<Announcement[]> {
-    return withMappedErrors(() => listUnannounced(this.#database, limit));
+    return withMappedErrors(() => listUnannounced(this.#database, limit, this.#limits));
   }
 
   listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]> {
     return withMappedErrors(() => listAnnounced(this.#database, afterJobId, limit));
+  }
+
+  holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]> {
+    return withMappedErrors(() => holdBack(this.#database, tenantIds, this.#limits));
   }
 
   clearEnqueued(): Promise<number> {
@@ -147,11 +168,11 @@ export class PrismaJobStore implements JobStore {
   }
 
   readCandidates(tickets: TicketReference[]): Promise<Candidate[]> {
-    return withMappedErrors(() => readCandidates(this.#database, tickets));
+    return withMappedErrors(() => readCandidates(this.#database, tickets, this.#limits));
   }
 
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
-    return withMappedErrors(() => claimJobs(this.#database, claims, leaseMs));
+    return withMappedErrors(() => claimJobs(this.#database, claims, leaseMs, this.#limits));
   }
 
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult> {
@@ -191,7 +212,7 @@ export class PrismaJobStore implements JobStore {
   }
 
   retryBatch(batchId: string): Promise<Job[]> {
-    return withMappedErrors(() => retryBatch(this.#database, batchId));
+    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits));
   }
 
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {

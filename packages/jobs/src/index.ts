@@ -44,11 +44,14 @@ export {
   JobNotFoundError,
   JobRemovedError,
   LeaseLostError,
+  LimitReachedError,
   StorageError,
   StoreUnavailableError,
   type StoreFault,
   TicketsUnavailableError,
+  tenantLimitNames,
   type JobProblem,
+  type TenantLimitName,
 } from "./job-errors.ts";
 export {
   type Announcement,
@@ -82,6 +85,13 @@ export {
   type WorkerRecord,
 } from "./server-store.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";
+export {
+  limitsOf,
+  noTenantLimitChoices,
+  type TenantLimitChoices,
+  type TenantLimits,
+  type TenantLimitStore,
+} from "./tenant-limits.ts";
 export {
   ticketId,
   ticketPriority,

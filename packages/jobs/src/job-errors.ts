@@ -78,6 +78,37 @@ export class LeaseLostError extends JobError {
   }
 }
 
+/** The limits of a tenant, as refusals name them. */
+export const tenantLimitNames = [
+  "jobs-queued",
+  "jobs-running",
+  "requests-per-minute",
+  "requests-at-once",
+  "body-bytes-at-once",
+  "event-streams",
+] as const;
+export type TenantLimitName = (typeof tenantLimitNames)[number];
+
+/** A tenant has as much as it may have; the same call works once it has less. Nothing was changed. */
+export class LimitReachedError extends JobError {
+  readonly code = "limit-reached";
+  override readonly retryable = true;
+  readonly limit: TenantLimitName;
+  readonly max: number;
+  readonly used: number;
+  readonly wanted: number;
+
+  constructor(facts: { limit: TenantLimitName; max: number; used: number; wanted: number }) {
+    super(
+      `The limit ${facts.limit} is ${facts.max}; ${facts.used} are used, and ${facts.wanted} more are wanted.`,
+    );
+    this.limit = facts.limit;
+    this.max = facts.max;
+    this.used = facts.used;
+    this.wanted = facts.wanted;
+  }
+}
+
 /** Why PostgreSQL did not do what it was asked for. */
 export type StoreFault = "unreachable" | "timeout" | "busy";
 

@@ -169,6 +169,10 @@ export class JobManager {
     return this.#options.store.summarizeQueue(tenantId);
   }
 
+  findRunning(tenantId: string): Promise<{ running: number; max: number | null }> {
+    return this.#options.store.findRunning(tenantId);
+  }
+
   countJobsBefore(job: Job): Promise<number> {
     return this.#options.store.countJobsBefore(job);
   }

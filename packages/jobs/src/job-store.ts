@@ -47,9 +47,14 @@ export interface Candidate extends TicketReference {
   lane: string;
   /** The server on which it failed last, to be avoided when there is another one. */
   avoidServerId: string | null;
+  tenantId: string;
+  /** How many jobs its tenant may have claimed beside those that it has; `null` = any number. */
+  tenantRoom: number | null;
 }
 
 export interface Claim extends TicketReference {
+  /** Its tenant may have a limited number of jobs running: claims of such tenants are counted one after the other. */
+  isLimited?: boolean;
   serverId: string;
   workerId: string;
   clientId: string;
@@ -172,6 +177,8 @@ export interface JobStore {
   listAttempts(jobId: string): Promise<JobAttempt[]>;
   findOutput(id: string): Promise<JobOutput | null>;
   summarizeQueue(tenantId?: string): Promise<QueueSummary>;
+  /** How many jobs the tenant has running, and how many it may have; `max: null` = any number. */
+  findRunning(tenantId: string): Promise<{ running: number; max: number | null }>;
   /** How many queued jobs will be served before this one: same lane, lower band, or same band and lower rank. */
   countJobsBefore(job: Job): Promise<number>;
 
@@ -190,17 +197,25 @@ export interface JobStore {
   // ── announce ───────────────────────────────────────────────────────────────────────────────────────────────────
   /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */
   markEnqueued(tickets: TicketReference[]): Promise<void>;
-  /** Queued rows that are due (`runAt`) and have no `enqueuedAt`, oldest rank first. */
+  /**
+   * Queued rows that are due (`runAt`) and have no `enqueuedAt`, oldest rank first. Of a tenant whose running jobs are
+   * limited only as many as it has places for.
+   */
   listUnannounced(limit: number): Promise<Announcement[]>;
   /** Queued rows with an `enqueuedAt`, in id order after `afterJobId`: to be audited against Redis. */
   listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]>;
+  /**
+   * Clears `enqueuedAt` of all queued rows of those of the tenants that have as many jobs running as they may: their
+   * tickets are of no use for now, and stand before those of others. Returns these tickets, 10,000 at most.
+   */
+  holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]>;
   /** Redis was wiped: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
   clearEnqueued(): Promise<number>;
 
   // ── run (all fenced) ───────────────────────────────────────────────────────────────────────────────────────────
   /** Which of these tickets name a row that is queued, due, and at that attempt; with its graph. */
   readCandidates(tickets: TicketReference[]): Promise<Candidate[]>;
-  /** Set-based `queued → processing`; only those that were won come back. */
+  /** Set-based `queued → processing`, within the tenants' limits; only those that were won come back. */
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
   /** One statement renews all; an expired lease that nobody took is renewed too. */
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult>;

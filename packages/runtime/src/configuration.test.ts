@@ -37,6 +37,14 @@ describe("the configuration", () => {
       storage: { kind: "file", folder: resolve(".genga/outputs") },
       apiKeys: [],
       nodeClasses: { denied: nodeClassesDeniedByDefault, allowed: [] },
+      tenantLimits: {
+        jobsQueuedMax: 200_000,
+        jobsRunningMax: null,
+        requestsPerMinute: 120_000,
+        requestsAtOnce: 500,
+        streamsMax: 500,
+      },
+      bodyBytesAtOnce: 256 * 1024 * 1024,
       logLevel: "info",
       jobTimeoutsMs: { image: 600_000, video: 3_600_000, workflow: 3_600_000 },
       leaseMs: 12_000,
@@ -64,6 +72,12 @@ describe("the configuration", () => {
       API_KEYS: "studio:aaaaaaaa:b,plain-key-1",
       NODE_CLASSES_DENIED: "Load*FromUrl, Image Load",
       NODE_CLASSES_ALLOWED: "VHS_*",
+      TENANT_JOBS_QUEUED_MAX: "10",
+      TENANT_JOBS_RUNNING_MAX: "2",
+      TENANT_REQUESTS_PER_MINUTE: "60",
+      TENANT_REQUESTS_AT_ONCE: "5",
+      TENANT_STREAMS_MAX: "3",
+      BODY_BYTES_AT_ONCE: "50000000",
       LOG_LEVEL: "debug",
       JOB_TIMEOUT_MS: "5000",
       VIDEO_JOB_TIMEOUT_MS: "7000",
@@ -91,6 +105,10 @@ describe("the configuration", () => {
         { tenant: "default", key: "plain-key-1" },
       ],
       nodeClasses: { denied: ["Load*FromUrl", "Image Load"], allowed: ["VHS_*"] },
+      tenantLimits: {
+        ...{ jobsQueuedMax: 10, jobsRunningMax: 2, requestsPerMinute: 60, requestsAtOnce: 5, streamsMax: 3 },
+      },
+      bodyBytesAtOnce: 50_000_000,
       logLevel: "debug",
       jobTimeoutsMs: { image: 5000, video: 7000, workflow: 5000 },
       leaseMs: 600,
@@ -139,6 +157,8 @@ describe("the configuration", () => {
     { TRUSTED_PROXIES: "10.0.0.0/8/8" },
     { NODE_CLASSES_DENIED: "*".repeat(201) },
     { REDIS_PREFIX: "a:b" },
+    { TENANT_REQUESTS_AT_ONCE: "0" },
+    { BODY_BYTES_AT_ONCE: "1000" },
   ])("refuses %j", (env) => {
     expect(messageOf(() => readConfiguration(env))).toContain(`${Object.keys(env)[0] ?? ""} is `);
   });

@@ -2,9 +2,11 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
+import { list, wholeNumber } from "./setting-values.ts";
 
 /** Everything a Genga process can be told from outside. Units are in the names; paths are absolute. */
-export interface Configuration {
+export interface Configuration extends LimitSettings {
   readonly port: number;
   readonly host: string;
   /** Under which URL clients reach the API, without a slash at its end. Undefined = the one that each request names. */
@@ -101,6 +103,7 @@ export function readConfiguration(env: Environment): Configuration {
     storage: storageOf(values, dataDir),
     apiKeys: values.API_KEYS,
     nodeClasses: { denied: values.NODE_CLASSES_DENIED, allowed: values.NODE_CLASSES_ALLOWED },
+    ...limitsFrom(values),
     logLevel: values.LOG_LEVEL,
     jobTimeoutsMs: {
       image: values.IMAGE_JOB_TIMEOUT_MS ?? values.JOB_TIMEOUT_MS ?? 10 * minuteMs,
@@ -158,24 +161,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const minuteMs = 60_000;
 
-const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
-  z
-    .string()
-    .refine((text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, {
-      error: `a whole number from ${min} to ${max}`,
-    })
-    .transform(Number);
-
 const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
-
-const list = (text: string): string[] =>
-  text
-    .split(",")
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== "");
 
 const comfyuiUrls = z
   .string()
@@ -292,6 +281,7 @@ const environmentSchema = z.object({
   API_KEYS: apiKeys.default([]),
   NODE_CLASSES_DENIED: nodeClassPatterns.default([...nodeClassesDeniedByDefault]),
   NODE_CLASSES_ALLOWED: nodeClassPatterns.default([]),
+  ...limitVariables,
   LOG_LEVEL: z.enum(logLevels, { error: `one of ${logLevels.join(", ")}` }).default("info"),
   JOB_TIMEOUT_MS: timeoutMs.optional(),
   IMAGE_JOB_TIMEOUT_MS: timeoutMs.optional(),

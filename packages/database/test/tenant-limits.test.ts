@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { v7 as uuidv7 } from "uuid";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { LimitReachedError, noTenantLimitChoices, type Job } from "@genga/jobs";
+import { buildFailure, buildJob, createTestDatabase, type TestDatabase } from "@genga/testing";
+
+const queuedMax = 30;
+let scratch: TestDatabase;
+/** Two processes. */
+let one: Database;
+let other: Database;
+
+beforeAll(async () => {
+  scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  const limits = { jobsQueuedMax: queuedMax, jobsRunningMax: null };
+  one = openDatabase({ databaseUrl: scratch.url, limits });
+  other = openDatabase({ databaseUrl: scratch.url, limits });
+});
+afterAll(async () => {
+  await Promise.all([one.close(), other.close()]);
+  await scratch.drop();
+});
+
+async function freshTenant(): Promise<string> {
+  const name = `tenant-${uuidv7()}`;
+  await one.tenants.ensureApiKeys([{ tenant: name, key: name }]);
+  const found = await one.tenantLimits.findByName(name);
+  if (found === null) throw new Error("The tenant was not made.");
+  return found.tenant.id;
+}
+
+const insert = (store: Database, tenantId: string, count = 1): Promise<Job[]> =>
+  store.jobs.insertJobs({
+    tenantId,
+    batch: count === 1 ? null : { id: uuidv7(), name: null },
+    jobs: Array.from({ length: count }, () => buildJob({ prompt: uuidv7() })),
+  });
+
+const queuedOf = async (tenantId: string): Promise<number> =>
+  (await one.jobs.summarizeQueue(tenantId)).counts.queued;
+
+test("never queues more than the limit, whatever processes race for it", async () => {
+  const tenantId = await freshTenant();
+  const tries = Array.from({ length: 60 }, (_, index) => insert(index % 2 === 0 ? one : other, tenantId));
+  const results = await Promise.allSettled(tries);
+  const refused = results.flatMap((result) =>
+    result.status === "rejected" ? [result.reason as unknown] : [],
+  );
+  expect(await queuedOf(tenantId)).toBe(queuedMax);
+  expect(refused).toHaveLength(60 - queuedMax);
+  for (const reason of refused) {
+    expect(reason).toBeInstanceOf(LimitReachedError);
+    expect(reason).toMatchObject({ limit: "jobs-queued", max: queuedMax, used: queuedMax, wanted: 1 });
+  }
+});
+
+test("counts a batch as a whole, and leaves nothing of one that is refused", async () => {
+  const tenantId = await freshTenant();
+  await insert(one, tenantId, 20);
+  await expect(insert(one, tenantId, 11)).rejects.toMatchObject({ used: 20, wanted: 11 });
+  expect(await queuedOf(tenantId)).toBe(20);
+  await insert(one, tenantId, 10);
+  expect(await queuedOf(tenantId)).toBe(queuedMax);
+});
+
+test("counts a batch of several statements as a whole, while others of its tenant are accepted", async () => {
+  const tenantId = await freshTenant();
+  await one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsQueuedMax: 1_500 });
+  const results = await Promise.allSettled([
+    insert(one, tenantId, 1_200),
+    insert(other, tenantId, 1_200),
+    ...Array.from({ length: 20 }, () => insert(one, tenantId)),
+  ]);
+  const fulfilled = results.slice(0, 2).filter(({ status }) => status === "fulfilled");
+  expect(fulfilled).toHaveLength(1);
+  expect(await queuedOf(tenantId)).toBe(1_220);
+}, 60_000);
+
+test("gives room back for what was claimed or cancelled", async () => {
+  const tenantId = await freshTenant();
+  const [first] = await insert(one, tenantId, queuedMax);
+  await expect(insert(one, tenantId)).rejects.toThrow(LimitReachedError);
+  await one.jobs.requestCancel(first!.id);
+  await insert(one, tenantId);
+  await expect(insert(one, tenantId)).rejects.toThrow(LimitReachedError);
+});
+
+test("refuses a retry for which there is no room, and leaves the job as it was", async () => {
+  const tenantId = await freshTenant();
+  const [server] = await one.servers.registerServers([{ url: `http://${uuidv7()}:8188`, slots: 2 }]);
+  const [job] = await insert(one, tenantId);
+  const [leased] = await one.jobs.claimJobs(
+    [
+      {
+        ...{ jobId: job!.id, attempt: 1, serverId: server!.id, workerId: "worker-a", clientId: "client-a" },
+        promptId: uuidv7(),
+      },
+    ],
+    60_000,
+  );
+  await one.jobs.endAttempt(leased!, { kind: "failed", failure: buildFailure() });
+  const others = await insert(one, tenantId, queuedMax);
+  await expect(one.jobs.retryJob(job!.id)).rejects.toMatchObject({ limit: "jobs-queued", used: queuedMax });
+  expect(await one.jobs.findJob(job!.id)).toMatchObject({ status: "failed" });
+  await one.jobs.requestCancel(others[0]!.id);
+  expect(await one.jobs.retryJob(job!.id)).toMatchObject({ status: "queued" });
+});
+
+test("holds for each tenant apart, and an operator's choice comes before the default", async () => {
+  const [full, chosen, free] = [await freshTenant(), await freshTenant(), await freshTenant()];
+  await insert(one, full, queuedMax);
+  await one.tenantLimits.saveChoices(chosen, { ...noTenantLimitChoices, jobsQueuedMax: 2 });
+  await insert(other, chosen, 2);
+  await expect(insert(other, chosen)).rejects.toMatchObject({ max: 2, used: 2 });
+  await expect(insert(other, full)).rejects.toMatchObject({ max: queuedMax });
+  await expect(insert(other, free)).resolves.toHaveLength(1);
+  await one.tenantLimits.saveChoices(chosen, noTenantLimitChoices);
+  await expect(insert(other, chosen)).resolves.toHaveLength(1);
+  expect(await one.tenantLimits.findChoices(chosen)).toEqual(noTenantLimitChoices);
+});
+
+/** Claims a job for a worker that keeps to the limits. */
+const claim = (store: Database, jobs: Job[], serverId: string): Promise<unknown[]> =>
+  store.jobs.claimJobs(
+    jobs.map(({ id }) => ({
+      ...{ jobId: id, attempt: 1, serverId, workerId: "worker-a", clientId: "client-a", isLimited: true },
+      promptId: uuidv7(),
+    })),
+    60_000,
+  );
+const freshServer = async (): Promise<string> => {
+  const [server] = await one.servers.registerServers([{ url: `http://${uuidv7()}:8188`, slots: 2 }]);
+  return server!.id;
+};
+const limitRunning = (tenantId: string, jobsRunningMax: number): Promise<void> =>
+  one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsRunningMax });
+const ticketsOf = (jobs: Job[]): { jobId: string; attempt: number }[] =>
+  jobs.map(({ id }) => ({ jobId: id, attempt: 1 }));
+
+test("never lets more jobs of a tenant run than its limit, whatever workers race for them", async () => {
+  const [limited, free] = [await freshTenant(), await freshTenant()];
+  await limitRunning(limited, 3);
+  const serverId = await freshServer();
+  const jobs = await insert(one, limited, 20);
+  const others = await insert(one, free, 5);
+  const won = await Promise.all([
+    ...jobs.map((job, index) => claim(index % 2 === 0 ? one : other, [job], serverId)),
+    claim(one, [...others, ...jobs.slice(0, 4)], serverId),
+  ]);
+  expect((await one.jobs.summarizeQueue(limited)).counts).toMatchObject({ processing: 3, queued: 17 });
+  expect((await one.jobs.summarizeQueue(free)).counts).toMatchObject({ processing: 5, queued: 0 });
+  expect(won.flat()).toHaveLength(8);
+});
+
+test("of several claims at once the first of a limited tenant's queue win", async () => {
+  const tenantId = await freshTenant();
+  await limitRunning(tenantId, 2);
+  const jobs = await insert(one, tenantId, 5);
+  const won = await claim(one, [...jobs].reverse(), await freshServer());
+  expect(new Set(won)).toEqual(
+    new Set(jobs.slice(0, 2).map(({ id }) => expect.objectContaining({ jobId: id }) as unknown)),
+  );
+});
+
+test("candidates say how many jobs their tenant may still have running", async () => {
+  const [limited, free] = [await freshTenant(), await freshTenant()];
+  await limitRunning(limited, 2);
+  const jobs = await insert(one, limited, 3);
+  const others = await insert(one, free, 2);
+  await claim(one, jobs.slice(0, 1), await freshServer());
+  const candidates = await one.jobs.readCandidates(ticketsOf([...jobs, ...others]));
+  expect(new Map(candidates.map(({ tenantId, tenantRoom }) => [tenantId, tenantRoom]))).toEqual(
+    new Map([
+      [limited, 1],
+      [free, null],
+    ]),
+  );
+});
+
+test("announces of a limited tenant what it has places for, and everything of the others", async () => {
+  const [limited, free] = [await freshTenant(), await freshTenant()];
+  await limitRunning(limited, 2);
+  const jobs = await insert(one, limited, 5);
+  const others = await insert(one, free, 5);
+  const unannounced = async (all: Job[]): Promise<string[]> =>
+    (await one.jobs.listUnannounced(10_000))
+      .map(({ jobId }) => jobId)
+      .filter((jobId) => all.some(({ id }) => id === jobId));
+  expect(await unannounced(others)).toHaveLength(5);
+  expect(await unannounced(jobs)).toEqual(jobs.slice(0, 2).map(({ id }) => id));
+  await one.jobs.markEnqueued(ticketsOf(jobs.slice(0, 1)));
+  expect(await unannounced(jobs)).toEqual([jobs[1]!.id]);
+  await claim(one, jobs.slice(0, 2), await freshServer());
+  expect(await unannounced(jobs)).toEqual([]);
+});
+
+test("holds back the tickets of a tenant that has as many jobs running as it may, and of no other", async () => {
+  const [limited, free] = [await freshTenant(), await freshTenant()];
+  await limitRunning(limited, 1);
+  const jobs = await insert(one, limited, 4);
+  const others = await insert(one, free, 4);
+  await one.jobs.markEnqueued(ticketsOf([...jobs, ...others]));
+  expect(await one.jobs.holdBack([limited, free])).toEqual([]);
+  await claim(one, jobs.slice(0, 1), await freshServer());
+  const heldBack = await one.jobs.holdBack([limited, free]);
+  expect(new Set(heldBack.map(({ jobId }) => jobId))).toEqual(new Set(jobs.slice(1).map(({ id }) => id)));
+  expect(heldBack[0]).toMatchObject({ attempt: 1, lane: "default" });
+});

@@ -1,0 +1,41 @@
+import { type z } from "zod";
+import { wholeNumber } from "./setting-values.ts";
+
+/** How much of this installation one tenant, or one client, may take. */
+export interface LimitSettings {
+  /** What one tenant may have and do, where an operator has not said otherwise for it; `null` = any number. */
+  readonly tenantLimits: {
+    readonly jobsQueuedMax: number;
+    readonly jobsRunningMax: number | null;
+    readonly requestsPerMinute: number;
+    readonly requestsAtOnce: number;
+    readonly streamsMax: number;
+  };
+  /** Bytes of request bodies that one API process holds at once. */
+  readonly bodyBytesAtOnce: number;
+}
+
+const mebibyte = 1024 * 1024;
+
+/** The variables of these settings, in the order of `.env.example`. */
+export const limitVariables = {
+  TENANT_JOBS_QUEUED_MAX: wholeNumber(0, 10_000_000).default(200_000),
+  TENANT_JOBS_RUNNING_MAX: wholeNumber(0, 100_000).optional(),
+  TENANT_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000).default(120_000),
+  TENANT_REQUESTS_AT_ONCE: wholeNumber(1, 100_000).default(500),
+  TENANT_STREAMS_MAX: wholeNumber(0, 100_000).default(500),
+  BODY_BYTES_AT_ONCE: wholeNumber(40 * mebibyte, 1024 * 1024 * mebibyte).default(256 * mebibyte),
+};
+
+export function limitsFrom(values: z.infer<z.ZodObject<typeof limitVariables>>): LimitSettings {
+  return {
+    tenantLimits: {
+      jobsQueuedMax: values.TENANT_JOBS_QUEUED_MAX,
+      jobsRunningMax: values.TENANT_JOBS_RUNNING_MAX ?? null,
+      requestsPerMinute: values.TENANT_REQUESTS_PER_MINUTE,
+      requestsAtOnce: values.TENANT_REQUESTS_AT_ONCE,
+      streamsMax: values.TENANT_STREAMS_MAX,
+    },
+    bodyBytesAtOnce: values.BODY_BYTES_AT_ONCE,
+  };
+}
