@@ -17,3 +17,5 @@ export { sleepWorkflow } from "./sleep-workflow.ts";
 export { runChaos, type ChaosOptions } from "./chaos/run-chaos.ts";
 export { Figures } from "./chaos/figures.ts";
 export { type CrashableServer, type Services } from "./chaos/world.ts";
+export { findBrowser, openBrowser, type BrowserProgram } from "./browser.ts";
+export { cachedFolder } from "./tool-cache.ts";
