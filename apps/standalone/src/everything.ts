@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startEmbeddedServices } from "@genga/embedded";
 import { stopDeadlineMs, type Configuration } from "@genga/runtime";
+import { ownSecretsKey } from "./own-secrets-key.ts";
 import { requireFreePort } from "./port-in-use.ts";
 import { ServiceLog } from "./service-log.ts";
 import { SupervisedProcess } from "./supervised-process.ts";
@@ -67,6 +68,7 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       DATABASE_URL: services.databaseUrl,
       REDIS_URL: services.redisUrl,
       DATA_DIR: configuration.dataDir,
+      ...(configuration.secretsKeys.length === 0 && { SECRETS_KEY: ownSecretsKey(configuration.dataDir) }),
       NODE_ENV: "production",
     };
     await migrate({ ...options.env, ...env }, report, signal);

@@ -117,10 +117,13 @@ async function collectOutputs(
 ): Promise<NewOutput[]> {
   const wanted = outputOptionsOf(run.leased.parameters);
   const { connector } = server;
-  const { leased: lease, stopSignal: signal } = run;
+  const { leased: lease, names, stopSignal: signal } = run;
   const store = async (patienceMs: number): Promise<NewOutput[] | ComfyUIError> => {
     try {
-      return await storeOutputs({ connector, storage, lease, history, wanted, graceMs: patienceMs, signal });
+      return await storeOutputs({
+        ...{ connector, storage, lease, history, wanted, names },
+        ...{ graceMs: patienceMs, signal },
+      });
     } catch (error) {
       signal.throwIfAborted();
       const isServers = error instanceof ComfyUIError && error.errorClass === "server";

@@ -13,6 +13,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { shownEnd } from "./shown-end.ts";
 import { removeOutputs } from "./store-outputs.ts";
 
 export interface RecordEndOptions {
@@ -30,11 +31,12 @@ const handOverDelayMs = 3_000;
 /** The fenced transaction, repeated while the database is away: the result is kept until it is back or taken over. */
 export async function recordEnd(
   run: Run,
-  end: AttemptEnd,
+  asItWas: AttemptEnd,
   outputs: NewOutput[],
   options: RecordEndOptions,
   log: Logger,
 ): Promise<void> {
+  const end = shownEnd(asItWas, (text) => run.names.shownText(text));
   await options.progress.settle(run);
   for (let tries = 0; ; tries += 1) {
     try {

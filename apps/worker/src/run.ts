@@ -1,6 +1,7 @@
 import { parseWorkflow, type Workflow } from "@genga/comfyui";
 import { ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { LeaseClock } from "./lease-clock.ts";
+import { ServerNames } from "./server-names.ts";
 
 /** Why a run stops before its job has ended. */
 export type RunStop =
@@ -25,6 +26,8 @@ export class RunStopped extends Error {
 export class Run {
   readonly leased: LeasedJob;
   readonly lease: LeaseClock;
+  /** What its files are called on its server. */
+  readonly names: ServerNames;
   readonly wasAdopted: boolean;
   #ticket: HeldTicket | null;
   #hasLetTicketGo = false;
@@ -49,8 +52,11 @@ export class Run {
     wasAdopted: boolean;
     leaseMs: number;
     leasedSince: number;
+    /** The newest SECRETS_KEY; undefined = none is set. */
+    secretsKey?: string | undefined;
   }) {
     this.leased = options.leased;
+    this.names = new ServerNames(options.leased, options.secretsKey);
     this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);

@@ -1,24 +1,26 @@
 import { buffer } from "node:stream/consumers";
 import { ComfyUIError, type ComfyUIConnector, type Workflow } from "@genga/comfyui";
-import { type OutputStorage, readUploadName, StorageError, uploadFolder } from "@genga/jobs";
+import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
+import { type ServerNames } from "./server-names.ts";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
 /** For one picture, from the storage or to the server; also over a slow line. */
 const uploadTimeoutMs = 120_000;
 
-/** What each server was given, for as long as the connection to it is ours: our name → the server's name. */
+/** What each server was given, for as long as the connection to it is ours: the name that we asked for → the server's name. */
 const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
 
 interface SendOptions {
   connector: ComfyUIConnector;
   storage: OutputStorage;
+  names: ServerNames;
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
 }
 
 /**
- * Makes sure that the server has every upload which the graph names, and names them as the server does. May take as long
+ * Makes sure that the server has every upload which the graph names, under a name that nobody else can guess, and puts that name into the graph. May take as long
  * as sending 20 MB takes, so it belongs before the lease is looked at.
  * @returns the graph to submit; the given one when it names no uploads
  * @throws ComfyUIError @throws StorageError
@@ -57,22 +59,23 @@ function isContainer(value: unknown): value is object {
 
 /** @returns what the server calls it */
 async function send(name: string, options: SendOptions): Promise<string> {
-  const { connector, signal } = options;
+  const { connector, names, signal } = options;
+  const [upload, place] = [readUploadName(name), names.uploadPlace(name)];
+  if (upload === null || place === null) return name;
+  const asked = `${place.subfolder}/${place.filename}`;
   const sent = sentNames.get(connector) ?? new Map<string, string>();
   sentNames.set(connector, sent);
-  const known = sent.get(name);
+  const known = sent.get(asked);
   if (known !== undefined && (await isThere(known, options))) return known;
-  const upload = readUploadName(name);
-  if (upload === null) return name;
   const bytes = await readUpload(upload.storageKey, options);
-  const { filename, mediaType } = upload;
+  const { mediaType } = upload;
   const given = await connector.uploadImage(
-    { bytes, filename, mediaType, subfolder: uploadFolder },
+    { bytes, mediaType, ...place },
     { signal, timeoutMs: uploadTimeoutMs },
   );
   // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
   const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
-  sent.set(name, serverName);
+  sent.set(asked, serverName);
   return serverName;
 }
 

@@ -13,8 +13,9 @@ import {
   outputStorageKey,
   StorageError,
 } from "@genga/jobs";
-import { requireWhole, stripMetadata } from "@genga/storage";
+import { renameInMetadata, requireWhole, stripMetadata } from "@genga/storage";
 import { type OutputOptions } from "@genga/workflows";
+import { type ServerNames } from "./server-names.ts";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
 /** One output may not be larger than this. */
@@ -33,6 +34,8 @@ export async function storeOutputs(options: {
   history: HistoryEntry;
   /** What the job asked for. */
   wanted: OutputOptions;
+  /** What the files are called on the server, and what clients see of it. */
+  names: ServerNames;
   /** A file that the server does not serve is waited for so long. */
   graceMs: number;
   /** Half of the first wait between tries. */
@@ -53,7 +56,7 @@ export async function storeOutputs(options: {
     for (const [index, reference] of references.entries()) {
       outputs.push(
         reference.kind === "text"
-          ? textOutput(reference.nodeId, reference.key, index, reference.text)
+          ? textOutput(reference.nodeId, reference.key, index, options.names.shownText(reference.text))
           : await storeFile({ ...options, reference, index }),
       );
     }
@@ -81,30 +84,35 @@ async function storeFile(options: {
   reference: FileReference;
   index: number;
   wanted: OutputOptions;
+  names: ServerNames;
   graceMs: number;
   waitMs?: number;
   signal: AbortSignal;
 }): Promise<NewOutput> {
-  const { connector, storage, lease, reference, index, wanted, graceMs, waitMs, signal } = options;
-  const storageKey = outputStorageKey({ ...lease, index, filename: reference.filename });
+  const { connector, storage, lease, reference, index, wanted, names, graceMs, waitMs, signal } = options;
+  const filename = names.shownFilename(reference);
+  const storageKey = outputStorageKey({ ...lease, index, filename });
   let failingSince: number | null = null;
   for (let tries = 1; ; tries += 1) {
     try {
       const download = await connector.downloadOutput(reference, { signal });
       const whole = requireWhole(download.body);
-      const body = wanted.stripMetadata ? stripMetadata(whole) : whole;
+      const body = wanted.stripMetadata
+        ? stripMetadata(whole)
+        : renameInMetadata(whole, (text) => names.shownText(text));
       const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
-      const { nodeId, key, filename } = reference;
+      const { nodeId, key } = reference;
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };
     } catch (error) {
       signal.throwIfAborted();
       const { nodeId, key, orText } = reference;
-      if (orText !== undefined && isMissing(error)) return textOutput(nodeId, key, index, orText);
+      if (orText !== undefined && isMissing(error))
+        return textOutput(nodeId, key, index, names.shownText(orText));
       failingSince ??= performance.now();
       // A server that is away is waited for: the render is done.
       const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
       if (!isWorthWaiting && (tries >= storageTriesMax || !mayHelpToRepeat(error)))
-        throw named(error, reference);
+        throw named(error, { ...reference, filename });
       await waitForNextTry(tries, { waitMs, signal });
     }
   }

@@ -19,18 +19,19 @@ export async function submitPrompt(
   server: OwnedServer,
   options: LookOptions & { storage: OutputStorage },
 ): Promise<boolean> {
-  const { leased } = run;
   const { postTimeoutMs } = options;
   const { connector } = server;
   const withUploads = await sendUploads(run.workflow, {
     connector,
     storage: options.storage,
+    names: run.names,
     signal: run.stopSignal,
   });
   // A graph that was accepted while no server was known has its lists as they were sent.
   const withLists = wrapLists(withUploads, server.definitions?.objectInfo ?? {}).workflow;
   const workflow = prepareForSubmission(withLists, {
-    filenamePrefix: `genga/${leased.jobId}-${leased.attempt}`,
+    prefix: run.names.outputPrefix,
+    objectInfo: server.definitions?.objectInfo ?? {},
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   if (run.cancelSignal.aborted) return false;

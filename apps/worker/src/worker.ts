@@ -232,7 +232,14 @@ export class Worker {
       void this.#giveUp(leased, ticket);
       return;
     }
-    const run = new Run({ leased, ticket, wasAdopted, leaseMs: settings.leaseMs, leasedSince });
+    const run = new Run({
+      leased,
+      ticket,
+      wasAdopted,
+      leaseMs: settings.leaseMs,
+      leasedSince,
+      secretsKey: settings.secretsKeys[0],
+    });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const options: ProcessJobOptions = {

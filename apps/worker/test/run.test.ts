@@ -38,7 +38,13 @@ function adoptedRun(): Run {
 function aRun({ wasAdopted }: { wasAdopted: boolean }): Run {
   const leased = {
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
-    ...{ workflow: buildWorkflow(), parameters: null, executionElapsedMs: null, expiresInMs: null },
+    ...{
+      tenantSecret: new Uint8Array(32),
+      workflow: buildWorkflow(),
+      parameters: null,
+      executionElapsedMs: null,
+      expiresInMs: null,
+    },
     job,
   };
   return new Run({ leased, ticket: null, wasAdopted, leaseMs: 1_000, leasedSince: 0 });

@@ -2,24 +2,30 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { PassThrough, Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
 import { StorageError, type OutputStorage } from "@genga/jobs";
 import { sendUploads } from "../src/send-uploads.ts";
+import { ServerNames } from "../src/server-names.ts";
 
 // A server that takes every picture, and a storage whose every answer is the test's.
 
 let server: Server;
 let connector: ComfyUIConnector;
 let received: number;
+/** What was sent, headers of the parts included. */
+let bodies: string[];
 
 beforeEach(async () => {
   received = 0;
+  bodies = [];
   server = createServer((request, response) => {
-    request.resume().on("end", () => {
+    void text(request).then((body) => {
       received += 1;
+      bodies.push(body);
       response.writeHead(200, { "content-type": "application/json" });
-      response.end(JSON.stringify({ name: `${name}.png`, subfolder: "genga", type: "input" }));
+      response.end(JSON.stringify({ name: "stored (1).png", subfolder: "genga/folder", type: "input" }));
     });
   });
   server.listen(0, "127.0.0.1");
@@ -38,6 +44,7 @@ afterEach(async () => {
 
 const name = "ab".repeat(32);
 const workflow: Workflow = { "1": { class_type: "LoadImage", inputs: { image: `genga/${name}.png` } } };
+const names = new ServerNames({ tenantSecret: new Uint8Array(32), jobId: "job", attempt: 1 }, undefined);
 const away = (retryable: boolean): Promise<never> =>
   Promise.reject(
     new StorageError(retryable ? "storage-unavailable" : "storage-refused", "No.", { retryable }),
@@ -56,7 +63,7 @@ function storageThat(...answers: OutputStorage["read"][]): { storage: OutputStor
 }
 
 const send = (storage: OutputStorage, signal = new AbortController().signal): Promise<Workflow> =>
-  sendUploads(workflow, { connector, storage, waitMs: 1, signal });
+  sendUploads(workflow, { connector, storage, names, waitMs: 1, signal });
 
 test("an upload is read again when the storage was away, or broke off in the middle", async () => {
   const brokenOff = (): Promise<Readable> => {
@@ -67,7 +74,7 @@ test("an upload is read again when the storage was away, or broke off in the mid
   };
   const whole = (): Promise<Readable> => Promise.resolve(Readable.from([Buffer.from("whole")]));
   const { storage, reads } = storageThat(() => away(true), brokenOff, whole);
-  expect(await send(storage)).toEqual(workflow);
+  expect(await send(storage)).toMatchObject({ "1": { inputs: { image: "genga/folder/stored (1).png" } } });
   expect([reads(), received]).toEqual([3, 1]);
 });
 
@@ -91,4 +98,20 @@ test("a read that stands still ends with the signal", async () => {
   });
   await expect(send(storage, stopping.signal)).rejects.toThrow("enough");
   expect(reads()).toBe(1);
+});
+
+test("each tenant's copy of the same picture is sent under a name of its own", async () => {
+  const { storage } = storageThat(() => Promise.resolve(Readable.from([Buffer.from("whole")])));
+  const other = new ServerNames(
+    { tenantSecret: new Uint8Array(32).fill(1), jobId: "job", attempt: 1 },
+    undefined,
+  );
+  const { signal } = new AbortController();
+  for (const each of [names, other]) await sendUploads(workflow, { connector, storage, names: each, signal });
+  for (const [index, each] of [names, other].entries()) {
+    const { subfolder, filename } = each.uploadPlace(`genga/${name}.png`)!;
+    expect(bodies[index]).toContain(`filename="${filename}"`);
+    expect(bodies[index]).toContain(subfolder);
+    expect(bodies[index]).not.toContain(name);
+  }
 });

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { ComfyUIConnector } from "@genga/comfyui";
 import { type NewOutput } from "@genga/jobs";
 import { createFolderStorage, type FolderStorage } from "@genga/storage";
+import { ServerNames } from "../src/server-names.ts";
 import { storeOutputs } from "../src/store-outputs.ts";
 
 // A server that has these files and no others, as `/view` gives them, under names that nodes really choose.
@@ -52,12 +53,13 @@ afterEach(async () => {
 });
 
 const lease = { jobId: "0190b8a0-0000-7000-8000-000000000001", attempt: 1, leaseNumber: 3 };
+const names = new ServerNames({ ...lease, tenantSecret: new Uint8Array(32) }, undefined);
 const nothing = { keepPreviews: false, stripMetadata: false };
 
 function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
-  return storeOutputs({ connector, storage, lease, history, wanted, waitMs: 1, graceMs: 50, signal });
+  return storeOutputs({ connector, storage, lease, history, wanted, names, waitMs: 1, graceMs: 50, signal });
 }
 
 const listed = (filename: string, more: object = {}): object => ({

@@ -80,9 +80,11 @@ describe("an upload", () => {
     expect(await blueOf(await bytesOf(first.outputs[0]))).toBeGreaterThan(
       (await blueOf(await bytesOf(third.outputs[0]))) + 100,
     );
-    expect((await readdir(inputFolder())).sort()).toEqual(
-      [blue.name, red.name].map((name) => name.replace("genga/", "")).sort(),
-    );
+    const [folder = "", ...others] = await readdir(inputFolder());
+    expect([folder, others]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), []]);
+    const sent = await readdir(join(inputFolder(), folder));
+    expect(sent).toEqual(Array(2).fill(expect.stringMatching(/^[0-9a-f]{32}\.png$/)));
+    for (const { name } of [blue, red]) expect(sent.join()).not.toContain(name.slice(6, 6 + 32));
   });
 
   test("is sent again to a server that lost it", async () => {
@@ -143,15 +145,20 @@ describe("another tenant's picture", () => {
       expect([image, job.status, job.failure]).toEqual([image, "completed", null]);
       return job.id;
     });
-    const [plain = ""] = await Promise.all(copies);
+    await Promise.all(copies);
     const folder = join(shared.folder, "comfyui-0");
-    const inputs = await readdir(join(folder, "input", "genga"));
-    const outputs = await readdir(join(folder, "output", "genga", `${plain}-1`));
-    expect([inputs, outputs]).toMatchObject([[name.replace("genga/", "")], [expect.any(String)]]);
+    const filesOf = async (type: string): Promise<string[]> =>
+      (await readdir(join(folder, type, "genga"), { recursive: true })).filter((file) =>
+        file.endsWith(".png"),
+      );
+    const [inputs, outputs] = [await filesOf("input"), await filesOf("output")];
+    expect([inputs.length, outputs.length]).toEqual([1, 3]);
 
+    // Also by the names that nobody can know.
     const files = [
       { path: name, type: "input" },
-      { path: `genga/${plain}-1/${outputs[0] ?? ""}`, type: "output" },
+      { path: `genga/${inputs[0] ?? ""}`, type: "input" },
+      { path: `genga/${outputs[0] ?? ""}`, type: "output" },
     ];
     const spellings = files.flatMap(({ path, type }) => [
       ...[`${path} [${type}]`, `./${path} [${type}]`, `${path.replace("/", "//")} [${type}]`],
@@ -241,11 +248,16 @@ describe("outputs of a simulated server", () => {
 
   test("tell how they were made, unless the job asks for silence", async () => {
     const asked = { type: "image", prompt: "a lighthouse", width: 256, height: 256, steps: 1, seed: 3 };
-    const open = await bytesOf((await run(asked)).outputs[0]);
+    const { job, outputs } = await run(asked);
+    const open = await bytesOf(outputs[0]);
+    expect(outputs[0]!.filename).toMatch(/^[a-z]+_00001_\.png$/i);
+    expect(open.includes(`"filename_prefix": "genga/${job.id}-1/`)).toBe(true);
     const silent = await bytesOf((await run({ ...asked, stripMetadata: true })).outputs[0]);
     expect(open.includes("a lighthouse")).toBe(true);
     expect(silent.includes("a lighthouse")).toBe(false);
     expect(silent.includes("tEXt")).toBe(false);
+    // Folders and files of servers are called otherwise than what clients see of them.
+    expect(open.toString("latin1")).not.toMatch(/genga\/[0-9a-f]{32}\//);
     const pixels = (file: Buffer): Promise<Buffer> => sharp(file).raw().toBuffer();
     expect((await pixels(silent)).equals(await pixels(open))).toBe(true);
   });

@@ -93,7 +93,8 @@ export class HttpClient {
 
   /** A reply as a stream. The deadline holds until the headers are there, and then for each silence. */
   async download(path: string, options: CallOptions = {}): Promise<Download> {
-    const what = `GET ${path}`;
+    // Without the query, which names the file: errors of a server are shown to others than the file's owner.
+    const what = `GET ${path.split("?", 1)[0] ?? path}`;
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
     options.signal?.throwIfAborted();
     const reply = await withDeadline(what, timeoutMs, options.signal, async (signal) => {

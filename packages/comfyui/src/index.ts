@@ -61,7 +61,7 @@ export type { ConnectorCounters } from "./prompt-watches.ts";
 export type { ServerAbilities, SystemStats, Upload, UploadedImage } from "./server-api.ts";
 export type { ServerDefinitions } from "./server-definitions.ts";
 export { canRun, parseDefinitions } from "./server-definitions.ts";
-export { prepareForSubmission } from "./submission.ts";
+export { isFilenamePrefix, prepareForSubmission } from "./submission.ts";
 export type { WatchEvent } from "./watch-event.ts";
 export type { Link, Workflow, WorkflowNode } from "./workflow.ts";
 export { linkOf, nodeTitleOf, parseWorkflow, workflowSchema } from "./workflow.ts";

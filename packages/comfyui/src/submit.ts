@@ -177,8 +177,17 @@ function readAcceptance(text: string, promptId: string): PostOutcome {
 function refusalOf(text: string): ComfyUIError {
   const refusal = refusalSchema.safeParse(parseJson(text, "POST /prompt")).data;
   if (refusal === undefined) return new ComfyUIError("prompt_refused", "The server refused the graph.");
-  const { message, details } = refusal.error;
+  const { message } = refusal.error;
+  const details = withoutLists(refusal.error.details);
   return refusedPrompt(flatten(refusal.node_errors), details === "" ? message : `${message} ${details}`);
+}
+
+/**
+ * Of `value_not_in_list`, servers add the list: for loaders, the files in their folders, whoever sent them (`execution.py`,
+ * `validate_inputs`).
+ */
+function withoutLists(details: string): string {
+  return details.replace(/ not in (?:\[|\(list of length )[^]*$/, " is not one of the server's choices");
 }
 
 /** A refusal, worded by its first node error: the overall message says nothing about faults upstream (PROTOCOL 2). */
@@ -199,7 +208,7 @@ function flatten(nodeErrors: z.infer<typeof nodeErrorsSchema> | undefined): Node
       classType: node.class_type,
       type: error.type,
       message: error.message,
-      details: error.details,
+      details: withoutLists(error.details),
       input: error.extra_info.input_name,
       received: error.extra_info.received_value,
     })),

@@ -287,9 +287,11 @@ describe("refusals", () => {
     const error = {
       type: "value_not_in_list",
       message: "Value not in list",
-      details: "ckpt_name: 'x' not in []",
+      details: "ckpt_name: 'x' not in ['mine.png', \"somebody's] .png\"]",
       extra_info: { input_name: "ckpt_name", received_value: "x" },
     };
+    const long = { ...error, details: "ckpt_name: 'x' not in (list of length 21)" };
+    const details = "ckpt_name: 'x' is not one of the server's choices";
     server.postReply = () => ({
       status: 400,
       json: {
@@ -300,7 +302,7 @@ describe("refusals", () => {
           extra_info: {},
         },
         node_errors: {
-          "1": { errors: [error], dependent_outputs: ["3"], class_type: "CheckpointLoaderSimple" },
+          "1": { errors: [error, long], dependent_outputs: ["3"], class_type: "CheckpointLoaderSimple" },
         },
       },
     });
@@ -308,15 +310,17 @@ describe("refusals", () => {
       code: "prompt_refused",
       errorClass: "invalid",
       retry: "never",
-      nodeErrors: [
-        {
-          nodeId: "1",
-          classType: "CheckpointLoaderSimple",
-          type: "value_not_in_list",
-          input: "ckpt_name",
-          received: "x",
-        },
-      ],
+      // Without the list, which may be of files that others have sent.
+      message: `Node 1 (CheckpointLoaderSimple): Value not in list: ${details} (and 1 more)`,
+      nodeErrors: Array(2).fill({
+        nodeId: "1",
+        classType: "CheckpointLoaderSimple",
+        type: "value_not_in_list",
+        message: "Value not in list",
+        details,
+        input: "ckpt_name",
+        received: "x",
+      }),
     });
   });
 

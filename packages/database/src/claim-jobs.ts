@@ -8,6 +8,7 @@ import { toStoredJson } from "./stored-json.ts";
 interface LeasedRow extends JobRow {
   parameters: Json;
   workflow: string;
+  tenantSecret: Uint8Array;
   leasedServerId: string;
   leasedClientId: string;
   leasedPromptId: string;
@@ -132,11 +133,13 @@ export function leaseEnd(leaseMs: number): Prisma.Sql {
 
 const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
-  asked.parameters, ${graphText} AS workflow, extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
+  asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
+  extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id
-  JOIN workflows ON workflows.hash = asked.workflow_hash`;
+  JOIN workflows ON workflows.hash = asked.workflow_hash
+  JOIN tenants ON tenants.id = job.tenant_id`;
 
 function leasedFromRow(row: LeasedRow): LeasedJob {
   const job = jobFromRow(row);
@@ -147,6 +150,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     job,
     parameters: row.parameters,
     workflow: row.workflow,
+    tenantSecret: row.tenantSecret,
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,
     promptId: row.leasedPromptId,

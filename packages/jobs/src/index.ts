@@ -119,6 +119,7 @@ export {
   type UploadMediaType,
   type UploadStore,
 } from "./upload-store.ts";
+export { TenantNames } from "./tenant-names.ts";
 export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
 export {

@@ -68,6 +68,8 @@ export interface LeasedJob extends JobLease {
   parameters: Json;
   /** The graph as JSON text. */
   workflow: string;
+  /** Random, and its tenant's own: what makes the names of its files on servers unguessable. Never shown. */
+  tenantSecret: Uint8Array;
   serverId: string;
   clientId: string;
   promptId: string;

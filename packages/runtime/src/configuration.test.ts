@@ -21,6 +21,9 @@ const messageOf = (action: () => unknown): string => {
   throw new Error("nothing was refused");
 };
 
+const newKey = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISE=";
+const oldKey = "0123456789abcdeffedcba98765432100123456789abcdeffedcba9876543210";
+
 describe("the configuration", () => {
   test("has a default for everything", () => {
     expect(readConfiguration({})).toEqual({
@@ -36,6 +39,7 @@ describe("the configuration", () => {
       dataDir: resolve(".genga"),
       storage: { kind: "file", folder: resolve(".genga/outputs") },
       apiKeys: [],
+      secretsKeys: [],
       nodeClasses: { denied: nodeClassesDeniedByDefault, allowed: [] },
       tenantLimits: {
         jobsQueuedMax: 200_000,
@@ -70,6 +74,7 @@ describe("the configuration", () => {
       DATA_DIR: "/srv/genga",
       STORAGE_URL: "file:///srv/out%20puts",
       API_KEYS: "studio:aaaaaaaa:b,plain-key-1",
+      SECRETS_KEY: `${newKey}, ${oldKey}`,
       NODE_CLASSES_DENIED: "Load*FromUrl, Image Load",
       NODE_CLASSES_ALLOWED: "VHS_*",
       TENANT_JOBS_QUEUED_MAX: "10",
@@ -104,6 +109,7 @@ describe("the configuration", () => {
         { tenant: "studio", key: "aaaaaaaa:b" },
         { tenant: "default", key: "plain-key-1" },
       ],
+      secretsKeys: [newKey, oldKey],
       nodeClasses: { denied: ["Load*FromUrl", "Image Load"], allowed: ["VHS_*"] },
       tenantLimits: {
         ...{ jobsQueuedMax: 10, jobsRunningMax: 2, requestsPerMinute: 60, requestsAtOnce: 5, streamsMax: 3 },
@@ -223,4 +229,15 @@ describe("the configuration", () => {
     );
     expect(readConfiguration(shown)).toEqual(readConfiguration({}));
   });
+});
+
+describe("SECRETS_KEY", () => {
+  test.each(["short", "a".repeat(64), "abc".repeat(20), `${newKey}!`, `${newKey},${newKey}`])(
+    "is refused when it is %j, without being shown",
+    (key) => {
+      const message = messageOf(() => readConfiguration({ SECRETS_KEY: key }));
+      expect(message).toMatch(/SECRETS_KEY is set \(its value is not shown\); accepted: 32 random bytes/);
+      expect(message).not.toContain(key);
+    },
+  );
 });

@@ -26,6 +26,8 @@ export interface Configuration extends LimitSettings {
   readonly dataDir: string;
   readonly storage: StorageLocation;
   readonly apiKeys: readonly ApiKey[];
+  /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty = none is set. Never logged. */
+  readonly secretsKeys: readonly string[];
   /** Node classes that raw graphs of all but the operator may not have; patterns, `*` for any characters. */
   readonly nodeClasses: { readonly denied: readonly string[]; readonly allowed: readonly string[] };
   readonly logLevel: LogLevel;
@@ -102,6 +104,7 @@ export function readConfiguration(env: Environment): Configuration {
     dataDir,
     storage: storageOf(values, dataDir),
     apiKeys: values.API_KEYS,
+    secretsKeys: values.SECRETS_KEY,
     nodeClasses: { denied: values.NODE_CLASSES_DENIED, allowed: values.NODE_CLASSES_ALLOWED },
     ...limitsFrom(values),
     logLevel: values.LOG_LEVEL,
@@ -225,6 +228,24 @@ const apiKeys = z.string().transform((text, context): ApiKey[] => {
   return keys;
 });
 
+/** As long as 32 random bytes in base64. A word, repeated, is as long, and no key. */
+const secretsKeyPattern = /^[A-Za-z0-9+/_=-]{43,256}$/;
+const distinctCharactersMin = 12;
+
+const secretsKeys = z
+  .string()
+  .transform(list)
+  .refine(
+    (keys) =>
+      new Set(keys).size === keys.length &&
+      keys.every((key) => secretsKeyPattern.test(key) && new Set(key).size >= distinctCharactersMin),
+    {
+      error:
+        "32 random bytes or more in base64 or hex, such as `openssl rand -base64 32` prints; while keys are changed, the " +
+        "new and the old one separated by a comma",
+    },
+  );
+
 const storageUrl = z.string().transform((text, context): StorageLocation => {
   const s3 = /^s3:\/\/(?<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?<path>(?:\/\w[\w.-]*)*)\/?$/.exec(text);
   if (s3?.groups !== undefined) {
@@ -242,11 +263,12 @@ const storageUrl = z.string().transform((text, context): StorageLocation => {
 
 const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
 
-/** Loaders of URLs and absolute paths, and classes that read whole folders, as ComfyUI and well-known packs name them. */
+/** Loaders of URLs and absolute paths, and classes that read or write whole folders, as ComfyUI and well-known packs name them. */
 export const nodeClassesDeniedByDefault: readonly string[] = [
   ...["VHS_Load*Path", "VHS_LoadAudio", "VHS_LoadImages"],
   ...["*Load*DataSet*", "*Load*FromFolder*", "*Load*FromDir*", "*Load*Directory*", "*Load*Batch*"],
   ...["*Load*Path*", "*Load*Url*", "*Load*Http*", "*From*Url*", "*Image Load*"],
+  ...["*Save*DataSet*", "*Save*ToFolder*"],
 ];
 
 const nodeClassPatterns = z
@@ -279,6 +301,7 @@ const environmentSchema = z.object({
   AWS_ENDPOINT_URL_S3: urlOf("http:", "https:").optional(),
   AWS_REGION: z.string().optional(),
   API_KEYS: apiKeys.default([]),
+  SECRETS_KEY: secretsKeys.default([]),
   NODE_CLASSES_DENIED: nodeClassPatterns.default([...nodeClassesDeniedByDefault]),
   NODE_CLASSES_ALLOWED: nodeClassPatterns.default([]),
   ...limitVariables,
@@ -305,6 +328,6 @@ function explain(error: z.ZodError, given: Environment): string {
 
 /** The value as given, without secrets: the message ends up in logs. */
 function shown(variable: string, value: string): string {
-  if (variable === "API_KEYS") return "set (its value is not shown)";
+  if (variable === "API_KEYS" || variable === "SECRETS_KEY") return "set (its value is not shown)";
   return `"${value.replace(/(:\/\/[^:@/]*):[^@]*@/, "$1:***@")}"`;
 }

@@ -1,4 +1,4 @@
 export { createFolderStorage, FolderStorage } from "./folder-storage.ts";
 export { openOutputStorage } from "./open-output-storage.ts";
 export { requireWhole } from "./whole-file.ts";
-export { stripMetadata } from "./strip-metadata/strip-metadata.ts";
+export { renameInMetadata, stripMetadata } from "./strip-metadata/strip-metadata.ts";

@@ -113,7 +113,7 @@ function partsOf(path: string): { parts: string[]; climbs: boolean } {
   return { parts, climbs };
 }
 
-const ownName = /^(?:[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/;
+const ownName = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/;
 const modelFile = /\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/;
 
 /**

@@ -1,4 +1,4 @@
-import { linkOf, type Workflow } from "@genga/comfyui";
+import { isFilenamePrefix, linkOf, type Workflow } from "@genga/comfyui";
 import { InvalidJobError, readUploadName, type JobProblem, type UploadStore } from "@genga/jobs";
 import { judgeName, type ForbiddenName } from "./file-names.ts";
 import { noUploads, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
@@ -75,7 +75,7 @@ function textsIn(workflow: Workflow): GraphText[] {
   return Object.entries(workflow).flatMap(([nodeId, { class_type: classType, inputs }]) =>
     Object.entries(inputs).flatMap(([input, value]) => {
       // The prefix is replaced before the graph is sent (`prepareForSubmission`), and a link carries no text.
-      if (input === "filename_prefix" && typeof value === "string") return [];
+      if (isFilenamePrefix(input) && typeof value === "string") return [];
       return linkOf(value) === undefined
         ? stringsIn(value).map((text) => ({ nodeId, classType, input, value: text }))
         : [];

@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import sharp from "sharp";
-import { stripMetadata } from "./strip-metadata.ts";
+import { renameInMetadata, stripMetadata } from "./strip-metadata.ts";
 
 function chunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
@@ -73,5 +73,35 @@ test("what is no PNG passes as it is, and so does what follows a PNG's end", asy
 test("a file that breaks off ends where it does", async () => {
   for (const length of [3, 10, 20, 35, 60, plain.length - 5]) {
     expect((await strip([plain.subarray(0, length)])).equals(plain.subarray(0, length))).toBe(true);
+  }
+});
+
+test("names in the texts are replaced, and the file stays one that every reader takes", async () => {
+  const shown = (value: string): string => value.replaceAll("secret", "a name of another length");
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(), { maxLength: 200 }), async (places) => {
+      const renamed = await buffer(renameInMetadata(Readable.from(cut(marked, places)), shown));
+      expect(renamed.includes("secret")).toBe(false);
+      expect((await strip([renamed])).equals(plain)).toBe(true);
+      const { comments } = await sharp(renamed).metadata();
+      expect(comments?.find(({ keyword }) => keyword === "prompt")?.text).toContain(
+        "IEND a name of another length",
+      );
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("a file without the names, or of another kind, stays as it is, also where it breaks off", async () => {
+  const rename = async (bytes: Buffer): Promise<Buffer> =>
+    buffer(renameInMetadata(Readable.from([bytes]), (value) => value.replaceAll("absent", "x")));
+  for (const bytes of [
+    marked,
+    plain,
+    marked.subarray(0, headEnd + 50),
+    Buffer.from("absent"),
+    Buffer.alloc(0),
+  ]) {
+    expect((await rename(bytes)).equals(bytes)).toBe(true);
   }
 });

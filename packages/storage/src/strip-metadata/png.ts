@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import { type ByteReader } from "./byte-reader.ts";
 
 const signatureBytes = 8;
@@ -20,4 +21,42 @@ export async function* stripPng(reader: ByteReader): AsyncGenerator<Buffer> {
     else yield* reader.pass(bytes);
     if (type === "IEND") return;
   }
+}
+
+/** Chunks in which ComfyUI keeps the graph in plain text. */
+const plainTypes = new Set(["tEXt", "comf"]);
+/** A longer text passes as it is: no graph that Genga takes is as long. */
+const textBytesMax = 64 * 2 ** 20;
+
+/** Turns the texts of plain chunks into what `shown` makes of them; all else comes out byte by byte as it went in. */
+export async function* renameInPng(
+  reader: ByteReader,
+  shown: (text: string) => string,
+): AsyncGenerator<Buffer> {
+  yield* reader.pass(signatureBytes);
+  for (;;) {
+    const head = await reader.peek(headBytes);
+    if (head.length < headBytes) return;
+    const type = head.toString("latin1", 4);
+    const length = head.readUInt32BE(0);
+    const bytes = headBytes + length + checksumBytes;
+    if (!plainTypes.has(type) || length > textBytesMax) yield* reader.pass(bytes);
+    else yield renamed(await reader.take(bytes), shown);
+    if (type === "IEND") return;
+  }
+}
+
+/** A chunk that breaks off, or whose text stays the same, is the chunk that it was. */
+function renamed(chunk: Buffer, shown: (text: string) => string): Buffer {
+  const end = headBytes + chunk.readUInt32BE(0);
+  if (chunk.length < end + checksumBytes) return chunk;
+  // Latin-1 keeps every byte, and the names that are replaced are ASCII.
+  const before = chunk.toString("latin1", headBytes, end);
+  const after = shown(before);
+  if (after === before) return chunk;
+  const body = Buffer.concat([chunk.subarray(4, headBytes), Buffer.from(after, "latin1")]);
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(checksumBytes)];
+  length.writeUInt32BE(body.length - 4);
+  checksum.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, checksum]);
 }

@@ -7,7 +7,7 @@ import { stripJpeg } from "./jpeg.ts";
 import { stripExr, stripGlb, stripSafetensors, stripSvg } from "./headers.ts";
 import { stripMatroska } from "./matroska.ts";
 import { stripOgg } from "./ogg.ts";
-import { stripPng } from "./png.ts";
+import { renameInPng, stripPng } from "./png.ts";
 import { stripRiff } from "./riff.ts";
 
 /** Takes the texts out of one format; all else comes out byte by byte as it went in. */
@@ -34,13 +34,27 @@ const filters: readonly [begins: RegExp, filter: Filter][] = [
  * encoded anew. What is of no known format passes as it is; so does the rest of a file that turns out to be broken.
  */
 export function stripMetadata(body: Readable): Readable {
-  return Readable.from(strippedParts(body), { objectMode: false });
+  return Readable.from(readParts(body, filtered), { objectMode: false });
 }
 
-async function* strippedParts(body: Readable): AsyncGenerator<Buffer> {
+/**
+ * A body whose texts about how it was made name files as clients do: `shown` turns a text into what is kept of it. Of PNG,
+ * which is what pictures are saved as; other formats pass as they are.
+ */
+export function renameInMetadata(body: Readable, shown: (text: string) => string): Readable {
+  const parts = readParts(body, async function* (reader) {
+    const begin = (await reader.peek(signature.length)).toString("latin1");
+    if (begin === signature) yield* renameInPng(reader, shown);
+    yield* reader.pass();
+  });
+  return Readable.from(parts, { objectMode: false });
+}
+const signature = "\x89PNG\r\n\x1a\n";
+
+async function* readParts(body: Readable, filter: Filter): AsyncGenerator<Buffer> {
   const reader = new ByteReader(body);
   try {
-    yield* filtered(reader);
+    yield* filter(reader);
   } finally {
     await reader.close();
   }

@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "@jest/globals";
+import { ServerNames } from "./server-names.ts";
+
+const secrets = { one: randomBytes(32), other: randomBytes(32) };
+const picture = `genga/${"ab".repeat(32)}.png`;
+const namesOf = (tenantSecret: Uint8Array, { jobId = "0190b8a0-job", attempt = 1 } = {}): ServerNames =>
+  new ServerNames({ tenantSecret, jobId, attempt }, "key");
+
+describe("names on servers", () => {
+  test("of the same upload are another tenant's own, in folder and file, and say nothing of its content", () => {
+    const [one, other] = [namesOf(secrets.one), namesOf(secrets.other)].map((names) =>
+      names.uploadPlace(picture)!,
+    );
+    expect(one!.subfolder).toMatch(/^genga\/[0-9a-f]{32}$/);
+    expect(one!.filename).toMatch(/^[0-9a-f]{32}\.png$/);
+    expect(one!.subfolder).not.toBe(other!.subfolder);
+    expect(one!.filename).not.toBe(other!.filename);
+    expect(namesOf(secrets.one, { attempt: 7 }).uploadPlace(`${picture} [input]`)).toEqual(one);
+    expect(namesOf(secrets.one).uploadPlace("somebody's.png")).toBeNull();
+  });
+
+  test("of outputs are another attempt's own, in folder and file", () => {
+    const prefixes = [
+      namesOf(secrets.one),
+      namesOf(secrets.one, { attempt: 2 }),
+      namesOf(secrets.one, { jobId: "0190b8a0-other" }),
+      namesOf(secrets.other),
+    ].map((names) => names.outputPrefix);
+    for (const prefix of prefixes) expect(prefix).toMatch(/^genga\/[0-9a-f]{32}\/[0-9a-f]{32}-$/);
+    const parts = prefixes.flatMap((prefix) => prefix.split("/").slice(1));
+    expect(new Set(parts).size).toBe(parts.length);
+  });
+});
+
+describe("what clients see", () => {
+  test("is the public name wherever a server says its own, and any other text as it is", () => {
+    const names = namesOf(secrets.one);
+    const place = names.uploadPlace(picture)!;
+    const folder = names.outputPrefix.split("/")[1]!;
+    const said = [
+      `Invalid image file: ${place.subfolder}/${place.filename}`,
+      `C:\\\\input\\\\${place.subfolder.replace("/", "\\\\")}\\\\${place.filename}`,
+      `{"filename_prefix": "${names.outputPrefix}hero"}`,
+      `genga/${folder}/${"0".repeat(32)}-x and genga and ${picture}`,
+    ];
+    expect(said.map((text) => names.shownText(text))).toEqual([
+      `Invalid image file: ${picture}`,
+      `C:\\\\input\\\\${picture}`,
+      '{"filename_prefix": "genga/0190b8a0-job-1/hero"}',
+      said[3],
+    ]);
+  });
+
+  test("of an output is the name that its graph asked for, also when SECRETS_KEY has changed since, or there was none", () => {
+    const names = namesOf(secrets.one);
+    const [, folder = "", file = ""] = new ServerNames(
+      { tenantSecret: secrets.one, jobId: "0190b8a0-job", attempt: 1 },
+      undefined,
+    ).outputPrefix.split("/");
+    const shown = (subfolder: string, filename: string): string =>
+      names.shownFilename({ subfolder, filename });
+    expect(shown(`genga/${folder}`, `${file}hero_00001_.png`)).toBe("hero_00001_.png");
+    // Submitted by an earlier version.
+    expect(shown("genga/0190b8a0-job-1", "hero_00001_.png")).toBe("hero_00001_.png");
+    const foreign = `${"0".repeat(32)}-hero.png`;
+    expect(shown("elsewhere", foreign)).toBe(foreign);
+  });
+});

@@ -1,0 +1,60 @@
+import { type LeasedJob, readUploadName, TenantNames, uploadFolder } from "@genga/jobs";
+
+/** How our own names look on a server: below our folder, a folder and a file (or what a file's name begins with). */
+const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp))/g;
+const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
+const ownBeginning = /^[0-9a-f]{32}-/;
+
+/**
+ * What the files of one attempt are called on its server. Graphs may build names at run time, where nobody can judge them
+ * beforehand, so what keeps a tenant's files from another tenant is that nobody can guess their names: folder and file are
+ * HMACs under a key of the tenant's own. Clients see public names only, in graphs, answers and failures.
+ */
+export class ServerNames {
+  /** Every `filename_prefix` begins with it: `genga/<folder>/<file>-`. */
+  readonly outputPrefix: string;
+  /** What clients see in its place. */
+  readonly #shownPrefix: string;
+  readonly #names: TenantNames;
+  /** The file's part of a name on the server → what clients see in place of the whole name. */
+  readonly #shown = new Map<string, string>();
+
+  /** @param secretsKey the newest SECRETS_KEY; undefined = none is set */
+  constructor(
+    { tenantSecret, jobId, attempt }: Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">,
+    secretsKey: string | undefined,
+  ) {
+    this.#names = new TenantNames(tenantSecret, secretsKey);
+    const file = this.#names.of("output-file", jobId, attempt);
+    this.outputPrefix = `${uploadFolder}/${this.#names.of("output-folder", jobId, attempt)}/${file}-`;
+    this.#shownPrefix = `${uploadFolder}/${jobId}-${attempt}/`;
+    this.#shown.set(file, this.#shownPrefix);
+  }
+
+  /** Where an upload lies in a server's input folder; `null` for a text that is no upload's public name. */
+  uploadPlace(publicName: string): { subfolder: string; filename: string } | null {
+    const upload = readUploadName(publicName);
+    if (upload === null) return null;
+    const file = this.#names.of("upload-file", upload.sha256);
+    this.#shown.set(file, `${uploadFolder}/${upload.filename}`);
+    return {
+      subfolder: `${uploadFolder}/${this.#names.of("upload-folder")}`,
+      filename: `${file}${upload.filename.slice(upload.sha256.length)}`,
+    };
+  }
+
+  /** A text that a server gave, with public names in place of those that the server knows. */
+  shownText(text: string): string {
+    return text.includes(uploadFolder)
+      ? text.replace(ownName, (whole, file: string, end: string) => {
+          const shown = this.#shown.get(file);
+          return shown === undefined || (end === "-") !== (shown === this.#shownPrefix) ? whole : shown;
+        })
+      : text;
+  }
+
+  /** What clients call an output. Told by its shape: SECRETS_KEY may have changed since the prompt was submitted. */
+  shownFilename({ filename, subfolder }: { filename: string; subfolder: string }): string {
+    return ownFolder.test(subfolder) ? filename.replace(ownBeginning, "") : filename;
+  }
+}
