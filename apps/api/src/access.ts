@@ -1,60 +1,51 @@
-import { createHash } from "node:crypto";
-import { type Tenant, type TenantStore } from "@genga/jobs";
+import { roleIncludes, type Principal, type TenantStore } from "@genga/jobs";
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
+import { type AccessLine } from "./access-table.ts";
+import { type ConfiguredKeys } from "./configured-keys.ts";
 import { RefusedError } from "./problem-document.ts";
-
-/** How long a key that was found stays good without asking the database again: revoking takes at most this long. */
-const rememberMs = 10_000;
-const rememberedMax = 1_000;
 
 export interface AccessOptions {
   tenants: TenantStore;
-  /** Keys are needed; else everybody on this machine is the default tenant. */
-  needsKey: boolean;
-  /** May see all tenants' tickets and figures. */
-  isOperator: (tenant: Tenant) => boolean;
+  configuredKeys: ConfiguredKeys;
 }
 
-/** Who may do what: keys where there are keys, and names of this machine where there are none. */
+/** Who asks, and whether they may: keys where there are keys, and names of this machine where there are none. */
 export class Access {
   readonly #options: AccessOptions;
-  readonly #remembered = new Map<string, { tenant: Tenant; until: number }>();
-  #defaultTenant: Tenant | undefined;
+  #everybody: Principal | undefined;
 
   constructor(options: AccessOptions) {
     this.#options = options;
   }
 
-  /** Finds the tenant of the request, or refuses it. */
-  readonly requireTenant: RequestHandler = async (request, response, next) => {
-    response.locals["tenant"] = await this.#tenantOf(keyOf(request), "Bearer");
-    next();
-  };
-
-  /**
-   * The same for pages that are only looked at: there a browser may send the key as the password of Basic
-   * authentication. Nowhere else, since browsers add that to what other pages send as well.
-   */
-  readonly requireTenantOfPage: RequestHandler = async (request, response, next) => {
-    response.locals["tenant"] = await this.#tenantOf(keyOf(request) ?? passwordOf(request), "Basic");
-    next();
-  };
-
-  /** After `requireTenant`: for what shows more than one tenant's things. */
-  readonly requireOperator: RequestHandler = (_request, response, next) => {
-    if (!this.#options.isOperator(tenantOf(response))) {
-      throw new RefusedError("operator-only", "Keys of the tenant `default` may see this.");
+  /** Finds out who asks, and refuses whoever may not do what the line says. */
+  require({ access, isPage }: Pick<AccessLine, "access" | "isPage">): RequestHandler {
+    if (access === "open") {
+      return (_request, _response, next) => {
+        next();
+      };
     }
-    next();
-  };
+    return async (request, response, next) => {
+      const key = keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
+      const principal = await this.#principalOf(key, isPage === true ? "Basic" : "Bearer");
+      response.locals["principal"] = principal;
+      if (!roleIncludes(principal.role, access)) {
+        throw new RefusedError(
+          "role-too-low",
+          `This needs a key with the role ${access}; the key "${principal.keyName}" has the role ${principal.role}.`,
+        );
+      }
+      next();
+    };
+  }
 
   /**
    * Without keys nobody but this machine's own programs may speak to us: a web page that has its own name resolve to
    * loopback (DNS rebinding) is told by the Host header, and one that just posts here by its Origin.
    */
   readonly refuseForeignPages: RequestHandler = (request, _response, next) => {
-    if (this.#options.needsKey) {
+    if (this.#needsKey()) {
       next();
       return;
     }
@@ -77,37 +68,39 @@ export class Access {
     next();
   };
 
-  async #tenantOf(key: string | undefined, scheme: "Bearer" | "Basic"): Promise<Tenant> {
-    if (!this.#options.needsKey) return (this.#defaultTenant ??= await this.#options.tenants.defaultTenant());
+  #needsKey(): boolean {
+    return this.#options.configuredKeys.size > 0;
+  }
+
+  async #principalOf(key: string | undefined, scheme: "Bearer" | "Basic"): Promise<Principal> {
+    if (!this.#needsKey()) {
+      return (this.#everybody ??= {
+        tenant: await this.#options.tenants.defaultTenant(),
+        role: "operate",
+        keyName: "(no key, on loopback)",
+      });
+    }
+    const headers = { "www-authenticate": `${scheme} realm="genga"` };
     if (key === undefined) {
       throw new RefusedError(
         "key-missing",
         "Send an API key as `Authorization: Bearer …` or as `X-API-Key`.",
-        {
-          headers: { "www-authenticate": `${scheme} realm="genga"` },
-        },
+        { headers },
       );
     }
-    // Looked up by its hash: how long that takes says nothing about the key.
-    const hash = createHash("sha256").update(key).digest("hex");
-    const known = this.#remembered.get(hash);
-    if (known !== undefined && known.until > performance.now()) return known.tenant;
-    const tenant = await this.#options.tenants.findTenantByKey(key);
-    if (tenant === null) {
-      this.#remembered.delete(hash);
-      throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", {
-        headers: { "www-authenticate": `${scheme} realm="genga"` },
-      });
+    const principal = this.#options.configuredKeys.find(key);
+    if (principal === undefined) {
+      throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", { headers });
     }
-    if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
-    this.#remembered.set(hash, { tenant, until: performance.now() + rememberMs });
-    return tenant;
+    return principal;
   }
 }
 
-/** The tenant that `requireTenant` found. */
-export function tenantOf(response: Response): Tenant {
-  return response.locals["tenant"] as Tenant;
+/** Who sent the request that this response answers. */
+export function principalOf(response: Response): Principal {
+  const principal = response.locals["principal"] as Principal | undefined;
+  if (principal === undefined) throw new Error("The route is open, so nobody knows who asks.");
+  return principal;
 }
 
 function keyOf(request: Request): string | undefined {

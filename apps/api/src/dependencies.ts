@@ -20,7 +20,8 @@ import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
-import { Access, tenantOf } from "./access.ts";
+import { Access, principalOf } from "./access.ts";
+import { ConfiguredKeys } from "./configured-keys.ts";
 import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
 import { KnownServers } from "./known-servers.ts";
@@ -90,7 +91,7 @@ export async function openDependencies(
     await database.close();
   };
   try {
-    const { defaultTenant, onlyTenant } = await prepareTenants(database, settings, log, options.signal);
+    const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
       servers: database.servers,
@@ -101,10 +102,7 @@ export async function openDependencies(
     });
     const metrics = createMetrics(() => manager.summarizeQueue());
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
-    const resolver = resolverFor(database, servers, unchecked, {
-      ...settings.nodeClasses,
-      isExempt: (id) => id !== undefined && (id === defaultTenant.id || id === onlyTenant?.id),
-    });
+    const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
     const manager = new JobManager({
       store: database.jobs,
       tickets,
@@ -115,15 +113,10 @@ export async function openDependencies(
       timeoutMsByType: settings.jobTimeoutsMs,
       logger: log,
     });
-    const tenantNames = new Set(settings.apiKeys.map(({ tenant }) => tenant));
     return {
-      access: new Access({
-        tenants: database.tenants,
-        needsKey: settings.apiKeys.length > 0,
-        isOperator: (tenant) => tenant.name === defaultTenant.name || tenantNames.size === 1,
-      }),
+      access: new Access({ tenants: database.tenants, configuredKeys }),
       manager,
-      ownJobs: (response) => new OwnJobs({ manager, resolver }, tenantOf(response)),
+      ownJobs: (response) => new OwnJobs({ manager, resolver }, principalOf(response)),
       jobDetails: new JobDetails({ manager, servers }),
       servers,
       feed: new JobFeed(signals),
@@ -160,25 +153,19 @@ function resolverFor(
   });
 }
 
-/**
- * Keys must be known before the first request is.
- * @returns `onlyTenant`: the tenant of all keys, where they have one in common
- */
+/** The tenants of all keys of API_KEYS must be there before the first request is. */
 async function prepareTenants(
-  database: Database,
-  settings: ServiceConfiguration,
+  { tenants }: Database,
+  { apiKeys }: ServiceConfiguration,
   log: Logger,
   signal: AbortSignal,
-): Promise<{ defaultTenant: Tenant; onlyTenant: Tenant | null }> {
-  const [first, ...others] = settings.apiKeys;
-  const isOnly = first !== undefined && others.every(({ tenant }) => tenant === first.tenant);
+): Promise<{ defaultTenant: Tenant; configuredKeys: ConfiguredKeys }> {
   for (;;) {
     signal.throwIfAborted();
     try {
-      await database.tenants.ensureApiKeys([...settings.apiKeys]);
       return {
-        defaultTenant: await database.tenants.defaultTenant(),
-        onlyTenant: isOnly ? await database.tenants.findTenantByKey(first.key) : null,
+        configuredKeys: await ConfiguredKeys.open(apiKeys, tenants),
+        defaultTenant: await tenants.defaultTenant(),
       };
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;

@@ -238,6 +238,14 @@ function operating(): Operation[] {
       }),
     },
     serverList(),
+    ...(["drain", "resume"] as const).map((action): Operation => ({
+      method: "post",
+      path: `servers/{id}/${action}`,
+      summary: action === "drain" ? "Give a server no new work" : "Give a server work again",
+      status: 202,
+      answer: z.object({ id: z.string(), draining: z.boolean() }),
+      refusals: [401, 403, 404, 503],
+    })),
     {
       ...look,
       path: "health",

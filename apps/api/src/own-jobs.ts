@@ -17,7 +17,8 @@ import {
   type JobRequest,
   type Page,
   type Remarks,
-  type Tenant,
+  type Principal,
+  type Submitter,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
@@ -33,18 +34,20 @@ const problemsMax = 100;
 export class OwnJobs {
   readonly #manager: JobManager;
   readonly #resolver: WorkflowResolver;
-  readonly #tenant: Tenant;
+  readonly #tenantId: string;
+  readonly #submitter: Submitter;
 
-  constructor(parts: { manager: JobManager; resolver: WorkflowResolver }, tenant: Tenant) {
+  constructor(parts: { manager: JobManager; resolver: WorkflowResolver }, principal: Principal) {
     this.#manager = parts.manager;
     this.#resolver = parts.resolver;
-    this.#tenant = tenant;
+    this.#tenantId = principal.tenant.id;
+    this.#submitter = { tenantId: this.#tenantId, operates: principal.role === "operate" };
   }
 
   /** Accepts one job. @throws InvalidJobError with everything that is wrong */
   async create(submission: ReadSubmission): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
-    return this.#manager.createJob(type, parameters, { ...options, tenantId: this.#tenant.id });
+    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter });
   }
 
   /** Accepts all jobs or none. @throws InvalidJobError with everything that is wrong, as far as 100 problems */
@@ -57,18 +60,18 @@ export class OwnJobs {
       throw new InvalidJobError(await this.#allProblems(submissions));
     }
     for (const { request } of submissions) if (request !== undefined) requests.push(request);
-    return this.#manager.createBatch(requests, { name, tenantId: this.#tenant.id });
+    return this.#manager.createBatch(requests, { name, ...this.#submitter });
   }
 
   async find(id: string): Promise<Job> {
     if (!isUuid(id)) throw new JobNotFoundError(id.slice(0, 100));
     const job = await this.#manager.getJob(id.toLowerCase());
-    if (job.tenantId !== this.#tenant.id) throw new JobNotFoundError(id);
+    if (job.tenantId !== this.#tenantId) throw new JobNotFoundError(id);
     return job;
   }
 
   list(filter: Omit<JobFilter, "tenantId">): Promise<Page<Job>> {
-    return this.#manager.listJobs({ ...filter, tenantId: this.#tenant.id });
+    return this.#manager.listJobs({ ...filter, tenantId: this.#tenantId });
   }
 
   async parameters(id: string): Promise<{ job: Job; parameters: JobParameters }> {
@@ -91,7 +94,7 @@ export class OwnJobs {
   async findBatch(id: string): Promise<Batch> {
     if (!isUuid(id)) throw new BatchNotFoundError(id.slice(0, 100));
     const batch = await this.#manager.getBatch(id.toLowerCase());
-    if (batch.tenantId !== this.#tenant.id) throw new BatchNotFoundError(id);
+    if (batch.tenantId !== this.#tenantId) throw new BatchNotFoundError(id);
     return batch;
   }
 
@@ -136,7 +139,7 @@ export class OwnJobs {
 
   async #isOwn(jobId: string): Promise<boolean> {
     const job = await this.#manager.getJob(jobId);
-    return job.tenantId === this.#tenant.id;
+    return job.tenantId === this.#tenantId;
   }
 
   async #acceptable(submission: ReadSubmission): Promise<JobRequest> {
@@ -160,7 +163,7 @@ export class OwnJobs {
   async #parameterProblems({ request }: ReadSubmission): Promise<JobProblem[]> {
     if (request === undefined) return [];
     try {
-      await this.#resolver.resolve(request.type, request.parameters, this.#tenant.id);
+      await this.#resolver.resolve(request.type, request.parameters, this.#submitter);
       return [];
     } catch (error) {
       if (error instanceof InvalidJobError) return error.problems;

@@ -47,7 +47,7 @@ const kinds = {
   "key-unknown": [401, "The API key is not known"],
   "host-not-allowed": [403, "This host name is not allowed"],
   "origin-not-allowed": [403, "This origin is not allowed"],
-  "operator-only": [403, "Only the operator may see this"],
+  "role-too-low": [403, "The role of the API key does not allow this"],
   "path-not-found": [404, "There is nothing at this path"],
   "job-not-found": [404, "There is no such job"],
   "batch-not-found": [404, "There is no such batch"],

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { type Tenant } from "@genga/jobs";
+import { type Principal } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type Metrics } from "./metrics.ts";
-import { boardPath, prefix } from "./paths.ts";
+import { boardPath } from "./paths.ts";
 
 /**
  * One line and one measurement for each request, when its answer is over. Paths only: queries may hold prompts, and
@@ -21,7 +21,7 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
     response.once("close", () => {
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
       const { statusCode: status } = response;
-      const tenant = (response.locals["tenant"] as Tenant | undefined)?.name;
+      const principal = response.locals["principal"] as Principal | undefined;
       const isQuiet = path.startsWith("/api/anime/health") || path === "/metrics";
       const details = {
         requestId,
@@ -29,7 +29,8 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
         path,
         status,
         durationMs,
-        tenant,
+        tenant: principal?.tenant.name,
+        key: principal?.keyName,
         isWhole: response.writableFinished,
       };
       log[status >= 500 ? "warn" : isQuiet ? "debug" : "info"](details, `${method} ${path} ${status}`);
@@ -43,9 +44,8 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
 /** The pattern that the path matched, for a bounded number of series. */
 function routeOf(request: Request): string {
   const pattern: unknown = (request.route as { path?: unknown } | undefined)?.path;
-  if (typeof pattern !== "string") return request.originalUrl.startsWith(boardPath) ? boardPath : "unknown";
-  // An error takes the request back out of its router, and with that out of the router's own path.
-  return request.originalUrl.startsWith(`${prefix}/`) ? prefix + pattern : pattern;
+  if (typeof pattern === "string") return pattern;
+  return request.originalUrl.startsWith(boardPath) ? boardPath : "unknown";
 }
 
 /** The id under which the log knows this request. */

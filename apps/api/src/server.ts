@@ -2,11 +2,12 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { type Configuration } from "@genga/runtime";
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
 import { nameBaseUrl } from "./base-url.ts";
 import { type ApiDependencies } from "./dependencies.ts";
 import { refusalOf } from "./error-mapping.ts";
+import { GuardedRoutes } from "./guarded-routes.ts";
 import { addDocumentationRoutes } from "./routes/documentation.ts";
 import { addBatchRoutes } from "./routes/batches.ts";
 import { addGenerateRoutes } from "./routes/generate.ts";
@@ -20,7 +21,6 @@ import { addUploadRoutes } from "./routes/uploads.ts";
 import { boardPath, isSubmission, prefix } from "./paths.ts";
 import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
 import { logRequests, requestIdOf } from "./request-log.ts";
-import { resource } from "./resource.ts";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
 /** The API as an Express application; who may do what is decided before anything is read. */
@@ -36,19 +36,26 @@ export function createApp(
   app.set("trust proxy", [...trustedProxies]);
   app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages, nameBaseUrl(publicUrl));
 
-  const open = express.Router();
-  addHealthRoutes(open, dependencies);
-  app.use(prefix, open);
-  addDocumentationRoutes(app);
-
-  app.use(prefix, keepFromCaches, access.requireTenant, jobRoutes(dependencies));
-  app.use(boardPath, access.requireTenantOfPage, access.requireOperator, board.router);
-  app.use("/metrics", access.requireTenant, access.requireOperator);
-  resource(app, "/metrics", {
+  app.use(prefix, keepFromCaches);
+  const routes = new GuardedRoutes(app, access);
+  addHealthRoutes(routes, dependencies);
+  addDocumentationRoutes(routes);
+  addGenerateRoutes(routes, dependencies);
+  addBatchRoutes(routes, dependencies);
+  addJobEventRoutes(routes, dependencies);
+  addJobRoutes(routes, dependencies);
+  addOutputRoutes(routes, dependencies);
+  addQueueRoutes(routes, dependencies);
+  addServerRoutes(routes, dependencies);
+  addUploadRoutes(routes, dependencies);
+  routes.resource("/metrics", {
     get: async (_request, response) => {
       response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
     },
   });
+  routes.mount(boardPath, board.router);
+  // Which paths there are is not told to those without a key.
+  app.use(prefix, access.require({ access: "read" }));
   app.use((request) => {
     throw new RefusedError("path-not-found", `There is nothing at ${request.path.slice(0, 200)}.`);
   });
@@ -61,19 +68,6 @@ const keepFromCaches: RequestHandler = (_request, response, next) => {
   response.set("cache-control", "no-store");
   next();
 };
-
-function jobRoutes(dependencies: ApiDependencies): Router {
-  const router = express.Router();
-  addGenerateRoutes(router, dependencies);
-  addBatchRoutes(router, dependencies);
-  addJobEventRoutes(router, dependencies);
-  addJobRoutes(router, dependencies);
-  addOutputRoutes(router, dependencies);
-  addQueueRoutes(router, dependencies);
-  addServerRoutes(router, dependencies);
-  addUploadRoutes(router, dependencies);
-  return router;
-}
 
 /** Served over plain HTTP on this machine and behind somebody's TLS elsewhere: nothing here insists on HTTPS. */
 function securityHeaders(): ReturnType<typeof helmet> {

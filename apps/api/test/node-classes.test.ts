@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
-// Two tenants and the operator on one API; no server is known, so only the rules can refuse a class.
+// Two tenants, and a key of one of them that operates; no server is known, so only the rules can refuse a class.
 
 let api: ApiUnderTest;
 const key = (name: string): Record<string, string> => ({ authorization: `Bearer key-of-${name}` });
 
 beforeAll(async () => {
-  const API_KEYS = "studio:key-of-studio,atelier:key-of-atelier,key-of-operator";
+  const API_KEYS = "studio:key-of-studio,atelier:key-of-atelier,studio:operate:key-of-operator";
   api = await startApiUnderTest({ env: { API_KEYS } });
 });
 afterAll(async () => {
@@ -28,7 +28,7 @@ describe("by default", () => {
     ...["VHS_LoadAudio", "VHS_LoadImages", "LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"],
     ...["LoadTrainingDataset", "LoadImagesFromDir //Inspire", "Load Image Batch", "LoadImageFromUrl"],
     ...["easy loadImageForUrl", "LoadVideoFromURL", "Image Load", "LoadImageFromPath"],
-  ])("%s is refused to all but the operator, alone and in a batch", async (classType) => {
+  ])("%s is refused to keys that do not operate, alone and in a batch", async (classType) => {
     const alone = await api.post("generate", rawJob(classType), key("studio"));
     expect(alone.status).toBe(422);
     expect(await alone.json()).toMatchObject({

@@ -24,7 +24,7 @@ export interface DemoOptions {
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, configuration, signal, say } = options;
-  const client = new ApiClient(everything.apiUrl, configuration.apiKeys[0]?.key);
+  const client = new ApiClient(everything.apiUrl, keyOf(configuration));
   await untilServersAreKnown(client, options);
   const batch = await submit(client, options);
   if (batch === undefined) return false;
@@ -62,6 +62,12 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
 const titles: readonly string[] = demoJobs.map(({ type }, index) =>
   type === "image" ? `image ${index + 1}` : "video",
 );
+
+/** What servers there are is shown in full to keys that operate. */
+function keyOf({ apiKeys }: Configuration): string | undefined {
+  return (apiKeys.find(({ role }) => role === "operate") ?? apiKeys.find(({ role }) => role === "submit"))
+    ?.key;
+}
 
 /**
  * The API judges a batch by what the servers can run. A worker finds that out within a second or two; a server that does

@@ -1,5 +1,4 @@
 import { type Tenant, type TenantStore } from "@genga/jobs";
-import { createHash } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
 import { withMappedErrors } from "./database-errors.ts";
 import { type PrismaClient } from "./generated/client.ts";
@@ -7,7 +6,7 @@ import { type PrismaClient } from "./generated/client.ts";
 /** Owns what comes without a key on loopback; the first migration makes its row. */
 export const defaultTenantId = "00000000-0000-7000-8000-000000000000";
 
-/** The tenants of PostgreSQL, and the hashes of their keys. */
+/** The tenants of PostgreSQL. */
 export class PrismaTenantStore implements TenantStore {
   readonly #database: PrismaClient;
 
@@ -15,43 +14,25 @@ export class PrismaTenantStore implements TenantStore {
     this.#database = database;
   }
 
-  /**
-   * May be called by several processes at once, and again at every start. A key that moved to another tenant follows; a
-   * revoked one stays revoked. Sorted, so that two starts wait for each other at the first row.
-   */
-  ensureApiKeys(keys: { tenant: string; key: string }[]): Promise<void> {
+  /** Sorted, so that two processes that start together wait for each other at the first row. */
+  ensureTenants(names: readonly string[]): Promise<Tenant[]> {
     return withMappedErrors(async () => {
-      const byKey = new Map(keys.map(({ tenant, key }) => [key, { tenant, hash: hashKey(key) }]));
-      const wanted = [...byKey.values()].map((row) => ({
-        ...row,
-        hash: Buffer.from(row.hash).toString("hex"),
-      }));
-      if (wanted.length === 0) return;
-      const tenants = [...new Set(wanted.map(({ tenant }) => tenant))];
-      const ids = tenants.map(() => uuidv7());
+      const wanted = [...new Set(names)];
+      const ids = wanted.map(() => uuidv7());
       await this.#database.$executeRaw`
         INSERT INTO tenants (id, name)
-        SELECT id, name FROM unnest(${ids}::uuid[], ${tenants}::text[]) AS new(id, name) ORDER BY name
+        SELECT id, name FROM unnest(${ids}::uuid[], ${wanted}::text[]) AS new(id, name) ORDER BY name
         ON CONFLICT (name) DO NOTHING`;
-      const rows = wanted.map((row) => ({ ...row, id: uuidv7() }));
-      await this.#database.$executeRaw`
-        INSERT INTO api_keys (id, tenant_id, key_hash)
-        SELECT new.id, tenants.id, decode(new.hash, 'hex')
-        FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS new(id uuid, tenant text, hash text)
-        JOIN tenants ON tenants.name = new.tenant
-        ORDER BY new.hash
-        ON CONFLICT (key_hash) DO UPDATE SET tenant_id = excluded.tenant_id
-        WHERE api_keys.tenant_id <> excluded.tenant_id`;
-    });
-  }
-
-  findTenantByKey(key: string): Promise<Tenant | null> {
-    return withMappedErrors(async () => {
-      const found = await this.#database.apiKey.findUnique({
-        where: { keyHash: hashKey(key), revokedAt: null },
-        select: { tenant: { select: { id: true, name: true } } },
+      const rows = await this.#database.tenant.findMany({
+        where: { name: { in: wanted } },
+        select: { id: true, name: true },
       });
-      return found?.tenant ?? null;
+      const byName = new Map(rows.map((row) => [row.name, row]));
+      return names.map((name) => {
+        const tenant = byName.get(name);
+        if (tenant === undefined) throw new Error(`The tenant ${name} was made and did not come back.`);
+        return tenant;
+      });
     });
   }
 
@@ -63,9 +44,4 @@ export class PrismaTenantStore implements TenantStore {
       }),
     );
   }
-}
-
-/** Keys are long and random, so a plain hash is enough; it is never compared byte by byte but looked up. */
-function hashKey(key: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash("sha256").update(key).digest());
 }

@@ -11,9 +11,8 @@ let otherTenantId: string;
 beforeAll(async () => {
   scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: scratch.url });
-  await database.tenants.ensureApiKeys([{ tenant: "studio", key: "studio-key" }]);
   tenantId = (await database.tenants.defaultTenant()).id;
-  otherTenantId = (await database.tenants.findTenantByKey("studio-key"))!.id;
+  otherTenantId = (await database.tenants.ensureTenants(["studio"]))[0]!.id;
 });
 afterAll(async () => {
   await database.close();

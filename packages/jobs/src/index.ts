@@ -84,6 +84,7 @@ export {
   type ShownServerState,
   type WorkerRecord,
 } from "./server-store.ts";
+export { roleIncludes, roles, type Principal, type Role } from "./principal.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";
 export {
   limitsOf,
@@ -120,14 +121,8 @@ export {
   type UploadStore,
 } from "./upload-store.ts";
 export { TenantNames } from "./tenant-names.ts";
-export { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
+export { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
-export {
-  defaultLane,
-  JobManager,
-  type Remarks,
-  type JobManagerOptions,
-  type JobOptions,
-  type JobRequest,
-} from "./job-manager.ts";
+export { JobManager, type JobManagerOptions } from "./job-manager.ts";
+export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";

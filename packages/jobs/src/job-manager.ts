@@ -6,7 +6,6 @@ import {
   type JobEvent,
   type JobOutput,
   type JobParameters,
-  type JobPriority,
   type JobType,
   type NewBatch,
   type NewJob,
@@ -14,13 +13,7 @@ import {
 import { announcementOf } from "./announcement.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
-import {
-  BatchNotFoundError,
-  InvalidJobError,
-  JobNotFoundError,
-  JobRemovedError,
-  type JobProblem,
-} from "./job-errors.ts";
+import { BatchNotFoundError, JobNotFoundError, JobRemovedError } from "./job-errors.ts";
 import {
   type AttemptEnd,
   type CancelResult,
@@ -30,38 +23,16 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
-import { promptOf, promptTextOf, type JobPrompt } from "./job-prompt.ts";
+import { promptOf, type JobPrompt } from "./job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
+import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
-import { type ResolvedWorkflow, type WorkflowResolver } from "./workflow-resolver.ts";
-
-/** The default lane; others come with routing by checkpoint. */
-export const defaultLane = "default";
+import { type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 
 /** Running jobs that are told of a cancellation at once; the others hear of it with their next heartbeat. */
 const signalledMax = 1_000;
-
-/** What a client may say of a job beside its parameters. */
-export interface JobOptions {
-  priority?: JobPriority;
-  project?: string | null;
-  tags?: string[];
-  /** Attempts after a node raised; a lost server is not charged. */
-  attemptsMax?: number;
-  /** Counted from execution. */
-  timeoutMs?: number;
-  /** A queue deadline: it must have begun to execute by then. */
-  expiresAt?: Date;
-}
-
-export interface JobRequest {
-  type: JobType;
-  /** What a client sent, read from JSON; the resolver judges it. */
-  parameters: unknown;
-  options?: JobOptions;
-}
 
 export interface JobManagerOptions {
   store: JobStore;
@@ -74,9 +45,6 @@ export interface JobManagerOptions {
   timeoutMsByType: Record<JobType, number>;
   logger: { warn(details: object, message: string): void };
 }
-
-/** What an accepted submission is answered with beside its id: worth knowing, and no reason to refuse it. */
-export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
 
 /** The life of a job, seen from outside: accepts, shows, changes and ends jobs. The rules live in PostgreSQL's rows. */
 export class JobManager {
@@ -96,10 +64,11 @@ export class JobManager {
   async createJob(
     type: JobType,
     parameters: unknown,
-    options: JobOptions & { tenantId?: string } = {},
+    options: JobOptions & Partial<Submitter> = {},
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
-    const { newJob, ...remarks } = await this.#prepare({ type, parameters, options }, null, options.tenantId);
-    const [job] = await this.#insert(options.tenantId, null, [newJob]);
+    const submitter = this.#submitterOf(options);
+    const { newJob, ...remarks } = await prepareJob(this.#options, { type, parameters, options }, submitter);
+    const [job] = await this.#insert(submitter.tenantId, null, [newJob]);
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     await this.#announce([job]);
     return { job, prompt: promptOf(newJob), ...remarks };
@@ -111,13 +80,14 @@ export class JobManager {
    */
   async createBatch(
     requests: JobRequest[],
-    options: { name?: string | null; tenantId?: string } = {},
+    options: { name?: string | null } & Partial<Submitter> = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
-    const prepared = await this.#prepareAll(requests, options.tenantId);
+    const submitter = this.#submitterOf(options);
+    const prepared = await prepareBatch(this.#options, requests, submitter);
     const id = uuidv7();
     const batch = { id, name: options.name ?? null };
     const newJobs = prepared.map(({ newJob }) => newJob);
-    const jobs = await this.#insert(options.tenantId, batch, newJobs);
+    const jobs = await this.#insert(submitter.tenantId, batch, newJobs);
     await this.#announce(jobs);
     const warnings = remarksOnAll(prepared.map((one) => one.warnings));
     const notChecked = remarksOnAll(prepared.map((one) => one.notChecked));
@@ -296,59 +266,12 @@ export class JobManager {
     if (removed === "removed") throw new JobRemovedError(id);
   }
 
-  #insert(tenantId: string | undefined, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {
-    const { store, defaultTenantId } = this.#options;
-    return insertOrFind(store, { tenantId: tenantId ?? defaultTenantId, batch, jobs });
+  #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {
+    return { tenantId: tenantId ?? this.#options.defaultTenantId, operates: operates ?? false };
   }
 
-  async #prepareAll(
-    requests: JobRequest[],
-    tenantId: string | undefined,
-  ): Promise<({ newJob: NewJob } & Remarks)[]> {
-    const problems: JobProblem[] = [];
-    const prepared: ({ newJob: NewJob } & Remarks)[] = [];
-    for (const [index, request] of requests.entries()) {
-      try {
-        prepared.push(await this.#prepare(request, index, tenantId));
-      } catch (error) {
-        if (!(error instanceof InvalidJobError)) throw error;
-        problems.push(
-          ...error.problems.map((problem) => ({ ...problem, path: `jobs.${index}.${problem.path}` })),
-        );
-        if (problems.length >= 100) break;
-      }
-    }
-    if (problems.length > 0) throw new InvalidJobError(problems.slice(0, 100));
-    return prepared;
-  }
-
-  async #prepare(
-    request: JobRequest,
-    batchIndex: number | null,
-    tenantId = this.#options.defaultTenantId,
-  ): Promise<{ newJob: NewJob } & Remarks> {
-    const { type, options = {} } = request;
-    const { workflow, parameters, warnings, notChecked } = await this.#options.resolver.resolve(
-      type,
-      request.parameters,
-      tenantId,
-    );
-    const newJob: NewJob = {
-      id: uuidv7(),
-      type,
-      priority: options.priority ?? "normal",
-      lane: defaultLane,
-      batchIndex,
-      project: options.project ?? null,
-      tags: options.tags ?? [],
-      attemptsMax: options.attemptsMax ?? 1,
-      timeoutMs: options.timeoutMs ?? this.#options.timeoutMsByType[type],
-      expiresAt: options.expiresAt ?? null,
-      parameters,
-      workflow,
-      promptText: promptTextOf({ parameters, workflow }),
-    };
-    return { newJob, warnings, notChecked };
+  #insert(tenantId: string, batch: NewBatch | null, jobs: NewJob[]): Promise<Job[]> {
+    return insertOrFind(this.#options.store, { tenantId, batch, jobs });
   }
 
   /** After the commit. With Redis away nothing is lost: the sweeper announces the rows when it is back. */

@@ -6,9 +6,7 @@ export interface Tenant {
 }
 
 export interface TenantStore {
-  /** Makes sure that these tenants and keys exist (keys are stored as SHA-256 hashes, never in clear). */
-  ensureApiKeys(keys: { tenant: string; key: string }[]): Promise<void>;
-  /** The tenant of a key that was not revoked. */
-  findTenantByKey(key: string): Promise<Tenant | null>;
+  /** Makes sure that tenants of these names exist; returns them in the given order. */
+  ensureTenants(names: readonly string[]): Promise<Tenant[]>;
   defaultTenant(): Promise<Tenant>;
 }

@@ -12,12 +12,20 @@ export interface ResolvedWorkflow {
   notChecked: string[];
 }
 
+/** For whom a submission is judged. */
+export interface Submitter {
+  /** Whose uploads the parameters may name. */
+  tenantId: string;
+  /** The key that submits has the role `operate`: rules about node classes do not hold for it. */
+  operates: boolean;
+}
+
 /** Parameters → graph. */
 export interface WorkflowResolver {
   /**
    * @param parameters what a client sent, read from JSON
-   * @param tenantId whose uploads the parameters may name; absent: none
+   * @param submitter absent: one without uploads, who does not operate
    * @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted.
    */
-  resolve(type: JobType, parameters: unknown, tenantId?: string): Promise<ResolvedWorkflow>;
+  resolve(type: JobType, parameters: unknown, submitter?: Submitter): Promise<ResolvedWorkflow>;
 }

@@ -28,7 +28,7 @@ export interface Configuration extends LimitSettings {
   readonly apiKeys: readonly ApiKey[];
   /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty = none is set. Never logged. */
   readonly secretsKeys: readonly string[];
-  /** Node classes that raw graphs of all but the operator may not have; patterns, `*` for any characters. */
+  /** Node classes that raw graphs may not have unless the key that submits them operates; patterns, `*` for any characters. */
   readonly nodeClasses: { readonly denied: readonly string[]; readonly allowed: readonly string[] };
   readonly logLevel: LogLevel;
   readonly jobTimeoutsMs: JobTimeouts;
@@ -58,8 +58,12 @@ export type StorageLocation =
       readonly region?: string | undefined;
     };
 
+/** What a key may do; each role may also do what the ones before it may. */
+const roles = ["read", "submit", "operate"] as const;
+
 export interface ApiKey {
   readonly tenant: string;
+  readonly role: (typeof roles)[number];
   readonly key: string;
 }
 
@@ -208,25 +212,37 @@ const trustedProxies = z
   );
 
 const apiKeys = z.string().transform((text, context): ApiKey[] => {
-  const keys = list(text).map((entry) => {
-    const colon = entry.indexOf(":");
-    return colon < 0
-      ? { tenant: "default", key: entry }
-      : { tenant: entry.slice(0, colon), key: entry.slice(colon + 1) };
-  });
-  const areGood = keys.every(
-    ({ tenant, key }) => /^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant) && /^[\x21-\x7e]{8,256}$/.test(key),
-  );
-  if (!areGood || new Set(keys.map(({ key }) => key)).size < keys.length) {
+  const keys = list(text).map(readApiKey);
+  const good = keys.filter((key) => key !== undefined);
+  if (good.length < keys.length || new Set(good.map(({ key }) => key)).size < keys.length) {
     context.addIssue({
       code: "custom",
       message:
-        "keys of 8 to 256 printable characters, each only once, separated by commas; each may have its tenant " +
-        "in front (studio:key; lower-case letters, digits and hyphens)",
+        "entries tenant:role:key, tenant:key or key, separated by commas; the tenant of lower-case letters, digits and " +
+        "hyphens, and not named as a role is; the role one of read, submit and operate (none: submit); the key of 8 to " +
+        "256 printable characters without comma and colon, each only once",
     });
   }
-  return keys;
+  return good;
 });
+
+/**
+ * A key has no colon: `a:b:c` could otherwise be a key of its tenant with a colon in it, or a key with a role. For the
+ * same reason no tenant is named as a role is: `operate:key` would look like a key that operates.
+ */
+function readApiKey(entry: string): ApiKey | undefined {
+  const parts = entry.split(":");
+  const key = parts.pop() ?? "";
+  const [tenant = "default", role = "submit", ...rest] = parts;
+  const known = roles.find((each) => each === role);
+  const isGood =
+    known !== undefined &&
+    rest.length === 0 &&
+    /^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant) &&
+    !roles.some((each) => each === tenant) &&
+    /^[\x21-\x7e]{8,256}$/.test(key);
+  return isGood ? { tenant, role: known, key } : undefined;
+}
 
 /** As long as 32 random bytes in base64. A word, repeated, is as long, and no key. */
 const secretsKeyPattern = /^[A-Za-z0-9+/_=-]{43,256}$/;

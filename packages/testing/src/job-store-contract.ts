@@ -43,9 +43,8 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
 
   const freshTenant = async (): Promise<string> => {
     const name = `tenant-${uuidv7()}`;
-    await stores.tenants.ensureApiKeys([{ tenant: name, key: name }]);
-    const tenant = await stores.tenants.findTenantByKey(name);
-    if (tenant === null) throw new Error("The tenant was not made.");
+    const [tenant] = await stores.tenants.ensureTenants([name]);
+    if (tenant === undefined) throw new Error("The tenant was not made.");
     return tenant.id;
   };
   const insert = async (job: NewJob, tenantId?: string): Promise<Job> => {

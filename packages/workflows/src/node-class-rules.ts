@@ -6,8 +6,6 @@ import { type KnownServer } from "./judge-submission.ts";
 export interface NodeClassRules {
   denied: readonly string[];
   allowed: readonly string[];
-  /** Tenants to whom the rules do not apply. */
-  isExempt: (tenantId: string | undefined) => boolean;
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   InvalidJobError,
   type JobType,
   type ResolvedWorkflow,
+  type Submitter,
   type UploadStore,
   type WorkflowResolver,
 } from "@genga/jobs";
@@ -44,7 +45,8 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
   let turnStartedAt = performance.now();
   return {
-    async resolve(type: JobType, parameters: unknown, tenantId?: string): Promise<ResolvedWorkflow> {
+    async resolve(type: JobType, parameters: unknown, submitter?: Submitter): Promise<ResolvedWorkflow> {
+      const tenantId = submitter?.tenantId;
       if (performance.now() - turnStartedAt > turnMs) {
         await nextTurn();
         turnStartedAt = performance.now();
@@ -60,7 +62,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
         await assertOwnNames(submission.alternatives[0].graph().workflow, uploads, tenantId);
       const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
         const servers = await options.definitions();
-        if (submission.isRaw && nodeClasses !== undefined && !nodeClasses.isExempt(tenantId))
+        if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
           assertAllowedClasses(submission.alternatives[0].graph().workflow, servers, nodeClasses);
         return judge(submission, servers);
       };

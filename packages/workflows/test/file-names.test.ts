@@ -198,7 +198,11 @@ describe("a raw graph", () => {
       "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "genga/../x" } },
     };
     try {
-      await resolver.resolve("workflow", { workflow }, "0190b8a0-0000-7000-8000-000000000001");
+      await resolver.resolve(
+        "workflow",
+        { workflow },
+        { tenantId: "0190b8a0-0000-7000-8000-000000000001", operates: false },
+      );
       return [];
     } catch (error) {
       if (error instanceof InvalidJobError) return error.problems;

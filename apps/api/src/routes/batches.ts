@@ -1,18 +1,17 @@
-import { type Router } from "express";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { jsonBody } from "../json-body.ts";
 import { viewOfBatch } from "../job-view.ts";
 import { prefix } from "../paths.ts";
 import { idOf } from "../request-values.ts";
-import { resource } from "../resource.ts";
 import { readBatch } from "../submission-body.ts";
 import { viewOfAccepted } from "./generate.ts";
 
 /** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing; and what is done to all of them. */
-export function addBatchRoutes(router: Router, dependencies: ApiDependencies): void {
-  router.all("/batches", jsonBody());
-  resource(router, "/batches", {
+export function addBatchRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
+  routes.resource("batches", {
+    body: jsonBody(),
     post: async (request, response) => {
       const { name, submissions } = readBatch(request.body);
       const accepted = await dependencies.ownJobs(response).createBatch(name, submissions);
@@ -26,13 +25,13 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
       response.json({ id, name, total: jobs.length, jobs: views, links, ...remarks });
     },
   });
-  resource(router, "/batches/:id", {
+  routes.resource("batches/:id", {
     get: async (request, response) => {
       const batch = await dependencies.ownJobs(response).findBatch(idOf(request));
       response.json(viewOfBatch(batch, baseUrlOf(response)));
     },
   });
-  resource(router, "/batches/:id/cancel", {
+  routes.resource("batches/:id/cancel", {
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
       const { cancelled, requested } = await jobs.cancelBatch(idOf(request));
@@ -40,7 +39,7 @@ export function addBatchRoutes(router: Router, dependencies: ApiDependencies): v
       response.status(202).json({ ...batch, cancelled, requested });
     },
   });
-  resource(router, "/batches/:id/retry", {
+  routes.resource("batches/:id/retry", {
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
       const retried = await jobs.retryBatch(idOf(request));

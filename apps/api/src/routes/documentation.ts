@@ -1,25 +1,24 @@
-import { type Router } from "express";
 import { documentationPage, landingPage } from "../documentation-pages.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { describeApi } from "../openapi.ts";
-import { resource } from "../resource.ts";
 
 /** `/`, `/docs` and `/openapi.json`: what the API can do, for people and for programs. Open to everybody. */
-export function addDocumentationRoutes(router: Router): void {
+export function addDocumentationRoutes(routes: GuardedRoutes): void {
   const description = describeApi();
   const document = JSON.stringify(description);
   const docs = documentationPage(description);
   const landing = landingPage();
-  resource(router, "/openapi.json", {
+  routes.resource("/openapi.json", {
     get: (_request, response) => {
       response.type("application/json").send(document);
     },
   });
-  resource(router, "/docs", {
+  routes.resource("/docs", {
     get: (_request, response) => {
       response.type("html").send(docs);
     },
   });
-  resource(router, "/", {
+  routes.resource("/", {
     get: (_request, response) => {
       response.type("html").send(landing);
     },

@@ -1,14 +1,14 @@
 import { type Job, type JobPrompt } from "@genga/jobs";
-import { type Router, type Response } from "express";
+import { type Response } from "express";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { jsonBody } from "../json-body.ts";
 import { linksOfJob } from "../job-view.ts";
-import { resource } from "../resource.ts";
 import { readSubmission, type ReadSubmission } from "../submission-body.ts";
 
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
-export function addGenerateRoutes(router: Router, dependencies: ApiDependencies): void {
+export function addGenerateRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
   const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
     const { job, prompt, ...remarks } = await dependencies.ownJobs(response).create(submission);
     dependencies.metrics.jobsAccepted.inc({ type: job.type });
@@ -18,14 +18,16 @@ export function addGenerateRoutes(router: Router, dependencies: ApiDependencies)
       .location(accepted.links["self"] ?? "")
       .json({ ...accepted, ...remarks });
   };
-  router.use("/generate", jsonBody());
-  resource(router, "/generate", {
+  routes.resource("generate", {
+    body: jsonBody(),
     post: (request, response) => accept(response, readSubmission(request.body)),
   });
-  resource(router, "/generate/image", {
+  routes.resource("generate/image", {
+    body: jsonBody(),
     post: (request, response) => accept(response, readSubmission(request.body, "image")),
   });
-  resource(router, "/generate/video", {
+  routes.resource("generate/video", {
+    body: jsonBody(),
     post: (request, response) => accept(response, readSubmission(request.body, "video")),
   });
 }

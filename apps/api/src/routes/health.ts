@@ -1,6 +1,5 @@
-import { type Router } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
-import { resource } from "../resource.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 
 interface PartHealth {
   status: "ok" | "unavailable";
@@ -16,7 +15,7 @@ const tickMs = 100;
  * `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can accept
  * jobs. Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests.
  */
-export function addHealthRoutes(router: Router, dependencies: ApiDependencies): void {
+export function addHealthRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
   const { probes, version, startedAt } = dependencies;
   const probeAll = async (): Promise<Record<keyof typeof probes, PartHealth>> => {
     const [database, redis, servers, workers] = await Promise.all([
@@ -25,7 +24,7 @@ export function addHealthRoutes(router: Router, dependencies: ApiDependencies): 
     ] as const);
     return { database, redis, servers, workers };
   };
-  resource(router, "/health", {
+  routes.resource("health", {
     get: async (_request, response) => {
       const parts = await probeAll();
       const isWhole = Object.values(parts).every(({ status }) => status === "ok");
@@ -37,7 +36,7 @@ export function addHealthRoutes(router: Router, dependencies: ApiDependencies): 
       });
     },
   });
-  resource(router, "/health/ready", {
+  routes.resource("health/ready", {
     get: async (_request, response) => {
       const parts = await probeAll();
       const isReady = parts.database.status === "ok";

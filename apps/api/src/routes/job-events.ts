@@ -1,20 +1,20 @@
 import { isTerminal } from "@genga/jobs";
-import { type Request, type Router } from "express";
+import { type Request } from "express";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { EventStream } from "../event-stream.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf } from "../request-values.ts";
-import { resource } from "../resource.ts";
 import { watchJob } from "../watch-job.ts";
 
 /** Streams that one process keeps open. */
 const streamsMax = 1_000;
 
 /** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
-export function addJobEventRoutes(router: Router, dependencies: ApiDependencies): void {
+export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
   const { ownJobs, jobDetails, feed, manager, metrics, stopping, watchTimes } = dependencies;
-  resource(router, "/jobs/:id/events", {
+  routes.resource("jobs/:id/events", {
     get: async (request, response) => {
       const jobs = ownJobs(response);
       const job = await jobs.find(idOf(request));

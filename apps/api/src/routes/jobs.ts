@@ -1,22 +1,22 @@
 import { toClientJsonText } from "@genga/comfyui";
-import { type Request, type Response, type Router } from "express";
+import { type Request, type Response } from "express";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { viewOfAttempt, viewOfOutput } from "../job-view.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf, readJobsQuery } from "../request-values.ts";
-import { resource } from "../resource.ts";
 
 /** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
-export function addJobRoutes(router: Router, dependencies: ApiDependencies): void {
+export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
   const { ownJobs, jobDetails } = dependencies;
 
   const show = async (request: Request, response: Response): Promise<void> => {
     const job = await ownJobs(response).find(idOf(request));
     response.json(await jobDetails.of(job, baseUrlOf(response)));
   };
-  resource(router, "/job/:id", { get: show });
-  resource(router, "/jobs/:id", {
+  routes.resource("job/:id", { get: show });
+  routes.resource("jobs/:id", {
     get: show,
     delete: async (request, response) => {
       await ownJobs(response).remove(idOf(request));
@@ -24,26 +24,26 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
     },
   });
 
-  resource(router, "/jobs", {
+  routes.resource("jobs", {
     get: async (request, response) => {
       const { items, nextCursor } = await ownJobs(response).list(readJobsQuery(request));
       response.json({ jobs: await jobDetails.viewsOf(items, baseUrlOf(response)), nextCursor });
     },
   });
 
-  resource(router, "/jobs/:id/parameters", {
+  routes.resource("jobs/:id/parameters", {
     get: async (request, response) => {
       const { job, parameters } = await ownJobs(response).parameters(idOf(request));
       response.json({ id: job.id, type: job.type, parameters: parameters.parameters });
     },
   });
-  resource(router, "/jobs/:id/workflow", {
+  routes.resource("jobs/:id/workflow", {
     get: async (request, response) => {
       const { parameters } = await ownJobs(response).parameters(idOf(request));
       response.type("json").send(toClientJsonText(parameters.workflow));
     },
   });
-  resource(router, "/jobs/:id/outputs", {
+  routes.resource("jobs/:id/outputs", {
     get: async (request, response) => {
       const { job, outputs } = await ownJobs(response).outputs(idOf(request));
       const views = outputs.map((output) => viewOfOutput(output, baseUrlOf(response)));
@@ -51,14 +51,14 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
     },
   });
 
-  resource(router, "/jobs/:id/attempts", {
+  routes.resource("jobs/:id/attempts", {
     get: async (request, response) => {
       const { job, attempts } = await ownJobs(response).attempts(idOf(request));
       response.json({ id: job.id, status: job.status, attempts: attempts.map(viewOfAttempt) });
     },
   });
 
-  resource(router, "/jobs/:id/cancel", {
+  routes.resource("jobs/:id/cancel", {
     post: async (request, response) => {
       const result = await ownJobs(response).requestCancel(idOf(request));
       if (result.outcome === "ended") {
@@ -67,7 +67,7 @@ export function addJobRoutes(router: Router, dependencies: ApiDependencies): voi
       response.status(202).json(await jobDetails.of(result.job, baseUrlOf(response)));
     },
   });
-  resource(router, "/jobs/:id/retry", {
+  routes.resource("jobs/:id/retry", {
     post: async (request, response) => {
       const job = await ownJobs(response).retry(idOf(request));
       response.status(202).json(await jobDetails.of(job, baseUrlOf(response)));

@@ -1,16 +1,16 @@
 import { pipeline } from "node:stream/promises";
 import { type JobOutput, type OutputStorage } from "@genga/jobs";
-import { type Request, type Response, type Router } from "express";
+import { type Request, type Response } from "express";
 import { contentDisposition, isPlayed, isSafeToShow } from "../content-disposition.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { RefusedError } from "../problem-document.ts";
 import { readRange } from "../range-header.ts";
 import { idOf } from "../request-values.ts";
-import { resource } from "../resource.ts";
 
 /** `GET outputs/{id}`: the bytes. They never change, so a client that has them needs no second answer. */
-export function addOutputRoutes(router: Router, { ownJobs, storage }: ApiDependencies): void {
-  resource(router, "/outputs/:id", {
+export function addOutputRoutes(routes: GuardedRoutes, { ownJobs, storage }: ApiDependencies): void {
+  routes.resource("outputs/:id", {
     get: async (request, response) => {
       const output = await ownJobs(response).findOutput(idOf(request));
       if (isFresh(request, output)) {

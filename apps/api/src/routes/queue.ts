@@ -1,14 +1,13 @@
-import { type Router } from "express";
-import { tenantOf } from "../access.ts";
+import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { resource } from "../resource.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 
 /** `GET queue`: how much waits and runs. */
-export function addQueueRoutes(router: Router, { manager, servers }: ApiDependencies): void {
-  resource(router, "/queue", {
+export function addQueueRoutes(routes: GuardedRoutes, { manager, servers }: ApiDependencies): void {
+  routes.resource("queue", {
     get: async (_request, response) => {
       const [summary, { servers: records, workersAlive }] = await Promise.all([
-        manager.summarizeQueue(tenantOf(response).id),
+        manager.summarizeQueue(principalOf(response).tenant.id),
         servers.farm(),
       ]);
       response.set("cache-control", "no-store").json({

@@ -1,16 +1,15 @@
-import { type Router } from "express";
 import { validate as isUuid } from "uuid";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf } from "../request-values.ts";
-import { resource } from "../resource.ts";
 
 /**
  * `GET servers`: each ComfyUI server, how it is doing, and why not better; `drain` and `resume`: whether it takes new work,
  * for operators who want to restart it.
  */
-export function addServerRoutes(router: Router, { servers }: ApiDependencies): void {
-  resource(router, "/servers", {
+export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {
+  routes.resource("servers", {
     get: async (_request, response) => {
       const farm = await servers.farm();
       response.set("cache-control", "no-store").json({
@@ -35,7 +34,7 @@ export function addServerRoutes(router: Router, { servers }: ApiDependencies): v
     ["drain", true],
     ["resume", false],
   ] as const) {
-    resource(router, `/servers/:id/${action}`, {
+    routes.resource(`servers/:id/${action}`, {
       post: async (request, response) => {
         const id = idOf(request);
         if (!isUuid(id) || !(await servers.setDraining(id, draining))) {

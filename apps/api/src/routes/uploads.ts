@@ -1,16 +1,15 @@
 import { Readable } from "node:stream";
 import { uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
-import { type Router } from "express";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
-import { tenantOf } from "../access.ts";
+import { principalOf } from "../access.ts";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { type GuardedRoutes } from "../guarded-routes.ts";
 import { prefix } from "../paths.ts";
 import { RefusedError } from "../problem-document.ts";
 import { imageBytesMax, readImage } from "../read-image.ts";
 import { idOf } from "../request-values.ts";
-import { resource } from "../resource.ts";
 import { imageBody, imageOf } from "../upload-body.ts";
 
 /** What an upload is answered with. */
@@ -27,9 +26,9 @@ export const uploadViewSchema = z.object({
 });
 
 /** `POST uploads`: an image to begin with, or a mask. The same image again is the same upload. */
-export function addUploadRoutes(router: Router, { uploads, storage }: ApiDependencies): void {
-  router.use("/uploads", imageBody());
-  resource(router, "/uploads", {
+export function addUploadRoutes(routes: GuardedRoutes, { uploads, storage }: ApiDependencies): void {
+  routes.resource("uploads", {
+    body: imageBody(),
     post: async (request, response) => {
       const image = await imageOf(request);
       const facts = await readImage(image);
@@ -39,7 +38,7 @@ export function addUploadRoutes(router: Router, { uploads, storage }: ApiDepende
         body: Readable.from([image]),
         bytesMax: imageBytesMax,
       });
-      const upload = await uploads.saveUpload({ ...facts, tenantId: tenantOf(response).id });
+      const upload = await uploads.saveUpload({ ...facts, tenantId: principalOf(response).tenant.id });
       const view = viewOfUpload(upload, baseUrlOf(response));
       response
         .status(201)
@@ -47,10 +46,12 @@ export function addUploadRoutes(router: Router, { uploads, storage }: ApiDepende
         .json(view);
     },
   });
-  resource(router, "/uploads/:id", {
+  routes.resource("uploads/:id", {
     get: async (request, response) => {
       const id = idOf(request);
-      const [upload] = isUuid(id) ? await uploads.findUploads(tenantOf(response).id, [id.toLowerCase()]) : [];
+      const [upload] = isUuid(id)
+        ? await uploads.findUploads(principalOf(response).tenant.id, [id.toLowerCase()])
+        : [];
       if (upload === undefined) {
         throw new RefusedError("upload-not-found", `There is no upload ${id.slice(0, 100)}.`);
       }

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { roleIncludes, roles } from "@genga/jobs";
+import { createLogger, readConfiguration, requireServices } from "@genga/runtime";
+import { Router, type Express } from "express";
+import { accessTable, fullPath, type AccessLine } from "../src/access-table.ts";
+import { openDependencies, type ApiDependencies } from "../src/dependencies.ts";
+import { GuardedRoutes } from "../src/guarded-routes.ts";
+import { describeApi } from "../src/openapi.ts";
+import { boardPath } from "../src/paths.ts";
+import { createApp } from "../src/server.ts";
+import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+const keys = { read: "key-that-reads", submit: "key-that-submits", operate: "key-that-operates" };
+let api: ApiUnderTest;
+
+beforeAll(async () => {
+  const API_KEYS = roles.map((role) => `studio:${role}:${keys[role]}`).join();
+  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0" } });
+});
+afterAll(() => api.stop());
+
+const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
+
+/** Asks for what the line is about, of something that is not there, and with a body that nothing accepts. */
+async function ask({ method, path }: AccessLine, key?: string): Promise<{ status: number; code?: string }> {
+  const response = await api.request(fullPath(path).replace(":id", unknownId), {
+    method,
+    headers: {
+      ...(key === undefined ? {} : { "x-api-key": key }),
+      ...(method === "POST" ? { "content-type": "application/json" } : {}),
+    },
+    ...(method === "POST" ? { body: "{}" } : {}),
+  });
+  const text = await response.text();
+  const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") === true;
+  return { status: response.status, ...(isProblem ? (JSON.parse(text) as { code: string }) : {}) };
+}
+
+const refusals = ["key-missing", "key-unknown", "role-too-low"];
+
+describe.each(accessTable.map((line) => [`${line.method} ${line.path}`, line] as const))(
+  "%s",
+  (_name, line) => {
+    test(`is ${line.access === "open" ? "open to everybody" : "refused without a key, and with a wrong one"}`, async () => {
+      if (line.access === "open") {
+        expect(refusals).not.toContain((await ask(line)).code);
+        return;
+      }
+      expect(await ask(line)).toMatchObject({ status: 401, code: "key-missing" });
+      expect(await ask(line, "a-key-of-nobody")).toMatchObject({ status: 401, code: "key-unknown" });
+    });
+
+    test.each(roles)("with a key that may %s", async (role) => {
+      const { status, code } = await ask(line, keys[role]);
+      const isAllowed = line.access === "open" || roleIncludes(role, line.access);
+      if (isAllowed) expect(refusals).not.toContain(code);
+      else expect([status, code]).toEqual([403, "role-too-low"]);
+    });
+  },
+);
+
+test("a body is not read of those who may not send one", async () => {
+  for (const path of ["generate", "batches", "uploads"]) {
+    const send = (key?: string): Promise<Response> =>
+      api.post(path, "not JSON", key === undefined ? {} : { "x-api-key": key });
+    expect([path, (await send()).status]).toEqual([path, 401]);
+    expect([path, (await send(keys.read)).status]).toEqual([path, 403]);
+    expect([path, (await send(keys.submit)).status]).toEqual([path, path === "uploads" ? 415 : 400]);
+  }
+});
+
+test("what is allowed at a path is told to those who may do something there", async () => {
+  const statusOf = async (method: string, path: string, key?: string): Promise<number> =>
+    (await api.request(path, { method, ...(key === undefined ? {} : { headers: { "x-api-key": key } }) }))
+      .status;
+  expect(await statusOf("PUT", "jobs")).toBe(401);
+  expect(await statusOf("PUT", "jobs", keys.read)).toBe(405);
+  expect(await statusOf("OPTIONS", "generate", keys.read)).toBe(403);
+  expect(await statusOf("OPTIONS", "generate", keys.submit)).toBe(204);
+  expect(await statusOf("DELETE", "health")).toBe(405);
+  expect(await statusOf("GET", "no/such/path")).toBe(401);
+  expect(await statusOf("GET", "no/such/path", keys.read)).toBe(404);
+});
+
+const asText = (method: string, path: string): string =>
+  `${method.toUpperCase()} ${path.replaceAll("{id}", ":id")}`;
+const listed = accessTable.map(({ method, path }) => asText(method, fullPath(path))).toSorted();
+
+test("no line stands twice, and the OpenAPI document describes exactly these operations", () => {
+  expect(new Set(listed).size).toBe(listed.length);
+  const documented = Object.entries(describeApi().paths ?? {}).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => asText(method, path)),
+  );
+  const pages = ["GET /", "GET /docs", "GET /openapi.json"];
+  expect([...new Set([...documented, ...pages])].toSorted()).toEqual(listed);
+});
+
+describe("the application", () => {
+  let app: Express;
+  let dependencies: ApiDependencies;
+
+  beforeAll(async () => {
+    const settings = requireServices(readConfiguration(api.env));
+    const log = createLogger({ name: "api", level: "silent" });
+    dependencies = await openDependencies(settings, log, { signal: new AbortController().signal });
+    app = createApp(dependencies, settings);
+  });
+  afterAll(() => dependencies.close());
+
+  test("has exactly the routes of the table, and one router of somebody else: Bull Board", () => {
+    const own = app.router.stack.flatMap(({ route }) => {
+      if (route === undefined) return [];
+      const methods = new Set<string | undefined>(route.stack.map(({ method }) => method));
+      methods.delete(undefined); // What answers all other methods.
+      return [...methods].map((method = "") => asText(method, route.path));
+    });
+    expect([...own, `GET ${boardPath}`].toSorted()).toEqual(listed);
+    const routers = app.router.stack.filter(({ handle }) => "stack" in handle);
+    expect(routers).toHaveLength(1);
+  });
+
+  test("cannot be given a route that has no line", () => {
+    const routes = new GuardedRoutes(app, dependencies.access);
+    expect(() => {
+      routes.resource("jobs/:id/secret", { get: () => undefined });
+    }).toThrow("no line for GET jobs/:id/secret");
+    expect(() => {
+      routes.mount("/admin", Router());
+    }).toThrow("no line for GET /admin");
+  });
+});

@@ -1,0 +1,93 @@
+import { v7 as uuidv7 } from "uuid";
+import { type JobPriority, type JobType, type NewJob } from "./job.ts";
+import { InvalidJobError, type JobProblem } from "./job-errors.ts";
+import { promptTextOf } from "./job-prompt.ts";
+import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
+
+/** The default lane; others come with routing by checkpoint. */
+export const defaultLane = "default";
+
+/** The most problems that a refusal of a batch names. */
+const problemsMax = 100;
+
+/** What a client may say of a job beside its parameters. */
+export interface JobOptions {
+  priority?: JobPriority;
+  project?: string | null;
+  tags?: string[];
+  /** Attempts after a node raised; a lost server is not charged. */
+  attemptsMax?: number;
+  /** Counted from execution. */
+  timeoutMs?: number;
+  /** A queue deadline: it must have begun to execute by then. */
+  expiresAt?: Date;
+}
+
+export interface JobRequest {
+  type: JobType;
+  /** What a client sent, read from JSON; the resolver judges it. */
+  parameters: unknown;
+  options?: JobOptions;
+}
+
+/** What an accepted submission is answered with beside its id: worth knowing, and no reason to refuse it. */
+export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
+
+export interface PreparationRules {
+  resolver: WorkflowResolver;
+  timeoutMsByType: Record<JobType, number>;
+}
+
+/** A job that may be stored. @throws InvalidJobError */
+export async function prepareJob(
+  rules: PreparationRules,
+  request: JobRequest,
+  submitter: Submitter,
+  batchIndex: number | null = null,
+): Promise<{ newJob: NewJob } & Remarks> {
+  const { type, options = {} } = request;
+  const { workflow, parameters, warnings, notChecked } = await rules.resolver.resolve(
+    type,
+    request.parameters,
+    submitter,
+  );
+  const newJob: NewJob = {
+    id: uuidv7(),
+    type,
+    priority: options.priority ?? "normal",
+    lane: defaultLane,
+    batchIndex,
+    project: options.project ?? null,
+    tags: options.tags ?? [],
+    attemptsMax: options.attemptsMax ?? 1,
+    timeoutMs: options.timeoutMs ?? rules.timeoutMsByType[type],
+    expiresAt: options.expiresAt ?? null,
+    parameters,
+    workflow,
+    promptText: promptTextOf({ parameters, workflow }),
+  };
+  return { newJob, warnings, notChecked };
+}
+
+/** All jobs of a batch. @throws InvalidJobError with paths such as `jobs.3.width` */
+export async function prepareBatch(
+  rules: PreparationRules,
+  requests: JobRequest[],
+  submitter: Submitter,
+): Promise<({ newJob: NewJob } & Remarks)[]> {
+  const problems: JobProblem[] = [];
+  const prepared: ({ newJob: NewJob } & Remarks)[] = [];
+  for (const [index, request] of requests.entries()) {
+    try {
+      prepared.push(await prepareJob(rules, request, submitter, index));
+    } catch (error) {
+      if (!(error instanceof InvalidJobError)) throw error;
+      problems.push(
+        ...error.problems.map((problem) => ({ ...problem, path: `jobs.${index}.${problem.path}` })),
+      );
+      if (problems.length >= problemsMax) break;
+    }
+  }
+  if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
+  return prepared;
+}
