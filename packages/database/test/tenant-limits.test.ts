@@ -23,10 +23,9 @@ afterAll(async () => {
 
 async function freshTenant(): Promise<string> {
   const name = `tenant-${uuidv7()}`;
-  await one.tenants.ensureApiKeys([{ tenant: name, key: name }]);
-  const found = await one.tenantLimits.findByName(name);
-  if (found === null) throw new Error("The tenant was not made.");
-  return found.tenant.id;
+  const [tenant] = await one.tenants.ensureTenants([name]);
+  if (tenant === undefined) throw new Error("The tenant was not made.");
+  return tenant.id;
 }
 
 const insert = (store: Database, tenantId: string, count = 1): Promise<Job[]> =>
