@@ -73,13 +73,14 @@ export async function startEverything(options: EverythingOptions): Promise<Every
     };
     await migrate({ ...options.env, ...env }, report, signal);
 
-    const comfyuiUrls = [...configuration.comfyuiUrls];
+    const comfyuiUrls = configuration.comfyuiServers.map(({ identity }) => identity);
     if (comfyuiUrls.length === 0) {
       const port = await simulatorPort(configuration.dataDir);
       const details = await run("simulator", entries.simulator, { ...env, SIMULATOR_PORT: String(port) });
-      comfyuiUrls.push(String(details["url"]));
+      const url = String(details["url"]);
+      comfyuiUrls.push(configuration.serverName === undefined ? url : `${url}#${configuration.serverName}`);
+      env["COMFYUI_URLS"] = url;
     }
-    env["COMFYUI_URLS"] = comfyuiUrls.join(",");
 
     const api = await run("api", entries.api, env);
     for (let number = 1; number <= options.workers; number += 1) {

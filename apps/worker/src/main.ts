@@ -11,7 +11,10 @@ runService("worker", async ({ configuration, log }) => {
   const worker = new Worker(dependencies);
   worker.start();
   return {
-    details: { workerId: dependencies.workerId, servers: configuration.comfyuiUrls.join(", ") },
+    details: {
+      workerId: dependencies.workerId,
+      servers: configuration.comfyuiServers.map(({ identity }) => identity).join(", "),
+    },
     stop: async () => {
       const isHandedOver = await isDoneWithin(
         worker.stop().then(() => dependencies.close()),

@@ -17,7 +17,7 @@ import {
   StoreUnavailableError,
   takesWork,
 } from "@genga/jobs";
-import { type Logger } from "@genga/runtime";
+import { type ComfyUIAddress, type Logger } from "@genga/runtime";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
 import { readDefinitions } from "./read-definitions.ts";
@@ -26,6 +26,8 @@ import { healthLimits, ServerHealth } from "./server-health.ts";
 
 export interface OwnedServerOptions {
   record: ServerRecord;
+  /** How it is reached from here. */
+  address: ComfyUIAddress;
   lease: ServerLease;
   servers: ServerStore;
   log: Logger;
@@ -77,13 +79,15 @@ export class OwnedServer {
     this.#options = options;
     this.isDraining = options.record.draining;
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
-    this.connector = new ComfyUIConnector({ baseUrl: options.record.url, logger: options.log });
+    const { url: baseUrl, credentials } = options.address;
+    this.connector = new ComfyUIConnector({ baseUrl, credentials, logger: options.log });
   }
 
   get id(): string {
     return this.#options.record.id;
   }
 
+  /** Its identity, for people; not where it answers. */
   get url(): string {
     return this.#options.record.url;
   }

@@ -1,6 +1,7 @@
+import { hostname } from "node:os";
 import { type ServerQueue } from "@genga/comfyui";
-import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
-import { type Logger } from "@genga/runtime";
+import { type ServerLease, type ServerRecord, type ServerStore, type WorkerRecord } from "@genga/jobs";
+import { type ComfyUIAddress, identityOfUrl, isLoopback, type Logger } from "@genga/runtime";
 import { planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "./outage-guard.ts";
 import { OwnedServer } from "./owned-server.ts";
@@ -8,7 +9,7 @@ import { OwnedServer } from "./owned-server.ts";
 export interface ServerFleetOptions {
   workerId: string;
   servers: ServerStore;
-  urls: readonly string[];
+  addresses: readonly ComfyUIAddress[];
   slots: number;
   leaseMs: number;
   graceMs: number;
@@ -30,6 +31,9 @@ export class ServerFleet {
   readonly #options: ServerFleetOptions;
   readonly #owned = new Map<string, OwnedServer>();
   #configured: ServerRecord[] | null = null;
+  /** How each of them is reached, by its id. */
+  #addresses = new Map<string, ComfyUIAddress>();
+  readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
 
@@ -74,6 +78,7 @@ export class ServerFleet {
     const { servers, workerId, leaseMs, guard } = this.#options;
     const serverIds = (await this.#named()).map(({ id }) => id);
     const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
+    this.#warnOfSharedLoopback(workers);
     const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
     const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
     await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
@@ -100,11 +105,34 @@ export class ServerFleet {
     await Promise.all(this.#dropping);
   }
 
+  /**
+   * Every machine has a 127.0.0.1. Two workers on two machines that name it mean two servers, and would take one row in
+   * turns, so that one of the servers idles and jobs are lost at each change of hands.
+   */
+  #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
+    const { workerId, log } = this.#options;
+    for (const [serverId, { identity, url }] of this.#addresses) {
+      if (identity !== url || !isLoopback(new URL(url).hostname)) continue;
+      for (const { id, serverIds } of workers) {
+        const isOfThisMachine = id === workerId || id.startsWith(`${hostname()}-`);
+        if (isOfThisMachine || this.#warnedOf.has(id) || !serverIds.includes(serverId)) continue;
+        this.#warnedOf.add(id);
+        log.warn(
+          { server: url, otherWorker: id },
+          "another worker names the same loopback address: if it runs on another machine, set SERVER_NAME on each, or both " +
+            "servers count as one",
+        );
+      }
+    }
+  }
+
   #take(record: ServerRecord, lease: ServerLease): void {
+    const address = this.#addresses.get(record.id);
+    if (address === undefined) throw new Error(`Server ${record.id} was taken, and is not configured here.`);
     const { servers, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
     const server = new OwnedServer({
-      ...{ record, lease, servers, log, graceMs, stallMs },
+      ...{ record, address, lease, servers, log, graceMs, stallMs },
       ...{ onReady, onDefinitionsRead, onQueueSeen },
     });
     this.#owned.set(record.id, server);
@@ -115,9 +143,19 @@ export class ServerFleet {
 
   /** The rows of the servers that the configuration names. */
   async #named(): Promise<ServerRecord[]> {
-    const { servers, urls, slots, guard } = this.#options;
-    this.#configured ??= await guard.watch(servers.registerServers(urls.map((url) => ({ url, slots }))));
-    return this.#configured;
+    const { servers, addresses, slots, guard, log } = this.#options;
+    if (this.#configured !== null) return this.#configured;
+    const cleaned = await guard.watch(servers.cleanServerUrls(identityOfUrl));
+    if (cleaned > 0)
+      log.warn({ servers: cleaned }, "servers of an earlier version got the names of this one");
+    const asked = addresses.map(({ identity }) => ({ url: identity, slots }));
+    const registered = await guard.watch(servers.registerServers(asked));
+    const byIdentity = new Map(addresses.map((address) => [address.identity, address]));
+    for (const { id, url } of registered) {
+      const address = byIdentity.get(url);
+      if (address !== undefined) this.#addresses.set(id, address);
+    }
+    return (this.#configured = registered);
   }
 
   #leastBusyFirst(): OwnedServer[] {

@@ -55,7 +55,7 @@ export class Worker {
     this.#fleet = new ServerFleet({
       workerId,
       servers,
-      urls: settings.comfyuiUrls,
+      addresses: settings.comfyuiServers,
       slots: settings.serverSlots,
       ...{ leaseMs, graceMs, stallMs },
       guard,

@@ -24,7 +24,10 @@ function fleet(workerId: string, ports: number[]): ServerFleet {
   return new ServerFleet({
     workerId,
     servers: database.servers,
-    urls: ports.map((port) => `http://127.0.0.1:${port}`),
+    addresses: ports.map((port) => {
+      const url = `http://127.0.0.1:${port}`;
+      return { identity: url, url, credentials: undefined };
+    }),
     ...{ slots: 2, leaseMs, graceMs: 1_000, stallMs: 1_000 },
     guard: new OutageGuard(leaseMs),
     log: createLogger({ name: "zones", level: "silent" }),

@@ -2,7 +2,14 @@ import { randomUUID } from "node:crypto";
 
 import { cancelPrompt, type CancelOutcome } from "./cancel.ts";
 import { ComfyUIError } from "./errors.ts";
-import { authorizationOf, HttpClient, type CallOptions, type Download, type Method } from "./http-client.ts";
+import {
+  authorizationOf,
+  HttpClient,
+  type CallOptions,
+  type Credentials,
+  type Download,
+  type Method,
+} from "./http-client.ts";
 import type { ObjectInfo } from "./object-info.ts";
 import { collectOutputs, type FileReference, type OutputReference } from "./outputs.ts";
 import { markSubmitted, progressOf, type Progress } from "./progress.ts";
@@ -27,6 +34,8 @@ export interface ConnectorLogger {
 export interface ComfyUIConnectorOptions {
   /** Where the server is, for example `http://127.0.0.1:8188`; a path prefix and `user:password@` are honoured. */
   baseUrl: string;
+  /** Instead of `user:password@` in the URL. */
+  credentials?: Credentials | undefined;
   /** Which socket gets the messages of our prompts; stored with each attempt. Random when absent. */
   clientId?: string;
   /** For one HTTP exchange. A healthy server stalls for half a second now and then, so not much under 2 s. */
@@ -107,7 +116,7 @@ export class ComfyUIConnector {
     this.#watches = new PromptWatches({
       clientId: this.clientId,
       socketUrl: (clientId) => socketUrlOf(options.baseUrl, clientId),
-      socket: { ...settings, headers: authorizationOf(new URL(options.baseUrl)) },
+      socket: { ...settings, headers: authorizationOf(new URL(options.baseUrl), options.credentials) },
       silenceMs: settings.silenceMs,
       lookup: (promptId, signal) => this.#api.lookup(promptId, { signal }),
       lookupEnded: (promptId, signal) => this.#api.lookupEnded(promptId, { signal }),

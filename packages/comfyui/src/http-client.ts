@@ -27,8 +27,15 @@ export interface Download {
   contentType: string | undefined;
 }
 
+/** For a proxy before a server that asks for them. */
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
 export interface HttpClientOptions {
   baseUrl: string;
+  credentials?: Credentials | undefined;
   requestTimeoutMs: number;
   replyBytesMax: number;
 }
@@ -55,7 +62,7 @@ export class HttpClient {
     this.#options = options;
     this.#origin = url.origin;
     this.#pathPrefix = url.pathname.replace(/\/+$/, "");
-    this.#headers = authorizationOf(url);
+    this.#headers = authorizationOf(url, options.credentials);
     this.#agent = new Agent({
       connections: CONNECTIONS_MAX,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -143,11 +150,15 @@ export class HttpClient {
   }
 }
 
-/** `http://user:password@host` as a header, for servers behind a proxy that asks for it. */
-export function authorizationOf(url: URL): Record<string, string> {
-  if (url.username === "" && url.password === "") return {};
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
+/** Basic Authorization, by the credentials, or else by those in the URL (`http://user:password@host`). */
+export function authorizationOf(url: URL, credentials: Credentials | undefined): Record<string, string> {
+  const inUrl = {
+    username: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+  };
+  const { username, password } = credentials ?? inUrl;
+  if (username === "" && password === "") return {};
+  return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
 }
 
 /** Reads a server's answer, bare `NaN` and `Infinity` included: see `parsePythonJson`. @throws ComfyUIError `bad_reply` */

@@ -1,6 +1,7 @@
 import { failureClasses, type JobAttempt, type JobFailure } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
+import { withoutUserInfo } from "./clean-server-urls.ts";
 import { type PrismaClient } from "./generated/client.ts";
 
 const failureSchema: z.ZodType<JobFailure> = z.object({
@@ -23,7 +24,7 @@ export async function listAttempts(database: PrismaClient, jobId: string): Promi
   return rows.map((row) => ({
     number: row.number,
     promptId: row.promptId,
-    serverUrl: row.server.url,
+    serverUrl: withoutUserInfo(row.server.url),
     workerId: row.workerId,
     claimedAt: row.claimedAt,
     executionStartedAt: row.executionStartedAt,

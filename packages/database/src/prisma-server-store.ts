@@ -10,6 +10,7 @@ import {
 import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { z } from "zod";
 import { leaseEnd } from "./claim-jobs.ts";
+import { cleanServerUrls, withoutUserInfo } from "./clean-server-urls.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { toStoredJson, toStoredText } from "./stored-json.ts";
@@ -49,7 +50,7 @@ const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
   .catch(null);
 
 function recordFromRow(row: ServerRow): ServerRecord {
-  return { ...row, abilities: abilitiesSchema.parse(row.abilities) };
+  return { ...row, url: withoutUserInfo(row.url), abilities: abilitiesSchema.parse(row.abilities) };
 }
 
 /** Workers that were not seen for this long are forgotten. */
@@ -66,9 +67,15 @@ export class PrismaServerStore implements ServerStore {
     this.#renewals = options.renewals;
   }
 
+  cleanServerUrls(identityOf: (url: string) => string): Promise<number> {
+    return withMappedErrors(() => cleanServerUrls(this.#database, identityOf));
+  }
+
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]> {
     return withMappedErrors(async () => {
-      const byUrl = new Map(servers.map((server) => [server.url, server]));
+      const byUrl = new Map(
+        servers.map(({ url, slots }) => [withoutUserInfo(url), { url: withoutUserInfo(url), slots }]),
+      );
       const rows = [...byUrl.values()].map((server) => ({ ...server, id: uuidv7() }));
       await this.#database.$executeRaw`
         INSERT INTO servers (id, url, slots)

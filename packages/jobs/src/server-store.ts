@@ -36,6 +36,7 @@ export interface StoredDefinitions {
 /** One ComfyUI process at one URL. */
 export interface ServerRecord {
   id: string;
+  /** Its identity: origin and path, and of a loopback address its machine's name behind `#`. Holds no secret. */
   url: string;
   slots: number;
   state: ServerState;
@@ -82,7 +83,14 @@ export interface ServerLease {
  * Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface ServerStore {
-  /** Makes sure that these servers have rows (by URL), with these slots; returns them. */
+  /**
+   * Gives rows of earlier versions the URL that `identityOf` says: those had users and passwords in it, and several
+   * spellings. Of several rows of one server, the one in use keeps its place, and the others are set aside (their URLs end
+   * with `#earlier-…`), since jobs and attempts name them.
+   * @returns how many rows were changed
+   */
+  cleanServerUrls(identityOf: (url: string) => string): Promise<number>;
+  /** Makes sure that these servers have rows (by URL), with these slots; returns them in the given order. */
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
   /**
    * Says that this worker lives, and which servers its configuration names; returns how many workers live (seen within

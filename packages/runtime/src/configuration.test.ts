@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "@jest/globals";
+import { isLoopback } from "./comfyui-address.ts";
 import {
   ConfigurationError,
   configurationVariables,
-  isLoopback,
   nodeClassesDeniedByDefault,
   readConfiguration,
   requireKeyBeyondLoopback,
@@ -34,7 +34,8 @@ describe("the configuration", () => {
       databaseUrl: undefined,
       redisUrl: undefined,
       redisPrefix: "genga",
-      comfyuiUrls: [],
+      comfyuiServers: [],
+      serverName: undefined,
       serverSlots: 2,
       dataDir: resolve(".genga"),
       storage: { kind: "file", folder: resolve(".genga/outputs") },
@@ -70,6 +71,7 @@ describe("the configuration", () => {
       REDIS_URL: "rediss://r",
       REDIS_PREFIX: "studio-1",
       COMFYUI_URLS: "http://one:8188/, https://two ,http://one:8188",
+      SERVER_NAME: "pod-7",
       SERVER_SLOTS: "3",
       DATA_DIR: "/srv/genga",
       STORAGE_URL: "file:///srv/out%20puts",
@@ -101,7 +103,12 @@ describe("the configuration", () => {
       databaseUrl: "postgresql://a:b@db/genga",
       redisUrl: "rediss://r",
       redisPrefix: "studio-1",
-      comfyuiUrls: ["http://one:8188", "https://two"],
+      comfyuiServers: ["http://one:8188", "https://two"].map((url) => ({
+        identity: url,
+        url,
+        credentials: undefined,
+      })),
+      serverName: "pod-7",
       serverSlots: 3,
       dataDir: "/srv/genga",
       storage: { kind: "file", folder: "/srv/out puts" },
@@ -133,7 +140,7 @@ describe("the configuration", () => {
     expect(message).toContain('PORT is "80a"; accepted: a whole number from 0 to 65535');
     expect(message).toContain('LOG_LEVEL is "loud"; accepted: one of trace, debug');
     expect(message).toContain(
-      'COMFYUI_URLS is "http://a,gpu-1:8188"; accepted: a URL that begins with http://',
+      'COMFYUI_URLS is "http://a,gpu-1:8188"; accepted: URLs that begin with http://',
     );
   });
 
@@ -249,4 +256,40 @@ describe("SECRETS_KEY", () => {
       expect(message).not.toContain(key);
     },
   );
+});
+
+describe("COMFYUI_URLS", () => {
+  const serversOf = (urls: string, name?: string): unknown =>
+    readConfiguration({ COMFYUI_URLS: urls, SERVER_NAME: name }).comfyuiServers;
+
+  test("name a server by origin and path: other passwords, cases, ports and slashes are no other server", () => {
+    const server = { identity: "http://gpu-1/comfy", url: "http://gpu-1/comfy" };
+    expect(serversOf("HTTP://user:p%40ss%2C@GPU-1:80/comfy//,http://user:p%40ss%2C@gpu-1/comfy")).toEqual([
+      { ...server, credentials: { username: "user", password: "p@ss," } },
+    ]);
+    expect(serversOf("http://gpu-1:80/comfy/")).toEqual([{ ...server, credentials: undefined }]);
+  });
+
+  test("of this machine alone are told apart by SERVER_NAME, and others are not", () => {
+    expect(
+      serversOf("http://127.0.0.1:8188,http://localhost:8189/,http://gpu-1:8188", "pod-7"),
+    ).toMatchObject([
+      { identity: "http://127.0.0.1:8188#pod-7", url: "http://127.0.0.1:8188" },
+      { identity: "http://localhost:8189#pod-7", url: "http://localhost:8189" },
+      { identity: "http://gpu-1:8188", url: "http://gpu-1:8188" },
+    ]);
+  });
+
+  test.each([
+    ["http://gpu-1:8188/?token=hunter2", "without a query"],
+    ["http://gpu-1:8188#hunter2", "without a query"],
+    ["http://user:hunter2%@gpu-1:8188", "percent-encoded"],
+    ["http://user:hunter2,x@gpu-1", "begin with http"],
+    ["ftp://user:hunter2@gpu-1", "begin with http"],
+    ["http://user:hunter2@gpu-1,http://user:other@gpu-1", "the same user and password"],
+  ])("%s are refused, and shown nowhere", (urls, why) => {
+    const message = messageOf(() => readConfiguration({ COMFYUI_URLS: urls }));
+    expect(message).toContain(why);
+    expect(message).not.toContain("hunter2");
+  });
 });

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { AddressError, type ComfyUIAddress, isLoopback, readComfyUIAddress } from "./comfyui-address.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
@@ -19,8 +20,10 @@ export interface Configuration extends LimitSettings {
   readonly redisUrl: string | undefined;
   /** Before every key and channel, so that several installations may share one Redis. */
   readonly redisPrefix: string;
-  /** ComfyUI base URLs without a trailing slash; empty = none given: `npm start` then brings the simulator. */
-  readonly comfyuiUrls: readonly string[];
+  /** Each server once; empty = none given: `npm start` then brings the simulator. */
+  readonly comfyuiServers: readonly ComfyUIAddress[];
+  /** Tells the loopback addresses of this machine from those of others. */
+  readonly serverName: string | undefined;
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
   readonly serverSlots: number;
   readonly dataDir: string;
@@ -94,6 +97,7 @@ export function readConfiguration(env: Environment): Configuration {
   const parsed = environmentSchema.safeParse(given);
   if (!parsed.success) throw new ConfigurationError(explain(parsed.error, given));
   const values = parsed.data;
+  const comfyuiServers = comfyuiServersOf(values);
   const dataDir = resolve(values.DATA_DIR);
   return {
     port: values.PORT,
@@ -103,7 +107,8 @@ export function readConfiguration(env: Environment): Configuration {
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     redisPrefix: values.REDIS_PREFIX,
-    comfyuiUrls: values.COMFYUI_URLS,
+    comfyuiServers,
+    serverName: values.SERVER_NAME,
     serverSlots: values.SERVER_SLOTS,
     dataDir,
     storage: storageOf(values, dataDir),
@@ -122,6 +127,14 @@ export function readConfiguration(env: Environment): Configuration {
     stallMs: values.STALL_MS,
     workerId: values.WORKER_ID,
   };
+}
+
+function comfyuiServersOf({
+  COMFYUI_URLS,
+  SERVER_NAME,
+}: z.infer<typeof environmentSchema>): readonly ComfyUIAddress[] {
+  const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
+  return [...new Map(addresses.map((address) => [address.identity, address])).values()];
 }
 
 function storageOf(
@@ -154,11 +167,6 @@ export function requireKeyBeyondLoopback(configuration: Configuration): void {
   );
 }
 
-/** True for addresses and names that only this machine can reach. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 /** Every variable that Genga reads, in the order of `.env.example`. */
 export function configurationVariables(): readonly string[] {
   return Object.keys(environmentSchema.shape);
@@ -173,14 +181,25 @@ const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
     error: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
 
-const comfyuiUrls = z
-  .string()
-  .transform((text) => [...new Set(list(text).map((url) => url.replace(/\/+$/, "")))])
-  .pipe(
-    z.array(urlOf("http:", "https:"), {
-      error: "URLs that begin with http:// or https://, separated by commas",
-    }),
-  );
+const comfyuiUrls = z.string().transform((text, context) => {
+  const urls = list(text);
+  try {
+    requireOneWayToEach(urls.map((url) => readComfyUIAddress(url, undefined)));
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    context.addIssue({ code: "custom", message: error.message });
+  }
+  return urls;
+});
+
+/** @throws AddressError */
+function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void {
+  const servers = new Set(addresses.map(({ identity }) => identity));
+  const ways = new Set(addresses.map((address) => JSON.stringify(address)));
+  if (ways.size > servers.size) {
+    throw new AddressError("each server once, or always with the same user and password");
+  }
+}
 
 /** Links are made by appending paths to it. */
 const publicUrl = z
@@ -311,6 +330,10 @@ const environmentSchema = z.object({
     .regex(/^[a-z0-9-]{1,32}$/, { error: "1 to 32 lower-case letters, digits or hyphens" })
     .default("genga"),
   COMFYUI_URLS: comfyuiUrls.default([]),
+  SERVER_NAME: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
+    .optional(),
   SERVER_SLOTS: wholeNumber(1, 16).default(2),
   DATA_DIR: z.string().default("./.genga"),
   STORAGE_URL: storageUrl.optional(),
@@ -345,5 +368,7 @@ function explain(error: z.ZodError, given: Environment): string {
 /** The value as given, without secrets: the message ends up in logs. */
 function shown(variable: string, value: string): string {
   if (variable === "API_KEYS" || variable === "SECRETS_KEY") return "set (its value is not shown)";
+  // A password may hold any character, commas and slashes included, where it was not encoded.
+  if (variable === "COMFYUI_URLS" && /[@?#]/.test(value)) return "set (its value is not shown)";
   return `"${value.replace(/(:\/\/[^:@/]*):[^@]*@/, "$1:***@")}"`;
 }

@@ -1,7 +1,6 @@
 export {
   ConfigurationError,
   configurationVariables,
-  isLoopback,
   readConfiguration,
   requireKeyBeyondLoopback,
   requireServices,
@@ -12,6 +11,7 @@ export {
   type ServiceConfiguration,
   type StorageLocation,
 } from "./configuration.ts";
+export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-address.ts";
 export { createLogger, type Logger } from "./logger.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {

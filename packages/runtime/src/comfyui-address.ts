@@ -1,0 +1,64 @@
+/** A ComfyUI server as the configuration names it. */
+export interface ComfyUIAddress {
+  /**
+   * What makes it this server, in rows, answers and logs: origin and path, in one spelling. Of a loopback address, which
+   * every machine has, with SERVER_NAME behind it: `http://127.0.0.1:8188#pod-7`.
+   */
+  readonly identity: string;
+  /** Where it answers. Holds no secret. */
+  readonly url: string;
+  /** For a proxy before it that asks for them; sent as Basic Authorization, and never shown. */
+  readonly credentials: { readonly username: string; readonly password: string } | undefined;
+}
+
+/** Why a text names no server, in words that quote nothing of it: it may hold a password. */
+export class AddressError extends Error {
+  override readonly name = "AddressError";
+}
+
+/** @throws AddressError */
+export function readComfyUIAddress(text: string, serverName: string | undefined): ComfyUIAddress {
+  const address = URL.canParse(text) ? new URL(text) : null;
+  if (address === null || !/^https?:$/.test(address.protocol)) {
+    throw new AddressError("URLs that begin with http:// or https://, separated by commas");
+  }
+  if (/[?#]/.test(text)) {
+    throw new AddressError(
+      "URLs without a query or a fragment: a token in one would be shown wherever the URL is; give user and password " +
+        "(http://user:password@host), which are sent as Basic Authorization and shown nowhere",
+    );
+  }
+  const url = identityOfUrl(text);
+  const isNamed = serverName !== undefined && isLoopback(address.hostname);
+  return {
+    identity: isNamed ? `${url}#${serverName}` : url,
+    url,
+    credentials: credentialsIn(address),
+  };
+}
+
+/**
+ * The one spelling of a server's address: lower-case host, no default port, no slash at the end, and neither user nor
+ * password, so that a changed password is no other server. A name behind `#` stays. A text that is no URL stays as it is.
+ */
+export function identityOfUrl(text: string): string {
+  if (!URL.canParse(text)) return text;
+  const { origin, pathname, hash } = new URL(text);
+  return origin === "null" ? text : origin + pathname.replace(/\/+$/, "") + hash;
+}
+
+/** True for addresses and names that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function credentialsIn({ username, password }: URL): ComfyUIAddress["credentials"] {
+  if (username === "" && password === "") return undefined;
+  try {
+    return { username: decodeURIComponent(username), password: decodeURIComponent(password) };
+  } catch {
+    throw new AddressError(
+      "URLs whose user and password are percent-encoded (% is %25, @ is %40, a comma %2C)",
+    );
+  }
+}
