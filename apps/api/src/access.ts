@@ -45,7 +45,7 @@ export class Access {
    * loopback (DNS rebinding) is told by the Host header, and one that just posts here by its Origin.
    */
   readonly refuseForeignPages: RequestHandler = (request, _response, next) => {
-    if (this.#needsKey()) {
+    if (this.needsKey) {
       next();
       return;
     }
@@ -68,12 +68,13 @@ export class Access {
     next();
   };
 
-  #needsKey(): boolean {
+  /** Keys are asked for; else everybody on this machine may do everything. */
+  get needsKey(): boolean {
     return this.#options.configuredKeys.size > 0;
   }
 
   async #principalOf(key: string | undefined, scheme: "Bearer" | "Basic"): Promise<Principal> {
-    if (!this.#needsKey()) {
+    if (!this.needsKey) {
       return (this.#everybody ??= {
         tenant: await this.#options.tenants.defaultTenant(),
         role: "operate",

@@ -1,8 +1,8 @@
-import { type OpenAPIRegistry } from "@asteasolutions/zod-to-openapi";
-import { jobStatuses } from "@genga/jobs";
+import { jobStatuses, shownServerStates } from "@genga/jobs";
 import { imageParametersSchema, videoParametersSchema, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import {
+  attemptViewSchema,
   batchViewSchema,
   jobDetailSchema,
   jobEventViewSchema,
@@ -14,95 +14,170 @@ import { problemDocumentSchema } from "./problem-document.ts";
 import { uploadViewSchema } from "./routes/uploads.ts";
 import { batchJobsMax, batchNameSchema, optionFields } from "./submission-body.ts";
 
-/** The schemas that have a name in the document. */
-export type ApiSchemas = Readonly<
-  Record<
-    | "ImageJob"
-    | "VideoJob"
-    | "NewJob"
-    | "AcceptedJob"
-    | "NewBatch"
-    | "AcceptedBatch"
-    | "Batch"
-    | "Job"
-    | "JobDetail"
-    | "JobPage"
-    | "JobEvent"
-    | "Output"
-    | "Outputs"
-    | "Problem"
-    | "Upload",
-    z.ZodType
-  >
->;
+const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...optionFields });
+const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...optionFields });
+const WorkflowJob = workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...optionFields });
+const NewJob = z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]);
 
-/** Schemas made before zod was extended have no name for OpenAPI: clones of them do. */
-export function registerSchemas(registry: OpenAPIRegistry): ApiSchemas {
-  const named = <Schema extends z.ZodType>(name: string, schema: Schema): Schema =>
-    registry.register(name, schema.clone());
+/** What is sent, by its name in the document. */
+export const bodySchemas = {
+  /** Where the path says the type, it may be left out. */
+  ImageJob: imageParametersSchema.safeExtend({ type: z.literal("image").optional(), ...optionFields }),
+  VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...optionFields }),
+  WorkflowJob,
+  NewJob,
+  NewBatch: z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
+} as const;
+export type BodyName = keyof typeof bodySchemas;
 
-  const ImageJob = named(
-    "ImageJob",
-    imageParametersSchema.safeExtend({ type: z.literal("image"), ...optionFields }),
-  );
-  const VideoJob = named(
-    "VideoJob",
-    videoParametersSchema.safeExtend({ type: z.literal("video"), ...optionFields }),
-  );
-  const WorkflowJob = named(
-    "WorkflowJob",
-    workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...optionFields }),
-  );
-  const NewJob = named("NewJob", z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]));
-  const links = z.record(z.string(), z.url());
-  const notChecked = z
-    .array(z.string())
-    .describe("What was left to the server to judge, because its definitions say what Genga does not know.");
-  const AcceptedJob = named(
-    "AcceptedJob",
-    z.object({
-      id: z.string(),
-      status: z.enum(jobStatuses),
-      ...promptViewFields,
-      links,
-      warnings: z.array(z.string()).optional(),
-      notChecked: notChecked.optional(),
+const links = z.record(z.string(), z.url());
+const notChecked = z
+  .array(z.string())
+  .describe("What was left to the server to judge, because its definitions say what Genga does not know.");
+const AcceptedJob = z.object({
+  id: z.uuid(),
+  status: z.enum(jobStatuses),
+  ...promptViewFields,
+  links,
+  warnings: z.array(z.string()).optional(),
+  notChecked: notChecked.optional(),
+});
+const counts = z.record(z.enum(jobStatuses), z.int().min(0));
+const part = z.object({
+  status: z.enum(["ok", "unavailable"]),
+  latencyMs: z.int().nullable(),
+  detail: z.string().nullable(),
+});
+const parts = z.object({ database: part, redis: part, servers: part, workers: part });
+
+const Server = z.object({
+  id: z.uuid(),
+  url: z.string(),
+  state: z
+    .enum(shownServerStates)
+    .describe("As its worker last saw it; `unowned` from the moment that no worker owns it."),
+  stateReason: z.string().nullable(),
+  stateSince: z.string(),
+  draining: z.boolean(),
+  slots: z.int(),
+  jobsHeld: z.int(),
+  worker: z.string().nullable(),
+  version: z.string().nullable().describe("ComfyUI's own."),
+  abilities: z
+    .object({
+      cancelsById: z.boolean().describe("It ends a prompt by its id in one step."),
+      namesPreviews: z.boolean().describe("Its previews name their prompt and node."),
+      replacesNodes: z.boolean().describe("It replaces nodes of classes that it no longer has."),
+      hasAssets: z.boolean().describe("It knows files by their content."),
+      uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
+    })
+    .nullable()
+    .describe("What it can that not every ComfyUI can; null until it was probed."),
+  isKnown: z.boolean(),
+});
+
+/** What is answered, by its name in the document. */
+export const answerSchemas = {
+  AcceptedJob,
+  AcceptedBatch: z.object({
+    id: z.uuid(),
+    name: z.string().nullable(),
+    total: z.int(),
+    jobs: z.array(AcceptedJob),
+    links,
+    warnings: z.array(z.string()),
+    notChecked,
+  }),
+  Job: jobViewSchema,
+  JobDetail: jobDetailSchema,
+  JobPage: z.object({ jobs: z.array(jobViewSchema), nextCursor: z.string().nullable() }),
+  JobEvent: jobEventViewSchema,
+  Output: outputViewSchema,
+  Outputs: z.object({ id: z.uuid(), status: z.enum(jobStatuses), outputs: z.array(outputViewSchema) }),
+  Attempts: z.object({ id: z.uuid(), status: z.enum(jobStatuses), attempts: z.array(attemptViewSchema) }),
+  Parameters: z.object({ id: z.uuid(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
+  Workflow: z.record(z.string(), z.unknown()).describe("A ComfyUI graph in API format, by node ids."),
+  Batch: batchViewSchema,
+  CancelledBatch: batchViewSchema.extend({
+    cancelled: z.int().min(0).describe("Jobs that were queued and have ended now."),
+    requested: z.int().min(0).describe("Running jobs that were asked to end."),
+  }),
+  RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
+  Upload: uploadViewSchema,
+  Queue: z.object({
+    counts,
+    lanes: z.array(z.object({ lane: z.string(), queued: z.int(), processing: z.int() })),
+    oldestQueuedAt: z.iso.datetime().nullable(),
+    servers: z.object({
+      total: z.int(),
+      online: z.int(),
+      unowned: z.int().describe("No worker owns them now."),
+      slots: z.int(),
+      jobsHeld: z.int(),
     }),
-  );
-  const Output = named("Output", outputViewSchema);
-  const Job = named("Job", jobViewSchema);
-  return {
-    ImageJob,
-    VideoJob,
-    NewJob,
-    AcceptedJob,
-    NewBatch: named(
-      "NewBatch",
-      z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
-    ),
-    AcceptedBatch: named(
-      "AcceptedBatch",
-      z.object({
-        id: z.string(),
-        name: z.string().nullable(),
-        total: z.int(),
-        jobs: z.array(AcceptedJob),
-        links,
-        warnings: z.array(z.string()),
-        notChecked,
-      }),
-    ),
-    Batch: named("Batch", batchViewSchema),
-    Job,
-    JobDetail: named("JobDetail", jobDetailSchema),
-    JobPage: named("JobPage", z.object({ jobs: z.array(Job), nextCursor: z.string().nullable() })),
-    JobEvent: named("JobEvent", jobEventViewSchema),
-    Output,
-    Outputs: named(
-      "Outputs",
-      z.object({ id: z.string(), status: z.enum(jobStatuses), outputs: z.array(Output) }),
-    ),
-    Problem: named("Problem", problemDocumentSchema),
-    Upload: named("Upload", uploadViewSchema),
-  };
+    workers: z.object({ alive: z.int() }),
+  }),
+  Servers: z.object({ servers: z.array(Server) }),
+  Server,
+  ServerAction: z.object({ id: z.uuid(), draining: z.boolean() }),
+  Health: z.object({
+    status: z.enum(["ok", "degraded", "unavailable"]),
+    version: z.string(),
+    uptimeSeconds: z.int(),
+    parts,
+  }),
+  Readiness: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
+  Problem: problemDocumentSchema,
+} as const;
+export type AnswerName = keyof typeof answerSchemas;
+
+type Schemas = Record<string, Record<string, unknown>>;
+
+/** All named schemas as JSON Schema 2020-12, which is OpenAPI 3.1's own. They refer to each other by name. */
+export function describeSchemas(): Schemas {
+  return { ...schemasOf(bodySchemas, "input"), ...schemasOf(answerSchemas, "output") };
+}
+
+/** @param io whether fields with a default may be absent (they are always answered), and unknown fields are refused */
+function schemasOf(schemas: Readonly<Record<string, z.ZodType>>, io: "input" | "output"): Schemas {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });
+  const described = z.toJSONSchema(registry, {
+    io,
+    uri: (id) => `#/components/schemas/${id}`,
+    override: ({ jsonSchema }) => {
+      tidy(jsonSchema, io);
+    },
+  }) as { schemas: Schemas };
+  for (const schema of Object.values(described.schemas)) {
+    delete schema["$schema"];
+    delete schema["$id"];
+  }
+  return described.schemas;
+}
+
+/** The schema of one query or header, by its name. */
+export function describeFields(fields: z.ZodObject): Schemas {
+  const described = z.toJSONSchema(fields, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      tidy(jsonSchema, "input");
+    },
+  }) as { properties?: Schemas };
+  return described.properties ?? {};
+}
+
+type JsonSchema = Parameters<
+  NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>["override"]>
+>[0]["jsonSchema"];
+
+/** Leaves out what says nothing to a reader. */
+function tidy(schema: JsonSchema, io: "input" | "output"): void {
+  // The bounds of exact integers in JavaScript, which are no bounds of ours.
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
+  if (schema.maximum === Number.MAX_SAFE_INTEGER && io === "output") delete schema.maximum;
+  // The format says it.
+  if (io === "output" && schema.format !== undefined) delete schema.pattern;
+  // Answers may get further fields, and clients should not stumble over them.
+  if (io === "output" && schema.additionalProperties === false) delete schema.additionalProperties;
 }

@@ -26,19 +26,19 @@ export function landingPage(): string {
 
 /** All operations and their schemas, without a script in it. */
 export function documentationPage(description: ApiDescription): string {
-  const operations = Object.entries(description.paths ?? {}).flatMap(([path, methods]) =>
+  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, Documented>).map(([method, operation]) =>
       operationSection(method, path, operation),
     ),
   );
-  const schemas = Object.entries(description.components?.schemas ?? {}).map(
+  const schemas = Object.entries(description.components.schemas).map(
     ([name, schema]) =>
       `<section id="schema-${escape(name)}"><h3>${escape(name)}</h3>${json(schema)}</section>`,
   );
   return page(
     "Genga: the API",
     `<p><a href="/">Genga</a> · <a href="/openapi.json">openapi.json</a>
-    ${paragraphs(description.info.description ?? "")}
+    ${paragraphs(description.info.description)}
     <h2>Operations</h2>${operations.join("\n")}<h2>Schemas</h2>${schemas.join("\n")}`,
   );
 }

@@ -120,6 +120,10 @@ export function statusOf(code: ProblemCode): number {
   return kinds[code][0];
 }
 
+export function titleOf(code: ProblemCode): string {
+  return kinds[code][1];
+}
+
 /** @param instance the path asked for; queries are left out, since they may hold prompts */
 export function problemDocumentOf(
   refusal: RefusedError,

@@ -39,7 +39,7 @@ export function createApp(
   app.use(prefix, keepFromCaches);
   const routes = new GuardedRoutes(app, access);
   addHealthRoutes(routes, dependencies);
-  addDocumentationRoutes(routes);
+  addDocumentationRoutes(routes, access.needsKey);
   addGenerateRoutes(routes, dependencies);
   addBatchRoutes(routes, dependencies);
   addJobEventRoutes(routes, dependencies);

@@ -3,8 +3,8 @@ import { type GuardedRoutes } from "../guarded-routes.ts";
 import { describeApi } from "../openapi.ts";
 
 /** `/`, `/docs` and `/openapi.json`: what the API can do, for people and for programs. Open to everybody. */
-export function addDocumentationRoutes(routes: GuardedRoutes): void {
-  const description = describeApi();
+export function addDocumentationRoutes(routes: GuardedRoutes, needsKey: boolean): void {
+  const description = describeApi({ needsKey });
   const document = JSON.stringify(description);
   const docs = documentationPage(description);
   const landing = landingPage();

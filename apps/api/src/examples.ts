@@ -1,0 +1,115 @@
+import { type AnswerName, type BodyName } from "./api-schemas.ts";
+
+const base = "https://genga.example/api/anime";
+const jobId = "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21";
+const batchId = "01a213f0-9d55-7f0b-8b6e-3c1a5a9d0c77";
+const outputId = "01a213f1-03aa-7b11-8f8e-0d8d4f1d9e10";
+const uploadId = "01a213ee-5b20-7d3c-a5f2-77b0c2f1c4aa";
+const serverId = "01a213ed-11aa-7e3c-8ab2-5d0b9fd0e6c3";
+const prompt = "a lighthouse above a sea of clouds, sunset";
+const negativePrompt = "worst quality, low quality, blurry";
+const moment = "2026-11-25T18:30:12.345Z";
+
+const workflow = {
+  "1": { class_type: "EmptyImage", inputs: { width: 512, height: 512, batch_size: 1, color: 4678655 } },
+  "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "blue" } },
+};
+const image = { prompt, model: "counterfeit_v3.safetensors", width: 768, height: 512, steps: 24 };
+const video = { prompt: "a train crossing a shallow sea at dusk", durationSeconds: 2, fps: 8 };
+
+/** A body that is accepted, for each kind of body. */
+export const bodyExamples: Record<BodyName, unknown> = {
+  ImageJob: { ...image, priority: "high", project: "opening", tags: ["cut-1"] },
+  VideoJob: video,
+  WorkflowJob: { type: "workflow", workflow },
+  NewJob: { type: "image", ...image },
+  NewBatch: {
+    name: "clouds",
+    jobs: [
+      { type: "image", prompt: "cumulus" },
+      { type: "video", ...video },
+    ],
+  },
+};
+
+const links = {
+  self: `${base}/jobs/${jobId}`,
+  events: `${base}/jobs/${jobId}/events`,
+  outputs: `${base}/jobs/${jobId}/outputs`,
+  attempts: `${base}/jobs/${jobId}/attempts`,
+  parameters: `${base}/jobs/${jobId}/parameters`,
+  workflow: `${base}/jobs/${jobId}/workflow`,
+};
+const accepted = { id: jobId, status: "queued", prompt, negativePrompt, links };
+const progress = {
+  percent: 100,
+  node: null,
+  nodeTitle: null,
+  step: 24,
+  steps: 24,
+  nodesDone: 7,
+  nodesTotal: 7,
+};
+const job = {
+  ...{ id: jobId, type: "image", status: "completed", prompt, negativePrompt, phase: null, progress },
+  ...{ priority: "normal", project: null, tags: [], batchId: null, batchIndex: null, attempt: 1 },
+  ...{ attemptsMax: 1, timeoutMs: 600_000, expiresAt: null, server: null, failure: null, warnings: [] },
+  ...{ cancelRequestedAt: null, cancelTooLate: false, createdAt: moment, startedAt: moment },
+  ...{ finishedAt: moment, sequence: 6, links },
+};
+const output = {
+  ...{ id: outputId, jobId, attempt: 1, index: 0, nodeId: "9", key: "images", kind: "file" },
+  ...{ filename: "genga_00001_.png", mediaType: "image/png", bytes: 482_113 },
+  sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+  ...{ width: 768, height: 512, durationMs: null, text: null, createdAt: moment },
+  links: { content: `${base}/outputs/${outputId}`, job: `${base}/jobs/${jobId}` },
+};
+const counts = { queued: 1, processing: 1, completed: 8, failed: 0, timeout: 0, cancelled: 0 };
+const batchLinks = { self: `${base}/batches/${batchId}`, jobs: `${base}/jobs?batch=${batchId}` };
+
+/** What answers look like; a test holds them to their schemas. */
+export const answerExamples: Partial<Record<AnswerName, unknown>> = {
+  AcceptedJob: accepted,
+  AcceptedBatch: {
+    ...{ id: batchId, name: "clouds", total: 1, jobs: [accepted], links: batchLinks },
+    ...{ warnings: [], notChecked: [] },
+  },
+  Batch: {
+    id: batchId,
+    name: "clouds",
+    createdAt: moment,
+    total: 10,
+    counts,
+    done: false,
+    links: batchLinks,
+  },
+  JobDetail: { ...job, waitingFor: null, outputs: [output] },
+  JobPage: { jobs: [job], nextCursor: null },
+  Outputs: { id: jobId, status: "completed", outputs: [output] },
+  Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 } },
+  Workflow: workflow,
+  Upload: {
+    ...{ id: uploadId, name: "genga/3a7b0c.png", sha256: "3a7b0c", mediaType: "image/png", bytes: 90_112 },
+    ...{ width: 768, height: 512, createdAt: moment, links: { self: `${base}/uploads/${uploadId}` } },
+  },
+  ServerAction: { id: serverId, draining: true },
+};
+
+/** How a refusal looks. */
+export const problemExample = {
+  type: "urn:genga:problem:out-of-bounds",
+  title: "A field is out of bounds",
+  status: 422,
+  detail: "width is 100; it must be from 256 to 2048.",
+  instance: "/api/anime/generate#6f0f1d2e",
+  code: "out-of-bounds",
+  problems: [
+    {
+      path: "width",
+      code: "out-of-bounds",
+      message: "width is 100; it must be from 256 to 2048.",
+      received: 100,
+      accepted: { min: 256, max: 2048 },
+    },
+  ],
+};

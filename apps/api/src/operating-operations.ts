@@ -1,0 +1,100 @@
+import { answerExamples } from "./examples.ts";
+import { json, type Answer, type Operation } from "./operation.ts";
+
+const ok = (description: string, content: Answer["content"]): Operation["answers"] => ({
+  200: { description, ...(content === undefined ? {} : { content }) },
+});
+const html = { "text/html": { schema: { type: "string" } } };
+
+/** The farm, for whoever watches over it, and this service itself. */
+export const operatingOperations: readonly Operation[] = [
+  {
+    id: "getQueue",
+    tag: "farm",
+    method: "GET",
+    path: "queue",
+    summary: "How much waits and runs",
+    answers: ok("Counts.", json("Queue")),
+  },
+  {
+    id: "listServers",
+    tag: "farm",
+    method: "GET",
+    path: "servers",
+    summary: "The ComfyUI servers and how they are doing",
+    answers: ok("All of them.", json("Servers")),
+  },
+  ...(["drain", "resume"] as const).map((action): Operation => ({
+    id: `${action}Server`,
+    tag: "farm",
+    method: "POST",
+    path: `servers/:id/${action}`,
+    summary: action === "drain" ? "Give a server no new work" : "Give a server work again",
+    answers: {
+      202: {
+        description: "From now on.",
+        content: json("ServerAction", answerExamples.ServerAction),
+      },
+    },
+    refusals: ["server-not-found"],
+  })),
+  {
+    id: "getHealth",
+    tag: "service",
+    method: "GET",
+    path: "health",
+    summary: "How each part is; 200 as long as this process lives",
+    answers: ok("Each part's state.", json("Health")),
+  },
+  {
+    id: "getReadiness",
+    tag: "service",
+    method: "GET",
+    path: "health/ready",
+    summary: "Whether this process can accept jobs; the other parts are for information",
+    answers: {
+      ...ok("It can.", json("Readiness")),
+      503: { description: "It cannot, since the database is away.", content: json("Readiness") },
+    },
+  },
+  {
+    id: "getMetrics",
+    tag: "service",
+    method: "GET",
+    path: "/metrics",
+    summary: "Figures for Prometheus",
+    answers: ok("Prometheus' text format.", { "text/plain": { schema: { type: "string" } } }),
+  },
+  {
+    id: "getBoard",
+    tag: "service",
+    method: "GET",
+    path: "/admin/queues",
+    summary: "Bull Board, read-only",
+    answers: ok("A page.", html),
+  },
+  {
+    id: "getLandingPage",
+    tag: "service",
+    method: "GET",
+    path: "/",
+    summary: "Where to go from here",
+    answers: ok("A page.", html),
+  },
+  {
+    id: "getDocumentation",
+    tag: "service",
+    method: "GET",
+    path: "/docs",
+    summary: "This document, to be read",
+    answers: ok("A page.", html),
+  },
+  {
+    id: "getDescription",
+    tag: "service",
+    method: "GET",
+    path: "/openapi.json",
+    summary: "This document",
+    answers: ok("OpenAPI 3.1.", json({ type: "object" })),
+  },
+];
