@@ -1,7 +1,7 @@
 import { type Role } from "@genga/jobs";
 import { prefix } from "./paths.ts";
 
-export type Method = "GET" | "POST" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
 /** Who may do one thing. */
 export interface AccessLine {
@@ -52,6 +52,8 @@ export const accessTable: readonly AccessLine[] = [
 
   { method: "POST", path: "servers/:id/drain", access: "operate" },
   { method: "POST", path: "servers/:id/resume", access: "operate" },
+  { method: "GET", path: "tenants/:name/limits", access: "operate" },
+  { method: "PUT", path: "tenants/:name/limits", access: "operate" },
   { method: "GET", path: "/metrics", access: "operate" },
   { method: "GET", path: "/admin/queues", access: "operate", isPage: true },
 ];

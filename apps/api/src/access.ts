@@ -3,11 +3,15 @@ import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type AccessLine } from "./access-table.ts";
 import { type ConfiguredKeys } from "./configured-keys.ts";
+import { type Metrics } from "./metrics.ts";
 import { RefusedError } from "./problem-document.ts";
+import { type WrongKeys } from "./wrong-keys.ts";
 
 export interface AccessOptions {
   tenants: TenantStore;
   configuredKeys: ConfiguredKeys;
+  wrongKeys: WrongKeys;
+  counter: Metrics["wrongKeys"];
 }
 
 /** Who asks, and whether they may: keys where there are keys, and names of this machine where there are none. */
@@ -28,7 +32,7 @@ export class Access {
     }
     return async (request, response, next) => {
       const key = keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
-      const principal = await this.#principalOf(key, isPage === true ? "Basic" : "Bearer");
+      const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
       response.locals["principal"] = principal;
       if (!roleIncludes(principal.role, access)) {
         throw new RefusedError(
@@ -73,7 +77,11 @@ export class Access {
     return this.#options.configuredKeys.size > 0;
   }
 
-  async #principalOf(key: string | undefined, scheme: "Bearer" | "Basic"): Promise<Principal> {
+  async #principalOf(
+    key: string | undefined,
+    address: string,
+    scheme: "Bearer" | "Basic",
+  ): Promise<Principal> {
     if (!this.needsKey) {
       return (this.#everybody ??= {
         tenant: await this.#options.tenants.defaultTenant(),
@@ -89,10 +97,24 @@ export class Access {
         { headers },
       );
     }
+    const { wrongKeys, counter } = this.#options;
+    const seconds = wrongKeys.secondsToWait(address, key);
+    if (seconds > 0) {
+      counter.inc({ outcome: "held-up" });
+      throw new RefusedError(
+        "too-many-wrong-keys",
+        "Too many wrong keys came from this address; this key was not looked at.",
+        { headers: { "retry-after": String(seconds) } },
+      );
+    }
     const principal = this.#options.configuredKeys.find(key);
     if (principal === undefined) {
+      wrongKeys.noteWrong(address);
+      wrongKeys.forget(address, key);
+      counter.inc({ outcome: "refused" });
       throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", { headers });
     }
+    wrongKeys.noteRight(address, key);
     return principal;
   }
 }

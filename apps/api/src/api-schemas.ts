@@ -11,6 +11,7 @@ import {
   promptViewFields,
 } from "./job-view.ts";
 import { problemDocumentSchema } from "./problem-document.ts";
+import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./routes/tenant-limits.ts";
 import { uploadViewSchema } from "./routes/uploads.ts";
 import { batchJobsMax, batchNameSchema, optionFields } from "./submission-body.ts";
 
@@ -27,6 +28,7 @@ export const bodySchemas = {
   WorkflowJob,
   NewJob,
   NewBatch: z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
+  TenantLimitChoices: tenantLimitChoicesSchema,
 } as const;
 export type BodyName = keyof typeof bodySchemas;
 
@@ -119,6 +121,7 @@ export const answerSchemas = {
   }),
   Servers: z.object({ servers: z.array(Server) }),
   Server,
+  TenantLimits: tenantLimitsViewSchema,
   ServerAction: z.object({ id: z.uuid(), draining: z.boolean() }),
   Health: z.object({
     status: z.enum(["ok", "degraded", "unavailable"]),

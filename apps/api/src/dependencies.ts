@@ -6,10 +6,13 @@ import {
   StoreUnavailableError,
   type OutputStorage,
   type Tenant,
+  type TenantAdmissions,
+  type TenantLimitStore,
   type UploadStore,
   type WorkflowResolver,
 } from "@genga/jobs";
 import {
+  createAdmissions,
   createQueueBoard,
   createSignals,
   createTicketQueue,
@@ -22,19 +25,26 @@ import { createWorkflowResolver, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
 import { Access, principalOf } from "./access.ts";
 import { ConfiguredKeys } from "./configured-keys.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
+import { KnownLimits } from "./known-limits.ts";
 import { KnownServers } from "./known-servers.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { describeServers, describeWorkers } from "./shown-farm.ts";
 import { UncheckedInputs } from "./unchecked-inputs.ts";
 import { OwnJobs } from "./own-jobs.ts";
 import { boardPath } from "./paths.ts";
+import { TenantAdmission } from "./tenant-admission.ts";
 import { type WatchTimes } from "./watch-job.ts";
+import { WrongKeys } from "./wrong-keys.ts";
 
 /** Everything that the API is made of. */
 export interface ApiDependencies {
   access: Access;
+  admission: TenantAdmission;
+  limits: KnownLimits;
+  tenantLimits: TenantLimitStore;
   manager: JobManager;
   /** The jobs of whoever sent the request that this response answers. */
   ownJobs: (response: Response) => OwnJobs;
@@ -85,9 +95,10 @@ export async function openDependencies(
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue(redis);
   const signals = createSignals(redis);
+  const admissions = createAdmissions(redis);
   const board = createQueueBoard({ ...redis, lanes: [defaultLane], basePath: boardPath });
   const close = async (): Promise<void> => {
-    await Promise.allSettled([tickets.close(), signals.close(), board.close()]);
+    await Promise.allSettled([tickets.close(), signals.close(), board.close(), admissions.close()]);
     await database.close();
   };
   try {
@@ -114,7 +125,15 @@ export async function openDependencies(
       logger: log,
     });
     return {
-      access: new Access({ tenants: database.tenants, configuredKeys }),
+      access: new Access({
+        tenants: database.tenants,
+        configuredKeys,
+        ...{
+          wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
+          counter: metrics.wrongKeys,
+        },
+      }),
+      ...limitingParts(database, settings, admissions, log),
       manager,
       ownJobs: (response) => new OwnJobs({ manager, resolver }, principalOf(response)),
       jobDetails: new JobDetails({ manager, servers }),
@@ -134,6 +153,17 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function limitingParts(
+  { tenantLimits }: Database,
+  settings: ServiceConfiguration,
+  admissions: TenantAdmissions,
+  log: Logger,
+): Pick<ApiDependencies, "admission" | "limits" | "tenantLimits"> {
+  const limits = new KnownLimits({ store: tenantLimits, defaults: settings.tenantLimits, log });
+  const bodies = new BodyMemory({ bytesMax: settings.bodyBytesAtOnce });
+  return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
 }
 
 function resolverFor(

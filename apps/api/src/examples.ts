@@ -30,6 +30,10 @@ export const bodyExamples: Record<BodyName, unknown> = {
       { type: "video", ...video },
     ],
   },
+  TenantLimitChoices: {
+    ...{ jobsQueuedMax: 5_000, jobsRunningMax: 4, requestsPerMinute: null },
+    ...{ requestsAtOnce: null, streamsMax: 50 },
+  },
 };
 
 const links = {

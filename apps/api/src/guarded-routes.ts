@@ -3,6 +3,7 @@ import { type Express, type Request, type RequestHandler, type Response, type Ro
 import { type Access } from "./access.ts";
 import { accessTable, fullPath, type AccessLine, type Method } from "./access-table.ts";
 import { RefusedError } from "./problem-document.ts";
+import { type TenantAdmission } from "./tenant-admission.ts";
 
 type Handler = (request: Request, response: Response) => Promise<void> | void;
 
@@ -10,8 +11,9 @@ type Handler = (request: Request, response: Response) => Promise<void> | void;
 export interface Actions {
   get?: Handler;
   post?: Handler;
+  put?: Handler;
   delete?: Handler;
-  /** Reads the body of a POST; only from those who may send one. */
+  /** Reads the body of a POST or PUT; only from those who may send one. */
   body?: RequestHandler | RequestHandler[];
 }
 
@@ -19,10 +21,12 @@ export interface Actions {
 export class GuardedRoutes {
   readonly #app: Express;
   readonly #access: Access;
+  readonly #admission: TenantAdmission;
 
-  constructor(app: Express, access: Access) {
+  constructor(app: Express, access: Access, admission: TenantAdmission) {
     this.#app = app;
     this.#access = access;
+    this.#admission = admission;
   }
 
   /**
@@ -33,17 +37,19 @@ export class GuardedRoutes {
   resource(path: string, actions: Actions): void {
     const route = this.#app.route(fullPath(path));
     const lines: AccessLine[] = [];
-    const guard = (method: Method): RequestHandler => {
+    const guard = (method: Method): RequestHandler[] => {
       const line = lineOf(method, path);
       lines.push(line);
-      return this.#access.require(line);
+      return this.#guardsOf(line);
     };
+    const body = [actions.body ?? []].flat();
     if (actions.get !== undefined) route.get(guard("GET"), actions.get);
-    if (actions.post !== undefined) route.post(guard("POST"), ...[actions.body ?? []].flat(), actions.post);
+    if (actions.post !== undefined) route.post(guard("POST"), body, actions.post);
+    if (actions.put !== undefined) route.put(guard("PUT"), body, actions.put);
     if (actions.delete !== undefined) route.delete(guard("DELETE"), actions.delete);
     const allowed = lines.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
     const allow = [...allowed, "OPTIONS"].join(", ");
-    route.all(this.#access.require(weakestOf(lines)), (request, response) => {
+    route.all(...this.#guardsOf(weakestOf(lines)), (request, response) => {
       if (request.method === "OPTIONS") {
         response.set("allow", allow).status(204).end();
         return;
@@ -52,6 +58,12 @@ export class GuardedRoutes {
         headers: { allow },
       });
     });
+  }
+
+  /** Figures and pages for operators are outside of the prefix: a flood of requests must not hide what it does. */
+  #guardsOf(line: AccessLine): RequestHandler[] {
+    const isLimited = line.access !== "open" && !line.path.startsWith("/");
+    return [this.#access.require(line), ...(isLimited ? [this.#admission.admit] : [])];
   }
 
   /** Everything below a path, for a router that is not ours. @throws Error when the table has no line for it */

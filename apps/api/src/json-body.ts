@@ -12,7 +12,7 @@ const mediaType = "application/json";
  */
 export function jsonBody(): RequestHandler[] {
   const refuseOthers: RequestHandler = (request, _response, next) => {
-    if (request.method === "POST" && request.is(mediaType) === false) {
+    if ((request.method === "POST" || request.method === "PUT") && request.is(mediaType) === false) {
       const given = request.headers["content-type"];
       throw notUnderstood(
         given === undefined ? ", and says nothing of its type" : `, not ${given.slice(0, 100)}`,

@@ -10,6 +10,8 @@ export interface Metrics {
   jobsRefused: Counter<"code">;
   inputsNotChecked: Counter;
   eventStreams: Gauge;
+  refusedByLimit: Counter<"limit">;
+  wrongKeys: Counter<"outcome">;
 }
 
 /** @param summarizeQueue counts of all tenants' jobs; asked at each scrape, left out when it fails */
@@ -52,6 +54,18 @@ export function createMetrics(summarizeQueue: () => Promise<QueueSummary>): Metr
     inputsNotChecked: new Counter({
       name: "genga_inputs_not_checked_total",
       help: "Inputs and nodes of accepted graphs that were left to the server, since its definitions say what Genga does not know.",
+      registers,
+    }),
+    refusedByLimit: new Counter({
+      name: "genga_requests_refused_by_limit_total",
+      help: "Requests that were refused here because a tenant has what it may have, by limit.",
+      labelNames: ["limit"],
+      registers,
+    }),
+    wrongKeys: new Counter({
+      name: "genga_wrong_keys_total",
+      help: "Requests with a key that is not known (`refused`), or whose key was not looked at since too many wrong ones came before (`held-up`).",
+      labelNames: ["outcome"],
       registers,
     }),
     eventStreams: new Gauge({

@@ -61,7 +61,8 @@ function describeOperation(operation: Operation, needsKey: boolean): Json {
     line.access === "open" ? "Open to everybody." : `Needs a key with the role \`${line.access}\` or above.`;
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-      ...{ name, in: "path", required: true, schema: { type: "string", format: "uuid" } },
+      ...{ name, in: "path", required: true },
+      schema: { type: "string", ...(name === "id" && { format: "uuid" }) },
     })),
     ...(query === undefined ? [] : parametersOf(describeFields(query), "query")),
     ...(requestHeaders === undefined ? [] : parametersOf(describeFields(requestHeaders), "header")),

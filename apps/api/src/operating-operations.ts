@@ -1,4 +1,4 @@
-import { answerExamples } from "./examples.ts";
+import { answerExamples, bodyExamples } from "./examples.ts";
 import { json, type Answer, type Operation } from "./operation.ts";
 
 const ok = (description: string, content: Answer["content"]): Operation["answers"] => ({
@@ -38,6 +38,30 @@ export const operatingOperations: readonly Operation[] = [
     },
     refusals: ["server-not-found"],
   })),
+  {
+    id: "getTenantLimits",
+    tag: "farm",
+    method: "GET",
+    path: "tenants/:name/limits",
+    summary: "What one tenant may have and do",
+    answers: ok("What was chosen for it, and what holds.", json("TenantLimits")),
+    refusals: ["tenant-not-found"],
+  },
+  {
+    id: "setTenantLimits",
+    tag: "farm",
+    method: "PUT",
+    path: "tenants/:name/limits",
+    summary: "Say what one tenant may have and do",
+    description: "It holds in all processes within seconds; nothing that was accepted is taken back.",
+    body: json("TenantLimitChoices", bodyExamples.TenantLimitChoices),
+    answers: ok("What holds now.", json("TenantLimits")),
+    refusals: [
+      ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
+      ...(["invalid-request", "unknown-field", "missing-field", "invalid-field", "out-of-bounds"] as const),
+      ...(["tenant-not-found", "too-many-bodies"] as const),
+    ],
+  },
   {
     id: "getHealth",
     tag: "service",

@@ -1,4 +1,5 @@
 import { type z } from "zod";
+import { type Method } from "./access-table.ts";
 import { type ProblemCode } from "./problem-document.ts";
 
 /** What operations are listed under, in this order. */
@@ -33,7 +34,7 @@ export interface Operation {
   /** Stable: generated clients name their functions by it. */
   readonly id: string;
   readonly tag: Tag;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: Method;
   /** As in `access-table.ts`. */
   readonly path: string;
   readonly summary: string;

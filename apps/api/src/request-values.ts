@@ -1,4 +1,5 @@
 import { InvalidJobError, jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
+import { numberOf } from "@genga/comfyui";
 import { problemsOf, unstorable } from "@genga/workflows";
 import { type Request } from "express";
 import { validate as isUuid } from "uuid";
@@ -9,6 +10,18 @@ export function idOf(request: Request): string {
   const { id } = request.params;
   if (typeof id !== "string") throw new Error(`The route of ${request.path} has no id.`);
   return id;
+}
+
+/** @throws InvalidJobError naming what is wrong with the body, a flat object */
+export function readBody<Schema extends z.ZodObject>(request: Request, schema: Schema): z.infer<Schema> {
+  const body: unknown = request.body;
+  const given: unknown =
+    typeof body === "object" && body !== null && !Array.isArray(body)
+      ? Object.fromEntries(Object.entries(body).map(([name, value]) => [name, numberOf(value) ?? value]))
+      : body;
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, schema, given));
+  return parsed.data;
 }
 
 const searchText = (lengthMax: number): z.ZodOptional<z.ZodString> =>

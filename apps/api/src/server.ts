@@ -17,6 +17,7 @@ import { addJobRoutes } from "./routes/jobs.ts";
 import { addOutputRoutes } from "./routes/outputs.ts";
 import { addQueueRoutes } from "./routes/queue.ts";
 import { addServerRoutes } from "./routes/servers.ts";
+import { addTenantLimitRoutes } from "./routes/tenant-limits.ts";
 import { addUploadRoutes } from "./routes/uploads.ts";
 import { boardPath, isSubmission, prefix } from "./paths.ts";
 import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
@@ -28,7 +29,7 @@ export function createApp(
   dependencies: ApiDependencies,
   { publicUrl, trustedProxies }: Pick<Configuration, "publicUrl" | "trustedProxies">,
 ): Express {
-  const { access, board, log, metrics } = dependencies;
+  const { access, admission, board, log, metrics } = dependencies;
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -37,7 +38,7 @@ export function createApp(
   app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages, nameBaseUrl(publicUrl));
 
   app.use(prefix, keepFromCaches);
-  const routes = new GuardedRoutes(app, access);
+  const routes = new GuardedRoutes(app, access, admission);
   addHealthRoutes(routes, dependencies);
   addDocumentationRoutes(routes, access.needsKey);
   addGenerateRoutes(routes, dependencies);
@@ -48,6 +49,7 @@ export function createApp(
   addQueueRoutes(routes, dependencies);
   addServerRoutes(routes, dependencies);
   addUploadRoutes(routes, dependencies);
+  addTenantLimitRoutes(routes, dependencies);
   routes.resource("/metrics", {
     get: async (_request, response) => {
       response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
@@ -85,6 +87,7 @@ function answerErrors({ log, metrics }: ApiDependencies): ErrorRequestHandler {
     const requestId = requestIdOf(response);
     if (refusal.code === "internal-error")
       log.error({ err: error, requestId }, "a request could not be handled");
+    if (refusal.limit !== undefined) metrics.refusedByLimit.inc({ limit: refusal.limit.name });
     if (isSubmission(request)) metrics.jobsRefused.inc({ code: refusal.code });
     if (response.headersSent) {
       // Nothing can be taken back: the connection ends, and the reader sees that the answer is not whole.

@@ -8,7 +8,7 @@ const refusals: readonly ProblemCode[] = [
   ...(["invalid-request", "unknown-type", "unknown-field", "missing-field", "invalid-field"] as const),
   ...(["out-of-bounds", "unknown-model", "unknown-upload", "forbidden-file"] as const),
   ...(["unknown-node-class", "denied-node-class"] as const),
-  ...(["invalid-graph", "misplaced-graph", "editor-format", "limit-reached"] as const),
+  ...(["invalid-graph", "misplaced-graph", "editor-format", "limit-reached", "too-many-bodies"] as const),
 ];
 
 const acceptedJob: Answer = {

@@ -15,7 +15,7 @@ let api: ApiUnderTest;
 
 beforeAll(async () => {
   const API_KEYS = roles.map((role) => `studio:${role}:${keys[role]}`).join();
-  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0" } });
+  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" } });
 });
 afterAll(() => api.stop());
 
@@ -23,13 +23,13 @@ const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
 
 /** Asks for what the line is about, of something that is not there, and with a body that nothing accepts. */
 async function ask({ method, path }: AccessLine, key?: string): Promise<{ status: number; code?: string }> {
-  const response = await api.request(fullPath(path).replace(":id", unknownId), {
+  const response = await api.request(fullPath(path).replace(/:(id|name)/, unknownId), {
     method,
     headers: {
       ...(key === undefined ? {} : { "x-api-key": key }),
-      ...(method === "POST" ? { "content-type": "application/json" } : {}),
+      ...(method === "POST" || method === "PUT" ? { "content-type": "application/json" } : {}),
     },
-    ...(method === "POST" ? { body: "{}" } : {}),
+    ...(method === "POST" || method === "PUT" ? { body: "{}" } : {}),
   });
   const text = await response.text();
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") === true;
@@ -83,7 +83,7 @@ test("what is allowed at a path is told to those who may do something there", as
 });
 
 const asText = (method: string, path: string): string =>
-  `${method.toUpperCase()} ${path.replaceAll("{id}", ":id")}`;
+  `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`;
 const listed = accessTable.map(({ method, path }) => asText(method, fullPath(path))).toSorted();
 
 test("no line stands twice, and the OpenAPI document describes exactly these operations", () => {
@@ -119,7 +119,7 @@ describe("the application", () => {
   });
 
   test("cannot be given a route that has no line", () => {
-    const routes = new GuardedRoutes(app, dependencies.access);
+    const routes = new GuardedRoutes(app, dependencies.access, dependencies.admission);
     expect(() => {
       routes.resource("jobs/:id/secret", { get: () => undefined });
     }).toThrow("no line for GET jobs/:id/secret");

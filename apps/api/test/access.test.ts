@@ -83,7 +83,7 @@ describe("with keys", () => {
 
   beforeAll(async () => {
     const API_KEYS = `studio:${studioKey},rival:${rivalKey},default:operate:${operatorKey}`;
-    api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0" } });
+    api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" } });
     serverId = await api.worker.registerServer("http://comfyui.test:8188", await recordedDefinitions("core"));
   });
   afterAll(() => api.stop());

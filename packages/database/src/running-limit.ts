@@ -6,13 +6,13 @@ export interface RunningLimit {
 }
 
 /** The limit of the tenant that `tenantId` (a column or a value) names; NULL = none. */
-export function runningMaxOf(tenantId: Prisma.Sql, { jobsRunningMax }: RunningLimit): Prisma.Sql {
+function runningMaxOf(tenantId: Prisma.Sql, { jobsRunningMax }: RunningLimit): Prisma.Sql {
   return Prisma.sql`coalesce(
     (SELECT own.jobs_running_max FROM tenant_limits own WHERE own.tenant_id = ${tenantId}), ${jobsRunningMax}::int)`;
 }
 
 /** How many jobs the tenant has running. What runs is little: no more than the slots of all servers. */
-export function runningOf(tenantId: Prisma.Sql): Prisma.Sql {
+function runningOf(tenantId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(
     SELECT count(*)::int FROM jobs running WHERE running.status = 'processing' AND running.tenant_id = ${tenantId})`;
 }

@@ -86,6 +86,7 @@ export {
 } from "./server-store.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./principal.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";
+export { type Place, type PlaceKind, type TenantAdmissions } from "./tenant-admissions.ts";
 export {
   limitsOf,
   noTenantLimitChoices,

@@ -29,6 +29,7 @@ const troubleMessages = [
   "Stream isn't writeable",
   "Command timed out",
   "Connection in subscriber mode",
+  "Redis connection is not ready",
 ];
 
 function isRedisTrouble(error: unknown): boolean {

@@ -13,6 +13,8 @@ export interface LimitSettings {
   };
   /** Bytes of request bodies that one API process holds at once. */
   readonly bodyBytesAtOnce: number;
+  /** Wrong keys of one client address in a minute, after which its keys are not looked at. */
+  readonly wrongKeysPerMinute: number;
 }
 
 const mebibyte = 1024 * 1024;
@@ -25,6 +27,7 @@ export const limitVariables = {
   TENANT_REQUESTS_AT_ONCE: wholeNumber(1, 100_000).default(500),
   TENANT_STREAMS_MAX: wholeNumber(0, 100_000).default(500),
   BODY_BYTES_AT_ONCE: wholeNumber(40 * mebibyte, 1024 * 1024 * mebibyte).default(256 * mebibyte),
+  WRONG_KEYS_PER_MINUTE: wholeNumber(1, 1_000_000).default(10),
 };
 
 export function limitsFrom(values: z.infer<z.ZodObject<typeof limitVariables>>): LimitSettings {
@@ -37,5 +40,6 @@ export function limitsFrom(values: z.infer<z.ZodObject<typeof limitVariables>>):
       streamsMax: values.TENANT_STREAMS_MAX,
     },
     bodyBytesAtOnce: values.BODY_BYTES_AT_ONCE,
+    wrongKeysPerMinute: values.WRONG_KEYS_PER_MINUTE,
   };
 }

@@ -13,7 +13,7 @@ const streamsMax = 1_000;
 
 /** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
 export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { ownJobs, jobDetails, feed, manager, metrics, stopping, watchTimes } = dependencies;
+  const { admission, ownJobs, jobDetails, feed, manager, metrics, stopping, watchTimes } = dependencies;
   routes.resource("jobs/:id/events", {
     get: async (request, response) => {
       const jobs = ownJobs(response);
@@ -29,6 +29,7 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
           headers: { "retry-after": "10" },
         });
       }
+      if (request.method !== "HEAD") await admission.openStream(response);
       const stream = new EventStream(response, stopping);
       if (request.method === "HEAD") {
         stream.end();

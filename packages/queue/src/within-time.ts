@@ -1,0 +1,33 @@
+import { TicketsUnavailableError } from "@genga/jobs";
+import { type Redis } from "ioredis";
+import { type RedisLink } from "./redis-link.ts";
+
+/** Requests wait for this answer: a Redis that needs longer counts as away. */
+const answerMs = 250;
+/** After an answer that came too late, Redis is left alone for so long: not each request waits for it. */
+const restMs = 1_000;
+const restsUntil = new WeakMap<RedisLink, number>();
+
+/** `null` when Redis is away, or does not answer in time; the command may still take effect then. */
+export async function withinTime<Answer>(
+  link: RedisLink,
+  operation: (redis: Redis) => Promise<Answer>,
+): Promise<Answer | null> {
+  if (!link.isReady() || (restsUntil.get(link) ?? 0) > performance.now()) return null;
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<null>((resolve) => {
+    timer = setTimeout(() => {
+      restsUntil.set(link, performance.now() + restMs);
+      resolve(null);
+    }, answerMs);
+  });
+  const answered = link.run(operation).catch((error: unknown) => {
+    if (error instanceof TicketsUnavailableError) return null;
+    throw error;
+  });
+  try {
+    return await Promise.race([answered, tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

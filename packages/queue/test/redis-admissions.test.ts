@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { type Place, type TenantAdmissions } from "@genga/jobs";
+import { createAdmissions } from "@genga/queue";
+import { startTcpProxy, type TcpProxy } from "@genga/testing";
+import { freshPrefix, recordingLogger, testRedisUrl } from "./test-redis.ts";
+
+let prefix: string;
+const opened: { close(): Promise<void> }[] = [];
+
+function open(options: { redisUrl?: string; placeLeaseMs?: number } = {}): TenantAdmissions {
+  const admissions = createAdmissions({
+    redisUrl: testRedisUrl(),
+    prefix,
+    logger: recordingLogger(),
+    ...options,
+  });
+  opened.push(admissions);
+  return admissions;
+}
+
+async function openProxy(): Promise<TcpProxy> {
+  const proxy = await startTcpProxy({ targetUrl: testRedisUrl() });
+  opened.push(proxy);
+  return proxy;
+}
+
+/** Resolves once what this process counts is counted in Redis. */
+async function untilShared(admissions: TenantAdmissions): Promise<void> {
+  const redis = new Redis(testRedisUrl());
+  try {
+    while ((await redis.keys(`${prefix}:requests:warm*`)).length === 0) {
+      await admissions.countRequest("warm", 1_000_000);
+      await sleep(10);
+    }
+    await redis.del(`${prefix}:requests:warm`);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+beforeEach(() => {
+  prefix = freshPrefix();
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((each) => each.close()));
+});
+
+test("counts the requests of a minute over all processes, each tenant for itself", async () => {
+  const [one, other] = [open(), open()];
+  await untilShared(one);
+  await untilShared(other);
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, (_, index) => (index % 2 === 0 ? one : other).countRequest("studio", 6)),
+  );
+  const refused = answers.filter((answer) => answer !== null);
+  expect(refused).toHaveLength(4);
+  for (const { used, retryAfterMs } of refused) {
+    expect(used).toBeGreaterThanOrEqual(6);
+    expect(retryAfterMs).toBeGreaterThan(0);
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+  }
+  expect(await other.countRequest("rival", 6)).toBeNull();
+});
+
+test("gives out no more places than there are, whatever processes race for them, and gets them back", async () => {
+  const [one, other] = [open(), open()];
+  await untilShared(one);
+  await untilShared(other);
+  const taken = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      (index % 2 === 0 ? one : other).takePlace("event-streams", "studio", 5),
+    ),
+  );
+  const places = taken.filter((each): each is Place => "release" in each);
+  expect(places).toHaveLength(5);
+  expect(await one.takePlace("event-streams", "studio", 5)).toEqual({ used: 5 });
+  expect(await one.takePlace("requests-at-once", "studio", 5)).toHaveProperty("release");
+  expect(await one.takePlace("event-streams", "rival", 5)).toHaveProperty("release");
+  places[0]!.release();
+  places[0]!.release();
+  await sleep(50);
+  expect(await other.takePlace("event-streams", "studio", 5)).toHaveProperty("release");
+  expect(await other.takePlace("event-streams", "studio", 5)).toEqual({ used: 5 });
+});
+
+test("frees the places of a process that died, and keeps those of one that lives", async () => {
+  const proxy = await openProxy();
+  const [dead, alive] = [open({ redisUrl: proxy.url, placeLeaseMs: 300 }), open({ placeLeaseMs: 300 })];
+  await untilShared(dead);
+  await untilShared(alive);
+  await dead.takePlace("event-streams", "studio", 2);
+  await alive.takePlace("event-streams", "studio", 2);
+  expect(await alive.takePlace("event-streams", "studio", 2)).toEqual({ used: 2 });
+  await proxy.close();
+  let answer: unknown = null;
+  while (JSON.stringify(answer) !== "{}") {
+    answer = await alive.takePlace("event-streams", "studio", 2);
+    await sleep(20);
+  }
+  // Its own first place was renewed all the while.
+  await sleep(700);
+  expect(await open().takePlace("event-streams", "rival", 2)).toHaveProperty("release");
+  expect(await alive.takePlace("event-streams", "studio", 2)).toEqual({ used: 2 });
+});
+
+test("counts for itself while Redis is away or silent, and is kept waiting by neither", async () => {
+  const nowhere = open({ redisUrl: "redis://127.0.0.1:1" });
+  const proxy = await openProxy();
+  const silent = open({ redisUrl: proxy.url });
+  await untilShared(silent);
+  proxy.freeze();
+  for (const admissions of [nowhere, silent]) {
+    const startedAt = performance.now();
+    expect(await admissions.countRequest("studio", 2)).toBeNull();
+    expect(await admissions.countRequest("studio", 2)).toBeNull();
+    expect(await admissions.countRequest("studio", 2)).toHaveProperty("retryAfterMs");
+    expect(await admissions.takePlace("event-streams", "studio", 1)).toHaveProperty("release");
+    expect(await admissions.takePlace("event-streams", "studio", 1)).toEqual({ used: 1 });
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+  }
+});
