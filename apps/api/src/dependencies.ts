@@ -21,7 +21,7 @@ import {
 } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
-import { createWorkflowResolver, type NodeClassRules } from "@genga/workflows";
+import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
 import { Access, principalOf } from "./access.ts";
 import { ConfiguredKeys } from "./configured-keys.ts";
@@ -97,16 +97,17 @@ export async function openDependencies(
   const signals = createSignals(redis);
   const admissions = createAdmissions(redis);
   const board = createQueueBoard({ ...redis, lanes: [defaultLane], basePath: boardPath });
+  const definitions = definitionsThread(settings);
   const close = async (): Promise<void> => {
-    await Promise.allSettled([tickets.close(), signals.close(), board.close(), admissions.close()]);
+    const parts = [tickets, signals, board, admissions, definitions];
+    await Promise.allSettled(parts.map((part) => part.close()));
     await database.close();
   };
   try {
     const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
-      servers: database.servers,
-      signals,
+      ...{ servers: database.servers, definitions, signals },
       maxAgeMs: times.serversMaxAgeMs,
       leaseMs: settings.leaseMs,
       name: `api-${hostname()}-${process.pid}`,
@@ -164,6 +165,10 @@ function limitingParts(
   const limits = new KnownLimits({ store: tenantLimits, defaults: settings.tenantLimits, log });
   const bodies = new BodyMemory({ bytesMax: settings.bodyBytesAtOnce });
   return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
+}
+
+function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
+  return new DefinitionsThread({ entry: new URL("./definitions-main.ts", import.meta.url), databaseUrl });
 }
 
 function resolverFor(

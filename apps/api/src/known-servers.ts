@@ -1,6 +1,5 @@
-import { parseDefinitions, type ServerDefinitions } from "@genga/comfyui";
 import { type ServerStore, type Signals, takesWork } from "@genga/jobs";
-import { type KnownServer } from "@genga/workflows";
+import { type DefinitionsStore, type HashedDefinitions, type KnownServer } from "@genga/workflows";
 import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
 /** How long a refusal waits for the servers' definitions to be read again. */
@@ -8,6 +7,7 @@ const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
   servers: ServerStore;
+  definitions: Pick<DefinitionsStore, "find">;
   signals: Signals;
   /** How old an answer about servers may be. */
   maxAgeMs: number;
@@ -21,7 +21,7 @@ export interface KnownServersOptions {
 export class KnownServers {
   readonly #options: KnownServersOptions;
   readonly #readers = new Set<(serverId: string) => void>();
-  #parsed = new Map<string, ServerDefinitions>();
+  #parsed = new Map<string, HashedDefinitions>();
   #latest: { readAt: number; farm: Promise<ShownFarm> } | undefined;
   #known: { farm: ShownFarm; servers: KnownServer[] } | undefined;
 
@@ -57,14 +57,15 @@ export class KnownServers {
   async list(): Promise<readonly KnownServer[]> {
     const farm = await this.farm();
     if (this.#known?.farm === farm) return this.#known.servers;
-    const parsed = new Map<string, ServerDefinitions>();
+    const parsed = new Map<string, HashedDefinitions>();
     const servers: KnownServer[] = [];
     for (const { id, definitionsHash } of farm.servers) {
       if (definitionsHash === null) continue;
       const definitions = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
       if (definitions === undefined) continue;
       parsed.set(definitionsHash, definitions);
-      servers.push({ id, definitionsHash, ...definitions });
+      const { objectInfo, replacements } = definitions;
+      servers.push({ id, definitionsHash, objectInfo, replacements });
     }
     this.#parsed = parsed;
     this.#known = { farm, servers };
@@ -104,10 +105,7 @@ export class KnownServers {
     });
   }
 
-  async #definitions(hash: string): Promise<ServerDefinitions | undefined> {
-    const known = this.#parsed.get(hash);
-    if (known !== undefined) return known;
-    const stored = await this.#options.servers.findDefinitions(hash);
-    return stored === null ? undefined : parseDefinitions(stored);
+  async #definitions(hash: string): Promise<HashedDefinitions | undefined> {
+    return this.#parsed.get(hash) ?? (await this.#options.definitions.find(hash)) ?? undefined;
   }
 }

@@ -12,6 +12,7 @@ import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue } from "@genga/queue";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
+import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 
 /** Everything that a worker is made of. */
 export interface Dependencies {
@@ -19,6 +20,7 @@ export interface Dependencies {
   settings: ServiceConfiguration;
   store: JobStore;
   servers: ServerStore;
+  definitions: DefinitionsStore;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -43,18 +45,23 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     logger: log,
   });
   const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });
+  const definitions = new DefinitionsThread({
+    entry: new URL("./definitions-main.ts", import.meta.url),
+    databaseUrl: settings.databaseUrl,
+  });
   return {
     workerId,
     settings,
     store: database.jobs,
     servers: database.servers,
+    definitions,
     recorder: new AttemptRecorder({ store: database.jobs, signals }),
     tickets,
     signals,
     storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
-      await Promise.allSettled([tickets.close(), signals.close()]);
+      await Promise.allSettled([tickets.close(), signals.close(), definitions.close()]);
       await database.close();
     },
   };

@@ -1,13 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  ComfyUIConnector,
-  ComfyUIError,
-  parseDefinitions,
-  type ServerDefinitions,
-  type ServerQueue,
-} from "@genga/comfyui";
+import { ComfyUIConnector, ComfyUIError, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
 import {
   type ServerAbilities,
   type ServerLease,
@@ -18,6 +12,7 @@ import {
   takesWork,
 } from "@genga/jobs";
 import { type ComfyUIAddress, type Logger } from "@genga/runtime";
+import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import { z } from "zod";
 import { Coalescer } from "./coalescer.ts";
 import { readDefinitions } from "./read-definitions.ts";
@@ -30,6 +25,7 @@ export interface OwnedServerOptions {
   address: ComfyUIAddress;
   lease: ServerLease;
   servers: ServerStore;
+  definitions: DefinitionsStore;
   log: Logger;
   /** After this long without an answer its jobs go elsewhere. */
   graceMs: number;
@@ -71,7 +67,9 @@ export class OwnedServer {
   #hasOthersPrompts = false;
   #announced: ServerState = "unknown";
   #recorded = "";
-  #definitions: (ServerDefinitions & { hash: string; readAt: number }) | null = null;
+  #definitions: HashedDefinitions | null = null;
+  /** Of the text that they were read from, and when the server gave it last. */
+  #definitionsText = { hash: "", readAt: Number.NEGATIVE_INFINITY };
   /** What the row says of it, and since which of its connections. */
   #described: { version: string | null; abilities: ServerAbilities; disconnects: number } | null = null;
 
@@ -127,7 +125,7 @@ export class OwnedServer {
   }
 
   /** What it can run; `null` until it was asked. */
-  get definitions(): (ServerDefinitions & { hash: string }) | null {
+  get definitions(): HashedDefinitions | null {
     return this.#definitions;
   }
 
@@ -137,9 +135,7 @@ export class OwnedServer {
 
   /** One look at its health; reads its definitions when they are old or `definitionsWanted`. */
   async tick(options: { definitionsWanted?: boolean } = {}): Promise<void> {
-    if (options.definitionsWanted === true && this.#definitions !== null) {
-      this.#definitions = { ...this.#definitions, readAt: Number.NEGATIVE_INFINITY };
-    }
+    if (options.definitionsWanted === true) this.#definitionsText.readAt = Number.NEGATIVE_INFINITY;
     await this.#probing.trigger();
   }
 
@@ -309,17 +305,18 @@ export class OwnedServer {
     const isFresh =
       takesWork(this.#announced) &&
       this.#definitions !== null &&
-      performance.now() - this.#definitions.readAt < definitionsMaxAgeMs;
+      performance.now() - this.#definitionsText.readAt < definitionsMaxAgeMs;
     if (isFresh) return;
-    const read = await readDefinitions(this.connector, { replacesNodes, signal: this.#closing.signal });
-    let definitions: ServerDefinitions;
-    if (this.#definitions?.hash === read.hash) definitions = this.#definitions;
-    else {
-      const stored = read.toStored();
-      definitions = parseDefinitions(stored);
-      await this.#options.servers.saveDefinitions(this.lease, { hash: read.hash, ...stored });
+    const { signal } = this.#closing;
+    const { textHash, answers } = await readDefinitions(this.connector, { replacesNodes, signal });
+    if (this.#definitions === null || textHash !== this.#definitionsText.hash) {
+      const storedHash = this.#definitions?.hash ?? null;
+      const kept = await this.#options.definitions.keep(this.lease, answers, { storedHash, signal });
+      // The lease is lost, which the next renewal finds out.
+      if (kept === null) return;
+      this.#definitions = kept;
     }
-    this.#definitions = { ...definitions, hash: read.hash, readAt: performance.now() };
+    this.#definitionsText = { hash: textHash, readAt: performance.now() };
     this.#options.onDefinitionsRead(this.id);
   }
 

@@ -1,5 +1,6 @@
-import { canRun, ComfyUIError, parseDefinitions } from "@genga/comfyui";
+import { canRun, ComfyUIError } from "@genga/comfyui";
 import { type JobStore, type ServerStore } from "@genga/jobs";
+import { type DefinitionsStore } from "@genga/workflows";
 import { type OwnedServer } from "./owned-server.ts";
 import { type Run } from "./run.ts";
 
@@ -8,7 +9,8 @@ const refusalsMax = 5;
 
 export interface RefusalOptions {
   store: Pick<JobStore, "listAttempts">;
-  servers: Pick<ServerStore, "listServers" | "findDefinitions">;
+  servers: Pick<ServerStore, "listServers">;
+  definitions: Pick<DefinitionsStore, "find">;
 }
 
 export function isRefusal(error: unknown): boolean {
@@ -38,7 +40,7 @@ export async function isWorthAnotherTry(
   run: Run,
   server: OwnedServer,
   error: unknown,
-  { store, servers }: RefusalOptions,
+  { store, servers, definitions: known }: RefusalOptions,
 ): Promise<boolean> {
   const { workflow } = run;
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
@@ -48,8 +50,8 @@ export async function isWorthAnotherTry(
   if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
   for (const other of await servers.listServers()) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;
-    const stored = await servers.findDefinitions(other.definitionsHash);
-    if (stored !== null && canRun(workflow, parseDefinitions(stored))) return true;
+    const others = await known.find(other.definitionsHash);
+    if (others !== null && canRun(workflow, others)) return true;
   }
   return false;
 }

@@ -1,24 +1,20 @@
-import { canRun, parseDefinitions, parseWorkflow, type ServerDefinitions } from "@genga/comfyui";
-import { type Candidate, type ServerStore } from "@genga/jobs";
+import { canRun, parseWorkflow } from "@genga/comfyui";
+import { type Candidate } from "@genga/jobs";
+import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 
-/** Definitions and verdicts that are remembered; older ones are worked out again. */
-const definitionsMax = 16;
+/** Verdicts that are remembered; older ones are worked out again. */
 const verdictsMax = 10_000;
 
 /** Whether a graph runs on a server with certain node definitions, remembered by both content hashes. */
 export class RunnableCache {
-  readonly #servers: ServerStore;
-  readonly #definitions = new Map<string, ServerDefinitions | null>();
+  readonly #definitions: Pick<DefinitionsStore, "find">;
   readonly #verdicts = new Map<string, boolean>();
 
-  constructor(servers: ServerStore) {
-    this.#servers = servers;
+  constructor(definitions: Pick<DefinitionsStore, "find">) {
+    this.#definitions = definitions;
   }
 
-  test(
-    candidate: Pick<Candidate, "workflow" | "workflowHash">,
-    definitions: ServerDefinitions & { hash: string },
-  ): boolean {
+  test(candidate: Pick<Candidate, "workflow" | "workflowHash">, definitions: HashedDefinitions): boolean {
     const key = `${candidate.workflowHash} ${definitions.hash}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
@@ -30,14 +26,8 @@ export class RunnableCache {
 
   /** For a server of another worker, by what the database keeps of it. */
   async testByHash(candidate: Pick<Candidate, "workflow" | "workflowHash">, hash: string): Promise<boolean> {
-    let definitions = this.#definitions.get(hash);
-    if (definitions === undefined) {
-      const stored = await this.#servers.findDefinitions(hash);
-      definitions = stored === null ? null : parseDefinitions(stored);
-      forgetOldest(this.#definitions, definitionsMax);
-      this.#definitions.set(hash, definitions);
-    }
-    return definitions !== null && this.test(candidate, { hash, ...definitions });
+    const definitions = await this.#definitions.find(hash);
+    return definitions !== null && this.test(candidate, definitions);
   }
 }
 

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { type ServerQueue } from "@genga/comfyui";
 import { type ServerLease, type ServerRecord, type ServerStore, type WorkerRecord } from "@genga/jobs";
 import { type ComfyUIAddress, identityOfUrl, isLoopback, type Logger } from "@genga/runtime";
+import { type DefinitionsStore } from "@genga/workflows";
 import { planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "./outage-guard.ts";
 import { OwnedServer } from "./owned-server.ts";
@@ -9,6 +10,7 @@ import { OwnedServer } from "./owned-server.ts";
 export interface ServerFleetOptions {
   workerId: string;
   servers: ServerStore;
+  definitions: DefinitionsStore;
   addresses: readonly ComfyUIAddress[];
   slots: number;
   leaseMs: number;
@@ -129,10 +131,11 @@ export class ServerFleet {
   #take(record: ServerRecord, lease: ServerLease): void {
     const address = this.#addresses.get(record.id);
     if (address === undefined) throw new Error(`Server ${record.id} was taken, and is not configured here.`);
-    const { servers, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen } = this.#options;
+    const { servers, definitions, log, graceMs, stallMs } = this.#options;
+    const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
     const server = new OwnedServer({
-      ...{ record, address, lease, servers, log, graceMs, stallMs },
+      ...{ record, address, lease, servers, definitions, log, graceMs, stallMs },
       ...{ onReady, onDefinitionsRead, onQueueSeen },
     });
     this.#owned.set(record.id, server);

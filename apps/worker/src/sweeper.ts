@@ -28,6 +28,9 @@ const rowsPerPass = 1_000;
 const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
 const auditEvery = 5;
+const definitionsEvery = 60;
+/** Longer than any process takes from reading a server's row to reading its definitions. */
+const definitionsUnusedMs = 10 * 60_000;
 
 /**
  * Sets right what crashes leave behind: rows that no ticket announces, jobs whose worker and server are both gone. One
@@ -49,6 +52,7 @@ export class Sweeper {
     await this.#requeueAbandoned();
     await this.#expireQueued();
     if (this.#passes % rebaseEvery === 0) await this.#options.store.rebaseRanks();
+    if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       await this.#refillWipedRedis();
       await this.announce();
@@ -73,6 +77,12 @@ export class Sweeper {
     const ended = await store.expireQueued(rowsPerPass);
     for (const { job, event } of ended) signals.publish("job", eventSignal(event, job.batchId, job.status));
     if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
+  }
+
+  async #removeUnusedDefinitions(): Promise<void> {
+    const removed = await this.#options.servers.removeUnusedDefinitions(definitionsUnusedMs);
+    if (removed > 0)
+      this.#options.log.info({ removed }, "definitions that no server has any more were removed");
   }
 
   async #refillWipedRedis(): Promise<void> {

@@ -15,6 +15,7 @@ import {
   ticketId,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { type DefinitionsStore } from "@genga/workflows";
 import { Coalescer } from "./coalescer.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { placeJob, type PlaceableServer } from "./placement.ts";
@@ -24,6 +25,7 @@ export interface TicketPumpOptions {
   workerId: string;
   store: JobStore;
   servers: ServerStore;
+  definitions: DefinitionsStore;
   tickets: TicketQueue;
   leaseMs: number;
   log: Logger;
@@ -75,7 +77,7 @@ export class TicketPump {
 
   constructor(options: TicketPumpOptions) {
     this.#options = options;
-    this.#runnable = new RunnableCache(options.servers);
+    this.#runnable = new RunnableCache(options.definitions);
   }
 
   /** A server came, or what it can run changed: what fitted nowhere may fit now. */

@@ -36,7 +36,7 @@ export class Worker {
   readonly #stops: (() => Promise<void> | void)[] = [];
 
   constructor(dependencies: Dependencies) {
-    const { store, servers, tickets, signals, recorder, log, workerId, settings } = dependencies;
+    const { store, servers, definitions, tickets, signals, recorder, log, workerId, settings } = dependencies;
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     this.#guard = new OutageGuard(leaseMs);
@@ -54,7 +54,7 @@ export class Worker {
     });
     this.#fleet = new ServerFleet({
       workerId,
-      servers,
+      ...{ servers, definitions },
       addresses: settings.comfyuiServers,
       slots: settings.serverSlots,
       ...{ leaseMs, graceMs, stallMs },
@@ -71,11 +71,7 @@ export class Worker {
     });
     this.#pump = new TicketPump({
       workerId,
-      store,
-      servers,
-      tickets,
-      leaseMs,
-      log,
+      ...{ store, servers, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
       readyServers: () => this.#fleet.owned.filter((server) => server.mayTakeJobs),
       keepTicket: (ticket) => this.#keepTicket(ticket),
@@ -225,7 +221,7 @@ export class Worker {
     leasedSince: number,
     after?: Promise<void>,
   ): void {
-    const { settings, recorder, store, servers, storage, tickets, log } = this.#with;
+    const { settings, recorder, store, servers, definitions, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     if (this.#fleet.find(server.id) !== server) {
       // The server was lost or handed over while the job was being claimed: its next owner adopts it.
@@ -243,7 +239,7 @@ export class Worker {
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const options: ProcessJobOptions = {
-      ...{ recorder, store, servers, storage, tickets },
+      ...{ recorder, store, servers, definitions, storage, tickets },
       progress: this.#progress,
       log,
       stallMs: settings.stallMs,

@@ -2,19 +2,26 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import { createLogger } from "@genga/runtime";
 import { createTestDatabase, type TestDatabase } from "@genga/testing";
+import { DefinitionsThread } from "@genga/workflows";
 import { OutageGuard } from "../src/outage-guard.ts";
 import { ServerFleet } from "../src/server-fleet.ts";
 
 const leaseMs = 60_000;
 let testDatabase: TestDatabase;
 let database: Database;
+let definitions: DefinitionsThread;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: testDatabase.url });
+  definitions = new DefinitionsThread({
+    entry: new URL("../src/definitions-main.ts", import.meta.url),
+    databaseUrl: testDatabase.url,
+  });
 }, 30_000);
 
 afterAll(async () => {
+  await definitions.close();
   await database.close();
   await testDatabase.drop();
 });
@@ -24,6 +31,7 @@ function fleet(workerId: string, ports: number[]): ServerFleet {
   return new ServerFleet({
     workerId,
     servers: database.servers,
+    definitions,
     addresses: ports.map((port) => {
       const url = `http://127.0.0.1:${port}`;
       return { identity: url, url, credentials: undefined };

@@ -7,6 +7,7 @@ import {
   type Verdict,
 } from "./check-link.ts";
 import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
+import { isFileList } from "./file-lists.ts";
 import { liveInputsOf, type LiveInputs } from "./dynamic-inputs.ts";
 import {
   describeNode,
@@ -15,6 +16,7 @@ import {
   shortName,
   show,
   type GraphValidation,
+  type InputProblem,
   type NotChecked,
 } from "./graph-problem.ts";
 import { isObject } from "./graph-shape.ts";
@@ -110,6 +112,7 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
     return checkLink(value, { name: input, spec, node }, workflow, objectInfo);
   }
   const literal = isObject(value) && "__value__" in value ? value["__value__"] : value;
+  if (isFileList(spec)) return checkUnlistedFile(literal, input, spec, context);
   if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);
   if (spec[0] === "COMFY_DYNAMICCOMBO_V3") return {};
   const isRequired = Object.hasOwn(live.required, input);
@@ -169,7 +172,7 @@ function hintsAt(live: LiveInputs): (input: string) => string {
  */
 function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInContext): Verdict {
   const list = listOf(spec);
-  if (typeof value === "string") {
+  if (typeof value === "string" && !(value === "" && isFileList(spec))) {
     if (list === undefined || list.includes(value) || uploads?.has(value) === true) return {};
     if (/[/\\]|\]$/.test(value)) return {};
     // Its list shows one folder, and it looks in all of them; no name at all is allowed, too.
@@ -182,4 +185,23 @@ function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInC
       ? `there is no file ${show(value)} in the server's input folder; upload it first.`
       : `${show(value)} is no name of a file.`;
   return { error: { code, text, received: value, accepted: list } };
+}
+
+/**
+ * A file of which Genga keeps no list (`file-lists.ts`): the server says whether it is there. What no server takes for a
+ * file's name is refused, and a name that is nowhere among the uploads is worth a remark.
+ */
+function checkUnlistedFile(value: unknown, input: string, spec: InputSpec, context: InputContext): Verdict {
+  const { node, uploads } = context;
+  if (checksItself(node.class_type, input)) return {};
+  if (!isUploadInput(node.class_type, input, spec)) {
+    return typeof value === "string" ? { warning: unlistedFile(value) } : {};
+  }
+  if (typeof value !== "string" || value === "") return checkUpload(value, spec, context);
+  return /[/\\]|\]$/.test(value) || uploads?.has(value) === true ? {} : { warning: unlistedFile(value) };
+}
+
+function unlistedFile(value: string): InputProblem {
+  const text = `Genga does not know the server's own files; the job fails if ${show(value)} is not one of them.`;
+  return { code: "file_not_checked", text, received: value };
 }

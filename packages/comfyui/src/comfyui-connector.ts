@@ -157,6 +157,11 @@ export class ComfyUIConnector {
     return this.#http.json(method, path, options);
   }
 
+  /** The bytes of a GET's answer, unread. Throws like `makeRequest`. */
+  async readBytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#http.bytes(path, options);
+  }
+
   /**
    * Queues a prompt, once. The socket is open and the prompt's events are kept from before the POST, so a `watch` that
    * follows misses nothing. A refusal of a part (200 with node errors) is a refusal: what was queued is cancelled.

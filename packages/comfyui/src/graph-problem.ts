@@ -39,6 +39,7 @@ export type GraphProblemCode =
   | "unknown_input"
   | "undeclared_link"
   | "choice_missing"
+  | "file_not_checked"
   | "unneeded_node"
   | "output_not_fetchable";
 

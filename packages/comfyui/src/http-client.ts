@@ -85,10 +85,24 @@ export class HttpClient {
       options.signal,
       async (signal) => {
         const reply = await this.#request(method, path, options.body, signal);
-        const text = await readBounded(reply.body, this.#options.replyBytesMax, what);
-        return { status: reply.statusCode, text };
+        const body = await readBounded(reply.body, this.#options.replyBytesMax, what);
+        return { status: reply.statusCode, text: body.toString("utf8") };
       },
     );
+  }
+
+  /** The bytes of a reply that must succeed, for whoever compares them before parsing. They are the caller's alone. */
+  async bytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const what = `GET ${path}`;
+    const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
+    return withDeadline(what, timeoutMs, options.signal, async (signal) => {
+      const reply = await this.#request("GET", path, undefined, signal);
+      const body = await readBounded(reply.body, this.#options.replyBytesMax, what);
+      if (reply.statusCode < 200 || reply.statusCode > 299) {
+        throw errorOfStatus(reply.statusCode, body.toString("utf8"), what);
+      }
+      return new Uint8Array(body);
+    });
   }
 
   /** A JSON exchange that must succeed; `undefined` for an empty reply. */
@@ -107,8 +121,8 @@ export class HttpClient {
     const reply = await withDeadline(what, timeoutMs, options.signal, async (signal) => {
       const answered = await this.#request("GET", path, undefined, signal);
       if (answered.statusCode === 200) return answered;
-      const text = await readBounded(answered.body, this.#options.replyBytesMax, what);
-      throw errorOfStatus(answered.statusCode, text, what);
+      const answer = await readBounded(answered.body, this.#options.replyBytesMax, what);
+      throw errorOfStatus(answered.statusCode, answer.toString("utf8"), what);
     });
     const { "content-length": length, "content-type": type } = reply.headers;
     // Its errors reach the reader through the iteration; an early end must not raise them a second time.
@@ -200,7 +214,7 @@ async function withDeadline<Result>(
   }
 }
 
-async function readBounded(body: Readable, bytesMax: number, what: string): Promise<string> {
+async function readBounded(body: Readable, bytesMax: number, what: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -210,7 +224,7 @@ async function readBounded(body: Readable, bytesMax: number, what: string): Prom
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 /** The body's bytes; foreign errors are mapped, and a silence of the server longer than `silenceMs` ends it. */

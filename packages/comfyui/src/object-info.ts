@@ -82,7 +82,8 @@ export function readInputSpecs(value: unknown): InputSpecs | undefined {
     : { required: required.specs, optional: optional.specs };
 }
 
-const nodeDefinitionSchema = recordSchema
+/** One class, read as leniently as `objectInfoSchema` reads all of them. */
+export const nodeDefinitionSchema: z.ZodType<NodeDefinition> = recordSchema
   .transform((node): NodeDefinition => {
     const inputs = readInputs(node["input"]);
     const outputs = z.array(z.unknown()).safeParse(node["output"]).data;

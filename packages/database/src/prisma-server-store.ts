@@ -56,6 +56,9 @@ function recordFromRow(row: ServerRow): ServerRecord {
 /** Workers that were not seen for this long are forgotten. */
 const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
 
+/** Sets of definitions that one statement removes: each has megabytes. */
+const removedAtOnce = 20;
+
 /** The servers and workers of PostgreSQL. Leases are on the database's clock. */
 export class PrismaServerStore implements ServerStore {
   readonly #database: PrismaClient;
@@ -202,11 +205,25 @@ export class PrismaServerStore implements ServerStore {
           INSERT INTO node_definitions (hash, object_info, replacements)
           SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb,
             ${replacements === null ? null : toStoredJson(replacements)}::jsonb FROM held
-          ON CONFLICT (hash) DO NOTHING
+          ON CONFLICT (hash) DO UPDATE SET last_named_at = now()
+        ), left_behind AS (
+          UPDATE node_definitions SET last_named_at = now() FROM servers JOIN held ON held.id = servers.id
+          WHERE node_definitions.hash = servers.definitions_hash AND node_definitions.hash <> ${hash}
         )
         UPDATE servers SET definitions_hash = ${hash} FROM held WHERE servers.id = held.id`;
       return changed === 1;
     });
+  }
+
+  removeUnusedDefinitions(unusedMs: number): Promise<number> {
+    return withMappedErrors(
+      () => this.#database.$executeRaw`
+        DELETE FROM node_definitions WHERE hash IN (
+          SELECT hash FROM node_definitions unused
+          WHERE last_named_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
+            AND NOT EXISTS (SELECT FROM servers WHERE definitions_hash = unused.hash)
+          LIMIT ${removedAtOnce} FOR UPDATE SKIP LOCKED)`,
+    );
   }
 
   listServers(): Promise<ServerRecord[]> {

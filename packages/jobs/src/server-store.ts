@@ -1,5 +1,3 @@
-import { type Json } from "./job.ts";
-
 /** How a server is doing, as its owner last saw it. */
 export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
@@ -27,10 +25,14 @@ export interface ServerAbilities {
   uploadBytesMax: number | null;
 }
 
-/** What a server can run, as it was told: `/object_info` and, of servers that replace nodes, `/node_replacements`. */
+/**
+ * What a server can run: what it answered to `/object_info`, without lists of files, and of servers that replace nodes to
+ * `/node_replacements`. JSON, which whoever reads it parses.
+ */
 export interface StoredDefinitions {
-  objectInfo: Json;
-  replacements: Json | null;
+  objectInfo: unknown;
+  /** `null`: the server replaces nothing. */
+  replacements: unknown;
 }
 
 /** One ComfyUI process at one URL. */
@@ -121,6 +123,11 @@ export interface ServerStore {
   ): Promise<boolean>;
   /** Stores node definitions once by content, and names them in the server's row. Fenced likewise. */
   saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean>;
+  /**
+   * Removes definitions that no server's row has named for so long. The time is for processes that have just read a row and
+   * are about to read its definitions; one that is about to name a set of definitions keeps it alive.
+   */
+  removeUnusedDefinitions(unusedMs: number): Promise<number>;
   /** All servers; a server is *known* once it has a `definitionsHash`. */
   listServers(): Promise<ServerRecord[]>;
   /** Node definitions by content hash. */

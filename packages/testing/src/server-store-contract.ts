@@ -217,6 +217,24 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       }
     });
 
+    test("lets definitions go that no server has had for a while", async () => {
+      const [server, other] = [await freshServer(), await freshServer()];
+      const [lease, otherLease] = [await acquire(server), await acquire(other)];
+      const [old, kept] = [uuidv7(), uuidv7()];
+      const save = (to: ServerLease, hash: string): Promise<boolean> =>
+        store.saveDefinitions(to, { hash, objectInfo: {}, replacements: null });
+      for (const to of [lease, otherLease]) await save(to, old);
+      await save(lease, kept);
+      await store.removeUnusedDefinitions(0);
+      expect(await store.findDefinitions(old)).not.toBeNull();
+      await save(otherLease, kept);
+      await store.removeUnusedDefinitions(60_000);
+      expect(await store.findDefinitions(old)).not.toBeNull();
+      await store.removeUnusedDefinitions(0);
+      expect(await store.findDefinitions(old)).toBeNull();
+      expect(await store.findDefinitions(kept)).not.toBeNull();
+    });
+
     test("is its version and what it can, which its next owner finds", async () => {
       const server = await freshServer();
       expect(server).toMatchObject({ version: null, abilities: null });
