@@ -1,4 +1,4 @@
-import { roleIncludes, type Principal, type TenantStore } from "@genga/jobs";
+import { roleIncludes, StoreUnavailableError, type Principal, type Tenant } from "@genga/jobs";
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type AccessLine } from "./access-table.ts";
@@ -8,7 +8,7 @@ import { RefusedError } from "./problem-document.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
 
 export interface AccessOptions {
-  tenants: TenantStore;
+  defaultTenant: Tenant;
   configuredKeys: ConfiguredKeys;
   wrongKeys: WrongKeys;
   counter: Metrics["wrongKeys"];
@@ -17,7 +17,6 @@ export interface AccessOptions {
 /** Who asks, and whether they may: keys where there are keys, and names of this machine where there are none. */
 export class Access {
   readonly #options: AccessOptions;
-  #everybody: Principal | undefined;
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -30,9 +29,9 @@ export class Access {
         next();
       };
     }
-    return async (request, response, next) => {
+    return (request, response, next) => {
       const key = keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
-      const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
+      const principal = this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
       response.locals["principal"] = principal;
       if (!roleIncludes(principal.role, access)) {
         throw new RefusedError(
@@ -72,22 +71,24 @@ export class Access {
     next();
   };
 
+  /** At a path that is open to everybody: whether a key that operates was sent. Never refuses. */
+  mayOperate(request: Request): boolean {
+    try {
+      return this.#principalOf(keyOf(request), request.ip ?? "", "Bearer").role === "operate";
+    } catch (error) {
+      if (error instanceof RefusedError || error instanceof StoreUnavailableError) return false;
+      throw error;
+    }
+  }
+
   /** Keys are asked for; else everybody on this machine may do everything. */
   get needsKey(): boolean {
     return this.#options.configuredKeys.size > 0;
   }
 
-  async #principalOf(
-    key: string | undefined,
-    address: string,
-    scheme: "Bearer" | "Basic",
-  ): Promise<Principal> {
+  #principalOf(key: string | undefined, address: string, scheme: "Bearer" | "Basic"): Principal {
     if (!this.needsKey) {
-      return (this.#everybody ??= {
-        tenant: await this.#options.tenants.defaultTenant(),
-        role: "operate",
-        keyName: "(no key, on loopback)",
-      });
+      return { tenant: this.#options.defaultTenant, role: "operate", keyName: "(no key, on loopback)" };
     }
     const headers = { "www-authenticate": `${scheme} realm="genga"` };
     if (key === undefined) {

@@ -45,6 +45,11 @@ const AcceptedJob = z.object({
   notChecked: notChecked.optional(),
 });
 const counts = z.record(z.enum(jobStatuses), z.int().min(0));
+const queueFields = {
+  counts,
+  lanes: z.array(z.object({ lane: z.string(), queued: z.int(), processing: z.int() })),
+  oldestQueuedAt: z.iso.datetime().nullable(),
+};
 const part = z.object({
   status: z.enum(["ok", "unavailable"]),
   latencyMs: z.int().nullable(),
@@ -52,18 +57,20 @@ const part = z.object({
 });
 const parts = z.object({ database: part, redis: part, servers: part, workers: part });
 
+const forOperators = "For keys that operate.";
 const Server = z.object({
   id: z.uuid(),
-  url: z.string(),
+  name: z.string().describe("Stays the same, and tells nothing of its address."),
+  url: z.string().optional().describe(forOperators),
   state: z
     .enum(shownServerStates)
     .describe("As its worker last saw it; `unowned` from the moment that no worker owns it."),
-  stateReason: z.string().nullable(),
+  stateReason: z.string().nullable().optional().describe(forOperators),
   stateSince: z.string(),
   draining: z.boolean(),
-  slots: z.int(),
-  jobsHeld: z.int(),
-  worker: z.string().nullable(),
+  slots: z.int().optional().describe(forOperators),
+  jobsHeld: z.int().optional().describe(forOperators),
+  worker: z.string().nullable().optional().describe(forOperators),
   version: z.string().nullable().describe("ComfyUI's own."),
   abilities: z
     .object({
@@ -74,7 +81,8 @@ const Server = z.object({
       uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
     })
     .nullable()
-    .describe("What it can that not every ComfyUI can; null until it was probed."),
+    .optional()
+    .describe(`What it can that not every ComfyUI can; null until it was probed. ${forOperators}`),
   isKnown: z.boolean(),
 });
 
@@ -107,17 +115,19 @@ export const answerSchemas = {
   RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
   Upload: uploadViewSchema,
   Queue: z.object({
-    counts,
-    lanes: z.array(z.object({ lane: z.string(), queued: z.int(), processing: z.int() })),
-    oldestQueuedAt: z.iso.datetime().nullable(),
-    servers: z.object({
-      total: z.int(),
-      online: z.int(),
-      unowned: z.int().describe("No worker owns them now."),
-      slots: z.int(),
-      jobsHeld: z.int(),
-    }),
-    workers: z.object({ alive: z.int() }),
+    ...queueFields,
+    allTenants: z.object(queueFields).optional().describe(forOperators),
+    servers: z
+      .object({
+        total: z.int(),
+        online: z.int(),
+        unowned: z.int().describe("No worker owns them now."),
+        slots: z.int(),
+        jobsHeld: z.int(),
+      })
+      .optional()
+      .describe(forOperators),
+    workers: z.object({ alive: z.int() }).optional().describe(forOperators),
   }),
   Servers: z.object({ servers: z.array(Server) }),
   Server,

@@ -127,12 +127,8 @@ export async function openDependencies(
     });
     return {
       access: new Access({
-        tenants: database.tenants,
-        configuredKeys,
-        ...{
-          wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
-          counter: metrics.wrongKeys,
-        },
+        ...{ defaultTenant, configuredKeys, counter: metrics.wrongKeys },
+        wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
       }),
       ...limitingParts(database, settings, admissions, log),
       manager,

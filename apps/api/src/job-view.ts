@@ -16,6 +16,7 @@ import {
 } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "./paths.ts";
+import { type Sight } from "./sight.ts";
 
 const moment = z.iso.datetime();
 const link = z.url();
@@ -26,7 +27,8 @@ const waitingReasonSchema = z.object({
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
   message: z.string(),
-  jobsBefore: z.int().describe("Jobs that will be served before this one."),
+  jobsBefore: z.int().describe("Jobs of the same tenant that will be served before this one."),
+  othersBefore: z.int().optional().describe("Jobs of other tenants likewise; for keys that operate."),
   until: moment.nullable().describe("Not before this moment is it tried again."),
   missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
 });
@@ -72,6 +74,12 @@ export const promptViewFields = {
   negativePrompt: z.string().nullable().describe("null for a raw workflow."),
 };
 
+const serverNameSchema = z.object({
+  id: z.string(),
+  name: z.string().describe("Stays the same, and tells nothing of its address."),
+  url: z.string().optional().describe("For keys that operate."),
+});
+
 /** What everybody sees of a job. */
 export const jobViewSchema = z.object({
   id: z.string(),
@@ -89,7 +97,7 @@ export const jobViewSchema = z.object({
   attemptsMax: z.int(),
   timeoutMs: z.int(),
   expiresAt: moment.nullable().describe("It times out when it has not begun to execute by then."),
-  server: z.object({ id: z.string(), url: z.string().nullable() }).nullable(),
+  server: serverNameSchema.nullable(),
   failure: z
     .object({
       class: z.enum(failureClasses),
@@ -117,8 +125,9 @@ export const jobViewSchema = z.object({
 export const attemptViewSchema = z.object({
   number: z.int(),
   promptId: z.string().describe("ComfyUI's id of it."),
-  serverUrl: z.string(),
-  workerId: z.string(),
+  server: serverNameSchema,
+  serverUrl: z.string().optional().describe("For keys that operate."),
+  workerId: z.string().optional().describe("For keys that operate."),
   claimedAt: moment,
   executionStartedAt: moment.nullable(),
   finishedAt: moment.nullable(),
@@ -171,14 +180,14 @@ export type WaitingReason = z.infer<typeof waitingReasonSchema>;
 
 /** What a job's view is made of beside its row. */
 export interface JobSurroundings {
-  /** Servers' URLs by id, as far as they are known. */
-  urlOfServer: ReadonlyMap<string, string>;
+  /** Of whoever asks. */
+  sight: Sight;
   prompt: JobPrompt | undefined;
   /** Where the links begin, as `baseUrlOf` tells. */
   baseUrl: string;
 }
 
-export function viewOfJob(job: Job, { urlOfServer, prompt, baseUrl }: JobSurroundings): JobView {
+export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings): JobView {
   return {
     id: job.id,
     type: job.type,
@@ -196,8 +205,8 @@ export function viewOfJob(job: Job, { urlOfServer, prompt, baseUrl }: JobSurroun
     attemptsMax: job.attemptsMax,
     timeoutMs: job.timeoutMs,
     expiresAt: isoOf(job.expiresAt),
-    server: job.serverId === null ? null : { id: job.serverId, url: urlOfServer.get(job.serverId) ?? null },
-    failure: failureOf(job),
+    server: job.serverId === null ? null : sight.server(job.serverId),
+    failure: failureOf(job, sight),
     warnings: job.warnings,
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     cancelTooLate: job.cancelTooLate,
@@ -247,9 +256,14 @@ export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
   };
 }
 
-export function viewOfEvent(event: JobEvent): Omit<JobEvent, "createdAt"> & { createdAt: string } {
+/** An event as it is sent. */
+export type EventView = Omit<JobEvent, "createdAt"> & { createdAt: string };
+
+/** @param event from the database, or live */
+export function viewOfEvent(event: JobEvent | EventView, sight: Sight): EventView {
   const { jobId, sequence, type, attempt, data, createdAt } = event;
-  return { jobId, sequence, type, attempt, data, createdAt: createdAt.toISOString() };
+  const at = typeof createdAt === "string" ? createdAt : createdAt.toISOString();
+  return { jobId, sequence, type, attempt, data: sight.data(data), createdAt: at };
 }
 
 export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {
@@ -265,10 +279,11 @@ export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batch
   };
 }
 
-export function viewOfAttempt(attempt: JobAttempt): z.infer<typeof attemptViewSchema> {
-  const { number, promptId, serverUrl, workerId, outcome, failure } = attempt;
+export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof attemptViewSchema> {
+  const { number, promptId, serverId, serverUrl, workerId, outcome, failure } = attempt;
   return {
-    ...{ number, promptId, serverUrl, workerId, outcome },
+    ...{ number, promptId, outcome, server: sight.server(serverId) },
+    ...(sight.operates ? { serverUrl, workerId } : {}),
     claimedAt: attempt.claimedAt.toISOString(),
     executionStartedAt: isoOf(attempt.executionStartedAt),
     finishedAt: isoOf(attempt.finishedAt),
@@ -276,11 +291,11 @@ export function viewOfAttempt(attempt: JobAttempt): z.infer<typeof attemptViewSc
       failure === null
         ? null
         : {
-            ...{ class: failure.class, code: failure.code, message: failure.message },
+            ...{ class: failure.class, code: failure.code, message: sight.text(failure.message) },
             nodeId: failure.nodeId ?? null,
             nodeType: failure.nodeType ?? null,
-            exceptionMessage: failure.exceptionMessage ?? null,
-            traceback: failure.traceback ?? [],
+            exceptionMessage: textOf(failure.exceptionMessage, sight),
+            traceback: (failure.traceback ?? []).map((line) => sight.text(line)),
           },
   };
 }
@@ -297,15 +312,19 @@ function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, st
   };
 }
 
-function failureOf({ failure }: Job): JobView["failure"] {
+function failureOf({ failure }: Job, sight: Sight): JobView["failure"] {
   if (failure === null) return null;
   return {
     class: failure.class,
     code: failure.code,
-    message: failure.message,
+    message: sight.text(failure.message),
     nodeId: failure.nodeId ?? null,
     nodeType: failure.nodeType ?? null,
   };
+}
+
+function textOf(text: string | undefined, sight: Sight): string | null {
+  return text === undefined ? null : sight.text(text);
 }
 
 function isoOf(date: Date | null): string | null {

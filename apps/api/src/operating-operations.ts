@@ -13,7 +13,8 @@ export const operatingOperations: readonly Operation[] = [
     tag: "farm",
     method: "GET",
     path: "queue",
-    summary: "How much waits and runs",
+    summary: "How much of one's own waits and runs",
+    description: "Keys that operate are shown all tenants' jobs and the figures of the farm as well.",
     answers: ok("Counts.", json("Queue")),
   },
   {
@@ -22,6 +23,7 @@ export const operatingOperations: readonly Operation[] = [
     method: "GET",
     path: "servers",
     summary: "The ComfyUI servers and how they are doing",
+    description: "By public names; keys that operate are shown addresses, workers and reasons as well.",
     answers: ok("All of them.", json("Servers")),
   },
   ...(["drain", "resume"] as const).map((action): Operation => ({

@@ -65,9 +65,15 @@ export class OwnJobs {
 
   async find(id: string): Promise<Job> {
     if (!isUuid(id)) throw new JobNotFoundError(id.slice(0, 100));
-    const job = await this.#manager.getJob(id.toLowerCase());
-    if (job.tenantId !== this.#tenantId) throw new JobNotFoundError(id);
-    return job;
+    try {
+      const job = await this.#manager.getJob(id.toLowerCase());
+      if (job.tenantId !== this.#tenantId) throw new JobNotFoundError(id);
+      return job;
+    } catch (error) {
+      if (!(error instanceof JobRemovedError)) throw error;
+      const isOwn = (await this.#manager.ownerOfRemoved(id.toLowerCase())) === this.#tenantId;
+      throw isOwn ? error : new JobNotFoundError(id);
+    }
   }
 
   list(filter: Omit<JobFilter, "tenantId">): Promise<Page<Job>> {
@@ -137,9 +143,14 @@ export class OwnJobs {
     await this.#manager.removeJob(id.toLowerCase());
   }
 
+  /** A job that was removed meanwhile took its outputs with it. */
   async #isOwn(jobId: string): Promise<boolean> {
-    const job = await this.#manager.getJob(jobId);
-    return job.tenantId === this.#tenantId;
+    try {
+      return (await this.#manager.getJob(jobId)).tenantId === this.#tenantId;
+    } catch (error) {
+      if (error instanceof JobRemovedError || error instanceof JobNotFoundError) return false;
+      throw error;
+    }
   }
 
   async #acceptable(submission: ReadSubmission): Promise<JobRequest> {

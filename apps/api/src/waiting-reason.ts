@@ -7,9 +7,10 @@ import {
   type NodeReplacements,
   type ObjectInfo,
 } from "@genga/comfyui";
-import { type Job, type JobManager, type ShownServerState, takesWork } from "@genga/jobs";
+import { type Job, type JobManager, publicNameOf, type ShownServerState, takesWork } from "@genga/jobs";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "./known-servers.ts";
+import { type Sight } from "./sight.ts";
 
 const rememberedMax = 1_000;
 
@@ -22,6 +23,21 @@ const inWords: Record<ShownServerState, string> = {
   failing: "is failing",
   unowned: "has no worker",
 };
+
+/** Tenants are told of their own jobs, and operators of all. */
+function placeInQueue(
+  { own, others }: { own: number; others: number },
+  { operates }: Sight,
+): { code: WaitingReason["code"]; message: string } {
+  const come = (count: number): string => (count === 1 ? "job comes" : "jobs come");
+  if (operates && others > 0) {
+    const message = `${own + others} ${come(own + others)} before it, ${others} of other tenants.`;
+    return { code: "behind-others", message };
+  }
+  if (own > 0) return { code: "behind-others", message: `${own} ${come(own)} before it.` };
+  const who = operates ? "It is next" : "It is the next of its tenant's jobs";
+  return { code: "next", message: `${who}, as soon as a server has room.` };
+}
 
 /** Says why a queued job waits: what it lacks first, then who comes before it. */
 export class WaitingReasons {
@@ -36,9 +52,9 @@ export class WaitingReasons {
   }
 
   /** `null` for a job that does not wait in our queue. */
-  async of(job: Job): Promise<WaitingReason | null> {
+  async of(job: Job, sight: Sight): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
-    const [jobsBefore, tenant, farm, known] = await Promise.all([
+    const [before, tenant, farm, known] = await Promise.all([
       this.#manager.countJobsBefore(job),
       this.#manager.findRunning(job.tenantId),
       this.#servers.farm(),
@@ -48,7 +64,11 @@ export class WaitingReasons {
       code: WaitingReason["code"],
       message: string,
       more: Partial<WaitingReason> = {},
-    ): WaitingReason => ({ code, message, jobsBefore, until: null, missing: [], ...more });
+    ): WaitingReason => ({
+      ...{ code, message, jobsBefore: before.own, until: null, missing: [] },
+      ...(sight.operates ? { othersBefore: before.others } : {}),
+      ...more,
+    });
 
     const { servers } = farm;
     if (servers.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
@@ -58,7 +78,8 @@ export class WaitingReasons {
     const online = servers.filter(({ state, draining }) => takesWork(state) && !draining);
     if (online.length === 0) {
       const states = servers.map(
-        ({ url, state, draining }) => `${url} ${draining ? "is draining" : inWords[state]}`,
+        ({ id, url, state, draining }) =>
+          `${sight.operates ? url : publicNameOf({ id })} ${draining ? "is draining" : inWords[state]}`,
       );
       return reason("no-server-online", `No server takes work now: ${states.join("; ")}.`);
     }
@@ -82,9 +103,8 @@ export class WaitingReasons {
         `Its tenant has ${tenant.running} of ${tenant.max} jobs running; the next one runs when one of them ends.`,
       );
     }
-    return jobsBefore === 0
-      ? reason("next", "It is next, as soon as a server has room.")
-      : reason("behind-others", `${jobsBefore} ${jobsBefore === 1 ? "job comes" : "jobs come"} before it.`);
+    const queue = placeInQueue(before, sight);
+    return reason(queue.code, queue.message);
   }
 
   /** What the closest server lacks; empty = some server can run it (or none is known well enough to say). */

@@ -9,7 +9,7 @@ import {
 } from "@genga/jobs";
 import { type EventStream } from "./event-stream.ts";
 import { laterOf, type FeedMessage, type JobFeed, type LiveProgress } from "./job-feed.ts";
-import { viewOfEvent } from "./job-view.ts";
+import { type EventView } from "./job-view.ts";
 
 export interface WatchTimes {
   /** Nothing sent for so long: a comment is. */
@@ -28,6 +28,8 @@ export interface WatchedJob {
   listEvents(afterSequence: number, limit: number): Promise<JobEvent[]>;
   /** What a watcher is shown first. */
   snapshotOf(job: Job): Promise<unknown>;
+  /** An event as this watcher may see it. */
+  viewOfEvent(event: JobEvent | LiveEvent): Promise<EventView>;
 }
 
 type Progress = Pick<LiveProgress, "attempt" | "phase" | "progress">;
@@ -158,7 +160,7 @@ class JobWatch {
   async #sendStored(): Promise<void> {
     for (;;) {
       const events = await this.#watched.listEvents(this.#lastSequence, pageSize);
-      for (const event of events) await this.#sendEvent(viewOfEvent(event));
+      for (const event of events) await this.#sendEvent(event);
       if (events.length < pageSize || this.#stream.closed.aborted) return;
     }
   }
@@ -170,8 +172,8 @@ class JobWatch {
     else await this.#look();
   }
 
-  async #sendEvent(event: LiveEvent): Promise<void> {
-    await this.#stream.send("event", event, event.sequence);
+  async #sendEvent(event: JobEvent | LiveEvent): Promise<void> {
+    await this.#stream.send("event", await this.#watched.viewOfEvent(event), event.sequence);
     this.#lastSequence = event.sequence;
     this.#hasEnded = endings.has(event.type);
     if (this.#hasEnded || event.type === "requeued") this.#endedAttempt = event.attempt;

@@ -24,6 +24,7 @@ export async function listAttempts(database: PrismaClient, jobId: string): Promi
   return rows.map((row) => ({
     number: row.number,
     promptId: row.promptId,
+    serverId: row.serverId,
     serverUrl: withoutUserInfo(row.server.url),
     workerId: row.workerId,
     claimedAt: row.claimedAt,

@@ -48,6 +48,7 @@ import { rebaseRanks } from "./rank-reservation.ts";
 import { findRunning, type RunningLimit } from "./running-limit.ts";
 import {
   countJobsBefore,
+  ownerOfRemoved,
   findBatch,
   findJob,
   findJobs,
@@ -91,6 +92,10 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => findJob(this.#database, id));
   }
 
+  ownerOfRemoved(id: string): Promise<string | null> {
+    return withMappedErrors(() => ownerOfRemoved(this.#database, id));
+  }
+
   findJobs(ids: string[]): Promise<Job[]> {
     return withMappedErrors(() => findJobs(this.#database, ids));
   }
@@ -131,7 +136,7 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => findRunning(this.#database, tenantId, this.#limits));
   }
 
-  countJobsBefore(job: Job): Promise<number> {
+  countJobsBefore(job: Job): Promise<{ own: number; others: number }> {
     return withMappedErrors(() => countJobsBefore(this.#database, job));
   }
 

@@ -179,10 +179,20 @@ function countsOf(parts: { status: JobStatus; count: bigint | number }[]): Recor
   return counts;
 }
 
-export async function countJobsBefore(database: PrismaClient, job: Job): Promise<number> {
-  if (job.status !== "queued") return 0;
-  const [row] = await database.$queryRaw<{ count: bigint }[]>`
-    SELECT count(*) FROM jobs
+export async function countJobsBefore(
+  database: PrismaClient,
+  job: Job,
+): Promise<{ own: number; others: number }> {
+  if (job.status !== "queued") return { own: 0, others: 0 };
+  const [row] = await database.$queryRaw<{ all: bigint; own: bigint }[]>`
+    SELECT count(*) AS "all", count(*) FILTER (WHERE tenant_id = ${job.tenantId}::uuid) AS own FROM jobs
     WHERE status = 'queued' AND lane = ${job.lane} AND (priority, rank) < (${job.priority}::job_priority, ${job.rank}::int)`;
-  return Number(row?.count ?? 0);
+  const own = Number(row?.own ?? 0);
+  return { own, others: Number(row?.all ?? 0) - own };
+}
+
+export async function ownerOfRemoved(database: PrismaClient, id: string): Promise<string | null> {
+  if (!isUuid(id)) return null;
+  const removed = await database.removedJob.findUnique({ where: { id }, select: { tenantId: true } });
+  return removed?.tenantId ?? null;
 }

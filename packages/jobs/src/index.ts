@@ -84,6 +84,7 @@ export {
   type ShownServerState,
   type WorkerRecord,
 } from "./server-store.ts";
+export { publicNameOf } from "./public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./principal.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";
 export { type Place, type PlaceKind, type TenantAdmissions } from "./tenant-admissions.ts";

@@ -99,6 +99,11 @@ export class JobManager {
     return present(await this.#options.store.findJob(id), id);
   }
 
+  /** Whose job this was before it was removed; `null` = it was not removed. */
+  ownerOfRemoved(id: string): Promise<string | null> {
+    return this.#options.store.ownerOfRemoved(id);
+  }
+
   /** @throws JobNotFoundError */
   async getParameters(id: string): Promise<JobParameters> {
     const parameters = await this.#options.store.findParameters(id);
@@ -143,7 +148,7 @@ export class JobManager {
     return this.#options.store.findRunning(tenantId);
   }
 
-  countJobsBefore(job: Job): Promise<number> {
+  countJobsBefore(job: Job): Promise<{ own: number; others: number }> {
     return this.#options.store.countJobsBefore(job);
   }
 

@@ -166,6 +166,8 @@ export interface JobStore {
   /** Inserts all or nothing, each job `queued` with its `accepted` event and its rank; returns them in the given order. */
   insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]>;
   findJob(id: string): Promise<Job | "removed" | null>;
+  /** The tenant of a job that was removed; `null` = it was not. */
+  ownerOfRemoved(id: string): Promise<string | null>;
   /** Those of the jobs that are there, in the given order; any number of them by one statement. */
   findJobs(ids: string[]): Promise<Job[]>;
   findParameters(id: string): Promise<JobParameters | null>;
@@ -181,8 +183,8 @@ export interface JobStore {
   summarizeQueue(tenantId?: string): Promise<QueueSummary>;
   /** How many jobs the tenant has running, and how many it may have; `max: null` = any number. */
   findRunning(tenantId: string): Promise<{ running: number; max: number | null }>;
-  /** How many queued jobs will be served before this one: same lane, lower band, or same band and lower rank. */
-  countJobsBefore(job: Job): Promise<number>;
+  /** How many queued jobs, of its tenant and of others, will be served before this one: same lane, lower band, or same band and lower rank. */
+  countJobsBefore(job: Job): Promise<{ own: number; others: number }>;
 
   // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
   requestCancel(id: string): Promise<CancelResult | "removed" | null>;

@@ -183,6 +183,7 @@ export type JobEventType = (typeof jobEventTypes)[number];
 export interface JobAttempt {
   number: number;
   promptId: string;
+  serverId: string;
   serverUrl: string;
   /** The worker that claimed it; adoptions are events. */
   workerId: string;

@@ -365,11 +365,14 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const low = await of("low");
       const [first, second] = [await of("normal"), await of("normal")];
       const urgent = await of("urgent");
-      const before = (job: Job): Promise<number> => store.countJobsBefore(job);
-      expect(await Promise.all([urgent, first, second, low].map(before))).toEqual([0, 1, 2, 3]);
+      const before = (job: Job): Promise<{ own: number; others: number }> => store.countJobsBefore(job);
+      const own = async (job: Job): Promise<number> => (await before(job)).own;
+      expect(await Promise.all([urgent, first, second, low].map(own))).toEqual([0, 1, 2, 3]);
+      const other = await insert(buildJob({ lane, priority: "low" }));
+      expect((await before(other)).others).toBeGreaterThanOrEqual(3);
       await store.requestCancel(urgent.id);
-      expect(await before(low)).toBe(2);
-      expect(await before(await read(urgent.id))).toBe(0);
+      expect(await own(low)).toBe(2);
+      expect(await before(await read(urgent.id))).toEqual({ own: 0, others: 0 });
     });
 
     test("reads a history from any place on, in bounded parts", async () => {

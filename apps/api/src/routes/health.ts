@@ -1,3 +1,4 @@
+import { type Request } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 
@@ -16,17 +17,19 @@ const tickMs = 100;
  * jobs. Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests.
  */
 export function addHealthRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { probes, version, startedAt } = dependencies;
-  const probeAll = async (): Promise<Record<keyof typeof probes, PartHealth>> => {
+  const { access, probes, version, startedAt } = dependencies;
+  const probeAll = async (request: Request): Promise<Record<keyof typeof probes, PartHealth>> => {
     const [database, redis, servers, workers] = await Promise.all([
       ...[probe(probes.database), probe(probes.redis)],
       ...[probe(probes.servers), probe(probes.workers)],
     ] as const);
-    return { database, redis, servers, workers };
+    // How many servers and workers there are is the operator's to know.
+    if (access.mayOperate(request)) return { database, redis, servers, workers };
+    return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
   };
   routes.resource("health", {
-    get: async (_request, response) => {
-      const parts = await probeAll();
+    get: async (request, response) => {
+      const parts = await probeAll(request);
       const isWhole = Object.values(parts).every(({ status }) => status === "ok");
       response.set("cache-control", "no-store").json({
         status: parts.database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded",
@@ -37,8 +40,8 @@ export function addHealthRoutes(routes: GuardedRoutes, dependencies: ApiDependen
     },
   });
   routes.resource("health/ready", {
-    get: async (_request, response) => {
-      const parts = await probeAll();
+    get: async (request, response) => {
+      const parts = await probeAll(request);
       const isReady = parts.database.status === "ok";
       response.status(isReady ? 200 : 503).set("cache-control", "no-store");
       if (!isReady) response.set("retry-after", "2");

@@ -1,11 +1,13 @@
-import { isTerminal } from "@genga/jobs";
+import { isTerminal, StoreUnavailableError } from "@genga/jobs";
 import { type Request } from "express";
-import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { EventStream } from "../event-stream.ts";
+import { viewOfEvent } from "../job-view.ts";
+import { onlookerOf } from "../onlooker.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf } from "../request-values.ts";
+import { type Sight } from "../sight.ts";
 import { watchJob } from "../watch-job.ts";
 
 /** Streams that one process keeps open. */
@@ -37,11 +39,15 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
       }
       metrics.eventStreams.inc();
       try {
+        const onlooker = onlookerOf(response);
+        const sightNow = latestSight(() => jobDetails.sightOf(onlooker.principal));
         const watched = {
           id: job.id,
           read: () => manager.getJob(job.id),
           listEvents: (after: number, limit: number) => manager.listEvents(job.id, after, limit),
-          snapshotOf: (current: typeof job) => jobDetails.of(current, baseUrlOf(response)),
+          snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
+          viewOfEvent: async (event: Parameters<typeof viewOfEvent>[0]) =>
+            viewOfEvent(event, await sightNow()),
         };
         await watchJob(stream, feed, watched, { lastSequence, times: watchTimes });
       } finally {
@@ -49,6 +55,19 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
       }
     },
   });
+}
+
+/** While the database is away, servers are named as they were known before. */
+function latestSight(look: () => Promise<Sight>): () => Promise<Sight> {
+  let latest: Sight | undefined;
+  return async () => {
+    try {
+      latest = await look();
+    } catch (error) {
+      if (latest === undefined || !(error instanceof StoreUnavailableError)) throw error;
+    }
+    return latest;
+  };
 }
 
 /** As the browser sends it after a reconnect, or as a query where a client cannot set headers. */

@@ -1,10 +1,12 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { type Request, type Response } from "express";
+import { principalOf } from "../access.ts";
 import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { viewOfAttempt, viewOfOutput } from "../job-view.ts";
 import { RefusedError } from "../problem-document.ts";
+import { onlookerOf } from "../onlooker.ts";
 import { idOf, readJobsQuery } from "../request-values.ts";
 
 /** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
@@ -13,7 +15,7 @@ export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencie
 
   const show = async (request: Request, response: Response): Promise<void> => {
     const job = await ownJobs(response).find(idOf(request));
-    response.json(await jobDetails.of(job, baseUrlOf(response)));
+    response.json(await jobDetails.of(job, onlookerOf(response)));
   };
   routes.resource("job/:id", { get: show });
   routes.resource("jobs/:id", {
@@ -27,7 +29,7 @@ export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencie
   routes.resource("jobs", {
     get: async (request, response) => {
       const { items, nextCursor } = await ownJobs(response).list(readJobsQuery(request));
-      response.json({ jobs: await jobDetails.viewsOf(items, baseUrlOf(response)), nextCursor });
+      response.json({ jobs: await jobDetails.viewsOf(items, onlookerOf(response)), nextCursor });
     },
   });
 
@@ -54,7 +56,9 @@ export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencie
   routes.resource("jobs/:id/attempts", {
     get: async (request, response) => {
       const { job, attempts } = await ownJobs(response).attempts(idOf(request));
-      response.json({ id: job.id, status: job.status, attempts: attempts.map(viewOfAttempt) });
+      const sight = await jobDetails.sightOf(principalOf(response));
+      const views = attempts.map((attempt) => viewOfAttempt(attempt, sight));
+      response.json({ id: job.id, status: job.status, attempts: views });
     },
   });
 
@@ -64,13 +68,13 @@ export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencie
       if (result.outcome === "ended") {
         throw new RefusedError("job-already-ended", `The job is ${result.job.status} already.`);
       }
-      response.status(202).json(await jobDetails.of(result.job, baseUrlOf(response)));
+      response.status(202).json(await jobDetails.of(result.job, onlookerOf(response)));
     },
   });
   routes.resource("jobs/:id/retry", {
     post: async (request, response) => {
       const job = await ownJobs(response).retry(idOf(request));
-      response.status(202).json(await jobDetails.of(job, baseUrlOf(response)));
+      response.status(202).json(await jobDetails.of(job, onlookerOf(response)));
     },
   });
 }

@@ -1,28 +1,38 @@
+import { type QueueSummary } from "@genga/jobs";
 import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
+import { type ShownFarm } from "../shown-farm.ts";
 
-/** `GET queue`: how much waits and runs. */
+/** `GET queue`: how much of one's own waits and runs; for operators also of all tenants, and the farm's figures. */
 export function addQueueRoutes(routes: GuardedRoutes, { manager, servers }: ApiDependencies): void {
   routes.resource("queue", {
     get: async (_request, response) => {
-      const [summary, { servers: records, workersAlive }] = await Promise.all([
-        manager.summarizeQueue(principalOf(response).tenant.id),
-        servers.farm(),
-      ]);
-      response.set("cache-control", "no-store").json({
-        counts: summary.counts,
-        lanes: summary.lanes,
-        oldestQueuedAt: summary.oldestQueuedAt?.toISOString() ?? null,
-        servers: {
-          total: records.length,
-          online: records.filter(({ state }) => state === "online").length,
-          unowned: records.filter(({ state }) => state === "unowned").length,
-          slots: records.reduce((sum, { slots, state }) => sum + (state === "online" ? slots : 0), 0),
-          jobsHeld: records.reduce((sum, { jobsHeld }) => sum + jobsHeld, 0),
-        },
-        workers: { alive: workersAlive },
-      });
+      const { tenant, role } = principalOf(response);
+      const own = viewOfSummary(await manager.summarizeQueue(tenant.id));
+      if (role !== "operate") {
+        response.json(own);
+        return;
+      }
+      const [all, farm] = await Promise.all([manager.summarizeQueue(), servers.farm()]);
+      response.json({ ...own, allTenants: viewOfSummary(all), ...viewOfFarm(farm) });
     },
   });
+}
+
+function viewOfSummary({ counts, lanes, oldestQueuedAt }: QueueSummary): object {
+  return { counts, lanes, oldestQueuedAt: oldestQueuedAt?.toISOString() ?? null };
+}
+
+function viewOfFarm({ servers, workersAlive }: ShownFarm): object {
+  return {
+    servers: {
+      total: servers.length,
+      online: servers.filter(({ state }) => state === "online").length,
+      unowned: servers.filter(({ state }) => state === "unowned").length,
+      slots: servers.reduce((sum, { slots, state }) => sum + (state === "online" ? slots : 0), 0),
+      jobsHeld: servers.reduce((sum, { jobsHeld }) => sum + jobsHeld, 0),
+    },
+    workers: { alive: workersAlive },
+  };
 }

@@ -1,31 +1,31 @@
+import { publicNameOf } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
+import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf } from "../request-values.ts";
+import { type ShownFarm } from "../shown-farm.ts";
 
 /**
- * `GET servers`: each ComfyUI server, how it is doing, and why not better; `drain` and `resume`: whether it takes new work,
- * for operators who want to restart it.
+ * `GET servers`: each ComfyUI server and how it is doing; for operators also where it is, and why it is not doing better.
+ * `drain` and `resume`: whether it takes new work, for operators who want to restart it.
  */
 export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {
   routes.resource("servers", {
     get: async (_request, response) => {
       const farm = await servers.farm();
-      response.set("cache-control", "no-store").json({
+      const operates = principalOf(response).role === "operate";
+      response.json({
         servers: farm.servers.map((server) => ({
           id: server.id,
-          url: server.url,
+          name: publicNameOf(server),
           state: server.state,
-          stateReason: server.stateReason,
           stateSince: server.stateSince.toISOString(),
           draining: server.draining,
-          slots: server.slots,
-          jobsHeld: server.jobsHeld,
-          worker: server.ownerId,
           version: server.version,
-          abilities: server.abilities,
           isKnown: server.definitionsHash !== null,
+          ...(operates ? whatOperatorsSee(server) : {}),
         })),
       });
     },
@@ -44,4 +44,16 @@ export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependenc
       },
     });
   }
+}
+
+/** Addresses, names of workers and other tenants' jobs. */
+function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
+  return {
+    url: server.url,
+    stateReason: server.stateReason,
+    slots: server.slots,
+    jobsHeld: server.jobsHeld,
+    worker: server.ownerId,
+    abilities: server.abilities,
+  };
 }

@@ -1,0 +1,87 @@
+import { publicNameOf, type Json, type Principal } from "@genga/jobs";
+
+/** A server as far as its address and its public name are concerned. */
+interface NamedServer {
+  id: string;
+  url: string;
+}
+
+/** What somebody may see of the farm: operators everything, tenants no address of a server and no worker's name. */
+export class Sight {
+  readonly operates: boolean;
+  readonly #servers: ReadonlyMap<string, NamedServer>;
+  readonly #addresses: readonly (readonly [pattern: RegExp, name: string])[];
+
+  constructor({ role }: Pick<Principal, "role">, servers: readonly NamedServer[]) {
+    this.operates = role === "operate";
+    this.#servers = new Map(servers.map((server) => [server.id, server]));
+    this.#addresses = this.operates ? [] : servers.flatMap(addressesOf);
+  }
+
+  /** How a server is named in answers. */
+  server(id: string): { id: string; name: string; url?: string } {
+    const url = this.#servers.get(id)?.url;
+    return { id, name: publicNameOf({ id }), ...(this.operates && url !== undefined ? { url } : {}) };
+  }
+
+  /** A text as it may be shown: addresses of servers give way to their public names, and others are left out. */
+  text(text: string): string {
+    if (this.operates) return text;
+    let shown = text;
+    for (const [pattern, name] of this.#addresses) shown = shown.replace(pattern, name);
+    for (const [pattern, instead] of anyAddress) shown = shown.replace(pattern, instead);
+    return shown;
+  }
+
+  /** The data of an event likewise. */
+  data(data: Record<string, Json>): Record<string, Json> {
+    if (this.operates) return data;
+    const entries = Object.entries(data).filter(([name]) => name !== "workerId");
+    return Object.fromEntries(entries.map(([name, value]) => [name, this.#json(value)]));
+  }
+
+  #json(value: Json): Json {
+    if (typeof value === "string") return this.text(value);
+    if (Array.isArray(value)) return value.map((item) => this.#json(item));
+    return typeof value === "object" && value !== null ? this.data(value) : value;
+  }
+}
+
+/** Addresses that no known server has: where a name resolved to, or a server that was known once. */
+const anyAddress: readonly (readonly [RegExp, string])[] = [
+  // Node: "connect ECONNREFUSED 10.0.0.7:8188", "getaddrinfo ENOTFOUND gpu-7", "read ECONNRESET"
+  [/\b(connect|getaddrinfo|bind) (E[A-Z_]+) [^\s),;]+/g, "$1 $2"],
+  [
+    /\b(?:https?|wss?):\/\/(?:[^\s/"'@]*@)?(?:[\w-]+|\[[^\]\s]*\]|[\w.-]+:\d+|[\d.]+)(?![\w.-])(?::\d+)?/gi,
+    addressLeftOut(),
+  ],
+  [/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b/g, addressLeftOut()],
+];
+
+function addressLeftOut(): string {
+  return "(address)";
+}
+
+/** The ways in which a server's address is written in messages, the longest first. */
+function addressesOf(server: NamedServer): [RegExp, string][] {
+  if (!URL.canParse(server.url)) return [];
+  const { host, hostname } = new URL(server.url);
+  const name = publicNameOf(server);
+  const end = String.raw`(?![\w-])`;
+  return [
+    [new RegExp(String.raw`\b(?:https?|wss?)://(?:[^\s/"'@]*@)?${escaped(host)}${end}`, "gi"), name],
+    [new RegExp(String.raw`(?<![\w.-])${escaped(host)}${end}`, "gi"), name],
+    ...(hostname === host
+      ? []
+      : [
+          [new RegExp(String.raw`(?<![\w.-])${escaped(hostname)}(?![\w.-]*\w)`, "gi"), name] satisfies [
+            RegExp,
+            string,
+          ],
+        ]),
+  ];
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+}

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+import { openEvents, type ReadEvent } from "./event-source.ts";
+
+// Two tenants and an operator; a server whose address, and a worker whose name, only the operator may see.
+
+const url = "http://gpu-7.internal:8188";
+const secrets = /gpu-7|8188|test-worker|10\.9\.8\.7/;
+let api: ApiUnderTest;
+let serverId: string;
+
+beforeAll(async () => {
+  const API_KEYS = "studio:key-of-studio,rival:key-of-rival,studio:operate:key-of-operator";
+  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0" } });
+  serverId = await api.worker.registerServer(url, await recordedDefinitions("core"));
+});
+afterAll(() => api.stop());
+
+const as = (key: string): Record<string, string> => ({ "x-api-key": `key-of-${key}` });
+const textOf = async (path: string, key: string): Promise<string> =>
+  (await api.request(path, { headers: as(key) })).text();
+const read = async (path: string, key: string): Promise<Record<string, unknown>> =>
+  JSON.parse(await textOf(path, key)) as Record<string, unknown>;
+
+async function submit(key: string): Promise<string> {
+  const response = await api.post("generate", { type: "image", prompt: "a cat" }, as(key));
+  return ((await response.json()) as { id: string }).id;
+}
+
+async function eventsOf(id: string, key: string): Promise<ReadEvent[]> {
+  const stream = await openEvents(`${api.url}/api/anime/jobs/${id}/events`, {
+    ...as(key),
+    "last-event-id": "1",
+  });
+  return stream.rest();
+}
+
+test("a tenant sees no address and no worker of its job that failed, and an operator sees both", async () => {
+  const id = await submit("studio");
+  const live = await openEvents(`${api.url}/api/anime/jobs/${id}/events`, as("studio"));
+  const leased = await api.worker.claim(id, serverId);
+  await api.worker.end(leased, {
+    kind: "failed",
+    failure: {
+      class: "server",
+      code: "poison",
+      message: `It killed its servers: ${url} (connect ECONNREFUSED 10.9.8.7:8188).`,
+      exceptionMessage: `could not reach ${url}/view`,
+      traceback: [`  File "x.py", line 1: ${url}`],
+    },
+  });
+  const paths = [`job/${id}`, `jobs/${id}/attempts`, "jobs", "servers", "queue"];
+  for (const path of paths) {
+    expect([path, await textOf(path, "studio")]).toEqual([path, expect.not.stringMatching(secrets)]);
+  }
+  for (const path of paths.slice(0, 4)) {
+    expect([path, await textOf(path, "operator")]).toEqual([path, expect.stringMatching(secrets)]);
+  }
+  expect(JSON.stringify(await live.rest())).not.toMatch(secrets);
+  const stored = await eventsOf(id, "studio");
+  expect(stored.map(({ data }) => data["type"])).toContain("claimed");
+  expect(JSON.stringify(stored)).not.toMatch(secrets);
+  const seen = JSON.stringify(await eventsOf(id, "operator"));
+  for (const text of [url, "test-worker", "10.9.8.7"]) expect(seen).toContain(text);
+
+  const job = await read(`job/${id}`, "studio");
+  const { servers } = (await read("servers", "studio")) as { servers: { id: string; name: string }[] };
+  expect(servers).toEqual([
+    { ...servers[0], id: serverId, name: expect.stringMatching(/^server-[0-9a-f]{8}$/), state: "online" },
+  ]);
+  expect(job["server"]).toEqual({ id: serverId, name: servers[0]!.name });
+  expect((job["failure"] as { message: string }).message).toBe(
+    `It killed its servers: ${servers[0]!.name} (connect ECONNREFUSED).`,
+  );
+});
+
+test("the queue shows a tenant its own jobs, and an operator those of all", async () => {
+  await submit("studio");
+  await submit("rival");
+  const own = await read("queue", "rival");
+  expect(own).toMatchObject({ counts: { queued: 1 } });
+  expect(Object.keys(own).toSorted()).toEqual(["counts", "lanes", "oldestQueuedAt"]);
+  expect(await read("queue", "operator")).toMatchObject({
+    counts: { queued: 1 },
+    allTenants: { counts: { queued: 2 } },
+    servers: { total: 1 },
+    workers: { alive: 1 },
+  });
+});
+
+test("waitingFor counts a tenant's own jobs, and for operators those of others apart", async () => {
+  const [ahead, id] = [await submit("rival"), await submit("rival")];
+  const waitingFor = async (of: string, key: string): Promise<Record<string, unknown>> =>
+    (await read(`job/${of}`, key))["waitingFor"] as Record<string, unknown>;
+  expect(await waitingFor(ahead, "rival")).toMatchObject({ code: "behind-others", jobsBefore: 1 });
+  expect(await waitingFor(id, "rival")).toMatchObject({
+    code: "behind-others",
+    jobsBefore: 2,
+    message: "2 jobs come before it.",
+  });
+  expect(await waitingFor(id, "rival")).not.toHaveProperty("othersBefore");
+  const operators = await submit("operator");
+  const { jobsBefore, othersBefore, message } = await waitingFor(operators, "operator");
+  expect([jobsBefore, othersBefore]).toEqual([1, expect.any(Number)]);
+  expect(othersBefore).toBeGreaterThan(0);
+  expect(message).toContain("of other tenants");
+});
+
+test("a job that no server takes names the servers by their public names", async () => {
+  await api.worker.setState(serverId, "unreachable", `connect ECONNREFUSED ${url}`);
+  const id = await submit("studio");
+  const messageFor = async (key: string): Promise<string> =>
+    ((await read(`job/${id}`, key))["waitingFor"] as { message: string }).message;
+  let message = await messageFor("studio");
+  while (!message.startsWith("No server takes work")) message = await messageFor("studio");
+  expect(message).toMatch(/^No server takes work now: server-[0-9a-f]{8} is unreachable\.$/);
+  expect(await messageFor("operator")).toContain(url);
+  expect(await textOf("servers", "studio")).not.toMatch(secrets);
+  await api.worker.setState(serverId, "online", null);
+  while (!(await textOf("servers", "studio")).includes('"online"'));
+});
+
+test("health tells how many servers and workers there are to operators only", async () => {
+  const partsFor = async (headers: Record<string, string>): Promise<unknown> =>
+    ((await (await api.request("health", { headers })).json()) as { parts: unknown }).parts;
+  const figures = { servers: { detail: "1 of 1 online" }, workers: { detail: "1 alive" } };
+  const none = { servers: { status: "ok", detail: null }, workers: { status: "ok", detail: null } };
+  expect(await partsFor(as("operator"))).toMatchObject(figures);
+  for (const headers of [{}, as("studio"), as("nobody")]) expect(await partsFor(headers)).toMatchObject(none);
+});
+
+test("a removed job of another tenant was never there, by any path and method", async () => {
+  const id = await submit("studio");
+  await api.post(`jobs/${id}/cancel`, {}, as("studio"));
+  expect((await api.request(`jobs/${id}`, { method: "DELETE", headers: as("studio") })).status).toBe(204);
+  const asked: [string, string][] = [
+    ...["", "/parameters", "/workflow", "/outputs", "/attempts", "/events"].map((rest): [string, string] => [
+      "GET",
+      rest,
+    ]),
+    ["POST", "/cancel"],
+    ["POST", "/retry"],
+    ["DELETE", ""],
+  ];
+  for (const [method, rest] of asked) {
+    const statusOf = async (key: string, spelled = id): Promise<number> =>
+      (await api.request(`jobs/${spelled}${rest}`, { method, headers: as(key) })).status;
+    expect([method, rest, await statusOf("rival")]).toEqual([method, rest, 404]);
+    expect([method, rest, await statusOf("rival", id.toUpperCase())]).toEqual([method, rest, 404]);
+    expect([method, rest, await statusOf("studio")]).toEqual([method, rest, 410]);
+  }
+});
