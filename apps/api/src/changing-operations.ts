@@ -46,7 +46,7 @@ export const changingOperations: readonly Operation[] = [
     tag: "change",
     method: "DELETE",
     path: "jobs/:id",
-    summary: "Remove an ended job and its files",
+    summary: "Remove an ended job with all that only it uses",
     answers: { 204: { description: "It is gone, and answers 410 from now on." } },
     refusals: ["job-not-found", "job-removed", "job-not-ended", "illegal-transition", "storage-unavailable"],
   },

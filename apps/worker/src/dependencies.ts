@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import {
   AttemptRecorder,
   type JobStore,
+  type KeepingStore,
   type OutputStorage,
   type ServerStore,
   type Signals,
@@ -21,6 +22,7 @@ export interface Dependencies {
   store: JobStore;
   servers: ServerStore;
   definitions: DefinitionsStore;
+  keeping: KeepingStore;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -55,6 +57,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     store: database.jobs,
     servers: database.servers,
     definitions,
+    keeping: database.keeping,
     recorder: new AttemptRecorder({ store: database.jobs, signals }),
     tickets,
     signals,

@@ -7,6 +7,7 @@ import {
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { Keeper } from "./keeper.ts";
 import { OutageGuard } from "./outage-guard.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { processJob, type ProcessJobOptions } from "./process-job.ts";
@@ -20,6 +21,7 @@ import { TicketPump } from "./ticket-pump.ts";
 
 const progressFlushMs = 500;
 const sweepIntervalMs = 1_000;
+const keepingIntervalMs = 1_000;
 const probeIntervalMs = 5_000;
 const partialFilesIntervalMs = 10 * 60_000;
 
@@ -31,6 +33,7 @@ export class Worker {
   readonly #pump: TicketPump;
   readonly #progress: ProgressWriter;
   readonly #sweeper: Sweeper;
+  readonly #keeper: Keeper;
   readonly #runs = new Map<string, Run>();
   readonly #endings = new Map<Run, Promise<void>>();
   readonly #stops: (() => Promise<void> | void)[] = [];
@@ -51,6 +54,10 @@ export class Worker {
     this.#sweeper = new Sweeper({
       ownerId: workerId,
       ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
+    });
+    this.#keeper = new Keeper({
+      ...{ ownerId: workerId, store: dependencies.keeping, servers, tickets, storage: dependencies.storage },
+      ...{ settings: settings.keeping, leaseMs, log },
     });
     this.#fleet = new ServerFleet({
       workerId,
@@ -108,6 +115,7 @@ export class Worker {
         log,
       }),
       startTicker({ name: "sweep", intervalMs: sweepIntervalMs, tick: () => this.#sweep(), log }),
+      startTicker({ name: "keeping", intervalMs: keepingIntervalMs, tick: () => this.#keeper.tick(), log }),
       startTicker({
         name: "partial files",
         intervalMs: partialFilesIntervalMs,

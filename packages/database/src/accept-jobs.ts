@@ -1,4 +1,11 @@
-import { StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
+import {
+  InvalidJobError,
+  StoreUnavailableError,
+  type Job,
+  type NewBatch,
+  type NewJob,
+} from "@genga/jobs";
+import { violatedConstraint } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
@@ -33,8 +40,9 @@ class NoRoomError extends Error {}
 /**
  * Inserts all jobs, or none: batch, graphs, rows, parameters, first events. A few jobs are one statement.
  *
- * Graphs are stored once by content, always in the order of their hashes within one transaction: two submissions of the
- * same graphs then wait for each other at the first one, and never in a circle. Those of a large submission are stored
+ * Graphs are stored once by content, and locked for the jobs that name them, always in the order of their hashes within one
+ * transaction: two submissions of the same graphs, or a submission and a removal, then wait for each other at the first
+ * one, and never in a circle. Those of a large submission are stored
  * ahead; should it fail after that, they wait for the next one that uses them.
  * @throws InvalidJobError for texts that PostgreSQL cannot hold
  * @throws LimitReachedError when the tenant's queue has no room for all of them
@@ -52,7 +60,7 @@ export async function insertJobs(
     if (takeRank !== null) {
       const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
-      const inserted = await insertAll(database, { ...preparation, tenantId, batch, rows }, limit);
+      const inserted = await insertWithGraphs(database, { ...preparation, tenantId, batch, rows }, limit);
       if (inserted !== null) return inserted;
     }
     // The room may be there all the same: it is counted only when it seems to be used up.
@@ -61,8 +69,26 @@ export async function insertJobs(
   }
 }
 
-/** Others of the tenant may take the room that was just counted. */
+/** Others of the tenant may take the room that was just counted, and removals the graphs that were just stored. */
 const triesMax = 5;
+
+async function insertWithGraphs(...insert: Parameters<typeof insertAll>): Promise<Job[] | null> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await insertAll(...insert);
+    } catch (error) {
+      const constraint = violatedConstraint(error);
+      if (constraint === "job_uploads_upload_id_fkey") throw uploadGone();
+      // Meanwhile the last other job with one of the graphs was removed, and the graph with it: it is stored again.
+      if (constraint !== "job_parameters_workflow_hash_fkey" || tries === triesMax) throw error;
+    }
+  }
+}
+
+function uploadGone(): InvalidJobError {
+  const message = "An upload that it names was not used for too long and is gone; send the image again.";
+  return new InvalidJobError([{ path: "parameters", code: "unknown-upload", message }]);
+}
 
 /** `null` = there is no room for them. */
 async function insertAll(
@@ -110,7 +136,7 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
         "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
-        "workflowHash" text)
+        "workflowHash" text, "uploadIds" uuid[])
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
@@ -126,8 +152,16 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       FROM given
       RETURNING *
     ), parameters AS (
-      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash)
-      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash" FROM given
+      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted)
+      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true FROM given ORDER BY "workflowHash"
+    ), named AS (
+      INSERT INTO job_uploads (job_id, upload_id)
+      SELECT DISTINCT id, upload_id FROM given CROSS JOIN LATERAL unnest("uploadIds") AS upload_id ORDER BY upload_id
+      RETURNING upload_id
+    ), used AS (
+      UPDATE uploads SET last_used_at = now() WHERE id IN (
+        SELECT id FROM uploads WHERE id IN (SELECT upload_id FROM named) AND last_used_at < now() - interval '1 minute'
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt)
       SELECT id, event_sequence, 'accepted', attempt FROM job

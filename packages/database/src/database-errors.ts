@@ -91,6 +91,28 @@ function passingFaultOf(error: unknown, depth: number): PassingFault | undefined
   );
 }
 
+/** The name of the foreign key or other constraint that a statement broke; `undefined` for any other error. */
+export function violatedConstraint(error: unknown, depth = 0): string | undefined {
+  if (typeof error !== "object" || error === null || depth > 5) return undefined;
+  const { constraint, cause, meta, originalCode, originalMessage } = error as Partial<
+    Record<string, unknown>
+  >;
+  if (typeof constraint === "string") return constraint;
+  if (typeof originalMessage === "string" && String(originalCode).startsWith("23")) {
+    const named = /constraint "([^"]+)"/.exec(originalMessage)?.[1];
+    if (named !== undefined) return named;
+  }
+  const inner = [
+    cause,
+    ...(typeof meta === "object" && meta !== null ? (Object.values(meta) as unknown[]) : []),
+  ];
+  for (const each of inner) {
+    const known = violatedConstraint(each, depth + 1);
+    if (known !== undefined) return known;
+  }
+  return undefined;
+}
+
 function faultOfCode(code: unknown): PassingFault | undefined {
   if (typeof code !== "string") return undefined;
   return passingCodes.get(code) ?? (code.length === 5 ? passingClasses.get(code.slice(0, 2)) : undefined);

@@ -150,6 +150,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         failure_class = (shown ->> 'class')::failure_class, failure_code = shown ->> 'code',
         failure_message = shown ->> 'message', failure_node_id = shown ->> 'nodeId',
         failure_node_type = shown ->> 'nodeType', warnings = fate.warnings,
+        output_bytes = CASE WHEN fate.status = 'completed' THEN ${bytesOf(outputs)} ELSE 0 END,
         event_sequence = event_sequence + 1
       FROM fate WHERE jobs.id = fate.id
       RETURNING jobs.*
@@ -167,6 +168,10 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
       RETURNING *
     )
     SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
+}
+
+function bytesOf(outputs: NewOutput[]): bigint {
+  return outputs.reduce((sum, { bytes }) => sum + BigInt(bytes), 0n);
 }
 
 function outputInsert(outputs: NewOutput[]): Prisma.Sql {

@@ -1,11 +1,4 @@
-import {
-  IllegalTransitionError,
-  isTerminal,
-  type CancelResult,
-  type Job,
-  type JobEvent,
-  type JobStatus,
-} from "@genga/jobs";
+import { IllegalTransitionError, isTerminal, type CancelResult, type Job, type JobEvent } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
@@ -86,27 +79,4 @@ export async function retryJob(
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;
   throw new IllegalTransitionError(after.status, "queued");
-}
-
-/** The row is locked before its files are listed, so that none can be added in between. */
-export async function removeJob(
-  database: PrismaClient,
-  id: string,
-): Promise<{ storageKeys: string[] } | "removed" | null> {
-  if (!isUuid(id)) return null;
-  return await database.$transaction(async (transaction) => {
-    const [job] = await transaction.$queryRaw<{ tenantId: string; status: JobStatus }[]>`
-      SELECT tenant_id AS "tenantId", status FROM jobs WHERE id = ${id}::uuid FOR UPDATE`;
-    if (job === undefined) {
-      return (await transaction.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
-    }
-    if (!isTerminal(job.status)) throw new IllegalTransitionError(job.status, "removed");
-    const files = await transaction.jobOutput.findMany({
-      where: { jobId: id },
-      select: { storageKey: true },
-    });
-    await transaction.removedJob.create({ data: { id, tenantId: job.tenantId } });
-    await transaction.job.delete({ where: { id } });
-    return { storageKeys: files.flatMap(({ storageKey }) => storageKey ?? []) };
-  });
 }

@@ -1,5 +1,6 @@
 import {
   type JobStore,
+  type KeepingStore,
   type ServerStore,
   type TenantLimitStore,
   type TenantStore,
@@ -7,6 +8,7 @@ import {
 } from "@genga/jobs";
 import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
+import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaJobStore, type JobLimits } from "./prisma-job-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./prisma-tenant-limit-store.ts";
@@ -20,6 +22,7 @@ export interface Database {
   readonly tenants: TenantStore;
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
+  readonly keeping: KeepingStore;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
   /** Waits for statements under way, then closes the pool. May be called again; later calls of the stores are refused. */
@@ -46,6 +49,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     tenants: new PrismaTenantStore(client),
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
+    keeping: new PrismaKeepingStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {
         await abortable(client.$queryRaw`SELECT 1`, signal);

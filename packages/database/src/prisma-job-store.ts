@@ -23,6 +23,7 @@ import {
   type Page,
   type ProgressReport,
   type QueueSummary,
+  type RemovedJob,
   type TicketReference,
 } from "@genga/jobs";
 import { insertJobs } from "./accept-jobs.ts";
@@ -42,7 +43,8 @@ import { withMappedErrors } from "./database-errors.ts";
 import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
 import { type PrismaClient } from "./generated/client.ts";
 import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
-import { removeJob, requestCancel, retryJob } from "./job-requests.ts";
+import { requestCancel, retryJob } from "./job-requests.ts";
+import { removeJob } from "./keeping/remove-jobs.ts";
 import { type QueueLimit } from "./queue-room.ts";
 import { rebaseRanks } from "./rank-reservation.ts";
 import { findRunning, type RunningLimit } from "./running-limit.ts";
@@ -148,7 +150,7 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => retryJob(this.#database, id, this.#limits));
   }
 
-  removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null> {
+  removeJob(id: string): Promise<RemovedJob | "removed" | null> {
     return withMappedErrors(() => removeJob(this.#database, id));
   }
 

@@ -1,4 +1,10 @@
-import { uploadMediaTypes, type NewUpload, type Upload, type UploadStore } from "@genga/jobs";
+import {
+  uploadMediaTypes,
+  uploadStorageKey,
+  type NewUpload,
+  type Upload,
+  type UploadStore,
+} from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { withMappedErrors } from "./database-errors.ts";
 import { type PrismaClient, type Upload as UploadRow } from "./generated/client.ts";
@@ -11,11 +17,21 @@ export class PrismaUploadStore implements UploadStore {
     this.#database = database;
   }
 
-  /** Two that come at once with the same content get the same row. */
+  /** Waits while the file is being removed. */
+  keepFile(upload: Pick<Upload, "sha256" | "mediaType">): Promise<void> {
+    return withMappedErrors(async () => {
+      await this.#database.fileToRemove.deleteMany({ where: { storageKey: uploadStorageKey(upload) } });
+    });
+  }
+
+  /** Two that come at once with the same content get the same row, and it counts as used anew. */
   saveUpload(upload: NewUpload): Promise<Upload> {
     return withMappedErrors(async () => {
-      const { tenantId, sha256 } = upload;
-      await this.#database.upload.createMany({ data: [{ ...upload, id: uuidv7() }], skipDuplicates: true });
+      const { tenantId, sha256, mediaType, bytes, width, height } = upload;
+      await this.#database.$executeRaw`
+        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height)
+        VALUES (${uuidv7()}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height})
+        ON CONFLICT (tenant_id, sha256) DO UPDATE SET last_used_at = now()`;
       return uploadFromRow(
         await this.#database.upload.findUniqueOrThrow({ where: { tenantId_sha256: { tenantId, sha256 } } }),
       );

@@ -16,6 +16,7 @@ import {
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { countedEnds } from "./keeping/fold-counts.ts";
 import { decodeCursor, encodeCursor } from "./job-cursor.ts";
 import {
   eventColumns,
@@ -114,8 +115,13 @@ export async function findBatch(database: PrismaClient, id: string): Promise<Bat
   if (!isUuid(id)) return null;
   const batch = await database.batch.findUnique({ where: { id } });
   if (batch === null) return null;
-  const counted = await database.job.groupBy({ by: "status", where: { batchId: id }, _count: true });
-  return { ...batch, counts: countsOf(counted.map(({ status, _count: count }) => ({ status, count }))) };
+  const counted = await database.$queryRaw<{ status: JobStatus; count: bigint }[]>`
+    SELECT status, count(*) FROM jobs WHERE batch_id = ${id}::uuid AND finished_at IS NULL GROUP BY status
+    UNION ALL
+    SELECT status, jobs FROM batch_job_counts WHERE batch_id = ${id}::uuid
+    UNION ALL
+    SELECT status, sum(jobs)::bigint FROM ended_job_changes WHERE batch_id = ${id}::uuid GROUP BY status`;
+  return { ...batch, counts: countsOf(counted) };
 }
 
 export async function listEvents(
@@ -144,7 +150,7 @@ export async function findOutput(database: PrismaClient, id: string): Promise<Jo
   return row === null ? null : outputFromRow(row);
 }
 
-/** Each part is answered by an index of its own: what waits and runs is little, and ended rows were indexed once. */
+/** What waits and runs has an index of its own and is little; what has ended was counted as it did. */
 export async function summarizeQueue(database: PrismaClient, tenantId?: string): Promise<QueueSummary> {
   if (tenantId !== undefined && !isUuid(tenantId))
     return { counts: countsOf([]), lanes: [], oldestQueuedAt: null };
@@ -158,8 +164,7 @@ export async function summarizeQueue(database: PrismaClient, tenantId?: string):
     SELECT status, lane, count(*), NULL FROM jobs
     WHERE status = 'processing' AND ${ofTenant} GROUP BY status, lane
     UNION ALL
-    SELECT status, NULL, count(*), NULL FROM jobs
-    WHERE finished_at IS NOT NULL AND ${ofTenant} GROUP BY status`;
+    SELECT status, NULL, sum(jobs)::bigint, NULL FROM ${countedEnds} AS ended WHERE ${ofTenant} GROUP BY status`;
   const lanes = new Map<string, { lane: string; queued: number; processing: number }>();
   let oldestQueuedAt: Date | null = null;
   for (const { status, lane, count, oldest } of rows) {

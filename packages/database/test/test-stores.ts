@@ -1,14 +1,18 @@
 import { migrate, openDatabase } from "@genga/database";
+import { type KeepingStore, type UploadStore } from "@genga/jobs";
 import { type ContractStores, createTestDatabase } from "@genga/testing";
 
+/** The contract's stores, and those beside them. */
+export type TestStores = ContractStores & { url: string; uploads: UploadStore; keeping: KeepingStore };
+
 /** Stores over a database of their own; `close` leaves nothing behind. */
-export async function openTestStores(): Promise<ContractStores & { url: string }> {
+export async function openTestStores(): Promise<TestStores> {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   const database = openDatabase({ databaseUrl: scratch.url });
-  const { jobs, servers, tenants } = database;
+  const { jobs, servers, tenants, uploads, keeping } = database;
   const close = async (): Promise<void> => {
     await database.close();
     await scratch.drop();
   };
-  return { jobs, servers, tenants, url: scratch.url, close };
+  return { jobs, servers, tenants, uploads, keeping, url: scratch.url, close };
 }

@@ -72,6 +72,16 @@ export {
   type TicketReference,
 } from "./job-store.ts";
 export {
+  type Excess,
+  type KeepingStore,
+  type LookPosition,
+  type Overdue,
+  type RemovedJob,
+  type RetentionLimits,
+  type UnusedRows,
+} from "./keeping-store.ts";
+export { finishRemoval } from "./finish-removal.ts";
+export {
   serverStates,
   shownServerStates,
   takesWork,
@@ -119,6 +129,7 @@ export {
   uploadStorageKey,
   type NewUpload,
   type Upload,
+  type UploadFinder,
   type UploadMediaType,
   type UploadStore,
 } from "./upload-store.ts";

@@ -23,6 +23,7 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
+import { finishRemoval } from "./finish-removal.ts";
 import { promptOf, type JobPrompt } from "./job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
@@ -255,20 +256,22 @@ export class JobManager {
   }
 
   /**
-   * Removes an ended job with its files; its id answers "removed" from then on. To repeat it removes files that the
-   * storage, being away, kept the first time. @throws IllegalTransitionError @throws JobRemovedError @throws StorageError
+   * Removes an ended job with its tickets and files; its id answers "removed" from then on. What cannot be removed now, since
+   * Redis or the storage is away, is removed later. @throws IllegalTransitionError @throws JobRemovedError
    */
   async removeJob(id: string): Promise<void> {
-    const { store, storage } = this.#options;
+    const { store, tickets, storage, logger } = this.#options;
     const removed = await withLostAnswers(async (isAgain) => {
       const answer = await store.removeJob(id);
-      // Removed by our first try; its files are found by the job's name.
-      return isAgain && answer === "removed" ? { storageKeys: [] } : answer;
+      // Removed by our first try, which noted what is left to be done.
+      return isAgain && answer === "removed" ? null : present(answer, id);
     });
-    if (removed === null) throw new JobNotFoundError(id);
-    if (removed !== "removed") await storage.remove(removed.storageKeys);
-    await storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
-    if (removed === "removed") throw new JobRemovedError(id);
+    if (removed === null) return;
+    try {
+      await finishRemoval([removed], { tickets, storage });
+    } catch (error) {
+      logger.warn({ err: error, jobId: id }, "tickets or files of a removed job are removed later");
+    }
   }
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {

@@ -18,6 +18,7 @@ import {
 } from "./job.ts";
 import { type JobPrompt } from "./job-prompt.ts";
 import { type TerminalStatus } from "./job-states.ts";
+import { type RemovedJob } from "./keeping-store.ts";
 
 /** What fences a write: it takes effect only while the job is `processing` under exactly this attempt and lease number. */
 export interface JobLease {
@@ -190,8 +191,11 @@ export interface JobStore {
   requestCancel(id: string): Promise<CancelResult | "removed" | null>;
   /** `failed | timeout | cancelled` → `queued`, uncharged attempts cleared. @throws IllegalTransitionError */
   retryJob(id: string): Promise<Job | "removed" | null>;
-  /** Removes an ended job, leaving a mark that answers 410; returns the storage keys of its files. @throws IllegalTransitionError */
-  removeJob(id: string): Promise<{ storageKeys: string[] } | "removed" | null>;
+  /**
+   * Removes an ended job with all that only it uses, leaving a mark that answers 410. Its tickets and files are still to be
+   * removed; whoever keeps house sees to it (`KeepingStore.listPendingRemovals`). @throws IllegalTransitionError
+   */
+  removeJob(id: string): Promise<RemovedJob | "removed" | null>;
 
   /** Ends all queued jobs of the batch and notes the request on all processing ones. */
   cancelBatch(batchId: string): Promise<BatchCancelResult>;

@@ -119,6 +119,8 @@ export interface NewJob extends JobParameters {
   expiresAt: Date | null;
   /** As `promptTextOf` makes it. */
   promptText: string;
+  /** The uploads that its graph names. */
+  uploadIds: string[];
 }
 
 export interface NewBatch {

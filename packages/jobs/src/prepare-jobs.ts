@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from "uuid";
 import { type JobPriority, type JobType, type NewJob } from "./job.ts";
 import { InvalidJobError, type JobProblem } from "./job-errors.ts";
 import { promptTextOf } from "./job-prompt.ts";
+import { type UploadFinder } from "./upload-store.ts";
 import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 
 /** The default lane; others come with routing by checkpoint. */
@@ -43,20 +44,21 @@ export async function prepareJob(
   rules: PreparationRules,
   request: JobRequest,
   submitter: Submitter,
-  batchIndex: number | null = null,
+  inBatch: { index: number; uploads: UploadFinder } | null = null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, warnings, notChecked } = await rules.resolver.resolve(
+  const { workflow, parameters, uploadIds, warnings, notChecked } = await rules.resolver.resolve(
     type,
     request.parameters,
     submitter,
+    inBatch?.uploads,
   );
   const newJob: NewJob = {
     id: uuidv7(),
     type,
     priority: options.priority ?? "normal",
     lane: defaultLane,
-    batchIndex,
+    batchIndex: inBatch?.index ?? null,
     project: options.project ?? null,
     tags: options.tags ?? [],
     attemptsMax: options.attemptsMax ?? 1,
@@ -65,6 +67,7 @@ export async function prepareJob(
     parameters,
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
+    uploadIds,
   };
   return { newJob, warnings, notChecked };
 }
@@ -77,9 +80,13 @@ export async function prepareBatch(
 ): Promise<({ newJob: NewJob } & Remarks)[]> {
   const problems: JobProblem[] = [];
   const prepared: ({ newJob: NewJob } & Remarks)[] = [];
+  const uploads = await rules.resolver.lookUpUploads(
+    requests.map(({ parameters }) => parameters),
+    submitter.tenantId,
+  );
   for (const [index, request] of requests.entries()) {
     try {
-      prepared.push(await prepareJob(rules, request, submitter, index));
+      prepared.push(await prepareJob(rules, request, submitter, { index, uploads }));
     } catch (error) {
       if (!(error instanceof InvalidJobError)) throw error;
       problems.push(

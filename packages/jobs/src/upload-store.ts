@@ -19,9 +19,14 @@ export const uploadMediaTypes = ["image/png", "image/jpeg", "image/webp"] as con
 export type UploadMediaType = (typeof uploadMediaTypes)[number];
 
 /** Every method throws `StoreUnavailableError` when the database cannot be reached. */
-export interface UploadStore {
+export interface UploadStore extends UploadFinder {
+  /** To be called before a file is written: the file of an earlier upload of that content is not removed any more. */
+  keepFile(upload: Pick<Upload, "sha256" | "mediaType">): Promise<void>;
   /** The same content of the same tenant is one upload: it comes back with the id that it has. */
   saveUpload(upload: NewUpload): Promise<Upload>;
+}
+
+export interface UploadFinder {
   /** Those of these uploads that are the tenant's own. Ids that cannot be ids are not found. */
   findUploads(tenantId: string, ids: string[]): Promise<Upload[]>;
   /** Those of these contents that the tenant has sent. */

@@ -1,4 +1,5 @@
 import { type JobType, type Json } from "./job.ts";
+import { type UploadFinder } from "./upload-store.ts";
 
 /** A submission turned into a graph that some known server can run. */
 export interface ResolvedWorkflow {
@@ -6,6 +7,8 @@ export interface ResolvedWorkflow {
   workflow: string;
   /** As given, with defaults and the drawn seed filled in. Integers beyond 2^53−1 are text. */
   parameters: Json;
+  /** The tenant's uploads that the graph names. */
+  uploadIds: string[];
   /** What a server would convert silently, and other things worth knowing. */
   warnings: string[];
   /** What was left to the server, because its definitions say what we do not know. */
@@ -25,7 +28,15 @@ export interface WorkflowResolver {
   /**
    * @param parameters what a client sent, read from JSON
    * @param submitter absent: one without uploads, who does not operate
+   * @param uploads what `lookUpUploads` answered for a batch that this is a part of; absent: they are looked up
    * @throws InvalidJobError naming each parameter or node that is wrong, what was given and what is accepted.
    */
-  resolve(type: JobType, parameters: unknown, submitter?: Submitter): Promise<ResolvedWorkflow>;
+  resolve(
+    type: JobType,
+    parameters: unknown,
+    submitter?: Submitter,
+    uploads?: UploadFinder,
+  ): Promise<ResolvedWorkflow>;
+  /** Looks up once what uploads all jobs of a batch name. */
+  lookUpUploads(parameters: readonly unknown[], tenantId: string): Promise<UploadFinder>;
 }

@@ -56,6 +56,19 @@ async function takenOne(tickets: BullTicketQueue): Promise<HeldTicket> {
   return ticket;
 }
 
+/** A key of Redis with all that it holds. */
+async function contentOf(key: string): Promise<string> {
+  const contents: Record<string, () => Promise<unknown>> = {
+    string: () => redis.get(key),
+    hash: () => redis.hgetall(key),
+    list: () => redis.lrange(key, 0, -1),
+    set: () => redis.smembers(key),
+    zset: () => redis.zrange(key, 0, -1),
+    stream: () => redis.xrange(key, "-", "+"),
+  };
+  return `${key} ${JSON.stringify(await contents[await redis.type(key)]?.())}`;
+}
+
 beforeEach(() => {
   prefix = freshPrefix();
   redis = new Redis(testRedisUrl());
@@ -374,6 +387,22 @@ describe("many tickets", () => {
     await tickets.finish(held, { kind: "completed" });
     expect(tookMs).toBeLessThan(5000);
   }, 30_000);
+
+  test("finished ones are removed without a trace", async () => {
+    const tickets = open();
+    const [completed, failed, dropped, never] = [1, 2, 3, 4].map((rank) => announce({ rank }));
+    await tickets.add([completed!, failed!, dropped!]);
+    const taken = await tickets.take(lane, 3);
+    tickets.report(taken[0]!, { percent: 50, line: "half" });
+    await tickets.finish(taken[0]!, { kind: "completed" });
+    await tickets.finish(taken[1]!, { kind: "failed", reason: "the prompt was a secret" });
+    await tickets.finish(taken[2]!, { kind: "dropped", reason: "its job wanted no work any more" });
+    await tickets.remove([completed!, failed!, dropped!, never!]);
+    const told = await Promise.all((await redis.keys(`${prefix}:*`)).map((key) => contentOf(key)));
+    for (const { jobId } of taken) expect(told.join("\n")).not.toContain(jobId);
+    expect(told.join("\n")).not.toContain("secret");
+    expect(await board.getJobCounts("completed", "failed")).toEqual({ completed: 0, failed: 0 });
+  });
 
   test("finds those without a live ticket", async () => {
     const tickets = open();

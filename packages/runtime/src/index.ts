@@ -7,6 +7,7 @@ export {
   type ApiKey,
   type Configuration,
   type JobTimeouts,
+  type KeepingSettings,
   type LogLevel,
   type ServiceConfiguration,
   type StorageLocation,

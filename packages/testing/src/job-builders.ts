@@ -24,6 +24,7 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
     attemptsMax: 1,
     timeoutMs: 600_000,
     expiresAt: null,
+    uploadIds: [],
     promptText: promptTextOf(asked),
     ...asked,
   };

@@ -464,7 +464,7 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       const file = buildOutput();
       const text = buildOutput({ index: 1, kind: "text", filename: null, storageKey: null, text: "1girl" });
       await store.endAttempt(lease, { kind: "completed", outputs: [file, text] });
-      expect(await store.removeJob(lease.jobId)).toEqual({ storageKeys: [file.storageKey] });
+      expect(await store.removeJob(lease.jobId)).toEqual({ id: lease.jobId, lane: "default", attempt: 1 });
       expect(await store.findJob(lease.jobId)).toBe("removed");
       expect(await store.removeJob(lease.jobId)).toBe("removed");
       expect(await store.requestCancel(lease.jobId)).toBe("removed");

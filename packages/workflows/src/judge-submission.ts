@@ -109,7 +109,10 @@ function problemOfReplacement(missing: ReplacedGraph["missing"][number]): GraphP
 }
 
 /** What is stored of an accepted submission, and what its client is told. */
-export function resolved(submission: Submission, acceptance: Acceptance): ResolvedWorkflow {
+export function resolved(
+  submission: Submission,
+  acceptance: Acceptance,
+): Omit<ResolvedWorkflow, "uploadIds"> {
   const { alternative, workflow, validation } = acceptance;
   const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
   // What the generator chose is not the client's to change.

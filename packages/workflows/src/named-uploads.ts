@@ -1,5 +1,5 @@
 import { isFilenamePrefix, linkOf, type Workflow } from "@genga/comfyui";
-import { InvalidJobError, readUploadName, type JobProblem, type UploadStore } from "@genga/jobs";
+import { InvalidJobError, readUploadName, type JobProblem, type UploadFinder } from "@genga/jobs";
 import { judgeName, type ForbiddenName } from "./file-names.ts";
 import { noUploads, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
 import { shorten } from "./parameter-problems.ts";
@@ -7,7 +7,7 @@ import { shorten } from "./parameter-problems.ts";
 /** Looks up the uploads that parameters name; the tenant's own only. */
 export async function findNamedUploads(
   parameters: unknown,
-  store: UploadStore | undefined,
+  store: UploadFinder | undefined,
   tenantId: string | undefined,
 ): Promise<KnownUploads> {
   const ids = uploadIdsIn(parameters);
@@ -18,21 +18,23 @@ export async function findNamedUploads(
 
 /**
  * A graph that a client wrote may name uploads as our own graphs do, and files of the server's own by their plain names.
+ * @returns the ids of the uploads that it names
  * @throws InvalidJobError naming each input whose upload the tenant does not have, or that names what no graph may name
  */
 export async function assertOwnNames(
   workflow: Workflow,
-  store: UploadStore | undefined,
+  store: UploadFinder | undefined,
   tenantId: string | undefined,
-): Promise<void> {
+): Promise<string[]> {
   const texts = textsIn(workflow);
   const forbidden = texts.flatMap((text) => {
     if (readUploadName(text.value) !== null) return [];
     const reason = judgeName(text.value, { classType: text.classType, input: text.input });
     return reason === undefined ? [] : problemAt(text, "forbidden-file", advice[reason]);
   });
-  const unknown = await unknownUploads(texts, store, tenantId);
+  const { unknown, ids } = await lookUp(texts, store, tenantId);
   if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
+  return ids;
 }
 
 /** Says nothing of what there is: the same words for files that exist and for those that do not. */
@@ -43,24 +45,25 @@ const advice: Record<ForbiddenName, string> = {
   absolute: "is an absolute name; give a file's plain name, or that of an upload",
 };
 
-async function unknownUploads(
+async function lookUp(
   texts: readonly GraphText[],
-  store: UploadStore | undefined,
+  store: UploadFinder | undefined,
   tenantId: string | undefined,
-): Promise<JobProblem[]> {
+): Promise<{ unknown: JobProblem[]; ids: string[] }> {
   const named = texts.flatMap((text) => {
     const upload = readUploadName(text.value);
     return upload === null ? [] : [{ text, sha256: upload.sha256 }];
   });
-  if (named.length === 0) return [];
+  if (named.length === 0) return { unknown: [], ids: [] };
   const contents = [...new Set(named.map(({ sha256 }) => sha256))];
   const found =
     store === undefined || tenantId === undefined ? [] : await store.findUploadsByContent(tenantId, contents);
   const own = new Set(found.map(({ sha256 }) => sha256));
   const advice = "names an upload that is not there; send the image to POST /api/anime/uploads first";
-  return named.flatMap(({ text, sha256 }) =>
+  const unknown = named.flatMap(({ text, sha256 }) =>
     own.has(sha256) ? [] : problemAt(text, "unknown-upload", advice),
   );
+  return { unknown, ids: found.map(({ id }) => id) };
 }
 
 interface GraphText {
@@ -83,7 +86,7 @@ function textsIn(workflow: Workflow): GraphText[] {
   );
 }
 
-function stringsIn(value: unknown): string[] {
+export function stringsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, child]) =>

@@ -5,7 +5,7 @@ import {
   type JobType,
   type ResolvedWorkflow,
   type Submitter,
-  type UploadStore,
+  type UploadFinder,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { judge, resolved, type KnownServer } from "./judge-submission.ts";
@@ -13,6 +13,7 @@ import { problemsOfJson } from "./json-limits.ts";
 import { assertOwnNames, findNamedUploads } from "./named-uploads.ts";
 import { assertAllowedClasses, type NodeClassRules } from "./node-class-rules.ts";
 import { readSubmission } from "./submission.ts";
+import { lookUpUploads } from "./uploads-of-batch.ts";
 
 export interface WorkflowResolverOptions {
   /** The servers that are known now. Called for every job, so it must answer from memory most of the time. */
@@ -25,10 +26,15 @@ export interface WorkflowResolverOptions {
   /** Hears what of an accepted graph was left to the servers, since their definitions say what Genga does not know. */
   onNotChecked?: (notes: readonly NotChecked[]) => void;
   /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
-  uploads?: UploadStore;
+  uploads?: UploadFinder;
   /** Which nodes the graphs of clients may have. Absent: any. */
   nodeClasses?: NodeClassRules;
 }
+
+const noFinder: UploadFinder = {
+  findUploads: () => Promise.resolve([]),
+  findUploadsByContent: () => Promise.resolve([]),
+};
 
 /** A batch of ten thousand must not keep the process from answering others: after so long it lets them. */
 const turnMs = 20;
@@ -45,7 +51,15 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
   let turnStartedAt = performance.now();
   return {
-    async resolve(type: JobType, parameters: unknown, submitter?: Submitter): Promise<ResolvedWorkflow> {
+    async lookUpUploads(parameters: readonly unknown[], tenantId: string): Promise<UploadFinder> {
+      return uploads === undefined ? noFinder : await lookUpUploads(parameters, uploads, tenantId);
+    },
+    async resolve(
+      type: JobType,
+      parameters: unknown,
+      submitter?: Submitter,
+      known: UploadFinder | undefined = uploads,
+    ): Promise<ResolvedWorkflow> {
       const tenantId = submitter?.tenantId;
       if (performance.now() - turnStartedAt > turnMs) {
         await nextTurn();
@@ -53,13 +67,11 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       }
       const unstorable = problemsOfJson(parameters);
       if (unstorable.length > 0) throw new InvalidJobError(unstorable);
-      const submission = readSubmission(
-        type,
-        parameters,
-        await findNamedUploads(parameters, uploads, tenantId),
-      );
-      if (submission.isRaw)
-        await assertOwnNames(submission.alternatives[0].graph().workflow, uploads, tenantId);
+      const named = await findNamedUploads(parameters, known, tenantId);
+      const submission = readSubmission(type, parameters, named);
+      const uploadIds = submission.isRaw
+        ? await assertOwnNames(submission.alternatives[0].graph().workflow, known, tenantId)
+        : [...named.keys()];
       const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
         const servers = await options.definitions();
         if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
@@ -74,7 +86,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       if (Array.isArray(verdict)) throw new InvalidJobError(verdict);
       const notChecked = verdict.validation.notChecked ?? [];
       if (notChecked.length > 0) options.onNotChecked?.(notChecked);
-      return resolved(submission, verdict);
+      return { ...resolved(submission, verdict), uploadIds };
     },
   };
 }

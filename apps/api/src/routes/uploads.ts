@@ -33,6 +33,7 @@ export function addUploadRoutes(routes: GuardedRoutes, { uploads, storage }: Api
       const image = await imageOf(request);
       const facts = await readImage(image);
       // The file first: a row never names what is not there. Equal contents share a file.
+      await uploads.keepFile(facts);
       await storage.write({
         storageKey: uploadStorageKey(facts),
         body: Readable.from([image]),

@@ -1,0 +1,164 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { migrate, openDatabase } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  startStack,
+  testServiceUrl,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+
+let database: TestDatabase;
+let stack: Stack;
+let client: pg.Client;
+let redis: Redis;
+let api: ApiClient;
+
+async function start(env: Record<string, string> = {}): Promise<void> {
+  stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500", ...env } });
+  api = new ApiClient(stack.url);
+}
+
+beforeEach(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
+}, 30_000);
+
+afterEach(async () => {
+  await stack.stop();
+  await redis.quit();
+  await client.end();
+  await database.drop();
+}, 30_000);
+
+const prompt = "a lighthouse that nobody else knows of";
+
+/** Every table of PostgreSQL and every key of Redis that tells of one of the texts. */
+async function placesThatTellOf(texts: string[]): Promise<string[]> {
+  const found: string[] = [];
+  const { rows: tables } = await client.query<{ name: string }>(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'",
+  );
+  for (const { name } of tables) {
+    const { rows } = await client.query<{ row: string }>(`SELECT t::text AS row FROM "${name}" AS t`);
+    found.push(...rows.filter(({ row }) => texts.some((text) => row.includes(text))).map(() => name));
+  }
+  for (const key of await redis.keys(`${stack.env["REDIS_PREFIX"]}:*`)) {
+    const reads: Record<string, () => Promise<unknown>> = {
+      string: () => redis.get(key),
+      hash: () => redis.hgetall(key),
+      list: () => redis.lrange(key, 0, -1),
+      set: () => redis.smembers(key),
+      zset: () => redis.zrange(key, 0, -1),
+      stream: () => redis.xrange(key, "-", "+"),
+    };
+    const content = `${key} ${JSON.stringify(await reads[await redis.type(key)]?.())}`;
+    if (texts.some((text) => content.includes(text))) found.push(`redis ${key}`);
+  }
+  return [...new Set(found)].sort();
+}
+
+async function jobFolders(): Promise<string[]> {
+  return await readdir(join(stack.folder, "outputs", "jobs")).catch(() => []);
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(50);
+}
+
+async function isEmpty(table: string): Promise<boolean> {
+  return (await client.query(`SELECT FROM ${table}`)).rowCount === 0;
+}
+
+test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, or the folder of outputs", async () => {
+  await start();
+  const answer = await api.request("POST", "batches", {
+    name: "the lighthouse batch",
+    jobs: [{ type: "image", prompt, width: 256, height: 256, steps: 1 }],
+  });
+  const { id: batchId, jobs } = (await answer.json()) as { id: string; jobs: { id: string }[] };
+  const id = jobs[0]!.id;
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+  const texts = [id, batchId, "lighthouse"];
+  expect(await placesThatTellOf(texts)).toEqual(
+    expect.arrayContaining(["batches", "job_events", "job_parameters", "jobs", "outputs", "workflows"]),
+  );
+  expect(await jobFolders()).toEqual([id]);
+  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
+  expect(await jobFolders()).toEqual([]);
+  await until(() => isEmpty("pending_removals"));
+  await until(() => isEmpty("ended_job_changes"));
+  expect(await placesThatTellOf(texts)).toEqual(["removed_jobs"]);
+  expect((await api.request("GET", `job/${id}`)).status).toBe(410);
+}, 60_000);
+
+test("a crash after a removal's commit leaves no file: a worker finishes it", async () => {
+  await start();
+  const id = await api.submit({ type: "image", prompt, width: 256, height: 256, steps: 1 });
+  await api.untilEnded(id);
+  for (const service of [...stack.apis, ...stack.workers]) {
+    service.signal("SIGKILL");
+    await service.exited;
+  }
+  const process = openDatabase({ databaseUrl: database.url });
+  await process.jobs.removeJob(id);
+  await process.close();
+  expect(await jobFolders()).toEqual([id]);
+  await stack.startWorker();
+  await until(() => isEmpty("pending_removals"));
+  expect(await jobFolders()).toEqual([]);
+  expect(await placesThatTellOf([id])).toEqual(["removed_jobs"]);
+}, 60_000);
+
+test("retention removes the oldest beyond the limit, says so, and told it beforehand", async () => {
+  await start({ RETENTION_JOBS: "2" });
+  const ids: string[] = [];
+  for (let index = 0; index < 5; index += 1) {
+    ids.push(
+      await api.submit({ type: "image", prompt: `${prompt} ${index}`, width: 256, height: 256, steps: 1 }),
+    );
+    await api.untilEnded(ids[index]!);
+  }
+  const { jobs } = (await (await api.request("GET", "jobs")).json()) as { jobs: object[] };
+  expect(jobs).toHaveLength(5); // They ended within the last minute.
+  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes' WHERE id <> $1", [
+    ids[4],
+  ]);
+  await stack.workers[0]!.line(/retention removed ended jobs/);
+  await until(() => isEmpty("pending_removals"));
+  const statuses = await Promise.all(ids.map(async (id) => (await api.request("GET", `job/${id}`)).status));
+  expect(statuses).toEqual([410, 410, 410, 200, 200]);
+  expect((await jobFolders()).sort()).toEqual(ids.slice(3).sort());
+}, 60_000);
+
+test("a dry run tells what would go, and removes nothing", async () => {
+  await start();
+  for (let index = 0; index < 3; index += 1)
+    await api.untilEnded(await api.submit({ type: "image", prompt, width: 256, height: 256, steps: 1 }));
+  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes'");
+  const { rows } = await client.query<{ mb: string }>(
+    "SELECT to_char(sum(output_bytes) / 1e6, 'FM990.0') AS mb FROM (SELECT output_bytes FROM jobs ORDER BY finished_at LIMIT 2) oldest",
+  );
+  const run = async (...args: string[]): Promise<string> => {
+    const command = ["--import", "tsx", "apps/worker/src/retention-main.ts", ...args];
+    return (await promisify(execFile)(process.execPath, command, { env: { ...process.env, ...stack.env } }))
+      .stdout;
+  };
+  const told = await run("--dry-run", "--jobs", "1");
+  expect(told).toContain("Each tenant keeps at most 1 jobs.");
+  expect(told).toContain(`default: 2 jobs would be removed, with outputs of ${rows[0]!.mb} MB`);
+  expect(await run("--dry-run")).toContain("Nothing would be removed.");
+  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(3);
+  expect(await run("--jobs", "1")).toContain("2 jobs were removed");
+  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(1);
+}, 60_000);

@@ -1,0 +1,37 @@
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+
+/**
+ * Every change of an ended job: the base and what came since, always read by one statement, since folding moves counts from
+ * one to the other.
+ */
+export const countedEnds = Prisma.sql`(
+  SELECT tenant_id, status, jobs, bytes FROM tenant_job_counts
+  UNION ALL
+  SELECT tenant_id, status, jobs, bytes FROM ended_job_changes
+)`;
+
+/**
+ * Adds the oldest changes to their base. Batches are locked first, in the order of their ids: one that is being removed is
+ * waited for, and its counts go with it.
+ */
+export async function foldCounts(database: PrismaClient, limit: number): Promise<number> {
+  const [row] = await database.$queryRaw<{ folded: bigint }[]>`
+    WITH change AS (
+      DELETE FROM ended_job_changes WHERE id IN (
+        SELECT id FROM ended_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
+      RETURNING *
+    ), batch AS (
+      SELECT id FROM batches WHERE id IN (SELECT batch_id FROM change) ORDER BY id FOR KEY SHARE
+    ), of_batch AS (
+      INSERT INTO batch_job_counts AS base (batch_id, status, jobs)
+      SELECT batch.id, change.status, sum(change.jobs) FROM change JOIN batch ON batch.id = change.batch_id
+      GROUP BY batch.id, change.status
+      ON CONFLICT (batch_id, status) DO UPDATE SET jobs = base.jobs + excluded.jobs
+    ), of_tenant AS (
+      INSERT INTO tenant_job_counts AS base (tenant_id, status, jobs, bytes)
+      SELECT tenant_id, status, sum(jobs), sum(bytes) FROM change GROUP BY tenant_id, status
+      ON CONFLICT (tenant_id, status) DO UPDATE SET jobs = base.jobs + excluded.jobs, bytes = base.bytes + excluded.bytes
+    )
+    SELECT count(*) AS folded FROM change`;
+  return Number(row?.folded ?? 0);
+}

@@ -1,0 +1,76 @@
+import {
+  type Excess,
+  type KeepingStore,
+  type LookPosition,
+  type Overdue,
+  type RemovedJob,
+  type RetentionLimits,
+  type UnusedRows,
+} from "@genga/jobs";
+import { withMappedErrors } from "../database-errors.ts";
+import { type PrismaClient } from "../generated/client.ts";
+import { foldCounts } from "./fold-counts.ts";
+import { noteUploads } from "./note-uploads.ts";
+import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
+import { removeEnded } from "./remove-jobs.ts";
+import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
+import { removeUnused } from "./unused-rows.ts";
+import { removeUploadFiles } from "./upload-files.ts";
+
+/** What leaves PostgreSQL. Each method is told by the file that does it; errors are mapped here, for all of them. */
+export class PrismaKeepingStore implements KeepingStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  foldCounts(limit: number): Promise<number> {
+    return withMappedErrors(() => foldCounts(this.#database, limit));
+  }
+
+  listExcess(limits: RetentionLimits, options: { graceMs: number }): Promise<Excess[]> {
+    return withMappedErrors(() => listExcess(this.#database, limits, options));
+  }
+
+  listOverdue(limits: RetentionLimits, options: { graceMs: number; limit: number }): Promise<Overdue[]> {
+    return withMappedErrors(() => listOverdue(this.#database, limits, options));
+  }
+
+  removeEnded(ids: string[]): Promise<RemovedJob[]> {
+    return withMappedErrors(() => removeEnded(this.#database, ids));
+  }
+
+  forgetRemoved(ageMs: number, limit: number): Promise<number> {
+    return withMappedErrors(() => forgetRemoved(this.#database, ageMs, limit));
+  }
+
+  noteUploads(limit: number): Promise<number> {
+    return withMappedErrors(() => noteUploads(this.#database, limit));
+  }
+
+  removeUnused(options: {
+    from: LookPosition;
+    limit: number;
+    graceMs: number;
+    uploadsUnusedMs: number | null;
+  }): Promise<{ removed: UnusedRows; next: LookPosition }> {
+    return withMappedErrors(() => removeUnused(this.#database, options));
+  }
+
+  listPendingRemovals(limit: number): Promise<RemovedJob[]> {
+    return withMappedErrors(() => listPendingRemovals(this.#database, limit));
+  }
+
+  finishRemovals(jobIds: string[]): Promise<void> {
+    return withMappedErrors(() => finishRemovals(this.#database, jobIds));
+  }
+
+  putOffRemovals(jobIds: string[], delayMs: number): Promise<void> {
+    return withMappedErrors(() => putOffRemovals(this.#database, jobIds, delayMs));
+  }
+
+  removeUploadFiles(limit: number, remove: (storageKeys: string[]) => Promise<void>): Promise<number> {
+    return withMappedErrors(() => removeUploadFiles(this.#database, limit, remove));
+  }
+}

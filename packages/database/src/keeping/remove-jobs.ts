@@ -1,0 +1,78 @@
+import { IllegalTransitionError, isTerminal, type JobStatus, type RemovedJob } from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { removeUnusedBatches, removeUnusedGraphs } from "./unused-rows.ts";
+
+/** Its worker may still be finishing a ticket, or writing a file of an earlier lease: there is a look after so long. */
+const pendingFor = "5 seconds";
+
+/** Some hundred jobs take less than a second; a busy machine gets its time. */
+const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
+
+interface LockedJob extends RemovedJob {
+  tenantId: string;
+  status: JobStatus;
+  batchId: string | null;
+  workflowHash: string | null;
+}
+
+/**
+ * Removes an ended job, and leaves nothing of it but the mark that answers 410.
+ * @throws IllegalTransitionError for a job that has not ended
+ */
+export async function removeJob(database: PrismaClient, id: string): Promise<RemovedJob | "removed" | null> {
+  if (!isUuid(id)) return null;
+  return await database.$transaction(async (transaction) => {
+    const [job] = await transaction.$queryRaw<LockedJob[]>`
+      ${lockedColumns} WHERE job.id = ${id}::uuid FOR UPDATE OF job`;
+    if (job === undefined) {
+      return (await transaction.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
+    }
+    if (!isTerminal(job.status)) throw new IllegalTransitionError(job.status, "removed");
+    const [removed] = await removeLocked(transaction, [job]);
+    return removed ?? null;
+  }, transactionLimits);
+}
+
+/** Removes those of the jobs that have ended and that nobody else holds, in one transaction. */
+export async function removeEnded(database: PrismaClient, ids: string[]): Promise<RemovedJob[]> {
+  if (ids.length === 0) return [];
+  return await database.$transaction(async (transaction) => {
+    const jobs = await transaction.$queryRaw<LockedJob[]>`
+      ${lockedColumns} WHERE job.id = ANY(${ids}::uuid[]) AND job.finished_at IS NOT NULL
+      ORDER BY job.id FOR UPDATE OF job SKIP LOCKED`;
+    return await removeLocked(transaction, jobs);
+  }, transactionLimits);
+}
+
+const lockedColumns = Prisma.sql`
+  SELECT job.id, job.tenant_id AS "tenantId", job.lane, job.attempt, job.status, job.batch_id AS "batchId",
+    asked.workflow_hash AS "workflowHash"
+  FROM jobs job LEFT JOIN job_parameters asked ON asked.job_id = job.id`;
+
+/**
+ * Parameters, events, attempts, outputs and notes of uploads go with the row. Tickets and files are noted in the same
+ * transaction, so that a crash after it leaves none behind. Graphs and batches go when this was their last job.
+ */
+async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJob[]): Promise<RemovedJob[]> {
+  if (jobs.length === 0) return [];
+  const ids = jobs.map(({ id }) => id);
+  await transaction.$executeRaw`
+    WITH mark AS (
+      INSERT INTO removed_jobs (id, tenant_id)
+      SELECT * FROM unnest(${ids}::uuid[], ${jobs.map(({ tenantId }) => tenantId)}::uuid[])
+    ), pending AS (
+      INSERT INTO pending_removals (job_id, lane, attempt, due_at)
+      SELECT id, lane, attempt, now() + ${pendingFor}::interval FROM jobs WHERE id = ANY(${ids}::uuid[])
+    )
+    DELETE FROM jobs WHERE id = ANY(${ids}::uuid[])`;
+  await removeUnusedBatches(
+    transaction,
+    jobs.flatMap(({ batchId }) => batchId ?? []),
+  );
+  await removeUnusedGraphs(
+    transaction,
+    jobs.flatMap(({ workflowHash }) => workflowHash ?? []),
+  );
+  return jobs.map(({ id, lane, attempt }) => ({ id, lane, attempt }));
+}

@@ -1,0 +1,83 @@
+import { type Excess, type Overdue, type RetentionLimits } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { countedEnds } from "./fold-counts.ts";
+
+/**
+ * The ended jobs that a tenant has beyond its limits, its oldest first: those that are too old, those of which there are
+ * too many, and those before which the others take too many bytes.
+ * @param limit of a tenant's jobs to look at; `null` = all
+ */
+function overdue(limits: RetentionLimits, graceMs: number, limit: number | null): Prisma.Sql {
+  const before = (ms: number): Prisma.Sql => Prisma.sql`now() - ${ms}::float8 * interval '1 millisecond'`;
+  const [ofTenant, ofJob]: [Prisma.Sql[], Prisma.Sql[]] = [[], []];
+  if (limits.ageMs !== null) {
+    ofTenant.push(Prisma.sql`(
+      SELECT min(finished_at) FROM jobs WHERE tenant_id = kept.tenant_id AND finished_at IS NOT NULL
+    ) < ${before(limits.ageMs)}`);
+    ofJob.push(Prisma.sql`ranked.finished_at < ${before(limits.ageMs)}`);
+  }
+  if (limits.jobs !== null) {
+    ofTenant.push(Prisma.sql`kept.jobs > ${BigInt(limits.jobs)}`);
+    ofJob.push(Prisma.sql`ranked.place <= kept.jobs - ${BigInt(limits.jobs)}`);
+  }
+  if (limits.bytes !== null) {
+    ofTenant.push(Prisma.sql`kept.bytes > ${BigInt(limits.bytes)}`);
+    ofJob.push(Prisma.sql`ranked.bytes_before < kept.bytes - ${BigInt(limits.bytes)}`);
+  }
+  return Prisma.sql`
+    SELECT job.* FROM (
+      SELECT tenant_id, sum(jobs)::bigint AS jobs, sum(bytes)::bigint AS bytes FROM ${countedEnds} AS counted
+      GROUP BY tenant_id
+    ) kept CROSS JOIN LATERAL (
+      SELECT ranked.* FROM (
+        SELECT id, tenant_id, finished_at, output_bytes, row_number() OVER older AS place,
+          sum(output_bytes) OVER older - output_bytes AS bytes_before
+        FROM (
+          SELECT id, tenant_id, finished_at, output_bytes FROM jobs
+          WHERE tenant_id = kept.tenant_id AND finished_at IS NOT NULL AND finished_at < ${before(graceMs)}
+          ORDER BY finished_at, id LIMIT ${limit}::bigint
+        ) oldest
+        WINDOW older AS (ORDER BY finished_at, id ROWS UNBOUNDED PRECEDING)
+      ) ranked
+      WHERE ${Prisma.join(ofJob, " OR ")}
+    ) job
+    WHERE ${Prisma.join(ofTenant, " OR ")}`;
+}
+
+function isUnlimited({ ageMs, jobs, bytes }: RetentionLimits): boolean {
+  return ageMs === null && jobs === null && bytes === null;
+}
+
+export async function listOverdue(
+  database: PrismaClient,
+  limits: RetentionLimits,
+  { graceMs, limit }: { graceMs: number; limit: number },
+): Promise<Overdue[]> {
+  if (isUnlimited(limits)) return [];
+  const rows = await database.$queryRaw<(Omit<Overdue, "bytes"> & { bytes: bigint })[]>`
+    SELECT overdue.id, tenant.name AS "tenantName", overdue.output_bytes AS bytes
+    FROM (${overdue(limits, graceMs, limit)}) overdue JOIN tenants tenant ON tenant.id = overdue.tenant_id
+    ORDER BY overdue.finished_at, overdue.id LIMIT ${limit}::int`;
+  return rows.map((row) => ({ ...row, bytes: Number(row.bytes) }));
+}
+
+export async function listExcess(
+  database: PrismaClient,
+  limits: RetentionLimits,
+  { graceMs }: { graceMs: number },
+): Promise<Excess[]> {
+  if (isUnlimited(limits)) return [];
+  const rows = await database.$queryRaw<(Omit<Excess, "jobs" | "bytes"> & { jobs: bigint; bytes: bigint })[]>`
+    SELECT tenant.name AS "tenantName", count(*) AS jobs,
+      sum(overdue.output_bytes)::bigint AS bytes
+    FROM (${overdue(limits, graceMs, null)}) overdue JOIN tenants tenant ON tenant.id = overdue.tenant_id
+    GROUP BY tenant.name ORDER BY tenant.name`;
+  return rows.map((row) => ({ ...row, jobs: Number(row.jobs), bytes: Number(row.bytes) }));
+}
+
+export async function forgetRemoved(database: PrismaClient, ageMs: number, limit: number): Promise<number> {
+  return await database.$executeRaw`
+    DELETE FROM removed_jobs WHERE id IN (
+      SELECT id FROM removed_jobs WHERE removed_at < now() - ${ageMs}::float8 * interval '1 millisecond'
+      ORDER BY removed_at LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
+}

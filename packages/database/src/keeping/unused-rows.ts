@@ -1,0 +1,119 @@
+import { type LookPosition, type UnusedRows, uploadStorageKey, uploadMediaTypes } from "@genga/jobs";
+import { type Prisma, type PrismaClient } from "../generated/client.ts";
+
+// Whether a row is used is asked twice: it is locked first, and asked for its users by a statement of its own afterwards.
+// That one sees whatever was committed while the lock was waited for, and nobody can begin to use a locked row: the foreign
+// key of a new job wants the row too. Rows are locked in the order of their keys, as submissions do.
+
+/** Removes those of the graphs that no job has. */
+export async function removeUnusedGraphs(
+  transaction: Prisma.TransactionClient,
+  hashes: string[],
+): Promise<number> {
+  if (hashes.length === 0) return 0;
+  await transaction.$queryRaw`
+    SELECT FROM workflows WHERE hash = ANY(${hashes}::text[]) ORDER BY hash FOR UPDATE`;
+  return await transaction.$executeRaw`
+    DELETE FROM workflows graph WHERE hash = ANY(${hashes}::text[])
+      AND NOT EXISTS (SELECT FROM job_parameters asked WHERE asked.workflow_hash = graph.hash)`;
+}
+
+/** Removes those of the batches that have no job any more; no job ever comes to a batch later. */
+export async function removeUnusedBatches(
+  transaction: Prisma.TransactionClient,
+  ids: string[],
+): Promise<number> {
+  if (ids.length === 0) return 0;
+  await transaction.$queryRaw`SELECT FROM batches WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE`;
+  return await transaction.$executeRaw`
+    DELETE FROM batches batch WHERE id = ANY(${ids}::uuid[])
+      AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = batch.id)`;
+}
+
+/** Nobody who sends an image takes so long between its file and its row; until then the file of a removed row stays. */
+const uploadFileGrace = "1 hour";
+
+/**
+ * Removes those of the uploads that no job names and that were not used for a while. Their files are shared with other
+ * tenants' rows of the same content; they are looked at later.
+ */
+async function removeUnusedUploads(
+  transaction: Prisma.TransactionClient,
+  ids: string[],
+  unusedMs: number,
+): Promise<number> {
+  if (ids.length === 0) return 0;
+  await transaction.$queryRaw`SELECT FROM uploads WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE`;
+  const removed = await transaction.$queryRaw<{ sha256: string; mediaType: string }[]>`
+    DELETE FROM uploads upload WHERE id = ANY(${ids}::uuid[])
+      AND last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)
+      AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
+    RETURNING sha256, media_type AS "mediaType"`;
+  const keys = removed.flatMap(({ sha256, mediaType }) => {
+    const known = uploadMediaTypes.find((type) => type === mediaType);
+    return known === undefined ? [] : [uploadStorageKey({ sha256, mediaType: known })];
+  });
+  await transaction.$executeRaw`
+    INSERT INTO files_to_remove (storage_key, due_at)
+    SELECT key, now() + ${uploadFileGrace}::interval FROM unnest(${keys}::text[]) AS key ORDER BY key
+    ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
+  return removed.length;
+}
+
+/**
+ * Looks at a page of each table. Removals take graphs and batches along; what is left over is of submissions that failed
+ * half-way, and of removals by a process of an earlier version.
+ */
+export async function removeUnused(
+  database: PrismaClient,
+  options: { from: LookPosition; limit: number; graceMs: number; uploadsUnusedMs: number | null },
+): Promise<{ removed: UnusedRows; next: LookPosition }> {
+  const { from, limit, graceMs, uploadsUnusedMs } = options;
+  const graphs = await database.$queryRaw<LookedAt[]>`
+    SELECT hash AS key, created_at < now() - ${graceMs}::float8 * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM job_parameters asked WHERE asked.workflow_hash = page.hash) AS "isUnused"
+    FROM (SELECT hash, created_at FROM workflows WHERE hash > ${from.graph ?? ""} ORDER BY hash LIMIT ${limit}::int) page`;
+  const batches = await database.$queryRaw<LookedAt[]>`
+    SELECT id::text AS key, created_at < now() - ${graceMs}::float8 * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = page.id) AS "isUnused"
+    FROM (SELECT id, created_at FROM batches WHERE id > ${from.batch ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int) page`;
+  const uploads = await database.$queryRaw<LookedAt[]>`
+    SELECT id::text AS key, last_used_at < now() - ${uploadsUnusedMs}::float8 * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = page.id) AS "isUnused"
+    FROM (
+      SELECT id, last_used_at FROM uploads WHERE id > ${from.upload ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int
+    ) page`;
+  const removed = {
+    graphs: await database.$transaction((transaction) => removeUnusedGraphs(transaction, unusedOf(graphs))),
+    batches: await database.$transaction((transaction) =>
+      removeUnusedBatches(transaction, unusedOf(batches)),
+    ),
+    uploads:
+      uploadsUnusedMs === null
+        ? 0
+        : await database.$transaction((transaction) =>
+            removeUnusedUploads(transaction, unusedOf(uploads), uploadsUnusedMs),
+          ),
+  };
+  const [graph, batch, upload] = [graphs, batches, uploads].map((page) =>
+    page.length < limit ? undefined : page.at(-1)?.key,
+  );
+  const next = {
+    ...(graph !== undefined && { graph }),
+    ...(batch !== undefined && { batch }),
+    ...(upload !== undefined && { upload }),
+  };
+  return { removed, next };
+}
+
+interface LookedAt {
+  key: string;
+  isUnused: boolean | null;
+}
+
+const firstId = "00000000-0000-0000-0000-000000000000";
+
+function unusedOf(page: LookedAt[]): string[] {
+  return page.flatMap(({ key, isUnused }) => (isUnused === true ? [key] : []));
+}

@@ -1,0 +1,30 @@
+import { type PrismaClient } from "../generated/client.ts";
+
+/** Below the time after which PostgreSQL ends a transaction that does nothing. */
+const transactionLimits = { timeout: 9_000, maxWait: 5_000 };
+
+/**
+ * The keys stay locked until their files are gone and the transaction has ended: whoever sends the same content meanwhile
+ * waits (`keepFile`), and writes the file anew. A key whose content has a row again is only forgotten.
+ */
+export async function removeUploadFiles(
+  database: PrismaClient,
+  limit: number,
+  remove: (storageKeys: string[]) => Promise<void>,
+): Promise<number> {
+  return await database.$transaction(async (transaction) => {
+    const due = await transaction.$queryRaw<{ key: string }[]>`
+      SELECT storage_key AS key FROM files_to_remove
+      WHERE due_at <= now() ORDER BY due_at LIMIT ${limit}::int FOR UPDATE SKIP LOCKED`;
+    if (due.length === 0) return 0;
+    const keys = due.map(({ key }) => key);
+    const named = await transaction.$queryRaw<{ key: string }[]>`
+      SELECT key FROM unnest(${keys}::text[]) AS key
+      WHERE EXISTS (SELECT FROM uploads WHERE sha256 = substring(key FROM '[0-9a-f]{64}'))`;
+    const isNamed = new Set(named.map(({ key }) => key));
+    const unused = keys.filter((key) => !isNamed.has(key));
+    if (unused.length > 0) await remove(unused);
+    await transaction.$executeRaw`DELETE FROM files_to_remove WHERE storage_key = ANY(${keys}::text[])`;
+    return unused.length;
+  }, transactionLimits);
+}
