@@ -3,7 +3,6 @@ import {
   InvalidJobError,
   isTerminal,
   JobNotFoundError,
-  JobRemovedError,
   type Batch,
   type CancelResult,
   type Job,
@@ -127,20 +126,16 @@ export class OwnJobs {
     return this.#manager.retryJob(job.id);
   }
 
-  /**
-   * Also of a job that is removed already: its files may have stayed when the storage was away.
-   * @throws RefusedError `job-not-ended` @throws JobRemovedError
-   */
+  /** @throws RefusedError `job-not-ended` @throws JobRemovedError */
   async remove(id: string): Promise<void> {
-    try {
-      const { status } = await this.find(id);
-      if (!isTerminal(status)) {
-        throw new RefusedError("job-not-ended", `The job is ${status}; cancel it before it can be removed.`);
-      }
-    } catch (error) {
-      if (!(error instanceof JobRemovedError)) throw error;
+    const job = await this.find(id);
+    if (!isTerminal(job.status)) {
+      throw new RefusedError(
+        "job-not-ended",
+        `The job is ${job.status}; cancel it before it can be removed.`,
+      );
     }
-    await this.#manager.removeJob(id.toLowerCase());
+    await this.#manager.removeJob(job.id);
   }
 
   /** A job that was removed meanwhile took its outputs with it. */

@@ -56,7 +56,7 @@ export class PrismaUploadStore implements UploadStore {
   }
 }
 
-function uploadFromRow(row: UploadRow): Upload {
+function uploadFromRow({ lastUsedAt: _, ...row }: UploadRow): Upload {
   const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
   if (mediaType === undefined)
     throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);

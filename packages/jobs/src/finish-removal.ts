@@ -20,6 +20,21 @@ export async function finishRemoval(
   await tickets.remove(removed.flatMap(ticketsOf));
 }
 
+/** Right after the removal. What cannot be removed now, since Redis or the storage is away, is noted and removed later. */
+export async function tryToFinishRemoval(
+  removed: RemovedJob,
+  options: Parameters<typeof finishRemoval>[1] & {
+    logger: { warn(details: object, message: string): void };
+  },
+): Promise<void> {
+  try {
+    await finishRemoval([removed], options);
+  } catch (error) {
+    const message = "tickets or files of a removed job are removed later";
+    options.logger.warn({ err: error, jobId: removed.id }, message);
+  }
+}
+
 function ticketsOf({ id, lane, attempt }: RemovedJob): { jobId: string; attempt: number; lane: string }[] {
   return Array.from({ length: attempt + 1 }, (_, index) => ({ jobId: id, attempt: index + 1, lane }));
 }

@@ -13,7 +13,7 @@ import {
 import { announcementOf } from "./announcement.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
-import { BatchNotFoundError, JobNotFoundError, JobRemovedError } from "./job-errors.ts";
+import { BatchNotFoundError, JobNotFoundError } from "./job-errors.ts";
 import {
   type AttemptEnd,
   type CancelResult,
@@ -23,11 +23,12 @@ import {
   type Page,
   type QueueSummary,
 } from "./job-store.ts";
-import { finishRemoval } from "./finish-removal.ts";
+import { tryToFinishRemoval } from "./finish-removal.ts";
 import { promptOf, type JobPrompt } from "./job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
+import { present } from "./present.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
 import { type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
@@ -260,18 +261,13 @@ export class JobManager {
    * Redis or the storage is away, is removed later. @throws IllegalTransitionError @throws JobRemovedError
    */
   async removeJob(id: string): Promise<void> {
-    const { store, tickets, storage, logger } = this.#options;
+    const { store } = this.#options;
     const removed = await withLostAnswers(async (isAgain) => {
       const answer = await store.removeJob(id);
       // Removed by our first try, which noted what is left to be done.
       return isAgain && answer === "removed" ? null : present(answer, id);
     });
-    if (removed === null) return;
-    try {
-      await finishRemoval([removed], { tickets, storage });
-    } catch (error) {
-      logger.warn({ err: error, jobId: id }, "tickets or files of a removed job are removed later");
-    }
+    if (removed !== null) await tryToFinishRemoval(removed, this.#options);
   }
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {
@@ -310,10 +306,4 @@ export class JobManager {
   #publish(job: Job, event: JobEvent): void {
     this.#options.signals.publish("job", eventSignal(event, job.batchId, job.status));
   }
-}
-
-function present<Found>(found: Found | "removed" | null, id: string): Exclude<Found, "removed" | null> {
-  if (found === null) throw new JobNotFoundError(id);
-  if (found === "removed") throw new JobRemovedError(id);
-  return found as Exclude<Found, "removed" | null>;
 }

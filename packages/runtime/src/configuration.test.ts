@@ -56,6 +56,11 @@ describe("the configuration", () => {
       leaseMs: 12_000,
       serverGraceMs: 60_000,
       stallMs: 900_000,
+      keeping: {
+        retention: { ageMs: null, jobs: null, bytes: null },
+        uploadsUnusedMs: 2_592_000_000,
+        removedIdsMs: 31_536_000_000,
+      },
       workerId: undefined,
     });
   });
@@ -66,6 +71,11 @@ describe("the configuration", () => {
 
   test("reads every variable", () => {
     const configuration = readConfiguration({
+      RETENTION_DAYS: "90",
+      RETENTION_JOBS: "1000",
+      RETENTION_MB: "5",
+      UPLOADS_UNUSED_DAYS: "0",
+      REMOVED_IDS_DAYS: "0",
       PORT: "9000",
       HOST: "0.0.0.0",
       DATABASE_URL: "postgresql://a:b@db/genga",
@@ -132,6 +142,11 @@ describe("the configuration", () => {
       leaseMs: 600,
       serverGraceMs: 0,
       stallMs: 1000,
+      keeping: {
+        retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },
+        uploadsUnusedMs: null,
+        removedIdsMs: null,
+      },
       workerId: "w-1",
     });
   });
