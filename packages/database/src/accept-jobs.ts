@@ -1,10 +1,4 @@
-import {
-  InvalidJobError,
-  StoreUnavailableError,
-  type Job,
-  type NewBatch,
-  type NewJob,
-} from "@genga/jobs";
+import { InvalidJobError, StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
 import { violatedConstraint } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";

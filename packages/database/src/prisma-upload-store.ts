@@ -56,9 +56,10 @@ export class PrismaUploadStore implements UploadStore {
   }
 }
 
-function uploadFromRow({ lastUsedAt: _, ...row }: UploadRow): Upload {
+function uploadFromRow(row: UploadRow): Upload {
+  const { id, tenantId, sha256, bytes, width, height, createdAt } = row;
   const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
   if (mediaType === undefined)
     throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);
-  return { ...row, mediaType };
+  return { id, tenantId, sha256, mediaType, bytes, width, height, createdAt };
 }

@@ -71,16 +71,16 @@ describe("What a removal leaves", () => {
   test("is nothing in any column of any table but the tombstone", async () => {
     const upload = await saveUpload();
     const job = buildJob({
-      ...{ prompt: "the one secret prompt", project: "secret project", tags: ["secret-tag"] },
-      workflow: JSON.stringify({ "1": { class_type: "Secret", inputs: { text: "secret node text" } } }),
+      ...{ prompt: "the one hush prompt", project: "hush project", tags: ["hush-tag"] },
+      workflow: JSON.stringify({ "1": { class_type: "Hush", inputs: { text: "hush node text" } } }),
       uploadIds: [upload.id],
     });
-    const [inserted] = await insert([job], "the secret batch");
+    const [inserted] = await insert([job], "the hush batch");
     const id = inserted!.id;
     await run(id);
-    const texts = [id, "secret", inserted!.batchId!];
+    const texts = [id, "hush", inserted!.batchId!];
     const before = await tablesThatTellOf(texts);
-    expect(before).toEqual(expect.arrayContaining([`jobs: ${id}`, "workflows: secret", "batches: secret"]));
+    expect(before).toEqual(expect.arrayContaining([`jobs: ${id}`, "workflows: hush", "batches: hush"]));
     expect(await stores.jobs.removeJob(id)).toEqual({ id, lane: "default", attempt: 1 });
     await stores.keeping.finishRemovals([id]);
     await stores.keeping.foldCounts(1_000);
