@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { AddressError, type ComfyUIAddress, isLoopback, readComfyUIAddress } from "./comfyui-address.ts";
+import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
@@ -72,22 +73,6 @@ export interface ApiKey {
   readonly key: string;
 }
 
-/** For each tenant; `null` = no limit. */
-export interface KeepingSettings {
-  readonly retention: {
-    /** Since a job's end. */
-    readonly ageMs: number | null;
-    /** Ended jobs. */
-    readonly jobs: number | null;
-    /** Of their outputs. */
-    readonly bytes: number | null;
-  };
-  /** An upload that no job has, since it was sent or named last. */
-  readonly uploadsUnusedMs: number | null;
-  /** How long a removed job's id answers 410. */
-  readonly removedIdsMs: number | null;
-}
-
 export interface JobTimeouts {
   readonly image: number;
   readonly video: number;
@@ -143,15 +128,7 @@ export function readConfiguration(env: Environment): Configuration {
     leaseMs: values.LEASE_MS,
     serverGraceMs: values.SERVER_GRACE_MS,
     stallMs: values.STALL_MS,
-    keeping: {
-      retention: {
-        ageMs: values.RETENTION_DAYS === undefined ? null : values.RETENTION_DAYS * dayMs,
-        jobs: values.RETENTION_JOBS ?? null,
-        bytes: values.RETENTION_MB === undefined ? null : values.RETENTION_MB * 1_000_000,
-      },
-      uploadsUnusedMs: values.UPLOADS_UNUSED_DAYS === 0 ? null : values.UPLOADS_UNUSED_DAYS * dayMs,
-      removedIdsMs: values.REMOVED_IDS_DAYS === 0 ? null : values.REMOVED_IDS_DAYS * dayMs,
-    },
+    keeping: keepingFrom(values),
     workerId: values.WORKER_ID,
   };
 }
@@ -202,7 +179,6 @@ export function configurationVariables(): readonly string[] {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const minuteMs = 60_000;
-const dayMs = 24 * 60 * minuteMs;
 
 const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
@@ -379,11 +355,7 @@ const environmentSchema = z.object({
   LEASE_MS: wholeNumber(500, 10 * minuteMs).default(12_000),
   SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
-  RETENTION_DAYS: wholeNumber(1, 36_500).optional(),
-  RETENTION_JOBS: wholeNumber(1, 1_000_000_000).optional(),
-  RETENTION_MB: wholeNumber(1, 1_000_000_000).optional(),
-  UPLOADS_UNUSED_DAYS: wholeNumber(0, 36_500).default(30),
-  REMOVED_IDS_DAYS: wholeNumber(0, 36_500).default(365),
+  ...keepingVariables,
   WORKER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })

@@ -7,12 +7,12 @@ export {
   type ApiKey,
   type Configuration,
   type JobTimeouts,
-  type KeepingSettings,
   type LogLevel,
   type ServiceConfiguration,
   type StorageLocation,
 } from "./configuration.ts";
 export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-address.ts";
+export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, type Logger } from "./logger.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {

@@ -1,0 +1,43 @@
+import { type z } from "zod";
+import { wholeNumber } from "./setting-values.ts";
+
+/** What is kept of what has ended, and for how long; `null` = for ever, or without a limit. */
+export interface KeepingSettings {
+  /** For each tenant. */
+  readonly retention: {
+    /** Since a job's end. */
+    readonly ageMs: number | null;
+    /** Ended jobs. */
+    readonly jobs: number | null;
+    /** Of their outputs. */
+    readonly bytes: number | null;
+  };
+  /** An upload that no job has, since it was sent or named last. */
+  readonly uploadsUnusedMs: number | null;
+  /** How long a removed job's id answers 410. */
+  readonly removedIdsMs: number | null;
+}
+
+const dayMs = 24 * 60 * 60_000;
+const megabyte = 1_000_000;
+
+/** The variables of these settings, in the order of `.env.example`. */
+export const keepingVariables = {
+  RETENTION_DAYS: wholeNumber(1, 36_500).optional(),
+  RETENTION_JOBS: wholeNumber(1, 1_000_000_000).optional(),
+  RETENTION_MB: wholeNumber(1, 1_000_000_000).optional(),
+  UPLOADS_UNUSED_DAYS: wholeNumber(0, 36_500).default(30),
+  REMOVED_IDS_DAYS: wholeNumber(0, 36_500).default(365),
+};
+
+export function keepingFrom(values: z.infer<z.ZodObject<typeof keepingVariables>>): KeepingSettings {
+  return {
+    retention: {
+      ageMs: values.RETENTION_DAYS === undefined ? null : values.RETENTION_DAYS * dayMs,
+      jobs: values.RETENTION_JOBS ?? null,
+      bytes: values.RETENTION_MB === undefined ? null : values.RETENTION_MB * megabyte,
+    },
+    uploadsUnusedMs: values.UPLOADS_UNUSED_DAYS === 0 ? null : values.UPLOADS_UNUSED_DAYS * dayMs,
+    removedIdsMs: values.REMOVED_IDS_DAYS === 0 ? null : values.REMOVED_IDS_DAYS * dayMs,
+  };
+}
