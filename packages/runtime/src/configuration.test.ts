@@ -5,11 +5,11 @@ import { isLoopback } from "./comfyui-address.ts";
 import {
   ConfigurationError,
   configurationVariables,
-  nodeClassesDeniedByDefault,
   readConfiguration,
   requireKeyBeyondLoopback,
   requireServices,
 } from "./configuration.ts";
+import { nodeClassesDeniedByDefault } from "./node-class-settings.ts";
 
 const messageOf = (action: () => unknown): string => {
   try {

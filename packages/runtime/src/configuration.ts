@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AddressError, type ComfyUIAddress, isLoopback, readComfyUIAddress } from "./comfyui-address.ts";
 import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
+import { nodeClassVariables } from "./node-class-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
 /** Everything a Genga process can be told from outside. Units are in the names; paths are absolute. */
@@ -302,23 +303,6 @@ const storageUrl = z.string().transform((text, context): StorageLocation => {
 
 const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
 
-/** Loaders of URLs and absolute paths, and classes that read or write whole folders, as ComfyUI and well-known packs name them. */
-export const nodeClassesDeniedByDefault: readonly string[] = [
-  ...["VHS_Load*Path", "VHS_LoadAudio", "VHS_LoadImages"],
-  ...["*Load*DataSet*", "*Load*FromFolder*", "*Load*FromDir*", "*Load*Directory*", "*Load*Batch*"],
-  ...["*Load*Path*", "*Load*Url*", "*Load*Http*", "*From*Url*", "*Image Load*"],
-  ...["*Save*DataSet*", "*Save*ToFolder*"],
-];
-
-const nodeClassPatterns = z
-  .string()
-  .transform(list)
-  .pipe(
-    z.array(z.string().max(200), {
-      error: "patterns of node classes of up to 200 characters, separated by commas",
-    }),
-  );
-
 const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(8328),
   HOST: z
@@ -345,8 +329,7 @@ const environmentSchema = z.object({
   AWS_REGION: z.string().optional(),
   API_KEYS: apiKeys.default([]),
   SECRETS_KEY: secretsKeys.default([]),
-  NODE_CLASSES_DENIED: nodeClassPatterns.default([...nodeClassesDeniedByDefault]),
-  NODE_CLASSES_ALLOWED: nodeClassPatterns.default([]),
+  ...nodeClassVariables,
   ...limitVariables,
   LOG_LEVEL: z.enum(logLevels, { error: `one of ${logLevels.join(", ")}` }).default("info"),
   JOB_TIMEOUT_MS: timeoutMs.optional(),
