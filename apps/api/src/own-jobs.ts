@@ -3,6 +3,7 @@ import {
   InvalidJobError,
   isTerminal,
   JobNotFoundError,
+  JobRemovedError,
   type Batch,
   type CancelResult,
   type Job,
