@@ -3,6 +3,7 @@ import { openDatabase, type Database } from "@genga/database";
 import {
   defaultLane,
   JobManager,
+  SecretBox,
   StoreUnavailableError,
   type OutputStorage,
   type Tenant,
@@ -123,6 +124,7 @@ export async function openDependencies(
       storage,
       defaultTenantId: defaultTenant.id,
       timeoutMsByType: settings.jobTimeoutsMs,
+      secretBox: secretBoxOf(settings.secretsKeys),
       logger: log,
     });
     return {
@@ -165,6 +167,10 @@ function limitingParts(
 
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
   return new DefinitionsThread({ entry: new URL("./definitions-main.ts", import.meta.url), databaseUrl });
+}
+
+function secretBoxOf([first, ...older]: readonly string[]): SecretBox | undefined {
+  return first === undefined ? undefined : new SecretBox([first, ...older]);
 }
 
 function resolverFor(

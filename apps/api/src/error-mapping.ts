@@ -1,5 +1,6 @@
 import {
   BatchNotFoundError,
+  ExtraDataNeededError,
   IllegalTransitionError,
   InvalidJobError,
   JobNotFoundError,
@@ -30,6 +31,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
   if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
+  if (error instanceof ExtraDataNeededError) return new RefusedError("extra-data-needed", error.message);
   if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);
   if (error instanceof StoreUnavailableError) {
     return new RefusedError("store-unavailable", `${error.message} ${effectOf(error, request)}`, {
@@ -111,6 +113,7 @@ const ownKinds: readonly ProblemCode[] = [
   "denied-node-class",
   "misplaced-graph",
   "editor-format",
+  "secrets-key-missing",
 ];
 
 function kindOf(problem: JobProblem): ProblemCode {

@@ -9,9 +9,15 @@ const mediaType = "application/json";
  * Reads a JSON body, for paths that take one; numbers that JavaScript would change are `ExactNumber`s. A body of another
  * kind is refused rather than ignored, and so is one that two parsers might read differently: bytes that are not UTF-8,
  * and a name that stands twice in one object (RFC 8259, sections 8.1 and 4).
+ * @param options.isOptional a request may come without a body
  */
-export function jsonBody(): RequestHandler[] {
+export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
   const refuseOthers: RequestHandler = (request, _response, next) => {
+    // Clients that send nothing say so with a length of 0, and name no type.
+    if (isOptional && request.headers["content-length"] === "0") {
+      next();
+      return;
+    }
     if ((request.method === "POST" || request.method === "PUT") && request.is(mediaType) === false) {
       const given = request.headers["content-type"];
       throw notUnderstood(

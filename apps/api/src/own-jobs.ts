@@ -113,8 +113,8 @@ export class OwnJobs {
     return this.#manager.cancelBatch((await this.findBatch(id)).id);
   }
 
-  async retryBatch(id: string): Promise<number> {
-    return this.#manager.retryBatch((await this.findBatch(id)).id);
+  async retryBatch(id: string, extraData: unknown): Promise<number> {
+    return this.#manager.retryBatch((await this.findBatch(id)).id, extraData);
   }
 
   async requestCancel(id: string): Promise<CancelResult> {
@@ -122,9 +122,10 @@ export class OwnJobs {
     return this.#manager.requestCancel(job.id);
   }
 
-  async retry(id: string): Promise<Job> {
+  /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError */
+  async retry(id: string, extraData: unknown): Promise<Job> {
     const job = await this.find(id);
-    return this.#manager.retryJob(job.id);
+    return this.#manager.retryJob(job.id, extraData);
   }
 
   /** @throws RefusedError `job-not-ended` @throws JobRemovedError */

@@ -8,7 +8,7 @@ import {
   type JobRequest,
   type JobType,
 } from "@genga/jobs";
-import { findMisplacedGraph, problemsOf, unstorable } from "@genga/workflows";
+import { findMisplacedGraph, problemsOf, unstorable, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import { prefix } from "./paths.ts";
 
@@ -107,6 +107,23 @@ export function readBatch(body: unknown): { name: string | null; submissions: Re
     };
   });
   return { name: parsed.data.name ?? null, submissions };
+}
+
+export const retryBodySchema = z.strictObject({
+  extraData: workflowParametersSchema.shape.extraData.describe(
+    "The secret part of the extraData that the job was submitted with: it was erased when the job ended. For a batch, that of " +
+      "all its jobs that had one.",
+  ),
+});
+
+/** Reads `{extraData?}`; its values are in no problem. @throws InvalidJobError */
+export function readRetry(body: unknown): unknown {
+  if (body === undefined) return undefined;
+  if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
+  const { extraData, ...others } = body;
+  const parsed = z.strictObject({}).safeParse(others);
+  if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, retryBodySchema, others));
+  return extraData;
 }
 
 /** Graphs among the jobs of a batch are looked for job by job. */

@@ -1,6 +1,8 @@
 import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
 import { type JobFailure, StorageError } from "@genga/jobs";
 
+import { ExtraDataError } from "./extra-data.ts";
+
 /** Innermost lines of a traceback that are kept: enough to find the node's fault, too few to hold its inputs. */
 const tracebackLinesMax = 6;
 const messageLengthMax = 2_000;
@@ -8,6 +10,10 @@ const messageLengthMax = 2_000;
 /** Anything that a run may throw, as the reason that a user reads. */
 export function failureOf(error: unknown): JobFailure {
   if (error instanceof ComfyUIError) return failureOfComfyUI(error);
+  if (error instanceof ExtraDataError) {
+    const { code, message } = error;
+    return { class: code === "extra-data-missing" ? "invalid" : "server", code, message };
+  }
   if (error instanceof StorageError) {
     return { class: "execution", code: error.code, message: shortened(error.message) };
   }

@@ -9,6 +9,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
+import { ExtraDataError } from "./extra-data.ts";
 import { type OwnedServer, unreadable } from "./owned-server.ts";
 import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
 import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
@@ -122,6 +123,7 @@ async function collectOutputs(
     try {
       return await storeOutputs({
         ...{ connector, storage, lease, history, wanted, names },
+        shownText: (text) => run.shownText(text),
         ...{ graceMs: patienceMs, signal },
       });
     } catch (error) {
@@ -248,7 +250,9 @@ async function endStopped(
     await returnTicket(run, options, log);
     return;
   }
-  if (stop === null) log.warn({ err: error }, "attempt failed");
+  // An error may quote what a server said, and a server what it was given.
+  const told = run.hasSecrets ? { reason: run.shownText(String(error)) } : { err: error };
+  if (stop === null) log.warn(told, "attempt failed");
   try {
     await recordEnd(run, await endAfterBreak(run, server, stop, broken, options), [], options, log);
   } catch (cause) {
@@ -266,7 +270,8 @@ async function endAfterBreak(
 ): Promise<AttemptEnd> {
   if (stop === null) {
     const failure = failureOf(error);
-    if (failure.class === "server") server.noteJobLost(failure.message);
+    const isServersFault = failure.class === "server" && !(error instanceof ExtraDataError);
+    if (isServersFault) server.noteJobLost(run.shownText(failure.message));
     const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, error, options));
     return afterFailure(run, failure, { mayRunElsewhere });
   }

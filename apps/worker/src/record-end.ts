@@ -36,7 +36,7 @@ export async function recordEnd(
   options: RecordEndOptions,
   log: Logger,
 ): Promise<void> {
-  const end = shownEnd(asItWas, (text) => run.names.shownText(text));
+  const end = shownEnd(asItWas, (text) => run.shownText(text));
   await options.progress.settle(run);
   for (let tries = 0; ; tries += 1) {
     try {

@@ -1,5 +1,13 @@
 import { parseWorkflow, type Workflow } from "@genga/comfyui";
-import { ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
+import {
+  SecretBox,
+  ticketId,
+  type HeldTicket,
+  type JobProgress,
+  type Json,
+  type LeasedJob,
+} from "@genga/jobs";
+import { extraDataOf, secretTextsOf } from "./extra-data.ts";
 import { LeaseClock } from "./lease-clock.ts";
 import { ServerNames } from "./server-names.ts";
 
@@ -43,6 +51,9 @@ export class Run {
   readonly #ahead = new Set<Run>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
+  readonly #secretBox: SecretBox | undefined;
+  #extraData: Record<string, Json> | undefined;
+  #secretTexts: readonly string[] | undefined;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();
 
@@ -52,11 +63,13 @@ export class Run {
     wasAdopted: boolean;
     leaseMs: number;
     leasedSince: number;
-    /** The newest SECRETS_KEY; undefined = none is set. */
-    secretsKey?: string | undefined;
+    /** Newest first; none = none is set. */
+    secretsKeys?: readonly string[];
   }) {
     this.leased = options.leased;
-    this.names = new ServerNames(options.leased, options.secretsKey);
+    this.names = new ServerNames(options.leased, options.secretsKeys?.[0]);
+    const [newest, ...older] = options.secretsKeys ?? [];
+    this.#secretBox = newest === undefined ? undefined : new SecretBox([newest, ...older]);
     this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);
@@ -117,6 +130,25 @@ export class Run {
   get workflow(): Workflow {
     this.#workflow ??= parseWorkflow(this.leased.workflow);
     return this.#workflow;
+  }
+
+  /** What goes to the server beside the graph. @throws ExtraDataError */
+  get extraData(): Record<string, Json> {
+    return (this.#extraData ??= extraDataOf(this.leased, this.#secretBox));
+  }
+
+  /** Some of it is secret. */
+  get hasSecrets(): boolean {
+    return this.leased.hasExtraData;
+  }
+
+  /** A text that the server gave, as clients may read it: with public names, and without what is secret. */
+  shownText(text: string): string {
+    this.#secretTexts ??= secretTextsOf(this.leased, this.#secretBox);
+    return this.#secretTexts.reduce(
+      (shown, secret) => shown.replaceAll(secret, "***"),
+      this.names.shownText(text),
+    );
   }
 
   get jobId(): string {

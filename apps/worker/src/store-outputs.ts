@@ -36,6 +36,8 @@ export async function storeOutputs(options: {
   wanted: OutputOptions;
   /** What the files are called on the server, and what clients see of it. */
   names: ServerNames;
+  /** What clients may read of a text that the server gave. */
+  shownText: (text: string) => string;
   /** A file that the server does not serve is waited for so long. */
   graceMs: number;
   /** Half of the first wait between tries. */
@@ -56,7 +58,7 @@ export async function storeOutputs(options: {
     for (const [index, reference] of references.entries()) {
       outputs.push(
         reference.kind === "text"
-          ? textOutput(reference.nodeId, reference.key, index, options.names.shownText(reference.text))
+          ? textOutput(reference.nodeId, reference.key, index, options.shownText(reference.text))
           : await storeFile({ ...options, reference, index }),
       );
     }
@@ -85,6 +87,7 @@ async function storeFile(options: {
   index: number;
   wanted: OutputOptions;
   names: ServerNames;
+  shownText: (text: string) => string;
   graceMs: number;
   waitMs?: number;
   signal: AbortSignal;
@@ -107,7 +110,7 @@ async function storeFile(options: {
       signal.throwIfAborted();
       const { nodeId, key, orText } = reference;
       if (orText !== undefined && isMissing(error))
-        return textOutput(nodeId, key, index, names.shownText(orText));
+        return textOutput(nodeId, key, index, options.shownText(orText));
       failingSince ??= performance.now();
       // A server that is away is waited for: the render is done.
       const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;

@@ -21,6 +21,8 @@ export async function submitPrompt(
 ): Promise<boolean> {
   const { postTimeoutMs } = options;
   const { connector } = server;
+  // What cannot be decrypted ends the attempt before anything is sent.
+  void run.extraData;
   const withUploads = await sendUploads(run.workflow, {
     connector,
     storage: options.storage,
@@ -69,8 +71,9 @@ async function post(
   // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
+  const beside = Object.keys(run.extraData).length > 0 && { extraData: run.extraData };
   try {
-    await server.connector.submit({ promptId, clientId, workflow, signal: deadline });
+    await server.connector.submit({ promptId, clientId, workflow, ...beside, signal: deadline });
     return "accepted";
   } catch (error) {
     if (error instanceof ComfyUIError && error.retry === "look_first") return outcomeOf(error);

@@ -242,7 +242,7 @@ export class Worker {
       wasAdopted,
       leaseMs: settings.leaseMs,
       leasedSince,
-      secretsKey: settings.secretsKeys[0],
+      secretsKeys: settings.secretsKeys,
     });
     this.#runs.set(run.jobId, run);
     server.runs.add(run);

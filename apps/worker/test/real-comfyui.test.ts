@@ -13,7 +13,7 @@ import {
 import sharp from "sharp";
 
 // What only a real ComfyUI can show: graphs that build file names at run time. Runs where REAL_COMFYUI_URL names a server
-// (0.28 or newer, started for this, with fixtures/open_by_name.py among its custom nodes) and REAL_COMFYUI_DIR its base
+// (0.28 or newer, started for this, with fixtures/telling_nodes.py among its custom nodes) and REAL_COMFYUI_DIR its base
 // folder.
 
 const { REAL_COMFYUI_URL: serverUrl, REAL_COMFYUI_DIR: serverFolder } = process.env;
@@ -29,7 +29,11 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
 
     beforeAll(async () => {
       database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-      const env = { API_KEYS: `studio:${keys.owner},atelier:${keys.curious}`, COMFYUI_URLS: serverUrl ?? "" };
+      const env = {
+        SECRETS_KEY: "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISE=",
+        API_KEYS: `studio:${keys.owner},atelier:${keys.curious}`,
+        COMFYUI_URLS: serverUrl ?? "",
+      };
       stack = await startStack({ databaseUrl: database.url, simulators: 0, env });
       [owner, curious] = [new ApiClient(stack.url, keys.owner), new ApiClient(stack.url, keys.curious)];
     }, 60_000);
@@ -135,6 +139,44 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
       });
       expect(job).toMatchObject({ status: "failed", failure: { nodeId: "1" } });
       expect(job.failure!.message).toContain(name);
+    }, 60_000);
+
+    test("extraData arrives, and comes back in no text, failure or log", async () => {
+      const key = "comfyui-4711-secret-words";
+      const quote = (fails: boolean): object => ({
+        type: "workflow",
+        extraData: {
+          api_key_comfy_org: key,
+          extra_pnginfo: { workflow: { nodes: [], links: [] }, note: "kept" },
+        },
+        workflow: {
+          "1": { class_type: "QuoteKey", inputs: { fails } },
+          "2": save(["3", 0]),
+          "3": {
+            class_type: "EmptyImage",
+            inputs: { width: 64, height: 64, batch_size: 1, color: fails ? 1 : 2 },
+          },
+        },
+      });
+      const told = await run(owner, quote(false));
+      expect([told.status, told.failure]).toEqual(["completed", null]);
+      const outputs = await owner.outputs(told.id);
+      const texts = outputs.flatMap((output) => ("text" in output ? [output.text] : []));
+      expect(texts.filter((text) => typeof text === "string")).toEqual([`length ${key.length}`, "key ***"]);
+      const file = outputs.find(({ filename }) => filename !== null)!;
+      const picture = await owner.request("GET", `outputs/${file.id}`);
+      expect(Buffer.from(await picture.arrayBuffer()).includes("kept")).toBe(true);
+
+      const failed = await run(owner, quote(true));
+      expect(failed).toMatchObject({ status: "failed", failure: { nodeId: "1" } });
+      expect(failed.failure!.message).toContain("Unauthorized: ***");
+      const shown = await Promise.all(
+        [`job/${failed.id}`, `jobs/${failed.id}/attempts`, `jobs/${failed.id}/parameters`].map(async (path) =>
+          (await owner.request("GET", path)).text(),
+        ),
+      );
+      const logs = [...stack.workers, ...stack.apis].flatMap(({ lines }) => lines);
+      expect([...shown, ...logs].join("\n")).not.toContain(key);
     }, 60_000);
   },
 );

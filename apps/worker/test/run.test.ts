@@ -40,6 +40,8 @@ function aRun({ wasAdopted }: { wasAdopted: boolean }): Run {
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
     ...{
       tenantSecret: new Uint8Array(32),
+      hasExtraData: false,
+      sealedExtraData: null,
       workflow: buildWorkflow(),
       parameters: null,
       executionElapsedMs: null,

@@ -59,7 +59,18 @@ const nothing = { keepPreviews: false, stripMetadata: false };
 function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
-  return storeOutputs({ connector, storage, lease, history, wanted, names, waitMs: 1, graceMs: 50, signal });
+  return storeOutputs({
+    connector,
+    storage,
+    lease,
+    history,
+    wanted,
+    names,
+    shownText: (said: string) => said,
+    waitMs: 1,
+    graceMs: 50,
+    signal,
+  });
 }
 
 const listed = (filename: string, more: object = {}): object => ({

@@ -130,7 +130,7 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
         "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
-        "workflowHash" text, "uploadIds" uuid[])
+        "workflowHash" text, "uploadIds" uuid[], "sealedExtraData" text)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
@@ -140,9 +140,9 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max,
-        timeout_ms, expires_at)
+        timeout_ms, expires_at, has_extra_data)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, tags,
-        "attemptsMax", "timeoutMs", "expiresAt"
+        "attemptsMax", "timeoutMs", "expiresAt", "sealedExtraData" IS NOT NULL
       FROM given
       RETURNING *
     ), parameters AS (
@@ -156,6 +156,9 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       UPDATE uploads SET last_used_at = now() WHERE id IN (
         SELECT id FROM uploads WHERE id IN (SELECT upload_id FROM named) AND last_used_at < now() - interval '1 minute'
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+    ), secret AS (
+      INSERT INTO job_secrets (job_id, sealed)
+      SELECT id, decode("sealedExtraData", 'base64') FROM given WHERE "sealedExtraData" IS NOT NULL
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt)
       SELECT id, event_sequence, 'accepted', attempt FROM job

@@ -1,4 +1,10 @@
-import { type BatchCancelResult, type Job, type JobEvent } from "@genga/jobs";
+import {
+  type BatchCancelResult,
+  ExtraDataNeededError,
+  type Job,
+  type JobEvent,
+  type SealForJob,
+} from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
@@ -77,12 +83,23 @@ async function hasUnasked(database: PrismaClient, batchId: string): Promise<bool
 }
 
 /** All failed and timed out jobs of the batch start anew, at the end of their tenant's queue. */
-export async function retryBatch(database: PrismaClient, batchId: string, limit: QueueLimit): Promise<Job[]> {
+export async function retryBatch(
+  database: PrismaClient,
+  batchId: string,
+  limit: QueueLimit,
+  seal: SealForJob | undefined,
+): Promise<Job[]> {
   if (!isUuid(batchId)) return [];
   const ended = await database.job.findMany({
     where: { batchId, status: { in: ["failed", "timeout"] } },
-    select: { id: true, tenantId: true, priority: true },
+    select: { id: true, tenantId: true, priority: true, hasExtraData: true },
     orderBy: { batchIndex: "asc" },
   });
-  return await restartJobs(database, ended, ["failed", "timeout"], limit);
+  const needing = ended.filter(({ hasExtraData }) => hasExtraData).length;
+  if (needing > 0 && seal === undefined) throw new ExtraDataNeededError(needing);
+  const jobs = ended.map(({ hasExtraData, ...job }) => ({
+    ...job,
+    ...(hasExtraData && seal !== undefined && { sealedExtraData: seal(job.id) }),
+  }));
+  return await restartJobs(database, jobs, ["failed", "timeout"], limit);
 }

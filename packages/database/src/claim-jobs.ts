@@ -9,6 +9,8 @@ interface LeasedRow extends JobRow {
   parameters: Json;
   workflow: string;
   tenantSecret: Uint8Array;
+  hasExtraData: boolean;
+  sealedExtraData: Uint8Array | null;
   leasedServerId: string;
   leasedClientId: string;
   leasedPromptId: string;
@@ -134,12 +136,14 @@ export function leaseEnd(leaseMs: number): Prisma.Sql {
 const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
   asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
+  job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
   extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id
   JOIN workflows ON workflows.hash = asked.workflow_hash
-  JOIN tenants ON tenants.id = job.tenant_id`;
+  JOIN tenants ON tenants.id = job.tenant_id
+  LEFT JOIN job_secrets ON job.has_extra_data AND job_secrets.job_id = job.id`;
 
 function leasedFromRow(row: LeasedRow): LeasedJob {
   const job = jobFromRow(row);
@@ -151,6 +155,8 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     parameters: row.parameters,
     workflow: row.workflow,
     tenantSecret: row.tenantSecret,
+    hasExtraData: row.hasExtraData,
+    sealedExtraData: row.sealedExtraData,
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,
     promptId: row.leasedPromptId,

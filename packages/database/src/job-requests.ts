@@ -1,4 +1,12 @@
-import { IllegalTransitionError, isTerminal, type CancelResult, type Job, type JobEvent } from "@genga/jobs";
+import {
+  ExtraDataNeededError,
+  IllegalTransitionError,
+  isTerminal,
+  type CancelResult,
+  type Job,
+  type JobEvent,
+  type SealForJob,
+} from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
@@ -68,13 +76,18 @@ export async function retryJob(
   database: PrismaClient,
   id: string,
   limit: QueueLimit,
+  seal: SealForJob | undefined,
 ): Promise<Job | "removed" | null> {
   const before = await findJob(database, id);
   if (before === null || before === "removed") return before;
   if (!isTerminal(before.status) || before.status === "completed") {
     throw new IllegalTransitionError(before.status, "queued");
   }
-  const [restarted] = await restartJobs(database, [before], [before.status], limit);
+  const [needing] = await database.$queryRaw<unknown[]>`
+    SELECT FROM jobs WHERE id = ${id}::uuid AND has_extra_data`;
+  if (needing !== undefined && seal === undefined) throw new ExtraDataNeededError(1);
+  const ended = { ...before, ...(seal !== undefined && { sealedExtraData: seal(before.id) }) };
+  const [restarted] = await restartJobs(database, [ended], [before.status], limit);
   if (restarted !== undefined) return restarted;
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;

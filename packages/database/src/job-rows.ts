@@ -30,7 +30,10 @@ export const jobColumns = Prisma.sql`
 export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.graph::text)`;
 
 /** A row of `jobColumns`. */
-export type JobRow = Omit<StoredJob, "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId">;
+export type JobRow = Omit<
+  StoredJob,
+  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData"
+>;
 
 export function jobFromRow(row: JobRow): Job {
   return {

@@ -4,7 +4,9 @@ import { isStorable, isStorableJson, storedGraph } from "./stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job as the insert takes it; its graph is apart, named by its hash. */
-export interface PreparedJob extends Omit<NewJob, "workflow"> {
+export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData"> {
+  /** Base64. */
+  sealedExtraData: string | null;
   workflowHash: string;
 }
 
@@ -33,7 +35,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   const graphs = new Map<string, string>();
   const counts = new Map<JobPriority, number>();
   const rows: PreparedJob[] = [];
-  for (const [index, { workflow, ...rest }] of jobs.entries()) {
+  for (const [index, { workflow, sealedExtraData, ...rest }] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
     const { parameters, project, tags, priority } = rest;
     for (const [path, value] of Object.entries({ parameters, project, tags })) {
@@ -45,7 +47,8 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
       graphs.set(workflowHash, workflow);
     }
     const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
-    rows.push({ ...rest, batchIndex, workflowHash });
+    const sealed = sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64");
+    rows.push({ ...rest, batchIndex, workflowHash, sealedExtraData: sealed });
     counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));

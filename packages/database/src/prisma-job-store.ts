@@ -24,6 +24,7 @@ import {
   type ProgressReport,
   type QueueSummary,
   type RemovedJob,
+  type SealForJob,
   type TicketReference,
 } from "@genga/jobs";
 import { insertJobs } from "./accept-jobs.ts";
@@ -146,8 +147,8 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => requestCancel(this.#database, id));
   }
 
-  retryJob(id: string): Promise<Job | "removed" | null> {
-    return withMappedErrors(() => retryJob(this.#database, id, this.#limits));
+  retryJob(id: string, seal?: SealForJob): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => retryJob(this.#database, id, this.#limits, seal));
   }
 
   removeJob(id: string): Promise<RemovedJob | "removed" | null> {
@@ -218,8 +219,8 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => cancelBatch(this.#database, batchId));
   }
 
-  retryBatch(batchId: string): Promise<Job[]> {
-    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits));
+  retryBatch(batchId: string, seal?: SealForJob): Promise<Job[]> {
+    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits, seal));
   }
 
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {

@@ -38,6 +38,7 @@ export {
 } from "./job-states.ts";
 export {
   BatchNotFoundError,
+  ExtraDataNeededError,
   IllegalTransitionError,
   InvalidJobError,
   JobError,
@@ -69,6 +70,7 @@ export {
   type Page,
   type ProgressReport,
   type QueueSummary,
+  type SealForJob,
   type TicketReference,
 } from "./job-store.ts";
 export {
@@ -133,6 +135,8 @@ export {
   type UploadMediaType,
   type UploadStore,
 } from "./upload-store.ts";
+export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./extra-data.ts";
+export { SecretBox, SecretBoxError } from "./secret-box.ts";
 export { TenantNames } from "./tenant-names.ts";
 export { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";

@@ -56,6 +56,19 @@ export class BatchNotFoundError extends JobError {
   }
 }
 
+/** A retry of jobs whose extra data was erased when they ended, and that was not given again. Nothing was changed. */
+export class ExtraDataNeededError extends JobError {
+  readonly code = "extra-data-needed";
+
+  constructor(jobs: number) {
+    const which = jobs === 1 ? "The job was" : `${jobs} of the jobs were`;
+    super(
+      `${which} submitted with extraData that must stay secret; it was erased when the job ended. Send it again in the body of ` +
+        'the retry: {"extraData": {…}}. Nothing was changed.',
+    );
+  }
+}
+
 /** The state machine has no such arrow. */
 export class IllegalTransitionError extends JobError {
   readonly code = "illegal-transition";

@@ -13,6 +13,7 @@ import {
 import { announcementOf } from "./announcement.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
+import { assertNoExtraData, sealAnew } from "./extra-data.ts";
 import { BatchNotFoundError, JobNotFoundError } from "./job-errors.ts";
 import {
   type AttemptEnd,
@@ -29,6 +30,7 @@ import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
 import { present } from "./present.ts";
+import { type SecretBox } from "./secret-box.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
 import { type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
@@ -45,6 +47,8 @@ export interface JobManagerOptions {
   /** Owner of jobs that come without a tenant. */
   defaultTenantId: string;
   timeoutMsByType: Record<JobType, number>;
+  /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
+  secretBox?: SecretBox | undefined;
   logger: { warn(details: object, message: string): void };
 }
 
@@ -220,12 +224,17 @@ export class JobManager {
     return { cancelled: counts.cancelled - before.counts.cancelled, requested: counts.processing };
   }
 
-  /** New attempts of all failed and timed out jobs of a batch; how many. @throws BatchNotFoundError */
-  async retryBatch(id: string): Promise<number> {
+  /**
+   * New attempts of all failed and timed out jobs of a batch; how many.
+   * @param extraData the secret part, for those that were submitted with one; it was erased when they ended
+   * @throws BatchNotFoundError @throws ExtraDataNeededError @throws InvalidJobError
+   */
+  async retryBatch(id: string, extraData?: unknown): Promise<number> {
     const { counts } = await this.getBatch(id);
+    const seal = sealAnew(this.#options.secretBox, extraData);
     const { isAgain, jobs } = await withLostAnswers(async (again) => ({
       isAgain: again,
-      jobs: await this.#options.store.retryBatch(id),
+      jobs: await this.#options.store.retryBatch(id, seal),
     }));
     await this.#announce(jobs);
     // What the first try restarted is announced by the sweeper.
@@ -237,13 +246,19 @@ export class JobManager {
     return this.#options.store.listAttempts(jobId);
   }
 
-  /** A new attempt of a job that failed, timed out or was cancelled. @throws IllegalTransitionError */
-  async retryJob(id: string): Promise<Job> {
+  /**
+   * A new attempt of a job that failed, timed out or was cancelled.
+   * @param extraData the secret part, for a raw graph; it was erased when the job ended
+   * @throws IllegalTransitionError @throws ExtraDataNeededError @throws InvalidJobError
+   */
+  async retryJob(id: string, extraData?: unknown): Promise<Job> {
     const { store } = this.#options;
     const before = present(await store.findJob(id), id);
+    if (before.type !== "workflow") assertNoExtraData(extraData);
+    const seal = sealAnew(this.#options.secretBox, extraData);
     const job = await withLostAnswers(async (isAgain) => {
       const own = isAgain ? await this.#ownRetry(before) : null;
-      return own ?? present(await store.retryJob(id), id);
+      return own ?? present(await store.retryJob(id, seal), id);
     });
     if (job.status === "queued") await this.#announce([job]);
     return job;

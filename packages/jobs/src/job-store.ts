@@ -71,6 +71,10 @@ export interface LeasedJob extends JobLease {
   workflow: string;
   /** Random, and its tenant's own: what makes the names of its files on servers unguessable. Never shown. */
   tenantSecret: Uint8Array;
+  /** It was submitted with extra data that is secret … */
+  hasExtraData: boolean;
+  /** … which is this, encrypted; `null` = there is none, or it was lost. */
+  sealedExtraData: Uint8Array | null;
   serverId: string;
   clientId: string;
   promptId: string;
@@ -79,6 +83,9 @@ export interface LeasedJob extends JobLease {
   /** Time left until its queue deadline, by the database's clock; `null` = it has none. */
   expiresInMs: number | null;
 }
+
+/** Extra data, encrypted for one job. */
+export type SealForJob = (jobId: string) => Uint8Array;
 
 export interface ProgressReport extends JobLease {
   /** Only forward (`mayAdvance`); a change is also an event. */
@@ -189,8 +196,12 @@ export interface JobStore {
 
   // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
   requestCancel(id: string): Promise<CancelResult | "removed" | null>;
-  /** `failed | timeout | cancelled` → `queued`, uncharged attempts cleared. @throws IllegalTransitionError */
-  retryJob(id: string): Promise<Job | "removed" | null>;
+  /**
+   * `failed | timeout | cancelled` → `queued`, uncharged attempts cleared.
+   * @param seal makes the extra data of a job anew, which was erased at its end
+   * @throws IllegalTransitionError @throws ExtraDataNeededError
+   */
+  retryJob(id: string, seal?: SealForJob): Promise<Job | "removed" | null>;
   /**
    * Removes an ended job with all that only it uses, leaving a mark that answers 410. Its tickets and files are still to be
    * removed; whoever keeps house sees to it (`KeepingStore.listPendingRemovals`). @throws IllegalTransitionError
@@ -199,8 +210,11 @@ export interface JobStore {
 
   /** Ends all queued jobs of the batch and notes the request on all processing ones. */
   cancelBatch(batchId: string): Promise<BatchCancelResult>;
-  /** All failed and timed out jobs of the batch → `queued`; returns them. */
-  retryBatch(batchId: string): Promise<Job[]>;
+  /**
+   * All failed and timed out jobs of the batch → `queued`; returns them.
+   * @param seal for those that were submitted with extra data @throws ExtraDataNeededError
+   */
+  retryBatch(batchId: string, seal?: SealForJob): Promise<Job[]>;
 
   // ── announce ───────────────────────────────────────────────────────────────────────────────────────────────────
   /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */

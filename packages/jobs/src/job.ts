@@ -121,6 +121,8 @@ export interface NewJob extends JobParameters {
   promptText: string;
   /** The uploads that its graph names. */
   uploadIds: string[];
+  /** Encrypted: what goes to the server beside the graph. Kept until the job ends. */
+  sealedExtraData?: Uint8Array;
 }
 
 export interface NewBatch {

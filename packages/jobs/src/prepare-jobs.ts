@@ -1,8 +1,10 @@
 import { v7 as uuidv7 } from "uuid";
 import { type JobPriority, type JobType, type NewJob } from "./job.ts";
 import { InvalidJobError, type JobProblem } from "./job-errors.ts";
+import { sealExtraData } from "./extra-data.ts";
 import { promptTextOf } from "./job-prompt.ts";
 import { type UploadFinder } from "./upload-store.ts";
+import { type SecretBox } from "./secret-box.ts";
 import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 
 /** The default lane; others come with routing by checkpoint. */
@@ -37,6 +39,8 @@ export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
 export interface PreparationRules {
   resolver: WorkflowResolver;
   timeoutMsByType: Record<JobType, number>;
+  /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
+  secretBox?: SecretBox | undefined;
 }
 
 /** A job that may be stored. @throws InvalidJobError */
@@ -47,14 +51,15 @@ export async function prepareJob(
   inBatch: { index: number; uploads: UploadFinder } | null = null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, uploadIds, warnings, notChecked } = await rules.resolver.resolve(
+  const { workflow, parameters, secretExtraData, uploadIds, warnings, notChecked } = await rules.resolver.resolve(
     type,
     request.parameters,
     submitter,
     inBatch?.uploads,
   );
+  const id = uuidv7();
   const newJob: NewJob = {
-    id: uuidv7(),
+    id,
     type,
     priority: options.priority ?? "normal",
     lane: defaultLane,
@@ -68,6 +73,9 @@ export async function prepareJob(
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
     uploadIds,
+    ...(secretExtraData !== undefined && {
+      sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
+    }),
   };
   return { newJob, warnings, notChecked };
 }

@@ -11,6 +11,8 @@ export interface ResolvedWorkflow {
   uploadIds: string[];
   /** What a server would convert silently, and other things worth knowing. */
   warnings: string[];
+  /** What is to go to the server beside the graph and must be kept secret, as JSON text. */
+  secretExtraData?: string | undefined;
   /** What was left to the server, because its definitions say what we do not know. */
   notChecked: string[];
 }

@@ -120,6 +120,7 @@ export function resolved(
   return {
     workflow: stringifyExactJson(workflow),
     parameters: alternative.parameters,
+    secretExtraData: submission.secretExtraData,
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,
   };

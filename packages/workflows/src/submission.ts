@@ -1,5 +1,5 @@
 import { toClientJson, validateGraph, type Workflow } from "@genga/comfyui";
-import { InvalidJobError, type JobType, type Json } from "@genga/jobs";
+import { type ExtraData, InvalidJobError, type JobType, type Json, readExtraData } from "@genga/jobs";
 import { z } from "zod";
 import { type BuiltGraph } from "./graph-builder.ts";
 import { problemOfRawGraph } from "./graph-problems.ts";
@@ -32,6 +32,8 @@ export interface Submission {
   /** How a video is to end. */
   wanted: Wanted;
   warnings: string[];
+  /** What goes to the server beside the graph and must be kept secret, as JSON text. */
+  secretExtraData?: string | undefined;
 }
 
 /**
@@ -76,10 +78,19 @@ export const workflowParametersSchema = z.strictObject({
     .describe(
       "A ComfyUI graph in API format: node id → { class_type, inputs }. Loaders may name uploads as POST uploads did.",
     ),
+  extraData: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe(
+      "What goes to the server as `extra_data`, such as `api_key_comfy_org` for partner nodes. `extra_pnginfo` and " +
+        "`preview_method` are kept with the job; every other key is a secret: encrypted, shown nowhere, and erased when the " +
+        "job ends. `client_id` is set by Genga.",
+    ),
   ...outputOptionFields,
 });
 const workflowParametersShape = z.strictObject({
   workflow: z.unknown().nonoptional(),
+  extraData: z.unknown().optional(),
   ...outputOptionFields,
 });
 
@@ -89,15 +100,21 @@ function rawSubmission(given: unknown): Submission {
   const { errors } = validateGraph(parsed.data.workflow);
   if (errors.length > 0) throw new InvalidJobError(errors.map(problemOfRawGraph));
   const workflow = wellFormed(parsed.data.workflow);
-  const { keepPreviews, stripMetadata } = parsed.data;
-  const options = { keepPreviews, stripMetadata };
+  const { keepPreviews, stripMetadata, extraData } = parsed.data;
+  const beside: ExtraData =
+    extraData === undefined ? { open: {}, secret: undefined } : readExtraData(extraData);
+  const options = {
+    ...{ keepPreviews, stripMetadata },
+    ...(Object.keys(beside.open).length > 0 && { extraData: beside.open }),
+  };
   const graph = { workflow, parameterOf: () => undefined };
   const alternative = {
     classTypes: [],
     graph: () => graph,
     parameters: { ...withoutUndefined(options), workflow: shownToClients(workflow) },
   };
-  return { type: "workflow", isRaw: true, given, alternatives: [alternative], wanted: {}, warnings: [] };
+  const raw = { type: "workflow", isRaw: true, given, wanted: {}, warnings: [] } as const;
+  return { ...raw, warnings: [], alternatives: [alternative], secretExtraData: beside.secret };
 }
 
 /** JSON whose shape `validateGraph` has just found good. */

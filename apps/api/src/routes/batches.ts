@@ -5,7 +5,7 @@ import { jsonBody } from "../json-body.ts";
 import { viewOfBatch } from "../job-view.ts";
 import { prefix } from "../paths.ts";
 import { idOf } from "../request-values.ts";
-import { readBatch } from "../submission-body.ts";
+import { readBatch, readRetry } from "../submission-body.ts";
 import { viewOfAccepted } from "./generate.ts";
 
 /** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing; and what is done to all of them. */
@@ -40,9 +40,10 @@ export function addBatchRoutes(routes: GuardedRoutes, dependencies: ApiDependenc
     },
   });
   routes.resource("batches/:id/retry", {
+    body: jsonBody({ isOptional: true }),
     post: async (request, response) => {
       const jobs = dependencies.ownJobs(response);
-      const retried = await jobs.retryBatch(idOf(request));
+      const retried = await jobs.retryBatch(idOf(request), readRetry(request.body));
       const batch = viewOfBatch(await jobs.findBatch(idOf(request)), baseUrlOf(response));
       response.status(202).json({ ...batch, retried });
     },

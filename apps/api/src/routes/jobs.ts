@@ -5,9 +5,11 @@ import { baseUrlOf } from "../base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { viewOfAttempt, viewOfOutput } from "../job-view.ts";
+import { jsonBody } from "../json-body.ts";
 import { RefusedError } from "../problem-document.ts";
 import { onlookerOf } from "../onlooker.ts";
 import { idOf, readJobsQuery } from "../request-values.ts";
+import { readRetry } from "../submission-body.ts";
 
 /** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
 export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
@@ -72,8 +74,9 @@ export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencie
     },
   });
   routes.resource("jobs/:id/retry", {
+    body: jsonBody({ isOptional: true }),
     post: async (request, response) => {
-      const job = await ownJobs(response).retry(idOf(request));
+      const job = await ownJobs(response).retry(idOf(request), readRetry(request.body));
       response.status(202).json(await jobDetails.of(job, onlookerOf(response)));
     },
   });

@@ -1,0 +1,66 @@
+import { type Json, type LeasedJob, openExtraData, SecretBoxError, type SecretBox } from "@genga/jobs";
+import { z } from "zod";
+
+/** Why extra data cannot be sent. `unreadable`: by this worker; another one may have the right SECRETS_KEY. */
+export class ExtraDataError extends Error {
+  override readonly name = "ExtraDataError";
+  readonly code: "extra-data-missing" | "extra-data-unreadable";
+
+  constructor(code: ExtraDataError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+type Leased = Pick<LeasedJob, "jobId" | "parameters" | "hasExtraData" | "sealedExtraData">;
+
+/** Shorter texts stand everywhere, and hide nothing worth hiding. */
+const secretLengthMin = 8;
+
+const keptSchema = z.object({ extraData: z.record(z.string(), z.json()) }).catch({ extraData: {} });
+
+/** What goes to the server beside the graph, open and secret. @throws ExtraDataError */
+export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): Record<string, Json> {
+  return { ...keptSchema.parse(leased.parameters).extraData, ...secretsOf(leased, secretBox) };
+}
+
+/** The texts of the secret part, to be looked for in what a server says; the longest first. */
+export function secretTextsOf(leased: Leased, secretBox: SecretBox | undefined): string[] {
+  if (!leased.hasExtraData) return [];
+  try {
+    return textsIn(secretsOf(leased, secretBox))
+      .filter((text) => text.length >= secretLengthMin)
+      .sort((one, other) => other.length - one.length);
+  } catch (error) {
+    // Whoever cannot read them has not sent them either.
+    if (error instanceof ExtraDataError) return [];
+    throw error;
+  }
+}
+
+function secretsOf(
+  { jobId, hasExtraData, sealedExtraData }: Leased,
+  secretBox: SecretBox | undefined,
+): Record<string, Json> {
+  if (!hasExtraData) return {};
+  if (sealedExtraData === null) {
+    const message = "Its extraData is not there any more; retry the job with it (a body with extraData).";
+    throw new ExtraDataError("extra-data-missing", message);
+  }
+  if (secretBox === undefined) {
+    const message = "The worker has no SECRETS_KEY and cannot decrypt the job's extraData.";
+    throw new ExtraDataError("extra-data-unreadable", message);
+  }
+  try {
+    return openExtraData(secretBox, jobId, sealedExtraData);
+  } catch (error) {
+    if (!(error instanceof SecretBoxError)) throw error;
+    const message = `The worker cannot decrypt the job's extraData. ${error.message}`;
+    throw new ExtraDataError("extra-data-unreadable", message, { cause: error });
+  }
+}
+
+function textsIn(value: Json): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}

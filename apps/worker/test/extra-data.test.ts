@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+
+// One API with a SECRETS_KEY, workers with other ones, one simulated server: what the server gets of a job's extra data.
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+const [oldKey, newKey] = [
+  "b2xkLCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
+  "bmV3LCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
+];
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url, workers: 0, env: { SECRETS_KEY: newKey } });
+  api = new ApiClient(stack.url);
+}, 60_000);
+afterAll(async () => {
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+const submit = (seconds: number): Promise<string> =>
+  api.submit({
+    type: "workflow",
+    workflow: sleepWorkflow(seconds),
+    // The server keeps keys that it does not know in its history, where they can be seen.
+    extraData: { partner_token: "token-4711", preview_method: "none" },
+  });
+
+async function sentWith(jobId: string): Promise<unknown> {
+  const answer = await api.request("GET", `jobs/${jobId}/attempts`);
+  const { attempts } = (await answer.json()) as { attempts: { promptId: string }[] };
+  const { promptId } = attempts.at(-1)!;
+  const history = (await (await fetch(`${stack.simulators[0]!.url}/history/${promptId}`)).json()) as Record<
+    string,
+    { prompt: unknown[] }
+  >;
+  return history[promptId]?.prompt[3];
+}
+
+test("a worker without the right key leaves the job to another one, blames no server, and what is sent is whole", async () => {
+  const jobId = await submit(0.1);
+  const worker = await stack.startWorker({ SECRETS_KEY: oldKey });
+  await worker.line(/cannot decrypt the job's extraData/);
+  await worker.stop();
+  const waiting = await api.job(jobId);
+  expect(waiting).toMatchObject({ status: "queued", attempt: 1 });
+  // Both keys, as while they are changed.
+  await stack.startWorker({ SECRETS_KEY: `${oldKey},${newKey}` });
+  const ended = await api.untilEnded(jobId);
+  expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 2]);
+  expect(await sentWith(jobId)).toMatchObject({ partner_token: "token-4711", preview_method: "none" });
+}, 60_000);
