@@ -13,7 +13,7 @@ import {
 import { problemDocumentSchema } from "./problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./routes/tenant-limits.ts";
 import { uploadViewSchema } from "./routes/uploads.ts";
-import { batchJobsMax, batchNameSchema, optionFields } from "./submission-body.ts";
+import { batchJobsMax, batchNameSchema, optionFields, retryBodySchema } from "./submission-body.ts";
 
 const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...optionFields });
 const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...optionFields });
@@ -28,6 +28,7 @@ export const bodySchemas = {
   WorkflowJob,
   NewJob,
   NewBatch: z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
+  RetryBody: retryBodySchema,
   TenantLimitChoices: tenantLimitChoicesSchema,
 } as const;
 export type BodyName = keyof typeof bodySchemas;

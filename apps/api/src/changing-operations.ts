@@ -1,10 +1,18 @@
-import { answerExamples } from "./examples.ts";
+import { answerExamples, bodyExamples } from "./examples.ts";
 import { json, type Operation } from "./operation.ts";
+import { type ProblemCode } from "./problem-document.ts";
 
 const change = { tag: "change", method: "POST" } as const;
 const changedJob = (description: string): Operation["answers"] => ({
   202: { description, content: json("JobDetail", answerExamples.JobDetail) },
 });
+
+const retryBody = { body: json("RetryBody", bodyExamples.RetryBody), isBodyOptional: true } as const;
+const retryRefusals: readonly ProblemCode[] = [
+  ...(["limit-reached", "extra-data-needed", "secrets-key-missing", "malformed-json"] as const),
+  ...(["repeated-name", "body-too-large", "unsupported-media-type", "invalid-request"] as const),
+  ...(["unknown-field", "invalid-field", "out-of-bounds"] as const),
+];
 
 /** What is done to jobs that are there. */
 export const changingOperations: readonly Operation[] = [
@@ -22,8 +30,11 @@ export const changingOperations: readonly Operation[] = [
     id: "retryJob",
     path: "jobs/:id/retry",
     summary: "Try a job again that failed, timed out or was cancelled",
+    description:
+      "The secret part of `extraData` was erased when the job ended; a job that was submitted with one needs it again.",
+    ...retryBody,
     answers: changedJob("The job is queued again."),
-    refusals: ["job-not-found", "job-removed", "illegal-transition", "limit-reached"],
+    refusals: ["job-not-found", "job-removed", "illegal-transition", ...retryRefusals],
   },
   {
     ...change,
@@ -38,8 +49,10 @@ export const changingOperations: readonly Operation[] = [
     id: "retryBatch",
     path: "batches/:id/retry",
     summary: "Try all failed and timed out jobs of a batch again",
+    description: "Given `extraData` goes with those of its jobs that were submitted with secret extra data.",
+    ...retryBody,
     answers: { 202: { description: "The batch as it is now.", content: json("RetriedBatch") } },
-    refusals: ["batch-not-found", "limit-reached"],
+    refusals: ["batch-not-found", ...retryRefusals],
   },
   {
     id: "removeJob",

@@ -117,11 +117,7 @@ export async function openDependencies(
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
     const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
     const manager = new JobManager({
-      store: database.jobs,
-      tickets,
-      signals,
-      resolver,
-      storage,
+      ...{ store: database.jobs, tickets, signals, resolver, storage },
       defaultTenantId: defaultTenant.id,
       timeoutMsByType: settings.jobTimeoutsMs,
       secretBox: secretBoxOf(settings.secretsKeys),

@@ -30,6 +30,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
       { type: "video", ...video },
     ],
   },
+  RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   TenantLimitChoices: {
     ...{ jobsQueuedMax: 5_000, jobsRunningMax: 4, requestsPerMinute: null },
     ...{ requestsAtOnce: null, streamsMax: 50 },

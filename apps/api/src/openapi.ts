@@ -56,7 +56,7 @@ export function describeApi({ needsKey }: { needsKey: boolean }): ApiDescription
 
 function describeOperation(operation: Operation, needsKey: boolean): Json {
   const line = lineOf(operation);
-  const { id, tag, summary, path, query, requestHeaders, body, answers } = operation;
+  const { id, tag, summary, path, query, requestHeaders, body, isBodyOptional, answers } = operation;
   const role =
     line.access === "open" ? "Open to everybody." : `Needs a key with the role \`${line.access}\` or above.`;
   const parameters = [
@@ -76,7 +76,9 @@ function describeOperation(operation: Operation, needsKey: boolean): Json {
     "x-role": line.access,
     security: needsKey ? securityOf(line) : [],
     ...(parameters.length > 0 && { parameters }),
-    ...(body !== undefined && { requestBody: { required: true, content: describeContents(body) } }),
+    ...(body !== undefined && {
+      requestBody: { required: isBodyOptional !== true, content: describeContents(body) },
+    }),
     // A status that an answer has already is not taken for a refusal.
     responses: { ...refusalsOf(operation, line, needsKey), ...Object.fromEntries(described) },
   };

@@ -42,6 +42,7 @@ export interface Operation {
   readonly query?: z.ZodObject;
   readonly requestHeaders?: z.ZodObject;
   readonly body?: Contents;
+  readonly isBodyOptional?: true;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Beside those that hold for every operation of its kind. */
   readonly refusals?: readonly ProblemCode[];

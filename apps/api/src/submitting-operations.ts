@@ -7,7 +7,7 @@ const refusals: readonly ProblemCode[] = [
   ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
   ...(["invalid-request", "unknown-type", "unknown-field", "missing-field", "invalid-field"] as const),
   ...(["out-of-bounds", "unknown-model", "unknown-upload", "forbidden-file"] as const),
-  ...(["unknown-node-class", "denied-node-class"] as const),
+  ...(["unknown-node-class", "denied-node-class", "secrets-key-missing"] as const),
   ...(["invalid-graph", "misplaced-graph", "editor-format", "limit-reached", "too-many-bodies"] as const),
 ];
 

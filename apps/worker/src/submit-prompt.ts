@@ -22,7 +22,7 @@ export async function submitPrompt(
   const { postTimeoutMs } = options;
   const { connector } = server;
   // What cannot be decrypted ends the attempt before anything is sent.
-  void run.extraData;
+  const { extraData } = run;
   const withUploads = await sendUploads(run.workflow, {
     connector,
     storage: options.storage,
@@ -43,7 +43,7 @@ export async function submitPrompt(
   run.mayStillArrive = true;
   server.notePost(run);
   const { disconnects } = connector.counters;
-  const reply = await post(run, server, workflow, postTimeoutMs);
+  const reply = await post(run, server, { workflow, extraData }, postTimeoutMs);
   const isRefusal = reply instanceof ComfyUIError;
   let isThere = reply === "accepted";
   try {
@@ -65,13 +65,14 @@ export async function submitPrompt(
 async function post(
   run: Run,
   server: OwnedServer,
-  workflow: Workflow,
+  what: { workflow: Workflow; extraData: Record<string, unknown> },
   postTimeoutMs: number,
 ): Promise<"accepted" | "broken" | "unknown" | ComfyUIError> {
   // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
-  const beside = Object.keys(run.extraData).length > 0 && { extraData: run.extraData };
+  const { workflow, extraData } = what;
+  const beside = Object.keys(extraData).length > 0 && { extraData };
   try {
     await server.connector.submit({ promptId, clientId, workflow, ...beside, signal: deadline });
     return "accepted";

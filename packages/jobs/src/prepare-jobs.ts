@@ -51,12 +51,8 @@ export async function prepareJob(
   inBatch: { index: number; uploads: UploadFinder } | null = null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, secretExtraData, uploadIds, warnings, notChecked } = await rules.resolver.resolve(
-    type,
-    request.parameters,
-    submitter,
-    inBatch?.uploads,
-  );
+  const { workflow, parameters, secretExtraData, uploadIds, warnings, notChecked } =
+    await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
   const id = uuidv7();
   const newJob: NewJob = {
     id,

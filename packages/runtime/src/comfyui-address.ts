@@ -37,6 +37,15 @@ export function readComfyUIAddress(text: string, serverName: string | undefined)
   };
 }
 
+/** Two passwords for one server are a mistake, and which of them to use is not ours to guess. @throws AddressError */
+export function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void {
+  const servers = new Set(addresses.map(({ identity }) => identity));
+  const ways = new Set(addresses.map((address) => JSON.stringify(address)));
+  if (ways.size > servers.size) {
+    throw new AddressError("each server once, or always with the same user and password");
+  }
+}
+
 /**
  * The one spelling of a server's address: lower-case host, no default port, no slash at the end, and neither user nor
  * password, so that a changed password is no other server. A name behind `#` stays. A text that is no URL stays as it is.

@@ -2,7 +2,13 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { AddressError, type ComfyUIAddress, isLoopback, readComfyUIAddress } from "./comfyui-address.ts";
+import {
+  AddressError,
+  type ComfyUIAddress,
+  isLoopback,
+  readComfyUIAddress,
+  requireOneWayToEach,
+} from "./comfyui-address.ts";
 import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
@@ -196,15 +202,6 @@ const comfyuiUrls = z.string().transform((text, context) => {
   }
   return urls;
 });
-
-/** @throws AddressError */
-function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void {
-  const servers = new Set(addresses.map(({ identity }) => identity));
-  const ways = new Set(addresses.map((address) => JSON.stringify(address)));
-  if (ways.size > servers.size) {
-    throw new AddressError("each server once, or always with the same user and password");
-  }
-}
 
 /** Links are made by appending paths to it. */
 const publicUrl = z
