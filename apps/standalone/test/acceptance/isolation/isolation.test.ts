@@ -1,0 +1,298 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { roles } from "@genga/jobs";
+import { ApiClient, type JobAnswer } from "@genga/testing";
+import { v7 as uuidv7 } from "uuid";
+import { accessTable, fullPath } from "../../../../api/src/access-table.ts";
+import {
+  marker,
+  startNeighbours,
+  type Belongings,
+  type Neighbours,
+  type ServerUnderTest,
+} from "./neighbours.ts";
+import { builtPlaces, folderReaders, namePlaces, someSpellings } from "./spellings.ts";
+import { leaksIn, look, verdictsOn, without, withoutDigits, type Seen } from "./what-is-seen.ts";
+
+// Two tenants on one farm: whatever the one asks for, nothing comes back that is the other's, not even that it is there.
+// On the simulator, and on a real ComfyUI where REAL_COMFYUI_URL and REAL_COMFYUI_DIR name one (docs/testing.md).
+
+const { REAL_COMFYUI_URL: url, REAL_COMFYUI_DIR: folder } = process.env;
+const servers: ServerUnderTest[] = [
+  { name: "the simulator" },
+  ...(url === undefined || folder === undefined ? [] : [{ name: "a real ComfyUI", url, folder }]),
+];
+const seed = Number(process.env["ISOLATION_SEED"] ?? 10);
+const spelled = Number(process.env["ISOLATION_SPELLINGS"] ?? 150);
+
+describe.each(servers)("two tenants on $name", (server) => {
+  let neighbours: Neighbours;
+  let curious: ApiClient;
+  let theirs: Belongings;
+  let secrets: string[];
+
+  beforeAll(async () => {
+    neighbours = await startNeighbours(server);
+    curious = new ApiClient(neighbours.url, neighbours.keys.submit);
+    theirs = await neighbours.belongings();
+    const onDisk = await neighbours.namesOnDisk();
+    // Folders and files apart: each of them would tell something.
+    secrets = [...theirs.secrets, ...new Set(onDisk.flatMap((path) => path.match(/[0-9a-f]{32}/g) ?? []))];
+  }, 120_000);
+  afterAll(() => neighbours.stop(), 60_000);
+
+  test("there is something to be found", () => {
+    for (const [kind, ids] of Object.entries(theirs.ids))
+      expect([kind, ids.length > 0]).toEqual([kind, true]);
+    expect(theirs.publicNames.length).toBeGreaterThan(2);
+    expect(secrets.filter((secret) => /^[0-9a-f]{32}$/.test(secret)).length).toBeGreaterThan(5);
+  });
+
+  const lines = accessTable.filter(({ access, path }) => access !== "open" && !path.startsWith("/"));
+  const withId = lines.filter(({ path }) => path.includes(":"));
+
+  test.each(withId.map((line) => [`${line.method} ${line.path}`, line] as const))(
+    "%s answers for what is the other's as for what is not there",
+    async (_name, { method, path, access }) => {
+      const isOfTenants = path.includes(":name");
+      const kinds = isOfTenants ? { name: [`${marker}-studio`] } : theirs.ids;
+      for (const [kind, ids] of Object.entries(kinds)) {
+        for (const given of ids.flatMap((id) => [id, id.toUpperCase()])) {
+          // Servers and tenants are the operator's own business.
+          for (const role of roles.filter((each) => access !== "operate" || each !== "operate")) {
+            const body = method === "GET" || method === "DELETE" ? undefined : {};
+            const strange = isOfTenants ? `${"x".repeat(marker.length)}-studio` : uuidv7();
+            const ask = async (id: string): Promise<Seen> => {
+              const asked = fullPath(path).replace(/:\w+/, encodeURIComponent(id));
+              return without(await look(neighbours, role, method, asked, body), id);
+            };
+            const [seen, expected] = [await ask(given), await ask(strange)];
+            expect([kind, role, seen]).toEqual([kind, role, expected]);
+            expect([kind, role, leaksIn(seen, secrets)]).toEqual([kind, role, []]);
+          }
+        }
+      }
+    },
+    60_000,
+  );
+
+  const lists = lines.filter(({ method, path }) => method === "GET" && !path.includes(":"));
+  test.each(lists.filter(({ access }) => access !== "operate").map(({ path }) => path))(
+    "GET %s shows nothing of the other's, whatever is asked for",
+    async (path) => {
+      const [job = "", batch = ""] = [theirs.ids["job"]![0], theirs.ids["batch"]![0]];
+      const queries = [
+        ...["", `?batch=${batch}`, `?project=${marker}-film`, `?tag=${marker}-cut`, `?text=${marker}`],
+        ...[`?text=%25`, `?text=dragon`, `?status=completed,failed&limit=200`],
+        ...[
+          `?cursor=${job}`,
+          `?cursor=${Buffer.from(job).toString("base64url")}`,
+          `?tenant=${marker}-studio`,
+        ],
+      ];
+      for (const role of ["read", "submit"] as const) {
+        for (const query of queries) {
+          const seen = await look(neighbours, role, "GET", `${fullPath(path)}${query}`);
+          expect([role, query, leaksIn(seen, secrets, query.slice(query.indexOf("=") + 1) || "-")]).toEqual([
+            role,
+            query,
+            [],
+          ]);
+        }
+      }
+    },
+  );
+
+  test("neither counts nor places in the queue tell how much the other has waiting", async () => {
+    const limitBoth = async (running: number | null): Promise<void> => {
+      await neighbours.limitRunning(`${marker}-studio`, running);
+      await neighbours.limitRunning("atelier", running);
+    };
+    await limitBoth(0);
+    const plain = {
+      type: "workflow",
+      workflow: {
+        "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 1 } },
+        "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+      },
+    };
+    const before = (await look(neighbours, "read", "GET", fullPath("queue"))).text;
+    const waiting = await neighbours.owner.submitBatch(Array.from({ length: 7 }, () => plain));
+    const own = await curious.submit({ ...plain, priority: "low" });
+    const view = JSON.parse((await look(neighbours, "read", "GET", fullPath(`jobs/${own}`))).text) as {
+      waitingFor: { jobsBefore: number };
+    };
+    await curious.cancel(own);
+    const queue = JSON.parse((await look(neighbours, "read", "GET", fullPath("queue"))).text) as {
+      counts: Record<string, number>;
+      lanes: unknown;
+    };
+    await neighbours.owner.request("POST", `batches/${waiting.id}/cancel`);
+    await limitBoth(null);
+    expect(view.waitingFor.jobsBefore).toBe(0);
+    expect(queue.counts["queued"]).toBe(0);
+    expect(queue.lanes).toEqual((JSON.parse(before) as { lanes: unknown }).lanes);
+  });
+
+  test("an image that the other has sent before is as new as any", async () => {
+    const [theirName = ""] = theirs.publicNames;
+    const job = {
+      type: "workflow",
+      workflow: {
+        "1": { class_type: "LoadImage", inputs: { image: theirName } },
+        "2": { class_type: "SaveImage", inputs: { images: ["1", 0] } },
+      },
+    };
+    const [verdict] = await verdictsOn(neighbours, [job]);
+    expect(verdict).toEqual([expect.stringContaining("unknown-upload")]);
+  });
+
+  /** Jobs of the curious tenant, run to their ends. */
+  async function run(jobs: object[]): Promise<{ job: JobAnswer; shows: boolean }[]> {
+    const ended: { job: JobAnswer; shows: boolean }[] = [];
+    for (let start = 0; start < jobs.length; start += 100) {
+      const { jobIds } = await curious.submitBatch(jobs.slice(start, start + 100));
+      for (const id of jobIds) {
+        const job = await curious.untilEnded(id);
+        let shows = false;
+        for (const { id: output, mediaType } of await curious.outputs(id)) {
+          if (mediaType.startsWith("image/"))
+            shows ||= await neighbours.isOwners(await curious.download(output));
+        }
+        ended.push({ job, shows });
+      }
+    }
+    return ended;
+  }
+
+  /** The same name with other digits: nothing is called so. */
+  const nameless = (name: string): string =>
+    name.replaceAll(/[0-9a-f]{8,}/g, (digits) => randomBytes(32).toString("hex").slice(0, digits.length));
+
+  test("no spelling of the other's names is answered in another way than one of nothing, or shows a picture", async () => {
+    const onDisk = await neighbours.namesOnDisk();
+    const names = [...theirs.publicNames, ...onDisk].filter((name) => name.endsWith(".png"));
+    const places = Object.entries(namePlaces);
+    const asked = someSpellings(spelled, seed).flatMap((spelling, index) => {
+      const name = names[index % names.length]!;
+      const other = nameless(name);
+      return places.map(([place, job]) => ({
+        about: `${place}: ${spelling(name)}`,
+        real: job(spelling(name)),
+        strange: job(spelling(other)),
+      }));
+    });
+    const [verdicts, strangers] = [
+      await verdictsOn(
+        neighbours,
+        asked.map(({ real }) => real),
+      ),
+      await verdictsOn(
+        neighbours,
+        asked.map(({ strange }) => strange),
+      ),
+    ];
+    const plain = (verdict: string[] | null | undefined): string =>
+      withoutDigits(JSON.stringify(verdict ?? null));
+    const told = asked.flatMap(({ about }, index) =>
+      plain(verdicts[index]) === plain(strangers[index])
+        ? []
+        : [`${about}: ${plain(verdicts[index])}, else ${plain(strangers[index])}`],
+    );
+    expect(told).toEqual([]);
+    const accepted = asked.filter((_each, index) => verdicts[index] === null);
+    expect(accepted.length).toBeLessThan(asked.length / 2);
+    const [ended, endedStrangers] = [
+      await run(accepted.map(({ real }) => real)),
+      await run(accepted.map(({ strange }) => strange)),
+    ];
+    const outcome = (each: { job: JobAnswer; shows: boolean } | undefined): string =>
+      withoutDigits(`${each?.job.status} ${each?.job.failure?.code} ${each?.shows}`);
+    for (const [index, { about }] of accepted.entries()) {
+      expect([about, outcome(ended[index])]).toEqual([about, outcome(endedStrangers[index])]);
+      expect([about, ended[index]?.shows]).toEqual([about, false]);
+    }
+  }, 300_000);
+
+  test("names that the server puts together reach nothing by what can be known of the other's", async () => {
+    if (server.url !== undefined) {
+      // That such ways work is seen by a name that only somebody with the server's disk before him knows.
+      const [known = ""] = (await neighbours.namesOnDisk()).filter((path) => /[0-9a-f]{32}\.png$/.test(path));
+      const [shown] = await run([builtPlaces["joined, into a loader of a node pack"]!(known)]);
+      expect([shown?.job.failure, shown?.shows]).toEqual([null, true]);
+    }
+    const guesses = theirs.publicNames.flatMap((name) => [
+      ...[
+        name,
+        `${name} [input]`,
+        `${name} [output]`,
+        `${name} [temp]`,
+        `../output/${name}`,
+        `../input/${name}`,
+      ],
+      ...[name.split("/").slice(1).join("/"), name.split("/").at(-1)!, `${name.split("/").at(-1)!} [output]`],
+    ]);
+    const jobs = Object.entries(builtPlaces).flatMap(([place, job]) =>
+      [...new Set(guesses)].map((name) => ({ about: `${place}: ${name}`, job: job(name) })),
+    );
+    const verdicts = await verdictsOn(
+      neighbours,
+      jobs.map(({ job }) => job),
+    );
+    const accepted = jobs.filter((_each, index) => verdicts[index] === null);
+    const ended = await run(accepted.map(({ job }) => job));
+    for (const [index, { about }] of accepted.entries()) {
+      expect([about, ended[index]?.shows, ended[index]?.job.status]).toEqual([about, false, "failed"]);
+    }
+  }, 300_000);
+
+  test("no reader of folders is let in", async () => {
+    const verdicts = await verdictsOn(neighbours, [...folderReaders]);
+    for (const [index, verdict] of verdicts.entries()) {
+      const about = JSON.stringify(folderReaders[index]);
+      expect([about, verdict?.join() ?? "accepted"]).toEqual([
+        about,
+        expect.stringMatching(/denied-node-class|forbidden-file/) as unknown,
+      ]);
+    }
+    expect(
+      verdicts.filter((verdict) => verdict?.join().includes("denied-node-class")).length,
+    ).toBeGreaterThan(10);
+  });
+
+  test("all that the curious tenant sees of its own holds nothing of the other's, nor a name of the server's disk", async () => {
+    const empty = { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 9 } };
+    const saved = (node: string): object => ({
+      class_type: "SaveImage",
+      inputs: { images: [node, 0], filename_prefix: "mine" },
+    });
+    const fails = {
+      class_type: "ProtoFail",
+      inputs: { image: ["1", 0], mode: "value", message: "no", seed: 2 },
+    };
+    const own = await run([
+      { type: "workflow", workflow: { "1": empty, "2": saved("1") } },
+      { type: "workflow", workflow: { "1": empty, "2": saved("3"), "3": fails } },
+    ]);
+    expect(own.map(({ job }) => job.status)).toEqual(["completed", "failed"]);
+    const onDisk = (await neighbours.namesOnDisk()).flatMap((path) => path.match(/[0-9a-f]{32}/g) ?? []);
+    for (const { job } of own) {
+      for (const { method, path } of withId.filter(({ path: each }) => each.startsWith("job"))) {
+        if (method !== "GET") continue;
+        const seen = await look(neighbours, "read", method, fullPath(path).replace(":id", job.id));
+        expect([path, seen.status < 300]).toEqual([path, true]);
+        expect([path, leaksIn(seen, [...secrets, ...onDisk])]).toEqual([path, []]);
+      }
+    }
+  });
+
+  test("nothing of the other's was changed", async () => {
+    const { ids } = await neighbours.belongings();
+    for (const id of theirs.ids["job"]!) expect(ids["job"]).toContain(id);
+    const states = await Promise.all(
+      theirs.ids["job"]!.map(async (id) => (await neighbours.owner.job(id)).status),
+    );
+    expect(states.filter((status) => status === "completed")).toHaveLength(3);
+    expect(states.filter((status) => status === "failed")).toHaveLength(1);
+  });
+});
