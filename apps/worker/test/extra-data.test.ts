@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { migrate } from "@genga/database";
 import {
   ApiClient,
@@ -24,6 +24,9 @@ beforeAll(async () => {
   stack = await startStack({ databaseUrl: database.url, workers: 0, env: { SECRETS_KEY: newKey } });
   api = new ApiClient(stack.url);
 }, 60_000);
+afterEach(async () => {
+  await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
+});
 afterAll(async () => {
   await stack.stop();
   await database.drop();
@@ -60,4 +63,16 @@ test("a worker without the right key leaves the job to another one, blames no se
   const ended = await api.untilEnded(jobId);
   expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 2]);
   expect(await sentWith(jobId)).toMatchObject({ partner_token: "token-4711", preview_method: "none" });
+}, 60_000);
+
+test("a prompt that was submitted under another key is adopted, and its files have the names that clients know", async () => {
+  const first = await stack.startWorker({ SECRETS_KEY: "" });
+  const jobId = await api.submit({ type: "workflow", workflow: sleepWorkflow(4) });
+  await api.until(jobId, ({ phase }) => phase === "executing");
+  await first.stop();
+  await stack.startWorker({ SECRETS_KEY: newKey });
+  const ended = await api.untilEnded(jobId);
+  expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 1]);
+  const [output] = await api.outputs(jobId);
+  expect(output!.filename).toMatch(/^[a-z-]+_00001_\.png$/i);
 }, 60_000);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { migrate, openDatabase, type Database } from "@genga/database";
-import { createLogger } from "@genga/runtime";
+import { createLogger, type Logger } from "@genga/runtime";
 import { createTestDatabase, type TestDatabase } from "@genga/testing";
 import { DefinitionsThread } from "@genga/workflows";
 import { OutageGuard } from "../src/outage-guard.ts";
@@ -26,19 +26,21 @@ afterAll(async () => {
   await testDatabase.drop();
 });
 
+const silent = createLogger({ name: "zones", level: "silent" });
+
 /** Servers that nobody runs: who owns them does not depend on how they are. */
-function fleet(workerId: string, ports: number[]): ServerFleet {
+function fleet(workerId: string, ports: number[], { serverName = "", log = silent } = {}): ServerFleet {
   return new ServerFleet({
     workerId,
     servers: database.servers,
     definitions,
     addresses: ports.map((port) => {
       const url = `http://127.0.0.1:${port}`;
-      return { identity: url, url, credentials: undefined };
+      return { identity: serverName === "" ? url : `${url}#${serverName}`, url, credentials: undefined };
     }),
     ...{ slots: 2, leaseMs, graceMs: 1_000, stallMs: 1_000 },
     guard: new OutageGuard(leaseMs),
-    log: createLogger({ name: "zones", level: "silent" }),
+    log,
     onReady: () => undefined,
     onDefinitionsRead: () => undefined,
     onQueueSeen: () => Promise.resolve(),
@@ -69,4 +71,29 @@ test("workers of different zones own all servers between them, and the rows say 
     { id: "zone-b", serverIds: [idOf(3), idOf(4)], serversOwned: 2 },
   ]);
   for (const each of fleets) await each.close();
+}, 30_000);
+
+test("the same loopback address on two machines is two servers by SERVER_NAME, and a warning without", async () => {
+  const said: string[] = [];
+  const log = Object.assign(Object.create(silent) as Logger, {
+    warn: (_details: object, message: string) => said.push(message),
+  });
+  const balance = async (fleets: ServerFleet[]): Promise<number> => {
+    for (let pass = 0; pass < 3; pass += 1) {
+      for (const each of fleets) {
+        await each.renew();
+        await each.balance();
+      }
+    }
+    const owned = fleets.reduce((count, each) => count + each.owned.length, 0);
+    for (const each of fleets) await each.close();
+    for (const workerId of ["pod-a", "pod-b"]) await database.servers.removeWorker(workerId);
+    return owned;
+  };
+  expect(
+    await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8188], { serverName: name, log }))),
+  ).toBe(2);
+  expect(said.filter((message) => message.includes("loopback"))).toEqual([]);
+  expect(await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8188], { log })))).toBe(1);
+  expect(said.filter((message) => message.includes("set SERVER_NAME on each"))).toHaveLength(2);
 }, 30_000);
