@@ -1,4 +1,4 @@
-import { type ServerStore, type Signals, takesWork } from "@genga/jobs";
+import { type Actor, type ServerStore, type Signals, takesWork } from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions, type KnownServer } from "@genga/workflows";
 import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
@@ -48,9 +48,9 @@ export class KnownServers {
   }
 
   /** Whether a server takes new work. `false` = there is no such server. */
-  async setDraining(id: string, draining: boolean): Promise<boolean> {
+  async setDraining(id: string, draining: boolean, by: Actor): Promise<boolean> {
     this.#latest = undefined;
-    return this.#options.servers.setDraining(id, draining);
+    return this.#options.servers.setDraining(id, draining, by);
   }
 
   /** The servers whose node definitions are known. @throws StoreUnavailableError */

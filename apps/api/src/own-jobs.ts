@@ -1,4 +1,5 @@
 import {
+  actorOf,
   BatchNotFoundError,
   InvalidJobError,
   isTerminal,
@@ -17,6 +18,7 @@ import {
   type JobRequest,
   type Page,
   type Remarks,
+  type Actor,
   type Principal,
   type Submitter,
   type WorkflowResolver,
@@ -36,11 +38,13 @@ export class OwnJobs {
   readonly #resolver: WorkflowResolver;
   readonly #tenantId: string;
   readonly #submitter: Submitter;
+  readonly #actor: Actor;
 
   constructor(parts: { manager: JobManager; resolver: WorkflowResolver }, principal: Principal) {
     this.#manager = parts.manager;
     this.#resolver = parts.resolver;
     this.#tenantId = principal.tenant.id;
+    this.#actor = actorOf(principal);
     this.#submitter = { tenantId: this.#tenantId, operates: principal.role === "operate" };
   }
 
@@ -110,22 +114,22 @@ export class OwnJobs {
   }
 
   async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
-    return this.#manager.cancelBatch((await this.findBatch(id)).id);
+    return this.#manager.cancelBatch((await this.findBatch(id)).id, this.#actor.keyName);
   }
 
   async retryBatch(id: string, extraData: unknown): Promise<number> {
-    return this.#manager.retryBatch((await this.findBatch(id)).id, extraData);
+    return this.#manager.retryBatch((await this.findBatch(id)).id, extraData, this.#actor.keyName);
   }
 
   async requestCancel(id: string): Promise<CancelResult> {
     const job = await this.find(id);
-    return this.#manager.requestCancel(job.id);
+    return this.#manager.requestCancel(job.id, this.#actor.keyName);
   }
 
   /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError */
   async retry(id: string, extraData: unknown): Promise<Job> {
     const job = await this.find(id);
-    return this.#manager.retryJob(job.id, extraData);
+    return this.#manager.retryJob(job.id, extraData, this.#actor.keyName);
   }
 
   /** @throws RefusedError `job-not-ended` @throws JobRemovedError */
@@ -137,7 +141,7 @@ export class OwnJobs {
         `The job is ${job.status}; cancel it before it can be removed.`,
       );
     }
-    await this.#manager.removeJob(job.id);
+    await this.#manager.removeJob(job.id, this.#actor);
   }
 
   /** A job that was removed meanwhile took its outputs with it. */

@@ -6,6 +6,7 @@ import {
   type SealForJob,
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
+import { changedBy } from "./changed-by.ts";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
 import { type QueueLimit } from "./queue-room.ts";
@@ -18,12 +19,16 @@ import { restartJobs } from "./restart-jobs.ts";
  *
  * The rows are not joined with their events: PostgreSQL cannot know how many they are, and would compare each with each.
  */
-export async function cancelBatch(database: PrismaClient, batchId: string): Promise<BatchCancelResult> {
+export async function cancelBatch(
+  database: PrismaClient,
+  batchId: string,
+  by?: string,
+): Promise<BatchCancelResult> {
   const result: BatchCancelResult = { cancelled: [], requested: [] };
   if (!isUuid(batchId)) return result;
   do {
-    result.cancelled.push(...(await cancelQueued(database, batchId)));
-    result.requested.push(...(await noteRequests(database, batchId)));
+    result.cancelled.push(...(await cancelQueued(database, batchId, by)));
+    result.requested.push(...(await noteRequests(database, batchId, by)));
   } while (await hasUnasked(database, batchId));
   return result;
 }
@@ -31,6 +36,7 @@ export async function cancelBatch(database: PrismaClient, batchId: string): Prom
 async function cancelQueued(
   database: PrismaClient,
   batchId: string,
+  by: string | undefined,
 ): Promise<{ job: Job; event: JobEvent }[]> {
   const rows = await database.$queryRaw<JobWithEventRow[]>`
     WITH held AS (
@@ -43,10 +49,10 @@ async function cancelQueued(
       FROM held WHERE jobs.id = held.id
       RETURNING jobs.*, clock_timestamp()::timestamptz(3) AS event_at
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt, created_at)
-      SELECT id, event_sequence, 'cancelled', attempt, event_at FROM job
+      INSERT INTO job_events (job_id, sequence, type, attempt, data, created_at)
+      SELECT id, event_sequence, 'cancelled', attempt, ${changedBy(by)}, event_at FROM job
     )
-    SELECT ${jobColumns}, 'cancelled' AS "eventType", '{}'::jsonb AS "eventData", job.event_at AS "eventAt"
+    SELECT ${jobColumns}, 'cancelled' AS "eventType", ${changedBy(by)} AS "eventData", job.event_at AS "eventAt"
     FROM job ORDER BY job.id`;
   return rows.map(jobWithEventFromRow);
 }
@@ -54,6 +60,7 @@ async function cancelQueued(
 async function noteRequests(
   database: PrismaClient,
   batchId: string,
+  by: string | undefined,
 ): Promise<{ job: Job; event: JobEvent }[]> {
   const rows = await database.$queryRaw<JobWithEventRow[]>`
     WITH held AS (
@@ -65,10 +72,10 @@ async function noteRequests(
       FROM held WHERE jobs.id = held.id
       RETURNING jobs.*, clock_timestamp()::timestamptz(3) AS event_at
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt, created_at)
-      SELECT id, event_sequence, 'cancel_requested', attempt, event_at FROM job
+      INSERT INTO job_events (job_id, sequence, type, attempt, data, created_at)
+      SELECT id, event_sequence, 'cancel_requested', attempt, ${changedBy(by)}, event_at FROM job
     )
-    SELECT ${jobColumns}, 'cancel_requested' AS "eventType", '{}'::jsonb AS "eventData", job.event_at AS "eventAt"
+    SELECT ${jobColumns}, 'cancel_requested' AS "eventType", ${changedBy(by)} AS "eventData", job.event_at AS "eventAt"
     FROM job ORDER BY job.id`;
   return rows.map(jobWithEventFromRow);
 }
@@ -88,6 +95,7 @@ export async function retryBatch(
   batchId: string,
   limit: QueueLimit,
   seal: SealForJob | undefined,
+  by: string | undefined,
 ): Promise<Job[]> {
   if (!isUuid(batchId)) return [];
   const ended = await database.job.findMany({
@@ -101,5 +109,5 @@ export async function retryBatch(
     ...job,
     ...(hasExtraData && seal !== undefined && { sealedExtraData: seal(job.id) }),
   }));
-  return await restartJobs(database, jobs, ["failed", "timeout"], limit);
+  return await restartJobs(database, jobs, ["failed", "timeout"], { limit, by });
 }

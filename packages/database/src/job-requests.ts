@@ -8,6 +8,7 @@ import {
   type SealForJob,
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
+import { changedBy } from "./changed-by.ts";
 import { type PrismaClient } from "./generated/client.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "./job-rows.ts";
 import { type QueueLimit } from "./queue-room.ts";
@@ -18,12 +19,13 @@ import { restartJobs } from "./restart-jobs.ts";
 export async function requestCancel(
   database: PrismaClient,
   id: string,
+  by?: string,
 ): Promise<CancelResult | "removed" | null> {
   if (!isUuid(id)) return null;
   for (;;) {
-    const ended = await cancelQueued(database, id);
+    const ended = await cancelQueued(database, id, by);
     if (ended !== null) return { outcome: "cancelled", ...ended };
-    const noted = await noteRequest(database, id);
+    const noted = await noteRequest(database, id, by);
     if (noted !== null) return { outcome: "requested", ...noted };
     const job = await findJob(database, id);
     if (job === null || job === "removed") return job;
@@ -36,6 +38,7 @@ export async function requestCancel(
 async function cancelQueued(
   database: PrismaClient,
   id: string,
+  by: string | undefined,
 ): Promise<{ job: Job; event: JobEvent } | null> {
   const [row] = await database.$queryRaw<JobWithEventRow[]>`
     WITH job AS (
@@ -45,8 +48,8 @@ async function cancelQueued(
       WHERE id = ${id}::uuid AND status = 'queued'
       RETURNING *
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt)
-      SELECT id, event_sequence, 'cancelled', attempt FROM job
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'cancelled', attempt, ${changedBy(by)} FROM job
       RETURNING *
     )
     SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id`;
@@ -56,6 +59,7 @@ async function cancelQueued(
 async function noteRequest(
   database: PrismaClient,
   id: string,
+  by: string | undefined,
 ): Promise<{ job: Job; event: JobEvent } | null> {
   const [row] = await database.$queryRaw<JobWithEventRow[]>`
     WITH job AS (
@@ -63,8 +67,8 @@ async function noteRequest(
       WHERE id = ${id}::uuid AND status = 'processing' AND cancel_requested_at IS NULL
       RETURNING *
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt)
-      SELECT id, event_sequence, 'cancel_requested', attempt FROM job
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'cancel_requested', attempt, ${changedBy(by)} FROM job
       RETURNING *
     )
     SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id`;
@@ -77,6 +81,7 @@ export async function retryJob(
   id: string,
   limit: QueueLimit,
   seal: SealForJob | undefined,
+  by: string | undefined,
 ): Promise<Job | "removed" | null> {
   const before = await findJob(database, id);
   if (before === null || before === "removed") return before;
@@ -87,7 +92,7 @@ export async function retryJob(
     SELECT FROM jobs WHERE id = ${id}::uuid AND has_extra_data`;
   if (needing !== undefined && seal === undefined) throw new ExtraDataNeededError(1);
   const ended = { ...before, ...(seal !== undefined && { sealedExtraData: seal(before.id) }) };
-  const [restarted] = await restartJobs(database, [ended], [before.status], limit);
+  const [restarted] = await restartJobs(database, [ended], [before.status], { limit, by });
   if (restarted !== undefined) return restarted;
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;

@@ -1,15 +1,19 @@
 import {
+  type AuditStore,
   type JobStore,
   type KeepingStore,
+  type KeyStore,
   type ServerStore,
   type TenantLimitStore,
   type TenantStore,
   type UploadStore,
 } from "@genga/jobs";
+import { PrismaAuditStore } from "./audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaJobStore, type JobLimits } from "./prisma-job-store.ts";
+import { PrismaKeyStore } from "./prisma-key-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./prisma-tenant-store.ts";
@@ -20,6 +24,8 @@ export interface Database {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
   readonly tenants: TenantStore;
+  readonly keys: KeyStore;
+  readonly audit: AuditStore;
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
   readonly keeping: KeepingStore;
@@ -47,6 +53,8 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     jobs: new PrismaJobStore({ database: client, renewals: renewals.client, limits, close }),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     tenants: new PrismaTenantStore(client),
+    keys: new PrismaKeyStore(client),
+    audit: new PrismaAuditStore(client),
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
     keeping: new PrismaKeepingStore(client),

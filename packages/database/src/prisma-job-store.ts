@@ -1,4 +1,5 @@
 import {
+  type Actor,
   type Announcement,
   type AttemptEnd,
   type AttemptResult,
@@ -143,16 +144,16 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => countJobsBefore(this.#database, job));
   }
 
-  requestCancel(id: string): Promise<CancelResult | "removed" | null> {
-    return withMappedErrors(() => requestCancel(this.#database, id));
+  requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
+    return withMappedErrors(() => requestCancel(this.#database, id, by));
   }
 
-  retryJob(id: string, seal?: SealForJob): Promise<Job | "removed" | null> {
-    return withMappedErrors(() => retryJob(this.#database, id, this.#limits, seal));
+  retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => retryJob(this.#database, id, this.#limits, seal, by));
   }
 
-  removeJob(id: string): Promise<RemovedJob | "removed" | null> {
-    return withMappedErrors(() => removeJob(this.#database, id));
+  removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {
+    return withMappedErrors(() => removeJob(this.#database, id, by));
   }
 
   markEnqueued(tickets: TicketReference[]): Promise<void> {
@@ -215,12 +216,12 @@ export class PrismaJobStore implements JobStore {
     return withMappedErrors(() => listAttempts(this.#database, jobId));
   }
 
-  cancelBatch(batchId: string): Promise<BatchCancelResult> {
-    return withMappedErrors(() => cancelBatch(this.#database, batchId));
+  cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {
+    return withMappedErrors(() => cancelBatch(this.#database, batchId, by));
   }
 
-  retryBatch(batchId: string, seal?: SealForJob): Promise<Job[]> {
-    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits, seal));
+  retryBatch(batchId: string, seal?: SealForJob, by?: string): Promise<Job[]> {
+    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits, seal, by));
   }
 
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {

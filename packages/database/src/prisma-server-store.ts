@@ -1,4 +1,5 @@
 import {
+  type Actor,
   type ServerAbilities,
   type ServerLease,
   type ServerRecord,
@@ -11,6 +12,7 @@ import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { z } from "zod";
 import { leaseEnd } from "./claim-jobs.ts";
 import { cleanServerUrls, withoutUserInfo } from "./clean-server-urls.ts";
+import { recordAuditEvent } from "./audit-events.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { toStoredJson, toStoredText } from "./stored-json.ts";
@@ -238,14 +240,19 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
-  setDraining(serverId: string, draining: boolean): Promise<boolean> {
+  setDraining(serverId: string, draining: boolean, by?: Actor): Promise<boolean> {
     return withMappedErrors(async () => {
       if (!isUuid(serverId)) return false;
-      const { count } = await this.#database.server.updateMany({
-        where: { id: serverId },
-        data: { draining },
+      return await this.#database.$transaction(async (transaction) => {
+        const { count } = await transaction.server.updateMany({
+          where: { id: serverId, draining: !draining },
+          data: { draining },
+        });
+        if (count === 0) return (await transaction.server.count({ where: { id: serverId } })) === 1;
+        const action = draining ? "server-drained" : "server-resumed";
+        if (by !== undefined) await recordAuditEvent(transaction, { by, action, subject: serverId });
+        return true;
       });
-      return count === 1;
     });
   }
 

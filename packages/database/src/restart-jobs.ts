@@ -1,4 +1,5 @@
 import { StoreUnavailableError, type Job, type JobPriority, type TerminalStatus } from "@genga/jobs";
+import { changedBy } from "./changed-by.ts";
 import { type Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
@@ -13,6 +14,12 @@ interface EndedJob {
   sealedExtraData?: Uint8Array;
 }
 
+interface Restart {
+  limit: QueueLimit;
+  /** The name of the key that asked for it. */
+  by: string | undefined;
+}
+
 /**
  * Ended jobs of one tenant start anew at the end of its queue: counters, failure and queue deadline are cleared, the
  * history stays. Only those that still have one of the `statuses` do; they come back.
@@ -22,7 +29,7 @@ export async function restartJobs(
   database: PrismaClient,
   jobs: EndedJob[],
   statuses: readonly TerminalStatus[],
-  limit: QueueLimit,
+  { limit, by }: Restart,
 ): Promise<Job[]> {
   const [first] = jobs;
   if (first === undefined) return [];
@@ -32,7 +39,8 @@ export async function restartJobs(
   const takeRank = await reserveRanks(database, tenantId, perPriority, limit);
   if (takeRank !== null) {
     const ranked = jobs.map((job) => rankedRow(job, takeRank(job.priority)));
-    const restarted = await restartRows(database, ranked, statuses, takeRoom(tenantId, jobs.length, limit));
+    const room = takeRoom(tenantId, jobs.length, limit);
+    const restarted = await restartRows(database, ranked, statuses, { room, by });
     if (restarted.length > 0) return restarted;
   }
   // Either there was no room, or none of them has such a status any more.
@@ -40,7 +48,7 @@ export async function restartJobs(
   const takeLaterRank = await reserveRanks(database, tenantId, perPriority, limit);
   if (takeLaterRank === null) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
   const ranked = jobs.map((job) => rankedRow(job, takeLaterRank(job.priority)));
-  return await restartRows(database, ranked, statuses, takeRoom(tenantId, jobs.length, limit));
+  return await restartRows(database, ranked, statuses, { room: takeRoom(tenantId, jobs.length, limit), by });
 }
 
 interface RankedRow {
@@ -58,7 +66,7 @@ async function restartRows(
   database: PrismaClient,
   ranked: RankedRow[],
   statuses: readonly TerminalStatus[],
-  room: Prisma.Sql,
+  { room, by }: { room: Prisma.Sql; by: string | undefined },
 ): Promise<Job[]> {
   const rows = await database.$queryRaw<JobRow[]>`
     WITH room AS (${room}
@@ -83,7 +91,7 @@ async function restartRows(
       SELECT id, decode(sealed, 'base64') FROM job WHERE sealed IS NOT NULL
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) FROM job
+      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) || ${changedBy(by)} FROM job
     )
     SELECT ${jobColumns} FROM job ORDER BY job.rank`;
   return rows.map(jobFromRow);

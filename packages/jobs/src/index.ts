@@ -96,6 +96,14 @@ export {
   type ShownServerState,
   type WorkerRecord,
 } from "./server-store.ts";
+export { actorOf, type Actor, type AuditEvent, type AuditStore, type NewAuditEvent } from "./audit-store.ts";
+export {
+  KeyNameTakenError,
+  type AccessKey,
+  type KeyStore,
+  type NewAccessKey,
+  type ToldKey,
+} from "./key-store.ts";
 export { publicNameOf } from "./public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./principal.ts";
 export { type Tenant, type TenantStore } from "./tenant-store.ts";

@@ -11,6 +11,7 @@ import {
   type NewJob,
 } from "./job.ts";
 import { announcementOf } from "./announcement.ts";
+import { type Actor } from "./audit-store.ts";
 import { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
 import { assertNoExtraData, sealAnew } from "./extra-data.ts";
@@ -170,9 +171,9 @@ export class JobManager {
    * Ends a queued job at once; asks the worker of a processing one. `cancelled` is only written when it is true.
    * @throws JobNotFoundError @throws JobRemovedError
    */
-  async requestCancel(id: string): Promise<CancelResult> {
+  async requestCancel(id: string, by?: string): Promise<CancelResult> {
     const result = await withLostAnswers(async (isAgain) => {
-      const answer = await this.#options.store.requestCancel(id);
+      const answer = await this.#options.store.requestCancel(id, by);
       return isAgain ? this.#ownCancel(present(answer, id)) : present(answer, id);
     });
     if (result.outcome === "ended") return result;
@@ -194,12 +195,12 @@ export class JobManager {
    * Cancels what has not ended of a batch: queued jobs at once, the others by their workers.
    * @throws BatchNotFoundError
    */
-  async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
+  async cancelBatch(id: string, by?: string): Promise<{ cancelled: number; requested: number }> {
     const { store } = this.#options;
     const before = await this.getBatch(id);
     const { isAgain, cancelled, requested } = await withLostAnswers(async (again) => ({
       isAgain: again,
-      ...(await store.cancelBatch(id)),
+      ...(await store.cancelBatch(id, by)),
     }));
     for (const { job, event } of [...cancelled, ...requested]) this.#publish(job, event);
     if (requested.length > 0) {
@@ -229,12 +230,12 @@ export class JobManager {
    * @param extraData the secret part, for those that were submitted with one; it was erased when they ended
    * @throws BatchNotFoundError @throws ExtraDataNeededError @throws InvalidJobError
    */
-  async retryBatch(id: string, extraData?: unknown): Promise<number> {
+  async retryBatch(id: string, extraData?: unknown, by?: string): Promise<number> {
     const { counts } = await this.getBatch(id);
     const seal = sealAnew(this.#options.secretBox, extraData);
     const { isAgain, jobs } = await withLostAnswers(async (again) => ({
       isAgain: again,
-      jobs: await this.#options.store.retryBatch(id, seal),
+      jobs: await this.#options.store.retryBatch(id, seal, by),
     }));
     await this.#announce(jobs);
     // What the first try restarted is announced by the sweeper.
@@ -251,14 +252,14 @@ export class JobManager {
    * @param extraData the secret part, for a raw graph; it was erased when the job ended
    * @throws IllegalTransitionError @throws ExtraDataNeededError @throws InvalidJobError
    */
-  async retryJob(id: string, extraData?: unknown): Promise<Job> {
+  async retryJob(id: string, extraData?: unknown, by?: string): Promise<Job> {
     const { store } = this.#options;
     const before = present(await store.findJob(id), id);
     if (before.type !== "workflow") assertNoExtraData(extraData);
     const seal = sealAnew(this.#options.secretBox, extraData);
     const job = await withLostAnswers(async (isAgain) => {
       const own = isAgain ? await this.#ownRetry(before) : null;
-      return own ?? present(await store.retryJob(id, seal), id);
+      return own ?? present(await store.retryJob(id, seal, by), id);
     });
     if (job.status === "queued") await this.#announce([job]);
     return job;
@@ -275,10 +276,10 @@ export class JobManager {
    * Removes an ended job with its tickets and files; its id answers "removed" from then on. What cannot be removed now, since
    * Redis or the storage is away, is removed later. @throws IllegalTransitionError @throws JobRemovedError
    */
-  async removeJob(id: string): Promise<void> {
+  async removeJob(id: string, by?: Actor): Promise<void> {
     const { store } = this.#options;
     const removed = await withLostAnswers(async (isAgain) => {
-      const answer = await store.removeJob(id);
+      const answer = await store.removeJob(id, by);
       // Removed by our first try, which noted what is left to be done.
       return isAgain && answer === "removed" ? null : present(answer, id);
     });

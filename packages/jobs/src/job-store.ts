@@ -1,3 +1,4 @@
+import { type Actor } from "./audit-store.ts";
 import {
   type Batch,
   type Job,
@@ -195,26 +196,27 @@ export interface JobStore {
   countJobsBefore(job: Job): Promise<{ own: number; others: number }>;
 
   // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
-  requestCancel(id: string): Promise<CancelResult | "removed" | null>;
+  /** In this and what follows, `by` names the key of whoever asks, for the events of the jobs. */
+  requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null>;
   /**
    * `failed | timeout | cancelled` → `queued`, uncharged attempts cleared.
    * @param seal makes the extra data of a job anew, which was erased at its end
    * @throws IllegalTransitionError @throws ExtraDataNeededError
    */
-  retryJob(id: string, seal?: SealForJob): Promise<Job | "removed" | null>;
+  retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null>;
   /**
    * Removes an ended job with all that only it uses, leaving a mark that answers 410. Its tickets and files are still to be
    * removed; whoever keeps house sees to it (`KeepingStore.listPendingRemovals`). @throws IllegalTransitionError
    */
-  removeJob(id: string): Promise<RemovedJob | "removed" | null>;
+  removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null>;
 
   /** Ends all queued jobs of the batch and notes the request on all processing ones. */
-  cancelBatch(batchId: string): Promise<BatchCancelResult>;
+  cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult>;
   /**
    * All failed and timed out jobs of the batch → `queued`; returns them.
    * @param seal for those that were submitted with extra data @throws ExtraDataNeededError
    */
-  retryBatch(batchId: string, seal?: SealForJob): Promise<Job[]>;
+  retryBatch(batchId: string, seal?: SealForJob, by?: string): Promise<Job[]>;
 
   // ── announce ───────────────────────────────────────────────────────────────────────────────────────────────────
   /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */

@@ -1,3 +1,4 @@
+import { type Actor } from "./audit-store.ts";
 /** How a server is doing, as its owner last saw it. */
 export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
@@ -132,7 +133,8 @@ export interface ServerStore {
   listServers(): Promise<ServerRecord[]>;
   /** Node definitions by content hash. */
   findDefinitions(hash: string): Promise<StoredDefinitions | null>;
-  setDraining(serverId: string, draining: boolean): Promise<boolean>;
+  /** Whether a server takes new work; recorded as an audit event. `false` = there is no such server. */
+  setDraining(serverId: string, draining: boolean, by?: Actor): Promise<boolean>;
   /**
    * Takes or renews a named lease that one process at a time holds (the sweeper's). `false` = somebody else holds it.
    */

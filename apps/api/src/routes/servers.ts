@@ -1,4 +1,4 @@
-import { publicNameOf } from "@genga/jobs";
+import { actorOf, publicNameOf } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
@@ -37,7 +37,7 @@ export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependenc
     routes.resource(`servers/:id/${action}`, {
       post: async (request, response) => {
         const id = idOf(request);
-        if (!isUuid(id) || !(await servers.setDraining(id, draining))) {
+        if (!isUuid(id) || !(await servers.setDraining(id, draining, actorOf(principalOf(response))))) {
           throw new RefusedError("server-not-found", `There is no server ${id.slice(0, 100)}.`);
         }
         response.status(202).json({ id, draining });

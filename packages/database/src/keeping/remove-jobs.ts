@@ -1,5 +1,6 @@
-import { IllegalTransitionError, isTerminal, type JobStatus, type RemovedJob } from "@genga/jobs";
+import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type RemovedJob } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
+import { recordAuditEvent } from "../audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { removeUnusedBatches, removeUnusedGraphs } from "./unused-rows.ts";
 
@@ -17,10 +18,15 @@ interface LockedJob extends RemovedJob {
 }
 
 /**
- * Removes an ended job, and leaves nothing of it but the mark that answers 410.
+ * Removes an ended job, and leaves nothing of it but the mark that answers 410. Who removed it is recorded without the job's
+ * id; the mark and the record have the transaction's time in common.
  * @throws IllegalTransitionError for a job that has not ended
  */
-export async function removeJob(database: PrismaClient, id: string): Promise<RemovedJob | "removed" | null> {
+export async function removeJob(
+  database: PrismaClient,
+  id: string,
+  by?: Actor,
+): Promise<RemovedJob | "removed" | null> {
   if (!isUuid(id)) return null;
   return await database.$transaction(async (transaction) => {
     const [job] = await transaction.$queryRaw<LockedJob[]>`
@@ -30,6 +36,8 @@ export async function removeJob(database: PrismaClient, id: string): Promise<Rem
     }
     if (!isTerminal(job.status)) throw new IllegalTransitionError(job.status, "removed");
     const [removed] = await removeLocked(transaction, [job]);
+    const { tenantId } = job;
+    if (by !== undefined) await recordAuditEvent(transaction, { by, action: "job-removed", tenantId });
     return removed ?? null;
   }, transactionLimits);
 }

@@ -1,0 +1,46 @@
+import { type AuditEvent, type AuditStore, type NewAuditEvent } from "@genga/jobs";
+import { z } from "zod";
+import { withMappedErrors } from "./database-errors.ts";
+import { type Prisma, type PrismaClient } from "./generated/client.ts";
+
+/** Records what a person changed; in the transaction of the change, so that there is neither without the other. */
+export async function recordAuditEvent(
+  transaction: Prisma.TransactionClient,
+  event: NewAuditEvent,
+): Promise<void> {
+  const { by, action, tenantId = null, subject = null, details = {} } = event;
+  await transaction.auditEvent.create({
+    data: { keyName: by.keyName, keyTenantId: by.tenantId, tenantId, action, subject, details },
+  });
+}
+
+const detailsSchema = z.record(z.string(), z.json());
+
+/** The audit events of PostgreSQL. */
+export class PrismaAuditStore implements AuditStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  listEvents(page: {
+    limit: number;
+    cursor?: string;
+  }): Promise<{ items: AuditEvent[]; nextCursor: string | null }> {
+    return withMappedErrors(async () => {
+      const rows = await this.#database.auditEvent.findMany({
+        ...(page.cursor === undefined ? {} : { where: { id: { lt: BigInt(page.cursor) } } }),
+        orderBy: { id: "desc" },
+        take: page.limit + 1,
+      });
+      const items = rows.slice(0, page.limit).map((row) => ({
+        ...row,
+        id: String(row.id),
+        details: detailsSchema.parse(row.details),
+      }));
+      const last = items.at(-1);
+      return { items, nextCursor: rows.length > page.limit && last !== undefined ? last.id : null };
+    });
+  }
+}
