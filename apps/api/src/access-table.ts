@@ -54,6 +54,11 @@ export const accessTable: readonly AccessLine[] = [
   { method: "POST", path: "servers/:id/resume", access: "operate" },
   { method: "GET", path: "tenants/:name/limits", access: "operate" },
   { method: "PUT", path: "tenants/:name/limits", access: "operate" },
+  { method: "GET", path: "keys", access: "operate" },
+  { method: "POST", path: "keys", access: "operate" },
+  { method: "DELETE", path: "keys/:id", access: "operate" },
+  { method: "POST", path: "keys/:id/rotate", access: "operate" },
+  { method: "GET", path: "audit-events", access: "operate" },
   { method: "GET", path: "/metrics", access: "operate" },
   { method: "GET", path: "/admin/queues", access: "operate", isPage: true },
 ];

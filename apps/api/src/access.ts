@@ -3,6 +3,7 @@ import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type AccessLine } from "./access-table.ts";
 import { type ConfiguredKeys } from "./configured-keys.ts";
+import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "./metrics.ts";
 import { RefusedError } from "./problem-document.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
@@ -10,6 +11,9 @@ import { type WrongKeys } from "./wrong-keys.ts";
 export interface AccessOptions {
   defaultTenant: Tenant;
   configuredKeys: ConfiguredKeys;
+  madeKeys: MadeKeys;
+  /** Only this machine can reach us, so that we may serve without keys as long as there are none. */
+  isOnLoopback: boolean;
   wrongKeys: WrongKeys;
   counter: Metrics["wrongKeys"];
 }
@@ -29,9 +33,9 @@ export class Access {
         next();
       };
     }
-    return (request, response, next) => {
+    return async (request, response, next) => {
       const key = keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
-      const principal = this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
+      const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
       response.locals["principal"] = principal;
       if (!roleIncludes(principal.role, access)) {
         throw new RefusedError(
@@ -72,22 +76,27 @@ export class Access {
   };
 
   /** At a path that is open to everybody: whether a key that operates was sent. Never refuses. */
-  mayOperate(request: Request): boolean {
+  async mayOperate(request: Request): Promise<boolean> {
     try {
-      return this.#principalOf(keyOf(request), request.ip ?? "", "Bearer").role === "operate";
+      return (await this.#principalOf(keyOf(request), request.ip ?? "", "Bearer")).role === "operate";
     } catch (error) {
       if (error instanceof RefusedError || error instanceof StoreUnavailableError) return false;
       throw error;
     }
   }
 
-  /** Keys are asked for; else everybody on this machine may do everything. */
+  /** Keys are asked for, as far as is known; else everybody on this machine may do everything. */
   get needsKey(): boolean {
-    return this.#options.configuredKeys.size > 0;
+    const { configuredKeys, isOnLoopback, madeKeys } = this.#options;
+    return configuredKeys.size > 0 || !isOnLoopback || madeKeys.wereThere;
   }
 
-  #principalOf(key: string | undefined, address: string, scheme: "Bearer" | "Basic"): Principal {
-    if (!this.needsKey) {
+  async #principalOf(
+    key: string | undefined,
+    address: string,
+    scheme: "Bearer" | "Basic",
+  ): Promise<Principal> {
+    if (!this.needsKey && !(await this.#options.madeKeys.areThere())) {
       return { tenant: this.#options.defaultTenant, role: "operate", keyName: "(no key, on loopback)" };
     }
     const headers = { "www-authenticate": `${scheme} realm="genga"` };
@@ -108,7 +117,8 @@ export class Access {
         { headers: { "retry-after": String(seconds) } },
       );
     }
-    const principal = this.#options.configuredKeys.find(key);
+    const { configuredKeys, madeKeys } = this.#options;
+    const principal = configuredKeys.find(key) ?? (await madeKeys.find(key));
     if (principal === undefined) {
       wrongKeys.noteWrong(address);
       wrongKeys.forget(address, key);

@@ -10,6 +10,8 @@ import {
   outputViewSchema,
   promptViewFields,
 } from "./job-view.ts";
+import { auditEventViewSchema } from "./routes/audit-events.ts";
+import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./routes/keys.ts";
 import { problemDocumentSchema } from "./problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./routes/tenant-limits.ts";
 import { uploadViewSchema } from "./routes/uploads.ts";
@@ -30,6 +32,8 @@ export const bodySchemas = {
   NewBatch: z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
   RetryBody: retryBodySchema,
   TenantLimitChoices: tenantLimitChoicesSchema,
+  NewKey: newKeySchema,
+  KeyRotation: keyRotationSchema,
 } as const;
 export type BodyName = keyof typeof bodySchemas;
 
@@ -141,6 +145,10 @@ export const answerSchemas = {
     parts,
   }),
   Readiness: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
+  Key: keyViewSchema,
+  Keys: z.object({ keys: z.array(keyViewSchema) }),
+  ToldKey: toldKeySchema,
+  AuditEvents: z.object({ events: z.array(auditEventViewSchema), nextCursor: z.string().nullable() }),
   Problem: problemDocumentSchema,
 } as const;
 export type AnswerName = keyof typeof answerSchemas;

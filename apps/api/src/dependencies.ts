@@ -5,6 +5,8 @@ import {
   JobManager,
   SecretBox,
   StoreUnavailableError,
+  type AuditStore,
+  type KeyStore,
   type OutputStorage,
   type Tenant,
   type TenantAdmissions,
@@ -20,7 +22,7 @@ import {
   type BullTicketQueue,
   type QueueBoard,
 } from "@genga/queue";
-import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
@@ -30,6 +32,7 @@ import { BodyMemory } from "./body-memory.ts";
 import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
 import { KnownLimits } from "./known-limits.ts";
+import { MadeKeys, type MadeKeysOptions } from "./made-keys.ts";
 import { KnownServers } from "./known-servers.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { describeServers, describeWorkers } from "./shown-farm.ts";
@@ -54,6 +57,9 @@ export interface ApiDependencies {
   feed: JobFeed;
   storage: OutputStorage;
   uploads: UploadStore;
+  keys: KeyStore;
+  madeKeys: MadeKeys;
+  audit: AuditStore;
   board: QueueBoard;
   metrics: Metrics;
   /** Each resolves to something worth knowing or `null`, and rejects when its part is unavailable. */
@@ -71,11 +77,13 @@ export interface ApiDependencies {
 export interface ApiTimes {
   watch: WatchTimes;
   serversMaxAgeMs: number;
+  keys: Pick<MadeKeysOptions, "rememberMs" | "lookEveryMs">;
 }
 
 const defaultTimes: ApiTimes = {
   watch: { heartbeatMs: 15_000, lookMinMs: 500, lookMaxMs: 10_000 },
   serversMaxAgeMs: 1_000,
+  keys: { rememberMs: 10_000, lookEveryMs: 1_000 },
 };
 const version = "0.1.0";
 const firstConnectionRetryMs = 500;
@@ -106,6 +114,7 @@ export async function openDependencies(
   };
   try {
     const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
+    const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
       ...{ servers: database.servers, definitions, signals },
@@ -125,7 +134,8 @@ export async function openDependencies(
     });
     return {
       access: new Access({
-        ...{ defaultTenant, configuredKeys, counter: metrics.wrongKeys },
+        ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
+        isOnLoopback: isLoopback(settings.host),
         wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
       }),
       ...limitingParts(database, settings, admissions, log),
@@ -136,6 +146,9 @@ export async function openDependencies(
       feed: new JobFeed(signals),
       storage,
       uploads: database.uploads,
+      keys: database.keys,
+      madeKeys,
+      audit: database.audit,
       board,
       metrics,
       probes: probesOf(database, tickets, servers),
@@ -188,7 +201,7 @@ function resolverFor(
 
 /** The tenants of all keys of API_KEYS must be there before the first request is. */
 async function prepareTenants(
-  { tenants }: Database,
+  { keys, tenants }: Database,
   { apiKeys }: ServiceConfiguration,
   log: Logger,
   signal: AbortSignal,
@@ -196,6 +209,8 @@ async function prepareTenants(
   for (;;) {
     signal.throwIfAborted();
     try {
+      const copies = await keys.removeCopies();
+      if (copies > 0) log.info({ copies }, "copies of API_KEYS that an earlier version made were removed");
       return {
         configuredKeys: await ConfiguredKeys.open(apiKeys, tenants),
         defaultTenant: await tenants.defaultTenant(),

@@ -3,6 +3,7 @@ import {
   ExtraDataNeededError,
   IllegalTransitionError,
   InvalidJobError,
+  KeyNameTakenError,
   JobNotFoundError,
   JobRemovedError,
   LimitReachedError,
@@ -32,6 +33,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
   if (error instanceof ExtraDataNeededError) return new RefusedError("extra-data-needed", error.message);
+  if (error instanceof KeyNameTakenError) return new RefusedError("key-name-taken", error.message);
   if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);
   if (error instanceof StoreUnavailableError) {
     return new RefusedError("store-unavailable", `${error.message} ${effectOf(error, request)}`, {

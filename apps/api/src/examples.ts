@@ -5,6 +5,7 @@ const jobId = "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21";
 const batchId = "01a213f0-9d55-7f0b-8b6e-3c1a5a9d0c77";
 const outputId = "01a213f1-03aa-7b11-8f8e-0d8d4f1d9e10";
 const uploadId = "01a213ee-5b20-7d3c-a5f2-77b0c2f1c4aa";
+const keyId = "01a213f2-77aa-7d05-8f10-2f6c90aa1b34";
 const serverId = "01a213ed-11aa-7e3c-8ab2-5d0b9fd0e6c3";
 const prompt = "a lighthouse above a sea of clouds, sunset";
 const negativePrompt = "worst quality, low quality, blurry";
@@ -31,6 +32,8 @@ export const bodyExamples: Record<BodyName, unknown> = {
     ],
   },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
+  NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
+  KeyRotation: { overlapMinutes: 1_440 },
   TenantLimitChoices: {
     ...{ jobsQueuedMax: 5_000, jobsRunningMax: 4, requestsPerMinute: null },
     ...{ requestsAtOnce: null, streamsMax: 50 },
@@ -98,6 +101,11 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ...{ width: 768, height: 512, createdAt: moment, links: { self: `${base}/uploads/${uploadId}` } },
   },
   ServerAction: { id: serverId, draining: true },
+  ToldKey: {
+    ...{ id: keyId, name: "render-farm-ci", tenant: "studio", role: "submit" },
+    ...{ createdAt: moment, lastUsedAt: null, revokedAt: null, previousValidUntil: null },
+    key: "genga_…",
+  },
 };
 
 /** How a refusal looks. */

@@ -8,6 +8,7 @@ export const tags = {
   jobs: "What became of a job, and what it made",
   change: "Cancel, try again, remove",
   farm: "The queue, the servers and the workers",
+  keys: "Who may do what, and who did what",
   service: "This service itself",
 } as const;
 type Tag = keyof typeof tags;

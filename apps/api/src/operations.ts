@@ -1,4 +1,5 @@
 import { changingOperations } from "./changing-operations.ts";
+import { keyOperations } from "./key-operations.ts";
 import { lookingOperations } from "./looking-operations.ts";
 import { type Operation } from "./operation.ts";
 import { operatingOperations } from "./operating-operations.ts";
@@ -9,5 +10,6 @@ export const operations: readonly Operation[] = [
   ...submittingOperations,
   ...lookingOperations,
   ...changingOperations,
+  ...keyOperations,
   ...operatingOperations,
 ];

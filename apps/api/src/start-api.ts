@@ -17,7 +17,6 @@ export async function startApi(
   log: Logger,
   options: { signal?: AbortSignal; times?: Partial<ApiTimes> } = {},
 ): Promise<RunningApi> {
-  requireKeyBeyondLoopback(configuration);
   const settings = requireServices(configuration);
   const stopping = new AbortController();
   const signal =
@@ -26,8 +25,9 @@ export async function startApi(
     signal,
     ...(options.times === undefined ? {} : { times: options.times }),
   });
-  await sweepPartialFiles(dependencies);
   try {
+    requireKeyBeyondLoopback(configuration, await dependencies.madeKeys.areThere());
+    await sweepPartialFiles(dependencies);
     const server = await listen(createApp(dependencies, settings), settings);
     return {
       url: server.url,

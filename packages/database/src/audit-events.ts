@@ -9,9 +9,10 @@ export async function recordAuditEvent(
   event: NewAuditEvent,
 ): Promise<void> {
   const { by, action, tenantId = null, subject = null, details = {} } = event;
-  await transaction.auditEvent.create({
-    data: { keyName: by.keyName, keyTenantId: by.tenantId, tenantId, action, subject, details },
-  });
+  // The time is the transaction's, which Prisma's own defaults are not.
+  await transaction.$executeRaw`
+    INSERT INTO audit_events (key_name, key_tenant_id, tenant_id, action, subject, details)
+    VALUES (${by.keyName}, ${by.tenantId}::uuid, ${tenantId}::uuid, ${action}, ${subject}, ${JSON.stringify(details)}::jsonb)`;
 }
 
 const detailsSchema = z.record(z.string(), z.json());

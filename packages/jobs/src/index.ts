@@ -98,6 +98,8 @@ export {
 } from "./server-store.ts";
 export { actorOf, type Actor, type AuditEvent, type AuditStore, type NewAuditEvent } from "./audit-store.ts";
 export {
+  isKeyName,
+  isTenantName,
   KeyNameTakenError,
   type AccessKey,
   type KeyStore,

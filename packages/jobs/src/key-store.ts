@@ -1,5 +1,5 @@
 import { type Actor } from "./audit-store.ts";
-import { type Principal, type Role } from "./principal.ts";
+import { roles, type Principal, type Role } from "./principal.ts";
 import { type Tenant } from "./tenant-store.ts";
 
 /** A key that an operator made; what is sent as it is known to whoever got it, and to nobody here. */
@@ -60,4 +60,14 @@ export interface KeyStore {
   revokeKey(id: string, by: Actor): Promise<AccessKey | null>;
   /** Removes copies of API_KEYS that earlier versions made and that have been of no use for a day; returns how many. */
   removeCopies(): Promise<number>;
+}
+
+/** Nothing that could be taken for the name of a key of API_KEYS, which has a colon. */
+export function isKeyName(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$/.test(text);
+}
+
+/** A tenant that is named as a role is would make entries of API_KEYS look like keys of that role. */
+export function isTenantName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9-]{0,62}$/.test(text) && !roles.some((role) => role === text);
 }

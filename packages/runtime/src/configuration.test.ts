@@ -231,11 +231,12 @@ describe("the configuration", () => {
   test("refuses to serve other machines without a key", () => {
     expect(
       messageOf(() => {
-        requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0" }));
+        requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0" }), false);
       }),
     ).toContain("API_KEYS");
-    requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0", API_KEYS: "a-long-key" }));
-    requireKeyBeyondLoopback(readConfiguration({ HOST: "127.0.0.1" }));
+    requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0", API_KEYS: "a-long-key" }), false);
+    requireKeyBeyondLoopback(readConfiguration({ HOST: "0.0.0.0" }), true);
+    requireKeyBeyondLoopback(readConfiguration({ HOST: "127.0.0.1" }), false);
   });
 
   test.each([

@@ -170,11 +170,12 @@ export function requireServices(configuration: Configuration): ServiceConfigurat
 }
 
 /** Refuses to serve other machines without a key: anybody in the network could spend the GPUs. */
-export function requireKeyBeyondLoopback(configuration: Configuration): void {
-  if (isLoopback(configuration.host) || configuration.apiKeys.length > 0) return;
+export function requireKeyBeyondLoopback(configuration: Configuration, hasMadeKeys: boolean): void {
+  if (isLoopback(configuration.host) || configuration.apiKeys.length > 0 || hasMadeKeys) return;
   throw new ConfigurationError(
-    `HOST is "${configuration.host}", which other machines can reach, and API_KEYS is not set. ` +
-      "Set API_KEYS (for example API_KEYS=studio:a-long-random-key), or leave HOST at 127.0.0.1.",
+    `HOST is "${configuration.host}", which other machines can reach, and there is no key. ` +
+      "Make one (npm run keys -- add NAME --role operate), set API_KEYS (for example " +
+      "API_KEYS=studio:operate:a-long-random-key), or leave HOST at 127.0.0.1.",
   );
 }
 

@@ -24,7 +24,7 @@ export function addHealthRoutes(routes: GuardedRoutes, dependencies: ApiDependen
       ...[probe(probes.servers), probe(probes.workers)],
     ] as const);
     // How many servers and workers there are is the operator's to know.
-    if (access.mayOperate(request)) return { database, redis, servers, workers };
+    if (await access.mayOperate(request)) return { database, redis, servers, workers };
     return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
   };
   routes.resource("health", {

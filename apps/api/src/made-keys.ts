@@ -1,0 +1,73 @@
+import { createHash } from "node:crypto";
+import { StoreUnavailableError, type KeyStore, type Principal } from "@genga/jobs";
+
+export interface MadeKeysOptions {
+  keys: KeyStore;
+  /** How long a key that was found stays good without asking the database again: revoking takes at most this long. */
+  rememberMs: number;
+  /** While there are no keys: how often it is looked whether there are now. */
+  lookEveryMs: number;
+}
+
+const rememberedMax = 1_000;
+
+/** The keys that operators made, as this process knows them: found ones are remembered for a while, wrong ones are not. */
+export class MadeKeys {
+  readonly #options: MadeKeysOptions;
+  readonly #remembered = new Map<string, { principal: Principal; until: number }>();
+  #areThere = false;
+  #lookedAt = -Infinity;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: MadeKeysOptions) {
+    this.#options = options;
+  }
+
+  /** Who sends this key; `undefined` = nobody. @throws StoreUnavailableError */
+  async find(key: string): Promise<Principal | undefined> {
+    const hash = createHash("sha256").update(key).digest("hex");
+    const known = this.#remembered.get(hash);
+    if (known !== undefined && known.until > performance.now()) return known.principal;
+    this.#remembered.delete(hash);
+    const found = await this.#options.keys.findPrincipal(key);
+    if (found === null) return undefined;
+    const { rememberMs } = this.#options;
+    const until = performance.now() + Math.min(rememberMs, found.validForMs ?? rememberMs);
+    if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
+    this.#remembered.set(hash, { principal: found.principal, until });
+    return found.principal;
+  }
+
+  /**
+   * Whether a key was ever made: looked up now and then, until there is one. While the database cannot be asked, the last
+   * answer holds: keys are made nowhere else, and without it there is nothing of a tenant's to be served.
+   */
+  async areThere(): Promise<boolean> {
+    const isDue = performance.now() - this.#lookedAt >= this.#options.lookEveryMs;
+    if (!this.#areThere && isDue) await (this.#looking ??= this.#look());
+    return this.#areThere;
+  }
+
+  /** As far as is known; a look is begun where one is due. */
+  get wereThere(): boolean {
+    void this.areThere();
+    return this.#areThere;
+  }
+
+  /** This process changed a key: nothing of what it knew counts any more. */
+  forget(): void {
+    this.#remembered.clear();
+    this.#lookedAt = -Infinity;
+  }
+
+  async #look(): Promise<void> {
+    try {
+      this.#areThere = await this.#options.keys.hasKeys();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+    } finally {
+      this.#lookedAt = performance.now();
+      this.#looking = undefined;
+    }
+  }
+}
