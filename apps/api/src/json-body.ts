@@ -38,16 +38,6 @@ export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
   return [refuseOthers, express.raw({ type: mediaType, limit: bodyBytesMax }), parse];
 }
 
-/** The same for paths where a request without a body asks for what is usual. */
-export function optionalJsonBody(): RequestHandler[] {
-  return jsonBody().map((handler): RequestHandler => (request, response, next) => {
-    const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
-    const isEmpty = length === "0" && coding === undefined;
-    if (isEmpty) request.body = {};
-    return isEmpty ? next() : handler(request, response, next);
-  });
-}
-
 function notUnderstood(rest: string): RefusedError {
   return new RefusedError("unsupported-media-type", `The body must be ${mediaType}${rest}.`, {
     headers: { accept: mediaType },

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
-import { jsonBody, optionalJsonBody } from "../json-body.ts";
+import { jsonBody } from "../json-body.ts";
 import { RefusedError } from "../problem-document.ts";
 import { idOf, readBody } from "../request-values.ts";
 
@@ -79,7 +79,7 @@ export function addKeyRoutes(routes: GuardedRoutes, { keys, madeKeys }: ApiDepen
     },
   });
   routes.resource("keys/:id/rotate", {
-    body: optionalJsonBody(),
+    body: jsonBody({ isOptional: true }),
     post: async (request, response) => {
       const { overlapMinutes } = readBody(request, keyRotationSchema);
       const told = await keys.rotateKey(
