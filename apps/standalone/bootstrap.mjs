@@ -25,6 +25,7 @@ const entries = {
   "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:recovery": "benchmarks/recovery.ts",
+  "bench:retention": "benchmarks/retention.ts",
 };
 /** Commands that need the development tools too. */
 const developing = new Set([
@@ -35,6 +36,7 @@ const developing = new Set([
   "check:templates",
   "bench:overhead",
   "bench:recovery",
+  "bench:retention",
 ]);
 
 const [command = "start", ...args] = process.argv.slice(2);

@@ -8,6 +8,7 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
+import { forgetPrompt } from "./forget-prompt.ts";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { ExtraDataError } from "./extra-data.ts";
 import { type OwnedServer, unreadable } from "./owned-server.ts";
@@ -42,6 +43,7 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
     freeSlot(run, options);
     const { end, outputs } = await decideEnd(run, server, result, options);
     await recordEnd(run, end, outputs, options, log);
+    await forgetPrompt(server.connector, run.leased.promptId, { signal: run.stopSignal, log });
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, options);
@@ -255,6 +257,7 @@ async function endStopped(
   if (stop === null) log.warn(told, "attempt failed");
   try {
     await recordEnd(run, await endAfterBreak(run, server, stop, broken, options), [], options, log);
+    await forgetPrompt(server.connector, run.leased.promptId, { log });
   } catch (cause) {
     log.warn({ err: cause }, "the failed attempt is left to its lease");
     await returnTicket(run, options, log);

@@ -1,6 +1,7 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type JobStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { forgetPrompt } from "./forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
 /** Short: it is asked again at the next look. */
@@ -24,6 +25,7 @@ export async function removeSuperseded(
   for (const promptId of await store.findEndedPrompts(server.id, others)) {
     try {
       const { outcome } = await server.connector.cancelPrompt(promptId, { timeoutMs: cancelTimeoutMs });
+      await forgetPrompt(server.connector, promptId, { log });
       log.info({ server: server.url, promptId, outcome }, "a prompt whose attempt has ended was removed");
     } catch (error) {
       log.debug(

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +11,7 @@ import { migrate, openDatabase } from "@genga/database";
 import {
   ApiClient,
   createTestDatabase,
+  sleepWorkflow,
   startStack,
   testServiceUrl,
   type Stack,
@@ -100,6 +102,28 @@ test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, o
   await until(() => isEmpty("ended_job_changes"));
   expect(await placesThatTellOf(texts)).toEqual(["removed_jobs"]);
   expect((await api.request("GET", `job/${id}`)).status).toBe(410);
+}, 60_000);
+
+test("a prompt's entry leaves its server's history once its end is recorded, and nobody else's does", async () => {
+  await start();
+  const server = stack.simulators[0]!.url;
+  const prompt_id = randomUUID();
+  const graph = sleepWorkflow(0, { steps: 1 });
+  await fetch(`${server}/prompt`, { method: "POST", body: JSON.stringify({ prompt: graph, prompt_id }) });
+  const ids = [
+    await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) }),
+    await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { fails: true }) }),
+    await api.submit({ type: "workflow", workflow: sleepWorkflow(60) }),
+  ];
+  await api.until(ids[2]!, (job) => job.phase === "executing");
+  await api.cancel(ids[2]!);
+  const ended = await Promise.all(ids.map((id) => api.untilEnded(id)));
+  expect(ended.map(({ status }) => status)).toEqual(["completed", "failed", "cancelled"]);
+  expect(await stack.simulators[0]!.executions()).toHaveLength(4);
+  const kept = async (): Promise<string[]> =>
+    Object.keys((await (await fetch(`${server}/history`)).json()) as object);
+  await until(async () => (await kept()).length === 1);
+  expect(await kept()).toEqual([prompt_id]);
 }, 60_000);
 
 test("a crash after a removal's commit leaves no file: a worker finishes it", async () => {

@@ -260,6 +260,11 @@ export class ComfyUIConnector {
     if (watch !== undefined) void this.#watches.look(watch);
   }
 
+  /** Removes the record of a prompt that has ended, with its graph and messages; does nothing to any other. */
+  async deleteHistory(promptId: string, options: CallOptions = {}): Promise<void> {
+    await this.#api.deleteHistory(promptId, options);
+  }
+
   /** Asks a running prompt to stop, and only that one; the node that runs decides when. */
   async interrupt(promptId: string, options: CallOptions = {}): Promise<void> {
     await this.#api.interrupt(promptId, options);

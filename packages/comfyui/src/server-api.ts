@@ -119,6 +119,11 @@ export class ServerApi {
     await this.#http.json("POST", "/queue", { ...options, body: { delete: [promptId] } });
   }
 
+  /** Removes the record of a prompt that has ended; does nothing to any other (PROTOCOL 1). */
+  async deleteHistory(promptId: string, options: CallOptions): Promise<void> {
+    await this.#http.json("POST", "/history", { ...options, body: { delete: [promptId] } });
+  }
+
   /** Always with an id: without one, the server interrupts whatever runs. */
   async interrupt(promptId: string, options: CallOptions): Promise<void> {
     await this.#http.json("POST", "/interrupt", { ...options, body: { prompt_id: promptId } });
