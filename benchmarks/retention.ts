@@ -53,6 +53,19 @@ const tables = [
   ],
 ];
 
+/** Of a folder whose contents come and go while it is read. */
+async function countIn(folder: string): Promise<{ files: number; folders: number }> {
+  const counts = { files: 0, folders: 1 };
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    if (entry.isFile()) counts.files += 1;
+    if (!entry.isDirectory()) continue;
+    const inside = await countIn(join(folder, entry.name));
+    counts.files += inside.files;
+    counts.folders += inside.folders;
+  }
+  return counts;
+}
+
 /** A sample as a line. */
 async function sample(stack: Stack, client: pg.Client, redis: Redis, startedAt: number): Promise<void> {
   const { rows } = await client.query<Record<string, string>>(
@@ -60,11 +73,11 @@ async function sample(stack: Stack, client: pg.Client, redis: Redis, startedAt: 
        pg_database_size(current_database()) AS bytes`,
   );
   const { bytes, ...counts } = rows[0] ?? {};
-  const files = await readdir(join(stack.folder, "outputs"), { recursive: true, withFileTypes: true });
+  const { files, folders } = await countIn(join(stack.folder, "outputs"));
   const memory = /used_memory:(\d+)/.exec(await redis.info("memory"))?.[1];
   const parts = [
     `${((performance.now() - startedAt) / 60_000).toFixed(1)} min`,
-    `${files.filter((file) => file.isFile()).length} files`,
+    `${files} files in ${folders} folders`,
     `redis ${(Number(memory) / 1e6).toFixed(1)} MB in ${await redis.dbsize()} keys`,
     `database ${(Number(bytes) / 1e6).toFixed(0)} MB`,
     ...Object.entries(counts).map(([table, count]) => `${table} ${count}`),

@@ -76,6 +76,7 @@ const kinds = {
   "missing-field": [422, "A field is missing"],
   "invalid-field": [422, "A field is not valid"],
   "out-of-bounds": [422, "A field is out of bounds"],
+  "search-too-broad": [422, "The search takes too long"],
   "unknown-model": [422, "No known server has this model"],
   "unknown-upload": [422, "There is no such upload"],
   "forbidden-file": [422, "The graph names a file that it may not name"],

@@ -39,7 +39,13 @@ export const jobsQuerySchema = z.strictObject({
   batch: z.string().refine(isUuid, { error: "it is not a batch's id" }).optional(),
   project: searchText(100),
   tag: searchText(64),
-  text: searchText(200).describe("Found anywhere in the prompt, ignoring case."),
+  text: z
+    .string()
+    .max(200)
+    .regex(/[\s\S]{3}|[^ -~]/, { error: "three characters at least, or one beyond ASCII" })
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .optional()
+    .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(200).optional().describe("`nextCursor` of the page before."),
 });

@@ -1,6 +1,8 @@
 import {
+  InvalidJobError,
   isTerminal,
   jobStatuses,
+  StoreUnavailableError,
   shownPrompt,
   type Batch,
   type Job,
@@ -15,6 +17,7 @@ import {
   type QueueSummary,
 } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
+import { withMappedErrors } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { countedEnds } from "./keeping/fold-counts.ts";
 import { decodeCursor, encodeCursor } from "./job-cursor.ts";
@@ -65,17 +68,47 @@ export async function findPrompts(database: PrismaClient, ids: string[]): Promis
   return new Map(rows.map((row) => [row.id, shownPrompt(row)]));
 }
 
-/** Newest first: ids carry their time. @throws InvalidJobError for a cursor that no page was answered with */
-export async function listJobs(database: PrismaClient, filter: JobFilter): Promise<Page<Job>> {
+/**
+ * Newest first: ids carry their time.
+ * @throws InvalidJobError for a cursor that no page was answered with, and for a text that takes too long to be found
+ */
+export async function listJobs(
+  database: PrismaClient,
+  filter: JobFilter,
+  searchMs = defaultSearchMs,
+): Promise<Page<Job>> {
   const conditions = conditionsOf(filter);
   if (conditions === null) return { items: [], nextCursor: null };
-  const rows = await database.$queryRaw<JobRow[]>`
+  const query = Prisma.sql`
     SELECT ${jobColumns} FROM jobs job
     WHERE ${Prisma.join(conditions, " AND ")}
     ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
+  const rows =
+    filter.text === undefined
+      ? await database.$queryRaw<JobRow[]>(query)
+      : await search(database, query, searchMs);
   const items = rows.slice(0, filter.limit).map(jobFromRow);
   const last = rows.length > filter.limit ? items.at(-1) : undefined;
   return { items, nextCursor: last === undefined ? null : encodeCursor(last.id) };
+}
+
+/** A search may take so long; it must not keep a connection from those who submit and run jobs. */
+const defaultSearchMs = 3_000;
+
+async function search(database: PrismaClient, query: Prisma.Sql, searchMs: number): Promise<JobRow[]> {
+  try {
+    return await withMappedErrors(() =>
+      database.$transaction(async (transaction) => {
+        await transaction.$executeRaw`SELECT set_config('statement_timeout', ${String(searchMs)}, true)`;
+        return await transaction.$queryRaw<JobRow[]>(query);
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError) || error.fault !== "timeout") throw error;
+    const message =
+      "The search takes too long: give a longer or rarer text, or a status, project or tag besides.";
+    throw new InvalidJobError([{ path: "text", code: "search-too-broad", message }]);
+  }
 }
 
 /** `null` = nothing can match. Some conditions only say what others imply, so that a partial index can be used. */

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { buildJob } from "@genga/testing";
+import { listJobs } from "../src/read-jobs.ts";
+import { createConnection } from "../src/connection.ts";
+import { openTestStores, type TestStores } from "./test-stores.ts";
+
+let stores: TestStores;
+let client: pg.Client;
+let tenantId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  tenantId = (await stores.tenants.defaultTenant()).id;
+  client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await stores.close();
+});
+
+/** Jobs of the tenant by hand, quicker than the store would. */
+async function insertMany(count: number): Promise<void> {
+  await client.query("INSERT INTO workflows (hash, graph) VALUES ('h', '{}') ON CONFLICT DO NOTHING");
+  await client.query(
+    `WITH job AS (
+       INSERT INTO jobs (id, tenant_id, type, status, phase, rank, timeout_ms)
+       SELECT gen_random_uuid(), $1, 'image', 'queued', 'waiting', i, 1000 FROM generate_series(1, $2) i
+       RETURNING id, rank)
+     INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted)
+     SELECT id, '{}', '1girl, cherry blossoms, soft light, detailed background, masterpiece ' || rank, 'h', true FROM job`,
+    [tenantId, count],
+  );
+  await client.query("VACUUM ANALYZE jobs");
+  await client.query("VACUUM ANALYZE job_parameters");
+}
+
+test("a rare text is found by its index among many prompts", async () => {
+  await insertMany(50_000);
+  const [job] = await stores.jobs.insertJobs({
+    ...{ tenantId, batch: null, jobs: [buildJob({ prompt: "a dragon over 桜の木" })] },
+  });
+  for (const text of ["DRAGON", "桜の木"]) {
+    expect((await stores.jobs.listJobs({ tenantId, text, limit: 10 })).items.map(({ id }) => id)).toEqual([
+      job!.id,
+    ]);
+  }
+  const { rows } = await client.query<{ "QUERY PLAN": string }>(
+    `EXPLAIN SELECT job.id FROM jobs job WHERE job.tenant_id = '${tenantId}' AND EXISTS (
+       SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE '%dragon%')
+     ORDER BY job.id DESC LIMIT 51`,
+  );
+  expect(rows.map((row) => row["QUERY PLAN"]).join("\n")).toContain("job_parameters_prompt_text_idx");
+}, 60_000);
+
+test("a search that takes too long is refused with advice, and is no outage", async () => {
+  const connection = createConnection({ databaseUrl: stores.url });
+  try {
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE job_parameters IN ACCESS EXCLUSIVE MODE");
+    const found = listJobs(connection.client, { tenantId, text: "cherry", limit: 10 }, 100);
+    await expect(found).rejects.toMatchObject({ problems: [{ path: "text", code: "search-too-broad" }] });
+  } finally {
+    await client.query("ROLLBACK");
+    await connection.close();
+  }
+});
