@@ -132,7 +132,13 @@ export const answerSchemas = {
       })
       .optional()
       .describe(forOperators),
-    workers: z.object({ alive: z.int() }).optional().describe(forOperators),
+    workers: z
+      .object({
+        alive: z.int(),
+        withoutRoom: z.int().describe("Of these begin nothing, since the disk for outputs is nearly full."),
+      })
+      .optional()
+      .describe(forOperators),
   }),
   Servers: z.object({ servers: z.array(Server) }),
   Server,

@@ -117,12 +117,15 @@ export async function openDependencies(
     const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
-      ...{ servers: database.servers, definitions, signals },
+      ...{ servers: database.servers, keeping: database.keeping, definitions, signals },
       maxAgeMs: times.serversMaxAgeMs,
       leaseMs: settings.leaseMs,
       name: `api-${hostname()}-${process.pid}`,
     });
-    const metrics = createMetrics(() => manager.summarizeQueue());
+    const metrics = createMetrics(
+      () => manager.summarizeQueue(),
+      () => servers.farm(),
+    );
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
     const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
     const manager = new JobManager({

@@ -23,7 +23,7 @@ const link = z.url();
 
 const waitingReasonSchema = z.object({
   code: z.enum([
-    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit"],
+    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit", "storage-full"],
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
   message: z.string(),

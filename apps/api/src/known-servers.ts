@@ -1,4 +1,4 @@
-import { type Actor, type ServerStore, type Signals, takesWork } from "@genga/jobs";
+import { type Actor, type KeepingStore, type ServerStore, type Signals, takesWork } from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions, type KnownServer } from "@genga/workflows";
 import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
@@ -7,6 +7,7 @@ const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
   servers: ServerStore;
+  keeping: Pick<KeepingStore, "listFullDisks">;
   definitions: Pick<DefinitionsStore, "find">;
   signals: Signals;
   /** How old an answer about servers may be. */
@@ -81,9 +82,13 @@ export class KnownServers {
   }
 
   async #readFarm(): Promise<ShownFarm> {
-    const { servers, leaseMs } = this.#options;
-    const [records, workers] = await Promise.all([servers.listServers(), servers.listLiveWorkers(leaseMs)]);
-    return showFarm(records, workers);
+    const { servers, keeping, leaseMs } = this.#options;
+    const [records, workers, fullDisks] = await Promise.all([
+      servers.listServers(),
+      servers.listLiveWorkers(leaseMs),
+      keeping.listFullDisks(leaseMs),
+    ]);
+    return { ...showFarm(records, workers), fullDisks };
   }
 
   async #askWorkers(waitingFor: Set<string>): Promise<void> {

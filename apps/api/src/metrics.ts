@@ -1,5 +1,6 @@
 import { jobStatuses, type QueueSummary } from "@genga/jobs";
 import { createMetricsRegistry } from "@genga/runtime";
+import { type ShownFarm } from "./shown-farm.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** What the API counts. */
@@ -14,8 +15,15 @@ export interface Metrics {
   wrongKeys: Counter<"outcome">;
 }
 
-/** @param summarizeQueue counts of all tenants' jobs; asked at each scrape, left out when it fails */
-export function createMetrics(summarizeQueue: () => Promise<QueueSummary>): Metrics {
+/**
+ * Asked at each scrape, and left out when it fails:
+ * @param summarizeQueue counts of all tenants' jobs
+ * @param farm how many workers live, and how many of them have no room for outputs
+ */
+export function createMetrics(
+  summarizeQueue: () => Promise<QueueSummary>,
+  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>,
+): Metrics {
   const registry = createMetricsRegistry("api");
   const registers = [registry];
   const jobs = new Gauge({
@@ -28,6 +36,19 @@ export function createMetrics(summarizeQueue: () => Promise<QueueSummary>): Metr
       const summary = await summarizeQueue().catch(() => undefined);
       if (summary === undefined) return;
       for (const status of jobStatuses) jobs.set({ status }, summary.counts[status]);
+    },
+  });
+  const workers = new Gauge({
+    name: "genga_workers",
+    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full.",
+    labelNames: ["state"],
+    registers,
+    collect: async () => {
+      workers.reset();
+      const now = await farm().catch(() => undefined);
+      if (now === undefined) return;
+      workers.set({ state: "full_disk" }, now.fullDisks.length);
+      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.fullDisks.length));
     },
   });
   return {

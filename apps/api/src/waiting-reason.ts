@@ -75,6 +75,10 @@ export class WaitingReasons {
     if (farm.workersAlive === 0) {
       return reason("no-worker", "No worker is alive: nothing runs until one is started.");
     }
+    if (farm.fullDisks.length >= farm.workersAlive) {
+      const message = "The disk for outputs is nearly full: nothing begins until there is room again.";
+      return reason("storage-full", message);
+    }
     const online = servers.filter(({ state, draining }) => takesWork(state) && !draining);
     if (online.length === 0) {
       const states = servers.map(

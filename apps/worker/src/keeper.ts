@@ -29,6 +29,7 @@ export interface KeeperOptions {
 export const retentionGraceMs = 60_000;
 /** Small enough that submissions and ends of jobs hardly notice. */
 const removedAtOnce = 200;
+const batchesAtOnce = 10;
 const foldedAtOnce = 5_000;
 const filesAtOnce = 20;
 const rowsAtOnce = 500;
@@ -62,9 +63,9 @@ export class Keeper {
     if (!(await servers.acquireNamedLease("keeping", ownerId, leaseMs))) return;
     const isTurn = (passes: number): boolean => this.#passes % passes === 0;
     await this.#step("counts", () => this.#foldCounts());
-    await this.#step("removals", () => this.finishRemovals());
+    await this.#step("removals", () => this.#inBatches(() => this.finishRemovals()));
     if (this.#hasMoreToRemove || isTurn(every.retention))
-      await this.#step("retention", () => this.removeOverdue());
+      await this.#step("retention", () => this.#inBatches(() => this.removeOverdue()));
     if (isTurn(every.uploadFiles)) await this.#step("files of uploads", () => this.#removeUploadFiles());
     if (!this.#areUploadsNoted || isTurn(every.forget))
       await this.#step("uploads", () => this.#noteUploads());
@@ -113,6 +114,17 @@ export class Keeper {
         "tickets or files of removed jobs wait to be removed",
       );
       await store.putOffRemovals(ids, putOffMs);
+    }
+  }
+
+  /**
+   * A pass goes on while whole batches come, with a pause between them: a farm that ends a hundred jobs a second has as many
+   * removed. Bounded, so that the other steps have their turn.
+   */
+  async #inBatches(work: () => Promise<number>): Promise<void> {
+    for (let batch = 0; batch < batchesAtOnce; batch += 1) {
+      if ((await work()) < removedAtOnce) return;
+      await sleep(yieldMs);
     }
   }
 

@@ -7,6 +7,7 @@ import {
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { Keeper } from "./keeper.ts";
 import { OutageGuard } from "./outage-guard.ts";
 import { type OwnedServer } from "./owned-server.ts";
@@ -34,6 +35,7 @@ export class Worker {
   readonly #progress: ProgressWriter;
   readonly #sweeper: Sweeper;
   readonly #keeper: Keeper;
+  readonly #disk: DiskWatch;
   readonly #runs = new Map<string, Run>();
   readonly #endings = new Map<Run, Promise<void>>();
   readonly #stops: (() => Promise<void> | void)[] = [];
@@ -59,6 +61,13 @@ export class Worker {
       ...{ ownerId: workerId, store: dependencies.keeping, servers, tickets, storage: dependencies.storage },
       ...{ settings: settings.keeping, leaseMs, log },
     });
+    this.#disk = new DiskWatch({
+      ...{ workerId, storage: dependencies.storage, store: dependencies.keeping, log },
+      wantedBytes: settings.keeping.diskFreeBytes,
+      onRoom: () => {
+        this.#pump.trigger();
+      },
+    });
     this.#fleet = new ServerFleet({
       workerId,
       ...{ servers, definitions },
@@ -80,7 +89,7 @@ export class Worker {
       workerId,
       ...{ store, servers, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
-      readyServers: () => this.#fleet.owned.filter((server) => server.mayTakeJobs),
+      readyServers: () => (this.#disk.isFull ? [] : this.#fleet.owned.filter((server) => server.mayTakeJobs)),
       keepTicket: (ticket) => this.#keepTicket(ticket),
       start: (leased, server, ticket, leasedSince) => {
         this.#start(leased, server, ticket, leasedSince);
@@ -115,6 +124,9 @@ export class Worker {
         log,
       }),
       startTicker({ name: "sweep", intervalMs: sweepIntervalMs, tick: () => this.#sweep(), log }),
+      startTicker({
+        ...{ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.#disk.tick(), log },
+      }),
       startTicker({ name: "keeping", intervalMs: keepingIntervalMs, tick: () => this.#keeper.tick(), log }),
       startTicker({
         name: "partial files",

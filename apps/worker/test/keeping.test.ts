@@ -165,6 +165,29 @@ test("retention removes the oldest beyond the limit, says so, and told it before
   expect((await jobFolders()).sort()).toEqual(ids.slice(3).sort());
 }, 60_000);
 
+test("a worker whose disk is nearly full begins nothing, says why everywhere, and goes on with room", async () => {
+  await start({ DISK_FREE_MB: "1000000000" });
+  await stack.workers[0]!.line(/the disk is nearly full; no job is begun/);
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
+  const look = async (path: string): Promise<Record<string, unknown>> =>
+    (await (await api.request("GET", path)).json()) as Record<string, unknown>;
+  const waits = { status: "queued", waitingFor: { code: "storage-full" } };
+  await until(async () => JSON.stringify(await look(`job/${id}`)).includes('"storage-full"'));
+  expect(await look(`job/${id}`)).toMatchObject(waits);
+  expect(await look("queue")).toMatchObject({ counts: { queued: 1 }, workers: { alive: 1, withoutRoom: 1 } });
+  const detail = expect.stringMatching(/1 alive; 1 begin nothing, since the disk for outputs is nearly full/);
+  expect(await look("health")).toMatchObject({
+    ...{ status: "degraded", parts: { workers: { status: "unavailable", detail } } },
+  });
+  expect(await (await fetch(`${stack.url}/metrics`)).text()).toMatch(
+    /genga_workers{state="full_disk",service="api"} 1/,
+  );
+  await stack.workers[0]!.stop();
+  await stack.startWorker({ DISK_FREE_MB: "1" });
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+  expect(await look("queue")).toMatchObject({ workers: { alive: 1, withoutRoom: 0 } });
+}, 60_000);
+
 test("a dry run tells what would go, and removes nothing", async () => {
   await start();
   for (let index = 0; index < 3; index += 1)

@@ -75,6 +75,7 @@ export {
 } from "./job-store.ts";
 export {
   type Excess,
+  type FullDisk,
   type KeepingStore,
   type LookPosition,
   type Overdue,

@@ -30,6 +30,13 @@ export interface Overdue {
   bytes: number;
 }
 
+/** The disk on which a worker stores outputs has less room than is wanted; the worker claims nothing meanwhile. */
+export interface FullDisk {
+  workerId: string;
+  freeBytes: number;
+  wantedBytes: number;
+}
+
 /** What a look for rows without a use removed. */
 export interface UnusedRows {
   graphs: number;
@@ -76,6 +83,13 @@ export interface KeepingStore {
     graceMs: number;
     uploadsUnusedMs: number | null;
   }): Promise<{ removed: UnusedRows; next: LookPosition }>;
+
+  // ── room on disks ──────────────────────────────────────────────────────────────────────────────────────────────
+  /** To be repeated for as long as it is so. */
+  noteFullDisk(disk: FullDisk): Promise<void>;
+  noteRoom(workerId: string): Promise<void>;
+  /** Those that were noted within `withinMs`. */
+  listFullDisks(withinMs: number): Promise<FullDisk[]>;
 
   // ── tickets and files ──────────────────────────────────────────────────────────────────────────────────────────
   /** Up to `limit` removed jobs whose tickets and files are to be removed by now. */

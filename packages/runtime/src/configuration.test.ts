@@ -59,6 +59,7 @@ describe("the configuration", () => {
       keeping: {
         retention: { ageMs: null, jobs: null, bytes: null },
         uploadsUnusedMs: 2_592_000_000,
+        diskFreeBytes: 500_000_000,
         removedIdsMs: 31_536_000_000,
       },
       workerId: undefined,
@@ -75,6 +76,7 @@ describe("the configuration", () => {
       RETENTION_JOBS: "1000",
       RETENTION_MB: "5",
       UPLOADS_UNUSED_DAYS: "0",
+      DISK_FREE_MB: "7",
       REMOVED_IDS_DAYS: "0",
       PORT: "9000",
       HOST: "0.0.0.0",
@@ -145,6 +147,7 @@ describe("the configuration", () => {
       keeping: {
         retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },
         uploadsUnusedMs: null,
+        diskFreeBytes: 7_000_000,
         removedIdsMs: null,
       },
       workerId: "w-1",

@@ -14,6 +14,8 @@ export interface KeepingSettings {
   };
   /** An upload that no job has, since it was sent or named last. */
   readonly uploadsUnusedMs: number | null;
+  /** With less room on the disk that outputs are stored on, a worker claims nothing; 0 = it does not look. */
+  readonly diskFreeBytes: number;
   /** How long a removed job's id answers 410. */
   readonly removedIdsMs: number | null;
 }
@@ -27,6 +29,7 @@ export const keepingVariables = {
   RETENTION_JOBS: wholeNumber(1, 1_000_000_000).optional(),
   RETENTION_MB: wholeNumber(1, 1_000_000_000).optional(),
   UPLOADS_UNUSED_DAYS: wholeNumber(0, 36_500).default(30),
+  DISK_FREE_MB: wholeNumber(0, 1_000_000_000).default(500),
   REMOVED_IDS_DAYS: wholeNumber(0, 36_500).default(365),
 };
 
@@ -38,6 +41,7 @@ export function keepingFrom(values: z.infer<z.ZodObject<typeof keepingVariables>
       bytes: values.RETENTION_MB === undefined ? null : values.RETENTION_MB * megabyte,
     },
     uploadsUnusedMs: values.UPLOADS_UNUSED_DAYS === 0 ? null : values.UPLOADS_UNUSED_DAYS * dayMs,
+    diskFreeBytes: values.DISK_FREE_MB * megabyte,
     removedIdsMs: values.REMOVED_IDS_DAYS === 0 ? null : values.REMOVED_IDS_DAYS * dayMs,
   };
 }

@@ -9,7 +9,7 @@ import {
   type OutputStorage,
   type StoredFile,
 } from "@genga/jobs";
-import { assertFolderWritable, sweepPartialFolder } from "./partial-files.ts";
+import { assertFolderWritable, freeBytesOf, sweepPartialFolder } from "./partial-files.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
 import { assertWithin, isKey, makeParents, pathOfKey } from "./storage-keys.ts";
 import { type FileToStore, storeMeasured } from "./store-measured.ts";
@@ -112,6 +112,10 @@ export class FolderStorage implements OutputStorage {
 
   async sweepPartialFiles(olderThanMs: number): Promise<number> {
     return sweepPartialFolder(join(await this.#openFolder(), partialFolder), olderThanMs);
+  }
+
+  async freeBytes(): Promise<number> {
+    return freeBytesOf(await this.#openFolder());
   }
 
   /** @throws StorageError `storage-unavailable`, `storage-full` */

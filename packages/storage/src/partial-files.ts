@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, opendir, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdir, opendir, stat, statfs, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing, mapFileError } from "./storage-errors.ts";
 
@@ -42,6 +42,16 @@ export async function assertFolderWritable(folder: string): Promise<void> {
     throw mapFileError(error, `write to the folder ${folder}`);
   } finally {
     await removeFile(path);
+  }
+}
+
+/** What a process without privileges may still write on the disk of a folder. */
+export async function freeBytesOf(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    throw mapFileError(error, `look at the disk of ${folder}`);
   }
 }
 

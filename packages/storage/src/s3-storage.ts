@@ -10,7 +10,7 @@ import {
   type S3ClientConfig,
 } from "@aws-sdk/client-s3";
 import { leaseNumberOfFolder, outputFolderKey, type OutputStorage, type StoredFile } from "@genga/jobs";
-import { assertFolderWritable, makeFolder, sweepPartialFolder } from "./partial-files.ts";
+import { assertFolderWritable, freeBytesOf, makeFolder, sweepPartialFolder } from "./partial-files.ts";
 import { mapS3Error } from "./s3-errors.ts";
 import { mapFileError } from "./storage-errors.ts";
 import { assertKey, isKey } from "./storage-keys.ts";
@@ -168,6 +168,11 @@ export class S3Storage implements OutputStorage {
     });
     await this.remove(leftovers);
     return leftovers.length;
+  }
+
+  async freeBytes(): Promise<number> {
+    await makeFolder(this.#options.partialFolder);
+    return freeBytesOf(this.#options.partialFolder);
   }
 
   async sweepPartialFiles(olderThanMs: number): Promise<number> {

@@ -24,7 +24,7 @@ function viewOfSummary({ counts, lanes, oldestQueuedAt }: QueueSummary): object 
   return { counts, lanes, oldestQueuedAt: oldestQueuedAt?.toISOString() ?? null };
 }
 
-function viewOfFarm({ servers, workersAlive }: ShownFarm): object {
+function viewOfFarm({ servers, workersAlive, fullDisks }: ShownFarm): object {
   return {
     servers: {
       total: servers.length,
@@ -33,6 +33,6 @@ function viewOfFarm({ servers, workersAlive }: ShownFarm): object {
       slots: servers.reduce((sum, { slots, state }) => sum + (state === "online" ? slots : 0), 0),
       jobsHeld: servers.reduce((sum, { jobsHeld }) => sum + jobsHeld, 0),
     },
-    workers: { alive: workersAlive },
+    workers: { alive: workersAlive, withoutRoom: fullDisks.length },
   };
 }

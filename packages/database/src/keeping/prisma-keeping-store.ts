@@ -1,5 +1,6 @@
 import {
   type Excess,
+  type FullDisk,
   type KeepingStore,
   type LookPosition,
   type Overdue,
@@ -9,6 +10,7 @@ import {
 } from "@genga/jobs";
 import { withMappedErrors } from "../database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
+import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { foldCounts } from "./fold-counts.ts";
 import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
@@ -56,6 +58,18 @@ export class PrismaKeepingStore implements KeepingStore {
     uploadsUnusedMs: number | null;
   }): Promise<{ removed: UnusedRows; next: LookPosition }> {
     return withMappedErrors(() => removeUnused(this.#database, options));
+  }
+
+  noteFullDisk(disk: FullDisk): Promise<void> {
+    return withMappedErrors(() => noteFullDisk(this.#database, disk));
+  }
+
+  noteRoom(workerId: string): Promise<void> {
+    return withMappedErrors(() => noteRoom(this.#database, workerId));
+  }
+
+  listFullDisks(withinMs: number): Promise<FullDisk[]> {
+    return withMappedErrors(() => listFullDisks(this.#database, withinMs));
   }
 
   listPendingRemovals(limit: number): Promise<RemovedJob[]> {

@@ -1,0 +1,37 @@
+import { expect, test } from "@jest/globals";
+import { type FullDisk } from "@genga/jobs";
+import { createLogger } from "@genga/runtime";
+import { DiskWatch } from "./disk-watch.ts";
+
+/** A watch of a disk that has this much room, look by look. */
+function watchOf(...looks: number[]): { watch: DiskWatch; noted: (FullDisk | "room" | "begun")[] } {
+  const noted: (FullDisk | "room" | "begun")[] = [];
+  const watch = new DiskWatch({
+    workerId: "w",
+    storage: { freeBytes: () => Promise.resolve(looks.shift() ?? 0) },
+    store: {
+      noteFullDisk: (disk) => Promise.resolve(void noted.push(disk)),
+      noteRoom: () => Promise.resolve(void noted.push("room")),
+    },
+    wantedBytes: 1_000,
+    onRoom: () => noted.push("begun"),
+    log: createLogger({ name: "test", level: "silent" }),
+  });
+  return { watch, noted };
+}
+
+test("a worker begins nothing with less room than is wanted, and goes on with a little more", async () => {
+  const { watch, noted } = watchOf(1_000, 999, 1_050, 1_100);
+  const seen: boolean[] = [];
+  for (let look = 0; look < 4; look += 1) {
+    await watch.tick();
+    seen.push(watch.isFull);
+  }
+  expect(seen).toEqual([false, true, true, false]);
+  expect(noted).toEqual([
+    { workerId: "w", freeBytes: 999, wantedBytes: 1_000 },
+    { workerId: "w", freeBytes: 1_050, wantedBytes: 1_000 },
+    "begun",
+    "room",
+  ]);
+});
