@@ -8,6 +8,7 @@ import {
   type AuditStore,
   type KeyStore,
   type OutputStorage,
+  type QueueSummary,
   type Tenant,
   type TenantAdmissions,
   type TenantLimitStore,
@@ -118,14 +119,11 @@ export async function openDependencies(
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = new KnownServers({
       ...{ servers: database.servers, keeping: database.keeping, definitions, signals },
-      maxAgeMs: times.serversMaxAgeMs,
-      leaseMs: settings.leaseMs,
+      ...{ maxAgeMs: times.serversMaxAgeMs, leaseMs: settings.leaseMs },
       name: `api-${hostname()}-${process.pid}`,
     });
-    const metrics = createMetrics(
-      () => manager.summarizeQueue(),
-      () => servers.farm(),
-    );
+    const summarizeQueue = (): Promise<QueueSummary> => manager.summarizeQueue();
+    const metrics = createMetrics({ summarizeQueue, farm: () => servers.farm() });
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
     const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
     const manager = new JobManager({

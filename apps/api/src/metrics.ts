@@ -15,42 +15,18 @@ export interface Metrics {
   wrongKeys: Counter<"outcome">;
 }
 
-/**
- * Asked at each scrape, and left out when it fails:
- * @param summarizeQueue counts of all tenants' jobs
- * @param farm how many workers live, and how many of them have no room for outputs
- */
-export function createMetrics(
-  summarizeQueue: () => Promise<QueueSummary>,
-  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>,
-): Metrics {
+/** What is asked at each scrape, and left out when it fails. */
+interface Asked {
+  /** Counts of all tenants' jobs. */
+  summarizeQueue: () => Promise<QueueSummary>;
+  /** How many workers live, and how many of them have no room for outputs. */
+  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>;
+}
+
+export function createMetrics(asked: Asked): Metrics {
   const registry = createMetricsRegistry("api");
   const registers = [registry];
-  const jobs = new Gauge({
-    name: "genga_jobs",
-    help: "Jobs by status, of all tenants.",
-    labelNames: ["status"],
-    registers,
-    collect: async () => {
-      jobs.reset();
-      const summary = await summarizeQueue().catch(() => undefined);
-      if (summary === undefined) return;
-      for (const status of jobStatuses) jobs.set({ status }, summary.counts[status]);
-    },
-  });
-  const workers = new Gauge({
-    name: "genga_workers",
-    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full.",
-    labelNames: ["state"],
-    registers,
-    collect: async () => {
-      workers.reset();
-      const now = await farm().catch(() => undefined);
-      if (now === undefined) return;
-      workers.set({ state: "full_disk" }, now.fullDisks.length);
-      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.fullDisks.length));
-    },
-  });
+  countAtScrapes(registry, asked);
   return {
     registry,
     requestSeconds: new Histogram({
@@ -95,4 +71,33 @@ export function createMetrics(
       registers,
     }),
   };
+}
+
+function countAtScrapes(registry: Registry, { summarizeQueue, farm }: Asked): void {
+  const registers = [registry];
+  const jobs = new Gauge({
+    name: "genga_jobs",
+    help: "Jobs by status, of all tenants.",
+    labelNames: ["status"],
+    registers,
+    collect: async () => {
+      jobs.reset();
+      const summary = await summarizeQueue().catch(() => undefined);
+      if (summary === undefined) return;
+      for (const status of jobStatuses) jobs.set({ status }, summary.counts[status]);
+    },
+  });
+  const workers = new Gauge({
+    name: "genga_workers",
+    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full.",
+    labelNames: ["state"],
+    registers,
+    collect: async () => {
+      workers.reset();
+      const now = await farm().catch(() => undefined);
+      if (now === undefined) return;
+      workers.set({ state: "full_disk" }, now.fullDisks.length);
+      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.fullDisks.length));
+    },
+  });
 }
