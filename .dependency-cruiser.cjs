@@ -31,7 +31,13 @@ const mayImport = {
     "packages/storage",
     "packages/runtime",
   ],
-  "apps/standalone": ["packages/embedded", "packages/comfyui-simulator", "packages/runtime"],
+  "apps/standalone": [
+    "packages/embedded",
+    "packages/comfyui-simulator",
+    "packages/runtime",
+    "packages/jobs",
+    "packages/database",
+  ],
 };
 
 module.exports = {

@@ -19,6 +19,7 @@ const entries = {
   worker: "apps/worker/src/main.ts",
   simulator: "packages/comfyui-simulator/src/main.ts",
   migrate: "packages/database/src/migrate-main.ts",
+  keys: "apps/standalone/src/keys-main.ts",
   retention: "apps/worker/src/retention-main.ts",
   "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
   chaos: "apps/standalone/test/chaos/chaos-main.ts",

@@ -56,6 +56,14 @@ export async function startEmbeddedPostgres(options: EmbeddedServerOptions): Pro
   return { ...server, name: "postgres", version: programs.version, dataFolder: home };
 }
 
+/** The URL of a database of ours on this machine. */
+export function databaseUrlOf(
+  { port, password }: { port: number; password: string },
+  database = databaseName,
+): string {
+  return `postgresql://${userName}:${password}@127.0.0.1:${port}/${database}`;
+}
+
 interface Cluster {
   readonly cluster: string;
   readonly programs: PostgresPrograms;
@@ -123,15 +131,14 @@ async function startCluster(
     onLine: options.onLine ?? (() => undefined),
     signal: options.signal,
   });
-  const urlOf = (database: string): string =>
-    `postgresql://${userName}:${settings.password}@127.0.0.1:${port}/${database}`;
+  const address = { port, password: settings.password };
   try {
-    await ensureDatabase(urlOf("postgres"));
+    await ensureDatabase(databaseUrlOf(address, "postgres"));
   } catch (error) {
     await server.stop();
     throw error;
   }
-  return { ...server, url: urlOf(databaseName), port };
+  return { ...server, url: databaseUrlOf(address), port };
 }
 
 async function ensureDatabase(adminUrl: string): Promise<void> {

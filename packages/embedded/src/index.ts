@@ -1,4 +1,5 @@
 export { startEmbeddedPostgres } from "./embedded-postgres.ts";
+export { findEmbeddedPostgres } from "./find-embedded-postgres.ts";
 export { startEmbeddedRedis } from "./embedded-redis.ts";
 export { type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
 export { EmbeddedServiceError, type EmbeddedServiceErrorCode } from "./embedded-service-error.ts";
