@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { installAudit, readAttempts, readStorageKeys, readWrites } from "./audit.ts";
+import { installAudit, readAttempts, readMiscounts, readStorageKeys, readWrites } from "./audit.ts";
 import { checkHistory } from "./check-history.ts";
 import { ChaosClient } from "./chaos-client.ts";
 import { type Figures } from "./figures.ts";
@@ -128,6 +128,9 @@ class Run {
     const violations = [
       ...refusals.map((message) => ({ rule: "refusal", jobId: null, message })),
       ...checkHistory(history),
+      ...(await readMiscounts(this.#options.services.postgres.url)).map((message) => ({
+        ...{ rule: "counts", jobId: null, message },
+      })),
     ];
     const struck = faults.filter(({ beganAt: at }) => at !== null).length;
     const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
