@@ -65,6 +65,13 @@ describe("an operator", () => {
     expect((await choose("studio", {})).status).toBe(200);
   });
 
+  test("leaves an event with the key's name", async () => {
+    await choose("studio", { streamsMax: 7 });
+    await choose("studio", {});
+    const answer = await api.request("audit-events?limit=10", { headers: as(keys.operator) });
+    expect(JSON.stringify(await answer.json())).toMatch(/"limits-set".*"streamsMax":7/);
+  });
+
   test("is told what is wrong with a choice, and which tenants there are not", async () => {
     const wrong = await choose("studio", { requestsPerMinute: 0 });
     expect([wrong.status, await wrong.json()]).toMatchObject([

@@ -1,9 +1,11 @@
 import {
   noTenantLimitChoices,
+  type Actor,
   type Tenant,
   type TenantLimitChoices,
   type TenantLimitStore,
 } from "@genga/jobs";
+import { recordAuditEvent } from "./audit-events.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { type PrismaClient } from "./generated/client.ts";
 
@@ -45,13 +47,16 @@ export class PrismaTenantLimitStore implements TenantLimitStore {
     });
   }
 
-  saveChoices(tenantId: string, choices: TenantLimitChoices): Promise<void> {
+  saveChoices(tenantId: string, choices: TenantLimitChoices, by: Actor): Promise<void> {
     return withMappedErrors(async () => {
       const row = { ...choices, updatedAt: new Date() };
-      await this.#database.tenantLimit.upsert({
-        where: { tenantId },
-        create: { tenantId, ...row },
-        update: row,
+      await this.#database.$transaction(async (transaction) => {
+        await transaction.tenantLimit.upsert({
+          where: { tenantId },
+          create: { tenantId, ...row },
+          update: row,
+        });
+        await recordAuditEvent(transaction, { by, action: "limits-set", tenantId, details: { ...choices } });
       });
     });
   }

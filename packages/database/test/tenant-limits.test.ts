@@ -5,6 +5,7 @@ import { LimitReachedError, noTenantLimitChoices, type Job } from "@genga/jobs";
 import { buildFailure, buildJob, createTestDatabase, type TestDatabase } from "@genga/testing";
 
 const queuedMax = 30;
+const by = { keyName: "an operator's", tenantId: null };
 let scratch: TestDatabase;
 /** Two processes. */
 let one: Database;
@@ -64,7 +65,7 @@ test("counts a batch as a whole, and leaves nothing of one that is refused", asy
 
 test("counts a batch of several statements as a whole, while others of its tenant are accepted", async () => {
   const tenantId = await freshTenant();
-  await one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsQueuedMax: 1_500 });
+  await one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsQueuedMax: 1_500 }, by);
   const results = await Promise.allSettled([
     insert(one, tenantId, 1_200),
     insert(other, tenantId, 1_200),
@@ -108,12 +109,12 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
 test("holds for each tenant apart, and an operator's choice comes before the default", async () => {
   const [full, chosen, free] = [await freshTenant(), await freshTenant(), await freshTenant()];
   await insert(one, full, queuedMax);
-  await one.tenantLimits.saveChoices(chosen, { ...noTenantLimitChoices, jobsQueuedMax: 2 });
+  await one.tenantLimits.saveChoices(chosen, { ...noTenantLimitChoices, jobsQueuedMax: 2 }, by);
   await insert(other, chosen, 2);
   await expect(insert(other, chosen)).rejects.toMatchObject({ max: 2, used: 2 });
   await expect(insert(other, full)).rejects.toMatchObject({ max: queuedMax });
   await expect(insert(other, free)).resolves.toHaveLength(1);
-  await one.tenantLimits.saveChoices(chosen, noTenantLimitChoices);
+  await one.tenantLimits.saveChoices(chosen, noTenantLimitChoices, by);
   await expect(insert(other, chosen)).resolves.toHaveLength(1);
   expect(await one.tenantLimits.findChoices(chosen)).toEqual(noTenantLimitChoices);
 });
@@ -132,7 +133,7 @@ const freshServer = async (): Promise<string> => {
   return server!.id;
 };
 const limitRunning = (tenantId: string, jobsRunningMax: number): Promise<void> =>
-  one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsRunningMax });
+  one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsRunningMax }, by);
 const ticketsOf = (jobs: Job[]): { jobId: string; attempt: number }[] =>
   jobs.map(({ id }) => ({ jobId: id, attempt: 1 }));
 

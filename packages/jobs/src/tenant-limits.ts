@@ -1,3 +1,4 @@
+import { type Actor } from "./audit-store.ts";
 import { type Tenant } from "./tenant-store.ts";
 
 /** What one tenant may have and do. `null` = as much as there is. */
@@ -40,5 +41,6 @@ export interface TenantLimitStore {
   /** `null` = there is no such tenant. */
   findByName(name: string): Promise<{ tenant: Tenant; choices: TenantLimitChoices } | null>;
   findChoices(tenantId: string): Promise<TenantLimitChoices>;
-  saveChoices(tenantId: string, choices: TenantLimitChoices): Promise<void>;
+  /** Recorded as an event of whoever chose. */
+  saveChoices(tenantId: string, choices: TenantLimitChoices, by: Actor): Promise<void>;
 }

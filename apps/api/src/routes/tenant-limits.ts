@@ -1,6 +1,7 @@
-import { type Tenant, type TenantLimitChoices } from "@genga/jobs";
+import { actorOf, type Tenant, type TenantLimitChoices } from "@genga/jobs";
 import { type Request } from "express";
 import { z } from "zod";
+import { principalOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { jsonBody } from "../json-body.ts";
@@ -49,7 +50,7 @@ export function addTenantLimitRoutes(routes: GuardedRoutes, dependencies: ApiDep
     put: async (request, response) => {
       const choices = readBody(request, tenantLimitChoicesSchema);
       const { tenant } = await found(request, tenantLimits);
-      await tenantLimits.saveChoices(tenant.id, choices);
+      await tenantLimits.saveChoices(tenant.id, choices, actorOf(principalOf(response)));
       limits.learn(tenant.id, choices);
       response.json(view(tenant, choices));
     },
