@@ -1,7 +1,7 @@
 import { uploadFolder } from "@genga/jobs";
 
 /** Why a graph may not carry a text: each says what the server would do with it as a file's name. */
-export type ForbiddenName = "reserved" | "traversal" | "absolute";
+export type ForbiddenName = "reserved" | "temporary" | "traversal" | "absolute";
 
 /** Where a text stands in a graph; `input` is the last part of a dotted name. */
 export interface NamePlace {
@@ -19,8 +19,10 @@ export function judgeName(text: string, place: NamePlace): ForbiddenName | undef
   if (isEncodedText(place) || !mayLeadAway(text)) return undefined;
   const namesFile = isFileInput(place);
   const verdicts = readingsOf(text).map((reading) => judgeReading(reading, namesFile));
-  return (["reserved", "traversal", "absolute"] as const).find((verdict) => verdicts.includes(verdict));
+  return forbidden.find((verdict) => verdicts.includes(verdict));
 }
+
+const forbidden = ["reserved", "temporary", "traversal", "absolute"] as const;
 
 const fileClass = /load|read|open|import|path|file|folder|director/i;
 const fileInput = /file|path|folder|director|image|mask|video|audio|latent|model|mesh|url|name$/i;
@@ -36,7 +38,18 @@ function isEncodedText({ classType, input }: NamePlace): boolean {
 
 /** Most texts of a graph can be told from names at one look. */
 function mayLeadAway(text: string): boolean {
-  return /[\\/%]|\.\.|^\s*["']?[a-z]:/i.test(text) || visible(text).toLowerCase().includes(uploadFolder);
+  return (
+    /[\\/%]|\.\.|^\s*["']?[a-z]:|\[temp\]/i.test(text) || visible(text).toLowerCase().includes(uploadFolder)
+  );
+}
+
+/**
+ * Servers name files of previews themselves, with five random letters (`ComfyUI_temp_abcde_00001_.png`), and run those
+ * branches of a graph whose files are there: one graph could ask for ten thousand of another tenant's names.
+ */
+function isTemporary(reading: string, namesFile: boolean): boolean {
+  if (!reading.toLowerCase().endsWith("[temp]")) return false;
+  return namesFile || /_temp_[a-z]{5}_/i.test(reading);
 }
 
 /** HFS+ ignores invisible characters in names, so they cannot tell one name from another. */
@@ -85,6 +98,7 @@ function judgeReading(reading: string, namesFile: boolean): ForbiddenName | unde
   const { parts, climbs } = partsOf(reading);
   const isPath = /[\\/]/.test(reading);
   if (reachesOwnFolders(parts) && (isPath || namesFile)) return "reserved";
+  if (isTemporary(reading, namesFile)) return "temporary";
   if (climbs && (isPath || namesFile)) return "traversal";
   const isAbsolute = namesFile
     ? /^(?:[\\/]|file:|~[^\\/]*[\\/])|(?:^|[\\/])[a-z]:/i.test(reading)

@@ -41,6 +41,8 @@ export async function assertOwnNames(
 const advice: Record<ForbiddenName, string> = {
   reserved:
     "names a file that graphs may not name; name an upload exactly as POST /api/anime/uploads answered",
+  temporary:
+    "names a temporary file of a server; save what another job needs, and send it to POST /api/anime/uploads",
   traversal: "leads out of its folder; give a file's plain name, without ..",
   absolute: "is an absolute name; give a file's plain name, or that of an upload",
 };

@@ -155,6 +155,9 @@ describe("a file's name in a graph", () => {
     [`%2567enga%252f${sha}.png`, "reserved"],
     [`"genga/${sha}.png"`, "reserved"],
     ["genga", "reserved"],
+    ["ComfyUI_temp_abcde_00001_.png [temp]", "temporary"],
+    ["ComfyUI_temp_abcde_00001_.png%20[temp]", "temporary"],
+    ["PreviewBridge/PB-0001.png [TEMP]", "temporary"],
     ["../models/secret.png", "traversal"],
     ["..", "traversal"],
     ["/etc/passwd", "absolute"],
@@ -169,6 +172,7 @@ describe("a file's name in a graph", () => {
     ["CLIPTextEncode", "text", "genga/douga, ../, /\\/\\, C:/"],
     ["PrimitiveStringMultiline", "value", "genga, key animation, 1girl :/ and/or ..."],
     ["PrimitiveString", "value", "genga"],
+    ["PrimitiveString", "value", "a room at 20 degrees [temp]"],
     ["RegexExtract", "regex_pattern", "\\d+/\\w+"],
     ["StringConcatenate", "delimiter", "/"],
     ["LoraLoader", "lora_name", "genga/lineart.safetensors"],
@@ -177,6 +181,11 @@ describe("a file's name in a graph", () => {
     ["LoadImageFromUrl", "url", "https://example.org/a/b.png"],
   ])("%s may have %s: %s", (classType, input, text) => {
     expect(judgeName(text, { classType, input })).toBeUndefined();
+  });
+
+  test("of a preview is refused in a text that is linked into a loader", () => {
+    const place = { classType: "PrimitiveString", input: "value" };
+    expect(judgeName("ComfyUI_temp_abcde_00001_.png [temp]", place)).toBe("temporary");
   });
 
   test("is judged in no more time than its length asks for", () => {
