@@ -52,6 +52,10 @@ export const accessTable: readonly AccessLine[] = [
 
   { method: "POST", path: "servers/:id/drain", access: "operate" },
   { method: "POST", path: "servers/:id/resume", access: "operate" },
+  { method: "DELETE", path: "servers/:id", access: "operate" },
+  { method: "GET", path: "workers", access: "operate" },
+  { method: "POST", path: "farm/pause", access: "operate" },
+  { method: "POST", path: "farm/resume", access: "operate" },
   { method: "GET", path: "tenants/:name/limits", access: "operate" },
   { method: "PUT", path: "tenants/:name/limits", access: "operate" },
   { method: "GET", path: "keys", access: "operate" },

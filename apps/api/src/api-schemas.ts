@@ -69,7 +69,9 @@ const Server = z.object({
   url: z.string().optional().describe(forOperators),
   state: z
     .enum(shownServerStates)
-    .describe("As its worker last saw it; `unowned` from the moment that no worker owns it."),
+    .describe(
+      "As its worker last saw it; `unowned` from the moment that no worker owns it; `retired` once no worker names it any more.",
+    ),
   stateReason: z.string().nullable().optional().describe(forOperators),
   stateSince: z.string(),
   draining: z.boolean(),
@@ -121,12 +123,17 @@ export const answerSchemas = {
   Upload: uploadViewSchema,
   Queue: z.object({
     ...queueFields,
+    pausedSince: z.iso
+      .datetime()
+      .nullable()
+      .describe("When an operator paused the farm; null while it is not paused."),
     allTenants: z.object(queueFields).optional().describe(forOperators),
     servers: z
       .object({
-        total: z.int(),
-        online: z.int(),
+        total: z.int().describe("Without the retired ones."),
+        online: z.int().describe("They take work; one on probation takes one job at a time."),
         unowned: z.int().describe("No worker owns them now."),
+        retired: z.int().describe("No worker names them any more."),
         slots: z.int(),
         jobsHeld: z.int(),
       })
@@ -141,6 +148,19 @@ export const answerSchemas = {
       .describe(forOperators),
   }),
   Servers: z.object({ servers: z.array(Server) }),
+  Workers: z.object({
+    workers: z.array(
+      z.object({
+        id: z.string(),
+        startedAt: z.iso.datetime(),
+        lastSeenAt: z.iso.datetime(),
+        serversNamed: z.array(z.uuid()).describe("By its configuration; none = a version that does not say."),
+        serversOwned: z.int(),
+        jobsHeld: z.int(),
+      }),
+    ),
+  }),
+  FarmState: z.object({ pausedSince: z.iso.datetime().nullable(), pausedBy: z.string().nullable() }),
   Server,
   TenantLimits: tenantLimitsViewSchema,
   ServerAction: z.object({ id: z.uuid(), draining: z.boolean() }),

@@ -4,6 +4,7 @@ import {
   defaultLane,
   JobManager,
   SecretBox,
+  type Signals,
   StoreUnavailableError,
   type AuditStore,
   type KeyStore,
@@ -117,11 +118,7 @@ export async function openDependencies(
     const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
     const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
-    const servers = new KnownServers({
-      ...{ servers: database.servers, keeping: database.keeping, definitions, signals },
-      ...{ maxAgeMs: times.serversMaxAgeMs, leaseMs: settings.leaseMs },
-      name: `api-${hostname()}-${process.pid}`,
-    });
+    const servers = knownServersOf(settings, { database, definitions, signals }, times);
     const summarizeQueue = (): Promise<QueueSummary> => manager.summarizeQueue();
     const metrics = createMetrics({ summarizeQueue, farm: () => servers.farm() });
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
@@ -173,6 +170,19 @@ function limitingParts(
   const limits = new KnownLimits({ store: tenantLimits, defaults: settings.tenantLimits, log });
   const bodies = new BodyMemory({ bytesMax: settings.bodyBytesAtOnce });
   return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
+}
+
+function knownServersOf(
+  { leaseMs, serverRetireMs }: ServiceConfiguration,
+  parts: { database: Database; definitions: DefinitionsThread; signals: Signals },
+  { serversMaxAgeMs }: ApiTimes,
+): KnownServers {
+  const { database, definitions, signals } = parts;
+  return new KnownServers({
+    ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
+    ...{ maxAgeMs: serversMaxAgeMs, leaseMs, retireMs: serverRetireMs },
+    name: `api-${hostname()}-${process.pid}`,
+  });
 }
 
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {

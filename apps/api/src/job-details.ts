@@ -45,6 +45,6 @@ export class JobDetails {
 
   /** What somebody may see of the servers that are known now. */
   async sightOf(principal: Principal): Promise<Sight> {
-    return new Sight(principal, (await this.#servers.farm()).servers);
+    return new Sight(principal, (await this.#servers.farm()).named);
   }
 }

@@ -23,7 +23,7 @@ const link = z.url();
 
 const waitingReasonSchema = z.object({
   code: z.enum([
-    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit", "storage-full"],
+    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit", "storage-full", "farm-paused"],
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
   message: z.string(),

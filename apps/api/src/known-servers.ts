@@ -1,4 +1,12 @@
-import { type Actor, type KeepingStore, type ServerStore, type Signals, takesWork } from "@genga/jobs";
+import {
+  type Actor,
+  type FarmPause,
+  type FarmStore,
+  type KeepingStore,
+  type ServerStore,
+  type Signals,
+  takesWork,
+} from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions, type KnownServer } from "@genga/workflows";
 import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
@@ -8,12 +16,15 @@ const refreshTimeoutMs = 3_000;
 export interface KnownServersOptions {
   servers: ServerStore;
   keeping: Pick<KeepingStore, "listFullDisks">;
+  pauses: FarmStore;
   definitions: Pick<DefinitionsStore, "find">;
   signals: Signals;
   /** How old an answer about servers may be. */
   maxAgeMs: number;
   /** A worker that was not seen for this long counts as dead. */
   leaseMs: number;
+  /** A server that no worker seen within this time names is retired. */
+  retireMs: number;
   /** Names this process in its requests to the workers. */
   name: string;
 }
@@ -50,8 +61,29 @@ export class KnownServers {
 
   /** Whether a server takes new work. `false` = there is no such server. */
   async setDraining(id: string, draining: boolean, by: Actor): Promise<boolean> {
+    const isKnown = await this.#options.servers.setDraining(id, draining, by);
+    this.#tellWorkers();
+    return isKnown;
+  }
+
+  /** Nothing new begins from now on, until `resumeFarm`. */
+  async pauseFarm(by: Actor): Promise<FarmPause> {
+    const pause = await this.#options.pauses.pause(by);
+    this.#tellWorkers();
+    return pause;
+  }
+
+  async resumeFarm(by: Actor): Promise<void> {
+    await this.#options.pauses.resume(by);
+    this.#tellWorkers();
+  }
+
+  /** Removes a retired server. */
+  async remove(id: string, by: Actor): Promise<"removed" | "in-use" | "absent"> {
+    const { servers, leaseMs, retireMs } = this.#options;
+    const outcome = await servers.removeServer(id, { leaseMs, seenWithinMs: retireMs }, by);
     this.#latest = undefined;
-    return this.#options.servers.setDraining(id, draining, by);
+    return outcome;
   }
 
   /** The servers whose node definitions are known. @throws StoreUnavailableError */
@@ -60,8 +92,8 @@ export class KnownServers {
     if (this.#known?.farm === farm) return this.#known.servers;
     const parsed = new Map<string, HashedDefinitions>();
     const servers: KnownServer[] = [];
-    for (const { id, definitionsHash } of farm.servers) {
-      if (definitionsHash === null) continue;
+    for (const { id, definitionsHash, state } of farm.servers) {
+      if (definitionsHash === null || state === "retired") continue;
       const definitions = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
       if (definitions === undefined) continue;
       parsed.set(definitionsHash, definitions);
@@ -82,13 +114,20 @@ export class KnownServers {
   }
 
   async #readFarm(): Promise<ShownFarm> {
-    const { servers, keeping, leaseMs } = this.#options;
-    const [records, workers, fullDisks] = await Promise.all([
+    const { servers, pauses, keeping, leaseMs, retireMs } = this.#options;
+    const [records, workers, pause, fullDisks] = await Promise.all([
       servers.listServers(),
-      servers.listLiveWorkers(leaseMs),
+      servers.listRecentWorkers(leaseMs, retireMs),
+      pauses.findPause(),
       keeping.listFullDisks(leaseMs),
     ]);
-    return { ...showFarm(records, workers), fullDisks };
+    return { ...showFarm(records, workers, pause), fullDisks };
+  }
+
+  /** Workers read what operators ask once a second; the signal makes it at once. */
+  #tellWorkers(): void {
+    this.#latest = undefined;
+    this.#options.signals.publish("operator-request", { requestedBy: this.#options.name });
   }
 
   async #askWorkers(waitingFor: Set<string>): Promise<void> {

@@ -41,6 +41,38 @@ export const operatingOperations: readonly Operation[] = [
     refusals: ["server-not-found"],
   })),
   {
+    id: "removeServer",
+    tag: "farm",
+    method: "DELETE",
+    path: "servers/:id",
+    summary: "Remove a retired server",
+    description: "The history of its jobs stays. It comes back when a worker's configuration names it again.",
+    answers: { 204: { description: "It is gone." } },
+    refusals: ["server-not-found", "server-in-use"],
+  },
+  {
+    id: "listWorkers",
+    tag: "farm",
+    method: "GET",
+    path: "workers",
+    summary: "The worker processes that live",
+    answers: ok("All of them.", json("Workers")),
+  },
+  ...(["pause", "resume"] as const).map((action): Operation => ({
+    id: `${action}Farm`,
+    tag: "farm",
+    method: "POST",
+    path: `farm/${action}`,
+    summary: action === "pause" ? "Begin nothing new on any server" : "Let the farm work again",
+    description: "Running prompts go on, and jobs are accepted, in either case.",
+    answers: {
+      202: {
+        description: "From now on.",
+        content: json("FarmState"),
+      },
+    },
+  })),
+  {
     id: "getTenantLimits",
     tag: "farm",
     method: "GET",

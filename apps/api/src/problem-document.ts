@@ -59,6 +59,7 @@ const kinds = {
   "method-not-allowed": [405, "This method is not possible here"],
   "request-timeout": [408, "The request took too long"],
   "key-name-taken": [409, "Another key has this name"],
+  "server-in-use": [409, "The server is in use"],
   "job-already-ended": [409, "The job has ended"],
   "job-not-ended": [409, "The job has not ended"],
   "illegal-transition": [409, "The job cannot change in that way"],

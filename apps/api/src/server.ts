@@ -19,6 +19,8 @@ import { addJobRoutes } from "./routes/jobs.ts";
 import { addOutputRoutes } from "./routes/outputs.ts";
 import { addQueueRoutes } from "./routes/queue.ts";
 import { addServerRoutes } from "./routes/servers.ts";
+import { addFarmRoutes } from "./routes/farm.ts";
+import { addWorkerRoutes } from "./routes/workers.ts";
 import { addTenantLimitRoutes } from "./routes/tenant-limits.ts";
 import { addUploadRoutes } from "./routes/uploads.ts";
 import { boardPath, isSubmission, prefix } from "./paths.ts";
@@ -52,6 +54,8 @@ export function createApp(
   addOutputRoutes(routes, dependencies);
   addQueueRoutes(routes, dependencies);
   addServerRoutes(routes, dependencies);
+  addWorkerRoutes(routes, dependencies);
+  addFarmRoutes(routes, dependencies);
   addUploadRoutes(routes, dependencies);
   addTenantLimitRoutes(routes, dependencies);
   routes.resource("/metrics", {

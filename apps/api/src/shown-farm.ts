@@ -1,4 +1,5 @@
 import {
+  type FarmPause,
   type FullDisk,
   type ServerRecord,
   type ShownServerState,
@@ -7,54 +8,97 @@ import {
 } from "@genga/jobs";
 
 /** A server as the API shows it. */
-interface ShownServer extends Omit<ServerRecord, "state"> {
+export interface ShownServer extends Omit<ServerRecord, "state"> {
   state: ShownServerState;
 }
 
 /** The servers and workers as they are now. */
 export interface ShownFarm {
+  /** Those that an operator removed are not among them. */
   servers: ShownServer[];
+  /** The removed ones as well: old attempts name them. */
+  named: readonly Pick<ServerRecord, "id" | "url">[];
+  workers: WorkerRecord[];
   workersAlive: number;
   /** Of live workers that claim nothing, since there is no room for outputs. */
   fullDisks: readonly FullDisk[];
+  pause: FarmPause | null;
 }
 
 const noWorkerIsAlive = "No worker is alive.";
 const noWorkerOwnsIt = "No worker owns this server.";
+const noWorkerNamesIt = "No worker's configuration names this server any more.";
 
 /**
- * What a server's last owner saw says nothing once its lease has run out: the server is shown as `unowned` since then.
- * A worker that holds a lease counts as alive even if its own row cannot be found.
+ * What a server's last owner saw says nothing once its lease has run out: the server is shown as `unowned` since then, and
+ * as `retired` when workers live and none that was seen lately names it. A worker that holds a lease counts as alive even
+ * if its own row cannot be found.
+ * @param workers those that were seen lately, dead and stopped ones as well
  */
 export function showFarm(
   records: readonly ServerRecord[],
   workers: readonly WorkerRecord[],
+  pause: FarmPause | null,
 ): Omit<ShownFarm, "fullDisks"> {
-  const alive = new Set(workers.map(({ id }) => id));
+  const alive = new Set(workers.filter(({ isAlive }) => isAlive).map(({ id }) => id));
   for (const { isLeased, ownerId } of records) if (isLeased && ownerId !== null) alive.add(ownerId);
-  const stateReason = alive.size === 0 ? noWorkerIsAlive : noWorkerOwnsIt;
-  const servers = records.map((record): ShownServer => {
-    if (record.isLeased) return record;
+  // A worker that does not say which servers it names counts as naming all.
+  const mayBeNamed = (serverId: string): boolean =>
+    workers.some(({ serverIds }) => serverIds.length === 0 || serverIds.includes(serverId));
+  const servers = records.flatMap((record): ShownServer[] => {
+    if (record.isLeased) return [record];
+    if (record.isRemoved) return [];
     const stateSince = record.leaseExpiresAt ?? record.stateSince;
-    return { ...record, state: "unowned", stateReason, stateSince, ownerId: null };
+    const unowned = { ...record, stateSince, ownerId: null };
+    return alive.size > 0 && workers.length > 0 && !mayBeNamed(record.id)
+      ? [{ ...unowned, state: "retired", stateReason: noWorkerNamesIt }]
+      : [{ ...unowned, state: "unowned", stateReason: alive.size === 0 ? noWorkerIsAlive : noWorkerOwnsIt }];
   });
-  return { servers, workersAlive: alive.size };
+  return {
+    servers,
+    named: records,
+    workers: workers.filter(({ isAlive }) => isAlive),
+    workersAlive: alive.size,
+    pause,
+  };
+}
+
+/** Figures of the servers that the configuration names: the same wherever they are shown. */
+export function countServers({ servers }: Pick<ShownFarm, "servers">): {
+  total: number;
+  online: number;
+  unowned: number;
+  retired: number;
+  slots: number;
+  jobsHeld: number;
+} {
+  const configured = servers.filter(({ state }) => state !== "retired");
+  const working = configured.filter(({ state }) => takesWork(state));
+  return {
+    total: configured.length,
+    online: working.length,
+    unowned: configured.filter(({ state }) => state === "unowned").length,
+    retired: servers.length - configured.length,
+    // A server on probation holds one job at a time.
+    slots: working.reduce((sum, { state, slots }) => sum + (state === "probing" ? 1 : slots), 0),
+    jobsHeld: servers.reduce((sum, { jobsHeld }) => sum + jobsHeld, 0),
+  };
 }
 
 /** @throws Error when none can take work */
-export function describeServers({ servers }: ShownFarm): string {
-  const online = servers.filter(({ state }) => takesWork(state)).length;
-  const text = `${online} of ${servers.length} online`;
+export function describeServers(farm: Pick<ShownFarm, "servers">): string {
+  const { total, online, unowned } = countServers(farm);
+  const text = `${online} of ${total} online`;
   if (online === 0) throw new Error(text);
-  const unowned = servers.filter(({ state }) => state === "unowned").length;
   return unowned === 0 ? text : `${text}; no worker owns ${unowned}`;
 }
 
-/** @throws Error when none is alive, or none has room for outputs */
+/** @throws Error when none is alive, when none has room for outputs, or when the farm is paused */
 export function describeWorkers(farm: ShownFarm): string {
-  const { workersAlive, fullDisks } = farm;
+  const { workersAlive, fullDisks, pause } = farm;
   if (workersAlive === 0) throw new Error("no worker is alive");
   const text = `${workersAlive} alive`;
+  if (pause !== null) throw new Error(`${text}; the farm is paused since ${pause.pausedAt.toISOString()}`);
   const room = describeFullDisks(farm);
   if (room === null) return text;
   if (fullDisks.length >= workersAlive) throw new Error(`${text}; ${room}`);

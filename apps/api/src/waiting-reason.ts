@@ -22,6 +22,7 @@ const inWords: Record<ShownServerState, string> = {
   wedged: "is wedged",
   failing: "is failing",
   unowned: "has no worker",
+  retired: "is retired",
 };
 
 /** Tenants are told of their own jobs, and operators of all. */
@@ -70,7 +71,14 @@ export class WaitingReasons {
       ...more,
     });
 
-    const { servers } = farm;
+    const servers = farm.servers.filter(({ state }) => state !== "retired");
+    if (farm.pause !== null) {
+      const since = farm.pause.pausedAt.toISOString();
+      return reason(
+        "farm-paused",
+        `The farm is paused since ${since}: nothing begins until an operator resumes it.`,
+      );
+    }
     if (servers.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
     if (farm.workersAlive === 0) {
       return reason("no-worker", "No worker is alive: nothing runs until one is started.");

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import {
   AttemptRecorder,
+  type FarmStore,
   type JobStore,
   type KeepingStore,
   type OutputStorage,
@@ -21,6 +22,7 @@ export interface Dependencies {
   settings: ServiceConfiguration;
   store: JobStore;
   servers: ServerStore;
+  farm: FarmStore;
   definitions: DefinitionsStore;
   keeping: KeepingStore;
   recorder: AttemptRecorder;
@@ -56,6 +58,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     settings,
     store: database.jobs,
     servers: database.servers,
+    farm: database.farm,
     definitions,
     keeping: database.keeping,
     recorder: new AttemptRecorder({ store: database.jobs, signals }),

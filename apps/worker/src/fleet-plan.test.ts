@@ -3,7 +3,8 @@ import { type WorkerRecord } from "@genga/jobs";
 import { planFleet } from "./fleet-plan.ts";
 
 function worker(id: string, serverIds: string[], serversOwned: number): WorkerRecord {
-  return { id, serverIds, serversOwned, startedAt: new Date(), lastSeenAt: new Date() };
+  const times = { startedAt: new Date(), lastSeenAt: new Date() };
+  return { id, serverIds, serversOwned, isAlive: true, jobsHeld: 0, ...times };
 }
 
 /** Lets workers plan in turn, over servers that each has one owner, until a whole round changes nothing. */

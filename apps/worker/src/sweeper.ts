@@ -17,6 +17,8 @@ export interface SweeperOptions {
   signals: Signals;
   guard: OutageGuard;
   leaseMs: number;
+  /** This worker has lately adopted what it can: what is left may be requeued. */
+  mayRequeue: () => boolean;
   /** How long a job waits for its unowned server before it goes elsewhere. */
   graceMs: number;
   log: Logger;
@@ -65,7 +67,7 @@ export class Sweeper {
 
   async #requeueAbandoned(): Promise<void> {
     const { store, signals, guard, graceMs, log } = this.#options;
-    if (!guard.mayTakeOver) return;
+    if (!guard.mayTakeOver || !this.#options.mayRequeue()) return;
     for (const { job, event } of await guard.watch(store.requeueAbandoned(graceMs))) {
       log.warn({ jobId: job.id, status: job.status }, "its worker and its server are gone");
       signals.publish("job", eventSignal(event, job.batchId, job.status));

@@ -31,6 +31,8 @@ export interface TicketPumpOptions {
   log: Logger;
   /** `false` while this worker is the only one, as far as it knows: then no server stands empty elsewhere. */
   hasOtherWorkers: () => boolean;
+  /** An operator keeps the whole farm from beginning anything new. */
+  isPaused: () => boolean;
   /** Servers that may take jobs now. */
   readyServers: () => OwnedServer[];
   /** `true` when this worker runs the job already and keeps the ticket. */
@@ -118,6 +120,7 @@ export class TicketPump {
 
   /** One round; `true` = there may be more to do. */
   async #fill(): Promise<boolean> {
+    if (this.#options.isPaused()) return false;
     const rooms = this.#options
       .readyServers()
       .filter((server) => server.jobsHeld < server.slots)

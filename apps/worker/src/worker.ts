@@ -8,6 +8,7 @@ import {
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { giveUp } from "./give-up.ts";
 import { Keeper } from "./keeper.ts";
 import { OutageGuard } from "./outage-guard.ts";
 import { type OwnedServer } from "./owned-server.ts";
@@ -19,9 +20,10 @@ import { Sweeper } from "./sweeper.ts";
 import { removeSuperseded } from "./superseded-prompts.ts";
 import { startTicker } from "./ticker.ts";
 import { TicketPump } from "./ticket-pump.ts";
+import { WorkerPasses } from "./worker-passes.ts";
 
 const progressFlushMs = 500;
-const sweepIntervalMs = 1_000;
+const passIntervalMs = 1_000;
 const keepingIntervalMs = 1_000;
 const probeIntervalMs = 5_000;
 const partialFilesIntervalMs = 10 * 60_000;
@@ -39,6 +41,7 @@ export class Worker {
   readonly #runs = new Map<string, Run>();
   readonly #endings = new Map<Run, Promise<void>>();
   readonly #stops: (() => Promise<void> | void)[] = [];
+  readonly #passes: WorkerPasses;
 
   constructor(dependencies: Dependencies) {
     const { store, servers, definitions, tickets, signals, recorder, log, workerId, settings } = dependencies;
@@ -56,6 +59,7 @@ export class Worker {
     this.#sweeper = new Sweeper({
       ownerId: workerId,
       ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
+      mayRequeue: () => this.#passes.mayRequeue,
     });
     this.#keeper = new Keeper({
       ...{ ownerId: workerId, store: dependencies.keeping, servers, tickets, storage: dependencies.storage },
@@ -89,11 +93,17 @@ export class Worker {
       workerId,
       ...{ store, servers, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
+      isPaused: () => this.#passes.isPaused,
       readyServers: () => (this.#disk.isFull ? [] : this.#fleet.owned.filter((server) => server.mayTakeJobs)),
       keepTicket: (ticket) => this.#keepTicket(ticket),
       start: (leased, server, ticket, leasedSince) => {
         this.#start(leased, server, ticket, leasedSince);
       },
+    });
+    this.#passes = new WorkerPasses({
+      ...{ fleet: this.#fleet, sweeper: this.#sweeper, pump: this.#pump, farm: dependencies.farm },
+      ...{ guard, leaseMs, log },
+      adoptOn: (owned) => this.#adoptOn(owned),
     });
   }
 
@@ -106,6 +116,9 @@ export class Worker {
       }),
       signals.subscribe("definitions-wanted", () => {
         for (const server of this.#fleet.owned) void this.#look(server, true);
+      }),
+      signals.subscribe("operator-request", () => {
+        this.#passes.readRequests();
       }),
     ];
     for (const subscription of subscriptions) {
@@ -123,11 +136,14 @@ export class Worker {
         tick: () => this.#heartbeat(),
         log,
       }),
-      startTicker({ name: "sweep", intervalMs: sweepIntervalMs, tick: () => this.#sweep(), log }),
       startTicker({
         ...{ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.#disk.tick(), log },
       }),
       startTicker({ name: "keeping", intervalMs: keepingIntervalMs, tick: () => this.#keeper.tick(), log }),
+      // Each by itself: a hand-over that waits, or a slow sweep, delays nothing else.
+      ...this.#passes
+        .list()
+        .map(([name, tick]) => startTicker({ name, intervalMs: passIntervalMs, tick, log })),
       startTicker({
         name: "partial files",
         intervalMs: partialFilesIntervalMs,
@@ -150,10 +166,11 @@ export class Worker {
   /** Claims nothing new, leaves prompts running, hands leases back; while the database is away they run out. */
   async stop(): Promise<void> {
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
+    await this.#passes.settle();
     try {
       await this.#fleet.close();
       await this.#progress.close();
-      await this.#with.servers.removeWorker(this.#with.workerId);
+      await this.#with.servers.stopWorker(this.#with.workerId);
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       this.#with.log.warn({ err: error }, "leases could not be handed back and are left to run out");
@@ -181,15 +198,6 @@ export class Worker {
       else run.stop("lease-lost");
     }
     this.#cancel({ jobIds: cancelRequested });
-  }
-
-  /** Servers may have become free, leases may have expired, tickets may be due: look without being told. */
-  async #sweep(): Promise<void> {
-    await this.#fleet.balance();
-    await this.#fleet.readRequests();
-    await this.#adoptOn(this.#fleet.owned);
-    await this.#sweeper.tick();
-    this.#pump.trigger();
   }
 
   /** Files that crashed writers left half-written. */
@@ -245,7 +253,7 @@ export class Worker {
     const wasAdopted = ticket === null;
     if (this.#fleet.find(server.id) !== server) {
       // The server was lost or handed over while the job was being claimed: its next owner adopts it.
-      void this.#giveUp(leased, ticket);
+      void giveUp(leased, ticket, this.#with);
       return;
     }
     const run = new Run({
@@ -286,20 +294,6 @@ export class Worker {
       await this.#sweeper.announce();
     } catch (error) {
       this.#with.log.debug({ err: error }, "the next job of a tenant could not be announced yet");
-    }
-  }
-
-  /** Lease and ticket each for itself: a ticket that is not given back would be held, and renewed, for ever. */
-  async #giveUp(leased: LeasedJob, ticket: HeldTicket | null): Promise<void> {
-    const { store, tickets, log } = this.#with;
-    const results = await Promise.allSettled([
-      store.releaseLeases([leased]),
-      ticket === null ? null : tickets.giveBack(ticket, { delayMs: 1_000 }),
-    ]);
-    for (const result of results) {
-      if (result.status === "fulfilled") continue;
-      const err: unknown = result.reason;
-      log.warn({ err, jobId: leased.jobId }, "a lease or a ticket could not be handed back and runs out");
     }
   }
 

@@ -1,5 +1,6 @@
 import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { farmIsPaused } from "./prisma-farm-store.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "./stored-json.ts";
@@ -57,6 +58,7 @@ function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit)
     ), claimable AS (
       SELECT given.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ON given."jobId" = job.id
       WHERE job.status = 'queued' AND job.attempt = given.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+        AND NOT ${farmIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), room AS MATERIALIZED (
       SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places

@@ -1,5 +1,6 @@
 import {
   type AuditStore,
+  type FarmStore,
   type JobStore,
   type KeepingStore,
   type KeyStore,
@@ -12,6 +13,7 @@ import { PrismaAuditStore } from "./audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection.ts";
 import { withMappedErrors } from "./database-errors.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
+import { PrismaFarmStore } from "./prisma-farm-store.ts";
 import { PrismaJobStore, type JobLimits } from "./prisma-job-store.ts";
 import { PrismaKeyStore } from "./prisma-key-store.ts";
 import { PrismaServerStore } from "./prisma-server-store.ts";
@@ -23,6 +25,7 @@ import { PrismaUploadStore } from "./prisma-upload-store.ts";
 export interface Database {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
+  readonly farm: FarmStore;
   readonly tenants: TenantStore;
   readonly keys: KeyStore;
   readonly audit: AuditStore;
@@ -52,6 +55,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
   return {
     jobs: new PrismaJobStore({ database: client, renewals: renewals.client, limits, close }),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
+    farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),
     keys: new PrismaKeyStore(client),
     audit: new PrismaAuditStore(client),

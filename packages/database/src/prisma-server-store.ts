@@ -24,6 +24,7 @@ const serverColumns = Prisma.sql`
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
   server.lease_expires_at AS "leaseExpiresAt",
   server.definitions_hash AS "definitionsHash", server.version, server.abilities,
+  server.removed_at IS NOT NULL AS "isRemoved",
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 
@@ -58,6 +59,15 @@ function recordFromRow(row: ServerRow): ServerRecord {
 /** Workers that were not seen for this long are forgotten. */
 const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
 
+/** Of rows of `workers`: alive. */
+function isAlive(leaseMs: number): Prisma.Sql {
+  return Prisma.sql`(workers.stopped_at IS NULL AND ${wasSeenWithin(leaseMs)})`;
+}
+
+function wasSeenWithin(durationMs: number): Prisma.Sql {
+  return Prisma.sql`workers.last_seen_at > now() - ${durationMs}::float8 * interval '1 millisecond'`;
+}
+
 /** Sets of definitions that one statement removes: each has megabytes. */
 const removedAtOnce = 20;
 
@@ -86,7 +96,8 @@ export class PrismaServerStore implements ServerStore {
         INSERT INTO servers (id, url, slots)
         SELECT id, url, slots FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int)
         ORDER BY url
-        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots WHERE servers.slots <> excluded.slots`;
+        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, removed_at = NULL
+        WHERE servers.slots <> excluded.slots OR servers.removed_at IS NOT NULL`;
       const known = new Map((await this.#read()).map((server) => [server.url, server]));
       return [...byUrl.keys()].flatMap((url) => known.get(url) ?? []);
     });
@@ -97,32 +108,31 @@ export class PrismaServerStore implements ServerStore {
       const [row] = await this.#renewals.$queryRaw<{ alive: number }[]>`
         WITH own AS (
           INSERT INTO workers (id, server_ids) VALUES (${workerId}, ${serverIds}::uuid[])
-          ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), server_ids = excluded.server_ids
+          ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), server_ids = excluded.server_ids, stopped_at = NULL
         ), gone AS (
           DELETE FROM workers WHERE id IN (
             SELECT id FROM workers WHERE last_seen_at < now() - ${forgetWorkersAfter} AND id <> ${workerId}
             FOR UPDATE SKIP LOCKED)
         )
         SELECT 1 + count(*)::int AS alive FROM workers
-        WHERE id <> ${workerId} AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
+        WHERE id <> ${workerId} AND ${isAlive(leaseMs)}`;
       return row?.alive ?? 1;
     });
   }
 
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]> {
-    return withMappedErrors(
-      () => this.#database.$queryRaw<WorkerRecord[]>`
-        SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
-          (SELECT count(*)::int FROM servers
-            WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"
-        FROM workers
-        WHERE last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond' ORDER BY id`,
+    return withMappedErrors(async () => this.#readWorkers(leaseMs, isAlive(leaseMs)));
+  }
+
+  listRecentWorkers(leaseMs: number, seenWithinMs: number): Promise<WorkerRecord[]> {
+    return withMappedErrors(async () =>
+      this.#readWorkers(leaseMs, wasSeenWithin(Math.max(leaseMs, seenWithinMs))),
     );
   }
 
-  removeWorker(workerId: string): Promise<void> {
+  stopWorker(workerId: string): Promise<void> {
     return withMappedErrors(async () => {
-      await this.#database.worker.deleteMany({ where: { id: workerId } });
+      await this.#database.$executeRaw`UPDATE workers SET stopped_at = now() WHERE id = ${workerId}`;
     });
   }
 
@@ -141,7 +151,7 @@ export class PrismaServerStore implements ServerStore {
           ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED
         ), server AS (
           UPDATE servers SET lease_owner = ${workerId}, lease_number = lease_number + 1,
-            lease_expires_at = ${leaseEnd(leaseMs)}
+            lease_expires_at = ${leaseEnd(leaseMs)}, removed_at = NULL
           FROM free WHERE servers.id = free.id
           RETURNING servers.*
         )
@@ -240,6 +250,31 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
+  removeServer(
+    serverId: string,
+    { leaseMs, seenWithinMs }: { leaseMs: number; seenWithinMs: number },
+    by: Actor,
+  ): Promise<"removed" | "in-use" | "absent"> {
+    return withMappedErrors(async () => {
+      if (!isUuid(serverId)) return "absent";
+      const isRemoved = await this.#database.$transaction(async (transaction) => {
+        const removed = await transaction.$executeRaw`
+          UPDATE servers SET removed_at = now(), definitions_hash = NULL
+          WHERE id = ${serverId}::uuid AND removed_at IS NULL AND coalesce(lease_expires_at <= now(), true)
+            AND EXISTS (SELECT FROM workers WHERE ${isAlive(leaseMs)})
+            AND NOT EXISTS (
+              SELECT FROM workers WHERE ${wasSeenWithin(Math.max(leaseMs, seenWithinMs))}
+                AND (server_ids = '{}' OR ${serverId}::uuid = ANY(server_ids)))`;
+        if (removed === 1)
+          await recordAuditEvent(transaction, { by, action: "server-removed", subject: serverId });
+        return removed === 1;
+      });
+      if (isRemoved) return "removed";
+      const known = (await this.#read()).find(({ id }) => id === serverId);
+      return known === undefined || known.isRemoved ? "absent" : "in-use";
+    });
+  }
+
   setDraining(serverId: string, draining: boolean, by?: Actor): Promise<boolean> {
     return withMappedErrors(async () => {
       if (!isUuid(serverId)) return false;
@@ -265,6 +300,16 @@ export class PrismaServerStore implements ServerStore {
         WHERE held.owner = excluded.owner OR held.expires_at <= now()`;
       return taken === 1;
     });
+  }
+
+  #readWorkers(leaseMs: number, condition: Prisma.Sql): PromiseLike<WorkerRecord[]> {
+    return this.#database.$queryRaw<WorkerRecord[]>`
+      SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
+        ${isAlive(leaseMs)} AS "isAlive",
+        (SELECT count(*)::int FROM jobs WHERE status = 'processing' AND lease_owner = workers.id) AS "jobsHeld",
+        (SELECT count(*)::int FROM servers
+          WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"
+      FROM workers WHERE ${condition} ORDER BY id`;
   }
 
   async #read(): Promise<ServerRecord[]> {

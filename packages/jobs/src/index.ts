@@ -1,3 +1,4 @@
+export { type FarmPause, type FarmStore } from "./farm-store.ts";
 export {
   attemptOutcomes,
   failureClasses,

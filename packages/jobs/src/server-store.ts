@@ -4,7 +4,7 @@ export const serverStates = ["unknown", "online", "probing", "unreachable", "wed
 export type ServerState = (typeof serverStates)[number];
 
 /** How a server is shown: what its last owner saw counts only while a worker owns it. */
-export const shownServerStates = [...serverStates, "unowned"] as const;
+export const shownServerStates = [...serverStates, "unowned", "retired"] as const;
 export type ShownServerState = (typeof shownServerStates)[number];
 
 /** A server on probation takes work as well, one job at a time. */
@@ -60,6 +60,8 @@ export interface ServerRecord {
   version: string | null;
   /** `null` until it was probed. */
   abilities: ServerAbilities | null;
+  /** An operator removed it, and no worker has named it since. */
+  isRemoved: boolean;
   /** Jobs that hold or wait for one of its slots right now (`saving` no longer does). */
   jobsHeld: number;
 }
@@ -71,6 +73,10 @@ export interface WorkerRecord {
   lastSeenAt: Date;
   /** The servers that its configuration names; none = it is of an earlier version and does not say. */
   serverIds: string[];
+  /** Seen within the length of a lease, and not stopped. */
+  isAlive: boolean;
+  /** How many jobs it holds the lease of. */
+  jobsHeld: number;
   /** How many servers it holds the lease of. */
   serversOwned: number;
 }
@@ -100,10 +106,12 @@ export interface ServerStore {
    * `leaseMs`), itself included.
    */
   renewWorker(workerId: string, serverIds: string[], leaseMs: number): Promise<number>;
-  /** The workers that were seen within `leaseMs`, by the store's clock. */
+  /** The workers that live: seen within `leaseMs`, by the store's clock, and not stopped. */
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]>;
-  /** A worker that stops is no longer counted. */
-  removeWorker(workerId: string): Promise<void>;
+  /** Those as well that stopped or died within `seenWithinMs`. */
+  listRecentWorkers(leaseMs: number, seenWithinMs: number): Promise<WorkerRecord[]>;
+  /** A worker that stops is no longer counted among the living. */
+  stopWorker(workerId: string): Promise<void>;
   /** Takes up to `limit` of these servers whose lease is free or expired; raises their lease numbers. */
   acquireServers(
     workerId: string,
@@ -133,6 +141,16 @@ export interface ServerStore {
   listServers(): Promise<ServerRecord[]>;
   /** Node definitions by content hash. */
   findDefinitions(hash: string): Promise<StoredDefinitions | null>;
+  /**
+   * Removes a server that no worker owns, and that none which was seen within `seenWithinMs` names, while some worker
+   * lives; recorded as an audit event. Its row stays for the history of its jobs; a worker that names it again brings it
+   * back.
+   */
+  removeServer(
+    serverId: string,
+    times: { leaseMs: number; seenWithinMs: number },
+    by: Actor,
+  ): Promise<"removed" | "in-use" | "absent">;
   /** Whether a server takes new work; recorded as an audit event. `false` = there is no such server. */
   setDraining(serverId: string, draining: boolean, by?: Actor): Promise<boolean>;
   /**

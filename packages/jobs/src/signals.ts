@@ -10,6 +10,8 @@ export interface SignalTopics {
   "definitions-wanted": { requestedBy: string };
   /** A server's definitions were stored. */
   "definitions-read": { serverId: string };
+  /** An operator paused or resumed the farm, drained a server or let it work again: read what is asked of you. */
+  "operator-request": { requestedBy: string };
 }
 
 export type JobSignal =

@@ -46,4 +46,5 @@ export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Top
   cancel: z.object({ jobIds: z.array(z.string()) }),
   "definitions-wanted": z.object({ requestedBy: z.string() }),
   "definitions-read": z.object({ serverId: z.string() }),
+  "operator-request": z.object({ requestedBy: z.string() }),
 };

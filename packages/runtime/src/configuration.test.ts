@@ -55,6 +55,7 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 600_000, video: 3_600_000, workflow: 3_600_000 },
       leaseMs: 12_000,
       serverGraceMs: 60_000,
+      serverRetireMs: 300_000,
       stallMs: 900_000,
       keeping: {
         retention: { ageMs: null, jobs: null, bytes: null },
@@ -104,6 +105,7 @@ describe("the configuration", () => {
       VIDEO_JOB_TIMEOUT_MS: "7000",
       LEASE_MS: "600",
       SERVER_GRACE_MS: "0",
+      SERVER_RETIRE_MS: "0",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
       PUBLIC_URL: "https://Genga.example/studio/",
@@ -143,6 +145,7 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 5000, video: 7000, workflow: 5000 },
       leaseMs: 600,
       serverGraceMs: 0,
+      serverRetireMs: 0,
       stallMs: 1000,
       keeping: {
         retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },

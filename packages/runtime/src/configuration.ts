@@ -45,6 +45,8 @@ export interface Configuration extends LimitSettings {
   readonly jobTimeoutsMs: JobTimeouts;
   readonly leaseMs: number;
   readonly serverGraceMs: number;
+  /** A server that no worker seen within this time names is retired. */
+  readonly serverRetireMs: number;
   /** An executing prompt of which nothing is heard for this long has stalled; so has a queue that does not move. */
   readonly stallMs: number;
   /** What is kept of what has ended, and for how long. */
@@ -134,6 +136,7 @@ export function readConfiguration(env: Environment): Configuration {
     },
     leaseMs: values.LEASE_MS,
     serverGraceMs: values.SERVER_GRACE_MS,
+    serverRetireMs: values.SERVER_RETIRE_MS,
     stallMs: values.STALL_MS,
     keeping: keepingFrom(values),
     workerId: values.WORKER_ID,
@@ -335,6 +338,7 @@ const environmentSchema = z.object({
   VIDEO_JOB_TIMEOUT_MS: timeoutMs.optional(),
   LEASE_MS: wholeNumber(500, 10 * minuteMs).default(12_000),
   SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
+  SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
   ...keepingVariables,
   WORKER_ID: z

@@ -90,11 +90,11 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await live()).toEqual([a, b]);
       expect(await store.listLiveWorkers(0)).toEqual([]);
       expect(await store.renewWorker(a, [], 0)).toBe(1);
-      await store.removeWorker(b);
+      await store.stopWorker(b);
       expect(await live()).toEqual([a]);
       expect(await store.renewWorker(a, [], leaseMs)).toBe(before);
-      await store.removeWorker(a);
-      await store.removeWorker(a);
+      await store.stopWorker(a);
+      await store.stopWorker(a);
     });
   });
 
@@ -108,7 +108,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
     expect(await find()).toMatchObject({ serverIds: [first!.id, second!.id], serversOwned: 1 });
     await store.renewWorker(id, [second!.id], leaseMs);
     expect(await find()).toMatchObject({ serverIds: [second!.id], serversOwned: 1 });
-    await store.removeWorker(id);
+    await store.stopWorker(id);
   });
 
   describe("owning", () => {

@@ -10,6 +10,7 @@ import { type ShownFarm } from "../shown-farm.ts";
 /**
  * `GET servers`: each ComfyUI server and how it is doing; for operators also where it is, and why it is not doing better.
  * `drain` and `resume`: whether it takes new work, for operators who want to restart it.
+ * `DELETE servers/:id` removes one that has left every worker's configuration.
  */
 export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {
   routes.resource("servers", {
@@ -28,6 +29,22 @@ export function addServerRoutes(routes: GuardedRoutes, { servers }: ApiDependenc
           ...(operates ? whatOperatorsSee(server) : {}),
         })),
       });
+    },
+  });
+  routes.resource("servers/:id", {
+    delete: async (request, response) => {
+      const id = idOf(request);
+      const outcome = isUuid(id) ? await servers.remove(id, actorOf(principalOf(response))) : "absent";
+      if (outcome === "absent") {
+        throw new RefusedError("server-not-found", `There is no server ${id.slice(0, 100)}.`);
+      }
+      if (outcome === "in-use") {
+        throw new RefusedError(
+          "server-in-use",
+          "The server is not retired: a worker that lives, or did lately, names it, or no worker lives.",
+        );
+      }
+      response.status(204).end();
     },
   });
   for (const [action, draining] of [

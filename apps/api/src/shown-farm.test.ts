@@ -1,0 +1,68 @@
+import { describe, expect, test } from "@jest/globals";
+import { type ServerRecord, type WorkerRecord } from "@genga/jobs";
+import { countServers, describeWorkers, showFarm } from "./shown-farm.ts";
+
+const now = new Date();
+
+function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
+  return {
+    ...{
+      id,
+      url: `http://${id}`,
+      slots: 2,
+      state: "online",
+      stateReason: null,
+      stateSince: now,
+      draining: false,
+    },
+    ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
+    ...{ version: null, abilities: null, isRemoved: false, jobsHeld: 0 },
+    ...more,
+  };
+}
+
+const unleased = { isLeased: false } as const;
+
+function worker(id: string, serverIds: string[], isAlive = true): WorkerRecord {
+  return { id, serverIds, isAlive, startedAt: now, lastSeenAt: now, serversOwned: 0, jobsHeld: 0 };
+}
+
+describe("a server that nobody owns", () => {
+  test.each([
+    ["retired where workers live and none names it", [worker("a", ["other"])], "retired"],
+    ["not retired while a living worker names it", [worker("a", ["s"])], "unowned"],
+    [
+      "not retired while one names it that stopped or died lately",
+      [worker("a", ["other"]), worker("b", ["s"], false)],
+      "unowned",
+    ],
+    ["not retired while a worker does not say what it names", [worker("a", [])], "unowned"],
+    ["not retired when all workers are dead", [worker("a", ["other"], false)], "unowned"],
+    ["not retired when no worker was seen lately", [], "unowned"],
+  ])("is %s", (_name, workers, state) => {
+    expect(showFarm([server("s", unleased)], workers, null).servers).toMatchObject([{ id: "s", state }]);
+  });
+
+  test("is not shown once it was removed, and still has an address for its attempts", () => {
+    const farm = showFarm([server("s", { ...unleased, isRemoved: true })], [worker("a", ["x"])], null);
+    expect(farm.servers).toEqual([]);
+    expect(farm.named).toMatchObject([{ id: "s", url: "http://s" }]);
+  });
+});
+
+test("a removed server that a worker owns again is shown, whatever its row says", () => {
+  expect(showFarm([server("s", { isRemoved: true })], [], null).servers).toMatchObject([{ state: "online" }]);
+});
+
+test("health and the queue count the same servers, and one slot of a server on probation", () => {
+  const records = [server("a"), server("b", { state: "probing" }), server("c", unleased)];
+  const farm = showFarm([...records, server("d", unleased)], [worker("w", ["a", "b", "c"])], null);
+  expect(countServers(farm)).toEqual({ total: 3, online: 2, unowned: 1, retired: 1, slots: 3, jobsHeld: 0 });
+});
+
+test("a paused farm is not well, whoever lives", () => {
+  const pause = { pausedAt: new Date("2026-11-25T12:00:00Z"), pausedBy: "key" };
+  expect(() => describeWorkers({ ...showFarm([server("a")], [], pause), fullDisks: [] })).toThrow(
+    "1 alive; the farm is paused since 2026-11-25T12:00:00.000Z",
+  );
+});

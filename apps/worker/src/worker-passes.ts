@@ -1,0 +1,112 @@
+import { type FarmStore } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { Coalescer } from "./coalescer.ts";
+import { type OutageGuard } from "./outage-guard.ts";
+import { type OwnedServer } from "./owned-server.ts";
+import { type ServerFleet } from "./server-fleet.ts";
+import { type Sweeper } from "./sweeper.ts";
+import { type TicketPump } from "./ticket-pump.ts";
+
+export interface WorkerPassesOptions {
+  fleet: ServerFleet;
+  sweeper: Sweeper;
+  pump: TicketPump;
+  farm: Pick<FarmStore, "findPause">;
+  guard: OutageGuard;
+  leaseMs: number;
+  adoptOn: (owned: OwnedServer[]) => Promise<void>;
+  log: Logger;
+}
+
+/**
+ * What a worker does once a second without being told: servers may have become free, leases may have expired, tickets
+ * may be due. Each pass is repeated by itself, so that a hand-over that waits, or a slow sweep, delays nothing else.
+ */
+export class WorkerPasses {
+  readonly #with: WorkerPassesOptions;
+  readonly #adoption = new Coalescer(() => this.#adopt());
+  readonly #requests = new Coalescer(() => this.#readRequests());
+  #hasBalanced = false;
+  /** When it last looked for jobs to adopt, with its servers taken; `null` while it may not take over. */
+  #adoptedAt: number | null = null;
+  #maySweep = false;
+  #isPaused = false;
+
+  constructor(options: WorkerPassesOptions) {
+    this.#with = options;
+  }
+
+  /** An operator keeps the farm from beginning anything new. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** This worker has lately adopted what it can: what is left, nobody looks after. */
+  get mayRequeue(): boolean {
+    return this.#adoptedAt !== null && performance.now() - this.#adoptedAt < this.#with.leaseMs;
+  }
+
+  list(): (readonly [name: string, tick: () => Promise<void>])[] {
+    return [
+      ["balance", () => this.#balance()],
+      ["adoption", () => this.#adoption.trigger()],
+      ["operators' requests", () => this.#requests.trigger()],
+      ["sweep", () => this.#sweep()],
+      ["tickets", () => this.#takeTickets()],
+    ];
+  }
+
+  /** An operator asked for something just now. */
+  readRequests(): void {
+    void this.#requests.trigger();
+  }
+
+  /** After the passes have stopped: waits for what they set off. */
+  async settle(): Promise<void> {
+    await Promise.all([this.#adoption.settle(), this.#requests.settle()]);
+  }
+
+  async #balance(): Promise<void> {
+    await this.#with.fleet.balance();
+    this.#hasBalanced = true;
+    if (this.#adoptedAt === null) void this.#adoption.trigger();
+  }
+
+  async #adopt(): Promise<void> {
+    const { fleet, guard, adoptOn, log } = this.#with;
+    const mayAdopt = (): boolean => this.#hasBalanced && guard.mayTakeOver;
+    const mightAtFirst = mayAdopt();
+    try {
+      await adoptOn(fleet.owned);
+      this.#adoptedAt = mightAtFirst && mayAdopt() ? performance.now() : null;
+      this.#maySweep ||= mightAtFirst;
+    } catch (error) {
+      log.warn({ err: error }, "jobs of other workers could not be adopted yet");
+    }
+  }
+
+  /** What would be adopted must not be requeued: nothing is swept before this worker has taken what it can. */
+  async #sweep(): Promise<void> {
+    if (this.#maySweep) await this.#with.sweeper.tick();
+  }
+
+  async #readRequests(): Promise<void> {
+    const { fleet, farm, guard, pump, log } = this.#with;
+    try {
+      await fleet.readRequests();
+      const isPaused = (await guard.watch(farm.findPause())) !== null;
+      if (isPaused === this.#isPaused) return;
+      this.#isPaused = isPaused;
+      log.info(isPaused ? "the farm is paused: nothing new is claimed" : "the farm is resumed");
+      if (!isPaused) pump.triggerAnew();
+    } catch (error) {
+      log.warn({ err: error }, "operators' requests could not be read yet");
+    }
+  }
+
+  /** Not awaited: a pass over the tickets may take long, and is one at a time by itself. */
+  #takeTickets(): Promise<void> {
+    this.#with.pump.trigger();
+    return Promise.resolve();
+  }
+}
