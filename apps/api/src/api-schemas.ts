@@ -154,6 +154,10 @@ export const answerSchemas = {
         id: z.string(),
         startedAt: z.iso.datetime(),
         lastSeenAt: z.iso.datetime(),
+        healthUrl: z
+          .string()
+          .nullable()
+          .describe("Where it tells how it is; null of a version that does not."),
         serversNamed: z.array(z.uuid()).describe("By its configuration; none = a version that does not say."),
         serversOwned: z.int(),
         jobsHeld: z.int(),

@@ -24,7 +24,16 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
 const unleased = { isLeased: false } as const;
 
 function worker(id: string, serverIds: string[], isAlive = true): WorkerRecord {
-  return { id, serverIds, isAlive, startedAt: now, lastSeenAt: now, serversOwned: 0, jobsHeld: 0 };
+  return {
+    id,
+    serverIds,
+    isAlive,
+    statusUrl: null,
+    startedAt: now,
+    lastSeenAt: now,
+    serversOwned: 0,
+    jobsHeld: 0,
+  };
 }
 
 describe("a server that nobody owns", () => {

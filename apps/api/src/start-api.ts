@@ -1,3 +1,4 @@
+import { awaitSchema } from "@genga/database";
 import { partialFileAgeMs } from "@genga/jobs";
 import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
 import { openDependencies, type ApiDependencies, type ApiTimes } from "./dependencies.ts";
@@ -21,6 +22,10 @@ export async function startApi(
   const stopping = new AbortController();
   const signal =
     options.signal === undefined ? stopping.signal : AbortSignal.any([options.signal, stopping.signal]);
+  const onWaiting = (message: string): void => {
+    log.warn(message);
+  };
+  await awaitSchema({ databaseUrl: settings.databaseUrl, signal, onWaiting });
   const dependencies = await openDependencies(settings, log, {
     signal,
     ...(options.times === undefined ? {} : { times: options.times }),

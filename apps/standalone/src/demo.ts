@@ -1,6 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { type Configuration } from "@genga/runtime";
 import { ApiClient, RefusedByApi, type JobState } from "./api-client.ts";
 import { demoJobs, withoutWhatIsMissing, type DemoJob } from "./demo-batch.ts";
@@ -8,6 +7,7 @@ import { type Everything } from "./everything.ts";
 import { followJob } from "./follow-job.ts";
 import { describe } from "./job-line.ts";
 import { createProgressBoard, type ProgressBoard } from "./progress-board.ts";
+import { keyOf } from "./servers-known.ts";
 
 export interface DemoOptions {
   readonly everything: Everything;
@@ -25,7 +25,6 @@ export interface DemoOptions {
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, configuration, signal, say } = options;
   const client = new ApiClient(everything.apiUrl, keyOf(configuration));
-  await untilServersAreKnown(client, options);
   const batch = await submit(client, options);
   if (batch === undefined) return false;
   say(`batch ${batch.id}: ${batch.jobs.length} jobs accepted`);
@@ -62,38 +61,6 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
 const titles: readonly string[] = demoJobs.map(({ type }, index) =>
   type === "image" ? `image ${index + 1}` : "video",
 );
-
-/** What servers there are is shown in full to keys that operate. */
-function keyOf({ apiKeys }: Configuration): string | undefined {
-  return (apiKeys.find(({ role }) => role === "operate") ?? apiKeys.find(({ role }) => role === "submit"))
-    ?.key;
-}
-
-/**
- * The API judges a batch by what the servers can run. A worker finds that out within a second or two; a server that does
- * not answer is named, and waited for no longer.
- */
-async function untilServersAreKnown(
-  client: ApiClient,
-  { everything, signal, say }: DemoOptions,
-): Promise<void> {
-  const deadlineMs = performance.now() + serversTimeoutMs;
-  for (;;) {
-    const servers = await client.getServers(signal);
-    const unknown = everything.comfyuiUrls.filter((url) => !servers.some((s) => s.url === url && s.isKnown));
-    if (unknown.length === 0) return;
-    if (performance.now() > deadlineMs) {
-      for (const url of unknown) {
-        const server = servers.find((each) => each.url === url);
-        say(`${url} is ${server?.state ?? "not there"}: ${server?.stateReason ?? "it has not answered"}`);
-      }
-      return;
-    }
-    await delay(100, undefined, { signal });
-  }
-}
-
-const serversTimeoutMs = 15_000;
 
 /**
  * Submits the batch, and where servers lack its models or nodes, what they can make instead.

@@ -5,6 +5,7 @@ import { impatientAfterMs, readConfiguration, stopDeadlineMs } from "@genga/runt
 import { runDemo } from "./demo.ts";
 import { startEverything, type Everything } from "./everything.ts";
 import { type ProgressBoard } from "./progress-board.ts";
+import { untilServersAreKnown } from "./servers-known.ts";
 
 const usage = `npm start                everything on this machine, until Ctrl-C
 npm run demo             the same, and a batch of eight images and a video
@@ -46,6 +47,7 @@ async function main(): Promise<number> {
       report: say,
       signal: stopping,
     });
+    await untilServersAreKnown({ everything, configuration, signal: stopping, say });
     tellAddresses(everything, say);
     if (values.demo) {
       const isWhole = await runDemo({

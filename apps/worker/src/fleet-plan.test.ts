@@ -4,7 +4,7 @@ import { planFleet } from "./fleet-plan.ts";
 
 function worker(id: string, serverIds: string[], serversOwned: number): WorkerRecord {
   const times = { startedAt: new Date(), lastSeenAt: new Date() };
-  return { id, serverIds, serversOwned, isAlive: true, jobsHeld: 0, ...times };
+  return { id, serverIds, serversOwned, isAlive: true, statusUrl: null, jobsHeld: 0, ...times };
 }
 
 /** Lets workers plan in turn, over servers that each has one owner, until a whole round changes nothing. */

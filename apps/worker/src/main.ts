@@ -1,23 +1,38 @@
+import { awaitSchema } from "@genga/database";
 import { requireServices, runService } from "@genga/runtime";
 import { openDependencies } from "./dependencies.ts";
+import { startStatusServer } from "./status-server.ts";
 import { isDoneWithin } from "./time-limit.ts";
 import { Worker } from "./worker.ts";
 
 /** For the hand-over as a whole: well within what a process has for its end (10 s). */
 const handOverMs = 7_000;
 
-runService("worker", async ({ configuration, log }) => {
-  const dependencies = await openDependencies(requireServices(configuration), log);
+runService("worker", async ({ configuration, log, signal }) => {
+  const settings = requireServices(configuration);
+  const onWaiting = (message: string): void => {
+    log.warn(message);
+  };
+  await awaitSchema({ databaseUrl: settings.databaseUrl, signal, onWaiting });
+  const dependencies = await openDependencies(settings, log);
   const worker = new Worker(dependencies);
-  worker.start();
+  const statusServer = await startStatusServer({
+    ...settings.workerStatus,
+    status: () => worker.status,
+  }).catch(async (error: unknown) => {
+    await dependencies.close();
+    throw error;
+  });
+  worker.start(statusServer.url);
   return {
     details: {
       workerId: dependencies.workerId,
       servers: configuration.comfyuiServers.map(({ identity }) => identity).join(", "),
+      health: `${statusServer.url}/health`,
     },
     stop: async () => {
       const isHandedOver = await isDoneWithin(
-        worker.stop().then(() => dependencies.close()),
+        worker.stop().then(() => Promise.all([dependencies.close(), statusServer.close()])),
         handOverMs,
       );
       if (!isHandedOver) {

@@ -18,6 +18,8 @@ export interface ServerFleetOptions {
   stallMs: number;
   guard: OutageGuard;
   log: Logger;
+  /** Where this worker tells how it is. */
+  statusUrl: () => string | null;
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
   onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
@@ -38,6 +40,7 @@ export class ServerFleet {
   readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
+  #renewedAt = performance.now();
 
   constructor(options: ServerFleetOptions) {
     this.#options = options;
@@ -46,6 +49,11 @@ export class ServerFleet {
   /** Worker processes seen lately, this one included. */
   get liveWorkers(): number {
     return this.#liveWorkers;
+  }
+
+  /** How long ago it last said that it lives. */
+  get renewedAgoMs(): number {
+    return performance.now() - this.#renewedAt;
   }
 
   get owned(): OwnedServer[] {
@@ -60,7 +68,10 @@ export class ServerFleet {
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
     const named = (await this.#named()).map(({ id }) => id);
-    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs));
+    const sentAt = performance.now();
+    const statusUrl = this.#options.statusUrl();
+    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs, statusUrl));
+    this.#renewedAt = sentAt;
     const leases = this.owned.map((server) => server.lease);
     if (leases.length === 0) return;
     const held = await guard.watch(servers.renewServers(workerId, leases, leaseMs));

@@ -16,6 +16,7 @@ import { processJob, type ProcessJobOptions } from "./process-job.ts";
 import { ProgressWriter } from "./progress-writer.ts";
 import { Run } from "./run.ts";
 import { ServerFleet } from "./server-fleet.ts";
+import { type WorkerStatus } from "./status-server.ts";
 import { Sweeper } from "./sweeper.ts";
 import { removeSuperseded } from "./superseded-prompts.ts";
 import { startTicker } from "./ticker.ts";
@@ -42,6 +43,7 @@ export class Worker {
   readonly #endings = new Map<Run, Promise<void>>();
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #passes: WorkerPasses;
+  #statusUrl: string | null = null;
 
   constructor(dependencies: Dependencies) {
     const { store, servers, definitions, tickets, signals, recorder, log, workerId, settings } = dependencies;
@@ -80,6 +82,7 @@ export class Worker {
       ...{ leaseMs, graceMs, stallMs },
       guard,
       log,
+      statusUrl: () => this.#statusUrl,
       onReady: (server) => {
         void this.#becomeReady(server);
       },
@@ -107,7 +110,19 @@ export class Worker {
     });
   }
 
-  start(): void {
+  get status(): WorkerStatus {
+    const { owned, renewedAgoMs } = this.#fleet;
+    return {
+      ...{ workerId: this.#with.workerId, leaseMs: this.#with.settings.leaseMs },
+      ...{ leasesRenewedAgoMs: renewedAgoMs, isPaused: this.#passes.isPaused },
+      ...{ serversOwned: owned.length, jobsHeld: this.#runs.size },
+      serversReady: owned.filter((server) => server.mayTakeJobs).length,
+    };
+  }
+
+  /** @param statusUrl where it tells how it is, for the list of workers */
+  start(statusUrl: string): void {
+    this.#statusUrl = statusUrl;
     const { signals, tickets, log, settings } = this.#with;
     // Pending for as long as Redis is away; the work itself does not wait for it.
     const subscriptions = [

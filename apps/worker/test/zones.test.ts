@@ -41,6 +41,7 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
     ...{ slots: 2, leaseMs, graceMs: 1_000, stallMs: 1_000 },
     guard: new OutageGuard(leaseMs),
     log,
+    statusUrl: () => null,
     onReady: () => undefined,
     onDefinitionsRead: () => undefined,
     onQueueSeen: () => Promise.resolve(),
@@ -87,7 +88,7 @@ test("the same loopback address on two machines is two servers by SERVER_NAME, a
     }
     const owned = fleets.reduce((count, each) => count + each.owned.length, 0);
     for (const each of fleets) await each.close();
-    for (const workerId of ["pod-a", "pod-b"]) await database.servers.removeWorker(workerId);
+    for (const workerId of ["pod-a", "pod-b"]) await database.servers.stopWorker(workerId);
     return owned;
   };
   expect(

@@ -77,11 +77,17 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   }
 }
 
-async function readMigrations(folder: string): Promise<Migration[]> {
-  const names = (await readdir(folder, { withFileTypes: true }))
+/** The names of this version's migrations, in their order. */
+export async function listMigrations(folder = projectMigrations): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
+}
+
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = await listMigrations(folder);
   return await Promise.all(
     names.map(async (name) => {
       const sql = await readFile(join(folder, name, "migration.sql"), "utf8");

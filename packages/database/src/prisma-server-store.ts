@@ -103,12 +103,18 @@ export class PrismaServerStore implements ServerStore {
     });
   }
 
-  renewWorker(workerId: string, serverIds: string[], leaseMs: number): Promise<number> {
+  renewWorker(
+    workerId: string,
+    serverIds: string[],
+    leaseMs: number,
+    statusUrl: string | null = null,
+  ): Promise<number> {
     return withMappedErrors(async () => {
       const [row] = await this.#renewals.$queryRaw<{ alive: number }[]>`
         WITH own AS (
-          INSERT INTO workers (id, server_ids) VALUES (${workerId}, ${serverIds}::uuid[])
-          ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), server_ids = excluded.server_ids, stopped_at = NULL
+          INSERT INTO workers (id, server_ids, status_url) VALUES (${workerId}, ${serverIds}::uuid[], ${statusUrl})
+          ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), server_ids = excluded.server_ids, stopped_at = NULL,
+            status_url = excluded.status_url
         ), gone AS (
           DELETE FROM workers WHERE id IN (
             SELECT id FROM workers WHERE last_seen_at < now() - ${forgetWorkersAfter} AND id <> ${workerId}
@@ -305,7 +311,7 @@ export class PrismaServerStore implements ServerStore {
   #readWorkers(leaseMs: number, condition: Prisma.Sql): PromiseLike<WorkerRecord[]> {
     return this.#database.$queryRaw<WorkerRecord[]>`
       SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
-        ${isAlive(leaseMs)} AS "isAlive",
+        status_url AS "statusUrl", ${isAlive(leaseMs)} AS "isAlive",
         (SELECT count(*)::int FROM jobs WHERE status = 'processing' AND lease_owner = workers.id) AS "jobsHeld",
         (SELECT count(*)::int FROM servers
           WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"

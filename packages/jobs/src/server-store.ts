@@ -73,6 +73,8 @@ export interface WorkerRecord {
   lastSeenAt: Date;
   /** The servers that its configuration names; none = it is of an earlier version and does not say. */
   serverIds: string[];
+  /** Where it tells how it is (`/health`, `/metrics`), as far as it says. */
+  statusUrl: string | null;
   /** Seen within the length of a lease, and not stopped. */
   isAlive: boolean;
   /** How many jobs it holds the lease of. */
@@ -104,8 +106,14 @@ export interface ServerStore {
   /**
    * Says that this worker lives, and which servers its configuration names; returns how many workers live (seen within
    * `leaseMs`), itself included.
+   * @param statusUrl where it tells how it is
    */
-  renewWorker(workerId: string, serverIds: string[], leaseMs: number): Promise<number>;
+  renewWorker(
+    workerId: string,
+    serverIds: string[],
+    leaseMs: number,
+    statusUrl?: string | null,
+  ): Promise<number>;
   /** The workers that live: seen within `leaseMs`, by the store's clock, and not stopped. */
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]>;
   /** Those as well that stopped or died within `seenWithinMs`. */

@@ -56,6 +56,7 @@ describe("the configuration", () => {
       leaseMs: 12_000,
       serverGraceMs: 60_000,
       serverRetireMs: 300_000,
+      workerStatus: { host: "127.0.0.1", port: 0 },
       stallMs: 900_000,
       keeping: {
         retention: { ageMs: null, jobs: null, bytes: null },
@@ -106,6 +107,8 @@ describe("the configuration", () => {
       LEASE_MS: "600",
       SERVER_GRACE_MS: "0",
       SERVER_RETIRE_MS: "0",
+      WORKER_HOST: "0.0.0.0",
+      WORKER_PORT: "9464",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
       PUBLIC_URL: "https://Genga.example/studio/",
@@ -146,6 +149,7 @@ describe("the configuration", () => {
       leaseMs: 600,
       serverGraceMs: 0,
       serverRetireMs: 0,
+      workerStatus: { host: "0.0.0.0", port: 9464 },
       stallMs: 1000,
       keeping: {
         retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },

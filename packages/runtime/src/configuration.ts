@@ -51,7 +51,8 @@ export interface Configuration extends LimitSettings {
   readonly stallMs: number;
   /** What is kept of what has ended, and for how long. */
   readonly keeping: KeepingSettings;
-  /** Undefined = the worker makes up a name of its own. */
+  /** Where a worker tells how it is; port 0 = a free one. */
+  readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
 }
 
@@ -135,10 +136,10 @@ export function readConfiguration(env: Environment): Configuration {
       workflow: values.JOB_TIMEOUT_MS ?? 60 * minuteMs,
     },
     leaseMs: values.LEASE_MS,
-    serverGraceMs: values.SERVER_GRACE_MS,
-    serverRetireMs: values.SERVER_RETIRE_MS,
+    ...{ serverGraceMs: values.SERVER_GRACE_MS, serverRetireMs: values.SERVER_RETIRE_MS },
     stallMs: values.STALL_MS,
     keeping: keepingFrom(values),
+    workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     workerId: values.WORKER_ID,
   };
 }
@@ -303,13 +304,11 @@ const storageUrl = z.string().transform((text, context): StorageLocation => {
 });
 
 const timeoutMs = wholeNumber(1000, 24 * 60 * minuteMs);
+const hostAddress = z.string().regex(/^[A-Za-z0-9.:[\]-]+$/, { error: "an address or a host name" });
 
 const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(8328),
-  HOST: z
-    .string()
-    .regex(/^[A-Za-z0-9.:[\]-]+$/, { error: "an address or a host name" })
-    .default("127.0.0.1"),
+  HOST: hostAddress.default("127.0.0.1"),
   PUBLIC_URL: publicUrl.optional(),
   TRUSTED_PROXIES: trustedProxies.default([]),
   DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
@@ -341,6 +340,8 @@ const environmentSchema = z.object({
   SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
   ...keepingVariables,
+  WORKER_HOST: hostAddress.default("127.0.0.1"),
+  WORKER_PORT: wholeNumber(0, 65_535).default(0),
   WORKER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })

@@ -10,6 +10,7 @@ export function addWorkerRoutes(routes: GuardedRoutes, { servers }: ApiDependenc
         workers: workers.map((worker) => ({
           id: worker.id,
           startedAt: worker.startedAt.toISOString(),
+          healthUrl: worker.statusUrl === null ? null : `${worker.statusUrl}/health`,
           lastSeenAt: worker.lastSeenAt.toISOString(),
           serversNamed: worker.serverIds,
           serversOwned: worker.serversOwned,

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Configuration } from "@genga/runtime";
+import { ApiClient } from "./api-client.ts";
+import { type Everything } from "./everything.ts";
+
+export interface WaitingOptions {
+  readonly everything: Pick<Everything, "apiUrl" | "comfyuiUrls">;
+  readonly configuration: Pick<Configuration, "apiKeys">;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+const timeoutMs = 30_000;
+/** A wait shorter than this is not worth a line. */
+const silenceMs = 1_500;
+
+/**
+ * The API judges jobs by what the servers can run. A worker finds that out within a second or two; what is waited for is
+ * said, and a server that does not answer is named and waited for no longer.
+ */
+export async function untilServersAreKnown(options: WaitingOptions): Promise<void> {
+  const { everything, configuration, signal, say } = options;
+  const client = new ApiClient(everything.apiUrl, keyOf(configuration));
+  const beganAt = performance.now();
+  let hasSaid = false;
+  for (;;) {
+    const servers = await client.getServers(signal);
+    const unknown = everything.comfyuiUrls.filter((url) => !servers.some((s) => s.url === url && s.isKnown));
+    if (unknown.length === 0) return;
+    const waitedMs = performance.now() - beganAt;
+    if (waitedMs > timeoutMs) {
+      for (const url of unknown) {
+        const server = servers.find((each) => each.url === url);
+        say(`${url} is ${server?.state ?? "not there"}: ${server?.stateReason ?? "it has not answered"}`);
+      }
+      return;
+    }
+    if (waitedMs > silenceMs && !hasSaid) {
+      hasSaid = true;
+      say(`waiting to learn what ${unknown.join(", ")} can run`);
+    }
+    await delay(100, undefined, { signal });
+  }
+}
+
+/** What servers there are is shown in full to keys that operate. */
+export function keyOf({ apiKeys }: Pick<Configuration, "apiKeys">): string | undefined {
+  return (apiKeys.find(({ role }) => role === "operate") ?? apiKeys.find(({ role }) => role === "submit"))
+    ?.key;
+}
