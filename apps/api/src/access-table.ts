@@ -21,6 +21,7 @@ export interface AccessLine {
 export const accessTable: readonly AccessLine[] = [
   { method: "GET", path: "/", access: "open" },
   { method: "GET", path: "/docs", access: "open" },
+  { method: "GET", path: "/docs/redoc.js", access: "open" },
   { method: "GET", path: "/openapi.json", access: "open" },
   { method: "GET", path: "health", access: "open" },
   { method: "GET", path: "health/ready", access: "open" },

@@ -1,4 +1,3 @@
-import { type ApiDescription } from "./openapi.ts";
 import { boardPath, prefix } from "./paths.ts";
 
 /** The first page: where to go from here. */
@@ -24,54 +23,16 @@ export function landingPage(): string {
   );
 }
 
-/** All operations and their schemas, without a script in it. */
-export function documentationPage(description: ApiDescription): string {
-  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods as Record<string, Documented>).map(([method, operation]) =>
-      operationSection(method, path, operation),
-    ),
-  );
-  const schemas = Object.entries(description.components.schemas).map(
-    ([name, schema]) =>
-      `<section id="schema-${escape(name)}"><h3>${escape(name)}</h3>${json(schema)}</section>`,
-  );
-  return page(
-    "Genga: the API",
-    `<p><a href="/">Genga</a> · <a href="/openapi.json">openapi.json</a>
-    ${paragraphs(description.info.description)}
-    <h2>Operations</h2>${operations.join("\n")}<h2>Schemas</h2>${schemas.join("\n")}`,
-  );
-}
-
-interface Documented {
-  summary?: string;
-  description?: string;
-  parameters?: unknown;
-  requestBody?: unknown;
-  responses?: unknown;
-}
-
-function operationSection(method: string, path: string, operation: Documented): string {
-  const { summary = "", description = "", parameters, requestBody, responses } = operation;
-  const details = Object.entries({ parameters, body: requestBody, answers: responses })
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `<details><summary>${name}</summary>${json(value)}</details>`);
-  return `<section><h3><b>${method.toUpperCase()}</b> <code>${escape(path)}</code></h3>
-    <p>${escape(summary)}${paragraphs(description)}${details.join("")}</section>`;
-}
-
-/** Schemas refer to each other; references become links. */
-function json(value: unknown): string {
-  const text = escape(JSON.stringify(value, null, 2));
-  return `<pre>${text.replace(/#\/components\/schemas\/(\w+)/g, '<a href="#schema-$1">$&</a>')}</pre>`;
-}
-
-function paragraphs(text: string): string {
-  return text
-    .split("\n\n")
-    .filter((paragraph) => paragraph !== "")
-    .map((paragraph) => `<p>${escape(paragraph)}`)
-    .join("");
+/**
+ * The OpenAPI document as a page with a list of contents, drawn by Redoc. Everything is named relative to the page, so that
+ * it works below the path of a proxy, too. Without a search: its worker would need a weaker policy than ours.
+ */
+export function documentationPage(): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Genga: the API</title><style>body { margin: 0 }</style>
+<redoc spec-url="openapi.json" disable-search="true" hide-download-button="true" expand-responses="200,201,202"
+  required-props-first="true" path-in-middle-panel="true"></redoc>
+<script src="docs/redoc.js"></script></html>`;
 }
 
 function escape(text: string): string {

@@ -13,11 +13,12 @@ const outputMediaTypes = [
   ...["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/svg+xml", "image/x-exr"],
   ...["video/mp4", "video/webm", "video/x-matroska"],
   ...["audio/flac", "audio/wav", "audio/mpeg", "audio/ogg"],
-  ...["model/gltf-binary", "application/json", "application/x-safetensors", "application/octet-stream"],
+  ...["model/gltf-binary", "application/x-safetensors", "application/octet-stream"],
 ];
 const outputContent: Contents = {
   ...Object.fromEntries(outputMediaTypes.map((type) => [type, { schema: bytes }])),
   "text/plain": { schema: { type: "string" } },
+  "application/json": { schema: {} },
   "*/*": { schema: bytes },
 };
 const outputHeaders: Answer["headers"] = {
@@ -32,11 +33,34 @@ const outputHeaders: Answer["headers"] = {
   },
 };
 
+/** Not as one object of `sentEvent`, which nobody could send: as it goes over the wire. */
 const eventStream = [
   'event: snapshot\nid: 4\ndata: {"id": "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21", "status": "processing", …}\n',
   'event: progress\ndata: {"jobId": "01a213f0-…", "attempt": 1, "phase": "executing", "progress": {"percent": 42, …}}\n',
   'event: event\nid: 5\ndata: {"jobId": "01a213f0-…", "sequence": 5, "type": "completed", …}\n\n',
 ].join("\n");
+
+/** One event of the stream; OpenAPI 3.1 has no better place for it. */
+const sentEvent = {
+  type: "object",
+  description: "Each event.",
+  required: ["event", "data"],
+  properties: {
+    event: { type: "string", enum: ["snapshot", "event", "progress", "removed"] },
+    id: { type: "string", pattern: "^[0-9]+$", description: "A sequence." },
+    data: {
+      type: "string",
+      contentMediaType: "application/json",
+      contentSchema: {
+        anyOf: [
+          { $ref: "#/components/schemas/JobDetail" },
+          { $ref: "#/components/schemas/JobEvent" },
+          { type: "object", description: "Of `progress`: attempt, phase, progress. Of `removed`: jobId." },
+        ],
+      },
+    },
+  },
+};
 
 /** `jobs/{id}` and the predecessor's `job/{id}`. */
 const aJob = {
@@ -86,7 +110,7 @@ export const lookingOperations: readonly Operation[] = [
     answers: {
       200: {
         description: "The stream.",
-        content: { "text/event-stream": { schema: { type: "string" }, example: eventStream } },
+        content: { "text/event-stream": { schema: sentEvent, example: eventStream } },
       },
       204: {
         description: "The job has ended, and the client has seen its last event: do not connect again.",

@@ -39,7 +39,7 @@ export function describeApi({ needsKey }: { needsKey: boolean }): ApiDescription
         "HEAD is answered wherever GET is, other methods with 405. Answers may get further fields.",
     },
     servers: [{ url: "/", description: "Here." }],
-    tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
+    tags: Object.entries(tags).map(([name, title]) => ({ name, "x-displayName": title })),
     paths,
     components: {
       schemas: describeSchemas(),
@@ -58,7 +58,9 @@ function describeOperation(operation: Operation, needsKey: boolean): Json {
   const line = lineOf(operation);
   const { id, tag, summary, path, query, requestHeaders, body, isBodyOptional, answers } = operation;
   const role =
-    line.access === "open" ? "Open to everybody." : `Needs a key with the role \`${line.access}\` or above.`;
+    line.access === "open"
+      ? "Open to everybody."
+      : `${needsKey ? "Needs" : "Where keys are asked for, it needs"} a key with the role \`${line.access}\` or above.`;
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
       ...{ name, in: "path", required: true },
@@ -132,6 +134,14 @@ function schemaOf(place: SchemaPlace): Json {
   return typeof place === "string" ? { $ref: `#/components/schemas/${place}` } : { ...place };
 }
 
+const refusalsOfFields: readonly ProblemCode[] = [
+  ...(["invalid-request", "unknown-field", "missing-field", "invalid-field", "out-of-bounds"] as const),
+];
+const refusalsOfBodies: readonly ProblemCode[] = [
+  ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
+  ...refusalsOfFields,
+];
+
 /** Refusals by status, each with its codes. */
 function refusalsOf(operation: Operation, line: AccessLine, needsKey: boolean): Json {
   const codes: ProblemCode[] = [
@@ -142,6 +152,8 @@ function refusalsOf(operation: Operation, line: AccessLine, needsKey: boolean): 
       ? []
       : (["key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const)),
     ...(line.access === "open" ? [] : (["limit-reached", "store-unavailable"] as const)),
+    ...(operation.body === undefined ? [] : refusalsOfBodies),
+    ...(operation.query === undefined ? [] : refusalsOfFields),
     ...(operation.refusals ?? []),
   ];
   const byStatus = new Map<number, Set<ProblemCode>>();

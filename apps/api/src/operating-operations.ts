@@ -148,6 +148,14 @@ export const operatingOperations: readonly Operation[] = [
     answers: ok("A page.", html),
   },
   {
+    id: "getDocumentationScript",
+    tag: "service",
+    method: "GET",
+    path: "/docs/redoc.js",
+    summary: "What draws that page",
+    answers: ok("Redoc.", { "text/javascript": { schema: { type: "string" } } }),
+  },
+  {
     id: "getDescription",
     tag: "service",
     method: "GET",

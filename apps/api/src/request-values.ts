@@ -2,7 +2,6 @@ import { InvalidJobError, jobStatuses, jobTypes, type JobFilter } from "@genga/j
 import { numberOf } from "@genga/comfyui";
 import { problemsOf, unstorable } from "@genga/workflows";
 import { type Request } from "express";
-import { validate as isUuid } from "uuid";
 import { z } from "zod";
 
 /** The `:id` of the path. */
@@ -24,19 +23,30 @@ export function readBody<Schema extends z.ZodObject>(request: Request, schema: S
   return parsed.data;
 }
 
+/** What of `unstorable` a pattern can say: halves of surrogate pairs cannot be in UTF-8. */
+export const withoutNul = "^[^\\u0000]*$";
+/** A UUID in base64url; `decodeCursor` of packages/database reads it. */
+const cursorPattern = "^[A-Za-z0-9_-]{8}[E-Za-j][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$";
+
 const searchText = (lengthMax: number): z.ZodOptional<z.ZodString> =>
   z
     .string()
     .min(1)
     .max(lengthMax)
     .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .meta({ pattern: withoutNul })
     .optional();
 
 /** The query of `GET jobs`. */
 export const jobsQuerySchema = z.strictObject({
-  status: z.array(z.enum(jobStatuses)).max(20).optional().describe("One or several, separated by commas."),
-  type: z.array(z.enum(jobTypes)).max(20).optional().describe("One or several, separated by commas."),
-  batch: z.string().refine(isUuid, { error: "it is not a batch's id" }).optional(),
+  status: z
+    .array(z.enum(jobStatuses))
+    .min(1)
+    .max(20)
+    .optional()
+    .describe("One or several, separated by commas."),
+  type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
+  batch: z.uuid({ error: "is not a batch's id" }).optional(),
   project: searchText(100),
   tag: searchText(64),
   text: z
@@ -47,7 +57,12 @@ export const jobsQuerySchema = z.strictObject({
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(200).optional().describe("`nextCursor` of the page before."),
+  cursor: z
+    .string()
+    .max(200)
+    .optional()
+    .describe("`nextCursor` of the page before.")
+    .meta({ pattern: cursorPattern }),
 });
 
 /** @throws InvalidJobError naming what is wrong with the query */

@@ -11,6 +11,7 @@ import {
 import { findMisplacedGraph, problemsOf, unstorable, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import { prefix } from "./paths.ts";
+import { withoutNul } from "./request-values.ts";
 
 /** Text that the database can hold. */
 const storableText = (lengthMax: number): z.ZodString =>
@@ -18,7 +19,8 @@ const storableText = (lengthMax: number): z.ZodString =>
     .string()
     .min(1)
     .max(lengthMax)
-    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" });
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .meta({ pattern: withoutNul });
 
 /** What may be said of a job beside its parameters. */
 export const optionFields = {

@@ -19,3 +19,4 @@ export { Figures } from "./chaos/figures.ts";
 export { type CrashableServer, type Services } from "./chaos/world.ts";
 export { findBrowser, openBrowser, type BrowserProgram } from "./browser.ts";
 export { cachedFolder } from "./tool-cache.ts";
+export { findPythonTool, type PythonTool } from "./python-tool.ts";

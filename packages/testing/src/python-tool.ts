@@ -1,0 +1,77 @@
+import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+import { cachedFolder } from "./tool-cache.ts";
+
+const run = promisify(execFile);
+
+/** A program of PyPI that runs here. */
+export interface PythonTool {
+  /** Runs it to its end; everything that it says, and whether it ended well. */
+  run(
+    args: readonly string[],
+    options: { signal?: AbortSignal },
+  ): Promise<{ code: number | null; said: string }>;
+}
+
+/**
+ * Installs a program from PyPI into a folder of its own, once for each set of requirements and version of Python.
+ * @param options.entry `module:function`, as its package's entry point says
+ * @returns why it cannot be had, for the name of the test that is skipped
+ */
+export async function findPythonTool(options: {
+  name: string;
+  requirements: string;
+  entry: string;
+}): Promise<PythonTool | { readonly reason: string }> {
+  const { name, requirements, entry } = options;
+  const [module = "", program = ""] = entry.split(":");
+  try {
+    const { stdout } = await run("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+    const hash = createHash("sha256")
+      .update(await readFile(requirements))
+      .digest("hex");
+    const folder = await cachedFolder(`${name}-${stdout.trim()}-${hash.slice(0, 12)}`, async (draft) => {
+      // A virtual environment would know the name of the folder in which it was made; a plain folder can be renamed.
+      const install = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+      await run("python3", [...install, "--target", draft, "--requirement", requirements], {
+        timeout: 180_000,
+      });
+    });
+    const script = `import sys; sys.argv[0] = ${JSON.stringify(name)}; from ${module} import ${program}; sys.exit(${program}())`;
+    return { run: (args, { signal }) => runScript(script, args, folder, signal) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const lines = message.trim().split("\n");
+    return { reason: `PyPI's ${name} cannot be had: ${lines.at(-1)?.slice(0, 200) ?? ""}` };
+  }
+}
+
+async function runScript(
+  script: string,
+  args: readonly string[],
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<{ code: number | null; said: string }> {
+  const { PYTHONPATH: inherited } = process.env;
+  const child = spawn("python3", ["-c", script, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      ...process.env,
+      PYTHONPATH: [folder, ...(inherited === undefined ? [] : [inherited])].join(delimiter),
+      PYTHONDONTWRITEBYTECODE: "1",
+      COLUMNS: "150",
+    },
+    cwd: join(folder),
+    ...(signal && { signal }),
+  });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => (said += text));
+  }
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, said };
+}
