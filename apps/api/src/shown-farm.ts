@@ -8,7 +8,7 @@ import {
 } from "@genga/jobs";
 
 /** A server as the API shows it. */
-export interface ShownServer extends Omit<ServerRecord, "state"> {
+interface ShownServer extends Omit<ServerRecord, "state"> {
   state: ShownServerState;
 }
 

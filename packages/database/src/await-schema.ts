@@ -10,7 +10,7 @@ import { listMigrations } from "./migrate.ts";
 const codeVersion = 1;
 
 /** A newer version of Genga has changed the database so that this one must not use it. */
-export class SchemaTooNewError extends Error {
+class SchemaTooNewError extends Error {
   readonly code = "schema-too-new";
   override readonly name = "SchemaTooNewError";
 
