@@ -117,8 +117,11 @@ export class OwnJobs {
     return this.#manager.cancelBatch((await this.findBatch(id)).id, this.#actor.keyName);
   }
 
+  /** @throws InvalidJobError naming node classes that this key may not run */
   async retryBatch(id: string, extraData: unknown): Promise<number> {
-    return this.#manager.retryBatch((await this.findBatch(id)).id, extraData, this.#actor.keyName);
+    const { id: batchId } = await this.findBatch(id);
+    await this.#assertMayRun({ batchId });
+    return this.#manager.retryBatch(batchId, extraData, this.#actor.keyName);
   }
 
   async requestCancel(id: string): Promise<CancelResult> {
@@ -129,6 +132,7 @@ export class OwnJobs {
   /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError */
   async retry(id: string, extraData: unknown): Promise<Job> {
     const job = await this.find(id);
+    if (job.type === "workflow") await this.#assertMayRun({ jobId: job.id });
     return this.#manager.retryJob(job.id, extraData, this.#actor.keyName);
   }
 
@@ -152,6 +156,12 @@ export class OwnJobs {
       if (error instanceof JobRemovedError || error instanceof JobNotFoundError) return false;
       throw error;
     }
+  }
+
+  /** Another key of the tenant, which operates, may have submitted what this one may not run. */
+  async #assertMayRun(of: { jobId: string } | { batchId: string }): Promise<void> {
+    if (this.#submitter.operates) return;
+    await this.#resolver.assertAllowedNodes(await this.#manager.listClassesToRetry(of), this.#submitter);
   }
 
   async #acceptable(submission: ReadSubmission): Promise<JobRequest> {

@@ -61,6 +61,38 @@ describe("by default", () => {
   });
 });
 
+test("a key runs no job again, alone or in a batch, that it may not submit", async () => {
+  const post = (path: string, body: object, name: string): Promise<Response> =>
+    api.post(path, body, key(name));
+  const alone = (await (await post("generate", rawJob("VHS_LoadImages"), "operator")).json()) as {
+    id: string;
+  };
+  const jobs = [rawJob("LoadImage"), rawJob("VHS_LoadImages")];
+  const batch = (await (await post("batches", { jobs }, "operator")).json()) as {
+    id: string;
+    jobs: { id: string }[];
+  };
+  await post(`jobs/${alone.id}/cancel`, {}, "operator");
+  const [server] = await api.database.servers.registerServers([{ url: "http://gpu-1:8188", slots: 2 }]);
+  for (const { id } of batch.jobs) {
+    const leased = await api.worker.claim(id, server!.id);
+    await api.worker.end(leased, {
+      kind: "failed",
+      failure: { class: "execution", code: "broke", message: "It broke." },
+    });
+  }
+
+  const refused = await post(`jobs/${alone.id}/retry`, {}, "studio");
+  expect(refused.status).toBe(422);
+  expect(await refused.json()).toMatchObject({ problems: [{ code: "denied-node-class", nodeId: "1" }] });
+  const refusedBatch = await post(`batches/${batch.id}/retry`, {}, "studio");
+  expect(refusedBatch.status).toBe(422);
+  expect(await refusedBatch.json()).toMatchObject({ problems: [{ received: "VHS_LoadImages" }] });
+
+  expect((await post(`jobs/${alone.id}/retry`, {}, "operator")).status).toBe(202);
+  expect((await post(`batches/${batch.id}/retry`, {}, "operator")).status).toBe(202);
+});
+
 test("the settings replace the list and make exceptions", async () => {
   const other = await api.startAnother({
     NODE_CLASSES_DENIED: "VHS_*,Secret",

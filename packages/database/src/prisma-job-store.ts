@@ -24,6 +24,7 @@ import {
   type Page,
   type ProgressReport,
   type QueueSummary,
+  type NamedClass,
   type RemovedJob,
   type SealForJob,
   type TicketReference,
@@ -31,6 +32,7 @@ import {
 import { insertJobs } from "./accept-jobs.ts";
 import { findEndedPrompts, listAttempts } from "./attempts.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
+import { listClassesToRetry } from "./classes-to-retry.ts";
 import { expireQueued } from "./expire-jobs.ts";
 import {
   clearEnqueued,
@@ -214,6 +216,10 @@ export class PrismaJobStore implements JobStore {
 
   listAttempts(jobId: string): Promise<JobAttempt[]> {
     return withMappedErrors(() => listAttempts(this.#database, jobId));
+  }
+
+  listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]> {
+    return withMappedErrors(() => listClassesToRetry(this.#database, of));
   }
 
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {

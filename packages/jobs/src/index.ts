@@ -150,7 +150,12 @@ export {
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./extra-data.ts";
 export { SecretBox, SecretBoxError } from "./secret-box.ts";
 export { TenantNames } from "./tenant-names.ts";
-export { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
+export {
+  type NamedClass,
+  type ResolvedWorkflow,
+  type Submitter,
+  type WorkflowResolver,
+} from "./workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./job-manager.ts";
 export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";

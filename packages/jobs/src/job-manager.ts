@@ -34,7 +34,7 @@ import { present } from "./present.ts";
 import { type SecretBox } from "./secret-box.ts";
 import { type Signals } from "./signals.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
-import { type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
+import { type NamedClass, type Submitter, type WorkflowResolver } from "./workflow-resolver.ts";
 
 /** Running jobs that are told of a cancellation at once; the others hear of it with their next heartbeat. */
 const signalledMax = 1_000;
@@ -240,6 +240,11 @@ export class JobManager {
     await this.#announce(jobs);
     // What the first try restarted is announced by the sweeper.
     return isAgain ? counts.failed + counts.timeout : jobs.length;
+  }
+
+  /** The node classes of the raw graphs that a retry of this job, or of this batch, would run. */
+  listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]> {
+    return this.#options.store.listClassesToRetry(of);
   }
 
   /** Oldest first. */

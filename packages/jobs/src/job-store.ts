@@ -20,6 +20,7 @@ import {
 import { type JobPrompt } from "./job-prompt.ts";
 import { type TerminalStatus } from "./job-states.ts";
 import { type RemovedJob } from "./keeping-store.ts";
+import { type NamedClass } from "./workflow-resolver.ts";
 
 /** What fences a write: it takes effect only while the job is `processing` under exactly this attempt and lease number. */
 export interface JobLease {
@@ -210,6 +211,11 @@ export interface JobStore {
    */
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null>;
 
+  /**
+   * The node classes of the raw graphs that a retry of this job, or of this batch, would run: each class once, with one node
+   * that has it.
+   */
+  listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]>;
   /** Ends all queued jobs of the batch and notes the request on all processing ones. */
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult>;
   /**

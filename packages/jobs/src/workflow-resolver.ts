@@ -25,6 +25,12 @@ export interface Submitter {
   operates: boolean;
 }
 
+/** A node of a graph, by what it is. */
+export interface NamedClass {
+  nodeId: string;
+  classType: string;
+}
+
 /** Parameters → graph. */
 export interface WorkflowResolver {
   /**
@@ -39,6 +45,11 @@ export interface WorkflowResolver {
     submitter?: Submitter,
     uploads?: UploadFinder,
   ): Promise<ResolvedWorkflow>;
+  /**
+   * Holds the nodes of graphs that were accepted earlier, perhaps from another key or under other rules, to the rules that
+   * hold for this submitter now. @throws InvalidJobError naming each node whose class is denied
+   */
+  assertAllowedNodes(nodes: readonly NamedClass[], submitter: Submitter): Promise<void>;
   /** Looks up once what uploads all jobs of a batch name. */
   lookUpUploads(parameters: readonly unknown[], tenantId: string): Promise<UploadFinder>;
 }

@@ -1,5 +1,5 @@
-import { replacementOf, type Workflow } from "@genga/comfyui";
-import { InvalidJobError, type JobProblem } from "@genga/jobs";
+import { replacementOf } from "@genga/comfyui";
+import { InvalidJobError, type JobProblem, type NamedClass } from "@genga/jobs";
 import { type KnownServer } from "./judge-submission.ts";
 
 /** Patterns of node classes, `*` for any characters, in any case. A class that both lists match is allowed. */
@@ -9,17 +9,17 @@ export interface NodeClassRules {
 }
 
 /**
- * Holds a graph that a client wrote to the rules: the classes that it names, and those that a known server would put in
- * the place of classes that it no longer has.
+ * Holds the nodes of graphs that clients wrote to the rules: the classes that they name, and those that a known server would
+ * put in the place of classes that it no longer has.
  * @throws InvalidJobError naming each node, its class and the setting
  */
 export function assertAllowedClasses(
-  workflow: Workflow,
+  nodes: readonly NamedClass[],
   servers: readonly KnownServer[],
   rules: NodeClassRules,
 ): void {
   const judged = new Map<string, string | undefined>();
-  const problems = Object.entries(workflow).flatMap(([nodeId, { class_type: classType }]) => {
+  const problems = nodes.flatMap(({ nodeId, classType }) => {
     if (!judged.has(classType)) judged.set(classType, refusalOf(classType, servers, rules));
     const refusal = judged.get(classType);
     return refusal === undefined ? [] : problemAt(nodeId, classType, refusal);

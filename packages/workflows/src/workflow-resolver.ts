@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type NotChecked } from "@genga/comfyui";
+import { type NotChecked, type Workflow } from "@genga/comfyui";
 import {
   InvalidJobError,
   type JobType,
+  type NamedClass,
   type ResolvedWorkflow,
   type Submitter,
   type UploadFinder,
@@ -75,7 +76,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
         const servers = await options.definitions();
         if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
-          assertAllowedClasses(submission.alternatives[0].graph().workflow, servers, nodeClasses);
+          assertAllowedClasses(classesOf(submission.alternatives[0].graph().workflow), servers, nodeClasses);
         return judge(submission, servers);
       };
       let verdict = await judgeNow();
@@ -88,7 +89,15 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       if (notChecked.length > 0) options.onNotChecked?.(notChecked);
       return { ...resolved(submission, verdict), uploadIds };
     },
+    async assertAllowedNodes(nodes: readonly NamedClass[], submitter: Submitter): Promise<void> {
+      if (nodeClasses === undefined || submitter.operates) return;
+      assertAllowedClasses(nodes, await options.definitions(), nodeClasses);
+    },
   };
+}
+
+function classesOf(workflow: Workflow): NamedClass[] {
+  return Object.entries(workflow).map(([nodeId, { class_type: classType }]) => ({ nodeId, classType }));
 }
 
 /** Calls that come while one is under way share it; calls that come soon after it are answered at once. */

@@ -39,7 +39,6 @@ CREATE TABLE "audit_events" (
     CONSTRAINT "audit_events_pkey" PRIMARY KEY ("id")
 );
 
--- Copies of API_KEYS, made by processes of earlier versions; later ones keep none and read none. Processes of earlier versions
--- that still run during a rolling deploy find their keys here: each copy stays for a day from now on, or from when such a
--- process made it, and is then removed by the API.
-UPDATE "api_keys" SET "created_at" = CURRENT_TIMESTAMP;
+-- Copies of API_KEYS, made by processes of earlier versions; later ones keep none and read none. A process of an earlier
+-- version makes its own again when it starts; the API removes those a day later.
+DELETE FROM "api_keys";
