@@ -37,6 +37,17 @@ describe("a text that a tenant sees", () => {
     expect(operator.text(text)).toBe(text);
   });
 
+  test("has no name of a machine that tells servers of one loopback address apart", () => {
+    const beside = [
+      { ...one, url: "http://127.0.0.1:8188#pod-7" },
+      { ...other, url: "http://127.0.0.1:8188#pod-77" },
+    ];
+    const text = `The servers: ${beside[1]?.url}, ${beside[0]?.url}.`;
+    expect(new Sight({ role: "read" }, beside).text(text)).toBe(
+      "The servers: server-bbbbbbbb, server-0000aaaa.",
+    );
+  });
+
   test("is made in no time, however long it is", () => {
     const startedAt = performance.now();
     for (const text of ["http://", "1.1.1.", "connect E", "gpu-7.internal", "http://a:b@", "x."]) {

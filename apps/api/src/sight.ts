@@ -15,7 +15,9 @@ export class Sight {
   constructor({ role }: Pick<Principal, "role">, servers: readonly NamedServer[]) {
     this.operates = role === "operate";
     this.#servers = new Map(servers.map((server) => [server.id, server]));
-    this.#addresses = this.operates ? [] : servers.flatMap(addressesOf);
+    this.#addresses = this.operates
+      ? []
+      : [...servers.flatMap(wholeAddressOf), ...servers.flatMap(addressesOf)];
   }
 
   /** How a server is named in answers. */
@@ -60,6 +62,12 @@ const anyAddress: readonly (readonly [RegExp, string])[] = [
 
 function addressLeftOut(): string {
   return "(address)";
+}
+
+/** Of a server that SERVER_NAME tells from others of the same address: the name is its machine's own. */
+function wholeAddressOf(server: NamedServer): [RegExp, string][] {
+  const pattern = new RegExp(String.raw`${escaped(server.url)}(?![\w-])`, "gi");
+  return server.url.includes("#") ? [[pattern, publicNameOf(server)]] : [];
 }
 
 /** The ways in which a server's address is written in messages, the longest first. */
