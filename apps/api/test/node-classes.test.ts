@@ -28,6 +28,7 @@ describe("by default", () => {
     ...["VHS_LoadAudio", "VHS_LoadImages", "LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"],
     ...["LoadTrainingDataset", "LoadImagesFromDir //Inspire", "Load Image Batch", "LoadImageFromUrl"],
     ...["easy loadImageForUrl", "LoadVideoFromURL", "Image Load", "LoadImageFromPath"],
+    ...["SaveLoRA", "SaveLoRANode"],
   ])("%s is refused to keys that do not operate, alone and in a batch", async (classType) => {
     const alone = await api.post("generate", rawJob(classType), key("studio"));
     expect(alone.status).toBe(422);

@@ -1,12 +1,15 @@
 import { z } from "zod";
 import { list } from "./setting-values.ts";
 
-/** Loaders of URLs and absolute paths, and classes that read or write whole folders, as ComfyUI and well-known packs name them. */
+/**
+ * Loaders of URLs and absolute paths, and classes that read or write whole folders, as ComfyUI and well-known packs name
+ * them; also what saves a trained model where every tenant's lists show it (`output/loras`).
+ */
 export const nodeClassesDeniedByDefault: readonly string[] = [
   ...["VHS_Load*Path", "VHS_LoadAudio", "VHS_LoadImages"],
   ...["*Load*DataSet*", "*Load*FromFolder*", "*Load*FromDir*", "*Load*Directory*", "*Load*Batch*"],
   ...["*Load*Path*", "*Load*Url*", "*Load*Http*", "*From*Url*", "*Image Load*"],
-  ...["*Save*DataSet*", "*Save*ToFolder*"],
+  ...["*Save*DataSet*", "*Save*ToFolder*", "*Save*LoRA*"],
 ];
 
 const nodeClassPatterns = z
