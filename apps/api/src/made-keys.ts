@@ -11,6 +11,9 @@ export interface MadeKeysOptions {
 
 const rememberedMax = 1_000;
 
+/** A request waits so long for a look that is due, and then for its own statement alone. */
+const patienceMs = 500;
+
 /** The keys that operators made, as this process knows them: found ones are remembered for a while, wrong ones are not. */
 export class MadeKeys {
   readonly #options: MadeKeysOptions;
@@ -39,18 +42,21 @@ export class MadeKeys {
   }
 
   /**
-   * Whether a key was ever made: looked up now and then, until there is one. While the database cannot be asked, the last
-   * answer holds: keys are made nowhere else, and without it there is nothing of a tenant's to be served.
+   * Whether a key was ever made: looked up now and then, until there is one. While the database is slow or away the last
+   * answer holds: without it there is nothing of a tenant's to be served.
    */
   async areThere(): Promise<boolean> {
     const isDue = performance.now() - this.#lookedAt >= this.#options.lookEveryMs;
-    if (!this.#areThere && isDue) await (this.#looking ??= this.#look());
+    if (!this.#areThere && isDue) {
+      const looking = (this.#looking ??= this.#look());
+      await (this.#lookedAt === -Infinity ? looking : withinPatience(looking));
+    }
     return this.#areThere;
   }
 
   /** As far as is known; a look is begun where one is due. */
   get wereThere(): boolean {
-    void this.areThere();
+    this.areThere().catch(() => undefined);
     return this.#areThere;
   }
 
@@ -69,5 +75,17 @@ export class MadeKeys {
       this.#lookedAt = performance.now();
       this.#looking = undefined;
     }
+  }
+}
+
+async function withinPatience(looking: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, patienceMs);
+  });
+  try {
+    await Promise.race([looking, patience]);
+  } finally {
+    clearTimeout(timer);
   }
 }
