@@ -52,6 +52,7 @@ import { removeJob } from "./keeping/remove-jobs.ts";
 import { type QueueLimit } from "./queue-room.ts";
 import { rebaseRanks } from "./rank-reservation.ts";
 import { findRunning, type RunningLimit } from "./running-limit.ts";
+import { SearchTurns } from "./search-turns.ts";
 import {
   countJobsBefore,
   ownerOfRemoved,
@@ -76,6 +77,7 @@ export class PrismaJobStore implements JobStore {
   /** What must not wait behind other statements. */
   readonly #renewals: PrismaClient;
   readonly #limits: JobLimits;
+  readonly #searches = new SearchTurns();
   readonly #close: () => Promise<void>;
 
   constructor(options: {
@@ -115,7 +117,8 @@ export class PrismaJobStore implements JobStore {
   }
 
   listJobs(filter: JobFilter): Promise<Page<Job>> {
-    return withMappedErrors(() => listJobs(this.#database, filter));
+    const list = (): Promise<Page<Job>> => withMappedErrors(() => listJobs(this.#database, filter));
+    return filter.text === undefined ? list() : this.#searches.take(filter.tenantId ?? "", list);
   }
 
   findBatch(id: string): Promise<Batch | null> {

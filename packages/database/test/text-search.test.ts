@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { setImmediate } from "node:timers/promises";
 import pg from "pg";
+import { StoreUnavailableError } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
 import { listJobs } from "../src/read-jobs.ts";
 import { createConnection } from "../src/connection.ts";
@@ -65,4 +67,33 @@ test("a search that takes too long is refused with advice, and is no outage", as
     await client.query("ROLLBACK");
     await connection.close();
   }
+});
+
+test("many slow searches of one tenant keep no connection from those who look at a job", async () => {
+  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  await client.query("BEGIN");
+  let searches: Promise<unknown>[];
+  try {
+    await client.query("LOCK TABLE job_parameters IN ACCESS EXCLUSIVE MODE");
+    let searchesEnded = 0;
+    searches = Array.from({ length: 12 }, () =>
+      stores.jobs
+        .listJobs({ tenantId, text: "cherry", limit: 10 })
+        .catch((error: unknown) => error)
+        .then((end) => {
+          if (!(end instanceof StoreUnavailableError)) searchesEnded += 1;
+          return end;
+        }),
+    );
+    // All of them have asked for a connection, or wait for their turn.
+    await setImmediate();
+    expect(await stores.jobs.findJob(job!.id)).toMatchObject({ id: job!.id });
+    expect(searchesEnded).toBe(0);
+  } finally {
+    await client.query("ROLLBACK");
+  }
+  const ends = await Promise.all(searches);
+  const refused = ends.filter((end) => end instanceof StoreUnavailableError);
+  expect(refused.map((error) => error.fault)).toEqual(Array.from({ length: 6 }, () => "busy"));
+  expect(ends.filter((end) => !(end instanceof Error))).toHaveLength(6);
 });
