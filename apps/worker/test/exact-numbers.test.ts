@@ -9,24 +9,32 @@ import {
   type TestDatabase,
 } from "@genga/testing";
 import { z } from "zod";
+import { startKeepingHistory } from "./keep-history.ts";
+import { type OddComfyUI } from "./odd-comfyui.ts";
 
 // From the client's text to what the server was given: no digit is lost, and no float becomes an int.
 
 let database: TestDatabase;
 let stack: Stack;
 let api: ApiClient;
+let server: OddComfyUI;
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  const { simulator, front } = await startKeepingHistory();
+  server = front;
   stack = await startStack({
     databaseUrl: database.url,
-    env: { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+    env: { COMFYUI_URLS: front.url, LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+    simulators: 0,
   });
+  stack.simulators.push(simulator);
   api = new ApiClient(stack.url);
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
+  await server.close();
   await database.drop();
 }, 30_000);
 

@@ -8,12 +8,15 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import { startKeepingHistory } from "./keep-history.ts";
+import { type OddComfyUI } from "./odd-comfyui.ts";
 
 // One API with a SECRETS_KEY, workers with other ones, one simulated server: what the server gets of a job's extra data.
 
 let database: TestDatabase;
 let stack: Stack;
 let api: ApiClient;
+let server: OddComfyUI;
 const [oldKey, newKey] = [
   "b2xkLCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
   "bmV3LCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
@@ -21,7 +24,14 @@ const [oldKey, newKey] = [
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({ databaseUrl: database.url, workers: 0, env: { SECRETS_KEY: newKey } });
+  const { simulator, front } = await startKeepingHistory();
+  server = front;
+  stack = await startStack({
+    databaseUrl: database.url,
+    ...{ workers: 0, simulators: 0 },
+    env: { COMFYUI_URLS: front.url, SECRETS_KEY: newKey },
+  });
+  stack.simulators.push(simulator);
   api = new ApiClient(stack.url);
 }, 60_000);
 afterEach(async () => {
@@ -29,6 +39,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
   await stack.stop();
+  await server.close();
   await database.drop();
 }, 30_000);
 

@@ -1,0 +1,13 @@
+import { startSimulatorProcess, quickSimulator, type SimulatorProcess } from "@genga/testing";
+import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+
+/**
+ * A simulated server that keeps its history: Genga deletes what it has read there, and tests read what the server was given.
+ */
+export async function startKeepingHistory(): Promise<{ simulator: SimulatorProcess; front: OddComfyUI }> {
+  const simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
+  const front = await startOddComfyUI(simulator.url);
+  front.refuse = (method, path) =>
+    method === "POST" && path === "/history" ? { status: 200, body: "" } : undefined;
+  return { simulator, front };
+}
