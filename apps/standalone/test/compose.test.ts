@@ -1,0 +1,72 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { parse } from "yaml";
+import { z } from "zod";
+
+const project = join(import.meta.dirname, "../../..");
+const text = readFileSync(join(project, "docker-compose.yml"), "utf8");
+const serviceSchema = z.object({
+  image: z.string(),
+  build: z.object({ dockerfile: z.string(), target: z.string().optional() }).optional(),
+  command: z.union([z.string(), z.array(z.string())]).optional(),
+  environment: z.record(z.string(), z.string()).default({}),
+  volumes: z.array(z.string()).default([]),
+  healthcheck: z.object({ test: z.array(z.string()) }).optional(),
+  restart: z.string(),
+  read_only: z.boolean().default(false),
+  tmpfs: z.array(z.string()).default([]),
+  cap_drop: z.array(z.string()).default([]),
+});
+const { services } = z
+  .object({ services: z.record(z.string(), serviceSchema) })
+  .parse(parse(text, { merge: true }));
+const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
+const settingsOf = (name: string): string[] => Object.keys(services[name]!.environment);
+
+test("every service tells how it is, or runs once", () => {
+  const silent = Object.entries(services).filter(([, { healthcheck }]) => healthcheck === undefined);
+  expect(silent.map(([name, { restart }]) => [name, restart])).toEqual([["migrate", "no"]]);
+});
+
+test("no password and no key has a default", () => {
+  const secrets = [...text.matchAll(/\$\{([A-Z_]*(?:PASSWORD|API_KEY))(.*?)[} ]/g)];
+  expect(new Set(secrets.map(([, name]) => name))).toEqual(
+    new Set(["POSTGRES_PASSWORD", "REDIS_PASSWORD", "GENGA_API_KEY"]),
+  );
+  for (const [whole, , rest] of secrets) expect({ whole, rest }).toEqual({ whole, rest: ":?set" });
+  expect(services["postgres"]!.environment).not.toHaveProperty("POSTGRES_HOST_AUTH_METHOD");
+  expect(services["redis"]!.command).toContain("--requirepass ${REDIS_PASSWORD:?");
+});
+
+test("nobody but the API is given its keys, and nobody a secret that it does not need", () => {
+  const holders = Object.entries(services).filter(([, service]) =>
+    JSON.stringify(service).includes("API_KEY"),
+  );
+  expect(holders.map(([name]) => name)).toEqual(["api"]);
+  expect(settingsOf("migrate")).toEqual(["DATABASE_URL"]);
+  expect(settingsOf("simulator")).toEqual([]);
+  expect(settingsOf("worker")).toEqual(expect.arrayContaining(["DATABASE_URL", "REDIS_URL", "COMFYUI_URLS"]));
+});
+
+test("containers of ours write to /tmp and to the volume, and hold no capabilities", () => {
+  expect(ours.map(([name]) => name)).toEqual(["migrate", "api", "worker", "simulator"]);
+  for (const [name, { read_only, tmpfs, cap_drop, volumes }] of ours) {
+    expect({ name, read_only, tmpfs, cap_drop }).toEqual({
+      name,
+      read_only: true,
+      tmpfs: ["/tmp"],
+      cap_drop: ["ALL"],
+    });
+    expect(volumes).toEqual(["api", "worker"].includes(name) ? ["data:/var/lib/genga"] : []);
+  }
+});
+
+test("each container is built from the part of the Dockerfile that has its entry point", () => {
+  expect(Object.fromEntries(ours.map(([name, { build, image }]) => [name, [build!.target, image]]))).toEqual({
+    migrate: ["service", "genga:local"],
+    api: ["service", "genga:local"],
+    worker: ["service", "genga:local"],
+    simulator: ["simulator", "genga-simulator:local"],
+  });
+});
