@@ -1,5 +1,5 @@
 import { InvalidJobError, StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
-import { violatedConstraint } from "./database-errors.ts";
+import { mapDatabaseError, violatedConstraint } from "./database-errors.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "./job-rows.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
@@ -50,7 +50,7 @@ export async function insertJobs(
   if (jobs.length === 0) return [];
   const preparation = await prepareJobs(jobs, submission.batch);
   for (let tries = 1; ; tries += 1) {
-    const takeRank = await reserveRanks(database, tenantId, preparation.counts, limit);
+    const takeRank = await beforeInsert(reserveRanks(database, tenantId, preparation.counts, limit));
     if (takeRank !== null) {
       const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
@@ -58,8 +58,20 @@ export async function insertJobs(
       if (inserted !== null) return inserted;
     }
     // The room may be there all the same: it is counted only when it seems to be used up.
-    await recount(database, tenantId, jobs.length, limit);
+    await beforeInsert(recount(database, tenantId, jobs.length, limit));
     if (tries === triesMax) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
+  }
+}
+
+/** Whatever became of a statement that precedes the insert, none of the jobs is there. */
+async function beforeInsert<Result>(step: Promise<Result>): Promise<Result> {
+  try {
+    return await step;
+  } catch (error) {
+    const mapped = mapDatabaseError(error);
+    if (!(mapped instanceof StoreUnavailableError)) throw error;
+    const { cause, fault } = mapped;
+    throw new StoreUnavailableError(cause, { fault, wasRefused: true });
   }
 }
 

@@ -53,7 +53,7 @@ const passingMessages = [
  * The one place where foreign errors become ours: `StoreUnavailableError` when the same call may work later, whatever
  * layer noticed it. Anything else (a broken constraint, a mistake of ours) is returned as it came.
  */
-function mapDatabaseError(error: unknown): unknown {
+export function mapDatabaseError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError) return error;
   const passing = passingFaultOf(error, 0);
   return passing === undefined ? error : new StoreUnavailableError(error, passing);

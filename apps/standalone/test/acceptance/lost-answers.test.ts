@@ -64,6 +64,19 @@ function countLooks(): () => number {
   };
 }
 
+test("a first submission that got no answer while its tenant's queue was counted is refused, and nothing was changed", async () => {
+  const lost = loseAnswerOf(/COMMIT/);
+  const submitted = api.request("POST", "generate", { type: "image", prompt: "a heron" });
+  await lost;
+  const answer = await submitted;
+  expect([answer.status, await answer.json()]).toMatchObject([
+    503,
+    { detail: expect.stringContaining("Nothing was changed") },
+  ]);
+  expect((await observer.query("SELECT FROM jobs")).rows).toEqual([]);
+  await api.submit({ type: "image", prompt: "a heron" });
+});
+
 test("a batch of 10,000 whose commit got no answer is accepted with its ids, found by a statement and not by thousands", async () => {
   const jobs = Array.from({ length: 10_000 }, (_, index) => ({
     ...{ type: "image", prompt: "a heron", seed: index, tags: [`number ${index}`] },
