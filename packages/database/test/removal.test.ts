@@ -216,7 +216,23 @@ describe("Rows without a use", () => {
     expect((await stores.keeping.removeUnused(look)).next).toEqual({});
   });
 
-  test("an upload stays while a job names it, and for a time after it was named last", async () => {
+  test("an upload goes with the last job that names it", async () => {
+    const [shared, own] = await Promise.all([saveUpload(), saveUpload()]);
+    const [first, last] = await insert([
+      buildJob({ uploadIds: [shared.id, own.id] }),
+      buildJob({ uploadIds: [shared.id] }),
+    ]);
+    await client.query("UPDATE job_parameters SET uploads_noted = true");
+    const remove = async (id: string): Promise<string[]> => {
+      await stores.jobs.requestCancel(id);
+      await stores.jobs.removeJob(id);
+      return (await stores.uploads.findUploads(tenantId, [shared.id, own.id])).map((upload) => upload.id);
+    };
+    expect(await remove(first!.id)).toEqual([shared.id]);
+    expect(await remove(last!.id)).toEqual([]);
+  });
+
+  test("an upload stays while a job names it, and for a time without one", async () => {
     const [named, unused, fresh] = await Promise.all([saveUpload(), saveUpload(), saveUpload()]);
     const [job] = await insert([buildJob({ uploadIds: [named.id] })]);
     await client.query("UPDATE job_parameters SET uploads_noted = true");
@@ -230,7 +246,6 @@ describe("Rows without a use", () => {
     expect(await left()).toEqual([named.id, fresh.id].sort());
     await stores.jobs.requestCancel(job!.id);
     await stores.jobs.removeJob(job!.id);
-    await stores.keeping.removeUnused(look);
     expect(await left()).toEqual([fresh.id]);
     await stores.keeping.removeUnused({ ...look, uploadsUnusedMs: 0 });
     expect(await left()).toEqual([]);

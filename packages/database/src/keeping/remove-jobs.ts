@@ -2,7 +2,7 @@ import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type Re
 import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { removeUnusedBatches, removeUnusedGraphs } from "./unused-rows.ts";
+import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
 /** Its worker may still be finishing a ticket, or writing a file of an earlier lease: there is a look after so long. */
 const pendingFor = "5 seconds";
@@ -60,11 +60,13 @@ const lockedColumns = Prisma.sql`
 
 /**
  * Parameters, events, attempts, outputs and notes of uploads go with the row. Tickets and files are noted in the same
- * transaction, so that a crash after it leaves none behind. Graphs and batches go when this was their last job.
+ * transaction, so that a crash after it leaves none behind. Graphs, batches and uploads go when this was their last job.
  */
 async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJob[]): Promise<RemovedJob[]> {
   if (jobs.length === 0) return [];
   const ids = jobs.map(({ id }) => id);
+  const uploads = await transaction.$queryRaw<{ id: string }[]>`
+    SELECT DISTINCT upload_id AS id FROM job_uploads WHERE job_id = ANY(${ids}::uuid[])`;
   await transaction.$executeRaw`
     WITH mark AS (
       INSERT INTO removed_jobs (id, tenant_id)
@@ -81,6 +83,11 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
   await removeUnusedGraphs(
     transaction,
     jobs.flatMap(({ workflowHash }) => workflowHash ?? []),
+  );
+  await removeUnusedUploads(
+    transaction,
+    uploads.map(({ id }) => id),
+    0,
   );
   return jobs.map(({ id, lane, attempt }) => ({ id, lane, attempt }));
 }

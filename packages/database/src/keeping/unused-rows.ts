@@ -35,17 +35,19 @@ const uploadFileGrace = "1 hour";
 
 /**
  * Removes those of the uploads that no job names and that were not used for a while. Their files are shared with other
- * tenants' rows of the same content; they are looked at later.
+ * tenants' rows of the same content; they are looked at later. An upload that a submission is just using is left out
+ * instead of waited for: submissions lock uploads and graphs in either order.
  */
-async function removeUnusedUploads(
+export async function removeUnusedUploads(
   transaction: Prisma.TransactionClient,
   ids: string[],
   unusedMs: number,
 ): Promise<number> {
   if (ids.length === 0) return 0;
-  await transaction.$queryRaw`SELECT FROM uploads WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE`;
+  const locked = await transaction.$queryRaw<{ id: string }[]>`
+    SELECT id FROM uploads WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED`;
   const removed = await transaction.$queryRaw<{ sha256: string; mediaType: string }[]>`
-    DELETE FROM uploads upload WHERE id = ANY(${ids}::uuid[])
+    DELETE FROM uploads upload WHERE id = ANY(${locked.map(({ id }) => id)}::uuid[])
       AND last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)
       AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
