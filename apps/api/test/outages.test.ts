@@ -142,7 +142,7 @@ test("a start waits for PostgreSQL", async () => {
   const { api, proxy } = await startBehind("DATABASE_URL");
   await proxy.cut();
   const starting = api.startAnother();
-  while (!api.logged.some((line) => line.includes("waiting for PostgreSQL"))) {
+  while (!api.logged.some((line) => /waiting for PostgreSQL/i.test(line))) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   await proxy.restore();

@@ -79,7 +79,7 @@ test("the queue shows a tenant its own jobs, and an operator those of all", asyn
   await submit("rival");
   const own = await read("queue", "rival");
   expect(own).toMatchObject({ counts: { queued: 1 } });
-  expect(Object.keys(own).toSorted()).toEqual(["counts", "lanes", "oldestQueuedAt"]);
+  expect(Object.keys(own).toSorted()).toEqual(["counts", "lanes", "oldestQueuedAt", "pausedSince"]);
   expect(await read("queue", "operator")).toMatchObject({
     counts: { queued: 1 },
     allTenants: { counts: { queued: 2 } },
