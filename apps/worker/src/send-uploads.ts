@@ -20,8 +20,8 @@ interface SendOptions {
 }
 
 /**
- * Makes sure that the server has every upload which the graph names, under a name that nobody else can guess, and puts that name into the graph. May take as long
- * as sending 20 MB takes, so it belongs before the lease is looked at.
+ * Makes sure that the server has every upload which the graph names, under a name that nobody else can guess, and puts that
+ * name into the graph. May take as long as sending 20 MB takes, so it belongs before the lease is looked at.
  * @returns the graph to submit; the given one when it names no uploads
  * @throws ComfyUIError @throws StorageError
  */

@@ -8,8 +8,8 @@ interface UrlRow {
 /**
  * Rows of earlier versions hold URLs as they were configured, passwords included. They get the one spelling of their
  * server. Where several rows are of one server, the one that has this spelling is kept, else the one that a worker owns, else
- * the one that was owned last; the others are set aside under names of their own. At every start, since a process of an earlier version may add such rows
- * again while versions are mixed.
+ * the one that was owned last; the others are set aside under names of their own. At every start, since a process of an
+ * earlier version may add such rows again while versions are mixed.
  * @returns how many rows were changed
  */
 export async function cleanServerUrls(

@@ -8,7 +8,8 @@ export interface FarmPause {
 
 /**
  * What an operator asked of the whole farm. While it is paused no job is claimed, in whatever process; running prompts go
- * on, and jobs are accepted. Both changes are recorded as audit events. Every method throws `StoreUnavailableError` when the database cannot be reached.
+ * on, and jobs are accepted. Both changes are recorded as audit events.
+ * Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface FarmStore {
   /** `null` = the farm is not paused. */
