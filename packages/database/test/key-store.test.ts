@@ -85,7 +85,9 @@ describe("The key store on PostgreSQL", () => {
     const { validForMs } = (await database.keys.findPrincipal(key))!;
     expect(validForMs).toBeGreaterThan(hourMs - 60_000);
     expect(validForMs).toBeLessThanOrEqual(hourMs);
-    await query("UPDATE access_key_secrets SET valid_until = now() WHERE valid_until IS NOT NULL");
+    await query(
+      "UPDATE access_key_secrets SET valid_until = now() - interval '1 second' WHERE valid_until IS NOT NULL",
+    );
     expect([await roleOf(key), await roleOf(rotated.key)]).toEqual([undefined, "submit"]);
   });
 

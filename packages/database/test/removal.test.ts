@@ -108,7 +108,7 @@ describe("What a removal leaves", () => {
     const [job] = await insert([buildJob()]);
     await run(job!.id);
     await stores.jobs.removeJob(job!.id);
-    await client.query("UPDATE pending_removals SET due_at = now()");
+    await client.query("UPDATE pending_removals SET due_at = now() - interval '1 second'");
     const pending = { id: job!.id, lane: "default", attempt: 1 };
     expect(await stores.keeping.listPendingRemovals(100)).toContainEqual(pending);
     await stores.keeping.putOffRemovals([job!.id], 60_000);
@@ -294,7 +294,9 @@ describe("The file of an unused upload", () => {
     await stores.keeping.removeUnused({ from: {}, limit: 100_000, graceMs: 0, uploadsUnusedMs: 1_000 });
     expect(await stores.uploads.findUploads(tenantId, [upload.id])).toEqual([]);
   }
-  const makeDue = (): Promise<unknown> => client.query("UPDATE files_to_remove SET due_at = now()");
+  // The column keeps milliseconds and rounds: `now()` would sometimes be stored as half a millisecond from now.
+  const makeDue = (): Promise<unknown> =>
+    client.query("UPDATE files_to_remove SET due_at = now() - interval '1 second'");
 
   test("is removed some time later, unless a row names its content again", async () => {
     const upload = await saveUpload("first content");
