@@ -13,7 +13,7 @@ import {
 } from "@genga/jobs";
 import { type Request } from "express";
 import { isSubmission } from "./paths.ts";
-import { RefusedError, type ProblemCode } from "./problem-document.ts";
+import { problemCodes, RefusedError, statusOf, type ProblemCode } from "./problem-document.ts";
 
 /** Problems whose messages make up the answer's `detail`. */
 const detailProblems = 3;
@@ -103,23 +103,9 @@ const fieldKinds: Partial<Record<string, ProblemCode>> = {
   "invalid-text": "invalid-field",
   "invalid-cursor": "invalid-field",
 };
-const ownKinds: readonly ProblemCode[] = [
-  "unknown-type",
-  "unknown-field",
-  "missing-field",
-  "out-of-bounds",
-  "unknown-model",
-  "unknown-upload",
-  "forbidden-file",
-  "unknown-node-class",
-  "denied-node-class",
-  "misplaced-graph",
-  "editor-format",
-  "secrets-key-missing",
-];
 
 function kindOf(problem: JobProblem): ProblemCode {
-  const own = ownKinds.find((code) => code === problem.code);
+  const own = problemCodes.find((code) => code === problem.code && statusOf(code) === 422);
   return own ?? fieldKinds[problem.code] ?? "invalid-graph";
 }
 
