@@ -1,7 +1,11 @@
 import { boardPath, prefix } from "./paths.ts";
 
-/** The first page: where to go from here. */
-export function landingPage(): string {
+/**
+ * The first page: where to go from here.
+ * @param publicUrl `PUBLIC_URL`; behind a proxy it may have a path, below which everything is
+ */
+export function landingPage(publicUrl: string | undefined): string {
+  const basePath = publicUrl === undefined ? "" : new URL(publicUrl).pathname.replace(/\/$/, "");
   const links = [
     ["/docs", "What the API can do"],
     ["/openapi.json", "The same, for programs (OpenAPI 3.1)"],
@@ -12,13 +16,14 @@ export function landingPage(): string {
     ["/metrics", "Figures for Prometheus"],
   ];
   const items = links.map(
-    ([href = "", text = ""]) => `<li><a href="${href}">${escape(text)}</a> <code>${href}</code>`,
+    ([href = "", text = ""]) =>
+      `<li><a href="${escape(basePath + href)}">${escape(text)}</a> <code>${href}</code>`,
   );
   return page(
     "Genga",
     `<p>An anime production system: submit image and video jobs, and see at every moment what happens to them.
     <ul>${items.join("\n")}</ul>
-    <pre>curl -s localhost:8328${prefix}/generate -H 'content-type: application/json' \\
+    <pre>curl -s ${escape(publicUrl ?? "localhost:8328")}${prefix}/generate -H 'content-type: application/json' \\
   -d '{"type": "image", "prompt": "1girl, cherry blossoms, soft light"}'</pre>`,
   );
 }

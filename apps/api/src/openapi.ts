@@ -18,8 +18,15 @@ export interface ApiDescription extends Json {
  * The OpenAPI document, made of the schemas by which requests are judged and answers are typed, and of the table by which
  * they are let in.
  * @param needsKey whether this API asks for keys; without keys it serves this machine alone
+ * @param publicUrl `PUBLIC_URL`, which may have a path; where it is not set, the paths begin at whatever origin is asked
  */
-export function describeApi({ needsKey }: { needsKey: boolean }): ApiDescription {
+export function describeApi({
+  needsKey,
+  publicUrl,
+}: {
+  needsKey: boolean;
+  publicUrl?: string | undefined;
+}): ApiDescription {
   const paths: ApiDescription["paths"] = {};
   for (const operation of operations) {
     const path = fullPath(operation.path).replaceAll(/:(\w+)/g, "{$1}");
@@ -38,7 +45,7 @@ export function describeApi({ needsKey }: { needsKey: boolean }): ApiDescription
         `(RFC 9457) with a stable \`code\`: ${problemCodes.map((code) => `\`${code}\``).join(", ")}.\n\n` +
         "HEAD is answered wherever GET is, other methods with 405. Answers may get further fields.",
     },
-    servers: [{ url: "/", description: "Here." }],
+    servers: [{ url: publicUrl ?? "/", description: "Here." }],
     tags: Object.entries(tags).map(([name, title]) => ({ name, "x-displayName": title })),
     paths,
     components: {
@@ -134,12 +141,11 @@ function schemaOf(place: SchemaPlace): Json {
   return typeof place === "string" ? { $ref: `#/components/schemas/${place}` } : { ...place };
 }
 
-const refusalsOfFields: readonly ProblemCode[] = [
-  ...(["invalid-request", "unknown-field", "missing-field", "invalid-field", "out-of-bounds"] as const),
-];
 const refusalsOfBodies: readonly ProblemCode[] = [
-  ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
-  ...refusalsOfFields,
+  ...(["body-too-large", "unsupported-media-type", "too-many-bodies"] as const),
+];
+const refusalsOfJson: readonly ProblemCode[] = [
+  ...(["malformed-json", "repeated-name", "unknown-field", "invalid-field"] as const),
 ];
 
 /** Refusals by status, each with its codes. */
@@ -151,9 +157,11 @@ function refusalsOf(operation: Operation, line: AccessLine, needsKey: boolean): 
     ...(line.access === "open" || !needsKey
       ? []
       : (["key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const)),
-    ...(line.access === "open" ? [] : (["limit-reached", "store-unavailable"] as const)),
+    ...(line.access === "open" ? [] : (["store-unavailable"] as const)),
+    // Pages and figures for operators have no limit of requests.
+    ...(line.access === "open" || line.path.startsWith("/") ? [] : (["limit-reached"] as const)),
     ...(operation.body === undefined ? [] : refusalsOfBodies),
-    ...(operation.query === undefined ? [] : refusalsOfFields),
+    ...(operation.body?.["application/json"] === undefined ? [] : refusalsOfJson),
     ...(operation.refusals ?? []),
   ];
   const byStatus = new Map<number, Set<ProblemCode>>();

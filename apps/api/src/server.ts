@@ -44,7 +44,7 @@ export function createApp(
   app.use(prefix, keepFromCaches);
   const routes = new GuardedRoutes(app, access, admission);
   addHealthRoutes(routes, dependencies);
-  addDocumentationRoutes(routes, access);
+  addDocumentationRoutes(routes, { access, publicUrl });
   addKeyRoutes(routes, dependencies);
   addAuditRoutes(routes, dependencies);
   addGenerateRoutes(routes, dependencies);

@@ -197,6 +197,24 @@ describe("links", () => {
       expect(link).toMatch(/^https:\/\/studio\.example\/genga\/api\/anime\//);
   });
 
+  test.each([
+    ["with a path", "https://studio.example/genga"],
+    ["without one", "https://studio.example"],
+  ])("of pages and of the OpenAPI document begin with a PUBLIC_URL %s", async (_name, publicUrl) => {
+    const { url } = await api.startAnother({ PUBLIC_URL: publicUrl });
+    const { servers } = JSON.parse(await (await fetch(`${url}/openapi.json`)).text()) as {
+      servers: { url: string }[];
+    };
+    expect(servers).toMatchObject([{ url: publicUrl }]);
+    const page = await (await fetch(url)).text();
+    expect(page).toContain(`curl -s ${publicUrl}/api/anime/generate`);
+    const links = [...page.matchAll(/href="([^"]*)"/g)].map(([, href]) => new URL(href!, publicUrl).href);
+    expect(links.length).toBeGreaterThan(5);
+    for (const link of links) expect(link.startsWith(`${publicUrl}/`)).toBe(true);
+    const asked = (await (await api.request("/openapi.json")).json()) as { servers: unknown };
+    expect(asked.servers).toMatchObject([{ url: "/" }]);
+  });
+
   test("stay out of every cache and of everything that is stored", async () => {
     const paths = [`job/${jobId}`, "jobs", `batches/${batchId}`, `jobs/${jobId}/outputs`, "queue"];
     for (const path of paths) {

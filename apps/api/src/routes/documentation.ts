@@ -6,10 +6,15 @@ import { type GuardedRoutes } from "../guarded-routes.ts";
 import { describeApi } from "../openapi.ts";
 
 /** `/`, `/docs` and `/openapi.json`: what the API can do, for people and for programs. Open to everybody. */
-export function addDocumentationRoutes(routes: GuardedRoutes, access: Pick<Access, "needsKey">): void {
-  const [withKeys, keyless] = [true, false].map((needsKey) => JSON.stringify(describeApi({ needsKey })));
+export function addDocumentationRoutes(
+  routes: GuardedRoutes,
+  { access, publicUrl }: { access: Pick<Access, "needsKey">; publicUrl: string | undefined },
+): void {
+  const [withKeys, keyless] = [true, false].map((needsKey) =>
+    JSON.stringify(describeApi({ needsKey, publicUrl })),
+  );
   const docs = documentationPage();
-  const landing = landingPage();
+  const landing = landingPage(publicUrl);
   // One file that needs nothing else, and comes from here: the page works without any other server.
   const renderer = rendererScript();
   routes.resource("/openapi.json", {
