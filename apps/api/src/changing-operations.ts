@@ -9,9 +9,7 @@ const changedJob = (description: string): Operation["answers"] => ({
 
 const retryBody = { body: json("RetryBody", bodyExamples.RetryBody), isBodyOptional: true } as const;
 const retryRefusals: readonly ProblemCode[] = [
-  ...(["limit-reached", "extra-data-needed", "secrets-key-missing", "malformed-json"] as const),
-  ...(["repeated-name", "body-too-large", "unsupported-media-type", "invalid-request"] as const),
-  ...(["unknown-field", "invalid-field", "out-of-bounds"] as const),
+  ...(["extra-data-needed", "secrets-key-missing", "denied-node-class", "out-of-bounds"] as const),
 ];
 
 /** What is done to jobs that are there. */
@@ -23,7 +21,7 @@ export const changingOperations: readonly Operation[] = [
     summary: "Ask for a job's end",
     description: "Of a running job the status becomes `cancelled` when its server has let go.",
     answers: changedJob("The job has ended, or its worker was asked."),
-    refusals: ["job-not-found", "job-removed", "job-already-ended", "illegal-transition"],
+    refusals: ["job-not-found", "job-removed", "job-already-ended"],
   },
   {
     ...change,

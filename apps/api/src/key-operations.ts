@@ -26,7 +26,7 @@ export const keyOperations: readonly Operation[] = [
     answers: {
       201: { description: "It works from now on.", content: json("ToldKey", answerExamples.ToldKey) },
     },
-    refusals: ["key-name-taken"],
+    refusals: ["invalid-request", "missing-field", "out-of-bounds", "key-name-taken"],
   },
   {
     id: "rotateKey",
@@ -39,7 +39,7 @@ export const keyOperations: readonly Operation[] = [
       "rotate again.",
     body: json("KeyRotation", bodyExamples.KeyRotation),
     answers: { 200: { description: "Both work now.", content: json("ToldKey", answerExamples.ToldKey) } },
-    refusals: ["key-not-found"],
+    refusals: ["invalid-request", "out-of-bounds", "key-not-found"],
   },
   {
     id: "revokeKey",
@@ -61,5 +61,6 @@ export const keyOperations: readonly Operation[] = [
     description: "Changes of jobs that are still there are among the events of each job.",
     query: auditQuerySchema,
     answers: { 200: { description: "A page.", content: json("AuditEvents") } },
+    refusals: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request"],
   },
 ];

@@ -87,7 +87,7 @@ export const lookingOperations: readonly Operation[] = [
     answers: {
       200: { description: "A page of them.", content: json("JobPage", answerExamples.JobPage) },
     },
-    refusals: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request"],
+    refusals: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request", "search-too-broad"],
   },
   {
     ...ofJob,
@@ -116,7 +116,7 @@ export const lookingOperations: readonly Operation[] = [
         description: "The job has ended, and the client has seen its last event: do not connect again.",
       },
     },
-    refusals: [...ofJob.refusals, "too-many-streams", "limit-reached"],
+    refusals: [...ofJob.refusals, "too-many-streams"],
   },
   {
     ...ofJob,

@@ -90,11 +90,7 @@ export const operatingOperations: readonly Operation[] = [
     description: "It holds in all processes within seconds; nothing that was accepted is taken back.",
     body: json("TenantLimitChoices", bodyExamples.TenantLimitChoices),
     answers: ok("What holds now.", json("TenantLimits")),
-    refusals: [
-      ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
-      ...(["invalid-request", "unknown-field", "missing-field", "invalid-field", "out-of-bounds"] as const),
-      ...(["tenant-not-found", "too-many-bodies"] as const),
-    ],
+    refusals: ["invalid-request", "missing-field", "out-of-bounds", "tenant-not-found"],
   },
   {
     id: "getHealth",

@@ -3,12 +3,22 @@ import { answerExamples, bodyExamples } from "./examples.ts";
 import { json, location, type Answer, type Contents, type Operation } from "./operation.ts";
 import { type ProblemCode } from "./problem-document.ts";
 
+/** Of jobs by parameters. */
 const refusals: readonly ProblemCode[] = [
-  ...(["malformed-json", "repeated-name", "body-too-large", "unsupported-media-type"] as const),
-  ...(["invalid-request", "unknown-type", "unknown-field", "missing-field", "invalid-field"] as const),
-  ...(["out-of-bounds", "unknown-model", "unknown-upload", "forbidden-file"] as const),
-  ...(["unknown-node-class", "denied-node-class", "secrets-key-missing"] as const),
-  ...(["invalid-graph", "misplaced-graph", "editor-format", "limit-reached", "too-many-bodies"] as const),
+  ...([
+    "invalid-request",
+    "unknown-type",
+    "missing-field",
+    "out-of-bounds",
+    "unknown-model",
+    "unknown-upload",
+  ] as const),
+  ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
+];
+/** Where a raw graph may come as well. */
+const refusalsWithGraphs: readonly ProblemCode[] = [
+  ...refusals,
+  ...(["forbidden-file", "denied-node-class", "secrets-key-missing", "invalid-graph"] as const),
 ];
 
 const acceptedJob: Answer = {
@@ -44,7 +54,7 @@ export const submittingOperations: readonly Operation[] = [
       "a float. A client whose JSON cannot write an integer beyond 2^53−1 sends its digits as text.",
     body: json("NewJob", bodyExamples.NewJob),
     answers: { 202: acceptedJob },
-    refusals,
+    refusals: refusalsWithGraphs,
   },
   {
     id: "submitImage",
@@ -80,7 +90,7 @@ export const submittingOperations: readonly Operation[] = [
         headers: location,
       },
     },
-    refusals,
+    refusals: refusalsWithGraphs,
   },
   {
     id: "uploadImage",
@@ -100,7 +110,7 @@ export const submittingOperations: readonly Operation[] = [
         headers: location,
       },
     },
-    refusals: ["body-too-large", "unsupported-media-type", "invalid-image", "storage-unavailable"],
+    refusals: ["invalid-image", "storage-unavailable"],
   },
   {
     id: "getUpload",

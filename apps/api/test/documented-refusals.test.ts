@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import pg from "pg";
+import { bodyExamples } from "../src/examples.ts";
+import { operations } from "../src/operations.ts";
+import { type Operation } from "../src/operation.ts";
+import { accessTable, fullPath } from "../src/access-table.ts";
+import { problemDocumentSchema, type ProblemCode } from "../src/problem-document.ts";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+// Every operation is asked for what it must refuse. The document names exactly the codes that come back, and those
+// below, whose circumstances other tests make.
+const otherCircumstances: readonly ProblemCode[] = [
+  ...(["bad-request", "key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const),
+  ...(["limit-reached", "too-many-bodies", "too-many-streams"] as const),
+  ...(["store-unavailable", "storage-unavailable"] as const),
+  ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
+];
+/** Some for one operation; of the first two another request has to be faster. */
+const rare: Partial<Record<string, readonly ProblemCode[]>> = {
+  retryJob: ["job-removed"],
+  removeJob: ["illegal-transition"],
+  // Where no server has the nodes of any graph that could be made.
+  submitImage: ["unknown-node-class"],
+  submitVideo: ["unknown-node-class"],
+  // Where jobs were submitted with a key that is not set any more.
+  retryBatch: ["secrets-key-missing"],
+};
+
+const keys = {
+  open: "key-that-operates",
+  read: "key-that-reads",
+  submit: "key-that-submits",
+  operate: "key-that-operates",
+};
+const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
+let api: ApiUnderTest;
+let serverId: string;
+let documented: Record<string, Set<string>>;
+
+beforeAll(async () => {
+  const roles = (["read", "submit", "operate"] as const).map((role) => `studio:${role}:${keys[role]}`);
+  api = await startApiUnderTest({ env: { API_KEYS: roles.join() } });
+  serverId = await api.worker.registerServer(
+    "http://comfyui.test:8188",
+    await recordedDefinitions("core", "animatediff"),
+  );
+  documented = await documentedCodes();
+});
+afterAll(() => api.stop());
+
+/** Codes by operation, as a reader of the document finds them: each has a line of its own under its status. */
+async function documentedCodes(): Promise<Record<string, Set<string>>> {
+  const { paths } = (await (await api.request("/openapi.json")).json()) as {
+    paths: Record<
+      string,
+      Record<string, { operationId: string; responses: Record<string, { description: string }> }>
+    >;
+  };
+  return Object.fromEntries(
+    Object.values(paths)
+      .flatMap((methods) => Object.values(methods))
+      .map(({ operationId, responses }) => [
+        operationId,
+        new Set(
+          Object.values(responses).flatMap(({ description }) =>
+            [...description.matchAll(/^`([a-z-]+)`: /gm)].map(([, code]) => code!),
+          ),
+        ),
+      ]),
+  );
+}
+
+const headersOf = ({ method, path }: Operation): Record<string, string> => ({
+  "x-api-key": keys[accessTable.find((line) => line.method === method && line.path === path)!.access],
+});
+
+interface Probe {
+  /** In place of `:id` or `:name`. */
+  id?: string;
+  query?: string;
+  body?: string | Uint8Array<ArrayBuffer>;
+  type?: string;
+}
+
+/** @returns the code of the refusal; undefined when the request was not refused */
+async function codeOf(
+  operation: Operation,
+  { id = unknownId, query = "", body, type }: Probe,
+): Promise<string | undefined> {
+  const path = fullPath(operation.path).replace(/:(id|name)/, id);
+  const leaving = new AbortController();
+  const response = await api.request(`${path}${query}`, {
+    method: operation.method,
+    headers: { ...headersOf(operation), ...(type !== undefined && { "content-type": type }) },
+    ...(body !== undefined && { body }),
+    signal: leaving.signal,
+  });
+  if (response.status < 400) {
+    leaving.abort();
+    return undefined;
+  }
+  return problemDocumentSchema.parse(await response.json()).code;
+}
+
+const json = (value: unknown): Probe => ({ body: JSON.stringify(value), type: "application/json" });
+const tooMuch = new Uint8Array(21 * 1024 * 1024);
+
+/** Bodies that are no JSON, or not the object that is wanted. */
+const wrongBodies: readonly Probe[] = [
+  { body: "{", type: "application/json" },
+  { body: `{"a":1,"a":2}`, type: "application/json" },
+  { body: "a=1", type: "text/plain" },
+  { body: tooMuch, type: "application/json" },
+  json({}),
+  json([]),
+  json({ nonsense: 1, nonsenseToo: 1 }),
+];
+
+/** The example with one thing wrong at a time: a field more, one less, one of another kind, one beyond all bounds. */
+function variationsOf(example: object): object[] {
+  const fields = Object.keys(example);
+  return [
+    { ...example, nonsense: 1 },
+    ...fields.map((field) => ({ ...example, [field]: undefined })),
+    ...fields.flatMap((field) => [[{}], -1, "", 1e12].map((value) => ({ ...example, [field]: value }))),
+    Object.fromEntries([...fields.map((field) => [field, [{}]]), ["nonsense", 1]]) as object,
+  ];
+}
+
+const picture = { type: "image", prompt: "a cat" };
+const nodes = (inputs: object, classType = "LoadImage"): object => ({
+  "1": { class_type: classType, inputs },
+  "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+});
+const asWorkflow = (workflow: object): object => ({ type: "workflow", workflow });
+const blank = asWorkflow(nodes({ width: 64, height: 64, batch_size: 1, color: 0 }, "EmptyImage"));
+const asVideo = (job: object): object => ("prompt" in job ? { ...job, type: "video" } : job);
+const wrongJobs: readonly object[] = [
+  { ...picture, type: "poem" },
+  { ...picture, model: "nobody-has-it.safetensors" },
+  { ...picture, initImage: unknownId },
+  { ...picture, type: "video" },
+  { ...picture, type: "image", model: "a", initImage: unknownId },
+  { ...nodes({}) },
+  { ...picture, workflow: nodes({}) },
+  { ...picture, nodes: [], links: [], last_node_id: 1, version: 0.4 },
+  { nodes: [], links: [], last_node_id: 1, version: 0.4 },
+  asWorkflow({ nodes: [], links: [], last_node_id: 1, version: 0.4 }),
+  asWorkflow(nodes({ image: "../secret.png" })),
+  asWorkflow(nodes({ image: `genga/${"0".repeat(64)}.png` })),
+  asWorkflow(nodes({}, "NobodyHasThisNode")),
+  asWorkflow(nodes({ width: 64, height: 64, batch_size: 1 }, "EmptyImage")),
+  asWorkflow(nodes({ width: -5, height: 64, batch_size: 1, color: 0 }, "EmptyImage")),
+  asWorkflow(nodes({ ckpt_name: "nobody-has-it.safetensors" }, "CheckpointLoaderSimple")),
+  {
+    ...blank,
+    extraData: { api_key_comfy_org: "x" },
+  },
+];
+
+const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
+  submitJob: "NewJob",
+  submitImage: "ImageJob",
+  submitVideo: "VideoJob",
+  submitBatch: "NewBatch",
+  retryJob: "RetryBody",
+  retryBatch: "RetryBody",
+  setTenantLimits: "TenantLimitChoices",
+  addKey: "NewKey",
+  rotateKey: "KeyRotation",
+};
+
+/** What an operation must refuse, by what it is about and what may be sent to it. */
+async function probesOf({ id, path, query, body }: Operation): Promise<Probe[]> {
+  const probes: Probe[] = [{}];
+  if (/^jobs?\/:id/.test(path)) {
+    for (const make of [waitingJob, endedJob, removedJob]) probes.push({ id: await make() });
+  }
+  if (path.startsWith("servers/:id")) probes.push({ id: serverId });
+  if (query !== undefined) {
+    for (const text of ["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"]) {
+      probes.push({ query: `?${text}` });
+    }
+  }
+  if (id === "uploadImage") {
+    for (const bytes of ["no image", "", tooMuch]) probes.push({ body: bytes, type: "image/png" });
+    probes.push({ body: "{}", type: "application/json" });
+  }
+  const name = bodyNames[id];
+  expect([id, name !== undefined]).toEqual([id, body?.["application/json"] !== undefined]);
+  if (name === undefined) return probes;
+  const about = await subjectOf(id);
+  const example = bodyExamples[name] as object;
+  // The second time there is a key of its name.
+  const variations = [example, example, ...variationsOf(example)].map(json);
+  const jobs = wrongJobs
+    .map((job) => (id === "submitVideo" ? asVideo(job) : job))
+    .map((job) => json(name === "NewBatch" ? { jobs: [job] } : job));
+  const bodies = [...variations, ...wrongBodies, ...(id.startsWith("submit") ? jobs : [])];
+  if (name === "RetryBody") {
+    for (const extraData of [{ key: "x".repeat(10_000) }, { client_id: "x", preview_method: 7 }]) {
+      bodies.push(json({ extraData }));
+    }
+  }
+  if (id === "setTenantLimits") probes.push(json(example));
+  return [...probes, ...bodies.map((probe) => ({ ...probe, ...(about !== undefined && { id: about }) }))];
+}
+
+/** What bodies are sent about, where they are about something; the nobody of the other probes is asked for without one. */
+async function subjectOf(operationId: string): Promise<string | undefined> {
+  switch (operationId) {
+    case "setTenantLimits":
+      return "studio";
+    case "retryJob":
+      return cancelledJob(blank);
+    case "retryBatch":
+      return submitted("batches", { jobs: [blank] });
+    default:
+      return undefined;
+  }
+}
+
+async function submitted(path: string, body: object): Promise<string> {
+  const response = await api.post(path, body, { "x-api-key": keys.submit });
+  return ((await response.json()) as { id: string }).id;
+}
+const waitingJob = (): Promise<string> => submitted("generate", picture);
+async function endedJob(): Promise<string> {
+  const id = await waitingJob();
+  await api.worker.complete(await api.worker.claim(id, serverId), []);
+  return id;
+}
+async function cancelledJob(job: object = picture): Promise<string> {
+  const id = await submitted("generate", job);
+  await api.request(`jobs/${id}/cancel`, { method: "POST", headers: { "x-api-key": keys.submit } });
+  return id;
+}
+async function removedJob(): Promise<string> {
+  const id = await cancelledJob();
+  await api.request(`jobs/${id}`, { method: "DELETE", headers: { "x-api-key": keys.submit } });
+  return id;
+}
+
+describe("the codes that the document names", () => {
+  test.each(operations.map((operation) => [operation.id, operation] as const))(
+    "are those that %s gives",
+    async (id, operation) => {
+      const given = new Set<string>();
+      for (const probe of await probesOf(operation)) {
+        const code = await codeOf(operation, probe);
+        if (code !== undefined) given.add(code);
+      }
+      if (id === "listJobs") given.add((await codeOfSlowSearch(operation)) ?? "");
+      const elsewhere: readonly string[] = [...otherCircumstances, ...(rare[id] ?? [])];
+      const named = documented[id]!;
+      expect({ id, undocumented: [...given].filter((code) => !named.has(code)) }).toEqual({
+        id,
+        undocumented: [],
+      });
+      const neverGiven = [...named].filter((code) => !given.has(code) && !elsewhere.includes(code));
+      expect({ id, neverGiven }).toEqual({ id, neverGiven: [] });
+    },
+    60_000,
+  );
+});
+
+/** Nothing is found while the table of the texts is locked. */
+async function codeOfSlowSearch(operation: Operation): Promise<string | undefined> {
+  const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
+  await client.connect();
+  try {
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE job_parameters IN ACCESS EXCLUSIVE MODE");
+    return await codeOf(operation, { query: "?text=cherry" });
+  } finally {
+    await client.end();
+  }
+}
