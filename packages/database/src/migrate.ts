@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { withMappedErrors } from "./database-errors.ts";
@@ -133,23 +134,62 @@ async function applyNew(client: pg.Client, migrations: Migration[]): Promise<str
   return applied;
 }
 
-/** The statements of a file run as one transaction; what went wrong is kept with the migration, as Prisma does. */
-async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
-  const id = randomUUID();
-  await client.query("INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES ($1, $2, $3)", [
-    id,
-    checksum,
-    name,
-  ]);
-  try {
-    await client.query(sql);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    await client.query("UPDATE _prisma_migrations SET logs = $2 WHERE id = $1", [id, message]);
-    throw new MigrationError(name, `does not apply: ${message}`, error);
+/**
+ * A migration waits less long for a lock than PostgreSQL waits before it looks for a deadlock (1 s): where it and a running
+ * process wait for each other, the migration gives way. What queues behind it waits no longer either.
+ */
+const lockTimeoutMs = 900;
+const triesMax = 100;
+const betweenTriesMs = 300;
+
+/** Deadlock, lock timeout, serialization failure. */
+const lockFaults = new Set(["40P01", "55P03", "40001"]);
+
+/**
+ * The statements of a file and its place in the books are one transaction, so that an interrupted migration leaves nothing.
+ * Processes of an earlier version go on working meanwhile: where they hold its tables, it is tried again.
+ */
+async function apply(client: pg.Client, migration: Migration): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await applyOnce(client, migration);
+      return;
+    } catch (error) {
+      // Rejects as well when the connection is gone, which has undone the transaction.
+      await client.query("ROLLBACK");
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      if (!lockFaults.has(error.code ?? "")) {
+        await noteFailure(client, migration, error.message);
+        throw new MigrationError(migration.name, `does not apply: ${error.message}`, error);
+      }
+      if (tries >= triesMax) {
+        throw new MigrationError(
+          migration.name,
+          "was not applied, since other processes held its tables at every try. Nothing was changed. End what has long " +
+            "transactions open, and run it again.",
+        );
+      }
+    }
+    await sleep(betweenTriesMs);
   }
+}
+
+async function applyOnce(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
+  await client.query("BEGIN");
+  await client.query(`SET LOCAL lock_timeout = ${lockTimeoutMs}`);
+  await client.query(sql);
   await client.query(
-    "UPDATE _prisma_migrations SET finished_at = now(), applied_steps_count = 1 WHERE id = $1",
-    [id],
+    `INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count)
+     VALUES ($1, $2, $3, clock_timestamp(), 1)`,
+    [randomUUID(), checksum, name],
+  );
+  await client.query("COMMIT");
+}
+
+/** What went wrong is kept with the migration, as Prisma does. */
+async function noteFailure(client: pg.Client, { name, checksum }: Migration, message: string): Promise<void> {
+  await client.query(
+    "INSERT INTO _prisma_migrations (id, checksum, migration_name, logs) VALUES ($1, $2, $3, $4)",
+    [randomUUID(), checksum, name, message],
   );
 }

@@ -64,6 +64,12 @@ async function waitingForLock(): Promise<number> {
   return rowCount ?? 0;
 }
 
+/** How many wait for a lock on this table. */
+async function waitingFor(observer: pg.Client, table: string): Promise<number> {
+  const waiting = "SELECT 1 FROM pg_locks WHERE relation = $1::regclass AND NOT granted";
+  return (await observer.query(waiting, [table])).rowCount ?? 0;
+}
+
 /** What `npm run migrate` runs, as a process of its own; answers what it said. */
 async function migrateInProcess(): Promise<string> {
   const program = fileURLToPath(new URL("../src/migrate-main.ts", import.meta.url));
@@ -118,6 +124,41 @@ describe("Migrating", () => {
     const again = migrate({ databaseUrl: database.url, folder: project });
     await expect(again).rejects.toMatchObject({ code: "migration-failed", migration: "2_broken" });
     await expect(again).rejects.toThrow("did not finish");
+  });
+
+  test("gives way to running processes that hold its tables, deadlocks included, and is applied once they let go", async () => {
+    await client.query("CREATE TABLE one (id int); CREATE TABLE other (id int)");
+    const reader = new pg.Client({ connectionString: database.url });
+    await reader.connect();
+    try {
+      // A transaction of a running process that takes the two tables in the opposite order.
+      await client.query("BEGIN");
+      await client.query("INSERT INTO other VALUES (1)");
+      const project = await projectOf({
+        "1_busy": "ALTER TABLE one ADD COLUMN more int; ALTER TABLE other ADD COLUMN more int",
+      });
+      const migrating = migrate({ databaseUrl: database.url, folder: project });
+      while ((await waitingFor(reader, "other")) === 0) await new Promise(setImmediate);
+      // Whoever asks meanwhile is answered, although the migration was there before and the transaction is still open.
+      expect((await reader.query("SELECT FROM other")).rowCount).toBe(0);
+      await client.query("INSERT INTO one VALUES (1)");
+      await client.query("COMMIT");
+      expect(await migrating).toEqual(["1_busy"]);
+      expect((await reader.query("SELECT more FROM one")).rowCount).toBe(1);
+    } finally {
+      await reader.end();
+    }
+  });
+
+  test("leaves nothing of a migration whose connection broke, and applies it next time", async () => {
+    const project = await projectOf({ "1_cut": "CREATE TABLE half (); SELECT pg_sleep(60)" });
+    const cut = migrate({ databaseUrl: database.url, folder: project });
+    const terminated = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid() AND state = 'active'`;
+    while ((await client.query(terminated)).rowCount === 0) await new Promise(setImmediate);
+    await expect(cut).rejects.toMatchObject({ code: "store-unavailable" });
+    const whole = await projectOf({ "1_cut": "CREATE TABLE half ()" });
+    expect(await migrate({ databaseUrl: database.url, folder: whole })).toEqual(["1_cut"]);
   });
 
   test("refuses a migration that was edited after it had been applied", async () => {
