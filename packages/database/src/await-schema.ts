@@ -25,7 +25,7 @@ class SchemaTooNewError extends Error {
 export interface AwaitSchemaOptions {
   databaseUrl: string;
   signal: AbortSignal;
-  /** Hears why the process waits, once for each reason. */
+  /** Hears why the process waits, once for each kind of reason: migrations that are under way are no news. */
   onWaiting: (message: string) => void;
   /** Default: the project's `prisma/migrations`. */
   folder?: string;
@@ -41,27 +41,34 @@ const askAgainMs = 1_000;
 export async function awaitSchema(options: AwaitSchemaOptions): Promise<void> {
   const { signal, onWaiting } = options;
   const wanted = await listMigrations(options.folder);
-  let said = "";
+  let said: WaitingReason["kind"] | null = null;
   for (;;) {
     signal.throwIfAborted();
     const reason = await whyToWait(options.databaseUrl, wanted);
     if (reason === null) return;
-    if (reason !== said) onWaiting(reason);
-    said = reason;
+    if (reason.kind !== said) onWaiting(reason.message);
+    said = reason.kind;
     await pause(askAgainMs, signal);
   }
 }
 
-async function whyToWait(databaseUrl: string, wanted: readonly string[]): Promise<string | null> {
+interface WaitingReason {
+  kind: "migrations-missing" | "database-away";
+  message: string;
+}
+
+async function whyToWait(databaseUrl: string, wanted: readonly string[]): Promise<WaitingReason | null> {
   try {
     const { applied, lowest } = await readSchema(databaseUrl);
     if (lowest > codeVersion) throw new SchemaTooNewError(lowest);
     const missing = wanted.filter((name) => !applied.has(name));
     if (missing.length === 0) return null;
     const more = missing.length > 1 ? ` and ${missing.length - 1} more` : "";
-    return `The database lacks the migration ${String(missing[0])}${more}. Waiting for \`npm run migrate\`.`;
+    const message = `The database lacks the migration ${String(missing[0])}${more}. Waiting for \`npm run migrate\`.`;
+    return { kind: "migrations-missing", message };
   } catch (error) {
-    if (error instanceof StoreUnavailableError) return `Waiting for PostgreSQL. ${error.message}`;
+    if (error instanceof StoreUnavailableError)
+      return { kind: "database-away", message: `Waiting for PostgreSQL. ${error.message}` };
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { createTestDatabase, type TestDatabase } from "@genga/testing";
+import { createTestDatabase, startTcpProxy, type TestDatabase } from "@genga/testing";
 import pg from "pg";
 import { awaitSchema, migrate } from "../src/index.ts";
 
@@ -47,6 +47,47 @@ describe("a process whose database lacks migrations", () => {
     expect(said).toEqual([
       expect.stringMatching(/lacks the migration \d+_first and \d+ more.*npm run migrate/),
     ]);
+  });
+
+  test("does not say so again while they are applied one after the other", async () => {
+    const network = await startTcpProxy({ targetUrl: database.url });
+    const looked = (): Promise<void> =>
+      new Promise((resolve) => {
+        const stop = network.observe(({ data }) => {
+          if (!data.includes("schema_support")) return;
+          stop();
+          resolve();
+        });
+      });
+    const folder = await mkdtemp(join(tmpdir(), "genga-migrations-"));
+    const addMigration = async (project: string, name: string): Promise<void> => {
+      await mkdir(join(folder, project, name), { recursive: true });
+      await writeFile(join(folder, project, name, "migration.sql"), `CREATE TABLE "${name}" ()`);
+    };
+    try {
+      for (const name of ["1_one", "2_other"]) await addMigration("whole", name);
+      await addMigration("begun", "1_one");
+      const said: string[] = [];
+      const onWaiting = (message: string): unknown => said.push(message);
+      const { signal } = stopping;
+      const first = looked();
+      const ready = awaitSchema({
+        databaseUrl: network.url,
+        signal,
+        folder: join(folder, "whole"),
+        onWaiting,
+      });
+      await first;
+      await migrate({ databaseUrl: database.url, folder: join(folder, "begun") });
+      // A look that had begun before, and one that finds half of what it wants.
+      for (let looks = 0; looks < 2; looks += 1) await looked();
+      await migrate({ databaseUrl: database.url, folder: join(folder, "whole") });
+      await ready;
+      expect(said).toEqual([expect.stringContaining("lacks the migration 1_one and 1 more")]);
+    } finally {
+      await network.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   test("waits for the one that its own version brings", async () => {
