@@ -7,7 +7,6 @@ import { type Everything } from "./everything.ts";
 import { followJob } from "./follow-job.ts";
 import { describe } from "./job-line.ts";
 import { createProgressBoard, type ProgressBoard } from "./progress-board.ts";
-import { keyOf } from "./servers-known.ts";
 
 export interface DemoOptions {
   readonly everything: Everything;
@@ -23,8 +22,8 @@ export interface DemoOptions {
  * files are. Resolves with true if every job has completed.
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
-  const { everything, configuration, signal, say } = options;
-  const client = new ApiClient(everything.apiUrl, keyOf(configuration));
+  const { everything, signal, say } = options;
+  const client = new ApiClient(everything.apiUrl, everything.apiKey);
   const batch = await submit(client, options);
   if (batch === undefined) return false;
   say(`batch ${batch.id}: ${batch.jobs.length} jobs accepted`);

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startEmbeddedServices } from "@genga/embedded";
-import { stopDeadlineMs, type Configuration } from "@genga/runtime";
+import { stopDeadlineMs, type ApiKey, type Configuration } from "@genga/runtime";
+import { findOwnKey } from "./own-key.ts";
 import { ownSecretsKey } from "./own-secrets-key.ts";
 import { requireFreePort } from "./port-in-use.ts";
 import { ServiceLog } from "./service-log.ts";
@@ -21,6 +22,8 @@ export interface EverythingOptions {
 export interface Everything {
   /** Where the API answers, without a trailing slash. */
   readonly apiUrl: string;
+  /** What its owner sends as the key; undefined = nobody needs one. */
+  readonly apiKey: string | undefined;
   readonly comfyuiUrls: readonly string[];
   readonly logFolder: string;
   /** Ends all in order: workers, API, simulator, Redis, Postgres. */
@@ -82,13 +85,18 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       env["COMFYUI_URLS"] = url;
     }
 
-    const api = await run("api", entries.api, env);
+    const own = await findOwnKey({ configured: configuration.apiKeys, databaseUrl: services.databaseUrl });
+    const api = await run("api", entries.api, {
+      ...env,
+      ...(own?.isForThisRun === true && { API_KEYS: withKey(options.env["API_KEYS"], own.key) }),
+    });
     for (let number = 1; number <= options.workers; number += 1) {
       const name = options.workers === 1 ? "worker" : `worker-${number}`;
       await run(name, entries.worker, env);
     }
     const fallbackUrl = `http://${configuration.host}:${configuration.port}`;
-    return { apiUrl: String(api["url"] ?? fallbackUrl).replace(/\/$/, ""), comfyuiUrls, logFolder, stop };
+    const apiUrl = String(api["url"] ?? fallbackUrl).replace(/\/$/, "");
+    return { apiUrl, apiKey: own?.key.key, comfyuiUrls, logFolder, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -101,6 +109,13 @@ const entries = {
   api: "apps/api/src/main.ts",
   worker: "apps/worker/src/main.ts",
 };
+
+/** API_KEYS with one key more. */
+function withKey(apiKeys: string | undefined, { tenant, role, key }: ApiKey): string {
+  return [...(apiKeys === undefined || apiKeys === "" ? [] : [apiKeys]), `${tenant}:${role}:${key}`].join(
+    ",",
+  );
+}
 
 /** The port of the last time if it is free: a server is known by its URL, and this one is the same server. */
 async function simulatorPort(dataDir: string): Promise<number> {

@@ -47,7 +47,7 @@ async function main(): Promise<number> {
       report: say,
       signal: stopping,
     });
-    await untilServersAreKnown({ everything, configuration, signal: stopping, say });
+    await untilServersAreKnown({ everything, signal: stopping, say });
     tellAddresses(everything, say);
     if (values.demo) {
       const isWhole = await runDemo({

@@ -1,11 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Configuration } from "@genga/runtime";
 import { ApiClient } from "./api-client.ts";
 import { type Everything } from "./everything.ts";
 
 export interface WaitingOptions {
-  readonly everything: Pick<Everything, "apiUrl" | "comfyuiUrls">;
-  readonly configuration: Pick<Configuration, "apiKeys">;
+  readonly everything: Pick<Everything, "apiUrl" | "apiKey" | "comfyuiUrls">;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
@@ -19,8 +17,8 @@ const silenceMs = 1_500;
  * said, and a server that does not answer is named and waited for no longer.
  */
 export async function untilServersAreKnown(options: WaitingOptions): Promise<void> {
-  const { everything, configuration, signal, say } = options;
-  const client = new ApiClient(everything.apiUrl, keyOf(configuration));
+  const { everything, signal, say } = options;
+  const client = new ApiClient(everything.apiUrl, everything.apiKey);
   const beganAt = performance.now();
   let hasSaid = false;
   for (;;) {
@@ -41,10 +39,4 @@ export async function untilServersAreKnown(options: WaitingOptions): Promise<voi
     }
     await delay(100, undefined, { signal });
   }
-}
-
-/** What servers there are is shown in full to keys that operate. */
-export function keyOf({ apiKeys }: Pick<Configuration, "apiKeys">): string | undefined {
-  return (apiKeys.find(({ role }) => role === "operate") ?? apiKeys.find(({ role }) => role === "submit"))
-    ?.key;
 }

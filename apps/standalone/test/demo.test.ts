@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
+import { migrate, openDatabase } from "@genga/database";
+import { freePort } from "@genga/embedded";
 import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 
@@ -56,11 +58,11 @@ function run(args: string[], env: Record<string, string>): { lines: string[]; ex
   return { lines, exited };
 }
 
-const givenServices = (): Record<string, string> => ({
+const givenServices = (comfyuiUrls = simulator!.url): Record<string, string> => ({
   DATABASE_URL: database.url,
   REDIS_URL: testServiceUrl("TEST_REDIS_URL"),
   REDIS_PREFIX: `demo-${database.url.slice(-8)}`,
-  COMFYUI_URLS: simulator!.url,
+  COMFYUI_URLS: comfyuiUrls,
 });
 
 describe("the demo", () => {
@@ -98,6 +100,45 @@ describe("the demo", () => {
     expect(text).toContain("9 of 9 jobs completed");
     expect(text).toContain("Available: other.safetensors");
   });
+
+  test("makes them as well where keys were made, of which it has none, and leaves no key behind", async () => {
+    simulator = await startSimulator({ timing: quick });
+    await migrate({ databaseUrl: database.url });
+    const stores = openDatabase({ databaseUrl: database.url });
+    const { keys } = stores;
+    const named = { tenantName: "studio", name: "me", role: "read" } as const;
+    await keys.addKey(named, { keyName: "test", tenantId: null });
+    try {
+      const { lines, exited } = run(["--demo", "--exit"], givenServices());
+      expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+      expect(lines.join("\n")).toContain("9 of 9 jobs completed");
+      expect(await keys.listKeys()).toMatchObject([{ name: "me" }]);
+    } finally {
+      await stores.close();
+    }
+  });
+});
+
+test("npm start with a key that only submits says that it waits until it knows what the servers can run", async () => {
+  const port = await freePort();
+  const { lines, exited } = run(["--exit"], {
+    ...givenServices(`http://127.0.0.1:${port}`),
+    API_KEYS: "studio:submit:a-key-of-the-studio",
+  });
+  const waiting = `waiting to learn what http://127.0.0.1:${port} can run`;
+  await new Promise<void>((resolve, reject) => {
+    command!.stdout!.on("data", () => {
+      if (lines.includes(waiting)) resolve();
+    });
+    void exited.then(() => {
+      reject(new Error(lines.join("\n")));
+    });
+  });
+  expect(lines.some((line) => line.startsWith("API "))).toBe(false);
+  simulator = await startSimulator({ timing: quick, port });
+  expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+  expect(lines.findIndex((line) => line.startsWith("API "))).toBeGreaterThan(lines.indexOf(waiting));
+  expect(lines.join("\n")).not.toContain("it has not answered");
 });
 
 test("npm start brings up everything by itself and leaves nothing behind", async () => {
