@@ -23,6 +23,8 @@ const read = new Set<() => void>();
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  await rows(`INSERT INTO node_definitions (hash, object_info, last_named_at)
+    VALUES ('of an earlier version', '{}', now() - interval '1 hour')`);
   stack = await startStack({ databaseUrl: database.url, simulators: 2 });
   api = new ApiClient(stack.url);
   signals = createSignals({
@@ -82,6 +84,14 @@ const graphOf = (image: string): object => ({
     "1": { class_type: "LoadImage", inputs: { image } },
     "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
   },
+});
+
+test("definitions that no server has any more are removed", async () => {
+  // They were there before the worker started.
+  while ((await rows("SELECT FROM node_definitions WHERE hash = 'of an earlier version'")).length > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(await rows("SELECT FROM node_definitions")).toHaveLength(1);
 });
 
 test("files that people drop into a server's input folder are no new definitions, and nobody reads their names", async () => {

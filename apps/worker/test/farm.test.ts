@@ -18,6 +18,8 @@ import pg from "pg";
 // What operators ask of the whole farm, servers that leave the configuration, and passes of a worker that wait.
 
 const leaseMs = 2_000;
+const commonModel = "counterfeit_v3.safetensors";
+const onlyOnTheSecond = "only-on-the-second.safetensors";
 let database: TestDatabase;
 let stack: Stack;
 let api: ApiClient;
@@ -29,7 +31,9 @@ beforeAll(async () => {
     databaseUrl: database.url,
     env: { LEASE_MS: String(leaseMs), SERVER_RETIRE_MS: "0" },
   });
-  second = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
+  second = await startSimulatorProcess([
+    ...["--port", "0", "--checkpoints", `${onlyOnTheSecond},${commonModel}`, ...quickSimulator],
+  ]);
   stack.simulators.push(second);
   api = new ApiClient(stack.url);
   await api.untilEnded(await api.submit(image));
@@ -103,6 +107,11 @@ test("a server that left every configuration is retired, can be removed, and com
   const [first] = stack.workers;
   const wide = await stack.startWorker(both);
   const { id } = await serverAt(second, "online");
+  const forTheSecond = { ...image, model: onlyOnTheSecond };
+  await until<{ servers: { id: string; isKnown: boolean }[] }>("servers", ({ servers }) =>
+    servers.some((server) => server.id === id && server.isKnown),
+  );
+  await api.untilEnded(await api.submit(forTheSecond));
   expect((await api.request("DELETE", `servers/${id}`)).status).toBe(409);
   expect(await wide.stop()).toBe(0);
 
@@ -111,6 +120,9 @@ test("a server that left every configuration is retired, can be removed, and com
     stateReason: "No worker's configuration names this server any more.",
   });
   expect(await get("queue")).toMatchObject({ servers: { total: 1, retired: 1 } });
+  // It has no say any more in what is accepted.
+  const refused = await api.request("POST", "generate", forTheSecond);
+  expect([refused.status, await refused.json()]).toMatchObject([422, { code: "unknown-model" }]);
 
   // With every worker dead, nobody knows what is configured.
   first!.signal("SIGKILL");

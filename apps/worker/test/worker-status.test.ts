@@ -1,23 +1,55 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { migrate } from "@genga/database";
-import { ApiClient, createTestDatabase, startStack, type Stack, type TestDatabase } from "@genga/testing";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  startTcpProxy,
+  type Stack,
+  type TcpProxy,
+  type TestDatabase,
+} from "@genga/testing";
 
 // Processes that wait for their migrations, and workers that tell how they are.
 
 let database: TestDatabase;
 let stack: Stack;
+/** Between the first worker, or the API, and PostgreSQL. */
+let network: TcpProxy;
+let networkOfApi: TcpProxy;
+
+/** Resolves when a process has looked through this proxy whether the migrations are there. */
+function looksForMigrations(proxy: TcpProxy): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = proxy.observe(({ data }) => {
+      if (!data.includes("_prisma_migrations")) return;
+      stop();
+      resolve();
+    });
+  });
+}
 
 beforeAll(async () => {
   // Nobody has migrated it yet.
   database = await createTestDatabase();
-  const starting = startStack({ databaseUrl: database.url, env: { LEASE_MS: "2000" } });
-  starting.catch(() => undefined);
+  stack = await startStack({ databaseUrl: database.url, apis: 0, workers: 0, env: { LEASE_MS: "2000" } });
+  network = await startTcpProxy({ targetUrl: database.url });
+  networkOfApi = await startTcpProxy({ targetUrl: database.url });
+  const looking = Promise.all([network, networkOfApi].map(looksForMigrations));
+  const starting = Promise.all([
+    stack.startApi({ DATABASE_URL: networkOfApi.url }),
+    stack.startWorker({ DATABASE_URL: network.url }),
+  ]);
+  // A process that does not wait ends instead.
+  await Promise.race([looking, starting]);
   await migrate({ databaseUrl: database.url });
-  stack = await starting;
+  await starting;
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
+  await Promise.all([network.close(), networkOfApi.close()]);
   await database.drop();
 }, 30_000);
 
@@ -46,4 +78,45 @@ test("several workers on one machine answer on ports of their own, which the lis
     expect((await fetch(new URL("/anything", healthUrl))).status).toBe(404);
     expect((await fetch(healthUrl, { method: "POST" })).status).toBe(405);
   }
+});
+
+test("a worker says that it is not well once its leases have run out, and that it is well when they are renewed", async () => {
+  const healthUrl = String(stack.workers[0]!.details["health"]);
+  const untilStatus = async (status: number): Promise<unknown> => {
+    for (;;) {
+      const health = await fetch(healthUrl);
+      if (health.status === status) return await health.json();
+      await health.arrayBuffer();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  expect(await untilStatus(200)).toMatchObject({ status: "ok" });
+  await network.cut();
+  const { leasesRenewedAgoMs } = (await untilStatus(503)) as { leasesRenewedAgoMs: number };
+  expect(leasesRenewedAgoMs).toBeGreaterThanOrEqual(2_000);
+  await network.restore();
+  expect(await untilStatus(200)).toMatchObject({ status: "ok" });
+}, 60_000);
+
+test("a worker's figures tell what it owns and runs", async () => {
+  const api = new ApiClient(stack.url);
+  const job = { type: "workflow", workflow: sleepWorkflow(30) };
+  const id = await api.submit(job);
+  await api.until(id, ({ phase }) => phase === "executing");
+  const texts = await Promise.all(
+    stack.workers.map(async ({ details }) =>
+      (await fetch(new URL("/metrics", String(details["health"])))).text(),
+    ),
+  );
+  const figuresOf = (name: string): string[] =>
+    texts
+      .map((text) => new RegExp(`^genga_worker_${name}\\{.*\\} (\\d+)$`, "m").exec(text)?.[1] ?? "none")
+      .toSorted();
+  expect([figuresOf("servers_owned"), figuresOf("jobs_held"), figuresOf("farm_paused")]).toEqual([
+    ["0", "1"],
+    ["0", "1"],
+    ["0", "0"],
+  ]);
+  await api.cancel(id);
+  await api.untilEnded(id);
 });

@@ -1,0 +1,113 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from "@jest/globals";
+import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { createLogger } from "@genga/runtime";
+import { createTestDatabase, type TestDatabase } from "@genga/testing";
+import { DefinitionsThread } from "@genga/workflows";
+import { OwnedServer } from "../src/owned-server.ts";
+
+// What a look at a server costs the event loop that renews leases.
+
+let testDatabase: TestDatabase;
+let database: Database;
+let definitions: DefinitionsThread;
+let simulators: Simulator[];
+let owned: OwnedServer[];
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = openDatabase({ databaseUrl: testDatabase.url });
+  definitions = new DefinitionsThread({
+    entry: new URL("../src/definitions-main.ts", import.meta.url),
+    databaseUrl: testDatabase.url,
+  });
+}, 30_000);
+
+afterAll(async () => {
+  await definitions.close();
+  await database.close();
+  await testDatabase.drop();
+});
+
+beforeEach(async () => {
+  simulators = await Promise.all([startSimulator(), startSimulator()]);
+  const { servers } = database;
+  const urls = simulators.map(({ url }) => url.replace(/\/$/, ""));
+  const records = await servers.registerServers(urls.map((url) => ({ url, slots: 2 })));
+  const leased = await servers.acquireServers(
+    "worker",
+    records.map(({ id }) => id),
+    2,
+    60_000,
+  );
+  owned = leased.map(
+    ({ server: record, ...lease }) =>
+      new OwnedServer({
+        ...{ record, lease, servers, definitions, graceMs: 1_000, stallMs: 1_000 },
+        address: { identity: record.url, url: record.url, credentials: undefined },
+        log: createLogger({ name: "read-definitions", level: "silent" }),
+        onReady: () => undefined,
+        onDefinitionsRead: () => undefined,
+        onQueueSeen: () => Promise.resolve(),
+      }),
+  );
+});
+
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await Promise.all(owned.map((server) => server.close()));
+  await Promise.all(simulators.map((simulator) => simulator.stop()));
+});
+
+const readAgain = (server: OwnedServer): Promise<void> => server.tick({ definitionsWanted: true });
+
+async function upload(simulator: Simulator, name: string): Promise<void> {
+  const pixel =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+  const form = new FormData();
+  form.set("image", new Blob([Buffer.from(pixel, "base64")], { type: "image/png" }), name);
+  const reply = await fetch(new URL("/upload/image", simulator.url), { method: "POST", body: form });
+  expect(reply.status).toBe(200);
+}
+
+test("an answer whose text is that of the last one is not read again, and one with another file is no new definition", async () => {
+  const keep = jest.spyOn(definitions, "keep");
+  const [server] = owned;
+  await readAgain(server!);
+  const hash = server!.definitions?.hash;
+  expect(hash).toBeDefined();
+  await readAgain(server!);
+  await readAgain(server!);
+  expect(keep).toHaveBeenCalledTimes(1);
+
+  await upload(simulators[0]!, "holiday.png");
+  await readAgain(server!);
+  expect(keep).toHaveBeenCalledTimes(2);
+  expect(server!.definitions?.hash).toBe(hash);
+});
+
+test("equal servers share one set of definitions, in the database and in the worker", async () => {
+  for (const server of owned) await readAgain(server);
+  const [one, other] = owned;
+  expect(one!.definitions).not.toBeNull();
+  expect(other!.definitions).toBe(one!.definitions);
+  const records = await database.servers.listServers();
+  const hashes = owned.map(({ id }) => records.find((record) => record.id === id)?.definitionsHash);
+  expect(new Set(hashes)).toEqual(new Set([one!.definitions?.hash]));
+});
+
+test("the thread that renews leases parses no definitions, but the classes that a graph names", async () => {
+  const parse = jest.spyOn(JSON, "parse");
+  const longest = (): number => Math.max(0, ...parse.mock.calls.map(([text]) => text.length));
+  const [server] = owned;
+  await readAgain(server!);
+  const { objectInfo } = server!.definitions!;
+  // A class is a few kilobytes of text, and all of them are hundreds.
+  expect(Object.keys(objectInfo).length).toBeGreaterThan(100);
+  expect(longest()).toBeLessThan(20_000);
+  parse.mockClear();
+  expect(objectInfo["KSampler"]).toMatchObject({ input: { required: { seed: expect.anything() } } });
+  expect(parse).toHaveBeenCalledTimes(1);
+  expect(objectInfo["KSampler"]).toBeDefined();
+  expect(parse).toHaveBeenCalledTimes(1);
+});
