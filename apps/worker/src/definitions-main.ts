@@ -1,7 +1,7 @@
 /** The thread that reads definitions, with a database connection of its own. */
 import { parentPort, workerData } from "node:worker_threads";
 import { openDatabase } from "@genga/database";
-import { serveDefinitions } from "@genga/workflows";
+import { serveDefinitions } from "@genga/workflows/definitions";
 import { z } from "zod";
 
 const { databaseUrl } = z.object({ databaseUrl: z.string() }).parse(workerData);

@@ -5,7 +5,7 @@ import { Agent, FormData, request, type Dispatcher } from "undici";
 import { ComfyUIError } from "./errors.ts";
 import { stringifyExactJson } from "./exact-json.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
-import { parsePythonJson } from "./exact-json.ts";
+import { parseJson } from "./parse-json.ts";
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
@@ -173,15 +173,6 @@ export function authorizationOf(url: URL, credentials: Credentials | undefined):
   const { username, password } = credentials ?? inUrl;
   if (username === "" && password === "") return {};
   return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
-}
-
-/** Reads a server's answer, bare `NaN` and `Infinity` included: see `parsePythonJson`. @throws ComfyUIError `bad_reply` */
-export function parseJson(text: string, what: string): unknown {
-  try {
-    return parsePythonJson(text);
-  } catch (error) {
-    throw new ComfyUIError("bad_reply", `${what}: the answer is no JSON.`, { cause: error });
-  }
 }
 
 /**

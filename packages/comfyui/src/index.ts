@@ -62,8 +62,8 @@ export type { ServerAbilities, SystemStats, Upload, UploadedImage } from "./serv
 export type { ServerDefinitions } from "./server-definitions.ts";
 export { canRun, parseDefinitions } from "./server-definitions.ts";
 export { isFilenamePrefix, prepareForSubmission } from "./submission.ts";
-export type { PackedDefinitions, ReadDefinitions } from "./packed-definitions.ts";
-export { packDefinitions, readAnswers, readStored, unpackDefinitions } from "./packed-definitions.ts";
+export type { PackedDefinitions } from "./packed-definitions.ts";
+export { unpackDefinitions } from "./packed-definitions.ts";
 export type { WatchEvent } from "./watch-event.ts";
 export type { Link, Workflow, WorkflowNode } from "./workflow.ts";
 export { linkOf, nodeTitleOf, parseWorkflow, workflowSchema } from "./workflow.ts";

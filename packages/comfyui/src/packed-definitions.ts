@@ -1,7 +1,7 @@
 import { withoutFileLists } from "./file-lists.ts";
-import { parseJson } from "./http-client.ts";
 import { nodeReplacementsSchema } from "./node-replacements.ts";
 import { nodeDefinitionSchema, type NodeDefinition, type ObjectInfo } from "./object-info.ts";
+import { parseJson } from "./parse-json.ts";
 import type { ServerDefinitions } from "./server-definitions.ts";
 
 /**

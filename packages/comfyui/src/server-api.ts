@@ -3,7 +3,8 @@ import { z } from "zod";
 
 import { ComfyUIError } from "./errors.ts";
 import { errorOfPost } from "./foreign-errors.ts";
-import { parseJson, type CallOptions, type Download, type HttpClient } from "./http-client.ts";
+import { type CallOptions, type Download, type HttpClient } from "./http-client.ts";
+import { parseJson } from "./parse-json.ts";
 import { objectInfoSchema, type ObjectInfo } from "./object-info.ts";
 import type { FileReference } from "./outputs.ts";
 import {

@@ -20,4 +20,3 @@ export { type NodeClassRules } from "./node-class-rules.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
 export { type KnownServer } from "./judge-submission.ts";
 export { DefinitionsThread, type DefinitionsStore, type HashedDefinitions } from "./definitions-thread.ts";
-export { serveDefinitions } from "./serve-definitions.ts";

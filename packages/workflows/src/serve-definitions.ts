@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type MessagePort } from "node:worker_threads";
-import { packDefinitions, readAnswers, readStored, type ReadDefinitions } from "@genga/comfyui";
+import { packDefinitions, readAnswers, readStored, type ReadDefinitions } from "@genga/comfyui/definitions";
 import { StoreUnavailableError, type ServerStore } from "@genga/jobs";
 import { askedSchema, type DefinitionsReply, type DefinitionsRequest } from "./definitions-messages.ts";
 
