@@ -34,7 +34,7 @@ export class Access {
       };
     }
     return async (request, response, next) => {
-      const key = keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
+      const key = sentKeyOf(request, isPage);
       const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
       response.locals["principal"] = principal;
       if (!roleIncludes(principal.role, access)) {
@@ -83,6 +83,15 @@ export class Access {
       if (error instanceof RefusedError || error instanceof StoreUnavailableError) return false;
       throw error;
     }
+  }
+
+  /** Which of these keys still let their senders in; `""` stands for no key. @throws StoreUnavailableError */
+  async findWorking(keys: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { configuredKeys, madeKeys } = this.#options;
+    if (!this.needsKey && !(await madeKeys.areThere())) return keys;
+    const made = [...keys].filter((key) => key !== "" && configuredKeys.find(key) === undefined);
+    const working = await madeKeys.findWorking(made);
+    return new Set([...keys].filter((key) => working.has(key) || configuredKeys.find(key) !== undefined));
   }
 
   /** Keys are asked for, as far as is known; else everybody on this machine may do everything. */
@@ -135,6 +144,11 @@ export function principalOf(response: Response): Principal {
   const principal = response.locals["principal"] as Principal | undefined;
   if (principal === undefined) throw new Error("The route is open, so nobody knows who asks.");
   return principal;
+}
+
+/** The key that a request came with, whether or not it is any good. */
+export function sentKeyOf(request: Request, isPage?: true): string | undefined {
+  return keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
 }
 
 function keyOf(request: Request): string | undefined {

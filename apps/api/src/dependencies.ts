@@ -33,6 +33,7 @@ import { ConfiguredKeys } from "./configured-keys.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { JobDetails } from "./job-details.ts";
 import { JobFeed } from "./job-feed.ts";
+import { KeyWatch } from "./key-watch.ts";
 import { KnownLimits } from "./known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./made-keys.ts";
 import { KnownServers } from "./known-servers.ts";
@@ -61,6 +62,7 @@ export interface ApiDependencies {
   uploads: UploadStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
+  keyWatch: KeyWatch;
   audit: AuditStore;
   board: QueueBoard;
   metrics: Metrics;
@@ -80,12 +82,15 @@ export interface ApiTimes {
   watch: WatchTimes;
   serversMaxAgeMs: number;
   keys: Pick<MadeKeysOptions, "rememberMs" | "lookEveryMs">;
+  /** Between two looks at whether the keys of open streams still work. */
+  streamKeysEveryMs: number;
 }
 
 const defaultTimes: ApiTimes = {
   watch: { heartbeatMs: 15_000, lookMinMs: 500, lookMaxMs: 10_000 },
   serversMaxAgeMs: 1_000,
   keys: { rememberMs: 10_000, lookEveryMs: 1_000 },
+  streamKeysEveryMs: 5_000,
 };
 const version = "0.1.0";
 const firstConnectionRetryMs = 500;
@@ -130,12 +135,13 @@ export async function openDependencies(
       secretBox: secretBoxOf(settings.secretsKeys),
       logger: log,
     });
+    const access = new Access({
+      ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
+      isOnLoopback: isLoopback(settings.host),
+      wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
+    });
     return {
-      access: new Access({
-        ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
-        isOnLoopback: isLoopback(settings.host),
-        wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
-      }),
+      access,
       ...limitingParts(database, settings, admissions, log),
       manager,
       ownJobs: (response) => new OwnJobs({ manager, resolver }, principalOf(response)),
@@ -146,6 +152,10 @@ export async function openDependencies(
       uploads: database.uploads,
       keys: database.keys,
       madeKeys,
+      keyWatch: new KeyWatch({
+        findWorking: (keys) => access.findWorking(keys),
+        ...{ lookEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
+      }),
       audit: database.audit,
       board,
       metrics,

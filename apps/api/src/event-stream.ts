@@ -40,8 +40,7 @@ export class EventStream {
 
   /** Resolves when the reader has taken enough for the next message. `id` is what a reconnect names. */
   async send(event: string, data: unknown, id?: number): Promise<void> {
-    const idLine = id === undefined ? "" : `id: ${id}\n`;
-    await this.#write(`event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`);
+    await this.#write(messageOf(event, data, id));
   }
 
   /** Keeps proxies from closing a quiet connection, and finds out whether it still is one. */
@@ -49,9 +48,21 @@ export class EventStream {
     await this.#write(`: ${text}\n\n`);
   }
 
+  /** A reader that does not take the rest is cut off after a while. */
   end(): void {
+    if (this.#response.writableEnded) return;
     this.#closing.abort();
     this.#response.end();
+    const timer = setTimeout(() => this.#response.destroy(), stalledMs).unref();
+    this.#response.once("close", () => {
+      clearTimeout(timer);
+    });
+  }
+
+  /** Ends the stream from our side, with a last message that says why. */
+  endWith(event: string, data: unknown): void {
+    if (!this.closed.aborted) this.#response.write(messageOf(event, data));
+    this.end();
   }
 
   async #write(text: string): Promise<void> {
@@ -66,4 +77,9 @@ export class EventStream {
       if (stalled.aborted) this.#response.destroy();
     }
   }
+}
+
+function messageOf(event: string, data: unknown, id?: number): string {
+  const idLine = id === undefined ? "" : `id: ${id}\n`;
+  return `event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`;
 }

@@ -46,7 +46,7 @@ const sentEvent = {
   description: "Each event.",
   required: ["event", "data"],
   properties: {
-    event: { type: "string", enum: ["snapshot", "event", "progress", "removed"] },
+    event: { type: "string", enum: ["snapshot", "event", "progress", "removed", "closed"] },
     id: { type: "string", pattern: "^[0-9]+$", description: "A sequence." },
     data: {
       type: "string",
@@ -55,7 +55,11 @@ const sentEvent = {
         anyOf: [
           { $ref: "#/components/schemas/JobDetail" },
           { $ref: "#/components/schemas/JobEvent" },
-          { type: "object", description: "Of `progress`: attempt, phase, progress. Of `removed`: jobId." },
+          {
+            type: "object",
+            description:
+              "Of `progress`: attempt, phase, progress. Of `removed`: jobId. Of `closed`: jobId, reason (`key-not-valid`).",
+          },
         ],
       },
     },
@@ -97,7 +101,8 @@ export const lookingOperations: readonly Operation[] = [
     description:
       "Server-sent events: `snapshot` (a JobDetail) comes first, then `event` (a JobEvent; its id is the sequence, by which " +
       "a client resumes) and `progress` (in between, without an id). The stream ends after the job has ended. `removed` is " +
-      "the last thing that is said of a job that is removed meanwhile.",
+      "the last thing that is said of a job that is removed meanwhile. `closed` is the last thing that is said under a key that " +
+      "was revoked or has expired meanwhile; its reason is `key-not-valid`.",
     query: z.object({
       lastEventId: z.string().optional().describe("As `Last-Event-ID`, for clients that cannot set headers."),
     }),

@@ -28,7 +28,7 @@ export class MadeKeys {
 
   /** Who sends this key; `undefined` = nobody. @throws StoreUnavailableError */
   async find(key: string): Promise<Principal | undefined> {
-    const hash = createHash("sha256").update(key).digest("hex");
+    const hash = hashOf(key);
     const known = this.#remembered.get(hash);
     if (known !== undefined && known.until > performance.now()) return known.principal;
     this.#remembered.delete(hash);
@@ -39,6 +39,14 @@ export class MadeKeys {
     if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
     this.#remembered.set(hash, { principal: found.principal, until });
     return found.principal;
+  }
+
+  /** Which of these still work, without regard to what is remembered. @throws StoreUnavailableError */
+  async findWorking(keys: readonly string[]): Promise<ReadonlySet<string>> {
+    if (keys.length === 0) return new Set();
+    const working = new Set(await this.#options.keys.findWorkingKeys(keys));
+    for (const key of keys) if (!working.has(key)) this.#remembered.delete(hashOf(key));
+    return working;
   }
 
   /**
@@ -76,6 +84,10 @@ export class MadeKeys {
       this.#looking = undefined;
     }
   }
+}
+
+function hashOf(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
 }
 
 async function withinPatience(looking: Promise<void>): Promise<void> {

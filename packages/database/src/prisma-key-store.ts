@@ -56,6 +56,19 @@ export class PrismaKeyStore implements KeyStore {
     });
   }
 
+  findWorkingKeys(keys: readonly string[]): Promise<string[]> {
+    return withMappedErrors(async () => {
+      const byHash = new Map(keys.map((key) => [Buffer.from(hashOf(key)).toString("hex"), key]));
+      const rows = await this.#database.$queryRaw<{ hash: string }[]>`
+        SELECT encode(secret.hash, 'hex') AS hash
+        FROM unnest(${[...byHash.keys()]}::text[]) AS sent (hash)
+        JOIN access_key_secrets secret ON secret.hash = decode(sent.hash, 'hex')
+        JOIN access_keys key ON key.id = secret.key_id
+        WHERE key.revoked_at IS NULL AND (secret.valid_until IS NULL OR secret.valid_until > now())`;
+      return rows.flatMap(({ hash }) => byHash.get(hash) ?? []);
+    });
+  }
+
   listKeys(): Promise<AccessKey[]> {
     return withMappedErrors(async () => {
       const rows = await this.#database.accessKey.findMany({

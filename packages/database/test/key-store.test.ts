@@ -137,6 +137,25 @@ describe("The key store on PostgreSQL", () => {
     }
   });
 
+  test("tells of many keys at once which of them work, and notes no use", async () => {
+    const [working, revoked, rotated] = [await add("works"), await add("ended"), await add("turned over")];
+    await database.keys.revokeKey(revoked.accessKey.id, by);
+    const overlapping = (await database.keys.rotateKey(rotated.accessKey.id, hourMs, by))!;
+    const sent = [working.key, revoked.key, rotated.key, overlapping.key, "of nobody", ""];
+    const good = [working.key, rotated.key, overlapping.key];
+    expect((await database.keys.findWorkingKeys(sent)).toSorted()).toEqual(good.toSorted());
+    await query(
+      "UPDATE access_key_secrets SET valid_until = now() - interval '1 second' WHERE key_id = $1 AND valid_until IS NOT NULL",
+      [rotated.accessKey.id],
+    );
+    expect(await database.keys.findWorkingKeys([rotated.key, overlapping.key])).toEqual([overlapping.key]);
+    expect(await database.keys.findWorkingKeys([])).toEqual([]);
+    const used = await query("SELECT id FROM access_keys WHERE id = $1 AND last_used_at IS NOT NULL", [
+      working.accessKey.id,
+    ]);
+    expect(used).toEqual([]);
+  });
+
   test("notes a key's use, at most once a minute", async () => {
     const { key, accessKey } = await add("used");
     const lastUsedAt = async (): Promise<Date | null> =>

@@ -47,6 +47,8 @@ export interface KeyStore {
   hasKeys(): Promise<boolean>;
   /** Who sends this, and for how long that holds at most (`null` = until the key is revoked); notes its use. */
   findPrincipal(key: string): Promise<{ principal: Principal; validForMs: number | null } | null>;
+  /** Those of these keys, as they are sent, that work now; notes no use. */
+  findWorkingKeys(keys: readonly string[]): Promise<string[]>;
   /** Newest first, at most 1,000. */
   listKeys(): Promise<AccessKey[]>;
   /** Makes the tenant where it is missing. @throws KeyNameTakenError */

@@ -1,5 +1,6 @@
 import { isTerminal, StoreUnavailableError } from "@genga/jobs";
 import { type Request } from "express";
+import { sentKeyOf } from "../access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../guarded-routes.ts";
 import { EventStream } from "../event-stream.ts";
@@ -15,7 +16,7 @@ const streamsMax = 1_000;
 
 /** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
 export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { admission, ownJobs, jobDetails, feed, manager, metrics, stopping, watchTimes } = dependencies;
+  const { admission, ownJobs, jobDetails, feed, keyWatch, manager, metrics, stopping, watchTimes } = dependencies;
   routes.resource("jobs/:id/events", {
     get: async (request, response) => {
       const jobs = ownJobs(response);
@@ -38,6 +39,9 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
         return;
       }
       metrics.eventStreams.inc();
+      const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
+        stream.endWith("closed", { jobId: job.id, reason: "key-not-valid" });
+      });
       try {
         const onlooker = onlookerOf(response);
         const sightNow = latestSight(() => jobDetails.sightOf(onlooker.principal));
@@ -51,6 +55,7 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
         };
         await watchJob(stream, feed, watched, { lastSequence, times: watchTimes });
       } finally {
+        unwatchKey();
         metrics.eventStreams.dec();
       }
     },
