@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { roleIncludes, roles } from "@genga/jobs";
+import { defaultLane, roleIncludes, roles } from "@genga/jobs";
 import { createLogger, readConfiguration, requireServices } from "@genga/runtime";
 import { Router, type Express } from "express";
+import { z } from "zod";
 import { accessTable, fullPath, type AccessLine } from "../src/access-table.ts";
 import { openDependencies, type ApiDependencies } from "../src/dependencies.ts";
 import { GuardedRoutes } from "../src/guarded-routes.ts";
@@ -59,6 +60,37 @@ describe.each(accessTable.map((line) => [`${line.method} ${line.path}`, line] as
   },
 );
 
+// What the tests above ask for comes from the table itself; these lists say a second time what the table must say.
+describe("the table", () => {
+  const linesOf = (access: AccessLine["access"]): string[] =>
+    accessTable.filter((line) => line.access === access).map(({ method, path }) => `${method} ${path}`);
+
+  test("lets nobody but operators change the farm, keys and limits, or see workers, changes, figures and tickets of all", () => {
+    expect(linesOf("operate").toSorted()).toEqual(
+      [
+        ...["POST servers/:id/drain", "POST servers/:id/resume", "DELETE servers/:id", "GET workers"],
+        ...["POST farm/pause", "POST farm/resume", "GET tenants/:name/limits", "PUT tenants/:name/limits"],
+        ...["GET keys", "POST keys", "DELETE keys/:id", "POST keys/:id/rotate", "GET audit-events"],
+        ...["GET /metrics", "GET /admin/queues"],
+      ].toSorted(),
+    );
+  });
+
+  test("leaves to everybody what says nothing of jobs: health, the landing page and the documentation", () => {
+    expect(linesOf("open").toSorted()).toEqual(
+      [
+        ...["GET /", "GET /docs", "GET /docs/redoc.js", "GET /openapi.json"],
+        ...["GET health", "GET health/ready"],
+      ].toSorted(),
+    );
+  });
+
+  test("lets keys that only read change nothing", () => {
+    const changing = linesOf("read").filter((line) => !line.startsWith("GET "));
+    expect(changing).toEqual([]);
+  });
+});
+
 test("a body is not read of those who may not send one", async () => {
   for (const path of ["generate", "batches", "uploads"]) {
     const send = (key?: string): Promise<Response> =>
@@ -81,6 +113,39 @@ test("what is allowed at a path is told to those who may do something there", as
   expect(await statusOf("GET", "no/such/path")).toBe(401);
   expect(await statusOf("GET", "no/such/path", keys.read)).toBe(404);
 });
+
+const layersOf = z.object({
+  stack: z.array(
+    z.object({
+      route: z
+        .object({
+          path: z.union([z.string(), z.array(z.string())]),
+          stack: z.array(z.object({ method: z.string() })),
+        })
+        .optional(),
+      handle: z.unknown(),
+    }),
+  ),
+});
+
+/** The routes of a router that is not ours, and of the routers and applications below it. */
+function routesBelow(handle: unknown): { method: string; path: string }[] {
+  if (typeof handle !== "function") return [];
+  // Routers and applications are functions that have these.
+  const stack: unknown = Reflect.get(
+    "stack" in handle ? handle : Object(Reflect.get(handle, "router")),
+    "stack",
+  );
+  const { success, data } = layersOf.safeParse({ stack });
+  if (!success) return [];
+  return data.stack.flatMap(({ route, handle: below }) =>
+    route === undefined
+      ? routesBelow(below)
+      : [route.path]
+          .flat()
+          .flatMap((path) => route.stack.map(({ method }) => ({ method: method.toUpperCase(), path }))),
+  );
+}
 
 const asText = (method: string, path: string): string =>
   `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`;
@@ -116,6 +181,28 @@ describe("the application", () => {
     expect([...own, `GET ${boardPath}`].toSorted()).toEqual(listed);
     const routers = app.router.stack.filter(({ handle }) => "stack" in handle);
     expect(routers).toHaveLength(1);
+  });
+
+  test("leads nobody but operators to any route of Bull Board, however it is spelled", async () => {
+    const board = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? routesBelow(handle) : []));
+    expect(board.length).toBeGreaterThan(20);
+    const spelled = ["/ADMIN/Queues/api/queues", "/admin/queues//api/queues", "/admin/queues/static/x.js"];
+    const asked = [
+      ...board.map(({ method, path }) => ({
+        method,
+        path: boardPath + path.replace(":queueName", defaultLane).replaceAll(/:\w+/g, unknownId),
+      })),
+      ...spelled.map((path) => ({ method: "GET", path })),
+    ];
+    for (const { method, path } of asked) {
+      const statuses = await Promise.all(
+        [undefined, keys.read, keys.submit].map(async (key) => {
+          const headers = key === undefined ? {} : { "x-api-key": key };
+          return (await api.request(path, { method, headers })).status;
+        }),
+      );
+      expect([method, path, statuses]).toEqual([method, path, [401, 403, 403]]);
+    }
   });
 
   test("cannot be given a route that has no line", () => {

@@ -190,6 +190,67 @@ describe("keys", () => {
     for (const { id } of batch.jobs) expect(await eventsOf(id)).toEqual([["cancelled", { by: "artist" }]]);
   });
 
+  test("name those who cancel jobs that run and try a batch again", async () => {
+    const { key } = await addKey(api, { name: "night shift" }, operator);
+    const job = { type: "image", prompt: "a cat" };
+    const [server] = await api.database.servers.registerServers([{ url: "http://gpu-9:8188", slots: 3 }]);
+    const single = (await (await api.post("generate", job, as(key))).json()) as { id: string };
+    const submitBatch = async (): Promise<{ id: string; job: string }> => {
+      const batch = (await (await api.post("batches", { jobs: [job] }, as(key))).json()) as {
+        id: string;
+        jobs: { id: string }[];
+      };
+      return { id: batch.id, job: batch.jobs[0]!.id };
+    };
+    const [running, failed] = [await submitBatch(), await submitBatch()];
+    for (const id of [single.id, running.job]) await api.worker.claim(id, server!.id);
+    const failure = { class: "execution" as const, code: "broke", message: "It broke." };
+    await api.worker.end(await api.worker.claim(failed.job, server!.id), { kind: "failed", failure });
+    for (const path of [
+      `jobs/${single.id}/cancel`,
+      `batches/${running.id}/cancel`,
+      `batches/${failed.id}/retry`,
+    ]) {
+      expect([path, (await api.post(path, {}, as(key))).status]).toEqual([path, 202]);
+    }
+    const lastOf = async (id: string): Promise<unknown> => {
+      const last = (await api.database.jobs.listEvents(id, 1, 100)).at(-1);
+      return [last?.type, last?.data["by"]];
+    };
+    expect(await Promise.all([single.id, running.job, failed.job].map(lastOf))).toEqual([
+      ["cancel_requested", "night shift"],
+      ["cancel_requested", "night shift"],
+      ["retry_requested", "night shift"],
+    ]);
+  });
+
+  test("name those who pause and resume the farm, once for each change", async () => {
+    for (const action of ["pause", "pause", "resume", "resume"]) {
+      const response = await api.post(`farm/${action}`, {}, as(operator));
+      expect([action, response.status]).toEqual([action, 202]);
+    }
+    const key = { name: "API_KEYS studio:operate" };
+    expect(await auditOf(2)).toMatchObject([
+      { action: "farm-resumed", key },
+      { action: "farm-paused", key },
+    ]);
+    expect((await auditOf(3))[2]).not.toMatchObject({ action: expect.stringMatching(/^farm-/) });
+  });
+
+  test("name those who remove a server that no worker names any more", async () => {
+    const [gone, named] = await api.database.servers.registerServers(
+      ["http://gone:8188", "http://named:8188"].map((url) => ({ url, slots: 1 })),
+    );
+    await query(api, `INSERT INTO workers (id, server_ids) VALUES ('w-1', ARRAY['${named!.id}']::uuid[])`);
+    const remove = async (): Promise<number> =>
+      (await api.request(`servers/${gone!.id}`, { method: "DELETE", headers: as(operator) })).status;
+    expect([await remove(), await remove()]).toEqual([204, 404]);
+    const [last, before] = await auditOf(2);
+    const key = { name: "API_KEYS studio:operate" };
+    expect(last).toMatchObject({ action: "server-removed", subject: gone!.id, key });
+    expect(before).not.toMatchObject({ action: "server-removed" });
+  });
+
   test("name those who remove a job, with its tombstone's time and without its id", async () => {
     const { key } = await addKey(api, { name: "cleaner" }, operator);
     const job = await api.post("generate", { type: "image", prompt: "a cat" }, as(key));

@@ -16,7 +16,8 @@ const streamsMax = 1_000;
 
 /** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
 export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { admission, ownJobs, jobDetails, feed, keyWatch, manager, metrics, stopping, watchTimes } = dependencies;
+  const { admission, ownJobs, jobDetails, feed, keyWatch, manager, metrics, stopping, watchTimes } =
+    dependencies;
   routes.resource("jobs/:id/events", {
     get: async (request, response) => {
       const jobs = ownJobs(response);
