@@ -103,6 +103,36 @@ describe.each(servers)("two tenants on $name", (server) => {
     },
   );
 
+  test("tickets and figures of all tenants are shown to no key of a tenant, by whatever address", async () => {
+    const [job = "", prompt = ""] = [theirs.ids["job"]![0], theirs.ids["prompt"]![0]];
+    const board = "/admin/queues";
+    const paths = [
+      ...["/metrics", "/metrics/", "/METRICS", board, `${board}/`, `${board}/api/queues`],
+      ...["completed", "failed", "latest"].map(
+        (status) => `${board}/api/queues?activeQueue=default&status=${status}&page=1&jobsPerPage=50`,
+      ),
+      ...[`${job}-1`, job, prompt].flatMap((id) =>
+        ["", "/logs", "/flow"].map((rest) => `${board}/api/queues/default/${id}${rest}`),
+      ),
+      ...["/api/redis/stats", "/api/queues/default/workers", "/api/queues/default/metrics"].map(
+        (rest) => board + rest,
+      ),
+      ...[`${board}/queue/default/${job}-1`, "/Admin/Queues/api/queues", `${board}//api/queues`],
+    ];
+    for (const path of paths) {
+      for (const role of ["read", "submit"] as const) {
+        for (const method of ["GET", "HEAD"]) {
+          const seen = await look(neighbours, role, method, path);
+          expect([role, method, path, seen.status]).toEqual([role, method, path, 403]);
+          expect([role, path, leaksIn(without(seen, job), secrets, prompt)]).toEqual([role, path, []]);
+        }
+      }
+    }
+    // There is something to be hidden.
+    expect((await look(neighbours, "operate", "GET", `${board}/api/queues`)).status).toBe(200);
+    expect((await look(neighbours, "operate", "GET", "/metrics")).text).toContain("genga_");
+  });
+
   test("neither counts nor places in the queue tell how much the other has waiting", async () => {
     const limitBoth = async (running: number | null): Promise<void> => {
       await neighbours.limitRunning(`${marker}-studio`, running);
@@ -283,6 +313,56 @@ describe.each(servers)("two tenants on $name", (server) => {
         expect([path, seen.status < 300]).toEqual([path, true]);
         expect([path, leaksIn(seen, [...secrets, ...onDisk])]).toEqual([path, []]);
       }
+    }
+  });
+
+  // The last to look: from here on the curious tenant has an image of its own that is the other's.
+  test("an image that the other has sent is answered as a new one, as a body and in a form, whatever the form says", async () => {
+    const [theirName = ""] = theirs.publicNames;
+    const [theirId = ""] = theirs.ids["upload"]!;
+    const [sha256 = ""] = /[0-9a-f]{64}/.exec(theirName) ?? [];
+    const picture = new Blob([new Uint8Array(await neighbours.ownersPicture())], { type: "image/png" });
+    const formOf = (fill: (form: FormData) => void): FormData => {
+      const form = new FormData();
+      fill(form);
+      return form;
+    };
+    const bodies = [
+      picture,
+      formOf((form) => {
+        form.set("image", picture, theirName);
+      }),
+      formOf((form) => {
+        for (const name of ["id", "tenant", "sha256", "name"]) form.set(name, theirId);
+        form.set("file", picture, `../output/${theirName}`);
+      }),
+    ];
+    const begun = Date.now() - 1_000;
+    for (const body of bodies) {
+      const send = (key: string): Promise<Response> =>
+        fetch(`${neighbours.url}${fullPath("uploads")}`, {
+          ...{ method: "POST", headers: { authorization: `Bearer ${key}` }, body },
+        });
+      expect((await send(neighbours.keys.read)).status).toBe(403);
+      const answer = await send(neighbours.keys.submit);
+      const text = await answer.text();
+      const seen = without(
+        { status: answer.status, headers: Object.fromEntries(answer.headers), text },
+        sha256,
+      );
+      expect([seen.status, leaksIn(seen, secrets)]).toEqual([201, []]);
+      const { createdAt } = JSON.parse(text) as { createdAt: string };
+      expect(Date.parse(createdAt)).toBeGreaterThan(begun);
+    }
+    // Names of forms reach no file: there is no image in these.
+    for (const field of ["image", "file"]) {
+      const form = formOf((filled) => {
+        filled.set(field, theirName);
+      });
+      const answer = await fetch(`${neighbours.url}${fullPath("uploads")}`, {
+        ...{ method: "POST", body: form, headers: { authorization: `Bearer ${neighbours.keys.submit}` } },
+      });
+      expect([field, answer.status]).toEqual([field, 400]);
     }
   });
 

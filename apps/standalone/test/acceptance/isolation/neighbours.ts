@@ -33,6 +33,8 @@ export interface Neighbours {
   keys: Record<Role, string>;
   /** Whether a picture shows the owner's colour. */
   isOwners: (picture: Buffer) => Promise<boolean>;
+  /** The bytes of the image that the owner has sent. */
+  ownersPicture: () => Promise<Buffer>;
   belongings: () => Promise<Belongings>;
   /** Names of files and folders below Genga's folder on the server's own disk. */
   namesOnDisk: () => Promise<string[]>;
@@ -75,6 +77,7 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
       const expected = [color.r, color.g, color.b];
       return expected.every((value, index) => Math.abs((channels[index]?.mean ?? -99) - value) < 4);
     },
+    ownersPicture: pictureOf,
     belongings: () => readBelongings(database.url),
     namesOnDisk: () => namesBelow(folder),
     limitRunning: async (tenant, running) => {
@@ -95,13 +98,18 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
   };
 }
 
+function pictureOf(): Promise<Buffer> {
+  return sharp({ create: { width: 64, height: 64, channels: 3, background: color } })
+    .png()
+    .toBuffer();
+}
+
 /** An image, jobs that completed, failed, were cancelled and removed, a batch; all with the marker in every text. */
 async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
-  const image = sharp({ create: { width: 64, height: 64, channels: 3, background: color } });
   const sent = await fetch(`${url}/api/anime/uploads`, {
     method: "POST",
     headers: { "content-type": "image/png", authorization: `Bearer ${ownerKey}` },
-    body: new Uint8Array(await image.png().toBuffer()),
+    body: new Uint8Array(await pictureOf()),
   });
   const { name } = z.object({ name: z.string() }).parse(await sent.json());
   const said = { project: `${marker}-film`, tags: [`${marker}-cut`] };
