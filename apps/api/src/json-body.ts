@@ -1,9 +1,18 @@
 import { findRepeatedName, parseExactJson } from "@genga/comfyui";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import express, { type RequestHandler } from "express";
 import { bodyBytesMax } from "./error-mapping.ts";
 import { RefusedError } from "./problem-document.ts";
 
 const mediaType = "application/json";
+
+/**
+ * Members and items that a body may have. Reading a body is one piece of work, which nothing else of the process can
+ * interrupt, and its time follows from them; a batch of 10,000 jobs of 50 values each is within the limit.
+ */
+const bodyValuesMax = 500_000;
+/** Characters of a text that is parsed and searched in one turn of the event loop. */
+const oneTurnMax = 1_000_000;
 
 /**
  * Reads a JSON body, for paths that take one; numbers that JavaScript would change are `ExactNumber`s. A body of another
@@ -30,9 +39,9 @@ export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
     }
     next();
   };
-  const parse: RequestHandler = (request, _response, next) => {
+  const parse: RequestHandler = async (request, _response, next) => {
     const body: unknown = request.body;
-    if (Buffer.isBuffer(body)) request.body = body.length === 0 ? {} : parseJson(textOf(body));
+    if (Buffer.isBuffer(body)) request.body = body.length === 0 ? {} : await parseJson(textOf(body));
     next();
   };
   return [refuseOthers, express.raw({ type: mediaType, limit: bodyBytesMax }), parse];
@@ -44,8 +53,11 @@ function notUnderstood(rest: string): RefusedError {
   });
 }
 
-/** Without a byte order mark at its beginning. */
+/** Without a byte order mark at its beginning. @throws RefusedError when it has too many values to be parsed at once */
 function textOf(body: Buffer): string {
+  if (hasMoreValues(body, bodyValuesMax)) {
+    throw new RefusedError("body-too-large", `A body may have ${bodyValuesMax} members and items in all.`);
+  }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(body);
   } catch (cause) {
@@ -54,7 +66,24 @@ function textOf(body: Buffer): string {
   }
 }
 
-function parseJson(text: string): unknown {
+/** Commas and opening brackets outside of strings: never fewer than members and items. Stops at the limit. */
+function hasMoreValues(body: Buffer, max: number): boolean {
+  let count = 0;
+  let isInString = false;
+  for (let at = 0; at < body.length && count <= max; at += 1) {
+    const byte = body[at];
+    if (isInString) {
+      if (byte === backslash) at += 1;
+      else if (byte === quote) isInString = false;
+    } else if (byte === quote) isInString = true;
+    else if (byte === comma || byte === openBracket || byte === openBrace) count += 1;
+  }
+  return count > max;
+}
+
+const [quote, comma, openBracket, backslash, openBrace] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b];
+
+async function parseJson(text: string): Promise<unknown> {
   let value: unknown;
   try {
     value = parseExactJson(text);
@@ -64,6 +93,7 @@ function parseJson(text: string): unknown {
       cause: error,
     });
   }
+  if (text.length > oneTurnMax) await nextTurn();
   const repeated = findRepeatedName(text);
   if (repeated !== undefined) {
     const { name, line, column } = repeated;

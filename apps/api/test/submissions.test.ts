@@ -346,6 +346,22 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
     await accepted(await api.post("generate", { type: "image", prompt: "still alive" }));
   });
 
+  test("a body of more values than can be read while others wait", async () => {
+    const items = (count: number): string => `{"type":"image","prompt":[${"1,".repeat(count - 1)}1]}`;
+    const response = await api.post("generate", items(500_001));
+    const { status, code, detail } = await refused(response);
+    expect([status, code, detail]).toEqual([413, "body-too-large", expect.stringContaining("500000")]);
+    // Commas of a text are no values.
+    await accepted(await api.post("generate", { type: "image", prompt: "1girl, solo, ".repeat(300) }));
+  });
+
+  test("a batch with a graph nested without end", async () => {
+    const nested = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+    const body = `{"jobs":[{"type":"workflow","workflow":{"1":{"class_type":"X","inputs":{"a":${nested}}}}}]}`;
+    const { status, problems } = await refused(await api.post("batches", body));
+    expect([status, problems]).toMatchObject([422, [{ code: "nested-too-deep" }]]);
+  });
+
   test("a graph nested without end", async () => {
     const nested = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
     const body = `{"type":"workflow","workflow":{"1":{"class_type":"X","inputs":{"a":${nested}}}}}`;

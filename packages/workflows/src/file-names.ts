@@ -1,7 +1,7 @@
 import { uploadFolder } from "@genga/jobs";
 
 /** Why a graph may not carry a text: each says what the server would do with it as a file's name. */
-export type ForbiddenName = "reserved" | "temporary" | "traversal" | "absolute";
+export type ForbiddenName = "reserved" | "temporary" | "traversal" | "absolute" | "too-long";
 
 /** Where a text stands in a graph; `input` is the last part of a dotted name. */
 export interface NamePlace {
@@ -16,13 +16,29 @@ export interface NamePlace {
  * @returns undefined when a graph may carry it
  */
 export function judgeName(text: string, place: NamePlace): ForbiddenName | undefined {
-  if (isEncodedText(place) || !mayLeadAway(text)) return undefined;
+  if (isEncodedText(place)) return undefined;
   const namesFile = isFileInput(place);
+  if (text.length > judgedMax) return namesFile && isLongPath(text) ? "too-long" : undefined;
+  if (!mayLeadAway(text)) return undefined;
   const verdicts = readingsOf(text).map((reading) => judgeReading(reading, namesFile));
   return forbidden.find((verdict) => verdicts.includes(verdict));
 }
 
 const forbidden = ["reserved", "temporary", "traversal", "absolute"] as const;
+
+/**
+ * In characters. No system opens a file by so long a name, and judging one takes milliseconds. Longer texts are stories,
+ * programs, or images in base64.
+ */
+const judgedMax = 100_000;
+
+/** Base64 has slashes, but none of these. */
+function isLongPath(text: string): boolean {
+  return (
+    /^\s*["']?(?:[\\~]|[a-z]:)|\.\.|%[0-9a-f]{2}/i.test(text) ||
+    text.toLowerCase().includes(`${uploadFolder}/`)
+  );
+}
 
 const fileClass = /load|read|open|import|path|file|folder|director/i;
 const fileInput = /file|path|folder|director|image|mask|video|audio|latent|model|mesh|url|name$/i;

@@ -3,13 +3,17 @@ import { type JobProblem } from "@genga/jobs";
 
 const depthMax = 64;
 const problemsMax = 20;
+/** Members and items of one job. The largest graphs that people make have a few thousand nodes of about ten inputs. */
+export const valuesMax = 50_000;
 
 /**
  * What JSON may say and PostgreSQL's `jsonb` cannot hold, or a later reader would trip over: the character U+0000, half
- * a surrogate pair, a number without end, `__proto__` as a key, and nesting without end. Walks without recursion, so that depth is harmless.
+ * a surrogate pair, a number without end, `__proto__` as a key, and nesting without end; and more values than can be judged
+ * while others wait. Walks without recursion, so that depth is harmless.
  */
 export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
   const problems: JobProblem[] = [];
+  let values = 0;
   const waiting: { value: unknown; path: string; depth: number }[] = [{ value, path, depth: 0 }];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (problems.length >= problemsMax) return problems;
@@ -25,6 +29,11 @@ export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
       if (depth >= depthMax) {
         problems.push(problemAt(here, "nested-too-deep", `is nested more than ${depthMax} levels deep`));
         continue;
+      }
+      values += Array.isArray(current) ? current.length : Object.keys(current).length;
+      if (values > valuesMax) {
+        const message = `The job has more than ${valuesMax} members and items; that is more than any graph needs.`;
+        return [{ path: here, code: "too-many-values", message, accepted: { max: valuesMax } }];
       }
       for (const [key, child] of Object.entries(current)) {
         const reason = key === "__proto__" ? "is not a usable name" : unstorable(key);

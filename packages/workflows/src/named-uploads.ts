@@ -2,7 +2,9 @@ import { isFilenamePrefix, linkOf, type Workflow } from "@genga/comfyui";
 import { InvalidJobError, readUploadName, type JobProblem, type UploadFinder } from "@genga/jobs";
 import { judgeName, type ForbiddenName } from "./file-names.ts";
 import { noUploads, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
+import { valuesMax } from "./json-limits.ts";
 import { shorten } from "./parameter-problems.ts";
+import { type Turns } from "./turns.ts";
 
 /** Looks up the uploads that parameters name; the tenant's own only. */
 export async function findNamedUploads(
@@ -25,17 +27,23 @@ export async function assertOwnNames(
   workflow: Workflow,
   store: UploadFinder | undefined,
   tenantId: string | undefined,
+  turns: Turns,
 ): Promise<string[]> {
   const texts = textsIn(workflow);
-  const forbidden = texts.flatMap((text) => {
-    if (readUploadName(text.value) !== null) return [];
+  const forbidden: JobProblem[] = [];
+  for (const text of texts) {
+    if (turns.isOver) await turns.next();
+    if (readUploadName(text.value) !== null) continue;
     const reason = judgeName(text.value, { classType: text.classType, input: text.input });
-    return reason === undefined ? [] : problemAt(text, "forbidden-file", advice[reason]);
-  });
+    if (reason !== undefined) forbidden.push(problemAt(text, "forbidden-file", advice[reason]));
+    if (forbidden.length >= problemsMax) break;
+  }
   const { unknown, ids } = await lookUp(texts, store, tenantId);
   if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
   return ids;
 }
+
+const problemsMax = 100;
 
 /** Says nothing of what there is: the same words for files that exist and for those that do not. */
 const advice: Record<ForbiddenName, string> = {
@@ -43,6 +51,7 @@ const advice: Record<ForbiddenName, string> = {
     "names a file that graphs may not name; name an upload exactly as POST /api/anime/uploads answered",
   temporary:
     "names a temporary file of a server; save what another job needs, and send it to POST /api/anime/uploads",
+  "too-long": "is longer than any file's name; give a file's plain name, or that of an upload",
   traversal: "leads out of its folder; give a file's plain name, without ..",
   absolute: "is an absolute name; give a file's plain name, or that of an upload",
 };
@@ -62,9 +71,8 @@ async function lookUp(
     store === undefined || tenantId === undefined ? [] : await store.findUploadsByContent(tenantId, contents);
   const own = new Set(found.map(({ sha256 }) => sha256));
   const advice = "names an upload that is not there; send the image to POST /api/anime/uploads first";
-  const unknown = named.flatMap(({ text, sha256 }) =>
-    own.has(sha256) ? [] : problemAt(text, "unknown-upload", advice),
-  );
+  const lacking = named.filter(({ sha256 }) => !own.has(sha256)).slice(0, problemsMax);
+  const unknown = lacking.map(({ text }) => problemAt(text, "unknown-upload", advice));
   return { unknown, ids: found.map(({ id }) => id) };
 }
 
@@ -88,12 +96,22 @@ function textsIn(workflow: Workflow): GraphText[] {
   );
 }
 
+/** A job within its limits has a name for each of its values at most; what has more is refused (`problemsOfJson`). */
+const textsMax = 4 * valuesMax;
+
+/** All texts in a value, names of members too. Walks without recursion, so that depth is harmless. */
 export function stringsIn(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, child]) =>
-    Array.isArray(value) ? stringsIn(child) : [key, ...stringsIn(child)],
-  );
+  const found: string[] = [];
+  const waiting: unknown[] = [value];
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (typeof next === "string") found.push(next);
+    if (typeof next !== "object" || next === null) continue;
+    const children: unknown[] = Array.isArray(next) ? next : Object.entries(next).flat();
+    if (found.length + waiting.length + children.length > textsMax) return found;
+    for (const child of children.toReversed()) waiting.push(child);
+  }
+  return found;
 }
 
 function problemAt({ nodeId, input, value }: GraphText, code: string, advice: string): JobProblem {

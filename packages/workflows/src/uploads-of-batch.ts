@@ -1,12 +1,10 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { readUploadName, type Upload, type UploadFinder } from "@genga/jobs";
 import { uploadIdsIn } from "./known-uploads.ts";
 import { stringsIn } from "./named-uploads.ts";
+import { Turns } from "./turns.ts";
 
 /** Names in one statement. */
 const namesAtOnce = 5_000;
-/** Submissions to read before other work of the process gets its turn. */
-const readAtOnce = 100;
 
 /**
  * Looks up the uploads that all jobs of a batch name, by their parameters or in their graphs: a statement or two for
@@ -18,8 +16,9 @@ export async function lookUpUploads(
   tenantId: string,
 ): Promise<UploadFinder> {
   const [ids, contents] = [new Set<string>(), new Set<string>()];
-  for (const [index, parameters] of parametersOfAll.entries()) {
-    if (index % readAtOnce === readAtOnce - 1) await nextTurn();
+  const turns = new Turns();
+  for (const parameters of parametersOfAll) {
+    if (turns.isOver) await turns.next();
     for (const id of uploadIdsIn(parameters)) ids.add(id);
     for (const content of contentsIn(parameters)) contents.add(content);
   }

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { type NotChecked, type Workflow } from "@genga/comfyui";
 import {
   InvalidJobError,
@@ -14,6 +13,7 @@ import { problemsOfJson } from "./json-limits.ts";
 import { assertOwnNames, findNamedUploads } from "./named-uploads.ts";
 import { assertAllowedClasses, type NodeClassRules } from "./node-class-rules.ts";
 import { readSubmission } from "./submission.ts";
+import { Turns } from "./turns.ts";
 import { lookUpUploads } from "./uploads-of-batch.ts";
 
 export interface WorkflowResolverOptions {
@@ -37,9 +37,6 @@ const noFinder: UploadFinder = {
   findUploadsByContent: () => Promise.resolve([]),
 };
 
-/** A batch of ten thousand must not keep the process from answering others: after so long it lets them. */
-const turnMs = 20;
-
 /** How often definitions are read again on behalf of refusals. */
 const refreshIntervalMs = 3_000;
 
@@ -50,7 +47,7 @@ const refreshIntervalMs = 3_000;
 export function createWorkflowResolver(options: WorkflowResolverOptions): WorkflowResolver {
   const { uploads, nodeClasses } = options;
   const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
-  let turnStartedAt = performance.now();
+  const turns = new Turns();
   return {
     async lookUpUploads(parameters: readonly unknown[], tenantId: string): Promise<UploadFinder> {
       return uploads === undefined ? noFinder : await lookUpUploads(parameters, uploads, tenantId);
@@ -62,16 +59,13 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       known: UploadFinder | undefined = uploads,
     ): Promise<ResolvedWorkflow> {
       const tenantId = submitter?.tenantId;
-      if (performance.now() - turnStartedAt > turnMs) {
-        await nextTurn();
-        turnStartedAt = performance.now();
-      }
+      if (turns.isOver) await turns.next();
       const unstorable = problemsOfJson(parameters);
       if (unstorable.length > 0) throw new InvalidJobError(unstorable);
       const named = await findNamedUploads(parameters, known, tenantId);
       const submission = readSubmission(type, parameters, named);
       const uploadIds = submission.isRaw
-        ? await assertOwnNames(submission.alternatives[0].graph().workflow, known, tenantId)
+        ? await assertOwnNames(submission.alternatives[0].graph().workflow, known, tenantId, turns)
         : [...named.keys()];
       const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
         const servers = await options.definitions();

@@ -197,6 +197,19 @@ describe("a file's name in a graph", () => {
       expect(performance.now() - startedAt).toBeLessThan(2_000);
     }
   });
+
+  test.each([
+    ["LoadImage", "image", `${"../".repeat(50_000)}etc/passwd`, "too-long"],
+    ["LoadImage", "image", `${"./".repeat(50_001)}genga/${sha}.png`, "too-long"],
+    ["LoadImage", "image", `/${"%2e".repeat(50_000)}`, "too-long"],
+    ["ETN_LoadImageBase64", "image", "abc/+DEF".repeat(20_000), undefined],
+    ["PrimitiveStringMultiline", "value", "and/or ... 50% of it ".repeat(10_000), undefined],
+  ])(
+    "in %s, %s, is refused if it is longer than any, and not taken for one if it is data",
+    (classType, input, text, verdict) => {
+      expect(judgeName(text, { classType, input })).toBe(verdict);
+    },
+  );
 });
 
 describe("a raw graph", () => {

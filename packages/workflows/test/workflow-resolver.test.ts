@@ -212,6 +212,11 @@ describe("a raw graph", () => {
       { code: "nested-too-deep" },
     ],
     [
+      "with more values than can be judged while others wait",
+      changed("2", { inputs: { text: Array.from({ length: 50_001 }, () => 1) } }),
+      { code: "too-many-values", accepted: { max: 50_000 } },
+    ],
+    [
       "with __proto__ as a node",
       parseExactJson('{"workflow": {"__proto__": {"class_type": "SaveImage", "inputs": {}}}}'),
       { path: "workflow.__proto__", code: "invalid-text" },
@@ -220,6 +225,26 @@ describe("a raw graph", () => {
     expect(await refusalOf(resolver, "workflow", parameters)).toContainEqual(
       expect.objectContaining(problem),
     );
+  });
+
+  test("others get their turns while tens of thousands of names in a graph are judged", async () => {
+    let turns = 0;
+    let isJudged = false;
+    const takeTurn = (): void => {
+      turns += 1;
+      if (!isJudged) setImmediate(takeTurn);
+    };
+    const names = Array.from({ length: 49_000 }, (_, index) => `a/b/%63/${index}.png [output]`);
+    const judging = createWorkflowResolver({ definitions: () => Promise.resolve([]) }).resolve("workflow", {
+      workflow: {
+        "1": { class_type: "LoadImage", inputs: { image: names } },
+        "2": { class_type: "SaveImage", inputs: { images: ["1", 0] } },
+      },
+    });
+    setImmediate(takeTurn);
+    await judging;
+    isJudged = true;
+    expect(turns).toBeGreaterThan(1);
   });
 
   test.each(["18446744073709551615", "6687881544318117707", '"6687881544318117707"', "0"])(
