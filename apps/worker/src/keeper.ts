@@ -19,7 +19,7 @@ export interface KeeperOptions {
   store: KeepingStore;
   servers: Pick<ServerStore, "acquireNamedLease">;
   tickets: Pick<TicketQueue, "remove">;
-  storage: Pick<OutputStorage, "remove" | "removeLeftovers">;
+  storage: Pick<OutputStorage, "remove" | "removeJobs">;
   settings: KeepingSettings;
   leaseMs: number;
   log: Logger;

@@ -2,9 +2,6 @@ import { type RemovedJob } from "./keeping-store.ts";
 import { type OutputStorage } from "./output-storage.ts";
 import { type TicketQueue } from "./ticket-queue.ts";
 
-/** Each takes a few calls to the disk or the bucket, one after the other. */
-const foldersAtOnce = 8;
-
 /**
  * What a removal leaves to be done once its rows are gone: tickets of every attempt, so that Bull Board forgets the job too,
  * and all files below the job's folder, named by a row or not. To do it again does no harm.
@@ -12,20 +9,9 @@ const foldersAtOnce = 8;
  */
 export async function finishRemoval(
   removed: readonly RemovedJob[],
-  {
-    tickets,
-    storage,
-  }: { tickets: Pick<TicketQueue, "remove">; storage: Pick<OutputStorage, "removeLeftovers"> },
+  { tickets, storage }: { tickets: Pick<TicketQueue, "remove">; storage: Pick<OutputStorage, "removeJobs"> },
 ): Promise<void> {
-  for (let start = 0; start < removed.length; start += foldersAtOnce) {
-    await Promise.all(
-      removed
-        .slice(start, start + foldersAtOnce)
-        .map(({ id }) =>
-          storage.removeLeftovers({ jobId: id, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] }),
-        ),
-    );
-  }
+  await storage.removeJobs(removed.map(({ id }) => id));
   await tickets.remove(removed.flatMap(ticketsOf));
 }
 

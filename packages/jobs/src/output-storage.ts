@@ -37,6 +37,8 @@ export interface OutputStorage {
    * @returns how many there were
    */
   removeLeftovers(job: { jobId: string; leaseNumber: number; keep: readonly string[] }): Promise<number>;
+  /** Removes all files of these jobs, without being in the way of those that are stored and read meanwhile. */
+  removeJobs(jobIds: readonly string[]): Promise<void>;
   /** Room on the disk that files grow on: of a folder its own, of a bucket that of the files on their way to it. */
   freeBytes(): Promise<number>;
   /** Removes half-written files that nobody has written to for `olderThanMs`. @returns how many there were */

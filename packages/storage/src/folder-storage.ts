@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { mkdir, open, readdir, realpath, rename, rmdir, unlink } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import {
   leaseNumberOfFolder,
@@ -9,6 +9,7 @@ import {
   type OutputStorage,
   type StoredFile,
 } from "@genga/jobs";
+import { FolderRemover } from "./folder-remover.ts";
 import { assertFolderWritable, freeBytesOf, sweepPartialFolder } from "./partial-files.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
 import { assertWithin, isKey, makeParents, pathOfKey } from "./storage-keys.ts";
@@ -28,10 +29,13 @@ export async function createFolderStorage(options: { folder: string }): Promise<
 const partialFolder = ".partial";
 /** A folder may be removed as empty by somebody else between its making and its use. */
 const publishTriesMax = 5;
+/** A process that removes a job now and then needs no thread for it. */
+const jobsForThread = 16;
 
 /** `OutputStorage` on a local folder: a file is complete, measured and on disk before its name exists. */
 export class FolderStorage implements OutputStorage {
   readonly #folder: string;
+  readonly #remover = new FolderRemover();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -77,7 +81,10 @@ export class FolderStorage implements OutputStorage {
   }
 
   async remove(storageKeys: string[]): Promise<void> {
-    const folder = await this.#openFolder();
+    await this.#removeIn(await this.#openFolder(), storageKeys);
+  }
+
+  async #removeIn(folder: string, storageKeys: string[]): Promise<void> {
     const paths = storageKeys.map((storageKey) => ({ storageKey, path: pathOfKey(folder, storageKey) }));
     for (const { storageKey, path } of paths) {
       try {
@@ -106,8 +113,22 @@ export class FolderStorage implements OutputStorage {
         if (isKey(storageKey) && !job.keep.includes(storageKey)) leftovers.push(storageKey);
       }
     }
-    await this.remove(leftovers);
+    await this.#removeIn(folder, leftovers);
     return leftovers.length;
+  }
+
+  async removeJobs(jobIds: readonly string[]): Promise<void> {
+    const folder = await this.#openFolder();
+    const paths = jobIds.map((jobId) => pathOfKey(folder, outputFolderKey(jobId)));
+    let left = jobIds;
+    if (paths[0] !== undefined && paths.length >= jobsForThread)
+      left = await this.#remover.remove(
+        dirname(paths[0]),
+        paths.map((path) => basename(path)),
+      );
+    for (const jobId of left) {
+      await this.removeLeftovers({ jobId, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] });
+    }
   }
 
   async sweepPartialFiles(olderThanMs: number): Promise<number> {

@@ -170,6 +170,16 @@ export class S3Storage implements OutputStorage {
     return leftovers.length;
   }
 
+  async removeJobs(jobIds: readonly string[]): Promise<void> {
+    for (let start = 0; start < jobIds.length; start += deletionsAtOnce) {
+      await Promise.all(
+        jobIds
+          .slice(start, start + deletionsAtOnce)
+          .map((jobId) => this.removeLeftovers({ jobId, leaseNumber: Number.MAX_SAFE_INTEGER, keep: [] })),
+      );
+    }
+  }
+
   async freeBytes(): Promise<number> {
     await makeFolder(this.#options.partialFolder);
     return freeBytesOf(this.#options.partialFolder);

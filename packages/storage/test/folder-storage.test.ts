@@ -468,6 +468,31 @@ describe("reading and removing", () => {
     );
   });
 
+  test.each([3, 40])("removes all files of %i jobs, and nobody else's", async (count) => {
+    const ids = Array.from({ length: count }, (_, index) => `job-${index}`);
+    for (const id of ids) await write("x", `jobs/${id}/1-1/0-a.png`);
+    await write("x", "jobs/job-0/2-7/1-b.png");
+    const ours = "jobs/kept/1-1/0-a.png";
+    await write("x", ours);
+    // Names that are none of ours stay.
+    const odd = join(folder, "jobs/job-1/1-1/.nfs0000000a");
+    await writeFile(odd, "");
+    await storage.removeJobs([...ids, "never"]);
+    expect((await filesBelow()).sort()).toEqual([odd, join(folder, ours)].sort());
+    expect(await codeOf(storage.removeJobs([...ids, ".."]))).toBe("invalid-storage-key");
+  });
+
+  test.each([3, 40])("follows no link when it removes the files of %i jobs", async (count) => {
+    const ids = Array.from({ length: count }, (_, index) => `job-${index}`);
+    const elsewhere = join(folder, "..", "elsewhere");
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, "0-a.png"), "not ours");
+    await mkdir(join(folder, "jobs/job-1"), { recursive: true });
+    await symlink(elsewhere, join(folder, "jobs/job-1/1-1"));
+    expect(await codeOf(storage.removeJobs(ids))).toBe("invalid-storage-key");
+    expect(await readdir(elsewhere)).toEqual(["0-a.png"]);
+  });
+
   test("removes leftovers beside names that are none of ours", async () => {
     await write("x");
     const odd = [".nfs0000000a", ".DS_Store"].map((name) => join(folder, dirname(storageKey), name));
