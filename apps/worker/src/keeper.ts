@@ -29,56 +29,74 @@ export interface KeeperOptions {
 export const retentionGraceMs = 60_000;
 /** Small enough that submissions and ends of jobs hardly notice. */
 const removedAtOnce = 200;
-const batchesAtOnce = 10;
 const foldedAtOnce = 5_000;
 const filesAtOnce = 20;
 const rowsAtOnce = 500;
-/** Between two batches of the same step. */
-const yieldMs = 50;
+/** Between two batches of the same step: as long as the last one took, within these bounds. */
+const restMs = { least: 20, most: 500 };
 /** A removal whose tickets or files cannot be reached is tried again after so long. */
 const putOffMs = 30_000;
 /** Graphs that a submission stored ahead of its jobs have them long before. */
 const unusedGraceMs = 60 * 60_000;
-/** How often each step has its turn, in passes of a second. */
-const every = { retention: 5, uploadFiles: 10, unused: 10, forget: 60 };
+interface Step {
+  name: string;
+  /** How often it has its turn, in passes of a second. */
+  everyPasses: number;
+  work: () => Promise<unknown>;
+}
 
 /**
  * Keeps house: removes what retention no longer keeps and what no job uses any more, finishes removals that somebody began,
- * and adds up the counts of ended jobs. One process at a time holds its lease; each step is small, and each is tried
- * whatever became of the others.
+ * and adds up the counts of ended jobs. One process at a time holds its lease. The steps run side by side: files of removed
+ * jobs go while the rows of the next ones do, and a step that waits or fails keeps no other from its turn.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
+  readonly #steps: readonly Step[] = [
+    { name: "counts", everyPasses: 1, work: () => this.#foldCounts() },
+    { name: "removals", everyPasses: 1, work: () => this.#whileMore(() => this.finishRemovals()) },
+    { name: "retention", everyPasses: 5, work: () => this.#whileMore(() => this.removeOverdue()) },
+    { name: "files of uploads", everyPasses: 10, work: () => this.#removeUploadFiles() },
+    { name: "unused rows", everyPasses: 10, work: () => this.#removeUnused() },
+    { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
+    { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
+  ];
+  readonly #running = new Map<Step, Promise<void>>();
+  readonly #stopping = new AbortController();
+  #isHolder = false;
   #passes = 0;
   #position: LookPosition = {};
-  #areUploadsNoted = false;
-  #hasMoreToRemove = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
   }
 
+  /** Renews the lease, and begins each step whose turn it is, unless it is still under way. It does not wait for them. */
   async tick(): Promise<void> {
     const { servers, ownerId, leaseMs } = this.#options;
-    if (!(await servers.acquireNamedLease("keeping", ownerId, leaseMs))) return;
-    const isTurn = (passes: number): boolean => this.#passes % passes === 0;
-    await this.#step("counts", () => this.#foldCounts());
-    await this.#step("removals", () => this.#inBatches(() => this.finishRemovals()));
-    if (this.#hasMoreToRemove || isTurn(every.retention))
-      await this.#step("retention", () => this.#inBatches(() => this.removeOverdue()));
-    if (isTurn(every.uploadFiles)) await this.#step("files of uploads", () => this.#removeUploadFiles());
-    if (!this.#areUploadsNoted || isTurn(every.forget))
-      await this.#step("uploads", () => this.#noteUploads());
-    if (isTurn(every.unused)) await this.#step("unused rows", () => this.#removeUnused());
-    if (isTurn(every.forget)) await this.#step("removed ids", () => this.#forgetRemoved());
+    let isHolder = false;
+    try {
+      isHolder = await servers.acquireNamedLease("keeping", ownerId, leaseMs);
+    } finally {
+      this.#isHolder = isHolder;
+    }
+    if (!this.#mayGoOn) return;
+    for (const step of this.#steps) {
+      if (this.#passes % step.everyPasses === 0 && !this.#running.has(step)) this.#begin(step);
+    }
     this.#passes += 1;
+  }
+
+  /** Waits for the batches under way, and begins none. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#running.values());
   }
 
   /** One batch of jobs beyond the limits. @returns how many there were */
   async removeOverdue(limits: RetentionLimits = this.#options.settings.retention): Promise<number> {
     const { store, log } = this.#options;
     const overdue = await store.listOverdue(limits, { graceMs: retentionGraceMs, limit: removedAtOnce });
-    this.#hasMoreToRemove = overdue.length === removedAtOnce;
     if (overdue.length === 0) return 0;
     const removed = new Set((await store.removeEnded(overdue.map(({ id }) => id))).map(({ id }) => id));
     for (const tenant of new Set(overdue.map(({ tenantName }) => tenantName))) {
@@ -117,19 +135,28 @@ export class Keeper {
     }
   }
 
+  get #mayGoOn(): boolean {
+    return this.#isHolder && !this.#stopping.signal.aborted;
+  }
+
   /**
-   * A pass goes on while whole batches come, with a pause between them: a farm that ends a hundred jobs a second has as many
-   * removed. Bounded, so that the other steps have their turn.
+   * A step goes on at once while there is more, so that a farm has as many jobs removed as it ends. It rests as long as it
+   * works: what it shares with the living, the database and the disk, is theirs for at least half of the time.
+   * @param work one batch; returns how many there were
    */
-  async #inBatches(work: () => Promise<number>): Promise<void> {
-    for (let batch = 0; batch < batchesAtOnce; batch += 1) {
-      if ((await work()) < removedAtOnce) return;
-      await sleep(yieldMs);
+  async #whileMore(work: () => Promise<number>, atOnce = removedAtOnce): Promise<void> {
+    while (this.#mayGoOn) {
+      const begunAt = performance.now();
+      // A few of a batch may be held by somebody just now; the rest of less than half of one waits for its turn.
+      if ((await work()) * 2 < atOnce) return;
+      const tookMs = performance.now() - begunAt;
+      const rest = Math.min(Math.max(tookMs, restMs.least), restMs.most);
+      await sleep(rest, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
     }
   }
 
-  async #foldCounts(): Promise<void> {
-    while ((await this.#options.store.foldCounts(foldedAtOnce)) === foldedAtOnce) await sleep(yieldMs);
+  #foldCounts(): Promise<void> {
+    return this.#whileMore(() => this.#options.store.foldCounts(foldedAtOnce), foldedAtOnce);
   }
 
   async #removeUploadFiles(): Promise<void> {
@@ -138,8 +165,8 @@ export class Keeper {
     if (files > 0) log.info({ files }, "files of unused uploads were removed");
   }
 
-  async #noteUploads(): Promise<void> {
-    this.#areUploadsNoted = (await this.#options.store.noteUploads(rowsAtOnce)) < rowsAtOnce;
+  #noteUploads(): Promise<void> {
+    return this.#whileMore(() => this.#options.store.noteUploads(rowsAtOnce), rowsAtOnce);
   }
 
   async #removeUnused(): Promise<void> {
@@ -160,15 +187,18 @@ export class Keeper {
     if (ids > 0) log.info({ ids }, "ids of jobs that were removed long ago were forgotten");
   }
 
-  async #step(name: string, work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#options.log.warn(
-        { err: error, step: name },
-        "a step of keeping house failed and will be repeated",
-      );
-    }
+  #begin(step: Step): void {
+    const running = step
+      .work()
+      .then(() => undefined)
+      .catch((error: unknown) => {
+        const message = "a step of keeping house failed and will be repeated";
+        this.#options.log.warn({ err: error, step: step.name }, message);
+      })
+      .finally(() => {
+        this.#running.delete(step);
+      });
+    this.#running.set(step, running);
   }
 }
 

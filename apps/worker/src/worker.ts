@@ -155,6 +155,7 @@ export class Worker {
         ...{ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.#disk.tick(), log },
       }),
       startTicker({ name: "keeping", intervalMs: keepingIntervalMs, tick: () => this.#keeper.tick(), log }),
+      () => this.#keeper.stop(),
       // Each by itself: a hand-over that waits, or a slow sweep, delays nothing else.
       ...this.#passes
         .list()
