@@ -45,6 +45,7 @@ const tables = [
   ],
   ...[
     "pending_removals",
+    "prompts_to_forget",
     "ended_job_changes",
     "tenant_job_counts",
     "batch_job_counts",

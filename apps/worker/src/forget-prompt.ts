@@ -1,22 +1,27 @@
-import { type ComfyUIConnector } from "@genga/comfyui";
+import { ComfyUIError, type ComfyUIConnector, type ComfyUIErrorCode } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
 
 /** Short: an entry that stays takes room until the server drops its oldest ones, and no more. */
 const timeoutMs = 2_000;
+/** The server answered, and would answer the same again. */
+const finalCodes: ReadonlySet<ComfyUIErrorCode> = new Set(["request_refused", "access_denied", "bad_reply"]);
 
 /**
  * Removes a prompt's entry from its server's history, which holds the whole graph and every message, for whoever asks. Only
  * to be called once the end of the prompt's attempt is committed: until then a successor collects the outputs by it. Nobody
  * else's entry is touched, since prompt ids are random and each belongs to one attempt.
+ * @returns false when it should be tried again
  */
 export async function forgetPrompt(
   connector: ComfyUIConnector,
   promptId: string,
   { signal, log }: { signal?: AbortSignal; log: Logger },
-): Promise<void> {
+): Promise<boolean> {
   try {
     await connector.deleteHistory(promptId, { timeoutMs, ...(signal !== undefined && { signal }) });
+    return true;
   } catch (error) {
     log.debug({ err: error, promptId }, "a prompt's entry could not be removed from its server's history");
+    return error instanceof ComfyUIError && finalCodes.has(error.code);
   }
 }

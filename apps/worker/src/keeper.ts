@@ -38,6 +38,9 @@ const restMs = { least: 20, most: 500 };
 const putOffMs = 30_000;
 /** Graphs that a submission stored ahead of its jobs have them long before. */
 const unusedGraceMs = 60 * 60_000;
+/** A server keeps its history in memory: one that was away for so long has most likely been started anew, or is gone. */
+const promptsKeptMs = 24 * 60 * 60_000;
+
 interface Step {
   name: string;
   /** How often it has its turn, in passes of a second. */
@@ -59,6 +62,7 @@ export class Keeper {
     { name: "files of uploads", everyPasses: 10, work: () => this.#removeUploadFiles() },
     { name: "unused rows", everyPasses: 10, work: () => this.#removeUnused() },
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
+    { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
@@ -185,6 +189,12 @@ export class Keeper {
     if (settings.removedIdsMs === null) return;
     const ids = await store.forgetRemoved(settings.removedIdsMs, foldedAtOnce);
     if (ids > 0) log.info({ ids }, "ids of jobs that were removed long ago were forgotten");
+  }
+
+  async #giveUpPrompts(): Promise<void> {
+    const prompts = await this.#options.store.giveUpPrompts(promptsKeptMs, foldedAtOnce);
+    const message = "ended prompts stay in the history of servers that could not be reached for a day";
+    if (prompts > 0) this.#options.log.info({ prompts }, message);
   }
 
   #begin(step: Step): void {

@@ -8,6 +8,7 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
+import { type EndedPrompts } from "./ended-prompts.ts";
 import { forgetPrompt } from "./forget-prompt.ts";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { ExtraDataError } from "./extra-data.ts";
@@ -27,6 +28,7 @@ export interface ProcessJobOptions extends RecordEndOptions, RefusalOptions {
   graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
+  endedPrompts: Pick<EndedPrompts, "noteForgotten">;
   /** The slot of this run is free. */
   onSlotFreed: () => void;
 }
@@ -43,7 +45,7 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
     freeSlot(run, options);
     const { end, outputs } = await decideEnd(run, server, result, options);
     await recordEnd(run, end, outputs, options, log);
-    await forgetPrompt(server.connector, run.leased.promptId, { signal: run.stopSignal, log });
+    await forget(run, server, { signal: run.stopSignal, log }, options);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, options);
@@ -51,6 +53,16 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
   } finally {
     options.progress.forget(run);
   }
+}
+
+/** What fails here is done by whoever owns the server: the end has noted the prompt. */
+async function forget(
+  { leased: { promptId } }: Run,
+  { connector }: OwnedServer,
+  how: Parameters<typeof forgetPrompt>[2],
+  { endedPrompts }: ProcessJobOptions,
+): Promise<void> {
+  if (await forgetPrompt(connector, promptId, how)) endedPrompts.noteForgotten(promptId);
 }
 
 /** Until the server has let go of the prompt. @throws RunStopped, or whatever made it impossible */
@@ -257,7 +269,7 @@ async function endStopped(
   if (stop === null) log.warn(told, "attempt failed");
   try {
     await recordEnd(run, await endAfterBreak(run, server, stop, broken, options), [], options, log);
-    await forgetPrompt(server.connector, run.leased.promptId, { log });
+    await forget(run, server, { log }, options);
   } catch (cause) {
     log.warn({ err: cause }, "the failed attempt is left to its lease");
     await returnTicket(run, options, log);

@@ -3,13 +3,11 @@ import {
   type LeasedJob,
   StoreUnavailableError,
   defaultLane,
-  partialFileAgeMs,
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
-import { DiskWatch } from "./disk-watch.ts";
 import { giveUp } from "./give-up.ts";
-import { Keeper } from "./keeper.ts";
+import { HouseKeeping } from "./house-keeping.ts";
 import { OutageGuard } from "./outage-guard.ts";
 import { type OwnedServer } from "./owned-server.ts";
 import { processJob, type ProcessJobOptions } from "./process-job.ts";
@@ -25,9 +23,7 @@ import { WorkerPasses } from "./worker-passes.ts";
 
 const progressFlushMs = 500;
 const passIntervalMs = 1_000;
-const keepingIntervalMs = 1_000;
 const probeIntervalMs = 5_000;
-const partialFilesIntervalMs = 10 * 60_000;
 
 /** One worker process: owns servers, runs jobs on them, and takes its turn at sweeping. */
 export class Worker {
@@ -37,8 +33,7 @@ export class Worker {
   readonly #pump: TicketPump;
   readonly #progress: ProgressWriter;
   readonly #sweeper: Sweeper;
-  readonly #keeper: Keeper;
-  readonly #disk: DiskWatch;
+  readonly #house: HouseKeeping;
   readonly #runs = new Map<string, Run>();
   readonly #endings = new Map<Run, Promise<void>>();
   readonly #stops: (() => Promise<void> | void)[] = [];
@@ -63,13 +58,8 @@ export class Worker {
       ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
       mayRequeue: () => this.#passes.mayRequeue,
     });
-    this.#keeper = new Keeper({
-      ...{ ownerId: workerId, store: dependencies.keeping, servers, tickets, storage: dependencies.storage },
-      ...{ settings: settings.keeping, leaseMs, log },
-    });
-    this.#disk = new DiskWatch({
-      ...{ workerId, storage: dependencies.storage, store: dependencies.keeping, log },
-      wantedBytes: settings.keeping.diskFreeBytes,
+    this.#house = new HouseKeeping(dependencies, {
+      servers: () => this.#fleet.owned,
       onRoom: () => {
         this.#pump.trigger();
       },
@@ -97,7 +87,8 @@ export class Worker {
       ...{ store, servers, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
       isPaused: () => this.#passes.isPaused,
-      readyServers: () => (this.#disk.isFull ? [] : this.#fleet.owned.filter((server) => server.mayTakeJobs)),
+      readyServers: () =>
+        this.#house.disk.isFull ? [] : this.#fleet.owned.filter((server) => server.mayTakeJobs),
       keepTicket: (ticket) => this.#keepTicket(ticket),
       start: (leased, server, ticket, leasedSince) => {
         this.#start(leased, server, ticket, leasedSince);
@@ -151,22 +142,11 @@ export class Worker {
         tick: () => this.#heartbeat(),
         log,
       }),
-      startTicker({
-        ...{ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.#disk.tick(), log },
-      }),
-      startTicker({ name: "keeping", intervalMs: keepingIntervalMs, tick: () => this.#keeper.tick(), log }),
-      () => this.#keeper.stop(),
+      ...this.#house.start(),
       // Each by itself: a hand-over that waits, or a slow sweep, delays nothing else.
       ...this.#passes
         .list()
         .map(([name, tick]) => startTicker({ name, intervalMs: passIntervalMs, tick, log })),
-      startTicker({
-        name: "partial files",
-        intervalMs: partialFilesIntervalMs,
-        // By every worker, not by the one that sweeps: with a bucket they are on the disk of each machine.
-        tick: () => this.#sweepPartialFiles(),
-        log,
-      }),
       startTicker({
         name: "probe",
         intervalMs: probeIntervalMs,
@@ -186,6 +166,7 @@ export class Worker {
     try {
       await this.#fleet.close();
       await this.#progress.close();
+      await this.#house.endedPrompts.flush();
       await this.#with.servers.stopWorker(this.#with.workerId);
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
@@ -214,12 +195,6 @@ export class Worker {
       else run.stop("lease-lost");
     }
     this.#cancel({ jobIds: cancelRequested });
-  }
-
-  /** Files that crashed writers left half-written. */
-  async #sweepPartialFiles(): Promise<void> {
-    const files = await this.#with.storage.sweepPartialFiles(partialFileAgeMs);
-    if (files > 0) this.#with.log.info({ files }, "half-written files were removed");
   }
 
   async #look(server: OwnedServer, definitionsWanted: boolean): Promise<void> {
@@ -285,6 +260,7 @@ export class Worker {
     const options: ProcessJobOptions = {
       ...{ recorder, store, servers, definitions, storage, tickets },
       progress: this.#progress,
+      endedPrompts: this.#house.endedPrompts,
       log,
       stallMs: settings.stallMs,
       graceMs: settings.serverGraceMs,

@@ -13,6 +13,7 @@ import {
   createTestDatabase,
   sleepWorkflow,
   startStack,
+  startTcpProxy,
   testServiceUrl,
   type Stack,
   type TestDatabase,
@@ -24,8 +25,8 @@ let client: pg.Client;
 let redis: Redis;
 let api: ApiClient;
 
-async function start(env: Record<string, string> = {}): Promise<void> {
-  stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500", ...env } });
+async function start(env: Record<string, string> = {}, { workers = 1 } = {}): Promise<void> {
+  stack = await startStack({ databaseUrl: database.url, workers, env: { LEASE_MS: "1500", ...env } });
   api = new ApiClient(stack.url);
 }
 
@@ -124,6 +125,41 @@ test("a prompt's entry leaves its server's history once its end is recorded, and
     Object.keys((await (await fetch(`${server}/history`)).json()) as object);
   await until(async () => (await kept()).length === 1);
   expect(await kept()).toEqual([prompt_id]);
+  await until(() => isEmpty("prompts_to_forget"));
+}, 60_000);
+
+test("a worker that is killed between an end and its prompt's entry leaves none: the server's next owner removes it", async () => {
+  await start({}, { workers: 0 });
+  const server = stack.simulators[0]!.url;
+  const proxy = await startTcpProxy({ targetUrl: server });
+  try {
+    const killed = await stack.startWorker({ COMFYUI_URLS: proxy.url });
+    const reached = new Promise<void>((resolve) => {
+      const stop = proxy.observe(({ direction, data, connection }) => {
+        if (direction === "to-client" || !/POST (?:\/api)?\/history /.test(data.toString("latin1"))) return;
+        stop();
+        connection.hold();
+        killed.signal("SIGKILL");
+        resolve();
+      });
+    });
+    const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
+    await reached;
+    await killed.exited;
+    await proxy.cut();
+    const history = async (): Promise<number> =>
+      Object.keys((await (await fetch(`${server}/history`)).json()) as object).length;
+    expect(await api.job(id)).toMatchObject({ status: "completed" });
+    expect(await history()).toBe(1);
+    expect(await isEmpty("prompts_to_forget")).toBe(false);
+    await proxy.restore();
+    await stack.startWorker({ COMFYUI_URLS: proxy.url });
+    await until(async () => (await history()) === 0);
+    await until(() => isEmpty("prompts_to_forget"));
+    expect((await stack.simulators[0]!.executions()).length).toBe(1);
+  } finally {
+    await proxy.close();
+  }
 }, 60_000);
 
 test("a crash after a removal's commit leaves no file: a worker finishes it", async () => {

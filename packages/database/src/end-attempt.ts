@@ -20,10 +20,11 @@ import {
   type EventRow,
   type JobWithEventRow,
 } from "./job-rows.ts";
+import { noteEndedPrompts } from "./keeping/prompts-to-forget.ts";
 import { toStoredJson, toStoredText } from "./stored-json.ts";
 
 /**
- * Outputs, status, attempt and event in one statement, fenced by the lease.
+ * Outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease.
  *
  * When the answer to a commit was lost, the caller does not know whether it took effect and calls again. The attempt
  * then tells: it keeps the lease number under which it ended. An end of the same kind under the same lease is the
@@ -159,6 +160,8 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         outcome = CASE WHEN requeued THEN 'requeued' ELSE job.status::text::attempt_outcome END
       FROM job JOIN fate ON fate.id = job.id
       WHERE job_attempts.job_id = job.id AND job_attempts.number = job.attempt
+      RETURNING job_attempts.prompt_id, job_attempts.server_id
+    ), prompt AS (${noteEndedPrompts}
     ), output AS (${outputInsert(outputs)}
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)

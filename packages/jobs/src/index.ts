@@ -75,6 +75,7 @@ export {
   type TicketReference,
 } from "./job-store.ts";
 export {
+  type EndedPrompt,
   type Excess,
   type FullDisk,
   type KeepingStore,

@@ -6,6 +6,12 @@ export interface RemovedJob {
   attempt: number;
 }
 
+/** A prompt whose attempt has ended, and the server that ran it. */
+export interface EndedPrompt {
+  promptId: string;
+  serverId: string;
+}
+
 /** How much a tenant keeps of its ended jobs; `null` = all. */
 export interface RetentionLimits {
   /** Since their end. */
@@ -103,4 +109,12 @@ export interface KeepingStore {
    * then nobody can send the same content: it would be removed with the old one. Returns how many files there were.
    */
   removeUploadFiles(limit: number, remove: (storageKeys: string[]) => Promise<void>): Promise<number>;
+
+  // ── histories of servers ───────────────────────────────────────────────────────────────────────────────────────
+  /** Up to `limit` of each of these servers: attempts that ended some seconds ago, and nobody said their entries are gone. */
+  listPromptsToForget(serverIds: string[], limit: number): Promise<EndedPrompt[]>;
+  /** The entries of these prompts are gone. */
+  notePromptsForgotten(promptIds: string[]): Promise<void>;
+  /** Forgets, up to `limit`, prompts that ended longer than `ageMs` ago: their servers are gone. Returns how many. */
+  giveUpPrompts(ageMs: number, limit: number): Promise<number>;
 }

@@ -1,4 +1,5 @@
 import {
+  type EndedPrompt,
   type Excess,
   type FullDisk,
   type KeepingStore,
@@ -14,6 +15,7 @@ import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { foldCounts } from "./fold-counts.ts";
 import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
+import { giveUpPrompts, listPromptsToForget, notePromptsForgotten } from "./prompts-to-forget.ts";
 import { removeEnded } from "./remove-jobs.ts";
 import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
 import { removeUnused } from "./unused-rows.ts";
@@ -82,6 +84,18 @@ export class PrismaKeepingStore implements KeepingStore {
 
   putOffRemovals(jobIds: string[], delayMs: number): Promise<void> {
     return withMappedErrors(() => putOffRemovals(this.#database, jobIds, delayMs));
+  }
+
+  listPromptsToForget(serverIds: string[], limit: number): Promise<EndedPrompt[]> {
+    return withMappedErrors(() => listPromptsToForget(this.#database, serverIds, limit));
+  }
+
+  notePromptsForgotten(promptIds: string[]): Promise<void> {
+    return withMappedErrors(() => notePromptsForgotten(this.#database, promptIds));
+  }
+
+  giveUpPrompts(ageMs: number, limit: number): Promise<number> {
+    return withMappedErrors(() => giveUpPrompts(this.#database, ageMs, limit));
   }
 
   removeUploadFiles(limit: number, remove: (storageKeys: string[]) => Promise<void>): Promise<number> {

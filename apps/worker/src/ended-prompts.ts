@@ -1,0 +1,73 @@
+import { type EndedPrompt, type KeepingStore } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { forgetPrompt } from "./forget-prompt.ts";
+import { type OwnedServer } from "./owned-server.ts";
+
+export interface EndedPromptsOptions {
+  store: Pick<KeepingStore, "listPromptsToForget" | "notePromptsForgotten">;
+  servers: () => readonly OwnedServer[];
+  log: Logger;
+}
+
+/** Of one server, in one pass. */
+const promptsAtOnce = 50;
+/** Looks for entries that others left, in passes of a second. */
+const everyPasses = 5;
+/** More than end while the database is away, since an end needs it; what is beyond is only deleted once more. */
+const forgottenMax = 10_000;
+
+/**
+ * Sees to it that no ended prompt stays in the history of its server. The end of an attempt notes its prompt; who recorded it
+ * deletes the entry and says so here, where all of a second are told to the database at once. Notes that stay are of workers
+ * that died in between, and of servers that could not be reached: whoever owns the server deletes those entries.
+ */
+export class EndedPrompts {
+  readonly #options: EndedPromptsOptions;
+  #forgotten: string[] = [];
+  #passes = 0;
+
+  constructor(options: EndedPromptsOptions) {
+    this.#options = options;
+  }
+
+  /** A prompt's entry is gone from its server. */
+  noteForgotten(promptId: string): void {
+    if (this.#forgotten.length < forgottenMax) this.#forgotten.push(promptId);
+  }
+
+  async tick(): Promise<void> {
+    await this.flush();
+    if (this.#passes++ % everyPasses > 0) return;
+    const { store, servers, log } = this.#options;
+    const answering = servers().filter((server) => server.isAnswering);
+    const left = await store.listPromptsToForget(
+      answering.map(({ id }) => id),
+      promptsAtOnce,
+    );
+    if (left.length === 0) return;
+    await Promise.all(answering.map((server) => this.#forgetOn(server, left)));
+    await this.flush();
+    log.info({ prompts: left.length }, "entries of ended prompts were looked for in the servers' histories");
+  }
+
+  /** Tells the database which entries are gone. */
+  async flush(): Promise<void> {
+    const forgotten = this.#forgotten;
+    if (forgotten.length === 0) return;
+    this.#forgotten = [];
+    try {
+      await this.#options.store.notePromptsForgotten(forgotten);
+    } catch (error) {
+      for (const promptId of forgotten) this.noteForgotten(promptId);
+      throw error;
+    }
+  }
+
+  async #forgetOn(server: OwnedServer, left: EndedPrompt[]): Promise<void> {
+    for (const { promptId, serverId } of left) {
+      if (serverId !== server.id) continue;
+      if (!(await forgetPrompt(server.connector, promptId, { log: this.#options.log }))) return;
+      this.noteForgotten(promptId);
+    }
+  }
+}

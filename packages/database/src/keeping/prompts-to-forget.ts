@@ -1,0 +1,38 @@
+import { type EndedPrompt } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+
+/** Whoever recorded the end deletes the entry itself, and says so, within this time. */
+const firstGrace = "5 seconds";
+
+/** Part of the statement that ends attempts, of which `attempt` has the prompts. */
+export const noteEndedPrompts = Prisma.sql`
+  INSERT INTO prompts_to_forget (prompt_id, server_id) SELECT prompt_id, server_id FROM attempt
+  ON CONFLICT (prompt_id) DO NOTHING`;
+
+/** @param limit for each server: one whose entries cannot be deleted keeps no other from its turn */
+export async function listPromptsToForget(
+  database: PrismaClient,
+  serverIds: string[],
+  limit: number,
+): Promise<EndedPrompt[]> {
+  if (serverIds.length === 0) return [];
+  return await database.$queryRaw<EndedPrompt[]>`
+    SELECT ended.prompt_id AS "promptId", ended.server_id AS "serverId"
+    FROM unnest(${serverIds}::uuid[]) AS server(id) CROSS JOIN LATERAL (
+      SELECT prompt_id, server_id FROM prompts_to_forget
+      WHERE server_id = server.id AND ended_at < now() - ${firstGrace}::interval
+      ORDER BY ended_at LIMIT ${limit}::int
+    ) ended`;
+}
+
+export async function notePromptsForgotten(database: PrismaClient, promptIds: string[]): Promise<void> {
+  if (promptIds.length === 0) return;
+  await database.$executeRaw`DELETE FROM prompts_to_forget WHERE prompt_id = ANY(${promptIds}::uuid[])`;
+}
+
+export async function giveUpPrompts(database: PrismaClient, ageMs: number, limit: number): Promise<number> {
+  return await database.$executeRaw`
+    DELETE FROM prompts_to_forget WHERE prompt_id IN (
+      SELECT prompt_id FROM prompts_to_forget WHERE ended_at < now() - ${ageMs}::float8 * interval '1 millisecond'
+      LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
+}
