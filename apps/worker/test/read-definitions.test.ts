@@ -111,3 +111,17 @@ test("the thread that renews leases parses no definitions, but the classes that 
   expect(objectInfo["KSampler"]).toBeDefined();
   expect(parse).toHaveBeenCalledTimes(1);
 });
+
+test("lists of files that an earlier version stored with the definitions are not read", async () => {
+  const { lease } = owned[0]!;
+  const hash = "stored by an earlier version";
+  const loadImage = {
+    input: { required: { image: [["holiday.png"], { image_upload: true }] } },
+    output: ["IMAGE", "MASK"],
+  };
+  const stored = { hash, objectInfo: { LoadImage: loadImage }, replacements: null };
+  expect(await database.servers.saveDefinitions(lease, stored)).toBe(true);
+  const found = await definitions.find(hash);
+  expect(found?.objectInfo["LoadImage"]).toMatchObject({ output: ["IMAGE", "MASK"] });
+  expect(JSON.stringify(found?.objectInfo)).not.toContain("holiday");
+});
