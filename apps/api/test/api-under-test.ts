@@ -22,7 +22,6 @@ import { createSignals } from "@genga/queue";
 import { readConfiguration, type Logger } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";
 import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
-import { jest } from "@jest/globals";
 import { pino } from "pino";
 import { startApi, type RunningApi } from "../src/start-api.ts";
 import { type ApiTimes } from "../src/dependencies.ts";
@@ -43,9 +42,6 @@ export interface ApiUnderTest {
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   stop(): Promise<void>;
 }
-
-// A database, two connections to Redis and a server are started and ended, on a machine that is busy with other tests.
-jest.setTimeout(30_000);
 
 /** Node definitions as a real server gave them. */
 export function recordedDefinitions(...packs: string[]): Promise<Record<string, Json>> {
