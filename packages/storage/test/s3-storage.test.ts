@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, rmSync } from "node:fs";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { createServer, request as sendRequest, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -95,6 +95,22 @@ describe("a bucket", () => {
     expect(await codeOf(storage.read("../x"))).toBe("invalid-storage-key");
     expect(await codeOf(storage.read(keyOf({})))).toBe("output-missing");
     expect(await partialFiles()).toEqual([]);
+  });
+
+  test("has the room of the disk on which files grow on their way to it", async () => {
+    const { bavail, bsize } = await statfs(root);
+    const freeBytes = await storage.freeBytes();
+    // Others write to the disk meanwhile.
+    expect(Math.abs(freeBytes - bavail * bsize)).toBeLessThan(0.1 * bavail * bsize);
+  });
+
+  test("removes all files of many jobs, and nobody else's", async () => {
+    const jobIds = Array.from({ length: 20 }, (_, index) => `many-${index}`);
+    for (const jobId of jobIds) await write("x", keyOf({ jobId }));
+    await write("kept", keyOf({ jobId: "kept" }));
+    await storage.removeJobs([...jobIds, "never"]);
+    for (const jobId of jobIds) expect(await codeOf(storage.read(keyOf({ jobId })))).toBe("output-missing");
+    expect(await text(await storage.read(keyOf({ jobId: "kept" })))).toBe("kept");
   });
 
   test("ends with the signal, in the middle of a body", async () => {

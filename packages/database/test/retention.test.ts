@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
+import { type RetentionLimits } from "@genga/jobs";
+import { buildJob, buildOutput } from "@genga/testing";
+import { openTestStores, type TestStores } from "./test-stores.ts";
+
+let stores: TestStores;
+let client: pg.Client;
+let tenantIds: string[];
+let serverId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+  const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
+  serverId = server!.id;
+});
+afterAll(async () => {
+  await client.end();
+  await stores.close();
+});
+
+beforeEach(async () => {
+  const names = ["first", "second"].map((name) => `${name}-${uuidv7()}`);
+  tenantIds = [];
+  for (const name of names) {
+    const id = uuidv7();
+    await client.query("INSERT INTO tenants (id, name) VALUES ($1, $2)", [id, name]);
+    tenantIds.push(id);
+  }
+});
+
+/** An ended job with an output of that size. */
+async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Promise<string> {
+  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
+  const [lease] = await stores.jobs.claimJobs([claim], 60_000);
+  await stores.jobs.endAttempt(lease!, { kind: "completed", outputs: [buildOutput({ bytes })] });
+  await client.query("UPDATE jobs SET finished_at = now() - $2 * interval '1 minute' WHERE id = $1", [
+    job!.id,
+    minutesAgo,
+  ]);
+  return job!.id;
+}
+
+const unlimited: RetentionLimits = { ageMs: null, jobs: null, bytes: null };
+
+/** Which of the jobs are beyond the limits, before and after their counts are folded. */
+async function overdue(limits: Partial<RetentionLimits>, ids: string[], limit = 100): Promise<number[]> {
+  const options = { graceMs: 60_000, limit };
+  const list = async (): Promise<number[]> =>
+    (await stores.keeping.listOverdue({ ...unlimited, ...limits }, options))
+      .map(({ id }) => ids.indexOf(id))
+      .filter((index) => index >= 0);
+  const before = await list();
+  await stores.keeping.foldCounts(10_000);
+  expect(await list()).toEqual(before);
+  return before;
+}
+
+/** Of the first tenant five, of 10 to 6 minutes ago; of the second one, which is old as well. */
+async function sixJobs(): Promise<string[]> {
+  const ids: string[] = [];
+  for (const minutesAgo of [10, 9, 8, 7, 6]) ids.push(await endedJob(tenantIds[0]!, minutesAgo));
+  ids.push(await endedJob(tenantIds[1]!, 8.5));
+  return ids;
+}
+
+test("a tenant keeps its newest jobs, and another's count for nothing", async () => {
+  const ids = await sixJobs();
+  expect(await overdue({ jobs: 2 }, ids)).toEqual([0, 1, 2]);
+  expect(await overdue({ jobs: 5 }, ids)).toEqual([]);
+});
+
+test("jobs beyond an age are overdue, of every tenant", async () => {
+  const ids = await sixJobs();
+  expect(await overdue({ ageMs: 8.25 * 60_000 }, ids)).toEqual([0, 1, 5]);
+});
+
+test("so many of the oldest are overdue that the others fit into the bytes", async () => {
+  const ids = await sixJobs();
+  expect(await overdue({ bytes: 300 }, ids)).toEqual([0, 1]);
+  expect(await overdue({ bytes: 299 }, ids)).toEqual([0, 1, 2]);
+  expect(await overdue({ bytes: 500 }, ids)).toEqual([]);
+});
+
+test("each limit holds by itself, nothing goes within the grace, and no limit keeps all", async () => {
+  const ids = [...(await sixJobs()), await endedJob(tenantIds[1]!, 0)];
+  expect(await overdue({ jobs: 4, bytes: 300, ageMs: 9.5 * 60_000 }, ids)).toEqual([0, 1]);
+  expect(await overdue({ jobs: 0 }, ids)).toEqual([0, 1, 5, 2, 3, 4]);
+  expect(await overdue({}, ids)).toEqual([]);
+});
