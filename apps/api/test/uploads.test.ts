@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { crc32, deflateSync } from "node:zlib";
+import { startTcpProxy } from "@genga/testing";
 import sharp, { type Sharp } from "sharp";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -191,6 +192,49 @@ describe("a job that names uploads", () => {
     expect(response.status).toBe(422);
     const { problems } = (await response.json()) as Problem;
     expect(problems).toMatchObject([{ path: "jobs.1.initImage", code: "unknown-upload" }]);
+  });
+
+  test("in a batch is looked up for all jobs together, in as many statements as for one", async () => {
+    const images: Uploaded[] = [];
+    for (let index = 0; index < 12; index += 1) images.push(await upload(picture(64 + index, 64)));
+    const proxy = await startTcpProxy({ targetUrl: api.env["DATABASE_URL"]! });
+    const behind = await api.startAnother({ DATABASE_URL: proxy.url });
+    try {
+      const statementsFor = async (used: Uploaded[]): Promise<number> => {
+        let statements = 0;
+        const stop = proxy.observe(({ direction, data }) => {
+          const text = data.toString("latin1");
+          if (direction === "to-target")
+            statements += [...text.matchAll(/SELECT[^;]*?FROM (?:"public"\.)?"?uploads\b/g)].length;
+        });
+        const jobs = used.flatMap(({ id, name }) => [
+          { type: "image", prompt: "a cat", initImage: id },
+          {
+            type: "workflow",
+            workflow: {
+              "1": { class_type: "LoadImage", inputs: { image: name } },
+              "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+            },
+          },
+        ]);
+        const headers = { ...own, "content-type": "application/json" };
+        const body = JSON.stringify({ jobs });
+        const response = await fetch(new URL("/api/anime/batches", behind.url), {
+          method: "POST",
+          headers,
+          body,
+        });
+        expect(response.status).toBe(202);
+        stop();
+        return statements;
+      };
+      const forOne = await statementsFor(images.slice(0, 1));
+      expect(forOne).toBeGreaterThan(0);
+      expect(await statementsFor(images)).toBe(forOne);
+    } finally {
+      await behind.stop();
+      await proxy.close();
+    }
   });
 
   test("in a raw workflow names them as the upload was answered, and only its own", async () => {
