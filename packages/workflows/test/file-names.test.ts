@@ -155,6 +155,11 @@ describe("a file's name in a graph", () => {
     [`%2567enga%252f${sha}.png`, "reserved"],
     [`"genga/${sha}.png"`, "reserved"],
     ["genga", "reserved"],
+    // What stands in front of a mark is cut off with it by servers, and kept by packs.
+    ["genga[output]", "reserved"],
+    ["..[input]", "traversal"],
+    // Windows drops dots and spaces at the end of a part in any order.
+    ["genga. ./a.png", "reserved"],
     ["ComfyUI_temp_abcde_00001_.png [temp]", "temporary"],
     ["ComfyUI_temp_abcde_00001_.png%20[temp]", "temporary"],
     ["PreviewBridge/PB-0001.png [TEMP]", "temporary"],
@@ -181,6 +186,11 @@ describe("a file's name in a graph", () => {
     ["LoadImageFromUrl", "url", "https://example.org/a/b.png"],
   ])("%s may have %s: %s", (classType, input, text) => {
     expect(judgeName(text, { classType, input })).toBeUndefined();
+  });
+
+  test("of a folder behind a drive's letter is refused in a text that is linked into a loader", () => {
+    const place = { classType: "PrimitiveString", input: "value" };
+    expect(judgeName("x/C:/genga/a.png", place)).toBe("reserved");
   });
 
   test("of a preview is refused in a text that is linked into a loader", () => {
