@@ -88,6 +88,39 @@ describe("an operator", () => {
   });
 });
 
+test("more queued jobs than a tenant may have are answered with 429 by every process, alone, in a batch and tried again", async () => {
+  await choose("studio", { jobsQueuedMax: 2 });
+  const job = { type: "image", prompt: "a girl" };
+  const post = (path: string, body: object, url = api.url): Promise<Response> =>
+    fetch(`${url}/api/anime/${path}`, {
+      method: "POST",
+      headers: { ...as(keys.studio), "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const assertFull = async (answer: Response, used: number, wanted: number): Promise<void> => {
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+    const limit = { name: "jobs-queued", max: 2, used, wanted };
+    expect(await answer.json()).toMatchObject({ code: "limit-reached", limit });
+  };
+  const first = await aJob(keys.studio);
+  await assertFull(await post("batches", { jobs: [job, job] }, other.url), 1, 2);
+  const second = await post("generate", job, other.url);
+  expect(second.status).toBe(202);
+  const { id } = (await second.json()) as { id: string };
+  await assertFull(await post("generate", job), 2, 1);
+  await assertFull(await post("generate", job, other.url), 2, 1);
+  expect((await post("generate", job, other.url)).status).toBe(429);
+
+  expect((await post(`jobs/${first}/cancel`, {})).status).toBe(202);
+  const third = await post("generate", job);
+  expect(third.status).toBe(202);
+  await assertFull(await post(`jobs/${first}/retry`, {}, other.url), 2, 1);
+  const thirdId = ((await third.json()) as { id: string }).id;
+  for (const queued of [id, thirdId]) await post(`jobs/${queued}/cancel`, {});
+  await choose("studio", {});
+});
+
 test("more requests in a minute than a tenant may send are answered with 429 by every process", async () => {
   await choose("rival", { requestsPerMinute: 20 });
   const answers = [];
