@@ -117,6 +117,8 @@ describe("keys", () => {
   });
 
   test("that were made have their tenant and role, and are shown once", async () => {
+    const { key: plain } = await addKey(api, { name: "plain" }, operator);
+    expect([await statusOf(plain), await statusOf(plain, "keys")]).toEqual([200, 403]);
     const { key } = await addKey(api, { name: "reader", tenant: "rival", role: "read" }, operator);
     expect(await statusOf(key)).toBe(200);
     expect((await api.post("generate", { type: "image", prompt: "a" }, as(key))).status).toBe(403);

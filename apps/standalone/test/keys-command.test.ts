@@ -49,6 +49,10 @@ test("makes, lists, rotates and revokes a key", async () => {
   );
 });
 
+test("makes a key that may submit, of the tenant default, unless told otherwise", async () => {
+  expect(await ownerOf(keyIn(await run("add", "plain")))).toEqual(["default", "submit", "plain"]);
+});
+
 test.each([
   [[]],
   [["remove", "ci"]],

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -191,4 +191,16 @@ describe("Migrating", () => {
     await proxy.close();
     await expect(migrate({ databaseUrl: proxy.url })).rejects.toMatchObject({ code: "store-unavailable" });
   });
+});
+
+test("copies of API_KEYS that an earlier version made are gone with the migration", async () => {
+  const before = await mkdtemp(join(folder, "before-keys-"));
+  const names = (await namesIn(projectMigrations)).filter((name) => name < "20261125190000_keys");
+  for (const name of names) await cp(join(projectMigrations, name), join(before, name), { recursive: true });
+  await migrate({ databaseUrl: database.url, folder: before });
+  await client.query("INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), 'studio')");
+  await client.query(`INSERT INTO api_keys (id, tenant_id, key_hash)
+    SELECT gen_random_uuid(), id, sha256('a-key-of-studio') FROM tenants WHERE name = 'studio'`);
+  await migrate({ databaseUrl: database.url });
+  expect((await client.query("SELECT FROM api_keys")).rowCount).toBe(0);
 });
