@@ -17,6 +17,15 @@ const found = await findBrowser();
 const described = "reason" in found ? describe.skip : describe;
 const title = `an output, opened in Chromium${"reason" in found ? ` (skipped: ${found.reason})` : ""}`;
 
+/** Names that a node may give its files, and what a browser saves them as. */
+const oddNames: Readonly<Record<string, string>> = {
+  'a"; filename="evil.exe': "a_; filename=_evil.exe",
+  "a\r\nX-Evil: 1\r\n\r\n<script>.dat": "a__X-Evil_ 1_____script_.dat",
+  "原画_🌸.dat": "原画_🌸.dat",
+  "photo_\u202etad.exe": "photo__tad.exe",
+  [`${"原".repeat(83)}.dat`]: `${"原".repeat(65)}.dat`,
+};
+
 /** How long a page is watched for what it might do. What the control does, it does well within that time. */
 const watchMs = 1_000;
 
@@ -39,6 +48,9 @@ described(title, () => {
     const files = [
       ...hostile.map(({ name, body, mediaType }) => ({ filename: name, body: Buffer.from(body), mediaType })),
       { filename: "evil.js", body: Buffer.from(script), mediaType: "text/plain" },
+      ...Object.keys(oddNames).map((name) => ({
+        ...{ filename: name, body: Buffer.from(name), mediaType: "application/octet-stream" },
+      })),
       ...(await playedFiles()),
     ];
     const { id } = (await (await api.post("generate", { type: "image", prompt: "a" })).json()) as {
@@ -151,6 +163,22 @@ described(title, () => {
     expect(done).toEqual([]);
     expect(apiRequests(/^GET \/(api\/anime\/outputs\/|favicon)/)).toEqual([]);
   });
+
+  test.each(Object.entries(oddNames))(
+    "named %j is saved as %j, with no header of its own",
+    async (name, saved) => {
+      const link = contentOf(name);
+      const { headers } = await api.request(link);
+      expect(headers.get("x-evil")).toBeNull();
+      expect(headers.get("content-disposition")).toMatch(/^attachment; /);
+      const page = await browser.newPage();
+      try {
+        expect(await openAsDownload(page, link)).toBe(saved);
+      } finally {
+        await page.close();
+      }
+    },
+  );
 
   test("is not taken for a script because of its content", async () => {
     const asScript = (link: string): Promise<string[]> =>
