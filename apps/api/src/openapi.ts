@@ -3,9 +3,15 @@ import { describeFields, describeSchemas } from "./api-schemas.ts";
 import { problemExample } from "./examples.ts";
 import { tags, type Answer, type Contents, type Operation, type SchemaPlace } from "./operation.ts";
 import { operations } from "./operations.ts";
-import { problemCodes, statusOf, titleOf, type ProblemCode } from "./problem-document.ts";
+import { statusOf, titleOf, type ProblemCode } from "./problem-document.ts";
 
 type Json = Record<string, unknown>;
+
+/** What no operation in particular is refused with. */
+const codesOfAnyRequest: readonly ProblemCode[] = [
+  ...(["path-not-found", "method-not-allowed", "request-timeout", "headers-too-large"] as const),
+  "internal-error",
+];
 
 /** An OpenAPI 3.1 document. */
 export interface ApiDescription extends Json {
@@ -42,7 +48,8 @@ export function describeApi({
       description:
         "Anime images and videos, made by any number of ComfyUI servers. A submission is answered with 202 once its " +
         "job is safe; from then on the job answers by its id until it is removed.\n\nErrors are problem documents " +
-        `(RFC 9457) with a stable \`code\`: ${problemCodes.map((code) => `\`${code}\``).join(", ")}.\n\n` +
+        "(RFC 9457) with a stable `code`. Each operation lists the codes that it may give; any request may be answered " +
+        `with ${codesOfAnyRequest.map((code) => `\`${code}\``).join(", ")}.\n\n` +
         "HEAD is answered wherever GET is, other methods with 405. Answers may get further fields.",
     },
     servers: [{ url: publicUrl ?? "/", description: "Here." }],

@@ -4,6 +4,7 @@ import { accessTable, fullPath } from "../src/access-table.ts";
 import { answerSchemas, bodySchemas, type AnswerName, type BodyName } from "../src/api-schemas.ts";
 import { answerExamples, bodyExamples, problemExample } from "../src/examples.ts";
 import { describeApi, type ApiDescription } from "../src/openapi.ts";
+import { problemCodes } from "../src/problem-document.ts";
 
 const withKeys = describeApi({ needsKey: true });
 const keyless = describeApi({ needsKey: false });
@@ -116,6 +117,19 @@ describe("the OpenAPI document", () => {
     });
     expect(schemas["VideoJob"]).toMatchObject({ properties: { fps: { minimum: 8, maximum: 30 } } });
     expect(schemas["NewBatch"]).toMatchObject({ properties: { jobs: { minItems: 1, maxItems: 10_000 } } });
+  });
+
+  test("names every code of a refusal, at its operations or as one of any request", () => {
+    const named = [withKeys, keyless].flatMap((description) => [
+      description.info.description,
+      ...operationsOf(description).flatMap(([, { responses }]) =>
+        Object.values(responses).map((answer) => answer.description),
+      ),
+    ]);
+    const codes = new Set(
+      named.flatMap((text) => [...text.matchAll(/`([a-z-]+)`/g)].map(([, code]) => code)),
+    );
+    expect(problemCodes.filter((code) => !codes.has(code))).toEqual([]);
   });
 
   test("refers only to what is there", () => {
