@@ -12,6 +12,7 @@ const serviceSchema = z.object({
   command: z.union([z.string(), z.array(z.string())]).optional(),
   environment: z.record(z.string(), z.string()).default({}),
   volumes: z.array(z.string()).default([]),
+  ports: z.array(z.string()).default([]),
   healthcheck: z.object({ test: z.array(z.string()) }).optional(),
   restart: z.string(),
   read_only: z.boolean().default(false),
@@ -27,6 +28,25 @@ const settingsOf = (name: string): string[] => Object.keys(services[name]!.envir
 test("every service tells how it is, or runs once", () => {
   const silent = Object.entries(services).filter(([, { healthcheck }]) => healthcheck === undefined);
   expect(silent.map(([name, { restart }]) => [name, restart])).toEqual([["migrate", "no"]]);
+});
+
+test("each service is asked for its health where it answers", () => {
+  const asked = (name: string): string => services[name]!.healthcheck!.test.join(" ");
+  const { PORT, WORKER_PORT } = { ...services["api"]!.environment, ...services["worker"]!.environment };
+  expect(asked("api")).toContain(`http://127.0.0.1:${PORT!}/api/anime/health/ready`);
+  expect(asked("worker")).toContain(`http://127.0.0.1:${WORKER_PORT!}/health'`);
+  const { command } = services["simulator"]!;
+  expect(asked("simulator")).toContain(
+    `http://127.0.0.1:${command!.at(command!.indexOf("--port") + 1)!}/queue`,
+  );
+  // Without its password Redis says NOAUTH, and the redis-cli that hears it says that all is well.
+  expect(asked("redis")).toContain('REDISCLI_AUTH="$$REDIS_PASSWORD" redis-cli ping | grep -q PONG');
+  expect(services["redis"]!.environment).toHaveProperty("REDIS_PASSWORD");
+});
+
+test("nobody outside of the network reaches anything but the API", () => {
+  const open = Object.entries(services).filter(([, { ports }]) => ports.length > 0);
+  expect(open.map(([name]) => name)).toEqual(["api"]);
 });
 
 test("no password and no key has a default", () => {

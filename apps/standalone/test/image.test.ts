@@ -48,6 +48,26 @@ describe("the Dockerfile", () => {
     );
   });
 
+  test("begins with a release of Node that still gets fixes, and that the project runs on", () => {
+    const [, major] = /^FROM node:(\d+)-bookworm-slim$/.exec(stage("node").from.replace(/ AS .*/, "")) ?? [];
+    expect(["22", "24"]).toContain(major);
+    const { engines } = z
+      .object({ engines: z.object({ node: z.string() }) })
+      .parse(JSON.parse(read("package.json")));
+    expect(engines.node).toBe(">=20.19");
+  });
+
+  test("removes what nobody loads before it copies the sources", () => {
+    const { lines } = stage("build");
+    const prune = lines.findIndex((line) =>
+      /^RUN node prisma\/generate\.mjs && node deploy\/prune-modules\.mjs \/srv\/genga \/srv\/simulator$/.test(
+        line,
+      ),
+    );
+    expect(prune).toBeGreaterThan(lines.findIndex((line) => line.startsWith("RUN npm ci")));
+    expect(prune).toBeLessThan(lines.indexOf("COPY apps apps"));
+  });
+
   test("takes into the images what was built, and runs it as a user without rights", () => {
     const { from, lines } = stage("service");
     expect(from).toMatch(/^FROM debian:/);
