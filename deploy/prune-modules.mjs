@@ -17,6 +17,9 @@ const onlyForSimulator = new Set(leftOut.onlyForSimulator);
 const redocFiles = new Set(["package.json", "LICENSE", "bundles/redoc.standalone.js"]);
 /** Read by compilers and debuggers only. */
 const typesOrMap = /\.(map|d\.[cm]?ts)$/;
+/** What packages bring along of their own tests. The name of a package may itself be such a word. */
+const testsOfPackages =
+  /(?<=\/)(?<!(^|node_modules\/)(@[^/]+\/)?)(tests?|__tests__|benchmarks?)\/|\.test\.[cm]?[jt]sx?$/;
 /** The client that `prisma/generate.mjs` writes asks for the fast compiler of PostgreSQL as an ES module. */
 const unusedPrisma =
   /^(query_compiler_(?!fast_bg\.postgresql\.(wasm-base64\.)?mjs$)|wasm-compiler-edge|index-browser\.js)/;
@@ -45,7 +48,7 @@ for (const path of Object.keys(installed)) {
   else keepOnly(path, (file) => file.startsWith("node_modules/"));
 }
 rmSync(join(project, "node_modules", ".bin"), { recursive: true, force: true });
-keepOnly("node_modules", (file) => !typesOrMap.test(file));
+keepOnly("node_modules", (file) => !typesOrMap.test(file) && !testsOfPackages.test(file));
 keepOnly("node_modules/@prisma/client/runtime", (file) => !unusedPrisma.test(file));
 
 /** Every installed package that these need, by the way Node looks for it: nearest `node_modules` first. */

@@ -109,6 +109,20 @@ test("leaves of Redoc the file that the API serves, and of Prisma's client what 
   ]);
 });
 
+test("leaves out what packages bring along of their own tests", () => {
+  install(["web", "@our/test"], { "node_modules/web": {}, "node_modules/@our/test": {} }, [
+    ...["test/a.js", "lib/__tests__/b.js", "lib/c.test.ts", "benchmarks/d.js"].map(
+      (file) => `node_modules/web/${file}`,
+    ),
+    ...["lib/test.js", "lib/latest/e.js"].map((file) => `node_modules/web/${file}`),
+  ]);
+  expect(prune()).toMatchObject({ status: 0, stderr: "" });
+  expect(left("project")).toEqual([
+    ...["@our/test/index.js", "@our/test/package.json", "web/index.js"],
+    ...["web/lib/latest/e.js", "web/lib/test.js", "web/package.json"],
+  ]);
+});
+
 test("fails when something that is needed is not installed, and removes nothing", () => {
   install(["web"], { "node_modules/web": { dependencies: { lost: "1" } }, "node_modules/unused": {} });
   const { status, stderr } = prune();
