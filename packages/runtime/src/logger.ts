@@ -1,4 +1,5 @@
-import { pino, type Logger as PinoLogger } from "pino";
+import { once } from "node:events";
+import { pino, type DestinationStream, type Logger as PinoLogger } from "pino";
 import { PinoPretty } from "pino-pretty";
 import type { LogLevel } from "./configuration.ts";
 
@@ -20,7 +21,7 @@ export function createLogger(options: { readonly name: string; readonly level: L
       censor: "***",
     },
   };
-  if (!process.stdout.isTTY) return pino(settings);
+  if (!process.stdout.isTTY) return pino(settings, standardOutput());
   return pino(
     settings,
     PinoPretty({
@@ -30,4 +31,32 @@ export function createLogger(options: { readonly name: string; readonly level: L
       sync: true,
     }),
   );
+}
+
+type StandardOutput = ReturnType<typeof pino.destination>;
+let opened: StandardOutput | undefined;
+
+/**
+ * Standard output, written by another thread so that a slow reader delays nobody. It is one for all loggers of the process.
+ * Its own way to write the rest at once when the process ends repeats a failed write for ever, also one to a reader who is
+ * gone (sonic-boom 4.2); `endOutput` takes the place of it.
+ */
+function standardOutput(): DestinationStream {
+  if (opened === undefined) {
+    opened = pino.destination({ dest: 1, sync: false });
+    opened.flushSync = () => undefined;
+  }
+  return opened;
+}
+
+const outputEndsWithinMs = 1_000;
+
+/** Before the process ends: resolves when all lines are written, when their reader is gone, or after a second. */
+export async function endOutput(): Promise<void> {
+  if (opened === undefined) return;
+  const signal = AbortSignal.timeout(outputEndsWithinMs);
+  // `once` rejects with the error of a reader who is gone, and at the time-out.
+  const ended = once(opened, "close", { signal }).catch(() => undefined);
+  opened.end();
+  await ended;
 }

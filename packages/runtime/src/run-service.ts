@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ConfigurationError, readConfiguration, type Configuration } from "./configuration.ts";
-import { createLogger, type Logger } from "./logger.ts";
+import { createLogger, endOutput, type Logger } from "./logger.ts";
 
 /** What a service is given when it starts. */
 export interface ServiceContext {
@@ -52,7 +52,8 @@ export function runService(name: string, start: (context: ServiceContext) => Pro
       // One Ctrl-C may come twice: from the terminal, and passed on by npm.
       if (performance.now() - askedAtMs < impatientAfterMs) return;
       log.warn({ reason }, "asked to stop again: ending at once");
-      process.exit(1);
+      void exit(1);
+      return;
     }
     askedAtMs = performance.now();
     log.info({ reason }, "stopping");
@@ -71,7 +72,7 @@ export function runService(name: string, start: (context: ServiceContext) => Pro
       if (stopping.signal.aborted) return;
       if (error instanceof ConfigurationError) endWithReason(name, error);
       log.fatal({ err: error }, "could not start");
-      process.exit(1);
+      void exit(1);
     },
   );
 }
@@ -79,17 +80,23 @@ export function runService(name: string, start: (context: ServiceContext) => Pro
 async function stopWithinDeadline(starting: Promise<RunningService>, log: Logger): Promise<void> {
   setTimeout(() => {
     log.error({ stopDeadlineMs }, "did not stop in time: ending anyway");
-    process.exit(1);
+    void exit(1);
   }, stopDeadlineMs);
   const service = await starting.catch(() => undefined);
   try {
     await service?.stop();
   } catch (error) {
     log.error({ err: error }, "stopping failed");
-    process.exit(1);
+    return exit(1);
   }
   log.info("stopped");
-  process.exit(0);
+  await exit(0);
+}
+
+/** Ends the process once its last lines are written. */
+async function exit(code: number): Promise<void> {
+  await endOutput();
+  process.exit(code);
 }
 
 function endWithParentOrSignal(stop: (reason: string) => void): void {
@@ -116,7 +123,7 @@ function endOnProgrammingErrors(log: Logger): void {
   for (const event of ["uncaughtException", "unhandledRejection"]) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event);
-      process.exit(1);
+      void exit(1);
     });
   }
 }

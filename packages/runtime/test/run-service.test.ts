@@ -60,6 +60,25 @@ describe("a service's process", () => {
     expect(output()).toContain("cleaned up");
   });
 
+  test("stops also when nobody reads its output any more", async () => {
+    const { child } = launch("hangs while starting", { LOG_LEVEL: "trace" });
+    const exited = once(child, "exit");
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    child.disconnect();
+    expect(await exited).toEqual([0, null]);
+  });
+
+  test("ends after a programming error also when nobody reads its output any more", async () => {
+    const { child } = launch("throws later");
+    await once(child, "message");
+    const exited = once(child, "exit");
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    child.send("now");
+    expect(await exited).toEqual([1, null]);
+  });
+
   test("stops while it is still starting", async () => {
     const { child, output, exited } = launch("hangs while starting", { LOG_LEVEL: "trace" });
     child.disconnect();
