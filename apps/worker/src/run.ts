@@ -9,6 +9,7 @@ import {
 } from "@genga/jobs";
 import { extraDataOf, secretTextsOf } from "./extra-data.ts";
 import { LeaseClock } from "./lease-clock.ts";
+import { uploadsNamedBy } from "./send-uploads.ts";
 import { ServerNames } from "./server-names.ts";
 
 /** Why a run stops before its job has ended. */
@@ -67,8 +68,9 @@ export class Run {
     secretsKeys?: readonly string[];
   }) {
     this.leased = options.leased;
-    this.names = new ServerNames(options.leased, options.secretsKeys?.[0]);
-    const [newest, ...older] = options.secretsKeys ?? [];
+    const secretsKeys = options.secretsKeys ?? [];
+    this.names = new ServerNames(options.leased, secretsKeys, () => uploadsNamedBy(this.workflow));
+    const [newest, ...older] = secretsKeys;
     this.#secretBox = newest === undefined ? undefined : new SecretBox([newest, ...older]);
     this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;

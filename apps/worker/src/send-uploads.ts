@@ -26,7 +26,7 @@ interface SendOptions {
  * @throws ComfyUIError @throws StorageError
  */
 export async function sendUploads(workflow: Workflow, options: SendOptions): Promise<Workflow> {
-  const names = new Set(Object.values(workflow).flatMap(({ inputs }) => uploadNamesIn(inputs)));
+  const names = uploadsNamedBy(workflow);
   if (names.size === 0) return workflow;
   const serverNames = new Map<string, string>();
   for (const name of names) serverNames.set(name, await send(name, options));
@@ -38,6 +38,11 @@ export async function sendUploads(workflow: Workflow, options: SendOptions): Pro
       return [nodeId, { ...node, inputs: Object.fromEntries(inputs) }];
     }),
   );
+}
+
+/** The uploads that a graph names, by their public names. */
+export function uploadsNamedBy(workflow: Workflow): ReadonlySet<string> {
+  return new Set(Object.values(workflow).flatMap(({ inputs }) => uploadNamesIn(inputs)));
 }
 
 /** Also in `{"__value__": …}`, which servers unwrap, and in lists. */

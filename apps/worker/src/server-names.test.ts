@@ -5,7 +5,7 @@ import { ServerNames } from "./server-names.ts";
 const secrets = { one: randomBytes(32), other: randomBytes(32) };
 const picture = `genga/${"ab".repeat(32)}.png`;
 const namesOf = (tenantSecret: Uint8Array, { jobId = "0190b8a0-job", attempt = 1 } = {}): ServerNames =>
-  new ServerNames({ tenantSecret, jobId, attempt }, "key");
+  new ServerNames({ tenantSecret, jobId, attempt }, ["key"], () => [picture]);
 
 describe("names on servers", () => {
   test("of the same upload are another tenant's own, in folder and file, and say nothing of its content", () => {
@@ -52,11 +52,22 @@ describe("what clients see", () => {
     ]);
   });
 
+  test("is the public name also of a prompt that was submitted under an older key, or under none", () => {
+    const leased = { tenantSecret: secrets.one, jobId: "0190b8a0-job", attempt: 1 };
+    const successor = new ServerNames(leased, ["new", "old"], () => [picture]);
+    for (const keys of [["new"], ["old"], []]) {
+      const names = new ServerNames(leased, keys);
+      const place = names.uploadPlace(picture)!;
+      const said = `${place.subfolder}/${place.filename} and ${names.outputPrefix}hero`;
+      expect(successor.shownText(said)).toBe(`${picture} and genga/0190b8a0-job-1/hero`);
+    }
+  });
+
   test("of an output is the name that its graph asked for, also when SECRETS_KEY has changed since, or there was none", () => {
     const names = namesOf(secrets.one);
     const [, folder = "", file = ""] = new ServerNames(
       { tenantSecret: secrets.one, jobId: "0190b8a0-job", attempt: 1 },
-      undefined,
+      [],
     ).outputPrefix.split("/");
     const shown = (subfolder: string, filename: string): string =>
       names.shownFilename({ subfolder, filename });

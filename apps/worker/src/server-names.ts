@@ -5,6 +5,8 @@ const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;
 
+type Identity = Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">;
+
 /**
  * What the files of one attempt are called on its server. Graphs may build names at run time, where nobody can judge them
  * beforehand, so what keeps a tenant's files from another tenant is that nobody can guess their names: folder and file are
@@ -16,30 +18,37 @@ export class ServerNames {
   /** What clients see in its place. */
   readonly #shownPrefix: string;
   readonly #names: TenantNames;
-  /** The file's part of a name on the server → what clients see in place of the whole name. */
-  readonly #shown = new Map<string, string>();
+  readonly #leased: Identity;
+  readonly #secretsKeys: readonly string[];
+  readonly #namedUploads: () => Iterable<string>;
+  #shown: ReadonlyMap<string, string> | undefined;
 
-  /** @param secretsKey the newest SECRETS_KEY; undefined = none is set */
+  /**
+   * @param secretsKeys newest first: the first makes names, and all are known when they come back; none = none is set
+   * @param namedUploads the public names of the uploads that the graph names, asked for when a text may hold one
+   */
   constructor(
-    { tenantSecret, jobId, attempt }: Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">,
-    secretsKey: string | undefined,
+    leased: Identity,
+    secretsKeys: readonly string[],
+    namedUploads: () => Iterable<string> = () => [],
   ) {
-    this.#names = new TenantNames(tenantSecret, secretsKey);
+    const { tenantSecret, jobId, attempt } = leased;
+    this.#leased = leased;
+    this.#secretsKeys = secretsKeys;
+    this.#namedUploads = namedUploads;
+    this.#names = new TenantNames(tenantSecret, secretsKeys[0]);
     const file = this.#names.of("output-file", jobId, attempt);
     this.outputPrefix = `${uploadFolder}/${this.#names.of("output-folder", jobId, attempt)}/${file}-`;
     this.#shownPrefix = `${uploadFolder}/${jobId}-${attempt}/`;
-    this.#shown.set(file, this.#shownPrefix);
   }
 
   /** Where an upload lies in a server's input folder; `null` for a text that is no upload's public name. */
   uploadPlace(publicName: string): { subfolder: string; filename: string } | null {
     const upload = readUploadName(publicName);
     if (upload === null) return null;
-    const file = this.#names.of("upload-file", upload.sha256);
-    this.#shown.set(file, `${uploadFolder}/${upload.filename}`);
     return {
       subfolder: `${uploadFolder}/${this.#names.of("upload-folder")}`,
-      filename: `${file}${upload.filename.slice(upload.sha256.length)}`,
+      filename: `${this.#names.of("upload-file", upload.sha256)}${upload.filename.slice(upload.sha256.length)}`,
     };
   }
 
@@ -47,10 +56,29 @@ export class ServerNames {
   shownText(text: string): string {
     return text.includes(uploadFolder)
       ? text.replace(ownName, (whole, file: string, end: string) => {
-          const shown = this.#shown.get(file);
+          const shown = this.#shownNames.get(file);
           return shown === undefined || (end === "-") !== (shown === this.#shownPrefix) ? whole : shown;
         })
       : text;
+  }
+
+  /**
+   * The file's part of a name on the server → what clients see in place of the whole name. Worked out under every key: an
+   * adopted prompt was perhaps submitted under an older one, or before there was any.
+   */
+  get #shownNames(): ReadonlyMap<string, string> {
+    if (this.#shown !== undefined) return this.#shown;
+    const { tenantSecret, jobId, attempt } = this.#leased;
+    const uploads = [...this.#namedUploads()].flatMap((name) => readUploadName(name) ?? []);
+    const shown = new Map<string, string>();
+    for (const key of [...this.#secretsKeys, undefined]) {
+      const names = new TenantNames(tenantSecret, key);
+      shown.set(names.of("output-file", jobId, attempt), this.#shownPrefix);
+      for (const { sha256, filename } of uploads)
+        shown.set(names.of("upload-file", sha256), `${uploadFolder}/${filename}`);
+    }
+    this.#shown = shown;
+    return shown;
   }
 
   /** What clients call an output. Told by its shape: SECRETS_KEY may have changed since the prompt was submitted. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type HeldTicket, type Job } from "@genga/jobs";
 import { buildProgress, buildWorkflow } from "@genga/testing";
 import { Run } from "../src/run.ts";
+import { ServerNames } from "../src/server-names.ts";
 
 const jobId = "0190a5c2-0000-7000-8000-000000000001";
 const ticket: HeldTicket = { jobId, attempt: 2, lane: "default" };
@@ -35,14 +36,14 @@ function adoptedRun(): Run {
   return aRun({ wasAdopted: true });
 }
 
-function aRun({ wasAdopted }: { wasAdopted: boolean }): Run {
+function aRun({ wasAdopted, workflow = buildWorkflow() }: { wasAdopted: boolean; workflow?: string }): Run {
   const leased = {
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
     ...{
       tenantSecret: new Uint8Array(32),
       hasExtraData: false,
       sealedExtraData: null,
-      workflow: buildWorkflow(),
+      workflow,
       parameters: null,
       executionElapsedMs: null,
       expiresInMs: null,
@@ -51,6 +52,16 @@ function aRun({ wasAdopted }: { wasAdopted: boolean }): Run {
   };
   return new Run({ leased, ticket: null, wasAdopted, leaseMs: 1_000, leasedSince: 0 });
 }
+
+test("an adopted run shows the uploads that its graph names as clients know them, though it did not send them", () => {
+  const picture = `genga/${"ab".repeat(32)}.png`;
+  const workflow = JSON.stringify({ "1": { class_type: "LoadImage", inputs: { image: picture } } });
+  const run = aRun({ wasAdopted: true, workflow });
+  const place = new ServerNames(run.leased, []).uploadPlace(picture)!;
+  expect(run.shownText(`Invalid image file: ${place.subfolder}/${place.filename}`)).toBe(
+    `Invalid image file: ${picture}`,
+  );
+});
 
 describe("the ticket of a run", () => {
   test("is kept when it comes by after an adoption, and again after its lock had run out", () => {

@@ -44,7 +44,7 @@ afterEach(async () => {
 
 const name = "ab".repeat(32);
 const workflow: Workflow = { "1": { class_type: "LoadImage", inputs: { image: `genga/${name}.png` } } };
-const names = new ServerNames({ tenantSecret: new Uint8Array(32), jobId: "job", attempt: 1 }, undefined);
+const names = new ServerNames({ tenantSecret: new Uint8Array(32), jobId: "job", attempt: 1 }, []);
 const away = (retryable: boolean): Promise<never> =>
   Promise.reject(
     new StorageError(retryable ? "storage-unavailable" : "storage-refused", "No.", { retryable }),
@@ -102,10 +102,7 @@ test("a read that stands still ends with the signal", async () => {
 
 test("each tenant's copy of the same picture is sent under a name of its own", async () => {
   const { storage } = storageThat(() => Promise.resolve(Readable.from([Buffer.from("whole")])));
-  const other = new ServerNames(
-    { tenantSecret: new Uint8Array(32).fill(1), jobId: "job", attempt: 1 },
-    undefined,
-  );
+  const other = new ServerNames({ tenantSecret: new Uint8Array(32).fill(1), jobId: "job", attempt: 1 }, []);
   const { signal } = new AbortController();
   for (const each of [names, other]) await sendUploads(workflow, { connector, storage, names: each, signal });
   for (const [index, each] of [names, other].entries()) {

@@ -53,7 +53,7 @@ afterEach(async () => {
 });
 
 const lease = { jobId: "0190b8a0-0000-7000-8000-000000000001", attempt: 1, leaseNumber: 3 };
-const names = new ServerNames({ ...lease, tenantSecret: new Uint8Array(32) }, undefined);
+const names = new ServerNames({ ...lease, tenantSecret: new Uint8Array(32) }, []);
 const nothing = { keepPreviews: false, stripMetadata: false };
 
 function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
