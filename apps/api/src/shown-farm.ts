@@ -1,6 +1,8 @@
 import {
   type FarmPause,
   type FullDisk,
+  liveWorkerIds,
+  retiredServerIds,
   type ServerRecord,
   type ShownServerState,
   takesWork,
@@ -31,8 +33,7 @@ const noWorkerNamesIt = "No worker's configuration names this server any more.";
 
 /**
  * What a server's last owner saw says nothing once its lease has run out: the server is shown as `unowned` since then, and
- * as `retired` when workers live and none that was seen lately names it. A worker that holds a lease counts as alive even
- * if its own row cannot be found.
+ * as `retired` when workers live and none that was seen lately names it.
  * @param workers those that were seen lately, dead and stopped ones as well
  */
 export function showFarm(
@@ -40,17 +41,14 @@ export function showFarm(
   workers: readonly WorkerRecord[],
   pause: FarmPause | null,
 ): Omit<ShownFarm, "fullDisks"> {
-  const alive = new Set(workers.filter(({ isAlive }) => isAlive).map(({ id }) => id));
-  for (const { isLeased, ownerId } of records) if (isLeased && ownerId !== null) alive.add(ownerId);
-  // A worker that does not say which servers it names counts as naming all.
-  const mayBeNamed = (serverId: string): boolean =>
-    workers.some(({ serverIds }) => serverIds.length === 0 || serverIds.includes(serverId));
+  const alive = liveWorkerIds(records, workers);
+  const retired = retiredServerIds(records, workers);
   const servers = records.flatMap((record): ShownServer[] => {
     if (record.isLeased) return [record];
     if (record.isRemoved) return [];
     const stateSince = record.leaseExpiresAt ?? record.stateSince;
     const unowned = { ...record, stateSince, ownerId: null };
-    return alive.size > 0 && workers.length > 0 && !mayBeNamed(record.id)
+    return retired.has(record.id)
       ? [{ ...unowned, state: "retired", stateReason: noWorkerNamesIt }]
       : [{ ...unowned, state: "unowned", stateReason: alive.size === 0 ? noWorkerIsAlive : noWorkerOwnsIt }];
   });

@@ -1,5 +1,5 @@
 import { canRun, ComfyUIError } from "@genga/comfyui";
-import { type JobStore, type ServerStore } from "@genga/jobs";
+import { type JobStore, retiredServerIds, type ServerRecord, type ServerStore } from "@genga/jobs";
 import { type DefinitionsStore } from "@genga/workflows";
 import { type OwnedServer } from "./owned-server.ts";
 import { type Run } from "./run.ts";
@@ -9,8 +9,12 @@ const refusalsMax = 5;
 
 export interface RefusalOptions {
   store: Pick<JobStore, "listAttempts">;
-  servers: Pick<ServerStore, "listServers">;
+  servers: Pick<ServerStore, "listServers" | "listRecentWorkers">;
   definitions: Pick<DefinitionsStore, "find">;
+  /** A worker that was not seen for this long counts as dead. */
+  leaseMs: number;
+  /** A server that no worker seen within this time names is retired. */
+  retireMs: number;
 }
 
 export function isRefusal(error: unknown): boolean {
@@ -40,20 +44,31 @@ export async function isWorthAnotherTry(
   run: Run,
   server: OwnedServer,
   error: unknown,
-  { store, servers, definitions: known }: RefusalOptions,
+  options: RefusalOptions,
 ): Promise<boolean> {
+  const { store, definitions: known } = options;
   const { workflow } = run;
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
   const refusedBy = await earlierRefusals(run, store);
   if (refusedBy.length + 1 >= refusalsMax) return false;
   if (isStumble(error)) return true;
   if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
-  for (const other of await servers.listServers()) {
+  for (const other of await configuredServers(options)) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;
     const others = await known.find(other.definitionsHash);
     if (others !== null && canRun(workflow, others)) return true;
   }
   return false;
+}
+
+/** Without the retired ones, on which nothing will ever run. */
+async function configuredServers({ servers, leaseMs, retireMs }: RefusalOptions): Promise<ServerRecord[]> {
+  const [records, workers] = await Promise.all([
+    servers.listServers(),
+    servers.listRecentWorkers(leaseMs, retireMs),
+  ]);
+  const retired = retiredServerIds(records, workers);
+  return records.filter(({ id }) => !retired.has(id));
 }
 
 /** Who refused it since it was accepted, or since it was last asked for again: attempts before that have ended the job. */

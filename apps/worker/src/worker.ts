@@ -262,7 +262,7 @@ export class Worker {
       progress: this.#progress,
       endedPrompts: this.#house.endedPrompts,
       log,
-      stallMs: settings.stallMs,
+      ...{ stallMs: settings.stallMs, leaseMs: settings.leaseMs, retireMs: settings.serverRetireMs },
       graceMs: settings.serverGraceMs,
       postTimeoutMs: Math.min(5_000, Math.floor((settings.leaseMs * 5) / 12)),
       onSlotFreed: () => {

@@ -29,7 +29,7 @@ beforeAll(async () => {
   const urls = [odd.url, simulators[1].url];
   stack = await startStack({
     databaseUrl: database.url,
-    env: { COMFYUI_URLS: urls.join(","), SERVER_GRACE_MS: "2000" },
+    env: { COMFYUI_URLS: urls.join(","), SERVER_GRACE_MS: "2000", SERVER_RETIRE_MS: "0" },
     simulators: 0,
   });
   stack.simulators.push(...simulators);
@@ -131,6 +131,34 @@ describe("a refusal by one server", () => {
       failure: { class: "invalid", code: "prompt-refused", message: expect.stringMatching(/ghost/) },
     });
   }, 30_000);
+
+  test("fails the job also where a server could run it that no worker names any more", async () => {
+    const left = await startSimulatorProcess([
+      ...["--port", "0", ...quickSimulator],
+      ...["--checkpoints", "left.safetensors"],
+    ]);
+    stack.simulators.push(left);
+    const worker = await stack.startWorker({ COMFYUI_URLS: left.url });
+    await api.untilEnded(await submitWhenKnown("left.safetensors"));
+    expect(await worker.stop()).toBe(0);
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(
+      "UPDATE workers SET last_seen_at = now() - interval '1 hour' WHERE stopped_at IS NOT NULL",
+    );
+    await client.end();
+    const isRetired = async (): Promise<boolean> =>
+      (await (await api.request("GET", "servers")).text()).includes('"retired"');
+    while (!(await isRetired()));
+
+    pretend("left.safetensors");
+    stopPretendingInTime();
+    const job = await api.untilEnded(await submitWhenKnown("left.safetensors"));
+    expect(job).toMatchObject({
+      ...{ status: "failed", attempt: 1 },
+      failure: { class: "invalid", code: "prompt-refused" },
+    });
+  }, 60_000);
 
   test("fails the job when it comes again although the definitions allow it", async () => {
     pretend("phantom.safetensors");

@@ -148,6 +148,7 @@ export {
   type UploadMediaType,
   type UploadStore,
 } from "./upload-store.ts";
+export { liveWorkerIds, retiredServerIds } from "./retired-servers.ts";
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./extra-data.ts";
 export { SecretBox, SecretBoxError } from "./secret-box.ts";
 export { TenantNames } from "./tenant-names.ts";
