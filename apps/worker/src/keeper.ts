@@ -64,6 +64,11 @@ export class Keeper {
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
+    {
+      name: "abandoned prompts",
+      everyPasses: 60,
+      work: () => this.#options.store.forgetAbandonedPrompts(foldedAtOnce),
+    },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();

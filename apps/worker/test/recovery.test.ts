@@ -116,6 +116,23 @@ describe("recovery", () => {
     for (const id of ids) expect((await api.untilEnded(id)).status).toBe("completed");
   }, 60_000);
 
+  test("a prompt of a removed job is taken back from a server that was away, once it is back", async () => {
+    stack = await startStack({ databaseUrl: database.url, env, simulators: 2 });
+    const api = new ApiClient(stack.url);
+    // Longer than the test, so that nothing ends by itself, in steps of which each can be interrupted.
+    const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(200, { steps: 100 }) });
+    await api.until(id, (job) => job.phase === "executing");
+    const executions = await Promise.all(stack.simulators.map((simulator) => simulator.executions()));
+    const away = stack.simulators[executions.findIndex(({ length }) => length > 0)]!;
+    away.signal("SIGSTOP");
+    await api.until(id, (job) => job.attempt === 2 && job.phase === "executing");
+    await api.cancel(id);
+    await api.untilEnded(id);
+    expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
+    away.signal("SIGCONT");
+    await untilIdle(away.url);
+  }, 120_000);
+
   test("a job whose server is gone for good is rendered on another one", async () => {
     stack = await startStack({ databaseUrl: database.url, env, simulators: 2 });
     const api = new ApiClient(stack.url);

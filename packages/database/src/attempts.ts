@@ -35,15 +35,18 @@ export async function listAttempts(database: PrismaClient, jobId: string): Promi
   }));
 }
 
-/** Which of these prompts belong to attempts on this server that have ended. */
+/** Which of these prompts belong to attempts on this server that have ended, those of removed jobs included. */
 export async function findEndedPrompts(
   database: PrismaClient,
   serverId: string,
   promptIds: string[],
 ): Promise<string[]> {
-  const rows = await database.jobAttempt.findMany({
-    where: { serverId, promptId: { in: promptIds.filter((id) => isUuid(id)) }, finishedAt: { not: null } },
-    select: { promptId: true },
-  });
-  return rows.map((row) => row.promptId);
+  const asked = promptIds.filter((id) => isUuid(id));
+  const rows = await database.$queryRaw<{ promptId: string }[]>`
+    SELECT prompt_id AS "promptId" FROM job_attempts
+    WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[]) AND finished_at IS NOT NULL
+    UNION ALL
+    SELECT prompt_id FROM abandoned_prompts
+    WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[])`;
+  return rows.map(({ promptId }) => promptId);
 }

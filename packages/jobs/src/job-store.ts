@@ -264,7 +264,10 @@ export interface JobStore {
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
   /** Queued jobs whose `expiresAt` has passed → `timeout`, up to `limit`. */
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
-  /** Which of these prompt ids belong to attempts on this server that have ended: nobody waits for them any more. */
+  /**
+   * Which of these prompt ids belong to attempts on this server that have ended: nobody waits for them any more. Those of
+   * jobs that were removed while the server was away are among them.
+   */
   findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]>;
   /** Ranks of a priority band in which nothing is queued begin at 0 again, once they have grown large. For the sweeper. */
   rebaseRanks(): Promise<void>;

@@ -75,6 +75,11 @@ export interface KeepingStore {
   removeEnded(ids: string[]): Promise<RemovedJob[]>;
   /** Forgets, up to `limit`, which ids were removed longer than `ageMs` ago: they answer 404 then. Returns how many. */
   forgetRemoved(ageMs: number, limit: number): Promise<number>;
+  /**
+   * Forgets, up to `limit`, prompts of removed jobs that were noted since their server was away: those whose server has been
+   * seen for a while, so that its owner has taken them back. Returns how many.
+   */
+  forgetAbandonedPrompts(limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Notes which uploads are named by jobs that a process of an earlier version accepted. Returns for how many jobs. */

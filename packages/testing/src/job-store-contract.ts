@@ -689,6 +689,16 @@ export function describeJobStore(runner: TestRunner, open: () => Promise<Contrac
       expect(attempts[0]?.failure).not.toBeNull();
       expect(attempts[0]?.serverUrl).toMatch(/^http/);
     });
+
+    test("of a removed job are known by their prompts to a server that was away when they ended", async () => {
+      const serverId = await freshServer();
+      const lease = await running({ serverId });
+      await store.endAttempt(lease, requeue());
+      await store.requestCancel(lease.jobId);
+      await store.removeJob(lease.jobId);
+      expect(await store.findEndedPrompts(serverId, [lease.promptId])).toEqual([lease.promptId]);
+      expect(await store.findEndedPrompts(await freshServer(), [lease.promptId])).toEqual([]);
+    });
   });
 
   describe("holding a lease", () => {
