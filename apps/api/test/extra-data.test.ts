@@ -70,7 +70,7 @@ describe("extraData with a raw workflow", () => {
 
     const leased = await api.worker.claim(id, serverId);
     expect(leased.parameters).toMatchObject({ extraData: { extra_pnginfo, preview_method } });
-    expect(openExtraData(new SecretBox([secretsKey]), id, leased.sealedExtraData!)).toEqual({
+    expect(JSON.parse(openExtraData(new SecretBox([secretsKey]), id, leased.sealedExtraData!))).toEqual({
       api_key_comfy_org: apiKey,
       nested: { token: apiKey },
     });
@@ -125,7 +125,7 @@ describe("extraData with a raw workflow", () => {
     const again = await api.post(`jobs/${id}/retry`, { extraData: { api_key_comfy_org: apiKey } });
     expect([again.status, await again.json()]).toMatchObject([202, { status: "queued" }]);
     const leased = await api.worker.claim(id, serverId);
-    expect(openExtraData(new SecretBox([secretsKey]), id, leased.sealedExtraData!)).toEqual({
+    expect(JSON.parse(openExtraData(new SecretBox([secretsKey]), id, leased.sealedExtraData!))).toEqual({
       api_key_comfy_org: apiKey,
     });
   });

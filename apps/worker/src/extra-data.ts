@@ -1,4 +1,5 @@
-import { type Json, type LeasedJob, openExtraData, SecretBoxError, type SecretBox } from "@genga/jobs";
+import { parseExactJson } from "@genga/comfyui";
+import { type LeasedJob, openExtraData, SecretBoxError, type SecretBox } from "@genga/jobs";
 import { z } from "zod";
 
 /** Why extra data cannot be sent. `unreadable`: by this worker; another one may have the right SECRETS_KEY. */
@@ -12,16 +13,20 @@ export class ExtraDataError extends Error {
   }
 }
 
-type Leased = Pick<LeasedJob, "jobId" | "parameters" | "hasExtraData" | "sealedExtraData">;
+type Leased = Pick<LeasedJob, "jobId" | "parameters" | "extraDataText" | "hasExtraData" | "sealedExtraData">;
 
 /** Shorter texts stand everywhere, and hide nothing worth hiding. */
 const secretLengthMin = 8;
 
-const keptSchema = z.object({ extraData: z.record(z.string(), z.json()) }).catch({ extraData: {} });
+const dataSchema = z.record(z.string(), z.unknown());
+const keptSchema = z.object({ extraData: dataSchema }).catch({ extraData: {} });
 
 /** What goes to the server beside the graph, open and secret. @throws ExtraDataError */
-export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): Record<string, Json> {
-  return { ...keptSchema.parse(leased.parameters).extraData, ...secretsOf(leased, secretBox) };
+export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): Record<string, unknown> {
+  const { extraDataText: text, parameters } = leased;
+  const open =
+    text === null ? keptSchema.parse(parameters).extraData : dataSchema.parse(parseExactJson(text));
+  return { ...open, ...secretsOf(leased, secretBox) };
 }
 
 /** The texts of the secret part, to be looked for in what a server says; the longest first. */
@@ -41,7 +46,7 @@ export function secretTextsOf(leased: Leased, secretBox: SecretBox | undefined):
 function secretsOf(
   { jobId, hasExtraData, sealedExtraData }: Leased,
   secretBox: SecretBox | undefined,
-): Record<string, Json> {
+): Record<string, unknown> {
   if (!hasExtraData) return {};
   if (sealedExtraData === null) {
     const message = "Its extraData is not there any more; retry the job with it (a body with extraData).";
@@ -52,7 +57,7 @@ function secretsOf(
     throw new ExtraDataError("extra-data-unreadable", message);
   }
   try {
-    return openExtraData(secretBox, jobId, sealedExtraData);
+    return dataSchema.parse(parseExactJson(openExtraData(secretBox, jobId, sealedExtraData)));
   } catch (error) {
     if (!(error instanceof SecretBoxError)) throw error;
     const message = `The worker cannot decrypt the job's extraData. ${error.message}`;
@@ -60,7 +65,7 @@ function secretsOf(
   }
 }
 
-function textsIn(value: Json): string[] {
+function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }

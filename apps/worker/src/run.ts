@@ -1,12 +1,5 @@
 import { parseWorkflow, type Workflow } from "@genga/comfyui";
-import {
-  SecretBox,
-  ticketId,
-  type HeldTicket,
-  type JobProgress,
-  type Json,
-  type LeasedJob,
-} from "@genga/jobs";
+import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { extraDataOf, secretTextsOf } from "./extra-data.ts";
 import { LeaseClock } from "./lease-clock.ts";
 import { uploadsNamedBy } from "./send-uploads.ts";
@@ -53,7 +46,7 @@ export class Run {
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
   readonly #secretBox: SecretBox | undefined;
-  #extraData: Record<string, Json> | undefined;
+  #extraData: Record<string, unknown> | undefined;
   #secretTexts: readonly string[] | undefined;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();
@@ -135,7 +128,7 @@ export class Run {
   }
 
   /** What goes to the server beside the graph. @throws ExtraDataError */
-  get extraData(): Record<string, Json> {
+  get extraData(): Record<string, unknown> {
     return (this.#extraData ??= extraDataOf(this.leased, this.#secretBox));
   }
 

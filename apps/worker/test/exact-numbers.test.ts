@@ -25,7 +25,10 @@ beforeAll(async () => {
   server = front;
   stack = await startStack({
     databaseUrl: database.url,
-    env: { COMFYUI_URLS: front.url, LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+    env: {
+      ...{ COMFYUI_URLS: front.url, LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+      SECRETS_KEY: "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISE=",
+    },
     simulators: 0,
   });
   stack.simulators.push(simulator);
@@ -92,6 +95,34 @@ async function givenTo(id: string): Promise<string[]> {
 async function shownWorkflow(id: string): Promise<string> {
   return (await api.request("GET", `jobs/${id}/workflow`)).text();
 }
+
+describe("a number of extraData", () => {
+  const withExtraData = (extraData: string): Promise<z.infer<typeof acceptedSchema>> =>
+    submit(`{"type":"workflow","workflow":${graph({ seed: "1" })},"extraData":${extraData}}`);
+
+  test("reaches the server as it was written, be it open or secret, and is shown as text where JSON would lie", async () => {
+    const info = `{"workflow":{"seed":${seedMax}},"scale":1.0}`;
+    const { id } = await withExtraData(`{"extra_pnginfo":${info},"partner_number":${seedOfFile}}`);
+    expect((await api.untilEnded(id)).status).toBe("completed");
+    const [given] = await givenTo(id);
+    expect(given).toContain(`"seed": ${seedMax}}`);
+    expect(given).toMatch(/"scale": 1\.0[,}]/);
+    expect(given).toMatch(new RegExp(`"partner_number": ${seedOfFile}[,}]`));
+    const parameters: unknown = await (await api.request("GET", `jobs/${id}/parameters`)).json();
+    expect(parameters).toMatchObject({
+      parameters: { extraData: { extra_pnginfo: { workflow: { seed: seedMax }, scale: 1 } } },
+    });
+  });
+
+  test.each([
+    [seedMax, "must be an object"],
+    [`{"extra_pnginfo":${seedMax}}`, "must be an object"],
+    [`{"extra_pnginfo":{"workflow":${seedMax}}}`, "must be an object"],
+    [`{"preview_method":${seedMax}}`, "must be a text"],
+  ])("is no object and no text, however large it is: %s", async (extraData, message) => {
+    await expect(withExtraData(extraData)).rejects.toThrow(message);
+  });
+});
 
 describe("a number of a graph", () => {
   test.each([seedMax, seedOfFile, `"${seedOfFile}"`, "9007199254740993", "0"])(

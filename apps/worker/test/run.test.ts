@@ -41,6 +41,7 @@ function aRun({ wasAdopted, workflow = buildWorkflow() }: { wasAdopted: boolean;
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
     ...{
       tenantSecret: new Uint8Array(32),
+      extraDataText: null,
       hasExtraData: false,
       sealedExtraData: null,
       workflow,

@@ -142,7 +142,7 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
         "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
-        "workflowHash" text, "uploadIds" uuid[], "sealedExtraData" text)
+        "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total)
@@ -158,8 +158,8 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       FROM given
       RETURNING *
     ), parameters AS (
-      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted)
-      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true FROM given ORDER BY "workflowHash"
+      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted, extra_data_text)
+      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true, "extraDataText" FROM given ORDER BY "workflowHash"
     ), named AS (
       INSERT INTO job_uploads (job_id, upload_id)
       SELECT DISTINCT id, upload_id FROM given CROSS JOIN LATERAL unnest("uploadIds") AS upload_id ORDER BY upload_id

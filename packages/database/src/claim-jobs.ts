@@ -10,6 +10,7 @@ interface LeasedRow extends JobRow {
   parameters: Json;
   workflow: string;
   tenantSecret: Uint8Array;
+  extraDataText: string | null;
   hasExtraData: boolean;
   sealedExtraData: Uint8Array | null;
   leasedServerId: string;
@@ -138,7 +139,7 @@ export function leaseEnd(leaseMs: number): Prisma.Sql {
 const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
   asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
-  job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
+  asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
   extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
@@ -157,6 +158,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     parameters: row.parameters,
     workflow: row.workflow,
     tenantSecret: row.tenantSecret,
+    extraDataText: row.extraDataText,
     hasExtraData: row.hasExtraData,
     sealedExtraData: row.sealedExtraData,
     serverId: row.leasedServerId,

@@ -7,6 +7,8 @@ import { type SecretBox } from "./secret-box.ts";
 export interface ExtraData {
   /** Kept with the parameters, for everybody who may read the job. */
   open: Record<string, Json>;
+  /** The same as it was given. */
+  openAsGiven: Record<string, unknown>;
   /** All other keys, as JSON text; undefined = there are none. */
   secret: string | undefined;
 }
@@ -21,23 +23,25 @@ const nameLengthMax = 100;
 /**
  * Tells open from secret. Problems name keys and never values.
  * @param given what a client sent, read from JSON
+ * @param write writes JSON, its numbers as they were given
  * @throws InvalidJobError
  */
-export function readExtraData(given: unknown): ExtraData {
+export function readExtraData(given: unknown, write: (value: unknown) => string = JSON.stringify): ExtraData {
   if (!isObject(given)) throw new InvalidJobError([problem("", "wrong-type", "must be an object")]);
   const entries = Object.entries(given);
-  const open = jsonOf(Object.fromEntries(entries.filter(([key]) => openKeys.has(key))));
+  const openAsGiven = Object.fromEntries(entries.filter(([key]) => openKeys.has(key)));
+  const open = jsonOf(openAsGiven);
   const secret = entries.filter(([key]) => !openKeys.has(key));
-  const secretText = secret.length === 0 ? undefined : JSON.stringify(Object.fromEntries(secret));
+  const secretText = secret.length === 0 ? undefined : write(Object.fromEntries(secret));
   const problems = [
-    ...problemsOfOpen(open),
+    ...problemsOfOpen(open, openAsGiven),
     ...problemsOfSecret(
       secret.map(([key]) => key),
       secretText,
     ),
   ];
   if (problems.length > 0) throw new InvalidJobError(problems);
-  return { open, secret: secretText };
+  return { open, openAsGiven, secret: secretText };
 }
 
 /**
@@ -78,10 +82,9 @@ export function assertNoExtraData(extraData: unknown): void {
   throw new InvalidJobError([problem("", "unknown-field", "goes with raw workflows only")]);
 }
 
-/** The secret part again. @throws SecretBoxError */
-export function openExtraData(secretBox: SecretBox, jobId: string, sealed: Uint8Array): Record<string, Json> {
-  const secret: unknown = JSON.parse(secretBox.open(sealed, identityOf(jobId)));
-  return jsonOf(isObject(secret) ? secret : {});
+/** The secret part again, as JSON text. @throws SecretBoxError */
+export function openExtraData(secretBox: SecretBox, jobId: string, sealed: Uint8Array): string {
+  return secretBox.open(sealed, identityOf(jobId));
 }
 
 function identityOf(jobId: string): string {
@@ -89,8 +92,10 @@ function identityOf(jobId: string): string {
 }
 
 /** What of it would harm a server (PROTOCOL-0.28 6) or is too large. */
-function problemsOfOpen(open: Record<string, Json>): JobProblem[] {
-  const { extra_pnginfo: info, preview_method: method } = open;
+function problemsOfOpen(open: Record<string, Json>, asGiven: Record<string, unknown>): JobProblem[] {
+  const { extra_pnginfo: info } = open;
+  // Large numbers are shown as text, and are none.
+  const { preview_method: method } = asGiven;
   const hasWorkflow = isObject(info) && "workflow" in info;
   return [
     ...(info !== undefined && (!isObject(info) || (hasWorkflow && !isObject(info["workflow"])))
@@ -130,7 +135,9 @@ function problem(key: string, code: string, what: string): JobProblem {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  // A number that JSON cannot show is an object here; what was read from JSON has no functions otherwise.
+  return !("toJSON" in value && typeof value.toJSON === "function");
 }
 
 /** As JSON has it: large integers become text. */

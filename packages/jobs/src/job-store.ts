@@ -73,6 +73,8 @@ export interface LeasedJob extends JobLease {
   workflow: string;
   /** Random, and its tenant's own: what makes the names of its files on servers unguessable. Never shown. */
   tenantSecret: Uint8Array;
+  /** The open part of its extra data as JSON text; `null` = the parameters have it with the same numbers. */
+  extraDataText: string | null;
   /** It was submitted with extra data that is secret … */
   hasExtraData: boolean;
   /** … which is this, encrypted; `null` = there is none, or it was lost. */

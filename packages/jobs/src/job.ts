@@ -121,7 +121,9 @@ export interface NewJob extends JobParameters {
   promptText: string;
   /** The uploads that its graph names. */
   uploadIds: string[];
-  /** Encrypted: what goes to the server beside the graph. Kept until the job ends. */
+  /** What goes to the server beside the graph and is no secret, as JSON text, where the parameters show other numbers. */
+  extraDataText?: string;
+  /** Encrypted: what else goes there. Kept until the job ends. */
   sealedExtraData?: Uint8Array;
 }
 

@@ -51,7 +51,7 @@ export async function prepareJob(
   inBatch: { index: number; uploads: UploadFinder } | null = null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, secretExtraData, uploadIds, warnings, notChecked } =
+  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, warnings, notChecked } =
     await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
   const id = uuidv7();
   const newJob: NewJob = {
@@ -69,6 +69,7 @@ export async function prepareJob(
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
     uploadIds,
+    ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
       sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
     }),

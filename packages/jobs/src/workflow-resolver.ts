@@ -13,6 +13,8 @@ export interface ResolvedWorkflow {
   warnings: string[];
   /** What is to go to the server beside the graph and must be kept secret, as JSON text. */
   secretExtraData?: string | undefined;
+  /** What else is to go there, as JSON text; absent where the parameters have it with the same numbers. */
+  extraDataText?: string | undefined;
   /** What was left to the server, because its definitions say what we do not know. */
   notChecked: string[];
 }

@@ -121,6 +121,7 @@ export function resolved(
     workflow: stringifyExactJson(workflow),
     parameters: alternative.parameters,
     secretExtraData: submission.secretExtraData,
+    extraDataText: submission.extraDataText,
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,
   };

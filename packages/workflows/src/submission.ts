@@ -1,4 +1,4 @@
-import { toClientJson, validateGraph, type Workflow } from "@genga/comfyui";
+import { stringifyExactJson, toClientJson, validateGraph, type Workflow } from "@genga/comfyui";
 import { type ExtraData, InvalidJobError, type JobType, type Json, readExtraData } from "@genga/jobs";
 import { z } from "zod";
 import { type BuiltGraph } from "./graph-builder.ts";
@@ -34,6 +34,8 @@ export interface Submission {
   warnings: string[];
   /** What goes to the server beside the graph and must be kept secret, as JSON text. */
   secretExtraData?: string | undefined;
+  /** The open part of it as JSON text, where the parameters show other numbers. */
+  extraDataText?: string | undefined;
 }
 
 /**
@@ -102,7 +104,10 @@ function rawSubmission(given: unknown): Submission {
   const workflow = wellFormed(parsed.data.workflow);
   const { keepPreviews, stripMetadata, extraData } = parsed.data;
   const beside: ExtraData =
-    extraData === undefined ? { open: {}, secret: undefined } : readExtraData(extraData);
+    extraData === undefined
+      ? { open: {}, openAsGiven: {}, secret: undefined }
+      : readExtraData(extraData, stringifyExactJson);
+  const exact = stringifyExactJson(beside.openAsGiven);
   const options = {
     ...{ keepPreviews, stripMetadata },
     ...(Object.keys(beside.open).length > 0 && { extraData: beside.open }),
@@ -114,7 +119,10 @@ function rawSubmission(given: unknown): Submission {
     parameters: { ...withoutUndefined(options), workflow: shownToClients(workflow) },
   };
   const raw = { type: "workflow", isRaw: true, given, wanted: {}, warnings: [] } as const;
-  return { ...raw, warnings: [], alternatives: [alternative], secretExtraData: beside.secret };
+  return {
+    ...{ ...raw, warnings: [], alternatives: [alternative], secretExtraData: beside.secret },
+    ...(exact !== JSON.stringify(beside.open) && { extraDataText: exact }),
+  };
 }
 
 /** JSON whose shape `validateGraph` has just found good. */
