@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
+import { buildJob } from "@genga/testing";
 import { openTestStores } from "./test-stores.ts";
 
 let stores: Awaited<ReturnType<typeof openTestStores>>;
@@ -49,6 +50,17 @@ test("a row with a password gets its server's one spelling, and stays the row th
   expect(await stores.servers.cleanServerUrls(identityOf)).toBe(0);
   const [server] = await stores.servers.registerServers([{ url: "http://gpu-1", slots: 2 }]);
   expect(server!.id).toBe(odd);
+});
+
+test("until then neither servers nor attempts show user or password", async () => {
+  const serverId = await storedServer("http://user:hunter2@gpu-1");
+  const tenantId = (await stores.tenants.defaultTenant()).id;
+  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
+  await stores.jobs.claimJobs([claim], 60_000);
+  const shown = [await stores.servers.listServers(), await stores.jobs.listAttempts(job!.id)];
+  expect(shown).toMatchObject([[{ url: "http://gpu-1" }], [{ serverUrl: "http://gpu-1" }]]);
+  await client.query("DELETE FROM jobs");
 });
 
 test("of several rows of one server the one in use stays, and the others are set aside without their passwords", async () => {
