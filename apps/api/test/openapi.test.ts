@@ -115,6 +115,14 @@ describe("the OpenAPI document", () => {
         priority: { enum: ["urgent", "high", "normal", "low"] },
       },
     });
+    const { name, tenant } = schemas["NewKey"]!["properties"] as Record<string, { pattern: string }>;
+    for (const [{ pattern }, right, wrong] of [
+      [name!, ["a", "render farm.1_x-y"], ["", " a", "a:b", "a".repeat(65)]],
+      [tenant!, ["a", "studio-1", "reader"], ["", "A", "-a", "read", "submit", "operate", "a".repeat(64)]],
+    ] as const) {
+      expect(right.filter((text) => !new RegExp(pattern, "u").test(text))).toEqual([]);
+      expect(wrong.filter((text) => new RegExp(pattern, "u").test(text))).toEqual([]);
+    }
     expect(schemas["VideoJob"]).toMatchObject({ properties: { fps: { minimum: 8, maximum: 30 } } });
     expect(schemas["NewBatch"]).toMatchObject({ properties: { jobs: { minItems: 1, maxItems: 10_000 } } });
   });

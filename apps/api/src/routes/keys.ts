@@ -16,12 +16,14 @@ export const newKeySchema = z.strictObject({
     .refine(isKeyName, {
       error: "1 to 64 letters, digits, spaces, dots, hyphens or underscores, a letter or digit first",
     })
+    .meta({ pattern: "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$" })
     .describe("Says in events which key it was. No other key that works may have it."),
   tenant: z
     .string()
     .refine(isTenantName, {
       error: "lower-case letters, digits and hyphens, at most 63, and not named as a role is",
     })
+    .meta({ pattern: `^(?!(${roles.join("|")})$)[a-z0-9][a-z0-9-]{0,62}$` })
     .describe("Whose jobs it is about; made where there is none of this name."),
   role: z
     .enum(roles)
