@@ -40,6 +40,61 @@ const mayImport = {
   ],
 };
 
+/** The folders of a package, and which of them each may import. A folder that is not named here imports nothing of its package. */
+const foldersMayImport = {
+  "apps/api": {
+    http: ["servers"],
+    servers: [],
+    access: ["http"],
+    submissions: ["http"],
+    jobs: ["access", "http", "servers"],
+    documentation: ["access", "http", "jobs", "routes", "submissions"],
+    routes: ["access", "documentation", "http", "jobs", "servers", "submissions", "dependencies.ts"],
+  },
+  "apps/worker": {
+    timing: [],
+    sweeping: ["servers", "timing", "dependencies.ts"],
+    servers: ["job", "timing"],
+    job: ["servers", "timing"],
+    tickets: ["servers", "timing"],
+  },
+  "apps/standalone": { services: [], demo: ["services"], keys: [], testing: [] },
+  "packages/jobs": {
+    job: [],
+    ports: ["job"],
+    secrets: ["job", "ports"],
+    running: ["job", "ports"],
+    requests: ["job", "ports", "running", "secrets"],
+  },
+  "packages/comfyui": {
+    json: [],
+    graph: ["json"],
+    classes: ["graph"],
+    checking: ["classes", "graph", "json"],
+    wire: ["classes", "graph", "json"],
+    watching: ["graph", "wire"],
+    definitions: ["checking", "classes", "graph", "wire"],
+  },
+  "packages/workflows": {
+    definitions: [],
+    parameters: [],
+    uploads: ["parameters"],
+    building: ["parameters"],
+    judging: ["building", "parameters", "uploads"],
+  },
+  "packages/database": {
+    connection: ["generated"],
+    migrations: ["connection"],
+    tenants: ["connection", "generated"],
+    uploads: ["connection", "generated"],
+    servers: ["connection", "generated", "tenants"],
+    keeping: ["connection", "generated", "tenants"],
+    jobs: ["connection", "generated", "keeping", "servers"],
+  },
+  "packages/queue": { redis: [], tickets: ["redis"], signals: ["redis"], admissions: ["redis"] },
+  "packages/embedded": { process: [], postgres: ["process"], redis: ["process"] },
+};
+
 module.exports = {
   forbidden: [
     {
@@ -80,6 +135,14 @@ module.exports = {
       from: { path: `^${from}/src` },
       to: { path: "^(apps|packages)/", pathNot: `^(${[from, ...allowed].join("|")})/` },
     })),
+    ...Object.entries(foldersMayImport).flatMap(([home, folders]) =>
+      Object.entries(folders).map(([folder, allowed]) => ({
+        name: `${home.replace("/", "-")}-${folder}-arrows`,
+        severity: "error",
+        from: { path: `^${home}/src/${folder}/`, pathNot: "[.]test[.]ts$" },
+        to: { path: `^${home}/src/`, pathNot: `^${home}/src/(${[folder, ...allowed].join("|")})(/|$)` },
+      })),
+    ),
   ],
   options: {
     doNotFollow: { path: "node_modules|dist" },

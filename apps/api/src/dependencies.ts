@@ -28,23 +28,23 @@ import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runti
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
 import { type Response } from "express";
-import { Access, principalOf } from "./access.ts";
-import { ConfiguredKeys } from "./configured-keys.ts";
-import { BodyMemory } from "./body-memory.ts";
-import { JobDetails } from "./job-details.ts";
-import { JobFeed } from "./job-feed.ts";
-import { KeyWatch } from "./key-watch.ts";
-import { KnownLimits } from "./known-limits.ts";
-import { MadeKeys, type MadeKeysOptions } from "./made-keys.ts";
-import { KnownServers } from "./known-servers.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
-import { describeServers, describeWorkers } from "./shown-farm.ts";
-import { UncheckedInputs } from "./unchecked-inputs.ts";
-import { OwnJobs } from "./own-jobs.ts";
-import { boardPath } from "./paths.ts";
-import { TenantAdmission } from "./tenant-admission.ts";
-import { type WatchTimes } from "./watch-job.ts";
-import { WrongKeys } from "./wrong-keys.ts";
+import { Access, principalOf } from "./access/access.ts";
+import { ConfiguredKeys } from "./access/configured-keys.ts";
+import { BodyMemory } from "./http/body-memory.ts";
+import { JobDetails } from "./jobs/job-details.ts";
+import { JobFeed } from "./jobs/job-feed.ts";
+import { KeyWatch } from "./access/key-watch.ts";
+import { KnownLimits } from "./access/known-limits.ts";
+import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
+import { KnownServers } from "./servers/known-servers.ts";
+import { createMetrics, type Metrics } from "./http/metrics.ts";
+import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
+import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
+import { OwnJobs } from "./submissions/own-jobs.ts";
+import { boardPath } from "./http/paths.ts";
+import { TenantAdmission } from "./access/tenant-admission.ts";
+import { type WatchTimes } from "./jobs/watch-job.ts";
+import { WrongKeys } from "./access/wrong-keys.ts";
 
 /** Everything that the API is made of. */
 export interface ApiDependencies {
@@ -196,7 +196,10 @@ function knownServersOf(
 }
 
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
-  return new DefinitionsThread({ entry: new URL("./definitions-main.ts", import.meta.url), databaseUrl });
+  return new DefinitionsThread({
+    entry: new URL("./servers/definitions-main.ts", import.meta.url),
+    databaseUrl,
+  });
 }
 
 function secretBoxOf([first, ...older]: readonly string[]): SecretBox | undefined {

@@ -4,10 +4,10 @@ import { type AddressInfo } from "node:net";
 import { type Configuration } from "@genga/runtime";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
-import { nameBaseUrl } from "./base-url.ts";
+import { nameBaseUrl } from "./http/base-url.ts";
 import { type ApiDependencies } from "./dependencies.ts";
-import { refusalOf } from "./error-mapping.ts";
-import { GuardedRoutes } from "./guarded-routes.ts";
+import { refusalOf } from "./http/error-mapping.ts";
+import { GuardedRoutes } from "./access/guarded-routes.ts";
 import { addDocumentationRoutes } from "./routes/documentation.ts";
 import { addAuditRoutes } from "./routes/audit-events.ts";
 import { addKeyRoutes } from "./routes/keys.ts";
@@ -23,10 +23,10 @@ import { addFarmRoutes } from "./routes/farm.ts";
 import { addWorkerRoutes } from "./routes/workers.ts";
 import { addTenantLimitRoutes } from "./routes/tenant-limits.ts";
 import { addUploadRoutes } from "./routes/uploads.ts";
-import { boardPath, isSubmission, prefix } from "./paths.ts";
-import { RefusedError, sendProblem, statusOf } from "./problem-document.ts";
-import { logRequests, requestIdOf } from "./request-log.ts";
-import { answerUnparsedRequests } from "./unparsed-requests.ts";
+import { boardPath, isSubmission, prefix } from "./http/paths.ts";
+import { RefusedError, sendProblem, statusOf } from "./http/problem-document.ts";
+import { logRequests, requestIdOf } from "./http/request-log.ts";
+import { answerUnparsedRequests } from "./http/unparsed-requests.ts";
 
 /** The API as an Express application; who may do what is decided before anything is read. */
 export function createApp(

@@ -3,11 +3,11 @@ import { defaultLane, roleIncludes, roles } from "@genga/jobs";
 import { createLogger, readConfiguration, requireServices } from "@genga/runtime";
 import { Router, type Express } from "express";
 import { z } from "zod";
-import { accessTable, fullPath, type AccessLine } from "../src/access-table.ts";
+import { accessTable, fullPath, type AccessLine } from "../src/access/access-table.ts";
 import { openDependencies, type ApiDependencies } from "../src/dependencies.ts";
-import { GuardedRoutes } from "../src/guarded-routes.ts";
-import { describeApi } from "../src/openapi.ts";
-import { boardPath } from "../src/paths.ts";
+import { GuardedRoutes } from "../src/access/guarded-routes.ts";
+import { describeApi } from "../src/documentation/openapi.ts";
+import { boardPath } from "../src/http/paths.ts";
 import { createApp } from "../src/server.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
-import { bodyExamples } from "../src/examples.ts";
-import { operations } from "../src/operations.ts";
-import { type Operation } from "../src/operation.ts";
-import { accessTable, fullPath } from "../src/access-table.ts";
-import { problemDocumentSchema, type ProblemCode } from "../src/problem-document.ts";
+import { bodyExamples } from "../src/documentation/examples.ts";
+import { operations } from "../src/documentation/operations.ts";
+import { type Operation } from "../src/documentation/operation.ts";
+import { accessTable, fullPath } from "../src/access/access-table.ts";
+import { problemDocumentSchema, type ProblemCode } from "../src/http/problem-document.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 // Every operation is asked for what it must refuse. The document names exactly the codes that come back, and those

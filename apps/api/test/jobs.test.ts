@@ -2,7 +2,7 @@ import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
-import { jobDetailSchema, type JobDetail } from "../src/job-view.ts";
+import { jobDetailSchema, type JobDetail } from "../src/jobs/job-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 let api: ApiUnderTest;

@@ -1,10 +1,15 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, test } from "@jest/globals";
-import { accessTable, fullPath } from "../src/access-table.ts";
-import { answerSchemas, bodySchemas, type AnswerName, type BodyName } from "../src/api-schemas.ts";
-import { answerExamples, bodyExamples, problemExample } from "../src/examples.ts";
-import { describeApi, type ApiDescription } from "../src/openapi.ts";
-import { problemCodes } from "../src/problem-document.ts";
+import { accessTable, fullPath } from "../src/access/access-table.ts";
+import {
+  answerSchemas,
+  bodySchemas,
+  type AnswerName,
+  type BodyName,
+} from "../src/documentation/api-schemas.ts";
+import { answerExamples, bodyExamples, problemExample } from "../src/documentation/examples.ts";
+import { describeApi, type ApiDescription } from "../src/documentation/openapi.ts";
+import { problemCodes } from "../src/http/problem-document.ts";
 
 const withKeys = describeApi({ needsKey: true });
 const keyless = describeApi({ needsKey: false });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type OutputView } from "../src/job-view.ts";
+import { type OutputView } from "../src/jobs/job-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 let api: ApiUnderTest;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { z } from "zod";
-import { problemDocumentSchema } from "../src/problem-document.ts";
+import { problemDocumentSchema } from "../src/http/problem-document.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 let api: ApiUnderTest;

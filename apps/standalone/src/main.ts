@@ -2,10 +2,10 @@ import { setMaxListeners } from "node:events";
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { impatientAfterMs, readConfiguration, stopDeadlineMs } from "@genga/runtime";
-import { runDemo } from "./demo.ts";
-import { startEverything, type Everything } from "./everything.ts";
-import { type ProgressBoard } from "./progress-board.ts";
-import { untilServersAreKnown } from "./servers-known.ts";
+import { runDemo } from "./demo/demo.ts";
+import { startEverything, type Everything } from "./services/everything.ts";
+import { type ProgressBoard } from "./demo/progress-board.ts";
+import { untilServersAreKnown } from "./demo/servers-known.ts";
 
 const usage = `npm start                everything on this machine, until Ctrl-C
 npm run demo             the same, and a batch of eight images and a video

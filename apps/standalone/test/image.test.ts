@@ -102,9 +102,9 @@ test(".dockerignore keeps tests, secrets and what only developers use out", () =
     ...folders.map((folder) => `${folder}/package.json`),
     "apps/api/src/main.ts",
     "apps/worker/src/main.ts",
-    "apps/worker/src/retention-main.ts",
-    "apps/standalone/src/keys-main.ts",
-    "packages/database/src/migrate-main.ts",
+    "apps/worker/src/sweeping/retention-main.ts",
+    "apps/standalone/src/keys/keys-main.ts",
+    "packages/database/src/migrations/migrate-main.ts",
     "packages/comfyui-simulator/src/main.ts",
     "prisma/schema.prisma",
     "deploy/left-out.json",
@@ -126,7 +126,7 @@ test("the simulator alone loads what is left out for the services", () => {
     .filter((file) => !file.endsWith(".test.ts") && loads.test(read(file)));
   // `npm start` runs the simulator from a checkout; no container has this entry point.
   expect(loaders.filter((file) => !file.startsWith("packages/comfyui-simulator/"))).toEqual([
-    "apps/standalone/src/simulator-main.ts",
+    "apps/standalone/src/services/simulator-main.ts",
   ]);
   expect(loaders.length).toBeGreaterThan(1);
 });

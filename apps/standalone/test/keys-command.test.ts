@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import { KeyNameTakenError } from "@genga/jobs";
 import { createTestDatabase, type TestDatabase } from "@genga/testing";
-import { KeysUsageError, runKeysCommand } from "../src/keys-command.ts";
+import { KeysUsageError, runKeysCommand } from "../src/keys/keys-command.ts";
 
 let scratch: TestDatabase;
 let database: Database;
@@ -73,7 +73,7 @@ test.each([
 
 test("is a command that works on DATABASE_URL, and says what it takes", async () => {
   const command = (...args: string[]): SpawnSyncReturns<string> =>
-    spawnSync(process.execPath, ["--import", "tsx", "apps/standalone/src/keys-main.ts", ...args], {
+    spawnSync(process.execPath, ["--import", "tsx", "apps/standalone/src/keys/keys-main.ts", ...args], {
       env: { ...process.env, DATABASE_URL: scratch.url, NODE_OPTIONS: "" },
       encoding: "utf8",
     });

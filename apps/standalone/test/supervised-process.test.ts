@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { SupervisedProcess } from "../src/supervised-process.ts";
+import { SupervisedProcess } from "../src/services/supervised-process.ts";
 
 const entry = fileURLToPath(new URL("fixtures/sample-service.ts", import.meta.url));
 const never = new AbortController().signal;

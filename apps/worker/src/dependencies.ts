@@ -50,7 +50,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
   });
   const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });
   const definitions = new DefinitionsThread({
-    entry: new URL("./definitions-main.ts", import.meta.url),
+    entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
   });
   return {

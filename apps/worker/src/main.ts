@@ -2,7 +2,7 @@ import { awaitSchema } from "@genga/database";
 import { requireServices, runService } from "@genga/runtime";
 import { openDependencies } from "./dependencies.ts";
 import { startStatusServer } from "./status-server.ts";
-import { isDoneWithin } from "./time-limit.ts";
+import { isDoneWithin } from "./timing/time-limit.ts";
 import { Worker } from "./worker.ts";
 
 /** For the hand-over as a whole: well within what a process has for its end (10 s). */

@@ -1,11 +1,11 @@
 import { type FarmStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { Coalescer } from "./coalescer.ts";
-import { type OutageGuard } from "./outage-guard.ts";
-import { type OwnedServer } from "./owned-server.ts";
-import { type ServerFleet } from "./server-fleet.ts";
-import { type Sweeper } from "./sweeper.ts";
-import { type TicketPump } from "./ticket-pump.ts";
+import { Coalescer } from "./timing/coalescer.ts";
+import { type OutageGuard } from "./timing/outage-guard.ts";
+import { type OwnedServer } from "./servers/owned-server.ts";
+import { type ServerFleet } from "./servers/server-fleet.ts";
+import { type Sweeper } from "./sweeping/sweeper.ts";
+import { type TicketPump } from "./tickets/ticket-pump.ts";
 
 export interface WorkerPassesOptions {
   fleet: ServerFleet;

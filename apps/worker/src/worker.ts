@@ -6,19 +6,19 @@ import {
   type SignalTopics,
 } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
-import { giveUp } from "./give-up.ts";
-import { HouseKeeping } from "./house-keeping.ts";
-import { OutageGuard } from "./outage-guard.ts";
-import { type OwnedServer } from "./owned-server.ts";
-import { processJob, type ProcessJobOptions } from "./process-job.ts";
-import { ProgressWriter } from "./progress-writer.ts";
-import { Run } from "./run.ts";
-import { ServerFleet } from "./server-fleet.ts";
+import { giveUp } from "./job/give-up.ts";
+import { HouseKeeping } from "./sweeping/house-keeping.ts";
+import { OutageGuard } from "./timing/outage-guard.ts";
+import { type OwnedServer } from "./servers/owned-server.ts";
+import { processJob, type ProcessJobOptions } from "./job/process-job.ts";
+import { ProgressWriter } from "./job/progress-writer.ts";
+import { Run } from "./job/run.ts";
+import { ServerFleet } from "./servers/server-fleet.ts";
 import { type WorkerStatus } from "./status-server.ts";
-import { Sweeper } from "./sweeper.ts";
-import { removeSuperseded } from "./superseded-prompts.ts";
-import { startTicker } from "./ticker.ts";
-import { TicketPump } from "./ticket-pump.ts";
+import { Sweeper } from "./sweeping/sweeper.ts";
+import { removeSuperseded } from "./servers/superseded-prompts.ts";
+import { startTicker } from "./timing/ticker.ts";
+import { TicketPump } from "./tickets/ticket-pump.ts";
 import { WorkerPasses } from "./worker-passes.ts";
 
 const progressFlushMs = 500;

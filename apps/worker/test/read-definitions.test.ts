@@ -4,7 +4,7 @@ import { migrate, openDatabase, type Database } from "@genga/database";
 import { createLogger } from "@genga/runtime";
 import { createTestDatabase, type TestDatabase } from "@genga/testing";
 import { DefinitionsThread } from "@genga/workflows";
-import { OwnedServer } from "../src/owned-server.ts";
+import { OwnedServer } from "../src/servers/owned-server.ts";
 
 // What a look at a server costs the event loop that renews leases.
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: testDatabase.url });
   definitions = new DefinitionsThread({
-    entry: new URL("../src/definitions-main.ts", import.meta.url),
+    entry: new URL("../src/servers/definitions-main.ts", import.meta.url),
     databaseUrl: testDatabase.url,
   });
 }, 30_000);

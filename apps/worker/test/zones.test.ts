@@ -3,8 +3,8 @@ import { migrate, openDatabase, type Database } from "@genga/database";
 import { createLogger, type Logger } from "@genga/runtime";
 import { createTestDatabase, type TestDatabase } from "@genga/testing";
 import { DefinitionsThread } from "@genga/workflows";
-import { OutageGuard } from "../src/outage-guard.ts";
-import { ServerFleet } from "../src/server-fleet.ts";
+import { OutageGuard } from "../src/timing/outage-guard.ts";
+import { ServerFleet } from "../src/servers/server-fleet.ts";
 
 const leaseMs = 60_000;
 let testDatabase: TestDatabase;
@@ -15,7 +15,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: testDatabase.url });
   definitions = new DefinitionsThread({
-    entry: new URL("../src/definitions-main.ts", import.meta.url),
+    entry: new URL("../src/servers/definitions-main.ts", import.meta.url),
     databaseUrl: testDatabase.url,
   });
 }, 30_000);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 
-import { cancelPrompt, type CancelOutcome } from "./cancel.ts";
-import { ComfyUIError } from "./errors.ts";
+import { cancelPrompt, type CancelOutcome } from "./wire/cancel.ts";
+import { ComfyUIError } from "./wire/errors.ts";
 import {
   authorizationOf,
   HttpClient,
@@ -9,22 +9,22 @@ import {
   type Credentials,
   type Download,
   type Method,
-} from "./http-client.ts";
-import type { ObjectInfo } from "./object-info.ts";
-import { collectOutputs, type FileReference, type OutputReference } from "./outputs.ts";
-import { markSubmitted, progressOf, type Progress } from "./progress.ts";
-import { promptLost, type PromptLookup, type ServerQueue } from "./prompt-lookup.ts";
-import { PromptWatches, type ConnectorCounters } from "./prompt-watches.ts";
+} from "./wire/http-client.ts";
+import type { ObjectInfo } from "./classes/object-info.ts";
+import { collectOutputs, type FileReference, type OutputReference } from "./wire/outputs.ts";
+import { markSubmitted, progressOf, type Progress } from "./watching/progress.ts";
+import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
+import { PromptWatches, type ConnectorCounters } from "./watching/prompt-watches.ts";
 import {
   ServerApi,
   type ServerAbilities,
   type SystemStats,
   type Upload,
   type UploadedImage,
-} from "./server-api.ts";
-import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./submit.ts";
-import type { WatchEvent } from "./watch-event.ts";
-import type { Workflow } from "./workflow.ts";
+} from "./wire/server-api.ts";
+import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./wire/submit.ts";
+import type { WatchEvent } from "./watching/watch-event.ts";
+import type { Workflow } from "./graph/workflow.ts";
 
 /** Where to tell what went wrong without harming anybody; a pino logger fits. */
 export interface ConnectorLogger {

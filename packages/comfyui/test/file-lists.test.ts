@@ -1,8 +1,8 @@
 import { objectInfo as recorded } from "@genga/comfyui-recordings";
 import { describe, expect, test } from "@jest/globals";
-import { withoutFileLists } from "../src/file-lists.ts";
-import { validateGraph } from "../src/graph-validation.ts";
-import { objectInfoSchema } from "../src/object-info.ts";
+import { withoutFileLists } from "../src/classes/file-lists.ts";
+import { validateGraph } from "../src/checking/graph-validation.ts";
+import { objectInfoSchema } from "../src/classes/object-info.ts";
 
 type Group = Record<string, unknown>;
 

@@ -1,8 +1,8 @@
 import * as recordings from "@genga/comfyui-recordings";
 import { z } from "zod";
 
-import { numberOf, parseExactJson } from "../src/exact-json.ts";
-import { objectInfoSchema, type ObjectInfo } from "../src/object-info.ts";
+import { numberOf, parseExactJson } from "../src/json/exact-json.ts";
+import { objectInfoSchema, type ObjectInfo } from "../src/classes/object-info.ts";
 
 const eventSchema = z.looseObject({
   kind: z.string(),

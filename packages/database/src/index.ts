@@ -1,5 +1,5 @@
 export { openDatabase, type Database } from "./open-database.ts";
-export { type ConnectionOptions } from "./connection.ts";
-export { defaultTenantId } from "./prisma-tenant-store.ts";
-export { awaitSchema } from "./await-schema.ts";
-export { migrate, MigrationError } from "./migrate.ts";
+export { type ConnectionOptions } from "./connection/connection.ts";
+export { defaultTenantId } from "./tenants/prisma-tenant-store.ts";
+export { awaitSchema } from "./migrations/await-schema.ts";
+export { migrate, MigrationError } from "./migrations/migrate.ts";

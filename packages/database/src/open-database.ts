@@ -9,17 +9,17 @@ import {
   type TenantStore,
   type UploadStore,
 } from "@genga/jobs";
-import { PrismaAuditStore } from "./audit-events.ts";
-import { createConnection, type ConnectionOptions } from "./connection.ts";
-import { withMappedErrors } from "./database-errors.ts";
+import { PrismaAuditStore } from "./tenants/audit-events.ts";
+import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
+import { withMappedErrors } from "./connection/database-errors.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
-import { PrismaFarmStore } from "./prisma-farm-store.ts";
-import { PrismaJobStore, type JobLimits } from "./prisma-job-store.ts";
-import { PrismaKeyStore } from "./prisma-key-store.ts";
-import { PrismaServerStore } from "./prisma-server-store.ts";
-import { PrismaTenantLimitStore } from "./prisma-tenant-limit-store.ts";
-import { PrismaTenantStore } from "./prisma-tenant-store.ts";
-import { PrismaUploadStore } from "./prisma-upload-store.ts";
+import { PrismaFarmStore } from "./servers/prisma-farm-store.ts";
+import { PrismaJobStore, type JobLimits } from "./jobs/prisma-job-store.ts";
+import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
+import { PrismaServerStore } from "./servers/prisma-server-store.ts";
+import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
+import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
+import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 
 /** All stores of one process, over one pool; renewals of leases have connections of their own. */
 export interface Database {

@@ -72,7 +72,7 @@ async function waitingFor(observer: pg.Client, table: string): Promise<number> {
 
 /** What `npm run migrate` runs, as a process of its own; answers what it said. */
 async function migrateInProcess(): Promise<string> {
-  const program = fileURLToPath(new URL("../src/migrate-main.ts", import.meta.url));
+  const program = fileURLToPath(new URL("../src/migrations/migrate-main.ts", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", program], {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], DATABASE_URL: database.url },
   });

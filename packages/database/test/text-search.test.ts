@@ -3,8 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { StoreUnavailableError } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
-import { listJobs } from "../src/read-jobs.ts";
-import { createConnection } from "../src/connection.ts";
+import { listJobs } from "../src/jobs/reading/read-jobs.ts";
+import { createConnection } from "../src/connection/connection.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
 let stores: TestStores;

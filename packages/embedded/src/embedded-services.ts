@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { startEmbeddedPostgres } from "./embedded-postgres.ts";
-import { startEmbeddedRedis } from "./embedded-redis.ts";
-import { type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
-import { lockFolder } from "./folder-lock.ts";
+import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { startEmbeddedRedis } from "./redis/embedded-redis.ts";
+import { type EmbeddedServer, type EmbeddedServerOptions } from "./process/embedded-server.ts";
+import { lockFolder } from "./process/folder-lock.ts";
 
 export interface EmbeddedServicesOptions {
   readonly dataDir: string;

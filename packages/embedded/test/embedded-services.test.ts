@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { startEmbeddedServices } from "../src/index.ts";
-import { canReach, postgresAccount } from "../src/postgres-account.ts";
-import { isAlive } from "../src/process-identity.ts";
+import { canReach, postgresAccount } from "../src/postgres/postgres-account.ts";
+import { isAlive } from "../src/process/process-identity.ts";
 import { launchStarter, query, redis, temporaryFolder, type Starter } from "./starter.ts";
 
 jest.setTimeout(60_000);

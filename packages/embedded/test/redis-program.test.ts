@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync, mkdirSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { redisProgram, type RedisWay } from "../src/redis-program.ts";
+import { redisProgram, type RedisWay } from "../src/redis/redis-program.ts";
 
 let folder: string;
 

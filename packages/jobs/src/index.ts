@@ -1,4 +1,4 @@
-export { type FarmPause, type FarmStore } from "./farm-store.ts";
+export { type FarmPause, type FarmStore } from "./ports/farm-store.ts";
 export {
   attemptOutcomes,
   failureClasses,
@@ -26,9 +26,9 @@ export {
   type NewBatch,
   type NewJob,
   type NewOutput,
-} from "./job.ts";
-export { announcementOf } from "./announcement.ts";
-export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job-prompt.ts";
+} from "./job/job.ts";
+export { announcementOf } from "./running/announcement.ts";
+export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-prompt.ts";
 export {
   assertMayBecome,
   isTerminal,
@@ -36,7 +36,7 @@ export {
   mayBecome,
   statusesBefore,
   type TerminalStatus,
-} from "./job-states.ts";
+} from "./job/job-states.ts";
 export {
   BatchNotFoundError,
   ExtraDataNeededError,
@@ -54,7 +54,7 @@ export {
   tenantLimitNames,
   type JobProblem,
   type TenantLimitName,
-} from "./job-errors.ts";
+} from "./job/job-errors.ts";
 export {
   type Announcement,
   type AttemptEnd,
@@ -73,7 +73,7 @@ export {
   type QueueSummary,
   type SealForJob,
   type TicketReference,
-} from "./job-store.ts";
+} from "./ports/job-store.ts";
 export {
   type EndedPrompt,
   type Excess,
@@ -84,8 +84,8 @@ export {
   type RemovedJob,
   type RetentionLimits,
   type UnusedRows,
-} from "./keeping-store.ts";
-export { finishRemoval } from "./finish-removal.ts";
+} from "./ports/keeping-store.ts";
+export { finishRemoval } from "./running/finish-removal.ts";
 export {
   serverStates,
   shownServerStates,
@@ -98,8 +98,14 @@ export {
   type ServerStore,
   type ShownServerState,
   type WorkerRecord,
-} from "./server-store.ts";
-export { actorOf, type Actor, type AuditEvent, type AuditStore, type NewAuditEvent } from "./audit-store.ts";
+} from "./ports/server-store.ts";
+export {
+  actorOf,
+  type Actor,
+  type AuditEvent,
+  type AuditStore,
+  type NewAuditEvent,
+} from "./ports/audit-store.ts";
 export {
   isKeyName,
   isTenantName,
@@ -108,26 +114,26 @@ export {
   type KeyStore,
   type NewAccessKey,
   type ToldKey,
-} from "./key-store.ts";
-export { publicNameOf } from "./public-name.ts";
-export { roleIncludes, roles, type Principal, type Role } from "./principal.ts";
-export { type Tenant, type TenantStore } from "./tenant-store.ts";
-export { type Place, type PlaceKind, type TenantAdmissions } from "./tenant-admissions.ts";
+} from "./ports/key-store.ts";
+export { publicNameOf } from "./secrets/public-name.ts";
+export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
+export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";
+export { type Place, type PlaceKind, type TenantAdmissions } from "./ports/tenant-admissions.ts";
 export {
   limitsOf,
   noTenantLimitChoices,
   type TenantLimitChoices,
   type TenantLimits,
   type TenantLimitStore,
-} from "./tenant-limits.ts";
+} from "./ports/tenant-limits.ts";
 export {
   ticketId,
   ticketPriority,
   type HeldTicket,
   type TicketEnd,
   type TicketQueue,
-} from "./ticket-queue.ts";
-export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./signals.ts";
+} from "./ports/ticket-queue.ts";
+export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./ports/signals.ts";
 export {
   leaseNumberOfFolder,
   outputFolderKey,
@@ -135,7 +141,7 @@ export {
   partialFileAgeMs,
   type OutputStorage,
   type StoredFile,
-} from "./output-storage.ts";
+} from "./ports/output-storage.ts";
 export {
   readUploadName,
   uploadFolder,
@@ -147,18 +153,18 @@ export {
   type UploadFinder,
   type UploadMediaType,
   type UploadStore,
-} from "./upload-store.ts";
-export { liveWorkerIds, retiredServerIds } from "./retired-servers.ts";
-export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./extra-data.ts";
-export { SecretBox, SecretBoxError } from "./secret-box.ts";
-export { TenantNames } from "./tenant-names.ts";
+} from "./ports/upload-store.ts";
+export { liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
+export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
+export { SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
+export { TenantNames } from "./secrets/tenant-names.ts";
 export {
   type NamedClass,
   type ResolvedWorkflow,
   type Submitter,
   type WorkflowResolver,
-} from "./workflow-resolver.ts";
-export { backoffMs, endAfterFailure, poisonCode } from "./retry-rule.ts";
-export { JobManager, type JobManagerOptions } from "./job-manager.ts";
-export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
-export { AttemptRecorder, eventSignal, type StatusUpdate } from "./attempt-recorder.ts";
+} from "./ports/workflow-resolver.ts";
+export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
+export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
+export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./requests/prepare-jobs.ts";
+export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

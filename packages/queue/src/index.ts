@@ -1,7 +1,12 @@
-export { BullTicketQueue, createTicketQueue, type TicketQueueOptions } from "./bull-ticket-queue.ts";
-export { InvalidLaneError } from "./bull-lane.ts";
+export { BullTicketQueue, createTicketQueue, type TicketQueueOptions } from "./tickets/bull-ticket-queue.ts";
+export { InvalidLaneError } from "./tickets/bull-lane.ts";
 export { createQueueBoard, type QueueBoard, type QueueBoardOptions } from "./queue-board.ts";
-export { type RedisHealth } from "./redis-health.ts";
-export { type QueueLogger } from "./redis-link.ts";
-export { createAdmissions, type AdmissionsOptions } from "./redis-admissions.ts";
-export { createSignals, RedisSignals, type SignalCounts, type SignalsOptions } from "./redis-signals.ts";
+export { type RedisHealth } from "./redis/redis-health.ts";
+export { type QueueLogger } from "./redis/redis-link.ts";
+export { createAdmissions, type AdmissionsOptions } from "./admissions/redis-admissions.ts";
+export {
+  createSignals,
+  RedisSignals,
+  type SignalCounts,
+  type SignalsOptions,
+} from "./signals/redis-signals.ts";

@@ -3,8 +3,8 @@ import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { ExpressAdapter } from "@bull-board/express";
 import { Queue } from "bullmq";
 import { Router, type Application, type NextFunction, type Request, type Response } from "express";
-import { RedisLink, type QueueLogger } from "./redis-link.ts";
-import { shownNameOf } from "./ticket-data.ts";
+import { RedisLink, type QueueLogger } from "./redis/redis-link.ts";
+import { shownNameOf } from "./tickets/ticket-data.ts";
 
 export interface QueueBoardOptions {
   redisUrl: string;

@@ -1,4 +1,4 @@
-export { imageParametersSchema, seedMax, type ImageParameters } from "./image-parameters.ts";
+export { imageParametersSchema, seedMax, type ImageParameters } from "./parameters/image-parameters.ts";
 export {
   framesOf,
   videoFormats,
@@ -7,16 +7,25 @@ export {
   type VideoFormat,
   type VideoParameters,
   type VideoWriter,
-} from "./video-parameters.ts";
-export { nativeFamilies, videoFamilies, type NativeFamily, type VideoFamily } from "./video-families.ts";
-export { workflowParametersSchema } from "./submission.ts";
-export { parseImageParameters, parseVideoParameters } from "./job-parameters.ts";
-export { findMisplacedGraph } from "./misplaced-graph.ts";
-export { outputOptionsOf, type OutputOptions } from "./output-options.ts";
-export { problemsOf } from "./parameter-problems.ts";
-export { unstorable } from "./json-limits.ts";
-export { WorkflowGenerator } from "./workflow-generator.ts";
-export { type NodeClassRules } from "./node-class-rules.ts";
-export { createWorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
-export { type KnownServer } from "./judge-submission.ts";
-export { DefinitionsThread, type DefinitionsStore, type HashedDefinitions } from "./definitions-thread.ts";
+} from "./parameters/video-parameters.ts";
+export {
+  nativeFamilies,
+  videoFamilies,
+  type NativeFamily,
+  type VideoFamily,
+} from "./parameters/video-families.ts";
+export { workflowParametersSchema } from "./judging/submission.ts";
+export { parseImageParameters, parseVideoParameters } from "./parameters/job-parameters.ts";
+export { findMisplacedGraph } from "./judging/misplaced-graph.ts";
+export { outputOptionsOf, type OutputOptions } from "./parameters/output-options.ts";
+export { problemsOf } from "./parameters/parameter-problems.ts";
+export { unstorable } from "./parameters/json-limits.ts";
+export { WorkflowGenerator } from "./building/workflow-generator.ts";
+export { type NodeClassRules } from "./judging/node-class-rules.ts";
+export { createWorkflowResolver, type WorkflowResolverOptions } from "./judging/workflow-resolver.ts";
+export { type KnownServer } from "./judging/judge-submission.ts";
+export {
+  DefinitionsThread,
+  type DefinitionsStore,
+  type HashedDefinitions,
+} from "./definitions/definitions-thread.ts";

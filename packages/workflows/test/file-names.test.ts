@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import { createWorkflowResolver } from "@genga/workflows";
 import { InvalidJobError, type JobProblem } from "@genga/jobs";
 import fc from "fast-check";
-import { judgeName } from "../src/file-names.ts";
+import { judgeName } from "../src/uploads/file-names.ts";
 
 // A small model of how servers find a file (PROTOCOL 8, "annotated names"), held against the judgement of thousands of
 // spellings: whatever the model finds in Genga's folders, or outside of the three folders, must be refused.

@@ -2,7 +2,7 @@ import { InvalidJobError, type AuditEvent } from "@genga/jobs";
 import { problemsOf } from "@genga/workflows";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
 
 export const auditQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),

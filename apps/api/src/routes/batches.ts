@@ -1,11 +1,11 @@
-import { baseUrlOf } from "../base-url.ts";
+import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { jsonBody } from "../json-body.ts";
-import { viewOfBatch } from "../job-view.ts";
-import { prefix } from "../paths.ts";
-import { idOf } from "../request-values.ts";
-import { readBatch, readRetry } from "../submission-body.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { viewOfBatch } from "../jobs/job-view.ts";
+import { prefix } from "../http/paths.ts";
+import { idOf } from "../http/request-values.ts";
+import { readBatch, readRetry } from "../submissions/submission-body.ts";
 import { viewOfAccepted } from "./generate.ts";
 
 /** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing; and what is done to all of them. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type Access } from "../access.ts";
-import { documentationPage, landingPage } from "../documentation-pages.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { describeApi } from "../openapi.ts";
+import { type Access } from "../access/access.ts";
+import { documentationPage, landingPage } from "../documentation/documentation-pages.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { describeApi } from "../documentation/openapi.ts";
 
 /** `/`, `/docs` and `/openapi.json`: what the API can do, for people and for programs. Open to everybody. */
 export function addDocumentationRoutes(

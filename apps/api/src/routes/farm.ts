@@ -1,7 +1,7 @@
 import { actorOf } from "@genga/jobs";
-import { principalOf } from "../access.ts";
+import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
 
 /**
  * `farm/pause` and `farm/resume`: whether anything new begins, on all servers of all workers. Running prompts go on, and

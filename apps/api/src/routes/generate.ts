@@ -1,11 +1,11 @@
 import { type Job, type JobPrompt } from "@genga/jobs";
 import { type Response } from "express";
-import { baseUrlOf } from "../base-url.ts";
+import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { jsonBody } from "../json-body.ts";
-import { linksOfJob } from "../job-view.ts";
-import { readSubmission, type ReadSubmission } from "../submission-body.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { linksOfJob } from "../jobs/job-view.ts";
+import { readSubmission, type ReadSubmission } from "../submissions/submission-body.ts";
 
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
 export function addGenerateRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {

@@ -1,6 +1,6 @@
 import { type Request } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
 
 interface PartHealth {
   status: "ok" | "unavailable";

@@ -1,15 +1,15 @@
 import { isTerminal, StoreUnavailableError } from "@genga/jobs";
 import { type Request } from "express";
-import { sentKeyOf } from "../access.ts";
+import { sentKeyOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { EventStream } from "../event-stream.ts";
-import { viewOfEvent } from "../job-view.ts";
-import { onlookerOf } from "../onlooker.ts";
-import { RefusedError } from "../problem-document.ts";
-import { idOf } from "../request-values.ts";
-import { type Sight } from "../sight.ts";
-import { watchJob } from "../watch-job.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { EventStream } from "../http/event-stream.ts";
+import { viewOfEvent } from "../jobs/job-view.ts";
+import { onlookerOf } from "../jobs/onlooker.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { idOf } from "../http/request-values.ts";
+import { type Sight } from "../access/sight.ts";
+import { watchJob } from "../jobs/watch-job.ts";
 
 /** Streams that one process keeps open. */
 const streamsMax = 1_000;

@@ -1,15 +1,15 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { type Request, type Response } from "express";
-import { principalOf } from "../access.ts";
-import { baseUrlOf } from "../base-url.ts";
+import { principalOf } from "../access/access.ts";
+import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { viewOfAttempt, viewOfOutput } from "../job-view.ts";
-import { jsonBody } from "../json-body.ts";
-import { RefusedError } from "../problem-document.ts";
-import { onlookerOf } from "../onlooker.ts";
-import { idOf, readJobsQuery } from "../request-values.ts";
-import { readRetry } from "../submission-body.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { onlookerOf } from "../jobs/onlooker.ts";
+import { idOf, readJobsQuery } from "../http/request-values.ts";
+import { readRetry } from "../submissions/submission-body.ts";
 
 /** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
 export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {

@@ -1,11 +1,11 @@
 import { actorOf, isKeyName, isTenantName, roles, type AccessKey } from "@genga/jobs";
 import { z } from "zod";
-import { principalOf } from "../access.ts";
+import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { jsonBody } from "../json-body.ts";
-import { RefusedError } from "../problem-document.ts";
-import { idOf, readBody } from "../request-values.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { idOf, readBody } from "../http/request-values.ts";
 
 const minuteMs = 60_000;
 const overlapMinutesMax = 30 * 24 * 60;

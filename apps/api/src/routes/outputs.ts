@@ -1,12 +1,12 @@
 import { pipeline } from "node:stream/promises";
 import { type JobOutput, type OutputStorage } from "@genga/jobs";
 import { type Request, type Response } from "express";
-import { contentDisposition, isPlayed, isSafeToShow } from "../content-disposition.ts";
+import { contentDisposition, isPlayed, isSafeToShow } from "../http/content-disposition.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { RefusedError } from "../problem-document.ts";
-import { readRange } from "../range-header.ts";
-import { idOf } from "../request-values.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { readRange } from "../http/range-header.ts";
+import { idOf } from "../http/request-values.ts";
 
 /** `GET outputs/{id}`: the bytes. They never change, so a client that has them needs no second answer. */
 export function addOutputRoutes(routes: GuardedRoutes, { ownJobs, storage }: ApiDependencies): void {

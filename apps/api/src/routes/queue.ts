@@ -1,8 +1,8 @@
 import { type QueueSummary } from "@genga/jobs";
-import { principalOf } from "../access.ts";
+import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { countServers, type ShownFarm } from "../shown-farm.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
 
 /** `GET queue`: how much of one's own waits and runs; for operators also of all tenants, and the farm's figures. */
 export function addQueueRoutes(routes: GuardedRoutes, { manager, servers }: ApiDependencies): void {

@@ -1,11 +1,11 @@
 import { actorOf, publicNameOf } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
-import { principalOf } from "../access.ts";
+import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { RefusedError } from "../problem-document.ts";
-import { idOf } from "../request-values.ts";
-import { type ShownFarm } from "../shown-farm.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { idOf } from "../http/request-values.ts";
+import { type ShownFarm } from "../servers/shown-farm.ts";
 
 /**
  * `GET servers`: each ComfyUI server and how it is doing; for operators also where it is, and why it is not doing better.

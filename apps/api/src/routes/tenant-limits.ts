@@ -1,12 +1,12 @@
 import { actorOf, type Tenant, type TenantLimitChoices } from "@genga/jobs";
 import { type Request } from "express";
 import { z } from "zod";
-import { principalOf } from "../access.ts";
+import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { jsonBody } from "../json-body.ts";
-import { RefusedError } from "../problem-document.ts";
-import { readBody } from "../request-values.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { readBody } from "../http/request-values.ts";
 
 const choice = (min: number, max: number): z.ZodNullable<z.ZodInt> => z.int().min(min).max(max).nullable();
 

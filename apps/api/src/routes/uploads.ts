@@ -2,15 +2,15 @@ import { Readable } from "node:stream";
 import { uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
-import { principalOf } from "../access.ts";
-import { baseUrlOf } from "../base-url.ts";
+import { principalOf } from "../access/access.ts";
+import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
-import { prefix } from "../paths.ts";
-import { RefusedError } from "../problem-document.ts";
-import { imageBytesMax, readImage } from "../read-image.ts";
-import { idOf } from "../request-values.ts";
-import { imageBody, imageOf } from "../upload-body.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { prefix } from "../http/paths.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { imageBytesMax, readImage } from "../submissions/read-image.ts";
+import { idOf } from "../http/request-values.ts";
+import { imageBody, imageOf } from "../submissions/upload-body.ts";
 
 /** What an upload is answered with. */
 export const uploadViewSchema = z.object({

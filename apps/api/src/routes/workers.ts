@@ -1,5 +1,5 @@
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../guarded-routes.ts";
+import { type GuardedRoutes } from "../access/guarded-routes.ts";
 
 /** `GET workers`: the worker processes that live, and what each owns. */
 export function addWorkerRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {

@@ -1,11 +1,11 @@
-import { audioNodes } from "./audio-nodes.ts";
-import { conditioningNodes } from "./conditioning-nodes.ts";
-import { echoNodes } from "./echo-nodes.ts";
-import { imageNodes } from "./image-nodes.ts";
-import { latentNodes } from "./latent-nodes.ts";
-import { loaderNodes } from "./loader-nodes.ts";
-import { logicNodes } from "./logic-nodes.ts";
-import { motionNodes } from "./motion-nodes.ts";
+import { audioNodes } from "./kinds/audio-nodes.ts";
+import { conditioningNodes } from "./kinds/conditioning-nodes.ts";
+import { echoNodes } from "./kinds/echo-nodes.ts";
+import { imageNodes } from "./kinds/image-nodes.ts";
+import { latentNodes } from "./kinds/latent-nodes.ts";
+import { loaderNodes } from "./kinds/loader-nodes.ts";
+import { logicNodes } from "./kinds/logic-nodes.ts";
+import { motionNodes } from "./kinds/motion-nodes.ts";
 import {
   NodeException,
   type NeededInputs,
@@ -13,15 +13,15 @@ import {
   type NodeResult,
   type NodeRun,
 } from "./node-run.ts";
-import { newerSavingNodes } from "./newer-saving-nodes.ts";
-import { ASYNC_NODES, LAZY_NODES, recordingFlowNodes } from "./recording-flow-nodes.ts";
-import { recordingNodes } from "./recording-nodes.ts";
-import { resizeNodes } from "./resize-nodes.ts";
-import { samplerNodes } from "./sampler-nodes.ts";
-import { savingNodes } from "./saving-nodes.ts";
-import { textNodes } from "./text-nodes.ts";
-import { videoNodes } from "./video-nodes.ts";
-import { videoSuiteNodes } from "./video-suite-nodes.ts";
+import { newerSavingNodes } from "./kinds/newer-saving-nodes.ts";
+import { ASYNC_NODES, LAZY_NODES, recordingFlowNodes } from "./kinds/recording-flow-nodes.ts";
+import { recordingNodes } from "./kinds/recording-nodes.ts";
+import { resizeNodes } from "./kinds/resize-nodes.ts";
+import { samplerNodes } from "./kinds/sampler-nodes.ts";
+import { savingNodes } from "./kinds/saving-nodes.ts";
+import { textNodes } from "./kinds/text-nodes.ts";
+import { videoNodes } from "./kinds/video-nodes.ts";
+import { videoSuiteNodes } from "./kinds/video-suite-nodes.ts";
 
 const ALL: ReadonlyMap<string, NodeImplementation> = new Map(
   [

@@ -9,7 +9,7 @@ import {
   type RetentionLimits,
   type UnusedRows,
 } from "@genga/jobs";
-import { withMappedErrors } from "../database-errors.ts";
+import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { forgetAbandonedPrompts } from "./abandoned-prompts.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";

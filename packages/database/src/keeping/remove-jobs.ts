@@ -1,6 +1,6 @@
 import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type RemovedJob } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
-import { recordAuditEvent } from "../audit-events.ts";
+import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { noteAbandonedPrompts } from "./abandoned-prompts.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { roles } from "@genga/jobs";
 import { ApiClient, type JobAnswer } from "@genga/testing";
 import { v7 as uuidv7 } from "uuid";
-import { accessTable, fullPath } from "../../../../api/src/access-table.ts";
+import { accessTable, fullPath } from "../../../../api/src/access/access-table.ts";
 import {
   marker,
   startNeighbours,

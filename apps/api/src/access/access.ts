@@ -1,0 +1,177 @@
+import { roleIncludes, StoreUnavailableError, type Principal, type Tenant } from "@genga/jobs";
+import { isLoopback } from "@genga/runtime";
+import { type Request, type RequestHandler, type Response } from "express";
+import { type AccessLine } from "./access-table.ts";
+import { type ConfiguredKeys } from "./configured-keys.ts";
+import { type MadeKeys } from "./made-keys.ts";
+import { type Metrics } from "../http/metrics.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { type WrongKeys } from "./wrong-keys.ts";
+
+export interface AccessOptions {
+  defaultTenant: Tenant;
+  configuredKeys: ConfiguredKeys;
+  madeKeys: MadeKeys;
+  /** Only this machine can reach us, so that we may serve without keys as long as there are none. */
+  isOnLoopback: boolean;
+  wrongKeys: WrongKeys;
+  counter: Metrics["wrongKeys"];
+}
+
+/** Who asks, and whether they may: keys where there are keys, and names of this machine where there are none. */
+export class Access {
+  readonly #options: AccessOptions;
+
+  constructor(options: AccessOptions) {
+    this.#options = options;
+  }
+
+  /** Finds out who asks, and refuses whoever may not do what the line says. */
+  require({ access, isPage }: Pick<AccessLine, "access" | "isPage">): RequestHandler {
+    if (access === "open") {
+      return (_request, _response, next) => {
+        next();
+      };
+    }
+    return async (request, response, next) => {
+      const key = sentKeyOf(request, isPage);
+      const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
+      response.locals["principal"] = principal;
+      if (!roleIncludes(principal.role, access)) {
+        throw new RefusedError(
+          "role-too-low",
+          `This needs a key with the role ${access}; the key "${principal.keyName}" has the role ${principal.role}.`,
+        );
+      }
+      next();
+    };
+  }
+
+  /**
+   * Without keys nobody but this machine's own programs may speak to us: a web page that has its own name resolve to
+   * loopback (DNS rebinding) is told by the Host header, and one that just posts here by its Origin.
+   */
+  readonly refuseForeignPages: RequestHandler = (request, _response, next) => {
+    if (this.needsKey) {
+      next();
+      return;
+    }
+    const host = hostNameOf(`http://${request.headers.host ?? ""}`);
+    if (host === undefined || !isLoopback(host)) {
+      throw new RefusedError(
+        "host-not-allowed",
+        "Without API keys only names of this machine, such as localhost, are served.",
+      );
+    }
+    const { origin } = request.headers;
+    const isWrite = request.method !== "GET" && request.method !== "HEAD" && request.method !== "OPTIONS";
+    if (
+      isWrite &&
+      origin !== undefined &&
+      new URL(`http://${request.headers.host ?? ""}`).host !== hostOf(origin)
+    ) {
+      throw new RefusedError("origin-not-allowed", "Pages of other origins may not change anything here.");
+    }
+    next();
+  };
+
+  /** At a path that is open to everybody: whether a key that operates was sent. Never refuses. */
+  async mayOperate(request: Request): Promise<boolean> {
+    try {
+      return (await this.#principalOf(keyOf(request), request.ip ?? "", "Bearer")).role === "operate";
+    } catch (error) {
+      if (error instanceof RefusedError || error instanceof StoreUnavailableError) return false;
+      throw error;
+    }
+  }
+
+  /** Which of these keys still let their senders in; `""` stands for no key. @throws StoreUnavailableError */
+  async findWorking(keys: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { configuredKeys, madeKeys } = this.#options;
+    if (!this.needsKey && !(await madeKeys.areThere())) return keys;
+    const made = [...keys].filter((key) => key !== "" && configuredKeys.find(key) === undefined);
+    const working = await madeKeys.findWorking(made);
+    return new Set([...keys].filter((key) => working.has(key) || configuredKeys.find(key) !== undefined));
+  }
+
+  /** Keys are asked for, as far as is known; else everybody on this machine may do everything. */
+  get needsKey(): boolean {
+    const { configuredKeys, isOnLoopback, madeKeys } = this.#options;
+    return configuredKeys.size > 0 || !isOnLoopback || madeKeys.wereThere;
+  }
+
+  async #principalOf(
+    key: string | undefined,
+    address: string,
+    scheme: "Bearer" | "Basic",
+  ): Promise<Principal> {
+    if (!this.needsKey && !(await this.#options.madeKeys.areThere())) {
+      return { tenant: this.#options.defaultTenant, role: "operate", keyName: "(no key, on loopback)" };
+    }
+    const headers = { "www-authenticate": `${scheme} realm="genga"` };
+    if (key === undefined) {
+      throw new RefusedError(
+        "key-missing",
+        "Send an API key as `Authorization: Bearer …` or as `X-API-Key`.",
+        { headers },
+      );
+    }
+    const { wrongKeys, counter } = this.#options;
+    const seconds = wrongKeys.secondsToWait(address, key);
+    if (seconds > 0) {
+      counter.inc({ outcome: "held-up" });
+      throw new RefusedError(
+        "too-many-wrong-keys",
+        "Too many wrong keys came from this address; this key was not looked at.",
+        { headers: { "retry-after": String(seconds) } },
+      );
+    }
+    const { configuredKeys, madeKeys } = this.#options;
+    const principal = configuredKeys.find(key) ?? (await madeKeys.find(key));
+    if (principal === undefined) {
+      wrongKeys.noteWrong(address);
+      wrongKeys.forget(address, key);
+      counter.inc({ outcome: "refused" });
+      throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", { headers });
+    }
+    wrongKeys.noteRight(address, key);
+    return principal;
+  }
+}
+
+/** Who sent the request that this response answers. */
+export function principalOf(response: Response): Principal {
+  const principal = response.locals["principal"] as Principal | undefined;
+  if (principal === undefined) throw new Error("The route is open, so nobody knows who asks.");
+  return principal;
+}
+
+/** The key that a request came with, whether or not it is any good. */
+export function sentKeyOf(request: Request, isPage?: true): string | undefined {
+  return keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
+}
+
+function keyOf(request: Request): string | undefined {
+  const single = request.headers["x-api-key"];
+  return typeof single === "string" && single !== "" ? single : credentialsOf(request, "bearer");
+}
+
+function passwordOf(request: Request): string | undefined {
+  const credentials = credentialsOf(request, "basic");
+  if (credentials === undefined) return undefined;
+  const decoded = Buffer.from(credentials, "base64").toString("utf8");
+  return decoded.slice(decoded.indexOf(":") + 1);
+}
+
+function credentialsOf(request: Request, scheme: string): string | undefined {
+  const [given = "", value = ""] = (request.headers.authorization ?? "").split(/ +/, 2);
+  return given.toLowerCase() === scheme && value !== "" ? value : undefined;
+}
+
+function hostNameOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).hostname : undefined;
+}
+
+function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).host : undefined;
+}

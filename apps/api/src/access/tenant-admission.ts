@@ -1,0 +1,123 @@
+import { LimitReachedError, type Place, type PlaceKind, type TenantAdmissions } from "@genga/jobs";
+import { type Request, type RequestHandler, type Response } from "express";
+import { principalOf } from "./access.ts";
+import { type BodyMemory } from "../http/body-memory.ts";
+import { bodyBytesMax } from "../http/error-mapping.ts";
+import { type KnownLimits } from "./known-limits.ts";
+import { RefusedError } from "../http/problem-document.ts";
+
+export interface TenantAdmissionParts {
+  limits: KnownLimits;
+  admissions: TenantAdmissions;
+  bodies: BodyMemory;
+}
+
+/** Seconds after which a place may be free again. */
+const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
+  "requests-at-once": 1,
+  "event-streams": 10,
+  "body-bytes-at-once": 2,
+};
+
+/** Lets a tenant in as far as its limits allow, before anything of its request is read. */
+export class TenantAdmission {
+  readonly #parts: TenantAdmissionParts;
+  readonly #places = new WeakMap<Response, Place>();
+
+  constructor(parts: TenantAdmissionParts) {
+    this.#parts = parts;
+  }
+
+  /** After it is known who asks. What the request takes is given back when its answer has ended. */
+  readonly admit: RequestHandler = async (request, response, next) => {
+    const { limits, admissions } = this.#parts;
+    const { id } = principalOf(response).tenant;
+    const { requestsPerMinute, requestsAtOnce } = await limits.of(id);
+    const [full, place] = await Promise.all([
+      admissions.countRequest(id, requestsPerMinute),
+      admissions.takePlace("requests-at-once", id, requestsAtOnce),
+    ]);
+    if ("release" in place) this.#releaseAtEnd(response, place);
+    if (full !== null) {
+      throw refusal(
+        { limit: "requests-per-minute", max: requestsPerMinute, used: full.used },
+        Math.ceil(full.retryAfterMs / 1000),
+      );
+    }
+    if ("used" in place) throw noPlace("requests-at-once", requestsAtOnce, place.used);
+    await this.#makeRoomForBody(request, response, id);
+    // It may have taken so long that nobody waits for the answer any more.
+    if (!response.destroyed) next();
+  };
+
+  /**
+   * Takes one of the tenant's event streams in place of the request's own place.
+   * @throws RefusedError when the tenant has as many open as it may
+   */
+  async openStream(response: Response): Promise<void> {
+    const { limits, admissions } = this.#parts;
+    const { id } = principalOf(response).tenant;
+    const { streamsMax } = await limits.of(id);
+    const place = await admissions.takePlace("event-streams", id, streamsMax);
+    if ("used" in place) throw noPlace("event-streams", streamsMax, place.used);
+    this.#places.get(response)?.release();
+    this.#releaseAtEnd(response, place);
+  }
+
+  async #makeRoomForBody(request: Request, response: Response, tenantId: string): Promise<void> {
+    const bytes = bodyBytesOf(request);
+    if (bytes === 0) return;
+    const room = await this.#parts.bodies.reserve(tenantId, bytes);
+    if (typeof room === "function") {
+      if (response.closed) room();
+      else response.once("close", room);
+      return;
+    }
+    const { lacks, max, used } = room;
+    const seconds = retryAfterSeconds["body-bytes-at-once"];
+    if (lacks === "tenant-share")
+      throw refusal({ limit: "body-bytes-at-once", max, used, wanted: bytes }, seconds);
+    throw new RefusedError("too-many-bodies", `This process reads ${used} of at most ${max} bytes already.`, {
+      headers: { "retry-after": String(seconds), connection: "close" },
+    });
+  }
+
+  #releaseAtEnd(response: Response, place: Place): void {
+    this.#places.set(response, place);
+    const release = (): void => {
+      place.release();
+    };
+    if (response.closed) release();
+    else response.once("close", release);
+  }
+}
+
+/** What a body may take; one that does not say its length, or is compressed, may take as much as any. */
+function bodyBytesOf({ headers }: Request): number {
+  if (headers["transfer-encoding"] !== undefined) return bodyBytesMax;
+  const length = Number(headers["content-length"] ?? 0);
+  if (!(length > 0)) return 0;
+  const isPlain = (headers["content-encoding"] ?? "identity") === "identity";
+  return isPlain ? Math.min(length, bodyBytesMax) : bodyBytesMax;
+}
+
+function noPlace(limit: PlaceKind, max: number, used: number): RefusedError {
+  return refusal({ limit, max, used }, retryAfterSeconds[limit]);
+}
+
+function refusal(
+  {
+    wanted = 1,
+    ...facts
+  }: Omit<LimitReachedError, keyof Error | "code" | "retryable" | "wanted"> & { wanted?: number },
+  seconds: number,
+): RefusedError {
+  const { message, limit, max, used } = new LimitReachedError({ ...facts, wanted });
+  return new RefusedError("limit-reached", message, {
+    headers: {
+      "retry-after": String(Math.max(seconds, 1)),
+      ...(limit === "body-bytes-at-once" && { connection: "close" }),
+    },
+    limit: { name: limit, max, used, wanted },
+  });
+}

@@ -1,0 +1,200 @@
+import { accessTable, fullPath, type AccessLine } from "../access/access-table.ts";
+import { describeFields, describeSchemas } from "./api-schemas.ts";
+import { problemExample } from "./examples.ts";
+import { tags, type Answer, type Contents, type Operation, type SchemaPlace } from "./operation.ts";
+import { operations } from "./operations.ts";
+import { statusOf, titleOf, type ProblemCode } from "../http/problem-document.ts";
+
+type Json = Record<string, unknown>;
+
+/** What no operation in particular is refused with. */
+const codesOfAnyRequest: readonly ProblemCode[] = [
+  ...(["path-not-found", "method-not-allowed", "request-timeout", "headers-too-large"] as const),
+  "internal-error",
+];
+
+/** An OpenAPI 3.1 document. */
+export interface ApiDescription extends Json {
+  info: { title: string; version: string; description: string; license: Json };
+  paths: Record<string, Record<string, Json>>;
+  components: { schemas: Record<string, Json>; securitySchemes: Json };
+}
+
+/**
+ * The OpenAPI document, made of the schemas by which requests are judged and answers are typed, and of the table by which
+ * they are let in.
+ * @param needsKey whether this API asks for keys; without keys it serves this machine alone
+ * @param publicUrl `PUBLIC_URL`, which may have a path; where it is not set, the paths begin at whatever origin is asked
+ */
+export function describeApi({
+  needsKey,
+  publicUrl,
+}: {
+  needsKey: boolean;
+  publicUrl?: string | undefined;
+}): ApiDescription {
+  const paths: ApiDescription["paths"] = {};
+  for (const operation of operations) {
+    const path = fullPath(operation.path).replaceAll(/:(\w+)/g, "{$1}");
+    const methods = (paths[path] ??= {});
+    methods[operation.method.toLowerCase()] = describeOperation(operation, needsKey);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Genga",
+      version: "1",
+      license: { name: "MIT", identifier: "MIT" },
+      description:
+        "Anime images and videos, made by any number of ComfyUI servers. A submission is answered with 202 once its " +
+        "job is safe; from then on the job answers by its id until it is removed.\n\nErrors are problem documents " +
+        "(RFC 9457) with a stable `code`. Each operation lists the codes that it may give; any request may be answered " +
+        `with ${codesOfAnyRequest.map((code) => `\`${code}\``).join(", ")}.\n\n` +
+        "HEAD is answered wherever GET is, other methods with 405. Answers may get further fields.",
+    },
+    servers: [{ url: publicUrl ?? "/", description: "Here." }],
+    tags: Object.entries(tags).map(([name, title]) => ({ name, "x-displayName": title })),
+    paths,
+    components: {
+      schemas: describeSchemas(),
+      securitySchemes: needsKey
+        ? {
+            bearer: { type: "http", scheme: "bearer" },
+            apiKey: { type: "apiKey", in: "header", name: "X-API-Key" },
+            basic: { type: "http", scheme: "basic", description: "The key as password; for pages only." },
+          }
+        : {},
+    },
+  };
+}
+
+function describeOperation(operation: Operation, needsKey: boolean): Json {
+  const line = lineOf(operation);
+  const { id, tag, summary, path, query, requestHeaders, body, isBodyOptional, answers } = operation;
+  const role =
+    line.access === "open"
+      ? "Open to everybody."
+      : `${needsKey ? "Needs" : "Where keys are asked for, it needs"} a key with the role \`${line.access}\` or above.`;
+  const parameters = [
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+      ...{ name, in: "path", required: true },
+      schema: { type: "string", ...(name === "id" && { format: "uuid" }) },
+    })),
+    ...(query === undefined ? [] : parametersOf(describeFields(query), "query")),
+    ...(requestHeaders === undefined ? [] : parametersOf(describeFields(requestHeaders), "header")),
+  ];
+  const described = Object.entries(answers).map(([status, answer]) => [status, describeAnswer(answer)]);
+  return {
+    operationId: id,
+    tags: [tag],
+    summary,
+    description: [operation.description, role].filter(Boolean).join("\n\n"),
+    "x-role": line.access,
+    security: needsKey ? securityOf(line) : [],
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== undefined && {
+      requestBody: { required: isBodyOptional !== true, content: describeContents(body) },
+    }),
+    // A status that an answer has already is not taken for a refusal.
+    responses: { ...refusalsOf(operation, line, needsKey), ...Object.fromEntries(described) },
+  };
+}
+
+function lineOf({ method, path }: Operation): AccessLine {
+  const line = accessTable.find((each) => each.method === method && each.path === path);
+  if (line === undefined) throw new Error(`access-table.ts has no line for ${method} ${path}.`);
+  return line;
+}
+
+function securityOf({ access, isPage }: AccessLine): Json[] {
+  if (access === "open") return [];
+  return [{ bearer: [] }, { apiKey: [] }, ...(isPage === true ? [{ basic: [] }] : [])];
+}
+
+/** Lists are comma-separated (`?status=queued,processing`). */
+function parametersOf(fields: Record<string, Json>, place: "query" | "header"): Json[] {
+  return Object.entries(fields).map(([name, { description, ...schema }]) => ({
+    ...{ name, in: place, required: false, schema },
+    ...(description !== undefined && { description }),
+    ...(schema["type"] === "array" && { style: "form", explode: false }),
+  }));
+}
+
+function describeAnswer({ description, content, headers }: Answer): Json {
+  return {
+    description,
+    ...(content !== undefined && { content: describeContents(content) }),
+    ...(headers !== undefined && {
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([name, header]) => [
+          name,
+          { description: header.description, schema: schemaOf(header.schema) },
+        ]),
+      ),
+    }),
+  };
+}
+
+function describeContents(contents: Contents): Json {
+  return Object.fromEntries(
+    Object.entries(contents).map(([mediaType, { schema, example }]) => [
+      mediaType,
+      { schema: schemaOf(schema), ...(example !== undefined && { example }) },
+    ]),
+  );
+}
+
+function schemaOf(place: SchemaPlace): Json {
+  return typeof place === "string" ? { $ref: `#/components/schemas/${place}` } : { ...place };
+}
+
+const refusalsOfBodies: readonly ProblemCode[] = [
+  ...(["body-too-large", "unsupported-media-type", "too-many-bodies"] as const),
+];
+const refusalsOfJson: readonly ProblemCode[] = [
+  ...(["malformed-json", "repeated-name", "unknown-field", "invalid-field"] as const),
+];
+
+/** Refusals by status, each with its codes. */
+function refusalsOf(operation: Operation, line: AccessLine, needsKey: boolean): Json {
+  const codes: ProblemCode[] = [
+    "bad-request",
+    ...(needsKey ? [] : (["host-not-allowed"] as const)),
+    ...(needsKey || operation.method === "GET" ? [] : (["origin-not-allowed"] as const)),
+    ...(line.access === "open" || !needsKey
+      ? []
+      : (["key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const)),
+    ...(line.access === "open" ? [] : (["store-unavailable"] as const)),
+    // Pages and figures for operators have no limit of requests.
+    ...(line.access === "open" || line.path.startsWith("/") ? [] : (["limit-reached"] as const)),
+    ...(operation.body === undefined ? [] : refusalsOfBodies),
+    ...(operation.body?.["application/json"] === undefined ? [] : refusalsOfJson),
+    ...(operation.refusals ?? []),
+  ];
+  const byStatus = new Map<number, Set<ProblemCode>>();
+  for (const code of codes) {
+    const status = statusOf(code);
+    byStatus.set(status, (byStatus.get(status) ?? new Set()).add(code));
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, ofStatus]) => [status, describeRefusal(status, [...ofStatus])]),
+  );
+}
+
+function describeRefusal(status: number, codes: readonly ProblemCode[]): Json {
+  const mayWait = status === 429 || status === 503;
+  return {
+    description: codes.map((code) => `\`${code}\`: ${titleOf(code)}.`).join("\n\n"),
+    content: {
+      "application/problem+json": {
+        schema: { $ref: "#/components/schemas/Problem" },
+        ...(status === problemExample.status && { example: problemExample }),
+      },
+    },
+    ...(mayWait && {
+      headers: {
+        "Retry-After": { description: "Seconds to wait.", schema: { type: "integer", minimum: 0 } },
+      },
+    }),
+  };
+}

@@ -1,0 +1,50 @@
+import { type Job, type JobManager, type Principal } from "@genga/jobs";
+import { viewOfJob, viewOfOutput, type JobDetail, type JobView } from "./job-view.ts";
+import { type KnownServers } from "../servers/known-servers.ts";
+import { Sight } from "../access/sight.ts";
+import { WaitingReasons } from "./waiting-reason.ts";
+
+/** For whom a view is made. */
+export interface Onlooker {
+  principal: Principal;
+  /** Where the links begin. */
+  baseUrl: string;
+}
+
+/** The whole honest view of a job: with why it waits, or what it made. */
+export class JobDetails {
+  readonly #manager: JobManager;
+  readonly #servers: KnownServers;
+  readonly #waitingReasons: WaitingReasons;
+
+  constructor(parts: { manager: JobManager; servers: KnownServers }) {
+    this.#manager = parts.manager;
+    this.#servers = parts.servers;
+    this.#waitingReasons = new WaitingReasons(parts);
+  }
+
+  async of(job: Job, onlooker: Onlooker): Promise<JobDetail> {
+    const sight = await this.sightOf(onlooker.principal);
+    const [[view], waitingFor, outputs] = await Promise.all([
+      this.viewsOf([job], onlooker),
+      this.#waitingReasons.of(job, sight),
+      job.status === "completed" ? this.#manager.listOutputs(job.id) : [],
+    ]);
+    if (view === undefined) throw new Error(`Job ${job.id} has no view.`);
+    return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, onlooker.baseUrl)) };
+  }
+
+  /** Any number of jobs, in their order; asks the database once for all of them. */
+  async viewsOf(jobs: Job[], { principal, baseUrl }: Onlooker): Promise<JobView[]> {
+    const [sight, prompts] = await Promise.all([
+      this.sightOf(principal),
+      this.#manager.findPrompts(jobs.map(({ id }) => id)),
+    ]);
+    return jobs.map((job) => viewOfJob(job, { sight, prompt: prompts.get(job.id), baseUrl }));
+  }
+
+  /** What somebody may see of the servers that are known now. */
+  async sightOf(principal: Principal): Promise<Sight> {
+    return new Sight(principal, (await this.#servers.farm()).named);
+  }
+}

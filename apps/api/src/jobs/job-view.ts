@@ -1,0 +1,332 @@
+import {
+  attemptOutcomes,
+  failureClasses,
+  jobEventTypes,
+  jobPhases,
+  jobPriorities,
+  jobStatuses,
+  jobTypes,
+  isTerminal,
+  type Batch,
+  type Job,
+  type JobAttempt,
+  type JobEvent,
+  type JobOutput,
+  type JobPrompt,
+} from "@genga/jobs";
+import { z } from "zod";
+import { prefix } from "../http/paths.ts";
+import { type Sight } from "../access/sight.ts";
+
+const moment = z.iso.datetime();
+const link = z.url();
+
+const waitingReasonSchema = z.object({
+  code: z.enum([
+    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit", "storage-full", "farm-paused"],
+    ...["no-server", "no-server-online", "no-server-can-run-it"],
+  ] as const),
+  message: z.string(),
+  jobsBefore: z.int().describe("Jobs of the same tenant that will be served before this one."),
+  othersBefore: z.int().optional().describe("Jobs of other tenants likewise; for keys that operate."),
+  until: moment.nullable().describe("Not before this moment is it tried again."),
+  missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
+});
+
+export const outputViewSchema = z.object({
+  id: z.string(),
+  jobId: z.string(),
+  attempt: z.int(),
+  index: z.int(),
+  nodeId: z.string(),
+  key: z.string().describe("Under which the node listed it: images, gifs, text, …"),
+  kind: z.enum(["file", "text"]),
+  filename: z.string().nullable(),
+  mediaType: z.string(),
+  bytes: z.int(),
+  sha256: z.string(),
+  width: z.int().nullable(),
+  height: z.int().nullable(),
+  durationMs: z.int().nullable(),
+  text: z.string().nullable(),
+  createdAt: moment,
+  links: z.object({ content: link, job: link }),
+});
+
+const progressViewSchema = z.object({
+  percent: z.number().min(0).max(100),
+  node: z.string().nullable().describe("Which node runs; of several, the one that began last."),
+  nodeTitle: z.string().nullable().describe("The titles of all that run."),
+  step: z.number().nullable(),
+  steps: z.number().nullable(),
+  nodesDone: z.number().nullable(),
+  nodesTotal: z.number().nullable(),
+});
+
+/** What an answer says of the prompt. */
+export const promptViewFields = {
+  prompt: z
+    .string()
+    .nullable()
+    .describe(
+      "What was asked for; of a raw workflow the texts of its nodes, shortened; null where it has none.",
+    ),
+  negativePrompt: z.string().nullable().describe("null for a raw workflow."),
+};
+
+const serverNameSchema = z.object({
+  id: z.string(),
+  name: z.string().describe("Stays the same, and tells nothing of its address."),
+  url: z.string().optional().describe("For keys that operate."),
+});
+
+/** What everybody sees of a job. */
+export const jobViewSchema = z.object({
+  id: z.string(),
+  type: z.enum(jobTypes),
+  status: z.enum(jobStatuses),
+  ...promptViewFields,
+  phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
+  progress: progressViewSchema,
+  priority: z.enum(jobPriorities),
+  project: z.string().nullable(),
+  tags: z.array(z.string()),
+  batchId: z.string().nullable(),
+  batchIndex: z.int().nullable(),
+  attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
+  attemptsMax: z.int(),
+  timeoutMs: z.int(),
+  expiresAt: moment.nullable().describe("It times out when it has not begun to execute by then."),
+  server: serverNameSchema.nullable(),
+  failure: z
+    .object({
+      class: z.enum(failureClasses),
+      code: z.string(),
+      message: z.string(),
+      nodeId: z.string().nullable(),
+      nodeType: z.string().nullable(),
+    })
+    .nullable()
+    .describe("Why it failed; of a job that waits again, why its latest attempt did."),
+  warnings: z
+    .array(z.string())
+    .describe(
+      "What somebody should know although it completed: a node was blocked, and its output is missing.",
+    ),
+  cancelRequestedAt: moment.nullable(),
+  cancelTooLate: z.boolean().describe("It had already succeeded on its server when the cancel request came."),
+  createdAt: moment,
+  startedAt: moment.nullable(),
+  finishedAt: moment.nullable(),
+  sequence: z.int().describe("Of its latest event."),
+  links: z.record(z.string(), link),
+});
+
+export const attemptViewSchema = z.object({
+  number: z.int(),
+  promptId: z.string().describe("ComfyUI's id of it."),
+  server: serverNameSchema,
+  serverUrl: z.string().optional().describe("For keys that operate."),
+  workerId: z.string().optional().describe("For keys that operate."),
+  claimedAt: moment,
+  executionStartedAt: moment.nullable(),
+  finishedAt: moment.nullable(),
+  outcome: z.enum(attemptOutcomes).nullable().describe("null while it runs."),
+  failure: z
+    .object({
+      class: z.enum(failureClasses),
+      code: z.string(),
+      message: z.string(),
+      nodeId: z.string().nullable(),
+      nodeType: z.string().nullable(),
+      exceptionMessage: z
+        .string()
+        .nullable()
+        .describe("All that the node's exception said, of which `message` holds the line that tells."),
+      traceback: z.array(z.string()).describe("The innermost lines, at most a few."),
+    })
+    .nullable(),
+});
+
+/** One job, asked for by its id. */
+export const jobDetailSchema = jobViewSchema.extend({
+  waitingFor: waitingReasonSchema.nullable().describe("Why it waits, while it waits."),
+  outputs: z.array(outputViewSchema).describe("Filled in once it has completed."),
+});
+
+export const jobEventViewSchema = z.object({
+  jobId: z.string(),
+  sequence: z.int(),
+  type: z.enum(jobEventTypes),
+  attempt: z.int(),
+  data: z.record(z.string(), z.unknown()),
+  createdAt: moment,
+});
+
+export const batchViewSchema = z.object({
+  id: z.string(),
+  name: z.string().nullable(),
+  createdAt: moment,
+  total: z.int(),
+  counts: z.record(z.enum(jobStatuses), z.int()),
+  done: z.boolean().describe("Every job has ended."),
+  links: z.record(z.string(), link),
+});
+
+export type JobView = z.infer<typeof jobViewSchema>;
+export type JobDetail = z.infer<typeof jobDetailSchema>;
+export type OutputView = z.infer<typeof outputViewSchema>;
+export type WaitingReason = z.infer<typeof waitingReasonSchema>;
+
+/** What a job's view is made of beside its row. */
+export interface JobSurroundings {
+  /** Of whoever asks. */
+  sight: Sight;
+  prompt: JobPrompt | undefined;
+  /** Where the links begin, as `baseUrlOf` tells. */
+  baseUrl: string;
+}
+
+export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings): JobView {
+  return {
+    id: job.id,
+    type: job.type,
+    status: job.status,
+    prompt: prompt?.prompt ?? null,
+    negativePrompt: prompt?.negativePrompt ?? null,
+    phase: job.phase,
+    progress: job.progress,
+    priority: job.priority,
+    project: job.project,
+    tags: job.tags,
+    batchId: job.batchId,
+    batchIndex: job.batchIndex,
+    attempt: job.attempt,
+    attemptsMax: job.attemptsMax,
+    timeoutMs: job.timeoutMs,
+    expiresAt: isoOf(job.expiresAt),
+    server: job.serverId === null ? null : sight.server(job.serverId),
+    failure: failureOf(job, sight),
+    warnings: job.warnings,
+    cancelRequestedAt: isoOf(job.cancelRequestedAt),
+    cancelTooLate: job.cancelTooLate,
+    createdAt: job.createdAt.toISOString(),
+    startedAt: isoOf(job.startedAt),
+    finishedAt: isoOf(job.finishedAt),
+    sequence: job.eventSequence,
+    links: linksOfJob(job, baseUrl),
+  };
+}
+
+export function linksOfJob(job: Job, baseUrl: string): Record<string, string> {
+  const self = `${baseUrl}${prefix}/jobs/${job.id}`;
+  return {
+    self,
+    events: `${self}/events`,
+    outputs: `${self}/outputs`,
+    attempts: `${self}/attempts`,
+    parameters: `${self}/parameters`,
+    workflow: `${self}/workflow`,
+    ...(job.batchId === null ? {} : { batch: `${baseUrl}${prefix}/batches/${job.batchId}` }),
+    ...(isTerminal(job.status) ? {} : { cancel: `${self}/cancel` }),
+    ...(isTerminal(job.status) && job.status !== "completed" ? { retry: `${self}/retry` } : {}),
+  };
+}
+
+export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
+  const api = `${baseUrl}${prefix}`;
+  return {
+    id: output.id,
+    jobId: output.jobId,
+    attempt: output.attempt,
+    index: output.index,
+    nodeId: output.nodeId,
+    key: output.key,
+    kind: output.kind,
+    filename: output.filename,
+    mediaType: output.mediaType,
+    bytes: output.bytes,
+    sha256: output.sha256,
+    width: output.width,
+    height: output.height,
+    durationMs: output.durationMs,
+    text: output.text,
+    createdAt: output.createdAt.toISOString(),
+    links: { content: `${api}/outputs/${output.id}`, job: `${api}/jobs/${output.jobId}` },
+  };
+}
+
+/** An event as it is sent. */
+export type EventView = Omit<JobEvent, "createdAt"> & { createdAt: string };
+
+/** @param event from the database, or live */
+export function viewOfEvent(event: JobEvent | EventView, sight: Sight): EventView {
+  const { jobId, sequence, type, attempt, data, createdAt } = event;
+  const at = typeof createdAt === "string" ? createdAt : createdAt.toISOString();
+  return { jobId, sequence, type, attempt, data: sight.data(data), createdAt: at };
+}
+
+export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {
+  const { id, name, createdAt, total, counts } = batch;
+  return {
+    id,
+    name,
+    createdAt: createdAt.toISOString(),
+    total,
+    counts,
+    done: counts.queued + counts.processing === 0,
+    links: linksOfBatch(batch, baseUrl),
+  };
+}
+
+export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof attemptViewSchema> {
+  const { number, promptId, serverId, serverUrl, workerId, outcome, failure } = attempt;
+  return {
+    ...{ number, promptId, outcome, server: sight.server(serverId) },
+    ...(sight.operates ? { serverUrl, workerId } : {}),
+    claimedAt: attempt.claimedAt.toISOString(),
+    executionStartedAt: isoOf(attempt.executionStartedAt),
+    finishedAt: isoOf(attempt.finishedAt),
+    failure:
+      failure === null
+        ? null
+        : {
+            ...{ class: failure.class, code: failure.code, message: sight.text(failure.message) },
+            nodeId: failure.nodeId ?? null,
+            nodeType: failure.nodeType ?? null,
+            exceptionMessage: textOf(failure.exceptionMessage, sight),
+            traceback: (failure.traceback ?? []).map((line) => sight.text(line)),
+          },
+  };
+}
+
+/** What can be done with a batch now. */
+function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, string> {
+  const api = `${baseUrl}${prefix}`;
+  const self = `${api}/batches/${id}`;
+  return {
+    self,
+    jobs: `${api}/jobs?batch=${id}`,
+    ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel` } : {}),
+    ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),
+  };
+}
+
+function failureOf({ failure }: Job, sight: Sight): JobView["failure"] {
+  if (failure === null) return null;
+  return {
+    class: failure.class,
+    code: failure.code,
+    message: sight.text(failure.message),
+    nodeId: failure.nodeId ?? null,
+    nodeType: failure.nodeType ?? null,
+  };
+}
+
+function textOf(text: string | undefined, sight: Sight): string | null {
+  return text === undefined ? null : sight.text(text);
+}
+
+function isoOf(date: Date | null): string | null {
+  return date?.toISOString() ?? null;
+}

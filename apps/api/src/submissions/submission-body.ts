@@ -1,0 +1,179 @@
+import { numberOf } from "@genga/comfyui";
+import {
+  InvalidJobError,
+  jobPriorities,
+  jobTypes,
+  type JobOptions,
+  type JobProblem,
+  type JobRequest,
+  type JobType,
+} from "@genga/jobs";
+import { findMisplacedGraph, problemsOf, unstorable, workflowParametersSchema } from "@genga/workflows";
+import { z } from "zod";
+import { prefix } from "../http/paths.ts";
+import { withoutNul } from "../http/request-values.ts";
+
+/** Text that the database can hold. */
+const storableText = (lengthMax: number): z.ZodString =>
+  z
+    .string()
+    .min(1)
+    .max(lengthMax)
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .meta({ pattern: withoutNul });
+
+/** What may be said of a job beside its parameters. */
+export const optionFields = {
+  priority: z.enum(jobPriorities).optional().describe("Default: normal."),
+  project: storableText(100).optional().describe("For finding it again."),
+  tags: z.array(storableText(64)).max(20).optional().describe("For finding it again."),
+  attemptsMax: z.int().min(1).max(10).optional().describe("Attempts after a node raised; default 1."),
+  timeoutMs: z.int().min(1_000).max(86_400_000).optional().describe("Counted from execution."),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
+    .optional()
+    .describe("A queue deadline: the job times out when it has not begun to execute by then."),
+};
+const optionsSchema = z.strictObject(optionFields);
+
+/** The most jobs that one batch may have. */
+export const batchJobsMax = 10_000;
+
+export const batchNameSchema = storableText(200).optional().describe("What people call it.");
+const batchShape = z.strictObject({
+  name: batchNameSchema,
+  jobs: z.array(z.unknown()).min(1).max(batchJobsMax),
+});
+
+/** A submission as far as it could be read, and what is wrong so far. */
+export interface ReadSubmission {
+  /** Absent when not even the type makes sense. */
+  request: JobRequest | undefined;
+  problems: JobProblem[];
+}
+
+/**
+ * Reads `{type, …parameters, …options}`. Parameters are judged later, by the resolver.
+ * @param fixedType the type that the path says; the body may repeat it
+ */
+export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmission {
+  const asked = (isObject(body) ? body["type"] : undefined) ?? fixedType;
+  const misplaced = findMisplacedGraph(body, {
+    readsTexts: asked !== "image" && asked !== "video",
+    ...(fixedType === undefined ? {} : { sendTo: `POST ${prefix}/generate` }),
+  });
+  // Whatever else could be said of such a body follows from the graph's wrong place.
+  if (misplaced !== undefined) return { request: undefined, problems: [misplaced] };
+  if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
+  const { type, ...rest } = body;
+  const optionNames = new Set(Object.keys(optionFields));
+  const entries = Object.entries(rest);
+  const given = Object.fromEntries(
+    entries.flatMap(([name, value]) => (optionNames.has(name) ? [[name, numberOf(value) ?? value]] : [])),
+  );
+  const options = optionsSchema.safeParse(given);
+  const problems = options.success ? [] : problemsOf(options.error, optionsSchema, given);
+  const known = jobTypes.find((each) => each === (type ?? fixedType));
+  if (known === undefined || (fixedType !== undefined && known !== fixedType)) {
+    const accepted = fixedType === undefined ? jobTypes : [fixedType];
+    return { request: undefined, problems: [unknownType(type, accepted), ...problems] };
+  }
+  const parameters = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
+  // `Object.fromEntries` defines `__proto__` as any other name, so that the resolver gets to refuse it.
+  return {
+    request: { type: known, parameters, options: withoutUndefined(options.data ?? {}) },
+    problems,
+  };
+}
+
+/** Reads `{name?, jobs: […]}` with paths such as `jobs.3.priority`. @throws InvalidJobError when it is no batch at all */
+export function readBatch(body: unknown): { name: string | null; submissions: ReadSubmission[] } {
+  const parsed = batchShape.safeParse(body);
+  if (!parsed.success) {
+    const misplaced = findMisplacedGraph(withoutJobs(body), { sendTo: `POST ${prefix}/generate` });
+    if (misplaced !== undefined) throw new InvalidJobError([misplaced]);
+    throw new InvalidJobError(
+      isObject(body) ? problemsOf(parsed.error, batchShape, body) : [notAnObject(body)],
+    );
+  }
+  const submissions = parsed.data.jobs.map((each, index) => {
+    const { request, problems } = readSubmission(each);
+    const at = `jobs.${index}`;
+    return {
+      request,
+      problems: problems.map((problem) => ({
+        ...problem,
+        path: problem.path === "" ? at : `${at}.${problem.path}`,
+      })),
+    };
+  });
+  return { name: parsed.data.name ?? null, submissions };
+}
+
+export const retryBodySchema = z.strictObject({
+  extraData: workflowParametersSchema.shape.extraData.describe(
+    "The secret part of the extraData that the job was submitted with: it was erased when the job ended. For a batch, that of " +
+      "all its jobs that had one.",
+  ),
+});
+
+/** Reads `{extraData?}`; its values are in no problem. @throws InvalidJobError */
+export function readRetry(body: unknown): unknown {
+  if (body === undefined) return undefined;
+  if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
+  const { extraData, ...others } = body;
+  const parsed = z.strictObject({}).safeParse(others);
+  if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, retryBodySchema, others));
+  return extraData;
+}
+
+/** Graphs among the jobs of a batch are looked for job by job. */
+function withoutJobs(body: unknown): unknown {
+  if (!isObject(body) || !Array.isArray(body["jobs"])) return body;
+  return Object.fromEntries(Object.entries(body).filter(([name]) => name !== "jobs"));
+}
+
+function unknownType(type: unknown, accepted: readonly JobType[]): JobProblem {
+  const list = accepted.join(", ");
+  if (type === undefined) {
+    return {
+      path: "type",
+      code: "missing-field",
+      message: `type is missing; it must be one of ${list}.`,
+      accepted,
+    };
+  }
+  const shown = typeof type === "string" ? `"${type.slice(0, 100)}"` : typeof type;
+  const message = `type is ${shown}; it must be ${accepted.length === 1 ? "" : "one of "}${list}.`;
+  const received = typeof type === "string" ? type.slice(0, 100) : typeof type;
+  return { path: "type", code: "unknown-type", message, received, accepted };
+}
+
+function notAnObject(body: unknown): JobProblem {
+  const received = body === null ? "null" : Array.isArray(body) ? "a list" : typeof body;
+  return {
+    path: "",
+    code: "wrong-type",
+    message: "A JSON object is expected.",
+    received,
+    accepted: "object",
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** With `exactOptionalPropertyTypes` a field is there or it is not. */
+function withoutUndefined(options: z.infer<typeof optionsSchema>): JobOptions {
+  const { priority, project, tags, attemptsMax, timeoutMs, expiresAt } = options;
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(project === undefined ? {} : { project }),
+    ...(tags === undefined ? {} : { tags }),
+    ...(attemptsMax === undefined ? {} : { attemptsMax }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
+  };
+}

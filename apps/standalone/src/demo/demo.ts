@@ -1,0 +1,118 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { type Configuration } from "@genga/runtime";
+import { ApiClient, RefusedByApi, type JobState } from "./api-client.ts";
+import { demoJobs, withoutWhatIsMissing, type DemoJob } from "./demo-batch.ts";
+import { type Everything } from "../services/everything.ts";
+import { followJob } from "./follow-job.ts";
+import { describe } from "./job-line.ts";
+import { createProgressBoard, type ProgressBoard } from "./progress-board.ts";
+
+export interface DemoOptions {
+  readonly everything: Everything;
+  readonly configuration: Configuration;
+  readonly signal: AbortSignal;
+  /** From now on, lines from elsewhere have to go through the board; undefined = they may be written again. */
+  readonly onBoard: (board: ProgressBoard | undefined) => void;
+  readonly say: (line: string) => void;
+}
+
+/**
+ * Submits the demonstration's batch through the HTTP API, as any client would, shows how it gets on, and says where the
+ * files are. Resolves with true if every job has completed.
+ */
+export async function runDemo(options: DemoOptions): Promise<boolean> {
+  const { everything, signal, say } = options;
+  const client = new ApiClient(everything.apiUrl, everything.apiKey);
+  const batch = await submit(client, options);
+  if (batch === undefined) return false;
+  say(`batch ${batch.id}: ${batch.jobs.length} jobs accepted`);
+
+  const began = performance.now();
+  const board = createProgressBoard(process.stdout, titles);
+  options.onBoard(board);
+  let jobs: readonly JobState[];
+  try {
+    jobs = await Promise.all(
+      batch.jobs.map(({ id }, index) =>
+        followJob(
+          client,
+          id,
+          (job) => {
+            board.update(index, job);
+          },
+          signal,
+        ),
+      ),
+    );
+  } finally {
+    board.finish();
+    options.onBoard(undefined);
+  }
+  const completed = jobs.filter(({ status }) => status === "completed").length;
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  say("");
+  say(`${completed} of ${jobs.length} jobs completed in ${seconds} s`);
+  for (const [index, job] of jobs.entries()) tellResult(titles[index] ?? "", job, options);
+  return completed === jobs.length;
+}
+
+const titles: readonly string[] = demoJobs.map(({ type }, index) =>
+  type === "image" ? `image ${index + 1}` : "video",
+);
+
+/**
+ * Submits the batch, and where servers lack its models or nodes, what they can make instead.
+ * Undefined = refused; every reason has been told.
+ */
+async function submit(
+  client: ApiClient,
+  { signal, say }: DemoOptions,
+): Promise<Awaited<ReturnType<ApiClient["submitBatch"]>> | undefined> {
+  let jobs: readonly DemoJob[] | undefined = demoJobs;
+  while (jobs !== undefined) {
+    try {
+      return await client.submitBatch("demo", jobs, signal);
+    } catch (error) {
+      if (!(error instanceof RefusedByApi)) throw error;
+      say(`The batch was refused: ${error.message}`);
+      for (const { path, message } of error.problems) say(`  ${nameOf(path)}: ${message}`);
+      jobs = withoutWhatIsMissing(jobs, error.problems);
+      if (jobs !== undefined) say("It is submitted again with what these servers have.");
+    }
+  }
+  return undefined;
+}
+
+/** `jobs.3.model` → `image 4, model` */
+function nameOf(path: string): string {
+  const [, index, rest] = /^jobs\.(\d+)\.?(.*)$/.exec(path) ?? [];
+  if (index === undefined) return path;
+  return [titles[Number(index)] ?? `job ${index}`, rest].filter(Boolean).join(", ");
+}
+
+function tellResult(title: string, job: JobState, { configuration, say }: DemoOptions): void {
+  if (job.status !== "completed") {
+    say(`  ${title}: ${describe(job)}`);
+    return;
+  }
+  const { storage } = configuration;
+  const files = storage.kind === "file" ? filesOf(job.id, storage.folder) : [];
+  for (const file of files) say(`  ${title}: ${file}`);
+  const indent = files.length > 0 ? `  ${" ".repeat(title.length)}  ` : `  ${title}: `;
+  for (const { links } of job.outputs) say(`${indent}${links.content}`);
+}
+
+/** The stored files of a job; short where they lie below the project. */
+function filesOf(jobId: string, folder: string): string[] {
+  const place = join(folder, "jobs", jobId);
+  if (!existsSync(place)) return [];
+  return readdirSync(place, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => shortest(join(entry.parentPath, entry.name)));
+}
+
+function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
+}

@@ -1,0 +1,42 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { ApiClient } from "./api-client.ts";
+import { type Everything } from "../services/everything.ts";
+
+export interface WaitingOptions {
+  readonly everything: Pick<Everything, "apiUrl" | "apiKey" | "comfyuiUrls">;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+const timeoutMs = 30_000;
+/** A wait shorter than this is not worth a line. */
+const silenceMs = 1_500;
+
+/**
+ * The API judges jobs by what the servers can run. A worker finds that out within a second or two; what is waited for is
+ * said, and a server that does not answer is named and waited for no longer.
+ */
+export async function untilServersAreKnown(options: WaitingOptions): Promise<void> {
+  const { everything, signal, say } = options;
+  const client = new ApiClient(everything.apiUrl, everything.apiKey);
+  const beganAt = performance.now();
+  let hasSaid = false;
+  for (;;) {
+    const servers = await client.getServers(signal);
+    const unknown = everything.comfyuiUrls.filter((url) => !servers.some((s) => s.url === url && s.isKnown));
+    if (unknown.length === 0) return;
+    const waitedMs = performance.now() - beganAt;
+    if (waitedMs > timeoutMs) {
+      for (const url of unknown) {
+        const server = servers.find((each) => each.url === url);
+        say(`${url} is ${server?.state ?? "not there"}: ${server?.stateReason ?? "it has not answered"}`);
+      }
+      return;
+    }
+    if (waitedMs > silenceMs && !hasSaid) {
+      hasSaid = true;
+      say(`waiting to learn what ${unknown.join(", ")} can run`);
+    }
+    await delay(100, undefined, { signal });
+  }
+}

@@ -1,0 +1,203 @@
+import { hostname } from "node:os";
+import { type ServerQueue } from "@genga/comfyui";
+import { type ServerLease, type ServerRecord, type ServerStore, type WorkerRecord } from "@genga/jobs";
+import { type ComfyUIAddress, identityOfUrl, isLoopback, type Logger } from "@genga/runtime";
+import { type DefinitionsStore } from "@genga/workflows";
+import { planFleet } from "./fleet-plan.ts";
+import { type OutageGuard } from "../timing/outage-guard.ts";
+import { OwnedServer } from "./owned-server.ts";
+
+export interface ServerFleetOptions {
+  workerId: string;
+  servers: ServerStore;
+  definitions: DefinitionsStore;
+  addresses: readonly ComfyUIAddress[];
+  slots: number;
+  leaseMs: number;
+  graceMs: number;
+  stallMs: number;
+  guard: OutageGuard;
+  log: Logger;
+  /** Where this worker tells how it is. */
+  statusUrl: () => string | null;
+  onReady: (server: OwnedServer) => void;
+  onDefinitionsRead: (serverId: string) => void;
+  onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
+  /** Its lease is lost or handed over: its runs must end without a write. */
+  onGone: (server: OwnedServer, why: "lease-lost" | "hand-over") => Promise<void>;
+}
+
+/**
+ * Which servers this worker owns: its fair share of those that its configuration names (`fleet-plan.ts`), so that
+ * starting a worker spreads the load and a dead worker's servers are taken over when their leases run out.
+ */
+export class ServerFleet {
+  readonly #options: ServerFleetOptions;
+  readonly #owned = new Map<string, OwnedServer>();
+  #configured: ServerRecord[] | null = null;
+  /** How each of them is reached, by its id. */
+  #addresses = new Map<string, ComfyUIAddress>();
+  readonly #warnedOf = new Set<string>();
+  readonly #dropping = new Set<Promise<void>>();
+  #liveWorkers = 1;
+  #renewedAt = performance.now();
+
+  constructor(options: ServerFleetOptions) {
+    this.#options = options;
+  }
+
+  /** Worker processes seen lately, this one included. */
+  get liveWorkers(): number {
+    return this.#liveWorkers;
+  }
+
+  /** How long ago it last said that it lives. */
+  get renewedAgoMs(): number {
+    return performance.now() - this.#renewedAt;
+  }
+
+  get owned(): OwnedServer[] {
+    return [...this.#owned.values()];
+  }
+
+  find(serverId: string): OwnedServer | undefined {
+    return this.#owned.get(serverId);
+  }
+
+  /** Renews what is owned; what was lost is dropped at once. */
+  async renew(): Promise<void> {
+    const { servers, workerId, leaseMs, guard, log } = this.#options;
+    const named = (await this.#named()).map(({ id }) => id);
+    const sentAt = performance.now();
+    const statusUrl = this.#options.statusUrl();
+    this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs, statusUrl));
+    this.#renewedAt = sentAt;
+    const leases = this.owned.map((server) => server.lease);
+    if (leases.length === 0) return;
+    const held = await guard.watch(servers.renewServers(workerId, leases, leaseMs));
+    const stillOurs = new Set(held.map((lease) => lease.serverId));
+    for (const lease of leases) {
+      const server = this.#owned.get(lease.serverId);
+      if (server === undefined || stillOurs.has(lease.serverId)) continue;
+      log.warn({ server: server.url }, "another worker owns the server now");
+      // Not awaited: the leases of all other jobs are to be renewed in time.
+      const dropping = this.#dropQuietly(server).finally(() => this.#dropping.delete(dropping));
+      this.#dropping.add(dropping);
+    }
+  }
+
+  /** Takes free servers up to the fair share, and hands a surplus over. */
+  async balance(): Promise<void> {
+    const { servers, workerId, leaseMs, guard } = this.#options;
+    const serverIds = (await this.#named()).map(({ id }) => id);
+    const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
+    this.#warnOfSharedLoopback(workers);
+    const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
+    const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
+    await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
+    if (take.length === 0 || !guard.mayTakeOver) return;
+    const taken = await guard.watch(servers.acquireServers(workerId, take, takeMax, leaseMs));
+    for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
+  }
+
+  /** What operators asked of the servers. */
+  async readRequests(): Promise<void> {
+    if (this.#owned.size === 0) return;
+    for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
+      const server = this.#owned.get(record.id);
+      if (server === undefined || server.isDraining === record.draining) continue;
+      server.isDraining = record.draining;
+      const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
+      this.#options.log.info({ server: server.url }, what);
+    }
+  }
+
+  /** Hands everything over. */
+  async close(): Promise<void> {
+    await this.#handOver(this.owned);
+    await Promise.all(this.#dropping);
+  }
+
+  /**
+   * Every machine has a 127.0.0.1. Two workers on two machines that name it mean two servers, and would take one row in
+   * turns, so that one of the servers idles and jobs are lost at each change of hands.
+   */
+  #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
+    const { workerId, log } = this.#options;
+    for (const [serverId, { identity, url }] of this.#addresses) {
+      if (identity !== url || !isLoopback(new URL(url).hostname)) continue;
+      for (const { id, serverIds } of workers) {
+        const isOfThisMachine = id === workerId || id.startsWith(`${hostname()}-`);
+        if (isOfThisMachine || this.#warnedOf.has(id) || !serverIds.includes(serverId)) continue;
+        this.#warnedOf.add(id);
+        log.warn(
+          { server: url, otherWorker: id },
+          "another worker names the same loopback address: if it runs on another machine, set SERVER_NAME on each, or both " +
+            "servers count as one",
+        );
+      }
+    }
+  }
+
+  #take(record: ServerRecord, lease: ServerLease): void {
+    const address = this.#addresses.get(record.id);
+    if (address === undefined) throw new Error(`Server ${record.id} was taken, and is not configured here.`);
+    const { servers, definitions, log, graceMs, stallMs } = this.#options;
+    const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
+    log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
+    const server = new OwnedServer({
+      ...{ record, address, lease, servers, definitions, log, graceMs, stallMs },
+      ...{ onReady, onDefinitionsRead, onQueueSeen },
+    });
+    this.#owned.set(record.id, server);
+    void server.tick().catch((error: unknown) => {
+      log.warn({ err: error, server: record.url }, "the first look at a server failed");
+    });
+  }
+
+  /** The rows of the servers that the configuration names. */
+  async #named(): Promise<ServerRecord[]> {
+    const { servers, addresses, slots, guard, log } = this.#options;
+    if (this.#configured !== null) return this.#configured;
+    const cleaned = await guard.watch(servers.cleanServerUrls(identityOfUrl));
+    if (cleaned > 0)
+      log.warn({ servers: cleaned }, "servers of an earlier version got the names of this one");
+    const asked = addresses.map(({ identity }) => ({ url: identity, slots }));
+    const registered = await guard.watch(servers.registerServers(asked));
+    const byIdentity = new Map(addresses.map((address) => [address.identity, address]));
+    for (const { id, url } of registered) {
+      const address = byIdentity.get(url);
+      if (address !== undefined) this.#addresses.set(id, address);
+    }
+    return (this.#configured = registered);
+  }
+
+  #leastBusyFirst(): OwnedServer[] {
+    return this.owned.sort((one, other) => one.jobsHeld - other.jobsHeld);
+  }
+
+  async #handOver(servers: OwnedServer[]): Promise<void> {
+    if (servers.length === 0) return;
+    const leases = servers.map((server) => server.lease);
+    const dropped = await Promise.allSettled(servers.map((server) => this.#drop(server, "hand-over")));
+    await this.#options.servers.releaseServers(this.#options.workerId, leases);
+    for (const result of dropped) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #dropQuietly(server: OwnedServer): Promise<void> {
+    try {
+      await this.#drop(server, "lease-lost");
+    } catch (error) {
+      this.#options.log.warn({ err: error, server: server.url }, "a lost server could not be left in order");
+    }
+  }
+
+  async #drop(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
+    this.#owned.delete(server.id);
+    try {
+      await this.#options.onGone(server, why);
+    } finally {
+      await server.close();
+    }
+  }
+}

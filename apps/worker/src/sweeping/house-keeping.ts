@@ -1,0 +1,60 @@
+import { partialFileAgeMs } from "@genga/jobs";
+import { type Dependencies } from "../dependencies.ts";
+import { DiskWatch } from "./disk-watch.ts";
+import { EndedPrompts } from "../servers/ended-prompts.ts";
+import { Keeper } from "./keeper.ts";
+import { type OwnedServer } from "../servers/owned-server.ts";
+import { startTicker } from "../timing/ticker.ts";
+
+const intervalMs = 1_000;
+const partialFilesIntervalMs = 10 * 60_000;
+
+/** What a worker does beside its jobs, so that neither tables nor disks nor histories fill up. */
+export class HouseKeeping {
+  readonly disk: DiskWatch;
+  readonly endedPrompts: EndedPrompts;
+  readonly #keeper: Keeper;
+  readonly #with: Dependencies;
+
+  /** @param options.onRoom there is room on the disk again */
+  constructor(
+    dependencies: Dependencies,
+    options: { servers: () => readonly OwnedServer[]; onRoom: () => void },
+  ) {
+    const { keeping: store, servers, tickets, storage, settings, workerId, log } = dependencies;
+    this.#with = dependencies;
+    this.disk = new DiskWatch({
+      ...{ workerId, storage, store, log, onRoom: options.onRoom },
+      wantedBytes: settings.keeping.diskFreeBytes,
+    });
+    this.endedPrompts = new EndedPrompts({ store, servers: options.servers, log });
+    this.#keeper = new Keeper({
+      ...{ ownerId: workerId, store, servers, tickets, storage, log },
+      ...{ settings: settings.keeping, leaseMs: settings.leaseMs },
+    });
+  }
+
+  /** @returns what ends it */
+  start(): (() => Promise<void>)[] {
+    const { log, settings } = this.#with;
+    return [
+      startTicker({ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.disk.tick(), log }),
+      startTicker({ name: "keeping", intervalMs, tick: () => this.#keeper.tick(), log }),
+      () => this.#keeper.stop(),
+      startTicker({ name: "ended prompts", intervalMs, tick: () => this.endedPrompts.tick(), log }),
+      startTicker({
+        name: "partial files",
+        intervalMs: partialFilesIntervalMs,
+        // By every worker, not by the one that keeps house: with a bucket they are on the disk of each machine.
+        tick: () => this.#sweepPartialFiles(),
+        log,
+      }),
+    ];
+  }
+
+  /** Files that crashed writers left half-written. */
+  async #sweepPartialFiles(): Promise<void> {
+    const files = await this.#with.storage.sweepPartialFiles(partialFileAgeMs);
+    if (files > 0) this.#with.log.info({ files }, "half-written files were removed");
+  }
+}

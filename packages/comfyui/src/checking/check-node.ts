@@ -1,0 +1,207 @@
+import {
+  checkLink,
+  checkUndeclaredLink,
+  definitionOf,
+  isOwnClass,
+  missingNode,
+  type Verdict,
+} from "./check-link.ts";
+import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
+import { isFileList } from "../classes/file-lists.ts";
+import { liveInputsOf, type LiveInputs } from "../classes/dynamic-inputs.ts";
+import {
+  describeNode,
+  inputProblem,
+  isFull,
+  shortName,
+  show,
+  type GraphValidation,
+  type InputProblem,
+  type NotChecked,
+} from "../graph/graph-problem.ts";
+import { isObject } from "../graph/graph-shape.ts";
+import { checkValue, isByOptions } from "./input-values.ts";
+import {
+  isUploadInput,
+  listOf,
+  specOf,
+  type InputSpec,
+  type NodeDefinition,
+  type ObjectInfo,
+} from "../classes/object-info.ts";
+import { checkRequired } from "./missing-inputs.ts";
+import { checksItself, ownVerdict } from "./self-checked-inputs.ts";
+import { checkFormatWidgets, formatWidgetsOf } from "./video-combine-widgets.ts";
+import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
+
+export interface NodeInContext {
+  nodeId: string;
+  node: WorkflowNode;
+  workflow: Workflow;
+  objectInfo: ObjectInfo;
+  /** Names of files that will be on the server by the time the graph runs. */
+  uploads: ReadonlySet<string> | undefined;
+}
+
+/** What is found of all nodes together; every list is filled as they are judged. */
+export type Findings = Required<GraphValidation>;
+
+/** Judges one node that some output needs, as the server's `validate_inputs` does, and a little beyond. */
+export function checkNode(context: NodeInContext, findings: Findings): void {
+  const { nodeId, node, objectInfo } = context;
+  const definition = definitionOf(node, objectInfo);
+  const add = (input: string, { error, warning, notChecked }: Verdict): void => {
+    if (error !== undefined && !isFull(findings.errors))
+      findings.errors.push(inputProblem(nodeId, node, input, error));
+    if (warning !== undefined && !isFull(findings.warnings))
+      findings.warnings.push(inputProblem(nodeId, node, input, warning));
+    if (notChecked !== undefined) findings.notChecked.push(notCheckedInput(nodeId, node, input, notChecked));
+  };
+  if (definition?.areInputsKnown !== true) {
+    if (definition !== undefined) findings.notChecked.push(notCheckedNode(nodeId, node));
+    for (const [input, value] of Object.entries(node.inputs)) add(input, checkDeadlyLink(value, context));
+    return;
+  }
+  const live = liveInputsOf(definition, node.inputs);
+  checkRequired(definition, live, node, add);
+  checkDynamicInputs(live, node, add);
+  const widgets = formatWidgetsOf(node, definition);
+  const inputContext = { ...context, definition, live, widgets, hintAt: hintsAt(live) };
+  for (const [input, value] of Object.entries(node.inputs)) {
+    add(input, checkInput(inputContext, input, value));
+  }
+  const own = ownVerdict(node);
+  if (own !== undefined) add(own[0], { error: { code: "custom_validation_failed", text: own[1] } });
+}
+
+function notCheckedInput(nodeId: string, node: WorkflowNode, input: string, why: string): NotChecked {
+  const message = `${describeNode(nodeId, node)}, ${shortName(input)}: not checked, since ${why}; the server decides.`;
+  return { nodeId, classType: node.class_type, input, message };
+}
+
+function notCheckedNode(nodeId: string, node: WorkflowNode): NotChecked {
+  const why = `the server describes the class in a way that Genga does not know`;
+  const message = `${describeNode(nodeId, node)}: not checked, since ${why}; the server decides.`;
+  return { nodeId, classType: node.class_type, message };
+}
+
+/** A link to a node that is not there ends the thread that runs prompts, whoever declares its input (PROTOCOL 10). */
+export function checkDeadlyLink(value: unknown, { workflow, node }: NodeInContext): Verdict {
+  if (!Array.isArray(value) || linkOf(value) === undefined) return {};
+  const missing = missingNode(value, workflow);
+  return missing === undefined ? {} : (checkUndeclaredLink(value, node, workflow, "") ?? {});
+}
+
+interface InputContext extends NodeInContext {
+  definition: NodeDefinition;
+  live: LiveInputs;
+  widgets: ReadonlyMap<string, InputSpec> | undefined;
+  /** Names the input that a bare name was perhaps meant to be. */
+  hintAt: (input: string) => string;
+}
+
+function checkInput(context: InputContext, input: string, value: unknown): Verdict {
+  const { definition, live, node, workflow, objectInfo } = context;
+  if (definition.unreadableInputs.has(input)) {
+    const deadly = checkDeadlyLink(value, context);
+    return deadly.error === undefined ? { notChecked: "the server describes the input oddly" } : deadly;
+  }
+  const spec = specOf({ input: live }, input);
+  if (spec === undefined) return checkUndeclared(context, input, value);
+  if (Array.isArray(value)) {
+    return checkLink(value, { name: input, spec, node }, workflow, objectInfo);
+  }
+  const literal = isObject(value) && "__value__" in value ? value["__value__"] : value;
+  if (isFileList(spec)) return checkUnlistedFile(literal, input, spec, context);
+  if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);
+  if (spec[0] === "COMFY_DYNAMICCOMBO_V3") return {};
+  const isRequired = Object.hasOwn(live.required, input);
+  const verdict = checkValue(literal, spec, isRequired);
+  if (isByOptions(verdict) && checksItself(node.class_type, input)) return {};
+  return isAnnotatedFile(literal, verdict, definition)
+    ? { notChecked: "it names a file in a folder, and the class may look for the file itself" }
+    : verdict;
+}
+
+/** `x.png [output]`: classes that load files look at the folder, not at the list; of packs it is not known which do. */
+function isAnnotatedFile(value: unknown, { error }: Verdict, definition: NodeDefinition): boolean {
+  return (
+    error?.code === "value_not_in_list" &&
+    typeof value === "string" &&
+    / \[(input|output|temp)\]$/.test(value) &&
+    !isOwnClass(definition)
+  );
+}
+
+function checkUndeclared(context: InputContext, input: string, value: unknown): Verdict {
+  const { definition, live, node, workflow, widgets } = context;
+  const widget = widgets?.get(input);
+  if (widget !== undefined && !Array.isArray(value)) return checkFormatWidgets(value, widget);
+  const deadly = checkDeadlyLink(value, context);
+  if (deadly.error !== undefined) return deadly;
+  if (Object.hasOwn(definition.input.hidden, input)) return {};
+  const verdict = checkStranger(input, value, live, node);
+  if (verdict !== undefined) return verdict;
+  const hint = context.hintAt(input);
+  const linked = Array.isArray(value) ? checkUndeclaredLink(value, node, workflow, hint) : undefined;
+  if (linked !== undefined) return linked;
+  const text = isOwnClass(definition)
+    ? `${node.class_type} has no such input; it is ignored.`
+    : `${node.class_type} declares no such input; it is ignored, unless the node takes inputs that it does not declare.`;
+  return { warning: { code: "unknown_input", text: `${text}${hint}`, received: value } };
+}
+
+/** Finds the member of a dynamic input that a bare name was perhaps meant to be (`width` for `mode.width`). */
+function hintsAt(live: LiveInputs): (input: string) => string {
+  let memberOf: Map<string, string> | undefined;
+  return (input) => {
+    memberOf ??= new Map(
+      Object.keys(live.required)
+        .concat(Object.keys(live.optional))
+        .reverse()
+        .flatMap((name) => [...name.matchAll(/\./g)].map(({ index }) => [name.slice(index + 1), name])),
+    );
+    const meant = memberOf.get(input);
+    return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+  };
+}
+
+/**
+ * Files to load: the server looks at its input folder, of which the list is a view from the last refresh, and without
+ * subfolders. So only a plain name that neither the list nor the caller knows is refused.
+ */
+function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInContext): Verdict {
+  const list = listOf(spec);
+  if (typeof value === "string" && !(value === "" && isFileList(spec))) {
+    if (list === undefined || list.includes(value) || uploads?.has(value) === true) return {};
+    if (/[/\\]|\]$/.test(value)) return {};
+    // Its list shows one folder, and it looks in all of them; no name at all is allowed, too.
+    if (node.class_type.startsWith("Load3D")) return { notChecked: "the class looks for the file itself" };
+  }
+  // The folder itself is there: the server accepts no name at all, and the node fails.
+  const code = value === "" ? "node_fails_at_run_time" : "custom_validation_failed";
+  const text =
+    typeof value === "string"
+      ? `there is no file ${show(value)} in the server's input folder; upload it first.`
+      : `${show(value)} is no name of a file.`;
+  return { error: { code, text, received: value, accepted: list } };
+}
+
+/**
+ * A file of which Genga keeps no list (`file-lists.ts`): the server says whether it is there. What no server takes for a
+ * file's name is refused, and a name that is nowhere among the uploads is worth a remark.
+ */
+function checkUnlistedFile(value: unknown, input: string, spec: InputSpec, context: InputContext): Verdict {
+  const { node, uploads } = context;
+  if (checksItself(node.class_type, input)) return {};
+  if (!isUploadInput(node.class_type, input, spec)) {
+    return typeof value === "string" ? { warning: unlistedFile(value) } : {};
+  }
+  if (typeof value !== "string" || value === "") return checkUpload(value, spec, context);
+  return /[/\\]|\]$/.test(value) || uploads?.has(value) === true ? {} : { warning: unlistedFile(value) };
+}
+
+function unlistedFile(value: string): InputProblem {
+  const text = `Genga does not know the server's own files; the job fails if ${show(value)} is not one of them.`;
+  return { code: "file_not_checked", text, received: value };
+}

@@ -1,0 +1,196 @@
+import { checkDeadlyLink, checkNode, type Findings, type NodeInContext } from "./check-node.ts";
+import { definitionOf, missingNode, noLink } from "./check-link.ts";
+import { liveInputsOf } from "../classes/dynamic-inputs.ts";
+import { foreseeableFailures } from "./foreseeable-failures.ts";
+import {
+  allLinks,
+  brokenNodes,
+  findCycle,
+  neededBy,
+  rememberedLinks,
+  sinksOf,
+  type LinksOf,
+} from "../graph/graph-links.ts";
+import {
+  firstOf,
+  inputProblem,
+  isFull,
+  nodeProblem,
+  shortName,
+  type GraphProblem,
+  type GraphValidation,
+} from "../graph/graph-problem.ts";
+import { checkShape } from "../graph/graph-shape.ts";
+import { specOf, type ObjectInfo } from "../classes/object-info.ts";
+import { linkOf, type Workflow } from "../graph/workflow.ts";
+
+export interface ValidateGraphOptions {
+  /** Names of files that will be on the server by the time the graph runs, though its list does not have them yet. */
+  uploads?: ReadonlySet<string>;
+}
+
+/** Notes of what was not checked; a graph of a thousand odd nodes needs no thousand of them. */
+const NOT_CHECKED_MAX = 50;
+/** So many nodes of a cycle are named. */
+const CYCLE_SHOWN_MAX = 50;
+
+/**
+ * Judges a graph the way the server would, before it is queued: errors for what the server refuses, for what would
+ * harm it (PROTOCOL 10), and for what it accepts though it cannot end well; warnings for what it silently converts or
+ * drops; and `notChecked` for what the server's definitions describe in a way that Genga does not know.
+ *
+ * With object info, as on the server, only nodes that some output needs are judged. Without it nobody knows which
+ * nodes those are: only the shape is judged, and a graph of which no node can run. So this pass never refuses what the
+ * full one accepts. Pure, and linear in the graph: it neither copies nor walks the object info.
+ */
+export function validateGraph(
+  value: unknown,
+  objectInfo?: ObjectInfo,
+  options: ValidateGraphOptions = {},
+): GraphValidation {
+  const { workflow, problems } = checkShape(value);
+  if (workflow === undefined) return { errors: problems, warnings: [] };
+  if (objectInfo === undefined) return judgeAlone(workflow);
+  const { errors, warnings, notChecked } = judgeByDefinitions(workflow, objectInfo, options);
+  return {
+    errors: firstOf(errors),
+    warnings: firstOf(warnings),
+    ...(notChecked.length > 0 && { notChecked: notChecked.slice(0, NOT_CHECKED_MAX) }),
+  };
+}
+
+/** What is wrong with the links of a graph, as errors if it cannot run whatever its classes are, else as warnings. */
+function judgeAlone(workflow: Workflow): GraphValidation {
+  const links = rememberedLinks(allLinks(workflow));
+  const problems: GraphProblem[] = [];
+  for (const [nodeId, node] of Object.entries(workflow)) {
+    for (const [input, value] of Object.entries(node.inputs)) {
+      if (!Array.isArray(value) || isFull(problems)) continue;
+      const problem = value.length === 2 ? missingNode(value, workflow) : noLink(value);
+      if (problem !== undefined) problems.push(inputProblem(nodeId, node, input, problem));
+    }
+  }
+  const cycle = findCycle(workflow, new Set(Object.keys(workflow)), links);
+  if (cycle !== undefined) problems.push(cycleProblem(workflow, cycle));
+  const isHopeless = brokenNodes(workflow, links).size === Object.keys(workflow).length;
+  return isHopeless
+    ? { errors: firstOf(problems), warnings: [] }
+    : { errors: [], warnings: firstOf(problems) };
+}
+
+function judgeByDefinitions(
+  workflow: Workflow,
+  objectInfo: ObjectInfo,
+  { uploads }: ValidateGraphOptions,
+): Findings {
+  const findings: Findings = { errors: missingClasses(workflow, objectInfo), warnings: [], notChecked: [] };
+  const links = rememberedLinks(allLinks(workflow));
+  const { roots, perhaps } = outputsOf(workflow, objectInfo, findings.errors.length > 0 ? links : undefined);
+  if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, links));
+
+  // The server validates what it reaches over inputs that classes declare, and runs what it reaches over any link.
+  const declared = rememberedLinks(declaredLinks(workflow, objectInfo));
+  const judged = neededBy(workflow, roots, declared);
+  const running = neededBy(workflow, roots, links);
+  const perhapsRunning = neededBy(workflow, perhaps, links);
+  for (const [nodeId, node] of Object.entries(workflow)) {
+    const context: NodeInContext = { nodeId, node, workflow, objectInfo, uploads };
+    if (judged.has(nodeId)) checkNode(context, findings);
+    else if (running.has(nodeId)) checkUnjudged(context, findings);
+    else if (!perhapsRunning.has(nodeId) && roots.length > 0) {
+      findings.warnings.push(
+        nodeProblem(nodeId, node, "unneeded_node", "no output needs it; it will not run."),
+      );
+    }
+  }
+  const cycle = findCycle(workflow, judged, declared);
+  if (cycle !== undefined) findings.errors.push(cycleProblem(workflow, cycle));
+  else {
+    // The server validates no undeclared link, and then finds no node to begin with.
+    const hidden = findCycle(workflow, running, links);
+    if (hidden !== undefined)
+      findings.errors.push({ ...cycleProblem(workflow, hidden), code: "node_fails_at_run_time" });
+  }
+  // What fails later is only worth knowing of a graph that is sound so far.
+  if (findings.errors.length === 0) {
+    const foreseen = foreseeableFailures(workflow, running, objectInfo);
+    findings.errors.push(...foreseen.errors);
+    findings.warnings.push(...foreseen.warnings);
+  }
+  return findings;
+}
+
+/** A node that runs without having been validated: only what harms the server is looked for. */
+function checkUnjudged(context: NodeInContext, findings: Findings): void {
+  const { nodeId, node } = context;
+  for (const [input, value] of Object.entries(node.inputs)) {
+    if (isFull(findings.errors)) return;
+    const { error } = checkDeadlyLink(value, context);
+    if (error !== undefined) findings.errors.push(inputProblem(nodeId, node, input, error));
+  }
+}
+
+/** Nodes that the server runs for their own sake, and those of which its definitions do not tell. */
+function outputsOf(
+  workflow: Workflow,
+  objectInfo: ObjectInfo,
+  linksIfClassesMiss: LinksOf | undefined,
+): { roots: string[]; perhaps: string[] } {
+  const roots: string[] = [];
+  const perhaps: string[] = [];
+  for (const [nodeId, node] of Object.entries(workflow)) {
+    const definition = definitionOf(node, objectInfo);
+    if (definition?.isOutputNode === true) roots.push(nodeId);
+    else if (definition?.isOutputNodeKnown === false) perhaps.push(nodeId);
+  }
+  // A class that the server lacks may well be the output that the others are for.
+  if (linksIfClassesMiss !== undefined) roots.push(...sinksOf(workflow, linksIfClassesMiss));
+  return { roots, perhaps };
+}
+
+/** The links on inputs that a node's class declares, given the values that the node has. */
+function declaredLinks(workflow: Workflow, objectInfo: ObjectInfo): LinksOf {
+  return (nodeId) => {
+    const node = workflow[nodeId];
+    const definition = definitionOf(node, objectInfo);
+    if (node === undefined) return [];
+    const live = definition?.areInputsKnown === true ? liveInputsOf(definition, node.inputs) : undefined;
+    return Object.entries(node.inputs).flatMap(([input, value]) => {
+      const link = linkOf(value);
+      if (link === undefined || (live !== undefined && specOf({ input: live }, input) === undefined))
+        return [];
+      return link.nodeId;
+    });
+  };
+}
+
+function missingClasses(workflow: Workflow, objectInfo: ObjectInfo): GraphProblem[] {
+  return Object.entries(workflow).flatMap(([nodeId, node]) => {
+    if (definitionOf(node, objectInfo) !== undefined) return [];
+    const text = `the server has no node class ${shortName(node.class_type)}.`;
+    return { ...nodeProblem(nodeId, node, "missing_node_type", text), received: node.class_type };
+  });
+}
+
+function noOutputs(workflow: Workflow, links: LinksOf): GraphProblem {
+  const cycle = findCycle(workflow, new Set(Object.keys(workflow)), links);
+  if (cycle !== undefined && sinksOf(workflow, links).length === 0) return cycleProblem(workflow, cycle);
+  return {
+    code: "prompt_no_outputs",
+    message: "The workflow has no output node (for example SaveImage), so nothing would run.",
+  };
+}
+
+function cycleProblem(workflow: Workflow, cycle: string[]): GraphProblem {
+  const nodeId = cycle[0] ?? "";
+  const node = workflow[nodeId] ?? { class_type: "", inputs: {} };
+  const path = [
+    ...cycle.slice(0, CYCLE_SHOWN_MAX).map(shortName),
+    ...(cycle.length > CYCLE_SHOWN_MAX ? ["…"] : []),
+  ].join(" ← ");
+  const inCycle = Object.entries(node.inputs).find(([, value]) => linkOf(value)?.nodeId === cycle[1]);
+  const text = `its links lead back to it: ${path}.`;
+  return inCycle === undefined
+    ? nodeProblem(nodeId, node, "dependency_cycle", text)
+    : inputProblem(nodeId, node, inCycle[0], { code: "dependency_cycle", text, received: inCycle[1] });
+}

@@ -1,0 +1,262 @@
+import { show, type InputProblem } from "../graph/graph-problem.ts";
+import { listOf, type InputSpec } from "../classes/object-info.ts";
+import {
+  isEqualInPython,
+  isTruthyInPython,
+  toComparable,
+  toPythonFloat,
+  toPythonInt,
+  toPythonText,
+} from "../graph/python-values.ts";
+import { namesOf } from "../classes/slot-types.ts";
+import { unknownOptionsOf } from "../classes/widget-options.ts";
+
+/** What is wrong with a literal value; `error` stops the graph, `warning` says what the server makes of it. */
+export interface ValueVerdict {
+  error?: InputProblem;
+  warning?: InputProblem;
+  /** Why this value was left to the server. */
+  notChecked?: string;
+}
+
+/** Values that only another node can make. A literal passes the server's validation and fails at run time. */
+const LINK_ONLY_TYPES = new Set([
+  "MODEL",
+  "CLIP",
+  "VAE",
+  "CONDITIONING",
+  "LATENT",
+  "IMAGE",
+  "MASK",
+  "VIDEO",
+  "CONTROL_NET",
+  "UPSCALE_MODEL",
+  "CLIP_VISION",
+  "CLIP_VISION_OUTPUT",
+  "NOISE",
+  "GUIDER",
+  "SAMPLER",
+  "SIGMAS",
+]);
+
+/**
+ * Checks one literal against its description, by the server's own rules and a little beyond (GRAPHS 3 and 4;
+ * PROTOCOL-0.28, section 2): it is converted for the four plain types, compared with `min` and `max` whatever its
+ * type, and looked up in the list.
+ */
+export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
+  const verdict = judge(value, spec, isRequired);
+  const unknown = unknownOptionsOf(spec);
+  if (!isByOptions(verdict) || unknown.length === 0) return verdict;
+  return { notChecked: `the input has options that Genga does not know (${unknown.slice(0, 3).join(", ")})` };
+}
+
+/** Whether a value is refused by the list or the range that the definitions show, and for nothing else. */
+export function isByOptions({ error }: ValueVerdict): boolean {
+  return error !== undefined && BY_OPTIONS.has(error.code);
+}
+
+const BY_OPTIONS: ReadonlySet<string> = new Set([
+  "value_not_in_list",
+  "value_smaller_than_min",
+  "value_bigger_than_max",
+]);
+
+function judge(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
+  const [type, options = {}] = spec;
+  const list = listOf(spec);
+  if (list !== undefined || type === "COMBO") return checkList(value, list, options);
+  switch (type) {
+    case "INT":
+      return checkInt(value, options);
+    case "FLOAT":
+      return checkFloat(value, options);
+    case "STRING":
+      return typeof value === "string"
+        ? {}
+        : converted(value, "STRING", `taken as the text ${show(toPythonText(value))}`);
+    case "BOOLEAN":
+      return typeof value === "boolean"
+        ? {}
+        : converted(value, "BOOLEAN", `taken as ${isTruthyInPython(value) ? "true" : "false"}`);
+    default: {
+      const linkOnly = checkLinkOnly(value, typeof type === "string" ? type : "", isRequired);
+      return linkOnly.error === undefined ? checkUnconverted(value, String(type), options) : linkOnly;
+    }
+  }
+}
+
+function checkList(
+  value: unknown,
+  list: readonly unknown[] | undefined,
+  options: Record<string, unknown>,
+): ValueVerdict {
+  // Newer servers do not look at the list of a combo that the editor fills from elsewhere.
+  if (options["remote_combo"] !== undefined) return {};
+  if (list === undefined && options["options"] !== undefined) {
+    return { notChecked: "its list of choices has a shape that Genga does not know" };
+  }
+  const choices = list ?? [];
+  const values: unknown[] = options["multiselect"] === true && Array.isArray(value) ? value : [value];
+  const stranger = values.find((one) => !choices.some((choice) => isEqualInPython(choice, one)));
+  if (stranger === undefined) return {};
+  return {
+    error: {
+      code: "value_not_in_list",
+      text: `${show(stranger)} is not in the list; ${acceptedChoices(stranger, choices)}`,
+      received: value,
+      accepted: choices,
+    },
+  };
+}
+
+/** Completes "it is not in the list;": the first choices, and the one that was perhaps meant. */
+export function acceptedChoices(given: unknown, choices: readonly unknown[]): string {
+  const similar = choices.find((choice) => isSimilar(choice, given));
+  const hint = similar === undefined ? "" : ` Did you mean ${show(similar)}?`;
+  const more = choices.length > 10 ? ` and ${choices.length - 10} more` : "";
+  const list =
+    choices.length === 0
+      ? "and there is nothing to choose from on the server"
+      : `one of ${choices.slice(0, 10).map(show).join(", ")}${more}`;
+  return `accepted: ${list}.${hint}`;
+}
+
+function isSimilar(candidate: unknown, given: unknown): boolean {
+  if (typeof candidate !== "string" || typeof given !== "string" || given === "") return false;
+  // A list may have thousands of names, and a body one text of megabytes.
+  if (given.length > candidate.length) return false;
+  const [one, other] = [candidate.toLowerCase(), given.toLowerCase()];
+  return (
+    one === other || one.startsWith(`${other}.`) || one.endsWith(`/${other}`) || one.endsWith(`\\${other}`)
+  );
+}
+
+function checkInt(value: unknown, options: Record<string, unknown>): ValueVerdict {
+  const number = toPythonInt(value);
+  if (number === undefined) return noNumber(value, "INT", "whole number");
+  const outside = checkRange(value, number, options);
+  if (outside !== undefined) return { error: outside };
+  // A text of digits, a truth value, or a number with a fraction; 1.0 is 1.
+  if (typeof value === "string" || typeof value === "boolean" || !isEqualInPython(number, value))
+    return converted(value, "INT", `taken as ${number}`);
+  return typeof value === "number" ? checkStep(value, rangeOf(options)) : {};
+}
+
+function checkFloat(value: unknown, options: Record<string, unknown>): ValueVerdict {
+  const number = toPythonFloat(value);
+  if (number === undefined) return noNumber(value, "FLOAT", "number");
+  if (!Number.isFinite(number)) {
+    const text = `${show(value)} is not finite; a server takes it, and then its answers cannot be read by anybody.`;
+    return { error: { code: "invalid_input_type", text, received: value, accepted: "FLOAT" } };
+  }
+  // `-sys.maxsize`, rounded; no float lies between the two.
+  const range = boundOf(options["min"]) === -(2 ** 63) ? { ...options, min: 1n - 2n ** 63n } : options;
+  const outside = checkRange(value, number, range);
+  if (outside !== undefined) return { error: outside };
+  return typeof value === "string" || typeof value === "boolean"
+    ? converted(value, "FLOAT", `taken as ${number}`)
+    : {};
+}
+
+function noNumber(value: unknown, type: "INT" | "FLOAT", kind: string): ValueVerdict {
+  const text = `${show(value)} is no ${kind}.`;
+  return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
+}
+
+/** Other types are not converted, yet compared with `min` and `max`; what Python cannot compare, the server refuses. */
+function checkUnconverted(value: unknown, type: string, options: Record<string, unknown>): ValueVerdict {
+  const { min, max } = rangeOf(options);
+  if (min === undefined && max === undefined) return {};
+  const number = toComparable(value);
+  if (number === undefined) {
+    const text = `${show(value)} is no number, and the server compares it with the accepted range.`;
+    return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
+  }
+  const outside = checkRange(value, number, options);
+  return outside === undefined ? {} : { error: outside };
+}
+
+interface Range {
+  min?: number | bigint;
+  max?: number | bigint;
+  step?: number | bigint;
+}
+
+function rangeOf({ min, max, step }: Record<string, unknown>): Range {
+  const [minNumber, maxNumber, stepNumber] = [boundOf(min), boundOf(max), boundOf(step)];
+  return {
+    ...(minNumber !== undefined && { min: minNumber }),
+    ...(maxNumber !== undefined && { max: exactMax(maxNumber) }),
+    ...(stepNumber !== undefined && { step: stepNumber }),
+  };
+}
+
+/** Bounds that JavaScript numbers round, as definitions have them: `sys.maxsize`, and the largest seed. */
+const ROUNDED_BOUNDS: readonly (readonly [rounded: number, exact: bigint])[] = [
+  [2 ** 63, 2n ** 63n - 1n],
+  [2 ** 64, 2n ** 64n - 1n],
+];
+
+function boundOf(value: unknown): number | bigint | undefined {
+  return typeof value === "boolean" ? undefined : toComparable(value);
+}
+
+/** The upper bound as its author wrote it. */
+function exactMax(max: number | bigint): number | bigint {
+  return ROUNDED_BOUNDS.find(([rounded]) => rounded === max)?.[1] ?? max;
+}
+
+/** A plain number that was rounded as the bound was: it may have been the bound itself. */
+function isRoundedAlike(value: unknown, max: number | bigint): boolean {
+  return ROUNDED_BOUNDS.some(([rounded, exact]) => value === rounded && max === exact);
+}
+
+function checkRange(
+  value: unknown,
+  number: number | bigint,
+  options: Record<string, unknown>,
+): InputProblem | undefined {
+  const { min, max, step } = rangeOf(options);
+  const accepted = Object.fromEntries(
+    Object.entries({ min, max, step }).flatMap(([key, bound]) =>
+      bound === undefined ? [] : [[key, typeof bound === "bigint" ? String(bound) : bound]],
+    ),
+  );
+  if (min !== undefined && number < min) {
+    const text = `${show(value)} is smaller than the smallest accepted value, ${min}.`;
+    return { code: "value_smaller_than_min", text, received: value, accepted };
+  }
+  if (max !== undefined && number > max && !(typeof number === "bigint" && isRoundedAlike(value, max))) {
+    const text = `${show(value)} is bigger than the biggest accepted value, ${max}.`;
+    return { code: "value_bigger_than_max", text, received: value, accepted };
+  }
+  return undefined;
+}
+
+/** The server takes values between the steps, and the node then rounds them as it likes (width 100 gave 96). */
+function checkStep(value: number, { min = 0, step }: Range): ValueVerdict {
+  const [from, width] = [Number(min), Number(step ?? 0)];
+  if (!(width > 1) || value % width === 0 || (value - from) % width === 0) return {};
+  return {
+    warning: {
+      code: "value_converted",
+      text: `${value} is not a multiple of ${width}; the node may round it down.`,
+      received: value,
+      accepted: { min: from, step: width },
+    },
+  };
+}
+
+function checkLinkOnly(value: unknown, type: string, isRequired: boolean): ValueVerdict {
+  if (!isRequired && (value === null || value === "")) return {};
+  if (!namesOf(type).every((one) => LINK_ONLY_TYPES.has(one))) return {};
+  const text = `${show(value)} is no ${type}; it must be a link [node id, slot] to a node that makes one.`;
+  return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
+}
+
+function converted(value: unknown, accepted: string, what: string): ValueVerdict {
+  return {
+    warning: { code: "value_converted", text: `${show(value)} is ${what}.`, received: value, accepted },
+  };
+}

@@ -1,0 +1,36 @@
+import type { InputProblem } from "../graph/graph-problem.ts";
+import { checkValue } from "./input-values.ts";
+import { specOf, type InputSpec, type NodeDefinition } from "../classes/object-info.ts";
+import type { WorkflowNode } from "../graph/workflow.ts";
+
+/**
+ * VideoHelperSuite's combine node takes further inputs by the chosen format (`crf`, `pix_fmt`, …), which it describes
+ * in the options of its `format` list: `formats: {"video/h264-mp4": [[name, type or list, options?], …]}`.
+ * `undefined` for nodes that do not do that.
+ */
+export function formatWidgetsOf(
+  node: WorkflowNode,
+  definition: NodeDefinition,
+): ReadonlyMap<string, InputSpec> | undefined {
+  const formats = specOf(definition, "format")?.[1]?.["formats"];
+  const format = node.inputs["format"];
+  if (typeof formats !== "object" || formats === null || typeof format !== "string") return undefined;
+  const widgets: unknown = Object.hasOwn(formats, format) ? Reflect.get(formats, format) : [];
+  return new Map(Array.isArray(widgets) ? widgets.flatMap((widget: unknown) => toEntry(widget)) : []);
+}
+
+function toEntry(widget: unknown): [string, InputSpec][] {
+  if (!Array.isArray(widget)) return [];
+  const [name, type, options] = widget as unknown[];
+  if (typeof name !== "string" || (typeof type !== "string" && !Array.isArray(type))) return [];
+  const known =
+    typeof options === "object" && options !== null && !Array.isArray(options) ? { ...options } : {};
+  return [[name, [type, known]]];
+}
+
+/** The server runs graphs with wrong values here, and makes something else of them: a warning, not an error. */
+export function checkFormatWidgets(value: unknown, widget: InputSpec): { warning?: InputProblem } {
+  const { error, warning } = checkValue(value, widget, false);
+  const problem = error ?? warning;
+  return problem === undefined ? {} : { warning: problem };
+}

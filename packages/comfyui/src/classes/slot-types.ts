@@ -1,0 +1,55 @@
+import type { SlotType } from "./object-info.ts";
+import { isEqualInPython } from "../graph/python-values.ts";
+
+/**
+ * Node packs name "any type" in several ways; the server compares some of them by an overridden operator that
+ * `/object_info` does not show.
+ */
+const ANY_TYPE = /^(\*|any|anytype|any_type)$/i;
+/** The type of a slot that takes the type of whatever is linked; the server compares nothing (PROTOCOL-0.28, 2). */
+const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
+
+/** Types of dynamic inputs: placeholders that the server replaces by members before it judges a node. */
+const PLACEHOLDER_TYPE = /^COMFY_[A-Z0-9_]+_V\d+$/;
+const KNOWN_PLACEHOLDERS = new Set([
+  MATCH_TYPE,
+  "COMFY_AUTOGROW_V3",
+  "COMFY_DYNAMICCOMBO_V3",
+  "COMFY_DYNAMICGROUP_V3",
+  "COMFY_DYNAMICSLOT_V3",
+]);
+
+/** A placeholder of a server that is newer than Genga: what it stands for is not known. */
+export function isUnknownPlaceholder(type: SlotType): boolean {
+  return typeof type === "string" && PLACEHOLDER_TYPE.test(type) && !KNOWN_PLACEHOLDERS.has(type);
+}
+
+/**
+ * Whether an output of one type may be linked to an input of another, as a server compares them: by name; a name may be
+ * a union (`INT,FLOAT`), `*` and match types take everything, and a list of choices fits the equal list and `COMBO`.
+ */
+export function canConnect(received: SlotType, expected: SlotType): boolean {
+  if (isEqualInPython(received, expected) || isAny(received) || isAny(expected)) return true;
+  if (typeof received !== "string") return expected === "COMBO";
+  if (typeof expected !== "string") return false;
+  const expectedTypes = namesOf(expected);
+  return namesOf(received).some((type) => expectedTypes.includes(type));
+}
+
+/** Whether a slot takes or gives every type, as far as the server tells. */
+export function isAny(type: SlotType): boolean {
+  return (
+    typeof type === "string" &&
+    (isUnknownPlaceholder(type) || namesOf(type).some((name) => name === MATCH_TYPE || ANY_TYPE.test(name)))
+  );
+}
+
+/** The types of a union: `INT,FLOAT` → `INT` and `FLOAT`. */
+export function namesOf(type: string): string[] {
+  return type.split(",").map((name) => name.trim());
+}
+
+/** A type as a message names it. */
+export function nameOf(type: SlotType): string {
+  return typeof type === "string" ? type : "a choice from a list";
+}

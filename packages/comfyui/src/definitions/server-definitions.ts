@@ -1,0 +1,27 @@
+import { validateGraph } from "../checking/graph-validation.ts";
+import { wrapLists } from "./list-values.ts";
+import { nodeReplacementsSchema, replaceNodes, type NodeReplacements } from "./node-replacements.ts";
+import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
+import type { Workflow } from "../graph/workflow.ts";
+
+/** All that a server says of the nodes that it has, and of those that it had. */
+export interface ServerDefinitions {
+  objectInfo: ObjectInfo;
+  replacements: NodeReplacements;
+}
+
+/**
+ * Reads what was kept of `GET /object_info` and `GET /node_replacements`. @throws ZodError the first is no object
+ */
+export function parseDefinitions(stored: { objectInfo: unknown; replacements: unknown }): ServerDefinitions {
+  return {
+    objectInfo: objectInfoSchema.parse(stored.objectInfo),
+    replacements: nodeReplacementsSchema.parse(stored.replacements),
+  };
+}
+
+/** Whether a server with these definitions takes the graph, its lists wrapped, by all that they tell. */
+export function canRun(workflow: Workflow, { objectInfo, replacements }: ServerDefinitions): boolean {
+  const graph = replaceNodes(wrapLists(workflow, objectInfo).workflow, replacements, objectInfo);
+  return graph.missing.length === 0 && validateGraph(graph.workflow, objectInfo).errors.length === 0;
+}

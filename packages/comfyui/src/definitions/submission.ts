@@ -1,0 +1,78 @@
+import type { ObjectInfo } from "../classes/object-info.ts";
+import { linkOf, type Workflow } from "../graph/workflow.ts";
+
+/** Characters that stay in a file name everywhere; the rest become `_`. */
+const UNSAFE_IN_NAME = /[^\p{L}\p{N} ._%()+=@-]/gu;
+const NAME_LENGTH_MAX = 80;
+/** File systems take 255 bytes; what stands before and behind a name needs its share. */
+const NAME_BYTES_MAX = 180;
+
+/** What files are called whose name is only known at run time, or would be the node's own. */
+const OTHERWISE = "output";
+
+export interface PreparationOptions {
+  /** Stands before every name, folders and all: `folder/of/the/attempt/unique-`. */
+  prefix: string;
+  /** Tells which classes take a prefix that the graph does not give. */
+  objectInfo: ObjectInfo;
+}
+
+/** Whether an input says what files are called: also as a member of a group (`format.filename_prefix`). */
+export function isFilenamePrefix(input: string): boolean {
+  return input === "filename_prefix" || input.endsWith(".filename_prefix");
+}
+
+/**
+ * A copy of the graph whose every `filename_prefix` is unique to one attempt: the given prefix and the original name.
+ * Without it an identical graph would run nothing and report the files of an earlier job (PROTOCOL 0.8), two attempts
+ * would share a counter, and files would lie where other tenants' graphs can name them. Of the original only the last
+ * part is kept (its `%date%` and `%width%` marks go on working), so that no graph can leave the folder. A prefix that
+ * comes over a link is replaced, too, since its value is only known at run time.
+ */
+export function prepareForSubmission(workflow: Workflow, options: PreparationOptions): Workflow {
+  return Object.fromEntries(
+    Object.entries(workflow).map(([id, node]) => {
+      const names = Object.keys(node.inputs).filter(isFilenamePrefix);
+      if (names.length === 0 && takesPrefix(node.class_type, options.objectInfo))
+        names.push("filename_prefix");
+      if (names.length === 0) return [id, node];
+      const prefixes = names.map((name) => [name, options.prefix + nameOf(node.inputs[name])] as const);
+      return [id, { ...node, inputs: { ...node.inputs, ...Object.fromEntries(prefixes) } }];
+    }),
+  );
+}
+
+function takesPrefix(classType: string, objectInfo: ObjectInfo): boolean {
+  const input = Object.hasOwn(objectInfo, classType) ? objectInfo[classType]?.input : undefined;
+  return input?.optional !== undefined && Object.hasOwn(input.optional, "filename_prefix");
+}
+
+function nameOf(given: unknown): string {
+  const value = unwrapped(given);
+  if (typeof value === "number" || typeof value === "boolean") return safeName(String(value));
+  return typeof value === "string" && linkOf(given) === undefined ? safeName(value) : OTHERWISE;
+}
+
+/** Servers take `{"__value__": x}` for x. */
+function unwrapped(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "__value__" in value ? value.__value__ : value;
+}
+
+function safeName(prefix: string): string {
+  const last = prefix.split(/[/\\]/).findLast((part) => part.trim() !== "") ?? "";
+  const name = withinBytes(
+    last
+      .replace(UNSAFE_IN_NAME, "_")
+      .replace(/\.{2,}/g, "_")
+      .replace(/^[. ]+/, "")
+      .trim()
+      .slice(0, NAME_LENGTH_MAX),
+  );
+  return name === "" ? OTHERWISE : name;
+}
+
+function withinBytes(name: string): string {
+  const characters = Array.from(name);
+  while (Buffer.byteLength(characters.join("")) > NAME_BYTES_MAX) characters.pop();
+  return characters.join("");
+}

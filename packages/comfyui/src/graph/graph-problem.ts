@@ -1,0 +1,153 @@
+import { stringifyExactJson } from "../json/exact-json.ts";
+import { nodeTitleOf, type WorkflowNode } from "./workflow.ts";
+
+/**
+ * What is wrong, in the style of the server's own error types (PROTOCOL 2). The server's names are used where it has
+ * one; `missing_node_type` and `dependency_cycle` are those of newer servers.
+ */
+export type GraphProblemCode =
+  // Shape: refused before any server is asked, since some of these bodies kill one (PROTOCOL 10).
+  | "invalid_prompt"
+  | "editor_format"
+  | "graph_too_large"
+  | "number_not_finite"
+  | "node_not_object"
+  | "missing_class_type"
+  | "missing_inputs"
+  | "bad_linked_input"
+  | "linked_node_missing"
+  | "dependency_cycle"
+  | "prompt_no_outputs"
+  // Says that there is more to say.
+  | "more_problems"
+  // Against a server's object info.
+  | "missing_node_type"
+  | "required_input_missing"
+  | "value_smaller_than_min"
+  | "value_bigger_than_max"
+  | "value_not_in_list"
+  | "invalid_input_type"
+  | "return_type_mismatch"
+  | "linked_slot_missing"
+  | "custom_validation_failed"
+  // Accepted by the server, and bound to fail there.
+  | "context_options_missing"
+  | "odd_frame_size"
+  | "node_fails_at_run_time"
+  // Warnings only: accepted, but hardly meant.
+  | "value_converted"
+  | "unknown_input"
+  | "undeclared_link"
+  | "choice_missing"
+  | "file_not_checked"
+  | "unneeded_node"
+  | "output_not_fetchable";
+
+/** One thing wrong with a graph, worded for the person who wrote it. */
+export interface GraphProblem {
+  code: GraphProblemCode;
+  nodeId?: string;
+  nodeTitle?: string;
+  classType?: string;
+  input?: string;
+  /** One sentence that names node, input, what was given and what would be accepted. */
+  message: string;
+  received?: unknown;
+  /** What would be accepted: a list (at most 50 values of it), `{min?, max?, step?}`, or the name of a type. */
+  accepted?: unknown;
+}
+
+/** Something of a graph that Genga left to the server, because the server's definitions say what Genga does not know. */
+export interface NotChecked {
+  nodeId: string;
+  classType: string;
+  /** Absent where it is the whole node. */
+  input?: string;
+  /** One sentence: what was not checked, and why. */
+  message: string;
+}
+
+/** `errors` empty = submit it. */
+export interface GraphValidation {
+  errors: GraphProblem[];
+  warnings: GraphProblem[];
+  /** Absent where everything was checked. */
+  notChecked?: NotChecked[];
+}
+
+/** What is said about an input beyond where it is. */
+export type InputProblem = Pick<GraphProblem, "code" | "received" | "accepted"> & {
+  /** Completes "Node 5 (KSampler), steps: …". */
+  text: string;
+};
+
+const LISTED_MAX = 50;
+/** Each of a graph's names may be megabytes long, and stands in the message of each problem with its node. */
+const NAME_SHOWN_MAX = 200;
+/** Of errors and of warnings, each; nobody reads so many, and a body of 16 MB may give a million reasons for one. */
+const PROBLEMS_MAX = 1_000;
+
+export function nodeProblem(
+  nodeId: string,
+  node: WorkflowNode,
+  code: GraphProblemCode,
+  text: string,
+): GraphProblem {
+  return { code, ...placeOf(nodeId, node), message: `${describeNode(nodeId, node)}: ${text}` };
+}
+
+export function inputProblem(
+  nodeId: string,
+  node: WorkflowNode,
+  input: string,
+  problem: InputProblem,
+): GraphProblem {
+  const { text, code, received, accepted } = problem;
+  return {
+    code,
+    ...placeOf(nodeId, node),
+    input,
+    message: `${describeNode(nodeId, node)}, ${shortName(input)}: ${text}`,
+    ...(received !== undefined && { received }),
+    ...(accepted !== undefined && {
+      accepted: Array.isArray(accepted) ? accepted.slice(0, LISTED_MAX) : accepted,
+    }),
+  };
+}
+
+function placeOf(
+  nodeId: string,
+  node: WorkflowNode,
+): Pick<GraphProblem, "nodeId" | "nodeTitle" | "classType"> {
+  return { nodeId, nodeTitle: nodeTitleOf(node), classType: node.class_type };
+}
+
+/** How a message names a node: `Node 5 "Title" (KSampler)`. */
+export function describeNode(nodeId: string, node: WorkflowNode): string {
+  const title = nodeTitleOf(node);
+  const [id, shown, classType] = [nodeId, title, node.class_type].map(shortName);
+  return title === node.class_type ? `Node ${id} (${shown})` : `Node ${id} "${shown}" (${classType})`;
+}
+
+/** A name of the graph as a message shows it. */
+export function shortName(name: string): string {
+  return name.length > NAME_SHOWN_MAX ? `${name.slice(0, NAME_SHOWN_MAX - 3)}...` : name;
+}
+
+/** Whether a list of problems is so long that no more of them are looked at. */
+export function isFull(problems: readonly GraphProblem[]): boolean {
+  return problems.length >= PROBLEMS_MAX;
+}
+
+/** The problems as they are told; the last one says so if there may be more. */
+export function firstOf(problems: GraphProblem[]): GraphProblem[] {
+  if (!isFull(problems)) return problems;
+  const message = `There may be more to say of this graph; these are the first ${PROBLEMS_MAX} things.`;
+  return [...problems.slice(0, PROBLEMS_MAX), { code: "more_problems", message }];
+}
+
+/** A value as it may be shown in a message. */
+export function show(value: unknown): string {
+  const text = value === undefined ? "nothing" : stringifyExactJson(value);
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}

@@ -1,0 +1,157 @@
+import { ExactNumber, numberOf } from "../json/exact-json.ts";
+import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
+import { show, type GraphProblem } from "./graph-problem.ts";
+import type { Workflow } from "./workflow.ts";
+
+const NODES_MAX = 5_000;
+/** Of one node. The largest classes have a few hundred, with all members of their dynamic inputs. */
+const INPUTS_MAX = 10_000;
+/** In characters of keys and text; the server itself takes 100 MiB. */
+const SIZE_MAX = 16 * 1024 * 1024;
+/** The server's JSON parser gives up at about a thousand. */
+const DEPTH_MAX = 100;
+
+export type GraphShape =
+  { workflow: Workflow; problems: [] } | { workflow: undefined; problems: GraphProblem[] };
+
+/**
+ * The part of validation that needs no server: is it a graph at all? Above all the bodies that a server accepts and
+ * dies of (PROTOCOL 10): each node must be `{class_type: string, inputs: object}`, also those that no output needs.
+ */
+export function checkShape(value: unknown): GraphShape {
+  if (!isObject(value)) {
+    return refuse([
+      {
+        code: "invalid_prompt",
+        message: "A workflow is an object: node id → {class_type, inputs}.",
+        received: typeof value,
+      },
+    ]);
+  }
+  if (looksLikeEditorFormat(value)) {
+    return refuse([
+      {
+        code: "editor_format",
+        message: `The workflow is in the editor's own format, which no server runs. ${howToExport}`,
+      },
+    ]);
+  }
+  const nodes = Object.entries(value);
+  if (nodes.length === 0) {
+    return refuse([{ code: "prompt_no_outputs", message: "The workflow has no nodes." }]);
+  }
+  if (nodes.length > NODES_MAX) {
+    return refuse([
+      {
+        code: "graph_too_large",
+        message: `The workflow has ${nodes.length} nodes; at most ${NODES_MAX} are accepted.`,
+        received: nodes.length,
+        accepted: { max: NODES_MAX },
+      },
+    ]);
+  }
+  if (sizeOf(value, 0) > SIZE_MAX) {
+    return refuse([
+      {
+        code: "graph_too_large",
+        message: `The workflow is larger than ${SIZE_MAX} characters, or nested deeper than ${DEPTH_MAX} levels.`,
+      },
+    ]);
+  }
+  const problems = nodes.flatMap(([nodeId, node]) => [
+    ...checkNode(nodeId, node),
+    ...checkNumbers(nodeId, node),
+  ]);
+  // The nodes were just looked at, one by one; a second parse would copy them.
+  return problems.length > 0 ? refuse(problems) : { workflow: value as Workflow, problems: [] };
+}
+
+function refuse(problems: GraphProblem[]): GraphShape {
+  return { workflow: undefined, problems };
+}
+
+function checkNode(nodeId: string, node: unknown): GraphProblem[] {
+  if (!isObject(node)) {
+    return [
+      {
+        code: "node_not_object",
+        nodeId,
+        message: `Node ${nodeId} is not an object {class_type, inputs}.`,
+        received: typeof node,
+      },
+    ];
+  }
+  const { class_type: classType, inputs } = node;
+  if (typeof classType !== "string" || classType === "") {
+    return [
+      {
+        code: "missing_class_type",
+        nodeId,
+        message: `Node ${nodeId} has no class_type (a text naming its class).`,
+      },
+    ];
+  }
+  if (!isObject(inputs)) {
+    return [
+      {
+        code: "missing_inputs",
+        nodeId,
+        classType,
+        message: `Node ${nodeId} (${classType}) has no inputs; it needs an object, be it empty.`,
+      },
+    ];
+  }
+  const count = Object.keys(inputs).length;
+  if (count <= INPUTS_MAX) return [];
+  return [
+    {
+      code: "graph_too_large",
+      nodeId,
+      classType,
+      message: `Node ${nodeId} has ${count} inputs; at most ${INPUTS_MAX} are accepted.`,
+      received: count,
+      accepted: { max: INPUTS_MAX },
+    },
+  ];
+}
+
+/**
+ * Numbers beyond the range of a double are infinite in Python, and a prompt with one makes `/queue` and `/history` of its
+ * server unreadable for everybody (PROTOCOL-0.28, section 6).
+ */
+function checkNumbers(nodeId: string, node: unknown): GraphProblem[] {
+  const found = infiniteIn(node);
+  if (found === undefined) return [];
+  const message = `Node ${nodeId} has a number beyond the range of a double, ${show(found)}; servers take it for infinite.`;
+  return [{ code: "number_not_finite", nodeId, message, received: found }];
+}
+
+function infiniteIn(value: unknown): unknown {
+  const number = numberOf(value);
+  if (number !== undefined) return Number.isFinite(number) ? undefined : value;
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const child of Object.values(value)) {
+    const found = infiniteIn(child);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Roughly the length as JSON; infinite where it is nested too deep. Stops soon after the limit is passed. */
+function sizeOf(value: unknown, depth: number): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value !== "object" || value === null) return 5;
+  if (depth > DEPTH_MAX) return Number.POSITIVE_INFINITY;
+  let size = 2;
+  for (const [key, child] of Object.entries(value)) {
+    size += key.length + 3 + sizeOf(child, depth + 1);
+    if (size > SIZE_MAX) break;
+  }
+  return size;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
+  );
+}

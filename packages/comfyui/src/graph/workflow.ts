@@ -1,0 +1,72 @@
+import { z } from "zod";
+
+import { ExactNumber, parseExactJson } from "../json/exact-json.ts";
+
+/** One node of an API-format graph. A link is an input of the form `[nodeId, slot]`. */
+export interface WorkflowNode {
+  class_type: string;
+  inputs: Record<string, unknown>;
+  /** What the editor keeps beside a node; the server ignores it, so it may be anything. */
+  _meta?: { title?: unknown } | null | undefined;
+}
+
+/** A ComfyUI API-format graph: node id → node. It is what `POST /prompt` takes as `prompt`. */
+export type Workflow = Record<string, WorkflowNode>;
+
+/** The shape alone. Whether a server can run the graph is `validateGraph`'s question. */
+export const workflowSchema: z.ZodType<Workflow> = z.record(
+  z.string(),
+  z.looseObject({
+    class_type: z.string(),
+    inputs: z.record(z.string(), z.unknown()),
+    _meta: z.looseObject({ title: z.unknown().optional() }).nullish().catch(undefined),
+  }),
+);
+
+/**
+ * Reads a graph that was accepted before, and has been kept as text since. Numbers that JavaScript would change are
+ * `ExactNumber`s. The nodes are looked at and not copied. @throws TypeError for what is no graph
+ */
+export function parseWorkflow(text: string): Workflow {
+  const graph = parseExactJson(text);
+  if (!isWorkflow(graph)) throw new TypeError("What was kept as a graph is none.");
+  return graph;
+}
+
+function isWorkflow(value: unknown): value is Workflow {
+  return isRecord(value) && Object.values(value).every(isNode);
+}
+
+function isNode(value: unknown): value is WorkflowNode {
+  return isRecord(value) && typeof value["class_type"] === "string" && isRecord(value["inputs"]);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A reference to another node's output. */
+export interface Link {
+  nodeId: string;
+  slot: number;
+}
+
+/**
+ * Reads an input value as a link, as the server does while it runs a graph: a list of two, a text and a number (in Python
+ * a truth value is one). While it *validates*, it takes every list in an input that the class declares for a link, and
+ * refuses the others (PROTOCOL 2, `bad_linked_input`).
+ */
+export function linkOf(value: unknown): Link | undefined {
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const [nodeId, slot] = value as unknown[];
+  const number = slot instanceof ExactNumber ? slot.toNumber() : slot;
+  if (typeof nodeId !== "string" || (typeof number !== "number" && typeof number !== "boolean"))
+    return undefined;
+  return { nodeId, slot: Number(number) };
+}
+
+/** What a person calls the node: the title that its author gave it, or its class. */
+export function nodeTitleOf(node: WorkflowNode): string {
+  const title = node._meta?.title;
+  return typeof title === "string" && title.trim() !== "" ? title.trim() : node.class_type;
+}

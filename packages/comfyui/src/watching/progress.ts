@@ -1,0 +1,237 @@
+import type { PromptMessage } from "../wire/messages.ts";
+import { weightFromSteps, weightOf } from "./node-weights.ts";
+import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
+
+/** `submitted` = in the server's queue; `saving` = the server is done, the outputs are being fetched. */
+export type ProgressPhase = "waiting" | "submitted" | "executing" | "saving";
+
+/** What a person sees of one attempt. */
+export interface Progress {
+  /** 0…100, never going back within an attempt; 100 is left to the one who has stored the outputs. */
+  percent: number;
+  phase: ProgressPhase;
+  /** Id of the node that runs; where several do (asynchronous ones), of the one that began last. */
+  node: string | null;
+  /** The titles of all that run. */
+  nodeTitle: string | null;
+  /** Steps of that node, where it reports any. */
+  step: number | null;
+  steps: number | null;
+  nodesDone: number;
+  nodesTotal: number;
+}
+
+interface NodeState {
+  title: string;
+  weight: number;
+  /** 0…1 */
+  done: number;
+  /** Its result was kept from an earlier prompt: it costs nothing and does not count in the percentage. */
+  isCached: boolean;
+}
+
+/** What the reducer remembers. Treat it as opaque; `progress` is the part to show. */
+export interface ProgressState {
+  readonly progress: Progress;
+  readonly nodes: ReadonlyMap<string, NodeState>;
+  /** Ids of the nodes that run, in the order in which they began. */
+  readonly running: readonly string[];
+}
+
+/** The server may still save or decode when its last number has arrived, so messages alone never promise more. */
+const PERCENT_MAX = 99;
+
+/** How far a node counts while nodes that it made at run time report: only it says when it is done. */
+const PART_DONE_MAX = 0.95;
+/** Titles that are named where many nodes run. */
+const TITLES_MAX = 3;
+
+/** The state before anything has happened. */
+export function progressOf(workflow: Workflow): ProgressState {
+  const nodes = new Map(
+    Object.entries(workflow).map(([id, node]): [string, NodeState] => [
+      id,
+      { title: nodeTitleOf(node), weight: weightOf(node), done: 0, isCached: false },
+    ]),
+  );
+  return { progress: { ...NOTHING_YET, nodesTotal: nodes.size }, nodes, running: [] };
+}
+
+const NOTHING_YET: Progress = {
+  percent: 0,
+  phase: "waiting",
+  node: null,
+  nodeTitle: null,
+  step: null,
+  steps: null,
+  nodesDone: 0,
+  nodesTotal: 0,
+};
+
+/** The prompt has been accepted by the server and waits in its queue. */
+export function markSubmitted(state: ProgressState): ProgressState {
+  return state.progress.phase === "waiting" ? withProgress(state, { phase: "submitted" }) : state;
+}
+
+/**
+ * One message further. Pure; the caller passes only messages about this prompt. Lost messages do no harm: each
+ * `progress_state` tells all nodes so far, and the rest only adds to it.
+ */
+export function reduceProgress(state: ProgressState, message: PromptMessage): ProgressState {
+  switch (message.type) {
+    case "execution_start":
+      return withProgress(state, { phase: laterPhase(state, "executing") });
+    case "execution_cached":
+      return advance(
+        state,
+        message.data.nodes.map((id) => [id, { done: 1, isCached: true }]),
+      );
+    case "progress_state":
+      return reduceProgressState(state, message.data.nodes);
+    case "executing":
+      return message.data.node === null
+        ? finish(state)
+        : enterNode(state, message.data.display_node ?? message.data.node);
+    case "progress":
+      return typeof message.data.node === "string"
+        ? stepNode(state, message.data.node, message.data.value, message.data.max)
+        : state;
+    case "executed":
+      // One that was made at run time says nothing of the node that made it.
+      return advance(state, [[message.data.node, { done: 1 }]]);
+    case "execution_success":
+      return finish(
+        advance(
+          state,
+          [...state.nodes.keys()].map((id) => [id, { done: 1 }]),
+        ),
+      );
+    case "execution_error":
+    case "execution_interrupted":
+      return enterNode(state, message.data.node_id);
+  }
+}
+
+type NodesReported = Extract<PromptMessage, { type: "progress_state" }>["data"]["nodes"];
+
+/**
+ * Nodes made at run time (expanded subgraphs) report under the node that made them; that one is only finished when it
+ * says so itself. Several run side by side where they are asynchronous, or where one waits for an input that it asked for
+ * late (PROTOCOL-0.28 3): a node that has just begun is shown, and then stays until it ends.
+ */
+function reduceProgressState(state: ProgressState, reported: NodesReported): ProgressState {
+  const changes: NodeChange[] = [];
+  const running = new Map<string, { value: number; max: number }>();
+  for (const [id, { value, max, state: nodeState, display_node_id: shown }] of Object.entries(reported)) {
+    const isInGraph = state.nodes.has(id);
+    if (nodeState === "running") {
+      const shownId = isInGraph ? id : (shown ?? id);
+      if (isInGraph || !running.has(shownId) || max > 1) running.set(shownId, { value, max });
+      const done = max > 0 ? value / max : 0;
+      changes.push([shownId, { done: isInGraph ? done : Math.min(done, PART_DONE_MAX), stepsReported: max }]);
+    } else if (nodeState === "finished" && isInGraph) {
+      changes.push([id, { done: 1, stepsReported: max }]);
+    }
+  }
+  const begun = [...running.keys()].filter((id) => !state.running.includes(id));
+  // A JSON object does not keep the order of ids that are numbers.
+  const ids = [...state.running.filter((id) => running.has(id)), ...begun];
+  const current = ids.find((id) => id === state.progress.node);
+  const shown = begun.at(-1) ?? current ?? ids.at(-1);
+  const advanced = { ...advance(state, changes), running: ids };
+  const steps = shown === undefined ? undefined : running.get(shown);
+  if (shown === undefined || steps === undefined) return advanced;
+  return showSteps(enterNode(advanced, shown), steps.value, steps.max);
+}
+
+function stepNode(state: ProgressState, id: string, value: number, max: number): ProgressState {
+  // A node made at run time: the `progress_state` before this message has told whose part it is, and how far.
+  if (state.nodes.size > 0 && !state.nodes.has(id)) return state;
+  const advanced = advance(state, [[id, { done: max > 0 ? value / max : 0, stepsReported: max }]]);
+  const isBesideOthers = state.running.includes(id) && state.running.includes(state.progress.node ?? "");
+  if (isBesideOthers && id !== state.progress.node) return advanced;
+  return showSteps(enterNode(advanced, id), value, max);
+}
+
+/** Shows a node. One that was not known to run is taken for the only one: a `progress_state` tells all of them. */
+function enterNode(state: ProgressState, id: string): ProgressState {
+  const running = state.running.includes(id) ? state.running : [id];
+  const nodeTitle = titlesOf(running, state.nodes);
+  const { node, phase, nodeTitle: titleBefore } = state.progress;
+  if (node === id && phase === "executing" && nodeTitle === titleBefore) return { ...state, running };
+  return {
+    ...withProgress(state, {
+      phase: laterPhase(state, "executing"),
+      node: id,
+      nodeTitle,
+      ...(node !== id && { step: null, steps: null }),
+    }),
+    running,
+  };
+}
+
+function titlesOf(ids: readonly string[], nodes: ReadonlyMap<string, NodeState>): string | null {
+  const titles = [...new Set(ids.flatMap((id) => nodes.get(id)?.title ?? []))];
+  const more = titles.length - TITLES_MAX;
+  if (titles.length === 0) return null;
+  return more > 0 ? `${titles.slice(0, TITLES_MAX).join(", ")} and ${more} more` : titles.join(", ");
+}
+
+/** A node without a progress bar reports 0 of 1, then 1 of 1: those are no steps worth showing. */
+function showSteps(state: ProgressState, value: number, max: number): ProgressState {
+  return max > 1 ? withProgress(state, { step: value, steps: max }) : state;
+}
+
+function finish(state: ProgressState): ProgressState {
+  const progress = { phase: "saving", node: null, nodeTitle: null, step: null, steps: null } as const;
+  return { ...withProgress(state, progress), running: [] };
+}
+
+type NodeChange = [id: string, change: { done: number; isCached?: boolean; stepsReported?: number }];
+
+/** Applies changes to nodes (which only ever advance) and works out the figures that follow from them. */
+function advance(state: ProgressState, changes: NodeChange[]): ProgressState {
+  let nodes: Map<string, NodeState> | undefined;
+  for (const [id, change] of changes) {
+    const node = (nodes ?? state.nodes).get(id);
+    if (node === undefined) continue;
+    const done = Math.min(1, Math.max(node.done, change.done));
+    const isCached = node.isCached || (change.isCached ?? false);
+    const weight = weightFromSteps(node.weight, change.stepsReported ?? 0);
+    if (done === node.done && isCached === node.isCached && weight === node.weight) continue;
+    nodes ??= new Map(state.nodes);
+    nodes.set(id, { title: node.title, weight, done, isCached });
+  }
+  if (nodes === undefined) return state;
+  const { percent, nodesDone } = measure(nodes);
+  return {
+    ...state,
+    nodes,
+    progress: { ...state.progress, nodesDone, percent: Math.max(state.progress.percent, percent) },
+  };
+}
+
+function measure(nodes: ReadonlyMap<string, NodeState>): { percent: number; nodesDone: number } {
+  let total = 0;
+  let done = 0;
+  let nodesDone = 0;
+  for (const node of nodes.values()) {
+    if (node.done === 1) nodesDone += 1;
+    if (node.isCached) continue;
+    total += node.weight;
+    done += node.weight * node.done;
+  }
+  const share = total > 0 ? done / total : nodesDone > 0 ? 1 : 0;
+  return { percent: Math.min(PERCENT_MAX, Math.round(share * 1000) / 10), nodesDone };
+}
+
+const PHASES: readonly ProgressPhase[] = ["waiting", "submitted", "executing", "saving"];
+
+/** A late message never takes the phase back. */
+function laterPhase(state: ProgressState, phase: ProgressPhase): ProgressPhase {
+  return PHASES.indexOf(phase) > PHASES.indexOf(state.progress.phase) ? phase : state.progress.phase;
+}
+
+function withProgress(state: ProgressState, change: Partial<Progress>): ProgressState {
+  return { ...state, progress: { ...state.progress, ...change } };
+}

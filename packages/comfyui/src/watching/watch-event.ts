@@ -1,0 +1,19 @@
+import type { NodeText, Preview } from "../wire/binary-frames.ts";
+import type { ComfyUIError } from "../wire/errors.ts";
+import type { PromptMessage } from "../wire/messages.ts";
+import type { Progress } from "./progress.ts";
+import type { SettledLookup } from "../wire/prompt-lookup.ts";
+
+/** What `ComfyUIConnector.watch` yields. `settled` comes exactly once, last. */
+export type WatchEvent =
+  /** Every message about the prompt, except that of two unread `progress`/`progress_state` only the newer is kept. */
+  | { type: "message"; message: PromptMessage }
+  /** The progress after such messages; of several unread ones only the newest is kept. */
+  | { type: "progress"; progress: Progress }
+  /** The newest unread preview picture. */
+  | { type: "preview"; preview: Preview }
+  | { type: "text"; nodeText: NodeText }
+  /** The server stopped or resumed answering. The watch goes on by itself. */
+  | { type: "unreachable"; error: ComfyUIError }
+  | { type: "reachable" }
+  | { type: "settled"; lookup: SettledLookup };

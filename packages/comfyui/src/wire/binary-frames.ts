@@ -1,0 +1,96 @@
+import { z } from "zod";
+
+import { parsePythonJson } from "../json/exact-json.ts";
+
+/** A picture of the work in progress. Without metadata (frame type 1) it does not say whose it is. */
+export interface Preview {
+  promptId: string | undefined;
+  nodeId: string | undefined;
+  mediaType: string;
+  bytes: Uint8Array;
+}
+
+/** A line of text that a node sent while it ran. */
+export interface NodeText {
+  nodeId: string;
+  text: string;
+}
+
+export type BinaryFrame = { type: "preview"; preview: Preview } | { type: "text"; nodeText: NodeText };
+
+const HEADER_BYTES = 4;
+const PREVIEW = 1;
+const TEXT = 3;
+const PREVIEW_WITH_METADATA = 4;
+const IMAGE_FORMATS: Readonly<Record<number, string>> = { 1: "image/jpeg", 2: "image/png" };
+
+const previewMetadataSchema = z.object({
+  prompt_id: z.string().nullish(),
+  node_id: z.string().nullish(),
+  display_node_id: z.string().nullish(),
+  image_type: z.string().nullish(),
+});
+
+/**
+ * Reads one binary message (PROTOCOL 3, "Binary messages"): types 1, 3 and 4. `undefined` for other types (custom
+ * node packs send their own) and for layouts that do not add up: the caller counts them.
+ */
+export function parseBinaryFrame(frame: Buffer): BinaryFrame | undefined {
+  if (frame.length < HEADER_BYTES * 2) return undefined;
+  const rest = frame.subarray(HEADER_BYTES);
+  switch (frame.readUInt32BE(0)) {
+    case PREVIEW:
+      return parsePreview(rest);
+    case TEXT:
+      return parseText(rest);
+    case PREVIEW_WITH_METADATA:
+      return parsePreviewWithMetadata(rest);
+    default:
+      return undefined;
+  }
+}
+
+function parsePreview(rest: Buffer): BinaryFrame | undefined {
+  const mediaType = IMAGE_FORMATS[rest.readUInt32BE(0)];
+  if (mediaType === undefined) return undefined;
+  const bytes = rest.subarray(HEADER_BYTES);
+  return { type: "preview", preview: { promptId: undefined, nodeId: undefined, mediaType, bytes } };
+}
+
+function parseText(rest: Buffer): BinaryFrame | undefined {
+  const parts = splitPrefixed(rest);
+  if (parts === undefined) return undefined;
+  return {
+    type: "text",
+    nodeText: { nodeId: parts.head.toString("utf8"), text: parts.tail.toString("utf8") },
+  };
+}
+
+function parsePreviewWithMetadata(rest: Buffer): BinaryFrame | undefined {
+  const parts = splitPrefixed(rest);
+  if (parts === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = parsePythonJson(parts.head.toString("utf8"));
+  } catch {
+    return undefined; // Counted by the caller like any other unknown layout.
+  }
+  const metadata = previewMetadataSchema.safeParse(json).data;
+  if (metadata === undefined) return undefined;
+  return {
+    type: "preview",
+    preview: {
+      promptId: metadata.prompt_id ?? undefined,
+      nodeId: metadata.display_node_id ?? metadata.node_id ?? undefined,
+      mediaType: metadata.image_type ?? "image/jpeg",
+      bytes: parts.tail,
+    },
+  };
+}
+
+/** `uint32 length, head (length bytes), tail (the rest)`. */
+function splitPrefixed(bytes: Buffer): { head: Buffer; tail: Buffer } | undefined {
+  const headEnd = HEADER_BYTES + bytes.readUInt32BE(0);
+  if (headEnd > bytes.length) return undefined;
+  return { head: bytes.subarray(HEADER_BYTES, headEnd), tail: bytes.subarray(headEnd) };
+}

@@ -1,0 +1,258 @@
+import { Readable } from "node:stream";
+
+import { Agent, FormData, request, type Dispatcher } from "undici";
+
+import { ComfyUIError } from "./errors.ts";
+import { stringifyExactJson } from "../json/exact-json.ts";
+import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
+import { parseJson } from "./parse-json.ts";
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** For the whole call, connecting and reading included; for a download, for each silence. */
+  timeoutMs?: number | undefined;
+}
+
+export type Method = "GET" | "POST";
+
+export interface Reply {
+  status: number;
+  text: string;
+}
+
+export interface Download {
+  /** Ends with an error if the server breaks off; destroy it to stop early. */
+  body: Readable;
+  contentLength: number | undefined;
+  contentType: string | undefined;
+}
+
+/** For a proxy before a server that asks for them. */
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
+export interface HttpClientOptions {
+  baseUrl: string;
+  credentials?: Credentials | undefined;
+  requestTimeoutMs: number;
+  replyBytesMax: number;
+}
+
+const CONNECTIONS_MAX = 32;
+/** Shorter than the server's own (75 s), so that a request rarely meets a connection that is just being closed. */
+const KEEP_ALIVE_MS = 4_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/**
+ * HTTP to one server: keep-alive, one deadline per call, bounded replies, never a retry, and no `Origin` header
+ * (PROTOCOL 1). Every failure is a ComfyUIError; only the caller's own abort reason is thrown as it is.
+ */
+export class HttpClient {
+  readonly #agent: Agent;
+  readonly #options: HttpClientOptions;
+  readonly #origin: string;
+  readonly #pathPrefix: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(options: HttpClientOptions) {
+    const url = new URL(options.baseUrl);
+    if (!/^https?:$/.test(url.protocol)) throw new TypeError(`${url.origin} is no http(s) address.`);
+    this.#options = options;
+    this.#origin = url.origin;
+    this.#pathPrefix = url.pathname.replace(/\/+$/, "");
+    this.#headers = authorizationOf(url, options.credentials);
+    this.#agent = new Agent({
+      connections: CONNECTIONS_MAX,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  /** One exchange, whatever its status. */
+  async exchange(
+    method: Method,
+    path: string,
+    options: CallOptions & { body?: unknown } = {},
+  ): Promise<Reply> {
+    const what = `${method} ${path}`;
+    return withDeadline(
+      what,
+      options.timeoutMs ?? this.#options.requestTimeoutMs,
+      options.signal,
+      async (signal) => {
+        const reply = await this.#request(method, path, options.body, signal);
+        const body = await readBounded(reply.body, this.#options.replyBytesMax, what);
+        return { status: reply.statusCode, text: body.toString("utf8") };
+      },
+    );
+  }
+
+  /** The bytes of a reply that must succeed, for whoever compares them before parsing. They are the caller's alone. */
+  async bytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const what = `GET ${path}`;
+    const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
+    return withDeadline(what, timeoutMs, options.signal, async (signal) => {
+      const reply = await this.#request("GET", path, undefined, signal);
+      const body = await readBounded(reply.body, this.#options.replyBytesMax, what);
+      if (reply.statusCode < 200 || reply.statusCode > 299) {
+        throw errorOfStatus(reply.statusCode, body.toString("utf8"), what);
+      }
+      return new Uint8Array(body);
+    });
+  }
+
+  /** A JSON exchange that must succeed; `undefined` for an empty reply. */
+  async json(method: Method, path: string, options: CallOptions & { body?: unknown } = {}): Promise<unknown> {
+    const { status, text } = await this.exchange(method, path, options);
+    if (status < 200 || status > 299) throw errorOfStatus(status, text, `${method} ${path}`);
+    return text === "" ? undefined : parseJson(text, `${method} ${path}`);
+  }
+
+  /** A reply as a stream. The deadline holds until the headers are there, and then for each silence. */
+  async download(path: string, options: CallOptions = {}): Promise<Download> {
+    // Without the query, which names the file: errors of a server are shown to others than the file's owner.
+    const what = `GET ${path.split("?", 1)[0] ?? path}`;
+    const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
+    options.signal?.throwIfAborted();
+    const reply = await withDeadline(what, timeoutMs, options.signal, async (signal) => {
+      const answered = await this.#request("GET", path, undefined, signal);
+      if (answered.statusCode === 200) return answered;
+      const answer = await readBounded(answered.body, this.#options.replyBytesMax, what);
+      throw errorOfStatus(answered.statusCode, answer.toString("utf8"), what);
+    });
+    const { "content-length": length, "content-type": type } = reply.headers;
+    // Its errors reach the reader through the iteration; an early end must not raise them a second time.
+    reply.body.on("error", () => undefined);
+    const body = Readable.from(readWatched(reply.body, what, timeoutMs, options.signal), {
+      objectMode: false,
+    });
+    // A body that is destroyed before anybody read it never starts the generator, and its clean-up.
+    body.once("close", () => reply.body.destroy());
+    return {
+      body,
+      contentLength: typeof length === "string" ? Number(length) : undefined,
+      contentType: typeof type === "string" ? type : undefined,
+    };
+  }
+
+  /** Ends every request that is still under way. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #request(
+    method: Method,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const isForm = body instanceof FormData;
+    return request(this.#origin + this.#pathPrefix + path, {
+      method,
+      dispatcher: this.#agent,
+      signal,
+      headers: {
+        ...this.#headers,
+        ...(body !== undefined && !isForm && { "content-type": "application/json" }),
+      },
+      ...(body !== undefined && { body: isForm ? body : stringifyExactJson(body) }),
+    });
+  }
+}
+
+/** Basic Authorization, by the credentials, or else by those in the URL (`http://user:password@host`). */
+export function authorizationOf(url: URL, credentials: Credentials | undefined): Record<string, string> {
+  const inUrl = {
+    username: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+  };
+  const { username, password } = credentials ?? inUrl;
+  if (username === "" && password === "") return {};
+  return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
+}
+
+/**
+ * Runs one call under the caller's signal and a deadline. A signal of its own instead of AbortSignal.any: the
+ * caller's signal may live for hours, and must not collect a listener per call.
+ */
+async function withDeadline<Result>(
+  what: string,
+  timeoutMs: number,
+  outer: AbortSignal | undefined,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  outer?.throwIfAborted();
+  const inner = new AbortController();
+  const abort = (): void => {
+    inner.abort(outer?.reason);
+  };
+  const deadline = setTimeout(() => {
+    inner.abort(new ComfyUIError("request_timeout", `${what}: no answer within ${timeoutMs} ms.`));
+  }, timeoutMs);
+  outer?.addEventListener("abort", abort, { once: true });
+  try {
+    return await run(inner.signal);
+  } catch (error) {
+    outer?.throwIfAborted();
+    throw toComfyUIError(inner.signal.aborted ? inner.signal.reason : error, what);
+  } finally {
+    clearTimeout(deadline);
+    outer?.removeEventListener("abort", abort);
+  }
+}
+
+async function readBounded(body: Readable, bytesMax: number, what: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) {
+      throw new ComfyUIError("bad_reply", `${what}: the answer is longer than ${bytesMax} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The body's bytes; foreign errors are mapped, and a silence of the server longer than `silenceMs` ends it. */
+async function* readWatched(
+  body: Readable,
+  what: string,
+  silenceMs: number,
+  outer: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
+  let failure: unknown;
+  const stop = (reason: unknown): void => {
+    failure = reason;
+    body.destroy(reason instanceof Error ? reason : new Error("aborted"));
+  };
+  const abort = (): void => {
+    stop(outer?.reason);
+  };
+  const listen = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      stop(new ComfyUIError("request_timeout", `${what}: no byte for ${silenceMs} ms.`));
+    }, silenceMs);
+  let silence = listen();
+  outer?.addEventListener("abort", abort, { once: true });
+  try {
+    outer?.throwIfAborted();
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      // A slow reader is no silence of the server.
+      clearTimeout(silence);
+      yield chunk;
+      silence = listen();
+    }
+  } catch (error) {
+    outer?.throwIfAborted();
+    throw toComfyUIError(failure ?? error, what);
+  } finally {
+    clearTimeout(silence);
+    outer?.removeEventListener("abort", abort);
+    body.destroy();
+  }
+}

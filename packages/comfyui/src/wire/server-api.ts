@@ -1,0 +1,241 @@
+import { FormData } from "undici";
+import { z } from "zod";
+
+import { ComfyUIError } from "./errors.ts";
+import { errorOfPost } from "./foreign-errors.ts";
+import { type CallOptions, type Download, type HttpClient } from "./http-client.ts";
+import { parseJson } from "./parse-json.ts";
+import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
+import type { FileReference } from "./outputs.ts";
+import {
+  historyEntrySchema,
+  lookupInHistory,
+  lookupInQueue,
+  orderQueue,
+  queueSchema,
+  type PromptLookup,
+  type ServerQueue,
+  type SettledLookup,
+} from "./prompt-lookup.ts";
+import { parsePythonJson } from "../json/exact-json.ts";
+
+const deviceSchema = z.looseObject({
+  name: z.string(),
+  type: z.string(),
+  vram_total: z.number().optional(),
+  vram_free: z.number().optional(),
+});
+
+const systemStatsSchema = z.looseObject({
+  system: z.looseObject({
+    comfyui_version: z.string().optional(),
+    ram_total: z.number().optional(),
+    ram_free: z.number().optional(),
+  }),
+  devices: z.array(deviceSchema),
+});
+
+/** `GET /system_stats`; sizes in bytes. */
+export type SystemStats = z.infer<typeof systemStatsSchema>;
+
+/** What a server can that not every one can. */
+export interface ServerAbilities {
+  /** `POST /api/jobs/{id}/cancel` ends a prompt wherever it is (PROTOCOL-0.28 4). */
+  cancelsById: boolean;
+  /** Previews name their prompt and node, if the client asks for it (PROTOCOL 3). */
+  namesPreviews: boolean;
+  /** It replaces nodes of classes that it no longer has, and says how at `/node_replacements` (PROTOCOL-0.28 1). */
+  replacesNodes: boolean;
+  hasAssets: boolean;
+  /** Longest request that it takes. */
+  uploadBytesMax: number | null;
+}
+
+const featuresSchema = z.object({
+  supports_preview_metadata: z.boolean().catch(false),
+  node_replacements: z.boolean().catch(false),
+  assets: z.boolean().catch(false),
+  max_upload_size: z.number().nullable().catch(null),
+});
+
+export interface Upload {
+  bytes: Uint8Array;
+  filename: string;
+  mediaType?: string;
+  subfolder?: string;
+  type?: "input" | "temp" | "output";
+  /** Replace a file of that name. Otherwise other bytes under the same name get a name of their own. */
+  overwrite?: boolean;
+}
+
+const uploadedImageSchema = z.object({ name: z.string(), subfolder: z.string(), type: z.string() });
+
+/** What `LoadImage` calls it: `name`, or `subfolder/name`. */
+export type UploadedImage = z.infer<typeof uploadedImageSchema>;
+
+const cancelledSchema = z.object({ cancelled: z.boolean() });
+const NOBODYS_PROMPT = "00000000-0000-0000-0000-000000000000";
+
+/** The server's HTTP routes, each a typed call (PROTOCOL 1). */
+export class ServerApi {
+  readonly #http: HttpClient;
+  /** Whether the server has `/api/jobs/{id}/cancel` (PROTOCOL 12); unknown until it was probed, or a cancellation asks. */
+  #hasCancelRoute: boolean | undefined;
+
+  constructor(http: HttpClient) {
+    this.#http = http;
+  }
+
+  /** The connection broke: what comes back may be another version. */
+  forgetVersion(): void {
+    this.#hasCancelRoute = undefined;
+  }
+
+  /**
+   * Queue first, history second: the server moves a prompt from one to the other in one step, so in this order "in
+   * neither" cannot mean "finished in between" (PROTOCOL 0.2).
+   */
+  async lookup(promptId: string, options: CallOptions): Promise<PromptLookup> {
+    const queued = lookupInQueue(promptId, await this.queue(options));
+    return queued ?? (await this.lookupEnded(promptId, options)) ?? { state: "absent" };
+  }
+
+  /** The history alone; `undefined` = not there, which by itself says nothing. */
+  async lookupEnded(promptId: string, options: CallOptions): Promise<SettledLookup | undefined> {
+    const path = `/history/${encodeURIComponent(promptId)}`;
+    const history = parse(
+      z.record(z.string(), z.unknown()),
+      await this.#http.json("GET", path, options),
+      path,
+    );
+    if (!Object.hasOwn(history, promptId)) return undefined;
+    return lookupInHistory(parse(historyEntrySchema, history[promptId], path));
+  }
+
+  async queue(options: CallOptions): Promise<ServerQueue> {
+    return orderQueue(parse(queueSchema, await this.#http.json("GET", "/queue", options), "/queue"));
+  }
+
+  async deletePrompt(promptId: string, options: CallOptions): Promise<void> {
+    await this.#http.json("POST", "/queue", { ...options, body: { delete: [promptId] } });
+  }
+
+  /** Removes the record of a prompt that has ended; does nothing to any other (PROTOCOL 1). */
+  async deleteHistory(promptId: string, options: CallOptions): Promise<void> {
+    await this.#http.json("POST", "/history", { ...options, body: { delete: [promptId] } });
+  }
+
+  /** Always with an id: without one, the server interrupts whatever runs. */
+  async interrupt(promptId: string, options: CallOptions): Promise<void> {
+    await this.#http.json("POST", "/interrupt", { ...options, body: { prompt_id: promptId } });
+  }
+
+  /**
+   * One atomic cancellation on newer servers: `true` = the server signalled it. `false` where the route does not exist, and
+   * where it found nothing to cancel. Queue and history say what became of it.
+   */
+  async cancelByRoute(promptId: string, options: CallOptions): Promise<boolean> {
+    if (this.#hasCancelRoute === false) return false;
+    const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
+    const { status, text } = await this.#http.exchange("POST", path, options);
+    const reply = status === 200 ? parseCancelReply(text) : undefined;
+    // v0.3.64 answers 405 to a POST to an unknown path. What a proxy says for a while is no answer.
+    if (reply !== undefined) this.#hasCancelRoute = true;
+    else if (status < 500) this.#hasCancelRoute = false;
+    return reply?.cancelled ?? false;
+  }
+
+  /** Asks harmless questions: what the server says of itself, and to cancel a prompt that nobody ever sent. */
+  async probeAbilities(options: CallOptions): Promise<ServerAbilities> {
+    this.forgetVersion();
+    await this.cancelByRoute(NOBODYS_PROMPT, options);
+    const features = await this.#featuresIfAny(options);
+    return {
+      cancelsById: this.#hasCancelRoute ?? false,
+      namesPreviews: features.supports_preview_metadata,
+      replacesNodes: features.node_replacements,
+      hasAssets: features.assets,
+      uploadBytesMax: features.max_upload_size,
+    };
+  }
+
+  /** Servers before 0.3.50 have no `/features`; what says something odd there is used as they are. */
+  async #featuresIfAny(options: CallOptions): Promise<z.infer<typeof featuresSchema>> {
+    try {
+      return parse(featuresSchema, await this.features(options), "/features");
+    } catch (error) {
+      const isNoFeatures =
+        error instanceof ComfyUIError && (error.code === "request_refused" || error.code === "bad_reply");
+      if (isNoFeatures) return featuresSchema.parse({});
+      throw error;
+    }
+  }
+
+  async free(options: CallOptions & { unloadModels?: boolean; freeMemory?: boolean }): Promise<void> {
+    const body = { unload_models: options.unloadModels ?? true, free_memory: options.freeMemory ?? true };
+    await this.#http.json("POST", "/free", { signal: options.signal, timeoutMs: options.timeoutMs, body });
+  }
+
+  async objectInfo(options: CallOptions): Promise<ObjectInfo> {
+    return parse(objectInfoSchema, await this.#http.json("GET", "/object_info", options), "/object_info");
+  }
+
+  async systemStats(options: CallOptions): Promise<SystemStats> {
+    return parse(systemStatsSchema, await this.#http.json("GET", "/system_stats", options), "/system_stats");
+  }
+
+  async features(options: CallOptions): Promise<Record<string, unknown>> {
+    const features = await this.#http.json("GET", "/features", options);
+    return parse(z.record(z.string(), z.unknown()), features, "/features");
+  }
+
+  async downloadOutput(
+    file: Pick<FileReference, "filename" | "subfolder" | "type">,
+    options: CallOptions,
+  ): Promise<Download> {
+    const query = new URLSearchParams({
+      filename: file.filename,
+      subfolder: file.subfolder,
+      type: file.type,
+    });
+    try {
+      return await this.#http.download(`/view?${query.toString()}`, options);
+    } catch (error) {
+      if (!(error instanceof ComfyUIError) || error.code !== "request_refused") throw error;
+      const name = file.subfolder === "" ? file.filename : `${file.subfolder}/${file.filename}`;
+      throw new ComfyUIError("output_missing", `The server cannot serve its own output ${name}.`, {
+        cause: error,
+        httpStatus: error.httpStatus,
+      });
+    }
+  }
+
+  async uploadImage(upload: Upload, options: CallOptions): Promise<UploadedImage> {
+    const form = new FormData();
+    const mediaType = upload.mediaType ?? "application/octet-stream";
+    form.set("image", new Blob([Buffer.from(upload.bytes)], { type: mediaType }), upload.filename);
+    form.set("type", upload.type ?? "input");
+    if (upload.subfolder !== undefined) form.set("subfolder", upload.subfolder);
+    if (upload.overwrite === true) form.set("overwrite", "true");
+    const path = "/upload/image";
+    const { status, text } = await this.#http.exchange("POST", path, { ...options, body: form });
+    if (status < 200 || status > 299) throw errorOfPost(status, text, path);
+    return parse(uploadedImageSchema, parseJson(text, `POST ${path}`), path);
+  }
+}
+
+function parseCancelReply(text: string): z.infer<typeof cancelledSchema> | undefined {
+  try {
+    return cancelledSchema.safeParse(parsePythonJson(text)).data;
+  } catch {
+    return undefined; // A proxy's page: not the route.
+  }
+}
+
+function parse<Value>(schema: z.ZodType<Value>, value: unknown, path: string): Value {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ComfyUIError("bad_reply", `${path}: not the answer that a ComfyUI gives.`, {
+    cause: parsed.error,
+  });
+}

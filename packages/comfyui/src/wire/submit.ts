@@ -1,0 +1,217 @@
+import { z } from "zod";
+
+import { ComfyUIError, type NodeError } from "./errors.ts";
+import { errorOfPost } from "./foreign-errors.ts";
+import { checkShape, isObject } from "../graph/graph-shape.ts";
+import { type HttpClient, type Reply } from "./http-client.ts";
+import { parseJson } from "./parse-json.ts";
+import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
+
+export interface PromptBody {
+  promptId: string;
+  clientId: string;
+  workflow: Workflow;
+  extraData?: Record<string, unknown> | undefined;
+}
+
+export interface PostOptions {
+  signal?: AbortSignal | undefined;
+  timeoutMs: number;
+}
+
+/** What the server made of the POST. `accepted` with node errors is a refusal of a part, which is queued all the same. */
+export interface PostOutcome {
+  promptId: string;
+  number: number;
+  nodeErrors: NodeError[];
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * Refuses, before anything is sent, what could kill the server, break its lists for everybody, or would be ambiguous there
+ * (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
+ */
+export function assertSubmittable(body: PromptBody): void {
+  if (!UUID.test(body.promptId)) {
+    throw new ComfyUIError("graph_malformed", `The prompt id "${body.promptId}" is no lowercase UUID.`);
+  }
+  if (!isHarmless(body)) {
+    throw new ComfyUIError("graph_malformed", "The data beside the graph would harm the server.");
+  }
+  const [problem] = checkShape(body.workflow).problems;
+  if (problem !== undefined) {
+    throw new ComfyUIError("graph_malformed", problem.message, { nodeId: problem.nodeId });
+  }
+}
+
+/**
+ * A client id that is no text ends a server's process, also inside of `extra_data`; an `extra_pnginfo` without an object
+ * in it, or with a `workflow` that is none, makes `/api/jobs` fail for everybody until that entry is removed.
+ */
+function isHarmless({ clientId, extraData }: PromptBody): boolean {
+  const beside: Record<string, unknown> = { ...extraData, client_id: extraData?.["client_id"] ?? clientId };
+  if (typeof beside["client_id"] !== "string") return false;
+  if (!("extra_pnginfo" in beside)) return true;
+  const info = beside["extra_pnginfo"];
+  return isObject(info) && (!("workflow" in info) || isObject(info["workflow"]));
+}
+
+/**
+ * The graph, each node with a `_meta`: a server of 0.28 that replaces the class of a node copies it, and answers with a
+ * bare 500 where there is none (PROTOCOL-0.28 1).
+ */
+function promptOf(workflow: Workflow): Workflow {
+  return Object.fromEntries(
+    Object.entries(workflow).map(([id, node]) => [
+      id,
+      isObject(node._meta) ? node : { ...node, _meta: { title: nodeTitleOf(node) } },
+    ]),
+  );
+}
+
+/**
+ * `POST /prompt`, exactly once. Throws `prompt_refused` where the server says no, `server_unreachable` where nothing
+ * was sent, and `submit_outcome_unknown` for everything in between: no reply, a broken one, or an HTTP 5xx (recorded:
+ * a 500 for a prompt that was queued and ran). Then only the prompt id can tell.
+ */
+export async function postPrompt(
+  http: HttpClient,
+  body: PromptBody,
+  options: PostOptions,
+): Promise<PostOutcome> {
+  let reply: Reply;
+  options.signal?.throwIfAborted();
+  try {
+    reply = await http.exchange("POST", "/prompt", {
+      ...options,
+      body: {
+        prompt: promptOf(body.workflow),
+        prompt_id: body.promptId,
+        client_id: body.clientId,
+        ...(body.extraData !== undefined && { extra_data: body.extraData }),
+      },
+    });
+  } catch (error) {
+    if (error instanceof ComfyUIError && error.code === "server_unreachable") throw error;
+    throw outcomeUnknown(body.promptId, error);
+  }
+  if (reply.status === 400) throw refusalOf(reply.text);
+  if (reply.status !== 200) {
+    const error = errorOfPost(reply.status, reply.text, "/prompt");
+    throw error.code === "server_failed" ? outcomeUnknown(body.promptId, error) : error;
+  }
+  return readAcceptance(reply.text, body.promptId);
+}
+
+function outcomeUnknown(promptId: string, cause: unknown): ComfyUIError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new ComfyUIError(
+    "submit_outcome_unknown",
+    `Prompt ${promptId} was sent, and whether the server has it is not known: ${why}`,
+    { cause },
+  );
+}
+
+/** Errors in a layout we do not know are errors all the same. */
+const unreadableErrors = {
+  class_type: undefined,
+  errors: [
+    {
+      type: "unknown",
+      message: "The server refused the node",
+      details: "",
+      extra_info: { received_value: undefined },
+    },
+  ],
+};
+const nodeErrorsSchema = z.preprocess(
+  (value) => (Array.isArray(value) && value.length === 0 ? {} : value),
+  z.record(
+    z.string(),
+    z
+      .object({
+        class_type: z.string().optional(),
+        errors: z.array(
+          z.object({
+            type: z.string(),
+            message: z.string(),
+            details: z.string().catch(""),
+            extra_info: z
+              .object({ input_name: z.string().optional(), received_value: z.unknown().optional() })
+              .catch({ received_value: undefined }),
+          }),
+        ),
+      })
+      .catch(unreadableErrors),
+  ),
+);
+
+const acceptanceSchema = z.object({
+  prompt_id: z.string(),
+  number: z.number(),
+  node_errors: nodeErrorsSchema.optional(),
+});
+
+const refusalSchema = z.object({
+  error: z.union([
+    z.object({ type: z.string(), message: z.string(), details: z.string().catch("") }),
+    z.string().transform((message) => ({ type: "", message, details: "" })),
+  ]),
+  node_errors: nodeErrorsSchema.optional(),
+});
+
+function readAcceptance(text: string, promptId: string): PostOutcome {
+  let acceptance: z.infer<typeof acceptanceSchema>;
+  try {
+    acceptance = acceptanceSchema.parse(parseJson(text, "POST /prompt"));
+  } catch (error) {
+    throw outcomeUnknown(promptId, error);
+  }
+  return {
+    promptId: acceptance.prompt_id,
+    number: acceptance.number,
+    nodeErrors: flatten(acceptance.node_errors),
+  };
+}
+
+function refusalOf(text: string): ComfyUIError {
+  const refusal = refusalSchema.safeParse(parseJson(text, "POST /prompt")).data;
+  if (refusal === undefined) return new ComfyUIError("prompt_refused", "The server refused the graph.");
+  const { message } = refusal.error;
+  const details = withoutLists(refusal.error.details);
+  return refusedPrompt(flatten(refusal.node_errors), details === "" ? message : `${message} ${details}`);
+}
+
+/**
+ * Of `value_not_in_list`, servers add the list: for loaders, the files in their folders, whoever sent them (`execution.py`,
+ * `validate_inputs`).
+ */
+function withoutLists(details: string): string {
+  return details.replace(/ not in (?:\[|\(list of length )[^]*$/, " is not one of the server's choices");
+}
+
+/** A refusal, worded by its first node error: the overall message says nothing about faults upstream (PROTOCOL 2). */
+export function refusedPrompt(nodeErrors: NodeError[], otherwise: string): ComfyUIError {
+  const [first] = nodeErrors;
+  const rest = nodeErrors.length > 1 ? ` (and ${nodeErrors.length - 1} more)` : "";
+  const message =
+    first === undefined
+      ? otherwise
+      : `Node ${first.nodeId} (${first.classType ?? "unknown class"}): ${first.message}: ${first.details}${rest}`;
+  return new ComfyUIError("prompt_refused", message, { httpStatus: 400, nodeErrors });
+}
+
+function flatten(nodeErrors: z.infer<typeof nodeErrorsSchema> | undefined): NodeError[] {
+  return Object.entries(nodeErrors ?? {}).flatMap(([nodeId, node]) =>
+    node.errors.map((error) => ({
+      nodeId,
+      classType: node.class_type,
+      type: error.type,
+      message: error.message,
+      details: withoutLists(error.details),
+      input: error.extra_info.input_name,
+      received: error.extra_info.received_value,
+    })),
+  );
+}

@@ -1,0 +1,74 @@
+import { PrismaPg } from "@prisma/adapter-pg";
+import pg from "pg";
+import { PrismaClient } from "../generated/client.ts";
+
+export interface ConnectionOptions {
+  /** `postgresql://user:password@host:port/database` */
+  databaseUrl: string;
+  /** Connections that this process may hold; default 10. */
+  poolMax?: number;
+  /** Shown in `pg_stat_activity`. */
+  applicationName?: string;
+  /** PostgreSQL ends a statement that takes longer; default 10 s. */
+  statementTimeoutMs?: number;
+  /** Connections stay open when they are idle; otherwise they are closed after 10 s. */
+  keepsConnections?: boolean;
+}
+
+/**
+ * Ten connections serve one process well: statements take a few milliseconds, and an API, a worker and a sweeper stay
+ * far below PostgreSQL's default of 100.
+ */
+const defaultPoolMax = 10;
+
+const defaultStatementTimeoutMs = 10_000;
+
+/** Opening a connection, or getting one from the pool, may take this part of that: 5 s. */
+const connectTimeoutShare = 0.5;
+
+/** When PostgreSQL does not even say that a statement took too long, the connection is given up. */
+const silenceMs = 2_000;
+
+export interface Connection {
+  readonly client: PrismaClient;
+  /** Waits for statements under way. May be called again; statements that come later are refused. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects at the first statement, and again whenever connections were lost. Nothing hangs for ever when PostgreSQL is
+ * away, frozen, or behind a dead network.
+ *
+ * The pool is ours and not Prisma's, which would open a new one for a statement that comes after the end.
+ */
+export function createConnection(options: ConnectionOptions): Connection {
+  const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
+  const pool = new pg.Pool({
+    connectionString: inUtc(options.databaseUrl),
+    max: options.poolMax ?? defaultPoolMax,
+    application_name: options.applicationName ?? "genga",
+    connectionTimeoutMillis: statementTimeoutMs * connectTimeoutShare,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + silenceMs,
+    idle_in_transaction_session_timeout: statementTimeoutMs,
+    ...(options.keepsConnections === true && { idleTimeoutMillis: 0 }),
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  });
+  // An idle connection that breaks leaves the pool by itself; the next statement opens another one.
+  pool.on("error", () => undefined);
+  const client = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: "minimal" });
+  let closed: Promise<void> | undefined;
+  return {
+    client,
+    close: () => (closed ??= client.$disconnect().then(() => pool.end())),
+  };
+}
+
+/** Prisma's driver adapter reads timestamps as if they were UTC, so each session has to speak UTC. */
+function inUtc(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  const given = url.searchParams.get("options");
+  url.searchParams.set("options", [given, "-c TimeZone=UTC"].filter(Boolean).join(" "));
+  return url.href;
+}

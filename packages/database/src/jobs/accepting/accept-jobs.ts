@@ -1,0 +1,205 @@
+import { InvalidJobError, StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
+import { mapDatabaseError, violatedConstraint } from "../../connection/database-errors.ts";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
+import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
+import { reserveRanks } from "./rank-reservation.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+
+/** Jobs, or graphs, in one statement: few enough that it ends well within its time on a busy machine. */
+const rowsAtOnce = 500;
+
+/** Thousands of jobs take several statements; each of them is limited as any other. */
+const transactionLimits = { timeout: 60_000, maxWait: 5_000 };
+
+interface RankedJob extends PreparedJob {
+  rank: number;
+}
+
+interface Insert {
+  tenantId: string;
+  batch: (NewBatch & { total: number }) | null;
+  /** Inserted with the first jobs of a submission. */
+  isFirst: boolean;
+  rows: RankedJob[];
+  graphs: PreparedGraph[];
+  /** Takes the tenant's room for these rows; `null` = the transaction does that by itself. */
+  room: Prisma.Sql | null;
+}
+
+/** Rolls a transaction back that found no room for its jobs. */
+class NoRoomError extends Error {}
+
+/**
+ * Inserts all jobs, or none: batch, graphs, rows, parameters, first events. A few jobs are one statement.
+ *
+ * Graphs are stored once by content, and locked for the jobs that name them, always in the order of their hashes within one
+ * transaction: two submissions of the same graphs, or a submission and a removal, then wait for each other at the first
+ * one, and never in a circle. Those of a large submission are stored
+ * ahead; should it fail after that, they wait for the next one that uses them.
+ * @throws InvalidJobError for texts that PostgreSQL cannot hold
+ * @throws LimitReachedError when the tenant's queue has no room for all of them
+ */
+export async function insertJobs(
+  database: PrismaClient,
+  submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
+  limit: QueueLimit,
+): Promise<Job[]> {
+  const { tenantId, jobs } = submission;
+  if (jobs.length === 0) return [];
+  const preparation = await prepareJobs(jobs, submission.batch);
+  for (let tries = 1; ; tries += 1) {
+    const takeRank = await beforeInsert(reserveRanks(database, tenantId, preparation.counts, limit));
+    if (takeRank !== null) {
+      const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
+      const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
+      const inserted = await insertWithGraphs(database, { ...preparation, tenantId, batch, rows }, limit);
+      if (inserted !== null) return inserted;
+    }
+    // The room may be there all the same: it is counted only when it seems to be used up.
+    await beforeInsert(recount(database, tenantId, jobs.length, limit));
+    if (tries === triesMax) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
+  }
+}
+
+/** Whatever became of a statement that precedes the insert, none of the jobs is there. */
+async function beforeInsert<Result>(step: Promise<Result>): Promise<Result> {
+  try {
+    return await step;
+  } catch (error) {
+    const mapped = mapDatabaseError(error);
+    if (!(mapped instanceof StoreUnavailableError)) throw error;
+    const { cause, fault } = mapped;
+    throw new StoreUnavailableError(cause, { fault, wasRefused: true });
+  }
+}
+
+/** Others of the tenant may take the room that was just counted, and removals the graphs that were just stored. */
+const triesMax = 5;
+
+async function insertWithGraphs(...insert: Parameters<typeof insertAll>): Promise<Job[] | null> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await insertAll(...insert);
+    } catch (error) {
+      const constraint = violatedConstraint(error);
+      if (constraint === "job_uploads_upload_id_fkey") throw uploadGone();
+      // Meanwhile the last other job with one of the graphs was removed, and the graph with it: it is stored again.
+      if (constraint !== "job_parameters_workflow_hash_fkey" || tries === triesMax) throw error;
+    }
+  }
+}
+
+function uploadGone(): InvalidJobError {
+  const message = "An upload that it names was not used for too long and is gone; send the image again.";
+  return new InvalidJobError([{ path: "parameters", code: "unknown-upload", message }]);
+}
+
+/** `null` = there is no room for them. */
+async function insertAll(
+  database: PrismaClient,
+  submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs">,
+  limit: QueueLimit,
+): Promise<Job[] | null> {
+  const { tenantId, rows, graphs } = submission;
+  const room = takeRoom(tenantId, rows.length, limit);
+  if (rows.length <= rowsAtOnce) {
+    const inserted = await insertRows(database, { ...submission, isFirst: true, room });
+    return inserted.length === 0 ? null : inGivenOrder(inserted, rows);
+  }
+  for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part, null)}`;
+  try {
+    return await database.$transaction(async (transaction) => {
+      const inserted: Job[] = [];
+      for (const part of partsOf(rows)) {
+        const isFirst = inserted.length === 0;
+        const more = await insertRows(transaction, {
+          ...submission,
+          isFirst,
+          rows: part,
+          graphs: [],
+          room: null,
+        });
+        inserted.push(...inGivenOrder(more, part));
+      }
+      // Last, so that the tenant's other acceptances wait for the end of this one, and not for the whole of it.
+      if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
+      return inserted;
+    }, transactionLimits);
+  } catch (error) {
+    if (error instanceof NoRoomError) return null;
+    throw error;
+  }
+}
+
+/** No row comes back when there is no room for them. */
+async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
+  const { tenantId, batch, rows, room } = insert;
+  const inserted = await database.$queryRaw<JobRow[]>`
+    WITH room AS (${room ?? Prisma.sql`SELECT 1`}
+    ), given AS (
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
+        id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
+        "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
+        "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
+      WHERE EXISTS (SELECT FROM room)
+    ), batch AS (
+      INSERT INTO batches (id, tenant_id, name, total)
+      SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${batch?.total ?? null}::int
+      WHERE ${batch !== null && insert.isFirst}::boolean AND EXISTS (SELECT FROM room)
+    ), graph AS (
+      ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
+    ), job AS (
+      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max,
+        timeout_ms, expires_at, has_extra_data)
+      SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, tags,
+        "attemptsMax", "timeoutMs", "expiresAt", "sealedExtraData" IS NOT NULL
+      FROM given
+      RETURNING *
+    ), parameters AS (
+      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted, extra_data_text)
+      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true, "extraDataText" FROM given ORDER BY "workflowHash"
+    ), named AS (
+      INSERT INTO job_uploads (job_id, upload_id)
+      SELECT DISTINCT id, upload_id FROM given CROSS JOIN LATERAL unnest("uploadIds") AS upload_id ORDER BY upload_id
+      RETURNING upload_id
+    ), used AS (
+      UPDATE uploads SET last_used_at = now() WHERE id IN (
+        SELECT id FROM uploads WHERE id IN (SELECT upload_id FROM named) AND last_used_at < now() - interval '1 minute'
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+    ), secret AS (
+      INSERT INTO job_secrets (job_id, sealed)
+      SELECT id, decode("sealedExtraData", 'base64') FROM given WHERE "sealedExtraData" IS NOT NULL
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt)
+      SELECT id, event_sequence, 'accepted', attempt FROM job
+    )
+    SELECT ${jobColumns} FROM job`;
+  return inserted.map(jobFromRow);
+}
+
+function graphInsert(graphs: PreparedGraph[], condition: Prisma.Sql | null): Prisma.Sql {
+  const [hashes, graphsAsJson] = [graphs.map(({ hash }) => hash), graphs.map(({ json }) => json)];
+  const texts = graphs.map(({ text }) => text);
+  return Prisma.sql`
+    INSERT INTO workflows (hash, graph, graph_text)
+    SELECT hash, graph::jsonb, text
+    FROM unnest(${hashes}::text[], ${graphsAsJson}::text[], ${texts}::text[]) AS new(hash, graph, text)
+    WHERE ${condition ?? Prisma.sql`true`}
+    ORDER BY hash
+    ON CONFLICT (hash) DO NOTHING`;
+}
+
+function* partsOf<Item>(items: Item[]): Generator<Item[]> {
+  for (let start = 0; start < items.length; start += rowsAtOnce) yield items.slice(start, start + rowsAtOnce);
+}
+
+function inGivenOrder(inserted: Job[], given: { id: string }[]): Job[] {
+  const byId = new Map(inserted.map((job) => [job.id, job]));
+  return given.map(({ id }) => {
+    const job = byId.get(id);
+    if (job === undefined) throw new Error(`Job ${id} was inserted and did not come back.`);
+    return job;
+  });
+}

@@ -1,0 +1,62 @@
+import { InvalidJobError, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
+import { setImmediate as breathe } from "node:timers/promises";
+import { isStorable, isStorableJson, storedGraph } from "../../connection/stored-json.ts";
+import { hashWorkflow } from "./workflow-hash.ts";
+
+/** A job as the insert takes it; its graph is apart, named by its hash. */
+export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData"> {
+  /** Base64. */
+  sealedExtraData: string | null;
+  workflowHash: string;
+}
+
+/** A graph by content. */
+export interface PreparedGraph {
+  hash: string;
+  /** For the `jsonb` column. */
+  json: string;
+  /** The graph's own text where `jsonb` would write a number of it in another way. */
+  text: string | null;
+}
+
+export interface Preparation {
+  rows: PreparedJob[];
+  /** Each graph once, in the order of their hashes. */
+  graphs: PreparedGraph[];
+  counts: Map<JobPriority, number>;
+}
+
+/** Jobs to prepare before other work of the process gets its turn: hashing ten thousand graphs takes a while. */
+const preparedAtOnce = 100;
+
+/** @throws InvalidJobError for texts that PostgreSQL cannot hold */
+export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promise<Preparation> {
+  if (batch !== null) assertStorable("name", isStorable(batch.name));
+  const graphs = new Map<string, string>();
+  const counts = new Map<JobPriority, number>();
+  const rows: PreparedJob[] = [];
+  for (const [index, { workflow, sealedExtraData, ...rest }] of jobs.entries()) {
+    if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
+    const { parameters, project, tags, priority } = rest;
+    for (const [path, value] of Object.entries({ parameters, project, tags })) {
+      assertStorable(path, isStorable(value));
+    }
+    const workflowHash = hashWorkflow(workflow);
+    if (!graphs.has(workflowHash)) {
+      assertStorable("workflow", isStorableJson(workflow));
+      graphs.set(workflowHash, workflow);
+    }
+    const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
+    const sealed = sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64");
+    rows.push({ ...rest, batchIndex, workflowHash, sealedExtraData: sealed });
+    counts.set(priority, (counts.get(priority) ?? 0) + 1);
+  }
+  const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
+  return { rows, counts, graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })) };
+}
+
+function assertStorable(path: string, storable: boolean): void {
+  if (storable) return;
+  const message = `${path} holds a character that cannot be stored: NUL, or half of a surrogate pair.`;
+  throw new InvalidJobError([{ path, code: "unstorable-character", message }]);
+}

@@ -1,0 +1,151 @@
+import {
+  jobEventTypes,
+  type Job,
+  type JobEvent,
+  type JobEventType,
+  type JobFailure,
+  type JobOutput,
+  type Json,
+} from "@genga/jobs";
+import { Prisma, type Job as StoredJob, type JobOutput as StoredOutput } from "../generated/client.ts";
+
+/** The columns that make a `Job`, from a table, alias or CTE named `job`. */
+export const jobColumns = Prisma.sql`
+  job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex",
+  job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.tags,
+  job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
+  job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
+  job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
+  job.percent, job.node, job.node_title AS "nodeTitle", job.step, job.steps,
+  job.nodes_done AS "nodesDone", job.nodes_total AS "nodesTotal",
+  job.failure_class AS "failureClass", job.failure_code AS "failureCode",
+  job.failure_message AS "failureMessage", job.failure_node_id AS "failureNodeId",
+  job.failure_node_type AS "failureNodeType", job.warnings,
+  job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
+  job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
+  job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
+  job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
+
+/** The graph as text, from the table `workflows`: read as JSON, it would lose digits. */
+export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.graph::text)`;
+
+/** A row of `jobColumns`. */
+export type JobRow = Omit<
+  StoredJob,
+  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData"
+>;
+
+export function jobFromRow(row: JobRow): Job {
+  return {
+    id: row.id,
+    tenantId: row.tenantId,
+    batchId: row.batchId,
+    batchIndex: row.batchIndex,
+    type: row.type,
+    status: row.status,
+    phase: row.phase,
+    priority: row.priority,
+    lane: row.lane,
+    rank: row.rank,
+    project: row.project,
+    tags: row.tags,
+    attempt: row.attempt,
+    attemptsCharged: row.attemptsCharged,
+    attemptsMax: row.attemptsMax,
+    outOfMemoryCount: row.outOfMemoryCount,
+    crashCount: row.crashCount,
+    leaseNumber: row.leaseNumber,
+    serverId: row.serverId,
+    promptId: row.promptId,
+    progress: {
+      percent: row.percent,
+      node: row.node,
+      nodeTitle: row.nodeTitle,
+      step: row.step,
+      steps: row.steps,
+      nodesDone: row.nodesDone,
+      nodesTotal: row.nodesTotal,
+    },
+    failure: failureFromRow(row),
+    warnings: row.warnings,
+    timeoutMs: row.timeoutMs,
+    eventSequence: row.eventSequence,
+    cancelRequestedAt: row.cancelRequestedAt,
+    cancelTooLate: row.cancelTooLate,
+    runAt: row.runAt,
+    expiresAt: row.expiresAt,
+    enqueuedAt: row.enqueuedAt,
+    createdAt: row.createdAt,
+    startedAt: row.startedAt,
+    finishedAt: row.finishedAt,
+  };
+}
+
+/** The narrow row's part of a failure; the traceback is in the attempt and in the event. */
+function failureFromRow(row: JobRow): JobFailure | null {
+  const { failureClass, failureCode, failureMessage, failureNodeId, failureNodeType } = row;
+  if (failureClass === null || failureCode === null || failureMessage === null) return null;
+  return {
+    class: failureClass,
+    code: failureCode,
+    message: failureMessage,
+    ...(failureNodeId !== null && { nodeId: failureNodeId }),
+    ...(failureNodeType !== null && { nodeType: failureNodeType }),
+  };
+}
+
+/** A job together with the event that the same statement appended. */
+export const jobWithEventColumns = Prisma.sql`
+  ${jobColumns}, event.type AS "eventType", event.data AS "eventData", event.created_at AS "eventAt"`;
+
+export interface JobWithEventRow extends JobRow {
+  eventType: string;
+  eventData: Record<string, Json>;
+  eventAt: Date;
+}
+
+export function jobWithEventFromRow(row: JobWithEventRow): { job: Job; event: JobEvent } {
+  const event = eventFromRow({
+    jobId: row.id,
+    sequence: row.eventSequence,
+    type: row.eventType,
+    attempt: row.attempt,
+    data: row.eventData,
+    createdAt: row.eventAt,
+  });
+  return { job: jobFromRow(row), event };
+}
+
+/** The columns that make a `JobEvent`, from a table, alias or CTE named `event`. */
+export const eventColumns = Prisma.sql`
+  event.job_id AS "jobId", event.sequence, event.type, event.attempt, event.data, event.created_at AS "createdAt"`;
+
+export interface EventRow {
+  jobId: string;
+  sequence: number;
+  type: string;
+  attempt: number;
+  data: Record<string, Json>;
+  createdAt: Date;
+}
+
+export function eventFromRow(row: EventRow): JobEvent {
+  return {
+    jobId: row.jobId,
+    sequence: row.sequence,
+    type: parseEventType(row.type),
+    attempt: row.attempt,
+    data: row.data,
+    createdAt: row.createdAt,
+  };
+}
+
+function parseEventType(text: string): JobEventType {
+  const type = jobEventTypes.find((known) => known === text);
+  if (type === undefined) throw new Error(`The history holds an event of the unknown type "${text}".`);
+  return type;
+}
+
+export function outputFromRow(row: StoredOutput): JobOutput {
+  return { ...row, bytes: Number(row.bytes) };
+}

@@ -1,0 +1,35 @@
+import { type Job, type JobEvent, type JobFailure } from "@genga/jobs";
+import { type PrismaClient } from "../../generated/client.ts";
+import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+
+const expired: JobFailure = {
+  class: "deadline",
+  code: "expired",
+  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
+};
+
+/** Queued jobs whose queue deadline has passed end as timed out; the database's clock decides. */
+export async function expireQueued(
+  database: PrismaClient,
+  limit: number,
+): Promise<{ job: Job; event: JobEvent }[]> {
+  const rows = await database.$queryRaw<JobWithEventRow[]>`
+    WITH due AS (
+      SELECT id FROM jobs WHERE status = 'queued' AND expires_at <= now()
+      ORDER BY id LIMIT ${limit}::int FOR NO KEY UPDATE SKIP LOCKED
+    ), job AS (
+      UPDATE jobs SET status = 'timeout', phase = NULL, finished_at = now(), run_at = NULL, avoid_server_id = NULL,
+        failure_class = ${expired.class}::failure_class, failure_code = ${expired.code},
+        failure_message = ${expired.message}, failure_node_id = NULL, failure_node_type = NULL,
+        event_sequence = event_sequence + 1
+      FROM due WHERE jobs.id = due.id
+      RETURNING jobs.*
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'timeout', attempt, ${toStoredJson(expired)}::jsonb FROM job
+      RETURNING *
+    )
+    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
+  return rows.map(jobWithEventFromRow);
+}

@@ -1,0 +1,98 @@
+import { StoreUnavailableError, type Job, type JobPriority, type TerminalStatus } from "@genga/jobs";
+import { changedBy } from "./changed-by.ts";
+import { type Prisma, type PrismaClient } from "../../generated/client.ts";
+import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
+import { reserveRanks } from "../accepting/rank-reservation.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+
+interface EndedJob {
+  id: string;
+  tenantId: string;
+  priority: JobPriority;
+  /** Without it, jobs that were submitted with extra data do not start anew. */
+  sealedExtraData?: Uint8Array;
+}
+
+interface Restart {
+  limit: QueueLimit;
+  /** The name of the key that asked for it. */
+  by: string | undefined;
+}
+
+/**
+ * Ended jobs of one tenant start anew at the end of its queue: counters, failure and queue deadline are cleared, the
+ * history stays. Only those that still have one of the `statuses` do; they come back.
+ * @throws LimitReachedError when the tenant's queue has no room for all of them
+ */
+export async function restartJobs(
+  database: PrismaClient,
+  jobs: EndedJob[],
+  statuses: readonly TerminalStatus[],
+  { limit, by }: Restart,
+): Promise<Job[]> {
+  const [first] = jobs;
+  if (first === undefined) return [];
+  const { tenantId } = first;
+  const perPriority = new Map<JobPriority, number>();
+  for (const { priority } of jobs) perPriority.set(priority, (perPriority.get(priority) ?? 0) + 1);
+  const takeRank = await reserveRanks(database, tenantId, perPriority, limit);
+  if (takeRank !== null) {
+    const ranked = jobs.map((job) => rankedRow(job, takeRank(job.priority)));
+    const room = takeRoom(tenantId, jobs.length, limit);
+    const restarted = await restartRows(database, ranked, statuses, { room, by });
+    if (restarted.length > 0) return restarted;
+  }
+  // Either there was no room, or none of them has such a status any more.
+  await recount(database, tenantId, jobs.length, limit);
+  const takeLaterRank = await reserveRanks(database, tenantId, perPriority, limit);
+  if (takeLaterRank === null) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
+  const ranked = jobs.map((job) => rankedRow(job, takeLaterRank(job.priority)));
+  return await restartRows(database, ranked, statuses, { room: takeRoom(tenantId, jobs.length, limit), by });
+}
+
+interface RankedRow {
+  id: string;
+  rank: number;
+  /** Base64. */
+  sealed: string | null;
+}
+
+function rankedRow({ id, sealedExtraData: sealed }: EndedJob, rank: number): RankedRow {
+  return { id, rank, sealed: sealed === undefined ? null : Buffer.from(sealed).toString("base64") };
+}
+
+async function restartRows(
+  database: PrismaClient,
+  ranked: RankedRow[],
+  statuses: readonly TerminalStatus[],
+  { room, by }: { room: Prisma.Sql; by: string | undefined },
+): Promise<Job[]> {
+  const rows = await database.$queryRaw<JobRow[]>`
+    WITH room AS (${room}
+    ), again AS (
+      SELECT job.id, asked.rank, asked.sealed, job.status AS before
+      FROM jobs job JOIN jsonb_to_recordset(${toStoredJson(ranked)}::jsonb) AS asked(id uuid, rank int, sealed text)
+        ON asked.id = job.id
+      WHERE (asked.sealed IS NOT NULL OR NOT job.has_extra_data) AND job.status::text = ANY (${[...statuses]}::text[]) AND EXISTS (SELECT FROM room)
+      ORDER BY job.id FOR NO KEY UPDATE OF job
+    ), job AS (
+      UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
+        attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
+        server_id = NULL, client_id = NULL, prompt_id = NULL, percent = 0, node = NULL, node_title = NULL,
+        step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL, failure_class = NULL, failure_code = NULL,
+        failure_message = NULL, failure_node_id = NULL, failure_node_type = NULL, cancel_requested_at = NULL,
+        run_at = NULL, enqueued_at = NULL, expires_at = NULL, finished_at = NULL,
+        has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
+      FROM again WHERE jobs.id = again.id
+      RETURNING jobs.*, again.before, again.sealed
+    ), secret AS (
+      INSERT INTO job_secrets (job_id, sealed)
+      SELECT id, decode(sealed, 'base64') FROM job WHERE sealed IS NOT NULL
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) || ${changedBy(by)} FROM job
+    )
+    SELECT ${jobColumns} FROM job ORDER BY job.rank`;
+  return rows.map(jobFromRow);
+}

@@ -1,0 +1,166 @@
+import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { leaseEnd } from "../../connection/lease-end.ts";
+import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
+import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+
+/** What the `job` row of a claim or an adoption does not tell. */
+interface LeasedRow extends JobRow {
+  parameters: Json;
+  workflow: string;
+  tenantSecret: Uint8Array;
+  extraDataText: string | null;
+  hasExtraData: boolean;
+  sealedExtraData: Uint8Array | null;
+  leasedServerId: string;
+  leasedClientId: string;
+  leasedPromptId: string;
+  executionElapsedMs: number | null;
+  expiresInMs: number | null;
+}
+
+/**
+ * `queued → processing` for all claims at once: attempt and lease number rise, the prompt id is stored before anybody
+ * posts it. Whoever claims second waits for the first and then finds the row gone, so that one wins.
+ *
+ * Of a tenant whose running jobs are limited only as many are claimed as it has places, the first of its queue first.
+ *
+ * The clock of the band (the highest rank claimed so far) rises along. A clock that another claim holds is left alone:
+ * it is raised by that one, or by the next.
+ */
+export async function claimJobs(
+  database: PrismaClient,
+  claims: Claim[],
+  leaseMs: number,
+  running: RunningLimit,
+): Promise<LeasedJob[]> {
+  const byJob = new Map(claims.map((claim) => [claim.jobId, claim]));
+  if (byJob.size === 0) return [];
+  const claimed = claimStatement([...byJob.values()], leaseMs, running);
+  const rows = claims.some(({ isLimited }) => isLimited)
+    ? await database.$transaction(async (transaction) => {
+        // Whoever claims for the same tenant waits here, and then counts what was claimed before.
+        await transaction.$executeRaw`
+          SELECT FROM tenants WHERE id IN (SELECT tenant_id FROM jobs WHERE id = ANY(${[...byJob.keys()]}::uuid[]))
+          ORDER BY id FOR NO KEY UPDATE`;
+        return await transaction.$queryRaw<LeasedRow[]>(claimed);
+      })
+    : await database.$queryRaw<LeasedRow[]>(claimed);
+  const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
+  return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
+}
+
+function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
+  return Prisma.sql`
+    WITH given AS (
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS claim(
+        "jobId" uuid, attempt int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
+    ), claimable AS (
+      SELECT given.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ON given."jobId" = job.id
+      WHERE job.status = 'queued' AND job.attempt = given.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+        AND NOT ${farmIsPaused}
+      ORDER BY job.id FOR NO KEY UPDATE OF job
+    ), room AS MATERIALIZED (
+      SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
+      FROM (SELECT DISTINCT tenant_id AS id FROM claimable) tenant
+    ), held AS (
+      SELECT placed.* FROM (
+        SELECT claimable.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority, rank, "jobId") AS place
+        FROM claimable
+      ) placed JOIN room ON room.id = placed.tenant_id
+      WHERE room.places IS NULL OR placed.place <= room.places
+    ), job AS (
+      UPDATE jobs SET status = 'processing', phase = 'waiting', attempt = held.attempt, lease_number = lease_number + 1,
+        lease_owner = held."workerId", lease_expires_at = ${leaseEnd(leaseMs)}, server_id = held."serverId",
+        client_id = held."clientId", prompt_id = held."promptId", avoid_server_id = NULL, run_at = NULL,
+        percent = 0, node = NULL, node_title = NULL, step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL,
+        failure_class = NULL, failure_code = NULL, failure_message = NULL, failure_node_id = NULL,
+        failure_node_type = NULL, event_sequence = event_sequence + 1
+      FROM held WHERE jobs.id = held."jobId"
+      RETURNING jobs.*
+    ), attempt AS (
+      INSERT INTO job_attempts (job_id, number, prompt_id, client_id, server_id, worker_id)
+      SELECT id, attempt, prompt_id, client_id, server_id, lease_owner FROM job
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'claimed', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
+      FROM job
+    ), risen AS (
+      SELECT priority, max(rank) AS rank FROM job GROUP BY priority
+    ), clock AS (
+      UPDATE band_clocks SET claimed_rank = risen.rank
+      FROM risen WHERE band_clocks.priority = risen.priority AND band_clocks.priority IN (
+        SELECT behind.priority FROM band_clocks behind JOIN risen ON risen.priority = behind.priority
+        WHERE behind.claimed_rank < risen.rank FOR NO KEY UPDATE OF behind SKIP LOCKED)
+    )
+    SELECT ${jobColumns}, ${leaseColumns}, NULL::float8 AS "executionElapsedMs"
+    FROM job ${withGraph}`;
+}
+
+/**
+ * Takes over every job on these servers whose lease has expired, or was released. The attempts' rows are locked as well:
+ * what the last owner noted of its submission is read as it stands after the take-over.
+ */
+export async function adoptJobs(
+  database: PrismaClient,
+  serverIds: string[],
+  workerId: string,
+  leaseMs: number,
+): Promise<LeasedJob[]> {
+  if (serverIds.length === 0) return [];
+  const rows = await database.$queryRaw<LeasedRow[]>`
+    WITH held AS (
+      SELECT job.id, extract(epoch FROM now() - attempt.execution_started_at)::float8 * 1000 AS "executionElapsedMs"
+      FROM jobs job JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+      WHERE job.status = 'processing' AND job.server_id = ANY(${serverIds}::uuid[]) AND job.lease_expires_at <= now()
+      ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
+    ), job AS (
+      UPDATE jobs SET lease_number = lease_number + 1, lease_owner = ${workerId}, lease_expires_at = ${leaseEnd(leaseMs)},
+        event_sequence = event_sequence + 1
+      FROM held WHERE jobs.id = held.id
+      RETURNING jobs.*
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, event_sequence, 'adopted', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
+      FROM job
+    )
+    SELECT ${jobColumns}, ${leaseColumns}, held."executionElapsedMs"
+    FROM job JOIN held ON held.id = job.id ${withGraph}
+    ORDER BY job.id`;
+  return rows.map(leasedFromRow);
+}
+
+const leaseColumns = Prisma.sql`
+  job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
+  asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
+  asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
+  extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
+
+const withGraph = Prisma.sql`
+  JOIN job_parameters asked ON asked.job_id = job.id
+  JOIN workflows ON workflows.hash = asked.workflow_hash
+  JOIN tenants ON tenants.id = job.tenant_id
+  LEFT JOIN job_secrets ON job.has_extra_data AND job_secrets.job_id = job.id`;
+
+function leasedFromRow(row: LeasedRow): LeasedJob {
+  const job = jobFromRow(row);
+  return {
+    jobId: job.id,
+    attempt: job.attempt,
+    leaseNumber: job.leaseNumber,
+    job,
+    parameters: row.parameters,
+    workflow: row.workflow,
+    tenantSecret: row.tenantSecret,
+    extraDataText: row.extraDataText,
+    hasExtraData: row.hasExtraData,
+    sealedExtraData: row.sealedExtraData,
+    serverId: row.leasedServerId,
+    clientId: row.leasedClientId,
+    promptId: row.leasedPromptId,
+    executionElapsedMs: row.executionElapsedMs,
+    expiresInMs: row.expiresInMs,
+  };
+}

@@ -1,0 +1,111 @@
+import { type HeartbeatResult, type JobEvent, type JobLease, type ProgressReport } from "@genga/jobs";
+import { leaseEnd } from "../../connection/lease-end.ts";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { eventColumns, eventFromRow, type EventRow } from "../job-rows.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+
+/**
+ * The fence of every write to a running job: true only while the row is processing under exactly this attempt and lease
+ * number. Of a table or alias named `job` and one with the columns of a `JobLease` named `lease`.
+ */
+const isHeld = Prisma.sql`
+  job.id = lease."jobId" AND job.attempt = lease.attempt AND job.lease_number = lease."leaseNumber"
+  AND job.status = 'processing'`;
+
+/** Leases as a table named `lease`. */
+function leaseRows(leases: JobLease[]): Prisma.Sql {
+  const rows = leases.map(({ jobId, attempt, leaseNumber }) => ({ jobId, attempt, leaseNumber }));
+  return Prisma.sql`
+    jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("jobId" uuid, attempt int, "leaseNumber" int)`;
+}
+
+/**
+ * Rows of these leases that are still held, locked in the order of their ids so that writers never wait in a circle.
+ *
+ * A statement that locks and then updates first tries the row as it was when the statement began, checks included, and
+ * only then the row as it is now. That is sound here, since both are the same attempt under the same lease; do not lock
+ * this way where a row may be in one of several states.
+ */
+export function heldJobs(leases: JobLease[]): Prisma.Sql {
+  return Prisma.sql`
+    SELECT job.* FROM jobs job JOIN ${leaseRows(leases)} ON ${isHeld}
+    ORDER BY job.id FOR NO KEY UPDATE OF job`;
+}
+
+export async function renewLeases(
+  database: PrismaClient,
+  leases: JobLease[],
+  leaseMs: number,
+): Promise<HeartbeatResult> {
+  if (leases.length === 0) return { held: [], cancelRequested: [] };
+  const rows = await database.$queryRaw<(JobLease & { cancelRequested: boolean })[]>`
+    WITH held AS (${heldJobs(leases)})
+    UPDATE jobs SET lease_expires_at = ${leaseEnd(leaseMs)} FROM held WHERE jobs.id = held.id
+    RETURNING jobs.id AS "jobId", jobs.attempt, jobs.lease_number AS "leaseNumber",
+      jobs.cancel_requested_at IS NOT NULL AS "cancelRequested"`;
+  return {
+    held: rows.map(({ jobId, attempt, leaseNumber }) => ({ jobId, attempt, leaseNumber })),
+    cancelRequested: rows.filter((row) => row.cancelRequested).map((row) => row.jobId),
+  };
+}
+
+export async function releaseLeases(database: PrismaClient, leases: JobLease[]): Promise<void> {
+  if (leases.length === 0) return;
+  await database.$executeRaw`
+    WITH held AS (${heldJobs(leases)})
+    UPDATE jobs SET lease_expires_at = now() - interval '1 millisecond' FROM held WHERE jobs.id = held.id`;
+}
+
+/**
+ * Phases only go forward, and a percentage never falls within an attempt; a report of an earlier phase is stale as a
+ * whole. Where the phase changes, the same statement appends the event.
+ */
+export async function recordProgress(database: PrismaClient, reports: ProgressReport[]): Promise<JobEvent[]> {
+  const latest = new Map(reports.map((report) => [report.jobId, report]));
+  if (latest.size === 0) return [];
+  const rows = await database.$queryRaw<EventRow[]>`
+    WITH given AS (
+      SELECT * FROM jsonb_to_recordset(${toStoredJson([...latest.values()].map(progressRow))}::jsonb) AS report(
+        "jobId" uuid, attempt int, "leaseNumber" int, phase job_phase, percent real, node text, "nodeTitle" text,
+        step int, steps int, "nodesDone" int, "nodesTotal" int)
+    ), held AS (
+      SELECT lease.*, lease.phase <> job.phase AS advanced FROM jobs job JOIN given lease ON ${isHeld}
+      WHERE lease.phase >= job.phase
+      ORDER BY job.id FOR NO KEY UPDATE OF job
+    ), job AS (
+      UPDATE jobs SET phase = held.phase, percent = greatest(jobs.percent, held.percent), node = held.node,
+        node_title = held."nodeTitle", step = held.step, steps = held.steps, nodes_done = held."nodesDone",
+        nodes_total = held."nodesTotal", event_sequence = event_sequence + held.advanced::int,
+        started_at = CASE WHEN held.phase >= 'executing' THEN coalesce(started_at, now()) ELSE started_at END
+      FROM held WHERE jobs.id = held."jobId"
+      RETURNING jobs.*, held.advanced
+    ), attempt AS (
+      UPDATE job_attempts SET submitted_at = coalesce(submitted_at, now()),
+        execution_started_at = CASE WHEN job.phase >= 'executing' THEN coalesce(execution_started_at, now()) END
+      FROM job WHERE job.advanced AND job_id = job.id AND number = job.attempt
+    ), event AS (
+      INSERT INTO job_events (job_id, sequence, type, attempt)
+      SELECT id, event_sequence, phase::text, attempt FROM job WHERE advanced
+      RETURNING *
+    )
+    SELECT ${eventColumns} FROM event`;
+  return rows.map(eventFromRow);
+}
+
+/** Bounded, so that one odd number from a server does not fail everybody's progress. */
+function progressRow({ progress, ...report }: ProgressReport): Record<string, unknown> {
+  const { jobId, attempt, leaseNumber, phase } = report;
+  const percent = Number.isFinite(progress.percent) ? Math.min(Math.max(progress.percent, 0), 100) : 0;
+  return {
+    ...{ jobId, attempt, leaseNumber, phase, percent },
+    ...{ node: progress.node, nodeTitle: progress.nodeTitle },
+    ...{ step: wholeNumber(progress.step), steps: wholeNumber(progress.steps) },
+    ...{ nodesDone: wholeNumber(progress.nodesDone), nodesTotal: wholeNumber(progress.nodesTotal) },
+  };
+}
+
+function wholeNumber(value: number | null): number | null {
+  return value === null || !Number.isFinite(value) || Math.abs(value) > 2 ** 31 - 1
+    ? null
+    : Math.trunc(value);
+}

@@ -1,0 +1,65 @@
+import {
+  uploadMediaTypes,
+  uploadStorageKey,
+  type NewUpload,
+  type Upload,
+  type UploadStore,
+} from "@genga/jobs";
+import { v7 as uuidv7, validate as isUuid } from "uuid";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { type PrismaClient, type Upload as UploadRow } from "../generated/client.ts";
+
+/** The uploads of PostgreSQL: always asked for by tenant, so that another's cannot be found. */
+export class PrismaUploadStore implements UploadStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  /** Waits while the file is being removed. */
+  keepFile(upload: Pick<Upload, "sha256" | "mediaType">): Promise<void> {
+    return withMappedErrors(async () => {
+      await this.#database.fileToRemove.deleteMany({ where: { storageKey: uploadStorageKey(upload) } });
+    });
+  }
+
+  /** Two that come at once with the same content get the same row, and it counts as used anew. */
+  saveUpload(upload: NewUpload): Promise<Upload> {
+    return withMappedErrors(async () => {
+      const { tenantId, sha256, mediaType, bytes, width, height } = upload;
+      await this.#database.$executeRaw`
+        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height)
+        VALUES (${uuidv7()}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height})
+        ON CONFLICT (tenant_id, sha256) DO UPDATE SET last_used_at = now()`;
+      return uploadFromRow(
+        await this.#database.upload.findUniqueOrThrow({ where: { tenantId_sha256: { tenantId, sha256 } } }),
+      );
+    });
+  }
+
+  findUploads(tenantId: string, ids: string[]): Promise<Upload[]> {
+    return withMappedErrors(async () => {
+      const known = ids.filter((id) => isUuid(id));
+      if (known.length === 0) return [];
+      const rows = await this.#database.upload.findMany({ where: { tenantId, id: { in: known } } });
+      return rows.map(uploadFromRow);
+    });
+  }
+
+  findUploadsByContent(tenantId: string, sha256s: string[]): Promise<Upload[]> {
+    return withMappedErrors(async () => {
+      if (sha256s.length === 0) return [];
+      const rows = await this.#database.upload.findMany({ where: { tenantId, sha256: { in: sha256s } } });
+      return rows.map(uploadFromRow);
+    });
+  }
+}
+
+function uploadFromRow(row: UploadRow): Upload {
+  const { id, tenantId, sha256, bytes, width, height, createdAt } = row;
+  const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
+  if (mediaType === undefined)
+    throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);
+  return { id, tenantId, sha256, mediaType, bytes, width, height, createdAt };
+}

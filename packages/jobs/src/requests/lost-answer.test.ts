@@ -1,0 +1,38 @@
+import { describe, expect, test } from "@jest/globals";
+import { StoreUnavailableError } from "../job/job-errors.ts";
+import { type JobStore } from "../ports/job-store.ts";
+import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
+
+const refused = new StoreUnavailableError(new Error("refused"), { wasRefused: true });
+const lost = new StoreUnavailableError(new Error("the connection broke"));
+const submission = { tenantId: "studio", batch: null, jobs: [] };
+
+function store(insert: Error, find: Error): Pick<JobStore, "insertJobs" | "findJobs"> {
+  return { insertJobs: () => Promise.reject(insert), findJobs: () => Promise.reject(find) };
+}
+
+describe("an insert", () => {
+  test("that the store refused has changed nothing, and is not looked for", async () => {
+    const inserting = insertOrFind(store(refused, new Error("looked")), submission);
+    await expect(inserting).rejects.toMatchObject({ effect: "none" });
+  });
+
+  test("whose answer was lost may have taken effect when it cannot be looked for", async () => {
+    const inserting = insertOrFind(store(lost, refused), submission);
+    await expect(inserting).rejects.toMatchObject({ effect: "unknown" });
+  });
+
+  test("whose answer was lost may still take effect when it is not found", async () => {
+    const inserting = insertOrFind({ ...store(lost, lost), findJobs: () => Promise.resolve([]) }, submission);
+    await expect(inserting).rejects.toMatchObject({ effect: "unknown" });
+  });
+});
+
+test.each<[string, StoreUnavailableError[], string]>([
+  ["all were refused", [refused], "none"],
+  ["the answer to one was lost", [refused, lost, refused], "unknown"],
+])("a change has changed nothing only if every try was refused: %s", async (_name, errors, effect) => {
+  let tries = 0;
+  const changing = withLostAnswers(() => Promise.reject(errors[tries++] ?? refused));
+  await expect(changing).rejects.toMatchObject({ effect });
+});

@@ -1,0 +1,105 @@
+import { v7 as uuidv7 } from "uuid";
+import { type JobPriority, type JobType, type NewJob } from "../job/job.ts";
+import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
+import { sealExtraData } from "../secrets/extra-data.ts";
+import { promptTextOf } from "../job/job-prompt.ts";
+import { type UploadFinder } from "../ports/upload-store.ts";
+import { type SecretBox } from "../secrets/secret-box.ts";
+import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
+
+/** The default lane; others come with routing by checkpoint. */
+export const defaultLane = "default";
+
+/** The most problems that a refusal of a batch names. */
+const problemsMax = 100;
+
+/** What a client may say of a job beside its parameters. */
+export interface JobOptions {
+  priority?: JobPriority;
+  project?: string | null;
+  tags?: string[];
+  /** Attempts after a node raised; a lost server is not charged. */
+  attemptsMax?: number;
+  /** Counted from execution. */
+  timeoutMs?: number;
+  /** A queue deadline: it must have begun to execute by then. */
+  expiresAt?: Date;
+}
+
+export interface JobRequest {
+  type: JobType;
+  /** What a client sent, read from JSON; the resolver judges it. */
+  parameters: unknown;
+  options?: JobOptions;
+}
+
+/** What an accepted submission is answered with beside its id: worth knowing, and no reason to refuse it. */
+export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
+
+export interface PreparationRules {
+  resolver: WorkflowResolver;
+  timeoutMsByType: Record<JobType, number>;
+  /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
+  secretBox?: SecretBox | undefined;
+}
+
+/** A job that may be stored. @throws InvalidJobError */
+export async function prepareJob(
+  rules: PreparationRules,
+  request: JobRequest,
+  submitter: Submitter,
+  inBatch: { index: number; uploads: UploadFinder } | null = null,
+): Promise<{ newJob: NewJob } & Remarks> {
+  const { type, options = {} } = request;
+  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, warnings, notChecked } =
+    await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
+  const id = uuidv7();
+  const newJob: NewJob = {
+    id,
+    type,
+    priority: options.priority ?? "normal",
+    lane: defaultLane,
+    batchIndex: inBatch?.index ?? null,
+    project: options.project ?? null,
+    tags: options.tags ?? [],
+    attemptsMax: options.attemptsMax ?? 1,
+    timeoutMs: options.timeoutMs ?? rules.timeoutMsByType[type],
+    expiresAt: options.expiresAt ?? null,
+    parameters,
+    workflow,
+    promptText: promptTextOf({ parameters, workflow }),
+    uploadIds,
+    ...(extraDataText !== undefined && { extraDataText }),
+    ...(secretExtraData !== undefined && {
+      sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
+    }),
+  };
+  return { newJob, warnings, notChecked };
+}
+
+/** All jobs of a batch. @throws InvalidJobError with paths such as `jobs.3.width` */
+export async function prepareBatch(
+  rules: PreparationRules,
+  requests: JobRequest[],
+  submitter: Submitter,
+): Promise<({ newJob: NewJob } & Remarks)[]> {
+  const problems: JobProblem[] = [];
+  const prepared: ({ newJob: NewJob } & Remarks)[] = [];
+  const uploads = await rules.resolver.lookUpUploads(
+    requests.map(({ parameters }) => parameters),
+    submitter.tenantId,
+  );
+  for (const [index, request] of requests.entries()) {
+    try {
+      prepared.push(await prepareJob(rules, request, submitter, { index, uploads }));
+    } catch (error) {
+      if (!(error instanceof InvalidJobError)) throw error;
+      problems.push(
+        ...error.problems.map((problem) => ({ ...problem, path: `jobs.${index}.${problem.path}` })),
+      );
+      if (problems.length >= problemsMax) break;
+    }
+  }
+  if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
+  return prepared;
+}

@@ -1,0 +1,14 @@
+import { type Job } from "../job/job.ts";
+import { type Announcement } from "../ports/job-store.ts";
+
+/** The ticket that a queued job wants. */
+export function announcementOf(job: Job): Announcement {
+  return {
+    jobId: job.id,
+    attempt: job.attempt + 1,
+    type: job.type,
+    lane: job.lane,
+    priority: job.priority,
+    rank: job.rank,
+  };
+}

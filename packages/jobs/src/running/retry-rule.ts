@@ -1,0 +1,73 @@
+import { type Job, type JobFailure } from "../job/job.ts";
+import { type AttemptEnd } from "../ports/job-store.ts";
+
+/** Servers that crashed while executing one job before the job itself is held responsible. */
+const crashesMax = 3;
+/** The failure's code of a job that keeps crashing servers. */
+export const poisonCode = "poison";
+const backoffBaseMs = 1_000;
+const backoffMaxMs = 60_000;
+
+/**
+ * What a failed attempt leads to. Errors decide their own retry:
+ * invalid: never, unless only this server says so; execution: while the job's own `attemptsMax` allows; out of memory:
+ * once more, on another server if there is one; server: always, uncharged, unless it keeps crashing servers or stalls on
+ * them; deadline: never.
+ *
+ * @param options.random 0 ≤ random < 1, spreads retries
+ * @param options.mayRunElsewhere one server refused what others, by all that is known, can run
+ */
+export function endAfterFailure(
+  job: Pick<Job, "attemptsCharged" | "attemptsMax" | "outOfMemoryCount" | "crashCount" | "attempt">,
+  failure: JobFailure,
+  options: { wasExecuting: boolean; random: number; mayRunElsewhere?: boolean },
+): AttemptEnd {
+  switch (failure.class) {
+    case "invalid":
+      return options.mayRunElsewhere === true
+        ? requeue(failure, job, options.random, { charged: false, avoidServer: true })
+        : { kind: "failed", failure };
+    case "deadline":
+      return { kind: "timeout", failure };
+    case "execution":
+      return job.attemptsCharged + 1 < job.attemptsMax
+        ? requeue(failure, job, options.random, { charged: true, avoidServer: false })
+        : { kind: "failed", failure };
+    case "out_of_memory":
+      return job.outOfMemoryCount === 0
+        ? requeue(failure, job, options.random, { charged: false, avoidServer: true, counts: "outOfMemory" })
+        : { kind: "failed", failure };
+    case "server":
+      return afterServerLoss(job, failure, options);
+  }
+}
+
+function afterServerLoss(
+  job: Pick<Job, "crashCount" | "attempt">,
+  failure: JobFailure,
+  options: { wasExecuting: boolean; random: number },
+): AttemptEnd {
+  if (!options.wasExecuting) {
+    return requeue(failure, job, options.random, { charged: false, avoidServer: true });
+  }
+  if (job.crashCount + 1 >= crashesMax) {
+    const message = `${crashesMax} servers were lost while each was executing this job; it is not tried again. ${failure.message}`;
+    return { kind: "failed", failure: { ...failure, code: poisonCode, message } };
+  }
+  return requeue(failure, job, options.random, { charged: false, avoidServer: true, counts: "crash" });
+}
+
+function requeue(
+  failure: JobFailure,
+  job: Pick<Job, "attempt">,
+  random: number,
+  how: { charged: boolean; avoidServer: boolean; counts?: "outOfMemory" | "crash" },
+): AttemptEnd {
+  return { kind: "requeue", failure, delayMs: backoffMs(job.attempt, random), ...how };
+}
+
+/** Exponential from one second to a minute, half of it random, so that a recovering server is not stormed. */
+export function backoffMs(attempt: number, random: number): number {
+  const full = Math.min(backoffBaseMs * 2 ** Math.max(0, attempt - 1), backoffMaxMs);
+  return Math.round(full / 2 + (full / 2) * random);
+}

@@ -1,0 +1,146 @@
+import { type Json } from "../job/job.ts";
+import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
+import { type SealForJob } from "../ports/job-store.ts";
+import { type SecretBox } from "./secret-box.ts";
+
+/** What goes to a server beside a graph, as `extra_data` of `POST /prompt`. */
+export interface ExtraData {
+  /** Kept with the parameters, for everybody who may read the job. */
+  open: Record<string, Json>;
+  /** The same as it was given. */
+  openAsGiven: Record<string, unknown>;
+  /** All other keys, as JSON text; undefined = there are none. */
+  secret: string | undefined;
+}
+
+/** No secrets: they end up in the files that are made, or choose how previews are drawn. */
+const openKeys: ReadonlySet<string> = new Set(["extra_pnginfo", "preview_method"]);
+const openBytesMax = 4 * 2 ** 20;
+const secretBytesMax = 8 * 2 ** 10;
+const secretKeysMax = 50;
+const nameLengthMax = 100;
+
+/**
+ * Tells open from secret. Problems name keys and never values.
+ * @param given what a client sent, read from JSON
+ * @param write writes JSON, its numbers as they were given
+ * @throws InvalidJobError
+ */
+export function readExtraData(given: unknown, write: (value: unknown) => string = JSON.stringify): ExtraData {
+  if (!isObject(given)) throw new InvalidJobError([problem("", "wrong-type", "must be an object")]);
+  const entries = Object.entries(given);
+  const openAsGiven = Object.fromEntries(entries.filter(([key]) => openKeys.has(key)));
+  const open = jsonOf(openAsGiven);
+  const secret = entries.filter(([key]) => !openKeys.has(key));
+  const secretText = secret.length === 0 ? undefined : write(Object.fromEntries(secret));
+  const problems = [
+    ...problemsOfOpen(open, openAsGiven),
+    ...problemsOfSecret(
+      secret.map(([key]) => key),
+      secretText,
+    ),
+  ];
+  if (problems.length > 0) throw new InvalidJobError(problems);
+  return { open, openAsGiven, secret: secretText };
+}
+
+/**
+ * The secret part for the row of one job.
+ * @throws InvalidJobError no SECRETS_KEY is set
+ */
+export function sealExtraData(secretBox: SecretBox | undefined, jobId: string, secret: string): Buffer {
+  if (secretBox !== undefined) return secretBox.seal(secret, identityOf(jobId));
+  throw new InvalidJobError([
+    problem(
+      "",
+      "secrets-key-missing",
+      "holds keys that must be kept secret, and SECRETS_KEY, which encrypts them, is not set here; whoever runs Genga can " +
+        "set it",
+    ),
+  ]);
+}
+
+/**
+ * What a retry gives again, to be encrypted for each job; undefined = nothing.
+ * @throws InvalidJobError
+ */
+export function sealAnew(secretBox: SecretBox | undefined, extraData: unknown): SealForJob | undefined {
+  if (extraData === undefined) return undefined;
+  const { open, secret } = readExtraData(extraData);
+  const [kept] = Object.keys(open);
+  if (kept !== undefined) {
+    throw new InvalidJobError([
+      problem(kept, "unknown-field", "was kept with the job; give what was erased only"),
+    ]);
+  }
+  return secret === undefined ? undefined : (jobId) => sealExtraData(secretBox, jobId, secret);
+}
+
+/** Only graphs that clients wrote have nodes that need it. @throws InvalidJobError */
+export function assertNoExtraData(extraData: unknown): void {
+  if (extraData === undefined) return;
+  throw new InvalidJobError([problem("", "unknown-field", "goes with raw workflows only")]);
+}
+
+/** The secret part again, as JSON text. @throws SecretBoxError */
+export function openExtraData(secretBox: SecretBox, jobId: string, sealed: Uint8Array): string {
+  return secretBox.open(sealed, identityOf(jobId));
+}
+
+function identityOf(jobId: string): string {
+  return `jobs/${jobId}/extra-data`;
+}
+
+/** What of it would harm a server (PROTOCOL-0.28 6) or is too large. */
+function problemsOfOpen(open: Record<string, Json>, asGiven: Record<string, unknown>): JobProblem[] {
+  const { extra_pnginfo: info } = open;
+  // Large numbers are shown as text, and are none.
+  const { preview_method: method } = asGiven;
+  const hasWorkflow = isObject(info) && "workflow" in info;
+  return [
+    ...(info !== undefined && (!isObject(info) || (hasWorkflow && !isObject(info["workflow"])))
+      ? [problem("extra_pnginfo", "wrong-type", "must be an object, and its workflow one as well")]
+      : []),
+    ...(method !== undefined && (typeof method !== "string" || method.length > nameLengthMax)
+      ? [problem("preview_method", "wrong-type", `must be a text of up to ${nameLengthMax} characters`)]
+      : []),
+    ...(Buffer.byteLength(JSON.stringify(open)) > openBytesMax
+      ? [problem("extra_pnginfo", "out-of-bounds", `is longer than ${openBytesMax} bytes`)]
+      : []),
+  ];
+}
+
+function problemsOfSecret(keys: readonly string[], text: string | undefined): JobProblem[] {
+  if (text === undefined) return [];
+  return [
+    ...(keys.includes("client_id")
+      ? [problem("client_id", "invalid-value", "is set by Genga; leave it out")]
+      : []),
+    ...(keys.length > secretKeysMax
+      ? [problem("", "out-of-bounds", `has more than ${secretKeysMax} keys`)]
+      : []),
+    ...keys
+      .filter((key) => key.length > nameLengthMax)
+      .slice(0, 1)
+      .map((key) => problem(key.slice(0, nameLengthMax), "out-of-bounds", "has too long a name")),
+    ...(Buffer.byteLength(text) > secretBytesMax
+      ? [problem("", "out-of-bounds", `is longer than ${secretBytesMax} bytes beside extra_pnginfo`)]
+      : []),
+  ];
+}
+
+function problem(key: string, code: string, what: string): JobProblem {
+  const path = key === "" ? "extraData" : `extraData.${key}`;
+  return { path, code, message: `${path} ${what}.` };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  // A number that JSON cannot show is an object here; what was read from JSON has no functions otherwise.
+  return !("toJSON" in value && typeof value.toJSON === "function");
+}
+
+/** As JSON has it: large integers become text. */
+function jsonOf(value: object): Record<string, Json> {
+  return JSON.parse(JSON.stringify(value)) as Record<string, Json>;
+}

@@ -1,0 +1,84 @@
+import { type Place, type PlaceKind, type TenantAdmissions } from "@genga/jobs";
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
+import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";
+import { SharedPlaces } from "./shared-places.ts";
+import { withinTime } from "../redis/within-time.ts";
+
+export interface AdmissionsOptions {
+  redisUrl: string;
+  /** Before every key; `genga` unless told. */
+  prefix?: string;
+  /** How long the places of a process that died stay taken; 30 s unless told. */
+  placeLeaseMs?: number;
+  logger: QueueLogger;
+}
+
+/** Connects in the background; until then this process counts for itself. */
+export function createAdmissions(options: AdmissionsOptions): TenantAdmissions {
+  return new RedisAdmissions(options);
+}
+
+const minuteSeconds = 60;
+/** Different limits whose counters are kept ready. */
+const countersMax = 1_000;
+
+interface Counters {
+  shared: RateLimiterRedis;
+  /** What counts while Redis is away. */
+  own: RateLimiterMemory;
+}
+
+/** `TenantAdmissions` on Redis, over a connection of its own: requests must not wait behind tickets. */
+class RedisAdmissions implements TenantAdmissions {
+  readonly #link: RedisLink;
+  readonly #places: SharedPlaces;
+  readonly #prefix: string;
+  /** A counter knows one limit; the counts themselves are by tenant, in Redis. */
+  readonly #counters = new Map<number, Counters>();
+
+  constructor({ redisUrl, prefix = "genga", placeLeaseMs = 30_000, logger }: AdmissionsOptions) {
+    this.#prefix = prefix;
+    this.#link = new RedisLink({ redisUrl, purpose: "limits", logger });
+    this.#places = new SharedPlaces({ link: this.#link, prefix, leaseMs: placeLeaseMs });
+  }
+
+  async countRequest(tenantId: string, max: number): Promise<{ used: number; retryAfterMs: number } | null> {
+    const { shared, own } = this.#countersOf(max);
+    try {
+      const answer = await withinTime(this.#link, () => shared.consume(tenantId));
+      if (answer === null) await own.consume(tenantId);
+      return null;
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      return { used: Math.max(error.consumedPoints, max), retryAfterMs: error.msBeforeNext };
+    }
+  }
+
+  takePlace(kind: PlaceKind, tenantId: string, max: number): Promise<Place | { used: number }> {
+    return this.#places.take(kind, tenantId, max);
+  }
+
+  async close(): Promise<void> {
+    this.#places.close();
+    await this.#link.close();
+  }
+
+  #countersOf(max: number): Counters {
+    const known = this.#counters.get(max);
+    if (known !== undefined) return known;
+    const limit = { points: max, duration: minuteSeconds, keyPrefix: `${this.#prefix}:requests` };
+    const counters = {
+      shared: new RateLimiterRedis({
+        ...limit,
+        storeClient: this.#link.redis,
+        rejectIfRedisNotReady: true,
+        // A tenant that is over its limit is refused without asking Redis again.
+        inMemoryBlockOnConsumed: max,
+      }),
+      own: new RateLimiterMemory(limit),
+    };
+    if (this.#counters.size >= countersMax) this.#counters.clear();
+    this.#counters.set(max, counters);
+    return counters;
+  }
+}

@@ -1,0 +1,146 @@
+import { Queue, Worker, type Job } from "bullmq";
+import { type Redis } from "ioredis";
+import { JobError, type TicketReference } from "@genga/jobs";
+import { isLostTicket } from "../redis/redis-errors.ts";
+
+export type TicketJob = Job<TicketReference, string | null>;
+
+/** A lane's name becomes part of Redis keys; `:` separates those. */
+export class InvalidLaneError extends JobError {
+  readonly code = "invalid-lane";
+
+  constructor(lane: string) {
+    super(`"${lane}" cannot name a lane: 1 to 64 lower-case letters, digits, hyphens and underscores can.`);
+  }
+}
+
+/** No ticket is put off for longer. */
+export const delayMaxMs = 60_000;
+const promotedAtOnce = 100;
+
+export interface BullLaneOptions {
+  lane: string;
+  prefix: string;
+  redis: Redis;
+  /** Who takes tickets, as Bull Board names it. */
+  consumerName: string;
+  lockMs: number;
+  stallCheckMs: number;
+  onError: (error: Error) => void;
+}
+
+/** One BullMQ queue, pulled by hand: nothing here waits, loops or fetches by itself. */
+export class BullLane {
+  readonly lane: string;
+  readonly queue: Queue<TicketReference, string | null>;
+  readonly #options: BullLaneOptions;
+  #worker: Worker<TicketReference, string | null> | null = null;
+
+  /** @throws InvalidLaneError */
+  constructor(options: BullLaneOptions) {
+    if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
+    this.lane = options.lane;
+    this.#options = options;
+    this.queue = new Queue(options.lane, this.#shared());
+    this.queue.on("error", options.onError);
+  }
+
+  /** The best ticket, locked under `token`, or `undefined`. Also brings back delayed tickets that are due. */
+  takeOne(token: string): Promise<TicketJob | undefined> {
+    return this.#consumer().getNextJob(token, { block: false });
+  }
+
+  /** Renews locks; answers the ids whose lock is no longer ours. */
+  extendLocks(ids: string[], token: string, lockMs: number): Promise<string[]> {
+    const tokens = ids.map(() => token);
+    return this.#consumer().extendJobLocks(ids, tokens, lockMs);
+  }
+
+  /**
+   * Returns tickets whose lock has run out to the head of the waiting ones; answers their ids. A ticket is noticed by
+   * one check and moved by a later one, once its lock is gone.
+   */
+  returnStalled(): Promise<string[]> {
+    return this.#consumer().getBackend().moveStalledJobsToWait();
+  }
+
+  /** When the next delayed ticket is due (`null`: there is none), and whether tickets wait right now. */
+  async look(redis: Redis): Promise<{ isWaiting: boolean; nextDueAt: Date | null }> {
+    const { wait, prioritized, delayed } = this.queue.keys;
+    const [waiting, inBands, next] = await Promise.all([
+      redis.llen(String(wait)),
+      redis.zcard(String(prioritized)),
+      redis.zrange(String(delayed), 0, 0, "WITHSCORES"),
+    ]);
+    const score = next[1];
+    // BullMQ keeps the due time in the score's upper bits; the lower 12 order tickets of the same millisecond.
+    const nextDueAt = score === undefined ? null : new Date(Math.floor(Number(score) / 4096));
+    return { isWaiting: waiting + inBands > 0, nextDueAt };
+  }
+
+  /**
+   * Tickets due later, by the clock of Redis, than anything is put off: a process whose clock is ahead put them off, by
+   * as much as it is ahead. They come back now.
+   */
+  async promoteFarOff(redis: Redis): Promise<void> {
+    const [seconds] = await redis.time();
+    const horizon = (Number(seconds) * 1000 + 2 * delayMaxMs) * 4096;
+    const ids = await redis.zrange(
+      String(this.queue.keys["delayed"]),
+      horizon,
+      "+inf",
+      "BYSCORE",
+      "LIMIT",
+      0,
+      promotedAtOnce,
+    );
+    for (const id of ids) {
+      try {
+        const job = await this.queue.getJob(id);
+        if (job === undefined) await redis.zrem(String(this.queue.keys["delayed"]), id);
+        else await job.promote();
+      } catch (error) {
+        // Somebody else was faster.
+        if (!isLostTicket(error)) throw error;
+      }
+    }
+  }
+
+  /** The key of a ticket's hash in Redis. */
+  ticketKey(id: string): string {
+    return this.queue.toKey(id);
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.close(true);
+    await this.queue.close();
+  }
+
+  /**
+   * Made when tickets are first taken. BullMQ gives it a connection of its own to block on, which we never do; by that
+   * connection's name Bull Board knows who works on the lane.
+   */
+  #consumer(): Worker<TicketReference, string | null> {
+    if (this.#worker !== null) return this.#worker;
+    const { lane, consumerName, lockMs, stallCheckMs, onError } = this.#options;
+    this.#worker = new Worker(lane, null, {
+      ...this.#shared(),
+      name: consumerName,
+      autorun: false,
+      skipLockRenewal: true,
+      skipStalledCheck: true,
+      lockDuration: lockMs,
+      // Shorter than the time between checks, since BullMQ refuses a check before it has passed.
+      stalledInterval: Math.ceil(stallCheckMs * 0.8),
+      // Whether a job has failed too often is decided by its row, not by how often its ticket changed hands.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    this.#worker.on("error", onError);
+    return this.#worker;
+  }
+
+  #shared(): { connection: Redis; prefix: string; skipVersionCheck: boolean } {
+    // Without the version check there is no first command whose failure would disable the queue for good.
+    return { connection: this.#options.redis, prefix: this.#options.prefix, skipVersionCheck: true };
+  }
+}

@@ -1,0 +1,326 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { types } from "node:util";
+import {
+  ticketId,
+  type Announcement,
+  type HeldTicket,
+  type TicketEnd,
+  type TicketQueue,
+  type TicketReference,
+} from "@genga/jobs";
+import { AvailableTickets } from "./available-tickets.ts";
+import { BullLane, delayMaxMs, type TicketJob } from "./bull-lane.ts";
+import { isLostTicket, mapRedisError } from "../redis/redis-errors.ts";
+import { readRedisHealth, type RedisHealth } from "../redis/redis-health.ts";
+import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";
+import { RedisSubscriber } from "../redis/redis-subscriber.ts";
+import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
+import { removeTickets } from "./remove-tickets.ts";
+import { TicketLocks } from "./ticket-locks.ts";
+import { TicketReports, type TicketReport } from "./ticket-reports.ts";
+
+export interface TicketQueueOptions {
+  redisUrl: string;
+  /** Before every key and channel; `genga` unless told. */
+  prefix?: string;
+  /** How long a ticket stays locked after its holder fell silent; 12 s unless told, renewed three times as often. */
+  lockMs?: number;
+  /**
+   * Time between two looks for stalled tickets; a quarter of `lockMs` unless told. A dead holder's ticket is back within
+   * the sum of both.
+   */
+  stallCheckMs?: number;
+  /** Who takes tickets, as Bull Board names it; the host and process unless told. */
+  consumerName?: string;
+  logger: QueueLogger;
+}
+
+/** Connects in the background; until then (2 s at most) the first calls wait. */
+export function createTicketQueue(options: TicketQueueOptions): BullTicketQueue {
+  return new BullTicketQueue(options);
+}
+
+const bulkMax = 1000;
+const takenTogetherMax = 32;
+
+/**
+ * `TicketQueue` on BullMQ's manual interface. Uses a connection for commands, one for subscriptions, and for each lane
+ * that it takes from one that only carries its name.
+ */
+export class BullTicketQueue implements TicketQueue {
+  readonly #prefix: string;
+  readonly #logger: QueueLogger;
+  readonly #link: RedisLink;
+  readonly #subscriber: RedisSubscriber;
+  readonly #available: AvailableTickets;
+  readonly #locks: TicketLocks;
+  readonly #reports = new TicketReports();
+  readonly #lanes = new Map<string, BullLane>();
+  readonly #laneOptions: { lockMs: number; stallCheckMs: number; consumerName: string };
+  /** BullMQ's word for who holds a lock: this process, in this life. */
+  readonly #token = randomUUID();
+  #hasWarnedOfEviction = false;
+
+  constructor(options: TicketQueueOptions) {
+    const { redisUrl, prefix = "genga", lockMs = 12_000, stallCheckMs = lockMs / 4, logger } = options;
+    const { consumerName = `${hostname()}-${process.pid}` } = options;
+    this.#prefix = prefix;
+    this.#logger = logger;
+    this.#laneOptions = { lockMs, stallCheckMs, consumerName };
+    this.#link = new RedisLink({ redisUrl, purpose: "tickets", logger });
+    this.#subscriber = new RedisSubscriber({ redisUrl, purpose: "available tickets", logger });
+    this.#available = new AvailableTickets({
+      link: this.#link,
+      subscriber: this.#subscriber,
+      prefix,
+      laneNamed: (lane) => this.#lane(lane),
+      logger,
+    });
+    this.#locks = new TicketLocks({
+      link: this.#link,
+      token: this.#token,
+      lockMs,
+      stallCheckMs,
+      onReturned: (lane) => this.#available.announce(lane),
+      logger,
+    });
+    this.#link.onReady(() => void this.#warnOfEviction());
+  }
+
+  async add(announcements: Announcement[]): Promise<void> {
+    for (const [lane, group] of byLane(announcements)) {
+      const { queue } = this.#lane(lane);
+      await this.#link.run(async () => {
+        for (const chunk of chunksOf(group, bulkMax)) {
+          await this.#removeFinished(lane, chunk);
+          await queue.addBulk(chunk.map(bullJobOf));
+        }
+        await this.#available.announce(lane);
+      });
+    }
+  }
+
+  async take(lane: string, count: number): Promise<HeldTicket[]> {
+    const bullLane = this.#lane(lane);
+    this.#locks.watch(bullLane);
+    return this.#link.run(async () => {
+      const taken: HeldTicket[] = [];
+      while (taken.length < count) {
+        const wanted = Math.min(count - taken.length, takenTogetherMax);
+        const tries = Array.from({ length: wanted }, () => bullLane.takeOne(this.#token));
+        const { jobs, failure } = this.#gather(await Promise.allSettled(tries));
+        for (const job of jobs) {
+          const ticket = await this.#hold(bullLane, job);
+          if (ticket !== null) taken.push(ticket);
+        }
+        // What was taken is handed out even if the connection broke right after it.
+        if (failure !== null && taken.length === 0) throw failure;
+        if (jobs.length < wanted) break;
+      }
+      return taken;
+    });
+  }
+
+  async finish(ticket: HeldTicket, end: TicketEnd): Promise<void> {
+    await this.#release(ticket, async (job) => {
+      if (end.kind === "completed") this.#reports.add(job, { percent: 100 });
+      await this.#reports.flushOne(job);
+      if (end.kind === "failed") await job.moveToFailed(new Error(end.reason), this.#token, false);
+      else await job.moveToCompleted(ticketNote(end), this.#token, false);
+    });
+  }
+
+  async giveBack(ticket: HeldTicket, { delayMs }: { delayMs: number }): Promise<void> {
+    await this.#release(ticket, async (job) => {
+      if (delayMs <= 0) {
+        await job.moveToWait(this.#token);
+        return;
+      }
+      const dueAt = Date.now() + Math.min(delayMs, delayMaxMs);
+      await job.moveToDelayed(dueAt, this.#token);
+      this.#available.wakeAt(ticket.lane, new Date(dueAt));
+    });
+  }
+
+  report(ticket: HeldTicket, progress: TicketReport): void {
+    const job = this.#locks.find(ticket);
+    if (job !== undefined) this.#reports.add(job, progress);
+  }
+
+  async remove(tickets: (TicketReference & { lane: string })[]): Promise<void> {
+    for (const [lane, group] of byLane(tickets)) {
+      const bullLane = this.#lane(lane);
+      for (const chunk of chunksOf(group, bulkMax)) {
+        await this.#link.run((redis) => removeTickets(bullLane, redis, chunk.map(ticketId)));
+      }
+    }
+  }
+
+  async findMissing(announcements: Announcement[]): Promise<Announcement[]> {
+    const missing: Announcement[] = [];
+    for (const [lane, group] of byLane(announcements)) {
+      for (const chunk of chunksOf(group, bulkMax)) {
+        const states = await this.#link.run(() => this.#statesOf(lane, chunk));
+        missing.push(...chunk.filter((_, index) => states[index] !== "live"));
+      }
+    }
+    return missing;
+  }
+
+  async wasWiped(): Promise<boolean> {
+    return (await this.#link.run((redis) => redis.exists(this.#sentinelKey()))) === 0;
+  }
+
+  async rememberSentinel(): Promise<void> {
+    await this.#link.run((redis) => redis.set(this.#sentinelKey(), new Date().toISOString()));
+  }
+
+  onAvailable(lane: string, listener: () => void): () => void {
+    return this.#available.listen(lane, listener);
+  }
+
+  /**
+   * For health checks.
+   * @throws TicketsUnavailableError
+   */
+  ping(): Promise<RedisHealth> {
+    return this.#link.run(readRedisHealth);
+  }
+
+  /** Tickets that are still held come back to others once their locks run out; give them back first if they should not. */
+  async close(): Promise<void> {
+    this.#available.close();
+    this.#locks.close();
+    if (this.#link.isReady()) await this.#reports.flush();
+    this.#reports.close();
+    await this.#subscriber.close();
+    for (const lane of this.#lanes.values()) await lane.close();
+    await this.#link.close();
+  }
+
+  #lane(name: string): BullLane {
+    const known = this.#lanes.get(name);
+    if (known !== undefined) return known;
+    const lane = new BullLane({
+      lane: name,
+      prefix: this.#prefix,
+      redis: this.#link.redis,
+      ...this.#laneOptions,
+      onError: (error) => {
+        // Connection errors come here a second time; the link has told of the outage already.
+        if (mapRedisError(error) === error) this.#logger.error({ err: error, lane: name }, "BullMQ raised.");
+      },
+    });
+    this.#lanes.set(name, lane);
+    return lane;
+  }
+
+  #gather(results: PromiseSettledResult<TicketJob | undefined>[]): {
+    jobs: TicketJob[];
+    failure: Error | null;
+  } {
+    const jobs: TicketJob[] = [];
+    let failure: Error | null = null;
+    for (const result of results) {
+      if (result.status === "rejected") {
+        const reason = mapRedisError(result.reason);
+        failure = types.isNativeError(reason)
+          ? reason
+          : new Error("Taking a ticket failed.", { cause: reason });
+      } else if (result.value !== undefined) {
+        jobs.push(result.value);
+      }
+    }
+    return { jobs, failure };
+  }
+
+  async #hold(bullLane: BullLane, job: TicketJob): Promise<HeldTicket | null> {
+    const reference = readTicket(job);
+    if ("garbage" in reference) {
+      this.#logger.warn(
+        { lane: bullLane.lane, ticket: job.id, reason: reference.garbage },
+        "Refused a ticket.",
+      );
+      await this.#failGarbage(bullLane, job, reference.garbage);
+      return null;
+    }
+    const ticket: HeldTicket = { ...reference, lane: bullLane.lane };
+    this.#locks.hold(ticket, job);
+    return ticket;
+  }
+
+  /**
+   * A failure here does not fail the whole take: the good tickets that were taken along are locked by now, and only the
+   * caller can give them back. The garbage is not held, so its lock runs out and the next taker refuses it again.
+   */
+  async #failGarbage({ lane }: BullLane, job: TicketJob, reason: string): Promise<void> {
+    try {
+      await job.moveToFailed(new Error(reason), this.#token, false);
+    } catch (error) {
+      this.#logger.warn({ err: error, lane, ticket: job.id }, "A refused ticket could not be failed yet.");
+    }
+  }
+
+  /** Lets go of a ticket even if Redis cannot be told: then its lock runs out, and somebody looks at its row again. */
+  async #release(ticket: HeldTicket, end: (job: TicketJob) => Promise<void>): Promise<void> {
+    const job = this.#locks.find(ticket);
+    if (job === undefined) return;
+    this.#locks.forget(ticket);
+    try {
+      await this.#link.run(() => end(job));
+    } catch (error) {
+      if (!isLostTicket(error)) throw error;
+    } finally {
+      this.#reports.forget(job);
+    }
+  }
+
+  /** BullMQ would take a finished ticket of the same id for a duplicate and add nothing. */
+  async #removeFinished(lane: string, tickets: TicketReference[]): Promise<void> {
+    const states = await this.#statesOf(lane, tickets);
+    const finished = tickets.filter((_, index) => states[index] === "finished");
+    await Promise.all(finished.map((ticket) => this.#lane(lane).queue.remove(ticketId(ticket))));
+  }
+
+  #statesOf(lane: string, tickets: TicketReference[]): Promise<("missing" | "finished" | "live")[]> {
+    return Promise.all(
+      tickets.map(async (ticket) => {
+        const key = this.#lane(lane).ticketKey(ticketId(ticket));
+        const [addedOn, finishedOn] = await this.#link.redis.hmget(key, "timestamp", "finishedOn");
+        if (addedOn === null || addedOn === undefined) return "missing";
+        return finishedOn === null || finishedOn === undefined ? "live" : "finished";
+      }),
+    );
+  }
+
+  async #warnOfEviction(): Promise<void> {
+    if (this.#hasWarnedOfEviction) return;
+    const health = await this.ping().catch(() => null);
+    const policy = health?.evictionPolicy ?? "noeviction";
+    if (policy === "noeviction") return;
+    this.#hasWarnedOfEviction = true;
+    this.#logger.warn(
+      { evictionPolicy: policy },
+      "Redis may evict tickets when its memory is full: set maxmemory-policy to noeviction.",
+    );
+  }
+
+  #sentinelKey(): string {
+    return `${this.#prefix}:sentinel`;
+  }
+}
+
+function byLane<Item extends { lane: string }>(items: Item[]): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(item.lane);
+    if (group === undefined) groups.set(item.lane, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+function* chunksOf<Item>(items: Item[], size: number): Generator<Item[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}

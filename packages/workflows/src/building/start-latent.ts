@@ -1,0 +1,127 @@
+import { type GraphBuilder, type Output } from "./graph-builder.ts";
+import { latentSpaceOf } from "../parameters/latent-spaces.ts";
+import { type Components } from "../parameters/model-fields.ts";
+import { denoiseOf } from "../parameters/start-image-fields.ts";
+import { nameOfUpload, type KnownUploads } from "../parameters/known-uploads.ts";
+
+interface StartParameters {
+  width: number;
+  height: number;
+  components?: Components | undefined;
+  initImage?: string | undefined;
+  mask?: string | undefined;
+  maskGrow?: number | undefined;
+  denoise?: number | undefined;
+}
+
+/** How many pictures are sampled together: the `count` of an image, the frames of a video. */
+export interface Pictures {
+  count: number;
+  parameter: string;
+}
+
+const maskGrowDefault = 6;
+
+/** An empty canvas. */
+export function emptyLatent(graph: GraphBuilder, size: StartParameters, pictures: Pictures): Output {
+  const isTold = size.components?.textEncoderType !== undefined;
+  return graph.add(
+    latentSpaceOf(size.components).emptyClass,
+    "Empty canvas",
+    { width: size.width, height: size.height, batch_size: pictures.count },
+    {
+      ...{ width: "width", height: "height", batch_size: pictures.parameter },
+      ...(isTold ? { class_type: "components.textEncoderType" } : {}),
+    },
+  )(0);
+}
+
+/** The start image, as often as pictures are wanted; with a mask only its white parts are free to change. */
+export function latentOfImage(
+  graph: GraphBuilder,
+  given: StartParameters & { initImage: string },
+  vae: Output,
+  pictures: Pictures,
+  uploads: KnownUploads,
+): Output {
+  const pixels = loadStartImage(graph, given, uploads);
+  const mask = given.mask === undefined ? null : loadMask(graph, given.mask, uploads);
+  if (mask !== null && denoiseOf(given) === 1) {
+    return repeatLatent(graph, encodeForInpaint(graph, pixels, vae, mask, given.maskGrow), pictures);
+  }
+  const latent = graph.add("VAEEncode", "Read start image", { pixels, vae })(0);
+  const free =
+    mask === null
+      ? latent
+      : graph.add("SetLatentNoiseMask", "Keep what is black", { samples: latent, mask })(0);
+  return repeatLatent(graph, free, pictures);
+}
+
+/** Every frame begins with the start image. Repeated as pictures, since latents repeat 64 times at most. */
+export function latentOfStill(
+  graph: GraphBuilder,
+  given: StartParameters & { initImage: string },
+  vae: Output,
+  frames: Pictures,
+  uploads: KnownUploads,
+): Output {
+  const image = loadStartImage(graph, given, uploads);
+  const pixels = graph.add(
+    "RepeatImageBatch",
+    "Repeat start image",
+    { image, amount: frames.count },
+    { amount: frames.parameter },
+  )(0);
+  return graph.add("VAEEncode", "Read start image", { pixels, vae })(0);
+}
+
+export function loadStartImage(
+  graph: GraphBuilder,
+  { initImage, width, height }: StartParameters & { initImage: string },
+  uploads: KnownUploads,
+): Output {
+  const image = graph.add(
+    "LoadImage",
+    "Load start image",
+    { image: nameOfUpload(uploads, initImage) },
+    { image: "initImage" },
+  )(0);
+  return graph.add(
+    "ImageScale",
+    "Fit start image",
+    { image, upscale_method: "lanczos", width, height, crop: "center" },
+    { width: "width", height: "height" },
+  )(0);
+}
+
+/** White is free. A mask is read from its red channel: for a picture in greys any one will do. */
+function loadMask(graph: GraphBuilder, id: string, uploads: KnownUploads): Output {
+  const inputs = { image: nameOfUpload(uploads, id), channel: "red" };
+  return graph.add("LoadImageMask", "Load mask", inputs, { image: "mask" })(0);
+}
+
+/** What is to be drawn anew is blanked first, so that nothing of it shines through. */
+function encodeForInpaint(
+  graph: GraphBuilder,
+  pixels: Output,
+  vae: Output,
+  mask: Output,
+  maskGrow = maskGrowDefault,
+): Output {
+  return graph.add(
+    "VAEEncodeForInpaint",
+    "Blank what is white",
+    { pixels, vae, mask, grow_mask_by: maskGrow },
+    { grow_mask_by: "maskGrow" },
+  )(0);
+}
+
+function repeatLatent(graph: GraphBuilder, samples: Output, { count, parameter }: Pictures): Output {
+  if (count === 1) return samples;
+  return graph.add(
+    "RepeatLatentBatch",
+    "Repeat start image",
+    { samples, amount: count },
+    { amount: parameter },
+  )(0);
+}

@@ -1,0 +1,195 @@
+import {
+  replaceNodes,
+  stringifyExactJson,
+  validateGraph,
+  wrapLists,
+  type GraphProblem,
+  type GraphValidation,
+  type NodeReplacements,
+  type ObjectInfo,
+  type ReplacedGraph,
+  type Workflow,
+} from "@genga/comfyui";
+import { type JobProblem, type ResolvedWorkflow } from "@genga/jobs";
+import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts";
+import { warningOfKeptMetadata } from "./kept-metadata.ts";
+import { outputOptionsOf } from "../parameters/output-options.ts";
+import { type Alternative, type Submission } from "./submission.ts";
+import { warningOfTemporaryOutputs } from "./temporary-outputs.ts";
+import { missingEnding } from "../building/video-endings.ts";
+
+/** A server whose node definitions were read. */
+export interface KnownServer {
+  id: string;
+  /** Servers with the same hash have the same nodes and models, and are asked once. */
+  definitionsHash: string;
+  objectInfo: ObjectInfo;
+  /** What it does to nodes of classes that it no longer has; absent: nothing. */
+  replacements?: NodeReplacements;
+}
+
+/** A graph that some known server can run, or that no known server forbids. */
+export interface Acceptance {
+  alternative: Alternative;
+  /** The graph to run: with lists of values as servers take them. */
+  workflow: Workflow;
+  wrapped: { nodeId: string; input: string }[];
+  /** Nodes of which the server will make nodes of a newer class. */
+  replaced: ReplacedGraph["replaced"];
+  validation: GraphValidation;
+  /** Absent while no server is known. */
+  objectInfo: ObjectInfo | undefined;
+}
+
+/** The graph to run, or why nobody can run it. A server that is understood in full goes before one that is not. */
+export function judge(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
+  const catalogues = [...new Map(servers.map((server) => [server.definitionsHash, server])).values()];
+  const [preferred] = submission.alternatives;
+  if (catalogues.length === 0) {
+    const one = judgeOn(submission, preferred, undefined);
+    const { errors } = one.validation;
+    return errors.length === 0 ? one : explain(submission, preferred, errors);
+  }
+  const refusals: Refusal[] = [];
+  for (const alternative of submission.alternatives) {
+    let accepted: Acceptance | undefined;
+    for (const catalogue of catalogues) {
+      if (!has(catalogue.objectInfo, alternative.classTypes)) continue;
+      const one = judgeOn(submission, alternative, catalogue);
+      const { errors, notChecked } = one.validation;
+      if (errors.length > 0) refusals.push({ alternative, errors });
+      else if (notChecked === undefined) return one;
+      else accepted ??= one;
+    }
+    if (accepted !== undefined) return accepted;
+  }
+  return refusals.length === 0
+    ? explainMissingEnding(
+        submission,
+        catalogues.map(({ objectInfo }) => objectInfo),
+      )
+    : explainRefusals(submission, refusals);
+}
+
+type Catalogue = Pick<KnownServer, "objectInfo" | "replacements">;
+
+interface Refusal {
+  alternative: Alternative;
+  errors: GraphProblem[];
+}
+
+function judgeOn(
+  submission: Submission,
+  alternative: Alternative,
+  catalogue: Catalogue | undefined,
+): Acceptance {
+  const given = alternative.graph().workflow;
+  const { objectInfo, replacements = {} } = catalogue ?? {};
+  if (objectInfo === undefined || !submission.isRaw) {
+    const validation = validateGraph(given, objectInfo);
+    return { alternative, workflow: given, wrapped: [], replaced: [], objectInfo, validation };
+  }
+  const { workflow, wrapped } = wrapLists(given, objectInfo);
+  // The server mends old graphs itself, and judges what comes of it.
+  const mended = replaceNodes(workflow, replacements, objectInfo);
+  const validation = validateGraph(mended.workflow, objectInfo);
+  validation.errors.push(...mended.missing.map(problemOfReplacement));
+  return { alternative, workflow, wrapped, replaced: mended.replaced, objectInfo, validation };
+}
+
+function problemOfReplacement(missing: ReplacedGraph["missing"][number]): GraphProblem {
+  const { nodeId, oldClass, newClass, input } = missing;
+  return {
+    code: "required_input_missing",
+    nodeId,
+    classType: oldClass,
+    input,
+    message: `Node ${nodeId} (${oldClass}), ${input}: it is required; the server makes a ${newClass} of this node, and needs it for that.`,
+  };
+}
+
+/** What is stored of an accepted submission, and what its client is told. */
+export function resolved(
+  submission: Submission,
+  acceptance: Acceptance,
+): Omit<ResolvedWorkflow, "uploadIds"> {
+  const { alternative, workflow, validation } = acceptance;
+  const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
+  // What the generator chose is not the client's to change.
+  const ofRawGraph = submission.isRaw ? warningsOf(acceptance) : [];
+  return {
+    workflow: stringifyExactJson(workflow),
+    parameters: alternative.parameters,
+    secretExtraData: submission.secretExtraData,
+    extraDataText: submission.extraDataText,
+    warnings: [...submission.warnings, ...ofRawGraph],
+    notChecked,
+  };
+}
+
+function warningsOf(acceptance: Acceptance): string[] {
+  const { alternative, workflow, wrapped, replaced, objectInfo, validation } = acceptance;
+  const options = outputOptionsOf(alternative.parameters);
+  return [
+    ...wrapped.map(
+      ({ nodeId, input }) =>
+        `Node ${nodeId}, ${input}: the list is sent as {"__value__": […]}, as servers want it.`,
+    ),
+    ...replaced.map(
+      ({ nodeId, oldClass, newClass }) =>
+        `Node ${nodeId}: the server has no ${oldClass} any more, and makes a ${newClass} of it.`,
+    ),
+    ...validation.warnings.map((warning) => warning.message),
+    warningOfTemporaryOutputs(workflow, objectInfo, options) ?? [],
+    warningOfKeptMetadata(workflow, objectInfo, options) ?? [],
+  ].flat();
+}
+
+/** The server that comes closest says what is missing; lists of what exists are those of all servers together. */
+function explainRefusals(submission: Submission, refusals: Refusal[]): JobProblem[] {
+  const closest = refusals.reduce((best, other) => (other.errors.length < best.errors.length ? other : best));
+  const errors = closest.errors.map((error) => {
+    if (error.code !== "value_not_in_list") return error;
+    const lists = refusals.flatMap(({ alternative, errors: others }) =>
+      alternative === closest.alternative ? others.filter((other) => isSamePlace(other, error)) : [],
+    );
+    const accepted = lists.flatMap((other) =>
+      Array.isArray(other.accepted) ? (other.accepted as unknown[]) : [],
+    );
+    return { ...error, accepted: [...new Set(accepted)] };
+  });
+  return explain(submission, closest.alternative, errors);
+}
+
+function isSamePlace(one: GraphProblem, other: GraphProblem): boolean {
+  return one.code === other.code && one.nodeId === other.nodeId && one.input === other.input;
+}
+
+/** No server has the nodes of any ending; whatever else is wrong is said as well. */
+function explainMissingEnding(submission: Submission, catalogues: readonly ObjectInfo[]): JobProblem[] {
+  const [preferred] = submission.alternatives;
+  const refusals = catalogues.map((objectInfo) => ({
+    alternative: preferred,
+    errors: validateGraph(preferred.graph().workflow, objectInfo).errors.filter(
+      ({ classType }) => classType === undefined || !preferred.classTypes.includes(classType),
+    ),
+  }));
+  return [missingEnding(submission.wanted), ...explainRefusals(submission, refusals)];
+}
+
+function explain(submission: Submission, alternative: Alternative, errors: GraphProblem[]): JobProblem[] {
+  const graph = alternative.graph();
+  const { type, given } = submission;
+  const { parameters } = alternative;
+  const problems = errors.map((error) =>
+    submission.isRaw
+      ? problemOfRawGraph(error)
+      : problemOfGeneratedGraph(error, { graph, type, given, parameters }),
+  );
+  // One parameter may reach several inputs, and is wrong once.
+  return [...new Map(problems.map((problem) => [`${problem.path} ${problem.message}`, problem])).values()];
+}
+
+function has(objectInfo: ObjectInfo, classTypes: readonly string[]): boolean {
+  return classTypes.every((classType) => Object.hasOwn(objectInfo, classType));
+}

@@ -1,0 +1,109 @@
+import { type NotChecked, type Workflow } from "@genga/comfyui";
+import {
+  InvalidJobError,
+  type JobType,
+  type NamedClass,
+  type ResolvedWorkflow,
+  type Submitter,
+  type UploadFinder,
+  type WorkflowResolver,
+} from "@genga/jobs";
+import { judge, resolved, type KnownServer } from "./judge-submission.ts";
+import { problemsOfJson } from "../parameters/json-limits.ts";
+import { assertOwnNames, findNamedUploads } from "../uploads/named-uploads.ts";
+import { assertAllowedClasses, type NodeClassRules } from "./node-class-rules.ts";
+import { readSubmission } from "./submission.ts";
+import { Turns } from "../uploads/turns.ts";
+import { lookUpUploads } from "../uploads/uploads-of-batch.ts";
+
+export interface WorkflowResolverOptions {
+  /** The servers that are known now. Called for every job, so it must answer from memory most of the time. */
+  definitions: () => Promise<readonly KnownServer[]>;
+  /**
+   * Has the node definitions read again, and resolves when that is done or has taken too long; called before a job is
+   * refused for something that they decide, since the model may just have been added.
+   */
+  refresh?: () => Promise<void>;
+  /** Hears what of an accepted graph was left to the servers, since their definitions say what Genga does not know. */
+  onNotChecked?: (notes: readonly NotChecked[]) => void;
+  /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
+  uploads?: UploadFinder;
+  /** Which nodes the graphs of clients may have. Absent: any. */
+  nodeClasses?: NodeClassRules;
+}
+
+const noFinder: UploadFinder = {
+  findUploads: () => Promise.resolve([]),
+  findUploadsByContent: () => Promise.resolve([]),
+};
+
+/** How often definitions are read again on behalf of refusals. */
+const refreshIntervalMs = 3_000;
+
+/**
+ * Turns submissions into graphs that at least one known server can run. While no server is known, only the shape of
+ * a graph is judged; its nodes and models are then judged by the server that runs it.
+ */
+export function createWorkflowResolver(options: WorkflowResolverOptions): WorkflowResolver {
+  const { uploads, nodeClasses } = options;
+  const refresh = atMostEvery(refreshIntervalMs, options.refresh ?? (() => Promise.resolve()));
+  const turns = new Turns();
+  return {
+    async lookUpUploads(parameters: readonly unknown[], tenantId: string): Promise<UploadFinder> {
+      return uploads === undefined ? noFinder : await lookUpUploads(parameters, uploads, tenantId);
+    },
+    async resolve(
+      type: JobType,
+      parameters: unknown,
+      submitter?: Submitter,
+      known: UploadFinder | undefined = uploads,
+    ): Promise<ResolvedWorkflow> {
+      const tenantId = submitter?.tenantId;
+      if (turns.isOver) await turns.next();
+      const unstorable = problemsOfJson(parameters);
+      if (unstorable.length > 0) throw new InvalidJobError(unstorable);
+      const named = await findNamedUploads(parameters, known, tenantId);
+      const submission = readSubmission(type, parameters, named);
+      const uploadIds = submission.isRaw
+        ? await assertOwnNames(submission.alternatives[0].graph().workflow, known, tenantId, turns)
+        : [...named.keys()];
+      const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
+        const servers = await options.definitions();
+        if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
+          assertAllowedClasses(classesOf(submission.alternatives[0].graph().workflow), servers, nodeClasses);
+        return judge(submission, servers);
+      };
+      let verdict = await judgeNow();
+      if (Array.isArray(verdict)) {
+        await refresh();
+        verdict = await judgeNow();
+      }
+      if (Array.isArray(verdict)) throw new InvalidJobError(verdict);
+      const notChecked = verdict.validation.notChecked ?? [];
+      if (notChecked.length > 0) options.onNotChecked?.(notChecked);
+      return { ...resolved(submission, verdict), uploadIds };
+    },
+    async assertAllowedNodes(nodes: readonly NamedClass[], submitter: Submitter): Promise<void> {
+      if (nodeClasses === undefined || submitter.operates) return;
+      assertAllowedClasses(nodes, await options.definitions(), nodeClasses);
+    },
+  };
+}
+
+function classesOf(workflow: Workflow): NamedClass[] {
+  return Object.entries(workflow).map(([nodeId, { class_type: classType }]) => ({ nodeId, classType }));
+}
+
+/** Calls that come while one is under way share it; calls that come soon after it are answered at once. */
+function atMostEvery(intervalMs: number, action: () => Promise<void>): () => Promise<void> {
+  let underWay: Promise<void> | undefined;
+  let lastEndedAt = -Infinity;
+  return async () => {
+    if (underWay === undefined && performance.now() - lastEndedAt < intervalMs) return;
+    underWay ??= action().finally(() => {
+      underWay = undefined;
+      lastEndedAt = performance.now();
+    });
+    await underWay;
+  };
+}

@@ -1,0 +1,126 @@
+import { isFilenamePrefix, linkOf, type Workflow } from "@genga/comfyui";
+import { InvalidJobError, readUploadName, type JobProblem, type UploadFinder } from "@genga/jobs";
+import { judgeName, type ForbiddenName } from "./file-names.ts";
+import { noUploads, uploadIdsIn, type KnownUploads } from "../parameters/known-uploads.ts";
+import { valuesMax } from "../parameters/json-limits.ts";
+import { shorten } from "../parameters/parameter-problems.ts";
+import { type Turns } from "./turns.ts";
+
+/** Looks up the uploads that parameters name; the tenant's own only. */
+export async function findNamedUploads(
+  parameters: unknown,
+  store: UploadFinder | undefined,
+  tenantId: string | undefined,
+): Promise<KnownUploads> {
+  const ids = uploadIdsIn(parameters);
+  if (ids.length === 0 || store === undefined || tenantId === undefined) return noUploads;
+  const uploads = await store.findUploads(tenantId, ids);
+  return new Map(uploads.map((upload) => [upload.id, upload]));
+}
+
+/**
+ * A graph that a client wrote may name uploads as our own graphs do, and files of the server's own by their plain names.
+ * @returns the ids of the uploads that it names
+ * @throws InvalidJobError naming each input whose upload the tenant does not have, or that names what no graph may name
+ */
+export async function assertOwnNames(
+  workflow: Workflow,
+  store: UploadFinder | undefined,
+  tenantId: string | undefined,
+  turns: Turns,
+): Promise<string[]> {
+  const texts = textsIn(workflow);
+  const forbidden: JobProblem[] = [];
+  for (const text of texts) {
+    if (turns.isOver) await turns.next();
+    if (readUploadName(text.value) !== null) continue;
+    const reason = judgeName(text.value, { classType: text.classType, input: text.input });
+    if (reason !== undefined) forbidden.push(problemAt(text, "forbidden-file", advice[reason]));
+    if (forbidden.length >= problemsMax) break;
+  }
+  const { unknown, ids } = await lookUp(texts, store, tenantId);
+  if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
+  return ids;
+}
+
+const problemsMax = 100;
+
+/** Says nothing of what there is: the same words for files that exist and for those that do not. */
+const advice: Record<ForbiddenName, string> = {
+  reserved:
+    "names a file that graphs may not name; name an upload exactly as POST /api/anime/uploads answered",
+  temporary:
+    "names a temporary file of a server; save what another job needs, and send it to POST /api/anime/uploads",
+  "too-long": "is longer than any file's name; give a file's plain name, or that of an upload",
+  traversal: "leads out of its folder; give a file's plain name, without ..",
+  absolute: "is an absolute name; give a file's plain name, or that of an upload",
+};
+
+async function lookUp(
+  texts: readonly GraphText[],
+  store: UploadFinder | undefined,
+  tenantId: string | undefined,
+): Promise<{ unknown: JobProblem[]; ids: string[] }> {
+  const named = texts.flatMap((text) => {
+    const upload = readUploadName(text.value);
+    return upload === null ? [] : [{ text, sha256: upload.sha256 }];
+  });
+  if (named.length === 0) return { unknown: [], ids: [] };
+  const contents = [...new Set(named.map(({ sha256 }) => sha256))];
+  const found =
+    store === undefined || tenantId === undefined ? [] : await store.findUploadsByContent(tenantId, contents);
+  const own = new Set(found.map(({ sha256 }) => sha256));
+  const advice = "names an upload that is not there; send the image to POST /api/anime/uploads first";
+  const lacking = named.filter(({ sha256 }) => !own.has(sha256)).slice(0, problemsMax);
+  const unknown = lacking.map(({ text }) => problemAt(text, "unknown-upload", advice));
+  return { unknown, ids: found.map(({ id }) => id) };
+}
+
+interface GraphText {
+  nodeId: string;
+  classType: string;
+  input: string;
+  value: string;
+}
+
+/** Every text in the inputs of a graph, however deep: servers unwrap `{"__value__": …}`, and packs read lists. */
+function textsIn(workflow: Workflow): GraphText[] {
+  return Object.entries(workflow).flatMap(([nodeId, { class_type: classType, inputs }]) =>
+    Object.entries(inputs).flatMap(([input, value]) => {
+      // The prefix is replaced before the graph is sent (`prepareForSubmission`), and a link carries no text.
+      if (isFilenamePrefix(input) && typeof value === "string") return [];
+      return linkOf(value) === undefined
+        ? stringsIn(value).map((text) => ({ nodeId, classType, input, value: text }))
+        : [];
+    }),
+  );
+}
+
+/** A job within its limits has a name for each of its values at most; what has more is refused (`problemsOfJson`). */
+const textsMax = 4 * valuesMax;
+
+/** All texts in a value, names of members too. Walks without recursion, so that depth is harmless. */
+export function stringsIn(value: unknown): string[] {
+  const found: string[] = [];
+  const waiting: unknown[] = [value];
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (typeof next === "string") found.push(next);
+    if (typeof next !== "object" || next === null) continue;
+    const children: unknown[] = Array.isArray(next) ? next : Object.entries(next).flat();
+    if (found.length + waiting.length + children.length > textsMax) return found;
+    for (const child of children.toReversed()) waiting.push(child);
+  }
+  return found;
+}
+
+function problemAt({ nodeId, input, value }: GraphText, code: string, advice: string): JobProblem {
+  return {
+    path: `workflow.${nodeId}.inputs.${input}`.slice(0, 300),
+    code,
+    message: `Node ${nodeId.slice(0, 200)}: ${input.slice(0, 200)} ${advice}.`,
+    nodeId: nodeId.slice(0, 200),
+    input: input.slice(0, 200),
+    received: shorten(value),
+  };
+}
