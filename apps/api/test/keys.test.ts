@@ -163,6 +163,7 @@ describe("keys", () => {
       expect([id, response.status]).toEqual([id, 404]);
     }
     expect((await rotate({ overlapMinutes: -1 })).status).toBe(422);
+    expect((await api.post(`keys/${made.id}/rotate`, "null", as(operator))).status).toBe(422);
     expect((await auditOf(4)).map(({ action }) => action)).toEqual([
       ...["key-revoked", "key-rotated", "key-rotated", "key-added"],
     ]);

@@ -38,6 +38,7 @@ export const keyOperations: readonly Operation[] = [
       "The new `key` works at once, and what was sent before goes on for the overlap. An answer that was lost loses nothing: " +
       "rotate again.",
     body: json("KeyRotation", bodyExamples.KeyRotation),
+    isBodyOptional: true,
     answers: { 200: { description: "Both work now.", content: json("ToldKey", answerExamples.ToldKey) } },
     refusals: ["invalid-request", "out-of-bounds", "key-not-found"],
   },

@@ -83,7 +83,7 @@ export function addKeyRoutes(routes: GuardedRoutes, { keys, madeKeys }: ApiDepen
   routes.resource("keys/:id/rotate", {
     body: jsonBody({ isOptional: true }),
     post: async (request, response) => {
-      request.body ??= {};
+      if (request.body === undefined) request.body = {};
       const { overlapMinutes } = readBody(request, keyRotationSchema);
       const told = await keys.rotateKey(
         idOf(request),
