@@ -50,7 +50,8 @@ export async function openBrowser({ path, env }: BrowserProgram): Promise<Browse
   return chromium.launch({
     executablePath: path,
     args,
-    env: { ...Object.fromEntries(inherited), ...env },
+    // Without a Unicode locale Chromium saves a file whose name is not ASCII as "download".
+    env: { ...Object.fromEntries(inherited), LC_ALL: "C.UTF-8", ...env },
   });
 }
 
