@@ -22,7 +22,7 @@ const entries = {
   keys: "apps/standalone/src/keys/keys-main.ts",
   retention: "apps/worker/src/sweeping/retention-main.ts",
   "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
-  chaos: "apps/standalone/test/chaos/chaos-main.ts",
+  chaos: "packages/chaos/src/chaos-main.ts",
   "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:recovery": "benchmarks/recovery.ts",

@@ -14,9 +14,6 @@ export {
 } from "./stack.ts";
 export { ApiClient, type JobAnswer, type OutputAnswer, type StreamFrame } from "./api-client.ts";
 export { sleepWorkflow } from "./sleep-workflow.ts";
-export { runChaos, type ChaosOptions } from "./chaos/run-chaos.ts";
-export { Figures } from "./chaos/figures.ts";
-export { type CrashableServer, type Services } from "./chaos/world.ts";
 export { findBrowser, openBrowser, type BrowserProgram } from "./browser.ts";
 export { cachedFolder } from "./tool-cache.ts";
 export { findPythonTool, type PythonTool } from "./python-tool.ts";

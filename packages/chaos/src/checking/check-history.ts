@@ -1,0 +1,33 @@
+import { checkEnd } from "./check-end.ts";
+import { checkExecutions } from "./check-executions.ts";
+import { checkFiles } from "./check-files.ts";
+import { checkLife } from "./check-life.ts";
+import { checkRequests } from "./check-requests.ts";
+import { checkWrites } from "./check-writes.ts";
+import { endings, type History, type Violation } from "../history/history.ts";
+
+/** Every promise that the history breaks; none is a pass. */
+export function checkHistory(history: History): Violation[] {
+  return [
+    ...history.deaths.map((message) => ({ rule: "process", jobId: null, message })),
+    ...[...checkBatches(history)].map((message) => ({ rule: "batch", jobId: null, message })),
+    ...history.jobs.flatMap((job) => checkLife(job, history.troubles)),
+    ...history.jobs.flatMap(checkRequests),
+    ...history.jobs.flatMap((job) => checkEnd(job, history.excusedFailures)),
+    ...checkWrites(history.writes),
+    ...checkExecutions(history),
+    ...checkFiles(history),
+  ];
+}
+
+/** A batch counts each of its jobs once, where it ended. */
+function* checkBatches({ batches }: History): Generator<string> {
+  for (const { id, total, counts, ends } of batches) {
+    const sum = Object.values(ends).reduce((one, other) => one + other, 0);
+    if (sum !== total) yield `batch ${id} has ${total} jobs, and ${sum} were found`;
+    for (const status of new Set([...endings, ...Object.keys(counts)])) {
+      const [told, found] = [counts[status] ?? 0, ends[status] ?? 0];
+      if (told !== found) yield `batch ${id} counts ${told} ${status} jobs, and ${found} were found`;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import { checkStreams } from "./check-streams.ts";
+import { type JobEventAnswer, endings, type JobHistory, type Trouble, type Violation } from "../history/history.ts";
+
+/** What a job's own events and the APIs' answers owe their readers. */
+export function checkLife(job: JobHistory, troubles: readonly Trouble[]): Violation[] {
+  const report = (rule: string, message: string): Violation => ({ rule, jobId: job.id, message });
+  return [
+    ...[...checkEvents(job.events)].map((message) => report("history", message)),
+    ...[...checkAnswers(job)].map((message) => report("answers", message)),
+    ...[...checkStreams(job, troubles)].map((message) => report("stream", message)),
+    ...[...checkFinalAnswers(job)].map((message) => report("terminal", message)),
+  ];
+}
+
+const phases = ["submitted", "executing", "saving"];
+
+/** Gap-free, in a possible order, with one end for each life, which is the last word. */
+function* checkEvents(events: readonly JobEventAnswer[]): Generator<string> {
+  let state: "nothing" | "queued" | "processing" | "ended" = "nothing";
+  let attempt = 0;
+  let phase = -1;
+  for (const [index, event] of events.entries()) {
+    const { type } = event;
+    if (event.sequence !== index + 1) {
+      yield `event ${index + 1} has the sequence ${event.sequence}`;
+    }
+    const isClaim = type === "claimed";
+    if (event.attempt !== (isClaim ? attempt + 1 : attempt)) {
+      yield `${type} (${event.sequence}) is of attempt ${event.attempt}, after attempt ${attempt}`;
+    }
+    attempt = Math.max(attempt, event.attempt);
+    const next = stateAfter(state, type);
+    if (next === null) yield `${type} (${event.sequence}) cannot follow while the job is ${state}`;
+    if (isClaim) phase = -1;
+    if (phases.includes(type)) {
+      if (phases.indexOf(type) <= phase)
+        yield `${type} (${event.sequence}) follows ${phases[phase] ?? "nothing"}`;
+      phase = Math.max(phase, phases.indexOf(type));
+    }
+    state = next ?? state;
+  }
+  if (state !== "ended") yield `its last event leaves it ${state}`;
+}
+
+function stateAfter(
+  state: "nothing" | "queued" | "processing" | "ended",
+  type: string,
+): "queued" | "processing" | "ended" | null {
+  switch (state) {
+    case "nothing":
+      return type === "accepted" ? "queued" : null;
+    case "queued":
+      if (type === "claimed") return "processing";
+      return endings.has(type) && type !== "completed" ? "ended" : null;
+    case "processing":
+      if (endings.has(type)) return "ended";
+      if (type === "requeued") return "queued";
+      return phases.includes(type) || type === "adopted" || type === "cancel_requested" ? "processing" : null;
+    case "ended":
+      return type === "retry_requested" ? "queued" : null;
+  }
+}
+
+/** Never 404, never an answer that blames nobody; nothing goes back in time. */
+function* checkAnswers(job: JobHistory): Generator<string> {
+  let before: JobHistory["answers"][number]["job"];
+  for (const { at, httpStatus, job: now, text } of job.answers) {
+    if (httpStatus !== null && httpStatus !== 200 && httpStatus !== 503) {
+      yield `it was answered ${httpStatus} at ${iso(at)}: ${text?.slice(0, 300) ?? ""}`;
+    }
+    if (now === undefined) continue;
+    if (before !== undefined) {
+      if (now.sequence < before.sequence) {
+        yield `its sequence fell from ${before.sequence} to ${now.sequence} at ${iso(at)}`;
+      }
+      if (now.attempt < before.attempt) {
+        yield `its attempt fell from ${before.attempt} to ${now.attempt} at ${iso(at)}`;
+      }
+      const isSameAttempt = now.attempt === before.attempt && now.sequence >= before.sequence;
+      const isShown = now.status === "processing" && before.status === "processing";
+      if (isSameAttempt && isShown && now.progress.percent < before.progress.percent) {
+        yield `its progress fell from ${before.progress.percent} to ${now.progress.percent} at ${iso(at)}`;
+      }
+    }
+    before = now;
+  }
+}
+
+/** Every API tells the same end, and it is the one in the events. */
+function* checkFinalAnswers(job: JobHistory): Generator<string> {
+  const last = job.events.at(-1);
+  if (job.finalAnswers.length === 0) yield "no API was asked for its end";
+  for (const { httpStatus, job: seen, text } of job.finalAnswers) {
+    if (seen === undefined) {
+      yield `after all was healed it was answered ${httpStatus ?? "nothing"}: ${text?.slice(0, 300) ?? ""}`;
+    } else if (!endings.has(seen.status)) {
+      yield `it never ended: ${seen.status}, attempt ${seen.attempt}, sequence ${seen.sequence}`;
+    } else if (seen.status !== last?.type || seen.sequence !== last.sequence) {
+      yield `it is ${seen.status} (${seen.sequence}), but its last event is ${last?.type ?? "none"} (${last?.sequence ?? 0})`;
+    }
+  }
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}

@@ -1,0 +1,57 @@
+import { endings, type JobEventAnswer, type JobHistory, type JobRequest, type Violation } from "../history/history.ts";
+
+/** Clocks of one machine, read in different processes. */
+const slackMs = 300;
+
+/** Whether what was asked of a job, and accepted, was done. */
+export function checkRequests(job: JobHistory): Violation[] {
+  const messages = [
+    ...checkCancelling(job),
+    ...job.requests.flatMap((request) =>
+      isAccepted(request) ? [...checkAccepted(job.events, request)] : [],
+    ),
+  ];
+  return messages.map((message) => ({ rule: "requests", jobId: job.id, message }));
+}
+
+/** A job that was told to stop is not begun again, and if it completes all the same, it says so. */
+function* checkCancelling({ events, finalAnswers }: JobHistory): Generator<string> {
+  let isAsked = false;
+  for (const { type, sequence } of events) {
+    if (type === "retry_requested") isAsked = false;
+    if (type === "cancel_requested") isAsked = true;
+    if (isAsked && (type === "requeued" || type === "claimed")) {
+      yield `${type} (${sequence}) came after its cancel request`;
+    }
+  }
+  const end = finalAnswers.find(({ job }) => job !== undefined)?.job;
+  if (isAsked && end?.status === "completed" && !end.cancelTooLate) {
+    yield "it completed after its cancel request, and does not say that the request came too late";
+  }
+}
+
+function isAccepted({ httpStatus }: JobRequest): boolean {
+  return httpStatus === 202;
+}
+
+function* checkAccepted(events: readonly JobEventAnswer[], request: JobRequest): Generator<string> {
+  const { kind, at, endedAt } = request;
+  const before = events.filter(({ createdAt }) => createdAt < at - slackMs);
+  const until = events.filter(({ createdAt }) => createdAt <= endedAt + slackMs);
+  const life = until.slice(before.findLastIndex(({ type }) => type === "retry_requested") + 1);
+  const what = `a ${kind} that was accepted at ${new Date(at).toISOString()}`;
+  switch (kind) {
+    case "cancel":
+    case "cancel-batch":
+      if (!life.some(({ type }) => type === "cancel_requested" || endings.has(type))) {
+        yield `${what} left no trace in its history`;
+      }
+      return;
+    case "retry":
+    case "retry-batch": {
+      const wasDone = until.slice(before.length).some(({ type }) => type === "retry_requested");
+      const isDue = kind === "retry" || ["failed", "timeout"].includes(before.at(-1)?.type ?? "");
+      if (isDue && !wasDone) yield `${what} did not begin it anew`;
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import pg from "pg";
+import { type Attempt, type JobWrite, type RowState } from "../history/history.ts";
+
+/**
+ * The suite's own look at the database: a trigger notes every write to a job's row, with the process that wrote (each
+ * process's connections carry its name as the setting `chaos.process`). The product knows nothing of it.
+ */
+export async function installAudit(databaseUrl: string): Promise<void> {
+  await withClient(databaseUrl, async (client) => {
+    await client.query(`
+      CREATE TABLE IF NOT EXISTS chaos_writes (
+        id bigserial PRIMARY KEY, job_id uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        process text, before jsonb, after jsonb NOT NULL, was_lease_expired boolean NOT NULL);
+      CREATE OR REPLACE FUNCTION chaos_state(job jobs) RETURNS jsonb LANGUAGE sql AS $$
+        SELECT jsonb_build_object('status', job.status, 'phase', job.phase, 'attempt', job.attempt,
+          'leaseNumber', job.lease_number, 'leaseOwner', job.lease_owner, 'percent', job.percent,
+          'sequence', job.event_sequence,
+          'leaseExpiresAt', extract(epoch FROM job.lease_expires_at) * 1000,
+          'cancelRequestedAt', extract(epoch FROM job.cancel_requested_at) * 1000)
+      $$;
+      CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          INSERT INTO chaos_writes (job_id, process, before, after, was_lease_expired)
+          VALUES (NEW.id, nullif(current_setting('chaos.process', true), ''),
+            CASE WHEN TG_OP = 'UPDATE' THEN chaos_state(OLD) END, chaos_state(NEW),
+            CASE WHEN TG_OP = 'UPDATE' THEN coalesce(OLD.lease_expires_at <= now(), true) ELSE true END);
+          RETURN NULL;
+        END
+      $$;
+      CREATE OR REPLACE TRIGGER chaos_note AFTER INSERT OR UPDATE ON jobs
+        FOR EACH ROW EXECUTE FUNCTION chaos_note();`);
+  });
+}
+
+export async function readWrites(databaseUrl: string): Promise<JobWrite[]> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{
+      job_id: string;
+      at: Date;
+      process: string | null;
+      before: RowState | null;
+      after: RowState;
+      was_lease_expired: boolean;
+    }>("SELECT job_id, at, process, before, after, was_lease_expired FROM chaos_writes ORDER BY id");
+    return rows.map((row) => ({
+      jobId: row.job_id,
+      at: row.at.getTime(),
+      process: row.process,
+      before: row.before,
+      after: row.after,
+      wasLeaseExpired: row.was_lease_expired,
+    }));
+  });
+}
+
+export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{
+      [column: string]: string | number | Date | null;
+      job_id: string;
+      number: number;
+      prompt_id: string;
+      url: string;
+      claimed_at: Date;
+      submitted_at: Date | null;
+      finished_at: Date | null;
+      outcome: string | null;
+      failure_class: string | null;
+      failure_code: string | null;
+    }>(`
+      SELECT job_id, number, prompt_id, url, claimed_at, submitted_at, finished_at, outcome::text,
+        failure ->> 'class' AS failure_class, failure ->> 'code' AS failure_code
+      FROM job_attempts JOIN servers ON servers.id = server_id ORDER BY job_id, number`);
+    return rows.map((row) => ({
+      jobId: row.job_id,
+      number: row.number,
+      promptId: row.prompt_id,
+      serverUrl: row.url,
+      claimedAt: row.claimed_at.getTime(),
+      submittedAt: row.submitted_at?.getTime() ?? null,
+      finishedAt: row.finished_at?.getTime() ?? null,
+      outcome: row.outcome,
+      failureClass: row.failure_class,
+      failureCode: row.failure_code,
+    }));
+  });
+}
+
+/** Under which names files of outputs are stored. */
+export async function readStorageKeys(databaseUrl: string): Promise<Set<string>> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ storage_key: string }>(
+      "SELECT storage_key FROM outputs WHERE storage_key IS NOT NULL",
+    );
+    return new Set(rows.map((row) => row.storage_key));
+  });
+}
+
+/** Where the counts of ended jobs, kept as they end, differ from the rows: in words. */
+export async function readMiscounts(databaseUrl: string): Promise<string[]> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ owner: string; status: string; off: string }>(`
+      SELECT owner, status, sum(jobs) AS off FROM (
+        SELECT 'tenant ' || tenant_id AS owner, status, jobs, bytes FROM tenant_job_counts
+        UNION ALL SELECT 'tenant ' || tenant_id, status, jobs, bytes FROM ended_job_changes
+        UNION ALL SELECT 'batch ' || batch_id, status, jobs, 0 FROM batch_job_counts
+        UNION ALL SELECT 'batch ' || batch_id, status, jobs, 0 FROM ended_job_changes
+          WHERE batch_id IN (SELECT id FROM batches)
+        UNION ALL SELECT 'tenant ' || tenant_id, status, -1, -output_bytes FROM jobs WHERE finished_at IS NOT NULL
+        UNION ALL SELECT 'batch ' || batch_id, status, -1, 0 FROM jobs
+          WHERE finished_at IS NOT NULL AND batch_id IS NOT NULL
+      ) AS counted GROUP BY owner, status HAVING sum(jobs) <> 0 OR sum(bytes) <> 0`);
+    return rows.map(({ owner, status, off }) => `${owner} counts ${off} ${status} jobs more than there are`);
+  });
+}
+
+/** Connects past the networks that the suite disturbs; tries again while Postgres recovers. */
+async function withClient<Result>(
+  url: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

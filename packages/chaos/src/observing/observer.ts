@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ChaosClient } from "./chaos-client.ts";
+import { endings, type Answer, type StreamedFrame } from "../history/history.ts";
+
+/** Between two looks of one watcher. */
+const lookPauseMs = 40;
+/** A stream is left after this long and taken up again at the other API, as by somebody who reloads a page. */
+const reloadMs = 700;
+
+/** Looks at jobs all the time, as people do: asks for each in turn, and follows some by their event streams. */
+export class Observer {
+  readonly #clients: readonly ChaosClient[];
+  readonly #answers = new Map<string, Answer[]>();
+  readonly #streams = new Map<string, StreamedFrame[][]>();
+  readonly #ended = new Set<string>();
+  readonly #stopping = new AbortController();
+  readonly #work: Promise<void>[] = [];
+
+  constructor(clients: readonly ChaosClient[]) {
+    this.#clients = clients;
+    this.#work.push(this.#lookAround());
+  }
+
+  /** @param isFollowed by a stream as well */
+  add(jobId: string, isFollowed: boolean): void {
+    this.#answers.set(jobId, []);
+    if (isFollowed) this.#work.push(this.#follow(jobId));
+  }
+
+  /** It may change again. */
+  lookAgain(jobId: string): void {
+    this.#ended.delete(jobId);
+  }
+
+  /** Whether the latest look found the job ended. */
+  hasEnded(jobId: string): boolean {
+    return this.#ended.has(jobId);
+  }
+
+  /** The latest answer that was a job, if there was one. */
+  latest(jobId: string): Answer["job"] {
+    return this.#answers.get(jobId)?.findLast(({ job }) => job !== undefined)?.job;
+  }
+
+  answers(jobId: string): Answer[] {
+    return this.#answers.get(jobId) ?? [];
+  }
+
+  streams(jobId: string): StreamedFrame[][] {
+    return this.#streams.get(jobId) ?? [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#work);
+  }
+
+  async #lookAround(): Promise<void> {
+    let turn = 0;
+    while (!this.#stopping.signal.aborted) {
+      for (const [jobId, answers] of this.#answers) {
+        if (this.#ended.has(jobId)) continue;
+        turn += 1;
+        const client = this.#clients[turn % this.#clients.length];
+        if (client === undefined) continue;
+        const answer = await client.look(jobId);
+        answers.push(answer);
+        if (answer.job !== undefined && endings.has(answer.job.status)) this.#ended.add(jobId);
+      }
+      await sleep(lookPauseMs);
+    }
+  }
+
+  async #follow(jobId: string): Promise<void> {
+    const streams: StreamedFrame[][] = [];
+    this.#streams.set(jobId, streams);
+    let turn = 0;
+    while (!this.#stopping.signal.aborted && !this.#ended.has(jobId)) {
+      turn += 1;
+      const client = this.#clients[turn % this.#clients.length];
+      if (client === undefined) return;
+      const lastId = streams.flat().findLast(({ sequence }) => sequence !== null)?.sequence;
+      const frames = await client.stream(
+        jobId,
+        AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(reloadMs)]),
+        lastId === undefined || lastId === null ? undefined : String(lastId),
+      );
+      if (frames.length > 0) streams.push(frames);
+      await sleep(50);
+    }
+  }
+}

@@ -1,0 +1,292 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { ChaosClient, type Reply } from "../observing/chaos-client.ts";
+import { groupBy } from "../history/group-by.ts";
+import { type BatchObservation, type JobHistory, type JobRequest } from "../history/history.ts";
+import { inflict, type Inflicted, type Ongoing } from "../faults/inflict.ts";
+import { bodyOf, type JobSpec } from "../plan/job-spec.ts";
+import { observeOutputs } from "../observing/observe-output.ts";
+import { Observer } from "../observing/observer.ts";
+import { type RoundPlan, type Step } from "../plan/plan.ts";
+import { type World } from "../world/world.ts";
+
+/** What one round left to be judged. */
+export interface RoundResult {
+  jobs: JobHistory[];
+  batches: BatchObservation[];
+  faults: Inflicted[];
+  /** Submissions that were refused although nothing was wrong with them. */
+  refusals: string[];
+}
+
+const acceptedSchema = z.object({ id: z.string() });
+const batchSchema = z.object({ id: z.string(), jobs: z.array(acceptedSchema) });
+const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
+const pageSchema = z.object({ jobs: z.array(acceptedSchema), nextCursor: z.string().nullable() });
+
+/** Every third job is followed by an event stream too. */
+const followedEvery = 3;
+
+/** Plays one round of a plan: submits and disturbs, heals, waits until all has ended, and looks at everything. */
+export async function playRound(
+  world: World,
+  plan: RoundPlan,
+  known: ReadonlySet<string>,
+): Promise<RoundResult> {
+  const round = new Round(world);
+  try {
+    await round.act(plan.steps);
+    const faults = await round.heal();
+    await round.untilAllEnded();
+    const jobs = await round.lookBack(known);
+    return { jobs, batches: await round.lookAtBatches(jobs), faults, refusals: round.refusals };
+  } finally {
+    await round.close();
+  }
+}
+
+interface Accepted {
+  id: string;
+  name: string;
+  spec: JobSpec;
+  requests: JobHistory["requests"];
+}
+
+class Round {
+  readonly refusals: string[] = [];
+  readonly #world: World;
+  readonly #clients: readonly [ChaosClient, ChaosClient];
+  readonly #observer: Observer;
+  readonly #accepted = new Map<string, Accepted>();
+  /** Ids of batches and names of their jobs, by the plan's name. */
+  readonly #batches = new Map<string, { id: string; jobs: string[] }>();
+  readonly #ongoing: Ongoing[] = [];
+  readonly #errands: Promise<void>[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#clients = [new ChaosClient(world, 0), new ChaosClient(world, 1)];
+    this.#observer = new Observer(this.#clients);
+  }
+
+  async act(steps: readonly Step[]): Promise<void> {
+    const beganAt = performance.now();
+    for (const step of steps) {
+      await sleep(Math.max(0, beganAt + step.atMs - performance.now()));
+      if (step.do === "fault") this.#ongoing.push(inflict(this.#world, step.fault));
+      else this.#errands.push(this.#run(step));
+    }
+    await Promise.all(this.#errands);
+    await this.#untilMostEnded();
+  }
+
+  /** Calls off what still waits for its moment, and waits until everything works again. */
+  async heal(): Promise<Inflicted[]> {
+    for (const ongoing of this.#ongoing) ongoing.callOff();
+    const faults = await Promise.all(this.#ongoing.map(({ healed }) => healed));
+    await Promise.all(this.#world.simulators.map((simulator) => simulator.clearFaults()));
+    return faults;
+  }
+
+  /** Bounded: what has not ended by then is a violation for the checker to find. */
+  async untilAllEnded(): Promise<void> {
+    const deadline = performance.now() + endingMsMax;
+    const isOver = (): boolean => this.#ids().every((id) => this.#observer.hasEnded(id));
+    while (!isOver() && performance.now() < deadline) await sleep(50);
+    for (const simulator of this.#world.simulators) {
+      while ((await simulator.promptsHeld()) > 0 && performance.now() < deadline) await sleep(100);
+    }
+  }
+
+  /** @param known jobs of earlier rounds */
+  async lookBack(known: ReadonlySet<string>): Promise<JobHistory[]> {
+    const [client] = this.#clients;
+    const jobs = new Map([...this.#accepted.values()].map((job) => [job.id, job]));
+    const unknown = (await listJobs(client)).filter((id) => !known.has(id) && !jobs.has(id));
+    await this.#untilEnded(unknown);
+    const histories: JobHistory[] = [];
+    for (const id of [...jobs.keys(), ...unknown]) {
+      const { name = null, spec = null, requests = [] } = jobs.get(id) ?? {};
+      const finalAnswers = [];
+      for (const each of this.#clients) {
+        await each.insist("GET", `job/${id}`, 200).catch(() => undefined);
+        finalAnswers.push(await each.look(id));
+      }
+      histories.push({
+        ...{ id, name, spec, requests, finalAnswers },
+        answers: this.#observer.answers(id),
+        streams: this.#observer.streams(id),
+        events: await client.events(id).catch(() => []),
+        outputs: await observeOutputs(client, id),
+      });
+    }
+    return histories;
+  }
+
+  async lookAtBatches(jobs: readonly JobHistory[]): Promise<BatchObservation[]> {
+    const [client] = this.#clients;
+    const seen = jobs.flatMap(({ finalAnswers }) => finalAnswers.find(({ job }) => job)?.job ?? []);
+    const observations: BatchObservation[] = [];
+    for (const [id, ofBatch] of groupBy(seen, ({ batchId }) => batchId)) {
+      if (id === null) continue;
+      const text = await client.insist("GET", `batches/${id}`, 200);
+      const ends: Record<string, number> = {};
+      for (const { status } of ofBatch) ends[status] = (ends[status] ?? 0) + 1;
+      observations.push({ id, ends, ...batchCountsSchema.parse(JSON.parse(text)) });
+    }
+    return observations;
+  }
+
+  async close(): Promise<void> {
+    await this.#observer.stop();
+  }
+
+  #ids(): string[] {
+    return [...this.#accepted.values()].map(({ id }) => id);
+  }
+
+  async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
+    switch (step.do) {
+      case "submit": {
+        const reply = await this.#submit("generate", bodyOf(step.spec), step.api);
+        if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
+        return;
+      }
+      case "submit-batch": {
+        const body = { jobs: step.jobs.map(({ spec }) => bodyOf(spec)) };
+        const reply = await this.#submit("batches", body, step.api);
+        if (reply === null) return;
+        const { id: batchId, jobs } = batchSchema.parse(JSON.parse(reply.text));
+        this.#batches.set(step.batch, { id: batchId, jobs: step.jobs.map(({ job }) => job) });
+        this.#accept(
+          step.jobs,
+          jobs.map(({ id }) => id),
+        );
+        return;
+      }
+      case "cancel":
+        await this.#ask("cancel", step);
+        return;
+      case "retry":
+        await this.#retryOnceEnded(step);
+        return;
+      case "cancel-batch":
+        await this.#askBatch("cancel-batch", step);
+        return;
+      case "retry-batch":
+        await this.#retryBatchOnceEnded(step);
+    }
+  }
+
+  /**
+   * At the planned API, else at the other one, and again after a 503; what neither took was not accepted, and is nobody's
+   * duty.
+   */
+  async #submit(path: string, body: object, api: number): Promise<Reply | null> {
+    let silences = 0;
+    for (let turn = 0; turn < submitsMax && silences < silencesMax; turn += 1) {
+      const reply = await this.#clients[(api + turn) % 2 === 0 ? 0 : 1].request("POST", path, body);
+      if (reply.httpStatus === 202) return reply;
+      if (reply.httpStatus === null) silences += 1;
+      else await sleep(submitAgainMs);
+      if (reply.httpStatus !== null && reply.httpStatus !== 503) {
+        this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
+        return null;
+      }
+    }
+    return null;
+  }
+
+  #accept(jobs: readonly { job: string; spec: JobSpec }[], ids: readonly string[]): void {
+    for (const [index, { job, spec }] of jobs.entries()) {
+      const id = ids[index];
+      if (id === undefined) continue;
+      this.#accepted.set(job, { id, name: job, spec, requests: [] });
+      this.#observer.add(id, this.#accepted.size % followedEvery === 0);
+    }
+  }
+
+  async #ask(kind: "cancel" | "retry", step: { job: string; api: number }): Promise<void> {
+    const job = this.#accepted.get(step.job);
+    if (job !== undefined) await this.#request(kind, `jobs/${job.id}/${kind}`, [job], step.api);
+  }
+
+  async #askBatch(kind: "cancel-batch" | "retry-batch", step: { batch: string; api: number }): Promise<void> {
+    const batch = this.#batches.get(step.batch);
+    if (batch === undefined) return;
+    const jobs = batch.jobs.flatMap((name) => this.#accepted.get(name) ?? []);
+    const path = `batches/${batch.id}/${kind === "cancel-batch" ? "cancel" : "retry"}`;
+    await this.#request(kind, path, jobs, step.api);
+  }
+
+  async #request(
+    kind: JobRequest["kind"],
+    path: string,
+    jobs: readonly Accepted[],
+    api: number,
+  ): Promise<void> {
+    const request: JobRequest = { kind, at: Date.now(), endedAt: Number.POSITIVE_INFINITY, httpStatus: null };
+    for (const job of jobs) job.requests.push(request);
+    const reply = await this.#clients[api % 2 === 0 ? 0 : 1].request("POST", path);
+    request.httpStatus = reply.httpStatus;
+    request.endedAt = reply.endedAt;
+    if (kind.startsWith("retry")) for (const job of jobs) this.#observer.lookAgain(job.id);
+    if (reply.httpStatus !== null && ![202, 409, 503].includes(reply.httpStatus)) {
+      this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
+    }
+  }
+
+  /** What a cancel has just ended is asked for again; a job that goes on to complete is left alone. */
+  async #retryOnceEnded(step: { job: string; api: number }): Promise<void> {
+    const job = this.#accepted.get(step.job);
+    if (job === undefined) return;
+    for (let tries = 0; tries < 40 && !this.#observer.hasEnded(job.id); tries += 1) await sleep(100);
+    const status = this.#observer.latest(job.id)?.status;
+    if (this.#observer.hasEnded(job.id) && status !== "completed") await this.#ask("retry", step);
+  }
+
+  async #retryBatchOnceEnded(step: { batch: string; api: number }): Promise<void> {
+    const ids = this.#batches.get(step.batch)?.jobs.flatMap((name) => this.#accepted.get(name)?.id ?? []);
+    if (ids === undefined) return;
+    const haveEnded = (): boolean => ids.every((id) => this.#observer.hasEnded(id));
+    for (let tries = 0; tries < 40 && !haveEnded(); tries += 1) await sleep(100);
+    await this.#askBatch("retry-batch", step);
+  }
+
+  /** Faults that wait for a point in a job's life get the time that jobs have left, within reason. */
+  async #untilMostEnded(): Promise<void> {
+    const deadline = performance.now() + strikeMsMax;
+    while (performance.now() < deadline) {
+      const ids = this.#ids();
+      const left = ids.filter((id) => !this.#observer.hasEnded(id)).length;
+      if (left <= ids.length / 4) return;
+      await sleep(50);
+    }
+  }
+
+  async #untilEnded(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.#observer.add(id, false);
+    const deadline = performance.now() + endingMsMax;
+    while (!ids.every((id) => this.#observer.hasEnded(id)) && performance.now() < deadline) await sleep(50);
+  }
+}
+
+const submitsMax = 12;
+const silencesMax = 4;
+const submitAgainMs = 400;
+const strikeMsMax = 4_000;
+const endingMsMax = 120_000;
+
+/** Every job that there is, also one whose 202 was never heard. */
+async function listJobs(client: ChaosClient): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const text = await client.insist("GET", `jobs?limit=100${query}`, 200);
+    const page: z.infer<typeof pageSchema> = pageSchema.parse(JSON.parse(text));
+    ids.push(...page.jobs.map(({ id }) => id));
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return ids;
+}

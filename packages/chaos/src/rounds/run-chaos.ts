@@ -1,0 +1,235 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { installAudit, readAttempts, readMiscounts, readStorageKeys, readWrites } from "../observing/audit.ts";
+import { checkHistory } from "../checking/check-history.ts";
+import { ChaosClient } from "../observing/chaos-client.ts";
+import { type Figures } from "../figures/figures.ts";
+import { type BatchObservation, type History, type JobHistory, type Violation } from "../history/history.ts";
+import { type Inflicted } from "../faults/inflict.ts";
+import { findOrphans } from "../observing/observe-files.ts";
+import { planRound, type RoundPlan } from "../plan/plan.ts";
+import { Random } from "../plan/random.ts";
+import { playRound } from "./round.ts";
+import { World, type Services } from "../world/world.ts";
+
+export interface ChaosOptions {
+  seed: number;
+  rounds: number;
+  /** Only this one of the rounds: a failure can be looked at by itself. */
+  onlyRound?: number;
+  /** The one fault of each round, by the name that the figures show. */
+  onlyFault?: string;
+  services: Services;
+  /** Where the plan, the logs and the history of a failing run are left. */
+  failureFolder: string;
+  /** Leaves them of every round. */
+  keepsAll?: boolean;
+  figures: Figures;
+  /** After each round the figures have grown. */
+  onRound?: () => void;
+  report: (line: string) => void;
+  signal?: AbortSignal;
+}
+
+/** Leases and grace of the suite: short, so that rounds are. */
+const leaseMs = 1_500;
+const graceMs = 3_000;
+
+/**
+ * Plays the rounds of one seed against processes of their own, and judges the history after each; ends with the first
+ * round that breaks a promise.
+ * @returns the broken promises; none is a pass
+ */
+export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
+  const { seed, services, report } = options;
+  const folder = await mkdtemp(join(tmpdir(), "genga-chaos-"));
+  await installAudit(services.postgres.url);
+  const random = new Random(seed);
+  const world = await World.start({
+    ...{ services, folder, leaseMs, graceMs },
+    apis: 2,
+    workers: random.between(2, 3),
+    simulators: 3,
+  });
+  const run = new Run(world, options);
+  try {
+    await run.untilReady();
+    for (let round = 0; round < options.rounds; round += 1) {
+      options.signal?.throwIfAborted();
+      if (options.onlyRound !== undefined && options.onlyRound !== round) continue;
+      const violations = await run.play(planRound(seed, round, options.onlyFault));
+      if (violations.length > 0) return violations;
+    }
+    const left = await ticketsLeft(services);
+    if (left.length > 0) return await run.tellTicketsLeft(left);
+    report(`seed ${seed}: ${options.rounds} rounds kept every promise`);
+    return [];
+  } finally {
+    await world.stop();
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Tickets that nobody needs are dropped by whoever takes them, some after a delay: bounded looks, then what is left. */
+async function ticketsLeft({ redis }: Services): Promise<string[]> {
+  let left = await redis.liveTickets();
+  for (let looks = 0; left.length > 0 && looks < 120; looks += 1) {
+    await sleep(250);
+    left = await redis.liveTickets();
+  }
+  return left;
+}
+
+const serversSchema = z.object({ servers: z.array(z.object({ state: z.string(), isKnown: z.boolean() })) });
+
+class Run {
+  readonly #world: World;
+  readonly #options: ChaosOptions;
+  readonly #jobs: JobHistory[] = [];
+  readonly #batches: BatchObservation[] = [];
+  readonly #faults: Inflicted[] = [];
+  #rounds = 0;
+  #partialFiles = 0;
+
+  constructor(world: World, options: ChaosOptions) {
+    this.#world = world;
+    this.#options = options;
+  }
+
+  /** Submissions are only valid once the servers' nodes are known. */
+  async untilReady(): Promise<void> {
+    const client = new ChaosClient(this.#world, 0);
+    for (let tries = 0; tries < 600; tries += 1) {
+      const { servers } = serversSchema.parse(JSON.parse(await client.insist("GET", "servers", 200)));
+      const ready = servers.filter(({ state, isKnown }) => state === "online" && isKnown).length;
+      if (ready === this.#world.simulators.length) return;
+      await sleep(100);
+    }
+    throw new Error("The servers did not come online.");
+  }
+
+  async play(plan: RoundPlan): Promise<Violation[]> {
+    const { report, seed } = this.#options;
+    const beganAt = performance.now();
+    const { jobs, batches, faults, refusals } = await playRound(
+      this.#world,
+      plan,
+      new Set(this.#jobs.map(({ id }) => id)),
+    );
+    this.#jobs.push(...jobs);
+    this.#batches.push(...batches);
+    this.#faults.push(...faults);
+    this.#rounds += 1;
+    const history = await this.#observe();
+    this.#addFigures(history);
+    const violations = [
+      ...refusals.map((message) => ({ rule: "refusal", jobId: null, message })),
+      ...checkHistory(history),
+      ...(await readMiscounts(this.#options.services.postgres.url)).map((message) => ({
+        ...{ rule: "counts", jobId: null, message },
+      })),
+    ];
+    const struck = faults.filter(({ beganAt: at }) => at !== null).length;
+    const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
+    report(
+      `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${struck} of ${faults.length} faults, ${seconds} s` +
+        (violations.length === 0 ? "" : `: ${violations.length} VIOLATIONS`),
+    );
+    const evidence = { plan, faults, violations, history };
+    if (violations.length > 0 || this.#options.keepsAll === true) await this.#leaveEvidence(evidence);
+    if (violations.length > 0) this.#tell(evidence);
+    return violations;
+  }
+
+  /** Tickets that stay behind although every job has ended. */
+  async tellTicketsLeft(left: readonly string[]): Promise<Violation[]> {
+    const { seed, rounds } = this.#options;
+    const message = `tickets were left though no job wants work: ${left.join(", ")}`;
+    const violations = [{ rule: "tickets", jobId: null, message }];
+    const plan = { seed, round: rounds - 1, steps: [] };
+    const evidence = { plan, faults: this.#faults, violations, history: await this.#observe() };
+    await this.#leaveEvidence(evidence);
+    this.#tell(evidence);
+    return violations;
+  }
+
+  #addFigures(history: History): void {
+    const { figures, seed, onRound } = this.#options;
+    figures.set(seed, {
+      ...{ history, faults: this.#faults, rounds: this.#rounds, partialFiles: this.#partialFiles },
+      unseenPoints: this.#world.sightings.unseen,
+    });
+    onRound?.();
+  }
+
+  async #observe(): Promise<History> {
+    const { postgres } = this.#options.services;
+    const executions = await Promise.all(this.#world.simulators.map((simulator) => simulator.executions()));
+    const files = await findOrphans(this.#world.outputFolder, await readStorageKeys(postgres.url));
+    this.#partialFiles = files.partialFiles;
+    return {
+      jobs: this.#jobs,
+      batches: this.#batches,
+      executions: executions.flat().sort((one, other) => one.at - other.at),
+      attempts: await readAttempts(postgres.url),
+      writes: await readWrites(postgres.url),
+      troubles: this.#world.troubles,
+      orphans: files.orphans,
+      living: [...this.#world.living],
+      deaths: this.#world.deaths,
+      excusedFailures: this.#excusedFailures(),
+      observedUntil: Date.now(),
+    };
+  }
+
+  /** What the faults so far may have made of jobs that would have completed. */
+  #excusedFailures(): string[] {
+    const struck = this.#faults.flatMap(({ fault, beganAt }) => (beganAt === null ? [] : [fault.kind]));
+    const losses = this.#world.troubles.filter(({ kind }) => kind === "memory-lost").length;
+    return [
+      ...(struck.includes("simulator-output-lost") ? ["output-missing", "output-empty"] : []),
+      ...(struck.filter((kind) => kind === "simulator-out-of-memory").length >= 2 ? ["out-of-memory"] : []),
+      ...(losses >= 3 ? ["poison"] : []),
+    ];
+  }
+
+  async #leaveEvidence(evidence: Evidence): Promise<void> {
+    const folder = this.#folderOf(evidence.plan);
+    await mkdir(folder, { recursive: true });
+    for (const [name, content] of Object.entries(evidence)) {
+      await writeFile(join(folder, `${name}.json`), JSON.stringify(content, null, 1));
+    }
+    for (const [name, lines] of this.#world.logs()) {
+      await writeFile(join(folder, `${name}.log`), `${lines.join("\n")}\n`);
+    }
+  }
+
+  #folderOf(plan: RoundPlan): string {
+    return join(this.#options.failureFolder, `seed-${plan.seed}-round-${plan.round}`);
+  }
+
+  #tell({ plan, faults, violations }: Evidence): void {
+    const { report } = this.#options;
+    for (const { rule, jobId, message } of violations.slice(0, violationsShown)) {
+      report(`  ${rule}: ${jobId === null ? "" : `job ${jobId}: `}${message}`);
+    }
+    if (violations.length > violationsShown)
+      report(`  and ${violations.length - violationsShown} more violations`);
+    report(`  plan: ${JSON.stringify(plan.steps)}`);
+    report(`  faults: ${JSON.stringify(faults)}`);
+    report(`  plan, faults, history and logs are in ${this.#folderOf(plan)}`);
+    report(`  again: npm run chaos -- --seed ${plan.seed} --rounds ${plan.round + 1}`);
+  }
+}
+
+interface Evidence {
+  plan: RoundPlan;
+  faults: readonly Inflicted[];
+  violations: readonly Violation[];
+  history: History;
+}
+
+const violationsShown = 20;

@@ -1,0 +1,192 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { migrate } from "@genga/database";
+import {
+  startEmbeddedPostgres,
+  startEmbeddedRedis,
+  type EmbeddedServer,
+  type EmbeddedServerOptions,
+} from "@genga/embedded";
+import { type CrashableServer, type Services } from "../world/world.ts";
+
+export interface ChaosServices {
+  /** A fresh, migrated database and an empty Redis. */
+  fresh(): Promise<Services>;
+  stop(): Promise<void>;
+}
+
+/** A Postgres and a Redis that nobody else uses, so that they can be killed and emptied at will. */
+export async function startChaosServices(report: (line: string) => void): Promise<ChaosServices> {
+  const folder = await mkdtemp(join(tmpdir(), "genga-chaos-services-"));
+  await chmod(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
+  const options = { dataDir: join(folder, "data"), report };
+  const postgres = new Crashable(startEmbeddedPostgres, options);
+  const redis = new Crashable(startEmbeddedRedis, options);
+  const stop = async (): Promise<void> => {
+    await Promise.all([postgres.stop(), redis.stop()]);
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  let databases = 0;
+  try {
+    await Promise.all([postgres.start(), redis.start()]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const ask = async <Result>(question: (client: Redis) => Promise<Result>): Promise<Result> => {
+    const client = new Redis(redis.url, { maxRetriesPerRequest: 1 });
+    client.on("error", () => undefined); // told by the command
+    try {
+      return await question(client);
+    } finally {
+      client.disconnect();
+    }
+  };
+  const flush = async (): Promise<void> => {
+    await ask((client) => client.flushall());
+  };
+  return {
+    fresh: async () => {
+      databases += 1;
+      await flush();
+      const url = await createDatabase(postgres.url, `chaos_${databases}`);
+      await migrate({ databaseUrl: url });
+      return {
+        postgres: {
+          url,
+          crash: (how) => postgres.crash(how),
+          startAgain: () => postgres.startAgain(),
+          beFull: (isFull) => limitConnections(postgres.url, isFull),
+          lockJobs: (ms) => lockJobs(url, ms),
+        },
+        redis: {
+          url: redis.url,
+          crash: (how) => redis.crash(how),
+          startAgain: () => redis.startAgain(),
+          flush,
+          beFull: async (isFull) => {
+            await ask((client) => client.config("SET", "maxmemory", isFull ? "1" : "0"));
+          },
+          liveTickets: () => ask(listTickets),
+        },
+      };
+    },
+    stop,
+  };
+}
+
+/** As BullMQ keeps them, in the one lane that there is. */
+async function listTickets(client: Redis): Promise<string[]> {
+  const lists = await Promise.all([
+    client.lrange("genga:default:wait", 0, -1),
+    client.lrange("genga:default:active", 0, -1),
+    client.zrange("genga:default:prioritized", 0, -1),
+    client.zrange("genga:default:delayed", 0, -1),
+  ]);
+  const states = ["waiting", "held", "prioritized", "delayed"];
+  return lists.flatMap((ids, index) => ids.map((id) => `${states[index] ?? ""} ${id}`));
+}
+
+class Crashable implements CrashableServer {
+  readonly #start: (options: EmbeddedServerOptions) => Promise<EmbeddedServer>;
+  readonly #options: EmbeddedServerOptions;
+  #server: EmbeddedServer | null = null;
+
+  constructor(
+    start: (options: EmbeddedServerOptions) => Promise<EmbeddedServer>,
+    options: EmbeddedServerOptions,
+  ) {
+    this.#start = start;
+    this.#options = options;
+  }
+
+  get url(): string {
+    if (this.#server === null) throw new Error("It was never started.");
+    return this.#server.url;
+  }
+
+  async start(): Promise<void> {
+    this.#server = await this.#start(this.#options);
+  }
+
+  async crash(how: "SIGKILL" | "SIGQUIT"): Promise<void> {
+    if (this.#server === null) return;
+    process.kill(this.#server.pid, how);
+    await this.#server.ended;
+  }
+
+  async startAgain(): Promise<void> {
+    const port = this.#server?.port;
+    this.#server = await this.#start({
+      ...this.#options,
+      report: () => undefined,
+      ...(port !== undefined && { port }),
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+  }
+}
+
+/** The product's account: an ordinary one, which limits can be set for. */
+const account = "chaos";
+
+/** @returns the new database's URL, for the product's account */
+async function createDatabase(adminUrl: string, name: string): Promise<string> {
+  const url = new URL(adminUrl);
+  const password = decodeURIComponent(url.password);
+  await withClient(adminUrl, async (client) => {
+    const { rowCount } = await client.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [account]);
+    if (rowCount === 0) {
+      await client.query(`CREATE ROLE ${account} LOGIN PASSWORD ${client.escapeLiteral(password)}`);
+    }
+    await client.query(`CREATE DATABASE ${name} OWNER ${account}`);
+  });
+  url.username = account;
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function limitConnections(adminUrl: string, isFull: boolean): Promise<void> {
+  await withClient(adminUrl, async (client) => {
+    await client.query(`ALTER ROLE ${account} CONNECTION LIMIT ${isFull ? 0 : -1}`);
+    if (!isFull) return;
+    await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [
+      account,
+    ]);
+  });
+}
+
+async function lockJobs(url: string, ms: number): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE");
+    await sleep(ms);
+    await client.query("COMMIT");
+  });
+}
+
+/** Tries again for a while: a fault may have Postgres down at this very moment. What breaks in mid-work is let go. */
+async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => undefined); // told by the statement
+    try {
+      await client.connect();
+      await work(client);
+      return;
+    } catch (error) {
+      if (tries === triesMax) throw error;
+      await sleep(250);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+}
+
+const triesMax = 40;

@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { startServiceProcess, type ServiceProcess } from "@genga/testing";
+import { startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
+import { type Link } from "../plan/fault.ts";
+
+export type MemberKind = "api" | "worker";
+
+export interface MemberOptions {
+  kind: MemberKind;
+  /** Different for every process that is ever started. */
+  name: string;
+  /** Addresses of the stores, as everybody reaches them. */
+  urls: Readonly<Record<Link, string>>;
+  env: Readonly<Record<string, string>>;
+  onPassage: (member: Member, link: Link, passage: Passage) => void;
+  /** It ended although nobody had asked. */
+  onDeath: (member: Member, how: number | string) => void;
+}
+
+/** One process of an API or a worker, reaching the stores by networks of its own. */
+export class Member {
+  readonly kind: MemberKind;
+  readonly name: string;
+  readonly links: Readonly<Record<Link, TcpProxy>>;
+  readonly #service: ServiceProcess;
+  /** Its end is ours, or it has ended. */
+  isEnding = false;
+
+  private constructor(options: MemberOptions, links: Record<Link, TcpProxy>, service: ServiceProcess) {
+    this.kind = options.kind;
+    this.name = options.name;
+    this.links = links;
+    this.#service = service;
+    for (const link of ["postgres", "redis"] as const) {
+      links[link].observe((passage) => {
+        options.onPassage(this, link, passage);
+      });
+    }
+    void service.exited.then((how) => {
+      if (!this.isEnding) options.onDeath(this, how);
+      this.isEnding = true;
+    });
+  }
+
+  /** Starts the process and waits until it is ready; like a supervisor it tries again when that fails. */
+  static async start(options: MemberOptions): Promise<Member> {
+    const links = {
+      postgres: await startTcpProxy({ targetUrl: options.urls.postgres }),
+      redis: await startTcpProxy({ targetUrl: options.urls.redis }),
+    };
+    const env = {
+      ...options.env,
+      DATABASE_URL: signedUrl(links.postgres.url, options.name),
+      REDIS_URL: links.redis.url,
+      PORT: "0",
+      WORKER_ID: options.name,
+    };
+    const entry = `apps/${options.kind}/src/main.ts`;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return new Member(options, links, await startServiceProcess({ entry, env }));
+      } catch (error) {
+        if (tries === startsMax) throw error;
+        await sleep(250);
+      }
+    }
+  }
+
+  get pid(): number {
+    return this.#service.pid;
+  }
+
+  get url(): string {
+    return String(this.#service.details["url"] ?? "").replace(/\/$/, "");
+  }
+
+  get lines(): readonly string[] {
+    return this.#service.lines;
+  }
+
+  /** At once, also while it is paused. */
+  async kill(): Promise<void> {
+    this.isEnding = true;
+    this.#service.signal("SIGKILL");
+    await this.#end();
+  }
+
+  pause(): void {
+    this.#service.signal("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#service.signal("SIGCONT");
+  }
+
+  /** SIGTERM. Answers the exit code, or the signal that ended it. */
+  async stop(): Promise<number | string> {
+    this.isEnding = true;
+    this.#service.signal("SIGTERM");
+    return this.#end();
+  }
+
+  async #end(): Promise<number | string> {
+    const how = await this.#service.exited;
+    await Promise.all([this.links.postgres.close(), this.links.redis.close()]);
+    return how;
+  }
+}
+
+const startsMax = 8;
+
+/** What the process writes to the database carries its name; see `audit.ts`. */
+function signedUrl(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl);
+  url.searchParams.set("options", `-c chaos.process=${name}`);
+  return url.href;
+}

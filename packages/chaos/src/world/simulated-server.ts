@@ -1,0 +1,109 @@
+import { readFile } from "node:fs/promises";
+import { startSimulatorProcess, type SimulatorProcess } from "@genga/testing";
+import { startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
+import { executionLineSchema, type Execution } from "../history/history.ts";
+
+/** A simulated ComfyUI behind a network of its own; its address outlives its processes. */
+export class SimulatedServer {
+  readonly proxy: TcpProxy;
+  readonly #executionLog: string;
+  readonly #onDeath: (server: SimulatedServer, how: number | string) => void;
+  #process: SimulatorProcess;
+  isEnding = false;
+
+  private constructor(
+    process: SimulatorProcess,
+    proxy: TcpProxy,
+    executionLog: string,
+    onDeath: (server: SimulatedServer, how: number | string) => void,
+  ) {
+    this.#process = process;
+    this.proxy = proxy;
+    this.#executionLog = executionLog;
+    this.#onDeath = onDeath;
+    this.#watch(process);
+  }
+
+  static async start(options: {
+    args: string[];
+    executionLog: string;
+    onPassage: (server: SimulatedServer, passage: Passage) => void;
+    onDeath: (server: SimulatedServer, how: number | string) => void;
+  }): Promise<SimulatedServer> {
+    const { executionLog } = options;
+    const process = await startSimulatorProcess([...options.args, "--execution-log", executionLog]);
+    const proxy = await startTcpProxy({ targetUrl: process.url });
+    const server = new SimulatedServer(process, proxy, executionLog, options.onDeath);
+    proxy.observe((passage) => {
+      options.onPassage(server, passage);
+    });
+    return server;
+  }
+
+  /** As workers know it. */
+  get url(): string {
+    return this.proxy.url.replace(/\/$/, "");
+  }
+
+  get lines(): readonly string[] {
+    return this.#process.lines;
+  }
+
+  async fault(fault: { kind: string; [option: string]: unknown }): Promise<void> {
+    await this.#process.fault(fault);
+  }
+
+  /** Ends faults that wait for something to happen. */
+  async clearFaults(): Promise<void> {
+    await fetch(`${this.#process.controlUrl}/faults`, { method: "DELETE" });
+  }
+
+  pause(): void {
+    this.#process.signal("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process.signal("SIGCONT");
+  }
+
+  async kill(): Promise<void> {
+    this.isEnding = true;
+    this.#process.signal("SIGKILL");
+    await this.#process.exited;
+  }
+
+  /** After a kill or a crash: the same port, folders and log. */
+  async startAgain(): Promise<void> {
+    await this.#process.exited;
+    this.#process = await startSimulatorProcess([...this.#process.args]);
+    this.isEnding = false;
+    this.#watch(this.#process);
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    await this.proxy.close();
+  }
+
+  /** Prompts in its queue, asked behind the proxy's back. */
+  async promptsHeld(): Promise<number> {
+    const response = await fetch(`${this.#process.url}/prompt`, { signal: AbortSignal.timeout(5_000) });
+    const text = await response.text();
+    return Number(/"queue_remaining":\s*(\d+)/.exec(text)?.[1] ?? Number.NaN);
+  }
+
+  /** Every start and end of an execution, also of processes that were killed. */
+  async executions(): Promise<Execution[]> {
+    const text = await readFile(this.#executionLog, "utf8").catch(() => "");
+    return text
+      .split("\n")
+      .filter((line) => line.endsWith("}"))
+      .map((line) => ({ ...executionLineSchema.parse(JSON.parse(line)), serverUrl: this.url }));
+  }
+
+  #watch(process: SimulatorProcess): void {
+    void process.exited.then((how) => {
+      if (!this.isEnding) this.#onDeath(this, how);
+    });
+  }
+}
