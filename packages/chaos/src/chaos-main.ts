@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { Figures } from "./figures/figures.ts";
 import { runChaos } from "./rounds/run-chaos.ts";
-import { startChaosServices } from "./services/chaos-services.ts";
+import { startServices } from "./services/start-services.ts";
 
 const usage = `npm run chaos            rounds of seeded faults against real processes, judged by their history
   -- --seed 1            which plan; the same seed gives the same plan
@@ -41,7 +41,7 @@ async function main(): Promise<number> {
   });
   const waiting = [...choice.seeds];
   const play = async (): Promise<void> => {
-    const services = await startChaosServices(say);
+    const services = await startServices(say);
     try {
       for (let seed = waiting.shift(); seed !== undefined && !stopping.aborted; seed = waiting.shift()) {
         const violations = await runChaos({

@@ -1,4 +1,4 @@
 export { Figures } from "./figures/figures.ts";
 export { runChaos, type ChaosOptions } from "./rounds/run-chaos.ts";
-export { startChaosServices, type ChaosServices } from "./services/chaos-services.ts";
-export { type CrashableServer, type Services } from "./world/world.ts";
+export { type CrashableServer, type Services } from "./services/services.ts";
+export { startServices, type SuiteServices } from "./services/start-services.ts";

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Figures, runChaos, startChaosServices, type ChaosServices } from "../src/index.ts";
+import { Figures, runChaos, startServices, type SuiteServices } from "../src/index.ts";
 
 // A short, fixed part of what `npm run chaos` does for hours. Its own Postgres and Redis: it kills and empties them.
 
-let services: ChaosServices;
+let services: SuiteServices;
 let failureFolder: string;
 const lines: string[] = [];
 const report = (line: string): void => {
@@ -15,7 +15,7 @@ const report = (line: string): void => {
 
 beforeAll(async () => {
   failureFolder = await mkdtemp(join(tmpdir(), "genga-chaos-failures-"));
-  services = await startChaosServices(report);
+  services = await startServices(report);
 }, 120_000);
 
 afterAll(async () => {
@@ -45,7 +45,7 @@ describe("chaos", () => {
     600_000,
   );
 
-  test("every point at which a strike may hit showed itself in those rounds", () => {
+  test("every point at which a fault may happen was seen in those rounds", () => {
     expect(figures.jobs).toBeGreaterThan(0);
     expect(figures.unseenPoints).toEqual([]);
   });

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Fault, type Link } from "../plan/fault.ts";
-import { disturb, howOf } from "./disturb.ts";
-import { type Member } from "../world/member.ts";
+import { type Fault, type PlainFault } from "../plan/fault.ts";
+import { type Replica } from "../world/replica.ts";
 import { type SimulatedServer } from "../world/simulated-server.ts";
-import { armStrike, type ArmedStrike } from "./strike.ts";
 import { type World } from "../world/world.ts";
+import { disturb, howOf } from "./disturb.ts";
+import { armPointFault, type ArmedFault } from "./point-fault.ts";
+import { redeploy, replace, runOnReplica } from "./replica-faults.ts";
+import { runOnServer } from "./server-faults.ts";
 
 /** What became of a planned fault. Moments are milliseconds since 1970. */
 export interface Inflicted {
@@ -24,13 +26,13 @@ export interface Ongoing {
 
 /** Begins a fault; after its time it heals itself. */
 export function inflict(world: World, fault: Fault): Ongoing {
-  if (fault.kind === "strike") {
-    const armed = armStrike(world, fault, (member) => replace(world, member));
+  if (fault.kind === "at-point") {
+    const armed = armPointFault(world, fault, (replica) => replace(world, replica));
     let callOff = (): void => undefined;
     const over = new Promise<void>((resolve) => {
       callOff = resolve;
     });
-    return { healed: over.then(() => endOfStrike(fault, armed)), callOff };
+    return { healed: over.then(() => endOfPointFault(fault, armed)), callOff };
   }
   const target = targetOf(world, fault);
   const healed =
@@ -40,9 +42,9 @@ export function inflict(world: World, fault: Fault): Ongoing {
   return { healed, callOff: () => undefined };
 }
 
-async function endOfStrike(fault: Fault, armed: ArmedStrike): Promise<Inflicted> {
+async function endOfPointFault(fault: Fault, armed: ArmedFault): Promise<Inflicted> {
   await armed.disarm();
-  return { fault, beganAt: armed.hitAt(), healedAt: armed.healedAt() };
+  return { fault, beganAt: armed.beganAt(), healedAt: armed.healedAt() };
 }
 
 async function inflictOn(world: World, fault: PlainFault, target: string): Promise<Inflicted> {
@@ -58,25 +60,23 @@ async function inflictOn(world: World, fault: PlainFault, target: string): Promi
   }
 }
 
-type PlainFault = Exclude<Fault, { kind: "strike" }>;
-
 /** What it works on, by a name that two faults never share; `null`: there is nothing. */
 function targetOf(world: World, fault: PlainFault): string | null {
-  if ("link" in fault) return `${memberOf(world, fault)?.name ?? ""} ${fault.link}`;
-  if ("worker" in fault || "api" in fault) return memberOf(world, fault)?.name ?? null;
+  if ("link" in fault) return `${replicaOf(world, fault)?.name ?? ""} ${fault.link}`;
+  if ("worker" in fault || "api" in fault) return replicaOf(world, fault)?.name ?? null;
   if ("simulator" in fault) return serverOf(world, fault).url;
   if (fault.kind === "rolling-restart") return "workers";
   return fault.kind.startsWith("postgres") ? "postgres" : "redis";
 }
 
-function memberOf(world: World, fault: PlainFault): Member | undefined {
-  const member =
+function replicaOf(world: World, fault: PlainFault): Replica | undefined {
+  const replica =
     "worker" in fault
       ? world.workers[fault.worker % world.workers.length]
       : "api" in fault
         ? world.apis[fault.api % world.apis.length]
         : undefined;
-  return member?.isEnding === true ? undefined : member;
+  return replica?.isEnding === true ? undefined : replica;
 }
 
 function serverOf(world: World, fault: { simulator: number }): SimulatedServer {
@@ -104,8 +104,8 @@ async function run(world: World, fault: PlainFault): Promise<void> {
     return;
   }
   if ("worker" in fault || "api" in fault) {
-    const member = memberOf(world, fault);
-    if (member !== undefined) await runOnMember(world, fault, member);
+    const replica = replicaOf(world, fault);
+    if (replica !== undefined) await runOnReplica(world, fault, replica);
     return;
   }
   const { postgres, redis } = world.services;
@@ -153,166 +153,4 @@ async function run(world: World, fault: PlainFault): Promise<void> {
         ms,
       });
   }
-}
-
-async function runOnMember(
-  world: World,
-  fault: Extract<PlainFault, { worker: number } | { api: number }>,
-  member: Member,
-): Promise<void> {
-  const { ms } = fault;
-  switch (fault.kind) {
-    case "worker-kill":
-    case "api-kill":
-      await member.kill();
-      await sleep(ms);
-      await replace(world, member);
-      return;
-    case "worker-pause":
-    case "api-pause":
-      member.pause();
-      await sleep(ms);
-      member.resume();
-      return;
-    case "worker-redeploy":
-      await redeploy(world, member, fault.isOverlapping);
-      return;
-    case "api-redeploy":
-      await redeploy(world, member, true);
-      return;
-    case "worker-cut-off":
-    case "api-cut-off":
-      await cutOff(member, fault);
-  }
-}
-
-async function cutOff(member: Member, fault: { link: Link; isHalfOpen: boolean; ms: number }): Promise<void> {
-  const proxy = member.links[fault.link];
-  if (fault.isHalfOpen) {
-    await disturb(proxy, { how: "half-open", byMs: 0, ms: fault.ms });
-    return;
-  }
-  await proxy.cut();
-  await sleep(fault.ms);
-  // The process may have been ended meanwhile, and with it its networks.
-  if (!member.isEnding) await proxy.restore();
-}
-
-async function runOnServer(
-  world: World,
-  fault: Extract<PlainFault, { simulator: number }>,
-  server: SimulatedServer,
-): Promise<void> {
-  const { ms } = fault;
-  switch (fault.kind) {
-    case "simulator-cut":
-    case "simulator-half-open":
-    case "simulator-delay":
-      await disturb(server.proxy, {
-        how: howOf(fault.kind),
-        byMs: "byMs" in fault ? fault.byMs : 0,
-        ms,
-      });
-      return;
-    case "simulator-pause":
-      server.pause();
-      await sleep(ms);
-      server.resume();
-      return;
-    case "simulator-freeze":
-      await server.fault({ kind: "freeze", ms });
-      await sleep(ms);
-      return;
-    case "simulator-kill":
-    case "simulator-crash":
-      await rebirth(world, server, () => (fault.kind === "simulator-kill" ? server.kill() : crash(server)))(
-        ms,
-      );
-      return;
-    case "simulator-wedge":
-      await server.fault({ kind: "wedge" });
-      await sleep(ms);
-      await rebirth(world, server, () => server.kill())(0);
-      return;
-    case "simulator-amnesia":
-      await server.fault({ kind: "amnesia" });
-      world.beginTrouble("memory-lost", server.url)();
-      return;
-    case "simulator-restart":
-      await server.fault({ kind: "restart", downMs: ms });
-      world.beginTrouble("memory-lost", server.url)();
-      return;
-    case "simulator-slow-replies":
-      await server.fault({ kind: "delay-replies", path: fault.path, ms: Math.min(ms, 1_500) });
-      await sleep(ms);
-      await server.fault({ kind: "delay-replies", path: fault.path, ms: 0 });
-      return;
-    case "simulator-out-of-memory":
-      await server.fault({ kind: "out-of-memory", next: 1 });
-      return;
-    case "simulator-output-lost":
-    case "simulator-lost-reply":
-      await server.fault({ kind: fault.how, next: 1 });
-      await sleep(ms);
-      return;
-    case "simulator-drop-sockets":
-      await server.fault({ kind: "drop-sockets" });
-      return;
-    case "simulator-half-open-sockets":
-      await server.fault({ kind: "half-open-sockets" });
-      await sleep(ms);
-  }
-}
-
-/** Ends the server's process, and starts it again after a while; it remembers nothing. */
-function rebirth(world: World, server: SimulatedServer, end: () => Promise<void>) {
-  return async (ms: number): Promise<void> => {
-    server.isEnding = true;
-    await end();
-    world.beginTrouble("memory-lost", server.url)();
-    await sleep(ms);
-    await server.startAgain();
-  };
-}
-
-async function crash(server: SimulatedServer): Promise<void> {
-  // It ends before it can answer.
-  await server.fault({ kind: "crash" }).catch(() => undefined);
-}
-
-/** A deployment: SIGTERM, which a process has to obey in order. */
-async function redeploy(world: World, member: Member, isOverlapping: boolean): Promise<void> {
-  world.busy.add(member.name);
-  try {
-    const successor = isOverlapping ? world.startMember(member.kind) : null;
-    await successor;
-    const wasStoreAway = isPostgresAway(world, member);
-    const how = await member.stop();
-    // When the database says nothing at all, the leases cannot be handed back in time, and that is told.
-    if (how !== 0 && !wasStoreAway && !isPostgresAway(world, member)) {
-      world.deaths.push(`${member.name} was asked to stop and ended with ${how}: ${lastWords(member)}`);
-    }
-    putInPlace(world, member, await (successor ?? world.startMember(member.kind)));
-  } finally {
-    world.busy.delete(member.name);
-  }
-}
-
-function isPostgresAway(world: World, member: Member): boolean {
-  return world.busy.has("postgres") || world.busy.has(`${member.name} postgres`);
-}
-
-async function replace(world: World, member: Member): Promise<void> {
-  putInPlace(world, member, await world.startMember(member.kind));
-}
-
-function putInPlace(world: World, past: Member, next: Member): void {
-  const list = past.kind === "api" ? world.apis : world.workers;
-  const place = list.indexOf(past);
-  if (place < 0) list.push(next);
-  else list[place] = next;
-}
-
-function lastWords(member: Member): string {
-  return member.lines.slice(-4).join(" | ");
 }

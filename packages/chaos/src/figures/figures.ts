@@ -1,6 +1,6 @@
 import { rendersPerJob, repeatedRenders } from "../checking/check-executions.ts";
 import { causeOfOrphan } from "../checking/check-files.ts";
-import { nameOfFault, type Fault, type StrikePoint } from "../plan/fault.ts";
+import { nameOfFault, type Fault, type JobPoint } from "../plan/fault.ts";
 import { groupBy } from "../history/group-by.ts";
 import { type History } from "../history/history.ts";
 import { type Inflicted } from "../faults/inflict.ts";
@@ -8,7 +8,7 @@ import { recoveryOf } from "./recovery.ts";
 
 interface FaultFigures {
   planned: number;
-  struck: number;
+  happened: number;
   /** From the heal until each job that was executing showed a sign of life again, in milliseconds. */
   recoveriesMs: number[];
   /** From the heal until the first of the jobs that waited was claimed. */
@@ -25,7 +25,7 @@ interface SeedFigures {
   repeatsByCause: Map<string, number>;
   orphansByCause: Map<string, number>;
   faults: Map<string, FaultFigures>;
-  unseenPoints: StrikePoint[];
+  unseenPoints: JobPoint[];
   partialFiles: number;
 }
 
@@ -35,7 +35,7 @@ export interface SeedSoFar {
   /** Of all its rounds. */
   faults: readonly Inflicted[];
   rounds: number;
-  unseenPoints: StrikePoint[];
+  unseenPoints: JobPoint[];
   /** Half-written files. */
   partialFiles: number;
 }
@@ -57,18 +57,18 @@ export class Figures {
     return this.#sum((seed) => seed.jobs);
   }
 
-  /** Points that not one seed has seen: their signs are stale, and their strikes wait in vain. */
-  get unseenPoints(): StrikePoint[] {
+  /** Points that not one seed has seen: their signs are stale, and faults wait for them in vain. */
+  get unseenPoints(): JobPoint[] {
     const [first, ...others] = [...this.#seeds.values()].map(({ unseenPoints }) => unseenPoints);
     return (first ?? []).filter((point) => others.every((unseen) => unseen.includes(point)));
   }
 
   /** As plain data. Times are in milliseconds. */
   toJSON(): object {
-    const points = Object.fromEntries(this.#strikesByPoint());
+    const points = Object.fromEntries(this.#faultsByPoint());
     const faults = [...this.#faults()].map(
-      ([name, { planned, struck, recoveriesMs, pickUpsMs, repeats }]) => ({
-        ...{ name, planned, struck, repeats },
+      ([name, { planned, happened, recoveriesMs, pickUpsMs, repeats }]) => ({
+        ...{ name, planned, happened, repeats },
         recovery: summaryOf(recoveriesMs),
         pickUp: summaryOf(pickUpsMs),
       }),
@@ -88,15 +88,15 @@ export class Figures {
 
   /** Tables for people. */
   toString(): string {
-    const strikes = [...this.#strikesByPoint()].map(
-      ([point, { planned, struck }]) => `${point} ${struck}/${planned}`,
+    const byPoint = [...this.#faultsByPoint()].map(
+      ([point, { planned, happened }]) => `${point} ${happened}/${planned}`,
     );
     return [
       `${this.rounds} rounds of ${this.#seeds.size} seeds, ${this.jobs} jobs (${listed(this.#counts(({ ends }) => ends))})`,
       `renders per job: ${listed(this.#counts((seed) => seed.rendersPerJob))}`,
       `repeated renders by cause: ${listed(this.#counts((seed) => seed.repeatsByCause)) || "none"}`,
       `files that no output names: ${listed(this.#counts((seed) => seed.orphansByCause)) || "none"}; half-written: ${this.#sum((seed) => seed.partialFiles)}`,
-      `strikes by point, struck/planned: ${strikes.join(", ")}`,
+      `faults at points, happened/planned: ${byPoint.join(", ")}`,
       ...(this.unseenPoints.length === 0 ? [] : [`never seen: ${this.unseenPoints.join(", ")}`]),
       "recovery: from the heal until every job that had been executing showed a sign of life again; pick-up: until a",
       "job that waited was claimed; both only where no other fault was active since the heal.",
@@ -112,13 +112,13 @@ export class Figures {
     return new Map([...merged].sort(([one], [other]) => one.localeCompare(other, "en")));
   }
 
-  #strikesByPoint(): Map<string, { planned: number; struck: number }> {
-    const counts = new Map<string, { planned: number; struck: number }>();
-    for (const [name, { planned, struck }] of this.#faults()) {
+  #faultsByPoint(): Map<string, { planned: number; happened: number }> {
+    const counts = new Map<string, { planned: number; happened: number }>();
+    for (const [name, { planned, happened }] of this.#faults()) {
       const [, point] = name.split(" at ");
       if (point === undefined) continue;
-      const before = counts.get(point) ?? { planned: 0, struck: 0 };
-      counts.set(point, { planned: before.planned + planned, struck: before.struck + struck });
+      const before = counts.get(point) ?? { planned: 0, happened: 0 };
+      counts.set(point, { planned: before.planned + planned, happened: before.happened + happened });
     }
     return counts;
   }
@@ -142,7 +142,7 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
   const figures = new Map<string, FaultFigures>();
   const of = (fault: Fault): FaultFigures => {
     const name = nameOfFault(fault);
-    const known = figures.get(name) ?? { planned: 0, struck: 0, recoveriesMs: [], pickUpsMs: [], repeats: 0 };
+    const known = figures.get(name) ?? { planned: 0, happened: 0, recoveriesMs: [], pickUpsMs: [], repeats: 0 };
     figures.set(name, known);
     return known;
   };
@@ -151,7 +151,7 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
     const known = of(inflicted.fault);
     known.planned += 1;
     if (inflicted.beganAt === null) continue;
-    known.struck += 1;
+    known.happened += 1;
     const { recoveryMs, pickUpMs } = recoveryOf(inflicted, faults, writesOf);
     if (recoveryMs !== null) known.recoveriesMs.push(recoveryMs);
     if (pickUpMs !== null) known.pickUpsMs.push(pickUpMs);
@@ -184,16 +184,16 @@ function merge(one: FaultFigures | undefined, other: FaultFigures): FaultFigures
   if (one === undefined) return other;
   return {
     planned: one.planned + other.planned,
-    struck: one.struck + other.struck,
+    happened: one.happened + other.happened,
     recoveriesMs: [...one.recoveriesMs, ...other.recoveriesMs],
     pickUpsMs: [...one.pickUpsMs, ...other.pickUpsMs],
     repeats: one.repeats + other.repeats,
   };
 }
 
-const header = ["fault", "planned", "struck", "measured", "p50", "max", "pick-ups", "p50", "max", "repeats"];
+const header = ["fault", "planned", "happened", "measured", "p50", "max", "pick-ups", "p50", "max", "repeats"];
 
-function rowOf([name, { planned, struck, recoveriesMs, pickUpsMs, repeats }]: [
+function rowOf([name, { planned, happened, recoveriesMs, pickUpsMs, repeats }]: [
   string,
   FaultFigures,
 ]): string[] {
@@ -204,7 +204,7 @@ function rowOf([name, { planned, struck, recoveriesMs, pickUpsMs, repeats }]: [
   return [
     name,
     String(planned),
-    String(struck),
+    String(happened),
     ...timesOf(recoveriesMs),
     ...timesOf(pickUpsMs),
     String(repeats),

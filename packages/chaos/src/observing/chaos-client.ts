@@ -45,7 +45,7 @@ export class ChaosClient {
     }
   }
 
-  async look(jobId: string): Promise<Answer> {
+  async readJob(jobId: string): Promise<Answer> {
     const { at, httpStatus, text } = await this.request("GET", `job/${jobId}`);
     if (httpStatus !== 200) return { at, httpStatus, ...(httpStatus !== null && { text }) };
     return { at, httpStatus, job: observedJobSchema.parse(JSON.parse(text)) };

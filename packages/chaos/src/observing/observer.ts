@@ -3,7 +3,7 @@ import { type ChaosClient } from "./chaos-client.ts";
 import { endings, type Answer, type StreamedFrame } from "../history/history.ts";
 
 /** Between two looks of one watcher. */
-const lookPauseMs = 40;
+const askPauseMs = 40;
 /** A stream is left after this long and taken up again at the other API, as by somebody who reloads a page. */
 const reloadMs = 700;
 
@@ -18,7 +18,7 @@ export class Observer {
 
   constructor(clients: readonly ChaosClient[]) {
     this.#clients = clients;
-    this.#work.push(this.#lookAround());
+    this.#work.push(this.#askForAll());
   }
 
   /** @param isFollowed by a stream as well */
@@ -28,7 +28,7 @@ export class Observer {
   }
 
   /** It may change again. */
-  lookAgain(jobId: string): void {
+  askAgain(jobId: string): void {
     this.#ended.delete(jobId);
   }
 
@@ -55,7 +55,7 @@ export class Observer {
     await Promise.all(this.#work);
   }
 
-  async #lookAround(): Promise<void> {
+  async #askForAll(): Promise<void> {
     let turn = 0;
     while (!this.#stopping.signal.aborted) {
       for (const [jobId, answers] of this.#answers) {
@@ -63,11 +63,11 @@ export class Observer {
         turn += 1;
         const client = this.#clients[turn % this.#clients.length];
         if (client === undefined) continue;
-        const answer = await client.look(jobId);
+        const answer = await client.readJob(jobId);
         answers.push(answer);
         if (answer.job !== undefined && endings.has(answer.job.status)) this.#ended.add(jobId);
       }
-      await sleep(lookPauseMs);
+      await sleep(askPauseMs);
     }
   }
 

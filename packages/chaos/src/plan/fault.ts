@@ -1,7 +1,7 @@
 import { type Random } from "./random.ts";
 
-/** Where in a job's life a fault strikes, recognised by what passes the network. */
-export const strikePoints = [
+/** Points in a job's life at which a fault may happen, recognised by the bytes that pass the network. */
+export const jobPoints = [
   /** The API has sent the statement that stores a job, and its answer is on the way. */
   "accept-committed",
   /** A worker's claim is stored, and its answer is on the way. */
@@ -24,14 +24,14 @@ export const strikePoints = [
   /** The end is known, and the ticket is about to be finished. */
   "ticket-ack",
 ] as const;
-export type StrikePoint = (typeof strikePoints)[number];
+export type JobPoint = (typeof jobPoints)[number];
 
 /**
  * What happens there. `kill`: SIGKILL to the process whose traffic it is; `pause`: SIGSTOP for `ms`, longer than a lease
  * or shorter; `reset`: the connection breaks; `hold`: what passed and what follows arrives `ms` later.
  */
-export const strikes = ["kill", "pause", "reset", "hold"] as const;
-type Strike = (typeof strikes)[number];
+export const pointActions = ["kill", "pause", "reset", "hold"] as const;
+type PointAction = (typeof pointActions)[number];
 
 /** The three networks between the processes. */
 export type Link = "postgres" | "redis";
@@ -90,8 +90,10 @@ export type Fault = { ms: number } & (
   /** One process is cut off from one store: the others see it vanish. */
   | { kind: "worker-cut-off"; worker: number; link: Link; isHalfOpen: boolean }
   | { kind: "api-cut-off"; api: number; link: Link; isHalfOpen: boolean }
-  | { kind: "strike"; point: StrikePoint; strike: Strike }
+  | { kind: "at-point"; point: JobPoint; action: PointAction }
 );
+/** A fault that begins at its moment in the plan, and does not wait for a point in a job's life. */
+export type PlainFault = Exclude<Fault, { kind: "at-point" }>;
 type FaultKind = Fault["kind"];
 
 /** How often each kind is drawn. */
@@ -133,7 +135,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   "redis-delay": 1,
   "worker-cut-off": 5,
   "api-cut-off": 2,
-  strike: 24,
+  "at-point": 24,
 };
 
 const lostOutputs = ["missing-output", "empty-output"] as const;
@@ -180,8 +182,8 @@ export function drawFault(random: Random): Fault {
       return { kind, ms, byMs };
     case "postgres-crash":
       return { kind, ms, how: random.pick(["SIGKILL", "SIGQUIT"] as const) };
-    case "strike":
-      return { kind, ms, point: random.pick(strikePoints), strike: random.pick(strikes) };
+    case "at-point":
+      return { kind, ms, point: random.pick(jobPoints), action: random.pick(pointActions) };
     case "rolling-restart":
     case "postgres-cut":
     case "postgres-half-open":
@@ -220,5 +222,5 @@ export function drawFaultNamed(random: Random, name: string): Fault {
 
 /** In words, as figures and failures name it. */
 export function nameOfFault(fault: Fault): string {
-  return fault.kind === "strike" ? `${fault.strike} at ${fault.point}` : fault.kind;
+  return fault.kind === "at-point" ? `${fault.action} at ${fault.point}` : fault.kind;
 }

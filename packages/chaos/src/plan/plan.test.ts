@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { strikePoints, strikes } from "./fault.ts";
+import { jobPoints, pointActions } from "./fault.ts";
 import { planRound } from "./plan.ts";
 
 const plans = Array.from({ length: 1_000 }, (_, round) => planRound(7, round));
@@ -15,11 +15,11 @@ describe("a chaos plan", () => {
     expect(planRound(8, 3).steps).not.toEqual(plans[3]?.steps);
   });
 
-  test("comes to every kind of fault, and to every strike at every point", () => {
+  test("comes to every kind of fault, and to every action at every point", () => {
     const pairs = faults.flatMap((fault) =>
-      fault.kind === "strike" ? [`${fault.strike} ${fault.point}`] : [],
+      fault.kind === "at-point" ? [`${fault.action} ${fault.point}`] : [],
     );
-    expect(new Set(pairs).size).toBe(strikePoints.length * strikes.length);
+    expect(new Set(pairs).size).toBe(jobPoints.length * pointActions.length);
     expect(new Set(faults.map(({ kind }) => kind)).size).toBe(38);
   });
 

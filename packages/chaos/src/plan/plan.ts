@@ -27,7 +27,7 @@ const activeMs = 4_500;
 
 /**
  * The same seed and round give the same plan, whatever other rounds there are.
- * @param onlyFault the one fault that strikes, by name, while nothing else goes wrong
+ * @param onlyFault name of the one fault of the round; nothing else goes wrong
  */
 export function planRound(seed: number, round: number, onlyFault?: string): RoundPlan {
   const random = new Random(seed, round);
@@ -81,8 +81,8 @@ function drawBatchRequests(random: Random, batch: string, submittedAtMs: number)
   return steps;
 }
 
-/** A strike waits for its point: it has to while jobs still come to it, the acceptance of the last one included. */
+/** A fault at a point has to begin waiting while jobs still come to that point; the last one is accepted at `lastSubmitMs`. */
 function momentOf(fault: Fault, random: Random, lastSubmitMs: number): number {
-  if (fault.kind !== "strike") return random.between(200, activeMs);
+  if (fault.kind !== "at-point") return random.between(200, activeMs);
   return random.between(0, fault.point === "accept-committed" ? lastSubmitMs : submittingMs);
 }

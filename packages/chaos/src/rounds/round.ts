@@ -38,8 +38,8 @@ export async function playRound(
     await round.act(plan.steps);
     const faults = await round.heal();
     await round.untilAllEnded();
-    const jobs = await round.lookBack(known);
-    return { jobs, batches: await round.lookAtBatches(jobs), faults, refusals: round.refusals };
+    const jobs = await round.readJobs(known);
+    return { jobs, batches: await round.readBatches(jobs), faults, refusals: round.refusals };
   } finally {
     await round.close();
   }
@@ -61,7 +61,7 @@ class Round {
   /** Ids of batches and names of their jobs, by the plan's name. */
   readonly #batches = new Map<string, { id: string; jobs: string[] }>();
   readonly #ongoing: Ongoing[] = [];
-  readonly #errands: Promise<void>[] = [];
+  readonly #requests: Promise<void>[] = [];
 
   constructor(world: World) {
     this.#world = world;
@@ -74,9 +74,9 @@ class Round {
     for (const step of steps) {
       await sleep(Math.max(0, beganAt + step.atMs - performance.now()));
       if (step.do === "fault") this.#ongoing.push(inflict(this.#world, step.fault));
-      else this.#errands.push(this.#run(step));
+      else this.#requests.push(this.#run(step));
     }
-    await Promise.all(this.#errands);
+    await Promise.all(this.#requests);
     await this.#untilMostEnded();
   }
 
@@ -99,7 +99,7 @@ class Round {
   }
 
   /** @param known jobs of earlier rounds */
-  async lookBack(known: ReadonlySet<string>): Promise<JobHistory[]> {
+  async readJobs(known: ReadonlySet<string>): Promise<JobHistory[]> {
     const [client] = this.#clients;
     const jobs = new Map([...this.#accepted.values()].map((job) => [job.id, job]));
     const unknown = (await listJobs(client)).filter((id) => !known.has(id) && !jobs.has(id));
@@ -110,7 +110,7 @@ class Round {
       const finalAnswers = [];
       for (const each of this.#clients) {
         await each.insist("GET", `job/${id}`, 200).catch(() => undefined);
-        finalAnswers.push(await each.look(id));
+        finalAnswers.push(await each.readJob(id));
       }
       histories.push({
         ...{ id, name, spec, requests, finalAnswers },
@@ -123,7 +123,7 @@ class Round {
     return histories;
   }
 
-  async lookAtBatches(jobs: readonly JobHistory[]): Promise<BatchObservation[]> {
+  async readBatches(jobs: readonly JobHistory[]): Promise<BatchObservation[]> {
     const [client] = this.#clients;
     const seen = jobs.flatMap(({ finalAnswers }) => finalAnswers.find(({ job }) => job)?.job ?? []);
     const observations: BatchObservation[] = [];
@@ -230,7 +230,7 @@ class Round {
     const reply = await this.#clients[api % 2 === 0 ? 0 : 1].request("POST", path);
     request.httpStatus = reply.httpStatus;
     request.endedAt = reply.endedAt;
-    if (kind.startsWith("retry")) for (const job of jobs) this.#observer.lookAgain(job.id);
+    if (kind.startsWith("retry")) for (const job of jobs) this.#observer.askAgain(job.id);
     if (reply.httpStatus !== null && ![202, 409, 503].includes(reply.httpStatus)) {
       this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
     }
@@ -255,7 +255,7 @@ class Round {
 
   /** Faults that wait for a point in a job's life get the time that jobs have left, within reason. */
   async #untilMostEnded(): Promise<void> {
-    const deadline = performance.now() + strikeMsMax;
+    const deadline = performance.now() + pointWaitMsMax;
     while (performance.now() < deadline) {
       const ids = this.#ids();
       const left = ids.filter((id) => !this.#observer.hasEnded(id)).length;
@@ -274,7 +274,7 @@ class Round {
 const submitsMax = 12;
 const silencesMax = 4;
 const submitAgainMs = 400;
-const strikeMsMax = 4_000;
+const pointWaitMsMax = 4_000;
 const endingMsMax = 120_000;
 
 /** Every job that there is, also one whose 202 was never heard. */

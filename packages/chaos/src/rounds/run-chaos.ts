@@ -13,7 +13,8 @@ import { findOrphans } from "../observing/observe-files.ts";
 import { planRound, type RoundPlan } from "../plan/plan.ts";
 import { Random } from "../plan/random.ts";
 import { playRound } from "./round.ts";
-import { World, type Services } from "../world/world.ts";
+import { type Services } from "../services/services.ts";
+import { World } from "../world/world.ts";
 
 export interface ChaosOptions {
   seed: number;
@@ -132,10 +133,10 @@ class Run {
         ...{ rule: "counts", jobId: null, message },
       })),
     ];
-    const struck = faults.filter(({ beganAt: at }) => at !== null).length;
+    const happened = faults.filter(({ beganAt: at }) => at !== null).length;
     const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
     report(
-      `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${struck} of ${faults.length} faults, ${seconds} s` +
+      `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${happened} of ${faults.length} faults, ${seconds} s` +
         (violations.length === 0 ? "" : `: ${violations.length} VIOLATIONS`),
     );
     const evidence = { plan, faults, violations, history };
@@ -187,11 +188,11 @@ class Run {
 
   /** What the faults so far may have made of jobs that would have completed. */
   #excusedFailures(): string[] {
-    const struck = this.#faults.flatMap(({ fault, beganAt }) => (beganAt === null ? [] : [fault.kind]));
+    const happened = this.#faults.flatMap(({ fault, beganAt }) => (beganAt === null ? [] : [fault.kind]));
     const losses = this.#world.troubles.filter(({ kind }) => kind === "memory-lost").length;
     return [
-      ...(struck.includes("simulator-output-lost") ? ["output-missing", "output-empty"] : []),
-      ...(struck.filter((kind) => kind === "simulator-out-of-memory").length >= 2 ? ["out-of-memory"] : []),
+      ...(happened.includes("simulator-output-lost") ? ["output-missing", "output-empty"] : []),
+      ...(happened.filter((kind) => kind === "simulator-out-of-memory").length >= 2 ? ["out-of-memory"] : []),
       ...(losses >= 3 ? ["poison"] : []),
     ];
   }

@@ -1,38 +1,12 @@
 import { join } from "node:path";
-import { quickSimulator } from "@genga/testing";
-import { startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
+import { quickSimulator, startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
 import { type Link } from "../plan/fault.ts";
+import { type Services } from "../services/services.ts";
 import { type Trouble } from "../history/history.ts";
-import { Member, type MemberKind } from "./member.ts";
+import { Replica, type ReplicaKind } from "./replica.ts";
 import { SimulatedServer } from "./simulated-server.ts";
-import { PointSightings } from "./strike-points.ts";
-
-/** A real server that can be ended at once and started again, at its address and with its data. */
-export interface CrashableServer {
-  readonly url: string;
-  crash(how: "SIGKILL" | "SIGQUIT"): Promise<void>;
-  startAgain(): Promise<void>;
-}
-
-export interface Services {
-  /** Its URL names a migrated database that is the suite's own, and an account that is the product's. */
-  postgres: CrashableServer & {
-    /** Whether it refuses the product's connections, and ends those that there are. */
-    beFull(isFull: boolean): Promise<void>;
-    /** Lets every statement on jobs wait for so long. */
-    lockJobs(ms: number): Promise<void>;
-  };
-  redis: CrashableServer & {
-    flush(): Promise<void>;
-    /** Whether it refuses every write for want of memory. */
-    beFull(isFull: boolean): Promise<void>;
-    /** Tickets that wait or are held: state and id of each. */
-    liveTickets(): Promise<string[]>;
-  };
-}
-
-/** Whose traffic it is: an API's or a worker's with a store, or anybody's with a server. */
-export type Passenger = { member: Member; link: Link } | { server: SimulatedServer };
+import { PointSightings } from "./job-points.ts";
+import { type TrafficSource } from "./traffic-source.ts";
 
 export interface WorldOptions {
   services: Services;
@@ -47,8 +21,8 @@ export interface WorldOptions {
 /** All of Genga as processes, every network between them in the suite's hands. */
 export class World {
   readonly services: Services;
-  readonly apis: Member[] = [];
-  readonly workers: Member[] = [];
+  readonly apis: Replica[] = [];
+  readonly workers: Replica[] = [];
   readonly simulators: SimulatedServer[] = [];
   readonly gateways: Readonly<Record<Link, TcpProxy>>;
   readonly troubles: Trouble[] = [];
@@ -58,9 +32,9 @@ export class World {
   /** Targets that are under a fault; two faults never work on one at once. */
   readonly busy = new Set<string>();
   readonly #options: WorldOptions;
-  readonly #listeners = new Set<(passage: Passage, passenger: Passenger) => void>();
-  readonly #pastMembers: Member[] = [];
-  #members = 0;
+  readonly #listeners = new Set<(passage: Passage, source: TrafficSource) => void>();
+  readonly #pastReplicas: Replica[] = [];
+  #replicas = 0;
 
   private constructor(options: WorldOptions, gateways: Record<Link, TcpProxy>) {
     this.#options = options;
@@ -83,11 +57,11 @@ export class World {
     return world;
   }
 
-  async startMember(kind: MemberKind): Promise<Member> {
-    this.#members += 1;
-    const member = await Member.start({
+  async startReplica(kind: ReplicaKind): Promise<Replica> {
+    this.#replicas += 1;
+    const replica = await Replica.start({
       kind,
-      name: `${kind}-${this.#members}`,
+      name: `${kind}-${this.#replicas}`,
       urls: { postgres: this.gateways.postgres.url, redis: this.gateways.redis.url },
       env: {
         COMFYUI_URLS: this.simulators.map(({ url }) => url).join(","),
@@ -96,19 +70,19 @@ export class World {
         SERVER_GRACE_MS: String(this.#options.graceMs),
         LOG_LEVEL: "debug",
       },
-      onPassage: (passenger, link, passage) => {
-        this.#tell(passage, { member: passenger, link });
+      onPassage: (source, link, passage) => {
+        this.#tell(passage, { replica: source, link });
       },
       onDeath: ({ name, lines }, how) => {
         this.deaths.push(`${name} ended by itself (${how}): ${lines.slice(-3).join(" | ")}`);
       },
     });
-    this.#pastMembers.push(member);
-    return member;
+    this.#pastReplicas.push(replica);
+    return replica;
   }
 
   /** Everything that passes any network of ours. Call the answer to stop. */
-  observe(listener: (passage: Passage, passenger: Passenger) => void): () => void {
+  observe(listener: (passage: Passage, source: TrafficSource) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -140,16 +114,16 @@ export class World {
   /** Log lines of every process that ever was, by its name. */
   logs(): Map<string, readonly string[]> {
     const logs = new Map<string, readonly string[]>();
-    for (const { name, lines } of this.#pastMembers) logs.set(name, lines);
+    for (const { name, lines } of this.#pastReplicas) logs.set(name, lines);
     for (const [index, { lines }] of this.simulators.entries()) logs.set(`simulator-${index}`, lines);
     return logs;
   }
 
   async stop(): Promise<void> {
     await Promise.all(
-      [...this.workers, ...this.apis].map(async (member) => {
-        member.resume();
-        await member.kill();
+      [...this.workers, ...this.apis].map(async (replica) => {
+        replica.resume();
+        await replica.kill();
       }),
     );
     await Promise.all(this.simulators.map((simulator) => simulator.close()));
@@ -166,11 +140,11 @@ export class World {
     await Promise.all([
       collect(
         this.apis,
-        times(apis).map(() => this.startMember("api")),
+        times(apis).map(() => this.startReplica("api")),
       ),
       collect(
         this.workers,
-        times(workers).map(() => this.startMember("worker")),
+        times(workers).map(() => this.startReplica("worker")),
       ),
     ]);
   }
@@ -189,9 +163,9 @@ export class World {
     });
   }
 
-  #tell(passage: Passage, passenger: Passenger): void {
-    this.sightings.look(passage, passenger);
-    for (const listener of this.#listeners) listener(passage, passenger);
+  #tell(passage: Passage, source: TrafficSource): void {
+    this.sightings.add(passage, source);
+    for (const listener of this.#listeners) listener(passage, source);
   }
 }
 

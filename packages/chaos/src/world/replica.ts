@@ -1,32 +1,31 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { startServiceProcess, type ServiceProcess } from "@genga/testing";
-import { startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
+import { startServiceProcess, startTcpProxy, type Passage, type ServiceProcess, type TcpProxy } from "@genga/testing";
 import { type Link } from "../plan/fault.ts";
 
-export type MemberKind = "api" | "worker";
+export type ReplicaKind = "api" | "worker";
 
-export interface MemberOptions {
-  kind: MemberKind;
+export interface ReplicaOptions {
+  kind: ReplicaKind;
   /** Different for every process that is ever started. */
   name: string;
   /** Addresses of the stores, as everybody reaches them. */
   urls: Readonly<Record<Link, string>>;
   env: Readonly<Record<string, string>>;
-  onPassage: (member: Member, link: Link, passage: Passage) => void;
+  onPassage: (replica: Replica, link: Link, passage: Passage) => void;
   /** It ended although nobody had asked. */
-  onDeath: (member: Member, how: number | string) => void;
+  onDeath: (replica: Replica, how: number | string) => void;
 }
 
 /** One process of an API or a worker, reaching the stores by networks of its own. */
-export class Member {
-  readonly kind: MemberKind;
+export class Replica {
+  readonly kind: ReplicaKind;
   readonly name: string;
   readonly links: Readonly<Record<Link, TcpProxy>>;
   readonly #service: ServiceProcess;
   /** Its end is ours, or it has ended. */
   isEnding = false;
 
-  private constructor(options: MemberOptions, links: Record<Link, TcpProxy>, service: ServiceProcess) {
+  private constructor(options: ReplicaOptions, links: Record<Link, TcpProxy>, service: ServiceProcess) {
     this.kind = options.kind;
     this.name = options.name;
     this.links = links;
@@ -43,7 +42,7 @@ export class Member {
   }
 
   /** Starts the process and waits until it is ready; like a supervisor it tries again when that fails. */
-  static async start(options: MemberOptions): Promise<Member> {
+  static async start(options: ReplicaOptions): Promise<Replica> {
     const links = {
       postgres: await startTcpProxy({ targetUrl: options.urls.postgres }),
       redis: await startTcpProxy({ targetUrl: options.urls.redis }),
@@ -58,7 +57,7 @@ export class Member {
     const entry = `apps/${options.kind}/src/main.ts`;
     for (let tries = 1; ; tries += 1) {
       try {
-        return new Member(options, links, await startServiceProcess({ entry, env }));
+        return new Replica(options, links, await startServiceProcess({ entry, env }));
       } catch (error) {
         if (tries === startsMax) throw error;
         await sleep(250);

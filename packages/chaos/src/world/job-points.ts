@@ -1,20 +1,20 @@
 import { type Passage } from "@genga/testing";
-import { strikePoints, type Link, type StrikePoint } from "../plan/fault.ts";
-import { type MemberKind } from "./member.ts";
-import { type Passenger } from "./world.ts";
+import { jobPoints, type Link, type JobPoint } from "../plan/fault.ts";
+import { type ReplicaKind } from "./replica.ts";
+import { type TrafficSource } from "./traffic-source.ts";
 
 /** How a point in a job's life shows itself on a network. */
 interface PointSign {
-  on: { network: Link; of: MemberKind } | "comfyui";
+  on: { network: Link; of: ReplicaKind } | "comfyui";
   direction: Passage["direction"];
   text: RegExp;
-  /** Strikes at what passes in the other direction next: the answer to what was seen. */
+  /** The point is reached with the next bytes in the other direction: the answer to what was seen. */
   atAnswer?: boolean;
 }
 
 const worker = { network: "postgres", of: "worker" } as const;
 
-const signs: Readonly<Record<StrikePoint, PointSign>> = {
+const signs: Readonly<Record<JobPoint, PointSign>> = {
   "accept-committed": {
     on: { network: "postgres", of: "api" },
     direction: "to-target",
@@ -56,13 +56,13 @@ export class PointDetector {
   readonly #carried = new WeakMap<Passage["connection"], string>();
   readonly #awaited = new WeakSet<Passage["connection"]>();
 
-  constructor(point: StrikePoint) {
+  constructor(point: JobPoint) {
     this.#sign = signs[point];
   }
 
   /** Whether the point is reached with this passage. */
-  test(passage: Passage, passenger: Passenger): boolean {
-    if (!this.#isOfInterest(passenger)) return false;
+  test(passage: Passage, source: TrafficSource): boolean {
+    if (!this.#isOfInterest(source)) return false;
     const { connection, direction, data } = passage;
     if (direction !== this.#sign.direction) return this.#awaited.has(connection);
     const text = (this.#carried.get(connection) ?? "") + data.toString("latin1");
@@ -73,24 +73,24 @@ export class PointDetector {
     return false;
   }
 
-  #isOfInterest(passenger: Passenger): boolean {
+  #isOfInterest(source: TrafficSource): boolean {
     const { on } = this.#sign;
-    if (on === "comfyui") return "server" in passenger;
-    return "member" in passenger && passenger.link === on.network && passenger.member.kind === on.of;
+    if (on === "comfyui") return "server" in source;
+    return "replica" in source && source.link === on.network && source.replica.kind === on.of;
   }
 }
 
-/** Whether every point shows itself at all: a sign that never appears is stale, and no strike waits for it in vain. */
+/** Whether every point shows itself at all: a sign that never appears is stale, and a fault would wait for it in vain. */
 export class PointSightings {
-  readonly #detectors = new Map(strikePoints.map((point) => [point, new PointDetector(point)]));
+  readonly #detectors = new Map(jobPoints.map((point) => [point, new PointDetector(point)]));
 
-  look(passage: Passage, passenger: Passenger): void {
+  add(passage: Passage, source: TrafficSource): void {
     for (const [point, detector] of this.#detectors) {
-      if (detector.test(passage, passenger)) this.#detectors.delete(point);
+      if (detector.test(passage, source)) this.#detectors.delete(point);
     }
   }
 
-  get unseen(): StrikePoint[] {
+  get unseen(): JobPoint[] {
     return [...this.#detectors.keys()];
   }
 }

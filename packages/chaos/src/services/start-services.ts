@@ -11,16 +11,16 @@ import {
   type EmbeddedServer,
   type EmbeddedServerOptions,
 } from "@genga/embedded";
-import { type CrashableServer, type Services } from "../world/world.ts";
+import { type CrashableServer, type Services } from "./services.ts";
 
-export interface ChaosServices {
+export interface SuiteServices {
   /** A fresh, migrated database and an empty Redis. */
   fresh(): Promise<Services>;
   stop(): Promise<void>;
 }
 
 /** A Postgres and a Redis that nobody else uses, so that they can be killed and emptied at will. */
-export async function startChaosServices(report: (line: string) => void): Promise<ChaosServices> {
+export async function startServices(report: (line: string) => void): Promise<SuiteServices> {
   const folder = await mkdtemp(join(tmpdir(), "genga-chaos-services-"));
   await chmod(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
   const options = { dataDir: join(folder, "data"), report };

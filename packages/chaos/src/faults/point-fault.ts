@@ -2,38 +2,39 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { type ProxiedConnection } from "@genga/testing";
 import { type Fault } from "../plan/fault.ts";
-import { type Member } from "../world/member.ts";
-import { PointDetector } from "../world/strike-points.ts";
-import { type Passenger, type World } from "../world/world.ts";
+import { type Replica } from "../world/replica.ts";
+import { PointDetector } from "../world/job-points.ts";
+import { type TrafficSource } from "../world/traffic-source.ts";
+import { type World } from "../world/world.ts";
 
-type StrikeFault = Extract<Fault, { kind: "strike" }>;
+type PointFault = Extract<Fault, { kind: "at-point" }>;
 
-/** An armed strike; `done` resolves when it has hit and all is healed, or at once when it is disarmed before. */
-export interface ArmedStrike {
-  /** When it hit; `null` = not yet. */
-  hitAt(): number | null;
+/** A fault that waits for a point in a job's life, or that has begun there. */
+export interface ArmedFault {
+  /** When it began; `null` = not yet. */
+  beganAt(): number | null;
   /** When what it broke was whole again; `null` = not yet. */
   healedAt(): number | null;
   disarm(): Promise<void>;
 }
 
-/** Waits for the point to be reached, once, and strikes there. */
-export function armStrike(world: World, fault: StrikeFault, restart: RestartMember): ArmedStrike {
+/** Waits until the point is reached for the first time, and lets the fault happen there. */
+export function armPointFault(world: World, fault: PointFault, restart: RestartReplica): ArmedFault {
   const detector = new PointDetector(fault.point);
-  let hitAt: number | null = null;
+  let beganAt: number | null = null;
   let healedAt: number | null = null;
   let done = Promise.resolve();
-  const stop = world.observe((passage, passenger) => {
-    if (hitAt !== null || !detector.test(passage, passenger)) return;
-    hitAt = Date.now();
+  const stop = world.observe((passage, source) => {
+    if (beganAt !== null || !detector.test(passage, source)) return;
+    beganAt = Date.now();
     stop();
     passage.connection.hold();
-    done = strike(world, fault, passage.connection, passenger, restart).then(() => {
+    done = act(world, fault, passage.connection, source, restart).then(() => {
       healedAt = Date.now();
     });
   });
   return {
-    hitAt: () => hitAt,
+    beganAt: () => beganAt,
     healedAt: () => healedAt,
     disarm: async () => {
       stop();
@@ -43,60 +44,60 @@ export function armStrike(world: World, fault: StrikeFault, restart: RestartMemb
 }
 
 /** Starts a process in the place of one that was killed. */
-export type RestartMember = (member: Member) => Promise<void>;
+export type RestartReplica = (replica: Replica) => Promise<void>;
 
-async function strike(
+async function act(
   world: World,
-  fault: StrikeFault,
+  fault: PointFault,
   connection: ProxiedConnection,
-  passenger: Passenger,
-  restart: RestartMember,
+  source: TrafficSource,
+  restart: RestartReplica,
 ): Promise<void> {
   const endTroubles = [
     world.beginTrouble("workers"),
     world.beginTrouble("apis"),
-    ...("server" in passenger ? [world.beginTrouble("unreachable", passenger.server.url)] : []),
+    ...("server" in source ? [world.beginTrouble("unreachable", source.server.url)] : []),
   ];
   try {
-    const isProcess = fault.strike === "kill" || fault.strike === "pause";
-    const victim = isProcess ? await victimOf(world, passenger) : undefined;
+    const isProcess = fault.action === "kill" || fault.action === "pause";
+    const victim = isProcess ? await victimOf(world, source) : undefined;
     // Somebody else works on it already, or it is gone: then the connection is what breaks.
     const target = victim === undefined || world.busy.has(victim.name) ? undefined : victim;
-    if (fault.strike === "hold") {
+    if (fault.action === "hold") {
       await sleep(fault.ms);
       connection.release();
     } else if (target === undefined) {
       connection.reset();
     } else {
-      await strikeMember(world, fault, connection, target, restart);
+      await actOnReplica(world, fault, connection, target, restart);
     }
   } finally {
     for (const end of endTroubles) end();
   }
 }
 
-async function strikeMember(
+async function actOnReplica(
   world: World,
-  fault: StrikeFault,
+  fault: PointFault,
   connection: ProxiedConnection,
-  member: Member,
-  restart: RestartMember,
+  replica: Replica,
+  restart: RestartReplica,
 ): Promise<void> {
-  world.busy.add(member.name);
+  world.busy.add(replica.name);
   try {
-    if (fault.strike === "kill") {
-      await member.kill();
+    if (fault.action === "kill") {
+      await replica.kill();
       connection.reset();
       await sleep(fault.ms);
-      await restart(member);
+      await restart(replica);
     } else {
-      member.pause();
+      replica.pause();
       connection.release();
       await sleep(fault.ms);
-      member.resume();
+      replica.resume();
     }
   } finally {
-    world.busy.delete(member.name);
+    world.busy.delete(replica.name);
   }
 }
 
@@ -105,9 +106,9 @@ const serversSchema = z.object({
 });
 
 /** The process whose traffic it is; of a server's, the worker that owns the server. */
-async function victimOf(world: World, passenger: Passenger): Promise<Member | undefined> {
-  if ("member" in passenger) return passenger.member.isEnding ? undefined : passenger.member;
-  const owner = await ownerOf(world, passenger.server.url);
+async function victimOf(world: World, source: TrafficSource): Promise<Replica | undefined> {
+  if ("replica" in source) return source.replica.isEnding ? undefined : source.replica;
+  const owner = await ownerOf(world, source.server.url);
   return world.workers.find(({ name, isEnding }) => name === owner && !isEnding);
 }
 
