@@ -5,7 +5,7 @@ import { ExecutionLog, type ExecutionRecord } from "./control/execution-log.ts";
 import { faultSchema, type Fault, type FaultRequest } from "./control/fault.ts";
 import { HttpFaults } from "./control/http-faults.ts";
 import { OutputFaults } from "./control/output-faults.ts";
-import { Studio } from "./drawing/studio.ts";
+import { Studio } from "./drawing/drawing-thread.ts";
 import { resolveOptions, type ResolvedOptions, type SimulatorOptions } from "./options.ts";
 import { ServerLife, type Machine } from "./server-life.ts";
 

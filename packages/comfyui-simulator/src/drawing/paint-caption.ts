@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import path from "node:path";
 import { GlobalFonts } from "@napi-rs/canvas";
-import type { Easel } from "./easel.ts";
+import type { Easel } from "./scene-frame.ts";
 import type { Scene } from "./picture.ts";
 
 const FAMILY = "Genga Caption";

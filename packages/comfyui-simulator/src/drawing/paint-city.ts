@@ -1,4 +1,4 @@
-import { swing, tint, type Easel } from "./easel.ts";
+import { swing, tint, type Easel } from "./scene-frame.ts";
 import type { Random } from "./random.ts";
 
 /** Three rows of houses, the nearer the darker, with windows that are lit at night; in front a rooftop rail. */

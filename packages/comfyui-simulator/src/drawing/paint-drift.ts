@@ -1,4 +1,4 @@
-import { swing, tint, type Easel } from "./easel.ts";
+import { swing, tint, type Easel } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
 /** What floats through the picture; it moves in whole rounds per loop, so that a video can repeat without a jump. */

@@ -1,4 +1,4 @@
-import { swing, tint, type Easel } from "./easel.ts";
+import { swing, tint, type Easel } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
 /** Somebody who looks into the picture, seen from behind: hair and skirt move with the wind. */

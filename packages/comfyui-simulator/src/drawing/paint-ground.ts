@@ -1,4 +1,4 @@
-import { swing, tint, type Easel } from "./easel.ts";
+import { swing, tint, type Easel } from "./scene-frame.ts";
 import { paintCity } from "./paint-city.ts";
 import { Random } from "./random.ts";
 

@@ -4,7 +4,7 @@ import { paintDrift } from "./paint-drift.ts";
 import { paintFigure } from "./paint-figure.ts";
 import { paintGround } from "./paint-ground.ts";
 import { paintSky } from "./paint-sky.ts";
-import type { Easel } from "./easel.ts";
+import type { Easel } from "./scene-frame.ts";
 import type { ScenePicture } from "./picture.ts";
 import type { Pixels } from "./png.ts";
 import { planScene } from "./scene-plan.ts";

@@ -1,4 +1,4 @@
-import { swing, tint, type Easel } from "./easel.ts";
+import { swing, tint, type Easel } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
 /** Gradient, stars, sun or moon with its glow, and clouds that drift. */

@@ -1,4 +1,4 @@
-import type { Studio } from "../drawing/studio.ts";
+import type { Studio } from "../drawing/drawing-thread.ts";
 import { describeValue } from "../nodes/describe-value.ts";
 import { NodeException } from "../nodes/node-run.ts";
 import type { NodeValue } from "../nodes/node-values.ts";

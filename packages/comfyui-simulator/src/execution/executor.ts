@@ -1,4 +1,4 @@
-import type { ClientSockets } from "../protocol/client-sockets.ts";
+import type { ClientSockets } from "../messages/client-sockets.ts";
 import type { ExecutionLog } from "../control/execution-log.ts";
 import { AbandonedException } from "../nodes/node-run.ts";
 import type { PythonValue } from "../python/python-values.ts";

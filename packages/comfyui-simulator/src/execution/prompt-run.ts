@@ -9,11 +9,11 @@ import {
 } from "../nodes/node-run.ts";
 import { plain, type NodeValue } from "../nodes/node-values.ts";
 import type { OutputFaults } from "../control/output-faults.ts";
-import type { Studio } from "../drawing/studio.ts";
+import type { Studio } from "../drawing/drawing-thread.ts";
 import type { Timing } from "../options.ts";
-import type { ClientSockets } from "../protocol/client-sockets.ts";
-import type { Folders } from "../protocol/folders.ts";
-import { previewFrame, previewWithMetadataFrame, textFrame } from "../protocol/binary-frames.ts";
+import type { ClientSockets } from "../messages/client-sockets.ts";
+import type { Folders } from "../files/folders.ts";
+import { previewFrame, previewWithMetadataFrame, textFrame } from "../messages/binary-frames.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import { isDict, PythonError, pythonTypeName, type PythonValue } from "../python/python-values.ts";
 import { finalInputs } from "../validation/dynamic-inputs.ts";

@@ -1,4 +1,4 @@
-import type { ClientSockets } from "../protocol/client-sockets.ts";
+import type { ClientSockets } from "../messages/client-sockets.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import type { PythonValue } from "../python/python-values.ts";
 import type { ProgressRegistry } from "./progress-registry.ts";

@@ -1,5 +1,5 @@
 import type { ModelFiles } from "../options.ts";
-import type { Folders } from "../protocol/folders.ts";
+import type { Folders } from "../files/folders.ts";
 
 /** Which model folder an input chooses from, by its name where that is enough. */
 const FOLDER_BY_INPUT: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import type { Picture } from "../drawing/picture.ts";
-import type { Studio } from "../drawing/studio.ts";
+import type { Studio } from "../drawing/drawing-thread.ts";
 import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
 import { PythonFloat, pythonText } from "../python/python-values.ts";
 import type { NodeValue } from "./node-values.ts";

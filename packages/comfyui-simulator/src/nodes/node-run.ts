@@ -1,8 +1,8 @@
 import type { Picture } from "../drawing/picture.ts";
-import type { Studio } from "../drawing/studio.ts";
+import type { Studio } from "../drawing/drawing-thread.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import type { PythonDict, PythonValue } from "../python/python-values.ts";
-import type { Folders } from "../protocol/folders.ts";
+import type { Folders } from "../files/folders.ts";
 import type { Timing } from "../options.ts";
 import type { OutputFaults } from "../control/output-faults.ts";
 import type { LoadedModel } from "./loaded-model.ts";

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { PythonJson } from "../python/python-json.ts";
 import { stringifyPythonJson } from "../python/python-json.ts";
 import { isDict } from "../python/python-values.ts";
-import { isWithin, type FolderType } from "../protocol/folders.ts";
+import { isWithin, type FolderType } from "../files/folders.ts";
 import { NodeException, type NodeRun } from "./node-run.ts";
 
 /** Where the next files of a prefix go (PROTOCOL 7). */

@@ -18,7 +18,7 @@ import {
 } from "../python/python-values.ts";
 import { validateGraph } from "../validation/validate-graph.ts";
 import { existsSync } from "node:fs";
-import type { Folders } from "./folders.ts";
+import type { Folders } from "../files/folders.ts";
 import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
 import type { HttpRouter } from "./http-router.ts";
 import { isJobId } from "./job-ids.ts";

@@ -6,7 +6,7 @@ import type { Clock } from "../execution/clock.ts";
 import type { ExecutorView } from "../execution/executor.ts";
 import { parsePythonJson, type PythonJson } from "../python/python-json.ts";
 import { isDict, PythonError } from "../python/python-values.ts";
-import type { ClientSockets } from "./client-sockets.ts";
+import type { ClientSockets } from "../messages/client-sockets.ts";
 
 /** Larger messages from a client close its socket with 1009. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PythonError } from "../python/python-values.ts";
 import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
-import { isWithin, type Folders } from "./folders.ts";
+import { isWithin, type Folders } from "../files/folders.ts";
 import { readForm, type FormPart } from "./multipart-form.ts";
 
 interface UploadedFile {

@@ -4,8 +4,8 @@ import sharp from "sharp";
 import { withJfif } from "../drawing/jfif.ts";
 import { PythonError } from "../python/python-values.ts";
 import { emptyReply, type Exchange, type Reply } from "./http-exchange.ts";
-import { isFile, isWithin, type Folders } from "./folders.ts";
-import { mediaTypeOf } from "./media-types.ts";
+import { isFile, isWithin, type Folders } from "../files/folders.ts";
+import { mediaTypeOf } from "../files/media-types.ts";
 
 /** Sent as bytes to be saved, whatever they are: a browser would run them. 0.28 counts drawings among them. */
 const NEVER_SHOWN = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
