@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { ExecutionLog } from "./control/execution-log.ts";
 import type { HttpFaults } from "./control/http-faults.ts";
 import type { OutputFaults } from "./control/output-faults.ts";
-import type { Studio } from "./drawing/drawing-thread.ts";
+import type { DrawingThread } from "./drawing/drawing-thread.ts";
 import { Clock } from "./execution/clock.ts";
 import { Executor } from "./execution/executor.ts";
 import { PromptQueue } from "./execution/prompt-queue.ts";
@@ -32,7 +32,7 @@ const CACHED_RESULTS_MAX = 2_000;
 /** What outlives a restart of the simulated server: the machine around it. */
 export interface Machine {
   readonly options: ResolvedOptions;
-  readonly studio: Studio;
+  readonly drawing: DrawingThread;
   readonly log: ExecutionLog;
   readonly outputFaults: OutputFaults;
   readonly httpFaults: HttpFaults;
@@ -75,7 +75,7 @@ export class ServerLife {
       {
         catalog,
         folders: this.folders,
-        studio: machine.studio,
+        drawing: machine.drawing,
         timing: options.timing,
         loaded: new LoadedModel(),
         faults: machine.outputFaults,

@@ -5,7 +5,7 @@ import { ExecutionLog, type ExecutionRecord } from "./control/execution-log.ts";
 import { faultSchema, type Fault, type FaultRequest } from "./control/fault.ts";
 import { HttpFaults } from "./control/http-faults.ts";
 import { OutputFaults } from "./control/output-faults.ts";
-import { Studio } from "./drawing/drawing-thread.ts";
+import { DrawingThread } from "./drawing/drawing-thread.ts";
 import { resolveOptions, type ResolvedOptions, type SimulatorOptions } from "./options.ts";
 import { ServerLife, type Machine } from "./server-life.ts";
 
@@ -47,7 +47,7 @@ class RunningSimulator implements Simulator {
     this.options = options;
     this.machine = {
       options,
-      studio: new Studio(),
+      drawing: new DrawingThread(),
       log: new ExecutionLog(options.executionLog),
       outputFaults: new OutputFaults(),
       httpFaults: new HttpFaults(),
@@ -110,7 +110,7 @@ class RunningSimulator implements Simulator {
   async stop(): Promise<void> {
     await this.inTurn(() => this.endLife());
     await this.control.stop();
-    await this.machine.studio.close();
+    await this.machine.drawing.close();
     if (this.options.ownsDataDir) await rm(this.options.dataDir, { recursive: true, force: true });
   }
 

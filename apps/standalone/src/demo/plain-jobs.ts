@@ -1,4 +1,4 @@
-import { type DemoJob } from "./demo-batch.ts";
+import { type DemoJob } from "./demo-job.ts";
 
 /** Colours of the plain pictures, as ComfyUI's EmptyImage takes them: 0xRRGGBB. */
 const colours = [0x1d3557, 0x457b9d, 0xa8dadc, 0xf1faee, 0xe63946, 0xf4a261, 0x2a9d8f, 0x264653];

@@ -61,6 +61,16 @@ export type DrawingJob =
     }
   | { readonly kind: "corners"; readonly picture: Picture };
 
+/** A picture to show while a node works: drawn only when somebody will see it. */
+export interface PreviewPicture {
+  readonly picture: Picture;
+  readonly format: "jpeg" | "png";
+  /** 1 = nothing but noise, 0 = the finished picture. */
+  readonly noise: number;
+  /** Longest side; small pictures are scaled up to it. Undefined: as it is. */
+  readonly sizeMax?: number;
+}
+
 export interface DrawingRequest {
   readonly id: number;
   readonly job: DrawingJob;

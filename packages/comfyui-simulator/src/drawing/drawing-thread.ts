@@ -1,7 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { PreviewPicture } from "../nodes/node-run.ts";
-import type { DrawingJob, DrawingReply } from "./drawing-job.ts";
+import type { DrawingJob, DrawingReply, PreviewPicture } from "./drawing-job.ts";
 import type { Picture } from "./picture.ts";
 import { encodeFlatPng } from "./png.ts";
 
@@ -18,7 +17,7 @@ const FLAT_PIXELS_MAX = 512 * 512;
  * Draws and encodes, in a thread of its own so that HTTP and sockets stay as quick as on a real server, where a GPU
  * does the work. The thread starts with the first picture that needs it.
  */
-export class Studio {
+export class DrawingThread {
   private worker: Worker | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private nextId = 0;
@@ -51,11 +50,11 @@ export class Studio {
     const worker = this.worker;
     this.worker = undefined;
     await worker?.terminate();
-    this.failAll(new Error("the studio is closed"));
+    this.failAll(new Error("the drawing thread is closed"));
   }
 
   private ask(job: DrawingJob, onFrame?: () => void): Promise<Buffer> {
-    if (this.isClosed) return Promise.reject(new Error("the studio is closed"));
+    if (this.isClosed) return Promise.reject(new Error("the drawing thread is closed"));
     const worker = this.startWorker();
     const id = this.nextId++;
     return new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import path from "node:path";
 import { GlobalFonts } from "@napi-rs/canvas";
-import type { Easel } from "./scene-frame.ts";
+import type { SceneFrame } from "./scene-frame.ts";
 import type { Scene } from "./picture.ts";
 
 const FAMILY = "Genga Caption";
@@ -11,8 +11,8 @@ let isRegistered = false;
 const HEIGHT_MIN = 192;
 
 /** What the picture was asked to be, small at the bottom: prompt, then seed and checkpoint. */
-export function paintCaption(easel: Easel, scene: Scene): void {
-  const { context, width, height, unit } = easel;
+export function paintCaption(frame: SceneFrame, scene: Scene): void {
+  const { context, width, height, unit } = frame;
   if (height < HEIGHT_MIN) return;
   registerFont();
   const size = Math.max(9, Math.min(20, unit * 2.3));
@@ -28,18 +28,18 @@ export function paintCaption(easel: Easel, scene: Scene): void {
   context.fillStyle = "rgba(255, 255, 255, 0.94)";
   context.font = `${size}px "${FAMILY}"`;
   context.fillText(
-    fitted(easel, scene.prompt.replace(/\s+/g, " ").trim(), width - pad * 2),
+    fitted(frame, scene.prompt.replace(/\s+/g, " ").trim(), width - pad * 2),
     pad,
     height - pad - size * 1.35,
   );
   context.fillStyle = "rgba(255, 255, 255, 0.66)";
   context.font = `${size * 0.82}px "${FAMILY}"`;
   const about = [`seed ${scene.seed}`, scene.checkpoint, ...scene.loras].join(" · ");
-  context.fillText(fitted(easel, about, width - pad * 2), pad, height - pad);
+  context.fillText(fitted(frame, about, width - pad * 2), pad, height - pad);
 }
 
-function fitted(easel: Easel, text: string, widthMax: number): string {
-  const { context } = easel;
+function fitted(frame: SceneFrame, text: string, widthMax: number): string {
+  const { context } = frame;
   if (context.measureText(text).width <= widthMax) return text;
   let [low, high] = [0, text.length];
   while (low < high) {

@@ -1,28 +1,28 @@
-import { swing, tint, type Easel } from "./scene-frame.ts";
+import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
 /** Somebody who looks into the picture, seen from behind: hair and skirt move with the wind. */
-export function paintFigure(easel: Easel): void {
-  const { plan, context, width, height } = easel;
+export function paintFigure(frame: SceneFrame): void {
+  const { plan, context, width, height } = frame;
   if (plan.figure === "none" || Math.min(width, height) < 96) return;
-  const random = new Random(`figure ${easel.seed}`);
+  const random = new Random(`figure ${frame.seed}`);
   const size = height * (plan.figure === "cat" ? 0.5 : random.between(0.44, 0.54));
   const foot = height * (plan.ground === "city" ? 0.9 : 0.93);
   const x = width * random.pick([0.3, 0.36, 0.62, 0.7]);
   context.save();
   context.translate(x, foot);
   context.scale((random.chance(0.5) ? 1 : -1) * (size / 100), size / 100);
-  if (plan.figure === "cat") paintCat(easel);
+  if (plan.figure === "cat") paintCat(frame);
   else {
-    paintShadow(easel);
-    paintBody(easel, plan.figure === "girl");
-    paintHead(easel, plan.figure === "girl");
+    paintShadow(frame);
+    paintBody(frame, plan.figure === "girl");
+    paintHead(frame, plan.figure === "girl");
   }
   context.restore();
 }
 
-function paintShadow(easel: Easel): void {
-  const { context } = easel;
+function paintShadow(frame: SceneFrame): void {
+  const { context } = frame;
   context.fillStyle = "rgba(0, 0, 10, 0.25)";
   context.beginPath();
   context.ellipse(0, 0, 15, 2.4, 0, 0, Math.PI * 2);
@@ -30,15 +30,15 @@ function paintShadow(easel: Easel): void {
 }
 
 /** Everything below is drawn in hundredths of the figure's height, feet at 0, up is negative. */
-function paintBody(easel: Easel, isGirl: boolean): void {
-  const { context, plan } = easel;
-  const wind = swing(easel) * 2;
-  const skin = tint(easel, plan.light === "night" ? "#a992b8" : "#f3cdb5");
-  const cloth = tint(easel, plan.cloth);
-  const dark = tint(easel, plan.palette.ink);
+function paintBody(frame: SceneFrame, isGirl: boolean): void {
+  const { context, plan } = frame;
+  const wind = swing(frame) * 2;
+  const skin = tint(frame, plan.light === "night" ? "#a992b8" : "#f3cdb5");
+  const cloth = tint(frame, plan.cloth);
+  const dark = tint(frame, plan.palette.ink);
   context.fillStyle = isGirl ? skin : dark;
   for (const side of [-1, 1]) {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", side * 1.2, -42],
       ["L", side * 6.2, -42],
       ["Q", side * 5.4, -20, side * 4.8, -3],
@@ -55,7 +55,7 @@ function paintBody(easel: Easel, isGirl: boolean): void {
   }
   if (isGirl) {
     context.fillStyle = dark;
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", -6.2, -54],
       ["L", 6.2, -54],
       ["Q", 9 + wind * 0.5, -44, 12.5 + wind, -34],
@@ -65,7 +65,7 @@ function paintBody(easel: Easel, isGirl: boolean): void {
     ]);
   }
   context.fillStyle = cloth;
-  fillPath(easel, [
+  fillPath(frame, [
     ["M", -8.4, -74],
     ["Q", 0, -78.5, 8.4, -74],
     ["Q", 7.2, -62, 6.6, isGirl ? -52 : -40],
@@ -73,7 +73,7 @@ function paintBody(easel: Easel, isGirl: boolean): void {
     ["Q", -7.2, -62, -8.4, -74],
   ]);
   for (const side of [-1, 1]) {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", side * 6.6, -75],
       ["Q", side * 10.6, -74, side * 11, -64],
       ["Q", side * 11.6, -54, side * 10.4, -46],
@@ -88,7 +88,7 @@ function paintBody(easel: Easel, isGirl: boolean): void {
     context.fill();
   }
   context.fillStyle = dark;
-  fillPath(easel, [
+  fillPath(frame, [
     ["M", -7.8, -75.5],
     ["Q", 0, -71, 7.8, -75.5],
     ["L", 6.2, -68.5],
@@ -96,18 +96,18 @@ function paintBody(easel: Easel, isGirl: boolean): void {
   ]);
 }
 
-function paintHead(easel: Easel, isGirl: boolean): void {
-  const { context, plan } = easel;
-  const wind = swing(easel) * 3 + 4;
-  const hair = tint(easel, plan.hair);
-  context.fillStyle = tint(easel, plan.light === "night" ? "#a992b8" : "#f3cdb5");
+function paintHead(frame: SceneFrame, isGirl: boolean): void {
+  const { context, plan } = frame;
+  const wind = swing(frame) * 3 + 4;
+  const hair = tint(frame, plan.hair);
+  context.fillStyle = tint(frame, plan.light === "night" ? "#a992b8" : "#f3cdb5");
   context.fillRect(-1.8, -79, 3.6, 6);
   context.fillStyle = hair;
   context.beginPath();
   context.ellipse(0, -87, 8, 9, 0, 0, Math.PI * 2);
   context.fill();
   if (isGirl) {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", -7.9, -89],
       ["Q", -10, -72, -8.4 + wind * 0.4, -56],
       ["Q", -4 + wind * 0.8, -52, 1 + wind, -54],
@@ -118,14 +118,14 @@ function paintHead(easel: Easel, isGirl: boolean): void {
       [6, 17],
       [4, 12],
     ] as const) {
-      fillPath(easel, [
+      fillPath(frame, [
         ["M", from, -78],
         ["Q", from + 6 + wind, -70, to + wind * 2.4, -62],
         ["Q", from + 3 + wind, -64, from - 1, -62],
       ]);
     }
   } else {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", -8, -90],
       ["L", -9.6, -80],
       ["L", -6.4, -82],
@@ -138,16 +138,16 @@ function paintHead(easel: Easel, isGirl: boolean): void {
       ["L", 8, -90],
     ]);
   }
-  context.strokeStyle = tint(easel, plan.palette.glow, 0.5);
+  context.strokeStyle = tint(frame, plan.palette.glow, 0.5);
   context.lineWidth = 1.1;
   context.lineCap = "round";
   context.beginPath();
   context.arc(0, -87.5, 6.2, Math.PI * 1.12, Math.PI * 1.62);
   context.stroke();
   if (!isGirl) return;
-  context.fillStyle = tint(easel, "#e2405f");
+  context.fillStyle = tint(frame, "#e2405f");
   for (const side of [-1, 1]) {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", 0, -95],
       ["L", side * 5.6, -98.6],
       ["L", side * 5.2, -92.4],
@@ -155,17 +155,17 @@ function paintHead(easel: Easel, isGirl: boolean): void {
   }
 }
 
-function paintCat(easel: Easel): void {
-  const { context, plan } = easel;
-  const tail = swing(easel) * 6;
-  const fur = tint(easel, plan.hair);
+function paintCat(frame: SceneFrame): void {
+  const { context, plan } = frame;
+  const tail = swing(frame) * 6;
+  const fur = tint(frame, plan.hair);
   context.fillStyle = fur;
   context.beginPath();
   context.ellipse(0, -14, 12, 15, 0, 0, Math.PI * 2);
   context.ellipse(0, -35, 9, 8, 0, 0, Math.PI * 2);
   context.fill();
   for (const side of [-1, 1]) {
-    fillPath(easel, [
+    fillPath(frame, [
       ["M", side * 8.4, -36],
       ["L", side * 8.8, -48],
       ["L", side * 2, -42],
@@ -182,8 +182,8 @@ function paintCat(easel: Easel): void {
 
 type Step = readonly ["M" | "L", number, number] | readonly ["Q", number, number, number, number];
 
-function fillPath(easel: Easel, steps: readonly Step[]): void {
-  const { context } = easel;
+function fillPath(frame: SceneFrame, steps: readonly Step[]): void {
+  const { context } = frame;
   context.beginPath();
   for (const step of steps) {
     if (step.length === 5) context.quadraticCurveTo(step[1], step[2], step[3], step[4]);

@@ -1,73 +1,73 @@
-import { swing, tint, type Easel } from "./scene-frame.ts";
+import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { paintCity } from "./paint-city.ts";
 import { Random } from "./random.ts";
 
 /** What stands between sky and onlooker, from the haze at the horizon to the grass in front. */
-export function paintGround(easel: Easel): void {
-  const random = new Random(`ground ${easel.seed}`);
-  switch (easel.plan.ground) {
+export function paintGround(frame: SceneFrame): void {
+  const random = new Random(`ground ${frame.seed}`);
+  switch (frame.plan.ground) {
     case "space":
-      paintPlanet(easel, random);
+      paintPlanet(frame, random);
       return;
     case "ocean":
-      paintRidge(easel, random, {
+      paintRidge(frame, random, {
         base: 0.985,
         rise: 0.05,
         sharpness: 0.5,
-        color: easel.plan.palette.land[0],
+        color: frame.plan.palette.land[0],
       });
-      paintOcean(easel, random);
-      paintBeach(easel, random);
+      paintOcean(frame, random);
+      paintBeach(frame, random);
       return;
     case "city":
-      paintCity(easel, random);
+      paintCity(frame, random);
       return;
     case "mountains":
-      paintRidge(easel, random, { base: 0.95, rise: 0.42, sharpness: 1, color: easel.plan.palette.land[0] });
-      paintRidge(easel, random, {
+      paintRidge(frame, random, { base: 0.95, rise: 0.42, sharpness: 1, color: frame.plan.palette.land[0] });
+      paintRidge(frame, random, {
         base: 1.06,
         rise: 0.24,
         sharpness: 0.8,
-        color: easel.plan.palette.land[1],
+        color: frame.plan.palette.land[1],
       });
-      paintMeadow(easel, random);
+      paintMeadow(frame, random);
       return;
     case "forest":
-      paintRidge(easel, random, {
+      paintRidge(frame, random, {
         base: 0.98,
         rise: 0.16,
         sharpness: 0.4,
-        color: easel.plan.palette.land[0],
+        color: frame.plan.palette.land[0],
       });
-      paintTrees(easel, random, { base: 1.06, size: 13, color: easel.plan.palette.land[1] });
-      paintTrees(easel, random, { base: 1.24, size: 24, color: easel.plan.palette.land[2] });
-      paintMeadow(easel, random);
+      paintTrees(frame, random, { base: 1.06, size: 13, color: frame.plan.palette.land[1] });
+      paintTrees(frame, random, { base: 1.24, size: 24, color: frame.plan.palette.land[2] });
+      paintMeadow(frame, random);
       return;
     case "hills":
-      paintRidge(easel, random, {
+      paintRidge(frame, random, {
         base: 0.97,
         rise: 0.14,
         sharpness: 0.35,
-        color: easel.plan.palette.land[0],
+        color: frame.plan.palette.land[0],
       });
-      paintRidge(easel, random, {
+      paintRidge(frame, random, {
         base: 1.08,
         rise: 0.12,
         sharpness: 0.25,
-        color: easel.plan.palette.land[1],
+        color: frame.plan.palette.land[1],
       });
-      paintMeadow(easel, random);
+      paintMeadow(frame, random);
       return;
   }
 }
 
 /** A line of hills as a sum of waves; with sharpness it breaks into peaks. */
 function paintRidge(
-  easel: Easel,
+  frame: SceneFrame,
   random: Random,
   ridge: { base: number; rise: number; sharpness: number; color: string },
 ): void {
-  const { context, width, height, horizon } = easel;
+  const { context, width, height, horizon } = frame;
   const waves = [1, 2.3, 4.7, 9.1, 17].map((frequency) => ({ frequency, phase: random.next() * 7 }));
   const heightAt = (x: number): number => {
     let sum = 0;
@@ -84,8 +84,8 @@ function paintRidge(
     0,
     horizon * (ridge.base + 0.3),
   );
-  gradient.addColorStop(0, tint(easel, ridge.color));
-  gradient.addColorStop(1, tint(easel, ridge.color, ridge.base < 1 ? 0.55 : 1));
+  gradient.addColorStop(0, tint(frame, ridge.color));
+  gradient.addColorStop(1, tint(frame, ridge.color, ridge.base < 1 ? 0.55 : 1));
   context.fillStyle = gradient;
   context.beginPath();
   context.moveTo(0, height);
@@ -95,13 +95,13 @@ function paintRidge(
 }
 
 /** The near slope: dark grass, blades bending with the wind, and a few flowers. */
-function paintMeadow(easel: Easel, random: Random): void {
-  const { context, width, height, unit, plan } = easel;
+function paintMeadow(frame: SceneFrame, random: Random): void {
+  const { context, width, height, unit, plan } = frame;
   const top = height * 0.8;
   const gradient = context.createLinearGradient(0, top, 0, height);
   const isSnow = plan.drift === "snow";
-  gradient.addColorStop(0, tint(easel, isSnow ? "#f3f7ff" : plan.palette.land[2]));
-  gradient.addColorStop(1, tint(easel, isSnow ? plan.palette.land[0] : plan.palette.ink));
+  gradient.addColorStop(0, tint(frame, isSnow ? "#f3f7ff" : plan.palette.land[2]));
+  gradient.addColorStop(1, tint(frame, isSnow ? plan.palette.land[0] : plan.palette.ink));
   const edge = (x: number): number => top + Math.sin((x / width) * 2.6 + 0.4) * unit * 4;
   context.fillStyle = gradient;
   context.beginPath();
@@ -115,14 +115,14 @@ function paintMeadow(easel: Easel, random: Random): void {
     const x = random.next() * width;
     const y = edge(x) + random.next() ** 2 * (height - top);
     const size = unit * random.between(1.4, 4.2);
-    const bend = unit * (random.between(-0.6, 1.4) + swing(easel, x / width) * 0.8);
-    context.strokeStyle = tint(easel, random.chance(0.5) ? plan.palette.land[2] : plan.palette.land[1], 0.55);
+    const bend = unit * (random.between(-0.6, 1.4) + swing(frame, x / width) * 0.8);
+    context.strokeStyle = tint(frame, random.chance(0.5) ? plan.palette.land[2] : plan.palette.land[1], 0.55);
     context.beginPath();
     context.moveTo(x, y + unit * 0.4);
     context.quadraticCurveTo(x, y - size * 0.5, x + bend, y - size);
     context.stroke();
     if (index % 7 !== 0) continue;
-    context.fillStyle = tint(easel, random.pick(["#fff4fa", "#ffd4e4", "#ffe6a0"]), 0.9);
+    context.fillStyle = tint(frame, random.pick(["#fff4fa", "#ffd4e4", "#ffe6a0"]), 0.9);
     context.beginPath();
     context.arc(x + bend, y - size, unit * 0.38, 0, Math.PI * 2);
     context.fill();
@@ -130,13 +130,13 @@ function paintMeadow(easel: Easel, random: Random): void {
 }
 
 function paintTrees(
-  easel: Easel,
+  frame: SceneFrame,
   random: Random,
   trees: { base: number; size: number; color: string },
 ): void {
-  const { context, width, height, horizon, unit } = easel;
+  const { context, width, height, horizon, unit } = frame;
   const foot = horizon * trees.base;
-  context.fillStyle = tint(easel, trees.color);
+  context.fillStyle = tint(frame, trees.color);
   context.fillRect(0, foot - unit, width, height);
   for (let x = -unit * 4; x < width + unit * 4; x += unit * random.between(2.4, 5.5) * (trees.size / 14)) {
     const size = unit * trees.size * random.between(0.6, 1.25);
@@ -156,11 +156,11 @@ function paintTrees(
 }
 
 /** Wet sand in front of the water, with a line of foam that comes and goes. */
-function paintBeach(easel: Easel, random: Random): void {
-  const { context, width, height, unit, plan } = easel;
+function paintBeach(frame: SceneFrame, random: Random): void {
+  const { context, width, height, unit, plan } = frame;
   const phase = random.next() * 6;
   const edge = (x: number): number =>
-    height * 0.87 + Math.sin((x / width) * 5 + phase) * unit * 1.6 + swing(easel, phase) * unit * 0.8;
+    height * 0.87 + Math.sin((x / width) * 5 + phase) * unit * 1.6 + swing(frame, phase) * unit * 0.8;
   const outline = (lift: number): void => {
     context.beginPath();
     context.moveTo(0, height);
@@ -169,22 +169,22 @@ function paintBeach(easel: Easel, random: Random): void {
     context.lineTo(width, height);
     context.fill();
   };
-  context.fillStyle = tint(easel, plan.palette.cloud, 0.75);
+  context.fillStyle = tint(frame, plan.palette.cloud, 0.75);
   outline(unit * 0.9);
   const sand = context.createLinearGradient(0, height * 0.85, 0, height);
-  sand.addColorStop(0, tint(easel, plan.light === "night" ? "#4a4a78" : "#d9b592"));
-  sand.addColorStop(1, tint(easel, plan.light === "night" ? "#1d1d3a" : "#a87b62"));
+  sand.addColorStop(0, tint(frame, plan.light === "night" ? "#4a4a78" : "#d9b592"));
+  sand.addColorStop(1, tint(frame, plan.light === "night" ? "#1d1d3a" : "#a87b62"));
   context.fillStyle = sand;
   outline(0);
 }
 
 /** Bands of water, lighter towards the light, with glitter that comes and goes. */
-function paintOcean(easel: Easel, random: Random): void {
-  const { context, width, height, horizon, unit, plan } = easel;
+function paintOcean(frame: SceneFrame, random: Random): void {
+  const { context, width, height, horizon, unit, plan } = frame;
   const gradient = context.createLinearGradient(0, horizon, 0, height);
-  gradient.addColorStop(0, tint(easel, plan.palette.sky[2]));
-  gradient.addColorStop(0.14, tint(easel, plan.palette.sky[1]));
-  gradient.addColorStop(1, tint(easel, plan.palette.sky[0]));
+  gradient.addColorStop(0, tint(frame, plan.palette.sky[2]));
+  gradient.addColorStop(0.14, tint(frame, plan.palette.sky[1]));
+  gradient.addColorStop(1, tint(frame, plan.palette.sky[0]));
   context.fillStyle = gradient;
   context.fillRect(0, horizon, width, height - horizon);
   for (let index = 0; index < 260; index += 1) {
@@ -192,27 +192,27 @@ function paintOcean(easel: Easel, random: Random): void {
     const y = horizon + depth * (height - horizon);
     const span = unit * (0.8 + depth * 9) * random.between(0.5, 1.3);
     const x =
-      random.next() * (width + span) - span / 2 + swing(easel, random.next()) * unit * (0.6 + depth * 2);
-    const shine = 0.5 + 0.5 * swing(easel, random.next(), random.whole(1, 2));
+      random.next() * (width + span) - span / 2 + swing(frame, random.next()) * unit * (0.6 + depth * 2);
+    const shine = 0.5 + 0.5 * swing(frame, random.next(), random.whole(1, 2));
     const color = random.chance(0.55) ? plan.palette.glow : plan.palette.cloudShade;
-    context.fillStyle = tint(easel, color, (0.12 + 0.4 * shine) * (1 - depth * 0.5));
+    context.fillStyle = tint(frame, color, (0.12 + 0.4 * shine) * (1 - depth * 0.5));
     context.beginPath();
     context.ellipse(x, y, span, unit * (0.1 + depth * 0.42), 0, 0, Math.PI * 2);
     context.fill();
   }
 }
 
-function paintPlanet(easel: Easel, random: Random): void {
-  const { context, width, height, plan, unit } = easel;
+function paintPlanet(frame: SceneFrame, random: Random): void {
+  const { context, width, height, plan, unit } = frame;
   const x = width * random.between(0.2, 0.8);
   const radius = Math.max(width, height) * 0.75;
   const y = height * 0.74 + radius;
   const gradient = context.createRadialGradient(x, y, radius * 0.82, x, y, radius * 1.06);
-  gradient.addColorStop(0, tint(easel, plan.palette.ink));
-  gradient.addColorStop(0.7, tint(easel, plan.palette.land[1]));
-  gradient.addColorStop(0.76, tint(easel, plan.palette.glow));
-  gradient.addColorStop(0.8, tint(easel, plan.palette.sky[2], 0.5));
-  gradient.addColorStop(1, tint(easel, plan.palette.sky[2], 0));
+  gradient.addColorStop(0, tint(frame, plan.palette.ink));
+  gradient.addColorStop(0.7, tint(frame, plan.palette.land[1]));
+  gradient.addColorStop(0.76, tint(frame, plan.palette.glow));
+  gradient.addColorStop(0.8, tint(frame, plan.palette.sky[2], 0.5));
+  gradient.addColorStop(1, tint(frame, plan.palette.sky[2], 0));
   context.fillStyle = gradient;
   context.fillRect(0, 0, width, height);
   const moon = {
@@ -220,7 +220,7 @@ function paintPlanet(easel: Easel, random: Random): void {
     y: height * random.between(0.12, 0.35),
     radius: unit * 4,
   };
-  context.fillStyle = tint(easel, plan.palette.cloud, 0.9);
+  context.fillStyle = tint(frame, plan.palette.cloud, 0.9);
   context.beginPath();
   context.arc(moon.x, moon.y, moon.radius, 0, Math.PI * 2);
   context.fill();

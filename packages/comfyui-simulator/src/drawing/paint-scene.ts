@@ -4,7 +4,7 @@ import { paintDrift } from "./paint-drift.ts";
 import { paintFigure } from "./paint-figure.ts";
 import { paintGround } from "./paint-ground.ts";
 import { paintSky } from "./paint-sky.ts";
-import type { Easel } from "./scene-frame.ts";
+import type { SceneFrame } from "./scene-frame.ts";
 import type { ScenePicture } from "./picture.ts";
 import type { Pixels } from "./png.ts";
 import { planScene } from "./scene-plan.ts";
@@ -14,7 +14,7 @@ export function paintScene(picture: ScenePicture): Pixels {
   const { width, height, scene, time } = picture;
   const canvas = createCanvas(width, height);
   const plan = planScene(scene);
-  const easel: Easel = {
+  const frame: SceneFrame = {
     context: canvas.getContext("2d"),
     width,
     height,
@@ -24,11 +24,11 @@ export function paintScene(picture: ScenePicture): Pixels {
     plan,
     seed: `${scene.seed} ${scene.prompt}`,
   };
-  paintSky(easel);
-  paintGround(easel);
-  paintFigure(easel);
-  paintDrift(easel);
-  paintCaption(easel, scene);
+  paintSky(frame);
+  paintGround(frame);
+  paintFigure(frame);
+  paintDrift(frame);
+  paintCaption(frame, scene);
   return { width, height, rgb: withoutAlpha(canvas.data(), width * height) };
 }
 

@@ -1,45 +1,45 @@
-import { swing, tint, type Easel } from "./scene-frame.ts";
+import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
 /** Gradient, stars, sun or moon with its glow, and clouds that drift. */
-export function paintSky(easel: Easel): void {
-  const { context, width, height, plan, unit } = easel;
-  const random = new Random(`sky ${easel.seed}`);
-  const bottom = plan.ground === "space" ? height : easel.horizon * 1.04;
+export function paintSky(frame: SceneFrame): void {
+  const { context, width, height, plan, unit } = frame;
+  const random = new Random(`sky ${frame.seed}`);
+  const bottom = plan.ground === "space" ? height : frame.horizon * 1.04;
   const gradient = context.createLinearGradient(0, 0, 0, bottom);
   plan.palette.sky.forEach((color, index) => {
-    gradient.addColorStop([0, 0.55, 1][index] ?? 1, tint(easel, color));
+    gradient.addColorStop([0, 0.55, 1][index] ?? 1, tint(frame, color));
   });
   context.fillStyle = gradient;
   context.fillRect(0, 0, width, height);
-  if (plan.light === "night" || plan.ground === "space") paintStars(easel, random);
+  if (plan.light === "night" || plan.ground === "space") paintStars(frame, random);
   const light = {
     x: width * random.between(0.18, 0.82),
     y:
-      easel.horizon *
+      frame.horizon *
       (plan.light === "sunset" || plan.light === "dawn"
         ? random.between(0.6, 0.86)
         : random.between(0.18, 0.42)),
     radius: unit * (plan.light === "night" ? random.between(6, 10) : random.between(5, 9)),
   };
-  paintLight(easel, light);
-  if (plan.ground !== "space") paintClouds(easel, random);
+  paintLight(frame, light);
+  if (plan.ground !== "space") paintClouds(frame, random);
 }
 
-function paintStars(easel: Easel, random: Random): void {
-  const { context, width, unit } = easel;
+function paintStars(frame: SceneFrame, random: Random): void {
+  const { context, width, unit } = frame;
   const count = 170;
   for (let index = 0; index < count; index += 1) {
-    const [x, y] = [random.next() * width, random.next() ** 1.4 * easel.horizon];
+    const [x, y] = [random.next() * width, random.next() ** 1.4 * frame.horizon];
     const size = unit * random.between(0.08, 0.32);
-    const twinkle = 0.65 + 0.35 * swing(easel, random.next(), random.whole(1, 3));
-    context.fillStyle = tint(easel, "#f4f6ff", random.between(0.35, 1) * twinkle);
+    const twinkle = 0.65 + 0.35 * swing(frame, random.next(), random.whole(1, 3));
+    context.fillStyle = tint(frame, "#f4f6ff", random.between(0.35, 1) * twinkle);
     context.beginPath();
     context.arc(x, y, size, 0, Math.PI * 2);
     context.fill();
   }
   context.save();
-  context.translate(width * 0.5, easel.horizon * 0.45);
+  context.translate(width * 0.5, frame.horizon * 0.45);
   context.rotate(-0.5 + random.between(-0.2, 0.2));
   const band = context.createLinearGradient(0, -unit * 16, 0, unit * 16);
   band.addColorStop(0, "rgba(200,190,255,0)");
@@ -50,21 +50,21 @@ function paintStars(easel: Easel, random: Random): void {
   context.restore();
 }
 
-function paintLight(easel: Easel, light: { x: number; y: number; radius: number }): void {
-  const { context, plan, width, height } = easel;
+function paintLight(frame: SceneFrame, light: { x: number; y: number; radius: number }): void {
+  const { context, plan, width, height } = frame;
   const { x, y, radius } = light;
   const glow = context.createRadialGradient(x, y, radius * 0.4, x, y, radius * 7.5);
-  glow.addColorStop(0, tint(easel, plan.palette.glow, 0.85));
-  glow.addColorStop(0.18, tint(easel, plan.palette.glow, 0.4));
-  glow.addColorStop(1, tint(easel, plan.palette.glow, 0));
+  glow.addColorStop(0, tint(frame, plan.palette.glow, 0.85));
+  glow.addColorStop(0.18, tint(frame, plan.palette.glow, 0.4));
+  glow.addColorStop(1, tint(frame, plan.palette.glow, 0));
   context.fillStyle = glow;
   context.fillRect(0, 0, width, height);
-  context.fillStyle = tint(easel, plan.palette.glow);
+  context.fillStyle = tint(frame, plan.palette.glow);
   context.beginPath();
   context.arc(x, y, radius, 0, Math.PI * 2);
   context.fill();
   if (plan.light !== "night") return;
-  context.fillStyle = tint(easel, plan.palette.sky[1], 0.16);
+  context.fillStyle = tint(frame, plan.palette.sky[1], 0.16);
   for (const [dx, dy, size] of [
     [-0.3, -0.2, 0.26],
     [0.32, 0.18, 0.34],
@@ -78,18 +78,18 @@ function paintLight(easel: Easel, light: { x: number; y: number; radius: number 
 }
 
 /** Towering summer clouds: heaps of circles on a flat base, lit from above. */
-function paintClouds(easel: Easel, random: Random): void {
-  const { width, unit } = easel;
+function paintClouds(frame: SceneFrame, random: Random): void {
+  const { width, unit } = frame;
   const count = random.whole(3, 5);
   for (let index = 0; index < count; index += 1) {
     const depth = index / count;
     const span = unit * random.between(26, 52) * (0.5 + depth * 0.6);
     const travel = width + span * 2;
     const start = random.next() * travel;
-    const x = ((start + easel.time * travel * 0.04 * (1 + depth)) % travel) - span;
-    paintCloud(easel, random, {
+    const x = ((start + frame.time * travel * 0.04 * (1 + depth)) % travel) - span;
+    paintCloud(frame, random, {
       x,
-      y: easel.horizon * random.between(0.3, 0.92),
+      y: frame.horizon * random.between(0.3, 0.92),
       span,
       opacity: 0.5 + depth * 0.4,
     });
@@ -97,11 +97,11 @@ function paintClouds(easel: Easel, random: Random): void {
 }
 
 function paintCloud(
-  easel: Easel,
+  frame: SceneFrame,
   random: Random,
   cloud: { x: number; y: number; span: number; opacity: number },
 ): void {
-  const { context, plan } = easel;
+  const { context, plan } = frame;
   const { x, y, span, opacity } = cloud;
   const puffs = Array.from({ length: 13 }, () => {
     const along = random.between(-0.5, 0.5);
@@ -120,7 +120,7 @@ function paintCloud(
     context.beginPath();
     context.rect(x - span, 0, span * 2, y + span * 0.015);
     context.clip();
-    context.fillStyle = tint(easel, color, opacity);
+    context.fillStyle = tint(frame, color, opacity);
     context.beginPath();
     for (const puff of puffs) {
       context.moveTo(puff.x + puff.radius, puff.y);

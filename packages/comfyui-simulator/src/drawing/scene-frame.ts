@@ -1,8 +1,8 @@
 import type { SKRSContext2D } from "@napi-rs/canvas";
 import type { ScenePlan } from "./scene-plan.ts";
 
-/** Where the painters work: a canvas, its measures, and what is to be painted. */
-export interface Easel {
+/** One frame of a scene while it is painted: the canvas, its measures, and what is to be painted. */
+export interface SceneFrame {
   readonly context: SKRSContext2D;
   readonly width: number;
   readonly height: number;
@@ -18,9 +18,9 @@ export interface Easel {
 }
 
 /** A colour with the checkpoint's turn of hue, and an opacity. */
-export function tint(easel: Easel, hex: string, alpha = 1): string {
+export function tint(frame: SceneFrame, hex: string, alpha = 1): string {
   const { h, s, l } = toHsl(hex);
-  return `hsla(${(h + easel.plan.hue + 360) % 360}, ${s}%, ${l}%, ${alpha})`;
+  return `hsla(${(h + frame.plan.hue + 360) % 360}, ${s}%, ${l}%, ${alpha})`;
 }
 
 function toHsl(hex: string): { h: number; s: number; l: number } {
@@ -39,6 +39,6 @@ function toHsl(hex: string): { h: number; s: number; l: number } {
 }
 
 /** A number that goes around once per loop of the scene: -1 to 1. */
-export function swing(easel: Easel, phase = 0, rounds = 1): number {
-  return Math.sin((easel.time * rounds + phase) * Math.PI * 2);
+export function swing(frame: SceneFrame, phase = 0, rounds = 1): number {
+  return Math.sin((frame.time * rounds + phase) * Math.PI * 2);
 }

@@ -1,4 +1,4 @@
-import type { Studio } from "../drawing/drawing-thread.ts";
+import type { DrawingThread } from "../drawing/drawing-thread.ts";
 import { describeValue } from "../nodes/describe-value.ts";
 import { NodeException } from "../nodes/node-run.ts";
 import type { NodeValue } from "../nodes/node-values.ts";
@@ -21,13 +21,13 @@ const SERVER_FRAMES = [
 export async function executionError(
   error: unknown,
   inputs: ReadonlyMap<string, readonly NodeValue[]>,
-  studio: Studio,
+  drawing: DrawingThread,
 ): Promise<Record<string, PythonJson>> {
   const raised = error instanceof NodeException ? error : unexpected(error);
   const currentInputs = new Map<string, PythonJson>();
   for (const [name, values] of inputs) {
     const described: PythonJson[] = [];
-    for (const value of values) described.push(await describeValue(value, studio));
+    for (const value of values) described.push(await describeValue(value, drawing));
     currentInputs.set(name, described);
   }
   const tip = raised.type === "torch.OutOfMemoryError" ? OUT_OF_MEMORY_TIP : "";

@@ -5,11 +5,11 @@ import {
   AbandonedException,
   InterruptedException,
   type NodeRun,
-  type PreviewPicture,
 } from "../nodes/node-run.ts";
 import { plain, type NodeValue } from "../nodes/node-values.ts";
 import type { OutputFaults } from "../control/output-faults.ts";
-import type { Studio } from "../drawing/drawing-thread.ts";
+import type { PreviewPicture } from "../drawing/drawing-job.ts";
+import type { DrawingThread } from "../drawing/drawing-thread.ts";
 import type { Timing } from "../options.ts";
 import type { ClientSockets } from "../messages/client-sockets.ts";
 import type { Folders } from "../files/folders.ts";
@@ -36,7 +36,7 @@ import type { TempNames } from "./temp-names.ts";
 export interface PromptRunTools {
   readonly catalog: NodeCatalog;
   readonly folders: Folders;
-  readonly studio: Studio;
+  readonly drawing: DrawingThread;
   readonly timing: Timing;
   readonly loaded: LoadedModel;
   readonly faults: OutputFaults;
@@ -176,7 +176,7 @@ export class PromptRun {
       messages.announce("execution_interrupted", where, true);
       return;
     }
-    const details = await executionError(error, inputs?.lists ?? new Map(), this.tools.studio);
+    const details = await executionError(error, inputs?.lists ?? new Map(), this.tools.drawing);
     messages.announce("execution_error", { ...where, ...details, current_outputs: nodes.knownAtStart });
   }
 
@@ -229,7 +229,7 @@ export class PromptRun {
       extraPngInfo: isDict(extraData) ? (extraData.get("extra_pnginfo") ?? null) : null,
       isNewer: tools.isNewer,
       folders: tools.folders,
-      studio: tools.studio,
+      drawing: tools.drawing,
       timing: tools.timing,
       loaded: tools.loaded,
       faults: tools.faults,
@@ -279,7 +279,7 @@ export class PromptRun {
 
   private async drawPreview(preview: PreviewPicture | undefined): Promise<Buffer | undefined> {
     if (!preview || !this.tools.previews || !this.around.sockets.hasListener(this.clientId)) return undefined;
-    return this.around.clock.until(this.tools.studio.preview(preview));
+    return this.around.clock.until(this.tools.drawing.preview(preview));
   }
 
   private checkInterrupt(): void {

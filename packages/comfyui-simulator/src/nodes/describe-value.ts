@@ -1,11 +1,11 @@
 import type { Picture } from "../drawing/picture.ts";
-import type { Studio } from "../drawing/drawing-thread.ts";
+import type { DrawingThread } from "../drawing/drawing-thread.ts";
 import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
 import { PythonFloat, pythonText } from "../python/python-values.ts";
 import type { NodeValue } from "./node-values.ts";
 
 /** How the server shows a node's input in `execution_error`: simple values as they are, the rest as Python prints it. */
-export async function describeValue(value: NodeValue, studio: Studio): Promise<PythonJson> {
+export async function describeValue(value: NodeValue, drawing: DrawingThread): Promise<PythonJson> {
   switch (value.kind) {
     case "plain": {
       const plain = value.value;
@@ -13,7 +13,7 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
       return isSimple ? plain : pythonText(plain);
     }
     case "image":
-      return imageTensorText(value.pictures, studio);
+      return imageTensorText(value.pictures, drawing);
     case "model":
       return "<comfy.model_patcher.ModelPatcher object at 0x7f1ae4811c10>";
     case "clip":
@@ -32,7 +32,7 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
       return `tensor(of size [${value.count}, ${value.height}, ${value.width}])`;
     case "list": {
       const items: string[] = [];
-      for (const item of value.items) items.push(stringifyPythonJson(await describeValue(item, studio)));
+      for (const item of value.items) items.push(stringifyPythonJson(await describeValue(item, drawing)));
       return `[${items.join(", ")}]`;
     }
     case "blocked":
@@ -43,16 +43,16 @@ export async function describeValue(value: NodeValue, studio: Studio): Promise<P
 }
 
 /** A batch of images the way torch prints a large tensor: the outer three rows and columns, `...` between. */
-async function imageTensorText(pictures: readonly Picture[], studio: Studio): Promise<string> {
+async function imageTensorText(pictures: readonly Picture[], drawing: DrawingThread): Promise<string> {
   const shown = edge(pictures);
   const batches: string[] = [];
-  for (const picture of shown) batches.push(await pictureText(picture, studio));
+  for (const picture of shown) batches.push(await pictureText(picture, drawing));
   if (pictures.length > 6) batches.splice(3, 0, "...");
   return `tensor([${batches.join(",\n\n\n        ")}])`;
 }
 
-async function pictureText(picture: Picture, studio: Studio): Promise<string> {
-  const values = await studio.draw({ kind: "corners", picture });
+async function pictureText(picture: Picture, drawing: DrawingThread): Promise<string> {
+  const values = await drawing.draw({ kind: "corners", picture });
   // torch drops the decimals when every number it prints is whole.
   const isWhole = values.every((value) => value === 0 || value === 255);
   const number = (value: number): string => (isWhole ? `${value / 255}.` : (value / 255).toFixed(4));

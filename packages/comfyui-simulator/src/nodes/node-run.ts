@@ -1,5 +1,5 @@
-import type { Picture } from "../drawing/picture.ts";
-import type { Studio } from "../drawing/drawing-thread.ts";
+import type { PreviewPicture } from "../drawing/drawing-job.ts";
+import type { DrawingThread } from "../drawing/drawing-thread.ts";
 import type { PythonJson } from "../python/python-json.ts";
 import type { PythonDict, PythonValue } from "../python/python-values.ts";
 import type { Folders } from "../files/folders.ts";
@@ -7,16 +7,6 @@ import type { Timing } from "../options.ts";
 import type { OutputFaults } from "../control/output-faults.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { NodeValue } from "./node-values.ts";
-
-/** A picture to show while a node works: drawn only when somebody will see it. */
-export interface PreviewPicture {
-  readonly picture: Picture;
-  readonly format: "jpeg" | "png";
-  /** 1 = nothing but noise, 0 = the finished picture. */
-  readonly noise: number;
-  /** Longest side; small pictures are scaled up to it. Undefined: as it is. */
-  readonly sizeMax?: number;
-}
 
 /** What a node may use while it runs. */
 export interface NodeRun {
@@ -37,7 +27,7 @@ export interface NodeRun {
   /** Whether the server is 0.28. */
   readonly isNewer: boolean;
   readonly folders: Folders;
-  readonly studio: Studio;
+  readonly drawing: DrawingThread;
   readonly timing: Timing;
   readonly loaded: LoadedModel;
   readonly faults: OutputFaults;

@@ -30,7 +30,7 @@ async function save(
   const file = path.join(place.folder, filename);
   await run.wait(run.timing.saveMs);
   const { samples, sampleRate, channels } = audio;
-  await run.studio.draw({ kind: "silence", file, samples, sampleRate, channels });
+  await run.drawing.draw({ kind: "silence", file, samples, sampleRate, channels });
   applyOutputFaults(run, file, statSync(file).size);
   return { outputs: [audio], ui: { audio: [fileEntry(place, filename)] } };
 }

@@ -61,7 +61,7 @@ async function savePictures(
   for (const [index, picture] of pictures.entries()) {
     const filename = `${place.name}_${numbered(place.counter + index)}_.png`;
     const file = path.join(place.folder, filename);
-    await run.studio.draw({ kind: "png", picture, file, texts: graphTexts(run), level: 1 });
+    await run.drawing.draw({ kind: "png", picture, file, texts: graphTexts(run), level: 1 });
     entries.push(fileEntry(place, filename));
   }
   return entries;
@@ -77,8 +77,8 @@ async function saveAdvanced(run: NodeRun): Promise<NodeResult> {
     const filename = `${name}_${numbered(place.counter + index)}.${format}`;
     const file = path.join(place.folder, filename);
     await run.wait(run.timing.saveMs);
-    if (format === "exr") await run.studio.draw({ kind: "exr", picture, file });
-    else await run.studio.draw({ kind: "png", picture, file, texts: graphTexts(run), level: 4 });
+    if (format === "exr") await run.drawing.draw({ kind: "exr", picture, file });
+    else await run.drawing.draw({ kind: "png", picture, file, texts: graphTexts(run), level: 4 });
     applyOutputFaults(run, file, statSync(file).size);
     images.push(fileEntry(place, filename));
   }

@@ -14,7 +14,7 @@ export const savingNodes: Readonly<Record<string, NodeImplementation>> = {
     const { pictures } = imageInput(run, "images");
     const [place, filename, file] = animationFile(run, "png");
     await run.wait(run.timing.saveMs);
-    await run.studio.draw({
+    await run.drawing.draw({
       kind: "animated-png",
       pictures,
       file,
@@ -28,7 +28,7 @@ export const savingNodes: Readonly<Record<string, NodeImplementation>> = {
     const { pictures } = imageInput(run, "images");
     const [place, filename, file] = animationFile(run, "webp");
     await run.wait(run.timing.saveMs);
-    await run.studio.draw({
+    await run.drawing.draw({
       kind: "animated-webp",
       pictures,
       file,
@@ -75,7 +75,7 @@ async function saveImages(
     const filename = `${name}_${numbered(place.counter + index)}_.png`;
     const file = path.join(place.folder, filename);
     if (run.timing.saveMs > 0) await run.wait(run.timing.saveMs);
-    await run.studio.draw({ kind: "png", picture, file, texts, level });
+    await run.drawing.draw({ kind: "png", picture, file, texts, level });
     applyOutputFaults(run, file, statSync(file).size);
     images.push(fileEntry(place, filename));
   }

@@ -9,7 +9,7 @@ import { plainInput, textInput } from "../read-input.ts";
 export const textNodes: Readonly<Record<string, NodeImplementation>> = {
   PreviewAny: async (run) => {
     const source = run.inputs.get("source") ?? plain(null);
-    const described = source.kind === "plain" ? shown(source.value) : await describeValue(source, run.studio);
+    const described = source.kind === "plain" ? shown(source.value) : await describeValue(source, run.drawing);
     const text = typeof described === "string" ? described : stringifyPythonJson(described);
     return { outputs: [plain(text)], ui: { text: [text] } };
   },

@@ -56,7 +56,7 @@ export const videoNodes: Readonly<Record<string, NodeImplementation>> = {
     const filename = `${place.name}_${numbered(place.counter)}_.mp4`;
     const file = path.join(place.folder, filename);
     await run.wait(run.timing.saveMs);
-    await run.studio.draw({ kind: "video", pictures, file, framesPerSecond, encoding: H264, alignment: 1 });
+    await run.drawing.draw({ kind: "video", pictures, file, framesPerSecond, encoding: H264, alignment: 1 });
     return animated(run, file, fileEntry(place, filename));
   },
   SaveWEBM: async (run) => {
@@ -66,7 +66,7 @@ export const videoNodes: Readonly<Record<string, NodeImplementation>> = {
     const file = path.join(place.folder, filename);
     const crf = String(Math.round(numberInput(run, "crf", 32)));
     await run.wait(run.timing.saveMs);
-    await run.studio.draw({
+    await run.drawing.draw({
       kind: "video",
       pictures,
       file,

@@ -92,7 +92,7 @@ async function combine(run: NodeRun, options?: CombineOptions): Promise<NodeResu
   const [first] = pictures;
   if (!first) return { outputs: [plain(null)] };
   const still = path.join(place.folder, `${stem}.png`);
-  await run.studio.draw({ kind: "png", picture: first, file: still, texts: graphTexts(run), level: 4 });
+  await run.drawing.draw({ kind: "png", picture: first, file: still, texts: graphTexts(run), level: 4 });
   await run.wait(run.timing.saveMs);
   // The old node says nothing while it writes.
   const writing = isOld ? { ...run, progress: () => Promise.resolve() } : run;
@@ -130,8 +130,8 @@ async function writeAnimation(run: NodeRun, animation: Animation): Promise<strin
     const isLossless = sentFlag(run, "lossless", true);
     await frameByFrame(run, pictures.length, async (onFrame) => {
       const job = { pictures, file, framesPerSecond };
-      if (extension === "gif") await run.studio.draw({ kind: "gif", ...job, loops }, onFrame);
-      else await run.studio.draw({ kind: "animated-webp", ...job, isLossless, quality: 80 }, onFrame);
+      if (extension === "gif") await run.drawing.draw({ kind: "gif", ...job, loops }, onFrame);
+      else await run.drawing.draw({ kind: "animated-webp", ...job, isLossless, quality: 80 }, onFrame);
     });
     applyOutputFaults(run, file, statSync(file).size);
     return `${stem}.${extension}`;
@@ -145,7 +145,7 @@ async function writeAnimation(run: NodeRun, animation: Animation): Promise<strin
     return `${stem}.${extension}`;
   }
   await frameByFrame(run, pictures.length, async (onFrame) => {
-    await run.studio.draw(
+    await run.drawing.draw(
       { kind: "video", pictures, file, framesPerSecond, encoding, alignment: 2 },
       onFrame,
     );
@@ -157,7 +157,7 @@ async function writeAnimation(run: NodeRun, animation: Animation): Promise<strin
 async function writeSequence(run: NodeRun, { place, stem, pictures }: Animation): Promise<string> {
   for (const [index, picture] of pictures.entries()) {
     const file = path.join(place.folder, `${stem}.${String(index + 1).padStart(3, "0")}.png`);
-    await run.studio.draw({ kind: "png", picture, file, texts: new Map(), level: 4 });
+    await run.drawing.draw({ kind: "png", picture, file, texts: new Map(), level: 4 });
     await run.progress(index + 1, pictures.length);
   }
   return `${stem}.%03d.png`;

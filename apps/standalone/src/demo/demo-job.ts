@@ -1,0 +1,21 @@
+/** One job of the demonstration, as `POST /api/anime/batches` takes it. */
+export type DemoJob =
+  | {
+      readonly type: "image";
+      readonly prompt: string;
+      readonly model: string;
+      readonly seed: number;
+      readonly width: number;
+      readonly height: number;
+      readonly steps: number;
+    }
+  | {
+      readonly type: "video";
+      readonly prompt: string;
+      readonly model: string;
+      readonly seed: number;
+      readonly durationSeconds: number;
+      readonly fps: number;
+      readonly steps: number;
+    }
+  | { readonly type: "workflow"; readonly workflow: Readonly<Record<string, object>> };
