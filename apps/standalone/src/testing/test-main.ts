@@ -5,11 +5,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startEmbeddedServices } from "@genga/embedded";
-import { summarize, type TestSummary } from "./test-summary.ts";
+import { linesOf, summarize, type TestSummary } from "./test-summary.ts";
 
 /**
- * `npm test`: brings a Postgres and a Redis of its own, in a folder of their own, runs Jest against them, and ends with one
- * line that says how many tests passed and failed. Arguments go to Jest: `npm test -- packages/queue`.
+ * `npm test`: brings a Postgres and a Redis of its own, in a folder of their own, runs Jest against them, and ends with
+ * the acceptance tests by name and one line that says how many tests passed and failed. Arguments go to Jest: `npm test -- packages/queue`.
  */
 async function runTests(jestArgs: readonly string[], signal: AbortSignal): Promise<TestSummary> {
   const folder = mkdtempSync(join(tmpdir(), "genga-test-"));
@@ -89,11 +89,11 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-let summary: TestSummary = { passed: 0, failed: 1 };
+let summary: TestSummary = { passed: 0, failed: 1, acceptance: [] };
 try {
   summary = await runTests(process.argv.slice(2), stopping.signal);
 } catch (error) {
   report(error instanceof Error ? error.message : String(error));
 }
-console.log(`${summary.passed} passed, ${summary.failed} failed`);
+for (const line of linesOf(summary)) console.log(line);
 process.exitCode = summary.failed === 0 && summary.passed > 0 && !stopping.signal.aborted ? 0 : 1;

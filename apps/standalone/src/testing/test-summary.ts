@@ -3,6 +3,14 @@ import { z } from "zod";
 export interface TestSummary {
   readonly passed: number;
   readonly failed: number;
+  /** The acceptance tests of this run, in their order; none when the run was about other files. */
+  readonly acceptance: readonly AcceptanceResult[];
+}
+
+interface AcceptanceResult {
+  readonly name: string;
+  /** As Jest says it: `passed`, `failed`, `pending` when it was not chosen, … */
+  readonly status: string;
 }
 
 const jestResultSchema = z.object({
@@ -11,6 +19,12 @@ const jestResultSchema = z.object({
   numPassedTests: z.number(),
   numFailedTests: z.number(),
   numRuntimeErrorTestSuites: z.number(),
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      assertionResults: z.array(z.object({ title: z.string(), status: z.string() })),
+    }),
+  ),
 });
 
 /**
@@ -18,9 +32,24 @@ const jestResultSchema = z.object({
  * a run that was cut off, that left no result, or that Jest itself calls a failure for another reason.
  */
 export function summarize(jestResult: string | undefined): TestSummary {
-  if (jestResult === undefined) return { passed: 0, failed: 1 };
+  if (jestResult === undefined) return { passed: 0, failed: 1, acceptance: [] };
   const result = jestResultSchema.parse(JSON.parse(jestResult));
   const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
   const isFailedAnyway = !result.success || result.wasInterrupted === true || result.numPassedTests === 0;
-  return { passed: result.numPassedTests, failed: failed === 0 && isFailedAnyway ? 1 : failed };
+  return {
+    passed: result.numPassedTests,
+    failed: failed === 0 && isFailedAnyway ? 1 : failed,
+    acceptance: result.testResults
+      .filter(({ name }) => name.endsWith(acceptanceFile))
+      .flatMap(({ assertionResults }) => assertionResults)
+      .map(({ title, status }) => ({ name: title, status })),
+  };
+}
+
+const acceptanceFile = "/acceptance/acceptance.test.ts";
+
+/** What `npm test` says at its end: each acceptance test by name, and last the line with the two counts. */
+export function linesOf({ passed, failed, acceptance }: TestSummary): string[] {
+  const named = acceptance.map(({ name, status }) => `  ${status}  ${name}`);
+  return [...(named.length === 0 ? [] : ["acceptance tests:", ...named]), `${passed} passed, ${failed} failed`];
 }
