@@ -12,6 +12,29 @@ export default defineConfig(
     rules: {
       "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
       "@typescript-eslint/explicit-module-boundary-types": "error",
+      "@typescript-eslint/naming-convention": [
+        "error",
+        // PascalCase: fields of S3's requests and names of the OpenAPI document, which become properties as they are.
+        { selector: "variable", format: ["camelCase", "StrictPascalCase"] },
+        { selector: "variable", modifiers: ["destructured"], format: null },
+      ],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            ":matches(PropertyDefinition, MethodDefinition[kind!='constructor'])[accessibility='private']",
+          message: "Write #name: it is private also where types are not looked at.",
+        },
+        {
+          selector: "ImportDeclaration[importKind='type'] > ImportSpecifier",
+          message:
+            "Write import { type Name }: one form for imports that mix types and values, and those that do not.",
+        },
+        {
+          selector: "ExportNamedDeclaration[exportKind='type'] > ExportSpecifier",
+          message: "Write export { type Name }.",
+        },
+      ],
       "@typescript-eslint/switch-exhaustiveness-check": "error",
       // typescript-eslint 8.73 recurses without end here when a type contains itself, as JSON values do.
       "@typescript-eslint/no-unsafe-class-instance-assignment": "off",

@@ -15,8 +15,10 @@ const keys = { read: "key-that-reads", submit: "key-that-submits", operate: "key
 let api: ApiUnderTest;
 
 beforeAll(async () => {
-  const API_KEYS = roles.map((role) => `studio:${role}:${keys[role]}`).join();
-  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" } });
+  const apiKeys = roles.map((role) => `studio:${role}:${keys[role]}`).join();
+  api = await startApiUnderTest({
+    env: { API_KEYS: apiKeys, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" },
+  });
 });
 afterAll(() => api.stop());
 

@@ -82,8 +82,10 @@ describe("with keys", () => {
   let serverId: string;
 
   beforeAll(async () => {
-    const API_KEYS = `studio:${studioKey},rival:${rivalKey},default:operate:${operatorKey}`;
-    api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" } });
+    const apiKeys = `studio:${studioKey},rival:${rivalKey},default:operate:${operatorKey}`;
+    api = await startApiUnderTest({
+      env: { API_KEYS: apiKeys, HOST: "0.0.0.0", WRONG_KEYS_PER_MINUTE: "1000" },
+    });
     serverId = await api.worker.registerServer("http://comfyui.test:8188", await recordedDefinitions("core"));
   });
   afterAll(() => api.stop());

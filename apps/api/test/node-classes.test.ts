@@ -7,8 +7,8 @@ let api: ApiUnderTest;
 const key = (name: string): Record<string, string> => ({ authorization: `Bearer key-of-${name}` });
 
 beforeAll(async () => {
-  const API_KEYS = "studio:key-of-studio,atelier:key-of-atelier,studio:operate:key-of-operator";
-  api = await startApiUnderTest({ env: { API_KEYS } });
+  const apiKeys = "studio:key-of-studio,atelier:key-of-atelier,studio:operate:key-of-operator";
+  api = await startApiUnderTest({ env: { API_KEYS: apiKeys } });
 });
 afterAll(async () => {
   await api.stop();

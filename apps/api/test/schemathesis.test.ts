@@ -33,12 +33,12 @@ described(title, () => {
   let keyed: ApiUnderTest;
   let folder: string;
   beforeAll(async () => {
-    const API_KEYS = Object.entries(keys)
+    const apiKeys = Object.entries(keys)
       .map(([role, key]) => `studio:${role}:${key}`)
       .join();
     [keyless, keyed] = await Promise.all([
       startApiUnderTest(), // Every case with a made up key would be one of the few that are allowed.
-      startApiUnderTest({ env: { API_KEYS, WRONG_KEYS_PER_MINUTE: "1000000" } }),
+      startApiUnderTest({ env: { API_KEYS: apiKeys, WRONG_KEYS_PER_MINUTE: "1000000" } }),
     ]);
     folder = await mkdtemp(join(tmpdir(), "genga-schemathesis-"));
     const common = await readFile(join(here, "schemathesis.toml"), "utf8");

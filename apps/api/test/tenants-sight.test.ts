@@ -10,8 +10,8 @@ let api: ApiUnderTest;
 let serverId: string;
 
 beforeAll(async () => {
-  const API_KEYS = "studio:key-of-studio,rival:key-of-rival,studio:operate:key-of-operator";
-  api = await startApiUnderTest({ env: { API_KEYS, HOST: "0.0.0.0" } });
+  const apiKeys = "studio:key-of-studio,rival:key-of-rival,studio:operate:key-of-operator";
+  api = await startApiUnderTest({ env: { API_KEYS: apiKeys, HOST: "0.0.0.0" } });
   serverId = await api.worker.registerServer(url, await recordedDefinitions("core"));
 });
 afterAll(() => api.stop());

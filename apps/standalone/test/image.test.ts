@@ -121,7 +121,9 @@ test("the simulator alone loads what is left out for the services", () => {
   const absent = [...leftOut.onlyForSimulator, "@genga/comfyui-simulator", "@genga/comfyui-recordings"];
   const loads = new RegExp(`(?:from|import\\(|resolve\\() ?"(${absent.join("|")})[/"]`);
   const loaders = folders
-    .filter((folder) => !["packages/testing", "packages/chaos", "packages/comfyui-templates"].includes(folder))
+    .filter(
+      (folder) => !["packages/testing", "packages/chaos", "packages/comfyui-templates"].includes(folder),
+    )
     .flatMap((folder) => filesIn(`${folder}/src`))
     .filter((file) => !file.endsWith(".test.ts") && loads.test(read(file)));
   // `npm start` runs the simulator from a checkout; no container has this entry point.

@@ -108,9 +108,12 @@ test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, o
 test("a prompt's entry leaves its server's history once its end is recorded, and nobody else's does", async () => {
   await start();
   const server = stack.simulators[0]!.url;
-  const prompt_id = randomUUID();
+  const promptId = randomUUID();
   const graph = sleepWorkflow(0, { steps: 1 });
-  await fetch(`${server}/prompt`, { method: "POST", body: JSON.stringify({ prompt: graph, prompt_id }) });
+  await fetch(`${server}/prompt`, {
+    method: "POST",
+    body: JSON.stringify({ prompt: graph, prompt_id: promptId }),
+  });
   const ids = [
     await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) }),
     await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { fails: true }) }),
@@ -124,7 +127,7 @@ test("a prompt's entry leaves its server's history once its end is recorded, and
   const kept = async (): Promise<string[]> =>
     Object.keys((await (await fetch(`${server}/history`)).json()) as object);
   await until(async () => (await kept()).length === 1);
-  expect(await kept()).toEqual([prompt_id]);
+  expect(await kept()).toEqual([promptId]);
   await until(() => isEmpty("prompts_to_forget"));
 }, 60_000);
 

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { startSimulator } from "./simulator.ts";
 
-const HELP = `A ComfyUI server without a GPU.
+const usage = `A ComfyUI server without a GPU.
 
   --port N              protocol port (8188)
   --control-port N      port for fault controls (a free one)
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   });
   const asked = settings.parse(values);
   if (asked.help) {
-    process.stdout.write(`${HELP}\n`);
+    process.stdout.write(`${usage}\n`);
     return;
   }
   const timing = given({

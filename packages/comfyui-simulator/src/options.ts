@@ -76,11 +76,11 @@ export interface ResolvedOptions {
 }
 
 /** Pleasant to watch: seconds per picture, not minutes. */
-export const DEFAULT_TIMING: Timing = { loadMs: 1_500, stepMs: 60, saveMs: 30, historyLagMs: 8 };
+export const defaultTiming: Timing = { loadMs: 1_500, stepMs: 60, saveMs: 30, historyLagMs: 8 };
 
-const NODE_PACKS = ["core", "animatediff", "video-helper-suite", "recording-nodes"] as const;
+const knownNodePacks = ["core", "animatediff", "video-helper-suite", "recording-nodes"] as const;
 
-const DEFAULT_MODELS: ModelFiles = {
+const defaultModels: ModelFiles = {
   checkpoints: ["AOM3A1B.safetensors", "anything_v5.safetensors", "counterfeit_v3.safetensors"],
   configs: [],
   loras: ["add_detail.safetensors", "flat_color.safetensors", "sketch_lines.safetensors"],
@@ -114,9 +114,9 @@ export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
     dataDir,
     ownsDataDir: options.dataDir === undefined,
     outputDir: path.resolve(options.outputDir ?? path.join(dataDir, "output")),
-    timing: { ...DEFAULT_TIMING, ...options.timing },
-    models: { ...DEFAULT_MODELS, ...options.models },
-    nodePacks: options.nodePacks ?? NODE_PACKS,
+    timing: { ...defaultTiming, ...options.timing },
+    models: { ...defaultModels, ...options.models },
+    nodePacks: options.nodePacks ?? knownNodePacks,
     executionLog: options.executionLog,
     bodyBytesMax: options.bodyBytesMax ?? 100 * 1024 * 1024,
     previews: options.previews ?? true,

@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
-import type { ExecutionLog } from "./control/execution-log.ts";
-import type { HttpFaults } from "./control/http-faults.ts";
-import type { OutputFaults } from "./control/output-faults.ts";
-import type { DrawingThread } from "./drawing/drawing-thread.ts";
+import { type Server } from "node:http";
+import { type ExecutionLog } from "./control/execution-log.ts";
+import { type HttpFaults } from "./control/http-faults.ts";
+import { type OutputFaults } from "./control/output-faults.ts";
+import { type DrawingThread } from "./drawing/drawing-thread.ts";
 import { Clock } from "./execution/clock.ts";
 import { Executor } from "./execution/executor.ts";
 import { PromptQueue } from "./execution/prompt-queue.ts";
@@ -13,7 +13,7 @@ import { LoadedModel } from "./nodes/loaded-model.ts";
 import { NodeCatalog } from "./nodes/node-catalog.ts";
 import { readNodeDefinitions } from "./nodes/node-definitions.ts";
 import { AbandonedException } from "./nodes/node-run.ts";
-import type { ResolvedOptions } from "./options.ts";
+import { type ResolvedOptions } from "./options.ts";
 import { ClientSockets } from "./messages/client-sockets.ts";
 import { Folders } from "./files/folders.ts";
 import { HistoryRoutes } from "./protocol/history-routes.ts";
@@ -27,7 +27,7 @@ import { uploadRoute } from "./protocol/upload-route.ts";
 import { viewRoute } from "./protocol/view-route.ts";
 
 /** Bounds what a cache for every earlier prompt holds. */
-const CACHED_RESULTS_MAX = 2_000;
+const cachedResultsMax = 2_000;
 
 /** What outlives a restart of the simulated server: the machine around it. */
 export interface Machine {
@@ -46,15 +46,15 @@ export class ServerLife {
   readonly queue: PromptQueue;
   readonly executor: Executor;
   readonly sockets: ClientSockets;
-  private readonly socketServer: SocketServer;
-  private readonly server: Server;
-  private readonly machine: Machine;
-  private readonly folders: Folders;
+  readonly #socketServer: SocketServer;
+  readonly #server: Server;
+  readonly #machine: Machine;
+  readonly #folders: Folders;
 
   constructor(machine: Machine) {
-    this.machine = machine;
+    this.#machine = machine;
     const { options } = machine;
-    this.folders = new Folders(options.dataDir, options.outputDir);
+    this.#folders = new Folders(options.dataDir, options.outputDir);
     this.sockets = new ClientSockets(machine.onCrash);
     this.queue = new PromptQueue(
       () => {
@@ -66,7 +66,7 @@ export class ServerLife {
       },
     );
     const catalog = new NodeCatalog(readNodeDefinitions(options.api, options.nodePacks), (className, input) =>
-      acceptedFiles(className, input, options.models, this.folders),
+      acceptedFiles(className, input, options.models, this.#folders),
     );
     this.executor = new Executor(
       this.queue,
@@ -74,7 +74,7 @@ export class ServerLife {
       machine.log,
       {
         catalog,
-        folders: this.folders,
+        folders: this.#folders,
         drawing: machine.drawing,
         timing: options.timing,
         loaded: new LoadedModel(),
@@ -82,7 +82,7 @@ export class ServerLife {
         tempNames: new TempNames(),
         previews: options.previews,
         isNewer: options.api === "0.28",
-        cachedResultsMin: options.cacheKeeps === "every-prompt" ? CACHED_RESULTS_MAX : 0,
+        cachedResultsMin: options.cacheKeeps === "every-prompt" ? cachedResultsMax : 0,
         crash: (reason) => {
           machine.onCrash(reason);
           throw new AbandonedException();
@@ -90,32 +90,32 @@ export class ServerLife {
       },
       this.clock,
     );
-    this.socketServer = new SocketServer({
+    this.#socketServer = new SocketServer({
       sockets: this.sockets,
       clock: this.clock,
       features: serverFeatures(options.api, options.bodyBytesMax),
       queueRemaining: () => this.queue.remaining,
       executorView: () => this.executor.view,
     });
-    this.server = createProtocolServer({
-      router: this.routes(catalog),
+    this.#server = createProtocolServer({
+      router: this.#routes(catalog),
       clock: this.clock,
       faults: machine.httpFaults,
       bodyBytesMax: options.bodyBytesMax,
       refusesCrossSite: options.api === "0.28",
       onUpgrade: (request, socket, head) => {
-        this.socketServer.upgrade(request, socket, head);
+        this.#socketServer.upgrade(request, socket, head);
       },
     });
   }
 
   /** Opens the port: until then connections are refused, from then on everything works (PROTOCOL 9). */
   async start(port: number): Promise<number> {
-    this.folders.prepare();
-    this.server.listen(port, this.machine.options.host);
-    await once(this.server, "listening");
+    this.#folders.prepare();
+    this.#server.listen(port, this.#machine.options.host);
+    await once(this.#server, "listening");
     void this.executor.work();
-    const address = this.server.address();
+    const address = this.#server.address();
     return address !== null && typeof address === "object" ? address.port : port;
   }
 
@@ -123,16 +123,16 @@ export class ServerLife {
   async stop(): Promise<void> {
     this.clock.stop();
     this.executor.wake();
-    this.socketServer.terminate();
+    this.#socketServer.terminate();
     this.sockets.clear();
-    const closed = this.server.listening ? once(this.server, "close") : Promise.resolve();
-    this.server.close();
-    this.server.closeAllConnections();
+    const closed = this.#server.listening ? once(this.#server, "close") : Promise.resolve();
+    this.#server.close();
+    this.#server.closeAllConnections();
     await closed;
   }
 
   dropSockets(): void {
-    this.socketServer.terminate();
+    this.#socketServer.terminate();
   }
 
   /** TCP stays up and nothing answers, like a process that got SIGSTOP; everything goes on afterwards. */
@@ -144,16 +144,17 @@ export class ServerLife {
     });
   }
 
-  private routes(catalog: NodeCatalog): HttpRouter {
-    const { options } = this.machine;
+  #routes(catalog: NodeCatalog): HttpRouter {
+    const { options } = this.#machine;
     const router = new HttpRouter();
     const isNewer = options.api === "0.28";
-    const { queue, executor, folders } = this;
+    const { queue, executor } = this;
+    const folders = this.#folders;
     new PromptRoutes({ queue, executor, catalog, folders, isNewer }).register(router);
     if (isNewer) new JobsRoutes(queue, executor).register(router);
     new HistoryRoutes(this.queue).register(router);
-    router.add("/view", { GET: viewRoute(this.folders, isNewer) });
-    router.add("/upload/image", { POST: uploadRoute(this.folders) });
+    router.add("/view", { GET: viewRoute(this.#folders, isNewer) });
+    router.add("/upload/image", { POST: uploadRoute(this.#folders) });
     registerInformationRoutes(router, catalog, options.models, {
       api: options.api,
       bodyBytesMax: options.bodyBytesMax,

@@ -35,33 +35,33 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 }
 
 class RunningSimulator implements Simulator {
-  private readonly options: ResolvedOptions;
-  private readonly machine: Machine;
-  private readonly control: ControlServer;
-  private life: ServerLife | undefined;
-  private changing: Promise<void> = Promise.resolve();
-  private boundPort = 0;
-  private boundControlPort = 0;
+  readonly #options: ResolvedOptions;
+  readonly #machine: Machine;
+  readonly #control: ControlServer;
+  #life: ServerLife | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  #boundPort = 0;
+  #boundControlPort = 0;
 
   constructor(options: ResolvedOptions, onCrash: ((reason: string) => void) | undefined) {
-    this.options = options;
-    this.machine = {
+    this.#options = options;
+    this.#machine = {
       options,
       drawing: new DrawingThread(),
       log: new ExecutionLog(options.executionLog),
       outputFaults: new OutputFaults(),
       httpFaults: new HttpFaults(),
-      onCrash: onCrash ?? (() => void this.inTurn(() => this.endLife())),
+      onCrash: onCrash ?? (() => void this.#inTurn(() => this.#endLife())),
     };
-    this.control = new ControlServer({
-      log: this.machine.log,
+    this.#control = new ControlServer({
+      log: this.#machine.log,
       state: () => ({
-        isUp: this.life !== undefined,
-        isWedged: this.life?.executor.isWedged ?? false,
-        isFrozen: this.life?.clock.isFrozen ?? false,
-        queueRemaining: this.life?.queue.remaining ?? 0,
+        isUp: this.#life !== undefined,
+        isWedged: this.#life?.executor.isWedged ?? false,
+        isFrozen: this.#life?.clock.isFrozen ?? false,
+        queueRemaining: this.#life?.queue.remaining ?? 0,
       }),
-      fault: (fault) => this.apply(fault),
+      fault: (fault) => this.#apply(fault),
       clearFaults: () => {
         this.clearFaults();
       },
@@ -69,75 +69,75 @@ class RunningSimulator implements Simulator {
   }
 
   get port(): number {
-    return this.boundPort;
+    return this.#boundPort;
   }
 
   get url(): string {
-    return `http://${this.options.host}:${this.boundPort}`;
+    return `http://${this.#options.host}:${this.#boundPort}`;
   }
 
   get controlUrl(): string {
-    return `http://${this.options.host}:${this.boundControlPort}`;
+    return `http://${this.#options.host}:${this.#boundControlPort}`;
   }
 
   get dataDir(): string {
-    return this.options.dataDir;
+    return this.#options.dataDir;
   }
 
   get outputDir(): string {
-    return this.options.outputDir;
+    return this.#options.outputDir;
   }
 
   async start(): Promise<void> {
-    this.boundControlPort = await this.control.start(this.options.controlPort, this.options.host);
-    await delay(this.options.startDelayMs);
-    await this.beginLife(this.options.port);
+    this.#boundControlPort = await this.#control.start(this.#options.controlPort, this.#options.host);
+    await delay(this.#options.startDelayMs);
+    await this.#beginLife(this.#options.port);
   }
 
   fault(request: FaultRequest): Promise<void> {
-    return this.apply(faultSchema.parse(request));
+    return this.#apply(faultSchema.parse(request));
   }
 
   clearFaults(): void {
-    this.machine.outputFaults.clear();
-    this.machine.httpFaults.clear();
+    this.#machine.outputFaults.clear();
+    this.#machine.httpFaults.clear();
   }
 
   executions(): readonly ExecutionRecord[] {
-    return this.machine.log.records();
+    return this.#machine.log.records();
   }
 
   async stop(): Promise<void> {
-    await this.inTurn(() => this.endLife());
-    await this.control.stop();
-    await this.machine.drawing.close();
-    if (this.options.ownsDataDir) await rm(this.options.dataDir, { recursive: true, force: true });
+    await this.#inTurn(() => this.#endLife());
+    await this.#control.stop();
+    await this.#machine.drawing.close();
+    if (this.#options.ownsDataDir) await rm(this.#options.dataDir, { recursive: true, force: true });
   }
 
-  private async apply(fault: Fault): Promise<void> {
-    const { outputFaults, httpFaults } = this.machine;
+  async #apply(fault: Fault): Promise<void> {
+    const { outputFaults, httpFaults } = this.#machine;
     switch (fault.kind) {
       case "drop-sockets":
-        this.life?.dropSockets();
+        this.#life?.dropSockets();
         return;
       case "half-open-sockets":
-        this.life?.sockets.mute();
+        this.#life?.sockets.mute();
         return;
       case "freeze":
-        this.life?.freeze(fault.ms);
+        this.#life?.freeze(fault.ms);
         return;
       case "wedge":
-        this.life?.executor.wedge();
+        this.#life?.executor.wedge();
         return;
       case "amnesia":
-        await this.inTurn(() => this.restart(0));
+        await this.#inTurn(() => this.#restart(0));
         return;
       case "restart":
-        await this.inTurn(() => this.restart(fault.downMs));
+        await this.#inTurn(() => this.#restart(fault.downMs));
         return;
       case "crash":
-        this.machine.onCrash("asked to crash");
-        await this.changing;
+        this.#machine.onCrash("asked to crash");
+        await this.#changing;
         return;
       case "delay-replies":
         httpFaults.delayReplies(fault.path, fault.ms);
@@ -157,27 +157,27 @@ class RunningSimulator implements Simulator {
     }
   }
 
-  private async restart(downMs: number): Promise<void> {
-    await this.endLife();
+  async #restart(downMs: number): Promise<void> {
+    await this.#endLife();
     await delay(downMs);
-    await this.beginLife(this.boundPort);
+    await this.#beginLife(this.#boundPort);
   }
 
-  private async beginLife(port: number): Promise<void> {
-    const life = new ServerLife(this.machine);
-    this.boundPort = await life.start(port);
-    this.life = life;
+  async #beginLife(port: number): Promise<void> {
+    const life = new ServerLife(this.#machine);
+    this.#boundPort = await life.start(port);
+    this.#life = life;
   }
 
-  private async endLife(): Promise<void> {
-    const life = this.life;
-    this.life = undefined;
+  async #endLife(): Promise<void> {
+    const life = this.#life;
+    this.#life = undefined;
     await life?.stop();
   }
 
   /** Starts and stops never overlap. */
-  private inTurn(change: () => Promise<void>): Promise<void> {
-    this.changing = this.changing.then(change, change);
-    return this.changing;
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    this.#changing = this.#changing.then(change, change);
+    return this.#changing;
   }
 }

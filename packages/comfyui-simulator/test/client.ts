@@ -16,8 +16,8 @@ export class TestClient {
   readonly id: string;
   readonly received: Received[] = [];
   readonly frames: Buffer[] = [];
-  private socket: WebSocket | undefined;
-  private readonly waiting = new Set<() => void>();
+  #socket: WebSocket | undefined;
+  readonly #waiting = new Set<() => void>();
 
   constructor(url: string, id: string) {
     this.url = url;
@@ -26,19 +26,19 @@ export class TestClient {
 
   async connect(path = `/ws?clientId=${this.id}`): Promise<WebSocket> {
     const socket = new WebSocket(this.url.replace("http", "ws") + path);
-    this.socket = socket;
+    this.#socket = socket;
     socket.on("error", () => undefined);
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) this.frames.push(data);
       else this.received.push(JSON.parse(data.toString()) as Received);
-      for (const look of this.waiting) look();
+      for (const look of this.#waiting) look();
     });
     await once(socket, "open");
     return socket;
   }
 
   async close(): Promise<void> {
-    const { socket } = this;
+    const socket = this.#socket;
     if (!socket || socket.readyState === socket.CLOSED) return;
     socket.close();
     await once(socket, "close");
@@ -96,10 +96,10 @@ export class TestClient {
   change(): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
-        this.waiting.delete(look);
+        this.#waiting.delete(look);
         resolve();
       };
-      this.waiting.add(look);
+      this.#waiting.add(look);
     });
   }
 

@@ -10,9 +10,9 @@ import { fileURLToPath } from "node:url";
 import { startSimulator, type FaultRequest, type Simulator } from "../src/index.ts";
 import { flatGraph, sceneGraph, sleepGraph, TestClient, textGraph } from "./client.ts";
 
-const LOST = "0f8fad5b-d9cb-469f-a165-708677289501";
-const ODD = "0f8fad5b-d9cb-469f-a165-708677289502";
-const KILLED = "0f8fad5b-d9cb-469f-a165-708677289503";
+const lostId = "0f8fad5b-d9cb-469f-a165-708677289501";
+const oddId = "0f8fad5b-d9cb-469f-a165-708677289502";
+const killedId = "0f8fad5b-d9cb-469f-a165-708677289503";
 
 describe.each(["0.3", "0.28"] as const)("a server of %s", (api) => {
   let simulator: Simulator;
@@ -135,18 +135,18 @@ describe.each(["0.3", "0.28"] as const)("a server of %s", (api) => {
   test("a lost reply and a 500 after queueing both leave the prompt queued", async () => {
     await control({ kind: "lose-next-prompt-reply" });
     await expect(
-      client.post("/prompt", { prompt: textGraph("l"), prompt_id: LOST, client_id: client.id }),
+      client.post("/prompt", { prompt: textGraph("l"), prompt_id: lostId, client_id: client.id }),
     ).rejects.toThrow();
-    await client.finished(LOST);
+    await client.finished(lostId);
     await control({ kind: "error-after-queueing" });
     const reply = await client.post("/prompt", {
       prompt: textGraph("e"),
-      prompt_id: ODD,
+      prompt_id: oddId,
       client_id: client.id,
     });
     expect(reply.status).toBe(500);
-    await client.finished(ODD);
-    expect(Object.keys(await client.get("/history"))).toEqual([LOST, ODD]);
+    await client.finished(oddId);
+    expect(Object.keys(await client.get("/history"))).toEqual([lostId, oddId]);
   });
 
   test("delay-replies holds back one path only", async () => {
@@ -206,12 +206,12 @@ test("the command line starts a server whose execution log survives a kill", asy
     }
     const user = new TestClient(url, "cli");
     await user.connect();
-    await user.submit(sleepGraph(60, 3), { prompt_id: KILLED });
+    await user.submit(sleepGraph(60, 3), { prompt_id: killedId });
     await user.message(({ type, data }) => type === "executing" && data["node"] === "2");
     child.kill("SIGKILL");
     await once(child, "exit");
     expect(readFileSync(log, "utf8")).toMatch(
-      new RegExp(`^\\{"promptId":"${KILLED}","event":"started","at":"[^"]+"\\}\\n$`),
+      new RegExp(`^\\{"promptId":"${killedId}","event":"started","at":"[^"]+"\\}\\n$`),
     );
   } finally {
     child.kill("SIGKILL");

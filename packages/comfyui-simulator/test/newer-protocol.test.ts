@@ -2,13 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startSimulator, type Simulator } from "../src/index.ts";
 import { flatGraph, sleepGraph, TestClient, textGraph, type Graph } from "./client.ts";
 
-const INSTANT = { loadMs: 0, stepMs: 0, saveMs: 0, historyLagMs: 0 };
+const instant = { loadMs: 0, stepMs: 0, saveMs: 0, historyLagMs: 0 };
 
 let simulator: Simulator;
 let client: TestClient;
 
 beforeAll(async () => {
-  simulator = await startSimulator({ timing: INSTANT });
+  simulator = await startSimulator({ timing: instant });
 });
 afterAll(async () => {
   await simulator.stop();
@@ -146,7 +146,7 @@ test("a class that was replaced runs as the one that took its place", async () =
 
 describe("with memory enough", () => {
   test("a prompt from before the last one is still cached, and names its old file", async () => {
-    const roomy = await startSimulator({ timing: INSTANT, cacheKeeps: "every-prompt" });
+    const roomy = await startSimulator({ timing: instant, cacheKeeps: "every-prompt" });
     const user = new TestClient(roomy.url, "roomy");
     await user.connect();
     try {

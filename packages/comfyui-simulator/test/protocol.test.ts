@@ -5,13 +5,13 @@ import path from "node:path";
 import { startSimulator, type Simulator } from "../src/index.ts";
 import { flatGraph, sleepGraph, TestClient, textGraph } from "./client.ts";
 
-const INSTANT = { loadMs: 0, stepMs: 0, saveMs: 0, historyLagMs: 0 };
+const instant = { loadMs: 0, stepMs: 0, saveMs: 0, historyLagMs: 0 };
 
 let simulator: Simulator;
 let client: TestClient;
 
 beforeAll(async () => {
-  simulator = await startSimulator({ timing: INSTANT, bodyBytesMax: 20_000, api: "0.3" });
+  simulator = await startSimulator({ timing: instant, bodyBytesMax: 20_000, api: "0.3" });
 });
 afterAll(async () => {
   await simulator.stop();
@@ -66,7 +66,7 @@ describe("a prompt", () => {
   });
 
   test("may be missing from history at execution_success", async () => {
-    const lagging = await startSimulator({ timing: { ...INSTANT, historyLagMs: 300 } });
+    const lagging = await startSimulator({ timing: { ...instant, historyLagMs: 300 } });
     const watcher = new TestClient(lagging.url, "watcher");
     await watcher.connect();
     const found: boolean[] = [];

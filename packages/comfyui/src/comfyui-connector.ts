@@ -10,7 +10,7 @@ import {
   type Download,
   type Method,
 } from "./wire/http-client.ts";
-import type { ObjectInfo } from "./classes/object-info.ts";
+import { type ObjectInfo } from "./classes/object-info.ts";
 import { collectOutputs, type FileReference, type OutputReference } from "./wire/outputs.ts";
 import { markSubmitted, progressOf, type Progress } from "./watching/progress.ts";
 import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
@@ -23,8 +23,8 @@ import {
   type UploadedImage,
 } from "./wire/server-api.ts";
 import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./wire/submit.ts";
-import type { WatchEvent } from "./watching/watch-event.ts";
-import type { Workflow } from "./graph/workflow.ts";
+import { type WatchEvent } from "./watching/watch-event.ts";
+import { type Workflow } from "./graph/workflow.ts";
 
 /** Where to tell what went wrong without harming anybody; a pino logger fits. */
 export interface ConnectorLogger {
@@ -78,15 +78,15 @@ export interface WatchOptions {
   unreachableMs?: number;
 }
 
-const KIBIBYTE = 1024;
-const DEFAULTS = {
+const kibibyte = 1024;
+const defaults = {
   requestTimeoutMs: 10_000,
   postTimeoutMs: 5_000,
   silenceMs: 10_000,
   pingIntervalMs: 5_000,
   backoff: { minMs: 100, maxMs: 10_000 },
-  messageBytesMax: 64 * KIBIBYTE * KIBIBYTE,
-  replyBytesMax: 64 * KIBIBYTE * KIBIBYTE,
+  messageBytesMax: 64 * kibibyte * kibibyte,
+  replyBytesMax: 64 * kibibyte * kibibyte,
 };
 
 /**
@@ -106,7 +106,7 @@ export class ComfyUIConnector {
   readonly #logger: ConnectorLogger | undefined;
 
   constructor(options: ComfyUIConnectorOptions) {
-    const settings = { ...DEFAULTS, ...options };
+    const settings = { ...defaults, ...options };
     this.clientId = options.clientId ?? randomUUID();
     this.#connectTimeoutMs = settings.requestTimeoutMs;
     this.#postTimeoutMs = settings.postTimeoutMs;

@@ -1,15 +1,15 @@
-export type { BinaryFrame, NodeText, Preview } from "./wire/binary-frames.ts";
+export { type BinaryFrame, type NodeText, type Preview } from "./wire/binary-frames.ts";
 export { parseBinaryFrame } from "./wire/binary-frames.ts";
-export type { CancelOutcome } from "./wire/cancel.ts";
-export type {
-  ComfyUIConnectorOptions,
-  ConnectorLogger,
-  SubmitRequest,
-  Submitted,
-  WatchOptions,
+export { type CancelOutcome } from "./wire/cancel.ts";
+export {
+  type ComfyUIConnectorOptions,
+  type ConnectorLogger,
+  type SubmitRequest,
+  type Submitted,
+  type WatchOptions,
 } from "./comfyui-connector.ts";
 export { ComfyUIConnector } from "./comfyui-connector.ts";
-export type { ComfyUIErrorCode, ErrorClass, NodeError, Retry } from "./wire/errors.ts";
+export { type ComfyUIErrorCode, type ErrorClass, type NodeError, type Retry } from "./wire/errors.ts";
 export { ComfyUIError } from "./wire/errors.ts";
 export {
   ExactNumber,
@@ -23,47 +23,62 @@ export {
 } from "./json/exact-json.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
-export type { GraphNeeds, NeededModel } from "./definitions/graph-needs.ts";
+export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
 export { missingFrom, needsOf } from "./definitions/graph-needs.ts";
-export type { GraphProblem, GraphProblemCode, GraphValidation, NotChecked } from "./graph/graph-problem.ts";
-export type { ValidateGraphOptions } from "./checking/graph-validation.ts";
+export {
+  type GraphProblem,
+  type GraphProblemCode,
+  type GraphValidation,
+  type NotChecked,
+} from "./graph/graph-problem.ts";
+export { type ValidateGraphOptions } from "./checking/graph-validation.ts";
 export { validateGraph } from "./checking/graph-validation.ts";
-export type { RepeatedName } from "./json/repeated-names.ts";
+export { type RepeatedName } from "./json/repeated-names.ts";
 export { findRepeatedName } from "./json/repeated-names.ts";
 export { wrapLists } from "./definitions/list-values.ts";
-export type { CallOptions, Download } from "./wire/http-client.ts";
-export type { PromptMessage, ServerMessage } from "./wire/messages.ts";
+export { type CallOptions, type Download } from "./wire/http-client.ts";
+export { type PromptMessage, type ServerMessage } from "./wire/messages.ts";
 export { parseMessage } from "./wire/messages.ts";
 export { framesMaxOfModule, framesMaxUsually } from "./classes/motion-modules.ts";
-export type {
-  InputMapping,
-  NodeReplacement,
-  NodeReplacements,
-  OutputMapping,
-  ReplacedGraph,
+export {
+  type InputMapping,
+  type NodeReplacement,
+  type NodeReplacements,
+  type OutputMapping,
+  type ReplacedGraph,
 } from "./definitions/node-replacements.ts";
 export { nodeReplacementsSchema, replacementOf, replaceNodes } from "./definitions/node-replacements.ts";
-export type { InputSpec, NodeDefinition, ObjectInfo } from "./classes/object-info.ts";
+export { type InputSpec, type NodeDefinition, type ObjectInfo } from "./classes/object-info.ts";
 export { listOf, objectInfoSchema } from "./classes/object-info.ts";
-export type { FileReference, OutputReference, PromptOutputs, TextReference } from "./wire/outputs.ts";
+export {
+  type FileReference,
+  type OutputReference,
+  type PromptOutputs,
+  type TextReference,
+} from "./wire/outputs.ts";
 export { collectOutputs } from "./wire/outputs.ts";
-export type { Progress, ProgressPhase, ProgressState } from "./watching/progress.ts";
+export { type Progress, type ProgressPhase, type ProgressState } from "./watching/progress.ts";
 export { markSubmitted, progressOf, reduceProgress } from "./watching/progress.ts";
-export type {
-  HistoryEntry,
-  PromptLookup,
-  QueuedPrompt,
-  ServerQueue,
-  SettledLookup,
+export {
+  type HistoryEntry,
+  type PromptLookup,
+  type QueuedPrompt,
+  type ServerQueue,
+  type SettledLookup,
 } from "./wire/prompt-lookup.ts";
 export { errorOfSettled, isSettled } from "./wire/prompt-lookup.ts";
-export type { ConnectorCounters } from "./watching/prompt-watches.ts";
-export type { ServerAbilities, SystemStats, Upload, UploadedImage } from "./wire/server-api.ts";
-export type { ServerDefinitions } from "./definitions/server-definitions.ts";
+export { type ConnectorCounters } from "./watching/prompt-watches.ts";
+export {
+  type ServerAbilities,
+  type SystemStats,
+  type Upload,
+  type UploadedImage,
+} from "./wire/server-api.ts";
+export { type ServerDefinitions } from "./definitions/server-definitions.ts";
 export { canRun, parseDefinitions } from "./definitions/server-definitions.ts";
 export { isFilenamePrefix, prepareForSubmission } from "./definitions/submission.ts";
-export type { PackedDefinitions } from "./definitions/packed-definitions.ts";
+export { type PackedDefinitions } from "./definitions/packed-definitions.ts";
 export { unpackDefinitions } from "./definitions/packed-definitions.ts";
-export type { WatchEvent } from "./watching/watch-event.ts";
-export type { Link, Workflow, WorkflowNode } from "./graph/workflow.ts";
+export { type WatchEvent } from "./watching/watch-event.ts";
+export { type Link, type Workflow, type WorkflowNode } from "./graph/workflow.ts";
 export { linkOf, nodeTitleOf, parseWorkflow, workflowSchema } from "./graph/workflow.ts";

@@ -25,7 +25,7 @@ const graph = (odd: Record<string, unknown>): Record<string, { class_type: strin
   }),
 });
 
-const TYPES = [
+const types = [
   "INT",
   "FLOAT",
   "STRING",
@@ -52,8 +52,8 @@ const { spec } = fc.letrec<{ spec: unknown; inputs: unknown; options: unknown }>
   spec: fc.oneof(
     { maxDepth: 3 },
     jsonLike,
-    fc.tuple(fc.constantFrom(...TYPES)),
-    fc.tuple(fc.oneof(fc.constantFrom(...TYPES), jsonLike), tie("options")),
+    fc.tuple(fc.constantFrom(...types)),
+    fc.tuple(fc.oneof(fc.constantFrom(...types), jsonLike), tie("options")),
   ),
   inputs: fc.oneof(
     { maxDepth: 3 },

@@ -16,7 +16,7 @@ const newer = recordedObjectInfo028();
 const coreOnly = recordedObjectInfo("core", "recording-nodes");
 
 /** Refused for something beside the graph: `number`, `extra_data`, `partial_execution_targets`, a duplicate id. */
-const NOT_ABOUT_THE_GRAPH = [
+const notAboutTheGraph = [
   "number not a number",
   "extra_data null with a client_id",
   "partial_execution_targets: unknown node",
@@ -31,17 +31,17 @@ const NOT_ABOUT_THE_GRAPH = [
 ];
 
 /** Graphs with classes that the recorded definitions of 0.28 leave out. */
-const CLASS_NOT_RECORDED = [
+const classNotRecorded = [
   "a graph from before: ImageScaleToTotalPixels without resolution_steps",
   "full-size images over the socket",
   "the same with _meta",
 ];
 
 /** Only the server can look into its folders. */
-const FOR_THE_SERVER_ONLY = ["COMBO with remote, V1, with its own check: LoadImageOutput of a missing file"];
+const forTheServerOnly = ["COMBO with remote, V1, with its own check: LoadImageOutput of a missing file"];
 
 /** Accepted by the server, and refused by us, since it ends badly: here is the reason that we give instead. */
-const REFUSED_BY_US: Record<string, string> = {
+const refusedByUs: Record<string, string> = {
   'a node without "inputs" that no output needs': "8:missing_inputs",
   "40 frames without context options: over the module's own limit of 32 frames":
     "10.context_options:context_options_missing",
@@ -70,7 +70,7 @@ const REFUSED_BY_US: Record<string, string> = {
 };
 
 /** The server's own checks that end in an exception: it names the node, and ours the input at fault. */
-const RAISES = /^(exception_during_validation|exception_during_inner_validation)$/;
+const raises = /^(exception_during_validation|exception_during_inner_validation)$/;
 
 const nodeErrorsSchema = z.record(
   z.string(),
@@ -121,11 +121,9 @@ function withoutFiles(objectInfo: ObjectInfo): ObjectInfo {
 
 const posts = (["0.3.64", "0.28"] as const)
   .flatMap((version) => transcriptNames(version).flatMap((name) => recordedPosts(name, version)))
-  .filter(
-    ({ title }) => ![...NOT_ABOUT_THE_GRAPH, ...CLASS_NOT_RECORDED, ...FOR_THE_SERVER_ONLY].includes(title),
-  );
+  .filter(({ title }) => ![...notAboutTheGraph, ...classNotRecorded, ...forTheServerOnly].includes(title));
 const titleOf = ({ version, recording, title }: RecordedPost): string => `${version} ${recording}: ${title}`;
-const FAULTS_THAT_RAISE = /:(linked_node_missing|linked_slot_missing|missing_inputs)$/;
+const faultsThatRaise = /:(linked_node_missing|linked_slot_missing|missing_inputs)$/;
 const isRefused = (post: RecordedPost): boolean => post.status !== 200 || serverProblems(post).length > 0;
 
 describe("every recorded graph", () => {
@@ -143,10 +141,10 @@ describe("every recorded graph", () => {
       for (const problem of server) {
         const [place = "", type = ""] = problem.split(":");
         const [nodeId = ""] = place.split(".");
-        if (RAISES.test(type)) {
+        if (raises.test(type)) {
           // A broken link makes the server's validation itself raise. It then names the right node, and the input of
           // the node *after* it; ours names the broken link.
-          expect(ours.some((our) => our.startsWith(nodeId) || FAULTS_THAT_RAISE.test(our))).toBe(true);
+          expect(ours.some((our) => our.startsWith(nodeId) || faultsThatRaise.test(our))).toBe(true);
         } else if (type === "dependency_cycle") {
           // The server names each node of the ring; ours names the ring once.
           expect(ours.some((our) => our.endsWith(":dependency_cycle"))).toBe(true);
@@ -162,7 +160,7 @@ describe("every recorded graph", () => {
   test.each(posts.filter((post) => !isRefused(post)).map((post) => [titleOf(post), post] as const))(
     "that the server accepted passes, or has a reason to fail: %s",
     (_title, post) => {
-      const reason = REFUSED_BY_US[post.ordinal === 1 ? post.title : `${post.title} (${post.ordinal})`];
+      const reason = refusedByUs[post.ordinal === 1 ? post.title : `${post.title} (${post.ordinal})`];
       expect(ourProblems(post.workflow, objectInfoOf(post))).toEqual(reason === undefined ? [] : [reason]);
     },
   );

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { pino, type DestinationStream, type Logger as PinoLogger } from "pino";
 import { PinoPretty } from "pino-pretty";
-import type { LogLevel } from "./configuration.ts";
+import { type LogLevel } from "./configuration.ts";
 
 export type Logger = PinoLogger;
 

@@ -1,7 +1,7 @@
 import { objectInfoSchema, type ObjectInfo } from "@genga/comfyui";
 import { objectInfo, workflow } from "@genga/comfyui-recordings";
 import { z } from "zod";
-import type { KnownServer } from "@genga/workflows";
+import { type KnownServer } from "@genga/workflows";
 
 const anyRecord = z.record(z.string(), z.unknown());
 

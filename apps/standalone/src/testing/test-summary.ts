@@ -51,5 +51,8 @@ const acceptanceFile = "/acceptance/acceptance.test.ts";
 /** What `npm test` says at its end: each acceptance test by name, and last the line with the two counts. */
 export function linesOf({ passed, failed, acceptance }: TestSummary): string[] {
   const named = acceptance.map(({ name, status }) => `  ${status}  ${name}`);
-  return [...(named.length === 0 ? [] : ["acceptance tests:", ...named]), `${passed} passed, ${failed} failed`];
+  return [
+    ...(named.length === 0 ? [] : ["acceptance tests:", ...named]),
+    `${passed} passed, ${failed} failed`,
+  ];
 }

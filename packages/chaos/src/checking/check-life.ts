@@ -1,5 +1,11 @@
 import { checkStreams } from "./check-streams.ts";
-import { type JobEventAnswer, endings, type JobHistory, type Trouble, type Violation } from "../history/history.ts";
+import {
+  type JobEventAnswer,
+  endings,
+  type JobHistory,
+  type Trouble,
+  type Violation,
+} from "../history/history.ts";
 
 /** What a job's own events and the APIs' answers owe their readers. */
 export function checkLife(job: JobHistory, troubles: readonly Trouble[]): Violation[] {

@@ -1,4 +1,10 @@
-import { endings, type JobEventAnswer, type JobHistory, type JobRequest, type Violation } from "../history/history.ts";
+import {
+  endings,
+  type JobEventAnswer,
+  type JobHistory,
+  type JobRequest,
+  type Violation,
+} from "../history/history.ts";
 
 /** Clocks of one machine, read in different processes. */
 const slackMs = 300;

@@ -36,7 +36,10 @@ export async function runOnReplica(
   }
 }
 
-async function cutOff(replica: Replica, fault: { link: Link; isHalfOpen: boolean; ms: number }): Promise<void> {
+async function cutOff(
+  replica: Replica,
+  fault: { link: Link; isHalfOpen: boolean; ms: number },
+): Promise<void> {
   const proxy = replica.links[fault.link];
   if (fault.isHalfOpen) {
     await disturb(proxy, { how: "half-open", byMs: 0, ms: fault.ms });

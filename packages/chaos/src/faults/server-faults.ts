@@ -32,9 +32,9 @@ export async function runOnServer(
       return;
     case "simulator-kill":
     case "simulator-crash":
-      await endAndRestart(world, server, () => (fault.kind === "simulator-kill" ? server.kill() : crash(server)))(
-        ms,
-      );
+      await endAndRestart(world, server, () =>
+        fault.kind === "simulator-kill" ? server.kill() : crash(server),
+      )(ms);
       return;
     case "simulator-wedge":
       await server.fault({ kind: "wedge" });

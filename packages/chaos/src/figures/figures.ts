@@ -142,7 +142,13 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
   const figures = new Map<string, FaultFigures>();
   const of = (fault: Fault): FaultFigures => {
     const name = nameOfFault(fault);
-    const known = figures.get(name) ?? { planned: 0, happened: 0, recoveriesMs: [], pickUpsMs: [], repeats: 0 };
+    const known = figures.get(name) ?? {
+      planned: 0,
+      happened: 0,
+      recoveriesMs: [],
+      pickUpsMs: [],
+      repeats: 0,
+    };
     figures.set(name, known);
     return known;
   };
@@ -191,7 +197,18 @@ function merge(one: FaultFigures | undefined, other: FaultFigures): FaultFigures
   };
 }
 
-const header = ["fault", "planned", "happened", "measured", "p50", "max", "pick-ups", "p50", "max", "repeats"];
+const header = [
+  "fault",
+  "planned",
+  "happened",
+  "measured",
+  "p50",
+  "max",
+  "pick-ups",
+  "p50",
+  "max",
+  "repeats",
+];
 
 function rowOf([name, { planned, happened, recoveriesMs, pickUpsMs, repeats }]: [
   string,

@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { installAudit, readAttempts, readMiscounts, readStorageKeys, readWrites } from "../observing/audit.ts";
+import {
+  installAudit,
+  readAttempts,
+  readMiscounts,
+  readStorageKeys,
+  readWrites,
+} from "../observing/audit.ts";
 import { checkHistory } from "../checking/check-history.ts";
 import { ChaosClient } from "../observing/chaos-client.ts";
 import { type Figures } from "../figures/figures.ts";

@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { startServiceProcess, startTcpProxy, type Passage, type ServiceProcess, type TcpProxy } from "@genga/testing";
+import {
+  startServiceProcess,
+  startTcpProxy,
+  type Passage,
+  type ServiceProcess,
+  type TcpProxy,
+} from "@genga/testing";
 import { type Link } from "../plan/fault.ts";
 
 export type ReplicaKind = "api" | "worker";

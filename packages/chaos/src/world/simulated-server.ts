@@ -1,5 +1,11 @@
 import { readFile } from "node:fs/promises";
-import { startSimulatorProcess, startTcpProxy, type Passage, type SimulatorProcess, type TcpProxy } from "@genga/testing";
+import {
+  startSimulatorProcess,
+  startTcpProxy,
+  type Passage,
+  type SimulatorProcess,
+  type TcpProxy,
+} from "@genga/testing";
 import { executionLineSchema, type Execution } from "../history/history.ts";
 
 /** A simulated ComfyUI behind a network of its own; its address outlives its processes. */

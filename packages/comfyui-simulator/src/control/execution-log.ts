@@ -9,33 +9,33 @@ export interface ExecutionRecord {
   readonly status?: "success" | "error";
 }
 
-const RECORDS_MAX = 100_000;
+const recordsMax = 100_000;
 
 /** Counts what was really executed, for tests that ask whether anything ran twice. It survives amnesia. */
 export class ExecutionLog {
-  private readonly kept: ExecutionRecord[] = [];
-  private readonly file: string | undefined;
+  readonly #kept: ExecutionRecord[] = [];
+  readonly #file: string | undefined;
 
   constructor(file: string | undefined) {
-    this.file = file;
+    this.#file = file;
   }
 
   started(promptId: string): void {
-    this.add({ promptId, event: "started", at: new Date().toISOString() });
+    this.#add({ promptId, event: "started", at: new Date().toISOString() });
   }
 
   finished(promptId: string, status: "success" | "error"): void {
-    this.add({ promptId, event: "finished", at: new Date().toISOString(), status });
+    this.#add({ promptId, event: "finished", at: new Date().toISOString(), status });
   }
 
   records(): readonly ExecutionRecord[] {
-    return this.kept;
+    return this.#kept;
   }
 
-  private add(record: ExecutionRecord): void {
-    this.kept.push(record);
-    if (this.kept.length > RECORDS_MAX) this.kept.shift();
+  #add(record: ExecutionRecord): void {
+    this.#kept.push(record);
+    if (this.#kept.length > recordsMax) this.#kept.shift();
     // Written before anything else happens, so that a kill right after it cannot lose the line.
-    if (this.file !== undefined) appendFileSync(this.file, `${JSON.stringify(record)}\n`);
+    if (this.#file !== undefined) appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
   }
 }

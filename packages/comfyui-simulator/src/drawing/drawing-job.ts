@@ -1,4 +1,4 @@
-import type { Picture } from "./picture.ts";
+import { type Picture } from "./picture.ts";
 
 /** One piece of work for the drawing thread: plain data. */
 export type DrawingJob =

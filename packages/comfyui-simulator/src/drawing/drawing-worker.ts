@@ -1,5 +1,5 @@
 import { parentPort } from "node:worker_threads";
-import type { DrawingReply, DrawingRequest } from "./drawing-job.ts";
+import { type DrawingReply, type DrawingRequest } from "./drawing-job.ts";
 import { performDrawing } from "./perform-drawing.ts";
 
 /** The drawing thread: one job after another, in the order in which they were asked for. */

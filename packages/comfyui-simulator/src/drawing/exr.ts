@@ -1,4 +1,4 @@
-import type { Pixels } from "./png.ts";
+import { type Pixels } from "./png.ts";
 
 /** An OpenEXR file: one part, scan lines, not compressed, three channels of 32-bit floats in linear light. */
 export function encodeExr({ width, height, rgb }: Pixels): Buffer {

@@ -1,19 +1,19 @@
 import { createRequire } from "node:module";
 import path from "node:path";
 import { GlobalFonts } from "@napi-rs/canvas";
-import type { SceneFrame } from "./scene-frame.ts";
-import type { Scene } from "./picture.ts";
+import { type SceneFrame } from "./scene-frame.ts";
+import { type Scene } from "./picture.ts";
 
-const FAMILY = "Genga Caption";
+const fontFamily = "Genga Caption";
 let isRegistered = false;
 
 /** Below this many pixels of height a caption could not be read. */
-const HEIGHT_MIN = 192;
+const heightMin = 192;
 
 /** What the picture was asked to be, small at the bottom: prompt, then seed and checkpoint. */
 export function paintCaption(frame: SceneFrame, scene: Scene): void {
   const { context, width, height, unit } = frame;
-  if (height < HEIGHT_MIN) return;
+  if (height < heightMin) return;
   registerFont();
   const size = Math.max(9, Math.min(20, unit * 2.3));
   const pad = size * 0.7;
@@ -26,14 +26,14 @@ export function paintCaption(frame: SceneFrame, scene: Scene): void {
   context.fillRect(0, height - strip * 1.5, width, strip * 1.5);
   context.textBaseline = "alphabetic";
   context.fillStyle = "rgba(255, 255, 255, 0.94)";
-  context.font = `${size}px "${FAMILY}"`;
+  context.font = `${size}px "${fontFamily}"`;
   context.fillText(
     fitted(frame, scene.prompt.replace(/\s+/g, " ").trim(), width - pad * 2),
     pad,
     height - pad - size * 1.35,
   );
   context.fillStyle = "rgba(255, 255, 255, 0.66)";
-  context.font = `${size * 0.82}px "${FAMILY}"`;
+  context.font = `${size * 0.82}px "${fontFamily}"`;
   const about = [`seed ${scene.seed}`, scene.checkpoint, ...scene.loras].join(" · ");
   context.fillText(fitted(frame, about, width - pad * 2), pad, height - pad);
 }
@@ -54,6 +54,6 @@ function fitted(frame: SceneFrame, text: string, widthMax: number): string {
 function registerFont(): void {
   if (isRegistered) return;
   const folder = path.dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json"));
-  GlobalFonts.registerFromPath(path.join(folder, "ttf", "DejaVuSans.ttf"), FAMILY);
+  GlobalFonts.registerFromPath(path.join(folder, "ttf", "DejaVuSans.ttf"), fontFamily);
   isRegistered = true;
 }

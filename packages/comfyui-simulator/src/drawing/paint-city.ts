@@ -1,5 +1,5 @@
 import { swing, tint, type SceneFrame } from "./scene-frame.ts";
-import type { Random } from "./random.ts";
+import { type Random } from "./random.ts";
 
 /** Three rows of houses, the nearer the darker, with windows that are lit at night; in front a rooftop rail. */
 export function paintCity(frame: SceneFrame, random: Random): void {

@@ -4,9 +4,9 @@ import { paintDrift } from "./paint-drift.ts";
 import { paintFigure } from "./paint-figure.ts";
 import { paintGround } from "./paint-ground.ts";
 import { paintSky } from "./paint-sky.ts";
-import type { SceneFrame } from "./scene-frame.ts";
-import type { ScenePicture } from "./picture.ts";
-import type { Pixels } from "./png.ts";
+import { type SceneFrame } from "./scene-frame.ts";
+import { type ScenePicture } from "./picture.ts";
+import { type Pixels } from "./png.ts";
 import { planScene } from "./scene-plan.ts";
 
 /** Draws one frame of a scene, back to front. The same recipe always gives the same pixels. */

@@ -1,26 +1,26 @@
 import { writeFile } from "node:fs/promises";
 import sharp, { type Sharp } from "sharp";
-import type { DrawingJob } from "./drawing-job.ts";
+import { type DrawingJob } from "./drawing-job.ts";
 import { encodeExr } from "./exr.ts";
 import { withJfif } from "./jfif.ts";
-import type { Picture } from "./picture.ts";
+import { type Picture } from "./picture.ts";
 import { encodeAnimatedPng, encodePng, type Pixels } from "./png.ts";
 import { Random } from "./random.ts";
 import { renderPicture } from "./render-picture.ts";
 import { encodeSilence, encodeVideo } from "./video-encoder.ts";
 
-const NOTHING = new Uint8Array();
+const nothing = new Uint8Array();
 
 /** Does one drawing job. @returns the bytes asked for; nothing when the job writes a file */
 export async function performDrawing(job: DrawingJob, onFrame: () => void): Promise<Uint8Array> {
   switch (job.kind) {
     case "png":
       await writeFile(job.file, encodePng(await renderPicture(job.picture), job.texts, job.level));
-      return NOTHING;
+      return nothing;
     case "animated-png": {
       const frames = await renderAll(job.pictures, onFrame);
       await writeFile(job.file, encodeAnimatedPng(merged(frames), job.framesPerSecond, job.texts, job.level));
-      return NOTHING;
+      return nothing;
     }
     case "animated-webp": {
       const { image, count } = await stacked(job.pictures, onFrame);
@@ -28,23 +28,23 @@ export async function performDrawing(job: DrawingJob, onFrame: () => void): Prom
       await image
         .webp({ quality: Math.max(1, job.quality), lossless: job.isLossless, effort: 2, delay, loop: 0 })
         .toFile(job.file);
-      return NOTHING;
+      return nothing;
     }
     case "gif": {
       const { image, count } = await stacked(job.pictures, onFrame);
       const delay = delays(count, job.framesPerSecond);
       await image.gif({ delay, loop: job.loops, effort: 3 }).toFile(job.file);
-      return NOTHING;
+      return nothing;
     }
     case "video":
       await encodeVideo(job, onFrame);
-      return NOTHING;
+      return nothing;
     case "exr":
       await writeFile(job.file, encodeExr(await renderPicture(job.picture)));
-      return NOTHING;
+      return nothing;
     case "silence":
       await encodeSilence(job);
-      return NOTHING;
+      return nothing;
     case "preview":
       return drawPreview(job);
     case "corners":

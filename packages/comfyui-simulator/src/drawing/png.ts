@@ -1,5 +1,5 @@
 import { crc32, deflateSync } from "node:zlib";
-import type { FlatPicture } from "./picture.ts";
+import { type FlatPicture } from "./picture.ts";
 
 /** Pixels of one picture: three bytes each, row by row. */
 export interface Pixels {
@@ -11,12 +11,12 @@ export interface Pixels {
 /** Text to keep inside a PNG, by key; the server puts the graph under `prompt` (PROTOCOL 7). */
 export type PngTexts = ReadonlyMap<string, string>;
 
-const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 /** Writes a PNG of 8-bit RGB. */
 export function encodePng(pixels: Pixels, texts: PngTexts, level: number): Buffer {
   return Buffer.concat([
-    SIGNATURE,
+    signature,
     header(pixels),
     ...textChunks(texts),
     chunk("IDAT", deflateSync(filtered(pixels), { level })),
@@ -32,7 +32,7 @@ export function encodeFlatPng(picture: FlatPicture, texts: PngTexts): Buffer {
   rows.set(first);
   for (let at = first.length; at < rows.length; at += first.length) rows[at] = 2;
   return Buffer.concat([
-    SIGNATURE,
+    signature,
     header(picture),
     ...textChunks(texts),
     chunk("IDAT", deflateSync(rows, { level: 1 })),
@@ -51,7 +51,7 @@ export function encodeAnimatedPng(
   if (!first) throw new RangeError("an animation needs a frame");
   const control = Buffer.alloc(8);
   control.writeUInt32BE(frames.length, 0);
-  const parts = [SIGNATURE, header(first), ...textChunks(texts), chunk("acTL", control)];
+  const parts = [signature, header(first), ...textChunks(texts), chunk("acTL", control)];
   let sequence = 0;
   frames.forEach((frame, index) => {
     parts.push(chunk("fcTL", frameControl(frame, sequence++, Math.round(1_000 / framesPerSecond))));

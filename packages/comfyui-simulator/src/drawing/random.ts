@@ -1,9 +1,9 @@
 /** Numbers that look random and are always the same for the same text. */
 export class Random {
-  private a: number;
-  private b: number;
-  private c: number;
-  private counter = 1;
+  #a: number;
+  #b: number;
+  #c: number;
+  #counter = 1;
 
   constructor(text: string) {
     let hash = 1_779_033_703 ^ text.length;
@@ -17,20 +17,20 @@ export class Random {
       hash = Math.imul(hash ^ text.charCodeAt(index), 3_432_918_353);
       hash = (hash << 13) | (hash >>> 19);
     }
-    this.a = next();
-    this.b = next();
-    this.c = next();
+    this.#a = next();
+    this.#b = next();
+    this.#c = next();
     for (let round = 0; round < 8; round += 1) this.next();
   }
 
   /** 0 to just under 1. */
   next(): number {
-    const sum = (this.a + this.b + this.counter) >>> 0;
-    this.counter = (this.counter + 1) >>> 0;
-    this.a = this.b ^ (this.b >>> 9);
-    this.b = (this.c + (this.c << 3)) >>> 0;
-    this.c = ((this.c << 21) | (this.c >>> 11)) >>> 0;
-    this.c = (this.c + sum) >>> 0;
+    const sum = (this.#a + this.#b + this.#counter) >>> 0;
+    this.#counter = (this.#counter + 1) >>> 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) >>> 0;
+    this.#c = ((this.#c << 21) | (this.#c >>> 11)) >>> 0;
+    this.#c = (this.#c + sum) >>> 0;
     return sum / 4_294_967_296;
   }
 

@@ -1,10 +1,10 @@
 import sharp, { type KernelEnum, type Sharp } from "sharp";
-import type { BlendMode, Picture } from "./picture.ts";
+import { type BlendMode, type Picture } from "./picture.ts";
 import { flatPixels, type Pixels } from "./png.ts";
 import { paintScene } from "./paint-scene.ts";
 
 /** Scenes are asked for again and again (previews, then the result), so the last few are kept. */
-const KEPT_MAX = 4;
+const keptMax = 4;
 const kept = new Map<string, Pixels>();
 
 /** Makes the pixels of a picture. */
@@ -16,7 +16,7 @@ export async function renderPicture(picture: Picture): Promise<Pixels> {
   const pixels = await render(picture);
   kept.set(key, pixels);
   for (const oldest of kept.keys()) {
-    if (kept.size <= KEPT_MAX) break;
+    if (kept.size <= keptMax) break;
     kept.delete(oldest);
   }
   return pixels;
@@ -34,7 +34,7 @@ async function render(picture: Exclude<Picture, { op: "flat" }>): Promise<Pixels
       );
     case "scale": {
       const fit = picture.crop ? "cover" : "fill";
-      const kernel = KERNELS.get(picture.method) ?? "linear";
+      const kernel = kernels.get(picture.method) ?? "linear";
       return toPixels((await sharpOf(picture.source)).resize({ width, height, fit, kernel }), picture);
     }
     case "crop": {
@@ -55,12 +55,12 @@ async function render(picture: Exclude<Picture, { op: "flat" }>): Promise<Pixels
         method: "bicubic",
         crop: true,
       });
-      return { width, height, rgb: blend(below.rgb, above.rgb, picture.factor, MIXERS[picture.mode]) };
+      return { width, height, rgb: blend(below.rgb, above.rgb, picture.factor, mixers[picture.mode]) };
     }
   }
 }
 
-const KERNELS = new Map<string, keyof KernelEnum>([
+const kernels = new Map<string, keyof KernelEnum>([
   ["nearest-exact", "nearest"],
   ["bilinear", "linear"],
   ["area", "linear"],
@@ -70,7 +70,7 @@ const KERNELS = new Map<string, keyof KernelEnum>([
 ]);
 
 /** How two values from 0 to 1 become one. */
-const MIXERS: Readonly<Record<BlendMode, (below: number, above: number) => number>> = {
+const mixers: Readonly<Record<BlendMode, (below: number, above: number) => number>> = {
   normal: (_below, above) => above,
   multiply: (below, above) => below * above,
   screen: (below, above) => 1 - (1 - below) * (1 - above),

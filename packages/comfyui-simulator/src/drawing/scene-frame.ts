@@ -1,5 +1,5 @@
-import type { SKRSContext2D } from "@napi-rs/canvas";
-import type { ScenePlan } from "./scene-plan.ts";
+import { type SKRSContext2D } from "@napi-rs/canvas";
+import { type ScenePlan } from "./scene-plan.ts";
 
 /** One frame of a scene while it is painted: the canvas, its measures, and what is to be painted. */
 export interface SceneFrame {

@@ -1,4 +1,4 @@
-import type { Scene } from "./picture.ts";
+import { type Scene } from "./picture.ts";
 import { Random } from "./random.ts";
 
 type Light = "day" | "dawn" | "sunset" | "night";
@@ -28,14 +28,14 @@ export interface ScenePlan {
   readonly hue: number;
 }
 
-const LIGHT_WORDS: readonly [Light, RegExp][] = [
+const lightWords: readonly [Light, RegExp][] = [
   ["night", /\b(night|midnight|moon\w*|star(s|ry|light)?|galaxy|neon|dark)\b/i],
   ["sunset", /\b(sunset|dusk|twilight|evening|golden hour|autumn|fire)\b/i],
   ["dawn", /\b(dawn|sunrise|morning|pastel|spring|sakura|cherry)\b/i],
   ["day", /\b(day|noon|summer|sunny|blue sky|bright|snow\w*|winter)\b/i],
 ];
 
-const GROUND_WORDS: readonly [Ground, RegExp][] = [
+const groundWords: readonly [Ground, RegExp][] = [
   ["space", /\b(space|galaxy|planet|nebula|cosmic)\b/i],
   ["city", /\b(city|street|tokyo|town|neon|cyber\w*|skyline|rooftop|mecha|robot)\b/i],
   ["ocean", /\b(ocean|sea|beach|waves?|ship|mermaid|island|lake|river)\b/i],
@@ -44,7 +44,7 @@ const GROUND_WORDS: readonly [Ground, RegExp][] = [
   ["hills", /\b(hills?|field|meadow|grass\w*|flowers?|village)\b/i],
 ];
 
-const DRIFT_WORDS: readonly [Drift, RegExp][] = [
+const driftWords: readonly [Drift, RegExp][] = [
   ["petals", /\b(sakura|cherry|petals?|blossoms?|spring|flowers?)\b/i],
   ["snow", /\b(snow\w*|winter|ice|frozen)\b/i],
   ["rain", /\b(rain\w*|storm|umbrella)\b/i],
@@ -53,14 +53,14 @@ const DRIFT_WORDS: readonly [Drift, RegExp][] = [
   ["fireflies", /\b(firefl\w+|lantern\w*|magic\w*|fantasy|night|spirit)\b/i],
 ];
 
-const FIGURE_WORDS: readonly [ScenePlan["figure"], RegExp][] = [
+const figureWords: readonly [ScenePlan["figure"], RegExp][] = [
   ["girl", /\b(\d*girls?|woman|lady|princess|witch|maid|heroine|schoolgirl|idol)\b/i],
   ["boy", /\b(\d*boys?|man|hero|knight|samurai|prince|warrior|ninja|student)\b/i],
   ["cat", /\b(cats?|kitten|neko)\b/i],
   ["none", /\b(landscape|scenery|no humans|background|still life)\b/i],
 ];
 
-const PALETTES: Readonly<Record<Light, readonly [Palette, ...Palette[]]>> = {
+const palettes: Readonly<Record<Light, readonly [Palette, ...Palette[]]>> = {
   day: [
     {
       sky: ["#1f7fd6", "#69b7f0", "#d8f1fb"],
@@ -138,9 +138,9 @@ const PALETTES: Readonly<Record<Light, readonly [Palette, ...Palette[]]>> = {
 /** Reads a prompt for what can be drawn; the seed decides the rest. */
 export function planScene(scene: Scene): ScenePlan {
   const random = new Random(`plan ${scene.seed} ${scene.prompt}`);
-  const light = wordOf(LIGHT_WORDS, scene.prompt) ?? random.pick<Light>(["day", "dawn", "sunset", "night"]);
+  const light = wordOf(lightWords, scene.prompt) ?? random.pick<Light>(["day", "dawn", "sunset", "night"]);
   const ground =
-    wordOf(GROUND_WORDS, scene.prompt) ?? random.pick<Ground>(["hills", "mountains", "city", "ocean"]);
+    wordOf(groundWords, scene.prompt) ?? random.pick<Ground>(["hills", "mountains", "city", "ocean"]);
   const usual: Readonly<Record<Light, Drift>> = {
     day: "dust",
     dawn: "petals",
@@ -150,9 +150,9 @@ export function planScene(scene: Scene): ScenePlan {
   return {
     light,
     ground,
-    drift: wordOf(DRIFT_WORDS, scene.prompt) ?? usual[light],
-    palette: random.pick(PALETTES[light]),
-    figure: wordOf(FIGURE_WORDS, scene.prompt) ?? (random.chance(0.6) ? "girl" : "none"),
+    drift: wordOf(driftWords, scene.prompt) ?? usual[light],
+    palette: random.pick(palettes[light]),
+    figure: wordOf(figureWords, scene.prompt) ?? (random.chance(0.6) ? "girl" : "none"),
     hair:
       hairOf(scene.prompt) ?? random.pick(["#2b2233", "#6b3f2a", "#d9b26a", "#c8d3ea", "#e88ba8", "#3f5fa8"]),
     cloth: random.pick(["#f4f1f8", "#27345e", "#b8334f", "#2f6f6a", "#6d4aa0"]),
@@ -164,7 +164,7 @@ function wordOf<T>(words: readonly [T, RegExp][], text: string): T | undefined {
   return words.find(([, pattern]) => pattern.test(text))?.[0];
 }
 
-const HAIR_COLORS: readonly [string, RegExp][] = [
+const hairColors: readonly [string, RegExp][] = [
   ["#e9c46a", /\bblonde?\b/i],
   ["#d6deef", /\b(silver|white) hair/i],
   ["#ef8fb3", /\bpink hair/i],
@@ -177,5 +177,5 @@ const HAIR_COLORS: readonly [string, RegExp][] = [
 ];
 
 function hairOf(prompt: string): string | undefined {
-  return wordOf(HAIR_COLORS, prompt);
+  return wordOf(hairColors, prompt);
 }

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Writable } from "node:stream";
+import { type Writable } from "node:stream";
 import { accessSync, chmodSync, constants } from "node:fs";
 import ffmpeg from "@ffmpeg-installer/ffmpeg";
-import type { DrawingJob } from "./drawing-job.ts";
-import type { Pixels } from "./png.ts";
+import { type DrawingJob } from "./drawing-job.ts";
+import { type Pixels } from "./png.ts";
 import { renderPicture } from "./render-picture.ts";
 
 /** Draws the frames one by one into an encoder; only one is in memory at a time. */

@@ -3,16 +3,16 @@ import { AbandonedException } from "../nodes/node-run.ts";
 
 /** Simulated time of one server: it can be frozen (a stopped process) and it ends with the server. */
 export class Clock {
-  private readonly life = new AbortController();
-  private readonly waiting = new Set<() => void>();
-  private frozen: Promise<void> | undefined;
+  readonly #life = new AbortController();
+  readonly #waiting = new Set<() => void>();
+  #frozen: Promise<void> | undefined;
 
   get signal(): AbortSignal {
-    return this.life.signal;
+    return this.#life.signal;
   }
 
   get isStopped(): boolean {
-    return this.life.signal.aborted;
+    return this.#life.signal.aborted;
   }
 
   /** Waits. @throws AbandonedException when the server ends meanwhile */
@@ -32,8 +32,8 @@ export class Clock {
         abandon();
         return;
       }
-      this.waiting.add(abandon);
-      promise.then(resolve, reject).finally(() => this.waiting.delete(abandon));
+      this.#waiting.add(abandon);
+      promise.then(resolve, reject).finally(() => this.#waiting.delete(abandon));
     });
     await this.thawed();
     if (this.isStopped) throw new AbandonedException();
@@ -44,23 +44,23 @@ export class Clock {
   freeze(ms: number): void {
     const until = delay(ms, undefined, { signal: this.signal, ref: false }).catch(() => undefined);
     const frozen = until.then(() => {
-      if (this.frozen === frozen) this.frozen = undefined;
+      if (this.#frozen === frozen) this.#frozen = undefined;
     });
-    this.frozen = frozen;
+    this.#frozen = frozen;
   }
 
   /** Resolves when the server is not frozen, or has ended. */
   async thawed(): Promise<void> {
-    while (this.frozen !== undefined && !this.isStopped) await this.frozen;
+    while (this.#frozen !== undefined && !this.isStopped) await this.#frozen;
   }
 
   get isFrozen(): boolean {
-    return this.frozen !== undefined;
+    return this.#frozen !== undefined;
   }
 
   stop(): void {
-    this.life.abort();
-    for (const abandon of this.waiting) abandon();
+    this.#life.abort();
+    for (const abandon of this.#waiting) abandon();
   }
 }
 

@@ -1,16 +1,16 @@
-import type { DrawingThread } from "../drawing/drawing-thread.ts";
+import { type DrawingThread } from "../drawing/drawing-thread.ts";
 import { describeValue } from "../nodes/describe-value.ts";
 import { NodeException } from "../nodes/node-run.ts";
-import type { NodeValue } from "../nodes/node-values.ts";
-import type { PythonJson } from "../python/python-json.ts";
+import { type NodeValue } from "../nodes/node-values.ts";
+import { type PythonJson } from "../python/python-json.ts";
 
 /** What the server appends to the message of an out-of-memory error. */
-const OUT_OF_MEMORY_TIP =
+const outOfMemoryTip =
   "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might have " +
   "accidentally set the batch_size to a large number.";
 
 /** The frames of the server itself, above every node. */
-const SERVER_FRAMES = [
+const serverFrames = [
   'execution.py", line 496, in execute',
   'execution.py", line 315, in get_output_data',
   'execution.py", line 289, in _async_map_node_over_list',
@@ -30,11 +30,11 @@ export async function executionError(
     for (const value of values) described.push(await describeValue(value, drawing));
     currentInputs.set(name, described);
   }
-  const tip = raised.type === "torch.OutOfMemoryError" ? OUT_OF_MEMORY_TIP : "";
+  const tip = raised.type === "torch.OutOfMemoryError" ? outOfMemoryTip : "";
   return {
     exception_message: `${raised.message}\n${tip}`,
     exception_type: raised.type,
-    traceback: [...SERVER_FRAMES, ...raised.frames].map(
+    traceback: [...serverFrames, ...raised.frames].map(
       (frame) => `  File "/comfyui/${frame}\n    <source line>\n`,
     ),
     current_inputs: currentInputs,

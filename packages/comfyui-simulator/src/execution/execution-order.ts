@@ -38,81 +38,81 @@ export interface OrderedGraph {
  * waits for, and otherwise the one registered first. That is the order seen on the real server (PROTOCOL 3).
  */
 export class ExecutionOrder {
-  private readonly graph: OrderedGraph;
-  private readonly pending = new Set<string>();
-  private readonly waitsFor = new Map<string, number>();
-  private readonly feeds = new Map<string, Set<string>>();
+  readonly #graph: OrderedGraph;
+  readonly #pending = new Set<string>();
+  readonly #waitsFor = new Map<string, number>();
+  readonly #feeds = new Map<string, Set<string>>();
 
   constructor(graph: OrderedGraph) {
-    this.graph = graph;
+    this.#graph = graph;
   }
 
   get isEmpty(): boolean {
-    return this.pending.size === 0;
+    return this.#pending.size === 0;
   }
 
   add(outputId: string): void {
     const stack = [outputId];
     const links: { source: string; target: string }[] = [];
     for (let nodeId = stack.pop(); nodeId !== undefined; nodeId = stack.pop()) {
-      if (this.pending.has(nodeId)) continue;
-      this.pending.add(nodeId);
-      this.waitsFor.set(nodeId, 0);
-      this.feeds.set(nodeId, new Set());
-      for (const [name, value] of this.graph.inputsOf(nodeId)) {
+      if (this.#pending.has(nodeId)) continue;
+      this.#pending.add(nodeId);
+      this.#waitsFor.set(nodeId, 0);
+      this.#feeds.set(nodeId, new Set());
+      for (const [name, value] of this.#graph.inputsOf(nodeId)) {
         const link = linkOf(value);
-        if (link === undefined || this.graph.isCached(link.source) || this.graph.isLazy(nodeId, name))
+        if (link === undefined || this.#graph.isCached(link.source) || this.#graph.isLazy(nodeId, name))
           continue;
         stack.push(link.source);
         links.push({ source: link.source, target: nodeId });
       }
     }
-    for (const { source, target } of links) this.connect(source, target);
+    for (const { source, target } of links) this.#connect(source, target);
   }
 
   /** Makes a node wait for another one, which is registered if it must still run. */
   addLink(source: string, target: string): void {
-    if (this.graph.isCached(source)) return;
+    if (this.#graph.isCached(source)) return;
     this.add(source);
-    this.connect(source, target);
+    this.#connect(source, target);
   }
 
   /** Makes a node wait for something outside the graph, until `unblock`. */
   block(nodeId: string): void {
-    this.waitsFor.set(nodeId, (this.waitsFor.get(nodeId) ?? 0) + 1);
+    this.#waitsFor.set(nodeId, (this.#waitsFor.get(nodeId) ?? 0) + 1);
   }
 
   unblock(nodeId: string): void {
-    this.waitsFor.set(nodeId, (this.waitsFor.get(nodeId) ?? 1) - 1);
+    this.#waitsFor.set(nodeId, (this.#waitsFor.get(nodeId) ?? 1) - 1);
   }
 
   /** The node to run now; undefined when every remaining node waits for another (a cycle) or none is left. */
   next(): string | undefined {
-    const ready = [...this.pending].filter((nodeId) => this.waitsFor.get(nodeId) === 0);
+    const ready = [...this.#pending].filter((nodeId) => this.#waitsFor.get(nodeId) === 0);
     const feedsOutput = (nodeId: string): boolean =>
-      this.targetsOf(nodeId).some((id) => this.graph.isOutput(id));
+      this.#targetsOf(nodeId).some((id) => this.#graph.isOutput(id));
     return (
-      ready.find((nodeId) => this.graph.isOutput(nodeId) || this.graph.isAsync(nodeId)) ??
+      ready.find((nodeId) => this.#graph.isOutput(nodeId) || this.#graph.isAsync(nodeId)) ??
       ready.find(feedsOutput) ??
-      ready.find((nodeId) => this.targetsOf(nodeId).some(feedsOutput)) ??
+      ready.find((nodeId) => this.#targetsOf(nodeId).some(feedsOutput)) ??
       ready[0]
     );
   }
 
   done(nodeId: string): void {
-    this.pending.delete(nodeId);
-    for (const target of this.targetsOf(nodeId)) this.unblock(target);
-    this.feeds.delete(nodeId);
+    this.#pending.delete(nodeId);
+    for (const target of this.#targetsOf(nodeId)) this.unblock(target);
+    this.#feeds.delete(nodeId);
   }
 
-  private connect(source: string, target: string): void {
-    const targets = this.feeds.get(source);
+  #connect(source: string, target: string): void {
+    const targets = this.#feeds.get(source);
     if (targets === undefined || targets.has(target)) return;
     targets.add(target);
     this.block(target);
   }
 
-  private targetsOf(nodeId: string): string[] {
-    return [...(this.feeds.get(nodeId) ?? [])];
+  #targetsOf(nodeId: string): string[] {
+    return [...(this.#feeds.get(nodeId) ?? [])];
   }
 }

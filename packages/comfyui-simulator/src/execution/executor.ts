@@ -1,11 +1,11 @@
-import type { ClientSockets } from "../messages/client-sockets.ts";
-import type { ExecutionLog } from "../control/execution-log.ts";
+import { type ClientSockets } from "../messages/client-sockets.ts";
+import { type ExecutionLog } from "../control/execution-log.ts";
 import { AbandonedException } from "../nodes/node-run.ts";
-import type { PythonValue } from "../python/python-values.ts";
+import { type PythonValue } from "../python/python-values.ts";
 import { nextTurn, type Clock } from "./clock.ts";
 import { NodeCache } from "./node-cache.ts";
 import { PromptRun, type PromptRunTools } from "./prompt-run.ts";
-import type { PromptQueue } from "./prompt-queue.ts";
+import { type PromptQueue } from "./prompt-queue.ts";
 
 /** The executor's own state that the socket handler looks at when a client comes back (PROTOCOL 3, reconnect). */
 export interface ExecutorView {
@@ -19,19 +19,19 @@ export interface ExecutorView {
  */
 export class Executor {
   readonly cache: NodeCache;
-  private readonly queue: PromptQueue;
-  private readonly sockets: ClientSockets;
-  private readonly log: ExecutionLog;
-  private readonly tools: PromptRunTools;
-  private readonly clock: Clock;
-  private wakeUp: (() => void) | undefined;
-  private called = false;
-  private run: PromptRun | undefined;
-  private lastClientId: PythonValue = null;
-  private interrupted = false;
-  private free = { unloadModels: false, freeMemory: false };
-  private dead = false;
-  private finished = 0;
+  readonly #queue: PromptQueue;
+  readonly #sockets: ClientSockets;
+  readonly #log: ExecutionLog;
+  readonly #tools: PromptRunTools;
+  readonly #clock: Clock;
+  #wakeUp: (() => void) | undefined;
+  #called = false;
+  #run: PromptRun | undefined;
+  #lastClientId: PythonValue = null;
+  #interrupted = false;
+  #free = { unloadModels: false, freeMemory: false };
+  #dead = false;
+  #finished = 0;
 
   constructor(
     queue: PromptQueue,
@@ -41,31 +41,31 @@ export class Executor {
     clock: Clock,
   ) {
     this.cache = new NodeCache(tools.cachedResultsMin);
-    this.queue = queue;
-    this.sockets = sockets;
-    this.log = log;
-    this.tools = tools;
-    this.clock = clock;
+    this.#queue = queue;
+    this.#sockets = sockets;
+    this.#log = log;
+    this.#tools = tools;
+    this.#clock = clock;
   }
 
   get view(): ExecutorView {
-    return { clientId: this.lastClientId, lastNodeId: this.run?.currentNodeId };
+    return { clientId: this.#lastClientId, lastNodeId: this.#run?.currentNodeId };
   }
 
   get isWedged(): boolean {
-    return this.dead;
+    return this.#dead;
   }
 
   /** Runs until the clock stops. */
   async work(): Promise<void> {
     try {
       for (;;) {
-        this.applyFree();
-        if (!(await this.takeOne())) await this.clock.until(this.nextCall());
+        this.#applyFree();
+        if (!(await this.#takeOne())) await this.#clock.until(this.#nextCall());
       }
     } catch (error) {
       if (error instanceof AbandonedException) return;
-      this.dead = true;
+      this.#dead = true;
       process.stderr.write(
         `executor thread died: ${error instanceof Error ? error.message : String(error)}\n`,
       );
@@ -73,85 +73,85 @@ export class Executor {
   }
 
   wake(): void {
-    this.called = true;
-    this.wakeUp?.();
+    this.#called = true;
+    this.#wakeUp?.();
   }
 
   /** Kills the executor thread, as some accepted bodies do; the running prompt stays in the queue for ever. */
   wedge(): void {
-    this.dead = true;
-    this.run?.abandon();
+    this.#dead = true;
+    this.#run?.abandon();
     this.wake();
   }
 
   /** Raises the flag that running nodes look at now and then. */
   interrupt(): void {
-    this.interrupted = true;
+    this.#interrupted = true;
   }
 
   /** Applied between prompts. */
   requestFree(flags: { unloadModels: boolean; freeMemory: boolean }): void {
-    this.free = {
-      unloadModels: this.free.unloadModels || flags.unloadModels || flags.freeMemory,
-      freeMemory: this.free.freeMemory || flags.freeMemory,
+    this.#free = {
+      unloadModels: this.#free.unloadModels || flags.unloadModels || flags.freeMemory,
+      freeMemory: this.#free.freeMemory || flags.freeMemory,
     };
     this.wake();
   }
 
-  private async takeOne(): Promise<boolean> {
-    if (this.dead) throw new AbandonedException();
-    const taken = this.queue.take();
+  async #takeOne(): Promise<boolean> {
+    if (this.#dead) throw new AbandonedException();
+    const taken = this.#queue.take();
     if (taken === undefined) return false;
     const { item, prompt } = taken;
     await nextTurn();
-    this.log.started(prompt.promptId);
-    this.interrupted = false;
-    const run = new PromptRun(prompt, this.cache, this.tools, {
-      sockets: this.sockets,
-      clock: this.clock,
-      takeInterrupt: () => this.takeInterrupt(),
+    this.#log.started(prompt.promptId);
+    this.#interrupted = false;
+    const run = new PromptRun(prompt, this.cache, this.#tools, {
+      sockets: this.#sockets,
+      clock: this.#clock,
+      takeInterrupt: () => this.#takeInterrupt(),
       onClient: (clientId) => {
-        this.lastClientId = clientId;
+        this.#lastClientId = clientId;
       },
     });
-    this.run = run;
+    this.#run = run;
     const entry = await run.execute();
-    this.run = undefined;
-    await this.lag();
-    this.queue.finish(item, entry);
-    this.log.finished(prompt.promptId, entry.status.status_str);
+    this.#run = undefined;
+    await this.#lag();
+    this.#queue.finish(item, entry);
+    this.#log.finished(prompt.promptId, entry.status.status_str);
     if (run.clientId !== null) {
-      this.sockets.send("executing", { node: null, prompt_id: prompt.promptId }, run.clientId);
+      this.#sockets.send("executing", { node: null, prompt_id: prompt.promptId }, run.clientId);
     }
-    this.finished += 1;
+    this.#finished += 1;
     await nextTurn();
     return true;
   }
 
   /** In the recordings every third or fourth look right after `execution_success` came too early (PROTOCOL 0.1). */
-  private async lag(): Promise<void> {
-    const { historyLagMs } = this.tools.timing;
-    if (historyLagMs > 0 && this.finished % 4 === 3) await this.clock.wait(historyLagMs);
+  async #lag(): Promise<void> {
+    const { historyLagMs } = this.#tools.timing;
+    if (historyLagMs > 0 && this.#finished % 4 === 3) await this.#clock.wait(historyLagMs);
   }
 
-  private takeInterrupt(): boolean {
-    const was = this.interrupted;
-    this.interrupted = false;
+  #takeInterrupt(): boolean {
+    const was = this.#interrupted;
+    this.#interrupted = false;
     return was;
   }
 
-  private applyFree(): void {
-    if (this.free.unloadModels) this.tools.loaded.unload();
-    if (this.free.freeMemory) this.cache.clear();
-    this.free = { unloadModels: false, freeMemory: false };
+  #applyFree(): void {
+    if (this.#free.unloadModels) this.#tools.loaded.unload();
+    if (this.#free.freeMemory) this.cache.clear();
+    this.#free = { unloadModels: false, freeMemory: false };
   }
 
-  private async nextCall(): Promise<void> {
-    if (!this.called) {
+  async #nextCall(): Promise<void> {
+    if (!this.#called) {
       await new Promise<void>((resolve) => {
-        this.wakeUp = resolve;
+        this.#wakeUp = resolve;
       });
     }
-    this.called = false;
+    this.#called = false;
   }
 }

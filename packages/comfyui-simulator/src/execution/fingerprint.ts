@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
 import { isDict, type PythonValue } from "../python/python-values.ts";
-import type { Folders } from "../files/folders.ts";
-import { isFile } from "../files/folders.ts";
+import { type Folders, isFile } from "../files/folders.ts";
 import { fileInputOf } from "../validation/file-inputs.ts";
 
 /** What a node's result depends on besides its inputs: the file that it loads. */

@@ -1,8 +1,8 @@
-import type { NodeClass } from "../nodes/node-catalog.ts";
+import { type NodeClass } from "../nodes/node-catalog.ts";
 import { NodeException, type NodeResult } from "../nodes/node-run.ts";
-import type { NodeValue } from "../nodes/node-values.ts";
-import type { PythonJson } from "../python/python-json.ts";
-import type { NodeInputs } from "./node-inputs.ts";
+import { type NodeValue } from "../nodes/node-values.ts";
+import { type PythonJson } from "../python/python-json.ts";
+import { type NodeInputs } from "./node-inputs.ts";
 
 /** The calls that one run of a node is: one for each item of the longest list, or one with whole lists. */
 export function callsOf(nodeClass: NodeClass, { lists }: NodeInputs): ReadonlyMap<string, NodeValue>[] {

@@ -7,7 +7,7 @@ import {
   type PythonDict,
   type PythonValue,
 } from "../python/python-values.ts";
-import type { NodeValue } from "../nodes/node-values.ts";
+import { type NodeValue } from "../nodes/node-values.ts";
 import { linkOf } from "./execution-order.ts";
 
 /** What a node showed: its UI output, and the ids it had when it ran (PROTOCOL 5, `meta`). */
@@ -32,17 +32,17 @@ interface Result extends CachedNode {
  * (PROTOCOL 6). Two nodes of one prompt with the same inputs share a result.
  */
 export class NodeCache {
-  private readonly results = new Map<string, Result>();
-  private keys = new Map<string, string>();
-  private owners = new Map<string, string>();
+  readonly #results = new Map<string, Result>();
+  #keys = new Map<string, string>();
+  #owners = new Map<string, string>();
   /** Ids of nodes that stood in for others, by the key of the node in whose place they did. */
-  private readonly innerIds = new Map<string, ReadonlySet<string>>();
-  private unmatched = 0;
-  private readonly keptMin: number;
+  readonly #innerIds = new Map<string, ReadonlySet<string>>();
+  #unmatched = 0;
+  readonly #keptMin: number;
 
   /** @param keptMin results to keep although the next prompt does not need them */
   constructor(keptMin: number) {
-    this.keptMin = keptMin;
+    this.#keptMin = keptMin;
   }
 
   /**
@@ -51,15 +51,15 @@ export class NodeCache {
    * @throws PythonError for a node without inputs: the server's executor dies of that (PROTOCOL 10)
    */
   enter(graph: PythonDict, fingerprintOf: (nodeId: string) => string): void {
-    this.keys = new Map();
-    this.owners = new Map();
-    this.addKeys(graph.keys(), (nodeId) => graph.get(nodeId), fingerprintOf, "");
-    const wanted = new Set(this.keys.values());
-    for (const [key, { ownerKey }] of this.results) {
-      if (this.results.size <= this.keptMin) break;
-      if (!wanted.has(ownerKey ?? key)) this.results.delete(key);
+    this.#keys = new Map();
+    this.#owners = new Map();
+    this.#addKeys(graph.keys(), (nodeId) => graph.get(nodeId), fingerprintOf, "");
+    const wanted = new Set(this.#keys.values());
+    for (const [key, { ownerKey }] of this.#results) {
+      if (this.#results.size <= this.#keptMin) break;
+      if (!wanted.has(ownerKey ?? key)) this.#results.delete(key);
     }
-    for (const key of this.innerIds.keys()) if (!wanted.has(key)) this.innerIds.delete(key);
+    for (const key of this.#innerIds.keys()) if (!wanted.has(key)) this.#innerIds.delete(key);
   }
 
   /**
@@ -72,33 +72,33 @@ export class NodeCache {
     nodeOf: (nodeId: string) => PythonDict | undefined,
     fingerprintOf: (nodeId: string) => string,
   ): void {
-    const parentKey = this.keys.get(parentId) ?? parentId;
-    const ownerKey = this.owners.get(parentId) ?? parentKey;
-    for (const nodeId of nodeIds) this.owners.set(nodeId, ownerKey);
-    this.innerIds.set(ownerKey, new Set([...(this.innerIds.get(ownerKey) ?? []), ...nodeIds]));
-    this.addKeys(nodeIds, nodeOf, fingerprintOf, parentKey);
+    const parentKey = this.#keys.get(parentId) ?? parentId;
+    const ownerKey = this.#owners.get(parentId) ?? parentKey;
+    for (const nodeId of nodeIds) this.#owners.set(nodeId, ownerKey);
+    this.#innerIds.set(ownerKey, new Set([...(this.#innerIds.get(ownerKey) ?? []), ...nodeIds]));
+    this.#addKeys(nodeIds, nodeOf, fingerprintOf, parentKey);
   }
 
   get(nodeId: string): CachedNode | undefined {
-    return this.results.get(this.keys.get(nodeId) ?? "");
+    return this.#results.get(this.#keys.get(nodeId) ?? "");
   }
 
   set(nodeId: string, outputs: CachedNode["outputs"], ui: NodeUi | undefined): void {
-    const key = this.keys.get(nodeId);
-    if (key !== undefined) this.results.set(key, { outputs, ui, ownerKey: this.owners.get(nodeId) });
+    const key = this.#keys.get(nodeId);
+    if (key !== undefined) this.#results.set(key, { outputs, ui, ownerKey: this.#owners.get(nodeId) });
   }
 
   nodeIds(): string[] {
-    return [...new Set([...this.keys.keys(), ...[...this.innerIds.values()].flatMap((ids) => [...ids])])];
+    return [...new Set([...this.#keys.keys(), ...[...this.#innerIds.values()].flatMap((ids) => [...ids])])];
   }
 
   clear(): void {
-    this.results.clear();
-    this.keys.clear();
-    this.innerIds.clear();
+    this.#results.clear();
+    this.#keys.clear();
+    this.#innerIds.clear();
   }
 
-  private addKeys(
+  #addKeys(
     nodeIds: Iterable<string>,
     nodeOf: (nodeId: string) => PythonValue | undefined,
     fingerprintOf: (nodeId: string) => string,
@@ -106,19 +106,19 @@ export class NodeCache {
   ): void {
     const resolving = new Set<string>();
     const keyOf = (nodeId: string): string => {
-      const known = this.keys.get(nodeId);
+      const known = this.#keys.get(nodeId);
       if (known !== undefined) return known;
       const node = nodeOf(nodeId) ?? null;
       // A link to nothing, or a cycle, never equals anything.
       if (!isDict(node) || resolving.has(nodeId)) {
-        const unmatched = `unmatched ${this.unmatched++}`;
-        if (scope !== "") this.keys.set(nodeId, unmatched);
+        const unmatched = `unmatched ${this.#unmatched++}`;
+        if (scope !== "") this.#keys.set(nodeId, unmatched);
         return unmatched;
       }
       resolving.add(nodeId);
       const key = hash(scope + signature(node, fingerprintOf(nodeId), keyOf));
       resolving.delete(nodeId);
-      this.keys.set(nodeId, key);
+      this.#keys.set(nodeId, key);
       return key;
     };
     for (const nodeId of nodeIds) keyOf(nodeId);

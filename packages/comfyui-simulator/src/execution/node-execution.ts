@@ -1,15 +1,15 @@
 import { nodeImplementations } from "../nodes/implementations.ts";
-import type { NodeClass } from "../nodes/node-catalog.ts";
+import { type NodeClass } from "../nodes/node-catalog.ts";
 import { AbandonedException, NodeException, type NodeResult, type NodeRun } from "../nodes/node-run.ts";
-import type { NodeValue } from "../nodes/node-values.ts";
+import { type NodeValue } from "../nodes/node-values.ts";
 import { AsyncNodes } from "./async-nodes.ts";
 import { inputsOf, linkOf, type ExecutionOrder, type Link } from "./execution-order.ts";
 import { blockerIn, callsOf, mergeOutputs, mergeUi } from "./map-over-lists.ts";
-import type { NodeCache, NodeUi } from "./node-cache.ts";
+import { type NodeCache, type NodeUi } from "./node-cache.ts";
 import { checkArguments, collectInputs, type NodeInputs } from "./node-inputs.ts";
-import type { ProgressRegistry } from "./progress-registry.ts";
-import type { QueuedPrompt } from "./prompt-heap.ts";
-import type { RunMessages } from "./run-messages.ts";
+import { type ProgressRegistry } from "./progress-registry.ts";
+import { type QueuedPrompt } from "./prompt-heap.ts";
+import { type RunMessages } from "./run-messages.ts";
 import { innerId, type RunningGraph } from "./running-graph.ts";
 
 /** What the nodes of one run share. */
@@ -50,41 +50,41 @@ export class NodeExecution {
   /** What was shown in this run, by node id, in the order in which it was. */
   readonly shown = new Map<string, NodeUi>();
   readonly async = new AsyncNodes();
-  private readonly context: RunContext;
+  readonly #context: RunContext;
   /** Nodes that others stand in for, with the link that each output has become, or the value. */
-  private readonly expanded = new Map<string, readonly (readonly (Link | NodeValue)[])[]>();
+  readonly #expanded = new Map<string, readonly (readonly (Link | NodeValue)[])[]>();
 
   constructor(context: RunContext) {
-    this.context = context;
+    this.#context = context;
     this.knownAtStart = context.cache.nodeIds();
   }
 
   async execute(nodeId: string): Promise<Outcome> {
-    const { cache, progress, messages } = this.context;
+    const { cache, progress, messages } = this.#context;
     const known = cache.get(nodeId);
     if (known) {
-      this.showCached(nodeId, known.ui);
+      this.#showCached(nodeId, known.ui);
       progress.finish(nodeId);
       messages.progressState(progress);
       return "done";
     }
     let inputs: NodeInputs | undefined;
     try {
-      const nodeClass = this.context.classOf(nodeId);
-      const links = this.expanded.get(nodeId);
+      const nodeClass = this.#context.classOf(nodeId);
+      const links = this.#expanded.get(nodeId);
       let results: readonly NodeResult[] | undefined;
       if (this.async.has(nodeId)) results = await this.async.collect(nodeId);
-      else if (links) results = this.resultsBehind(nodeId, links);
+      else if (links) results = this.#resultsBehind(nodeId, links);
       else {
         progress.start(nodeId);
         messages.progressState(progress);
-        inputs = this.inputsOf(nodeId, nodeClass);
-        if (messages.clientId !== null) this.context.onNode(this.context.graph.displayIdOf(nodeId));
+        inputs = this.#inputsOf(nodeId, nodeClass);
+        if (messages.clientId !== null) this.#context.onNode(this.#context.graph.displayIdOf(nodeId));
         messages.executing(nodeId);
-        if (this.asksForMore(nodeId, nodeClass, inputs)) return "pending";
-        results = await this.call(nodeId, nodeClass, inputs);
+        if (this.#asksForMore(nodeId, nodeClass, inputs)) return "pending";
+        results = await this.#call(nodeId, nodeClass, inputs);
       }
-      if (results === undefined || !this.keep(nodeId, nodeClass, results)) return "pending";
+      if (results === undefined || !this.#keep(nodeId, nodeClass, results)) return "pending";
     } catch (error) {
       if (error instanceof AbandonedException) throw error;
       return { error, inputs };
@@ -97,30 +97,30 @@ export class NodeExecution {
 
   /** Nodes that show something in mid-graph are told of at the end, when their results were cached. */
   showCachedIntermediates(): void {
-    for (const nodeId of this.context.graph.ids()) {
-      if (this.executed.includes(nodeId) || !this.context.classOf(nodeId).hasIntermediateOutput) continue;
-      const known = this.context.cache.get(nodeId);
-      if (known) this.showCached(nodeId, known.ui);
+    for (const nodeId of this.#context.graph.ids()) {
+      if (this.executed.includes(nodeId) || !this.#context.classOf(nodeId).hasIntermediateOutput) continue;
+      const known = this.#context.cache.get(nodeId);
+      if (known) this.#showCached(nodeId, known.ui);
     }
   }
 
-  private showCached(nodeId: string, ui: NodeUi | undefined): void {
+  #showCached(nodeId: string, ui: NodeUi | undefined): void {
     if (ui) this.shown.set(nodeId, ui);
-    this.context.messages.executed(nodeId, ui?.output ?? null);
+    this.#context.messages.executed(nodeId, ui?.output ?? null);
   }
 
-  private inputsOf(nodeId: string, nodeClass: NodeClass): NodeInputs {
-    const { graph, cache, prompt } = this.context;
+  #inputsOf(nodeId: string, nodeClass: NodeClass): NodeInputs {
+    const { graph, cache, prompt } = this.#context;
     return collectInputs(graph, nodeId, nodeClass, prompt.extraData, ({ source, slot }) =>
       cache.get(source)?.outputs.at(slot),
     );
   }
 
   /** Lazy inputs: the node says which of those that are missing it needs, and waits for them. */
-  private asksForMore(nodeId: string, nodeClass: NodeClass, { lists, missing }: NodeInputs): boolean {
+  #asksForMore(nodeId: string, nodeClass: NodeClass, { lists, missing }: NodeInputs): boolean {
     const needed = nodeImplementations.neededInputs(nodeClass.name);
     if (needed === undefined) return false;
-    this.context.checkInterrupt();
+    this.#context.checkInterrupt();
     const given = new Map(
       [...lists].flatMap(([name, [value]]): [string, NodeValue][] =>
         missing.has(name) || value === undefined ? [] : [[name, value]],
@@ -128,7 +128,7 @@ export class NodeExecution {
     );
     const wanted = needed(given).filter((name) => !given.has(name));
     for (const name of wanted) {
-      const link = this.linkAt(nodeId, name);
+      const link = this.#linkAt(nodeId, name);
       if (link === undefined) {
         const reason = "but there is no input to that node at all";
         throw new NodeException(
@@ -136,17 +136,17 @@ export class NodeExecution {
           `Node ${nodeId} says it needs input ${name}, ${reason}`,
         );
       }
-      this.context.order.addLink(link.source, nodeId);
+      this.#context.order.addLink(link.source, nodeId);
     }
     return wanted.length > 0;
   }
 
-  private linkAt(nodeId: string, name: string): Link | undefined {
-    return linkOf(inputsOf(this.context.graph.node(nodeId)).get(name) ?? null);
+  #linkAt(nodeId: string, name: string): Link | undefined {
+    return linkOf(inputsOf(this.#context.graph.node(nodeId)).get(name) ?? null);
   }
 
   /** @returns undefined when the node is asynchronous and goes on beside others */
-  private async call(
+  async #call(
     nodeId: string,
     nodeClass: NodeClass,
     inputs: NodeInputs,
@@ -155,36 +155,36 @@ export class NodeExecution {
     const done: NodeResult[] = [];
     const started: Promise<NodeResult>[] = [];
     for (const call of callsOf(nodeClass, inputs)) {
-      this.context.checkInterrupt();
-      const blocked = this.blockedResult(nodeId, nodeClass, call);
-      if (!blocked) checkArguments(this.context.graph, nodeId, nodeClass, inputs);
-      const run = this.context.runOf(nodeId, nodeClass, call, isAsync ? this.async : undefined);
+      this.#context.checkInterrupt();
+      const blocked = this.#blockedResult(nodeId, nodeClass, call);
+      if (!blocked) checkArguments(this.#context.graph, nodeId, nodeClass, inputs);
+      const run = this.#context.runOf(nodeId, nodeClass, call, isAsync ? this.async : undefined);
       const result = blocked ? Promise.resolve(blocked) : nodeImplementations.run(run);
       if (isAsync) started.push(result);
       else done.push(await result);
     }
     if (!isAsync) return done;
     this.async.start(nodeId, Promise.all(started));
-    this.context.order.block(nodeId);
+    this.#context.order.block(nodeId);
     return undefined;
   }
 
   /** What a call gives that is not made, since one of its inputs forbids it. */
-  private blockedResult(
+  #blockedResult(
     nodeId: string,
     nodeClass: NodeClass,
     call: ReadonlyMap<string, NodeValue>,
   ): NodeResult | undefined {
     const blocker = blockerIn(call);
     if (blocker === undefined) return undefined;
-    if (blocker.message !== undefined) this.reportBlocked(nodeId, nodeClass, blocker.message);
+    if (blocker.message !== undefined) this.#reportBlocked(nodeId, nodeClass, blocker.message);
     return { outputs: nodeClass.outputs.map(() => ({ kind: "blocked", message: undefined })) };
   }
 
   /** In mid-run, and not the end: other nodes go on, and history will say success. */
-  private reportBlocked(nodeId: string, nodeClass: NodeClass, message: string): void {
-    this.context.messages.send("execution_error", {
-      prompt_id: this.context.prompt.promptId,
+  #reportBlocked(nodeId: string, nodeClass: NodeClass, message: string): void {
+    this.#context.messages.send("execution_error", {
+      prompt_id: this.#context.prompt.promptId,
       node_id: nodeId,
       node_type: nodeClass.name,
       executed: [...this.executed],
@@ -197,8 +197,8 @@ export class NodeExecution {
   }
 
   /** @returns false when other nodes now stand in for this one */
-  private keep(nodeId: string, nodeClass: NodeClass, results: readonly NodeResult[]): boolean {
-    const { cache, graph, messages } = this.context;
+  #keep(nodeId: string, nodeClass: NodeClass, results: readonly NodeResult[]): boolean {
+    const { cache, graph, messages } = this.#context;
     const output = mergeUi(results);
     const ui = output === undefined ? undefined : { output, meta: graph.metaOf(nodeId) };
     if (ui) {
@@ -206,7 +206,7 @@ export class NodeExecution {
       messages.executed(nodeId, ui.output);
     }
     if (results.some(({ expansion }) => expansion !== undefined)) {
-      this.expand(nodeId, results);
+      this.#expand(nodeId, results);
       return false;
     }
     cache.set(
@@ -220,8 +220,8 @@ export class NodeExecution {
     return true;
   }
 
-  private expand(nodeId: string, results: readonly NodeResult[]): void {
-    const { graph, cache, order } = this.context;
+  #expand(nodeId: string, results: readonly NodeResult[]): void {
+    const { graph, cache, order } = this.#context;
     const calls = results.map(({ expansion, outputs }, index): readonly (Link | NodeValue)[] => {
       if (expansion === undefined) return outputs;
       const ids = graph.addInner(nodeId, index, expansion);
@@ -229,23 +229,20 @@ export class NodeExecution {
         ids,
         nodeId,
         (id) => (graph.hasRawValues(id) ? undefined : graph.node(id)),
-        this.context.fingerprintOf,
+        this.#context.fingerprintOf,
       );
-      for (const id of ids.filter(this.context.isOutput)) order.add(id);
+      for (const id of ids.filter(this.#context.isOutput)) order.add(id);
       return expansion.outputs.map(({ inner, slot }) => ({ source: innerId(nodeId, index, inner), slot }));
     });
-    this.expanded.set(nodeId, calls);
+    this.#expanded.set(nodeId, calls);
     for (const value of calls.flat()) if ("source" in value) order.addLink(value.source, nodeId);
   }
 
-  private resultsBehind(
-    nodeId: string,
-    calls: readonly (readonly (Link | NodeValue)[])[],
-  ): readonly NodeResult[] {
-    this.expanded.delete(nodeId);
+  #resultsBehind(nodeId: string, calls: readonly (readonly (Link | NodeValue)[])[]): readonly NodeResult[] {
+    this.#expanded.delete(nodeId);
     return calls.map((values) => ({
       outputs: values.flatMap((value) =>
-        "source" in value ? (this.context.cache.get(value.source)?.outputs.at(value.slot) ?? []) : [value],
+        "source" in value ? (this.#context.cache.get(value.source)?.outputs.at(value.slot) ?? []) : [value],
       ),
     }));
   }

@@ -1,10 +1,10 @@
-import type { NodeClass } from "../nodes/node-catalog.ts";
+import { type NodeClass } from "../nodes/node-catalog.ts";
 import { NodeException } from "../nodes/node-run.ts";
 import { opaque, plain, type NodeValue } from "../nodes/node-values.ts";
 import { isDict, pythonTypeName, type PythonValue } from "../python/python-values.ts";
 import { finalInputs } from "../validation/dynamic-inputs.ts";
 import { inputsOf, linkOf, type Link } from "./execution-order.ts";
-import type { RunningGraph } from "./running-graph.ts";
+import { type RunningGraph } from "./running-graph.ts";
 
 /** What a node is called with: a list for each input, of one value unless a list was linked to it. */
 export interface NodeInputs {
@@ -14,10 +14,10 @@ export interface NodeInputs {
 }
 
 /** Classes that take undeclared inputs, unchecked. */
-const TAKES_ANYTHING = new Set(["VHS_VideoCombine", "CustomCombo", "ProtoV3All"]);
+const takesAnything = new Set(["VHS_VideoCombine", "CustomCombo", "ProtoV3All"]);
 
 /** The functions of classes written against the older node interface, as Python's messages name them. */
-const FUNCTIONS: Readonly<Record<string, string>> = {
+const functions: Readonly<Record<string, string>> = {
   ImageScale: "upscale",
   KSampler: "sample",
   KSamplerAdvanced: "sample",
@@ -48,7 +48,7 @@ export function collectInputs(
       const results = resultsOf(link);
       if (results === undefined) missing.add(name);
       lists.set(name, results ?? [plain(null)]);
-    } else if (declared.has(name) || TAKES_ANYTHING.has(nodeClass.name)) lists.set(name, [plain(value)]);
+    } else if (declared.has(name) || takesAnything.has(nodeClass.name)) lists.set(name, [plain(value)]);
   }
   // Newer classes get these through their class, not as inputs.
   const hidden = nodeClass.isNewStyle ? [] : nodeClass.hidden;
@@ -70,12 +70,12 @@ export function checkArguments(
   nodeClass: NodeClass,
   { lists }: NodeInputs,
 ): void {
-  if (TAKES_ANYTHING.has(nodeClass.name)) return;
+  if (takesAnything.has(nodeClass.name)) return;
   const { inputs, paths, emptyGroups } = finalInputs(nodeClass, inputsOf(graph.node(nodeId)));
   const known = [...inputs, ...nodeClass.inputs].map(({ name }) => name);
   const declared = new Set([...known, ...nodeClass.hidden.keys()]);
   const stranger = [...lists.keys()].find((name) => !declared.has(name));
-  const call = `${nodeClass.name}.${FUNCTIONS[nodeClass.name] ?? "execute"}()`;
+  const call = `${nodeClass.name}.${functions[nodeClass.name] ?? "execute"}()`;
   if (stranger !== undefined) {
     throw new NodeException("TypeError", `${call} got an unexpected keyword argument '${stranger}'`);
   }

@@ -21,73 +21,73 @@ export interface QueuedPrompt {
  * pop and removal follows heapq's algorithm and not just any heap's (PROTOCOL 4).
  */
 export class PromptHeap {
-  private items: QueuedPrompt[] = [];
+  #items: QueuedPrompt[] = [];
 
   get size(): number {
-    return this.items.length;
+    return this.#items.length;
   }
 
   list(): readonly QueuedPrompt[] {
-    return this.items;
+    return this.#items;
   }
 
   /** Appends first and compares second: when the comparison raises, the prompt is queued nevertheless (PROTOCOL 10). */
   push(item: QueuedPrompt): void {
-    this.items.push(item);
-    this.rise(0, this.items.length - 1);
+    this.#items.push(item);
+    this.#rise(0, this.#items.length - 1);
   }
 
   pop(): QueuedPrompt | undefined {
-    const last = this.items.pop();
-    const first = this.items[0];
+    const last = this.#items.pop();
+    const first = this.#items[0];
     if (last === undefined || first === undefined) return last;
-    this.items[0] = last;
-    this.sink(0);
+    this.#items[0] = last;
+    this.#sink(0);
     return first;
   }
 
   /** Removes the first entry, in array order, with that id. @returns whether there was one */
   remove(promptId: PythonValue): boolean {
-    const index = this.items.findIndex((item) => item.promptId === promptId);
+    const index = this.#items.findIndex((item) => item.promptId === promptId);
     if (index < 0) return false;
-    this.items.splice(index, 1);
-    for (let at = (this.items.length >> 1) - 1; at >= 0; at -= 1) this.sink(at);
+    this.#items.splice(index, 1);
+    for (let at = (this.#items.length >> 1) - 1; at >= 0; at -= 1) this.#sink(at);
     return true;
   }
 
   clear(): void {
-    this.items = [];
+    this.#items = [];
   }
 
-  private rise(top: number, from: number): void {
+  #rise(top: number, from: number): void {
     let at = from;
-    const item = this.at(at);
+    const item = this.#at(at);
     while (at > top) {
       const parentIndex = (at - 1) >> 1;
-      const parent = this.at(parentIndex);
+      const parent = this.#at(parentIndex);
       if (!runsBefore(item, parent)) break;
-      this.items[at] = parent;
+      this.#items[at] = parent;
       at = parentIndex;
     }
-    this.items[at] = item;
+    this.#items[at] = item;
   }
 
   /** heapq first moves the smaller child up all the way to a leaf, and only then lets the item rise again. */
-  private sink(top: number): void {
-    const item = this.at(top);
+  #sink(top: number): void {
+    const item = this.#at(top);
     let at = top;
-    for (let child = 2 * at + 1; child < this.items.length; child = 2 * at + 1) {
+    for (let child = 2 * at + 1; child < this.#items.length; child = 2 * at + 1) {
       const right = child + 1;
-      if (right < this.items.length && !runsBefore(this.at(child), this.at(right))) child = right;
-      this.items[at] = this.at(child);
+      if (right < this.#items.length && !runsBefore(this.#at(child), this.#at(right))) child = right;
+      this.#items[at] = this.#at(child);
       at = child;
     }
-    this.items[at] = item;
-    this.rise(top, at);
+    this.#items[at] = item;
+    this.#rise(top, at);
   }
 
-  private at(index: number): QueuedPrompt {
-    const item = this.items[index];
+  #at(index: number): QueuedPrompt {
+    const item = this.#items[index];
     if (item === undefined) throw new RangeError(`no prompt at ${index}`);
     return item;
   }

@@ -1,5 +1,5 @@
-import type { PythonJson } from "../python/python-json.ts";
-import type { PythonValue } from "../python/python-values.ts";
+import { type PythonJson } from "../python/python-json.ts";
+import { type PythonValue } from "../python/python-values.ts";
 import { PromptHeap, type QueuedPrompt } from "./prompt-heap.ts";
 
 /** One of the messages about a prompt that history keeps. */
@@ -21,75 +21,75 @@ export interface HistoryEntry {
 }
 
 /** The size at which the oldest entry makes room; checked before adding, so one more fits (PROTOCOL 5). */
-const HISTORY_MAX = 10_000;
+const historyMax = 10_000;
 
 /** Waiting, running and finished prompts: the state that a restart forgets. */
 export class PromptQueue {
   readonly waiting = new PromptHeap();
-  private readonly running = new Map<number, QueuedPrompt>();
-  private readonly history = new Map<string, HistoryEntry>();
-  private nextItem = 0;
-  private readonly onUpdated: () => void;
-  private readonly onAvailable: () => void;
+  readonly #running = new Map<number, QueuedPrompt>();
+  readonly #history = new Map<string, HistoryEntry>();
+  #nextItem = 0;
+  readonly #onUpdated: () => void;
+  readonly #onAvailable: () => void;
 
   /** @param onUpdated broadcasts the queue length; @param onAvailable wakes the executor */
   constructor(onUpdated: () => void, onAvailable: () => void) {
-    this.onUpdated = onUpdated;
-    this.onAvailable = onAvailable;
+    this.#onUpdated = onUpdated;
+    this.#onAvailable = onAvailable;
   }
 
   /** Running plus waiting: the number in every `status` message. */
   get remaining(): number {
-    return this.running.size + this.waiting.size;
+    return this.#running.size + this.waiting.size;
   }
 
   put(prompt: QueuedPrompt): void {
     this.waiting.push(prompt);
-    this.onUpdated();
-    this.onAvailable();
+    this.#onUpdated();
+    this.#onAvailable();
   }
 
   /** Moves the next prompt to running. @returns the item number that `finish` wants back */
   take(): { item: number; prompt: QueuedPrompt } | undefined {
     const prompt = this.waiting.pop();
     if (prompt === undefined) return undefined;
-    const item = this.nextItem++;
-    this.running.set(item, prompt);
-    this.onUpdated();
+    const item = this.#nextItem++;
+    this.#running.set(item, prompt);
+    this.#onUpdated();
     return { item, prompt };
   }
 
   /** Moves a prompt from running to history, in one step, and broadcasts `status`. */
   finish(item: number, entry: HistoryEntry): void {
-    this.running.delete(item);
-    if (this.history.size > HISTORY_MAX) {
-      const oldest = this.history.keys().next();
-      if (oldest.done !== true) this.history.delete(oldest.value);
+    this.#running.delete(item);
+    if (this.#history.size > historyMax) {
+      const oldest = this.#history.keys().next();
+      if (oldest.done !== true) this.#history.delete(oldest.value);
     }
-    this.history.set(entry.prompt.promptId, entry);
-    this.onUpdated();
+    this.#history.set(entry.prompt.promptId, entry);
+    this.#onUpdated();
   }
 
   runningPrompts(): QueuedPrompt[] {
-    return [...this.running.values()];
+    return [...this.#running.values()];
   }
 
   /** `POST /queue {"delete"}`: emptying the queue this way broadcasts twice (PROTOCOL 4). */
   delete(promptId: PythonValue): boolean {
     const only = this.waiting.size === 1;
     if (!this.waiting.remove(promptId)) return false;
-    if (only) this.onUpdated();
-    this.onUpdated();
+    if (only) this.#onUpdated();
+    this.#onUpdated();
     return true;
   }
 
   clear(): void {
     this.waiting.clear();
-    this.onUpdated();
+    this.#onUpdated();
   }
 
   historyEntry(promptId: string): HistoryEntry | undefined {
-    return this.history.get(promptId);
+    return this.#history.get(promptId);
   }
 
   /**
@@ -98,9 +98,9 @@ export class PromptQueue {
    */
   historyPage(itemsMax: number | undefined, offset: number): Map<string, HistoryEntry> {
     const page = new Map<string, HistoryEntry>();
-    const from = offset < 0 && itemsMax !== undefined ? this.history.size - itemsMax : offset;
+    const from = offset < 0 && itemsMax !== undefined ? this.#history.size - itemsMax : offset;
     let index = 0;
-    for (const [promptId, entry] of this.history) {
+    for (const [promptId, entry] of this.#history) {
       if (index >= from) {
         page.set(promptId, entry);
         if (itemsMax !== undefined && page.size >= itemsMax) break;
@@ -111,18 +111,18 @@ export class PromptQueue {
   }
 
   deleteHistory(promptId: string): void {
-    this.history.delete(promptId);
+    this.#history.delete(promptId);
   }
 
   clearHistory(): void {
-    this.history.clear();
+    this.#history.clear();
   }
 
   /** What a restart leaves: nothing. No message is sent. */
   forget(): void {
     this.waiting.clear();
-    this.running.clear();
-    this.history.clear();
+    this.#running.clear();
+    this.#history.clear();
   }
 }
 

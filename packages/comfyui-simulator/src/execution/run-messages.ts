@@ -1,46 +1,46 @@
-import type { ClientSockets } from "../messages/client-sockets.ts";
-import type { PythonJson } from "../python/python-json.ts";
-import type { PythonValue } from "../python/python-values.ts";
-import type { ProgressRegistry } from "./progress-registry.ts";
-import type { StatusMessage } from "./prompt-queue.ts";
-import type { RunningGraph } from "./running-graph.ts";
+import { type ClientSockets } from "../messages/client-sockets.ts";
+import { type PythonJson } from "../python/python-json.ts";
+import { type PythonValue } from "../python/python-values.ts";
+import { type ProgressRegistry } from "./progress-registry.ts";
+import { type StatusMessage } from "./prompt-queue.ts";
+import { type RunningGraph } from "./running-graph.ts";
 
 /** What one prompt says while it runs, and to whom (PROTOCOL 3, routing). */
 export class RunMessages {
   /** The messages that history keeps. */
   readonly kept: StatusMessage[] = [];
   readonly clientId: PythonValue;
-  private readonly promptId: string;
-  private readonly sockets: ClientSockets;
-  private readonly graph: RunningGraph;
+  readonly #promptId: string;
+  readonly #sockets: ClientSockets;
+  readonly #graph: RunningGraph;
 
   constructor(promptId: string, clientId: PythonValue, sockets: ClientSockets, graph: RunningGraph) {
-    this.promptId = promptId;
+    this.#promptId = promptId;
     this.clientId = clientId;
-    this.sockets = sockets;
-    this.graph = graph;
+    this.#sockets = sockets;
+    this.#graph = graph;
   }
 
   executing(nodeId: string): void {
-    this.toOwner("executing", { ...this.place(nodeId), prompt_id: this.promptId });
+    this.#toOwner("executing", { ...this.#place(nodeId), prompt_id: this.#promptId });
   }
 
   executed(nodeId: string, output: PythonJson): void {
-    this.toOwner("executed", { ...this.place(nodeId), output, prompt_id: this.promptId });
+    this.#toOwner("executed", { ...this.#place(nodeId), output, prompt_id: this.#promptId });
   }
 
   progressState(progress: ProgressRegistry): void {
-    if (!this.sockets.hasListener(this.clientId)) return;
-    this.sockets.send("progress_state", progress.message(), this.clientId);
+    if (!this.#sockets.hasListener(this.clientId)) return;
+    this.#sockets.send("progress_state", progress.message(), this.clientId);
   }
 
   /** Goes to the owner, or to all when the prompt has none. */
   send(event: string, data: PythonJson): void {
-    this.sockets.send(event, data, this.clientId);
+    this.#sockets.send(event, data, this.clientId);
   }
 
   sendBinary(frame: Buffer): void {
-    this.sockets.sendBinary(frame, this.clientId);
+    this.#sockets.sendBinary(frame, this.clientId);
   }
 
   /** Sends and remembers for history. Without a client only an interrupt is announced, to everybody. */
@@ -50,11 +50,11 @@ export class RunMessages {
     if (this.clientId !== null || toAll) this.send(event, stamped);
   }
 
-  private toOwner(event: string, data: PythonJson): void {
+  #toOwner(event: string, data: PythonJson): void {
     if (this.clientId !== null) this.send(event, data);
   }
 
-  private place(nodeId: string): Record<string, PythonJson> {
-    return { node: nodeId, display_node: this.graph.displayIdOf(nodeId) };
+  #place(nodeId: string): Record<string, PythonJson> {
+    return { node: nodeId, display_node: this.#graph.displayIdOf(nodeId) };
   }
 }

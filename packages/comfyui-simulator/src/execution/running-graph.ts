@@ -1,6 +1,6 @@
-import type { PythonJson } from "../python/python-json.ts";
-import type { Expansion } from "../nodes/node-run.ts";
-import type { NodeValue } from "../nodes/node-values.ts";
+import { type PythonJson } from "../python/python-json.ts";
+import { type Expansion } from "../nodes/node-run.ts";
+import { type NodeValue } from "../nodes/node-values.ts";
 import { isDict, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
 interface Origin {
@@ -10,22 +10,22 @@ interface Origin {
 
 /** The graph of a prompt while it runs: nodes may put others in their place, which get ids of their own. */
 export class RunningGraph {
-  private readonly sent: PythonDict;
-  private readonly inner = new Map<string, PythonDict>();
-  private readonly origins = new Map<string, Origin>();
-  private readonly values = new Map<string, ReadonlyMap<string, NodeValue>>();
+  readonly #sent: PythonDict;
+  readonly #inner = new Map<string, PythonDict>();
+  readonly #origins = new Map<string, Origin>();
+  readonly #values = new Map<string, ReadonlyMap<string, NodeValue>>();
 
   constructor(sent: PythonDict) {
-    this.sent = sent;
+    this.#sent = sent;
   }
 
   node(nodeId: string): PythonDict | undefined {
-    const node = this.inner.get(nodeId) ?? this.sent.get(nodeId) ?? null;
+    const node = this.#inner.get(nodeId) ?? this.#sent.get(nodeId) ?? null;
     return isDict(node) ? node : undefined;
   }
 
   ids(): string[] {
-    return [...this.sent.keys(), ...this.inner.keys()];
+    return [...this.#sent.keys(), ...this.#inner.keys()];
   }
 
   /** Adds the nodes of an expansion under ids such as `2.0.0.1`. @returns their ids */
@@ -40,35 +40,35 @@ export class RunningGraph {
         "inner" in value || value.kind === "plain" ? [] : [[name, value]],
       );
       const id = idOf(inner);
-      this.values.set(id, new Map(values));
-      this.inner.set(
+      this.#values.set(id, new Map(values));
+      this.#inner.set(
         id,
         new Map<string, PythonValue>([
           ["class_type", className],
           ["inputs", new Map(plainInputs)],
         ]),
       );
-      this.origins.set(id, { parentId, displayId: parentId });
+      this.#origins.set(id, { parentId, displayId: parentId });
     }
     return [...nodes.keys()].map(idOf);
   }
 
   /** A value that an inner node was given as it is, and not as a link. */
   valueOf(nodeId: string, input: string): NodeValue | undefined {
-    return this.values.get(nodeId)?.get(input);
+    return this.#values.get(nodeId)?.get(input);
   }
 
   hasRawValues(nodeId: string): boolean {
-    return (this.values.get(nodeId)?.size ?? 0) > 0;
+    return (this.#values.get(nodeId)?.size ?? 0) > 0;
   }
 
   parentOf(nodeId: string): string | undefined {
-    return this.origins.get(nodeId)?.parentId;
+    return this.#origins.get(nodeId)?.parentId;
   }
 
   /** The node that a user sees in place of this one. */
   displayIdOf(nodeId: string): string {
-    const origin = this.origins.get(nodeId);
+    const origin = this.#origins.get(nodeId);
     return origin ? this.displayIdOf(origin.displayId) : nodeId;
   }
 

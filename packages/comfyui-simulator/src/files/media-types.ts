@@ -1,6 +1,6 @@
 import path from "node:path";
 
-const MEDIA_TYPES: Readonly<Record<string, string>> = {
+const mediaTypes: Readonly<Record<string, string>> = {
   ".png": "image/png",
   ".apng": "image/apng",
   ".jpg": "image/jpeg",
@@ -35,6 +35,6 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
 export function mediaTypeOf(name: string): string {
   const extension = path.extname(name).toLowerCase();
   return (
-    (Object.hasOwn(MEDIA_TYPES, extension) ? MEDIA_TYPES[extension] : undefined) ?? "application/octet-stream"
+    (Object.hasOwn(mediaTypes, extension) ? mediaTypes[extension] : undefined) ?? "application/octet-stream"
   );
 }

@@ -1,13 +1,13 @@
 import { stringifyPythonJson } from "../python/python-json.ts";
 
 /** Binary messages (PROTOCOL 3): a big-endian type, then what the type says. */
-const PREVIEW = 1;
-const TEXT = 3;
-const PREVIEW_WITH_METADATA = 4;
+const previewType = 1;
+const textType = 3;
+const previewWithMetadataType = 4;
 
 /** Type 1: format and image, without a word about which prompt it belongs to. */
 export function previewFrame(format: "jpeg" | "png", image: Buffer): Buffer {
-  return Buffer.concat([words(PREVIEW, format === "jpeg" ? 1 : 2), image]);
+  return Buffer.concat([words(previewType, format === "jpeg" ? 1 : 2), image]);
 }
 
 /** Type 4: the same with the ids of prompt and node. */
@@ -32,13 +32,13 @@ export function previewWithMetadataFrame(
       image_type: `image/${about.format}`,
     }),
   );
-  return Buffer.concat([words(PREVIEW_WITH_METADATA, metadata.length), metadata, image]);
+  return Buffer.concat([words(previewWithMetadataType, metadata.length), metadata, image]);
 }
 
 /** Type 3: text that a node shows while it runs. */
 export function textFrame(nodeId: string, text: string): Buffer {
   const id = Buffer.from(nodeId);
-  return Buffer.concat([words(TEXT, id.length), id, Buffer.from(text)]);
+  return Buffer.concat([words(textType, id.length), id, Buffer.from(text)]);
 }
 
 function words(...values: number[]): Buffer {

@@ -1,4 +1,4 @@
-import type { WebSocket } from "ws";
+import { type WebSocket } from "ws";
 import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
 import { assertHashable, isDict, isTruthy, PythonError, type PythonValue } from "../python/python-values.ts";
 
@@ -13,7 +13,7 @@ interface Outgoing {
 }
 
 /** From the exception that ends the process to its end. */
-const FATAL_DELAY_MS = 100;
+const fatalDelayMs = 100;
 
 /**
  * The sockets by client id, one per id. A later socket with the same id replaces the earlier one, and when the earlier
@@ -22,36 +22,36 @@ const FATAL_DELAY_MS = 100;
  * Messages leave in the order in which they were produced, after the HTTP reply that caused them.
  */
 export class ClientSockets {
-  private readonly clients = new Map<string, Client>();
-  private readonly muted = new WeakSet<WebSocket>();
-  private outgoing: Outgoing[] = [];
-  private isScheduled = false;
-  private isHeld = false;
-  private readonly onFatal: (reason: string) => void;
+  readonly #clients = new Map<string, Client>();
+  readonly #muted = new WeakSet<WebSocket>();
+  #outgoing: Outgoing[] = [];
+  #isScheduled = false;
+  #isHeld = false;
+  readonly #onFatal: (reason: string) => void;
 
   /** @param onFatal the server ends: a message was addressed to something that cannot be a client id */
   constructor(onFatal: (reason: string) => void) {
-    this.onFatal = onFatal;
+    this.#onFatal = onFatal;
   }
 
   register(clientId: string, socket: WebSocket): void {
-    this.clients.delete(clientId);
-    this.clients.set(clientId, { socket, flags: new Map() });
+    this.#clients.delete(clientId);
+    this.#clients.set(clientId, { socket, flags: new Map() });
   }
 
   /** Removes whoever is registered under the id, even if that is another socket by now. */
   unregister(clientId: string): void {
-    this.clients.delete(clientId);
+    this.#clients.delete(clientId);
   }
 
   setFlags(clientId: string, flags: PythonValue): void {
-    const client = this.clients.get(clientId);
+    const client = this.#clients.get(clientId);
     if (client) client.flags = flags;
   }
 
   /** Whether a client negotiated previews with metadata. Broadcasts never use them. */
   wantsPreviewMetadata(clientId: PythonValue): boolean {
-    const client = typeof clientId === "string" ? this.clients.get(clientId) : undefined;
+    const client = typeof clientId === "string" ? this.#clients.get(clientId) : undefined;
     return (
       client !== undefined && isDict(client.flags) && isTruthy(client.flags.get("supports_preview_metadata"))
     );
@@ -59,90 +59,90 @@ export class ClientSockets {
 
   /** Whether a message to that client (null: to all) would reach anybody; used to skip work nobody sees. */
   hasListener(clientId: PythonValue): boolean {
-    if (clientId === null) return this.clients.size > 0;
-    return typeof clientId !== "string" || this.clients.has(clientId);
+    if (clientId === null) return this.#clients.size > 0;
+    return typeof clientId !== "string" || this.#clients.has(clientId);
   }
 
   /** @param to a client id; null for everybody */
   send(event: string, data: PythonJson, to: PythonValue): void {
-    this.enqueue({ to, content: { event, data } });
+    this.#enqueue({ to, content: { event, data } });
   }
 
   sendBinary(frame: Buffer, to: PythonValue): void {
-    this.enqueue({ to, content: frame });
+    this.#enqueue({ to, content: frame });
   }
 
   /** Sends at once what belongs to one socket's handshake, to whoever is registered under the id. */
   sendNow(event: string, data: PythonJson, clientId: string): void {
-    const client = this.clients.get(clientId);
-    if (client) this.deliver(client, stringifyPythonJson({ type: event, data }));
+    const client = this.#clients.get(clientId);
+    if (client) this.#deliver(client, stringifyPythonJson({ type: event, data }));
   }
 
   /** Stops sending to the sockets that are open now, without closing them. */
   mute(): void {
-    for (const { socket } of this.clients.values()) this.muted.add(socket);
+    for (const { socket } of this.#clients.values()) this.#muted.add(socket);
   }
 
   isMuted(socket: WebSocket): boolean {
-    return this.muted.has(socket);
+    return this.#muted.has(socket);
   }
 
   /** Holds messages back (a frozen process), or lets them go. */
   hold(isHeld: boolean): void {
-    this.isHeld = isHeld;
-    if (!isHeld) this.schedule();
+    this.#isHeld = isHeld;
+    if (!isHeld) this.#schedule();
   }
 
   clear(): void {
-    this.clients.clear();
-    this.outgoing = [];
+    this.#clients.clear();
+    this.#outgoing = [];
   }
 
-  private enqueue(message: Outgoing): void {
-    this.outgoing.push(message);
-    this.schedule();
+  #enqueue(message: Outgoing): void {
+    this.#outgoing.push(message);
+    this.#schedule();
   }
 
-  private schedule(): void {
-    if (this.isScheduled || this.isHeld || this.outgoing.length === 0) return;
-    this.isScheduled = true;
+  #schedule(): void {
+    if (this.#isScheduled || this.#isHeld || this.#outgoing.length === 0) return;
+    this.#isScheduled = true;
     setImmediate(() => {
-      this.isScheduled = false;
-      this.flush();
+      this.#isScheduled = false;
+      this.#flush();
     });
   }
 
-  private flush(): void {
-    while (!this.isHeld) {
-      const message = this.outgoing.shift();
+  #flush(): void {
+    while (!this.#isHeld) {
+      const message = this.#outgoing.shift();
       if (message === undefined) return;
       const { to, content } = message;
-      const clients = this.addressed(to);
+      const clients = this.#addressed(to);
       if (clients.length === 0) continue;
       const bytes = Buffer.isBuffer(content)
         ? content
         : stringifyPythonJson({ type: content.event, data: content.data });
-      for (const client of clients) this.deliver(client, bytes);
+      for (const client of clients) this.#deliver(client, bytes);
     }
   }
 
-  private addressed(to: PythonValue): Client[] {
-    if (to === null) return [...this.clients.values()];
+  #addressed(to: PythonValue): Client[] {
+    if (to === null) return [...this.#clients.values()];
     try {
       assertHashable(to);
     } catch (error) {
       if (!(error instanceof PythonError)) throw error;
-      this.isHeld = true;
+      this.#isHeld = true;
       // The process still lives for a moment, so what was sent before arrives.
-      setTimeout(this.onFatal, FATAL_DELAY_MS, error.message);
+      setTimeout(this.#onFatal, fatalDelayMs, error.message);
       return [];
     }
-    const client = typeof to === "string" ? this.clients.get(to) : undefined;
+    const client = typeof to === "string" ? this.#clients.get(to) : undefined;
     return client ? [client] : [];
   }
 
-  private deliver(client: Client, bytes: Buffer | string): void {
+  #deliver(client: Client, bytes: Buffer | string): void {
     const { socket } = client;
-    if (socket.readyState === socket.OPEN && !this.muted.has(socket)) socket.send(bytes);
+    if (socket.readyState === socket.OPEN && !this.#muted.has(socket)) socket.send(bytes);
   }
 }

@@ -1,8 +1,8 @@
-import type { ModelFiles } from "../options.ts";
-import type { Folders } from "../files/folders.ts";
+import { type ModelFiles } from "../options.ts";
+import { type Folders } from "../files/folders.ts";
 
 /** Which model folder an input chooses from, by its name where that is enough. */
-const FOLDER_BY_INPUT: Readonly<Record<string, string>> = {
+const folderByInput: Readonly<Record<string, string>> = {
   ckpt_name: "checkpoints",
   vae_name: "vae",
   lora_name: "loras",
@@ -13,7 +13,7 @@ const FOLDER_BY_INPUT: Readonly<Record<string, string>> = {
   control_net_name: "controlnet",
 };
 
-const FOLDER_BY_CLASS_AND_INPUT: Readonly<Record<string, string>> = {
+const folderByClassAndInput: Readonly<Record<string, string>> = {
   "CLIPVisionLoader.clip_name": "clip_vision",
   "UpscaleModelLoader.model_name": "upscale_models",
   "ADE_AnimateDiffLoaderGen1.model_name": "animatediff_models",
@@ -35,7 +35,7 @@ export function acceptedFiles(
     return input === "image" ? folders.inputFiles("image") : undefined;
   }
   if (className === "LoadVideo" && input === "file") return folders.inputFiles("video");
-  const folder = FOLDER_BY_CLASS_AND_INPUT[`${className}.${input}`] ?? FOLDER_BY_INPUT[input];
+  const folder = folderByClassAndInput[`${className}.${input}`] ?? folderByInput[input];
   if (folder === undefined) return undefined;
   const files = [...(models[folder] ?? [])].sort();
   return className === "VAELoader" ? [...files, "pixel_space"] : files;

@@ -1,11 +1,11 @@
 import { NodeException } from "./node-run.ts";
 
 /** What the simulated machine could still allocate. */
-const BYTES_MAX = 24 * 1024 ** 3;
+const bytesMax = 24 * 1024 ** 3;
 
 /** @throws NodeException when a tensor of that size would not fit, in the words of the CPU allocator (GRAPHS, 8) */
 export function allocationFailed(bytes: number): void {
-  if (bytes <= BYTES_MAX) return;
+  if (bytes <= bytesMax) return;
   throw new NodeException(
     "RuntimeError",
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to " +

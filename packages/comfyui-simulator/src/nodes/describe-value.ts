@@ -1,8 +1,8 @@
-import type { Picture } from "../drawing/picture.ts";
-import type { DrawingThread } from "../drawing/drawing-thread.ts";
+import { type Picture } from "../drawing/picture.ts";
+import { type DrawingThread } from "../drawing/drawing-thread.ts";
 import { stringifyPythonJson, type PythonJson } from "../python/python-json.ts";
 import { PythonFloat, pythonText } from "../python/python-values.ts";
-import type { NodeValue } from "./node-values.ts";
+import { type NodeValue } from "./node-values.ts";
 
 /** How the server shows a node's input in `execution_error`: simple values as they are, the rest as Python prints it. */
 export async function describeValue(value: NodeValue, drawing: DrawingThread): Promise<PythonJson> {

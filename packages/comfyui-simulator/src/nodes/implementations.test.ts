@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { nodeImplementations } from "./implementations.ts";
 import { readNodeDefinitions } from "./node-definitions.ts";
 
-const PACKS = ["core", "animatediff", "video-helper-suite", "recording-nodes"];
+const packs = ["core", "animatediff", "video-helper-suite", "recording-nodes"];
 
 test("every described class runs, or is listed as one that does not", () => {
   const described = [
-    ...new Set((["0.3", "0.28"] as const).flatMap((api) => [...readNodeDefinitions(api, PACKS).keys()])),
+    ...new Set((["0.3", "0.28"] as const).flatMap((api) => [...readNodeDefinitions(api, packs).keys()])),
   ];
   const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   const listed = /<!-- not simulated -->([\s\S]*?)<!-- end -->/.exec(readme)![1]!.match(/\w+/g)!;

@@ -14,7 +14,7 @@ import {
   type NodeRun,
 } from "./node-run.ts";
 import { newerSavingNodes } from "./kinds/newer-saving-nodes.ts";
-import { ASYNC_NODES, LAZY_NODES, recordingFlowNodes } from "./kinds/recording-flow-nodes.ts";
+import { asyncNodes, lazyNodes, recordingFlowNodes } from "./kinds/recording-flow-nodes.ts";
 import { recordingNodes } from "./kinds/recording-nodes.ts";
 import { resizeNodes } from "./kinds/resize-nodes.ts";
 import { samplerNodes } from "./kinds/sampler-nodes.ts";
@@ -23,7 +23,7 @@ import { textNodes } from "./kinds/text-nodes.ts";
 import { videoNodes } from "./kinds/video-nodes.ts";
 import { videoSuiteNodes } from "./kinds/video-suite-nodes.ts";
 
-const ALL: ReadonlyMap<string, NodeImplementation> = new Map(
+const allImplementations: ReadonlyMap<string, NodeImplementation> = new Map(
   [
     loaderNodes,
     conditioningNodes,
@@ -47,17 +47,17 @@ const ALL: ReadonlyMap<string, NodeImplementation> = new Map(
 
 /** The classes that run here, by name. */
 export const nodeImplementations = {
-  names: (): string[] => [...ALL.keys()],
+  names: (): string[] => [...allImplementations.keys()],
 
   /** Whether other nodes run while a node of this class waits. */
-  isAsync: (className: string): boolean => ASYNC_NODES.has(className),
+  isAsync: (className: string): boolean => asyncNodes.has(className),
 
   /** How a class with lazy inputs says which of them it needs; undefined when it has none. */
-  neededInputs: (className: string): NeededInputs | undefined => LAZY_NODES.get(className),
+  neededInputs: (className: string): NeededInputs | undefined => lazyNodes.get(className),
 
   /** Runs a node. A class that is only described, not simulated, fails like a node with a bug. */
   async run(run: NodeRun): Promise<NodeResult> {
-    const implementation = ALL.get(run.className);
+    const implementation = allImplementations.get(run.className);
     if (implementation === undefined) {
       throw new NodeException("NotImplementedError", `${run.className} is not simulated`);
     }

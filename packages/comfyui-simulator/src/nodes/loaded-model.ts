@@ -3,29 +3,29 @@
  * modules, VAEs of their own) are kept beside it until everything is unloaded.
  */
 export class LoadedModel {
-  private checkpoint: string | undefined;
-  private readonly others = new Set<string>();
+  #checkpoint: string | undefined;
+  readonly #others = new Set<string>();
 
   /** Makes a checkpoint the loaded one. @returns whether it had to be loaded */
   switchTo(checkpoint: string): boolean {
-    if (this.checkpoint === checkpoint) return false;
-    this.checkpoint = checkpoint;
+    if (this.#checkpoint === checkpoint) return false;
+    this.#checkpoint = checkpoint;
     return true;
   }
 
   /** Adds a smaller model. @returns whether it had to be loaded */
   add(name: string): boolean {
-    if (this.others.has(name)) return false;
-    this.others.add(name);
+    if (this.#others.has(name)) return false;
+    this.#others.add(name);
     return true;
   }
 
   get current(): string | undefined {
-    return this.checkpoint;
+    return this.#checkpoint;
   }
 
   unload(): void {
-    this.checkpoint = undefined;
-    this.others.clear();
+    this.#checkpoint = undefined;
+    this.#others.clear();
   }
 }

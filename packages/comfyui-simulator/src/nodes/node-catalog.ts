@@ -32,43 +32,43 @@ export interface NodeClass {
 
 /** Recorded node definitions, with the lists of files (checkpoints, uploads) filled in as they are now. */
 export class NodeCatalog {
-  private readonly recorded: ReadonlyMap<string, PythonDict>;
-  private readonly filesOf: (className: string, inputName: string) => readonly string[] | undefined;
-  private readonly parsed = new Map<string, NodeClass>();
+  readonly #recorded: ReadonlyMap<string, PythonDict>;
+  readonly #filesOf: (className: string, inputName: string) => readonly string[] | undefined;
+  readonly #parsed = new Map<string, NodeClass>();
 
   /** @param filesOf the accepted values of an input that names a file; undefined: as recorded */
   constructor(
     recorded: ReadonlyMap<string, PythonDict>,
     filesOf: (className: string, inputName: string) => readonly string[] | undefined,
   ) {
-    this.recorded = recorded;
-    this.filesOf = filesOf;
+    this.#recorded = recorded;
+    this.#filesOf = filesOf;
   }
 
   names(): string[] {
-    return [...this.recorded.keys()];
+    return [...this.#recorded.keys()];
   }
 
   get(name: string): NodeClass | undefined {
-    const known = this.parsed.get(name);
+    const known = this.#parsed.get(name);
     if (known) return known;
-    const info = this.recorded.get(name);
+    const info = this.#recorded.get(name);
     if (info === undefined) return undefined;
     const nodeClass = describe(name, info);
-    this.parsed.set(name, nodeClass);
+    this.#parsed.set(name, nodeClass);
     return nodeClass;
   }
 
   /** The list of accepted values of a list input, as of now. */
   accepted(nodeClass: NodeClass, input: InputSpec): PythonValue[] | undefined {
     if (!Array.isArray(input.type)) return undefined;
-    const files = this.filesOf(nodeClass.name, input.name);
+    const files = this.#filesOf(nodeClass.name, input.name);
     return files ? [...files] : input.type;
   }
 
   /** The options of a COMBO input, as of now. One that the browser fills in later (`remote`) has none. */
   comboOptions(nodeClass: NodeClass, input: InputSpec): PythonValue[] {
-    const files = this.filesOf(nodeClass.name, input.name);
+    const files = this.#filesOf(nodeClass.name, input.name);
     return files ? [...files] : listAt(input.options, "options");
   }
 
@@ -77,7 +77,7 @@ export class NodeCatalog {
     const nodeClass = this.get(name);
     if (nodeClass === undefined) return undefined;
     const replaced = nodeClass.inputs.flatMap((input) => {
-      const files = this.filesOf(name, input.name);
+      const files = this.#filesOf(name, input.name);
       return files ? [{ input, files: [...files] }] : [];
     });
     return replaced.length === 0 ? nodeClass.info : withFiles(nodeClass.info, replaced);

@@ -1,5 +1,5 @@
 import { objectInfo, type RecordedVersion } from "@genga/comfyui-recordings";
-import type { ApiVersion } from "../options.ts";
+import { type ApiVersion } from "../options.ts";
 import { parsePythonJson } from "../python/python-json.ts";
 import { isDict, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
@@ -9,7 +9,7 @@ interface Recorded {
 }
 
 /** Where the definitions of each node pack were recorded. Custom nodes were recorded on the older server only. */
-const PACKS: Readonly<Record<ApiVersion, Readonly<Record<string, readonly Recorded[]>>>> = {
+const recordedPacks: Readonly<Record<ApiVersion, Readonly<Record<string, readonly Recorded[]>>>> = {
   "0.3": {
     animatediff: [{ version: "0.3.64", name: "animatediff" }],
     core: [{ version: "0.3.64", name: "core" }],
@@ -30,7 +30,7 @@ const PACKS: Readonly<Record<ApiVersion, Readonly<Record<string, readonly Record
 /** The recorded definitions of some node packs, as a server of that version describes them. */
 export function readNodeDefinitions(api: ApiVersion, packs: readonly string[]): Map<string, PythonDict> {
   const classes = new Map<string, PythonDict>();
-  for (const [pack, recorded] of Object.entries(PACKS[api])) {
+  for (const [pack, recorded] of Object.entries(recordedPacks[api])) {
     if (!packs.includes(pack)) continue;
     for (const { version, name } of recorded) {
       const content = parsePythonJson(objectInfo(version, name));

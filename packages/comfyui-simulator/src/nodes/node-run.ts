@@ -1,12 +1,12 @@
-import type { PreviewPicture } from "../drawing/drawing-job.ts";
-import type { DrawingThread } from "../drawing/drawing-thread.ts";
-import type { PythonJson } from "../python/python-json.ts";
-import type { PythonDict, PythonValue } from "../python/python-values.ts";
-import type { Folders } from "../files/folders.ts";
-import type { Timing } from "../options.ts";
-import type { OutputFaults } from "../control/output-faults.ts";
-import type { LoadedModel } from "./loaded-model.ts";
-import type { NodeValue } from "./node-values.ts";
+import { type PreviewPicture } from "../drawing/drawing-job.ts";
+import { type DrawingThread } from "../drawing/drawing-thread.ts";
+import { type PythonJson } from "../python/python-json.ts";
+import { type PythonDict, type PythonValue } from "../python/python-values.ts";
+import { type Folders } from "../files/folders.ts";
+import { type Timing } from "../options.ts";
+import { type OutputFaults } from "../control/output-faults.ts";
+import { type LoadedModel } from "./loaded-model.ts";
+import { type NodeValue } from "./node-values.ts";
 
 /** What a node may use while it runs. */
 export interface NodeRun {

@@ -1,5 +1,5 @@
-import type { Picture } from "../drawing/picture.ts";
-import type { PythonValue } from "../python/python-values.ts";
+import { type Picture } from "../drawing/picture.ts";
+import { type PythonValue } from "../python/python-values.ts";
 
 /** What travels along a link: each kind carries just what later nodes need to know. */
 export type NodeValue =

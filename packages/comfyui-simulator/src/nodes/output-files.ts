@@ -1,7 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import path from "node:path";
-import type { PythonJson } from "../python/python-json.ts";
-import { stringifyPythonJson } from "../python/python-json.ts";
+import { type PythonJson, stringifyPythonJson } from "../python/python-json.ts";
 import { isDict } from "../python/python-values.ts";
 import { isWithin, type FolderType } from "../files/folders.ts";
 import { NodeException, type NodeRun } from "./node-run.ts";

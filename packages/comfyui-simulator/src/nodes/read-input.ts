@@ -6,7 +6,7 @@ import {
   type PythonValue,
 } from "../python/python-values.ts";
 import { NodeException, type NodeRun } from "./node-run.ts";
-import type { ImageValue, LatentValue, ModelValue, NodeValue } from "./node-values.ts";
+import { type ImageValue, type LatentValue, type ModelValue, type NodeValue } from "./node-values.ts";
 
 /** A plain input, if it was given and is not a link to something else. */
 export function plainInput(run: NodeRun, name: string): PythonValue | undefined {

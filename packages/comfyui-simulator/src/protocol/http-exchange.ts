@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse } from "node:http";
 import {
   JsonDecodeError,
   parsePythonJson,
@@ -36,7 +36,7 @@ export class BodyTooLargeError extends Error {
   }
 }
 
-const SERVER = "Python/3.11 aiohttp/3.14.5";
+const serverHeader = "Python/3.11 aiohttp/3.14.5";
 
 export function jsonReply(value: PythonJson, status = 200): Reply {
   return {
@@ -64,7 +64,7 @@ export function writeHead(response: ServerResponse, reply: Reply, bytes: number 
   response.writeHead(reply.status, {
     ...reply.headers,
     ...(bytes === undefined ? {} : { "content-length": String(bytes) }),
-    server: SERVER,
+    server: serverHeader,
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Exchange, Reply } from "./http-exchange.ts";
+import { type Exchange, type Reply } from "./http-exchange.ts";
 
 export type Handler = (exchange: Exchange) => Reply | Promise<Reply>;
 
@@ -21,16 +21,16 @@ export type Found =
  * static file route takes any other GET, so an unknown path is 404 for GET and 405 for everything else.
  */
 export class HttpRouter {
-  private readonly routes: Route[] = [];
+  readonly #routes: Route[] = [];
 
   /** @param path may contain one `/{}`, which takes one segment, percent-encoded slashes included */
   add(path: string, methods: Readonly<Record<string, Handler>>): void {
-    this.push(path, methods, false);
+    this.#push(path, methods, false);
   }
 
   /** A path that exists under `/api` only. */
   addApiOnly(path: string, methods: Readonly<Record<string, Handler>>): void {
-    this.push(path, methods, true);
+    this.#push(path, methods, true);
   }
 
   find(method: string, path: string): Found {
@@ -41,7 +41,7 @@ export class HttpRouter {
     const isApi = path.startsWith("/api/");
     const segments = (isApi ? path.slice(4) : path).slice(1).split("/");
     const allowed = new Set<string>(["GET", "HEAD"]);
-    for (const route of this.routes) {
+    for (const route of this.#routes) {
       if ((route.isApiOnly && !isApi) || !matches(route.segments, segments)) continue;
       const handler = route.methods.get(method) ?? (method === "HEAD" ? route.methods.get("GET") : undefined);
       const parameter = decode(segments[route.segments.indexOf("{}")] ?? "");
@@ -52,8 +52,8 @@ export class HttpRouter {
     return { kind: "wrong-method", allow: [...allowed].sort().join(",") };
   }
 
-  private push(path: string, methods: Readonly<Record<string, Handler>>, isApiOnly: boolean): void {
-    this.routes.push({
+  #push(path: string, methods: Readonly<Record<string, Handler>>, isApiOnly: boolean): void {
+    this.#routes.push({
       segments: path.slice(1).split("/"),
       isApiOnly,
       methods: new Map(Object.entries(methods)),

@@ -1,9 +1,9 @@
 import { freemem, totalmem } from "node:os";
-import type { NodeCatalog } from "../nodes/node-catalog.ts";
-import type { ApiVersion, ModelFiles } from "../options.ts";
-import type { PythonJson } from "../python/python-json.ts";
+import { type NodeCatalog } from "../nodes/node-catalog.ts";
+import { type ApiVersion, type ModelFiles } from "../options.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import { emptyReply, jsonReply, textReply, type Reply } from "./http-exchange.ts";
-import type { HttpRouter } from "./http-router.ts";
+import { type HttpRouter } from "./http-router.ts";
 import { replacementsJson } from "./node-replacements.ts";
 
 /** What the server says that it can do, on a socket and at `/features`. */
@@ -26,7 +26,7 @@ export function registerInformationRoutes(
   models: ModelFiles,
   about: { readonly api: ApiVersion; readonly bodyBytesMax: number; readonly argv: () => readonly string[] },
 ): void {
-  router.add("/", { GET: () => ({ status: 200, headers: { "content-type": "text/html" }, body: PAGE }) });
+  router.add("/", { GET: () => ({ status: 200, headers: { "content-type": "text/html" }, body: page }) });
   router.add("/ws", { GET: ({ headers }) => noUpgrade(headers.upgrade ?? "None") });
   router.add("/object_info", {
     GET: () => jsonReply(new Map(catalog.names().map((name) => [name, catalog.info(name) ?? {}]))),
@@ -71,7 +71,7 @@ function assetsAreOff(): Reply {
   return jsonReply({ error: { code: "SERVICE_DISABLED", message, details: {} } }, 503);
 }
 
-const PAGE = "<!doctype html><title>ComfyUI simulator</title><p>This server has no web page of its own.</p>";
+const page = "<!doctype html><title>ComfyUI simulator</title><p>This server has no web page of its own.</p>";
 
 /** `GET /ws` without an upgrade, which also is how a browser finds out that there is a socket. */
 function noUpgrade(asked: string): Reply {
@@ -91,8 +91,8 @@ function systemStats(api: ApiVersion, argv: readonly string[]): Reply {
       ram_total: total,
       ram_free: free,
       ...(api === "0.3"
-        ? { ...OLDER_SYSTEM, ...runtime }
-        : { ...NEWER_SYSTEM, ...runtime, deploy_environment: "local-git" }),
+        ? { ...olderSystem, ...runtime }
+        : { ...newerSystem, ...runtime, deploy_environment: "local-git" }),
       argv,
     },
     devices: [
@@ -109,14 +109,14 @@ function systemStats(api: ApiVersion, argv: readonly string[]): Reply {
   });
 }
 
-const OLDER_SYSTEM = {
+const olderSystem = {
   comfyui_version: "0.3.64",
   required_frontend_version: "1.27.10",
   installed_templates_version: null,
   required_templates_version: "0.1.95",
 };
 
-const NEWER_SYSTEM = {
+const newerSystem = {
   comfyui_version: "0.28.0",
   required_frontend_version: "1.45.21",
   installed_templates_version: null,

@@ -1,6 +1,6 @@
-import type { QueuedPrompt } from "../execution/prompt-heap.ts";
-import type { HistoryEntry } from "../execution/prompt-queue.ts";
-import type { PythonJson } from "../python/python-json.ts";
+import { type QueuedPrompt } from "../execution/prompt-heap.ts";
+import { type HistoryEntry } from "../execution/prompt-queue.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import {
   isDict,
   PythonError,
@@ -14,10 +14,10 @@ import { statusJson } from "./history-routes.ts";
 /** An item of `/api/jobs`. What has no value is left out (PROTOCOL-0.28, 4). */
 export type Job = Readonly<Record<string, PythonJson>>;
 
-const PREVIEWABLE = ["images", "video", "audio", "3d", "text"];
-const MODEL_FILE = /\.(obj|fbx|gltf|glb|usdz)$/i;
-const TEXT_FILE = /\.(txt|md|json)$/i;
-const TEXT_PREVIEW_MAX = 1024;
+const previewable = ["images", "video", "audio", "3d", "text"];
+const modelFile = /\.(obj|fbx|gltf|glb|usdz)$/i;
+const textFile = /\.(txt|md|json)$/i;
+const textPreviewMax = 1024;
 
 /** @throws PythonError for an `extra_data` that the server's own code cannot read: all of `/api/jobs` is 500 then */
 export function queueJob(prompt: QueuedPrompt, status: "pending" | "in_progress"): Job {
@@ -133,7 +133,7 @@ function fieldsOf(value: PythonJson): Record<string, PythonJson> | undefined {
 /** Dicts are files, and so are texts that name a 3D model. */
 function fileOf(item: PythonJson): Record<string, PythonJson> | undefined {
   if (typeof item !== "string") return fieldsOf(item);
-  return MODEL_FILE.test(item)
+  return modelFile.test(item)
     ? { filename: item, type: "output", subfolder: "", mediaType: "3d" }
     : undefined;
 }
@@ -141,10 +141,10 @@ function fileOf(item: PythonJson): Record<string, PythonJson> | undefined {
 function isPreviewable(key: string, file: Record<string, PythonJson>): boolean {
   const name = textAt(file, "filename");
   return (
-    PREVIEWABLE.includes(key) ||
+    previewable.includes(key) ||
     /^(video|audio)\//.test(textAt(file, "format")) ||
-    MODEL_FILE.test(name) ||
-    TEXT_FILE.test(name)
+    modelFile.test(name) ||
+    textFile.test(name)
   );
 }
 
@@ -155,8 +155,8 @@ function textAt(file: Record<string, PythonJson>, key: string): string {
 
 function textPreview(item: PythonJson, nodeId: string): PythonJson {
   const text = typeof item === "string" ? item : pythonText(item as PythonValue);
-  const content = text.slice(0, TEXT_PREVIEW_MAX);
-  const cut = text.length > TEXT_PREVIEW_MAX ? { truncated: true } : {};
+  const content = text.slice(0, textPreviewMax);
+  const cut = text.length > textPreviewMax ? { truncated: true } : {};
   return { content, ...cut, nodeId, mediaType: "text" };
 }
 

@@ -1,41 +1,40 @@
-import type { Executor } from "../execution/executor.ts";
-import type { QueuedPrompt } from "../execution/prompt-heap.ts";
-import type { HistoryEntry, PromptQueue } from "../execution/prompt-queue.ts";
-import type { PythonJson } from "../python/python-json.ts";
-import { JsonDecodeError } from "../python/python-json.ts";
+import { type Executor } from "../execution/executor.ts";
+import { type QueuedPrompt } from "../execution/prompt-heap.ts";
+import { type HistoryEntry, type PromptQueue } from "../execution/prompt-queue.ts";
+import { type PythonJson, JsonDecodeError } from "../python/python-json.ts";
 import { isDict, PythonError, pythonRepr, toPythonInt, type PythonValue } from "../python/python-values.ts";
 import { jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
-import type { HttpRouter } from "./http-router.ts";
+import { type HttpRouter } from "./http-router.ts";
 import { historyJob, queueJob, type Job } from "./job-json.ts";
 import { isJobId } from "./job-ids.ts";
 
-const STATUSES = ["pending", "in_progress", "completed", "failed", "cancelled"];
+const knownStatuses = ["pending", "in_progress", "completed", "failed", "cancelled"];
 
 /** `/api/jobs` of 0.28 (PROTOCOL-0.28, 4): one list of what waits, runs and has ended. Never without `/api`. */
 export class JobsRoutes {
-  private readonly queue: PromptQueue;
-  private readonly executor: Executor;
+  readonly #queue: PromptQueue;
+  readonly #executor: Executor;
 
   constructor(queue: PromptQueue, executor: Executor) {
-    this.queue = queue;
-    this.executor = executor;
+    this.#queue = queue;
+    this.#executor = executor;
   }
 
   register(router: HttpRouter): void {
-    router.addApiOnly("/jobs", { GET: (exchange) => this.list(exchange) });
-    router.addApiOnly("/jobs/cancel", { POST: (exchange) => this.cancelMany(exchange) });
-    router.addApiOnly("/jobs/{}", { GET: (exchange) => this.one(exchange) });
-    router.addApiOnly("/jobs/{}/cancel", { POST: (exchange) => this.cancel(exchange) });
+    router.addApiOnly("/jobs", { GET: (exchange) => this.#list(exchange) });
+    router.addApiOnly("/jobs/cancel", { POST: (exchange) => this.#cancelMany(exchange) });
+    router.addApiOnly("/jobs/{}", { GET: (exchange) => this.#one(exchange) });
+    router.addApiOnly("/jobs/{}/cancel", { POST: (exchange) => this.#cancel(exchange) });
   }
 
-  private list({ query }: Exchange): Reply {
+  #list({ query }: Exchange): Reply {
     const statuses = (query.get("status") ?? "").split(",").flatMap((status) => {
       const name = status.trim().toLowerCase();
       return name === "" ? [] : [name];
     });
-    const strange = statuses.filter((status) => !STATUSES.includes(status));
+    const strange = statuses.filter((status) => !knownStatuses.includes(status));
     if (strange.length > 0) {
-      const valid = `Valid values: ${STATUSES.join(", ")}`;
+      const valid = `Valid values: ${knownStatuses.join(", ")}`;
       return refusal(`Invalid status value(s): ${strange.join(", ")}. ${valid}`);
     }
     const sortBy = (query.get("sort_by") ?? "created_at").toLowerCase();
@@ -50,21 +49,21 @@ export class JobsRoutes {
     const offset = wholeNumber(query.get("offset")) ?? 0;
     if (offset === "no number") return refusal("offset must be an integer");
     const workflowId = query.get("workflow_id") ?? "";
-    const wanted = statuses.length > 0 ? statuses : (query.get("status") ?? "") === "" ? STATUSES : [];
+    const wanted = statuses.length > 0 ? statuses : (query.get("status") ?? "") === "" ? knownStatuses : [];
     const sign = sortOrder === "asc" ? 1 : -1;
     const key = sortBy === "execution_duration" ? durationOf : createTimeOf;
-    const found = this.jobs(wanted)
+    const found = this.#jobs(wanted)
       .filter((job) => workflowId === "" || job["workflow_id"] === workflowId)
       .sort((a, b) => sign * (key(a) - key(b)));
     return page(found, Math.max(0, offset), limit);
   }
 
   /** What nobody asked for is not looked at: an entry that cannot be read spoils only the lists that it belongs to. */
-  private jobs(statuses: readonly string[]): Job[] {
-    const running = statuses.includes("in_progress") ? this.queue.runningPrompts() : [];
-    const waiting = statuses.includes("pending") ? this.queue.waiting.list() : [];
+  #jobs(statuses: readonly string[]): Job[] {
+    const running = statuses.includes("in_progress") ? this.#queue.runningPrompts() : [];
+    const waiting = statuses.includes("pending") ? this.#queue.waiting.list() : [];
     const wantsEnded = statuses.some((status) => status !== "in_progress" && status !== "pending");
-    const ended = wantsEnded ? [...this.queue.historyPage(undefined, 0).values()] : [];
+    const ended = wantsEnded ? [...this.#queue.historyPage(undefined, 0).values()] : [];
     return [
       ...running.map((prompt) => queueJob(prompt, "in_progress")),
       ...waiting.map((prompt) => queueJob(prompt, "pending")),
@@ -75,21 +74,21 @@ export class JobsRoutes {
   }
 
   /** An earlier copy with the same id that has ended hides one that waits or runs. */
-  private one({ parameter }: Exchange): Reply {
-    const entry: HistoryEntry | undefined = this.queue.historyEntry(parameter);
+  #one({ parameter }: Exchange): Reply {
+    const entry: HistoryEntry | undefined = this.#queue.historyEntry(parameter);
     if (entry) return jsonReply(historyJob(entry, true));
     const hasId = (prompt: QueuedPrompt): boolean => prompt.promptId === parameter;
-    const running = this.queue.runningPrompts().find(hasId);
+    const running = this.#queue.runningPrompts().find(hasId);
     if (running) return jsonReply(queueJob(running, "in_progress"));
-    const waiting = this.queue.waiting.list().find(hasId);
+    const waiting = this.#queue.waiting.list().find(hasId);
     return waiting ? jsonReply(queueJob(waiting, "pending")) : jsonReply({ error: "Job not found" }, 404);
   }
 
-  private cancel({ parameter }: Exchange): Reply {
-    return jsonReply({ cancelled: this.cancelOne(parameter) });
+  #cancel({ parameter }: Exchange): Reply {
+    return jsonReply({ cancelled: this.#cancelOne(parameter) });
   }
 
-  private async cancelMany(exchange: Exchange): Promise<Reply> {
+  async #cancelMany(exchange: Exchange): Promise<Reply> {
     let body: PythonValue;
     try {
       body = await exchange.json();
@@ -104,24 +103,27 @@ export class JobsRoutes {
       const invalid = strange.map((jobId) => (typeof jobId === "string" ? jobId : pythonRepr(jobId)));
       return jsonReply({ error: "job_ids contains invalid id(s)", invalid_ids: invalid }, 400);
     }
-    const cancelled = jobIds.map((jobId) => this.cancelOne(jobId));
+    const cancelled = jobIds.map((jobId) => this.#cancelOne(jobId));
     return jsonReply({ cancelled: cancelled.some(Boolean) });
   }
 
   /** Running or waiting, in one step: the next prompt can never be hit instead. */
-  private cancelOne(jobId: PythonValue): boolean {
-    if (this.queue.runningPrompts().some(({ promptId }) => promptId === jobId)) {
-      this.executor.interrupt();
+  #cancelOne(jobId: PythonValue): boolean {
+    if (this.#queue.runningPrompts().some(({ promptId }) => promptId === jobId)) {
+      this.#executor.interrupt();
       return true;
     }
-    return this.queue.delete(jobId);
+    return this.#queue.delete(jobId);
   }
 }
 
 function page(found: readonly Job[], offset: number, limit: number | undefined): Reply {
   const jobs: readonly PythonJson[] = found.slice(offset, limit === undefined ? undefined : offset + limit);
-  const has_more = offset + jobs.length < found.length;
-  return jsonReply({ jobs, pagination: { offset, limit: limit ?? null, total: found.length, has_more } });
+  const hasMore = offset + jobs.length < found.length;
+  return jsonReply({
+    jobs,
+    pagination: { offset, limit: limit ?? null, total: found.length, has_more: hasMore },
+  });
 }
 
 function refusal(error: string): Reply {

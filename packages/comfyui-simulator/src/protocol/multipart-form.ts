@@ -7,7 +7,7 @@ export interface FormPart {
   readonly bytes: Buffer;
 }
 
-const BLANK_LINE = Buffer.from("\r\n\r\n");
+const blankLine = Buffer.from("\r\n\r\n");
 
 /**
  * Reads the fields of a form; the last part of a name counts, other media types have none.
@@ -38,7 +38,7 @@ export function readForm(contentType: string, body: Buffer): ReadonlyMap<string,
 }
 
 function readPart(part: Buffer): FormPart | undefined {
-  const head = part.indexOf(BLANK_LINE);
+  const head = part.indexOf(blankLine);
   if (head < 0) return undefined;
   const headers = part.subarray(0, head).toString("utf8");
   const disposition = /^content-disposition:\s*form-data;(.*)$/im.exec(headers)?.[1] ?? "";
@@ -46,7 +46,7 @@ function readPart(part: Buffer): FormPart | undefined {
   if (name === undefined) return undefined;
   // Leading slashes are dropped; a part whose name is empty is text.
   const filename = parameter(disposition, "filename")?.replace(/^[\\/]+/, "");
-  const bytes = part.subarray(head + BLANK_LINE.length);
+  const bytes = part.subarray(head + blankLine.length);
   return { name, filename: filename === "" ? undefined : filename, bytes };
 }
 

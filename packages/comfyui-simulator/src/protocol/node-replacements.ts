@@ -1,5 +1,5 @@
-import type { NodeCatalog } from "../nodes/node-catalog.ts";
-import type { PythonJson } from "../python/python-json.ts";
+import { type NodeCatalog } from "../nodes/node-catalog.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import { isDict, PythonError, type PythonDict, type PythonValue } from "../python/python-values.ts";
 
 /** How one input of the new class gets its value. */
@@ -15,7 +15,7 @@ interface Replacement {
 }
 
 /** What `GET /node_replacements` of a server of 0.28.0 lists, by the name of the old class. */
-const REPLACEMENTS: ReadonlyMap<string, Replacement> = new Map<string, Replacement>([
+const replacements: ReadonlyMap<string, Replacement> = new Map<string, Replacement>([
   [
     "ResizeImagesByLongerEdge",
     {
@@ -65,7 +65,7 @@ const REPLACEMENTS: ReadonlyMap<string, Replacement> = new Map<string, Replaceme
 /** The body of `GET /node_replacements`. */
 export function replacementsJson(): PythonJson {
   return new Map(
-    [...REPLACEMENTS].map(([oldName, { to, oldWidgets, inputs, keepsOutputs }]): [string, PythonJson] => [
+    [...replacements].map(([oldName, { to, oldWidgets, inputs, keepsOutputs }]): [string, PythonJson] => [
       oldName,
       [
         {
@@ -91,7 +91,7 @@ export function applyReplacements(graph: PythonValue, catalog: NodeCatalog): voi
     if (!isDict(node)) throw new PythonError("TypeError", "argument is not iterable");
     const [classType, inputs] = [node.get("class_type"), node.get("inputs")];
     if (classType === undefined || inputs === undefined) continue;
-    const replacement = typeof classType === "string" ? REPLACEMENTS.get(classType) : undefined;
+    const replacement = typeof classType === "string" ? replacements.get(classType) : undefined;
     if (replacement && typeof classType === "string" && catalog.get(classType) === undefined) {
       replaced.push([nodeId, node, replacement]);
     }

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { NodeCatalog } from "../nodes/node-catalog.ts";
-import type { Executor } from "../execution/executor.ts";
-import type { PromptQueue } from "../execution/prompt-queue.ts";
-import { queueTuple } from "../execution/prompt-queue.ts";
+import { type NodeCatalog } from "../nodes/node-catalog.ts";
+import { type Executor } from "../execution/executor.ts";
+import { type PromptQueue, queueTuple } from "../execution/prompt-queue.ts";
 import { withoutSecrets } from "../execution/secret-keys.ts";
 import { JsonDecodeError } from "../python/python-json.ts";
 import {
@@ -18,9 +17,9 @@ import {
 } from "../python/python-values.ts";
 import { validateGraph } from "../validation/validate-graph.ts";
 import { existsSync } from "node:fs";
-import type { Folders } from "../files/folders.ts";
+import { type Folders } from "../files/folders.ts";
 import { emptyReply, jsonReply, type Exchange, type Reply } from "./http-exchange.ts";
-import type { HttpRouter } from "./http-router.ts";
+import { type HttpRouter } from "./http-router.ts";
 import { isJobId } from "./job-ids.ts";
 import { applyReplacements } from "./node-replacements.ts";
 
@@ -35,28 +34,28 @@ interface PromptRouteTools {
 
 /** `/prompt`, `/queue`, `/interrupt` and `/free`: what gets work into the server and out of it again. */
 export class PromptRoutes {
-  private readonly tools: PromptRouteTools;
-  private counter = 0;
+  readonly #tools: PromptRouteTools;
+  #counter = 0;
 
   constructor(tools: PromptRouteTools) {
-    this.tools = tools;
+    this.#tools = tools;
   }
 
   register(router: HttpRouter): void {
-    router.add("/prompt", { GET: () => this.info(), POST: (exchange) => this.submit(exchange) });
-    router.add("/queue", { GET: () => this.list(), POST: (exchange) => this.changeQueue(exchange) });
-    router.add("/interrupt", { POST: (exchange) => this.interrupt(exchange) });
-    router.add("/free", { POST: (exchange) => this.free(exchange) });
+    router.add("/prompt", { GET: () => this.#info(), POST: (exchange) => this.#submit(exchange) });
+    router.add("/queue", { GET: () => this.#list(), POST: (exchange) => this.#changeQueue(exchange) });
+    router.add("/interrupt", { POST: (exchange) => this.#interrupt(exchange) });
+    router.add("/free", { POST: (exchange) => this.#free(exchange) });
   }
 
-  private info(): Reply {
-    return jsonReply({ exec_info: { queue_remaining: this.tools.queue.remaining } });
+  #info(): Reply {
+    return jsonReply({ exec_info: { queue_remaining: this.#tools.queue.remaining } });
   }
 
   /** PROTOCOL 2. Everything that Python would raise on ends as a 500, after the same side effects. */
-  private async submit(exchange: Exchange): Promise<Reply> {
+  async #submit(exchange: Exchange): Promise<Reply> {
     const body = await exchange.json();
-    const number = this.numberOf(body);
+    const number = this.#numberOf(body);
     if (!contains(body, "prompt")) {
       const error = {
         type: "no_prompt",
@@ -68,10 +67,10 @@ export class PromptRoutes {
     }
     const fields = asDict(body);
     const graph = fields.get("prompt") ?? null;
-    const promptId = this.promptIdOf(fields);
+    const promptId = this.#promptIdOf(fields);
     if (promptId === undefined) return invalidPromptId();
     const targets = fields.get("partial_execution_targets") ?? null;
-    const { catalog, folders, isNewer } = this.tools;
+    const { catalog, folders, isNewer } = this.#tools;
     if (isNewer) applyReplacements(graph, catalog);
     const verdict = validateGraph(graph, catalog, targets, {
       fileExists: (name) => existsSync(folders.annotatedPath(name)),
@@ -82,7 +81,7 @@ export class PromptRoutes {
       return jsonReply({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
     }
     const kept = isNewer ? withoutSecrets(asDict(extraData).set("create_time", Date.now())) : extraData;
-    this.tools.queue.put({
+    this.#tools.queue.put({
       number,
       promptId,
       graph: asDict(graph),
@@ -93,40 +92,40 @@ export class PromptRoutes {
   }
 
   /** Any value becomes text; 0.28 insists on a UUID and makes one for null. @returns undefined when refused */
-  private promptIdOf(fields: PythonDict): string | undefined {
+  #promptIdOf(fields: PythonDict): string | undefined {
     const given = fields.get("prompt_id");
-    if (given === undefined || (this.tools.isNewer && given === null)) return randomUUID();
-    if (!this.tools.isNewer) return pythonText(given);
+    if (given === undefined || (this.#tools.isNewer && given === null)) return randomUUID();
+    if (!this.#tools.isNewer) return pythonText(given);
     return isJobId(given) ? given : undefined;
   }
 
   /** The counter grows with every request that names no number, whatever becomes of it. */
-  private numberOf(body: PythonValue): number | PythonFloat {
+  #numberOf(body: PythonValue): number | PythonFloat {
     if (contains(body, "number")) return toPythonFloat(asDict(body).get("number") ?? null);
     const toFront = contains(body, "front") && isTruthy(asDict(body).get("front"));
-    const number = this.counter++;
+    const number = this.#counter++;
     return toFront && number !== 0 ? -number : number;
   }
 
-  private list(): Reply {
-    const { queue } = this.tools;
+  #list(): Reply {
+    const { queue } = this.#tools;
     return jsonReply({
       queue_running: queue.runningPrompts().map(queueTuple),
       queue_pending: queue.waiting.list().map(queueTuple),
     });
   }
 
-  private async changeQueue(exchange: Exchange): Promise<Reply> {
+  async #changeQueue(exchange: Exchange): Promise<Reply> {
     const body = await exchange.json();
-    if (contains(body, "clear") && isTruthy(asDict(body).get("clear"))) this.tools.queue.clear();
+    if (contains(body, "clear") && isTruthy(asDict(body).get("clear"))) this.#tools.queue.clear();
     if (contains(body, "delete")) {
-      for (const promptId of iterate(asDict(body).get("delete") ?? null)) this.tools.queue.delete(promptId);
+      for (const promptId of iterate(asDict(body).get("delete") ?? null)) this.#tools.queue.delete(promptId);
     }
     return emptyReply(200);
   }
 
   /** A body that is no JSON counts as none; the id of anything but the running prompt does nothing (PROTOCOL 1). */
-  private async interrupt(exchange: Exchange): Promise<Reply> {
+  async #interrupt(exchange: Exchange): Promise<Reply> {
     let body: PythonValue;
     try {
       body = await exchange.json();
@@ -135,14 +134,14 @@ export class PromptRoutes {
       body = new Map();
     }
     const promptId = asDict(body).get("prompt_id") ?? null;
-    const isRunning = this.tools.queue.runningPrompts().some((prompt) => prompt.promptId === promptId);
-    if (!isTruthy(promptId) || isRunning) this.tools.executor.interrupt();
+    const isRunning = this.#tools.queue.runningPrompts().some((prompt) => prompt.promptId === promptId);
+    if (!isTruthy(promptId) || isRunning) this.#tools.executor.interrupt();
     return emptyReply(200);
   }
 
-  private async free(exchange: Exchange): Promise<Reply> {
+  async #free(exchange: Exchange): Promise<Reply> {
     const body = asDict(await exchange.json());
-    this.tools.executor.requestFree({
+    this.#tools.executor.requestFree({
       unloadModels: isTruthy(body.get("unload_models")),
       freeMemory: isTruthy(body.get("free_memory")),
     });

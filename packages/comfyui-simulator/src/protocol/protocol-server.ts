@@ -1,10 +1,10 @@
 import { createReadStream } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import { type Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { PythonError } from "../python/python-values.ts";
-import type { Clock } from "../execution/clock.ts";
-import type { HttpFaults } from "../control/http-faults.ts";
+import { type Clock } from "../execution/clock.ts";
+import { type HttpFaults } from "../control/http-faults.ts";
 import {
   BodyTooLargeError,
   emptyReply,
@@ -16,7 +16,7 @@ import {
   type Exchange,
   type Reply,
 } from "./http-exchange.ts";
-import type { HttpRouter } from "./http-router.ts";
+import { type HttpRouter } from "./http-router.ts";
 import { isForeignOrigin } from "./origin-check.ts";
 
 interface ProtocolServerOptions {

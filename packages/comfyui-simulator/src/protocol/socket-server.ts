@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
-import type { Duplex } from "node:stream";
+import { type IncomingMessage } from "node:http";
+import { type Duplex } from "node:stream";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
-import type { Clock } from "../execution/clock.ts";
-import type { ExecutorView } from "../execution/executor.ts";
+import { type Clock } from "../execution/clock.ts";
+import { type ExecutorView } from "../execution/executor.ts";
 import { parsePythonJson, type PythonJson } from "../python/python-json.ts";
 import { isDict, PythonError } from "../python/python-values.ts";
-import type { ClientSockets } from "../messages/client-sockets.ts";
+import { type ClientSockets } from "../messages/client-sockets.ts";
 
 /** Larger messages from a client close its socket with 1009. */
-const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+const messageBytesMax = 4 * 1024 * 1024;
 
 /** Smaller messages are not worth compressing, although every client that offers it may. */
-const COMPRESSION_BYTES_MIN = 32 * 1024;
+const compressionBytesMin = 32 * 1024;
 
 interface SocketServerTools {
   readonly sockets: ClientSockets;
@@ -24,31 +24,31 @@ interface SocketServerTools {
 
 /** `/ws` (PROTOCOL 3): greets a client, tells a returning one what runs, and listens for `feature_flags`. */
 export class SocketServer {
-  private readonly server = new WebSocketServer({
+  readonly #server = new WebSocketServer({
     noServer: true,
     autoPong: false,
-    maxPayload: MESSAGE_BYTES_MAX,
-    perMessageDeflate: { threshold: COMPRESSION_BYTES_MIN },
+    maxPayload: messageBytesMax,
+    perMessageDeflate: { threshold: compressionBytesMin },
   });
-  private readonly tools: SocketServerTools;
+  readonly #tools: SocketServerTools;
 
   constructor(tools: SocketServerTools) {
-    this.tools = tools;
+    this.#tools = tools;
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.server.handleUpgrade(request, socket, head, (webSocket) => {
-      this.welcome(webSocket, new URL(`http://simulator${request.url ?? "/"}`).searchParams.get("clientId"));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      this.#welcome(webSocket, new URL(`http://simulator${request.url ?? "/"}`).searchParams.get("clientId"));
     });
   }
 
   /** Cuts every connection without a close frame, as a killed process does. */
   terminate(): void {
-    for (const socket of this.server.clients) socket.terminate();
+    for (const socket of this.#server.clients) socket.terminate();
   }
 
-  private welcome(socket: WebSocket, askedId: string | null): void {
-    const { sockets, executorView, queueRemaining } = this.tools;
+  #welcome(socket: WebSocket, askedId: string | null): void {
+    const { sockets, executorView, queueRemaining } = this.#tools;
     const clientId = askedId === null || askedId === "" ? randomUUID().replaceAll("-", "") : askedId;
     sockets.register(clientId, socket);
     socket.on("error", () => {
@@ -58,11 +58,11 @@ export class SocketServer {
       sockets.unregister(clientId);
     });
     socket.on("ping", (data: Buffer) => {
-      void this.tools.clock.thawed().then(() => {
+      void this.#tools.clock.thawed().then(() => {
         if (!sockets.isMuted(socket) && socket.readyState === socket.OPEN) socket.pong(data);
       });
     });
-    this.listen(socket, clientId);
+    this.#listen(socket, clientId);
     sockets.sendNow(
       "status",
       { status: { exec_info: { queue_remaining: queueRemaining() } }, sid: clientId },
@@ -75,7 +75,7 @@ export class SocketServer {
   }
 
   /** Only the first message that is a JSON object counts, and only if it carries feature flags. */
-  private listen(socket: WebSocket, clientId: string): void {
+  #listen(socket: WebSocket, clientId: string): void {
     let isFirst = true;
     socket.on("message", (raw: RawData, isBinary: boolean) => {
       if (isBinary || !isFirst) return;
@@ -83,9 +83,9 @@ export class SocketServer {
       if (!isDict(message ?? null)) return;
       isFirst = false;
       if (!isDict(message) || message.get("type") !== "feature_flags") return;
-      void this.tools.clock.thawed().then(() => {
-        this.tools.sockets.setFlags(clientId, message.get("data") ?? new Map());
-        this.tools.sockets.sendNow("feature_flags", this.tools.features, clientId);
+      void this.#tools.clock.thawed().then(() => {
+        this.#tools.sockets.setFlags(clientId, message.get("data") ?? new Map());
+        this.#tools.sockets.sendNow("feature_flags", this.#tools.features, clientId);
       });
     });
   }

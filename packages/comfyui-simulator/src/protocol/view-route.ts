@@ -8,7 +8,7 @@ import { isFile, isWithin, type Folders } from "../files/folders.ts";
 import { mediaTypeOf } from "../files/media-types.ts";
 
 /** Sent as bytes to be saved, whatever they are: a browser would run them. 0.28 counts drawings among them. */
-const NEVER_SHOWN = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
+const neverShown = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
 
 /** `GET /view` (PROTOCOL 7): one file of the input, output or temp folder. */
 export function viewRoute(folders: Folders, isNewer: boolean): (exchange: Exchange) => Promise<Reply> {
@@ -18,7 +18,7 @@ export function viewRoute(folders: Folders, isNewer: boolean): (exchange: Exchan
     const { query } = exchange;
     // As UTF-8, like all headers of the server; Node writes one byte for each character.
     const filename = Buffer.from(path.basename(located)).toString("latin1");
-    const isActive = NEVER_SHOWN.has(mediaTypeOf(located)) || (isNewer && /\.svgz?$/i.test(located));
+    const isActive = neverShown.has(mediaTypeOf(located)) || (isNewer && /\.svgz?$/i.test(located));
     const attached = isNewer && isActive ? "attachment; " : "";
     const disposition = { "content-disposition": `${attached}filename="${filename}"` };
     const [preview, channel] = [query.get("preview"), query.get("channel")];

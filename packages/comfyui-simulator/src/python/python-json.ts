@@ -27,7 +27,7 @@ export class JsonDecodeError extends PythonError {
   }
 }
 
-const DEPTH_MAX = 990;
+const depthMax = 990;
 
 /**
  * Reads JSON the way Python's `json.loads` does: ints and floats kept apart, ints of any size exact, NaN and Infinity
@@ -42,116 +42,116 @@ export function parsePythonJson(text: string): PythonValue {
 
 class Reader {
   readonly text: string;
-  private at = 0;
+  #at = 0;
 
   constructor(text: string) {
     this.text = text;
   }
 
   value(depth: number): PythonValue {
-    if (depth > DEPTH_MAX) throw new PythonError("RecursionError", "maximum recursion depth exceeded");
-    this.space();
-    const first = this.text[this.at];
-    if (first === "{") return this.dict(depth);
-    if (first === "[") return this.list(depth);
-    return first === '"' ? this.string() : this.literal();
+    if (depth > depthMax) throw new PythonError("RecursionError", "maximum recursion depth exceeded");
+    this.#space();
+    const first = this.text[this.#at];
+    if (first === "{") return this.#dict(depth);
+    if (first === "[") return this.#list(depth);
+    return first === '"' ? this.#string() : this.#literal();
   }
 
   end(): void {
-    this.space();
-    if (this.at !== this.text.length) this.fail("Extra data");
+    this.#space();
+    if (this.#at !== this.text.length) this.#fail("Extra data");
   }
 
-  private dict(depth: number): PythonDict {
+  #dict(depth: number): PythonDict {
     const dict: PythonDict = new Map();
-    this.at += 1;
-    this.space();
-    if (this.text[this.at] === "}") {
-      this.at += 1;
+    this.#at += 1;
+    this.#space();
+    if (this.text[this.#at] === "}") {
+      this.#at += 1;
       return dict;
     }
     for (;;) {
-      this.space();
-      if (this.text[this.at] !== '"') this.fail("Expecting property name enclosed in double quotes");
-      const key = this.string();
-      this.space();
-      if (this.text[this.at] !== ":") this.fail("Expecting ':' delimiter");
-      this.at += 1;
+      this.#space();
+      if (this.text[this.#at] !== '"') this.#fail("Expecting property name enclosed in double quotes");
+      const key = this.#string();
+      this.#space();
+      if (this.text[this.#at] !== ":") this.#fail("Expecting ':' delimiter");
+      this.#at += 1;
       dict.set(key, this.value(depth + 1));
-      if (this.next("}")) return dict;
+      if (this.#next("}")) return dict;
     }
   }
 
-  private list(depth: number): PythonValue[] {
+  #list(depth: number): PythonValue[] {
     const list: PythonValue[] = [];
-    this.at += 1;
-    this.space();
-    if (this.text[this.at] === "]") {
-      this.at += 1;
+    this.#at += 1;
+    this.#space();
+    if (this.text[this.#at] === "]") {
+      this.#at += 1;
       return list;
     }
     for (;;) {
       list.push(this.value(depth + 1));
-      if (this.next("]")) return list;
+      if (this.#next("]")) return list;
     }
   }
 
   /** Steps over a comma (false) or the closing bracket (true). */
-  private next(close: string): boolean {
-    this.space();
-    const found = this.text[this.at];
-    if (found !== "," && found !== close) this.fail("Expecting ',' delimiter");
-    this.at += 1;
+  #next(close: string): boolean {
+    this.#space();
+    const found = this.text[this.#at];
+    if (found !== "," && found !== close) this.#fail("Expecting ',' delimiter");
+    this.#at += 1;
     return found === close;
   }
 
-  private string(): string {
-    const start = this.at;
+  #string(): string {
+    const start = this.#at;
     for (let at = start + 1; at < this.text.length; at += 1) {
       const code = this.text.charCodeAt(at);
       if (code === 0x5c) at += 1;
-      else if (code < 0x20) this.fail("Invalid control character at");
+      else if (code < 0x20) this.#fail("Invalid control character at");
       else if (code === 0x22) {
-        this.at = at + 1;
+        this.#at = at + 1;
         const raw = this.text.slice(start, at + 1);
         if (!raw.includes("\\")) return raw.slice(1, -1);
         try {
           return String(JSON.parse(raw));
         } catch {
-          this.fail("Invalid \\escape");
+          this.#fail("Invalid \\escape");
         }
       }
     }
-    return this.fail("Unterminated string starting at");
+    return this.#fail("Unterminated string starting at");
   }
 
-  private literal(): PythonValue {
-    LITERAL.lastIndex = this.at;
-    const found = LITERAL.exec(this.text)?.[0];
-    if (found === undefined) return this.fail("Expecting value");
-    this.at += found.length;
-    const constant = CONSTANTS.get(found);
+  #literal(): PythonValue {
+    literalPattern.lastIndex = this.#at;
+    const found = literalPattern.exec(this.text)?.[0];
+    if (found === undefined) return this.#fail("Expecting value");
+    this.#at += found.length;
+    const constant = constantsByName.get(found);
     if (constant !== undefined) return constant;
     if (/[.eE]/.test(found)) return new PythonFloat(Number(found));
     return found.length < 16 ? Number(found) : narrow(BigInt(found));
   }
 
-  private space(): void {
+  #space(): void {
     for (;;) {
-      const code = this.text.charCodeAt(this.at);
+      const code = this.text.charCodeAt(this.#at);
       if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
-      this.at += 1;
+      this.#at += 1;
     }
   }
 
-  private fail(message: string): never {
-    throw new JsonDecodeError(`${message}: line 1 column ${this.at + 1} (char ${this.at})`);
+  #fail(message: string): never {
+    throw new JsonDecodeError(`${message}: line 1 column ${this.#at + 1} (char ${this.#at})`);
   }
 }
 
-const LITERAL = /true|false|null|NaN|-?Infinity|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const literalPattern = /true|false|null|NaN|-?Infinity|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
-const CONSTANTS = new Map<string, PythonValue>([
+const constantsByName = new Map<string, PythonValue>([
   ["true", true],
   ["false", false],
   ["null", null],
@@ -188,11 +188,11 @@ function jsonFloat(value: number): string {
 
 function asciiString(text: string): string {
   const json = JSON.stringify(text);
-  return NON_ASCII.test(json) ? json.replace(NON_ASCII_ALL, escapeUnit) : json;
+  return nonAscii.test(json) ? json.replace(nonAsciiAll, escapeUnit) : json;
 }
 
-const NON_ASCII = /[\u007f-\uffff]/;
-const NON_ASCII_ALL = /[\u007f-\uffff]/g;
+const nonAscii = /[\u007f-\uffff]/;
+const nonAsciiAll = /[\u007f-\uffff]/g;
 
 function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;

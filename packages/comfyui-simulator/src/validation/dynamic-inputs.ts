@@ -25,51 +25,53 @@ export function finalInputs(nodeClass: NodeClass, given: PythonDict): FinalInput
 /** Classes without dynamic groups have the same inputs for every node. */
 const plainClasses = new WeakMap<NodeClass, FinalInputs>();
 
-const AUTOGROW = "COMFY_AUTOGROW_V3";
-const COMBO = "COMFY_DYNAMICCOMBO_V3";
-const SLOT = "COMFY_DYNAMICSLOT_V3";
+const autogrow = "COMFY_AUTOGROW_V3";
+const combo = "COMFY_DYNAMICCOMBO_V3";
+const slot = "COMFY_DYNAMICSLOT_V3";
 
 function isDynamic({ type }: InputSpec): boolean {
-  return type === AUTOGROW || type === COMBO || type === SLOT;
+  return type === autogrow || type === combo || type === slot;
 }
 
 class Expansion {
-  private readonly given: PythonDict;
-  private readonly required = new Map<string, InputSpec>();
-  private readonly optional = new Map<string, InputSpec>();
-  private readonly paths = new Map<string, string>();
-  private readonly emptyGroups = new Set<string>();
+  readonly #given: PythonDict;
+  readonly #required = new Map<string, InputSpec>();
+  readonly #optional = new Map<string, InputSpec>();
+  readonly #paths = new Map<string, string>();
+  readonly #emptyGroups = new Set<string>();
 
   constructor(given: PythonDict) {
-    this.given = given;
+    this.#given = given;
   }
 
   result(): FinalInputs {
     // A name in both categories counts as required.
-    const optional = [...this.optional].filter(([name]) => !this.required.has(name)).map(([, spec]) => spec);
+    const optional = [...this.#optional]
+      .filter(([name]) => !this.#required.has(name))
+      .map(([, spec]) => spec);
     return {
-      inputs: [...this.required.values(), ...optional],
-      paths: this.paths,
-      emptyGroups: this.emptyGroups,
+      inputs: [...this.#required.values(), ...optional],
+      paths: this.#paths,
+      emptyGroups: this.#emptyGroups,
     };
   }
 
   add(specs: readonly InputSpec[], prefix: readonly string[]): void {
     for (const spec of specs) {
       const path = [...prefix, spec.name];
-      if (spec.type === AUTOGROW) this.addMembers(spec, path);
-      else if (spec.type === COMBO) this.addChosen(spec, path);
-      else if (spec.type === SLOT) this.addSlot(spec, path);
+      if (spec.type === autogrow) this.#addMembers(spec, path);
+      else if (spec.type === combo) this.#addChosen(spec, path);
+      else if (spec.type === slot) this.#addSlot(spec, path);
       else {
         const name = path.join(".");
-        this.put({ ...spec, name });
-        if (prefix.length > 0) this.paths.set(name, name);
+        this.#put({ ...spec, name });
+        if (prefix.length > 0) this.#paths.set(name, name);
       }
     }
   }
 
   /** The first `min` names are required, whether the group itself is or not. The group is no input of its own. */
-  private addMembers(group: InputSpec, path: readonly string[]): void {
+  #addMembers(group: InputSpec, path: readonly string[]): void {
     const template = dictIn(group.options, "template");
     const [item] = inputSpecsOf(dictIn(template, "input"));
     if (item === undefined) return;
@@ -77,21 +79,21 @@ class Expansion {
     const present: InputSpec[] = [];
     for (const [index, member] of memberNames(template).entries()) {
       const category = index < min && item.category === "required" ? "required" : "optional";
-      this.put({ ...item, name: [...path, member].join("."), category });
-      if (this.given.has([...path, member].join("."))) present.push({ ...item, name: member, category });
+      this.#put({ ...item, name: [...path, member].join("."), category });
+      if (this.#given.has([...path, member].join("."))) present.push({ ...item, name: member, category });
     }
     if (present.length === 0) {
       const name = path.join(".");
-      this.paths.set(name, name);
-      this.emptyGroups.add(name);
+      this.#paths.set(name, name);
+      this.#emptyGroups.add(name);
     }
     this.add(present, path);
   }
 
   /** A choice that is missing or unknown leaves nothing of the group, and nothing is said about that. */
-  private addChosen(group: InputSpec, path: readonly string[]): void {
+  #addChosen(group: InputSpec, path: readonly string[]): void {
     const name = path.join(".");
-    const choice = this.given.get(name);
+    const choice = this.#given.get(name);
     if (choice === undefined) return;
     const options = group.options.get("options");
     const chosen = (Array.isArray(options) ? options : [])
@@ -99,23 +101,23 @@ class Expansion {
       .find((option) => pythonEquals(option.get("key") ?? null, choice));
     if (chosen === undefined) return;
     this.add(inputSpecsOf(dictIn(chosen, "inputs")), path);
-    this.addSelf(group, name, path);
+    this.#addSelf(group, name, path);
   }
 
-  private addSlot(group: InputSpec, path: readonly string[]): void {
+  #addSlot(group: InputSpec, path: readonly string[]): void {
     const name = path.join(".");
-    if (!this.given.has(name)) return;
+    if (!this.#given.has(name)) return;
     this.add(inputSpecsOf(dictIn(group.options, "inputs")), path);
-    this.addSelf(group, name, path);
+    this.#addSelf(group, name, path);
   }
 
-  private addSelf(group: InputSpec, name: string, path: readonly string[]): void {
-    this.put({ ...group, name });
-    this.paths.set(name, [...path, path.at(-1) ?? ""].join("."));
+  #addSelf(group: InputSpec, name: string, path: readonly string[]): void {
+    this.#put({ ...group, name });
+    this.#paths.set(name, [...path, path.at(-1) ?? ""].join("."));
   }
 
-  private put(spec: InputSpec): void {
-    (spec.category === "required" ? this.required : this.optional).set(spec.name, spec);
+  #put(spec: InputSpec): void {
+    (spec.category === "required" ? this.#required : this.#optional).set(spec.name, spec);
   }
 }
 

@@ -4,7 +4,7 @@ interface FileInput {
   readonly noun: string;
 }
 
-const FILE_INPUTS: Readonly<Record<string, FileInput>> = {
+const fileInputs: Readonly<Record<string, FileInput>> = {
   LoadImage: { input: "image", noun: "image" },
   LoadImageMask: { input: "image", noun: "image" },
   LoadImageOutput: { input: "image", noun: "image" },
@@ -17,7 +17,7 @@ const FILE_INPUTS: Readonly<Record<string, FileInput>> = {
 
 /** The file input of a class, if it has one; its list of accepted values is not checked then. */
 export function fileInputOf(className: string): FileInput | undefined {
-  return Object.hasOwn(FILE_INPUTS, className) ? FILE_INPUTS[className] : undefined;
+  return Object.hasOwn(fileInputs, className) ? fileInputs[className] : undefined;
 }
 
 /** Whether a class judges the value of an input itself; its list of accepted values and its range are not used then. */

@@ -10,7 +10,7 @@ import {
   toPythonInt,
   type PythonValue,
 } from "../python/python-values.ts";
-import type { InputSpec, NodeClass, OutputType } from "../nodes/node-catalog.ts";
+import { type InputSpec, type NodeClass, type OutputType } from "../nodes/node-catalog.ts";
 import { ValidationException } from "./validation-error.ts";
 
 /** The type that a slot of a node gives; -1 is the last. @throws ValidationException for a slot that is not there */

@@ -1,4 +1,4 @@
-import type { PythonJson } from "../python/python-json.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import {
   isDict,
   isTruthy,
@@ -7,10 +7,10 @@ import {
   pythonTypeName,
   type PythonValue,
 } from "../python/python-values.ts";
-import type { NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
+import { type NodeCatalog, type NodeClass } from "../nodes/node-catalog.ts";
 import { NodeInputValidator } from "./validate-inputs.ts";
-import type { ValidationError } from "./validation-error.ts";
-import { NEWER_RULES, OLDER_RULES } from "./validation-rules.ts";
+import { type ValidationError } from "./validation-error.ts";
+import { newerRules, olderRules } from "./validation-rules.ts";
 
 /** What `POST /prompt` answers from: the outputs that may run, and what is wrong with the others. */
 export interface GraphVerdict {
@@ -33,7 +33,7 @@ export function validateGraph(
 ): GraphVerdict {
   const found = outputNodes(graph, catalog, targets, server.isNewer);
   if ("error" in found) return { error: found.error, outputs: [], nodeErrors: new Map() };
-  const rules = server.isNewer ? NEWER_RULES : OLDER_RULES;
+  const rules = server.isNewer ? newerRules : olderRules;
   const validator = new NodeInputValidator(found.nodes, catalog, rules, server.fileExists);
   const nodeErrors = new Map<string, { errors: ValidationError[]; dependents: string[] }>();
   const good: string[] = [];

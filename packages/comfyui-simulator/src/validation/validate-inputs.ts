@@ -1,4 +1,4 @@
-import type { PythonJson } from "../python/python-json.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import {
   isDict,
   PythonError,
@@ -8,7 +8,7 @@ import {
   type PythonDict,
   type PythonValue,
 } from "../python/python-values.ts";
-import type { InputSpec, NodeCatalog, NodeClass } from "../nodes/node-catalog.ts";
+import { type InputSpec, type NodeCatalog, type NodeClass } from "../nodes/node-catalog.ts";
 import { checksItself, fileInputOf } from "./file-inputs.ts";
 import { coerce, lessThan, outputType, typeName } from "./input-types.ts";
 import {
@@ -17,7 +17,7 @@ import {
   ValidationException,
   type ValidationError,
 } from "./validation-error.ts";
-import type { ValidationRules } from "./validation-rules.ts";
+import { type ValidationRules } from "./validation-rules.ts";
 
 interface Outcome {
   readonly valid: boolean;
@@ -25,17 +25,17 @@ interface Outcome {
 }
 
 /** Longer lists are not repeated in an error. */
-const LIST_SHOWN_MAX = 20;
+const listShownMax = 20;
 
 /** Validates nodes from the outputs upwards; every node once, except inside a cycle. */
 export class NodeInputValidator {
-  private readonly nodes: ReadonlyMap<string, PythonDict>;
-  private readonly catalog: NodeCatalog;
-  private readonly rules: ValidationRules;
-  private readonly fileExists: (annotatedName: string) => boolean;
-  private readonly validated = new Map<string, Outcome>();
+  readonly #nodes: ReadonlyMap<string, PythonDict>;
+  readonly #catalog: NodeCatalog;
+  readonly #rules: ValidationRules;
+  readonly #fileExists: (annotatedName: string) => boolean;
+  readonly #validated = new Map<string, Outcome>();
   /** From an output down to the node that is being validated, in that order. */
-  private readonly inProgress = new Set<string>();
+  readonly #inProgress = new Set<string>();
 
   constructor(
     nodes: ReadonlyMap<string, PythonDict>,
@@ -43,24 +43,24 @@ export class NodeInputValidator {
     rules: ValidationRules,
     fileExists: (annotatedName: string) => boolean,
   ) {
-    this.nodes = nodes;
-    this.catalog = catalog;
-    this.rules = rules;
-    this.fileExists = fileExists;
+    this.#nodes = nodes;
+    this.#catalog = catalog;
+    this.#rules = rules;
+    this.#fileExists = fileExists;
   }
 
   outcomes(): ReadonlyMap<string, Outcome> {
-    return this.validated;
+    return this.#validated;
   }
 
   validateOutput(nodeId: string): Outcome {
     try {
-      return this.validateNode(nodeId);
+      return this.#validateNode(nodeId);
     } catch (error) {
       if (!(error instanceof PythonError)) throw error;
-      this.inProgress.clear();
+      this.#inProgress.clear();
       const outcome = { valid: false, errors: [outerException(error)] };
-      this.validated.set(nodeId, outcome);
+      this.#validated.set(nodeId, outcome);
       return outcome;
     }
   }
@@ -69,63 +69,63 @@ export class NodeInputValidator {
    * A node met again while it is being validated closes a cycle. A server of 0.3.64 recurses until Python gives up, and
    * then reports the nodes of the cycle as invalid, without any error of their own; one of 0.28 names the cycle.
    */
-  private validateNode(nodeId: string): Outcome {
-    const known = this.validated.get(nodeId);
+  #validateNode(nodeId: string): Outcome {
+    const known = this.#validated.get(nodeId);
     if (known) return known;
-    if (this.inProgress.has(nodeId)) return this.closedCycle(nodeId);
-    this.inProgress.add(nodeId);
+    if (this.#inProgress.has(nodeId)) return this.#closedCycle(nodeId);
+    this.#inProgress.add(nodeId);
     try {
-      const outcome = this.validateInputsOf(nodeId);
-      const cycle = this.validated.get(nodeId);
+      const outcome = this.#validateInputsOf(nodeId);
+      const cycle = this.#validated.get(nodeId);
       const joined = cycle ? { valid: false, errors: [...cycle.errors, ...outcome.errors] } : outcome;
-      this.validated.set(nodeId, joined);
+      this.#validated.set(nodeId, joined);
       return joined;
     } finally {
-      this.inProgress.delete(nodeId);
+      this.#inProgress.delete(nodeId);
     }
   }
 
-  private closedCycle(nodeId: string): Outcome {
-    if (!this.rules.namesCycles) return { valid: false, errors: [] };
-    const path = [...this.inProgress];
+  #closedCycle(nodeId: string): Outcome {
+    if (!this.#rules.namesCycles) return { valid: false, errors: [] };
+    const path = [...this.#inProgress];
     const cycle = path.slice(path.indexOf(nodeId));
-    const text = [...cycle, nodeId].map((id) => `${id} (${this.classOf(id).name})`).join(" -> ");
+    const text = [...cycle, nodeId].map((id) => `${id} (${this.#classOf(id).name})`).join(" -> ");
     for (const id of cycle) {
-      this.validated.set(id, { valid: false, errors: [dependencyCycle(id, cycle, text)] });
+      this.#validated.set(id, { valid: false, errors: [dependencyCycle(id, cycle, text)] });
     }
     return { valid: false, errors: [] };
   }
 
-  private validateInputsOf(nodeId: string): Outcome {
-    const inputs = this.nodes.get(nodeId)?.get("inputs");
+  #validateInputsOf(nodeId: string): Outcome {
+    const inputs = this.#nodes.get(nodeId)?.get("inputs");
     if (inputs === undefined) throw new ValidationException("KeyError", "'inputs'", 730);
-    const nodeClass = this.classOf(nodeId);
+    const nodeClass = this.#classOf(nodeId);
     const given = isDict(inputs) ? inputs : noInputs(inputs, nodeClass);
     const errors: ValidationError[] = [];
     let valid = true;
-    for (const input of this.rules.inputsOf(nodeClass, given)) {
+    for (const input of this.#rules.inputsOf(nodeClass, given)) {
       const value = given.get(input.name);
       if (value === undefined) {
-        const shown = this.rules.shortName(nodeClass, input);
+        const shown = this.#rules.shortName(nodeClass, input);
         if (input.category === "required") errors.push(requiredMissing(input, shown));
       } else if (Array.isArray(value)) {
-        valid = this.validateLink(nodeClass, input, value, errors) && valid;
+        valid = this.#validateLink(nodeClass, input, value, errors) && valid;
       } else {
-        const error = this.validateValue(nodeClass, input, value, given);
+        const error = this.#validateValue(nodeClass, input, value, given);
         if (error) errors.push(error);
       }
     }
-    errors.push(...this.validateFile(nodeClass, given));
+    errors.push(...this.#validateFile(nodeClass, given));
     return { valid: valid && errors.length === 0, errors };
   }
 
-  private validateLink(
+  #validateLink(
     nodeClass: NodeClass,
     input: InputSpec,
     link: PythonValue[],
     errors: ValidationError[],
   ): boolean {
-    const config = this.configOf(nodeClass, input);
+    const config = this.#configOf(nodeClass, input);
     if (link.length !== 2) {
       errors.push({
         type: "bad_linked_input",
@@ -136,9 +136,9 @@ export class NodeInputValidator {
       return false;
     }
     const [sourceId = null, slot = null] = link;
-    const source = this.linkedNode(sourceId);
-    const receivedType = outputType(this.classOf(source), slot);
-    if (!this.rules.typesMatch(receivedType, input.type)) {
+    const source = this.#linkedNode(sourceId);
+    const receivedType = outputType(this.#classOf(source), slot);
+    if (!this.#rules.typesMatch(receivedType, input.type)) {
       const types = `received_type(${typeName(receivedType)}) mismatch input_type(${typeName(input.type)})`;
       errors.push({
         type: "return_type_mismatch",
@@ -154,15 +154,18 @@ export class NodeInputValidator {
       return false;
     }
     try {
-      return this.validateNode(source).valid;
+      return this.#validateNode(source).valid;
     } catch (error) {
       if (!(error instanceof PythonError)) throw error;
-      this.validated.set(source, { valid: false, errors: [innerException(error, input.name, config, link)] });
+      this.#validated.set(source, {
+        valid: false,
+        errors: [innerException(error, input.name, config, link)],
+      });
       return false;
     }
   }
 
-  private validateValue(
+  #validateValue(
     nodeClass: NodeClass,
     input: InputSpec,
     received: PythonValue,
@@ -173,7 +176,7 @@ export class NodeInputValidator {
       value = value.get("__value__") ?? null;
       given.set(input.name, value);
     }
-    const config = this.configOf(nodeClass, input);
+    const config = this.#configOf(nodeClass, input);
     try {
       value = coerce(value, input.type);
       given.set(input.name, value);
@@ -192,41 +195,41 @@ export class NodeInputValidator {
       };
     }
     if (checksItself(nodeClass.name, input.name)) return undefined;
-    return this.validateRange(nodeClass, input, value, config);
+    return this.#validateRange(nodeClass, input, value, config);
   }
 
-  private validateRange(
+  #validateRange(
     nodeClass: NodeClass,
     input: InputSpec,
     value: PythonValue,
     config: PythonJson,
   ): ValidationError | undefined {
-    const extra_info = { input_name: input.name, input_config: config, received_value: value };
+    const extraInfo = { input_name: input.name, input_config: config, received_value: value };
     const [min, max] = [input.options.get("min"), input.options.get("max")];
     if (min !== undefined && lessThan(value, min)) {
       const message = `Value ${pythonText(value)} smaller than min of ${pythonText(min)}`;
-      return { type: "value_smaller_than_min", message, details: input.name, extra_info };
+      return { type: "value_smaller_than_min", message, details: input.name, extra_info: extraInfo };
     }
     if (max !== undefined && lessThan(max, value)) {
       const message = `Value ${pythonText(value)} bigger than max of ${pythonText(max)}`;
-      return { type: "value_bigger_than_max", message, details: input.name, extra_info };
+      return { type: "value_bigger_than_max", message, details: input.name, extra_info: extraInfo };
     }
-    const accepted = this.rules.accepted(this.catalog, nodeClass, input);
+    const accepted = this.#rules.accepted(this.#catalog, nodeClass, input);
     if (accepted === undefined) return undefined;
-    const strangers = this.rules.strangers(input, value, accepted);
+    const strangers = this.#rules.strangers(input, value, accepted);
     if (strangers.length === 0) return undefined;
-    const isLong = accepted.length > LIST_SHOWN_MAX;
+    const isLong = accepted.length > listShownMax;
     const list = isLong ? `(list of length ${accepted.length})` : pythonRepr(accepted);
     return {
       type: "value_not_in_list",
       message: "Value not in list",
-      details: `${input.name}: ${this.rules.quoted(strangers)} not in ${list}`,
-      extra_info: { ...extra_info, input_config: isLong ? null : config },
+      details: `${input.name}: ${this.#rules.quoted(strangers)} not in ${list}`,
+      extra_info: { ...extraInfo, input_config: isLong ? null : config },
     };
   }
 
   /** Classes that name an uploaded file look at the folder, not at a list. */
-  private validateFile(nodeClass: NodeClass, given: PythonDict): ValidationError[] {
+  #validateFile(nodeClass: NodeClass, given: PythonDict): ValidationError[] {
     const rule = fileInputOf(nodeClass.name);
     if (rule === undefined) return [];
     const value = given.get(rule.input);
@@ -238,7 +241,7 @@ export class NodeInputValidator {
       const type = Array.isArray(value) ? "NoneType" : pythonTypeName(value);
       throw new PythonError("AttributeError", `'${type}' object has no attribute 'endswith'`);
     }
-    if (this.fileExists(value)) return [];
+    if (this.#fileExists(value)) return [];
     return [
       {
         type: "custom_validation_failed",
@@ -249,23 +252,23 @@ export class NodeInputValidator {
     ];
   }
 
-  private linkedNode(nodeId: PythonValue): string {
+  #linkedNode(nodeId: PythonValue): string {
     if (Array.isArray(nodeId) || isDict(nodeId)) {
       throw new ValidationException("TypeError", `unhashable type: '${pythonTypeName(nodeId)}'`, 788);
     }
-    if (typeof nodeId === "string" && this.nodes.has(nodeId)) return nodeId;
+    if (typeof nodeId === "string" && this.#nodes.has(nodeId)) return nodeId;
     throw new ValidationException("KeyError", pythonRepr(nodeId), 788);
   }
 
-  private classOf(nodeId: string): NodeClass {
-    const classType = this.nodes.get(nodeId)?.get("class_type");
-    const nodeClass = typeof classType === "string" ? this.catalog.get(classType) : undefined;
+  #classOf(nodeId: string): NodeClass {
+    const classType = this.#nodes.get(nodeId)?.get("class_type");
+    const nodeClass = typeof classType === "string" ? this.#catalog.get(classType) : undefined;
     if (nodeClass === undefined) throw new PythonError("KeyError", pythonRepr(nodeId));
     return nodeClass;
   }
 
-  private configOf(nodeClass: NodeClass, input: InputSpec): PythonJson {
-    return [this.catalog.accepted(nodeClass, input) ?? input.type, input.options];
+  #configOf(nodeClass: NodeClass, input: InputSpec): PythonJson {
+    return [this.#catalog.accepted(nodeClass, input) ?? input.type, input.options];
   }
 }
 

@@ -1,4 +1,4 @@
-import type { PythonJson } from "../python/python-json.ts";
+import { type PythonJson } from "../python/python-json.ts";
 import { PythonError } from "../python/python-values.ts";
 
 /** One entry of a node's `errors`, in the server's own words (PROTOCOL 2). */
@@ -21,8 +21,8 @@ export class ValidationException extends PythonError {
 }
 
 /** Where the server's validation calls itself, as its tracebacks name it. */
-const INNER_CALL_LINE = 808;
-const OUTER_CALL_LINE = 1023;
+const innerCallLine = 808;
+const outerCallLine = 1023;
 
 /** The error that a link to a node leaves on that node when its validation raises. */
 export function innerException(
@@ -40,7 +40,7 @@ export function innerException(
       input_config: inputConfig,
       exception_message: error.message,
       exception_type: error.type,
-      traceback: [frame(INNER_CALL_LINE, "validate_inputs"), frame(lineOf(error), "validate_inputs")],
+      traceback: [frame(innerCallLine, "validate_inputs"), frame(lineOf(error), "validate_inputs")],
       linked_node: link,
     },
   };
@@ -54,13 +54,13 @@ export function outerException(error: PythonError): ValidationError {
     details: error.message,
     extra_info: {
       exception_type: error.type,
-      traceback: [frame(OUTER_CALL_LINE, "validate_prompt"), frame(lineOf(error), "validate_inputs")],
+      traceback: [frame(outerCallLine, "validate_prompt"), frame(lineOf(error), "validate_inputs")],
     },
   };
 }
 
 function lineOf(error: PythonError): number {
-  return error instanceof ValidationException ? error.line : INNER_CALL_LINE;
+  return error instanceof ValidationException ? error.line : innerCallLine;
 }
 
 function frame(line: number, caller: string): string {

@@ -1,4 +1,4 @@
-import type { InputSpec, NodeCatalog, NodeClass, OutputType } from "../nodes/node-catalog.ts";
+import { type InputSpec, type NodeCatalog, type NodeClass, type OutputType } from "../nodes/node-catalog.ts";
 import { pythonRepr, pythonText, type PythonDict, type PythonValue } from "../python/python-values.ts";
 import { finalInputs } from "./dynamic-inputs.ts";
 import { pythonEquals, shareAType } from "./input-types.ts";
@@ -23,7 +23,7 @@ export interface ValidationRules {
 }
 
 /** 0.3.64: lists are checked only where the type itself is the list (PROTOCOL 2). */
-export const OLDER_RULES: ValidationRules = {
+export const olderRules: ValidationRules = {
   inputsOf: (nodeClass) => nodeClass.inputs,
   shortName: (_nodeClass, input) => input.name,
   typesMatch: (received, wanted) =>
@@ -35,7 +35,7 @@ export const OLDER_RULES: ValidationRules = {
 };
 
 /** 0.28: dynamic groups, match types, checked COMBO options, several choices at once (PROTOCOL-0.28, 1 and 2). */
-export const NEWER_RULES: ValidationRules = {
+export const newerRules: ValidationRules = {
   inputsOf: (nodeClass, given) =>
     nodeClass.isNewStyle ? finalInputs(nodeClass, given).inputs : nodeClass.inputs,
   shortName: (nodeClass, input) =>
@@ -51,11 +51,11 @@ export const NEWER_RULES: ValidationRules = {
   namesCycles: true,
 };
 
-const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
+const matchType = "COMFY_MATCHTYPE_V3";
 
 /** A list as a type fits only COMBO and the very same list. */
 function newerTypesMatch(received: OutputType, wanted: InputSpec["type"]): boolean {
-  if (received === "*" || wanted === "*" || received === MATCH_TYPE || wanted === MATCH_TYPE) return true;
+  if (received === "*" || wanted === "*" || received === matchType || wanted === matchType) return true;
   if (typeof received !== "string") {
     return wanted === "COMBO" || (typeof wanted !== "string" && pythonRepr(received) === pythonRepr(wanted));
   }

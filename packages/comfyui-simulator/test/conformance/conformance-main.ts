@@ -1,7 +1,7 @@
 import { RealControl } from "./real-control.ts";
 import { RealTarget } from "./real-target.ts";
 import { heldTo } from "./real-version.ts";
-import { RECORDINGS } from "./recordings.ts";
+import { recordings } from "./recordings.ts";
 import { replayAgainst, report, type Outcome, type Target } from "./run-conformance.ts";
 import { SimulatorTarget } from "./simulator-target.ts";
 
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
       ? new SimulatorTarget()
       : new RealTarget(url, held, realOptions());
   const beginnings = process.argv.slice(2);
-  const chosen = RECORDINGS.filter(
+  const chosen = recordings.filter(
     ({ name, version }) =>
       (held?.version ?? version) === version &&
       (beginnings.length === 0 || beginnings.some((beginning) => name.startsWith(beginning))),

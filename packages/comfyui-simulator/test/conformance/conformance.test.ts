@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { RECORDINGS } from "./recordings.ts";
+import { recordings } from "./recordings.ts";
 import { replayAgainst, report, type Outcome } from "./run-conformance.ts";
 import { SimulatorTarget } from "./simulator-target.ts";
 
@@ -10,7 +10,7 @@ describe("the simulator answers like the recorded server", () => {
     process.stderr.write(`${report(outcomes)}\n`);
   });
 
-  test.each(RECORDINGS)(
+  test.each(recordings)(
     "in $name of $version",
     async (recording) => {
       const target = new SimulatorTarget();
@@ -29,7 +29,7 @@ describe("the simulator answers like the recorded server", () => {
 
 test("the comparison notices a server that behaves differently", async () => {
   const target = new SimulatorTarget({ models: { checkpoints: ["x.safetensors"] } });
-  const recording = RECORDINGS.find(({ name }) => name === "04-validation");
+  const recording = recordings.find(({ name }) => name === "04-validation");
   if (!recording) throw new Error("the recording is gone");
   try {
     const { unexplainedTexts } = await replayAgainst(target, recording, { silenceMs: 200 });

@@ -11,7 +11,7 @@ interface Exception {
 }
 
 /** Every difference that is allowed, and why. */
-const EXCEPTIONS: readonly Exception[] = [
+const exceptions: readonly Exception[] = [
   {
     recording: /^05/,
     text: /^(two output branches: one saves, the other fails|the same failing prompt again)/,
@@ -142,7 +142,7 @@ const EXCEPTIONS: readonly Exception[] = [
 
 /** Why a difference is allowed; undefined if it is not. */
 export function knownReason(target: TargetName, recording: string, text: string): string | undefined {
-  return EXCEPTIONS.find(
+  return exceptions.find(
     (exception) =>
       holdsFor(target, exception) && exception.recording.test(recording) && exception.text.test(text),
   )?.reason;

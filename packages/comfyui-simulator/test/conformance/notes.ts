@@ -6,15 +6,15 @@ export type Deed =
   | { readonly kind: "signal"; readonly name: SignalName }
   | { readonly kind: "restart" };
 
-const SIGNAL = /^(?:signal SIG(KILL|TERM|INT) sent|\(recorder\) SIG(KILL|TERM))$/;
-const RESTART = /^(?:restarted|\(recorder\) (?:refused \d+ times, then answered|fresh server))/;
+const signalNote = /^(?:signal SIG(KILL|TERM|INT) sent|\(recorder\) SIG(KILL|TERM))$/;
+const restartNote = /^(?:restarted|\(recorder\) (?:refused \d+ times, then answered|fresh server))/;
 
 export function deedOf(note: string): Deed | undefined {
   const file = /^deleted (.*)$/.exec(note)?.[1];
   if (file !== undefined) return { kind: "delete", file };
   if (note === "frozen") return { kind: "signal", name: "STOP" };
   if (note === "continued") return { kind: "signal", name: "CONT" };
-  const name = SIGNAL.exec(note)?.slice(1).find(Boolean);
+  const name = signalNote.exec(note)?.slice(1).find(Boolean);
   if (name === "KILL" || name === "TERM" || name === "INT") return { kind: "signal", name };
-  return RESTART.test(note) ? { kind: "restart" } : undefined;
+  return restartNote.test(note) ? { kind: "restart" } : undefined;
 }

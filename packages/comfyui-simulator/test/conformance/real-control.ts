@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { SignalName } from "./notes.ts";
+import { type SignalName } from "./notes.ts";
 
 const run = promisify(execFile);
 
 /** Long enough for a server to load its nodes on a busy machine. */
-const CONTROL_MS_MAX = 180_000;
+const controlMsMax = 180_000;
 
 /**
  * A program of the user's that does to a real server what was done to the recorded one. It is called as
@@ -13,21 +13,21 @@ const CONTROL_MS_MAX = 180_000;
  * address, and as `PROGRAM signal KILL|TERM|INT|STOP|CONT`.
  */
 export class RealControl {
-  private readonly program: string;
+  readonly #program: string;
 
   constructor(program: string) {
-    this.program = program;
+    this.#program = program;
   }
 
   async restart(args: readonly string[] = []): Promise<void> {
-    await this.call(["restart", ...args]);
+    await this.#call(["restart", ...args]);
   }
 
   async signal(name: SignalName): Promise<void> {
-    await this.call(["signal", name]);
+    await this.#call(["signal", name]);
   }
 
-  private async call(args: readonly string[]): Promise<void> {
-    await run(this.program, args, { timeout: CONTROL_MS_MAX });
+  async #call(args: readonly string[]): Promise<void> {
+    await run(this.#program, args, { timeout: controlMsMax });
   }
 }

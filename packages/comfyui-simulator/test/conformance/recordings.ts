@@ -15,10 +15,10 @@ export interface Recording {
 }
 
 /** Only counts were kept of one, and the other was made on a server with the assets system, which is left out. */
-const LEFT_OUT = ["56-history-timing", "52b-assets-on"];
+const recordingsLeftOut = ["56-history-timing", "52b-assets-on"];
 
 /** Every recording that can be replayed; of two others of 0.3.64, only results were kept. */
-export const RECORDINGS: readonly Recording[] = [
+export const recordings: readonly Recording[] = [
   ...[
     "01-connect",
     "02-success",
@@ -47,7 +47,7 @@ export const RECORDINGS: readonly Recording[] = [
     "29-image-variants",
   ].map((name): Recording => ({ version: "0.3.64", name, furnishing: "models" })),
   ...transcriptNames("0.28")
-    .filter((name) => !LEFT_OUT.includes(name))
+    .filter((name) => !recordingsLeftOut.includes(name))
     .map((name): Recording => ({ version: "0.28", name, furnishing: furnishingOf(name) })),
 ];
 

@@ -1,5 +1,4 @@
-import type { ReplayOptions, ReplayResult } from "../replay/replay-recording.ts";
-import { replayRecording } from "../replay/replay-recording.ts";
+import { type ReplayOptions, type ReplayResult, replayRecording } from "../replay/replay-recording.ts";
 import { knownReason, type TargetName } from "./exceptions.ts";
 import { leftoverOf, run } from "./leftover.ts";
 import { casesOf, eventsOf, type RecordedCase, type Recording } from "./recordings.ts";

@@ -3,61 +3,61 @@ import path from "node:path";
 import { startSimulator, type Simulator, type SimulatorOptions } from "../../src/index.ts";
 import { deedOf } from "./notes.ts";
 import { isWithoutCustomNodes, type RecordedCase, type Recording } from "./recordings.ts";
-import type { Target } from "./run-conformance.ts";
+import { type Target } from "./run-conformance.ts";
 
-const FAST = { loadMs: 10, stepMs: 1, saveMs: 0 };
+const fast = { loadMs: 10, stepMs: 1, saveMs: 0 };
 
-const BARE = { checkpoints: [], embeddings: [], controlnet: [] };
+const noModels = { checkpoints: [], embeddings: [], controlnet: [] };
 
-const OPTIONS: Readonly<Record<Recording["furnishing"], SimulatorOptions>> = {
-  bare: { timing: FAST, models: BARE },
+const optionsByFurnishing: Readonly<Record<Recording["furnishing"], SimulatorOptions>> = {
+  bare: { timing: fast, models: noModels },
   models: {
-    timing: FAST,
+    timing: fast,
     models: { checkpoints: ["AOM3A1B.safetensors", "counterfeit_v3.safetensors"] },
   },
-  "much-memory": { timing: FAST, models: BARE, cacheKeeps: "every-prompt" },
+  "much-memory": { timing: fast, models: noModels, cacheKeeps: "every-prompt" },
 };
 
 /** How long the recorded server was stopped between "frozen" and "continued". */
-const FROZEN_MS = 2_000;
+const frozenMs = 2_000;
 
 /** The simulator, a new one for each recording. */
 export class SimulatorTarget implements Target {
   readonly name = "simulator";
   readonly silenceMs = 3_000;
-  private readonly more: SimulatorOptions;
-  private simulator: Simulator | undefined;
-  private options: SimulatorOptions = {};
+  readonly #more: SimulatorOptions;
+  #simulator: Simulator | undefined;
+  #options: SimulatorOptions = {};
 
   /** @param more overrides what the recordings' server was like */
   constructor(more: SimulatorOptions = {}) {
-    this.more = more;
+    this.#more = more;
   }
 
   async prepare({ version, furnishing }: Recording): Promise<string> {
     await this.stop();
     const api = version === "0.28" ? "0.28" : "0.3";
-    this.options = { api, ...OPTIONS[furnishing], ...this.more };
-    this.simulator = await startSimulator(this.options);
-    return this.simulator.url;
+    this.#options = { api, ...optionsByFurnishing[furnishing], ...this.#more };
+    this.#simulator = await startSimulator(this.#options);
+    return this.#simulator.url;
   }
 
   async onNote(text: string): Promise<void> {
-    const simulator = this.running();
+    const simulator = this.#running();
     const deed = deedOf(text);
     if (deed?.kind === "delete") rmSync(path.join(simulator.outputDir, deed.file));
     if (deed?.kind === "restart") await simulator.fault({ kind: "amnesia" });
     if (deed?.kind !== "signal" || deed.name === "CONT") return;
-    await simulator.fault(deed.name === "STOP" ? { kind: "freeze", ms: FROZEN_MS } : { kind: "crash" });
+    await simulator.fault(deed.name === "STOP" ? { kind: "freeze", ms: frozenMs } : { kind: "crash" });
   }
 
   async onCase({ name }: Recording, title: string, index: number): Promise<void> {
-    const simulator = this.running();
+    const simulator = this.#running();
     // Each case of this recording began on a server that had just started.
     if (name === "15-poison-prompts" && index > 0) await simulator.fault({ kind: "amnesia" });
     if (!isWithoutCustomNodes(title)) return;
     await simulator.stop();
-    this.simulator = await startSimulator({ ...this.options, port: simulator.port, nodePacks: ["core"] });
+    this.#simulator = await startSimulator({ ...this.#options, port: simulator.port, nodePacks: ["core"] });
   }
 
   skipCase({ name }: Recording, { title }: RecordedCase): string | undefined {
@@ -68,12 +68,12 @@ export class SimulatorTarget implements Target {
   }
 
   async stop(): Promise<void> {
-    await this.simulator?.stop();
-    this.simulator = undefined;
+    await this.#simulator?.stop();
+    this.#simulator = undefined;
   }
 
-  private running(): Simulator {
-    if (!this.simulator) throw new Error("no simulator has been prepared");
-    return this.simulator;
+  #running(): Simulator {
+    if (!this.#simulator) throw new Error("no simulator has been prepared");
+    return this.#simulator;
   }
 }

@@ -3,51 +3,51 @@ import { isDict, PythonFloat, type PythonValue } from "../../src/python/python-v
 /** What is the same in a recording and its replay although it is written differently: ids, counters, file names. */
 export class Translation {
   /** Recorded text → the text it has in the replay. */
-  private readonly texts = new Map<string, string>();
-  private pattern: RegExp | undefined;
-  private numberOffset: number | undefined;
-  private readonly givenNumbers = new Set<number>();
+  readonly #texts = new Map<string, string>();
+  #pattern: RegExp | undefined;
+  #numberOffset: number | undefined;
+  readonly #givenNumbers = new Set<number>();
 
   /** @param isFirstWord keeps what was learnt before */
   learnText(recorded: string, actual: string, isFirstWord = false): void {
-    if (recorded === "" || (isFirstWord && this.texts.has(recorded))) return;
-    this.texts.set(recorded, actual);
-    this.pattern = undefined;
+    if (recorded === "" || (isFirstWord && this.#texts.has(recorded))) return;
+    this.#texts.set(recorded, actual);
+    this.#pattern = undefined;
   }
 
   learnNumber(recorded: PythonValue, actual: PythonValue): void {
-    if (typeof recorded === "number" && typeof actual === "number") this.numberOffset ??= recorded - actual;
+    if (typeof recorded === "number" && typeof actual === "number") this.#numberOffset ??= recorded - actual;
   }
 
   /** After requests were left out, the server's counter stands elsewhere. */
   forgetNumbers(): void {
-    this.numberOffset = undefined;
+    this.#numberOffset = undefined;
   }
 
   /** A number that the client chose itself is the same in both. */
   learnGivenNumber(value: PythonValue | undefined): void {
     const number = value instanceof PythonFloat ? value.value : Number(value);
-    if (Number.isFinite(number)) this.givenNumbers.add(number);
+    if (Number.isFinite(number)) this.#givenNumbers.add(number);
   }
 
   /** A recorded text as it should appear in the replay. */
   text(recorded: string): string {
-    if (this.texts.size === 0) return recorded;
+    if (this.#texts.size === 0) return recorded;
     // All at once: what replaces one name may itself be the recorded name of another file.
-    this.pattern ??= new RegExp(
-      [...this.texts.keys()]
+    this.#pattern ??= new RegExp(
+      [...this.#texts.keys()]
         .sort((a, b) => b.length - a.length)
         .map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
         .join("|"),
       "g",
     );
-    return recorded.replace(this.pattern, (found) => this.texts.get(found) ?? found);
+    return recorded.replace(this.#pattern, (found) => this.#texts.get(found) ?? found);
   }
 
   /** A recorded queue number as it should appear in the replay. */
   number(recorded: number): number {
-    if (this.givenNumbers.has(recorded)) return recorded;
-    const offset = this.numberOffset ?? 0;
+    if (this.#givenNumbers.has(recorded)) return recorded;
+    const offset = this.#numberOffset ?? 0;
     return recorded < 0 ? recorded + offset : recorded - offset;
   }
 
@@ -68,7 +68,7 @@ export class Translation {
 }
 
 /** Lists whose order means nothing (they were Python sets). */
-const UNORDERED = new Set([
+const unorderedLists = new Set([
   "executed",
   "current_outputs",
   "outputs_to_execute",
@@ -78,7 +78,7 @@ const UNORDERED = new Set([
 ]);
 
 /** Fields whose presence counts and whose content cannot be the same. */
-const FREE = new Set([
+const freeFields = new Set([
   "timestamp",
   "create_time",
   "execution_start_time",
@@ -99,14 +99,14 @@ const FREE = new Set([
 ]);
 
 /** Left out of the definitions that were kept, and so out of what they are part of. */
-const LEFT_OUT = new Set(["tooltip"]);
+const fieldsLeftOut = new Set(["tooltip"]);
 
 /**
  * A value in a form that two runs can be compared in: floats marked as such, free fields replaced, inputs of a failed
  * node reduced to their names. @param translate applied to recorded values only
  */
 export function canonical(value: PythonValue, translate?: Translation, key = ""): unknown {
-  if (FREE.has(key)) return `<${key}>`;
+  if (freeFields.has(key)) return `<${key}>`;
   if (value instanceof PythonFloat)
     return { float: Number.isFinite(value.value) ? value.value : String(value.value) };
   if (typeof value === "bigint") return value.toString();
@@ -123,13 +123,13 @@ export function canonical(value: PythonValue, translate?: Translation, key = "")
         ? ["number"]
         : [];
     const items = value.map((item, index) => canonical(item, translate, keys[index]));
-    return UNORDERED.has(key) ? sorted(items) : items;
+    return unorderedLists.has(key) ? sorted(items) : items;
   }
   if (isDict(value)) {
     if (key === "current_inputs") return [...value.keys()];
     return Object.fromEntries(
       [...value]
-        .filter(([name]) => !LEFT_OUT.has(name))
+        .filter(([name]) => !fieldsLeftOut.has(name))
         .map(([name, item]) => [translate ? translate.text(name) : name, canonical(item, translate, name)]),
     );
   }

@@ -45,8 +45,8 @@ export interface ReplayResult {
 }
 
 /** Shorter pauses were only the recorder's own, longer ones waited for a server to start. */
-const PAUSE_MS_MIN = 190;
-const PAUSE_MS_MAX = 4_000;
+const pauseMsMin = 190;
+const pauseMsMax = 4_000;
 
 /**
  * Does what the recording's client did, in the same order, waiting for everything that it was told in between, and
@@ -66,70 +66,70 @@ export async function replayRecording(
   }
 }
 
-const NOTHING_QUEUED = '{"queue_running": [], "queue_pending": []}';
+const nothingQueued = '{"queue_running": [], "queue_pending": []}';
 
 class Replay {
-  private readonly differences: Difference[] = [];
-  private readonly skipped = new Map<string, number>();
-  private readonly url: string;
-  private readonly options: ReplayOptions;
-  private readonly translation = new Translation();
-  private readonly sockets = new Map<string, Inbox>();
-  private readonly replies = new Map<number, Promise<Response | Error>>();
-  private readonly requests = new Map<number, PythonDict>();
-  private readonly recordedReplies: ReadonlyMap<number, PythonDict>;
-  private readonly unorderedPrompts: ReadonlySet<string>;
+  readonly #differences: Difference[] = [];
+  readonly #skipped = new Map<string, number>();
+  readonly #url: string;
+  readonly #options: ReplayOptions;
+  readonly #translation = new Translation();
+  readonly #sockets = new Map<string, Inbox>();
+  readonly #replies = new Map<number, Promise<Response | Error>>();
+  readonly #requests = new Map<number, PythonDict>();
+  readonly #recordedReplies: ReadonlyMap<number, PythonDict>;
+  readonly #unorderedPrompts: ReadonlySet<string>;
   /** Recorded messages of a prompt with several outputs, until it ends; by socket. */
-  private readonly runs = new Map<string, PythonDict[]>();
-  private title = "";
-  private caseIndex = -1;
-  private skipReason: string | undefined;
+  readonly #runs = new Map<string, PythonDict[]>();
+  #title = "";
+  #caseIndex = -1;
+  #skipReason: string | undefined;
   /** Whether the server may still be saying what nobody waited for. */
-  private isUnsettled = false;
+  #isUnsettled = false;
   /** Whether something has been waited for in vain. */
-  private isSilent = false;
-  private compared = 0;
-  private before = 0;
+  #isSilent = false;
+  #compared = 0;
+  #before = 0;
 
   constructor(url: string, events: readonly RecordedEvent[], options: ReplayOptions) {
-    this.url = url;
-    this.options = options;
-    this.recordedReplies = new Map(
+    this.#url = url;
+    this.#options = options;
+    this.#recordedReplies = new Map(
       events
         .filter(({ kind }) => kind === "http_response")
         .map(({ fields }) => [Number(fields.get("n")), fields]),
     );
-    this.unorderedPrompts = promptsWithSeveralOutputs(events, options.outputClasses ?? new Set());
+    this.#unorderedPrompts = promptsWithSeveralOutputs(events, options.outputClasses ?? new Set());
   }
 
   result(): ReplayResult {
-    return { compared: this.compared, differences: this.differences, skipped: this.skipped };
+    return { compared: this.#compared, differences: this.#differences, skipped: this.#skipped };
   }
 
   close(): void {
-    for (const inbox of this.sockets.values()) inbox.socket.terminate();
+    for (const inbox of this.#sockets.values()) inbox.socket.terminate();
   }
 
   async step(event: RecordedEvent): Promise<void> {
-    if (event.kind === "case") await this.beginCase(textAt(event.fields, "text"));
-    else if (this.skipReason !== undefined) await this.passOver(event, this.skipReason);
-    else await this.perform(event);
+    if (event.kind === "case") await this.#beginCase(textAt(event.fields, "text"));
+    else if (this.#skipReason !== undefined) await this.#passOver(event, this.#skipReason);
+    else await this.#perform(event);
   }
 
-  private async beginCase(title: string): Promise<void> {
-    this.title = title;
-    this.caseIndex++;
-    const wasSkipped = this.skipReason !== undefined;
-    await this.options.onCase?.(title, this.caseIndex);
-    if (this.isUnsettled) await this.settle();
-    this.skipReason = this.options.skipCase?.(this.caseIndex);
-    if (wasSkipped && this.skipReason === undefined) this.translation.forgetNumbers();
+  async #beginCase(title: string): Promise<void> {
+    this.#title = title;
+    this.#caseIndex++;
+    const wasSkipped = this.#skipReason !== undefined;
+    await this.#options.onCase?.(title, this.#caseIndex);
+    if (this.#isUnsettled) await this.#settle();
+    this.#skipReason = this.#options.skipCase?.(this.#caseIndex);
+    if (wasSkipped && this.#skipReason === undefined) this.#translation.forgetNumbers();
   }
 
   /** Waits until the queue is empty, then forgets what the sockets were told. */
-  private async settle(): Promise<void> {
+  async #settle(): Promise<void> {
     for (let attempt = 0; attempt < 50; attempt++) {
-      const reply = await fetch(`${this.url}/prompt`).then(
+      const reply = await fetch(`${this.#url}/prompt`).then(
         (response) => response.text(),
         () => "",
       );
@@ -137,113 +137,113 @@ class Replay {
       await delay(100);
     }
     await delay(100);
-    for (const inbox of this.sockets.values()) inbox.forget();
-    this.isUnsettled = false;
-    this.isSilent = false;
+    for (const inbox of this.#sockets.values()) inbox.forget();
+    this.#isUnsettled = false;
+    this.#isSilent = false;
   }
 
   /** In a case that is left out, sockets are opened and closed all the same: later cases may use them. */
-  private async passOver(event: RecordedEvent, reason: string): Promise<void> {
+  async #passOver(event: RecordedEvent, reason: string): Promise<void> {
     const { kind, fields } = event;
-    this.before = timeOf(fields);
-    this.isUnsettled = true;
-    if (kind === "ws_connect" || kind === "ws_open") await this.perform(event);
-    else if (kind === "ws_closed") await this.inbox(textAt(fields, "ws")).close(true);
+    this.#before = timeOf(fields);
+    this.#isUnsettled = true;
+    if (kind === "ws_connect" || kind === "ws_open") await this.#perform(event);
+    else if (kind === "ws_closed") await this.#inbox(textAt(fields, "ws")).close(true);
     else if (kind === "ws_recv" || kind === "http_response" || kind === "http_error")
-      this.passOverOne(reason);
+      this.#passOverOne(reason);
   }
 
-  private passOverOne(reason: string): void {
-    this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1);
+  #passOverOne(reason: string): void {
+    this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + 1);
   }
 
-  private async perform({ kind, fields }: RecordedEvent): Promise<void> {
+  async #perform({ kind, fields }: RecordedEvent): Promise<void> {
     const name = textAt(fields, "ws");
-    await this.keepPause(kind, fields);
+    await this.#keepPause(kind, fields);
     switch (kind) {
       case "note":
-        await this.options.onNote?.(this.translation.text(textAt(fields, "text")));
+        await this.#options.onNote?.(this.#translation.text(textAt(fields, "text")));
         // Connections to a server that has just been stopped must be seen to have ended.
         await delay(20);
         return;
       case "ws_connect":
-        this.sockets.set(name, new Inbox(this.url.replace("http", "ws") + textAt(fields, "path")));
+        this.#sockets.set(name, new Inbox(this.#url.replace("http", "ws") + textAt(fields, "path")));
         return;
       case "ws_open":
-        await this.inbox(name).opened;
+        await this.#inbox(name).opened;
         return;
       case "ws_send":
-        this.sendMessage(this.inbox(name), fields.get("msg") ?? null);
+        this.#sendMessage(this.#inbox(name), fields.get("msg") ?? null);
         return;
       case "ws_recv":
-        await this.receive(name, fields.get("msg") ?? null);
+        await this.#receive(name, fields.get("msg") ?? null);
         return;
       case "ws_closed":
         if (textAt(fields, "by") === "client") {
-          await this.inbox(name).close(fields.get("closeCode") === 1006);
+          await this.#inbox(name).close(fields.get("closeCode") === 1006);
           return;
         }
-        this.compared++;
-        if (!(await this.inbox(name).isClosedWithin(this.silenceMs))) this.differ(`${name} stayed open`);
+        this.#compared++;
+        if (!(await this.#inbox(name).isClosedWithin(this.#silenceMs))) this.#differ(`${name} stayed open`);
         return;
       case "http_request":
-        await this.untilEnded(fields);
-        this.request(fields);
+        await this.#untilEnded(fields);
+        this.#request(fields);
         return;
       case "http_response":
-        await this.response(fields);
+        await this.#response(fields);
         return;
       case "http_error":
-        this.compared++;
-        if (!((await this.replies.get(Number(fields.get("n")))) instanceof Error))
-          this.differ("a reply came");
+        this.#compared++;
+        if (!((await this.#replies.get(Number(fields.get("n")))) instanceof Error))
+          this.#differ("a reply came");
         return;
     }
   }
 
-  private get silenceMs(): number {
-    return this.isSilent ? 100 : (this.options.silenceMs ?? 8_000);
+  get #silenceMs(): number {
+    return this.#isSilent ? 100 : (this.#options.silenceMs ?? 8_000);
   }
 
   /** Where the recording's client waited before it did something, so does the replay. */
-  private async keepPause(kind: string, fields: PythonDict): Promise<void> {
+  async #keepPause(kind: string, fields: PythonDict): Promise<void> {
     const now = timeOf(fields);
-    const pause = now - this.before;
-    this.before = now;
+    const pause = now - this.#before;
+    this.#before = now;
     const isOwnDoing = kind !== "ws_recv" && kind !== "http_response" && kind !== "ws_open";
-    if (isOwnDoing && pause > PAUSE_MS_MIN && pause < PAUSE_MS_MAX) await delay(pause);
+    if (isOwnDoing && pause > pauseMsMin && pause < pauseMsMax) await delay(pause);
   }
 
   /**
    * Some clients without a socket asked until a prompt had ended, or until none was left, and only the last answer was
    * recorded.
    */
-  private async untilEnded(request: PythonDict): Promise<void> {
+  async #untilEnded(request: PythonDict): Promise<void> {
     const path = textAt(request, "path");
     const promptId = /^\/history\/(.{36})$/.exec(path)?.[1];
-    const reply = this.recordedReplies.get(Number(request.get("n"))) ?? new Map<string, PythonValue>();
+    const reply = this.#recordedReplies.get(Number(request.get("n"))) ?? new Map<string, PythonValue>();
     const body = reply.get("body") ?? reply.get("trimmedBody") ?? null;
-    const isIdle = path === "/queue" && stringifyPythonJson(body) === NOTHING_QUEUED;
-    if (isIdle && this.sockets.size === 0) await this.settle();
+    const isIdle = path === "/queue" && stringifyPythonJson(body) === nothingQueued;
+    if (isIdle && this.#sockets.size === 0) await this.#settle();
     if (promptId === undefined || !isDict(body) || body.size === 0) return;
     for (let attempt = 0; attempt < 200; attempt++) {
-      const text = await fetch(this.url + this.translation.text(path)).then((found) => found.text());
+      const text = await fetch(this.#url + this.#translation.text(path)).then((found) => found.text());
       if (text.trim() !== "{}") return;
       await delay(50);
     }
   }
 
-  private inbox(name: string): Inbox {
-    const inbox = this.sockets.get(name);
+  #inbox(name: string): Inbox {
+    const inbox = this.#sockets.get(name);
     if (!inbox) throw new Error(`no socket ${name}`);
     return inbox;
   }
 
-  private differ(text: string, exchange = this.compared): void {
-    this.differences.push({ exchange, text: `${this.title}: ${text}` });
+  #differ(text: string, exchange = this.#compared): void {
+    this.#differences.push({ exchange, text: `${this.#title}: ${text}` });
   }
 
-  private sendMessage(inbox: Inbox, message: PythonValue): void {
+  #sendMessage(inbox: Inbox, message: PythonValue): void {
     if (isDict(message) && message.get("binary") === true)
       inbox.socket.send(Buffer.alloc(Number(message.get("byteLength"))));
     else if (isDict(message) && message.has("length"))
@@ -251,208 +251,208 @@ class Replay {
     else inbox.socket.send(typeof message === "string" ? message : stringifyPythonJson(message));
   }
 
-  private async receive(name: string, recorded: PythonValue): Promise<void> {
+  async #receive(name: string, recorded: PythonValue): Promise<void> {
     const expected = isDict(recorded) ? recorded : new Map<string, PythonValue>();
-    const before = this.differences.length;
-    if (!(await this.receiveUnordered(name, expected))) await this.receiveNext(name, expected, recorded);
-    if (this.differences.length > before) this.isUnsettled = true;
+    const before = this.#differences.length;
+    if (!(await this.#receiveUnordered(name, expected))) await this.#receiveNext(name, expected, recorded);
+    if (this.#differences.length > before) this.#isUnsettled = true;
   }
 
-  private async receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
-    this.compared++;
-    const message = await this.inbox(name).next(this.silenceMs);
+  async #receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
+    this.#compared++;
+    const message = await this.#inbox(name).next(this.#silenceMs);
     if (message === undefined) {
-      this.isSilent = true;
-      this.differ(`${name} got nothing instead of ${stringifyPythonJson(recorded).slice(0, 150)}`);
+      this.#isSilent = true;
+      this.#differ(`${name} got nothing instead of ${stringifyPythonJson(recorded).slice(0, 150)}`);
       return;
     }
     if (expected.get("binary") === true) {
-      this.compareFrame(expected, message);
+      this.#compareFrame(expected, message);
       return;
     }
     if (expected.has("notStrictJson")) {
-      this.compareLooseJson(`${name} message`, textAt(expected, "notStrictJson"), message.bytes);
+      this.#compareLooseJson(`${name} message`, textAt(expected, "notStrictJson"), message.bytes);
       return;
     }
     if (message.text === undefined) {
-      this.differ(`${name} got a binary message instead of ${textAt(expected, "type")}`);
+      this.#differ(`${name} got a binary message instead of ${textAt(expected, "type")}`);
       return;
     }
     const actual = parsePythonJson(message.text);
-    if (isDict(actual)) this.learn(expected, actual);
-    const found = difference(canonical(recorded, this.translation), canonical(actual));
+    if (isDict(actual)) this.#learn(expected, actual);
+    const found = difference(canonical(recorded, this.#translation), canonical(actual));
     if (found)
-      this.differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
+      this.#differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
   }
 
   /**
    * The messages of a prompt with several outputs are compared when it has ended: in their order, or else as a set, in
    * which progress counts but not what had been done before. @returns whether the message belongs to such a prompt
    */
-  private async receiveUnordered(name: string, recorded: PythonDict): Promise<boolean> {
+  async #receiveUnordered(name: string, recorded: PythonDict): Promise<boolean> {
     const data = dictAt(recorded, "data");
     const isStart = textAt(recorded, "type") === "execution_start";
-    if (isStart && this.unorderedPrompts.has(textAt(data, "prompt_id"))) this.runs.set(name, []);
-    const run = this.runs.get(name);
+    if (isStart && this.#unorderedPrompts.has(textAt(data, "prompt_id"))) this.#runs.set(name, []);
+    const run = this.#runs.get(name);
     if (run === undefined) return false;
     run.push(recorded);
     if (!isEnd(recorded)) return true;
-    this.runs.delete(name);
+    this.#runs.delete(name);
     const actual: PythonDict[] = [];
     while (!actual.some(isEnd)) {
-      const message = await this.inbox(name).next(this.silenceMs);
+      const message = await this.#inbox(name).next(this.#silenceMs);
       if (message === undefined) break;
       const parsed = message.text === undefined ? frameOf(message.bytes) : parsePythonJson(message.text);
       if (isDict(parsed)) actual.push(parsed);
     }
     for (const message of run) {
       const twin = actual.find((other) => sameNode(message, other));
-      if (twin) this.learn(message, twin);
+      if (twin) this.#learn(message, twin);
     }
     const left = actual.map((message) => JSON.stringify(canonical(withoutProgress(message))));
     for (const message of run) {
-      this.compared++;
-      const text = JSON.stringify(canonical(withoutProgress(message), this.translation));
+      this.#compared++;
+      const text = JSON.stringify(canonical(withoutProgress(message), this.#translation));
       const place = left.indexOf(text);
-      if (place === -1) this.differ(`${name} was not told in any order: ${text.slice(0, 150)}`);
+      if (place === -1) this.#differ(`${name} was not told in any order: ${text.slice(0, 150)}`);
       else left.splice(place, 1);
     }
-    if (left.length > 0) this.differ(`${name} was told too much: ${String(left[0]).slice(0, 150)}`);
+    if (left.length > 0) this.#differ(`${name} was told too much: ${String(left[0]).slice(0, 150)}`);
     return true;
   }
 
-  private learn(recorded: PythonDict, actual: PythonDict): void {
+  #learn(recorded: PythonDict, actual: PythonDict): void {
     const [from, to] = [dictAt(recorded, "data"), dictAt(actual, "data")];
     const [fromId, toId] = [from.get("prompt_id"), to.get("prompt_id")];
     if (typeof fromId === "string" && typeof toId === "string" && fromId.length > 30) {
-      this.translation.learnText(fromId, toId);
+      this.#translation.learnText(fromId, toId);
     }
-    this.translation.learnFiles(from.get("output") ?? null, to.get("output") ?? null);
+    this.#translation.learnFiles(from.get("output") ?? null, to.get("output") ?? null);
   }
 
-  private compareFrame(recorded: PythonDict, { bytes, text }: Message): void {
+  #compareFrame(recorded: PythonDict, { bytes, text }: Message): void {
     if (text !== undefined) {
-      this.differ(`text instead of binary: ${text.slice(0, 120)}`);
+      this.#differ(`text instead of binary: ${text.slice(0, 120)}`);
       return;
     }
     const type = bytes.readUInt32BE(0);
-    if (type !== recorded.get("eventType")) this.differ(`binary type ${type}`);
-    if (type === 1 && bytes.readUInt32BE(4) !== recorded.get("imageFormat")) this.differ("image format");
+    if (type !== recorded.get("eventType")) this.#differ(`binary type ${type}`);
+    if (type === 1 && bytes.readUInt32BE(4) !== recorded.get("imageFormat")) this.#differ("image format");
     let image = bytes.subarray(8);
     if (type === 4) {
       const length = bytes.readUInt32BE(4);
       const metadata = parsePythonJson(bytes.subarray(8, 8 + length).toString());
       const found = difference(
-        canonical(recorded.get("metadata") ?? null, this.translation),
+        canonical(recorded.get("metadata") ?? null, this.#translation),
         canonical(metadata),
       );
-      if (found) this.differ(`preview metadata ${found}`);
+      if (found) this.#differ(`preview metadata ${found}`);
       image = bytes.subarray(8 + length);
     }
     const magic = textAt(recorded, "imageMagicHex");
     if (magic !== "" && image.subarray(0, 8).toString("hex") !== magic) {
-      this.differ(`image begins with ${image.subarray(0, 8).toString("hex")}`);
+      this.#differ(`image begins with ${image.subarray(0, 8).toString("hex")}`);
     }
     if (type === 3) {
       const length = bytes.readUInt32BE(4);
       const shown = bytes.subarray(8 + length).toString();
-      if (shown !== textAt(recorded, "text")) this.differ(`node text ${shown}`);
+      if (shown !== textAt(recorded, "text")) this.#differ(`node text ${shown}`);
     }
   }
 
-  private request(fields: PythonDict): void {
+  #request(fields: PythonDict): void {
     const number = Number(fields.get("n"));
-    this.requests.set(number, fields);
+    this.#requests.set(number, fields);
     const headers = Object.fromEntries(
-      [...dictAt(fields, "headers")].map(([key, value]) => [key, this.headerValue(key, pythonText(value))]),
+      [...dictAt(fields, "headers")].map(([key, value]) => [key, this.#headerValue(key, pythonText(value))]),
     );
     const body = fields.has("body")
-      ? this.translation.text(stringifyPythonJson(fields.get("body") ?? null))
+      ? this.#translation.text(stringifyPythonJson(fields.get("body") ?? null))
       : rawBody(fields.get("rawBody"));
     const given = dictAt(fields, "body").get("number");
-    if (given !== undefined) this.translation.learnGivenNumber(given);
+    if (given !== undefined) this.#translation.learnGivenNumber(given);
     const multipart = fields.get("multipart");
     const init: RequestInit = { method: textAt(fields, "method"), headers };
     if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict);
     else if (typeof body === "string" && init.method !== "GET") init.body = body;
-    const path = this.translation.text(textAt(fields, "path"));
-    this.replies.set(
+    const path = this.#translation.text(textAt(fields, "path"));
+    this.#replies.set(
       number,
-      fetch(this.url + path, init).catch((error: unknown) =>
+      fetch(this.#url + path, init).catch((error: unknown) =>
         error instanceof Error ? error : new Error(String(error)),
       ),
     );
   }
 
-  private headerValue(key: string, value: string): string {
-    if (key === "Origin") return value.replace(/^http:\/\/127\.0\.0\.1:(8188|17000)$/, this.url);
-    if (key === "If-None-Match") return this.translation.text(value);
+  #headerValue(key: string, value: string): string {
+    if (key === "Origin") return value.replace(/^http:\/\/127\.0\.0\.1:(8188|17000)$/, this.#url);
+    if (key === "If-None-Match") return this.#translation.text(value);
     return value;
   }
 
-  private async response(fields: PythonDict): Promise<void> {
+  async #response(fields: PythonDict): Promise<void> {
     const number = Number(fields.get("n"));
-    const reply = await this.replies.get(number);
+    const reply = await this.#replies.get(number);
     if (reply === undefined) throw new Error(`request ${number} was never made`);
-    this.compared++;
-    const request = this.requests.get(number) ?? new Map<string, PythonValue>();
+    this.#compared++;
+    const request = this.#requests.get(number) ?? new Map<string, PythonValue>();
     const where = `${textAt(request, "method")} ${textAt(request, "path")}`;
     if (reply instanceof Error) {
-      this.differ(`${where} failed: ${reply.message}`);
+      this.#differ(`${where} failed: ${reply.message}`);
       return;
     }
-    if (reply.status !== fields.get("status")) this.differ(`${where} status ${reply.status}`);
+    if (reply.status !== fields.get("status")) this.#differ(`${where} status ${reply.status}`);
     const bytes = Buffer.from(await reply.arrayBuffer());
-    this.compareHeaders(where, dictAt(fields, "headers"), reply);
+    this.#compareHeaders(where, dictAt(fields, "headers"), reply);
     if (fields.has("text")) {
       if (bytes.toString() !== textAt(fields, "text"))
-        this.differ(`${where} text ${bytes.toString().slice(0, 200)}`);
-    } else if (fields.has("bin")) this.compareFile(where, dictAt(fields, "bin"), bytes);
+        this.#differ(`${where} text ${bytes.toString().slice(0, 200)}`);
+    } else if (fields.has("bin")) this.#compareFile(where, dictAt(fields, "bin"), bytes);
     else if (isTruthy(fields.get("emptyBody"))) {
-      if (bytes.length > 0) this.differ(`${where} has a body`);
+      if (bytes.length > 0) this.#differ(`${where} has a body`);
     } else if (fields.has("trimmedBody")) {
-      this.compareJson(where, fields.get("trimmedBody") ?? null, bytes, true);
+      this.#compareJson(where, fields.get("trimmedBody") ?? null, bytes, true);
     } else if (fields.has("notStrictJson")) {
-      this.compareLooseJson(where, textAt(fields, "notStrictJson"), bytes);
-    } else this.compareJson(where, fields.get("body") ?? null, bytes);
+      this.#compareLooseJson(where, textAt(fields, "notStrictJson"), bytes);
+    } else this.#compareJson(where, fields.get("body") ?? null, bytes);
   }
 
   /** What only Python calls JSON; the recorder may have cut the text off. */
-  private compareLooseJson(where: string, recorded: string, bytes: Buffer): void {
-    if (isStrictJson(bytes.toString())) this.differ(`${where} is strict JSON`);
+  #compareLooseJson(where: string, recorded: string, bytes: Buffer): void {
+    if (isStrictJson(bytes.toString())) this.#differ(`${where} is strict JSON`);
     try {
-      this.compareJson(where, parsePythonJson(recorded), bytes);
+      this.#compareJson(where, parsePythonJson(recorded), bytes);
     } catch (error) {
       if (!(error instanceof JsonDecodeError)) throw error;
     }
   }
 
-  private compareJson(where: string, recorded: PythonValue, bytes: Buffer, isTrimmed = false): void {
+  #compareJson(where: string, recorded: PythonValue, bytes: Buffer, isTrimmed = false): void {
     let actual: PythonValue;
     try {
       actual = parsePythonJson(bytes.toString());
     } catch {
-      this.differ(`${where} is no JSON: ${bytes.toString().slice(0, 100)}`);
+      this.#differ(`${where} is no JSON: ${bytes.toString().slice(0, 100)}`);
       return;
     }
     if (isDict(recorded) && isDict(actual)) {
       const [from, to] = [recorded.get("prompt_id"), actual.get("prompt_id")];
       if (typeof from === "string" && typeof to === "string") {
-        if (from.length > 30) this.translation.learnText(from, to);
-        this.translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null);
+        if (from.length > 30) this.#translation.learnText(from, to);
+        this.#translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null);
       }
     }
     if (where.includes("/history") && isDict(recorded) && isDict(actual)) {
       const outputs = (history: PythonDict): PythonValue[] =>
         [...history.values()].map((entry) => (isDict(entry) ? (entry.get("outputs") ?? null) : null));
-      this.translation.learnFiles(outputs(recorded), outputs(actual), true);
+      this.#translation.learnFiles(outputs(recorded), outputs(actual), true);
     }
-    const compared = isTrimmed ? trimmedLike(recorded, actual, (key) => this.translation.text(key)) : actual;
-    const found = difference(canonical(recorded, this.translation), canonical(compared));
-    if (found) this.differ(`${where} body${found}`);
+    const compared = isTrimmed ? trimmedLike(recorded, actual, (key) => this.#translation.text(key)) : actual;
+    const found = difference(canonical(recorded, this.#translation), canonical(compared));
+    if (found) this.#differ(`${where} body${found}`);
   }
 
-  private compareHeaders(where: string, recorded: PythonDict, reply: Response): void {
+  #compareHeaders(where: string, recorded: PythonDict, reply: Response): void {
     for (const name of [
       "content-type",
       "content-disposition",
@@ -470,17 +470,17 @@ class Replay {
       if (
         expected === undefined
           ? actual !== null && name !== "connection"
-          : this.translation.text(pythonText(expected)) !== actual
+          : this.#translation.text(pythonText(expected)) !== actual
       ) {
-        this.differ(`${where} header ${name}: ${pythonText(expected ?? null)} became ${String(actual)}`);
+        this.#differ(`${where} header ${name}: ${pythonText(expected ?? null)} became ${String(actual)}`);
       }
     }
     const etag = recorded.get("etag");
-    if (typeof etag === "string") this.translation.learnText(etag, reply.headers.get("etag") ?? "none");
+    if (typeof etag === "string") this.#translation.learnText(etag, reply.headers.get("etag") ?? "none");
   }
 
   /** Pictures must have the recorded size and kind, other files the recorded beginning. */
-  private compareFile(where: string, recorded: PythonDict, bytes: Buffer): void {
+  #compareFile(where: string, recorded: PythonDict, bytes: Buffer): void {
     const head = textAt(recorded, "headHex");
     const digits = head.startsWith("89504e47") ? 52 : 8;
     const length = head.startsWith("000000") ? 24 : digits;
@@ -488,7 +488,7 @@ class Replay {
     const compare = (text: string): string =>
       head.startsWith("000000") ? text.slice(8, length) : text.slice(0, length);
     if (compare(actual) !== compare(head))
-      this.differ(`${where} begins with ${actual.slice(0, 64)} not ${head}`);
+      this.#differ(`${where} begins with ${actual.slice(0, 64)} not ${head}`);
   }
 }
 
@@ -506,8 +506,8 @@ class Inbox {
   readonly socket: WebSocket;
   readonly opened: Promise<void>;
   readonly closed: Promise<void>;
-  private readonly messages: Message[] = [];
-  private notify: (() => void) | undefined;
+  readonly #messages: Message[] = [];
+  #notify: (() => void) | undefined;
 
   constructor(url: string) {
     this.socket = new WebSocket(url);
@@ -523,26 +523,26 @@ class Inbox {
     );
     this.socket.on("error", () => undefined);
     this.socket.on("message", (data: Buffer, isBinary: boolean) => {
-      this.messages.push({ text: isBinary ? undefined : data.toString(), bytes: data });
-      this.notify?.();
+      this.#messages.push({ text: isBinary ? undefined : data.toString(), bytes: data });
+      this.#notify?.();
     });
   }
 
   async next(timeoutMs: number): Promise<Message | undefined> {
-    if (this.messages.length === 0) {
+    if (this.#messages.length === 0) {
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
-        this.notify = resolve;
+        this.#notify = resolve;
         timer = setTimeout(resolve, timeoutMs);
       });
       clearTimeout(timer);
-      this.notify = undefined;
+      this.#notify = undefined;
     }
-    return this.messages.shift();
+    return this.#messages.shift();
   }
 
   forget(): void {
-    this.messages.length = 0;
+    this.#messages.length = 0;
   }
 
   async isClosedWithin(timeoutMs: number): Promise<boolean> {
@@ -637,7 +637,7 @@ function formOf(multipart: PythonDict): FormData {
 }
 
 /** Uploads of which only the name was kept; what they held is in the replies. */
-const KNOWN_FILES: Readonly<Record<string, string>> = {
+const knownFiles: Readonly<Record<string, string>> = {
   "x.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
   "x.html": "<p>x</p>",
   "x.json": "{}",
@@ -647,7 +647,7 @@ const KNOWN_FILES: Readonly<Record<string, string>> = {
 /** A field, or a file that was recorded as `name (75 bytes)`. */
 function appendNamed(form: FormData, key: string, value: string): void {
   const [, filename, length] = /^(.+) \((\d+) bytes\)$/.exec(value) ?? [];
-  const known = KNOWN_FILES[value];
+  const known = knownFiles[value];
   if (known !== undefined) form.append(key, new Blob([known]), value);
   else if (filename === undefined) form.append(key, value);
   else {

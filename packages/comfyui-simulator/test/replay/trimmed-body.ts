@@ -14,7 +14,7 @@ export function trimmedLike(
     return actual.map((item, index) => trimmedLike(recorded[index] ?? null, item, nameOf));
   }
   if (!isDict(recorded) || !isDict(actual)) return actual;
-  for (const [key, digest] of DIGESTS) if (recorded.has(key)) return digest(actual, recorded);
+  for (const [key, digest] of digests) if (recorded.has(key)) return digest(actual, recorded);
   return new Map(
     [...recorded].map(([key, value]): [string, PythonValue] => {
       const name = nameOf(key);
@@ -25,7 +25,7 @@ export function trimmedLike(
 }
 
 /** Digests of whole replies, by the key that shows which one it is. */
-const DIGESTS: readonly [string, (actual: PythonDict, recorded: PythonDict) => PythonValue][] = [
+const digests: readonly [string, (actual: PythonDict, recorded: PythonDict) => PythonValue][] = [
   ["(trimmed)", (actual) => new Map<string, PythonValue>([["keys", [...actual.keys()]]])],
   ["(keys in order)", (actual) => new Map([["(keys in order)", [...actual.keys()]]])],
   ["count", (actual) => new Map([["count", jobsOf(actual)?.length ?? actual.size]])],

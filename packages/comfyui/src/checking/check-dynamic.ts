@@ -1,4 +1,4 @@
-import type { Verdict } from "./check-link.ts";
+import { type Verdict } from "./check-link.ts";
 import { dynamicInputOf, type DynamicInput, type LiveInputs } from "../classes/dynamic-inputs.ts";
 import { show, type InputProblem } from "../graph/graph-problem.ts";
 import { isObject } from "../graph/graph-shape.ts";

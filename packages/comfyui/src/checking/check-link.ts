@@ -1,6 +1,6 @@
 import { ExactNumber } from "../json/exact-json.ts";
 import { show, type InputProblem } from "../graph/graph-problem.ts";
-import type { InputSpec, NodeDefinition, ObjectInfo } from "../classes/object-info.ts";
+import { type InputSpec, type NodeDefinition, type ObjectInfo } from "../classes/object-info.ts";
 import { ownLinkTypes } from "./self-checked-inputs.ts";
 import { canConnect, isAny, isUnknownPlaceholder, nameOf } from "../classes/slot-types.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
@@ -109,19 +109,19 @@ function checkSlot(value: unknown[], slot: number, { target, source, input }: En
 }
 
 /** Modules of ComfyUI itself, whose classes have exactly the outputs that they show. */
-const OWN_MODULE = /^(nodes|comfy_extras|comfy_api_nodes)\b/;
+const ownModule = /^(nodes|comfy_extras|comfy_api_nodes)\b/;
 /** The type of rgthree's contexts, whose outputs the editor adds. */
-const DYNAMIC_CONTEXT = "RGTHREE_DYNAMIC_CONTEXT";
+const dynamicContext = "RGTHREE_DYNAMIC_CONTEXT";
 
 /** Node packs give `RETURN_TYPES` a tuple that answers every index with "any type"; only its first slots are shown. */
 function mayHaveMoreSlots({ output, pythonModule }: NodeDefinition): boolean {
-  const isOpen = output.some((type) => type !== undefined && (isAny(type) || type === DYNAMIC_CONTEXT));
-  return isOpen && !OWN_MODULE.test(pythonModule);
+  const isOpen = output.some((type) => type !== undefined && (isAny(type) || type === dynamicContext));
+  return isOpen && !ownModule.test(pythonModule);
 }
 
 /** Whether the class is one of ComfyUI's own. */
 export function isOwnClass({ pythonModule }: NodeDefinition): boolean {
-  return OWN_MODULE.test(pythonModule);
+  return ownModule.test(pythonModule);
 }
 
 /** Judges a link on an input that the class does not declare: the server hands it to the node (`get_input_data`). */

@@ -93,7 +93,7 @@ function framesOf(workflow: Workflow, nodeId: string): number | undefined {
   let factor = 1;
   for (const { node } of [
     { node: workflow[nodeId] },
-    ...upstream(workflow, workflow[nodeId], LATENT_INPUTS),
+    ...upstream(workflow, workflow[nodeId], latentInputs),
   ]) {
     const { batch_size: batchSize, amount } = node?.inputs ?? {};
     if (/^RepeatLatentBatch$/.test(node?.class_type ?? "") && numberOf(amount) !== undefined)
@@ -104,8 +104,8 @@ function framesOf(workflow: Workflow, nodeId: string): number | undefined {
   return undefined;
 }
 
-const LATENT_INPUTS = ["samples", "latent_image", "latent"];
-const IMAGE_INPUTS = ["images", "image", "image1", "video"];
+const latentInputs = ["samples", "latent_image", "latent"];
+const imageInputs = ["images", "image", "image1", "video"];
 
 /** Core's h264 takes even widths and heights only; VideoHelperSuite pads, VP9 does not care. */
 function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): GraphProblem | undefined {
@@ -127,16 +127,16 @@ function endsInH264({ inputs }: WorkflowNode): boolean {
 }
 
 /** Nodes that hand a picture on in its own size. */
-const KEEPS_SIZE = /^(CreateVideo|Image(Invert|Blur|Sharpen|Quantize|Batch|FromBatch)|RepeatImageBatch)$/;
+const keepsSize = /^(CreateVideo|Image(Invert|Blur|Sharpen|Quantize|Batch|FromBatch)|RepeatImageBatch)$/;
 
 function imageSizeOf(workflow: Workflow, node: WorkflowNode): { width: number; height: number } | undefined {
-  for (const { node: source } of upstream(workflow, node, IMAGE_INPUTS)) {
+  for (const { node: source } of upstream(workflow, node, imageInputs)) {
     if (/^(EmptyImage|ImageScale)$/.test(source.class_type)) {
       const [width, height] = [numberOf(source.inputs["width"]) ?? 0, numberOf(source.inputs["height"]) ?? 0];
       // A scale to 0 keeps the proportions: not known here.
       return width > 0 && height > 0 ? { width, height } : undefined;
     }
-    if (!KEEPS_SIZE.test(source.class_type)) return undefined;
+    if (!keepsSize.test(source.class_type)) return undefined;
   }
   return undefined;
 }

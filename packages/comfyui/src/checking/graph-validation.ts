@@ -30,9 +30,9 @@ export interface ValidateGraphOptions {
 }
 
 /** Notes of what was not checked; a graph of a thousand odd nodes needs no thousand of them. */
-const NOT_CHECKED_MAX = 50;
+const notCheckedMax = 50;
 /** So many nodes of a cycle are named. */
-const CYCLE_SHOWN_MAX = 50;
+const cycleShownMax = 50;
 
 /**
  * Judges a graph the way the server would, before it is queued: errors for what the server refuses, for what would
@@ -55,7 +55,7 @@ export function validateGraph(
   return {
     errors: firstOf(errors),
     warnings: firstOf(warnings),
-    ...(notChecked.length > 0 && { notChecked: notChecked.slice(0, NOT_CHECKED_MAX) }),
+    ...(notChecked.length > 0 && { notChecked: notChecked.slice(0, notCheckedMax) }),
   };
 }
 
@@ -185,8 +185,8 @@ function cycleProblem(workflow: Workflow, cycle: string[]): GraphProblem {
   const nodeId = cycle[0] ?? "";
   const node = workflow[nodeId] ?? { class_type: "", inputs: {} };
   const path = [
-    ...cycle.slice(0, CYCLE_SHOWN_MAX).map(shortName),
-    ...(cycle.length > CYCLE_SHOWN_MAX ? ["…"] : []),
+    ...cycle.slice(0, cycleShownMax).map(shortName),
+    ...(cycle.length > cycleShownMax ? ["…"] : []),
   ].join(" ← ");
   const inCycle = Object.entries(node.inputs).find(([, value]) => linkOf(value)?.nodeId === cycle[1]);
   const text = `its links lead back to it: ${path}.`;

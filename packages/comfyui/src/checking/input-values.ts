@@ -20,7 +20,7 @@ export interface ValueVerdict {
 }
 
 /** Values that only another node can make. A literal passes the server's validation and fails at run time. */
-const LINK_ONLY_TYPES = new Set([
+const linkOnlyTypes = new Set([
   "MODEL",
   "CLIP",
   "VAE",
@@ -53,10 +53,10 @@ export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean)
 
 /** Whether a value is refused by the list or the range that the definitions show, and for nothing else. */
 export function isByOptions({ error }: ValueVerdict): boolean {
-  return error !== undefined && BY_OPTIONS.has(error.code);
+  return error !== undefined && typesCheckedByOptions.has(error.code);
 }
 
-const BY_OPTIONS: ReadonlySet<string> = new Set([
+const typesCheckedByOptions: ReadonlySet<string> = new Set([
   "value_not_in_list",
   "value_smaller_than_min",
   "value_bigger_than_max",
@@ -193,7 +193,7 @@ function rangeOf({ min, max, step }: Record<string, unknown>): Range {
 }
 
 /** Bounds that JavaScript numbers round, as definitions have them: `sys.maxsize`, and the largest seed. */
-const ROUNDED_BOUNDS: readonly (readonly [rounded: number, exact: bigint])[] = [
+const roundedBounds: readonly (readonly [rounded: number, exact: bigint])[] = [
   [2 ** 63, 2n ** 63n - 1n],
   [2 ** 64, 2n ** 64n - 1n],
 ];
@@ -204,12 +204,12 @@ function boundOf(value: unknown): number | bigint | undefined {
 
 /** The upper bound as its author wrote it. */
 function exactMax(max: number | bigint): number | bigint {
-  return ROUNDED_BOUNDS.find(([rounded]) => rounded === max)?.[1] ?? max;
+  return roundedBounds.find(([rounded]) => rounded === max)?.[1] ?? max;
 }
 
 /** A plain number that was rounded as the bound was: it may have been the bound itself. */
 function isRoundedAlike(value: unknown, max: number | bigint): boolean {
-  return ROUNDED_BOUNDS.some(([rounded, exact]) => value === rounded && max === exact);
+  return roundedBounds.some(([rounded, exact]) => value === rounded && max === exact);
 }
 
 function checkRange(
@@ -250,7 +250,7 @@ function checkStep(value: number, { min = 0, step }: Range): ValueVerdict {
 
 function checkLinkOnly(value: unknown, type: string, isRequired: boolean): ValueVerdict {
   if (!isRequired && (value === null || value === "")) return {};
-  if (!namesOf(type).every((one) => LINK_ONLY_TYPES.has(one))) return {};
+  if (!namesOf(type).every((one) => linkOnlyTypes.has(one))) return {};
   const text = `${show(value)} is no ${type}; it must be a link [node id, slot] to a node that makes one.`;
   return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
 }

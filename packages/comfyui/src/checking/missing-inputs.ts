@@ -1,5 +1,5 @@
-import type { Verdict } from "./check-link.ts";
-import type { LiveInputs } from "../classes/dynamic-inputs.ts";
+import { type Verdict } from "./check-link.ts";
+import { type LiveInputs } from "../classes/dynamic-inputs.ts";
 import { show } from "../graph/graph-problem.ts";
 import { isObject } from "../graph/graph-shape.ts";
 import { listOf, type InputSpec, type NodeDefinition } from "../classes/object-info.ts";
@@ -7,7 +7,7 @@ import { isUnknownPlaceholder } from "../classes/slot-types.ts";
 import { linkOf, type WorkflowNode } from "../graph/workflow.ts";
 
 /** How many choices of a list an answer names. */
-const CHOICES_MAX = 50;
+const choicesMax = 50;
 
 /**
  * Reports each required input that a node lacks, with its type, range and default: graphs made for an older server lack
@@ -40,7 +40,7 @@ function expectation(spec: InputSpec): string {
 }
 
 function acceptedBy(spec: InputSpec): string | readonly unknown[] {
-  return listOf(spec)?.slice(0, CHOICES_MAX) ?? spec[0];
+  return listOf(spec)?.slice(0, choicesMax) ?? spec[0];
 }
 
 /** People write the members of a dynamic input as an object or a list under its name, or without that name. */

@@ -1,11 +1,11 @@
-import type { WorkflowNode } from "../graph/workflow.ts";
+import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
  * Inputs that a class of ComfyUI itself checks by a function of its own: the server then looks neither at the list nor at
  * the range that `/object_info` shows for them, and the definitions do not tell (`execution.py`, `validate_inputs`; the
  * classes' source in 0.28.0 and 0.33.0). Files to load are another matter: `isUploadInput`.
  */
-const SELF_CHECKED: Readonly<Record<string, ReadonlySet<string> | "all">> = {
+const selfChecked: Readonly<Record<string, ReadonlySet<string> | "all">> = {
   CustomCombo: "all",
   Load3D: "all",
   Load3DAdvanced: "all",
@@ -17,7 +17,7 @@ const SELF_CHECKED: Readonly<Record<string, ReadonlySet<string> | "all">> = {
 };
 
 /** Classes that judge the types of links themselves, and what they accept. */
-const OWN_LINK_TYPES: Readonly<Record<string, Readonly<Record<string, ReadonlySet<string>>>>> = {
+const ownLinkTypesByClass: Readonly<Record<string, Readonly<Record<string, ReadonlySet<string>>>>> = {
   TripoConversionNode: {
     original_model_task_id: new Set(["MODEL_TASK_ID", "RIG_TASK_ID", "RETARGET_TASK_ID"]),
   },
@@ -25,13 +25,13 @@ const OWN_LINK_TYPES: Readonly<Record<string, Readonly<Record<string, ReadonlySe
 
 /** Whether the class checks the values of this input itself, so that its list and range do not count. */
 export function checksItself(classType: string, input: string): boolean {
-  const inputs = Object.hasOwn(SELF_CHECKED, classType) ? SELF_CHECKED[classType] : undefined;
+  const inputs = Object.hasOwn(selfChecked, classType) ? selfChecked[classType] : undefined;
   return inputs === "all" || inputs?.has(input) === true;
 }
 
 /** The types that a class itself accepts on this input; `undefined` for the classes that leave it to the server. */
 export function ownLinkTypes(classType: string, input: string): ReadonlySet<string> | undefined {
-  const inputs = Object.hasOwn(OWN_LINK_TYPES, classType) ? OWN_LINK_TYPES[classType] : undefined;
+  const inputs = Object.hasOwn(ownLinkTypesByClass, classType) ? ownLinkTypesByClass[classType] : undefined;
   return inputs?.[input];
 }
 

@@ -1,7 +1,7 @@
-import type { InputProblem } from "../graph/graph-problem.ts";
+import { type InputProblem } from "../graph/graph-problem.ts";
 import { checkValue } from "./input-values.ts";
 import { specOf, type InputSpec, type NodeDefinition } from "../classes/object-info.ts";
-import type { WorkflowNode } from "../graph/workflow.ts";
+import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
  * VideoHelperSuite's combine node takes further inputs by the chosen format (`crf`, `pix_fmt`, …), which it describes

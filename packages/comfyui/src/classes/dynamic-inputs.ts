@@ -22,11 +22,11 @@ export interface LiveInputs extends InputSpecs {
 }
 
 /** The server makes at most 100 members; a definition that names more is not one that Genga knows. */
-const MEMBERS_MAX = 1_000;
-const MEMBERS_SHOWN = 8;
-const DEPTH_MAX = 20;
+const membersMax = 1_000;
+const membersShown = 8;
+const depthMax = 20;
 /** The editor's and the server's defaults for a group of rows. */
-const ROWS_MAX_DEFAULT = 50;
+const rowsMaxDefault = 50;
 
 /**
  * The inputs that a node has for the values it is given. A server replaces each dynamic input by dotted members
@@ -56,7 +56,7 @@ interface Place {
 }
 
 type Category = "required" | "optional";
-const CATEGORIES: readonly Category[] = ["required", "optional"];
+const categories: readonly Category[] = ["required", "optional"];
 
 function hasDynamicInputs({ required, optional }: InputSpecs): boolean {
   return (
@@ -66,11 +66,11 @@ function hasDynamicInputs({ required, optional }: InputSpecs): boolean {
 }
 
 function isDynamic(type: unknown): boolean {
-  return typeof type === "string" && (Object.hasOwn(EXPANSIONS, type) || isUnknownPlaceholder(type));
+  return typeof type === "string" && (Object.hasOwn(expansions, type) || isUnknownPlaceholder(type));
 }
 
 function addAll(live: LiveInputs, specs: InputSpecs, place: Place): void {
-  for (const category of CATEGORIES) {
+  for (const category of categories) {
     for (const [id, spec] of Object.entries(specs[category])) {
       const name = `${place.prefix}${id}`;
       if (!isDynamic(spec[0])) live[category][name] = spec;
@@ -89,8 +89,8 @@ function addDynamic(live: LiveInputs, category: Category, name: string, spec: In
     isChosen: false,
   };
   live.dynamic.push(group);
-  const expand = typeof spec[0] === "string" ? EXPANSIONS[spec[0]] : undefined;
-  if (place.depth >= DEPTH_MAX) return;
+  const expand = typeof spec[0] === "string" ? expansions[spec[0]] : undefined;
+  if (place.depth >= depthMax) return;
   expand?.({ live, group, category, spec, options: spec[1] ?? {}, place });
 }
 
@@ -104,7 +104,7 @@ interface Expansion {
 }
 
 /** Each leaves the group `unknown`, and adds nothing, where its description has a shape that Genga does not know. */
-const EXPANSIONS: Record<string, (expansion: Expansion) => void> = {
+const expansions: Record<string, (expansion: Expansion) => void> = {
   COMFY_AUTOGROW_V3: addGrown,
   COMFY_DYNAMICCOMBO_V3: addChosen,
   COMFY_DYNAMICGROUP_V3: addRows,
@@ -125,14 +125,14 @@ function addGrown({ live, group, options }: Expansion): void {
   for (const [index, id] of names.entries()) {
     live[isRequired && index < min ? "required" : "optional"][`${group.name}.${id}`] = spec;
   }
-  group.members = names.slice(0, MEMBERS_SHOWN).map((id) => `${group.name}.${id}`);
+  group.members = names.slice(0, membersShown).map((id) => `${group.name}.${id}`);
 }
 
 function grownNames({ names, prefix, max }: Record<string, unknown>): string[] | undefined {
   if (Array.isArray(names)) {
-    return names.length <= MEMBERS_MAX && names.every((name) => typeof name === "string") ? names : undefined;
+    return names.length <= membersMax && names.every((name) => typeof name === "string") ? names : undefined;
   }
-  if (typeof prefix !== "string" || typeof max !== "number" || !(max >= 0 && max <= MEMBERS_MAX))
+  if (typeof prefix !== "string" || typeof max !== "number" || !(max >= 0 && max <= membersMax))
     return undefined;
   return Array.from({ length: Math.trunc(max) }, (_unused, index) => `${prefix}${index}`);
 }
@@ -161,15 +161,15 @@ function addChosen({ live, group, category, spec, options, place }: Expansion): 
   }
   addAll(live, chosen.specs, { ...place, prefix: `${group.name}.`, depth: place.depth + 1 });
   group.members = Object.keys({ ...chosen.specs.required, ...chosen.specs.optional })
-    .slice(0, MEMBERS_SHOWN)
+    .slice(0, membersShown)
     .map((id) => `${group.name}.${id}`);
 }
 
 /** Rows `group.<n>.<field>`: the first `min`, and every other of which the graph has a field. */
 function addRows({ live, group, options, place }: Expansion): void {
   const specs = readInputSpecs(options["template"]);
-  const { min = 0, max = ROWS_MAX_DEFAULT } = options;
-  if (specs === undefined || typeof min !== "number" || typeof max !== "number" || !(max <= MEMBERS_MAX))
+  const { min = 0, max = rowsMaxDefault } = options;
+  if (specs === undefined || typeof min !== "number" || typeof max !== "number" || !(max <= membersMax))
     return;
   group.kind = "rows";
   const given = new Set(Object.keys(place.given).flatMap((name) => rowOf(name, group.name) ?? []));
@@ -178,7 +178,7 @@ function addRows({ live, group, options, place }: Expansion): void {
     addAll(live, specs, { ...place, prefix: `${group.name}.${row}.`, depth: place.depth + 1 });
   }
   group.members = Object.keys({ ...specs.required, ...specs.optional })
-    .slice(0, MEMBERS_SHOWN)
+    .slice(0, membersShown)
     .map((id) => `${group.name}.0.${id}`);
 }
 

@@ -165,11 +165,11 @@ export function specOf(definition: { input: InputSpecs }, input: string): InputS
 }
 
 /** Loaders that look at the folder themselves, and say nothing of it in their options. */
-const FILE_LOADER = /^(VHS_)?Load(Image|Images|Video|Audio|Latent)(Mask|Output|Upload|FFmpeg)?$/;
-const FILE_INPUTS = new Set(["image", "video", "audio", "file", "directory", "latent"]);
+const fileLoader = /^(VHS_)?Load(Image|Images|Video|Audio|Latent)(Mask|Output|Upload|FFmpeg)?$/;
+const fileInputs = new Set(["image", "video", "audio", "file", "directory", "latent"]);
 
 /** An input that names a file in the server's input folder, whose list changes with every upload. */
 export function isUploadInput(classType: string, input: string, [, options]: InputSpec): boolean {
   const isFlagged = Object.keys(options ?? {}).some((option) => option.endsWith("_upload"));
-  return isFlagged || (FILE_LOADER.test(classType) && FILE_INPUTS.has(input));
+  return isFlagged || (fileLoader.test(classType) && fileInputs.has(input));
 }

@@ -1,18 +1,18 @@
-import type { SlotType } from "./object-info.ts";
+import { type SlotType } from "./object-info.ts";
 import { isEqualInPython } from "../graph/python-values.ts";
 
 /**
  * Node packs name "any type" in several ways; the server compares some of them by an overridden operator that
  * `/object_info` does not show.
  */
-const ANY_TYPE = /^(\*|any|anytype|any_type)$/i;
+const anyType = /^(\*|any|anytype|any_type)$/i;
 /** The type of a slot that takes the type of whatever is linked; the server compares nothing (PROTOCOL-0.28, 2). */
-const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
+const matchType = "COMFY_MATCHTYPE_V3";
 
 /** Types of dynamic inputs: placeholders that the server replaces by members before it judges a node. */
-const PLACEHOLDER_TYPE = /^COMFY_[A-Z0-9_]+_V\d+$/;
-const KNOWN_PLACEHOLDERS = new Set([
-  MATCH_TYPE,
+const placeholderType = /^COMFY_[A-Z0-9_]+_V\d+$/;
+const knownPlaceholders = new Set([
+  matchType,
   "COMFY_AUTOGROW_V3",
   "COMFY_DYNAMICCOMBO_V3",
   "COMFY_DYNAMICGROUP_V3",
@@ -21,7 +21,7 @@ const KNOWN_PLACEHOLDERS = new Set([
 
 /** A placeholder of a server that is newer than Genga: what it stands for is not known. */
 export function isUnknownPlaceholder(type: SlotType): boolean {
-  return typeof type === "string" && PLACEHOLDER_TYPE.test(type) && !KNOWN_PLACEHOLDERS.has(type);
+  return typeof type === "string" && placeholderType.test(type) && !knownPlaceholders.has(type);
 }
 
 /**
@@ -40,7 +40,7 @@ export function canConnect(received: SlotType, expected: SlotType): boolean {
 export function isAny(type: SlotType): boolean {
   return (
     typeof type === "string" &&
-    (isUnknownPlaceholder(type) || namesOf(type).some((name) => name === MATCH_TYPE || ANY_TYPE.test(name)))
+    (isUnknownPlaceholder(type) || namesOf(type).some((name) => name === matchType || anyType.test(name)))
   );
 }
 

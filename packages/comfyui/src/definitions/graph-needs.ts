@@ -1,6 +1,6 @@
 import { liveInputsOf } from "../classes/dynamic-inputs.ts";
 import { listOf, specOf, type NodeDefinition, type ObjectInfo } from "../classes/object-info.ts";
-import type { Workflow } from "../graph/workflow.ts";
+import { type Workflow } from "../graph/workflow.ts";
 
 /** A value that must be in a server's list, with the file names of models among them. */
 export interface NeededModel {
@@ -19,7 +19,7 @@ export interface GraphNeeds {
   models: NeededModel[];
 }
 
-const MODEL_FILE = /\.(safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/i;
+const modelFile = /\.(safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/i;
 
 /**
  * What a server must have to run the graph: node classes and model files. With object info only inputs that are lists
@@ -32,7 +32,7 @@ export function needsOf(workflow: Workflow, objectInfo?: ObjectInfo): GraphNeeds
     classTypes.add(classType);
     const definition = objectInfo === undefined ? undefined : definitionOf(objectInfo, classType);
     for (const [input, value] of Object.entries(inputs)) {
-      if (typeof value !== "string" || !MODEL_FILE.test(value)) continue;
+      if (typeof value !== "string" || !modelFile.test(value)) continue;
       if (definition !== undefined && listOfInput(definition, inputs, input) === undefined) continue;
       models.push({ nodeId, classType, input, name: value, inputs });
     }

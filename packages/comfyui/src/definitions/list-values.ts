@@ -4,7 +4,7 @@ import { specOf, type InputSpec, type ObjectInfo } from "../classes/object-info.
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
 /** Types of ComfyUI's own inputs whose written values are lists (`comfy_api/latest/_io.py` of 0.28.0). */
-const LIST_TYPES: ReadonlySet<unknown> = new Set(["ARRAY", "BOUNDING_BOXES", "COLORS", "CURVE", "FLOATS"]);
+const listTypes: ReadonlySet<unknown> = new Set(["ARRAY", "BOUNDING_BOXES", "COLORS", "CURVE", "FLOATS"]);
 
 /**
  * A copy of the graph whose list values travel as `{"__value__": […]}`, on inputs that take a list. The server takes
@@ -38,5 +38,5 @@ function listInputsOf(node: WorkflowNode, objectInfo: ObjectInfo): string[] {
 }
 
 function takesList(spec: InputSpec | undefined): boolean {
-  return spec !== undefined && (spec[1]?.["multiselect"] === true || LIST_TYPES.has(spec[0]));
+  return spec !== undefined && (spec[1]?.["multiselect"] === true || listTypes.has(spec[0]));
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 
 import { nodeReplacementsSchema, replacementOf, replaceNodes } from "./node-replacements.ts";
 import { objectInfoSchema } from "../classes/object-info.ts";
-import type { Workflow } from "../graph/workflow.ts";
+import { type Workflow } from "../graph/workflow.ts";
 
 /** As recorded from 0.28.0 (recording 42), with others by that server's source. */
 const replacements = nodeReplacementsSchema.parse({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import type { ObjectInfo } from "../classes/object-info.ts";
+import { type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow } from "../graph/workflow.ts";
 
 /** How a server mends nodes of a class that it no longer has. */

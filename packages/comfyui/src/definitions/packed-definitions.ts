@@ -2,7 +2,7 @@ import { withoutFileLists } from "../classes/file-lists.ts";
 import { nodeReplacementsSchema } from "./node-replacements.ts";
 import { nodeDefinitionSchema, type NodeDefinition, type ObjectInfo } from "../classes/object-info.ts";
 import { parseJson } from "../wire/parse-json.ts";
-import type { ServerDefinitions } from "./server-definitions.ts";
+import { type ServerDefinitions } from "./server-definitions.ts";
 
 /**
  * Definitions as one thread hands them to another: the JSON texts of all classes, one after the other, in bytes that are

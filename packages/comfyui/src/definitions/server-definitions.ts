@@ -2,7 +2,7 @@ import { validateGraph } from "../checking/graph-validation.ts";
 import { wrapLists } from "./list-values.ts";
 import { nodeReplacementsSchema, replaceNodes, type NodeReplacements } from "./node-replacements.ts";
 import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
-import type { Workflow } from "../graph/workflow.ts";
+import { type Workflow } from "../graph/workflow.ts";
 
 /** All that a server says of the nodes that it has, and of those that it had. */
 export interface ServerDefinitions {

@@ -1,14 +1,14 @@
-import type { ObjectInfo } from "../classes/object-info.ts";
+import { type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow } from "../graph/workflow.ts";
 
 /** Characters that stay in a file name everywhere; the rest become `_`. */
-const UNSAFE_IN_NAME = /[^\p{L}\p{N} ._%()+=@-]/gu;
-const NAME_LENGTH_MAX = 80;
+const unsafeInName = /[^\p{L}\p{N} ._%()+=@-]/gu;
+const nameLengthMax = 80;
 /** File systems take 255 bytes; what stands before and behind a name needs its share. */
-const NAME_BYTES_MAX = 180;
+const nameBytesMax = 180;
 
 /** What files are called whose name is only known at run time, or would be the node's own. */
-const OTHERWISE = "output";
+const nameOtherwise = "output";
 
 export interface PreparationOptions {
   /** Stands before every name, folders and all: `folder/of/the/attempt/unique-`. */
@@ -50,7 +50,7 @@ function takesPrefix(classType: string, objectInfo: ObjectInfo): boolean {
 function nameOf(given: unknown): string {
   const value = unwrapped(given);
   if (typeof value === "number" || typeof value === "boolean") return safeName(String(value));
-  return typeof value === "string" && linkOf(given) === undefined ? safeName(value) : OTHERWISE;
+  return typeof value === "string" && linkOf(given) === undefined ? safeName(value) : nameOtherwise;
 }
 
 /** Servers take `{"__value__": x}` for x. */
@@ -62,17 +62,17 @@ function safeName(prefix: string): string {
   const last = prefix.split(/[/\\]/).findLast((part) => part.trim() !== "") ?? "";
   const name = withinBytes(
     last
-      .replace(UNSAFE_IN_NAME, "_")
+      .replace(unsafeInName, "_")
       .replace(/\.{2,}/g, "_")
       .replace(/^[. ]+/, "")
       .trim()
-      .slice(0, NAME_LENGTH_MAX),
+      .slice(0, nameLengthMax),
   );
-  return name === "" ? OTHERWISE : name;
+  return name === "" ? nameOtherwise : name;
 }
 
 function withinBytes(name: string): string {
   const characters = Array.from(name);
-  while (Buffer.byteLength(characters.join("")) > NAME_BYTES_MAX) characters.pop();
+  while (Buffer.byteLength(characters.join("")) > nameBytesMax) characters.pop();
   return characters.join("");
 }

@@ -81,11 +81,11 @@ export type InputProblem = Pick<GraphProblem, "code" | "received" | "accepted"> 
   text: string;
 };
 
-const LISTED_MAX = 50;
+const listedMax = 50;
 /** Each of a graph's names may be megabytes long, and stands in the message of each problem with its node. */
-const NAME_SHOWN_MAX = 200;
+const nameShownMax = 200;
 /** Of errors and of warnings, each; nobody reads so many, and a body of 16 MB may give a million reasons for one. */
-const PROBLEMS_MAX = 1_000;
+const problemsMax = 1_000;
 
 export function nodeProblem(
   nodeId: string,
@@ -110,7 +110,7 @@ export function inputProblem(
     message: `${describeNode(nodeId, node)}, ${shortName(input)}: ${text}`,
     ...(received !== undefined && { received }),
     ...(accepted !== undefined && {
-      accepted: Array.isArray(accepted) ? accepted.slice(0, LISTED_MAX) : accepted,
+      accepted: Array.isArray(accepted) ? accepted.slice(0, listedMax) : accepted,
     }),
   };
 }
@@ -131,19 +131,19 @@ export function describeNode(nodeId: string, node: WorkflowNode): string {
 
 /** A name of the graph as a message shows it. */
 export function shortName(name: string): string {
-  return name.length > NAME_SHOWN_MAX ? `${name.slice(0, NAME_SHOWN_MAX - 3)}...` : name;
+  return name.length > nameShownMax ? `${name.slice(0, nameShownMax - 3)}...` : name;
 }
 
 /** Whether a list of problems is so long that no more of them are looked at. */
 export function isFull(problems: readonly GraphProblem[]): boolean {
-  return problems.length >= PROBLEMS_MAX;
+  return problems.length >= problemsMax;
 }
 
 /** The problems as they are told; the last one says so if there may be more. */
 export function firstOf(problems: GraphProblem[]): GraphProblem[] {
   if (!isFull(problems)) return problems;
-  const message = `There may be more to say of this graph; these are the first ${PROBLEMS_MAX} things.`;
-  return [...problems.slice(0, PROBLEMS_MAX), { code: "more_problems", message }];
+  const message = `There may be more to say of this graph; these are the first ${problemsMax} things.`;
+  return [...problems.slice(0, problemsMax), { code: "more_problems", message }];
 }
 
 /** A value as it may be shown in a message. */

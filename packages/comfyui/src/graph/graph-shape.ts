@@ -1,15 +1,15 @@
 import { ExactNumber, numberOf } from "../json/exact-json.ts";
 import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
 import { show, type GraphProblem } from "./graph-problem.ts";
-import type { Workflow } from "./workflow.ts";
+import { type Workflow } from "./workflow.ts";
 
-const NODES_MAX = 5_000;
+const nodesMax = 5_000;
 /** Of one node. The largest classes have a few hundred, with all members of their dynamic inputs. */
-const INPUTS_MAX = 10_000;
+const inputsMax = 10_000;
 /** In characters of keys and text; the server itself takes 100 MiB. */
-const SIZE_MAX = 16 * 1024 * 1024;
+const sizeMax = 16 * 1024 * 1024;
 /** The server's JSON parser gives up at about a thousand. */
-const DEPTH_MAX = 100;
+const depthMax = 100;
 
 export type GraphShape =
   { workflow: Workflow; problems: [] } | { workflow: undefined; problems: GraphProblem[] };
@@ -40,21 +40,21 @@ export function checkShape(value: unknown): GraphShape {
   if (nodes.length === 0) {
     return refuse([{ code: "prompt_no_outputs", message: "The workflow has no nodes." }]);
   }
-  if (nodes.length > NODES_MAX) {
+  if (nodes.length > nodesMax) {
     return refuse([
       {
         code: "graph_too_large",
-        message: `The workflow has ${nodes.length} nodes; at most ${NODES_MAX} are accepted.`,
+        message: `The workflow has ${nodes.length} nodes; at most ${nodesMax} are accepted.`,
         received: nodes.length,
-        accepted: { max: NODES_MAX },
+        accepted: { max: nodesMax },
       },
     ]);
   }
-  if (sizeOf(value, 0) > SIZE_MAX) {
+  if (sizeOf(value, 0) > sizeMax) {
     return refuse([
       {
         code: "graph_too_large",
-        message: `The workflow is larger than ${SIZE_MAX} characters, or nested deeper than ${DEPTH_MAX} levels.`,
+        message: `The workflow is larger than ${sizeMax} characters, or nested deeper than ${depthMax} levels.`,
       },
     ]);
   }
@@ -102,15 +102,15 @@ function checkNode(nodeId: string, node: unknown): GraphProblem[] {
     ];
   }
   const count = Object.keys(inputs).length;
-  if (count <= INPUTS_MAX) return [];
+  if (count <= inputsMax) return [];
   return [
     {
       code: "graph_too_large",
       nodeId,
       classType,
-      message: `Node ${nodeId} has ${count} inputs; at most ${INPUTS_MAX} are accepted.`,
+      message: `Node ${nodeId} has ${count} inputs; at most ${inputsMax} are accepted.`,
       received: count,
-      accepted: { max: INPUTS_MAX },
+      accepted: { max: inputsMax },
     },
   ];
 }
@@ -141,11 +141,11 @@ function infiniteIn(value: unknown): unknown {
 function sizeOf(value: unknown, depth: number): number {
   if (typeof value === "string") return value.length + 2;
   if (typeof value !== "object" || value === null) return 5;
-  if (depth > DEPTH_MAX) return Number.POSITIVE_INFINITY;
+  if (depth > depthMax) return Number.POSITIVE_INFINITY;
   let size = 2;
   for (const [key, child] of Object.entries(value)) {
     size += key.length + 3 + sizeOf(child, depth + 1);
-    if (size > SIZE_MAX) break;
+    if (size > sizeMax) break;
   }
   return size;
 }

@@ -2,11 +2,11 @@ import { ExactNumber } from "../json/exact-json.ts";
 import { isObject } from "./graph-shape.ts";
 
 /** Texts longer than this are refused by Python's `int()`. */
-const DIGITS_MAX = 4_300;
-const PYTHON_INT = /^\s*[+-]?\d+(_\d+)*\s*$/;
+const digitsMax = 4_300;
+const pythonInt = /^\s*[+-]?\d+(_\d+)*\s*$/;
 // A second run of digits only after a point: else each split of a long run would be tried, and a body hold up everybody.
-const PYTHON_FLOAT = /^\s*[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
-const PYTHON_NOT_FINITE = /^\s*[+-]?(nan|inf|infinity)\s*$/i;
+const pythonFloat = /^\s*[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
+const pythonNotFinite = /^\s*[+-]?(nan|inf|infinity)\s*$/i;
 
 /** `int(value)` in Python: numbers are cut off, texts of digits are read, truth values count as 1 and 0. */
 export function toPythonInt(value: unknown): bigint | undefined {
@@ -14,7 +14,7 @@ export function toPythonInt(value: unknown): bigint | undefined {
   const number = value instanceof ExactNumber ? value.toNumber() : value;
   if (typeof number === "number") return Number.isFinite(number) ? BigInt(Math.trunc(number)) : undefined;
   if (typeof number === "boolean") return number ? 1n : 0n;
-  if (typeof number !== "string" || number.length > DIGITS_MAX || !PYTHON_INT.test(number)) return undefined;
+  if (typeof number !== "string" || number.length > digitsMax || !pythonInt.test(number)) return undefined;
   const digits = number.trim().replaceAll("_", "");
   return digits.startsWith("-") ? -BigInt(digits.slice(1)) : BigInt(digits.replace("+", ""));
 }
@@ -25,8 +25,8 @@ export function toPythonFloat(value: unknown): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return Number(value);
   if (typeof value !== "string") return undefined;
-  if (PYTHON_NOT_FINITE.test(value)) return Number.NaN;
-  return PYTHON_FLOAT.test(value) ? Number(value.replaceAll("_", "")) : undefined;
+  if (pythonNotFinite.test(value)) return Number.NaN;
+  return pythonFloat.test(value) ? Number(value.replaceAll("_", "")) : undefined;
 }
 
 /** A value that Python compares with numbers as it is: numbers and truth values. */

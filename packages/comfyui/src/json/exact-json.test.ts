@@ -12,11 +12,11 @@ import {
   toClientJsonText,
 } from "./exact-json.ts";
 
-const SEED_MAX = "18446744073709551615";
+const seedMax = "18446744073709551615";
 
 describe("an exact number", () => {
   test("knows ints from floats and gives all digits of an int", () => {
-    const seed = new ExactNumber(SEED_MAX);
+    const seed = new ExactNumber(seedMax);
     expect(seed.isFloat).toBe(false);
     expect(seed.toBigInt()).toBe(2n ** 64n - 1n);
     expect(new ExactNumber("1.0").isFloat).toBe(true);
@@ -26,12 +26,12 @@ describe("an exact number", () => {
 
   test("is text for clients where a JSON number would lie, and a plain number elsewhere", () => {
     const shown = {
-      ints: [SEED_MAX, "-9007199254740993"],
+      ints: [seedMax, "-9007199254740993"],
       floats: ["1.0", "-2e3", "1e300"],
       beyond: ["1e400"],
     };
     const numbers = Object.values(shown).map((texts) => texts.map((text) => new ExactNumber(text)));
-    expect(JSON.stringify(numbers)).toBe(`[["${SEED_MAX}","-9007199254740993"],[1,-2000,1e+300],["1e400"]]`);
+    expect(JSON.stringify(numbers)).toBe(`[["${seedMax}","-9007199254740993"],[1,-2000,1e+300],["1e400"]]`);
   });
 
   test("takes nothing but a JSON number", () => {
@@ -47,7 +47,7 @@ describe("an exact number", () => {
 
 describe("exact JSON", () => {
   test.each([
-    SEED_MAX,
+    seedMax,
     "6687881544318117707",
     "-9223372036854775808",
     "9007199254740993",
@@ -191,11 +191,11 @@ describe("exact JSON", () => {
 });
 
 describe("for clients", () => {
-  const graph = `{"seed": ${SEED_MAX}, "text": "${SEED_MAX} 1.0", "cfg": 8.0, "list": [1e400, -9007199254740993, 7]}`;
+  const graph = `{"seed": ${seedMax}, "text": "${seedMax} 1.0", "cfg": 8.0, "list": [1e400, -9007199254740993, 7]}`;
 
   test("a value holds text where a JSON number would lie", () => {
     const expected = {
-      ...{ seed: SEED_MAX, text: `${SEED_MAX} 1.0`, cfg: 8 },
+      ...{ seed: seedMax, text: `${seedMax} 1.0`, cfg: 8 },
       list: ["1e400", "-9007199254740993", 7],
     };
     expect(toClientJson(parseExactJson(graph))).toEqual(expected);
@@ -205,7 +205,7 @@ describe("for clients", () => {
 
   test("a text keeps everything else as it was written", () => {
     expect(toClientJsonText(graph)).toBe(
-      `{"seed": "${SEED_MAX}", "text": "${SEED_MAX} 1.0", "cfg": 8.0, "list": ["1e400", "-9007199254740993", 7]}`,
+      `{"seed": "${seedMax}", "text": "${seedMax} 1.0", "cfg": 8.0, "list": ["1e400", "-9007199254740993", 7]}`,
     );
     expect(toClientJsonText('{"a": 1}')).toBe('{"a": 1}');
   });

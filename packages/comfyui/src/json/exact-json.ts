@@ -1,5 +1,5 @@
 /** The grammar of a JSON number (RFC 8259, section 6). */
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
  * A number of a JSON text that a JavaScript number would change: an integer beyond 2^53−1, a float whose value is
@@ -12,7 +12,8 @@ export class ExactNumber {
 
   /** @throws SyntaxError if the text is no JSON number */
   constructor(text: string) {
-    if (!NUMBER.test(text)) throw new SyntaxError(`${JSON.stringify(text.slice(0, 100))} is no JSON number`);
+    if (!jsonNumber.test(text))
+      throw new SyntaxError(`${JSON.stringify(text.slice(0, 100))} is no JSON number`);
     this.text = text;
   }
 
@@ -59,7 +60,7 @@ export function numberOf(value: unknown): number | undefined {
  */
 export function parseExactJson(text: string): unknown {
   const plain: unknown = JSON.parse(text);
-  if (!MAY_HOLD_EXACT_NUMBERS.test(text)) return plain;
+  if (!mayHoldExactNumbers.test(text)) return plain;
   const quoted = rewriteTokens(text, (token) => (changesAsNumber(token) ? `"${token}"` : token));
   if (quoted === text) return plain;
   return restoreNumbers(plain, JSON.parse(quoted), (token) => new ExactNumber(token));
@@ -83,7 +84,7 @@ export function toClientJson(value: unknown): unknown {
  * in Python reads `1.0` as it was sent.
  */
 export function toClientJsonText(text: string): string {
-  if (!MAY_HOLD_EXACT_NUMBERS.test(text)) return text;
+  if (!mayHoldExactNumbers.test(text)) return text;
   return rewriteTokens(text, (token) =>
     changesAsNumber(token) && typeof new ExactNumber(token).toJSON() === "string" ? `"${token}"` : token,
   );
@@ -106,23 +107,23 @@ export function parsePythonJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    if (!MAY_HOLD_PYTHON_NUMBERS.test(text)) throw error;
-    const zeroed = rewriteTokens(text, (token) => (PYTHON_NUMBERS.has(token) ? "0" : token));
+    if (!mayHoldPythonNumbers.test(text)) throw error;
+    const zeroed = rewriteTokens(text, (token) => (pythonNumbers.has(token) ? "0" : token));
     if (zeroed === text) throw error;
     const plain: unknown = JSON.parse(zeroed);
-    const quoted = rewriteTokens(text, (token) => (PYTHON_NUMBERS.has(token) ? `"${token}"` : token));
+    const quoted = rewriteTokens(text, (token) => (pythonNumbers.has(token) ? `"${token}"` : token));
     return restoreNumbers(plain, JSON.parse(quoted), Number);
   }
 }
 
-const MAY_HOLD_PYTHON_NUMBERS = /NaN|Infinity/;
-const PYTHON_NUMBERS = new Set(["NaN", "Infinity", "-Infinity"]);
+const mayHoldPythonNumbers = /NaN|Infinity/;
+const pythonNumbers = new Set(["NaN", "Infinity", "-Infinity"]);
 
 /**
  * Finds what an exact number can look like: sixteen digits in a row (with a point among them: `0.99999999999999999`
  * is read as 1), an exponent, a fraction of zeros. It may find more, in strings above all; never less.
  */
-const MAY_HOLD_EXACT_NUMBERS = /[\d.]{16}|\d[eE][-+]?\d|\.0+(?!\d)/;
+const mayHoldExactNumbers = /[\d.]{16}|\d[eE][-+]?\d|\.0+(?!\d)/;
 
 function isFloatText(token: string): boolean {
   return /[.eE]/.test(token);
@@ -138,24 +139,24 @@ function changesAsNumber(token: string): boolean {
 }
 
 /** A number, or a word such as `true` or `NaN`, at exactly one place. */
-const TOKEN = /[-+.\w]+/y;
-const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+const jsonToken = /[-+.\w]+/y;
+const [quote, backslash] = [0x22, 0x5c];
 
 /** A copy of a JSON text in which every token outside of strings (a number, a word) is replaced. */
 function rewriteTokens(text: string, replace: (token: string) => string): string {
   let copy = "";
   let copied = 0;
   for (let at = 0; at < text.length;) {
-    if (text.charCodeAt(at) === QUOTE) {
+    if (text.charCodeAt(at) === quote) {
       at = endOfString(text, at);
       continue;
     }
-    TOKEN.lastIndex = at;
-    if (!TOKEN.test(text)) {
+    jsonToken.lastIndex = at;
+    if (!jsonToken.test(text)) {
       at += 1;
       continue;
     }
-    const token = text.slice(at, TOKEN.lastIndex);
+    const token = text.slice(at, jsonToken.lastIndex);
     const replaced = replace(token);
     if (replaced !== token) {
       copy += text.slice(copied, at) + replaced;
@@ -170,7 +171,7 @@ function rewriteTokens(text: string, replace: (token: string) => string): string
 export function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let escapes = 0;
-    while (text.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes += 1;
+    while (text.charCodeAt(at - 1 - escapes) === backslash) escapes += 1;
     if (escapes % 2 === 0) return at + 1;
   }
   return text.length;

@@ -7,8 +7,8 @@ export interface RepeatedName {
   column: number;
 }
 
-const STRUCTURE = /["{}]/g;
-const COLON = /[ \t\r\n]*:/y;
+const structure = /["{}]/g;
+const colon = /[ \t\r\n]*:/y;
 
 /**
  * The first name that an object of a JSON text has twice. Parsers disagree about such objects (RFC 8259, section 4):
@@ -17,15 +17,15 @@ const COLON = /[ \t\r\n]*:/y;
 export function findRepeatedName(text: string): RepeatedName | undefined {
   /** The names of each object that is open here. Most have a few. */
   const open: Set<string>[] = [];
-  STRUCTURE.lastIndex = 0;
-  for (let found = STRUCTURE.exec(text); found !== null; found = STRUCTURE.exec(text)) {
+  structure.lastIndex = 0;
+  for (let found = structure.exec(text); found !== null; found = structure.exec(text)) {
     const at = found.index;
     if (found[0] === "{") open.push(new Set());
     else if (found[0] === "}") open.pop();
     else {
       const end = endOfString(text, at);
-      STRUCTURE.lastIndex = COLON.lastIndex = end;
-      const names = COLON.test(text) ? open.at(-1) : undefined;
+      structure.lastIndex = colon.lastIndex = end;
+      const names = colon.test(text) ? open.at(-1) : undefined;
       if (names === undefined) continue;
       const name = nameIn(text.slice(at, end));
       if (names.has(name)) return { name, ...placeOf(text, at) };

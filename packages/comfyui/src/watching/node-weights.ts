@@ -1,31 +1,31 @@
-import type { WorkflowNode } from "../graph/workflow.ts";
+import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
  * How much of a prompt's time a node takes, in units of one sampling step; rough figures, good for a percentage that
  * neither jumps nor stands still. Samplers dominate; a combine step encodes the whole video; loaders read gigabytes
  * when they are cold and nothing when they are warm.
  */
-const WEIGHTS: readonly (readonly [classType: RegExp, weight: number])[] = [
+const weights: readonly (readonly [classType: RegExp, weight: number])[] = [
   [/Checkpoint|UNETLoader|AnimateDiffLoader|LoadAnimateDiffModel/i, 3],
   [/VideoCombine|SaveVideo|SaveWEBM|SaveAnimated|AnimateDiffCombine/i, 4],
   [/UpscaleWithModel/i, 4],
   [/VAEDecode|VAEEncode/i, 2],
   [/Loader/i, 1],
 ];
-const WEIGHT_OTHERWISE = 0.5;
-const STEPS_OTHERWISE = 20;
-const SAMPLER = /Sampler(?!Select)/i;
+const weightOtherwise = 0.5;
+const stepsOtherwise = 20;
+const sampler = /Sampler(?!Select)/i;
 
 /** A sampler weighs its steps, whatever their number: two samplers share the bar by their steps. */
 export function weightOf(node: WorkflowNode): number {
-  if (SAMPLER.test(node.class_type)) {
+  if (sampler.test(node.class_type)) {
     const steps = Number(node.inputs["steps"]);
-    return steps > 0 ? Math.min(steps, 1000) : STEPS_OTHERWISE;
+    return steps > 0 ? Math.min(steps, 1000) : stepsOtherwise;
   }
-  return WEIGHTS.find(([classType]) => classType.test(node.class_type))?.[1] ?? WEIGHT_OTHERWISE;
+  return weights.find(([classType]) => classType.test(node.class_type))?.[1] ?? weightOtherwise;
 }
 
 /** A node that reports steps of its own is slower than its class promises, whatever it is. */
 export function weightFromSteps(weight: number, stepsReported: number): number {
-  return Math.max(weight, Math.min(stepsReported, STEPS_OTHERWISE) / 2);
+  return Math.max(weight, Math.min(stepsReported, stepsOtherwise) / 2);
 }

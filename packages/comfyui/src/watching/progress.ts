@@ -1,4 +1,4 @@
-import type { PromptMessage } from "../wire/messages.ts";
+import { type PromptMessage } from "../wire/messages.ts";
 import { weightFromSteps, weightOf } from "./node-weights.ts";
 import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
 
@@ -39,12 +39,12 @@ export interface ProgressState {
 }
 
 /** The server may still save or decode when its last number has arrived, so messages alone never promise more. */
-const PERCENT_MAX = 99;
+const percentMax = 99;
 
 /** How far a node counts while nodes that it made at run time report: only it says when it is done. */
-const PART_DONE_MAX = 0.95;
+const partDoneMax = 0.95;
 /** Titles that are named where many nodes run. */
-const TITLES_MAX = 3;
+const titlesMax = 3;
 
 /** The state before anything has happened. */
 export function progressOf(workflow: Workflow): ProgressState {
@@ -54,10 +54,10 @@ export function progressOf(workflow: Workflow): ProgressState {
       { title: nodeTitleOf(node), weight: weightOf(node), done: 0, isCached: false },
     ]),
   );
-  return { progress: { ...NOTHING_YET, nodesTotal: nodes.size }, nodes, running: [] };
+  return { progress: { ...nothingYet, nodesTotal: nodes.size }, nodes, running: [] };
 }
 
-const NOTHING_YET: Progress = {
+const nothingYet: Progress = {
   percent: 0,
   phase: "waiting",
   node: null,
@@ -128,7 +128,7 @@ function reduceProgressState(state: ProgressState, reported: NodesReported): Pro
       const shownId = isInGraph ? id : (shown ?? id);
       if (isInGraph || !running.has(shownId) || max > 1) running.set(shownId, { value, max });
       const done = max > 0 ? value / max : 0;
-      changes.push([shownId, { done: isInGraph ? done : Math.min(done, PART_DONE_MAX), stepsReported: max }]);
+      changes.push([shownId, { done: isInGraph ? done : Math.min(done, partDoneMax), stepsReported: max }]);
     } else if (nodeState === "finished" && isInGraph) {
       changes.push([id, { done: 1, stepsReported: max }]);
     }
@@ -172,9 +172,9 @@ function enterNode(state: ProgressState, id: string): ProgressState {
 
 function titlesOf(ids: readonly string[], nodes: ReadonlyMap<string, NodeState>): string | null {
   const titles = [...new Set(ids.flatMap((id) => nodes.get(id)?.title ?? []))];
-  const more = titles.length - TITLES_MAX;
+  const more = titles.length - titlesMax;
   if (titles.length === 0) return null;
-  return more > 0 ? `${titles.slice(0, TITLES_MAX).join(", ")} and ${more} more` : titles.join(", ");
+  return more > 0 ? `${titles.slice(0, titlesMax).join(", ")} and ${more} more` : titles.join(", ");
 }
 
 /** A node without a progress bar reports 0 of 1, then 1 of 1: those are no steps worth showing. */
@@ -222,14 +222,14 @@ function measure(nodes: ReadonlyMap<string, NodeState>): { percent: number; node
     done += node.weight * node.done;
   }
   const share = total > 0 ? done / total : nodesDone > 0 ? 1 : 0;
-  return { percent: Math.min(PERCENT_MAX, Math.round(share * 1000) / 10), nodesDone };
+  return { percent: Math.min(percentMax, Math.round(share * 1000) / 10), nodesDone };
 }
 
-const PHASES: readonly ProgressPhase[] = ["waiting", "submitted", "executing", "saving"];
+const phases: readonly ProgressPhase[] = ["waiting", "submitted", "executing", "saving"];
 
 /** A late message never takes the phase back. */
 function laterPhase(state: ProgressState, phase: ProgressPhase): ProgressPhase {
-  return PHASES.indexOf(phase) > PHASES.indexOf(state.progress.phase) ? phase : state.progress.phase;
+  return phases.indexOf(phase) > phases.indexOf(state.progress.phase) ? phase : state.progress.phase;
 }
 
 function withProgress(state: ProgressState, change: Partial<Progress>): ProgressState {

@@ -1,14 +1,14 @@
-import type { NodeText, Preview } from "../wire/binary-frames.ts";
-import type { ComfyUIError } from "../wire/errors.ts";
+import { type NodeText, type Preview } from "../wire/binary-frames.ts";
+import { type ComfyUIError } from "../wire/errors.ts";
 import { EventBuffer } from "./event-buffer.ts";
-import type { PromptMessage } from "../wire/messages.ts";
+import { type PromptMessage } from "../wire/messages.ts";
 import { markSubmitted, progressOf, reduceProgress, type Progress, type ProgressState } from "./progress.ts";
-import type { PromptLookup, SettledLookup } from "../wire/prompt-lookup.ts";
-import type { WatchEvent } from "./watch-event.ts";
-import type { Workflow } from "../graph/workflow.ts";
+import { type PromptLookup, type SettledLookup } from "../wire/prompt-lookup.ts";
+import { type WatchEvent } from "./watch-event.ts";
+import { type Workflow } from "../graph/workflow.ts";
 
 /** Unread events kept per prompt: two per node of the largest graph, with room to spare. */
-const EVENTS_MAX = 4_096;
+const eventsMax = 4_096;
 
 /**
  * What is known of one prompt while it is watched, and the events its reader has not taken yet. It exists from before
@@ -17,7 +17,7 @@ const EVENTS_MAX = 4_096;
 export class PromptWatch {
   readonly promptId: string;
   readonly clientId: string;
-  readonly #buffer = new EventBuffer<WatchEvent>(EVENTS_MAX);
+  readonly #buffer = new EventBuffer<WatchEvent>(eventsMax);
   #progress: ProgressState;
   #settled: SettledLookup | undefined;
   #unreachableSince: number | undefined;
@@ -59,7 +59,7 @@ export class PromptWatch {
   /** Its messages are a sign of life as well: a look that failed long before them is no outage. */
   receive(message: PromptMessage): void {
     this.#reachable();
-    this.#buffer.push({ type: "message", message }, COALESCED.has(message.type) ? message.type : undefined);
+    this.#buffer.push({ type: "message", message }, coalesced.has(message.type) ? message.type : undefined);
     this.#advance(reduceProgress(this.#progress, message));
   }
 
@@ -137,4 +137,4 @@ export class PromptWatch {
   }
 }
 
-const COALESCED: ReadonlySet<string> = new Set(["progress", "progress_state"]);
+const coalesced: ReadonlySet<string> = new Set(["progress", "progress_state"]);

@@ -7,8 +7,8 @@ import { parseMessage, type PromptMessage, type ServerMessage } from "../wire/me
 import { isSettled, type PromptLookup } from "../wire/prompt-lookup.ts";
 import { PromptWatch } from "./prompt-watch.ts";
 import { ServerSocket, type ServerSocketOptions } from "../wire/server-socket.ts";
-import type { WatchEvent } from "./watch-event.ts";
-import type { Workflow } from "../graph/workflow.ts";
+import { type WatchEvent } from "./watch-event.ts";
+import { type Workflow } from "../graph/workflow.ts";
 
 export interface PromptWatchesOptions {
   /** The client id whose socket stays open while nothing is watched. */
@@ -48,12 +48,12 @@ interface Channel {
 }
 
 /** The end was announced and its last message is still to come: look if it does not. */
-const LAST_MESSAGE_MS = 1_000;
+const lastMessageMs = 1_000;
 /** How often to look while there is no socket to hear from. */
-const DEAF_LOOK_MS = 2_000;
-const LOOK_AGAIN_MS = 250;
-const REOPEN_AFTER_FACTOR_MAX = 6;
-const UNREAD_SETTLED_MAX = 256;
+const deafLookMs = 2_000;
+const lookAgainMs = 250;
+const reopenAfterFactorMax = 6;
+const unreadSettledMax = 256;
 
 /**
  * All prompts that are being watched on one server. The socket is a hint: messages move progress and say when to look,
@@ -157,7 +157,7 @@ export class PromptWatches {
       if (!watch.isSettled && watch.lookDueAt <= now) void this.look(watch);
       if (!watch.isSettled || watch.hasReader) continue;
       unreadSettled += 1;
-      if (unreadSettled > UNREAD_SETTLED_MAX) this.forget(watch);
+      if (unreadSettled > unreadSettledMax) this.forget(watch);
     }
   }
 
@@ -199,7 +199,7 @@ export class PromptWatches {
     // loading a checkpoint, which is silent as well; so each attempt in vain waits twice as long.
     channel.reopenAfterMs = Math.min(
       channel.reopenAfterMs * 2,
-      this.#options.silenceMs * REOPEN_AFTER_FACTOR_MAX,
+      this.#options.silenceMs * reopenAfterFactorMax,
     );
     this.counters.reopened += 1;
     channel.socket.reopen();
@@ -214,7 +214,7 @@ export class PromptWatches {
   #lookEveryMs(channel: Channel | undefined): number {
     return channel?.socket.isReady === true
       ? this.#options.silenceMs
-      : Math.min(this.#options.silenceMs, DEAF_LOOK_MS);
+      : Math.min(this.#options.silenceMs, deafLookMs);
   }
 
   /** The end was announced: the history has it. */
@@ -222,7 +222,7 @@ export class PromptWatches {
     try {
       const lookup = await this.#options.lookupEnded(watch.promptId, this.#closed.signal);
       if (lookup !== undefined && watch.apply(lookup)) return;
-      watch.lookDueAt = performance.now() + LOOK_AGAIN_MS;
+      watch.lookDueAt = performance.now() + lookAgainMs;
       await this.look(watch);
     } catch (error) {
       this.#lookFailed(watch, error);
@@ -304,7 +304,7 @@ export class PromptWatches {
     channel.currentPromptId = promptId;
     // The greeting after a reconnect names no prompt, and proves nothing about the messages to come.
     if (message.data.prompt_id !== undefined) channel.reopenAfterMs = this.#options.silenceMs;
-    const patienceMs = isEndAnnouncement(message) ? LAST_MESSAGE_MS : this.#options.silenceMs;
+    const patienceMs = isEndAnnouncement(message) ? lastMessageMs : this.#options.silenceMs;
     watch.lookDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
     watch.receive(message);
     if (message.type === "executing" && message.data.node === null) {

@@ -1,8 +1,8 @@
-import type { NodeText, Preview } from "../wire/binary-frames.ts";
-import type { ComfyUIError } from "../wire/errors.ts";
-import type { PromptMessage } from "../wire/messages.ts";
-import type { Progress } from "./progress.ts";
-import type { SettledLookup } from "../wire/prompt-lookup.ts";
+import { type NodeText, type Preview } from "../wire/binary-frames.ts";
+import { type ComfyUIError } from "../wire/errors.ts";
+import { type PromptMessage } from "../wire/messages.ts";
+import { type Progress } from "./progress.ts";
+import { type SettledLookup } from "../wire/prompt-lookup.ts";
 
 /** What `ComfyUIConnector.watch` yields. `settled` comes exactly once, last. */
 export type WatchEvent =

@@ -3,12 +3,12 @@ import { describe, expect, test } from "@jest/globals";
 import { parseBinaryFrame } from "./binary-frames.ts";
 
 /** The first bytes of frames recorded from the real server. */
-const PREVIEW_HEAD = "0000000100000001ffd8ffe000104a46494600010100000100010000ffdb0043";
-const TEXT_FRAME = "00000003000000013168656c6c6f";
+const previewHead = "0000000100000001ffd8ffe000104a46494600010100000100010000ffdb0043";
+const textFrame = "00000003000000013168656c6c6f";
 
 describe("binary frames", () => {
   test("a preview without metadata has a format and no owner", () => {
-    const frame = parseBinaryFrame(Buffer.from(PREVIEW_HEAD, "hex"));
+    const frame = parseBinaryFrame(Buffer.from(previewHead, "hex"));
     expect(frame).toMatchObject({
       type: "preview",
       preview: { promptId: undefined, nodeId: undefined, mediaType: "image/jpeg" },
@@ -19,7 +19,7 @@ describe("binary frames", () => {
   });
 
   test("a text names its node", () => {
-    expect(parseBinaryFrame(Buffer.from(TEXT_FRAME, "hex"))).toEqual({
+    expect(parseBinaryFrame(Buffer.from(textFrame, "hex"))).toEqual({
       type: "text",
       nodeText: { nodeId: "1", text: "hello" },
     });

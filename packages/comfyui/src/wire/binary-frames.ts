@@ -18,11 +18,11 @@ export interface NodeText {
 
 export type BinaryFrame = { type: "preview"; preview: Preview } | { type: "text"; nodeText: NodeText };
 
-const HEADER_BYTES = 4;
-const PREVIEW = 1;
-const TEXT = 3;
-const PREVIEW_WITH_METADATA = 4;
-const IMAGE_FORMATS: Readonly<Record<number, string>> = { 1: "image/jpeg", 2: "image/png" };
+const headerBytes = 4;
+const previewType = 1;
+const textType = 3;
+const previewWithMetadataType = 4;
+const imageFormats: Readonly<Record<number, string>> = { 1: "image/jpeg", 2: "image/png" };
 
 const previewMetadataSchema = z.object({
   prompt_id: z.string().nullish(),
@@ -36,14 +36,14 @@ const previewMetadataSchema = z.object({
  * node packs send their own) and for layouts that do not add up: the caller counts them.
  */
 export function parseBinaryFrame(frame: Buffer): BinaryFrame | undefined {
-  if (frame.length < HEADER_BYTES * 2) return undefined;
-  const rest = frame.subarray(HEADER_BYTES);
+  if (frame.length < headerBytes * 2) return undefined;
+  const rest = frame.subarray(headerBytes);
   switch (frame.readUInt32BE(0)) {
-    case PREVIEW:
+    case previewType:
       return parsePreview(rest);
-    case TEXT:
+    case textType:
       return parseText(rest);
-    case PREVIEW_WITH_METADATA:
+    case previewWithMetadataType:
       return parsePreviewWithMetadata(rest);
     default:
       return undefined;
@@ -51,9 +51,9 @@ export function parseBinaryFrame(frame: Buffer): BinaryFrame | undefined {
 }
 
 function parsePreview(rest: Buffer): BinaryFrame | undefined {
-  const mediaType = IMAGE_FORMATS[rest.readUInt32BE(0)];
+  const mediaType = imageFormats[rest.readUInt32BE(0)];
   if (mediaType === undefined) return undefined;
-  const bytes = rest.subarray(HEADER_BYTES);
+  const bytes = rest.subarray(headerBytes);
   return { type: "preview", preview: { promptId: undefined, nodeId: undefined, mediaType, bytes } };
 }
 
@@ -90,7 +90,7 @@ function parsePreviewWithMetadata(rest: Buffer): BinaryFrame | undefined {
 
 /** `uint32 length, head (length bytes), tail (the rest)`. */
 function splitPrefixed(bytes: Buffer): { head: Buffer; tail: Buffer } | undefined {
-  const headEnd = HEADER_BYTES + bytes.readUInt32BE(0);
+  const headEnd = headerBytes + bytes.readUInt32BE(0);
   if (headEnd > bytes.length) return undefined;
-  return { head: bytes.subarray(HEADER_BYTES, headEnd), tail: bytes.subarray(headEnd) };
+  return { head: bytes.subarray(headerBytes, headEnd), tail: bytes.subarray(headEnd) };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import type { CallOptions } from "./http-client.ts";
+import { type CallOptions } from "./http-client.ts";
 import { type PromptLookup, type SettledLookup } from "./prompt-lookup.ts";
 
 /**
@@ -20,9 +20,9 @@ export interface CancellableServer {
   interrupt(promptId: string, options: CallOptions): Promise<void>;
 }
 
-const CONFIRM_WITHIN_MS = 10_000;
-const LOOK_FIRST_MS = 20;
-const LOOK_EVERY_MS_MAX = 500;
+const confirmWithinMs = 10_000;
+const lookFirstMs = 20;
+const lookEveryMsMax = 500;
 
 /**
  * Looks, asks for what fits, and looks again until it is true. A prompt may start between the look and the delete,
@@ -32,12 +32,12 @@ const LOOK_EVERY_MS_MAX = 500;
 export async function cancelPrompt(
   server: CancellableServer,
   promptId: string,
-  { signal, timeoutMs = CONFIRM_WITHIN_MS }: CallOptions,
+  { signal, timeoutMs = confirmWithinMs }: CallOptions,
 ): Promise<CancelOutcome> {
   const deadline = performance.now() + timeoutMs;
   let everWaited = false;
   let everRan = false;
-  for (let pauseMs = LOOK_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, LOOK_EVERY_MS_MAX)) {
+  for (let pauseMs = lookFirstMs; ; pauseMs = Math.min(pauseMs * 2, lookEveryMsMax)) {
     const lookup = await server.lookup(promptId, { signal });
     if (lookup.state === "waiting") everWaited = true;
     else if (lookup.state === "running") everRan = true;

@@ -9,7 +9,7 @@ export type ErrorClass = "invalid" | "execution" | "out_of_memory" | "server" | 
  */
 export type Retry = "never" | "if_asked" | "elsewhere" | "later" | "look_first";
 
-const CODES = {
+const codes = {
   /** Refused, reset or unresolved before the request was sent: it had no effect. */
   server_unreachable: { errorClass: "server", retry: "later" },
   /** No answer in time. Reading is safe to repeat. */
@@ -46,7 +46,7 @@ const CODES = {
   connector_closed: { errorClass: "server", retry: "later" },
 } as const satisfies Record<string, { errorClass: ErrorClass; retry: Retry }>;
 
-export type ComfyUIErrorCode = keyof typeof CODES;
+export type ComfyUIErrorCode = keyof typeof codes;
 
 /** One error of one node, as the server words it (PROTOCOL 2). */
 export interface NodeError {
@@ -90,8 +90,8 @@ export class ComfyUIError extends Error {
   constructor(code: ComfyUIErrorCode, message: string, details: ComfyUIErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    this.errorClass = CODES[code].errorClass;
-    this.retry = CODES[code].retry;
+    this.errorClass = codes[code].errorClass;
+    this.retry = codes[code].retry;
     this.httpStatus = details.httpStatus;
     this.nodeErrors = details.nodeErrors ?? [];
     this.nodeId = details.nodeId;

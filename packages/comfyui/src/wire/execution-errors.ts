@@ -1,14 +1,14 @@
 import { ComfyUIError } from "./errors.ts";
-import type { ExecutionErrorData } from "./messages.ts";
+import { type ExecutionErrorData } from "./messages.ts";
 
 /** Exception classes that say "out of memory" whatever their message is. */
-const OUT_OF_MEMORY_TYPES = /(^|\.)(OutOfMemoryError|MemoryError|OutOfMemory)$/i;
+const outOfMemoryTypes = /(^|\.)(OutOfMemoryError|MemoryError|OutOfMemory)$/i;
 
 /**
  * Texts by which PyTorch, CUDA, ROCm, Metal and the CPU allocator say the same inside a plain `RuntimeError`
  * (a failed CPU allocation was recorded as one).
  */
-const OUT_OF_MEMORY_TEXTS = [
+const outOfMemoryTexts = [
   "out of memory",
   "can't allocate memory",
   "cannot allocate memory",
@@ -24,15 +24,15 @@ const OUT_OF_MEMORY_TEXTS = [
 export function classifyExecutionError(
   error: Pick<ExecutionErrorData, "exception_type" | "exception_message">,
 ): "out_of_memory" | "execution" {
-  if (OUT_OF_MEMORY_TYPES.test(error.exception_type)) return "out_of_memory";
+  if (outOfMemoryTypes.test(error.exception_type)) return "out_of_memory";
   const text = error.exception_message.toLowerCase();
-  return OUT_OF_MEMORY_TEXTS.some((phrase) => text.includes(phrase)) ? "out_of_memory" : "execution";
+  return outOfMemoryTexts.some((phrase) => text.includes(phrase)) ? "out_of_memory" : "execution";
 }
 
 /** Of one exception's message: what an error says of it, and what is kept of the whole. In characters. */
-const REASON_MAX = 1_000;
-const EXCEPTION_HEAD_MAX = 6_000;
-const EXCEPTION_TAIL_MAX = 2_000;
+const reasonMax = 1_000;
+const exceptionHeadMax = 6_000;
+const exceptionTailMax = 2_000;
 
 /** The error of a failed prompt, worded for a person: node, exception, and the line of its message that tells. */
 export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
@@ -48,17 +48,17 @@ export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
 }
 
 /** How newer servers name it when a node was given an `ExecutionBlocker` with a message (PROTOCOL-0.28 3). */
-const BLOCKED_TYPE = "ExecutionBlocked";
-const BLOCKED_PREFIX = /^Execution Blocked: /;
+const blockedType = "ExecutionBlocked";
+const blockedPrefix = /^Execution Blocked: /;
 
 /**
  * What an `execution_error` means that did not end its prompt: a server of 0.28 sends one for each blocked node, goes on,
  * and reports success. The history knows nothing of it.
  */
 export function warningOf(error: ExecutionErrorData): string {
-  const reason = reasonOf(error.exception_message.replace(BLOCKED_PREFIX, ""));
+  const reason = reasonOf(error.exception_message.replace(blockedPrefix, ""));
   const node = `Node ${error.node_id} (${error.node_type})`;
-  return error.exception_type === BLOCKED_TYPE
+  return error.exception_type === blockedType
     ? `${node} was blocked, and what it makes is missing: ${reason}`
     : `${node} failed, and the server went on without it: ${error.exception_type}: ${reason}`;
 }
@@ -71,7 +71,7 @@ function reasonOf(message: string): string {
   const lines = linesOf(message);
   const last = lines.findIndex((line) => !line.endsWith(":"));
   const reason = lines.slice(0, last < 0 ? undefined : last + 1).join(" ");
-  return reason.length <= REASON_MAX ? reason : `${reason.slice(0, REASON_MAX - 1)}…`;
+  return reason.length <= reasonMax ? reason : `${reason.slice(0, reasonMax - 1)}…`;
 }
 
 function linesOf(message: string): string[] {
@@ -84,7 +84,7 @@ function linesOf(message: string): string[] {
 /** The whole message; of one that is very long, its beginning and its end. */
 function boundedMessage(message: string): string {
   const whole = message.trim();
-  if (whole.length <= EXCEPTION_HEAD_MAX + EXCEPTION_TAIL_MAX) return whole;
-  const left = whole.length - EXCEPTION_HEAD_MAX - EXCEPTION_TAIL_MAX;
-  return `${whole.slice(0, EXCEPTION_HEAD_MAX)}\n… (${left} characters are left out)\n${whole.slice(-EXCEPTION_TAIL_MAX)}`;
+  if (whole.length <= exceptionHeadMax + exceptionTailMax) return whole;
+  const left = whole.length - exceptionHeadMax - exceptionTailMax;
+  return `${whole.slice(0, exceptionHeadMax)}\n… (${left} characters are left out)\n${whole.slice(-exceptionTailMax)}`;
 }

@@ -1,7 +1,7 @@
 import { ComfyUIError } from "./errors.ts";
 
 /** The request never left: nothing has happened on the server. */
-const NOT_SENT = new Set([
+const notSent = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
   "EAI_AGAIN",
@@ -10,7 +10,7 @@ const NOT_SENT = new Set([
   "EADDRNOTAVAIL",
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
-const TIMED_OUT = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+const timedOut = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
 
 /**
  * The only place that knows the errors of Node's sockets, undici and ws. Errors that are ours already, and the
@@ -20,12 +20,12 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
   if (error instanceof ComfyUIError) return error;
   const code = codeOf(error);
   const text = error instanceof Error ? error.message || code : String(error);
-  if (NOT_SENT.has(code)) {
+  if (notSent.has(code)) {
     return new ComfyUIError("server_unreachable", `${what}: the server cannot be reached (${text}).`, {
       cause: error,
     });
   }
-  if (TIMED_OUT.has(code)) {
+  if (timedOut.has(code)) {
     return new ComfyUIError("request_timeout", `${what}: no answer in time (${text}).`, { cause: error });
   }
   if (

@@ -40,10 +40,10 @@ export interface HttpClientOptions {
   replyBytesMax: number;
 }
 
-const CONNECTIONS_MAX = 32;
+const connectionsMax = 32;
 /** Shorter than the server's own (75 s), so that a request rarely meets a connection that is just being closed. */
-const KEEP_ALIVE_MS = 4_000;
-const CONNECT_TIMEOUT_MS = 5_000;
+const keepAliveMs = 4_000;
+const connectTimeoutMs = 5_000;
 
 /**
  * HTTP to one server: keep-alive, one deadline per call, bounded replies, never a retry, and no `Origin` header
@@ -64,9 +64,9 @@ export class HttpClient {
     this.#pathPrefix = url.pathname.replace(/\/+$/, "");
     this.#headers = authorizationOf(url, options.credentials);
     this.#agent = new Agent({
-      connections: CONNECTIONS_MAX,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: CONNECT_TIMEOUT_MS },
+      connections: connectionsMax,
+      keepAliveTimeout: keepAliveMs,
+      connect: { timeout: connectTimeoutMs },
       headersTimeout: 0,
       bodyTimeout: 0,
     });

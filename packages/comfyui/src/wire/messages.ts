@@ -149,7 +149,7 @@ export function parseMessage(text: string): ServerMessage | undefined {
 }
 
 /** The first JSON message that a client may send; it asks for previews that name their prompt and node. */
-export const CLIENT_FEATURE_FLAGS = JSON.stringify({
+export const clientFeatureFlags = JSON.stringify({
   type: "feature_flags",
   data: { supports_preview_metadata: true },
 });

@@ -6,7 +6,7 @@ import { errorOfPost } from "./foreign-errors.ts";
 import { type CallOptions, type Download, type HttpClient } from "./http-client.ts";
 import { parseJson } from "./parse-json.ts";
 import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
-import type { FileReference } from "./outputs.ts";
+import { type FileReference } from "./outputs.ts";
 import {
   historyEntrySchema,
   lookupInHistory,
@@ -74,7 +74,7 @@ const uploadedImageSchema = z.object({ name: z.string(), subfolder: z.string(), 
 export type UploadedImage = z.infer<typeof uploadedImageSchema>;
 
 const cancelledSchema = z.object({ cancelled: z.boolean() });
-const NOBODYS_PROMPT = "00000000-0000-0000-0000-000000000000";
+const nobodysPrompt = "00000000-0000-0000-0000-000000000000";
 
 /** The server's HTTP routes, each a typed call (PROTOCOL 1). */
 export class ServerApi {
@@ -148,7 +148,7 @@ export class ServerApi {
   /** Asks harmless questions: what the server says of itself, and to cancel a prompt that nobody ever sent. */
   async probeAbilities(options: CallOptions): Promise<ServerAbilities> {
     this.forgetVersion();
-    await this.cancelByRoute(NOBODYS_PROMPT, options);
+    await this.cancelByRoute(nobodysPrompt, options);
     const features = await this.#featuresIfAny(options);
     return {
       cancelsById: this.#hasCancelRoute ?? false,

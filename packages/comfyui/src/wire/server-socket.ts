@@ -2,7 +2,7 @@ import { WebSocket } from "ws";
 
 import { ComfyUIError } from "./errors.ts";
 import { toComfyUIError } from "./foreign-errors.ts";
-import { CLIENT_FEATURE_FLAGS } from "./messages.ts";
+import { clientFeatureFlags } from "./messages.ts";
 
 export interface ServerSocketOptions {
   /** `ws://…/ws?clientId=…` */
@@ -19,11 +19,11 @@ export interface ServerSocketOptions {
   onClose(reason: ComfyUIError | undefined): void;
 }
 
-const HANDSHAKE_TIMEOUT_MS = 5_000;
+const handshakeTimeoutMs = 5_000;
 /** How long to wait for the other side's part of the closing handshake, and for the greeting after opening. */
-const COURTESY_MS = 1_000;
+const courtesyMs = 1_000;
 /** A busy server answers late now and then; three pings in a row without a sign of life are a dead one. */
-const PINGS_UNANSWERED_MAX = 3;
+const pingsUnansweredMax = 3;
 
 interface Waiter {
   resolve: () => void;
@@ -124,7 +124,7 @@ export class ServerSocket {
     const socket = new WebSocket(url, {
       headers,
       maxPayload: messageBytesMax,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: handshakeTimeoutMs,
       perMessageDeflate: false,
     });
     this.#socket = socket;
@@ -133,11 +133,11 @@ export class ServerSocket {
     let greeting: NodeJS.Timeout | undefined;
     return new Promise((resolve) => {
       socket.on("open", () => {
-        socket.send(CLIENT_FEATURE_FLAGS);
+        socket.send(clientFeatureFlags);
         pinging = this.#keepPinging(socket);
         greeting = setTimeout(() => {
           this.#becomeReady(socket);
-        }, COURTESY_MS);
+        }, courtesyMs);
       });
       socket.on("message", (data: Buffer, isBinary) => {
         this.#lastMessageAt = performance.now();
@@ -185,7 +185,7 @@ export class ServerSocket {
     socket.on("pong", answered);
     socket.on("message", answered);
     return setInterval(() => {
-      if (unanswered >= PINGS_UNANSWERED_MAX) {
+      if (unanswered >= pingsUnansweredMax) {
         socket.terminate();
         return;
       }
@@ -199,7 +199,7 @@ export class ServerSocket {
     if (socket === undefined) return;
     const impatience = setTimeout(() => {
       socket.terminate();
-    }, COURTESY_MS);
+    }, courtesyMs);
     socket.once("close", () => {
       clearTimeout(impatience);
     });

@@ -26,14 +26,14 @@ export interface PostOutcome {
   nodeErrors: NodeError[];
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Refuses, before anything is sent, what could kill the server, break its lists for everybody, or would be ambiguous there
  * (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
  */
 export function assertSubmittable(body: PromptBody): void {
-  if (!UUID.test(body.promptId)) {
+  if (!uuidPattern.test(body.promptId)) {
     throw new ComfyUIError("graph_malformed", `The prompt id "${body.promptId}" is no lowercase UUID.`);
   }
   if (!isHarmless(body)) {

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import path from "node:path";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
-import type { AudioValue } from "../node-values.ts";
+import { type AudioValue } from "../node-values.ts";
 import { applyOutputFaults, fileEntry, numbered, placeFor } from "../output-files.ts";
 import { numberInput, textInput } from "../read-input.ts";
 

@@ -1,6 +1,5 @@
-import type { NodeImplementation, NodeResult, NodeRun } from "../node-run.ts";
-import type { NodeValue } from "../node-values.ts";
-import { plain } from "../node-values.ts";
+import { type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
+import { type NodeValue, plain } from "../node-values.ts";
 import { numberInput, textInput } from "../read-input.ts";
 
 /** Nodes that make or change a conditioning: here it is the text that it was made from. */

@@ -1,6 +1,6 @@
 import { stringifyPythonJson } from "../../python/python-json.ts";
 import { isDict, type PythonDict, type PythonValue } from "../../python/python-values.ts";
-import type { NodeImplementation, NodeResult, NodeRun } from "../node-run.ts";
+import { type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { plain, type NodeValue } from "../node-values.ts";
 
 /** Nodes made for the recordings of 0.28: they show, as JSON text, what they were called with. */

@@ -1,4 +1,4 @@
-import type { BlendMode, Picture } from "../../drawing/picture.ts";
+import { type BlendMode, type Picture } from "../../drawing/picture.ts";
 import { allocationFailed } from "../allocation.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { pythonTypeName } from "../../python/python-values.ts";

@@ -1,7 +1,7 @@
 import { allocationFailed } from "../allocation.ts";
 import { scalePicture } from "./image-nodes.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
-import type { LatentValue } from "../node-values.ts";
+import { type LatentValue } from "../node-values.ts";
 import { imageInput, latentInput, numberInput, textInput } from "../read-input.ts";
 
 /** Latents: their sizes are multiples of 8 pixels, whatever was asked for (GRAPHS, 4). */

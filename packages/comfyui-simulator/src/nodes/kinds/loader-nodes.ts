@@ -1,11 +1,10 @@
 import sharp from "sharp";
-import type { NodeImplementation, NodeResult, NodeRun } from "../node-run.ts";
-import { NodeException } from "../node-run.ts";
+import { type NodeImplementation, type NodeResult, type NodeRun, NodeException } from "../node-run.ts";
 import { opaque, type ModelValue, type NodeValue } from "../node-values.ts";
 import { modelInput, numberInput, textInput } from "../read-input.ts";
 
 /** Smaller files load in a fraction of a checkpoint's time. */
-const ADD_ON_SHARE = 0.2;
+const addOnShare = 0.2;
 
 /** Loaders: they cost time when the file is not in memory, and no message is sent meanwhile (GRAPHS, 6). */
 export const loaderNodes: Readonly<Record<string, NodeImplementation>> = {
@@ -54,7 +53,7 @@ async function loadAddOn(
   make: (name: string) => NodeValue,
 ): Promise<NodeResult> {
   const name = textInput(run, input);
-  if (run.loaded.add(name)) await run.wait(run.timing.loadMs * ADD_ON_SHARE);
+  if (run.loaded.add(name)) await run.wait(run.timing.loadMs * addOnShare);
   return { outputs: [make(name)] };
 }
 

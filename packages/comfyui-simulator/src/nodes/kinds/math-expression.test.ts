@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { PythonFloat, pythonText, type PythonValue } from "../../python/python-values.ts";
 import { evaluateExpression } from "./math-expression.ts";
 
-const NAMES = new Map<string, PythonValue>([
+const names = new Map<string, PythonValue>([
   ["a", 5],
   ["b", new PythonFloat(2.5)],
 ]);
@@ -19,7 +19,7 @@ test.each([
   ["18446744073709551615 + 1", "18446744073709551616"],
   ["int(b) + ceil(b) + floor(b)", "7"],
 ])("%s is %s", (expression, value) => {
-  expect(pythonText(evaluateExpression(expression, NAMES))).toBe(value);
+  expect(pythonText(evaluateExpression(expression, names))).toBe(value);
 });
 
 test.each([
@@ -30,5 +30,5 @@ test.each([
   ["1 2", "invalid syntax"],
   [`${"(".repeat(500)}1${")".repeat(500)}`, "maximum recursion depth exceeded"],
 ])("%s is refused", (expression, message) => {
-  expect(() => evaluateExpression(expression, NAMES)).toThrow(message);
+  expect(() => evaluateExpression(expression, names)).toThrow(message);
 });

@@ -22,22 +22,22 @@ export function evaluateExpression(expression: string, names: Names): PythonValu
   return parser.whole();
 }
 
-const TOKEN = /\s*(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[A-Za-z_]\w*|\*\*|\/\/|<=|>=|==|!=|[-+*/%()<>,])/gy;
-const DEPTH_MAX = 200;
+const tokenPattern = /\s*(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[A-Za-z_]\w*|\*\*|\/\/|<=|>=|==|!=|[-+*/%()<>,])/gy;
+const depthMax = 200;
 
 function tokensOf(expression: string): string[] {
   const tokens: string[] = [];
-  TOKEN.lastIndex = 0;
+  tokenPattern.lastIndex = 0;
   const text = expression.trim();
-  while (TOKEN.lastIndex < text.length) {
-    const found = TOKEN.exec(text);
+  while (tokenPattern.lastIndex < text.length) {
+    const found = tokenPattern.exec(text);
     if (found === null) throw new NodeException("SyntaxError", "invalid syntax");
     tokens.push(found[1] ?? "");
   }
   return tokens;
 }
 
-const LEVELS: readonly (readonly string[])[] = [
+const operatorLevels: readonly (readonly string[])[] = [
   ["or"],
   ["and"],
   ["<", "<=", ">", ">=", "==", "!="],
@@ -46,99 +46,99 @@ const LEVELS: readonly (readonly string[])[] = [
 ];
 
 class Parser {
-  private readonly expression: string;
-  private readonly tokens: readonly string[];
-  private readonly names: Names;
-  private at = 0;
-  private depth = 0;
+  readonly #expression: string;
+  readonly #tokens: readonly string[];
+  readonly #names: Names;
+  #at = 0;
+  #depth = 0;
 
   constructor(expression: string, names: Names) {
-    this.expression = expression;
-    this.tokens = tokensOf(expression);
-    this.names = names;
+    this.#expression = expression;
+    this.#tokens = tokensOf(expression);
+    this.#names = names;
   }
 
   whole(): PythonValue {
-    const value = this.level(0);
-    if (this.at < this.tokens.length) throw new NodeException("SyntaxError", "invalid syntax");
+    const value = this.#level(0);
+    if (this.#at < this.#tokens.length) throw new NodeException("SyntaxError", "invalid syntax");
     return value;
   }
 
-  private level(index: number): PythonValue {
-    const operators = LEVELS[index];
-    if (operators === undefined) return this.unary();
-    let left = this.level(index + 1);
-    for (let token = this.peek(); operators.includes(token); token = this.peek()) {
-      this.at += 1;
-      left = applied(token, left, this.level(index + 1));
+  #level(index: number): PythonValue {
+    const operators = operatorLevels[index];
+    if (operators === undefined) return this.#unary();
+    let left = this.#level(index + 1);
+    for (let token = this.#peek(); operators.includes(token); token = this.#peek()) {
+      this.#at += 1;
+      left = applied(token, left, this.#level(index + 1));
     }
     return left;
   }
 
-  private unary(): PythonValue {
-    if (++this.depth > DEPTH_MAX)
+  #unary(): PythonValue {
+    if (++this.#depth > depthMax)
       throw new NodeException("RecursionError", "maximum recursion depth exceeded");
     try {
-      const token = this.peek();
+      const token = this.#peek();
       if (token === "-" || token === "+" || token === "not") {
-        this.at += 1;
-        const value = this.unary();
+        this.#at += 1;
+        const value = this.#unary();
         if (token === "not") return !isTruthy(value);
         return token === "-" ? applied("-", 0, value) : applied("+", 0, value);
       }
-      const base = this.atom();
-      if (this.peek() !== "**") return base;
-      this.at += 1;
-      return applied("**", base, this.unary());
+      const base = this.#atom();
+      if (this.#peek() !== "**") return base;
+      this.#at += 1;
+      return applied("**", base, this.#unary());
     } finally {
-      this.depth -= 1;
+      this.#depth -= 1;
     }
   }
 
-  private atom(): PythonValue {
-    const token = this.take();
+  #atom(): PythonValue {
+    const token = this.#take();
     if (token === "(") {
-      const value = this.level(0);
-      this.expect(")");
+      const value = this.#level(0);
+      this.#expect(")");
       return value;
     }
     if (/^[.\d]/.test(token)) return /[.e]/.test(token) ? new PythonFloat(Number(token)) : toPythonInt(token);
     if (!/^\w/.test(token)) throw new NodeException("SyntaxError", "invalid syntax");
-    if (this.peek() === "(") return called(token, this.argumentsOf(), this.expression);
+    if (this.#peek() === "(") return called(token, this.#argumentsOf(), this.#expression);
     if (token === "True" || token === "False") return token === "True";
-    const value = this.names.get(token);
+    const value = this.#names.get(token);
     if (value === undefined) {
       throw new NodeException(
         "simpleeval.NameNotDefined",
-        `'${token}' is not defined for expression '${this.expression}'`,
+        `'${token}' is not defined for expression '${this.#expression}'`,
       );
     }
     return value;
   }
 
-  private argumentsOf(): PythonValue[] {
-    this.expect("(");
+  #argumentsOf(): PythonValue[] {
+    this.#expect("(");
     const values: PythonValue[] = [];
-    while (this.peek() !== ")") {
-      values.push(this.level(0));
-      if (this.peek() === ",") this.at += 1;
-      else if (this.peek() !== ")") throw new NodeException("SyntaxError", "invalid syntax");
+    while (this.#peek() !== ")") {
+      values.push(this.#level(0));
+      if (this.#peek() === ",") this.#at += 1;
+      else if (this.#peek() !== ")") throw new NodeException("SyntaxError", "invalid syntax");
     }
-    this.at += 1;
+    this.#at += 1;
     return values;
   }
 
-  private peek(): string {
-    return this.tokens[this.at] ?? "";
+  #peek(): string {
+    return this.#tokens[this.#at] ?? "";
   }
 
-  private take(): string {
-    this.at += 1;
-    return this.tokens[this.at - 1] ?? "";
+  #take(): string {
+    this.#at += 1;
+    return this.#tokens[this.#at - 1] ?? "";
   }
 
-  private expect(token: string): void {
-    if (this.take() !== token) throw new NodeException("SyntaxError", "invalid syntax");
+  #expect(token: string): void {
+    if (this.#take() !== token) throw new NodeException("SyntaxError", "invalid syntax");
   }
 }
 
@@ -184,7 +184,7 @@ function floating(operator: string, a: number, b: number): number {
   }
 }
 
-const EXPONENT_MAX = 4_000;
+const exponentMax = 4_000;
 
 function whole(operator: string, a: bigint, b: bigint): bigint {
   const quotient =
@@ -201,12 +201,12 @@ function whole(operator: string, a: bigint, b: bigint): bigint {
     case "%":
       return a - b * quotient;
     default:
-      if (b > EXPONENT_MAX) throw new NodeException("ValueError", "Exponent too large");
+      if (b > exponentMax) throw new NodeException("ValueError", "Exponent too large");
       return a ** b;
   }
 }
 
-const REAL: Readonly<Record<string, (value: number) => number>> = {
+const realFunctions: Readonly<Record<string, (value: number) => number>> = {
   sqrt: Math.sqrt,
   log: Math.log,
   log2: Math.log2,
@@ -218,7 +218,7 @@ const REAL: Readonly<Record<string, (value: number) => number>> = {
 
 function called(name: string, values: readonly PythonValue[], expression: string): PythonValue {
   const [first = 0, second = 0] = values;
-  const real = Object.hasOwn(REAL, name) ? REAL[name] : undefined;
+  const real = Object.hasOwn(realFunctions, name) ? realFunctions[name] : undefined;
   if (real) return new PythonFloat(real(toPythonFloat(first).value));
   switch (name) {
     case "sum":

@@ -1,9 +1,9 @@
-import type { NodeImplementation, NodeResult, NodeRun } from "../node-run.ts";
+import { type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { opaque, type ModelValue, type NodeValue } from "../node-values.ts";
 import { modelInput, textInput } from "../read-input.ts";
 
 /** A motion module loads slower than other add-ons. */
-const MODULE_SHARE = 0.6;
+const moduleShare = 0.6;
 
 const settings: NodeImplementation = (run) => ({ outputs: [opaque(run.className)] });
 
@@ -48,7 +48,7 @@ async function loadOnto(run: NodeRun): Promise<NodeResult> {
 }
 
 async function loadModule(run: NodeRun, name: string): Promise<void> {
-  if (run.loaded.add(name)) await run.wait(run.timing.loadMs * MODULE_SHARE);
+  if (run.loaded.add(name)) await run.wait(run.timing.loadMs * moduleShare);
 }
 
 function withMotion(run: NodeRun, model: ModelValue, name: string): ModelValue {

@@ -1,7 +1,7 @@
 import { statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Picture } from "../../drawing/picture.ts";
-import type { PythonJson } from "../../python/python-json.ts";
+import { type Picture } from "../../drawing/picture.ts";
+import { type PythonJson } from "../../python/python-json.ts";
 import { isDict } from "../../python/python-values.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { plain } from "../node-values.ts";

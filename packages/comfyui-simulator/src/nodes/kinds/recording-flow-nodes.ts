@@ -9,14 +9,14 @@ import {
 import { plain, type NodeValue } from "../node-values.ts";
 import { flagInput, imageInput, numberInput, plainInput, textInput } from "../read-input.ts";
 
-const FRAME = 'custom_nodes/proto_nodes_v3/__init__.py"';
+const frame = 'custom_nodes/proto_nodes_v3/__init__.py"';
 
 /** Nodes made for the recordings of 0.28: asynchronous, lazy, list, blocking and expanding ones. */
 export const recordingFlowNodes: Readonly<Record<string, NodeImplementation>> = {
   ProtoAsync: async (run) => {
     await run.wait(numberInput(run, "seconds", 1) * 1_000);
     if (flagInput(run, "fail"))
-      throw new NodeException("ValueError", "async boom", [`${FRAME}, line 23, in go`]);
+      throw new NodeException("ValueError", "async boom", [`${frame}, line 23, in go`]);
     return { outputs: [plain(`slept ${secondsText(run)}`)] };
   },
   ProtoProgressAsync: async (run) => {
@@ -51,7 +51,7 @@ export const recordingFlowNodes: Readonly<Record<string, NodeImplementation>> = 
 };
 
 /** `check_lazy_status` of the nodes that have lazy inputs. */
-export const LAZY_NODES: ReadonlyMap<string, NeededInputs> = new Map<string, NeededInputs>([
+export const lazyNodes: ReadonlyMap<string, NeededInputs> = new Map<string, NeededInputs>([
   ["ProtoLazy", (inputs) => [valueText(inputs.get("pick"))]],
   [
     "ComfySwitchNode",
@@ -63,7 +63,7 @@ export const LAZY_NODES: ReadonlyMap<string, NeededInputs> = new Map<string, Nee
 ]);
 
 /** Nodes whose function is a coroutine. */
-export const ASYNC_NODES: ReadonlySet<string> = new Set(["ProtoAsync", "ProtoProgressAsync"]);
+export const asyncNodes: ReadonlySet<string> = new Set(["ProtoAsync", "ProtoProgressAsync"]);
 
 function expansionOf(run: NodeRun): Expansion {
   const inner = textInput(run, "inner");

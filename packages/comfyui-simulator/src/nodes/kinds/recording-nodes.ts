@@ -4,10 +4,10 @@ import { NodeException, type NodeImplementation, type NodeResult, type NodeRun }
 import { plain } from "../node-values.ts";
 import { flagInput, imageInput, numberInput, textInput } from "../read-input.ts";
 
-const FRAME = 'custom_nodes/proto_nodes/__init__.py"';
+const frame = 'custom_nodes/proto_nodes/__init__.py"';
 
 /** In the recording, all that was said before the process died still reached its client. */
-const MESSAGES_LEAVE_MS = 100;
+const messagesLeaveMs = 100;
 
 /** The nodes made for the recordings: slow, stubborn, failing and fatal work to order. */
 export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
@@ -30,13 +30,13 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
     const message = textInput(run, "message", "boom");
     switch (textInput(run, "mode")) {
       case "oom":
-        throw new NodeException(outOfGpuMemory().type, message, [`${FRAME}, line 62, in go`]);
+        throw new NodeException(outOfGpuMemory().type, message, [`${frame}, line 62, in go`]);
       case "empty":
-        throw new NodeException("Exception", "", [`${FRAME}, line 64, in go`]);
+        throw new NodeException("Exception", "", [`${frame}, line 64, in go`]);
       case "key":
-        throw new NodeException("KeyError", pythonRepr(message), [`${FRAME}, line 66, in go`]);
+        throw new NodeException("KeyError", pythonRepr(message), [`${frame}, line 66, in go`]);
       default:
-        throw new NodeException("ValueError", message, [`${FRAME}, line 67, in go`]);
+        throw new NodeException("ValueError", message, [`${frame}, line 67, in go`]);
     }
   },
   ProtoText: (run) => {
@@ -45,7 +45,7 @@ export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
     return { outputs: [plain(text)], ui: { text: [text] } };
   },
   ProtoCrash: async (run) => {
-    await run.wait(MESSAGES_LEAVE_MS);
+    await run.wait(messagesLeaveMs);
     return run.crash();
   },
 };
@@ -60,5 +60,5 @@ async function sleep(run: NodeRun): Promise<NodeResult> {
 function secondsOf(run: NodeRun): number {
   const seconds = numberInput(run, "seconds", 1);
   if (!Number.isNaN(seconds)) return seconds;
-  throw new NodeException("ValueError", "Invalid value NaN (not a number)", [`${FRAME}, line 25, in go`]);
+  throw new NodeException("ValueError", "Invalid value NaN (not a number)", [`${frame}, line 25, in go`]);
 }

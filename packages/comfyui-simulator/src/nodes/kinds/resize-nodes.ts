@@ -1,4 +1,4 @@
-import type { Picture } from "../../drawing/picture.ts";
+import { type Picture } from "../../drawing/picture.ts";
 import { sameSize, scalePicture } from "./image-nodes.ts";
 import { NodeException, type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { plain, type NodeValue } from "../node-values.ts";

@@ -1,4 +1,4 @@
-import type { Picture, Scene } from "../../drawing/picture.ts";
+import { type Picture, type Scene } from "../../drawing/picture.ts";
 import { pythonText } from "../../python/python-values.ts";
 import { outOfGpuMemory } from "../allocation.ts";
 import { conditioningText } from "./conditioning-nodes.ts";
@@ -7,12 +7,12 @@ import { opaque, plain, type LatentValue, type ModelValue, type NodeValue } from
 import { latentInput, modelInput, numberInput, plainInput } from "../read-input.ts";
 
 /** What a batch costs per further picture, as a share of the first. */
-const BATCH_SHARE = 0.15;
+const batchShare = 0.15;
 
 /** A motion module samples at most this many frames at once without context options (GRAPHS, Video). */
-const FRAMES_WITHOUT_CONTEXT_MAX = 32;
+const framesWithoutContextMax = 32;
 
-const PREVIEW_SIZE_MAX = 512;
+const previewSizeMax = 512;
 
 export const samplerNodes: Readonly<Record<string, NodeImplementation>> = {
   KSampler: (run) =>
@@ -106,20 +106,20 @@ async function sample(run: NodeRun, sampling: Sampling): Promise<NodeResult> {
   const { model, latent, steps, denoise } = sampling;
   if (run.faults.take("out-of-memory")) throw outOfGpuMemory();
   const { motion } = model;
-  if (motion && !motion.hasContext && latent.count > FRAMES_WITHOUT_CONTEXT_MAX) {
+  if (motion && !motion.hasContext && latent.count > framesWithoutContextMax) {
     throw new NodeException(
       "ValueError",
       `Without a context window, AnimateDiff model ${motion.model} has upper limit of ` +
-        `${FRAMES_WITHOUT_CONTEXT_MAX} frames, but received ${latent.count} latents.`,
+        `${framesWithoutContextMax} frames, but received ${latent.count} latents.`,
     );
   }
   const pictures = resultOf(sampling);
   const [first] = pictures;
-  const stepMs = run.timing.stepMs * (1 + (latent.count - 1) * BATCH_SHARE);
+  const stepMs = run.timing.stepMs * (1 + (latent.count - 1) * batchShare);
   for (let step = 1; step <= steps; step += 1) {
     await run.wait(stepMs);
     const noise = denoise * (1 - step / steps) ** 0.8;
-    const preview = first && { picture: first, format: "jpeg" as const, noise, sizeMax: PREVIEW_SIZE_MAX };
+    const preview = first && { picture: first, format: "jpeg" as const, noise, sizeMax: previewSizeMax };
     await run.progress(step, steps, preview);
   }
   return { outputs: [{ ...latent, pictures }] };

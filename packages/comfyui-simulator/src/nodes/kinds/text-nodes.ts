@@ -1,7 +1,7 @@
 import { stringifyPythonJson } from "../../python/python-json.ts";
 import { isDict, pythonText, type PythonValue } from "../../python/python-values.ts";
 import { describeValue } from "../describe-value.ts";
-import type { NodeImplementation } from "../node-run.ts";
+import { type NodeImplementation } from "../node-run.ts";
 import { plain } from "../node-values.ts";
 import { plainInput, textInput } from "../read-input.ts";
 
@@ -9,7 +9,8 @@ import { plainInput, textInput } from "../read-input.ts";
 export const textNodes: Readonly<Record<string, NodeImplementation>> = {
   PreviewAny: async (run) => {
     const source = run.inputs.get("source") ?? plain(null);
-    const described = source.kind === "plain" ? shown(source.value) : await describeValue(source, run.drawing);
+    const described =
+      source.kind === "plain" ? shown(source.value) : await describeValue(source, run.drawing);
     const text = typeof described === "string" ? described : stringifyPythonJson(described);
     return { outputs: [plain(text)], ui: { text: [text] } };
   },

@@ -1,12 +1,11 @@
 import path from "node:path";
-import { NodeException, type NodeImplementation } from "../node-run.ts";
+import { NodeException, type NodeImplementation, type NodeRun } from "../node-run.ts";
 import { opaque, plain, type VideoValue } from "../node-values.ts";
-import type { NodeRun } from "../node-run.ts";
 import { fileEntry, numbered, placeFor } from "../output-files.ts";
 import { imageInput, numberInput, textInput } from "../read-input.ts";
 import { animated, rate } from "./saving-nodes.ts";
 
-const H264 = [
+const h264 = [
   "-c:v",
   "libx264",
   "-preset",
@@ -56,7 +55,7 @@ export const videoNodes: Readonly<Record<string, NodeImplementation>> = {
     const filename = `${place.name}_${numbered(place.counter)}_.mp4`;
     const file = path.join(place.folder, filename);
     await run.wait(run.timing.saveMs);
-    await run.drawing.draw({ kind: "video", pictures, file, framesPerSecond, encoding: H264, alignment: 1 });
+    await run.drawing.draw({ kind: "video", pictures, file, framesPerSecond, encoding: h264, alignment: 1 });
     return animated(run, file, fileEntry(place, filename));
   },
   SaveWEBM: async (run) => {

@@ -1,10 +1,9 @@
 import { statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Picture } from "../../drawing/picture.ts";
+import { type Picture } from "../../drawing/picture.ts";
 import { pythonText } from "../../python/python-values.ts";
 import { sameSize } from "./image-nodes.ts";
-import type { NodeImplementation, NodeResult, NodeRun } from "../node-run.ts";
-import { NodeException } from "../node-run.ts";
+import { type NodeImplementation, type NodeResult, type NodeRun, NodeException } from "../node-run.ts";
 import { opaque, plain, type ImageValue, type NodeValue } from "../node-values.ts";
 import {
   applyOutputFaults,
