@@ -47,7 +47,7 @@ const foldersMayImport = {
     http: ["servers"],
     servers: [],
     access: ["http"],
-    submissions: ["http"],
+    submissions: ["http", "jobs"],
     jobs: ["access", "http", "servers"],
     documentation: ["access", "http", "jobs", "routes", "submissions"],
     routes: ["access", "documentation", "http", "jobs", "servers", "submissions", "dependencies.ts"],

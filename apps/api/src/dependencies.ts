@@ -3,15 +3,17 @@ import { openDatabase, type Database } from "@genga/database";
 import {
   defaultLane,
   JobManager,
+  type JobManagerOptions,
   SecretBox,
   type Signals,
   StoreUnavailableError,
   type AuditStore,
+  type JobReader,
   type KeyStore,
   type OutputStorage,
-  type QueueSummary,
   type Tenant,
   type TenantAdmissions,
+  type TenantJobReader,
   type TenantLimitStore,
   type UploadStore,
   type WorkflowResolver,
@@ -40,7 +42,7 @@ import { KnownServers } from "./servers/known-servers.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
-import { OwnJobs } from "./submissions/own-jobs.ts";
+import { JobCommands } from "./submissions/job-commands.ts";
 import { boardPath } from "./http/paths.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
@@ -52,9 +54,11 @@ export interface ApiDependencies {
   admission: TenantAdmission;
   limits: KnownLimits;
   tenantLimits: TenantLimitStore;
-  manager: JobManager;
-  /** The jobs of whoever sent the request that this response answers. */
-  ownJobs: (response: Response) => OwnJobs;
+  jobs: JobReader;
+  /** The jobs of the tenant that sent the request which this response answers: to be read … */
+  ownJobs: (response: Response) => TenantJobReader;
+  /** … and to be changed. */
+  jobCommands: (response: Response) => JobCommands;
   jobDetails: JobDetails;
   servers: KnownServers;
   feed: JobFeed;
@@ -124,17 +128,19 @@ export async function openDependencies(
     const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const servers = knownServersOf(settings, { database, definitions, signals }, times);
-    const summarizeQueue = (): Promise<QueueSummary> => manager.summarizeQueue();
-    const metrics = createMetrics({ summarizeQueue, farm: () => servers.farm() });
+    const jobs = database.jobReader;
+    const metrics = createMetrics({
+      summarizeQueue: () => jobs.summarizeQueue(),
+      farm: () => servers.farm(),
+    });
     const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
     const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
-    const manager = new JobManager({
-      ...{ store: database.jobs, tickets, signals, resolver, storage },
-      defaultTenantId: defaultTenant.id,
-      timeoutMsByType: settings.jobTimeoutsMs,
-      secretBox: secretBoxOf(settings.secretsKeys),
-      logger: log,
-    });
+    const manager = managerOf(
+      database,
+      { tickets, signals, resolver, storage, logger: log },
+      settings,
+      defaultTenant,
+    );
     const access = new Access({
       ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
       isOnLoopback: isLoopback(settings.host),
@@ -143,9 +149,7 @@ export async function openDependencies(
     return {
       access,
       ...limitingParts(database, settings, admissions, log),
-      manager,
-      ownJobs: (response) => new OwnJobs({ manager, resolver }, principalOf(response)),
-      jobDetails: new JobDetails({ manager, servers }),
+      ...jobParts({ jobs, manager, resolver, servers }),
       servers,
       feed: new JobFeed(signals),
       storage,
@@ -169,6 +173,35 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function managerOf(
+  { jobReader, jobRequests, jobAnnouncer }: Database,
+  parts: Pick<JobManagerOptions, "tickets" | "signals" | "resolver" | "storage" | "logger">,
+  { jobTimeoutsMs, secretsKeys }: ServiceConfiguration,
+  defaultTenant: Tenant,
+): JobManager {
+  return new JobManager({
+    ...{ reader: jobReader, requests: jobRequests, announcer: jobAnnouncer, ...parts },
+    defaultTenantId: defaultTenant.id,
+    timeoutMsByType: jobTimeoutsMs,
+    secretBox: secretBoxOf(secretsKeys),
+  });
+}
+
+function jobParts(parts: {
+  jobs: JobReader;
+  manager: JobManager;
+  resolver: WorkflowResolver;
+  servers: KnownServers;
+}): Pick<ApiDependencies, "jobs" | "ownJobs" | "jobCommands" | "jobDetails"> {
+  const { jobs } = parts;
+  return {
+    jobs,
+    ownJobs: (response) => jobs.of(principalOf(response).tenant.id),
+    jobCommands: (response) => new JobCommands(parts, principalOf(response)),
+    jobDetails: new JobDetails(parts),
+  };
 }
 
 function limitingParts(

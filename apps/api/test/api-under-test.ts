@@ -131,7 +131,7 @@ class TestWorker {
   constructor(database: Database, signals: Signals, outputs: string) {
     this.#database = database;
     this.#signals = signals;
-    this.#recorder = new AttemptRecorder({ store: database.jobs, signals });
+    this.#recorder = new AttemptRecorder({ runs: database.jobRuns, signals });
     this.#outputs = outputs;
   }
 
@@ -176,7 +176,7 @@ class TestWorker {
   }
 
   async claim(jobId: string, serverId: string): Promise<LeasedJob> {
-    const job = await this.#database.jobs.findJob(jobId);
+    const job = await this.#database.jobRuns.findJob(jobId);
     if (job === null || job === "removed") throw new Error(`There is no job ${jobId}.`);
     const claim = {
       jobId,
@@ -186,7 +186,7 @@ class TestWorker {
       clientId: "test-client",
       promptId: randomUUID(),
     };
-    const [leased] = await this.#database.jobs.claimJobs([claim], 600_000);
+    const [leased] = await this.#database.jobRuns.claimJobs([claim], 600_000);
     if (leased === undefined) throw new Error(`Job ${jobId} could not be claimed.`);
     return leased;
   }

@@ -48,7 +48,7 @@ test("a batch is accepted whole, in the order given, and counts what becomes of 
 });
 
 test("one bad job refuses the whole batch, with every problem and its place", async () => {
-  const before = (await api.database.jobs.summarizeQueue()).counts;
+  const before = (await api.database.jobReader.summarizeQueue()).counts;
   const response = await api.post("batches", {
     jobs: [
       { type: "image", prompt: "fine" },
@@ -67,7 +67,7 @@ test("one bad job refuses the whole batch, with every problem and its place", as
     ["jobs.3", "wrong-type"],
     ["jobs.4.model", "unknown-model"],
   ]);
-  expect((await api.database.jobs.summarizeQueue()).counts).toEqual(before);
+  expect((await api.database.jobReader.summarizeQueue()).counts).toEqual(before);
 });
 
 test.each<[string, unknown, string, string]>([

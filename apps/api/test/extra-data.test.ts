@@ -37,7 +37,7 @@ async function accepted(body: object): Promise<string> {
 }
 async function fail(id: string): Promise<void> {
   const leased = await api.worker.claim(id, serverId);
-  await api.database.jobs.endAttempt(leased, {
+  await api.database.jobRuns.endAttempt(leased, {
     kind: "failed",
     failure: { class: "execution", code: "node-failed", message: "no" },
   });

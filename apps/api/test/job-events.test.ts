@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { defaultTenantId } from "@genga/database";
 import { startTcpProxy, testServiceUrl } from "@genga/testing";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 import { openEvents, type EventReader, type ReadEvent } from "./event-source.ts";
@@ -65,7 +66,7 @@ test("every event comes once and in order, whatever was told by signals and what
     await api.worker.report(leased, phase, {});
   await api.worker.complete(leased, []);
   const events = (await stream.rest()).filter(({ event }) => event === "event");
-  const stored = await api.database.jobs.listEvents(id, 1, 100);
+  const stored = await api.database.jobReader.of(defaultTenantId).listEvents(id, 1, 100);
   expect(idsOf(events)).toEqual(stored.map(({ sequence }) => sequence));
   expect(typesOf(events)).toEqual(stored.map(({ type }) => type));
 });
@@ -74,7 +75,7 @@ test("a reconnect with Last-Event-ID gets what it missed, and nothing twice", as
   const id = await submit();
   const leased = await api.worker.claim(id, serverId);
   await api.worker.report(leased, "executing", { percent: 30 });
-  const stored = await api.database.jobs.listEvents(id, 0, 100);
+  const stored = await api.database.jobReader.of(defaultTenantId).listEvents(id, 0, 100);
   const stream = await watch(id, { "last-event-id": "1" });
   const snapshot = await stream.next();
   // The snapshot has no id: a drop right after it must not skip what follows.
@@ -246,7 +247,7 @@ test("a reader that does not read gets every event once it does, and not all the
   await new Promise((resolve) => socket.once("end", resolve));
   socket.destroy();
   const ids = [...received.matchAll(/^id: (\d+)$/gm)].map(([, sequence]) => Number(sequence));
-  const stored = await api.database.jobs.listEvents(id, 0, 100);
+  const stored = await api.database.jobReader.of(defaultTenantId).listEvents(id, 0, 100);
   expect(ids).toEqual(stored.map(({ sequence }) => sequence));
   const progress = received.split("event: progress").length - 1;
   expect(progress).toBeLessThan(1_000);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type JobEvent } from "@genga/jobs";
 import { ConfigurationError, createLogger, readConfiguration } from "@genga/runtime";
 import pg from "pg";
 import { startApi } from "../src/start-api.ts";
@@ -21,6 +22,12 @@ async function addKey(
   const response = await api.post("keys", { tenant: "studio", ...body }, key === undefined ? {} : as(key));
   expect(response.status).toBe(201);
   return (await response.json()) as ToldKey;
+}
+
+/** Of a job of the tenant "studio", after its first event. */
+async function studiosEvents(api: ApiUnderTest, jobId: string): Promise<JobEvent[]> {
+  const [studio] = await api.database.tenants.ensureTenants(["studio"]);
+  return await api.database.jobReader.of(studio!.id).listEvents(jobId, 1, 100);
 }
 
 async function query(api: ApiUnderTest, sql: string): Promise<Record<string, unknown>[]> {
@@ -185,7 +192,7 @@ describe("keys", () => {
       expect([path, (await api.post(path, {}, as(key))).status]).toEqual([path, 202]);
     }
     const eventsOf = async (id: string): Promise<unknown[]> =>
-      (await api.database.jobs.listEvents(id, 1, 100)).map(({ type, data }) => [type, data]);
+      (await studiosEvents(api, id)).map(({ type, data }) => [type, data]);
     expect(await eventsOf(single.id)).toEqual([
       ["cancelled", { by: "artist" }],
       ["retry_requested", { from: "cancelled", by: "artist" }],
@@ -217,7 +224,7 @@ describe("keys", () => {
       expect([path, (await api.post(path, {}, as(key))).status]).toEqual([path, 202]);
     }
     const lastOf = async (id: string): Promise<unknown> => {
-      const last = (await api.database.jobs.listEvents(id, 1, 100)).at(-1);
+      const last = (await studiosEvents(api, id)).at(-1);
       return [last?.type, last?.data["by"]];
     };
     expect(await Promise.all([single.id, running.job, failed.job].map(lastOf))).toEqual([

@@ -119,7 +119,7 @@ test("while Redis is away jobs are accepted, seen and cancelled; they get their 
   const batch = await api.post("batches", { jobs: [image, image] });
   expect(batch.status).toBe(202);
   expect((await api.request(`jobs/${id}/cancel`, { method: "POST" })).status).toBe(202);
-  const waiting = await api.database.jobs.listUnannounced(10);
+  const waiting = await api.database.jobAnnouncer.listUnannounced(10);
   expect(waiting).toHaveLength(2);
   expect(await (await api.request("health")).json()).toMatchObject({
     status: "degraded",
@@ -135,7 +135,7 @@ test("while Redis is away jobs are accepted, seen and cancelled; they get their 
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   await api.post("generate", image);
-  expect(await api.database.jobs.listUnannounced(10)).toHaveLength(2);
+  expect(await api.database.jobAnnouncer.listUnannounced(10)).toHaveLength(2);
 }, 30_000);
 
 test("a start waits for PostgreSQL", async () => {

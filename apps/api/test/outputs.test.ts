@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { defaultTenantId } from "@genga/database";
 import { type OutputView } from "../src/jobs/job-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -132,7 +133,7 @@ test("a text output is text", async () => {
 test("a file that is gone is not found, and an id that is none likewise", async () => {
   const { createFolderStorage } = await import("@genga/storage");
   const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
-  const row = await api.database.jobs.findOutput(outputs[4]!.id);
+  const row = await api.database.jobReader.of(defaultTenantId).findOutput(outputs[4]!.id);
   await storage.remove([row!.storageKey!]);
   for (const path of [contentOf(4), "outputs/7", "outputs/00000000-0000-7000-8000-000000000001"]) {
     const response = await api.request(path);

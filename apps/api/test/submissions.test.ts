@@ -35,7 +35,7 @@ async function refused(response: Response): Promise<z.infer<typeof problemDocume
 }
 
 async function countJobs(): Promise<number> {
-  const { counts } = await api.database.jobs.summarizeQueue();
+  const { counts } = await api.database.jobReader.summarizeQueue();
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 

@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import {
   AttemptRecorder,
   type FarmStore,
-  type JobStore,
+  type JobAnnouncer,
+  type JobRuns,
   type KeepingStore,
   type OutputStorage,
   type ServerStore,
@@ -20,7 +21,8 @@ import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 export interface Dependencies {
   workerId: string;
   settings: ServiceConfiguration;
-  store: JobStore;
+  runs: JobRuns;
+  announcer: JobAnnouncer;
   servers: ServerStore;
   farm: FarmStore;
   definitions: DefinitionsStore;
@@ -56,12 +58,13 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
   return {
     workerId,
     settings,
-    store: database.jobs,
+    runs: database.jobRuns,
+    announcer: database.jobAnnouncer,
     servers: database.servers,
     farm: database.farm,
     definitions,
     keeping: database.keeping,
-    recorder: new AttemptRecorder({ store: database.jobs, signals }),
+    recorder: new AttemptRecorder({ runs: database.jobRuns, signals }),
     tickets,
     signals,
     storage: await openOutputStorage(settings.storage, settings.dataDir),

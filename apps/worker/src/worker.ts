@@ -41,7 +41,8 @@ export class Worker {
   #statusUrl: string | null = null;
 
   constructor(dependencies: Dependencies) {
-    const { store, servers, definitions, tickets, signals, recorder, log, workerId, settings } = dependencies;
+    const { runs, announcer, servers, definitions, tickets, signals, recorder, log, workerId, settings } =
+      dependencies;
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     this.#guard = new OutageGuard(leaseMs);
@@ -55,7 +56,7 @@ export class Worker {
     });
     this.#sweeper = new Sweeper({
       ownerId: workerId,
-      ...{ store, servers, tickets, signals, guard, leaseMs, graceMs, log },
+      ...{ runs, announcer, servers, tickets, signals, guard, leaseMs, graceMs, log },
       mayRequeue: () => this.#passes.mayRequeue,
     });
     this.#house = new HouseKeeping(dependencies, {
@@ -79,12 +80,12 @@ export class Worker {
       onDefinitionsRead: (serverId) => {
         signals.publish("definitions-read", { serverId });
       },
-      onQueueSeen: (server, queue) => removeSuperseded(server, queue, store, log),
+      onQueueSeen: (server, queue) => removeSuperseded(server, queue, runs, log),
       onGone: (server, why) => this.#leave(server, why),
     });
     this.#pump = new TicketPump({
       workerId,
-      ...{ store, servers, definitions, tickets, leaseMs, log },
+      ...{ runs, announcer, servers, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
       isPaused: () => this.#passes.isPaused,
       readyServers: () =>
@@ -184,7 +185,7 @@ export class Worker {
     if (runs.length === 0) return;
     const sentAt = performance.now();
     const { held, cancelRequested } = await this.#guard.watch(
-      this.#with.store.renewLeases(
+      this.#with.runs.renewLeases(
         runs.map((run) => run.leased),
         this.#with.settings.leaseMs,
       ),
@@ -218,9 +219,9 @@ export class Worker {
   async #adoptOn(owned: OwnedServer[]): Promise<void> {
     if (owned.length === 0 || !this.#guard.mayTakeOver) return;
     const byId = new Map(owned.map((server) => [server.id, server]));
-    const { store, workerId, settings, log } = this.#with;
+    const { runs, workerId, settings, log } = this.#with;
     const leasedSince = performance.now();
-    const adopted = await this.#guard.watch(store.adoptJobs([...byId.keys()], workerId, settings.leaseMs));
+    const adopted = await this.#guard.watch(runs.adoptJobs([...byId.keys()], workerId, settings.leaseMs));
     for (const leased of adopted) {
       const server = byId.get(leased.serverId);
       if (server === undefined) continue;
@@ -240,7 +241,7 @@ export class Worker {
     leasedSince: number,
     after?: Promise<void>,
   ): void {
-    const { settings, recorder, store, servers, definitions, storage, tickets, log } = this.#with;
+    const { settings, recorder, runs, servers, definitions, storage, tickets, log } = this.#with;
     const wasAdopted = ticket === null;
     if (this.#fleet.find(server.id) !== server) {
       // The server was lost or handed over while the job was being claimed: its next owner adopts it.
@@ -258,7 +259,7 @@ export class Worker {
     this.#runs.set(run.jobId, run);
     server.runs.add(run);
     const options: ProcessJobOptions = {
-      ...{ recorder, store, servers, definitions, storage, tickets },
+      ...{ recorder, runs, servers, definitions, storage, tickets },
       progress: this.#progress,
       endedPrompts: this.#house.endedPrompts,
       log,
@@ -307,6 +308,6 @@ export class Worker {
     await Promise.all(runs.flatMap((run) => this.#endings.get(run) ?? []));
     if (why !== "hand-over") return;
     const settled = runs.filter((run) => !run.mayStillArrive);
-    await this.#with.store.releaseLeases(settled.map((run) => run.leased));
+    await this.#with.runs.releaseLeases(settled.map((run) => run.leased));
   }
 }

@@ -174,7 +174,7 @@ test("a crash after a removal's commit leaves no file: a worker finishes it", as
     await service.exited;
   }
   const process = openDatabase({ databaseUrl: database.url });
-  await process.jobs.removeJob(id);
+  await process.jobRequests.removeJob(id);
   await process.close();
   expect(await jobFolders()).toEqual([id]);
   await stack.startWorker();

@@ -1,7 +1,10 @@
 import {
   type AuditStore,
   type FarmStore,
-  type JobStore,
+  type JobAnnouncer,
+  type JobReader,
+  type JobRequests,
+  type JobRuns,
   type KeepingStore,
   type KeyStore,
   type ServerStore,
@@ -14,16 +17,27 @@ import { createConnection, type ConnectionOptions } from "./connection/connectio
 import { withMappedErrors } from "./connection/database-errors.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaFarmStore } from "./servers/prisma-farm-store.ts";
-import { PrismaJobStore, type JobLimits } from "./jobs/prisma-job-store.ts";
+import { type QueueLimit } from "./jobs/accepting/queue-room.ts";
+import { PrismaJobAnnouncer } from "./jobs/announcing/prisma-job-announcer.ts";
+import { PrismaJobReader } from "./jobs/reading/prisma-job-reader.ts";
+import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
+import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
+import { type RunningLimit } from "./jobs/running/running-limit.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 
+/** What tenants may have unless `tenant_limits` says otherwise; `null` = any number. */
+export type JobLimits = QueueLimit & RunningLimit;
+
 /** All stores of one process, over one pool; renewals of leases have connections of their own. */
 export interface Database {
-  readonly jobs: JobStore;
+  readonly jobReader: JobReader;
+  readonly jobRequests: JobRequests;
+  readonly jobAnnouncer: JobAnnouncer;
+  readonly jobRuns: JobRuns;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
@@ -53,7 +67,10 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     await Promise.all([connection.close(), renewals.close()]);
   };
   return {
-    jobs: new PrismaJobStore({ database: client, renewals: renewals.client, limits, close }),
+    jobReader: new PrismaJobReader({ database: client, limits }),
+    jobRequests: new PrismaJobRequests({ database: client, limits }),
+    jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
+    jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),

@@ -17,17 +17,17 @@ afterAll(async () => {
 });
 
 const insert = (jobs: NewJob[]): Promise<Job[]> =>
-  stores.jobs.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
+  stores.jobRequests.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
 
 test("takes ten thousand jobs, each with a graph of its own, at once", async () => {
   const jobs = Array.from({ length: 10_000 }, (_, batchIndex) =>
     buildJob({ batchIndex, prompt: `picture number ${batchIndex}`, tags: ["bulk"] }),
   );
   const inserted = await insert(jobs);
-  await stores.jobs.markEnqueued(inserted.map(({ id }) => ({ jobId: id, attempt: 1 })));
+  await stores.jobAnnouncer.markEnqueued(inserted.map(({ id }) => ({ jobId: id, attempt: 1 })));
   expect(inserted).toHaveLength(10_000);
   expect(new Set(inserted.map(({ rank }) => rank)).size).toBe(10_000);
-  expect(await stores.jobs.summarizeQueue()).toMatchObject({ counts: { queued: 10_000 } });
+  expect(await stores.jobReader.summarizeQueue()).toMatchObject({ counts: { queued: 10_000 } });
 }, 60_000);
 
 test("cancels ten thousand jobs in about the time of one statement", async () => {
@@ -49,15 +49,14 @@ test("cancels ten thousand jobs in about the time of one statement", async () =>
     );
     await client.query("ROLLBACK");
     const cancelMs = await timeOf(async () => {
-      const { cancelled, requested } = await stores.jobs.cancelBatch(first!.batchId!);
+      const { cancelled, requested } = await stores.jobRequests.cancelBatch(first!.batchId!);
       expect([cancelled.length, requested.length]).toEqual([10_000, 0]);
     });
     // Rows come back from it and become jobs, which takes its time too; comparing each with each takes ten times more.
     expect(cancelMs / statementMs).toBeLessThan(8);
-    expect((await stores.jobs.listEvents(first!.id, 0, 10)).map(({ type }) => type)).toEqual([
-      "accepted",
-      "cancelled",
-    ]);
+    expect(
+      (await stores.jobReader.of(tenantId).listEvents(first!.id, 0, 10)).map(({ type }) => type),
+    ).toEqual(["accepted", "cancelled"]);
   } finally {
     await client.end();
   }
@@ -73,12 +72,15 @@ test("takes all of a large batch or nothing of it", async () => {
   const [first, ...rest] = Array.from({ length: 1_200 }, (_, batchIndex) => buildJob({ batchIndex }));
   const batch = { id: uuidv7(), name: "refused" };
   const jobs = [first!, ...rest, buildJob({ id: first!.id, batchIndex: 1_200 })];
-  await expect(stores.jobs.insertJobs({ tenantId, batch, jobs })).rejects.toThrow();
-  expect(await stores.jobs.findBatch(batch.id)).toBeNull();
-  expect(await stores.jobs.findJob(first!.id)).toBeNull();
-  const inserted = await stores.jobs.insertJobs({ tenantId, batch, jobs: jobs.slice(0, -1) });
+  await expect(stores.jobRequests.insertJobs({ tenantId, batch, jobs })).rejects.toThrow();
+  expect(await stores.jobReader.of(tenantId).findBatch(batch.id)).toBeNull();
+  expect(await stores.jobRuns.findJob(first!.id)).toBeNull();
+  const inserted = await stores.jobRequests.insertJobs({ tenantId, batch, jobs: jobs.slice(0, -1) });
   expect(inserted.map(({ id }) => id)).toEqual(jobs.slice(0, -1).map(({ id }) => id));
-  expect(await stores.jobs.findBatch(batch.id)).toMatchObject({ total: 1_200, counts: { queued: 1_200 } });
+  expect(await stores.jobReader.of(tenantId).findBatch(batch.id)).toMatchObject({
+    total: 1_200,
+    counts: { queued: 1_200 },
+  });
 }, 60_000);
 
 test("two batches of the same graphs do not lock each other out", async () => {
@@ -105,7 +107,7 @@ test("ranks of a band begin anew once they are large and nothing is queued there
     await client.query("UPDATE band_clocks SET claimed_rank = 70000 WHERE priority IN ('urgent', 'high')");
     const [waiting] = await insert([buildJob({ priority: "high", batchIndex: 0 })]);
     expect(waiting?.rank).toBe(70_001);
-    await stores.jobs.rebaseRanks();
+    await stores.jobAnnouncer.rebaseRanks();
     const [urgent, high] = await insert([
       buildJob({ priority: "urgent", batchIndex: 0 }),
       buildJob({ priority: "high", batchIndex: 1 }),

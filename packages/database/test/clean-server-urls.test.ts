@@ -55,10 +55,10 @@ test("a row with a password gets its server's one spelling, and stays the row th
 test("until then neither servers nor attempts show user or password", async () => {
   const serverId = await storedServer("http://user:hunter2@gpu-1");
   const tenantId = (await stores.tenants.defaultTenant()).id;
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
-  await stores.jobs.claimJobs([claim], 60_000);
-  const shown = [await stores.servers.listServers(), await stores.jobs.listAttempts(job!.id)];
+  await stores.jobRuns.claimJobs([claim], 60_000);
+  const shown = [await stores.servers.listServers(), await stores.jobRuns.listAttempts(job!.id)];
   expect(shown).toMatchObject([[{ url: "http://gpu-1" }], [{ serverUrl: "http://gpu-1" }]]);
   await client.query("DELETE FROM jobs");
 });

@@ -28,12 +28,12 @@ const seal = (): Uint8Array => sealed;
 
 async function accepted(more: Parameters<typeof buildJob>[0] = {}): Promise<string> {
   const jobs = [buildJob({ type: "workflow", sealedExtraData: sealed, ...more })];
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs });
   return job!.id;
 }
 async function claimed(jobId: string, attempt = 1): Promise<LeasedJob> {
   const claim = { jobId, attempt, serverId, promptId: uuidv7(), workerId: "worker", clientId: "client" };
-  return (await stores.jobs.claimJobs([claim], 60_000))[0]!;
+  return (await stores.jobRuns.claimJobs([claim], 60_000))[0]!;
 }
 async function kept(jobId: string): Promise<Buffer | undefined> {
   const { rows } = await client.query<{ sealed: Buffer }>(
@@ -55,12 +55,12 @@ describe("the extra data of a job", () => {
     const jobId = await accepted();
     const first = await claimed(jobId);
     expect(Buffer.from(first.sealedExtraData!).equals(Buffer.from(sealed))).toBe(true);
-    await stores.jobs.releaseLeases([first]);
-    const adopted = (await stores.jobs.adoptJobs([serverId], "other", 60_000)).find(
+    await stores.jobRuns.releaseLeases([first]);
+    const adopted = (await stores.jobRuns.adoptJobs([serverId], "other", 60_000)).find(
       (job) => job.jobId === jobId,
     )!;
     expect(adopted).toMatchObject({ hasExtraData: true, sealedExtraData: first.sealedExtraData });
-    await stores.jobs.endAttempt(adopted, requeue);
+    await stores.jobRuns.endAttempt(adopted, requeue);
     expect(await claimed(jobId, 2)).toMatchObject({
       hasExtraData: true,
       sealedExtraData: first.sealedExtraData,
@@ -68,7 +68,7 @@ describe("the extra data of a job", () => {
   });
 
   test("is nothing for jobs that were submitted without", async () => {
-    const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+    const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
     expect(await claimed(job!.id)).toMatchObject({ hasExtraData: false, sealedExtraData: null });
   });
 
@@ -81,26 +81,26 @@ describe("the extra data of a job", () => {
     const jobId = await accepted();
     const lease = await claimed(jobId);
     expect(await kept(jobId)).toBeDefined();
-    await stores.jobs.endAttempt(lease, end);
+    await stores.jobRuns.endAttempt(lease, end);
     expect(await kept(jobId)).toBeUndefined();
   });
 
   test("is erased when a requeue becomes a cancellation, when it is cancelled or expires in the queue, and with its batch", async () => {
     const asked = await accepted();
     const lease = await claimed(asked);
-    await stores.jobs.requestCancel(asked);
-    await stores.jobs.endAttempt(lease, requeue);
+    await stores.jobRequests.requestCancel(asked);
+    await stores.jobRuns.endAttempt(lease, requeue);
     const queued = await accepted();
-    await stores.jobs.requestCancel(queued);
+    await stores.jobRequests.requestCancel(queued);
     const expired = await accepted({ expiresAt: new Date(Date.now() - 1) });
-    await stores.jobs.expireQueued(100);
+    await stores.jobRuns.expireQueued(100);
     const batch = { id: uuidv7(), name: null };
-    const [inBatch] = await stores.jobs.insertJobs({
+    const [inBatch] = await stores.jobRequests.insertJobs({
       ...{ tenantId, batch },
       jobs: [buildJob({ type: "workflow", sealedExtraData: sealed })],
     });
     expect(await kept(inBatch!.id)).toBeDefined();
-    await stores.jobs.cancelBatch(batch.id);
+    await stores.jobRequests.cancelBatch(batch.id);
     for (const jobId of [asked, queued, expired, inBatch!.id]) expect(await kept(jobId)).toBeUndefined();
   });
 
@@ -118,33 +118,33 @@ describe("the extra data of a job", () => {
 
   test("is asked for again by a retry, alone and in a batch", async () => {
     const jobId = await accepted();
-    await stores.jobs.endAttempt(await claimed(jobId), { kind: "failed", failure: buildFailure() });
-    await expect(stores.jobs.retryJob(jobId)).rejects.toThrow(ExtraDataNeededError);
-    expect(await stores.jobs.findJob(jobId)).toMatchObject({ status: "failed" });
-    expect(await stores.jobs.retryJob(jobId, seal)).toMatchObject({ status: "queued" });
+    await stores.jobRuns.endAttempt(await claimed(jobId), { kind: "failed", failure: buildFailure() });
+    await expect(stores.jobRequests.retryJob(jobId)).rejects.toThrow(ExtraDataNeededError);
+    expect(await stores.jobRuns.findJob(jobId)).toMatchObject({ status: "failed" });
+    expect(await stores.jobRequests.retryJob(jobId, seal)).toMatchObject({ status: "queued" });
     expect(await kept(jobId)).toEqual(Buffer.from(sealed));
     expect(await claimed(jobId, 2)).toMatchObject({ hasExtraData: true });
 
     const batch = { id: uuidv7(), name: null };
     const jobs = [buildJob({ type: "workflow", sealedExtraData: sealed }), buildJob()];
-    const [secret, plain] = await stores.jobs.insertJobs({ tenantId, batch, jobs });
+    const [secret, plain] = await stores.jobRequests.insertJobs({ tenantId, batch, jobs });
     for (const { id } of [secret!, plain!]) {
-      await stores.jobs.endAttempt(await claimed(id), { kind: "failed", failure: buildFailure() });
+      await stores.jobRuns.endAttempt(await claimed(id), { kind: "failed", failure: buildFailure() });
     }
-    await expect(stores.jobs.retryBatch(batch.id)).rejects.toThrow(/extraData/);
-    expect((await stores.jobs.retryBatch(batch.id, seal)).length).toBe(2);
+    await expect(stores.jobRequests.retryBatch(batch.id)).rejects.toThrow(/extraData/);
+    expect((await stores.jobRequests.retryBatch(batch.id, seal)).length).toBe(2);
     expect([await kept(secret!.id), await kept(plain!.id)]).toEqual([Buffer.from(sealed), undefined]);
   });
 
   test("of a large batch is stored for each of its jobs", async () => {
     const batch = { id: uuidv7(), name: null };
     const jobs = Array.from({ length: 1_200 }, () => buildJob({ type: "workflow", sealedExtraData: sealed }));
-    await stores.jobs.insertJobs({ tenantId, batch, jobs });
+    await stores.jobRequests.insertJobs({ tenantId, batch, jobs });
     const { rows } = await client.query<{ count: number }>(
       "SELECT count(*)::int FROM job_secrets JOIN jobs ON jobs.id = job_id WHERE batch_id = $1 AND has_extra_data",
       [batch.id],
     );
     expect(rows[0]!.count).toBe(1_200);
-    await stores.jobs.cancelBatch(batch.id);
+    await stores.jobRequests.cancelBatch(batch.id);
   });
 });

@@ -128,7 +128,7 @@ class Writers {
   }
 
   async #claim(jobId: string, oldAttempt?: number): Promise<void> {
-    const job = await this.#stores.jobs.findJob(jobId);
+    const job = await this.#stores.jobRuns.findJob(jobId);
     if (job === null || job === "removed") return;
     const claim = {
       jobId,
@@ -137,14 +137,14 @@ class Writers {
       promptId: uuidv7(),
     };
     const claims = [{ ...claim, workerId: "worker-a", clientId: "client-a" }];
-    for (const leased of await this.#stores.jobs.claimJobs(claims, 60_000)) {
+    for (const leased of await this.#stores.jobRuns.claimJobs(claims, 60_000)) {
       this.#leases.push(leased);
       this.#note({ jobId, sequence: leased.job.eventSequence }, { type: "claimed", given: leased });
     }
   }
 
   async #adopt(): Promise<void> {
-    for (const leased of await this.#stores.jobs.adoptJobs([this.#serverId], "worker-b", 60_000)) {
+    for (const leased of await this.#stores.jobRuns.adoptJobs([this.#serverId], "worker-b", 60_000)) {
       this.#leases.push(leased);
       const at = { jobId: leased.jobId, sequence: leased.job.eventSequence };
       this.#note(at, { type: "adopted", given: leased });
@@ -152,18 +152,18 @@ class Writers {
   }
 
   async #request(what: Extract<Write, { job: number }>["do"], jobId: string): Promise<void> {
-    const { jobs } = this.#stores;
+    const { jobAnnouncer, jobRequests } = this.#stores;
     if (what === "claim") await this.#claim(jobId);
     else if (what === "claim by an old ticket") await this.#claim(jobId, 1);
-    else if (what === "enqueued") await jobs.markEnqueued([{ jobId, attempt: 1 }]);
+    else if (what === "enqueued") await jobAnnouncer.markEnqueued([{ jobId, attempt: 1 }]);
     else if (what === "cancel") {
-      const result = await jobs.requestCancel(jobId);
+      const result = await jobRequests.requestCancel(jobId);
       if (result === null || result === "removed" || result.outcome === "ended") return;
       if (result.event !== null) this.#note(result.event, { type: cancelEvents[result.outcome] });
     } else if (what === "retry") {
-      const job = await unlessIllegal(jobs.retryJob(jobId));
+      const job = await unlessIllegal(jobRequests.retryJob(jobId));
       if (job !== undefined && job !== null && job !== "removed") this.#noteRetry(job);
-    } else if (typeof (await unlessIllegal(jobs.removeJob(jobId))) === "object") this.removals += 1;
+    } else if (typeof (await unlessIllegal(jobRequests.removeJob(jobId))) === "object") this.removals += 1;
   }
 
   #noteRetry(job: Job): void {
@@ -171,35 +171,36 @@ class Writers {
   }
 
   async #sweep(what: Exclude<Write, { job: number } | { lease: number }>["do"]): Promise<void> {
-    const { jobs } = this.#stores;
+    const { jobRequests, jobRuns } = this.#stores;
     if (what === "adopt") await this.#adopt();
     else if (what === "fold counts") await this.#stores.keeping.foldCounts(3);
     else if (what === "abandon") {
-      for (const { event } of await jobs.requeueAbandoned(0))
+      for (const { event } of await jobRuns.requeueAbandoned(0))
         this.#note(event, { type: event.type, takesOver: true });
     } else if (what === "expire") {
-      for (const { event } of await jobs.expireQueued(100)) this.#note(event, { type: "timeout" });
+      for (const { event } of await jobRuns.expireQueued(100)) this.#note(event, { type: "timeout" });
     } else if (what === "cancel batch") {
-      const { cancelled, requested } = await jobs.cancelBatch(this.#batchId);
+      const { cancelled, requested } = await jobRequests.cancelBatch(this.#batchId);
       for (const { event } of cancelled) this.#note(event, { type: "cancelled" });
       for (const { event } of requested) this.#note(event, { type: "cancel_requested" });
-    } else for (const job of await jobs.retryBatch(this.#batchId)) this.#noteRetry(job);
+    } else for (const job of await jobRequests.retryBatch(this.#batchId)) this.#noteRetry(job);
   }
 
   async #underLease(write: Extract<Write, { lease: number }>): Promise<void> {
     const under = this.leaseOf(write);
     if (under === undefined) return;
-    const { jobs } = this.#stores;
+    const { jobRuns } = this.#stores;
     if (write.do === "progress") {
       const reports = [{ ...under, phase: write.phase, progress: buildProgress(write.percent) }];
-      for (const event of await jobs.recordProgress(reports)) this.#note(event, { type: event.type, under });
+      for (const event of await jobRuns.recordProgress(reports))
+        this.#note(event, { type: event.type, under });
     } else if (write.do === "end") {
       const end = endOf(write.as, under);
-      const result = await jobs.endAttempt(under, end);
+      const result = await jobRuns.endAttempt(under, end);
       if (result.held) this.#note(result.event, { type: result.event.type, under, end });
-    } else if (write.do === "renew") await jobs.renewLeases([under], 60_000);
+    } else if (write.do === "renew") await jobRuns.renewLeases([under], 60_000);
     else {
-      await jobs.releaseLeases([under]);
+      await jobRuns.releaseLeases([under]);
       if (write.do === "take over") await this.#adopt();
     }
   }
@@ -254,7 +255,7 @@ async function begin(
   const { stores, tenantId } = lane;
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 9 }]);
   const batchId = uuidv7();
-  const jobs = await stores.jobs.insertJobs({
+  const jobs = await stores.jobRequests.insertJobs({
     ...{ tenantId, batch: { id: batchId, name: null } },
     jobs: Array.from({ length: jobsInPlay }, (_, batchIndex) =>
       buildJob({
@@ -307,10 +308,10 @@ function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: 
 }
 
 async function judgeAll(
-  { stores }: Lane,
+  { stores, tenantId }: Lane,
   { batchId, jobIds, writers }: Awaited<ReturnType<typeof begin>>,
 ): Promise<Job[]> {
-  const { jobs } = stores;
+  const jobs = stores.jobReader.of(tenantId);
   const found = await Promise.all(jobIds.map((id) => jobs.findJob(id)));
   const left: Job[] = [];
   for (const [index, job] of found.entries()) {
@@ -416,7 +417,9 @@ test(
       const race = cancelFirst ? [...asked, end, ...others] : [end, ...others, ...asked];
       await Promise.all(race.map((write) => play.writers.run(write)));
       const [job] = await judgeAll(lane, play);
-      const events: JobEvent[] = await lane.stores.jobs.listEvents(play.jobIds[0]!, 0, 100);
+      const events: JobEvent[] = await lane.stores.jobReader
+        .of(lane.tenantId)
+        .listEvents(play.jobIds[0]!, 0, 100);
       const wasAsked = events.some(({ type }) => type === "cancel_requested");
       if (job?.status === "processing") return; // it was taken over in time, and its first holder has no say any more
       if (end.as === "requeue" || end.as === "cancelled") expect(job?.status).toBe("cancelled");

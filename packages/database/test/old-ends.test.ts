@@ -17,12 +17,12 @@ afterAll(async () => {
   await stores.close();
 });
 
-async function claimNew(): Promise<Awaited<ReturnType<typeof stores.jobs.claimJobs>>[number]> {
+async function claimNew(): Promise<Awaited<ReturnType<typeof stores.jobRuns.claimJobs>>[number]> {
   const { id: tenantId } = await stores.tenants.defaultTenant();
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: job!.id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
-  const [lease] = await stores.jobs.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
+  const [lease] = await stores.jobRuns.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
   return lease!;
 }
 
@@ -43,7 +43,7 @@ async function countedBytes(): Promise<number> {
 test("what a process of an earlier version stored counts as much as what this one stored", async () => {
   const output = buildOutput({ bytes: 1_000 });
   const [own, old] = [await claimNew(), await claimNew()];
-  await stores.jobs.endAttempt(own, { kind: "completed", outputs: [output] });
+  await stores.jobRuns.endAttempt(own, { kind: "completed", outputs: [output] });
   expect([await bytesOf(own.jobId), await countedBytes()]).toEqual([1_000, 1_000]);
 
   // As such a process ends a job: one statement, which does not know the column.

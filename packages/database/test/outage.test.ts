@@ -32,11 +32,11 @@ afterEach(async () => {
 
 async function running(): Promise<LeasedJob> {
   const tenant = await direct.tenants.defaultTenant();
-  const [job] = await direct.jobs.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
+  const [job] = await direct.jobRequests.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
   const [server] = await direct.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: job!.id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
   const claims = [{ ...claim, workerId: "worker-a", clientId: "client-a" }];
-  const [lease] = await direct.jobs.claimJobs(claims, 60_000);
+  const [lease] = await direct.jobRuns.claimJobs(claims, 60_000);
   return lease!;
 }
 
@@ -53,9 +53,9 @@ describe("With Postgres away", () => {
     await proxy.cut();
     for (const call of [
       () => database.ping(),
-      () => database.jobs.findJob(uuidv7()),
-      () => database.jobs.insertJobs({ tenantId: uuidv7(), batch: null, jobs: [buildJob()] }),
-      () => database.jobs.removeJob(uuidv7()),
+      () => database.jobRuns.findJob(uuidv7()),
+      () => database.jobRequests.insertJobs({ tenantId: uuidv7(), batch: null, jobs: [buildJob()] }),
+      () => database.jobRequests.removeJob(uuidv7()),
       () => database.servers.listServers(),
       () => database.tenants.defaultTenant(),
     ]) {
@@ -63,17 +63,17 @@ describe("With Postgres away", () => {
     }
     await proxy.restore();
     await database.ping();
-    expect(await database.jobs.findJob(uuidv7())).toBeNull();
+    expect(await database.jobRuns.findJob(uuidv7())).toBeNull();
   });
 
   test("a statement that gets no answer is given up, and the connection with it", async () => {
     await database.ping();
     proxy.freeze();
     const startedAt = performance.now();
-    await expect(database.jobs.findJob(uuidv7())).rejects.toThrow(StoreUnavailableError);
+    await expect(database.jobRuns.findJob(uuidv7())).rejects.toThrow(StoreUnavailableError);
     expect(performance.now() - startedAt).toBeLessThan(6_000);
     proxy.thaw();
-    expect(await database.jobs.findJob(uuidv7())).toBeNull();
+    expect(await database.jobRuns.findJob(uuidv7())).toBeNull();
   });
 
   test("a ping ends with its signal", async () => {
@@ -90,25 +90,27 @@ describe("With Postgres away", () => {
     const lease = await running();
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs FOR UPDATE");
-    const renewed = expect(database.jobs.renewLeases([lease], 60_000)).rejects.toThrow(StoreUnavailableError);
+    const renewed = expect(database.jobRuns.renewLeases([lease], 60_000)).rejects.toThrow(
+      StoreUnavailableError,
+    );
     await untilWaiting(1);
     await operator.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'under-test'",
     );
     await renewed;
     await operator.query("ROLLBACK");
-    expect((await database.jobs.renewLeases([lease], 60_000)).held).toHaveLength(1);
+    expect((await database.jobRuns.renewLeases([lease], 60_000)).held).toHaveLength(1);
   });
 
   test("a statement that waits too long for a lock is unavailable, and changes nothing later", async () => {
     const lease = await running();
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs FOR UPDATE");
-    await expect(database.jobs.endAttempt(lease, { kind: "cancelled" })).rejects.toThrow(
+    await expect(database.jobRuns.endAttempt(lease, { kind: "cancelled" })).rejects.toThrow(
       StoreUnavailableError,
     );
     await operator.query("ROLLBACK");
-    expect(await direct.jobs.findJob(lease.jobId)).toMatchObject({ status: "processing" });
+    expect(await direct.jobRuns.findJob(lease.jobId)).toMatchObject({ status: "processing" });
   });
 
   test("when no connection is free in time, that is unavailable too", async () => {
@@ -121,7 +123,7 @@ describe("With Postgres away", () => {
     });
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs FOR UPDATE");
-    const holding = narrow.jobs.endAttempt(lease, { kind: "cancelled" });
+    const holding = narrow.jobRuns.endAttempt(lease, { kind: "cancelled" });
     await untilWaiting(1);
     await expect(narrow.ping()).rejects.toThrow(StoreUnavailableError);
     await operator.query("ROLLBACK");
@@ -137,10 +139,10 @@ describe("With Postgres away", () => {
     await operator.query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", [stuck.jobId]);
     // Two connections, each with a statement that waits for the row.
     const waiting = [1, 2].map(() =>
-      expect(database.jobs.requestCancel(stuck.jobId)).rejects.toThrow(StoreUnavailableError),
+      expect(database.jobRequests.requestCancel(stuck.jobId)).rejects.toThrow(StoreUnavailableError),
     );
     await untilWaiting(2);
-    expect((await database.jobs.renewLeases([lease], 60_000)).held).toHaveLength(1);
+    expect((await database.jobRuns.renewLeases([lease], 60_000)).held).toHaveLength(1);
     expect(await database.servers.renewServers("worker-a", [owned!], 60_000)).toHaveLength(1);
     expect(await database.servers.renewWorker("worker-a", [], 60_000)).toBe(1);
     await Promise.all(waiting);
@@ -160,22 +162,26 @@ describe("With Postgres away", () => {
     const lease = await running();
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs FOR UPDATE");
-    const lost = expect(database.jobs.endAttempt(lease, end)).rejects.toThrow(StoreUnavailableError);
+    const lost = expect(database.jobRuns.endAttempt(lease, end)).rejects.toThrow(StoreUnavailableError);
     await untilWaiting(1);
     await proxy.cut();
     await lost;
     // The statement itself is still waiting in Postgres, which knows nothing of the cut, and now takes effect.
     await operator.query("ROLLBACK");
     await proxy.restore();
-    expect(await database.jobs.endAttempt(lease, end)).toMatchObject({ held: true, status });
-    const types = (await direct.jobs.listEvents(lease.jobId, 0, 100)).map(({ type }) => type);
+    expect(await database.jobRuns.endAttempt(lease, end)).toMatchObject({ held: true, status });
+    const types = (await direct.jobReader.of(lease.job.tenantId).listEvents(lease.jobId, 0, 100)).map(
+      ({ type }) => type,
+    );
     expect(types).toEqual(["accepted", "claimed", status === "queued" ? "requeued" : status]);
-    expect(await direct.jobs.listOutputs(lease.jobId)).toHaveLength(status === "completed" ? 1 : 0);
+    expect(await direct.jobReader.of(lease.job.tenantId).listOutputs(lease.jobId)).toHaveLength(
+      status === "completed" ? 1 : 0,
+    );
   });
 
   test("closing twice is closing once", async () => {
     await database.ping();
-    await Promise.all([database.close(), database.jobs.close()]);
+    await Promise.all([database.close(), database.close()]);
     await expect(database.ping()).rejects.toThrow();
   });
 });

@@ -21,12 +21,12 @@ afterAll(async () => {
 /** Runs a job to that end, on a server of its own. */
 async function end(as: AttemptEnd): Promise<EndedPrompt & { jobId: string }> {
   const tenantId = (await stores.tenants.defaultTenant()).id;
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const prompt = { promptId: uuidv7(), serverId: server!.id };
   const claim = { jobId: job!.id, attempt: 1, workerId: "w", clientId: "c", ...prompt };
-  const [lease] = await stores.jobs.claimJobs([claim], 60_000);
-  await stores.jobs.endAttempt(lease!, as);
+  const [lease] = await stores.jobRuns.claimJobs([claim], 60_000);
+  await stores.jobRuns.endAttempt(lease!, as);
   return { ...prompt, jobId: job!.id };
 }
 
@@ -55,7 +55,7 @@ test.each<AttemptEnd>([
 
 test("a note outlives its job, and each server has its turn", async () => {
   const ended = await Promise.all(Array.from({ length: 3 }, () => end({ kind: "cancelled" })));
-  for (const { jobId } of ended) await stores.jobs.removeJob(jobId);
+  for (const { jobId } of ended) await stores.jobRequests.removeJob(jobId);
   await client.query(
     `INSERT INTO prompts_to_forget (prompt_id, server_id) SELECT gen_random_uuid(), $1 FROM generate_series(1, 20)`,
     [ended[0]!.serverId],

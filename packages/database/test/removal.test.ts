@@ -23,15 +23,15 @@ afterAll(async () => {
 
 async function insert(jobs: NewJob[], batchName?: string): Promise<Job[]> {
   const batch = batchName === undefined ? null : { id: uuidv7(), name: batchName };
-  return await stores.jobs.insertJobs({ tenantId, batch, jobs });
+  return await stores.jobRequests.insertJobs({ tenantId, batch, jobs });
 }
 
 /** Runs a job, to its end or to its failure. */
 async function run(id: string, as: "completed" | "failed" = "completed"): Promise<void> {
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
-  const [lease] = await stores.jobs.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
-  await stores.jobs.endAttempt(
+  const [lease] = await stores.jobRuns.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
+  await stores.jobRuns.endAttempt(
     lease!,
     as === "completed"
       ? { kind: as, outputs: [buildOutput(), textOutput(`${id} said something`)], warnings: [`warned ${id}`] }
@@ -81,7 +81,7 @@ describe("What a removal leaves", () => {
     const texts = [id, "hush", inserted!.batchId!];
     const before = await tablesThatTellOf(texts);
     expect(before).toEqual(expect.arrayContaining([`jobs: ${id}`, "workflows: hush", "batches: hush"]));
-    expect(await stores.jobs.removeJob(id)).toEqual({ id, lane: "default", attempt: 1 });
+    expect(await stores.jobRequests.removeJob(id)).toEqual({ id, lane: "default", attempt: 1 });
     await stores.keeping.finishRemovals([id]);
     await stores.keeping.foldCounts(1_000);
     expect(await tablesThatTellOf(texts)).toEqual([`removed_jobs: ${id}`]);
@@ -96,18 +96,23 @@ describe("What a removal leaves", () => {
       "a batch of two",
     );
     for (const { id } of [one!, other!]) await run(id);
-    await stores.jobs.removeJob(one!.id);
-    expect((await stores.jobs.findParameters(other!.id))?.workflow).toContain("a graph for two");
-    expect(await stores.jobs.findBatch(one!.batchId!)).toMatchObject({ total: 2, counts: { completed: 1 } });
-    await stores.jobs.removeJob(other!.id);
+    await stores.jobRequests.removeJob(one!.id);
+    expect((await stores.jobReader.of(tenantId).findParameters(other!.id))?.workflow).toContain(
+      "a graph for two",
+    );
+    expect(await stores.jobReader.of(tenantId).findBatch(one!.batchId!)).toMatchObject({
+      total: 2,
+      counts: { completed: 1 },
+    });
+    await stores.jobRequests.removeJob(other!.id);
     expect(await tablesThatTellOf(["a graph for two", "a batch of two"])).toEqual([]);
-    expect(await stores.jobs.findBatch(one!.batchId!)).toBeNull();
+    expect(await stores.jobReader.of(tenantId).findBatch(one!.batchId!)).toBeNull();
   });
 
   test("are tickets and files to be removed, until somebody says that they are gone", async () => {
     const [job] = await insert([buildJob()]);
     await run(job!.id);
-    await stores.jobs.removeJob(job!.id);
+    await stores.jobRequests.removeJob(job!.id);
     await client.query("UPDATE pending_removals SET due_at = now() - interval '1 second'");
     const pending = { id: job!.id, lane: "default", attempt: 1 };
     expect(await stores.keeping.listPendingRemovals(100)).toContainEqual(pending);
@@ -127,7 +132,7 @@ describe("What a removal leaves", () => {
       );
       const { prompt, server } = rows[0]!;
       if (seen) await seeForAWhile(server);
-      await stores.jobs.removeJob(job!.id);
+      await stores.jobRequests.removeJob(job!.id);
       return [server, prompt];
     };
     const seeForAWhile = async (server: string): Promise<void> => {
@@ -141,7 +146,7 @@ describe("What a removal leaves", () => {
       );
     };
     const isKept = async ([server, prompt]: [string, string]): Promise<boolean> =>
-      (await stores.jobs.findEndedPrompts(server, [prompt])).length > 0;
+      (await stores.jobRuns.findEndedPrompts(server, [prompt])).length > 0;
     const away = await promptsOf("failed", false);
     expect(await isKept(away)).toBe(true);
     expect(await isKept(await promptsOf("completed", false))).toBe(false);
@@ -164,7 +169,7 @@ describe("What a removal leaves", () => {
     const jobs = await insert(
       Array.from({ length: 30 }, (_, index) => buildJob({ prompt: `many ${index}` })),
     );
-    for (const { id } of jobs.slice(0, 20)) await stores.jobs.requestCancel(id);
+    for (const { id } of jobs.slice(0, 20)) await stores.jobRequests.requestCancel(id);
     const removed = await stores.keeping.removeEnded(jobs.map(({ id }) => id));
     expect(removed.map(({ id }) => id)).toEqual(
       jobs
@@ -173,7 +178,7 @@ describe("What a removal leaves", () => {
         .sort(),
     );
     expect(await stores.keeping.removeEnded(jobs.slice(0, 20).map(({ id }) => id))).toEqual([]);
-    expect(await stores.jobs.findJobs(jobs.map(({ id }) => id))).toHaveLength(10);
+    expect(await stores.jobReader.of(tenantId).findJobs(jobs.map(({ id }) => id))).toHaveLength(10);
   });
 });
 
@@ -182,8 +187,8 @@ describe("Races:", () => {
     for (let round = 0; round < 20; round += 1) {
       const workflow = buildWorkflow(`removed at once ${round}`);
       const jobs = await insert([buildJob({ workflow }), buildJob({ workflow })], `at once ${round}`);
-      for (const { id } of jobs) await stores.jobs.requestCancel(id);
-      await Promise.all(jobs.map(({ id }) => stores.jobs.removeJob(id)));
+      for (const { id } of jobs) await stores.jobRequests.requestCancel(id);
+      await Promise.all(jobs.map(({ id }) => stores.jobRequests.removeJob(id)));
     }
     expect(await tablesThatTellOf(["removed at once", "at once"])).toEqual([]);
   });
@@ -197,10 +202,10 @@ describe("Races:", () => {
         const workflows = round % 2 === 0 ? graphs : graphs.toReversed();
         try {
           const jobs = await insert(workflows.map((workflow) => buildJob({ workflow })));
-          for (const { id } of jobs) await stores.jobs.requestCancel(id);
+          for (const { id } of jobs) await stores.jobRequests.requestCancel(id);
           await stores.keeping.removeEnded(jobs.slice(1).map(({ id }) => id));
           accepted.push(jobs[0]!.id);
-          if (round % 3 > 0) await stores.jobs.removeJob(jobs[0]!.id);
+          if (round % 3 > 0) await stores.jobRequests.removeJob(jobs[0]!.id);
         } catch (error) {
           failures.push(error);
         }
@@ -208,9 +213,9 @@ describe("Races:", () => {
     };
     await Promise.all(Array.from({ length: 5 }, () => submit(30)));
     expect(failures).toEqual([]);
-    const left = await stores.jobs.findJobs(accepted);
+    const left = await stores.jobReader.of(tenantId).findJobs(accepted);
     expect(left.length).toBeGreaterThan(0);
-    for (const { id } of left) expect(await stores.jobs.findParameters(id)).not.toBeNull();
+    for (const { id } of left) expect(await stores.jobReader.of(tenantId).findParameters(id)).not.toBeNull();
   });
 
   test("a large submission finds its graphs again when a removal takes them in between", async () => {
@@ -219,7 +224,7 @@ describe("Races:", () => {
       graphs.map((workflow, batchIndex) => buildJob({ workflow, batchIndex })),
       "first",
     );
-    for (const { id } of first) await stores.jobs.requestCancel(id);
+    for (const { id } of first) await stores.jobRequests.requestCancel(id);
     const [second] = await Promise.all([
       insert(
         graphs.map((workflow, batchIndex) => buildJob({ workflow, batchIndex })),
@@ -228,7 +233,7 @@ describe("Races:", () => {
       stores.keeping.removeEnded(first.map(({ id }) => id)),
     ]);
     expect(second).toHaveLength(600);
-    expect(await stores.jobs.findParameters(second[599]!.id)).not.toBeNull();
+    expect(await stores.jobReader.of(tenantId).findParameters(second[599]!.id)).not.toBeNull();
   }, 60_000);
 });
 
@@ -267,8 +272,8 @@ describe("Rows without a use", () => {
     ]);
     await client.query("UPDATE job_parameters SET uploads_noted = true");
     const remove = async (id: string): Promise<string[]> => {
-      await stores.jobs.requestCancel(id);
-      await stores.jobs.removeJob(id);
+      await stores.jobRequests.requestCancel(id);
+      await stores.jobRequests.removeJob(id);
       return (await stores.uploads.findUploads(tenantId, [shared.id, own.id])).map((upload) => upload.id);
     };
     expect(await remove(first!.id)).toEqual([shared.id]);
@@ -287,8 +292,8 @@ describe("Rows without a use", () => {
     const left = (): Promise<string[]> =>
       stores.uploads.findUploads(tenantId, ids).then((uploads) => uploads.map(({ id }) => id).sort());
     expect(await left()).toEqual([named.id, fresh.id].sort());
-    await stores.jobs.requestCancel(job!.id);
-    await stores.jobs.removeJob(job!.id);
+    await stores.jobRequests.requestCancel(job!.id);
+    await stores.jobRequests.removeJob(job!.id);
     expect(await left()).toEqual([fresh.id]);
     await stores.keeping.removeUnused({ ...look, uploadsUnusedMs: 0 });
     expect(await left()).toEqual([]);
@@ -321,7 +326,7 @@ describe("Rows without a use", () => {
       upload.id,
     ]);
     const jobs = await insert([buildJob({ uploadIds: [upload.id] }), buildJob({ uploadIds: [upload.id] })]);
-    for (const { id } of jobs) await stores.jobs.requestCancel(id);
+    for (const { id } of jobs) await stores.jobRequests.requestCancel(id);
     await stores.keeping.removeEnded(jobs.map(({ id }) => id));
     expect((await stores.keeping.removeUnused(look)).removed.uploads).toBe(0);
   });

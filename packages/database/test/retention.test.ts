@@ -34,10 +34,10 @@ beforeEach(async () => {
 
 /** An ended job with an output of that size. */
 async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Promise<string> {
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
-  const [lease] = await stores.jobs.claimJobs([claim], 60_000);
-  await stores.jobs.endAttempt(lease!, { kind: "completed", outputs: [buildOutput({ bytes })] });
+  const [lease] = await stores.jobRuns.claimJobs([claim], 60_000);
+  await stores.jobRuns.endAttempt(lease!, { kind: "completed", outputs: [buildOutput({ bytes })] });
   await client.query("UPDATE jobs SET finished_at = now() - $2 * interval '1 minute' WHERE id = $1", [
     job!.id,
     minutesAgo,

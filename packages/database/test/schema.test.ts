@@ -22,20 +22,20 @@ afterAll(async () => {
 /** A job in that state, made by the store as any other. */
 async function jobThatIs(status: JobStatus): Promise<string> {
   const tenant = await stores.tenants.defaultTenant();
-  const [job] = await stores.jobs.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
   const id = job!.id;
   if (status === "queued") return id;
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
-  const [lease] = await stores.jobs.claimJobs(
+  const [lease] = await stores.jobRuns.claimJobs(
     [{ ...claim, workerId: "worker-a", clientId: "client-a" }],
     60_000,
   );
   if (status === "completed")
-    await stores.jobs.endAttempt(lease!, { kind: status, outputs: [buildOutput()] });
-  else if (status === "cancelled") await stores.jobs.endAttempt(lease!, { kind: status });
+    await stores.jobRuns.endAttempt(lease!, { kind: status, outputs: [buildOutput()] });
+  else if (status === "cancelled") await stores.jobRuns.endAttempt(lease!, { kind: status });
   else if (status !== "processing")
-    await stores.jobs.endAttempt(lease!, { kind: status, failure: buildFailure() });
+    await stores.jobRuns.endAttempt(lease!, { kind: status, failure: buildFailure() });
   return id;
 }
 
@@ -126,7 +126,7 @@ describe("The schema makes illegal states impossible:", () => {
     const id = await jobThatIs("queued");
     await client.query(`ALTER DATABASE ${new URL(stores.url).pathname.slice(1)} SET timezone = 'Asia/Tokyo'`);
     const database = openDatabase({ databaseUrl: stores.url });
-    const job = await database.jobs.findJob(id);
+    const job = await database.jobRuns.findJob(id);
     await database.close();
     const { rows } = await client.query<{ created_at: Date }>("SELECT created_at FROM jobs WHERE id = $1", [
       id,

@@ -30,14 +30,14 @@ async function freshTenant(): Promise<string> {
 }
 
 const insert = (store: Database, tenantId: string, count = 1): Promise<Job[]> =>
-  store.jobs.insertJobs({
+  store.jobRequests.insertJobs({
     tenantId,
     batch: count === 1 ? null : { id: uuidv7(), name: null },
     jobs: Array.from({ length: count }, () => buildJob({ prompt: uuidv7() })),
   });
 
 const queuedOf = async (tenantId: string): Promise<number> =>
-  (await one.jobs.summarizeQueue(tenantId)).counts.queued;
+  (await one.jobReader.of(tenantId).summarizeQueue()).counts.queued;
 
 test("never queues more than the limit, whatever processes race for it", async () => {
   const tenantId = await freshTenant();
@@ -80,7 +80,7 @@ test("gives room back for what was claimed or cancelled", async () => {
   const tenantId = await freshTenant();
   const [first] = await insert(one, tenantId, queuedMax);
   await expect(insert(one, tenantId)).rejects.toThrow(LimitReachedError);
-  await one.jobs.requestCancel(first!.id);
+  await one.jobRequests.requestCancel(first!.id);
   await insert(one, tenantId);
   await expect(insert(one, tenantId)).rejects.toThrow(LimitReachedError);
 });
@@ -89,7 +89,7 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
   const tenantId = await freshTenant();
   const [server] = await one.servers.registerServers([{ url: `http://${uuidv7()}:8188`, slots: 2 }]);
   const [job] = await insert(one, tenantId);
-  const [leased] = await one.jobs.claimJobs(
+  const [leased] = await one.jobRuns.claimJobs(
     [
       {
         ...{ jobId: job!.id, attempt: 1, serverId: server!.id, workerId: "worker-a", clientId: "client-a" },
@@ -98,12 +98,15 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
     ],
     60_000,
   );
-  await one.jobs.endAttempt(leased!, { kind: "failed", failure: buildFailure() });
+  await one.jobRuns.endAttempt(leased!, { kind: "failed", failure: buildFailure() });
   const others = await insert(one, tenantId, queuedMax);
-  await expect(one.jobs.retryJob(job!.id)).rejects.toMatchObject({ limit: "jobs-queued", used: queuedMax });
-  expect(await one.jobs.findJob(job!.id)).toMatchObject({ status: "failed" });
-  await one.jobs.requestCancel(others[0]!.id);
-  expect(await one.jobs.retryJob(job!.id)).toMatchObject({ status: "queued" });
+  await expect(one.jobRequests.retryJob(job!.id)).rejects.toMatchObject({
+    limit: "jobs-queued",
+    used: queuedMax,
+  });
+  expect(await one.jobRuns.findJob(job!.id)).toMatchObject({ status: "failed" });
+  await one.jobRequests.requestCancel(others[0]!.id);
+  expect(await one.jobRequests.retryJob(job!.id)).toMatchObject({ status: "queued" });
 });
 
 test("holds for each tenant apart, and an operator's choice comes before the default", async () => {
@@ -121,7 +124,7 @@ test("holds for each tenant apart, and an operator's choice comes before the def
 
 /** Claims a job for a worker that keeps to the limits. */
 const claim = (store: Database, jobs: Job[], serverId: string): Promise<unknown[]> =>
-  store.jobs.claimJobs(
+  store.jobRuns.claimJobs(
     jobs.map(({ id }) => ({
       ...{ jobId: id, attempt: 1, serverId, workerId: "worker-a", clientId: "client-a", isLimited: true },
       promptId: uuidv7(),
@@ -147,8 +150,11 @@ test("never lets more jobs of a tenant run than its limit, whatever workers race
     ...jobs.map((job, index) => claim(index % 2 === 0 ? one : other, [job], serverId)),
     claim(one, [...others, ...jobs.slice(0, 4)], serverId),
   ]);
-  expect((await one.jobs.summarizeQueue(limited)).counts).toMatchObject({ processing: 3, queued: 17 });
-  expect((await one.jobs.summarizeQueue(free)).counts).toMatchObject({ processing: 5, queued: 0 });
+  expect((await one.jobReader.of(limited).summarizeQueue()).counts).toMatchObject({
+    processing: 3,
+    queued: 17,
+  });
+  expect((await one.jobReader.of(free).summarizeQueue()).counts).toMatchObject({ processing: 5, queued: 0 });
   expect(won.flat()).toHaveLength(8);
 });
 
@@ -168,7 +174,7 @@ test("candidates say how many jobs their tenant may still have running", async (
   const jobs = await insert(one, limited, 3);
   const others = await insert(one, free, 2);
   await claim(one, jobs.slice(0, 1), await freshServer());
-  const candidates = await one.jobs.readCandidates(ticketsOf([...jobs, ...others]));
+  const candidates = await one.jobRuns.readCandidates(ticketsOf([...jobs, ...others]));
   expect(new Map(candidates.map(({ tenantId, tenantRoom }) => [tenantId, tenantRoom]))).toEqual(
     new Map([
       [limited, 1],
@@ -183,12 +189,12 @@ test("announces of a limited tenant what it has places for, and everything of th
   const jobs = await insert(one, limited, 5);
   const others = await insert(one, free, 5);
   const unannounced = async (all: Job[]): Promise<string[]> =>
-    (await one.jobs.listUnannounced(10_000))
+    (await one.jobAnnouncer.listUnannounced(10_000))
       .map(({ jobId }) => jobId)
       .filter((jobId) => all.some(({ id }) => id === jobId));
   expect(await unannounced(others)).toHaveLength(5);
   expect(await unannounced(jobs)).toEqual(jobs.slice(0, 2).map(({ id }) => id));
-  await one.jobs.markEnqueued(ticketsOf(jobs.slice(0, 1)));
+  await one.jobAnnouncer.markEnqueued(ticketsOf(jobs.slice(0, 1)));
   expect(await unannounced(jobs)).toEqual([jobs[1]!.id]);
   await claim(one, jobs.slice(0, 2), await freshServer());
   expect(await unannounced(jobs)).toEqual([]);
@@ -199,10 +205,10 @@ test("holds back the tickets of a tenant that has as many jobs running as it may
   await limitRunning(limited, 1);
   const jobs = await insert(one, limited, 4);
   const others = await insert(one, free, 4);
-  await one.jobs.markEnqueued(ticketsOf([...jobs, ...others]));
-  expect(await one.jobs.holdBack([limited, free])).toEqual([]);
+  await one.jobAnnouncer.markEnqueued(ticketsOf([...jobs, ...others]));
+  expect(await one.jobAnnouncer.holdBack([limited, free])).toEqual([]);
   await claim(one, jobs.slice(0, 1), await freshServer());
-  const heldBack = await one.jobs.holdBack([limited, free]);
+  const heldBack = await one.jobAnnouncer.holdBack([limited, free]);
   expect(new Set(heldBack.map(({ jobId }) => jobId))).toEqual(new Set(jobs.slice(1).map(({ id }) => id)));
   expect(heldBack[0]).toMatchObject({ attempt: 1, lane: "default" });
 });

@@ -9,10 +9,13 @@ export type TestStores = ContractStores & { url: string; uploads: UploadStore; k
 export async function openTestStores(): Promise<TestStores> {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   const database = openDatabase({ databaseUrl: scratch.url });
-  const { jobs, servers, tenants, uploads, keeping } = database;
+  const { jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping } = database;
   const close = async (): Promise<void> => {
     await database.close();
     await scratch.drop();
   };
-  return { jobs, servers, tenants, uploads, keeping, url: scratch.url, close };
+  return {
+    ...{ jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping },
+    ...{ url: scratch.url, close },
+  };
 }

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { StoreUnavailableError } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
-import { listJobs } from "../src/jobs/reading/read-jobs.ts";
+import { listJobs } from "../src/jobs/reading/list-jobs.ts";
 import { createConnection } from "../src/connection/connection.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -40,13 +40,13 @@ async function insertMany(count: number): Promise<void> {
 
 test("a rare text is found by its index among many prompts", async () => {
   await insertMany(50_000);
-  const [job] = await stores.jobs.insertJobs({
+  const [job] = await stores.jobRequests.insertJobs({
     ...{ tenantId, batch: null, jobs: [buildJob({ prompt: "a dragon over 桜の木" })] },
   });
   for (const text of ["DRAGON", "桜の木"]) {
-    expect((await stores.jobs.listJobs({ tenantId, text, limit: 10 })).items.map(({ id }) => id)).toEqual([
-      job!.id,
-    ]);
+    expect(
+      (await stores.jobReader.of(tenantId).listJobs({ text, limit: 10 })).items.map(({ id }) => id),
+    ).toEqual([job!.id]);
   }
   const { rows } = await client.query<{ "QUERY PLAN": string }>(
     `EXPLAIN SELECT job.id FROM jobs job WHERE job.tenant_id = '${tenantId}' AND EXISTS (
@@ -61,7 +61,7 @@ test("a search that takes too long is refused with advice, and is no outage", as
   try {
     await client.query("BEGIN");
     await client.query("LOCK TABLE job_parameters IN ACCESS EXCLUSIVE MODE");
-    const found = listJobs(connection.client, { tenantId, text: "cherry", limit: 10 }, 100);
+    const found = listJobs(connection.client, tenantId, { text: "cherry", limit: 10 }, 100);
     await expect(found).rejects.toMatchObject({ problems: [{ path: "text", code: "search-too-broad" }] });
   } finally {
     await client.query("ROLLBACK");
@@ -70,15 +70,16 @@ test("a search that takes too long is refused with advice, and is no outage", as
 });
 
 test("many slow searches of one tenant keep no connection from those who look at a job", async () => {
-  const [job] = await stores.jobs.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   await client.query("BEGIN");
   let searches: Promise<unknown>[];
   try {
     await client.query("LOCK TABLE job_parameters IN ACCESS EXCLUSIVE MODE");
     let searchesEnded = 0;
     searches = Array.from({ length: 12 }, () =>
-      stores.jobs
-        .listJobs({ tenantId, text: "cherry", limit: 10 })
+      stores.jobReader
+        .of(tenantId)
+        .listJobs({ text: "cherry", limit: 10 })
         .catch((error: unknown) => error)
         .then((end) => {
           if (!(end instanceof StoreUnavailableError)) searchesEnded += 1;
@@ -87,7 +88,7 @@ test("many slow searches of one tenant keep no connection from those who look at
     );
     // All of them have asked for a connection, or wait for their turn.
     await setImmediate();
-    expect(await stores.jobs.findJob(job!.id)).toMatchObject({ id: job!.id });
+    expect(await stores.jobRuns.findJob(job!.id)).toMatchObject({ id: job!.id });
     expect(searchesEnded).toBe(0);
   } finally {
     await client.query("ROLLBACK");

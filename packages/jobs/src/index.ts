@@ -55,25 +55,31 @@ export {
   type JobProblem,
   type TenantLimitName,
 } from "./job/job-errors.ts";
+export { type Announcement, type JobAnnouncer, type TicketReference } from "./ports/job-announcer.ts";
 export {
-  type Announcement,
-  type AttemptEnd,
-  type AttemptResult,
+  type JobFilter,
+  type JobReader,
+  type Page,
+  type QueueSummary,
+  type TenantJobReader,
+} from "./ports/job-reader.ts";
+export {
   type BatchCancelResult,
   type CancelResult,
+  type JobRequests,
+  type SealForJob,
+} from "./ports/job-requests.ts";
+export {
+  type AttemptEnd,
+  type AttemptResult,
   type Candidate,
   type Claim,
   type HeartbeatResult,
-  type JobFilter,
   type JobLease,
-  type JobStore,
+  type JobRuns,
   type LeasedJob,
-  type Page,
   type ProgressReport,
-  type QueueSummary,
-  type SealForJob,
-  type TicketReference,
-} from "./ports/job-store.ts";
+} from "./ports/job-runs.ts";
 export {
   type EndedPrompt,
   type Excess,
@@ -166,5 +172,6 @@ export {
 } from "./ports/workflow-resolver.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
+export { present } from "./requests/present.ts";
 export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./requests/prepare-jobs.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

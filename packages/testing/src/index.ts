@@ -2,8 +2,13 @@ export { startServiceProcess, type ServiceProcess } from "./service-process.ts";
 export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";
 export { buildFailure, buildJob, buildOutput, buildProgress, buildWorkflow } from "./job-builders.ts";
-export { describeJobStore, type ContractStores, type TestRunner } from "./job-store-contract.ts";
-export { describeServerStore } from "./server-store-contract.ts";
+export { describeAttemptEnds } from "./contracts/attempt-ends-contract.ts";
+export { type ContractStores, type TestRunner } from "./contracts/contract-stores.ts";
+export { describeJobAnnouncer } from "./contracts/job-announcer-contract.ts";
+export { describeJobReader } from "./contracts/job-reader-contract.ts";
+export { describeJobRequests } from "./contracts/job-requests-contract.ts";
+export { describeJobRuns } from "./contracts/job-runs-contract.ts";
+export { describeServerStore } from "./contracts/server-store-contract.ts";
 export {
   quickSimulator,
   startSimulatorProcess,

@@ -1,4 +1,4 @@
-import { type Job, type JobManager, type Principal } from "@genga/jobs";
+import { type Job, type JobReader, type Principal } from "@genga/jobs";
 import { viewOfJob, viewOfOutput, type JobDetail, type JobView } from "./job-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
@@ -13,12 +13,12 @@ export interface Onlooker {
 
 /** The whole honest view of a job: with why it waits, or what it made. */
 export class JobDetails {
-  readonly #manager: JobManager;
+  readonly #jobs: JobReader;
   readonly #servers: KnownServers;
   readonly #waitingReasons: WaitingReasons;
 
-  constructor(parts: { manager: JobManager; servers: KnownServers }) {
-    this.#manager = parts.manager;
+  constructor(parts: { jobs: JobReader; servers: KnownServers }) {
+    this.#jobs = parts.jobs;
     this.#servers = parts.servers;
     this.#waitingReasons = new WaitingReasons(parts);
   }
@@ -28,17 +28,17 @@ export class JobDetails {
     const [[view], waitingFor, outputs] = await Promise.all([
       this.viewsOf([job], onlooker),
       this.#waitingReasons.of(job, sight),
-      job.status === "completed" ? this.#manager.listOutputs(job.id) : [],
+      job.status === "completed" ? this.#jobs.of(job.tenantId).listOutputs(job.id) : [],
     ]);
     if (view === undefined) throw new Error(`Job ${job.id} has no view.`);
     return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, onlooker.baseUrl)) };
   }
 
-  /** Any number of jobs, in their order; asks the database once for all of them. */
+  /** Any number of jobs of the onlooker's tenant, in their order; asks the database once for all of them. */
   async viewsOf(jobs: Job[], { principal, baseUrl }: Onlooker): Promise<JobView[]> {
     const [sight, prompts] = await Promise.all([
       this.sightOf(principal),
-      this.#manager.findPrompts(jobs.map(({ id }) => id)),
+      this.#jobs.of(principal.tenant.id).findPrompts(jobs.map(({ id }) => id)),
     ]);
     return jobs.map((job) => viewOfJob(job, { sight, prompt: prompts.get(job.id), baseUrl }));
   }

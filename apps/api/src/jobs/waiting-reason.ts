@@ -7,7 +7,8 @@ import {
   type NodeReplacements,
   type ObjectInfo,
 } from "@genga/comfyui";
-import { type Job, type JobManager, publicNameOf, type ShownServerState, takesWork } from "@genga/jobs";
+import { type Job, type JobReader, publicNameOf, type ShownServerState, takesWork } from "@genga/jobs";
+import { foundParameters } from "./found-jobs.ts";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type Sight } from "../access/sight.ts";
@@ -42,22 +43,23 @@ function placeInQueue(
 
 /** Says why a queued job waits: what it lacks first, then who comes before it. */
 export class WaitingReasons {
-  readonly #manager: JobManager;
+  readonly #jobs: JobReader;
   readonly #servers: KnownServers;
   /** What a job needs never changes; the graph is read once. */
   readonly #needs = new Map<string, GraphNeeds>();
 
-  constructor(parts: { manager: JobManager; servers: KnownServers }) {
-    this.#manager = parts.manager;
+  constructor(parts: { jobs: JobReader; servers: KnownServers }) {
+    this.#jobs = parts.jobs;
     this.#servers = parts.servers;
   }
 
   /** `null` for a job that does not wait in our queue. */
   async of(job: Job, sight: Sight): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
+    const own = this.#jobs.of(job.tenantId);
     const [before, tenant, farm, known] = await Promise.all([
-      this.#manager.countJobsBefore(job),
-      this.#manager.findRunning(job.tenantId),
+      own.countJobsBefore(job),
+      own.findRunning(),
       this.#servers.farm(),
       this.#servers.list(),
     ]);
@@ -137,7 +139,7 @@ export class WaitingReasons {
   async #needsOf(job: Job): Promise<GraphNeeds> {
     const known = this.#needs.get(job.id);
     if (known !== undefined) return known;
-    const { workflow } = await this.#manager.getParameters(job.id);
+    const { workflow } = await foundParameters(this.#jobs.of(job.tenantId), job);
     const needs = needsOf(parseWorkflow(workflow));
     if (this.#needs.size >= rememberedMax) this.#needs.clear();
     this.#needs.set(job.id, needs);

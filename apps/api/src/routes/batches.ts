@@ -2,6 +2,7 @@ import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { jsonBody } from "../http/json-body.ts";
+import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfBatch } from "../jobs/job-view.ts";
 import { prefix } from "../http/paths.ts";
 import { idOf } from "../http/request-values.ts";
@@ -14,7 +15,7 @@ export function addBatchRoutes(routes: GuardedRoutes, dependencies: ApiDependenc
     body: jsonBody(),
     post: async (request, response) => {
       const { name, submissions } = readBatch(request.body);
-      const accepted = await dependencies.ownJobs(response).createBatch(name, submissions);
+      const accepted = await dependencies.jobCommands(response).createBatch(name, submissions);
       const { id, jobs, prompts, ...remarks } = accepted;
       for (const { type } of jobs) dependencies.metrics.jobsAccepted.inc({ type });
       const baseUrl = baseUrlOf(response);
@@ -27,24 +28,26 @@ export function addBatchRoutes(routes: GuardedRoutes, dependencies: ApiDependenc
   });
   routes.resource("batches/:id", {
     get: async (request, response) => {
-      const batch = await dependencies.ownJobs(response).findBatch(idOf(request));
+      const batch = await foundBatch(dependencies.ownJobs(response), idOf(request));
       response.json(viewOfBatch(batch, baseUrlOf(response)));
     },
   });
   routes.resource("batches/:id/cancel", {
     post: async (request, response) => {
-      const jobs = dependencies.ownJobs(response);
-      const { cancelled, requested } = await jobs.cancelBatch(idOf(request));
-      const batch = viewOfBatch(await jobs.findBatch(idOf(request)), baseUrlOf(response));
+      const commands = dependencies.jobCommands(response);
+      const { cancelled, requested } = await commands.cancelBatch(idOf(request));
+      const after = await foundBatch(dependencies.ownJobs(response), idOf(request));
+      const batch = viewOfBatch(after, baseUrlOf(response));
       response.status(202).json({ ...batch, cancelled, requested });
     },
   });
   routes.resource("batches/:id/retry", {
     body: jsonBody({ isOptional: true }),
     post: async (request, response) => {
-      const jobs = dependencies.ownJobs(response);
-      const retried = await jobs.retryBatch(idOf(request), readRetry(request.body));
-      const batch = viewOfBatch(await jobs.findBatch(idOf(request)), baseUrlOf(response));
+      const commands = dependencies.jobCommands(response);
+      const retried = await commands.retryBatch(idOf(request), readRetry(request.body));
+      const after = await foundBatch(dependencies.ownJobs(response), idOf(request));
+      const batch = viewOfBatch(after, baseUrlOf(response));
       response.status(202).json({ ...batch, retried });
     },
   });

@@ -10,7 +10,7 @@ import { readSubmission, type ReadSubmission } from "../submissions/submission-b
 /** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
 export function addGenerateRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
   const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
-    const { job, prompt, ...remarks } = await dependencies.ownJobs(response).create(submission);
+    const { job, prompt, ...remarks } = await dependencies.jobCommands(response).create(submission);
     dependencies.metrics.jobsAccepted.inc({ type: job.type });
     const accepted = viewOfAccepted(job, prompt, baseUrlOf(response));
     response

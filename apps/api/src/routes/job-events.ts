@@ -4,6 +4,7 @@ import { sentKeyOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { EventStream } from "../http/event-stream.ts";
+import { foundJob } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
 import { onlookerOf } from "../jobs/onlooker.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -16,12 +17,11 @@ const streamsMax = 1_000;
 
 /** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
 export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { admission, ownJobs, jobDetails, feed, keyWatch, manager, metrics, stopping, watchTimes } =
-    dependencies;
+  const { admission, ownJobs, jobDetails, feed, keyWatch, metrics, stopping, watchTimes } = dependencies;
   routes.resource("jobs/:id/events", {
     get: async (request, response) => {
       const jobs = ownJobs(response);
-      const job = await jobs.find(idOf(request));
+      const job = await foundJob(jobs, idOf(request));
       const lastSequence = lastEventIdOf(request);
       if (isTerminal(job.status) && lastSequence === job.eventSequence) {
         // Nothing can follow: this tells an EventSource to stop connecting again.
@@ -48,8 +48,8 @@ export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDepend
         const sightNow = latestSight(() => jobDetails.sightOf(onlooker.principal));
         const watched = {
           id: job.id,
-          read: () => manager.getJob(job.id),
-          listEvents: (after: number, limit: number) => manager.listEvents(job.id, after, limit),
+          read: () => foundJob(jobs, job.id),
+          listEvents: (after: number, limit: number) => jobs.listEvents(job.id, after, limit),
           snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
           viewOfEvent: async (event: Parameters<typeof viewOfEvent>[0]) =>
             viewOfEvent(event, await sightNow()),

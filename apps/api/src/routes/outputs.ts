@@ -5,6 +5,7 @@ import { contentDisposition, isPlayed, isSafeToShow } from "../http/content-disp
 import { type ApiDependencies } from "../dependencies.ts";
 import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { foundOutput } from "../jobs/found-jobs.ts";
 import { readRange } from "../http/range-header.ts";
 import { idOf } from "../http/request-values.ts";
 
@@ -12,7 +13,7 @@ import { idOf } from "../http/request-values.ts";
 export function addOutputRoutes(routes: GuardedRoutes, { ownJobs, storage }: ApiDependencies): void {
   routes.resource("outputs/:id", {
     get: async (request, response) => {
-      const output = await ownJobs(response).findOutput(idOf(request));
+      const output = await foundOutput(ownJobs(response), idOf(request));
       if (isFresh(request, output)) {
         setHeaders(response, output);
         response.status(304).end();

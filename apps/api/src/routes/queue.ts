@@ -5,18 +5,18 @@ import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
 
 /** `GET queue`: how much of one's own waits and runs; for operators also of all tenants, and the farm's figures. */
-export function addQueueRoutes(routes: GuardedRoutes, { manager, servers }: ApiDependencies): void {
+export function addQueueRoutes(routes: GuardedRoutes, { jobs, ownJobs, servers }: ApiDependencies): void {
   routes.resource("queue", {
     get: async (_request, response) => {
-      const { tenant, role } = principalOf(response);
-      const [summary, farm] = await Promise.all([manager.summarizeQueue(tenant.id), servers.farm()]);
+      const { role } = principalOf(response);
+      const [summary, farm] = await Promise.all([ownJobs(response).summarizeQueue(), servers.farm()]);
       const pausedSince = farm.pause?.pausedAt.toISOString() ?? null;
       const own = { ...viewOfSummary(summary), pausedSince };
       if (role !== "operate") {
         response.json(own);
         return;
       }
-      const all = await manager.summarizeQueue();
+      const all = await jobs.summarizeQueue();
       response.json({ ...own, allTenants: viewOfSummary(all), ...viewOfFarm(farm) });
     },
   });

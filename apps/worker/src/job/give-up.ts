@@ -1,4 +1,4 @@
-import { type HeldTicket, type JobStore, type LeasedJob, type TicketQueue } from "@genga/jobs";
+import { type HeldTicket, type JobRuns, type LeasedJob, type TicketQueue } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 
 /**
@@ -8,10 +8,10 @@ import { type Logger } from "@genga/runtime";
 export async function giveUp(
   leased: LeasedJob,
   ticket: HeldTicket | null,
-  { store, tickets, log }: { store: Pick<JobStore, "releaseLeases">; tickets: TicketQueue; log: Logger },
+  { runs, tickets, log }: { runs: Pick<JobRuns, "releaseLeases">; tickets: TicketQueue; log: Logger },
 ): Promise<void> {
   const results = await Promise.allSettled([
-    store.releaseLeases([leased]),
+    runs.releaseLeases([leased]),
     ticket === null ? null : tickets.giveBack(ticket, { delayMs: 1_000 }),
   ]);
   for (const result of results) {

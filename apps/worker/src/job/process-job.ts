@@ -113,12 +113,7 @@ async function decideEnd(
     const outputs = await collectOutputs(run, server, lookup.history, options);
     return { end: { kind: "completed", outputs, warnings: result.warnings }, outputs };
   }
-  const end = await namingCrashes(
-    run,
-    server,
-    endWithoutOutputs(run, server, lookup, endedBy),
-    options.store,
-  );
+  const end = await namingCrashes(run, server, endWithoutOutputs(run, server, lookup, endedBy), options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
   return { end, outputs: [] };
 }
@@ -160,11 +155,11 @@ async function namingCrashes(
   run: Run,
   server: OwnedServer,
   end: AttemptEnd,
-  store: ProcessJobOptions["store"],
+  runs: ProcessJobOptions["runs"],
 ): Promise<AttemptEnd> {
   if (end.kind !== "failed" || end.failure.code !== poisonCode) return end;
   try {
-    const attempts = await store.listAttempts(run.jobId);
+    const attempts = await runs.listAttempts(run.jobId);
     const crashed = attempts.filter(({ failure }) => failure !== null && crashCodes.has(failure.code));
     const urls = [...new Set([...crashed.map(({ serverUrl }) => serverUrl), server.url])];
     const message = `${end.failure.message} The servers: ${urls.join(", ")}.`;
@@ -300,7 +295,7 @@ async function endAfterBreak(
     { class: "server", code: serverLostCode, message },
     { wasExecuting: hasCrashed },
   );
-  return namingCrashes(run, server, end, options.store);
+  return namingCrashes(run, server, end, options.runs);
 }
 
 /** A wedged server still answers, and may come to itself: what waits there must not run beside the next attempt. */

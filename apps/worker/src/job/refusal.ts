@@ -1,5 +1,5 @@
 import { canRun, ComfyUIError } from "@genga/comfyui";
-import { type JobStore, retiredServerIds, type ServerRecord, type ServerStore } from "@genga/jobs";
+import { type JobRuns, retiredServerIds, type ServerRecord, type ServerStore } from "@genga/jobs";
 import { type DefinitionsStore } from "@genga/workflows";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { type Run } from "./run.ts";
@@ -8,7 +8,7 @@ import { type Run } from "./run.ts";
 const refusalsMax = 5;
 
 export interface RefusalOptions {
-  store: Pick<JobStore, "listAttempts">;
+  runs: Pick<JobRuns, "listAttempts">;
   servers: Pick<ServerStore, "listServers" | "listRecentWorkers">;
   definitions: Pick<DefinitionsStore, "find">;
   /** A worker that was not seen for this long counts as dead. */
@@ -46,10 +46,10 @@ export async function isWorthAnotherTry(
   error: unknown,
   options: RefusalOptions,
 ): Promise<boolean> {
-  const { store, definitions: known } = options;
+  const { runs, definitions: known } = options;
   const { workflow } = run;
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
-  const refusedBy = await earlierRefusals(run, store);
+  const refusedBy = await earlierRefusals(run, runs);
   if (refusedBy.length + 1 >= refusalsMax) return false;
   if (isStumble(error)) return true;
   if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
@@ -72,9 +72,9 @@ async function configuredServers({ servers, leaseMs, retireMs }: RefusalOptions)
 }
 
 /** Who refused it since it was accepted, or since it was last asked for again: attempts before that have ended the job. */
-async function earlierRefusals(run: Run, store: RefusalOptions["store"]): Promise<string[]> {
+async function earlierRefusals(run: Run, runs: RefusalOptions["runs"]): Promise<string[]> {
   const urls: string[] = [];
-  for (const attempt of (await store.listAttempts(run.jobId)).reverse()) {
+  for (const attempt of (await runs.listAttempts(run.jobId)).reverse()) {
     if (attempt.number >= run.leased.attempt) continue;
     if (attempt.outcome !== "requeued") break;
     if (attempt.failure?.code === refusalCode) urls.push(attempt.serverUrl);

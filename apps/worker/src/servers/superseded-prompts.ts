@@ -1,5 +1,5 @@
 import { type ServerQueue } from "@genga/comfyui";
-import { type JobStore } from "@genga/jobs";
+import { type JobRuns } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { forgetPrompt } from "./forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
@@ -14,7 +14,7 @@ const cancelTimeoutMs = 1_000;
 export async function removeSuperseded(
   server: OwnedServer,
   queue: ServerQueue,
-  store: Pick<JobStore, "findEndedPrompts">,
+  runs: Pick<JobRuns, "findEndedPrompts">,
   log: Logger,
 ): Promise<void> {
   const own = new Set([...server.runs].map((run) => run.leased.promptId));
@@ -22,7 +22,7 @@ export async function removeSuperseded(
     .map(({ promptId }) => promptId)
     .filter((promptId) => !own.has(promptId) && isUuid(promptId));
   if (others.length === 0) return;
-  for (const promptId of await store.findEndedPrompts(server.id, others)) {
+  for (const promptId of await runs.findEndedPrompts(server.id, others)) {
     try {
       const { outcome } = await server.connector.cancelPrompt(promptId, { timeoutMs: cancelTimeoutMs });
       await forgetPrompt(server.connector, promptId, { log });

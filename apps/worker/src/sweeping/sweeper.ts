@@ -1,6 +1,7 @@
 import {
   eventSignal,
-  type JobStore,
+  type JobAnnouncer,
+  type JobRuns,
   type ServerStore,
   type Signals,
   type TicketQueue,
@@ -11,7 +12,8 @@ import { type OutageGuard } from "../timing/outage-guard.ts";
 
 export interface SweeperOptions {
   ownerId: string;
-  store: JobStore;
+  runs: Pick<JobRuns, "requeueAbandoned" | "expireQueued">;
+  announcer: JobAnnouncer;
   servers: ServerStore;
   tickets: TicketQueue;
   signals: Signals;
@@ -53,7 +55,7 @@ export class Sweeper {
     this.#passes += 1;
     await this.#requeueAbandoned();
     await this.#expireQueued();
-    if (this.#passes % rebaseEvery === 0) await this.#options.store.rebaseRanks();
+    if (this.#passes % rebaseEvery === 0) await this.#options.announcer.rebaseRanks();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       await this.#refillWipedRedis();
@@ -66,17 +68,17 @@ export class Sweeper {
   }
 
   async #requeueAbandoned(): Promise<void> {
-    const { store, signals, guard, graceMs, log } = this.#options;
+    const { runs, signals, guard, graceMs, log } = this.#options;
     if (!guard.mayTakeOver || !this.#options.mayRequeue()) return;
-    for (const { job, event } of await guard.watch(store.requeueAbandoned(graceMs))) {
+    for (const { job, event } of await guard.watch(runs.requeueAbandoned(graceMs))) {
       log.warn({ jobId: job.id, status: job.status }, "its worker and its server are gone");
       signals.publish("job", eventSignal(event, job.batchId, job.status));
     }
   }
 
   async #expireQueued(): Promise<void> {
-    const { store, signals, log } = this.#options;
-    const ended = await store.expireQueued(rowsPerPass);
+    const { runs, signals, log } = this.#options;
+    const ended = await runs.expireQueued(rowsPerPass);
     for (const { job, event } of ended) signals.publish("job", eventSignal(event, job.batchId, job.status));
     if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
   }
@@ -88,21 +90,21 @@ export class Sweeper {
   }
 
   async #refillWipedRedis(): Promise<void> {
-    const { tickets, store, log } = this.#options;
+    const { tickets, announcer, log } = this.#options;
     if (!(await tickets.wasWiped())) return;
-    const jobs = await store.clearEnqueued();
+    const jobs = await announcer.clearEnqueued();
     await tickets.rememberSentinel();
     if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
   }
 
   /** Tickets for queued rows that have none. Any process may do so at any time. */
   async announce(): Promise<void> {
-    const { tickets, store, log } = this.#options;
+    const { tickets, announcer, log } = this.#options;
     for (let round = 0; round < roundsMax; round += 1) {
-      const announcements = await store.listUnannounced(rowsPerPass);
+      const announcements = await announcer.listUnannounced(rowsPerPass);
       if (announcements.length === 0) return;
       await tickets.add(announcements);
-      await store.markEnqueued(announcements);
+      await announcer.markEnqueued(announcements);
       log.debug({ jobs: announcements.length }, "tickets added");
       if (announcements.length < rowsPerPass) return;
     }
@@ -110,8 +112,8 @@ export class Sweeper {
 
   /** A page of announced rows: tickets that went missing one by one are added again. */
   async #audit(): Promise<void> {
-    const { tickets, store, log } = this.#options;
-    const page = await store.listAnnounced(this.#auditedUpTo, rowsPerPass);
+    const { tickets, announcer, log } = this.#options;
+    const page = await announcer.listAnnounced(this.#auditedUpTo, rowsPerPass);
     this.#auditedUpTo = page.length < rowsPerPass ? null : (page.at(-1)?.jobId ?? null);
     const missing = await tickets.findMissing(page);
     if (missing.length === 0) return;

@@ -4,7 +4,8 @@ import {
   type Candidate,
   type Claim,
   type HeldTicket,
-  type JobStore,
+  type JobAnnouncer,
+  type JobRuns,
   type LeasedJob,
   type ServerStore,
   type TicketQueue,
@@ -23,7 +24,8 @@ import { RunnableCache } from "./runnable-cache.ts";
 
 export interface TicketPumpOptions {
   workerId: string;
-  store: JobStore;
+  runs: Pick<JobRuns, "findJob" | "readCandidates" | "claimJobs">;
+  announcer: Pick<JobAnnouncer, "holdBack">;
   servers: ServerStore;
   definitions: DefinitionsStore;
   tickets: TicketQueue;
@@ -138,7 +140,7 @@ export class TicketPump {
   async #place(tickets: HeldTicket[], rooms: Room[]): Promise<void> {
     const unsettled = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
-      const candidates = await this.#options.store.readCandidates(tickets);
+      const candidates = await this.#options.runs.readCandidates(tickets);
       const elsewhere = await this.#emptyElsewhere(rooms);
       const placed: { candidate: Candidate; room: Room }[] = [];
       const places = this.#placesOf(candidates);
@@ -184,8 +186,8 @@ export class TicketPump {
   async #holdBack(unsettled: Map<string, HeldTicket>, places: ReadonlyMap<string, number>): Promise<void> {
     const full = [...places].flatMap(([tenantId, left]) => (left === 0 ? tenantId : []));
     if (full.length === 0 || unsettled.size === 0) return;
-    const { store, tickets } = this.#options;
-    const heldBack = await store.holdBack(full);
+    const { announcer, tickets } = this.#options;
+    const heldBack = await announcer.holdBack(full);
     await tickets.remove(heldBack.filter((ticket) => !unsettled.has(ticketId(ticket))));
     for (const reference of heldBack) {
       const ticket = unsettled.get(ticketId(reference));
@@ -258,7 +260,7 @@ export class TicketPump {
       clientId: room.clientId,
       promptId: randomUUID(),
     }));
-    const leased = await this.#options.store.claimJobs(claims, this.#options.leaseMs);
+    const leased = await this.#options.runs.claimJobs(claims, this.#options.leaseMs);
     for (const job of leased) {
       const room = placed.find(({ candidate }) => candidate.jobId === job.jobId)?.room;
       const ticket = unsettled.get(ticketId(job));
@@ -302,8 +304,8 @@ export class TicketPump {
   }
 
   async #settleUseless(ticket: HeldTicket): Promise<void> {
-    const { store, tickets } = this.#options;
-    const job = await store.findJob(ticket.jobId);
+    const { runs, tickets } = this.#options;
+    const job = await runs.findJob(ticket.jobId);
     if (job !== null && job !== "removed") {
       const runsElsewhere = job.status === "processing" && job.attempt === ticket.attempt;
       const isNotDueYet = job.status === "queued" && job.attempt + 1 === ticket.attempt;

@@ -1,4 +1,4 @@
-import { type Announcement, type TicketReference } from "./job-store.ts";
+import { type Announcement, type TicketReference } from "./job-announcer.ts";
 import { jobPriorities, type JobPriority } from "../job/job.ts";
 
 /** Width of a priority band; BullMQ accepts priorities up to 2^21. */

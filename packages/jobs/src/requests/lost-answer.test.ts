@@ -1,29 +1,40 @@
 import { describe, expect, test } from "@jest/globals";
 import { StoreUnavailableError } from "../job/job-errors.ts";
-import { type JobStore } from "../ports/job-store.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 
 const refused = new StoreUnavailableError(new Error("refused"), { wasRefused: true });
 const lost = new StoreUnavailableError(new Error("the connection broke"));
 const submission = { tenantId: "studio", batch: null, jobs: [] };
 
-function store(insert: Error, find: Error): Pick<JobStore, "insertJobs" | "findJobs"> {
-  return { insertJobs: () => Promise.reject(insert), findJobs: () => Promise.reject(find) };
+function store(insert: Error, find: () => Promise<never[]>): Parameters<typeof insertOrFind>[0] {
+  return {
+    requests: { insertJobs: () => Promise.reject(insert) },
+    reader: { of: () => ({ findJobs: find }) },
+  };
 }
 
 describe("an insert", () => {
   test("that the store refused has changed nothing, and is not looked for", async () => {
-    const inserting = insertOrFind(store(refused, new Error("looked")), submission);
+    const inserting = insertOrFind(
+      store(refused, () => Promise.reject(new Error("looked"))),
+      submission,
+    );
     await expect(inserting).rejects.toMatchObject({ effect: "none" });
   });
 
   test("whose answer was lost may have taken effect when it cannot be looked for", async () => {
-    const inserting = insertOrFind(store(lost, refused), submission);
+    const inserting = insertOrFind(
+      store(lost, () => Promise.reject(refused)),
+      submission,
+    );
     await expect(inserting).rejects.toMatchObject({ effect: "unknown" });
   });
 
   test("whose answer was lost may still take effect when it is not found", async () => {
-    const inserting = insertOrFind({ ...store(lost, lost), findJobs: () => Promise.resolve([]) }, submission);
+    const inserting = insertOrFind(
+      store(lost, () => Promise.resolve([])),
+      submission,
+    );
     await expect(inserting).rejects.toMatchObject({ effect: "unknown" });
   });
 });

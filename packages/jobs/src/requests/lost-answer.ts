@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Job, type NewBatch, type NewJob } from "../job/job.ts";
 import { StoreUnavailableError } from "../job/job-errors.ts";
-import { type JobStore } from "../ports/job-store.ts";
+import { type TenantJobReader } from "../ports/job-reader.ts";
+import { type JobRequests } from "../ports/job-requests.ts";
 
 /** Tries after the first, 0.2 s and 0.4 s … apart, before the caller is told that the store is away. */
 const triesMax = 4;
@@ -33,21 +34,27 @@ export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promis
   }
 }
 
+/** The part of a `JobReader` that finds inserted jobs. */
+interface FinderOfJobs {
+  of(tenantId: string): Pick<TenantJobReader, "findJobs">;
+}
+
 /**
  * Inserts, and finds out what happened when the connection broke before the answer came: all our ids are there, or none
  * is. @throws StoreUnavailableError which knows whether the insert can have taken effect
  */
 export async function insertOrFind(
-  store: Pick<JobStore, "insertJobs" | "findJobs">,
+  { requests, reader }: { requests: Pick<JobRequests, "insertJobs">; reader: FinderOfJobs },
   submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
 ): Promise<Job[]> {
   try {
-    return await store.insertJobs(submission);
+    return await requests.insertJobs(submission);
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     if (error.wasRefused) throw withEffect(error, "none");
     await sleep(lookAfterMs);
-    const found = await withLostAnswers(() => store.findJobs(submission.jobs.map(({ id }) => id))).catch(
+    const own = reader.of(submission.tenantId);
+    const found = await withLostAnswers(() => own.findJobs(submission.jobs.map(({ id }) => id))).catch(
       // The look failed; the insert may have taken effect all the same.
       () => [],
     );

@@ -1,5 +1,5 @@
 import { type Job } from "../job/job.ts";
-import { type Announcement } from "../ports/job-store.ts";
+import { type Announcement } from "../ports/job-announcer.ts";
 
 /** The ticket that a queued job wants. */
 export function announcementOf(job: Job): Announcement {

@@ -1,6 +1,6 @@
 import { type Job, type JobEvent, type JobStatus } from "../job/job.ts";
 import { LeaseLostError } from "../job/job-errors.ts";
-import { type AttemptEnd, type JobLease, type JobStore, type ProgressReport } from "../ports/job-store.ts";
+import { type AttemptEnd, type JobLease, type JobRuns, type ProgressReport } from "../ports/job-runs.ts";
 import { type JobSignal, type Signals } from "../ports/signals.ts";
 
 /** What became of an attempt's end. */
@@ -11,17 +11,17 @@ export interface StatusUpdate {
 
 /** What the holder of a lease writes about its job: to PostgreSQL first, then to whoever watches. */
 export class AttemptRecorder {
-  readonly #store: JobStore;
+  readonly #runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
   readonly #signals: Signals;
 
-  constructor(options: { store: JobStore; signals: Signals }) {
-    this.#store = options.store;
+  constructor(options: { runs: Pick<JobRuns, "endAttempt" | "recordProgress">; signals: Signals }) {
+    this.#runs = options.runs;
     this.#signals = options.signals;
   }
 
   /** Ends an attempt, recorded once. @throws LeaseLostError nothing was changed */
   async end(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
-    const result = await this.#store.endAttempt(lease, end);
+    const result = await this.#runs.endAttempt(lease, end);
     if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
     this.#signals.publish("job", eventSignal(result.event, result.job.batchId, result.job.status));
     return { job: result.job, event: result.event };
@@ -30,7 +30,7 @@ export class AttemptRecorder {
   /** Writes coalesced progress in one statement. Stale reports change nothing. */
   async recordProgress(reports: (ProgressReport & { batchId: string | null })[]): Promise<void> {
     if (reports.length === 0) return;
-    const events = await this.#store.recordProgress(reports);
+    const events = await this.#runs.recordProgress(reports);
     const batchOf = new Map(reports.map((report) => [report.jobId, report.batchId]));
     for (const event of events) {
       this.#signals.publish("job", eventSignal(event, batchOf.get(event.jobId) ?? null, "processing"));

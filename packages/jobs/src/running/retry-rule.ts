@@ -1,5 +1,5 @@
 import { type Job, type JobFailure } from "../job/job.ts";
-import { type AttemptEnd } from "../ports/job-store.ts";
+import { type AttemptEnd } from "../ports/job-runs.ts";
 
 /** Servers that crashed while executing one job before the job itself is held responsible. */
 const crashesMax = 3;

@@ -1,6 +1,6 @@
 import { type Json } from "../job/job.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
-import { type SealForJob } from "../ports/job-store.ts";
+import { type SealForJob } from "../ports/job-requests.ts";
 import { type SecretBox } from "./secret-box.ts";
 
 /** What goes to a server beside a graph, as `extra_data` of `POST /prompt`. */

@@ -12,7 +12,7 @@ import { changedBy } from "./changed-by.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
-import { findJob } from "../reading/read-jobs.ts";
+import { findJob } from "../reading/find-jobs.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
 /** Queued: ends at once. Processing: the request is noted for its worker, once. Ended: nothing changes. */

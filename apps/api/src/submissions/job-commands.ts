@@ -1,51 +1,45 @@
 import {
   actorOf,
-  BatchNotFoundError,
   InvalidJobError,
   isTerminal,
-  JobNotFoundError,
-  JobRemovedError,
-  type Batch,
+  type Actor,
   type CancelResult,
   type Job,
-  type JobAttempt,
-  type JobFilter,
   type JobManager,
-  type JobOutput,
-  type JobParameters,
   type JobPrompt,
   type JobProblem,
+  type JobReader,
   type JobRequest,
-  type Page,
-  type Remarks,
-  type Actor,
   type Principal,
+  type Remarks,
   type Submitter,
+  type TenantJobReader,
   type WorkflowResolver,
 } from "@genga/jobs";
-import { validate as isUuid } from "uuid";
 import { RefusedError } from "../http/problem-document.ts";
+import { foundBatch, foundJob } from "../jobs/found-jobs.ts";
 import { type ReadSubmission } from "./submission-body.ts";
 
 const problemsMax = 100;
 
-/**
- * The jobs of one tenant: whatever belongs to another answers as if it did not exist. Ids that cannot be ids are not
- * asked for.
- */
-export class OwnJobs {
+/** What a principal does to the jobs of its tenant. Jobs and batches of other tenants answer as if they did not exist. */
+export class JobCommands {
   readonly #manager: JobManager;
   readonly #resolver: WorkflowResolver;
-  readonly #tenantId: string;
+  readonly #jobs: TenantJobReader;
   readonly #submitter: Submitter;
   readonly #actor: Actor;
 
-  constructor(parts: { manager: JobManager; resolver: WorkflowResolver }, principal: Principal) {
+  constructor(
+    parts: { manager: JobManager; jobs: JobReader; resolver: WorkflowResolver },
+    principal: Principal,
+  ) {
+    const tenantId = principal.tenant.id;
     this.#manager = parts.manager;
     this.#resolver = parts.resolver;
-    this.#tenantId = principal.tenant.id;
+    this.#jobs = parts.jobs.of(tenantId);
     this.#actor = actorOf(principal);
-    this.#submitter = { tenantId: this.#tenantId, operates: principal.role === "operate" };
+    this.#submitter = { tenantId, operates: principal.role === "operate" };
   }
 
   /** Accepts one job. @throws InvalidJobError with everything that is wrong */
@@ -67,101 +61,46 @@ export class OwnJobs {
     return this.#manager.createBatch(requests, { name, ...this.#submitter });
   }
 
-  async find(id: string): Promise<Job> {
-    if (!isUuid(id)) throw new JobNotFoundError(id.slice(0, 100));
-    try {
-      const job = await this.#manager.getJob(id.toLowerCase());
-      if (job.tenantId !== this.#tenantId) throw new JobNotFoundError(id);
-      return job;
-    } catch (error) {
-      if (!(error instanceof JobRemovedError)) throw error;
-      const isOwn = (await this.#manager.ownerOfRemoved(id.toLowerCase())) === this.#tenantId;
-      throw isOwn ? error : new JobNotFoundError(id);
-    }
-  }
-
-  list(filter: Omit<JobFilter, "tenantId">): Promise<Page<Job>> {
-    return this.#manager.listJobs({ ...filter, tenantId: this.#tenantId });
-  }
-
-  async parameters(id: string): Promise<{ job: Job; parameters: JobParameters }> {
-    const job = await this.find(id);
-    return { job, parameters: await this.#manager.getParameters(job.id) };
-  }
-
-  async outputs(id: string): Promise<{ job: Job; outputs: JobOutput[] }> {
-    const job = await this.find(id);
-    return { job, outputs: await this.#manager.listOutputs(job.id) };
-  }
-
-  async findOutput(id: string): Promise<JobOutput> {
-    const output = isUuid(id) ? await this.#manager.findOutput(id.toLowerCase()) : null;
-    const isOwn = output !== null && (await this.#isOwn(output.jobId));
-    if (!isOwn) throw new RefusedError("output-not-found", `There is no output ${id.slice(0, 100)}.`);
-    return output;
-  }
-
-  async findBatch(id: string): Promise<Batch> {
-    if (!isUuid(id)) throw new BatchNotFoundError(id.slice(0, 100));
-    const batch = await this.#manager.getBatch(id.toLowerCase());
-    if (batch.tenantId !== this.#tenantId) throw new BatchNotFoundError(id);
-    return batch;
-  }
-
-  async attempts(id: string): Promise<{ job: Job; attempts: JobAttempt[] }> {
-    const job = await this.find(id);
-    return { job, attempts: await this.#manager.listAttempts(job.id) };
-  }
-
+  /** @throws BatchNotFoundError */
   async cancelBatch(id: string): Promise<{ cancelled: number; requested: number }> {
-    return this.#manager.cancelBatch((await this.findBatch(id)).id, this.#actor.keyName);
+    return this.#manager.cancelBatch(await foundBatch(this.#jobs, id), this.#actor.keyName);
   }
 
-  /** @throws InvalidJobError naming node classes that this key may not run */
+  /** @throws BatchNotFoundError @throws InvalidJobError naming node classes that this key may not run */
   async retryBatch(id: string, extraData: unknown): Promise<number> {
-    const { id: batchId } = await this.findBatch(id);
-    await this.#assertMayRun({ batchId });
-    return this.#manager.retryBatch(batchId, extraData, this.#actor.keyName);
+    const batch = await foundBatch(this.#jobs, id);
+    await this.#assertMayRun({ batchId: batch.id });
+    return this.#manager.retryBatch(batch, extraData, this.#actor.keyName);
   }
 
+  /** @throws JobNotFoundError @throws JobRemovedError */
   async requestCancel(id: string): Promise<CancelResult> {
-    const job = await this.find(id);
-    return this.#manager.requestCancel(job.id, this.#actor.keyName);
+    return this.#manager.requestCancel(await foundJob(this.#jobs, id), this.#actor.keyName);
   }
 
-  /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError */
+  /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError @throws JobRemovedError */
   async retry(id: string, extraData: unknown): Promise<Job> {
-    const job = await this.find(id);
+    const job = await foundJob(this.#jobs, id);
     if (job.type === "workflow") await this.#assertMayRun({ jobId: job.id });
-    return this.#manager.retryJob(job.id, extraData, this.#actor.keyName);
+    return this.#manager.retryJob(job, extraData, this.#actor.keyName);
   }
 
   /** @throws RefusedError `job-not-ended` @throws JobRemovedError */
   async remove(id: string): Promise<void> {
-    const job = await this.find(id);
+    const job = await foundJob(this.#jobs, id);
     if (!isTerminal(job.status)) {
       throw new RefusedError(
         "job-not-ended",
         `The job is ${job.status}; cancel it before it can be removed.`,
       );
     }
-    await this.#manager.removeJob(job.id, this.#actor);
-  }
-
-  /** A job that was removed meanwhile took its outputs with it. */
-  async #isOwn(jobId: string): Promise<boolean> {
-    try {
-      return (await this.#manager.getJob(jobId)).tenantId === this.#tenantId;
-    } catch (error) {
-      if (error instanceof JobRemovedError || error instanceof JobNotFoundError) return false;
-      throw error;
-    }
+    await this.#manager.removeJob(job, this.#actor);
   }
 
   /** Another key of the tenant, which operates, may have submitted what this one may not run. */
   async #assertMayRun(of: { jobId: string } | { batchId: string }): Promise<void> {
     if (this.#submitter.operates) return;
-    await this.#resolver.assertAllowedNodes(await this.#manager.listClassesToRetry(of), this.#submitter);
+    await this.#resolver.assertAllowedNodes(await this.#jobs.listClassesToRetry(of), this.#submitter);
   }
 
   async #acceptable(submission: ReadSubmission): Promise<JobRequest> {

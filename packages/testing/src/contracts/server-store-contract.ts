@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from "uuid";
 import { type ServerLease, type ServerRecord, type ServerStore } from "@genga/jobs";
-import { buildJob, buildProgress } from "./job-builders.ts";
-import { type ContractStores, type TestRunner } from "./job-store-contract.ts";
+import { buildJob, buildProgress } from "../job-builders.ts";
+import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 
 const leaseMs = 60_000;
 const abilities = {
@@ -250,7 +250,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
   test("counts the jobs that hold one of a server's slots", async () => {
     const server = await freshServer();
     const tenant = await stores.tenants.defaultTenant();
-    const jobs = await stores.jobs.insertJobs({
+    const jobs = await stores.jobRequests.insertJobs({
       tenantId: tenant.id,
       batch: null,
       jobs: [buildJob(), buildJob()],
@@ -259,13 +259,13 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       ...{ jobId: id, attempt: 1, serverId: server.id },
       ...{ workerId: "worker-a", clientId: "client-a", promptId: uuidv7() },
     }));
-    const leases = await stores.jobs.claimJobs(claims, leaseMs);
+    const leases = await stores.jobRuns.claimJobs(claims, leaseMs);
     expect((await read(server.id)).jobsHeld).toBe(2);
     const [saving] = leases;
     if (saving === undefined) throw new Error("Nothing was claimed.");
-    await stores.jobs.recordProgress([{ ...saving, phase: "saving", progress: buildProgress(100) }]);
+    await stores.jobRuns.recordProgress([{ ...saving, phase: "saving", progress: buildProgress(100) }]);
     expect((await read(server.id)).jobsHeld).toBe(1);
-    await stores.jobs.endAttempt(saving, { kind: "completed", outputs: [] });
+    await stores.jobRuns.endAttempt(saving, { kind: "completed", outputs: [] });
     expect((await read(server.id)).jobsHeld).toBe(1);
   });
 

@@ -4,6 +4,7 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 /** Graphs that Genga made of parameters are not asked about: clients did not write their nodes. Each graph is read once. */
 export async function listClassesToRetry(
   database: PrismaClient,
+  tenantId: string,
   of: { jobId: string } | { batchId: string },
 ): Promise<NamedClass[]> {
   const isMeant =
@@ -13,7 +14,7 @@ export async function listClassesToRetry(
   return await database.$queryRaw<NamedClass[]>`
     WITH meant AS (
       SELECT DISTINCT asked.workflow_hash FROM jobs job JOIN job_parameters asked ON asked.job_id = job.id
-      WHERE job.type = 'workflow' AND ${isMeant}
+      WHERE job.type = 'workflow' AND job.tenant_id = ${tenantId}::uuid AND ${isMeant}
     )
     SELECT node.value ->> 'class_type' AS "classType", min(node.key) AS "nodeId"
     FROM meant JOIN workflows ON workflows.hash = meant.workflow_hash

@@ -1,0 +1,72 @@
+import {
+  isTerminal,
+  jobStatuses,
+  type Batch,
+  type Job,
+  type JobStatus,
+  type QueueSummary,
+} from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { countedEnds } from "../../keeping/fold-counts.ts";
+
+export async function findBatch(database: PrismaClient, tenantId: string, id: string): Promise<Batch | null> {
+  if (!isUuid(id)) return null;
+  const batch = await database.batch.findUnique({ where: { id, tenantId } });
+  if (batch === null) return null;
+  const counted = await database.$queryRaw<{ status: JobStatus; count: bigint }[]>`
+    SELECT status, count(*) FROM jobs WHERE batch_id = ${id}::uuid AND finished_at IS NULL GROUP BY status
+    UNION ALL
+    SELECT status, jobs FROM batch_job_counts WHERE batch_id = ${id}::uuid
+    UNION ALL
+    SELECT status, sum(jobs)::bigint FROM ended_job_changes WHERE batch_id = ${id}::uuid GROUP BY status`;
+  return { ...batch, counts: countsOf(counted) };
+}
+
+/**
+ * What waits and runs has an index of its own and is little; what has ended was counted as it did.
+ * @param tenantId absent = of all tenants together
+ */
+export async function summarizeQueue(database: PrismaClient, tenantId?: string): Promise<QueueSummary> {
+  const ofTenant = tenantId === undefined ? Prisma.sql`true` : Prisma.sql`tenant_id = ${tenantId}::uuid`;
+  const rows = await database.$queryRaw<
+    { status: JobStatus; lane: string | null; count: bigint; oldest: Date | null }[]
+  >`
+    SELECT status, lane, count(*), min(created_at) AS oldest FROM jobs
+    WHERE status = 'queued' AND ${ofTenant} GROUP BY status, lane
+    UNION ALL
+    SELECT status, lane, count(*), NULL FROM jobs
+    WHERE status = 'processing' AND ${ofTenant} GROUP BY status, lane
+    UNION ALL
+    SELECT status, NULL, sum(jobs)::bigint, NULL FROM ${countedEnds} AS ended WHERE ${ofTenant} GROUP BY status`;
+  const lanes = new Map<string, { lane: string; queued: number; processing: number }>();
+  let oldestQueuedAt: Date | null = null;
+  for (const { status, lane, count, oldest } of rows) {
+    if (lane === null || isTerminal(status)) continue;
+    const entry = lanes.get(lane) ?? { lane, queued: 0, processing: 0 };
+    lanes.set(lane, { ...entry, [status]: Number(count) });
+    if (oldest !== null && (oldestQueuedAt === null || oldest < oldestQueuedAt)) oldestQueuedAt = oldest;
+  }
+  const sorted = [...lanes.values()].sort((a, b) => (a.lane < b.lane ? -1 : 1));
+  return { counts: countsOf(rows), lanes: sorted, oldestQueuedAt };
+}
+
+/** Every status has a count; a status may come in several parts. */
+function countsOf(parts: { status: JobStatus; count: bigint | number }[]): Record<JobStatus, number> {
+  const counts = Object.fromEntries(jobStatuses.map((status) => [status, 0])) as Record<JobStatus, number>;
+  for (const { status, count } of parts) counts[status] += Number(count);
+  return counts;
+}
+
+export async function countJobsBefore(
+  database: PrismaClient,
+  tenantId: string,
+  job: Job,
+): Promise<{ own: number; others: number }> {
+  if (job.status !== "queued") return { own: 0, others: 0 };
+  const [row] = await database.$queryRaw<{ all: bigint; own: bigint }[]>`
+    SELECT count(*) AS "all", count(*) FILTER (WHERE tenant_id = ${tenantId}::uuid) AS own FROM jobs
+    WHERE status = 'queued' AND lane = ${job.lane} AND (priority, rank) < (${job.priority}::job_priority, ${job.rank}::int)`;
+  const own = Number(row?.own ?? 0);
+  return { own, others: Number(row?.all ?? 0) - own };
+}

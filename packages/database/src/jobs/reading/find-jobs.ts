@@ -1,0 +1,56 @@
+import { shownPrompt, type Job, type JobParameters, type JobPrompt, type JobType } from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { type PrismaClient } from "../../generated/client.ts";
+import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+
+/**
+ * An id that is no UUID names nothing.
+ * @param of.tenantId whose job it must be; absent = whoever's, for workers and for requests about a job that was found before
+ */
+export async function findJob(
+  database: PrismaClient,
+  id: string,
+  of: { tenantId?: string } = {},
+): Promise<Job | "removed" | null> {
+  if (!isUuid(id)) return null;
+  const row = await database.job.findUnique({ where: { id, ...of } });
+  if (row !== null) return jobFromRow(row);
+  return (await database.removedJob.findUnique({ where: { id, ...of } })) === null ? null : "removed";
+}
+
+export async function findJobs(database: PrismaClient, tenantId: string, ids: string[]): Promise<Job[]> {
+  const rows = await database.$queryRaw<JobRow[]>`
+    SELECT ${jobColumns} FROM unnest(${ids.filter((id) => isUuid(id))}::uuid[]) WITH ORDINALITY AS asked(id, place)
+    JOIN jobs job ON job.id = asked.id
+    WHERE job.tenant_id = ${tenantId}::uuid
+    ORDER BY asked.place`;
+  return rows.map(jobFromRow);
+}
+
+export async function findParameters(
+  database: PrismaClient,
+  tenantId: string,
+  jobId: string,
+): Promise<JobParameters | null> {
+  if (!isUuid(jobId)) return null;
+  const [row] = await database.$queryRaw<JobParameters[]>`
+    SELECT asked.parameters, ${graphText} AS workflow
+    FROM jobs job JOIN job_parameters asked ON asked.job_id = job.id
+    JOIN workflows ON workflows.hash = asked.workflow_hash
+    WHERE job.id = ${jobId}::uuid AND job.tenant_id = ${tenantId}::uuid`;
+  return row ?? null;
+}
+
+export async function findPrompts(
+  database: PrismaClient,
+  tenantId: string,
+  jobIds: string[],
+): Promise<Map<string, JobPrompt>> {
+  const rows = await database.$queryRaw<
+    { id: string; type: JobType; promptText: string; negativePrompt: string | null }[]
+  >`
+    SELECT job.id, job.type, asked.prompt_text AS "promptText", asked.parameters->>'negativePrompt' AS "negativePrompt"
+    FROM job_parameters asked JOIN jobs job ON job.id = asked.job_id
+    WHERE asked.job_id = ANY(${jobIds.filter((id) => isUuid(id))}::uuid[]) AND job.tenant_id = ${tenantId}::uuid`;
+  return new Map(rows.map((row) => [row.id, shownPrompt(row)]));
+}

@@ -1,0 +1,27 @@
+import { type JobOutput } from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { type PrismaClient } from "../../generated/client.ts";
+import { outputFromRow } from "../job-rows.ts";
+
+export async function listOutputs(
+  database: PrismaClient,
+  tenantId: string,
+  jobId: string,
+): Promise<JobOutput[]> {
+  if (!isUuid(jobId)) return [];
+  const rows = await database.jobOutput.findMany({
+    where: { jobId, job: { tenantId } },
+    orderBy: { index: "asc" },
+  });
+  return rows.map(outputFromRow);
+}
+
+export async function findOutput(
+  database: PrismaClient,
+  tenantId: string,
+  id: string,
+): Promise<JobOutput | null> {
+  if (!isUuid(id)) return null;
+  const row = await database.jobOutput.findUnique({ where: { id, job: { tenantId } } });
+  return row === null ? null : outputFromRow(row);
+}

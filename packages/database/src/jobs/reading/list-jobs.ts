@@ -1,0 +1,87 @@
+import {
+  InvalidJobError,
+  isTerminal,
+  StoreUnavailableError,
+  type Job,
+  type JobFilter,
+  type Page,
+} from "@genga/jobs";
+import { validate as isUuid } from "uuid";
+import { withMappedErrors } from "../../connection/database-errors.ts";
+import { isStorable } from "../../connection/stored-json.ts";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { decodeCursor, encodeCursor } from "./job-cursor.ts";
+
+/**
+ * Newest first: ids carry their time.
+ * @throws InvalidJobError for a cursor that no page was answered with, and for a text that takes too long to be found
+ */
+export async function listJobs(
+  database: PrismaClient,
+  tenantId: string,
+  filter: JobFilter,
+  searchMs = defaultSearchMs,
+): Promise<Page<Job>> {
+  const conditions = conditionsOf(tenantId, filter);
+  if (conditions === null) return { items: [], nextCursor: null };
+  const query = Prisma.sql`
+    SELECT ${jobColumns} FROM jobs job
+    WHERE ${Prisma.join(conditions, " AND ")}
+    ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
+  const rows =
+    filter.text === undefined
+      ? await database.$queryRaw<JobRow[]>(query)
+      : await search(database, query, searchMs);
+  const items = rows.slice(0, filter.limit).map(jobFromRow);
+  const last = rows.length > filter.limit ? items.at(-1) : undefined;
+  return { items, nextCursor: last === undefined ? null : encodeCursor(last.id) };
+}
+
+/** A search may take so long; it must not keep a connection from those who submit and run jobs. */
+const defaultSearchMs = 3_000;
+
+async function search(database: PrismaClient, query: Prisma.Sql, searchMs: number): Promise<JobRow[]> {
+  try {
+    return await withMappedErrors(() =>
+      database.$transaction(async (transaction) => {
+        await transaction.$executeRaw`SELECT set_config('statement_timeout', ${String(searchMs)}, true)`;
+        return await transaction.$queryRaw<JobRow[]>(query);
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError) || error.fault !== "timeout") throw error;
+    const message =
+      "The search takes too long: give a longer or rarer text, or a status, project or tag besides.";
+    throw new InvalidJobError([{ path: "text", code: "search-too-broad", message }]);
+  }
+}
+
+/** `null` = nothing can match. Some conditions only say what others imply, so that a partial index can be used. */
+function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null {
+  const { statuses, types, batchId, project, tag, text, cursor } = filter;
+  if ([project, tag, text].some((value) => value !== undefined && !isStorable(value))) return null;
+  const conditions: Prisma.Sql[] = [Prisma.sql`job.tenant_id = ${tenantId}::uuid`];
+  if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
+  if (batchId !== undefined) {
+    if (!isUuid(batchId)) return null;
+    conditions.push(Prisma.sql`job.batch_id = ${batchId}::uuid`);
+  }
+  if (statuses !== undefined) {
+    conditions.push(Prisma.sql`job.status = ANY(${statuses}::text[]::job_status[])`);
+    if (statuses.every(isTerminal)) conditions.push(Prisma.sql`job.finished_at IS NOT NULL`);
+  }
+  if (types !== undefined) conditions.push(Prisma.sql`job.type = ANY(${types}::text[]::job_type[])`);
+  if (project !== undefined) conditions.push(Prisma.sql`job.project = ${project}`);
+  if (tag !== undefined) conditions.push(Prisma.sql`job.tags @> ARRAY[${tag}]::text[] AND job.tags <> '{}'`);
+  if (text !== undefined) {
+    conditions.push(Prisma.sql`EXISTS (
+      SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE ${containing(text)})`);
+  }
+  return conditions;
+}
+
+/** A LIKE pattern that means the text itself, wherever it stands. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
+}

@@ -1,0 +1,125 @@
+import {
+  type Batch,
+  type Job,
+  type JobAttempt,
+  type JobEvent,
+  type JobFilter,
+  type JobOutput,
+  type JobParameters,
+  type JobPrompt,
+  type JobReader,
+  type NamedClass,
+  type Page,
+  type QueueSummary,
+  type TenantJobReader,
+} from "@genga/jobs";
+import { NIL as noTenantId, validate as isUuid } from "uuid";
+import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PrismaClient } from "../../generated/client.ts";
+import { findRunning, type RunningLimit } from "../running/running-limit.ts";
+import { countJobsBefore, findBatch, summarizeQueue } from "./count-jobs.ts";
+import { findJob, findJobs, findParameters, findPrompts } from "./find-jobs.ts";
+import { findOutput, listOutputs } from "./find-outputs.ts";
+import { listAttempts } from "./list-attempts.ts";
+import { listClassesToRetry } from "./list-classes-to-retry.ts";
+import { listEvents } from "./list-events.ts";
+import { listJobs } from "./list-jobs.ts";
+import { SearchTurns } from "./search-turns.ts";
+
+interface ReaderOptions {
+  database: PrismaClient;
+  limits: RunningLimit;
+}
+
+/** Reads the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+export class PrismaJobReader implements JobReader {
+  readonly #options: ReaderOptions;
+  readonly #searches = new SearchTurns();
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  of(tenantId: string): TenantJobReader {
+    // A tenant id that is no UUID names nobody.
+    const ofTenant = isUuid(tenantId) ? tenantId : noTenantId;
+    return new PrismaTenantJobReader(ofTenant, { ...this.#options, searches: this.#searches });
+  }
+
+  summarizeQueue(): Promise<QueueSummary> {
+    return withMappedErrors(() => summarizeQueue(this.#options.database));
+  }
+}
+
+class PrismaTenantJobReader implements TenantJobReader {
+  readonly #tenantId: string;
+  readonly #database: PrismaClient;
+  readonly #limits: RunningLimit;
+  readonly #searches: SearchTurns;
+
+  constructor(tenantId: string, options: ReaderOptions & { searches: SearchTurns }) {
+    this.#tenantId = tenantId;
+    this.#database = options.database;
+    this.#limits = options.limits;
+    this.#searches = options.searches;
+  }
+
+  findJob(id: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => findJob(this.#database, id, { tenantId: this.#tenantId }));
+  }
+
+  findJobs(ids: string[]): Promise<Job[]> {
+    return withMappedErrors(() => findJobs(this.#database, this.#tenantId, ids));
+  }
+
+  findParameters(jobId: string): Promise<JobParameters | null> {
+    return withMappedErrors(() => findParameters(this.#database, this.#tenantId, jobId));
+  }
+
+  findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>> {
+    return withMappedErrors(() => findPrompts(this.#database, this.#tenantId, jobIds));
+  }
+
+  listJobs(filter: JobFilter): Promise<Page<Job>> {
+    const list = (): Promise<Page<Job>> =>
+      withMappedErrors(() => listJobs(this.#database, this.#tenantId, filter));
+    return filter.text === undefined ? list() : this.#searches.take(this.#tenantId, list);
+  }
+
+  findBatch(id: string): Promise<Batch | null> {
+    return withMappedErrors(() => findBatch(this.#database, this.#tenantId, id));
+  }
+
+  listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]> {
+    const after = { sequence: afterSequence, limit };
+    return withMappedErrors(() => listEvents(this.#database, this.#tenantId, jobId, after));
+  }
+
+  listOutputs(jobId: string): Promise<JobOutput[]> {
+    return withMappedErrors(() => listOutputs(this.#database, this.#tenantId, jobId));
+  }
+
+  findOutput(id: string): Promise<JobOutput | null> {
+    return withMappedErrors(() => findOutput(this.#database, this.#tenantId, id));
+  }
+
+  listAttempts(jobId: string): Promise<JobAttempt[]> {
+    return withMappedErrors(() => listAttempts(this.#database, jobId, { tenantId: this.#tenantId }));
+  }
+
+  listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]> {
+    return withMappedErrors(() => listClassesToRetry(this.#database, this.#tenantId, of));
+  }
+
+  summarizeQueue(): Promise<QueueSummary> {
+    return withMappedErrors(() => summarizeQueue(this.#database, this.#tenantId));
+  }
+
+  findRunning(): Promise<{ running: number; max: number | null }> {
+    return withMappedErrors(() => findRunning(this.#database, this.#tenantId, this.#limits));
+  }
+
+  countJobsBefore(job: Job): Promise<{ own: number; others: number }> {
+    return withMappedErrors(() => countJobsBefore(this.#database, this.#tenantId, job));
+  }
+}

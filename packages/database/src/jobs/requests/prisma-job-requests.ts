@@ -1,0 +1,53 @@
+import {
+  type Actor,
+  type BatchCancelResult,
+  type CancelResult,
+  type Job,
+  type JobRequests,
+  type NewBatch,
+  type NewJob,
+  type RemovedJob,
+  type SealForJob,
+} from "@genga/jobs";
+import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PrismaClient } from "../../generated/client.ts";
+import { removeJob } from "../../keeping/remove-jobs.ts";
+import { insertJobs } from "../accepting/accept-jobs.ts";
+import { type QueueLimit } from "../accepting/queue-room.ts";
+import { cancelBatch, retryBatch } from "./batch-requests.ts";
+import { requestCancel, retryJob } from "./job-requests.ts";
+
+/** Accepts and changes the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+export class PrismaJobRequests implements JobRequests {
+  readonly #database: PrismaClient;
+  readonly #limits: QueueLimit;
+
+  constructor(options: { database: PrismaClient; limits: QueueLimit }) {
+    this.#database = options.database;
+    this.#limits = options.limits;
+  }
+
+  insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]> {
+    return withMappedErrors(() => insertJobs(this.#database, submission, this.#limits));
+  }
+
+  requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
+    return withMappedErrors(() => requestCancel(this.#database, id, by));
+  }
+
+  retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => retryJob(this.#database, id, this.#limits, seal, by));
+  }
+
+  removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {
+    return withMappedErrors(() => removeJob(this.#database, id, by));
+  }
+
+  cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {
+    return withMappedErrors(() => cancelBatch(this.#database, batchId, by));
+  }
+
+  retryBatch(batchId: string, seal?: SealForJob, by?: string): Promise<Job[]> {
+    return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits, seal, by));
+  }
+}

@@ -1,0 +1,18 @@
+import { validate as isUuid } from "uuid";
+import { type PrismaClient } from "../../generated/client.ts";
+
+/** Which of these prompts belong to attempts on this server that have ended, those of removed jobs included. */
+export async function findEndedPrompts(
+  database: PrismaClient,
+  serverId: string,
+  promptIds: string[],
+): Promise<string[]> {
+  const asked = promptIds.filter((id) => isUuid(id));
+  const rows = await database.$queryRaw<{ promptId: string }[]>`
+    SELECT prompt_id AS "promptId" FROM job_attempts
+    WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[]) AND finished_at IS NOT NULL
+    UNION ALL
+    SELECT prompt_id FROM abandoned_prompts
+    WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[])`;
+  return rows.map(({ promptId }) => promptId);
+}

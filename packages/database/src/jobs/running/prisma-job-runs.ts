@@ -1,0 +1,88 @@
+import {
+  type AttemptEnd,
+  type AttemptResult,
+  type Candidate,
+  type Claim,
+  type HeartbeatResult,
+  type Job,
+  type JobAttempt,
+  type JobEvent,
+  type JobLease,
+  type JobRuns,
+  type LeasedJob,
+  type ProgressReport,
+  type TicketReference,
+} from "@genga/jobs";
+import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PrismaClient } from "../../generated/client.ts";
+import { findJob } from "../reading/find-jobs.ts";
+import { listAttempts } from "../reading/list-attempts.ts";
+import { adoptJobs, claimJobs } from "./claim-jobs.ts";
+import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
+import { expireQueued } from "./expire-jobs.ts";
+import { findEndedPrompts } from "./find-ended-prompts.ts";
+import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
+import { readCandidates } from "./read-candidates.ts";
+import { type RunningLimit } from "./running-limit.ts";
+
+/** Runs the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+export class PrismaJobRuns implements JobRuns {
+  readonly #database: PrismaClient;
+  /** What must not wait behind other statements. */
+  readonly #renewals: PrismaClient;
+  readonly #limits: RunningLimit;
+
+  constructor(options: { database: PrismaClient; renewals: PrismaClient; limits: RunningLimit }) {
+    this.#database = options.database;
+    this.#renewals = options.renewals;
+    this.#limits = options.limits;
+  }
+
+  findJob(id: string): Promise<Job | "removed" | null> {
+    return withMappedErrors(() => findJob(this.#database, id));
+  }
+
+  readCandidates(tickets: TicketReference[]): Promise<Candidate[]> {
+    return withMappedErrors(() => readCandidates(this.#database, tickets, this.#limits));
+  }
+
+  claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
+    return withMappedErrors(() => claimJobs(this.#database, claims, leaseMs, this.#limits));
+  }
+
+  listAttempts(jobId: string): Promise<JobAttempt[]> {
+    return withMappedErrors(() => listAttempts(this.#database, jobId));
+  }
+
+  renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult> {
+    return withMappedErrors(() => renewLeases(this.#renewals, leases, leaseMs));
+  }
+
+  recordProgress(reports: ProgressReport[]): Promise<JobEvent[]> {
+    return withMappedErrors(() => recordProgress(this.#database, reports));
+  }
+
+  endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+    return withMappedErrors(() => endAttempt(this.#database, lease, end));
+  }
+
+  releaseLeases(leases: JobLease[]): Promise<void> {
+    return withMappedErrors(() => releaseLeases(this.#database, leases));
+  }
+
+  adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]> {
+    return withMappedErrors(() => adoptJobs(this.#database, serverIds, workerId, leaseMs));
+  }
+
+  requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]> {
+    return withMappedErrors(() => requeueAbandoned(this.#database, graceMs));
+  }
+
+  expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {
+    return withMappedErrors(() => expireQueued(this.#database, limit));
+  }
+
+  findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]> {
+    return withMappedErrors(() => findEndedPrompts(this.#database, serverId, promptIds));
+  }
+}

@@ -1,0 +1,24 @@
+import { type Candidate, type TicketReference } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { ticketRows } from "../announcing/ticket-rows.ts";
+import { graphText } from "../job-rows.ts";
+import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
+
+export async function readCandidates(
+  database: PrismaClient,
+  tickets: TicketReference[],
+  running: RunningLimit,
+): Promise<Candidate[]> {
+  if (tickets.length === 0) return [];
+  return await database.$queryRaw<Candidate[]>`
+    SELECT job.id AS "jobId", ticket.attempt, ${graphText} AS workflow, workflows.hash AS "workflowHash", job.lane,
+      job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
+      ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
+    FROM ${ticketRows(tickets)}
+    JOIN jobs job ON job.id = ticket."jobId"
+    JOIN job_parameters asked ON asked.job_id = job.id
+    JOIN workflows ON workflows.hash = asked.workflow_hash
+    WHERE job.status = 'queued' AND job.attempt = ticket.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+        AND (job.expires_at IS NULL OR job.expires_at > now())
+    ORDER BY job.priority, job.rank, job.id`;
+}

@@ -1,0 +1,74 @@
+import { v7 as uuidv7 } from "uuid";
+import { buildJob, buildWorkflow } from "../job-builders.ts";
+import { type ContractStores, type TestRunner } from "./contract-stores.ts";
+import { prepareJobs, requeue } from "./prepare-jobs.ts";
+
+/** What every `JobAnnouncer` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<ContractStores>): void {
+  const { describe, expect, test } = runner;
+  const { freshTenant, freshServer, insert, claim, running, read, stores } = prepareJobs(runner, open);
+
+  describe("announcing", () => {
+    const among = <Item extends { jobId: string }>(items: Item[], ...jobs: { id: string }[]): Item[] =>
+      items.filter(({ jobId }) => jobs.some(({ id }) => id === jobId));
+
+    test("lists due rows without a ticket until they have one", async () => {
+      const job = await insert(buildJob({ priority: "high" }));
+      const ticket = { jobId: job.id, attempt: 1 };
+      const announcement = { ...ticket, type: "image", lane: "default", priority: "high", rank: job.rank };
+      expect(among(await stores().jobAnnouncer.listUnannounced(10_000), job)).toEqual([announcement]);
+      await stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 2 }]);
+      expect((await read(job.id)).enqueuedAt).toBeNull();
+      await stores().jobAnnouncer.markEnqueued([ticket]);
+      expect((await read(job.id)).enqueuedAt).not.toBeNull();
+      expect(among(await stores().jobAnnouncer.listUnannounced(10_000), job)).toEqual([]);
+      expect(among(await stores().jobAnnouncer.listAnnounced(null, 10_000), job)).toEqual([announcement]);
+      expect(among(await stores().jobAnnouncer.listAnnounced(job.id, 10_000), job)).toEqual([]);
+    });
+
+    test("lists the best first, and no more than asked", async () => {
+      const tenantId = await freshTenant();
+      const [low, urgent] = [
+        await insert(buildJob({ priority: "low" }), tenantId),
+        await insert(buildJob({ priority: "urgent" }), tenantId),
+      ];
+      const listed = among(await stores().jobAnnouncer.listUnannounced(10_000), low, urgent);
+      expect(listed.map(({ jobId }) => jobId)).toEqual([urgent.id, low.id]);
+      expect(await stores().jobAnnouncer.listUnannounced(1)).toHaveLength(1);
+    });
+
+    test("announces a retry only when its delay has passed", async () => {
+      const [later, now] = [await running(), await running()];
+      await stores().jobRuns.endAttempt(later, requeue({ delayMs: 60_000 }));
+      await stores().jobRuns.endAttempt(now, requeue({ delayMs: 0 }));
+      const listed = among(await stores().jobAnnouncer.listUnannounced(10_000), later.job, now.job);
+      expect(listed).toMatchObject([{ jobId: now.jobId, attempt: 2 }]);
+      const tickets = [later, now].map(({ jobId }) => ({ jobId, attempt: 2 }));
+      expect((await stores().jobRuns.readCandidates(tickets)).map(({ jobId }) => jobId)).toEqual([now.jobId]);
+      expect(await claim(later.job, 2, await freshServer())).toEqual([]);
+    });
+
+    test("forgets all tickets at once", async () => {
+      const jobs = [await insert(buildJob()), await insert(buildJob())];
+      await stores().jobAnnouncer.markEnqueued(jobs.map(({ id }) => ({ jobId: id, attempt: 1 })));
+      expect(await stores().jobAnnouncer.clearEnqueued()).toBeGreaterThanOrEqual(2);
+      expect(among(await stores().jobAnnouncer.listUnannounced(10_000), ...jobs)).toHaveLength(2);
+      expect(await stores().jobAnnouncer.clearEnqueued()).toBe(0);
+    });
+
+    test("shows of each ticket's row whether and what it wants", async () => {
+      const job = await insert(buildJob({ lane: "sdxl" }));
+      const [cancelled, taken] = [await insert(buildJob()), await running()];
+      await stores().jobRequests.requestCancel(cancelled.id);
+      const candidates = await stores().jobRuns.readCandidates([
+        { jobId: job.id, attempt: 1 },
+        { jobId: job.id, attempt: 2 },
+        { jobId: cancelled.id, attempt: 1 },
+        { jobId: taken.jobId, attempt: 1 },
+        { jobId: uuidv7(), attempt: 1 },
+      ]);
+      expect(candidates).toMatchObject([{ jobId: job.id, attempt: 1, lane: "sdxl", avoidServerId: null }]);
+      expect(JSON.parse(candidates[0]?.workflow ?? "")).toEqual(JSON.parse(buildWorkflow()));
+    });
+  });
+}
