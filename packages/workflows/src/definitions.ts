@@ -1,2 +1,3 @@
-// The door for the thread that reads definitions: what it runs, without the generator of graphs and their judge.
+// The entry point for the thread that reads definitions. It exports the code that the thread runs, without graph
+// building and graph validation.
 export { serveDefinitions } from "./definitions/serve-definitions.ts";

@@ -24,7 +24,7 @@ describe("a graph that is to be stored without its metadata", () => {
   test("is warned of where a writer is not known", async () => {
     expect(await warningsOf([image, save, stranger], { stripMetadata: true })).toEqual([
       expect.stringMatching(
-        /^stripMetadata: it is not known in which formats node 3 \(SaveAsAvif\) may write\. PNG, /,
+        /^stripMetadata: Genga does not know in which formats node 3 \(SaveAsAvif\) may write\. PNG, /,
       ),
     ]);
   });

@@ -81,7 +81,7 @@ describe("a class that the server replaces by a newer one", () => {
     const { resolver } = resolverFor(replacing);
     const { workflow, warnings } = await resolver.resolve("workflow", old({ kind: "a" }));
     expect(parseWorkflow(workflow)["1"]).toMatchObject({ class_type: "OldMake", inputs: { kind: "a" } });
-    expect(warnings).toEqual(["Node 1: the server has no OldMake any more, and makes a Make of it."]);
+    expect(warnings).toEqual(["Node 1: the server no longer has OldMake, and replaces this node by a Make."]);
   });
 
   test.each([

@@ -4,8 +4,8 @@ import { type VideoParameters } from "../parameters/video-parameters.ts";
 const betaSchedule = "autoselect";
 
 /**
- * Gives a model its motion. Always with context options: without them a server accepts more frames than the motion model
- * can see at once (32 for most) and then fails (GRAPHS, Video).
+ * Adds a motion model to a model. The graph always has context options: without them a server accepts more frames than
+ * the motion model can process at once (32 for most), and then fails (GRAPHS, Video).
  */
 export function animate(graph: GraphBuilder, model: Output, video: VideoParameters): Output {
   const contextOptions = windows(graph, video);

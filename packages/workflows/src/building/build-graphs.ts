@@ -32,7 +32,7 @@ export function buildImageGraph(image: ImageParameters, uploads: KnownUploads): 
   return graph.build();
 }
 
-/** Text or image to video, ending as told. */
+/** Text or image to video; the given ending writes the file. */
 export function buildVideoGraph(
   video: VideoParameters,
   ending: VideoEnding,

@@ -4,14 +4,20 @@ import { type Json } from "@genga/jobs";
 /** A link: the node's id and the number of its output slot. */
 export type Output = [nodeId: string, slot: number];
 
-/** A graph, and which parameter each of its inputs came from, so that a refusal can name what the client sent. */
+/**
+ * A graph, and the parameter from which each of its inputs came, so that a refusal can name the parameter that the
+ * client sent.
+ */
 export interface BuiltGraph {
   workflow: Workflow;
-  /** The parameter behind an input, or behind the node itself (`class_type`); `undefined` for our own choices. */
+  /**
+   * The parameter from which an input came, or the one that chose the node's class (`class_type`); `undefined` where
+   * the builder chose the value.
+   */
   parameterOf(nodeId: string, input: string): string | undefined;
 }
 
-/** Puts nodes together; ids are 1, 2, 3, … in the order of adding. */
+/** Builds a graph node by node; ids are 1, 2, 3, … in the order of adding. */
 export class GraphBuilder {
   readonly #workflow: Workflow = {};
   readonly #parameters = new Map<string, string>();
@@ -19,7 +25,7 @@ export class GraphBuilder {
 
   /**
    * Adds a node and returns its output slots by number.
-   * @param title what a person calls it, for example in progress: "Sample"
+   * @param title the node's name for people, shown with the progress, for example "Sample"
    * @param parameters input → the parameter whose value it carries; `class_type` → the one that chose this class
    */
   add(

@@ -3,8 +3,8 @@ import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { type ImageParameters } from "../parameters/image-parameters.ts";
 
 /**
- * The stages that every graph has. Each takes what the stages before it gave and returns what it adds, so that another
- * (a LoRA, a start image, a second pass) goes between two without changing them.
+ * The stages that every graph has. Each takes the results of the stages before it and returns its own, so that another
+ * stage (a LoRA, a start image, a second pass) can be put between two without changing them.
  */
 
 type PictureParameters = Pick<
@@ -12,13 +12,13 @@ type PictureParameters = Pick<
   "prompt" | "negativePrompt" | "steps" | "cfg" | "seed" | "sampler" | "scheduler" | "components"
 >;
 
-/** What the sampler follows and what it avoids. */
+/** The encoded positive and negative prompts for the sampler. */
 export interface Conditioning {
   positive: Output;
   negative: Output;
 }
 
-/** Where output files go on the server; replaced by a name of its own at each submission. */
+/** The file name prefix in the built graph; each submission replaces it by a unique prefix. */
 export const filenamePrefix = "genga";
 
 export function encodePrompts(
@@ -42,7 +42,7 @@ function guided(graph: GraphBuilder, conditioning: Output, guidance: number | un
   return graph.add("FluxGuidance", "Guide", inputs, { guidance: "components.guidance" })(0);
 }
 
-/** @param from.parameters which parameters this pass takes its own values from, where it has such */
+/** @param from.parameters the parameters from which this pass takes values of its own, if it has any */
 export function sample(
   graph: GraphBuilder,
   from: {

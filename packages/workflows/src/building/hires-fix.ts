@@ -36,10 +36,13 @@ interface Size {
 
 const sizeParameters = { width: "hiresFix.scale", height: "hiresFix.scale" };
 
-/** Pixels to an element of a latent's side, as `LatentUpscale` counts them for every model. */
+/** Pixels per element of a latent's side, as `LatentUpscale` counts them for every model. */
 const countedFactor = 8;
 
-/** To exactly the size that was asked for, or by the scale where it is not known what a latent's size means in pixels. */
+/**
+ * Enlarges the latent to exactly the requested size, or by the scale if the model's number of pixels per latent element
+ * is not known.
+ */
 function enlargeLatent(
   graph: GraphBuilder,
   samples: Output,
@@ -64,7 +67,10 @@ function enlargeLatent(
   )(0);
 }
 
-/** Upscale models have a factor of their own; what they make is brought to the size that was asked for. */
+/**
+ * Enlarges the picture with an upscale model, which has a fixed factor, and then scales the result to the requested
+ * size.
+ */
 function enlargePicture(
   graph: GraphBuilder,
   image: Output,

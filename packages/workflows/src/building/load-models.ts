@@ -1,14 +1,17 @@
 import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { type Components, type ModelParameters } from "../parameters/model-fields.ts";
 
-/** What a picture is made with. */
+/** The model, text encoder and VAE that make a picture. */
 export interface Models {
   model: Output;
   clip: Output;
   vae: Output;
 }
 
-/** Loads a checkpoint, or a model that comes in parts; then whatever changes them, in the order of A1111 and others. */
+/**
+ * Loads a checkpoint, or a model that comes in parts. Then adds the nodes that change them, in the order that A1111 and
+ * other programs use.
+ */
 export function loadModels(graph: GraphBuilder, given: ModelParameters, textEncoderType = "flux"): Models {
   const loaded =
     given.components === undefined

@@ -6,15 +6,15 @@ import { type KnownUploads } from "../parameters/known-uploads.ts";
 import { textEncoderTypeOf, type NativeFamily } from "../parameters/video-families.ts";
 import { framesOf, type VideoParameters } from "../parameters/video-parameters.ts";
 
-/** What the sampler of a native family starts from. */
+/** The start values for the sampler of a native family. */
 interface Start {
   conditioning: Conditioning;
   latent: Output;
 }
 
 /**
- * A video by a model with nodes of its own in ComfyUI (Wan, LTXV, Hunyuan). Experimental: the graphs validate against a
- * real server's nodes, and were not run with real models.
+ * A video by a model that has its own nodes in ComfyUI (Wan, LTXV, Hunyuan). Experimental: a real server's definitions
+ * accept the graphs, but the graphs were not run with real models.
  * @returns latents and the VAE that reads them
  */
 export function sampleNativeVideo(

@@ -36,7 +36,7 @@ export function emptyLatent(graph: GraphBuilder, size: StartParameters, pictures
   )(0);
 }
 
-/** The start image, as often as pictures are wanted; with a mask only its white parts are free to change. */
+/** The start image, repeated for each picture. With a mask the sampler may change only the mask's white parts. */
 export function latentOfImage(
   graph: GraphBuilder,
   given: StartParameters & { initImage: string },
@@ -57,7 +57,10 @@ export function latentOfImage(
   return repeatLatent(graph, free, pictures);
 }
 
-/** Every frame begins with the start image. Repeated as pictures, since latents repeat 64 times at most. */
+/**
+ * Every frame starts from the start image. The picture is repeated and not its latent, because a latent repeats at most
+ * 64 times.
+ */
 export function latentOfStill(
   graph: GraphBuilder,
   given: StartParameters & { initImage: string },
@@ -94,13 +97,16 @@ export function loadStartImage(
   )(0);
 }
 
-/** White is free. A mask is read from its red channel: for a picture in greys any one will do. */
+/**
+ * Loads a mask, whose white parts may be changed. The mask is read from its red channel; in a grey picture all channels
+ * are equal.
+ */
 function loadMask(graph: GraphBuilder, id: string, uploads: KnownUploads): Output {
   const inputs = { image: nameOfUpload(uploads, id), channel: "red" };
   return graph.add("LoadImageMask", "Load mask", inputs, { image: "mask" })(0);
 }
 
-/** What is to be drawn anew is blanked first, so that nothing of it shines through. */
+/** Blanks the part that is drawn anew before encoding, so that the old content does not show in the result. */
 function encodeForInpaint(
   graph: GraphBuilder,
   pixels: Output,

@@ -4,24 +4,24 @@ import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { filenamePrefix } from "./graph-stages.ts";
 import { type VideoFormat, type VideoParameters, type VideoWriter } from "../parameters/video-parameters.ts";
 
-/** What an ending needs to know of a video. */
+/** The parameters of a video that an ending needs. */
 type Asked = Pick<VideoParameters, "fps" | "stripMetadata">;
 
-/** Which endings will do. */
+/** The client's conditions for the ending. */
 export type Wanted = Pick<VideoParameters, "format" | "writer">;
 
 /** One way to turn frames into a file. */
 export interface VideoEnding {
   format: VideoFormat;
   writer: VideoWriter;
-  /** The node classes that a server must have for it. */
+  /** The node classes that a server must have for this ending. */
   classTypes: readonly string[];
   add(graph: GraphBuilder, frames: Output, asked: Asked): void;
 }
 
 /**
- * In order of preference: mp4 plays everywhere, VideoHelperSuite writes it with the better settings. All of these ended
- * in a file on a real server (GRAPHS, Video); `ADE_AnimateDiffCombine` fails there and is never used.
+ * In order of preference: mp4 plays everywhere, and VideoHelperSuite writes mp4 with better settings. Each of these
+ * endings wrote a file on a real server (GRAPHS, Video); `ADE_AnimateDiffCombine` fails there and is never used.
  */
 const videoEndings: readonly VideoEnding[] = [
   videoHelperSuite("mp4", "video/h264-mp4", {
@@ -69,7 +69,7 @@ const videoEndings: readonly VideoEnding[] = [
   videoHelperSuite("gif", "image/gif", {}),
 ];
 
-/** The endings that will do, best first. */
+/** The endings that meet the client's conditions, best first. */
 export function endingsOf({ format, writer }: Wanted): VideoEnding[] {
   return videoEndings.filter(
     (ending) =>
@@ -78,14 +78,14 @@ export function endingsOf({ format, writer }: Wanted): VideoEnding[] {
   );
 }
 
-/** The best ending for which this server has the nodes; `undefined` = it has none. */
+/** The best ending for which this server has the nodes; `undefined` if it has none. */
 export function endingFor(wanted: Wanted, objectInfo: ObjectInfo): VideoEnding | undefined {
   return endingsOf(wanted).find(({ classTypes }) =>
     classTypes.every((classType) => Object.hasOwn(objectInfo, classType)),
   );
 }
 
-/** Nobody can write such a video. */
+/** The problem that no known server can write the requested video. */
 export function missingEnding({ format, writer }: Wanted): JobProblem {
   const ways = endingsOf({ format, writer }).map(({ classTypes }) => classTypes.join(" with "));
   const accepted = [...new Set(ways)];
@@ -108,7 +108,7 @@ function videoHelperSuite(
     writer: "video-helper-suite",
     classTypes: ["VHS_VideoCombine"],
     add: (graph, images, { fps, stripMetadata }) => {
-      // Images have no such settings.
+      // The image formats do not have these settings.
       const more = suiteFormat.startsWith("video/")
         ? { save_metadata: stripMetadata !== true, trim_to_audio: false }
         : {};

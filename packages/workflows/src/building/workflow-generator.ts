@@ -11,8 +11,9 @@ export class WorkflowGenerator {
   readonly #uploads: KnownUploads;
 
   /**
-   * @param options.objectInfo what the server has; decides how a video ends. Absent: VideoHelperSuite's mp4.
-   * @param options.uploads those that parameters may name
+   * @param options.objectInfo the server's definitions, which decide how a video is written. Absent: VideoHelperSuite's
+   * mp4.
+   * @param options.uploads the uploads that parameters may name
    */
   constructor(options: { objectInfo?: ObjectInfo; uploads?: readonly Upload[] } = {}) {
     this.#objectInfo = options.objectInfo;
@@ -29,7 +30,7 @@ export class WorkflowGenerator {
   }
 
   /**
-   * Text or image to video, ending in the nodes that the server has.
+   * Text or image to video, with an ending whose nodes the server has.
    * @param parameters as `videoParametersSchema` describes them; the seed is drawn when absent
    * @throws InvalidJobError naming every parameter that is wrong, or `format` when the server cannot write it
    */

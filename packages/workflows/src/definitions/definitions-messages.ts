@@ -3,16 +3,16 @@ import { z } from "zod";
 const bytesSchema = z.custom<Uint8Array<ArrayBuffer>>((value) => ArrayBuffer.isView(value));
 const numbersSchema = z.custom<Uint32Array<ArrayBuffer>>((value) => ArrayBuffer.isView(value));
 
-/** What may be asked of the thread that reads definitions. */
+/** A request to the thread that reads definitions. */
 const requestSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("keep"),
     lease: z.object({ serverId: z.string(), leaseNumber: z.number() }),
     objectInfo: bytesSchema,
     replacements: bytesSchema.nullable(),
-    /** Hashes of definitions that the asker has: they need not be sent again. */
+    /** Hashes of definitions that the requester already has; the thread does not send those again. */
     known: z.array(z.string()),
-    /** The hash that the server's row has already under this lease. */
+    /** The hash that the server's row already has under this lease. */
     storedHash: z.string().nullable(),
   }),
   z.object({ kind: z.literal("find"), hash: z.string() }),
@@ -27,7 +27,7 @@ const packedSchema = z.object({
 });
 
 const answerSchema = z.discriminatedUnion("kind", [
-  /** `packed` null: the asker has them. */
+  /** `packed` is null if the requester already has the definitions. */
   z.object({ kind: z.literal("definitions"), hash: z.string(), packed: packedSchema.nullable() }),
   /** The lease was lost, or nothing is stored under the hash. */
   z.object({ kind: z.literal("none") }),

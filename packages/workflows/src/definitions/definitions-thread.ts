@@ -3,31 +3,35 @@ import { unpackDefinitions, type ServerDefinitions } from "@genga/comfyui";
 import { StoreUnavailableError, type ServerLease } from "@genga/jobs";
 import { replySchema, type DefinitionsReply, type DefinitionsRequest } from "./definitions-messages.ts";
 
-/** What a server can run, and the hash under which it is stored. */
+/** A server's definitions, and the hash under which they are stored. */
 export type HashedDefinitions = ServerDefinitions & { hash: string };
 
-/** What a server answered to `GET /object_info` and, where it has the route, to `GET /node_replacements`. */
+/** A server's answers to `GET /object_info` and, if it has the route, to `GET /node_replacements`. */
 export interface DefinitionsAnswers {
   objectInfo: Uint8Array<ArrayBuffer>;
   replacements: Uint8Array<ArrayBuffer> | null;
 }
 
-/** Reads node definitions and keeps them; megabytes of JSON, none of which the caller's event loop parses. */
+/**
+ * Parses and stores node definitions. They are megabytes of JSON, and another thread parses them, so the caller's event
+ * loop is not blocked.
+ */
 export interface DefinitionsStore {
   /**
-   * Parses what a server answered, and stores it under the server's lease.
-   * @returns null when the lease is not ours any more @throws StoreUnavailableError @throws Error the answer makes no sense
+   * Parses a server's answers, and stores the definitions under the server's lease.
+   * @returns null if this process no longer holds the lease @throws StoreUnavailableError @throws Error the answers are
+   * not node definitions
    */
   keep(
     lease: ServerLease,
     answers: DefinitionsAnswers,
     options: { storedHash: string | null; signal: AbortSignal },
   ): Promise<HashedDefinitions | null>;
-  /** What is stored under a hash. @throws StoreUnavailableError */
+  /** Returns the definitions that are stored under a hash. */
   find(hash: string): Promise<HashedDefinitions | null>;
 }
 
-/** Sets of definitions that are remembered; the one that was used longest ago goes first. */
+/** At most this many sets of definitions are kept in memory. The least recently used set is dropped first. */
 const rememberedMax = 16;
 
 interface Waiting {
@@ -36,9 +40,9 @@ interface Waiting {
 }
 
 /**
- * Has a thread parse, validate and store definitions. What comes back are hashes, and of definitions that are new to this
- * process the texts of their classes in bytes that are moved (`packed-definitions.ts`). The thread is started when it is
- * first needed, and again after it died.
+ * Lets a thread parse, validate and store definitions. The thread answers with hashes. For definitions that are new to
+ * this process it also sends the texts of their classes, in a buffer that is moved (`packed-definitions.ts`). The
+ * thread starts with the first request, and starts again with the next request after it has died.
  */
 export class DefinitionsThread implements DefinitionsStore {
   readonly #options: { entry: URL; databaseUrl: string };
@@ -69,7 +73,7 @@ export class DefinitionsThread implements DefinitionsStore {
     return this.#recall(hash) ?? this.#read(await this.#ask({ kind: "find", hash }));
   }
 
-  /** Ends the thread. What is still asked for fails. */
+  /** Ends the thread. Open requests fail. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#fail(new Error("The thread that reads definitions was closed."));
@@ -148,7 +152,7 @@ export class DefinitionsThread implements DefinitionsStore {
     thread.on("exit", (code) => {
       died(new Error(`The thread that reads definitions ended with ${code}.`));
     });
-    // It serves the process and does not keep it alive.
+    // The thread must not keep the process alive.
     thread.unref();
     return thread;
   }

@@ -5,7 +5,7 @@ import { shorten } from "../parameters/parameter-problems.ts";
 
 const modelFile = /\.(safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/i;
 
-/** A fault in a graph that the client wrote: named by node and input. */
+/** A problem in a graph that the client wrote, reported by node and input. */
 export function problemOfRawGraph(problem: GraphProblem): JobProblem {
   const { nodeId, nodeTitle, input } = problem;
   const place = nodeId === undefined ? "workflow" : `workflow.${nodeId}`;
@@ -20,17 +20,20 @@ export function problemOfRawGraph(problem: GraphProblem): JobProblem {
   };
 }
 
-/** What was asked for and what was made of it. */
+/** A generated graph and the parameters from which it was made. */
 export interface GeneratedGraph {
   graph: BuiltGraph;
   type: JobType;
-  /** What the client sent. */
+  /** The parameters as the client sent them. */
   given: unknown;
-  /** The same with defaults. */
+  /** The same parameters with defaults filled in. */
   parameters: Json;
 }
 
-/** A fault in a graph that we made: named by the parameter that the client sent, or could have sent, where there is one. */
+/**
+ * A problem in a graph that Genga generated, reported by the parameter that the client sent or could have sent, if
+ * there is one.
+ */
 export function problemOfGeneratedGraph(
   problem: GraphProblem,
   { graph, type, given, parameters }: GeneratedGraph,
@@ -70,10 +73,10 @@ export function problemOfGeneratedGraph(
 
 function choiceOf({ accepted }: GraphProblem, lead: string): string {
   const list = Array.isArray(accepted) ? accepted.map(String).join(", ") : "";
-  return list === "" ? "They have none." : `${lead}: ${list}.`;
+  return list === "" ? "They have no values for it." : `${lead}: ${list}.`;
 }
 
-/** @param path as problems have it: names and places in lists, joined by dots */
+/** @param path in the form that problems use: names and list indexes, joined by dots */
 function isGiven(parameters: unknown, path: string): boolean {
   let current: unknown = parameters;
   for (const name of path.split(".")) {

@@ -21,27 +21,30 @@ import { missingEnding } from "../building/video-endings.ts";
 /** A server whose node definitions were read. */
 export interface KnownServer {
   id: string;
-  /** Servers with the same hash have the same nodes and models, and are asked once. */
+  /** Servers with the same hash have the same nodes and models, and are judged once. */
   definitionsHash: string;
   objectInfo: ObjectInfo;
-  /** What it does to nodes of classes that it no longer has; absent: nothing. */
+  /** The server's replacements for classes that it no longer has; absent if it has none. */
   replacements?: NodeReplacements;
 }
 
-/** A graph that some known server can run, or that no known server forbids. */
+/** A graph that a known server can run; while no server is known, a graph whose shape is valid. */
 export interface Acceptance {
   alternative: Alternative;
-  /** The graph to run: with lists of values as servers take them. */
+  /** The graph to run: with list values wrapped as servers expect them. */
   workflow: Workflow;
   wrapped: { nodeId: string; input: string }[];
-  /** Nodes of which the server will make nodes of a newer class. */
+  /** Nodes that the server will replace by nodes of a newer class. */
   replaced: ReplacedGraph["replaced"];
   validation: GraphValidation;
   /** Absent while no server is known. */
   objectInfo: ObjectInfo | undefined;
 }
 
-/** The graph to run, or why nobody can run it. A server that is understood in full goes before one that is not. */
+/**
+ * Returns the graph to run, or the reasons why no known server can run it. A server on which every input could be
+ * checked is preferred to one on which some could not.
+ */
 export function judge(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
   const catalogues = [...new Map(servers.map((server) => [server.definitionsHash, server])).values()];
   const [preferred] = submission.alternatives;
@@ -90,7 +93,7 @@ function judgeOn(
     return { alternative, workflow: given, wrapped: [], replaced: [], objectInfo, validation };
   }
   const { workflow, wrapped } = wrapLists(given, objectInfo);
-  // The server mends old graphs itself, and judges what comes of it.
+  // A server replaces nodes of classes that it no longer has, and judges the resulting graph.
   const mended = replaceNodes(workflow, replacements, objectInfo);
   const validation = validateGraph(mended.workflow, objectInfo);
   validation.errors.push(...mended.missing.map(problemOfReplacement));
@@ -104,18 +107,18 @@ function problemOfReplacement(missing: ReplacedGraph["missing"][number]): GraphP
     nodeId,
     classType: oldClass,
     input,
-    message: `Node ${nodeId} (${oldClass}), ${input}: it is required; the server makes a ${newClass} of this node, and needs it for that.`,
+    message: `Node ${nodeId} (${oldClass}), ${input}: it is required; the server replaces this node by a ${newClass}, and needs this input for it.`,
   };
 }
 
-/** What is stored of an accepted submission, and what its client is told. */
+/** What is stored for an accepted submission, and what its client is told. */
 export function resolved(
   submission: Submission,
   acceptance: Acceptance,
 ): Omit<ResolvedWorkflow, "uploadIds"> {
   const { alternative, workflow, validation } = acceptance;
   const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
-  // What the generator chose is not the client's to change.
+  // Warnings about a generated graph are left out, because the client cannot change the generator's choices.
   const ofRawGraph = submission.isRaw ? warningsOf(acceptance) : [];
   return {
     workflow: stringifyExactJson(workflow),
@@ -137,7 +140,7 @@ function warningsOf(acceptance: Acceptance): string[] {
     ),
     ...replaced.map(
       ({ nodeId, oldClass, newClass }) =>
-        `Node ${nodeId}: the server has no ${oldClass} any more, and makes a ${newClass} of it.`,
+        `Node ${nodeId}: the server no longer has ${oldClass}, and replaces this node by a ${newClass}.`,
     ),
     ...validation.warnings.map((warning) => warning.message),
     warningOfTemporaryOutputs(workflow, objectInfo, options) ?? [],
@@ -145,7 +148,10 @@ function warningsOf(acceptance: Acceptance): string[] {
   ].flat();
 }
 
-/** The server that comes closest says what is missing; lists of what exists are those of all servers together. */
+/**
+ * Returns the problems from the server that refuses the graph for the fewest reasons. The accepted values of a list are
+ * those of all servers together.
+ */
 function explainRefusals(submission: Submission, refusals: Refusal[]): JobProblem[] {
   const closest = refusals.reduce((best, other) => (other.errors.length < best.errors.length ? other : best));
   const errors = closest.errors.map((error) => {
@@ -165,7 +171,7 @@ function isSamePlace(one: GraphProblem, other: GraphProblem): boolean {
   return one.code === other.code && one.nodeId === other.nodeId && one.input === other.input;
 }
 
-/** No server has the nodes of any ending; whatever else is wrong is said as well. */
+/** Explains that no server has the nodes of any ending, and adds the other problems of the graph. */
 function explainMissingEnding(submission: Submission, catalogues: readonly ObjectInfo[]): JobProblem[] {
   const [preferred] = submission.alternatives;
   const refusals = catalogues.map((objectInfo) => ({
@@ -186,7 +192,7 @@ function explain(submission: Submission, alternative: Alternative, errors: Graph
       ? problemOfRawGraph(error)
       : problemOfGeneratedGraph(error, { graph, type, given, parameters }),
   );
-  // One parameter may reach several inputs, and is wrong once.
+  // One parameter may set several inputs; its problem is reported once.
   return [...new Map(problems.map((problem) => [`${problem.path} ${problem.message}`, problem])).values()];
 }
 

@@ -4,8 +4,8 @@ import { strippedFormats } from "../parameters/output-options.ts";
 import { silentClasses, temporaryClasses } from "./temporary-outputs.ts";
 
 /**
- * Output nodes all of whose files are in formats that can be stripped, or carry no graph: ComfyUI's own (source of 0.3.64
- * and 0.28), AnimateDiff's and VideoHelperSuite's.
+ * Output node classes whose files are always in formats that Genga can strip, or carry no graph: classes of ComfyUI
+ * (source of 0.3.64 and 0.28), AnimateDiff and VideoHelperSuite.
  */
 const strippedClasses: ReadonlySet<string> = new Set([
   ...["SaveImage", "SaveImageAdvanced", "SaveAnimatedPNG", "SaveAnimatedWEBP", "SaveSVGNode"],
@@ -15,7 +15,10 @@ const strippedClasses: ReadonlySet<string> = new Set([
   ...["SaveLatent", "SaveText", "PreviewAny", "CreateBoundingBoxes"],
 ]);
 
-/** Warns of writers that are not known: whether their files can be stripped depends on the format that they choose. */
+/**
+ * Warns about output nodes of unknown classes: whether Genga can strip their files depends on the format that they
+ * write.
+ */
 export function warningOfKeptMetadata(
   workflow: Workflow,
   objectInfo: ObjectInfo | undefined,
@@ -28,7 +31,7 @@ export function warningOfKeptMetadata(
   );
   if (unknown.length === 0) return undefined;
   return (
-    `stripMetadata: it is not known in which formats ${namesOf(unknown)} may write. ${strippedFormats} are stripped; ` +
-    "files of other formats keep whatever their writer put into them, such as the graph."
+    `stripMetadata: Genga does not know in which formats ${namesOf(unknown)} may write. ${strippedFormats} are stripped; ` +
+    "files of other formats keep the metadata that their writer put into them, such as the graph."
   );
 }

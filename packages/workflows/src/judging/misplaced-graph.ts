@@ -1,21 +1,21 @@
 import { howToExport, looksLikeEditorFormat, looksLikeGraph } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 
-/** How a graph is to be sent, as messages show it. */
+/** The right form of a submission with a graph, as messages show it. */
 const rightForm = '{"type":"workflow","workflow":<graph>}';
 
-/** The search ends after so many values: a body may be large and hold no graph at all. */
+/** The search ends after this many values, because a body may be large and hold no graph at all. */
 const valuesMax = 2_000;
 const depthMax = 6;
 
 /**
- * Finds a graph that was sent as some other API takes it: as the whole body, as ComfyUI's own `{prompt, client_id}`, as
+ * Finds a graph that was sent in the form of another API: as the whole body, as ComfyUI's own `{prompt, client_id}`, as
  * `{input: {workflow}}`, under another name, one level too deep, or as a JSON text.
  *
  * @param body a submission, as read from JSON
- * @param options.readsTexts whether texts are looked into; not where a text may be a prompt for a picture
- * @param options.sendTo a path that takes graphs, where the one that was used does not
- * @returns the one thing to say of such a body; `undefined` where the graph is in its place, or there is none
+ * @param options.readsTexts whether texts are searched; false where a text may be a prompt for a picture
+ * @param options.sendTo a path that accepts graphs, if the path of the request does not
+ * @returns the one problem to report for such a body; `undefined` if the graph is in its place, or there is none
  */
 export function findMisplacedGraph(
   body: unknown,
@@ -27,7 +27,7 @@ export function findMisplacedGraph(
   if (found === undefined) return undefined;
   const { path, isText, isEditorFormat } = found;
   const isInPlace = path === "workflow" && !isText;
-  // The graph is judged as any other graph then, and refused for its format.
+  // The graph is in its place; validation judges it, and refuses the editor's format.
   if (isInPlace && isWorkflow) return undefined;
   const what = isEditorFormat ? "A graph in the editor's own format" : "A graph";
   const where = path === "" ? "is the body itself" : `was found at ${path}${isText ? ", as a text" : ""}`;
@@ -54,7 +54,7 @@ function search(body: unknown, readsTexts: boolean): FoundGraph | undefined {
   const waiting: { value: unknown; path: string; depth: number; isText: boolean }[] = [
     { value: body, path: "", depth: 0, isText: false },
   ];
-  // The list grows while it is gone through: first what is near to the top.
+  // The loop appends to the list that it walks, so values nearer to the top come first.
   for (const { value, path, depth, isText } of waiting) {
     if (typeof value === "string" && readsTexts) {
       const parsed = parseGraphText(value);
@@ -76,7 +76,7 @@ function search(body: unknown, readsTexts: boolean): FoundGraph | undefined {
   return editorFormat;
 }
 
-/** What a text says, if it may be a graph; other texts are not parsed. */
+/** Parses a text that may be a graph; other texts are not parsed. */
 function parseGraphText(text: string): unknown {
   if (!/^\s*\{/.test(text) || !/class_type|nodes/.test(text)) return undefined;
   try {

@@ -9,8 +9,8 @@ export interface NodeClassRules {
 }
 
 /**
- * Holds the nodes of graphs that clients wrote to the rules: the classes that they name, and those that a known server would
- * put in the place of classes that it no longer has.
+ * Checks the nodes of a client's graph against the rules: the classes that the graph names, and the classes by which a
+ * known server would replace them.
  * @throws InvalidJobError naming each node, its class and the setting
  */
 export function assertAllowedClasses(
@@ -64,7 +64,10 @@ function isDenied(classType: string, { denied, allowed }: NodeClassRules): boole
   );
 }
 
-/** Looks for the pieces between the stars one after the other: no name makes that slow, as it could a regular expression. */
+/**
+ * Searches for the pieces between the stars one after the other. Unlike a regular expression, this stays fast for every
+ * name.
+ */
 function matches(pattern: string, name: string): boolean {
   const [first = "", ...others] = pattern.split("*");
   const last = others.pop();

@@ -3,8 +3,8 @@ import { linkOf, nodeTitleOf, type ObjectInfo, type Workflow } from "@genga/comf
 export type OutputNode = [id: string, node: Workflow[string]];
 
 /**
- * The nodes for whose sake a graph runs.
- * @param objectInfo tells which they are; without it those count whose results no other node takes
+ * The output nodes of a graph.
+ * @param objectInfo says which nodes are output nodes; without it, nodes whose results no other node uses count
  */
 export function outputNodesOf(workflow: Workflow, objectInfo: ObjectInfo | undefined): OutputNode[] {
   const nodes = Object.entries(workflow);
@@ -19,7 +19,7 @@ export function outputNodesOf(workflow: Workflow, objectInfo: ObjectInfo | undef
   return nodes.filter(([id]) => !taken.has(id));
 }
 
-/** What they are called; at most three of them, since a graph may preview a hundred pictures. */
+/** The names of the nodes, at most three, since a graph may preview a hundred pictures. */
 export function namesOf(nodes: readonly OutputNode[]): string {
   const shown = nodes.slice(0, 3).map(([id, node]) => {
     const title = nodeTitleOf(node);

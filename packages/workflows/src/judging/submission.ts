@@ -11,36 +11,38 @@ import { outputOptionFields } from "../parameters/output-options.ts";
 import { endingsOf, type Wanted } from "../building/video-endings.ts";
 import { warningOfLongWindows } from "../parameters/video-parameters.ts";
 
-/** One graph that would do. */
+/** One graph that would meet the submission. */
 export interface Alternative {
-  /** Node classes without which this alternative need not be tried. */
+  /** Node classes that this alternative needs; it is not tried on a server that lacks one of them. */
   classTypes: readonly string[];
-  /** Built when first asked for. */
+  /** Builds the graph on the first call. */
   graph(): BuiltGraph;
   parameters: Json;
 }
 
-/** What a client asked for, understood as far as that is possible without knowing any server. */
+/** A client's request, read as far as that is possible without knowing any server. */
 export interface Submission {
   type: JobType;
-  /** The client wrote the graph; problems then name its nodes, else the client's parameters. */
+  /**
+   * Whether the client wrote the graph. If so, problems name its nodes; otherwise they name the client's parameters.
+   */
   isRaw: boolean;
   /** What the client sent. */
   given: unknown;
   /** In order of preference; never empty. */
   alternatives: [Alternative, ...Alternative[]];
-  /** How a video is to end. */
+  /** The client's conditions for how a video is written. */
   wanted: Wanted;
   warnings: string[];
-  /** What goes to the server beside the graph and must be kept secret, as JSON text. */
+  /** The part of `extra_data` that must be kept secret, as JSON text. */
   secretExtraData?: string | undefined;
-  /** The open part of it as JSON text, where the parameters show other numbers. */
+  /** The part of `extra_data` that is not secret, as JSON text; set if the parameters show different numbers. */
   extraDataText?: string | undefined;
 }
 
 /**
- * @param uploads those of the client's that the parameters name
- * @throws InvalidJobError naming everything that is wrong whatever servers there are
+ * @param uploads the client's uploads that the parameters name
+ * @throws InvalidJobError naming every problem that does not depend on a server
  */
 export function readSubmission(type: JobType, parameters: unknown, uploads: KnownUploads): Submission {
   switch (type) {
@@ -84,7 +86,7 @@ export const workflowParametersSchema = z.strictObject({
     .record(z.string(), z.unknown())
     .optional()
     .describe(
-      "What goes to the server as `extra_data`, such as `api_key_comfy_org` for partner nodes. `extra_pnginfo` and " +
+      "Data that Genga sends to the server as `extra_data`, such as `api_key_comfy_org` for partner nodes. `extra_pnginfo` and " +
         "`preview_method` are kept with the job; every other key is a secret: encrypted, shown nowhere, and erased when the " +
         "job ends. `client_id` is set by Genga.",
     ),
@@ -125,12 +127,12 @@ function rawSubmission(given: unknown): Submission {
   };
 }
 
-/** JSON whose shape `validateGraph` has just found good. */
+/** Casts JSON whose shape `validateGraph` has just checked. */
 function wellFormed(workflow: unknown): Workflow {
   return workflow as Workflow;
 }
 
-/** The graph itself is kept apart, with all digits. */
+/** The graph as clients see it. The graph that runs is stored separately, with all digits. */
 function shownToClients(workflow: Workflow): Json {
   return toClientJson(workflow) as Json;
 }
@@ -140,7 +142,7 @@ function once<Value>(make: () => Value): () => Value {
   return () => (made ??= { value: make() }).value;
 }
 
-/** Parameters as JSON has them: a field that was left out is not there. */
+/** Parameters as JSON: a field that was left out is absent. */
 function withoutUndefined(parameters: object): Record<string, Json> {
   return JSON.parse(JSON.stringify(parameters)) as Record<string, Json>;
 }

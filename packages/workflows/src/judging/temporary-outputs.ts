@@ -2,8 +2,9 @@ import { type ObjectInfo, type Workflow } from "@genga/comfyui";
 import { namesOf, outputNodesOf } from "./output-nodes.ts";
 
 /**
- * Output nodes whose files are always temporary, by class: `/object_info` does not tell. From the source of ComfyUI 0.3.64
- * and 0.28 and of the node packs. An output node that is not listed may save its files for good, or not.
+ * Output nodes whose files are always temporary, by class, since `/object_info` does not show this. From the source of
+ * ComfyUI 0.3.64 and 0.28 and of the node packs. For a class that is not listed it is unknown whether its files are
+ * temporary.
  */
 export const temporaryClasses: ReadonlySet<string> = new Set([
   "PreviewImage",
@@ -26,7 +27,10 @@ const savingInputs: ReadonlyMap<string, string> = new Map([
   ["ADE_AnimateDiffCombine", "save_image"],
 ]);
 
-/** Output nodes that leave nothing in a prompt's outputs: files in the server's own folders, or only a socket message. */
+/**
+ * Output nodes that add nothing to a prompt's outputs: they only write files into the server's own folders, or send a
+ * socket message.
+ */
 export const silentClasses: ReadonlySet<string> = new Set([
   "SaveImageWebsocket",
   "CheckpointSave",
@@ -43,10 +47,10 @@ export const silentClasses: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Warns of a graph that ends well and leaves nothing to fetch, since its outputs are all temporary or stay on the
- * server. Says nothing where one output node is of a class that is not known to do that.
+ * Warns about a graph that succeeds and leaves nothing to fetch, since its outputs are all temporary or stay on the
+ * server. Returns no warning if one output node is of a class that may leave an output.
  *
- * @param objectInfo tells which nodes are outputs; without it those count whose results no other node takes
+ * @param objectInfo says which nodes are output nodes; without it, nodes whose results no other node uses count
  */
 export function warningOfTemporaryOutputs(
   workflow: Workflow,

@@ -17,18 +17,21 @@ import { Turns } from "../uploads/turns.ts";
 import { lookUpUploads } from "../uploads/uploads-of-batch.ts";
 
 export interface WorkflowResolverOptions {
-  /** The servers that are known now. Called for every job, so it must answer from memory most of the time. */
+  /** Returns the known servers. The resolver calls this for every job, so it must mostly answer from memory. */
   definitions: () => Promise<readonly KnownServer[]>;
   /**
-   * Has the node definitions read again, and resolves when that is done or has taken too long; called before a job is
-   * refused for something that they decide, since the model may just have been added.
+   * Reads the servers' node definitions again, and resolves when that is done or takes too long. The resolver calls it
+   * before it refuses a job because of the definitions, since the missing model may just have been added.
    */
   refresh?: () => Promise<void>;
-  /** Hears what of an accepted graph was left to the servers, since their definitions say what Genga does not know. */
+  /**
+   * Called with the parts of an accepted graph that only the servers can judge, because their definitions describe them
+   * in a way that Genga does not know.
+   */
   onNotChecked?: (notes: readonly NotChecked[]) => void;
-  /** Where the images are that parameters and graphs name. Absent: nobody has sent any. */
+  /** Finds the uploads that parameters and graphs name. Absent: there are no uploads. */
   uploads?: UploadFinder;
-  /** Which nodes the graphs of clients may have. Absent: any. */
+  /** The rules for node classes in clients' graphs. Absent: every class is allowed. */
   nodeClasses?: NodeClassRules;
 }
 
@@ -37,7 +40,7 @@ const noFinder: UploadFinder = {
   findUploadsByContent: () => Promise.resolve([]),
 };
 
-/** How often definitions are read again on behalf of refusals. */
+/** The shortest time between two refreshes that refusals cause. */
 const refreshIntervalMs = 3_000;
 
 /**
@@ -94,7 +97,9 @@ function classesOf(workflow: Workflow): NamedClass[] {
   return Object.entries(workflow).map(([nodeId, { class_type: classType }]) => ({ nodeId, classType }));
 }
 
-/** Calls that come while one is under way share it; calls that come soon after it are answered at once. */
+/**
+ * Limits how often an action runs: a call during a run waits for that run, and a call soon after a run returns at once.
+ */
 function atMostEvery(intervalMs: number, action: () => Promise<void>): () => Promise<void> {
   let underWay: Promise<void> | undefined;
   let lastEndedAt = -Infinity;

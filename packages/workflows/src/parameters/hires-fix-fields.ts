@@ -10,9 +10,9 @@ const hiresFixSchema = z.strictObject({
     .min(1.05)
     .max(4)
     .default(1.5)
-    .describe("Of width and height; sides become multiples of 8."),
+    .describe("Factor for width and height; sides become multiples of 8."),
   denoise: z.number().min(0.01).max(1).default(0.5).describe("How much the second pass draws anew."),
-  steps: z.int().min(1).max(100).optional().describe("Of the second pass. Default: as steps."),
+  steps: z.int().min(1).max(100).optional().describe("Steps of the second pass. Default: as steps."),
   upscaler: modelFile.optional().describe("Upscale model file. Absent: the latent is enlarged."),
   method: z
     .string()

@@ -18,7 +18,10 @@ export const seedMax = 2n ** 64n - 1n;
 const digits = /^\d{1,20}$/;
 const seedText = `must be a whole number from 0 to ${seedMax}`;
 
-/** JavaScript numbers end at 2^53−1; larger seeds are text. In a request's body they may be numbers as well. */
+/**
+ * JavaScript numbers are exact only up to 2^53−1, so larger seeds are text. A request's body may also have them as
+ * numbers.
+ */
 const seed = z.union(
   [
     z.int().min(0).max(Number.MAX_SAFE_INTEGER),
@@ -35,7 +38,7 @@ const seed = z.union(
 /** A number, or the digits of one beyond 2^53−1. */
 export type Seed = number | string;
 
-/** What every picture needs, moving or not. Values outside the bounds are refused, never rounded. */
+/** The fields of every picture, still or moving. Values outside the bounds are refused, never rounded. */
 export const pictureFields = {
   prompt: z
     .string()

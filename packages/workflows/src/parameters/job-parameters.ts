@@ -40,7 +40,7 @@ function parse<Parameters>(schema: z.ZodType<Parameters>, given: unknown): Param
   return parsed.data;
 }
 
-/** Of all parameters, only seeds may be larger than what JavaScript can count. */
+/** Replaces a large seed by its text. Only seeds may be larger than the largest exact JavaScript number. */
 function withSeedAsText(parameters: unknown): unknown {
   if (typeof parameters !== "object" || parameters === null || !("seed" in parameters)) return parameters;
   const { seed } = parameters;
@@ -65,13 +65,13 @@ function complete<Parameters extends Incomplete>(
   return { ...parameters, ...model, seed: seedOf(parameters.seed ?? drawSeed()) };
 }
 
-/** One seed is written in one way: as a number where that keeps it. */
+/** Writes each seed in one way: as a number if that keeps its value, otherwise as text. */
 function seedOf(seed: Seed): Seed {
   const exact = BigInt(seed);
   return exact <= Number.MAX_SAFE_INTEGER ? Number(exact) : String(exact);
 }
 
-/** A picture that begins with another one, and says nothing of its size, is drawn at that one's. */
+/** Gives a picture with a start image, and without a size, the size of the start image. */
 function withOwnSize(parameters: unknown, uploads: KnownUploads): unknown {
   if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) return parameters;
   if (Object.hasOwn(parameters, "width") || Object.hasOwn(parameters, "height")) return parameters;
@@ -83,14 +83,14 @@ function withOwnSize(parameters: unknown, uploads: KnownUploads): unknown {
     : { ...parameters, ...sizeLike(upload, ownSizeStepOf(parameters)) };
 }
 
-/** Multiples of 16, which suit most models, or of what the named components need. */
+/** Multiples of 16, which suit most models, or of the step that the named components need. */
 function ownSizeStepOf(parameters: object): number {
   const components = componentsShape.safeParse(parameters).data?.components;
   return Math.max(16, latentSpaceOf(components).step);
 }
 const componentsShape = z.object({ components: z.object({ textEncoderType: z.string().optional() }) });
 
-/** 48 random bits: what Node draws in one go, and as good as any. */
+/** Draws 48 random bits, the most that Node draws in one call. */
 function drawSeed(): number {
   return randomInt(2 ** 48 - 1);
 }

@@ -3,13 +3,17 @@ import { type JobProblem } from "@genga/jobs";
 
 const depthMax = 64;
 const problemsMax = 20;
-/** Members and items of one job. The largest graphs that people make have a few thousand nodes of about ten inputs. */
+/**
+ * At most this many members and items in one job. The largest graphs that people make have a few thousand nodes of
+ * about ten inputs each.
+ */
 export const valuesMax = 50_000;
 
 /**
- * What JSON may say and PostgreSQL's `jsonb` cannot hold, or a later reader would trip over: the character U+0000, half
- * a surrogate pair, a number without end, `__proto__` as a key, and nesting without end; and more values than can be judged
- * while others wait. Walks without recursion, so that depth is harmless.
+ * Finds JSON that PostgreSQL's `jsonb` cannot store or that would break a later reader: the character U+0000, half a
+ * surrogate pair, a number beyond the range of a double, `__proto__` as a key, and nesting that is too deep; and also
+ * more values than can be judged without delaying other requests. It walks without recursion, so deep nesting does no
+ * harm.
  */
 export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
   const problems: JobProblem[] = [];
@@ -46,7 +50,7 @@ export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
   return problems;
 }
 
-/** Why a text cannot be stored; `undefined` = it can. */
+/** The reason why a text cannot be stored; `undefined` if it can. */
 export function unstorable(text: string): string | undefined {
   if (text.includes("\0")) return "contains the character U+0000";
   if (/\p{Surrogate}/u.test(text)) return "contains half a surrogate pair, which is not a character";

@@ -1,7 +1,7 @@
 import { uploadName, type JobProblem, type Upload } from "@genga/jobs";
 import { latentSpaceOf } from "./latent-spaces.ts";
 
-/** The uploads of whoever asks, as far as the parameters name them: by id. */
+/** The requesting tenant's uploads that the parameters name, by id. */
 export type KnownUploads = ReadonlyMap<string, Upload>;
 
 export const noUploads: KnownUploads = new Map();
@@ -9,7 +9,7 @@ export const noUploads: KnownUploads = new Map();
 /** Parameters that name uploads. */
 const uploadParameters = ["initImage", "mask"] as const;
 
-/** The ids that parameters name, whether or not anything else about them is right. */
+/** The ids that parameters name, whether or not the parameters are otherwise valid. */
 export function uploadIdsIn(parameters: unknown): string[] {
   if (typeof parameters !== "object" || parameters === null) return [];
   return uploadParameters.flatMap((name) => {
@@ -33,7 +33,7 @@ interface NamesUploads {
   components?: { textEncoderType?: string | undefined } | undefined;
 }
 
-/** Uploads that are not there, and masks that do not fit. */
+/** The problems of missing uploads, and of masks that do not fit. */
 export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): JobProblem[] {
   const missing = uploadParameters.flatMap((parameter) => {
     const id = given[parameter];
@@ -50,7 +50,10 @@ function unknownUpload(parameter: string, id: string): JobProblem {
   return { path: parameter, code: "unknown-upload", message, received: id };
 }
 
-/** A server stretches a mask to the picture, and crops an image: where both differ, they would no longer fit. */
+/**
+ * A server stretches a mask to the size of the picture, but crops an image. If both happened, the mask would no longer
+ * fit the image.
+ */
 function problemsOfMask(
   { width, height, components }: NamesUploads,
   image: Upload,
@@ -63,7 +66,7 @@ function problemsOfMask(
     ];
   }
   const proportion = image.width / image.height;
-  // As close as sides can come that are each rounded to whole steps.
+  // Each side is rounded to whole steps, so the proportions can differ by this much.
   const tolerance = Math.max(16, (latentSpaceOf(components).step / 2) * (1 + proportion) + 1);
   if (Math.abs(width - height * proportion) < tolerance) return [];
   const message = `With a mask, width × height must have the proportions of initImage, ${sizeOf(image)}.`;

@@ -1,17 +1,18 @@
 /**
- * In what space a model draws. Sizes in pixels mean different latents to different models, and nodes that take pixels
- * reckon with 8 to a latent's element, whatever the model (`LatentUpscale`, source of 0.3.64 and 0.28).
+ * The latent space in which a model draws. The same size in pixels means different latents for different models, but
+ * nodes that take pixels assume 8 pixels per latent element for every model (`LatentUpscale`, source of 0.3.64 and
+ * 0.28).
  */
 export interface LatentSpace {
-  /** The node that makes an empty canvas of this space. */
+  /** The class of the node that makes an empty latent of this space. */
   emptyClass: string;
-  /** Pixels of a picture's side to one element of a latent's; `undefined` where it depends on the model's file. */
+  /** Pixels of a picture's side per element of a latent's side; `undefined` where it depends on the model's file. */
   factor: number | undefined;
   /** Widths and heights must be multiples of this many pixels. */
   step: number;
 }
 
-/** SD1.5, SDXL and what was made of them: four channels. */
+/** SD1.5, SDXL and models derived from them: four channels. */
 const classic: LatentSpace = { emptyClass: "EmptyLatentImage", factor: 8, step: 8 };
 
 /** Sixteen channels, in patches of two by two: Flux, SD3, Qwen and most models since. */
@@ -19,15 +20,20 @@ const sixteenChannels: LatentSpace = { emptyClass: "EmptySD3LatentImage", factor
 
 const flux2: LatentSpace = { emptyClass: "EmptyFlux2LatentImage", factor: 16, step: 16 };
 
-/** Up to 0.3.64 a canvas of another space was drawn on as it was, and the picture came out four times as wide and high. */
+/**
+ * Servers up to 0.3.64 drew on an empty latent of another space without converting it, and the picture came out four
+ * times as wide and high.
+ */
 const hunyuanImage: LatentSpace = { emptyClass: "EmptyHunyuanImageLatent", factor: 32, step: 32 };
 
-/** Newer servers bring the canvas of another space to the model's own, and with it the size. */
+/**
+ * For other models: newer servers convert the empty latent to the model's space, which changes the size of the picture.
+ */
 const unknown: LatentSpace = { ...sixteenChannels, factor: undefined };
 
 /**
- * By the type of the text encoder, which is what a client says of its model. Chroma and Lumina 2 are not here: some of
- * their models draw in pixels.
+ * The latent space by the type of the text encoder, which is the only description of its model that a client gives.
+ * Chroma and Lumina 2 are not listed, because some of their models draw in pixels.
  */
 const spaces: ReadonlyMap<string, LatentSpace> = new Map([
   ...entries(classic, "stable_diffusion", "sdxl"),

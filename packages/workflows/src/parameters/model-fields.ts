@@ -4,7 +4,7 @@ import { modelFile, whenValid } from "./parameter-rules.ts";
 /** Models that Genga's users know; any other file that a server has is accepted too. */
 export const defaultModel = "counterfeit_v3.safetensors";
 
-/** A model that comes in parts, as Flux, Wan and their like do. */
+/** A model that comes in parts, such as Flux and Wan. */
 const componentsSchema = z.strictObject({
   unet: modelFile.describe("Diffusion model file."),
   weightType: z
@@ -47,7 +47,7 @@ const loraSchema = z.strictObject({
     .describe("How much it changes the reading of the prompt. Default: as strength."),
 });
 
-/** With which files a picture is made. */
+/** The model files with which a picture is made. */
 export const modelFields = {
   model: modelFile
     .optional()
@@ -87,6 +87,8 @@ export const componentsNeedVae = {
   },
 };
 
-/** With which files a picture is made, defaults filled in: there is a checkpoint or there are components. */
+/**
+ * The model files with which a picture is made, with defaults filled in: there is a checkpoint or there are components.
+ */
 export type ModelParameters = z.output<z.ZodObject<typeof modelFields>>;
 export type Components = z.output<typeof componentsSchema>;

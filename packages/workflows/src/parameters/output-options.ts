@@ -1,11 +1,14 @@
 import { type Json } from "@genga/jobs";
 import { z } from "zod";
 
-/** What the worker can strip; `stripMetadata` of packages/storage has a filter for each. */
+/** The formats that the worker can strip; `stripMetadata` of packages/storage has a filter for each. */
 export const strippedFormats =
   "PNG, JPEG, GIF, WebP, MP4, MOV, WebM, MKV, AVI, FLAC, MP3, Ogg, Opus, M4A, WAV, EXR, SVG, GLB and latents";
 
-/** What is kept of what the servers make; the same for every type of job. Kept with the parameters, read by the worker. */
+/**
+ * Options for which outputs are stored, and how; the same for every type of job. They are stored with the parameters,
+ * and the worker reads them.
+ */
 export const outputOptionFields = {
   keepPreviews: z
     .boolean()
@@ -15,7 +18,7 @@ export const outputOptionFields = {
     .boolean()
     .optional()
     .describe(
-      "Leave out of the files what tells how they were made: the graph, prompts, texts. Of " +
+      "Remove from the files the metadata that shows how they were made: the graph, prompts, texts. Applies to " +
         `${strippedFormats}; others are kept as they are, and a graph that may write such is warned of.`,
     ),
 };
@@ -27,7 +30,7 @@ export interface OutputOptions {
 
 const optionsSchema = z.object(outputOptionFields).catch({});
 
-/** What a job's parameters say of its outputs; those of older jobs say nothing. */
+/** The output options in a job's parameters. Parameters of older jobs have none. */
 export function outputOptionsOf(parameters: Json): OutputOptions {
   const { keepPreviews = false, stripMetadata = false } = optionsSchema.parse(parameters);
   return { keepPreviews, stripMetadata };

@@ -2,17 +2,17 @@ import { ExactNumber } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 import { z } from "zod";
 
-/** So many unknown fields are named; a body of megabytes may have a million. */
+/** At most this many unknown fields are named, because a body of megabytes may have a million. */
 const unknownFieldsMax = 100;
 
 /**
- * Says of each field that a schema refused where it is, what was given and what is accepted.
- * @param input what was parsed; the values of the answer come from it
- * @param at the path of `input` itself, when it is part of something larger
+ * Returns a problem for each field that a schema refused: its path, the given value and the accepted values.
+ * @param input the value that was parsed; the problems quote from it
+ * @param at the path of `input` itself, if it is part of something larger
  */
 export function problemsOf(error: z.ZodError, schema: z.ZodType, input: unknown, at = ""): JobProblem[] {
   const described = describeFields(schema);
-  // A value that breaks two limits at once is wrong once; the limits are all in `accepted`.
+  // A value that breaks two limits is reported once, since `accepted` has all the limits.
   const places = new Set<string>();
   return error.issues.flatMap((issue) => {
     const path = [...(at === "" ? [] : [at]), ...issue.path.map(String)].join(".");
@@ -38,7 +38,7 @@ export function problemsOf(error: z.ZodError, schema: z.ZodType, input: unknown,
   });
 }
 
-/** A value as it may be repeated in an answer: bounded, whatever was sent. */
+/** A value, shortened so that an answer may repeat it, whatever was sent. */
 export function shorten(value: unknown): unknown {
   if (typeof value === "string") return value.length > 200 ? `${value.slice(0, 200)}…` : value;
   if (Array.isArray(value)) return `a list of ${value.length}`;
@@ -80,7 +80,7 @@ function reasonOf(issue: z.core.$ZodIssue, received: unknown): string {
   return `is ${givenAs(issue, received)}; it ${demandOf(issue)}`;
 }
 
-/** What was given, in the words of the fault: a long text is only said to be too long. */
+/** The received value in the words of the problem: of a text that is too long, only its length is given. */
 function givenAs(issue: z.core.$ZodIssue, received: unknown): string {
   if (typeof received !== "string") return String(shorten(received));
   if (issue.code === "too_big") return `${received.length} characters long`;

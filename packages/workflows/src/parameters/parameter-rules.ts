@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** A rule about several fields speaks as soon as those are fine, whatever else is wrong. */
+/** Makes a rule about several fields run as soon as those fields are valid, even if other fields are not. */
 export function whenValid(fields: z.core.$ZodLooseShape): {
   when: (payload: { value: unknown }) => boolean;
 } {

@@ -8,7 +8,7 @@ const denoise = z
   .optional()
   .describe("How much of initImage is drawn anew. Default: 0.6, or 1 with a mask.");
 
-/** A picture to begin with, by the id of an upload. */
+/** A start image, by the id of an upload. */
 export const startImageFields = {
   initImage: uploadId
     .optional()
@@ -16,7 +16,7 @@ export const startImageFields = {
   denoise,
 };
 
-/** A part of that picture to draw anew. */
+/** A mask: the part of the start image to draw anew. */
 export const maskFields = {
   mask: uploadId
     .optional()
@@ -61,7 +61,7 @@ export const growNeedsWholeMask = {
   },
 };
 
-/** Where `denoise` stands when nobody said. */
+/** The value of `denoise`, or its default. */
 export function denoiseOf(given: {
   initImage?: unknown;
   mask?: unknown;

@@ -1,8 +1,11 @@
-/** Families of models with video nodes in ComfyUI itself. What is made of them validates, and was not run for real. */
+/**
+ * Families of models with video nodes in ComfyUI itself. Real definitions accept the graphs for them, but the graphs
+ * were not run with real models.
+ */
 export const nativeFamilies = ["wan", "wan22", "ltxv", "hunyuan"] as const;
 export type NativeFamily = (typeof nativeFamilies)[number];
 
-/** What makes a picture move. */
+/** The families of video models. */
 export const videoFamilies = ["animatediff", ...nativeFamilies] as const;
 export type VideoFamily = (typeof videoFamilies)[number];
 
@@ -11,7 +14,7 @@ interface FamilyFacts {
   textEncoderType: string;
   /** Widths and heights are multiples of this. */
   latentStep: number;
-  /** Frames are a multiple of this, and one. */
+  /** The number of frames is a multiple of this, plus one. */
   frameStep: number;
   takesStartImage: boolean;
 }

@@ -16,7 +16,7 @@ import {
 export const videoFormats = ["mp4", "webm", "webp", "gif"] as const;
 export type VideoFormat = (typeof videoFormats)[number];
 
-/** Who writes the file. */
+/** The node packs that can write the file. */
 export const videoWriters = ["video-helper-suite", "core"] as const;
 export type VideoWriter = (typeof videoWriters)[number];
 
@@ -24,7 +24,7 @@ const family = z
   .enum(videoFamilies)
   .default("animatediff")
   .describe(
-    "What makes it move. wan, wan22, ltxv and hunyuan are experimental; they need components and vae, and want a cfg, " +
+    "The family of the video model. wan, wan22, ltxv and hunyuan are experimental; they need components and vae, and want a cfg, " +
       "sampler and scheduler of their own.",
   );
 
@@ -144,7 +144,7 @@ export const videoParametersSchema = videoFields
   })
   .superRefine(checkFamily);
 
-/** What each family can do and needs. Every part speaks as soon as its own fields are fine. */
+/** Checks the abilities and needs of each family. Each rule runs as soon as its own fields are valid. */
 function checkFamily(video: z.output<typeof videoFields>, context: z.core.$RefinementCtx): void {
   const refuse = (field: string, message: string): void => {
     context.addIssue({ code: "custom", path: [field], message });
@@ -186,11 +186,14 @@ export type VideoParameters = z.output<typeof videoParametersSchema> & { seed: S
 /** How many frames the sampler makes of a video of these parameters. */
 export function framesOf(video: Pick<VideoParameters, "durationSeconds" | "fps" | "family">): number {
   const frames = Math.round(video.durationSeconds * video.fps);
-  // The first frame of the native families stands apart: 5 s at 16 fps are 81.
+  // Native families add one frame at the start: 5 s at 16 fps are 81 frames.
   return nativeFamilies.some((native) => native === video.family) ? frames + 1 : frames;
 }
 
-/** Warns of windows that most motion models are too short for, where the file's name does not tell of this one. */
+/**
+ * Warns if the window has more frames than most motion models can process, and the file name does not show the limit of
+ * this one.
+ */
 export function warningOfLongWindows(
   video: Pick<VideoParameters, "family" | "motionModel" | "contextLength">,
 ): string | undefined {
@@ -203,7 +206,7 @@ export function warningOfLongWindows(
   );
 }
 
-/** 1.1 × 10 is 11.000000000000002 in floating point, and means 11. */
+/** Whether a number is whole except for rounding: 1.1 × 10 gives 11.000000000000002 in floating point. */
 function isWhole(frames: number): boolean {
   return Math.abs(frames - Math.round(frames)) < 1e-6;
 }

@@ -1,9 +1,12 @@
 import { uploadFolder } from "@genga/jobs";
 
-/** Why a graph may not carry a text: each says what the server would do with it as a file's name. */
+/**
+ * The reason why a graph may not contain a text; each reason names what the server would do with the text as a file
+ * name.
+ */
 export type ForbiddenName = "reserved" | "temporary" | "traversal" | "absolute" | "too-long";
 
-/** Where a text stands in a graph; `input` is the last part of a dotted name. */
+/** The place of a text in a graph; `input` is the last part of a dotted name. */
 export interface NamePlace {
   classType: string;
   input: string;
@@ -11,8 +14,9 @@ export interface NamePlace {
 
 /**
  * Judges a text as the name of a file, in every way in which servers on Linux, macOS and Windows are known to read one:
- * with a mark such as ` [output]` (PROTOCOL 8), with either slash, with empty and dotted parts, in any case, with a drive
- * letter, and with `%` escapes undone. A text that is no file's name is judged only where it can hardly mean anything else.
+ * with a mark such as ` [output]` (PROTOCOL 8), with either slash, with empty and dotted parts, in any case, with a
+ * drive letter, and with `%` escapes decoded. A text in an input that does not name a file is judged only if it can
+ * hardly be anything but a file name.
  * @returns undefined when a graph may carry it
  */
 export function judgeName(text: string, place: NamePlace): ForbiddenName | undefined {
@@ -27,12 +31,12 @@ export function judgeName(text: string, place: NamePlace): ForbiddenName | undef
 const forbidden = ["reserved", "temporary", "traversal", "absolute"] as const;
 
 /**
- * In characters. No system opens a file by so long a name, and judging one takes milliseconds. Longer texts are stories,
- * programs, or images in base64.
+ * Longer texts, in characters, are not judged: no system opens a file by such a long name, and judging one would take
+ * milliseconds. Such texts are stories, programs, or images in base64.
  */
 const judgedMax = 100_000;
 
-/** Base64 has slashes, but none of these. */
+/** Base64 contains slashes, but none of these patterns. */
 function isLongPath(text: string): boolean {
   return (
     /^\s*["']?(?:[\\~]|[a-z]:)|\.\.|%[0-9a-f]{2}/i.test(text) ||
@@ -47,12 +51,12 @@ function isFileInput({ classType, input }: NamePlace): boolean {
   return fileClass.test(classType) || fileInput.test(input);
 }
 
-/** Encoders make conditioning of their texts, so no loader ever gets these as names. */
+/** Text encoders turn these texts into conditioning, so no loader receives them as file names. */
 function isEncodedText({ classType, input }: NamePlace): boolean {
   return classType.includes("TextEncode") && !fileInput.test(input);
 }
 
-/** Most texts of a graph can be told from names at one look. */
+/** A fast test that shows for most texts of a graph that they are not dangerous names. */
 function mayLeadAway(text: string): boolean {
   return (
     /[\\/%]|\.\.|^\s*["']?[a-z]:|\[temp\]/i.test(text) || visible(text).toLowerCase().includes(uploadFolder)
@@ -60,7 +64,7 @@ function mayLeadAway(text: string): boolean {
 }
 
 /**
- * Servers name files of previews themselves, with five random letters (`ComfyUI_temp_abcde_00001_.png`), and run those
+ * Servers choose the names of preview files, with five random letters (`ComfyUI_temp_abcde_00001_.png`), and run those
  * branches of a graph whose files are there: one graph could ask for ten thousand of another tenant's names.
  */
 function isTemporary(reading: string, namesFile: boolean): boolean {
@@ -75,7 +79,7 @@ function visible(text: string): string {
 
 const escapeDepthMax = 8;
 
-/** The text itself and with its escapes undone, each with and without its mark. */
+/** The text itself and the text with its escapes decoded, each with and without its mark. */
 function readingsOf(text: string): string[] {
   const readings = [unquoted(visible(text))];
   for (let depth = 0; depth < escapeDepthMax; depth += 1) {
@@ -91,12 +95,12 @@ function unescapeBytes(escapes: string): string {
   return Buffer.from(escapes.replaceAll("%", ""), "hex").toString("utf8");
 }
 
-/** Packs take quotes and spaces away that people copy along with a path. */
+/** Some node packs remove the quotes and spaces that people copy along with a path. */
 function unquoted(text: string): string {
   return cutEnds(text, (character) => /["'\s]/.test(character));
 }
 
-/** Servers cut a mark off together with the one character before it, whatever that is. */
+/** Servers cut off a mark together with the one character before it, whatever that character is. */
 function withoutMarks(reading: string): string[] {
   const cut: string[] = [];
   let rest = reading;
@@ -104,7 +108,7 @@ function withoutMarks(reading: string): string[] {
     const mark = ["[input]", "[output]", "[temp]"].find((one) => rest.toLowerCase().endsWith(one));
     if (mark === undefined) return cut;
     const name = rest.slice(0, -mark.length);
-    // What was cut may have been a part of the name: both are read.
+    // The cut character may be part of the name, so both readings are judged.
     cut.push(name, (rest = name.slice(0, -1)));
     if (cut.length >= 8) return cut;
   }
@@ -123,12 +127,15 @@ function judgeReading(reading: string, namesFile: boolean): ForbiddenName | unde
   return isAbsolute ? "absolute" : undefined;
 }
 
-/** What is left of a path once it is walked; Windows drops dots and spaces at the end of a part, and what follows a colon. */
+/**
+ * The parts of a path after `.` and `..` are resolved. Windows drops dots and spaces at the end of a part, and
+ * everything after a colon.
+ */
 function partsOf(path: string): { parts: string[]; climbs: boolean } {
   const parts: string[] = [];
   let climbs = false;
   for (const part of path.toLowerCase().split(/[\\/]/)) {
-    // On Windows a drive begins a path anew, also behind what the server takes away in front of it (`./C:/x`).
+    // On Windows a drive letter starts a new path, also after a beginning that the server removes (`./C:/x`).
     const drive = /^\s*(?:[a-z]|file):/.exec(part)?.[0] ?? "";
     if (drive !== "") parts.push(drive.trim());
     const name = part.slice(drive.length).trim().replace(/:.*$/s, "");
@@ -147,8 +154,9 @@ const ownName = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4
 const modelFile = /\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/;
 
 /**
- * Uploads and outputs lie in a folder of one name, directly in a server's input, output and temporary folder. A folder of
- * models may have the same name: models are read from elsewhere.
+ * Whether a path leads into the folder that holds uploads and outputs. That folder has one fixed name, directly in a
+ * server's input, output and temporary folder. A folder of models may have the same name, because models are read from
+ * another place.
  */
 function reachesOwnFolders(parts: string[]): boolean {
   return parts.some((part, index) => {

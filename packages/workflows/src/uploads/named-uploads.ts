@@ -6,7 +6,7 @@ import { valuesMax } from "../parameters/json-limits.ts";
 import { shorten } from "../parameters/parameter-problems.ts";
 import { type Turns } from "./turns.ts";
 
-/** Looks up the uploads that parameters name; the tenant's own only. */
+/** Looks up the uploads that parameters name, among the tenant's own uploads only. */
 export async function findNamedUploads(
   parameters: unknown,
   store: UploadFinder | undefined,
@@ -19,7 +19,8 @@ export async function findNamedUploads(
 }
 
 /**
- * A graph that a client wrote may name uploads as our own graphs do, and files of the server's own by their plain names.
+ * Checks the file names in a client's graph. The graph may name uploads in the form that generated graphs use, and
+ * files of the server by their plain names.
  * @returns the ids of the uploads that it names
  * @throws InvalidJobError naming each input whose upload the tenant does not have, or that names what no graph may name
  */
@@ -45,7 +46,7 @@ export async function assertOwnNames(
 
 const problemsMax = 100;
 
-/** Says nothing of what there is: the same words for files that exist and for those that do not. */
+/** The messages do not show whether a file exists: they are the same for existing and for missing files. */
 const advice: Record<ForbiddenName, string> = {
   reserved:
     "names a file that graphs may not name; name an upload exactly as POST /api/anime/uploads answered",
@@ -96,10 +97,13 @@ function textsIn(workflow: Workflow): GraphText[] {
   );
 }
 
-/** A job within its limits has a name for each of its values at most; what has more is refused (`problemsOfJson`). */
+/**
+ * A job within its limits has at most one name for each of its values. A job with more values is refused
+ * (`problemsOfJson`).
+ */
 const textsMax = 4 * valuesMax;
 
-/** All texts in a value, names of members too. Walks without recursion, so that depth is harmless. */
+/** All texts in a value, including the names of members. Walks without recursion, so deep nesting does no harm. */
 export function stringsIn(value: unknown): string[] {
   const found: string[] = [];
   const waiting: unknown[] = [value];

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** Long work must not keep the process from answering others: after so long it lets them. */
+/** After this long, long work lets the event loop handle other work. */
 const turnMs = 20;
 
-/** Says when work that cannot be interrupted has taken its turn of the event loop, and lets other work go first. */
+/** Tells long synchronous work when to pause, and lets other work of the event loop run during the pause. */
 export class Turns {
   #startedAt = performance.now();
 
@@ -11,7 +11,7 @@ export class Turns {
     return performance.now() - this.#startedAt > turnMs;
   }
 
-  /** Resolves when other work had its turn. */
+  /** Resolves after other work of the event loop has run. */
   async next(): Promise<void> {
     await nextTurn();
     this.#startedAt = performance.now();

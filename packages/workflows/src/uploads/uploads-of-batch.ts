@@ -3,12 +3,12 @@ import { uploadIdsIn } from "../parameters/known-uploads.ts";
 import { stringsIn } from "./named-uploads.ts";
 import { Turns } from "./turns.ts";
 
-/** Names in one statement. */
+/** At most this many names in one statement. */
 const namesAtOnce = 5_000;
 
 /**
  * Looks up the uploads that all jobs of a batch name, by their parameters or in their graphs: a statement or two for
- * thousands of jobs. The answer knows those and no others.
+ * thousands of jobs. The returned finder knows only those uploads.
  */
 export async function lookUpUploads(
   parametersOfAll: readonly unknown[],
@@ -36,7 +36,9 @@ export async function lookUpUploads(
   };
 }
 
-/** Of raw graphs: a deep one is refused later, and is not read to its bottom here. */
+/**
+ * The texts in a raw graph. A graph that is nested too deep is not read to its end here, because it is refused later.
+ */
 function contentsIn(parameters: unknown): string[] {
   if (typeof parameters !== "object" || parameters === null || !Object.hasOwn(parameters, "workflow"))
     return [];
