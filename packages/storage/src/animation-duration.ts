@@ -22,7 +22,7 @@ const delayReaders = new Map<string, (handle: FileHandle) => Promise<number>>([
   ["image/gif", sumGifDelays],
 ]);
 
-/** A bound on the work that a crafted file can ask for. */
+/** At most this many chunks are read, so that a crafted file cannot cause endless work. */
 const chunksMax = 200_000;
 
 /** RIFF chunks: name, length (little-endian), content, padded to even; an `ANMF` frame's delay is at its byte 12. */

@@ -9,9 +9,10 @@ interface Waiting {
 }
 
 /**
- * Has a thread remove the folders of many jobs. Each takes about ten short calls; in Node's pool of four threads, which
- * everybody shares, they would stand in the way of files that are being stored, whose calls wait for the disk, and wait
- * behind them. The thread is started when it is first needed, and again after it died.
+ * Removes the folders of many jobs in a thread of its own. Each folder takes about ten short file system calls. In
+ * Node's shared pool of four threads those calls would delay the files that are being stored, and would themselves wait
+ * behind writes to the disk. The thread starts with the first removal, and starts again with the next removal after it
+ * has died.
  */
 export class FolderRemover {
   readonly #waiting = new Map<number, Waiting>();
@@ -19,9 +20,9 @@ export class FolderRemover {
   #requests = 0;
 
   /**
-   * @param parent as `realpath` knows it
-   * @param names of folders in it
-   * @returns those that are still there, for whatever reason
+   * @param parent a path that `realpath` returned
+   * @param names the names of folders in `parent`
+   * @returns the names of the folders that could not be removed
    */
   async remove(parent: string, names: readonly string[]): Promise<string[]> {
     const id = (this.#requests += 1);
@@ -54,7 +55,7 @@ export class FolderRemover {
     thread.on("exit", (code) => {
       died(new Error(`The thread that removes folders ended with ${code}.`));
     });
-    // It serves the process and does not keep it alive.
+    // The thread must not keep the process alive.
     thread.unref();
     return thread;
   }

@@ -16,8 +16,9 @@ import { assertWithin, isKey, makeParents, pathOfKey } from "./storage-keys.ts";
 import { type FileToStore, storeMeasured } from "./store-measured.ts";
 
 /**
- * Outputs in a folder of this machine, which is made where it is missing.
- * @throws StorageError `storage-unavailable`: better at the start than at the first output
+ * Opens a storage for outputs in a folder of this machine. Creates the folder if it is missing.
+ * @throws StorageError `storage-unavailable`; the storage is tried now, so that a fault shows at the start and not at
+ * the first output
  */
 export async function createFolderStorage(options: { folder: string }): Promise<FolderStorage> {
   const storage = new FolderStorage(options.folder);
@@ -27,9 +28,9 @@ export async function createFolderStorage(options: { folder: string }): Promise<
 
 /** Files that are being written; on the same file system as the finished ones, so that a rename publishes them. */
 const partialFolder = ".partial";
-/** A folder may be removed as empty by somebody else between its making and its use. */
+/** How often publishing is tried: another process may remove an empty folder between its creation and its use. */
 const publishTriesMax = 5;
-/** A process that removes a job now and then needs no thread for it. */
+/** From this number of jobs at once, a thread removes the folders; fewer are removed without one. */
 const jobsForThread = 16;
 
 /** `OutputStorage` on a local folder: a file is complete, measured and on disk before its name exists. */
@@ -144,7 +145,7 @@ export class FolderStorage implements OutputStorage {
     await assertFolderWritable(join(await this.#openFolder(), partialFolder));
   }
 
-  /** @returns the folder as `realpath` knows it; made anew should it have vanished */
+  /** @returns the folder's path as `realpath` returns it; the folder is created again if it has vanished */
   async #openFolder(): Promise<string> {
     try {
       await mkdir(join(this.#folder, partialFolder), { recursive: true });
@@ -155,7 +156,7 @@ export class FolderStorage implements OutputStorage {
   }
 }
 
-/** Gives a complete file its name, and returns when a power cut could no longer take it away. */
+/** Gives a complete file its final name, and returns once the file would survive a power cut. */
 async function publish(file: {
   folder: string;
   partialPath: string;
@@ -174,7 +175,7 @@ async function publish(file: {
   }
 }
 
-/** A new name is on disk only once its folder is. */
+/** A file's new name is on disk only after its folder was synced. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, constants.O_RDONLY);
   try {
@@ -196,7 +197,7 @@ async function removeEmptyFolders(folder: string, start: string): Promise<void> 
   }
 }
 
-/** Of a folder that may not be there. */
+/** Lists the names in a folder; none if the folder does not exist. */
 async function namesIn(path: string): Promise<string[]> {
   try {
     return await readdir(path);

@@ -4,7 +4,7 @@ import { type Readable } from "node:stream";
 import { StorageError } from "@genga/jobs";
 import { hasCode } from "./storage-errors.ts";
 
-/** The body failed, not the disk; `cause` is the body's own error. */
+/** Reading the body failed, and not the disk; `cause` is the body's own error. */
 export class BodyFailure extends Error {}
 
 /**
@@ -37,7 +37,7 @@ export async function writeMeasured(file: {
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/** Ending it early destroys the body. */
+/** Yields the body's chunks; leaving the loop early destroys the body. */
 async function* chunksOf(body: Readable): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of body as AsyncIterable<unknown>) yield bytesOf(chunk);

@@ -3,7 +3,7 @@ import { ALL_FORMATS, FilePathSource, Input } from "mediabunny";
 import { animationDurationMs } from "./animation-duration.ts";
 import { readMediaType, unlessUnreadable } from "./media-types.ts";
 
-/** What a file says about itself. */
+/** Facts that the content of a file shows. */
 export interface MediaFacts {
   mediaType: string;
   width: number | null;
@@ -15,12 +15,14 @@ type Measures = Omit<MediaFacts, "mediaType">;
 
 const unknownMeasures: Measures = { width: null, height: null, durationMs: null };
 
-/** A crafted file may make a parser work for very long; its measures are then not known. */
+/**
+ * A parser is stopped after this time, because a crafted file could keep it busy; the file's measures are then unknown.
+ */
 const measureTimeoutMs = 10_000;
 
 /**
- * Looks into a file; its name only matters where the content does not say what it is. A file that a parser cannot make
- * sense of (truncated, say) has unknown measures: that is no reason to refuse it.
+ * Reads a file's type and measures. The name matters only if the content does not show the type. The measures of a file
+ * that a parser cannot read (a truncated one, for example) are unknown, but the file is not refused.
  */
 export async function readMediaFacts(path: string, name: string): Promise<MediaFacts> {
   const mediaType = await readMediaType(path, name);
@@ -63,7 +65,7 @@ async function within<Fact>(timeoutMs: number, reading: Promise<Fact>): Promise<
   const timeout = new Promise<null>((resolve) => {
     timer = setTimeout(resolve, timeoutMs, null);
   });
-  reading.catch(() => undefined); // It may fail after its time has passed.
+  reading.catch(() => undefined); // The read may fail after its time has passed; nobody waits for it then.
   try {
     return await Promise.race([reading, timeout]);
   } finally {

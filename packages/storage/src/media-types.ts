@@ -8,7 +8,7 @@ import { hasCode, isFileError } from "./storage-errors.ts";
 
 const sampleBytes = 4096;
 
-/** What the registered types lack, or what ComfyUI's users call otherwise; by the name's ending. */
+/** Types by file ending that the registry lacks, or for which ComfyUI's users use another name. */
 const names = new Mime(standardTypes, otherTypes).define(
   {
     "image/x-exr": ["exr"],
@@ -29,7 +29,7 @@ const names = new Mime(standardTypes, otherTypes).define(
   true,
 );
 
-/** Types that the content tells by a name of its own, by the name that clients know. */
+/** The names that the content detector gives to some types, and the names that clients know. */
 const aliases: Readonly<Record<string, string>> = {
   "audio/x-m4a": "audio/mp4",
   "audio/aiff": "audio/x-aiff",
@@ -38,14 +38,14 @@ const aliases: Readonly<Record<string, string>> = {
   "application/x.autodesk.fbx": "application/vnd.autodesk.fbx",
 };
 
-/** Types that are told by the name alone, once the content is known to be of the form that holds them. */
+/** Types that only the name can show, by the form of content that holds them. */
 const heldBy: Readonly<Record<string, readonly string[]>> = {
   "application/xml": ["image/svg+xml", "model/vnd.collada+xml", "application/xml"],
   "application/zip": ["model/vnd.usdz+zip", "model/3mf", "application/x-numpy"],
   "application/gzip": ["model/x-spz"],
 };
 
-/** Binary files without a mark of their own: their name is all there is. */
+/** Types of binary files without a mark in their content: only their name shows the type. */
 const unmarked: ReadonlySet<string> = new Set(["model/x-splat", "model/x-ksplat", "image/x-tga"]);
 
 /** Types whose files are texts, beside those under `text/`. */
@@ -53,15 +53,15 @@ const textual =
   /^(text\/|model\/(obj|mtl|stl|ply|vnd\.usda|x-bvh)$|application\/(json|jsonl|yaml|toml|xml|x-subrip|vnd\.autodesk\.fbx)$|.*\+(json|xml)$)/;
 
 /**
- * The media type of a file: what its content says, where it says anything. The name decides between types that share a
- * form (an SVG is XML, a USDZ is a ZIP), between kinds of text, and for the few forms without any mark.
+ * The media type of a file. The content decides if it shows the type. The name decides between types that share a form
+ * (an SVG is XML, a USDZ is a ZIP), between kinds of text, and for the few forms without any mark.
  *
- * @param name ends as the file was named by the node that made it
+ * @param name a name with the ending that the node gave the file
  */
 export async function readMediaType(path: string, name: string): Promise<string> {
   const byName = names.getType(extname(name).toLowerCase()) ?? undefined;
   const { sample, bytes } = await readSample(path);
-  // First, since a file without a mark may by chance begin like a sound.
+  // Own marks are checked first, because a file that the detector does not know may by chance begin like a sound file.
   const marked = typeByMark(sample, bytes);
   if (marked !== undefined) return marked;
   if (byName !== undefined && unmarked.has(byName)) return byName;
@@ -73,16 +73,16 @@ export async function readMediaType(path: string, name: string): Promise<string>
   return byName !== undefined && textual.test(byName) && isText(sample) ? byName : "application/octet-stream";
 }
 
-/** Forms that the detector does not know. */
+/** Types that the detector does not know, by marks in the content. */
 function typeByMark(sample: Buffer, bytes: number): string | undefined {
   const begin = sample.toString("latin1", 0, 16);
   if (begin.startsWith("v/1\x01")) return "image/x-exr";
   if (/^#\?(RADIANCE|RGBE)\n/.test(begin)) return "image/vnd.radiance";
   if (/^ply\r?\n/.test(begin)) return "model/ply";
   if (begin.startsWith("\x93NUMPY")) return "application/x-numpy";
-  // A length of 8 bytes, then a JSON object (https://github.com/huggingface/safetensors).
+  // A safetensors file: a length of 8 bytes, then a JSON object (https://github.com/huggingface/safetensors).
   if (/^[^]{4}\0{4}\{/.test(begin)) return "application/x-safetensors";
-  // 80 bytes of anything, the number of triangles, and 50 bytes for each.
+  // An STL file: 80 arbitrary bytes, the number of triangles, and 50 bytes for each.
   const isStl = sample.length >= 84 && bytes === 84 + 50 * sample.readUInt32LE(80);
   return isStl ? "model/stl" : undefined;
 }
@@ -97,7 +97,7 @@ async function readSample(path: string): Promise<{ sample: Buffer; bytes: number
   }
 }
 
-/** UTF-8 without control characters, as far as the first kilobytes tell. */
+/** Whether the first kilobytes are UTF-8 without control characters. */
 function isText(sample: Buffer): boolean {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(sample, { stream: true });
@@ -109,7 +109,9 @@ function isText(sample: Buffer): boolean {
   }
 }
 
-/** The parsers' verdict on bytes that make no sense is `undefined`, whatever they raise; a failing disk is no verdict. */
+/**
+ * Returns `undefined` if a parser cannot read the bytes, whichever error it throws. An error of the disk is thrown on.
+ */
 export async function unlessUnreadable<Fact>(reading: Promise<Fact>): Promise<Fact | undefined> {
   try {
     return await reading;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type OutputStorage } from "@genga/jobs";
 import { createFolderStorage } from "./folder-storage.ts";
 
-/** A folder, or a bucket with what stands before its keys. */
+/** A folder, or a bucket with the prefix of its keys. */
 export type OutputLocation =
   | { readonly kind: "file"; readonly folder: string }
   | {
@@ -14,14 +14,14 @@ export type OutputLocation =
     };
 
 /**
- * The storage that was configured, tried out.
+ * Opens the configured storage, and tests that it can be written to.
  *
- * @param dataDir where files on their way to a bucket grow
+ * @param dataDir the folder where files are written before they are uploaded to a bucket
  * @throws StorageError it cannot be written to
  */
 export async function openOutputStorage(location: OutputLocation, dataDir: string): Promise<OutputStorage> {
   if (location.kind === "file") return createFolderStorage({ folder: location.folder });
-  // Only where it is used: AWS's client takes a while to load.
+  // Imported only if it is used, because AWS's client loads slowly.
   const { createS3Storage } = await import("./s3-storage.ts");
   return createS3Storage({ ...location, partialFolder: join(dataDir, "partial") });
 }

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { isMissing, mapFileError } from "./storage-errors.ts";
 
 /**
- * Removes what crashed writers left behind in a folder of partial files: those that nobody has written to for
- * `olderThanMs`.
- * @returns how many there were
+ * Removes files that crashed writers left in a folder of partial files: those that were last written to more than
+ * `olderThanMs` ago.
+ * @returns the number of removed files
  */
 export async function sweepPartialFolder(partial: string, olderThanMs: number): Promise<number> {
   let removed = 0;
@@ -32,7 +32,10 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Makes it where it is missing. @throws StorageError `storage-unavailable`, `storage-full` */
+/**
+ * Checks that the folder can be written to, and creates it if it is missing. @throws StorageError
+ * `storage-unavailable`, `storage-full`
+ */
 export async function assertFolderWritable(folder: string): Promise<void> {
   await makeFolder(folder);
   const path = join(folder, randomUUID());
@@ -45,17 +48,17 @@ export async function assertFolderWritable(folder: string): Promise<void> {
   }
 }
 
-/** What a process without privileges may still write on the disk of a folder. */
+/** The free bytes on the disk of a folder, as far as a process without privileges may use them. */
 export async function freeBytesOf(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   } catch (error) {
-    throw mapFileError(error, `look at the disk of ${folder}`);
+    throw mapFileError(error, `read the free space on the disk of ${folder}`);
   }
 }
 
-/** A file that is not there is no error. */
+/** Removes a file; it is no error if the file does not exist. */
 export async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path);
@@ -68,7 +71,7 @@ async function wasModifiedWithin(path: string, timeMs: number): Promise<boolean>
   try {
     return Date.now() - (await stat(path)).mtimeMs < timeMs;
   } catch (error) {
-    // Finished or removed in the meantime: nothing to sweep.
+    // The file was finished or removed in the meantime.
     if (isMissing(error)) return true;
     throw error;
   }

@@ -1,7 +1,7 @@
 import { S3ServiceException } from "@aws-sdk/client-s3";
 import { StorageError } from "@genga/jobs";
 
-/** Servers other than AWS have quotas, and names of their own for them. */
+/** Error codes for a full storage. Servers other than AWS have quotas, and codes of their own for them. */
 const fullCodes: ReadonlySet<string> = new Set([
   "XMinioStorageFull",
   "QuotaExceeded",
@@ -9,10 +9,11 @@ const fullCodes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The one place where errors of S3 become ours: what has no answer, or one of the server's own trouble, is worth another
- * try; a refusal (credentials, bucket) is not, until somebody sets it right.
+ * Maps errors of S3 to `StorageError`; no other file does this. An error without an answer, or with an answer that
+ * reports a fault of the server, is retryable. An access error (credentials, bucket) is not: an operator has to correct
+ * it first.
  *
- * @param intention completes "Could not …"
+ * @param intention completes the sentence "Could not …"
  */
 export function mapS3Error(error: unknown, intention: string): unknown {
   if (error instanceof StorageError) return error;
@@ -54,10 +55,13 @@ export function mapS3Error(error: unknown, intention: string): unknown {
   });
 }
 
-/** Time-outs and "slow down". */
+/** Statuses of temporary errors: time-outs and "slow down". */
 const passingStatuses: ReadonlySet<number> = new Set([408, 409, 425, 429]);
 
-/** Refusals by their status, but the same request can succeed the next time: lost bytes, clocks, keys that are renewed. */
+/**
+ * Codes with a 4xx status of errors that may not happen again: lost bytes, differing clocks, credentials that are
+ * renewed.
+ */
 const passingCodes: ReadonlySet<string> = new Set([
   "BadDigest",
   "ExpiredToken",

@@ -17,30 +17,34 @@ import { assertKey, isKey } from "./storage-keys.ts";
 import { type FileToStore, storeMeasured } from "./store-measured.ts";
 
 export interface S3StorageOptions {
-  /** Of a server other than AWS; AWS's own when there is none. */
+  /** The URL of a server other than AWS; absent for AWS. */
   endpoint?: string | undefined;
   region?: string | undefined;
   bucket: string;
-  /** Before every key, without a slash at its end; empty = none. */
+  /** The prefix of every key, without a slash at its end; empty for none. */
   prefix: string;
-  /** On this machine: files grow here, and are uploaded when they are whole and measured. */
+  /** A local folder where files are written before they are uploaded complete and measured. */
   partialFolder: string;
-  /** What tests shorten. */
+  /** Set only by tests, to a shorter time. */
   silenceMs?: number;
 }
 
-/** A server is away that sends no answer to a reader, or nothing at all to others, for so long. */
+/**
+ * The server counts as unavailable after this long without an answer to a read, or without any byte for another
+ * request.
+ */
 const defaultSilenceMs = 30_000;
 const connectionTimeoutMs = 5_000;
-/** Each slow reader holds a connection. */
+/** At most this many connections for reads; each slow reader holds one. */
 const readersMax = 1_000;
-/** Deletions under way at once. */
+/** At most this many deletions run at once. */
 const deletionsAtOnce = 8;
 
 /**
- * Outputs in a bucket, which has to exist. Credentials come from where AWS's tools look for them: AWS_ACCESS_KEY_ID and
- * AWS_SECRET_ACCESS_KEY, profiles, roles.
- * @throws StorageError `storage-unavailable`, `storage-refused`: better at the start than at the first output
+ * Opens a storage for outputs in a bucket, which must exist. Credentials are found in the same way as by AWS's tools:
+ * AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profiles, roles.
+ * @throws StorageError `storage-unavailable`, `storage-refused`; the storage is tried now, so that a fault shows at the
+ * start and not at the first output
  */
 export async function createS3Storage(options: S3StorageOptions): Promise<S3Storage> {
   const storage = new S3Storage(options);
@@ -49,12 +53,15 @@ export async function createS3Storage(options: S3StorageOptions): Promise<S3Stor
 }
 
 /**
- * `OutputStorage` in an S3 bucket: an object is complete and compared with its checksum before its name exists, since
- * S3 knows no half-written objects.
+ * `OutputStorage` in an S3 bucket: an object becomes visible only when it is complete and its checksum was compared,
+ * because S3 never shows half-written objects.
  */
 export class S3Storage implements OutputStorage {
   readonly #client: S3Client;
-  /** A body may stand still for as long as whoever reads it: only the wait for its beginning is limited. */
+  /**
+   * The client for reads. It limits only the wait for the first byte, because a slow reader may pause the body for any
+   * time.
+   */
   readonly #reader: S3Client;
   readonly #options: S3StorageOptions;
 
@@ -63,11 +70,12 @@ export class S3Storage implements OutputStorage {
     const { endpoint, region, silenceMs = defaultSilenceMs } = options;
     const common: S3ClientConfig = {
       ...(region !== undefined && { region }),
-      // Servers other than AWS have no regions, and no host name for each bucket; newer checksums are unknown to many.
+      // Servers other than AWS have no regions and no host name for each bucket, and many do not know the newer
+      // checksums.
       ...(endpoint !== undefined && { endpoint, region: region ?? "us-east-1", forcePathStyle: true }),
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
-      // What goes wrong is thrown, and told by whoever catches it.
+      // The client logs nothing, because its errors are thrown and the callers log them.
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     };
     const connectionTimeout = connectionTimeoutMs;
@@ -98,7 +106,7 @@ export class S3Storage implements OutputStorage {
     });
   }
 
-  /** Either side may fail, the bucket or the disk. */
+  /** Uploads a finished file. Both the bucket and the disk may fail; each error is mapped by its source. */
   async #upload(Key: string, path: string, file: StoredFile, signal?: AbortSignal): Promise<void> {
     const { storageKey, bytes, sha256, mediaType } = file;
     const Body = createReadStream(path);
@@ -191,13 +199,13 @@ export class S3Storage implements OutputStorage {
   }
 
   /**
-   * Tries everything that will be asked of the bucket, and the folder on the way to it.
+   * Tries every operation that the storage needs of the bucket, and writes to the local folder.
    * @throws StorageError `storage-unavailable`, `storage-refused`, `storage-full`
    */
   async assertWritable(): Promise<void> {
     await assertFolderWritable(this.#options.partialFolder);
     const { bucket: Bucket } = this.#options;
-    // Others may be at it too.
+    // The key is unique, because other processes may run the same test.
     const object = { Bucket, Key: `${this.#prefix}writable-${randomUUID()}` };
     const trial = (permission: string): string => `use the bucket ${Bucket}, which takes ${permission}`;
     await this.#send(trial("s3:PutObject"), () =>
@@ -257,5 +265,5 @@ export class S3Storage implements OutputStorage {
 }
 
 function ignore(): void {
-  // Nothing to tell.
+  // Logs nothing.
 }

@@ -2,9 +2,9 @@ import { types } from "node:util";
 import { StorageError } from "@genga/jobs";
 
 /**
- * The one place where errors of the file system become ours.
+ * Maps errors of the file system to `StorageError`; no other file does this.
  *
- * @param intention completes "Could not …"
+ * @param intention completes the sentence "Could not …"
  */
 export function mapFileError(error: unknown, intention: string): unknown {
   if (error instanceof StorageError || !isFileError(error)) return error;
@@ -20,7 +20,7 @@ export function mapFileError(error: unknown, intention: string): unknown {
   });
 }
 
-/** True for a file or folder that is not there, or no longer. */
+/** Whether the error says that a file or folder does not exist. */
 export function isMissing(error: unknown): boolean {
   return hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR");
 }
@@ -29,7 +29,7 @@ export function hasCode(error: unknown, code: string): boolean {
   return types.isNativeError(error) && "code" in error && error.code === code;
 }
 
-/** From a system call; mistakes of ours (Node's `ERR_…`) are not. */
+/** Whether an error comes from a system call. Errors of programming (Node's `ERR_…`) do not. */
 export function isFileError(error: unknown): error is Error & { code: string } {
   return (
     types.isNativeError(error) && "syscall" in error && "code" in error && typeof error.code === "string"

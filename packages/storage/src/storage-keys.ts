@@ -8,7 +8,7 @@ const segmentBytesMax = 255;
 const segmentPattern = /^[\p{L}\p{N}_-][\p{L}\p{N}._-]*$/u;
 
 /**
- * Where a key's file lies below the folder: by the key alone, before anything on disk is touched.
+ * The path of a key's file below the folder. It is worked out from the key alone, without access to the disk.
  * @throws StorageError `invalid-storage-key`
  */
 export function pathOfKey(folder: string, storageKey: string): string {
@@ -16,7 +16,7 @@ export function pathOfKey(folder: string, storageKey: string): string {
 }
 
 /**
- * No segment begins with a dot, so keys can name neither `..` nor our own partial files.
+ * Checks a storage key. No segment may begin with a dot, so a key can name neither `..` nor a partial file.
  * @returns its segments
  * @throws StorageError `invalid-storage-key`
  */
@@ -25,7 +25,10 @@ export function assertKey(storageKey: string): string[] {
   return storageKey.split("/");
 }
 
-/** False for what others put beside our files: `.nfs0000…`, `.DS_Store`. */
+/**
+ * Whether a name is a storage key. It is false for files that other programs put into the folder: `.nfs0000…`,
+ * `.DS_Store`.
+ */
 export function isKey(storageKey: string): boolean {
   return (
     storageKey.length <= keyLengthMax &&
@@ -36,7 +39,7 @@ export function isKey(storageKey: string): boolean {
 }
 
 /**
- * Refuses a path whose parent lies outside of the folder, which only a symbolic link can bring about.
+ * Refuses a path whose parent lies outside of the folder, which is only possible with a symbolic link.
  * @param folder as `realpath` knows it
  * @throws StorageError `invalid-storage-key`; an `ENOENT` error where the parent does not exist
  */

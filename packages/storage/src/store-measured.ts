@@ -7,7 +7,7 @@ import { readMediaFacts } from "./media-facts.ts";
 import { removeFile } from "./partial-files.ts";
 import { mapFileError } from "./storage-errors.ts";
 
-/** What is written, as the port `OutputStorage` has it. */
+/** A file to store, as the port `OutputStorage` describes it. */
 export interface FileToStore {
   storageKey: string;
   body: Readable;
@@ -15,16 +15,17 @@ export interface FileToStore {
   signal?: AbortSignal;
 }
 
-/** Where a file grows, and what makes it visible under its key. */
+/** The path where a file is written, and the action that makes the complete file visible under its key. */
 export interface StoringPlace {
   partialFolder: string;
   publish(partialPath: string, file: StoredFile): Promise<void>;
 }
 
 /**
- * Streams a body into a partial file, measures it, and publishes it when it is whole; leaves nothing behind otherwise.
+ * Streams a body into a partial file, measures it, and publishes it when it is complete. If that fails, no file is left
+ * behind.
  *
- * @param prepare finds the place; refuses bad keys before anything is read
+ * @param prepare returns the place; throws for a bad key before the body is read
  */
 export async function storeMeasured(
   file: FileToStore,
@@ -34,7 +35,8 @@ export async function storeMeasured(
   const abort = (): void => {
     body.destroy();
   };
-  // The body may fail at any moment, also while nobody reads from it.
+  // The body may fail at any moment, even while no reader listens to it; without a listener that error would end the
+  // process.
   body.on("error", () => undefined);
   signal?.addEventListener("abort", abort);
   let partialPath: string | null = null;

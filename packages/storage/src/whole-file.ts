@@ -2,10 +2,10 @@ import { Readable } from "node:stream";
 import { StorageError } from "@genga/jobs";
 import { ByteReader } from "./strip-metadata/byte-reader.ts";
 
-/** Passes one format on, and throws where it ends before its own structure does. */
+/** Passes on a file of one format, and throws if the file ends before its own structure does. */
 type Check = (reader: ByteReader) => AsyncGenerator<Buffer>;
 
-/** By how a file begins, since names may lie. */
+/** The checks by the beginning of the file's content, because a name may be wrong. */
 const checks: readonly [begins: RegExp, check: Check][] = [
   [/^\x89PNG\r\n[^]\n/, wholePng],
   [/^\xff\xd8\xff/, wholeJpeg],
@@ -16,13 +16,13 @@ const checks: readonly [begins: RegExp, check: Check][] = [
 ];
 
 /**
- * A body that fails at its end with `output-truncated` where the file itself breaks off: its server stopped writing it in
- * the middle, and serves it as if it were whole. A few bytes are held, never the file. What is of no known format, or does
- * not tell its length, passes as it is.
+ * Returns the body, which fails at its end with `output-truncated` if the file is incomplete: the server stopped
+ * writing the file in the middle, and serves it as if it were complete. Only a few bytes are held in memory. A file of
+ * an unknown format, or one that does not tell its length, is passed on unchecked.
  */
 export function requireWhole(body: Readable): Readable {
   const checked = Readable.from(checkedParts(body), { objectMode: false });
-  // One that is destroyed before anybody read it never starts the generator, and its clean-up.
+  // If the body is destroyed before the first read, the generator never starts, so its clean-up does not run.
   checked.once("close", () => body.destroy());
   return checked;
 }
@@ -33,7 +33,7 @@ async function* checkedParts(body: Readable): AsyncGenerator<Buffer> {
     const begin = (await reader.peek(16)).toString("latin1");
     const check = checks.find(([begins]) => begins.test(begin))?.[1];
     if (check !== undefined) yield* check(reader);
-    // What follows the end of a file harms nobody.
+    // Bytes after the end of a file do no harm.
     yield* reader.pass();
   } finally {
     await reader.close();
@@ -41,11 +41,11 @@ async function* checkedParts(body: Readable): AsyncGenerator<Buffer> {
 }
 
 function truncated(what: string): StorageError {
-  const message = `The file breaks off in the middle: ${what}. Its server did not write it to the end.`;
+  const message = `The file breaks off in the middle: ${what}. The server did not write it to the end.`;
   return new StorageError("output-truncated", message, { retryable: true });
 }
 
-/** Exactly so many bytes. */
+/** Passes on exactly this many bytes. */
 async function* passAll(reader: ByteReader, count: number, what: string): AsyncGenerator<Buffer> {
   let left = count;
   for await (const bytes of reader.pass(count)) {
@@ -79,17 +79,20 @@ async function* wholeGif(reader: ByteReader): AsyncGenerator<Buffer> {
   if (tail.bytes.findLast((byte) => byte !== 0) !== 0x3b) throw truncated("a GIF without its end mark");
 }
 
-/** What programs write for the length of a WAV that goes into a pipe: SoX this, others all ones. */
+/**
+ * Lengths from here on mean an open length in a WAV that was written into a pipe: SoX writes this number, other
+ * programs write all ones.
+ */
 const openLengthMin = 0x7ffff000;
 
-/** WebP, WAV and AVI tell their length; a program that writes into a pipe leaves it open. */
+/** WebP, WAV and AVI files state their length; a program that writes into a pipe leaves it open. */
 async function* wholeRiff(reader: ByteReader): AsyncGenerator<Buffer> {
   const length = (await reader.peek(8)).readUInt32LE(4);
   if (length > 0 && length < openLengthMin)
     yield* passAll(reader, 8 + length, "a RIFF file shorter than it says");
 }
 
-/** The parts that files of this kind are made of. */
+/** The types of the boxes that such files consist of. */
 const isoParts = new Set([
   "ftyp",
   "styp",
@@ -120,9 +123,9 @@ async function* wholeIsoMedia(reader: ByteReader): AsyncGenerator<Buffer> {
     if (type === "moov" || type === "meta") hasContents = true;
     const short = head.readUInt32BE(0);
     const length = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
-    // 0: to the end of the file. Other small numbers are no lengths: this is no box any more.
+    // A length of 0 means up to the end of the file. Other small numbers are not lengths: the box format ends here.
     if (length < 8) break;
-    // Behind all that counts there may be anything: a text that somebody appended reads like a part of some length.
+    // After the table of contents any bytes may follow: a text that was appended would read like a box of some length.
     if (hasContents && !isoParts.has(type)) break;
     yield* passAll(reader, length, `a video whose part "${type}" is shorter than it says`);
   }
@@ -143,7 +146,7 @@ async function* wholeMatroska(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* passAll(reader, 4 + segment.ownBytes + segment.length, what);
 }
 
-/** A length of EBML (RFC 8794, section 4); `undefined` for one that is left open, or is none. */
+/** A length of EBML (RFC 8794, section 4); `undefined` if the length is left open or invalid. */
 function elementLength(bytes: Buffer): { ownBytes: number; length: number } | undefined {
   const ownBytes = Math.clz32(bytes[0] ?? 0) - 24 + 1;
   if (ownBytes > 8 || bytes.length < ownBytes) return undefined;
@@ -152,7 +155,7 @@ function elementLength(bytes: Buffer): { ownBytes: number; length: number } | un
   return length >= 2 ** (7 * ownBytes) - 1 ? undefined : { ownBytes, length };
 }
 
-/** The last bytes of what went by. */
+/** Keeps the last bytes of a stream. */
 class Tail {
   bytes = Buffer.alloc(0);
   readonly #bytesMax: number;

@@ -20,12 +20,12 @@ export async function* stripFlac(reader: ByteReader): AsyncGenerator<Buffer> {
   }
 }
 
-/** Leaves out the tag before the sound, of MP3 mostly. */
+/** Drops the ID3 tag before the sound; MP3 files have one most often. */
 export async function skipId3(reader: ByteReader): Promise<void> {
   const head = await reader.peek(10);
   if (head.length < 10) return;
   const hasFooter = (head.readUInt8(5) & 0x10) !== 0;
-  // Four times seven bits.
+  // The length has four bytes of seven bits each.
   const bytes = [6, 7, 8, 9].reduce((sum, place) => sum * 128 + (head.readUInt8(place) & 0x7f), 0);
   await reader.skip(10 + bytes + (hasFooter ? 10 : 0));
 }

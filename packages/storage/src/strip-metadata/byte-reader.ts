@@ -1,6 +1,6 @@
 /**
- * Reads a stream of bytes by counts rather than by chunks, holding no more than was asked for. Where the stream ends too
- * early, less is returned: a file that breaks off is stored as far as it goes.
+ * Reads a stream by counts of bytes instead of by chunks, and holds only the bytes that were asked for. If the stream
+ * ends early, it returns fewer bytes: a file that breaks off is stored up to its end.
  */
 export class ByteReader {
   readonly #chunks: AsyncIterator<unknown>;
@@ -11,7 +11,7 @@ export class ByteReader {
     this.#chunks = source[Symbol.asyncIterator]();
   }
 
-  /** The next bytes without taking them. */
+  /** Returns the next bytes without consuming them. */
   async peek(count: number): Promise<Buffer> {
     if (this.#held.length < count) {
       const chunks = [this.#held];
@@ -32,7 +32,7 @@ export class ByteReader {
     return bytes;
   }
 
-  /** The next bytes as they come, however many; all that are left by default. */
+  /** Passes on the next bytes in the chunks in which they arrive; all remaining bytes by default. */
   async *pass(count = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
     let left = count;
     while (left > 0) {
@@ -52,7 +52,7 @@ export class ByteReader {
     await discard(this.pass(count));
   }
 
-  /** As many zeros as there are bytes in place of the next ones. */
+  /** Replaces the next bytes by the same number of zeros. */
   async *blank(count: number): AsyncGenerator<Buffer> {
     for await (const bytes of this.pass(count)) yield Buffer.alloc(bytes.length);
   }

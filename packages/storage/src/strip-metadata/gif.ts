@@ -27,12 +27,12 @@ export async function* stripGif(reader: ByteReader): AsyncGenerator<Buffer> {
   }
 }
 
-/** Of a colour table, by the flags that announce it. */
+/** The number of bytes of a colour table, by the flags that announce it. */
 function tableBytes(flags = 0): number {
   return (flags & 0x80) === 0 ? 0 : 3 * 2 ** ((flags & 7) + 1);
 }
 
-/** Each begins with its length; one of length 0 is the last. */
+/** Yields sub-blocks. Each begins with its length; the last one has length 0. */
 async function* subBlocks(reader: ByteReader): AsyncGenerator<Buffer> {
   for (;;) {
     const [bytes = 0] = await reader.peek(1);

@@ -1,9 +1,9 @@
 import { type ByteReader } from "./byte-reader.ts";
 
-/** Formats with a header of texts in one piece, which is read whole up to this size. Nobody's header is larger. */
+/** The header of these formats is read whole, up to this size. Real headers are smaller. */
 const headerBytesMax = 64 * 1024 * 1024;
 
-/** GLB: takes what authors noted out of `asset.extras`; the header keeps its length, since spaces fill it up. */
+/** GLB: removes the notes in `asset.extras`, and fills the header up with spaces to its old length. */
 export async function* stripGlb(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* reader.pass(12);
   const head = await reader.peek(8);
@@ -15,7 +15,7 @@ export async function* stripGlb(reader: ByteReader): AsyncGenerator<Buffer> {
   });
 }
 
-/** Latents and other safetensors: takes the free texts out; the header keeps its length, since spaces fill it up. */
+/** Latents and other safetensors: removes the free texts, and fills the header up with spaces to its old length. */
 export async function* stripSafetensors(reader: ByteReader): AsyncGenerator<Buffer> {
   const head = await reader.take(8);
   yield head;
@@ -38,17 +38,20 @@ async function* changedHeader(
   }
   change(header);
   const changed = Buffer.from(JSON.stringify(header));
-  // Numbers may come out longer than they were written; then nothing can be taken out in place.
+  // Numbers may become longer when they are written again. If the header becomes longer, it stays as it was.
   yield changed.length > text.length
     ? text
     : Buffer.concat([changed, Buffer.alloc(text.length - changed.length, " ")]);
 }
 
-/** EXR: writes spaces over texts; a table of places in the file follows the header. Those that tell the form stay. */
+/**
+ * EXR: overwrites texts with spaces and moves nothing, because a table of file positions follows the header. Texts that
+ * describe the format stay.
+ */
 export async function* stripExr(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* reader.pass(8);
   for (;;) {
-    // Name and type end with a zero each; names have 255 bytes at most.
+    // Name and type each end with a zero byte; each has at most 255 bytes.
     const start = await reader.peek(2 * 256 + 4);
     const nameEnd = start.indexOf(0);
     const typeEnd = start.indexOf(0, nameEnd + 1);
@@ -66,12 +69,15 @@ const formNames = new Set(["name", "type", "view", "colorInteropID"]);
 /** SVG: leaves `metadata` elements out. */
 export async function* stripSvg(reader: ByteReader): AsyncGenerator<Buffer> {
   const bytes = await reader.take(headerBytesMax);
-  // As bytes, so that no character set matters.
+  // Latin-1 maps each byte to one character, so the file's character set does not matter.
   const text = bytes.toString("latin1");
   yield Buffer.from(withoutMetadata(text), "latin1");
 }
 
-/** Goes through the text once: one pattern for it all would search to the end for each element that is never closed. */
+/**
+ * Searches the text once from start to end. A single regular expression would search to the end again for each element
+ * that is never closed.
+ */
 function withoutMetadata(text: string): string {
   const [begin, end] = [/<metadata(?=[\s/>])/gi, /<\/metadata\s{0,100}>/gi];
   let copy = "";

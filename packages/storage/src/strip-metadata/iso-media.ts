@@ -1,17 +1,23 @@
 import { type ByteReader } from "./byte-reader.ts";
 
-/** Boxes to look into, below the top. Not `meta` at the top: a HEIF or AVIF is described there. */
+/**
+ * Boxes whose content is searched. The `meta` box at the top level is not among them, because it describes the picture
+ * in HEIF and AVIF files.
+ */
 const containers = new Set(["moov", "trak"]);
-/** Texts inside of those: what players show as title and comment, and where FFmpeg puts keys of its own. */
+/**
+ * Boxes with texts inside of those: the title and comment that players show, and the place where FFmpeg writes its own
+ * keys.
+ */
 const textTypes = new Set(["udta", "meta"]);
-/** XMP in a box of its own. */
+/** The id of a box that holds XMP. */
 const xmp = "be7acfcb97a942e89c71999491e3afac";
-/** A container says how long it is; deeper nesting than this is no film. */
+/** Containers are searched only down to this depth; no real film is nested deeper. */
 const depthMax = 4;
 
 /**
- * MP4, MOV, M4A: turns boxes of texts into free space of the same length, since tables of frames count bytes from the
- * beginning of the file.
+ * MP4, MOV, M4A: turns boxes of texts into free space of the same length, because the tables of frames hold positions
+ * counted from the beginning of the file.
  */
 export async function* stripIsoMedia(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* boxes(reader, Number.POSITIVE_INFINITY, 0);
@@ -27,7 +33,7 @@ async function* boxes(reader: ByteReader, bytes: number, depth: number): AsyncGe
     if (isLong && head.length < 16) break;
     const headBytes = isLong ? 16 : 8;
     const size = isLong ? Number(head.readBigUInt64BE(8)) : head.readUInt32BE(0);
-    // 0 = up to the end of the file; anything below a head's length is broken.
+    // A size of 0 means up to the end of the file. A size smaller than the head itself is broken.
     if (size < headBytes || size > left) break;
     left -= size;
     const isXmp = type === "uuid" && head.toString("hex", headBytes, headBytes + 16) === xmp;

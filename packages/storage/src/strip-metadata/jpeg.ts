@@ -4,7 +4,7 @@ import { type ByteReader } from "./byte-reader.ts";
 const droppedMarkers = new Set([0xfe, 0xe1, 0xed]);
 const startOfScan = 0xda;
 
-/** Leaves segments of texts out, up to where the picture begins. */
+/** Drops the segments of texts before the picture's data. */
 export async function* stripJpeg(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* reader.pass(2);
   for (;;) {

@@ -1,11 +1,11 @@
 import { type ByteReader } from "./byte-reader.ts";
 
 const [segment, tags, info] = [0x18538067, 0x1254c367, 0x1549a966];
-/** Inside of `info`: the title, which FFmpeg takes from the metadata. */
+/** The title inside of `info`, which FFmpeg copies from the metadata. */
 const title = 0x7ba9;
 const voidId = 0xec;
 
-/** WebM and MKV: turns tags into void elements of the same length, since an index counts bytes. */
+/** WebM and MKV: turns tags into void elements of the same length, because an index holds positions in the file. */
 export async function* stripMatroska(reader: ByteReader): AsyncGenerator<Buffer> {
   for (;;) {
     const element = await peekElement(reader);
@@ -28,11 +28,11 @@ export async function* stripMatroska(reader: ByteReader): AsyncGenerator<Buffer>
 interface Element {
   id: number;
   headBytes: number;
-  /** Of the content; infinite where the writer did not know. */
+  /** The length of the content; infinite if the writer left it open. */
   bytes: number;
 }
 
-/** Two numbers whose first byte's leading zeros tell how long they are: the id and the size. */
+/** Reads an element's id and size. Each is a number whose length is shown by the leading zeros of its first byte. */
 async function peekElement(reader: ByteReader): Promise<Element | undefined> {
   const head = await reader.peek(12);
   const idBytes = lengthOf(head[0]);
@@ -53,7 +53,10 @@ function lengthOf(byte = 0): number {
   return Math.clz32(byte) - 24 + 1;
 }
 
-/** The head of a void element that is as long as another with its head: the size is written on the bytes that are left. */
+/**
+ * The head of a void element with the same total length as another element: the size is written in the bytes that are
+ * left.
+ */
 function voidHead(headBytes: number, bytes: number): Buffer {
   const sizeBytes = Math.min(headBytes - 1, 8);
   const head = Buffer.alloc(headBytes);

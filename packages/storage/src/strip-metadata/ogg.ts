@@ -3,7 +3,7 @@ import { type ByteReader } from "./byte-reader.ts";
 const pageHeadBytes = 27;
 const checksumAt = 22;
 const continuedFlag = 1;
-/** Comments begin on the second page, and of all that follows there is nothing to be done. */
+/** Comments begin on the second page. After this many pages the search for their end stops. */
 const pagesMax = 1_000;
 
 /**
@@ -33,11 +33,11 @@ export async function* stripOgg(reader: ByteReader): AsyncGenerator<Buffer> {
 }
 
 interface Comments {
-  /** What stays at the packet's beginning: its mark and the name of the encoder. */
+  /** The bytes at the packet's beginning that stay: its mark and the name of the encoder. */
   keptBytes: number;
-  /** Vorbis ends its list with a bit that is set. */
+  /** Whether the list of comments ends with a set bit, as in Vorbis. */
   hasEndBit: boolean;
-  /** How much of the packet was dealt with. */
+  /** The bytes of the packet that were already processed. */
   seenBytes: number;
 }
 
@@ -56,7 +56,7 @@ function blank(data: Buffer, comments: Comments): void {
   comments.seenBytes += data.length;
 }
 
-/** A copy, since it is changed. */
+/** Takes the next page as a copy, because the caller changes it. */
 async function takePage(reader: ByteReader): Promise<Buffer | undefined> {
   const head = await reader.peek(pageHeadBytes);
   if (head.length < pageHeadBytes || head.toString("latin1", 0, 4) !== "OggS") return undefined;
@@ -65,18 +65,18 @@ async function takePage(reader: ByteReader): Promise<Buffer | undefined> {
   const bytes = whole.subarray(pageHeadBytes).reduce((sum, segment) => sum + segment, 0);
   const page = await reader.peek(pageHeadBytes + segments + bytes);
   await reader.skip(page.length);
-  // Of a page that breaks off nothing can be played; it is left out, since it may hold comments.
+  // A page that breaks off cannot be played, and it may hold comments, so it is left out.
   return page.length < pageHeadBytes + segments + bytes ? undefined : Buffer.from(page);
 }
 
 interface Part {
   data: Buffer;
-  /** It goes on with a packet that began on an earlier page. */
+  /** Whether the part continues a packet that began on an earlier page. */
   isContinued: boolean;
   isComplete: boolean;
 }
 
-/** A packet is as many segments of 255 bytes as it needs and one that is shorter. */
+/** Splits a page into parts of packets. A packet consists of segments of 255 bytes and ends with a shorter one. */
 function partsOf(page: Buffer): Part[] {
   const segments = page.readUInt8(26);
   const parts: Part[] = [];
@@ -102,7 +102,7 @@ const checksums = Array.from({ length: 256 }, (_unused, byte) => {
   return sum;
 });
 
-/** Of the whole page, with zeros where the sum itself stands. */
+/** Writes the checksum of the whole page, which is computed with zeros in the checksum's own place. */
 function correctChecksum(page: Buffer): void {
   page.writeUInt32LE(0, checksumAt);
   let sum = 0;

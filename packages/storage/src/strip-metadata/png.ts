@@ -9,7 +9,7 @@ const checksumBytes = 4;
 /** Chunks that hold texts or a camera's notes; `comf` is where ComfyUI's animated PNG keeps the graph. */
 const droppedTypes = new Set(["tEXt", "zTXt", "iTXt", "eXIf", "comf"]);
 
-/** Leaves chunks of texts out. What follows the end is not a chunk any more, and passes. */
+/** Drops the chunks of texts. Bytes after the end chunk are passed on unchanged. */
 export async function* stripPng(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* reader.pass(signatureBytes);
   for (;;) {
@@ -25,10 +25,10 @@ export async function* stripPng(reader: ByteReader): AsyncGenerator<Buffer> {
 
 /** Chunks in which ComfyUI keeps the graph in plain text. */
 const plainTypes = new Set(["tEXt", "comf"]);
-/** A longer text passes as it is: no graph that Genga takes is as long. */
+/** A longer text is passed on unchanged; no graph that Genga accepts is that long. */
 const textBytesMax = 64 * 2 ** 20;
 
-/** Turns the texts of plain chunks into what `shown` makes of them; all else comes out byte by byte as it went in. */
+/** Replaces the text of each plain chunk by the result of `shown`; all other bytes stay the same. */
 export async function* renameInPng(
   reader: ByteReader,
   shown: (text: string) => string,
@@ -46,7 +46,10 @@ export async function* renameInPng(
   }
 }
 
-/** A chunk that breaks off, or whose text stays the same, is the chunk that it was. */
+/**
+ * Returns the chunk with its text replaced. A chunk that breaks off, or whose text does not change, is returned as it
+ * is.
+ */
 function renamed(chunk: Buffer, shown: (text: string) => string): Buffer {
   const end = headBytes + chunk.readUInt32BE(0);
   if (chunk.length < end + checksumBytes) return chunk;

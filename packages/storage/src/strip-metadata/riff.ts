@@ -3,12 +3,15 @@ import { type ByteReader } from "./byte-reader.ts";
 const headBytes = 8;
 /** Chunks of texts in WebP, WAV and AVI; of lists only `INFO`. */
 const textTypes = new Set(["EXIF", "XMP ", "id3 ", "ID3 ", "_PMX", "iXML"]);
-/** The chunk of flags has ten bytes; one that claims to have many more is none. */
+/** The chunk of flags has ten bytes. A chunk that claims more than this is not one. */
 const flagsBytesMax = 64;
 /** Flags of a WebP that announce EXIF and XMP. */
 const announcements = 0b1100;
 
-/** Turns chunks of texts into junk of the same length, since sizes stand at the beginning, before it is known what comes. */
+/**
+ * Turns chunks of texts into junk chunks of the same length, because the file's size stands at its beginning and is
+ * passed on before the rest is read.
+ */
 export async function* stripRiff(reader: ByteReader): AsyncGenerator<Buffer> {
   yield* reader.pass(12);
   for (;;) {

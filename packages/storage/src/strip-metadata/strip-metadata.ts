@@ -10,10 +10,10 @@ import { stripOgg } from "./ogg.ts";
 import { renameInPng, stripPng } from "./png.ts";
 import { stripRiff } from "./riff.ts";
 
-/** Takes the texts out of one format; all else comes out byte by byte as it went in. */
+/** Removes the texts from one format; all other bytes stay the same. */
 type Filter = (reader: ByteReader) => AsyncGenerator<Buffer>;
 
-/** By how a file begins, since names may lie. */
+/** The filters by the beginning of the file's content, because a name may be wrong. */
 const filters: readonly [begins: RegExp, filter: Filter][] = [
   [/^\x89PNG\r\n[^]\n/, stripPng],
   [/^\xff\xd8\xff/, stripJpeg],
@@ -30,16 +30,17 @@ const filters: readonly [begins: RegExp, filter: Filter][] = [
 ];
 
 /**
- * A body without what tells how it was made: graph, prompts, texts, camera notes. Pictures, frames and sounds are not
- * encoded anew. What is of no known format passes as it is; so does the rest of a file that turns out to be broken.
+ * Returns the body without the metadata that shows how it was made: graph, prompts, texts, camera notes. Pictures,
+ * frames and sounds are not encoded anew. A file of an unknown format is passed on unchanged; so is the rest of a file
+ * that turns out to be broken.
  */
 export function stripMetadata(body: Readable): Readable {
   return Readable.from(readParts(body, filtered), { objectMode: false });
 }
 
 /**
- * A body whose texts about how it was made name files as clients do: `shown` turns a text into what is kept of it. Of PNG,
- * which is what pictures are saved as; other formats pass as they are.
+ * Returns the body with its metadata texts rewritten by `shown`, so that they name files as clients do. Only PNG files
+ * are changed, because ComfyUI saves pictures as PNG; other formats are passed on unchanged.
  */
 export function renameInMetadata(body: Readable, shown: (text: string) => string): Readable {
   const parts = readParts(body, async function* (reader) {
