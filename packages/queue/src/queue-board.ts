@@ -8,7 +8,7 @@ import { shownNameOf } from "./tickets/ticket-data.ts";
 
 export interface QueueBoardOptions {
   redisUrl: string;
-  /** As of the ticket queue; `genga` unless told. */
+  /** The same prefix as that of the ticket queue; default: `genga`. */
   prefix?: string;
   /** Each lane is one queue on the board. */
   lanes: string[];
@@ -31,7 +31,7 @@ export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
     (lane) =>
       new Queue(lane, { connection: link.redis, prefix, skipVersionCheck: true, skipMetasUpdate: true }),
   );
-  for (const queue of queues) queue.on("error", () => undefined); // The link tells of outages.
+  for (const queue of queues) queue.on("error", () => undefined); // The link logs outages.
   const board = new ExpressAdapter().setBasePath(basePath);
   createBullBoard({
     queues: queues.map((queue) => {
@@ -55,7 +55,7 @@ export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
   };
 }
 
-/** Bull Board hides its buttons in read-only mode; this makes sure of it for every request. */
+/** Bull Board hides its buttons in read-only mode; this refuses the requests behind them as well. */
 function refuseChanges(request: Request, response: Response, next: NextFunction): void {
   if (request.method === "GET" || request.method === "HEAD") {
     next();
@@ -70,7 +70,7 @@ function refuseChanges(request: Request, response: Response, next: NextFunction)
   });
 }
 
-/** Bull Board's page asks a font service elsewhere; operators' pages should not tell anybody that they are open. */
+/** Bull Board's page loads fonts from another site, which would learn that an operator has opened the page. */
 function keepToThisSite(_request: Request, response: Response, next: NextFunction): void {
   response.setHeader(
     "content-security-policy",

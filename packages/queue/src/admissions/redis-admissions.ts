@@ -6,34 +6,34 @@ import { withinTime } from "../redis/within-time.ts";
 
 export interface AdmissionsOptions {
   redisUrl: string;
-  /** Before every key; `genga` unless told. */
+  /** The prefix of every key; default: `genga`. */
   prefix?: string;
-  /** How long the places of a process that died stay taken; 30 s unless told. */
+  /** How long the places of a process that died stay taken; default: 30 s. */
   placeLeaseMs?: number;
   logger: QueueLogger;
 }
 
-/** Connects in the background; until then this process counts for itself. */
+/** Connects in the background. Until it is connected, this process counts only its own requests. */
 export function createAdmissions(options: AdmissionsOptions): TenantAdmissions {
   return new RedisAdmissions(options);
 }
 
 const minuteSeconds = 60;
-/** Different limits whose counters are kept ready. */
+/** Counters are kept for at most this many different limits. */
 const countersMax = 1_000;
 
 interface Counters {
   shared: RateLimiterRedis;
-  /** What counts while Redis is away. */
+  /** The counter of this process alone, used while Redis is away. */
   own: RateLimiterMemory;
 }
 
-/** `TenantAdmissions` on Redis, over a connection of its own: requests must not wait behind tickets. */
+/** `TenantAdmissions` on Redis, over a connection of its own, so that requests do not wait behind tickets. */
 class RedisAdmissions implements TenantAdmissions {
   readonly #link: RedisLink;
   readonly #places: SharedPlaces;
   readonly #prefix: string;
-  /** A counter knows one limit; the counts themselves are by tenant, in Redis. */
+  /** The counters by limit: one counter serves one limit, and keeps its counts by tenant in Redis. */
   readonly #counters = new Map<number, Counters>();
 
   constructor({ redisUrl, prefix = "genga", placeLeaseMs = 30_000, logger }: AdmissionsOptions) {

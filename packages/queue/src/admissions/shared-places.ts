@@ -7,11 +7,13 @@ import { withinTime } from "../redis/within-time.ts";
 export interface SharedPlacesOptions {
   link: RedisLink;
   prefix: string;
-  /** A place that its process did not renew for so long is free again; renewed three times as often. */
+  /** A place is free again when its process has not renewed it for this long; it is renewed three times as often. */
   leaseMs: number;
 }
 
-/** Members whose lease has ended go; then there is room, or there is none. By the clock of Redis alone. */
+/**
+ * Removes the members whose lease has ended, and then takes a place if there is room. Only the clock of Redis counts.
+ */
 const takeScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -29,13 +31,13 @@ for index = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[index]) 
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return #ARGV - 1`;
 
-/** Members that one renewal names at most. */
+/** One renewal names at most this many members. */
 const renewedAtOnce = 1_000;
 
 /**
- * Places that tenants have at once, counted over all processes: members of a sorted set, each with the end of its lease.
- * The process's own places are known without Redis; while it is away they are all that counts, and when it is back the
- * next renewal tells it of them.
+ * Places that tenants have at once, counted over all processes: members of a sorted set, each with the end of its
+ * lease. The process knows its own places without Redis. While Redis is away only those count; when Redis is back, the
+ * next renewal adds them there.
  */
 export class SharedPlaces {
   readonly #options: SharedPlacesOptions;
@@ -58,7 +60,7 @@ export class SharedPlaces {
     if (own.size >= max) return { used: own.size };
     this.#serial += 1;
     const member = `${this.#process}-${this.#serial}`;
-    // Ours before Redis answers: what is asked for meanwhile counts it.
+    // The place counts as taken before Redis answers, so that requests that arrive meanwhile count it.
     own.add(member);
     this.#own.set(key, own);
     const place = {
@@ -79,7 +81,7 @@ export class SharedPlaces {
 
   #release(key: string, member: string): void {
     if (!this.#forget(key, member)) return;
-    // What Redis is not told of it knows when the lease ends.
+    // If this message does not reach Redis, the place becomes free when its lease ends.
     void withinTime(this.#options.link, (redis) => redis.zrem(key, member));
   }
 
@@ -100,7 +102,7 @@ export class SharedPlaces {
           redis.eval(renewScript, 1, key, leaseMs, ...part),
         );
         if (isDone === null) return;
-        // Released while Redis was told that they are held.
+        // These places were released while the renewal that names them was under way.
         const gone = part.filter((member) => !members.has(member));
         if (gone.length > 0) await withinTime(link, (redis) => redis.zrem(key, ...gone));
       }

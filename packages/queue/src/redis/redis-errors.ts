@@ -2,14 +2,14 @@ import { types } from "node:util";
 import { TicketsUnavailableError } from "@genga/jobs";
 
 /**
- * The one place where errors of ioredis and BullMQ become ours. Everything that says "Redis cannot serve this now" is a
- * `TicketsUnavailableError`; a mistake in our own code (a `TypeError`, say) is handed back as it is.
+ * Maps errors of ioredis and BullMQ; no other file does this. Each error that means "Redis cannot serve this now"
+ * becomes a `TicketsUnavailableError`. A programming error (a `TypeError`, for example) is returned unchanged.
  */
 export function mapRedisError(error: unknown): unknown {
   return isRedisTrouble(error) ? new TicketsUnavailableError(error) : error;
 }
 
-/** The ticket is gone, finished, or held by somebody else: what BullMQ's scripts answer in place of a result. */
+/** Whether an error of BullMQ's scripts means that the ticket is gone, finished, or held by another process. */
 export function isLostTicket(error: unknown): boolean {
   return types.isNativeError(error) && "code" in error && lostTicketCodes.has(error.code);
 }

@@ -3,9 +3,9 @@ import { type Redis } from "ioredis";
 export interface RedisHealth {
   /** Time that Redis took to answer. */
   latencyMs: number;
-  /** Of Valkey or Redis; `null` where it is not told. */
+  /** The version of Valkey or Redis; `null` if the server does not tell it. */
   version: string | null;
-  /** Anything but `noeviction` may lose tickets; `null` where it is not told. */
+  /** With any policy but `noeviction` tickets may be lost; `null` if the server does not tell it. */
   evictionPolicy: string | null;
 }
 

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import { TicketsUnavailableError } from "@genga/jobs";
 import { mapRedisError } from "./redis-errors.ts";
 
-/** What the queue needs of a logger; pino's fits. */
+/** The logger's methods that the queue uses; a pino logger fits. */
 export interface QueueLogger {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -11,7 +11,7 @@ export interface QueueLogger {
 
 export interface RedisLinkOptions {
   redisUrl: string;
-  /** Shown in log lines: what the connection is for. */
+  /** The purpose of the connection, shown in log lines. */
   purpose: string;
   logger: QueueLogger;
 }
@@ -21,16 +21,17 @@ const heartbeatMs = 500;
 const silentHeartbeatsMax = 4;
 const reconnectDelayMaxMs = 1000;
 const connectTimeoutMs = 3000;
-/** How long the very first call may wait for the very first connection. */
+/** The first call waits at most this long for the first connection. */
 const firstConnectionMs = 2000;
 const quitTimeoutMs = 1000;
 
 /**
  * One supervised connection to Redis: fails fast while Redis is away, comes back by itself within about a second, and
- * proves with a ping every half second that it is not half-open. Nothing here ever crashes the process.
+ * proves with a ping every half second that it is not half-open. Its errors never crash the process.
  *
- * `maxRetriesPerRequest` is 0, not `null`: we never block on Redis, and with `null` a command that was under way as the
- * connection broke is sent again much later, when its caller has long given up (a `take` would take tickets for nobody).
+ * `maxRetriesPerRequest` is 0, not `null`: no command blocks on Redis, and with `null` a command that was under way
+ * when the connection broke would be sent again much later, when its caller no longer waits (a `take` would then lock
+ * tickets that no caller receives).
  */
 export class RedisLink {
   readonly redis: Redis;
@@ -104,8 +105,8 @@ export class RedisLink {
     this.#isClosed = true;
     clearInterval(this.#heartbeat);
     this.#readyListeners.clear();
-    // QUIT lets what was sent before (a last signal) arrive; it must not wait on a dead connection.
-    if (wasReady) await settledWithin(this.redis.quit(), quitTimeoutMs);
+    // QUIT lets commands that were sent before (a last signal) arrive. It must not wait on a dead connection.
+    if (wasReady) await waitAtMost(this.redis.quit(), quitTimeoutMs);
     this.redis.disconnect();
   }
 
@@ -115,7 +116,8 @@ export class RedisLink {
       this.#silentHeartbeats = 0;
       return;
     }
-    // Counted in beats rather than by the clock, so that a busy process does not blame its own delay on Redis.
+    // Silence is counted in heartbeats and not in time, so that a busy process does not take its own delay for a dead
+    // Redis.
     if (this.#silentHeartbeats >= silentHeartbeatsMax) {
       this.#silentHeartbeats = 0;
       this.#noteOutage(new Error("Redis did not answer a ping."));
@@ -143,18 +145,18 @@ export class RedisLink {
     for (const listener of this.#readyListeners) listener();
   }
 
-  /** One line for each outage, however many errors it brings. */
+  /** Logs one line for each outage, however many errors it causes. */
   #noteOutage(error: unknown): void {
     if (this.#isDown || this.#isClosed) return;
     this.#isDown = true;
     this.#options.logger.warn(
       { purpose: this.#options.purpose, err: error },
-      "Redis is not reachable; trying again until it is.",
+      "Redis is not reachable; reconnecting until it is.",
     );
   }
 }
 
-async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+async function waitAtMost(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs);

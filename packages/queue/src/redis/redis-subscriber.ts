@@ -2,21 +2,21 @@ import { RedisLink, type RedisLinkOptions } from "./redis-link.ts";
 
 interface Subscription {
   onMessage: (message: string) => void;
-  /** Messages may have been missed before this. */
+  /** Called after a reconnect: messages may have been missed before it. */
   onReconnect: () => void;
-  /** Set until the subscription is live for the first time. */
+  /** Resolves `live`; null once the subscription was live for the first time. */
   becomeLive: (() => void) | null;
 }
 
 /**
  * Redis pub/sub on a connection of its own. Subscriptions outlive outages: they are made again after every reconnect,
- * and their owners are told, because messages may have been missed in between.
+ * and `onReconnect` tells each subscriber, because messages may have been missed in between.
  */
 export class RedisSubscriber {
   readonly #link: RedisLink;
   readonly #logger: RedisLinkOptions["logger"];
   readonly #subscriptions = new Map<string, Set<Subscription>>();
-  /** What the present connection is subscribed to. */
+  /** The channels to which the present connection is subscribed. */
   readonly #liveChannels = new Set<string>();
 
   constructor(options: RedisLinkOptions) {
@@ -74,7 +74,8 @@ export class RedisSubscriber {
     try {
       await this.#link.redis.subscribe(...channels);
     } catch (error) {
-      // The connection broke (or Redis refused): every channel is subscribed again after the next connect.
+      // If the connection broke, the next connect subscribes all channels again. If Redis refused, a new connection is
+      // forced.
       if (this.#link.isReady()) {
         this.#logger.error({ err: error, channels }, "Redis refused a subscription; connecting again.");
         this.#link.redis.disconnect(true);
@@ -85,7 +86,7 @@ export class RedisSubscriber {
   }
 
   #noteLive(channel: string): void {
-    // Two subscriptions made at the same moment send two commands; only the first answer tells anything new.
+    // Two subscriptions to a channel at the same moment send two commands; only the first answer makes it live.
     if (this.#liveChannels.has(channel)) return;
     this.#liveChannels.add(channel);
     for (const subscription of this.#subscriptions.get(channel) ?? []) {
@@ -106,7 +107,7 @@ export class RedisSubscriber {
     try {
       listener();
     } catch (error) {
-      this.#logger.error({ err: error }, "A listener of Redis messages raised.");
+      this.#logger.error({ err: error }, "A listener of Redis messages threw an error.");
     }
   }
 
@@ -114,7 +115,7 @@ export class RedisSubscriber {
     if (this.#subscriptions.get(channel)?.size !== 0) return;
     this.#subscriptions.delete(channel);
     this.#liveChannels.delete(channel);
-    // Should this fail, the connection is gone, and with it the subscription.
+    // If this fails, the connection is gone, and the subscription with it.
     if (this.#link.isReady()) this.#link.redis.unsubscribe(channel).catch(() => undefined);
   }
 }

@@ -2,9 +2,9 @@ import { TicketsUnavailableError } from "@genga/jobs";
 import { type Redis } from "ioredis";
 import { type RedisLink } from "./redis-link.ts";
 
-/** Requests wait for this answer: a Redis that needs longer counts as away. */
+/** Requests wait for the answer, so a Redis that takes longer than this counts as away. */
 const answerMs = 250;
-/** After an answer that came too late, Redis is left alone for so long: not each request waits for it. */
+/** After a late answer, Redis is not asked again for this long, so that not every request waits for it. */
 const restMs = 1_000;
 const restsUntil = new WeakMap<RedisLink, number>();
 

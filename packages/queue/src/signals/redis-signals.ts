@@ -5,16 +5,16 @@ import { signalSchemas } from "./signal-messages.ts";
 
 export interface SignalsOptions {
   redisUrl: string;
-  /** Before every channel; `genga` unless told. */
+  /** The prefix of every channel; default: `genga`. */
   prefix?: string;
   logger: QueueLogger;
 }
 
 /** Signals that were not delivered, since the start of this process. */
 export interface SignalCounts {
-  /** Sent while Redis was away, too many at once, or too large. */
+  /** Signals that were not sent: Redis was away, too many were under way, or the signal was too large. */
   dropped: number;
-  /** Received, but not understood. */
+  /** Signals that were received but could not be read. */
   malformed: number;
 }
 
@@ -23,7 +23,7 @@ export function createSignals(options: SignalsOptions): RedisSignals {
   return new RedisSignals(options);
 }
 
-/** Signals on their way to Redis at any moment; more are dropped. */
+/** At most this many signals are on their way to Redis at once; more are dropped. */
 const sendingMax = 10_000;
 const messageBytesMax = 256 * 1024;
 
@@ -54,7 +54,7 @@ export class RedisSignals implements Signals {
       .run((redis) => redis.publish(this.#channel(topic), text))
       .catch((error: unknown) => {
         this.#counts.dropped += 1;
-        // The link tells of outages; what fails on a live connection is worth a line of its own.
+        // The link logs outages; a failure on a live connection gets its own line.
         if (this.#link.isReady()) this.#logger.warn({ err: error, topic }, "A signal was not sent.");
       })
       .finally(() => {
@@ -92,7 +92,7 @@ export class RedisSignals implements Signals {
     const parsed = signalSchemas[topic].safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
     this.#counts.malformed += 1;
-    this.#logger.warn({ topic, reason: parsed.error.message }, "Received a signal that makes no sense.");
+    this.#logger.warn({ topic, reason: parsed.error.message }, "Received a signal that could not be read.");
     return null;
   }
 

@@ -31,7 +31,9 @@ const jobProgress = z.object({
   nodesTotal: z.number().nullable(),
 });
 
-/** What travels over Redis, checked on arrival: another version of Genga may be the sender. */
+/**
+ * The signals that travel over Redis. They are checked on arrival, because another version of Genga may have sent them.
+ */
 export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Topic]> } = {
   job: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("event"), ...jobOf, status: z.enum(jobStatuses), event: jobEvent }),

@@ -13,8 +13,8 @@ export interface AvailableTicketsOptions {
 }
 
 /**
- * Tells consumers that taking is worth a try. A published message makes it instant; a look at the lanes every second
- * makes it certain (messages can be lost, and a delayed ticket that falls due tells nobody by itself).
+ * Tells consumers that a lane may have a ticket to take. A published message tells them at once. A poll of the lanes
+ * every second covers lost messages, and delayed tickets, which become due without a message.
  */
 export class AvailableTickets {
   readonly #options: AvailableTicketsOptions;
@@ -41,7 +41,7 @@ export class AvailableTickets {
     listeners.add(wake);
     this.#listeners.set(lane, listeners);
     const subscription = this.#options.subscriber.subscribe(this.#channel(lane), wake, wake);
-    // What was added just before the subscription became live was not heard.
+    // A ticket that was added just before the subscription became live sent a message that was missed.
     void subscription.live.then(() => {
       if (listeners.has(wake)) wake();
     });
@@ -73,16 +73,16 @@ export class AvailableTickets {
     this.#dueTimers.set(lane, { at, timer: timer.unref() });
   }
 
-  /** One look at every lane that somebody listens to. */
+  /** Polls every lane that has listeners once. */
   async tick(): Promise<void> {
     if (this.#isLooking || !this.#options.link.isReady()) return;
     this.#isLooking = true;
     try {
       await Promise.all([...this.#listeners.keys()].map((lane) => this.#look(lane)));
     } catch (error) {
-      // A broken connection is the link's business; anything else must be seen.
+      // The link logs broken connections; other errors are logged here.
       if (this.#options.link.isReady())
-        this.#options.logger.warn({ err: error }, "Could not look at the lanes.");
+        this.#options.logger.warn({ err: error }, "Could not read the state of the lanes.");
     } finally {
       this.#isLooking = false;
     }
@@ -98,8 +98,8 @@ export class AvailableTickets {
   async #look(lane: string): Promise<void> {
     const { redis } = this.#options.link;
     const bullLane = this.#options.laneNamed(lane);
-    await bullLane.promoteFarOff(redis);
-    const { isWaiting, nextDueAt } = await bullLane.look(redis);
+    await bullLane.promoteDelayedTooLong(redis);
+    const { isWaiting, nextDueAt } = await bullLane.readState(redis);
     if (isWaiting) this.#wake(lane);
     else if (nextDueAt !== null && nextDueAt.getTime() <= Date.now() + lookIntervalMs)
       this.wakeAt(lane, nextDueAt);
@@ -113,7 +113,7 @@ export class AvailableTickets {
     try {
       listener();
     } catch (error) {
-      this.#options.logger.error({ err: error }, "A listener for available tickets raised.");
+      this.#options.logger.error({ err: error }, "A listener for available tickets threw an error.");
     }
   }
 

@@ -5,7 +5,7 @@ import { isLostTicket } from "../redis/redis-errors.ts";
 
 export type TicketJob = Job<TicketReference, string | null>;
 
-/** A lane's name becomes part of Redis keys; `:` separates those. */
+/** A lane's name becomes part of Redis keys, whose parts `:` separates, so a name must not contain it. */
 export class InvalidLaneError extends JobError {
   readonly code = "invalid-lane";
 
@@ -14,7 +14,7 @@ export class InvalidLaneError extends JobError {
   }
 }
 
-/** No ticket is put off for longer. */
+/** The longest delay of a ticket. */
 export const delayMaxMs = 60_000;
 const promotedAtOnce = 100;
 
@@ -22,14 +22,14 @@ export interface BullLaneOptions {
   lane: string;
   prefix: string;
   redis: Redis;
-  /** Who takes tickets, as Bull Board names it. */
+  /** The name under which Bull Board shows the process that takes tickets. */
   consumerName: string;
   lockMs: number;
   stallCheckMs: number;
   onError: (error: Error) => void;
 }
 
-/** One BullMQ queue, pulled by hand: nothing here waits, loops or fetches by itself. */
+/** One BullMQ queue, used by explicit calls: the class does not wait, loop or fetch by itself. */
 export class BullLane {
   readonly lane: string;
   readonly queue: Queue<TicketReference, string | null>;
@@ -50,22 +50,22 @@ export class BullLane {
     return this.#consumer().getNextJob(token, { block: false });
   }
 
-  /** Renews locks; answers the ids whose lock is no longer ours. */
+  /** Renews locks; returns the ids whose lock this process has lost. */
   extendLocks(ids: string[], token: string, lockMs: number): Promise<string[]> {
     const tokens = ids.map(() => token);
     return this.#consumer().extendJobLocks(ids, tokens, lockMs);
   }
 
   /**
-   * Returns tickets whose lock has run out to the head of the waiting ones; answers their ids. A ticket is noticed by
-   * one check and moved by a later one, once its lock is gone.
+   * Moves tickets whose lock has run out back to the head of the waiting tickets, and returns their ids. One check
+   * marks a ticket; a later check moves it if its lock is gone by then.
    */
   returnStalled(): Promise<string[]> {
     return this.#consumer().getBackend().moveStalledJobsToWait();
   }
 
-  /** When the next delayed ticket is due (`null`: there is none), and whether tickets wait right now. */
-  async look(redis: Redis): Promise<{ isWaiting: boolean; nextDueAt: Date | null }> {
+  /** Reads when the next delayed ticket is due (`null` if there is none), and whether tickets wait now. */
+  async readState(redis: Redis): Promise<{ isWaiting: boolean; nextDueAt: Date | null }> {
     const { wait, prioritized, delayed } = this.queue.keys;
     const [waiting, inBands, next] = await Promise.all([
       redis.llen(String(wait)),
@@ -79,10 +79,11 @@ export class BullLane {
   }
 
   /**
-   * Tickets due later, by the clock of Redis, than anything is put off: a process whose clock is ahead put them off, by
-   * as much as it is ahead. They come back now.
+   * Makes tickets that were delayed too long available now. A process with a fast clock may delay a ticket too long. No
+   * legitimate delay exceeds `delayMaxMs`, so every ticket that is due later than that, by the clock of Redis, is
+   * promoted.
    */
-  async promoteFarOff(redis: Redis): Promise<void> {
+  async promoteDelayedTooLong(redis: Redis): Promise<void> {
     const [seconds] = await redis.time();
     const horizon = (Number(seconds) * 1000 + 2 * delayMaxMs) * 4096;
     const ids = await redis.zrange(
@@ -100,7 +101,7 @@ export class BullLane {
         if (job === undefined) await redis.zrem(String(this.queue.keys["delayed"]), id);
         else await job.promote();
       } catch (error) {
-        // Somebody else was faster.
+        // Another process has promoted the ticket already.
         if (!isLostTicket(error)) throw error;
       }
     }
@@ -117,8 +118,8 @@ export class BullLane {
   }
 
   /**
-   * Made when tickets are first taken. BullMQ gives it a connection of its own to block on, which we never do; by that
-   * connection's name Bull Board knows who works on the lane.
+   * Created when the first ticket is taken. BullMQ gives it a connection for blocking commands, which Genga never
+   * sends; Bull Board reads from the name of that connection who works on the lane.
    */
   #consumer(): Worker<TicketReference, string | null> {
     if (this.#worker !== null) return this.#worker;
@@ -130,9 +131,9 @@ export class BullLane {
       skipLockRenewal: true,
       skipStalledCheck: true,
       lockDuration: lockMs,
-      // Shorter than the time between checks, since BullMQ refuses a check before it has passed.
+      // Shorter than the time between checks, because BullMQ refuses a check before this interval has passed.
       stalledInterval: Math.ceil(stallCheckMs * 0.8),
-      // Whether a job has failed too often is decided by its row, not by how often its ticket changed hands.
+      // A job's row decides whether the job has failed too often, not the number of times its ticket changed hands.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     this.#worker.on("error", onError);
@@ -140,7 +141,7 @@ export class BullLane {
   }
 
   #shared(): { connection: Redis; prefix: string; skipVersionCheck: boolean } {
-    // Without the version check there is no first command whose failure would disable the queue for good.
+    // The version check would be a first command, and its failure would disable the queue for good.
     return { connection: this.#options.redis, prefix: this.#options.prefix, skipVersionCheck: true };
   }
 }

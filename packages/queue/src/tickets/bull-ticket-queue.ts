@@ -22,16 +22,19 @@ import { TicketReports, type TicketReport } from "./ticket-reports.ts";
 
 export interface TicketQueueOptions {
   redisUrl: string;
-  /** Before every key and channel; `genga` unless told. */
+  /** The prefix of every key and channel; default: `genga`. */
   prefix?: string;
-  /** How long a ticket stays locked after its holder fell silent; 12 s unless told, renewed three times as often. */
+  /**
+   * How long a ticket stays locked after its holder's last renewal; default: 12 s. Locks are renewed three times as
+   * often.
+   */
   lockMs?: number;
   /**
-   * Time between two looks for stalled tickets; a quarter of `lockMs` unless told. A dead holder's ticket is back within
-   * the sum of both.
+   * Time between two checks for stalled tickets; default: a quarter of `lockMs`. A dead holder's ticket waits again
+   * within the sum of both.
    */
   stallCheckMs?: number;
-  /** Who takes tickets, as Bull Board names it; the host and process unless told. */
+  /** The name under which Bull Board shows this process; default: the host and the process id. */
   consumerName?: string;
   logger: QueueLogger;
 }
@@ -45,8 +48,8 @@ const bulkMax = 1000;
 const takenTogetherMax = 32;
 
 /**
- * `TicketQueue` on BullMQ's manual interface. Uses a connection for commands, one for subscriptions, and for each lane
- * that it takes from one that only carries its name.
+ * `TicketQueue` on BullMQ's manual interface. Uses one connection for commands, one for subscriptions, and for each
+ * lane from which it takes tickets one that only carries its name.
  */
 export class BullTicketQueue implements TicketQueue {
   readonly #prefix: string;
@@ -58,7 +61,7 @@ export class BullTicketQueue implements TicketQueue {
   readonly #reports = new TicketReports();
   readonly #lanes = new Map<string, BullLane>();
   readonly #laneOptions: { lockMs: number; stallCheckMs: number; consumerName: string };
-  /** BullMQ's word for who holds a lock: this process, in this life. */
+  /** BullMQ's token for the holder of a lock: this process, in this run. */
   readonly #token = randomUUID();
   #hasWarnedOfEviction = false;
 
@@ -114,7 +117,7 @@ export class BullTicketQueue implements TicketQueue {
           const ticket = await this.#hold(bullLane, job);
           if (ticket !== null) taken.push(ticket);
         }
-        // What was taken is handed out even if the connection broke right after it.
+        // Tickets that were taken are returned even if the connection broke right afterwards.
         if (failure !== null && taken.length === 0) throw failure;
         if (jobs.length < wanted) break;
       }
@@ -188,7 +191,10 @@ export class BullTicketQueue implements TicketQueue {
     return this.#link.run(readRedisHealth);
   }
 
-  /** Tickets that are still held come back to others once their locks run out; give them back first if they should not. */
+  /**
+   * Closes the connections. Tickets that are still held wait again once their locks run out; give them back before
+   * closing to avoid that delay.
+   */
   async close(): Promise<void> {
     this.#available.close();
     this.#locks.close();
@@ -208,8 +214,9 @@ export class BullTicketQueue implements TicketQueue {
       redis: this.#link.redis,
       ...this.#laneOptions,
       onError: (error) => {
-        // Connection errors come here a second time; the link has told of the outage already.
-        if (mapRedisError(error) === error) this.#logger.error({ err: error, lane: name }, "BullMQ raised.");
+        // Connection errors arrive here a second time; the link has logged the outage already.
+        if (mapRedisError(error) === error)
+          this.#logger.error({ err: error, lane: name }, "BullMQ reported an error.");
       },
     });
     this.#lanes.set(name, lane);
@@ -251,8 +258,9 @@ export class BullTicketQueue implements TicketQueue {
   }
 
   /**
-   * A failure here does not fail the whole take: the good tickets that were taken along are locked by now, and only the
-   * caller can give them back. The garbage is not held, so its lock runs out and the next taker refuses it again.
+   * A failure here does not fail the whole take: the good tickets of the same take are already locked, and only the
+   * caller can give them back. The refused ticket is not held, so its lock runs out, and the next taker refuses it
+   * again.
    */
   async #failGarbage({ lane }: BullLane, job: TicketJob, reason: string): Promise<void> {
     try {
@@ -262,7 +270,10 @@ export class BullTicketQueue implements TicketQueue {
     }
   }
 
-  /** Lets go of a ticket even if Redis cannot be told: then its lock runs out, and somebody looks at its row again. */
+  /**
+   * Releases a ticket even if Redis cannot be reached: its lock then runs out, and another process takes it and checks
+   * its row.
+   */
   async #release(ticket: HeldTicket, end: (job: TicketJob) => Promise<void>): Promise<void> {
     const job = this.#locks.find(ticket);
     if (job === undefined) return;
@@ -276,7 +287,7 @@ export class BullTicketQueue implements TicketQueue {
     }
   }
 
-  /** BullMQ would take a finished ticket of the same id for a duplicate and add nothing. */
+  /** BullMQ would treat a finished ticket with the same id as a duplicate and add nothing. */
   async #removeFinished(lane: string, tickets: TicketReference[]): Promise<void> {
     const states = await this.#statesOf(lane, tickets);
     const finished = tickets.filter((_, index) => states[index] === "finished");

@@ -2,9 +2,10 @@ import { type Redis } from "ioredis";
 import { type BullLane } from "./bull-lane.ts";
 
 /**
- * Removes tickets that wait by priority or for their time, or that have finished, as BullMQ's own script would: from their
- * set, with hash and log. Answers the ids that it left alone: held by somebody, or in another state. BullMQ's stream of
- * events names tickets too, and why they failed; nobody reads it here, and it is emptied.
+ * Removes tickets that wait by priority, are delayed, or have finished, in the way of BullMQ's own script: from their
+ * set, with hash and log. Returns the ids that it did not remove, because a process holds them or they are in another
+ * state. It also empties BullMQ's stream of events, which names tickets and the reasons of their failures, and which
+ * Genga does not read.
  */
 const script = `
   local left = {}
@@ -26,14 +27,15 @@ const script = `
   return left`;
 
 /**
- * Most tickets of a cancelled batch wait by priority, and those of removed jobs have finished: they go a thousand at a
- * time. BullMQ takes one at a time and needs seconds for ten thousand; it is asked about the rest.
+ * Most tickets of a cancelled batch wait by priority, and those of removed jobs have finished: the script removes a
+ * thousand at a time. BullMQ's own call removes one at a time, takes seconds for ten thousand, and is used only for the
+ * rest.
  */
 export async function removeTickets(lane: BullLane, redis: Redis, ids: string[]): Promise<void> {
   if (ids.length === 0) return;
   const { events, prioritized, delayed, completed, failed } = lane.queue.keys;
   const keys = [lane.ticketKey(""), ...[events, prioritized, delayed, completed, failed].map(String)];
   const left = await redis.eval(script, keys.length, ...keys, ...ids);
-  if (!Array.isArray(left)) throw new Error("Redis did not say which tickets it left alone.");
+  if (!Array.isArray(left)) throw new Error("Redis did not return the tickets that it could not remove.");
   await Promise.all(left.map((id) => lane.queue.remove(String(id))));
 }

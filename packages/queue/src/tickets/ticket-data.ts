@@ -8,7 +8,7 @@ import {
 } from "@genga/jobs";
 import { type BulkJobOptions } from "bullmq";
 
-/** Finished tickets of each kind that Bull Board can still show, in each lane. */
+/** In each lane this many finished tickets of each kind are kept, so that Bull Board can show them. */
 const finishedTicketsKept = 1000;
 const logLinesKept = 200;
 
@@ -27,7 +27,7 @@ export function bullJobOf(announcement: Announcement): {
     opts: {
       jobId: ticketId(announcement),
       priority: ticketPriority(priority, rank),
-      // Retries are the database's business: a new attempt is a new ticket.
+      // The database decides about retries: a new attempt is a new ticket.
       attempts: 1,
       stackTraceLimit: 0,
       keepLogs: logLinesKept,
@@ -38,8 +38,8 @@ export function bullJobOf(announcement: Announcement): {
 }
 
 /**
- * What is kept of the end of a ticket that has not failed. BullMQ knows no other end than "completed" for those; their
- * note tells, and Bull Board shows its first word beside the ticket's name.
+ * The note that is kept when a ticket ends without a failure. BullMQ calls each such end "completed"; the note tells
+ * the real end, and Bull Board shows its first word beside the ticket's name.
  */
 export function ticketNote(end: Exclude<TicketEnd, { kind: "failed" }>): string | null {
   if (end.kind === "completed") return null;
@@ -48,7 +48,10 @@ export function ticketNote(end: Exclude<TicketEnd, { kind: "failed" }>): string 
 
 const shownTicket = z.object({ name: z.string(), returnvalue: z.string() });
 
-/** The name that Bull Board shows for a ticket: of one that is done without its work being done, with its end. */
+/**
+ * The name that Bull Board shows for a ticket. If the ticket ended without its work being done, the name includes that
+ * end.
+ */
 export function shownNameOf(ticket: unknown): string {
   const parsed = shownTicket.safeParse(ticket);
   if (!parsed.success) return z.object({ name: z.string() }).safeParse(ticket).data?.name ?? "";
@@ -56,7 +59,7 @@ export function shownNameOf(ticket: unknown): string {
   return end === undefined ? parsed.data.name : `${parsed.data.name} (${end})`;
 }
 
-/** What a ticket says, or why it is no ticket of ours (anybody may add to a BullMQ queue). */
+/** Reads a ticket, or tells why it is not one of Genga's tickets (any program may add to a BullMQ queue). */
 export function readTicket(job: {
   id?: string | undefined;
   data: unknown;

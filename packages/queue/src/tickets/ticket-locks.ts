@@ -28,11 +28,11 @@ export class TicketLocks {
 
   constructor(options: TicketLocksOptions) {
     this.#options = options;
-    // After an outage every moment counts: locks go on running out while Redis is away.
+    // Renew at once after an outage, because locks go on running out while Redis is away.
     options.link.onReady(() => void this.renew());
   }
 
-  /** Begins to care for a lane; only processes that take tickets do. */
+  /** Starts to renew and check the locks of a lane; only processes that take tickets do this. */
   watch(lane: BullLane): void {
     if (this.#isClosed) return;
     this.#lanes.set(lane.lane, lane);
@@ -52,7 +52,7 @@ export class TicketLocks {
     this.#held.delete(keyOf(ticket));
   }
 
-  /** Renews every lock; a ticket whose lock is no longer ours is let go. */
+  /** Renews every lock; forgets each ticket whose lock was lost. */
   async renew(): Promise<void> {
     await this.#perLane("renew the locks of tickets", async (lane) => {
       const held = [...this.#held.values()].filter(({ ticket }) => ticket.lane === lane.lane);
@@ -61,7 +61,7 @@ export class TicketLocks {
       const lost = new Set(await lane.extendLocks(ids, this.#options.token, this.#options.lockMs));
       if (lost.size === 0) return;
       for (const { ticket, job } of held) {
-        // Taken again in the meantime, it is another hold on the same ticket.
+        // The ticket may have been taken again in the meantime; then it is held by a new lock, which stays.
         if (lost.has(ticketId(ticket)) && this.find(ticket) === job) this.forget(ticket);
       }
       this.#options.logger.warn({ lane: lane.lane, tickets: [...lost] }, "Lost the locks of tickets.");
@@ -69,7 +69,7 @@ export class TicketLocks {
   }
 
   async returnStalled(): Promise<void> {
-    await this.#perLane("look for stalled tickets", async (lane) => {
+    await this.#perLane("check for stalled tickets", async (lane) => {
       const tickets = await lane.returnStalled();
       if (tickets.length === 0) return;
       this.#options.logger.info({ lane: lane.lane, tickets }, "Tickets of a dead holder wait again.");
@@ -89,7 +89,7 @@ export class TicketLocks {
     if (!this.#options.link.isReady()) return;
     const results = await Promise.allSettled([...this.#lanes.values()].map(step));
     for (const result of results) {
-      // A broken connection is the link's business; the next tick tries again either way.
+      // The link logs broken connections. The next tick tries again in either case.
       if (result.status === "rejected" && this.#options.link.isReady()) {
         this.#options.logger.warn({ err: result.reason as unknown }, `Could not ${intention}.`);
       }

@@ -7,7 +7,10 @@ export interface TicketReport {
 
 const intervalMs = 1000;
 
-/** Carries progress and log lines of tickets to Bull Board, at most once a second for each; the latest wins. */
+/**
+ * Writes progress and log lines of tickets for Bull Board, at most once a second for each ticket; the latest replaces
+ * earlier ones.
+ */
 export class TicketReports {
   readonly #pending = new Map<TicketJob, TicketReport>();
   readonly #lastLine = new WeakMap<TicketJob, string>();
@@ -22,7 +25,7 @@ export class TicketReports {
     }, intervalMs).unref();
   }
 
-  /** Writes what is pending of one ticket; to be awaited before the ticket ends. */
+  /** Writes the pending report of one ticket; await it before the ticket ends. */
   async flushOne(job: TicketJob): Promise<void> {
     const report = this.#pending.get(job);
     this.#pending.delete(job);
@@ -50,7 +53,7 @@ export class TicketReports {
       this.#lastLine.set(job, line);
       writes.push(job.log(line));
     }
-    // What Bull Board shows is a courtesy: neither a lost ticket nor an absent Redis may disturb the run.
+    // Reports for Bull Board are optional: neither a lost ticket nor an absent Redis may disturb the run.
     await Promise.allSettled(writes);
   }
 }
