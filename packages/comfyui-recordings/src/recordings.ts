@@ -19,7 +19,7 @@ export function transcriptNames(version: RecordedVersion): string[] {
 }
 
 /**
- * A part of what a real server answered to `GET /object_info`, as JSON text: an object whose keys are class names.
+ * A part of a real server's answer to `GET /object_info`, as JSON text: an object whose keys are class names.
  * @param name a name that `objectInfoNames` lists, e.g. `core`
  */
 export function objectInfo(version: RecordedVersion, name: string): string {
@@ -38,7 +38,10 @@ export function workflow(version: RecordedVersion, name: string): string {
   return textOf(version, "workflows", name);
 }
 
-/** Graphs directly in the folder ran to their end; `rejected/` and `fails-at-run-time/` name what became of the rest. */
+/**
+ * The names of the recorded graphs. Graphs without a folder in their name ran to their end; the folders `rejected/` and
+ * `fails-at-run-time/` say how the others ended.
+ */
 export function workflowNames(version: RecordedVersion): string[] {
   return namesIn(version, "workflows");
 }

@@ -28,7 +28,7 @@ export class CheckReport {
     return this.#outcomes.get(outcome) ?? 0;
   }
 
-  /** Nothing stands between a user and a server that would run the graph, and nothing is let through. */
+  /** Whether there was no false refusal and no false acceptance. */
   get isClean(): boolean {
     const faults = this.count("false refusal") + this.count("false acceptance");
     return faults + this.#wrongPlaces + this.#untrueWarnings === 0;

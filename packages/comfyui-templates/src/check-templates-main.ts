@@ -1,6 +1,6 @@
 /**
- * Holds Genga's verdicts to those of a real ComfyUI, on the official workflow templates. Nothing of them runs: see
- * server-verdicts.ts. docs/comfyui-versions.md tells when and how to use it.
+ * Compares Genga's verdicts on the official workflow templates with those of a real ComfyUI. No template runs: see
+ * server-verdicts.ts. docs/comfyui-versions.md tells when and how to use this check.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -64,7 +64,8 @@ async function main(): Promise<number> {
     return values.own ? await checkOwnGraphs(server, versionName(version)) : await checkTemplates(server);
   } finally {
     const ran = await server.close();
-    if (ran > 0) console.error(`${ran} of the posted graphs ran all the same: somebody emptied the queue.`);
+    if (ran > 0)
+      console.error(`${ran} of the posted graphs ran after all: another client emptied the queue.`);
   }
 }
 
@@ -115,14 +116,16 @@ async function checkOwnGraphs(server: VerdictServer, version: string): Promise<n
     if (values.record) {
       await recordVerdict(own, version, verdict);
     } else if (recorded === undefined) {
-      console.log(`${own.name}: nothing is recorded of ${version}; it says ${stringifyExactJson(verdict)}`);
+      console.log(
+        `${own.name}: no verdict of ${version} is recorded; the server's verdict is ${stringifyExactJson(verdict)}`,
+      );
     }
     if (recorded !== undefined && !isSame(recorded, verdict)) {
       differences += 1;
       console.log(`${own.name}: ${stringifyExactJson(verdict)} and not ${stringifyExactJson(recorded)}`);
     }
   }
-  console.log(`${differences} verdicts differ from those that were recorded of ${version}`);
+  console.log(`${differences} verdicts differ from the recorded verdicts of ${version}`);
   return differences === 0 ? 0 : 1;
 }
 

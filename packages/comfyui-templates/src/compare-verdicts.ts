@@ -1,11 +1,11 @@
 import { validateGraph, type GraphProblem, type ObjectInfo, type Workflow } from "@genga/comfyui";
 import { type ServerVerdict } from "./server-verdicts.ts";
 
-/** What is known of how a server takes a graph. */
+/** A server's verdict on a graph, with further facts about how the server treats it. */
 export interface KnownVerdict extends ServerVerdict {
-  /** Inputs of needed nodes that the server drops without a word. Absent: nobody looked. */
+  /** Inputs of needed nodes that the server drops without an error. Absent if this was not examined. */
   ignored?: readonly { node: string; input: string }[] | undefined;
-  /** Links on inputs that a class lacks: the server hands them to the node, which fails. */
+  /** Links on inputs that a class does not declare: the server hands them to the node, which fails. */
   passedUnlisted?: readonly { node: string; input: string }[] | undefined;
   /** The server accepts the graph, and this node's function cannot be called with its inputs. */
   cannotRun?: readonly { node: string; text: string }[] | undefined;
@@ -16,11 +16,11 @@ export interface JudgedGraph {
   graph: Workflow;
   server: KnownVerdict;
   /**
-   * Places (`placeOf`) that somebody spoilt in a graph that was good, in a way that the server does not see: a refusal
-   * that names one of them is right.
+   * Places (`placeOf`) that were deliberately spoilt in a valid graph, in a way that the server does not notice. A
+   * refusal that names one of them is right.
    */
   spoilt?: ReadonlySet<string>;
-  /** A class that the server replaces by another, which its definitions do not tell. */
+  /** Whether the graph has a class that the server replaces by another, which its definitions do not show. */
   isOfReplacedClass?: boolean;
 }
 
@@ -28,36 +28,39 @@ export interface JudgedGraph {
 export type Outcome =
   /** Both accept, or both refuse. */
   | "agreed"
-  /** The server would run it, and we stand between: the worst fault. */
+  /** Genga refuses a graph that the server would run: the worst fault. */
   | "false refusal"
-  /** Genga accepts what the server refuses, though the definitions tell. */
+  /** Genga accepts a graph that the server refuses, although the definitions show the reason. */
   | "false acceptance"
-  /** The server refuses by a check of the node's own, of files for example, of which the definitions say nothing. */
+  /** The server refuses because of a node's own check, of files for example, which the definitions do not show. */
   | "check of the server's own"
-  /** Refused on purpose: the server accepts it, and it would fail there. */
+  /** Genga refuses on purpose: the server accepts the graph, and the run would fail. */
   | "foreseen failure"
-  /** Refused, and rightly so by what is known of the node or of the spoilt part. */
+  /** Genga refuses, and known facts about the node or the spoilt part show that this is right. */
   | "right refusal";
 
 export interface Comparison {
   outcome: Outcome;
-  /** In one line, for counting: code, class and input. */
+  /** For counting, in one line: code, class and input. */
   cause: string;
-  /** What Genga says, or the server where Genga says nothing. */
+  /** Genga's message, or the server's if Genga has none. */
   message: string;
-  /** Both refuse, and no place that the server names is among Genga's. */
+  /** Both refuse, and Genga names none of the places that the server names. */
   isWrongPlace: boolean;
-  /** Warnings that an input is ignored, though the server uses it. */
+  /** Genga's warnings that an input is ignored, although the server uses it. */
   untrueWarnings: string[];
 }
 
-/** Codes by which Genga refuses what a server takes and cannot finish. */
+/** Codes by which Genga refuses a graph that a server accepts and cannot finish. */
 const foreseenCodes: ReadonlySet<string> = new Set([
   "context_options_missing",
   "odd_frame_size",
   "node_fails_at_run_time",
 ]);
-/** Types that can be written into a graph. A written value of any other is taken by the server, and fails the node. */
+/**
+ * Types whose values can be written into a graph. The server accepts a written value of any other type, and the node
+ * fails.
+ */
 const writtenTypes: ReadonlySet<unknown> = new Set(["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"]);
 /** Errors that the server reports at another input than the one at fault, or at none. */
 const placelessTypes =
@@ -68,7 +71,10 @@ export function placeOf(node: string | undefined, input: string | null | undefin
   return `${node ?? ""} ${input?.split(".")[0] ?? ""}`;
 }
 
-/** Judges a graph as Genga does, when it is submitted and against the definitions, and compares with the server. */
+/**
+ * Judges a graph in the way of a submission, by its shape and by the definitions, and compares the verdict with the
+ * server's.
+ */
 export function compareVerdicts(judged: JudgedGraph, objectInfo: ObjectInfo): Comparison {
   const { graph, server } = judged;
   const full = validateGraph(graph, objectInfo);

@@ -29,7 +29,7 @@ const nodeSchema = z.looseObject({
   widgets_values_named: valuesSchema.nullish().catch(undefined),
 });
 
-/** Version 0.4 keeps a link of the top as a list of six; version 1, and subgraphs, as an object. */
+/** Version 0.4 keeps a link at the top level as a list of six; version 1, and subgraphs, as an object. */
 const linkSchema = z.union([
   z
     .tuple([idSchema, idSchema, z.number(), idSchema, z.number()])
@@ -89,7 +89,7 @@ export interface EditorWorkflow extends EditorGraph {
   subgraphs: ReadonlyMap<string, Subgraph>;
 }
 
-/** `undefined` where it is no such file. Links that cannot be read are left out. */
+/** Reads a file of the editor; `undefined` if the value is not one. Links that cannot be read are left out. */
 export function readEditorWorkflow(value: unknown): EditorWorkflow | undefined {
   const parsed = workflowSchema.safeParse(value).data;
   if (parsed === undefined) return undefined;

@@ -10,10 +10,10 @@ import { verdictSchema } from "./verdict-files.ts";
 const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), "own-graphs");
 
 const ownGraphSchema = z.object({
-  /** What the graph is to show. */
+  /** The purpose of the graph. */
   about: z.string(),
   graph: workflowSchema,
-  /** Version → what a server of that version said of it when it was recorded. */
+  /** Version → the recorded verdict of a server of that version. */
   verdicts: z.record(z.string(), verdictSchema),
 });
 
@@ -35,14 +35,17 @@ export async function readOwnGraphs(): Promise<OwnGraph[]> {
   return graphs;
 }
 
-/** Keeps a verdict with its graph, without its details, which may name places on the server. The file is then to be formatted. */
+/**
+ * Writes a verdict into the file of its graph, without the details, which may name paths on the server. Format the file
+ * afterwards.
+ */
 export async function recordVerdict(
   { name, ...own }: OwnGraph,
   version: string,
   { accepted, errors }: ServerVerdict,
 ): Promise<void> {
   const verdict = {
-    // What was found out in other ways is kept.
+    // Facts that were found in other ways are kept.
     ...own.verdicts[version],
     accepted,
     errors: errors.map(({ node, input, type }) => ({ node, input, type })),

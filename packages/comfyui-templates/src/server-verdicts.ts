@@ -2,18 +2,18 @@ import { randomInt, randomUUID } from "node:crypto";
 import { parsePythonJson, stringifyExactJson, type Workflow } from "@genga/comfyui";
 import { z } from "zod";
 
-/** What a server says of a graph when it is posted. */
+/** A server's answer to a posted graph. */
 export interface ServerVerdict {
-  /** It would run all of it. Where it would leave out some outputs, it is not accepted. */
+  /** Whether the server would run the whole graph. A graph of which it would leave out some outputs is not accepted. */
   accepted: boolean;
   errors: { node: string; input: string | null; type: string; details?: string | undefined }[];
 }
 
-/** Posted graphs must never run: this many prompts that only pass time stand before them. */
+/** Posted graphs must never run, so this many prompts that only pass time wait ahead of them. */
 const holdersWaiting = 2;
 const requestTimeoutMs = 60_000;
-/** Whether others use the server is looked at again after so many graphs. */
-const lookEvery = 25;
+/** After this many graphs, the check for other users of the server is repeated. */
+const checkOthersEvery = 25;
 
 const queueSchema = z.object({
   queue_running: z.array(z.tuple([z.unknown(), z.string()]).rest(z.unknown())),
@@ -32,13 +32,13 @@ const replySchema = z.looseObject({
     .catch(undefined),
 });
 
-/** The server, or its answer, is not fit for judging. */
+/** The server, or its answer, cannot be used for verdicts. */
 export class UnfitServerError extends Error {}
 
 /**
- * Asks a real server for its verdicts by posting graphs, and never lets one run. A prompt that only passes time holds the
- * server's one executor (tiny pictures, quantized one by one on the CPU), more of them wait with a better priority, and
- * each accepted graph is deleted right after its answer. A server with work of its own is refused.
+ * Asks a real server for its verdicts by posting graphs, and never lets one run. A prompt that only passes time holds
+ * the server's one executor (tiny pictures, quantized one by one on the CPU), more such prompts wait with a better
+ * priority, and each accepted graph is deleted right after its answer. A server with work of its own is refused.
  */
 export class VerdictServer {
   readonly #url: string;
@@ -53,7 +53,7 @@ export class VerdictServer {
   }
 
   /**
-   * @param options.holder makes a prompt that runs for long and can be interrupted, each a different one
+   * @param options.holder makes a long prompt that can be interrupted; each call makes a different one
    * @throws UnfitServerError the server is busy, or lacks the nodes to hold it with
    */
   static async open(
@@ -71,7 +71,7 @@ export class VerdictServer {
     return server;
   }
 
-  /** `GET /object_info`, as it came. */
+  /** The answer of `GET /object_info`, unchanged. */
   async objectInfo(): Promise<Record<string, unknown>> {
     return z.record(z.string(), z.unknown()).parse(await this.#get("/object_info"));
   }
@@ -82,9 +82,9 @@ export class VerdictServer {
     return stats.parse(await this.#get("/system_stats")).system.comfyui_version;
   }
 
-  /** @throws UnfitServerError somebody else began to use the server */
+  /** @throws UnfitServerError another client has begun to use the server */
   async judge(graph: Workflow): Promise<ServerVerdict> {
-    if (this.#count % lookEvery === 0) await this.#hold();
+    if (this.#count % checkOthersEvery === 0) await this.#hold();
     this.#count += 1;
     const promptId = randomUUID();
     this.#judged.add(promptId);
@@ -97,7 +97,7 @@ export class VerdictServer {
     return readVerdict(response.status, parsePythonJson(text));
   }
 
-  /** Gives the server back. @returns how many judged graphs ran all the same; 0 unless somebody interfered */
+  /** Removes all prompts of the check. @returns how many judged graphs ran; 0 unless another client interfered */
   async close(): Promise<number> {
     const judged = new Set<string>();
     for (const promptId of this.#judged) {
@@ -112,14 +112,14 @@ export class VerdictServer {
     return judged.size;
   }
 
-  /** Keeps one holder running and some waiting; looks who else is there. */
+  /** Keeps one holder running and some waiting, and checks whether other clients use the server. */
   async #hold(): Promise<void> {
     const queue = await this.#queue();
     const ids = [...queue.queue_running, ...queue.queue_pending].map(([, promptId]) => promptId);
     const strangers = ids.filter((id) => !this.#holders.has(id) && !this.#judged.has(id));
     if (strangers.length > 0) {
       throw new UnfitServerError(
-        `Somebody else sent prompts to ${this.#url}; the check ends, so that they need not wait.`,
+        `Another client sent prompts to ${this.#url}; the check ends, so that they need not wait.`,
       );
     }
     const missing = 1 + holdersWaiting - ids.filter((id) => this.#holders.has(id)).length;
@@ -158,7 +158,10 @@ export class VerdictServer {
   }
 }
 
-/** Passes time and nothing else: four thousand pictures of 16 × 16, one by one, through a chain of nodes that only need the CPU. */
+/**
+ * A prompt that only passes time: it quantizes four thousand pictures of 16 × 16 one by one, with nodes that only need
+ * the CPU.
+ */
 function passTime(): Workflow {
   const steps = 60;
   const chain = Array.from({ length: steps }, (_unused, index): [string, Workflow[string]] => [

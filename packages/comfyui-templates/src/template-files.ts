@@ -15,9 +15,9 @@ const run = promisify(execFile);
 const downloadTimeoutMs = 300_000;
 
 /**
- * Downloads a package of official templates from PyPI (it is data: nothing of it is run) and unpacks it.
+ * Downloads a package of official templates from PyPI (it contains only data, no code) and unpacks it.
  * @param requirement for example `comfyui-workflow-templates-json==0.1.123`
- * @returns the names of the files that came, which carry the version
+ * @returns the names of the downloaded files, which contain the version
  */
 export async function downloadTemplates(requirement: string, folder: string): Promise<string[]> {
   const options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"];
@@ -32,7 +32,10 @@ export async function downloadTemplates(requirement: string, folder: string): Pr
   return wheels;
 }
 
-/** Every JSON file in the folder and below; what is no file of the editor is told apart when it is converted. */
+/**
+ * Reads every JSON file in the folder and its subfolders; files that are not the editor's are recognised when they are
+ * converted.
+ */
 export async function readTemplates(folder: string): Promise<TemplateFile[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
@@ -65,7 +68,7 @@ const fileSchema = z.looseObject({
 /**
  * Makes an empty file for every model and input file that the templates name, so that a server that is started on this
  * folder (`--base-directory`) has them in its lists: without them most templates are refused for a missing file.
- * @returns how many
+ * @returns the number of files
  */
 export async function makeStandIns(templates: readonly TemplateFile[], folder: string): Promise<number> {
   const paths = new Set(templates.flatMap(({ content }) => filesNamedIn(content)));
@@ -93,7 +96,7 @@ function filesNamedIn(content: unknown): string[] {
     .filter(isInside);
 }
 
-/** Names are somebody else's: none may lead out of the folder. */
+/** The names come from a foreign package, so none may lead out of the folder. */
 function isInside(path: string): boolean {
   const [top, ...rest] = normalize(path).split(sep);
   return (

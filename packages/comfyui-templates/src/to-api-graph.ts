@@ -11,27 +11,33 @@ import {
 } from "./editor-workflow.ts";
 import { valuesOfWidgets } from "./widget-values.ts";
 
-/** A graph as servers run it, or why there is none; where that is one class, its name. */
+/**
+ * A graph in API format, or the reason why the file cannot be converted; if a single missing class is the reason, its
+ * name.
+ */
 export type Conversion = { graph: Workflow } | { reason: string; missingClass?: string };
 
-/** What the editor knows and servers never see. */
+/** Node types that only the editor knows. */
 const notes = new Set(["Note", "MarkdownNote"]);
 const [muted, bypassed] = [2, 4];
-/** Subgraphs in subgraphs, and links that lead on: no file has as many, unless it leads in a circle. */
+/**
+ * The largest depth of nested subgraphs, and the most links followed in a row. No real file reaches it unless it leads
+ * in a circle.
+ */
 const depthMax = 100;
 
 /**
- * Turns a file of the editor into a graph in API format, as the editor's own Export (API) does: subgraphs give their nodes
- * the ids `outer:inner`; muted nodes, notes, reroutes and primitives are gone; a bypassed node hands on the input that
- * fits.
- * @param objectInfo the server's `/object_info`, as it came: it tells the order of widgets
+ * Turns a file of the editor into a graph in API format, as the editor's own Export (API) does: subgraphs give their
+ * nodes the ids `outer:inner`; muted nodes, notes, reroutes and primitives are gone; a bypassed node hands on the input
+ * that fits.
+ * @param objectInfo the server's answer to `/object_info`, unchanged: it shows the order of widgets
  */
 export function toApiGraph(file: unknown, objectInfo: Readonly<Record<string, unknown>>): Conversion {
   const workflow = readEditorWorkflow(file);
-  if (workflow === undefined) return { reason: "it is no file of the editor" };
+  if (workflow === undefined) return { reason: "it is not a file of the editor" };
   try {
     const graph = new Converter(workflow, objectInfo).convert();
-    return Object.keys(graph).length === 0 ? { reason: "nothing in it is for a server" } : { graph };
+    return Object.keys(graph).length === 0 ? { reason: "it has no node that a server runs" } : { graph };
   } catch (error) {
     if (error instanceof NotConvertible) return error.conversion;
     throw error;
@@ -50,13 +56,13 @@ class NotConvertible extends Error {
 /** One level of the graph: the top, or the inside of one use of a subgraph. */
 interface Level {
   graph: EditorGraph;
-  /** Stands before the ids of its nodes. */
+  /** The prefix of the ids of its nodes. */
   prefix: string;
   depth: number;
   use?: { level: Level; node: EditorNode; subgraph: Subgraph };
 }
 
-/** Where an input's value comes from; `undefined` = from nowhere. */
+/** The source of an input's value; `undefined` if it has none. */
 type Source = { link: [nodeId: string, slot: number] } | { value: unknown } | undefined;
 
 class Converter {
@@ -106,7 +112,7 @@ class Converter {
     };
   }
 
-  /** What a link brings, through everything that servers do not know. */
+  /** Follows a link to its source, through nodes that only the editor knows. */
   #follow(level: Level, linkId: string, steps = 0): Source {
     if (steps > depthMax) throw new NotConvertible("its links lead in a circle");
     const link = level.graph.links.get(linkId);
@@ -116,7 +122,10 @@ class Converter {
     return node === undefined ? undefined : this.#outputOf(level, node, link, steps + 1);
   }
 
-  /** Out of a subgraph, to what its use is given: a link, or the value of a widget that the use shows. */
+  /**
+   * Follows an input of a subgraph to the place that uses the subgraph: to a link there, or to the value of a widget
+   * that is shown there.
+   */
   #fromOutside({ use }: Level, { fromSlot }: EditorLink, steps: number): Source {
     const name = use?.subgraph.inputs[fromSlot]?.name;
     if (use === undefined || name === undefined) return undefined;
@@ -131,7 +140,7 @@ class Converter {
     if (byName !== undefined && byName !== null) {
       return Object.hasOwn(byName, name) ? { value: byName[name] } : undefined;
     }
-    // A list has the values of those inputs that lead to widgets, in the order of the subgraph's inputs.
+    // A list holds the values of the inputs that lead to widgets, in the order of the subgraph's inputs.
     const shown = subgraph.inputs.filter((_input, slot) => leadsToWidget(this.#workflow, subgraph, slot));
     const place = shown.findIndex((input) => input.name === name);
     return place >= 0 && Array.isArray(values) && place < values.length
@@ -179,7 +188,7 @@ function isVirtual({ type }: EditorNode): boolean {
   return notes.has(type) || type === "Reroute" || type === "PrimitiveNode";
 }
 
-/** Whether a subgraph's input ends, perhaps in subgraphs further in, at an input that has a widget. */
+/** Whether a subgraph's input leads to an input with a widget, perhaps through further subgraphs. */
 function leadsToWidget({ subgraphs }: EditorWorkflow, subgraph: Subgraph, slot: number, depth = 0): boolean {
   if (depth > depthMax) return false;
   return [...subgraph.links.values()].some((link) => {
@@ -211,7 +220,7 @@ function handedOn(
   );
 }
 
-/** A server takes every list for a link, unless it is wrapped. */
+/** Wraps a list, because a server treats every bare list as a link. */
 function wrapped(value: unknown): unknown {
   return Array.isArray(value) ? { __value__: value } : value;
 }

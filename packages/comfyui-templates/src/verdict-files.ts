@@ -46,7 +46,7 @@ const mutantSchema = z.object({
   ),
 });
 
-/** Ways to spoil a graph of which the server drops the spoilt part without a word. */
+/** Kinds of changes that spoil a graph in a part that the server drops without an error. */
 const unseenMutations =
   /^(grown-(nested|list|flat|wrong-name|over|literal)|combo-nested|drop-selector|unknown-selector|unknown-link)$/;
 

@@ -18,13 +18,19 @@ const branchesSchema = z.array(z.looseObject({ key: z.unknown(), inputs: inputsS
 
 type Inputs = z.output<typeof inputsSchema>;
 
-/** Types for which the editor makes a widget by itself. Others have one if they cannot be linked, or name one. */
+/**
+ * Types for which the editor always makes a widget. Inputs of other types have a widget if they cannot be linked, or if
+ * they name one.
+ */
 const widgetTypes = new Set([
   ...["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR", "COMFY_DYNAMICCOMBO_V3", "LOAD_3D"],
 ]);
-/** Buttons above a view of a 3D model, which have places among the values. */
+/** Buttons above the view of a 3D model, which also have an entry in the list of values. */
 const buttons: ReadonlySet<unknown> = new Set(["upload3dmodel", "uploadExtraResources", "clear"]);
-/** What a widget beside a seed says of the next run; it is kept among the values, and no input. */
+/**
+ * Values of the widget beside a seed, which decides how the seed changes for the next run. They are in the list of
+ * values, but are not inputs.
+ */
 const controls: ReadonlySet<unknown> = new Set([
   "fixed",
   "increment",
@@ -36,10 +42,10 @@ const controls: ReadonlySet<unknown> = new Set([
 /**
  * The values of a node's widgets by the names of the inputs that they are for.
  *
- * Newer files name them (`widgets_values_named`). Older ones keep a list in the order of the widgets: that of the inputs
- * in the definition, in which the members of a dynamic combo follow it, and a widget for what happens to a seed after
- * each run follows the seed. A widget without a value has its default.
- * @param definition the class in `/object_info`, as it came
+ * Newer files name them (`widgets_values_named`). Older files have a list in the order of the widgets. That is the
+ * order of the inputs in the definition, except that the members of a dynamic combo follow the combo, and the widget
+ * for changes of a seed follows the seed. A widget without a value has its default.
+ * @param definition the definition of the class in `/object_info`, unchanged
  */
 export function valuesOfWidgets(node: EditorNode, definition: unknown): Map<string, unknown> {
   const { input } = definitionSchema.parse(definition);
@@ -48,10 +54,10 @@ export function valuesOfWidgets(node: EditorNode, definition: unknown): Map<stri
   return values;
 }
 
-/** Gives the value of the next widget; `undefined` = the file has none. */
+/** Returns the value of the next widget; `undefined` if the file has none. */
 interface ValueSource {
   next(name: string): { value: unknown } | undefined;
-  /** Passes over values that are no input's. */
+  /** Skips values that belong to no input. */
   pass(strays: ReadonlySet<unknown>): void;
 }
 
@@ -72,7 +78,7 @@ function sourceOf({ widgets_values: values, widgets_values_named: named }: Edito
   };
 }
 
-/** The names may be older than the list: then the names of one and the values of the other count. */
+/** The named values may be older than the list. The names then come from one, and the values from the other. */
 function namedValues(
   values: EditorNode["widgets_values"],
   named: EditorNode["widgets_values_named"],

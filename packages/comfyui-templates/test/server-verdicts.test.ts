@@ -57,7 +57,7 @@ test("a server with work of its own is refused, and one that gets some is left a
     fetch(`${simulator.url}/prompt`, { method: "POST", body: JSON.stringify({ prompt: sleep() }) });
   const server = await VerdictServer.open(simulator.url, { holder: sleep });
   await post();
-  await expect(server.judge(graph(64))).rejects.toThrow("Somebody else sent prompts");
+  await expect(server.judge(graph(64))).rejects.toThrow("Another client sent prompts");
   await server.close();
   await expect(VerdictServer.open(simulator.url, { holder: sleep })).rejects.toThrow(UnfitServerError);
 });

@@ -217,10 +217,10 @@ test.each<[string, unknown, object]>([
   [
     "a graph in API format",
     { "1": { class_type: "X", inputs: {} } },
-    { reason: "it is no file of the editor" },
+    { reason: "it is not a file of the editor" },
   ],
-  ["a list", [], { reason: "it is no file of the editor" }],
-  ["notes alone", { nodes: [node(1, "Note")], links: [] }, { reason: "nothing in it is for a server" }],
+  ["a list", [], { reason: "it is not a file of the editor" }],
+  ["notes alone", { nodes: [node(1, "Note")], links: [] }, { reason: "it has no node that a server runs" }],
   [
     "a class that the server lacks",
     { nodes: [node(1, "Nope")], links: [] },

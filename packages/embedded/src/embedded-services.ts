@@ -6,9 +6,9 @@ import { lockFolder } from "./process/folder-lock.ts";
 
 export interface EmbeddedServicesOptions {
   readonly dataDir: string;
-  /** Given: this Postgres is used and none is started. */
+  /** If given, this Postgres is used and none is started. */
   readonly databaseUrl?: string | undefined;
-  /** Given: this Redis is used and none is started. */
+  /** If given, this Redis is used and none is started. */
   readonly redisUrl?: string | undefined;
   readonly report: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
@@ -17,13 +17,13 @@ export interface EmbeddedServicesOptions {
 export interface EmbeddedServices {
   readonly databaseUrl: string;
   readonly redisUrl: string;
-  /** Ends what was started here: Redis, then Postgres. */
+  /** Stops the servers that were started here: Redis, then Postgres. */
   stop(): Promise<void>;
 }
 
 /**
- * A Postgres and a Redis for one machine: those that are given, and started here where none is given. A server that
- * dies is started again on the same port, with its data.
+ * Provides a Postgres and a Redis on one machine: the given ones, or servers that are started here. A server that dies
+ * is started again on the same port, with its data.
  *
  * @throws EmbeddedServiceError, also when another live process holds the data folder
  */

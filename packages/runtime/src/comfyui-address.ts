@@ -1,17 +1,20 @@
 /** A ComfyUI server as the configuration names it. */
 export interface ComfyUIAddress {
   /**
-   * What makes it this server, in rows, answers and logs: origin and path, in one spelling. Of a loopback address, which
-   * every machine has, with SERVER_NAME behind it: `http://127.0.0.1:8188#pod-7`.
+   * Identifies the server in rows, answers and logs: origin and path, in one spelling. Every machine has the same
+   * loopback addresses, so SERVER_NAME is appended to those: `http://127.0.0.1:8188#pod-7`.
    */
   readonly identity: string;
-  /** Where it answers. Holds no secret. */
+  /** The URL for requests. It holds no secret. */
   readonly url: string;
-  /** For a proxy before it that asks for them; sent as Basic Authorization, and never shown. */
+  /** User and password for a proxy in front of the server; sent as Basic Authorization, and never shown. */
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
 }
 
-/** Why a text names no server, in words that quote nothing of it: it may hold a password. */
+/**
+ * The reason why a text is not a server's address. The message quotes nothing of the text, because it may hold a
+ * password.
+ */
 export class AddressError extends Error {
   override readonly name = "AddressError";
 }
@@ -37,7 +40,10 @@ export function readComfyUIAddress(text: string, serverName: string | undefined)
   };
 }
 
-/** Two passwords for one server are a mistake, and which of them to use is not ours to guess. @throws AddressError */
+/**
+ * Refuses two different credentials for one server, because Genga cannot know which of them is right. @throws
+ * AddressError
+ */
 export function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void {
   const servers = new Set(addresses.map(({ identity }) => identity));
   const ways = new Set(addresses.map((address) => JSON.stringify(address)));
@@ -48,7 +54,8 @@ export function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void 
 
 /**
  * The one spelling of a server's address: lower-case host, no default port, no slash at the end, and neither user nor
- * password, so that a changed password is no other server. A name behind `#` stays. A text that is no URL stays as it is.
+ * password, so that a server with a new password keeps its identity. A name after `#` stays. A text that is not a URL
+ * is returned unchanged.
  */
 export function identityOfUrl(text: string): string {
   if (!URL.canParse(text)) return text;

@@ -14,44 +14,51 @@ import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
-/** Everything a Genga process can be told from outside. Units are in the names; paths are absolute. */
+/** The settings of a Genga process. Units are in the names; paths are absolute. */
 export interface Configuration extends LimitSettings {
   readonly port: number;
   readonly host: string;
-  /** Under which URL clients reach the API, without a slash at its end. Undefined = the one that each request names. */
+  /**
+   * The URL under which clients reach the API, without a slash at its end. Undefined: each request's own URL is used.
+   */
   readonly publicUrl: string | undefined;
   /** Addresses, subnets and `loopback`, `linklocal`, `uniquelocal`, as Express's `trust proxy` takes them. */
   readonly trustedProxies: readonly string[];
-  /** Undefined = none given: `npm start` then brings its own Postgres. */
+  /** Undefined if not set; `npm start` then starts its own Postgres. */
   readonly databaseUrl: string | undefined;
-  /** Undefined = none given: `npm start` then brings its own Redis. */
+  /** Undefined if not set; `npm start` then starts its own Redis. */
   readonly redisUrl: string | undefined;
-  /** Before every key and channel, so that several installations may share one Redis. */
+  /** The prefix of every key and channel, so that several installations may share one Redis. */
   readonly redisPrefix: string;
-  /** Each server once; empty = none given: `npm start` then brings the simulator. */
+  /** Each server once; empty if not set; `npm start` then starts the simulator. */
   readonly comfyuiServers: readonly ComfyUIAddress[];
-  /** Tells the loopback addresses of this machine from those of others. */
+  /** Distinguishes the loopback addresses of this machine from those of other machines. */
   readonly serverName: string | undefined;
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
   readonly serverSlots: number;
   readonly dataDir: string;
   readonly storage: StorageLocation;
   readonly apiKeys: readonly ApiKey[];
-  /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty = none is set. Never logged. */
+  /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty if none is set. Never logged. */
   readonly secretsKeys: readonly string[];
-  /** Node classes that raw graphs may not have unless the key that submits them operates; patterns, `*` for any characters. */
+  /**
+   * Patterns (`*` for any characters) of node classes that raw graphs may not have, except in submissions by keys with
+   * the role `operate`.
+   */
   readonly nodeClasses: { readonly denied: readonly string[]; readonly allowed: readonly string[] };
   readonly logLevel: LogLevel;
   readonly jobTimeoutsMs: JobTimeouts;
   readonly leaseMs: number;
   readonly serverGraceMs: number;
-  /** A server that no worker seen within this time names is retired. */
+  /** A server is retired if no worker that was seen within this time names it. */
   readonly serverRetireMs: number;
-  /** An executing prompt of which nothing is heard for this long has stalled; so has a queue that does not move. */
+  /**
+   * An executing prompt without a message for this long has stalled; so has a queue that does not move for this long.
+   */
   readonly stallMs: number;
-  /** What is kept of what has ended, and for how long. */
+  /** How long, and how many, ended jobs and their files are kept. */
   readonly keeping: KeepingSettings;
-  /** Where a worker tells how it is; port 0 = a free one. */
+  /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
   readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
 }
@@ -64,12 +71,12 @@ export interface ServiceConfiguration extends Configuration {
 
 export type StorageLocation =
   | { readonly kind: "file"; readonly folder: string }
-  /** `prefix` stands before every key; without slashes at its ends, and may be empty. */
+  /** `prefix` is put before every key. It has no slashes at its ends, and may be empty. */
   | {
       readonly kind: "s3";
       readonly bucket: string;
       readonly prefix: string;
-      /** Of a server other than AWS. */
+      /** The URL of a server other than AWS. */
       readonly endpoint?: string | undefined;
       readonly region?: string | undefined;
     };
@@ -92,7 +99,7 @@ export interface JobTimeouts {
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** The environment does not make sense. The message is meant for a person and names every bad variable. */
+/** The environment is not a valid configuration. The message is meant for a person and names every bad variable. */
 export class ConfigurationError extends Error {
   readonly code = "CONFIGURATION_INVALID";
   override readonly name = "ConfigurationError";
@@ -173,7 +180,7 @@ export function requireServices(configuration: Configuration): ServiceConfigurat
   return { ...configuration, databaseUrl, redisUrl };
 }
 
-/** Refuses to serve other machines without a key: anybody in the network could spend the GPUs. */
+/** Refuses to serve other machines without a key, because any machine in the network could then use the GPUs. */
 export function requireKeyBeyondLoopback(configuration: Configuration, hasMadeKeys: boolean): void {
   if (isLoopback(configuration.host) || configuration.apiKeys.length > 0 || hasMadeKeys) return;
   throw new ConfigurationError(
@@ -208,7 +215,7 @@ const comfyuiUrls = z.string().transform((text, context) => {
   return urls;
 });
 
-/** Links are made by appending paths to it. */
+/** Links are made by appending paths to this URL. */
 const publicUrl = z
   .string()
   .refine(
@@ -253,8 +260,8 @@ const apiKeys = z.string().transform((text, context): ApiKey[] => {
 });
 
 /**
- * A key has no colon: `a:b:c` could otherwise be a key of its tenant with a colon in it, or a key with a role. For the
- * same reason no tenant is named as a role is: `operate:key` would look like a key that operates.
+ * A key has no colon: `a:b:c` could otherwise mean the tenant `a` with the key `b:c`, or a key `c` with the role `b`.
+ * For the same reason no tenant may have the name of a role: `operate:key` would look like a key with that role.
  */
 function readApiKey(entry: string): ApiKey | undefined {
   const parts = entry.split(":");
@@ -270,7 +277,7 @@ function readApiKey(entry: string): ApiKey | undefined {
   return isGood ? { tenant, role: known, key } : undefined;
 }
 
-/** As long as 32 random bytes in base64. A word, repeated, is as long, and no key. */
+/** At least as long as 32 random bytes in base64. A repeated word can be as long, but it is refused as a key. */
 const secretsKeyPattern = /^[A-Za-z0-9+/_=-]{43,256}$/;
 const distinctCharactersMin = 12;
 
@@ -359,7 +366,7 @@ function explain(error: z.ZodError, given: Environment): string {
 /** The value as given, without secrets: the message ends up in logs. */
 function shown(variable: string, value: string): string {
   if (variable === "API_KEYS" || variable === "SECRETS_KEY") return "set (its value is not shown)";
-  // A password may hold any character, commas and slashes included, where it was not encoded.
+  // A password that was not percent-encoded may hold any character, even commas and slashes, so the value is not shown.
   if (variable === "COMFYUI_URLS" && /[@?#]/.test(value)) return "set (its value is not shown)";
   return `"${value.replace(/(:\/\/[^:@/]*):[^@]*@/, "$1:***@")}"`;
 }

@@ -1,20 +1,20 @@
 import { type z } from "zod";
 import { wholeNumber } from "./setting-values.ts";
 
-/** What is kept of what has ended, and for how long; `null` = for ever, or without a limit. */
+/** How long, and how many, ended jobs and their files are kept; `null` means without a limit. */
 export interface KeepingSettings {
-  /** For each tenant. */
+  /** Limits for the ended jobs of each tenant. */
   readonly retention: {
-    /** Since a job's end. */
+    /** The time since a job's end. */
     readonly ageMs: number | null;
-    /** Ended jobs. */
+    /** The number of ended jobs. */
     readonly jobs: number | null;
-    /** Of their outputs. */
+    /** The bytes of their outputs. */
     readonly bytes: number | null;
   };
-  /** An upload that no job has, since it was sent or named last. */
+  /** How long an upload without a job is kept after it was last sent or named. */
   readonly uploadsUnusedMs: number | null;
-  /** With less room on the disk that outputs are stored on, a worker claims nothing; 0 = it does not look. */
+  /** With less free space than this on the disk of the outputs, a worker claims no job; 0 turns the check off. */
   readonly diskFreeBytes: number;
   /** How long a removed job's id answers 410. */
   readonly removedIdsMs: number | null;

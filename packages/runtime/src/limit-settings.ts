@@ -3,7 +3,7 @@ import { wholeNumber } from "./setting-values.ts";
 
 /** How much of this installation one tenant, or one client, may take. */
 export interface LimitSettings {
-  /** What one tenant may have and do, where an operator has not said otherwise for it; `null` = any number. */
+  /** The limits of each tenant for which an operator has not set others; `null` means without a limit. */
   readonly tenantLimits: {
     readonly jobsQueuedMax: number;
     readonly jobsRunningMax: number | null;
@@ -11,9 +11,9 @@ export interface LimitSettings {
     readonly requestsAtOnce: number;
     readonly streamsMax: number;
   };
-  /** Bytes of request bodies that one API process holds at once. */
+  /** One API process holds at most this many bytes of request bodies at once. */
   readonly bodyBytesAtOnce: number;
-  /** Wrong keys of one client address in a minute, after which its keys are not looked at. */
+  /** After this many wrong keys within a minute, an API process no longer checks keys from that client address. */
   readonly wrongKeysPerMinute: number;
 }
 

@@ -8,7 +8,7 @@ export type Logger = PinoLogger;
 /**
  * A logger on standard output: one JSON object a line, or lines for people where standard output is a terminal.
  *
- * @param options.name which service speaks, the field `service` of every line
+ * @param options.name the name of the service, written to the field `service` of every line
  */
 export function createLogger(options: { readonly name: string; readonly level: LogLevel }): Logger {
   const settings = {
@@ -37,9 +37,9 @@ type StandardOutput = ReturnType<typeof pino.destination>;
 let opened: StandardOutput | undefined;
 
 /**
- * Standard output, written by another thread so that a slow reader delays nobody. It is one for all loggers of the process.
- * Its own way to write the rest at once when the process ends repeats a failed write for ever, also one to a reader who is
- * gone (sonic-boom 4.2); `endOutput` takes the place of it.
+ * Standard output, written by another thread so that a slow reader delays nobody. All loggers of the process share it.
+ * Its own flush at the end of the process repeats a failed write for ever, even if the reader is gone (sonic-boom 4.2),
+ * so `endOutput` is used instead.
  */
 function standardOutput(): DestinationStream {
   if (opened === undefined) {
@@ -51,11 +51,14 @@ function standardOutput(): DestinationStream {
 
 const outputEndsWithinMs = 1_000;
 
-/** Before the process ends: resolves when all lines are written, when their reader is gone, or after a second. */
+/**
+ * Call it before the process ends. It resolves when all lines are written, when their reader is gone, or after a
+ * second.
+ */
 export async function endOutput(): Promise<void> {
   if (opened === undefined) return;
   const signal = AbortSignal.timeout(outputEndsWithinMs);
-  // `once` rejects with the error of a reader who is gone, and at the time-out.
+  // `once` rejects if the reader is gone, and at the time-out.
   const ended = once(opened, "close", { signal }).catch(() => undefined);
   opened.end();
   await ended;

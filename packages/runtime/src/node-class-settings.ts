@@ -2,8 +2,8 @@ import { z } from "zod";
 import { list } from "./setting-values.ts";
 
 /**
- * Loaders of URLs and absolute paths, and classes that read or write whole folders, as ComfyUI and well-known packs name
- * them; also what saves a trained model where every tenant's lists show it (`output/loras`).
+ * Loaders of URLs and absolute paths, and classes that read or write whole folders, by their names in ComfyUI and in
+ * well-known packs; also classes that save a trained model where every tenant's lists show it (`output/loras`).
  */
 export const nodeClassesDeniedByDefault: readonly string[] = [
   ...["VHS_Load*Path", "VHS_LoadAudio", "VHS_LoadImages"],

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ConfigurationError, readConfiguration, type Configuration } from "./configuration.ts";
 import { createLogger, endOutput, type Logger } from "./logger.ts";
 
-/** What a service is given when it starts. */
+/** The arguments of a service's start. */
 export interface ServiceContext {
   readonly configuration: Configuration;
   readonly log: Logger;
@@ -10,19 +10,19 @@ export interface ServiceContext {
   readonly signal: AbortSignal;
 }
 
-/** What a service gives back once it works. */
+/** The result of a service's start, once the service works. */
 export interface RunningService {
   /** Ends the service; called once. After `stopDeadlineMs` the process ends anyway. */
   stop(): Promise<void>;
-  /** Facts for whoever started the process, such as the URL that it listens on. */
+  /** Details for the process that started this one, such as the URL on which the service listens. */
   readonly details?: Readonly<Record<string, string | number>>;
 }
 
 export const stopDeadlineMs = 10_000;
-/** Asked again after this long, a person means: now. */
+/** A second request to stop, after this long, means that the person wants the process to end at once. */
 export const impatientAfterMs = 1_000;
 
-/** What a service says to its parent process once it works. */
+/** The message that a service sends to its parent process once it works. */
 export const readyMessageSchema = z.object({
   type: z.literal("ready"),
   service: z.string(),
@@ -49,7 +49,7 @@ export function runService(name: string, start: (context: ServiceContext) => Pro
   let askedAtMs = 0;
   const stop = (reason: string): void => {
     if (stopping.signal.aborted) {
-      // One Ctrl-C may come twice: from the terminal, and passed on by npm.
+      // One Ctrl-C may arrive twice: from the terminal, and from npm, which passes it on.
       if (performance.now() - askedAtMs < impatientAfterMs) return;
       log.warn({ reason }, "asked to stop again: ending at once");
       void exit(1);
@@ -111,7 +111,8 @@ function endWithParentOrSignal(stop: (reason: string) => void): void {
   };
   if (process.send === undefined || process.connected) process.once("disconnect", parentIsGone);
   else parentIsGone();
-  // With the parent, the readers of our output are gone as well; that must not keep us from stopping in order.
+  // When the parent is gone, the readers of this process's output are gone as well. Failing writes must not keep the
+  // process from stopping cleanly.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;

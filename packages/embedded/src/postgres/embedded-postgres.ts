@@ -19,8 +19,8 @@ const userName = "genga";
 const databaseName = "genga";
 
 /**
- * Starts a real Postgres on this machine with a database `genga` in it, keeping its data from start to start, also over
- * a kill -9 of everything. Durability is Postgres's own: fsync and synchronous_commit stay on.
+ * Starts a real Postgres on this machine with a database `genga` in it, whose data survives restarts, even after a kill
+ * -9 of all processes. Durability is Postgres's own: fsync and synchronous_commit stay on.
  *
  * @throws EmbeddedServiceError
  */
@@ -56,7 +56,7 @@ export async function startEmbeddedPostgres(options: EmbeddedServerOptions): Pro
   return { ...server, name: "postgres", version: programs.version, dataFolder: home };
 }
 
-/** The URL of a database of ours on this machine. */
+/** The URL of a database of the embedded Postgres on this machine. */
 export function databaseUrlOf(
   { port, password }: { port: number; password: string },
   database = databaseName,
@@ -71,7 +71,10 @@ interface Cluster {
   readonly settings: Settings;
 }
 
-/** Creates the data folder under another name first: a start that is killed half-way leaves nothing that looks whole. */
+/**
+ * Creates the data folder under another name first, so that a start that is killed half-way leaves no folder that looks
+ * complete.
+ */
 async function createCluster(
   context: Cluster & { readonly home: string; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
@@ -153,28 +156,31 @@ async function ensureDatabase(adminUrl: string): Promise<void> {
 }
 
 /**
- * Ends a Postgres that a killed parent left behind in this folder. Its `postmaster.pid` names it; a stranger who was
- * given that pid since is left alone.
+ * Ends a Postgres that a killed parent left behind in this folder. Its `postmaster.pid` names the process. Another
+ * process that was given the same pid since is not touched.
  */
 async function endLeftBehind(cluster: string, report: (line: string) => void): Promise<void> {
   const file = join(cluster, "postmaster.pid");
   if (!existsSync(file)) return;
   const [pidLine = "", ...rest] = readFileSync(file, "utf8").split("\n");
   const pid = Number(pidLine);
-  if (!Number.isInteger(pid) || pid <= 1) return; // Postgres itself explains this one
+  if (!Number.isInteger(pid) || pid <= 1) return; // Postgres reports this fault itself
   const command = commandOf(pid);
   if (isAlive(pid) && (command === undefined || command.includes(cluster))) {
     report(`postgres: stopping process ${pid}, which an earlier start left behind`);
     await endForeignProcess(pid, ["SIGINT", "SIGQUIT"]);
   }
   if (!existsSync(file)) return;
-  // The named process has ended or is a stranger, but a zombie or a stranger is enough to keep Postgres from starting.
-  // A file that names Postgres's own parent does not, and its other lines still let Postgres find out whether
-  // processes of the old server are at work.
+  // The named process has ended or is not our Postgres. Yet any process with that pid, even a zombie, would keep
+  // Postgres from starting. A file that names Postgres's own parent does not keep it from starting, and the file's
+  // other lines still let Postgres find out whether processes of the old server are running.
   writeFileSync(file, [process.pid, ...rest].join("\n"));
 }
 
-/** Starts the cluster; a predecessor's last processes may need a moment to notice that it was killed. */
+/**
+ * Starts the cluster, and tries again for a while: the last processes of an earlier Postgres may need a moment to
+ * notice that it was killed.
+ */
 async function startAfterPredecessor<T>(start: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {

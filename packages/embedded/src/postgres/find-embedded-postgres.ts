@@ -6,8 +6,8 @@ import { postgresFolder } from "./postgres-folder.ts";
 import { readSettings } from "../process/settings-file.ts";
 
 /**
- * Where the Postgres of this data folder answers while `npm start` runs it; it starts none.
- * @returns undefined when none was ever started here
+ * Returns the URL of this data folder's Postgres, which answers while `npm start` runs. It starts no server.
+ * @returns undefined if no Postgres was ever started in this folder
  */
 export function findEmbeddedPostgres(dataDir: string): string | undefined {
   if (!existsSync(join(dataDir, "postgres"))) return undefined;

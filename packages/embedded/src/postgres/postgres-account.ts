@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 
-/** Who runs Postgres: empty = this process's own user. */
+/** The account that runs Postgres; empty for this process's own user. */
 export interface Account {
   readonly uid?: number;
   readonly gid?: number;
@@ -12,7 +12,7 @@ export function postgresAccount(): Account {
   return { uid: idOf("-u"), gid: idOf("-g") };
 }
 
-/** True if that account may enter this folder and read it: every folder above it has to let the account through. */
+/** Whether the account may enter and read this folder; every folder above it must allow that, too. */
 export function canReach(account: Account, folder: string): boolean {
   const list = spawnSync("/bin/sh", ["-c", 'cd "$1" && ls >/dev/null', "sh", folder], {
     ...account,

@@ -7,8 +7,8 @@ import { canReach, type Account } from "./postgres-account.ts";
 
 /**
  * The folder that holds Postgres's data and settings: `postgres` in the data folder, where Postgres's user can reach
- * it. Root's projects often lie where `nobody` may not enter; then it is a folder of its own in the system's state
- * folder, named after the data folder, and a line says so.
+ * it. Projects of root often lie in folders that `nobody` may not enter. The data then lies in a folder of its own
+ * below the system's state folder, named after the data folder, and a line reports it.
  */
 export function postgresFolder(dataDir: string, account: Account, report: (line: string) => void): string {
   const home = join(dataDir, "postgres");
@@ -20,7 +20,7 @@ export function postgresFolder(dataDir: string, account: Account, report: (line:
     try {
       mkdirSync(folder, { recursive: true, mode: 0o755 });
     } catch {
-      continue; // a read-only system
+      continue; // a read-only file system
     }
     if (!canReach(account, folder)) continue;
     report(
@@ -35,14 +35,17 @@ export function postgresFolder(dataDir: string, account: Account, report: (line:
   );
 }
 
-/** Where the programs are copied to for an account that cannot use the installed ones. */
+/** The folder to which the programs are copied for an account that cannot use the installed ones. */
 export function copiesFolder(account: Account, cacheFolder: string): string {
   return account.uid === undefined ? cacheFolder : systemStateFolder;
 }
 
 const systemStateFolder = "/var/lib/genga";
 
-/** The same data folder gets the same name; a copy or a successor of it gets another. */
+/**
+ * A name for the data folder. The same folder always gets the same name; a copy of it, or a new folder at its path,
+ * gets another.
+ */
 function nameFor(home: string): string {
   const idFile = join(home, "id");
   if (!existsSync(idFile)) writeFileSync(idFile, randomUUID());

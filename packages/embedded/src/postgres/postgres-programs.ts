@@ -25,15 +25,15 @@ export interface PostgresPrograms {
 
 export interface PostgresProgramsOptions {
   readonly account: Account;
-  /** Where a copy goes if the account cannot use the installed one; it must be reachable for the account. */
+  /** The folder for a copy, if the account cannot use the installed programs; the account must be able to reach it. */
   readonly copiesFolder: string;
   readonly report: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Finds the Postgres that npm installed for this system, and makes it usable: creates the symbolic links that npm packages
- * cannot carry, and copies it where the account may not enter the project's folder.
+ * Finds the Postgres that npm installed for this system, and makes it usable: creates the symbolic links that npm
+ * packages cannot carry, and copies the programs if the account may not enter the project's folder.
  *
  * @throws EmbeddedServiceError PROGRAM_UNAVAILABLE
  */
@@ -76,12 +76,12 @@ function installedFolder(): string {
 
 const linksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
-/** Creates the missing links between library names; false where this user may not write. */
+/** Creates the missing links between library names; returns false if this user may not write there. */
 function linkLibraries(native: string): boolean {
   const list = join(native, "pg-symlinks.json");
   if (!existsSync(list)) return true;
   for (const { source, target } of linksSchema.parse(JSON.parse(readFileSync(list, "utf8")))) {
-    // Both are written relative to the package, as "native/lib/…".
+    // Both paths are relative to the package, as "native/lib/…".
     const from = join(dirname(native), source);
     const to = join(dirname(native), target);
     if (existsSync(to)) continue;
@@ -89,7 +89,7 @@ function linkLibraries(native: string): boolean {
       symlinkSync(relative(dirname(to), from), to);
     } catch (error) {
       const code = systemErrorCode(error);
-      if (code === "EEXIST") continue; // another start was faster
+      if (code === "EEXIST") continue; // another start has created it already
       if (code === "EACCES" || code === "EPERM" || code === "EROFS") return false;
       throw error;
     }
@@ -110,7 +110,7 @@ function copyOf(installed: string, options: PostgresProgramsOptions): string {
     renameSync(draft, copy);
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
-    if (!existsSync(copy)) throw error; // otherwise another start was faster
+    if (!existsSync(copy)) throw error; // otherwise another start has made the copy already
   }
   linkLibraries(copy);
   return copy;

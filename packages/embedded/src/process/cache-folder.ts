@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 
 /**
- * A folder for programs that were fetched once: `.cache/genga` in the first of these folders where that can be made. A
- * service account's home may not exist or not be writable.
+ * A folder for downloaded programs: `.cache/genga` in the first of these folders in which it can be created. A service
+ * account's home may not exist or not be writable.
  */
 export function cacheFolder(homes: readonly string[]): string {
   for (const home of homes) {

@@ -6,20 +6,22 @@ export interface EmbeddedServer {
   readonly port: number;
   readonly pid: number;
   readonly dataFolder: string;
-  /** Resolves when the server has ended, asked or not, in words such as "exit code 1" or "SIGKILL". */
+  /**
+   * Resolves when the server has ended, whether it was stopped or not, with a text such as "exit code 1" or "SIGKILL".
+   */
   readonly ended: Promise<string>;
-  /** Ends the server in order; harmless when it has ended already. */
+  /** Stops the server cleanly; does nothing if it has ended already. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedServerOptions {
-  /** The folder under which everything is kept; it is created. Only one process may use it at a time. */
+  /** The folder that holds all of the server's data; it is created. Only one process may use it at a time. */
   readonly dataDir: string;
-  /** Lines for people: what happens, and once at the end that it is ready. */
+  /** Receives lines for people: the steps of the start, and a last line when the server is ready. */
   readonly report?: (line: string) => void;
-  /** The server's own output, line by line. */
+  /** Receives the server's own output, line by line. */
   readonly onLine?: (line: string) => void;
-  /** Only this port will do: others know it already. Otherwise the last one is used if it is free. */
+  /** Requires this port, because clients know it already. Without it, the last port is used if it is free. */
   readonly port?: number;
   readonly signal?: AbortSignal | undefined;
 }

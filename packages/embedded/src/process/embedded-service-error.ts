@@ -1,9 +1,9 @@
 export type EmbeddedServiceErrorCode =
   /** Another live process works in the data folder. Retry: after that process has ended. */
   | "DATA_FOLDER_HELD"
-  /** The server's program cannot be had or cannot be run here. Retry: no, a person has to act. */
+  /** The server's program cannot be found, fetched or run here. Retry: no, a person has to act. */
   | "PROGRAM_UNAVAILABLE"
-  /** The server's program ran and ended, or did not come up in time. Retry: may help. */
+  /** The server's program ended, or was not ready in time. Retry: may help. */
   | "START_FAILED";
 
 /** An embedded service could not be started. The message is meant for a person. */

@@ -8,7 +8,7 @@ import { systemErrorCode } from "./system-error-code.ts";
 
 /** A held data folder. */
 export interface FolderLock {
-  /** Lets go; harmless when called twice. */
+  /** Releases the folder; a second call does nothing. */
   release(): void;
 }
 
@@ -21,8 +21,8 @@ const holderSchema = z.object({
 type Holder = z.infer<typeof holderSchema>;
 
 /**
- * Takes a data folder for this process, so that two starts never work in it at once. A lock whose process is gone is
- * taken over, also when its pid has been given to another process since.
+ * Locks a data folder for this process, so that two starts never use it at once. A lock whose process has ended is
+ * taken over, even if another process has been given its pid since.
  *
  * @throws EmbeddedServiceError DATA_FOLDER_HELD that names the holder
  */
@@ -56,7 +56,7 @@ export function lockFolder(folder: string): FolderLock {
 
 const attemptsMax = 20;
 
-/** Creates the lock with its content in one step (a hard link), so that nobody ever reads half of one. */
+/** Creates the lock with its content in one step (a hard link), so that no process ever reads a half-written lock. */
 function create(path: string, holder: Holder): boolean {
   const draft = `${path}.${holder.token}`;
   writeFileSync(draft, JSON.stringify(holder), { mode: 0o644 });
@@ -72,15 +72,16 @@ function create(path: string, holder: Holder): boolean {
 }
 
 /**
- * Removes a lock that nobody holds. Only one process at a time may do so, after looking again: otherwise a slow one
- * could remove the lock that a fast one has just taken.
+ * Removes the lock of a process that has ended. Only one process at a time may do this, and it reads the lock once more
+ * first; otherwise a slow process could remove a lock that a fast one has just taken.
  */
 function removeStale(path: string): void {
   const permission = `${path}.removal`;
   try {
     mkdirSync(permission);
   } catch {
-    // Somebody else is at it. It takes microseconds; a permission that is older belonged to a killed process.
+    // Another process is removing the lock, which takes microseconds. A permission that is older than this belonged to
+    // a process that was killed.
     if (ageMs(permission) > 5_000) rmSync(permission, { recursive: true, force: true });
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     return;
@@ -113,7 +114,7 @@ function read(path: string): Holder | undefined {
   try {
     return holderSchema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch {
-    return undefined; // no lock, or no lock of ours
+    return undefined; // no lock, or a file that is not our lock
   }
 }
 

@@ -1,7 +1,10 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 
-/** The wished port of 127.0.0.1 if it is free, else one that the system picks. Free now: somebody may be faster. */
+/**
+ * Returns the wished port of 127.0.0.1 if it is free, else a free port that the system picks. Another process may take
+ * the port before the caller uses it.
+ */
 export async function freePort(wished?: number): Promise<number> {
   if (wished !== undefined && (await canListen(wished))) return wished;
   const server = createServer();

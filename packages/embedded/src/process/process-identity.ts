@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { systemErrorCode } from "./system-error-code.ts";
 
 /**
- * What tells one process from every other one, also from a later one that was given the same pid: the moment it
- * started. Undefined when there is no such process, or when the system does not tell.
+ * The start time of a process. It distinguishes the process from a later one with the same pid. Undefined if there is
+ * no such process, or the system does not tell.
  */
 export function startOf(pid: number): string | undefined {
   if (process.platform !== "linux") return askPs(pid, "lstart");
@@ -14,11 +14,11 @@ export function startOf(pid: number): string | undefined {
     const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${started ?? ""}`;
   } catch {
-    return undefined; // gone, or /proc is not mounted
+    return undefined; // the process has ended, or /proc is not mounted
   }
 }
 
-/** The command line of a running process, for people and for telling our own servers from strangers. */
+/** The command line of a running process, for messages, and for telling our own servers from other programs. */
 export function commandOf(pid: number): string | undefined {
   if (process.platform !== "linux") return askPs(pid, "command");
   try {
@@ -28,7 +28,10 @@ export function commandOf(pid: number): string | undefined {
   }
 }
 
-/** True while a process with this pid exists, whoever owns it. A zombie does not count: it holds nothing any more. */
+/**
+ * True while a process with this pid exists, whoever owns it. A zombie does not count, because it no longer holds any
+ * resource.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -12,7 +12,7 @@ export interface CommandOptions {
 export interface CommandResult {
   readonly succeeded: boolean;
   readonly stdout: string;
-  /** Everything that it said, for messages: standard error, or why it could not run at all. */
+  /** For messages: the program's standard error, or the reason why it could not run. */
   readonly complaint: string;
 }
 

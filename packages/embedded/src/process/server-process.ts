@@ -13,9 +13,9 @@ export interface ServerProgram {
   readonly cwd: string;
   readonly uid?: number;
   readonly gid?: number;
-  /** A line of its output that contains this text says that it takes connections. */
+  /** A line of the server's output with this text means that it accepts connections. */
   readonly readyText: string;
-  /** Asks the server to end in order. */
+  /** The signal that makes the server stop cleanly. */
   readonly stopSignal: NodeJS.Signals;
   readonly onLine: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
@@ -23,27 +23,29 @@ export interface ServerProgram {
 
 export interface ServerProcess {
   readonly pid: number;
-  /** Resolves when the process has ended, in words such as "exit code 1" or "SIGKILL". */
+  /** Resolves when the process has ended, with a text such as "exit code 1" or "SIGKILL". */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
 }
 
-const startTimeoutMs = 120_000; // a database that has to recover first may take its time
+const startTimeoutMs = 120_000; // a database may have to recover first, which can take long
 const stopTimeoutMs = 10_000;
 const linesKept = 30;
 
 /**
- * Starts a server as a child and waits until it takes connections. It lives in a process group of its own, so that
- * Ctrl-C in a terminal does not end it before those who use it; should this process be killed, the server ends too.
+ * Starts a server as a child process and waits until it accepts connections. The server has a process group of its own,
+ * so that Ctrl-C in a terminal does not end it before the processes that use it. If this process is killed, the server
+ * ends too.
  *
- * @throws EmbeddedServiceError START_FAILED with the server's last words
+ * @throws EmbeddedServiceError START_FAILED with the last lines of the server's output
  */
 export async function startServerProcess(server: ServerProgram): Promise<ServerProcess> {
   const child = spawn(server.program, server.args, {
     cwd: server.cwd,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    // Nothing of ours: PGDATA and its like, meant for somebody else's Postgres, would change how this one behaves.
+    // The server does not inherit this process's environment: PGDATA and similar variables, meant for another Postgres,
+    // would change its behaviour.
     env: { LC_ALL: "C" },
     ...(server.uid !== undefined && { uid: server.uid }),
     ...(server.gid !== undefined && { gid: server.gid }),
@@ -72,7 +74,7 @@ export async function startServerProcess(server: ServerProgram): Promise<ServerP
 }
 
 /**
- * Ends a server that is not our child: one that a killed process left behind.
+ * Ends a server that is not a child of this process, but was left behind by a process that was killed.
  * @throws EmbeddedServiceError START_FAILED if it is still there afterwards
  */
 export async function endForeignProcess(pid: number, signals: readonly NodeJS.Signals[]): Promise<void> {
@@ -80,7 +82,7 @@ export async function endForeignProcess(pid: number, signals: readonly NodeJS.Si
     try {
       process.kill(pid, signal);
     } catch {
-      return; // it ended by itself
+      return; // the process has ended already
     }
     for (let waitedMs = 0; waitedMs < stopTimeoutMs; waitedMs += 20) {
       if (!isAlive(pid)) return;
@@ -112,12 +114,12 @@ async function untilReady(child: ChildProcess, ended: Promise<string>, server: S
         signal: AbortSignal.any(signals),
       }),
     ]);
-    await new Promise(setImmediate); // its last words may still be in the pipe
+    await new Promise(setImmediate); // its last output may still be in the pipe
     const words = lastLines.map((line) => `  ${line}`).join("\n");
     throw new EmbeddedServiceError("START_FAILED", `${server.name} did not start (${reason}):\n${words}`);
   };
   const failure = failed();
-  failure.catch(() => undefined); // also rejects when its timer is called off below
+  failure.catch(() => undefined); // it also rejects when its timer is cancelled below
   try {
     await Promise.race([ready, failure]);
   } finally {
@@ -146,13 +148,13 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * A guard that notices the end of this process, however it comes (its end of the pipe closes), and then stops the server.
- * Returns the way to call the guard off.
+ * Starts a guard process that stops the server when this process ends in any way, which the guard notices by the closed
+ * pipe. Returns a function that ends the guard.
  */
 function endWithThisProcess(pid: number, signal: NodeJS.Signals): () => void {
   const script = `cat >/dev/null; kill -${signal.replace("SIG", "")} ${pid}`;
   const guard = spawn("/bin/sh", ["-c", script], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
-  guard.on("error", () => undefined); // no shell: then the next start finds what was left behind
+  guard.on("error", () => undefined); // without a shell there is no guard; the next start then ends the server that was left behind
   guard.stdin.on("error", () => undefined);
   guard.unref();
   return () => {

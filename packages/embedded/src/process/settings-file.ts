@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 
-/** What an embedded server keeps from one start to the next: its password for good, its port if it stays free. */
+/** What an embedded server keeps from one start to the next: always its password, and its port while that is free. */
 const settingsSchema = z.object({ password: z.string().min(16), port: z.number().int().optional() });
 export type Settings = z.infer<typeof settingsSchema>;
 

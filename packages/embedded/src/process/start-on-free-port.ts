@@ -4,8 +4,8 @@ import { canListen, freePort } from "./free-port.ts";
 const attemptsMax = 5;
 
 /**
- * Starts something on a port: exactly `fixed` if that is given, else the wished one if it is free, else any. Between the
- * look and the start somebody else may take the port; then another one is tried.
+ * Starts a server on a port: on `fixed` if that is given, else on the wished port if it is free, else on any free port.
+ * If another process takes the port between the check and the start, another port is tried.
  */
 export async function startOnFreePort<T>(
   ports: { readonly fixed: number | undefined; readonly wished: number | undefined },

@@ -11,7 +11,7 @@ import { startOnFreePort } from "../process/start-on-free-port.ts";
 
 /**
  * Starts a real Redis (or Valkey) on this machine: append-only file, nothing evicted, on the loopback address behind a
- * password. What it holds survives a kill -9, except the last second.
+ * password. Its data survives a kill -9, except that of the last second.
  *
  * @throws EmbeddedServiceError
  */
@@ -30,7 +30,7 @@ export async function startEmbeddedRedis(options: EmbeddedServerOptions): Promis
   await endLeftBehind(home, settings, report);
 
   const server = await startOnFreePort({ fixed: options.port, wished: settings.port }, async (port) => {
-    // Before it starts: should we be killed, the port tells the next start which process is ours.
+    // Written before the start: if this process is killed, the next start finds the left-over server by this port.
     writeSettings(settingsPath, { ...settings, port });
     return startOnPort({ port, home, program, settings, options });
   });
@@ -54,7 +54,8 @@ async function startOnPort(
 ): Promise<Pick<EmbeddedServer, "url" | "port" | "pid" | "ended" | "stop">> {
   const { port, home, program, settings, options } = start;
   const configurationPath = join(home, "redis.conf");
-  // In a file and not in the arguments: every user can read those, and the password is among them.
+  // The settings are in a file and not in the arguments, because the password is among them, and every user can read
+  // arguments.
   writeFileSync(configurationPath, configurationText(port, home, settings), { mode: 0o600 });
   const server = await startServerProcess({
     name: program.name,
@@ -87,7 +88,9 @@ function configurationText(port: number, home: string, settings: Settings): stri
   ].join("\n");
 }
 
-/** Ends a Redis that a killed parent left behind in this folder; a stranger who was given its pid is left alone. */
+/**
+ * Ends a Redis that a killed parent left behind in this folder; another process that was given its pid is not touched.
+ */
 async function endLeftBehind(
   home: string,
   settings: Settings,
@@ -97,7 +100,7 @@ async function endLeftBehind(
   if (!existsSync(file) || settings.port === undefined) return;
   const pid = Number(readFileSync(file, "utf8"));
   if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return;
-  // The server shows itself as "redis-server 127.0.0.1:6379", or with the path of its configuration.
+  // In its command line the server shows "redis-server 127.0.0.1:6379", or with the path of its configuration.
   const command = commandOf(pid) ?? "";
   if (!command.includes(`:${settings.port}`) && !command.includes(home)) return;
   report(`redis: stopping process ${pid}, which an earlier start left behind`);

