@@ -54,7 +54,7 @@ try {
 }
 if (command !== "install") await handOver(command);
 
-/** Continues in this very process, so that signals need no forwarding. */
+/** Runs the command in this process, so that signals need no forwarding. */
 async function handOver(name) {
   const entry = entries[name];
   if (entry === undefined)
@@ -72,7 +72,7 @@ function requireNode(major, minor) {
   throw new Error(`Genga needs Node ${major}.${minor} or newer; this is ${process.versions.node}.`);
 }
 
-/** True when node_modules holds what package-lock.json names: npm leaves its own list of what it installed. */
+/** Whether node_modules holds the packages of package-lock.json: npm writes its own list of the installed packages. */
 function isInstalled() {
   const list = join(project, "node_modules", ".package-lock.json");
   if (!existsSync(list)) return false;
@@ -87,13 +87,13 @@ function isInstalled() {
 
 async function install() {
   const isFresh = !existsSync(join(project, "node_modules"));
-  // Exactly what the lock names. Where something is installed already, only the difference is.
+  // Installs exactly the packages of the lock file. If some are installed already, npm installs only the difference.
   const how = isFresh ? ["ci"] : ["install", "--no-save"];
   console.log(
     `installing what package-lock.json names (npm ${how.join(" ")}); this takes about half a minute`,
   );
   const kinds = ["--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
-  // npm names itself to the scripts that it runs; without it, the one on the PATH has to do.
+  // npm passes its own path to the scripts that it runs; otherwise the npm on the PATH is used.
   const npm = process.env.npm_execpath?.endsWith(".js")
     ? [process.execPath, process.env.npm_execpath]
     : ["npm"];
@@ -123,7 +123,7 @@ function schemaHash() {
     .digest("hex");
 }
 
-/** Runs a program to its end; a quiet one is heard only if it fails. */
+/** Runs a program to its end; the output of a quiet program is shown only if it fails. */
 async function run([program, ...rest], { quiet = false } = {}) {
   const child = spawn(program, rest, { cwd: project, stdio: ["ignore", quiet ? "pipe" : "inherit", "pipe"] });
   const said = [];

@@ -92,14 +92,14 @@ function stopSignal(say: (line: string) => void): AbortSignal {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) {
-        // One Ctrl-C comes twice: from the terminal, and passed on by npm.
+        // One Ctrl-C arrives twice: from the terminal, and from npm, which passes it on.
         if (performance.now() - askedAtMs > impatientAfterMs) process.exit(1);
         return;
       }
       askedAtMs = performance.now();
       say(`stopping (${name}); again to stop at once`);
       controller.abort(new Error(`stopped by ${name}`));
-      // Each part has its own deadline; this one is for whatever they do not cover.
+      // Each part has its own deadline; this one ends the process if a part does not keep its deadline.
       setTimeout(() => process.exit(1), stopDeadlineMs + 5_000).unref();
     });
   }

@@ -14,19 +14,19 @@ const jobStateSchema = z.object({
     steps: z.number().nullable(),
   }),
   failure: z.object({ code: z.string(), message: z.string() }).nullable(),
-  /** Why it waits, in the answer for a single job. */
+  /** The reason why the job waits; only in the answer for a single job. */
   waitingFor: z.object({ message: z.string() }).nullable().optional(),
   outputs: z
     .array(z.object({ mediaType: z.string(), bytes: z.number(), links: z.object({ content: z.string() }) }))
     .default([]),
 });
 
-/** What the API says of a job, as far as the demonstration wants to know. */
+/** The fields of a job in the API's answers that the demonstration uses. */
 export type JobState = z.infer<typeof jobStateSchema>;
 
 const progressSchema = jobStateSchema.pick({ attempt: true, phase: true, progress: true });
 
-/** What an event stream tells: the whole job, its progress, or that it should be looked at. */
+/** One event of a stream: the whole job, its progress, or a hint to ask for the job again. */
 export type JobChange =
   | { readonly kind: "snapshot"; readonly job: JobState }
   | { readonly kind: "progress"; readonly progress: z.infer<typeof progressSchema> }
@@ -62,7 +62,7 @@ const problemSchema = z.object({
     .optional(),
 });
 
-/** The API said no; the message says why, with every problem on a line of its own. */
+/** The API refused the request; the message has every problem on a line of its own. */
 export class RefusedByApi extends Error {
   override readonly name = "RefusedByApi";
   readonly status: number;
@@ -78,7 +78,7 @@ export class RefusedByApi extends Error {
 
 const requestTimeoutMs = 30_000;
 
-/** A client of the HTTP API, as anybody could write it. */
+/** A client of the HTTP API that uses only its public routes. */
 export class ApiClient {
   readonly #baseUrl: string;
   readonly #headers: Readonly<Record<string, string>>;
@@ -105,7 +105,7 @@ export class ApiClient {
   }
 
   /**
-   * Yields what happens to the job, from what it is now until the server ends the stream.
+   * Yields the job's present state and then its changes, until the server ends the stream.
    * @throws Error when the stream breaks off
    */
   async *changes(id: string, signal: AbortSignal): AsyncGenerator<JobChange> {

@@ -37,7 +37,7 @@ export const demoJobs: readonly DemoJob[] = [
   },
 ];
 
-/** What the API said of one job: where the fault is, and what it would accept there. */
+/** A problem of one job in the API's answer: where it is, and which values the API would accept there. */
 export interface DemoProblem {
   readonly path: string;
   readonly code?: string | undefined;
@@ -45,9 +45,9 @@ export interface DemoProblem {
 }
 
 /**
- * The batch for servers that lack something of the demonstration: a refused picture is made with a checkpoint that they
- * have, and by nodes that need no model where there is none; so is a refused video. `undefined` where a job was refused
- * for anything else, or is as plain as can be.
+ * The batch for servers that lack models or nodes of the demonstration. A refused picture is made with a checkpoint
+ * that the servers have, or, without any checkpoint, with nodes that need no model. A refused video is made with such
+ * nodes, too. `undefined` if a job was refused for another reason, or cannot be simplified further.
  */
 export function withoutWhatIsMissing(
   jobs: readonly DemoJob[],

@@ -13,14 +13,14 @@ export interface DemoOptions {
   readonly everything: Everything;
   readonly configuration: Configuration;
   readonly signal: AbortSignal;
-  /** From now on, lines from elsewhere have to go through the board; undefined = they may be written again. */
+  /** Sets the board through which other code must print its lines; undefined: lines may be written directly again. */
   readonly onBoard: (board: ProgressBoard | undefined) => void;
   readonly say: (line: string) => void;
 }
 
 /**
- * Submits the demonstration's batch through the HTTP API, as any client would, shows how it gets on, and says where the
- * files are. Resolves with true if every job has completed.
+ * Submits the demonstration's batch through the HTTP API, as any client would, shows its progress, and prints the paths
+ * of the files. Resolves with true if every job has completed.
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, signal, say } = options;
@@ -63,8 +63,8 @@ const titles: readonly string[] = demoJobs.map(({ type }, index) =>
 );
 
 /**
- * Submits the batch, and where servers lack its models or nodes, what they can make instead.
- * Undefined = refused; every reason has been told.
+ * Submits the batch, or, if the servers lack its models or nodes, a batch that they can make. Undefined if it was
+ * refused; every reason has been printed.
  */
 async function submit(
   client: ApiClient,
@@ -104,7 +104,7 @@ function tellResult(title: string, job: JobState, { configuration, say }: DemoOp
   for (const { links } of job.outputs) say(`${indent}${links.content}`);
 }
 
-/** The stored files of a job; short where they lie below the project. */
+/** The stored files of a job; relative to the project if they lie inside of it. */
 function filesOf(jobId: string, folder: string): string[] {
   const place = join(folder, "jobs", jobId);
   if (!existsSync(place)) return [];

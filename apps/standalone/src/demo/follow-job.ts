@@ -2,12 +2,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { RefusedByApi, type ApiClient, type JobState } from "./api-client.ts";
 
 const retryEveryMs = 1_000;
-/** The reason for which a job waits changes without an event of that job. */
+/** How often to ask why a job waits, since that reason changes without an event of the job. */
 const whyItWaitsEveryMs = 2_000;
 
 /**
- * Follows a job until it has ended: by its event stream, and by asking. When the stream breaks (the API may be
- * restarting), it is opened again; each begins with the job as it is.
+ * Follows a job to its end, by its event stream and by requests. If the stream breaks (the API may be restarting), it
+ * is opened again; each stream begins with the job's present state.
  *
  * @throws RefusedByApi when there is no such job
  */
@@ -23,14 +23,14 @@ export async function followJob(
       const job = await followOnce(client, jobId, onChange, signal);
       if (hasEnded(job)) return job;
     } catch (error) {
-      // A job that is not there will not come; everything else may be a restart of the API.
+      // A job that does not exist will not appear later; every other error may come from a restart of the API.
       if (error instanceof RefusedByApi && error.status < 500) throw error;
     }
     await delay(retryEveryMs, undefined, { signal });
   }
 }
 
-/** Resolves with the job as it is when it has ended, or when the stream has. */
+/** Resolves with the job when it has ended, or when the stream has ended. */
 async function followOnce(
   client: ApiClient,
   jobId: string,
@@ -45,7 +45,7 @@ async function followOnce(
   };
   const whyItWaits = setInterval(() => {
     if (job?.status !== "queued") return;
-    // A failure to ask shows in the stream as well.
+    // If the API cannot be reached, the stream shows it as well.
     client.getJob(jobId, stream.signal).then(show, () => undefined);
   }, whyItWaitsEveryMs);
   try {
@@ -55,7 +55,7 @@ async function followOnce(
       else show({ ...job, status: "processing", ...change.progress });
       if (job !== undefined && hasEnded(job)) break;
     }
-    // The last word is the API's, with the outputs in it.
+    // The final state comes from the API, because the stream has no outputs.
     show(await client.getJob(jobId, signal));
     return job ?? (await client.getJob(jobId, signal));
   } finally {

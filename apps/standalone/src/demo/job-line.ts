@@ -1,6 +1,6 @@
 import { type JobState } from "./api-client.ts";
 
-/** What happens to a job, in a few words: the node and step, why it waits, why it failed. */
+/** The state of a job in a few words: the node and step, why it waits, why it failed. */
 export function describe(job: JobState): string {
   switch (job.status) {
     case "queued":

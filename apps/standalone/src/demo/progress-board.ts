@@ -1,10 +1,10 @@
 import { type JobState } from "./api-client.ts";
 import { bar, describe } from "./job-line.ts";
 
-/** Shows how a set of jobs gets on. */
+/** Shows the progress of a set of jobs. */
 export interface ProgressBoard {
   update(jobIndex: number, job: JobState): void;
-  /** Says something that has nothing to do with a job. */
+  /** Prints a line that does not belong to a job. */
   print(line: string): void;
   /** Leaves the last state on the screen. */
   finish(): void;

@@ -9,12 +9,12 @@ export interface WaitingOptions {
 }
 
 const timeoutMs = 30_000;
-/** A wait shorter than this is not worth a line. */
+/** A wait shorter than this is not reported. */
 const silenceMs = 1_500;
 
 /**
- * The API judges jobs by what the servers can run. A worker finds that out within a second or two; what is waited for is
- * said, and a server that does not answer is named and waited for no longer.
+ * The API judges jobs by what the servers can run. A worker reads the servers' definitions within a second or two. This
+ * function waits for that, prints the servers for which it waits, and prints and skips a server that does not answer.
  */
 export async function untilServersAreKnown(options: WaitingOptions): Promise<void> {
   const { everything, signal, say } = options;
@@ -29,7 +29,7 @@ export async function untilServersAreKnown(options: WaitingOptions): Promise<voi
     if (waitedMs > timeoutMs) {
       for (const url of unknown) {
         const server = servers.find((each) => each.url === url);
-        say(`${url} is ${server?.state ?? "not there"}: ${server?.stateReason ?? "it has not answered"}`);
+        say(`${url} is ${server?.state ?? "unknown"}: ${server?.stateReason ?? "it has not answered"}`);
       }
       return;
     }

@@ -9,7 +9,7 @@ npm run keys -- rotate NAME|ID           have it be sent in a new way
   --overlap-minutes 1440                 for how long the old way goes on (default: a day; 0 = not at all)
 npm run keys -- revoke NAME|ID           refuse it from now on, in every process within 10 s`;
 
-/** What was asked for makes no sense. */
+/** The arguments of the command are not valid. */
 export class KeysUsageError extends Error {
   override readonly name = "KeysUsageError";
 }
@@ -19,7 +19,7 @@ const minuteMs = 60_000;
 const overlapMinutesMax = 30 * 24 * 60;
 
 /**
- * Does what the arguments say, and returns what is to be printed.
+ * Runs the command in the arguments, and returns the text to print.
  * @throws KeysUsageError @throws KeyNameTakenError @throws StoreUnavailableError
  */
 export async function runKeysCommand(args: string[], keys: KeyStore): Promise<string> {
@@ -96,7 +96,7 @@ function overlapOf(text: string): number {
   return minutes * minuteMs;
 }
 
-/** By its id, or by the name that no other key which works has. */
+/** Finds a valid key by its id or by its name, which no other valid key has. */
 async function find(keys: KeyStore, nameOrId: string | undefined): Promise<AccessKey> {
   if (nameOrId === undefined) throw new KeysUsageError("Say which key: its name or its id.");
   const found = (await keys.listKeys()).find(

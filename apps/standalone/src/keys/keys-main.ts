@@ -5,7 +5,10 @@ import { KeyNameTakenError, StoreUnavailableError } from "@genga/jobs";
 import { ConfigurationError, readConfiguration } from "@genga/runtime";
 import { keysUsage, KeysUsageError, runKeysCommand } from "./keys-command.ts";
 
-/** `npm run keys`: on DATABASE_URL, or on the database that `npm start` runs here. 0 = done, 1 = not, 2 = makes no sense. */
+/**
+ * `npm run keys`: on DATABASE_URL, or on the database that `npm start` runs here. Exit codes: 0 done, 1 failed, 2
+ * invalid arguments.
+ */
 async function main(): Promise<number> {
   if (existsSync(".env")) process.loadEnvFile(".env");
   const { databaseUrl, dataDir } = readConfiguration(process.env);

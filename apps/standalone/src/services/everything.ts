@@ -12,7 +12,7 @@ import { SupervisedProcess } from "./supervised-process.ts";
 
 export interface EverythingOptions {
   readonly configuration: Configuration;
-  /** Passed on to every process, before what is decided here. */
+  /** The environment for every process; the settings that are made here override it. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly workers: number;
   readonly report: (line: string) => void;
@@ -22,17 +22,17 @@ export interface EverythingOptions {
 export interface Everything {
   /** Where the API answers, without a trailing slash. */
   readonly apiUrl: string;
-  /** What its owner sends as the key; undefined = nobody needs one. */
+  /** The API key for the owner's requests; undefined if the API asks for none. */
   readonly apiKey: string | undefined;
   readonly comfyuiUrls: readonly string[];
   readonly logFolder: string;
-  /** Ends all in order: workers, API, simulator, Redis, Postgres. */
+  /** Stops all parts in this order: workers, API, simulator, Redis, Postgres. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts all of Genga on this machine, each part as a process of its own: Postgres and Redis unless they are given, the
- * migrations, the simulator unless ComfyUI servers are given, the API, and the workers.
+ * Starts all parts of Genga on this machine, each as a process of its own: Postgres and Redis unless they are given,
+ * the migrations, the simulator unless ComfyUI servers are given, the API, and the workers.
  */
 export async function startEverything(options: EverythingOptions): Promise<Everything> {
   const { configuration, report, signal } = options;
@@ -110,14 +110,17 @@ const entries = {
   worker: "apps/worker/src/main.ts",
 };
 
-/** API_KEYS with one key more. */
+/** API_KEYS with one more key. */
 function withKey(apiKeys: string | undefined, { tenant, role, key }: ApiKey): string {
   return [...(apiKeys === undefined || apiKeys === "" ? [] : [apiKeys]), `${tenant}:${role}:${key}`].join(
     ",",
   );
 }
 
-/** The port of the last time if it is free: a server is known by its URL, and this one is the same server. */
+/**
+ * The port of the last start if it is free. Genga knows a server by its URL, so with the same port the simulator stays
+ * the same server.
+ */
 async function simulatorPort(dataDir: string): Promise<number> {
   const file = join(dataDir, "simulator-port");
   const last = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
@@ -127,7 +130,7 @@ async function simulatorPort(dataDir: string): Promise<number> {
   return port;
 }
 
-/** Applies the migrations that are missing; what it says is shown only when it fails. */
+/** Applies the missing migrations; the output is shown only if that fails. */
 async function migrate(
   env: Readonly<Record<string, string | undefined>>,
   report: (line: string) => void,

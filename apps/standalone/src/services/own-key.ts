@@ -3,10 +3,11 @@ import { openDatabase } from "@genga/database";
 import { type ApiKey } from "@genga/runtime";
 
 /**
- * The key with which `npm start` and the demo ask their own API. It has to operate, since only operators are shown the
- * servers' addresses: a configured key that does, or else one that is made for this run. Such a key goes into the
- * configuration of this one API process, so it is stored nowhere, and nobody can use it after the run.
- * @returns undefined when nobody has a key yet, so that the API asks nobody for one
+ * Finds the key that `npm start` and the demo send to their own API. The key needs the role `operate`, because only
+ * operators see the servers' addresses. It is a configured key with that role, or else a key that is made for this run.
+ * Such a key exists only in the configuration of this one API process, so it is stored nowhere and is useless after the
+ * run.
+ * @returns undefined if there is no key yet, so that the API asks for none
  * @throws StoreUnavailableError
  */
 export async function findOwnKey(options: {
@@ -22,7 +23,9 @@ export async function findOwnKey(options: {
   return { key: { tenant, role: "operate", key }, isForThisRun: true };
 }
 
-/** Whose jobs the demo's are: the tenant of the newest key that works, so that whoever made it can look at them. */
+/**
+ * The tenant of the demo's jobs: that of the newest valid key, so that the person who made the key can see the jobs.
+ */
 async function tenantOfMadeKeys(databaseUrl: string): Promise<string | undefined> {
   const database = openDatabase({ databaseUrl, applicationName: "genga-standalone", poolMax: 1 });
   try {

@@ -3,8 +3,9 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 
 /**
- * The SECRETS_KEY of a machine that runs everything by itself: made once, kept in the data folder for its owner alone.
- * Written aside and then linked, so that a start that dies in between leaves no half key, and of two starts one wins.
+ * The SECRETS_KEY of a machine that runs everything by itself: made once, and kept in a file of the data folder that
+ * only its owner can read. The key is written to another file and then linked, so that a start that dies in between
+ * leaves no half-written key, and two starts at once get the same key.
  */
 export function ownSecretsKey(dataDir: string): string {
   const file = join(dataDir, "secrets-key");

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 
 /**
- * Checks that the API's port is free, before anything is started for nothing.
+ * Checks that the API's port is free, before other parts are started in vain.
  *
- * @throws Error that names the port, who holds it where the system tells, and the setting PORT
+ * @throws Error that names the port, the process that holds it if the system shows it, and the setting PORT
  */
 export async function requireFreePort(host: string, port: number): Promise<void> {
   if (port === 0) return;
@@ -26,7 +26,10 @@ export async function requireFreePort(host: string, port: number): Promise<void>
   }
 }
 
-/** Who listens on a TCP port of this machine; undefined where the system does not tell (only Linux does, by /proc). */
+/**
+ * The process that listens on a TCP port of this machine; undefined if the system does not show it (only Linux does, in
+ * /proc).
+ */
 export function portHolder(port: number): { pid: number; command: string } | undefined {
   try {
     const inodes = new Set(
@@ -39,7 +42,7 @@ export function portHolder(port: number): { pid: number; command: string } | und
       }
     }
   } catch {
-    // not Linux, or /proc is hidden: the message does without
+    // The system is not Linux, or /proc is hidden: the message then does not name the process.
   }
   return undefined;
 }
@@ -61,6 +64,6 @@ function holdsSocket(pid: string, inodes: ReadonlySet<string>): boolean {
       return inodes.has(/^socket:\[(\d+)\]$/.exec(target)?.[1] ?? "");
     });
   } catch {
-    return false; // somebody else's process, or one that has just ended
+    return false; // another user's process, or one that has just ended
   }
 }

@@ -15,14 +15,14 @@ const shortLengthMax = 240;
 const bytesMax = 20 * 1024 * 1024;
 
 /**
- * Keeps everything that a service writes in a file, and passes on in short what a person should know: warnings, errors,
- * and whatever is not a log line, such as a complaint about the configuration.
+ * Writes all output of a service to a file, and passes on in short form the lines that a person should see: warnings,
+ * errors, and lines that are not log lines, such as an error in the configuration.
  */
 export class ServiceLog {
   readonly path: string;
   readonly #name: string;
   readonly #report: (line: string) => void;
-  /** When each short line was passed on last, so that a lasting trouble is not repeated every second. */
+  /** When each short line was passed on last, so that a lasting problem is not repeated every second. */
   readonly #said = new Map<string, number>();
 
   constructor(folder: string, name: string, report: (line: string) => void) {
@@ -35,7 +35,7 @@ export class ServiceLog {
     }
   }
 
-  /** @param isQuiet only into the file */
+  /** @param isQuiet writes the line only to the file */
   add(line: string, isQuiet = false): void {
     appendFileSync(this.path, `${line}\n`);
     if (isQuiet) return;
@@ -53,7 +53,7 @@ export class ServiceLog {
   }
 }
 
-/** What a person should see of a log line, on one line; undefined = nothing. */
+/** The short form of a log line for a person, on one line; undefined if the line is not shown. */
 export function forPeople(line: string): string | undefined {
   if (!line.startsWith("{")) return line.trim() === "" ? undefined : line;
   const parsed = lineSchema.safeParse(tryParse(line));

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { startSimulator } from "@genga/comfyui-simulator";
 import { runService } from "@genga/runtime";
 
-/** The simulated ComfyUI as a process of its own, which can crash by itself and comes back on the same port. */
+/** The simulated ComfyUI as a process of its own, which can crash alone and restarts on the same port. */
 runService("simulator", async ({ configuration, log }) => {
   const simulator = await startSimulator({
     port: Number(process.env["SIMULATOR_PORT"] ?? 0),

@@ -6,24 +6,28 @@ import { readyMessageSchema, type ReadyMessage } from "@genga/runtime";
 import { forPeople } from "./service-log.ts";
 
 export interface ProcessPlan {
-  /** A word for people: `api`, `worker`, `simulator`. */
+  /** The name for people: `api`, `worker`, `simulator`. */
   readonly name: string;
-  /** The TypeScript file to run; it ends in `runService`. */
+  /** The TypeScript file to run; it calls `runService`. */
   readonly entry: string;
   readonly args?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly report: (line: string) => void;
-  /** Every line that it writes; while it starts for the first time, a failure will repeat the last ones. */
+  /**
+   * Receives every line that the process writes. During the first start (`isStarting`) the lines need not be shown,
+   * because a failure repeats the last ones.
+   */
   readonly onLine: (line: string, isStarting: boolean) => void;
 }
 
 const restartDelayMs = { first: 250, longest: 10_000 };
-/** A process that ran this long had started well: the next restart is quick again. */
+/** After a run of this length a process counts as healthy, and its next restart is quick again. */
 const soundAfterMs = 30_000;
 
 /**
- * One child process that is kept running: started, restarted with backoff when it ends without being asked, and
- * stopped in order. It has a process group of its own, so that Ctrl-C reaches it through us and not before its turn.
+ * One child process that is kept running: started, restarted with backoff when it ends without being asked, and stopped
+ * in order. It has a process group of its own, so that Ctrl-C in the terminal does not reach it directly: this process
+ * stops it in its turn.
  */
 export class SupervisedProcess {
   readonly #plan: ProcessPlan;
@@ -35,7 +39,7 @@ export class SupervisedProcess {
     this.#plan = plan;
   }
 
-  /** Of the process that runs now; undefined between two. */
+  /** The pid of the running process; undefined while none runs. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -43,7 +47,8 @@ export class SupervisedProcess {
   /**
    * Starts the process and resolves with the details that it reports once it is ready.
    *
-   * @throws Error with its last words if it ends before. There is no restart then: whoever starts decides.
+   * @throws Error with the last lines of its output if the process ends before that. It is not restarted then; the
+   * caller decides.
    */
   async start(signal: AbortSignal): Promise<ReadyMessage["details"]> {
     const began = performance.now();
@@ -104,7 +109,7 @@ export class SupervisedProcess {
       try {
         await delay(waitMs, undefined, { signal: this.#stopping.signal });
       } catch {
-        return; // asked to stop meanwhile
+        return; // the process was asked to stop meanwhile
       }
       waitMs = Math.min(waitMs * 2, restartDelayMs.longest);
       startedAt = performance.now();
@@ -125,7 +130,7 @@ export class SupervisedProcess {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...this.#plan.env },
     });
-    child.on("error", () => undefined); // followed by the end of the process, which is told
+    child.on("error", () => undefined); // the end of the process follows, and is reported
     this.#child = child;
     return child;
   }
@@ -135,7 +140,7 @@ function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 
-/** Resolves when the process has ended, in words such as "exit code 1" or "SIGKILL". */
+/** Resolves when the process has ended, with a text such as "exit code 1" or "SIGKILL". */
 async function endOf(child: ChildProcess): Promise<string> {
   if (isRunning(child)) await once(child, "exit");
   return child.signalCode ?? `exit code ${child.exitCode ?? "unknown"}`;

@@ -8,12 +8,12 @@ import { startEmbeddedServices } from "@genga/embedded";
 import { linesOf, summarize, type TestSummary } from "./test-summary.ts";
 
 /**
- * `npm test`: brings a Postgres and a Redis of its own, in a folder of their own, runs Jest against them, and ends with
- * the acceptance tests by name and one line that says how many tests passed and failed. Arguments go to Jest: `npm test -- packages/queue`.
+ * `npm test`: starts a Postgres and a Redis in a new folder, runs Jest against them, and ends with the acceptance tests by
+ * name and one line that says how many tests passed and failed. Arguments go to Jest: `npm test -- packages/queue`.
  */
 async function runTests(jestArgs: readonly string[], signal: AbortSignal): Promise<TestSummary> {
   const folder = mkdtempSync(join(tmpdir(), "genga-test-"));
-  chmodSync(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
+  chmodSync(folder, 0o755); // Postgres of root runs as another user, who must be able to enter
   try {
     const dataDir = join(folder, "data");
     const services = await startEmbeddedServices({ dataDir, report, signal });
@@ -42,7 +42,7 @@ async function runJest(
       ...["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"],
       "node_modules/jest/bin/jest.js",
       ...["--json", `--outputFile=${resultPath}`],
-      // Most tests wait for servers rather than compute, so there are never fewer than two at work.
+      // Most tests wait for servers and use little CPU, so at least two run at once.
       ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(2, availableParallelism() - 1)}`]),
       ...jestArgs,
     ],
