@@ -26,7 +26,7 @@ import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "
 import { type WatchEvent } from "./watching/watch-event.ts";
 import { type Workflow } from "./graph/workflow.ts";
 
-/** Where to tell what went wrong without harming anybody; a pino logger fits. */
+/** Receives warnings about failures that no caller needs to handle; a pino logger fits. */
 export interface ConnectorLogger {
   warn(details: object, message: string): void;
 }
@@ -34,15 +34,18 @@ export interface ConnectorLogger {
 export interface ComfyUIConnectorOptions {
   /** Where the server is, for example `http://127.0.0.1:8188`; a path prefix and `user:password@` are honoured. */
   baseUrl: string;
-  /** Instead of `user:password@` in the URL. */
+  /** Used instead of `user:password@` in the URL. */
   credentials?: Credentials | undefined;
-  /** Which socket gets the messages of our prompts; stored with each attempt. Random when absent. */
+  /**
+   * The client id of this connector's socket, to which the server sends the messages of its prompts. It is stored with
+   * each attempt. Random when absent.
+   */
   clientId?: string;
-  /** For one HTTP exchange. A healthy server stalls for half a second now and then, so not much under 2 s. */
+  /** For one HTTP exchange. A healthy server sometimes stalls for half a second, so set it to about 2 s or more. */
   requestTimeoutMs?: number;
   /** For `POST /prompt`. */
   postTimeoutMs?: number;
-  /** After so long without a message about a watched prompt: look at queue and history. */
+  /** After this long without a message about a watched prompt, the connector asks queue and history. */
   silenceMs?: number;
   /** Three pings in a row without a sign of life end a connection. */
   pingIntervalMs?: number;
@@ -57,7 +60,7 @@ export interface SubmitRequest extends CallOptions {
   /** A lowercase hyphenated UUID, chosen and stored by the caller before this call. */
   promptId: string;
   workflow: Workflow;
-  /** The connector's own when absent. */
+  /** The client id of the connector when absent. */
   clientId?: string;
   extraData?: Record<string, unknown>;
 }
@@ -74,7 +77,7 @@ export interface WatchOptions {
   signal?: AbortSignal | undefined;
   /** For titles and weights in `progress` events; not needed after `submit`. */
   workflow?: Workflow;
-  /** How long the server may fail to answer before the watch throws; for ever when absent. */
+  /** How long the server may fail to answer before the watch throws; no limit when absent. */
   unreachableMs?: number;
 }
 
@@ -90,11 +93,12 @@ const defaults = {
 };
 
 /**
- * One ComfyUI server: submits prompts under ids of our own, watches them to their end, fetches what they made.
+ * A client of one ComfyUI server. It submits prompts under ids that Genga chooses, watches each prompt to its end, and
+ * fetches the outputs.
  *
- * The server forgets everything when it restarts and sends messages only to sockets that listen at that moment, so
- * nothing here relies on a message arriving: see `PromptWatches`. Every failure is a `ComfyUIError` that says whether
- * to try again; only the abort reason of a caller's own signal is thrown as it is.
+ * The server forgets everything when it restarts and sends messages only to sockets that listen at that moment, so no
+ * method relies on a message: see `PromptWatches`. Every failure is a `ComfyUIError` that says whether to try again.
+ * The one exception is the abort reason of the caller's own signal, which is thrown unchanged.
  */
 export class ComfyUIConnector {
   readonly clientId: string;
@@ -126,12 +130,12 @@ export class ComfyUIConnector {
     });
   }
 
-  /** The own socket is open and registered with the server. */
+  /** Whether the socket of this connector's own client id is open and registered with the server. */
   get isConnected(): boolean {
     return this.#watches.isConnected;
   }
 
-  /** The socket on which this client's messages come is open: what is not heard was not said. */
+  /** Whether the socket of this client id is open. While it is open, silence means that the server sent no message. */
   isHearing(clientId: string): boolean {
     return this.#watches.isHearing(clientId);
   }
@@ -140,7 +144,10 @@ export class ComfyUIConnector {
     return this.#watches.counters;
   }
 
-  /** Opens the own socket (it stays open, and reconnects by itself). Throws if the next attempt fails. */
+  /**
+   * Opens the socket of this connector's own client id, which then stays open and reconnects by itself. Throws if the
+   * next attempt to connect fails.
+   */
   async connect(options: CallOptions = {}): Promise<void> {
     await this.#connect(this.clientId, options);
   }
@@ -157,15 +164,16 @@ export class ComfyUIConnector {
     return this.#http.json(method, path, options);
   }
 
-  /** The bytes of a GET's answer, unread. Throws like `makeRequest`. */
+  /** Returns the body of a GET's answer as bytes, without parsing it. Throws like `makeRequest`. */
   async readBytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     return this.#http.bytes(path, options);
   }
 
   /**
    * Queues a prompt, once. The socket is open and the prompt's events are kept from before the POST, so a `watch` that
-   * follows misses nothing. A refusal of a part (200 with node errors) is a refusal: what was queued is cancelled.
-   * After `submit_outcome_unknown` (also when `signal` fires in mid-request), `lookup` tells what happened.
+   * follows misses nothing. If the server refuses a part of the graph (200 with node errors), the whole prompt counts
+   * as refused, and the connector cancels the part that the server queued. After `submit_outcome_unknown` (also when
+   * `signal` fires in mid-request), `lookup` tells what happened.
    */
   async submit(request: SubmitRequest): Promise<Submitted> {
     const { promptId, workflow, extraData, signal } = request;
@@ -199,7 +207,7 @@ export class ComfyUIConnector {
     return { promptId, number: posted.number };
   }
 
-  /** Where a prompt stands, by the queue first and the history second (PROTOCOL 0.2). */
+  /** Asks where a prompt stands: the queue first, then the history (PROTOCOL 0.2). */
   async lookup(promptId: string, options: CallOptions = {}): Promise<PromptLookup> {
     return this.#api.lookup(promptId, options);
   }
@@ -214,11 +222,14 @@ export class ComfyUIConnector {
     if (known?.hasReader === true) throw new Error(`Prompt ${promptId} is being watched already.`);
     const watch = this.#watches.open(promptId, options.clientId ?? this.clientId, options.workflow ?? {});
     if (options.unreachableMs !== undefined) watch.unreachableMs = options.unreachableMs;
-    if (known === undefined) void this.#watches.look(watch);
+    if (known === undefined) void this.#watches.lookUp(watch);
     yield* this.#watches.read(watch, options.signal);
   }
 
-  /** The progress of a watched prompt; of another one, as much as queue and history tell. `undefined` = absent. */
+  /**
+   * The progress of a watched prompt; of another one, as much as queue and history tell. `undefined`: the server does
+   * not know the prompt.
+   */
   async getJobProgress(promptId: string, options: CallOptions = {}): Promise<Progress | undefined> {
     const watched = this.#watches.get(promptId);
     if (watched !== undefined) return watched.progress;
@@ -253,26 +264,32 @@ export class ComfyUIConnector {
     return this.#api.downloadOutput(file, options);
   }
 
-  /** Takes a waiting prompt out of the queue; does nothing to any other. A watch of it settles as `absent`. */
+  /**
+   * Removes a waiting prompt from the queue; a prompt that does not wait stays as it is. A watch of the removed prompt
+   * ends with `settled` and the state `absent`.
+   */
   async deletePrompt(promptId: string, options: CallOptions = {}): Promise<void> {
     await this.#api.deletePrompt(promptId, options);
     const watch = this.#watches.get(promptId);
-    if (watch !== undefined) void this.#watches.look(watch);
+    if (watch !== undefined) void this.#watches.lookUp(watch);
   }
 
-  /** Removes the record of a prompt that has ended, with its graph and messages; does nothing to any other. */
+  /** Removes the record of a prompt that has ended, with its graph and messages; other prompts stay as they are. */
   async deleteHistory(promptId: string, options: CallOptions = {}): Promise<void> {
     await this.#api.deleteHistory(promptId, options);
   }
 
-  /** Asks a running prompt to stop, and only that one; the node that runs decides when. */
+  /**
+   * Asks the server to stop this prompt if it runs; other prompts stay as they are. The node that runs decides when it
+   * stops.
+   */
   async interrupt(promptId: string, options: CallOptions = {}): Promise<void> {
     await this.#api.interrupt(promptId, options);
   }
 
   /**
-   * Ends a prompt wherever it is, and says how that ended, confirmed by queue and history. `timeoutMs` (10 s) bounds
-   * the whole; a node that does not look at the interrupt makes the outcome `pending`.
+   * Ends a prompt wherever it is, and returns the outcome, confirmed by queue and history. `timeoutMs` (10 s) bounds
+   * the whole call. If a node does not check for interrupts in time, the outcome is `pending`.
    */
   async cancelPrompt(promptId: string, options: CallOptions = {}): Promise<CancelOutcome> {
     const outcome = await cancelPrompt(this.#api, promptId, options);
@@ -280,12 +297,12 @@ export class ComfyUIConnector {
     return outcome;
   }
 
-  /** Asks the server to give memory back between two prompts. */
+  /** Asks the server to free memory before its next prompt. */
   async free(options: CallOptions & { unloadModels?: boolean; freeMemory?: boolean } = {}): Promise<void> {
     await this.#api.free(options);
   }
 
-  /** The server's node classes, parsed; a third of a megabyte, so keep the result. */
+  /** The server's node classes, parsed. The answer has a third of a megabyte or more, so keep the result. */
   async objectInfo(options: CallOptions = {}): Promise<ObjectInfo> {
     return this.#api.objectInfo(options);
   }
@@ -294,7 +311,10 @@ export class ComfyUIConnector {
     return this.#api.systemStats(options);
   }
 
-  /** What this server can that not every one can; ask again after a reconnect, it may be another version. */
+  /**
+   * Finds out which optional abilities this server has. Ask again after a reconnect, because the server may then run
+   * another version.
+   */
   async probeAbilities(options: CallOptions = {}): Promise<ServerAbilities> {
     return this.#api.probeAbilities(options);
   }

@@ -6,9 +6,9 @@ import { acceptedChoices } from "./input-values.ts";
 import { linkOf, type WorkflowNode } from "../graph/workflow.ts";
 
 /**
- * Dynamic combos of which no option is chosen. The server accepts them all the same. Of a required one the node cannot
- * be called without it; of an optional one, and of one within another, it is called without that choice (PROTOCOL-0.28,
- * section 2 and recording 43b).
+ * Reports each dynamic combo for which the graph chooses no option. The server accepts such a graph. If the combo is a
+ * required input of the node, the server then cannot call the node. If the combo is optional, or a member of another
+ * combo, the server calls the node without that choice (PROTOCOL-0.28, section 2 and recording 43b).
  */
 export function checkDynamicInputs(
   live: LiveInputs,
@@ -27,7 +27,10 @@ export function checkDynamicInputs(
   }
 }
 
-/** Whether the node cannot be called without this input: it is an argument of its function, not a part of one. */
+/**
+ * Whether the server cannot call the node without this input: true of a required argument of the node's function, false
+ * of a member of such an argument.
+ */
 function isNeededByCall({ isRequired, name }: DynamicInput): boolean {
   return isRequired && !name.includes(".");
 }
@@ -45,7 +48,7 @@ function missingChoice(group: DynamicInput, isNeeded: boolean): InputProblem {
 function wrongChoice(value: unknown, group: DynamicInput, isNeeded: boolean): Verdict {
   const text = `${show(value)} is ${explain(value)}; ${acceptedChoices(value, group.choices)}`;
   const problem = { text, received: value, accepted: group.choices };
-  // A link is handed to the node, which does not know what to do with it.
+  // The server hands a link to the node, and the node fails because a link is no choice.
   if (isNeeded || linkOf(value) !== undefined) {
     return { error: { ...problem, code: "node_fails_at_run_time" } };
   }
@@ -55,18 +58,19 @@ function wrongChoice(value: unknown, group: DynamicInput, isNeeded: boolean): Ve
 }
 
 function explain(value: unknown): string {
-  if (Array.isArray(value)) return "not one of its choices, and a choice must be written, not linked";
+  if (Array.isArray(value)) return "not one of its choices; a choice must be written as a text, not linked";
   if (isObject(value))
-    return "not one of its choices, which are written plainly, and their members beside it";
+    return "not one of its choices; write the choice as a text, and its members as inputs of their own";
   return "not one of its choices";
 }
 
 /**
- * A name of the graph that the class does not have, and that looks like a member of one of its dynamic inputs: one beyond
- * the last, misspelt, of an option that is not chosen, or all members at once under the name of the group. The server
- * drops written values, and hands links to the node, which then cannot be called. `undefined` for other names.
+ * Judges an input that the class does not have, but whose name looks like a member of one of the class's dynamic
+ * inputs: a member beyond the last one, a misspelt member, a member of an option that is not chosen, or all members at
+ * once under the name of the group. The server drops written values, and hands links to the node, which then cannot be
+ * called. Returns `undefined` for other names.
  */
-export function checkStranger(
+export function checkUnknownMember(
   input: string,
   value: unknown,
   live: LiveInputs,
@@ -96,7 +100,7 @@ function checkGroupName(value: unknown, group: DynamicInput, node: WorkflowNode)
   const example = isObject(value) ? Object.keys(value)[0] : undefined;
   const member = example === undefined ? group.members[0] : `${group.name}.${example}`;
   const how = `its members are inputs of their own${member === undefined ? "" : `, ${show(member)}: …`}`;
-  // Without members, the node would get what is linked here in place of the group.
+  // If the graph gives no members of this group, the server hands the linked value to the node in place of the group.
   const hasMembers = Object.keys(node.inputs).some((name) => name.startsWith(`${group.name}.`));
   if (linkOf(value) !== undefined && !hasMembers) {
     const text = `the node cannot run with a link here; ${how}`;

@@ -5,11 +5,11 @@ import { ownLinkTypes } from "./self-checked-inputs.ts";
 import { canConnect, isAny, isUnknownPlaceholder, nameOf } from "../classes/slot-types.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
-/** What one input of a node is found to be. */
+/** The result of judging one input of a node. */
 export interface Verdict {
   error?: InputProblem;
   warning?: InputProblem;
-  /** Why the server alone can judge it. */
+  /** The reason why only the server can judge this input. */
   notChecked?: string;
 }
 
@@ -23,7 +23,7 @@ export function definitionOf(
     : undefined;
 }
 
-/** Judges a list on an input that the class declares: the server takes every list there for a link (PROTOCOL 2). */
+/** Judges a list on an input that the class declares: the server treats every list there as a link (PROTOCOL 2). */
 export function checkLink(
   value: unknown[],
   input: { name: string; spec: InputSpec; node: WorkflowNode },
@@ -44,7 +44,7 @@ export function checkLink(
   return source === undefined ? {} : checkSlot(value, Number(number), { target, source, input });
 }
 
-/** What is wrong with a list that is not two long, where a link is expected. */
+/** The problem of a list that stands where a link is expected and does not have exactly two elements. */
 export function noLink(value: unknown[]): InputProblem {
   const text =
     `${show(value)} is no link; a link is a list of two, [node id, slot]. ` +
@@ -52,7 +52,7 @@ export function noLink(value: unknown[]): InputProblem {
   return { code: "bad_linked_input", text, received: value, accepted: "[node id, slot]" };
 }
 
-/** What is wrong with a link to a node that the graph does not have; `undefined` if it has it. */
+/** The problem of a link to a node that the graph does not have; `undefined` if the graph has the node. */
 export function missingNode(value: unknown[], workflow: Workflow): InputProblem | undefined {
   const [nodeId] = value;
   if (typeof nodeId === "string" && Object.hasOwn(workflow, nodeId)) return undefined;
@@ -74,7 +74,7 @@ function checkSlot(value: unknown[], slot: number, { target, source, input }: En
       notChecked: `the outputs of ${target.class_type} are described in a way that Genga does not know`,
     };
   }
-  // As a Python list has it: −1 is the last one.
+  // The server indexes the outputs as a Python list: slot −1 is the last output.
   const index = slot < 0 ? output.length + slot : slot;
   if (index < 0 || index >= output.length) {
     if (mayHaveMoreSlots(source)) {
@@ -108,12 +108,15 @@ function checkSlot(value: unknown[], slot: number, { target, source, input }: En
   return { warning: { code: "value_converted", text, received: value } };
 }
 
-/** Modules of ComfyUI itself, whose classes have exactly the outputs that they show. */
+/** Modules of ComfyUI itself. Their classes have exactly the outputs that `/object_info` shows. */
 const ownModule = /^(nodes|comfy_extras|comfy_api_nodes)\b/;
-/** The type of rgthree's contexts, whose outputs the editor adds. */
+/** The type of rgthree's context nodes, to which the editor adds outputs that `/object_info` does not show. */
 const dynamicContext = "RGTHREE_DYNAMIC_CONTEXT";
 
-/** Node packs give `RETURN_TYPES` a tuple that answers every index with "any type"; only its first slots are shown. */
+/**
+ * Some node packs set `RETURN_TYPES` to a tuple that answers every index with "any type". `/object_info` shows only the
+ * first slots of such a class.
+ */
 function mayHaveMoreSlots({ output, pythonModule }: NodeDefinition): boolean {
   const isOpen = output.some((type) => type !== undefined && (isAny(type) || type === dynamicContext));
   return isOpen && !ownModule.test(pythonModule);

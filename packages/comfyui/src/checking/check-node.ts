@@ -6,7 +6,7 @@ import {
   missingNode,
   type Verdict,
 } from "./check-link.ts";
-import { checkDynamicInputs, checkStranger } from "./check-dynamic.ts";
+import { checkDynamicInputs, checkUnknownMember } from "./check-dynamic.ts";
 import { isFileList } from "../classes/file-lists.ts";
 import { liveInputsOf, type LiveInputs } from "../classes/dynamic-inputs.ts";
 import {
@@ -43,7 +43,7 @@ export interface NodeInContext {
   uploads: ReadonlySet<string> | undefined;
 }
 
-/** What is found of all nodes together; every list is filled as they are judged. */
+/** The results for all nodes together. Every list grows while the nodes are judged. */
 export type Findings = Required<GraphValidation>;
 
 /** Judges one node that some output needs, as the server's `validate_inputs` does, and a little beyond. */
@@ -85,7 +85,10 @@ function notCheckedNode(nodeId: string, node: WorkflowNode): NotChecked {
   return { nodeId, classType: node.class_type, message };
 }
 
-/** A link to a node that is not there ends the thread that runs prompts, whoever declares its input (PROTOCOL 10). */
+/**
+ * Reports a link to a missing node, whether or not the class declares the input: such a link ends the server's thread
+ * that runs prompts (PROTOCOL 10).
+ */
 export function checkDeadlyLink(value: unknown, { workflow, node }: NodeInContext): Verdict {
   if (!Array.isArray(value) || linkOf(value) === undefined) return {};
   const missing = missingNode(value, workflow);
@@ -96,7 +99,7 @@ interface InputContext extends NodeInContext {
   definition: NodeDefinition;
   live: LiveInputs;
   widgets: ReadonlyMap<string, InputSpec> | undefined;
-  /** Names the input that a bare name was perhaps meant to be. */
+  /** Returns a hint that names the dotted input which the author of a bare name probably meant, or an empty text. */
   hintAt: (input: string) => string;
 }
 
@@ -104,7 +107,9 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
   const { definition, live, node, workflow, objectInfo } = context;
   if (definition.unreadableInputs.has(input)) {
     const deadly = checkDeadlyLink(value, context);
-    return deadly.error === undefined ? { notChecked: "the server describes the input oddly" } : deadly;
+    return deadly.error === undefined
+      ? { notChecked: "the server describes the input in a way that Genga does not know" }
+      : deadly;
   }
   const spec = specOf({ input: live }, input);
   if (spec === undefined) return checkUndeclared(context, input, value);
@@ -123,7 +128,10 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
     : verdict;
 }
 
-/** `x.png [output]`: classes that load files look at the folder, not at the list; of packs it is not known which do. */
+/**
+ * Whether the value names a file with its folder (`x.png [output]`). Classes that load files look into that folder and
+ * not at their list. Genga does not know which classes of node packs do so.
+ */
 function isAnnotatedFile(value: unknown, { error }: Verdict, definition: NodeDefinition): boolean {
   return (
     error?.code === "value_not_in_list" &&
@@ -140,7 +148,7 @@ function checkUndeclared(context: InputContext, input: string, value: unknown): 
   const deadly = checkDeadlyLink(value, context);
   if (deadly.error !== undefined) return deadly;
   if (Object.hasOwn(definition.input.hidden, input)) return {};
-  const verdict = checkStranger(input, value, live, node);
+  const verdict = checkUnknownMember(input, value, live, node);
   if (verdict !== undefined) return verdict;
   const hint = context.hintAt(input);
   const linked = Array.isArray(value) ? checkUndeclaredLink(value, node, workflow, hint) : undefined;
@@ -151,7 +159,7 @@ function checkUndeclared(context: InputContext, input: string, value: unknown): 
   return { warning: { code: "unknown_input", text: `${text}${hint}`, received: value } };
 }
 
-/** Finds the member of a dynamic input that a bare name was perhaps meant to be (`width` for `mode.width`). */
+/** Finds the member of a dynamic input that the author of a bare name probably meant (`width` for `mode.width`). */
 function hintsAt(live: LiveInputs): (input: string) => string {
   let memberOf: Map<string, string> | undefined;
   return (input) => {
@@ -167,18 +175,19 @@ function hintsAt(live: LiveInputs): (input: string) => string {
 }
 
 /**
- * Files to load: the server looks at its input folder, of which the list is a view from the last refresh, and without
- * subfolders. So only a plain name that neither the list nor the caller knows is refused.
+ * Judges an input that names a file to load. The server looks into its input folder. The list that Genga has may be out
+ * of date, and it has no subfolders, so only a plain name that is neither in the list nor among the caller's uploads is
+ * refused.
  */
 function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInContext): Verdict {
   const list = listOf(spec);
   if (typeof value === "string" && !(value === "" && isFileList(spec))) {
     if (list === undefined || list.includes(value) || uploads?.has(value) === true) return {};
     if (/[/\\]|\]$/.test(value)) return {};
-    // Its list shows one folder, and it looks in all of them; no name at all is allowed, too.
+    // The class's list shows one folder, but the class searches all of them; it also accepts an empty name.
     if (node.class_type.startsWith("Load3D")) return { notChecked: "the class looks for the file itself" };
   }
-  // The folder itself is there: the server accepts no name at all, and the node fails.
+  // The server reads an empty name as the input folder itself, which exists: it accepts the graph, and the node fails.
   const code = value === "" ? "node_fails_at_run_time" : "custom_validation_failed";
   const text =
     typeof value === "string"
@@ -188,8 +197,9 @@ function checkUpload(value: unknown, spec: InputSpec, { uploads, node }: NodeInC
 }
 
 /**
- * A file of which Genga keeps no list (`file-lists.ts`): the server says whether it is there. What no server takes for a
- * file's name is refused, and a name that is nowhere among the uploads is worth a remark.
+ * Judges an input whose list of files Genga does not keep (`file-lists.ts`): only the server can say whether the file
+ * is there. A value that no server accepts as a file name is an error. A name that is not among the uploads gets a
+ * warning.
  */
 function checkUnlistedFile(value: unknown, input: string, spec: InputSpec, context: InputContext): Verdict {
   const { node, uploads } = context;

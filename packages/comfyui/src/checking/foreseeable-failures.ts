@@ -5,8 +5,8 @@ import { specOf, type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
 /**
- * Failures that a server only notices while it runs, minutes later, though the graph already shows them. Called for
- * graphs that are valid otherwise.
+ * Finds failures that a server notices only while it runs the graph, minutes later, although the graph already shows
+ * them. Call it only for graphs that are otherwise valid.
  */
 export function foreseeableFailures(
   workflow: Workflow,
@@ -26,7 +26,10 @@ export function foreseeableFailures(
   return result;
 }
 
-/** A sampler with an AnimateDiff model without context options, and more frames than the motion module has. */
+/**
+ * Finds a sampler whose AnimateDiff model has no context options and whose latents have more frames than the motion
+ * module can do.
+ */
 function tooManyFrames(
   workflow: Workflow,
   sampler: WorkflowNode,
@@ -54,7 +57,9 @@ function tooManyFrames(
   return known === undefined ? { warning: problem } : { error: problem };
 }
 
-/** The limit of the motion module that a loader names; `undefined` where the graph does not show it, or it is stretched. */
+/**
+ * The most frames that the loader's motion module can do; `undefined` if the graph does not show it or stretches it.
+ */
 function framesMaxOf(workflow: Workflow, loader: WorkflowNode): number | undefined {
   // Settings may stretch the module's positions.
   if (linkOf(loader.inputs["ad_settings"]) !== undefined) return undefined;
@@ -107,7 +112,10 @@ function framesOf(workflow: Workflow, nodeId: string): number | undefined {
 const latentInputs = ["samples", "latent_image", "latent"];
 const imageInputs = ["images", "image", "image1", "video"];
 
-/** Core's h264 takes even widths and heights only; VideoHelperSuite pads, VP9 does not care. */
+/**
+ * ComfyUI's own h264 encoder accepts only even widths and heights. VideoHelperSuite pads odd sizes, and VP9 accepts
+ * them.
+ */
 function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): GraphProblem | undefined {
   if (node.class_type !== "SaveVideo" || !endsInH264(node)) return undefined;
   const size = imageSizeOf(workflow, node);
@@ -120,20 +128,23 @@ function oddFrameSize(workflow: Workflow, nodeId: string, node: WorkflowNode): G
   });
 }
 
-/** Newer servers write AV1 as well, which takes every size; what they choose themselves is h264, but for WebM. */
+/**
+ * Whether the node writes h264. Newer servers can also write AV1, which accepts every size. Where the graph leaves the
+ * codec to the server, the server takes h264, except for WebM.
+ */
 function endsInH264({ inputs }: WorkflowNode): boolean {
   const codec = inputs["format.codec"] ?? inputs["codec"] ?? "auto";
   return inputs["format"] !== "webm" && (codec === "auto" || codec === "h264");
 }
 
-/** Nodes that hand a picture on in its own size. */
+/** Classes whose output picture has the size of their input picture. */
 const keepsSize = /^(CreateVideo|Image(Invert|Blur|Sharpen|Quantize|Batch|FromBatch)|RepeatImageBatch)$/;
 
 function imageSizeOf(workflow: Workflow, node: WorkflowNode): { width: number; height: number } | undefined {
   for (const { node: source } of upstream(workflow, node, imageInputs)) {
     if (/^(EmptyImage|ImageScale)$/.test(source.class_type)) {
       const [width, height] = [numberOf(source.inputs["width"]) ?? 0, numberOf(source.inputs["height"]) ?? 0];
-      // A scale to 0 keeps the proportions: not known here.
+      // A width or height of 0 means that the node keeps the proportions, so the result's size is unknown here.
       return width > 0 && height > 0 ? { width, height } : undefined;
     }
     if (!keepsSize.test(source.class_type)) return undefined;
@@ -141,7 +152,10 @@ function imageSizeOf(workflow: Workflow, node: WorkflowNode): { width: number; h
   return undefined;
 }
 
-/** The deprecated node passes every check, lets all the sampling be done, and then raises (GRAPHS, "Video"). */
+/**
+ * The deprecated node passes every check of the server, and raises only after all the sampling is done (GRAPHS,
+ * "Video").
+ */
 function brokenCombine(nodeId: string, node: WorkflowNode): GraphProblem | undefined {
   const format = node.inputs["format"];
   if (

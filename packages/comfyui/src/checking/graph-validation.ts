@@ -29,19 +29,24 @@ export interface ValidateGraphOptions {
   uploads?: ReadonlySet<string>;
 }
 
-/** Notes of what was not checked; a graph of a thousand odd nodes needs no thousand of them. */
+/**
+ * At most this many `notChecked` entries, so that a graph with thousands of unknown nodes does not return thousands of
+ * them.
+ */
 const notCheckedMax = 50;
-/** So many nodes of a cycle are named. */
+/** A message names at most this many nodes of a cycle. */
 const cycleShownMax = 50;
 
 /**
- * Judges a graph the way the server would, before it is queued: errors for what the server refuses, for what would
- * harm it (PROTOCOL 10), and for what it accepts though it cannot end well; warnings for what it silently converts or
- * drops; and `notChecked` for what the server's definitions describe in a way that Genga does not know.
+ * Judges a graph the way the server would, before it is queued: errors for what the server refuses, for what would harm
+ * the server (PROTOCOL 10), and for what the server accepts although the run must fail; warnings for what the server
+ * silently converts or drops; and `notChecked` for what the server's definitions describe in a way that Genga does not
+ * know.
  *
- * With object info, as on the server, only nodes that some output needs are judged. Without it nobody knows which
- * nodes those are: only the shape is judged, and a graph of which no node can run. So this pass never refuses what the
- * full one accepts. Pure, and linear in the graph: it neither copies nor walks the object info.
+ * With object info, as on the server, only nodes that some output needs are judged. Without object info those nodes are
+ * not known, so only two things are refused: a value that is not shaped as a graph, and a graph of which no node can
+ * run. Validation without object info therefore never refuses a graph that validation with it accepts. The function is
+ * pure and takes time linear in the graph: it neither copies nor walks the object info.
  */
 export function validateGraph(
   value: unknown,
@@ -59,7 +64,10 @@ export function validateGraph(
   };
 }
 
-/** What is wrong with the links of a graph, as errors if it cannot run whatever its classes are, else as warnings. */
+/**
+ * Judges the links of a graph without definitions. Problems are errors if no node can run, whatever the classes are;
+ * otherwise they are warnings.
+ */
 function judgeAlone(workflow: Workflow): GraphValidation {
   const links = rememberedLinks(allLinks(workflow));
   const problems: GraphProblem[] = [];
@@ -88,7 +96,8 @@ function judgeByDefinitions(
   const { roots, perhaps } = outputsOf(workflow, objectInfo, findings.errors.length > 0 ? links : undefined);
   if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, links));
 
-  // The server validates what it reaches over inputs that classes declare, and runs what it reaches over any link.
+  // The server validates the nodes that it reaches over declared inputs, and runs the nodes that it reaches over any
+  // link.
   const declared = rememberedLinks(declaredLinks(workflow, objectInfo));
   const judged = neededBy(workflow, roots, declared);
   const running = neededBy(workflow, roots, links);
@@ -106,12 +115,13 @@ function judgeByDefinitions(
   const cycle = findCycle(workflow, judged, declared);
   if (cycle !== undefined) findings.errors.push(cycleProblem(workflow, cycle));
   else {
-    // The server validates no undeclared link, and then finds no node to begin with.
+    // The server does not validate undeclared links. With a cycle over such links it accepts the graph, and then finds
+    // no node to start with.
     const hidden = findCycle(workflow, running, links);
     if (hidden !== undefined)
       findings.errors.push({ ...cycleProblem(workflow, hidden), code: "node_fails_at_run_time" });
   }
-  // What fails later is only worth knowing of a graph that is sound so far.
+  // Look for failures of the run only in a graph that the server accepts.
   if (findings.errors.length === 0) {
     const foreseen = foreseeableFailures(workflow, running, objectInfo);
     findings.errors.push(...foreseen.errors);
@@ -120,7 +130,7 @@ function judgeByDefinitions(
   return findings;
 }
 
-/** A node that runs without having been validated: only what harms the server is looked for. */
+/** Judges a node that the server runs without validating it. Only links that harm the server are reported. */
 function checkUnjudged(context: NodeInContext, findings: Findings): void {
   const { nodeId, node } = context;
   for (const [input, value] of Object.entries(node.inputs)) {
@@ -130,7 +140,10 @@ function checkUnjudged(context: NodeInContext, findings: Findings): void {
   }
 }
 
-/** Nodes that the server runs for their own sake, and those of which its definitions do not tell. */
+/**
+ * Returns the output nodes (`roots`), and the nodes for which the definitions do not say whether they are output nodes
+ * (`perhaps`).
+ */
 function outputsOf(
   workflow: Workflow,
   objectInfo: ObjectInfo,
@@ -143,7 +156,7 @@ function outputsOf(
     if (definition?.isOutputNode === true) roots.push(nodeId);
     else if (definition?.isOutputNodeKnown === false) perhaps.push(nodeId);
   }
-  // A class that the server lacks may well be the output that the others are for.
+  // A node whose class the server lacks may be the output node that the other nodes are for.
   if (linksIfClassesMiss !== undefined) roots.push(...sinksOf(workflow, linksIfClassesMiss));
   return { roots, perhaps };
 }

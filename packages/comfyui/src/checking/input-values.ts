@@ -11,15 +11,20 @@ import {
 import { namesOf } from "../classes/slot-types.ts";
 import { unknownOptionsOf } from "../classes/widget-options.ts";
 
-/** What is wrong with a literal value; `error` stops the graph, `warning` says what the server makes of it. */
+/**
+ * The result of judging a literal value: `error` refuses the graph, `warning` says what the server makes of the value.
+ */
 export interface ValueVerdict {
   error?: InputProblem;
   warning?: InputProblem;
-  /** Why this value was left to the server. */
+  /** The reason why only the server can judge this value. */
   notChecked?: string;
 }
 
-/** Values that only another node can make. A literal passes the server's validation and fails at run time. */
+/**
+ * Types whose values only another node can make. A literal of such a type passes the server's validation and fails at
+ * run time.
+ */
 const linkOnlyTypes = new Set([
   "MODEL",
   "CLIP",
@@ -40,9 +45,9 @@ const linkOnlyTypes = new Set([
 ]);
 
 /**
- * Checks one literal against its description, by the server's own rules and a little beyond (GRAPHS 3 and 4;
- * PROTOCOL-0.28, section 2): it is converted for the four plain types, compared with `min` and `max` whatever its
- * type, and looked up in the list.
+ * Checks one literal against its description, by the server's own rules and a few more (GRAPHS 3 and 4; PROTOCOL-0.28,
+ * section 2): the server converts values of the four plain types, compares values of every type with `min` and `max`,
+ * and searches the list of choices.
  */
 export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
   const verdict = judge(value, spec, isRequired);
@@ -51,7 +56,7 @@ export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean)
   return { notChecked: `the input has options that Genga does not know (${unknown.slice(0, 3).join(", ")})` };
 }
 
-/** Whether a value is refused by the list or the range that the definitions show, and for nothing else. */
+/** Whether the only reason for the refusal is the list or the range that the definitions show. */
 export function isByOptions({ error }: ValueVerdict): boolean {
   return error !== undefined && typesCheckedByOptions.has(error.code);
 }
@@ -91,26 +96,28 @@ function checkList(
   list: readonly unknown[] | undefined,
   options: Record<string, unknown>,
 ): ValueVerdict {
-  // Newer servers do not look at the list of a combo that the editor fills from elsewhere.
+  // Newer servers do not check the list of a combo that the editor fills from another source.
   if (options["remote_combo"] !== undefined) return {};
   if (list === undefined && options["options"] !== undefined) {
     return { notChecked: "its list of choices has a shape that Genga does not know" };
   }
   const choices = list ?? [];
   const values: unknown[] = options["multiselect"] === true && Array.isArray(value) ? value : [value];
-  const stranger = values.find((one) => !choices.some((choice) => isEqualInPython(choice, one)));
-  if (stranger === undefined) return {};
+  const unlisted = values.find((one) => !choices.some((choice) => isEqualInPython(choice, one)));
+  if (unlisted === undefined) return {};
   return {
     error: {
       code: "value_not_in_list",
-      text: `${show(stranger)} is not in the list; ${acceptedChoices(stranger, choices)}`,
+      text: `${show(unlisted)} is not in the list; ${acceptedChoices(unlisted, choices)}`,
       received: value,
       accepted: choices,
     },
   };
 }
 
-/** Completes "it is not in the list;": the first choices, and the one that was perhaps meant. */
+/**
+ * Completes the sentence "… is not in the list;" with the first choices, and with the choice that was probably meant.
+ */
 export function acceptedChoices(given: unknown, choices: readonly unknown[]): string {
   const similar = choices.find((choice) => isSimilar(choice, given));
   const hint = similar === undefined ? "" : ` Did you mean ${show(similar)}?`;
@@ -124,7 +131,7 @@ export function acceptedChoices(given: unknown, choices: readonly unknown[]): st
 
 function isSimilar(candidate: unknown, given: unknown): boolean {
   if (typeof candidate !== "string" || typeof given !== "string" || given === "") return false;
-  // A list may have thousands of names, and a body one text of megabytes.
+  // The comparison is costly: a list may have thousands of names, and a request's body may hold one text of megabytes.
   if (given.length > candidate.length) return false;
   const [one, other] = [candidate.toLowerCase(), given.toLowerCase()];
   return (
@@ -137,7 +144,8 @@ function checkInt(value: unknown, options: Record<string, unknown>): ValueVerdic
   if (number === undefined) return noNumber(value, "INT", "whole number");
   const outside = checkRange(value, number, options);
   if (outside !== undefined) return { error: outside };
-  // A text of digits, a truth value, or a number with a fraction; 1.0 is 1.
+  // The server converts a text of digits, a truth value, or a number with a fraction. It takes 1.0 as 1 without a
+  // conversion.
   if (typeof value === "string" || typeof value === "boolean" || !isEqualInPython(number, value))
     return converted(value, "INT", `taken as ${number}`);
   return typeof value === "number" ? checkStep(value, rangeOf(options)) : {};
@@ -147,7 +155,7 @@ function checkFloat(value: unknown, options: Record<string, unknown>): ValueVerd
   const number = toPythonFloat(value);
   if (number === undefined) return noNumber(value, "FLOAT", "number");
   if (!Number.isFinite(number)) {
-    const text = `${show(value)} is not finite; a server takes it, and then its answers cannot be read by anybody.`;
+    const text = `${show(value)} is not finite; a server accepts it, and then no client can read that server's answers.`;
     return { error: { code: "invalid_input_type", text, received: value, accepted: "FLOAT" } };
   }
   // `-sys.maxsize`, rounded; no float lies between the two.
@@ -164,7 +172,10 @@ function noNumber(value: unknown, type: "INT" | "FLOAT", kind: string): ValueVer
   return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
 }
 
-/** Other types are not converted, yet compared with `min` and `max`; what Python cannot compare, the server refuses. */
+/**
+ * The server does not convert values of other types, but compares them with `min` and `max`. It refuses values that
+ * Python cannot compare.
+ */
 function checkUnconverted(value: unknown, type: string, options: Record<string, unknown>): ValueVerdict {
   const { min, max } = rangeOf(options);
   if (min === undefined && max === undefined) return {};
@@ -192,7 +203,7 @@ function rangeOf({ min, max, step }: Record<string, unknown>): Range {
   };
 }
 
-/** Bounds that JavaScript numbers round, as definitions have them: `sys.maxsize`, and the largest seed. */
+/** Bounds that occur in definitions and that JavaScript numbers round: `sys.maxsize`, and the largest seed. */
 const roundedBounds: readonly (readonly [rounded: number, exact: bigint])[] = [
   [2 ** 63, 2n ** 63n - 1n],
   [2 ** 64, 2n ** 64n - 1n],
@@ -207,7 +218,10 @@ function exactMax(max: number | bigint): number | bigint {
   return roundedBounds.find(([rounded]) => rounded === max)?.[1] ?? max;
 }
 
-/** A plain number that was rounded as the bound was: it may have been the bound itself. */
+/**
+ * Whether a plain number was rounded to the same value as the bound, so that the author may have written the bound
+ * itself.
+ */
 function isRoundedAlike(value: unknown, max: number | bigint): boolean {
   return roundedBounds.some(([rounded, exact]) => value === rounded && max === exact);
 }
@@ -234,7 +248,7 @@ function checkRange(
   return undefined;
 }
 
-/** The server takes values between the steps, and the node then rounds them as it likes (width 100 gave 96). */
+/** The server accepts values between the steps, and the node then rounds them (width 100 gave 96). */
 function checkStep(value: number, { min = 0, step }: Range): ValueVerdict {
   const [from, width] = [Number(min), Number(step ?? 0)];
   if (!(width > 1) || value % width === 0 || (value - from) % width === 0) return {};

@@ -6,12 +6,12 @@ import { listOf, type InputSpec, type NodeDefinition } from "../classes/object-i
 import { isUnknownPlaceholder } from "../classes/slot-types.ts";
 import { linkOf, type WorkflowNode } from "../graph/workflow.ts";
 
-/** How many choices of a list an answer names. */
+/** An answer names at most this many choices of a list. */
 const choicesMax = 50;
 
 /**
  * Reports each required input that a node lacks, with its type, range and default: graphs made for an older server lack
- * what a newer one asks for (PROTOCOL-0.28, section 1).
+ * inputs that a newer server requires (PROTOCOL-0.28, section 1).
  */
 export function checkRequired(
   definition: NodeDefinition,
@@ -27,7 +27,7 @@ export function checkRequired(
   }
 }
 
-/** Completes "it is required": the type or the choices, the range and the default. */
+/** Completes the sentence "it is required" with the type or the choices, the range and the default. */
 function expectation(spec: InputSpec): string {
   const accepted = acceptedBy(spec);
   const { min, max, default: preset } = spec[1] ?? {};
@@ -43,7 +43,10 @@ function acceptedBy(spec: InputSpec): string | readonly unknown[] {
   return listOf(spec)?.slice(0, choicesMax) ?? spec[0];
 }
 
-/** People write the members of a dynamic input as an object or a list under its name, or without that name. */
+/**
+ * A hint for two common mistakes: the members of a dynamic input written as one object or list under the group's name,
+ * or written without the group's name.
+ */
 function hintAtShape(input: string, node: WorkflowNode): string {
   const parts = input.split(".");
   const groups = parts.slice(1).map((_part, index) => parts.slice(0, index + 1).join("."));

@@ -1,9 +1,9 @@
 import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
- * Inputs that a class of ComfyUI itself checks by a function of its own: the server then looks neither at the list nor at
- * the range that `/object_info` shows for them, and the definitions do not tell (`execution.py`, `validate_inputs`; the
- * classes' source in 0.28.0 and 0.33.0). Files to load are another matter: `isUploadInput`.
+ * Inputs that a class of ComfyUI checks by a function of its own. The server then ignores the list and the range that
+ * `/object_info` shows for them, and `/object_info` does not say so (`execution.py`, `validate_inputs`; the classes'
+ * source in 0.28.0 and 0.33.0). Inputs that name files to load are not listed here: see `isUploadInput`.
  */
 const selfChecked: Readonly<Record<string, ReadonlySet<string> | "all">> = {
   CustomCombo: "all",
@@ -16,14 +16,16 @@ const selfChecked: Readonly<Record<string, ReadonlySet<string> | "all">> = {
   SelectVAEDevice: new Set(["device"]),
 };
 
-/** Classes that judge the types of links themselves, and what they accept. */
+/** Classes that check the types of links by themselves, and the types that they accept. */
 const ownLinkTypesByClass: Readonly<Record<string, Readonly<Record<string, ReadonlySet<string>>>>> = {
   TripoConversionNode: {
     original_model_task_id: new Set(["MODEL_TASK_ID", "RIG_TASK_ID", "RETARGET_TASK_ID"]),
   },
 };
 
-/** Whether the class checks the values of this input itself, so that its list and range do not count. */
+/**
+ * Whether the class checks the values of this input by itself, so that the server ignores the input's list and range.
+ */
 export function checksItself(classType: string, input: string): boolean {
   const inputs = Object.hasOwn(selfChecked, classType) ? selfChecked[classType] : undefined;
   return inputs === "all" || inputs?.has(input) === true;
@@ -35,7 +37,7 @@ export function ownLinkTypes(classType: string, input: string): ReadonlySet<stri
   return inputs?.[input];
 }
 
-/** What the class's own check says of the node as a whole, where it can be told from the graph: the input and why. */
+/** The input that the class's own check of the whole node would refuse, and why, where the graph already shows it. */
 export function ownVerdict({
   class_type: classType,
   inputs,

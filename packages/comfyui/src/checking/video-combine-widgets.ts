@@ -4,9 +4,9 @@ import { specOf, type InputSpec, type NodeDefinition } from "../classes/object-i
 import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
- * VideoHelperSuite's combine node takes further inputs by the chosen format (`crf`, `pix_fmt`, …), which it describes
- * in the options of its `format` list: `formats: {"video/h264-mp4": [[name, type or list, options?], …]}`.
- * `undefined` for nodes that do not do that.
+ * VideoHelperSuite's combine node takes further inputs that depend on the chosen format (`crf`, `pix_fmt`, …). It
+ * describes them in the options of its `format` list: `formats: {"video/h264-mp4": [[name, type or list, options?],
+ * …]}`. Returns `undefined` for nodes of other classes.
  */
 export function formatWidgetsOf(
   node: WorkflowNode,
@@ -28,7 +28,7 @@ function toEntry(widget: unknown): [string, InputSpec][] {
   return [[name, [type, known]]];
 }
 
-/** The server runs graphs with wrong values here, and makes something else of them: a warning, not an error. */
+/** A wrong value here is a warning and not an error: the server runs the graph, and replaces the value. */
 export function checkFormatWidgets(value: unknown, widget: InputSpec): { warning?: InputProblem } {
   const { error, warning } = checkValue(value, widget, false);
   const problem = error ?? warning;

@@ -6,14 +6,14 @@ import { isUnknownPlaceholder } from "./slot-types.ts";
 export interface DynamicInput {
   /** The dotted name in the graph: `images`, `mode`, `mode.sub`. */
   name: string;
-  /** `unknown`: Genga does not understand it, and leaves everything under its name to the server. */
+  /** `unknown`: Genga does not know this kind of input, and leaves everything under its name to the server. */
   kind: "autogrow" | "combo" | "rows" | "slot" | "unknown";
   isRequired: boolean;
   /** Names of members that the node would take now, at most `MEMBERS_SHOWN`; for messages. */
   members: string[];
   /** The keys that a combo offers. */
   choices: unknown[];
-  /** Of a combo: whether the graph names one of them. */
+  /** For a combo: whether the graph chooses one of `choices`. */
   isChosen: boolean;
 }
 
@@ -21,7 +21,7 @@ export interface LiveInputs extends InputSpecs {
   dynamic: DynamicInput[];
 }
 
-/** The server makes at most 100 members; a definition that names more is not one that Genga knows. */
+/** The server makes at most 100 members. Genga treats a definition that names more than this as unknown. */
 const membersMax = 1_000;
 const membersShown = 8;
 const depthMax = 20;
@@ -43,7 +43,7 @@ export function liveInputsOf(
   return live;
 }
 
-/** Without a prototype: a graph and a definition may use any name, `__proto__` too. */
+/** The objects have no prototype, because a graph or a definition may use any name, even `__proto__`. */
 function emptySpecs(): Record<string, InputSpec> {
   return Object.create(null) as Record<string, InputSpec>;
 }
@@ -103,7 +103,9 @@ interface Expansion {
   place: Place;
 }
 
-/** Each leaves the group `unknown`, and adds nothing, where its description has a shape that Genga does not know. */
+/**
+ * Each expansion leaves the group `unknown`, and adds nothing, if the description has a shape that Genga does not know.
+ */
 const expansions: Record<string, (expansion: Expansion) => void> = {
   COMFY_AUTOGROW_V3: addGrown,
   COMFY_DYNAMICCOMBO_V3: addChosen,
@@ -155,7 +157,7 @@ function addChosen({ live, group, category, spec, options, place }: Expansion): 
   group.isChosen = true;
   live[category][group.name] = spec;
   if (chosen.specs === undefined) {
-    // The choice is fine; what belongs to it is not understood.
+    // The chosen option exists, but Genga cannot read the description of its members.
     group.kind = "unknown";
     return;
   }

@@ -1,8 +1,8 @@
 import { isUploadInput, type InputSpec } from "./object-info.ts";
 
 /**
- * Marks an input of which Genga keeps no list: its choices are files on the server. Versions of Genga that do not know
- * the option leave the value to the server, as they do with every option that they do not know.
+ * Marks an input whose choices are files on the server, and whose list Genga therefore does not keep. Versions of Genga
+ * that do not know the option leave the value to the server, as they do with every option that they do not know.
  */
 const filesOption = "files_on_server";
 
@@ -11,13 +11,13 @@ export function isFileList([, options]: InputSpec): boolean {
   return options?.[filesOption] === true;
 }
 
-/** Names as people give them to files that they send to a server; models are no such files. */
+/** Endings of files that people send to a server. Models are not among them. */
 const endings =
   "png jpe?g webp gif bmp tiff? avif heic exr hdr svg psd mp4 webm mov mkv avi m4v mp3 wav flac ogg opus m4a aac latent " +
   "glb gltf obj fbx stl ply k?splat spz txt pdf json csv srt zip";
 const fileName = new RegExp(`\\.(?:${endings.replaceAll(" ", "|")})$`, "i");
 
-/** Classes whose lists show the input folder, or its folders, without any option that says so (0.28.0). */
+/** Classes whose lists show the input folder or its subfolders, although no option of the input says so (0.28.0). */
 const silentLists: readonly (readonly [classType: RegExp, input: string])[] = [
   [/InputFiles$/, "file"],
   [/^Load\w*FromFolder$/, "folder"],
@@ -26,9 +26,10 @@ const silentLists: readonly (readonly [classType: RegExp, input: string])[] = [
 type Dict = Record<string, unknown>;
 
 /**
- * `/object_info` without the lists of files that people sent to the server or that it made (GRAPHS 3): an upload is no
- * new definition, and no tenant may read another's file names. An input counts as such a list by its options, by its
- * class, or because its choices contain a file that such a list showed. It becomes a `COMBO` without choices, and marked.
+ * Returns `/object_info` without the lists of files that people sent to the server or that the server made (GRAPHS 3).
+ * With the lists, each upload would look like a new set of definitions, and a tenant could read the file names of
+ * another. An input counts as such a list by its options, by its class, or because its choices contain a file that such
+ * a list showed. Such an input becomes a marked `COMBO` without choices.
  */
 export function withoutFileLists(objectInfo: Dict): Dict {
   const known = new Set<string>();
@@ -78,7 +79,7 @@ function choicesOf([type, options]: unknown[]): readonly unknown[] {
   return type === "COMBO" && Array.isArray(list) ? (list as unknown[]) : [];
 }
 
-/** Dynamic inputs nest a few levels; what an odd pack nests deeper holds no inputs. */
+/** Real dynamic inputs nest a few levels. Deeper values are not searched for inputs. */
 const depthMax = 24;
 
 /** Every input of a class, those within dynamic inputs as well. */
@@ -98,7 +99,7 @@ function isGroup(key: string, value: unknown): value is Dict {
 
 type IsFiles = (name: string, spec: unknown[]) => boolean;
 
-/** What nothing changes in comes back as it is. */
+/** Returns the given value itself if nothing in it changes. */
 function withoutLists(value: unknown, isFiles: IsFiles, depth = 0): unknown {
   if (depth > depthMax) return value;
   const within = (child: unknown): unknown => withoutLists(child, isFiles, depth + 1);
@@ -115,7 +116,7 @@ function withoutLists(value: unknown, isFiles: IsFiles, depth = 0): unknown {
   });
 }
 
-/** A default is a file's name as well. */
+/** The default is removed too, since it is the name of a file. */
 function emptied(spec: unknown[]): unknown[] {
   const [, options] = spec;
   const others = Object.entries(isDict(options) ? options : {}).filter(

@@ -15,10 +15,10 @@ export interface InputSpecs {
 /** What a server says about one node class (`GET /object_info`). */
 export interface NodeDefinition {
   input: InputSpecs & {
-    /** Filled in by the server; only the names matter here. */
+    /** The server fills in the values of hidden inputs; only the names matter here. */
     hidden: Record<string, unknown>;
   };
-  /** Inputs whose description Genga cannot read. They take anything, and nobody misses them. */
+  /** Inputs whose description Genga cannot read. They accept every value, and a graph may leave them out. */
   unreadableInputs: ReadonlySet<string>;
   /** False where the description of the inputs as a whole could not be read: then no input is judged. */
   areInputsKnown: boolean;
@@ -51,7 +51,7 @@ const inputSpecSchema = z
     return known === undefined ? [type] : [type, known];
   });
 
-/** An input whose description is not understood accepts everything, rather than making its node unusable. */
+/** An input whose description Genga cannot read accepts every value, so that its node stays usable. */
 const anythingGoes: InputSpec = ["*"];
 
 /** One group of inputs, and the names in it that could not be read; `undefined` where the group is no object at all. */
@@ -82,7 +82,7 @@ export function readInputSpecs(value: unknown): InputSpecs | undefined {
     : { required: required.specs, optional: optional.specs };
 }
 
-/** One class, read as leniently as `objectInfoSchema` reads all of them. */
+/** Reads one class, as leniently as `objectInfoSchema` reads all classes. */
 export const nodeDefinitionSchema: z.ZodType<NodeDefinition> = recordSchema
   .transform((node): NodeDefinition => {
     const inputs = readInputs(node["input"]);
@@ -146,7 +146,7 @@ function textOf(value: unknown): string {
 
 /**
  * Reads `GET /object_info` leniently: custom node packs put almost anything into it, and one odd class, input or slot
- * must not make any other unknown. What could not be read is marked, so that validation leaves it to the server.
+ * must not make any other unknown. Parts that could not be read are marked, so that validation leaves it to the server.
  * Parse once per refresh and keep the result; validation never copies it.
  */
 export const objectInfoSchema: z.ZodType<ObjectInfo> = z.record(z.string(), nodeDefinitionSchema);
@@ -164,7 +164,7 @@ export function specOf(definition: { input: InputSpecs }, input: string): InputS
   return Object.hasOwn(definition.input.optional, input) ? definition.input.optional[input] : undefined;
 }
 
-/** Loaders that look at the folder themselves, and say nothing of it in their options. */
+/** Loaders that search the input folder by themselves, although no option of their input says so. */
 const fileLoader = /^(VHS_)?Load(Image|Images|Video|Audio|Latent)(Mask|Output|Upload|FFmpeg)?$/;
 const fileInputs = new Set(["image", "video", "audio", "file", "directory", "latent"]);
 

@@ -2,7 +2,7 @@ import { type SlotType } from "./object-info.ts";
 import { isEqualInPython } from "../graph/python-values.ts";
 
 /**
- * Node packs name "any type" in several ways; the server compares some of them by an overridden operator that
+ * The names that node packs give to "any type". For some of them the pack overrides the comparison of types, which
  * `/object_info` does not show.
  */
 const anyType = /^(\*|any|anytype|any_type)$/i;
@@ -19,7 +19,7 @@ const knownPlaceholders = new Set([
   "COMFY_DYNAMICSLOT_V3",
 ]);
 
-/** A placeholder of a server that is newer than Genga: what it stands for is not known. */
+/** Whether the type is a placeholder that Genga does not know, from a server that is newer than Genga. */
 export function isUnknownPlaceholder(type: SlotType): boolean {
   return typeof type === "string" && placeholderType.test(type) && !knownPlaceholders.has(type);
 }

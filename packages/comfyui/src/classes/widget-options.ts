@@ -1,9 +1,9 @@
 import { type InputSpec } from "./object-info.ts";
 
 /**
- * The options of inputs that Genga knows, and what they mean for a value: those of ComfyUI 0.3.64 and 0.28.0, and those
- * by which node packs tell their own scripts in the editor something. An option that is not among them may well say
- * that the server judges the value otherwise, so a refusal by list or range is then left to the server.
+ * The options of inputs that Genga knows, and what they mean for a value: the options of ComfyUI 0.3.64 and 0.28.0, and
+ * the options that node packs write for their own scripts in the editor. An option that is not listed here may change
+ * how the server judges the value, so Genga then leaves a refusal by list or range to the server.
  */
 const knownOptions = new Set(
   `advanced audio_upload animated_image_upload component control_after_generate control_after_refresh default

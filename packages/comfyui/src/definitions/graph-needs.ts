@@ -9,7 +9,7 @@ export interface NeededModel {
   input: string;
   /** The file as the graph names it, for example `counterfeit_v3.safetensors`. */
   name: string;
-  /** All inputs of the node: they decide which members its dynamic inputs have. */
+  /** All inputs of the node; the members of its dynamic inputs depend on them. */
   inputs: Readonly<Record<string, unknown>>;
 }
 
@@ -40,7 +40,10 @@ export function needsOf(workflow: Workflow, objectInfo?: ObjectInfo): GraphNeeds
   return { classTypes: [...classTypes].sort(), models };
 }
 
-/** What of that a server lacks. Both lists empty = it can run the graph as far as classes and models go. */
+/**
+ * Returns the needs that a server does not meet. If both lists are empty, the server can run the graph as far as
+ * classes and models show.
+ */
 export function missingFrom(needs: GraphNeeds, objectInfo: ObjectInfo): GraphNeeds {
   return {
     classTypes: needs.classTypes.filter((classType) => !Object.hasOwn(objectInfo, classType)),

@@ -8,8 +8,8 @@ const listTypes: ReadonlySet<unknown> = new Set(["ARRAY", "BOUNDING_BOXES", "COL
 
 /**
  * A copy of the graph whose list values travel as `{"__value__": […]}`, on inputs that take a list. The server takes
- * every bare list for a link, and unwraps the others in place: what it shows in `/history` and writes into pictures
- * cannot be sent back as it is (PROTOCOL-0.28, section 2, recording 43d).
+ * every bare list for a link, and unwraps the others in place: so the graphs that the server shows in `/history` and
+ * writes into pictures cannot be submitted again unchanged (PROTOCOL-0.28, section 2, recording 43d).
  * @returns the graph itself where there is nothing to wrap, and the places that were wrapped
  */
 export function wrapLists(

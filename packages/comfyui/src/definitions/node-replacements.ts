@@ -3,12 +3,12 @@ import { z } from "zod";
 import { type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow } from "../graph/workflow.ts";
 
-/** How a server mends nodes of a class that it no longer has. */
+/** How a server replaces nodes of a class that it no longer has. */
 export interface NodeReplacement {
   newClass: string;
-  /** What each input of the new node is made of; `null`: it gets none. */
+  /** Where the value of each input of the new node comes from; `null`: the new node gets no inputs. */
   inputs: readonly InputMapping[] | null;
-  /** Slots that changed their place; the others keep it. */
+  /** Output slots with a new number; all other slots keep their number. */
   outputs: readonly OutputMapping[];
 }
 
@@ -19,7 +19,7 @@ export interface OutputMapping {
   newSlot: number;
 }
 
-/** Old class → what takes its place. */
+/** Old class → the replacement. */
 export type NodeReplacements = Readonly<Record<string, NodeReplacement>>;
 
 const inputMappingSchema = z.union([
@@ -36,7 +36,7 @@ const outputMappingSchema = z
   .object({ new_idx: z.number(), old_idx: z.number() })
   .transform((mapping): OutputMapping => ({ oldSlot: mapping.old_idx, newSlot: mapping.new_idx }));
 
-/** What is not understood of a list is left out, and costs nothing of the rest. */
+/** A list schema that drops the items it cannot read, and keeps the others. */
 function readable<Item>(schema: z.ZodType<Item>): z.ZodType<Item[] | null> {
   return z
     .array(z.unknown())
@@ -65,7 +65,7 @@ const nodeReplacementSchema = z
 
 /**
  * Reads `GET /node_replacements` (PROTOCOL-0.28 1, recording 42): old class → list, of which the server uses the first.
- * Servers before 0.28 have no such route, and replace nothing.
+ * Servers before 0.28 do not have this route and replace no nodes.
  */
 export const nodeReplacementsSchema: z.ZodType<NodeReplacements> = z
   .record(z.string(), z.unknown())
@@ -80,7 +80,10 @@ export const nodeReplacementsSchema: z.ZodType<NodeReplacements> = z
     ),
   );
 
-/** What takes the place of a class on a server; `undefined` if it has that class, or nothing in its place. */
+/**
+ * The replacement that a server uses for a class; `undefined` if the server has the class, or knows no replacement for
+ * it.
+ */
 export function replacementOf(
   classType: string,
   replacements: NodeReplacements,
@@ -97,13 +100,16 @@ export interface ReplacedGraph {
   /** The graph that the server judges and runs; the given one if nothing was replaced. */
   workflow: Workflow;
   replaced: { nodeId: string; oldClass: string; newClass: string }[];
-  /** Inputs that a replacement takes its values from, and that the node lacks: the server answers a bare 500. */
+  /**
+   * Inputs from which a replacement takes its values and which the node lacks. The server answers such a graph with a
+   * bare 500.
+   */
   missing: { nodeId: string; oldClass: string; newClass: string; input: string }[];
 }
 
 /**
- * Does to a graph what a server of 0.28 does to it before it validates it: nodes of classes that it no longer has become
- * nodes of newer ones, with their inputs renamed, and links to their outputs moved. Errors and `/queue` name the new ones.
+ * Changes a graph as a server of 0.28 changes it before validation: nodes of classes that it no longer has become nodes
+ * of newer ones, with their inputs renamed, and links to their outputs moved. Errors and `/queue` name the new ones.
  */
 export function replaceNodes(
   workflow: Workflow,

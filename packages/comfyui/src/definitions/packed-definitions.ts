@@ -5,8 +5,8 @@ import { parseJson } from "../wire/parse-json.ts";
 import { type ServerDefinitions } from "./server-definitions.ts";
 
 /**
- * Definitions as one thread hands them to another: the JSON texts of all classes, one after the other, in bytes that are
- * moved and not copied. 4 to 5 MB cost the receiver a few milliseconds.
+ * Definitions in the form in which one thread hands them to another: the JSON texts of all classes, one after the
+ * other, in a buffer that is moved and not copied. Receiving 4 to 5 MB takes a few milliseconds.
  */
 export interface PackedDefinitions {
   names: string[];
@@ -17,14 +17,15 @@ export interface PackedDefinitions {
   replacements: string;
 }
 
-/** What a server told, without its lists of files; as it is stored, and its texts to be packed. */
+/** A server's definitions without its lists of files: as they are stored, and as texts to be packed. */
 export interface ReadDefinitions {
   objectInfo: Readonly<Record<string, unknown>>;
   replacements: unknown;
 }
 
 /**
- * Reads what a server answered, bare `NaN` and `Infinity` included. @throws Error it is no JSON, or no object of classes
+ * Reads a server's answers, which may contain bare `NaN` and `Infinity`. @throws Error it is no JSON, or no object of
+ * classes
  * @param answers `replacements` null: the server has no such route
  */
 export function readAnswers(answers: { objectInfo: string; replacements: string | null }): ReadDefinitions {
@@ -35,7 +36,9 @@ export function readAnswers(answers: { objectInfo: string; replacements: string 
   };
 }
 
-/** Reads what was stored. Earlier versions stored lists of files with it. @throws Error it is no object of classes */
+/**
+ * Reads stored definitions. Earlier versions stored lists of files with it. @throws Error it is no object of classes
+ */
 export function readStored(stored: { objectInfo: unknown; replacements: unknown }): ReadDefinitions {
   return {
     objectInfo: withoutFileLists(asClasses(stored.objectInfo)),
@@ -50,7 +53,7 @@ function asClasses(value: unknown): Record<string, unknown> {
   return { ...value };
 }
 
-/** Numbers that are none (Python's NaN and Infinity) become null, as `jsonb` holds them. */
+/** Python's NaN and Infinity become null, because `jsonb` cannot hold them. */
 export function packDefinitions({ objectInfo, replacements }: ReadDefinitions): PackedDefinitions {
   const names = Object.keys(objectInfo);
   const texts = names.map((name) => Buffer.from(JSON.stringify(objectInfo[name] ?? null)));
@@ -62,7 +65,7 @@ export function packDefinitions({ objectInfo, replacements }: ReadDefinitions): 
   return { names, ends, texts: bytes, replacements: JSON.stringify(replacements ?? null) };
 }
 
-/** Each class is parsed when it is first asked for: a graph names a few dozen of thousands. */
+/** A class is parsed when it is first used: a graph names a few dozen of the thousands. */
 export function unpackDefinitions(packed: PackedDefinitions): ServerDefinitions {
   const decoder = new TextDecoder();
   const objectInfo: ObjectInfo = {};

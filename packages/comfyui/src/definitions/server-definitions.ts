@@ -4,14 +4,14 @@ import { nodeReplacementsSchema, replaceNodes, type NodeReplacements } from "./n
 import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
 import { type Workflow } from "../graph/workflow.ts";
 
-/** All that a server says of the nodes that it has, and of those that it had. */
+/** A server's definitions: the node classes that it has, and the replacements for classes that it no longer has. */
 export interface ServerDefinitions {
   objectInfo: ObjectInfo;
   replacements: NodeReplacements;
 }
 
 /**
- * Reads what was kept of `GET /object_info` and `GET /node_replacements`. @throws ZodError the first is no object
+ * Reads the stored answers of `GET /object_info` and `GET /node_replacements`. @throws ZodError the first is no object
  */
 export function parseDefinitions(stored: { objectInfo: unknown; replacements: unknown }): ServerDefinitions {
   return {
@@ -20,7 +20,10 @@ export function parseDefinitions(stored: { objectInfo: unknown; replacements: un
   };
 }
 
-/** Whether a server with these definitions takes the graph, its lists wrapped, by all that they tell. */
+/**
+ * Whether a server with these definitions can run the graph after its lists are wrapped, as far as the definitions
+ * show.
+ */
 export function canRun(workflow: Workflow, { objectInfo, replacements }: ServerDefinitions): boolean {
   const graph = replaceNodes(wrapLists(workflow, objectInfo).workflow, replacements, objectInfo);
   return graph.missing.length === 0 && validateGraph(graph.workflow, objectInfo).errors.length === 0;

@@ -4,20 +4,20 @@ import { linkOf, type Workflow } from "../graph/workflow.ts";
 /** Characters that stay in a file name everywhere; the rest become `_`. */
 const unsafeInName = /[^\p{L}\p{N} ._%()+=@-]/gu;
 const nameLengthMax = 80;
-/** File systems take 255 bytes; what stands before and behind a name needs its share. */
+/** File systems allow 255 bytes for a name; the prefix and the counter with its ending need the rest. */
 const nameBytesMax = 180;
 
-/** What files are called whose name is only known at run time, or would be the node's own. */
+/** The name for files whose own name is known only at run time, or is left to the node. */
 const nameOtherwise = "output";
 
 export interface PreparationOptions {
-  /** Stands before every name, folders and all: `folder/of/the/attempt/unique-`. */
+  /** Put before every name; may contain folders: `folder/of/the/attempt/unique-`. */
   prefix: string;
-  /** Tells which classes take a prefix that the graph does not give. */
+  /** Shows which classes accept a prefix where the graph gives none. */
   objectInfo: ObjectInfo;
 }
 
-/** Whether an input says what files are called: also as a member of a group (`format.filename_prefix`). */
+/** Whether an input is a file name prefix, also as a member of a group (`format.filename_prefix`). */
 export function isFilenamePrefix(input: string): boolean {
   return input === "filename_prefix" || input.endsWith(".filename_prefix");
 }
@@ -25,9 +25,9 @@ export function isFilenamePrefix(input: string): boolean {
 /**
  * A copy of the graph whose every `filename_prefix` is unique to one attempt: the given prefix and the original name.
  * Without it an identical graph would run nothing and report the files of an earlier job (PROTOCOL 0.8), two attempts
- * would share a counter, and files would lie where other tenants' graphs can name them. Of the original only the last
- * part is kept (its `%date%` and `%width%` marks go on working), so that no graph can leave the folder. A prefix that
- * comes over a link is replaced, too, since its value is only known at run time.
+ * would share a counter, and files would lie where other tenants' graphs can name them. Only the last part of the
+ * original path is kept, so that no graph can write outside the folder; `%date%` and `%width%` in it still work. A
+ * prefix that comes over a link is replaced, too, since its value is only known at run time.
  */
 export function prepareForSubmission(workflow: Workflow, options: PreparationOptions): Workflow {
   return Object.fromEntries(
@@ -53,7 +53,7 @@ function nameOf(given: unknown): string {
   return typeof value === "string" && linkOf(given) === undefined ? safeName(value) : nameOtherwise;
 }
 
-/** Servers take `{"__value__": x}` for x. */
+/** Servers read `{"__value__": x}` as x. */
 function unwrapped(value: unknown): unknown {
   return typeof value === "object" && value !== null && "__value__" in value ? value.__value__ : value;
 }

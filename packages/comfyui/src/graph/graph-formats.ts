@@ -4,7 +4,7 @@
  * people often have the wrong one at hand.
  */
 
-/** Whether this is a graph in API format, sound or not: one of its values has a `class_type`. */
+/** Whether this is meant as a graph in API format, valid or not: one of its values has a `class_type`. */
 export function looksLikeGraph(value: unknown): boolean {
   if (!isRecord(value)) return false;
   return Object.values(value).some((node) => isRecord(node) && typeof node["class_type"] === "string");
@@ -23,7 +23,7 @@ export function looksLikeEditorFormat(value: unknown): boolean {
   );
 }
 
-/** How to get the format that servers run out of the editor; a whole sentence. */
+/** How to export the format that servers run from the editor; a whole sentence. */
 export const howToExport =
   "Export it in the API format: in today's ComfyUI with the menu Workflow → Export (API); in an older one switch on " +
   "the dev mode options in the settings, then use “Save (API Format)”.";

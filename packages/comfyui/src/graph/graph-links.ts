@@ -1,6 +1,6 @@
 import { linkOf, type Workflow } from "./workflow.ts";
 
-/** The ids of the nodes that a node takes something from, present or not. */
+/** Returns the ids of the nodes that a node has links to, whether the graph has those nodes or not. */
 export type LinksOf = (nodeId: string) => string[];
 
 /** Every link that a server follows while it runs a graph, declared by the node's class or not (`graph.py`, `add_node`). */
@@ -9,7 +9,10 @@ export function allLinks(workflow: Workflow): LinksOf {
     Object.values(workflow[nodeId]?.inputs ?? {}).flatMap((value) => linkOf(value)?.nodeId ?? []);
 }
 
-/** The same links, each node's looked for once: a node may have a hundred thousand inputs, and graphs are walked often. */
+/**
+ * The same links, with each node's links found only once: a node may have a hundred thousand inputs, and a graph is
+ * walked several times.
+ */
 export function rememberedLinks(linksOf: LinksOf): LinksOf {
   const known = new Map<string, string[]>();
   return (nodeId) => {
@@ -51,7 +54,7 @@ export function findCycle(
   return undefined;
 }
 
-/** Depth first with a stack of its own: a long chain must not overflow ours. */
+/** Walks depth first with an explicit stack, because a long chain of nodes would overflow the call stack. */
 function walk(
   workflow: Workflow,
   start: string,
@@ -79,8 +82,8 @@ function walk(
 }
 
 /**
- * The nodes that cannot run, whichever node turns out to be an output: those that depend on a node that is not there, or
- * on themselves. While no definitions are known, a graph is only certain to fail when all its nodes are among them.
+ * The nodes that cannot run, whichever node turns out to be an output: those that depend on a node that is not there,
+ * or on themselves. Without definitions, a graph is certain to fail only if all its nodes are among these.
  */
 export function brokenNodes(workflow: Workflow, linksOf: LinksOf): Set<string> {
   const usedBy = new Map<string, string[]>();
@@ -94,7 +97,8 @@ export function brokenNodes(workflow: Workflow, linksOf: LinksOf): Set<string> {
       else users.push(nodeId);
     }
   }
-  // What can run, in the order in which it could: first the nodes without links, then those that only need them, …
+  // The nodes that can run, in a possible order of execution: first the nodes without links, then the nodes that need
+  // only those, and so on.
   const ready = [...missing].flatMap(([nodeId, count]) => (count === 0 ? nodeId : []));
   const broken = new Set(Object.keys(workflow));
   for (let nodeId = ready.pop(); nodeId !== undefined; nodeId = ready.pop()) {

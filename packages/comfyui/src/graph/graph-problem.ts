@@ -2,8 +2,8 @@ import { stringifyExactJson } from "../json/exact-json.ts";
 import { nodeTitleOf, type WorkflowNode } from "./workflow.ts";
 
 /**
- * What is wrong, in the style of the server's own error types (PROTOCOL 2). The server's names are used where it has
- * one; `missing_node_type` and `dependency_cycle` are those of newer servers.
+ * The kind of a problem, named in the style of the server's own error types (PROTOCOL 2). Where the server has a name
+ * for it, that name is used; `missing_node_type` and `dependency_cycle` are names of newer servers.
  */
 export type GraphProblemCode =
   // Shape: refused before any server is asked, since some of these bodies kill one (PROTOCOL 10).
@@ -18,7 +18,7 @@ export type GraphProblemCode =
   | "linked_node_missing"
   | "dependency_cycle"
   | "prompt_no_outputs"
-  // Says that there is more to say.
+  // Ends a list of problems that was cut off.
   | "more_problems"
   // Against a server's object info.
   | "missing_node_type"
@@ -30,11 +30,11 @@ export type GraphProblemCode =
   | "return_type_mismatch"
   | "linked_slot_missing"
   | "custom_validation_failed"
-  // Accepted by the server, and bound to fail there.
+  // The server accepts the graph, and the run must fail.
   | "context_options_missing"
   | "odd_frame_size"
   | "node_fails_at_run_time"
-  // Warnings only: accepted, but hardly meant.
+  // Only warnings: the server accepts the value, but the author probably meant something else.
   | "value_converted"
   | "unknown_input"
   | "undeclared_link"
@@ -57,17 +57,20 @@ export interface GraphProblem {
   accepted?: unknown;
 }
 
-/** Something of a graph that Genga left to the server, because the server's definitions say what Genga does not know. */
+/**
+ * A node or an input that Genga left to the server, because the server's definitions describe it in a way that Genga
+ * does not know.
+ */
 export interface NotChecked {
   nodeId: string;
   classType: string;
-  /** Absent where it is the whole node. */
+  /** Absent if the whole node was not checked. */
   input?: string;
   /** One sentence: what was not checked, and why. */
   message: string;
 }
 
-/** `errors` empty = submit it. */
+/** If `errors` is empty, the graph may be submitted. */
 export interface GraphValidation {
   errors: GraphProblem[];
   warnings: GraphProblem[];
@@ -75,16 +78,19 @@ export interface GraphValidation {
   notChecked?: NotChecked[];
 }
 
-/** What is said about an input beyond where it is. */
+/** A problem of an input, without the place of the input. */
 export type InputProblem = Pick<GraphProblem, "code" | "received" | "accepted"> & {
   /** Completes "Node 5 (KSampler), steps: …". */
   text: string;
 };
 
 const listedMax = 50;
-/** Each of a graph's names may be megabytes long, and stands in the message of each problem with its node. */
+/**
+ * A message shows at most this many characters of a name. Names in a graph may be megabytes long, and each problem's
+ * message repeats the name of its node.
+ */
 const nameShownMax = 200;
-/** Of errors and of warnings, each; nobody reads so many, and a body of 16 MB may give a million reasons for one. */
+/** At most this many errors and this many warnings. A body of 16 MB could otherwise cause a million of them. */
 const problemsMax = 1_000;
 
 export function nodeProblem(
@@ -134,15 +140,15 @@ export function shortName(name: string): string {
   return name.length > nameShownMax ? `${name.slice(0, nameShownMax - 3)}...` : name;
 }
 
-/** Whether a list of problems is so long that no more of them are looked at. */
+/** Whether a list of problems is full, so that no more problems need to be found. */
 export function isFull(problems: readonly GraphProblem[]): boolean {
   return problems.length >= problemsMax;
 }
 
-/** The problems as they are told; the last one says so if there may be more. */
+/** The first problems; if there may be more, the last entry says so. */
 export function firstOf(problems: GraphProblem[]): GraphProblem[] {
   if (!isFull(problems)) return problems;
-  const message = `There may be more to say of this graph; these are the first ${problemsMax} things.`;
+  const message = `This graph may have more problems; these are the first ${problemsMax}.`;
   return [...problems.slice(0, problemsMax), { code: "more_problems", message }];
 }
 

@@ -4,19 +4,20 @@ import { show, type GraphProblem } from "./graph-problem.ts";
 import { type Workflow } from "./workflow.ts";
 
 const nodesMax = 5_000;
-/** Of one node. The largest classes have a few hundred, with all members of their dynamic inputs. */
+/** For one node. The largest classes have a few hundred inputs, with all members of their dynamic inputs. */
 const inputsMax = 10_000;
 /** In characters of keys and text; the server itself takes 100 MiB. */
 const sizeMax = 16 * 1024 * 1024;
-/** The server's JSON parser gives up at about a thousand. */
+/** The server's JSON parser fails at about a thousand levels. */
 const depthMax = 100;
 
 export type GraphShape =
   { workflow: Workflow; problems: [] } | { workflow: undefined; problems: GraphProblem[] };
 
 /**
- * The part of validation that needs no server: is it a graph at all? Above all the bodies that a server accepts and
- * dies of (PROTOCOL 10): each node must be `{class_type: string, inputs: object}`, also those that no output needs.
+ * Checks whether a value has the shape of a graph; this needs no definitions. Above all it refuses the bodies that a
+ * server accepts and then crashes on (PROTOCOL 10): each node must be `{class_type: string, inputs: object}`, also
+ * those that no output needs.
  */
 export function checkShape(value: unknown): GraphShape {
   if (!isObject(value)) {
@@ -62,7 +63,7 @@ export function checkShape(value: unknown): GraphShape {
     ...checkNode(nodeId, node),
     ...checkNumbers(nodeId, node),
   ]);
-  // The nodes were just looked at, one by one; a second parse would copy them.
+  // The loop above has checked every node; parsing the graph with zod would also copy it.
   return problems.length > 0 ? refuse(problems) : { workflow: value as Workflow, problems: [] };
 }
 
@@ -122,7 +123,7 @@ function checkNode(nodeId: string, node: unknown): GraphProblem[] {
 function checkNumbers(nodeId: string, node: unknown): GraphProblem[] {
   const found = infiniteIn(node);
   if (found === undefined) return [];
-  const message = `Node ${nodeId} has a number beyond the range of a double, ${show(found)}; servers take it for infinite.`;
+  const message = `Node ${nodeId} has a number beyond the range of a double, ${show(found)}; servers read it as infinite.`;
   return [{ code: "number_not_finite", nodeId, message, received: found }];
 }
 
@@ -137,7 +138,7 @@ function infiniteIn(value: unknown): unknown {
   return undefined;
 }
 
-/** Roughly the length as JSON; infinite where it is nested too deep. Stops soon after the limit is passed. */
+/** Roughly the length as JSON; infinite where it is nested too deep. Stops counting soon after the limit. */
 function sizeOf(value: unknown, depth: number): number {
   if (typeof value === "string") return value.length + 2;
   if (typeof value !== "object" || value === null) return 5;

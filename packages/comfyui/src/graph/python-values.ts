@@ -4,11 +4,12 @@ import { isObject } from "./graph-shape.ts";
 /** Texts longer than this are refused by Python's `int()`. */
 const digitsMax = 4_300;
 const pythonInt = /^\s*[+-]?\d+(_\d+)*\s*$/;
-// A second run of digits only after a point: else each split of a long run would be tried, and a body hold up everybody.
+// A second run of digits is allowed only after a point. Otherwise the regular expression would try every split of a
+// long run of digits, and one request could block the process.
 const pythonFloat = /^\s*[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?\s*$/i;
 const pythonNotFinite = /^\s*[+-]?(nan|inf|infinity)\s*$/i;
 
-/** `int(value)` in Python: numbers are cut off, texts of digits are read, truth values count as 1 and 0. */
+/** `int(value)` in Python: fractions are cut off, texts of digits are parsed, and truth values count as 1 and 0. */
 export function toPythonInt(value: unknown): bigint | undefined {
   if (value instanceof ExactNumber && !value.isFloat) return value.toBigInt();
   const number = value instanceof ExactNumber ? value.toNumber() : value;

@@ -13,7 +13,7 @@ export interface WorkflowNode {
 /** A ComfyUI API-format graph: node id → node. It is what `POST /prompt` takes as `prompt`. */
 export type Workflow = Record<string, WorkflowNode>;
 
-/** The shape alone. Whether a server can run the graph is `validateGraph`'s question. */
+/** Checks only the shape. Whether a server can run the graph is checked by `validateGraph`. */
 export const workflowSchema: z.ZodType<Workflow> = z.record(
   z.string(),
   z.looseObject({
@@ -24,12 +24,12 @@ export const workflowSchema: z.ZodType<Workflow> = z.record(
 );
 
 /**
- * Reads a graph that was accepted before, and has been kept as text since. Numbers that JavaScript would change are
- * `ExactNumber`s. The nodes are looked at and not copied. @throws TypeError for what is no graph
+ * Reads the stored text of a graph that was accepted earlier. Numbers that JavaScript would change are `ExactNumber`s.
+ * The nodes are checked but not copied. @throws TypeError if the text is not a graph
  */
 export function parseWorkflow(text: string): Workflow {
   const graph = parseExactJson(text);
-  if (!isWorkflow(graph)) throw new TypeError("What was kept as a graph is none.");
+  if (!isWorkflow(graph)) throw new TypeError("The stored text is not a workflow graph.");
   return graph;
 }
 
@@ -52,9 +52,9 @@ export interface Link {
 }
 
 /**
- * Reads an input value as a link, as the server does while it runs a graph: a list of two, a text and a number (in Python
- * a truth value is one). While it *validates*, it takes every list in an input that the class declares for a link, and
- * refuses the others (PROTOCOL 2, `bad_linked_input`).
+ * Reads an input value as a link, as the server does while it runs a graph: a list of two elements, a text and a number
+ * (in Python a truth value is a number). While the server *validates*, it treats every list in a declared input as a
+ * link, and refuses lists of another shape (PROTOCOL 2, `bad_linked_input`).
  */
 export function linkOf(value: unknown): Link | undefined {
   if (!Array.isArray(value) || value.length !== 2) return undefined;
@@ -65,7 +65,7 @@ export function linkOf(value: unknown): Link | undefined {
   return { nodeId, slot: Number(number) };
 }
 
-/** What a person calls the node: the title that its author gave it, or its class. */
+/** The name of a node for people: the title that its author gave it, or its class. */
 export function nodeTitleOf(node: WorkflowNode): string {
   const title = node._meta?.title;
   return typeof title === "string" && title.trim() !== "" ? title.trim() : node.class_type;

@@ -33,8 +33,8 @@ export class ExactNumber {
   }
 
   /**
-   * What `JSON.stringify` writes for clients: text where a JSON number would lie to most of them (integers beyond
-   * 2^53−1, numbers beyond the range of a double), else a plain number.
+   * What `JSON.stringify` writes for clients: a text where most clients would round the number (integers beyond 2^53−1,
+   * numbers beyond the range of a double), else a plain number.
    */
   toJSON(): string | number {
     const number = this.toNumber();
@@ -55,7 +55,8 @@ export function numberOf(value: unknown): number | undefined {
 
 /**
  * Reads JSON without a loss: plain values as `JSON.parse` makes them, and an `ExactNumber` where a JavaScript number
- * would change what was written. Texts without such numbers cost one search of the text more than `JSON.parse`.
+ * would change what was written. For a text without such numbers it takes one search of the text more than
+ * `JSON.parse`.
  * @throws SyntaxError as `JSON.parse` does
  */
 export function parseExactJson(text: string): unknown {
@@ -72,8 +73,8 @@ export function stringifyExactJson(value: unknown): string {
 }
 
 /**
- * What clients get of such a value, as plain JSON (`ExactNumber.toJSON`): text where a JSON number would lie. The value
- * itself where it holds no exact number.
+ * The value as clients receive it, in plain JSON (`ExactNumber.toJSON`): a number that most clients would round becomes
+ * a text. The value itself where it holds no exact number.
  */
 export function toClientJson(value: unknown): unknown {
   return holdsExactNumber(value) ? JSON.parse(JSON.stringify(value)) : value;
@@ -132,7 +133,7 @@ function isFloatText(token: string): boolean {
 /** Whether `JSON.parse` followed by `JSON.stringify` would write another number, or an int for a float. */
 function changesAsNumber(token: string): boolean {
   const number = Number(token);
-  // A word: true, false or null.
+  // The token is a word: true, false or null.
   if (Number.isNaN(number)) return false;
   if (isFloatText(token)) return Number.isInteger(number) || !Number.isFinite(number);
   return !Number.isSafeInteger(number);
@@ -200,7 +201,7 @@ function restoreNumbers(plain: unknown, quoted: unknown, make: (token: string) =
   return root.value;
 }
 
-/** A list of a million numbers needs no million texts as keys. */
+/** For a list, yields numbers as keys, so that a list of a million numbers does not create a million texts. */
 function keysOf(owner: object): Iterable<PropertyKey> {
   return Array.isArray(owner) ? owner.keys() : Object.keys(owner);
 }
@@ -212,7 +213,7 @@ function isContainer(value: unknown): value is object {
 function holdsExactNumber(value: unknown): boolean {
   if (!isContainer(value)) return false;
   if (value instanceof ExactNumber) return true;
-  // Plain loops: ten thousand graphs of a batch pass here.
+  // Plain loops for speed: a batch sends ten thousand graphs through this function.
   if (Array.isArray(value)) {
     for (const item of value) if (holdsExactNumber(item)) return true;
     return false;
@@ -221,7 +222,7 @@ function holdsExactNumber(value: unknown): boolean {
   return false;
 }
 
-/** As `JSON.stringify` writes plain data; undefined for what JSON has no word for. */
+/** As `JSON.stringify` writes plain data; undefined for values that JSON cannot represent. */
 function write(value: unknown): string | undefined {
   if (value instanceof ExactNumber) return value.text;
   if (Array.isArray(value)) return `[${value.map((item) => write(item) ?? "null").join()}]`;

@@ -1,7 +1,7 @@
 /**
- * Events for one reader that may be slower than their source. An event with a key replaces the unread one of that
- * key and takes its place at the end, so numbers and pictures never pile up; the rest is kept in order, at most
- * `eventsMax` in all.
+ * Events for one reader that may be slower than their source. An event with a key replaces the unread one of that key
+ * and takes its place at the end, so progress figures and pictures never pile up. All other events are kept in order.
+ * The buffer holds at most `eventsMax` events and then drops the oldest.
  */
 export class EventBuffer<Event> {
   readonly #events = new Map<string | number, Event>();
@@ -29,7 +29,7 @@ export class EventBuffer<Event> {
     this.#wake?.();
   }
 
-  /** Nothing more will come; the reader gets what is left, and then the end (or the error). */
+  /** Ends the stream: the reader receives the remaining events, and then the end or the error. */
   end(error?: Error): void {
     this.#end ??= { error };
     this.#wake?.();

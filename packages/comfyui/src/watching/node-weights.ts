@@ -1,9 +1,9 @@
 import { type WorkflowNode } from "../graph/workflow.ts";
 
 /**
- * How much of a prompt's time a node takes, in units of one sampling step; rough figures, good for a percentage that
- * neither jumps nor stands still. Samplers dominate; a combine step encodes the whole video; loaders read gigabytes
- * when they are cold and nothing when they are warm.
+ * How much of a prompt's time a node takes, in units of one sampling step. The figures are rough, but good enough for a
+ * percentage that neither jumps nor stops. Samplers dominate; a combine step encodes the whole video; loaders read
+ * gigabytes the first time and nothing while the model is still loaded.
  */
 const weights: readonly (readonly [classType: RegExp, weight: number])[] = [
   [/Checkpoint|UNETLoader|AnimateDiffLoader|LoadAnimateDiffModel/i, 3],
@@ -16,7 +16,10 @@ const weightOtherwise = 0.5;
 const stepsOtherwise = 20;
 const sampler = /Sampler(?!Select)/i;
 
-/** A sampler weighs its steps, whatever their number: two samplers share the bar by their steps. */
+/**
+ * The weight of a node. A sampler's weight is its number of steps, so that two samplers share the progress bar by their
+ * steps.
+ */
 export function weightOf(node: WorkflowNode): number {
   if (sampler.test(node.class_type)) {
     const steps = Number(node.inputs["steps"]);
@@ -25,7 +28,7 @@ export function weightOf(node: WorkflowNode): number {
   return weights.find(([classType]) => classType.test(node.class_type))?.[1] ?? weightOtherwise;
 }
 
-/** A node that reports steps of its own is slower than its class promises, whatever it is. */
+/** A node that reports steps is slower than the weight of its class says, whatever the class is. */
 export function weightFromSteps(weight: number, stepsReported: number): number {
   return Math.max(weight, Math.min(stepsReported, stepsOtherwise) / 2);
 }

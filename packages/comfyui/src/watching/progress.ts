@@ -7,12 +7,12 @@ export type ProgressPhase = "waiting" | "submitted" | "executing" | "saving";
 
 /** What a person sees of one attempt. */
 export interface Progress {
-  /** 0…100, never going back within an attempt; 100 is left to the one who has stored the outputs. */
+  /** 0…100, never going back within an attempt; only the code that has stored the outputs sets 100. */
   percent: number;
   phase: ProgressPhase;
-  /** Id of the node that runs; where several do (asynchronous ones), of the one that began last. */
+  /** Id of the node that runs; if several nodes run (asynchronous ones), the one that began last. */
   node: string | null;
-  /** The titles of all that run. */
+  /** The titles of all nodes that run. */
   nodeTitle: string | null;
   /** Steps of that node, where it reports any. */
   step: number | null;
@@ -26,11 +26,14 @@ interface NodeState {
   weight: number;
   /** 0…1 */
   done: number;
-  /** Its result was kept from an earlier prompt: it costs nothing and does not count in the percentage. */
+  /**
+   * The server reuses the node's result from an earlier prompt, so the node takes no time and does not count in the
+   * percentage.
+   */
   isCached: boolean;
 }
 
-/** What the reducer remembers. Treat it as opaque; `progress` is the part to show. */
+/** The state of the reducer. Treat it as opaque; show only `progress`. */
 export interface ProgressState {
   readonly progress: Progress;
   readonly nodes: ReadonlyMap<string, NodeState>;
@@ -38,12 +41,15 @@ export interface ProgressState {
   readonly running: readonly string[];
 }
 
-/** The server may still save or decode when its last number has arrived, so messages alone never promise more. */
+/** The server may still decode or save after its last progress message, so messages alone never give more than this. */
 const percentMax = 99;
 
-/** How far a node counts while nodes that it made at run time report: only it says when it is done. */
+/**
+ * The most that a node counts while only nodes that it made at run time report; the node itself reports when it is
+ * done.
+ */
 const partDoneMax = 0.95;
-/** Titles that are named where many nodes run. */
+/** At most this many titles are named when many nodes run. */
 const titlesMax = 3;
 
 /** The state before anything has happened. */
@@ -74,8 +80,8 @@ export function markSubmitted(state: ProgressState): ProgressState {
 }
 
 /**
- * One message further. Pure; the caller passes only messages about this prompt. Lost messages do no harm: each
- * `progress_state` tells all nodes so far, and the rest only adds to it.
+ * Applies one message. Pure; the caller passes only messages about this prompt. A lost message does no harm: each
+ * `progress_state` describes all nodes so far, and other messages only add to that.
  */
 export function reduceProgress(state: ProgressState, message: PromptMessage): ProgressState {
   switch (message.type) {
@@ -97,7 +103,7 @@ export function reduceProgress(state: ProgressState, message: PromptMessage): Pr
         ? stepNode(state, message.data.node, message.data.value, message.data.max)
         : state;
     case "executed":
-      // One that was made at run time says nothing of the node that made it.
+      // A node that was made at run time does not tell which node made it.
       return advance(state, [[message.data.node, { done: 1 }]]);
     case "execution_success":
       return finish(
@@ -115,9 +121,9 @@ export function reduceProgress(state: ProgressState, message: PromptMessage): Pr
 type NodesReported = Extract<PromptMessage, { type: "progress_state" }>["data"]["nodes"];
 
 /**
- * Nodes made at run time (expanded subgraphs) report under the node that made them; that one is only finished when it
- * says so itself. Several run side by side where they are asynchronous, or where one waits for an input that it asked for
- * late (PROTOCOL-0.28 3): a node that has just begun is shown, and then stays until it ends.
+ * Nodes made at run time (expanded subgraphs) report under the node that made them; that node is finished only when it
+ * reports its own end. Several nodes run side by side if they are asynchronous, or if one waits for a lazy input
+ * (PROTOCOL-0.28 3): the node that began last is shown until it ends.
  */
 function reduceProgressState(state: ProgressState, reported: NodesReported): ProgressState {
   const changes: NodeChange[] = [];
@@ -145,7 +151,7 @@ function reduceProgressState(state: ProgressState, reported: NodesReported): Pro
 }
 
 function stepNode(state: ProgressState, id: string, value: number, max: number): ProgressState {
-  // A node made at run time: the `progress_state` before this message has told whose part it is, and how far.
+  // The node was made at run time. The `progress_state` before this message named its parent and its progress.
   if (state.nodes.size > 0 && !state.nodes.has(id)) return state;
   const advanced = advance(state, [[id, { done: max > 0 ? value / max : 0, stepsReported: max }]]);
   const isBesideOthers = state.running.includes(id) && state.running.includes(state.progress.node ?? "");
@@ -153,7 +159,10 @@ function stepNode(state: ProgressState, id: string, value: number, max: number):
   return showSteps(enterNode(advanced, id), value, max);
 }
 
-/** Shows a node. One that was not known to run is taken for the only one: a `progress_state` tells all of them. */
+/**
+ * Shows a node. A node that was not known to run is taken as the only running node, because a `progress_state` lists
+ * all of them.
+ */
 function enterNode(state: ProgressState, id: string): ProgressState {
   const running = state.running.includes(id) ? state.running : [id];
   const nodeTitle = titlesOf(running, state.nodes);
@@ -177,7 +186,7 @@ function titlesOf(ids: readonly string[], nodes: ReadonlyMap<string, NodeState>)
   return more > 0 ? `${titles.slice(0, titlesMax).join(", ")} and ${more} more` : titles.join(", ");
 }
 
-/** A node without a progress bar reports 0 of 1, then 1 of 1: those are no steps worth showing. */
+/** A node without a progress bar reports 0 of 1, then 1 of 1: those are not shown as steps. */
 function showSteps(state: ProgressState, value: number, max: number): ProgressState {
   return max > 1 ? withProgress(state, { step: value, steps: max }) : state;
 }
@@ -227,7 +236,7 @@ function measure(nodes: ReadonlyMap<string, NodeState>): { percent: number; node
 
 const phases: readonly ProgressPhase[] = ["waiting", "submitted", "executing", "saving"];
 
-/** A late message never takes the phase back. */
+/** A late message never moves the phase backwards. */
 function laterPhase(state: ProgressState, phase: ProgressPhase): ProgressPhase {
   return phases.indexOf(phase) > phases.indexOf(state.progress.phase) ? phase : state.progress.phase;
 }

@@ -11,8 +11,8 @@ import { type Workflow } from "../graph/workflow.ts";
 const eventsMax = 4_096;
 
 /**
- * What is known of one prompt while it is watched, and the events its reader has not taken yet. It exists from before
- * the POST, so that the first message finds it.
+ * The state of one watched prompt, and the events that its reader has not taken yet. It is created before the POST, so
+ * that no message can arrive before it.
  */
 export class PromptWatch {
   readonly promptId: string;
@@ -21,15 +21,15 @@ export class PromptWatch {
   #progress: ProgressState;
   #settled: SettledLookup | undefined;
   #unreachableSince: number | undefined;
-  /** The POST is under way: not being found on the server means nothing yet. */
+  /** The POST is under way, so a server that does not know the prompt proves nothing yet. */
   isPosting = false;
-  /** Somebody reads the events. */
+  /** A reader takes the events. */
   hasReader = false;
-  isLooking = false;
-  /** Something happened during a look that it may not have seen. */
-  wantsAnotherLook = false;
-  /** When to look at queue and history, on the monotonic clock; every sign of life moves it on. */
-  lookDueAt = Number.POSITIVE_INFINITY;
+  isLookingUp = false;
+  /** Something happened during a lookup that its answer may not show. */
+  needsAnotherLookup = false;
+  /** When to ask queue and history next, by the monotonic clock. Every message about the prompt postpones it. */
+  lookupDueAt = Number.POSITIVE_INFINITY;
   /** How long the server may be unreachable before the reader is told to give up. */
   unreachableMs = Number.POSITIVE_INFINITY;
 
@@ -51,12 +51,14 @@ export class PromptWatch {
     return !this.isSettled && this.progress.phase === "executing";
   }
 
-  /** A graph that came later than the watch (adoption after a look) gives titles and weights. */
+  /** Sets the graph, for titles and weights, if the watch was made without one (by an adoption after a lookup). */
   describe(workflow: Workflow): void {
     if (this.#progress.nodes.size === 0) this.#progress = progressOf(workflow);
   }
 
-  /** Its messages are a sign of life as well: a look that failed long before them is no outage. */
+  /**
+   * A message proves that the server is reachable, so a lookup that failed long before it does not count as an outage.
+   */
   receive(message: PromptMessage): void {
     this.#reachable();
     this.#buffer.push({ type: "message", message }, coalesced.has(message.type) ? message.type : undefined);
@@ -77,7 +79,7 @@ export class PromptWatch {
     this.#advance(markSubmitted(this.#progress));
   }
 
-  /** Takes the answer of a look; true if it was the end. */
+  /** Applies the answer of a lookup; returns true if the prompt has ended. */
   apply(lookup: PromptLookup): boolean {
     if (this.isSettled) return true;
     this.#reachable();
@@ -104,7 +106,10 @@ export class PromptWatch {
     }
   }
 
-  /** A look failed. Gives the watch up once that has lasted `unreachableMs`; true if so. */
+  /**
+   * Notes a failed lookup. Ends the watch with the error, and returns true, once lookups have failed for
+   * `unreachableMs`.
+   */
   noteUnreachable(error: ComfyUIError): boolean {
     const now = performance.now();
     if (this.#unreachableSince === undefined) {

@@ -15,10 +15,12 @@ export interface PromptWatchesOptions {
   clientId: string;
   socketUrl(clientId: string): string;
   socket: Omit<ServerSocketOptions, "url" | "onText" | "onBinary" | "onOpen" | "onClose">;
-  /** After this long without a message: look. */
+  /** After this long without a message, ask queue and history. */
   silenceMs: number;
   lookup(promptId: string, signal: AbortSignal): Promise<PromptLookup>;
-  /** History alone: it holds the entry from `executing {node: null}` on (PROTOCOL 0.1). */
+  /**
+   * Asks only the history, which has the entry as soon as the server has sent `executing {node: null}` (PROTOCOL 0.1).
+   */
   lookupEnded(promptId: string, signal: AbortSignal): Promise<PromptLookup | undefined>;
   onDisconnect(): void;
 }
@@ -26,46 +28,53 @@ export interface PromptWatchesOptions {
 export interface ConnectorCounters {
   /** WebSocket messages of every kind. */
   messages: number;
-  /** Those not understood: other types, other layouts, broken JSON. Ignored, and counted here. */
+  /** Messages that Genga does not understand: other types, other layouts, broken JSON. They are ignored and counted. */
   unknownMessages: number;
   /** Connections lost after they had been open. */
   disconnects: number;
-  /** Looks at queue and history. */
-  looks: number;
+  /** Lookups: questions to queue and history. */
+  lookups: number;
   /** Silent sockets that were closed and opened again while a prompt ran. */
   reopened: number;
 }
 
-/** The socket of one client id, and what it told last. */
+/** The socket of one client id, and the last facts that its messages gave. */
 interface Channel {
   socket: ServerSocket;
-  /** The prompt that runs for this client, by the messages. */
+  /** The prompt that runs for this client, according to the messages. */
   currentPromptId: string | undefined;
-  /** The server promised previews with metadata, so one without is somebody else's broadcast. */
+  /** The server promised previews with metadata, so a preview without metadata belongs to another client's prompt. */
   hasPreviewMetadata: boolean;
-  /** How long a silence must last before the socket is opened anew; doubles each time in vain. */
+  /**
+   * How long a silence must last before the socket is opened anew; it doubles after each reopening that ends no
+   * silence.
+   */
   reopenAfterMs: number;
 }
 
-/** The end was announced and its last message is still to come: look if it does not. */
+/**
+ * The server announced the end of a prompt, and its last message must still come. Ask queue and history if it does not
+ * come in this time.
+ */
 const lastMessageMs = 1_000;
-/** How often to look while there is no socket to hear from. */
-const deafLookMs = 2_000;
-const lookAgainMs = 250;
+/** How often to ask queue and history while no socket is open. */
+const lookupWithoutSocketMs = 2_000;
+const lookupRetryMs = 250;
 const reopenAfterFactorMax = 6;
 const unreadSettledMax = 256;
 
 /**
- * All prompts that are being watched on one server. The socket is a hint: messages move progress and say when to look,
- * and what queue and history say is what counts. Silence, a new connection, or the announced end of a prompt lead to a
- * look, so a watch never hangs on a message that does not come.
+ * All watched prompts of one server. The socket only gives hints: its messages advance the progress and say when to
+ * ask. Only the answers of queue and history decide whether a prompt has ended. A lookup (queue first, then history)
+ * follows a silence, a new connection, and the announced end of a prompt, so a watch never waits for ever for a message
+ * that was lost.
  */
 export class PromptWatches {
   readonly counters: ConnectorCounters = {
     messages: 0,
     unknownMessages: 0,
     disconnects: 0,
-    looks: 0,
+    lookups: 0,
     reopened: 0,
   };
   readonly #options: PromptWatchesOptions;
@@ -77,7 +86,8 @@ export class PromptWatches {
 
   constructor(options: PromptWatchesOptions) {
     this.#options = options;
-    // One listener for each look that is under way, as many as prompts are watched; each is taken off again.
+    // Each lookup under way adds one listener, and removes it at its end. There are as many as watched prompts, more
+    // than Node's warning limit.
     setMaxListeners(0, this.#closed.signal);
   }
 
@@ -98,7 +108,7 @@ export class PromptWatches {
     await this.#channel(clientId).socket.ready(signal);
   }
 
-  /** The watch of a prompt; made, and its socket opened, where there is none. */
+  /** Returns the watch of a prompt. Creates the watch, and opens its socket, if there is none. */
   open(promptId: string, clientId: string, workflow: Workflow): PromptWatch {
     const existing = this.#watches.get(promptId);
     if (existing !== undefined) {
@@ -129,12 +139,12 @@ export class PromptWatches {
     }
   }
 
-  /** The prompt is queued: from now on a silence is worth a look. */
+  /** Tells the watch that the prompt is queued: from now on a silence leads to a lookup. */
   expectMessages(watch: PromptWatch): void {
-    watch.lookDueAt = Math.min(watch.lookDueAt, performance.now() + this.#options.silenceMs);
+    watch.lookupDueAt = Math.min(watch.lookupDueAt, performance.now() + this.#options.silenceMs);
   }
 
-  /** Ends a watch, and the socket of a foreign client id with its last watch. */
+  /** Removes a watch. The socket of another client id is closed with its last watch. */
   forget(watch: PromptWatch): void {
     if (this.#watches.get(watch.promptId) === watch) this.#watches.delete(watch.promptId);
     if (this.#watches.size === 0) {
@@ -144,39 +154,39 @@ export class PromptWatches {
     this.#closeUnused(watch.clientId);
   }
 
-  /** Settles a watch with what its owner found out by itself, for example after a cancellation. */
+  /** Ends a watch with a lookup that its owner made, for example after a cancellation. */
   settle(promptId: string, lookup: PromptLookup): void {
     if (isSettled(lookup)) this.#watches.get(promptId)?.apply(lookup);
   }
 
-  /** One round: looks that are due, silent sockets, and ends that nobody came to read. */
+  /** One round: makes the lookups that are due, and drops ended watches that nobody reads. */
   tick(): void {
     const now = performance.now();
     let unreadSettled = 0;
     for (const watch of [...this.#watches.values()].reverse()) {
-      if (!watch.isSettled && watch.lookDueAt <= now) void this.look(watch);
+      if (!watch.isSettled && watch.lookupDueAt <= now) void this.lookUp(watch);
       if (!watch.isSettled || watch.hasReader) continue;
       unreadSettled += 1;
       if (unreadSettled > unreadSettledMax) this.forget(watch);
     }
   }
 
-  /** Asks queue and history where the prompt stands. Never rejects: a failed look is repeated. */
-  async look(watch: PromptWatch): Promise<void> {
+  /** Asks queue and history where the prompt stands. Never rejects: a failed lookup is repeated. */
+  async lookUp(watch: PromptWatch): Promise<void> {
     if (watch.isSettled || watch.isPosting || this.#closed.signal.aborted) return;
-    watch.wantsAnotherLook = watch.isLooking;
-    if (watch.isLooking) return;
-    watch.isLooking = true;
-    this.counters.looks += 1;
+    watch.needsAnotherLookup = watch.isLookingUp;
+    if (watch.isLookingUp) return;
+    watch.isLookingUp = true;
+    this.counters.lookups += 1;
     try {
       const lookup = await this.#options.lookup(watch.promptId, this.#closed.signal);
-      if (!watch.apply(lookup)) this.#afterLook(watch, lookup);
+      if (!watch.apply(lookup)) this.#afterLookup(watch, lookup);
     } catch (error) {
-      this.#lookFailed(watch, error);
+      this.#lookupFailed(watch, error);
     } finally {
-      watch.isLooking = false;
+      watch.isLookingUp = false;
     }
-    if (watch.wantsAnotherLook) await this.look(watch);
+    if (watch.needsAnotherLookup) await this.lookUp(watch);
   }
 
   async close(): Promise<void> {
@@ -190,13 +200,14 @@ export class PromptWatches {
     await Promise.all(this.#closing);
   }
 
-  #afterLook(watch: PromptWatch, lookup: PromptLookup): void {
+  #afterLookup(watch: PromptWatch, lookup: PromptLookup): void {
     const channel = this.#channels.get(watch.clientId);
-    watch.lookDueAt = performance.now() + this.#lookEveryMs(channel);
+    watch.lookupDueAt = performance.now() + this.#lookupEveryMs(channel);
     if (channel === undefined || lookup.state !== "running") return;
     if (!channel.socket.isReady || channel.socket.silentMs < channel.reopenAfterMs) return;
-    // It runs, and not even a broadcast came: the server may have unregistered us (PROTOCOL 0.4). It may also just be
-    // loading a checkpoint, which is silent as well; so each attempt in vain waits twice as long.
+    // The prompt runs, and not even a broadcast came: the server may have unregistered this socket (PROTOCOL 0.4). But
+    // the server may also be loading a checkpoint, during which it sends nothing, so each reopening that ends no
+    // silence doubles the wait.
     channel.reopenAfterMs = Math.min(
       channel.reopenAfterMs * 2,
       this.#options.silenceMs * reopenAfterFactorMax,
@@ -205,27 +216,27 @@ export class PromptWatches {
     channel.socket.reopen();
   }
 
-  #lookFailed(watch: PromptWatch, error: unknown): void {
+  #lookupFailed(watch: PromptWatch, error: unknown): void {
     if (this.#closed.signal.aborted) return;
-    watch.lookDueAt = performance.now() + this.#lookEveryMs(this.#channels.get(watch.clientId));
+    watch.lookupDueAt = performance.now() + this.#lookupEveryMs(this.#channels.get(watch.clientId));
     if (watch.noteUnreachable(toComfyUIError(error, `prompt ${watch.promptId}`))) this.forget(watch);
   }
 
-  #lookEveryMs(channel: Channel | undefined): number {
+  #lookupEveryMs(channel: Channel | undefined): number {
     return channel?.socket.isReady === true
       ? this.#options.silenceMs
-      : Math.min(this.#options.silenceMs, deafLookMs);
+      : Math.min(this.#options.silenceMs, lookupWithoutSocketMs);
   }
 
-  /** The end was announced: the history has it. */
+  /** The server announced the end of the prompt, so the history has the entry. */
   async #conclude(watch: PromptWatch): Promise<void> {
     try {
       const lookup = await this.#options.lookupEnded(watch.promptId, this.#closed.signal);
       if (lookup !== undefined && watch.apply(lookup)) return;
-      watch.lookDueAt = performance.now() + lookAgainMs;
-      await this.look(watch);
+      watch.lookupDueAt = performance.now() + lookupRetryMs;
+      await this.lookUp(watch);
     } catch (error) {
-      this.#lookFailed(watch, error);
+      this.#lookupFailed(watch, error);
     }
   }
 
@@ -258,11 +269,11 @@ export class PromptWatches {
     return channel;
   }
 
-  /** Nothing that happened before this moment was kept for us: whoever waits on this socket looks. */
+  /** The server kept no message from before this moment, so every watch of this socket makes a lookup. */
   #opened(clientId: string, channel: Channel): void {
     channel.currentPromptId = undefined;
     channel.hasPreviewMetadata = false;
-    for (const watch of this.#watchesOf(clientId)) void this.look(watch);
+    for (const watch of this.#watchesOf(clientId)) void this.lookUp(watch);
   }
 
   #lost(clientId: string, channel: Channel): void {
@@ -270,7 +281,7 @@ export class PromptWatches {
     this.counters.disconnects += 1;
     this.#options.onDisconnect();
     for (const watch of this.#watchesOf(clientId)) {
-      watch.lookDueAt = Math.min(watch.lookDueAt, performance.now() + this.#lookEveryMs(channel));
+      watch.lookupDueAt = Math.min(watch.lookupDueAt, performance.now() + this.#lookupEveryMs(channel));
     }
   }
 
@@ -302,10 +313,10 @@ export class PromptWatches {
     const watch = this.#watches.get(promptId);
     if (watch === undefined) return;
     channel.currentPromptId = promptId;
-    // The greeting after a reconnect names no prompt, and proves nothing about the messages to come.
+    // The greeting after a reconnect names no prompt, and does not prove that later messages will arrive.
     if (message.data.prompt_id !== undefined) channel.reopenAfterMs = this.#options.silenceMs;
     const patienceMs = isEndAnnouncement(message) ? lastMessageMs : this.#options.silenceMs;
-    watch.lookDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
+    watch.lookupDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
     watch.receive(message);
     if (message.type === "executing" && message.data.node === null) {
       channel.currentPromptId = undefined;
@@ -313,7 +324,10 @@ export class PromptWatches {
     }
   }
 
-  /** After a reconnect the server says which node runs, not of which prompt; only one prompt runs at a time. */
+  /**
+   * Finds the prompt of the greeting after a reconnect, which names the running node but not its prompt. Only one
+   * prompt runs at a time.
+   */
   #promptOfGreeting(clientId: string, channel: Channel, message: ServerMessage): string | undefined {
     if (message.type !== "executing") return undefined;
     if (channel.currentPromptId !== undefined) return channel.currentPromptId;
@@ -332,7 +346,7 @@ export class PromptWatches {
     }
     const watch = this.#watches.get(promptOfFrame(frame, channel) ?? "");
     if (watch === undefined) return;
-    watch.lookDueAt = performance.now() + this.#options.silenceMs;
+    watch.lookupDueAt = performance.now() + this.#options.silenceMs;
     if (frame.type === "preview") watch.receivePreview(frame.preview);
     else watch.receiveText(frame.nodeText);
   }

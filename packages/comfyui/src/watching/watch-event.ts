@@ -6,14 +6,17 @@ import { type SettledLookup } from "../wire/prompt-lookup.ts";
 
 /** What `ComfyUIConnector.watch` yields. `settled` comes exactly once, last. */
 export type WatchEvent =
-  /** Every message about the prompt, except that of two unread `progress`/`progress_state` only the newer is kept. */
+  /**
+   * Every message about the prompt. Of two unread messages of type `progress` or `progress_state`, only the newer is
+   * kept.
+   */
   | { type: "message"; message: PromptMessage }
   /** The progress after such messages; of several unread ones only the newest is kept. */
   | { type: "progress"; progress: Progress }
   /** The newest unread preview picture. */
   | { type: "preview"; preview: Preview }
   | { type: "text"; nodeText: NodeText }
-  /** The server stopped or resumed answering. The watch goes on by itself. */
+  /** The server stopped answering. The watch continues by itself. */
   | { type: "unreachable"; error: ComfyUIError }
   | { type: "reachable" }
   | { type: "settled"; lookup: SettledLookup };

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { parsePythonJson } from "../json/exact-json.ts";
 
-/** A picture of the work in progress. Without metadata (frame type 1) it does not say whose it is. */
+/** A picture of the work in progress. Without metadata (frame type 1) it does not name its prompt. */
 export interface Preview {
   promptId: string | undefined;
   nodeId: string | undefined;

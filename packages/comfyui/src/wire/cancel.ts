@@ -5,14 +5,15 @@ import { type PromptLookup, type SettledLookup } from "./prompt-lookup.ts";
 
 /**
  * How a cancellation ended. `deleted`: it never ran; `interrupted`: it was stopped; `too_late`: it had finished or
- * failed by itself; `absent`: it was nowhere to begin with; `pending`: not confirmed in time, the interrupt is set.
+ * failed by itself; `absent`: the server did not know it from the beginning; `pending`: the end was not confirmed in
+ * time, but the server has the interrupt.
  */
 export interface CancelOutcome {
   outcome: "deleted" | "interrupted" | "too_late" | "absent" | "pending";
   lookup: PromptLookup;
 }
 
-/** What a cancellation needs of a server. */
+/** The calls to a server that a cancellation needs. */
 export interface CancellableServer {
   lookup(promptId: string, options: CallOptions): Promise<PromptLookup>;
   cancelByRoute(promptId: string, options: CallOptions): Promise<boolean>;
@@ -25,9 +26,10 @@ const lookFirstMs = 20;
 const lookEveryMsMax = 500;
 
 /**
- * Looks, asks for what fits, and looks again until it is true. A prompt may start between the look and the delete,
- * and may end between the look and the interrupt (PROTOCOL 0.6), hence the loop. The interrupt names the prompt, so
- * repeating it never hits the next one.
+ * Asks where the prompt stands, sends the request that fits (delete or interrupt), and repeats both until the prompt
+ * has ended. The loop is needed because a prompt may start between the question and the delete, and may end between the
+ * question and the interrupt (PROTOCOL 0.6). The interrupt names the prompt, so a repeated interrupt never stops the
+ * next prompt.
  */
 export async function cancelPrompt(
   server: CancellableServer,

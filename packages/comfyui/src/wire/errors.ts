@@ -1,11 +1,13 @@
-/** Who is to blame, and so who may try again: the table "Errors decide their own retry" of ARCHITECTURE.md. */
+/**
+ * What caused the failure. The retry rule depends on it: the section "Errors decide their own retry" of
+ * ARCHITECTURE.md.
+ */
 export type ErrorClass = "invalid" | "execution" | "out_of_memory" | "server" | "deadline";
 
 /**
- * What may be done about it:
- * `never` the same request will fail the same way; `if_asked` only where the job allows several attempts;
- * `elsewhere` once more, preferably on another server; `later` again with backoff, on any server;
- * `look_first` the request may have taken effect: look the prompt up before anything else.
+ * What a caller may do after the error: `never` the same request will fail the same way; `if_asked` only where the job
+ * allows several attempts; `elsewhere` once more, preferably on another server; `later` again with backoff, on any
+ * server; `look_first` the request may have taken effect: look the prompt up before anything else.
  */
 export type Retry = "never" | "if_asked" | "elsewhere" | "later" | "look_first";
 
@@ -20,9 +22,12 @@ const codes = {
   server_failed: { errorClass: "server", retry: "later" },
   /** An answer that is not what the protocol says: a proxy's page, broken JSON, another shape, too many bytes. */
   bad_reply: { errorClass: "server", retry: "later" },
-  /** A proxy or a firewall in front of the server wants credentials that we do not have: the operator's matter. */
+  /**
+   * A proxy or a firewall in front of the server wants credentials that Genga does not have. Only the operator can
+   * solve this.
+   */
   access_denied: { errorClass: "server", retry: "later" },
-  /** An HTTP 4xx: the server understood and said no. */
+  /** An HTTP 4xx: the server understood the request and refused it. */
   request_refused: { errorClass: "invalid", retry: "never" },
   /** The server refused the graph, wholly (400) or in part (200 with node errors). */
   prompt_refused: { errorClass: "invalid", retry: "never" },
@@ -36,7 +41,7 @@ const codes = {
   execution_failed: { errorClass: "execution", retry: "if_asked" },
   /** A node ran out of memory. */
   out_of_memory: { errorClass: "out_of_memory", retry: "elsewhere" },
-  /** Somebody interrupted the prompt. */
+  /** The prompt was interrupted on the server, by Genga or by another client. */
   prompt_interrupted: { errorClass: "server", retry: "later" },
   /** The server names an output that it cannot serve. */
   output_missing: { errorClass: "execution", retry: "if_asked" },
@@ -70,7 +75,7 @@ export interface ComfyUIErrorDetails {
   exceptionMessage?: string | undefined;
 }
 
-/** Everything that can go wrong between us and one ComfyUI server. */
+/** Any failure between Genga and one ComfyUI server. */
 export class ComfyUIError extends Error {
   override readonly name = "ComfyUIError";
   readonly code: ComfyUIErrorCode;
@@ -79,12 +84,12 @@ export class ComfyUIError extends Error {
   readonly httpStatus: number | undefined;
   /** Filled for `prompt_refused`. */
   readonly nodeErrors: readonly NodeError[];
-  /** The node that failed, where one did. */
+  /** The node that failed, if a node failed. */
   readonly nodeId: string | undefined;
   readonly nodeType: string | undefined;
   /** The Python class of the exception, for execution errors. */
   readonly exceptionType: string | undefined;
-  /** All that the exception said, for execution errors; the middle of a very long one is left out. */
+  /** The exception's whole message, for execution errors; the middle of a very long one is left out. */
   readonly exceptionMessage: string | undefined;
 
   constructor(code: ComfyUIErrorCode, message: string, details: ComfyUIErrorDetails = {}) {

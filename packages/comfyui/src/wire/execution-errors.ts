@@ -5,7 +5,7 @@ import { type ExecutionErrorData } from "./messages.ts";
 const outOfMemoryTypes = /(^|\.)(OutOfMemoryError|MemoryError|OutOfMemory)$/i;
 
 /**
- * Texts by which PyTorch, CUDA, ROCm, Metal and the CPU allocator say the same inside a plain `RuntimeError`
+ * Texts by which PyTorch, CUDA, ROCm, Metal and the CPU allocator report missing memory inside a plain `RuntimeError`
  * (a failed CPU allocation was recorded as one).
  */
 const outOfMemoryTexts = [
@@ -20,7 +20,10 @@ const outOfMemoryTexts = [
   "insufficient memory",
 ];
 
-/** Tells a node that ran out of memory (free it and try elsewhere) from a node that simply raised. */
+/**
+ * Distinguishes a node that ran out of memory (free memory and try another server) from a node that raised another
+ * error.
+ */
 export function classifyExecutionError(
   error: Pick<ExecutionErrorData, "exception_type" | "exception_message">,
 ): "out_of_memory" | "execution" {
@@ -29,12 +32,15 @@ export function classifyExecutionError(
   return outOfMemoryTexts.some((phrase) => text.includes(phrase)) ? "out_of_memory" : "execution";
 }
 
-/** Of one exception's message: what an error says of it, and what is kept of the whole. In characters. */
+/** Limits for one exception's message, in characters: the reason in an error's own message, and the kept whole. */
 const reasonMax = 1_000;
 const exceptionHeadMax = 6_000;
 const exceptionTailMax = 2_000;
 
-/** The error of a failed prompt, worded for a person: node, exception, and the line of its message that tells. */
+/**
+ * The error of a failed prompt, worded for a person: node, exception, and the line of its message that gives the
+ * reason.
+ */
 export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
   const code = classifyExecutionError(error) === "out_of_memory" ? "out_of_memory" : "execution_failed";
   const reason = reasonOf(error.exception_message);
@@ -47,13 +53,16 @@ export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
   });
 }
 
-/** How newer servers name it when a node was given an `ExecutionBlocker` with a message (PROTOCOL-0.28 3). */
+/**
+ * The exception type that newer servers send when a node received an `ExecutionBlocker` with a message (PROTOCOL-0.28
+ * 3).
+ */
 const blockedType = "ExecutionBlocked";
 const blockedPrefix = /^Execution Blocked: /;
 
 /**
- * What an `execution_error` means that did not end its prompt: a server of 0.28 sends one for each blocked node, goes on,
- * and reports success. The history knows nothing of it.
+ * The warning for an `execution_error` that did not end its prompt. A server of 0.28 sends one for each blocked node,
+ * continues, and reports success. The history does not contain it.
  */
 export function warningOf(error: ExecutionErrorData): string {
   const reason = reasonOf(error.exception_message.replace(blockedPrefix, ""));
@@ -64,8 +73,8 @@ export function warningOf(error: ExecutionErrorData): string {
 }
 
 /**
- * The first line, and those that it announces: PyTorch's "Error(s) in loading state_dict for RRDBNet:" says nothing
- * without the line that follows its colon.
+ * Returns the first line of the message, and the lines that a colon at its end announces: PyTorch's "Error(s) in
+ * loading state_dict for RRDBNet:" needs the next line to say anything.
  */
 function reasonOf(message: string): string {
   const lines = linesOf(message);
@@ -81,7 +90,7 @@ function linesOf(message: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** The whole message; of one that is very long, its beginning and its end. */
+/** The whole message, or the beginning and the end of a very long one. */
 function boundedMessage(message: string): string {
   const whole = message.trim();
   if (whole.length <= exceptionHeadMax + exceptionTailMax) return whole;

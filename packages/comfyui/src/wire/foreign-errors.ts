@@ -1,6 +1,6 @@
 import { ComfyUIError } from "./errors.ts";
 
-/** The request never left: nothing has happened on the server. */
+/** Errors that happen before the request is sent, so the server cannot have acted on it. */
 const notSent = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -13,8 +13,9 @@ const notSent = new Set([
 const timedOut = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
 
 /**
- * The only place that knows the errors of Node's sockets, undici and ws. Errors that are ours already, and the
- * caller's own abort reason (which the callers of this function check first), pass through.
+ * Maps the errors of Node's sockets, undici and ws to `ComfyUIError`; no other file knows them. Errors that are
+ * `ComfyUIError`s already pass through unchanged. So does the caller's own abort reason, which callers of this function
+ * check first.
  */
 export function toComfyUIError(error: unknown, what: string): ComfyUIError {
   if (error instanceof ComfyUIError) return error;
@@ -33,12 +34,12 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
     code.startsWith("WS_ERR_") ||
     text.startsWith("Unexpected server response")
   ) {
-    return new ComfyUIError("bad_reply", `${what}: not a ComfyUI's answer (${text}).`, { cause: error });
+    return new ComfyUIError("bad_reply", `${what}: not an answer of ComfyUI (${text}).`, { cause: error });
   }
   return new ComfyUIError("connection_lost", `${what}: the connection broke (${text}).`, { cause: error });
 }
 
-/** An HTTP status that is no success. `body` is the beginning of what came with it. */
+/** The error for an HTTP status that is not a success. `body` is the beginning of the answer's body. */
 export function errorOfStatus(httpStatus: number, body: string, what: string): ComfyUIError {
   const code =
     httpStatus === 401 || httpStatus === 403 || httpStatus === 407
@@ -52,13 +53,13 @@ export function errorOfStatus(httpStatus: number, body: string, what: string): C
 }
 
 /**
- * The same for what is posted to be judged, a graph or a file: a ComfyUI refuses with 400 or 413 (PROTOCOL 1, 2, 8);
- * whoever says no in another way is none.
+ * The error for a POST that the server judges, of a graph or a file. A ComfyUI server refuses such a POST with 400 or
+ * 413 (PROTOCOL 1, 2, 8); any other 4xx comes from something else, such as a proxy.
  */
 export function errorOfPost(httpStatus: number, body: string, path: string): ComfyUIError {
   const error = errorOfStatus(httpStatus, body, `POST ${path}`);
   if (error.code !== "request_refused" || httpStatus === 400 || httpStatus === 413) return error;
-  return new ComfyUIError("bad_reply", `Not a ComfyUI's answer. ${error.message}`, {
+  return new ComfyUIError("bad_reply", `Not an answer of ComfyUI. ${error.message}`, {
     cause: error,
     httpStatus,
   });

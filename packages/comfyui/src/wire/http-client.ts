@@ -9,7 +9,7 @@ import { parseJson } from "./parse-json.ts";
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
-  /** For the whole call, connecting and reading included; for a download, for each silence. */
+  /** For the whole call, connecting and reading included; for a download, the longest time without a byte. */
   timeoutMs?: number | undefined;
 }
 
@@ -21,13 +21,13 @@ export interface Reply {
 }
 
 export interface Download {
-  /** Ends with an error if the server breaks off; destroy it to stop early. */
+  /** Ends with an error if the connection breaks; destroy the stream to stop early. */
   body: Readable;
   contentLength: number | undefined;
   contentType: string | undefined;
 }
 
-/** For a proxy before a server that asks for them. */
+/** User and password for a proxy in front of the server. */
 export interface Credentials {
   username: string;
   password: string;
@@ -41,7 +41,10 @@ export interface HttpClientOptions {
 }
 
 const connectionsMax = 32;
-/** Shorter than the server's own (75 s), so that a request rarely meets a connection that is just being closed. */
+/**
+ * Shorter than the server's own keep-alive (75 s), so that a request rarely uses a connection that the server is
+ * closing.
+ */
 const keepAliveMs = 4_000;
 const connectTimeoutMs = 5_000;
 
@@ -72,7 +75,7 @@ export class HttpClient {
     });
   }
 
-  /** One exchange, whatever its status. */
+  /** Makes one exchange and returns it, whatever its status is. */
   async exchange(
     method: Method,
     path: string,
@@ -91,7 +94,10 @@ export class HttpClient {
     );
   }
 
-  /** The bytes of a reply that must succeed, for whoever compares them before parsing. They are the caller's alone. */
+  /**
+   * Returns the bytes of a reply that must succeed, for callers that compare them before parsing. The buffer is not
+   * shared with others.
+   */
   async bytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const what = `GET ${path}`;
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
@@ -112,9 +118,10 @@ export class HttpClient {
     return text === "" ? undefined : parseJson(text, `${method} ${path}`);
   }
 
-  /** A reply as a stream. The deadline holds until the headers are there, and then for each silence. */
+  /** A reply as a stream. The deadline applies until the headers arrive, and then to each pause without a byte. */
   async download(path: string, options: CallOptions = {}): Promise<Download> {
-    // Without the query, which names the file: errors of a server are shown to others than the file's owner.
+    // The query is left out, because it names the file, and people other than the file's owner see the errors of a
+    // server.
     const what = `GET ${path.split("?", 1)[0] ?? path}`;
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
     options.signal?.throwIfAborted();
@@ -125,12 +132,13 @@ export class HttpClient {
       throw errorOfStatus(answered.statusCode, answer.toString("utf8"), what);
     });
     const { "content-length": length, "content-type": type } = reply.headers;
-    // Its errors reach the reader through the iteration; an early end must not raise them a second time.
+    // The reader receives the body's errors through the iteration. Without this listener, a download that is stopped
+    // early would raise them a second time, unhandled.
     reply.body.on("error", () => undefined);
     const body = Readable.from(readWatched(reply.body, what, timeoutMs, options.signal), {
       objectMode: false,
     });
-    // A body that is destroyed before anybody read it never starts the generator, and its clean-up.
+    // If the body is destroyed before the first read, the generator never starts, so its clean-up does not run.
     body.once("close", () => reply.body.destroy());
     return {
       body,
@@ -176,8 +184,8 @@ export function authorizationOf(url: URL, credentials: Credentials | undefined):
 }
 
 /**
- * Runs one call under the caller's signal and a deadline. A signal of its own instead of AbortSignal.any: the
- * caller's signal may live for hours, and must not collect a listener per call.
+ * Runs one call under the caller's signal and a deadline. It uses a controller of its own instead of AbortSignal.any:
+ * the caller's signal may live for hours, and must not collect one listener per call.
  */
 async function withDeadline<Result>(
   what: string,
@@ -218,7 +226,10 @@ async function readBounded(body: Readable, bytesMax: number, what: string): Prom
   return Buffer.concat(chunks);
 }
 
-/** The body's bytes; foreign errors are mapped, and a silence of the server longer than `silenceMs` ends it. */
+/**
+ * Yields the body's bytes. Errors of undici become `ComfyUIError`s, and a pause of the server longer than `silenceMs`
+ * ends the stream.
+ */
 async function* readWatched(
   body: Readable,
   what: string,
@@ -242,7 +253,7 @@ async function* readWatched(
   try {
     outer?.throwIfAborted();
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      // A slow reader is no silence of the server.
+      // The timer stops while the reader works, because a slow reader is not a silence of the server.
       clearTimeout(silence);
       yield chunk;
       silence = listen();

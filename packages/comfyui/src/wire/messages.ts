@@ -3,8 +3,8 @@ import { z } from "zod";
 import { parsePythonJson } from "../json/exact-json.ts";
 
 /**
- * The JSON messages of the server's WebSocket (PROTOCOL 3). Only fields that somebody needs are kept, so that a
- * large `progress_state` (every node so far, in every message) costs one linear pass.
+ * The JSON messages of the server's WebSocket (PROTOCOL 3). Only the fields that Genga uses are kept, so that a large
+ * `progress_state` (every node so far, in every message) costs one linear pass.
  */
 
 const nodeId = z.string();
@@ -33,7 +33,9 @@ const executionCachedSchema = z.object({
   data: z.object({ prompt_id: promptId, nodes: z.array(nodeId), timestamp: z.number().optional() }),
 });
 
-/** A count that Python wrote as NaN is unknown; it must not cost the message what it says of all other nodes. */
+/**
+ * A count that Python wrote as NaN is read as 0, so that the rest of the message, about all other nodes, is not lost.
+ */
 const count = z.number().catch(0);
 
 const nodeProgressSchema = z.object({
@@ -83,7 +85,7 @@ const executionSuccessSchema = z.object({
   data: z.object({ prompt_id: promptId, timestamp: z.number().optional() }),
 });
 
-/** `current_inputs` is left out on purpose: kilobytes of tensors, and the users' prompts. */
+/** `current_inputs` is left out on purpose: it holds kilobytes of tensors, and the users' prompts. */
 export const executionErrorDataSchema = z.object({
   prompt_id: promptId,
   node_id: nodeId,
@@ -135,15 +137,15 @@ export type ExecutionInterruptedData = z.infer<typeof executionInterruptedDataSc
 export type PromptMessage = Exclude<ServerMessage, { type: "status" } | { type: "feature_flags" }>;
 
 /**
- * Reads one text message. `undefined` for what is not ours to understand (broken JSON, message types of custom node
- * packs, other layouts): the caller counts it and goes on.
+ * Reads one text message. Returns `undefined` for a message that Genga does not understand (broken JSON, message types
+ * of custom node packs, other layouts): the caller counts such messages and continues.
  */
 export function parseMessage(text: string): ServerMessage | undefined {
   let json: unknown;
   try {
     json = parsePythonJson(text);
   } catch {
-    return undefined; // Garbage is counted by the caller; it never ends a watch.
+    return undefined; // The caller counts broken messages; they never end a watch.
   }
   return serverMessageSchema.safeParse(json).data;
 }

@@ -4,15 +4,18 @@ export interface FileReference {
   nodeId: string;
   /** The key under which the node returned it: `images`, `gifs`, `latents`, … It says nothing about the media type. */
   key: string;
-  /** Place in that list. */
+  /** The index in that list. */
   index: number;
   filename: string;
   subfolder: string;
   type: "output" | "temp" | "input";
-  /** What the node itself says about it (VideoHelperSuite: `video/h264-mp4`). */
+  /** The format that the node itself names (VideoHelperSuite: `video/h264-mp4`). */
   format?: string;
   frameRate?: number;
-  /** What the node said is this text, which may also be no file's name: where there is no such file, it is a text. */
+  /**
+   * The node gave this text, which may or may not be the name of a file. If the server has no such file, the text
+   * itself is the output.
+   */
   orText?: string;
 }
 
@@ -62,7 +65,10 @@ function toReference(element: unknown, place: Place): OutputReference | undefine
   };
 }
 
-/** `/view` silently drops folders inside `filename` and may serve another file (PROTOCOL 7), so they move over. */
+/**
+ * `/view` silently drops folders inside `filename` and may then serve another file (PROTOCOL 7), so they are moved to
+ * `subfolder`.
+ */
 function splitFolder(filename: string, subfolder: string): { filename: string; subfolder: string } {
   const cut = filename.lastIndexOf("/");
   if (cut < 0) return { filename, subfolder };
@@ -71,7 +77,10 @@ function splitFolder(filename: string, subfolder: string): { filename: string; s
 }
 
 const modelFile = /^[^/\\][^\\]*\.(glb|gltf|obj|stl|fbx|usdz|ply|splat|ksplat|spz)$/i;
-/** Names that the previews of 0.28 choose, all of them in the temporary folder; `Preview3D` writes to the output folder. */
+/**
+ * File names that preview nodes of 0.28 choose. They write to the temporary folder, except `Preview3D`, which writes to
+ * the output folder.
+ */
 const temporaryModel = /^preview(3d_advanced|_splat|_pointcloud)_[0-9a-f]{32}\./;
 
 /**

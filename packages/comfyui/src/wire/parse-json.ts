@@ -1,7 +1,10 @@
 import { ComfyUIError } from "./errors.ts";
 import { parsePythonJson } from "../json/exact-json.ts";
 
-/** Reads a server's answer, bare `NaN` and `Infinity` included: see `parsePythonJson`. @throws ComfyUIError `bad_reply` */
+/**
+ * Reads a server's answer, which may contain bare `NaN` and `Infinity`: see `parsePythonJson`. @throws ComfyUIError
+ * `bad_reply`
+ */
 export function parseJson(text: string, what: string): unknown {
   try {
     return parsePythonJson(text);

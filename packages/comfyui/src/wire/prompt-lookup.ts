@@ -11,7 +11,7 @@ import {
 
 /**
  * `[number, prompt_id, graph, extra_data, output node ids]` (PROTOCOL 4); newer servers may append to it. A prompt that
- * was sent with `"number": NaN` (PROTOCOL-0.28 6) has no place in any order: it counts as the last.
+ * was sent with `"number": NaN` (PROTOCOL-0.28 6) has no place in the order, so it counts as the last.
  */
 const queueEntrySchema = z.tuple([z.number().catch(Number.POSITIVE_INFINITY), z.string()]).rest(z.unknown());
 
@@ -34,7 +34,7 @@ export const historyEntrySchema = z.object({
     .nullish(),
 });
 
-/** What the server remembers of a prompt that ended. */
+/** A server's record of a prompt that has ended. */
 export type HistoryEntry = z.infer<typeof historyEntrySchema>;
 
 /** One prompt in a server's queue. */
@@ -53,7 +53,7 @@ export interface ServerQueue {
 /** Where a prompt stands, or how it ended. `absent` = deleted, evicted, or lost in a restart. */
 export type PromptLookup = { state: "waiting"; position: number } | { state: "running" } | SettledLookup;
 
-/** A prompt that will not change any more. */
+/** The state of a prompt that has ended, and so will not change any more. */
 export type SettledLookup =
   | { state: "finished"; history: HistoryEntry }
   | { state: "failed"; error: ComfyUIError; report: ExecutionErrorData | undefined; history: HistoryEntry }
@@ -111,7 +111,7 @@ export function lookupInHistory(history: HistoryEntry): SettledLookup {
   return { state: "finished", history };
 }
 
-/** The reason why a settled prompt has no result, or `undefined` for a finished one. */
+/** The error of a settled prompt that has no result; `undefined` for a finished one. */
 export function errorOfSettled(lookup: SettledLookup): ComfyUIError | undefined {
   switch (lookup.state) {
     case "finished":

@@ -38,16 +38,19 @@ const systemStatsSchema = z.looseObject({
 /** `GET /system_stats`; sizes in bytes. */
 export type SystemStats = z.infer<typeof systemStatsSchema>;
 
-/** What a server can that not every one can. */
+/** Optional abilities of a server; older versions lack them. */
 export interface ServerAbilities {
   /** `POST /api/jobs/{id}/cancel` ends a prompt wherever it is (PROTOCOL-0.28 4). */
   cancelsById: boolean;
   /** Previews name their prompt and node, if the client asks for it (PROTOCOL 3). */
   namesPreviews: boolean;
-  /** It replaces nodes of classes that it no longer has, and says how at `/node_replacements` (PROTOCOL-0.28 1). */
+  /**
+   * The server replaces nodes of classes that it no longer has, and lists the replacements at `/node_replacements`
+   * (PROTOCOL-0.28 1).
+   */
   replacesNodes: boolean;
   hasAssets: boolean;
-  /** Longest request that it takes. */
+  /** The longest request that the server accepts. */
   uploadBytesMax: number | null;
 }
 
@@ -70,7 +73,7 @@ export interface Upload {
 
 const uploadedImageSchema = z.object({ name: z.string(), subfolder: z.string(), type: z.string() });
 
-/** What `LoadImage` calls it: `name`, or `subfolder/name`. */
+/** The name for `LoadImage`: `name`, or `subfolder/name`. */
 export type UploadedImage = z.infer<typeof uploadedImageSchema>;
 
 const cancelledSchema = z.object({ cancelled: z.boolean() });
@@ -79,14 +82,17 @@ const nobodysPrompt = "00000000-0000-0000-0000-000000000000";
 /** The server's HTTP routes, each a typed call (PROTOCOL 1). */
 export class ServerApi {
   readonly #http: HttpClient;
-  /** Whether the server has `/api/jobs/{id}/cancel` (PROTOCOL 12); unknown until it was probed, or a cancellation asks. */
+  /**
+   * Whether the server has `/api/jobs/{id}/cancel` (PROTOCOL 12); unknown until `probeAbilities` or a cancellation has
+   * asked.
+   */
   #hasCancelRoute: boolean | undefined;
 
   constructor(http: HttpClient) {
     this.#http = http;
   }
 
-  /** The connection broke: what comes back may be another version. */
+  /** Forgets what is known of the version, because the server may run another version when the connection is back. */
   forgetVersion(): void {
     this.#hasCancelRoute = undefined;
   }
@@ -100,7 +106,7 @@ export class ServerApi {
     return queued ?? (await this.lookupEnded(promptId, options)) ?? { state: "absent" };
   }
 
-  /** The history alone; `undefined` = not there, which by itself says nothing. */
+  /** Asks only the history. `undefined`: the history has no entry, which alone does not say where the prompt is. */
   async lookupEnded(promptId: string, options: CallOptions): Promise<SettledLookup | undefined> {
     const path = `/history/${encodeURIComponent(promptId)}`;
     const history = parse(
@@ -120,7 +126,7 @@ export class ServerApi {
     await this.#http.json("POST", "/queue", { ...options, body: { delete: [promptId] } });
   }
 
-  /** Removes the record of a prompt that has ended; does nothing to any other (PROTOCOL 1). */
+  /** Removes the record of a prompt that has ended; other prompts stay as they are (PROTOCOL 1). */
   async deleteHistory(promptId: string, options: CallOptions): Promise<void> {
     await this.#http.json("POST", "/history", { ...options, body: { delete: [promptId] } });
   }
@@ -131,21 +137,21 @@ export class ServerApi {
   }
 
   /**
-   * One atomic cancellation on newer servers: `true` = the server signalled it. `false` where the route does not exist, and
-   * where it found nothing to cancel. Queue and history say what became of it.
+   * Cancels a prompt by one atomic request, on newer servers. `true`: the server signalled the prompt. `false`: the
+   * route does not exist, or it found nothing to cancel. Ask queue and history how the prompt ended.
    */
   async cancelByRoute(promptId: string, options: CallOptions): Promise<boolean> {
     if (this.#hasCancelRoute === false) return false;
     const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
     const { status, text } = await this.#http.exchange("POST", path, options);
     const reply = status === 200 ? parseCancelReply(text) : undefined;
-    // v0.3.64 answers 405 to a POST to an unknown path. What a proxy says for a while is no answer.
+    // v0.3.64 answers 405 to a POST to an unknown path. The temporary error of a proxy says nothing about the route.
     if (reply !== undefined) this.#hasCancelRoute = true;
     else if (status < 500) this.#hasCancelRoute = false;
     return reply?.cancelled ?? false;
   }
 
-  /** Asks harmless questions: what the server says of itself, and to cancel a prompt that nobody ever sent. */
+  /** Asks two harmless questions: for the server's own features, and to cancel a prompt id that was never sent. */
   async probeAbilities(options: CallOptions): Promise<ServerAbilities> {
     this.forgetVersion();
     await this.cancelByRoute(nobodysPrompt, options);
@@ -159,7 +165,10 @@ export class ServerApi {
     };
   }
 
-  /** Servers before 0.3.50 have no `/features`; what says something odd there is used as they are. */
+  /**
+   * Servers before 0.3.50 have no `/features`. A server with an unreadable answer is used as if it had no optional
+   * abilities.
+   */
   async #featuresIfAny(options: CallOptions): Promise<z.infer<typeof featuresSchema>> {
     try {
       return parse(featuresSchema, await this.features(options), "/features");

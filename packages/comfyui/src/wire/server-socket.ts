@@ -14,15 +14,18 @@ export interface ServerSocketOptions {
   messageBytesMax: number;
   onText(text: string): void;
   onBinary(frame: Buffer): void;
-  /** Open, and registered with the server: from here on no message is missed. */
+  /** The socket is open and registered with the server: from now on no message is missed. */
   onOpen(): void;
   onClose(reason: ComfyUIError | undefined): void;
 }
 
 const handshakeTimeoutMs = 5_000;
-/** How long to wait for the other side's part of the closing handshake, and for the greeting after opening. */
+/** How long to wait for the server's part of the closing handshake, and for its greeting after opening. */
 const courtesyMs = 1_000;
-/** A busy server answers late now and then; three pings in a row without a sign of life are a dead one. */
+/**
+ * A busy server sometimes answers late. Three pings in a row without an answer or a message mean that the connection is
+ * dead.
+ */
 const pingsUnansweredMax = 3;
 
 interface Waiter {
@@ -34,9 +37,9 @@ interface Waiter {
  * The WebSocket of one client id, kept open until `close()`: it reconnects with backoff and jitter, and pings, since
  * the server never does (PROTOCOL 3).
  *
- * One loop owns the connection, and opens the next only after the `close` event of the last. That order is the way
- * around the stale-socket trap (PROTOCOL 0.4): a server that notices the end of an old socket after the beginning of
- * a new one with the same client id unregisters the new one, for good and without a sign.
+ * One loop owns the connection, and opens the next one only after the `close` event of the last one. This order avoids
+ * a fault of the server (PROTOCOL 0.4): a server that notices the end of an old socket after the start of a new one
+ * with the same client id unregisters the new socket for good, without a message.
  */
 export class ServerSocket {
   readonly #options: ServerSocketOptions;
@@ -98,7 +101,7 @@ export class ServerSocket {
     this.#wake?.();
     this.#shut();
     await this.#loop;
-    this.#settleWaiters(closedError());
+    this.#rejectWaiters(closedError());
   }
 
   async #keepOpen(): Promise<void> {
@@ -106,13 +109,13 @@ export class ServerSocket {
     while (!this.#isClosing) {
       const openedAt = performance.now();
       const reason = await this.#connection();
-      // A connection that held for a while starts the backoff anew; one that is cut off at once does not.
+      // After a connection that lasted for a while the backoff starts anew; after one that broke at once it goes on.
       if (performance.now() - openedAt > this.#options.backoff.maxMs) failures = 0;
       if (this.#isReopening) {
         this.#isReopening = false;
         continue;
       }
-      this.#settleWaiters(reason ?? closedError());
+      this.#rejectWaiters(reason ?? closedError());
       await this.#pause(failures);
       failures += 1;
     }
@@ -171,12 +174,12 @@ export class ServerSocket {
     this.#options.onOpen();
   }
 
-  #settleWaiters(error: ComfyUIError): void {
+  #rejectWaiters(error: ComfyUIError): void {
     for (const waiter of this.#waiters) waiter.reject(error);
     this.#waiters.clear();
   }
 
-  /** A peer that vanished without a word is only noticed by asking. */
+  /** Pings the server, because a server that vanished without closing the connection is noticed only in this way. */
   #keepPinging(socket: WebSocket): NodeJS.Timeout {
     let unanswered = 0;
     const answered = (): void => {
@@ -207,7 +210,7 @@ export class ServerSocket {
     else socket.close(1000);
   }
 
-  /** Exponential backoff with full jitter; somebody who waits for the socket cuts it down to the minimum. */
+  /** Exponential backoff with full jitter; a caller that waits for the socket shortens it to the minimum. */
   async #pause(failures: number): Promise<void> {
     if (this.#isClosing) return;
     const { minMs, maxMs } = this.#options.backoff;

@@ -19,7 +19,10 @@ export interface PostOptions {
   timeoutMs: number;
 }
 
-/** What the server made of the POST. `accepted` with node errors is a refusal of a part, which is queued all the same. */
+/**
+ * The server's answer to the POST. `accepted` with node errors means that the server refused a part of the graph and
+ * queued the rest.
+ */
 export interface PostOutcome {
   promptId: string;
   number: number;
@@ -29,8 +32,8 @@ export interface PostOutcome {
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * Refuses, before anything is sent, what could kill the server, break its lists for everybody, or would be ambiguous there
- * (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
+ * Throws, before anything is sent, if the request could crash the server, break its lists for all clients, or be
+ * ambiguous (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
  */
 export function assertSubmittable(body: PromptBody): void {
   if (!uuidPattern.test(body.promptId)) {
@@ -46,8 +49,9 @@ export function assertSubmittable(body: PromptBody): void {
 }
 
 /**
- * A client id that is no text ends a server's process, also inside of `extra_data`; an `extra_pnginfo` without an object
- * in it, or with a `workflow` that is none, makes `/api/jobs` fail for everybody until that entry is removed.
+ * A client id that is not a text ends the server's process, also inside of `extra_data`; an `extra_pnginfo` without an
+ * object in it, or with a `workflow` that is not an object, makes `/api/jobs` fail for all clients until that entry is
+ * removed.
  */
 function isHarmless({ clientId, extraData }: PromptBody): boolean {
   const beside: Record<string, unknown> = { ...extraData, client_id: extraData?.["client_id"] ?? clientId };
@@ -58,8 +62,8 @@ function isHarmless({ clientId, extraData }: PromptBody): boolean {
 }
 
 /**
- * The graph, each node with a `_meta`: a server of 0.28 that replaces the class of a node copies it, and answers with a
- * bare 500 where there is none (PROTOCOL-0.28 1).
+ * Returns the graph with a `_meta` in each node: a server of 0.28 that replaces the class of a node copies `_meta`, and
+ * answers with a bare 500 if it is missing (PROTOCOL-0.28 1).
  */
 function promptOf(workflow: Workflow): Workflow {
   return Object.fromEntries(
@@ -72,8 +76,9 @@ function promptOf(workflow: Workflow): Workflow {
 
 /**
  * `POST /prompt`, exactly once. Throws `prompt_refused` where the server says no, `server_unreachable` where nothing
- * was sent, and `submit_outcome_unknown` for everything in between: no reply, a broken one, or an HTTP 5xx (recorded:
- * a 500 for a prompt that was queued and ran). Then only the prompt id can tell.
+ * was sent, and `submit_outcome_unknown` for everything in between: no reply, a broken one, or an HTTP 5xx (recorded: a
+ * 500 for a prompt that was queued and ran). After it, only a lookup by the prompt id shows whether the server has the
+ * prompt.
  */
 export async function postPrompt(
   http: HttpClient,
@@ -113,7 +118,7 @@ function outcomeUnknown(promptId: string, cause: unknown): ComfyUIError {
   );
 }
 
-/** Errors in a layout we do not know are errors all the same. */
+/** Stands for node errors in a layout that Genga does not know, which still count as errors. */
 const unreadableErrors = {
   class_type: undefined,
   errors: [
@@ -184,14 +189,17 @@ function refusalOf(text: string): ComfyUIError {
 }
 
 /**
- * Of `value_not_in_list`, servers add the list: for loaders, the files in their folders, whoever sent them (`execution.py`,
- * `validate_inputs`).
+ * Removes the list that servers add to `value_not_in_list`. For loaders it names the files in the server's folders,
+ * whichever tenant sent them (`execution.py`, `validate_inputs`).
  */
 function withoutLists(details: string): string {
   return details.replace(/ not in (?:\[|\(list of length )[^]*$/, " is not one of the server's choices");
 }
 
-/** A refusal, worded by its first node error: the overall message says nothing about faults upstream (PROTOCOL 2). */
+/**
+ * A refusal, worded by its first node error: the overall message does not mention problems of nodes further up
+ * (PROTOCOL 2).
+ */
 export function refusedPrompt(nodeErrors: NodeError[], otherwise: string): ComfyUIError {
   const [first] = nodeErrors;
   const rest = nodeErrors.length > 1 ? ` (and ${nodeErrors.length - 1} more)` : "";
