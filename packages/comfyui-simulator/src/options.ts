@@ -2,7 +2,7 @@ import path from "node:path";
 import { tmpdir } from "node:os";
 import { randomUUID } from "node:crypto";
 
-/** How long the simulated work takes. All in milliseconds; all may be 0. */
+/** How long the simulated work takes, in milliseconds; every value may be 0. */
 export interface Timing {
   /** Loading a checkpoint that is not in memory. */
   readonly loadMs: number;
@@ -44,16 +44,16 @@ export interface SimulatorOptions {
   readonly bodyBytesMax?: number;
   /** Whether samplers send previews; default true. */
   readonly previews?: boolean;
-  /** Which server to be: ComfyUI 0.28.0 (default) or 0.3.64, as recorded. */
+  /** The version to simulate: ComfyUI 0.28.0 (default) or 0.3.64, as recorded. */
   readonly api?: ApiVersion;
   /**
    * Which results stay cached: those of the last prompt, or those of every earlier one. A server of 0.28 does the
    * latter while it has more memory free than most machines have (PROTOCOL-0.28, 4). Default "last-prompt".
    */
   readonly cacheKeeps?: CacheKeeps;
-  /** How long the ports stay closed before the server is there. */
+  /** How long the ports stay closed after the start. */
   readonly startDelayMs?: number;
-  /** What a crash of the server does. Default: everything stops, the process lives on. */
+  /** What a crash of the server does. Default: the server stops, and the process continues. */
   readonly onCrash?: (reason: string) => void;
 }
 
@@ -75,7 +75,7 @@ export interface ResolvedOptions {
   readonly startDelayMs: number;
 }
 
-/** Pleasant to watch: seconds per picture, not minutes. */
+/** Chosen for a person who watches: a picture takes seconds. */
 export const defaultTiming: Timing = { loadMs: 1_500, stepMs: 60, saveMs: 30, historyLagMs: 8 };
 
 const knownNodePacks = ["core", "animatediff", "video-helper-suite", "recording-nodes"] as const;

@@ -26,10 +26,10 @@ import { SocketServer } from "./protocol/socket-server.ts";
 import { uploadRoute } from "./protocol/upload-route.ts";
 import { viewRoute } from "./protocol/view-route.ts";
 
-/** Bounds what a cache for every earlier prompt holds. */
+/** The most results in a cache that keeps those of every earlier prompt. */
 const cachedResultsMax = 2_000;
 
-/** What outlives a restart of the simulated server: the machine around it. */
+/** The parts that outlive a restart of the simulated server: the machine around it. */
 export interface Machine {
   readonly options: ResolvedOptions;
   readonly drawing: DrawingThread;
@@ -40,7 +40,7 @@ export interface Machine {
   readonly onCrash: (reason: string) => void;
 }
 
-/** One run of the server process, from its start to its end; a restart is a new one that remembers nothing. */
+/** One run of the server process, from its start to its end; a restart creates a new one without any state. */
 export class ServerLife {
   readonly clock = new Clock();
   readonly queue: PromptQueue;
@@ -135,7 +135,10 @@ export class ServerLife {
     this.#socketServer.terminate();
   }
 
-  /** TCP stays up and nothing answers, like a process that got SIGSTOP; everything goes on afterwards. */
+  /**
+   * TCP connections stay open and nothing answers, like a process that received SIGSTOP; afterwards the server
+   * continues.
+   */
   freeze(ms: number): void {
     this.clock.freeze(ms);
     this.sockets.hold(true);

@@ -11,15 +11,15 @@ import { ServerLife, type Machine } from "./server-life.ts";
 
 /** A running simulator. */
 export interface Simulator {
-  /** Where the protocol is spoken, e.g. `http://127.0.0.1:8188`; stays the same across restarts. */
+  /** The URL of the protocol, e.g. `http://127.0.0.1:8188`; it stays the same across restarts. */
   readonly url: string;
   readonly port: number;
   readonly controlUrl: string;
   readonly dataDir: string;
   readonly outputDir: string;
-  /** Does what `POST /faults` does. */
+  /** Requests a fault, like `POST /faults`. */
   fault(request: FaultRequest): Promise<void>;
-  /** Disarms every fault that waits for something to happen. */
+  /** Cancels every fault that has not happened yet. */
   clearFaults(): void;
   /** Every start and end of an execution so far, across restarts. */
   executions(): readonly ExecutionRecord[];

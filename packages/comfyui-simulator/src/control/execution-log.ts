@@ -11,7 +11,10 @@ export interface ExecutionRecord {
 
 const recordsMax = 100_000;
 
-/** Counts what was really executed, for tests that ask whether anything ran twice. It survives amnesia. */
+/**
+ * Records each start and end of an execution, so that tests can see whether a node ran twice. The `amnesia` fault does
+ * not clear it.
+ */
 export class ExecutionLog {
   readonly #kept: ExecutionRecord[] = [];
   readonly #file: string | undefined;

@@ -6,7 +6,7 @@ export class HttpFaults {
   #lostReplies = 0;
   #errorsAfterQueueing = 0;
 
-  /** Every reply to a path (with or without `/api`) that starts like this comes late. */
+  /** Delays every reply to a path (with or without `/api`) with this beginning. */
   delayReplies(path: string, ms: number): void {
     this.#delays.set(path, ms);
   }

@@ -1,4 +1,4 @@
-/** What may go wrong with a file that was just written, although the server reports success. */
+/** Faults of a file that was just written, although the server reports success. */
 export type OutputFault = "truncate-output" | "missing-output" | "empty-output";
 
 /** Faults of the next few prompts, armed from the control interface. */

@@ -30,7 +30,7 @@ export type DrawingJob =
       readonly pictures: readonly Picture[];
       readonly file: string;
       readonly framesPerSecond: number;
-      /** How often to play; 0 for ever. */
+      /** How often the animation plays; 0 repeats it for ever. */
       readonly loops: number;
     }
   | {

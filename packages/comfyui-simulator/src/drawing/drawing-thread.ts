@@ -10,7 +10,10 @@ interface Waiting {
   readonly onFrame: (() => void) | undefined;
 }
 
-/** Flat pictures up to this many pixels are written on the spot: faster than asking another thread. */
+/**
+ * Flat pictures up to this many pixels are written by the caller's own thread, which is faster than asking another
+ * thread.
+ */
 const flatPixelsMax = 512 * 512;
 
 /**

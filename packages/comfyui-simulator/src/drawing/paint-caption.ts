@@ -7,10 +7,10 @@ import { type Scene } from "./picture.ts";
 const fontFamily = "Genga Caption";
 let isRegistered = false;
 
-/** Below this many pixels of height a caption could not be read. */
+/** No caption is drawn on pictures below this height in pixels, because it could not be read. */
 const heightMin = 192;
 
-/** What the picture was asked to be, small at the bottom: prompt, then seed and checkpoint. */
+/** Draws the request in small letters at the bottom: prompt, then seed and checkpoint. */
 export function paintCaption(frame: SceneFrame, scene: Scene): void {
   const { context, width, height, unit } = frame;
   if (height < heightMin) return;
@@ -50,7 +50,7 @@ function fitted(frame: SceneFrame, text: string, widthMax: number): string {
   return `${text.slice(0, low).trimEnd()}…`;
 }
 
-/** A fresh machine may have no fonts at all, so the caption brings its own. */
+/** A fresh machine may have no fonts at all, so the simulator registers its own. */
 function registerFont(): void {
   if (isRegistered) return;
   const folder = path.dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json"));

@@ -1,7 +1,10 @@
 import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
-/** What floats through the picture; it moves in whole rounds per loop, so that a video can repeat without a jump. */
+/**
+ * Draws the things that float through the picture. They move in whole rounds per loop, so that a video can repeat
+ * without a jump.
+ */
 export function paintDrift(frame: SceneFrame): void {
   const random = new Random(`drift ${frame.seed}`);
   const count = { petals: 46, snow: 110, rain: 130, fireflies: 34, leaves: 26, bubbles: 30, dust: 26 }[

@@ -1,7 +1,7 @@
 import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { Random } from "./random.ts";
 
-/** Somebody who looks into the picture, seen from behind: hair and skirt move with the wind. */
+/** A person who looks into the picture, seen from behind; hair and skirt move with the wind. */
 export function paintFigure(frame: SceneFrame): void {
   const { plan, context, width, height } = frame;
   if (plan.figure === "none" || Math.min(width, height) < 96) return;

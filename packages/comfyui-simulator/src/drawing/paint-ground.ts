@@ -2,7 +2,7 @@ import { swing, tint, type SceneFrame } from "./scene-frame.ts";
 import { paintCity } from "./paint-city.ts";
 import { Random } from "./random.ts";
 
-/** What stands between sky and onlooker, from the haze at the horizon to the grass in front. */
+/** Draws everything between the sky and the viewer, from the haze at the horizon to the grass in front. */
 export function paintGround(frame: SceneFrame): void {
   const random = new Random(`ground ${frame.seed}`);
   switch (frame.plan.ground) {

@@ -11,7 +11,7 @@ import { encodeSilence, encodeVideo } from "./video-encoder.ts";
 
 const nothing = new Uint8Array();
 
-/** Does one drawing job. @returns the bytes asked for; nothing when the job writes a file */
+/** Does one drawing job. @returns the requested bytes; nothing when the job writes a file */
 export async function performDrawing(job: DrawingJob, onFrame: () => void): Promise<Uint8Array> {
   switch (job.kind) {
     case "png":
@@ -61,7 +61,7 @@ async function renderAll(pictures: readonly Picture[], onFrame: () => void): Pro
   return frames;
 }
 
-/** Equal neighbours count once, as the server's animation writers have it; a single frame stays one. */
+/** Merges equal neighbouring frames into one, as the server's animation writers do. A single frame stays one frame. */
 function merged(frames: readonly Pixels[]): Pixels[] {
   return frames.filter((frame, index) => {
     const before = frames[index - 1];

@@ -1,6 +1,6 @@
 /**
- * A picture as the recipe that makes it: plain data, so that drawing can happen in another thread and only where pixels
- * are really needed. Every recipe knows its size.
+ * A picture as a recipe for drawing it. It is plain data, so that another thread can draw it, and only if its pixels
+ * are needed. Every recipe has its size.
  */
 export type Picture =
   | FlatPicture
@@ -59,7 +59,7 @@ export interface ScenePicture {
   readonly time: number;
 }
 
-/** What a sampler was asked for: everything that the drawing follows. */
+/** The inputs of a sampler that the drawing depends on. */
 export interface Scene {
   readonly prompt: string;
   readonly negative: string;

@@ -3,7 +3,10 @@ import { type BlendMode, type Picture } from "./picture.ts";
 import { flatPixels, type Pixels } from "./png.ts";
 import { paintScene } from "./paint-scene.ts";
 
-/** Scenes are asked for again and again (previews, then the result), so the last few are kept. */
+/**
+ * At most this many rendered scenes are kept, because the same scene is needed several times (previews, then the
+ * result).
+ */
 const keptMax = 4;
 const kept = new Map<string, Pixels>();
 
@@ -69,7 +72,7 @@ const kernels = new Map<string, keyof KernelEnum>([
   ["lanczos", "lanczos3"],
 ]);
 
-/** How two values from 0 to 1 become one. */
+/** For each blend mode, how two values from 0 to 1 become one. */
 const mixers: Readonly<Record<BlendMode, (below: number, above: number) => number>> = {
   normal: (_below, above) => above,
   multiply: (below, above) => below * above,

@@ -15,7 +15,7 @@ interface Palette {
   readonly ink: string;
 }
 
-/** What will be in a picture: decided by the words of the prompt, and by the seed where they say nothing. */
+/** The content of a picture. The words of the prompt decide it, and the seed decides what the words leave open. */
 export interface ScenePlan {
   readonly light: Light;
   readonly ground: Ground;
@@ -135,7 +135,7 @@ const palettes: Readonly<Record<Light, readonly [Palette, ...Palette[]]>> = {
   ],
 };
 
-/** Reads a prompt for what can be drawn; the seed decides the rest. */
+/** Finds in a prompt the things that can be drawn; the seed decides the rest. */
 export function planScene(scene: Scene): ScenePlan {
   const random = new Random(`plan ${scene.seed} ${scene.prompt}`);
   const light = wordOf(lightWords, scene.prompt) ?? random.pick<Light>(["day", "dawn", "sunset", "night"]);

@@ -39,7 +39,7 @@ export async function encodeVideo(
   await succeeded(ended);
 }
 
-/** Writes an audio file in which nothing is to be heard. */
+/** Writes an audio file of silence. */
 export async function encodeSilence(job: Extract<DrawingJob, { kind: "silence" }>): Promise<void> {
   const { samples, sampleRate, channels } = job;
   const input = ["-f", "s16le", "-ar", `${sampleRate}`, "-ac", `${channels}`, "-i", "-"];
@@ -65,7 +65,7 @@ function startEncoder(options: readonly string[]): Encoder {
   encoder.stderr.on("data", (chunk: Buffer) => {
     complaint = (complaint + chunk.toString()).slice(-2_000);
   });
-  // A broken pipe only says that the encoder ended; its exit code and its complaint say why.
+  // A broken pipe only shows that the encoder ended; its exit code and its error output show why.
   encoder.stdin.on("error", () => undefined);
   const ended = new Promise<{ code: number | null; complaint: string }>((resolve) =>
     encoder.once("close", (code) => {

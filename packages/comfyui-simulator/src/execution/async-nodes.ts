@@ -6,8 +6,8 @@ interface Running {
 }
 
 /**
- * Asynchronous nodes that have been started and not yet been collected. They go on only while the executor has nothing
- * else to do: any other node holds up the one thread that they share with it (PROTOCOL-0.28, 3).
+ * Asynchronous nodes that were started and whose results were not collected yet. They make progress only while the
+ * executor is idle, because they share one thread with all other nodes (PROTOCOL-0.28, 3).
  */
 export class AsyncNodes {
   readonly #running = new Map<string, Running>();
@@ -40,7 +40,7 @@ export class AsyncNodes {
     return entry ? entry.results : Promise.resolve([]);
   }
 
-  /** Lets the nodes go on until one of them has ended. @returns the nodes that have */
+  /** Lets the nodes run until one of them has ended. @returns the nodes that have ended */
   async whileIdle(): Promise<string[]> {
     this.#isIdle = true;
     for (const wake of this.#wakeUp.splice(0)) wake();
@@ -55,7 +55,7 @@ export class AsyncNodes {
     return settled();
   }
 
-  /** For a node that has waited: resolves when the executor has nothing else to do. */
+  /** Called by a node after a wait: resolves when the executor is idle. */
   async turn(): Promise<void> {
     if (this.#isIdle) return;
     await new Promise<void>((resolve) => {

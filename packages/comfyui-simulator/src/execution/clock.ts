@@ -40,7 +40,7 @@ export class Clock {
     return value;
   }
 
-  /** Stands still for a while, like a process that got SIGSTOP. */
+  /** Stops the simulated time for a while, like a process that received SIGSTOP. */
   freeze(ms: number): void {
     const until = delay(ms, undefined, { signal: this.signal, ref: false }).catch(() => undefined);
     const frozen = until.then(() => {
@@ -64,7 +64,7 @@ export class Clock {
   }
 }
 
-/** Lets everything that is due happen first. */
+/** Resolves after all callbacks that are due have run. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -17,7 +17,7 @@ const serverFrames = [
   'execution.py", line 277, in process_inputs',
 ];
 
-/** The part of `execution_error` that tells what was raised and with which inputs (PROTOCOL 3). */
+/** The part of `execution_error` that describes the exception and the node's inputs (PROTOCOL 3). */
 export async function executionError(
   error: unknown,
   inputs: ReadonlyMap<string, readonly NodeValue[]>,
@@ -41,7 +41,7 @@ export async function executionError(
   };
 }
 
-/** A fault of this simulator, reported the way a broken node is. */
+/** Reports a fault of this simulator in the way of a broken node. */
 function unexpected(error: unknown): NodeException {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${error instanceof Error ? (error.stack ?? message) : message}\n`);

@@ -21,21 +21,22 @@ export function inputsOf(node: PythonValue | undefined): PythonDict {
   return isDict(inputs ?? null) ? (inputs as PythonDict) : new Map<string, PythonValue>();
 }
 
-/** What the order depends on, besides the links. */
+/** The facts about nodes, besides their links, that decide the order. */
 export interface OrderedGraph {
   readonly inputsOf: (nodeId: string) => PythonDict;
   readonly isCached: (nodeId: string) => boolean;
   readonly isOutput: (nodeId: string) => boolean;
-  /** Started as early as possible, since other nodes run beside it. */
+  /** Whether the node is asynchronous; such a node starts as early as possible, since other nodes run beside it. */
   readonly isAsync: (nodeId: string) => boolean;
-  /** Whether the node at the other end is only run when this one asks for it. */
+  /** Whether the input is lazy: the linked node runs only if this node asks for it. */
   readonly isLazy: (nodeId: string, input: string) => boolean;
 }
 
 /**
- * Which node runs next. Nodes are registered from the outputs upwards, depth first, the last link of a node first; of
- * the nodes that are ready, an output or an asynchronous node goes first, then what an output waits for, then what that
- * waits for, and otherwise the one registered first. That is the order seen on the real server (PROTOCOL 3).
+ * Decides which node runs next. Nodes are registered from the outputs upwards, depth first, the last link of a node
+ * first. Among the nodes that are ready, the first choice is an output or an asynchronous node, then a node that an
+ * output waits for, then a node that such a node waits for, and otherwise the node that was registered first. This is
+ * the order that was seen on the real server (PROTOCOL 3).
  */
 export class ExecutionOrder {
   readonly #graph: OrderedGraph;

@@ -7,15 +7,15 @@ import { NodeCache } from "./node-cache.ts";
 import { PromptRun, type PromptRunTools } from "./prompt-run.ts";
 import { type PromptQueue } from "./prompt-queue.ts";
 
-/** The executor's own state that the socket handler looks at when a client comes back (PROTOCOL 3, reconnect). */
+/** The part of the executor's state that the socket handler reads when a client reconnects (PROTOCOL 3, reconnect). */
 export interface ExecutorView {
   readonly clientId: PythonValue;
   readonly lastNodeId: string | undefined;
 }
 
 /**
- * The server's one executor thread: takes prompts one at a time, in queue order, until the server ends or something it
- * does not expect kills it (PROTOCOL 10). Everything else goes on without it.
+ * The server's one executor thread: takes prompts one at a time, in queue order, until the server ends or an unexpected
+ * value kills the thread (PROTOCOL 10). All other parts of the server continue without it.
  */
 export class Executor {
   readonly cache: NodeCache;
@@ -84,7 +84,7 @@ export class Executor {
     this.wake();
   }
 
-  /** Raises the flag that running nodes look at now and then. */
+  /** Sets the flag that running nodes check from time to time. */
   interrupt(): void {
     this.#interrupted = true;
   }
@@ -128,7 +128,10 @@ export class Executor {
     return true;
   }
 
-  /** In the recordings every third or fourth look right after `execution_success` came too early (PROTOCOL 0.1). */
+  /**
+   * Waits as the real server does: in the recordings every third or fourth request for the history right after
+   * `execution_success` came too early (PROTOCOL 0.1).
+   */
   async #lag(): Promise<void> {
     const { historyLagMs } = this.#tools.timing;
     if (historyLagMs > 0 && this.#finished % 4 === 3) await this.#clock.wait(historyLagMs);

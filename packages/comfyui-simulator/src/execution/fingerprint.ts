@@ -3,7 +3,10 @@ import { isDict, type PythonValue } from "../python/python-values.ts";
 import { type Folders, isFile } from "../files/folders.ts";
 import { fileInputOf } from "../validation/file-inputs.ts";
 
-/** What a node's result depends on besides its inputs: the file that it loads. */
+/**
+ * A text that changes when the file that a node loads changes. The node's result depends on that file besides its
+ * inputs.
+ */
 export function fingerprintOf(node: PythonValue, folders: Folders): string {
   if (!isDict(node)) return "";
   const className = node.get("class_type");

@@ -4,13 +4,16 @@ import { type NodeValue } from "../nodes/node-values.ts";
 import { type PythonJson } from "../python/python-json.ts";
 import { type NodeInputs } from "./node-inputs.ts";
 
-/** The calls that one run of a node is: one for each item of the longest list, or one with whole lists. */
+/**
+ * The calls that one run of a node consists of: one call for each item of the longest list, or one call with whole
+ * lists.
+ */
 export function callsOf(nodeClass: NodeClass, { lists }: NodeInputs): ReadonlyMap<string, NodeValue>[] {
   if (nodeClass.isInputList) {
     return [new Map([...lists].map(([name, items]): [string, NodeValue] => [name, { kind: "list", items }]))];
   }
   const count = Math.max(0, ...[...lists.values()].map((items) => items.length));
-  // Only empty lists, or no inputs at all: one call without any.
+  // If all lists are empty, or there are no inputs, there is one call without inputs.
   if (count === 0) return [new Map()];
   return Array.from(
     { length: count },
@@ -52,7 +55,7 @@ export function mergeOutputs(
   );
 }
 
-/** What the calls showed, joined key by key; undefined when none showed anything. */
+/** The UI outputs of all calls, joined key by key; undefined if no call had one. */
 export function mergeUi(results: readonly NodeResult[]): PythonJson | undefined {
   const shown = results.flatMap(({ ui }) => (ui === undefined ? [] : [ui]));
   const [first] = shown;

@@ -10,7 +10,7 @@ import {
 import { type NodeValue } from "../nodes/node-values.ts";
 import { linkOf } from "./execution-order.ts";
 
-/** What a node showed: its UI output, and the ids it had when it ran (PROTOCOL 5, `meta`). */
+/** The UI output of a node, and the ids that the node had when it ran (PROTOCOL 5, `meta`). */
 export interface NodeUi {
   readonly output: PythonJson;
   readonly meta: PythonJson;
@@ -23,19 +23,19 @@ export interface CachedNode {
 }
 
 interface Result extends CachedNode {
-  /** The key of the node in whose place this one stood; its results go with that node's. */
+  /** The key of the node that this node replaced in an expansion; both nodes' results are dropped together. */
   readonly ownerKey: string | undefined;
 }
 
 /**
- * Results of the nodes of the last prompt, or of every earlier one, found by what went into them and not by node id
+ * Results of the nodes of the last prompt, or of every earlier one, found by the nodes' inputs and not by node id
  * (PROTOCOL 6). Two nodes of one prompt with the same inputs share a result.
  */
 export class NodeCache {
   readonly #results = new Map<string, Result>();
   #keys = new Map<string, string>();
   #owners = new Map<string, string>();
-  /** Ids of nodes that stood in for others, by the key of the node in whose place they did. */
+  /** Ids of the nodes of expansions, by the key of the node that each expansion replaced. */
   readonly #innerIds = new Map<string, ReadonlySet<string>>();
   #unmatched = 0;
   readonly #keptMin: number;
@@ -46,8 +46,9 @@ export class NodeCache {
   }
 
   /**
-   * Takes up a prompt and drops every result that it has no node for.
-   * @param fingerprintOf what besides its inputs a node depends on, such as the content of a file
+   * Starts a prompt, and drops every result for which the prompt has no node.
+   * @param fingerprintOf returns the further facts, besides its inputs, that a node depends on, such as the content of
+   * a file
    * @throws PythonError for a node without inputs: the server's executor dies of that (PROTOCOL 10)
    */
   enter(graph: PythonDict, fingerprintOf: (nodeId: string) => string): void {
@@ -63,8 +64,9 @@ export class NodeCache {
   }
 
   /**
-   * Takes up nodes that were put in the place of another one.
-   * @param nodeOf undefined for a node that was given a value which equals nothing, such as an image: it runs each time
+   * Adds the nodes of an expansion, which replace another node.
+   * @param nodeOf undefined for a node with an input value that never equals another, such as an image; such a node
+   * runs each time
    */
   enterInner(
     nodeIds: readonly string[],
@@ -109,7 +111,7 @@ export class NodeCache {
       const known = this.#keys.get(nodeId);
       if (known !== undefined) return known;
       const node = nodeOf(nodeId) ?? null;
-      // A link to nothing, or a cycle, never equals anything.
+      // A link to a missing node, or a cycle, never equals anything.
       if (!isDict(node) || resolving.has(nodeId)) {
         const unmatched = `unmatched ${this.#unmatched++}`;
         if (scope !== "") this.#keys.set(nodeId, unmatched);

@@ -12,7 +12,7 @@ import { type QueuedPrompt } from "./prompt-heap.ts";
 import { type RunMessages } from "./run-messages.ts";
 import { innerId, type RunningGraph } from "./running-graph.ts";
 
-/** What the nodes of one run share. */
+/** The objects that the nodes of one run share. */
 export interface RunContext {
   readonly prompt: QueuedPrompt;
   readonly graph: RunningGraph;
@@ -33,13 +33,13 @@ export interface RunContext {
   ) => NodeRun;
 }
 
-/** A node that raised: with what, and which inputs it had. */
+/** The failure of a node: the exception, and the node's inputs. */
 export interface NodeFailure {
   readonly error: unknown;
   readonly inputs: NodeInputs | undefined;
 }
 
-/** `pending`: the node comes up again, when what it now waits for is there. */
+/** `pending`: the node runs again when the values that it waits for are there. */
 type Outcome = "done" | "pending" | NodeFailure;
 
 /** Executes the nodes of one prompt, message for message as the server does it (PROTOCOL 3, PROTOCOL-0.28, 3). */
@@ -47,11 +47,11 @@ export class NodeExecution {
   readonly executed: string[] = [];
   /** The nodes that the cache knew when the run began: `current_outputs` of an error. */
   readonly knownAtStart: readonly string[];
-  /** What was shown in this run, by node id, in the order in which it was. */
+  /** The UI outputs of this run by node id, in the order in which they were sent. */
   readonly shown = new Map<string, NodeUi>();
   readonly async = new AsyncNodes();
   readonly #context: RunContext;
-  /** Nodes that others stand in for, with the link that each output has become, or the value. */
+  /** Nodes that were replaced by an expansion, with the link or value that each of their outputs has become. */
   readonly #expanded = new Map<string, readonly (readonly (Link | NodeValue)[])[]>();
 
   constructor(context: RunContext) {
@@ -95,7 +95,7 @@ export class NodeExecution {
     return "done";
   }
 
-  /** Nodes that show something in mid-graph are told of at the end, when their results were cached. */
+  /** UI outputs of cached nodes that are not output nodes are sent at the end of the run. */
   showCachedIntermediates(): void {
     for (const nodeId of this.#context.graph.ids()) {
       if (this.executed.includes(nodeId) || !this.#context.classOf(nodeId).hasIntermediateOutput) continue;
@@ -116,7 +116,7 @@ export class NodeExecution {
     );
   }
 
-  /** Lazy inputs: the node says which of those that are missing it needs, and waits for them. */
+  /** Asks a node with lazy inputs which of the missing inputs it needs; the node then waits for them. */
   #asksForMore(nodeId: string, nodeClass: NodeClass, { lists, missing }: NodeInputs): boolean {
     const needed = nodeImplementations.neededInputs(nodeClass.name);
     if (needed === undefined) return false;
@@ -145,7 +145,7 @@ export class NodeExecution {
     return linkOf(inputsOf(this.#context.graph.node(nodeId)).get(name) ?? null);
   }
 
-  /** @returns undefined when the node is asynchronous and goes on beside others */
+  /** @returns undefined if the node is asynchronous and runs beside others */
   async #call(
     nodeId: string,
     nodeClass: NodeClass,
@@ -169,7 +169,7 @@ export class NodeExecution {
     return undefined;
   }
 
-  /** What a call gives that is not made, since one of its inputs forbids it. */
+  /** The result of a call that is not made because one of its inputs is blocked. */
   #blockedResult(
     nodeId: string,
     nodeClass: NodeClass,
@@ -181,7 +181,7 @@ export class NodeExecution {
     return { outputs: nodeClass.outputs.map(() => ({ kind: "blocked", message: undefined })) };
   }
 
-  /** In mid-run, and not the end: other nodes go on, and history will say success. */
+  /** Sends the error in the middle of the run: other nodes continue, and the history will report success. */
   #reportBlocked(nodeId: string, nodeClass: NodeClass, message: string): void {
     this.#context.messages.send("execution_error", {
       prompt_id: this.#context.prompt.promptId,
@@ -196,7 +196,7 @@ export class NodeExecution {
     });
   }
 
-  /** @returns false when other nodes now stand in for this one */
+  /** @returns false if an expansion now replaces this node */
   #keep(nodeId: string, nodeClass: NodeClass, results: readonly NodeResult[]): boolean {
     const { cache, graph, messages } = this.#context;
     const output = mergeUi(results);

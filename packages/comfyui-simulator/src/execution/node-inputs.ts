@@ -6,10 +6,10 @@ import { finalInputs } from "../validation/dynamic-inputs.ts";
 import { inputsOf, linkOf, type Link } from "./execution-order.ts";
 import { type RunningGraph } from "./running-graph.ts";
 
-/** What a node is called with: a list for each input, of one value unless a list was linked to it. */
+/** The inputs of a node's calls: a list for each input, with one value unless a list was linked to it. */
 export interface NodeInputs {
   readonly lists: ReadonlyMap<string, readonly NodeValue[]>;
-  /** Inputs whose link has brought nothing (yet): lazy ones, before they are asked for. */
+  /** Inputs whose link has no value (yet): lazy ones, before they are requested. */
   readonly missing: ReadonlySet<string>;
 }
 
@@ -28,7 +28,7 @@ const functions: Readonly<Record<string, string>> = {
   VAEEncode: "encode",
 };
 
-/** Collects the inputs of a node. @param resultsOf what the node at the other end of a link gave; undefined if nothing */
+/** Collects the inputs of a node. @param resultsOf returns the results of the linked node; undefined if it has none */
 export function collectInputs(
   graph: RunningGraph,
   nodeId: string,
@@ -50,7 +50,7 @@ export function collectInputs(
       lists.set(name, results ?? [plain(null)]);
     } else if (declared.has(name) || takesAnything.has(nodeClass.name)) lists.set(name, [plain(value)]);
   }
-  // Newer classes get these through their class, not as inputs.
+  // Classes of the newer interface receive hidden values through their class, and not as inputs.
   const hidden = nodeClass.isNewStyle ? [] : nodeClass.hidden;
   for (const [name, kind] of hidden) {
     if (kind === "PROMPT") lists.set(name, [opaque("prompt", "PROMPT")]);
@@ -61,8 +61,9 @@ export function collectInputs(
 }
 
 /**
- * What Python says of a call that does not fit the function: links under names that the class does not have are passed
- * on, and a dynamic group whose choice is missing or unknown is not (PROTOCOL-0.28, 2). @throws NodeException
+ * Throws the error that Python raises for a call that does not fit the function: links under names that the class does
+ * not have are passed on, and a dynamic group whose choice is missing or unknown is not (PROTOCOL-0.28, 2). @throws
+ * NodeException
  */
 export function checkArguments(
   graph: RunningGraph,

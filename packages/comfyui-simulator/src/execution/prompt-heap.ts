@@ -31,7 +31,7 @@ export class PromptHeap {
     return this.#items;
   }
 
-  /** Appends first and compares second: when the comparison raises, the prompt is queued nevertheless (PROTOCOL 10). */
+  /** Appends before it compares: if the comparison raises, the prompt is queued nevertheless (PROTOCOL 10). */
   push(item: QueuedPrompt): void {
     this.#items.push(item);
     this.#rise(0, this.#items.length - 1);

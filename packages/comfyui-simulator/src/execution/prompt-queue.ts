@@ -8,7 +8,7 @@ export interface StatusMessage {
   readonly data: Readonly<Record<string, PythonJson>>;
 }
 
-/** What the server remembers of a finished prompt (PROTOCOL 5). */
+/** The server's record of a finished prompt (PROTOCOL 5). */
 export interface HistoryEntry {
   readonly prompt: QueuedPrompt;
   readonly outputs: ReadonlyMap<string, PythonJson>;
@@ -20,7 +20,10 @@ export interface HistoryEntry {
   readonly meta: ReadonlyMap<string, PythonJson>;
 }
 
-/** The size at which the oldest entry makes room; checked before adding, so one more fits (PROTOCOL 5). */
+/**
+ * From this size on, the oldest entry is removed for a new one. The size is checked before adding, so the history holds
+ * one entry more (PROTOCOL 5).
+ */
 const historyMax = 10_000;
 
 /** Waiting, running and finished prompts: the state that a restart forgets. */
@@ -94,7 +97,7 @@ export class PromptQueue {
 
   /**
    * A page of the history, oldest first (PROTOCOL 5). A negative offset with a limit means "the newest"; the limit is
-   * looked at only after an entry was added, so a limit of 0 with an offset still yields one.
+   * checked only after an entry was added, so a limit of 0 with an offset still yields one.
    */
   historyPage(itemsMax: number | undefined, offset: number): Map<string, HistoryEntry> {
     const page = new Map<string, HistoryEntry>();
@@ -118,7 +121,7 @@ export class PromptQueue {
     this.#history.clear();
   }
 
-  /** What a restart leaves: nothing. No message is sent. */
+  /** Clears everything, as a restart does. No message is sent. */
   forget(): void {
     this.waiting.clear();
     this.#running.clear();

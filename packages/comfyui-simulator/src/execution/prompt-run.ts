@@ -28,7 +28,7 @@ import { RunningGraph } from "./running-graph.ts";
 import { withoutSecrets } from "./secret-keys.ts";
 import { type TempNames } from "./temp-names.ts";
 
-/** What every run of this server shares. */
+/** The objects that all runs of this server share. */
 export interface PromptRunTools {
   readonly catalog: NodeCatalog;
   readonly folders: Folders;
@@ -75,7 +75,9 @@ export class PromptRun {
     this.#isAbandoned = true;
   }
 
-  /** @throws PythonError for what kills the server's executor thread; AbandonedException when the server ends */
+  /**
+   * @throws PythonError for an error that kills the server's executor thread; AbandonedException when the server ends
+   */
   async execute(): Promise<HistoryEntry> {
     const { graph, promptId } = this.#prompt;
     this.clientId = clientIdOf(this.#prompt.extraData);
@@ -173,8 +175,8 @@ export class PromptRun {
   }
 
   /**
-   * 0.3.64 lists every output that this prompt's nodes ever showed, also of nodes that did not run this time; 0.28 what
-   * was shown in this run.
+   * 0.3.64 lists every output that this prompt's nodes ever showed, also of nodes that did not run this time; 0.28
+   * lists the outputs that were sent in this run.
    */
   #entry(success: boolean, nodes: NodeExecution, messages: readonly StatusMessage[]): HistoryEntry {
     const outputs = new Map<string, PythonJson>();
@@ -303,7 +305,7 @@ export class PromptRun {
   }
 }
 
-/** `"client_id" in extra_data`, for whatever `extra_data` is. @throws PythonError for what Python cannot search */
+/** `"client_id" in extra_data`, for any kind of `extra_data`. @throws PythonError if Python cannot search it */
 function clientIdOf(extraData: PythonValue): PythonValue {
   if (isDict(extraData)) return extraData.get("client_id") ?? null;
   if ((typeof extraData === "string" || Array.isArray(extraData)) && !extraData.includes("client_id"))

@@ -5,9 +5,9 @@ import { type ProgressRegistry } from "./progress-registry.ts";
 import { type StatusMessage } from "./prompt-queue.ts";
 import { type RunningGraph } from "./running-graph.ts";
 
-/** What one prompt says while it runs, and to whom (PROTOCOL 3, routing). */
+/** Sends the messages of a running prompt to the right clients (PROTOCOL 3, routing). */
 export class RunMessages {
-  /** The messages that history keeps. */
+  /** The messages that the history keeps. */
   readonly kept: StatusMessage[] = [];
   readonly clientId: PythonValue;
   readonly #promptId: string;
@@ -34,7 +34,7 @@ export class RunMessages {
     this.#sockets.send("progress_state", progress.message(), this.clientId);
   }
 
-  /** Goes to the owner, or to all when the prompt has none. */
+  /** Sends a message to the prompt's client, or to all clients if the prompt has none. */
   send(event: string, data: PythonJson): void {
     this.#sockets.send(event, data, this.clientId);
   }
@@ -43,7 +43,10 @@ export class RunMessages {
     this.#sockets.sendBinary(frame, this.clientId);
   }
 
-  /** Sends and remembers for history. Without a client only an interrupt is announced, to everybody. */
+  /**
+   * Sends a message and keeps it for the history. If the prompt has no client, only an interrupt is sent, to all
+   * clients.
+   */
   announce(event: string, data: Record<string, PythonJson>, toAll = false): void {
     const stamped = { ...data, timestamp: Date.now() };
     this.kept.push({ type: event, data: stamped });

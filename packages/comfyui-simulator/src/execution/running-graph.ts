@@ -8,7 +8,7 @@ interface Origin {
   readonly displayId: string;
 }
 
-/** The graph of a prompt while it runs: nodes may put others in their place, which get ids of their own. */
+/** The graph of a prompt while it runs: a node may be replaced by an expansion, whose nodes get ids of their own. */
 export class RunningGraph {
   readonly #sent: PythonDict;
   readonly #inner = new Map<string, PythonDict>();
@@ -53,7 +53,7 @@ export class RunningGraph {
     return [...nodes.keys()].map(idOf);
   }
 
-  /** A value that an inner node was given as it is, and not as a link. */
+  /** A value that an inner node received directly, and not over a link. */
   valueOf(nodeId: string, input: string): NodeValue | undefined {
     return this.#values.get(nodeId)?.get(input);
   }
@@ -72,13 +72,13 @@ export class RunningGraph {
     return origin ? this.displayIdOf(origin.displayId) : nodeId;
   }
 
-  /** The node of the graph as sent that this one came from. */
+  /** The node of the submitted graph from which this one came. */
   realIdOf(nodeId: string): string {
     const parentId = this.parentOf(nodeId);
     return parentId === undefined ? nodeId : this.realIdOf(parentId);
   }
 
-  /** What history keeps about the origin of an output (PROTOCOL 5, `meta`). */
+  /** The origin of an output, as the history keeps it (PROTOCOL 5, `meta`). */
   metaOf(nodeId: string): PythonJson {
     return {
       node_id: nodeId,

@@ -16,7 +16,7 @@ export class Folders {
     this.temp = path.join(dataDir, "temp");
   }
 
-  /** A start wipes `temp` and leaves the others (PROTOCOL 0.3). */
+  /** Empties `temp`, as a start of the server does; the other folders stay (PROTOCOL 0.3). */
   prepare(): void {
     rmSync(this.temp, { recursive: true, force: true });
     for (const folder of [this.input, this.output, this.temp]) mkdirSync(folder, { recursive: true });

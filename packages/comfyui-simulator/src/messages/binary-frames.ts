@@ -1,11 +1,11 @@
 import { stringifyPythonJson } from "../python/python-json.ts";
 
-/** Binary messages (PROTOCOL 3): a big-endian type, then what the type says. */
+/** Binary messages (PROTOCOL 3): a big-endian type number, then the content for that type. */
 const previewType = 1;
 const textType = 3;
 const previewWithMetadataType = 4;
 
-/** Type 1: format and image, without a word about which prompt it belongs to. */
+/** Type 1: format and image, without the id of its prompt. */
 export function previewFrame(format: "jpeg" | "png", image: Buffer): Buffer {
   return Buffer.concat([words(previewType, format === "jpeg" ? 1 : 2), image]);
 }

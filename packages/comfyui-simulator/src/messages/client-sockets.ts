@@ -12,12 +12,13 @@ interface Outgoing {
   readonly content: { readonly event: string; readonly data: PythonJson } | Buffer;
 }
 
-/** From the exception that ends the process to its end. */
+/** The time between the exception that ends the process and its end. */
 const fatalDelayMs = 100;
 
 /**
  * The sockets by client id, one per id. A later socket with the same id replaces the earlier one, and when the earlier
- * one finally closes it takes the registration of the later one with it: the server's own bug, kept (PROTOCOL 0.4).
+ * one finally closes, the registration of the later one is removed: a bug of the real server that is simulated
+ * (PROTOCOL 0.4).
  *
  * Messages leave in the order in which they were produced, after the HTTP reply that caused them.
  */
@@ -29,7 +30,9 @@ export class ClientSockets {
   #isHeld = false;
   readonly #onFatal: (reason: string) => void;
 
-  /** @param onFatal the server ends: a message was addressed to something that cannot be a client id */
+  /**
+   * @param onFatal called when the server ends, because a message was addressed to a value that cannot be a client id
+   */
   constructor(onFatal: (reason: string) => void) {
     this.#onFatal = onFatal;
   }
@@ -39,7 +42,7 @@ export class ClientSockets {
     this.#clients.set(clientId, { socket, flags: new Map() });
   }
 
-  /** Removes whoever is registered under the id, even if that is another socket by now. */
+  /** Removes the registration of the id, even if it belongs to another socket by now. */
   unregister(clientId: string): void {
     this.#clients.delete(clientId);
   }
@@ -57,13 +60,16 @@ export class ClientSockets {
     );
   }
 
-  /** Whether a message to that client (null: to all) would reach anybody; used to skip work nobody sees. */
+  /**
+   * Whether a message to that client (null: to all) would reach a socket; used to skip work for messages without a
+   * receiver.
+   */
   hasListener(clientId: PythonValue): boolean {
     if (clientId === null) return this.#clients.size > 0;
     return typeof clientId !== "string" || this.#clients.has(clientId);
   }
 
-  /** @param to a client id; null for everybody */
+  /** @param to a client id; null for all clients */
   send(event: string, data: PythonJson, to: PythonValue): void {
     this.#enqueue({ to, content: { event, data } });
   }
@@ -72,7 +78,7 @@ export class ClientSockets {
     this.#enqueue({ to, content: frame });
   }
 
-  /** Sends at once what belongs to one socket's handshake, to whoever is registered under the id. */
+  /** Sends a message of a socket's handshake at once, to the socket that is registered under the id. */
   sendNow(event: string, data: PythonJson, clientId: string): void {
     const client = this.#clients.get(clientId);
     if (client) this.#deliver(client, stringifyPythonJson({ type: event, data }));
@@ -133,7 +139,7 @@ export class ClientSockets {
     } catch (error) {
       if (!(error instanceof PythonError)) throw error;
       this.#isHeld = true;
-      // The process still lives for a moment, so what was sent before arrives.
+      // The process continues for a moment, so messages that were sent before still arrive.
       setTimeout(this.#onFatal, fatalDelayMs, error.message);
       return [];
     }

@@ -1,7 +1,7 @@
 import { type ModelFiles } from "../options.ts";
 import { type Folders } from "../files/folders.ts";
 
-/** Which model folder an input chooses from, by its name where that is enough. */
+/** The model folder of an input's files, for inputs whose name decides it. */
 const folderByInput: Readonly<Record<string, string>> = {
   ckpt_name: "checkpoints",
   vae_name: "vae",

@@ -1,6 +1,6 @@
 import { NodeException } from "./node-run.ts";
 
-/** What the simulated machine could still allocate. */
+/** The bytes that the simulated machine can allocate at once. */
 const bytesMax = 24 * 1024 ** 3;
 
 /** @throws NodeException when a tensor of that size would not fit, in the words of the CPU allocator (GRAPHS, 8) */
@@ -13,7 +13,7 @@ export function allocationFailed(bytes: number): void {
   );
 }
 
-/** What a GPU says when a model and its batch do not fit. */
+/** The error of a GPU when a model and its batch do not fit. */
 export function outOfGpuMemory(): NodeException {
   return new NodeException(
     "torch.OutOfMemoryError",

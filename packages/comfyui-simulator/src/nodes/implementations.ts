@@ -52,7 +52,9 @@ export const nodeImplementations = {
   /** Whether other nodes run while a node of this class waits. */
   isAsync: (className: string): boolean => asyncNodes.has(className),
 
-  /** How a class with lazy inputs says which of them it needs; undefined when it has none. */
+  /**
+   * The function by which a class with lazy inputs chooses the inputs that it needs; undefined if the class has none.
+   */
   neededInputs: (className: string): NeededInputs | undefined => lazyNodes.get(className),
 
   /** Runs a node. A class that is only described, not simulated, fails like a node with a bug. */

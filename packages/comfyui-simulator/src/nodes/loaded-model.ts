@@ -1,6 +1,6 @@
 /**
- * Which checkpoint is in memory: one at a time, so switching back and forth loads again each time. Add-on models (motion
- * modules, VAEs of their own) are kept beside it until everything is unloaded.
+ * Keeps track of the checkpoint in memory: one at a time, so switching back and forth loads again each time. Add-on
+ * models (motion modules, VAEs of their own) are kept beside it until everything is unloaded.
  */
 export class LoadedModel {
   #checkpoint: string | undefined;

@@ -2,7 +2,7 @@ import { isDict, pythonText, type PythonDict, type PythonValue } from "../python
 
 /** One input of a node class: its type (a name, or the list of accepted values) and its options. */
 export interface InputSpec {
-  /** Inside a dynamic group with its path, such as `images.image0`. */
+  /** With the path of its dynamic group, such as `images.image0`. */
   readonly name: string;
   readonly category: "required" | "optional";
   readonly type: string | PythonValue[];
@@ -15,7 +15,7 @@ export type OutputType = string | PythonValue[];
 export interface NodeClass {
   readonly name: string;
   readonly isOutput: boolean;
-  /** Written against the server's newer node interface, which words a few messages differently. */
+  /** Whether the class uses the server's newer node interface, which words a few messages differently. */
   readonly isNewStyle: boolean;
   readonly inputs: readonly InputSpec[];
   readonly hidden: ReadonlyMap<string, string>;
@@ -23,14 +23,14 @@ export interface NodeClass {
   readonly outputs: readonly OutputType[];
   /** Which outputs are lists, whose items later nodes take one by one. */
   readonly outputIsList: readonly boolean[];
-  /** Takes whole lists instead of running once for each item. */
+  /** Whether the class receives whole lists instead of running once for each item. */
   readonly isInputList: boolean;
-  /** Shows something in mid-graph although it is no output node. */
+  /** Whether the class has a UI output although it is not an output node. */
   readonly hasIntermediateOutput: boolean;
   readonly info: PythonDict;
 }
 
-/** Recorded node definitions, with the lists of files (checkpoints, uploads) filled in as they are now. */
+/** Recorded node definitions, with the present lists of files (checkpoints, uploads) filled in. */
 export class NodeCatalog {
   readonly #recorded: ReadonlyMap<string, PythonDict>;
   readonly #filesOf: (className: string, inputName: string) => readonly string[] | undefined;
@@ -59,14 +59,14 @@ export class NodeCatalog {
     return nodeClass;
   }
 
-  /** The list of accepted values of a list input, as of now. */
+  /** The present list of accepted values of a list input. */
   accepted(nodeClass: NodeClass, input: InputSpec): PythonValue[] | undefined {
     if (!Array.isArray(input.type)) return undefined;
     const files = this.#filesOf(nodeClass.name, input.name);
     return files ? [...files] : input.type;
   }
 
-  /** The options of a COMBO input, as of now. One that the browser fills in later (`remote`) has none. */
+  /** The present options of a COMBO input. An input whose options the browser fills in later (`remote`) has none. */
   comboOptions(nodeClass: NodeClass, input: InputSpec): PythonValue[] {
     const files = this.#filesOf(nodeClass.name, input.name);
     return files ? [...files] : listAt(input.options, "options");

@@ -43,7 +43,7 @@ export function readNodeDefinitions(api: ApiVersion, packs: readonly string[]): 
   return classes;
 }
 
-/** A server of 0.28 says these of every class, also of those written for older servers. */
+/** Adds the fields that a server of 0.28 shows for every class, also for classes written for older servers. */
 function asNewerServersSay(info: PythonDict): PythonDict {
   const added: [string, PythonValue][] = [
     ["is_input_list", false],

@@ -8,7 +8,7 @@ import { type OutputFaults } from "../control/output-faults.ts";
 import { type LoadedModel } from "./loaded-model.ts";
 import { type NodeValue } from "./node-values.ts";
 
-/** What a node may use while it runs. */
+/** The inputs and functions that a running node may use. */
 export interface NodeRun {
   readonly nodeId: string;
   readonly className: string;
@@ -31,7 +31,7 @@ export interface NodeRun {
   readonly timing: Timing;
   readonly loaded: LoadedModel;
   readonly faults: OutputFaults;
-  /** Letters that stay with this node id as long as prompts contain it (names of temp files). */
+  /** Five letters for names of temp files; a node id keeps its letters as long as prompts contain it. */
   readonly letters: () => string;
   /** Raises when the prompt was interrupted. */
   readonly checkInterrupt: () => void;
@@ -39,7 +39,7 @@ export interface NodeRun {
   readonly progress: (value: number, max: number, preview?: PreviewPicture) => Promise<void>;
   /** Sends text for this node (binary message 3). */
   readonly progressText: (text: string) => void;
-  /** Waits, whatever else happens; only the end of the server cuts it short. */
+  /** Waits; only the end of the server ends the wait early. */
   readonly wait: (ms: number) => Promise<void>;
   /** Ends the whole server, like a crash in native code. */
   readonly crash: () => never;
@@ -50,7 +50,7 @@ interface InnerLink {
   readonly slot: number;
 }
 
-/** Nodes that take the place of one that ran, by their ids inside, and what its outputs then are. */
+/** The nodes that replace a node that ran, by their inner ids, and the resulting outputs. */
 export interface Expansion {
   readonly nodes: ReadonlyMap<
     string,
@@ -62,13 +62,16 @@ export interface Expansion {
 export interface NodeResult {
   readonly outputs: readonly NodeValue[];
   readonly expansion?: Expansion;
-  /** Present when the node shows something; goes into `executed` and history. */
+  /** The node's UI output, if it has one; it is sent in `executed` and kept in the history. */
   readonly ui?: Readonly<Record<string, PythonJson>>;
 }
 
 export type NodeImplementation = (run: NodeRun) => NodeResult | Promise<NodeResult>;
 
-/** Which of its lazy inputs a node needs, by the values that it has so far; what is not there yet is absent. */
+/**
+ * Returns the lazy inputs that a node needs, by the values that it has so far; values that are not there yet are
+ * absent.
+ */
 export type NeededInputs = (inputs: ReadonlyMap<string, NodeValue>) => readonly string[];
 
 /** An exception that a node raises, as the server reports it. */

@@ -1,7 +1,7 @@
 import { type Picture } from "../drawing/picture.ts";
 import { type PythonValue } from "../python/python-values.ts";
 
-/** What travels along a link: each kind carries just what later nodes need to know. */
+/** A value that a link carries. Each kind holds only the facts that later nodes need. */
 export type NodeValue =
   | { readonly kind: "plain"; readonly value: PythonValue }
   | ModelValue
@@ -15,9 +15,9 @@ export type NodeValue =
   | MaskValue
   /** The items of an output that is a list, or of an input of a node that takes whole lists. */
   | ListValue
-  /** Nodes that are given this do not run, and hand it on. With a message, that is reported once. */
+  /** A node with this input does not run, and passes the value on. A message in it is reported once. */
   | { readonly kind: "blocked"; readonly message: string | undefined }
-  /** Anything that only has to be handed on. `text` is how the server would print it. */
+  /** A value that nodes only pass on. `text` is the server's printed form of it. */
   | { readonly kind: "opaque"; readonly type: string; readonly text: string };
 
 export interface AudioValue {
@@ -27,7 +27,7 @@ export interface AudioValue {
   readonly channels: number;
 }
 
-/** Only its size is known: masks change nothing here. */
+/** A mask. Only its size is known, because masks do not change the simulated pictures. */
 interface MaskValue {
   readonly kind: "mask";
   readonly width: number;

@@ -5,7 +5,7 @@ import { isDict } from "../python/python-values.ts";
 import { isWithin, type FolderType } from "../files/folders.ts";
 import { NodeException, type NodeRun } from "./node-run.ts";
 
-/** Where the next files of a prefix go (PROTOCOL 7). */
+/** The place of the next files of a prefix (PROTOCOL 7). */
 export interface OutputPlace {
   readonly folder: string;
   readonly name: string;
@@ -43,7 +43,7 @@ export function placeFor(
   return { folder, name, counter: highestCounter(folder, name) + 1, subfolder, type };
 }
 
-/** The same, counting only names like `x_00001.mp4`, without an underscore behind the number. */
+/** Like `placeFor`, but counts only names such as `x_00001.mp4`, without an underscore after the number. */
 export function suitePlaceFor(run: NodeRun, prefix: string, type: FolderType): OutputPlace {
   const place = placeFor(run, prefix, type);
   const pattern = new RegExp(`^${escaped(place.name)}_(\\d+)\\D*\\..+$`, "i");
@@ -60,14 +60,14 @@ export function numbered(counter: number): string {
   return String(counter).padStart(5, "0");
 }
 
-/** Whatever was saved is spoiled if a test asked for that; the server still calls it a success. */
+/** Damages a saved file if a test requested that fault; the server still reports success. */
 export function applyOutputFaults(run: NodeRun, file: string, bytes: number): void {
   if (run.faults.take("missing-output")) rmSync(file, { force: true });
   else if (run.faults.take("empty-output")) truncateSync(file, 0);
   else if (run.faults.take("truncate-output")) truncateSync(file, Math.floor(bytes / 2));
 }
 
-/** The text that saved pictures carry: the whole graph, and what the client wants kept with it. */
+/** The texts in saved pictures: the whole graph, and the client's additional texts. */
 export function graphTexts(run: NodeRun): Map<string, string> {
   const texts = new Map([["prompt", stringifyPythonJson(run.graph)]]);
   if (isDict(run.extraPngInfo)) {

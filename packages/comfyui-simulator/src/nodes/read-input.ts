@@ -8,7 +8,7 @@ import {
 import { NodeException, type NodeRun } from "./node-run.ts";
 import { type ImageValue, type LatentValue, type ModelValue, type NodeValue } from "./node-values.ts";
 
-/** A plain input, if it was given and is not a link to something else. */
+/** The value of an input, if it was given and is a plain value. */
 export function plainInput(run: NodeRun, name: string): PythonValue | undefined {
   const value = run.inputs.get(name);
   return value?.kind === "plain" ? value.value : undefined;
@@ -29,7 +29,7 @@ export function flagInput(run: NodeRun, name: string, fallback = false): boolean
   return value === undefined ? fallback : isTruthy(value);
 }
 
-/** @throws NodeException when the link brought something else, as the real node would fail on it */
+/** @throws NodeException if the linked value has another kind, on which the real node would fail */
 export function imageInput(run: NodeRun, name: string): ImageValue {
   return imageOf(run.inputs.get(name), name);
 }

@@ -54,7 +54,7 @@ export function textReply(status: number, text: string, headers: Record<string, 
   return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: text };
 }
 
-/** Any exception in a route: never JSON, and the connection ends. */
+/** The reply to an exception in a route: never JSON, and the connection is closed. */
 export function troubleReply(): Reply {
   return textReply(500, "500 Internal Server Error\n\nServer got itself in trouble", { connection: "close" });
 }
@@ -68,7 +68,7 @@ export function writeHead(response: ServerResponse, reply: Reply, bytes: number 
   });
 }
 
-/** Collects a body; what exceeds the limit is read and thrown away, so that the client gets to see the reply. */
+/** Collects a body. Bytes beyond the limit are read and dropped, so that the client receives the reply. */
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

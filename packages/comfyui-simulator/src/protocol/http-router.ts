@@ -8,17 +8,17 @@ interface Route {
   readonly methods: ReadonlyMap<string, Handler>;
 }
 
-/** What the router found for a request. */
+/** The router's result for a request. */
 export type Found =
   | { readonly kind: "handler"; readonly handler: Handler; readonly parameter: string }
   | { readonly kind: "no-such-path" }
-  /** Not even the static route takes it. */
+  /** No route accepts the request, not even the static one. */
   | { readonly kind: "no-route" }
   | { readonly kind: "wrong-method"; readonly allow: string };
 
 /**
- * Paths and methods the way the server resolves them (PROTOCOL 1): every route also under `/api`; behind them all a
- * static file route takes any other GET, so an unknown path is 404 for GET and 405 for everything else.
+ * Resolves paths and methods as the server does (PROTOCOL 1): every route exists also under `/api`; after all of them a
+ * static file route accepts any other GET, so an unknown path is 404 for GET and 405 for everything else.
  */
 export class HttpRouter {
   readonly #routes: Route[] = [];

@@ -6,7 +6,7 @@ import { emptyReply, jsonReply, textReply, type Reply } from "./http-exchange.ts
 import { type HttpRouter } from "./http-router.ts";
 import { replacementsJson } from "./node-replacements.ts";
 
-/** What the server says that it can do, on a socket and at `/features`. */
+/** The abilities that the server announces, on a socket and at `/features`. */
 export function serverFeatures(api: ApiVersion, bodyBytesMax: number): PythonJson {
   if (api === "0.3") return { supports_preview_metadata: true, max_upload_size: bodyBytesMax };
   return {
@@ -19,7 +19,7 @@ export function serverFeatures(api: ApiVersion, bodyBytesMax: number): PythonJso
   };
 }
 
-/** `/object_info`, `/models` and the other routes that only tell what the server is and has (PROTOCOL 1). */
+/** `/object_info`, `/models` and the other routes that only describe the server (PROTOCOL 1). */
 export function registerInformationRoutes(
   router: HttpRouter,
   catalog: NodeCatalog,
@@ -73,7 +73,7 @@ function assetsAreOff(): Reply {
 
 const page = "<!doctype html><title>ComfyUI simulator</title><p>This server has no web page of its own.</p>";
 
-/** `GET /ws` without an upgrade, which also is how a browser finds out that there is a socket. */
+/** `GET /ws` without an upgrade, which is also how a browser checks that the socket route exists. */
 function noUpgrade(asked: string): Reply {
   return textReply(400, `No WebSocket UPGRADE hdr: ${asked}\n Can "Upgrade" only to "WebSocket".`);
 }

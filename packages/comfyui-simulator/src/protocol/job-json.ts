@@ -11,7 +11,7 @@ import {
 } from "../python/python-values.ts";
 import { statusJson } from "./history-routes.ts";
 
-/** An item of `/api/jobs`. What has no value is left out (PROTOCOL-0.28, 4). */
+/** An item of `/api/jobs`. Fields without a value are left out (PROTOCOL-0.28, 4). */
 export type Job = Readonly<Record<string, PythonJson>>;
 
 const previewable = ["images", "video", "audio", "3d", "text"];
@@ -32,7 +32,9 @@ export function queueJob(prompt: QueuedPrompt, status: "pending" | "in_progress"
   });
 }
 
-/** @param isWhole with outputs, status and graph, as `/api/jobs/{id}` shows it; @throws PythonError as above */
+/**
+ * @param isWhole whether to include outputs, status and graph, as `/api/jobs/{id}` does; @throws PythonError as above
+ */
 export function historyJob(entry: HistoryEntry, isWhole = false): Job {
   const { prompt } = entry;
   const { create_time, workflow_id } = originOf(prompt.extraData);
@@ -71,7 +73,7 @@ function pruned(fields: Record<string, PythonJson>): Job {
 }
 
 function originOf(extraData: PythonValue): { create_time: PythonValue; workflow_id: PythonValue } {
-  // Absent is fine; null is not, and takes the whole list with it.
+  // The key may be absent. A null makes the request for the whole list fail.
   const info = getFrom(extraData, "extra_pnginfo");
   const workflow = getFrom(info === undefined ? new Map() : info, "workflow");
   return {
@@ -86,7 +88,9 @@ function getFrom(value: PythonValue, key: string): PythonValue | undefined {
   throw new PythonError("AttributeError", `'${pythonTypeName(value)}' object has no attribute 'get'`);
 }
 
-/** Counts files, not texts; the first output that can be shown, saved ones before temporary ones. */
+/**
+ * The number of files (texts do not count), and the first output that can be shown, saved files before temporary ones.
+ */
 function summaryOf(outputs: ReadonlyMap<string, PythonJson>): { count: number; preview: PythonJson } {
   let count = 0;
   let saved: PythonJson = null;

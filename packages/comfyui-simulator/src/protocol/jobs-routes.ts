@@ -10,7 +10,10 @@ import { isJobId } from "./job-ids.ts";
 
 const knownStatuses = ["pending", "in_progress", "completed", "failed", "cancelled"];
 
-/** `/api/jobs` of 0.28 (PROTOCOL-0.28, 4): one list of what waits, runs and has ended. Never without `/api`. */
+/**
+ * `/api/jobs` of 0.28 (PROTOCOL-0.28, 4): one list of waiting, running and ended prompts. The routes exist only under
+ * `/api`.
+ */
 export class JobsRoutes {
   readonly #queue: PromptQueue;
   readonly #executor: Executor;
@@ -35,19 +38,19 @@ export class JobsRoutes {
     const strange = statuses.filter((status) => !knownStatuses.includes(status));
     if (strange.length > 0) {
       const valid = `Valid values: ${knownStatuses.join(", ")}`;
-      return refusal(`Invalid status value(s): ${strange.join(", ")}. ${valid}`);
+      return badRequest(`Invalid status value(s): ${strange.join(", ")}. ${valid}`);
     }
     const sortBy = (query.get("sort_by") ?? "created_at").toLowerCase();
     if (!["created_at", "execution_duration"].includes(sortBy)) {
-      return refusal("sort_by must be 'created_at' or 'execution_duration'");
+      return badRequest("sort_by must be 'created_at' or 'execution_duration'");
     }
     const sortOrder = (query.get("sort_order") ?? "desc").toLowerCase();
-    if (!["asc", "desc"].includes(sortOrder)) return refusal("sort_order must be 'asc' or 'desc'");
+    if (!["asc", "desc"].includes(sortOrder)) return badRequest("sort_order must be 'asc' or 'desc'");
     const limit = wholeNumber(query.get("limit"));
-    if (limit === "no number") return refusal("limit must be an integer");
-    if (limit !== undefined && limit <= 0) return refusal("limit must be a positive integer");
+    if (limit === "no number") return badRequest("limit must be an integer");
+    if (limit !== undefined && limit <= 0) return badRequest("limit must be a positive integer");
     const offset = wholeNumber(query.get("offset")) ?? 0;
-    if (offset === "no number") return refusal("offset must be an integer");
+    if (offset === "no number") return badRequest("offset must be an integer");
     const workflowId = query.get("workflow_id") ?? "";
     const wanted = statuses.length > 0 ? statuses : (query.get("status") ?? "") === "" ? knownStatuses : [];
     const sign = sortOrder === "asc" ? 1 : -1;
@@ -58,7 +61,7 @@ export class JobsRoutes {
     return page(found, Math.max(0, offset), limit);
   }
 
-  /** What nobody asked for is not looked at: an entry that cannot be read spoils only the lists that it belongs to. */
+  /** Reads only the requested lists, so that an unreadable entry breaks only the lists that contain it. */
   #jobs(statuses: readonly string[]): Job[] {
     const running = statuses.includes("in_progress") ? this.#queue.runningPrompts() : [];
     const waiting = statuses.includes("pending") ? this.#queue.waiting.list() : [];
@@ -73,7 +76,7 @@ export class JobsRoutes {
     ];
   }
 
-  /** An earlier copy with the same id that has ended hides one that waits or runs. */
+  /** An ended prompt with the same id hides a waiting or running one. */
   #one({ parameter }: Exchange): Reply {
     const entry: HistoryEntry | undefined = this.#queue.historyEntry(parameter);
     if (entry) return jsonReply(historyJob(entry, true));
@@ -94,10 +97,10 @@ export class JobsRoutes {
       body = await exchange.json();
     } catch (error) {
       if (!(error instanceof JsonDecodeError)) throw error;
-      return refusal("Request body must be valid JSON");
+      return badRequest("Request body must be valid JSON");
     }
     const jobIds = isDict(body) ? body.get("job_ids") : undefined;
-    if (!Array.isArray(jobIds)) return refusal("job_ids must be a list");
+    if (!Array.isArray(jobIds)) return badRequest("job_ids must be a list");
     const strange = jobIds.filter((jobId) => !isJobId(jobId));
     if (strange.length > 0) {
       const invalid = strange.map((jobId) => (typeof jobId === "string" ? jobId : pythonRepr(jobId)));
@@ -107,7 +110,7 @@ export class JobsRoutes {
     return jsonReply({ cancelled: cancelled.some(Boolean) });
   }
 
-  /** Running or waiting, in one step: the next prompt can never be hit instead. */
+  /** Cancels a running or waiting prompt in one step, so that the next prompt can never be cancelled instead. */
   #cancelOne(jobId: PythonValue): boolean {
     if (this.#queue.runningPrompts().some(({ promptId }) => promptId === jobId)) {
       this.#executor.interrupt();
@@ -126,7 +129,7 @@ function page(found: readonly Job[], offset: number, limit: number | undefined):
   });
 }
 
-function refusal(error: string): Reply {
+function badRequest(error: string): Reply {
   return jsonReply({ error }, 400);
 }
 

@@ -10,8 +10,9 @@ export interface FormPart {
 const blankLine = Buffer.from("\r\n\r\n");
 
 /**
- * Reads the fields of a form; the last part of a name counts, other media types have none.
- * @throws PythonError for a multipart body without the boundary that it promises
+ * Reads the fields of a form. Of several parts with one name the last one counts. A body of another media type has no
+ * fields.
+ * @throws PythonError for a multipart body without the boundary that its header names
  */
 export function readForm(contentType: string, body: Buffer): ReadonlyMap<string, FormPart> {
   const parts = new Map<string, FormPart>();

@@ -81,7 +81,7 @@ export function replacementsJson(): PythonJson {
 }
 
 /**
- * Replaces, in place, old classes that are not installed by those that took their place (PROTOCOL-0.28, 1).
+ * Replaces old classes that are not installed by their newer classes, in place (PROTOCOL-0.28, 1).
  * @throws PythonError where the server's own code raises, e.g. for such a node without `_meta`
  */
 export function applyReplacements(graph: PythonValue, catalog: NodeCatalog): void {

@@ -32,7 +32,7 @@ interface PromptRouteTools {
   readonly isNewer: boolean;
 }
 
-/** `/prompt`, `/queue`, `/interrupt` and `/free`: what gets work into the server and out of it again. */
+/** `/prompt`, `/queue`, `/interrupt` and `/free`: the routes that add work to the server and remove it. */
 export class PromptRoutes {
   readonly #tools: PromptRouteTools;
   #counter = 0;
@@ -52,7 +52,10 @@ export class PromptRoutes {
     return jsonReply({ exec_info: { queue_remaining: this.#tools.queue.remaining } });
   }
 
-  /** PROTOCOL 2. Everything that Python would raise on ends as a 500, after the same side effects. */
+  /**
+   * Handles `POST /prompt` (PROTOCOL 2). Every value on which Python would raise leads to a 500, after the same side
+   * effects.
+   */
   async #submit(exchange: Exchange): Promise<Reply> {
     const body = await exchange.json();
     const number = this.#numberOf(body);
@@ -99,7 +102,7 @@ export class PromptRoutes {
     return isJobId(given) ? given : undefined;
   }
 
-  /** The counter grows with every request that names no number, whatever becomes of it. */
+  /** The counter grows with every request without a number, even if the request fails. */
   #numberOf(body: PythonValue): number | PythonFloat {
     if (contains(body, "number")) return toPythonFloat(asDict(body).get("number") ?? null);
     const toFront = contains(body, "front") && isTruthy(asDict(body).get("front"));
@@ -124,7 +127,9 @@ export class PromptRoutes {
     return emptyReply(200);
   }
 
-  /** A body that is no JSON counts as none; the id of anything but the running prompt does nothing (PROTOCOL 1). */
+  /**
+   * A body that is not JSON counts as no body. An id other than that of the running prompt has no effect (PROTOCOL 1).
+   */
   async #interrupt(exchange: Exchange): Promise<Reply> {
     let body: PythonValue;
     try {
@@ -149,7 +154,7 @@ export class PromptRoutes {
   }
 }
 
-/** `extra_data`, with `client_id` copied into it. @throws PythonError when it cannot take one */
+/** `extra_data`, with `client_id` copied into it. @throws PythonError if it cannot hold one */
 function extraDataOf(fields: PythonDict): PythonValue {
   const extraData =
     fields.get("extra_data") ?? (fields.has("extra_data") ? null : new Map<string, PythonValue>());
@@ -157,7 +162,10 @@ function extraDataOf(fields: PythonDict): PythonValue {
   return extraData;
 }
 
-/** 0.28 also notes who sent the prompt. @throws PythonError when `extra_data` cannot be searched or take a key */
+/**
+ * 0.28 also records which client sent the prompt. @throws PythonError when `extra_data` cannot be searched or take a
+ * key
+ */
 function newerExtraDataOf(fields: PythonDict, { headers }: Exchange): PythonValue {
   const extraData = extraDataOf(fields);
   const source = headers["comfy-usage-source"];
@@ -178,7 +186,7 @@ function invalidPromptId(): Reply {
   return jsonReply({ error, node_errors: {} }, 400);
 }
 
-/** Python's `key in value`. @throws PythonError for what cannot be searched */
+/** Python's `key in value`. @throws PythonError for a value that cannot be searched */
 export function contains(value: PythonValue, key: string): boolean {
   if (isDict(value)) return value.has(key);
   if (Array.isArray(value) || typeof value === "string") return value.includes(key);
@@ -191,7 +199,7 @@ export function asDict(value: PythonValue): PythonDict {
   throw new PythonError("TypeError", `'${pythonTypeName(value)}' object is not a dict`);
 }
 
-/** What Python's `for` goes through. @throws PythonError for what it cannot */
+/** The items that Python's `for` would visit. @throws PythonError for a value that is not iterable */
 export function iterate(value: PythonValue): PythonValue[] {
   if (Array.isArray(value)) return value;
   if (typeof value === "string") return Array.from(value);

@@ -24,13 +24,13 @@ interface ProtocolServerOptions {
   readonly clock: Clock;
   readonly faults: HttpFaults;
   readonly bodyBytesMax: number;
-  /** Whether requests are refused that a browser says come from another site, as 0.28 does. */
+  /** Whether the server refuses requests that a browser marks as coming from another site, as 0.28 does. */
   readonly refusesCrossSite: boolean;
   /** Takes over a connection that asks for a WebSocket at `/ws`. */
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
-/** The HTTP side of the server: routing, refusals and errors in the manner of its web framework (PROTOCOL 1). */
+/** The HTTP side of the server: routing and error replies as its web framework makes them (PROTOCOL 1). */
 export function createProtocolServer(options: ProtocolServerOptions): Server {
   const server = createServer((request, response) => {
     void answer(options, request, response);
@@ -69,7 +69,7 @@ async function answer(
     if (isSubmission && options.faults.takeErrorAfterQueueing()) reply = troubleReply();
     await send(request, response, reply);
   } catch {
-    // The client went away in the middle, or the file did: nobody is left to tell.
+    // The client has disconnected or the file has vanished in the middle, so no reply can be completed.
     response.destroy();
   }
 }
@@ -127,7 +127,7 @@ async function send(request: IncomingMessage, response: ServerResponse, reply: R
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** Without a body there is no length, no chunking, and a type only where there is a file that has one. */
+/** A reply without a body has no length and no chunking, and a type only for a file with a known type. */
 function headHeaders(reply: Reply): Record<string, string> {
   const isAboutFile = reply.headers?.["content-disposition"] !== undefined;
   const left = Object.entries(reply.headers ?? {}).filter(

@@ -11,7 +11,7 @@ import { type ClientSockets } from "../messages/client-sockets.ts";
 /** Larger messages from a client close its socket with 1009. */
 const messageBytesMax = 4 * 1024 * 1024;
 
-/** Smaller messages are not worth compressing, although every client that offers it may. */
+/** Smaller messages are not compressed, even for clients that offer compression. */
 const compressionBytesMin = 32 * 1024;
 
 interface SocketServerTools {
@@ -22,7 +22,9 @@ interface SocketServerTools {
   readonly executorView: () => ExecutorView;
 }
 
-/** `/ws` (PROTOCOL 3): greets a client, tells a returning one what runs, and listens for `feature_flags`. */
+/**
+ * `/ws` (PROTOCOL 3): greets a client, tells a reconnecting client which node runs, and listens for `feature_flags`.
+ */
 export class SocketServer {
   readonly #server = new WebSocketServer({
     noServer: true,
@@ -52,7 +54,7 @@ export class SocketServer {
     const clientId = askedId === null || askedId === "" ? randomUUID().replaceAll("-", "") : askedId;
     sockets.register(clientId, socket);
     socket.on("error", () => {
-      // A socket that fails also closes, and only the close matters.
+      // A failing socket is also closed, and the close is handled.
     });
     socket.on("close", () => {
       sockets.unregister(clientId);

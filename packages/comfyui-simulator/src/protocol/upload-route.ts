@@ -20,7 +20,7 @@ export function uploadRoute(folders: Folders): (exchange: Exchange) => Promise<R
     const image = fileOf(form, "image");
     if (image === undefined || image.name === "") return emptyReply(400);
     const subfolder = textOf(form, "subfolder") ?? "";
-    // A subfolder that begins with a slash is a path of its own, and not inside the folder.
+    // A subfolder that begins with a slash is an absolute path, and so lies outside of the folder.
     const target = path.resolve(folder, path.normalize(subfolder));
     if (!isWithin(folder, path.resolve(target, image.name))) return emptyReply(400);
     mkdirSync(target, { recursive: true });

@@ -7,7 +7,9 @@ import { emptyReply, type Exchange, type Reply } from "./http-exchange.ts";
 import { isFile, isWithin, type Folders } from "../files/folders.ts";
 import { mediaTypeOf } from "../files/media-types.ts";
 
-/** Sent as bytes to be saved, whatever they are: a browser would run them. 0.28 counts drawings among them. */
+/**
+ * Media types that are sent as a download, because a browser would run their content. 0.28 adds SVG drawings to them.
+ */
 const neverShown = new Set(["text/html", "application/xhtml+xml", "text/javascript", "text/css"]);
 
 /** `GET /view` (PROTOCOL 7): one file of the input, output or temp folder. */
@@ -16,7 +18,7 @@ export function viewRoute(folders: Folders, isNewer: boolean): (exchange: Exchan
     const located = locate(folders, exchange.query);
     if (typeof located === "number") return emptyReply(located);
     const { query } = exchange;
-    // As UTF-8, like all headers of the server; Node writes one byte for each character.
+    // The name is sent as UTF-8, like all headers of the server; Node writes one byte for each character.
     const filename = Buffer.from(path.basename(located)).toString("latin1");
     const isActive = neverShown.has(mediaTypeOf(located)) || (isNewer && /\.svgz?$/i.test(located));
     const attached = isNewer && isActive ? "attachment; " : "";
@@ -31,7 +33,7 @@ export function viewRoute(folders: Folders, isNewer: boolean): (exchange: Exchan
   };
 }
 
-/** The path of the file asked for, or the status that refuses it. Folders inside `filename` are dropped. */
+/** The path of the requested file, or the status of the refusal. Folders inside `filename` are dropped. */
 function locate(folders: Folders, query: URLSearchParams): string | number {
   const asked = query.get("filename");
   if (asked === null) return 404;
@@ -86,7 +88,7 @@ function pngReply(body: Buffer, disposition: Record<string, string>): Reply {
   return { status: 200, headers: { ...disposition, "content-type": "image/png" }, body };
 }
 
-/** The file as it is: HEAD, conditional requests and single ranges as the server's file responses do them. */
+/** Sends the file unchanged, with HEAD, conditional requests and single ranges as in the server's file responses. */
 function fileReply(
   file: string,
   exchange: Exchange,
@@ -117,7 +119,7 @@ function fileReply(
   };
 }
 
-/** `If-Match` and `If-Unmodified-Since`: the client only wants what it already knows. */
+/** `If-Match` and `If-Unmodified-Since`: the client wants only the version that it already knows. */
 function isNoLongerWanted(exchange: Exchange, etag: string, mtimeMs: number): boolean {
   const wanted = exchange.headers["if-match"];
   if (wanted !== undefined) return !namesTag(wanted, etag);

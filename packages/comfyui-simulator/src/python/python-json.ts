@@ -7,7 +7,7 @@ import {
   type PythonValue,
 } from "./python-values.ts";
 
-/** What `stringifyPythonJson` writes: Python values and plain objects made here. */
+/** The values that `stringifyPythonJson` can write: Python values, and plain objects of the simulator. */
 export type PythonJson =
   | null
   | boolean
@@ -19,7 +19,7 @@ export type PythonJson =
   | ReadonlyMap<string, PythonJson>
   | { readonly [key: string]: PythonJson };
 
-/** JSON that another program would refuse; the server answers 500 to it, except at /interrupt. */
+/** Raised for a text that is not JSON. The server answers it with 500, except at /interrupt. */
 export class JsonDecodeError extends PythonError {
   constructor(message: string) {
     super("json.decoder.JSONDecodeError", message);

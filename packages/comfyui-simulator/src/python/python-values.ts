@@ -89,7 +89,7 @@ function quoted(text: string): string {
   return `${quote}${escaped}${quote}`;
 }
 
-/** `bool()` of a value: what Python takes for true. */
+/** `bool()` of a value: whether Python treats it as true. */
 export function isTruthy(value: PythonValue | undefined): boolean {
   if (value === undefined || value === null) return false;
   if (value instanceof PythonFloat) return value.value !== 0;

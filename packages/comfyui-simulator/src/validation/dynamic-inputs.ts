@@ -5,7 +5,7 @@ import { pythonEquals } from "./input-types.ts";
 /** The inputs that a class has for one node: dynamic groups replaced by their members (PROTOCOL-0.28, 2). */
 export interface FinalInputs {
   readonly inputs: readonly InputSpec[];
-  /** Where in the nested value that the node gets each dotted input goes: `images.image0` → the same. */
+  /** The path of each dotted input in the nested value that the node receives: `images.image0` → the same. */
   readonly paths: ReadonlyMap<string, string>;
   /** Groups without any member, which the node gets as an empty dict. */
   readonly emptyGroups: ReadonlySet<string>;
@@ -70,7 +70,7 @@ class Expansion {
     }
   }
 
-  /** The first `min` names are required, whether the group itself is or not. The group is no input of its own. */
+  /** The first `min` names are required, whether the group itself is or not. The group itself is not an input. */
   #addMembers(group: InputSpec, path: readonly string[]): void {
     const template = dictIn(group.options, "template");
     const [item] = inputSpecsOf(dictIn(template, "input"));
@@ -90,7 +90,7 @@ class Expansion {
     this.add(present, path);
   }
 
-  /** A choice that is missing or unknown leaves nothing of the group, and nothing is said about that. */
+  /** If the choice is missing or unknown, the group has no members, and no error is reported. */
   #addChosen(group: InputSpec, path: readonly string[]): void {
     const name = path.join(".");
     const choice = this.#given.get(name);

@@ -1,4 +1,4 @@
-/** A class that checks itself whether the file which one of its inputs names is there. */
+/** A class that checks by itself whether the file named by one of its inputs exists. */
 interface FileInput {
   readonly input: string;
   readonly noun: string;
@@ -20,7 +20,9 @@ export function fileInputOf(className: string): FileInput | undefined {
   return Object.hasOwn(fileInputs, className) ? fileInputs[className] : undefined;
 }
 
-/** Whether a class judges the value of an input itself; its list of accepted values and its range are not used then. */
+/**
+ * Whether a class checks the value of an input by itself; the list of accepted values and the range are then ignored.
+ */
 export function checksItself(className: string, input: string): boolean {
   return className === "CustomCombo" || fileInputOf(className)?.input === input;
 }

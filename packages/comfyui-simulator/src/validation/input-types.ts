@@ -13,7 +13,7 @@ import {
 import { type InputSpec, type NodeClass, type OutputType } from "../nodes/node-catalog.ts";
 import { ValidationException } from "./validation-error.ts";
 
-/** The type that a slot of a node gives; -1 is the last. @throws ValidationException for a slot that is not there */
+/** The type of a node's output slot; -1 is the last slot. @throws ValidationException for a slot that does not exist */
 export function outputType(nodeClass: NodeClass, slot: PythonValue): OutputType {
   const container = nodeClass.isNewStyle ? "list" : "tuple";
   const index = typeof slot === "boolean" ? Number(slot) : slot;
@@ -34,7 +34,7 @@ export function shareAType(received: string, wanted: string): boolean {
   return from.includes("*") || to.includes("*") || from.some((type) => to.includes(type));
 }
 
-/** A value as the input wants it. @throws PythonError when it cannot be converted */
+/** Converts a value to the type of the input. @throws PythonError if it cannot be converted */
 export function coerce(value: PythonValue, type: InputSpec["type"]): PythonValue {
   switch (type) {
     case "INT":
@@ -60,7 +60,7 @@ export function lessThan(left: PythonValue, right: PythonValue): boolean {
   return a < b;
 }
 
-/** Python's `==`: 1, 1.0 and True are equal, lists and dicts by what they hold. */
+/** Python's `==`: 1, 1.0 and True are equal, lists and dicts are compared by content. */
 export function pythonEquals(left: PythonValue, right: PythonValue): boolean {
   const [a, b] = [comparable(left), comparable(right)];
   // JavaScript orders a bigint and a float by value, as Python does; `===` would tell them apart by type.

@@ -12,7 +12,7 @@ import { NodeInputValidator } from "./validate-inputs.ts";
 import { type ValidationError } from "./validation-error.ts";
 import { newerRules, olderRules } from "./validation-rules.ts";
 
-/** What `POST /prompt` answers from: the outputs that may run, and what is wrong with the others. */
+/** The result of the validation for `POST /prompt`: the outputs that may run, and the problems of the others. */
 export interface GraphVerdict {
   /** Absent when at least one output may run. */
   readonly error?: PythonJson;
@@ -22,7 +22,7 @@ export interface GraphVerdict {
 
 /**
  * The server's own validation of a graph (PROTOCOL 2). Values of inputs are coerced in place, as the server does.
- * @param targets the output nodes asked for; null for all
+ * @param targets the requested output nodes; null for all
  * @throws PythonError where the server's validation itself raises, which it answers with 500
  */
 export function validateGraph(
@@ -82,7 +82,7 @@ function outputNodes(
 ): { nodes: Nodes; outputs: string[] } | { error: PythonJson } {
   const noOutputs = { error: problem("prompt_no_outputs", "Prompt has no outputs", "") };
   if (!isDict(graph)) {
-    // A server of 0.28 has looked for replaced classes before, which only a dict survives.
+    // A server of 0.28 searches for replaced classes before this point, and raises for a graph that is not a dict.
     if (!isNewer && (Array.isArray(graph) || typeof graph === "string")) {
       if (graph.length === 0) return noOutputs;
       throw new PythonError("TypeError", "indices must be integers or slices");
@@ -176,7 +176,7 @@ function titleOf(node: Node): PythonValue | undefined {
   throw new PythonError("AttributeError", `'${pythonTypeName(meta)}' object has no attribute 'get'`);
 }
 
-/** `x in partial_execution_targets`, for whatever was given as the list. */
+/** `x in partial_execution_targets`, for any value that was given as the list. */
 function isTarget(nodeId: string, targets: PythonValue): boolean {
   if (targets === null) return true;
   if (Array.isArray(targets)) return targets.includes(nodeId);

@@ -24,7 +24,7 @@ interface Outcome {
   readonly errors: ValidationError[];
 }
 
-/** Longer lists are not repeated in an error. */
+/** An error does not repeat lists that are longer than this. */
 const listShownMax = 20;
 
 /** Validates nodes from the outputs upwards; every node once, except inside a cycle. */
@@ -34,7 +34,7 @@ export class NodeInputValidator {
   readonly #rules: ValidationRules;
   readonly #fileExists: (annotatedName: string) => boolean;
   readonly #validated = new Map<string, Outcome>();
-  /** From an output down to the node that is being validated, in that order. */
+  /** The nodes from an output to the node that is being validated, in that order. */
   readonly #inProgress = new Set<string>();
 
   constructor(
@@ -66,8 +66,9 @@ export class NodeInputValidator {
   }
 
   /**
-   * A node met again while it is being validated closes a cycle. A server of 0.3.64 recurses until Python gives up, and
-   * then reports the nodes of the cycle as invalid, without any error of their own; one of 0.28 names the cycle.
+   * A node that is reached again while it is being validated closes a cycle. A server of 0.3.64 recurses until Python
+   * gives up, and then reports the nodes of the cycle as invalid, without any error of their own; one of 0.28 names the
+   * cycle.
    */
   #validateNode(nodeId: string): Outcome {
     const known = this.#validated.get(nodeId);
@@ -228,7 +229,7 @@ export class NodeInputValidator {
     };
   }
 
-  /** Classes that name an uploaded file look at the folder, not at a list. */
+  /** Classes whose input names an uploaded file check the folder and not a list. */
   #validateFile(nodeClass: NodeClass, given: PythonDict): ValidationError[] {
     const rule = fileInputOf(nodeClass.name);
     if (rule === undefined) return [];
@@ -272,7 +273,7 @@ export class NodeInputValidator {
   }
 }
 
-/** `inputs` that is no dict: lists and texts can be searched for a name, but not asked for its value. */
+/** Handles `inputs` that is not a dict: lists and texts can be searched for a name, but not asked for its value. */
 function noInputs(inputs: PythonValue, nodeClass: NodeClass): PythonDict {
   if (Array.isArray(inputs) || typeof inputs === "string") {
     if (!nodeClass.inputs.some((input) => inputs.includes(input.name))) return new Map();

@@ -20,11 +20,11 @@ export class ValidationException extends PythonError {
   }
 }
 
-/** Where the server's validation calls itself, as its tracebacks name it. */
+/** The line where the server's validation calls itself, as in its tracebacks. */
 const innerCallLine = 808;
 const outerCallLine = 1023;
 
-/** The error that a link to a node leaves on that node when its validation raises. */
+/** The error on a linked node whose own validation raises. */
 export function innerException(
   error: PythonError,
   inputName: string,

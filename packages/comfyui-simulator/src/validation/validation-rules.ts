@@ -3,11 +3,11 @@ import { pythonRepr, pythonText, type PythonDict, type PythonValue } from "../py
 import { finalInputs } from "./dynamic-inputs.ts";
 import { pythonEquals, shareAType } from "./input-types.ts";
 
-/** What the two servers judge differently. */
+/** The rules that differ between the two versions of the server. */
 export interface ValidationRules {
   /** The inputs that a node has, given what it was sent. */
   readonly inputsOf: (nodeClass: NodeClass, given: PythonDict) => readonly InputSpec[];
-  /** How a missing input is called in `details`. */
+  /** The name of a missing input in `details`. */
   readonly shortName: (nodeClass: NodeClass, input: InputSpec) => string;
   readonly typesMatch: (received: OutputType, wanted: InputSpec["type"]) => boolean;
   readonly accepted: (
@@ -15,7 +15,7 @@ export interface ValidationRules {
     nodeClass: NodeClass,
     input: InputSpec,
   ) => PythonValue[] | undefined;
-  /** The values, of one input, that are not among the accepted ones. */
+  /** The values of one input that are not among the accepted ones. */
   readonly strangers: (input: InputSpec, value: PythonValue, accepted: PythonValue[]) => PythonValue[];
   /** How `details` quotes them. */
   readonly quoted: (strangers: PythonValue[]) => string;
@@ -53,7 +53,7 @@ export const newerRules: ValidationRules = {
 
 const matchType = "COMFY_MATCHTYPE_V3";
 
-/** A list as a type fits only COMBO and the very same list. */
+/** A list as a type matches only COMBO and an equal list. */
 function newerTypesMatch(received: OutputType, wanted: InputSpec["type"]): boolean {
   if (received === "*" || wanted === "*" || received === matchType || wanted === matchType) return true;
   if (typeof received !== "string") {

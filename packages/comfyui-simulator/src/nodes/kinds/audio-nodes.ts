@@ -5,7 +5,7 @@ import { type AudioValue } from "../node-values.ts";
 import { applyOutputFaults, fileEntry, numbered, placeFor } from "../output-files.ts";
 import { numberInput, textInput } from "../read-input.ts";
 
-/** Audio: only its length is known, and what is saved is silence. */
+/** Audio nodes. Only the length of audio is simulated, and saved files hold silence. */
 export const audioNodes: Readonly<Record<string, NodeImplementation>> = {
   EmptyAudio: (run) => {
     const sampleRate = numberInput(run, "sample_rate", 44_100);
@@ -38,7 +38,7 @@ async function save(
 function audioInput(run: NodeRun): AudioValue {
   const value = run.inputs.get("audio");
   if (value?.kind === "audio") return value;
-  // Audio that other nodes only hand on has a length that nobody knows.
+  // The length of audio that other nodes only pass on is not known.
   if (value?.kind === "opaque") return { kind: "audio", samples: 44_100, sampleRate: 44_100, channels: 2 };
   throw new NodeException("TypeError", "'NoneType' object is not subscriptable");
 }

@@ -3,7 +3,7 @@ import { isDict, type PythonDict, type PythonValue } from "../../python/python-v
 import { type NodeImplementation, type NodeResult, type NodeRun } from "../node-run.ts";
 import { plain, type NodeValue } from "../node-values.ts";
 
-/** Nodes made for the recordings of 0.28: they show, as JSON text, what they were called with. */
+/** Nodes made for the recordings of 0.28: they output the arguments of their call as JSON text. */
 export const echoNodes: Readonly<Record<string, NodeImplementation>> = {
   ProtoV3Grow: echo,
   ProtoV3Combo: echo,
@@ -43,7 +43,7 @@ function put(nested: PythonDict, [first = "", ...rest]: readonly string[], value
   put(group, rest, value);
 }
 
-/** Tensors by their shape, and what else is no JSON by what it is. */
+/** Shows tensors by their shape, and other values that are not JSON by their kind. */
 function shown(value: NodeValue): PythonValue {
   if (value.kind === "plain") return value.value;
   if (value.kind === "list") return value.items.map(shown);

@@ -108,7 +108,7 @@ export const imageNodes: Readonly<Record<string, NodeImplementation>> = {
   },
 };
 
-/** A link from a union or a wildcard can bring text; torch says so in these words. */
+/** A link from a union or a wildcard can bring text; torch then raises this message. */
 function assertWholeSizes(run: NodeRun, ...names: string[]): void {
   const types = names.map((name) => pythonTypeName(plainInput(run, name) ?? null));
   if (types.every((type) => type === "int" || type === "NoneType")) return;

@@ -4,7 +4,7 @@ import { NodeException, type NodeImplementation, type NodeResult, type NodeRun }
 import { type LatentValue } from "../node-values.ts";
 import { imageInput, latentInput, numberInput, textInput } from "../read-input.ts";
 
-/** Latents: their sizes are multiples of 8 pixels, whatever was asked for (GRAPHS, 4). */
+/** Latents: their sizes are multiples of 8 pixels, whatever size was requested (GRAPHS, 4). */
 export const latentNodes: Readonly<Record<string, NodeImplementation>> = {
   EmptyLatentImage: emptyLatent,
   EmptySD3LatentImage: emptyLatent,
@@ -85,7 +85,7 @@ function encode(run: NodeRun, input: string): NodeResult {
   return { outputs: [{ kind: "latent", width, height, count: pictures.length, pictures: cropped }] };
 }
 
-/** A latent that was never sampled decodes to the grey of nothing. */
+/** A latent that was never sampled decodes to plain grey. */
 async function decode(run: NodeRun): Promise<NodeResult> {
   const { pictures, width, height, count } = latentInput(run, "samples");
   await run.wait(run.timing.stepMs * 0.5);

@@ -6,10 +6,15 @@ import { flagInput, imageInput, numberInput, textInput } from "../read-input.ts"
 
 const frame = 'custom_nodes/proto_nodes/__init__.py"';
 
-/** In the recording, all that was said before the process died still reached its client. */
+/**
+ * The time before the process ends. In the recording, all messages that were sent before its end still reached the
+ * client.
+ */
 const messagesLeaveMs = 100;
 
-/** The nodes made for the recordings: slow, stubborn, failing and fatal work to order. */
+/**
+ * The nodes made for the recordings. They are slow, ignore interrupts, fail or end the process, as their inputs say.
+ */
 export const recordingNodes: Readonly<Record<string, NodeImplementation>> = {
   ProtoSleep: async (run) => {
     const image = imageInput(run, "image");

@@ -81,7 +81,7 @@ function resize(run: NodeRun): NodeResult {
   const linked = run.inputs.get("resize_type");
   const kind = choice.kind === "plain" && typeof choice.value === "string" ? choice.value : undefined;
   if (kind === undefined) {
-    // A choice that came over a link is no choice: the node gets the bare value instead of its members.
+    // A choice cannot come over a link: the node receives the bare value instead of its members.
     const type = linked?.kind === "plain" ? pythonTypeName(linked.value) : "str";
     throw new NodeException(
       "TypeError",

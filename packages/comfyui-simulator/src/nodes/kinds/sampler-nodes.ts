@@ -6,7 +6,7 @@ import { NodeException, type NodeImplementation, type NodeResult, type NodeRun }
 import { opaque, plain, type LatentValue, type ModelValue, type NodeValue } from "../node-values.ts";
 import { latentInput, modelInput, numberInput, plainInput } from "../read-input.ts";
 
-/** What a batch costs per further picture, as a share of the first. */
+/** The time for each further picture of a batch, as a share of the time for the first. */
 const batchShare = 0.15;
 
 /** A motion module samples at most this many frames at once without context options (GRAPHS, Video). */
@@ -68,7 +68,7 @@ export const samplerNodes: Readonly<Record<string, NodeImplementation>> = {
   },
 };
 
-/** What a guider remembers of its inputs. */
+/** The inputs of each guider. */
 const guides = new WeakMap<
   NodeValue,
   { model: ModelValue; positive: NodeValue | undefined; negative: NodeValue | undefined }
@@ -84,7 +84,7 @@ function guider(run: NodeRun, positive: string, negative: string | undefined): N
   return guide;
 }
 
-/** A schedule is its number of steps here. */
+/** A schedule is represented by its number of steps. */
 function scheduler(run: NodeRun): NodeResult {
   return {
     outputs: [plain(Math.max(1, Math.round(numberInput(run, "steps", 20) * numberInput(run, "denoise", 1))))],
@@ -101,7 +101,10 @@ interface Sampling {
   readonly denoise: number;
 }
 
-/** One step after another: the time it takes, then progress and a preview; an interrupt is noticed after the step. */
+/**
+ * Samples step by step: first waits for the time of the step, then sends progress and a preview. An interrupt is
+ * noticed after the step.
+ */
 async function sample(run: NodeRun, sampling: Sampling): Promise<NodeResult> {
   const { model, latent, steps, denoise } = sampling;
   if (run.faults.take("out-of-memory")) throw outOfGpuMemory();
@@ -125,7 +128,7 @@ async function sample(run: NodeRun, sampling: Sampling): Promise<NodeResult> {
   return { outputs: [{ ...latent, pictures }] };
 }
 
-/** With a motion module the batch is one moving scene; without, every picture has a seed of its own. */
+/** With a motion module the batch is one moving scene; without one, every picture has its own seed. */
 function resultOf({ model, latent, positive, negative, seed, denoise }: Sampling): Picture[] {
   const { width, height, count } = latent;
   return Array.from({ length: count }, (_unused, index): Picture => {

@@ -6,7 +6,7 @@ import { opaque, type LatentValue } from "../node-values.ts";
 import { applyOutputFaults, fileEntry, graphTexts, numbered, placeFor } from "../output-files.ts";
 import { flagInput, imageInput, latentInput, numberInput, textInput } from "../read-input.ts";
 
-/** Nodes that write files, or send pictures, and say so in their UI output (PROTOCOL 7). */
+/** Nodes that write files, or send pictures, and list them in their UI output (PROTOCOL 7). */
 export const savingNodes: Readonly<Record<string, NodeImplementation>> = {
   SaveImage: (run) => saveImages(run, textInput(run, "filename_prefix", "ComfyUI"), "output", 4),
   PreviewImage: (run) => saveImages(run, `ComfyUI_temp_${run.letters()}`, "temp", 1),
@@ -104,7 +104,7 @@ function emptyTensorFile(latent: LatentValue, texts: ReadonlyMap<string, string>
   return Buffer.concat([length, Buffer.from(padded), Buffer.alloc(bytes)]);
 }
 
-/** The shape of every core node that saves something that moves. */
+/** The result of every core node that saves an animation or a video. */
 export function animated(run: NodeRun, file: string, entry: ReturnType<typeof fileEntry>): NodeResult {
   applyOutputFaults(run, file, statSync(file).size);
   const handedOn = run.inputs.get("images") ?? run.inputs.get("video") ?? opaque("FILE", file);

@@ -93,7 +93,7 @@ async function combine(run: NodeRun, options?: CombineOptions): Promise<NodeResu
   const still = path.join(place.folder, `${stem}.png`);
   await run.drawing.draw({ kind: "png", picture: first, file: still, texts: graphTexts(run), level: 4 });
   await run.wait(run.timing.saveMs);
-  // The old node says nothing while it writes.
+  // The old node sends no progress while it writes.
   const writing = isOld ? { ...run, progress: () => Promise.resolve() } : run;
   const filename = await writeAnimation(writing, { place, stem, format, pictures });
   const file = path.join(place.folder, filename);
@@ -162,7 +162,7 @@ async function writeSequence(run: NodeRun, { place, stem, pictures }: Animation)
   return `${stem}.%03d.png`;
 }
 
-/** Reports every frame as a step, in order, also when the encoder is ahead of the reports. */
+/** Reports every frame as a step, in order, even if the encoder is ahead of the reports. */
 async function frameByFrame(
   run: NodeRun,
   count: number,
@@ -187,7 +187,9 @@ async function frameByFrame(
   if (failure) throw failure.error;
 }
 
-/** The encoder of a format; none for hardware that is not there, which leaves an empty file (GRAPHS, 1). */
+/**
+ * The encoder of a format; none if the format needs hardware that is missing, which leaves an empty file (GRAPHS, 1).
+ */
 function encodingOf(run: NodeRun, format: string): { extension: string; encoding: string[] | undefined } {
   const crf = (fallback: number): string =>
     String(Math.min(51, Math.max(0, sentNumber(run, "crf", fallback))));
