@@ -28,20 +28,20 @@ test("makes, lists, rotates and revokes a key", async () => {
   const first = keyIn(await run("add", "ci", "--tenant", "studio", "--role", "operate"));
   expect(await ownerOf(first)).toEqual(["studio", "operate", "ci"]);
   await expect(run("add", "ci")).rejects.toBeInstanceOf(KeyNameTakenError);
-  expect(await run("list")).toMatch(/^NAME +TENANT +ROLE .*\nci +studio +operate +works/);
+  expect(await run("list")).toMatch(/^NAME +TENANT +ROLE .*\nci +studio +operate +valid/);
   expect(await run("list")).not.toContain(first);
 
   const said = await run("rotate", "ci");
-  expect(said).toMatch(/The old way holds until 20\d\d-/);
+  expect(said).toMatch(/The old key stays valid until 20\d\d-/);
   const second = keyIn(said);
   expect([await ownerOf(first), await ownerOf(second)]).not.toContain(null);
-  expect(await run("list")).toContain("old way until 20");
+  expect(await run("list")).toContain("old key valid until 20");
   const third = keyIn(await run("rotate", "ci", "--overlap-minutes", "0"));
   expect([await ownerOf(first), await ownerOf(second)]).toEqual([null, null]);
 
   expect(await run("revoke", "ci")).toContain('"ci" is revoked');
   expect(await ownerOf(third)).toBeNull();
-  await expect(run("revoke", "ci")).rejects.toThrow('There is no key "ci" that works.');
+  await expect(run("revoke", "ci")).rejects.toThrow('There is no valid key "ci".');
   expect(await run("list")).toContain("revoked 20");
   const { items } = await database.audit.listEvents({ limit: 10 });
   expect(items.map(({ action, keyName }) => [action, keyName])).toEqual(

@@ -1,6 +1,6 @@
 import { type Comparison, type Outcome } from "./compare-verdicts.ts";
 
-/** Counts what a check found, and prints it with one example of each cause. */
+/** Counts the results of a check, and prints them with one example of each cause. */
 export class CheckReport {
   readonly #outcomes = new Map<Outcome, number>();
   /** Heading → cause → examples. */

@@ -81,7 +81,7 @@ export type StorageLocation =
       readonly region?: string | undefined;
     };
 
-/** What a key may do; each role may also do what the ones before it may. */
+/** The roles of keys; each role may also do everything that the roles before it may. */
 const roles = ["read", "submit", "operate"] as const;
 
 export interface ApiKey {
@@ -108,7 +108,7 @@ export class ConfigurationError extends Error {
 /**
  * Reads and checks the whole environment once, at the start of a process.
  *
- * @throws ConfigurationError that names each bad variable, what was given, and what is accepted.
+ * @throws ConfigurationError that names each bad variable, the given value and the accepted values.
  */
 export function readConfiguration(env: Environment): Configuration {
   const given = Object.fromEntries(

@@ -44,14 +44,14 @@ async function refusalsOf(
 describe("a class of nodes that is denied", () => {
   test("is refused with its name and the setting, whether or not a server has it", async () => {
     const refusal =
-      "denied-node-class: Node 1: LoadFromUrl is denied here by NODE_CLASSES_DENIED; whoever runs Genga can allow it with NODE_CLASSES_ALLOWED.";
+      "denied-node-class: Node 1: LoadFromUrl is denied here by NODE_CLASSES_DENIED; an operator can allow it with the setting NODE_CLASSES_ALLOWED.";
     expect(await refusalsOf("LoadFromUrl", { denied: ["load*URL"] })).toEqual([refusal]);
     expect(await refusalsOf("LoadFromUrl", { denied: ["*url*"] }, { servers: [] })).toEqual([refusal]);
   });
 
   test("is refused where a server would make it of a class that it no longer has", async () => {
     expect(await refusalsOf("OldLoad", { denied: ["LoadFromUrl"] })).toEqual([
-      "denied-node-class: Node 1: a server makes a LoadFromUrl of OldLoad, and that is denied here by NODE_CLASSES_DENIED; whoever runs Genga can allow it with NODE_CLASSES_ALLOWED.",
+      "denied-node-class: Node 1: a server replaces OldLoad by LoadFromUrl, which is denied here by NODE_CLASSES_DENIED; an operator can allow it with the setting NODE_CLASSES_ALLOWED.",
     ]);
     expect(await refusalsOf("OldLoad", { denied: ["LoadFromFolder"] })).toEqual([]);
   });

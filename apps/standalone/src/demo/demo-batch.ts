@@ -15,7 +15,7 @@ const scenes: readonly (readonly [model: string, prompt: string])[] = [
   [second, "a tea house by a mountain lake, autumn leaves, morning mist"],
 ];
 
-/** What `npm run demo` makes: eight pictures, four each with two checkpoints, and a video of two seconds. */
+/** The jobs of `npm run demo`: eight pictures, four each with two checkpoints, and a video of two seconds. */
 export const demoJobs: readonly DemoJob[] = [
   ...scenes.map(([model, prompt], index): DemoJob => ({
     type: "image",

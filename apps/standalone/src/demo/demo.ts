@@ -79,7 +79,8 @@ async function submit(
       say(`The batch was refused: ${error.message}`);
       for (const { path, message } of error.problems) say(`  ${nameOf(path)}: ${message}`);
       jobs = withoutWhatIsMissing(jobs, error.problems);
-      if (jobs !== undefined) say("It is submitted again with what these servers have.");
+      if (jobs !== undefined)
+        say("The batch is submitted again with models and nodes that these servers have.");
     }
   }
   return undefined;

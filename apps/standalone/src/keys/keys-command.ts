@@ -30,7 +30,7 @@ export async function runKeysCommand(args: string[], keys: KeyStore): Promise<st
     case "list":
       return tableOf(await keys.listKeys());
     case "add":
-      return tell(await keys.addKey(newKeyOf(name, values), actor), "It works from now on.");
+      return tell(await keys.addKey(newKeyOf(name, values), actor), "It is valid from now on.");
     case "rotate": {
       const overlapMs = overlapOf(values["overlap-minutes"]);
       const told = await keys.rotateKey((await find(keys, name)).id, overlapMs, actor);
@@ -38,7 +38,7 @@ export async function runKeysCommand(args: string[], keys: KeyStore): Promise<st
       const until = told.accessKey.previousValidUntil?.toISOString();
       return tell(
         told,
-        until === undefined ? "The old way holds no more." : `The old way holds until ${until}.`,
+        until === undefined ? "The old key is no longer valid." : `The old key stays valid until ${until}.`,
       );
     }
     case "revoke": {
@@ -102,7 +102,7 @@ async function find(keys: KeyStore, nameOrId: string | undefined): Promise<Acces
   const found = (await keys.listKeys()).find(
     ({ id, name, revokedAt }) => revokedAt === null && (id === nameOrId || name === nameOrId),
   );
-  if (found === undefined) throw new KeysUsageError(`There is no key "${nameOrId}" that works.`);
+  if (found === undefined) throw new KeysUsageError(`There is no valid key "${nameOrId}".`);
   return found;
 }
 
@@ -136,5 +136,5 @@ function tableOf(keys: AccessKey[]): string {
 function stateOf({ revokedAt, previousValidUntil }: AccessKey): string {
   if (revokedAt !== null) return `revoked ${revokedAt.toISOString()}`;
   const isRotating = previousValidUntil !== null && previousValidUntil.getTime() > Date.now();
-  return isRotating ? `old way until ${previousValidUntil.toISOString()}` : "works";
+  return isRotating ? `old key valid until ${previousValidUntil.toISOString()}` : "valid";
 }

@@ -48,7 +48,7 @@ export function summarize(jestResult: string | undefined): TestSummary {
 
 const acceptanceFile = "/acceptance/acceptance.test.ts";
 
-/** What `npm test` says at its end: each acceptance test by name, and last the line with the two counts. */
+/** The last lines of `npm test`: each acceptance test by name, and then the line with the two counts. */
 export function linesOf({ passed, failed, acceptance }: TestSummary): string[] {
   const named = acceptance.map(({ name, status }) => `  ${status}  ${name}`);
   return [

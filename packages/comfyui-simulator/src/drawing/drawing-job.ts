@@ -61,7 +61,7 @@ export type DrawingJob =
     }
   | { readonly kind: "corners"; readonly picture: Picture };
 
-/** A picture to show while a node works: drawn only when somebody will see it. */
+/** A picture to show while a node works. It is drawn only if a client will receive it. */
 export interface PreviewPicture {
   readonly picture: Picture;
   readonly format: "jpeg" | "png";

@@ -88,7 +88,9 @@ function delays(count: number, framesPerSecond: number): number[] {
   return Array.from({ length: count }, () => Math.round(1_000 / framesPerSecond));
 }
 
-/** Roughly what a half-denoised latent looks like: few large pixels, the picture shining through the noise. */
+/**
+ * Draws a preview that resembles a half-denoised latent: few large pixels, with the picture visible through the noise.
+ */
 async function drawPreview(job: Extract<DrawingJob, { kind: "preview" }>): Promise<Uint8Array> {
   const { picture, noise, sizeMax } = job;
   const scale = sizeMax === undefined ? 1 : sizeMax / Math.max(picture.width, picture.height);
@@ -122,7 +124,10 @@ function noisy(rgb: Buffer, noise: number): Buffer {
   return mixed;
 }
 
-/** The 3 first and 3 last pixels of the 3 first and 3 last rows: what Python prints of a large tensor. */
+/**
+ * The first 3 and last 3 pixels of the first 3 and last 3 rows, which are the numbers that Python prints of a large
+ * tensor.
+ */
 function corners({ width, height, rgb }: Pixels): Uint8Array {
   const edge = (size: number): number[] =>
     size > 6

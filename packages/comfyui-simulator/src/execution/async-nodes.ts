@@ -2,7 +2,7 @@ import { type NodeResult } from "../nodes/node-run.ts";
 
 interface Running {
   readonly results: Promise<readonly NodeResult[]>;
-  isSettled: boolean;
+  hasEnded: boolean;
 }
 
 /**
@@ -13,7 +13,7 @@ export class AsyncNodes {
   readonly #running = new Map<string, Running>();
   #isIdle = false;
   #wakeUp: (() => void)[] = [];
-  #onSettled: (() => void) | undefined;
+  #onEnd: (() => void) | undefined;
 
   get size(): number {
     return this.#running.size;
@@ -24,12 +24,12 @@ export class AsyncNodes {
   }
 
   start(nodeId: string, results: Promise<readonly NodeResult[]>): void {
-    const entry: Running = { results, isSettled: false };
-    const settle = (): void => {
-      entry.isSettled = true;
-      this.#onSettled?.();
+    const entry: Running = { results, hasEnded: false };
+    const markEnded = (): void => {
+      entry.hasEnded = true;
+      this.#onEnd?.();
     };
-    results.then(settle, settle);
+    results.then(markEnded, markEnded);
     this.#running.set(nodeId, entry);
   }
 
@@ -44,15 +44,15 @@ export class AsyncNodes {
   async whileIdle(): Promise<string[]> {
     this.#isIdle = true;
     for (const wake of this.#wakeUp.splice(0)) wake();
-    const settled = (): string[] => [...this.#running].filter(([, one]) => one.isSettled).map(([id]) => id);
-    if (settled().length === 0) {
+    const ended = (): string[] => [...this.#running].filter(([, one]) => one.hasEnded).map(([id]) => id);
+    if (ended().length === 0) {
       await new Promise<void>((resolve) => {
-        this.#onSettled = resolve;
+        this.#onEnd = resolve;
       });
     }
-    this.#onSettled = undefined;
+    this.#onEnd = undefined;
     this.#isIdle = false;
-    return settled();
+    return ended();
   }
 
   /** Called by a node after a wait: resolves when the executor is idle. */

@@ -12,7 +12,8 @@ import { namesOf } from "../classes/slot-types.ts";
 import { unknownOptionsOf } from "../classes/widget-options.ts";
 
 /**
- * The result of judging a literal value: `error` refuses the graph, `warning` says what the server makes of the value.
+ * The result of judging a literal value: `error` refuses the graph, `warning` describes how the server changes the
+ * value.
  */
 export interface ValueVerdict {
   error?: InputProblem;

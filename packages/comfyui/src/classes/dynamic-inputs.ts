@@ -2,7 +2,7 @@ import { readInputSpecs, type InputSpec, type InputSpecs, type NodeDefinition } 
 import { isEqualInPython } from "../graph/python-values.ts";
 import { isUnknownPlaceholder } from "./slot-types.ts";
 
-/** What one dynamic input of a node stands for, given the values that the graph has for it. */
+/** One dynamic input of a node, expanded by the values that the graph has for it. */
 export interface DynamicInput {
   /** The dotted name in the graph: `images`, `mode`, `mode.sub`. */
   name: string;

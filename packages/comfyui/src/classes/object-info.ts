@@ -12,7 +12,7 @@ export interface InputSpecs {
   optional: Record<string, InputSpec>;
 }
 
-/** What a server says about one node class (`GET /object_info`). */
+/** A server's definition of one node class (`GET /object_info`). */
 export interface NodeDefinition {
   input: InputSpecs & {
     /** The server fills in the values of hidden inputs; only the names matter here. */

@@ -50,10 +50,10 @@ export interface GraphProblem {
   nodeTitle?: string;
   classType?: string;
   input?: string;
-  /** One sentence that names node, input, what was given and what would be accepted. */
+  /** One sentence that names the node, the input, the given value and the accepted values. */
   message: string;
   received?: unknown;
-  /** What would be accepted: a list (at most 50 values of it), `{min?, max?, step?}`, or the name of a type. */
+  /** The accepted values: a list (at most 50 values of it), `{min?, max?, step?}`, or the name of a type. */
   accepted?: unknown;
 }
 
@@ -66,7 +66,7 @@ export interface NotChecked {
   classType: string;
   /** Absent if the whole node was not checked. */
   input?: string;
-  /** One sentence: what was not checked, and why. */
+  /** One sentence that names the unchecked part and the reason. */
   message: string;
 }
 

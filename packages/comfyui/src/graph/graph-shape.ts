@@ -117,8 +117,8 @@ function checkNode(nodeId: string, node: unknown): GraphProblem[] {
 }
 
 /**
- * Numbers beyond the range of a double are infinite in Python, and a prompt with one makes `/queue` and `/history` of its
- * server unreadable for everybody (PROTOCOL-0.28, section 6).
+ * Numbers beyond the range of a double are infinite in Python, and a prompt with one makes `/queue` and `/history` of
+ * its server unreadable for all clients (PROTOCOL-0.28, section 6).
  */
 function checkNumbers(nodeId: string, node: unknown): GraphProblem[] {
   const found = infiniteIn(node);

@@ -6,11 +6,11 @@ import { ExactNumber, parseExactJson } from "../json/exact-json.ts";
 export interface WorkflowNode {
   class_type: string;
   inputs: Record<string, unknown>;
-  /** What the editor keeps beside a node; the server ignores it, so it may be anything. */
+  /** The editor's own data about a node. The server ignores it, so it may be any value. */
   _meta?: { title?: unknown } | null | undefined;
 }
 
-/** A ComfyUI API-format graph: node id → node. It is what `POST /prompt` takes as `prompt`. */
+/** A ComfyUI API-format graph: node id → node. `POST /prompt` takes it as `prompt`. */
 export type Workflow = Record<string, WorkflowNode>;
 
 /** Checks only the shape. Whether a server can run the graph is checked by `validateGraph`. */

@@ -17,7 +17,7 @@ export class ExactNumber {
     this.text = text;
   }
 
-  /** True of what Python reads as a `float`: it was written with a point or an exponent. */
+  /** Whether Python reads the number as a `float`: it was written with a point or an exponent. */
   get isFloat(): boolean {
     return isFloatText(this.text);
   }
@@ -121,7 +121,7 @@ const mayHoldPythonNumbers = /NaN|Infinity/;
 const pythonNumbers = new Set(["NaN", "Infinity", "-Infinity"]);
 
 /**
- * Finds what an exact number can look like: sixteen digits in a row (with a point among them: `0.99999999999999999`
+ * Finds every text that may be an exact number: sixteen digits in a row (with a point among them: `0.99999999999999999`
  * is read as 1), an exponent, a fraction of zeros. It may find more, in strings above all; never less.
  */
 const mayHoldExactNumbers = /[\d.]{16}|\d[eE][-+]?\d|\.0+(?!\d)/;

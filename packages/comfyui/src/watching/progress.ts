@@ -5,7 +5,7 @@ import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
 /** `submitted` = in the server's queue; `saving` = the server is done, the outputs are being fetched. */
 export type ProgressPhase = "waiting" | "submitted" | "executing" | "saving";
 
-/** What a person sees of one attempt. */
+/** The progress of one attempt, as clients see it. */
 export interface Progress {
   /** 0…100, never going back within an attempt; only the code that has stored the outputs sets 100. */
   percent: number;

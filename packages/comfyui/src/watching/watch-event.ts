@@ -4,7 +4,7 @@ import { type PromptMessage } from "../wire/messages.ts";
 import { type Progress } from "./progress.ts";
 import { type SettledLookup } from "../wire/prompt-lookup.ts";
 
-/** What `ComfyUIConnector.watch` yields. `settled` comes exactly once, last. */
+/** An event of `ComfyUIConnector.watch`. `settled` comes exactly once, as the last event. */
 export type WatchEvent =
   /**
    * Every message about the prompt. Of two unread messages of type `progress` or `progress_state`, only the newer is

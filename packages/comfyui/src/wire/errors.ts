@@ -20,7 +20,7 @@ const codes = {
   connection_lost: { errorClass: "server", retry: "later" },
   /** An HTTP 5xx. */
   server_failed: { errorClass: "server", retry: "later" },
-  /** An answer that is not what the protocol says: a proxy's page, broken JSON, another shape, too many bytes. */
+  /** An answer that does not follow the protocol: a proxy's page, broken JSON, another shape, too many bytes. */
   bad_reply: { errorClass: "server", retry: "later" },
   /**
    * A proxy or a firewall in front of the server wants credentials that Genga does not have. Only the operator can

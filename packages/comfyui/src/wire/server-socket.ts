@@ -109,7 +109,8 @@ export class ServerSocket {
     while (!this.#isClosing) {
       const openedAt = performance.now();
       const reason = await this.#connection();
-      // After a connection that lasted for a while the backoff starts anew; after one that broke at once it goes on.
+      // After a connection that lasted for a while the backoff starts anew; after one that broke at once it continues
+      // to grow.
       if (performance.now() - openedAt > this.#options.backoff.maxMs) failures = 0;
       if (this.#isReopening) {
         this.#isReopening = false;

@@ -2,7 +2,10 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 
-/** What an embedded server keeps from one start to the next: always its password, and its port while that is free. */
+/**
+ * The settings that an embedded server keeps from one start to the next: always its password, and its port while that
+ * is free.
+ */
 const settingsSchema = z.object({ password: z.string().min(16), port: z.number().int().optional() });
 export type Settings = z.infer<typeof settingsSchema>;
 

@@ -36,7 +36,7 @@ function refusalOf(
   for (const { objectInfo, replacements = {} } of servers) {
     const newClass = replacementOf(classType, replacements, objectInfo)?.newClass;
     if (newClass !== undefined && isDenied(newClass, rules)) {
-      return `a server makes a ${shown(newClass)} of ${shown(classType)}, and that is denied here by NODE_CLASSES_DENIED`;
+      return `a server replaces ${shown(classType)} by ${shown(newClass)}, which is denied here by NODE_CLASSES_DENIED`;
     }
   }
   return undefined;
@@ -46,7 +46,7 @@ function problemAt(nodeId: string, classType: string, refusal: string): JobProbl
   return {
     path: `workflow.${nodeId}`.slice(0, 300),
     code: "denied-node-class",
-    message: `Node ${nodeId.slice(0, 200)}: ${refusal}; whoever runs Genga can allow it with NODE_CLASSES_ALLOWED.`,
+    message: `Node ${nodeId.slice(0, 200)}: ${refusal}; an operator can allow it with the setting NODE_CLASSES_ALLOWED.`,
     nodeId: nodeId.slice(0, 200),
     received: shown(classType),
   };

@@ -27,7 +27,7 @@ export interface Submission {
    * Whether the client wrote the graph. If so, problems name its nodes; otherwise they name the client's parameters.
    */
   isRaw: boolean;
-  /** What the client sent. */
+  /** The parameters as the client sent them. */
   given: unknown;
   /** In order of preference; never empty. */
   alternatives: [Alternative, ...Alternative[]];

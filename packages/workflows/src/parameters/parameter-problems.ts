@@ -132,7 +132,7 @@ type Described = z.core.JSONSchema.JSONSchema;
 
 const descriptions = new WeakMap<z.ZodType, Described>();
 
-/** The schema's own description of what it accepts, worked out once. */
+/** The schema's own description of the accepted values, worked out once. */
 function describeFields(schema: z.ZodType): Described {
   const known = descriptions.get(schema);
   if (known !== undefined) return known;
