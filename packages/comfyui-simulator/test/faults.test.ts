@@ -91,7 +91,7 @@ describe.each(["0.3", "0.28"] as const)("a server of %s", (api) => {
   });
 
   test("a wedged server never ends the prompt that was running", async () => {
-    const promptId = await client.submit(sleepGraph(0.2, 1));
+    const promptId = await client.submit(sleepGraph(60, 1, "none", 600));
     await client.message(({ type }) => type === "progress");
     await control({ kind: "wedge" });
     await client.post("/interrupt", { prompt_id: promptId });

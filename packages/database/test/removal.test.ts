@@ -50,6 +50,13 @@ async function saveUpload(content = uuidv7()): Promise<Upload> {
   });
 }
 
+/** Resolves once a statement of another connection waits for a lock. */
+async function untilWaitingForLock(): Promise<void> {
+  const waiting =
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+  while ((await client.query(waiting)).rowCount === 0);
+}
+
 /** Every table whose rows contain one of the texts, in any column. */
 async function tablesThatTellOf(texts: string[]): Promise<string[]> {
   const { rows: tables } = await client.query<{ name: string }>(
@@ -370,7 +377,7 @@ describe("The file of an unused upload", () => {
     let sending: Promise<unknown> = Promise.resolve();
     await stores.keeping.removeUploadFiles(10, async () => {
       sending = stores.uploads.keepFile(upload).then(() => order.push("written anew"));
-      await client.query("SELECT pg_sleep(0.1)");
+      await untilWaitingForLock();
       order.push("removed");
     });
     await sending;

@@ -27,11 +27,7 @@ const outputSchema = z.looseObject({
   durationMs: z.number().nullable(),
   text: z.string().nullable(),
 });
-const outputsSchema = z.union([
-  z.array(outputSchema),
-  z.object({ outputs: z.array(outputSchema) }).transform(({ outputs }) => outputs),
-  z.object({ items: z.array(outputSchema) }).transform(({ items }) => items),
-]);
+const outputsSchema = z.object({ outputs: z.array(outputSchema) });
 const batchAcceptedSchema = z.object({ id: z.string(), jobs: z.array(z.object({ id: z.string() })) });
 const batchSchema = z.looseObject({
   id: z.string(),
@@ -98,7 +94,7 @@ export class ApiClient {
   }
 
   async outputs(id: string): Promise<OutputAnswer[]> {
-    return outputsSchema.parse(await (await this.request("GET", `jobs/${id}/outputs`)).json());
+    return outputsSchema.parse(await (await this.request("GET", `jobs/${id}/outputs`)).json()).outputs;
   }
 
   /** The bytes of an output. */
