@@ -116,8 +116,8 @@ export class VerdictServer {
   async #hold(): Promise<void> {
     const queue = await this.#queue();
     const ids = [...queue.queue_running, ...queue.queue_pending].map(([, promptId]) => promptId);
-    const strangers = ids.filter((id) => !this.#holders.has(id) && !this.#judged.has(id));
-    if (strangers.length > 0) {
+    const othersPrompts = ids.filter((id) => !this.#holders.has(id) && !this.#judged.has(id));
+    if (othersPrompts.length > 0) {
       throw new UnfitServerError(
         `Another client sent prompts to ${this.#url}; the check ends, so that they need not wait.`,
       );

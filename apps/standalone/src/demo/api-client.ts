@@ -30,7 +30,7 @@ const progressSchema = jobStateSchema.pick({ attempt: true, phase: true, progres
 export type JobChange =
   | { readonly kind: "snapshot"; readonly job: JobState }
   | { readonly kind: "progress"; readonly progress: z.infer<typeof progressSchema> }
-  | { readonly kind: "look" };
+  | { readonly kind: "ask-again" };
 
 const serversSchema = z.object({
   servers: z.array(
@@ -146,7 +146,7 @@ export class ApiClient {
 function changeOf(event: string | undefined, data: unknown): JobChange {
   if (event === "snapshot") return { kind: "snapshot", job: jobStateSchema.parse(data) };
   if (event === "progress") return { kind: "progress", progress: progressSchema.parse(data) };
-  return { kind: "look" };
+  return { kind: "ask-again" };
 }
 
 function tryParse(text: string): unknown {

@@ -51,7 +51,7 @@ async function followOnce(
   try {
     for await (const change of client.changes(jobId, AbortSignal.any([signal, stream.signal]))) {
       if (change.kind === "snapshot") show(change.job);
-      else if (change.kind === "look" || job === undefined) show(await client.getJob(jobId, signal));
+      else if (change.kind === "ask-again" || job === undefined) show(await client.getJob(jobId, signal));
       else show({ ...job, status: "processing", ...change.progress });
       if (job !== undefined && hasEnded(job)) break;
     }

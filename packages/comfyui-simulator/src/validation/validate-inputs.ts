@@ -217,14 +217,14 @@ export class NodeInputValidator {
     }
     const accepted = this.#rules.accepted(this.#catalog, nodeClass, input);
     if (accepted === undefined) return undefined;
-    const strangers = this.#rules.strangers(input, value, accepted);
-    if (strangers.length === 0) return undefined;
+    const unlisted = this.#rules.unlisted(input, value, accepted);
+    if (unlisted.length === 0) return undefined;
     const isLong = accepted.length > listShownMax;
     const list = isLong ? `(list of length ${accepted.length})` : pythonRepr(accepted);
     return {
       type: "value_not_in_list",
       message: "Value not in list",
-      details: `${input.name}: ${this.#rules.quoted(strangers)} not in ${list}`,
+      details: `${input.name}: ${this.#rules.quoted(unlisted)} not in ${list}`,
       extra_info: { ...extraInfo, input_config: isLong ? null : config },
     };
   }

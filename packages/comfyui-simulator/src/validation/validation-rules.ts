@@ -16,9 +16,9 @@ export interface ValidationRules {
     input: InputSpec,
   ) => PythonValue[] | undefined;
   /** The values of one input that are not among the accepted ones. */
-  readonly strangers: (input: InputSpec, value: PythonValue, accepted: PythonValue[]) => PythonValue[];
+  readonly unlisted: (input: InputSpec, value: PythonValue, accepted: PythonValue[]) => PythonValue[];
   /** How `details` quotes them. */
-  readonly quoted: (strangers: PythonValue[]) => string;
+  readonly quoted: (unlisted: PythonValue[]) => string;
   readonly namesCycles: boolean;
 }
 
@@ -29,8 +29,8 @@ export const olderRules: ValidationRules = {
   typesMatch: (received, wanted) =>
     shareAType(typeof received === "string" ? received : "COMBO", typeText(wanted)),
   accepted: (catalog, nodeClass, input) => catalog.accepted(nodeClass, input),
-  strangers: (_input, value, accepted) => strangersIn([value], accepted),
-  quoted: (strangers) => strangers.map((value) => `'${pythonText(value)}'`).join(", "),
+  unlisted: (_input, value, accepted) => unlistedIn([value], accepted),
+  quoted: (unlisted) => unlisted.map((value) => `'${pythonText(value)}'`).join(", "),
   namesCycles: false,
 };
 
@@ -43,11 +43,11 @@ export const newerRules: ValidationRules = {
   typesMatch: newerTypesMatch,
   accepted: (catalog, nodeClass, input) =>
     input.type === "COMBO" ? catalog.comboOptions(nodeClass, input) : catalog.accepted(nodeClass, input),
-  strangers: (input, value, accepted) =>
+  unlisted: (input, value, accepted) =>
     input.options.get("multiselect") === true && Array.isArray(value)
-      ? strangersIn(value, accepted)
-      : strangersIn([value], accepted),
-  quoted: (strangers) => strangers.map(pythonRepr).join(", "),
+      ? unlistedIn(value, accepted)
+      : unlistedIn([value], accepted),
+  quoted: (unlisted) => unlisted.map(pythonRepr).join(", "),
   namesCycles: true,
 };
 
@@ -62,7 +62,7 @@ function newerTypesMatch(received: OutputType, wanted: InputSpec["type"]): boole
   return typeof wanted === "string" && shareAType(received, wanted);
 }
 
-function strangersIn(values: PythonValue[], accepted: PythonValue[]): PythonValue[] {
+function unlistedIn(values: PythonValue[], accepted: PythonValue[]): PythonValue[] {
   return values.filter((value) => !accepted.some((option) => pythonEquals(option, value)));
 }
 

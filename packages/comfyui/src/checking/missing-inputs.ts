@@ -53,7 +53,7 @@ function hintAtShape(input: string, node: WorkflowNode): string {
   const group = groups.findLast((name) => shapeOf(node.inputs[name]) !== undefined);
   if (group !== undefined) {
     const shape = shapeOf(node.inputs[group]) ?? "";
-    return ` The server does not look at ${shape} under "${group}": write an input of its own for each member, "${input}": …`;
+    return ` The server ignores ${shape} under "${group}": write an input of its own for each member, "${input}": …`;
   }
   const last = parts.at(-1) ?? "";
   const isBare = parts.length > 1 && Object.hasOwn(node.inputs, last);

@@ -126,7 +126,7 @@ export function replaceNodes(
   const slotOf = (nodeId: string, oldSlot: number): number | undefined =>
     wanted.get(nodeId)?.outputs.findLast((mapping) => mapping.oldSlot === oldSlot)?.newSlot;
   const missing: ReplacedGraph["missing"] = [];
-  const mended = Object.entries(workflow).map(([nodeId, node]) => {
+  const nodes = Object.entries(workflow).map(([nodeId, node]) => {
     const inputs = moveLinks(node.inputs, slotOf);
     const replacement = wanted.get(nodeId);
     if (replacement === undefined) return [nodeId, { ...node, inputs }] as const;
@@ -140,7 +140,7 @@ export function replaceNodes(
     return [nodeId, { ...node, class_type: newClass, inputs: Object.fromEntries(renamed) }] as const;
   });
   return {
-    workflow: Object.fromEntries(mended),
+    workflow: Object.fromEntries(nodes),
     replaced: [...wanted].map(([nodeId, { oldClass, newClass }]) => ({ nodeId, oldClass, newClass })),
     missing,
   };

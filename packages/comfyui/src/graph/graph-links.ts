@@ -22,7 +22,7 @@ export function rememberedLinks(linksOf: LinksOf): LinksOf {
   };
 }
 
-/** The nodes that some of `outputIds` depend on, those included: the server looks at no others (PROTOCOL 2). */
+/** The nodes that some of `outputIds` depend on, those included: the server ignores all others (PROTOCOL 2). */
 export function neededBy(workflow: Workflow, outputIds: readonly string[], linksOf: LinksOf): Set<string> {
   const needed = new Set<string>();
   const waiting = [...outputIds];

@@ -12,7 +12,7 @@ const colon = /[ \t\r\n]*:/y;
 
 /**
  * The first name that an object of a JSON text has twice. Parsers disagree about such objects (RFC 8259, section 4):
- * one keeps the first value, another the last. The text must be well-formed; each character is looked at once.
+ * one keeps the first value, another the last. The text must be well-formed; each character is read once.
  */
 export function findRepeatedName(text: string): RepeatedName | undefined {
   /** The names of each object that is open here. Most have a few. */

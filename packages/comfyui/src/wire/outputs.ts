@@ -78,8 +78,8 @@ function splitFolder(filename: string, subfolder: string): { filename: string; s
 
 const modelFile = /^[^/\\][^\\]*\.(glb|gltf|obj|stl|fbx|usdz|ply|splat|ksplat|spz)$/i;
 /**
- * File names that preview nodes of 0.28 choose. They write to the temporary folder, except `Preview3D`, which writes to
- * the output folder.
+ * File names that preview nodes of 0.28 choose in the temporary folder. `Preview3D` is not among these nodes: it writes
+ * to the output folder.
  */
 const temporaryModel = /^preview(3d_advanced|_splat|_pointcloud)_[0-9a-f]{32}\./;
 

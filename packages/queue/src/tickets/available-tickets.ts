@@ -78,7 +78,7 @@ export class AvailableTickets {
     if (this.#isLooking || !this.#options.link.isReady()) return;
     this.#isLooking = true;
     try {
-      await Promise.all([...this.#listeners.keys()].map((lane) => this.#look(lane)));
+      await Promise.all([...this.#listeners.keys()].map((lane) => this.#poll(lane)));
     } catch (error) {
       // The link logs broken connections; other errors are logged here.
       if (this.#options.link.isReady())
@@ -95,7 +95,7 @@ export class AvailableTickets {
     this.#listeners.clear();
   }
 
-  async #look(lane: string): Promise<void> {
+  async #poll(lane: string): Promise<void> {
     const { redis } = this.#options.link;
     const bullLane = this.#options.laneNamed(lane);
     await bullLane.promoteDelayedTooLong(redis);

@@ -94,10 +94,10 @@ function judgeOn(
   }
   const { workflow, wrapped } = wrapLists(given, objectInfo);
   // A server replaces nodes of classes that it no longer has, and judges the resulting graph.
-  const mended = replaceNodes(workflow, replacements, objectInfo);
-  const validation = validateGraph(mended.workflow, objectInfo);
-  validation.errors.push(...mended.missing.map(problemOfReplacement));
-  return { alternative, workflow, wrapped, replaced: mended.replaced, objectInfo, validation };
+  const substituted = replaceNodes(workflow, replacements, objectInfo);
+  const validation = validateGraph(substituted.workflow, objectInfo);
+  validation.errors.push(...substituted.missing.map(problemOfReplacement));
+  return { alternative, workflow, wrapped, replaced: substituted.replaced, objectInfo, validation };
 }
 
 function problemOfReplacement(missing: ReplacedGraph["missing"][number]): GraphProblem {
