@@ -129,8 +129,9 @@ describe("What a removal leaves", () => {
     expect(await tablesThatTellOf([job!.id])).toEqual([`removed_jobs: ${job!.id}`]);
   });
 
-  test("are prompts that a server may still have, until it was seen for a while", async () => {
-    const promptsOf = async (as: "completed" | "failed", seen: boolean): Promise<[string, string]> => {
+  test.each<"completed" | "failed">(["completed", "failed"])(
+    "are prompts that a server may still have (of a job that %s), until somebody says that they are gone",
+    async (as) => {
       const [job] = await insert([buildJob()]);
       await run(job!.id, as);
       const { rows } = await client.query<{ prompt: string; server: string }>(
@@ -138,39 +139,14 @@ describe("What a removal leaves", () => {
         [job!.id],
       );
       const { prompt, server } = rows[0]!;
-      if (seen) await seeForAWhile(server);
+      // Once, although attempt and note both tell of it.
+      expect(await stores.jobRuns.findEndedPrompts(server, [prompt])).toEqual([prompt]);
       await stores.jobRequests.removeJob(job!.id);
-      return [server, prompt];
-    };
-    const seeForAWhile = async (server: string): Promise<void> => {
-      await client.query(
-        "UPDATE servers SET state = 'online', state_since = now() - interval '1 hour', lease_owner = 'w', lease_expires_at = now() + interval '1 hour' WHERE id = $1",
-        [server],
-      );
-      await client.query(
-        "UPDATE job_attempts SET finished_at = now() - interval '1 hour' WHERE server_id = $1",
-        [server],
-      );
-    };
-    const isKept = async ([server, prompt]: [string, string]): Promise<boolean> =>
-      (await stores.jobRuns.findEndedPrompts(server, [prompt])).length > 0;
-    const away = await promptsOf("failed", false);
-    expect(await isKept(away)).toBe(true);
-    expect(await isKept(await promptsOf("completed", false))).toBe(false);
-    expect(await isKept(await promptsOf("failed", true))).toBe(false);
-
-    expect(await stores.keeping.forgetAbandonedPrompts(100)).toBe(0);
-    await seeForAWhile(away[0]);
-    // A look that began before the removal may have missed it.
-    expect(await stores.keeping.forgetAbandonedPrompts(100)).toBe(0);
-    await client.query("UPDATE abandoned_prompts SET noted_at = now() - interval '30 minutes'");
-    expect(await stores.keeping.forgetAbandonedPrompts(100)).toBe(1);
-    expect(await isKept(away)).toBe(false);
-    const gone = await promptsOf("failed", false);
-    await client.query("UPDATE abandoned_prompts SET noted_at = now() - interval '31 days'");
-    expect(await stores.keeping.forgetAbandonedPrompts(100)).toBe(1);
-    expect(await isKept(gone)).toBe(false);
-  });
+      expect(await stores.jobRuns.findEndedPrompts(server, [prompt])).toEqual([prompt]);
+      await stores.keeping.notePromptsForgotten([prompt]);
+      expect(await stores.jobRuns.findEndedPrompts(server, [prompt])).toEqual([]);
+    },
+  );
 
   test("removes ended jobs only, many at once", async () => {
     const jobs = await insert(

@@ -45,7 +45,7 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
     freeSlot(run, options);
     const { end, outputs } = await decideEnd(run, server, result, options);
     await recordEnd(run, end, outputs, options, log);
-    await forget(run, server, { signal: run.stopSignal, log }, options);
+    if (hasLetGo(result)) await forget(run, server, { signal: run.stopSignal, log }, options);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, options);
@@ -55,7 +55,10 @@ export async function processJob(run: Run, server: OwnedServer, options: Process
   }
 }
 
-/** What fails here is done by whoever owns the server: the end has noted the prompt. */
+/**
+ * Only of a prompt that the server has let go of. What is not done here is done by whoever owns the server: the end has noted
+ * the prompt.
+ */
 async function forget(
   { leased: { promptId } }: Run,
   { connector }: OwnedServer,
@@ -264,7 +267,7 @@ async function endStopped(
   if (stop === null) log.warn(told, "attempt failed");
   try {
     await recordEnd(run, await endAfterBreak(run, server, stop, broken, options), [], options, log);
-    await forget(run, server, { log }, options);
+    if (stop === null) await forget(run, server, { log }, options);
   } catch (cause) {
     log.warn({ err: cause }, "the failed attempt is left to its lease");
     await returnTicket(run, options, log);

@@ -1,3 +1,4 @@
+import { ComfyUIError } from "@genga/comfyui";
 import { type EndedPrompt, type KeepingStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { forgetPrompt } from "./forget-prompt.ts";
@@ -13,13 +14,17 @@ export interface EndedPromptsOptions {
 const promptsAtOnce = 50;
 /** Looks for entries that others left, in passes of a second. */
 const everyPasses = 5;
+/** Short: what could not be asked is asked again in the next pass. */
+const queueTimeoutMs = 2_000;
 /** More than end while the database is away, since an end needs it; what is beyond is only deleted once more. */
 const forgottenMax = 10_000;
 
 /**
- * Sees to it that no ended prompt stays in the history of its server. The end of an attempt notes its prompt; who recorded it
- * deletes the entry and says so here, where all of a second are told to the database at once. Notes that stay are of workers
- * that died in between, and of servers that could not be reached: whoever owns the server deletes those entries.
+ * Sees to it that no ended prompt stays on its server. The end of an attempt notes its prompt; who recorded it deletes the
+ * entry in the history and says so here, where all of a second are told to the database at once. Notes that stay are of
+ * workers that died in between, and of servers that could not be reached or did not let go: whoever owns the server deletes
+ * those entries. A prompt that is still in the queue keeps its note, also when its job has been removed: by the note the next
+ * look at the server knows that nobody waits for it (`superseded-prompts.ts`).
  */
 export class EndedPrompts {
   readonly #options: EndedPromptsOptions;
@@ -64,10 +69,25 @@ export class EndedPrompts {
   }
 
   async #forgetOn(server: OwnedServer, left: EndedPrompt[]): Promise<void> {
-    for (const { promptId, serverId } of left) {
-      if (serverId !== server.id) continue;
+    const own = left.filter(({ serverId }) => serverId === server.id);
+    const queued = own.length === 0 ? null : await this.#promptsInQueue(server);
+    if (queued === null) return;
+    for (const { promptId } of own) {
+      if (queued.has(promptId)) continue;
       if (!(await forgetPrompt(server.connector, promptId, { log: this.#options.log }))) return;
       this.noteForgotten(promptId);
+    }
+  }
+
+  /** `null` = the server does not say. */
+  async #promptsInQueue({ connector, url }: OwnedServer): Promise<Set<string> | null> {
+    try {
+      const { running, pending } = await connector.queue({ timeoutMs: queueTimeoutMs });
+      return new Set([...running, ...pending].map(({ promptId }) => promptId));
+    } catch (error) {
+      if (!(error instanceof ComfyUIError)) throw error;
+      this.#options.log.debug({ err: error, server: url }, "ended prompts could not be looked for yet");
+      return null;
     }
   }
 }

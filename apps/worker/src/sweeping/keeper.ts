@@ -38,8 +38,8 @@ const restMs = { least: 20, most: 500 };
 const putOffMs = 30_000;
 /** Graphs that a submission stored ahead of its jobs have them long before. */
 const unusedGraceMs = 60 * 60_000;
-/** A server keeps its history in memory: one that was away for so long has most likely been started anew, or is gone. */
-const promptsKeptMs = 24 * 60 * 60_000;
+/** Queue and history are in a server's memory: one that was away for so long has been started anew, or is gone. */
+const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
 interface Step {
   name: string;
@@ -64,11 +64,6 @@ export class Keeper {
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
-    {
-      name: "abandoned prompts",
-      everyPasses: 60,
-      work: () => this.#options.store.forgetAbandonedPrompts(foldedAtOnce),
-    },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -198,7 +193,8 @@ export class Keeper {
 
   async #giveUpPrompts(): Promise<void> {
     const prompts = await this.#options.store.giveUpPrompts(promptsKeptMs, foldedAtOnce);
-    const message = "ended prompts stay in the history of servers that could not be reached for a day";
+    const message =
+      "ended prompts are not looked for any more: their servers could not be reached for a month";
     if (prompts > 0) this.#options.log.info({ prompts }, message);
   }
 

@@ -11,7 +11,6 @@ import {
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
-import { forgetAbandonedPrompts } from "./abandoned-prompts.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { foldCounts } from "./fold-counts.ts";
 import { noteUploads } from "./note-uploads.ts";
@@ -48,10 +47,6 @@ export class PrismaKeepingStore implements KeepingStore {
 
   forgetRemoved(ageMs: number, limit: number): Promise<number> {
     return withMappedErrors(() => forgetRemoved(this.#database, ageMs, limit));
-  }
-
-  forgetAbandonedPrompts(limit: number): Promise<number> {
-    return withMappedErrors(() => forgetAbandonedPrompts(this.#database, limit));
   }
 
   noteUploads(limit: number): Promise<number> {

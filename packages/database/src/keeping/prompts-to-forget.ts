@@ -1,7 +1,7 @@
 import { type EndedPrompt } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 
-/** Whoever recorded the end deletes the entry itself, and says so, within this time. */
+/** Whoever recorded the end deletes the prompt's entry itself, and says so, within this time. */
 const firstGrace = "5 seconds";
 
 /** Part of the statement that ends attempts, of which `attempt` has the prompts. */

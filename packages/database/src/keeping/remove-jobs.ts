@@ -2,7 +2,6 @@ import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type Re
 import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { noteAbandonedPrompts } from "./abandoned-prompts.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
 /** Its worker may still be finishing a ticket, or writing a file of an earlier lease: there is a look after so long. */
@@ -60,9 +59,9 @@ const lockedColumns = Prisma.sql`
   FROM jobs job LEFT JOIN job_parameters asked ON asked.job_id = job.id`;
 
 /**
- * Parameters, events, attempts, outputs and notes of uploads go with the row. Tickets, files and prompts that a server may
- * still have are noted in the same transaction, so that a crash after it leaves none behind. Graphs, batches and uploads go
- * when this was their last job.
+ * Parameters, events, attempts, outputs and notes of uploads go with the row. Tickets and files are noted in the same
+ * transaction, so that a crash after it leaves none behind; prompts that a server may still have were noted when their
+ * attempts ended (`prompts-to-forget.ts`). Graphs, batches and uploads go when this was their last job.
  */
 async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJob[]): Promise<RemovedJob[]> {
   if (jobs.length === 0) return [];
@@ -76,7 +75,6 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
     ), pending AS (
       INSERT INTO pending_removals (job_id, lane, attempt, due_at)
       SELECT id, lane, attempt, now() + ${pendingFor}::interval FROM jobs WHERE id = ANY(${ids}::uuid[])
-    ), abandoned AS (${noteAbandonedPrompts(ids)}
     )
     DELETE FROM jobs WHERE id = ANY(${ids}::uuid[])`;
   await removeUnusedBatches(

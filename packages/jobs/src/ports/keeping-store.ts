@@ -75,11 +75,6 @@ export interface KeepingStore {
   removeEnded(ids: string[]): Promise<RemovedJob[]>;
   /** Forgets, up to `limit`, which ids were removed longer than `ageMs` ago: they answer 404 then. Returns how many. */
   forgetRemoved(ageMs: number, limit: number): Promise<number>;
-  /**
-   * Forgets, up to `limit`, prompts of removed jobs that were noted since their server was away: those whose server has been
-   * seen for a while, so that its owner has taken them back. Returns how many.
-   */
-  forgetAbandonedPrompts(limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Notes which uploads are named by jobs that a process of an earlier version accepted. Returns for how many jobs. */
@@ -115,10 +110,10 @@ export interface KeepingStore {
    */
   removeUploadFiles(limit: number, remove: (storageKeys: string[]) => Promise<void>): Promise<number>;
 
-  // ── histories of servers ───────────────────────────────────────────────────────────────────────────────────────
-  /** Up to `limit` of each of these servers: attempts that ended some seconds ago, and nobody said their entries are gone. */
+  // ── prompts that servers may still have ────────────────────────────────────────────────────────────────────────
+  /** Up to `limit` of each of these servers: attempts that ended some seconds ago, and nobody said their prompts are gone. */
   listPromptsToForget(serverIds: string[], limit: number): Promise<EndedPrompt[]>;
-  /** The entries of these prompts are gone. */
+  /** These prompts are gone from their servers, from the queue and from the history. */
   notePromptsForgotten(promptIds: string[]): Promise<void>;
   /** Forgets, up to `limit`, prompts that ended longer than `ageMs` ago: their servers are gone. Returns how many. */
   giveUpPrompts(ageMs: number, limit: number): Promise<number>;

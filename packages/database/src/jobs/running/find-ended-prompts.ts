@@ -11,8 +11,8 @@ export async function findEndedPrompts(
   const rows = await database.$queryRaw<{ promptId: string }[]>`
     SELECT prompt_id AS "promptId" FROM job_attempts
     WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[]) AND finished_at IS NOT NULL
-    UNION ALL
-    SELECT prompt_id FROM abandoned_prompts
+    UNION
+    SELECT prompt_id FROM prompts_to_forget
     WHERE server_id = ${serverId}::uuid AND prompt_id = ANY(${asked}::uuid[])`;
   return rows.map(({ promptId }) => promptId);
 }

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  quickSimulator,
+  sleepWorkflow,
+  startSimulatorProcess,
+  startStack,
+  type SimulatorProcess,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+
+let database: TestDatabase;
+let simulator: SimulatorProcess;
+let odd: OddComfyUI;
+let stack: Stack;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
+  odd = await startOddComfyUI(simulator.url);
+  stack = await startStack({
+    ...{ databaseUrl: database.url, simulators: 0 },
+    env: { COMFYUI_URLS: odd.url, LEASE_MS: "1500", SERVER_GRACE_MS: "2000" },
+  });
+}, 60_000);
+afterAll(async () => {
+  await stack.stop();
+  await odd.close();
+  await simulator.stop();
+  await database.drop();
+}, 30_000);
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(50);
+}
+
+/** What the simulated server says at a path. */
+async function told(path: string): Promise<string> {
+  return await (await fetch(new URL(path, simulator.url))).text();
+}
+
+test("a prompt of a removed job stays known until its server, which was away, has let go of it", async () => {
+  const api = new ApiClient(stack.url);
+  const [worker] = stack.workers;
+  // Longer than the test, so that nothing ends by itself, in steps of which each can be interrupted.
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(200, { steps: 100 }) });
+  await api.until(id, (job) => job.phase === "executing");
+  const [promptId] = await simulator.executions();
+  simulator.signal("SIGSTOP");
+  await api.until(id, (job) => job.status === "queued");
+  await api.cancel(id);
+  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
+
+  // Its history can be read and changed, its queue only read.
+  odd.refuse = (method, path) =>
+    method === "POST" && !path.endsWith("/history") ? { status: 503, body: "{}" } : undefined;
+  simulator.signal("SIGCONT");
+  await worker!.line(/entries of ended prompts were looked for/);
+  expect(await told("/queue")).toContain(promptId);
+  odd.refuse = null;
+  await worker!.line(/a prompt whose attempt has ended was removed/);
+  await until(async () => !(await told("/queue")).includes(promptId!));
+
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await until(async () => (await client.query("SELECT FROM prompts_to_forget")).rowCount === 0);
+  await client.end();
+  expect(await told("/history")).toBe("{}");
+}, 120_000);
