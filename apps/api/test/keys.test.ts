@@ -247,6 +247,31 @@ describe("keys", () => {
     expect((await auditOf(3))[2]).not.toMatchObject({ action: expect.stringMatching(/^farm-/) });
   });
 
+  test("of one tenant and role in API_KEYS are told apart by numbers, in their order", async () => {
+    const [submits, first, second, rival] = ["submits", "first", "second", "rival"].map(
+      (of) => `key-of-${of}`,
+    );
+    const configured = `atelier:${submits!},atelier:operate:${first!},atelier:operate:${second!},rival:operate:${rival!}`;
+    const another = await api.startAnother({ API_KEYS: configured });
+    const changes = [
+      { action: "pause", key: second },
+      { action: "resume", key: rival },
+      { action: "pause", key: first },
+      { action: "resume", key: second },
+    ];
+    for (const { action, key } of changes) {
+      const path = new URL(`/api/anime/farm/${action}`, another.url).href;
+      expect([action, (await api.post(path, {}, as(key!))).status]).toEqual([action, 202]);
+    }
+    expect((await auditOf(4)).map(({ key }) => key)).toMatchObject([
+      { name: "API_KEYS atelier:operate, number 2" },
+      { name: "API_KEYS atelier:operate" },
+      { name: "API_KEYS rival:operate" },
+      { name: "API_KEYS atelier:operate, number 2" },
+    ]);
+    await another.stop();
+  });
+
   test("name those who remove a server that no worker names any more", async () => {
     const [gone, named] = await api.database.servers.registerServers(
       ["http://gone:8188", "http://named:8188"].map((url) => ({ url, slots: 1 })),

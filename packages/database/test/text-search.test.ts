@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { StoreUnavailableError } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
-import { listJobs } from "../src/jobs/reading/list-jobs.ts";
+import { listJobs, listStatement } from "../src/jobs/reading/list-jobs.ts";
 import { createConnection } from "../src/connection/connection.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -48,10 +48,10 @@ test("a rare text is found by its index among many prompts", async () => {
       (await stores.jobReader.of(tenantId).listJobs({ text, limit: 10 })).items.map(({ id }) => id),
     ).toEqual([job!.id]);
   }
+  const statement = listStatement(tenantId, { text: "dragon", limit: 50 })!;
   const { rows } = await client.query<{ "QUERY PLAN": string }>(
-    `EXPLAIN SELECT job.id FROM jobs job WHERE job.tenant_id = '${tenantId}' AND EXISTS (
-       SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE '%dragon%')
-     ORDER BY job.id DESC LIMIT 51`,
+    `EXPLAIN ${statement.text}`,
+    statement.values,
   );
   expect(rows.map((row) => row["QUERY PLAN"]).join("\n")).toContain("job_parameters_prompt_text_idx");
 }, 60_000);

@@ -23,12 +23,8 @@ export async function listJobs(
   filter: JobFilter,
   searchMs = defaultSearchMs,
 ): Promise<Page<Job>> {
-  const conditions = conditionsOf(tenantId, filter);
-  if (conditions === null) return { items: [], nextCursor: null };
-  const query = Prisma.sql`
-    SELECT ${jobColumns} FROM jobs job
-    WHERE ${Prisma.join(conditions, " AND ")}
-    ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
+  const query = listStatement(tenantId, filter);
+  if (query === null) return { items: [], nextCursor: null };
   const rows =
     filter.text === undefined
       ? await database.$queryRaw<JobRow[]>(query)
@@ -36,6 +32,16 @@ export async function listJobs(
   const items = rows.slice(0, filter.limit).map(jobFromRow);
   const last = rows.length > filter.limit ? items.at(-1) : undefined;
   return { items, nextCursor: last === undefined ? null : encodeCursor(last.id) };
+}
+
+/** `null` = nothing can match. */
+export function listStatement(tenantId: string, filter: JobFilter): Prisma.Sql | null {
+  const conditions = conditionsOf(tenantId, filter);
+  if (conditions === null) return null;
+  return Prisma.sql`
+    SELECT ${jobColumns} FROM jobs job
+    WHERE ${Prisma.join(conditions, " AND ")}
+    ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
 }
 
 /** A search may take so long; it must not keep a connection from those who submit and run jobs. */

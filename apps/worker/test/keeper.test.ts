@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { pino } from "pino";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { type TicketQueue } from "@genga/jobs";
+import { createTicketQueue } from "@genga/queue";
+import { readConfiguration } from "@genga/runtime";
+import { createFolderStorage } from "@genga/storage";
+import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
+import { Keeper } from "../src/sweeping/keeper.ts";
+import { untilOneWaitsFor, waitingFor } from "./locks.ts";
+
+let scratch: TestDatabase;
+let database: Database;
+let client: pg.Client;
+/** Holds what a step waits for. */
+let locker: pg.Client;
+let tickets: TicketQueue;
+let folder: string;
+let keeper: Keeper;
+const logged: string[] = [];
+
+beforeAll(async () => {
+  scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  // A statement that waits goes on waiting until the test ends that.
+  database = openDatabase({ databaseUrl: scratch.url, statementTimeoutMs: 600_000 });
+  client = new pg.Client({ connectionString: scratch.url });
+  locker = new pg.Client({ connectionString: scratch.url });
+  await Promise.all([client.connect(), locker.connect()]);
+  const log = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
+  const redisUrl = testServiceUrl("TEST_REDIS_URL");
+  tickets = createTicketQueue({ redisUrl, prefix: `test-${randomUUID().slice(0, 8)}`, logger: log });
+  folder = await mkdtemp(join(tmpdir(), "genga-keeper-"));
+  keeper = new Keeper({
+    ...{ ownerId: "keeper", store: database.keeping, servers: database.servers, tickets, log },
+    storage: await createFolderStorage({ folder }),
+    settings: readConfiguration({}).keeping,
+    leaseMs: 60_000,
+  });
+}, 30_000);
+afterAll(async () => {
+  await locker.end();
+  await keeper.stop();
+  await tickets.close();
+  await database.close();
+  await client.end();
+  await scratch.drop();
+  await rm(folder, { recursive: true, force: true });
+}, 30_000);
+
+/** A removal that somebody began is finished while the steps have their turns. */
+async function finishRemoval(): Promise<void> {
+  await client.query(
+    "INSERT INTO pending_removals (job_id, lane, attempt, due_at) VALUES ($1, 'default', 1, now() - interval '1 second')",
+    [randomUUID()],
+  );
+  while ((await client.query("SELECT FROM pending_removals")).rowCount !== 0) {
+    await keeper.tick();
+    await sleep(20);
+  }
+}
+
+test("a step of keeping house that waits, or fails, keeps no other from its turn", async () => {
+  await locker.query("BEGIN");
+  await locker.query("LOCK TABLE files_to_remove IN ACCESS EXCLUSIVE MODE");
+  await keeper.tick();
+  const waiting = await untilOneWaitsFor(client, "files_to_remove");
+  await finishRemoval();
+  expect(await waitingFor(client, "files_to_remove")).toEqual([waiting]);
+  await client.query("SELECT pg_cancel_backend($1)", [waiting]);
+  while (!logged.some((line) => line.includes('"step":"files of uploads"'))) await sleep(20);
+  await finishRemoval();
+}, 60_000);

@@ -1,0 +1,66 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { migrate } from "@genga/database";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  type Stack,
+  type TestDatabase,
+} from "@genga/testing";
+import { untilOneWaitsFor } from "./locks.ts";
+
+let database: TestDatabase;
+let stack: Stack;
+let api: ApiClient;
+let client: pg.Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url, workers: 0, env: { SERVER_SLOTS: "2" } });
+  api = new ApiClient(stack.url);
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+}, 60_000);
+afterEach(async () => {
+  await client.query("ROLLBACK");
+  for (const worker of stack.workers.splice(0)) await worker.stop();
+});
+afterAll(async () => {
+  await client.end();
+  await stack.stop();
+  await database.drop();
+}, 30_000);
+
+// Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.
+const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
+
+test("a ticket that was taken together with one of an odd row is used, and the odd one's is given back", async () => {
+  const { jobIds } = await api.submitBatch([job(), job()]);
+  const ofFirst = "hash = (SELECT workflow_hash FROM job_parameters WHERE job_id = $1)";
+  const { rows } = await client.query<{ graph: string }>(
+    `SELECT graph::text AS graph FROM workflows WHERE ${ofFirst}`,
+    [jobIds[0]],
+  );
+  await client.query(`UPDATE workflows SET graph = '[]' WHERE ${ofFirst}`, [jobIds[0]]);
+  const worker = await stack.startWorker();
+  expect(await api.untilEnded(jobIds[1]!)).toMatchObject({ status: "completed", attempt: 1 });
+  await worker.line(new RegExp(`"jobId":"${jobIds[0]!}".*a job could not be placed`));
+  const { rows: odd } = await client.query("SELECT status, attempt FROM jobs WHERE id = $1", [jobIds[0]]);
+  expect(odd).toEqual([{ status: "queued", attempt: 0 }]);
+  await client.query(`UPDATE workflows SET graph = $2 WHERE ${ofFirst}`, [jobIds[0], rows[0]!.graph]);
+  expect(await api.untilEnded(jobIds[0]!)).toMatchObject({ status: "completed", attempt: 1 });
+}, 60_000);
+
+test("tickets whose rows could not be read are given back, and their jobs run once they can be", async () => {
+  const { jobIds } = await api.submitBatch([job(), job()]);
+  await client.query("BEGIN");
+  await client.query("LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE");
+  await stack.startWorker();
+  const reading = await untilOneWaitsFor(client, "workflows");
+  await client.query("SELECT pg_cancel_backend($1)", [reading]);
+  await client.query("ROLLBACK");
+  for (const id of jobIds)
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+}, 60_000);
