@@ -29,14 +29,7 @@ export {
 } from "./job/job.ts";
 export { announcementOf } from "./running/announcement.ts";
 export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-prompt.ts";
-export {
-  assertMayBecome,
-  isTerminal,
-  mayAdvance,
-  mayBecome,
-  statusesBefore,
-  type TerminalStatus,
-} from "./job/job-states.ts";
+export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
   BatchNotFoundError,
   ExtraDataNeededError,

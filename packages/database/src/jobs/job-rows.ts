@@ -8,6 +8,7 @@ import {
   type Json,
 } from "@genga/jobs";
 import { Prisma, type Job as StoredJob, type JobOutput as StoredOutput } from "../generated/client.ts";
+import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 
 /** The columns that make a `Job`, from a table, alias or CTE named `job`. */
 export const jobColumns = Prisma.sql`
@@ -16,8 +17,7 @@ export const jobColumns = Prisma.sql`
   job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
   job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
-  job.percent, job.node, job.node_title AS "nodeTitle", job.step, job.steps,
-  job.nodes_done AS "nodesDone", job.nodes_total AS "nodesTotal",
+  ${selectedProgress},
   job.failure_class AS "failureClass", job.failure_code AS "failureCode",
   job.failure_message AS "failureMessage", job.failure_node_id AS "failureNodeId",
   job.failure_node_type AS "failureNodeType", job.warnings,
@@ -57,15 +57,7 @@ export function jobFromRow(row: JobRow): Job {
     leaseNumber: row.leaseNumber,
     serverId: row.serverId,
     promptId: row.promptId,
-    progress: {
-      percent: row.percent,
-      node: row.node,
-      nodeTitle: row.nodeTitle,
-      step: row.step,
-      steps: row.steps,
-      nodesDone: row.nodesDone,
-      nodesTotal: row.nodesTotal,
-    },
+    progress: progressFromRow(row),
     failure: failureFromRow(row),
     warnings: row.warnings,
     timeoutMs: row.timeoutMs,

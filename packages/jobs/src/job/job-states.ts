@@ -1,9 +1,11 @@
 import { type JobPhase, type JobStatus } from "./job.ts";
-import { IllegalTransitionError } from "./job-errors.ts";
 
-/** Everything that may follow each status. `queued` after an ended status only by an explicit retry request. */
+/**
+ * Everything that may follow each status. `queued` after an ended status only by an explicit retry request. The conditions of
+ * the statements say the same: `packages/database/test/job-transitions.test.ts` compares them with this table.
+ */
 const transitions: Record<JobStatus, readonly JobStatus[]> = {
-  queued: ["processing", "cancelled", "failed", "timeout"],
+  queued: ["processing", "cancelled", "timeout"],
   processing: ["queued", "completed", "failed", "timeout", "cancelled"],
   completed: [],
   failed: ["queued"],
@@ -24,14 +26,9 @@ export function mayBecome(from: JobStatus, to: JobStatus): boolean {
   return transitions[from].includes(to);
 }
 
-/** All statuses from which `to` can be reached: what a guarded UPDATE names in its WHERE. */
-export function statusesBefore(to: JobStatus): JobStatus[] {
-  return (Object.keys(transitions) as JobStatus[]).filter((from) => mayBecome(from, to));
-}
-
-/** @throws IllegalTransitionError */
-export function assertMayBecome(from: JobStatus, to: JobStatus): void {
-  if (!mayBecome(from, to)) throw new IllegalTransitionError(from, to);
+/** It has ended, and may start anew. */
+export function mayBeRetried(status: JobStatus): status is TerminalStatus {
+  return isTerminal(status) && mayBecome(status, "queued");
 }
 
 export function mayAdvance(from: JobPhase, to: JobPhase): boolean {

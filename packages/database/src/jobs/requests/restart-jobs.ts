@@ -1,6 +1,7 @@
 import { StoreUnavailableError, type Job, type JobPriority, type TerminalStatus } from "@genga/jobs";
 import { changedBy } from "./changed-by.ts";
 import { type Prisma, type PrismaClient } from "../../generated/client.ts";
+import { clearedFailure, clearedProgress, clearedServer } from "../cleared-columns.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
 import { reserveRanks } from "../accepting/rank-reservation.ts";
@@ -79,9 +80,7 @@ async function restartRows(
     ), job AS (
       UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
-        server_id = NULL, client_id = NULL, prompt_id = NULL, percent = 0, node = NULL, node_title = NULL,
-        step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL, failure_class = NULL, failure_code = NULL,
-        failure_message = NULL, failure_node_id = NULL, failure_node_type = NULL, cancel_requested_at = NULL,
+        ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
         run_at = NULL, enqueued_at = NULL, expires_at = NULL, finished_at = NULL,
         has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
       FROM again WHERE jobs.id = again.id

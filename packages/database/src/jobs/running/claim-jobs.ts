@@ -2,6 +2,7 @@ import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
+import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
@@ -75,9 +76,7 @@ function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit)
       UPDATE jobs SET status = 'processing', phase = 'waiting', attempt = held.attempt, lease_number = lease_number + 1,
         lease_owner = held."workerId", lease_expires_at = ${leaseEnd(leaseMs)}, server_id = held."serverId",
         client_id = held."clientId", prompt_id = held."promptId", avoid_server_id = NULL, run_at = NULL,
-        percent = 0, node = NULL, node_title = NULL, step = NULL, steps = NULL, nodes_done = NULL, nodes_total = NULL,
-        failure_class = NULL, failure_code = NULL, failure_message = NULL, failure_node_id = NULL,
-        failure_node_type = NULL, event_sequence = event_sequence + 1
+        ${clearedProgress}, ${clearedFailure}, event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held."jobId"
       RETURNING jobs.*
     ), attempt AS (

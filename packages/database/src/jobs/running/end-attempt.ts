@@ -10,6 +10,7 @@ import {
 } from "@genga/jobs";
 import { v7 as uuidv7 } from "uuid";
 import { Prisma, type AttemptOutcome, type PrismaClient } from "../../generated/client.ts";
+import { clearedRunWhere } from "../cleared-columns.ts";
 import { heldJobs } from "./hold-leases.ts";
 import {
   eventColumns,
@@ -131,16 +132,8 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         phase = CASE WHEN requeued THEN 'waiting'::job_phase END,
         finished_at = CASE WHEN requeued THEN NULL ELSE now() END,
         lease_number = lease_number + fate."leaseStep", lease_owner = NULL, lease_expires_at = NULL,
-        server_id = CASE WHEN requeued THEN NULL ELSE server_id END,
-        client_id = CASE WHEN requeued THEN NULL ELSE client_id END,
-        prompt_id = CASE WHEN requeued THEN NULL ELSE prompt_id END,
         percent = CASE fate.status WHEN 'completed' THEN 100 WHEN 'queued' THEN 0 ELSE percent END,
-        node = CASE WHEN requeued THEN NULL ELSE node END,
-        node_title = CASE WHEN requeued THEN NULL ELSE node_title END,
-        step = CASE WHEN requeued THEN NULL ELSE step END,
-        steps = CASE WHEN requeued THEN NULL ELSE steps END,
-        nodes_done = CASE WHEN requeued THEN NULL ELSE nodes_done END,
-        nodes_total = CASE WHEN requeued THEN NULL ELSE nodes_total END,
+        ${clearedRunWhere(Prisma.sql`requeued`)},
         run_at = CASE WHEN requeued THEN now() + fate.delay END,
         enqueued_at = CASE WHEN requeued THEN NULL ELSE enqueued_at END,
         avoid_server_id = CASE WHEN requeued THEN fate."avoidServerId" END,

@@ -1,5 +1,6 @@
 import { type Job, type JobEvent, type JobFailure } from "@genga/jobs";
 import { type PrismaClient } from "../../generated/client.ts";
+import { endedWaiting } from "../cleared-columns.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -19,7 +20,7 @@ export async function expireQueued(
       SELECT id FROM jobs WHERE status = 'queued' AND expires_at <= now()
       ORDER BY id LIMIT ${limit}::int FOR NO KEY UPDATE SKIP LOCKED
     ), job AS (
-      UPDATE jobs SET status = 'timeout', phase = NULL, finished_at = now(), run_at = NULL, avoid_server_id = NULL,
+      UPDATE jobs SET status = 'timeout', ${endedWaiting},
         failure_class = ${expired.class}::failure_class, failure_code = ${expired.code},
         failure_message = ${expired.message}, failure_node_id = NULL, failure_node_type = NULL,
         event_sequence = event_sequence + 1

@@ -2,6 +2,7 @@ import { type HeartbeatResult, type JobEvent, type JobLease, type ProgressReport
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { eventColumns, eventFromRow, type EventRow } from "../job-rows.ts";
+import { givenProgress, progressToRow, takenProgress } from "../progress-columns.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 /**
@@ -66,16 +67,13 @@ export async function recordProgress(database: PrismaClient, reports: ProgressRe
   const rows = await database.$queryRaw<EventRow[]>`
     WITH given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson([...latest.values()].map(progressRow))}::jsonb) AS report(
-        "jobId" uuid, attempt int, "leaseNumber" int, phase job_phase, percent real, node text, "nodeTitle" text,
-        step int, steps int, "nodesDone" int, "nodesTotal" int)
+        "jobId" uuid, attempt int, "leaseNumber" int, phase job_phase, ${givenProgress})
     ), held AS (
       SELECT lease.*, lease.phase <> job.phase AS advanced FROM jobs job JOIN given lease ON ${isHeld}
       WHERE lease.phase >= job.phase
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), job AS (
-      UPDATE jobs SET phase = held.phase, percent = greatest(jobs.percent, held.percent), node = held.node,
-        node_title = held."nodeTitle", step = held.step, steps = held.steps, nodes_done = held."nodesDone",
-        nodes_total = held."nodesTotal", event_sequence = event_sequence + held.advanced::int,
+      UPDATE jobs SET phase = held.phase, ${takenProgress}, event_sequence = event_sequence + held.advanced::int,
         started_at = CASE WHEN held.phase >= 'executing' THEN coalesce(started_at, now()) ELSE started_at END
       FROM held WHERE jobs.id = held."jobId"
       RETURNING jobs.*, held.advanced
@@ -92,20 +90,7 @@ export async function recordProgress(database: PrismaClient, reports: ProgressRe
   return rows.map(eventFromRow);
 }
 
-/** Bounded, so that one odd number from a server does not fail everybody's progress. */
 function progressRow({ progress, ...report }: ProgressReport): Record<string, unknown> {
   const { jobId, attempt, leaseNumber, phase } = report;
-  const percent = Number.isFinite(progress.percent) ? Math.min(Math.max(progress.percent, 0), 100) : 0;
-  return {
-    ...{ jobId, attempt, leaseNumber, phase, percent },
-    ...{ node: progress.node, nodeTitle: progress.nodeTitle },
-    ...{ step: wholeNumber(progress.step), steps: wholeNumber(progress.steps) },
-    ...{ nodesDone: wholeNumber(progress.nodesDone), nodesTotal: wholeNumber(progress.nodesTotal) },
-  };
-}
-
-function wholeNumber(value: number | null): number | null {
-  return value === null || !Number.isFinite(value) || Math.abs(value) > 2 ** 31 - 1
-    ? null
-    : Math.trunc(value);
+  return { jobId, attempt, leaseNumber, phase, ...progressToRow(progress) };
 }

@@ -1,0 +1,57 @@
+import { type JobProgress } from "@genga/jobs";
+import { Prisma } from "../generated/client.ts";
+
+/** The fields of a job's progress beside its percentage, as columns of `jobs`. Each of them may be NULL. */
+const columnOf = {
+  node: { name: "node", type: "text" },
+  nodeTitle: { name: "node_title", type: "text" },
+  step: { name: "step", type: "int" },
+  steps: { name: "steps", type: "int" },
+  nodesDone: { name: "nodes_done", type: "int" },
+  nodesTotal: { name: "nodes_total", type: "int" },
+} as const satisfies Record<Exclude<keyof JobProgress, "percent">, { name: string; type: "text" | "int" }>;
+
+const columns = Object.entries(columnOf).map(([field, column]) => ({ field, ...column }));
+
+/** Their names in the table; the percentage, which is never NULL, is not among them. */
+export const progressColumns: readonly string[] = columns.map(({ name }) => name);
+
+/** The columns of a row's progress, from a table, alias or CTE named `job`. */
+export const selectedProgress = Prisma.raw(
+  ["job.percent", ...columns.map(({ field, name }) => `job.${name} AS "${field}"`)].join(", "),
+);
+
+/** The fields of a given progress as columns of a `jsonb_to_recordset`. */
+export const givenProgress = Prisma.raw(
+  ["percent real", ...columns.map(({ field, type }) => `"${field}" ${type}`)].join(", "),
+);
+
+/** Assigns the progress that `held` has to the row; a percentage never falls. */
+export const takenProgress = Prisma.raw(
+  [
+    "percent = greatest(jobs.percent, held.percent)",
+    ...columns.map(({ field, name }) => `${name} = held."${field}"`),
+  ].join(", "),
+);
+
+export function progressFromRow(row: JobProgress): JobProgress {
+  const { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal } = row;
+  return { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal };
+}
+
+/** Bounded, so that one odd number from a server does not fail everybody's progress. */
+export function progressToRow(progress: JobProgress): JobProgress {
+  const percent = Number.isFinite(progress.percent) ? Math.min(Math.max(progress.percent, 0), 100) : 0;
+  const { node, nodeTitle } = progress;
+  return {
+    ...{ percent, node, nodeTitle },
+    ...{ step: wholeNumber(progress.step), steps: wholeNumber(progress.steps) },
+    ...{ nodesDone: wholeNumber(progress.nodesDone), nodesTotal: wholeNumber(progress.nodesTotal) },
+  };
+}
+
+function wholeNumber(value: number | null): number | null {
+  return value === null || !Number.isFinite(value) || Math.abs(value) > 2 ** 31 - 1
+    ? null
+    : Math.trunc(value);
+}
