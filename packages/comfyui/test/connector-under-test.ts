@@ -37,8 +37,9 @@ export function serveEachTest(): void {
 export function connect(options: Partial<ComfyUIConnectorOptions> = {}): ComfyUIConnector {
   const connector = new ComfyUIConnector({
     baseUrl: server.url,
-    requestTimeoutMs: 400,
-    postTimeoutMs: 400,
+    // Short for the tests that wait for them, and long enough for a machine that is busy.
+    requestTimeoutMs: 2_000,
+    postTimeoutMs: 2_000,
     // Long enough to play no part where silence is not the subject.
     silenceMs: 60_000,
     pingIntervalMs: 60_000,
