@@ -49,8 +49,10 @@ const foldersMayImport = {
     access: ["http"],
     submissions: ["http", "jobs"],
     jobs: ["access", "http", "servers"],
-    documentation: ["access", "http", "jobs", "routes", "submissions"],
-    routes: ["access", "documentation", "http", "jobs", "servers", "submissions", "dependencies.ts"],
+    schemas: ["http", "jobs", "submissions"],
+    routing: ["access", "http", "schemas", "dependencies.ts"],
+    documentation: ["access", "http", "routing", "schemas"],
+    routes: ["access", "http", "jobs", "routing", "schemas", "servers", "submissions", "dependencies.ts"],
   },
   "apps/worker": {
     timing: [],
@@ -147,7 +149,7 @@ module.exports = {
     {
       name: "routes-never-touch-database",
       severity: "error",
-      from: { path: "^apps/api/src/routes" },
+      from: { path: "^apps/api/src/(routes|routing)/" },
       to: { path: "^packages/database" },
     },
     {

@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 const leftOut = JSON.parse(readFileSync(new URL("left-out.json", import.meta.url), "utf8"));
 const onlyWhileBuilding = new Set(leftOut.onlyWhileBuilding);
 const onlyForSimulator = new Set(leftOut.onlyForSimulator);
-/** Read by the API itself (apps/api/src/routes/documentation.ts); its licence goes with it. */
+/** Read by the API itself (apps/api/src/documentation/documents.ts); its licence goes with it. */
 const redocFiles = new Set(["package.json", "LICENSE", "bundles/redoc.standalone.js"]);
 /** Read by compilers and debuggers only. */
 const typesOrMap = /\.(map|d\.[cm]?ts)$/;

@@ -11,6 +11,7 @@ import {
   type JobReader,
   type KeyStore,
   type OutputStorage,
+  type Principal,
   type Tenant,
   type TenantAdmissions,
   type TenantJobReader,
@@ -29,8 +30,7 @@ import {
 import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
-import { type Response } from "express";
-import { Access, principalOf } from "./access/access.ts";
+import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
 import { JobDetails } from "./jobs/job-details.ts";
@@ -55,10 +55,10 @@ export interface ApiDependencies {
   limits: KnownLimits;
   tenantLimits: TenantLimitStore;
   jobs: JobReader;
-  /** The jobs of the tenant that sent the request which this response answers: to be read … */
-  ownJobs: (response: Response) => TenantJobReader;
+  /** The jobs of the tenant that asks: to be read … */
+  ownJobs: (principal: Principal) => TenantJobReader;
   /** … and to be changed. */
-  jobCommands: (response: Response) => JobCommands;
+  jobCommands: (principal: Principal) => JobCommands;
   jobDetails: JobDetails;
   servers: KnownServers;
   feed: JobFeed;
@@ -198,8 +198,8 @@ function jobParts(parts: {
   const { jobs } = parts;
   return {
     jobs,
-    ownJobs: (response) => jobs.of(principalOf(response).tenant.id),
-    jobCommands: (response) => new JobCommands(parts, principalOf(response)),
+    ownJobs: (principal) => jobs.of(principal.tenant.id),
+    jobCommands: (principal) => new JobCommands(parts, principal),
     jobDetails: new JobDetails(parts),
   };
 }

@@ -2,7 +2,8 @@ import { awaitSchema } from "@genga/database";
 import { partialFileAgeMs } from "@genga/jobs";
 import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
 import { openDependencies, type ApiDependencies, type ApiTimes } from "./dependencies.ts";
-import { createApp, listen, type ListeningServer } from "./server.ts";
+import { listen, type ListeningServer } from "./http/listening-server.ts";
+import { createApp } from "./server.ts";
 
 /** A running API. */
 export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { defaultLane, roleIncludes, roles } from "@genga/jobs";
 import { createLogger, readConfiguration, requireServices } from "@genga/runtime";
-import { Router, type Express } from "express";
+import { type Express } from "express";
 import { z } from "zod";
-import { accessTable, fullPath, type AccessLine } from "../src/access/access-table.ts";
 import { openDependencies, type ApiDependencies } from "../src/dependencies.ts";
-import { GuardedRoutes } from "../src/access/guarded-routes.ts";
 import { describeApi } from "../src/documentation/openapi.ts";
-import { boardPath } from "../src/http/paths.ts";
+import { boardPath, fullPath } from "../src/http/paths.ts";
+import { type Route } from "../src/routing/route.ts";
+import { routes } from "../src/routes/table.ts";
 import { createApp } from "../src/server.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -24,8 +24,8 @@ afterAll(() => api.stop());
 
 const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
 
-/** Asks for what the line is about, of something that is not there, and with a body that nothing accepts. */
-async function ask({ method, path }: AccessLine, key?: string): Promise<{ status: number; code?: string }> {
+/** Asks for what the route is about, of something that is not there, and with a body that nothing accepts. */
+async function ask({ method, path }: Route, key?: string): Promise<{ status: number; code?: string }> {
   const response = await api.request(fullPath(path).replace(/:(id|name)/, unknownId), {
     method,
     headers: {
@@ -41,31 +41,28 @@ async function ask({ method, path }: AccessLine, key?: string): Promise<{ status
 
 const refusals = ["key-missing", "key-unknown", "role-too-low"];
 
-describe.each(accessTable.map((line) => [`${line.method} ${line.path}`, line] as const))(
-  "%s",
-  (_name, line) => {
-    test(`is ${line.access === "open" ? "open to everybody" : "refused without a key, and with a wrong one"}`, async () => {
-      if (line.access === "open") {
-        expect(refusals).not.toContain((await ask(line)).code);
-        return;
-      }
-      expect(await ask(line)).toMatchObject({ status: 401, code: "key-missing" });
-      expect(await ask(line, "a-key-of-nobody")).toMatchObject({ status: 401, code: "key-unknown" });
-    });
+describe.each(routes.map((line) => [`${line.method} ${line.path}`, line] as const))("%s", (_name, line) => {
+  test(`is ${line.access === "open" ? "open to everybody" : "refused without a key, and with a wrong one"}`, async () => {
+    if (line.access === "open") {
+      expect(refusals).not.toContain((await ask(line)).code);
+      return;
+    }
+    expect(await ask(line)).toMatchObject({ status: 401, code: "key-missing" });
+    expect(await ask(line, "a-key-of-nobody")).toMatchObject({ status: 401, code: "key-unknown" });
+  });
 
-    test.each(roles)("with a key that may %s", async (role) => {
-      const { status, code } = await ask(line, keys[role]);
-      const isAllowed = line.access === "open" || roleIncludes(role, line.access);
-      if (isAllowed) expect(refusals).not.toContain(code);
-      else expect([status, code]).toEqual([403, "role-too-low"]);
-    });
-  },
-);
+  test.each(roles)("with a key that may %s", async (role) => {
+    const { status, code } = await ask(line, keys[role]);
+    const isAllowed = line.access === "open" || roleIncludes(role, line.access);
+    if (isAllowed) expect(refusals).not.toContain(code);
+    else expect([status, code]).toEqual([403, "role-too-low"]);
+  });
+});
 
 // What the tests above ask for comes from the table itself; these lists say a second time what the table must say.
 describe("the table", () => {
-  const linesOf = (access: AccessLine["access"]): string[] =>
-    accessTable.filter((line) => line.access === access).map(({ method, path }) => `${method} ${path}`);
+  const linesOf = (access: Route["access"]): string[] =>
+    routes.filter((line) => line.access === access).map(({ method, path }) => `${method} ${path}`);
 
   test("lets nobody but operators change the farm, keys and limits, or see workers, changes, figures and tickets of all", () => {
     expect(linesOf("operate").toSorted()).toEqual(
@@ -151,12 +148,12 @@ function routesBelow(handle: unknown): { method: string; path: string }[] {
 
 const asText = (method: string, path: string): string =>
   `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`;
-const listed = accessTable.map(({ method, path }) => asText(method, fullPath(path))).toSorted();
+const listed = routes.map(({ method, path }) => asText(method, fullPath(path))).toSorted();
 
 test("no line stands twice, and the OpenAPI document describes exactly these operations", () => {
   expect(new Set(listed).size).toBe(listed.length);
-  const documented = Object.entries(describeApi({ needsKey: true }).paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => asText(method, path)),
+  const documented = Object.entries(describeApi(routes, { needsKey: true }).paths).flatMap(
+    ([path, methods]) => Object.keys(methods).map((method) => asText(method, path)),
   );
   expect(documented.toSorted()).toEqual(listed);
 });
@@ -205,15 +202,5 @@ describe("the application", () => {
       );
       expect([method, path, statuses]).toEqual([method, path, [401, 403, 403]]);
     }
-  });
-
-  test("cannot be given a route that has no line", () => {
-    const routes = new GuardedRoutes(app, dependencies.access, dependencies.admission);
-    expect(() => {
-      routes.resource("jobs/:id/secret", { get: () => undefined });
-    }).toThrow("no line for GET jobs/:id/secret");
-    expect(() => {
-      routes.mount("/admin", Router());
-    }).toThrow("no line for GET /admin");
   });
 });

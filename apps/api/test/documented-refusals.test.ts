@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
-import { bodyExamples } from "../src/documentation/examples.ts";
-import { operations } from "../src/documentation/operations.ts";
-import { type Operation } from "../src/documentation/operation.ts";
-import { accessTable, fullPath } from "../src/access/access-table.ts";
+import { fullPath } from "../src/http/paths.ts";
 import { problemDocumentSchema, type ProblemCode } from "../src/http/problem-document.ts";
+import { type Route } from "../src/routing/route.ts";
+import { routes } from "../src/routes/table.ts";
+import { bodyExamples } from "../src/schemas/examples.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 // Every operation is asked for what it must refuse. The document names exactly the codes that come back, and those
@@ -70,9 +70,7 @@ async function documentedCodes(): Promise<Record<string, Set<string>>> {
   );
 }
 
-const headersOf = ({ method, path }: Operation): Record<string, string> => ({
-  "x-api-key": keys[accessTable.find((line) => line.method === method && line.path === path)!.access],
-});
+const headersOf = ({ access }: Route): Record<string, string> => ({ "x-api-key": keys[access] });
 
 interface Probe {
   /** In place of `:id` or `:name`. */
@@ -84,7 +82,7 @@ interface Probe {
 
 /** @returns the code of the refusal; undefined when the request was not refused */
 async function codeOf(
-  operation: Operation,
+  operation: Route,
   { id = unknownId, query = "", body, type }: Probe,
 ): Promise<string | undefined> {
   const path = fullPath(operation.path).replace(/:(id|name)/, id);
@@ -171,7 +169,7 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
 };
 
 /** What an operation must refuse, by what it is about and what may be sent to it. */
-async function probesOf({ id, path, query, body }: Operation): Promise<Probe[]> {
+async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   const probes: Probe[] = [{}];
   if (/^jobs?\/:id/.test(path)) {
     for (const make of [waitingJob, endedJob, removedJob]) probes.push({ id: await make() });
@@ -187,7 +185,7 @@ async function probesOf({ id, path, query, body }: Operation): Promise<Probe[]> 
     probes.push({ body: "{}", type: "application/json" });
   }
   const name = bodyNames[id];
-  expect([id, name !== undefined]).toEqual([id, body?.["application/json"] !== undefined]);
+  expect([id, name !== undefined]).toEqual([id, body?.content["application/json"] !== undefined]);
   if (name === undefined) return probes;
   const about = await subjectOf(id);
   const example = bodyExamples[name] as object;
@@ -242,7 +240,7 @@ async function removedJob(): Promise<string> {
 }
 
 describe("the codes that the document names", () => {
-  test.each(operations.map((operation) => [operation.id, operation] as const))(
+  test.each(routes.map((operation) => [operation.id, operation] as const))(
     "are those that %s gives",
     async (id, operation) => {
       const given = new Set<string>();
@@ -265,7 +263,7 @@ describe("the codes that the document names", () => {
 });
 
 /** Nothing is found while the table of the texts is locked. */
-async function codeOfSlowSearch(operation: Operation): Promise<string | undefined> {
+async function codeOfSlowSearch(operation: Route): Promise<string | undefined> {
   const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
   await client.connect();
   try {

@@ -1,18 +1,14 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, test } from "@jest/globals";
-import { accessTable, fullPath } from "../src/access/access-table.ts";
-import {
-  answerSchemas,
-  bodySchemas,
-  type AnswerName,
-  type BodyName,
-} from "../src/documentation/api-schemas.ts";
-import { answerExamples, bodyExamples, problemExample } from "../src/documentation/examples.ts";
 import { describeApi, type ApiDescription } from "../src/documentation/openapi.ts";
+import { fullPath } from "../src/http/paths.ts";
 import { problemCodes } from "../src/http/problem-document.ts";
+import { routes } from "../src/routes/table.ts";
+import { answerExamples, bodyExamples, problemExample } from "../src/schemas/examples.ts";
+import { answerSchemas, bodySchemas, type AnswerName, type BodyName } from "../src/schemas/named-schemas.ts";
 
-const withKeys = describeApi({ needsKey: true });
-const keyless = describeApi({ needsKey: false });
+const withKeys = describeApi(routes, { needsKey: true });
+const keyless = describeApi(routes, { needsKey: false });
 
 interface Described {
   operationId: string;
@@ -49,10 +45,10 @@ describe("the OpenAPI document", () => {
   });
 
   test("describes every route there is, and no other", () => {
-    const routes = accessTable.map(
+    const listed = routes.map(
       ({ method, path }) => `${method} ${fullPath(path).replaceAll(/:(\w+)/g, "{$1}")}`,
     );
-    expect([...operations.keys()].sort()).toEqual(routes.sort());
+    expect([...operations.keys()].sort()).toEqual(listed.sort());
   });
 
   test("gives each operation a name of its own, a tag, a summary and an answer", () => {
@@ -70,7 +66,7 @@ describe("the OpenAPI document", () => {
   });
 
   test("asks for keys where the table does, and tells the role", () => {
-    for (const { method, path, access, isPage } of accessTable) {
+    for (const { method, path, access, isPage } of routes) {
       const name = `${method} ${fullPath(path).replaceAll(/:(\w+)/g, "{$1}")}`;
       const { security, responses, "x-role": role } = operation(name);
       const schemes = security.flatMap((scheme) => Object.keys(scheme));

@@ -1,12 +1,21 @@
-import { roleIncludes, StoreUnavailableError, type Principal, type Tenant } from "@genga/jobs";
+import { roleIncludes, StoreUnavailableError, type Principal, type Role, type Tenant } from "@genga/jobs";
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
-import { type AccessLine } from "./access-table.ts";
 import { type ConfiguredKeys } from "./configured-keys.ts";
 import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "../http/metrics.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
+
+/** The role that a key needs at least; `open` = everybody, without a key. */
+export type RouteAccess = "open" | Role;
+
+/** Who may use a route, and how they may say who they are. */
+export interface Entry {
+  readonly access: RouteAccess;
+  /** Only looked at, by browsers too: they may send the key as the password of Basic authentication. */
+  readonly isPage?: true;
+}
 
 export interface AccessOptions {
   defaultTenant: Tenant;
@@ -26,8 +35,8 @@ export class Access {
     this.#options = options;
   }
 
-  /** Finds out who asks, and refuses whoever may not do what the line says. */
-  require({ access, isPage }: Pick<AccessLine, "access" | "isPage">): RequestHandler {
+  /** Finds out who asks, and refuses those whose role is too low for the route. */
+  require({ access, isPage }: Entry): RequestHandler {
     if (access === "open") {
       return (_request, _response, next) => {
         next();

@@ -1,13 +1,15 @@
-import { accessTable, fullPath, type AccessLine } from "../access/access-table.ts";
-import { describeFields, describeSchemas } from "./api-schemas.ts";
-import { problemExample } from "./examples.ts";
-import { tags, type Answer, type Contents, type Operation, type SchemaPlace } from "./operation.ts";
-import { operations } from "./operations.ts";
+import { type Entry } from "../access/access.ts";
+import { fullPath } from "../http/paths.ts";
 import { statusOf, titleOf, type ProblemCode } from "../http/problem-document.ts";
+import { type Answer, type Contents, type SchemaPlace } from "../routing/contents.ts";
+import { isLimited } from "../routing/register-routes.ts";
+import { tags, type RouteFacts } from "../routing/route.ts";
+import { problemExample } from "../schemas/examples.ts";
+import { describeFields, describeSchemas } from "./json-schemas.ts";
 
 type Json = Record<string, unknown>;
 
-/** What no operation in particular is refused with. */
+/** What no route in particular is refused with. */
 const codesOfAnyRequest: readonly ProblemCode[] = [
   ...(["path-not-found", "method-not-allowed", "request-timeout", "headers-too-large"] as const),
   "internal-error",
@@ -21,23 +23,19 @@ export interface ApiDescription extends Json {
 }
 
 /**
- * The OpenAPI document, made of the schemas by which requests are judged and answers are typed, and of the table by which
- * they are let in.
+ * The OpenAPI document, made of the table by which requests are let in, read and answered, in the table's order.
  * @param needsKey whether this API asks for keys; without keys it serves this machine alone
  * @param publicUrl `PUBLIC_URL`, which may have a path; where it is not set, the paths begin at whatever origin is asked
  */
-export function describeApi({
-  needsKey,
-  publicUrl,
-}: {
-  needsKey: boolean;
-  publicUrl?: string | undefined;
-}): ApiDescription {
+export function describeApi(
+  routes: readonly RouteFacts[],
+  { needsKey, publicUrl }: { needsKey: boolean; publicUrl?: string | undefined },
+): ApiDescription {
   const paths: ApiDescription["paths"] = {};
-  for (const operation of operations) {
-    const path = fullPath(operation.path).replaceAll(/:(\w+)/g, "{$1}");
+  for (const route of routes) {
+    const path = fullPath(route.path).replaceAll(/:(\w+)/g, "{$1}");
     const methods = (paths[path] ??= {});
-    methods[operation.method.toLowerCase()] = describeOperation(operation, needsKey);
+    methods[route.method.toLowerCase()] = describeRoute(route, needsKey);
   }
   return {
     openapi: "3.1.0",
@@ -68,45 +66,38 @@ export function describeApi({
   };
 }
 
-function describeOperation(operation: Operation, needsKey: boolean): Json {
-  const line = lineOf(operation);
-  const { id, tag, summary, path, query, requestHeaders, body, isBodyOptional, answers } = operation;
+function describeRoute(route: RouteFacts, needsKey: boolean): Json {
+  const { id, tag, summary, path, access, query, headers, body, answers } = route;
   const role =
-    line.access === "open"
+    access === "open"
       ? "Open to everybody."
-      : `${needsKey ? "Needs" : "Where keys are asked for, it needs"} a key with the role \`${line.access}\` or above.`;
+      : `${needsKey ? "Needs" : "Where keys are asked for, it needs"} a key with the role \`${access}\` or above.`;
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
       ...{ name, in: "path", required: true },
       schema: { type: "string", ...(name === "id" && { format: "uuid" }) },
     })),
     ...(query === undefined ? [] : parametersOf(describeFields(query), "query")),
-    ...(requestHeaders === undefined ? [] : parametersOf(describeFields(requestHeaders), "header")),
+    ...(headers === undefined ? [] : parametersOf(describeFields(headers), "header")),
   ];
   const described = Object.entries(answers).map(([status, answer]) => [status, describeAnswer(answer)]);
   return {
     operationId: id,
     tags: [tag],
     summary,
-    description: [operation.description, role].filter(Boolean).join("\n\n"),
-    "x-role": line.access,
-    security: needsKey ? securityOf(line) : [],
+    description: [route.description, role].filter(Boolean).join("\n\n"),
+    "x-role": access,
+    security: needsKey ? securityOf(route) : [],
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
-      requestBody: { required: isBodyOptional !== true, content: describeContents(body) },
+      requestBody: { required: body.isOptional !== true, content: describeContents(body.content) },
     }),
     // A status that an answer has already is not taken for a refusal.
-    responses: { ...refusalsOf(operation, line, needsKey), ...Object.fromEntries(described) },
+    responses: { ...refusalsOf(route, needsKey), ...Object.fromEntries(described) },
   };
 }
 
-function lineOf({ method, path }: Operation): AccessLine {
-  const line = accessTable.find((each) => each.method === method && each.path === path);
-  if (line === undefined) throw new Error(`access-table.ts has no line for ${method} ${path}.`);
-  return line;
-}
-
-function securityOf({ access, isPage }: AccessLine): Json[] {
+function securityOf({ access, isPage }: Entry): Json[] {
   if (access === "open") return [];
   return [{ bearer: [] }, { apiKey: [] }, ...(isPage === true ? [{ basic: [] }] : [])];
 }
@@ -156,20 +147,20 @@ const refusalsOfJson: readonly ProblemCode[] = [
 ];
 
 /** Refusals by status, each with its codes. */
-function refusalsOf(operation: Operation, line: AccessLine, needsKey: boolean): Json {
+function refusalsOf(route: RouteFacts, needsKey: boolean): Json {
+  const { method, access, body, problems } = route;
   const codes: ProblemCode[] = [
     "bad-request",
     ...(needsKey ? [] : (["host-not-allowed"] as const)),
-    ...(needsKey || operation.method === "GET" ? [] : (["origin-not-allowed"] as const)),
-    ...(line.access === "open" || !needsKey
+    ...(needsKey || method === "GET" ? [] : (["origin-not-allowed"] as const)),
+    ...(access === "open" || !needsKey
       ? []
       : (["key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const)),
-    ...(line.access === "open" ? [] : (["store-unavailable"] as const)),
-    // Pages and figures for operators have no limit of requests.
-    ...(line.access === "open" || line.path.startsWith("/") ? [] : (["limit-reached"] as const)),
-    ...(operation.body === undefined ? [] : refusalsOfBodies),
-    ...(operation.body?.["application/json"] === undefined ? [] : refusalsOfJson),
-    ...(operation.refusals ?? []),
+    ...(access === "open" ? [] : (["store-unavailable"] as const)),
+    ...(isLimited(route) ? (["limit-reached"] as const) : []),
+    ...(body === undefined ? [] : refusalsOfBodies),
+    ...(body?.content["application/json"] === undefined ? [] : refusalsOfJson),
+    ...(problems ?? []),
   ];
   const byStatus = new Map<number, Set<ProblemCode>>();
   for (const code of codes) {

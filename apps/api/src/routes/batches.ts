@@ -1,54 +1,87 @@
-import { baseUrlOf } from "../http/base-url.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
-import { jsonBody } from "../http/json-body.ts";
+import { prefix } from "../http/paths.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfBatch } from "../jobs/job-view.ts";
-import { prefix } from "../http/paths.ts";
-import { idOf } from "../http/request-values.ts";
-import { readBatch, readRetry } from "../submissions/submission-body.ts";
-import { viewOfAccepted } from "./generate.ts";
+import { jsonValue } from "../routing/bodies.ts";
+import { json, location } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
+import { readBatch } from "../submissions/submission-body.ts";
+import { problemsWithGraphs, viewOfAccepted } from "./generate.ts";
+import { retryBody, retryProblems } from "./retry-body.ts";
 
-/** `POST batches`: many jobs, all or none; `GET batches/{id}`: how they are doing; and what is done to all of them. */
-export function addBatchRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  routes.resource("batches", {
-    body: jsonBody(),
-    post: async (request, response) => {
-      const { name, submissions } = readBatch(request.body);
-      const accepted = await dependencies.jobCommands(response).createBatch(name, submissions);
-      const { id, jobs, prompts, ...remarks } = accepted;
-      for (const { type } of jobs) dependencies.metrics.jobsAccepted.inc({ type });
-      const baseUrl = baseUrlOf(response);
-      const api = `${baseUrl}${prefix}`;
-      const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
-      const views = jobs.map((job, index) => viewOfAccepted(job, prompts[index], baseUrl));
-      response.status(202).location(links.self);
-      response.json({ id, name, total: jobs.length, jobs: views, links, ...remarks });
-    },
-  });
-  routes.resource("batches/:id", {
-    get: async (request, response) => {
-      const batch = await foundBatch(dependencies.ownJobs(response), idOf(request));
-      response.json(viewOfBatch(batch, baseUrlOf(response)));
-    },
-  });
-  routes.resource("batches/:id/cancel", {
-    post: async (request, response) => {
-      const commands = dependencies.jobCommands(response);
-      const { cancelled, requested } = await commands.cancelBatch(idOf(request));
-      const after = await foundBatch(dependencies.ownJobs(response), idOf(request));
-      const batch = viewOfBatch(after, baseUrlOf(response));
-      response.status(202).json({ ...batch, cancelled, requested });
-    },
-  });
-  routes.resource("batches/:id/retry", {
-    body: jsonBody({ isOptional: true }),
-    post: async (request, response) => {
-      const commands = dependencies.jobCommands(response);
-      const retried = await commands.retryBatch(idOf(request), readRetry(request.body));
-      const after = await foundBatch(dependencies.ownJobs(response), idOf(request));
-      const batch = viewOfBatch(after, baseUrlOf(response));
-      response.status(202).json({ ...batch, retried });
-    },
-  });
-}
+type Parts = Pick<ApiDependencies, "ownJobs" | "jobCommands">;
+
+export const submitBatch = route({
+  id: "submitBatch",
+  tag: "submit",
+  method: "POST",
+  path: "batches",
+  access: "submit",
+  summary: "Submit many jobs, all or none",
+  body: jsonValue("NewBatch", readBatch),
+  answers: {
+    202: { description: "All jobs are stored.", content: json("AcceptedBatch"), headers: location },
+  },
+  problems: problemsWithGraphs,
+  handler: async (
+    { body: { name, submissions }, principal, baseUrl },
+    { jobCommands, metrics }: Pick<ApiDependencies, "jobCommands" | "metrics">,
+  ) => {
+    const { id, jobs, prompts, ...remarks } = await jobCommands(principal).createBatch(name, submissions);
+    for (const { type } of jobs) metrics.jobsAccepted.inc({ type });
+    const api = `${baseUrl}${prefix}`;
+    const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
+    const views = jobs.map((job, index) => viewOfAccepted(job, prompts[index], baseUrl));
+    return {
+      location: links.self,
+      json: { id, name, total: jobs.length, jobs: views, links, ...remarks },
+    };
+  },
+});
+
+export const getBatch = route({
+  id: "getBatch",
+  tag: "jobs",
+  method: "GET",
+  path: "batches/:id",
+  access: "read",
+  subject: "batch",
+  summary: "A batch, with counts",
+  answers: { 200: { description: "The batch.", content: json("Batch") } },
+  problems: ["batch-not-found"],
+  handler: async ({ id, principal, baseUrl }, { ownJobs }: Pick<ApiDependencies, "ownJobs">) => ({
+    json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl),
+  }),
+});
+
+const change = { tag: "change", method: "POST", access: "submit", subject: "batch" } as const;
+
+export const cancelBatch = route({
+  ...change,
+  id: "cancelBatch",
+  path: "batches/:id/cancel",
+  summary: "Cancel whatever of a batch has not ended",
+  answers: { 202: { description: "The batch as it is now.", content: json("CancelledBatch") } },
+  problems: ["batch-not-found"],
+  handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
+    const { cancelled, requested } = await jobCommands(principal).cancelBatch(id);
+    const batch = viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl);
+    return { json: { ...batch, cancelled, requested } };
+  },
+});
+
+export const retryBatch = route({
+  ...change,
+  id: "retryBatch",
+  path: "batches/:id/retry",
+  summary: "Try all failed and timed out jobs of a batch again",
+  description: "Given `extraData` goes with those of its jobs that were submitted with secret extra data.",
+  body: retryBody,
+  answers: { 202: { description: "The batch as it is now.", content: json("RetriedBatch") } },
+  problems: ["batch-not-found", ...retryProblems],
+  handler: async ({ id, body: extraData, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
+    const retried = await jobCommands(principal).retryBatch(id, extraData);
+    const batch = viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl);
+    return { json: { ...batch, retried } };
+  },
+});

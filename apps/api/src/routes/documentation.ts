@@ -1,47 +1,56 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { type Access } from "../access/access.ts";
-import { documentationPage, landingPage } from "../documentation/documentation-pages.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
-import { describeApi } from "../documentation/openapi.ts";
+import { html } from "../routing/contents.ts";
+import { route, type RouteDependencies } from "../routing/route.ts";
 
-/** `/`, `/docs` and `/openapi.json`: what the API can do, for people and for programs. Open to everybody. */
-export function addDocumentationRoutes(
-  routes: GuardedRoutes,
-  { access, publicUrl }: { access: Pick<Access, "needsKey">; publicUrl: string | undefined },
-): void {
-  const [withKeys, keyless] = [true, false].map((needsKey) =>
-    JSON.stringify(describeApi({ needsKey, publicUrl })),
-  );
-  const docs = documentationPage();
-  const landing = landingPage(publicUrl);
-  // One file that needs nothing else, and comes from here: the page works without any other server.
-  const renderer = rendererScript();
-  routes.resource("/openapi.json", {
-    get: (_request, response) => {
-      // The first key may be made while we run.
-      response.type("application/json").send(access.needsKey ? withKeys : keyless);
-    },
-  });
-  routes.resource("/docs", {
-    get: (_request, response) => {
-      response.type("html").send(docs);
-    },
-  });
-  routes.resource("/docs/redoc.js", {
-    get: (_request, response) => {
-      response.set("cache-control", "public, max-age=3600").type("text/javascript").send(renderer);
-    },
-  });
-  routes.resource("/", {
-    get: (_request, response) => {
-      response.type("html").send(landing);
-    },
-  });
-}
+type Parts = Pick<RouteDependencies, "documents">;
 
-/** Redoc's own logo would be asked for at another server, which our policy forbids. */
-function rendererScript(): string {
-  const path = createRequire(import.meta.url).resolve("redoc/bundles/redoc.standalone.js");
-  return readFileSync(path, "utf8").replaceAll("https://cdn.redoc.ly/redoc/logo-mini.svg", "data:,");
-}
+const open = { tag: "service", method: "GET", access: "open" } as const;
+
+export const getLandingPage = route({
+  ...open,
+  id: "getLandingPage",
+  path: "/",
+  summary: "Where to go from here",
+  answers: { 200: { description: "A page.", content: html } },
+  handler: (_asked, { documents }: Parts) => ({
+    text: { mediaType: "html", content: documents.landingPage },
+  }),
+});
+
+export const getDocumentation = route({
+  ...open,
+  id: "getDocumentation",
+  path: "/docs",
+  summary: "This document, to be read",
+  answers: { 200: { description: "A page.", content: html } },
+  handler: (_asked, { documents }: Parts) => ({
+    text: { mediaType: "html", content: documents.documentationPage },
+  }),
+});
+
+export const getDocumentationScript = route({
+  ...open,
+  id: "getDocumentationScript",
+  path: "/docs/redoc.js",
+  summary: "What draws that page",
+  answers: {
+    200: { description: "Redoc.", content: { "text/javascript": { schema: { type: "string" } } } },
+  },
+  handler: (_asked, { documents }: Parts) => ({
+    headers: { "cache-control": "public, max-age=3600" },
+    text: { mediaType: "text/javascript", content: documents.documentationScript },
+  }),
+});
+
+export const getDescription = route({
+  ...open,
+  id: "getDescription",
+  path: "/openapi.json",
+  summary: "This document",
+  answers: {
+    200: { description: "OpenAPI 3.1.", content: { "application/json": { schema: { type: "object" } } } },
+  },
+  // The first key may be made while we run.
+  handler: (_asked, { access, documents: { openApi } }: Parts & Pick<RouteDependencies, "access">) => ({
+    text: { mediaType: "application/json", content: access.needsKey ? openApi.withKeys : openApi.keyless },
+  }),
+});

@@ -1,23 +1,37 @@
 import { actorOf } from "@genga/jobs";
-import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { json } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
 
-/**
- * `farm/pause` and `farm/resume`: whether anything new begins, on all servers of all workers. Running prompts go on, and
- * jobs are accepted and wait.
- */
-export function addFarmRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {
-  routes.resource("farm/pause", {
-    post: async (_request, response) => {
-      const { pausedAt, pausedBy } = await servers.pauseFarm(actorOf(principalOf(response)));
-      response.status(202).json({ pausedSince: pausedAt.toISOString(), pausedBy });
-    },
-  });
-  routes.resource("farm/resume", {
-    post: async (_request, response) => {
-      await servers.resumeFarm(actorOf(principalOf(response)));
-      response.status(202).json({ pausedSince: null, pausedBy: null });
-    },
-  });
-}
+type Parts = Pick<ApiDependencies, "servers">;
+
+/** Whether anything new begins, on all servers of all workers. */
+const farm = {
+  tag: "farm",
+  method: "POST",
+  access: "operate",
+  description: "Running prompts go on, and jobs are accepted, in either case.",
+  answers: { 202: { description: "From now on.", content: json("FarmState") } },
+} as const;
+
+export const pauseFarm = route({
+  ...farm,
+  id: "pauseFarm",
+  path: "farm/pause",
+  summary: "Begin nothing new on any server",
+  handler: async ({ principal }, { servers }: Parts) => {
+    const { pausedAt, pausedBy } = await servers.pauseFarm(actorOf(principal));
+    return { json: { pausedSince: pausedAt.toISOString(), pausedBy } };
+  },
+});
+
+export const resumeFarm = route({
+  ...farm,
+  id: "resumeFarm",
+  path: "farm/resume",
+  summary: "Let the farm work again",
+  handler: async ({ principal }, { servers }: Parts) => {
+    await servers.resumeFarm(actorOf(principal));
+    return { json: { pausedSince: null, pausedBy: null } };
+  },
+});

@@ -1,35 +1,85 @@
-import { type Job, type JobPrompt } from "@genga/jobs";
-import { type Response } from "express";
-import { baseUrlOf } from "../http/base-url.ts";
+import { type Job, type JobPrompt, type Principal } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
-import { jsonBody } from "../http/json-body.ts";
+import { type ProblemCode } from "../http/problem-document.ts";
 import { linksOfJob } from "../jobs/job-view.ts";
+import { jsonValue } from "../routing/bodies.ts";
+import { json, location, type Answer } from "../routing/contents.ts";
+import { route, type Reply } from "../routing/route.ts";
 import { readSubmission, type ReadSubmission } from "../submissions/submission-body.ts";
 
-/** `POST generate`, `generate/image`, `generate/video`: one job, accepted when the answer is sent. */
-export function addGenerateRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const accept = async (response: Response, submission: ReadSubmission): Promise<void> => {
-    const { job, prompt, ...remarks } = await dependencies.jobCommands(response).create(submission);
-    dependencies.metrics.jobsAccepted.inc({ type: job.type });
-    const accepted = viewOfAccepted(job, prompt, baseUrlOf(response));
-    response
-      .status(202)
-      .location(accepted.links["self"] ?? "")
-      .json({ ...accepted, ...remarks });
-  };
-  routes.resource("generate", {
-    body: jsonBody(),
-    post: (request, response) => accept(response, readSubmission(request.body)),
-  });
-  routes.resource("generate/image", {
-    body: jsonBody(),
-    post: (request, response) => accept(response, readSubmission(request.body, "image")),
-  });
-  routes.resource("generate/video", {
-    body: jsonBody(),
-    post: (request, response) => accept(response, readSubmission(request.body, "video")),
-  });
+/** Of jobs by parameters. */
+const problems: readonly ProblemCode[] = [
+  ...([
+    "invalid-request",
+    "unknown-type",
+    "missing-field",
+    "out-of-bounds",
+    "unknown-model",
+    "unknown-upload",
+  ] as const),
+  ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
+];
+/** Where a raw graph may come as well. */
+export const problemsWithGraphs: readonly ProblemCode[] = [
+  ...problems,
+  ...(["forbidden-file", "denied-node-class", "secrets-key-missing", "invalid-graph"] as const),
+];
+
+const acceptedJob: Answer = {
+  description: "The job is stored. It answers by its id from now on.",
+  content: json("AcceptedJob"),
+  headers: location,
+};
+
+const submission = {
+  tag: "submit",
+  method: "POST",
+  access: "submit",
+  answers: { 202: acceptedJob },
+} as const;
+
+export const submitJob = route({
+  ...submission,
+  id: "submitJob",
+  path: "generate",
+  summary: "Submit a job",
+  description:
+    "Numbers of a workflow reach the server as they are written: integers of any size keep their digits, and `1.0` stays " +
+    "a float. A client whose JSON cannot write an integer beyond 2^53−1 sends its digits as text.",
+  body: jsonValue("NewJob", (body) => readSubmission(body)),
+  problems: problemsWithGraphs,
+  handler: accept,
+});
+
+export const submitImage = route({
+  ...submission,
+  id: "submitImage",
+  path: "generate/image",
+  summary: "Submit an image job",
+  body: jsonValue("ImageJob", (body) => readSubmission(body, "image")),
+  problems,
+  handler: accept,
+});
+
+export const submitVideo = route({
+  ...submission,
+  id: "submitVideo",
+  path: "generate/video",
+  summary: "Submit a video job",
+  body: jsonValue("VideoJob", (body) => readSubmission(body, "video")),
+  problems,
+  handler: accept,
+});
+
+/** The job is accepted when the answer is sent. */
+async function accept(
+  { body, principal, baseUrl }: { body: ReadSubmission; principal: Principal; baseUrl: string },
+  { jobCommands, metrics }: Pick<ApiDependencies, "jobCommands" | "metrics">,
+): Promise<Reply> {
+  const { job, prompt, ...remarks } = await jobCommands(principal).create(body);
+  metrics.jobsAccepted.inc({ type: job.type });
+  const accepted = viewOfAccepted(job, prompt, baseUrl);
+  return { location: accepted.links["self"] ?? "", json: { ...accepted, ...remarks } };
 }
 
 /** What an accepted job is answered with. */

@@ -1,6 +1,7 @@
 import { type Request } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { json } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
 
 interface PartHealth {
   status: "ok" | "unavailable";
@@ -12,42 +13,54 @@ interface PartHealth {
 const answerTimeoutMs = 2_000;
 const tickMs = 100;
 
-/**
- * `GET health`: 200 as long as this process lives, with each part's state. `GET health/ready`: whether it can accept
- * jobs. Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests.
- */
-export function addHealthRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { access, probes, version, startedAt } = dependencies;
-  const probeAll = async (request: Request): Promise<Record<keyof typeof probes, PartHealth>> => {
-    const [database, redis, servers, workers] = await Promise.all([
-      ...[probe(probes.database), probe(probes.redis)],
-      ...[probe(probes.servers), probe(probes.workers)],
-    ] as const);
-    // How many servers and workers there are is the operator's to know.
-    if (await access.mayOperate(request)) return { database, redis, servers, workers };
-    return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
-  };
-  routes.resource("health", {
-    get: async (request, response) => {
-      const parts = await probeAll(request);
-      const isWhole = Object.values(parts).every(({ status }) => status === "ok");
-      response.set("cache-control", "no-store").json({
-        status: parts.database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded",
-        version,
-        uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
-        parts,
-      });
-    },
-  });
-  routes.resource("health/ready", {
-    get: async (request, response) => {
-      const parts = await probeAll(request);
-      const isReady = parts.database.status === "ok";
-      response.status(isReady ? 200 : 503).set("cache-control", "no-store");
-      if (!isReady) response.set("retry-after", "2");
-      response.json({ status: isReady ? "ready" : "not-ready", parts });
-    },
-  });
+type Parts = Pick<ApiDependencies, "access" | "probes" | "version" | "startedAt">;
+
+const open = { tag: "service", method: "GET", access: "open" } as const;
+
+export const getHealth = route({
+  ...open,
+  id: "getHealth",
+  path: "health",
+  summary: "How each part is; 200 as long as this process lives",
+  answers: { 200: { description: "Each part's state.", content: json("Health") } },
+  handler: async ({ request }, dependencies: Parts) => {
+    const { version, startedAt } = dependencies;
+    const parts = await probeAll(request, dependencies);
+    const isWhole = Object.values(parts).every(({ status }) => status === "ok");
+    const status = parts.database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded";
+    const uptimeSeconds = Math.round((Date.now() - startedAt) / 1000);
+    return { json: { status, version, uptimeSeconds, parts } };
+  },
+});
+
+/** Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests. */
+export const getReadiness = route({
+  ...open,
+  id: "getReadiness",
+  path: "health/ready",
+  summary: "Whether this process can accept jobs; the other parts are for information",
+  answers: {
+    200: { description: "It can.", content: json("Readiness") },
+    503: { description: "It cannot, since the database is away.", content: json("Readiness") },
+  },
+  handler: async ({ request }, dependencies: Parts) => {
+    const parts = await probeAll(request, dependencies);
+    if (parts.database.status === "ok") return { json: { status: "ready", parts } };
+    return { status: 503, headers: { "retry-after": "2" }, json: { status: "not-ready", parts } };
+  },
+});
+
+/** How many servers and workers there are is the operator's to know. */
+async function probeAll(
+  request: Request,
+  { access, probes }: Pick<ApiDependencies, "access" | "probes">,
+): Promise<Record<keyof typeof probes, PartHealth>> {
+  const [database, redis, servers, workers] = await Promise.all([
+    ...[probe(probes.database), probe(probes.redis)],
+    ...[probe(probes.servers), probe(probes.workers)],
+  ] as const);
+  if (await access.mayOperate(request)) return { database, redis, servers, workers };
+  return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
 }
 
 /** @param ask resolves to something worth knowing, or `null`; rejects = unavailable */

@@ -1,67 +1,133 @@
 import { isTerminal, StoreUnavailableError } from "@genga/jobs";
-import { type Request } from "express";
+import { z } from "zod";
 import { sentKeyOf } from "../access/access.ts";
+import { type Sight } from "../access/sight.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { EventStream } from "../http/event-stream.ts";
+import { RefusedError } from "../http/problem-document.ts";
 import { foundJob } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
-import { onlookerOf } from "../jobs/onlooker.ts";
-import { RefusedError } from "../http/problem-document.ts";
-import { idOf } from "../http/request-values.ts";
-import { type Sight } from "../access/sight.ts";
-import { watchJob } from "../jobs/watch-job.ts";
+import { watchJob as streamJob } from "../jobs/watch-job.ts";
+import { alreadySent, route } from "../routing/route.ts";
 
 /** Streams that one process keeps open. */
 const streamsMax = 1_000;
 
-/** `GET jobs/{id}/events`: server-sent events, resumable by `Last-Event-ID`. */
-export function addJobEventRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { admission, ownJobs, jobDetails, feed, keyWatch, metrics, stopping, watchTimes } = dependencies;
-  routes.resource("jobs/:id/events", {
-    get: async (request, response) => {
-      const jobs = ownJobs(response);
-      const job = await foundJob(jobs, idOf(request));
-      const lastSequence = lastEventIdOf(request);
-      if (isTerminal(job.status) && lastSequence === job.eventSequence) {
-        // Nothing can follow: this tells an EventSource to stop connecting again.
-        response.status(204).end();
-        return;
-      }
-      if (feed.size >= streamsMax) {
-        throw new RefusedError("too-many-streams", `This process has ${streamsMax} event streams open.`, {
-          headers: { "retry-after": "10" },
-        });
-      }
-      if (request.method !== "HEAD") await admission.openStream(response);
-      const stream = new EventStream(response, stopping);
-      if (request.method === "HEAD") {
-        stream.end();
-        return;
-      }
-      metrics.eventStreams.inc();
-      const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
-        stream.endWith("closed", { jobId: job.id, reason: "key-not-valid" });
-      });
-      try {
-        const onlooker = onlookerOf(response);
-        const sightNow = latestSight(() => jobDetails.sightOf(onlooker.principal));
-        const watched = {
-          id: job.id,
-          read: () => foundJob(jobs, job.id),
-          listEvents: (after: number, limit: number) => jobs.listEvents(job.id, after, limit),
-          snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
-          viewOfEvent: async (event: Parameters<typeof viewOfEvent>[0]) =>
-            viewOfEvent(event, await sightNow()),
-        };
-        await watchJob(stream, feed, watched, { lastSequence, times: watchTimes });
-      } finally {
-        unwatchKey();
-        metrics.eventStreams.dec();
-      }
+/** Not as one object of `sentEvent`, which nobody could send: as it goes over the wire. */
+const eventStream = [
+  'event: snapshot\nid: 4\ndata: {"id": "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21", "status": "processing", …}\n',
+  'event: progress\ndata: {"jobId": "01a213f0-…", "attempt": 1, "phase": "executing", "progress": {"percent": 42, …}}\n',
+  'event: event\nid: 5\ndata: {"jobId": "01a213f0-…", "sequence": 5, "type": "completed", …}\n\n',
+].join("\n");
+
+/** One event of the stream; OpenAPI 3.1 has no better place for it. */
+const sentEvent = {
+  type: "object",
+  description: "Each event.",
+  required: ["event", "data"],
+  properties: {
+    event: { type: "string", enum: ["snapshot", "event", "progress", "removed", "closed"] },
+    id: { type: "string", pattern: "^[0-9]+$", description: "A sequence." },
+    data: {
+      type: "string",
+      contentMediaType: "application/json",
+      contentSchema: {
+        anyOf: [
+          { $ref: "#/components/schemas/JobDetail" },
+          { $ref: "#/components/schemas/JobEvent" },
+          {
+            type: "object",
+            description:
+              "Of `progress`: attempt, phase, progress. Of `removed`: jobId. Of `closed`: jobId, reason (`key-not-valid`).",
+          },
+        ],
+      },
     },
-  });
-}
+  },
+};
+
+type Parts = Pick<
+  ApiDependencies,
+  "admission" | "ownJobs" | "jobDetails" | "feed" | "keyWatch" | "metrics" | "stopping" | "watchTimes"
+>;
+
+/** Server-sent events, resumable by `Last-Event-ID`. */
+export const watchJob = route({
+  id: "watchJob",
+  tag: "jobs",
+  method: "GET",
+  path: "jobs/:id/events",
+  access: "read",
+  subject: "job",
+  summary: "What happens to a job, live",
+  description:
+    "Server-sent events: `snapshot` (a JobDetail) comes first, then `event` (a JobEvent; its id is the sequence, by which " +
+    "a client resumes) and `progress` (in between, without an id). The stream ends after the job has ended. `removed` is " +
+    "the last thing that is said of a job that is removed meanwhile. `closed` is the last thing that is said under a key that " +
+    "was revoked or has expired meanwhile; its reason is `key-not-valid`.",
+  query: z.object({
+    // Anything else than a sequence is ignored, not refused.
+    lastEventId: z
+      .unknown()
+      .meta({ type: "string", description: "As `Last-Event-ID`, for clients that cannot set headers." })
+      .optional(),
+  }),
+  headers: z.object({
+    "Last-Event-ID": z
+      .string()
+      .optional()
+      .describe("The sequence of the last event that was received; what came after it is told first."),
+  }),
+  answers: {
+    200: {
+      description: "The stream.",
+      content: { "text/event-stream": { schema: sentEvent, example: eventStream } },
+    },
+    204: {
+      description: "The job has ended, and the client has seen its last event: do not connect again.",
+    },
+  },
+  problems: ["job-not-found", "job-removed", "too-many-streams"],
+  handler: async ({ id, query, headers, principal, baseUrl, request, response }, parts: Parts) => {
+    const { admission, ownJobs, jobDetails, feed, keyWatch, metrics, stopping, watchTimes } = parts;
+    const jobs = ownJobs(principal);
+    const job = await foundJob(jobs, id);
+    const lastSequence = sequenceOf(headers["Last-Event-ID"] ?? query.lastEventId);
+    // Nothing can follow: this tells an EventSource to stop connecting again.
+    if (isTerminal(job.status) && lastSequence === job.eventSequence) return { status: 204 };
+    if (feed.size >= streamsMax) {
+      throw new RefusedError("too-many-streams", `This process has ${streamsMax} event streams open.`, {
+        headers: { "retry-after": "10" },
+      });
+    }
+    if (request.method !== "HEAD") await admission.openStream(response);
+    const stream = new EventStream(response, stopping);
+    if (request.method === "HEAD") {
+      stream.end();
+      return alreadySent;
+    }
+    metrics.eventStreams.inc();
+    const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
+      stream.endWith("closed", { jobId: job.id, reason: "key-not-valid" });
+    });
+    try {
+      const onlooker = { principal, baseUrl };
+      const sightNow = latestSight(() => jobDetails.sightOf(principal));
+      const watched = {
+        id: job.id,
+        read: () => foundJob(jobs, job.id),
+        listEvents: (after: number, limit: number) => jobs.listEvents(job.id, after, limit),
+        snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
+        viewOfEvent: async (event: Parameters<typeof viewOfEvent>[0]) => viewOfEvent(event, await sightNow()),
+      };
+      await streamJob(stream, feed, watched, { lastSequence, times: watchTimes });
+    } finally {
+      unwatchKey();
+      metrics.eventStreams.dec();
+    }
+    return alreadySent;
+  },
+});
 
 /** While the database is away, servers are named as they were known before. */
 function latestSight(look: () => Promise<Sight>): () => Promise<Sight> {
@@ -77,7 +143,6 @@ function latestSight(look: () => Promise<Sight>): () => Promise<Sight> {
 }
 
 /** As the browser sends it after a reconnect, or as a query where a client cannot set headers. */
-function lastEventIdOf(request: Request): number | null {
-  const given = request.headers["last-event-id"] ?? request.query["lastEventId"];
+function sequenceOf(given: unknown): number | null {
   return typeof given === "string" && /^\d{1,9}$/.test(given) ? Number(given) : null;
 }

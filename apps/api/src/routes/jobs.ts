@@ -1,90 +1,228 @@
 import { toClientJsonText } from "@genga/comfyui";
-import { type Request, type Response } from "express";
-import { principalOf } from "../access/access.ts";
-import { baseUrlOf } from "../http/base-url.ts";
+import { jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
+import { unstorable } from "@genga/workflows";
+import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
-import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
-import { jsonBody } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { withoutNul } from "../http/request-values.ts";
+import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
-import { onlookerOf } from "../jobs/onlooker.ts";
-import { idOf, readJobsQuery } from "../http/request-values.ts";
-import { readRetry } from "../submissions/submission-body.ts";
+import { type Onlooker } from "../jobs/job-details.ts";
+import { json } from "../routing/contents.ts";
+import { route, type Reply } from "../routing/route.ts";
+import { retryBody, retryProblems } from "./retry-body.ts";
 
-/** Everything about one job but its outputs' bytes and its events. `job/{id}` is the predecessor's path. */
-export function addJobRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { ownJobs, jobCommands, jobDetails } = dependencies;
+type Parts = Pick<ApiDependencies, "ownJobs" | "jobDetails">;
+type Changing = Pick<ApiDependencies, "jobCommands" | "jobDetails">;
+type Own = Pick<ApiDependencies, "ownJobs">;
 
-  const show = async (request: Request, response: Response): Promise<void> => {
-    const job = await foundJob(ownJobs(response), idOf(request));
-    response.json(await jobDetails.of(job, onlookerOf(response)));
-  };
-  routes.resource("job/:id", { get: show });
-  routes.resource("jobs/:id", {
-    get: show,
-    delete: async (request, response) => {
-      await jobCommands(response).remove(idOf(request));
-      response.status(204).end();
-    },
-  });
+const ofJob = {
+  tag: "jobs",
+  method: "GET",
+  access: "read",
+  subject: "job",
+  problems: ["job-not-found", "job-removed"],
+} as const;
 
-  routes.resource("jobs", {
-    get: async (request, response) => {
-      const { items, nextCursor } = await ownJobs(response).listJobs(readJobsQuery(request));
-      response.json({ jobs: await jobDetails.viewsOf(items, onlookerOf(response)), nextCursor });
-    },
-  });
+const aJob = {
+  ...ofJob,
+  summary: "One job, with why it waits or what it made",
+  answers: { 200: { description: "The job.", content: json("JobDetail") } },
+  handler: show,
+} as const;
 
-  routes.resource("jobs/:id/parameters", {
-    get: async (request, response) => {
-      const jobs = ownJobs(response);
-      const job = await foundJob(jobs, idOf(request));
-      const { parameters } = await foundParameters(jobs, job);
-      response.json({ id: job.id, type: job.type, parameters });
-    },
-  });
-  routes.resource("jobs/:id/workflow", {
-    get: async (request, response) => {
-      const jobs = ownJobs(response);
-      const { workflow } = await foundParameters(jobs, await foundJob(jobs, idOf(request)));
-      response.type("json").send(toClientJsonText(workflow));
-    },
-  });
-  routes.resource("jobs/:id/outputs", {
-    get: async (request, response) => {
-      const jobs = ownJobs(response);
-      const job = await foundJob(jobs, idOf(request));
-      const outputs = await jobs.listOutputs(job.id);
-      const views = outputs.map((output) => viewOfOutput(output, baseUrlOf(response)));
-      response.json({ id: job.id, status: job.status, outputs: views });
-    },
-  });
+export const getJob = route({ ...aJob, id: "getJob", path: "jobs/:id" });
 
-  routes.resource("jobs/:id/attempts", {
-    get: async (request, response) => {
-      const jobs = ownJobs(response);
-      const job = await foundJob(jobs, idOf(request));
-      const sight = await jobDetails.sightOf(principalOf(response));
-      const views = (await jobs.listAttempts(job.id)).map((attempt) => viewOfAttempt(attempt, sight));
-      response.json({ id: job.id, status: job.status, attempts: views });
-    },
-  });
+export const getJobByOldPath = route({
+  ...aJob,
+  id: "getJobByOldPath",
+  path: "job/:id",
+  summary: "The same, by the predecessor's path",
+});
 
-  routes.resource("jobs/:id/cancel", {
-    post: async (request, response) => {
-      const result = await jobCommands(response).requestCancel(idOf(request));
-      if (result.outcome === "ended") {
-        throw new RefusedError("job-already-ended", `The job is ${result.job.status} already.`);
-      }
-      response.status(202).json(await jobDetails.of(result.job, onlookerOf(response)));
-    },
-  });
-  routes.resource("jobs/:id/retry", {
-    body: jsonBody({ isOptional: true }),
-    post: async (request, response) => {
-      const job = await jobCommands(response).retry(idOf(request), readRetry(request.body));
-      response.status(202).json(await jobDetails.of(job, onlookerOf(response)));
-    },
-  });
+async function show(asked: Onlooker & { id: string }, { ownJobs, jobDetails }: Parts): Promise<Reply> {
+  const job = await foundJob(ownJobs(asked.principal), asked.id);
+  return { json: await jobDetails.of(job, asked) };
 }
+
+/** A UUID in base64url; `decodeCursor` of packages/database reads it. */
+const cursorPattern = "^[A-Za-z0-9_-]{8}[E-Za-j][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$";
+
+const searchText = (lengthMax: number): z.ZodOptional<z.ZodString> =>
+  z
+    .string()
+    .min(1)
+    .max(lengthMax)
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .meta({ pattern: withoutNul })
+    .optional();
+
+const jobsQuerySchema = z.strictObject({
+  status: z
+    .array(z.enum(jobStatuses))
+    .min(1)
+    .max(20)
+    .optional()
+    .describe("One or several, separated by commas."),
+  type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
+  batch: z.uuid({ error: "is not a batch's id" }).optional(),
+  project: searchText(100),
+  tag: searchText(64),
+  text: z
+    .string()
+    .max(200)
+    .regex(/[\s\S]{3}|[^ -~]/, { error: "three characters at least, or one beyond ASCII" })
+    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .optional()
+    .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z
+    .string()
+    .max(200)
+    .optional()
+    .describe("`nextCursor` of the page before.")
+    .meta({ pattern: cursorPattern }),
+});
+
+export const listJobs = route({
+  id: "listJobs",
+  tag: "jobs",
+  method: "GET",
+  path: "jobs",
+  access: "read",
+  summary: "Jobs, newest first",
+  query: jobsQuerySchema,
+  answers: { 200: { description: "A page of them.", content: json("JobPage") } },
+  problems: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request", "search-too-broad"],
+  handler: async (asked, { ownJobs, jobDetails }: Parts) => {
+    const { items, nextCursor } = await ownJobs(asked.principal).listJobs(filterOf(asked.query));
+    return { json: { jobs: await jobDetails.viewsOf(items, asked), nextCursor } };
+  },
+});
+
+function filterOf(query: z.output<typeof jobsQuerySchema>): Omit<JobFilter, "tenantId"> {
+  const { status, type, batch, project, tag, text, limit, cursor } = query;
+  return {
+    limit,
+    ...(status === undefined ? {} : { statuses: status }),
+    ...(type === undefined ? {} : { types: type }),
+    ...(batch === undefined ? {} : { batchId: batch.toLowerCase() }),
+    ...(project === undefined ? {} : { project }),
+    ...(tag === undefined ? {} : { tag }),
+    ...(text === undefined ? {} : { text }),
+    ...(cursor === undefined ? {} : { cursor }),
+  };
+}
+
+const integersAsText =
+  "Integers beyond 2^53−1 are texts of digits, since most readers of JSON would round them. Servers read such texts for " +
+  "INT inputs, so that a workflow can be submitted again as it is answered.";
+
+export const getParameters = route({
+  ...ofJob,
+  id: "getParameters",
+  path: "jobs/:id/parameters",
+  summary: "What was asked for, with defaults and the seed filled in",
+  description: integersAsText,
+  answers: { 200: { description: "The parameters.", content: json("Parameters") } },
+  handler: async ({ id, principal }, { ownJobs }: Own) => {
+    const jobs = ownJobs(principal);
+    const job = await foundJob(jobs, id);
+    const { parameters } = await foundParameters(jobs, job);
+    return { json: { id: job.id, type: job.type, parameters } };
+  },
+});
+
+export const getWorkflow = route({
+  ...ofJob,
+  id: "getWorkflow",
+  path: "jobs/:id/workflow",
+  summary: "The ComfyUI graph of a job",
+  description: integersAsText,
+  answers: { 200: { description: "The graph.", content: json("Workflow") } },
+  handler: async ({ id, principal }, { ownJobs }: Own) => {
+    const jobs = ownJobs(principal);
+    const { workflow } = await foundParameters(jobs, await foundJob(jobs, id));
+    return { text: { mediaType: "json", content: toClientJsonText(workflow) } };
+  },
+});
+
+export const listOutputs = route({
+  ...ofJob,
+  id: "listOutputs",
+  path: "jobs/:id/outputs",
+  summary: "What a job made",
+  answers: { 200: { description: "Its outputs.", content: json("Outputs") } },
+  handler: async ({ id, principal, baseUrl }, { ownJobs }: Own) => {
+    const jobs = ownJobs(principal);
+    const job = await foundJob(jobs, id);
+    const views = (await jobs.listOutputs(job.id)).map((output) => viewOfOutput(output, baseUrl));
+    return { json: { id: job.id, status: job.status, outputs: views } };
+  },
+});
+
+export const listAttempts = route({
+  ...ofJob,
+  id: "listAttempts",
+  path: "jobs/:id/attempts",
+  summary: "Each execution of a job, with its failure",
+  answers: { 200: { description: "Oldest first.", content: json("Attempts") } },
+  handler: async ({ id, principal }, { ownJobs, jobDetails }: Parts) => {
+    const jobs = ownJobs(principal);
+    const job = await foundJob(jobs, id);
+    const sight = await jobDetails.sightOf(principal);
+    const views = (await jobs.listAttempts(job.id)).map((attempt) => viewOfAttempt(attempt, sight));
+    return { json: { id: job.id, status: job.status, attempts: views } };
+  },
+});
+
+const change = { tag: "change", method: "POST", access: "submit", subject: "job" } as const;
+
+export const cancelJob = route({
+  ...change,
+  id: "cancelJob",
+  path: "jobs/:id/cancel",
+  summary: "Ask for a job's end",
+  description: "Of a running job the status becomes `cancelled` when its server has let go.",
+  answers: {
+    202: { description: "The job has ended, or its worker was asked.", content: json("JobDetail") },
+  },
+  problems: ["job-not-found", "job-removed", "job-already-ended"],
+  handler: async (asked, { jobCommands, jobDetails }: Changing) => {
+    const { outcome, job } = await jobCommands(asked.principal).requestCancel(asked.id);
+    if (outcome === "ended") {
+      throw new RefusedError("job-already-ended", `The job is ${job.status} already.`);
+    }
+    return { json: await jobDetails.of(job, asked) };
+  },
+});
+
+export const retryJob = route({
+  ...change,
+  id: "retryJob",
+  path: "jobs/:id/retry",
+  summary: "Try a job again that failed, timed out or was cancelled",
+  description:
+    "The secret part of `extraData` was erased when the job ended; a job that was submitted with one needs it again.",
+  body: retryBody,
+  answers: { 202: { description: "The job is queued again.", content: json("JobDetail") } },
+  problems: ["job-not-found", "job-removed", "illegal-transition", ...retryProblems],
+  handler: async (asked, { jobCommands, jobDetails }: Changing) => {
+    const job = await jobCommands(asked.principal).retry(asked.id, asked.body);
+    return { json: await jobDetails.of(job, asked) };
+  },
+});
+
+export const removeJob = route({
+  ...change,
+  id: "removeJob",
+  method: "DELETE",
+  path: "jobs/:id",
+  summary: "Remove an ended job with all that only it uses",
+  answers: { 204: { description: "It is gone, and answers 410 from now on." } },
+  problems: ["job-not-found", "job-removed", "job-not-ended", "illegal-transition", "storage-unavailable"],
+  handler: async ({ id, principal }, { jobCommands }: Pick<ApiDependencies, "jobCommands">) => {
+    await jobCommands(principal).remove(id);
+    return {};
+  },
+});

@@ -1,33 +1,93 @@
 import { pipeline } from "node:stream/promises";
 import { type JobOutput, type OutputStorage } from "@genga/jobs";
 import { type Request, type Response } from "express";
-import { contentDisposition, isPlayed, isSafeToShow } from "../http/content-disposition.ts";
+import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { contentDisposition, isPlayed, isSafeToShow } from "../http/content-disposition.ts";
 import { RefusedError } from "../http/problem-document.ts";
-import { foundOutput } from "../jobs/found-jobs.ts";
 import { readRange } from "../http/range-header.ts";
-import { idOf } from "../http/request-values.ts";
+import { type Answer, type Contents } from "../routing/contents.ts";
+import { alreadySent, route } from "../routing/route.ts";
 
-/** `GET outputs/{id}`: the bytes. They never change, so a client that has them needs no second answer. */
-export function addOutputRoutes(routes: GuardedRoutes, { ownJobs, storage }: ApiDependencies): void {
-  routes.resource("outputs/:id", {
-    get: async (request, response) => {
-      const output = await foundOutput(ownJobs(response), idOf(request));
-      if (isFresh(request, output)) {
-        setHeaders(response, output);
-        response.status(304).end();
-        return;
-      }
-      if (output.kind === "text" || output.storageKey === null) {
-        setHeaders(response, output);
-        response.send(output.text ?? "");
-        return;
-      }
-      await sendFile(request, response, { ...output, storageKey: output.storageKey }, storage);
+const bytes = { type: "string", format: "binary" };
+/** What servers make most; any other type that a file's content says is possible. */
+const outputMediaTypes = [
+  ...["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/svg+xml", "image/x-exr"],
+  ...["video/mp4", "video/webm", "video/x-matroska"],
+  ...["audio/flac", "audio/wav", "audio/mpeg", "audio/ogg"],
+  ...["model/gltf-binary", "application/x-safetensors", "application/octet-stream"],
+];
+const outputContent: Contents = {
+  ...Object.fromEntries(outputMediaTypes.map((type) => [type, { schema: bytes }])),
+  "text/plain": { schema: { type: "string" } },
+  "application/json": { schema: {} },
+  "*/*": { schema: bytes },
+};
+const outputHeaders = {
+  ETag: { description: "The SHA-256 of the whole content, in quotes.", schema: { type: "string" } },
+  "Accept-Ranges": {
+    description: "`none` for texts.",
+    schema: { type: "string", enum: ["bytes", "none"] },
+  },
+  "Content-Disposition": {
+    description: "`inline` for raster images, sounds and videos, `attachment` for everything else.",
+    schema: { type: "string" },
+  },
+} as const satisfies Answer["headers"];
+
+/** The bytes. They never change, so a client that has them needs no second answer. */
+export const getOutput = route({
+  id: "getOutput",
+  tag: "jobs",
+  method: "GET",
+  path: "outputs/:id",
+  access: "read",
+  subject: "output",
+  summary: "The bytes of an output",
+  description:
+    "They never change and may be kept for ever. HEAD is answered with the same headers. Only raster images, sounds and " +
+    "videos are shown in a browser; everything else is a download.",
+  headers: z.object({
+    Range: z
+      .string()
+      .optional()
+      .describe("One range: `bytes=0-499`. Several are answered with the whole file."),
+    "If-Range": z.string().optional().describe("The range counts only if this ETag is still the output's."),
+    "If-None-Match": z.string().optional().describe("ETags that the client has; `*` for any."),
+  }),
+  answers: {
+    200: { description: "All of it.", content: outputContent, headers: outputHeaders },
+    206: {
+      description: "The range that was asked for.",
+      content: outputContent,
+      headers: {
+        ...outputHeaders,
+        "Content-Range": { description: "`bytes 0-499/1234`", schema: { type: "string" } },
+      },
     },
-  });
-}
+    304: { description: "The client has it already.", headers: outputHeaders },
+  },
+  problems: ["output-not-found", "range-not-satisfiable", "storage-unavailable"],
+  handler: async (
+    { id, absent, headers, principal, request, response },
+    { ownJobs, storage }: Pick<ApiDependencies, "ownJobs" | "storage">,
+  ) => {
+    const output = await ownJobs(principal).findOutput(id);
+    if (output === null) throw absent();
+    const { storageKey } = output;
+    if (isFresh(headers["If-None-Match"], output)) {
+      setHeaders(response, output);
+      return { status: 304 };
+    }
+    if (output.kind === "text" || storageKey === null) {
+      setHeaders(response, output);
+      response.send(output.text ?? "");
+      return alreadySent;
+    }
+    await sendFile(request, response, { ...output, storageKey }, storage);
+    return alreadySent;
+  },
+});
 
 /** Content from a GPU server is not ours: it is shown only as what cannot act, and never guessed at. */
 function setHeaders(response: Response, output: JobOutput): void {
@@ -86,8 +146,7 @@ async function sendFile(
   });
 }
 
-function isFresh(request: Request, { sha256 }: JobOutput): boolean {
-  const wanted = request.headers["if-none-match"];
+function isFresh(wanted: string | undefined, { sha256 }: JobOutput): boolean {
   if (wanted === undefined) return false;
   return (
     wanted.trim() === "*" || wanted.split(",").some((tag) => tag.trim().replace(/^W\//, "") === `"${sha256}"`)

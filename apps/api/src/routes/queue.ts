@@ -1,26 +1,30 @@
 import { type QueueSummary } from "@genga/jobs";
-import { principalOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { json } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
 import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
 
-/** `GET queue`: how much of one's own waits and runs; for operators also of all tenants, and the farm's figures. */
-export function addQueueRoutes(routes: GuardedRoutes, { jobs, ownJobs, servers }: ApiDependencies): void {
-  routes.resource("queue", {
-    get: async (_request, response) => {
-      const { role } = principalOf(response);
-      const [summary, farm] = await Promise.all([ownJobs(response).summarizeQueue(), servers.farm()]);
-      const pausedSince = farm.pause?.pausedAt.toISOString() ?? null;
-      const own = { ...viewOfSummary(summary), pausedSince };
-      if (role !== "operate") {
-        response.json(own);
-        return;
-      }
-      const all = await jobs.summarizeQueue();
-      response.json({ ...own, allTenants: viewOfSummary(all), ...viewOfFarm(farm) });
-    },
-  });
-}
+export const getQueue = route({
+  id: "getQueue",
+  tag: "farm",
+  method: "GET",
+  path: "queue",
+  access: "read",
+  summary: "How much of one's own waits and runs",
+  description: "Keys that operate are shown all tenants' jobs and the figures of the farm as well.",
+  answers: { 200: { description: "Counts.", content: json("Queue") } },
+  handler: async (
+    { principal },
+    { jobs, ownJobs, servers }: Pick<ApiDependencies, "jobs" | "ownJobs" | "servers">,
+  ) => {
+    const [summary, farm] = await Promise.all([ownJobs(principal).summarizeQueue(), servers.farm()]);
+    const pausedSince = farm.pause?.pausedAt.toISOString() ?? null;
+    const own = { ...viewOfSummary(summary), pausedSince };
+    if (principal.role !== "operate") return { json: own };
+    const all = await jobs.summarizeQueue();
+    return { json: { ...own, allTenants: viewOfSummary(all), ...viewOfFarm(farm) } };
+  },
+});
 
 function viewOfSummary({ counts, lanes, oldestQueuedAt }: QueueSummary): object {
   return { counts, lanes, oldestQueuedAt: oldestQueuedAt?.toISOString() ?? null };

@@ -1,69 +1,57 @@
 import { actorOf, type Tenant, type TenantLimitChoices } from "@genga/jobs";
-import { type Request } from "express";
-import { z } from "zod";
-import { principalOf } from "../access/access.ts";
+import { type z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
-import { jsonBody } from "../http/json-body.ts";
-import { RefusedError } from "../http/problem-document.ts";
-import { readBody } from "../http/request-values.ts";
+import { jsonObject } from "../routing/bodies.ts";
+import { json } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
+import { type tenantLimitsViewSchema } from "../schemas/tenant-limits.ts";
 
-const choice = (min: number, max: number): z.ZodNullable<z.ZodInt> => z.int().min(min).max(max).nullable();
+type Parts = Pick<ApiDependencies, "tenantLimits" | "limits">;
 
-/** What an operator chooses for one tenant; `null` = the configured default holds. */
-export const tenantLimitChoicesSchema = z.strictObject({
-  jobsQueuedMax: choice(0, 10_000_000).describe("Jobs that wait; retries count."),
-  jobsRunningMax: choice(0, 100_000).describe("Jobs that servers hold at once; 0 = nothing of it runs."),
-  requestsPerMinute: choice(1, 10_000_000),
-  requestsAtOnce: choice(1, 100_000).describe("Requests under way at once, event streams aside."),
-  streamsMax: choice(0, 100_000).describe("Event streams that are open at once."),
+const ofTenant = {
+  tag: "farm",
+  path: "tenants/:name/limits",
+  access: "operate",
+  subject: "tenant",
+} as const;
+
+export const getTenantLimits = route({
+  ...ofTenant,
+  id: "getTenantLimits",
+  method: "GET",
+  summary: "What one tenant may have and do",
+  answers: { 200: { description: "What was chosen for it, and what holds.", content: json("TenantLimits") } },
+  problems: ["tenant-not-found"],
+  handler: async ({ id: name, absent }, { tenantLimits, limits }: Parts) => {
+    const found = await tenantLimits.findByName(name);
+    if (found === null) throw absent();
+    return { json: view(found.tenant, found.choices, limits) };
+  },
 });
 
-export const tenantLimitsViewSchema = z.object({
-  tenant: z.string(),
-  choices: tenantLimitChoicesSchema,
-  limits: z
-    .object({
-      jobsQueuedMax: z.int(),
-      jobsRunningMax: z.int().nullable().describe("null = any number."),
-      requestsPerMinute: z.int(),
-      requestsAtOnce: z.int(),
-      streamsMax: z.int(),
-    })
-    .describe("What holds: the choices, else the defaults of the process that answers."),
+export const setTenantLimits = route({
+  ...ofTenant,
+  id: "setTenantLimits",
+  method: "PUT",
+  summary: "Say what one tenant may have and do",
+  description: "It holds in all processes within seconds; nothing that was accepted is taken back.",
+  body: jsonObject("TenantLimitChoices"),
+  answers: { 200: { description: "What holds now.", content: json("TenantLimits") } },
+  problems: ["invalid-request", "missing-field", "out-of-bounds", "tenant-not-found"],
+  handler: async ({ id: name, absent, body: choices, principal }, { tenantLimits, limits }: Parts) => {
+    const found = await tenantLimits.findByName(name);
+    if (found === null) throw absent();
+    const { tenant } = found;
+    await tenantLimits.saveChoices(tenant.id, choices, actorOf(principal));
+    limits.learn(tenant.id, choices);
+    return { json: view(tenant, choices, limits) };
+  },
 });
 
-/** `GET|PUT tenants/{name}/limits`: what one tenant may have and do, for operators. */
-export function addTenantLimitRoutes(routes: GuardedRoutes, dependencies: ApiDependencies): void {
-  const { tenantLimits, limits } = dependencies;
-  const view = (tenant: Tenant, choices: TenantLimitChoices): z.infer<typeof tenantLimitsViewSchema> => ({
-    tenant: tenant.name,
-    choices,
-    limits: limits.resolve(choices),
-  });
-  routes.resource("tenants/:name/limits", {
-    body: jsonBody(),
-    get: async (request, response) => {
-      const { tenant, choices } = await found(request, tenantLimits);
-      response.json(view(tenant, choices));
-    },
-    put: async (request, response) => {
-      const choices = readBody(request, tenantLimitChoicesSchema);
-      const { tenant } = await found(request, tenantLimits);
-      await tenantLimits.saveChoices(tenant.id, choices, actorOf(principalOf(response)));
-      limits.learn(tenant.id, choices);
-      response.json(view(tenant, choices));
-    },
-  });
-}
-
-async function found(
-  request: Request,
-  store: ApiDependencies["tenantLimits"],
-): Promise<{ tenant: Tenant; choices: TenantLimitChoices }> {
-  const { name } = request.params;
-  const tenant =
-    typeof name === "string" && /^[a-z0-9-]{1,63}$/.test(name) ? await store.findByName(name) : null;
-  if (tenant === null) throw new RefusedError("tenant-not-found", "There is no tenant of this name.");
-  return tenant;
+function view(
+  tenant: Tenant,
+  choices: TenantLimitChoices,
+  limits: ApiDependencies["limits"],
+): z.infer<typeof tenantLimitsViewSchema> {
+  return { tenant: tenant.name, choices, limits: limits.resolve(choices) };
 }

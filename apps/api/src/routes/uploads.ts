@@ -1,65 +1,85 @@
 import { Readable } from "node:stream";
-import { uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
-import { validate as isUuid } from "uuid";
-import { z } from "zod";
-import { principalOf } from "../access/access.ts";
-import { baseUrlOf } from "../http/base-url.ts";
+import { uploadMediaTypes, uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
+import { type z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
 import { prefix } from "../http/paths.ts";
-import { RefusedError } from "../http/problem-document.ts";
+import { type Body } from "../routing/bodies.ts";
+import { json, location } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
+import { type uploadViewSchema } from "../schemas/uploads.ts";
 import { imageBytesMax, readImage } from "../submissions/read-image.ts";
-import { idOf } from "../http/request-values.ts";
 import { imageBody, imageOf } from "../submissions/upload-body.ts";
 
-/** What an upload is answered with. */
-export const uploadViewSchema = z.object({
-  id: z.string().describe("For initImage and mask."),
-  name: z.string().describe("For the loaders of a raw workflow: LoadImage's `image`."),
-  sha256: z.string(),
-  mediaType: z.string(),
-  bytes: z.int(),
-  width: z.int(),
-  height: z.int(),
-  createdAt: z.string(),
-  links: z.record(z.string(), z.url()),
+const imageContent = { type: "string", format: "binary", description: "At most 20 MiB." };
+
+/** An image as it is, or in a form. */
+const image: Body<Buffer> = {
+  content: {
+    ...Object.fromEntries(uploadMediaTypes.map((type) => [type, { schema: imageContent }])),
+    "multipart/form-data": {
+      schema: {
+        type: "object",
+        required: ["image"],
+        properties: {
+          image: { ...imageContent, description: "The file; PNG, JPEG or WebP, at most 20 MiB." },
+        },
+      },
+    },
+  },
+  receive: [imageBody()],
+  read: imageOf,
+};
+
+export const uploadImage = route({
+  id: "uploadImage",
+  tag: "submit",
+  method: "POST",
+  path: "uploads",
+  access: "submit",
+  summary: "Send an image to begin with, or a mask",
+  description:
+    "The image itself as the body, or a form with one file in the field `image`. PNG, JPEG or WebP by content, at most " +
+    "20 MiB. The same image again is the same upload. Jobs name it by id: `initImage`, `mask`; the loaders of a raw " +
+    "workflow by `name`.",
+  body: image,
+  answers: {
+    201: { description: "The image can be used.", content: json("Upload"), headers: location },
+  },
+  problems: ["invalid-image", "storage-unavailable"],
+  handler: async (
+    { body, principal, baseUrl },
+    { uploads, storage }: Pick<ApiDependencies, "uploads" | "storage">,
+  ) => {
+    const facts = await readImage(body);
+    // The file first: a row never names what is not there. Equal contents share a file.
+    await uploads.keepFile(facts);
+    await storage.write({
+      storageKey: uploadStorageKey(facts),
+      body: Readable.from([body]),
+      bytesMax: imageBytesMax,
+    });
+    const upload = await uploads.saveUpload({ ...facts, tenantId: principal.tenant.id });
+    const view = viewOfUpload(upload, baseUrl);
+    return { location: view.links["self"] ?? "", json: view };
+  },
 });
 
-/** `POST uploads`: an image to begin with, or a mask. The same image again is the same upload. */
-export function addUploadRoutes(routes: GuardedRoutes, { uploads, storage }: ApiDependencies): void {
-  routes.resource("uploads", {
-    body: imageBody(),
-    post: async (request, response) => {
-      const image = await imageOf(request);
-      const facts = await readImage(image);
-      // The file first: a row never names what is not there. Equal contents share a file.
-      await uploads.keepFile(facts);
-      await storage.write({
-        storageKey: uploadStorageKey(facts),
-        body: Readable.from([image]),
-        bytesMax: imageBytesMax,
-      });
-      const upload = await uploads.saveUpload({ ...facts, tenantId: principalOf(response).tenant.id });
-      const view = viewOfUpload(upload, baseUrlOf(response));
-      response
-        .status(201)
-        .location(view.links["self"] ?? "")
-        .json(view);
-    },
-  });
-  routes.resource("uploads/:id", {
-    get: async (request, response) => {
-      const id = idOf(request);
-      const [upload] = isUuid(id)
-        ? await uploads.findUploads(principalOf(response).tenant.id, [id.toLowerCase()])
-        : [];
-      if (upload === undefined) {
-        throw new RefusedError("upload-not-found", `There is no upload ${id.slice(0, 100)}.`);
-      }
-      response.json(viewOfUpload(upload, baseUrlOf(response)));
-    },
-  });
-}
+export const getUpload = route({
+  id: "getUpload",
+  tag: "submit",
+  method: "GET",
+  path: "uploads/:id",
+  access: "read",
+  subject: "upload",
+  summary: "What is known of an upload",
+  answers: { 200: { description: "The upload.", content: json("Upload") } },
+  problems: ["upload-not-found"],
+  handler: async ({ id, absent, principal, baseUrl }, { uploads }: Pick<ApiDependencies, "uploads">) => {
+    const [upload] = await uploads.findUploads(principal.tenant.id, [id]);
+    if (upload === undefined) throw absent();
+    return { json: viewOfUpload(upload, baseUrl) };
+  },
+});
 
 function viewOfUpload(upload: Upload, baseUrl: string): z.infer<typeof uploadViewSchema> {
   const { id, sha256, mediaType, bytes, width, height, createdAt } = upload;

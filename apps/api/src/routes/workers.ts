@@ -1,22 +1,27 @@
 import { type ApiDependencies } from "../dependencies.ts";
-import { type GuardedRoutes } from "../access/guarded-routes.ts";
+import { json } from "../routing/contents.ts";
+import { route } from "../routing/route.ts";
 
-/** `GET workers`: the worker processes that live, and what each owns. */
-export function addWorkerRoutes(routes: GuardedRoutes, { servers }: ApiDependencies): void {
-  routes.resource("workers", {
-    get: async (_request, response) => {
-      const { workers } = await servers.farm();
-      response.set("cache-control", "no-store").json({
-        workers: workers.map((worker) => ({
-          id: worker.id,
-          startedAt: worker.startedAt.toISOString(),
-          healthUrl: worker.statusUrl === null ? null : `${worker.statusUrl}/health`,
-          lastSeenAt: worker.lastSeenAt.toISOString(),
-          serversNamed: worker.serverIds,
-          serversOwned: worker.serversOwned,
-          jobsHeld: worker.jobsHeld,
-        })),
-      });
-    },
-  });
-}
+/** The worker processes that live, and what each owns. */
+export const listWorkers = route({
+  id: "listWorkers",
+  tag: "farm",
+  method: "GET",
+  path: "workers",
+  access: "operate",
+  summary: "The worker processes that live",
+  answers: { 200: { description: "All of them.", content: json("Workers") } },
+  handler: async (_asked, { servers }: Pick<ApiDependencies, "servers">) => {
+    const { workers } = await servers.farm();
+    const views = workers.map((worker) => ({
+      id: worker.id,
+      startedAt: worker.startedAt.toISOString(),
+      healthUrl: worker.statusUrl === null ? null : `${worker.statusUrl}/health`,
+      lastSeenAt: worker.lastSeenAt.toISOString(),
+      serversNamed: worker.serverIds,
+      serversOwned: worker.serversOwned,
+      jobsHeld: worker.jobsHeld,
+    }));
+    return { json: { workers: views } };
+  },
+});

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { roles } from "@genga/jobs";
 import { ApiClient, type JobAnswer } from "@genga/testing";
 import { v7 as uuidv7 } from "uuid";
-import { accessTable, fullPath } from "../../../../api/src/access/access-table.ts";
+import { fullPath } from "../../../../api/src/http/paths.ts";
+import { routes } from "../../../../api/src/routes/table.ts";
 import {
   marker,
   startNeighbours,
@@ -48,7 +49,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     expect(secrets.filter((secret) => /^[0-9a-f]{32}$/.test(secret)).length).toBeGreaterThan(5);
   });
 
-  const lines = accessTable.filter(({ access, path }) => access !== "open" && !path.startsWith("/"));
+  const lines = routes.filter(({ access, path }) => access !== "open" && !path.startsWith("/"));
   const withId = lines.filter(({ path }) => path.includes(":"));
 
   test.each(withId.map((line) => [`${line.method} ${line.path}`, line] as const))(

@@ -1,4 +1,4 @@
-import { type AnswerName, type BodyName } from "./api-schemas.ts";
+import { type AnswerName, type BodyName } from "./named-schemas.ts";
 
 const base = "https://genga.example/api/anime";
 const jobId = "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21";

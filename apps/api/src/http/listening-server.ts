@@ -1,0 +1,48 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo } from "node:net";
+import { type Express } from "express";
+import { answerUnparsedRequests } from "./unparsed-requests.ts";
+
+/** A server that listens. */
+export interface ListeningServer {
+  url: string;
+  port: number;
+  /** Ends what is under way; connections that linger are cut. */
+  close(): Promise<void>;
+}
+
+/** How long a client may take to send a request. */
+const requestTimeoutMs = 60_000;
+const lingerMs = 2_000;
+
+export async function listen(
+  app: Express,
+  options: { host: string; port: number },
+): Promise<ListeningServer> {
+  const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: 10_000 }, app);
+  answerUnparsedRequests(server);
+  server.listen(options.port, options.host);
+  await once(server, "listening");
+  const { port, address, family } = server.address() as AddressInfo;
+  const host = family === "IPv6" ? `[${address}]` : address;
+  return { url: `http://${host}:${port}`, port, close: () => closeServer(server) };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+  // A connection whose last answer ends now becomes idle later.
+  const sweeping = setInterval(() => {
+    server.closeIdleConnections();
+  }, 20);
+  const timer = setTimeout(() => {
+    server.closeAllConnections();
+  }, lingerMs);
+  await closed;
+  clearInterval(sweeping);
+  clearTimeout(timer);
+}

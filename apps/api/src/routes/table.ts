@@ -1,0 +1,45 @@
+import { type Route } from "../routing/route.ts";
+import { listAuditEvents } from "./audit-events.ts";
+import { cancelBatch, getBatch, retryBatch, submitBatch } from "./batches.ts";
+import { getBoard } from "./board.ts";
+import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
+import { pauseFarm, resumeFarm } from "./farm.ts";
+import { submitImage, submitJob, submitVideo } from "./generate.ts";
+import { getHealth, getReadiness } from "./health.ts";
+import { watchJob } from "./job-events.ts";
+import {
+  cancelJob,
+  getJob,
+  getJobByOldPath,
+  getParameters,
+  getWorkflow,
+  listAttempts,
+  listJobs,
+  listOutputs,
+  removeJob,
+  retryJob,
+} from "./jobs.ts";
+import { addKey, listKeys, revokeKey, rotateKey } from "./keys.ts";
+import { getMetrics } from "./metrics.ts";
+import { getOutput } from "./outputs.ts";
+import { getQueue } from "./queue.ts";
+import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
+import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
+import { getUpload, uploadImage } from "./uploads.ts";
+import { listWorkers } from "./workers.ts";
+
+/**
+ * Everything that the API can do, in the order of a job's life. The Express application, the OpenAPI document, the methods
+ * that a path allows and the tests of access are made of this table and of nothing else.
+ */
+export const routes: readonly Route[] = [
+  ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
+  ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
+  ...[getOutput, getBatch],
+  ...[cancelJob, retryJob, cancelBatch, retryBatch, removeJob],
+  ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
+  ...[getQueue, listServers, drainServer, resumeServer, removeServer, listWorkers, pauseFarm, resumeFarm],
+  ...[getTenantLimits, setTenantLimits],
+  ...[getHealth, getReadiness, getMetrics, getBoard],
+  ...[getLandingPage, getDocumentation, getDocumentationScript, getDescription],
+];

@@ -1,0 +1,72 @@
+import { roles } from "@genga/jobs";
+import { type Express, type IRoute, type RequestHandler } from "express";
+import { type RouteAccess } from "../access/access.ts";
+import { fullPath } from "../http/paths.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { type HandledRoute, type Route, type RouteDependencies, type RouteFacts } from "./route.ts";
+
+/**
+ * Adds the routes to the application. In front of each stands what it asks of those who come: a key of its role, and room
+ * within the limits of their tenant; only then a body is read. At a path of the table every other method is answered with
+ * 405 and what is allowed.
+ */
+export function registerRoutes(app: Express, routes: readonly Route[], parts: RouteDependencies): void {
+  for (const [path, ofPath] of byPath(routes)) {
+    const handled = ofPath.filter((route) => "respond" in route);
+    for (const mounted of ofPath.filter((route) => "routerOf" in route)) {
+      app.use(path, parts.access.require(mounted), mounted.routerOf(parts));
+    }
+    if (handled.length > 0) registerPath(app.route(path), handled, parts);
+  }
+}
+
+function registerPath(at: IRoute, routes: readonly HandledRoute[], parts: RouteDependencies): void {
+  for (const route of routes) {
+    const { method, body, respond } = route;
+    const handle: RequestHandler = (request, response) => respond(request, response, parts);
+    at[verbs[method]](guardsOf(route, parts), [...(body?.receive ?? [])], handle);
+  }
+  at.all(guardsOf(weakestOf(routes), parts), answerOtherMethods(routes));
+}
+
+const verbs = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;
+
+function byPath(routes: readonly Route[]): Map<string, Route[]> {
+  const paths = new Map<string, Route[]>();
+  for (const route of routes) {
+    const path = fullPath(route.path);
+    paths.set(path, [...(paths.get(path) ?? []), route]);
+  }
+  return paths;
+}
+
+/** Whether requests of a tenant are counted. Those outside of the prefix are not: a flood must not hide what it does. */
+export function isLimited({ access, path }: Pick<RouteFacts, "access" | "path">): boolean {
+  return access !== "open" && !path.startsWith("/");
+}
+
+function guardsOf(route: RouteFacts, { access, admission }: RouteDependencies): RequestHandler[] {
+  return [access.require(route), ...(isLimited(route) ? [admission.admit] : [])];
+}
+
+function answerOtherMethods(routes: readonly RouteFacts[]): RequestHandler {
+  const allowed = routes.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  const allow = [...allowed, "OPTIONS"].join(", ");
+  return (request, response) => {
+    if (request.method === "OPTIONS") {
+      response.set("allow", allow).status(204).end();
+      return;
+    }
+    throw new RefusedError("method-not-allowed", `${request.method} is not possible here; ${allow} are.`, {
+      headers: { allow },
+    });
+  };
+}
+
+/** Whoever may do anything at a path may learn what is possible there. */
+function weakestOf(routes: readonly RouteFacts[]): RouteFacts {
+  const order: readonly RouteAccess[] = ["open", ...roles];
+  const [first] = routes.toSorted((one, other) => order.indexOf(one.access) - order.indexOf(other.access));
+  if (first === undefined) throw new Error("A path without a route cannot be registered.");
+  return first;
+}
