@@ -57,8 +57,9 @@ const foldersMayImport = {
   "apps/worker": {
     timing: [],
     sweeping: ["servers", "timing", "dependencies.ts"],
+    files: [],
     servers: ["job", "timing"],
-    job: ["servers", "timing"],
+    job: ["files", "servers", "timing"],
     tickets: ["servers", "timing"],
   },
   "apps/standalone": { services: [], demo: ["services"], keys: [], testing: [] },

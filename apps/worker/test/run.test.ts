@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type HeldTicket, type Job } from "@genga/jobs";
 import { buildProgress, buildWorkflow } from "@genga/testing";
 import { Run } from "../src/job/run.ts";
-import { ServerNames } from "../src/job/server-names.ts";
+import { ServerNames } from "../src/files/server-names.ts";
 
 const jobId = "0190a5c2-0000-7000-8000-000000000001";
 const ticket: HeldTicket = { jobId, attempt: 2, lane: "default" };

@@ -6,8 +6,8 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
 import { StorageError, type OutputStorage } from "@genga/jobs";
-import { sendUploads } from "../src/job/send-uploads.ts";
-import { ServerNames } from "../src/job/server-names.ts";
+import { sendUploads } from "../src/files/send-uploads.ts";
+import { ServerNames } from "../src/files/server-names.ts";
 
 // A server that takes every picture, and a storage whose every answer is the test's.
 

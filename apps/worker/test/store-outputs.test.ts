@@ -9,8 +9,8 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { ComfyUIConnector } from "@genga/comfyui";
 import { type NewOutput } from "@genga/jobs";
 import { createFolderStorage, type FolderStorage } from "@genga/storage";
-import { ServerNames } from "../src/job/server-names.ts";
-import { storeOutputs } from "../src/job/store-outputs.ts";
+import { ServerNames } from "../src/files/server-names.ts";
+import { storeOutputs } from "../src/files/store-outputs.ts";
 
 // A server that has these files and no others, as `/view` gives them, under names that nodes really choose.
 

@@ -9,14 +9,14 @@ import {
 import { type Logger } from "@genga/runtime";
 import { outputOptionsOf } from "@genga/workflows";
 import { type EndedPrompts } from "../servers/ended-prompts.ts";
-import { forgetPrompt } from "../servers/forget-prompt.ts";
+import { forgetPrompt } from "./forget-prompt.ts";
 import { deadlineFailure, expiryFailure, failureOf, failureOfPrompt } from "./job-failure.ts";
 import { ExtraDataError } from "./extra-data.ts";
 import { type OwnedServer, unreadable } from "../servers/owned-server.ts";
 import { recordEnd, type RecordEndOptions, returnTicket } from "./record-end.ts";
 import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
-import { storeOutputs } from "./store-outputs.ts";
+import { storeOutputs } from "../files/store-outputs.ts";
 import { lookForSubmitted, submitPrompt } from "./submit-prompt.ts";
 import { watchPrompt, type WatchResult } from "./watch-prompt.ts";
 

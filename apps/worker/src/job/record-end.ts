@@ -14,7 +14,7 @@ import { type Logger } from "@genga/runtime";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { shownEnd } from "./shown-end.ts";
-import { removeOutputs } from "./store-outputs.ts";
+import { removeOutputs } from "../files/store-outputs.ts";
 
 export interface RecordEndOptions {
   recorder: AttemptRecorder;

@@ -2,8 +2,8 @@ import { parseWorkflow, type Workflow } from "@genga/comfyui";
 import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { extraDataOf, secretTextsOf } from "./extra-data.ts";
 import { LeaseClock } from "./lease-clock.ts";
-import { uploadsNamedBy } from "./send-uploads.ts";
-import { ServerNames } from "./server-names.ts";
+import { uploadsNamedBy } from "../files/send-uploads.ts";
+import { ServerNames } from "../files/server-names.ts";
 
 /** Why a run stops before its job has ended. */
 export type RunStop =

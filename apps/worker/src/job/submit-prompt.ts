@@ -4,7 +4,7 @@ import { type OutputStorage } from "@genga/jobs";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { stumbled } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
-import { sendUploads } from "./send-uploads.ts";
+import { sendUploads } from "../files/send-uploads.ts";
 
 export interface LookOptions {
   /** So long may a POST be on its way. */

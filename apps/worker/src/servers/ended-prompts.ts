@@ -1,7 +1,7 @@
 import { ComfyUIError } from "@genga/comfyui";
 import { type EndedPrompt, type KeepingStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { forgetPrompt } from "./forget-prompt.ts";
+import { forgetPrompt } from "../job/forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
 export interface EndedPromptsOptions {

@@ -1,7 +1,7 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type JobRuns } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { forgetPrompt } from "./forget-prompt.ts";
+import { forgetPrompt } from "../job/forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
 /** Short: it is asked again at the next look. */
