@@ -61,9 +61,9 @@ export class WorkerPasses {
     void this.#requests.trigger();
   }
 
-  /** After the passes have stopped: waits for what they set off. */
-  async settle(): Promise<void> {
-    await Promise.all([this.#adoption.settle(), this.#requests.settle()]);
+  /** After the passes have stopped: waits for what they have begun. */
+  async whenIdle(): Promise<void> {
+    await Promise.all([this.#adoption.whenIdle(), this.#requests.whenIdle()]);
   }
 
   async #balance(): Promise<void> {

@@ -1,6 +1,5 @@
 import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
 import { type JobFailure, StorageError } from "@genga/jobs";
-
 import { ExtraDataError } from "./extra-data.ts";
 
 /** Innermost lines of a traceback that are kept: enough to find the node's fault, too few to hold its inputs. */
@@ -36,25 +35,11 @@ export function failureOfPrompt(lookup: Extract<SettledLookup, { state: "failed"
   };
 }
 
-export function deadlineFailure(timeoutMs: number): JobFailure {
-  return {
-    class: "deadline",
-    code: "deadline-passed",
-    message: `It was still executing after ${timeoutMs} ms (timeoutMs) and was interrupted.`,
-  };
-}
-
-export const expiryFailure: JobFailure = {
-  class: "deadline",
-  code: "expired",
-  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
-};
-
 function failureOfComfyUI(error: ComfyUIError): JobFailure {
   const [refused] = error.nodeErrors;
   const nodeId = error.nodeId ?? refused?.nodeId;
   const nodeType = error.nodeType ?? refused?.classType;
-  // The first is the message's own.
+  // The first node's error is in the message already.
   const detail = error.nodeErrors
     .slice(1)
     .map((node) => `node ${node.nodeId} (${node.classType ?? "?"}): ${node.message} ${node.details}`.trim())

@@ -60,8 +60,8 @@ export class ProgressWriter {
     this.#tellSoon(report);
   }
 
-  /** Writes and tells what is pending for this job now, so that an end never overtakes what came before it. */
-  async settle(run: Run): Promise<void> {
+  /** Writes and publishes this job's pending progress now, so that the end of the job is not recorded before it. */
+  async writeNow(run: Run): Promise<void> {
     this.#tellWaiting(run);
     if (this.#pending.get(run.jobId)?.run === run) await this.#flusher.trigger();
   }

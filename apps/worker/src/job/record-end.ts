@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AttemptEnd,
   type AttemptRecorder,
-  type JobFailure,
+  type JobRuns,
   LeaseLostError,
   type NewOutput,
   type OutputStorage,
@@ -11,10 +11,21 @@ import {
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { removeOutputs } from "../files/store-outputs.ts";
+import { forgetPrompt } from "./forget-prompt.ts";
+import {
+  blamesJobForCrashes,
+  endOf,
+  mayForgetPrompt,
+  namingCrashedServers,
+  type RunOutcome,
+  unrecordableEnd,
+} from "./job-end.ts";
+import { type JobServer } from "./job-server.ts";
+import { freeMemory } from "./leave-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { shownEnd } from "./shown-end.ts";
-import { removeOutputs } from "../files/store-outputs.ts";
 
 export interface RecordEndOptions {
   recorder: AttemptRecorder;
@@ -23,21 +34,75 @@ export interface RecordEndOptions {
   progress: ProgressWriter;
 }
 
-/** Tries before an end that the database refuses (rather than being away) is given up. */
-const refusalsMax = 3;
+export interface EndJobOptions extends RecordEndOptions {
+  runs: Pick<JobRuns, "listAttempts">;
+  /** Is told which prompts have left the history of their server. */
+  endedPrompts: { noteForgotten: (promptId: string) => void };
+  log: Logger;
+}
+
+/** Tries to record an end that the database refuses (rather than being away). */
+const recordTriesMax = 3;
 /** A ticket handed back by a worker that stops: long enough for the successor to adopt the job first. */
 const handOverDelayMs = 3_000;
 
-/** The fenced transaction, repeated while the database is away: the result is kept until it is back or taken over. */
-export async function recordEnd(
+/**
+ * Ends the attempt as the outcome of its run says (`job-end.ts`); then the prompt's entry leaves the server's history.
+ * If the server has not let go of the prompt, the entry is left to the owner of the server.
+ * @param options.signal ends the wait for the server's history; whoever owns the server then removes the entry, since the
+ * recorded end has noted the prompt
+ * @throws RunStopped another worker holds the job
+ */
+export async function endJob(
   run: Run,
-  asItWas: AttemptEnd,
-  outputs: NewOutput[],
+  server: JobServer,
+  outcome: RunOutcome,
+  options: EndJobOptions & { signal?: AbortSignal },
+  log: Logger,
+): Promise<void> {
+  const { isExecuting, mayHaveBegun } = run;
+  const decided = endOf(run.leased.job, outcome, { isExecuting, mayHaveBegun, server }, Math.random());
+  const end = await withCrashedServers(run, server, decided, options.runs);
+  if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
+  await recordEnd(run, end, options, log);
+  if (!mayForgetPrompt(outcome)) return;
+  const { signal, endedPrompts } = options;
+  const isForgotten = await forgetPrompt(server.connector, run.promptId, {
+    ...(signal !== undefined && { signal }),
+    log,
+  });
+  if (isForgotten) endedPrompts.noteForgotten(run.promptId);
+}
+
+/** A failure for which the job is held responsible names the servers that crashed. */
+async function withCrashedServers(
+  run: Run,
+  server: JobServer,
+  end: AttemptEnd,
+  runs: EndJobOptions["runs"],
+): Promise<AttemptEnd> {
+  if (!blamesJobForCrashes(end)) return end;
+  try {
+    return namingCrashedServers(end, await runs.listAttempts(run.jobId), server.url);
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return end;
+    throw error;
+  }
+}
+
+/**
+ * The fenced transaction that ends the attempt. It is repeated until the database takes it, or until another worker holds
+ * the job.
+ */
+async function recordEnd(
+  run: Run,
+  decided: AttemptEnd,
   options: RecordEndOptions,
   log: Logger,
 ): Promise<void> {
-  const end = shownEnd(asItWas, (text) => run.shownText(text));
-  await options.progress.settle(run);
+  const end = shownEnd(decided, (text) => run.shownText(text));
+  const outputs = end.kind === "completed" ? end.outputs : [];
+  await options.progress.writeNow(run);
   for (let tries = 0; ; tries += 1) {
     try {
       const { job } = await options.recorder.end(run.leased, end);
@@ -52,11 +117,11 @@ export async function recordEnd(
       }
       // Files are left where they are: the transaction may have taken effect, and then they are the job's.
       if (isOver(run)) throw error;
-      if (!(error instanceof StoreUnavailableError) && tries >= refusalsMax) {
+      if (!(error instanceof StoreUnavailableError) && tries >= recordTriesMax) {
         await removeOutputs(options.storage, outputs);
         if (end.kind === "failed") throw error;
         log.error({ err: error }, "the database refuses the end of the attempt");
-        await recordEnd(run, { kind: "failed", failure: refusedFailure(error) }, [], options, log);
+        await recordEnd(run, unrecordableEnd(error), options, log);
         return;
       }
       log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
@@ -66,8 +131,8 @@ export async function recordEnd(
 }
 
 /**
- * Files that no row names: of workers that died, and of writes of our own whose answer was lost. A first lease that
- * completed has neither predecessors nor files without a name.
+ * Removes files that no row names: of workers that died, and of our own writes whose answer was lost. An attempt that
+ * completed under its first lease has no such files.
  */
 async function removeLeftovers(
   run: Run,
@@ -83,24 +148,15 @@ async function removeLeftovers(
     const files = await storage.removeLeftovers({ jobId, leaseNumber, keep });
     if (files > 0) log.info({ files }, "files that no row names were removed");
   } catch (error) {
-    // No row names them, so nobody sees them; they only take room.
+    // Nobody sees files without a row; they only take room.
     log.warn({ err: error }, "files that no row names could not be removed");
   }
 }
 
-/** Somebody else will end the job. A lost server is no such case: then it is for us to say so. */
+/** Another worker will end the job. After the loss of a server, this worker ends it. */
 function isOver(run: Run): boolean {
   const reason: unknown = run.stopSignal.reason;
   return reason instanceof RunStopped && reason.stop !== "server-lost";
-}
-
-function refusedFailure(error: unknown): JobFailure {
-  const why = error instanceof Error ? error.message : String(error);
-  return {
-    class: "execution",
-    code: "result-refused",
-    message: `The result could not be recorded: ${why}`.slice(0, 500),
-  };
 }
 
 async function finishTicket(

@@ -1,10 +1,10 @@
 import { canRun, ComfyUIError } from "@genga/comfyui";
 import { type JobRuns, retiredServerIds, type ServerRecord, type ServerStore } from "@genga/jobs";
 import { type DefinitionsStore } from "@genga/workflows";
-import { type OwnedServer } from "../servers/owned-server.ts";
+import { type JobServer } from "./job-server.ts";
 import { type Run } from "./run.ts";
 
-/** So many refusals are believed, whatever the definitions say. */
+/** After so many refusals the job fails, whatever the definitions of other servers say. */
 const refusalsMax = 5;
 
 export interface RefusalOptions {
@@ -22,27 +22,28 @@ export function isRefusal(error: unknown): boolean {
 }
 
 /**
- * A server answered a POST with a 500, and does not have the prompt: newer ones do so to graphs that older ones take or
- * refuse in words (PROTOCOL-0.28 1 and 6). It may also be a fault of the moment.
+ * The refusal that a server's answer 500 to a POST stands for, if the server does not have the prompt: newer servers
+ * answer so to graphs that older ones accept or refuse with an explanation (PROTOCOL-0.28 1 and 6). It may also be a passing fault.
  */
-export function stumbled(cause: ComfyUIError): ComfyUIError {
+export function unexplainedRefusal(cause: ComfyUIError): ComfyUIError {
   const message = `The server cannot deal with the graph, and does not say why. ${cause.message}`;
   return new ComfyUIError("prompt_refused", message, { cause, httpStatus: cause.httpStatus });
 }
 
-function isStumble(error: unknown): boolean {
+function isUnexplained(error: unknown): boolean {
   return error instanceof ComfyUIError && error.httpStatus === 500;
 }
 
 /**
- * A server refused a graph that fits its definitions, as far as we knew them. They are read again; then the job is worth
- * another try if a known server can run it that has not refused it yet, or if this one still claims that it can and has
- * refused it only once. A server that stumbled over it says nothing about the graph: it is tried a few times.
+ * Whether a job that its server refused is worth another try. The server's definitions are read again first. Another try
+ * is worth it if a known server can run the graph and has not refused it yet, or if this server still claims that it can
+ * and has refused it only once. A refusal without an explanation says nothing about the graph, so the job is tried a few
+ * times more.
  * @throws RunStopped @throws StoreUnavailableError
  */
 export async function isWorthAnotherTry(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   error: unknown,
   options: RefusalOptions,
 ): Promise<boolean> {
@@ -51,7 +52,7 @@ export async function isWorthAnotherTry(
   const definitions = await server.readDefinitionsAgain(run.stopSignal);
   const refusedBy = await earlierRefusals(run, runs);
   if (refusedBy.length + 1 >= refusalsMax) return false;
-  if (isStumble(error)) return true;
+  if (isUnexplained(error)) return true;
   if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
   for (const other of await configuredServers(options)) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;
@@ -61,7 +62,7 @@ export async function isWorthAnotherTry(
   return false;
 }
 
-/** Without the retired ones, on which nothing will ever run. */
+/** All servers but the retired ones, on which nothing will ever run. */
 async function configuredServers({ servers, leaseMs, retireMs }: RefusalOptions): Promise<ServerRecord[]> {
   const [records, workers] = await Promise.all([
     servers.listServers(),
@@ -71,7 +72,7 @@ async function configuredServers({ servers, leaseMs, retireMs }: RefusalOptions)
   return records.filter(({ id }) => !retired.has(id));
 }
 
-/** Who refused it since it was accepted, or since it was last asked for again: attempts before that have ended the job. */
+/** The servers that refused the job since it was accepted, or since its last retry on request. */
 async function earlierRefusals(run: Run, runs: RefusalOptions["runs"]): Promise<string[]> {
   const urls: string[] = [];
   for (const attempt of (await runs.listAttempts(run.jobId)).reverse()) {

@@ -42,7 +42,7 @@ export class Run {
   /** Its server has the prompt, as far as we know. Stays false for an adopted one, whose place in the queue nobody knows. */
   wasSent = false;
   /** Runs whose prompts the server got before ours, and has not let go of. */
-  readonly #ahead = new Set<Run>();
+  readonly #ahead = new Set<object>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
   readonly #secretBox: SecretBox | undefined;
@@ -92,7 +92,7 @@ export class Run {
   }
 
   /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
-  notePost(ahead: Iterable<Run>, isBehindOthers: boolean): void {
+  notePost(ahead: Iterable<object>, isBehindOthers: boolean): void {
     for (const run of ahead) this.#ahead.add(run);
     this.#isBehindOthers = isBehindOthers;
   }
@@ -103,7 +103,7 @@ export class Run {
   }
 
   /** The server let go of that run's prompt, in good order. */
-  noteGone(run: Run): void {
+  noteGone(run: object): void {
     this.#ahead.delete(run);
   }
 
@@ -144,6 +144,10 @@ export class Run {
       (shown, secret) => shown.replaceAll(secret, "***"),
       this.names.shownText(text),
     );
+  }
+
+  get promptId(): string {
+    return this.leased.promptId;
   }
 
   get jobId(): string {

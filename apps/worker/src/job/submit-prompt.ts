@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, prepareForSubmission, type Workflow, wrapLists } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
-import { type OwnedServer } from "../servers/owned-server.ts";
-import { stumbled } from "./refusal.ts";
-import { type Run, RunStopped } from "./run.ts";
 import { sendUploads } from "../files/send-uploads.ts";
+import { type JobServer } from "./job-server.ts";
+import { unexplainedRefusal } from "./refusal.ts";
+import { type Run, RunStopped } from "./run.ts";
+import { confirmUnreadable } from "./unreadable-result.ts";
 
 export interface LookOptions {
   /** So long may a POST be on its way. */
@@ -13,15 +14,18 @@ export interface LookOptions {
   graceMs: number;
 }
 
-/** Posts the prompt, once. `false` = it is certainly not there. */
+/**
+ * Posts the prompt, once. @returns whether the prompt is on the server; `false` is certain
+ * @throws RunStopped @throws ComfyUIError @throws StorageError @throws ExtraDataError
+ */
 export async function submitPrompt(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   options: LookOptions & { storage: OutputStorage },
 ): Promise<boolean> {
   const { postTimeoutMs } = options;
   const { connector } = server;
-  // What cannot be decrypted ends the attempt before anything is sent.
+  // Decrypted before anything is sent: if that fails, the attempt ends here.
   const { extraData } = run;
   const withUploads = await sendUploads(run.workflow, {
     connector,
@@ -29,7 +33,7 @@ export async function submitPrompt(
     names: run.names,
     signal: run.stopSignal,
   });
-  // A graph that was accepted while no server was known has its lists as they were sent.
+  // A graph that was accepted while no server was known still has lists that servers would take for links.
   const withLists = wrapLists(withUploads, server.definitions?.objectInfo ?? {}).workflow;
   const workflow = prepareForSubmission(withLists, {
     prefix: run.names.outputPrefix,
@@ -37,8 +41,8 @@ export async function submitPrompt(
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   if (run.cancelSignal.aborted) return false;
-  // The prompt id is in the row since the claim. With so much of the lease left, no POST can outlive it; a successor
-  // who looks after the lease's end sees what there will ever be.
+  // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: a successor that looks
+  // the prompt up after the lease's end either finds it, or it will never arrive.
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   run.mayStillArrive = true;
   server.notePost(run);
@@ -49,7 +53,7 @@ export async function submitPrompt(
   try {
     isThere ||= await lookForSubmitted(run, server, options);
   } finally {
-    // Both connections broke while the prompt was being accepted: the server may have begun it, and died of it.
+    // Both connections broke during the POST: the server may have begun to execute the prompt, and crashed of it.
     const mayHaveDied = reply === "broken" && connector.counters.disconnects > disconnects;
     run.wasSent = isThere || mayHaveDied;
   }
@@ -59,16 +63,16 @@ export async function submitPrompt(
 }
 
 /**
- * `broken`, `unknown`: it went out, and what became of it is not known. An error: the server stumbled over it, which is a
- * refusal unless the prompt is found there.
+ * @returns `broken`, `unknown`: the POST went out, and whether the server has the prompt is not known; an error: the server
+ * answered 500, which is a refusal unless the prompt is found on the server
  */
 async function post(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   what: { workflow: Workflow; extraData: Record<string, unknown> },
   postTimeoutMs: number,
 ): Promise<"accepted" | "broken" | "unknown" | ComfyUIError> {
-  // Bounds reconnecting and POST together; firing in mid-request makes the outcome unknown.
+  // One deadline for reconnecting and the POST together. If it passes during the request, the outcome is unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
   const { workflow, extraData } = what;
@@ -87,18 +91,20 @@ async function post(
 function outcomeOf({ cause }: ComfyUIError): "broken" | "unknown" | ComfyUIError {
   if (!(cause instanceof ComfyUIError)) return "unknown";
   // A proxy that cannot reach its server says 502 to 504; 500 is the server's own.
-  if (cause.httpStatus === 500) return stumbled(cause);
+  if (cause.httpStatus === 500) return unexplainedRefusal(cause);
   return cause.code === "connection_lost" ? "broken" : "unknown";
 }
 
 /**
- * The POST got no reply, or its sender is gone: it is never sent again, but looked for until it cannot arrive any more.
- * The time runs from the first answer, since a server that was frozen may still find the request waiting when it thaws.
- * @throws RunStopped @throws ComfyUIError it was there, and what became of it cannot be read
+ * For a POST that got no reply, or whose sender is gone. The prompt is never sent again; it is looked up until it cannot
+ * arrive any more. The time runs from the first lookup that the server answers, since a server that stood still may find
+ * the request waiting when it goes on.
+ * @returns whether the prompt is on the server
+ * @throws RunStopped @throws ComfyUIError the prompt is there, and what became of it cannot be read
  */
 export async function lookForSubmitted(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   { postTimeoutMs, graceMs }: LookOptions,
 ): Promise<boolean> {
   let answeredSince: number | null = null;
@@ -117,7 +123,7 @@ export async function lookForSubmitted(
       server.noteDoubt(error);
       failingSince ??= now;
       if (performance.now() - failingSince >= graceMs) {
-        await server.confirmUnreadable(run.leased.promptId, run.stopSignal);
+        await confirmUnreadable(server, run.promptId, run.stopSignal);
         failingSince = null;
       }
     }

@@ -1,28 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, type SettledLookup, warningOf } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
-import { type OwnedServer } from "../servers/owned-server.ts";
+import { type EndedBy, type PromptEnd } from "./job-end.ts";
+import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { confirmUnreadable } from "./unreadable-result.ts";
 
 /** How long a server may take to let go of a prompt that it was told to end. */
 const letGoMs = 60_000;
 const timerMaxMs = 2 ** 31 - 1;
-/** A silence is measured in so many parts. */
+/** A prompt's silence is measured in so many steps. */
 const stallTicks = 10;
-/** A node that is run for each element of a list may be blocked as often. */
+/** A node that is executed for each element of a list may warn once for each of them. */
 const warningsMax = 20;
-
-/**
- * How a prompt ended, and whether we asked for it. `stuck`: told to end, and it does not; `never-there`: it was not
- * submitted, or never arrived.
- */
-export interface WatchResult {
-  lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
-  endedBy: "cancel" | "deadline" | "expiry" | "stall" | null;
-  /** What the server said of nodes that it gave up, if the prompt went on without them. */
-  warnings: string[];
-}
 
 export interface WatchPromptOptions {
   progress: ProgressWriter;
@@ -40,13 +31,14 @@ export interface WatchPromptOptions {
  */
 export async function watchPrompt(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   options: WatchPromptOptions,
-): Promise<WatchResult> {
+): Promise<PromptEnd> {
   const { promptId, executionElapsedMs } = run.leased;
+  options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   const ending = new PromptEnding(run, server, options);
   const warnings = new Set<string>();
-  const result = (lookup: WatchResult["lookup"]): WatchResult => ({
+  const result = (lookup: PromptEnd["lookup"]): PromptEnd => ({
     lookup,
     endedBy: ending.endedBy,
     warnings: [...warnings].slice(0, warningsMax),
@@ -66,7 +58,7 @@ export async function watchPrompt(
           return result({ state: "stuck" });
         }
         if (!(error instanceof ComfyUIError) || error.code === "connector_closed") throw error;
-        await server.confirmUnreadable(promptId, run.stopSignal);
+        await confirmUnreadable(server, promptId, run.stopSignal);
       }
     }
   } finally {
@@ -77,7 +69,7 @@ export async function watchPrompt(
 /** @throws ComfyUIError queue and history have failed for `graceMs` @throws RunStopped */
 async function followToItsEnd(
   run: Run,
-  server: OwnedServer,
+  server: JobServer,
   ending: PromptEnding,
   warnings: Set<string>,
   { progress, graceMs }: WatchPromptOptions,
@@ -109,9 +101,9 @@ async function followToItsEnd(
         server.noteDoubt(event.error);
         break;
       case "message":
-        // The greeting of a new connection names no prompt: a server whose executor is dead sends it as well.
+        // The first message of a new connection names no prompt: a server whose executor is dead sends it as well.
         if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
-        // Usually the end, and then the history says so; see `warningOf`.
+        // Usually the prompt ends with this message, and then the history says so; `warningOf` says when it does not.
         if (event.message.type === "execution_error") warnings.add(warningOf(event.message.data));
         break;
       case "preview":
@@ -125,11 +117,11 @@ async function followToItsEnd(
   throw new Error("The watch ended without a result.");
 }
 
-/** Tells the server to end the prompt, when it was asked for or its time is over, until it has. */
+/** Tells the server to end the prompt, after a cancel request or when its time is over, and repeats it until it has ended. */
 class PromptEnding {
-  endedBy: WatchResult["endedBy"] = null;
+  endedBy: EndedBy | null = null;
   readonly #run: Run;
-  readonly #server: OwnedServer;
+  readonly #server: JobServer;
   readonly #log: Logger;
   readonly #stuck = new AbortController();
   readonly #done = new AbortController();
@@ -138,7 +130,7 @@ class PromptEnding {
   #stallTicker: NodeJS.Timeout | null = null;
   #silentTicks = 0;
 
-  constructor(run: Run, server: OwnedServer, options: { log: Logger; stallMs: number }) {
+  constructor(run: Run, server: JobServer, options: { log: Logger; stallMs: number }) {
     this.#run = run;
     this.#server = server;
     this.#log = options.log;
@@ -151,18 +143,18 @@ class PromptEnding {
     return this.#stuck.signal;
   }
 
-  /** It executes: its time runs. @param elapsedMs how long it has been executing already */
+  /** The prompt executes: its time limit runs. @param elapsedMs how long it has been executing already */
   startDeadline(elapsedMs: number): void {
     if (this.endedBy === null) this.#endIn(this.#run.leased.job.timeoutMs - elapsedMs, "deadline");
   }
 
-  /** It has not begun to execute; it may have to by some moment. */
+  /** The prompt has not begun to execute: if the job has a queue deadline, that runs. */
   startExpiry(): void {
     const { expiresInMs } = this.#run.leased;
     if (expiresInMs !== null && this.endedBy === null) this.#endIn(expiresInMs, "expiry");
   }
 
-  /** It executes and something was heard of it: from now on a silence is counted anew. */
+  /** A message about the executing prompt came: its silence is counted from zero. */
   noteSignOfLife(): void {
     this.#silentTicks = 0;
     this.#stallTicker ??= setInterval(() => {
@@ -171,8 +163,8 @@ class PromptEnding {
   }
 
   /**
-   * Counted in ticks rather than by the clock: while we were paused, or are not connected, or somebody else may hold the
-   * job, we would not have heard anything, and that is not the prompt's silence.
+   * The silence is counted in ticks rather than by the clock: while this process was paused, is not connected, or may have
+   * lost the job, no message could have arrived, so the prompt was not silent.
    */
   #tickOfSilence(): void {
     const isOurs = this.#run.lease.leftMs() > 0;
@@ -190,7 +182,7 @@ class PromptEnding {
 
   #endIn(leftMs: number, why: "deadline" | "expiry"): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    // Longer than a timer can wait: wait as long as it can, and again.
+    // Node's timers are limited to `timerMaxMs`: a longer wait is several timers.
     const waitMs = Math.min(Math.max(0, leftMs), timerMaxMs);
     this.#timer = setTimeout(() => {
       if (leftMs > timerMaxMs) this.#endIn(leftMs - timerMaxMs, why);
@@ -202,7 +194,7 @@ class PromptEnding {
     this.#end("cancel");
   };
 
-  #end(why: NonNullable<WatchResult["endedBy"]>): void {
+  #end(why: EndedBy): void {
     if (this.endedBy !== null) return;
     this.endedBy = why;
     void this.#keepAsking();

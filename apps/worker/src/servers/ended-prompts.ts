@@ -12,7 +12,7 @@ export interface EndedPromptsOptions {
 
 /** Of one server, in one pass. */
 const promptsAtOnce = 50;
-/** Looks for entries that others left, in passes of a second. */
+/** Passes, one a second, between two searches for entries that other workers left. */
 const everyPasses = 5;
 /** Short: what could not be asked is asked again in the next pass. */
 const queueTimeoutMs = 2_000;
@@ -24,7 +24,7 @@ const forgottenMax = 10_000;
  * entry in the history and says so here, where all of a second are told to the database at once. Notes that stay are of
  * workers that died in between, and of servers that could not be reached or did not let go: whoever owns the server deletes
  * those entries. A prompt that is still in the queue keeps its note, also when its job has been removed: by the note the next
- * look at the server knows that nobody waits for it (`superseded-prompts.ts`).
+ * check of the server knows that nobody waits for it (`superseded-prompts.ts`).
  */
 export class EndedPrompts {
   readonly #options: EndedPromptsOptions;

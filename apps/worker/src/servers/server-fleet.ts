@@ -151,7 +151,7 @@ export class ServerFleet {
     });
     this.#owned.set(record.id, server);
     void server.tick().catch((error: unknown) => {
-      log.warn({ err: error, server: record.url }, "the first look at a server failed");
+      log.warn({ err: error, server: record.url }, "the first check of a server failed");
     });
   }
 

@@ -1,103 +1,103 @@
 import { describe, expect, test } from "@jest/globals";
-import { healthLimits, ServerHealth, type ServerSighting } from "./server-health.ts";
+import { healthLimits, ServerHealth, type HealthCheck } from "./server-health.ts";
 
 const prompts = (ids: string[]): { promptId: string; number: number }[] =>
   ids.map((promptId, number) => ({ promptId, number }));
-const answered = (running: string[], pending: string[], own: string[] = []): ServerSighting => ({
+const answered = (running: string[], pending: string[], own: string[] = []): HealthCheck => ({
   kind: "answered",
   queue: { running: prompts(running), pending: prompts(pending) },
   ownPromptIds: new Set(own),
 });
-const silent: ServerSighting = { kind: "silent", reason: "connection refused" };
+const silent: HealthCheck = { kind: "silent", reason: "connection refused" };
 
 describe("a server's circuit", () => {
   test("closes at the first answer", () => {
     const health = new ServerHealth();
     expect(health.mayTakeJobs).toBe(false);
-    health.look(answered([], []), 0);
+    health.noteCheck(answered([], []), 0);
     expect(health.state).toBe("online");
   });
 
   test("opens while it is silent, and then gets one job until one ended well", () => {
     const health = new ServerHealth();
-    health.look(answered([], []), 0);
-    health.look(silent, 1_000);
-    health.look(silent, 4_000);
+    health.noteCheck(answered([], []), 0);
+    health.noteCheck(silent, 1_000);
+    health.noteCheck(silent, 4_000);
     expect([health.state, health.reason, health.silentMs(4_000)]).toEqual([
       "unreachable",
       "connection refused",
       3_000,
     ]);
-    health.look(answered([], []), 5_000);
+    health.noteCheck(answered([], []), 5_000);
     expect(health.state).toBe("probing");
     health.noteJobEnded();
     expect([health.state, health.reason]).toEqual(["online", null]);
   });
 
-  test("opens at once when a prompt is not let go, before the next look", () => {
+  test("opens at once when a prompt is not let go, before the next check", () => {
     const health = new ServerHealth();
-    health.look(answered(["a"], [], ["a"]), 0);
+    health.noteCheck(answered(["a"], [], ["a"]), 0);
     health.noteStuck("a");
     expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("prompt a")]);
-    health.look(answered([], []), 1_000);
+    health.noteCheck(answered([], []), 1_000);
     expect(health.state).toBe("probing");
   });
 
   test("opens when prompts wait and nothing runs", () => {
     const health = new ServerHealth();
-    health.look(answered([], ["a"]), 0);
+    health.noteCheck(answered([], ["a"]), 0);
     expect(health.state).toBe("online");
-    health.look(answered([], ["a", "b"]), healthLimits.idleMs);
+    health.noteCheck(answered([], ["a", "b"]), healthLimits.idleMs);
     expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("starts none")]);
-    health.look(answered(["a"], ["b"]), healthLimits.idleMs + 1);
+    health.noteCheck(answered(["a"], ["b"]), healthLimits.idleMs + 1);
     expect(health.state).toBe("probing");
   });
 
   test("opens when somebody else's prompt stands in front for too long, but not for one of ours", () => {
     const health = new ServerHealth();
-    health.look(answered(["foreign"], ["mine"], ["mine"]), 0);
-    health.look(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs - 1);
+    health.noteCheck(answered(["foreign"], ["mine"], ["mine"]), 0);
+    health.noteCheck(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs - 1);
     expect(health.state).toBe("online");
-    health.look(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs);
+    health.noteCheck(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs);
     expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("foreign")]);
 
     const busy = new ServerHealth();
-    busy.look(answered(["mine"], ["other"], ["mine"]), 0);
-    busy.look(answered(["mine"], ["other"], ["mine"]), 10 * healthLimits.stallMs);
+    busy.noteCheck(answered(["mine"], ["other"], ["mine"]), 0);
+    busy.noteCheck(answered(["mine"], ["other"], ["mine"]), 10 * healthLimits.stallMs);
     expect(busy.state).toBe("online");
   });
 
   test("opens for a prompt that it does not let go, until it has", () => {
     const health = new ServerHealth();
-    health.look(answered(["a"], [], ["a"]), 0);
+    health.noteCheck(answered(["a"], [], ["a"]), 0);
     health.noteStuck("a");
-    health.look(answered(["a"], [], []), 1);
+    health.noteCheck(answered(["a"], [], []), 1);
     expect([health.state, health.reason]).toEqual(["wedged", expect.stringContaining("prompt a")]);
-    health.look(answered([], []), 2);
+    health.noteCheck(answered([], []), 2);
     expect(health.state).toBe("probing");
   });
 
   test("pauses after some jobs in a row were lost on it, longer each time", () => {
     const health = new ServerHealth();
-    health.look(answered([], []), 0);
+    health.noteCheck(answered([], []), 0);
     for (let failure = 1; failure < healthLimits.failuresMax; failure += 1) health.noteJobLost("HTTP 500", 0);
     expect(health.state).toBe("online");
     health.noteJobLost("HTTP 500", 0);
     expect([health.state, health.reason]).toEqual(["failing", expect.stringContaining("HTTP 500")]);
-    health.look(answered([], []), healthLimits.pauseMs - 1);
+    health.noteCheck(answered([], []), healthLimits.pauseMs - 1);
     expect(health.state).toBe("failing");
-    health.look(answered([], []), healthLimits.pauseMs);
+    health.noteCheck(answered([], []), healthLimits.pauseMs);
     expect(health.state).toBe("probing");
     health.noteJobLost("HTTP 500", healthLimits.pauseMs);
-    health.look(answered([], []), 3 * healthLimits.pauseMs - 1);
+    health.noteCheck(answered([], []), 3 * healthLimits.pauseMs - 1);
     expect(health.state).toBe("failing");
-    health.look(answered([], []), 3 * healthLimits.pauseMs);
+    health.noteCheck(answered([], []), 3 * healthLimits.pauseMs);
     expect(health.state).toBe("probing");
   });
 
   test("a success in between starts the count anew", () => {
     const health = new ServerHealth();
-    health.look(answered([], []), 0);
+    health.noteCheck(answered([], []), 0);
     for (let round = 0; round < 5; round += 1) {
       health.noteJobLost("reset", 0);
       health.noteJobLost("reset", 0);

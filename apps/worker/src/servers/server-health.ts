@@ -1,8 +1,8 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type ServerState, takesWork } from "@genga/jobs";
 
-/** What one look at a server found. */
-export type ServerSighting =
+/** What one check of a server found. */
+export type HealthCheck =
   | { kind: "answered"; queue: ServerQueue; ownPromptIds: ReadonlySet<string> }
   | { kind: "silent"; reason: string };
 
@@ -28,7 +28,7 @@ export const healthLimits: ServerHealthLimits = {
 
 /**
  * The circuit of one server: closed (`online`), open (`unreachable`, `wedged`, `failing`), and on probation (`probing`:
- * one job at a time until one ends well). Fed with what the looks and the jobs tell; time is passed in.
+ * one job at a time until one ends well). It is told what the checks and the jobs find; time is passed in.
  */
 export class ServerHealth {
   #state: ServerState = "unknown";
@@ -87,15 +87,15 @@ export class ServerHealth {
     this.#become("failing", `${this.#failuresInARow} jobs in a row were lost on it, lastly: ${reason}`);
   }
 
-  look(sighting: ServerSighting, now: number): void {
-    if (sighting.kind === "silent") {
+  noteCheck(check: HealthCheck, now: number): void {
+    if (check.kind === "silent") {
       this.#silentSince ??= now;
       this.#head = null;
-      this.#become("unreachable", sighting.reason);
+      this.#become("unreachable", check.reason);
       return;
     }
     this.#silentSince = null;
-    const wedge = this.#wedgeOf(sighting, now);
+    const wedge = this.#wedgeOf(check, now);
     if (wedge !== null) this.#become("wedged", wedge);
     else if (now < this.#pausedUntil) this.#become("failing", this.#reason);
     else if (this.#state === "unknown") this.#become("online", null);
@@ -104,10 +104,7 @@ export class ServerHealth {
   }
 
   /** Why nothing moves on it, or `null`. A prompt of ours that executes has a deadline of its own. */
-  #wedgeOf(
-    { queue, ownPromptIds }: Extract<ServerSighting, { kind: "answered" }>,
-    now: number,
-  ): string | null {
+  #wedgeOf({ queue, ownPromptIds }: Extract<HealthCheck, { kind: "answered" }>, now: number): string | null {
     const known = [...queue.running, ...queue.pending].map(({ promptId }) => promptId);
     if (this.#stuckPromptId !== null && !known.includes(this.#stuckPromptId)) this.#stuckPromptId = null;
     if (this.#stuckPromptId !== null) return stuckReason(this.#stuckPromptId);

@@ -4,7 +4,7 @@ import { type Logger } from "@genga/runtime";
 import { forgetPrompt } from "../job/forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
-/** Short: it is asked again at the next look. */
+/** Short: the next check of the server tries again. */
 const cancelTimeoutMs = 1_000;
 
 /**
@@ -17,7 +17,7 @@ export async function removeSuperseded(
   runs: Pick<JobRuns, "findEndedPrompts">,
   log: Logger,
 ): Promise<void> {
-  const own = new Set([...server.runs].map((run) => run.leased.promptId));
+  const own = server.promptIds;
   const others = [...queue.running, ...queue.pending]
     .map(({ promptId }) => promptId)
     .filter((promptId) => !own.has(promptId) && isUuid(promptId));

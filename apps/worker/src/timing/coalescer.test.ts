@@ -13,7 +13,7 @@ test("any number of triggers during a run make exactly one more run", async () =
   expect(gates).toHaveLength(2);
   gates[1]?.();
   await Promise.all(others);
-  await coalescer.settle();
+  await coalescer.whenIdle();
   expect(gates).toHaveLength(2);
 });
 

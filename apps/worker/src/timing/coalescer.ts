@@ -20,7 +20,7 @@ export class Coalescer {
   }
 
   /** Resolves when nothing runs and nothing was asked for. */
-  async settle(): Promise<void> {
+  async whenIdle(): Promise<void> {
     while (this.#running !== null || this.#next !== null) await (this.#next ?? this.#running);
   }
 

@@ -1,0 +1,221 @@
+import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import {
+  type AttemptEnd,
+  endAfterFailure,
+  type Job,
+  type JobAttempt,
+  type JobFailure,
+  type NewOutput,
+  poisonCode,
+} from "@genga/jobs";
+import { ExtraDataError } from "./extra-data.ts";
+import { failureOf, failureOfPrompt } from "./job-failure.ts";
+import { RunStopped, type RunStop } from "./run.ts";
+
+// What the end of a run means: for the job (`endOf`), for its server (`serverVerdict`, `serverFaultIn`), and whether it is
+// for this worker to end the job at all (`stopOf`). Pure; `test/job-end.test.ts` has the table of cases.
+
+/** Why this worker told the server to end a prompt. */
+export type EndedBy = "cancel" | "deadline" | "expiry" | "stall";
+
+/** How a prompt ended on its server. */
+export interface PromptEnd {
+  /**
+   * `stuck`: the server was told to end the prompt, and does not. `never-there`: the prompt was not submitted, or never
+   * arrived. `absent`: it was there, and the server does not know it any more.
+   */
+  lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
+  /** `null`: the prompt ended without our asking. */
+  endedBy: EndedBy | null;
+  /** What the server said of nodes that failed, if the prompt went on without them. */
+  warnings: string[];
+}
+
+/** How a run came to its end. */
+export type RunOutcome =
+  /** @property outputs of a finished prompt */
+  | { kind: "prompt-ended"; prompt: PromptEnd; outputs: NewOutput[] }
+  /** @property mayRunElsewhere the server refused the graph, and another try may be accepted */
+  | { kind: "broke"; error: unknown; mayRunElsewhere: boolean }
+  /** @property wasOnServer the run held a slot of the server when the server was given up */
+  | { kind: "server-lost"; wasOnServer: boolean };
+
+/** What decides whether the prompt may have crashed its server. */
+export interface Circumstances {
+  /** The server said that it executes the prompt. */
+  isExecuting: boolean;
+  /** The server may have been executing the prompt, whether it said so or not. */
+  mayHaveBegun: boolean;
+  server: { isAnswering: boolean; isDraining: boolean; reason: string | null };
+}
+
+/** What of a job decides what its end means. */
+export type EndingJob = Pick<
+  Job,
+  "attempt" | "attemptsCharged" | "attemptsMax" | "outOfMemoryCount" | "crashCount" | "timeoutMs"
+>;
+
+/** What the end of a run means for its job. @param random 0 ≤ random < 1, spreads retries */
+export function endOf(
+  job: EndingJob,
+  outcome: RunOutcome,
+  circumstances: Circumstances,
+  random: number,
+): AttemptEnd {
+  const { mayHaveBegun, isExecuting, server } = circumstances;
+  const after = (failure: JobFailure, hasCrashed: boolean, mayRunElsewhere = false): AttemptEnd =>
+    endAfterFailure(job, failure, { wasExecuting: hasCrashed, mayRunElsewhere, random });
+  switch (outcome.kind) {
+    case "broke":
+      return after(failureOf(outcome.error), false, outcome.mayRunElsewhere);
+    case "server-lost": {
+      // A server that answers has not died of a prompt of which it has said nothing.
+      const mayBeToBlame = isExecuting || (mayHaveBegun && !server.isAnswering);
+      return after(
+        serverLostFailure(server.reason),
+        outcome.wasOnServer && mayBeToBlame && !server.isDraining,
+      );
+    }
+    case "prompt-ended": {
+      const { lookup, endedBy, warnings } = outcome.prompt;
+      if (lookup.state === "finished") return { kind: "completed", outputs: outcome.outputs, warnings };
+      if (lookup.state === "failed") return after(failureOfPrompt(lookup), false);
+      if (endedBy === "cancel") return { kind: "cancelled" };
+      if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
+      if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
+      // The graph itself may hang: three servers that stall with it count like three servers that crash.
+      if (endedBy === "stall") return after(stallFailure, true);
+      // An operator restarts a draining server on purpose: that is not held against the job.
+      const hasCrashed = lookup.state === "absent" && mayHaveBegun && !server.isDraining;
+      return after(promptLossFailures[lookup.state], hasCrashed);
+    }
+  }
+}
+
+/** What the end of a prompt says about its server: it works, or a job was lost on it, or nothing (`null`). */
+export function serverVerdict(
+  { lookup, endedBy }: PromptEnd,
+  { mayHaveBegun }: Pick<Circumstances, "mayHaveBegun">,
+): { verdict: "works" } | { verdict: "lost-a-job"; reason: string } | null {
+  if (lookup.state === "finished" || lookup.state === "failed") return { verdict: "works" };
+  if (endedBy === "stall") return { verdict: "lost-a-job", reason: stallFailure.message };
+  if (lookup.state === "absent" && endedBy === null && mayHaveBegun)
+    return { verdict: "lost-a-job", reason: promptLossFailures.absent.message };
+  return null;
+}
+
+/** Why an error that ended a run is its server's fault; `null` = it is not. */
+export function serverFaultIn(error: unknown): string | null {
+  const failure = failureOf(error);
+  return failure.class === "server" && !(error instanceof ExtraDataError) ? failure.message : null;
+}
+
+/**
+ * Whether the server let go of a prompt, or never had it. If it did not, whatever made the prompt vanish may also have
+ * hit the prompts behind it.
+ */
+export function hasLetGo({ lookup, endedBy }: PromptEnd): boolean {
+  return lookup.state === "absent" ? endedBy !== null : lookup.state !== "stuck";
+}
+
+/** Whether the prompt's entry may be removed from the server's history: not while the server may still have the prompt. */
+export function mayForgetPrompt(outcome: RunOutcome): boolean {
+  switch (outcome.kind) {
+    case "broke":
+      return true;
+    case "server-lost":
+      return false;
+    case "prompt-ended":
+      return hasLetGo(outcome.prompt);
+  }
+}
+
+/**
+ * Why a run was stopped; `null` = it was not, it broke. A connector is closed only when its server belongs to another
+ * worker: then that worker adopts the prompt.
+ * @param stopReason of the run's stop signal, which comes before what the run threw
+ */
+export function stopOf(stopReason: unknown, error: unknown): RunStop | null {
+  if (stopReason instanceof RunStopped) return stopReason.stop;
+  if (error instanceof ComfyUIError && error.code === "connector_closed") return "hand-over";
+  return error instanceof RunStopped ? error.stop : null;
+}
+
+/** The job is held responsible for crashes of several servers. */
+export function blamesJobForCrashes(end: AttemptEnd): boolean {
+  return end.kind === "failed" && end.failure.code === poisonCode;
+}
+
+/** The end with the servers in its message on which the job's attempts crashed. */
+export function namingCrashedServers(
+  end: AttemptEnd,
+  attempts: readonly Pick<JobAttempt, "failure" | "serverUrl">[],
+  lastServerUrl: string,
+): AttemptEnd {
+  if (end.kind !== "failed") return end;
+  const crashed = attempts.filter(({ failure }) => failure !== null && crashCodes.has(failure.code));
+  const urls = [...new Set([...crashed.map(({ serverUrl }) => serverUrl), lastServerUrl])];
+  const message = `${end.failure.message} The servers: ${urls.join(", ")}.`;
+  return { ...end, failure: { ...end.failure, message } };
+}
+
+/** For a result that the database does not take, although it is there. */
+export function unrecordableEnd(error: unknown): AttemptEnd {
+  const why = error instanceof Error ? error.message : String(error);
+  const message = `The result could not be recorded: ${why}`.slice(0, 500);
+  return { kind: "failed", failure: { class: "execution", code: "result-refused", message } };
+}
+
+function deadlineFailure(timeoutMs: number): JobFailure {
+  return {
+    class: "deadline",
+    code: "deadline-passed",
+    message: `It was still executing after ${timeoutMs} ms (timeoutMs) and was interrupted.`,
+  };
+}
+
+const expiryFailure: JobFailure = {
+  class: "deadline",
+  code: "expired",
+  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
+};
+
+const stallFailure: JobFailure = {
+  class: "server",
+  code: "prompt-stalled",
+  message: "Nothing was heard of the prompt for too long while it executed (STALL_MS); it was interrupted.",
+};
+
+function serverLostFailure(reason: string | null): JobFailure {
+  const message = `Its server was given up. ${reason ?? ""}`.trim();
+  return { class: "server", code: serverLostCode, message };
+}
+
+const serverLostCode = "server-lost";
+
+/** Prompts that ended without a result and without our asking. */
+const promptLossFailures = {
+  interrupted: {
+    class: "server",
+    code: "prompt-interrupted",
+    message: "The prompt was interrupted on the server by somebody else.",
+  },
+  absent: {
+    class: "server",
+    code: "prompt-lost",
+    message: "The server does not know the prompt; it was probably restarted.",
+  },
+  "never-there": {
+    class: "server",
+    code: "not-submitted",
+    message: "The prompt never reached the server.",
+  },
+  stuck: { class: "server", code: "prompt-stuck", message: "The server did not let go of the prompt." },
+} as const satisfies Record<string, JobFailure>;
+
+/** Failures of attempts that count as crashes of their server. */
+const crashCodes: ReadonlySet<string> = new Set([
+  promptLossFailures.absent.code,
+  serverLostCode,
+  stallFailure.code,
+]);

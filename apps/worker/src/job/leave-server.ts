@@ -1,0 +1,29 @@
+import { type Logger } from "@genga/runtime";
+import { type JobServer } from "./job-server.ts";
+import { type Run } from "./run.ts";
+
+/** For removing a prompt from a server that is given up. */
+const takeBackMs = 4_000;
+
+/** After an out-of-memory error: asks the server to unload its models before the next job. */
+export async function freeMemory(run: Run, server: JobServer, log: Logger): Promise<void> {
+  try {
+    await server.connector.free({ unloadModels: true, freeMemory: true, signal: run.stopSignal });
+  } catch (error) {
+    log.warn({ err: error, server: server.url }, "the server could not be asked to free memory");
+  }
+}
+
+/**
+ * Removes a run's prompt from a server that is given up. A wedged server still answers, and may recover: its prompt must
+ * not execute beside the job's next attempt.
+ */
+export async function takeBackPrompt(run: Run, server: JobServer, log: Logger): Promise<void> {
+  try {
+    const signal = AbortSignal.timeout(takeBackMs);
+    await server.connector.cancelPrompt(run.promptId, { signal, timeoutMs: takeBackMs / 2 });
+  } catch (error) {
+    // The server's owner removes the prompt once it sees it in the server's queue.
+    log.warn({ err: error }, "the prompt could not be taken back from the server");
+  }
+}

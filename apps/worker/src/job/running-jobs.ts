@@ -1,0 +1,151 @@
+import { type HeldTicket, type JobRuns, type LeasedJob } from "@genga/jobs";
+import { type OutageGuard } from "../timing/outage-guard.ts";
+import { type JobServer } from "./job-server.ts";
+import { processJob, type ProcessJobOptions } from "./process-job.ts";
+import { Run } from "./run.ts";
+
+export interface RunningJobsOptions extends ProcessJobOptions {
+  workerId: string;
+  runs: Pick<JobRuns, "adoptJobs" | "listAttempts" | "releaseLeases" | "renewLeases">;
+  guard: OutageGuard;
+  /** Newest first. */
+  secretsKeys: readonly string[];
+  /** This worker owns the server now. */
+  owns: (server: JobServer) => boolean;
+  /** A run has ended, and with it this worker's part in the job. */
+  onEnded: (leased: LeasedJob) => void;
+}
+
+interface RunningJob {
+  run: Run;
+  server: JobServer;
+  ended: Promise<void>;
+}
+
+/** The jobs that this worker runs: starts and adopts them, renews their leases, stops them. */
+export class RunningJobs {
+  readonly #options: RunningJobsOptions;
+  /** The latest run of each job. */
+  readonly #latest = new Map<string, RunningJob>();
+  /** All runs that have not ended; an earlier one of a job that was adopted again may still be ending. */
+  readonly #all = new Set<RunningJob>();
+
+  constructor(options: RunningJobsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#latest.size;
+  }
+
+  /** Starts a job that was just claimed. @param leasedSince when the claim was sent, by the monotonic clock */
+  start(leased: LeasedJob, server: JobServer, ticket: HeldTicket, leasedSince: number): void {
+    this.#start(leased, server, ticket, leasedSince, Promise.resolve());
+  }
+
+  /** Takes over the jobs of a dead or stopped worker on these servers, and watches their prompts. */
+  async adoptOn(servers: readonly JobServer[]): Promise<void> {
+    const { runs, workerId, leaseMs, guard, log } = this.#options;
+    if (servers.length === 0 || !guard.mayTakeOver) return;
+    const byId = new Map(servers.map((server) => [server.id, server]));
+    const leasedSince = performance.now();
+    const adopted = await guard.watch(runs.adoptJobs([...byId.keys()], workerId, leaseMs));
+    for (const leased of adopted) {
+      const server = byId.get(leased.serverId);
+      if (server === undefined) continue;
+      log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
+      // The job may be our own: if our lease ran out during a pause or an outage, and no other worker adopted the job. Its
+      // earlier run ends first, since only one run may watch a prompt.
+      const earlier = this.#latest.get(leased.jobId);
+      earlier?.run.stop("lease-lost");
+      this.#start(leased, server, null, leasedSince, earlier?.ended ?? Promise.resolve());
+    }
+  }
+
+  /** Renews the leases; runs whose lease another worker took are stopped, and cancel requests are passed on. */
+  async renewLeases(): Promise<void> {
+    const runs = [...this.#latest.values()].map(({ run }) => run);
+    if (runs.length === 0) return;
+    const { leaseMs, guard } = this.#options;
+    const sentAt = performance.now();
+    const leases = runs.map((run) => run.leased);
+    const { held, cancelRequested } = await guard.watch(this.#options.runs.renewLeases(leases, leaseMs));
+    const stillOurs = new Set(held.map((lease) => `${lease.jobId} ${lease.leaseNumber}`));
+    for (const run of runs) {
+      if (stillOurs.has(`${run.jobId} ${run.leased.leaseNumber}`)) run.lease.renewed(sentAt);
+      else run.stop("lease-lost");
+    }
+    this.cancel(cancelRequested);
+  }
+
+  /** Ends the prompts of those jobs that run here. */
+  cancel(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) this.#latest.get(jobId)?.run.requestCancel();
+  }
+
+  /** Keeps a ticket of a job that runs here; `false`: it is for none of them. */
+  keepTicket(ticket: HeldTicket): boolean {
+    return this.#latest.get(ticket.jobId)?.run.keepTicket(ticket) ?? false;
+  }
+
+  /**
+   * The server is no longer ours: stops the runs on it, and waits for their end. After a hand-over the successor may adopt
+   * the jobs at once, except one whose POST may still arrive: its lease runs out, and no POST outlives its lease.
+   */
+  async leave(server: JobServer, why: "lease-lost" | "hand-over"): Promise<void> {
+    const onServer = [...this.#all].filter((running) => running.server === server);
+    for (const { run } of onServer) run.stop(why);
+    await Promise.all(onServer.map(({ ended }) => ended));
+    if (why !== "hand-over") return;
+    const released = onServer.filter(({ run }) => !run.mayStillArrive);
+    await this.#options.runs.releaseLeases(released.map(({ run }) => run.leased));
+  }
+
+  #start(
+    leased: LeasedJob,
+    server: JobServer,
+    ticket: HeldTicket | null,
+    leasedSince: number,
+    after: Promise<void>,
+  ): void {
+    if (!this.#options.owns(server)) {
+      // The server was lost or handed over while the job was being claimed: its next owner adopts the job.
+      void this.#giveBack(leased, ticket);
+      return;
+    }
+    const { leaseMs, secretsKeys, onEnded } = this.#options;
+    const run = new Run({
+      ...{ leased, ticket, wasAdopted: ticket === null },
+      ...{ leaseMs, leasedSince, secretsKeys },
+    });
+    server.addRun(run);
+    const ended = after
+      .then(() => processJob(run, server, this.#options))
+      .finally(() => {
+        server.removeRun(run);
+        this.#all.delete(running);
+        if (this.#latest.get(run.jobId) === running) this.#latest.delete(run.jobId);
+        onEnded(leased);
+      });
+    const running: RunningJob = { run, server, ended };
+    this.#all.add(running);
+    this.#latest.set(run.jobId, running);
+  }
+
+  /**
+   * Gives a job back that was not started. If the lease cannot be released, the ticket still is: a ticket that is not given
+   * back would be held, and renewed, for ever.
+   */
+  async #giveBack(leased: LeasedJob, ticket: HeldTicket | null): Promise<void> {
+    const { runs, tickets, log } = this.#options;
+    const results = await Promise.allSettled([
+      runs.releaseLeases([leased]),
+      ticket === null ? null : tickets.giveBack(ticket, { delayMs: 1_000 }),
+    ]);
+    for (const result of results) {
+      if (result.status === "fulfilled") continue;
+      const err: unknown = result.reason;
+      log.warn({ err, jobId: leased.jobId }, "a lease or a ticket could not be handed back and runs out");
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import { ComfyUIError, type HistoryEntry } from "@genga/comfyui";
+import { type NewOutput, type OutputStorage } from "@genga/jobs";
+import { outputOptionsOf } from "@genga/workflows";
+import { storeOutputs } from "../files/store-outputs.ts";
+import { type JobServer } from "./job-server.ts";
+import { type ProgressWriter } from "./progress-writer.ts";
+import { type Run } from "./run.ts";
+import { requireAnswers, unreadableResult } from "./unreadable-result.ts";
+
+export interface SaveOutputsOptions {
+  storage: OutputStorage;
+  progress: ProgressWriter;
+  /** A file that the server does not serve is waited for so long. */
+  graceMs: number;
+}
+
+/**
+ * Saves the outputs of a finished prompt. If the server answers checks, but does not serve a file within `graceMs`, the
+ * job fails: rendering again would not help.
+ * @throws RunStopped @throws ComfyUIError @throws StorageError what was stored is removed again
+ */
+export async function saveOutputs(
+  run: Run,
+  server: JobServer,
+  history: HistoryEntry,
+  { storage, progress, graceMs }: SaveOutputsOptions,
+): Promise<NewOutput[]> {
+  progress.report(run, "saving", run.progress);
+  const wanted = outputOptionsOf(run.leased.parameters);
+  const { connector } = server;
+  const { leased: lease, names, stopSignal: signal } = run;
+  const store = async (patienceMs: number): Promise<NewOutput[] | ComfyUIError> => {
+    try {
+      return await storeOutputs({
+        ...{ connector, storage, lease, history, wanted, names },
+        shownText: (text) => run.shownText(text),
+        ...{ graceMs: patienceMs, signal },
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      const isServersFault = error instanceof ComfyUIError && error.errorClass === "server";
+      if (!isServersFault || error.code === "connector_closed") throw error;
+      await requireAnswers(server, signal);
+      return error;
+    }
+  };
+  const first = await store(graceMs);
+  // The server may have come back only for the check, so the files are asked for once more.
+  const outputs = first instanceof ComfyUIError ? await store(0) : first;
+  if (outputs instanceof ComfyUIError) throw unreadableResult(outputs);
+  return outputs;
+}

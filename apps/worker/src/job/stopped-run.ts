@@ -1,0 +1,66 @@
+import { type Logger } from "@genga/runtime";
+import { type JobServer } from "./job-server.ts";
+import { type RunOutcome, serverFaultIn, stopOf } from "./job-end.ts";
+import { takeBackPrompt } from "./leave-server.ts";
+import { endJob, type EndJobOptions, returnTicket } from "./record-end.ts";
+import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
+import { type Run } from "./run.ts";
+
+/**
+ * For a run that was stopped, or broke: leaves the job to its successor, or ends the attempt. Never throws; what it cannot
+ * record is left to the lease's expiry.
+ * @param broken.error what the run threw
+ * @param broken.wasOnServer the run held a slot of its server at that moment
+ */
+export async function endStoppedRun(
+  run: Run,
+  server: JobServer,
+  broken: { error: unknown; wasOnServer: boolean },
+  options: EndJobOptions & RefusalOptions,
+  log: Logger,
+): Promise<void> {
+  const { error } = broken;
+  const stop = stopOf(run.stopSignal.reason, error);
+  if (stop === "lease-lost" || stop === "hand-over") {
+    log.info({ stop }, stop === "hand-over" ? "left to its successor" : "another worker holds the job now");
+    await returnTicket(run, options, log);
+    return;
+  }
+  if (stop === null) {
+    // An error may quote what a server said, and that may contain secrets that the server was given.
+    const told = run.hasSecrets ? { reason: run.shownText(String(error)) } : { err: error };
+    log.warn(told, "attempt failed");
+  }
+  try {
+    const outcome =
+      stop === null
+        ? await outcomeOfBreak(run, server, error, options)
+        : await outcomeOfServerLoss(run, server, broken, options.log);
+    await endJob(run, server, outcome, options, log);
+  } catch (cause) {
+    log.warn({ err: cause }, "the failed attempt is left to its lease");
+    await returnTicket(run, options, log);
+  }
+}
+
+async function outcomeOfBreak(
+  run: Run,
+  server: JobServer,
+  error: unknown,
+  options: RefusalOptions,
+): Promise<RunOutcome> {
+  const fault = serverFaultIn(error);
+  if (fault !== null) server.noteJobLost(run.shownText(fault));
+  const mayRunElsewhere = isRefusal(error) && (await isWorthAnotherTry(run, server, error, options));
+  return { kind: "broke", error, mayRunElsewhere };
+}
+
+async function outcomeOfServerLoss(
+  run: Run,
+  server: JobServer,
+  { wasOnServer }: { wasOnServer: boolean },
+  log: Logger,
+): Promise<RunOutcome> {
+  if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0) await takeBackPrompt(run, server, log);
+  return { kind: "server-lost", wasOnServer };
+}

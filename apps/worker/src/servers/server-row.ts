@@ -1,0 +1,59 @@
+import { type ComfyUIConnector } from "@genga/comfyui";
+import {
+  type ServerAbilities,
+  type ServerLease,
+  type ServerState,
+  type ServerStore,
+  StoreUnavailableError,
+} from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+
+export interface ServerRowOptions {
+  /** For the log. */
+  url: string;
+  lease: ServerLease;
+  servers: Pick<ServerStore, "describeServer" | "setServerState">;
+  log: Logger;
+}
+
+/** What the database says of one server. Written only when it changed. */
+export class ServerRow {
+  readonly #options: ServerRowOptions;
+  #state = "";
+  /** What the row says of the server's program, and since which of our connections to it. */
+  #description: { version: string | null; abilities: ServerAbilities; disconnects: number } | null = null;
+
+  constructor(options: ServerRowOptions) {
+    this.#options = options;
+  }
+
+  /** Probes what the server's program is able to when our connection is a new one or the version changed. */
+  async describe(
+    connector: ComfyUIConnector,
+    version: string | null,
+    options: { timeoutMs: number; signal: AbortSignal },
+  ): Promise<ServerAbilities> {
+    const { disconnects } = connector.counters;
+    const known = this.#description;
+    if (known?.version === version && known.disconnects === disconnects) return known.abilities;
+    const abilities = await connector.probeAbilities(options);
+    const { servers, lease } = this.#options;
+    await servers.describeServer(lease, { version, abilities });
+    this.#description = { version, abilities, disconnects };
+    return abilities;
+  }
+
+  /** Records the state of the server; the next call repeats it if the database is away now. */
+  async recordState(state: ServerState, reason: string | null): Promise<void> {
+    const line = `${state} ${reason ?? ""}`;
+    if (line === this.#state) return;
+    const { url, servers, lease, log } = this.#options;
+    try {
+      await servers.setServerState(lease, state, reason);
+      this.#state = line;
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      log.debug({ err: error, server: url }, "a server's state could not be recorded yet");
+    }
+  }
+}
