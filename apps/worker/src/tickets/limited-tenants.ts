@@ -1,0 +1,27 @@
+import { type Candidate } from "@genga/jobs";
+
+/** Tenants that are remembered as limited. */
+const limitedTenantsMax = 10_000;
+
+/** Tenants that may have a limited number of jobs running, as far as this worker has read their candidates. */
+export class LimitedTenants {
+  readonly #tenantIds = new Set<string>();
+
+  has(tenantId: string): boolean {
+    return this.#tenantIds.has(tenantId);
+  }
+
+  /** @returns how many more jobs each limited tenant may have running */
+  placesOf(candidates: readonly Candidate[]): Map<string, number> {
+    const places = new Map<string, number>();
+    for (const { tenantId, tenantRoom } of candidates) {
+      if (tenantRoom === null) this.#tenantIds.delete(tenantId);
+      else {
+        places.set(tenantId, tenantRoom);
+        if (this.#tenantIds.size >= limitedTenantsMax) this.#tenantIds.clear();
+        this.#tenantIds.add(tenantId);
+      }
+    }
+    return places;
+  }
+}
