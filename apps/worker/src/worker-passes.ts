@@ -27,7 +27,7 @@ export class WorkerPasses {
   readonly #adoption = new Coalescer(() => this.#adopt());
   readonly #requests = new Coalescer(() => this.#readRequests());
   #hasBalanced = false;
-  /** When it last looked for jobs to adopt, with its servers taken; `null` while it may not take over. */
+  /** When it last adopted what it could on its servers; `null` while it may not take over. */
   #adoptedAt: number | null = null;
   #maySweep = false;
   #isPaused = false;
@@ -41,7 +41,7 @@ export class WorkerPasses {
     return this.#isPaused;
   }
 
-  /** This worker has lately adopted what it can: what is left, nobody looks after. */
+  /** This worker has lately adopted what it can: a job that is left has no worker. */
   get mayRequeue(): boolean {
     return this.#adoptedAt !== null && performance.now() - this.#adoptedAt < this.#with.leaseMs;
   }
@@ -85,7 +85,7 @@ export class WorkerPasses {
     }
   }
 
-  /** What would be adopted must not be requeued: nothing is swept before this worker has taken what it can. */
+  /** A job that can be adopted must not be requeued, so nothing is swept before this worker has adopted what it can. */
   async #sweep(): Promise<void> {
     if (this.#maySweep) await this.#with.sweeper.tick();
   }

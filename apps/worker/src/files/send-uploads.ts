@@ -4,10 +4,10 @@ import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
 import { type ServerNames } from "./server-names.ts";
 import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
 
-/** For one picture, from the storage or to the server; also over a slow line. */
+/** For reading one picture from the storage, or sending it to the server, even over a slow line. */
 const uploadTimeoutMs = 120_000;
 
-/** What each server was given, for as long as the connection to it is ours: the name that we asked for → the server's name. */
+/** The files that each server got over our connection to it: the name that we asked for → the name that the server gave. */
 const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
 
 interface SendOptions {
@@ -21,7 +21,7 @@ interface SendOptions {
 
 /**
  * Makes sure that the server has every upload which the graph names, under a name that nobody else can guess, and puts that
- * name into the graph. May take as long as sending 20 MB takes, so it belongs before the lease is looked at.
+ * name into the graph. May take as long as sending 20 MB takes, so call it before the lease's remaining time is checked.
  * @returns the graph to submit; the given one when it names no uploads
  * @throws ComfyUIError @throws StorageError
  */
@@ -84,7 +84,7 @@ async function send(name: string, options: SendOptions): Promise<string> {
   return serverName;
 }
 
-/** A storage that is away is tried again, as often as for an output. */
+/** Tries again, as often as for an output, while the storage is away. */
 async function readUpload(storageKey: string, { storage, waitMs, signal }: SendOptions): Promise<Buffer> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -99,7 +99,7 @@ async function readUpload(storageKey: string, { storage, waitMs, signal }: SendO
   }
 }
 
-/** What ends in the middle, or takes too long, may be there the next time. */
+/** A file that ended too early, or took too long, may be read whole the next time. */
 function asStorageError(error: unknown, storageKey: string): StorageError {
   if (error instanceof StorageError) return error;
   return new StorageError("storage-unavailable", `Could not read ${storageKey} to its end.`, {
@@ -108,7 +108,7 @@ function asStorageError(error: unknown, storageKey: string): StorageError {
   });
 }
 
-/** People empty a server's input folder: what was sent once is looked at before it is relied on. */
+/** Whether a file that was sent earlier is still on the server: people empty input folders. */
 async function isThere(serverName: string, { connector, signal }: SendOptions): Promise<boolean> {
   const cut = serverName.lastIndexOf("/");
   const file = { filename: serverName.slice(cut + 1), subfolder: serverName.slice(0, Math.max(0, cut)) };

@@ -1,6 +1,6 @@
 import { type LeasedJob, readUploadName, TenantNames, uploadFolder } from "@genga/jobs";
 
-/** How our own names look on a server: below our folder, a folder and a file (or what a file's name begins with). */
+/** The form of our names on a server: below our folder, a folder and a file (or what a file's name begins with). */
 const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp))/g;
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;

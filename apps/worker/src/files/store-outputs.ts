@@ -74,7 +74,7 @@ export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]
   try {
     await storage.remove(outputs.flatMap((output) => output.storageKey ?? []));
   } catch (error) {
-    // They are invisible without a row, and what led here matters more.
+    // Files without a row are invisible, and the error that led here matters more.
     if (!(error instanceof StorageError)) throw error;
   }
 }
@@ -112,7 +112,7 @@ async function storeFile(options: {
       if (orText !== undefined && isMissing(error))
         return textOutput(nodeId, key, index, options.shownText(orText));
       failingSince ??= performance.now();
-      // A server that is away is waited for: the render is done.
+      // The render is done, so a server that is away is waited for.
       const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
       if (!isWorthWaiting && (tries >= storageTriesMax || !mayHelpToRepeat(error)))
         throw named(error, { ...reference, filename });

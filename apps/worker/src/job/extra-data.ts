@@ -2,7 +2,7 @@ import { parseExactJson } from "@genga/comfyui";
 import { type LeasedJob, openExtraData, SecretBoxError, type SecretBox } from "@genga/jobs";
 import { z } from "zod";
 
-/** Why extra data cannot be sent. `unreadable`: by this worker; another one may have the right SECRETS_KEY. */
+/** Why extra data cannot be sent. `unreadable`: this worker cannot decrypt it; another one may have the right SECRETS_KEY. */
 export class ExtraDataError extends Error {
   override readonly name = "ExtraDataError";
   readonly code: "extra-data-missing" | "extra-data-unreadable";
@@ -15,7 +15,7 @@ export class ExtraDataError extends Error {
 
 type Leased = Pick<LeasedJob, "jobId" | "parameters" | "extraDataText" | "hasExtraData" | "sealedExtraData">;
 
-/** Shorter texts stand everywhere, and hide nothing worth hiding. */
+/** Shorter texts are no secrets worth hiding, and occur in many messages by chance. */
 const secretLengthMin = 8;
 
 const dataSchema = z.record(z.string(), z.unknown());
@@ -29,7 +29,7 @@ export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): R
   return { ...open, ...secretsOf(leased, secretBox) };
 }
 
-/** The texts of the secret part, to be looked for in what a server says; the longest first. */
+/** The texts of the secret part, which are cut out of what a server says; the longest first. */
 export function secretTextsOf(leased: Leased, secretBox: SecretBox | undefined): string[] {
   if (!leased.hasExtraData) return [];
   try {
@@ -37,7 +37,7 @@ export function secretTextsOf(leased: Leased, secretBox: SecretBox | undefined):
       .filter((text) => text.length >= secretLengthMin)
       .sort((one, other) => other.length - one.length);
   } catch (error) {
-    // Whoever cannot read them has not sent them either.
+    // A worker that cannot read them has not sent them to the server, so the server cannot repeat them.
     if (error instanceof ExtraDataError) return [];
     throw error;
   }

@@ -7,7 +7,7 @@ import { ServerNames } from "../files/server-names.ts";
 
 /** Why a run stops before its job has ended. */
 export type RunStop =
-  /** Somebody else holds the job: write nothing more. */
+  /** Another worker holds the job: this one writes nothing more. */
   | "lease-lost"
   /** The worker stops or hands the server over: the prompt goes on, and the successor adopts it. */
   | "hand-over"
@@ -33,13 +33,13 @@ export class Run {
   readonly wasAdopted: boolean;
   #ticket: HeldTicket | null;
   #hasLetTicketGo = false;
-  /** The slot is free as soon as the server has let go of the prompt; saving outputs does not hold it. */
+  /** The run holds a slot until the server has let go of the prompt; saving outputs does not need one. */
   holdsSlot = true;
   isExecuting = false;
-  /** Its POST is under way, or was without a reply: a successor who looks too early does not find the prompt yet. */
+  /** Its POST is under way, or got no reply: a successor that looks the prompt up too early does not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
-  /** Its server has the prompt, as far as we know. Stays false for an adopted one, whose place in the queue nobody knows. */
+  /** The server has the prompt, as far as we know. Stays false for an adopted prompt, whose place in the queue is not known. */
   wasSent = false;
   /** Runs whose prompts the server got before ours, and has not let go of. */
   readonly #ahead = new Set<object>();
@@ -73,12 +73,12 @@ export class Run {
     if (options.leased.job.cancelRequestedAt !== null) this.#cancelling.abort();
   }
 
-  /** What announces its job, while it is held for this run. */
+  /** The ticket of its job, while this run holds it. */
   get ticket(): HeldTicket | null {
     return this.#ticket;
   }
 
-  /** Takes a ticket of its job that came by; `false`: it is not for this run, or comes too late. */
+  /** Keeps a ticket of its job that this worker took; `false`: the ticket is not for this run, or comes too late. */
   keepTicket(ticket: HeldTicket): boolean {
     if (this.#hasLetTicketGo || ticket.attempt !== this.leased.attempt) return false;
     if (this.#ticket !== null && ticketId(this.#ticket) !== ticketId(ticket)) return false;
@@ -108,14 +108,14 @@ export class Run {
   }
 
   /**
-   * Whether the server may have been executing its prompt: a server that dies of a graph may die before its first message
-   * leaves. Nothing that we know of was in front of it.
+   * Whether the server may have been executing the prompt, because it said so, or because no prompt that we know of was in
+   * front of it: a server may crash of a graph before its first message has left.
    */
   get mayHaveBegun(): boolean {
     return this.isExecuting || (this.wasSent && this.#ahead.size === 0 && !this.#isBehindOthers);
   }
 
-  /** Its ticket, to be finished or given back. One that comes from now on is not kept: nobody would ever let it go. */
+  /** Its ticket, to be finished or given back. From now on no ticket is kept, since nothing would ever finish it. */
   letTicketGo(): HeldTicket | null {
     this.#hasLetTicketGo = true;
     return this.#ticket;
@@ -132,7 +132,7 @@ export class Run {
     return (this.#extraData ??= extraDataOf(this.leased, this.#secretBox));
   }
 
-  /** Some of it is secret. */
+  /** Some of the extra data is secret. */
   get hasSecrets(): boolean {
     return this.leased.hasExtraData;
   }
@@ -167,7 +167,7 @@ export class Run {
     this.#stopping.abort(new RunStopped(why));
   }
 
-  /** Asks it to end its prompt. More than once does no harm. */
+  /** Asks the run to end its prompt. May be called more than once. */
   requestCancel(): void {
     this.#cancelling.abort();
   }

@@ -41,8 +41,8 @@ export async function submitPrompt(
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   if (run.cancelSignal.aborted) return false;
-  // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: a successor that looks
-  // the prompt up after the lease's end either finds it, or it will never arrive.
+  // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: when a
+  // successor looks the prompt up after the lease's end, the prompt has arrived or never will.
   if (run.lease.leftMs() < postTimeoutMs) throw new RunStopped("lease-lost");
   run.mayStillArrive = true;
   server.notePost(run);

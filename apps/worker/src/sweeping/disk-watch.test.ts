@@ -3,12 +3,12 @@ import { type FullDisk } from "@genga/jobs";
 import { createLogger } from "@genga/runtime";
 import { DiskWatch } from "./disk-watch.ts";
 
-/** A watch of a disk that has this much room, look by look. */
-function watchOf(...looks: number[]): { watch: DiskWatch; noted: (FullDisk | "room" | "begun")[] } {
+/** A watch of a disk that has this much room at each check. */
+function watchOf(...bytes: number[]): { watch: DiskWatch; noted: (FullDisk | "room" | "begun")[] } {
   const noted: (FullDisk | "room" | "begun")[] = [];
   const watch = new DiskWatch({
     workerId: "w",
-    storage: { freeBytes: () => Promise.resolve(looks.shift() ?? 0) },
+    storage: { freeBytes: () => Promise.resolve(bytes.shift() ?? 0) },
     store: {
       noteFullDisk: (disk) => Promise.resolve(void noted.push(disk)),
       noteRoom: () => Promise.resolve(void noted.push("room")),
@@ -23,7 +23,7 @@ function watchOf(...looks: number[]): { watch: DiskWatch; noted: (FullDisk | "ro
 test("a worker begins nothing with less room than is wanted, and goes on with a little more", async () => {
   const { watch, noted } = watchOf(1_000, 999, 1_050, 1_100);
   const seen: boolean[] = [];
-  for (let look = 0; look < 4; look += 1) {
+  for (let check = 0; check < 4; check += 1) {
     await watch.tick();
     seen.push(watch.isFull);
   }

@@ -5,7 +5,7 @@ export interface DiskWatchOptions {
   workerId: string;
   storage: Pick<OutputStorage, "freeBytes">;
   store: Pick<KeepingStore, "noteFullDisk" | "noteRoom">;
-  /** 0 = the disk is not looked at. */
+  /** 0 = the disk is not checked. */
   wantedBytes: number;
   /** There is room again. */
   onRoom: () => void;
@@ -31,7 +31,7 @@ export class DiskWatch {
     return this.#isFull;
   }
 
-  /** One look, which is also told to the others: the note of a worker that falls silent stops to count. */
+  /** One check. The result is also noted in the database for the other workers, where it counts for as long as it is renewed. */
   async tick(): Promise<void> {
     const { workerId, storage, store, wantedBytes, onRoom, log } = this.#options;
     if (wantedBytes === 0) return;
