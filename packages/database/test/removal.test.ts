@@ -65,8 +65,8 @@ async function tablesThatTellOf(texts: string[]): Promise<string[]> {
   const found: string[] = [];
   for (const { name } of tables) {
     const { rows } = await client.query<{ text: string }>(
-      `SELECT text FROM unnest($1::text[]) AS text
-       WHERE EXISTS (SELECT FROM "${name}" AS t WHERE t::text LIKE '%' || text || '%')`,
+      `SELECT told.text FROM unnest($1::text[]) AS told(text)
+       WHERE EXISTS (SELECT FROM "${name}" AS t WHERE t::text LIKE '%' || told.text || '%')`,
       [texts],
     );
     found.push(...rows.map(({ text }) => `${name}: ${text}`));
