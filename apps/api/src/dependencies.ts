@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { stringifyExactJson } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
   defaultLane,
@@ -186,6 +187,7 @@ function managerOf(
     defaultTenantId: defaultTenant.id,
     timeoutMsByType: jobTimeoutsMs,
     secretBox: secretBoxOf(secretsKeys),
+    writeJson: stringifyExactJson,
   });
 }
 

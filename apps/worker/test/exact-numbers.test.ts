@@ -114,6 +114,25 @@ describe("a number of extraData", () => {
     });
   });
 
+  test("reaches the server as it was written also when a retry gives it again", async () => {
+    const workflow = graph({ seed: "1", fails: true });
+    const { id } = await submit(
+      `{"type":"workflow","workflow":${workflow},"extraData":{"partner_number":${seedMax}}}`,
+    );
+    expect((await api.untilEnded(id)).status).toBe("failed");
+    const response = await fetch(`${stack.url}/api/anime/jobs/${id}/retry`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: `{"extraData":{"partner_number":${seedOfFile},"scale":1.0}}`,
+    });
+    expect([response.status, await response.text()]).toEqual([202, expect.anything()]);
+    await api.until(id, ({ attempt, status }) => attempt === 2 && status === "failed");
+    const given = await givenTo(id);
+    expect(given).toHaveLength(2);
+    expect(given[1]).toMatch(new RegExp(`"partner_number": ${seedOfFile}[,}]`));
+    expect(given[1]).toMatch(/"scale": 1\.0[,}]/);
+  });
+
   test.each([
     [seedMax, "must be an object"],
     [`{"extra_pnginfo":${seedMax}}`, "must be an object"],

@@ -4,7 +4,7 @@ import { announcementOf } from "../running/announcement.ts";
 import { type Actor } from "../ports/audit-store.ts";
 import { eventSignal } from "../running/attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
-import { assertNoExtraData, sealAnew } from "../secrets/extra-data.ts";
+import { assertNoExtraData, sealAnew, type WriteJson } from "../secrets/extra-data.ts";
 import { BatchNotFoundError } from "../job/job-errors.ts";
 import { type JobAnnouncer } from "../ports/job-announcer.ts";
 import { type JobReader } from "../ports/job-reader.ts";
@@ -36,6 +36,8 @@ export interface JobManagerOptions {
   timeoutMsByType: Record<JobType, number>;
   /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
   secretBox?: SecretBox | undefined;
+  /** For what a retry gives again. */
+  writeJson: WriteJson;
   logger: { warn(details: object, message: string): void };
 }
 
@@ -161,7 +163,7 @@ export class JobManager {
    * @throws ExtraDataNeededError @throws InvalidJobError
    */
   async retryBatch({ id, counts }: Batch, extraData?: unknown, by?: string): Promise<number> {
-    const seal = sealAnew(this.#options.secretBox, extraData);
+    const seal = sealAnew(this.#options, extraData);
     const { isAgain, jobs } = await withLostAnswers(async (again) => ({
       isAgain: again,
       jobs: await this.#options.requests.retryBatch(id, seal, by),
@@ -180,7 +182,7 @@ export class JobManager {
   async retryJob(before: Job, extraData?: unknown, by?: string): Promise<Job> {
     const { requests } = this.#options;
     if (before.type !== "workflow") assertNoExtraData(extraData);
-    const seal = sealAnew(this.#options.secretBox, extraData);
+    const seal = sealAnew(this.#options, extraData);
     const job = await withLostAnswers(async (isAgain) => {
       const own = isAgain ? await this.#ownRetry(before) : null;
       return own ?? present(await requests.retryJob(before.id, seal, by), before.id);

@@ -13,6 +13,9 @@ export interface ExtraData {
   secret: string | undefined;
 }
 
+/** Writes JSON with its numbers as they were given: `JSON.stringify` would turn a large integer into a text. */
+export type WriteJson = (value: unknown) => string;
+
 /** No secrets: they end up in the files that are made, or choose how previews are drawn. */
 const openKeys: ReadonlySet<string> = new Set(["extra_pnginfo", "preview_method"]);
 const openBytesMax = 4 * 2 ** 20;
@@ -23,10 +26,9 @@ const nameLengthMax = 100;
 /**
  * Tells open from secret. Problems name keys and never values.
  * @param given what a client sent, read from JSON
- * @param write writes JSON, its numbers as they were given
  * @throws InvalidJobError
  */
-export function readExtraData(given: unknown, write: (value: unknown) => string = JSON.stringify): ExtraData {
+export function readExtraData(given: unknown, write: WriteJson): ExtraData {
   if (!isObject(given)) throw new InvalidJobError([problem("", "wrong-type", "must be an object")]);
   const entries = Object.entries(given);
   const openAsGiven = Object.fromEntries(entries.filter(([key]) => openKeys.has(key)));
@@ -64,9 +66,12 @@ export function sealExtraData(secretBox: SecretBox | undefined, jobId: string, s
  * What a retry gives again, to be encrypted for each job; undefined = nothing.
  * @throws InvalidJobError
  */
-export function sealAnew(secretBox: SecretBox | undefined, extraData: unknown): SealForJob | undefined {
+export function sealAnew(
+  { secretBox, writeJson }: { secretBox?: SecretBox | undefined; writeJson: WriteJson },
+  extraData: unknown,
+): SealForJob | undefined {
   if (extraData === undefined) return undefined;
-  const { open, secret } = readExtraData(extraData);
+  const { open, secret } = readExtraData(extraData, writeJson);
   const [kept] = Object.keys(open);
   if (kept !== undefined) {
     throw new InvalidJobError([
