@@ -139,37 +139,47 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
 
     test("extraData arrives, and comes back in no text, failure or log", async () => {
       const key = "comfyui-4711-secret-words";
-      const quote = (fails: boolean): object => ({
+      const quote = (how: "text" | "failure" | "warning"): object => ({
         type: "workflow",
         extraData: {
           api_key_comfy_org: key,
           extra_pnginfo: { workflow: { nodes: [], links: [] }, note: "kept" },
         },
         workflow: {
-          "1": { class_type: "QuoteKey", inputs: { fails } },
+          "1": { class_type: "QuoteKey", inputs: { how } },
           "2": save(["3", 0]),
           "3": {
             class_type: "EmptyImage",
-            inputs: { width: 64, height: 64, batch_size: 1, color: fails ? 1 : 2 },
+            inputs: { width: 64, height: 64, batch_size: 1, color: how.length },
           },
+          "4": { class_type: "PreviewAny", inputs: { source: ["1", 0] } },
         },
       });
-      const told = await run(owner, quote(false));
+      const told = await run(owner, quote("text"));
       expect([told.status, told.failure]).toEqual(["completed", null]);
       const outputs = await owner.outputs(told.id);
       const texts = outputs.flatMap((output) => ("text" in output ? [output.text] : []));
-      expect(texts.filter((text) => typeof text === "string")).toEqual([`length ${key.length}`, "key ***"]);
+      expect(texts.filter((text) => typeof text === "string")).toEqual([
+        `length ${key.length}`,
+        ...["Unauthorized: ***", "Unauthorized: ***"],
+      ]);
       const file = outputs.find(({ filename }) => filename !== null)!;
       const picture = await owner.request("GET", `outputs/${file.id}`);
       expect(Buffer.from(await picture.arrayBuffer()).includes("kept")).toBe(true);
 
-      const failed = await run(owner, quote(true));
+      const failed = await run(owner, quote("failure"));
       expect(failed).toMatchObject({ status: "failed", failure: { nodeId: "1" } });
       expect(failed.failure!.message).toContain("Unauthorized: ***");
+      const warned = await run(owner, quote("warning"));
+      expect(warned.status).toBe("completed");
+      expect(String(warned["warnings"])).toContain("Unauthorized: ***");
       const shown = await Promise.all(
-        [`job/${failed.id}`, `jobs/${failed.id}/attempts`, `jobs/${failed.id}/parameters`].map(async (path) =>
-          (await owner.request("GET", path)).text(),
-        ),
+        [
+          `job/${warned.id}`,
+          `job/${failed.id}`,
+          `jobs/${failed.id}/attempts`,
+          `jobs/${failed.id}/parameters`,
+        ].map(async (path) => (await owner.request("GET", path)).text()),
       );
       const logs = [...stack.workers, ...stack.apis].flatMap(({ lines }) => lines);
       expect([...shown, ...logs].join("\n")).not.toContain(key);

@@ -14,7 +14,7 @@ const usage = `A ComfyUI server without a GPU.
   --save-ms N           writing one output (30)
   --history-lag-ms N    how late history may be after execution_success (8)
   --checkpoints A,B     checkpoint files
-  --node-packs A,B      installed node packs (core,animatediff,video-helper-suite,recording-nodes)
+  --node-packs A,B      installed node packs (core,animatediff,video-helper-suite,recording-nodes; also telling-nodes)
   --api VERSION         0.28 or 0.3 (0.28)
   --cache KEEPS         last-prompt or every-prompt (last-prompt)
   --execution-log FILE  appends every start and end of an execution

@@ -36,7 +36,7 @@ export interface SimulatorOptions {
   readonly timing?: Partial<Timing>;
   /** Replaces the listed folders of the default model files, e.g. `{ checkpoints: ["a.safetensors"] }`. */
   readonly models?: ModelFiles;
-  /** Node packs installed; default all: core, animatediff, video-helper-suite, recording-nodes. */
+  /** Node packs installed; default core, animatediff, video-helper-suite, recording-nodes; telling-nodes is for tests. */
   readonly nodePacks?: readonly string[];
   /** File to which every start and end of an execution is appended; survives a kill. */
   readonly executionLog?: string;

@@ -2,6 +2,7 @@ import { nodeImplementations } from "../nodes/implementations.ts";
 import { type NodeClass } from "../nodes/node-catalog.ts";
 import { AbandonedException, NodeException, type NodeResult, type NodeRun } from "../nodes/node-run.ts";
 import { type NodeValue } from "../nodes/node-values.ts";
+import { isDict } from "../python/python-values.ts";
 import { AsyncNodes } from "./async-nodes.ts";
 import { inputsOf, linkOf, type ExecutionOrder, type Link } from "./execution-order.ts";
 import { blockerIn, callsOf, mergeOutputs, mergeUi } from "./map-over-lists.ts";
@@ -111,7 +112,9 @@ export class NodeExecution {
 
   #inputsOf(nodeId: string, nodeClass: NodeClass): NodeInputs {
     const { graph, cache, prompt } = this.#context;
-    return collectInputs(graph, nodeId, nodeClass, prompt.extraData, ({ source, slot }) =>
+    const { extraData, secrets } = prompt;
+    const whole = isDict(extraData) && secrets ? new Map([...extraData, ...secrets]) : extraData;
+    return collectInputs(graph, nodeId, nodeClass, whole, ({ source, slot }) =>
       cache.get(source)?.outputs.at(slot),
     );
   }

@@ -28,6 +28,9 @@ const functions: Readonly<Record<string, string>> = {
   VAEEncode: "encode",
 };
 
+/** Hidden inputs that come from `extra_data`, where their keys are the same in lower case (PROTOCOL 2). */
+const besideKinds = new Set(["EXTRA_PNGINFO", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"]);
+
 /** Collects the inputs of a node. @param resultsOf returns the results of the linked node; undefined if it has none */
 export function collectInputs(
   graph: RunningGraph,
@@ -54,8 +57,8 @@ export function collectInputs(
   const hidden = nodeClass.isNewStyle ? [] : nodeClass.hidden;
   for (const [name, kind] of hidden) {
     if (kind === "PROMPT") lists.set(name, [opaque("prompt", "PROMPT")]);
-    else if (kind === "EXTRA_PNGINFO") lists.set(name, [plain(extraPngInfo(extraData))]);
     else if (kind === "UNIQUE_ID") lists.set(name, [plain(nodeId)]);
+    else if (besideKinds.has(kind)) lists.set(name, [plain(besideGraph(extraData, kind.toLowerCase()))]);
   }
   return { lists, missing };
 }
@@ -96,7 +99,7 @@ export function checkArguments(
   );
 }
 
-function extraPngInfo(extraData: PythonValue): PythonValue {
-  if (isDict(extraData)) return extraData.get("extra_pnginfo") ?? null;
+function besideGraph(extraData: PythonValue, key: string): PythonValue {
+  if (isDict(extraData)) return extraData.get(key) ?? null;
   throw new NodeException("AttributeError", `'${pythonTypeName(extraData)}' object has no attribute 'get'`);
 }

@@ -13,6 +13,8 @@ export interface QueuedPrompt {
   readonly promptId: string;
   readonly graph: PythonDict;
   readonly extraData: PythonValue;
+  /** What a server of 0.28 keeps beside the entry, and gives back to `extra_data` for the run alone. */
+  readonly secrets?: PythonDict;
   readonly outputs: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { nodeImplementations } from "./implementations.ts";
 import { readNodeDefinitions } from "./node-definitions.ts";
 
-const packs = ["core", "animatediff", "video-helper-suite", "recording-nodes"];
+const packs = ["core", "animatediff", "video-helper-suite", "recording-nodes", "telling-nodes"];
 
 test("every described class runs, or is listed as one that does not", () => {
   const described = [

@@ -19,6 +19,7 @@ import { recordingNodes } from "./kinds/recording-nodes.ts";
 import { resizeNodes } from "./kinds/resize-nodes.ts";
 import { samplerNodes } from "./kinds/sampler-nodes.ts";
 import { savingNodes } from "./kinds/saving-nodes.ts";
+import { tellingNodes } from "./kinds/telling-nodes.ts";
 import { textNodes } from "./kinds/text-nodes.ts";
 import { videoNodes } from "./kinds/video-nodes.ts";
 import { videoSuiteNodes } from "./kinds/video-suite-nodes.ts";
@@ -42,6 +43,7 @@ const allImplementations: ReadonlyMap<string, NodeImplementation> = new Map(
     recordingNodes,
     recordingFlowNodes,
     echoNodes,
+    tellingNodes,
   ].flatMap((family) => Object.entries(family)),
 );
 

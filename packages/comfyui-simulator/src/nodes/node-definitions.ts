@@ -14,6 +14,7 @@ const recordedPacks: Readonly<Record<ApiVersion, Readonly<Record<string, readonl
     animatediff: [{ version: "0.3.64", name: "animatediff" }],
     core: [{ version: "0.3.64", name: "core" }],
     "recording-nodes": [{ version: "0.3.64", name: "recording-nodes" }],
+    "telling-nodes": [{ version: "0.3.64", name: "telling-nodes" }],
     "video-helper-suite": [{ version: "0.3.64", name: "video-helper-suite" }],
   },
   "0.28": {
@@ -23,6 +24,7 @@ const recordedPacks: Readonly<Record<ApiVersion, Readonly<Record<string, readonl
       { version: "0.28", name: "more-core" },
     ],
     "recording-nodes": [{ version: "0.28", name: "recording-nodes" }],
+    "telling-nodes": [{ version: "0.28", name: "telling-nodes" }],
     "video-helper-suite": [{ version: "0.3.64", name: "video-helper-suite" }],
   },
 };

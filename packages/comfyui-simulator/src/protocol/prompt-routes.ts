@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type NodeCatalog } from "../nodes/node-catalog.ts";
 import { type Executor } from "../execution/executor.ts";
 import { type PromptQueue, queueTuple } from "../execution/prompt-queue.ts";
-import { withoutSecrets } from "../execution/secret-keys.ts";
+import { secretsOf, withoutSecrets } from "../execution/secret-keys.ts";
 import { JsonDecodeError } from "../python/python-json.ts";
 import {
   isDict,
@@ -83,12 +83,17 @@ export class PromptRoutes {
     if (verdict.error !== undefined) {
       return jsonReply({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
     }
-    const kept = isNewer ? withoutSecrets(asDict(extraData).set("create_time", Date.now())) : extraData;
+    const beside = isNewer
+      ? {
+          extraData: withoutSecrets(asDict(extraData).set("create_time", Date.now())),
+          secrets: secretsOf(asDict(extraData)),
+        }
+      : { extraData };
     this.#tools.queue.put({
       number,
       promptId,
       graph: asDict(graph),
-      extraData: kept,
+      ...beside,
       outputs: verdict.outputs,
     });
     return jsonReply({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
