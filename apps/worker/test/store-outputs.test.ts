@@ -5,6 +5,7 @@ import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { ComfyUIConnector } from "@genga/comfyui";
 import { type NewOutput } from "@genga/jobs";
@@ -56,7 +57,11 @@ const lease = { jobId: "0190b8a0-0000-7000-8000-000000000001", attempt: 1, lease
 const names = new ServerNames({ ...lease, tenantSecret: new Uint8Array(32) }, []);
 const nothing = { keepPreviews: false, stripMetadata: false };
 
-function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewOutput[]> {
+function store(
+  outputs: Record<string, unknown>,
+  wanted = nothing,
+  shownText = (said: string) => said,
+): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
   return storeOutputs({
@@ -66,7 +71,7 @@ function store(outputs: Record<string, unknown>, wanted = nothing): Promise<NewO
     history,
     wanted,
     names,
-    shownText: (said: string) => said,
+    shownText,
     waitMs: 1,
     graceMs: 50,
     signal,
@@ -135,6 +140,20 @@ describe("outputs of every kind", () => {
     expect(outputs.map(({ filename }) => filename)).toEqual([...names, "b.png"]);
     expect(outputs.map(({ index }) => index)).toEqual(outputs.map((_output, index) => index));
   });
+});
+
+test("what clients may not read is cut out of texts, and of those in a PNG", async () => {
+  const said = "key\0the key is a-secret";
+  const chunk = Buffer.concat([Buffer.from(`tEXt${said}`), Buffer.alloc(4)]);
+  chunk.writeUInt32BE(crc32(chunk.subarray(0, -4)), chunk.length - 4);
+  const [signature, end, length] = [png.subarray(0, 8), png.subarray(8), Buffer.alloc(4)];
+  length.writeUInt32BE(said.length);
+  changing.set("output||a.png", [Buffer.concat([signature, length, chunk, end])]);
+  const outputs = { "1": { images: [listed("a.png")] }, "2": { text: ["a-secret too"] } };
+  const [picture, told] = await store(outputs, nothing, (text) => text.replaceAll("a-secret", "***"));
+  expect(told!.text).toBe("*** too");
+  const stored = await buffer(await storage.read(picture!.storageKey!));
+  expect(stored.toString("latin1")).toContain("tEXtkey\0the key is ***");
 });
 
 describe("temporary files", () => {

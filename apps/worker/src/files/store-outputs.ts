@@ -100,9 +100,7 @@ async function storeFile(options: {
     try {
       const download = await connector.downloadOutput(reference, { signal });
       const whole = requireWhole(download.body);
-      const body = wanted.stripMetadata
-        ? stripMetadata(whole)
-        : renameInMetadata(whole, (text) => names.shownText(text));
+      const body = wanted.stripMetadata ? stripMetadata(whole) : renameInMetadata(whole, options.shownText);
       const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
       const { nodeId, key } = reference;
       return { ...file, nodeId, key, index, kind: "file", filename, text: null };

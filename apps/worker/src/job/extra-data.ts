@@ -1,6 +1,7 @@
 import { parseExactJson } from "@genga/comfyui";
 import { type LeasedJob, openExtraData, SecretBoxError, type SecretBox } from "@genga/jobs";
 import { z } from "zod";
+import { HiddenSecrets } from "./hidden-secrets.ts";
 
 /** Why extra data cannot be sent. `unreadable`: this worker cannot decrypt it; another one may have the right SECRETS_KEY. */
 export class ExtraDataError extends Error {
@@ -15,9 +16,6 @@ export class ExtraDataError extends Error {
 
 type Leased = Pick<LeasedJob, "jobId" | "parameters" | "extraDataText" | "hasExtraData" | "sealedExtraData">;
 
-/** Shorter texts are no secrets worth hiding, and occur in many messages by chance. */
-const secretLengthMin = 8;
-
 const dataSchema = z.record(z.string(), z.unknown());
 const keptSchema = z.object({ extraData: dataSchema }).catch({ extraData: {} });
 
@@ -29,16 +27,12 @@ export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): R
   return { ...open, ...secretsOf(leased, secretBox) };
 }
 
-/** The texts of the secret part, which are cut out of what a server says; the longest first. */
-export function secretTextsOf(leased: Leased, secretBox: SecretBox | undefined): string[] {
-  if (!leased.hasExtraData) return [];
+/** The secret part, to be cut out of what a server says; `null` = this worker cannot read it. */
+export function hiddenSecretsOf(leased: Leased, secretBox: SecretBox | undefined): HiddenSecrets | null {
   try {
-    return textsIn(secretsOf(leased, secretBox))
-      .filter((text) => text.length >= secretLengthMin)
-      .sort((one, other) => other.length - one.length);
+    return new HiddenSecrets(secretsOf(leased, secretBox));
   } catch (error) {
-    // A worker that cannot read them has not sent them to the server, so the server cannot repeat them.
-    if (error instanceof ExtraDataError) return [];
+    if (error instanceof ExtraDataError) return null;
     throw error;
   }
 }
@@ -63,9 +57,4 @@ function secretsOf(
     const message = `The worker cannot decrypt the job's extraData. ${error.message}`;
     throw new ExtraDataError("extra-data-unreadable", message, { cause: error });
   }
-}
-
-function textsIn(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }

@@ -1,6 +1,7 @@
 import { parseWorkflow, type Workflow } from "@genga/comfyui";
 import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
-import { extraDataOf, secretTextsOf } from "./extra-data.ts";
+import { extraDataOf, hiddenSecretsOf } from "./extra-data.ts";
+import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
 import { uploadsNamedBy } from "../files/send-uploads.ts";
 import { ServerNames } from "../files/server-names.ts";
@@ -13,6 +14,9 @@ export type RunStop =
   | "hand-over"
   /** The server has been away for longer than its grace: the job goes elsewhere. */
   | "server-lost";
+
+const leftOut =
+  "(What the server said is left out: it may quote the job's extraData, and the worker has no SECRETS_KEY that decrypts it.)";
 
 export class RunStopped extends Error {
   override readonly name = "RunStopped";
@@ -47,7 +51,7 @@ export class Run {
   #workflow: Workflow | undefined;
   readonly #secretBox: SecretBox | undefined;
   #extraData: Record<string, unknown> | undefined;
-  #secretTexts: readonly string[] | undefined;
+  #secretsToHide: HiddenSecrets | null | undefined;
   readonly #stopping = new AbortController();
   readonly #cancelling = new AbortController();
 
@@ -137,13 +141,25 @@ export class Run {
     return this.leased.hasExtraData;
   }
 
+  /**
+   * Another worker sent the prompt with secrets that this one cannot read, so it cannot find them in what the server says.
+   * A worker that cannot read them has not sent them itself.
+   */
+  get hasUnknownSecrets(): boolean {
+    return this.wasAdopted && this.#hiddenSecrets === null;
+  }
+
   /** A text that the server gave, as clients may read it: with public names, and without what is secret. */
   shownText(text: string): string {
-    this.#secretTexts ??= secretTextsOf(this.leased, this.#secretBox);
-    return this.#secretTexts.reduce(
-      (shown, secret) => shown.replaceAll(secret, "***"),
-      this.names.shownText(text),
-    );
+    if (this.hasUnknownSecrets) return leftOut;
+    const shown = this.names.shownText(text);
+    return this.#hiddenSecrets?.hideIn(shown) ?? shown;
+  }
+
+  get #hiddenSecrets(): HiddenSecrets | null {
+    if (this.#secretsToHide === undefined)
+      this.#secretsToHide = hiddenSecretsOf(this.leased, this.#secretBox);
+    return this.#secretsToHide;
   }
 
   get promptId(): string {

@@ -26,7 +26,8 @@ export async function saveOutputs(
   { storage, progress, graceMs }: SaveOutputsOptions,
 ): Promise<NewOutput[]> {
   progress.report(run, "saving", run.progress);
-  const wanted = outputOptionsOf(run.leased.parameters);
+  const asked = outputOptionsOf(run.leased.parameters);
+  const wanted = { ...asked, stripMetadata: asked.stripMetadata || run.hasUnknownSecrets };
   const { connector } = server;
   const { leased: lease, names, stopSignal: signal } = run;
   const store = async (patienceMs: number): Promise<NewOutput[] | ComfyUIError> => {
