@@ -1,13 +1,19 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
 import { migrate, openDatabase } from "@genga/database";
 import { freePort } from "@genga/embedded";
-import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
+import {
+  ApiClient,
+  createTestDatabase,
+  sleepWorkflow,
+  testServiceUrl,
+  type TestDatabase,
+} from "@genga/testing";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 
 const quick = { loadMs: 20, stepMs: 2, saveMs: 1 };
@@ -56,6 +62,19 @@ function run(args: string[], env: Record<string, string>): { lines: string[]; ex
     once(child.stderr, "end"),
   ]).then(() => child.exitCode);
   return { lines, exited };
+}
+
+/** Where the API answers, once it does. */
+async function servingAt(lines: string[], exited: Promise<unknown>): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    command!.stdout!.on("data", () => {
+      if (lines.some((line) => line.includes("Serving until Ctrl-C"))) resolve();
+    });
+    void exited.then(() => {
+      reject(new Error(lines.join("\n")));
+    });
+  });
+  return /^API +(http\S+)\/api\/anime\/health$/m.exec(lines.join("\n"))?.[1] ?? "";
 }
 
 const givenServices = (comfyuiUrls = simulator!.url): Record<string, string> => ({
@@ -141,18 +160,29 @@ test("npm start with a key that only submits says that it waits until it knows w
   expect(lines.join("\n")).not.toContain("it has not answered");
 });
 
+test("npm start gives API and worker the key for secrets that it made, which only its owner can read", async () => {
+  simulator = await startSimulator({ timing: quick });
+  const { lines, exited } = run([], givenServices());
+  const apiUrl = await servingAt(lines, exited);
+  const file = join(folder, "data", "secrets-key");
+  expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
+  const api = new ApiClient(apiUrl);
+  const extraData = { api_key_comfy_org: "comfyui-4711-secret-words" };
+  const jobId = await api.submit({ type: "workflow", workflow: sleepWorkflow(0.1), extraData });
+  const ended = await api.until(jobId, ({ status, attempt }) => status === "completed" || attempt > 1);
+  expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 1]);
+  command!.kill("SIGTERM");
+  expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
+  const logs = readdirSync(join(folder, "data", "logs")).map((name) =>
+    readFileSync(join(folder, "data", "logs", name), "utf8"),
+  );
+  expect([...lines, ...logs].join("\n")).not.toContain(readFileSync(file, "utf8").trim());
+});
+
 test("npm start brings up everything by itself and leaves nothing behind", async () => {
   const { lines, exited } = run([], {});
-  await new Promise<void>((resolve, reject) => {
-    command!.stdout!.on("data", () => {
-      if (lines.some((line) => line.includes("Serving until Ctrl-C"))) resolve();
-    });
-    void exited.then(() => {
-      reject(new Error(lines.join("\n")));
-    });
-  });
+  const apiUrl = await servingAt(lines, exited);
   const text = lines.join("\n");
-  const apiUrl = /^API +(http\S+)\/api\/anime\/health$/m.exec(text)?.[1] ?? "";
   const health: unknown = await (await fetch(`${apiUrl}/api/anime/health`)).json();
   expect(health).toMatchObject({ parts: { database: { status: "ok" }, redis: { status: "ok" } } });
   const children = [...text.matchAll(/\(process (\d+)\)/g)].map((match) => Number(match[1]));
