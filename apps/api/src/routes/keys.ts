@@ -75,7 +75,7 @@ export const revokeKey = route({
   subject: "key",
   summary: "Revoke a key",
   description:
-    "Every process refuses it within 10 s. Event streams that are open with it go on to their end.",
+    "Every process refuses it within 10 s, and ends the event streams that were opened with it soon after.",
   answers: { 200: { description: "It is revoked.", content: json("Key") } },
   problems: ["key-not-found"],
   handler: async ({ id, absent, principal }, { keys, madeKeys }: Parts) => {
