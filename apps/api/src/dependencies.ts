@@ -49,16 +49,16 @@ import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { WrongKeys } from "./access/wrong-keys.ts";
 
-/** Everything that the API is made of. */
+/** All parts of the API. */
 export interface ApiDependencies {
   access: Access;
   admission: TenantAdmission;
   limits: KnownLimits;
   tenantLimits: TenantLimitStore;
   jobs: JobReader;
-  /** The jobs of the tenant that asks: to be read … */
+  /** Reads the jobs of the principal's tenant. */
   ownJobs: (principal: Principal) => TenantJobReader;
-  /** … and to be changed. */
+  /** Changes the jobs of the principal's tenant. */
   jobCommands: (principal: Principal) => JobCommands;
   jobDetails: JobDetails;
   servers: KnownServers;
@@ -71,38 +71,38 @@ export interface ApiDependencies {
   audit: AuditStore;
   board: QueueBoard;
   metrics: Metrics;
-  /** Each resolves to something worth knowing or `null`, and rejects when its part is unavailable. */
+  /** Each resolves to a detail worth showing, or to `null`, and rejects when its part is unavailable. */
   probes: Record<"database" | "redis" | "servers" | "workers", () => Promise<string | null>>;
   log: Logger;
   version: string;
   startedAt: number;
-  /** Aborted when the process stops: streams end. */
+  /** Aborted when the process stops; open streams end then. */
   stopping: AbortSignal;
   watchTimes: WatchTimes;
   close(): Promise<void>;
 }
 
-/** What tests shorten. */
+/** Intervals that tests shorten. */
 export interface ApiTimes {
   watch: WatchTimes;
   serversMaxAgeMs: number;
-  keys: Pick<MadeKeysOptions, "rememberMs" | "lookEveryMs">;
-  /** Between two looks at whether the keys of open streams still work. */
+  keys: Pick<MadeKeysOptions, "rememberMs" | "checkEveryMs">;
+  /** Pause between two checks of the keys of open streams. */
   streamKeysEveryMs: number;
 }
 
 const defaultTimes: ApiTimes = {
   watch: { heartbeatMs: 15_000, lookMinMs: 500, lookMaxMs: 10_000 },
   serversMaxAgeMs: 1_000,
-  keys: { rememberMs: 10_000, lookEveryMs: 1_000 },
+  keys: { rememberMs: 10_000, checkEveryMs: 1_000 },
   streamKeysEveryMs: 5_000,
 };
 const version = "0.1.0";
 const firstConnectionRetryMs = 500;
 
 /**
- * The composition root: builds all parts by hand. Waits for PostgreSQL, since without it nothing can be promised; Redis
- * may come later.
+ * The composition root: builds all parts by hand. Waits for PostgreSQL, without which the API can promise nothing.
+ * Redis may become available later.
  * @param options.signal ends the waiting, and later the streams
  */
 export async function openDependencies(
@@ -159,7 +159,7 @@ export async function openDependencies(
       madeKeys,
       keyWatch: new KeyWatch({
         findWorking: (keys) => access.findWorking(keys),
-        ...{ lookEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
+        ...{ checkEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
       }),
       audit: database.audit,
       board,
@@ -258,7 +258,7 @@ function resolverFor(
   });
 }
 
-/** The tenants of all keys of API_KEYS must be there before the first request is. */
+/** Creates the tenants of all keys of API_KEYS before the first request is served. */
 async function prepareTenants(
   { keys, tenants }: Database,
   { apiKeys }: ServiceConfiguration,

@@ -11,7 +11,7 @@ import { logRequests } from "./http/request-log.ts";
 import { registerRoutes } from "./routing/register-routes.ts";
 import { routes } from "./routes/table.ts";
 
-/** The API as an Express application; who may do what is decided before anything is read. */
+/** Builds the Express application. Every request is authenticated before its body is read. */
 export function createApp(
   dependencies: ApiDependencies,
   { publicUrl, trustedProxies }: Pick<Configuration, "publicUrl" | "trustedProxies">,
@@ -25,7 +25,7 @@ export function createApp(
   app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages, nameBaseUrl(publicUrl));
   app.use(prefix, keepFromCaches);
   registerRoutes(app, routes, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });
-  // Which paths there are is not told to those without a key.
+  // Without a key a client does not learn which paths exist.
   app.use(prefix, access.require({ access: "read" }));
   app.use((request) => {
     throw new RefusedError("path-not-found", `There is nothing at ${request.path.slice(0, 200)}.`);
@@ -34,13 +34,16 @@ export function createApp(
   return app;
 }
 
-/** Answers belong to whoever asked, and change; those that never do (`outputs/{id}`) say so themselves. */
+/**
+ * Answers depend on the principal and change, so no cache may keep them. Those that never change (`outputs/{id}`) set
+ * their own header.
+ */
 const keepFromCaches: RequestHandler = (_request, response, next) => {
   response.set("cache-control", "no-store");
   next();
 };
 
-/** Served over plain HTTP on this machine and behind somebody's TLS elsewhere: nothing here insists on HTTPS. */
+/** The API is served over plain HTTP on this machine, or behind a proxy with TLS, so no header insists on HTTPS. */
 function securityHeaders(): ReturnType<typeof helmet> {
   return helmet({
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },

@@ -11,8 +11,9 @@ export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
 }
 
 /**
- * Starts the API of this configuration; resolves once it listens.
- * @throws ConfigurationError when it would serve other machines without a key, or has no services
+ * Starts the API with this configuration; resolves once it accepts connections.
+ * @throws ConfigurationError when it would serve other machines without a key, or when the addresses of its services
+ * are missing
  */
 export async function startApi(
   configuration: Configuration,
@@ -50,12 +51,18 @@ export async function startApi(
   }
 }
 
-/** With a bucket, uploads grow on this machine's own disk, and there may be no worker here to sweep it. */
+/**
+ * Outputs may be stored in a bucket, but uploads are always received on this machine's disk, and no worker that cleans
+ * up may run here.
+ */
 async function sweepPartialFiles({ storage, log }: ApiDependencies): Promise<void> {
   try {
     const files = await storage.sweepPartialFiles(partialFileAgeMs);
     if (files > 0) log.info({ files }, "half-written files were removed");
   } catch (error) {
-    log.warn({ err: error }, "half-written files could not be removed; they only take room");
+    log.warn(
+      { err: error },
+      "half-written files could not be removed; they take disk space and do no other harm",
+    );
   }
 }

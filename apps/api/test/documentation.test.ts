@@ -36,10 +36,10 @@ inBrowser(
       page.on("request", (request) => requested.push(request.url()));
       await page.goto(`${api.url}/docs`);
       const contents = page.locator(".menu-content");
-      for (const tag of ["Jobs, batches and images to begin with", "Cancel, try again, remove"]) {
+      for (const tag of ["Jobs, batches and initial images", "Cancel, try again, remove"]) {
         await contents.getByText(tag).first().waitFor();
       }
-      await contents.getByText("Jobs, batches and images to begin with").first().click();
+      await contents.getByText("Jobs, batches and initial images").first().click();
       await contents.getByText("Submit an image job").click();
       const image = page.locator('[id="tag/submit/operation/submitImage"]');
       const cells = await image.locator("table td").allInnerTexts();

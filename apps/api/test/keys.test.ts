@@ -11,7 +11,7 @@ interface ToldKey {
   previousValidUntil: string | null;
 }
 const as = (key: string): Record<string, string> => ({ "x-api-key": key });
-const times = { keys: { rememberMs: 20, lookEveryMs: 20 } };
+const times = { keys: { rememberMs: 20, checkEveryMs: 20 } };
 const silent = createLogger({ name: "api", level: "silent" });
 
 async function addKey(

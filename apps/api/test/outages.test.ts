@@ -102,7 +102,7 @@ test("says that nothing was changed only when that is known, and calls a slow da
   const cancelling = cancel();
   await untilWaiting();
   await proxy.cut();
-  const unknown = "It is not known whether the request took effect; look before you repeat it.";
+  const unknown = "It is not known whether the request took effect; check before you repeat it.";
   expect(await detailOf(await cancelling)).toBe(`The database is not reachable right now. ${unknown}`);
   expect(await detailOf(await api.request("jobs"))).toBe(
     "The database is not reachable right now. Nothing was changed.",

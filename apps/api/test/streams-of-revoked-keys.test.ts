@@ -7,7 +7,7 @@ import { openEvents, type EventReader } from "./event-source.ts";
 
 const operator = "key-that-operates";
 const times = {
-  keys: { rememberMs: 60_000, lookEveryMs: 20 },
+  keys: { rememberMs: 60_000, checkEveryMs: 20 },
   streamKeysEveryMs: 50,
   // Only what ends a stream may wake it.
   watch: { heartbeatMs: 60_000, lookMinMs: 500, lookMaxMs: 60_000 },

@@ -7,13 +7,13 @@ import { type Metrics } from "../http/metrics.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
 
-/** The role that a key needs at least; `open` = everybody, without a key. */
+/** The lowest role whose keys may use the route; `open` = everybody may, without a key. */
 export type RouteAccess = "open" | Role;
 
-/** Who may use a route, and how they may say who they are. */
+/** Who may use a route, and in which ways a request may carry its key. */
 export interface Entry {
   readonly access: RouteAccess;
-  /** Only looked at, by browsers too: they may send the key as the password of Basic authentication. */
+  /** The route is a page for browsers, which may send the key as the password of Basic authentication. */
   readonly isPage?: true;
 }
 
@@ -21,13 +21,16 @@ export interface AccessOptions {
   defaultTenant: Tenant;
   configuredKeys: ConfiguredKeys;
   madeKeys: MadeKeys;
-  /** Only this machine can reach us, so that we may serve without keys as long as there are none. */
+  /** True when the API listens on loopback only; it then serves requests without keys as long as no key exists. */
   isOnLoopback: boolean;
   wrongKeys: WrongKeys;
   counter: Metrics["wrongKeys"];
 }
 
-/** Who asks, and whether they may: keys where there are keys, and names of this machine where there are none. */
+/**
+ * Decides who sent a request and whether that sender may use the route. As soon as any key exists, every request needs
+ * one. Before that, only requests to a name of this machine are served.
+ */
 export class Access {
   readonly #options: AccessOptions;
 
@@ -35,7 +38,7 @@ export class Access {
     this.#options = options;
   }
 
-  /** Finds out who asks, and refuses those whose role is too low for the route. */
+  /** Makes the middleware that finds the sender of a request and refuses one whose role is too low for the route. */
   require({ access, isPage }: Entry): RequestHandler {
     if (access === "open") {
       return (_request, _response, next) => {
@@ -57,8 +60,9 @@ export class Access {
   }
 
   /**
-   * Without keys nobody but this machine's own programs may speak to us: a web page that has its own name resolve to
-   * loopback (DNS rebinding) is told by the Host header, and one that just posts here by its Origin.
+   * While no key exists, only programs of this machine may use the API. A web page could reach it by having its own
+   * host name resolve to loopback (DNS rebinding); such a request names a foreign host. A page could also post here
+   * directly; such a request names a foreign origin. Both are refused.
    */
   readonly refuseForeignPages: RequestHandler = (request, _response, next) => {
     if (this.needsKey) {
@@ -84,7 +88,7 @@ export class Access {
     next();
   };
 
-  /** At a path that is open to everybody: whether a key that operates was sent. Never refuses. */
+  /** For open routes: whether the request came with a key of the role `operate`. Never refuses a request. */
   async mayOperate(request: Request): Promise<boolean> {
     try {
       return (await this.#principalOf(keyOf(request), request.ip ?? "", "Bearer")).role === "operate";
@@ -94,7 +98,7 @@ export class Access {
     }
   }
 
-  /** Which of these keys still let their senders in; `""` stands for no key. @throws StoreUnavailableError */
+  /** Which of these keys still work; `""` stands for a request without a key. @throws StoreUnavailableError */
   async findWorking(keys: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     const { configuredKeys, madeKeys } = this.#options;
     if (!this.needsKey && !(await madeKeys.areThere())) return keys;
@@ -103,7 +107,7 @@ export class Access {
     return new Set([...keys].filter((key) => working.has(key) || configuredKeys.find(key) !== undefined));
   }
 
-  /** Keys are asked for, as far as is known; else everybody on this machine may do everything. */
+  /** Whether requests need a key, as far as this process knows. If not, everybody on this machine may do everything. */
   get needsKey(): boolean {
     const { configuredKeys, isOnLoopback, madeKeys } = this.#options;
     return configuredKeys.size > 0 || !isOnLoopback || madeKeys.wereThere;
@@ -131,7 +135,7 @@ export class Access {
       counter.inc({ outcome: "held-up" });
       throw new RefusedError(
         "too-many-wrong-keys",
-        "Too many wrong keys came from this address; this key was not looked at.",
+        "Too many wrong keys came from this address; this key was not checked.",
         { headers: { "retry-after": String(seconds) } },
       );
     }
@@ -148,14 +152,14 @@ export class Access {
   }
 }
 
-/** Who sent the request that this response answers. */
+/** The sender of the request that this response answers. */
 export function principalOf(response: Response): Principal {
   const principal = response.locals["principal"] as Principal | undefined;
-  if (principal === undefined) throw new Error("The route is open, so nobody knows who asks.");
+  if (principal === undefined) throw new Error("An open route has no principal.");
   return principal;
 }
 
-/** The key that a request came with, whether or not it is any good. */
+/** The key that a request carries, valid or not. */
 export function sentKeyOf(request: Request, isPage?: true): string | undefined {
   return keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type Principal, type TenantStore } from "@genga/jobs";
 import { type ApiKey } from "@genga/runtime";
 
-/** The keys of API_KEYS: known to this process and to no other, so they work while the database is away. */
+/** The keys of API_KEYS. They are held in memory, so they work while the database is unavailable. */
 export class ConfiguredKeys {
   readonly #principals: ReadonlyMap<string, Principal>;
 
@@ -10,21 +10,21 @@ export class ConfiguredKeys {
     this.#principals = principals;
   }
 
-  /** Makes the tenants of these keys where they are missing. @throws StoreUnavailableError */
+  /** Creates the tenants of these keys that do not exist yet. @throws StoreUnavailableError */
   static async open(keys: readonly ApiKey[], tenants: TenantStore): Promise<ConfiguredKeys> {
     const owners = await tenants.ensureTenants(keys.map(({ tenant }) => tenant));
     const counts = new Map<string, number>();
     const principals = new Map<string, Principal>();
     for (const [index, { key, role }] of keys.entries()) {
       const tenant = owners[index];
-      if (tenant === undefined) throw new Error("A tenant of API_KEYS was not made.");
+      if (tenant === undefined) throw new Error("A tenant of API_KEYS was not created.");
       const place = `${tenant.name}:${role}`;
       const count = (counts.get(place) ?? 0) + 1;
       counts.set(place, count);
       principals.set(hashOf(key), {
         tenant,
         role,
-        // Such keys have no names of their own, and no part of a key may be shown.
+        // Keys of API_KEYS have no names, and no part of a key may be shown, so a key is named by its tenant and role.
         keyName: `API_KEYS ${place}${count === 1 ? "" : `, number ${count}`}`,
       });
     }
@@ -35,7 +35,7 @@ export class ConfiguredKeys {
     return this.#principals.size;
   }
 
-  /** Looked up by its hash: how long that takes says nothing about the key. */
+  /** Compares hashes, so that the time it takes tells nothing about the configured keys. */
   find(key: string): Principal | undefined {
     return this.#principals.get(hashOf(key));
   }

@@ -1,11 +1,13 @@
 import { StoreUnavailableError } from "@genga/jobs";
 
 export interface KeyWatchOptions {
-  /** Which of these keys still let their senders in; `""` stands for no key. Asks the database once for all of them. */
+  /**
+   * Which of these keys still work; `""` stands for a request without a key. Asks the database once for all of them.
+   */
   findWorking: (keys: ReadonlySet<string>) => Promise<ReadonlySet<string>>;
-  /** Pause between two looks. */
-  lookEveryMs: number;
-  /** Ends the looks. */
+  /** Pause between two checks. */
+  checkEveryMs: number;
+  /** Ends the checks. */
   signal: AbortSignal;
   log: { error(details: object, message: string): void };
 }
@@ -16,9 +18,9 @@ interface Watched {
 }
 
 /**
- * Keys are checked when a request begins, and an event stream may go on for hours after that. This looks at the keys of
- * all open streams together, again and again, and tells the streams whose key was revoked or has expired. While the
- * database is away nothing is known, so nothing is told.
+ * A key is checked when a request begins, but an event stream may go on for hours after that. So the keys of all open
+ * streams are checked together at intervals, and each stream whose key was revoked or has expired is told. A check that
+ * fails because the database is unavailable tells nobody anything.
  */
 export class KeyWatch {
   readonly #options: KeyWatchOptions;
@@ -30,8 +32,8 @@ export class KeyWatch {
   }
 
   /**
-   * Calls `onRefused` once when a look finds that the key does not work any more.
-   * @param key as it was sent; `""` = none was
+   * Calls `onRefused` once, when a check finds that the key does not work any more.
+   * @param key as the client sent it; `""` = the request had none
    * @returns ends the watch
    */
   watch(key: string, onRefused: () => void): () => void {
@@ -42,7 +44,7 @@ export class KeyWatch {
     };
   }
 
-  /** One look at the keys of everything that is watched. */
+  /** Checks all watched keys once. */
   async tick(): Promise<void> {
     const looked = [...this.#watched];
     if (looked.length === 0) return;
@@ -57,9 +59,9 @@ export class KeyWatch {
     }
   }
 
-  /** The next look begins after the last one has ended, however slow the database is. */
+  /** Plans the next check only after the last one has ended, so that checks never overlap when the database is slow. */
   #plan(): void {
-    const { lookEveryMs, signal } = this.#options;
+    const { checkEveryMs, signal } = this.#options;
     if (signal.aborted) return;
     const stop = (): void => {
       clearTimeout(timer);
@@ -69,7 +71,7 @@ export class KeyWatch {
       void this.tick().finally(() => {
         this.#plan();
       });
-    }, lookEveryMs).unref();
+    }, checkEveryMs).unref();
     signal.addEventListener("abort", stop, { once: true });
   }
 }

@@ -6,9 +6,9 @@ import {
   type TenantLimitStore,
 } from "@genga/jobs";
 
-/** What an operator sets for a tenant holds in every process after this long. */
+/** A change that an operator makes to a tenant's limits holds in every process after at most this long. */
 const freshMs = 5_000;
-/** A first request waits so long for the tenant's limits; then the defaults hold. */
+/** The first request of a tenant waits this long for the tenant's limits; after that the default limits hold for it. */
 const patienceMs = 500;
 const tenantsMax = 10_000;
 
@@ -18,7 +18,10 @@ interface Known {
   isBeingRead: boolean;
 }
 
-/** The limits of tenants, without a look at the database for each request. Never fails: what is not known is the default. */
+/**
+ * A cache of the tenants' limits, so that requests need no query. Reading never fails: limits that could not be read
+ * are the defaults.
+ */
 export class KnownLimits {
   readonly #store: Pick<TenantLimitStore, "findChoices">;
   readonly #defaults: TenantLimits;
@@ -42,12 +45,12 @@ export class KnownLimits {
     return known.limits;
   }
 
-  /** What holds for a tenant of these choices. */
+  /** The limits of a tenant for which an operator made these choices. */
   resolve(choices: TenantLimitChoices): TenantLimits {
     return limitsOf(this.#defaults, choices);
   }
 
-  /** What was just chosen holds here at once. */
+  /** Puts the choices that an operator just made for a tenant into the cache. */
   learn(tenantId: string, choices: TenantLimitChoices): TenantLimits {
     const limits = this.resolve(choices);
     if (!this.#known.has(tenantId) && this.#known.size >= tenantsMax) this.#known.clear();
@@ -65,7 +68,7 @@ export class KnownLimits {
     return limits ?? this.#known.get(tenantId)?.limits ?? this.#defaults;
   }
 
-  /** `null` when the database did not tell; it is asked again a while later. */
+  /** Returns `null` when the database did not answer; the next read follows after `freshMs`. */
   async #read(tenantId: string): Promise<TenantLimits | null> {
     const known = this.#known.get(tenantId);
     if (known !== undefined) known.isBeingRead = true;
@@ -73,7 +76,7 @@ export class KnownLimits {
       return this.learn(tenantId, await this.#store.findChoices(tenantId));
     } catch (error) {
       if (!(error instanceof StoreUnavailableError))
-        this.#log.warn({ err: error }, "limits could not be read");
+        this.#log.warn({ err: error }, "a tenant's limits could not be read");
       if (known !== undefined) {
         known.readAt = performance.now();
         known.isBeingRead = false;

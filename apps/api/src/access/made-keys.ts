@@ -3,30 +3,35 @@ import { StoreUnavailableError, type KeyStore, type Principal } from "@genga/job
 
 export interface MadeKeysOptions {
   keys: KeyStore;
-  /** How long a key that was found stays good without asking the database again: revoking takes at most this long. */
+  /**
+   * How long a key that was found counts as valid without another query. A revoked key may work this long in this
+   * process.
+   */
   rememberMs: number;
-  /** While there are no keys: how often it is looked whether there are now. */
-  lookEveryMs: number;
+  /** While no key exists: pause between two queries that ask whether one exists now. */
+  checkEveryMs: number;
 }
 
 const rememberedMax = 1_000;
 
-/** A request waits so long for a look that is due, and then for its own statement alone. */
+/**
+ * A request waits this long for the query that asks whether keys exist, and as long for the query about its own key.
+ */
 const patienceMs = 500;
 
-/** The keys that operators made, as this process knows them: found ones are remembered for a while, wrong ones are not. */
+/** The keys that operators made. Keys that were found are cached for a while, unknown keys are not. */
 export class MadeKeys {
   readonly #options: MadeKeysOptions;
   readonly #remembered = new Map<string, { principal: Principal; until: number }>();
   #areThere = false;
-  #lookedAt = -Infinity;
-  #looking: Promise<void> | undefined;
+  #checkedAt = -Infinity;
+  #checking: Promise<void> | undefined;
 
   constructor(options: MadeKeysOptions) {
     this.#options = options;
   }
 
-  /** Who sends this key; `undefined` = nobody. @throws StoreUnavailableError */
+  /** The principal of this key; `undefined` = no valid key. @throws StoreUnavailableError */
   async find(key: string): Promise<Principal | undefined> {
     const hash = hashOf(key);
     const known = this.#remembered.get(hash);
@@ -41,7 +46,7 @@ export class MadeKeys {
     return found.principal;
   }
 
-  /** Which of these still work, without regard to what is remembered. @throws StoreUnavailableError */
+  /** Which of these keys still work; asks the database, not the cache. @throws StoreUnavailableError */
   async findWorking(keys: readonly string[]): Promise<ReadonlySet<string>> {
     if (keys.length === 0) return new Set();
     const working = new Set(await this.#options.keys.findWorkingKeys(keys));
@@ -50,38 +55,38 @@ export class MadeKeys {
   }
 
   /**
-   * Whether a key was ever made: looked up now and then, until there is one. While the database is slow or away the last
-   * answer holds: without it there is nothing of a tenant's to be served.
+   * Whether a key was ever made; asks the database at intervals until one was. While the database is slow or
+   * unavailable, the last answer holds. That is safe: without the database no tenant's data can be served.
    */
   async areThere(): Promise<boolean> {
-    const isDue = performance.now() - this.#lookedAt >= this.#options.lookEveryMs;
+    const isDue = performance.now() - this.#checkedAt >= this.#options.checkEveryMs;
     if (!this.#areThere && isDue) {
-      const looking = (this.#looking ??= this.#look());
-      await (this.#lookedAt === -Infinity ? looking : withinPatience(looking));
+      const checking = (this.#checking ??= this.#check());
+      await (this.#checkedAt === -Infinity ? checking : withinPatience(checking));
     }
     return this.#areThere;
   }
 
-  /** As far as is known; a look is begun where one is due. */
+  /** The last answer of `areThere`, without waiting; starts a new query when one is due. */
   get wereThere(): boolean {
     this.areThere().catch(() => undefined);
     return this.#areThere;
   }
 
-  /** This process changed a key: nothing of what it knew counts any more. */
+  /** Empties the cache, because this process has just changed a key. */
   forget(): void {
     this.#remembered.clear();
-    this.#lookedAt = -Infinity;
+    this.#checkedAt = -Infinity;
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     try {
       this.#areThere = await this.#options.keys.hasKeys();
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
     } finally {
-      this.#lookedAt = performance.now();
-      this.#looking = undefined;
+      this.#checkedAt = performance.now();
+      this.#checking = undefined;
     }
   }
 }
@@ -90,13 +95,13 @@ function hashOf(key: string): string {
   return createHash("sha256").update(key).digest("hex");
 }
 
-async function withinPatience(looking: Promise<void>): Promise<void> {
+async function withinPatience(checking: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, patienceMs);
   });
   try {
-    await Promise.race([looking, patience]);
+    await Promise.race([checking, patience]);
   } finally {
     clearTimeout(timer);
   }

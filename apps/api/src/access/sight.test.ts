@@ -6,7 +6,7 @@ const other = { id: "0190b8a0-0000-7000-8000-0000bbbbbbbb", url: "https://10.1.2
 const tenant = new Sight({ role: "submit" }, [one, other]);
 const operator = new Sight({ role: "operate" }, [one, other]);
 
-describe("a text that a tenant sees", () => {
+describe("a text for a tenant", () => {
   test.each([
     [
       "POST /prompt: HTTP 500 from http://gpu-7.internal:8188/prompt.",
@@ -37,7 +37,7 @@ describe("a text that a tenant sees", () => {
     expect(operator.text(text)).toBe(text);
   });
 
-  test("has no name of a machine that tells servers of one loopback address apart", () => {
+  test("does not show the machine name that tells apart servers with one loopback address", () => {
     const beside = [
       { ...one, url: "http://127.0.0.1:8188#pod-7" },
       { ...other, url: "http://127.0.0.1:8188#pod-77" },
@@ -48,7 +48,7 @@ describe("a text that a tenant sees", () => {
     );
   });
 
-  test("is made in no time, however long it is", () => {
+  test("takes little time, however long the text is", () => {
     const startedAt = performance.now();
     for (const text of ["http://", "1.1.1.", "connect E", "gpu-7.internal", "http://a:b@", "x."]) {
       tenant.text(text.repeat(20_000));
@@ -57,7 +57,7 @@ describe("a text that a tenant sees", () => {
   });
 });
 
-test("an event's data has no worker for tenants, at any depth no address, and is whole for operators", () => {
+test("event data shows tenants no worker and, at any depth, no address; operators see all of it", () => {
   const data = {
     workerId: "host-7",
     failure: { message: "connect ECONNREFUSED 10.1.2.3:443", lines: ["at gpu-7.internal:8188"] },

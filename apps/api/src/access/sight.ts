@@ -1,12 +1,15 @@
 import { publicNameOf, type Json, type Principal } from "@genga/jobs";
 
-/** A server as far as its address and its public name are concerned. */
+/** The part of a server's row that shows where the server is. */
 interface NamedServer {
   id: string;
   url: string;
 }
 
-/** What somebody may see of the farm: operators everything, tenants no address of a server and no worker's name. */
+/**
+ * What a principal may see of the servers: operators see everything, tenants see no server's address and no worker's
+ * name.
+ */
 export class Sight {
   readonly operates: boolean;
   readonly #servers: ReadonlyMap<string, NamedServer>;
@@ -20,13 +23,13 @@ export class Sight {
       : [...servers.flatMap(wholeAddressOf), ...servers.flatMap(addressesOf)];
   }
 
-  /** How a server is named in answers. */
+  /** How answers name a server to this principal. */
   server(id: string): { id: string; name: string; url?: string } {
     const url = this.#servers.get(id)?.url;
     return { id, name: publicNameOf({ id }), ...(this.operates && url !== undefined ? { url } : {}) };
   }
 
-  /** A text as it may be shown: addresses of servers give way to their public names, and others are left out. */
+  /** Replaces addresses of servers in a text by their public names, and removes other addresses. */
   text(text: string): string {
     if (this.operates) return text;
     let shown = text;
@@ -35,7 +38,7 @@ export class Sight {
     return shown;
   }
 
-  /** The data of an event likewise. */
+  /** Does the same in the data of an event. */
   data(data: Record<string, Json>): Record<string, Json> {
     if (this.operates) return data;
     const entries = Object.entries(data).filter(([name]) => name !== "workerId");
@@ -49,7 +52,10 @@ export class Sight {
   }
 }
 
-/** Addresses that no known server has: where a name resolved to, or a server that was known once. */
+/**
+ * Patterns of addresses that belong to no known server: an address that a name resolved to, or that of a removed
+ * server.
+ */
 const anyAddress: readonly (readonly [RegExp, string])[] = [
   // Node: "connect ECONNREFUSED 10.0.0.7:8188", "getaddrinfo ENOTFOUND gpu-7", "read ECONNRESET"
   [/\b(connect|getaddrinfo|bind) (E[A-Z_]+) [^\s),;]+/g, "$1 $2"],
@@ -64,7 +70,9 @@ function addressLeftOut(): string {
   return "(address)";
 }
 
-/** Of a server that SERVER_NAME tells from others of the same address: the name is its machine's own. */
+/**
+ * For a server that SERVER_NAME tells apart from others with the same address: that name is the name of its machine.
+ */
 function wholeAddressOf(server: NamedServer): [RegExp, string][] {
   const pattern = new RegExp(String.raw`${escaped(server.url)}(?![\w-])`, "gi");
   return server.url.includes("#") ? [[pattern, publicNameOf(server)]] : [];

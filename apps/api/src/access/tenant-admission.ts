@@ -12,14 +12,14 @@ export interface TenantAdmissionParts {
   bodies: BodyMemory;
 }
 
-/** Seconds after which a place may be free again. */
+/** Seconds after which a client should try again when a limit of this kind is reached. */
 const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
   "requests-at-once": 1,
   "event-streams": 10,
   "body-bytes-at-once": 2,
 };
 
-/** Lets a tenant in as far as its limits allow, before anything of its request is read. */
+/** Holds the requests of a tenant to its limits, before any body is read. */
 export class TenantAdmission {
   readonly #parts: TenantAdmissionParts;
   readonly #places = new WeakMap<Response, Place>();
@@ -28,7 +28,7 @@ export class TenantAdmission {
     this.#parts = parts;
   }
 
-  /** After it is known who asks. What the request takes is given back when its answer has ended. */
+  /** Runs after authentication. What the request takes of the limits is released when its response ends. */
   readonly admit: RequestHandler = async (request, response, next) => {
     const { limits, admissions } = this.#parts;
     const { id } = principalOf(response).tenant;
@@ -46,13 +46,13 @@ export class TenantAdmission {
     }
     if ("used" in place) throw noPlace("requests-at-once", requestsAtOnce, place.used);
     await this.#makeRoomForBody(request, response, id);
-    // It may have taken so long that nobody waits for the answer any more.
+    // Waiting for room may have taken so long that the client has left.
     if (!response.destroyed) next();
   };
 
   /**
-   * Takes one of the tenant's event streams in place of the request's own place.
-   * @throws RefusedError when the tenant has as many open as it may
+   * Takes one of the tenant's event streams and gives back the place of the request itself.
+   * @throws RefusedError when the tenant has as many streams open as it may have
    */
   async openStream(response: Response): Promise<void> {
     const { limits, admissions } = this.#parts;
@@ -77,9 +77,13 @@ export class TenantAdmission {
     const seconds = retryAfterSeconds["body-bytes-at-once"];
     if (lacks === "tenant-share")
       throw refusal({ limit: "body-bytes-at-once", max, used, wanted: bytes }, seconds);
-    throw new RefusedError("too-many-bodies", `This process reads ${used} of at most ${max} bytes already.`, {
-      headers: { "retry-after": String(seconds), connection: "close" },
-    });
+    throw new RefusedError(
+      "too-many-bodies",
+      `This process is reading bodies of ${used} bytes in all already, of at most ${max}.`,
+      {
+        headers: { "retry-after": String(seconds), connection: "close" },
+      },
+    );
   }
 
   #releaseAtEnd(response: Response, place: Place): void {
@@ -92,7 +96,7 @@ export class TenantAdmission {
   }
 }
 
-/** What a body may take; one that does not say its length, or is compressed, may take as much as any. */
+/** The bytes to reserve for a body. One without a length, or a compressed one, may become as large as any. */
 function bodyBytesOf({ headers }: Request): number {
   if (headers["transfer-encoding"] !== undefined) return bodyBytesMax;
   const length = Number(headers["content-length"] ?? 0);

@@ -2,46 +2,47 @@ import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
 
 export interface WrongKeysOptions {
-  /** Wrong keys of one address in a minute, after which its keys are not looked at. */
+  /** After this many wrong keys in a minute, the keys of an address are not checked for the rest of it. */
   perMinute: number;
-  /** By `performance.now()`; tests bring their own. */
+  /** As `performance.now()`; tests pass their own clock. */
   now?: () => number;
 }
 
 const minuteMs = 60_000;
-/** Addresses that are remembered; the ones that were seen longest ago are forgotten first. */
+/** How many addresses are remembered; those whose last wrong key is oldest are forgotten first. */
 const addressesMax = 10_000;
-/** All addresses together may send so many times what one may. */
+/** All addresses together may send this many times as many wrong keys as one address. */
 const overallFactor = 60;
-/** An address whose keys are not looked at has one of them looked at this often, so that a right one gets through. */
-const lookEveryMs = 1_000;
-/** How long a key that was right is looked at without question, and how many such keys are remembered. */
+/** An address that is held up has one of its keys checked this often, so that a valid key gets through. */
+const checkEveryMs = 1_000;
+/** How long a valid key stays exempt after its last use from an address. Of such keys `rightMax` are remembered. */
 const rightForMs = 60 * minuteMs;
 const rightMax = 10_000;
 
 interface Tally {
   count: number;
   since: number;
-  lookedAt: number;
+  checkedAt: number;
 }
 
 /**
- * Slows down whoever tries keys. Strangers behind the same proxy share an address with its honest users, so a key that
- * was right within the last hour from this address is never held up, and its other keys take turns, one a second.
+ * Slows down clients that guess keys. Such a client may share its address with honest users behind the same proxy.
+ * Therefore a key that was valid from this address within the last hour is never held up, and of the other keys one is
+ * checked each second.
  */
 export class WrongKeys {
   readonly #perMinute: number;
   readonly #now: () => number;
   readonly #byAddress = new Map<string, Tally>();
   readonly #right = new Map<string, number>();
-  readonly #overall: Tally = { count: 0, since: -Infinity, lookedAt: -Infinity };
+  readonly #overall: Tally = { count: 0, since: -Infinity, checkedAt: -Infinity };
 
   constructor({ perMinute, now = () => performance.now() }: WrongKeysOptions) {
     this.#perMinute = perMinute;
     this.#now = now;
   }
 
-  /** @returns how long until the key may be sent again, in whole seconds; 0 = it may be looked at */
+  /** @returns whole seconds until the key may be sent again; 0 = check the key now */
   secondsToWait(address: string, key: string): number {
     const now = this.#now();
     const rightUntil = this.#right.get(hashOf(address, key)) ?? -Infinity;
@@ -50,8 +51,8 @@ export class WrongKeys {
     const isOwnFull = own !== undefined && isFull(own, this.#perMinute, now);
     if (!isOwnFull && !isFull(this.#overall, this.#perMinute * overallFactor, now)) return 0;
     const tally = isOwnFull ? own : this.#overall;
-    if (now - tally.lookedAt >= lookEveryMs) {
-      tally.lookedAt = now;
+    if (now - tally.checkedAt >= checkEveryMs) {
+      tally.checkedAt = now;
       return 0;
     }
     return Math.max(Math.ceil((tally.since + minuteMs - now) / 1000), 1);
@@ -60,7 +61,7 @@ export class WrongKeys {
   noteWrong(address: string): void {
     const now = this.#now();
     const group = groupOf(address);
-    const known = this.#byAddress.get(group) ?? { count: 0, since: now, lookedAt: -Infinity };
+    const known = this.#byAddress.get(group) ?? { count: 0, since: now, checkedAt: -Infinity };
     this.#byAddress.delete(group);
     const oldest = this.#byAddress.keys().next();
     if (this.#byAddress.size >= addressesMax && oldest.done !== true) this.#byAddress.delete(oldest.value);
@@ -79,7 +80,7 @@ export class WrongKeys {
     this.#right.set(hash, this.#now() + rightForMs);
   }
 
-  /** A key that is not right any more waits like others. */
+  /** Takes away the exemption of a key that is not valid any more. */
   forget(address: string, key: string): void {
     this.#right.delete(hashOf(address, key));
   }
@@ -89,7 +90,7 @@ function isFull(tally: Tally, max: number, now: number): boolean {
   return tally.count >= max && now - tally.since < minuteMs;
 }
 
-/** Whoever has one IPv6 address has the 2^64 around it: those count as one. */
+/** A client that has one IPv6 address usually has all 2^64 of its network, so these count as one address. */
 function groupOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

@@ -1,16 +1,16 @@
 import { boardPath, prefix } from "../http/paths.ts";
 
 /**
- * The first page: where to go from here.
- * @param publicUrl `PUBLIC_URL`; behind a proxy it may have a path, below which everything is
+ * The page at `/`, with links to everything else.
+ * @param publicUrl `PUBLIC_URL`; behind a proxy it may have a path, and all links begin with that path
  */
 export function landingPage(publicUrl: string | undefined): string {
   const basePath = publicUrl === undefined ? "" : new URL(publicUrl).pathname.replace(/\/$/, "");
   const links = [
-    ["/docs", "What the API can do"],
+    ["/docs", "All operations of the API"],
     ["/openapi.json", "The same, for programs (OpenAPI 3.1)"],
-    [`${prefix}/health`, "How every part is doing"],
-    [`${prefix}/queue`, "What waits and runs"],
+    [`${prefix}/health`, "The state of each part"],
+    [`${prefix}/queue`, "Waiting and running jobs"],
     [`${prefix}/servers`, "The ComfyUI servers"],
     [boardPath, "Bull Board: tickets, read-only"],
     ["/metrics", "Figures for Prometheus"],
@@ -29,8 +29,9 @@ export function landingPage(publicUrl: string | undefined): string {
 }
 
 /**
- * The OpenAPI document as a page with a list of contents, drawn by Redoc. Everything is named relative to the page, so that
- * it works below the path of a proxy, too. Without a search: its worker would need a weaker policy than ours.
+ * The OpenAPI document as a page with a table of contents, rendered by Redoc. All URLs are relative to the page, so
+ * that it works below the path of a proxy. The search is off, because its worker would need a weaker
+ * Content-Security-Policy.
  */
 export function documentationPage(): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

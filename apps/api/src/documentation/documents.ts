@@ -4,7 +4,7 @@ import { type Documents, type RouteFacts } from "../routing/route.ts";
 import { documentationPage, landingPage } from "./documentation-pages.ts";
 import { describeApi } from "./openapi.ts";
 
-/** Makes, once for each process, what people and programs read about the routes. */
+/** Builds the documents about the routes once for each process. */
 export function makeDocuments(
   routes: readonly RouteFacts[],
   { publicUrl }: { publicUrl: string | undefined },
@@ -19,8 +19,8 @@ export function makeDocuments(
 }
 
 /**
- * One file that needs nothing else, and comes from here: the page works without any other server. Redoc's own logo would
- * be asked for at another server, which our policy forbids.
+ * Redoc as one file, served by this API, so that the page needs no other server. Redoc's logo is replaced, because
+ * browsers would load it from another server, which the Content-Security-Policy forbids.
  */
 function rendererScript(): string {
   const path = createRequire(import.meta.url).resolve("redoc/bundles/redoc.standalone.js");

@@ -3,12 +3,15 @@ import { answerSchemas, bodySchemas } from "../schemas/named-schemas.ts";
 
 type Schemas = Record<string, Record<string, unknown>>;
 
-/** All named schemas as JSON Schema 2020-12, which is OpenAPI 3.1's own. They refer to each other by name. */
+/** All named schemas as JSON Schema 2020-12, the dialect of OpenAPI 3.1. They refer to each other by name. */
 export function describeSchemas(): Schemas {
   return { ...schemasOf(bodySchemas, "input"), ...schemasOf(answerSchemas, "output") };
 }
 
-/** @param io whether fields with a default may be absent (they are always answered), and unknown fields are refused */
+/**
+ * @param io `input`: fields with a default may be absent, and unknown fields are refused; `output`: such fields are
+ * always there
+ */
 function schemasOf(schemas: Readonly<Record<string, z.ZodType>>, io: "input" | "output"): Schemas {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });
@@ -26,7 +29,7 @@ function schemasOf(schemas: Readonly<Record<string, z.ZodType>>, io: "input" | "
   return described.schemas;
 }
 
-/** The schema of one query or header, by its name. */
+/** The schema of each query parameter or header, by its name. */
 export function describeFields(fields: z.ZodObject): Schemas {
   const described = z.toJSONSchema(fields, {
     io: "input",
@@ -41,13 +44,13 @@ type JsonSchema = Parameters<
   NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>["override"]>
 >[0]["jsonSchema"];
 
-/** Leaves out what says nothing to a reader. */
+/** Removes keywords that tell a reader nothing. */
 function tidy(schema: JsonSchema, io: "input" | "output"): void {
-  // The bounds of exact integers in JavaScript, which are no bounds of ours.
+  // These are the bounds of exact integers in JavaScript, not bounds of the API.
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER && io === "output") delete schema.maximum;
-  // The format says it.
+  // The format already says what the pattern says.
   if (io === "output" && schema.format !== undefined) delete schema.pattern;
-  // Answers may get further fields, and clients should not stumble over them.
+  // Later versions may add fields to answers, and clients must accept them.
   if (io === "output" && schema.additionalProperties === false) delete schema.additionalProperties;
 }

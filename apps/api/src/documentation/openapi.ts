@@ -9,7 +9,7 @@ import { describeFields, describeSchemas } from "./json-schemas.ts";
 
 type Json = Record<string, unknown>;
 
-/** What no route in particular is refused with. */
+/** The codes that any request may be refused with, on every route. */
 const codesOfAnyRequest: readonly ProblemCode[] = [
   ...(["path-not-found", "method-not-allowed", "request-timeout", "headers-too-large"] as const),
   "internal-error",
@@ -23,9 +23,10 @@ export interface ApiDescription extends Json {
 }
 
 /**
- * The OpenAPI document, made of the table by which requests are let in, read and answered, in the table's order.
- * @param needsKey whether this API asks for keys; without keys it serves this machine alone
- * @param publicUrl `PUBLIC_URL`, which may have a path; where it is not set, the paths begin at whatever origin is asked
+ * Builds the OpenAPI document from the table of routes, in the order of the table.
+ * @param needsKey whether this API needs keys; without keys it serves this machine alone
+ * @param publicUrl `PUBLIC_URL`, which may have a path; where it is not set, paths are relative to the origin of the
+ * request
  */
 export function describeApi(
   routes: readonly RouteFacts[],
@@ -92,7 +93,7 @@ function describeRoute(route: RouteFacts, needsKey: boolean): Json {
     ...(body !== undefined && {
       requestBody: { required: body.isOptional !== true, content: describeContents(body.content) },
     }),
-    // A status that an answer has already is not taken for a refusal.
+    // Where the route describes an answer for a status itself, that description replaces the one of refusals.
     responses: { ...refusalsOf(route, needsKey), ...Object.fromEntries(described) },
   };
 }
@@ -146,7 +147,7 @@ const refusalsOfJson: readonly ProblemCode[] = [
   ...(["malformed-json", "repeated-name", "unknown-field", "invalid-field"] as const),
 ];
 
-/** Refusals by status, each with its codes. */
+/** The refusals of a route by status, each with its codes. */
 function refusalsOf(route: RouteFacts, needsKey: boolean): Json {
   const { method, access, body, problems } = route;
   const codes: ProblemCode[] = [

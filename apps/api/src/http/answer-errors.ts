@@ -6,7 +6,7 @@ import { isSubmission } from "./paths.ts";
 import { sendProblem, statusOf } from "./problem-document.ts";
 import { requestIdOf } from "./request-log.ts";
 
-/** Answers with a problem document whatever was thrown while a request was handled. */
+/** Answers every error that is thrown while a request is handled with a problem document. */
 export function answerErrors({
   log,
   metrics,
@@ -14,7 +14,7 @@ export function answerErrors({
   log: Logger;
   metrics: Pick<Metrics, "refusedByLimit" | "jobsRefused">;
 }): ErrorRequestHandler {
-  // Express tells an error handler by its four arguments.
+  // Express recognises an error handler by its four parameters.
   // eslint-disable-next-line @typescript-eslint/no-unused-vars
   return (error: unknown, request, response, _next) => {
     const refusal = refusalOf(error, request);
@@ -24,7 +24,8 @@ export function answerErrors({
     if (refusal.limit !== undefined) metrics.refusedByLimit.inc({ limit: refusal.limit.name });
     if (isSubmission(request)) metrics.jobsRefused.inc({ code: refusal.code });
     if (response.headersSent) {
-      // Nothing can be taken back: the connection ends, and the reader sees that the answer is not whole.
+      // Part of the answer was sent already, so the connection is cut. The client then sees that the answer is
+      // incomplete.
       response.destroy();
       return;
     }

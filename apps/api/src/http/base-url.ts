@@ -3,15 +3,18 @@ import { RefusedError } from "./problem-document.ts";
 
 /** A DNS name has at most 253 characters; then a port. */
 const hostLengthMax = 260;
-/** A name, an address, or an address in brackets; perhaps a port. Nothing that an URL would read as something else. */
+/**
+ * A name, an address, or an address in brackets, with or without a port. Nothing that a URL parser would read in
+ * another way.
+ */
 const hostShape = /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/;
 
 /**
- * Finds out under which URL the client of a request reaches this API: `PUBLIC_URL`, or else the origin that the request
- * itself names. Behind proxies that are trusted (`TRUSTED_PROXIES`, Express's `trust proxy`) their `X-Forwarded-Host`
- * and `X-Forwarded-Proto` count. A Host that names no host is refused (RFC 9112, section 3.2).
+ * Finds the URL under which the client of a request reaches this API: `PUBLIC_URL`, or else the origin that the request
+ * itself names. Behind trusted proxies (`TRUSTED_PROXIES`, Express's `trust proxy`) `X-Forwarded-Host` and
+ * `X-Forwarded-Proto` count. A Host header that is not a host name is refused (RFC 9112, section 3.2).
  *
- * Only what is sent back to the client of the same request may be made of it; no such answer may be kept by a cache.
+ * Clients choose this URL, so it may only appear in the answer to the same request, and no cache may keep that answer.
  */
 export function nameBaseUrl(publicUrl: string | undefined): RequestHandler {
   return (request, response, next) => {
@@ -23,16 +26,16 @@ export function nameBaseUrl(publicUrl: string | undefined): RequestHandler {
   };
 }
 
-/** Where links of this answer begin; without a slash at its end. */
+/** The URL that links in this answer begin with, without a slash at its end. */
 export function baseUrlOf(response: Response): string {
   return response.locals["baseUrl"] as string;
 }
 
 function originOf(request: Request): string | undefined {
-  // Express knows the forwarded ones only where the proxy is trusted.
+  // Express uses the forwarded headers only where the proxy is trusted.
   const host: unknown = request.host;
   const scheme = request.protocol === "https" ? "https" : "http";
-  // Only HTTP/1.0 does without a Host: then the address that was connected to has to do.
+  // Only HTTP/1.0 requests may lack a Host; then the address that the client connected to is used.
   if (host === undefined || host === "") return `${scheme}://${addressOf(request)}`;
   if (typeof host !== "string" || host.length > hostLengthMax || !hostShape.test(host)) return undefined;
   const url = `${scheme}://${host}`;

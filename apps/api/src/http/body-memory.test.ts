@@ -16,7 +16,7 @@ test("one tenant gets half of the memory, all together get the whole", async () 
   given(await memory.reserve("third", 30));
 });
 
-test("a body waits for room that is given back in time", async () => {
+test("a body waits for room and takes it once other bodies release it", async () => {
   const memory = new BodyMemory({ bytesMax: 100, patienceMs: 10_000 });
   const release = given(await memory.reserve("studio", 50));
   const waiting = memory.reserve("studio", 20);
@@ -24,7 +24,7 @@ test("a body waits for room that is given back in time", async () => {
   given(await waiting);
 });
 
-test("a body that waited in vain is told what is taken", async () => {
+test("a body that found no room in time is refused with the bytes in use", async () => {
   const memory = new BodyMemory({ bytesMax: 100, patienceMs: 20 });
   given(await memory.reserve("studio", 50));
   expect(await memory.reserve("studio", 1)).toEqual({ lacks: "tenant-share", max: 50, used: 50 });

@@ -1,4 +1,4 @@
-/** What stands against a body: the tenant's share of this process is taken, or all of it is. */
+/** Why there is no room for a body: the tenant's share of this process's memory is used up, or all of the memory is. */
 export interface NoBodyRoom {
   lacks: "tenant-share" | "process";
   max: number;
@@ -25,7 +25,7 @@ export class BodyMemory {
     this.#patienceMs = options.patienceMs ?? patienceMs;
   }
 
-  /** @returns gives the room back; to be called once */
+  /** @returns a function that releases the memory; call it once */
   async reserve(tenantId: string, bytes: number): Promise<(() => void) | NoBodyRoom> {
     const until = performance.now() + this.#patienceMs;
     for (;;) {
@@ -58,7 +58,7 @@ export class BodyMemory {
     };
   }
 
-  /** Resolves when room was given back, or after `timeoutMs`. */
+  /** Resolves when memory was released, or after `timeoutMs`. */
   #change(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {

@@ -15,16 +15,19 @@ import { type Request } from "express";
 import { isSubmission } from "./paths.ts";
 import { problemCodes, RefusedError, statusOf, type ProblemCode } from "./problem-document.ts";
 
-/** Problems whose messages make up the answer's `detail`. */
+/** How many messages of problems go into an answer's `detail`. */
 const detailProblems = 3;
 
-/** How large a body may be. */
+/** The largest body of a request. */
 export const bodyBytesMax = 20 * 1024 * 1024;
 
-/** What of a request matters to its refusal. */
+/** The parts of a request that its refusal depends on. */
 type RefusedRequest = Pick<Request, "headers" | "method" | "baseUrl" | "path">;
 
-/** The one place where errors of all kinds become answers. Whatever is not known is an internal error and says nothing. */
+/**
+ * Turns every kind of error into an answer; no other code does. An unknown error becomes an internal error that shows
+ * no details.
+ */
 export function refusalOf(error: unknown, request: RefusedRequest): RefusedError {
   if (error instanceof RefusedError) return error;
   if (error instanceof InvalidJobError) return refusalOfProblems(error.problems);
@@ -65,7 +68,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   );
 }
 
-/** A queue that is full has room again when a job of it begins to run, is cancelled or expires. */
+/** A full queue has room again when one of its jobs begins to run, is cancelled or expires. */
 const queueRetryAfterSeconds = 10;
 
 function refusalOfLimit({ limit, max, used, wanted, message }: LimitReachedError): RefusedError {
@@ -75,17 +78,20 @@ function refusalOfLimit({ limit, max, used, wanted, message }: LimitReachedError
   });
 }
 
-/** What a request has changed whose answer the database owes. */
+/** Says whether the request may have changed anything before the database failed. */
 function effectOf(error: StoreUnavailableError, request: RefusedRequest): string {
   const isRead = request.method === "GET" || request.method === "HEAD";
-  // Before a submission is stored everything is read only; how the storing ended, the error says.
+  // Until a submission is stored, it only reads. If storing it failed, the error says what is known.
   const effect = isRead ? "none" : (error.effect ?? (isSubmission(request) ? "none" : "unknown"));
   return effect === "none"
     ? "Nothing was changed."
-    : "It is not known whether the request took effect; look before you repeat it.";
+    : "It is not known whether the request took effect; check before you repeat it.";
 }
 
-/** Problems with one cause in common are answered with its code, others with `invalid-request`. */
+/**
+ * If all problems have one code that the API answers with, the answer has that code. Otherwise it has
+ * `invalid-request`.
+ */
 function refusalOfProblems(problems: JobProblem[]): RefusedError {
   const codes = new Set(problems.map(kindOf));
   const [only] = codes;
@@ -109,7 +115,7 @@ function kindOf(problem: JobProblem): ProblemCode {
   return own ?? fieldKinds[problem.code] ?? "invalid-graph";
 }
 
-/** What Express's body parser says, by its error's `type`. */
+/** Maps the errors of Express's body parser, by their `type`. */
 function refusalOfBody(error: unknown): RefusedError | undefined {
   if (!(error instanceof Error) || !("type" in error)) {
     return error instanceof URIError
@@ -131,7 +137,7 @@ function refusalOfBody(error: unknown): RefusedError | undefined {
   }
 }
 
-/** The decoders of `Content-Encoding` raise Node's own errors, which body-parser marks with the status 400. */
+/** Maps the errors of `Content-Encoding` decoders: Node's own errors, which body-parser marks with the status 400. */
 function refusalOfCompressedBody(error: unknown, coding: string | undefined): RefusedError | undefined {
   if (!(error instanceof Error) || !("status" in error) || error.status !== 400) return undefined;
   if (coding === undefined || !("errno" in error)) return undefined;

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { type Response } from "express";
 
-/** A reader that takes nothing for so long is gone. */
+/** A client that takes no data for this long counts as gone. */
 const stalledMs = 60_000;
 
-/** Server-sent events on one response; at most one message is on its way, and the writer waits for slow readers. */
+/** Server-sent events on one response. At most one message is in flight: the writer waits for a slow client. */
 export class EventStream {
   readonly #response: Response;
   readonly #closing = new AbortController();
@@ -28,27 +28,32 @@ export class EventStream {
     stop.addEventListener("abort", end, { signal: this.#closing.signal });
   }
 
-  /** Aborted once nobody reads any more, or the stream was ended. */
+  /** Aborted when the client has left, or the stream was ended. */
   get closed(): AbortSignal {
     return this.#closing.signal;
   }
 
-  /** How long nothing was written. */
+  /** Milliseconds since the last write. */
   get idleMs(): number {
     return performance.now() - this.#writtenAt;
   }
 
-  /** Resolves when the reader has taken enough for the next message. `id` is what a reconnect names. */
+  /**
+   * Resolves when the client has taken enough for the next message to be sent. The client sends `id` back when it
+   * reconnects.
+   */
   async send(event: string, data: unknown, id?: number): Promise<void> {
     await this.#write(messageOf(event, data, id));
   }
 
-  /** Keeps proxies from closing a quiet connection, and finds out whether it still is one. */
+  /**
+   * Sends a comment, which keeps proxies from closing a quiet connection and shows whether the connection still works.
+   */
   async comment(text: string): Promise<void> {
     await this.#write(`: ${text}\n\n`);
   }
 
-  /** A reader that does not take the rest is cut off after a while. */
+  /** Ends the stream; a client that does not take the rest in time is cut off. */
   end(): void {
     if (this.#response.writableEnded) return;
     this.#closing.abort();
@@ -59,7 +64,7 @@ export class EventStream {
     });
   }
 
-  /** Ends the stream from our side, with a last message that says why. */
+  /** Ends the stream from this side, with a last message that gives the reason. */
   endWith(event: string, data: unknown): void {
     if (!this.closed.aborted) this.#response.write(messageOf(event, data));
     this.end();

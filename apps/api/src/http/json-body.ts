@@ -7,22 +7,22 @@ import { RefusedError } from "./problem-document.ts";
 const mediaType = "application/json";
 
 /**
- * Members and items that a body may have. Reading a body is one piece of work, which nothing else of the process can
- * interrupt, and its time follows from them; a batch of 10,000 jobs of 50 values each is within the limit.
+ * How many members and items a body may have in all. Parsing a body blocks the event loop for a time that grows with
+ * their number. A batch of 10,000 jobs of 50 values each is within the limit.
  */
 const bodyValuesMax = 500_000;
-/** Characters of a text that is parsed and searched in one turn of the event loop. */
+/** A text of at most this many characters is parsed and searched in one turn of the event loop. */
 const oneTurnMax = 1_000_000;
 
 /**
- * Reads a JSON body, for paths that take one; numbers that JavaScript would change are `ExactNumber`s. A body of another
- * kind is refused rather than ignored, and so is one that two parsers might read differently: bytes that are not UTF-8,
- * and a name that stands twice in one object (RFC 8259, sections 8.1 and 4).
- * @param options.isOptional a request may come without a body
+ * Reads the JSON body of a request; numbers that JavaScript would change become `ExactNumber`s. A body of another media
+ * type is refused, not ignored. So is one that two parsers might read differently: bytes that are not UTF-8, and a name
+ * that stands twice in one object (RFC 8259, sections 8.1 and 4).
+ * @param options.isOptional the request may have no body
  */
 export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
   const refuseOthers: RequestHandler = (request, _response, next) => {
-    // Clients that send nothing say so with a length of 0, and name no type.
+    // A request without a body may have a Content-Length of 0 and no Content-Type.
     if (isOptional && request.headers["content-length"] === "0") {
       next();
       return;
@@ -30,7 +30,7 @@ export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
     if ((request.method === "POST" || request.method === "PUT") && request.is(mediaType) === false) {
       const given = request.headers["content-type"];
       throw notUnderstood(
-        given === undefined ? ", and says nothing of its type" : `, not ${given.slice(0, 100)}`,
+        given === undefined ? "; the request has no Content-Type" : `, not ${given.slice(0, 100)}`,
       );
     }
     const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(request.headers["content-type"] ?? "")?.[1];
@@ -53,7 +53,10 @@ function notUnderstood(rest: string): RefusedError {
   });
 }
 
-/** Without a byte order mark at its beginning. @throws RefusedError when it has too many values to be parsed at once */
+/**
+ * The body as text, without its byte order mark.
+ * @throws RefusedError when it has too many values to be parsed in one turn
+ */
 function textOf(body: Buffer): string {
   if (hasMoreValues(body, bodyValuesMax)) {
     throw new RefusedError("body-too-large", `A body may have ${bodyValuesMax} members and items in all.`);
@@ -66,7 +69,10 @@ function textOf(body: Buffer): string {
   }
 }
 
-/** Commas and opening brackets outside of strings: never fewer than members and items. Stops at the limit. */
+/**
+ * Counts commas and opening brackets outside of strings, of which there are at least as many as members and items.
+ * Stops at the limit.
+ */
 function hasMoreValues(body: Buffer, max: number): boolean {
   let count = 0;
   let isInString = false;

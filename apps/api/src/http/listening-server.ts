@@ -4,11 +4,11 @@ import { type AddressInfo } from "node:net";
 import { type Express } from "express";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
-/** A server that listens. */
+/** A server that accepts connections. */
 export interface ListeningServer {
   url: string;
   port: number;
-  /** Ends what is under way; connections that linger are cut. */
+  /** Lets open requests finish; connections that are still open after a while are cut. */
   close(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ async function closeServer(server: Server): Promise<void> {
       resolve();
     });
   });
-  // A connection whose last answer ends now becomes idle later.
+  // A connection becomes idle only after its last answer has ended, so idle connections are closed repeatedly.
   const sweeping = setInterval(() => {
     server.closeIdleConnections();
   }, 20);

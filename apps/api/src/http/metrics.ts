@@ -3,7 +3,7 @@ import { createMetricsRegistry } from "@genga/runtime";
 import { type ShownFarm } from "../servers/shown-farm.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
-/** What the API counts. */
+/** The counters and histograms of the API. */
 export interface Metrics {
   registry: Registry;
   requestSeconds: Histogram<"method" | "route" | "status">;
@@ -15,11 +15,11 @@ export interface Metrics {
   wrongKeys: Counter<"outcome">;
 }
 
-/** What is asked at each scrape, and left out when it fails. */
+/** Sources that are queried at each scrape. Figures of a source that fails are left out. */
 interface Asked {
   /** Counts of all tenants' jobs. */
   summarizeQueue: () => Promise<QueueSummary>;
-  /** How many workers live, and how many of them have no room for outputs. */
+  /** How many workers are alive, and which of them have no room for outputs. */
   farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>;
 }
 
@@ -61,7 +61,7 @@ export function createMetrics(asked: Asked): Metrics {
     }),
     wrongKeys: new Counter({
       name: "genga_wrong_keys_total",
-      help: "Requests with a key that is not known (`refused`), or whose key was not looked at since too many wrong ones came before (`held-up`).",
+      help: "Requests with a key that is not known (`refused`), or whose key was not checked because too many wrong ones came before (`held-up`).",
       labelNames: ["outcome"],
       registers,
     }),

@@ -1,19 +1,19 @@
-/** Where everything about jobs is. */
+/** The prefix of all paths about jobs. */
 export const prefix = "/api/anime";
-/** Where Bull Board is. */
+/** The path of Bull Board. */
 export const boardPath = "/admin/queues";
 
-/** What a route may be asked with; GET stands for HEAD as well. */
+/** The methods of routes; GET includes HEAD. */
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
-/** @param path of a route: below the prefix, or from the root when it begins with a slash */
+/** @param path of a route: relative to the prefix, or to the root when it begins with a slash */
 export function fullPath(path: string): string {
   return path.startsWith("/") ? path : `${prefix}/${path}`;
 }
 
 const submissionPaths = ["generate", "generate/image", "generate/video", "batches"].map(fullPath);
 
-/** Whether a request submits jobs; everything else that is posted changes jobs that are there, or sends an image. */
+/** Whether a request submits jobs. All other POST requests change existing jobs or send an image. */
 export function isSubmission({
   method,
   baseUrl,

@@ -2,7 +2,7 @@ import { tenantLimitNames, type JobProblem } from "@genga/jobs";
 import { type Response } from "express";
 import { z } from "zod";
 
-/** What every refusal looks like (RFC 9457), with a stable `code` for programs. */
+/** The shape of every refusal (RFC 9457), with a stable `code` for programs. */
 export const problemDocumentSchema = z.object({
   type: z.string().describe("Names the kind of problem; the same for every answer with this code."),
   title: z.string(),
@@ -26,16 +26,16 @@ export const problemDocumentSchema = z.object({
       }),
     )
     .optional()
-    .describe("Everything that is wrong, not the first thing only (at most 100)."),
+    .describe("Every problem that was found, at most 100."),
   limit: z
     .object({
       name: z.enum(tenantLimitNames),
-      max: z.int().describe("What the tenant may have."),
-      used: z.int().describe("What it has."),
+      max: z.int().describe("The limit itself."),
+      used: z.int().describe("How much of it is in use."),
       wanted: z.int().describe("What this request would have added."),
     })
     .optional()
-    .describe("Of 429: which limit of the tenant was met."),
+    .describe("With status 429: the limit of the tenant that was reached."),
 });
 
 /** Every code that the API answers with, its status and its title. */
@@ -132,7 +132,7 @@ export function titleOf(code: ProblemCode): string {
   return kinds[code][1];
 }
 
-/** @param instance the path asked for; queries are left out, since they may hold prompts */
+/** @param instance the path of the request, without its query, which may hold a prompt */
 export function problemDocumentOf(
   refusal: RefusedError,
   instance: string,
@@ -150,7 +150,7 @@ export function problemDocumentOf(
   };
 }
 
-/** @param instance as of `problemDocumentOf` */
+/** @param instance as in `problemDocumentOf` */
 export function sendProblem(response: Response, refusal: RefusedError, instance: string): void {
   const document = problemDocumentOf(refusal, instance);
   response.set({ "cache-control": "no-store", ...refusal.headers });

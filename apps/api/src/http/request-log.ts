@@ -6,8 +6,8 @@ import { type Metrics } from "./metrics.ts";
 import { boardPath } from "./paths.ts";
 
 /**
- * One line and one measurement for each request, when its answer is over. Paths only: queries may hold prompts, and
- * headers hold keys.
+ * Writes one log line and one measurement for each request, when its answer has ended. Only paths are logged: queries
+ * may hold prompts, and headers hold keys.
  */
 export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
   return (request, response, next) => {
@@ -41,7 +41,7 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
   };
 }
 
-/** The pattern that the path matched, for a bounded number of series. */
+/** The route's pattern instead of the path, so that the number of metric series is bounded. */
 function routeOf(request: Request): string {
   const pattern: unknown = (request.route as { path?: unknown } | undefined)?.path;
   if (typeof pattern === "string") return pattern;

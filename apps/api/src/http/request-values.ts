@@ -4,13 +4,16 @@ import { problemsOf } from "@genga/workflows";
 import { type Request } from "express";
 import { z } from "zod";
 
-/** What of `unstorable` a pattern can say: halves of surrogate pairs cannot be in UTF-8. */
+/**
+ * The part of `unstorable` that a regular expression can say. The rest, halves of surrogate pairs, cannot occur in
+ * UTF-8.
+ */
 export const withoutNul = "^[^\\u0000]*$";
 
 /**
  * Reads a flat JSON object, whose numbers may be `ExactNumber`s.
- * @param body as `jsonBody` left it at the request
- * @throws InvalidJobError naming everything that is wrong with it
+ * @param body the body that `jsonBody` parsed
+ * @throws InvalidJobError with every problem of it
  */
 export function readObject<Schema extends z.ZodObject>(body: unknown, schema: Schema): z.output<Schema> {
   const given: unknown =
@@ -21,9 +24,8 @@ export function readObject<Schema extends z.ZodObject>(body: unknown, schema: Sc
 }
 
 /**
- * Makes the reader of one route's query. Fields that are lists may be given as `?status=a,b` and as
- * `?status=a&status=b`.
- * @returns throws InvalidJobError naming everything that is wrong with the query
+ * Makes the reader of one route's query. A list may be given as `?status=a,b` or as `?status=a&status=b`.
+ * @returns a reader that throws InvalidJobError with every problem of the query
  */
 export function queryReader<Schema extends z.ZodObject>(
   schema: Schema,
@@ -33,8 +35,8 @@ export function queryReader<Schema extends z.ZodObject>(
 }
 
 /**
- * Makes the reader of the headers that one route asks for, under the names that its schema has.
- * @returns throws InvalidJobError naming everything that is wrong with them
+ * Makes the reader of the headers that one route declares, under the names in its schema.
+ * @returns a reader that throws InvalidJobError with every problem of the headers
  */
 export function headersReader<Schema extends z.ZodObject>(
   schema: Schema,

@@ -2,7 +2,7 @@ import { STATUS_CODES, type Server, type ServerResponse } from "node:http";
 import { type Duplex } from "node:stream";
 import { problemDocumentOf, RefusedError, statusOf } from "./problem-document.ts";
 
-/** What Node's parser says by its error's `code`; everything else is a request that makes no sense. */
+/** Refusals by the `code` of errors of Node's HTTP parser; any other code is a malformed request. */
 const refusals: Partial<Record<string, () => RefusedError>> = {
   HPE_INVALID_METHOD: () => methodNotKnown(),
   HPE_HEADER_OVERFLOW: () => new RefusedError("headers-too-large", "The head of the request is too large."),
@@ -10,8 +10,8 @@ const refusals: Partial<Record<string, () => RefusedError>> = {
 };
 
 /**
- * Answers requests that Node refuses before Express sees them, with problem documents like everywhere else: methods
- * that Node does not know, heads that are not HTTP or too large, and CONNECT, which would make this server a proxy.
+ * Answers requests that Node refuses before Express sees them with problem documents too: methods that Node does not
+ * know, heads that are not HTTP or are too large, and CONNECT, which would make this server a proxy.
  */
 export function answerUnparsedRequests(server: Server): void {
   const latest = new WeakMap<Duplex, ServerResponse>();
@@ -19,7 +19,7 @@ export function answerUnparsedRequests(server: Server): void {
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
     const response = latest.get(socket);
     const isAnswering = response !== undefined && response.headersSent && !response.writableFinished;
-    // In the midst of another answer a second one would be taken for a part of the first.
+    // If an answer is being sent already, the client would read a second one as a part of it.
     if (error.code === "ECONNRESET" || !socket.writable || isAnswering) {
       socket.destroy();
       return;

@@ -8,7 +8,8 @@ import {
   type TenantJobReader,
 } from "@genga/jobs";
 
-// What a path names, among the jobs of the tenant that asks. The route has checked that it is a UUID in lower case.
+// These find the job or batch that a path names, among those of the principal's tenant. The route has already checked
+// that the id is a UUID in lower case.
 
 /** @throws JobNotFoundError @throws JobRemovedError */
 export async function foundJob(jobs: TenantJobReader, id: string): Promise<Job> {

@@ -4,14 +4,14 @@ import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
 import { WaitingReasons } from "./waiting-reason.ts";
 
-/** For whom a view is made. */
-export interface Onlooker {
+/** The client that a view is made for. */
+export interface Viewer {
   principal: Principal;
-  /** Where the links begin. */
+  /** The URL that links begin with. */
   baseUrl: string;
 }
 
-/** The whole honest view of a job: with why it waits, or what it made. */
+/** Views of jobs; the view of one job includes why it waits, or its outputs. */
 export class JobDetails {
   readonly #jobs: JobReader;
   readonly #servers: KnownServers;
@@ -23,19 +23,22 @@ export class JobDetails {
     this.#waitingReasons = new WaitingReasons(parts);
   }
 
-  async of(job: Job, onlooker: Onlooker): Promise<JobDetail> {
-    const sight = await this.sightOf(onlooker.principal);
+  async of(job: Job, viewer: Viewer): Promise<JobDetail> {
+    const sight = await this.sightOf(viewer.principal);
     const [[view], waitingFor, outputs] = await Promise.all([
-      this.viewsOf([job], onlooker),
+      this.viewsOf([job], viewer),
       this.#waitingReasons.of(job, sight),
       job.status === "completed" ? this.#jobs.of(job.tenantId).listOutputs(job.id) : [],
     ]);
     if (view === undefined) throw new Error(`Job ${job.id} has no view.`);
-    return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, onlooker.baseUrl)) };
+    return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, viewer.baseUrl)) };
   }
 
-  /** Any number of jobs of the onlooker's tenant, in their order; asks the database once for all of them. */
-  async viewsOf(jobs: Job[], { principal, baseUrl }: Onlooker): Promise<JobView[]> {
+  /**
+   * Views of any number of jobs of the viewer's tenant, in the order of `jobs`. Queries the database once for all of
+   * them.
+   */
+  async viewsOf(jobs: Job[], { principal, baseUrl }: Viewer): Promise<JobView[]> {
     const [sight, prompts] = await Promise.all([
       this.sightOf(principal),
       this.#jobs.of(principal.tenant.id).findPrompts(jobs.map(({ id }) => id)),
@@ -43,7 +46,7 @@ export class JobDetails {
     return jobs.map((job) => viewOfJob(job, { sight, prompt: prompts.get(job.id), baseUrl }));
   }
 
-  /** What somebody may see of the servers that are known now. */
+  /** What the principal may see of the servers that are known now. */
   async sightOf(principal: Principal): Promise<Sight> {
     return new Sight(principal, (await this.#servers.farm()).named);
   }

@@ -20,6 +20,7 @@ import { type Sight } from "../access/sight.ts";
 
 const moment = z.iso.datetime();
 const link = z.url();
+const forOperators = "Shown to keys of the role operate.";
 
 const waitingReasonSchema = z.object({
   code: z.enum([
@@ -28,8 +29,11 @@ const waitingReasonSchema = z.object({
   ] as const),
   message: z.string(),
   jobsBefore: z.int().describe("Jobs of the same tenant that will be served before this one."),
-  othersBefore: z.int().optional().describe("Jobs of other tenants likewise; for keys that operate."),
-  until: moment.nullable().describe("Not before this moment is it tried again."),
+  othersBefore: z
+    .int()
+    .optional()
+    .describe(`Jobs of other tenants that will be served before this one. ${forOperators}`),
+  until: moment.nullable().describe("The job is not tried again before this time."),
   missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
 });
 
@@ -39,7 +43,7 @@ export const outputViewSchema = z.object({
   attempt: z.int(),
   index: z.int(),
   nodeId: z.string(),
-  key: z.string().describe("Under which the node listed it: images, gifs, text, …"),
+  key: z.string().describe("The key under which the node listed it: images, gifs, text, …"),
   kind: z.enum(["file", "text"]),
   filename: z.string().nullable(),
   mediaType: z.string(),
@@ -55,32 +59,30 @@ export const outputViewSchema = z.object({
 
 const progressViewSchema = z.object({
   percent: z.number().min(0).max(100),
-  node: z.string().nullable().describe("Which node runs; of several, the one that began last."),
-  nodeTitle: z.string().nullable().describe("The titles of all that run."),
+  node: z.string().nullable().describe("The running node; of several, the one that began last."),
+  nodeTitle: z.string().nullable().describe("The titles of all running nodes."),
   step: z.number().nullable(),
   steps: z.number().nullable(),
   nodesDone: z.number().nullable(),
   nodesTotal: z.number().nullable(),
 });
 
-/** What an answer says of the prompt. */
+/** The fields of an answer that show a job's prompt. */
 export const promptViewFields = {
   prompt: z
     .string()
     .nullable()
-    .describe(
-      "What was asked for; of a raw workflow the texts of its nodes, shortened; null where it has none.",
-    ),
+    .describe("The prompt; of a raw workflow the texts of its nodes, shortened; null if there is none."),
   negativePrompt: z.string().nullable().describe("null for a raw workflow."),
 };
 
 const serverNameSchema = z.object({
   id: z.string(),
-  name: z.string().describe("Stays the same, and tells nothing of its address."),
-  url: z.string().optional().describe("For keys that operate."),
+  name: z.string().describe("A public name; it never changes and hides the address."),
+  url: z.string().optional().describe(forOperators),
 });
 
-/** What everybody sees of a job. */
+/** What every key may see of a job. */
 export const jobViewSchema = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
@@ -96,7 +98,7 @@ export const jobViewSchema = z.object({
   attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
   attemptsMax: z.int(),
   timeoutMs: z.int(),
-  expiresAt: moment.nullable().describe("It times out when it has not begun to execute by then."),
+  expiresAt: moment.nullable().describe("If the job has not begun to execute by this time, it times out."),
   server: serverNameSchema.nullable(),
   failure: z
     .object({
@@ -107,31 +109,29 @@ export const jobViewSchema = z.object({
       nodeType: z.string().nullable(),
     })
     .nullable()
-    .describe("Why it failed; of a job that waits again, why its latest attempt did."),
+    .describe("Why the job, or the latest attempt of a waiting job, failed."),
   warnings: z
     .array(z.string())
-    .describe(
-      "What somebody should know although it completed: a node was blocked, and its output is missing.",
-    ),
+    .describe("What went wrong although the job completed, such as a node that was blocked."),
   cancelRequestedAt: moment.nullable(),
-  cancelTooLate: z.boolean().describe("It had already succeeded on its server when the cancel request came."),
+  cancelTooLate: z.boolean().describe("The cancel request came when the prompt had already succeeded."),
   createdAt: moment,
   startedAt: moment.nullable(),
   finishedAt: moment.nullable(),
-  sequence: z.int().describe("Of its latest event."),
+  sequence: z.int().describe("The sequence of the job's latest event."),
   links: z.record(z.string(), link),
 });
 
 export const attemptViewSchema = z.object({
   number: z.int(),
-  promptId: z.string().describe("ComfyUI's id of it."),
+  promptId: z.string().describe("The id of the prompt on the ComfyUI server."),
   server: serverNameSchema,
-  serverUrl: z.string().optional().describe("For keys that operate."),
-  workerId: z.string().optional().describe("For keys that operate."),
+  serverUrl: z.string().optional().describe(forOperators),
+  workerId: z.string().optional().describe(forOperators),
   claimedAt: moment,
   executionStartedAt: moment.nullable(),
   finishedAt: moment.nullable(),
-  outcome: z.enum(attemptOutcomes).nullable().describe("null while it runs."),
+  outcome: z.enum(attemptOutcomes).nullable().describe("null while the attempt runs."),
   failure: z
     .object({
       class: z.enum(failureClasses),
@@ -139,19 +139,16 @@ export const attemptViewSchema = z.object({
       message: z.string(),
       nodeId: z.string().nullable(),
       nodeType: z.string().nullable(),
-      exceptionMessage: z
-        .string()
-        .nullable()
-        .describe("All that the node's exception said, of which `message` holds the line that tells."),
-      traceback: z.array(z.string()).describe("The innermost lines, at most a few."),
+      exceptionMessage: z.string().nullable().describe("The whole text of the node's exception."),
+      traceback: z.array(z.string()).describe("The innermost lines of the traceback."),
     })
     .nullable(),
 });
 
-/** One job, asked for by its id. */
+/** The answer for a single job. */
 export const jobDetailSchema = jobViewSchema.extend({
-  waitingFor: waitingReasonSchema.nullable().describe("Why it waits, while it waits."),
-  outputs: z.array(outputViewSchema).describe("Filled in once it has completed."),
+  waitingFor: waitingReasonSchema.nullable().describe("Why the job waits; null when it does not wait."),
+  outputs: z.array(outputViewSchema).describe("Empty until the job has completed."),
 });
 
 export const jobEventViewSchema = z.object({
@@ -178,12 +175,12 @@ export type JobDetail = z.infer<typeof jobDetailSchema>;
 export type OutputView = z.infer<typeof outputViewSchema>;
 export type WaitingReason = z.infer<typeof waitingReasonSchema>;
 
-/** What a job's view is made of beside its row. */
+/** What a job's view needs beside the job's row. */
 export interface JobSurroundings {
-  /** Of whoever asks. */
+  /** What the client may see of servers. */
   sight: Sight;
   prompt: JobPrompt | undefined;
-  /** Where the links begin, as `baseUrlOf` tells. */
+  /** The URL that links begin with, as `baseUrlOf` returns it. */
   baseUrl: string;
 }
 
@@ -256,10 +253,10 @@ export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
   };
 }
 
-/** An event as it is sent. */
+/** An event in the form in which it is sent. */
 export type EventView = Omit<JobEvent, "createdAt"> & { createdAt: string };
 
-/** @param event from the database, or live */
+/** @param event from the database, or from a live signal */
 export function viewOfEvent(event: JobEvent | EventView, sight: Sight): EventView {
   const { jobId, sequence, type, attempt, data, createdAt } = event;
   const at = typeof createdAt === "string" ? createdAt : createdAt.toISOString();
@@ -300,7 +297,7 @@ export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof
   };
 }
 
-/** What can be done with a batch now. */
+/** Links to the batch, and to the actions that are possible now. */
 function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, string> {
   const api = `${baseUrl}${prefix}`;
   const self = `${api}/batches/${id}`;

@@ -16,7 +16,7 @@ import { type Sight } from "../access/sight.ts";
 const rememberedMax = 1_000;
 
 const inWords: Record<ShownServerState, string> = {
-  unknown: "was not looked at yet",
+  unknown: "was not checked yet",
   online: "is online",
   probing: "is probing",
   unreachable: "is unreachable",
@@ -26,7 +26,7 @@ const inWords: Record<ShownServerState, string> = {
   retired: "is retired",
 };
 
-/** Tenants are told of their own jobs, and operators of all. */
+/** Tenants learn how many of their own jobs come first, operators also how many of other tenants. */
 function placeInQueue(
   { own, others }: { own: number; others: number },
   { operates }: Sight,
@@ -41,11 +41,11 @@ function placeInQueue(
   return { code: "next", message: `${who}, as soon as a server has room.` };
 }
 
-/** Says why a queued job waits: what it lacks first, then who comes before it. */
+/** Says why a queued job waits. What prevents it from running comes first, then the jobs before it. */
 export class WaitingReasons {
   readonly #jobs: JobReader;
   readonly #servers: KnownServers;
-  /** What a job needs never changes; the graph is read once. */
+  /** What a job needs never changes, so its graph is read once. */
   readonly #needs = new Map<string, GraphNeeds>();
 
   constructor(parts: { jobs: JobReader; servers: KnownServers }) {
@@ -53,7 +53,7 @@ export class WaitingReasons {
     this.#servers = parts.servers;
   }
 
-  /** `null` for a job that does not wait in our queue. */
+  /** `null` for a job that is not queued. */
   async of(job: Job, sight: Sight): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
     const own = this.#jobs.of(job.tenantId);
@@ -121,7 +121,10 @@ export class WaitingReasons {
     return reason(queue.code, queue.message);
   }
 
-  /** What the closest server lacks; empty = some server can run it (or none is known well enough to say). */
+  /**
+   * What the server that lacks least lacks. Empty when some server can run the job, or when no server's definitions are
+   * known.
+   */
   async #missingEverywhere(
     job: Job,
     catalogues: { objectInfo: ObjectInfo; replacements?: NodeReplacements }[],

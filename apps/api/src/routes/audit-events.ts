@@ -11,7 +11,7 @@ const auditQuerySchema = z.strictObject({
     .string()
     .regex(/^[1-9]\d{0,17}$/, { error: "it is not a cursor of such a page" })
     .optional()
-    .describe("`nextCursor` of the page before."),
+    .describe("`nextCursor` of the previous page."),
 });
 
 export const listAuditEvents = route({
@@ -20,8 +20,8 @@ export const listAuditEvents = route({
   method: "GET",
   path: "audit-events",
   access: "operate",
-  summary: "What people changed, newest first",
-  description: "Changes of jobs that are still there are among the events of each job.",
+  summary: "Changes made by people, newest first",
+  description: "Changes of existing jobs are among the events of each job.",
   query: auditQuerySchema,
   answers: { 200: { description: "A page.", content: json("AuditEvents") } },
   problems: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request"],

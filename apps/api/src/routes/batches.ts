@@ -60,7 +60,7 @@ export const cancelBatch = route({
   ...change,
   id: "cancelBatch",
   path: "batches/:id/cancel",
-  summary: "Cancel whatever of a batch has not ended",
+  summary: "Cancel all jobs of a batch that have not ended",
   answers: { 202: { description: "The batch as it is now.", content: json("CancelledBatch") } },
   problems: ["batch-not-found"],
   handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
@@ -75,7 +75,7 @@ export const retryBatch = route({
   id: "retryBatch",
   path: "batches/:id/retry",
   summary: "Try all failed and timed out jobs of a batch again",
-  description: "Given `extraData` goes with those of its jobs that were submitted with secret extra data.",
+  description: "`extraData` applies to those jobs of the batch that were submitted with secret extra data.",
   body: retryBody,
   answers: { 202: { description: "The batch as it is now.", content: json("RetriedBatch") } },
   problems: ["batch-not-found", ...retryProblems],

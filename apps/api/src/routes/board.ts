@@ -2,7 +2,7 @@ import { boardPath } from "../http/paths.ts";
 import { html } from "../routing/contents.ts";
 import { type MountedRoute } from "../routing/route.ts";
 
-/** Tickets, as Bull Board shows them. */
+/** Bull Board, which shows the tickets. */
 export const getBoard: MountedRoute = {
   id: "getBoard",
   tag: "service",

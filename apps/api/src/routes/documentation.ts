@@ -9,7 +9,7 @@ export const getLandingPage = route({
   ...open,
   id: "getLandingPage",
   path: "/",
-  summary: "Where to go from here",
+  summary: "The first page, with links to all others",
   answers: { 200: { description: "A page.", content: html } },
   handler: (_asked, { documents }: Parts) => ({
     text: { mediaType: "html", content: documents.landingPage },
@@ -20,7 +20,7 @@ export const getDocumentation = route({
   ...open,
   id: "getDocumentation",
   path: "/docs",
-  summary: "This document, to be read",
+  summary: "This document as a page",
   answers: { 200: { description: "A page.", content: html } },
   handler: (_asked, { documents }: Parts) => ({
     text: { mediaType: "html", content: documents.documentationPage },
@@ -31,7 +31,7 @@ export const getDocumentationScript = route({
   ...open,
   id: "getDocumentationScript",
   path: "/docs/redoc.js",
-  summary: "What draws that page",
+  summary: "The script that renders that page",
   answers: {
     200: { description: "Redoc.", content: { "text/javascript": { schema: { type: "string" } } } },
   },
@@ -49,7 +49,7 @@ export const getDescription = route({
   answers: {
     200: { description: "OpenAPI 3.1.", content: { "application/json": { schema: { type: "object" } } } },
   },
-  // The first key may be made while we run.
+  // The document depends on whether keys are needed, which changes when the first key is created.
   handler: (_asked, { access, documents: { openApi } }: Parts & Pick<RouteDependencies, "access">) => ({
     text: { mediaType: "application/json", content: access.needsKey ? openApi.withKeys : openApi.keyless },
   }),

@@ -5,12 +5,12 @@ import { route } from "../routing/route.ts";
 
 type Parts = Pick<ApiDependencies, "servers">;
 
-/** Whether anything new begins, on all servers of all workers. */
+/** Pausing and resuming new work, on all servers of all workers. */
 const farm = {
   tag: "farm",
   method: "POST",
   access: "operate",
-  description: "Running prompts go on, and jobs are accepted, in either case.",
+  description: "Running prompts go on, and new jobs are accepted, whether the farm is paused or not.",
   answers: { 202: { description: "From now on.", content: json("FarmState") } },
 } as const;
 

@@ -7,7 +7,7 @@ import { json, location, type Answer } from "../routing/contents.ts";
 import { route, type Reply } from "../routing/route.ts";
 import { readSubmission, type ReadSubmission } from "../submissions/submission-body.ts";
 
-/** Of jobs by parameters. */
+/** Problems of jobs that are described by parameters. */
 const problems: readonly ProblemCode[] = [
   ...([
     "invalid-request",
@@ -19,14 +19,14 @@ const problems: readonly ProblemCode[] = [
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
 ];
-/** Where a raw graph may come as well. */
+/** Problems of routes that also take a raw graph. */
 export const problemsWithGraphs: readonly ProblemCode[] = [
   ...problems,
   ...(["forbidden-file", "denied-node-class", "secrets-key-missing", "invalid-graph"] as const),
 ];
 
 const acceptedJob: Answer = {
-  description: "The job is stored. It answers by its id from now on.",
+  description: "The job is stored, and can be read by its id from now on.",
   content: json("AcceptedJob"),
   headers: location,
 };
@@ -71,7 +71,7 @@ export const submitVideo = route({
   handler: accept,
 });
 
-/** The job is accepted when the answer is sent. */
+/** Stores the job; when this returns, the job is accepted. */
 async function accept(
   { body, principal, baseUrl }: { body: ReadSubmission; principal: Principal; baseUrl: string },
   { jobCommands, metrics }: Pick<ApiDependencies, "jobCommands" | "metrics">,
@@ -82,7 +82,7 @@ async function accept(
   return { location: accepted.links["self"] ?? "", json: { ...accepted, ...remarks } };
 }
 
-/** What an accepted job is answered with. */
+/** The body of the answer to an accepted submission. */
 export function viewOfAccepted(
   job: Job,
   prompt: JobPrompt | undefined,

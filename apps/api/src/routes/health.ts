@@ -9,7 +9,10 @@ interface PartHealth {
   detail: string | null;
 }
 
-/** A part that has not answered by then counts as unavailable; time in which this process was busy does not count. */
+/**
+ * A part that does not answer within this time counts as unavailable. Time in which this process itself was too busy to
+ * notice the answer does not count.
+ */
 const answerTimeoutMs = 2_000;
 const tickMs = 100;
 
@@ -21,7 +24,7 @@ export const getHealth = route({
   ...open,
   id: "getHealth",
   path: "health",
-  summary: "How each part is; 200 as long as this process lives",
+  summary: "The state of each part; the status is 200 as long as this process is alive",
   answers: { 200: { description: "Each part's state.", content: json("Health") } },
   handler: async ({ request }, dependencies: Parts) => {
     const { version, startedAt } = dependencies;
@@ -33,15 +36,21 @@ export const getHealth = route({
   },
 });
 
-/** Accepting needs the database alone: an API without servers, workers or Redis still gets its share of requests. */
+/**
+ * Accepting jobs needs only the database, so an API without servers, workers or Redis is ready and keeps getting
+ * requests.
+ */
 export const getReadiness = route({
   ...open,
   id: "getReadiness",
   path: "health/ready",
   summary: "Whether this process can accept jobs; the other parts are for information",
   answers: {
-    200: { description: "It can.", content: json("Readiness") },
-    503: { description: "It cannot, since the database is away.", content: json("Readiness") },
+    200: { description: "It can accept jobs.", content: json("Readiness") },
+    503: {
+      description: "It cannot accept jobs, because the database is unavailable.",
+      content: json("Readiness"),
+    },
   },
   handler: async ({ request }, dependencies: Parts) => {
     const parts = await probeAll(request, dependencies);
@@ -50,7 +59,7 @@ export const getReadiness = route({
   },
 });
 
-/** How many servers and workers there are is the operator's to know. */
+/** Only operators are shown how many servers and workers there are. */
 async function probeAll(
   request: Request,
   { access, probes }: Pick<ApiDependencies, "access" | "probes">,
@@ -63,7 +72,7 @@ async function probeAll(
   return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
 }
 
-/** @param ask resolves to something worth knowing, or `null`; rejects = unavailable */
+/** @param ask resolves to a detail worth showing, or to `null`; rejects when the part is unavailable */
 async function probe(ask: () => Promise<string | null>): Promise<PartHealth> {
   const startedAt = performance.now();
   let ticksLeft = answerTimeoutMs / tickMs;
@@ -78,7 +87,7 @@ async function probe(ask: () => Promise<string | null>): Promise<PartHealth> {
     const detail = await Promise.race([ask(), tooLate]);
     return { status: "ok", latencyMs: Math.round(performance.now() - startedAt), detail };
   } catch (error) {
-    // Whoever may ask for health need not know addresses; the log has the cause.
+    // Callers of this open route may not see addresses; the log has the cause.
     return { status: "unavailable", latencyMs: null, detail: error instanceof Error ? error.message : null };
   } finally {
     clearInterval(timer);

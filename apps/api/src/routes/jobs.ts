@@ -7,7 +7,7 @@ import { RefusedError } from "../http/problem-document.ts";
 import { withoutNul } from "../http/request-values.ts";
 import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
-import { type Onlooker } from "../jobs/job-details.ts";
+import { type Viewer } from "../jobs/job-details.ts";
 import { json } from "../routing/contents.ts";
 import { route, type Reply } from "../routing/route.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
@@ -37,10 +37,10 @@ export const getJobByOldPath = route({
   ...aJob,
   id: "getJobByOldPath",
   path: "job/:id",
-  summary: "The same, by the predecessor's path",
+  summary: "The same, under a path that an earlier system used",
 });
 
-async function show(asked: Onlooker & { id: string }, { ownJobs, jobDetails }: Parts): Promise<Reply> {
+async function show(asked: Viewer & { id: string }, { ownJobs, jobDetails }: Parts): Promise<Reply> {
   const job = await foundJob(ownJobs(asked.principal), asked.id);
   return { json: await jobDetails.of(job, asked) };
 }
@@ -53,7 +53,9 @@ const searchText = (lengthMax: number): z.ZodOptional<z.ZodString> =>
     .string()
     .min(1)
     .max(lengthMax)
-    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .refine((text) => unstorable(text) === undefined, {
+      error: "it contains NUL or half of a surrogate pair",
+    })
     .meta({ pattern: withoutNul })
     .optional();
 
@@ -71,8 +73,10 @@ const jobsQuerySchema = z.strictObject({
   text: z
     .string()
     .max(200)
-    .regex(/[\s\S]{3}|[^ -~]/, { error: "three characters at least, or one beyond ASCII" })
-    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .regex(/[\s\S]{3}|[^ -~]/, { error: "at least three characters, or one beyond ASCII" })
+    .refine((text) => unstorable(text) === undefined, {
+      error: "it contains NUL or half of a surrogate pair",
+    })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -80,7 +84,7 @@ const jobsQuerySchema = z.strictObject({
     .string()
     .max(200)
     .optional()
-    .describe("`nextCursor` of the page before.")
+    .describe("`nextCursor` of the previous page.")
     .meta({ pattern: cursorPattern }),
 });
 
@@ -122,7 +126,7 @@ export const getParameters = route({
   ...ofJob,
   id: "getParameters",
   path: "jobs/:id/parameters",
-  summary: "What was asked for, with defaults and the seed filled in",
+  summary: "The parameters of a job, with defaults and the seed filled in",
   description: integersAsText,
   answers: { 200: { description: "The parameters.", content: json("Parameters") } },
   handler: async ({ id, principal }, { ownJobs }: Own) => {
@@ -151,7 +155,7 @@ export const listOutputs = route({
   ...ofJob,
   id: "listOutputs",
   path: "jobs/:id/outputs",
-  summary: "What a job made",
+  summary: "The outputs of a job",
   answers: { 200: { description: "Its outputs.", content: json("Outputs") } },
   handler: async ({ id, principal, baseUrl }, { ownJobs }: Own) => {
     const jobs = ownJobs(principal);
@@ -182,10 +186,13 @@ export const cancelJob = route({
   ...change,
   id: "cancelJob",
   path: "jobs/:id/cancel",
-  summary: "Ask for a job's end",
-  description: "Of a running job the status becomes `cancelled` when its server has let go.",
+  summary: "Cancel a job",
+  description: "The status of a running job becomes `cancelled` once its server has stopped the prompt.",
   answers: {
-    202: { description: "The job has ended, or its worker was asked.", content: json("JobDetail") },
+    202: {
+      description: "The job is cancelled, or its worker was asked to cancel it.",
+      content: json("JobDetail"),
+    },
   },
   problems: ["job-not-found", "job-removed", "job-already-ended"],
   handler: async (asked, { jobCommands, jobDetails }: Changing) => {
@@ -219,7 +226,7 @@ export const removeJob = route({
   method: "DELETE",
   path: "jobs/:id",
   summary: "Remove an ended job with all that only it uses",
-  answers: { 204: { description: "It is gone, and answers 410 from now on." } },
+  answers: { 204: { description: "The job is removed; requests for it are answered with 410 from now on." } },
   problems: ["job-not-found", "job-removed", "job-not-ended", "illegal-transition", "storage-unavailable"],
   handler: async ({ id, principal }, { jobCommands }: Pick<ApiDependencies, "jobCommands">) => {
     await jobCommands(principal).remove(id);

@@ -6,7 +6,7 @@ import { json } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { type keyViewSchema } from "../schemas/keys.ts";
 
-// The keys that operators make. Those of API_KEYS are not among them.
+// These routes manage the keys that operators create. The keys of API_KEYS are not among them.
 
 type Parts = Pick<ApiDependencies, "keys" | "madeKeys">;
 
@@ -18,9 +18,9 @@ export const listKeys = route({
   method: "GET",
   path: "keys",
   access: "operate",
-  summary: "The keys that were made, newest first",
+  summary: "The keys that were created, newest first",
   description: "Revoked ones too, at most 1,000. Keys of `API_KEYS` are not among them.",
-  answers: { 200: { description: "Without what is sent as them.", content: json("Keys") } },
+  answers: { 200: { description: "The keys, without their secret values.", content: json("Keys") } },
   handler: async (_asked, { keys }: Parts) => ({ json: { keys: (await keys.listKeys()).map(viewOfKey) } }),
 });
 
@@ -30,10 +30,10 @@ export const addKey = route({
   method: "POST",
   path: "keys",
   access: "operate",
-  summary: "Make a key",
+  summary: "Create a key",
   description:
-    "`key` of the answer is what to send; it is shown this once. From the first key that was ever made on, keys are asked " +
-    "for on loopback, too.",
+    "`key` of the answer is the value to send; it is shown only here. Once the first key was ever created, keys are needed " +
+    "on loopback, too.",
   body: jsonObject("NewKey"),
   answers: { 201: { description: "It works from now on.", content: json("ToldKey") } },
   problems: ["invalid-request", "missing-field", "out-of-bounds", "key-name-taken"],
@@ -51,12 +51,14 @@ export const rotateKey = route({
   path: "keys/:id/rotate",
   access: "operate",
   subject: "key",
-  summary: "Have a key be sent in a new way",
+  summary: "Give a key a new secret value",
   description:
-    "The new `key` works at once, and what was sent before goes on for the overlap. An answer that was lost loses nothing: " +
+    "The new value `key` works at once, and the old value goes on working for the overlap. If the answer is lost, " +
     "rotate again.",
   body: jsonObject("KeyRotation", { isOptional: true }),
-  answers: { 200: { description: "Both work now.", content: json("ToldKey") } },
+  answers: {
+    200: { description: "The new value works, and the old one for the overlap.", content: json("ToldKey") },
+  },
   problems: ["invalid-request", "out-of-bounds", "key-not-found"],
   handler: async ({ id, absent, body, principal }, { keys, madeKeys }: Parts) => {
     const told = await keys.rotateKey(id, body.overlapMinutes * minuteMs, actorOf(principal));
@@ -75,7 +77,7 @@ export const revokeKey = route({
   subject: "key",
   summary: "Revoke a key",
   description:
-    "Every process refuses it within 10 s, and ends the event streams that were opened with it soon after.",
+    "Every process refuses the key within 10 s, and soon after that ends the event streams that were opened with it.",
   answers: { 200: { description: "It is revoked.", content: json("Key") } },
   problems: ["key-not-found"],
   handler: async ({ id, absent, principal }, { keys, madeKeys }: Parts) => {

@@ -10,7 +10,7 @@ import { type Answer, type Contents } from "../routing/contents.ts";
 import { alreadySent, route } from "../routing/route.ts";
 
 const bytes = { type: "string", format: "binary" };
-/** What servers make most; any other type that a file's content says is possible. */
+/** The media types that servers make most; a file's content may have any other type. */
 const outputMediaTypes = [
   ...["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/svg+xml", "image/x-exr"],
   ...["video/mp4", "video/webm", "video/x-matroska"],
@@ -35,7 +35,7 @@ const outputHeaders = {
   },
 } as const satisfies Answer["headers"];
 
-/** The bytes. They never change, so a client that has them needs no second answer. */
+/** The bytes of an output. They never change, so a client that has them gets 304. */
 export const getOutput = route({
   id: "getOutput",
   tag: "jobs",
@@ -45,14 +45,14 @@ export const getOutput = route({
   subject: "output",
   summary: "The bytes of an output",
   description:
-    "They never change and may be kept for ever. HEAD is answered with the same headers. Only raster images, sounds and " +
+    "The bytes never change and may be cached for ever. HEAD has the same headers. Only raster images, sounds and " +
     "videos are shown in a browser; everything else is a download.",
   headers: z.object({
     Range: z
       .string()
       .optional()
       .describe("One range: `bytes=0-499`. Several are answered with the whole file."),
-    "If-Range": z.string().optional().describe("The range counts only if this ETag is still the output's."),
+    "If-Range": z.string().optional().describe("The range is used only if the output still has this ETag."),
     "If-None-Match": z.string().optional().describe("ETags that the client has; `*` for any."),
   }),
   answers: {
@@ -89,7 +89,10 @@ export const getOutput = route({
   },
 });
 
-/** Content from a GPU server is not ours: it is shown only as what cannot act, and never guessed at. */
+/**
+ * The content comes from a GPU server and is not trusted: a browser shows it only if its type cannot run anything, and
+ * may not guess another type.
+ */
 function setHeaders(response: Response, output: JobOutput): void {
   const mediaType = output.kind === "text" ? "text/plain; charset=utf-8" : withCharset(output.mediaType);
   const isShown = isSafeToShow(mediaType);
@@ -108,12 +111,12 @@ function setHeaders(response: Response, output: JobOutput): void {
 }
 
 /**
- * A browser's own page about a sound or video loads it a second time, and may not do so from a sandbox that has no
- * origin. Without `allow-scripts` the origin is of no use to anything else.
+ * A browser shows a sound or video in a page of its own, which loads the file a second time. A sandbox without an
+ * origin may not do so, hence `allow-same-origin`. Without `allow-scripts` the origin is of no use to anything else.
  */
 const playedPolicy = "media-src 'self'; sandbox allow-same-origin";
 
-/** Files are stored as texts only where they are UTF-8; without a word of it a browser guesses. */
+/** Files are stored as texts only if they are UTF-8. Browsers guess the charset where none is given. */
 function withCharset(mediaType: string): string {
   return /^text\/[^;]+$/.test(mediaType) ? `${mediaType}; charset=utf-8` : mediaType;
 }
@@ -131,7 +134,7 @@ async function sendFile(
     });
   }
   const { start, end } = range ?? { start: 0, end: file.bytes - 1 };
-  // Opened before anything is said of it, so that a missing file is answered as missing.
+  // The file is opened before the headers are set, so that a missing file is answered with a problem document.
   const body = request.method === "HEAD" ? null : await storage.read(file.storageKey, range ?? undefined);
   setHeaders(response, file);
   if (range !== null) response.set("content-range", `bytes ${start}-${end}/${file.bytes}`);
@@ -141,7 +144,7 @@ async function sendFile(
     return;
   }
   await pipeline(body, response).catch((error: unknown) => {
-    // The reader left; otherwise our own trouble, and a cut connection is all that can still tell it.
+    // If the client did not leave, storage failed. The headers are sent already, so only a cut connection can show it.
     if (!response.destroyed) throw error;
   });
 }

@@ -10,8 +10,8 @@ export const getQueue = route({
   method: "GET",
   path: "queue",
   access: "read",
-  summary: "How much of one's own waits and runs",
-  description: "Keys that operate are shown all tenants' jobs and the figures of the farm as well.",
+  summary: "How many jobs of the tenant wait and run",
+  description: "Keys of the role operate also see the counts of all tenants and the figures of the farm.",
   answers: { 200: { description: "Counts.", content: json("Queue") } },
   handler: async (
     { principal },

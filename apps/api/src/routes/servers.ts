@@ -7,15 +7,15 @@ import { type ShownFarm } from "../servers/shown-farm.ts";
 
 type Parts = Pick<ApiDependencies, "servers">;
 
-/** Each ComfyUI server and how it is doing; for operators also where it is, and why it is not doing better. */
+/** Each ComfyUI server and its state. Operators also see its address and the reason of its state. */
 export const listServers = route({
   id: "listServers",
   tag: "farm",
   method: "GET",
   path: "servers",
   access: "read",
-  summary: "The ComfyUI servers and how they are doing",
-  description: "By public names; keys that operate are shown addresses, workers and reasons as well.",
+  summary: "The ComfyUI servers and their states",
+  description: "Servers have public names; keys of the role operate also see addresses, workers and reasons.",
   answers: { 200: { description: "All of them.", content: json("Servers") } },
   handler: async ({ principal }, { servers }: Parts) => {
     const farm = await servers.farm();
@@ -37,7 +37,10 @@ export const listServers = route({
 export const drainServer = switchRoute("drain", true, "Give a server no new work");
 export const resumeServer = switchRoute("resume", false, "Give a server work again");
 
-/** Whether a server takes new work, for operators who want to restart it. */
+/**
+ * Makes the routes with which an operator stops new work on a server, for example before a restart, and allows it
+ * again.
+ */
 function switchRoute(action: "drain" | "resume", draining: boolean, summary: string): HandledRoute {
   return route({
     id: `${action}Server`,
@@ -56,7 +59,7 @@ function switchRoute(action: "drain" | "resume", draining: boolean, summary: str
   });
 }
 
-/** Removes a server that has left every worker's configuration. */
+/** Removes a server that no worker's configuration names any more. */
 export const removeServer = route({
   id: "removeServer",
   tag: "farm",
@@ -74,14 +77,14 @@ export const removeServer = route({
     if (outcome === "in-use") {
       throw new RefusedError(
         "server-in-use",
-        "The server is not retired: a worker that lives, or did lately, names it, or no worker lives.",
+        "The server is not retired: a worker that is or was lately alive names it, or no worker is alive.",
       );
     }
     return {};
   },
 });
 
-/** Addresses, names of workers and other tenants' jobs. */
+/** The fields that only operators see: addresses, names of workers, and jobs of other tenants. */
 function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
   return {
     url: server.url,

@@ -29,8 +29,8 @@ import { getUpload, uploadImage } from "./uploads.ts";
 import { listWorkers } from "./workers.ts";
 
 /**
- * Everything that the API can do, in the order of a job's life. The Express application, the OpenAPI document, the methods
- * that a path allows and the tests of access are made of this table and of nothing else.
+ * All routes of the API, in the order of a job's life. The Express application, the OpenAPI document, the allowed
+ * methods of each path and the tests of access all come from this table alone.
  */
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],

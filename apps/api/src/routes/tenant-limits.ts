@@ -19,8 +19,13 @@ export const getTenantLimits = route({
   ...ofTenant,
   id: "getTenantLimits",
   method: "GET",
-  summary: "What one tenant may have and do",
-  answers: { 200: { description: "What was chosen for it, and what holds.", content: json("TenantLimits") } },
+  summary: "The limits of one tenant",
+  answers: {
+    200: {
+      description: "The choices that operators made for the tenant, and the limits that hold.",
+      content: json("TenantLimits"),
+    },
+  },
   problems: ["tenant-not-found"],
   handler: async ({ id: name, absent }, { tenantLimits, limits }: Parts) => {
     const found = await tenantLimits.findByName(name);
@@ -33,10 +38,10 @@ export const setTenantLimits = route({
   ...ofTenant,
   id: "setTenantLimits",
   method: "PUT",
-  summary: "Say what one tenant may have and do",
-  description: "It holds in all processes within seconds; nothing that was accepted is taken back.",
+  summary: "Set the limits of one tenant",
+  description: "The limits hold in all processes within seconds. Jobs that were accepted stay accepted.",
   body: jsonObject("TenantLimitChoices"),
-  answers: { 200: { description: "What holds now.", content: json("TenantLimits") } },
+  answers: { 200: { description: "The limits that hold now.", content: json("TenantLimits") } },
   problems: ["invalid-request", "missing-field", "out-of-bounds", "tenant-not-found"],
   handler: async ({ id: name, absent, body: choices, principal }, { tenantLimits, limits }: Parts) => {
     const found = await tenantLimits.findByName(name);

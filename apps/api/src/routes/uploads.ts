@@ -12,7 +12,7 @@ import { imageBody, imageOf } from "../submissions/upload-body.ts";
 
 const imageContent = { type: "string", format: "binary", description: "At most 20 MiB." };
 
-/** An image as it is, or in a form. */
+/** The image as the body, or as a file of a form. */
 const image: Body<Buffer> = {
   content: {
     ...Object.fromEntries(uploadMediaTypes.map((type) => [type, { schema: imageContent }])),
@@ -36,7 +36,7 @@ export const uploadImage = route({
   method: "POST",
   path: "uploads",
   access: "submit",
-  summary: "Send an image to begin with, or a mask",
+  summary: "Send an initial image or a mask",
   description:
     "The image itself as the body, or a form with one file in the field `image`. PNG, JPEG or WebP by content, at most " +
     "20 MiB. The same image again is the same upload. Jobs name it by id: `initImage`, `mask`; the loaders of a raw " +
@@ -51,7 +51,7 @@ export const uploadImage = route({
     { uploads, storage }: Pick<ApiDependencies, "uploads" | "storage">,
   ) => {
     const facts = await readImage(body);
-    // The file first: a row never names what is not there. Equal contents share a file.
+    // The file is stored before the row, so that no row names a missing file. Uploads of equal content share one file.
     await uploads.keepFile(facts);
     await storage.write({
       storageKey: uploadStorageKey(facts),
@@ -71,7 +71,7 @@ export const getUpload = route({
   path: "uploads/:id",
   access: "read",
   subject: "upload",
-  summary: "What is known of an upload",
+  summary: "One upload",
   answers: { 200: { description: "The upload.", content: json("Upload") } },
   problems: ["upload-not-found"],
   handler: async ({ id, absent, principal, baseUrl }, { uploads }: Pick<ApiDependencies, "uploads">) => {

@@ -2,14 +2,14 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { json } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 
-/** The worker processes that live, and what each owns. */
+/** The live worker processes, and the servers that each owns. */
 export const listWorkers = route({
   id: "listWorkers",
   tag: "farm",
   method: "GET",
   path: "workers",
   access: "operate",
-  summary: "The worker processes that live",
+  summary: "The live worker processes",
   answers: { 200: { description: "All of them.", content: json("Workers") } },
   handler: async (_asked, { servers }: Pick<ApiDependencies, "servers">) => {
     const { workers } = await servers.farm();

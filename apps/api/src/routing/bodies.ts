@@ -5,23 +5,25 @@ import { readObject } from "../http/request-values.ts";
 import { bodySchemas, type BodyName } from "../schemas/named-schemas.ts";
 import { json, type Contents } from "./contents.ts";
 
-/** What a route takes as its body, how it arrives, and what is read from it. */
+/** The body of a route: how it arrives, and how its value is read from it. */
 export interface Body<Value> {
   readonly content: Contents;
-  /** A request may come without it. */
+  /** A request may have no body. */
   readonly isOptional?: true;
-  /** Takes the bytes from the connection; runs once it is known who asks and that they may. */
+  /** Middleware that receives the bytes; it runs after authentication. */
   readonly receive: readonly RequestHandler[];
-  /** @throws InvalidJobError or RefusedError when the body is not what is wanted */
+  /** @throws InvalidJobError or RefusedError when the body is not valid for the route */
   readonly read: (request: Request) => Value | Promise<Value>;
 }
 
-/** The bodies that are one flat object of fields. */
+/** The names of bodies that are one flat object of fields. */
 type ObjectName = {
   [Name in BodyName]: (typeof bodySchemas)[Name] extends z.ZodObject ? Name : never;
 }[BodyName];
 
-/** A JSON body that its named schema judges: a flat object. One that may be left out stands for `{}`. */
+/**
+ * A JSON body that is a flat object, validated by its named schema. An optional body that is missing counts as `{}`.
+ */
 export function jsonObject<Name extends ObjectName>(
   name: Name,
   options: { isOptional?: true } = {},
@@ -32,8 +34,9 @@ export function jsonObject<Name extends ObjectName>(
 }
 
 /**
- * A JSON body that is judged by more than its named schema.
- * @param read of the parsed JSON, in which numbers that JavaScript would change are `ExactNumber`s; `undefined` = no body
+ * A JSON body that needs more validation than its named schema.
+ * @param read gets the parsed JSON, in which numbers that JavaScript would change are `ExactNumber`s; `undefined` = no
+ * body
  */
 export function jsonValue<Value>(
   name: BodyName,

@@ -1,7 +1,7 @@
 import { answerExamples, bodyExamples } from "../schemas/examples.ts";
 import { type AnswerName, type BodyName } from "../schemas/named-schemas.ts";
 
-/** A schema of `schemas/named-schemas.ts` by its name, or a JSON Schema that stands where it is used. */
+/** The name of a schema in `schemas/named-schemas.ts`, or a JSON Schema that is written where it is used. */
 export type SchemaPlace = BodyName | AnswerName | Readonly<Record<string, unknown>>;
 
 interface Content {
@@ -9,10 +9,10 @@ interface Content {
   readonly example?: unknown;
 }
 
-/** By media type. */
+/** The contents of a body or an answer, by media type. */
 export type Contents = Readonly<Record<string, Content>>;
 
-/** What a route may answer with one status. */
+/** An answer of a route with one status. */
 export interface Answer {
   readonly description: string;
   readonly content?: Contents;
@@ -21,16 +21,16 @@ export interface Answer {
 
 const examples: Partial<Record<string, unknown>> = { ...bodyExamples, ...answerExamples };
 
-/** JSON of a named schema, with its example where there is one. */
+/** JSON of a named schema, with the schema's example if it has one. */
 export function json(name: BodyName | AnswerName): Contents {
   const example = examples[name];
   return { "application/json": { schema: name, ...(example !== undefined && { example }) } };
 }
 
-/** A page. */
+/** An HTML page. */
 export const html: Contents = { "text/html": { schema: { type: "string" } } };
 
-/** The header of an answer that tells where what was made is found. */
+/** The Location header of an answer. */
 export const location = {
-  Location: { description: "Where it is.", schema: { type: "string", format: "uri" } },
+  Location: { description: "The URL of the new resource.", schema: { type: "string", format: "uri" } },
 } as const;

@@ -6,9 +6,9 @@ import { RefusedError } from "../http/problem-document.ts";
 import { type HandledRoute, type Route, type RouteDependencies, type RouteFacts } from "./route.ts";
 
 /**
- * Adds the routes to the application. In front of each stands what it asks of those who come: a key of its role, and room
- * within the limits of their tenant; only then a body is read. At a path of the table every other method is answered with
- * 405 and what is allowed.
+ * Adds the routes to the application. In front of each handler stand, in this order: the check of the key and its role,
+ * the limits of the tenant, and only then the reading of the body. At a path of the table every other method is
+ * answered with 405 and the allowed methods.
  */
 export function registerRoutes(app: Express, routes: readonly Route[], parts: RouteDependencies): void {
   for (const [path, ofPath] of byPath(routes)) {
@@ -40,7 +40,10 @@ function byPath(routes: readonly Route[]): Map<string, Route[]> {
   return paths;
 }
 
-/** Whether requests of a tenant are counted. Those outside of the prefix are not: a flood must not hide what it does. */
+/**
+ * Whether requests of the route count towards the tenant's limits. Those outside of the prefix do not, so that
+ * operators can still see the state of the farm during a flood of requests.
+ */
 export function isLimited({ access, path }: Pick<RouteFacts, "access" | "path">): boolean {
   return access !== "open" && !path.startsWith("/");
 }
@@ -63,7 +66,10 @@ function answerOtherMethods(routes: readonly RouteFacts[]): RequestHandler {
   };
 }
 
-/** Whoever may do anything at a path may learn what is possible there. */
+/**
+ * Of the routes at a path, the one that needs the lowest role. Who may use that one may learn which methods the path
+ * has.
+ */
 function weakestOf(routes: readonly RouteFacts[]): RouteFacts {
   const order: readonly RouteAccess[] = ["open", ...roles];
   const [first] = routes.toSorted((one, other) => order.indexOf(one.access) - order.indexOf(other.access));

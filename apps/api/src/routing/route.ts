@@ -11,87 +11,91 @@ import { type Body } from "./bodies.ts";
 import { type Answer } from "./contents.ts";
 import { absentSubject, readSubject, type SubjectName } from "./subjects.ts";
 
-/** What routes are listed under in the OpenAPI document, in this order. */
+/** The groups of routes in the OpenAPI document, in this order. */
 export const tags = {
-  submit: "Jobs, batches and images to begin with",
-  jobs: "What became of a job, and what it made",
+  submit: "Jobs, batches and initial images",
+  jobs: "The state and the outputs of jobs",
   change: "Cancel, try again, remove",
   farm: "The queue, the servers and the workers",
   keys: "Who may do what, and who did what",
   service: "This service itself",
 } as const;
 
-/** What is known of a route without calling it: guards, the OpenAPI document and tests are made of this. */
+/**
+ * The facts about a route that are known without calling it. Guards, the OpenAPI document and tests are made of them.
+ */
 export interface RouteFacts extends Entry {
-  /** Stable: generated clients name their functions by it. */
+  /** Never changes, because generated clients name their functions after it. */
   readonly id: string;
   readonly tag: keyof typeof tags;
   readonly method: Method;
-  /** Below the prefix, or from the root when it begins with a slash. */
+  /** Relative to the prefix, or to the root when it begins with a slash. */
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
   readonly query?: z.ZodObject;
   readonly headers?: z.ZodObject;
   readonly body?: Body<unknown>;
-  /** By status. The lowest is the one of a reply that names none. */
+  /** The answers by status. A reply without a status gets the lowest one. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Codes of refusals, beside those that follow from the access, the body and the prefix. */
+  /** Codes of refusals, besides those that follow from the access, the body and the prefix. */
   readonly problems?: readonly ProblemCode[];
 }
 
-/** A route with a handler of our own. */
+/** A route with a handler of this package. */
 export interface HandledRoute extends RouteFacts {
   readonly respond: (request: Request, response: Response, parts: RouteDependencies) => Promise<void>;
 }
 
-/** A router that is not ours; it answers everything below the path. */
+/** A router of a library, which answers all requests below the path. */
 export interface MountedRoute extends RouteFacts {
   readonly routerOf: (parts: RouteDependencies) => Router;
 }
 
-/** One thing that can be asked of the API. */
+/** A row of the table of routes. */
 export type Route = HandledRoute | MountedRoute;
 
-/** What handlers work with. Each names what it needs of it. */
+/** All parts that handlers may use. Each handler names the parts that it needs. */
 export interface RouteDependencies extends ApiDependencies {
   documents: Documents;
 }
 
-/** Pages and documents that are made of the table of routes itself. */
+/** Documents that are made of the table of routes. */
 export interface Documents {
-  /** The OpenAPI document, as it is while keys are asked for and while they are not. */
+  /** The OpenAPI document: one version for when keys are needed, one for when they are not. */
   openApi: { withKeys: string; keyless: string };
   landingPage: string;
   documentationPage: string;
-  /** What draws the documentation page. */
+  /** The script that renders the documentation page. */
   documentationScript: string;
 }
 
-/** What a handler is given: the request as far as its route reads it, and who sent it. */
+/** The argument of a handler: the parts of the request that its route reads, and the principal. */
 interface Asked<Access, Subject, Query, Headers, BodyValue> {
-  /** What stands for `:id` or `:name` in the path, in lower case; only what can be one gets here. */
+  /**
+   * The value of `:id` or `:name` in the path, in lower case, after the check that it has the form of an id or name.
+   */
   readonly id: [Subject] extends [never] ? undefined : string;
-  /** The refusal that says that the route's subject is not there. */
+  /** Makes the refusal which says that the route's subject does not exist. */
   readonly absent: () => Error;
   readonly query: z.output<Query & z.ZodType>;
   readonly headers: z.output<Headers & z.ZodType>;
   readonly body: BodyValue;
-  /** Who asks; nobody knows it where the route is open. */
+  /** The principal; `undefined` where the route is open. */
   readonly principal: Access extends "open" ? undefined : Principal;
-  /** Where links begin. */
+  /** The URL that links begin with. */
   readonly baseUrl: string;
   readonly request: Request;
   /** For handlers that write the answer themselves. */
   readonly response: Response;
 }
 
-/** What a handler answers: JSON, a text of some media type, or nothing but a status. */
+/** The answer of a handler: JSON, a text of some media type, or only a status. */
 export interface Reply {
-  /** Where it is not the route's usual one. */
+  /** The status, if it is not the lowest of the route's answers. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Where what was made is found. */
+  /** The URL of the resource that was created. */
   readonly location?: string;
   readonly json?: object;
   readonly text?: { readonly mediaType: string; readonly content: string };
@@ -108,7 +112,7 @@ interface RouteDefinition<
   BodyValue,
 > extends RouteFacts {
   readonly access: Access;
-  /** What the `:id` or `:name` of the path names. */
+  /** The kind of thing that `:id` or `:name` in the path names. */
   readonly subject?: Subject;
   readonly query?: Query;
   readonly headers?: Headers;
@@ -121,8 +125,9 @@ interface RouteDefinition<
 type Handled = Reply | typeof alreadySent;
 
 /**
- * Makes a route of its facts and its handler. The handler is called when everything that the facts say has been checked:
- * who asks and whether they may, then the body's form, then the query, headers and fields, and last the id in the path.
+ * Makes a route of its facts and its handler. When the handler is called, everything that the facts say was checked, in
+ * this order: the key and its role, the form of the body, the query, the headers and the fields, and last the id in the
+ * path.
  */
 export function route<
   Access extends RouteAccess,
@@ -147,7 +152,7 @@ export function route<
       const inHeaders = readHeaders?.(request);
       const inBody = await body?.read(request);
       const given = textOf(parameter === undefined ? undefined : request.params[parameter]);
-      // What the definition does not name is undefined, as the type says.
+      // A part that the definition does not name is undefined, as the type says.
       const asked = {
         id: subject && readSubject(subject, given),
         absent: () =>

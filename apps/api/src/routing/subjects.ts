@@ -3,13 +3,15 @@ import { validate as isUuid } from "uuid";
 import { RefusedError } from "../http/problem-document.ts";
 
 interface Subject {
-  /** Whether a text can be the id or name of such a thing at all. Nothing is asked for by one that cannot. */
+  /** Whether a text has the form of an id or name of this kind. A text that has not is refused without a query. */
   canBe: (given: string) => boolean;
-  /** The refusal when there is no such thing. @param given as it stood in the path, shortened */
+  /** Makes the refusal for a subject that does not exist. @param given the id or name in the path, shortened */
   absent: (given: string) => Error;
 }
 
-/** What a path can be about: the `:id` or `:name` in it is checked here, and nowhere else in the API. */
+/**
+ * The kinds of things that `:id` or `:name` in a path can name. Their form is checked here and nowhere else in the API.
+ */
 const subjects = {
   job: { canBe: isUuid, absent: (id) => new JobNotFoundError(id) },
   batch: { canBe: isUuid, absent: (id) => new BatchNotFoundError(id) },
@@ -37,19 +39,19 @@ const subjects = {
 
 export type SubjectName = keyof typeof subjects;
 
-/** Longer texts are no ids, and are not repeated whole. */
+/** A longer text is no id, and is not repeated whole in the answer. */
 const shownMax = 100;
 
 /**
  * The id or name in a path, in lower case.
- * @throws JobNotFoundError, BatchNotFoundError or RefusedError when it cannot be one
+ * @throws JobNotFoundError, BatchNotFoundError or RefusedError when it does not have the form of one
  */
 export function readSubject(name: SubjectName, given: string): string {
   if (!subjects[name].canBe(given)) throw absentSubject(name, given);
   return given.toLowerCase();
 }
 
-/** The refusal of a request about something that is not there. */
+/** Makes the refusal of a request about a subject that does not exist. */
 export function absentSubject(name: SubjectName, given: string): Error {
   return subjects[name].absent(given.slice(0, shownMax));
 }

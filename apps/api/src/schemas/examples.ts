@@ -18,7 +18,7 @@ const workflow = {
 const image = { prompt, model: "counterfeit_v3.safetensors", width: 768, height: 512, steps: 24 };
 const video = { prompt: "a train crossing a shallow sea at dusk", durationSeconds: 2, fps: 8 };
 
-/** A body that is accepted, for each kind of body. */
+/** For each kind of body, an example that is accepted. */
 export const bodyExamples: Record<BodyName, unknown> = {
   ImageJob: { ...image, priority: "high", project: "opening", tags: ["cut-1"] },
   VideoJob: video,
@@ -75,7 +75,7 @@ const output = {
 const counts = { queued: 1, processing: 1, completed: 8, failed: 0, timeout: 0, cancelled: 0 };
 const batchLinks = { self: `${base}/batches/${batchId}`, jobs: `${base}/jobs?batch=${batchId}` };
 
-/** What answers look like; a test holds them to their schemas. */
+/** Examples of answers; a test validates them against their schemas. */
 export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   AcceptedJob: accepted,
   AcceptedBatch: {
@@ -108,7 +108,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   },
 };
 
-/** How a refusal looks. */
+/** An example of a refusal. */
 export const problemExample = {
   type: "urn:genga:problem:out-of-bounds",
   title: "A field is out of bounds",

@@ -10,18 +10,18 @@ export const newKeySchema = z.strictObject({
       error: "1 to 64 letters, digits, spaces, dots, hyphens or underscores, a letter or digit first",
     })
     .meta({ pattern: "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$" })
-    .describe("Says in events which key it was. No other key that works may have it."),
+    .describe("Names the key in events. No two working keys may have one name."),
   tenant: z
     .string()
     .refine(isTenantName, {
       error: "lower-case letters, digits and hyphens, at most 63, and not named as a role is",
     })
     .meta({ pattern: `^(?!(${roles.join("|")})$)[a-z0-9][a-z0-9-]{0,62}$` })
-    .describe("Whose jobs it is about; made where there is none of this name."),
+    .describe("The tenant whose jobs the key may use; created if there is none of this name."),
   role: z
     .enum(roles)
     .default("submit")
-    .describe("What it may do; each role also what the ones before it may."),
+    .describe("What the key may do; each role includes the roles before it."),
 });
 
 export const keyRotationSchema = z.strictObject({
@@ -30,7 +30,7 @@ export const keyRotationSchema = z.strictObject({
     .min(0)
     .max(overlapMinutesMax)
     .default(24 * 60)
-    .describe("For how long what was sent before is taken as well; 0 = not any more."),
+    .describe("For how long the old value goes on working; 0 = it stops working at once."),
 });
 
 export const keyViewSchema = z.object({
@@ -39,14 +39,14 @@ export const keyViewSchema = z.object({
   tenant: z.string(),
   role: z.enum(roles),
   createdAt: z.iso.datetime(),
-  lastUsedAt: z.iso.datetime().nullable().describe("To the minute; null = never yet."),
+  lastUsedAt: z.iso.datetime().nullable().describe("To the minute; null = never used."),
   revokedAt: z.iso.datetime().nullable(),
   previousValidUntil: z.iso
     .datetime()
     .nullable()
-    .describe("After a rotation: until when what was sent before is taken as well."),
+    .describe("After a rotation: until when the old value goes on working."),
 });
 
 export const toldKeySchema = keyViewSchema.extend({
-  key: z.string().describe("What to send. It is shown this once."),
+  key: z.string().describe("The value to send. It is shown only in this answer."),
 });

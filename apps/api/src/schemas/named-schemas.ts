@@ -27,9 +27,9 @@ const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ..
 const WorkflowJob = workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...optionFields });
 const NewJob = z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]);
 
-/** What is sent, by its name in the document. */
+/** The schemas of bodies, by their names in the OpenAPI document. */
 export const bodySchemas = {
-  /** Where the path says the type, it may be left out. */
+  /** The path already says the type, so the body may leave it out. */
   ImageJob: imageParametersSchema.safeExtend({ type: z.literal("image").optional(), ...optionFields }),
   VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...optionFields }),
   WorkflowJob,
@@ -45,7 +45,9 @@ export type BodyName = keyof typeof bodySchemas;
 const links = z.record(z.string(), z.url());
 const notChecked = z
   .array(z.string())
-  .describe("What was left to the server to judge, because its definitions say what Genga does not know.");
+  .describe(
+    "What only the server can check, because its definitions contain something that Genga does not know.",
+  );
 const AcceptedJob = z.object({
   id: z.uuid(),
   status: z.enum(jobStatuses),
@@ -67,15 +69,15 @@ const part = z.object({
 });
 const parts = z.object({ database: part, redis: part, servers: part, workers: part });
 
-const forOperators = "For keys that operate.";
+const forOperators = "Shown to keys of the role operate.";
 const Server = z.object({
   id: z.uuid(),
-  name: z.string().describe("Stays the same, and tells nothing of its address."),
+  name: z.string().describe("A public name that never changes and does not reveal the server's address."),
   url: z.string().optional().describe(forOperators),
   state: z
     .enum(shownServerStates)
     .describe(
-      "As its worker last saw it; `unowned` from the moment that no worker owns it; `retired` once no worker names it any more.",
+      "The state in which its worker last saw it; `unowned` when no worker owns it; `retired` when no worker's configuration names it any more.",
     ),
   stateReason: z.string().nullable().optional().describe(forOperators),
   stateSince: z.string(),
@@ -86,19 +88,19 @@ const Server = z.object({
   version: z.string().nullable().describe("ComfyUI's own."),
   abilities: z
     .object({
-      cancelsById: z.boolean().describe("It ends a prompt by its id in one step."),
-      namesPreviews: z.boolean().describe("Its previews name their prompt and node."),
-      replacesNodes: z.boolean().describe("It replaces nodes of classes that it no longer has."),
-      hasAssets: z.boolean().describe("It knows files by their content."),
-      uploadBytesMax: z.int().nullable().describe("Longest request that it takes."),
+      cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),
+      namesPreviews: z.boolean().describe("Preview images name their prompt and node."),
+      replacesNodes: z.boolean().describe("The server replaces nodes of classes that it no longer has."),
+      hasAssets: z.boolean().describe("The server identifies files by their content."),
+      uploadBytesMax: z.int().nullable().describe("The size of the largest request that the server accepts."),
     })
     .nullable()
     .optional()
-    .describe(`What it can that not every ComfyUI can; null until it was probed. ${forOperators}`),
+    .describe(`Abilities that not every ComfyUI has; null until the server was probed. ${forOperators}`),
   isKnown: z.boolean(),
 });
 
-/** What is answered, by its name in the document. */
+/** The schemas of answers, by their names in the OpenAPI document. */
 export const answerSchemas = {
   AcceptedJob,
   AcceptedBatch: z.object({
@@ -121,8 +123,8 @@ export const answerSchemas = {
   Workflow: z.record(z.string(), z.unknown()).describe("A ComfyUI graph in API format, by node ids."),
   Batch: batchViewSchema,
   CancelledBatch: batchViewSchema.extend({
-    cancelled: z.int().min(0).describe("Jobs that were queued and have ended now."),
-    requested: z.int().min(0).describe("Running jobs that were asked to end."),
+    cancelled: z.int().min(0).describe("Jobs that were queued and are cancelled now."),
+    requested: z.int().min(0).describe("Running jobs that are being cancelled."),
   }),
   RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
   Upload: uploadViewSchema,
@@ -135,10 +137,10 @@ export const answerSchemas = {
     allTenants: z.object(queueFields).optional().describe(forOperators),
     servers: z
       .object({
-        total: z.int().describe("Without the retired ones."),
-        online: z.int().describe("They take work; one on probation takes one job at a time."),
-        unowned: z.int().describe("No worker owns them now."),
-        retired: z.int().describe("No worker names them any more."),
+        total: z.int().describe("All servers except retired ones."),
+        online: z.int().describe("Servers that take work; a server on probation takes one job at a time."),
+        unowned: z.int().describe("Servers that no worker owns now."),
+        retired: z.int().describe("Servers that no worker's configuration names any more."),
         slots: z.int(),
         jobsHeld: z.int(),
       })
@@ -147,7 +149,9 @@ export const answerSchemas = {
     workers: z
       .object({
         alive: z.int(),
-        withoutRoom: z.int().describe("Of these begin nothing, since the disk for outputs is nearly full."),
+        withoutRoom: z
+          .int()
+          .describe("Workers that begin no jobs, because the disk for outputs is nearly full."),
       })
       .optional()
       .describe(forOperators),
@@ -162,8 +166,14 @@ export const answerSchemas = {
         healthUrl: z
           .string()
           .nullable()
-          .describe("Where it tells how it is; null of a version that does not."),
-        serversNamed: z.array(z.uuid()).describe("By its configuration; none = a version that does not say."),
+          .describe(
+            "Where the worker serves its metrics and health; null for a version that does not report it.",
+          ),
+        serversNamed: z
+          .array(z.uuid())
+          .describe(
+            "The servers in the worker's configuration; empty for a version that does not report them.",
+          ),
         serversOwned: z.int(),
         jobsHeld: z.int(),
       }),

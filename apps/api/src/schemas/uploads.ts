@@ -1,9 +1,9 @@
 import { z } from "zod";
 
-/** What an upload is answered with. */
+/** The answer about an upload. */
 export const uploadViewSchema = z.object({
-  id: z.string().describe("For initImage and mask."),
-  name: z.string().describe("For the loaders of a raw workflow: LoadImage's `image`."),
+  id: z.string().describe("The value for initImage and mask."),
+  name: z.string().describe("The value for the loaders of a raw workflow: LoadImage's `image`."),
   sha256: z.string(),
   mediaType: z.string(),
   bytes: z.int(),

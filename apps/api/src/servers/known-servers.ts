@@ -10,7 +10,7 @@ import {
 import { type DefinitionsStore, type HashedDefinitions, type KnownServer } from "@genga/workflows";
 import { showFarm, type ShownFarm } from "./shown-farm.ts";
 
-/** How long a refusal waits for the servers' definitions to be read again. */
+/** How long a submission that would be refused waits for the workers to read the servers' definitions again. */
 const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
@@ -19,17 +19,17 @@ export interface KnownServersOptions {
   pauses: FarmStore;
   definitions: Pick<DefinitionsStore, "find">;
   signals: Signals;
-  /** How old an answer about servers may be. */
+  /** For how long a reading of the servers is reused. */
   maxAgeMs: number;
   /** A worker that was not seen for this long counts as dead. */
   leaseMs: number;
-  /** A server that no worker seen within this time names is retired. */
+  /** A server is retired when none of the workers seen within this time names it. */
   retireMs: number;
-  /** Names this process in its requests to the workers. */
+  /** The name of this process in its requests to the workers. */
   name: string;
 }
 
-/** The servers and what they can run, read now and then and parsed once for each set of definitions. */
+/** The servers and their definitions, read at intervals. Each set of definitions is parsed once. */
 export class KnownServers {
   readonly #options: KnownServersOptions;
   readonly #readers = new Set<(serverId: string) => void>();
@@ -39,7 +39,7 @@ export class KnownServers {
 
   constructor(options: KnownServersOptions) {
     this.#options = options;
-    // While Redis is away this waits, and refusals are made with what is known.
+    // While Redis is away this subscription waits, and submissions are judged by the definitions that are known.
     void options.signals.subscribe("definitions-read", ({ serverId }) => {
       for (const noteRead of this.#readers) noteRead(serverId);
     });
@@ -52,21 +52,21 @@ export class KnownServers {
       return this.#latest.farm;
     const farm = this.#readFarm();
     this.#latest = { readAt: now, farm };
-    // A failure is told to whoever waits for it, and not remembered.
+    // A failed reading rejects for everybody who waits for it, and is not reused.
     farm.catch(() => {
       if (this.#latest?.farm === farm) this.#latest = undefined;
     });
     return farm;
   }
 
-  /** Whether a server takes new work. `false` = there is no such server. */
+  /** Starts or stops new work on a server. `false` = there is no such server. */
   async setDraining(id: string, draining: boolean, by: Actor): Promise<boolean> {
     const isKnown = await this.#options.servers.setDraining(id, draining, by);
     this.#tellWorkers();
     return isKnown;
   }
 
-  /** Nothing new begins from now on, until `resumeFarm`. */
+  /** From now on no server begins new work, until `resumeFarm`. */
   async pauseFarm(by: Actor): Promise<FarmPause> {
     const pause = await this.#options.pauses.pause(by);
     this.#tellWorkers();
@@ -105,7 +105,7 @@ export class KnownServers {
     return servers;
   }
 
-  /** Asks the workers to read the definitions again, and waits until those that can have done so, or for 3 s. */
+  /** Asks the workers to read the definitions again. Waits until all workers that can have done so, for at most 3 s. */
   async refresh(): Promise<void> {
     const answering = (await this.farm()).servers.filter(({ state }) => takesWork(state));
     const waitingFor = new Set(answering.map(({ id }) => id));
@@ -124,7 +124,7 @@ export class KnownServers {
     return { ...showFarm(records, workers, pause), fullDisks };
   }
 
-  /** Workers read what operators ask once a second; the signal makes it at once. */
+  /** Workers read the requests of operators once a second; the signal makes them read at once. */
   #tellWorkers(): void {
     this.#latest = undefined;
     this.#options.signals.publish("operator-request", { requestedBy: this.#options.name });

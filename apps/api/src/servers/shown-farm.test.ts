@@ -36,23 +36,23 @@ function worker(id: string, serverIds: string[], isAlive = true): WorkerRecord {
   };
 }
 
-describe("a server that nobody owns", () => {
+describe("a server without an owner", () => {
   test.each([
-    ["retired where workers live and none names it", [worker("a", ["other"])], "retired"],
+    ["retired when workers are alive and none names it", [worker("a", ["other"])], "retired"],
     ["not retired while a living worker names it", [worker("a", ["s"])], "unowned"],
     [
-      "not retired while one names it that stopped or died lately",
+      "not retired while a worker that stopped or died lately names it",
       [worker("a", ["other"]), worker("b", ["s"], false)],
       "unowned",
     ],
-    ["not retired while a worker does not say what it names", [worker("a", [])], "unowned"],
+    ["not retired while a worker does not report which servers it names", [worker("a", [])], "unowned"],
     ["not retired when all workers are dead", [worker("a", ["other"], false)], "unowned"],
     ["not retired when no worker was seen lately", [], "unowned"],
   ])("is %s", (_name, workers, state) => {
     expect(showFarm([server("s", unleased)], workers, null).servers).toMatchObject([{ id: "s", state }]);
   });
 
-  test("is not shown once it was removed, and still has an address for its attempts", () => {
+  test("a removed server is not shown, but attempts on it keep its address", () => {
     const farm = showFarm([server("s", { ...unleased, isRemoved: true })], [worker("a", ["x"])], null);
     expect(farm.servers).toEqual([]);
     expect(farm.named).toMatchObject([{ id: "s", url: "http://s" }]);
@@ -69,7 +69,7 @@ test("health and the queue count the same servers, and one slot of a server on p
   expect(countServers(farm)).toEqual({ total: 3, online: 2, unowned: 1, retired: 1, slots: 3, jobsHeld: 0 });
 });
 
-test("a paused farm is not well, whoever lives", () => {
+test("a paused farm counts as unavailable, however many workers are alive", () => {
   const pause = { pausedAt: new Date("2026-11-25T12:00:00Z"), pausedBy: "key" };
   expect(() => describeWorkers({ ...showFarm([server("a")], [], pause), fullDisks: [] })).toThrow(
     "1 alive; the farm is paused since 2026-11-25T12:00:00.000Z",

@@ -9,20 +9,20 @@ import {
   type WorkerRecord,
 } from "@genga/jobs";
 
-/** A server as the API shows it. */
+/** A server in the form in which the API shows it. */
 interface ShownServer extends Omit<ServerRecord, "state"> {
   state: ShownServerState;
 }
 
-/** The servers and workers as they are now. */
+/** The present servers and workers. */
 export interface ShownFarm {
-  /** Those that an operator removed are not among them. */
+  /** Servers that an operator removed are not among them. */
   servers: ShownServer[];
-  /** The removed ones as well: old attempts name them. */
+  /** Includes removed servers, since old attempts name them. */
   named: readonly Pick<ServerRecord, "id" | "url">[];
   workers: WorkerRecord[];
   workersAlive: number;
-  /** Of live workers that claim nothing, since there is no room for outputs. */
+  /** Full disks of live workers, which claim no jobs until there is room for outputs. */
   fullDisks: readonly FullDisk[];
   pause: FarmPause | null;
 }
@@ -32,9 +32,9 @@ const noWorkerOwnsIt = "No worker owns this server.";
 const noWorkerNamesIt = "No worker's configuration names this server any more.";
 
 /**
- * What a server's last owner saw says nothing once its lease has run out: the server is shown as `unowned` since then, and
- * as `retired` when workers live and none that was seen lately names it.
- * @param workers those that were seen lately, dead and stopped ones as well
+ * The state that a server's last owner saw says nothing once the owner's lease has run out. Such a server is shown as
+ * `unowned` since then, or as `retired` when workers are alive and none that was seen lately names it.
+ * @param workers all that were seen lately, including dead and stopped ones
  */
 export function showFarm(
   records: readonly ServerRecord[],
@@ -61,7 +61,7 @@ export function showFarm(
   };
 }
 
-/** Figures of the servers that the configuration names: the same wherever they are shown. */
+/** Counts of the servers that some configuration names. All places that show such counts use this function. */
 export function countServers({ servers }: Pick<ShownFarm, "servers">): {
   total: number;
   online: number;
@@ -83,7 +83,7 @@ export function countServers({ servers }: Pick<ShownFarm, "servers">): {
   };
 }
 
-/** @throws Error when none can take work */
+/** @throws Error when no server can take work */
 export function describeServers(farm: Pick<ShownFarm, "servers">): string {
   const { total, online, unowned } = countServers(farm);
   const text = `${online} of ${total} online`;
@@ -91,7 +91,7 @@ export function describeServers(farm: Pick<ShownFarm, "servers">): string {
   return unowned === 0 ? text : `${text}; no worker owns ${unowned}`;
 }
 
-/** @throws Error when none is alive, when none has room for outputs, or when the farm is paused */
+/** @throws Error when no worker is alive, when none has room for outputs, or when the farm is paused */
 export function describeWorkers(farm: ShownFarm): string {
   const { workersAlive, fullDisks, pause } = farm;
   if (workersAlive === 0) throw new Error("no worker is alive");

@@ -22,7 +22,10 @@ import { type ReadSubmission } from "./submission-body.ts";
 
 const problemsMax = 100;
 
-/** What a principal does to the jobs of its tenant. Jobs and batches of other tenants answer as if they did not exist. */
+/**
+ * What a principal may do to the jobs of its tenant. Jobs and batches of other tenants are treated as if they did not
+ * exist.
+ */
 export class JobCommands {
   readonly #manager: JobManager;
   readonly #resolver: WorkflowResolver;
@@ -42,13 +45,13 @@ export class JobCommands {
     this.#submitter = { tenantId, operates: principal.role === "operate" };
   }
 
-  /** Accepts one job. @throws InvalidJobError with everything that is wrong */
+  /** Accepts one job. @throws InvalidJobError with every problem of the submission */
   async create(submission: ReadSubmission): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
     return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter });
   }
 
-  /** Accepts all jobs or none. @throws InvalidJobError with everything that is wrong, as far as 100 problems */
+  /** Accepts all jobs or none. @throws InvalidJobError with all problems, at most 100 */
   async createBatch(
     name: string | null,
     submissions: ReadSubmission[],
@@ -97,7 +100,10 @@ export class JobCommands {
     await this.#manager.removeJob(job, this.#actor);
   }
 
-  /** Another key of the tenant, which operates, may have submitted what this one may not run. */
+  /**
+   * Refuses a retry of node classes that only operators may run, unless this key has the role `operate`: a key with
+   * that role may have submitted the job.
+   */
   async #assertMayRun(of: { jobId: string } | { batchId: string }): Promise<void> {
     if (this.#submitter.operates) return;
     await this.#resolver.assertAllowedNodes(await this.#jobs.listClassesToRetry(of), this.#submitter);
@@ -120,7 +126,7 @@ export class JobCommands {
     return all.slice(0, problemsMax);
   }
 
-  /** What is wrong with the parameters, of a submission that is refused anyway. */
+  /** The problems of the parameters, for a submission that is refused in any case. */
   async #parameterProblems({ request }: ReadSubmission): Promise<JobProblem[]> {
     if (request === undefined) return [];
     try {

@@ -1,17 +1,18 @@
 import { promisify, types } from "node:util";
 import { inflate } from "node:zlib";
 
-/** What Pillow, which ComfyUI reads images with, inflates of one chunk (`MAX_TEXT_CHUNK`). */
+/** ComfyUI reads images with Pillow, which inflates at most this much of one chunk (`MAX_TEXT_CHUNK`). */
 const chunkBytesMax = 1024 * 1024;
-/** What it reads of all texts together (`MAX_TEXT_MEMORY`). */
+/** Pillow reads at most this much of all texts together (`MAX_TEXT_MEMORY`). */
 const textBytesMax = 64 * chunkBytesMax;
 
 const inflateAtMost = promisify(inflate);
 const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
 
 /**
- * Looks into the texts and colour profiles of a PNG, which may be compressed: a file of a few kilobytes may hold
- * gigabytes. Servers give up on such a file, in the middle of a job. @returns what is wrong with it
+ * Checks the texts and colour profiles of a PNG, which may be compressed: a file of a few kilobytes may expand to
+ * gigabytes. A server fails on such a file in the middle of a job.
+ * @returns what is wrong with the file, if anything
  */
 export async function findSwollenChunk(image: Buffer): Promise<string | undefined> {
   if (!image.subarray(0, 8).equals(signature)) return undefined;
@@ -28,7 +29,10 @@ export async function findSwollenChunk(image: Buffer): Promise<string | undefine
   return undefined;
 }
 
-/** The chunks with texts and profiles: a length, a type, the data, and a checksum (PNG specification, section 5.3). */
+/**
+ * Yields the chunks with texts and profiles. A chunk has a length, a type, data and a checksum (PNG specification,
+ * section 5.3).
+ */
 function* chunksOf(image: Buffer): Generator<{ type: string; data: Buffer }> {
   for (let at = signature.length; at + 8 <= image.length;) {
     const bytes = image.readUInt32BE(at);
@@ -49,7 +53,10 @@ function compressedPartOf(type: string, data: Buffer): Buffer | undefined {
   return data[nameEnd + 1] === 0 || keywordEnd < 0 ? undefined : data.subarray(keywordEnd + 1);
 }
 
-/** Undefined when it is too much. Data that cannot be inflated is left out by servers, and holds nothing here. */
+/**
+ * The size after inflating, or `undefined` when it is too large. Data that cannot be inflated counts as 0 bytes, since
+ * servers skip it.
+ */
 async function inflatedBytes(compressed: Buffer): Promise<number | undefined> {
   try {
     return (await inflateAtMost(compressed, { maxOutputLength: chunkBytesMax })).length;

@@ -5,25 +5,25 @@ import sharp from "sharp";
 import { findSwollenChunk } from "./png-chunks.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
-/** How large an image may be. */
+/** The largest image. */
 export const imageBytesMax = 20 * 1024 * 1024;
 const sideMin = 16;
 const sideMax = 8192;
 const pixelsMax = 32 * 1024 * 1024;
 
-/** What an image says about itself, once all of it was read. */
+/** Facts about an image that was decoded completely. */
 export interface ImageFacts {
   mediaType: UploadMediaType;
   sha256: string;
   bytes: number;
-  /** Pixels, as shown: turned as the file itself says, since servers turn it too. */
+  /** In pixels, after the rotation that the file itself asks for, since servers apply it, too. */
   width: number;
   height: number;
 }
 
 /**
- * Judges an image by its content: its name and its declared type say nothing. It is decoded to its end, since a server
- * would only notice a broken one minutes later.
+ * Validates an image by its content; its name and its declared type are not trusted. The image is decoded completely,
+ * since a server would notice a broken one only when a job uses it.
  * @throws RefusedError `unsupported-media-type`, `invalid-image`, `body-too-large`
  */
 export async function readImage(image: Buffer): Promise<ImageFacts> {
@@ -32,14 +32,14 @@ export async function readImage(image: Buffer): Promise<ImageFacts> {
     throw new RefusedError("body-too-large", `An image may have ${imageBytesMax} bytes.`);
   }
   const found = (await fileTypeFromBuffer(image))?.mime;
-  // Animated PNG is read as its first picture, by servers as well.
+  // Of an animated PNG only the first frame is read, as servers do.
   const mime = found === "image/apng" ? "image/png" : found;
   const mediaType = uploadMediaTypes.find((type) => type === mime);
   if (mediaType === undefined) {
     const accepted = uploadMediaTypes.join(", ");
     throw new RefusedError(
       "unsupported-media-type",
-      `The content is ${found ?? "nothing that is known"}; it must be one of ${accepted}.`,
+      `The content is ${found ?? "of no known type"}; it must be one of ${accepted}.`,
     );
   }
   const swollen = await findSwollenChunk(image);
@@ -64,7 +64,7 @@ async function measure(image: Buffer): Promise<{ width: number; height: number }
   return { width, height };
 }
 
-/** Whatever the decoder raises is a verdict on the image. */
+/** Turns any error of the decoder into a refusal of the image. */
 async function readable<Result>(reading: Promise<Result>): Promise<Result> {
   try {
     return await reading;

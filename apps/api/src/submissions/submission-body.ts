@@ -19,42 +19,54 @@ const storableText = (lengthMax: number): z.ZodString =>
     .string()
     .min(1)
     .max(lengthMax)
-    .refine((text) => unstorable(text) === undefined, { error: "it contains what is not a character" })
+    .refine((text) => unstorable(text) === undefined, {
+      error: "it contains NUL or half of a surrogate pair",
+    })
     .meta({ pattern: withoutNul });
 
-/** What may be said of a job beside its parameters. */
+/** The fields that every job may have, besides its parameters. */
 export const optionFields = {
   priority: z.enum(jobPriorities).optional().describe("Default: normal."),
-  project: storableText(100).optional().describe("For finding it again."),
-  tags: z.array(storableText(64)).max(20).optional().describe("For finding it again."),
-  attemptsMax: z.int().min(1).max(10).optional().describe("Attempts after a node raised; default 1."),
-  timeoutMs: z.int().min(1_000).max(86_400_000).optional().describe("Counted from execution."),
+  project: storableText(100).optional().describe("For searching."),
+  tags: z.array(storableText(64)).max(20).optional().describe("For searching."),
+  attemptsMax: z
+    .int()
+    .min(1)
+    .max(10)
+    .optional()
+    .describe("How many attempts the job gets if a node raises an exception; default 1."),
+  timeoutMs: z
+    .int()
+    .min(1_000)
+    .max(86_400_000)
+    .optional()
+    .describe("Counted from the begin of the execution."),
   expiresAt: z.iso
     .datetime({ offset: true })
     .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
     .optional()
-    .describe("A queue deadline: the job times out when it has not begun to execute by then."),
+    .describe("A deadline for the queue: if the job has not begun to execute by this time, it times out."),
 };
 const optionsSchema = z.strictObject(optionFields);
 
 /** The most jobs that one batch may have. */
 export const batchJobsMax = 10_000;
 
-export const batchNameSchema = storableText(200).optional().describe("What people call it.");
+export const batchNameSchema = storableText(200).optional().describe("A name for people.");
 const batchShape = z.strictObject({
   name: batchNameSchema,
   jobs: z.array(z.unknown()).min(1).max(batchJobsMax),
 });
 
-/** A submission as far as it could be read, and what is wrong so far. */
+/** A submission as far as it could be read, and the problems found so far. */
 export interface ReadSubmission {
-  /** Absent when not even the type makes sense. */
+  /** Absent when the type is not valid. */
   request: JobRequest | undefined;
   problems: JobProblem[];
 }
 
 /**
- * Reads `{type, …parameters, …options}`. Parameters are judged later, by the resolver.
+ * Reads `{type, …parameters, …options}`. The resolver judges the parameters later.
  * @param fixedType the type that the path says; the body may repeat it
  */
 export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmission {
@@ -63,7 +75,7 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
     readsTexts: asked !== "image" && asked !== "video",
     ...(fixedType === undefined ? {} : { sendTo: `POST ${prefix}/generate` }),
   });
-  // Whatever else could be said of such a body follows from the graph's wrong place.
+  // All other problems of such a body follow from the wrong place of its graph.
   if (misplaced !== undefined) return { request: undefined, problems: [misplaced] };
   if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
   const { type, ...rest } = body;
@@ -80,14 +92,17 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
     return { request: undefined, problems: [unknownType(type, accepted), ...problems] };
   }
   const parameters = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
-  // `Object.fromEntries` defines `__proto__` as any other name, so that the resolver gets to refuse it.
+  // `Object.fromEntries` defines `__proto__` as an ordinary property, so that the resolver sees it and refuses it.
   return {
     request: { type: known, parameters, options: withoutUndefined(options.data ?? {}) },
     problems,
   };
 }
 
-/** Reads `{name?, jobs: […]}` with paths such as `jobs.3.priority`. @throws InvalidJobError when it is no batch at all */
+/**
+ * Reads `{name?, jobs: […]}`; paths of problems look like `jobs.3.priority`.
+ * @throws InvalidJobError when the body has no list of jobs
+ */
 export function readBatch(body: unknown): { name: string | null; submissions: ReadSubmission[] } {
   const parsed = batchShape.safeParse(body);
   if (!parsed.success) {
@@ -118,7 +133,7 @@ export const retryBodySchema = z.strictObject({
   ),
 });
 
-/** Reads `{extraData?}`; its values are in no problem. @throws InvalidJobError */
+/** Reads `{extraData?}`. No problem that it raises contains a value of extraData. @throws InvalidJobError */
 export function readRetry(body: unknown): unknown {
   if (body === undefined) return undefined;
   if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
@@ -128,7 +143,7 @@ export function readRetry(body: unknown): unknown {
   return extraData;
 }
 
-/** Graphs among the jobs of a batch are looked for job by job. */
+/** The body without its jobs, each of which is searched for a misplaced graph on its own. */
 function withoutJobs(body: unknown): unknown {
   if (!isObject(body) || !Array.isArray(body["jobs"])) return body;
   return Object.fromEntries(Object.entries(body).filter(([name]) => name !== "jobs"));
@@ -165,7 +180,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** With `exactOptionalPropertyTypes` a field is there or it is not. */
+/** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */
 function withoutUndefined(options: z.infer<typeof optionsSchema>): JobOptions {
   const { priority, project, tags, attemptsMax, timeoutMs, expiresAt } = options;
   return {

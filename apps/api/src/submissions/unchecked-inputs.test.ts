@@ -4,7 +4,7 @@ import { Counter, Registry } from "prom-client";
 
 import { UncheckedInputs } from "./unchecked-inputs.ts";
 
-test("what was left to the servers is counted, and logged once for each class", async () => {
+test("inputs that only a server can check are counted, and logged once for each class", async () => {
   const counter = new Counter({ name: "notes_total", help: "Notes.", registers: [new Registry()] });
   const lines: unknown[] = [];
   const log = createLogger({ name: "test", level: "info" });

@@ -2,10 +2,10 @@ import { type NotChecked } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
 import { type Counter } from "prom-client";
 
-/** Classes that are remembered as logged; after so many the log may repeat itself. */
+/** How many classes are remembered as logged; after that the log may repeat itself. */
 const classesMax = 10_000;
 
-/** Counts what was left to the servers to judge, and says once for each node class what Genga does not know of it. */
+/** Counts the inputs that only servers can check, and logs each node class with such inputs once. */
 export class UncheckedInputs {
   readonly #counter: Counter;
   readonly #log: Logger;
@@ -16,7 +16,7 @@ export class UncheckedInputs {
     this.#log = parts.log;
   }
 
-  /** @param notes of one accepted graph */
+  /** @param notes the `notChecked` of one accepted graph */
   note(notes: readonly NotChecked[]): void {
     this.#counter.inc(notes.length);
     for (const { classType, input, message } of notes) {
@@ -25,7 +25,7 @@ export class UncheckedInputs {
       this.#logged.add(classType);
       this.#log.warn(
         { classType, input },
-        `a node class is described in a way that Genga does not know, so the server alone judges it: ${message}`,
+        `Genga does not know a part of this node class's definition, so only the server checks it: ${message}`,
       );
     }
   }

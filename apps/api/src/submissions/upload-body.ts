@@ -6,12 +6,12 @@ import express, { type Request, type RequestHandler } from "express";
 import { imageBytesMax } from "./read-image.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
-/** Boundaries and headers of a form. */
+/** Room for the boundaries and headers of a form. */
 const formOverheadBytes = 64 * 1024;
 const formFields = ["image", "file"];
 const partsMax = 20;
 
-/** Reads an image body: the bytes themselves, or a form that has them. */
+/** Receives an image: as the body itself, or as a file of a form. */
 export function imageBody(): RequestHandler {
   return express.raw({
     type: (request) => /^(image\/|multipart\/form-data|application\/octet-stream)/.test(typeOf(request)),
@@ -44,13 +44,16 @@ async function imageOfForm(body: Buffer, contentType: string): Promise<Buffer> {
   return file;
 }
 
-/** The files of the fields that may hold the image. The body is bounded already, and so is what comes of it. */
+/**
+ * The files in the fields that may hold the image. The size of the body is bounded already, and thereby the size of
+ * these files.
+ */
 async function filesOf(body: Buffer, contentType: string): Promise<Buffer[]> {
   const files: Promise<Buffer>[] = [];
   try {
     const reader = new Busboy({ headers: { "content-type": contentType }, limits: { parts: partsMax } });
     reader.on("file", (field, file) => {
-      // A part that breaks off is the form's own error as well, and is told there.
+      // A part that ends too early is also an error of the whole form, which is handled below.
       file.on("error", () => undefined);
       if (formFields.includes(field)) files.push(buffer(file));
       else file.resume();
