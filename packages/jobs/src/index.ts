@@ -78,7 +78,7 @@ export {
   type Excess,
   type FullDisk,
   type KeepingStore,
-  type LookPosition,
+  type ScanPosition,
   type Overdue,
   type RemovedJob,
   type RetentionLimits,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   finishRemoval,
   type KeepingStore,
-  type LookPosition,
+  type ScanPosition,
   type OutputStorage,
   type RemovedJob,
   type RetentionLimits,
@@ -69,7 +69,7 @@ export class Keeper {
   readonly #stopping = new AbortController();
   #isHolder = false;
   #passes = 0;
-  #position: LookPosition = {};
+  #position: ScanPosition = {};
 
   constructor(options: KeeperOptions) {
     this.#options = options;

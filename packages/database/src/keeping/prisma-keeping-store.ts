@@ -3,7 +3,7 @@ import {
   type Excess,
   type FullDisk,
   type KeepingStore,
-  type LookPosition,
+  type ScanPosition,
   type Overdue,
   type RemovedJob,
   type RetentionLimits,
@@ -54,11 +54,11 @@ export class PrismaKeepingStore implements KeepingStore {
   }
 
   removeUnused(options: {
-    from: LookPosition;
+    from: ScanPosition;
     limit: number;
     graceMs: number;
     uploadsUnusedMs: number | null;
-  }): Promise<{ removed: UnusedRows; next: LookPosition }> {
+  }): Promise<{ removed: UnusedRows; next: ScanPosition }> {
     return withMappedErrors(() => removeUnused(this.#database, options));
   }
 

@@ -1,4 +1,4 @@
-import { type LookPosition, type UnusedRows, uploadStorageKey, uploadMediaTypes } from "@genga/jobs";
+import { type ScanPosition, type UnusedRows, uploadStorageKey, uploadMediaTypes } from "@genga/jobs";
 import { type Prisma, type PrismaClient } from "../generated/client.ts";
 
 // Whether a row is used is asked twice: it is locked first, and asked for its users by a statement of its own afterwards.
@@ -69,18 +69,18 @@ export async function removeUnusedUploads(
  */
 export async function removeUnused(
   database: PrismaClient,
-  options: { from: LookPosition; limit: number; graceMs: number; uploadsUnusedMs: number | null },
-): Promise<{ removed: UnusedRows; next: LookPosition }> {
+  options: { from: ScanPosition; limit: number; graceMs: number; uploadsUnusedMs: number | null },
+): Promise<{ removed: UnusedRows; next: ScanPosition }> {
   const { from, limit, graceMs, uploadsUnusedMs } = options;
-  const graphs = await database.$queryRaw<LookedAt[]>`
+  const graphs = await database.$queryRaw<ScannedRow[]>`
     SELECT hash AS key, created_at < now() - ${graceMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_parameters asked WHERE asked.workflow_hash = page.hash) AS "isUnused"
     FROM (SELECT hash, created_at FROM workflows WHERE hash > ${from.graph ?? ""} ORDER BY hash LIMIT ${limit}::int) page`;
-  const batches = await database.$queryRaw<LookedAt[]>`
+  const batches = await database.$queryRaw<ScannedRow[]>`
     SELECT id::text AS key, created_at < now() - ${graceMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = page.id) AS "isUnused"
     FROM (SELECT id, created_at FROM batches WHERE id > ${from.batch ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int) page`;
-  const uploads = await database.$queryRaw<LookedAt[]>`
+  const uploads = await database.$queryRaw<ScannedRow[]>`
     SELECT id::text AS key, last_used_at < now() - ${uploadsUnusedMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = page.id) AS "isUnused"
     FROM (
@@ -109,13 +109,13 @@ export async function removeUnused(
   return { removed, next };
 }
 
-interface LookedAt {
+interface ScannedRow {
   key: string;
   isUnused: boolean | null;
 }
 
 const firstId = "00000000-0000-0000-0000-000000000000";
 
-function unusedOf(page: LookedAt[]): string[] {
+function unusedOf(page: ScannedRow[]): string[] {
   return page.flatMap(({ key, isUnused }) => (isUnused === true ? [key] : []));
 }

@@ -1,4 +1,4 @@
-/** What can go wrong with a job, each with a stable code and an answer to "would the same call work later?" */
+/** The errors of jobs. Each has a stable code, and says whether the same call may succeed later. */
 export abstract class JobError extends Error {
   abstract readonly code: string;
   readonly retryable: boolean = false;
@@ -8,7 +8,7 @@ export abstract class JobError extends Error {
   }
 }
 
-/** One reason why a submission was refused; `path` is a parameter (`width`) or a graph place (`workflow.3.inputs.seed`). */
+/** One problem of a submission; `path` is a parameter (`width`) or a place in the graph (`workflow.3.inputs.seed`). */
 export interface JobProblem {
   path: string;
   code: string;
@@ -20,7 +20,7 @@ export interface JobProblem {
   accepted?: unknown;
 }
 
-/** The submission itself is wrong; nothing was stored. */
+/** The submission is not valid; nothing was stored. */
 export class InvalidJobError extends JobError {
   readonly code = "invalid-job";
   readonly problems: JobProblem[];
@@ -39,7 +39,7 @@ export class JobNotFoundError extends JobError {
   }
 }
 
-/** The job existed and was removed, by request or by retention. */
+/** The job was removed, by a request or by retention. */
 export class JobRemovedError extends JobError {
   readonly code = "job-removed";
 
@@ -56,7 +56,7 @@ export class BatchNotFoundError extends JobError {
   }
 }
 
-/** A retry of jobs whose extra data was erased when they ended, and that was not given again. Nothing was changed. */
+/** The retry needs extra data again, because it was erased when the jobs ended. Nothing was changed. */
 export class ExtraDataNeededError extends JobError {
   readonly code = "extra-data-needed";
 
@@ -69,7 +69,7 @@ export class ExtraDataNeededError extends JobError {
   }
 }
 
-/** The state machine has no such arrow. */
+/** The state machine does not allow this change of status. */
 export class IllegalTransitionError extends JobError {
   readonly code = "illegal-transition";
   readonly from: string;
@@ -82,16 +82,16 @@ export class IllegalTransitionError extends JobError {
   }
 }
 
-/** Somebody else holds the job now: stop, discard, and do not repeat the effect. */
+/** Another worker holds the job's lease now. The caller must stop, discard its results, and not repeat the effect. */
 export class LeaseLostError extends JobError {
   readonly code = "lease-lost";
 
   constructor(jobId: string, attempt: number, leaseNumber: number) {
-    super(`The lease ${leaseNumber} of attempt ${attempt} on job ${jobId} was taken by somebody else.`);
+    super(`The lease ${leaseNumber} of attempt ${attempt} on job ${jobId} was taken by another worker.`);
   }
 }
 
-/** The limits of a tenant, as refusals name them. */
+/** The names of a tenant's limits in refusals. */
 export const tenantLimitNames = [
   "jobs-queued",
   "jobs-running",
@@ -102,7 +102,7 @@ export const tenantLimitNames = [
 ] as const;
 export type TenantLimitName = (typeof tenantLimitNames)[number];
 
-/** A tenant has as much as it may have; the same call works once it has less. Nothing was changed. */
+/** A tenant has reached a limit; the same call succeeds once the tenant uses less. Nothing was changed. */
 export class LimitReachedError extends JobError {
   readonly code = "limit-reached";
   override readonly retryable = true;
@@ -122,7 +122,7 @@ export class LimitReachedError extends JobError {
   }
 }
 
-/** Why PostgreSQL did not do what it was asked for. */
+/** Why PostgreSQL did not execute a statement. */
 export type StoreFault = "unreachable" | "timeout" | "busy";
 
 const storeFaultMessages: Readonly<Record<StoreFault, string>> = {
@@ -136,9 +136,12 @@ export class StoreUnavailableError extends JobError {
   readonly code = "store-unavailable";
   override readonly retryable = true;
   readonly fault: StoreFault;
-  /** The statement had no effect for certain: it was never sent, or PostgreSQL rolled it back. */
+  /** The statement certainly had no effect: it was never sent, or PostgreSQL rolled it back. */
   readonly wasRefused: boolean;
-  /** What is known of a whole change, of which this was the last try; undefined where nobody who tried it says. */
+  /**
+   * Whether any try of the whole change can have taken effect; undefined when the caller did not keep track of its
+   * tries.
+   */
   readonly effect: "none" | "unknown" | undefined;
 
   constructor(
@@ -153,7 +156,7 @@ export class StoreUnavailableError extends JobError {
   }
 }
 
-/** Redis cannot be reached; tickets are added by the sweeper when it is back. */
+/** Redis cannot be reached; the sweeper adds the missing tickets when Redis is back. */
 export class TicketsUnavailableError extends JobError {
   readonly code = "tickets-unavailable";
   override readonly retryable = true;

@@ -7,12 +7,12 @@ const workflow = JSON.stringify({
   "3": { class_type: "CLIPTextEncodeSDXL", inputs: { text_g: "at dusk", text_l: "waves", width: 1024 } },
 });
 
-describe("What a text search looks through", () => {
-  test("is the prompt that was asked for, and not what it shall avoid", () => {
+describe("The text that a search for jobs goes through", () => {
+  test("is the prompt without the negative prompt", () => {
     expect(promptTextOf({ parameters: { prompt: "a cat", negativePrompt: "dogs" }, workflow })).toBe("a cat");
   });
 
-  test("is every text that a raw graph encodes, and no file name", () => {
+  test("is, for a raw graph, every text that its nodes encode, and no file name", () => {
     expect(promptTextOf({ parameters: {}, workflow })).toBe("a lighthouse\nat dusk\nwaves");
     expect(promptTextOf({ parameters: null, workflow })).toBe("a lighthouse\nat dusk\nwaves");
   });
@@ -25,24 +25,24 @@ describe("What a text search looks through", () => {
   });
 });
 
-describe("What an answer shows of a prompt", () => {
+describe("The prompt in an answer", () => {
   const long = `x${"🌸".repeat(5_000)}`;
 
-  test("is the whole prompt of an image or a video, with what it avoids", () => {
+  test("is, for an image or a video, the whole prompt and the negative prompt", () => {
     const stored = { promptText: long, negativePrompt: "dogs" };
     for (const type of ["image", "video"] as const) {
       expect(shownPrompt({ type, ...stored })).toEqual({ prompt: long, negativePrompt: "dogs" });
     }
   });
 
-  test("is the beginning of a raw workflow's texts, without half a character", () => {
+  test("is, for a raw workflow, the beginning of its texts, cut between two characters", () => {
     const { prompt } = shownPrompt({ type: "workflow", promptText: long, negativePrompt: null });
     expect(prompt).toBe(`${long.slice(0, 499)}…`);
     const shifted = shownPrompt({ type: "workflow", promptText: `y${long}`, negativePrompt: null });
     expect(shifted.prompt).toBe(`y${long.slice(0, 497)}…`);
   });
 
-  test("is nothing where a workflow has no text", () => {
+  test("is null for a workflow without texts", () => {
     expect(shownPrompt({ type: "workflow", promptText: "", negativePrompt: null })).toEqual({
       prompt: null,
       negativePrompt: null,

@@ -1,30 +1,30 @@
 import { type Json, type JobType, type NewJob } from "./job.ts";
 
-/** What an answer shows of a job's prompt. */
+/** The part of a job's prompt that answers show. */
 export interface JobPrompt {
-  /** The prompt that was asked for; of a raw workflow the texts that its nodes encode, shortened. `null` = there is none. */
+  /** The prompt; for a raw workflow, the texts that its nodes encode, shortened. `null` = there is none. */
   prompt: string | null;
   negativePrompt: string | null;
 }
 
 const lengthMax = 10_000;
-/** The texts of a raw workflow may be many; this much of them tells one job from another. */
+/** A raw workflow may have many texts. This many characters of them are enough to tell one job from another. */
 const shownTextsMax = 500;
 
-/** Inputs under which nodes of all kinds take their prompts: `text`, `text_g`, `prompt`, `positive_prompt`, … */
+/** The names of inputs that take prompts in nodes of all kinds: `text`, `text_g`, `prompt`, `positive_prompt`, … */
 const promptInput = /(^|_)(text|prompt)($|_)/i;
 
-/** What a text search looks through: the prompt of the parameters, or the texts that a raw graph's nodes encode. */
+/** The text that a search goes through: the prompt of the parameters, or the texts that a raw graph's nodes encode. */
 export function promptTextOf(job: Pick<NewJob, "parameters" | "workflow">): string {
   return cut(textOf(job.parameters, "prompt") ?? textsOfGraph(job.workflow).join("\n"), lengthMax);
 }
 
-/** What is shown of the prompt of a job that is about to be inserted. */
+/** The prompt to show of a job that is about to be inserted. */
 export function promptOf({ type, parameters, promptText }: NewJob): JobPrompt {
   return shownPrompt({ type, promptText, negativePrompt: textOf(parameters, "negativePrompt") });
 }
 
-/** What is shown of a prompt as it is stored. */
+/** The prompt to show of a job, from its stored columns. */
 export function shownPrompt(stored: {
   type: JobType;
   promptText: string;
@@ -42,7 +42,7 @@ function textOf(parameters: Json, name: string): string | null {
   return typeof value === "string" ? value : null;
 }
 
-/** Only texts matter here, so that numbers may be rounded. */
+/** Numbers may lose digits when this parses the graph, because only texts are taken from it. */
 function textsOfGraph(workflow: string): string[] {
   return membersOf(JSON.parse(workflow)).flatMap(([, node]) =>
     membersOf(Reflect.get(Object(node), "inputs")).flatMap(([name, value]) =>
@@ -55,7 +55,7 @@ function membersOf(value: unknown): [string, unknown][] {
   return typeof value === "object" && value !== null ? Object.entries(value) : [];
 }
 
-/** At most so many UTF-16 units, and never half of a character. */
+/** Cuts to at most `unitsMax` UTF-16 units, never within a character. */
 function cut(text: string, unitsMax: number): string {
   return text.slice(0, unitsMax).replace(/[\ud800-\udbff]$/, "");
 }

@@ -3,7 +3,7 @@ import { isTerminal, mayAdvance, mayBecome, mayBeRetried } from "./job-states.ts
 import { jobStatuses } from "./job.ts";
 
 describe("the job state machine", () => {
-  test("has exactly the arrows of the contract", () => {
+  test("allows exactly the transitions of the contract", () => {
     const arrows = jobStatuses.flatMap((from) =>
       jobStatuses.filter((to) => mayBecome(from, to)).map((to) => `${from} → ${to}`),
     );
@@ -28,7 +28,7 @@ describe("the job state machine", () => {
     expect(jobStatuses.filter((to) => mayBecome("completed", to))).toEqual([]);
   });
 
-  test("lets jobs start anew that have ended without success", () => {
+  test("allows a retry of jobs that ended without success", () => {
     expect(jobStatuses.filter(mayBeRetried)).toEqual(["failed", "timeout", "cancelled"]);
   });
 

@@ -1,8 +1,8 @@
 import { type JobPhase, type JobStatus } from "./job.ts";
 
 /**
- * Everything that may follow each status. `queued` after an ended status only by an explicit retry request. The conditions of
- * the statements say the same: `packages/database/test/job-transitions.test.ts` compares them with this table.
+ * The statuses that may follow each status. An ended job becomes `queued` only by an explicit retry request. SQL
+ * statements have the same conditions: `packages/database/test/job-transitions.test.ts` compares them with this table.
  */
 const transitions: Record<JobStatus, readonly JobStatus[]> = {
   queued: ["processing", "cancelled", "timeout"],
@@ -13,7 +13,7 @@ const transitions: Record<JobStatus, readonly JobStatus[]> = {
   cancelled: ["queued"],
 };
 
-/** The order of phases within one attempt; an attempt never goes back. */
+/** The order of phases within one attempt. An attempt never goes back to an earlier phase. */
 const phaseOrder: readonly JobPhase[] = ["waiting", "submitted", "executing", "saving"];
 
 export type TerminalStatus = "completed" | "failed" | "timeout" | "cancelled";
@@ -26,7 +26,7 @@ export function mayBecome(from: JobStatus, to: JobStatus): boolean {
   return transitions[from].includes(to);
 }
 
-/** It has ended, and may start anew. */
+/** Whether a job with this status has ended and may be retried. */
 export function mayBeRetried(status: JobStatus): status is TerminalStatus {
   return isTerminal(status) && mayBecome(status, "queued");
 }

@@ -1,4 +1,4 @@
-/** The nouns of Genga: what a job is, and the values it may take. The words are ARCHITECTURE.md's glossary. */
+/** The nouns of Genga: what a job is, and which values its fields may have. ARCHITECTURE.md has the glossary. */
 
 export const jobTypes = ["image", "video", "workflow"] as const;
 export type JobType = (typeof jobTypes)[number];
@@ -6,11 +6,11 @@ export type JobType = (typeof jobTypes)[number];
 export const jobStatuses = ["queued", "processing", "completed", "failed", "timeout", "cancelled"] as const;
 export type JobStatus = (typeof jobStatuses)[number];
 
-/** What a person sees of a job that has not ended: refines `queued` and `processing`. */
+/** The phases that a person sees; they refine the statuses `queued` and `processing`. */
 export const jobPhases = ["waiting", "submitted", "executing", "saving"] as const;
 export type JobPhase = (typeof jobPhases)[number];
 
-/** From first served to last; the index is the ticket's priority band. */
+/** From the first served to the last; the index is the priority band of the ticket. */
 export const jobPriorities = ["urgent", "high", "normal", "low"] as const;
 export type JobPriority = (typeof jobPriorities)[number];
 
@@ -28,7 +28,7 @@ export interface JobProgress {
   nodesTotal: number | null;
 }
 
-/** Decides what happens after a failure; see `retry-rule.ts`. */
+/** The class of a failure decides what happens next; see `retry-rule.ts`. */
 export const failureClasses = ["invalid", "execution", "out_of_memory", "server", "deadline"] as const;
 export type FailureClass = (typeof failureClasses)[number];
 
@@ -40,18 +40,21 @@ export interface JobFailure {
   message: string;
   nodeId?: string;
   nodeType?: string;
-  /** All that a node's exception said, of which `message` holds the line that tells; a few thousand characters at most. */
+  /**
+   * The whole text of a node's exception, at most a few thousand characters; `message` has the line of it that explains
+   * most.
+   */
   exceptionMessage?: string;
-  /** The innermost lines of a node's traceback, at most a few; never the node's inputs. */
+  /** The innermost lines of a node's traceback, at most a few; never with the node's inputs. */
   traceback?: string[];
 }
 
-/** The narrow row of a job, as every reader sees it. */
+/** The row of a job, without its parameters and its graph. */
 export interface Job {
   id: string;
   tenantId: string;
   batchId: string | null;
-  /** Place in its batch, from 0. */
+  /** The place in its batch, from 0. */
   batchIndex: number | null;
   type: JobType;
   status: JobStatus;
@@ -59,53 +62,55 @@ export interface Job {
   phase: JobPhase | null;
   priority: JobPriority;
   lane: string;
-  /** Place in its tenant's queue within the priority band; see `ticket-queue.ts`. */
+  /** The place in its tenant's queue, within the priority band; see `ticket-queue.ts`. */
   rank: number;
   project: string | null;
   tags: string[];
-  /** Number of the latest attempt; 0 before the first. */
+  /** The number of the latest attempt; 0 before the first. */
   attempt: number;
-  /** Attempts that counted against `attemptsMax`; a lost server is not charged. */
+  /** Attempts that count towards `attemptsMax`. An attempt whose server was lost does not count. */
   attemptsCharged: number;
   attemptsMax: number;
   /** Attempts that ran out of memory. */
   outOfMemoryCount: number;
   /** Attempts that were executing when their server crashed. */
   crashCount: number;
-  /** Raised by every claim, adoption and take-over. */
+  /** Raised by 1 with every claim, adoption and take-over. */
   leaseNumber: number;
   serverId: string | null;
   promptId: string | null;
   progress: JobProgress;
   failure: JobFailure | null;
-  /** What somebody should know although it completed: a node was blocked, and its output is missing. */
+  /** What went wrong although the job completed, such as a node that was blocked, so that its output is missing. */
   warnings: string[];
   timeoutMs: number;
-  /** Sequence of the latest event; starts at 1 with `accepted`. */
+  /** The sequence of the latest event; the first event, `accepted`, has 1. */
   eventSequence: number;
   cancelRequestedAt: Date | null;
-  /** A cancel request came, but the job had already succeeded on its server. */
+  /** A cancel request arrived after the job had already succeeded on its server. */
   cancelTooLate: boolean;
-  /** Not before this moment may a queued job be announced again (backoff). */
+  /** A queued job gets no ticket before this time (backoff). */
   runAt: Date | null;
   enqueuedAt: Date | null;
-  /** It times out when it has not begun to execute by then. */
+  /** If the job has not begun to execute by this time, it times out. */
   expiresAt: Date | null;
   createdAt: Date;
-  /** First time that a server executed it. */
+  /** When a server first executed the job. */
   startedAt: Date | null;
   finishedAt: Date | null;
 }
 
-/** What a client asked for, kept apart from the narrow row. */
+/** The parameters of a job, which are stored apart from its row. */
 export interface JobParameters {
-  /** As given, with defaults and the drawn seed filled in. Integers beyond 2^53−1 are text. */
+  /** The parameters as given, with defaults and the chosen seed filled in. Integers beyond 2^53−1 are text. */
   parameters: Json;
-  /** The ComfyUI graph as JSON text, which keeps numbers as they were written: seeds beyond 2^53, `1.0` as no integer. */
+  /**
+   * The ComfyUI graph as JSON text. Text keeps numbers as they were written: seeds beyond 2^53, and `1.0` as a float.
+   */
   workflow: string;
 }
 
-/** A job about to be inserted. */
+/** A job that is about to be inserted. */
 export interface NewJob extends JobParameters {
   id: string;
   type: JobType;
@@ -117,13 +122,13 @@ export interface NewJob extends JobParameters {
   attemptsMax: number;
   timeoutMs: number;
   expiresAt: Date | null;
-  /** As `promptTextOf` makes it. */
+  /** The result of `promptTextOf`. */
   promptText: string;
-  /** The uploads that its graph names. */
+  /** The uploads that the job's graph names. */
   uploadIds: string[];
-  /** What goes to the server beside the graph and is no secret, as JSON text, where the parameters show other numbers. */
+  /** The part of extraData that is no secret, as JSON text; absent where the parameters contain the same numbers. */
   extraDataText?: string;
-  /** Encrypted: what else goes there. Kept until the job ends. */
+  /** The secret part of extraData, encrypted. Kept until the job ends. */
   sealedExtraData?: Uint8Array;
 }
 
@@ -141,7 +146,7 @@ export interface Batch {
   counts: Record<JobStatus, number>;
 }
 
-/** One file or text that a node produced, stored under our control. */
+/** One file or text that a node produced, stored by Genga. */
 export interface JobOutput {
   id: string;
   jobId: string;
@@ -149,10 +154,10 @@ export interface JobOutput {
   nodeId: string;
   /** The key under which the node listed it: `images`, `gifs`, `text`, … */
   key: string;
-  /** Place among all outputs of the job, from 0. */
+  /** The place among all outputs of the job, from 0. */
   index: number;
   kind: "file" | "text";
-  /** The server's own file name; `null` for a text. */
+  /** The file name on the server; `null` for a text. */
   filename: string | null;
   mediaType: string;
   bytes: number;
@@ -160,7 +165,7 @@ export interface JobOutput {
   width: number | null;
   height: number | null;
   durationMs: number | null;
-  /** Where `OutputStorage` keeps it; `null` for a text. */
+  /** The key of the file in `OutputStorage`; `null` for a text. */
   storageKey: string | null;
   text: string | null;
   createdAt: Date;
@@ -185,13 +190,13 @@ export const jobEventTypes = [
 ] as const;
 export type JobEventType = (typeof jobEventTypes)[number];
 
-/** One execution of a job, as its record tells. */
+/** The record of one execution of a job. */
 export interface JobAttempt {
   number: number;
   promptId: string;
   serverId: string;
   serverUrl: string;
-  /** The worker that claimed it; adoptions are events. */
+  /** The worker that claimed the job. Later adoptions are recorded as events. */
   workerId: string;
   claimedAt: Date;
   executionStartedAt: Date | null;
@@ -203,7 +208,7 @@ export interface JobAttempt {
 export const attemptOutcomes = ["completed", "failed", "timeout", "cancelled", "requeued"] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
-/** One line of a job's history; sequences have no gaps within a job. */
+/** One event in a job's history. The sequences of a job have no gaps. */
 export interface JobEvent {
   jobId: string;
   sequence: number;

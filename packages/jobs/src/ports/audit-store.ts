@@ -1,10 +1,10 @@
 import { type Json } from "../job/job.ts";
 import { type Principal } from "./principal.ts";
 
-/** Who changes something. */
+/** The person, or the command line, that makes a change. */
 export interface Actor {
   keyName: string;
-  /** Whose key it is; `null` = no tenant's, such as the command line's. */
+  /** The tenant of the key; `null` = no tenant, as for the command line. */
   tenantId: string | null;
 }
 
@@ -12,14 +12,14 @@ export function actorOf({ keyName, tenant }: Principal): Actor {
   return { keyName, tenantId: tenant.id };
 }
 
-/** A change that a person made, beside those of jobs that are still there: job events have those. */
+/** A change that a person made. Changes of jobs are events of the jobs instead, except for removals. */
 export interface NewAuditEvent {
   by: Actor;
-  /** Past tense, kebab-case: `server-drained`, `key-added`, `job-removed`. */
+  /** In past tense and kebab-case: `server-drained`, `key-added`, `job-removed`. */
   action: string;
-  /** Whose things were changed; absent = the farm's. */
+  /** The tenant whose resource was changed; absent = the change concerns the farm. */
   tenantId?: string;
-  /** What was changed; never a job that is removed. */
+  /** The resource that was changed; never a removed job. */
   subject?: string;
   details?: Record<string, Json>;
 }
@@ -35,9 +35,9 @@ export interface AuditEvent {
   details: Record<string, Json>;
 }
 
-/** What people changed, for operators. @throws StoreUnavailableError */
+/** Reads, for operators, what people changed. @throws StoreUnavailableError */
 export interface AuditStore {
-  /** Newest first, from before the event `cursor` on. */
+  /** Newest first, beginning after the event that `cursor` names. */
   listEvents(page: {
     limit: number;
     cursor?: string;

@@ -1,6 +1,6 @@
 import { type JobPriority, type JobType } from "../job/job.ts";
 
-/** Announces a queued row in BullMQ: `attempt` is the one that a claim would start. */
+/** Identifies the ticket of a queued row; `attempt` is the number of the attempt that a claim would start. */
 export interface TicketReference {
   jobId: string;
   attempt: number;
@@ -14,26 +14,32 @@ export interface Announcement extends TicketReference {
 }
 
 /**
- * Which queued jobs have a ticket. PostgreSQL knows what was announced; the tickets themselves are in Redis (`TicketQueue`).
- * Times are the database's clock. Every method throws `StoreUnavailableError` when the database cannot be reached.
+ * Keeps track of which queued jobs have a ticket. PostgreSQL records that a ticket was added; the tickets themselves
+ * are in Redis (`TicketQueue`). Times are the database's clock. Every method throws `StoreUnavailableError` when the
+ * database cannot be reached.
  */
 export interface JobAnnouncer {
-  /** Sets `enqueuedAt` where the row is still queued with that attempt to come. */
+  /** Sets `enqueuedAt` of rows that are still queued and whose next attempt is the one of the ticket. */
   markEnqueued(tickets: TicketReference[]): Promise<void>;
   /**
-   * Queued rows that are due (`runAt`) and have no `enqueuedAt`, oldest rank first. Of a tenant whose running jobs are
-   * limited only as many as it has places for.
+   * Queued rows that are due (`runAt`) and have no `enqueuedAt`, lowest rank first. Of a tenant whose running jobs are
+   * limited, only as many rows as the tenant may start now.
    */
   listUnannounced(limit: number): Promise<Announcement[]>;
-  /** Queued rows with an `enqueuedAt`, in id order after `afterJobId`: to be audited against Redis. */
+  /**
+   * Queued rows with an `enqueuedAt`, by id, after `afterJobId`. The caller compares them with the tickets in Redis.
+   */
   listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]>;
   /**
-   * Clears `enqueuedAt` of all queued rows of those of the tenants that have as many jobs running as they may: their
-   * tickets are of no use for now, and stand before those of others. Returns these tickets, 10,000 at most.
+   * Clears `enqueuedAt` of all queued rows of those tenants that have reached their limit of running jobs: their
+   * tickets cannot be used now, and stand before those of other tenants. Returns these tickets, at most 10,000.
    */
   holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]>;
-  /** Redis was wiped: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
+  /** For use after Redis lost its data: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
   clearEnqueued(): Promise<number>;
-  /** Ranks of a priority band in which nothing is queued begin at 0 again, once they have grown large. For the sweeper. */
+  /**
+   * Lets the ranks of a priority band begin at 0 again, if they have grown large and no job of the band is queued. The
+   * sweeper calls this.
+   */
   rebaseRanks(): Promise<void>;
 }

@@ -17,10 +17,10 @@ export interface JobFilter {
   batchId?: string;
   project?: string;
   tag?: string;
-  /** Found anywhere in the prompt, ignoring case. */
+  /** A text to be found anywhere in the prompt, ignoring case. */
   text?: string;
   limit: number;
-  /** Opaque: from the page before. */
+  /** The opaque `nextCursor` of the previous page. */
   cursor?: string;
 }
 
@@ -33,37 +33,35 @@ export interface QueueSummary {
   counts: Record<JobStatus, number>;
   /** Queued and processing jobs by lane. */
   lanes: { lane: string; queued: number; processing: number }[];
-  /** When the longest waiting queued job was accepted. */
+  /** When the queued job that has waited longest was accepted. */
   oldestQueuedAt: Date | null;
 }
 
 /**
- * Reads what was accepted and what became of it, and cannot write.
+ * Reads jobs; it cannot write.
  *
- * Jobs are read through their tenant, so that no caller can forget whose they must be. Every method throws
+ * Jobs are read through their tenant, so that no caller can forget to check the tenant. Every method throws
  * `StoreUnavailableError` when the database cannot be reached.
  */
 export interface JobReader {
   /** The jobs of one tenant. */
   of(tenantId: string): TenantJobReader;
-  /** The queue of all tenants together. */
+  /** The counts of the jobs of all tenants together. */
   summarizeQueue(): Promise<QueueSummary>;
 }
 
-/**
- * The jobs of one tenant: whatever belongs to another tenant is not there. An id that is no UUID names nothing.
- */
+/** Reads the jobs of one tenant. Jobs of other tenants are not found, and neither is an id that is not a UUID. */
 export interface TenantJobReader {
-  /** `"removed"` = it was the tenant's, and was removed. */
+  /** `"removed"` = the job belonged to the tenant and was removed. */
   findJob(id: string): Promise<Job | "removed" | null>;
-  /** Those of the jobs that are there, in the given order; any number of them by one statement. */
+  /** Those of the jobs that exist, in the given order; one statement for any number of them. */
   findJobs(ids: string[]): Promise<Job[]>;
   findParameters(jobId: string): Promise<JobParameters | null>;
-  /** What is shown of the prompts of these jobs, by id; any number of them by one statement. */
+  /** The prompts to show of these jobs, by id; one statement for any number of them. */
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>>;
   /**
    * Newest first.
-   * @throws InvalidJobError for a cursor that no page was answered with, and for a text that takes too long to be found
+   * @throws InvalidJobError for a cursor that came from no page, and for a text whose search takes too long
    */
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;
@@ -73,13 +71,16 @@ export interface TenantJobReader {
   /** Oldest first. */
   listAttempts(jobId: string): Promise<JobAttempt[]>;
   /**
-   * The node classes of the raw graphs that a retry of this job, or of this batch, would run: each class once, with one node
-   * that has it.
+   * The node classes that a retry of this job or batch would run, for raw graphs only: each class once, with one node
+   * of it.
    */
   listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]>;
   summarizeQueue(): Promise<QueueSummary>;
-  /** How many jobs the tenant has running, and how many it may have; `max: null` = any number. */
+  /** How many jobs of the tenant are running, and how many may be; `max: null` = no limit. */
   findRunning(): Promise<{ running: number; max: number | null }>;
-  /** How many queued jobs, of this tenant and of others, will be served before this one: same lane, lower band, or same band and lower rank. */
+  /**
+   * How many queued jobs of this tenant, and of others, come before this one: same lane, and a lower band, or the same
+   * band and a lower rank.
+   */
   countJobsBefore(job: Job): Promise<{ own: number; others: number }>;
 }

@@ -11,28 +11,30 @@ import {
 import { type TerminalStatus } from "../job/job-states.ts";
 import { type TicketReference } from "./job-announcer.ts";
 
-/** What fences a write: it takes effect only while the job is `processing` under exactly this attempt and lease number. */
+/**
+ * The fence of a write: it takes effect only while the job is `processing` with exactly this attempt and lease number.
+ */
 export interface JobLease {
   jobId: string;
   attempt: number;
   leaseNumber: number;
 }
 
-/** A row that a ticket names and that may be claimed now. */
+/** The row of a ticket that may be claimed now. */
 export interface Candidate extends TicketReference {
   /** The graph as JSON text. */
   workflow: string;
   workflowHash: string;
   lane: string;
-  /** The server on which it failed last, to be avoided when there is another one. */
+  /** The server on which the job failed last. Another server is preferred. */
   avoidServerId: string | null;
   tenantId: string;
-  /** How many jobs its tenant may have claimed beside those that it has; `null` = any number. */
+  /** How many more jobs its tenant may have running; `null` = no limit. */
   tenantRoom: number | null;
 }
 
 export interface Claim extends TicketReference {
-  /** Its tenant may have a limited number of jobs running: claims of such tenants are counted one after the other. */
+  /** The tenant has a limit of running jobs, so claims of its jobs are counted one after the other. */
   isLimited?: boolean;
   serverId: string;
   workerId: string;
@@ -40,37 +42,37 @@ export interface Claim extends TicketReference {
   promptId: string;
 }
 
-/** A job under a lease of ours: all that running it needs. */
+/** A job whose lease this worker holds, with everything that is needed to run it. */
 export interface LeasedJob extends JobLease {
   job: Job;
-  /** As they were accepted; they say what is to be kept of the outputs. */
+  /** The accepted parameters; they say which metadata is kept in the outputs. */
   parameters: Json;
   /** The graph as JSON text. */
   workflow: string;
-  /** Random, and its tenant's own: what makes the names of its files on servers unguessable. Never shown. */
+  /** A random secret of the tenant. It makes the names of the tenant's files on servers unguessable. Never shown. */
   tenantSecret: Uint8Array;
-  /** The open part of its extra data as JSON text; `null` = the parameters have it with the same numbers. */
+  /** The open part of the extra data as JSON text; `null` = the parameters contain the same numbers. */
   extraDataText: string | null;
-  /** It was submitted with extra data that is secret … */
+  /** The job was submitted with secret extra data. */
   hasExtraData: boolean;
-  /** … which is this, encrypted; `null` = there is none, or it was lost. */
+  /** The secret extra data, encrypted; `null` = there is none, or it was lost. */
   sealedExtraData: Uint8Array | null;
   serverId: string;
   clientId: string;
   promptId: string;
-  /** How long this attempt has been executing, by the database's clock; `null` = it had not begun. */
+  /** How long this attempt has been executing, by the database's clock; `null` = it has not begun to execute. */
   executionElapsedMs: number | null;
-  /** Time left until its queue deadline, by the database's clock; `null` = it has none. */
+  /** The time until the job's queue deadline, by the database's clock; `null` = it has none. */
   expiresInMs: number | null;
 }
 
 export interface ProgressReport extends JobLease {
-  /** Only forward (`mayAdvance`); a change is also an event. */
+  /** A phase only advances (`mayAdvance`); a change of it is also an event. */
   phase: JobPhase;
   progress: JobProgress;
 }
 
-/** How an attempt ends. `requeue` becomes `cancelled` when a cancel request waits. */
+/** The end of an attempt. `requeue` becomes `cancelled` when cancellation was requested. */
 export type AttemptEnd =
   | { kind: "completed"; outputs: NewOutput[]; warnings?: string[] }
   | { kind: "failed"; failure: JobFailure }
@@ -80,61 +82,64 @@ export type AttemptEnd =
       kind: "requeue";
       failure: JobFailure;
       delayMs: number;
-      /** Counts against `attemptsMax`. */
+      /** Whether the attempt counts towards `attemptsMax`. */
       charged: boolean;
-      /** Raises the counter of that name on the job. */
+      /** The counter of the job to raise by 1. */
       counts?: "outOfMemory" | "crash";
-      /** Another server is preferred next time. */
+      /** Whether another server is preferred for the next attempt. */
       avoidServer: boolean;
     };
 
-/** What became of a fenced write. */
+/** The result of a fenced write. */
 export type AttemptResult =
   { held: true; status: TerminalStatus | "queued"; job: Job; event: JobEvent } | { held: false };
 
 export interface HeartbeatResult {
-  /** Leases that are still ours. One that is missing was taken: abort its run. */
+  /** The leases that this worker still holds. Another worker took each missing one, so its run must be aborted. */
   held: JobLease[];
-  /** Jobs among them whose cancellation was requested. */
+  /** Of the held jobs, those whose cancellation was requested. */
   cancelRequested: string[];
 }
 
 /**
- * How jobs run: what workers read and write, for whatever tenant. Writes to a running job are fenced by its lease.
+ * What workers read and write to run jobs, for all tenants. Writes to a running job are fenced by its lease.
  *
- * Every change of a job is one transaction that also appends its event and bumps the job's event sequence. Times and
- * lease expiries are the database's clock, never a caller's. Every method throws `StoreUnavailableError` when the database
- * cannot be reached.
+ * Every change of a job is one transaction that also appends its event and raises the job's event sequence. Times and
+ * lease expiries are the database's clock, never the caller's. Every method throws `StoreUnavailableError` when the
+ * database cannot be reached.
  */
 export interface JobRuns {
   /** The job that a ticket names. */
   findJob(id: string): Promise<Job | "removed" | null>;
-  /** Which of these tickets name a row that is queued, due, and at that attempt; with its graph. */
+  /** Those of these tickets whose row is queued, due, and at that attempt; each with its graph. */
   readCandidates(tickets: TicketReference[]): Promise<Candidate[]>;
-  /** Set-based `queued → processing`, within the tenants' limits; only those that were won come back. */
+  /**
+   * `queued → processing` for many jobs in one statement, within the limits of tenants. Returns the jobs that this
+   * worker claimed.
+   */
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
   /** The attempts of a job that runs, oldest first. */
   listAttempts(jobId: string): Promise<JobAttempt[]>;
-  /** One statement renews all; an expired lease that nobody took is renewed too. */
+  /** Renews all leases in one statement, including expired ones that no worker has taken. */
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult>;
-  /** One statement for all; returns the events of phases that changed. Stale reports change nothing. */
+  /** Writes all reports in one statement; returns the events of changed phases. Stale reports change nothing. */
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]>;
-  /** Outputs, status, attempt record and event in one fenced transaction. */
+  /** Writes outputs, status, attempt record and event in one fenced transaction. */
   endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult>;
-  /** Expires leases at once (hand-over): the next owner need not wait. */
+  /** Lets leases expire at once, so that the next owner does not wait (hand-over). */
   releaseLeases(leases: JobLease[]): Promise<void>;
-  /** One statement takes over all expired leases of jobs on these servers, raising their lease numbers. */
+  /** Takes over all expired leases of jobs on these servers in one statement, and raises their lease numbers. */
   adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]>;
   /**
-   * Requeues (uncharged; or cancels, where asked) processing jobs whose lease has been expired for `graceMs` and whose
-   * server nobody owns. Returns what became of them.
+   * Requeues processing jobs whose lease has been expired for `graceMs` and whose server has no owner; cancels those
+   * whose cancellation was requested. The attempt is not charged. Returns the changed jobs.
    */
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
-  /** Queued jobs whose `expiresAt` has passed → `timeout`, up to `limit`. */
+  /** Up to `limit` queued jobs whose `expiresAt` has passed → `timeout`. */
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
   /**
-   * Which of these prompt ids belong to attempts on this server that have ended: nobody waits for them any more. Those of
-   * jobs that were removed while the server was away are among them.
+   * Those of these prompt ids that belong to ended attempts on this server, including attempts of jobs that were
+   * removed meanwhile. No run waits for these prompts any more.
    */
   findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]>;
 }

@@ -1,8 +1,8 @@
-/** What is left to be done after a job's rows are gone: its tickets and its files. */
+/** A job whose rows are removed, and whose tickets and files still are to be removed. */
 export interface RemovedJob {
   id: string;
   lane: string;
-  /** Tickets were made for the attempts up to this one, and perhaps for the next. */
+  /** Tickets were added for the attempts up to this one, and perhaps for the next. */
   attempt: number;
 }
 
@@ -12,109 +12,120 @@ export interface EndedPrompt {
   serverId: string;
 }
 
-/** How much a tenant keeps of its ended jobs; `null` = all. */
+/** How many of its ended jobs a tenant keeps; `null` = no limit. */
 export interface RetentionLimits {
-  /** Since their end. */
+  /** The time since a job ended. */
   ageMs: number | null;
-  /** Ended jobs. */
+  /** The number of ended jobs. */
   jobs: number | null;
-  /** Of their outputs. */
+  /** The size of all outputs of ended jobs. */
   bytes: number | null;
 }
 
-/** Ended jobs of one tenant that are more than it keeps. */
+/** How far a tenant's ended jobs exceed its limits. */
 export interface Excess {
   tenantName: string;
   jobs: number;
   bytes: number;
 }
 
-/** An ended job beyond its tenant's limits. */
+/** An ended job that exceeds its tenant's limits. */
 export interface Overdue {
   id: string;
   tenantName: string;
   bytes: number;
 }
 
-/** The disk on which a worker stores outputs has less room than is wanted; the worker claims nothing meanwhile. */
+/** A worker's disk for outputs has less free space than it needs; the worker claims no jobs meanwhile. */
 export interface FullDisk {
   workerId: string;
   freeBytes: number;
   wantedBytes: number;
 }
 
-/** What a look for rows without a use removed. */
+/** How many unused rows were removed. */
 export interface UnusedRows {
   graphs: number;
   batches: number;
   uploads: number;
 }
 
-/** Where a look over all rows goes on; the first one begins with `{}`. */
-export interface LookPosition {
+/** Where a scan over all rows continues; a scan begins with `{}`. */
+export interface ScanPosition {
   graph?: string;
   batch?: string;
   upload?: string;
 }
 
 /**
- * How what is no longer needed leaves the database, in small steps for whoever holds the lease "keeping". Times are the
- * database's. Every method throws `StoreUnavailableError` when the database cannot be reached.
+ * Removes from the database what is no longer needed, in small steps. The process that holds the lease "keeping" calls
+ * it. Times are the database's clock. Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface KeepingStore {
   // ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Adds up to `limit` changes of the counts of ended jobs to their base; returns how many. */
+  /** Adds up to `limit` changes of the counts of ended jobs to their base row; returns how many. */
   foldCounts(limit: number): Promise<number>;
 
   // ── retention ──────────────────────────────────────────────────────────────────────────────────────────────────
-  /** What each tenant has beyond its limits, counted job by job: for a person who wants to know beforehand. */
+  /** What each tenant has beyond its limits, counted job by job; for a preview by an operator. */
   listExcess(limits: RetentionLimits, options: { graceMs: number }): Promise<Excess[]>;
-  /** Up to `limit` jobs beyond the limits, a tenant's oldest first. None that ended less than `graceMs` ago. */
+  /** Up to `limit` jobs beyond the limits, the oldest of each tenant first. None that ended less than `graceMs` ago. */
   listOverdue(limits: RetentionLimits, options: { graceMs: number; limit: number }): Promise<Overdue[]>;
-  /** Removes those of the jobs that have ended and that nobody else changes right now. */
+  /** Removes those of the jobs that have ended and that no other transaction is changing now. */
   removeEnded(ids: string[]): Promise<RemovedJob[]>;
-  /** Forgets, up to `limit`, which ids were removed longer than `ageMs` ago: they answer 404 then. Returns how many. */
+  /**
+   * Removes up to `limit` tombstones that are older than `ageMs`; the API answers 404 for such ids from then on.
+   * Returns how many.
+   */
   forgetRemoved(ageMs: number, limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
-  /** Notes which uploads are named by jobs that a process of an earlier version accepted. Returns for how many jobs. */
+  /** Records the uploads of jobs that a process of an earlier version accepted. Returns for how many jobs. */
   noteUploads(limit: number): Promise<number>;
   /**
-   * Looks at `limit` graphs, batches and uploads, from a position on, and removes those that no job uses: graphs and
-   * batches that are older than `graceMs`, uploads that nobody has named for `uploadsUnusedMs` (`null`: none).
+   * Checks `limit` graphs, batches and uploads, beginning at a position, and removes those that no job uses: graphs and
+   * batches that are older than `graceMs`, and uploads that no graph has named for `uploadsUnusedMs` (`null` = keep all
+   * uploads).
    */
   removeUnused(options: {
-    from: LookPosition;
+    from: ScanPosition;
     limit: number;
     graceMs: number;
     uploadsUnusedMs: number | null;
-  }): Promise<{ removed: UnusedRows; next: LookPosition }>;
+  }): Promise<{ removed: UnusedRows; next: ScanPosition }>;
 
   // ── room on disks ──────────────────────────────────────────────────────────────────────────────────────────────
-  /** To be repeated for as long as it is so. */
+  /** Records a full disk. To be repeated while the disk is full. */
   noteFullDisk(disk: FullDisk): Promise<void>;
   noteRoom(workerId: string): Promise<void>;
-  /** Those that were noted within `withinMs`. */
+  /** The disks that were recorded as full within `withinMs`. */
   listFullDisks(withinMs: number): Promise<FullDisk[]>;
 
   // ── tickets and files ──────────────────────────────────────────────────────────────────────────────────────────
-  /** Up to `limit` removed jobs whose tickets and files are to be removed by now. */
+  /** Up to `limit` removed jobs whose tickets and files are due to be removed. */
   listPendingRemovals(limit: number): Promise<RemovedJob[]>;
-  /** Tickets and files of these jobs are gone. */
+  /** The tickets and files of these jobs are removed. */
   finishRemovals(jobIds: string[]): Promise<void>;
-  /** Tickets or files of these jobs could not be removed: they are due again after so long. */
+  /** The tickets or files of these jobs could not be removed; they are due again after `delayMs`. */
   putOffRemovals(jobIds: string[], delayMs: number): Promise<void>;
   /**
-   * Hands out up to `limit` keys of upload files that no row names any more, and forgets them when `remove` is done. Until
-   * then nobody can send the same content: it would be removed with the old one. Returns how many files there were.
+   * Calls `remove` with up to `limit` keys of upload files that no row names any more, and forgets the keys when
+   * `remove` is done. Meanwhile uploads of the same content wait, since their file would be removed, too. Returns how
+   * many files there were.
    */
   removeUploadFiles(limit: number, remove: (storageKeys: string[]) => Promise<void>): Promise<number>;
 
   // ── prompts that servers may still have ────────────────────────────────────────────────────────────────────────
-  /** Up to `limit` of each of these servers: attempts that ended some seconds ago, and nobody said their prompts are gone. */
+  /**
+   * For each of these servers up to `limit` prompts whose attempts ended some seconds ago, and which the server may
+   * still have.
+   */
   listPromptsToForget(serverIds: string[], limit: number): Promise<EndedPrompt[]>;
-  /** These prompts are gone from their servers, from the queue and from the history. */
+  /** The servers have removed these prompts from their queue and their history. */
   notePromptsForgotten(promptIds: string[]): Promise<void>;
-  /** Forgets, up to `limit`, prompts that ended longer than `ageMs` ago: their servers are gone. Returns how many. */
+  /**
+   * Forgets up to `limit` prompts that ended longer than `ageMs` ago, because their servers no longer exist. Returns
+   * how many.
+   */
   giveUpPrompts(ageMs: number, limit: number): Promise<number>;
 }

@@ -2,7 +2,7 @@ import { type Actor } from "./audit-store.ts";
 import { roles, type Principal, type Role } from "./principal.ts";
 import { type Tenant } from "./tenant-store.ts";
 
-/** A key that an operator made; what is sent as it is known to whoever got it, and to nobody here. */
+/** A key that an operator created. Its secret value is not stored, only a hash of it. */
 export interface AccessKey {
   id: string;
   tenant: Tenant;
@@ -11,13 +11,13 @@ export interface AccessKey {
   role: Role;
   createdAt: Date;
   revokedAt: Date | null;
-  /** To the minute; `null` = never yet. */
+  /** To the minute; `null` = never used. */
   lastUsedAt: Date | null;
-  /** After a rotation: until when what was sent before is taken as well. */
+  /** After a rotation: until when the old value goes on working. */
   previousValidUntil: Date | null;
 }
 
-/** The only time that what is to be sent as the key is told. */
+/** A key with its secret value, which is returned only when it is made. */
 export interface ToldKey {
   accessKey: AccessKey;
   key: string;
@@ -29,7 +29,7 @@ export interface NewAccessKey {
   role: Role;
 }
 
-/** Another key that works has this name. */
+/** Another working key has this name. */
 export class KeyNameTakenError extends Error {
   override readonly name = "KeyNameTakenError";
 
@@ -39,37 +39,40 @@ export class KeyNameTakenError extends Error {
 }
 
 /**
- * The keys that operators made. Each change is recorded as an audit event in the same transaction.
- * Every method throws `StoreUnavailableError` when the database cannot be reached.
+ * The keys that operators created. Each change is recorded as an audit event in the same transaction. Every method
+ * throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface KeyStore {
-  /** Whether a key was ever made. From then on keys are asked for, also when all are revoked. */
+  /** Whether a key was ever created. From then on requests need a key, even if all keys are revoked. */
   hasKeys(): Promise<boolean>;
-  /** Who sends this, and for how long that holds at most (`null` = until the key is revoked); notes its use. */
+  /**
+   * The principal of this key, and how long the key stays valid at most (`null` = until it is revoked). Records the
+   * use.
+   */
   findPrincipal(key: string): Promise<{ principal: Principal; validForMs: number | null } | null>;
-  /** Those of these keys, as they are sent, that work now; notes no use. */
+  /** Those of these keys that work now. Records no use. */
   findWorkingKeys(keys: readonly string[]): Promise<string[]>;
   /** Newest first, at most 1,000. */
   listKeys(): Promise<AccessKey[]>;
-  /** Makes the tenant where it is missing. @throws KeyNameTakenError */
+  /** Creates the tenant if it does not exist. @throws KeyNameTakenError */
   addKey(key: NewAccessKey, by: Actor): Promise<ToldKey>;
   /**
-   * Has the key be sent in a new way from now on; what was sent before is taken for `overlapMs` more, and never for longer
-   * than an earlier rotation said. `null` = there is no such key, or it is revoked.
+   * Gives the key a new secret value. The old value goes on working for `overlapMs`, but never longer than an earlier
+   * rotation allowed. `null` = there is no such key, or it is revoked.
    */
   rotateKey(id: string, overlapMs: number, by: Actor): Promise<ToldKey | null>;
-  /** `null` = there is no such key. To revoke it again changes nothing. */
+  /** `null` = there is no such key. Revoking a revoked key changes nothing. */
   revokeKey(id: string, by: Actor): Promise<AccessKey | null>;
-  /** Removes copies of API_KEYS that earlier versions made and that have been of no use for a day; returns how many. */
+  /** Removes copies of API_KEYS that earlier versions stored and that were not used for a day; returns how many. */
   removeCopies(): Promise<number>;
 }
 
-/** Nothing that could be taken for the name of a key of API_KEYS, which has a colon. */
+/** A name of a key has no colon, so that it differs from all names of keys of API_KEYS. */
 export function isKeyName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$/.test(text);
 }
 
-/** A tenant that is named as a role is would make entries of API_KEYS look like keys of that role. */
+/** No tenant may be named after a role, since then entries of API_KEYS could be misread. */
 export function isTenantName(text: string): boolean {
   return /^[a-z0-9][a-z0-9-]{0,62}$/.test(text) && !roles.some((role) => role === text);
 }

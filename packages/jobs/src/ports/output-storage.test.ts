@@ -11,11 +11,11 @@ test.each([
   ["../../etc/passwd", "etc_passwd"],
   ["..", "output"],
   ["", "output"],
-])("names %j safely", (filename, expected) => {
+])("gives %j a safe name", (filename, expected) => {
   expect(outputStorageKey({ ...place, filename })).toBe(`jobs/${place.jobId}/1-3/0-${expected}`);
 });
 
-test("no file name leaves its folder", () => {
+test("no file name leads out of its folder", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (filename) => {
       const parts = outputStorageKey({ ...place, filename }).split("/");

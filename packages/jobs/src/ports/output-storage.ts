@@ -1,12 +1,12 @@
 import { type Readable } from "node:stream";
 
-/** What was learnt about a file while it was stored. */
+/** Facts about a file that was just stored. */
 export interface StoredFile {
   storageKey: string;
   bytes: number;
   /** Lowercase hex. */
   sha256: string;
-  /** By content, not by name. */
+  /** Found by content, not by name. */
   mediaType: string;
   width: number | null;
   height: number | null;
@@ -14,46 +14,50 @@ export interface StoredFile {
 }
 
 /**
- * Where outputs are kept. A key names one file for ever: it carries job, attempt and lease number, so that two attempts
- * never overwrite each other. A file becomes visible only when the database names it.
+ * Stores outputs. A key names one file for ever: it contains job, attempt and lease number, so that two attempts never
+ * overwrite each other's files. A file becomes visible only when the database names it.
  * @throws StorageError with codes such as `output-empty`, `output-too-large`, `storage-full`, `storage-unavailable`,
- *   `storage-refused`
+ * `storage-refused`
  */
 export interface OutputStorage {
-  /** Streams to the end, or leaves nothing behind. An empty body is refused (`output-empty`). */
+  /** Stores the whole stream, or nothing. An empty body is refused (`output-empty`). */
   write(file: {
     storageKey: string;
     body: Readable;
     bytesMax: number;
     signal?: AbortSignal;
   }): Promise<StoredFile>;
-  /** `start` and `end` are inclusive byte offsets. The signal ends the body too. */
+  /** `start` and `end` are inclusive byte offsets. An abort of the signal also ends the returned stream. */
   read(storageKey: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable>;
-  /** Files that are not there are no error. */
+  /** Missing files are no error. */
   remove(storageKeys: string[]): Promise<void>;
   /**
-   * Removes what the holders of a job's leases left behind, up to and with `leaseNumber`, except for `keep`: workers
-   * that die after a file is stored and before the transaction names it. Later holders' files are not touched.
-   * @returns how many there were
+   * Removes files that the holders of a job's leases up to `leaseNumber` stored, except for `keep`. Such files are left
+   * over when a worker dies after it stored a file and before the transaction that names it. Files of later holders are
+   * not touched.
+   * @returns how many files were removed
    */
   removeLeftovers(job: { jobId: string; leaseNumber: number; keep: readonly string[] }): Promise<number>;
-  /** Removes all files of these jobs, without being in the way of those that are stored and read meanwhile. */
+  /** Removes all files of these jobs. Files that are stored or read at the same time are not disturbed. */
   removeJobs(jobIds: readonly string[]): Promise<void>;
-  /** Room on the disk that files grow on: of a folder its own, of a bucket that of the files on their way to it. */
+  /**
+   * Free space on the disk that files are written to: the folder's own disk, or, for a bucket, the disk of partial
+   * files.
+   */
   freeBytes(): Promise<number>;
-  /** Removes half-written files that nobody has written to for `olderThanMs`. @returns how many there were */
+  /** Removes partial files that were not written to for `olderThanMs`. @returns how many */
   sweepPartialFiles(olderThanMs: number): Promise<number>;
 }
 
-/** A half-written file that was not touched for so long belongs to nobody any more. */
+/** A partial file that was not written to for this long belongs to no process any more. */
 export const partialFileAgeMs = 60 * 60_000;
 
-/** Where all files of a job are. */
+/** The folder of all files of a job. */
 export function outputFolderKey(jobId: string): string {
   return `jobs/${jobId}`;
 }
 
-/** The lease number in the name of a folder below a job's, or `null` when it is no such folder. */
+/** The lease number in the name of a folder below a job's folder; `null` when the name has another form. */
 export function leaseNumberOfFolder(name: string): number | null {
   const digits = /^\d+-(\d+)$/.exec(name)?.[1];
   return digits === undefined ? null : Number(digits);

@@ -1,112 +1,115 @@
 import { type Actor } from "./audit-store.ts";
-/** How a server is doing, as its owner last saw it. */
+/** The states of a server, as its owner last saw it. */
 export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
 export type ServerState = (typeof serverStates)[number];
 
-/** How a server is shown: what its last owner saw counts only while a worker owns it. */
+/** The states that are shown. What the last owner saw counts only while a worker owns the server. */
 export const shownServerStates = [...serverStates, "unowned", "retired"] as const;
 export type ShownServerState = (typeof shownServerStates)[number];
 
-/** A server on probation takes work as well, one job at a time. */
+/** A server on probation (`probing`) takes work, too, one job at a time. */
 export function takesWork(state: ShownServerState): boolean {
   return state === "online" || state === "probing";
 }
 
-/** What a ComfyUI server can that not every one can. */
+/** Abilities that not every ComfyUI server has. */
 export interface ServerAbilities {
-  /** It ends a prompt by its id, wherever the prompt is, in one step. */
+  /** The server can end a prompt by its id in one step, whether it waits or runs. */
   cancelsById: boolean;
-  /** Its previews name the prompt and the node that they are of. */
+  /** Preview images name their prompt and node. */
   namesPreviews: boolean;
-  /** It replaces nodes of classes that it no longer has. */
+  /** The server replaces nodes of classes that it no longer has. */
   replacesNodes: boolean;
-  /** It knows files by their content. */
+  /** The server identifies files by their content. */
   hasAssets: boolean;
-  /** Longest request that it takes; `null` = it does not say. */
+  /** The size of the largest request that the server accepts; `null` = unknown. */
   uploadBytesMax: number | null;
 }
 
 /**
- * What a server can run: what it answered to `/object_info`, without lists of files, and of servers that replace nodes to
- * `/node_replacements`. JSON, which whoever reads it parses.
+ * What a server can run: its answer to `/object_info`, without lists of files, and, if it replaces nodes, its answer to
+ * `/node_replacements`. Both are parsed JSON whose content the reader validates.
  */
 export interface StoredDefinitions {
   objectInfo: unknown;
-  /** `null`: the server replaces nothing. */
+  /** `null` = the server replaces no nodes. */
   replacements: unknown;
 }
 
 /** One ComfyUI process at one URL. */
 export interface ServerRecord {
   id: string;
-  /** Its identity: origin and path, and of a loopback address its machine's name behind `#`. Holds no secret. */
+  /**
+   * The identity of the server: origin and path, and for a loopback address the name of its machine after `#`. Contains
+   * no secret.
+   */
   url: string;
   slots: number;
   state: ServerState;
-  /** Why it is not online, in words for an operator. */
+  /** Why the server is not online, for operators. */
   stateReason: string | null;
   stateSince: Date;
-  /** An operator asked that it take no new work. */
+  /** An operator asked that the server get no new work. */
   draining: boolean;
   ownerId: string | null;
   leaseNumber: number;
-  /** Its owner's lease has not run out, by the store's clock. */
+  /** The owner's lease has not expired, by the database's clock. */
   isLeased: boolean;
-  /** When the last lease ends or ended; `null` = it was released, or nobody has owned it yet. */
+  /** When the last lease ends or ended; `null` = it was released, or the server never had an owner. */
   leaseExpiresAt: Date | null;
-  /** Identifies its node definitions; equal for servers with the same nodes and models. */
+  /** The hash of its node definitions; equal for servers with the same nodes and models. */
   definitionsHash: string | null;
   /** ComfyUI's own version, for example `0.28.0`. */
   version: string | null;
-  /** `null` until it was probed. */
+  /** `null` until the server was probed. */
   abilities: ServerAbilities | null;
-  /** An operator removed it, and no worker has named it since. */
+  /** An operator removed the server, and no worker has named it since. */
   isRemoved: boolean;
-  /** Jobs that hold or wait for one of its slots right now (`saving` no longer does). */
+  /** Jobs that use or wait for one of its slots now; jobs that are `saving` do not. */
   jobsHeld: number;
 }
 
-/** A worker process, as it last made itself known. */
+/** A worker process, as it last reported itself. */
 export interface WorkerRecord {
   id: string;
   startedAt: Date;
   lastSeenAt: Date;
-  /** The servers that its configuration names; none = it is of an earlier version and does not say. */
+  /** The servers in the worker's configuration; empty = its version is too old to report them. */
   serverIds: string[];
-  /** Where it tells how it is (`/health`, `/metrics`), as far as it says. */
+  /** Where the worker serves `/health` and `/metrics`; `null` = it does not report it. */
   statusUrl: string | null;
-  /** Seen within the length of a lease, and not stopped. */
+  /** The worker was seen within the length of a lease, and has not stopped. */
   isAlive: boolean;
-  /** How many jobs it holds the lease of. */
+  /** How many jobs' leases the worker holds. */
   jobsHeld: number;
-  /** How many servers it holds the lease of. */
+  /** How many servers' leases the worker holds. */
   serversOwned: number;
 }
 
-/** A worker's claim on a server. */
+/** A worker's lease of a server. */
 export interface ServerLease {
   serverId: string;
   leaseNumber: number;
 }
 
 /**
- * Who owns which ComfyUI server, and what each can run. One worker owns a server at a time.
- * Every method throws `StoreUnavailableError` when the database cannot be reached.
+ * The ComfyUI servers: which worker owns each, and what each can run. A server has at most one owner at a time. Every
+ * method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface ServerStore {
   /**
-   * Gives rows of earlier versions the URL that `identityOf` says: those had users and passwords in it, and several
-   * spellings. Of several rows of one server, the one in use keeps its place, and the others are set aside (their URLs end
-   * with `#earlier-…`), since jobs and attempts name them.
+   * Rewrites the URLs of rows that earlier versions wrote to the form of `identityOf`: those had users and passwords in
+   * them, and several spellings. If several rows are one server, the row in use gets the URL. The others are kept,
+   * because jobs and attempts name them, under URLs that end with `#earlier-…`.
    * @returns how many rows were changed
    */
   cleanServerUrls(identityOf: (url: string) => string): Promise<number>;
-  /** Makes sure that these servers have rows (by URL), with these slots; returns them in the given order. */
+  /** Makes sure that these servers have rows (by URL) with these slots; returns them in the given order. */
   registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
   /**
-   * Says that this worker lives, and which servers its configuration names; returns how many workers live (seen within
-   * `leaseMs`), itself included.
-   * @param statusUrl where it tells how it is
+   * Records that this worker is alive, and which servers its configuration names. Returns how many workers are alive
+   * (seen within `leaseMs`), including this one.
+   * @param statusUrl where the worker serves `/health` and `/metrics`
    */
   renewWorker(
     workerId: string,
@@ -114,44 +117,45 @@ export interface ServerStore {
     leaseMs: number,
     statusUrl?: string | null,
   ): Promise<number>;
-  /** The workers that live: seen within `leaseMs`, by the store's clock, and not stopped. */
+  /** The live workers: seen within `leaseMs`, by the database's clock, and not stopped. */
   listLiveWorkers(leaseMs: number): Promise<WorkerRecord[]>;
-  /** Those as well that stopped or died within `seenWithinMs`. */
+  /** The live workers, and those that stopped or died within `seenWithinMs`. */
   listRecentWorkers(leaseMs: number, seenWithinMs: number): Promise<WorkerRecord[]>;
-  /** A worker that stops is no longer counted among the living. */
+  /** Records that the worker has stopped, so that it no longer counts as alive. */
   stopWorker(workerId: string): Promise<void>;
-  /** Takes up to `limit` of these servers whose lease is free or expired; raises their lease numbers. */
+  /** Takes the leases of up to `limit` of these servers that are free or expired, and raises their lease numbers. */
   acquireServers(
     workerId: string,
     serverIds: string[],
     limit: number,
     leaseMs: number,
   ): Promise<(ServerLease & { server: ServerRecord })[]>;
-  /** One statement renews all; what does not come back was lost. */
+  /** Renews all leases in one statement. A lease that is not returned was lost. */
   renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]>;
-  /** The servers are free at once, and their state is `unknown` until their next owners have looked. */
+  /** Frees the servers at once. Their state is `unknown` until the next owner has checked them. */
   releaseServers(workerId: string, leases: ServerLease[]): Promise<void>;
-  /** Fenced by the server's lease; `false` = not ours any more. */
+  /** Fenced by the server's lease; `false` = another worker has the lease. */
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;
-  /** Fenced likewise. */
+  /** Fenced by the server's lease, too. */
   describeServer(
     lease: ServerLease,
     about: { version: string | null; abilities: ServerAbilities },
   ): Promise<boolean>;
-  /** Stores node definitions once by content, and names them in the server's row. Fenced likewise. */
+  /** Stores node definitions once by content, and names them in the server's row. Fenced by the server's lease, too. */
   saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean>;
   /**
-   * Removes definitions that no server's row has named for so long. The time is for processes that have just read a row and
-   * are about to read its definitions; one that is about to name a set of definitions keeps it alive.
+   * Removes definitions that no server's row has named for `unusedMs`. The time allows for processes that have just
+   * read a row and will read its definitions next. A worker that is about to name definitions in a row keeps them from
+   * being removed.
    */
   removeUnusedDefinitions(unusedMs: number): Promise<number>;
-  /** All servers; a server is *known* once it has a `definitionsHash`. */
+  /** All servers. A server is *known* once it has a `definitionsHash`. */
   listServers(): Promise<ServerRecord[]>;
   /** Node definitions by content hash. */
   findDefinitions(hash: string): Promise<StoredDefinitions | null>;
   /**
-   * Removes a server that no worker owns, and that none which was seen within `seenWithinMs` names, while some worker
-   * lives; recorded as an audit event. Its row stays for the history of its jobs; a worker that names it again brings it
+   * Removes a server that has no owner and that no worker seen within `seenWithinMs` names, if any worker is alive;
+   * recorded as an audit event. The row stays for the history of its jobs. If a worker names the server again, it is
    * back.
    */
   removeServer(
@@ -159,10 +163,11 @@ export interface ServerStore {
     times: { leaseMs: number; seenWithinMs: number },
     by: Actor,
   ): Promise<"removed" | "in-use" | "absent">;
-  /** Whether a server takes new work; recorded as an audit event. `false` = there is no such server. */
+  /** Starts or stops new work on a server; recorded as an audit event. `false` = there is no such server. */
   setDraining(serverId: string, draining: boolean, by?: Actor): Promise<boolean>;
   /**
-   * Takes or renews a named lease that one process at a time holds (the sweeper's). `false` = somebody else holds it.
+   * Takes or renews a named lease that one process at a time may hold, such as the sweeper's. `false` = another process
+   * holds it.
    */
   acquireNamedLease(name: string, ownerId: string, leaseMs: number): Promise<boolean>;
 }

@@ -1,16 +1,23 @@
 import { type JobPhase, type JobEvent, type JobProgress, type JobStatus } from "../job/job.ts";
 
-/** What watchers are told live, beside the truth in PostgreSQL. Losing one is harmless: readers look again. */
+/**
+ * The topics of live messages. PostgreSQL has the truth, so a lost message does no harm: receivers also query at
+ * intervals.
+ */
 export interface SignalTopics {
   /** A job's event, or its progress between events. */
   job: JobSignal;
-  /** Workers running these jobs should end them. */
+  /** The workers that run these jobs should end them. */
   cancel: { jobIds: string[] };
-  /** Somebody is about to refuse a job for a missing node or model: read the node definitions again. */
+  /**
+   * An API process is about to refuse a job for a missing node or model, so workers should read the definitions again.
+   */
   "definitions-wanted": { requestedBy: string };
-  /** A server's definitions were stored. */
+  /** The definitions of a server were stored. */
   "definitions-read": { serverId: string };
-  /** An operator paused or resumed the farm, drained a server or let it work again: read what is asked of you. */
+  /**
+   * An operator paused or resumed the farm, or drained or resumed a server, so workers should read these settings now.
+   */
   "operator-request": { requestedBy: string };
 }
 
@@ -33,13 +40,13 @@ export type JobSignal =
 
 export type SignalTopic = keyof SignalTopics;
 
-/** Redis pub/sub behind a port. */
+/** Redis pub/sub as a port. */
 export interface Signals {
-  /** Best effort, never throws: while Redis is away the signal is dropped and counted. */
+  /** Best effort, never throws: while Redis is unavailable, the signal is dropped and counted. */
   publish<Topic extends SignalTopic>(topic: Topic, message: SignalTopics[Topic]): void;
   /**
-   * Resolves once the subscription is live. `onReconnect` is called when signals may have been missed in between.
-   * The returned function ends it.
+   * Resolves once the subscription is active. `onReconnect` is called after an interruption in which signals may have
+   * been lost. The returned function ends the subscription.
    */
   subscribe<Topic extends SignalTopic>(
     topic: Topic,

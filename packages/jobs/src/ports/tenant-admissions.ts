@@ -1,21 +1,24 @@
 import { type TenantLimitName } from "../job/job-errors.ts";
 
-/** What a tenant may have a number of at once, over all processes. */
+/** The things of which a tenant may have a limited number at once, counted over all processes. */
 export type PlaceKind = Extract<TenantLimitName, "requests-at-once" | "event-streams">;
 
-/** One of a tenant's places; whoever has it lets go of it once. */
+/** One of a tenant's places; its holder calls `release` once. */
 export interface Place {
   release(): void;
 }
 
 /**
- * Counts what tenants do, over all processes together. A store that is away, slow or wiped keeps nobody waiting and
- * refuses nobody: then each process counts for itself.
+ * Counts requests and streams of tenants over all processes. If the store is unavailable, slow or wiped, no request
+ * waits for it or is refused because of it: each process then counts alone.
  */
 export interface TenantAdmissions {
-  /** Counts a request. @returns how long until the next minute begins when the tenant has had `max` in this one */
+  /**
+   * Counts a request.
+   * @returns the time until the next minute when the tenant has already sent `max` requests in this one
+   */
   countRequest(tenantId: string, max: number): Promise<{ used: number; retryAfterMs: number } | null>;
-  /** @returns how many it has when the tenant has `max` places of this kind already */
+  /** @returns the number of places in use when the tenant already has `max` places of this kind */
   takePlace(kind: PlaceKind, tenantId: string, max: number): Promise<Place | { used: number }>;
   close(): Promise<void>;
 }

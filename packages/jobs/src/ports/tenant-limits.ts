@@ -1,20 +1,20 @@
 import { type Actor } from "./audit-store.ts";
 import { type Tenant } from "./tenant-store.ts";
 
-/** What one tenant may have and do. `null` = as much as there is. */
+/** The limits of one tenant. `null` = no limit. */
 export interface TenantLimits {
-  /** Jobs that wait. */
+  /** Waiting jobs. */
   jobsQueuedMax: number;
-  /** Jobs that ComfyUI servers hold at once, running or next to run. */
+  /** Jobs on ComfyUI servers at the same time, running or next to run. */
   jobsRunningMax: number | null;
   requestsPerMinute: number;
-  /** Requests that are under way at once. */
+  /** Requests at the same time. */
   requestsAtOnce: number;
-  /** Event streams that are open at once. */
+  /** Open event streams at the same time. */
   streamsMax: number;
 }
 
-/** What an operator set for one tenant; `null` = the configured default holds. */
+/** The limits that an operator chose for one tenant; `null` = the configured default holds. */
 export type TenantLimitChoices = { [Name in keyof TenantLimits]: number | null };
 
 export const noTenantLimitChoices: Readonly<TenantLimitChoices> = {
@@ -25,7 +25,7 @@ export const noTenantLimitChoices: Readonly<TenantLimitChoices> = {
   streamsMax: null,
 };
 
-/** The limits of a tenant: what was chosen for it, else the defaults. */
+/** The limits of a tenant: the operator's choices, and the defaults for the rest. */
 export function limitsOf(defaults: TenantLimits, choices: TenantLimitChoices): TenantLimits {
   return {
     jobsQueuedMax: choices.jobsQueuedMax ?? defaults.jobsQueuedMax,
@@ -36,11 +36,11 @@ export function limitsOf(defaults: TenantLimits, choices: TenantLimitChoices): T
   };
 }
 
-/** What operators set per tenant. @throws StoreUnavailableError */
+/** The limits that operators chose for tenants. @throws StoreUnavailableError */
 export interface TenantLimitStore {
   /** `null` = there is no such tenant. */
   findByName(name: string): Promise<{ tenant: Tenant; choices: TenantLimitChoices } | null>;
   findChoices(tenantId: string): Promise<TenantLimitChoices>;
-  /** Recorded as an event of whoever chose. */
+  /** Saves the choices and records an audit event. */
   saveChoices(tenantId: string, choices: TenantLimitChoices, by: Actor): Promise<void>;
 }

@@ -1,7 +1,7 @@
-/** Who owns jobs. */
+/** The owner of jobs. */
 export interface Tenant {
   id: string;
-  /** A slug; `default` exists from the start and owns what comes without a key on loopback. */
+  /** A slug. The tenant `default` always exists, and owns jobs that come without a key on loopback. */
   name: string;
 }
 

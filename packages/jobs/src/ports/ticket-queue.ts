@@ -5,27 +5,27 @@ import { jobPriorities, type JobPriority } from "../job/job.ts";
 const bandWidth = 2 ** 18;
 
 /**
- * The ticket's priority in BullMQ (smaller is served first): the job's band, then its rank within the band, so that
- * tenants take turns and one tenant's jobs stay first come first served.
+ * The ticket's priority in BullMQ (a smaller one is served first): the job's band, then its rank within the band. Ranks
+ * let tenants take turns, and keep each tenant's jobs in the order of their submission.
  */
 export function ticketPriority(priority: JobPriority, rank: number): number {
   const band = jobPriorities.indexOf(priority);
   return band * bandWidth + Math.min(Math.max(rank, 0), bandWidth - 1) + 1;
 }
 
-/** The ticket's id in BullMQ. */
+/** The id of the ticket's BullMQ job. */
 export function ticketId(ticket: TicketReference): string {
   return `${ticket.jobId}-${ticket.attempt}`;
 }
 
-/** A ticket that this process holds under BullMQ's lock, until `finish` or `giveBack`. */
+/** A ticket that this process has locked in BullMQ, until `finish` or `giveBack`. */
 export interface HeldTicket extends TicketReference {
   readonly lane: string;
 }
 
 /**
- * What Bull Board shows of a finished ticket. A ticket whose job was cancelled, waits again, or wanted no work has not
- * failed, and has not done its work either.
+ * How Bull Board shows a finished ticket. A ticket whose job was cancelled, was requeued, or wanted no work has neither
+ * failed nor completed.
  */
 export type TicketEnd =
   | { kind: "completed" }
@@ -35,28 +35,31 @@ export type TicketEnd =
   | { kind: "dropped"; reason: string };
 
 /**
- * BullMQ behind a port. A ticket is a hint that a row wants work: losing one, or getting one twice, is never an error.
- * Every method throws `TicketsUnavailableError` when Redis cannot be reached, soon (no offline queue).
+ * BullMQ as a port. A ticket is a hint that a row wants work: losing a ticket, or getting it twice, is never an error.
+ * When Redis cannot be reached, every method throws `TicketsUnavailableError` soon, since there is no offline queue.
  */
 export interface TicketQueue {
-  /** Adds in bulk; a finished ticket of the same id is replaced, a live one is left alone. */
+  /** Adds many tickets at once. A finished ticket of the same id is replaced, a live one is kept. */
   add(announcements: Announcement[]): Promise<void>;
-  /** Up to `count` tickets, best first, without waiting. Locks are renewed until `finish` or `giveBack`. */
+  /** Takes up to `count` tickets, best first, without waiting. Their locks are renewed until `finish` or `giveBack`. */
   take(lane: string, count: number): Promise<HeldTicket[]>;
-  /** A missing or stolen ticket is no error. */
+  /** A missing ticket, or one that another worker has taken, is no error. */
   finish(ticket: HeldTicket, end: TicketEnd): Promise<void>;
-  /** Others may take it after the delay, which is a minute at most. */
+  /** Another worker may take the ticket after the delay, which is at most a minute. */
   giveBack(ticket: HeldTicket, options: { delayMs: number }): Promise<void>;
-  /** Shown in Bull Board, at most once a second for each ticket (the latest wins); never throws. */
+  /** Shows progress in Bull Board, at most once a second for each ticket, always the latest; never throws. */
   report(ticket: HeldTicket, progress: { percent: number; line?: string }): void;
-  /** Removes tickets of rows that no longer want work, in a pipeline; locked ones are left to their holder. */
+  /** Removes tickets of rows that no longer want work, in a pipeline. Locked tickets stay with their holders. */
   remove(tickets: (TicketReference & { lane: string })[]): Promise<void>;
-  /** Which of these have no live (waiting, delayed or active) ticket. */
+  /** Those of these tickets that are not live (waiting, delayed or active). */
   findMissing(announcements: Announcement[]): Promise<Announcement[]>;
-  /** `true` once after Redis lost everything (its sentinel key was gone, and is set again by `rememberSentinel`). */
+  /**
+   * Returns `true` once after Redis lost its data: its sentinel key is missing then, until `rememberSentinel` sets it
+   * again.
+   */
   wasWiped(): Promise<boolean>;
   rememberSentinel(): Promise<void>;
-  /** Called when tickets were added to the lane by anybody, and after Redis came back. */
+  /** `listener` is called when any process added tickets to the lane, and when Redis is back. */
   onAvailable(lane: string, listener: () => void): () => void;
   close(): Promise<void>;
 }

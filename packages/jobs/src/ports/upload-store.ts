@@ -1,12 +1,12 @@
-/** An image that a tenant sent, to begin with or as a mask. Its bytes are in storage, once for each content. */
+/** An image that a tenant sent, as an initial image or a mask. Storage has its bytes, once for each content. */
 export interface Upload {
   id: string;
   tenantId: string;
-  /** Lowercase hex; names the content. */
+  /** Lowercase hex; identifies the content. */
   sha256: string;
   mediaType: UploadMediaType;
   bytes: number;
-  /** Pixels, as shown: turned as the file itself says. */
+  /** In pixels, after the rotation that the file itself asks for. */
   width: number;
   height: number;
   createdAt: Date;
@@ -14,22 +14,25 @@ export interface Upload {
 
 export type NewUpload = Omit<Upload, "id" | "createdAt">;
 
-/** Kinds of images that every ComfyUI reads. */
+/** The kinds of images that every ComfyUI version reads. */
 export const uploadMediaTypes = ["image/png", "image/jpeg", "image/webp"] as const;
 export type UploadMediaType = (typeof uploadMediaTypes)[number];
 
 /** Every method throws `StoreUnavailableError` when the database cannot be reached. */
 export interface UploadStore extends UploadFinder {
-  /** To be called before a file is written: the file of an earlier upload of that content is not removed any more. */
+  /**
+   * To be called before the file is written. It stops a pending removal of the file of an earlier upload with that
+   * content.
+   */
   keepFile(upload: Pick<Upload, "sha256" | "mediaType">): Promise<void>;
-  /** The same content of the same tenant is one upload: it comes back with the id that it has. */
+  /** If the tenant sent this content before, returns the existing upload with its id. */
   saveUpload(upload: NewUpload): Promise<Upload>;
 }
 
 export interface UploadFinder {
-  /** Those of these uploads that are the tenant's own. Ids that cannot be ids are not found. */
+  /** Those of these uploads that belong to the tenant. An id that is not a UUID is not found. */
   findUploads(tenantId: string, ids: string[]): Promise<Upload[]>;
-  /** Those of these contents that the tenant has sent. */
+  /** The tenant's uploads with these contents. */
   findUploadsByContent(tenantId: string, sha256s: string[]): Promise<Upload[]>;
 }
 
@@ -39,24 +42,24 @@ const extensions: Record<UploadMediaType, string> = {
   "image/webp": "webp",
 };
 
-/** The folder of every server's input folder that uploads are sent to. */
+/** The folder in every server's input folder to which uploads are sent. */
 export const uploadFolder = "genga";
 const namePattern =
   /^genga\/(?<filename>(?<sha256>[0-9a-f]{64})\.(?<extension>png|jpg|webp))(?: \[input\])?$/;
 
-/** How a graph refers to an upload, whatever server runs it: `genga/<sha256>.png`. */
+/** The name of an upload in graphs, the same for every server: `genga/<sha256>.png`. */
 export function uploadName({ sha256, mediaType }: Pick<Upload, "sha256" | "mediaType">): string {
   return `${uploadFolder}/${sha256}.${extensions[mediaType]}`;
 }
 
-/** Where the bytes of an upload are kept: by content, so that equal ones are kept once. */
+/** The storage key of an upload: by content, so that equal images are stored once. */
 export function uploadStorageKey({ sha256, mediaType }: Pick<Upload, "sha256" | "mediaType">): string {
   return `uploads/${sha256.slice(0, 2)}/${sha256}.${extensions[mediaType]}`;
 }
 
 /**
- * What a name in a graph says of the upload that it means; `null` for any other text. Editors may add the mark of the
- * folder that every upload lies in (` [input]`); no other spelling is taken.
+ * Reads the name of an upload in a graph; `null` for any other text. Editors may append ` [input]`, the mark of the
+ * folder in which every upload lies; no other spelling is accepted.
  */
 export function readUploadName(
   name: unknown,

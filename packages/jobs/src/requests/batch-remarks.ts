@@ -1,7 +1,7 @@
-/** The answer to a batch says so many different things of each kind. */
+/** An answer about a batch has at most this many different remarks of each kind. */
 const batchRemarksMax = 1_000;
 
-/** What is said of all jobs of a batch, each thing once. */
+/** The remarks on all jobs of a batch, each one once. */
 export function remarksOnAll(remarksOfJobs: string[][]): string[] {
   const remarks = new Set<string>();
   for (const remark of remarksOfJobs.flat()) {
@@ -10,6 +10,6 @@ export function remarksOnAll(remarksOfJobs: string[][]): string[] {
   }
   const shown = [...remarks].slice(0, batchRemarksMax);
   return remarks.size > shown.length
-    ? [...shown, `There is more to say of these jobs; these are the first ${batchRemarksMax} things.`]
+    ? [...shown, `There are more remarks on these jobs; only the first ${batchRemarksMax} are listed.`]
     : shown;
 }

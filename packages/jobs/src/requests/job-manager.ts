@@ -20,7 +20,10 @@ import { type Signals } from "../ports/signals.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 import { type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
-/** Running jobs that are told of a cancellation at once; the others hear of it with their next heartbeat. */
+/**
+ * After a lost answer about a batch, the cancellation of at most this many running jobs is signalled at once. Workers
+ * notice the others with their next heartbeat.
+ */
 const signalledMax = 1_000;
 
 export interface JobManagerOptions {
@@ -31,19 +34,20 @@ export interface JobManagerOptions {
   signals: Signals;
   resolver: WorkflowResolver;
   storage: OutputStorage;
-  /** Owner of jobs that come without a tenant. */
+  /** The tenant of jobs that are submitted without one. */
   defaultTenantId: string;
   timeoutMsByType: Record<JobType, number>;
-  /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
+  /** Absent when SECRETS_KEY is not set; submissions with secrets are refused then. */
   secretBox?: SecretBox | undefined;
-  /** For what a retry gives again. */
+  /** Writes the extra data that a retry sends again. */
   writeJson: WriteJson;
   logger: { warn(details: object, message: string): void };
 }
 
 /**
- * What clients may ask for, with what has to follow it: tickets, signals, files. Accepts jobs; cancels, retries and removes
- * those that the caller has found among the jobs of the tenant that asks. The rules live in PostgreSQL's rows.
+ * Carries out the requests of clients, including what follows a change: tickets, signals and files. Accepts jobs, and
+ * cancels, retries and removes jobs that the caller has found among those of the principal's tenant. The rules
+ * themselves are conditions of SQL statements.
  */
 export class JobManager {
   readonly #options: JobManagerOptions;
@@ -53,9 +57,9 @@ export class JobManager {
   }
 
   /**
-   * Accepts one job: when this resolves it is committed and visible by its id from every process.
+   * Accepts one job. When this resolves, the job is committed, and every process finds it by its id.
    * @throws InvalidJobError nothing was stored
-   * @throws StoreUnavailableError nothing was promised
+   * @throws StoreUnavailableError the job is not accepted
    */
   async createJob(
     type: JobType,
@@ -73,7 +77,7 @@ export class JobManager {
   }
 
   /**
-   * Accepts all jobs of a batch, or none of them; `prompts` are those of `jobs`, in their order.
+   * Accepts all jobs of a batch, or none of them. `prompts` has the prompts of `jobs`, in the same order.
    * @throws InvalidJobError with paths such as `jobs.3.width`
    */
   async createBatch(
@@ -95,8 +99,10 @@ export class JobManager {
   }
 
   /**
-   * Ends a queued job at once; asks the worker of a processing one. `cancelled` is only written when it is true.
-   * @throws JobNotFoundError @throws JobRemovedError
+   * Cancels a queued job at once; for a running job, asks its worker. A running job becomes
+   * `cancelled` only once its server has stopped the prompt.
+   * @throws JobNotFoundError
+   * @throws JobRemovedError
    */
   async requestCancel({ id }: Job, by?: string): Promise<CancelResult> {
     const result = await withLostAnswers(async (isAgain) => {
@@ -110,7 +116,7 @@ export class JobManager {
     return result;
   }
 
-  /** A cancelled job that is met when the cancellation is repeated was cancelled by it. */
+  /** If a repeated request finds the job cancelled, the first try of the same request has cancelled it. */
   async #ownCancel(result: CancelResult): Promise<CancelResult> {
     if (result.outcome !== "ended" || result.job.status !== "cancelled") return result;
     const { job } = result;
@@ -120,8 +126,8 @@ export class JobManager {
   }
 
   /**
-   * Cancels what has not ended of a batch: queued jobs at once, the others by their workers.
-   * @param before the batch as the caller found it among those of the tenant that asks
+   * Cancels all jobs of a batch that have not ended: queued jobs at once, running jobs through their workers.
+   * @param before the batch as the caller found it among those of the principal's tenant
    * @throws BatchNotFoundError
    */
   async cancelBatch(before: Batch, by?: string): Promise<{ cancelled: number; requested: number }> {
@@ -141,8 +147,8 @@ export class JobManager {
   }
 
   /**
-   * The first try took effect and only the second was answered: what it did shows in the batch. Its tickets are dropped
-   * by whoever takes them.
+   * The first try took effect, but its answer was lost. The counts of the batch show what it did. The tickets of
+   * cancelled jobs stay; a worker that takes one drops it.
    */
   async #outcomeOfLostCancel(before: Batch): Promise<{ cancelled: number; requested: number }> {
     const { signals } = this.#options;
@@ -157,10 +163,11 @@ export class JobManager {
   }
 
   /**
-   * New attempts of all failed and timed out jobs of a batch; how many.
-   * @param batch as the caller found it among those of the tenant that asks
-   * @param extraData the secret part, for those that were submitted with one; it was erased when they ended
-   * @throws ExtraDataNeededError @throws InvalidJobError
+   * Queues all failed and timed out jobs of a batch again; returns how many.
+   * @param batch as the caller found it among those of the principal's tenant
+   * @param extraData the secret part, for jobs that were submitted with one; it was erased when they ended
+   * @throws ExtraDataNeededError
+   * @throws InvalidJobError
    */
   async retryBatch({ id, counts }: Batch, extraData?: unknown, by?: string): Promise<number> {
     const seal = sealAnew(this.#options, extraData);
@@ -169,15 +176,18 @@ export class JobManager {
       jobs: await this.#options.requests.retryBatch(id, seal, by),
     }));
     await this.#announce(jobs);
-    // What the first try restarted is announced by the sweeper.
+    // If the first try took effect, the sweeper adds the tickets of its jobs.
     return isAgain ? counts.failed + counts.timeout : jobs.length;
   }
 
   /**
-   * A new attempt of a job that failed, timed out or was cancelled.
-   * @param before the job as the caller found it among those of the tenant that asks
+   * Queues a job again that failed, timed out or was cancelled.
+   * @param before the job as the caller found it among those of the principal's tenant
    * @param extraData the secret part, for a raw graph; it was erased when the job ended
-   * @throws IllegalTransitionError @throws ExtraDataNeededError @throws InvalidJobError @throws JobRemovedError
+   * @throws IllegalTransitionError
+   * @throws ExtraDataNeededError
+   * @throws InvalidJobError
+   * @throws JobRemovedError
    */
   async retryJob(before: Job, extraData?: unknown, by?: string): Promise<Job> {
     const { requests } = this.#options;
@@ -191,7 +201,7 @@ export class JobManager {
     return job;
   }
 
-  /** The job, if a retry that we asked for took effect although we were not told. */
+  /** The job, if an earlier try of this retry took effect and its answer was lost; else `null`. */
   async #ownRetry({ id, tenantId, eventSequence }: Job): Promise<Job | null> {
     const reader = this.#options.reader.of(tenantId);
     const since = await reader.listEvents(id, eventSequence, 10);
@@ -200,14 +210,16 @@ export class JobManager {
   }
 
   /**
-   * Removes an ended job with its tickets and files; its id answers "removed" from then on. What cannot be removed now, since
-   * Redis or the storage is away, is removed later. @throws IllegalTransitionError @throws JobRemovedError
+   * Removes an ended job with its tickets and files; from then on the API answers 410 for its id. Tickets and files
+   * that cannot be removed now, because Redis or the storage is unavailable, are removed later.
+   * @throws IllegalTransitionError
+   * @throws JobRemovedError
    */
   async removeJob({ id }: Job, by?: Actor): Promise<void> {
     const { requests } = this.#options;
     const removed = await withLostAnswers(async (isAgain) => {
       const answer = await requests.removeJob(id, by);
-      // Removed by our first try, which noted what is left to be done.
+      // The first try removed the job, and recorded its tickets and files for a later removal.
       return isAgain && answer === "removed" ? null : present(answer, id);
     });
     if (removed !== null) await tryToFinishRemoval(removed, this.#options);
@@ -217,7 +229,7 @@ export class JobManager {
     return { tenantId: tenantId ?? this.#options.defaultTenantId, operates: operates ?? false };
   }
 
-  /** After the commit. With Redis away nothing is lost: the sweeper announces the rows when it is back. */
+  /** Called after the commit. While Redis is unavailable no job is lost: the sweeper adds the tickets later. */
   async #announce(jobs: Job[]): Promise<void> {
     const announcements = jobs.map(announcementOf);
     try {
@@ -237,7 +249,7 @@ export class JobManager {
     } catch (error) {
       this.#options.logger.warn(
         { error },
-        "tickets of cancelled jobs could not be removed; whoever takes one drops it",
+        "tickets of cancelled jobs could not be removed; a worker that takes one drops it",
       );
     }
   }

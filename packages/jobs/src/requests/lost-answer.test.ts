@@ -14,7 +14,7 @@ function store(insert: Error, find: () => Promise<never[]>): Parameters<typeof i
 }
 
 describe("an insert", () => {
-  test("that the store refused has changed nothing, and is not looked for", async () => {
+  test("that the store refused has changed nothing, so no query looks for its rows", async () => {
     const inserting = insertOrFind(
       store(refused, () => Promise.reject(new Error("looked"))),
       submission,
@@ -22,7 +22,7 @@ describe("an insert", () => {
     await expect(inserting).rejects.toMatchObject({ effect: "none" });
   });
 
-  test("whose answer was lost may have taken effect when it cannot be looked for", async () => {
+  test("whose answer was lost may have taken effect if the query for its rows fails", async () => {
     const inserting = insertOrFind(
       store(lost, () => Promise.reject(refused)),
       submission,
@@ -30,7 +30,7 @@ describe("an insert", () => {
     await expect(inserting).rejects.toMatchObject({ effect: "unknown" });
   });
 
-  test("whose answer was lost may still take effect when it is not found", async () => {
+  test("whose answer was lost may still take effect if its rows are not found", async () => {
     const inserting = insertOrFind(
       store(lost, () => Promise.resolve([])),
       submission,

@@ -4,19 +4,19 @@ import { StoreUnavailableError } from "../job/job-errors.ts";
 import { type TenantJobReader } from "../ports/job-reader.ts";
 import { type JobRequests } from "../ports/job-requests.ts";
 
-/** Tries after the first, 0.2 s and 0.4 s … apart, before the caller is told that the store is away. */
+/** How many more tries follow the first, after pauses of 0.2 s, 0.4 s, …, before the store counts as unavailable. */
 const triesMax = 4;
 const betweenMs = 200;
-/** No further try after so long: the store may be silent rather than gone, and then each try takes its time. */
+/** No further try begins after this time. A store that does not answer at all makes each try slow. */
 const patienceMs = 3_000;
 
-/** An insert whose answer was lost is looked for after this long: PostgreSQL may still be at it. */
-const lookAfterMs = 200;
+/** The pause before the rows of an insert whose answer was lost are queried: PostgreSQL may still be executing it. */
+const queryAfterMs = 200;
 
 /**
- * For requests that may take effect although their answer is lost: does it again when the store was unavailable, telling
- * the work that it may find its own earlier effect.
- * @throws StoreUnavailableError which knows whether any try can have taken effect
+ * Runs a change that may take effect although its answer is lost. Repeats it while the store is unavailable, and tells
+ * `work` whether an earlier try may have taken effect.
+ * @throws StoreUnavailableError whose `effect` says whether any try can have taken effect
  */
 export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promise<Result>): Promise<Result> {
   const until = performance.now() + patienceMs;
@@ -40,8 +40,9 @@ interface FinderOfJobs {
 }
 
 /**
- * Inserts, and finds out what happened when the connection broke before the answer came: all our ids are there, or none
- * is. @throws StoreUnavailableError which knows whether the insert can have taken effect
+ * Inserts jobs. If the connection breaks before the answer arrives, queries for their rows: the insert is one
+ * statement, so all ids exist or none.
+ * @throws StoreUnavailableError whose `effect` says whether the insert can have taken effect
  */
 export async function insertOrFind(
   { requests, reader }: { requests: Pick<JobRequests, "insertJobs">; reader: FinderOfJobs },
@@ -52,10 +53,10 @@ export async function insertOrFind(
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     if (error.wasRefused) throw withEffect(error, "none");
-    await sleep(lookAfterMs);
+    await sleep(queryAfterMs);
     const own = reader.of(submission.tenantId);
     const found = await withLostAnswers(() => own.findJobs(submission.jobs.map(({ id }) => id))).catch(
-      // The look failed; the insert may have taken effect all the same.
+      // The query failed, too; the insert may have taken effect all the same.
       () => [],
     );
     if (found.length === 0) throw withEffect(error, "unknown");

@@ -7,43 +7,43 @@ import { type UploadFinder } from "../ports/upload-store.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
-/** The default lane; others come with routing by checkpoint. */
+/** The only lane so far. */
 export const defaultLane = "default";
 
-/** The most problems that a refusal of a batch names. */
+/** The most problems in a refusal of a batch. */
 const problemsMax = 100;
 
-/** What a client may say of a job beside its parameters. */
+/** The fields that every job may have, besides its parameters. */
 export interface JobOptions {
   priority?: JobPriority;
   project?: string | null;
   tags?: string[];
-  /** Attempts after a node raised; a lost server is not charged. */
+  /** How many attempts the job gets if a node raises an exception. An attempt whose server was lost does not count. */
   attemptsMax?: number;
-  /** Counted from execution. */
+  /** Counted from the begin of the execution. */
   timeoutMs?: number;
-  /** A queue deadline: it must have begun to execute by then. */
+  /** A deadline for the queue: the job must have begun to execute by then. */
   expiresAt?: Date;
 }
 
 export interface JobRequest {
   type: JobType;
-  /** What a client sent, read from JSON; the resolver judges it. */
+  /** What the client sent, parsed from JSON; the resolver validates it. */
   parameters: unknown;
   options?: JobOptions;
 }
 
-/** What an accepted submission is answered with beside its id: worth knowing, and no reason to refuse it. */
+/** Remarks in the answer to an accepted submission. */
 export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
 
 export interface PreparationRules {
   resolver: WorkflowResolver;
   timeoutMsByType: Record<JobType, number>;
-  /** Absent: no SECRETS_KEY is set, and what must be kept secret is refused. */
+  /** Absent when SECRETS_KEY is not set; submissions with secrets are refused then. */
   secretBox?: SecretBox | undefined;
 }
 
-/** A job that may be stored. @throws InvalidJobError */
+/** Makes a job that may be stored. @throws InvalidJobError */
 export async function prepareJob(
   rules: PreparationRules,
   request: JobRequest,
@@ -77,7 +77,7 @@ export async function prepareJob(
   return { newJob, warnings, notChecked };
 }
 
-/** All jobs of a batch. @throws InvalidJobError with paths such as `jobs.3.width` */
+/** Makes all jobs of a batch. @throws InvalidJobError with paths such as `jobs.3.width` */
 export async function prepareBatch(
   rules: PreparationRules,
   requests: JobRequest[],

@@ -1,6 +1,10 @@
 import { JobNotFoundError, JobRemovedError } from "../job/job-errors.ts";
 
-/** What a store found of a job. @throws JobNotFoundError @throws JobRemovedError */
+/**
+ * Turns a store's answer about a missing or removed job into an error.
+ * @throws JobNotFoundError
+ * @throws JobRemovedError
+ */
 export function present<Found>(
   found: Found | "removed" | null,
   id: string,

@@ -1,7 +1,7 @@
 import { type Job } from "../job/job.ts";
 import { type Announcement } from "../ports/job-announcer.ts";
 
-/** The ticket that a queued job wants. */
+/** The ticket of a queued job. */
 export function announcementOf(job: Job): Announcement {
   return {
     jobId: job.id,

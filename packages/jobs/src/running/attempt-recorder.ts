@@ -3,13 +3,13 @@ import { LeaseLostError } from "../job/job-errors.ts";
 import { type AttemptEnd, type JobLease, type JobRuns, type ProgressReport } from "../ports/job-runs.ts";
 import { type JobSignal, type Signals } from "../ports/signals.ts";
 
-/** What became of an attempt's end. */
+/** A job after the end of an attempt, and the event of that end. */
 export interface StatusUpdate {
   job: Job;
   event: JobEvent;
 }
 
-/** What the holder of a lease writes about its job: to PostgreSQL first, then to whoever watches. */
+/** Writes what happens to a job, for the holder of its lease: first to PostgreSQL, then as live signals. */
 export class AttemptRecorder {
   readonly #runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
   readonly #signals: Signals;
@@ -19,7 +19,7 @@ export class AttemptRecorder {
     this.#signals = options.signals;
   }
 
-  /** Ends an attempt, recorded once. @throws LeaseLostError nothing was changed */
+  /** Records the end of an attempt, once. @throws LeaseLostError nothing was changed */
   async end(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
     const result = await this.#runs.endAttempt(lease, end);
     if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);

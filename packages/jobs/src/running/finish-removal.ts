@@ -3,9 +3,10 @@ import { type OutputStorage } from "../ports/output-storage.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 
 /**
- * What a removal leaves to be done once its rows are gone: tickets of every attempt, so that Bull Board forgets the job too,
- * and all files below the job's folder, named by a row or not. To do it again does no harm.
- * @throws TicketsUnavailableError @throws StorageError
+ * Finishes a removal after its rows are gone: removes the tickets of every attempt, so that Bull Board does not show
+ * the job any more, and all files in the job's folder. It may be repeated.
+ * @throws TicketsUnavailableError
+ * @throws StorageError
  */
 export async function finishRemoval(
   removed: readonly RemovedJob[],
@@ -15,7 +16,10 @@ export async function finishRemoval(
   await tickets.remove(removed.flatMap(ticketsOf));
 }
 
-/** Right after the removal. What cannot be removed now, since Redis or the storage is away, is noted and removed later. */
+/**
+ * Finishes a removal at once if possible. If Redis or the storage is unavailable, the keeper finishes it later, from
+ * the record that the removal's transaction wrote.
+ */
 export async function tryToFinishRemoval(
   removed: RemovedJob,
   options: Parameters<typeof finishRemoval>[1] & {
@@ -25,7 +29,7 @@ export async function tryToFinishRemoval(
   try {
     await finishRemoval([removed], options);
   } catch (error) {
-    const message = "tickets or files of a removed job are removed later";
+    const message = "tickets or files of a removed job could not be removed yet; they are removed later";
     options.logger.warn({ err: error, jobId: removed.id }, message);
   }
 }

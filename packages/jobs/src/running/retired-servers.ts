@@ -3,7 +3,7 @@ import { type ServerRecord, type WorkerRecord } from "../ports/server-store.ts";
 type Leased = Pick<ServerRecord, "id" | "isLeased" | "ownerId">;
 type Named = Pick<WorkerRecord, "id" | "isAlive" | "serverIds">;
 
-/** The workers that live. One that holds a server's lease counts even if its own row cannot be found. */
+/** The live workers. A worker that holds a server's lease counts as alive even if its own row is missing. */
 export function liveWorkerIds(
   servers: readonly Leased[],
   workers: readonly Pick<WorkerRecord, "id" | "isAlive">[],
@@ -14,14 +14,14 @@ export function liveWorkerIds(
 }
 
 /**
- * The servers that left the configuration: workers live, and none that was seen lately names them. They have no say in which
- * jobs are accepted, or tried again.
- * @param workers those that were seen lately, dead and stopped ones as well
+ * The servers that left the configuration: workers are alive, and none that was seen lately names them. Retired servers
+ * do not decide which jobs are accepted or retried.
+ * @param workers those that were seen lately, including dead and stopped ones
  */
 export function retiredServerIds(servers: readonly Leased[], workers: readonly Named[]): ReadonlySet<string> {
-  // With no worker alive, or none seen lately, nobody knows what is configured.
+  // If no worker is alive, or none was seen lately, the configuration is unknown.
   if (workers.length === 0 || liveWorkerIds(servers, workers).size === 0) return new Set();
-  // A worker that does not say which servers it names counts as naming all.
+  // A worker that does not report its servers may name any server.
   const mayBeNamed = (serverId: string): boolean =>
     workers.some(({ serverIds }) => serverIds.length === 0 || serverIds.includes(serverId));
   return new Set(servers.filter(({ id, isLeased }) => !isLeased && !mayBeNamed(id)).map(({ id }) => id));

@@ -11,7 +11,7 @@ const failure = (failureClass: FailureClass): JobFailure => ({
 const quietly = { wasExecuting: false, random: 0 };
 const executing = { wasExecuting: true, random: 0 };
 
-describe("errors decide their own retry", () => {
+describe("the class of an error decides about the retry", () => {
   test("an invalid job is never tried again", () => {
     expect(endAfterFailure({ ...fresh, attemptsMax: 5 }, failure("invalid"), quietly).kind).toBe("failed");
   });
@@ -31,7 +31,7 @@ describe("errors decide their own retry", () => {
     );
   });
 
-  test("a node that raised is tried again, charged, only while the job allows it", () => {
+  test("a job whose node raised an exception is tried again, charged, only while the job allows it", () => {
     expect(endAfterFailure(fresh, failure("execution"), executing).kind).toBe("failed");
     expect(endAfterFailure({ ...fresh, attemptsMax: 2 }, failure("execution"), executing)).toMatchObject({
       kind: "requeue",
@@ -54,7 +54,7 @@ describe("errors decide their own retry", () => {
     );
   });
 
-  test("a lost server is never charged, however often", () => {
+  test("an attempt whose server was lost is never charged, however often that happens", () => {
     const worn = { ...fresh, attempt: 40, crashCount: 2 };
     expect(endAfterFailure(worn, failure("server"), quietly)).toMatchObject({
       kind: "requeue",
@@ -75,7 +75,7 @@ describe("errors decide their own retry", () => {
 });
 
 describe("backoff", () => {
-  test("doubles from one second to a minute, half of it random", () => {
+  test("the pause doubles from one second to a minute, half of it random", () => {
     expect([1, 2, 3, 20].map((attempt) => backoffMs(attempt, 0))).toEqual([500, 1000, 2000, 30_000]);
     expect([1, 2, 3, 20].map((attempt) => backoffMs(attempt, 1))).toEqual([1000, 2000, 4000, 60_000]);
   });

@@ -1,21 +1,21 @@
 import { type Job, type JobFailure } from "../job/job.ts";
 import { type AttemptEnd } from "../ports/job-runs.ts";
 
-/** Servers that crashed while executing one job before the job itself is held responsible. */
+/** After this many servers crashed while executing one job, the job itself counts as the cause. */
 const crashesMax = 3;
-/** The failure's code of a job that keeps crashing servers. */
+/** The failure code of a job that keeps crashing servers. */
 export const poisonCode = "poison";
 const backoffBaseMs = 1_000;
 const backoffMaxMs = 60_000;
 
 /**
- * What a failed attempt leads to. Errors decide their own retry:
- * invalid: never, unless only this server says so; execution: while the job's own `attemptsMax` allows; out of memory:
- * once more, on another server if there is one; server: always, uncharged, unless it keeps crashing servers or stalls on
- * them; deadline: never.
+ * Decides what follows a failed attempt, by the class of its failure. Invalid: no retry, unless only this server
+ * refused the graph. Execution: a retry while the job's `attemptsMax` allows it. Out of memory: one retry, on another
+ * server if there is one. Server: always an uncharged retry, unless the job keeps crashing servers or makes them hang.
+ * Deadline: no retry.
  *
  * @param options.random 0 ≤ random < 1, spreads retries
- * @param options.mayRunElsewhere one server refused what others, by all that is known, can run
+ * @param options.mayRunElsewhere only one server refused the graph, and another one can run it as far as is known
  */
 export function endAfterFailure(
   job: Pick<Job, "attemptsCharged" | "attemptsMax" | "outOfMemoryCount" | "crashCount" | "attempt">,
@@ -66,7 +66,10 @@ function requeue(
   return { kind: "requeue", failure, delayMs: backoffMs(job.attempt, random), ...how };
 }
 
-/** Exponential from one second to a minute, half of it random, so that a recovering server is not stormed. */
+/**
+ * Exponential from one second to a minute, half of it random, so that a recovering server does not get all retries at
+ * once.
+ */
 export function backoffMs(attempt: number, random: number): number {
   const full = Math.min(backoffBaseMs * 2 ** Math.max(0, attempt - 1), backoffMaxMs);
   return Math.round(full / 2 + (full / 2) * random);

@@ -3,20 +3,20 @@ import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
 import { type SealForJob } from "../ports/job-requests.ts";
 import { type SecretBox } from "./secret-box.ts";
 
-/** What goes to a server beside a graph, as `extra_data` of `POST /prompt`. */
+/** The extra data of a job, which is sent to the server as `extra_data` of `POST /prompt`. */
 export interface ExtraData {
-  /** Kept with the parameters, for everybody who may read the job. */
+  /** The open part. It is stored with the parameters, and everybody who may read the job may read it. */
   open: Record<string, Json>;
-  /** The same as it was given. */
+  /** The open part as it was given, before large numbers became text. */
   openAsGiven: Record<string, unknown>;
-  /** All other keys, as JSON text; undefined = there are none. */
+  /** The secret part: all other keys, as JSON text; undefined = there are none. */
   secret: string | undefined;
 }
 
-/** Writes JSON with its numbers as they were given: `JSON.stringify` would turn a large integer into a text. */
+/** Writes JSON with its numbers as they were given; `JSON.stringify` would turn a large integer into a text. */
 export type WriteJson = (value: unknown) => string;
 
-/** No secrets: they end up in the files that are made, or choose how previews are drawn. */
+/** These keys hold no secrets: they are written into the output files, or choose how previews are drawn. */
 const openKeys: ReadonlySet<string> = new Set(["extra_pnginfo", "preview_method"]);
 const openBytesMax = 4 * 2 ** 20;
 const secretBytesMax = 8 * 2 ** 10;
@@ -24,8 +24,8 @@ const secretKeysMax = 50;
 const nameLengthMax = 100;
 
 /**
- * Tells open from secret. Problems name keys and never values.
- * @param given what a client sent, read from JSON
+ * Separates the open part from the secret part. Problems name keys, never values.
+ * @param given what the client sent, parsed from JSON
  * @throws InvalidJobError
  */
 export function readExtraData(given: unknown, write: WriteJson): ExtraData {
@@ -46,24 +46,21 @@ export function readExtraData(given: unknown, write: WriteJson): ExtraData {
   return { open, openAsGiven, secret: secretText };
 }
 
-/**
- * The secret part for the row of one job.
- * @throws InvalidJobError no SECRETS_KEY is set
- */
+/** Encrypts the secret part for the row of one job. @throws InvalidJobError SECRETS_KEY is not set */
 export function sealExtraData(secretBox: SecretBox | undefined, jobId: string, secret: string): Buffer {
   if (secretBox !== undefined) return secretBox.seal(secret, identityOf(jobId));
   throw new InvalidJobError([
     problem(
       "",
       "secrets-key-missing",
-      "holds keys that must be kept secret, and SECRETS_KEY, which encrypts them, is not set here; whoever runs Genga can " +
+      "holds keys that must be kept secret, and SECRETS_KEY, which encrypts them, is not set here; the operator of Genga can " +
         "set it",
     ),
   ]);
 }
 
 /**
- * What a retry gives again, to be encrypted for each job; undefined = nothing.
+ * Encrypts, for each job, the secret part that a retry sends again; undefined = the retry sends none.
  * @throws InvalidJobError
  */
 export function sealAnew(
@@ -75,19 +72,26 @@ export function sealAnew(
   const [kept] = Object.keys(open);
   if (kept !== undefined) {
     throw new InvalidJobError([
-      problem(kept, "unknown-field", "was kept with the job; give what was erased only"),
+      problem(
+        kept,
+        "unknown-field",
+        "is still stored with the job; send only the secret keys, which were erased",
+      ),
     ]);
   }
   return secret === undefined ? undefined : (jobId) => sealExtraData(secretBox, jobId, secret);
 }
 
-/** Only graphs that clients wrote have nodes that need it. @throws InvalidJobError */
+/**
+ * Refuses extra data for jobs that are no raw workflows: Genga's own graphs have no nodes that need it.
+ * @throws InvalidJobError
+ */
 export function assertNoExtraData(extraData: unknown): void {
   if (extraData === undefined) return;
   throw new InvalidJobError([problem("", "unknown-field", "goes with raw workflows only")]);
 }
 
-/** The secret part again, as JSON text. @throws SecretBoxError */
+/** Decrypts the secret part, as JSON text. @throws SecretBoxError */
 export function openExtraData(secretBox: SecretBox, jobId: string, sealed: Uint8Array): string {
   return secretBox.open(sealed, identityOf(jobId));
 }
@@ -96,10 +100,10 @@ function identityOf(jobId: string): string {
   return `jobs/${jobId}/extra-data`;
 }
 
-/** What of it would harm a server (PROTOCOL-0.28 6) or is too large. */
+/** The problems of the open part: what would harm a server (PROTOCOL-0.28 6), or is too large. */
 function problemsOfOpen(open: Record<string, Json>, asGiven: Record<string, unknown>): JobProblem[] {
   const { extra_pnginfo: info } = open;
-  // Large numbers are shown as text, and are none.
+  // In `open`, large numbers have become text. The type of this value is checked as it was given.
   const { preview_method: method } = asGiven;
   const hasWorkflow = isObject(info) && "workflow" in info;
   return [
@@ -141,11 +145,12 @@ function problem(key: string, code: string, what: string): JobProblem {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  // A number that JSON cannot show is an object here; what was read from JSON has no functions otherwise.
+  // A number that JavaScript cannot represent is an object with `toJSON` here; nothing else that was parsed from JSON
+  // has functions.
   return !("toJSON" in value && typeof value.toJSON === "function");
 }
 
-/** As JSON has it: large integers become text. */
+/** The value after a round trip through JSON: large integers become text. */
 function jsonOf(value: object): Record<string, Json> {
   return JSON.parse(JSON.stringify(value)) as Record<string, Json>;
 }

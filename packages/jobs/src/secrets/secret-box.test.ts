@@ -5,7 +5,7 @@ const [oldKey, newKey] = ["an old key of some length", "a new key of some length
 const text = '{"api_key_comfy_org":"鍵"}';
 
 describe("a secret box", () => {
-  test("opens what it sealed, for the row that it was sealed for only", () => {
+  test("decrypts a text only for the row that it was encrypted for", () => {
     const box = new SecretBox([newKey]);
     const sealed = box.seal(text, "jobs/1/extra-data");
     expect(box.open(new Uint8Array(sealed), "jobs/1/extra-data")).toBe(text);
@@ -14,7 +14,7 @@ describe("a secret box", () => {
     expect(sealed.includes("api_key")).toBe(false);
   });
 
-  test("refuses what was changed in any byte, cut off, or is no such thing", () => {
+  test("refuses a text that was changed in any byte, was cut off, or never was encrypted", () => {
     const box = new SecretBox([newKey]);
     const sealed = box.seal(text, "row");
     for (let index = 0; index < sealed.length; index += 1) {
@@ -25,7 +25,7 @@ describe("a secret box", () => {
     }
   });
 
-  test("opens what older keys sealed for as long as they are named, and seals with the newest", () => {
+  test("decrypts texts of older keys as long as those are configured, and encrypts with the newest key", () => {
     const sealed = new SecretBox([oldKey]).seal(text, "row");
     const both = new SecretBox([newKey, oldKey]);
     expect(both.open(sealed, "row")).toBe(text);

@@ -1,13 +1,13 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 
-/** Layout: version, key id, nonce, tag, and then the text. Another layout gets another version. */
+/** The layout: version, key id, nonce, tag, ciphertext. A change of the layout gets a new version. */
 const version = 1;
 const keyIdBytes = 4;
 const nonceBytes = 12;
 const tagBytes = 16;
 const headBytes = 1 + keyIdBytes + nonceBytes + tagBytes;
 
-/** What was sealed cannot be opened here; says nothing of what it is. */
+/** An encrypted text cannot be decrypted here. The message contains nothing of the text. */
 export class SecretBoxError extends Error {
   override readonly name = "SecretBoxError";
 }
@@ -18,13 +18,13 @@ interface BoxKey {
 }
 
 /**
- * Encrypts what must be kept and nobody may see: AES-256-GCM under keys that are made from SECRETS_KEY. What is sealed for
- * one row cannot be opened as another's.
+ * Encrypts secrets that must be stored: AES-256-GCM, under keys derived from SECRETS_KEY. A text that was encrypted for
+ * one row cannot be decrypted for another.
  */
 export class SecretBox {
   readonly #keys: readonly BoxKey[];
 
-  /** @param secretsKeys newest first: the first seals, and all open */
+  /** @param secretsKeys newest first: the first one encrypts, all of them decrypt */
   constructor(secretsKeys: readonly [string, ...string[]]) {
     this.#keys = secretsKeys.map((text) => ({
       id: derive(text, "genga: key id", keyIdBytes),
@@ -32,7 +32,7 @@ export class SecretBox {
     }));
   }
 
-  /** @param identity of the row that it is for, such as `jobs/<id>/extra-data` */
+  /** @param identity identifies the row, such as `jobs/<id>/extra-data` */
   seal(text: string, identity: string): Buffer {
     const [first] = this.#keys;
     if (first === undefined) throw new Error("A SecretBox has at least one key.");
@@ -43,16 +43,16 @@ export class SecretBox {
     return Buffer.concat([start, nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** @throws SecretBoxError sealed under another key, for another row, or changed since */
+  /** @throws SecretBoxError when the text was encrypted under another key, for another row, or was changed since */
   open(sealed: Uint8Array, identity: string): string {
     const bytes = Buffer.from(sealed);
     if (bytes.length < headBytes || bytes[0] !== version) {
-      throw new SecretBoxError("It was sealed by a version that this one does not know.");
+      throw new SecretBoxError("It was encrypted by a version of Genga that this one does not know.");
     }
     const start = bytes.subarray(0, 1 + keyIdBytes);
     const known = this.#keys.find(({ id }) => id.equals(start.subarray(1)));
     if (known === undefined)
-      throw new SecretBoxError("It was sealed under a SECRETS_KEY that is not set here.");
+      throw new SecretBoxError("It was encrypted under a SECRETS_KEY that is not set here.");
     const nonce = bytes.subarray(start.length, start.length + nonceBytes);
     const decipher = createDecipheriv("aes-256-gcm", known.key, nonce)
       .setAAD(boundTo(start, identity))
@@ -60,7 +60,7 @@ export class SecretBox {
     try {
       return Buffer.concat([decipher.update(bytes.subarray(headBytes)), decipher.final()]).toString("utf8");
     } catch (error) {
-      throw new SecretBoxError("It was sealed for another row, or changed since.", { cause: error });
+      throw new SecretBoxError("It was encrypted for another row, or was changed since.", { cause: error });
     }
   }
 }

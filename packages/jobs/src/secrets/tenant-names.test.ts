@@ -11,7 +11,7 @@ describe("a tenant's names", () => {
     expect(one.of("output-file", "job", 1)).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  test("differ by use, by every part, by tenant and by SECRETS_KEY", () => {
+  test("differ by their use, by every part, by tenant and by SECRETS_KEY", () => {
     const names = new TenantNames(secret, "key");
     const all = [
       names.of("output-file", "job", 1),
