@@ -29,10 +29,10 @@ import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 
-/** What tenants may have unless `tenant_limits` says otherwise; `null` = any number. */
+/** The limits of tenants, unless `tenant_limits` says otherwise; `null` = no limit. */
 export type JobLimits = QueueLimit & RunningLimit;
 
-/** All stores of one process, over one pool; renewals of leases have connections of their own. */
+/** All stores of one process, over one pool. Renewals of leases have connections of their own. */
 export interface Database {
   readonly jobReader: JobReader;
   readonly jobRequests: JobRequests;
@@ -48,18 +48,18 @@ export interface Database {
   readonly keeping: KeepingStore;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
-  /** Waits for statements under way, then closes the pool. May be called again; later calls of the stores are refused. */
+  /** Waits for running statements, then closes the pool. May be called again; later calls of the stores are refused. */
   close(): Promise<void>;
 }
 
 /**
- * Opens nothing yet: the first statement connects, and whatever comes after an outage connects again. Until then every
- * method throws `StoreUnavailableError`, at once when the connection is refused, and after a few seconds when nothing
- * answers.
+ * Connects only when the first statement needs a connection, and again after an outage. While the database cannot be
+ * reached, every method throws `StoreUnavailableError`: at once when the connection is refused, after a few seconds
+ * when nothing answers.
  */
 export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }): Database {
   const connection = createConnection(options);
-  // A worker whose pool is taken by other statements, or that gets no new connection any more, must not lose its leases.
+  // A worker must keep its leases even when other statements use up its pool, or when it gets no new connections.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
   const { client } = connection;
   const limits = options.limits ?? { jobsQueuedMax: null, jobsRunningMax: null };
@@ -87,10 +87,10 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
   };
 }
 
-/** Jobs and servers are renewed side by side. */
+/** Leases of jobs and leases of servers are renewed at the same time. */
 const renewalsAtOnce = 2;
 
-/** The work goes on, and nobody waits for it any more once the signal has come. */
+/** Rejects when the signal aborts. The work itself goes on. */
 async function abortable<Result>(work: PromiseLike<Result>, signal?: AbortSignal): Promise<Result> {
   if (signal === undefined) return await work;
   signal.throwIfAborted();

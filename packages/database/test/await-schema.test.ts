@@ -29,7 +29,7 @@ async function execute(sql: string): Promise<void> {
 }
 
 describe("a process whose database lacks migrations", () => {
-  test("says so once, names the command, and goes on when they have been applied", async () => {
+  test("says so once, names the command, and goes on when the migrations have been applied", async () => {
     const said: string[] = [];
     let hasSaid: () => void;
     const saying = new Promise<void>((resolve) => (hasSaid = resolve));
@@ -49,9 +49,9 @@ describe("a process whose database lacks migrations", () => {
     ]);
   });
 
-  test("does not say so again while they are applied one after the other", async () => {
+  test("does not say so again while migrations are applied one after the other", async () => {
     const network = await startTcpProxy({ targetUrl: database.url });
-    const looked = (): Promise<void> =>
+    const queried = (): Promise<void> =>
       new Promise((resolve) => {
         const stop = network.observe(({ data }) => {
           if (!data.includes("schema_support")) return;
@@ -70,7 +70,7 @@ describe("a process whose database lacks migrations", () => {
       const said: string[] = [];
       const onWaiting = (message: string): unknown => said.push(message);
       const { signal } = stopping;
-      const first = looked();
+      const first = queried();
       const ready = awaitSchema({
         databaseUrl: network.url,
         signal,
@@ -79,8 +79,8 @@ describe("a process whose database lacks migrations", () => {
       });
       await first;
       await migrate({ databaseUrl: database.url, folder: join(folder, "begun") });
-      // A look that had begun before, and one that finds half of what it wants.
-      for (let looks = 0; looks < 2; looks += 1) await looked();
+      // Waits for two queries: the first may have begun before the migration, the second finds half of the migrations.
+      for (let queries = 0; queries < 2; queries += 1) await queried();
       await migrate({ databaseUrl: database.url, folder: join(folder, "whole") });
       await ready;
       expect(said).toEqual([expect.stringContaining("lacks the migration 1_one and 1 more")]);
@@ -90,7 +90,7 @@ describe("a process whose database lacks migrations", () => {
     }
   });
 
-  test("waits for the one that its own version brings", async () => {
+  test("waits for the newest migration of its own version", async () => {
     await migrate({ databaseUrl: database.url });
     const folder = await mkdtemp(join(tmpdir(), "genga-migrations-"));
     try {

@@ -19,7 +19,7 @@ afterAll(async () => {
 const insert = (jobs: NewJob[]): Promise<Job[]> =>
   stores.jobRequests.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
 
-test("takes ten thousand jobs, each with a graph of its own, at once", async () => {
+test("accepts ten thousand jobs, each with a graph of its own, at once", async () => {
   const jobs = Array.from({ length: 10_000 }, (_, batchIndex) =>
     buildJob({ batchIndex, prompt: `picture number ${batchIndex}`, tags: ["bulk"] }),
   );
@@ -52,7 +52,8 @@ test("cancels ten thousand jobs in about the time of one statement", async () =>
       const { cancelled, requested } = await stores.jobRequests.cancelBatch(first!.batchId!);
       expect([cancelled.length, requested.length]).toEqual([10_000, 0]);
     });
-    // Rows come back from it and become jobs, which takes its time too; comparing each with each takes ten times more.
+    // The statement returns the rows, which become jobs, and that takes time, too. A join of every row with every event
+    // would take ten times as long.
     expect(cancelMs / statementMs).toBeLessThan(8);
     expect(
       (await stores.jobReader.of(tenantId).listEvents(first!.id, 0, 10)).map(({ type }) => type),
@@ -68,7 +69,7 @@ async function timeOf(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test("takes all of a large batch or nothing of it", async () => {
+test("accepts all jobs of a large batch or none", async () => {
   const [first, ...rest] = Array.from({ length: 1_200 }, (_, batchIndex) => buildJob({ batchIndex }));
   const batch = { id: uuidv7(), name: "refused" };
   const jobs = [first!, ...rest, buildJob({ id: first!.id, batchIndex: 1_200 })];
@@ -83,7 +84,7 @@ test("takes all of a large batch or nothing of it", async () => {
   });
 }, 60_000);
 
-test("two batches of the same graphs do not lock each other out", async () => {
+test("two batches of the same graphs do not deadlock", async () => {
   const prompts = Array.from({ length: 200 }, (_, index) => `shared ${index}`);
   const jobsOf = (order: string[]): NewJob[] =>
     order.map((prompt, batchIndex) => buildJob({ prompt, batchIndex }));
@@ -100,7 +101,7 @@ test("two batches of the same graphs do not lock each other out", async () => {
   expect(rows).toEqual([{ jobs: 3_000, graphs: 1_000 }]);
 }, 20_000);
 
-test("ranks of a band begin anew once they are large and nothing is queued there", async () => {
+test("ranks of a band begin at 0 again once they are large and no job of the band is queued", async () => {
   const client = new pg.Client({ connectionString: stores.url });
   await client.connect();
   try {

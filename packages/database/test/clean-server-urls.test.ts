@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 beforeEach(() => client.query("DELETE FROM servers"));
 
-/** As a process of an earlier version stored it: whatever was configured. */
+/** Inserts a server as a process of an earlier version stored it: with the URL as it was configured. */
 async function storedServer(url: string, leaseEnd: string | null = null): Promise<string> {
   const id = uuidv7();
   const text =
@@ -35,7 +35,7 @@ const identityOf = (url: string): string => {
   return origin + pathname.replace(/\/+$/, "") + hash;
 };
 
-test("a row with a password gets its server's one spelling, and stays the row that jobs name", async () => {
+test("a row whose URL has a password gets the server's identity, and stays the row that jobs name", async () => {
   const [odd, plain] = [
     await storedServer("http://user:hunter2@GPU-1:80"),
     await storedServer("http://gpu-2:8188"),
@@ -52,7 +52,7 @@ test("a row with a password gets its server's one spelling, and stays the row th
   expect(server!.id).toBe(odd);
 });
 
-test("until then neither servers nor attempts show user or password", async () => {
+test("before the rewrite neither servers nor attempts show user or password", async () => {
   const serverId = await storedServer("http://user:hunter2@gpu-1");
   const tenantId = (await stores.tenants.defaultTenant()).id;
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
@@ -77,7 +77,7 @@ test("of several rows of one server the one in use stays, and the others are set
   );
 });
 
-test("a row that a process of an earlier version adds in mid-deploy does not take the place of the right one", async () => {
+test("a row that a process of an earlier version adds during a deploy does not replace the right one", async () => {
   const right = await storedServer("http://gpu-1", "1 second");
   const late = await storedServer("http://user:hunter2@gpu-1", "1 minute");
   await Promise.all([1, 2, 3].map(() => stores.servers.cleanServerUrls(identityOf)));
@@ -89,7 +89,7 @@ test("a row that a process of an earlier version adds in mid-deploy does not tak
   );
 });
 
-test("nobody sees a password that is still in a row, and none gets into one", async () => {
+test("a password that is still in a row is never shown, and no new row contains one", async () => {
   const id = await storedServer("http://user:p@ss%2Fhunter2@gpu-1");
   expect((await stores.servers.listServers()).map(({ url }) => url)).toEqual(["http://gpu-1"]);
   await client.query("DELETE FROM servers WHERE id = $1", [id]);

@@ -16,7 +16,7 @@ afterAll(async () => {
   await testDatabase.drop();
 });
 
-test("a server gets definitions that are being removed at that moment", async () => {
+test("a server gets definitions even if they are being removed at that moment", async () => {
   const { servers } = database;
   const [record] = await servers.registerServers([{ url: "http://127.0.0.1:1", slots: 2 }]);
   const [lease] = await servers.acquireServers("worker", [record!.id], 1, 60_000);

@@ -51,7 +51,7 @@ const requeue = {
 } as const;
 
 describe("the extra data of a job", () => {
-  test("is there for whoever runs it: after the claim, an adoption, and a requeue", async () => {
+  test("reaches the worker that runs the job: after a claim, an adoption, and a requeue", async () => {
     const jobId = await accepted();
     const first = await claimed(jobId);
     expect(Buffer.from(first.sealedExtraData!).equals(Buffer.from(sealed))).toBe(true);
@@ -67,7 +67,7 @@ describe("the extra data of a job", () => {
     });
   });
 
-  test("is nothing for jobs that were submitted without", async () => {
+  test("is absent for jobs that were submitted without any", async () => {
     const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
     expect(await claimed(job!.id)).toMatchObject({ hasExtraData: false, sealedExtraData: null });
   });
@@ -104,7 +104,7 @@ describe("the extra data of a job", () => {
     for (const jobId of [asked, queued, expired, inBatch!.id]) expect(await kept(jobId)).toBeUndefined();
   });
 
-  test("is erased by whatever statement ends the job, also one of an earlier version", async () => {
+  test("is erased by any statement that ends the job, also one of an earlier version", async () => {
     const jobId = await accepted();
     await client.query(
       "UPDATE jobs SET status = 'cancelled', phase = NULL, finished_at = now() WHERE id = $1",
@@ -116,7 +116,7 @@ describe("the extra data of a job", () => {
     expect(await kept(removed)).toBeUndefined();
   });
 
-  test("is asked for again by a retry, alone and in a batch", async () => {
+  test("is needed again for a retry, of one job and of a batch", async () => {
     const jobId = await accepted();
     await stores.jobRuns.endAttempt(await claimed(jobId), { kind: "failed", failure: buildFailure() });
     await expect(stores.jobRequests.retryJob(jobId)).rejects.toThrow(ExtraDataNeededError);

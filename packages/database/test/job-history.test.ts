@@ -14,21 +14,24 @@ import { buildFailure, buildJob, buildOutput, buildProgress } from "@genga/testi
 import { judge, type Author } from "./job-model.ts";
 import { openTestStores } from "./test-stores.ts";
 
-// Every writer of a job, in random order, many at the same time over connections of their own, and each history judged
-// by a model. `HISTORY_SEEDS=10000 npm test -- packages/database/test/job-history.test.ts` runs ten thousand seeds
-// (minutes); `HISTORY_FIRST_SEED=N` begins at that one. What a seed plans is always the same; how its statements run
-// into each other is PostgreSQL's doing.
+// All kinds of writes to jobs run in random order, many at the same time over connections of their own, and a model
+// judges each history. `HISTORY_SEEDS=10000 npm test -- packages/database/test/job-history.test.ts` runs ten thousand
+// seeds (minutes); `HISTORY_FIRST_SEED=N` begins at that seed. A seed always plans the same writes, but PostgreSQL
+// decides in which order statements that run at the same time take effect.
 
 const seeds = Number(process.env["HISTORY_SEEDS"] ?? 40);
 const firstSeed = Number(process.env["HISTORY_FIRST_SEED"] ?? 1);
-/** Seeds that run side by side, each group in a database of its own: sweeps take whatever they find there. */
+/**
+ * How many groups of seeds run side by side. Each has a database of its own, because sweeps change every job that they
+ * find.
+ */
 const lanes = seeds > 1_000 ? 3 : 1;
 
 type Stores = Awaited<ReturnType<typeof openTestStores>>;
 interface Lane {
   stores: Stores;
   tenantId: string;
-  /** Looks at rows as they are. */
+  /** A connection that reads rows directly. */
   observer: pg.Client;
 }
 
@@ -60,7 +63,7 @@ const ends = fc.record({
   as: fc.constantFrom(...endKinds),
 });
 
-/** What anybody may try at any moment, sensible or not. `job` and `lease` pick among those that exist. */
+/** A write that some process may try at any moment, sensible or not. `job` and `lease` pick among those that exist. */
 const writes = fc.oneof(
   {
     weight: 5,
@@ -90,7 +93,7 @@ const writes = fc.oneof(
 
 type Write = typeof writes extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** Writers that run into each other, and the answers that they got. */
+/** Runs writes at the same time, and keeps the answers. */
 class Writers {
   readonly #stores: Stores;
   readonly #serverId: string;
@@ -217,7 +220,10 @@ async function unlessIllegal<Answer>(asked: Promise<Answer>): Promise<Answer | u
   }
 }
 
-/** The same under the same lease, as a worker that repeats an end says the same again. */
+/**
+ * The end of this kind for this attempt and lease; always the same, as a worker that repeats an end sends the same
+ * again.
+ */
 function endOf(kind: AttemptEnd["kind"], { attempt, leaseNumber }: JobLease): AttemptEnd {
   const failure = buildFailure();
   if (kind === "completed") return { kind, outputs: [buildOutput()] };
@@ -229,7 +235,7 @@ function endOf(kind: AttemptEnd["kind"], { attempt, leaseNumber }: JobLease): At
   };
 }
 
-/** A job's row as PostgreSQL has it, by the names of its columns. */
+/** A job's row in PostgreSQL, by the names of its columns. */
 interface Row {
   id: string;
   status: string;
@@ -247,7 +253,7 @@ async function rowsOf({ observer }: Lane, batchId: string): Promise<Map<string, 
   return new Map(rows.map(({ row }) => [row.id, row]));
 }
 
-/** One seed's jobs and writers. */
+/** Starts a seed: its jobs and its writers. */
 async function begin(
   lane: Lane,
   expiresInMs: number | null,
@@ -268,7 +274,9 @@ async function begin(
   return { batchId, jobIds, writers: new Writers(stores, { serverId: server!.id, batchId, jobIds }) };
 }
 
-/** What was counted as jobs ended, restarted and went is what there is, in whatever order they did. */
+/**
+ * The counts that were added up as jobs ended, restarted and were removed equal the real counts, whatever the order.
+ */
 async function assertCounted({ observer }: Lane): Promise<void> {
   const { rows } = await observer.query(`
     WITH counted AS (
@@ -288,7 +296,7 @@ async function assertCounted({ observer }: Lane): Promise<void> {
   expect(rows).toEqual([]);
 }
 
-/** Nothing goes back; and a write alone, under a lease that is no longer the row's, leaves it exactly as it was. */
+/** No number of a row falls. A single write under a lease that the row no longer has leaves the row unchanged. */
 function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: JobLease | null): void {
   for (const [id, row] of after) {
     const was = before.get(id);
@@ -339,7 +347,7 @@ async function judgeAll(
   return left;
 }
 
-/** Runs the property once for each seed, so that each of them can be asked for alone. */
+/** Runs the property once for each seed, so that each seed can be repeated alone. */
 async function forSeeds<Plan>(
   arbitrary: fc.Arbitrary<Plan>,
   run: (lane: Lane, plan: Plan) => Promise<void>,
@@ -354,7 +362,7 @@ async function forSeeds<Plan>(
         try {
           await fc.assert(property, { seed, numRuns: 1, endOnFailure: true });
         } catch (error) {
-          next = Infinity; // the other lanes end with what they are at
+          next = Infinity; // the other lanes finish their seeds
           throw error;
         }
       }
@@ -366,7 +374,7 @@ async function forSeeds<Plan>(
 const timeoutMs = 30_000 + seeds * 1_000;
 
 test(
-  "every history makes sense to the model, however all writers interleave",
+  "the model accepts every history, however the writes interleave",
   async () => {
     const step = fc.oneof(
       fc.array(writes, { minLength: 1, maxLength: 1 }),
@@ -381,7 +389,7 @@ test(
       let before = await rowsOf(lane, play.batchId);
       for (const writesAtOnce of steps) {
         const [only, ...others] = writesAtOnce;
-        // A take-over is no write under a lease alone: it adopts whatever else has expired.
+        // A take-over also changes other jobs, those with expired leases, so it is no single write.
         const isAlone = only !== undefined && others.length === 0 && only.do !== "take over";
         const alone = isAlone ? (play.writers.leaseOf(only) ?? null) : null;
         await Promise.all(writesAtOnce.map((write) => play.writers.run(write)));
@@ -397,7 +405,7 @@ test(
 );
 
 test(
-  "a cancel that races the end of its job has one outcome, and both are told the same",
+  "a cancel that races the end of its job has one outcome, which both callers are told",
   async () => {
     const racers = fc.record({
       cancels: fc.array(fc.constantFrom("cancel", "cancel batch"), { minLength: 1, maxLength: 2 }),
@@ -421,7 +429,7 @@ test(
         .of(lane.tenantId)
         .listEvents(play.jobIds[0]!, 0, 100);
       const wasAsked = events.some(({ type }) => type === "cancel_requested");
-      if (job?.status === "processing") return; // it was taken over in time, and its first holder has no say any more
+      if (job?.status === "processing") return; // the take-over came first, so the first holder's writes had no effect
       if (end.as === "requeue" || end.as === "cancelled") expect(job?.status).toBe("cancelled");
       else expect(job).toMatchObject({ status: end.as, cancelTooLate: end.as === "completed" && wasAsked });
     });

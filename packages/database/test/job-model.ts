@@ -11,25 +11,25 @@ import {
   type JobStatus,
 } from "@genga/jobs";
 
-/** Whose answer said that it made an event: that writer alone may have made it, and only with the right to. */
+/** A write whose answer said that it made an event. Only this write may have made it, and only if it was allowed to. */
 export interface Author {
   type: JobEvent["type"];
-  /** What a fenced write was made under. */
+  /** The lease of a fenced write. */
   under?: JobLease;
-  /** What a claim or an adoption was given. */
+  /** The lease that a claim or an adoption got. */
   given?: JobLease;
-  /** It takes the job from a holder who may come back. */
+  /** The write takes the job from a holder that may come back. */
   takesOver?: boolean;
   end?: AttemptEnd;
 }
 
-/** Everything that the store tells of one job. */
+/** Everything that the store returns about one job. */
 export interface Told {
   job: Job;
   events: JobEvent[];
   attempts: JobAttempt[];
   outputs: JobOutput[];
-  /** By sequence. */
+  /** Writes by the sequence of their event. */
   authors: ReadonlyMap<number, Author[]>;
 }
 
@@ -42,7 +42,7 @@ interface ModelState {
   crashCount: number;
   outOfMemoryCount: number;
   isCancelRequested: boolean;
-  /** Lives that ended: more than one only by explicit retries. */
+  /** How many times the job ended; more than once only after explicit retries. */
   ends: number;
 }
 
@@ -52,8 +52,8 @@ const initial: ModelState = {
 };
 
 /**
- * The state machine, told by events alone: replays a history in its order, asks of each event whether its author might
- * make it at that moment, and compares what comes out with the rows.
+ * The state machine in terms of events: replays a history in its order, checks for each event whether its author was
+ * allowed to make it at that moment, and compares the result with the rows.
  */
 export function judge({ job, events, attempts, outputs, authors }: Told): void {
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
@@ -90,18 +90,21 @@ export function judge({ job, events, attempts, outputs, authors }: Told): void {
   assertOutputs(job, outputs, authors.get(events.length) ?? []);
 }
 
-/** The one who made it. Who repeats an end under the same lease is told of the first one again. */
+/**
+ * The write that made the event. A write that repeats an end under the same lease is told of the first one's event
+ * again.
+ */
 function authorOf(event: JobEvent, authors: Author[], attempts: JobAttempt[]): Author {
   if (authors.length > 1) {
     for (const { end, under } of authors) {
-      if (end === undefined) throw new Error(`Two were told that they made ${JSON.stringify(event)}.`);
+      if (end === undefined) throw new Error(`Two writes were told that they made ${JSON.stringify(event)}.`);
       expect(under).toEqual(authors[0]?.under);
     }
   }
-  // A requeue that a cancel request turned into an end keeps its reason; a plain cancellation has none.
+  // A requeue that a pending cancel request turned into a cancellation keeps its reason; a plain cancellation has none.
   const wasRequeue = (attempts[event.attempt - 1]?.failure ?? null) !== null;
   const author = authors.find(({ end }) => (end?.kind === "requeue") === wasRequeue) ?? authors[0];
-  if (author === undefined) throw new Error(`Nobody's answer tells of ${JSON.stringify(event)}.`);
+  if (author === undefined) throw new Error(`No write's answer had the event ${JSON.stringify(event)}.`);
   expect(author.type).toBe(event.type);
   return author;
 }

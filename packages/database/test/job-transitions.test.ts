@@ -14,7 +14,7 @@ import {
 import { buildFailure, buildJob } from "@genga/testing";
 import { openTestStores } from "./test-stores.ts";
 
-// The table of job-states.ts and the conditions of the statements say the same.
+// The table of job-states.ts must agree with the conditions of the statements.
 
 let stores: Awaited<ReturnType<typeof openTestStores>>;
 let client: pg.Client;
@@ -32,11 +32,11 @@ afterAll(async () => {
   await stores.close();
 });
 
-/** A job in play, with what a writer of any state needs. */
+/** A job, and what writes in any of its statuses need. */
 interface Play {
   id: string;
   batchId: string;
-  /** Under which it runs, or ran. */
+  /** The lease under which the job runs or ran. */
   lease: JobLease;
   nextAttempt: number;
 }
@@ -56,7 +56,7 @@ async function claim(jobId: string, attempt: number): Promise<JobLease | undefin
   return (await stores.jobRuns.claimJobs([{ jobId, attempt, ...by }], 0))[0];
 }
 
-/** A job that has just come into that state, past its queue deadline and its lease. */
+/** Makes a job that has just reached this status; its queue deadline and its lease have expired. */
 async function jobThatIs(status: JobStatus, isCancelRequested: boolean): Promise<Play> {
   const tenant = await stores.tenants.defaultTenant();
   const batchId = uuidv7();
@@ -103,7 +103,7 @@ async function statusOf(id: string): Promise<JobStatus> {
   return job.status;
 }
 
-test("a status follows another one by some statement exactly where the table says so", async () => {
+test("some statement changes one status to another exactly where the table allows it", async () => {
   const seen = new Set<string>();
   for (const from of jobStatuses) {
     for (const write of Object.values(writers)) {
@@ -122,7 +122,7 @@ test("a status follows another one by some statement exactly where the table say
   expect([...seen].sort()).toEqual(allowed.sort());
 });
 
-test("phases follow each other in PostgreSQL as the table says", async () => {
+test("PostgreSQL changes one phase to another exactly where the table allows it", async () => {
   const { rows } = await client.query<{ phase: string }>(
     "SELECT unnest(enum_range(NULL::job_phase))::text AS phase",
   );

@@ -35,7 +35,7 @@ const query = async (sql: string, values: unknown[] = []): Promise<Record<string
   (await client.query<Record<string, unknown>>(sql, values)).rows;
 
 describe("The key store on PostgreSQL", () => {
-  test("knows a key by what is sent as it, with its tenant, role and name", async () => {
+  test("finds a key by its secret value, with its tenant, role and name", async () => {
     expect(await database.keys.hasKeys()).toBe(false);
     const { key, accessKey } = await add("one", "operate");
     expect(key).toMatch(/^genga_[\w-]{43}$/);
@@ -50,7 +50,7 @@ describe("The key store on PostgreSQL", () => {
     }
   });
 
-  test("keeps nothing that could be sent", async () => {
+  test("stores nothing that works as a key", async () => {
     const { key } = await add("secret");
     const rows = JSON.stringify([
       await query(
@@ -76,7 +76,7 @@ describe("The key store on PostgreSQL", () => {
     await add("wanted", "read");
   });
 
-  test("takes a rotated key in both ways until the overlap is over", async () => {
+  test("accepts both values of a rotated key until the overlap has ended", async () => {
     const { key, accessKey } = await add("rotated");
     const rotated = (await database.keys.rotateKey(accessKey.id, hourMs, by))!;
     expect(rotated.accessKey).toMatchObject({ id: accessKey.id, name: "rotated" });
@@ -96,11 +96,11 @@ describe("The key store on PostgreSQL", () => {
     await database.keys.rotateKey(accessKey.id, hourMs, by);
     const again = (await database.keys.rotateKey(accessKey.id, 2 * hourMs, by))!;
     expect([await roleOf(key), await roleOf(again.key)]).toEqual(["submit", "submit"]);
-    // What was said first holds: nothing works for longer than it.
+    // The first rotation's overlap holds: no later rotation makes its old value work for longer.
     expect((await database.keys.findPrincipal(key))!.validForMs).toBeLessThanOrEqual(hourMs);
   });
 
-  test("ends all that was sent before when there is to be no overlap", async () => {
+  test("ends all old values of a key at once when there is no overlap", async () => {
     const { key, accessKey } = await add("leaked");
     const second = (await database.keys.rotateKey(accessKey.id, hourMs, by))!;
     const third = (await database.keys.rotateKey(accessKey.id, 0, by))!;
@@ -111,7 +111,7 @@ describe("The key store on PostgreSQL", () => {
     ]);
   });
 
-  test("rotations at once leave one that works for good, and the others for their overlap", async () => {
+  test("rotations at the same time leave one value that goes on working, and others that work for their overlap", async () => {
     const { accessKey } = await add("raced");
     const told = await Promise.all(
       Array.from({ length: 5 }, () => database.keys.rotateKey(accessKey.id, hourMs, by)),
@@ -121,7 +121,7 @@ describe("The key store on PostgreSQL", () => {
     expect(found).not.toContain(null);
   });
 
-  test("knows a revoked key no more, in none of its ways, and does not rotate it", async () => {
+  test("finds a revoked key by none of its values, and does not rotate it", async () => {
     const { key, accessKey } = await add("revoked");
     const rotated = (await database.keys.rotateKey(accessKey.id, hourMs, by))!;
     const { revokedAt } = (await database.keys.revokeKey(accessKey.id, by))!;
@@ -137,7 +137,7 @@ describe("The key store on PostgreSQL", () => {
     }
   });
 
-  test("tells of many keys at once which of them work, and notes no use", async () => {
+  test("says which of many keys work, and records no use", async () => {
     const [working, revoked, rotated] = [await add("works"), await add("ended"), await add("turned over")];
     await database.keys.revokeKey(revoked.accessKey.id, by);
     const overlapping = (await database.keys.rotateKey(rotated.accessKey.id, hourMs, by))!;
@@ -156,7 +156,7 @@ describe("The key store on PostgreSQL", () => {
     expect(used).toEqual([]);
   });
 
-  test("notes a key's use, at most once a minute", async () => {
+  test("records a key's use at most once a minute", async () => {
     const { key, accessKey } = await add("used");
     const lastUsedAt = async (): Promise<Date | null> =>
       (await database.keys.listKeys()).find(({ id }) => id === accessKey.id)!.lastUsedAt;
@@ -190,7 +190,7 @@ describe("The key store on PostgreSQL", () => {
     ]);
   });
 
-  test("removes copies that earlier versions made once they are a day old, and reads none", async () => {
+  test("removes copies of API_KEYS by earlier versions once they are a day old, and finds none by its value", async () => {
     const { id } = await database.tenants.defaultTenant();
     const insert = (age: string): Promise<unknown> =>
       query(

@@ -32,7 +32,7 @@ afterEach(async () => {
   await database.drop();
 });
 
-/** A project with these migrations, by name. */
+/** A folder with these migrations, by name. */
 async function projectOf(migrations: Record<string, string>): Promise<string> {
   const project = await mkdtemp(join(folder, "project-"));
   for (const [name, sql] of Object.entries(migrations)) {
@@ -57,20 +57,20 @@ async function namesIn(migrations: string): Promise<string[]> {
     .sort();
 }
 
-/** How many wait for their turn to migrate this database. */
+/** How many connections wait for the lock of migrations. */
 async function waitingForLock(): Promise<number> {
   const { rowCount } = await client.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`);
   return rowCount ?? 0;
 }
 
-/** How many wait for a lock on this table. */
+/** How many connections wait for a lock on this table. */
 async function waitingFor(observer: pg.Client, table: string): Promise<number> {
   const waiting = "SELECT 1 FROM pg_locks WHERE relation = $1::regclass AND NOT granted";
   return (await observer.query(waiting, [table])).rowCount ?? 0;
 }
 
-/** What `npm run migrate` runs, as a process of its own; answers what it said. */
+/** Runs `npm run migrate` in a process of its own; returns what it printed. */
 async function migrateInProcess(): Promise<string> {
   const program = fileURLToPath(new URL("../src/migrations/migrate-main.ts", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", program], {
@@ -82,14 +82,14 @@ async function migrateInProcess(): Promise<string> {
 const ready = "CREATE TABLE ready (id int)";
 
 describe("Migrating", () => {
-  test("makes an empty database ready, and finds nothing to do afterwards", async () => {
+  test("migrates an empty database, and finds nothing to do afterwards", async () => {
     expect(await migrate({ databaseUrl: database.url })).toEqual(await namesIn(projectMigrations));
     expect(await migrate({ databaseUrl: database.url })).toEqual([]);
     expect((await client.query("SELECT 1 FROM jobs")).rowCount).toBe(0);
   });
 
   test("happens once when four processes start at once", async () => {
-    // They find the lock taken: all four are there before the first may begin.
+    // The processes find the lock taken, so all four are waiting before the first may begin.
     await client.query("SELECT pg_advisory_lock(72707369)");
     const processes = Array.from({ length: 4 }, () => migrateInProcess());
     while ((await waitingForLock()) < 4) await new Promise(setImmediate);
@@ -103,7 +103,7 @@ describe("Migrating", () => {
     );
   });
 
-  test("keeps Prisma's books, so that its command line agrees", async () => {
+  test("keeps Prisma's records, so that Prisma's command line agrees", async () => {
     await migrate({ databaseUrl: database.url, folder: await projectOf({ "1_ready": ready }) });
     const checksum = createHash("sha256").update(ready).digest("hex");
     expect(await recorded()).toEqual([{ name: "1_ready", checksum, finished: true, steps: 1, logs: null }]);
@@ -131,7 +131,7 @@ describe("Migrating", () => {
     const reader = new pg.Client({ connectionString: database.url });
     await reader.connect();
     try {
-      // A transaction of a running process that takes the two tables in the opposite order.
+      // A transaction of a running process that locks the two tables in the opposite order.
       await client.query("BEGIN");
       await client.query("INSERT INTO other VALUES (1)");
       const project = await projectOf({
@@ -139,7 +139,8 @@ describe("Migrating", () => {
       });
       const migrating = migrate({ databaseUrl: database.url, folder: project });
       while ((await waitingFor(reader, "other")) === 0) await new Promise(setImmediate);
-      // Whoever asks meanwhile is answered, although the migration was there before and the transaction is still open.
+      // Other queries are answered meanwhile, although the migration asked for its lock first and the transaction is
+      // still open.
       expect((await reader.query("SELECT FROM other")).rowCount).toBe(0);
       await client.query("INSERT INTO one VALUES (1)");
       await client.query("COMMIT");

@@ -40,13 +40,13 @@ async function countedBytes(): Promise<number> {
   return Number(rows[0]?.bytes);
 }
 
-test("what a process of an earlier version stored counts as much as what this one stored", async () => {
+test("outputs that a process of an earlier version stored are counted like those of this version", async () => {
   const output = buildOutput({ bytes: 1_000 });
   const [own, old] = [await claimNew(), await claimNew()];
   await stores.jobRuns.endAttempt(own, { kind: "completed", outputs: [output] });
   expect([await bytesOf(own.jobId), await countedBytes()]).toEqual([1_000, 1_000]);
 
-  // As such a process ends a job: one statement, which does not know the column.
+  // Such a process ends a job with a statement that does not know the column.
   await client.query(
     `WITH job AS (
        UPDATE jobs SET status = 'completed', phase = NULL, percent = 100, finished_at = now(), lease_owner = NULL,

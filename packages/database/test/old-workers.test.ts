@@ -17,10 +17,10 @@ afterAll(async () => {
 
 const minuteMs = 60_000;
 
-test("a worker of an earlier version that stops is remembered with its servers, and lives when it comes back", async () => {
+test("a stopped worker of an earlier version stays known with its servers, and is alive again when it comes back", async () => {
   const [server] = await stores.servers.registerServers([{ url: "http://zone-1:8188", slots: 1 }]);
   const serverIds = [server!.id];
-  // As such a process says that it lives, and stops.
+  // The statements with which such a process reports that it is alive, and that it stops.
   const renew = `INSERT INTO workers (id, server_ids) VALUES ('old', $1)
     ON CONFLICT (id) DO UPDATE SET last_seen_at = clock_timestamp(), server_ids = excluded.server_ids`;
   await client.query(renew, [serverIds]);

@@ -48,7 +48,7 @@ async function untilWaiting(count: number): Promise<void> {
 }
 
 describe("With Postgres away", () => {
-  test("every store says so at once, and works again by itself", async () => {
+  test("every store throws at once, and works again by itself", async () => {
     await database.ping();
     await proxy.cut();
     for (const call of [
@@ -81,8 +81,8 @@ describe("With Postgres away", () => {
     proxy.freeze();
     const stopping = new AbortController();
     const ping = database.ping(stopping.signal);
-    stopping.abort(new Error("no longer asked"));
-    await expect(ping).rejects.toThrow("no longer asked");
+    stopping.abort(new Error("no longer needed"));
+    await expect(ping).rejects.toThrow("no longer needed");
     proxy.thaw();
   });
 
@@ -137,7 +137,7 @@ describe("With Postgres away", () => {
     const [owned] = await direct.servers.acquireServers("worker-a", [server!.id], 1, 60_000);
     await operator.query("BEGIN");
     await operator.query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", [stuck.jobId]);
-    // Two connections, each with a statement that waits for the row.
+    // Two statements on two connections wait for the row.
     const waiting = [1, 2].map(() =>
       expect(database.jobRequests.requestCancel(stuck.jobId)).rejects.toThrow(StoreUnavailableError),
     );
@@ -166,7 +166,7 @@ describe("With Postgres away", () => {
     await untilWaiting(1);
     await proxy.cut();
     await lost;
-    // The statement itself is still waiting in Postgres, which knows nothing of the cut, and now takes effect.
+    // The statement still waits in PostgreSQL, which did not notice the broken connection, and takes effect now.
     await operator.query("ROLLBACK");
     await proxy.restore();
     expect(await database.jobRuns.endAttempt(lease, end)).toMatchObject({ held: true, status });

@@ -18,7 +18,7 @@ afterAll(async () => {
   await stores.close();
 });
 
-/** Runs a job to that end, on a server of its own. */
+/** Runs a job to this end, on a server of its own. */
 async function end(as: AttemptEnd): Promise<EndedPrompt & { jobId: string }> {
   const tenantId = (await stores.tenants.defaultTenant()).id;
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
@@ -41,11 +41,11 @@ test.each<AttemptEnd>([
   { kind: "timeout", failure },
   { kind: "cancelled" },
   { kind: "requeue", failure, delayMs: 0, charged: false, avoidServer: false },
-])("an end ($kind) notes its prompt until somebody says that its entry is gone", async (as) => {
+])("an end ($kind) records its prompt until its entry is known to be deleted", async (as) => {
   const { promptId, serverId } = await end(as);
   const prompt = { promptId, serverId };
   const list = (): Promise<EndedPrompt[]> => stores.keeping.listPromptsToForget([prompt.serverId], 10);
-  expect(await list()).toEqual([]); // Who recorded the end deletes the entry first.
+  expect(await list()).toEqual([]); // The worker that recorded the end deletes the entry first.
   await age("1 minute");
   expect(await list()).toEqual([prompt]);
   expect(await stores.keeping.listPromptsToForget([uuidv7()], 10)).toEqual([]);
@@ -53,7 +53,7 @@ test.each<AttemptEnd>([
   expect(await list()).toEqual([]);
 });
 
-test("a note outlives its job, and each server has its turn", async () => {
+test("the record of a prompt outlives its job, and each server has its turn", async () => {
   const ended = await Promise.all(Array.from({ length: 3 }, () => end({ kind: "cancelled" })));
   for (const { jobId } of ended) await stores.jobRequests.removeJob(jobId);
   await client.query(

@@ -26,7 +26,7 @@ async function insert(jobs: NewJob[], batchName?: string): Promise<Job[]> {
   return await stores.jobRequests.insertJobs({ tenantId, batch, jobs });
 }
 
-/** Runs a job, to its end or to its failure. */
+/** Runs a job to its success or failure. */
 async function run(id: string, as: "completed" | "failed" = "completed"): Promise<void> {
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
@@ -57,7 +57,7 @@ async function untilWaitingForLock(): Promise<void> {
   while ((await client.query(waiting)).rowCount === 0);
 }
 
-/** Every table whose rows contain one of the texts, in any column. */
+/** Every table with a row that contains one of the texts, in any column. */
 async function tablesThatTellOf(texts: string[]): Promise<string[]> {
   const { rows: tables } = await client.query<{ name: string }>(
     "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
@@ -74,8 +74,8 @@ async function tablesThatTellOf(texts: string[]): Promise<string[]> {
   return found;
 }
 
-describe("What a removal leaves", () => {
-  test("is nothing in any column of any table but the tombstone", async () => {
+describe("A removal leaves", () => {
+  test("nothing in any column of any table except the tombstone", async () => {
     const upload = await saveUpload();
     const job = buildJob({
       ...{ prompt: "the one hush prompt", project: "hush project", tags: ["hush-tag"] },
@@ -96,7 +96,7 @@ describe("What a removal leaves", () => {
     expect(rows).toEqual([{ id, tenant_id: tenantId, removed_at: expect.any(Date) }]);
   });
 
-  test("is what other jobs use: graph and batch go with the last of them", async () => {
+  test("what other jobs use: graph and batch are removed with the last of them", async () => {
     const workflow = buildWorkflow("a graph for two");
     const [one, other] = await insert(
       [buildJob({ workflow, batchIndex: 0 }), buildJob({ workflow, batchIndex: 1 })],
@@ -116,7 +116,7 @@ describe("What a removal leaves", () => {
     expect(await stores.jobReader.of(tenantId).findBatch(one!.batchId!)).toBeNull();
   });
 
-  test("are tickets and files to be removed, until somebody says that they are gone", async () => {
+  test("a record of tickets and files to remove, until they are removed", async () => {
     const [job] = await insert([buildJob()]);
     await run(job!.id);
     await stores.jobRequests.removeJob(job!.id);
@@ -130,7 +130,7 @@ describe("What a removal leaves", () => {
   });
 
   test.each<"completed" | "failed">(["completed", "failed"])(
-    "are prompts that a server may still have (of a job that %s), until somebody says that they are gone",
+    "a record of prompts that a server may still have (of a job that %s), until they are deleted",
     async (as) => {
       const [job] = await insert([buildJob()]);
       await run(job!.id, as);
@@ -139,7 +139,7 @@ describe("What a removal leaves", () => {
         [job!.id],
       );
       const { prompt, server } = rows[0]!;
-      // Once, although attempt and note both tell of it.
+      // Once, although the attempt and the record both name the prompt.
       expect(await stores.jobRuns.findEndedPrompts(server, [prompt])).toEqual([prompt]);
       await stores.jobRequests.removeJob(job!.id);
       expect(await stores.jobRuns.findEndedPrompts(server, [prompt])).toEqual([prompt]);
@@ -166,7 +166,7 @@ describe("What a removal leaves", () => {
 });
 
 describe("Races:", () => {
-  test("two removals of the last two jobs with a graph leave no graph", async () => {
+  test("two removals at once of the last two jobs with a graph remove the graph", async () => {
     for (let round = 0; round < 20; round += 1) {
       const workflow = buildWorkflow(`removed at once ${round}`);
       const jobs = await insert([buildJob({ workflow }), buildJob({ workflow })], `at once ${round}`);
@@ -225,7 +225,7 @@ describe("Rows without a use", () => {
     ...{ from: {}, limit: 100_000, graceMs: 3_600_000, uploadsUnusedMs: 3_600_000 },
   };
 
-  test("graphs and batches that a process of an earlier version left go after a while", async () => {
+  test("graphs and batches that a process of an earlier version left are removed after a while", async () => {
     await client.query(
       `INSERT INTO workflows (hash, graph, created_at) VALUES ('old', '{}', now() - interval '2 hours'), ('new', '{}', now())`,
     );
@@ -239,7 +239,7 @@ describe("Rows without a use", () => {
     expect(rows).toEqual([{ hash: "new" }]);
   });
 
-  test("a look goes on where the last page ended, and begins anew after the last", async () => {
+  test("a scan goes on where the last page ended, and begins again after the last page", async () => {
     await insert(Array.from({ length: 5 }, (_, index) => buildJob({ prompt: `page ${index}` })));
     const { next } = await stores.keeping.removeUnused({ ...look, limit: 2 });
     const { rows } = await client.query<{ hash: string }>("SELECT hash FROM workflows ORDER BY hash LIMIT 2");
@@ -247,7 +247,7 @@ describe("Rows without a use", () => {
     expect((await stores.keeping.removeUnused(look)).next).toEqual({});
   });
 
-  test("an upload goes with the last job that names it", async () => {
+  test("an upload is removed with the last job that names it", async () => {
     const [shared, own] = await Promise.all([saveUpload(), saveUpload()]);
     const [first, last] = await insert([
       buildJob({ uploadIds: [shared.id, own.id] }),
@@ -282,7 +282,7 @@ describe("Rows without a use", () => {
     expect(await left()).toEqual([]);
   });
 
-  test("no upload goes while the graphs of an earlier version's jobs are unread; then their uploads stay", async () => {
+  test("no upload is removed before the graphs of an earlier version's jobs were read; after that their uploads stay", async () => {
     const upload = await saveUpload();
     const workflow = JSON.stringify({
       "1": { class_type: "LoadImage", inputs: { image: `genga/${upload.sha256}.png [input]` } },
@@ -296,7 +296,7 @@ describe("Rows without a use", () => {
     expect(await stores.uploads.findUploads(tenantId, [upload.id])).toHaveLength(1);
   });
 
-  test("a submission that names an upload which has just gone is refused, and told why", async () => {
+  test("a submission that names an upload which was just removed is refused with the reason", async () => {
     const gone = uuidv7();
     await expect(insert([buildJob({ uploadIds: [gone] })])).rejects.toMatchObject({
       problems: [{ code: "unknown-upload" }],
@@ -325,7 +325,7 @@ describe("The file of an unused upload", () => {
     await stores.keeping.removeUnused({ from: {}, limit: 100_000, graceMs: 0, uploadsUnusedMs: 1_000 });
     expect(await stores.uploads.findUploads(tenantId, [upload.id])).toEqual([]);
   }
-  // The column keeps milliseconds and rounds: `now()` would sometimes be stored as half a millisecond from now.
+  // The column has milliseconds and rounds, so `now()` would sometimes be stored as half a millisecond in the future.
   const makeDue = (): Promise<unknown> =>
     client.query("UPDATE files_to_remove SET due_at = now() - interval '1 second'");
 
@@ -345,7 +345,7 @@ describe("The file of an unused upload", () => {
     expect(await tablesThatTellOf([upload.sha256])).toEqual([]);
   });
 
-  test("is not removed under the hands of somebody who sends the same content", async () => {
+  test("is not removed while the same content is being sent again", async () => {
     const upload = await saveUpload("contested content");
     await removeUnused(upload);
     await makeDue();
@@ -360,7 +360,7 @@ describe("The file of an unused upload", () => {
     expect(order).toEqual(["removed", "written anew"]);
   });
 
-  test("stays noted when the storage fails", async () => {
+  test("stays recorded when the storage fails", async () => {
     const upload = await saveUpload("unlucky content");
     await removeUnused(upload);
     await makeDue();

@@ -32,7 +32,7 @@ beforeEach(async () => {
   }
 });
 
-/** An ended job with an output of that size. */
+/** Inserts an ended job with an output of this size. */
 async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Promise<string> {
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
@@ -47,7 +47,7 @@ async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Prom
 
 const unlimited: RetentionLimits = { ageMs: null, jobs: null, bytes: null };
 
-/** Which of the jobs are beyond the limits, before and after their counts are folded. */
+/** Which of the jobs are beyond the limits; asserts that it is the same before and after their counts are folded. */
 async function overdue(limits: Partial<RetentionLimits>, ids: string[], limit = 100): Promise<number[]> {
   const options = { graceMs: 60_000, limit };
   const list = async (): Promise<number[]> =>
@@ -60,7 +60,7 @@ async function overdue(limits: Partial<RetentionLimits>, ids: string[], limit = 
   return before;
 }
 
-/** Of the first tenant five, of 10 to 6 minutes ago; of the second one, which is old as well. */
+/** Five jobs of the first tenant, which ended 10 to 6 minutes ago, and an old one of the second tenant. */
 async function sixJobs(): Promise<string[]> {
   const ids: string[] = [];
   for (const minutesAgo of [10, 9, 8, 7, 6]) ids.push(await endedJob(tenantIds[0]!, minutesAgo));
@@ -68,25 +68,25 @@ async function sixJobs(): Promise<string[]> {
   return ids;
 }
 
-test("a tenant keeps its newest jobs, and another's count for nothing", async () => {
+test("a tenant keeps its newest jobs, and those of other tenants do not count", async () => {
   const ids = await sixJobs();
   expect(await overdue({ jobs: 2 }, ids)).toEqual([0, 1, 2]);
   expect(await overdue({ jobs: 5 }, ids)).toEqual([]);
 });
 
-test("jobs beyond an age are overdue, of every tenant", async () => {
+test("jobs of every tenant beyond an age are overdue", async () => {
   const ids = await sixJobs();
   expect(await overdue({ ageMs: 8.25 * 60_000 }, ids)).toEqual([0, 1, 5]);
 });
 
-test("so many of the oldest are overdue that the others fit into the bytes", async () => {
+test("as many of the oldest jobs are overdue as exceed the bytes", async () => {
   const ids = await sixJobs();
   expect(await overdue({ bytes: 300 }, ids)).toEqual([0, 1]);
   expect(await overdue({ bytes: 299 }, ids)).toEqual([0, 1, 2]);
   expect(await overdue({ bytes: 500 }, ids)).toEqual([]);
 });
 
-test("each limit holds by itself, nothing goes within the grace, and no limit keeps all", async () => {
+test("each limit holds by itself, no job is overdue within the grace, and without limits all jobs stay", async () => {
   const ids = [...(await sixJobs()), await endedJob(tenantIds[1]!, 0)];
   expect(await overdue({ jobs: 4, bytes: 300, ageMs: 9.5 * 60_000 }, ids)).toEqual([0, 1]);
   expect(await overdue({ jobs: 0 }, ids)).toEqual([0, 1, 5, 2, 3, 4]);

@@ -19,7 +19,7 @@ afterAll(async () => {
   await stores.close();
 });
 
-/** A job in that state, made by the store as any other. */
+/** Makes a job with this status through the store. */
 async function jobThatIs(status: JobStatus): Promise<string> {
   const tenant = await stores.tenants.defaultTenant();
   const [job] = await stores.jobRequests.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
@@ -39,7 +39,7 @@ async function jobThatIs(status: JobStatus): Promise<string> {
   return id;
 }
 
-/** By hand, past the store. */
+/** Changes a row with plain SQL, without the store. */
 async function change(table: string, key: string, id: string, assignment: string): Promise<void> {
   await client.query(`UPDATE ${table} SET ${assignment} WHERE ${key} = $1`, [id]);
 }
@@ -108,7 +108,7 @@ describe("The schema makes illegal states impossible:", () => {
     await expect(copied).rejects.toMatchObject({ constraint: "outputs_job_id_index_key" });
   });
 
-  test("an attempt that ended says how, when, and under which lease", async () => {
+  test("an ended attempt has its outcome, its time and its lease number", async () => {
     const id = await jobThatIs("failed");
     const { rows } = await client.query(
       "SELECT outcome, lease_number, failure FROM job_attempts WHERE job_id = $1",
@@ -122,7 +122,7 @@ describe("The schema makes illegal states impossible:", () => {
     }
   });
 
-  test("timestamps are read right where sessions speak another time zone by default", async () => {
+  test("timestamps are read correctly where sessions have another time zone by default", async () => {
     const id = await jobThatIs("queued");
     await client.query(`ALTER DATABASE ${new URL(stores.url).pathname.slice(1)} SET timezone = 'Asia/Tokyo'`);
     const database = openDatabase({ databaseUrl: stores.url });

@@ -7,7 +7,7 @@ import { buildFailure, buildJob, createTestDatabase, type TestDatabase } from "@
 const queuedMax = 30;
 const by = { keyName: "an operator's", tenantId: null };
 let scratch: TestDatabase;
-/** Two processes. */
+/** Stands for two processes. */
 let one: Database;
 let other: Database;
 
@@ -25,7 +25,7 @@ afterAll(async () => {
 async function freshTenant(): Promise<string> {
   const name = `tenant-${uuidv7()}`;
   const [tenant] = await one.tenants.ensureTenants([name]);
-  if (tenant === undefined) throw new Error("The tenant was not made.");
+  if (tenant === undefined) throw new Error("The tenant was not created.");
   return tenant.id;
 }
 
@@ -39,7 +39,7 @@ const insert = (store: Database, tenantId: string, count = 1): Promise<Job[]> =>
 const queuedOf = async (tenantId: string): Promise<number> =>
   (await one.jobReader.of(tenantId).summarizeQueue()).counts.queued;
 
-test("never queues more than the limit, whatever processes race for it", async () => {
+test("never queues more than the limit, however many processes submit at the same time", async () => {
   const tenantId = await freshTenant();
   const tries = Array.from({ length: 60 }, (_, index) => insert(index % 2 === 0 ? one : other, tenantId));
   const results = await Promise.allSettled(tries);
@@ -54,7 +54,7 @@ test("never queues more than the limit, whatever processes race for it", async (
   }
 });
 
-test("counts a batch as a whole, and leaves nothing of one that is refused", async () => {
+test("counts a batch as a whole, and stores nothing of a refused one", async () => {
   const tenantId = await freshTenant();
   await insert(one, tenantId, 20);
   await expect(insert(one, tenantId, 11)).rejects.toMatchObject({ used: 20, wanted: 11 });
@@ -109,7 +109,7 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
   expect(await one.jobRequests.retryJob(job!.id)).toMatchObject({ status: "queued" });
 });
 
-test("holds for each tenant apart, and an operator's choice comes before the default", async () => {
+test("holds for each tenant separately, and an operator's choice overrides the default", async () => {
   const [full, chosen, free] = [await freshTenant(), await freshTenant(), await freshTenant()];
   await insert(one, full, queuedMax);
   await one.tenantLimits.saveChoices(chosen, { ...noTenantLimitChoices, jobsQueuedMax: 2 }, by);
@@ -122,7 +122,7 @@ test("holds for each tenant apart, and an operator's choice comes before the def
   expect(await one.tenantLimits.findChoices(chosen)).toEqual(noTenantLimitChoices);
 });
 
-/** Claims a job for a worker that keeps to the limits. */
+/** Claims a job as a worker does that obeys the limits. */
 const claim = (store: Database, jobs: Job[], serverId: string): Promise<unknown[]> =>
   store.jobRuns.claimJobs(
     jobs.map(({ id }) => ({
@@ -140,7 +140,7 @@ const limitRunning = (tenantId: string, jobsRunningMax: number): Promise<void> =
 const ticketsOf = (jobs: Job[]): { jobId: string; attempt: number }[] =>
   jobs.map(({ id }) => ({ jobId: id, attempt: 1 }));
 
-test("never lets more jobs of a tenant run than its limit, whatever workers race for them", async () => {
+test("never lets more jobs of a tenant run than its limit, however many workers claim at the same time", async () => {
   const [limited, free] = [await freshTenant(), await freshTenant()];
   await limitRunning(limited, 3);
   const serverId = await freshServer();
@@ -158,7 +158,7 @@ test("never lets more jobs of a tenant run than its limit, whatever workers race
   expect(won.flat()).toHaveLength(8);
 });
 
-test("of several claims at once the first of a limited tenant's queue win", async () => {
+test("of several claims at once, those of the first jobs in a limited tenant's queue succeed", async () => {
   const tenantId = await freshTenant();
   await limitRunning(tenantId, 2);
   const jobs = await insert(one, tenantId, 5);
@@ -183,7 +183,7 @@ test("candidates say how many jobs their tenant may still have running", async (
   );
 });
 
-test("announces of a limited tenant what it has places for, and everything of the others", async () => {
+test("announces as many jobs of a limited tenant as it has places, and all jobs of others", async () => {
   const [limited, free] = [await freshTenant(), await freshTenant()];
   await limitRunning(limited, 2);
   const jobs = await insert(one, limited, 5);
@@ -200,7 +200,7 @@ test("announces of a limited tenant what it has places for, and everything of th
   expect(await unannounced(jobs)).toEqual([]);
 });
 
-test("holds back the tickets of a tenant that has as many jobs running as it may, and of no other", async () => {
+test("holds back the tickets of a tenant that has reached its limit of running jobs, and no others", async () => {
   const [limited, free] = [await freshTenant(), await freshTenant()];
   await limitRunning(limited, 1);
   const jobs = await insert(one, limited, 4);

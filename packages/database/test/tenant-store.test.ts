@@ -16,7 +16,7 @@ describe("The tenant store on PostgreSQL", () => {
     expect(await stores.tenants.defaultTenant()).toEqual({ id: defaultTenantId, name: "default" });
   });
 
-  test("makes tenants once, however many processes start together", async () => {
+  test("creates each tenant once, however many processes start together", async () => {
     const names = ["studio", "default", "atelier", "studio"];
     const orders = [names, names.toReversed(), names, names.toReversed()];
     const made = await Promise.all(orders.map((order) => stores.tenants.ensureTenants(order)));
@@ -27,7 +27,7 @@ describe("The tenant store on PostgreSQL", () => {
     expect(made[0]![1]).toEqual({ id: defaultTenantId, name: "default" });
   });
 
-  test("makes none of an empty list", async () => {
+  test("creates none for an empty list", async () => {
     expect(await stores.tenants.ensureTenants([])).toEqual([]);
   });
 });

@@ -2,10 +2,10 @@ import { migrate, openDatabase } from "@genga/database";
 import { type KeepingStore, type UploadStore } from "@genga/jobs";
 import { type ContractStores, createTestDatabase } from "@genga/testing";
 
-/** The contract's stores, and those beside them. */
+/** The stores that the contract tests need, and the other ones. */
 export type TestStores = ContractStores & { url: string; uploads: UploadStore; keeping: KeepingStore };
 
-/** Stores over a database of their own; `close` leaves nothing behind. */
+/** Opens stores with a database of their own; `close` removes the database. */
 export async function openTestStores(): Promise<TestStores> {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   const database = openDatabase({ databaseUrl: scratch.url });

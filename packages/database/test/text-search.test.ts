@@ -22,7 +22,7 @@ afterAll(async () => {
   await stores.close();
 });
 
-/** Jobs of the tenant by hand, quicker than the store would. */
+/** Inserts jobs of the tenant with plain SQL, which is faster than the store. */
 async function insertMany(count: number): Promise<void> {
   await client.query("INSERT INTO workflows (hash, graph) VALUES ('h', '{}') ON CONFLICT DO NOTHING");
   await client.query(
@@ -64,7 +64,7 @@ test("a search that takes too long is refused with advice, and is no outage", as
     const startedAt = performance.now();
     const found = listJobs(connection.client, tenantId, { text: "cherry", limit: 10 }, 100);
     await expect(found).rejects.toMatchObject({ problems: [{ path: "text", code: "search-too-broad" }] });
-    // Any other statement may take ten seconds.
+    // Other statements may take ten seconds.
     expect(performance.now() - startedAt).toBeLessThan(8_000);
   } finally {
     await client.query("ROLLBACK");
@@ -72,7 +72,7 @@ test("a search that takes too long is refused with advice, and is no outage", as
   }
 });
 
-test("many slow searches of one tenant keep no connection from those who look at a job", async () => {
+test("many slow searches of one tenant leave connections for other requests", async () => {
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   await client.query("BEGIN");
   let searches: Promise<unknown>[];
@@ -89,7 +89,7 @@ test("many slow searches of one tenant keep no connection from those who look at
           return end;
         }),
     );
-    // All of them have asked for a connection, or wait for their turn.
+    // Each search has now requested a connection, or waits for its turn.
     await setImmediate();
     expect(await stores.jobRuns.findJob(job!.id)).toMatchObject({ id: job!.id });
     expect(searchesEnded).toBe(0);

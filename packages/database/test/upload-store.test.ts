@@ -30,7 +30,7 @@ const uploadOf = (sha256: string, owner = tenantId): NewUpload => ({
 const content = (letter: string): string => letter.repeat(64);
 
 describe("The upload store on PostgreSQL", () => {
-  test("keeps the same content of one tenant once, however many send it together", async () => {
+  test("keeps the same content of one tenant once, however many requests send it at the same time", async () => {
     const saved = await Promise.all(
       Array.from({ length: 8 }, () => database.uploads.saveUpload(uploadOf(content("a")))),
     );
@@ -42,7 +42,7 @@ describe("The upload store on PostgreSQL", () => {
     });
   });
 
-  test("never shows a tenant what another one sent", async () => {
+  test("never shows a tenant the uploads of another one", async () => {
     const own = await database.uploads.saveUpload(uploadOf(content("b")));
     const others = await database.uploads.saveUpload(uploadOf(content("b"), otherTenantId));
     expect(others.id).not.toBe(own.id);
@@ -53,7 +53,7 @@ describe("The upload store on PostgreSQL", () => {
     ]);
   });
 
-  test("does not find ids that cannot be ids", async () => {
+  test("does not find ids that are not UUIDs", async () => {
     expect(await database.uploads.findUploads(tenantId, ["cat.png", "", "1"])).toEqual([]);
   });
 });

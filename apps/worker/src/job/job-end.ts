@@ -177,7 +177,7 @@ function deadlineFailure(timeoutMs: number): JobFailure {
 const expiryFailure: JobFailure = {
   class: "deadline",
   code: "expired",
-  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
+  message: "The job had not begun to execute when its queue deadline (expiresAt) passed.",
 };
 
 const stallFailure: JobFailure = {

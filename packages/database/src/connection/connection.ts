@@ -11,35 +11,38 @@ export interface ConnectionOptions {
   applicationName?: string;
   /** PostgreSQL ends a statement that takes longer; default 10 s. */
   statementTimeoutMs?: number;
-  /** Connections stay open when they are idle; otherwise they are closed after 10 s. */
+  /** Idle connections stay open; otherwise they are closed after 10 s. */
   keepsConnections?: boolean;
 }
 
 /**
- * Ten connections serve one process well: statements take a few milliseconds, and an API, a worker and a sweeper stay
- * far below PostgreSQL's default of 100.
+ * Ten connections are enough for one process, since statements take a few milliseconds, and an API, a worker and a
+ * sweeper together stay far below PostgreSQL's default of 100.
  */
 const defaultPoolMax = 10;
 
 const defaultStatementTimeoutMs = 10_000;
 
-/** Opening a connection, or getting one from the pool, may take this part of that: 5 s. */
+/**
+ * Opening a connection, or getting one from the pool, may take at most this share of the statement timeout: 5 s by
+ * default.
+ */
 const connectTimeoutShare = 0.5;
 
-/** When PostgreSQL does not even say that a statement took too long, the connection is given up. */
+/** If PostgreSQL does not report a statement timeout within this further time, the connection is given up. */
 const silenceMs = 2_000;
 
 export interface Connection {
   readonly client: PrismaClient;
-  /** Waits for statements under way. May be called again; statements that come later are refused. */
+  /** Waits for running statements. May be called again; later statements are refused. */
   close(): Promise<void>;
 }
 
 /**
- * Connects at the first statement, and again whenever connections were lost. Nothing hangs for ever when PostgreSQL is
- * away, frozen, or behind a dead network.
+ * Connects at the first statement, and again whenever connections were lost. No statement hangs for ever when
+ * PostgreSQL is down, frozen, or behind a broken network.
  *
- * The pool is ours and not Prisma's, which would open a new one for a statement that comes after the end.
+ * Prisma does not own this pool, because it would open a new pool for a statement that comes after the close.
  */
 export function createConnection(options: ConnectionOptions): Connection {
   const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
@@ -55,7 +58,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });
-  // An idle connection that breaks leaves the pool by itself; the next statement opens another one.
+  // An idle connection that breaks leaves the pool, and the next statement opens a new one.
   pool.on("error", () => undefined);
   const client = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: "minimal" });
   let closed: Promise<void> | undefined;
@@ -65,7 +68,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 }
 
-/** Prisma's driver adapter reads timestamps as if they were UTC, so each session has to speak UTC. */
+/** Prisma's driver adapter reads timestamps as UTC, so every session must use UTC. */
 function inUtc(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   const given = url.searchParams.get("options");

@@ -1,6 +1,6 @@
 import { StoreUnavailableError, type StoreFault } from "@genga/jobs";
 
-/** A reason to try again later, and whether the statement had no effect for certain. */
+/** An error after which the call may succeed later, and whether the statement certainly had no effect. */
 interface PassingFault {
   fault: StoreFault;
   wasRefused: boolean;
@@ -10,12 +10,12 @@ const faults = (fault: StoreFault, wasRefused: boolean, ...signs: string[]): [st
   signs.map((sign) => [sign, { fault, wasRefused }]);
 
 /**
- * What Prisma, its driver adapter, `pg` and Node say when the database is away, too slow or refuses work for now.
- * Refused for certain is what never reached PostgreSQL, and what it rolled back; a connection that breaks may break
- * after the commit.
+ * Errors of Prisma, its driver adapter, `pg` and Node when the database is down, too slow or refuses work for now.
+ * `wasRefused` is true for statements that never reached PostgreSQL or that it rolled back. A connection may break
+ * after the commit, so then it is false.
  */
 const passingCodes = new Map<string, PassingFault>([
-  // Prisma: cannot reach, timed out, connection closed; no connection free, transaction not started in time; conflict
+  // Prisma: cannot reach, timed out, connection closed; no free connection, transaction not started in time; conflict
   ...faults("unreachable", false, "P1001", "P1002", "P1017"),
   ...faults("timeout", false, "P1008"),
   ...faults("busy", true, "P2024", "P2028", "P2034"),
@@ -31,17 +31,17 @@ const passingCodes = new Map<string, PassingFault>([
   ...faults("unreachable", false, "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL"),
 ]);
 
-/** Whole classes of PostgreSQL codes: connection exceptions, and resources that ran out. */
+/** Whole classes of PostgreSQL's codes: connection exceptions, and insufficient resources. */
 const passingClasses = new Map([...faults("unreachable", false, "08"), ...faults("busy", true, "53")]);
 
-/** The driver adapter's names for the same. */
+/** The names that the driver adapter has for the same errors. */
 const passingKinds = new Map([
   ...faults("unreachable", false, "DatabaseNotReachable", "ConnectionClosed"),
   ...faults("timeout", false, "SocketTimeout"),
   ...faults("busy", true, "TooManyConnections", "TransactionWriteConflict"),
 ]);
 
-/** `pg` and its pool raise plain errors without a code for these. */
+/** Errors of `pg` and its pool that have no code. */
 const passingMessages = [
   ...faults("unreachable", false, "Connection terminated", "not queryable"),
   ...faults("timeout", true, "timeout exceeded when trying to connect", "timeout expired"),
@@ -50,8 +50,8 @@ const passingMessages = [
 ];
 
 /**
- * The one place where foreign errors become ours: `StoreUnavailableError` when the same call may work later, whatever
- * layer noticed it. Anything else (a broken constraint, a mistake of ours) is returned as it came.
+ * Turns errors of other libraries into Genga's errors; no other code does. Returns `StoreUnavailableError` when the
+ * same call may succeed later. Any other error, such as a violated constraint, is returned unchanged.
  */
 export function mapDatabaseError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError) return error;
@@ -59,7 +59,7 @@ export function mapDatabaseError(error: unknown): unknown {
   return passing === undefined ? error : new StoreUnavailableError(error, passing);
 }
 
-/** Runs a piece of database work, with its errors mapped. */
+/** Runs database work and maps its errors. */
 export async function withMappedErrors<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
@@ -69,8 +69,8 @@ export async function withMappedErrors<Result>(work: () => Promise<Result>): Pro
 }
 
 /**
- * Looks through wrapped errors: Prisma keeps the driver's in `meta`, the driver keeps `pg`'s in `cause`. The innermost
- * knows best: to an outer one, a connection that was refused is a server that cannot be reached.
+ * Searches wrapped errors: Prisma keeps the driver's error in `meta`, the driver keeps `pg`'s in `cause`. The innermost
+ * one is the most exact: an outer layer reports a refused connection only as an unreachable server.
  */
 function passingFaultOf(error: unknown, depth: number): PassingFault | undefined {
   if (typeof error !== "object" || error === null || depth > 5) return undefined;
@@ -91,7 +91,7 @@ function passingFaultOf(error: unknown, depth: number): PassingFault | undefined
   );
 }
 
-/** The name of the foreign key or other constraint that a statement broke; `undefined` for any other error. */
+/** The name of the constraint, such as a foreign key, that a statement violated; `undefined` for any other error. */
 export function violatedConstraint(error: unknown, depth = 0): string | undefined {
   if (typeof error !== "object" || error === null || depth > 5) return undefined;
   const { constraint, cause, meta, originalCode, originalMessage } = error as Partial<

@@ -6,7 +6,7 @@ describe("JSON for PostgreSQL", () => {
     ["plain", '桜 🌸 \\ " \n \u0001'],
     ["a text that looks like an escape", "\\u0000 \\\\ud83c"],
     ["nested", { list: [1, null, { text: "\\" }] }],
-  ])("stays as it is: %s", (_, value) => {
+  ])("keeps what can be stored: %s", (_, value) => {
     expect(isStorable(value)).toBe(true);
     expect(JSON.parse(toStoredJson(value))).toEqual(value);
   });

@@ -1,7 +1,7 @@
 import { Prisma } from "../generated/client.ts";
 import { progressColumns } from "./progress-columns.ts";
 
-// What a job forgets when it changes, as assignments of an UPDATE of `jobs`. Each list stands here only.
+// The columns that a change of a job clears, as assignments of an UPDATE of `jobs`. No other file has such a list.
 
 const failureColumns = [
   "failure_class",
@@ -12,24 +12,27 @@ const failureColumns = [
 ];
 const serverColumns = ["server_id", "client_id", "prompt_id"];
 
-/** The reason why it failed, or why it came back to the queue. */
+/** Clears why the job failed, or why it was requeued. */
 export const clearedFailure = cleared(failureColumns);
 
-/** Where its last attempt ran. */
+/** Clears where the last attempt ran. */
 export const clearedServer = cleared(serverColumns);
 
-/** How far its last attempt came. */
+/** Clears how far the last attempt came. */
 export const clearedProgress = Prisma.sql`percent = 0, ${cleared(progressColumns)}`;
 
-/** Where it ran and how far it came are forgotten by the rows for which the condition holds. */
+/** Clears where the attempt ran and how far it came, in the rows for which the condition holds. */
 export function clearedRunWhere(condition: Prisma.Sql): Prisma.Sql {
   return cleared([...serverColumns, ...progressColumns], condition);
 }
 
-/** A queued job ends before it was claimed: what belongs to waiting is forgotten. */
+/** For queued jobs that end without a claim: clears the columns that only waiting jobs use. */
 export const endedWaiting = Prisma.sql`phase = NULL, finished_at = now(), run_at = NULL, avoid_server_id = NULL`;
 
-/** @param columns names of this file and of `progress-columns.ts` only, since they become part of the statement */
+/**
+ * @param columns only names from this file and from `progress-columns.ts`, since they become part of the statement's
+ * text
+ */
 function cleared(columns: readonly string[], condition?: Prisma.Sql): Prisma.Sql {
   const assignments = columns.map((column) => {
     const name = Prisma.raw(column);

@@ -10,7 +10,7 @@ import {
 import { Prisma, type Job as StoredJob, type JobOutput as StoredOutput } from "../generated/client.ts";
 import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 
-/** The columns that make a `Job`, from a table, alias or CTE named `job`. */
+/** The columns of a `Job`, from a table, alias or CTE named `job`. */
 export const jobColumns = Prisma.sql`
   job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex",
   job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.tags,
@@ -26,7 +26,7 @@ export const jobColumns = Prisma.sql`
   job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
-/** The graph as text, from the table `workflows`: read as JSON, it would lose digits. */
+/** The graph as text, from the table `workflows`. Parsed as JSON, its numbers would lose digits. */
 export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.graph::text)`;
 
 /** A row of `jobColumns`. */
@@ -73,7 +73,7 @@ export function jobFromRow(row: JobRow): Job {
   };
 }
 
-/** The narrow row's part of a failure; the traceback is in the attempt and in the event. */
+/** The part of a failure that the row of a job has; the traceback is in the attempt and in the event. */
 function failureFromRow(row: JobRow): JobFailure | null {
   const { failureClass, failureCode, failureMessage, failureNodeId, failureNodeType } = row;
   if (failureClass === null || failureCode === null || failureMessage === null) return null;
@@ -86,7 +86,7 @@ function failureFromRow(row: JobRow): JobFailure | null {
   };
 }
 
-/** A job together with the event that the same statement appended. */
+/** A job, and the event that the same statement appended. */
 export const jobWithEventColumns = Prisma.sql`
   ${jobColumns}, event.type AS "eventType", event.data AS "eventData", event.created_at AS "eventAt"`;
 
@@ -108,7 +108,7 @@ export function jobWithEventFromRow(row: JobWithEventRow): { job: Job; event: Jo
   return { job: jobFromRow(row), event };
 }
 
-/** The columns that make a `JobEvent`, from a table, alias or CTE named `event`. */
+/** The columns of a `JobEvent`, from a table, alias or CTE named `event`. */
 export const eventColumns = Prisma.sql`
   event.job_id AS "jobId", event.sequence, event.type, event.attempt, event.data, event.created_at AS "createdAt"`;
 

@@ -1,7 +1,7 @@
 import { type JobProgress } from "@genga/jobs";
 import { Prisma } from "../generated/client.ts";
 
-/** The fields of a job's progress beside its percentage, as columns of `jobs`. Each of them may be NULL. */
+/** The fields of a job's progress, without the percentage, as columns of `jobs`. Each of them may be NULL. */
 const columnOf = {
   node: { name: "node", type: "text" },
   nodeTitle: { name: "node_title", type: "text" },
@@ -13,20 +13,20 @@ const columnOf = {
 
 const columns = Object.entries(columnOf).map(([field, column]) => ({ field, ...column }));
 
-/** Their names in the table; the percentage, which is never NULL, is not among them. */
+/** The names of these columns; the percentage is not among them, since it is never NULL. */
 export const progressColumns: readonly string[] = columns.map(({ name }) => name);
 
-/** The columns of a row's progress, from a table, alias or CTE named `job`. */
+/** The columns that make a job's progress, from a table, alias or CTE named `job`. */
 export const selectedProgress = Prisma.raw(
   ["job.percent", ...columns.map(({ field, name }) => `job.${name} AS "${field}"`)].join(", "),
 );
 
-/** The fields of a given progress as columns of a `jsonb_to_recordset`. */
+/** The fields of a reported progress, as columns of a `jsonb_to_recordset`. */
 export const givenProgress = Prisma.raw(
   ["percent real", ...columns.map(({ field, type }) => `"${field}" ${type}`)].join(", "),
 );
 
-/** Assigns the progress that `held` has to the row; a percentage never falls. */
+/** Assigns the progress in `held` to the row; a percentage never falls. */
 export const takenProgress = Prisma.raw(
   [
     "percent = greatest(jobs.percent, held.percent)",
@@ -39,7 +39,10 @@ export function progressFromRow(row: JobProgress): JobProgress {
   return { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal };
 }
 
-/** Bounded, so that one odd number from a server does not fail everybody's progress. */
+/**
+ * Brings the values within the bounds of their columns, so that one odd number from a server does not fail the
+ * statement that writes the progress of all jobs.
+ */
 export function progressToRow(progress: JobProgress): JobProgress {
   const percent = Number.isFinite(progress.percent) ? Math.min(Math.max(progress.percent, 0), 100) : 0;
   const { node, nodeTitle } = progress;

@@ -1,8 +1,8 @@
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 /**
- * Every change of an ended job: the base and what came since, always read by one statement, since folding moves counts from
- * one to the other.
+ * The counts of ended jobs: the base row and all later changes. One statement always reads both, since folding moves
+ * counts from one to the other.
  */
 export const countedEnds = Prisma.sql`(
   SELECT tenant_id, status, jobs, bytes FROM tenant_job_counts
@@ -11,8 +11,8 @@ export const countedEnds = Prisma.sql`(
 )`;
 
 /**
- * Adds the oldest changes to their base. Batches are locked first, in the order of their ids: one that is being removed is
- * waited for, and its counts go with it.
+ * Adds the oldest changes to their base rows. Batches are locked first, in the order of their ids. So a batch that is
+ * being removed is waited for, and its counts are removed with it.
  */
 export async function foldCounts(database: PrismaClient, limit: number): Promise<number> {
   const [row] = await database.$queryRaw<{ folded: bigint }[]>`

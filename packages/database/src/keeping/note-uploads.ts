@@ -1,7 +1,7 @@
 import { type PrismaClient } from "../generated/client.ts";
 
 /**
- * Reads the graphs of jobs whose uploads nobody has noted: those of earlier versions, which named uploads as
+ * Records the uploads of jobs that an earlier version accepted: reads their graphs, which name uploads as
  * `genga/<sha256>.png`.
  */
 export async function noteUploads(database: PrismaClient, limit: number): Promise<number> {

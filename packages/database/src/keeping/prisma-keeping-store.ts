@@ -21,7 +21,10 @@ import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
 import { removeUnused } from "./unused-rows.ts";
 import { removeUploadFiles } from "./upload-files.ts";
 
-/** What leaves PostgreSQL. Each method is told by the file that does it; errors are mapped here, for all of them. */
+/**
+ * Removes from PostgreSQL what is no longer needed. Each method has a file of its own; errors of all of them are mapped
+ * here.
+ */
 export class PrismaKeepingStore implements KeepingStore {
   readonly #database: PrismaClient;
 

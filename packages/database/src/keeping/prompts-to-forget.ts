@@ -1,15 +1,15 @@
 import { type EndedPrompt } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 
-/** Whoever recorded the end deletes the prompt's entry itself, and says so, within this time. */
+/** The worker that recorded the end deletes the prompt's entry itself within this time, and records that. */
 const firstGrace = "5 seconds";
 
-/** Part of the statement that ends attempts, of which `attempt` has the prompts. */
+/** A part of the statement that ends attempts; `attempt` is the CTE with their prompts. */
 export const noteEndedPrompts = Prisma.sql`
   INSERT INTO prompts_to_forget (prompt_id, server_id) SELECT prompt_id, server_id FROM attempt
   ON CONFLICT (prompt_id) DO NOTHING`;
 
-/** @param limit for each server: one whose entries cannot be deleted keeps no other from its turn */
+/** @param limit for each server, so that one whose entries cannot be deleted does not keep the other servers waiting */
 export async function listPromptsToForget(
   database: PrismaClient,
   serverIds: string[],

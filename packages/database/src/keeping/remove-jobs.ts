@@ -4,10 +4,13 @@ import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
-/** Its worker may still be finishing a ticket, or writing a file of an earlier lease: there is a look after so long. */
+/**
+ * Tickets and files are removed again after this time, since the job's worker may still finish a ticket, or write a
+ * file under an earlier lease.
+ */
 const pendingFor = "5 seconds";
 
-/** Some hundred jobs take less than a second; a busy machine gets its time. */
+/** Removing a few hundred jobs takes less than a second; a busy machine gets more time. */
 const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
 
 interface LockedJob extends RemovedJob {
@@ -18,8 +21,8 @@ interface LockedJob extends RemovedJob {
 }
 
 /**
- * Removes an ended job, and leaves nothing of it but the mark that answers 410. Who removed it is recorded without the job's
- * id; the mark and the record have the transaction's time in common.
+ * Removes an ended job and leaves nothing of it but the tombstone, by which the API answers 410. The audit event says
+ * who removed a job, but not which one; it has the same time as the tombstone.
  * @throws IllegalTransitionError for a job that has not ended
  */
 export async function removeJob(
@@ -42,7 +45,7 @@ export async function removeJob(
   }, transactionLimits);
 }
 
-/** Removes those of the jobs that have ended and that nobody else holds, in one transaction. */
+/** Removes, in one transaction, those of the jobs that have ended and that no other transaction has locked. */
 export async function removeEnded(database: PrismaClient, ids: string[]): Promise<RemovedJob[]> {
   if (ids.length === 0) return [];
   return await database.$transaction(async (transaction) => {
@@ -59,9 +62,10 @@ const lockedColumns = Prisma.sql`
   FROM jobs job LEFT JOIN job_parameters asked ON asked.job_id = job.id`;
 
 /**
- * Parameters, events, attempts, outputs and notes of uploads go with the row. Tickets and files are noted in the same
- * transaction, so that a crash after it leaves none behind; prompts that a server may still have were noted when their
- * attempts ended (`prompts-to-forget.ts`). Graphs, batches and uploads go when this was their last job.
+ * Removes the rows of jobs, with their parameters, events, attempts, outputs and references to uploads. Their tickets
+ * and files are recorded in the same transaction, so that none is forgotten if the process dies after it. Prompts that
+ * a server may still have were recorded when their attempts ended (`prompts-to-forget.ts`). A graph, batch or upload is
+ * removed with its last job.
  */
 async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJob[]): Promise<RemovedJob[]> {
   if (jobs.length === 0) return [];

@@ -3,9 +3,9 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { countedEnds } from "./fold-counts.ts";
 
 /**
- * The ended jobs that a tenant has beyond its limits, its oldest first: those that are too old, those of which there are
- * too many, and those before which the others take too many bytes.
- * @param limit of a tenant's jobs to look at; `null` = all
+ * A tenant's ended jobs beyond its limits, oldest first: those that are too old, and so many of the oldest that the
+ * rest keeps the limits of number and bytes.
+ * @param limit how many of a tenant's jobs are checked; `null` = all
  */
 function overdue(limits: RetentionLimits, graceMs: number, limit: number | null): Prisma.Sql {
   const before = (ms: number): Prisma.Sql => Prisma.sql`now() - ${ms}::float8 * interval '1 millisecond'`;

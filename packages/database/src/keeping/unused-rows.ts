@@ -1,11 +1,11 @@
 import { type ScanPosition, type UnusedRows, uploadStorageKey, uploadMediaTypes } from "@genga/jobs";
 import { type Prisma, type PrismaClient } from "../generated/client.ts";
 
-// Whether a row is used is asked twice: it is locked first, and asked for its users by a statement of its own afterwards.
-// That one sees whatever was committed while the lock was waited for, and nobody can begin to use a locked row: the foreign
-// key of a new job wants the row too. Rows are locked in the order of their keys, as submissions do.
+// Whether a row is unused is decided after it is locked, by a statement of its own. That statement sees everything that
+// was committed while it waited for the lock. Meanwhile no new job can use the locked row, since the job's foreign key
+// needs a lock on it, too. Rows are locked in the order of their keys, as submissions do.
 
-/** Removes those of the graphs that no job has. */
+/** Removes those of the graphs that no job uses. */
 export async function removeUnusedGraphs(
   transaction: Prisma.TransactionClient,
   hashes: string[],
@@ -18,7 +18,7 @@ export async function removeUnusedGraphs(
       AND NOT EXISTS (SELECT FROM job_parameters asked WHERE asked.workflow_hash = graph.hash)`;
 }
 
-/** Removes those of the batches that have no job any more; no job ever comes to a batch later. */
+/** Removes those of the batches that have no jobs any more. Batches never get jobs later. */
 export async function removeUnusedBatches(
   transaction: Prisma.TransactionClient,
   ids: string[],
@@ -30,13 +30,16 @@ export async function removeUnusedBatches(
       AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = batch.id)`;
 }
 
-/** Nobody who sends an image takes so long between its file and its row; until then the file of a removed row stays. */
+/**
+ * The file of a removed upload stays for this time. It is longer than any upload takes between writing its file and its
+ * row.
+ */
 const uploadFileGrace = "1 hour";
 
 /**
- * Removes those of the uploads that no job names and that were not used for a while. Their files are shared with other
- * tenants' rows of the same content; they are looked at later. An upload that a submission is just using is left out
- * instead of waited for: submissions lock uploads and graphs in either order.
+ * Removes those of the uploads that no job names and that were not used for a while. Their files may also belong to
+ * uploads of other tenants with the same content, so the files are checked and removed later. An upload that a
+ * submission has locked is skipped, not waited for, because submissions lock uploads and graphs in either order.
  */
 export async function removeUnusedUploads(
   transaction: Prisma.TransactionClient,
@@ -64,8 +67,8 @@ export async function removeUnusedUploads(
 }
 
 /**
- * Looks at a page of each table. Removals take graphs and batches along; what is left over is of submissions that failed
- * half-way, and of removals by a process of an earlier version.
+ * Checks a page of each table. A removal of jobs also removes their graphs and batches, so the unused ones that remain
+ * come from submissions that failed half-way, and from removals by a process of an earlier version.
  */
 export async function removeUnused(
   database: PrismaClient,

@@ -1,11 +1,12 @@
 import { type PrismaClient } from "../generated/client.ts";
 
-/** Below the time after which PostgreSQL ends a transaction that does nothing. */
+/** Shorter than the time after which PostgreSQL ends an idle transaction. */
 const transactionLimits = { timeout: 9_000, maxWait: 5_000 };
 
 /**
- * The keys stay locked until their files are gone and the transaction has ended: whoever sends the same content meanwhile
- * waits (`keepFile`), and writes the file anew. A key whose content has a row again is only forgotten.
+ * The keys stay locked until their files are removed and the transaction has ended. Meanwhile an upload of the same
+ * content waits (`keepFile`), and then writes the file again. A key whose content has a row again is forgotten, and its
+ * file stays.
  */
 export async function removeUploadFiles(
   database: PrismaClient,

@@ -4,19 +4,19 @@ import { withMappedErrors } from "../connection/database-errors.ts";
 import { listMigrations } from "./migrate.ts";
 
 /**
- * Counts up only when the code can no longer live with a database that an older version left, or an older version with a
- * database of this one. A migration that older code cannot live with raises `schema_support.lowest_code_version` to this.
+ * Rises only when this code can no longer use a database that an older version left, or older code cannot use a
+ * database of this version. A migration that older code cannot use raises `schema_support.lowest_code_version` to this.
  */
 const codeVersion = 1;
 
-/** A newer version of Genga has changed the database so that this one must not use it. */
+/** A newer version of Genga has changed the database in a way that this version cannot use. */
 class SchemaTooNewError extends Error {
   readonly code = "schema-too-new";
   override readonly name = "SchemaTooNewError";
 
   constructor(lowest: number) {
     super(
-      `The database was changed by a newer version of Genga and wants processes of code version ${lowest} or later; ` +
+      `The database was changed by a newer version of Genga and needs processes of code version ${lowest} or later; ` +
         `this one is ${codeVersion}. Start the newer version.`,
     );
   }
@@ -25,7 +25,9 @@ class SchemaTooNewError extends Error {
 export interface AwaitSchemaOptions {
   databaseUrl: string;
   signal: AbortSignal;
-  /** Hears why the process waits, once for each kind of reason: migrations that are under way are no news. */
+  /**
+   * Told why the process waits, once for each kind of reason. A change in the number of missing migrations is not told.
+   */
   onWaiting: (message: string) => void;
   /** Default: the project's `prisma/migrations`. */
   folder?: string;
@@ -34,8 +36,8 @@ export interface AwaitSchemaOptions {
 const askAgainMs = 1_000;
 
 /**
- * Resolves once the database has every migration of this version. Those of later versions only add, so that older
- * processes go on beside newer ones, unless the database itself says otherwise.
+ * Resolves once the database has every migration of this version. Migrations of later versions only add things, so that
+ * older processes can go on beside newer ones, unless the database says otherwise (`schema_support`).
  * @throws SchemaTooNewError or the signal's reason
  */
 export async function awaitSchema(options: AwaitSchemaOptions): Promise<void> {
@@ -73,7 +75,7 @@ async function whyToWait(databaseUrl: string, wanted: readonly string[]): Promis
   }
 }
 
-/** A database that was never migrated has neither table. */
+/** A database that was never migrated has neither of these tables. */
 async function readSchema(databaseUrl: string): Promise<{ applied: Set<string>; lowest: number }> {
   const client = new pg.Client({
     connectionString: databaseUrl,
@@ -96,7 +98,7 @@ async function readSchema(databaseUrl: string): Promise<{ applied: Set<string>; 
       return { applied: new Set(applied.map(({ name }) => name)), lowest: support?.lowest ?? 0 };
     });
   } finally {
-    // A connection that never came about, or broke, has nothing to end.
+    // A connection that was never opened, or broke, cannot be ended.
     await client.end().catch(() => undefined);
   }
 }

@@ -1,10 +1,10 @@
-/** `npm run migrate`: brings the database of DATABASE_URL up to date, and says what it did. */
+/** `npm run migrate`: applies missing migrations to the database of DATABASE_URL, and prints which. */
 import { migrate } from "./migrate.ts";
 
 const databaseUrl = process.env["DATABASE_URL"];
 if (databaseUrl === undefined || databaseUrl === "") {
   console.error(
-    "DATABASE_URL is not set. Without it, `npm start` brings its own Postgres and migrates it by itself.",
+    "DATABASE_URL is not set. (`npm start` without DATABASE_URL starts a Postgres of its own and migrates it.)",
   );
   process.exitCode = 2;
 } else {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { withMappedErrors } from "../connection/database-errors.ts";
 
-/** A migration does not apply, or an earlier run of it was left unfinished. */
+/** A migration cannot be applied, or an earlier run did not finish it. */
 export class MigrationError extends Error {
   readonly code = "migration-failed";
   readonly retryable = false;
@@ -21,13 +21,13 @@ export class MigrationError extends Error {
 
 export interface MigrateOptions {
   databaseUrl: string;
-  /** Gives up, also while another process migrates. A migration under way is rolled back. */
+  /** Ends the run, also while it waits for another process. A migration that is being applied is rolled back. */
   signal?: AbortSignal;
   /** Default: the project's `prisma/migrations`. */
   folder?: string;
 }
 
-/** The lock that Prisma's own engine takes, so that both keep out of each other's way. */
+/** Prisma's own engine takes the same lock, so that the two never run at the same time. */
 const prismaLock = 72707369;
 const connectTimeoutMs = 5_000;
 
@@ -40,12 +40,14 @@ interface Migration {
 }
 
 /**
- * Applies what is new in `prisma/migrations`, as `prisma migrate deploy` would and with the same bookkeeping, but without
- * its engine. Several processes may call it at once: one applies, the others wait and find nothing to do. Migrations that
- * the database knows and this version does not are left alone, so that an older process can start beside a newer one.
+ * Applies the missing migrations of `prisma/migrations`, as `prisma migrate deploy` would and with the same records,
+ * but without Prisma's engine. Several processes may call it at once: one applies the migrations, the others wait and
+ * find nothing to do. Migrations in the database that this version does not have are ignored, so that an older process
+ * can start beside a newer one.
  *
  * @returns the names of the migrations that were applied
- * @throws MigrationError  @throws StoreUnavailableError
+ * @throws MigrationError
+ * @throws StoreUnavailableError
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const { databaseUrl, signal } = options;
@@ -58,7 +60,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });
-  // A lost connection also rejects the query under way, which is where it is handled.
+  // A lost connection also rejects the running query, where the error is handled.
   client.on("error", () => undefined);
   const stop = (): void => {
     void client.end().catch(() => undefined);
@@ -97,7 +99,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   );
 }
 
-/** Holds the lock until the connection ends. */
+/** Takes the lock, which it holds until the connection ends. */
 async function applyNew(client: pg.Client, migrations: Migration[]): Promise<string[]> {
   await client.query("SELECT pg_advisory_lock($1)", [prismaLock]);
   await client.query(`
@@ -118,7 +120,7 @@ async function applyNew(client: pg.Client, migrations: Migration[]): Promise<str
   if (unfinished !== undefined) {
     throw new MigrationError(
       unfinished.name,
-      "was begun before and did not finish. Repair the database, then mark it with `prisma migrate resolve`.",
+      "was started earlier and did not finish. Repair the database, then mark it with `prisma migrate resolve`.",
     );
   }
   const applied: string[] = [];
@@ -135,8 +137,8 @@ async function applyNew(client: pg.Client, migrations: Migration[]): Promise<str
 }
 
 /**
- * A migration waits less long for a lock than PostgreSQL waits before it looks for a deadlock (1 s): where it and a running
- * process wait for each other, the migration gives way. What queues behind it waits no longer either.
+ * A migration waits less long for a lock than PostgreSQL's deadlock timeout (1 s). So if a migration and a running
+ * process wait for each other, the migration gives up, and no statement queues behind it for longer than that.
  */
 const lockTimeoutMs = 900;
 const triesMax = 100;
@@ -146,8 +148,9 @@ const betweenTriesMs = 300;
 const lockFaults = new Set(["40P01", "55P03", "40001"]);
 
 /**
- * The statements of a file and its place in the books are one transaction, so that an interrupted migration leaves nothing.
- * Processes of an earlier version go on working meanwhile: where they hold its tables, it is tried again.
+ * Runs the statements of a file and records it in one transaction, so that an interrupted migration leaves nothing
+ * behind. Processes of an earlier version go on working meanwhile. If they hold locks on its tables, the migration is
+ * tried again.
  */
 async function apply(client: pg.Client, migration: Migration): Promise<void> {
   for (let tries = 1; ; tries += 1) {
@@ -155,7 +158,7 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
       await applyOnce(client, migration);
       return;
     } catch (error) {
-      // Rejects as well when the connection is gone, which has undone the transaction.
+      // This also rejects when the connection is lost, which has rolled the transaction back.
       await client.query("ROLLBACK");
       if (!(error instanceof pg.DatabaseError)) throw error;
       if (!lockFaults.has(error.code ?? "")) {
@@ -165,8 +168,8 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
       if (tries >= triesMax) {
         throw new MigrationError(
           migration.name,
-          "was not applied, since other processes held its tables at every try. Nothing was changed. End what has long " +
-            "transactions open, and run it again.",
+          "was not applied, since other processes held locks on its tables at every try. Nothing was changed. End sessions " +
+            "with long transactions, and run it again.",
         );
       }
     }
@@ -186,7 +189,7 @@ async function applyOnce(client: pg.Client, { name, sql, checksum }: Migration):
   await client.query("COMMIT");
 }
 
-/** What went wrong is kept with the migration, as Prisma does. */
+/** Records the error with the migration, as Prisma does. */
 async function noteFailure(client: pg.Client, { name, checksum }: Migration, message: string): Promise<void> {
   await client.query(
     "INSERT INTO _prisma_migrations (id, checksum, migration_name, logs) VALUES ($1, $2, $3, $4)",

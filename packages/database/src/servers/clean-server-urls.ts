@@ -6,10 +6,10 @@ interface UrlRow {
 }
 
 /**
- * Rows of earlier versions hold URLs as they were configured, passwords included. They get the one spelling of their
- * server. Where several rows are of one server, the one that has this spelling is kept, else the one that a worker owns, else
- * the one that was owned last; the others are set aside under names of their own. At every start, since a process of an
- * earlier version may add such rows again while versions are mixed.
+ * Rewrites the URLs in rows of earlier versions, which are stored as they were configured, with passwords, to the
+ * identity of their server. If several rows are one server, one of them is kept: the row whose URL is the identity
+ * already, else the one that a worker owns, else the one that was owned last. The others get URLs of their own. This
+ * runs at every start, because processes of an earlier version may add such rows again during a deploy.
  * @returns how many rows were changed
  */
 export async function cleanServerUrls(
@@ -19,13 +19,13 @@ export async function cleanServerUrls(
   const rows = await database.server.findMany({ select: { url: true } });
   if (rows.every(({ url }) => identityOf(url) === url)) return 0;
   return await database.$transaction(async (transaction) => {
-    // Nobody registers or cleans meanwhile; readers go on.
+    // No other process can register or rewrite servers meanwhile; reads go on.
     await transaction.$executeRaw`LOCK TABLE servers IN SHARE ROW EXCLUSIVE MODE`;
     const bestFirst = await transaction.$queryRaw<UrlRow[]>`
       SELECT id, url FROM servers
       ORDER BY coalesce(lease_expires_at > now(), false) DESC, lease_expires_at DESC NULLS LAST, lease_number DESC, id`;
     const renamed = planUrls(bestFirst, identityOf).filter(({ url, before }) => url !== before);
-    // Those that are set aside first: they may hold the name that another one gets.
+    // Rows that are set aside come first, since one of them may hold the URL that another row gets.
     renamed.sort((one, other) => Number(isSetAside(other.url)) - Number(isSetAside(one.url)));
     for (const { id, url } of renamed) await transaction.server.update({ where: { id }, data: { url } });
     return renamed.length;
@@ -37,7 +37,7 @@ function planUrls(
   identityOf: (url: string) => string,
 ): (UrlRow & { before: string })[] {
   const taken = new Set<string>();
-  // Workers of this version know the row that has the right name already by its id, and go on with it.
+  // Workers of this version already know the row with the right URL by its id, so this row is kept.
   const isRight = ({ url }: UrlRow): boolean => identityOf(url) === url;
   const rightFirst = [...bestFirst.filter(isRight), ...bestFirst.filter((row) => !isRight(row))];
   return rightFirst.map(({ id, url: before }) => {
@@ -54,7 +54,7 @@ function isSetAside(url: string): boolean {
   return url.includes(setAside);
 }
 
-/** A URL as it may be shown, also of a row that was not cleaned yet: without user and password. */
+/** A URL that may be shown, also if its row was not rewritten yet: without user and password. */
 export function withoutUserInfo(url: string): string {
   return url.replace(/^([a-z]+:\/\/)[^/?#]*@/i, "$1");
 }

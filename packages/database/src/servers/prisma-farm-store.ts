@@ -3,10 +3,10 @@ import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 
-/** Part of the condition of every claim. */
+/** A part of the condition of every claim. */
 export const farmIsPaused = Prisma.sql`EXISTS (SELECT FROM farm_pauses)`;
 
-/** The pause of the whole farm: a row while it lasts. */
+/** The pause of the farm: a row that exists while the farm is paused. */
 export class PrismaFarmStore implements FarmStore {
   readonly #database: PrismaClient;
 

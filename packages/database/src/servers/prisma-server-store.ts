@@ -17,7 +17,7 @@ import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson, toStoredText } from "../connection/stored-json.ts";
 
-/** The columns that make a `ServerRecord`, from a table, alias or CTE named `server`. */
+/** The columns of a `ServerRecord`, from a table, alias or CTE named `server`. */
 const serverColumns = Prisma.sql`
   server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
@@ -28,11 +28,11 @@ const serverColumns = Prisma.sql`
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 
-/** Owned under this very lease, expired or not; a released server has no owner. */
+/** The server is owned under exactly this lease, expired or not. A released server has no owner. */
 const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number = lease."leaseNumber"
   AND server.lease_owner IS NOT NULL`;
 
-/** Leases as a table named `lease`. */
+/** The leases as a table named `lease`. */
 function leaseRows(leases: ServerLease[]): Prisma.Sql {
   const rows = leases.map(({ serverId, leaseNumber }) => ({ serverId, leaseNumber }));
   return Prisma.sql`jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("serverId" uuid, "leaseNumber" int)`;
@@ -40,7 +40,10 @@ function leaseRows(leases: ServerLease[]): Prisma.Sql {
 
 type ServerRow = Omit<ServerRecord, "abilities"> & { abilities: unknown };
 
-/** What a later version kept otherwise is probed again by the server's next owner. */
+/**
+ * Abilities that a later version stored in another form count as unknown; the server's next owner probes the server
+ * again.
+ */
 const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
   .object({
     cancelsById: z.boolean(),
@@ -56,10 +59,10 @@ function recordFromRow(row: ServerRow): ServerRecord {
   return { ...row, url: withoutUserInfo(row.url), abilities: abilitiesSchema.parse(row.abilities) };
 }
 
-/** Workers that were not seen for this long are forgotten. */
+/** Rows of workers that were not seen for this long are removed. */
 const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
 
-/** Of rows of `workers`: alive. */
+/** Whether a row of `workers` is alive. */
 function isAlive(leaseMs: number): Prisma.Sql {
   return Prisma.sql`(workers.stopped_at IS NULL AND ${wasSeenWithin(leaseMs)})`;
 }
@@ -68,13 +71,13 @@ function wasSeenWithin(durationMs: number): Prisma.Sql {
   return Prisma.sql`workers.last_seen_at > now() - ${durationMs}::float8 * interval '1 millisecond'`;
 }
 
-/** Sets of definitions that one statement removes: each has megabytes. */
+/** How many sets of definitions one statement removes; each has megabytes. */
 const removedAtOnce = 20;
 
-/** The servers and workers of PostgreSQL. Leases are on the database's clock. */
+/** Servers and workers in PostgreSQL. Leases use the database's clock. */
 export class PrismaServerStore implements ServerStore {
   readonly #database: PrismaClient;
-  /** What must not wait behind other statements. */
+  /** For renewals of leases, which must not wait behind other statements. */
   readonly #renewals: PrismaClient;
 
   constructor(options: { database: PrismaClient; renewals: PrismaClient }) {
@@ -324,7 +327,7 @@ export class PrismaServerStore implements ServerStore {
     return rows.map(recordFromRow);
   }
 
-  /** This worker's servers under these leases, locked in the order of their ids. */
+  /** Those of this worker's servers that it holds under these leases, locked in the order of their ids. */
   #held(workerId: string, leases: ServerLease[]): Prisma.Sql {
     return Prisma.sql`
       SELECT server.id FROM servers server JOIN ${leaseRows(leases)} ON ${isOwned}

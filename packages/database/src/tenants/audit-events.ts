@@ -3,13 +3,13 @@ import { z } from "zod";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type Prisma, type PrismaClient } from "../generated/client.ts";
 
-/** Records what a person changed; in the transaction of the change, so that there is neither without the other. */
+/** Records what a person changed, in the transaction of the change, so that neither is stored without the other. */
 export async function recordAuditEvent(
   transaction: Prisma.TransactionClient,
   event: NewAuditEvent,
 ): Promise<void> {
   const { by, action, tenantId = null, subject = null, details = {} } = event;
-  // The time is the transaction's, which Prisma's own defaults are not.
+  // The event gets the time of the transaction; Prisma's own default would be another.
   await transaction.$executeRaw`
     INSERT INTO audit_events (key_name, key_tenant_id, tenant_id, action, subject, details)
     VALUES (${by.keyName}, ${by.tenantId}::uuid, ${tenantId}::uuid, ${action}, ${subject}, ${JSON.stringify(details)}::jsonb)`;
@@ -17,7 +17,7 @@ export async function recordAuditEvent(
 
 const detailsSchema = z.record(z.string(), z.json());
 
-/** The audit events of PostgreSQL. */
+/** Reads audit events from PostgreSQL. */
 export class PrismaAuditStore implements AuditStore {
   readonly #database: PrismaClient;
 

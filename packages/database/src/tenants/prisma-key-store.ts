@@ -16,7 +16,7 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 const keysMax = 1_000;
 
-/** The keys of PostgreSQL. What is sent as a key is 32 random bytes, so a plain hash of it keeps it secret. */
+/** Keys in PostgreSQL. The secret value of a key is 32 random bytes, so a plain hash is enough to protect it. */
 export class PrismaKeyStore implements KeyStore {
   readonly #database: PrismaClient;
 
@@ -107,8 +107,9 @@ export class PrismaKeyStore implements KeyStore {
   }
 
   /**
-   * The key's row is locked first: of two rotations at once the second ends what the first began, as it would later. The
-   * answer may be lost; then nobody knows the new way, the old one goes on for its overlap, and the key is rotated again.
+   * The key's row is locked first, so that of two rotations at the same time the second acts like a later one and ends
+   * the value of the first. If the answer is lost, nobody knows the new value; the old one goes on working for its
+   * overlap, and the key can be rotated again.
    */
   rotateKey(id: string, overlapMs: number, by: Actor): Promise<ToldKey | null> {
     return withMappedErrors(async () => {
@@ -189,18 +190,18 @@ function shown(row: Prisma.AccessKeyGetPayload<{ select: typeof shownColumns }>)
   return { ...rest, previousValidUntil: latest };
 }
 
-/** The prefix lets scanners of secrets know what was found. */
+/** The prefix lets secret scanners recognise a leaked key. */
 function makeKey(): { key: string; hash: Uint8Array<ArrayBuffer> } {
   const key = `genga_${randomBytes(32).toString("base64url")}`;
   return { key, hash: hashOf(key) };
 }
 
-/** Looked up by the hash: how long that takes says nothing about the key. */
+/** Keys are found by their hash, so that the time it takes tells nothing about a key. */
 function hashOf(key: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(createHash("sha256").update(key).digest());
 }
 
-/** The only unique value that can be taken is the name. */
+/** The name is the only unique column that a new key can violate. */
 function isTaken(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2002";
 }

@@ -17,7 +17,7 @@ const choiceColumns = {
   streamsMax: true,
 } as const satisfies Record<keyof TenantLimitChoices, true>;
 
-/** What operators set per tenant, in PostgreSQL. A tenant without a row has the configured defaults. */
+/** The limits that operators chose for tenants, in PostgreSQL. A tenant without a row has the configured defaults. */
 export class PrismaTenantLimitStore implements TenantLimitStore {
   readonly #database: PrismaClient;
 

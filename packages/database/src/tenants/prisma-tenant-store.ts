@@ -3,10 +3,10 @@ import { v7 as uuidv7 } from "uuid";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 
-/** Owns what comes without a key on loopback; the first migration makes its row. */
+/** The tenant of jobs that come without a key on loopback; the first migration inserts its row. */
 export const defaultTenantId = "00000000-0000-7000-8000-000000000000";
 
-/** The tenants of PostgreSQL. */
+/** Tenants in PostgreSQL. */
 export class PrismaTenantStore implements TenantStore {
   readonly #database: PrismaClient;
 
@@ -14,7 +14,10 @@ export class PrismaTenantStore implements TenantStore {
     this.#database = database;
   }
 
-  /** Sorted, so that two processes that start together wait for each other at the first row. */
+  /**
+   * The names are sorted, so that two processes that start together wait for each other at the first row and never
+   * deadlock.
+   */
   ensureTenants(names: readonly string[]): Promise<Tenant[]> {
     return withMappedErrors(async () => {
       const wanted = [...new Set(names)];
@@ -30,7 +33,7 @@ export class PrismaTenantStore implements TenantStore {
       const byName = new Map(rows.map((row) => [row.name, row]));
       return names.map((name) => {
         const tenant = byName.get(name);
-        if (tenant === undefined) throw new Error(`The tenant ${name} was made and did not come back.`);
+        if (tenant === undefined) throw new Error(`The tenant ${name} was created but not returned.`);
         return tenant;
       });
     });

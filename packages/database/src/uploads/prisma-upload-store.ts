@@ -9,7 +9,9 @@ import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient, type Upload as UploadRow } from "../generated/client.ts";
 
-/** The uploads of PostgreSQL: always asked for by tenant, so that another's cannot be found. */
+/**
+ * Uploads in PostgreSQL. Every query has the tenant as a condition, so that uploads of other tenants are never found.
+ */
 export class PrismaUploadStore implements UploadStore {
   readonly #database: PrismaClient;
 
@@ -24,7 +26,7 @@ export class PrismaUploadStore implements UploadStore {
     });
   }
 
-  /** Two that come at once with the same content get the same row, and it counts as used anew. */
+  /** Two uploads of the same content at the same time get the same row, which then counts as just used. */
   saveUpload(upload: NewUpload): Promise<Upload> {
     return withMappedErrors(async () => {
       const { tenantId, sha256, mediaType, bytes, width, height } = upload;

@@ -7,10 +7,12 @@ import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "./rank-reservation.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
-/** Jobs, or graphs, in one statement: few enough that it ends well within its time on a busy machine. */
+/**
+ * How many jobs, or graphs, one statement inserts: few enough that it ends well within its timeout on a busy machine.
+ */
 const rowsAtOnce = 500;
 
-/** Thousands of jobs take several statements; each of them is limited as any other. */
+/** Thousands of jobs take several statements, each of which has the usual timeout. */
 const transactionLimits = { timeout: 60_000, maxWait: 5_000 };
 
 interface RankedJob extends PreparedJob {
@@ -20,26 +22,26 @@ interface RankedJob extends PreparedJob {
 interface Insert {
   tenantId: string;
   batch: (NewBatch & { total: number }) | null;
-  /** Inserted with the first jobs of a submission. */
+  /** These jobs are the first of their submission, so the batch is inserted with them. */
   isFirst: boolean;
   rows: RankedJob[];
   graphs: PreparedGraph[];
-  /** Takes the tenant's room for these rows; `null` = the transaction does that by itself. */
+  /** Takes room in the tenant's queue for these rows; `null` = the transaction takes it in a statement of its own. */
   room: Prisma.Sql | null;
 }
 
-/** Rolls a transaction back that found no room for its jobs. */
+/** Rolls back a transaction that found no room for its jobs. */
 class NoRoomError extends Error {}
 
 /**
- * Inserts all jobs, or none: batch, graphs, rows, parameters, first events. A few jobs are one statement.
+ * Inserts all jobs, or none: batch, graphs, rows, parameters and first events. A few jobs are one statement.
  *
- * Graphs are stored once by content, and locked for the jobs that name them, always in the order of their hashes within one
- * transaction: two submissions of the same graphs, or a submission and a removal, then wait for each other at the first
- * one, and never in a circle. Those of a large submission are stored
- * ahead; should it fail after that, they wait for the next one that uses them.
- * @throws InvalidJobError for texts that PostgreSQL cannot hold
- * @throws LimitReachedError when the tenant's queue has no room for all of them
+ * Each graph is stored once, by content. A transaction locks its graphs in the order of their hashes. So two
+ * submissions of the same graphs, or a submission and a removal, wait for each other at the first common graph and
+ * never deadlock. The graphs of a large submission are stored before its jobs. If the submission then fails, its graphs
+ * stay until another submission uses them or the keeper removes them.
+ * @throws InvalidJobError for texts that PostgreSQL cannot store
+ * @throws LimitReachedError when the tenant's queue has no room for all of the jobs
  */
 export async function insertJobs(
   database: PrismaClient,
@@ -57,13 +59,13 @@ export async function insertJobs(
       const inserted = await insertWithGraphs(database, { ...preparation, tenantId, batch, rows }, limit);
       if (inserted !== null) return inserted;
     }
-    // The room may be there all the same: it is counted only when it seems to be used up.
+    // The known count of queued jobs may be too high, so the jobs are counted before the submission is refused.
     await beforeInsert(recount(database, tenantId, jobs.length, limit));
     if (tries === triesMax) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
   }
 }
 
-/** Whatever became of a statement that precedes the insert, none of the jobs is there. */
+/** Runs a step before the insert. If it fails, none of the jobs is stored, whatever effect the step had. */
 async function beforeInsert<Result>(step: Promise<Result>): Promise<Result> {
   try {
     return await step;
@@ -75,7 +77,10 @@ async function beforeInsert<Result>(step: Promise<Result>): Promise<Result> {
   }
 }
 
-/** Others of the tenant may take the room that was just counted, and removals the graphs that were just stored. */
+/**
+ * Another submission of the tenant may take the room that was just counted, and a removal may remove the graphs that
+ * were just stored.
+ */
 const triesMax = 5;
 
 async function insertWithGraphs(...insert: Parameters<typeof insertAll>): Promise<Job[] | null> {
@@ -85,18 +90,19 @@ async function insertWithGraphs(...insert: Parameters<typeof insertAll>): Promis
     } catch (error) {
       const constraint = violatedConstraint(error);
       if (constraint === "job_uploads_upload_id_fkey") throw uploadGone();
-      // Meanwhile the last other job with one of the graphs was removed, and the graph with it: it is stored again.
+      // A removal took the last other job with one of the graphs, and thereby the graph, so the graph is stored again.
       if (constraint !== "job_parameters_workflow_hash_fkey" || tries === triesMax) throw error;
     }
   }
 }
 
 function uploadGone(): InvalidJobError {
-  const message = "An upload that it names was not used for too long and is gone; send the image again.";
+  const message =
+    "An upload that the job names was not used for too long and was removed; send the image again.";
   return new InvalidJobError([{ path: "parameters", code: "unknown-upload", message }]);
 }
 
-/** `null` = there is no room for them. */
+/** `null` = the tenant's queue has no room for the jobs. */
 async function insertAll(
   database: PrismaClient,
   submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs">,
@@ -123,7 +129,8 @@ async function insertAll(
         });
         inserted.push(...inGivenOrder(more, part));
       }
-      // Last, so that the tenant's other acceptances wait for the end of this one, and not for the whole of it.
+      // This comes last because it locks the tenant's row: other submissions of the tenant then wait only for the
+      // commit.
       if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
       return inserted;
     }, transactionLimits);
@@ -133,7 +140,7 @@ async function insertAll(
   }
 }
 
-/** No row comes back when there is no room for them. */
+/** Returns no rows when the tenant's queue has no room for the jobs. */
 async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
   const { tenantId, batch, rows, room } = insert;
   const inserted = await database.$queryRaw<JobRow[]>`
@@ -199,7 +206,7 @@ function inGivenOrder(inserted: Job[], given: { id: string }[]): Job[] {
   const byId = new Map(inserted.map((job) => [job.id, job]));
   return given.map(({ id }) => {
     const job = byId.get(id);
-    if (job === undefined) throw new Error(`Job ${id} was inserted and did not come back.`);
+    if (job === undefined) throw new Error(`Job ${id} was inserted but not returned.`);
     return job;
   });
 }

@@ -3,33 +3,33 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { isStorable, isStorableJson, storedGraph } from "../../connection/stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
-/** A job as the insert takes it; its graph is apart, named by its hash. */
+/** A job in the form that the insert takes; its graph is stored separately, under its hash. */
 export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData"> {
   /** Base64. */
   sealedExtraData: string | null;
   workflowHash: string;
 }
 
-/** A graph by content. */
+/** A graph, identified by its content. */
 export interface PreparedGraph {
   hash: string;
-  /** For the `jsonb` column. */
+  /** The graph for the `jsonb` column. */
   json: string;
-  /** The graph's own text where `jsonb` would write a number of it in another way. */
+  /** The original text, if `jsonb` would change the spelling of a number in it. */
   text: string | null;
 }
 
 export interface Preparation {
   rows: PreparedJob[];
-  /** Each graph once, in the order of their hashes. */
+  /** Each graph once, ordered by hash. */
   graphs: PreparedGraph[];
   counts: Map<JobPriority, number>;
 }
 
-/** Jobs to prepare before other work of the process gets its turn: hashing ten thousand graphs takes a while. */
+/** After this many jobs other work of the process gets its turn, since hashing ten thousand graphs takes a while. */
 const preparedAtOnce = 100;
 
-/** @throws InvalidJobError for texts that PostgreSQL cannot hold */
+/** @throws InvalidJobError for texts that PostgreSQL cannot store */
 export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promise<Preparation> {
   if (batch !== null) assertStorable("name", isStorable(batch.name));
   const graphs = new Map<string, string>();

@@ -1,25 +1,28 @@
 import { LimitReachedError } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 
-/** How many jobs a tenant may have queued, unless `tenant_limits` says otherwise; `null` = any number. */
+/** How many queued jobs a tenant may have, unless `tenant_limits` says otherwise; `null` = no limit. */
 export interface QueueLimit {
   jobsQueuedMax: number | null;
 }
 
 const intMax = 2 ** 31 - 1;
 
-/** A count reads as many rows as the limit allows, so one of a large limit is not repeated at once: 1 s at most. */
+/**
+ * Counting reads as many rows as the limit allows. So a count for a large limit is repeated only after a pause, of 1 s
+ * at most.
+ */
 const countedRowsPerMs = 100;
 const recountMaxMs = 1_000;
 
-/** The limit of one tenant, as a scalar. */
+/** The limit of one tenant, as a scalar expression. */
 function limitOf(tenantId: string, { jobsQueuedMax }: QueueLimit): Prisma.Sql {
   return Prisma.sql`coalesce(
     (SELECT own.jobs_queued_max FROM tenant_limits own WHERE own.tenant_id = ${tenantId}::uuid),
     ${jobsQueuedMax ?? intMax}::int)`;
 }
 
-/** True where the tenant can have `count` more, as far as is known without counting. */
+/** Whether the tenant may have `count` more queued jobs, as far as is known without counting. */
 export function hasRoom(tenantId: string, count: number, limit: QueueLimit): Prisma.Sql {
   return Prisma.sql`EXISTS (
     SELECT FROM tenant_usage usage WHERE usage.tenant_id = ${tenantId}::uuid
@@ -27,11 +30,11 @@ export function hasRoom(tenantId: string, count: number, limit: QueueLimit): Pri
 }
 
 /**
- * Takes room for `count` more queued jobs of the tenant: a row comes back if there was room, and none otherwise.
+ * Takes room for `count` more queued jobs of the tenant. Returns a row if there is room, and none otherwise.
  *
- * The tenant's row stays locked until the transaction ends, so that acceptances of one tenant are counted one after the
- * other, in whatever process, and those of different tenants never wait for each other. Whoever takes room in a
- * statement takes it before anything that others may hold; a transaction of several statements takes it last.
+ * The tenant's row stays locked until the transaction ends. Submissions of one tenant, in all processes, are therefore
+ * counted one after the other; those of different tenants never wait for each other. A single statement takes room
+ * before any other lock; a transaction of several statements takes it last.
  */
 export function takeRoom(tenantId: string, count: number, limit: QueueLimit): Prisma.Sql {
   return Prisma.sql`
@@ -42,10 +45,10 @@ export function takeRoom(tenantId: string, count: number, limit: QueueLimit): Pr
 }
 
 /**
- * Counts the tenant's queued jobs, after which its bound is exact: for whoever found no room. Claims, ends and
- * cancellations do not lower the bound, so it says too much until then.
+ * Counts the tenant's queued jobs and thereby makes the stored upper bound exact. Called when no room was found,
+ * because claims, ends and cancellations do not lower the bound.
  *
- * The count is a statement of its own after the lock: it sees every acceptance that was counted in the bound.
+ * The count is a statement of its own after the lock, so that it sees every submission that the bound includes.
  * @throws LimitReachedError when there is no room for `count` more
  */
 export async function recount(
@@ -62,7 +65,7 @@ export async function recount(
         coalesce(counted_at > clock_timestamp() - interval '1 millisecond' *
           least(${limitOf(tenantId, limit)} / ${countedRowsPerMs}::int, ${recountMaxMs}::int), false) AS "isFresh"
       FROM tenant_usage WHERE tenant_id = ${tenantId}::uuid FOR NO KEY UPDATE`;
-    if (known === undefined) throw new Error(`The tenant ${tenantId} has no row of its usage.`);
+    if (known === undefined) throw new Error(`The tenant ${tenantId} has no row in the table of usage.`);
     if (known.isFresh) return known;
     const [counted] = await transaction.$queryRaw<{ used: number }[]>`
       UPDATE tenant_usage SET counted_at = clock_timestamp(),

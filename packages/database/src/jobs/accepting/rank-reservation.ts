@@ -3,12 +3,14 @@ import { type PrismaClient } from "../../generated/client.ts";
 import { hasRoom, type QueueLimit } from "./queue-room.ts";
 
 /**
- * Reserves ranks for a tenant's next jobs: in each priority band after its own last one, but not before the highest rank
- * that was claimed so far. So a tenant that comes late is served after at most one job of everybody else, whatever the
- * others have queued.
+ * Reserves ranks for a tenant's next jobs. In each priority band they follow the tenant's last rank, but also the
+ * highest rank that was claimed so far. So a tenant's first job is served after at most one job of each other tenant,
+ * however many jobs the others have queued.
  *
- * Statements of their own, before the insert: these rows are hot, and a gap left by a failed insert is harmless.
- * @returns gives out the next rank of a band; `null` = the tenant's queue has no room for all of them, as far as is known
+ * The reservation is a statement of its own before the insert, because these rows are changed by many submissions and
+ * should not stay locked. A gap in the ranks after a failed insert does no harm.
+ * @returns a function that returns the next rank of a band; `null` = the tenant's queue has no room for all of the
+ * jobs, as far as is known
  */
 export async function reserveRanks(
   database: PrismaClient,
@@ -31,7 +33,7 @@ export async function reserveRanks(
   };
 }
 
-/** @returns the last rank of the block; `null` = there is no room for the `total` of which it is a part */
+/** @returns the last rank of the block; `null` = there is no room for `total` jobs, of which the block is a part */
 async function reserveBlock(
   database: PrismaClient,
   block: { tenantId: string; priority: JobPriority; count: number; total: number },

@@ -3,13 +3,13 @@ import { hashWorkflow } from "./workflow-hash.ts";
 
 const seeded = (seed: string): string => `{"1":{"class_type":"KSampler","inputs":{"seed":${seed}}}}`;
 
-describe("A graph's name", () => {
+describe("A graph's hash", () => {
   test("is the same for the same text", () => {
     expect(hashWorkflow(seeded("1"))).toBe(hashWorkflow(seeded("1")));
     expect(hashWorkflow(seeded("1"))).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  test("differs with everything, also where JavaScript sees no difference", () => {
+  test("differs for different texts, also where JavaScript's numbers are equal", () => {
     const seeds = [
       "1",
       "1.0",

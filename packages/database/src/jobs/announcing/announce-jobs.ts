@@ -3,11 +3,11 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
 import { ticketRows } from "./ticket-rows.ts";
 
-/** A queued row as its ticket announces it, from a table or alias named `job`. */
+/** The columns of a queued row that its ticket needs, from a table or alias named `job`. */
 const announcementColumns = Prisma.sql`
   job.id AS "jobId", job.attempt + 1 AS attempt, job.type, job.lane, job.priority, job.rank`;
 
-/** Rows are locked in the order of their ids here as everywhere, so that two statements never wait for each other. */
+/** All statements lock rows in the order of their ids, so that no two of them deadlock. */
 export async function markEnqueued(database: PrismaClient, tickets: TicketReference[]): Promise<void> {
   if (tickets.length === 0) return;
   await database.$executeRaw`
@@ -34,12 +34,13 @@ export async function listUnannounced(
   return [...ofLimited, ...ofOthers];
 }
 
-/** A ticket that was added so long ago and is there still waits for something else than its tenant's places. */
+/** A ticket that is older than this and still not claimed does not wait for one of its tenant's places. */
 const freshTicketSeconds = 10;
 
 /**
- * Of tenants whose running jobs are limited: the first of each one's queue, as many as it has places without a ticket.
- * Tickets that were added a while ago do not count, so that jobs which no server can run do not keep the places.
+ * For tenants whose running jobs are limited: the first jobs of each queue, as many as the tenant has places for which
+ * no ticket exists. Tickets older than `freshTicketSeconds` are not counted, so that jobs which no server can run do
+ * not use up the places.
  */
 async function listUnannouncedOfLimited(
   database: PrismaClient,

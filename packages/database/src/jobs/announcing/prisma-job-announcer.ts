@@ -5,7 +5,7 @@ import { type RunningLimit } from "../running/running-limit.ts";
 import { clearEnqueued, holdBack, listAnnounced, listUnannounced, markEnqueued } from "./announce-jobs.ts";
 import { rebaseRanks } from "./rebase-ranks.ts";
 
-/** Notes which jobs of PostgreSQL have a ticket. Errors of all statements are mapped here. */
+/** Records in PostgreSQL which jobs have a ticket. Errors of all statements are mapped here. */
 export class PrismaJobAnnouncer implements JobAnnouncer {
   readonly #database: PrismaClient;
   readonly #limits: RunningLimit;

@@ -1,11 +1,12 @@
 import { type PrismaClient } from "../../generated/client.ts";
 
-/** A quarter of what a ticket's priority can tell apart; below it there is nothing to gain. */
+/** A quarter of the ranks that a ticket's priority can tell apart; below that, a rebase is not worth it. */
 const rebasedFrom = 2 ** 16;
 
 /**
- * Ranks only rise, and a ticket's priority tells 2^18 of them apart. Where a band is empty they start anew. A job whose
- * rank was reserved just before and is inserted just after keeps the high rank, so it waits longer than its due.
+ * Ranks only rise, but a ticket's priority has room for only 2^18 of them, so the ranks of an empty band begin at 0
+ * again. A job whose rank was reserved just before that and which is inserted just after it keeps its high rank, so it
+ * waits longer than it should.
  */
 export async function rebaseRanks(database: PrismaClient): Promise<void> {
   await database.$executeRaw`

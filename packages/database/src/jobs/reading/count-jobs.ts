@@ -24,8 +24,8 @@ export async function findBatch(database: PrismaClient, tenantId: string, id: st
 }
 
 /**
- * What waits and runs has an index of its own and is little; what has ended was counted as it did.
- * @param tenantId absent = of all tenants together
+ * Waiting and running jobs are few and have an index, so they are counted here; ended jobs were counted as they ended.
+ * @param tenantId absent = all tenants together
  */
 export async function summarizeQueue(database: PrismaClient, tenantId?: string): Promise<QueueSummary> {
   const ofTenant = tenantId === undefined ? Prisma.sql`true` : Prisma.sql`tenant_id = ${tenantId}::uuid`;

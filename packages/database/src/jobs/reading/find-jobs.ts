@@ -4,8 +4,9 @@ import { type PrismaClient } from "../../generated/client.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 
 /**
- * An id that is no UUID names nothing.
- * @param of.tenantId whose job it must be; absent = whoever's, for workers and for requests about a job that was found before
+ * An id that is not a UUID is not found.
+ * @param of.tenantId the job's tenant; absent = any tenant, for workers, and for requests about a job that was already
+ * found by its tenant
  */
 export async function findJob(
   database: PrismaClient,

@@ -1,7 +1,7 @@
 import { InvalidJobError } from "@genga/jobs";
 import { validate } from "uuid";
 
-/** A page ends at a job; the cursor is that job's id, in 22 characters that mean nothing to a client. */
+/** A page ends at a job. The cursor is the id of that job, in 22 characters that mean nothing to a client. */
 export function encodeCursor(jobId: string): string {
   return Buffer.from(jobId.replaceAll("-", ""), "hex").toString("base64url");
 }
@@ -18,7 +18,7 @@ export function decodeCursor(cursor: string): string {
     {
       path: "cursor",
       code: "invalid-cursor",
-      message: "The cursor is not one that a page of jobs was answered with.",
+      message: "The cursor is not the nextCursor of a page of jobs.",
       received: cursor,
     },
   ]);

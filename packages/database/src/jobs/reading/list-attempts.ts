@@ -14,10 +14,7 @@ const failureSchema: z.ZodType<JobFailure> = z.object({
   traceback: z.array(z.string()).exactOptional(),
 });
 
-/**
- * Oldest first.
- * @param of.tenantId whose job it must be; absent = whoever's, for workers
- */
+/** Oldest first. @param of.tenantId the job's tenant; absent = any tenant, for workers */
 export async function listAttempts(
   database: PrismaClient,
   jobId: string,

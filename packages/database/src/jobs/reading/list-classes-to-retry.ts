@@ -1,7 +1,10 @@
 import { type NamedClass } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 
-/** Graphs that Genga made of parameters are not asked about: clients did not write their nodes. Each graph is read once. */
+/**
+ * Graphs that Genga made from parameters are left out, since clients did not write their nodes. Each graph is read
+ * once.
+ */
 export async function listClassesToRetry(
   database: PrismaClient,
   tenantId: string,

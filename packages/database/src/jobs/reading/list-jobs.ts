@@ -14,8 +14,8 @@ import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { decodeCursor, encodeCursor } from "./job-cursor.ts";
 
 /**
- * Newest first: ids carry their time.
- * @throws InvalidJobError for a cursor that no page was answered with, and for a text that takes too long to be found
+ * Newest first, by id, since ids contain their time.
+ * @throws InvalidJobError for a cursor that came from no page, and for a text whose search takes too long
  */
 export async function listJobs(
   database: PrismaClient,
@@ -34,7 +34,7 @@ export async function listJobs(
   return { items, nextCursor: last === undefined ? null : encodeCursor(last.id) };
 }
 
-/** `null` = nothing can match. */
+/** `null` = no job can match. */
 export function listStatement(tenantId: string, filter: JobFilter): Prisma.Sql | null {
   const conditions = conditionsOf(tenantId, filter);
   if (conditions === null) return null;
@@ -44,7 +44,7 @@ export function listStatement(tenantId: string, filter: JobFilter): Prisma.Sql |
     ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
 }
 
-/** A search may take so long; it must not keep a connection from those who submit and run jobs. */
+/** How long a search may take. A longer one would hold a connection that submissions and workers need. */
 const defaultSearchMs = 3_000;
 
 async function search(database: PrismaClient, query: Prisma.Sql, searchMs: number): Promise<JobRow[]> {
@@ -63,7 +63,7 @@ async function search(database: PrismaClient, query: Prisma.Sql, searchMs: numbe
   }
 }
 
-/** `null` = nothing can match. Some conditions only say what others imply, so that a partial index can be used. */
+/** `null` = no job can match. Some conditions repeat what others imply, so that PostgreSQL can use a partial index. */
 function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null {
   const { statuses, types, batchId, project, tag, text, cursor } = filter;
   if ([project, tag, text].some((value) => value !== undefined && !isStorable(value))) return null;
@@ -87,7 +87,7 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
   return conditions;
 }
 
-/** A LIKE pattern that means the text itself, wherever it stands. */
+/** A LIKE pattern that matches the text literally, anywhere. */
 function containing(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
 }

@@ -31,7 +31,7 @@ interface ReaderOptions {
   limits: RunningLimit;
 }
 
-/** Reads the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+/** Reads jobs from PostgreSQL. Each statement has a file of its own; errors of all of them are mapped here. */
 export class PrismaJobReader implements JobReader {
   readonly #options: ReaderOptions;
   readonly #searches = new SearchTurns();
@@ -41,7 +41,7 @@ export class PrismaJobReader implements JobReader {
   }
 
   of(tenantId: string): TenantJobReader {
-    // A tenant id that is no UUID names nobody.
+    // A tenant id that is not a UUID belongs to no tenant.
     const ofTenant = isUuid(tenantId) ? tenantId : noTenantId;
     return new PrismaTenantJobReader(ofTenant, { ...this.#options, searches: this.#searches });
   }

@@ -1,8 +1,10 @@
 import { StoreUnavailableError } from "@genga/jobs";
 
-/** Of the ten connections of a process; the others are for those who submit, look at and run jobs. */
+/**
+ * How many of a process's ten connections searches may use; the others are for submitting, reading and running jobs.
+ */
 const searchesAtOnce = 3;
-/** Of one tenant, behind the one that is under way. */
+/** How many more searches of one tenant may wait behind its running one. */
 const waitingMax = 5;
 
 interface Waiting {
@@ -11,14 +13,14 @@ interface Waiting {
 }
 
 /**
- * Searches for texts may take seconds each, so they take turns: one of each tenant at once, and few of all tenants together.
- * Whoever sends many waits for its own.
+ * A text search may take seconds, so searches take turns: one of each tenant at a time, and few of all tenants
+ * together. A tenant that sends many searches waits only for its own.
  */
 export class SearchTurns {
   readonly #underWay = new Set<string>();
   readonly #waiting: Waiting[] = [];
 
-  /** @throws StoreUnavailableError too many of the tenant's wait already */
+  /** @throws StoreUnavailableError too many searches of the tenant are waiting already */
   async take<Found>(tenantId: string, search: () => Promise<Found>): Promise<Found> {
     await this.#turn(tenantId);
     try {

@@ -6,9 +6,9 @@ import { type QueueLimit } from "../accepting/queue-room.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
 /**
- * Queued jobs end, processing ones get the request noted, once. A statement for each: one that locks rows of both states
- * could meet a row that changes from one to the other meanwhile. Jobs that slipped through between the two, claimed or
- * requeued, are found by the next round.
+ * Cancels the queued jobs of a batch, and records the request on the processing ones, once. These are two statements,
+ * because one that locks rows of both statuses could meet a row that changes from one to the other meanwhile. Jobs that
+ * were claimed or requeued between the two statements are found by the next round.
  */
 export async function cancelBatch(
   database: PrismaClient,
@@ -24,7 +24,7 @@ export async function cancelBatch(
   return result;
 }
 
-/** Whether any job of the batch may still go on without knowing of a request. */
+/** Whether any job of the batch is still active without a cancel request. */
 async function hasUnasked(database: PrismaClient, batchId: string): Promise<boolean> {
   const unasked = await database.job.findFirst({
     where: { batchId, status: { in: ["queued", "processing"] }, cancelRequestedAt: null },
@@ -33,7 +33,7 @@ async function hasUnasked(database: PrismaClient, batchId: string): Promise<bool
   return unasked !== null;
 }
 
-/** All failed and timed out jobs of the batch start anew, at the end of their tenant's queue. */
+/** Queues all failed and timed out jobs of the batch again, at the end of their tenant's queue. */
 export async function retryBatch(
   database: PrismaClient,
   batchId: string,

@@ -7,7 +7,7 @@ import { changedBy } from "./changed-by.ts";
 /** One job, or all jobs of a batch. */
 export type Cancelled = { jobId: string } | { batchId: string };
 
-/** Ends those of the jobs that are queued. */
+/** Cancels those of the jobs that are queued. */
 export function cancelQueued(
   database: PrismaClient,
   of: Cancelled,
@@ -20,7 +20,7 @@ export function cancelQueued(
   });
 }
 
-/** Notes the request on those of the jobs that are processing, once. */
+/** Records the cancel request on those of the jobs that are processing, once. */
 export function noteRequests(
   database: PrismaClient,
   of: Cancelled,
@@ -38,8 +38,9 @@ function isMeant(of: Cancelled): Prisma.Sql {
 }
 
 /**
- * Changes the jobs that `held` describes, all of which have the same status, and appends an event to each. The rows are not
- * joined with their events: PostgreSQL cannot know how many they are, and would compare each with each.
+ * Changes the jobs that `held` selects, which all have the same status, and appends an event to each. The statement
+ * does not join the rows with their events: PostgreSQL cannot estimate their number, and would compare every row with
+ * every event.
  */
 async function changeHeld(
   database: PrismaClient,

@@ -14,7 +14,10 @@ import { type QueueLimit } from "../accepting/queue-room.ts";
 import { findJob } from "../reading/find-jobs.ts";
 import { restartJobs } from "./restart-jobs.ts";
 
-/** Queued: ends at once. Processing: the request is noted for its worker, once. Ended: nothing changes. */
+/**
+ * A queued job is cancelled at once. On a processing job the request is recorded for its worker, once. An ended job
+ * does not change.
+ */
 export async function requestCancel(
   database: PrismaClient,
   id: string,
@@ -30,11 +33,11 @@ export async function requestCancel(
     if (job === null || job === "removed") return job;
     if (isTerminal(job.status)) return { outcome: "ended", job };
     if (job.cancelRequestedAt !== null) return { outcome: "requested", job, event: null };
-    // It changed between the looks above, back to the queue or out of it; whatever it is now is asked again.
+    // The job was requeued or claimed between these statements, so they are tried again.
   }
 }
 
-/** A fresh start at the end of its tenant's queue: counters and failure are cleared, the history stays. */
+/** Queues the job again at the end of its tenant's queue. Counters and the failure are cleared, the history stays. */
 export async function retryJob(
   database: PrismaClient,
   id: string,

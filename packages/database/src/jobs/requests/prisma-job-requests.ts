@@ -17,7 +17,9 @@ import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
 import { requestCancel, retryJob } from "./job-requests.ts";
 
-/** Accepts and changes the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+/**
+ * Accepts and changes jobs in PostgreSQL. Each statement has a file of its own; errors of all of them are mapped here.
+ */
 export class PrismaJobRequests implements JobRequests {
   readonly #database: PrismaClient;
   readonly #limits: QueueLimit;

@@ -11,19 +11,19 @@ interface EndedJob {
   id: string;
   tenantId: string;
   priority: JobPriority;
-  /** Without it, jobs that were submitted with extra data do not start anew. */
+  /** Without it, jobs that were submitted with secret extra data are not queued again. */
   sealedExtraData?: Uint8Array;
 }
 
 interface Restart {
   limit: QueueLimit;
-  /** The name of the key that asked for it. */
+  /** The name of the key that requested the retry. */
   by: string | undefined;
 }
 
 /**
- * Ended jobs of one tenant start anew at the end of its queue: counters, failure and queue deadline are cleared, the
- * history stays. Only those that still have one of the `statuses` do; they come back.
+ * Queues ended jobs of one tenant again, at the end of its queue. Counters, failure and queue deadline are cleared, the
+ * history stays. Changes and returns only jobs that still have one of the `statuses`.
  * @throws LimitReachedError when the tenant's queue has no room for all of them
  */
 export async function restartJobs(
@@ -44,7 +44,7 @@ export async function restartJobs(
     const restarted = await restartRows(database, ranked, statuses, { room, by });
     if (restarted.length > 0) return restarted;
   }
-  // Either there was no room, or none of them has such a status any more.
+  // Either the queue had no room, or no job has such a status any more.
   await recount(database, tenantId, jobs.length, limit);
   const takeLaterRank = await reserveRanks(database, tenantId, perPriority, limit);
   if (takeLaterRank === null) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });

@@ -7,7 +7,7 @@ import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
-/** What the `job` row of a claim or an adoption does not tell. */
+/** A row of a claim or an adoption, with the columns that a `JobRow` does not have. */
 interface LeasedRow extends JobRow {
   parameters: Json;
   workflow: string;
@@ -23,13 +23,15 @@ interface LeasedRow extends JobRow {
 }
 
 /**
- * `queued → processing` for all claims at once: attempt and lease number rise, the prompt id is stored before anybody
- * posts it. Whoever claims second waits for the first and then finds the row gone, so that one wins.
+ * `queued → processing` for all claims at once. Attempt and lease number rise, and the prompt id is stored before the
+ * prompt is posted. Of two claims of one job, the second waits for the first and then finds no queued row, so only one
+ * succeeds.
  *
- * Of a tenant whose running jobs are limited only as many are claimed as it has places, the first of its queue first.
+ * Of a tenant whose running jobs are limited, only as many jobs are claimed as it has places, the first of its queue
+ * first.
  *
- * The clock of the band (the highest rank claimed so far) rises along. A clock that another claim holds is left alone:
- * it is raised by that one, or by the next.
+ * The clock of the band (the highest rank claimed so far) rises with the claims. If another claim has the clock's row
+ * locked, that claim or a later one raises the clock.
  */
 export async function claimJobs(
   database: PrismaClient,
@@ -42,7 +44,7 @@ export async function claimJobs(
   const claimed = claimStatement([...byJob.values()], leaseMs, running);
   const rows = claims.some(({ isLimited }) => isLimited)
     ? await database.$transaction(async (transaction) => {
-        // Whoever claims for the same tenant waits here, and then counts what was claimed before.
+        // Other claims for the same tenants wait here, and then also count the jobs that this one has claimed.
         await transaction.$executeRaw`
           SELECT FROM tenants WHERE id IN (SELECT tenant_id FROM jobs WHERE id = ANY(${[...byJob.keys()]}::uuid[]))
           ORDER BY id FOR NO KEY UPDATE`;
@@ -99,8 +101,8 @@ function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit)
 }
 
 /**
- * Takes over every job on these servers whose lease has expired, or was released. The attempts' rows are locked as well:
- * what the last owner noted of its submission is read as it stands after the take-over.
+ * Takes over every job on these servers whose lease has expired or was released. The rows of the attempts are locked,
+ * too, so that the take-over reads everything that the last owner has recorded about its submission.
  */
 export async function adoptJobs(
   database: PrismaClient,

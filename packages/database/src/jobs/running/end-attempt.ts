@@ -25,11 +25,11 @@ import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
 import { toStoredJson, toStoredText } from "../../connection/stored-json.ts";
 
 /**
- * Outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease.
+ * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease.
  *
- * When the answer to a commit was lost, the caller does not know whether it took effect and calls again. The attempt
- * then tells: it keeps the lease number under which it ended. An end of the same kind under the same lease is the
- * caller's own, and is answered again from what was recorded.
+ * When the answer to a commit was lost, the caller does not know whether the statement took effect, and calls again.
+ * The attempt's row keeps the lease number under which it ended. If the attempt has ended in the same way under the
+ * caller's lease, that was the caller's own earlier statement, and what it recorded is returned again.
  */
 export async function endAttempt(
   database: PrismaClient,
@@ -46,8 +46,8 @@ export async function endAttempt(
 }
 
 /**
- * Requeues what nobody watches: the lease has been expired for `graceMs`, and the server has no owner who could adopt
- * it. The lease number rises, so that a last owner who comes back changes nothing.
+ * Requeues jobs that no worker watches: the lease has been expired for `graceMs`, and the server has no owner who could
+ * adopt the job. The lease number rises, so that writes of the last owner have no effect if it comes back.
  */
 export async function requeueAbandoned(
   database: PrismaClient,
@@ -56,7 +56,7 @@ export async function requeueAbandoned(
   const failure: JobFailure = {
     class: "server",
     code: "server-abandoned",
-    message: "No worker looks after the server on which it ran; it waits for another one.",
+    message: "No worker owns the server on which the job ran; the job waits for another server.",
   };
   const held = Prisma.sql`
     WITH held AS (
@@ -70,10 +70,10 @@ export async function requeueAbandoned(
   return rows.map(jobWithEventFromRow);
 }
 
-/** The sweeper comes every second; the rest waits until then. */
+/** The sweeper runs every second, so the rest waits until then. */
 const abandonedAtOnce = 500;
 
-/** What becomes of each `held` job: a cancel request that waits turns a requeue into `cancelled`. */
+/** Selects how each job in `held` ends: a pending cancel request turns a requeue into `cancelled`. */
 function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
   const failure = "failure" in end ? end.failure : null;
   const requeue = end.kind === "requeue" ? end : null;
@@ -116,8 +116,8 @@ function eventData(end: AttemptEnd): object {
 }
 
 /**
- * Ends the attempts of the jobs that `decided` names (the columns of `decide`). A queued job shows the failure that
- * brought it back; `server`, `client` and `prompt` stay readable on a job that has ended.
+ * Ends the attempts of the jobs in `decided` (the columns of `decide`). A requeued job shows the failure that caused
+ * it. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
  */
 function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
   return Prisma.sql`
@@ -182,7 +182,7 @@ function outputInsert(outputs: NewOutput[]): Prisma.Sql {
       sha256 text, width int, height int, "durationMs" int, "storageKey" text, text text)`;
 }
 
-/** The caller's own earlier end of this attempt, if there was one; see `endAttempt`. */
+/** The caller's own earlier end of this attempt, if there is one; see `endAttempt`. */
 async function findEarlierEnd(
   database: PrismaClient,
   lease: JobLease,
@@ -200,7 +200,7 @@ async function findEarlierEnd(
     SELECT ${eventColumns} FROM job_events event
     WHERE event.job_id = ${lease.jobId}::uuid AND event.attempt = ${lease.attempt} AND event.type = ${outcome}
     ORDER BY event.sequence LIMIT 1`;
-  // The job was removed between the two looks, with all that it had.
+  // The job was removed between the two statements, with all of its rows.
   if (row === undefined) return { held: false };
   const status = outcome === "requeued" ? "queued" : outcome;
   return { held: true, status, job: jobFromRow(attempt.job), event: eventFromRow(row) };

@@ -7,10 +7,10 @@ import { toStoredJson } from "../../connection/stored-json.ts";
 const expired: JobFailure = {
   class: "deadline",
   code: "expired",
-  message: "It had not begun to execute when its queue deadline (expiresAt) passed.",
+  message: "The job had not begun to execute when its queue deadline (expiresAt) passed.",
 };
 
-/** Queued jobs whose queue deadline has passed end as timed out; the database's clock decides. */
+/** Ends queued jobs whose queue deadline has passed, by the database's clock, as timed out. */
 export async function expireQueued(
   database: PrismaClient,
   limit: number,

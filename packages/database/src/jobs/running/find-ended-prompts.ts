@@ -1,7 +1,7 @@
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "../../generated/client.ts";
 
-/** Which of these prompts belong to attempts on this server that have ended, those of removed jobs included. */
+/** Those of these prompts that belong to ended attempts on this server, including attempts of removed jobs. */
 export async function findEndedPrompts(
   database: PrismaClient,
   serverId: string,

@@ -6,14 +6,14 @@ import { givenProgress, progressToRow, takenProgress } from "../progress-columns
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 /**
- * The fence of every write to a running job: true only while the row is processing under exactly this attempt and lease
- * number. Of a table or alias named `job` and one with the columns of a `JobLease` named `lease`.
+ * The fence of every write to a running job: true only while the row is processing with exactly this attempt and lease
+ * number. The job is a table or alias named `job`; the columns of a `JobLease` are in one named `lease`.
  */
 const isHeld = Prisma.sql`
   job.id = lease."jobId" AND job.attempt = lease.attempt AND job.lease_number = lease."leaseNumber"
   AND job.status = 'processing'`;
 
-/** Leases as a table named `lease`. */
+/** The leases as a table named `lease`. */
 function leaseRows(leases: JobLease[]): Prisma.Sql {
   const rows = leases.map(({ jobId, attempt, leaseNumber }) => ({ jobId, attempt, leaseNumber }));
   return Prisma.sql`
@@ -21,11 +21,11 @@ function leaseRows(leases: JobLease[]): Prisma.Sql {
 }
 
 /**
- * Rows of these leases that are still held, locked in the order of their ids so that writers never wait in a circle.
+ * The rows of those leases that are still held, locked in the order of their ids, so that writers never deadlock.
  *
- * A statement that locks and then updates first tries the row as it was when the statement began, checks included, and
- * only then the row as it is now. That is sound here, since both are the same attempt under the same lease; do not lock
- * this way where a row may be in one of several states.
+ * A statement that locks a row and then updates it first evaluates the row as it was when the statement began,
+ * including check constraints, and only then as it is now. That is safe here, since both versions are the same attempt
+ * under the same lease. Do not lock in this way where a row may have one of several statuses.
  */
 export function heldJobs(leases: JobLease[]): Prisma.Sql {
   return Prisma.sql`
@@ -58,7 +58,7 @@ export async function releaseLeases(database: PrismaClient, leases: JobLease[]):
 }
 
 /**
- * Phases only go forward, and a percentage never falls within an attempt; a report of an earlier phase is stale as a
+ * Phases only advance, and a percentage never falls within an attempt; a report of an earlier phase is stale as a
  * whole. Where the phase changes, the same statement appends the event.
  */
 export async function recordProgress(database: PrismaClient, reports: ProgressReport[]): Promise<JobEvent[]> {

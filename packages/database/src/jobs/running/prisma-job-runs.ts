@@ -25,10 +25,13 @@ import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
 import { readCandidates } from "./read-candidates.ts";
 import { type RunningLimit } from "./running-limit.ts";
 
-/** Runs the jobs of PostgreSQL. Each statement has a file of its own; errors are mapped here, for all of them. */
+/**
+ * Reads and writes running jobs in PostgreSQL. Each statement has a file of its own; errors of all of them are mapped
+ * here.
+ */
 export class PrismaJobRuns implements JobRuns {
   readonly #database: PrismaClient;
-  /** What must not wait behind other statements. */
+  /** For renewals of leases, which must not wait behind other statements. */
   readonly #renewals: PrismaClient;
   readonly #limits: RunningLimit;
 

@@ -1,23 +1,23 @@
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 
-/** How many jobs a tenant may have running, unless `tenant_limits` says otherwise; `null` = any number. */
+/** How many running jobs a tenant may have, unless `tenant_limits` says otherwise; `null` = no limit. */
 export interface RunningLimit {
   jobsRunningMax: number | null;
 }
 
-/** The limit of the tenant that `tenantId` (a column or a value) names; NULL = none. */
+/** The limit of the tenant in `tenantId` (a column or a value); NULL = no limit. */
 function runningMaxOf(tenantId: Prisma.Sql, { jobsRunningMax }: RunningLimit): Prisma.Sql {
   return Prisma.sql`coalesce(
     (SELECT own.jobs_running_max FROM tenant_limits own WHERE own.tenant_id = ${tenantId}), ${jobsRunningMax}::int)`;
 }
 
-/** How many jobs the tenant has running. What runs is little: no more than the slots of all servers. */
+/** How many jobs of the tenant are running. Counting them is cheap, since servers have few slots. */
 function runningOf(tenantId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(
     SELECT count(*)::int FROM jobs running WHERE running.status = 'processing' AND running.tenant_id = ${tenantId})`;
 }
 
-/** How many more jobs of the tenant may be claimed; NULL = any number. */
+/** How many more jobs of the tenant may be claimed; NULL = no limit. */
 export function runningRoomOf(tenantId: Prisma.Sql, limit: RunningLimit): Prisma.Sql {
   const max = runningMaxOf(tenantId, limit);
   return Prisma.sql`CASE WHEN ${max} IS NOT NULL THEN greatest(${max} - ${runningOf(tenantId)}, 0) END`;
