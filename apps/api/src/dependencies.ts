@@ -31,6 +31,7 @@ import {
 import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
+import pRetry from "p-retry";
 import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
@@ -265,32 +266,24 @@ async function prepareTenants(
   log: Logger,
   signal: AbortSignal,
 ): Promise<{ defaultTenant: Tenant; configuredKeys: ConfiguredKeys }> {
-  for (;;) {
-    signal.throwIfAborted();
-    try {
-      const copies = await keys.removeCopies();
-      if (copies > 0) log.info({ copies }, "copies of API_KEYS that an earlier version made were removed");
-      return {
-        configuredKeys: await ConfiguredKeys.open(apiKeys, tenants),
-        defaultTenant: await tenants.defaultTenant(),
-      };
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
+  const prepare = async (): Promise<{ defaultTenant: Tenant; configuredKeys: ConfiguredKeys }> => {
+    const copies = await keys.removeCopies();
+    if (copies > 0) log.info({ copies }, "copies of API_KEYS that an earlier version made were removed");
+    return {
+      configuredKeys: await ConfiguredKeys.open(apiKeys, tenants),
+      defaultTenant: await tenants.defaultTenant(),
+    };
+  };
+  return await pRetry(prepare, {
+    retries: Infinity,
+    minTimeout: firstConnectionRetryMs,
+    factor: 1,
+    signal,
+    shouldRetry: ({ error }) => {
+      if (!(error instanceof StoreUnavailableError)) return false;
       log.warn({ err: error }, "waiting for PostgreSQL");
-      await sleep(firstConnectionRetryMs, signal);
-    }
-  }
-}
-
-function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, durationMs);
-    signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
+      return true;
+    },
   });
 }
 

@@ -1,8 +1,8 @@
 import { awaitSchema } from "@genga/database";
 import { requireServices, runService } from "@genga/runtime";
+import pTimeout from "p-timeout";
 import { openDependencies } from "./dependencies.ts";
 import { startStatusServer } from "./status-server.ts";
-import { isDoneWithin } from "./timing/time-limit.ts";
 import { Worker } from "./worker.ts";
 
 /** For the hand-over as a whole: well within what a process has for its end (10 s). */
@@ -31,10 +31,12 @@ runService("worker", async ({ configuration, log, signal }) => {
       health: `${statusServer.url}/health`,
     },
     stop: async () => {
-      const isHandedOver = await isDoneWithin(
-        worker.stop().then(() => Promise.all([dependencies.close(), statusServer.close()])),
-        handOverMs,
-      );
+      const handOver = async (): Promise<boolean> => {
+        await worker.stop();
+        await Promise.all([dependencies.close(), statusServer.close()]);
+        return true;
+      };
+      const isHandedOver = await pTimeout(handOver(), { milliseconds: handOverMs, fallback: () => false });
       if (!isHandedOver) {
         log.warn({ handOverMs }, "not everything answered in time; what was not handed back runs out");
       }

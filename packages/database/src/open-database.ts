@@ -12,6 +12,7 @@ import {
   type TenantStore,
   type UploadStore,
 } from "@genga/jobs";
+import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
 import { withMappedErrors } from "./connection/database-errors.ts";
@@ -81,7 +82,9 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     keeping: new PrismaKeepingStore(client),
     ping: (signal) =>
       withMappedErrors(async () => {
-        await abortable(client.$queryRaw`SELECT 1`, signal);
+        const answer = client.$queryRaw`SELECT 1`;
+        // After the signal the query goes on, and its answer is dropped.
+        await (signal === undefined ? answer : pTimeout(answer, { milliseconds: Infinity, signal }));
       }),
     close,
   };
@@ -89,21 +92,3 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
 
 /** Leases of jobs and leases of servers are renewed at the same time. */
 const renewalsAtOnce = 2;
-
-/** Rejects when the signal aborts. The work itself goes on. */
-async function abortable<Result>(work: PromiseLike<Result>, signal?: AbortSignal): Promise<Result> {
-  if (signal === undefined) return await work;
-  signal.throwIfAborted();
-  let onAbort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      reject(signal.reason as Error);
-    };
-  });
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}

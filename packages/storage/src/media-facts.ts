@@ -1,5 +1,6 @@
 import { imageSizeFromFile } from "image-size/fromFile";
 import { ALL_FORMATS, FilePathSource, Input } from "mediabunny";
+import pTimeout from "p-timeout";
 import { animationDurationMs } from "./animation-duration.ts";
 import { readMediaType, unlessUnreadable } from "./media-types.ts";
 
@@ -26,8 +27,11 @@ const measureTimeoutMs = 10_000;
  */
 export async function readMediaFacts(path: string, name: string): Promise<MediaFacts> {
   const mediaType = await readMediaType(path, name);
-  const measures = await within(measureTimeoutMs, measure(path, mediaType));
-  return { mediaType, ...(measures ?? unknownMeasures) };
+  const measures = await pTimeout(measure(path, mediaType), {
+    milliseconds: measureTimeoutMs,
+    fallback: () => unknownMeasures,
+  });
+  return { mediaType, ...measures };
 }
 
 async function measure(path: string, mediaType: string): Promise<Measures> {
@@ -57,18 +61,5 @@ async function measureTracks(path: string): Promise<Measures> {
     };
   } finally {
     input.dispose();
-  }
-}
-
-async function within<Fact>(timeoutMs: number, reading: Promise<Fact>): Promise<Fact | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, null);
-  });
-  reading.catch(() => undefined); // The read may fail after its time has passed; nobody waits for it then.
-  try {
-    return await Promise.race([reading, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Actor,
   type FarmPause,
@@ -131,22 +132,15 @@ export class KnownServers {
   }
 
   async #askWorkers(waitingFor: Set<string>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, refreshTimeoutMs);
-      const readers = this.#readers;
-      readers.add(noteRead);
-      this.#options.signals.publish("definitions-wanted", { requestedBy: this.#options.name });
-
-      function noteRead(serverId: string): void {
-        waitingFor.delete(serverId);
-        if (waitingFor.size === 0) done();
-      }
-      function done(): void {
-        clearTimeout(timer);
-        readers.delete(noteRead);
-        resolve();
-      }
-    });
+    const allRead = new AbortController();
+    const noteRead = (serverId: string): void => {
+      waitingFor.delete(serverId);
+      if (waitingFor.size === 0) allRead.abort();
+    };
+    this.#readers.add(noteRead);
+    this.#options.signals.publish("definitions-wanted", { requestedBy: this.#options.name });
+    await sleep(refreshTimeoutMs, undefined, { signal: allRead.signal }).catch(() => undefined);
+    this.#readers.delete(noteRead);
   }
 
   async #definitions(hash: string): Promise<HashedDefinitions | undefined> {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readyMessageSchema, type ReadyMessage } from "@genga/runtime";
+import pTimeout from "p-timeout";
 import { forPeople } from "./service-log.ts";
 
 export interface ProcessPlan {
@@ -88,10 +89,9 @@ export class SupervisedProcess {
     const child = this.#child;
     if (child !== undefined && isRunning(child)) {
       child.kill("SIGTERM");
-      const timer = new AbortController();
-      const late = delay(withinMs, "late", { signal: timer.signal }).catch(() => "called off");
-      if ((await Promise.race([endOf(child), late])) === "late") child.kill("SIGKILL");
-      timer.abort();
+      const hasEnded = endOf(child).then(() => true);
+      const inTime = await pTimeout(hasEnded, { milliseconds: withinMs, fallback: () => false });
+      if (!inTime) child.kill("SIGKILL");
     }
     await this.#supervision;
   }

@@ -1,8 +1,9 @@
 import { buffer } from "node:stream/consumers";
 import { ComfyUIError, type ComfyUIConnector, type Workflow } from "@genga/comfyui";
 import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
+import pRetry from "p-retry";
 import { type ServerNames } from "./server-names.ts";
-import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
+import { storageRetries } from "./storage-tries.ts";
 
 /** For reading one picture from the storage, or sending it to the server, even over a slow line. */
 const uploadTimeoutMs = 120_000;
@@ -86,17 +87,19 @@ async function send(name: string, options: SendOptions): Promise<string> {
 
 /** Tries again, as often as for an output, while the storage is away. */
 async function readUpload(storageKey: string, { storage, waitMs, signal }: SendOptions): Promise<Buffer> {
-  for (let tries = 1; ; tries += 1) {
+  const readOnce = async (): Promise<Buffer> => {
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(uploadTimeoutMs)]);
       return await buffer(await storage.read(storageKey, undefined, limited));
     } catch (error) {
       signal.throwIfAborted();
-      const failure = asStorageError(error, storageKey);
-      if (!failure.retryable || tries >= storageTriesMax) throw failure;
-      await waitForNextTry(tries, { waitMs, signal });
+      throw asStorageError(error, storageKey);
     }
-  }
+  };
+  return await pRetry(readOnce, {
+    ...storageRetries({ waitMs, signal }),
+    shouldRetry: ({ error }) => error instanceof StorageError && error.retryable,
+  });
 }
 
 /** A file that ended too early, or took too long, may be read whole the next time. */

@@ -15,8 +15,9 @@ import {
 } from "@genga/jobs";
 import { renameInMetadata, requireWhole, stripMetadata } from "@genga/storage";
 import { type OutputOptions } from "@genga/workflows";
+import pRetry from "p-retry";
 import { type ServerNames } from "./server-names.ts";
-import { storageTriesMax, waitForNextTry } from "./storage-tries.ts";
+import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 
 /** One output may not be larger than this. */
 const outputBytesMax = 4 * 2 ** 30;
@@ -95,27 +96,33 @@ async function storeFile(options: {
   const { connector, storage, lease, reference, index, wanted, names, graceMs, waitMs, signal } = options;
   const filename = names.shownFilename(reference);
   const storageKey = outputStorageKey({ ...lease, index, filename });
+  const { nodeId, key, orText } = reference;
+  const storeOnce = async (): Promise<NewOutput> => {
+    const download = await connector.downloadOutput(reference, { signal });
+    const whole = requireWhole(download.body);
+    const body = wanted.stripMetadata ? stripMetadata(whole) : renameInMetadata(whole, options.shownText);
+    const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
+    return { ...file, nodeId, key, index, kind: "file", filename, text: null };
+  };
   let failingSince: number | null = null;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const download = await connector.downloadOutput(reference, { signal });
-      const whole = requireWhole(download.body);
-      const body = wanted.stripMetadata ? stripMetadata(whole) : renameInMetadata(whole, options.shownText);
-      const file = await storage.write({ storageKey, body, bytesMax: outputBytesMax, signal });
-      const { nodeId, key } = reference;
-      return { ...file, nodeId, key, index, kind: "file", filename, text: null };
-    } catch (error) {
-      signal.throwIfAborted();
-      const { nodeId, key, orText } = reference;
-      if (orText !== undefined && isMissing(error))
-        return textOutput(nodeId, key, index, options.shownText(orText));
-      failingSince ??= performance.now();
-      // The render is done, so a server that is away is waited for.
-      const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
-      if (!isWorthWaiting && (tries >= storageTriesMax || !mayHelpToRepeat(error)))
-        throw named(error, { ...reference, filename });
-      await waitForNextTry(tries, { waitMs, signal });
-    }
+  try {
+    return await pRetry(storeOnce, {
+      ...storageRetries({ waitMs, signal }),
+      retries: Infinity,
+      shouldRetry: ({ error, attemptNumber }) => {
+        signal.throwIfAborted();
+        if (orText !== undefined && isMissing(error)) return false;
+        failingSince ??= performance.now();
+        // The render is done, so a server that is away is waited for.
+        const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
+        return isWorthWaiting || (attemptNumber < storageTriesMax && mayHelpToRepeat(error));
+      },
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (orText !== undefined && isMissing(error))
+      return textOutput(nodeId, key, index, options.shownText(orText));
+    throw named(error, { ...reference, filename });
   }
 }
 

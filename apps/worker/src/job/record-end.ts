@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AttemptEnd,
   type AttemptRecorder,
@@ -11,6 +10,7 @@ import {
   type TicketQueue,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import pRetry from "p-retry";
 import { removeOutputs } from "../files/store-outputs.ts";
 import { forgetPrompt } from "./forget-prompt.ts";
 import {
@@ -41,8 +41,10 @@ export interface EndJobOptions extends RecordEndOptions {
   log: Logger;
 }
 
-/** Tries to record an end that the database refuses (rather than being away). */
-const recordTriesMax = 3;
+/** Recording an end is repeated without limit: 0.25 s after the first try, then less and less often, up to every 5 s. */
+const recordRetries = { retries: Infinity, minTimeout: 250, maxTimeout: 5_000 };
+/** An end that the database refuses (rather than being away) is recorded again so many times. */
+const refusalsMax = 3;
 /** A ticket handed back by a worker that stops: long enough for the successor to adopt the job first. */
 const handOverDelayMs = 3_000;
 
@@ -103,30 +105,30 @@ async function recordEnd(
   const end = shownEnd(decided, (text) => run.shownText(text));
   const outputs = end.kind === "completed" ? end.outputs : [];
   await options.progress.writeNow(run);
-  for (let tries = 0; ; tries += 1) {
-    try {
-      const { job } = await options.recorder.end(run.leased, end);
-      log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
-      await finishTicket(run, end, job.status, options, log);
-      await removeLeftovers(run, end, outputs, options, log);
-      return;
-    } catch (error) {
-      if (error instanceof LeaseLostError) {
-        await removeOutputs(options.storage, outputs);
-        throw new RunStopped("lease-lost");
-      }
-      // Files are left where they are: the transaction may have taken effect, and then they are the job's.
-      if (isOver(run)) throw error;
-      if (!(error instanceof StoreUnavailableError) && tries >= recordTriesMax) {
-        await removeOutputs(options.storage, outputs);
-        if (end.kind === "failed") throw error;
-        log.error({ err: error }, "the database refuses the end of the attempt");
-        await recordEnd(run, unrecordableEnd(error), options, log);
-        return;
-      }
-      log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
-      await sleep(Math.min(250 * 2 ** tries, 5_000));
+  try {
+    const { job } = await pRetry(() => options.recorder.end(run.leased, end), {
+      ...recordRetries,
+      shouldRetry: ({ error, attemptNumber: tries }) => {
+        if (error instanceof LeaseLostError || isOver(run)) return false;
+        if (!(error instanceof StoreUnavailableError) && tries > refusalsMax) return false;
+        log.warn({ err: error, tries }, "the end of the attempt could not be recorded yet");
+        return true;
+      },
+    });
+    log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
+    await finishTicket(run, end, job.status, options, log);
+    await removeLeftovers(run, end, outputs, options, log);
+  } catch (error) {
+    if (error instanceof LeaseLostError) {
+      await removeOutputs(options.storage, outputs);
+      throw new RunStopped("lease-lost");
     }
+    // Files are left where they are: the transaction may have taken effect, and then they are the job's.
+    if (isOver(run) || error instanceof StoreUnavailableError) throw error;
+    await removeOutputs(options.storage, outputs);
+    if (end.kind === "failed") throw error;
+    log.error({ err: error }, "the database refuses the end of the attempt");
+    await recordEnd(run, unrecordableEnd(error), options, log);
   }
 }
 

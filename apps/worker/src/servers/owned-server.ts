@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { ComfyUIConnector, ComfyUIError, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
 import {
   type ServerLease,
@@ -11,6 +10,7 @@ import {
 } from "@genga/jobs";
 import { type ComfyUIAddress, type Logger } from "@genga/runtime";
 import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
+import pTimeout from "p-timeout";
 import { z } from "zod";
 import { type JobServer } from "../job/job-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
@@ -137,12 +137,8 @@ export class OwnedServer implements JobServer {
   }
 
   async checkNow(signal: AbortSignal, options: { definitionsWanted?: boolean } = {}): Promise<void> {
-    const checked = new AbortController();
-    const stopped = once(signal, "abort", { signal: checked.signal }).catch(() => undefined);
     signal.throwIfAborted();
-    await Promise.race([this.tick(options), stopped]);
-    checked.abort();
-    signal.throwIfAborted();
+    await pTimeout(this.tick(options), { milliseconds: Infinity, signal });
   }
 
   async readDefinitionsAgain(signal: AbortSignal): Promise<ServerDefinitions> {

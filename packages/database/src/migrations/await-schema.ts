@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { StoreUnavailableError } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
@@ -50,7 +51,8 @@ export async function awaitSchema(options: AwaitSchemaOptions): Promise<void> {
     if (reason === null) return;
     if (reason.kind !== said) onWaiting(reason.message);
     said = reason.kind;
-    await pause(askAgainMs, signal);
+    // An aborted wait ends at once, and the loop throws the signal's reason.
+    await sleep(askAgainMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
@@ -112,16 +114,4 @@ async function rowsOrNone<Row extends pg.QueryResultRow>(client: pg.Client, sql:
     if (error instanceof pg.DatabaseError && error.code === undefinedTable) return [];
     throw error;
   }
-}
-
-async function pause(durationMs: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, durationMs);
-    signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import pRetry from "p-retry";
 import pg from "pg";
 import { withMappedErrors } from "../connection/database-errors.ts";
 
@@ -153,28 +153,38 @@ const lockFaults = new Set(["40P01", "55P03", "40001"]);
  * tried again.
  */
 async function apply(client: pg.Client, migration: Migration): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
+  const applyOrRollBack = async (): Promise<void> => {
     try {
       await applyOnce(client, migration);
-      return;
     } catch (error) {
       // This also rejects when the connection is lost, which has rolled the transaction back.
       await client.query("ROLLBACK");
-      if (!(error instanceof pg.DatabaseError)) throw error;
-      if (!lockFaults.has(error.code ?? "")) {
-        await noteFailure(client, migration, error.message);
-        throw new MigrationError(migration.name, `does not apply: ${error.message}`, error);
-      }
-      if (tries >= triesMax) {
-        throw new MigrationError(
-          migration.name,
-          "was not applied, since other processes held locks on its tables at every try. Nothing was changed. End sessions " +
-            "with long transactions, and run it again.",
-        );
-      }
+      throw error;
     }
-    await sleep(betweenTriesMs);
+  };
+  try {
+    await pRetry(applyOrRollBack, {
+      retries: triesMax - 1,
+      minTimeout: betweenTriesMs,
+      factor: 1,
+      shouldRetry: ({ error }) => isLockFault(error),
+    });
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    if (isLockFault(error)) {
+      throw new MigrationError(
+        migration.name,
+        "was not applied, since other processes held locks on its tables at every try. Nothing was changed. End sessions " +
+          "with long transactions, and run it again.",
+      );
+    }
+    await noteFailure(client, migration, error.message);
+    throw new MigrationError(migration.name, `does not apply: ${error.message}`, error);
   }
+}
+
+function isLockFault(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && lockFaults.has(error.code ?? "");
 }
 
 async function applyOnce(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {

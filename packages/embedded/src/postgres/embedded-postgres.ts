@@ -1,7 +1,7 @@
 import { chownSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import pRetry from "p-retry";
 import pg from "pg";
 import { cacheFolder } from "../process/cache-folder.ts";
 import { type EmbeddedServer, type EmbeddedServerOptions } from "../process/embedded-server.ts";
@@ -182,19 +182,14 @@ async function endLeftBehind(cluster: string, report: (line: string) => void): P
  * notice that it was killed.
  */
 async function startAfterPredecessor<T>(start: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await start();
-    } catch (error) {
-      const isBusy =
-        error instanceof EmbeddedServiceError && error.message.includes("pre-existing shared memory");
-      if (!isBusy || attempt === predecessorAttemptsMax) throw error;
-      await delay(250);
-    }
-  }
+  return await pRetry(start, {
+    retries: 19,
+    minTimeout: 250,
+    factor: 1,
+    shouldRetry: ({ error }) =>
+      error instanceof EmbeddedServiceError && error.message.includes("pre-existing shared memory"),
+  });
 }
-
-const predecessorAttemptsMax = 20;
 
 function secondsSince(began: number): string {
   return `${((performance.now() - began) / 1000).toFixed(1)} s`;

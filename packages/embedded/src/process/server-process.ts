@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
+import pTimeout from "p-timeout";
 import { EmbeddedServiceError } from "./embedded-service-error.ts";
 import { isAlive } from "./process-identity.ts";
 import { systemErrorCode } from "./system-error-code.ts";
@@ -129,12 +130,8 @@ async function untilReady(child: ChildProcess, ended: Promise<string>, server: S
 
 async function stopProcess(pid: number, signal: NodeJS.Signals, ended: Promise<string>): Promise<void> {
   kill(pid, signal);
-  const timer = new AbortController();
-  const inTime = await Promise.race([
-    ended.then(() => true),
-    delay(stopTimeoutMs, false, { signal: timer.signal }).catch(() => false),
-  ]);
-  timer.abort();
+  const hasEnded = ended.then(() => true);
+  const inTime = await pTimeout(hasEnded, { milliseconds: stopTimeoutMs, fallback: () => false });
   if (!inTime) kill(pid, "SIGKILL");
   await ended;
 }

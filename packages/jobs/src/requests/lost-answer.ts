@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import pRetry from "p-retry";
 import { type Job, type NewBatch, type NewJob } from "../job/job.ts";
 import { StoreUnavailableError } from "../job/job-errors.ts";
 import { type TenantJobReader } from "../ports/job-reader.ts";
 import { type JobRequests } from "../ports/job-requests.ts";
 
-/** How many more tries follow the first, after pauses of 0.2 s, 0.4 s, …, before the store counts as unavailable. */
-const triesMax = 4;
-const betweenMs = 200;
+/** How many more tries follow the first, after pauses of 0.2, 0.4, 0.6 and 0.6 s, before the store counts as unavailable. */
+const retriesMax = 4;
+const betweenMs = { first: 200, longest: 600 };
 /** No further try begins after this time. A store that does not answer at all makes each try slow. */
 const patienceMs = 3_000;
 
@@ -19,18 +20,21 @@ const queryAfterMs = 200;
  * @throws StoreUnavailableError whose `effect` says whether any try can have taken effect
  */
 export async function withLostAnswers<Result>(work: (isAgain: boolean) => Promise<Result>): Promise<Result> {
-  const until = performance.now() + patienceMs;
-  let areAllRefused = true;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work(tries > 1);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      areAllRefused &&= error.wasRefused;
-      if (tries > triesMax || performance.now() > until)
-        throw withEffect(error, areAllRefused ? "none" : "unknown");
-      await sleep(betweenMs * tries);
-    }
+  const failures: StoreUnavailableError[] = [];
+  try {
+    return await pRetry((attempt) => work(attempt > 1), {
+      retries: retriesMax,
+      minTimeout: betweenMs.first,
+      maxTimeout: betweenMs.longest,
+      maxRetryTime: patienceMs,
+      onFailedAttempt: ({ error }) => {
+        if (error instanceof StoreUnavailableError) failures.push(error);
+      },
+      shouldRetry: ({ error }) => error instanceof StoreUnavailableError,
+    });
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    throw withEffect(error, failures.every(({ wasRefused }) => wasRefused) ? "none" : "unknown");
   }
 }
 

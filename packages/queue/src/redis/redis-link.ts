@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import pTimeout from "p-timeout";
 import { TicketsUnavailableError } from "@genga/jobs";
 import { mapRedisError } from "./redis-errors.ts";
 
@@ -106,7 +107,10 @@ export class RedisLink {
     clearInterval(this.#heartbeat);
     this.#readyListeners.clear();
     // QUIT lets commands that were sent before (a last signal) arrive. It must not wait on a dead connection.
-    if (wasReady) await waitAtMost(this.redis.quit(), quitTimeoutMs);
+    if (wasReady) {
+      const quitting = this.redis.quit().catch(() => undefined);
+      await pTimeout(quitting, { milliseconds: quitTimeoutMs, message: false });
+    }
     this.redis.disconnect();
   }
 
@@ -154,13 +158,4 @@ export class RedisLink {
       "Redis is not reachable; reconnecting until it is.",
     );
   }
-}
-
-async function waitAtMost(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([promise.catch(() => undefined), timeout]);
-  clearTimeout(timer);
 }

@@ -1,5 +1,6 @@
 import { TicketsUnavailableError } from "@genga/jobs";
 import { type Redis } from "ioredis";
+import pTimeout from "p-timeout";
 import { type RedisLink } from "./redis-link.ts";
 
 /** Requests wait for the answer, so a Redis that takes longer than this counts as away. */
@@ -14,20 +15,13 @@ export async function withinTime<Answer>(
   operation: (redis: Redis) => Promise<Answer>,
 ): Promise<Answer | null> {
   if (!link.isReady() || (restsUntil.get(link) ?? 0) > performance.now()) return null;
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<null>((resolve) => {
-    timer = setTimeout(() => {
-      restsUntil.set(link, performance.now() + restMs);
-      resolve(null);
-    }, answerMs);
-  });
   const answered = link.run(operation).catch((error: unknown) => {
     if (error instanceof TicketsUnavailableError) return null;
     throw error;
   });
-  try {
-    return await Promise.race([answered, tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const fallback = (): null => {
+    restsUntil.set(link, performance.now() + restMs);
+    return null;
+  };
+  return await pTimeout(answered, { milliseconds: answerMs, fallback });
 }
