@@ -1,3 +1,5 @@
+import { LRUCache } from "lru-cache";
+import pTimeout from "p-timeout";
 import {
   limitsOf,
   StoreUnavailableError,
@@ -25,7 +27,7 @@ interface Known {
 export class KnownLimits {
   readonly #store: Pick<TenantLimitStore, "findChoices">;
   readonly #defaults: TenantLimits;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LRUCache<string, Known>({ max: tenantsMax });
   readonly #log: { warn(details: object, message: string): void };
 
   constructor(parts: {
@@ -53,18 +55,12 @@ export class KnownLimits {
   /** Puts the choices that an operator just made for a tenant into the cache. */
   learn(tenantId: string, choices: TenantLimitChoices): TenantLimits {
     const limits = this.resolve(choices);
-    if (!this.#known.has(tenantId) && this.#known.size >= tenantsMax) this.#known.clear();
     this.#known.set(tenantId, { limits, readAt: performance.now(), isBeingRead: false });
     return limits;
   }
 
   async #first(tenantId: string): Promise<TenantLimits> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, patienceMs, null);
-    });
-    const limits = await Promise.race([this.#read(tenantId), patience]);
-    clearTimeout(timer);
+    const limits = await pTimeout(this.#read(tenantId), { milliseconds: patienceMs, fallback: () => null });
     return limits ?? this.#known.get(tenantId)?.limits ?? this.#defaults;
   }
 

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import pTimeout from "p-timeout";
 import { StoreUnavailableError, type KeyStore, type Principal } from "@genga/jobs";
 
 export interface MadeKeysOptions {
@@ -22,7 +24,9 @@ const patienceMs = 500;
 /** The keys that operators made. Keys that were found are cached for a while, unknown keys are not. */
 export class MadeKeys {
   readonly #options: MadeKeysOptions;
-  readonly #remembered = new Map<string, { principal: Principal; until: number }>();
+  readonly #remembered = new LRUCache<string, { principal: Principal; until: number }>({
+    max: rememberedMax,
+  });
   #areThere = false;
   #checkedAt = -Infinity;
   #checking: Promise<void> | undefined;
@@ -41,7 +45,6 @@ export class MadeKeys {
     if (found === null) return undefined;
     const { rememberMs } = this.#options;
     const until = performance.now() + Math.min(rememberMs, found.validForMs ?? rememberMs);
-    if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
     this.#remembered.set(hash, { principal: found.principal, until });
     return found.principal;
   }
@@ -62,7 +65,9 @@ export class MadeKeys {
     const isDue = performance.now() - this.#checkedAt >= this.#options.checkEveryMs;
     if (!this.#areThere && isDue) {
       const checking = (this.#checking ??= this.#check());
-      await (this.#checkedAt === -Infinity ? checking : withinPatience(checking));
+      await (this.#checkedAt === -Infinity
+        ? checking
+        : pTimeout(checking, { milliseconds: patienceMs, message: false }));
     }
     return this.#areThere;
   }
@@ -93,16 +98,4 @@ export class MadeKeys {
 
 function hashOf(key: string): string {
   return createHash("sha256").update(key).digest("hex");
-}
-
-async function withinPatience(checking: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, patienceMs);
-  });
-  try {
-    await Promise.race([checking, patience]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

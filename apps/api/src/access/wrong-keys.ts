@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
+import { LRUCache } from "lru-cache";
 
 export interface WrongKeysOptions {
   /** After this many wrong keys in a minute, the keys of an address are not checked for the rest of it. */
@@ -33,8 +34,8 @@ interface Tally {
 export class WrongKeys {
   readonly #perMinute: number;
   readonly #now: () => number;
-  readonly #byAddress = new Map<string, Tally>();
-  readonly #right = new Map<string, number>();
+  readonly #byAddress = new LRUCache<string, Tally>({ max: addressesMax });
+  readonly #right = new LRUCache<string, number>({ max: rightMax });
   readonly #overall: Tally = { count: 0, since: -Infinity, checkedAt: -Infinity };
 
   constructor({ perMinute, now = () => performance.now() }: WrongKeysOptions) {
@@ -45,9 +46,10 @@ export class WrongKeys {
   /** @returns whole seconds until the key may be sent again; 0 = check the key now */
   secondsToWait(address: string, key: string): number {
     const now = this.#now();
-    const rightUntil = this.#right.get(hashOf(address, key)) ?? -Infinity;
+    // `peek`, because a check must not keep an entry from being the next to be forgotten.
+    const rightUntil = this.#right.peek(hashOf(address, key)) ?? -Infinity;
     if (rightUntil > now) return 0;
-    const own = this.#byAddress.get(groupOf(address));
+    const own = this.#byAddress.peek(groupOf(address));
     const isOwnFull = own !== undefined && isFull(own, this.#perMinute, now);
     if (!isOwnFull && !isFull(this.#overall, this.#perMinute * overallFactor, now)) return 0;
     const tally = isOwnFull ? own : this.#overall;
@@ -62,9 +64,6 @@ export class WrongKeys {
     const now = this.#now();
     const group = groupOf(address);
     const known = this.#byAddress.get(group) ?? { count: 0, since: now, checkedAt: -Infinity };
-    this.#byAddress.delete(group);
-    const oldest = this.#byAddress.keys().next();
-    if (this.#byAddress.size >= addressesMax && oldest.done !== true) this.#byAddress.delete(oldest.value);
     this.#byAddress.set(group, known);
     for (const tally of [known, this.#overall]) {
       if (now - tally.since >= minuteMs) Object.assign(tally, { count: 0, since: now });
@@ -73,11 +72,7 @@ export class WrongKeys {
   }
 
   noteRight(address: string, key: string): void {
-    const hash = hashOf(address, key);
-    this.#right.delete(hash);
-    const oldest = this.#right.keys().next();
-    if (this.#right.size >= rightMax && oldest.done !== true) this.#right.delete(oldest.value);
-    this.#right.set(hash, this.#now() + rightForMs);
+    this.#right.set(hashOf(address, key), this.#now() + rightForMs);
   }
 
   /** Takes away the exemption of a key that is not valid any more. */

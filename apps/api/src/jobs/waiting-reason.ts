@@ -8,6 +8,7 @@ import {
   type ObjectInfo,
 } from "@genga/comfyui";
 import { type Job, type JobReader, publicNameOf, type ShownServerState, takesWork } from "@genga/jobs";
+import { LRUCache } from "lru-cache";
 import { foundParameters } from "./found-jobs.ts";
 import { type WaitingReason } from "./job-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
@@ -46,7 +47,7 @@ export class WaitingReasons {
   readonly #jobs: JobReader;
   readonly #servers: KnownServers;
   /** What a job needs never changes, so its graph is read once. */
-  readonly #needs = new Map<string, GraphNeeds>();
+  readonly #needs = new LRUCache<string, GraphNeeds>({ max: rememberedMax });
 
   constructor(parts: { jobs: JobReader; servers: KnownServers }) {
     this.#jobs = parts.jobs;
@@ -144,7 +145,6 @@ export class WaitingReasons {
     if (known !== undefined) return known;
     const { workflow } = await foundParameters(this.#jobs.of(job.tenantId), job);
     const needs = needsOf(parseWorkflow(workflow));
-    if (this.#needs.size >= rememberedMax) this.#needs.clear();
     this.#needs.set(job.id, needs);
     return needs;
   }

@@ -1,14 +1,15 @@
 import { canRun, parseWorkflow } from "@genga/comfyui";
 import { type Candidate } from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
+import { LRUCache } from "lru-cache";
 
-/** Verdicts that are remembered; older ones are worked out again. */
+/** Verdicts that are remembered; those that nobody asked for the longest are worked out again. */
 const verdictsMax = 10_000;
 
 /** Whether a graph runs on a server with certain node definitions, remembered by both content hashes. */
 export class RunnableCache {
   readonly #definitions: Pick<DefinitionsStore, "find">;
-  readonly #verdicts = new Map<string, boolean>();
+  readonly #verdicts = new LRUCache<string, boolean>({ max: verdictsMax });
 
   constructor(definitions: Pick<DefinitionsStore, "find">) {
     this.#definitions = definitions;
@@ -19,7 +20,6 @@ export class RunnableCache {
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
     const verdict = canRun(parseWorkflow(candidate.workflow), definitions);
-    forgetOldest(this.#verdicts, verdictsMax);
     this.#verdicts.set(key, verdict);
     return verdict;
   }
@@ -29,10 +29,4 @@ export class RunnableCache {
     const definitions = await this.#definitions.find(hash);
     return definitions !== null && this.test(candidate, definitions);
   }
-}
-
-function forgetOldest<Value>(map: Map<string, Value>, sizeMax: number): void {
-  if (map.size < sizeMax) return;
-  const oldest = map.keys().next().value;
-  if (oldest !== undefined) map.delete(oldest);
 }

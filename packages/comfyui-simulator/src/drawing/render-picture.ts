@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import sharp, { type KernelEnum, type Sharp } from "sharp";
 import { type BlendMode, type Picture } from "./picture.ts";
 import { flatPixels, type Pixels } from "./png.ts";
@@ -7,8 +8,7 @@ import { paintScene } from "./paint-scene.ts";
  * At most this many rendered scenes are kept, because the same scene is needed several times (previews, then the
  * result).
  */
-const keptMax = 4;
-const kept = new Map<string, Pixels>();
+const kept = new LRUCache<string, Pixels>({ max: 4 });
 
 /** Makes the pixels of a picture. */
 export async function renderPicture(picture: Picture): Promise<Pixels> {
@@ -18,10 +18,6 @@ export async function renderPicture(picture: Picture): Promise<Pixels> {
   if (known) return known;
   const pixels = await render(picture);
   kept.set(key, pixels);
-  for (const oldest of kept.keys()) {
-    if (kept.size <= keptMax) break;
-    kept.delete(oldest);
-  }
   return pixels;
 }
 

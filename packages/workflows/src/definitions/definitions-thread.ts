@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { LRUCache } from "lru-cache";
 import { unpackDefinitions, type ServerDefinitions } from "@genga/comfyui";
 import { StoreUnavailableError, type ServerLease } from "@genga/jobs";
 import { replySchema, type DefinitionsReply, type DefinitionsRequest } from "./definitions-messages.ts";
@@ -46,7 +47,7 @@ interface Waiting {
  */
 export class DefinitionsThread implements DefinitionsStore {
   readonly #options: { entry: URL; databaseUrl: string };
-  readonly #remembered = new Map<string, HashedDefinitions>();
+  readonly #remembered = new LRUCache<string, HashedDefinitions>({ max: rememberedMax });
   readonly #waiting = new Map<number, Waiting>();
   #thread: Worker | undefined;
   #requests = 0;
@@ -70,7 +71,7 @@ export class DefinitionsThread implements DefinitionsStore {
   }
 
   async find(hash: string): Promise<HashedDefinitions | null> {
-    return this.#recall(hash) ?? this.#read(await this.#ask({ kind: "find", hash }));
+    return this.#remembered.get(hash) ?? this.#read(await this.#ask({ kind: "find", hash }));
   }
 
   /** Ends the thread. Open requests fail. */
@@ -88,22 +89,12 @@ export class DefinitionsThread implements DefinitionsStore {
     if (reply.kind === "failed") throw new Error(reply.message);
     if (reply.kind === "none") return null;
     const { hash, packed } = reply;
-    const known = this.#recall(hash);
-    if (known !== null) return known;
+    const known = this.#remembered.get(hash);
+    if (known !== undefined) return known;
     if (packed === null) throw new Error(`The definitions ${hash} were forgotten while they were read.`);
     const definitions = { hash, ...unpackDefinitions(packed) };
-    const oldest = this.#remembered.keys().next().value;
-    if (this.#remembered.size >= rememberedMax && oldest !== undefined) this.#remembered.delete(oldest);
     this.#remembered.set(hash, definitions);
     return definitions;
-  }
-
-  #recall(hash: string): HashedDefinitions | null {
-    const known = this.#remembered.get(hash);
-    if (known === undefined) return null;
-    this.#remembered.delete(hash);
-    this.#remembered.set(hash, known);
-    return known;
   }
 
   async #ask(
