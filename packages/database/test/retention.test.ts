@@ -92,3 +92,32 @@ test("each limit holds by itself, no job is overdue within the grace, and withou
   expect(await overdue({ jobs: 0 }, ids)).toEqual([0, 1, 5, 2, 3, 4]);
   expect(await overdue({}, ids)).toEqual([]);
 });
+
+test("a dry run counts all jobs of each tenant that are beyond the limits, and removes none", async () => {
+  const ids = [...(await sixJobs()), await endedJob(tenantIds[1]!, 7, 4_000_000_000)];
+  const excess = async (limits: Partial<RetentionLimits>): Promise<[number, number][]> => {
+    const found = await stores.keeping.listExcess({ ...unlimited, ...limits }, { graceMs: 60_000 });
+    const { rows: names } = await client.query<{ name: string }>(
+      "SELECT name FROM tenants WHERE id = ANY($1) ORDER BY array_position($1, id)",
+      [tenantIds],
+    );
+    return names.map(({ name }) => {
+      const own = found.find(({ tenantName }) => tenantName === name);
+      return [own?.jobs ?? 0, own?.bytes ?? 0];
+    });
+  };
+  expect(await excess({ jobs: 1 })).toEqual([
+    [4, 400],
+    [1, 100],
+  ]);
+  expect(await excess({ ageMs: 6.5 * 60_000 })).toEqual([
+    [4, 400],
+    [2, 4_000_000_100],
+  ]);
+  expect(await excess({})).toEqual([
+    [0, 0],
+    [0, 0],
+  ]);
+  const { rowCount } = await client.query("SELECT FROM jobs WHERE id = ANY($1)", [ids]);
+  expect(rowCount).toBe(ids.length);
+});

@@ -144,7 +144,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         failure_class = (shown ->> 'class')::failure_class, failure_code = shown ->> 'code',
         failure_message = shown ->> 'message', failure_node_id = shown ->> 'nodeId',
         failure_node_type = shown ->> 'nodeType', warnings = fate.warnings,
-        output_bytes = CASE WHEN fate.status = 'completed' THEN ${bytesOf(outputs)} ELSE 0 END,
+        output_bytes = CASE WHEN fate.status = 'completed' THEN ${bytesOf(outputs)}::bigint ELSE 0 END,
         event_sequence = event_sequence + 1
       FROM fate WHERE jobs.id = fate.id
       RETURNING jobs.*
