@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import { Redis } from "ioredis";
 import pg from "pg";
 import { migrate } from "@genga/database";
 import {
@@ -6,15 +8,17 @@ import {
   createTestDatabase,
   sleepWorkflow,
   startStack,
+  testServiceUrl,
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
-import { untilOneWaitsFor } from "./locks.ts";
+import { waitingFor } from "./locks.ts";
 
 let database: TestDatabase;
 let stack: Stack;
 let api: ApiClient;
 let client: pg.Client;
+let redis: Redis;
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
@@ -22,12 +26,14 @@ beforeAll(async () => {
   api = new ApiClient(stack.url);
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
+  redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
 }, 60_000);
 afterEach(async () => {
   await client.query("ROLLBACK");
   for (const worker of stack.workers.splice(0)) await worker.stop();
 });
 afterAll(async () => {
+  await redis.quit();
   await client.end();
   await stack.stop();
   await database.drop();
@@ -35,6 +41,12 @@ afterAll(async () => {
 
 // Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
+
+/** How many tickets some worker holds, and how many are put off. */
+async function ticketCounts(): Promise<{ active: number; delayed: number }> {
+  const lane = `${stack.env["REDIS_PREFIX"]}:default`;
+  return { active: await redis.llen(`${lane}:active`), delayed: await redis.zcard(`${lane}:delayed`) };
+}
 
 test("a ticket that was taken together with one of an odd row is used, and the odd one's is given back", async () => {
   const { jobIds } = await api.submitBatch([job(), job()]);
@@ -58,8 +70,14 @@ test("tickets whose rows could not be read are given back, and their jobs run on
   await client.query("BEGIN");
   await client.query("LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE");
   await stack.startWorker();
-  const reading = await untilOneWaitsFor(client, "workflows");
-  await client.query("SELECT pg_cancel_backend($1)", [reading]);
+  while ((await ticketCounts()).active < 2) await sleep(20);
+  // Whatever reads graphs just now fails, the look at the rows of the tickets as well. Tickets that are given back are put
+  // off for a moment; one that is kept stays active until its lock has run out, and is never put off.
+  while ((await ticketCounts()).delayed < 2) {
+    for (const reading of await waitingFor(client, "workflows"))
+      await client.query("SELECT pg_cancel_backend($1)", [reading]);
+    await sleep(20);
+  }
   await client.query("ROLLBACK");
   for (const id of jobIds)
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
