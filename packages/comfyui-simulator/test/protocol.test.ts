@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { startSimulator, type Simulator } from "../src/index.ts";
-import { flatGraph, sleepGraph, TestClient, textGraph } from "./client.ts";
+import { flatGraph, type Graph, sleepGraph, TestClient, textGraph } from "./client.ts";
 
 const instant = { loadMs: 0, stepMs: 0, saveMs: 0, historyLagMs: 0 };
 
@@ -92,6 +92,29 @@ describe("a prompt", () => {
     const promptId = (entry["prompt"] as [number, string])[1];
     expect(client.types(promptId).filter((type) => type === "executing")).toHaveLength(1);
     expect((await client.fetch("/view?filename=reused_00001_.png")).status).toBe(404);
+  });
+
+  test("has results for another id as well, unless its class is told the id", async () => {
+    const cachedOf = async (graph: Graph): Promise<unknown> => {
+      const promptId = await client.submit(graph);
+      await client.finished(promptId);
+      return client.received.find(
+        ({ type, data }) => type === "execution_cached" && data["prompt_id"] === promptId,
+      )?.data["nodes"];
+    };
+    const told = (id: string): Graph => ({
+      [id]: { class_type: "ProtoText", inputs: { text: "told", progress_text: false } },
+    });
+    const image = { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 3 } };
+    const untold = (id: string): Graph => ({
+      [id]: image,
+      "9": { class_type: "PreviewImage", inputs: { images: [id, 0] } },
+    });
+    await client.run(told("1"));
+    expect(await cachedOf(told("2"))).toEqual([]);
+    expect(await cachedOf(told("2"))).toEqual(["2"]);
+    await client.run(untold("1"));
+    expect(await cachedOf(untold("2"))).toEqual(["2", "9"]);
   });
 
   test("after another one runs again, because only the last prompt is cached", async () => {

@@ -294,7 +294,11 @@ export class PromptRun {
   }
 
   #fingerprintOf(nodeId: string): string {
-    return fingerprintOf(this.#graph.node(nodeId) ?? null, this.#tools.folders);
+    const node = this.#graph.node(nodeId);
+    const className = node?.get("class_type");
+    const nodeClass = typeof className === "string" ? this.#tools.catalog.get(className) : undefined;
+    const ofFile = fingerprintOf(node ?? null, this.#tools.folders);
+    return nodeClass?.keepsResultsById === true ? `${ofFile} of ${nodeId}` : ofFile;
   }
 
   #classOf(nodeId: string): NodeClass {

@@ -19,6 +19,8 @@ export interface NodeClass {
   readonly isNewStyle: boolean;
   readonly inputs: readonly InputSpec[];
   readonly hidden: ReadonlyMap<string, string>;
+  /** Whether results are kept for the node's id only: classes of the older interface that are told the id. */
+  readonly keepsResultsById: boolean;
   /** A type name, or a list of accepted values; servers of 0.3.64 call the latter COMBO. */
   readonly outputs: readonly OutputType[];
   /** Which outputs are lists, whose items later nodes take one by one. */
@@ -86,12 +88,14 @@ export class NodeCatalog {
 
 function describe(name: string, info: PythonDict): NodeClass {
   const input = dictAt(info, "input");
+  const hidden = dictAt(input, "hidden");
   return {
     name,
     isOutput: info.get("output_node") === true,
     isNewStyle: info.has("api_node"),
     inputs: inputSpecsOf(input),
-    hidden: new Map([...dictAt(input, "hidden")].map(([key, value]) => [key, hiddenKind(value)])),
+    hidden: new Map([...hidden].map(([key, value]) => [key, hiddenKind(value)])),
+    keepsResultsById: [...hidden.values()].includes("UNIQUE_ID"),
     outputs: listAt(info, "output").map((type) =>
       typeof type === "string" || Array.isArray(type) ? type : "COMBO",
     ),

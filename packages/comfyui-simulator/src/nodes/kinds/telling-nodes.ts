@@ -6,7 +6,8 @@ import { plainInput, textInput } from "../read-input.ts";
 /** A node made for tests, which says the key that it was given for partner nodes (fixtures/telling_nodes.py of the worker). */
 export const tellingNodes: Readonly<Record<string, NodeImplementation>> = {
   QuoteKey: (run) => {
-    const key = pythonText(plainInput(run, "key") ?? null);
+    const given = plainInput(run, "key") ?? null;
+    const key = pythonText(given);
     const said = `Unauthorized: ${key}`;
     switch (textInput(run, "how")) {
       case "failure":
@@ -14,7 +15,7 @@ export const tellingNodes: Readonly<Record<string, NodeImplementation>> = {
       case "warning":
         return { outputs: [{ kind: "blocked", message: said }] };
       default:
-        return { outputs: [plain(said)], ui: { text: [`length ${key.length}`, said] } };
+        return { outputs: [plain(said)], ui: { text: [`length ${given === null ? 0 : key.length}`, said] } };
     }
   },
 };
