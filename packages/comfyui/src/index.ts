@@ -76,7 +76,7 @@ export {
 } from "./wire/server-api.ts";
 export { type ServerDefinitions } from "./definitions/server-definitions.ts";
 export { canRun, parseDefinitions } from "./definitions/server-definitions.ts";
-export { isFilenamePrefix, prepareForSubmission } from "./definitions/submission.ts";
+export { cacheInput, isFilenamePrefix, prepareForSubmission } from "./definitions/submission.ts";
 export { type PackedDefinitions } from "./definitions/packed-definitions.ts";
 export { unpackDefinitions } from "./definitions/packed-definitions.ts";
 export { type WatchEvent } from "./watching/watch-event.ts";

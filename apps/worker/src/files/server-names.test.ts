@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { cacheInput } from "@genga/comfyui";
 import { describe, expect, test } from "@jest/globals";
 import { ServerNames } from "./server-names.ts";
 
@@ -30,6 +31,33 @@ describe("names on servers", () => {
     for (const prefix of prefixes) expect(prefix).toMatch(/^genga\/[0-9a-f]{32}\/[0-9a-f]{32}-$/);
     const parts = prefixes.flatMap((prefix) => prefix.split("/").slice(1));
     expect(new Set(parts).size).toBe(parts.length);
+  });
+});
+
+describe("whom a server may give results of nodes with hidden inputs", () => {
+  test("is another tenant's own, and other secrets' own", () => {
+    const all = [secrets.one, secrets.other].flatMap((tenantSecret) =>
+      [{}, { api_key_comfy_org: "a" }, { api_key_comfy_org: "b" }].map((given) =>
+        namesOf(tenantSecret).resultsOf(given),
+      ),
+    );
+    for (const each of all) expect(each).toMatch(/^[0-9a-f]{32}$/);
+    expect(new Set(all).size).toBe(6);
+    expect(namesOf(secrets.one, { jobId: "0190b8a0-other", attempt: 2 }).resultsOf({})).toBe(all[0]);
+  });
+
+  test("stands in no graph that clients see", () => {
+    const own = namesOf(secrets.one).resultsOf({});
+    const said = [{ images: ["1", 0], [cacheInput]: own }, { [cacheInput]: own }].map((inputs) =>
+      JSON.stringify({ "2": { inputs, class_type: "PreviewImage" } }),
+    );
+    expect(
+      [...said, said[0]!.replaceAll(/([:,])/g, "$1 ")].map((text) => namesOf(secrets.one).shownText(text)),
+    ).toEqual([
+      '{"2":{"inputs":{"images":["1",0]},"class_type":"PreviewImage"}}',
+      '{"2":{"inputs":{},"class_type":"PreviewImage"}}',
+      '{"2": {"inputs": {"images": ["1", 0]}, "class_type": "PreviewImage"}}',
+    ]);
   });
 });
 

@@ -1,9 +1,12 @@
+import { cacheInput } from "@genga/comfyui";
 import { type LeasedJob, readUploadName, TenantNames, uploadFolder } from "@genga/jobs";
 
 /** The form of our names on a server: below our folder, a folder and a file (or what a file's name begins with). */
 const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp))/g;
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;
+/** In the graph that a server writes into a file. */
+const ownCacheInput = new RegExp(`(?:, ?)?"${cacheInput}": ?"[0-9a-f]{32}"`, "g");
 
 type Identity = Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">;
 
@@ -52,10 +55,15 @@ export class ServerNames {
     };
   }
 
+  /** Whom a server may give results of nodes with hidden inputs: this tenant's jobs with the same secrets. */
+  resultsOf(secrets: Readonly<Record<string, unknown>>): string {
+    return this.#names.of("results", JSON.stringify(secrets));
+  }
+
   /** A text that a server gave, with public names in place of those that the server knows. */
   shownText(text: string): string {
     return text.includes(uploadFolder)
-      ? text.replace(ownName, (whole, file: string, end: string) => {
+      ? text.replace(ownCacheInput, "").replace(ownName, (whole, file: string, end: string) => {
           const shown = this.#shownNames.get(file);
           return shown === undefined || (end === "-") !== (shown === this.#shownPrefix) ? whole : shown;
         })

@@ -37,7 +37,8 @@ export function hiddenSecretsOf(leased: Leased, secretBox: SecretBox | undefined
   }
 }
 
-function secretsOf(
+/** The secret part alone. @throws ExtraDataError */
+export function secretsOf(
   { jobId, hasExtraData, sealedExtraData }: Leased,
   secretBox: SecretBox | undefined,
 ): Record<string, unknown> {

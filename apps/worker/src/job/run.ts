@@ -1,6 +1,6 @@
 import { parseWorkflow, type Workflow } from "@genga/comfyui";
 import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
-import { extraDataOf, hiddenSecretsOf } from "./extra-data.ts";
+import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
 import { uploadsNamedBy } from "../files/send-uploads.ts";
@@ -134,6 +134,11 @@ export class Run {
   /** What goes to the server beside the graph. @throws ExtraDataError */
   get extraData(): Record<string, unknown> {
     return (this.#extraData ??= extraDataOf(this.leased, this.#secretBox));
+  }
+
+  /** Whom the server may give results of nodes with hidden inputs. @throws ExtraDataError */
+  get resultsOf(): string {
+    return this.names.resultsOf(secretsOf(this.leased, this.#secretBox));
   }
 
   /** Some of the extra data is secret. */

@@ -26,7 +26,7 @@ export async function submitPrompt(
   const { postTimeoutMs } = options;
   const { connector } = server;
   // Decrypted before anything is sent: if that fails, the attempt ends here.
-  const { extraData } = run;
+  const { extraData, resultsOf } = run;
   const withUploads = await sendUploads(run.workflow, {
     connector,
     storage: options.storage,
@@ -38,6 +38,7 @@ export async function submitPrompt(
   const workflow = prepareForSubmission(withLists, {
     prefix: run.names.outputPrefix,
     objectInfo: server.definitions?.objectInfo ?? {},
+    resultsOf,
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   if (run.cancelSignal.aborted) return false;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
 
 import { objectInfoSchema } from "../classes/object-info.ts";
-import { prepareForSubmission } from "./submission.ts";
+import { cacheInput, prepareForSubmission } from "./submission.ts";
 
 const save = (prefix: unknown) => ({
   "9": { class_type: "SaveImage", inputs: { images: ["8", 0], filename_prefix: prefix } },
 });
-const options = { prefix: "genga/folder/file-", objectInfo: {} };
+const options = { prefix: "genga/folder/file-", objectInfo: {}, resultsOf: "tenant" };
 const prefixOf = (prefix: unknown): unknown =>
   prepareForSubmission(save(prefix), options)["9"]?.inputs["filename_prefix"];
 
@@ -52,6 +52,7 @@ describe("filename prefixes", () => {
   test("that a graph leaves to the node are given where its class takes one", () => {
     const optional = objectInfoSchema.parse({
       SaveText: { input: { optional: { filename_prefix: ["STRING"] } } },
+      Other: { input: {} },
     });
     const workflow = {
       "1": { class_type: "SaveText", inputs: {} },
@@ -74,5 +75,40 @@ describe("filename prefixes", () => {
     const original = save("x");
     prepareForSubmission(original, options);
     expect(original).toEqual(save("x"));
+  });
+});
+
+describe("results of nodes with hidden inputs", () => {
+  const objectInfo = objectInfoSchema.parse({
+    PreviewImage: {
+      input: { required: { images: ["IMAGE"] }, hidden: { prompt: "PROMPT", pnginfo: ["EXTRA_PNGINFO"] } },
+    },
+    PartnerImage: { input: { hidden: { key: ["API_KEY_COMFY_ORG"], id: ["UNIQUE_ID"] } } },
+    SaveImage: {
+      input: { required: { images: ["IMAGE"], filename_prefix: ["STRING"] }, hidden: { prompt: "PROMPT" } },
+    },
+    CheckpointLoaderSimple: { input: { required: { ckpt_name: [["a"]] } } },
+    Switch: { input: { hidden: { id: "UNIQUE_ID" } } },
+    Unreadable: { input: "odd" },
+  });
+  const inputsOf = (classType: string, inputs: Record<string, unknown> = {}): unknown =>
+    prepareForSubmission({ "1": { class_type: classType, inputs } }, { ...options, objectInfo })["1"]?.inputs;
+
+  test.each(["PreviewImage", "PartnerImage", "Unreadable", "Unknown"])("of %s are separated", (classType) => {
+    expect(inputsOf(classType, { images: ["2", 0] })).toEqual({ images: ["2", 0], [cacheInput]: "tenant" });
+  });
+
+  test("are separated whatever the graph says for it", () => {
+    expect(inputsOf("PartnerImage", { [cacheInput]: "another tenant" })).toEqual({ [cacheInput]: "tenant" });
+  });
+
+  test("are separated by their prefix where they have one", () => {
+    expect(inputsOf("SaveImage", { filename_prefix: "a" })).toEqual({
+      filename_prefix: "genga/folder/file-a",
+    });
+  });
+
+  test.each(["CheckpointLoaderSimple", "Switch"])("are not those of %s, which stay shared", (classType) => {
+    expect(inputsOf(classType, { ckpt_name: "a" })).toEqual({ ckpt_name: "a" });
   });
 });
