@@ -248,9 +248,12 @@ describe.each(servers)("two tenants on $name", (server) => {
   test("names that the server puts together reach nothing by what can be known of the other's", async () => {
     if (server.url !== undefined) {
       // That such ways work is seen by a name that only somebody with the server's disk before him knows.
-      const [known = ""] = (await neighbours.namesOnDisk()).filter((path) => /[0-9a-f]{32}\.png$/.test(path));
-      const [shown] = await run([builtPlaces["joined, into a loader of a node pack"]!(known)]);
-      expect([shown?.job.failure, shown?.shows]).toEqual([null, true]);
+      const known = (await neighbours.namesOnDisk()).filter((path) => /[0-9a-f]{32}\.png$/.test(path));
+      const shown = await run(
+        known.map((name) => builtPlaces["joined, into a loader of a node pack"]!(name)),
+      );
+      expect(shown.map(({ job }) => job.failure).filter((failure) => failure !== null)).toEqual([]);
+      expect(shown.some(({ shows }) => shows)).toBe(true);
     }
     const guesses = theirs.publicNames.flatMap((name) => [
       ...[

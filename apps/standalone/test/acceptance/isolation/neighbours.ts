@@ -36,7 +36,7 @@ export interface Neighbours {
   /** The bytes of the image that the owner has sent. */
   ownersPicture: () => Promise<Buffer>;
   belongings: () => Promise<Belongings>;
-  /** Names of files and folders below Genga's folder on the server's own disk. */
+  /** Names of files and folders that have come below Genga's folder on the server's own disk since the test began. */
   namesOnDisk: () => Promise<string[]>;
   /** Nothing of this tenant begins to run while `running` is 0; `null` = as it was. */
   limitRunning: (tenant: string, running: number | null) => Promise<void>;
@@ -67,6 +67,7 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
   });
   const folder = server.folder ?? join(stack.folder, "comfyui-0");
   const owner = new ApiClient(stack.url, ownerKey);
+  const namesBefore = new Set(await namesBelow(folder));
   await giveBelongings(stack.url, owner);
   return {
     url: stack.url,
@@ -79,7 +80,7 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
     },
     ownersPicture: pictureOf,
     belongings: () => readBelongings(database.url),
-    namesOnDisk: () => namesBelow(folder),
+    namesOnDisk: async () => (await namesBelow(folder)).filter((name) => !namesBefore.has(name)),
     limitRunning: async (tenant, running) => {
       const answer = await fetch(`${stack.url}/api/anime/tenants/${tenant}/limits`, {
         method: "PUT",
