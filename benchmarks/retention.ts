@@ -39,6 +39,8 @@ const tables = [
     "workflows",
     "batches",
     "job_events",
+    "event_positions",
+    "unsequenced_events",
     "job_attempts",
     "outputs",
     "removed_jobs",

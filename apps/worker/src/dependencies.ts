@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import {
   AttemptRecorder,
+  type EventSequencer,
   type FarmStore,
   type JobAnnouncer,
   type JobRuns,
@@ -27,6 +28,7 @@ export interface Dependencies {
   farm: FarmStore;
   definitions: DefinitionsStore;
   keeping: KeepingStore;
+  eventSequencer: EventSequencer;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -64,6 +66,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     farm: database.farm,
     definitions,
     keeping: database.keeping,
+    eventSequencer: database.eventSequencer,
     recorder: new AttemptRecorder({ runs: database.jobRuns, signals }),
     tickets,
     signals,

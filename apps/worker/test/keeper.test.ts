@@ -11,7 +11,7 @@ import { type TicketQueue } from "@genga/jobs";
 import { createTicketQueue } from "@genga/queue";
 import { readConfiguration } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";
-import { createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
+import { buildJob, createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
 import { Keeper } from "../src/sweeping/keeper.ts";
 import { untilOneWaitsFor, waitingFor } from "./locks.ts";
 
@@ -38,6 +38,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "genga-keeper-"));
   keeper = new Keeper({
     ...{ ownerId: "keeper", store: database.keeping, servers: database.servers, tickets, log },
+    events: database.eventSequencer,
     storage: await createFolderStorage({ folder }),
     settings: readConfiguration({}).keeping,
     leaseMs: 60_000,
@@ -75,4 +76,21 @@ test("a step of keeping house that waits, or fails, keeps no other from its turn
   await client.query("SELECT pg_cancel_backend($1)", [waiting]);
   while (!logged.some((line) => line.includes('"step":"files of uploads"'))) await sleep(20);
   await finishRemoval();
+}, 60_000);
+
+test("events get their positions within a pass", async () => {
+  const tenant = await database.tenants.defaultTenant();
+  const [job] = await database.jobRequests.insertJobs({
+    ...{ tenantId: tenant.id, batch: null, jobs: [buildJob()] },
+  });
+  const scope = { tenantId: tenant.id };
+  const placed = async (): Promise<unknown[]> =>
+    (await database.eventReader.listPlaced(scope, 0n, 10)).events.map(({ position, event }) => [
+      ...[position, event.jobId, event.sequence],
+    ]);
+  while ((await placed()).length === 0) {
+    await keeper.tick();
+    await sleep(20);
+  }
+  expect(await placed()).toEqual([[1n, job!.id, 1]]);
 }, 60_000);

@@ -1,5 +1,7 @@
 import {
   type AuditStore,
+  type EventReader,
+  type EventSequencer,
   type FarmStore,
   type JobAnnouncer,
   type JobReader,
@@ -16,6 +18,7 @@ import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
 import { withMappedErrors } from "./connection/database-errors.ts";
+import { PrismaEventStore } from "./events/prisma-event-store.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaFarmStore } from "./servers/prisma-farm-store.ts";
 import { type QueueLimit } from "./jobs/accepting/queue-room.ts";
@@ -39,6 +42,8 @@ export interface Database {
   readonly jobRequests: JobRequests;
   readonly jobAnnouncer: JobAnnouncer;
   readonly jobRuns: JobRuns;
+  readonly eventReader: EventReader;
+  readonly eventSequencer: EventSequencer;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
@@ -63,6 +68,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
   // A worker must keep its leases even when other statements use up its pool, or when it gets no new connections.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
   const { client } = connection;
+  const events = new PrismaEventStore(client);
   const limits = options.limits ?? { jobsQueuedMax: null, jobsRunningMax: null };
   const close = async (): Promise<void> => {
     await Promise.all([connection.close(), renewals.close()]);
@@ -72,6 +78,8 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     jobRequests: new PrismaJobRequests({ database: client, limits }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
+    eventReader: events,
+    eventSequencer: events,
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),

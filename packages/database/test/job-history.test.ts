@@ -78,7 +78,9 @@ const writes = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constantFrom("adopt", "abandon", "expire", "cancel batch", "retry batch", "fold counts"),
+      do: fc.constantFrom(
+        ...(["adopt", "abandon", "expire", "cancel batch", "retry batch", "fold counts", "assign"] as const),
+      ),
     }),
   },
   {
@@ -177,6 +179,7 @@ class Writers {
     const { jobRequests, jobRuns } = this.#stores;
     if (what === "adopt") await this.#adopt();
     else if (what === "fold counts") await this.#stores.keeping.foldCounts(3);
+    else if (what === "assign") await this.#stores.eventSequencer.assignPositions(3);
     else if (what === "abandon") {
       for (const { event } of await jobRuns.requeueAbandoned(0))
         this.#note(event, { type: event.type, takesOver: true });
@@ -296,6 +299,19 @@ async function assertCounted({ observer }: Lane): Promise<void> {
   expect(rows).toEqual([]);
 }
 
+/** Each event has one position, in the order of its job, and removed jobs have none. */
+async function assertPlaced({ stores, observer }: Lane): Promise<void> {
+  while ((await stores.eventSequencer.assignPositions(7)) > 0);
+  const { rows } = await observer.query(`
+    SELECT event.job_id, event.sequence, place.job_id AS placed FROM job_events event
+    FULL JOIN event_positions place USING (job_id, sequence) WHERE event.job_id IS NULL OR place.job_id IS NULL
+    UNION ALL
+    SELECT job_id, sequence, job_id FROM (
+      SELECT job_id, sequence, row_number() OVER (PARTITION BY job_id ORDER BY position) AS place FROM event_positions
+    ) AS ranked WHERE sequence <> place`);
+  expect(rows).toEqual([]);
+}
+
 /** No number of a row falls. A single write under a lease that the row no longer has leaves the row unchanged. */
 function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: JobLease | null): void {
   for (const [id, row] of after) {
@@ -399,6 +415,7 @@ test(
         before = after;
       }
       await judgeAll(lane, play);
+      await assertPlaced(lane);
     });
   },
   timeoutMs,

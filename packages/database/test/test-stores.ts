@@ -1,9 +1,15 @@
 import { migrate, openDatabase } from "@genga/database";
-import { type KeepingStore, type UploadStore } from "@genga/jobs";
+import { type EventReader, type EventSequencer, type KeepingStore, type UploadStore } from "@genga/jobs";
 import { type ContractStores, createTestDatabase } from "@genga/testing";
 
 /** The stores that the contract tests need, and the other ones. */
-export type TestStores = ContractStores & { url: string; uploads: UploadStore; keeping: KeepingStore };
+export type TestStores = ContractStores & {
+  url: string;
+  uploads: UploadStore;
+  keeping: KeepingStore;
+  eventReader: EventReader;
+  eventSequencer: EventSequencer;
+};
 
 /** Opens stores with a database of their own; `close` removes the database. */
 export async function openTestStores(): Promise<TestStores> {
@@ -14,8 +20,20 @@ export async function openTestStores(): Promise<TestStores> {
     await database.close();
     await scratch.drop();
   };
+  const { eventReader, eventSequencer } = database;
   return {
-    ...{ jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping },
+    ...{
+      eventReader,
+      eventSequencer,
+      jobReader,
+      jobRequests,
+      jobAnnouncer,
+      jobRuns,
+      servers,
+      tenants,
+      uploads,
+      keeping,
+    },
     ...{ url: scratch.url, close },
   };
 }

@@ -32,6 +32,8 @@ export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-p
 export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
   BatchNotFoundError,
+  CursorFromTheFutureError,
+  CursorTooOldError,
   ExtraDataNeededError,
   IllegalTransitionError,
   InvalidJobError,
@@ -84,6 +86,13 @@ export {
   type RetentionLimits,
   type UnusedRows,
 } from "./ports/keeping-store.ts";
+export {
+  type EventReader,
+  type EventScope,
+  type EventSequencer,
+  type FeedPage,
+  type PlacedEvent,
+} from "./ports/event-store.ts";
 export { finishRemoval } from "./running/finish-removal.ts";
 export {
   serverStates,

@@ -21,7 +21,16 @@ export class HouseKeeping {
     dependencies: Dependencies,
     options: { servers: () => readonly OwnedServer[]; onRoom: () => void },
   ) {
-    const { keeping: store, servers, tickets, storage, settings, workerId, log } = dependencies;
+    const {
+      keeping: store,
+      eventSequencer: events,
+      servers,
+      tickets,
+      storage,
+      settings,
+      workerId,
+      log,
+    } = dependencies;
     this.#with = dependencies;
     this.disk = new DiskWatch({
       ...{ workerId, storage, store, log, onRoom: options.onRoom },
@@ -29,7 +38,7 @@ export class HouseKeeping {
     });
     this.endedPrompts = new EndedPrompts({ store, servers: options.servers, log });
     this.#keeper = new Keeper({
-      ...{ ownerId: workerId, store, servers, tickets, storage, log },
+      ...{ ownerId: workerId, store, events, servers, tickets, storage, log },
       ...{ settings: settings.keeping, leaseMs: settings.leaseMs },
     });
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type EventSequencer,
   finishRemoval,
   type KeepingStore,
   type ScanPosition,
@@ -17,6 +18,7 @@ import { type KeepingSettings, type Logger } from "@genga/runtime";
 export interface KeeperOptions {
   ownerId: string;
   store: KeepingStore;
+  events: EventSequencer;
   servers: Pick<ServerStore, "acquireNamedLease">;
   tickets: Pick<TicketQueue, "remove">;
   storage: Pick<OutputStorage, "remove" | "removeJobs">;
@@ -30,6 +32,7 @@ export const retentionGraceMs = 60_000;
 /** Small enough that submissions and ends of jobs hardly notice. */
 const removedAtOnce = 200;
 const foldedAtOnce = 5_000;
+const positionedAtOnce = 2_000;
 const filesAtOnce = 20;
 const rowsAtOnce = 500;
 /** Between two batches of the same step: as long as the last one took, within these bounds. */
@@ -41,6 +44,9 @@ const unusedGraceMs = 60 * 60_000;
 /** Queue and history are in a server's memory: one that was away for so long has been started anew, or is gone. */
 const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
+/** The latest events of all jobs that a subscriber can still resume from; some 200 MB of tables and indexes. */
+const positionsKept = 1_000_000;
+
 interface Step {
   name: string;
   /** How often it has its turn, in passes of a second. */
@@ -50,13 +56,15 @@ interface Step {
 
 /**
  * Keeps house: removes what retention no longer keeps and what no job uses any more, finishes removals that somebody began,
- * and adds up the counts of ended jobs. One process at a time holds its lease. The steps run side by side: files of removed
+ * adds up the counts of ended jobs, and gives events their positions. One process at a time holds its lease. The steps run side by side: files of removed
  * jobs go while the rows of the next ones do, and a step that waits or fails keeps no other from its turn.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #steps: readonly Step[] = [
     { name: "counts", everyPasses: 1, work: () => this.#foldCounts() },
+    { name: "positions of events", everyPasses: 1, work: () => this.#assignPositions() },
+    { name: "old positions of events", everyPasses: 10, work: () => this.#removeOldPositions() },
     { name: "removals", everyPasses: 1, work: () => this.#whileMore(() => this.finishRemovals()) },
     { name: "retention", everyPasses: 5, work: () => this.#whileMore(() => this.removeOverdue()) },
     { name: "files of uploads", everyPasses: 10, work: () => this.#removeUploadFiles() },
@@ -161,6 +169,17 @@ export class Keeper {
 
   #foldCounts(): Promise<void> {
     return this.#whileMore(() => this.#options.store.foldCounts(foldedAtOnce), foldedAtOnce);
+  }
+
+  /** No subscriber waits for this: events are told live, and their positions are only for those who come back. */
+  #assignPositions(): Promise<void> {
+    const { events } = this.#options;
+    return this.#whileMore(() => events.assignPositions(positionedAtOnce), positionedAtOnce);
+  }
+
+  #removeOldPositions(): Promise<void> {
+    const { events } = this.#options;
+    return this.#whileMore(() => events.removeOldPositions(positionsKept, foldedAtOnce), foldedAtOnce);
   }
 
   async #removeUploadFiles(): Promise<void> {

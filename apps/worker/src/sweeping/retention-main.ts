@@ -58,7 +58,8 @@ async function main(): Promise<void> {
     try {
       const keeper = new Keeper({
         ...{ ownerId: `retention-${hostname()}-${process.pid}`, store: database.keeping, tickets, log },
-        ...{ servers: database.servers, settings: settings.keeping, leaseMs: settings.leaseMs },
+        ...{ events: database.eventSequencer, servers: database.servers },
+        ...{ settings: settings.keeping, leaseMs: settings.leaseMs },
         storage: await openOutputStorage(settings.storage, settings.dataDir),
       });
       let removed = 0;

@@ -131,6 +131,24 @@ const storeFaultMessages: Readonly<Record<StoreFault, string>> = {
   busy: "The database refuses work right now.",
 };
 
+/** Events that followed the cursor were removed from the feed: read the jobs themselves, and begin anew. */
+export class CursorTooOldError extends JobError {
+  readonly code = "cursor-too-old";
+
+  constructor(position: bigint, removedUpTo: bigint) {
+    super(`Events after position ${position} were removed from the feed, up to position ${removedUpTo}.`);
+  }
+}
+
+/** The feed never came as far as the cursor: another database wrote it, or this one was restored from a backup. */
+export class CursorFromTheFutureError extends JobError {
+  readonly code = "cursor-from-the-future";
+
+  constructor(position: bigint, last: bigint) {
+    super(`The feed has come to position ${last}, and not to position ${position}.`);
+  }
+}
+
 /** PostgreSQL cannot be reached, is too slow or refuses work for now; the same call may work later. */
 export class StoreUnavailableError extends JobError {
   readonly code = "store-unavailable";

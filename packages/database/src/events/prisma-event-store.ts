@@ -1,0 +1,46 @@
+import {
+  type EventReader,
+  type EventScope,
+  type EventSequencer,
+  type FeedPage,
+  type JobEvent,
+} from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { type PrismaClient } from "../generated/client.ts";
+import { assignPositions } from "./assign-positions.ts";
+import { findLastPosition, listPlaced } from "./list-placed.ts";
+import { listUnread } from "./list-unread.ts";
+import { removeOldPositions } from "./remove-old-positions.ts";
+
+/** Positions of events across jobs. Each method is told by the file that does it; errors are mapped here, for all of them. */
+export class PrismaEventStore implements EventReader, EventSequencer {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  assignPositions(limit: number): Promise<number> {
+    return withMappedErrors(() => assignPositions(this.#database, limit));
+  }
+
+  removeOldPositions(kept: number, limit: number): Promise<number> {
+    return withMappedErrors(() => removeOldPositions(this.#database, kept, limit));
+  }
+
+  findLastPosition(): Promise<bigint> {
+    return withMappedErrors(() => findLastPosition(this.#database));
+  }
+
+  listPlaced(scope: EventScope | "all", after: bigint, limit: number): Promise<FeedPage> {
+    return withMappedErrors(() => listPlaced(this.#database, scope, after, limit));
+  }
+
+  listUnread(
+    scope: EventScope,
+    of: { jobId: string; afterSequence: number; afterPosition: bigint },
+    limit: number,
+  ): Promise<JobEvent[]> {
+    return withMappedErrors(() => listUnread(this.#database, scope, of, limit));
+  }
+}
