@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 
 import { cancelPrompt, type CancelOutcome } from "./wire/cancel.ts";
+import { withDeadline } from "./wire/deadline.ts";
 import { ComfyUIError } from "./wire/errors.ts";
 import {
   authorizationOf,
@@ -339,21 +340,9 @@ export class ComfyUIConnector {
   }
 
   async #connect(clientId: string, options: CallOptions): Promise<void> {
-    const deadline = new AbortController();
-    const abort = (): void => {
-      deadline.abort(options.signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      deadline.abort(new ComfyUIError("server_unreachable", "The WebSocket did not open in time."));
-    }, options.timeoutMs ?? this.#connectTimeoutMs);
-    options.signal?.addEventListener("abort", abort, { once: true });
-    try {
-      options.signal?.throwIfAborted();
-      await this.#watches.connect(clientId, deadline.signal);
-    } finally {
-      clearTimeout(timer);
-      options.signal?.removeEventListener("abort", abort);
-    }
+    const { timeoutMs = this.#connectTimeoutMs, signal } = options;
+    const late = (): Error => new ComfyUIError("server_unreachable", "The WebSocket did not open in time.");
+    await withDeadline({ timeoutMs, signal, late }, (inner) => this.#watches.connect(clientId, inner));
   }
 
   /** Best effort: a partly refused prompt that stays queued wastes time, and must not hide the refusal. */

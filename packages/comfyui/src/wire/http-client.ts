@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 
 import { Agent, FormData, request, type Dispatcher } from "undici";
 
+import { withDeadline } from "./deadline.ts";
 import { ComfyUIError } from "./errors.ts";
 import { stringifyExactJson } from "../json/exact-json.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
@@ -82,7 +83,7 @@ export class HttpClient {
     options: CallOptions & { body?: unknown } = {},
   ): Promise<Reply> {
     const what = `${method} ${path}`;
-    return withDeadline(
+    return inTime(
       what,
       options.timeoutMs ?? this.#options.requestTimeoutMs,
       options.signal,
@@ -101,7 +102,7 @@ export class HttpClient {
   async bytes(path: string, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const what = `GET ${path}`;
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
-    return withDeadline(what, timeoutMs, options.signal, async (signal) => {
+    return inTime(what, timeoutMs, options.signal, async (signal) => {
       const reply = await this.#request("GET", path, undefined, signal);
       const body = await readBounded(reply.body, this.#options.replyBytesMax, what);
       if (reply.statusCode < 200 || reply.statusCode > 299) {
@@ -125,7 +126,7 @@ export class HttpClient {
     const what = `GET ${path.split("?", 1)[0] ?? path}`;
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
     options.signal?.throwIfAborted();
-    const reply = await withDeadline(what, timeoutMs, options.signal, async (signal) => {
+    const reply = await inTime(what, timeoutMs, options.signal, async (signal) => {
       const answered = await this.#request("GET", path, undefined, signal);
       if (answered.statusCode === 200) return answered;
       const answer = await readBounded(answered.body, this.#options.replyBytesMax, what);
@@ -183,33 +184,19 @@ export function authorizationOf(url: URL, credentials: Credentials | undefined):
   return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
 }
 
-/**
- * Runs one call under the caller's signal and a deadline. It uses a controller of its own instead of AbortSignal.any:
- * the caller's signal may live for hours, and must not collect one listener per call.
- */
-async function withDeadline<Result>(
+/** Runs one exchange under the caller's signal and a deadline. Every other failure is made a ComfyUIError. */
+async function inTime<Result>(
   what: string,
   timeoutMs: number,
-  outer: AbortSignal | undefined,
+  signal: AbortSignal | undefined,
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  outer?.throwIfAborted();
-  const inner = new AbortController();
-  const abort = (): void => {
-    inner.abort(outer?.reason);
-  };
-  const deadline = setTimeout(() => {
-    inner.abort(new ComfyUIError("request_timeout", `${what}: no answer within ${timeoutMs} ms.`));
-  }, timeoutMs);
-  outer?.addEventListener("abort", abort, { once: true });
+  const late = (): Error => new ComfyUIError("request_timeout", `${what}: no answer within ${timeoutMs} ms.`);
   try {
-    return await run(inner.signal);
+    return await withDeadline({ timeoutMs, signal, late }, run);
   } catch (error) {
-    outer?.throwIfAborted();
-    throw toComfyUIError(inner.signal.aborted ? inner.signal.reason : error, what);
-  } finally {
-    clearTimeout(deadline);
-    outer?.removeEventListener("abort", abort);
+    signal?.throwIfAborted();
+    throw toComfyUIError(error, what);
   }
 }
 
