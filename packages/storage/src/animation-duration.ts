@@ -2,7 +2,8 @@ import { open, type FileHandle } from "node:fs/promises";
 
 /**
  * How long one pass of an animated WebP, APNG or GIF takes, in milliseconds; `null` for a still picture and for any
- * other type. Reads chunk headers only, never the pixels.
+ * other type. Reads chunk headers only, never the pixels. `sharp` knows no frames of an APNG, and reads no WebP that was
+ * cut short.
  */
 export async function animationDurationMs(path: string, mediaType: string): Promise<number | null> {
   const sumDelays = delayReaders.get(mediaType);

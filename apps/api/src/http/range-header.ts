@@ -6,7 +6,8 @@ export interface ByteRange {
 
 /**
  * Reads a `Range` of one part (RFC 9110, 14). `null` = send everything: there is none, it is not understood, it has
- * several parts, or `If-Range` names another version.
+ * several parts, or `If-Range` names another version. Express's `request.range` would refuse (416) a suffix that is
+ * longer than the file, such as a player's `bytes=-65536`, for which RFC 9110 (14.1.2) asks the whole file.
  */
 export function readRange(
   range: string | undefined,

@@ -149,6 +149,10 @@ async function sendFile(
   });
 }
 
+/**
+ * Express's `request.fresh` ignores the ETags of a request with `Cache-Control: no-cache`, which the fetch of browsers
+ * adds to every request that names ETags.
+ */
 function isFresh(wanted: string | undefined, { sha256 }: JobOutput): boolean {
   if (wanted === undefined) return false;
   return (
