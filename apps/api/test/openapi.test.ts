@@ -16,7 +16,7 @@ interface Described {
   summary: string;
   security: Record<string, unknown>[];
   "x-role": string;
-  parameters?: { name: string; in: string }[];
+  parameters?: { name: string; in: string; schema?: { pattern?: string; minLength?: number } }[];
   requestBody?: { content: Record<string, { example?: unknown }> };
   responses: Record<
     string,
@@ -123,6 +123,16 @@ describe("the OpenAPI document", () => {
     ] as const) {
       expect(right.filter((text) => !new RegExp(pattern, "u").test(text))).toEqual([]);
       expect(wrong.filter((text) => new RegExp(pattern, "u").test(text))).toEqual([]);
+    }
+    const { parameters = [] } = operation("GET /api/anime/jobs");
+    for (const [name, right, wrong] of [
+      ["project", ["a", "花"], ["", "a\0", "\0ab"]],
+      ["tag", ["a", "花"], ["", "\0"]],
+      ["text", ["abc", "花", "a 花", "a\nb", "\n"], ["", "ab", "a\0b", "\0abc", "abc\0", "花\0"]],
+    ] as const) {
+      const { pattern = "", minLength = 0 } = parameters.find((one) => one.name === name)?.schema ?? {};
+      const fits = (text: string): boolean => text.length >= minLength && new RegExp(pattern, "u").test(text);
+      expect([name, right.filter((text) => !fits(text)), wrong.filter(fits)]).toEqual([name, [], []]);
     }
     expect(schemas["VideoJob"]).toMatchObject({ properties: { fps: { minimum: 8, maximum: 30 } } });
     expect(schemas["NewBatch"]).toMatchObject({ properties: { jobs: { minItems: 1, maxItems: 10_000 } } });

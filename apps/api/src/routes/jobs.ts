@@ -77,6 +77,7 @@ const jobsQuerySchema = z.strictObject({
     .refine((text) => unstorable(text) === undefined, {
       error: "it contains NUL or half of a surrogate pair",
     })
+    .meta({ pattern: "^[^\\u0000]*(?:[^\\u0000]{3}|[^\\u0000 -~])[^\\u0000]*$" })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
   limit: z.coerce.number().int().min(1).max(200).default(50),
