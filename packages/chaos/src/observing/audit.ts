@@ -99,8 +99,8 @@ export async function readStorageKeys(databaseUrl: string): Promise<Set<string>>
 /** Where the counts of ended jobs, kept as they end, differ from the rows: in words. */
 export async function readMiscounts(databaseUrl: string): Promise<string[]> {
   return await withClient(databaseUrl, async (client) => {
-    const { rows } = await client.query<{ owner: string; status: string; off: string }>(`
-      SELECT owner, status, sum(jobs) AS off FROM (
+    const { rows } = await client.query<{ owner: string; status: string; jobs: string; bytes: string }>(`
+      SELECT owner, status, sum(jobs) AS jobs, sum(bytes) AS bytes FROM (
         SELECT 'tenant ' || tenant_id AS owner, status, jobs, bytes FROM tenant_job_counts
         UNION ALL SELECT 'tenant ' || tenant_id, status, jobs, bytes FROM ended_job_changes
         UNION ALL SELECT 'batch ' || batch_id, status, jobs, 0 FROM batch_job_counts
@@ -110,7 +110,10 @@ export async function readMiscounts(databaseUrl: string): Promise<string[]> {
         UNION ALL SELECT 'batch ' || batch_id, status, -1, 0 FROM jobs
           WHERE finished_at IS NOT NULL AND batch_id IS NOT NULL
       ) AS counted GROUP BY owner, status HAVING sum(jobs) <> 0 OR sum(bytes) <> 0`);
-    return rows.map(({ owner, status, off }) => `${owner} counts ${off} ${status} jobs more than there are`);
+    return rows.map(
+      ({ owner, status, jobs, bytes }) =>
+        `${owner} counts ${jobs} ${status} jobs and ${bytes} bytes of their outputs more than there are`,
+    );
   });
 }
 
