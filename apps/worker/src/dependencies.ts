@@ -18,7 +18,7 @@ import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 
-/** Everything that a worker is made of. */
+/** All parts of a worker. */
 export interface Dependencies {
   workerId: string;
   settings: ServiceConfiguration;

@@ -5,7 +5,7 @@ import { openDependencies } from "./dependencies.ts";
 import { startStatusServer } from "./status-server.ts";
 import { Worker } from "./worker.ts";
 
-/** For the hand-over as a whole: well within what a process has for its end (10 s). */
+/** The timeout of the whole hand-over: well below the time that a process has for its end (10 s). */
 const handOverMs = 7_000;
 
 runService("worker", async ({ configuration, log, signal }) => {
@@ -38,7 +38,10 @@ runService("worker", async ({ configuration, log, signal }) => {
       };
       const isHandedOver = await pTimeout(handOver(), { milliseconds: handOverMs, fallback: () => false });
       if (!isHandedOver) {
-        log.warn({ handOverMs }, "not everything answered in time; what was not handed back runs out");
+        log.warn(
+          { handOverMs },
+          "the hand-over was not finished in time; the remaining leases expire by themselves",
+        );
       }
     },
   };

@@ -5,10 +5,10 @@ import { hostname } from "node:os";
 import { createMetricsRegistry, isLoopback } from "@genga/runtime";
 import { Gauge, type Registry } from "prom-client";
 
-/** A worker as it is at this moment. */
+/** The present figures of a worker. */
 export interface WorkerStatus {
   workerId: string;
-  /** Since when its leases were not renewed; a fraction of a lease while all is well. */
+  /** How long the worker's leases were not renewed; normally a fraction of a lease. */
   leasesRenewedAgoMs: number;
   leaseMs: number;
   isPaused: boolean;
@@ -18,14 +18,14 @@ export interface WorkerStatus {
 }
 
 export interface StatusServer {
-  /** Where it answers, as other machines reach it. */
+  /** The URL at which other machines reach it. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /**
- * `GET /health` and `GET /metrics` of one worker, on a port of its own; port 0 = a free one. Both tell figures only: no
- * address of a server and nothing of a job. `/health` is 503 once the worker's leases have run out.
+ * `GET /health` and `GET /metrics` of one worker, on a port of its own; port 0 = a free one. Both contain only figures:
+ * no address of a server and nothing of a job. `/health` is 503 once the worker's leases have expired.
  */
 export async function startStatusServer(options: {
   host: string;
@@ -48,7 +48,7 @@ export async function startStatusServer(options: {
   server.requestTimeout = requestTimeoutMs;
   server.maxConnections = connectionsMax;
   server.listen({ host, port });
-  // Throws what the listening failed with: a port in use ends the worker's start.
+  // Rejects with the error of `listen`: a port in use ends the worker's start.
   await once(server, "listening");
   const { port: actual } = server.address() as AddressInfo;
   return {
@@ -65,7 +65,7 @@ export async function startStatusServer(options: {
 const requestTimeoutMs = 5_000;
 const connectionsMax = 50;
 
-/** An address that stands for all of a machine's is told by the machine's name. */
+/** An address that means all addresses of the machine is replaced by the machine's name. */
 function reachableName(host: string): string {
   if (host === "0.0.0.0" || host === "::" || host === "[::]") return hostname();
   const plain = host.replace(/^\[|\]$/g, "");

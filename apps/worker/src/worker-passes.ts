@@ -19,15 +19,15 @@ export interface WorkerPassesOptions {
 }
 
 /**
- * What a worker does once a second without being told: servers may have become free, leases may have expired, tickets
- * may be due. Each pass is repeated by itself, so that a hand-over that waits, or a slow sweep, delays nothing else.
+ * The passes that a worker makes once a second without a signal: servers may have become free, leases may have expired,
+ * tickets may be due. Each pass has its own timer, so that a slow hand-over or sweep delays no other pass.
  */
 export class WorkerPasses {
   readonly #with: WorkerPassesOptions;
   readonly #adoption = new Coalescer(() => this.#adopt());
   readonly #requests = new Coalescer(() => this.#readRequests());
   #hasBalanced = false;
-  /** When it last adopted what it could on its servers; `null` while it may not take over. */
+  /** When this worker last adopted every job that it could; `null` while it may not take over. */
   #adoptedAt: number | null = null;
   #maySweep = false;
   #isPaused = false;
@@ -36,12 +36,12 @@ export class WorkerPasses {
     this.#with = options;
   }
 
-  /** An operator keeps the farm from beginning anything new. */
+  /** An operator paused the farm. */
   get isPaused(): boolean {
     return this.#isPaused;
   }
 
-  /** This worker has lately adopted what it can: a job that is left has no worker. */
+  /** This worker has lately adopted every job that it can, so a remaining job without an owner has no worker. */
   get mayRequeue(): boolean {
     return this.#adoptedAt !== null && performance.now() - this.#adoptedAt < this.#with.leaseMs;
   }
@@ -56,12 +56,12 @@ export class WorkerPasses {
     ];
   }
 
-  /** An operator asked for something just now. */
+  /** Reads operators' requests now, because a signal announced one. */
   readRequests(): void {
     void this.#requests.trigger();
   }
 
-  /** After the passes have stopped: waits for what they have begun. */
+  /** To be called after the passes have stopped: waits for what they have begun. */
   async whenIdle(): Promise<void> {
     await Promise.all([this.#adoption.whenIdle(), this.#requests.whenIdle()]);
   }
@@ -85,7 +85,10 @@ export class WorkerPasses {
     }
   }
 
-  /** A job that can be adopted must not be requeued, so nothing is swept before this worker has adopted what it can. */
+  /**
+   * A job that can be adopted must not be requeued, so the sweep waits until this worker has adopted every job that it
+   * can.
+   */
   async #sweep(): Promise<void> {
     if (this.#maySweep) await this.#with.sweeper.tick();
   }
@@ -104,7 +107,7 @@ export class WorkerPasses {
     }
   }
 
-  /** Not awaited: a pass over the tickets may take long, and is one at a time by itself. */
+  /** Not awaited: a pass over the tickets may take long, and never runs twice at the same time. */
   #takeTickets(): Promise<void> {
     this.#with.pump.trigger();
     return Promise.resolve();

@@ -17,7 +17,7 @@ const progressFlushMs = 500;
 const passIntervalMs = 1_000;
 const checkIntervalMs = 5_000;
 
-/** One worker process: owns servers, runs jobs on them, and takes its turn at sweeping. */
+/** One worker process: owns servers, runs jobs on them, and takes part in sweeping. */
 export class Worker {
   readonly #with: Dependencies;
   readonly #fleet: ServerFleet;
@@ -92,7 +92,7 @@ export class Worker {
     };
   }
 
-  /** @param statusUrl where it tells how it is, for the list of workers */
+  /** @param statusUrl where the worker serves `/health` and `/metrics`, for the list of workers */
   start(statusUrl: string): void {
     this.#statusUrl = statusUrl;
     this.#subscribe();
@@ -107,14 +107,17 @@ export class Worker {
     );
     repeat("heartbeat", settings.leaseMs / 3, () => this.#renewLeases());
     this.#stops.push(...this.#house.start());
-    // Each pass has a ticker of its own: a hand-over that waits, or a slow sweep, delays no other pass.
+    // Each pass has a timer of its own, so that a slow hand-over or sweep delays no other pass.
     for (const [name, tick] of this.#passes.list()) repeat(name, passIntervalMs, tick);
     repeat("server checks", checkIntervalMs, () => {
       this.#checkServers({ definitionsWanted: false });
     });
   }
 
-  /** Claims nothing new, leaves prompts running, hands leases back; while the database is away they run out. */
+  /**
+   * Claims no more jobs, leaves prompts running, and hands leases back. While the database is unavailable they expire
+   * instead.
+   */
   async stop(): Promise<void> {
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
     await this.#passes.whenIdle();
@@ -146,7 +149,7 @@ export class Worker {
     });
   }
 
-  /** Subscriptions are pending for as long as Redis is away; the work itself does not wait for them. */
+  /** Subscriptions stay pending while Redis is unavailable; the work itself does not wait for them. */
   #subscribe(): void {
     const { signals, log } = this.#with;
     const subscriptions = [
@@ -167,7 +170,10 @@ export class Worker {
     }
   }
 
-  /** Renews the leases on servers and on jobs side by side, so that trouble with the former does not cost the latter. */
+  /**
+   * Renews the leases of servers and of jobs at the same time, so that a problem with the former does not cost the
+   * latter.
+   */
   async #renewLeases(): Promise<void> {
     await Promise.all([this.#fleet.renew(), this.#jobs.renewLeases()]);
   }
@@ -176,7 +182,10 @@ export class Worker {
     return this.#fleet.owned.filter((server) => server.mayTakeJobs);
   }
 
-  /** The checks are not awaited: a server that does not answer delays neither the others nor the worker's end. */
+  /**
+   * The checks are not awaited, so that a server that does not answer delays neither other servers nor the worker's
+   * end.
+   */
   #checkServers(options: { definitionsWanted: boolean }): void {
     for (const server of this.#fleet.owned) {
       server.tick(options).catch((error: unknown) => {
@@ -185,7 +194,7 @@ export class Worker {
     }
   }
 
-  /** For a server that can take work (again): first the jobs that are on it, then new ones. */
+  /** Called for a server that can take work (again): adopts the jobs that are on it, then starts new ones. */
   async #adoptAndFill(server: OwnedServer): Promise<void> {
     try {
       await this.#jobs.adoptOn([server]);
@@ -195,7 +204,10 @@ export class Worker {
     this.#pump.triggerAnew();
   }
 
-  /** A job's end gave its tenant a place for the next one. If this fails, the sweeper announces it a second later. */
+  /**
+   * The end of a job gave its tenant a place for the next job. If this fails, the sweeper adds that job's ticket a
+   * second later.
+   */
   async #announceNext(): Promise<void> {
     try {
       await this.#sweeper.announce();

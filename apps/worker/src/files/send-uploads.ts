@@ -5,10 +5,10 @@ import pRetry from "p-retry";
 import { type ServerNames } from "./server-names.ts";
 import { storageRetries } from "./storage-tries.ts";
 
-/** For reading one picture from the storage, or sending it to the server, even over a slow line. */
+/** The timeout for reading one image from storage, or sending it to a server, even over a slow line. */
 const uploadTimeoutMs = 120_000;
 
-/** The files that each server got over our connection to it: the name that we asked for → the name that the server gave. */
+/** The files that each server got over its connection: the requested name → the name that the server gave. */
 const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
 
 interface SendOptions {
@@ -21,10 +21,12 @@ interface SendOptions {
 }
 
 /**
- * Makes sure that the server has every upload which the graph names, under a name that nobody else can guess, and puts that
- * name into the graph. May take as long as sending 20 MB takes, so call it before the lease's remaining time is checked.
+ * Makes sure that the server has every upload that the graph names, under a name that cannot be guessed, and puts that
+ * name into the graph. May take as long as sending 20 MB takes, so call it before the lease's remaining time is
+ * checked.
  * @returns the graph to submit; the given one when it names no uploads
- * @throws ComfyUIError @throws StorageError
+ * @throws ComfyUIError
+ * @throws StorageError
  */
 export async function sendUploads(workflow: Workflow, options: SendOptions): Promise<Workflow> {
   const names = uploadsNamedBy(workflow);
@@ -46,7 +48,7 @@ export function uploadsNamedBy(workflow: Workflow): ReadonlySet<string> {
   return new Set(Object.values(workflow).flatMap(({ inputs }) => uploadNamesIn(inputs)));
 }
 
-/** Also in `{"__value__": …}`, which servers unwrap, and in lists. */
+/** Also finds names in `{"__value__": …}`, which servers unwrap, and in lists. */
 function uploadNamesIn(value: unknown): string[] {
   if (typeof value === "string") return readUploadName(value) === null ? [] : [value];
   return isContainer(value) ? Object.values(value).flatMap(uploadNamesIn) : [];
@@ -63,7 +65,7 @@ function isContainer(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-/** @returns what the server calls it */
+/** @returns the file's name on the server */
 async function send(name: string, options: SendOptions): Promise<string> {
   const { connector, names, signal } = options;
   const [upload, place] = [readUploadName(name), names.uploadPlace(name)];
@@ -85,7 +87,7 @@ async function send(name: string, options: SendOptions): Promise<string> {
   return serverName;
 }
 
-/** Tries again, as often as for an output, while the storage is away. */
+/** While the storage is unavailable, tries again as often as for an output. */
 async function readUpload(storageKey: string, { storage, waitMs, signal }: SendOptions): Promise<Buffer> {
   const readOnce = async (): Promise<Buffer> => {
     try {
@@ -102,7 +104,7 @@ async function readUpload(storageKey: string, { storage, waitMs, signal }: SendO
   });
 }
 
-/** A file that ended too early, or took too long, may be read whole the next time. */
+/** A file that ended too early, or took too long, may be read completely the next time. */
 function asStorageError(error: unknown, storageKey: string): StorageError {
   if (error instanceof StorageError) return error;
   return new StorageError("storage-unavailable", `Could not read ${storageKey} to its end.`, {

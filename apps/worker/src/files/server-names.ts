@@ -1,7 +1,9 @@
 import { cacheInput } from "@genga/comfyui";
 import { type LeasedJob, readUploadName, TenantNames, uploadFolder } from "@genga/jobs";
 
-/** The form of our names on a server: below our folder, a folder and a file (or what a file's name begins with). */
+/**
+ * The form of Genga's names on a server: below Genga's folder, a folder and a file (or the beginning of a file's name).
+ */
 const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp))/g;
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;
@@ -11,14 +13,14 @@ const ownCacheInput = new RegExp(`(?:, ?)?"${cacheInput}": ?"[0-9a-f]{32}"`, "g"
 type Identity = Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">;
 
 /**
- * What the files of one attempt are called on its server. Graphs may build names at run time, where nobody can judge them
- * beforehand, so what keeps a tenant's files from another tenant is that nobody can guess their names: folder and file are
- * HMACs under a key of the tenant's own. Clients see public names only, in graphs, answers and failures.
+ * The names of one attempt's files on its server. Graphs may build file names while they run, so they cannot be checked
+ * beforehand. A tenant's files are safe from other tenants because their names cannot be guessed: folder and file are
+ * HMACs under a key of the tenant. Clients see public names only, in graphs, answers and failures.
  */
 export class ServerNames {
   /** Every `filename_prefix` begins with it: `genga/<folder>/<file>-`. */
   readonly outputPrefix: string;
-  /** What clients see in its place. */
+  /** The prefix that clients see instead. */
   readonly #shownPrefix: string;
   readonly #names: TenantNames;
   readonly #leased: Identity;
@@ -27,8 +29,10 @@ export class ServerNames {
   #shown: ReadonlyMap<string, string> | undefined;
 
   /**
-   * @param secretsKeys newest first: the first makes names, and all are known when they come back; none = none is set
-   * @param namedUploads the public names of the uploads that the graph names, asked for when a text may hold one
+   * @param secretsKeys newest first; names are made with the first and recognised with all; empty = SECRETS_KEY is not
+   * set
+   * @param namedUploads returns the public names of the uploads that the graph names; called when a text may contain
+   * one
    */
   constructor(
     leased: Identity,
@@ -45,7 +49,7 @@ export class ServerNames {
     this.#shownPrefix = `${uploadFolder}/${jobId}-${attempt}/`;
   }
 
-  /** Where an upload lies in a server's input folder; `null` for a text that is no upload's public name. */
+  /** The place of an upload in a server's input folder; `null` for a text that is not the public name of an upload. */
   uploadPlace(publicName: string): { subfolder: string; filename: string } | null {
     const upload = readUploadName(publicName);
     if (upload === null) return null;
@@ -55,12 +59,12 @@ export class ServerNames {
     };
   }
 
-  /** Whom a server may give results of nodes with hidden inputs: this tenant's jobs with the same secrets. */
+  /** Names the jobs that may share a server's cached results of nodes with hidden inputs: this tenant's, with equal secrets. */
   resultsOf(secrets: Readonly<Record<string, unknown>>): string {
     return this.#names.of("results", JSON.stringify(secrets));
   }
 
-  /** A text that a server gave, with public names in place of those that the server knows. */
+  /** A text from the server, with names on the server replaced by public names. */
   shownText(text: string): string {
     return text.includes(uploadFolder)
       ? text.replace(ownCacheInput, "").replace(ownName, (whole, file: string, end: string) => {
@@ -71,8 +75,8 @@ export class ServerNames {
   }
 
   /**
-   * The file's part of a name on the server → what clients see in place of the whole name. Worked out under every key: an
-   * adopted prompt was perhaps submitted under an older one, or before there was any.
+   * Maps the file part of a name on the server to what clients see instead of the whole name. Computed under every key,
+   * since an adopted prompt may have been submitted under an older key, or before there was one.
    */
   get #shownNames(): ReadonlyMap<string, string> {
     if (this.#shown !== undefined) return this.#shown;
@@ -89,7 +93,10 @@ export class ServerNames {
     return shown;
   }
 
-  /** What clients call an output. Told by its shape: SECRETS_KEY may have changed since the prompt was submitted. */
+  /**
+   * The name of an output for clients. It is recognised by its form, because SECRETS_KEY may have changed since the
+   * prompt was submitted.
+   */
   shownFilename({ filename, subfolder }: { filename: string; subfolder: string }): string {
     return ownFolder.test(subfolder) ? filename.replace(ownBeginning, "") : filename;
   }

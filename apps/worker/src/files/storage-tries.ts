@@ -1,10 +1,10 @@
 import { type Options } from "p-retry";
 
-/** Tries at one file while the server or the storage does not answer. */
+/** How often one file is tried while the server or the storage does not answer. */
 export const storageTriesMax = 5;
 
 /**
- * How often to try for one file, and how long to wait between two tries: 0.5, 1, 2, 4 s, and 5 s at most.
+ * The number of tries for one file, and the waits between them: 0.5, 1, 2 and 4 s, and at most 5 s.
  * @param options.waitMs half of the first wait
  */
 export function storageRetries({

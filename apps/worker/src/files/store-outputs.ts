@@ -19,27 +19,28 @@ import pRetry from "p-retry";
 import { type ServerNames } from "./server-names.ts";
 import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 
-/** One output may not be larger than this. */
+/** The largest output. */
 const outputBytesMax = 4 * 2 ** 30;
 const awayCodes: ReadonlySet<string> = new Set(["server_unreachable", "connection_lost", "request_timeout"]);
 
 /**
- * Brings all files and texts of a finished prompt under our control, in an order that does not change. Files get names
- * that carry the lease, and become visible only when the database names them.
- * @throws ComfyUIError @throws StorageError the stored part is removed again
+ * Stores all files and texts of a finished prompt, always in the same order. The keys of files contain the lease
+ * number, and files become visible only when the database names them.
+ * @throws ComfyUIError
+ * @throws StorageError the stored files are removed again
  */
 export async function storeOutputs(options: {
   connector: ComfyUIConnector;
   storage: OutputStorage;
   lease: JobLease;
   history: HistoryEntry;
-  /** What the job asked for. */
+  /** The job's options for its outputs. */
   wanted: OutputOptions;
-  /** What the files are called on the server, and what clients see of it. */
+  /** The names of the files on the server, and for clients. */
   names: ServerNames;
-  /** What clients may read of a text that the server gave. */
+  /** Turns a text from the server into one that clients may read. */
   shownText: (text: string) => string;
-  /** A file that the server does not serve is waited for so long. */
+  /** How long a file is waited for that the server does not serve. */
   graceMs: number;
   /** Half of the first wait between tries. */
   waitMs?: number;
@@ -70,12 +71,12 @@ export async function storeOutputs(options: {
   return outputs;
 }
 
-/** Removes what a run stored when its lease turned out to be lost. */
+/** Removes the files that a run stored, when its lease turns out to be lost. */
 export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]): Promise<void> {
   try {
     await storage.remove(outputs.flatMap((output) => output.storageKey ?? []));
   } catch (error) {
-    // Files without a row are invisible, and the error that led here matters more.
+    // Files without a row are invisible, and the error that led here is more important.
     if (!(error instanceof StorageError)) throw error;
   }
 }
@@ -113,7 +114,7 @@ async function storeFile(options: {
         signal.throwIfAborted();
         if (orText !== undefined && isMissing(error)) return false;
         failingSince ??= performance.now();
-        // The render is done, so a server that is away is waited for.
+        // The prompt is finished, so a server that is unavailable is waited for.
         const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
         return isWorthWaiting || (attemptNumber < storageTriesMax && mayHelpToRepeat(error));
       },
@@ -158,8 +159,8 @@ function mayHelpToRepeat(error: unknown): boolean {
 }
 
 /**
- * A storage error says which file of which node it was about. A server that still answers with an error of its own after
- * all tries cannot serve this file; to render it again, for ever, would not help.
+ * Adds to a storage error the file and the node. A server that still answers with an error of its own after all tries
+ * cannot serve this file, and rendering it again would not help.
  */
 function named(error: unknown, reference: FileReference): unknown {
   if (error instanceof ComfyUIError && error.errorClass === "server" && (error.httpStatus ?? 0) >= 500) {

@@ -19,7 +19,7 @@ type Leased = Pick<LeasedJob, "jobId" | "parameters" | "extraDataText" | "hasExt
 const dataSchema = z.record(z.string(), z.unknown());
 const keptSchema = z.object({ extraData: dataSchema }).catch({ extraData: {} });
 
-/** What goes to the server beside the graph, open and secret. @throws ExtraDataError */
+/** The extra data that is sent with the graph: the open part and the secret part. @throws ExtraDataError */
 export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): Record<string, unknown> {
   const { extraDataText: text, parameters } = leased;
   const open =
@@ -27,7 +27,7 @@ export function extraDataOf(leased: Leased, secretBox: SecretBox | undefined): R
   return { ...open, ...secretsOf(leased, secretBox) };
 }
 
-/** The secret part, to be cut out of what a server says; `null` = this worker cannot read it. */
+/** Finds the secret part in texts from the server; `null` = this worker cannot decrypt it. */
 export function hiddenSecretsOf(leased: Leased, secretBox: SecretBox | undefined): HiddenSecrets | null {
   try {
     return new HiddenSecrets(secretsOf(leased, secretBox));
@@ -44,7 +44,7 @@ export function secretsOf(
 ): Record<string, unknown> {
   if (!hasExtraData) return {};
   if (sealedExtraData === null) {
-    const message = "Its extraData is not there any more; retry the job with it (a body with extraData).";
+    const message = "The job's extraData is no longer stored; retry the job with extraData in the body.";
     throw new ExtraDataError("extra-data-missing", message);
   }
   if (secretBox === undefined) {

@@ -1,15 +1,15 @@
 import { ComfyUIError, type ComfyUIConnector, type ComfyUIErrorCode } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
 
-/** Short: an entry that stays takes room until the server drops its oldest ones, and no more. */
+/** Short, because an entry that stays does little harm: the server drops its oldest entries itself. */
 const timeoutMs = 2_000;
-/** The server answered, and would answer the same again. */
+/** With these codes the server has answered, and would answer the same again. */
 const finalCodes: ReadonlySet<ComfyUIErrorCode> = new Set(["request_refused", "access_denied", "bad_reply"]);
 
 /**
- * Removes a prompt's entry from its server's history, which holds the whole graph and every message, for whoever asks. Only
- * to be called once the end of the prompt's attempt is committed: until then a successor collects the outputs by it. Nobody
- * else's entry is touched, since prompt ids are random and each belongs to one attempt.
+ * Removes a prompt's entry from its server's history, where every client can read the whole graph and every message.
+ * Call it only after the end of the prompt's attempt is committed: until then a successor collects the outputs from
+ * that entry. No entry of another client is touched, since prompt ids are random and each belongs to one attempt.
  * @returns false when it should be tried again
  */
 export async function forgetPrompt(

@@ -5,7 +5,7 @@ import { HiddenSecrets } from "./hidden-secrets.ts";
 const key = "comfyui-4711-secret-words";
 
 describe("a secret", () => {
-  test("is cut out of a text wherever it stands, at any depth of what was given", () => {
+  test("is cut out of a text wherever it stands, at any depth of the given data", () => {
     const secrets = new HiddenSecrets({ api_key_comfy_org: key, more: [{ token: "token-4711" }] });
     expect(secrets.hideIn(`${key} is no key, nor is token-4711 (${key})`)).toBe(
       "*** is no key, nor is *** (***)",
@@ -35,7 +35,7 @@ describe("a secret", () => {
     expect(secrets.hideIn(`no account ${number}`)).toBe("no account ***");
   });
 
-  test("that is short or no text hides nothing", () => {
+  test("that is short, or neither text nor number, is not cut out", () => {
     const secrets = new HiddenSecrets({ a: "short", b: 7, c: true, d: null });
     expect(secrets.hideIn("short, 7, true, null")).toBe("short, 7, true, null");
   });
@@ -49,7 +49,7 @@ describe("a secret", () => {
         `no key ${begin}…`,
         `no key ${begin}\n… (70 characters are left out)\n${end}: no`,
       ];
-      // What is left of one may be short enough to stand anywhere.
+      // The rest of a cut secret may be so short that it may stand anywhere.
       for (const text of cut.map((each) => new HiddenSecrets({ key }).hideIn(each))) {
         expect(text).toMatch(/^no key /);
         expect(text).not.toContain(key.slice(0, 8));

@@ -1,14 +1,14 @@
 import { ExactNumber } from "@genga/comfyui";
 
-/** Shorter texts stand everywhere, and hide nothing worth hiding. */
+/** Shorter texts occur everywhere and are hardly secrets. */
 const lengthMin = 8;
 const cover = "***";
-/** Where a long message was cut off, and where the rest of one goes on. */
+/** The mark where a long message was cut, and behind which its rest goes on. */
 const cutMark = /(\n?…(?: \(\d+ characters are left out\)\n)?)/;
 
-/** Cuts secrets out of what a server says, in every spelling in which a server may quote what it was given. */
+/** Cuts secrets out of texts from a server, in every spelling in which a server may quote them. */
 export class HiddenSecrets {
-  /** The longest first: one may be a part of another. */
+  /** The longest first, because one may be a part of another. */
   readonly #spellings: readonly string[];
 
   /** @param secrets JSON whose texts and numbers are secret */
@@ -27,7 +27,7 @@ export class HiddenSecrets {
       .join("");
   }
 
-  /** A message that was cut off may end in the beginning of a secret, or go on with the end of one. */
+  /** A message that was cut may end with the beginning of a secret, or go on with the end of one. */
   #withoutCutOffs(piece: string): string {
     let left = piece;
     for (const spelling of this.#spellings) {

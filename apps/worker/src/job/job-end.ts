@@ -25,9 +25,9 @@ export interface PromptEnd {
    * arrived. `absent`: it was there, and the server does not know it any more.
    */
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
-  /** `null`: the prompt ended without our asking. */
+  /** `null`: this worker did not ask the server to end the prompt. */
   endedBy: EndedBy | null;
-  /** What the server said of nodes that failed, if the prompt went on without them. */
+  /** The server's messages about nodes that failed, if the prompt went on without them. */
   warnings: string[];
 }
 
@@ -49,7 +49,7 @@ export interface Circumstances {
   server: { isAnswering: boolean; isDraining: boolean; reason: string | null };
 }
 
-/** What of a job decides what its end means. */
+/** The fields of a job that decide what the end of a run means. */
 export type EndingJob = Pick<
   Job,
   "attempt" | "attemptsCharged" | "attemptsMax" | "outOfMemoryCount" | "crashCount" | "timeoutMs"
@@ -69,7 +69,7 @@ export function endOf(
     case "broke":
       return after(failureOf(outcome.error), false, outcome.mayRunElsewhere);
     case "server-lost": {
-      // A server that answers has not died of a prompt of which it has said nothing.
+      // A server that still answers did not crash because of a prompt that it has sent no message about.
       const mayBeToBlame = isExecuting || (mayHaveBegun && !server.isAnswering);
       return after(
         serverLostFailure(server.reason),
@@ -85,7 +85,7 @@ export function endOf(
       if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
       // The graph itself may hang: three servers that stall with it count like three servers that crash.
       if (endedBy === "stall") return after(stallFailure, true);
-      // An operator restarts a draining server on purpose: that is not held against the job.
+      // An operator restarts a draining server on purpose, so its loss does not count as a crash.
       const hasCrashed = lookup.state === "absent" && mayHaveBegun && !server.isDraining;
       return after(promptLossFailures[lookup.state], hasCrashed);
     }
@@ -111,8 +111,8 @@ export function serverFaultIn(error: unknown): string | null {
 }
 
 /**
- * Whether the server let go of a prompt, or never had it. If it did not, whatever made the prompt vanish may also have
- * hit the prompts behind it.
+ * Whether the prompt left the server normally, or never was on it. If not, whatever made the prompt vanish may also
+ * have hit the prompts behind it.
  */
 export function hasLetGo({ lookup, endedBy }: PromptEnd): boolean {
   return lookup.state === "absent" ? endedBy !== null : lookup.state !== "stuck";
@@ -159,7 +159,7 @@ export function namingCrashedServers(
   return { ...end, failure: { ...end.failure, message } };
 }
 
-/** For a result that the database does not take, although it is there. */
+/** The end of a job whose result exists but which the database refuses. */
 export function unrecordableEnd(error: unknown): AttemptEnd {
   const why = error instanceof Error ? error.message : String(error);
   const message = `The result could not be recorded: ${why}`.slice(0, 500);
@@ -183,7 +183,7 @@ const expiryFailure: JobFailure = {
 const stallFailure: JobFailure = {
   class: "server",
   code: "prompt-stalled",
-  message: "Nothing was heard of the prompt for too long while it executed (STALL_MS); it was interrupted.",
+  message: "The executing prompt sent no message for too long (STALL_MS); it was interrupted.",
 };
 
 function serverLostFailure(reason: string | null): JobFailure {
@@ -193,7 +193,7 @@ function serverLostFailure(reason: string | null): JobFailure {
 
 const serverLostCode = "server-lost";
 
-/** Prompts that ended without a result and without our asking. */
+/** Failures of prompts that ended without a result although this worker did not ask for it. */
 const promptLossFailures = {
   interrupted: {
     class: "server",

@@ -2,7 +2,7 @@ import { type Logger } from "@genga/runtime";
 import { type JobServer } from "./job-server.ts";
 import { type Run } from "./run.ts";
 
-/** For removing a prompt from a server that is given up. */
+/** The timeout for removing a prompt from a server that is given up. */
 const takeBackMs = 4_000;
 
 /** After an out-of-memory error: asks the server to unload its models before the next job. */

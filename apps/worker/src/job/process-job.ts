@@ -6,24 +6,24 @@ import { type RefusalOptions } from "./refusal.ts";
 import { type Run } from "./run.ts";
 import { saveOutputs } from "./save-outputs.ts";
 import { endStoppedRun } from "./stopped-run.ts";
-import { lookForSubmitted, submitPrompt } from "./submit-prompt.ts";
+import { lookUpSubmitted, submitPrompt } from "./submit-prompt.ts";
 import { watchPrompt } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions extends EndJobOptions, RefusalOptions {
   log: Logger;
-  /** An executing prompt of which nothing is heard for so long is given up. */
+  /** An executing prompt that sends no message for this long is given up. */
   stallMs: number;
-  /** So long may a server fail to say what became of a prompt. */
+  /** How long a server may fail to say what became of a prompt. */
   graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
-  /** The slot of this run is free. */
+  /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
 }
 
 /**
- * One job's life under our lease: submit or adopt, watch, save, end. Never throws; what it cannot finish is left to the
- * lease's expiry.
+ * One job's run under this worker's lease: submit or adopt, watch, save, end. Never throws; a job that it cannot finish
+ * is left until its lease expires.
  */
 export async function processJob(run: Run, server: JobServer, options: ProcessJobOptions): Promise<void> {
   const log = options.log.child({ jobId: run.jobId, attempt: run.leased.attempt, server: server.url });
@@ -53,11 +53,12 @@ async function submit(run: Run, server: JobServer, options: ProcessJobOptions): 
 }
 
 /**
- * A job that is still `waiting` may have been submitted without a note of it: the POST of its last owner may be on its way
- * to a server that stood still. @returns whether the prompt is on the server
+ * A job that is still `waiting` may have been submitted without a record of it: the POST of its last owner may still be
+ * on its way to a server that did not respond.
+ * @returns whether the prompt is on the server
  */
 async function adopt(run: Run, server: JobServer, options: ProcessJobOptions): Promise<boolean> {
-  return run.leased.job.phase !== "waiting" || (await lookForSubmitted(run, server, options));
+  return run.leased.job.phase !== "waiting" || (await lookUpSubmitted(run, server, options));
 }
 
 /** The end of a prompt that is not on its server. */

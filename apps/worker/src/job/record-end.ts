@@ -36,23 +36,23 @@ export interface RecordEndOptions {
 
 export interface EndJobOptions extends RecordEndOptions {
   runs: Pick<JobRuns, "listAttempts">;
-  /** Is told which prompts have left the history of their server. */
+  /** Gets the prompts whose entries were deleted from the history of their server. */
   endedPrompts: { noteForgotten: (promptId: string) => void };
   log: Logger;
 }
 
-/** Recording an end is repeated without limit: 0.25 s after the first try, then less and less often, up to every 5 s. */
+/** Recording an end is repeated without limit: 0.25 s after the first try, then after longer and longer waits of at most 5 s. */
 const recordRetries = { retries: Infinity, minTimeout: 250, maxTimeout: 5_000 };
-/** An end that the database refuses (rather than being away) is recorded again so many times. */
+/** How often an end is tried that the database refuses although it is available. */
 const refusalsMax = 3;
-/** A ticket handed back by a worker that stops: long enough for the successor to adopt the job first. */
+/** A worker that stops gives tickets back with this delay, so that the successor adopts the job before it gets one. */
 const handOverDelayMs = 3_000;
 
 /**
- * Ends the attempt as the outcome of its run says (`job-end.ts`); then the prompt's entry leaves the server's history.
- * If the server has not let go of the prompt, the entry is left to the owner of the server.
- * @param options.signal ends the wait for the server's history; whoever owns the server then removes the entry, since the
- * recorded end has noted the prompt
+ * Ends the attempt as the outcome of its run requires (`job-end.ts`); then deletes the prompt's entry from the server's
+ * history. If the prompt has not left the server, the entry is left to the owner of the server.
+ * @param options.signal ends the wait for the server's history; the owner of the server then deletes the entry, since
+ * the recorded end names the prompt
  * @throws RunStopped another worker holds the job
  */
 export async function endJob(
@@ -76,7 +76,7 @@ export async function endJob(
   if (isForgotten) endedPrompts.noteForgotten(run.promptId);
 }
 
-/** A failure for which the job is held responsible names the servers that crashed. */
+/** If the job is blamed for crashes, its failure names the servers that crashed. */
 async function withCrashedServers(
   run: Run,
   server: JobServer,
@@ -123,7 +123,7 @@ async function recordEnd(
       await removeOutputs(options.storage, outputs);
       throw new RunStopped("lease-lost");
     }
-    // Files are left where they are: the transaction may have taken effect, and then they are the job's.
+    // Stored files stay, because the transaction may have taken effect, and then the job's rows name them.
     if (isOver(run) || error instanceof StoreUnavailableError) throw error;
     await removeOutputs(options.storage, outputs);
     if (end.kind === "failed") throw error;
@@ -133,8 +133,8 @@ async function recordEnd(
 }
 
 /**
- * Removes files that no row names: of workers that died, and of our own writes whose answer was lost. An attempt that
- * completed under its first lease has no such files.
+ * Removes files that no row names: files of workers that died, and of this worker's own transactions whose answer was
+ * lost. An attempt that completed under its first lease has no such files.
  */
 async function removeLeftovers(
   run: Run,
@@ -150,7 +150,7 @@ async function removeLeftovers(
     const files = await storage.removeLeftovers({ jobId, leaseNumber, keep });
     if (files > 0) log.info({ files }, "files that no row names were removed");
   } catch (error) {
-    // Nobody sees files without a row; they only take room.
+    // Files without a row are never served, so they only take disk space.
     log.warn({ err: error }, "files that no row names could not be removed");
   }
 }
@@ -194,7 +194,7 @@ function ticketEndOf(end: AttemptEnd, status: string): TicketEnd {
   }
 }
 
-/** A ticket handed back is found again when the successor has adopted the job. */
+/** Gives a ticket back. The successor takes it again after it has adopted the job. */
 export async function returnTicket(run: Run, options: RecordEndOptions, log: Logger): Promise<void> {
   const ticket = run.letTicketGo();
   if (ticket === null) return;

@@ -32,7 +32,7 @@ export class RunStopped extends Error {
 export class Run {
   readonly leased: LeasedJob;
   readonly lease: LeaseClock;
-  /** What its files are called on its server. */
+  /** The names of its files on the server. */
   readonly names: ServerNames;
   readonly wasAdopted: boolean;
   #ticket: HeldTicket | null;
@@ -40,12 +40,15 @@ export class Run {
   /** The run holds a slot until the server has let go of the prompt; saving outputs does not need one. */
   holdsSlot = true;
   isExecuting = false;
-  /** Its POST is under way, or got no reply: a successor that looks the prompt up too early does not find it yet. */
+  /** Its POST is under way, or got no reply. A successor that looks the prompt up too early may not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
-  /** The server has the prompt, as far as we know. Stays false for an adopted prompt, whose place in the queue is not known. */
+  /**
+   * The server has the prompt, as far as this worker knows. Stays false for an adopted prompt, whose place in the queue
+   * is unknown.
+   */
   wasSent = false;
-  /** Runs whose prompts the server got before ours, and has not let go of. */
+  /** The runs whose prompts the server got before this one and which have not left it. */
   readonly #ahead = new Set<object>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
@@ -61,7 +64,7 @@ export class Run {
     wasAdopted: boolean;
     leaseMs: number;
     leasedSince: number;
-    /** Newest first; none = none is set. */
+    /** Newest first; empty = SECRETS_KEY is not set. */
     secretsKeys?: readonly string[];
   }) {
     this.leased = options.leased;
@@ -82,7 +85,10 @@ export class Run {
     return this.#ticket;
   }
 
-  /** Keeps a ticket of its job that this worker took; `false`: the ticket is not for this run, or comes too late. */
+  /**
+   * Keeps a ticket of its job that this worker took. `false`: the ticket belongs to another job or attempt, or comes
+   * too late.
+   */
   keepTicket(ticket: HeldTicket): boolean {
     if (this.#hasLetTicketGo || ticket.attempt !== this.leased.attempt) return false;
     if (this.#ticket !== null && ticketId(this.#ticket) !== ticketId(ticket)) return false;
@@ -101,25 +107,28 @@ export class Run {
     this.#isBehindOthers = isBehindOthers;
   }
 
-  /** Other clients' prompts were seen on the server while ours waited there. */
+  /** Prompts of other clients were seen on the server while this one waited there. */
   noteOthers(): void {
     this.#isBehindOthers = true;
   }
 
-  /** The server let go of that run's prompt, in good order. */
+  /** The prompt of that run has left the server normally. */
   noteGone(run: object): void {
     this.#ahead.delete(run);
   }
 
   /**
-   * Whether the server may have been executing the prompt, because it said so, or because no prompt that we know of was in
-   * front of it: a server may crash of a graph before its first message has left.
+   * Whether the server may have been executing the prompt: because it said so, or because no known prompt was in front
+   * of this one. A graph may crash a server before its first message is sent.
    */
   get mayHaveBegun(): boolean {
     return this.isExecuting || (this.wasSent && this.#ahead.size === 0 && !this.#isBehindOthers);
   }
 
-  /** Its ticket, to be finished or given back. From now on no ticket is kept, since nothing would ever finish it. */
+  /**
+   * Takes the ticket from the run, to be finished or given back. From now on the run keeps no ticket, since it would
+   * not finish it.
+   */
   letTicketGo(): HeldTicket | null {
     this.#hasLetTicketGo = true;
     return this.#ticket;
@@ -131,7 +140,7 @@ export class Run {
     return this.#workflow;
   }
 
-  /** What goes to the server beside the graph. @throws ExtraDataError */
+  /** The extra data that is sent with the graph. @throws ExtraDataError */
   get extraData(): Record<string, unknown> {
     return (this.#extraData ??= extraDataOf(this.leased, this.#secretBox));
   }
@@ -154,7 +163,7 @@ export class Run {
     return this.wasAdopted && this.#hiddenSecrets === null;
   }
 
-  /** A text that the server gave, as clients may read it: with public names, and without what is secret. */
+  /** A text from the server, as clients may read it: with public names, and without secrets. */
   shownText(text: string): string {
     if (this.hasUnknownSecrets) return leftOut;
     const shown = this.names.shownText(text);

@@ -10,9 +10,9 @@ export interface RunningJobsOptions extends ProcessJobOptions {
   guard: OutageGuard;
   /** Newest first. */
   secretsKeys: readonly string[];
-  /** This worker owns the server now. */
+  /** Whether this worker owns the server now. */
   owns: (server: JobServer) => boolean;
-  /** A run has ended, and with it this worker's part in the job. */
+  /** Called when a run has ended, so that this worker no longer works on the job. */
   onEnded: (leased: LeasedJob) => void;
 }
 
@@ -54,8 +54,8 @@ export class RunningJobs {
       const server = byId.get(leased.serverId);
       if (server === undefined) continue;
       log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
-      // The job may be our own: if our lease ran out during a pause or an outage, and no other worker adopted the job. Its
-      // earlier run ends first, since only one run may watch a prompt.
+      // The job may be this worker's own, if its lease expired during a pause or an outage and no other worker adopted
+      // the job. Its earlier run ends first, since only one run may watch a prompt.
       const earlier = this.#latest.get(leased.jobId);
       earlier?.run.stop("lease-lost");
       this.#start(leased, server, null, leasedSince, earlier?.ended ?? Promise.resolve());
@@ -83,14 +83,15 @@ export class RunningJobs {
     for (const jobId of jobIds) this.#latest.get(jobId)?.run.requestCancel();
   }
 
-  /** Keeps a ticket of a job that runs here; `false`: it is for none of them. */
+  /** Keeps a ticket of a job that runs here. `false`: none of the jobs wants it. */
   keepTicket(ticket: HeldTicket): boolean {
     return this.#latest.get(ticket.jobId)?.run.keepTicket(ticket) ?? false;
   }
 
   /**
-   * The server is no longer ours: stops the runs on it, and waits for their end. After a hand-over the successor may adopt
-   * the jobs at once, except one whose POST may still arrive: its lease runs out, and no POST outlives its lease.
+   * This worker no longer owns the server: stops the runs on it and waits for their end. After a hand-over the
+   * successor may adopt the jobs at once, except for a job whose POST may still arrive: its lease expires by itself,
+   * and no POST outlives its lease.
    */
   async leave(server: JobServer, why: "lease-lost" | "hand-over"): Promise<void> {
     const onServer = [...this.#all].filter((running) => running.server === server);
@@ -133,8 +134,8 @@ export class RunningJobs {
   }
 
   /**
-   * Gives a job back that was not started. If the lease cannot be released, the ticket still is: a ticket that is not given
-   * back would be held, and renewed, for ever.
+   * Gives back a job that was not started. If the lease cannot be released, the ticket is given back all the same:
+   * otherwise this worker would hold and renew it for ever.
    */
   async #giveBack(leased: LeasedJob, ticket: HeldTicket | null): Promise<void> {
     const { runs, tickets, log } = this.#options;

@@ -10,14 +10,16 @@ import { requireAnswers, unreadableResult } from "./unreadable-result.ts";
 export interface SaveOutputsOptions {
   storage: OutputStorage;
   progress: ProgressWriter;
-  /** A file that the server does not serve is waited for so long. */
+  /** How long a file is waited for that the server does not serve. */
   graceMs: number;
 }
 
 /**
- * Saves the outputs of a finished prompt. If the server answers checks, but does not serve a file within `graceMs`, the
- * job fails: rendering again would not help.
- * @throws RunStopped @throws ComfyUIError @throws StorageError what was stored is removed again
+ * Saves the outputs of a finished prompt. If the server answers checks but does not serve a file within `graceMs`, the
+ * job fails, since rendering it again would not help.
+ * @throws RunStopped
+ * @throws ComfyUIError
+ * @throws StorageError the stored files are removed again
  */
 export async function saveOutputs(
   run: Run,
@@ -46,7 +48,7 @@ export async function saveOutputs(
     }
   };
   const first = await store(graceMs);
-  // The server may have come back only for the check, so the files are asked for once more.
+  // The server may have become available only for the check, so the files are requested once more.
   const outputs = first instanceof ComfyUIError ? await store(0) : first;
   if (outputs instanceof ComfyUIError) throw unreadableResult(outputs);
   return outputs;

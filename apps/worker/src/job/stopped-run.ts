@@ -7,9 +7,9 @@ import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts"
 import { type Run } from "./run.ts";
 
 /**
- * For a run that was stopped, or broke: leaves the job to its successor, or ends the attempt. Never throws; what it cannot
- * record is left to the lease's expiry.
- * @param broken.error what the run threw
+ * Handles a run that was stopped or failed: leaves the job to its successor, or ends the attempt. Never throws; an end
+ * that it cannot record is left until the lease expires.
+ * @param broken.error the error of the run
  * @param broken.wasOnServer the run held a slot of its server at that moment
  */
 export async function endStoppedRun(
@@ -27,7 +27,7 @@ export async function endStoppedRun(
     return;
   }
   if (stop === null) {
-    // An error may quote what a server said, and that may contain secrets that the server was given.
+    // An error may quote the server, and thereby secrets that the server was given.
     const told = run.hasSecrets ? { reason: run.shownText(String(error)) } : { err: error };
     log.warn(told, "attempt failed");
   }

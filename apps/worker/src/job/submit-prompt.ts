@@ -7,10 +7,10 @@ import { unexplainedRefusal } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
-export interface LookOptions {
-  /** So long may a POST be on its way. */
+export interface LookupOptions {
+  /** How long a POST may be on its way. */
   postTimeoutMs: number;
-  /** So long may the server fail to say whether the prompt is there. */
+  /** How long the server may fail to say whether it has the prompt. */
   graceMs: number;
 }
 
@@ -21,7 +21,7 @@ export interface LookOptions {
 export async function submitPrompt(
   run: Run,
   server: JobServer,
-  options: LookOptions & { storage: OutputStorage },
+  options: LookupOptions & { storage: OutputStorage },
 ): Promise<boolean> {
   const { postTimeoutMs } = options;
   const { connector } = server;
@@ -52,7 +52,7 @@ export async function submitPrompt(
   const isRefusal = reply instanceof ComfyUIError;
   let isThere = reply === "accepted";
   try {
-    isThere ||= await lookForSubmitted(run, server, options);
+    isThere ||= await lookUpSubmitted(run, server, options);
   } finally {
     // Both connections broke during the POST: the server may have begun to execute the prompt, and crashed of it.
     const mayHaveDied = reply === "broken" && connector.counters.disconnects > disconnects;
@@ -103,10 +103,10 @@ function outcomeOf({ cause }: ComfyUIError): "broken" | "unknown" | ComfyUIError
  * @returns whether the prompt is on the server
  * @throws RunStopped @throws ComfyUIError the prompt is there, and what became of it cannot be read
  */
-export async function lookForSubmitted(
+export async function lookUpSubmitted(
   run: Run,
   server: JobServer,
-  { postTimeoutMs, graceMs }: LookOptions,
+  { postTimeoutMs, graceMs }: LookupOptions,
 ): Promise<boolean> {
   let answeredSince: number | null = null;
   let failingSince: number | null = null;

@@ -7,10 +7,10 @@ import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
-/** How long a server may take to let go of a prompt that it was told to end. */
+/** How long a server may take to end a prompt that it was told to end. */
 const letGoMs = 60_000;
 const timerMaxMs = 2 ** 31 - 1;
-/** A prompt's silence is measured in so many steps. */
+/** The silence of a prompt is counted in this many steps. */
 const stallTicks = 10;
 /** A node that is executed for each element of a list may warn once for each of them. */
 const warningsMax = 20;
@@ -18,16 +18,18 @@ const warningsMax = 20;
 export interface WatchPromptOptions {
   progress: ProgressWriter;
   log: Logger;
-  /** So long may nothing be heard of a prompt while it executes. */
+  /** How long an executing prompt may send no message. */
   stallMs: number;
-  /** So long may queue and history fail to say where the prompt stands. */
+  /** How long queue and history may fail to say where the prompt is. */
   graceMs: number;
 }
 
 /**
  * Watches a prompt to its end and passes on its progress. Ends it on a cancel request, at its deadline (counted from
- * execution), and when nothing was heard of it for `stallMs` while it executed; waits until the server has let go.
- * @throws RunStopped @throws ComfyUIError its end cannot be read
+ * the begin of execution), and when it sent no message for `stallMs` while it executed. Waits until the prompt has left
+ * the server.
+ * @throws RunStopped
+ * @throws ComfyUIError its end cannot be read
  */
 export async function watchPrompt(
   run: Run,
@@ -87,7 +89,7 @@ async function followToItsEnd(
           ending.startDeadline(0);
           ending.noteSignOfLife();
         }
-        // The connector's `saving` is the server's; ours begins when we fetch the outputs.
+        // The connector's phase `saving` is the server's own; the job's begins when this worker fetches the outputs.
         const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
         progress.report(run, shown, {
           ...figures,
@@ -103,7 +105,8 @@ async function followToItsEnd(
       case "message":
         // The first message of a new connection names no prompt: a server whose executor is dead sends it as well.
         if (event.message.data.prompt_id !== undefined && run.isExecuting) ending.noteSignOfLife();
-        // Usually the prompt ends with this message, and then the history says so; `warningOf` says when it does not.
+        // This message usually means that the prompt ends, and then the history has the error, too; `warningOf` handles
+        // the case that it goes on.
         if (event.message.type === "execution_error") warnings.add(warningOf(event.message.data));
         break;
       case "preview":
@@ -143,18 +146,18 @@ class PromptEnding {
     return this.#stuck.signal;
   }
 
-  /** The prompt executes: its time limit runs. @param elapsedMs how long it has been executing already */
+  /** The prompt executes, so its time limit runs. @param elapsedMs how long it has been executing already */
   startDeadline(elapsedMs: number): void {
     if (this.endedBy === null) this.#endIn(this.#run.leased.job.timeoutMs - elapsedMs, "deadline");
   }
 
-  /** The prompt has not begun to execute: if the job has a queue deadline, that runs. */
+  /** The prompt does not execute yet, so the queue deadline runs if the job has one. */
   startExpiry(): void {
     const { expiresInMs } = this.#run.leased;
     if (expiresInMs !== null && this.endedBy === null) this.#endIn(expiresInMs, "expiry");
   }
 
-  /** A message about the executing prompt came: its silence is counted from zero. */
+  /** The executing prompt sent a message, so its silence is counted from zero. */
   noteSignOfLife(): void {
     this.#silentTicks = 0;
     this.#stallTicker ??= setInterval(() => {

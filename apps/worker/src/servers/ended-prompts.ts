@@ -10,21 +10,25 @@ export interface EndedPromptsOptions {
   log: Logger;
 }
 
-/** Of one server, in one pass. */
+/** For one server, in one pass. */
 const promptsAtOnce = 50;
-/** Passes, one a second, between two searches for entries that other workers left. */
+/** The entries that other workers left are searched every so many passes; a pass is one second. */
 const everyPasses = 5;
-/** Short: what could not be asked is asked again in the next pass. */
+/** Short, because a request that fails is repeated in the next pass. */
 const queueTimeoutMs = 2_000;
-/** More than end while the database is away, since an end needs it; what is beyond is only deleted once more. */
+/**
+ * Prompts cannot end while the database is unavailable, so few are remembered here. The entry of one beyond this number
+ * is merely deleted once more.
+ */
 const forgottenMax = 10_000;
 
 /**
- * Sees to it that no ended prompt stays on its server. The end of an attempt notes its prompt; who recorded it deletes the
- * entry in the history and says so here, where all of a second are told to the database at once. Notes that stay are of
- * workers that died in between, and of servers that could not be reached or did not let go: whoever owns the server deletes
- * those entries. A prompt that is still in the queue keeps its note, also when its job has been removed: by the note the next
- * check of the server knows that nobody waits for it (`superseded-prompts.ts`).
+ * Makes sure that ended prompts leave their servers. The transaction that ends an attempt also records its prompt. The
+ * worker that ran it then deletes the entry in the server's history and reports that here; once a second all reports
+ * are written to the database at once. Records remain when that worker died, or when the server was unreachable or kept
+ * the prompt; then the owner of the server deletes the entries. A prompt that is still in the server's queue keeps its
+ * record even if its job was removed. By that record the next check of the server finds out that the prompt must be
+ * ended (`superseded-prompts.ts`).
  */
 export class EndedPrompts {
   readonly #options: EndedPromptsOptions;
@@ -35,7 +39,7 @@ export class EndedPrompts {
     this.#options = options;
   }
 
-  /** A prompt's entry is gone from its server. */
+  /** The prompt's entry was deleted from its server. */
   noteForgotten(promptId: string): void {
     if (this.#forgotten.length < forgottenMax) this.#forgotten.push(promptId);
   }
@@ -52,10 +56,13 @@ export class EndedPrompts {
     if (left.length === 0) return;
     await Promise.all(answering.map((server) => this.#forgetOn(server, left)));
     await this.flush();
-    log.info({ prompts: left.length }, "entries of ended prompts were looked for in the servers' histories");
+    log.info(
+      { prompts: left.length },
+      "entries of ended prompts were deleted from the servers' histories, if they were there",
+    );
   }
 
-  /** Tells the database which entries are gone. */
+  /** Writes to the database which entries were deleted. */
   async flush(): Promise<void> {
     const forgotten = this.#forgotten;
     if (forgotten.length === 0) return;
@@ -79,14 +86,17 @@ export class EndedPrompts {
     }
   }
 
-  /** `null` = the server does not say. */
+  /** `null` = the server did not answer. */
   async #promptsInQueue({ connector, url }: OwnedServer): Promise<Set<string> | null> {
     try {
       const { running, pending } = await connector.queue({ timeoutMs: queueTimeoutMs });
       return new Set([...running, ...pending].map(({ promptId }) => promptId));
     } catch (error) {
       if (!(error instanceof ComfyUIError)) throw error;
-      this.#options.log.debug({ err: error, server: url }, "ended prompts could not be looked for yet");
+      this.#options.log.debug(
+        { err: error, server: url },
+        "entries of ended prompts could not be deleted yet",
+      );
       return null;
     }
   }

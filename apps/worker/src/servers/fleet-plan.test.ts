@@ -7,7 +7,7 @@ function worker(id: string, serverIds: string[], serversOwned: number): WorkerRe
   return { id, serverIds, serversOwned, isAlive: true, statusUrl: null, jobsHeld: 0, ...times };
 }
 
-/** Lets workers plan in turn, over servers that each has one owner, until a whole round changes nothing. */
+/** Lets workers plan in turn until a whole round changes nothing; each server has at most one owner. */
 function balance(
   reach: Record<string, string[]>,
   owners: Record<string, string> = {},
@@ -25,10 +25,10 @@ function balance(
     }
     if (JSON.stringify([...owner].sort()) === before) return Object.fromEntries([...owner].sort());
   }
-  throw new Error("The servers go to and fro.");
+  throw new Error("Servers keep changing owners.");
 }
 
-describe("workers own all servers between them", () => {
+describe("together the workers own all servers", () => {
   test("with equal configurations, in equal parts", () => {
     const all = ["1", "2", "3", "4"];
     const counts = (owners: Record<string, string>): number[] =>
@@ -37,18 +37,18 @@ describe("workers own all servers between them", () => {
     expect(counts(balance({ a: all, b: all }, { 1: "a", 2: "a", 3: "a", 4: "a" }))).toEqual([2, 2]);
   });
 
-  test("in zones that have no server in common", () => {
+  test("in zones without common servers", () => {
     expect(balance({ a: ["1", "2"], b: ["3", "4"] })).toEqual({ 1: "a", 2: "a", 3: "b", 4: "b" });
   });
 
-  test("in zones that overlap, whoever took what first", () => {
+  test("in zones that overlap, in whatever order servers were taken", () => {
     const reach = { a: ["1", "2"], b: ["2", "3"], c: ["3", "1"] };
     for (const owners of [{}, { 1: "a", 3: "b" }, { 2: "a", 3: "c" }, { 1: "c", 2: "b" }]) {
       expect(Object.keys(balance(reach, owners))).toEqual(["1", "2", "3"]);
     }
   });
 
-  test("when one of them names many more than the other", () => {
+  test("when one worker names many more servers than the other", () => {
     expect(balance({ a: ["1", "2", "3"], b: ["3"] })).toMatchObject({ 1: "a", 2: "a" });
     expect(Object.keys(balance({ a: ["1", "2", "3"], b: ["3"] }, { 3: "a" }))).toEqual(["1", "2", "3"]);
   });
@@ -71,7 +71,7 @@ describe("workers own all servers between them", () => {
     }
   });
 
-  test("beside a worker of an earlier version, which does not say what it names", () => {
+  test("beside a worker of an earlier version, which does not report which servers it names", () => {
     const plan = planFleet({ workerId: "a", serverIds: ["1", "2"], ownedIds: [] }, [worker("old", [], 0)]);
     expect(plan).toEqual({ handOver: [], take: ["1", "2"], takeMax: 1 });
   });

@@ -1,38 +1,42 @@
 import { type WorkerRecord } from "@genga/jobs";
 
-/** What a worker knows of itself when it plans. */
+/** The facts about a worker that its own plan needs. */
 export interface OwnPart {
   workerId: string;
-  /** The servers that its configuration names. */
+  /** The servers in the worker's configuration. */
   serverIds: readonly string[];
-  /** The servers that it owns, the least busy first: these are handed over first. */
+  /** The servers that the worker owns, the least busy first; servers are handed over in this order. */
   ownedIds: readonly string[];
 }
 
 export interface FleetPlan {
-  /** Servers to leave to workers that own too few. */
+  /** Servers to hand over, because other workers own too few. */
   handOver: string[];
   /** Servers to take if they are free, and how many of them at most. */
   take: string[];
   takeMax: number;
 }
 
-/** Shares are sums of fractions: 3 × ⅓ must not become 2. */
+/**
+ * Shares are sums of fractions. Because of rounding, 3 × ⅓ may be a little more than 1, and must not be rounded up to
+ * 2.
+ */
 const roundingError = 1e-9;
 
 /**
- * Which servers a worker should own. A server counts ½ for each of two live workers whose configurations name it, ⅓ for
- * each of three; the sum, rounded up, is a worker's fair share. With equal configurations that is ⌈servers ÷ workers⌉.
+ * Decides which servers a worker should own. A server counts ½ for each of two live workers whose configurations name
+ * it, ⅓ for each of three, and so on. The sum over a worker's servers, rounded up, is its fair share. With equal
+ * configurations that is ⌈servers ÷ workers⌉.
  *
- * A fair share alone could leave a server without an owner, when all workers that name it have theirs already: such a
- * server is taken beyond the share. A worker hands a surplus over only where another worker that names the server owns
- * too few; so servers do not go to and fro.
+ * With fair shares alone a server could stay without an owner, if all workers that name it have reached theirs. Such a
+ * server is taken beyond the share. A worker hands a surplus over only if another worker that names the server owns too
+ * few; therefore servers do not keep changing owners.
  */
 export function planFleet(own: OwnPart, workers: readonly WorkerRecord[]): FleetPlan {
   const members = workers
     .filter(({ id }) => id !== own.workerId)
     .map(({ serverIds, serversOwned }) => ({
-      // A worker of an earlier version does not say what it names: it counts as naming all.
+      // A worker of an earlier version does not report which servers it names, so it counts as naming all.
       serverIds: new Set(serverIds.length === 0 ? own.serverIds : serverIds),
       serversOwned,
     }));

@@ -9,17 +9,17 @@ export interface KnownDefinitionsOptions {
   connector: ComfyUIConnector;
   lease: ServerLease;
   definitions: DefinitionsStore;
-  /** The server was asked what it can run. */
+  /** Called when the server was asked for its definitions. */
   onRead: () => void;
 }
 
-/** What one server can run, as it said last. */
+/** The definitions of one server, as it last answered. */
 export class KnownDefinitions {
   readonly #options: KnownDefinitionsOptions;
   #current: HashedDefinitions | null = null;
-  /** The hash of the text from which they were parsed. */
+  /** The hash of the text that the definitions were parsed from. */
   #textHash = "";
-  /** When the server gave that text last. */
+  /** When the server last gave this text. */
   #readAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: KnownDefinitionsOptions) {
@@ -31,24 +31,24 @@ export class KnownDefinitions {
     return this.#current;
   }
 
-  /** They are there, and not older than a minute. */
+  /** The definitions are known and at most a minute old. */
   get areFresh(): boolean {
     return this.#current !== null && performance.now() - this.#readAt < maxAgeMs;
   }
 
-  /** They are to be read again at the next check, however fresh they are. */
+  /** Lets the next check read the definitions again, however fresh they are. */
   expire(): void {
     this.#readAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Asks the server, and keeps its answer in the database if that is another than the last. @throws ComfyUIError */
+  /** Asks the server for its definitions and stores them in the database if they have changed. @throws ComfyUIError */
   async read({ replacesNodes, signal }: { replacesNodes: boolean; signal: AbortSignal }): Promise<void> {
     const { connector, lease, definitions, onRead } = this.#options;
     const { textHash, answers } = await readDefinitions(connector, { replacesNodes, signal });
     if (this.#current === null || textHash !== this.#textHash) {
       const storedHash = this.#current?.hash ?? null;
       const kept = await definitions.keep(lease, answers, { storedHash, signal });
-      // The lease on the server is lost; the next renewal finds that out.
+      // The lease of the server is lost; the next renewal will notice it.
       if (kept === null) return;
       this.#current = kept;
     }

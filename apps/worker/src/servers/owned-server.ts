@@ -21,24 +21,24 @@ import { type ServerRun } from "./server-run.ts";
 
 export interface OwnedServerOptions {
   record: ServerRecord;
-  /** How it is reached from here. */
+  /** The address at which this worker reaches the server. */
   address: ComfyUIAddress;
   lease: ServerLease;
   servers: ServerStore;
   definitions: DefinitionsStore;
   log: Logger;
-  /** After this long without an answer its jobs go elsewhere. */
+  /** After this long without an answer, the server's jobs are requeued for other servers. */
   graceMs: number;
-  /** A queue that has not moved for so long stands still. */
+  /** A queue that has not changed for this long counts as stuck. */
   stallMs: number;
-  /** It can take work (again): online, with definitions. */
+  /** Called when the server can take work (again): it is online and its definitions are known. */
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
-  /** Prompts that were on it at the last check. */
+  /** Called with the prompts that were on the server at the last check. */
   onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
 }
 
-/** For each request of a check; with less than about 2 s a busy server would seem dead (PROTOCOL 9). */
+/** The timeout of each request of a check. With less than about 2 s a busy server would count as dead (PROTOCOL 9). */
 const checkTimeoutMs = 5_000;
 
 const systemStatsSchema = z.object({
@@ -46,12 +46,12 @@ const systemStatsSchema = z.object({
 });
 const historySchema = z.record(z.string(), z.unknown());
 
-/** A ComfyUI server under our lease: its connection, the checks of its health, and the runs on it. */
+/** A ComfyUI server whose lease this worker holds: its connection, its health checks, and the runs on it. */
 export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
-  /** The checkpoint of the last graph that it was given. */
+  /** The checkpoint of the last graph that the server got. */
   checkpoint: string | null = null;
-  /** An operator asked that it take no new work. */
+  /** An operator asked that the server get no new work. */
   isDraining: boolean;
   readonly #options: OwnedServerOptions;
   readonly #runs = new Set<ServerRun>();
@@ -60,7 +60,7 @@ export class OwnedServer implements JobServer {
   readonly #definitions: KnownDefinitions;
   readonly #row: ServerRow;
   readonly #closing = new AbortController();
-  /** At the last check, prompts were on it that are not ours. */
+  /** The last check found prompts of other clients on the server. */
   #hasOthersPrompts = false;
   #announced: ServerState = "unknown";
 
@@ -84,7 +84,7 @@ export class OwnedServer implements JobServer {
     return this.#options.record.id;
   }
 
-  /** Its identity, for people; not where it answers. */
+  /** The server's identity, for people; requests go to `address`. */
   get url(): string {
     return this.#options.record.url;
   }
@@ -93,7 +93,7 @@ export class OwnedServer implements JobServer {
     return this.#options.lease;
   }
 
-  /** Prompts that it may hold; one only while it is on probation. */
+  /** How many prompts the server may hold; only one while it is on probation. */
   get slots(): number {
     return this.#health.state === "probing" ? 1 : this.#options.record.slots;
   }
@@ -130,7 +130,7 @@ export class OwnedServer implements JobServer {
     this.#runs.delete(run);
   }
 
-  /** One check of its health; reads its definitions when they are old or `definitionsWanted`. */
+  /** Checks the server's health once. Reads its definitions if they are old or `definitionsWanted`. */
   async tick(options: { definitionsWanted?: boolean } = {}): Promise<void> {
     if (options.definitionsWanted === true) this.#definitions.expire();
     await this.#checks.trigger();
@@ -146,7 +146,10 @@ export class OwnedServer implements JobServer {
     return this.definitions ?? { objectInfo: {}, replacements: {} };
   }
 
-  /** Which prompts wait in front of this one decides which of them is to blame for a crash. */
+  /**
+   * Records which prompts are in front of this run's prompt. After a crash of the server that decides which prompt is
+   * to blame.
+   */
   notePost(run: ServerRun): void {
     const ahead = [...this.#runs].filter((other) => other !== run && other.holdsSlot && other.mayBeOnServer);
     run.notePost(ahead, this.#hasOthersPrompts);
@@ -157,7 +160,10 @@ export class OwnedServer implements JobServer {
   }
 
   noteDoubt(error: unknown): void {
-    this.#options.log.debug({ err: error, server: this.url }, "the server is in doubt");
+    this.#options.log.debug(
+      { err: error, server: this.url },
+      "a request to the server failed, so the server is checked",
+    );
     void this.#checks.trigger();
   }
 
@@ -188,7 +194,7 @@ export class OwnedServer implements JobServer {
       await this.#checkHealth();
       await this.#applyHealth();
     } catch (error) {
-      // The next check repeats what failed here; the worker must not end for it.
+      // The next check repeats what failed in this one, so the worker goes on.
       if (this.#closing.signal.aborted) return;
       this.#options.log.warn({ err: error, server: this.url }, "a check of a server could not be finished");
     }
@@ -199,7 +205,7 @@ export class OwnedServer implements JobServer {
       await this.#askServer();
     } catch (error) {
       if (error instanceof StoreUnavailableError || this.#closing.signal.aborted) throw error;
-      // It does not answer, or its answers are not ComfyUI's.
+      // The server does not answer, or its answers are not those of a ComfyUI server.
       const reason = error instanceof Error ? error.message : String(error);
       this.#health.noteCheck({ kind: "silent", reason }, performance.now());
     }
@@ -230,8 +236,8 @@ export class OwnedServer implements JobServer {
   }
 
   /**
-   * A server whose history does not answer cannot say how a prompt ended. It says `{}` of a prompt that is not there
-   * (PROTOCOL 0.2).
+   * Fails unless the history answers: a server without it could not tell how a prompt ended. It answers `{}` for an
+   * unknown prompt (PROTOCOL 0.2).
    */
   async #requireHistory(options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
     const path = `/history/${randomUUID()}`;
@@ -240,7 +246,7 @@ export class OwnedServer implements JobServer {
     throw new ComfyUIError("bad_reply", `GET ${path}: not the answer that a ComfyUI gives.`);
   }
 
-  /** Acts on what the last check found: announces the server, stops runs on it that are lost, records its state. */
+  /** Acts on the last check: announces the server, stops runs whose server is lost, and records the state. */
   async #applyHealth(): Promise<void> {
     const { state, reason } = this.#health;
     if (state !== this.#announced) {

@@ -3,14 +3,14 @@ import { type ComfyUIConnector, ComfyUIError } from "@genga/comfyui";
 
 const timeoutMs = 30_000;
 
-/** What a server answered, unread. */
+/** A server's answers, not parsed yet. */
 export interface DefinitionsRead {
-  /** Of the answers' bytes: equal = nothing changed, not even a list of files. */
+  /** The hash of the answers' bytes. Equal hashes mean that nothing has changed, not even a list of files. */
   textHash: string;
   answers: { objectInfo: Uint8Array<ArrayBuffer>; replacements: Uint8Array<ArrayBuffer> | null };
 }
 
-/** Asks a server what it can run. @throws ComfyUIError */
+/** Asks a server for its definitions. @throws ComfyUIError */
 export async function readDefinitions(
   connector: ComfyUIConnector,
   { replacesNodes, signal }: { replacesNodes: boolean; signal: AbortSignal },
@@ -22,7 +22,7 @@ export async function readDefinitions(
   return { textHash: hash.digest("hex"), answers: { objectInfo, replacements } };
 }
 
-/** A server that promises the route and does not have it replaces nothing. */
+/** A server that announces the route but does not have it replaces no nodes. */
 async function readReplacements(
   connector: ComfyUIConnector,
   signal: AbortSignal,

@@ -18,24 +18,27 @@ export interface ServerFleetOptions {
   stallMs: number;
   guard: OutageGuard;
   log: Logger;
-  /** Where this worker tells how it is. */
+  /** Where this worker serves `/health` and `/metrics`. */
   statusUrl: () => string | null;
   onReady: (server: OwnedServer) => void;
   onDefinitionsRead: (serverId: string) => void;
   onQueueSeen: (server: OwnedServer, queue: ServerQueue) => Promise<void>;
-  /** Its lease is lost or handed over: its runs must end without a write. */
+  /**
+   * Called when this worker's lease of the server was lost or handed over. The runs on it must end without writing
+   * anything.
+   */
   onGone: (server: OwnedServer, why: "lease-lost" | "hand-over") => Promise<void>;
 }
 
 /**
- * Which servers this worker owns: its fair share of those that its configuration names (`fleet-plan.ts`), so that
- * starting a worker spreads the load and a dead worker's servers are taken over when their leases run out.
+ * Decides which servers this worker owns: its fair share of those in its configuration (`fleet-plan.ts`). So a new
+ * worker gets a part of the load, and a dead worker's servers are taken over when their leases have expired.
  */
 export class ServerFleet {
   readonly #options: ServerFleetOptions;
   readonly #owned = new Map<string, OwnedServer>();
   #configured: ServerRecord[] | null = null;
-  /** How each of them is reached, by its id. */
+  /** The address of each server, by the server's id. */
   #addresses = new Map<string, ComfyUIAddress>();
   readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
@@ -46,12 +49,12 @@ export class ServerFleet {
     this.#options = options;
   }
 
-  /** Worker processes seen lately, this one included. */
+  /** How many workers were seen lately, including this one. */
   get liveWorkers(): number {
     return this.#liveWorkers;
   }
 
-  /** How long ago it last said that it lives. */
+  /** How long ago this worker last reported that it is alive. */
   get renewedAgoMs(): number {
     return performance.now() - this.#renewedAt;
   }
@@ -64,7 +67,7 @@ export class ServerFleet {
     return this.#owned.get(serverId);
   }
 
-  /** Renews what is owned; what was lost is dropped at once. */
+  /** Renews the leases of the owned servers. A server whose lease was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
     const named = (await this.#named()).map(({ id }) => id);
@@ -80,13 +83,13 @@ export class ServerFleet {
       const server = this.#owned.get(lease.serverId);
       if (server === undefined || stillOurs.has(lease.serverId)) continue;
       log.warn({ server: server.url }, "another worker owns the server now");
-      // Not awaited: the leases of all other jobs are to be renewed in time.
+      // Not awaited, so that the leases of all other jobs are renewed in time.
       const dropping = this.#dropQuietly(server).finally(() => this.#dropping.delete(dropping));
       this.#dropping.add(dropping);
     }
   }
 
-  /** Takes free servers up to the fair share, and hands a surplus over. */
+  /** Takes free servers up to the fair share, and hands over a surplus. */
   async balance(): Promise<void> {
     const { servers, workerId, leaseMs, guard } = this.#options;
     const serverIds = (await this.#named()).map(({ id }) => id);
@@ -100,7 +103,7 @@ export class ServerFleet {
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
   }
 
-  /** What operators asked of the servers. */
+  /** Reads which servers operators have drained or resumed. */
   async readRequests(): Promise<void> {
     if (this.#owned.size === 0) return;
     for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
@@ -112,15 +115,16 @@ export class ServerFleet {
     }
   }
 
-  /** Hands everything over. */
+  /** Hands over all servers. */
   async close(): Promise<void> {
     await this.#handOver(this.owned);
     await Promise.all(this.#dropping);
   }
 
   /**
-   * Every machine has a 127.0.0.1. Two workers on two machines that name it mean two servers, and would take one row in
-   * turns, so that one of the servers idles and jobs are lost at each change of hands.
+   * Warns of loopback addresses that two workers share. Every machine has a 127.0.0.1. If two workers on two machines
+   * name it, they mean two servers but share one row and take turns owning it. Then one of the servers is always idle,
+   * and jobs are lost each time the owner changes.
    */
   #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
     const { workerId, log } = this.#options;
@@ -141,7 +145,8 @@ export class ServerFleet {
 
   #take(record: ServerRecord, lease: ServerLease): void {
     const address = this.#addresses.get(record.id);
-    if (address === undefined) throw new Error(`Server ${record.id} was taken, and is not configured here.`);
+    if (address === undefined)
+      throw new Error(`Server ${record.id} was taken but is not in this worker's configuration.`);
     const { servers, definitions, log, graceMs, stallMs } = this.#options;
     const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
@@ -155,13 +160,13 @@ export class ServerFleet {
     });
   }
 
-  /** The rows of the servers that the configuration names. */
+  /** The rows of the servers in this worker's configuration. */
   async #named(): Promise<ServerRecord[]> {
     const { servers, addresses, slots, guard, log } = this.#options;
     if (this.#configured !== null) return this.#configured;
     const cleaned = await guard.watch(servers.cleanServerUrls(identityOfUrl));
     if (cleaned > 0)
-      log.warn({ servers: cleaned }, "servers of an earlier version got the names of this one");
+      log.warn({ servers: cleaned }, "the URLs of servers that an earlier version stored were rewritten");
     const asked = addresses.map(({ identity }) => ({ url: identity, slots }));
     const registered = await guard.watch(servers.registerServers(asked));
     const byIdentity = new Map(addresses.map((address) => [address.identity, address]));
@@ -188,7 +193,10 @@ export class ServerFleet {
     try {
       await this.#drop(server, "lease-lost");
     } catch (error) {
-      this.#options.log.warn({ err: error, server: server.url }, "a lost server could not be left in order");
+      this.#options.log.warn(
+        { err: error, server: server.url },
+        "the runs on a lost server could not be ended properly",
+      );
     }
   }
 

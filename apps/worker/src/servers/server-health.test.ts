@@ -18,7 +18,7 @@ describe("a server's circuit", () => {
     expect(health.state).toBe("online");
   });
 
-  test("opens while it is silent, and then gets one job until one ended well", () => {
+  test("opens while the server is silent, and then allows one job at a time until one ended well", () => {
     const health = new ServerHealth();
     health.noteCheck(answered([], []), 0);
     health.noteCheck(silent, 1_000);
@@ -34,7 +34,7 @@ describe("a server's circuit", () => {
     expect([health.state, health.reason]).toEqual(["online", null]);
   });
 
-  test("opens at once when a prompt is not let go, before the next check", () => {
+  test("opens at once when the server does not stop a prompt, before the next check", () => {
     const health = new ServerHealth();
     health.noteCheck(answered(["a"], [], ["a"]), 0);
     health.noteStuck("a");
@@ -53,7 +53,7 @@ describe("a server's circuit", () => {
     expect(health.state).toBe("probing");
   });
 
-  test("opens when somebody else's prompt stands in front for too long, but not for one of ours", () => {
+  test("opens when another client's prompt is at the front for too long, but not for one of Genga's", () => {
     const health = new ServerHealth();
     health.noteCheck(answered(["foreign"], ["mine"], ["mine"]), 0);
     health.noteCheck(answered(["foreign"], ["mine"], ["mine"]), healthLimits.stallMs - 1);
@@ -67,7 +67,7 @@ describe("a server's circuit", () => {
     expect(busy.state).toBe("online");
   });
 
-  test("opens for a prompt that it does not let go, until it has", () => {
+  test("stays open for a prompt that the server does not stop, until the prompt is gone", () => {
     const health = new ServerHealth();
     health.noteCheck(answered(["a"], [], ["a"]), 0);
     health.noteStuck("a");
@@ -77,7 +77,7 @@ describe("a server's circuit", () => {
     expect(health.state).toBe("probing");
   });
 
-  test("pauses after some jobs in a row were lost on it, longer each time", () => {
+  test("pauses the server after some jobs in a row were lost on it, longer each time", () => {
     const health = new ServerHealth();
     health.noteCheck(answered([], []), 0);
     for (let failure = 1; failure < healthLimits.failuresMax; failure += 1) health.noteJobLost("HTTP 500", 0);
@@ -95,7 +95,7 @@ describe("a server's circuit", () => {
     expect(health.state).toBe("probing");
   });
 
-  test("a success in between starts the count anew", () => {
+  test("a success in between resets the count", () => {
     const health = new ServerHealth();
     health.noteCheck(answered([], []), 0);
     for (let round = 0; round < 5; round += 1) {

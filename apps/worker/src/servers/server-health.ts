@@ -1,19 +1,19 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type ServerState, takesWork } from "@genga/jobs";
 
-/** What one check of a server found. */
+/** The result of one check of a server. */
 export type HealthCheck =
   | { kind: "answered"; queue: ServerQueue; ownPromptIds: ReadonlySet<string> }
   | { kind: "silent"; reason: string };
 
 export interface ServerHealthLimits {
-  /** The queue may stand still for this long behind a prompt that is not ours. */
+  /** How long the queue may stand still behind another client's prompt. */
   stallMs: number;
-  /** Prompts may wait for this long while nothing runs. */
+  /** How long prompts may wait while none runs. */
   idleMs: number;
-  /** Jobs that fail one after the other through the server's fault before it gets a pause. */
+  /** How many jobs in a row may fail through the server's fault before the server gets a pause. */
   failuresMax: number;
-  /** Its first pause; doubles each time, up to `pauseMaxMs`. */
+  /** The first pause; each further one is twice as long, up to `pauseMaxMs`. */
   pauseMs: number;
   pauseMaxMs: number;
 }
@@ -27,8 +27,9 @@ export const healthLimits: ServerHealthLimits = {
 };
 
 /**
- * The circuit of one server: closed (`online`), open (`unreachable`, `wedged`, `failing`), and on probation (`probing`:
- * one job at a time until one ends well). It is told what the checks and the jobs find; time is passed in.
+ * The circuit breaker of one server: closed (`online`), open (`unreachable`, `wedged`, `failing`), or on probation
+ * (`probing`: one job at a time until one ends well). The caller reports the results of checks and jobs, and passes the
+ * time.
  */
 export class ServerHealth {
   #state: ServerState = "unknown";
@@ -49,7 +50,7 @@ export class ServerHealth {
     return this.#state;
   }
 
-  /** In words for an operator; `null` while all is well. */
+  /** The reason of the state, for operators; `null` while the server is online. */
   get reason(): string | null {
     return this.#reason;
   }
@@ -58,18 +59,18 @@ export class ServerHealth {
     return takesWork(this.#state);
   }
 
-  /** How long it has not answered; 0 when it did last time. @param now monotonic milliseconds */
+  /** How long the server has not answered; 0 when it answered the last check. @param now monotonic milliseconds */
   silentMs(now: number): number {
     return this.#silentSince === null ? 0 : now - this.#silentSince;
   }
 
-  /** It was told to end this prompt, and does not: nothing else can start before it. */
+  /** The server was told to end this prompt and does not, so no other prompt can start. */
   noteStuck(promptId: string): void {
     this.#stuckPromptId = promptId;
     this.#become("wedged", stuckReason(promptId));
   }
 
-  /** A prompt ended as prompts end, well or with an error of its own: the server works. */
+  /** A prompt ended normally, with success or with an error of its own, so the server works. */
   noteJobEnded(): void {
     this.#failuresInARow = 0;
     this.#pauses = 0;
@@ -100,10 +101,13 @@ export class ServerHealth {
     else if (now < this.#pausedUntil) this.#become("failing", this.#reason);
     else if (this.#state === "unknown") this.#become("online", null);
     else if (!this.mayTakeJobs)
-      this.#become("probing", "It was away and gets one job at a time until one ends well.");
+      this.#become("probing", "It was unavailable; until a job ends well on it, it gets one job at a time.");
   }
 
-  /** Why nothing moves on it, or `null`. A prompt of ours that executes has a deadline of its own. */
+  /**
+   * Why the queue of the server is stuck, or `null`. A prompt of this worker that executes does not count, since it has
+   * a deadline.
+   */
   #wedgeOf({ queue, ownPromptIds }: Extract<HealthCheck, { kind: "answered" }>, now: number): string | null {
     const known = [...queue.running, ...queue.pending].map(({ promptId }) => promptId);
     if (this.#stuckPromptId !== null && !known.includes(this.#stuckPromptId)) this.#stuckPromptId = null;
@@ -119,7 +123,7 @@ export class ServerHealth {
         : "It accepts prompts and starts none; it must be restarted.";
     }
     if (queue.pending.length === 0 || stillMs < this.#limits.stallMs) return null;
-    return `Its queue has not moved for ${Math.round(stillMs / 60_000)} minutes; prompt ${head} is in front.`;
+    return `Its queue has not moved for ${Math.round(stillMs / 60_000)} minutes; prompt ${head} is at its front.`;
   }
 
   #become(state: ServerState, reason: string | null): void {
@@ -129,5 +133,5 @@ export class ServerHealth {
 }
 
 function stuckReason(promptId: string): string {
-  return `It does not let go of prompt ${promptId}.`;
+  return `It was told to end prompt ${promptId}, but does not end it.`;
 }

@@ -9,25 +9,25 @@ import {
 import { type Logger } from "@genga/runtime";
 
 export interface ServerRowOptions {
-  /** For the log. */
+  /** For log lines. */
   url: string;
   lease: ServerLease;
   servers: Pick<ServerStore, "describeServer" | "setServerState">;
   log: Logger;
 }
 
-/** What the database says of one server. Written only when it changed. */
+/** The row of one server in the database. A column is written only when its value has changed. */
 export class ServerRow {
   readonly #options: ServerRowOptions;
   #state = "";
-  /** What the row says of the server's program, and since which of our connections to it. */
+  /** The abilities in the row, and the count of disconnects at which they were probed. */
   #description: { version: string | null; abilities: ServerAbilities; disconnects: number } | null = null;
 
   constructor(options: ServerRowOptions) {
     this.#options = options;
   }
 
-  /** Probes what the server's program is able to when our connection is a new one or the version changed. */
+  /** Probes the server's abilities if the connection is a new one or the version has changed. */
   async describe(
     connector: ComfyUIConnector,
     version: string | null,
@@ -43,7 +43,7 @@ export class ServerRow {
     return abilities;
   }
 
-  /** Records the state of the server; the next call repeats it if the database is away now. */
+  /** Records the state of the server. If the database is unavailable, the next call repeats it. */
   async recordState(state: ServerState, reason: string | null): Promise<void> {
     const line = `${state} ${reason ?? ""}`;
     if (line === this.#state) return;

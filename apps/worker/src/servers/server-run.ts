@@ -1,16 +1,19 @@
-/** What a server asks of a run on it, and what it tells it. Implemented by `job/run.ts`. */
+/** What a server needs to know of a run on it, and what it reports to the run. `job/run.ts` implements it. */
 export interface ServerRun {
   readonly promptId: string;
-  /** The run's prompt is on the server, or may come there; saving outputs holds no slot. */
+  /** The run's prompt is on the server, or may get there. A run that saves outputs holds no slot. */
   readonly holdsSlot: boolean;
   readonly isExecuting: boolean;
-  /** Its prompt may be in the server's queue before one that is posted now. */
+  /** The run's prompt may be in the server's queue, before a prompt that is posted now. */
   readonly mayBeOnServer: boolean;
-  /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
+  /**
+   * The run's prompt is about to be posted behind the prompts of the runs `ahead`, and perhaps behind those of other
+   * clients.
+   */
   notePost(ahead: Iterable<ServerRun>, isBehindOthers: boolean): void;
-  /** The server let go of that run's prompt, in good order. */
+  /** The prompt of that run has left the server normally. */
   noteGone(run: ServerRun): void;
-  /** Other clients' prompts were seen on the server. */
+  /** Prompts of other clients were seen on the server. */
   noteOthers(): void;
   stop(why: "server-lost"): void;
 }

@@ -4,12 +4,12 @@ import { type Logger } from "@genga/runtime";
 import { forgetPrompt } from "../job/forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
-/** Short: the next check of the server tries again. */
+/** Short, because the next check of the server tries again. */
 const cancelTimeoutMs = 1_000;
 
 /**
- * Ends prompts on the server whose attempts have ended for us: a job went elsewhere while the server was away, and now
- * it is back and would render for nobody. Other clients' prompts are not ours to touch.
+ * Ends prompts on the server whose attempts have ended already. Such prompts exist when a server was unavailable, its
+ * jobs ran elsewhere, and it is back: it would render without any use. Prompts of other clients are not touched.
  */
 export async function removeSuperseded(
   server: OwnedServer,
@@ -30,7 +30,7 @@ export async function removeSuperseded(
     } catch (error) {
       log.debug(
         { err: error, server: server.url, promptId },
-        "a prompt nobody waits for could not be removed yet",
+        "a prompt whose attempt has ended could not be removed yet",
       );
       return;
     }

@@ -3,7 +3,7 @@ import { type FullDisk } from "@genga/jobs";
 import { createLogger } from "@genga/runtime";
 import { DiskWatch } from "./disk-watch.ts";
 
-/** A watch of a disk that has this much room at each check. */
+/** A DiskWatch whose disk has these numbers of free bytes, one for each check. */
 function watchOf(...bytes: number[]): { watch: DiskWatch; noted: (FullDisk | "room" | "begun")[] } {
   const noted: (FullDisk | "room" | "begun")[] = [];
   const watch = new DiskWatch({
@@ -20,7 +20,7 @@ function watchOf(...bytes: number[]): { watch: DiskWatch; noted: (FullDisk | "ro
   return { watch, noted };
 }
 
-test("a worker begins nothing with less room than is wanted, and goes on with a little more", async () => {
+test("a worker begins no jobs while the disk has too little free space, and goes on when it has a little more than needed", async () => {
   const { watch, noted } = watchOf(1_000, 999, 1_050, 1_100);
   const seen: boolean[] = [];
   for (let check = 0; check < 4; check += 1) {

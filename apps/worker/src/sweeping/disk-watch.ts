@@ -5,19 +5,22 @@ export interface DiskWatchOptions {
   workerId: string;
   storage: Pick<OutputStorage, "freeBytes">;
   store: Pick<KeepingStore, "noteFullDisk" | "noteRoom">;
-  /** 0 = the disk is not checked. */
+  /** The free space that the disk needs; 0 = the disk is not checked. */
   wantedBytes: number;
-  /** There is room again. */
+  /** Called when the disk has enough free space again. */
   onRoom: () => void;
   log: Logger;
 }
 
-/** This much more than is wanted has to be free again, so that a worker does not begin and stop with every file. */
+/**
+ * A full disk must have this many times the wanted space before jobs begin again; otherwise a worker might stop and
+ * start with every file.
+ */
 const resumeFactor = 1.1;
 
 /**
- * Whether there is room for the outputs of new jobs. With a disk that is nearly full a worker claims nothing, rather than
- * render job by job of its backlog for nothing; what runs already is still saved, into the room that is left.
+ * Checks whether the disk has room for the outputs of new jobs. While it is nearly full, the worker claims no jobs,
+ * because they would be rendered and could not be saved. Jobs that already run are saved in the remaining space.
  */
 export class DiskWatch {
   readonly #options: DiskWatchOptions;
@@ -31,7 +34,10 @@ export class DiskWatch {
     return this.#isFull;
   }
 
-  /** One check. The result is also noted in the database for the other workers, where it counts for as long as it is renewed. */
+  /**
+   * Checks the disk once. A full disk is also recorded in the database, so that other processes can show it. The record
+   * counts for as long as it is renewed.
+   */
   async tick(): Promise<void> {
     const { workerId, storage, store, wantedBytes, onRoom, log } = this.#options;
     if (wantedBytes === 0) return;

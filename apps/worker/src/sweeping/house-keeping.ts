@@ -9,14 +9,14 @@ import { startTicker } from "../timing/ticker.ts";
 const intervalMs = 1_000;
 const partialFilesIntervalMs = 10 * 60_000;
 
-/** What a worker does beside its jobs, so that neither tables nor disks nor histories fill up. */
+/** The maintenance that a worker does besides its jobs, so that tables, disks and servers' histories do not fill up. */
 export class HouseKeeping {
   readonly disk: DiskWatch;
   readonly endedPrompts: EndedPrompts;
   readonly #keeper: Keeper;
   readonly #with: Dependencies;
 
-  /** @param options.onRoom there is room on the disk again */
+  /** @param options.onRoom called when the disk has enough free space again */
   constructor(
     dependencies: Dependencies,
     options: { servers: () => readonly OwnedServer[]; onRoom: () => void },
@@ -43,7 +43,7 @@ export class HouseKeeping {
     });
   }
 
-  /** @returns what ends it */
+  /** @returns functions that stop the maintenance */
   start(): (() => Promise<void>)[] {
     const { log, settings } = this.#with;
     return [
@@ -54,14 +54,14 @@ export class HouseKeeping {
       startTicker({
         name: "partial files",
         intervalMs: partialFilesIntervalMs,
-        // By every worker, not by the one that keeps house: with a bucket they are on the disk of each machine.
+        // Every worker does this, not only the keeper: with a bucket, partial files are on the disk of each machine.
         tick: () => this.#sweepPartialFiles(),
         log,
       }),
     ];
   }
 
-  /** Files that crashed writers left half-written. */
+  /** Removes partial files that writers left when they crashed. */
   async #sweepPartialFiles(): Promise<void> {
     const files = await this.#with.storage.sweepPartialFiles(partialFileAgeMs);
     if (files > 0) this.#with.log.info({ files }, "half-written files were removed");

@@ -27,21 +27,21 @@ export interface KeeperOptions {
   log: Logger;
 }
 
-/** Nobody has to fetch a result within the moment of its end, however small a limit is. */
+/** A job stays at least this long after its end, however small the limits are, so that clients can fetch its result. */
 export const retentionGraceMs = 60_000;
-/** Small enough that submissions and ends of jobs hardly notice. */
+/** Small enough that a batch hardly delays submissions and ends of jobs. */
 const removedAtOnce = 200;
 const foldedAtOnce = 5_000;
 const positionedAtOnce = 2_000;
 const filesAtOnce = 20;
 const rowsAtOnce = 500;
-/** Between two batches of the same step: as long as the last one took, within these bounds. */
+/** The pause between two batches of the same step is as long as the last batch took, within these bounds. */
 const restMs = { least: 20, most: 500 };
-/** A removal whose tickets or files cannot be reached is tried again after so long. */
+/** If the tickets or files of a removed job cannot be removed now, they are tried again after this time. */
 const putOffMs = 30_000;
-/** Graphs that a submission stored ahead of its jobs have them long before. */
+/** Graphs are stored shortly before their jobs, so a graph of this age without a job is unused. */
 const unusedGraceMs = 60 * 60_000;
-/** Queue and history are in a server's memory: one that was away for so long has been started anew, or is gone. */
+/** A server keeps its queue and history in memory. One that was unreachable for this long has restarted, or is gone. */
 const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
 /** The latest events of all jobs that a subscriber can still resume from; some 200 MB of tables and indexes. */
@@ -49,15 +49,16 @@ const positionsKept = 1_000_000;
 
 interface Step {
   name: string;
-  /** How often it has its turn, in passes of a second. */
+  /** The step runs every so many passes; a pass is one second. */
   everyPasses: number;
   work: () => Promise<unknown>;
 }
 
 /**
- * Keeps house: removes what retention no longer keeps and what no job uses any more, finishes removals that somebody began,
- * adds up the counts of ended jobs, and gives events their positions. One process at a time holds its lease. The steps run side by side: files of removed
- * jobs go while the rows of the next ones do, and a step that waits or fails keeps no other from its turn.
+ * Removes jobs that exceed retention limits and rows that no job uses, finishes removals, adds up the counts of ended
+ * jobs, and gives events their positions. One process at a time holds the lease for this. The steps run side by side, so
+ * that a step that waits or fails does not delay the others, and files of removed jobs are deleted while the rows of the
+ * next jobs are.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
@@ -83,7 +84,7 @@ export class Keeper {
     this.#options = options;
   }
 
-  /** Renews the lease, and begins each step whose turn it is, unless it is still under way. It does not wait for them. */
+  /** Renews the lease and begins each step that is due and does not run already. Does not wait for the steps. */
   async tick(): Promise<void> {
     const { servers, ownerId, leaseMs } = this.#options;
     let isHolder = false;
@@ -99,13 +100,13 @@ export class Keeper {
     this.#passes += 1;
   }
 
-  /** Waits for the batches under way, and begins none. */
+  /** Waits for the running batches, and begins no more. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#running.values());
   }
 
-  /** One batch of jobs beyond the limits. @returns how many there were */
+  /** Removes one batch of jobs beyond the limits. @returns how many jobs were beyond them */
   async removeOverdue(limits: RetentionLimits = this.#options.settings.retention): Promise<number> {
     const { store, log } = this.#options;
     const overdue = await store.listOverdue(limits, { graceMs: retentionGraceMs, limit: removedAtOnce });
@@ -119,7 +120,7 @@ export class Keeper {
     return removed.size;
   }
 
-  /** Tickets and files of removed jobs. @returns how many jobs there were */
+  /** Removes tickets and files of one batch of removed jobs. @returns how many jobs the batch had */
   async finishRemovals(): Promise<number> {
     const { store } = this.#options;
     const pending = await store.listPendingRemovals(removedAtOnce);
@@ -127,7 +128,10 @@ export class Keeper {
     return pending.length;
   }
 
-  /** Together; when one of them is odd, one by one, so that it does not keep the others. */
+  /**
+   * Tries all jobs together. If that fails because of one of them, tries them one by one, so that the others are
+   * finished.
+   */
   async #finish(pending: RemovedJob[]): Promise<void> {
     const { store, log } = this.#options;
     const ids = pending.map(({ id }) => id);
@@ -152,14 +156,15 @@ export class Keeper {
   }
 
   /**
-   * A step goes on at once while there is more, so that a farm has as many jobs removed as it ends. It rests as long as it
-   * works: what it shares with the living, the database and the disk, is theirs for at least half of the time.
-   * @param work one batch; returns how many there were
+   * Repeats a step's batches as long as there is more work, so that a farm can remove jobs as fast as it ends them. The
+   * pauses are as long as the batches, so that database and disk are free for other work at least half of the time.
+   * @param work processes one batch; returns how many items it had
    */
   async #whileMore(work: () => Promise<number>, atOnce = removedAtOnce): Promise<void> {
     while (this.#mayGoOn) {
       const begunAt = performance.now();
-      // A few of a batch may be held by somebody just now; the rest of less than half of one waits for its turn.
+      // Other transactions may have locked a few items of a batch. If a batch has less than half of the possible items,
+      // the rest waits for the next pass.
       if ((await work()) * 2 < atOnce) return;
       const tookMs = performance.now() - begunAt;
       const rest = Math.min(Math.max(tookMs, restMs.least), restMs.most);
@@ -232,7 +237,7 @@ export class Keeper {
   }
 }
 
-/** To go on one by one would not help. */
+/** Redis, the database or the storage is unavailable, so trying the jobs one by one would fail, too. */
 function isAway(error: unknown): boolean {
   return (
     error instanceof TicketsUnavailableError ||

@@ -13,7 +13,7 @@ const usage = `npm run retention     removes ended jobs beyond the limits now, i
   -- --jobs N
   -- --mb N`;
 
-/** All ended jobs are read. */
+/** The statement reads all ended jobs. */
 const statementTimeoutMs = 10 * 60_000;
 
 async function main(): Promise<void> {

@@ -19,26 +19,26 @@ export interface SweeperOptions {
   signals: Signals;
   guard: OutageGuard;
   leaseMs: number;
-  /** This worker has lately adopted what it can: what is left may be requeued. */
+  /** This worker has lately adopted every job that it can, so the remaining jobs without a worker may be requeued. */
   mayRequeue: () => boolean;
-  /** How long a job waits for its unowned server before it goes elsewhere. */
+  /** How long a job waits for its server to get an owner, before it is requeued for any server. */
   graceMs: number;
   log: Logger;
 }
 
 const rebaseEvery = 60;
 const rowsPerPass = 1_000;
-/** Tickets announced in one pass at most; a wiped Redis is refilled over a few passes. */
+/** The most rounds of adding tickets in one pass; a wiped Redis gets its tickets back over a few passes. */
 const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
 const auditEvery = 5;
 const definitionsEvery = 60;
-/** Longer than any process takes from reading a server's row to reading its definitions. */
+/** Longer than any process takes between reading a server's row and reading its definitions. */
 const definitionsUnusedMs = 10 * 60_000;
 
 /**
- * Sets right what crashes leave behind: rows that no ticket announces, jobs whose worker and server are both gone. One
- * process at a time holds its lease; any may.
+ * Repairs what crashes leave behind: queued rows without a ticket, and jobs whose worker and server are both gone. One
+ * process at a time holds the lease for this; any worker may.
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
@@ -63,7 +63,7 @@ export class Sweeper {
       if (this.#passes % auditEvery === 0) await this.#audit();
     } catch (error) {
       if (!(error instanceof TicketsUnavailableError)) throw error;
-      this.#options.log.debug({ err: error }, "Redis is away; tickets wait for it");
+      this.#options.log.debug({ err: error }, "Redis is unavailable; tickets are added when it is back");
     }
   }
 
@@ -71,7 +71,10 @@ export class Sweeper {
     const { runs, signals, guard, graceMs, log } = this.#options;
     if (!guard.mayTakeOver || !this.#options.mayRequeue()) return;
     for (const { job, event } of await guard.watch(runs.requeueAbandoned(graceMs))) {
-      log.warn({ jobId: job.id, status: job.status }, "its worker and its server are gone");
+      log.warn(
+        { jobId: job.id, status: job.status },
+        "the job's worker and server are gone; the job was requeued or cancelled",
+      );
       signals.publish("job", eventSignal(event, job.batchId, job.status));
     }
   }
@@ -97,7 +100,7 @@ export class Sweeper {
     if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
   }
 
-  /** Tickets for queued rows that have none. Any process may do so at any time. */
+  /** Adds tickets for queued rows that have none. Any process may call this at any time. */
   async announce(): Promise<void> {
     const { tickets, announcer, log } = this.#options;
     for (let round = 0; round < roundsMax; round += 1) {
@@ -110,7 +113,7 @@ export class Sweeper {
     }
   }
 
-  /** A page of announced rows: tickets that went missing one by one are added again. */
+  /** Compares one page of announced rows with Redis, and adds missing tickets again. */
   async #audit(): Promise<void> {
     const { tickets, announcer, log } = this.#options;
     const page = await announcer.listAnnounced(this.#auditedUpTo, rowsPerPass);

@@ -1,9 +1,9 @@
 import { type Candidate } from "@genga/jobs";
 
-/** Tenants that are remembered as limited. */
+/** How many limited tenants are remembered. */
 const limitedTenantsMax = 10_000;
 
-/** Tenants that may have a limited number of jobs running, as far as this worker has read their candidates. */
+/** Tenants with a limit of running jobs, as far as the candidates that this worker has read tell. */
 export class LimitedTenants {
   readonly #tenantIds = new Set<string>();
 

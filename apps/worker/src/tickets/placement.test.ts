@@ -15,11 +15,11 @@ describe("a job is placed", () => {
     expect(placeJob(job, [server("busy", { jobsHeld: 1 }), server("empty")], [])?.id).toBe("empty");
   });
 
-  test("into a second slot when no other server stands empty", () => {
+  test("into a second slot when no other server is empty", () => {
     expect(placeJob(job, [server("busy", { jobsHeld: 1 })], [])?.id).toBe("busy");
   });
 
-  test("nowhere while another worker's server stands empty", () => {
+  test("nowhere while another worker's server is empty", () => {
     expect(placeJob(job, [server("busy", { jobsHeld: 1 })], [{ id: "elsewhere" }])).toBeNull();
   });
 

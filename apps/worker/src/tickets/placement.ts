@@ -1,13 +1,13 @@
-/** A server of this worker, as the pump sees it at one moment. */
+/** A server of this worker, at the moment of placing. */
 export interface PlaceableServer {
   id: string;
   slots: number;
   jobsHeld: number;
-  /** The checkpoint of the last graph that it was given, which it has probably still loaded. */
+  /** The checkpoint of the last graph that the server got; it is probably still loaded. */
   checkpoint: string | null;
 }
 
-/** A server of another worker that stands empty. */
+/** A server of another worker that has no job. */
 export interface EmptyServer {
   id: string;
 }
@@ -18,9 +18,10 @@ export interface PlaceableJob {
 }
 
 /**
- * The server that should run the job next, or `null` when it is better left in the queue: an empty server first; a
- * second slot (which only keeps the next prompt ready) when no other server that could run the job stands empty.
- * Among equals: not the one where it failed last, then the one that has the checkpoint loaded, then the least filled.
+ * The server that should run the job next, or `null` when the job should stay queued. An empty server comes first. A
+ * second slot, which only keeps the next prompt ready, is used when no other server that could run the job is empty.
+ * Among equal servers: not the one where the job failed last, then the one that has the checkpoint loaded, then the one
+ * with the fewest jobs.
  *
  * @param runnable the worker's servers that have a free slot and can run the graph
  * @param emptyElsewhere empty servers of other workers that can run the graph
@@ -37,7 +38,7 @@ export function placeJob(
   return best ?? null;
 }
 
-/** Smaller is better. */
+/** The smaller value is better. */
 function preference(job: PlaceableJob, server: PlaceableServer): number {
   const failedThere = server.id === job.avoidServerId ? 10_000 : 0;
   const mustLoad = job.checkpoint !== null && server.checkpoint !== job.checkpoint ? 100 : 0;

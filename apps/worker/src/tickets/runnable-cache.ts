@@ -3,10 +3,12 @@ import { type Candidate } from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import { LRUCache } from "lru-cache";
 
-/** Verdicts that are remembered; those that nobody asked for the longest are worked out again. */
+/** How many verdicts are remembered; the least recently used ones are forgotten first. */
 const verdictsMax = 10_000;
 
-/** Whether a graph runs on a server with certain node definitions, remembered by both content hashes. */
+/**
+ * Whether a graph can run on a server with certain node definitions; verdicts are remembered by both content hashes.
+ */
 export class RunnableCache {
   readonly #definitions: Pick<DefinitionsStore, "find">;
   readonly #verdicts = new LRUCache<string, boolean>({ max: verdictsMax });
@@ -24,7 +26,7 @@ export class RunnableCache {
     return verdict;
   }
 
-  /** For a server of another worker, by what the database keeps of it. */
+  /** For a server of another worker: reads its definitions from the database. */
   async testByHash(candidate: Pick<Candidate, "workflow" | "workflowHash">, hash: string): Promise<boolean> {
     const definitions = await this.#definitions.find(hash);
     return definitions !== null && this.test(candidate, definitions);

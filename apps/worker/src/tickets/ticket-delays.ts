@@ -1,13 +1,13 @@
-/** A ticket whose job cannot be started here now comes back after this long. */
+/** A ticket whose job cannot start here now comes back after this time. */
 export const notHereDelayMs = 1_000;
-/** If no server here can run its job, the delay doubles each time, up to this. */
+/** If no server here can run the job, the delay doubles each time, up to this. */
 const notHereDelayMaxMs = 30_000;
-/** Tickets whose delays are remembered. */
+/** How many tickets' delays are remembered. */
 const delaysMax = 10_000;
 
 /**
- * How long tickets stay away whose job no server of this worker can run: longer each time, so that they do not stand before
- * those that fit.
+ * The delays of tickets whose jobs no server of this worker can run. They get longer each time, so that such tickets do
+ * not stand before tickets that can be used.
  */
 export class TicketDelays {
   readonly #delays = new Map<string, number>();
@@ -25,7 +25,7 @@ export class TicketDelays {
     this.#delays.delete(ticketId);
   }
 
-  /** What servers can run has changed: what fitted nowhere may fit now. */
+  /** The definitions of servers have changed, so jobs that no server could run may now be possible. */
   clear(): void {
     this.#delays.clear();
   }

@@ -38,9 +38,9 @@ export interface TicketPumpOptions {
   tickets: TicketQueue;
   leaseMs: number;
   log: Logger;
-  /** `false` while this worker is the only one, as far as it knows: then no server stands empty elsewhere. */
+  /** `false` while this worker is the only one, as far as it knows; then no other worker can have an empty server. */
   hasOtherWorkers: () => boolean;
-  /** An operator keeps the whole farm from beginning anything new. */
+  /** An operator paused the farm. */
   isPaused: () => boolean;
   /** Servers that may take jobs now. */
   readyServers: () => OwnedServer[];
@@ -49,23 +49,23 @@ export interface TicketPumpOptions {
   start: (leased: LeasedJob, server: OwnedServer, ticket: HeldTicket, leasedSince: number) => void;
 }
 
-/** Rounds of one pass; what is left then waits for the next trigger, a second at most. */
+/** The most rounds in one pass; the rest waits for the next trigger, a second at most. */
 const roundsMax = 100;
-/** A ticket of a job that another worker runs. */
+/** The delay of a ticket whose job another worker runs. */
 const elsewhereDelayMs = 5_000;
 
-/** A claim that is about to be made. */
+/** A claim to be made. */
 interface Placed {
   candidate: Candidate;
   room: Room;
 }
 
-/** The tickets of a round that are still to be started, kept, finished or given back, by their ids. */
+/** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
 type OpenTickets = Map<string, HeldTicket>;
 
 /**
- * Fills free slots: takes tickets, places each on a server that can run its graph, claims all rows in one statement and
- * starts them. Runs when a ticket arrives, a slot is freed, a server comes; one pass at a time.
+ * Fills free slots: takes tickets, places each job on a server that can run its graph, claims all rows in one statement
+ * and starts the jobs. Runs when a ticket arrives, a slot is freed, or a server becomes available; one pass at a time.
  */
 export class TicketPump {
   readonly #options: TicketPumpOptions;
@@ -80,7 +80,7 @@ export class TicketPump {
     this.#canRun = new RunnableCache(options.definitions);
   }
 
-  /** A server came, or what it can run changed: what fitted nowhere may fit now. */
+  /** A server became available or its definitions changed, so jobs that no server could run may now be possible. */
   triggerAnew(): void {
     this.#delays.clear();
     this.trigger();
@@ -91,7 +91,7 @@ export class TicketPump {
     return this.#limitedTenants.has(tenantId);
   }
 
-  /** Something changed: there may be work for a free slot. */
+  /** There may be work for a free slot. */
   trigger(): void {
     if (!this.#isStopped) void this.#passes.trigger();
   }
@@ -124,7 +124,7 @@ export class TicketPump {
     if (count === 0) return false;
     const tickets = await this.#options.tickets.take(defaultLane, count);
     if (tickets.length === 0) return false;
-    // Also when nothing fitted: what fits may stand behind it.
+    // Also when no job could be placed, since tickets behind these may be usable.
     await this.#useTickets(tickets, rooms);
     return tickets.length === count;
   }
@@ -149,7 +149,7 @@ export class TicketPump {
     }
   }
 
-  /** Finds slots for the jobs. @param places that limited tenants have for more jobs; counted down */
+  /** Finds slots for the jobs. @param places how many more jobs limited tenants may have; counted down */
   async #place(candidates: Candidate[], rooms: Room[], places: Map<string, number>): Promise<Placed[]> {
     const elsewhere = await this.#emptyElsewhere(rooms);
     const placed: Placed[] = [];
@@ -164,7 +164,7 @@ export class TicketPump {
     return placed;
   }
 
-  /** Servers of other workers without a job. Only asked when a second slot could be filled. */
+  /** Servers of other workers without a job. Queried only if a second slot could be filled. */
   async #emptyElsewhere(rooms: Room[]): Promise<EmptyElsewhere[]> {
     const { hasOtherWorkers, servers, workerId } = this.#options;
     if (!hasOtherWorkers() || rooms.every((room) => room.slots === 1)) return [];
@@ -207,8 +207,8 @@ export class TicketPump {
   }
 
   /**
-   * Removes all tickets of tenants that have as many jobs running as they may, so that other tenants' tickets do not stand
-   * behind them. When a job of such a tenant ends, its next one gets a ticket again.
+   * Removes all tickets of tenants that have reached their limit of running jobs, so that these tickets do not stand
+   * before those of other tenants. When a job of such a tenant ends, its next job gets a ticket again.
    */
   async #holdBack(open: OpenTickets, places: ReadonlyMap<string, number>): Promise<void> {
     const full = [...places].flatMap(([tenantId, left]) => (left === 0 ? tenantId : []));
@@ -221,13 +221,16 @@ export class TicketPump {
       if (ticket === undefined) continue;
       await tickets.finish(ticket, {
         kind: "dropped",
-        reason: "its tenant has as many jobs running as it may",
+        reason: "the tenant has reached its limit of running jobs",
       });
       open.delete(ticketId(reference));
     }
   }
 
-  /** Tickets whose jobs were not started: they run here already, find no slot now, run elsewhere, or need no run any more. */
+  /**
+   * Returns tickets whose jobs were not started: the job runs here already, has no slot now, runs elsewhere, or needs
+   * no run any more.
+   */
   async #returnUnstarted(open: OpenTickets, candidates: Candidate[]): Promise<void> {
     const claimable = new Map(candidates.map((candidate) => [ticketId(candidate), candidate]));
     const results = await Promise.allSettled(
@@ -244,7 +247,10 @@ export class TicketPump {
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  /** A ticket that only waits for a slot comes back soon; one that none of our servers can run, later each time. */
+  /**
+   * A ticket that only waits for a slot comes back soon; one whose job no server here can run comes back later each
+   * time.
+   */
   #delayOf(id: string, candidate: Candidate): number {
     const canRunHere = this.#options
       .readyServers()

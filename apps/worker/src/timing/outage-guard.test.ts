@@ -3,7 +3,7 @@ import { StoreUnavailableError } from "@genga/jobs";
 import { LeaseClock } from "../job/lease-clock.ts";
 import { OutageGuard } from "./outage-guard.ts";
 
-test("nobody takes anything over for one lease length after the database was away", async () => {
+test("no worker takes jobs over for one lease length after the database was unavailable", async () => {
   let now = 0;
   const guard = new OutageGuard(12_000, () => now);
   expect(guard.mayTakeOver).toBe(true);

@@ -1,8 +1,8 @@
 import { StoreUnavailableError } from "@genga/jobs";
 
 /**
- * Remembers when the database was last away. Leases that ran out meanwhile say nothing about their holders, who could
- * not renew them; so for one lease length after it is back nobody takes anything over.
+ * Remembers when the database was last unavailable. Holders of leases could not renew them then, so an expired lease
+ * does not mean that its holder is dead. Therefore no worker takes jobs over until one lease length after the outage.
  */
 export class OutageGuard {
   readonly #leaseMs: number;
@@ -15,7 +15,7 @@ export class OutageGuard {
     this.#now = now;
   }
 
-  /** Passes the result through and takes note of an outage. */
+  /** Passes the result through and notices an outage. */
   async watch<Result>(statement: Promise<Result>): Promise<Result> {
     try {
       return await statement;

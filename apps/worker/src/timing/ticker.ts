@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger } from "@genga/runtime";
 
 /**
- * Calls `tick` every `intervalMs`, never two at once. An error is logged and does not end the loop.
- * The returned function stops it and waits for a tick under way.
+ * Calls `tick` every `intervalMs`, never twice at the same time. An error is logged and does not end the loop. The
+ * returned function stops the loop and waits for a running tick.
  */
 export function startTicker(options: {
   name: string;
