@@ -22,10 +22,10 @@ import {
   countFreeSlots,
   type EmptyElsewhere,
   emptyElsewhereOf,
-  type Room,
-  roomsOf,
-  takeRoom,
-} from "./rooms.ts";
+  type FreeServer,
+  freeServersOf,
+  takeSlot,
+} from "./free-servers.ts";
 import { RunnableCache } from "./runnable-cache.ts";
 import { notHereDelayMs, TicketDelays } from "./ticket-delays.ts";
 
@@ -57,7 +57,7 @@ const elsewhereDelayMs = 5_000;
 /** A claim to be made. */
 interface Placed {
   candidate: Candidate;
-  room: Room;
+  freeServer: FreeServer;
 }
 
 /** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
@@ -119,23 +119,23 @@ export class TicketPump {
   /** One round; `true` = there may be more to do. */
   async #fill(): Promise<boolean> {
     if (this.#options.isPaused()) return false;
-    const rooms = roomsOf(this.#options.readyServers());
-    const count = countFreeSlots(rooms);
+    const freeServers = freeServersOf(this.#options.readyServers());
+    const count = countFreeSlots(freeServers);
     if (count === 0) return false;
     const tickets = await this.#options.tickets.take(defaultLane, count);
     if (tickets.length === 0) return false;
     // Also when no job could be placed, since tickets behind these may be usable.
-    await this.#useTickets(tickets, rooms);
+    await this.#useTickets(tickets, freeServers);
     return tickets.length === count;
   }
 
   /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
-  async #useTickets(tickets: HeldTicket[], rooms: Room[]): Promise<void> {
+  async #useTickets(tickets: HeldTicket[], freeServers: FreeServer[]): Promise<void> {
     const open: OpenTickets = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
       const candidates = await this.#options.runs.readCandidates(tickets);
       const places = this.#limitedTenants.placesOf(candidates);
-      const placed = await this.#place(candidates, rooms, places);
+      const placed = await this.#place(candidates, freeServers, places);
       await this.#claim(placed, open);
       await this.#holdBack(open, places);
       await this.#returnUnstarted(open, candidates);
@@ -150,31 +150,39 @@ export class TicketPump {
   }
 
   /** Finds slots for the jobs. @param places how many more jobs limited tenants may have; counted down */
-  async #place(candidates: Candidate[], rooms: Room[], places: Map<string, number>): Promise<Placed[]> {
-    const elsewhere = await this.#emptyElsewhere(rooms);
+  async #place(
+    candidates: Candidate[],
+    freeServers: FreeServer[],
+    places: Map<string, number>,
+  ): Promise<Placed[]> {
+    const elsewhere = await this.#emptyElsewhere(freeServers);
     const placed: Placed[] = [];
     for (const candidate of candidates) {
       const left = places.get(candidate.tenantId);
       if (left === 0) continue;
-      const room = await this.#roomOrNone(candidate, rooms, elsewhere);
-      if (room === null) continue;
-      placed.push({ candidate, room });
+      const freeServer = await this.#slotOrNone(candidate, freeServers, elsewhere);
+      if (freeServer === null) continue;
+      placed.push({ candidate, freeServer });
       if (left !== undefined) places.set(candidate.tenantId, left - 1);
     }
     return placed;
   }
 
   /** Servers of other workers without a job. Queried only if a second slot could be filled. */
-  async #emptyElsewhere(rooms: Room[]): Promise<EmptyElsewhere[]> {
+  async #emptyElsewhere(freeServers: FreeServer[]): Promise<EmptyElsewhere[]> {
     const { hasOtherWorkers, servers, workerId } = this.#options;
-    if (!hasOtherWorkers() || rooms.every((room) => room.slots === 1)) return [];
+    if (!hasOtherWorkers() || freeServers.every((freeServer) => freeServer.slots === 1)) return [];
     return emptyElsewhereOf(await servers.listServers(), workerId);
   }
 
   /** A row with a fault must not keep the others from being placed. */
-  async #roomOrNone(candidate: Candidate, rooms: Room[], elsewhere: EmptyElsewhere[]): Promise<Room | null> {
+  async #slotOrNone(
+    candidate: Candidate,
+    freeServers: FreeServer[],
+    elsewhere: EmptyElsewhere[],
+  ): Promise<FreeServer | null> {
     try {
-      return await takeRoom(candidate, rooms, elsewhere, this.#canRun);
+      return await takeSlot(candidate, freeServers, elsewhere, this.#canRun);
     } catch (error) {
       if (error instanceof StoreUnavailableError) throw error;
       this.#options.log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");
@@ -185,24 +193,24 @@ export class TicketPump {
   async #claim(placed: Placed[], open: OpenTickets): Promise<void> {
     if (placed.length === 0) return;
     const leasedSince = performance.now();
-    const claims = placed.map(({ candidate, room }): Claim => ({
+    const claims = placed.map(({ candidate, freeServer }): Claim => ({
       jobId: candidate.jobId,
       attempt: candidate.attempt,
       isLimited: candidate.tenantRoom !== null,
-      serverId: room.id,
+      serverId: freeServer.id,
       workerId: this.#options.workerId,
-      clientId: room.clientId,
+      clientId: freeServer.clientId,
       promptId: randomUUID(),
     }));
     const leased = await this.#options.runs.claimJobs(claims, this.#options.leaseMs);
     for (const job of leased) {
-      const room = placed.find(({ candidate }) => candidate.jobId === job.jobId)?.room;
+      const freeServer = placed.find(({ candidate }) => candidate.jobId === job.jobId)?.freeServer;
       const ticket = open.get(ticketId(job));
-      if (room === undefined || ticket === undefined) continue;
+      if (freeServer === undefined || ticket === undefined) continue;
       open.delete(ticketId(job));
       this.#delays.forget(ticketId(job));
-      room.server.checkpoint = room.checkpoint;
-      this.#options.start(job, room.server, ticket, leasedSince);
+      freeServer.server.checkpoint = freeServer.checkpoint;
+      this.#options.start(job, freeServer.server, ticket, leasedSince);
     }
   }
 

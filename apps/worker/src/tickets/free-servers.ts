@@ -4,8 +4,8 @@ import { type OwnedServer } from "../servers/owned-server.ts";
 import { placeJob, type PlaceableServer } from "./placement.ts";
 import { type RunnableCache } from "./runnable-cache.ts";
 
-/** A server's free slots, counted down while a pass fills them. */
-export interface Room extends PlaceableServer {
+/** A server with free slots. `jobsHeld` is counted up while a pass fills them. */
+export interface FreeServer extends PlaceableServer {
   server: OwnedServer;
   clientId: string;
 }
@@ -16,8 +16,8 @@ export interface EmptyElsewhere {
   definitionsHash: string;
 }
 
-/** The rooms of those servers that have a free slot. */
-export function roomsOf(servers: readonly OwnedServer[]): Room[] {
+/** Those of the servers that have a free slot. */
+export function freeServersOf(servers: readonly OwnedServer[]): FreeServer[] {
   return servers
     .filter((server) => server.jobsHeld < server.slots)
     .map((server) => ({
@@ -30,11 +30,11 @@ export function roomsOf(servers: readonly OwnedServer[]): Room[] {
     }));
 }
 
-export function countFreeSlots(rooms: readonly Room[]): number {
-  return rooms.reduce((sum, room) => sum + room.slots - room.jobsHeld, 0);
+export function countFreeSlots(freeServers: readonly FreeServer[]): number {
+  return freeServers.reduce((sum, freeServer) => sum + freeServer.slots - freeServer.jobsHeld, 0);
 }
 
-/** Those of all servers that stand empty in the hands of other workers, and take work. */
+/** Those of all servers that other workers own, that take work and have no job. */
 export function emptyElsewhereOf(records: readonly ServerRecord[], workerId: string): EmptyElsewhere[] {
   return records.flatMap((server) =>
     server.ownerId !== workerId &&
@@ -49,14 +49,14 @@ export function emptyElsewhereOf(records: readonly ServerRecord[], workerId: str
   );
 }
 
-/** Takes the slot that suits the job best (`placement.ts`); `null` = the job is better left in the queue. */
-export async function takeRoom(
+/** Takes the best slot for the job (`placement.ts`); `null` = the job should stay queued. */
+export async function takeSlot(
   candidate: Candidate,
-  rooms: readonly Room[],
+  freeServers: readonly FreeServer[],
   elsewhere: readonly EmptyElsewhere[],
   canRun: RunnableCache,
-): Promise<Room | null> {
-  const runnable = rooms.filter(
+): Promise<FreeServer | null> {
+  const runnable = freeServers.filter(
     ({ server }) => server.definitions !== null && canRun.test(candidate, server.definitions),
   );
   const others = [];
@@ -65,11 +65,11 @@ export async function takeRoom(
   }
   const checkpoint = checkpointOf(candidate);
   const best = placeJob({ checkpoint, avoidServerId: candidate.avoidServerId }, runnable, others);
-  const room = rooms.find(({ id }) => id === best?.id);
-  if (room === undefined) return null;
-  room.jobsHeld += 1;
-  room.checkpoint = checkpoint ?? room.checkpoint;
-  return room;
+  const freeServer = freeServers.find(({ id }) => id === best?.id);
+  if (freeServer === undefined) return null;
+  freeServer.jobsHeld += 1;
+  freeServer.checkpoint = checkpoint ?? freeServer.checkpoint;
+  return freeServer;
 }
 
 function checkpointOf(candidate: Candidate): string | null {
