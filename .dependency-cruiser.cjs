@@ -48,6 +48,7 @@ const foldersMayImport = {
     servers: [],
     access: ["http"],
     submissions: ["http", "jobs"],
+    accepting: ["http", "jobs", "servers", "submissions"],
     jobs: ["access", "http", "servers"],
     schemas: ["http", "jobs", "submissions"],
     routing: ["access", "http", "schemas", "dependencies.ts"],

@@ -48,7 +48,13 @@ function graph(round: number, index: number): object {
     "3": {
       class_type: "KSampler",
       inputs: {
-        ...{ seed: round * 1_000_000 + index, steps: 20, cfg: 7.5, sampler_name: "euler", scheduler: "normal" },
+        ...{
+          seed: round * 1_000_000 + index,
+          steps: 20,
+          cfg: 7.5,
+          sampler_name: "euler",
+          scheduler: "normal",
+        },
         ...{ denoise: 1, model: ["4", 0], positive: ["6", 0], negative: ["7", 0], latent_image: ["5", 0] },
       },
       _meta: { title: "KSampler" },
@@ -98,7 +104,11 @@ interface Measured {
 }
 
 /** Posts one batch, and watches the API meanwhile. */
-async function accept(api: ServiceProcess, database: pg.Client, body: string): Promise<Measured & { id: string }> {
+async function accept(
+  api: ServiceProcess,
+  database: pg.Client,
+  body: string,
+): Promise<Measured & { id: string }> {
   const url = String(api.details["url"]);
   const idle = await startIdleProcess();
   await readStall(url);
@@ -114,7 +124,8 @@ async function accept(api: ServiceProcess, database: pg.Client, body: string): P
   const answerMs = performance.now() - startedAt;
   if (response.status !== 202) throw new Error(`${response.status} ${text.slice(0, 2_000)}`);
   const { id } = z.object({ id: z.string() }).parse(JSON.parse(text));
-  for (let left = 1; left > 0; await sleep(10)) {
+  for (let left = 1; left > 0;) {
+    await sleep(10);
     const sql = "SELECT count(*)::int AS left FROM jobs WHERE batch_id = $1 AND enqueued_at IS NULL";
     left = (await database.query<{ left: number }>(sql, [id])).rows[0]?.left ?? 0;
   }
@@ -142,8 +153,8 @@ async function startIdleProcess(): Promise<{ stop: () => Promise<number> }> {
   return {
     stop: async () => {
       child.send("stop");
-      const [stallMs]: unknown[] = await once(child, "message");
-      return z.number().parse(stallMs);
+      const stalls = z.array(z.number()).parse(await once(child, "message"));
+      return Math.max(...stalls);
     },
   };
 }
@@ -206,7 +217,9 @@ async function copyRows(from: pg.Client, to: pg.Client, table: string, condition
 }
 
 async function insertRows(database: pg.Client, table: string, rows: string): Promise<void> {
-  await database.query(`INSERT INTO ${table} SELECT * FROM jsonb_populate_recordset(null::${table}, $1)`, [rows]);
+  await database.query(`INSERT INTO ${table} SELECT * FROM jsonb_populate_recordset(null::${table}, $1)`, [
+    rows,
+  ]);
 }
 
 /** The bare INSERT: all rows of the batch in one transaction. @returns how long it took, in ms */
@@ -316,7 +329,8 @@ async function main(): Promise<void> {
 /** Lets a worker read what the server can run, and ends it: no job is run here. */
 async function readDefinitions(database: pg.Client, env: Record<string, string>): Promise<void> {
   const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
-  for (let known = 0; known === 0; await sleep(50)) {
+  for (let known = 0; known === 0;) {
+    await sleep(50);
     const sql = "SELECT count(*)::int AS known FROM servers WHERE definitions_hash IS NOT NULL";
     known = (await database.query<{ known: number }>(sql)).rows[0]?.known ?? 0;
   }

@@ -1,15 +1,12 @@
 import { hostname } from "node:os";
-import { stringifyExactJson } from "@genga/comfyui";
+import { type NotChecked } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
   defaultLane,
-  JobManager,
-  type JobManagerOptions,
-  SecretBox,
-  type Signals,
   StoreUnavailableError,
   type AuditStore,
   type JobReader,
+  type JobType,
   type KeyStore,
   type OutputStorage,
   type Principal,
@@ -18,7 +15,6 @@ import {
   type TenantJobReader,
   type TenantLimitStore,
   type UploadStore,
-  type WorkflowResolver,
 } from "@genga/jobs";
 import {
   createAdmissions,
@@ -30,7 +26,10 @@ import {
 } from "@genga/queue";
 import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
-import { createWorkflowResolver, DefinitionsThread, type NodeClassRules } from "@genga/workflows";
+import { DefinitionsThread } from "@genga/workflows";
+import { createAcceptingParts } from "./accepting/accepting-parts.ts";
+import { SubmissionThread } from "./accepting/submission-thread.ts";
+import { Submissions } from "./accepting/submissions.ts";
 import pRetry from "p-retry";
 import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
@@ -40,11 +39,11 @@ import { JobFeed } from "./jobs/job-feed.ts";
 import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
-import { KnownServers } from "./servers/known-servers.ts";
+import { type KnownServers } from "./servers/known-servers.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
-import { JobCommands } from "./submissions/job-commands.ts";
+import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPath } from "./http/paths.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
@@ -61,6 +60,7 @@ export interface ApiDependencies {
   ownJobs: (principal: Principal) => TenantJobReader;
   /** Changes the jobs of the principal's tenant. */
   jobCommands: (principal: Principal) => JobCommands;
+  submissions: Submissions;
   jobDetails: JobDetails;
   servers: KnownServers;
   feed: JobFeed;
@@ -112,15 +112,17 @@ export async function openDependencies(
   options: { signal: AbortSignal; times?: Partial<ApiTimes> },
 ): Promise<ApiDependencies> {
   const times = { ...defaultTimes, ...options.times };
-  const { databaseUrl, tenantLimits: limits } = settings;
-  const database = openDatabase({ databaseUrl, limits, applicationName: "genga-api" });
+  const database = openApiDatabase(settings);
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue(redis);
   const signals = createSignals(redis);
   const admissions = createAdmissions(redis);
   const board = createQueueBoard({ ...redis, lanes: [defaultLane], basePath: boardPath });
   const definitions = definitionsThread(settings);
+  /** What has to end while the connections are still there. */
+  const endings: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
+    await Promise.allSettled(endings.map((end) => end()));
     const parts = [tickets, signals, board, admissions, definitions];
     await Promise.allSettled(parts.map((part) => part.close()));
     await database.close();
@@ -129,20 +131,18 @@ export async function openDependencies(
     const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
     const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
-    const servers = knownServersOf(settings, { database, definitions, signals }, times);
     const jobs = database.jobReader;
     const metrics = createMetrics({
       summarizeQueue: () => jobs.summarizeQueue(),
       farm: () => servers.farm(),
     });
-    const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
-    const resolver = resolverFor(database, servers, unchecked, settings.nodeClasses);
-    const manager = managerOf(
-      database,
-      { tickets, signals, resolver, storage, logger: log },
+    const accepting = acceptingParts(
       settings,
-      defaultTenant,
+      { database, definitions, tickets, signals, storage, logger: log, defaultTenantId: defaultTenant.id },
+      { metrics, serversMaxAgeMs: times.serversMaxAgeMs },
     );
+    endings.push(accepting.end);
+    const { servers } = accepting;
     const access = new Access({
       ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
       isOnLoopback: isLoopback(settings.host),
@@ -151,8 +151,9 @@ export async function openDependencies(
     return {
       access,
       ...limitingParts(database, settings, admissions, log),
-      ...jobParts({ jobs, manager, resolver, servers }),
-      servers,
+      ...{ jobs, servers, jobCommands: accepting.jobCommands, submissions: accepting.submissions },
+      ownJobs: (principal) => jobs.of(principal.tenant.id),
+      jobDetails: new JobDetails({ jobs, servers }),
       feed: new JobFeed(signals),
       storage,
       uploads: database.uploads,
@@ -177,33 +178,35 @@ export async function openDependencies(
   }
 }
 
-function managerOf(
-  { jobReader, jobRequests, jobAnnouncer }: Database,
-  parts: Pick<JobManagerOptions, "tickets" | "signals" | "resolver" | "storage" | "logger">,
-  { jobTimeoutsMs, secretsKeys }: ServiceConfiguration,
-  defaultTenant: Tenant,
-): JobManager {
-  return new JobManager({
-    ...{ reader: jobReader, requests: jobRequests, announcer: jobAnnouncer, ...parts },
-    defaultTenantId: defaultTenant.id,
-    timeoutMsByType: jobTimeoutsMs,
-    secretBox: secretBoxOf(secretsKeys),
-    writeJson: stringifyExactJson,
-  });
+function openApiDatabase({ databaseUrl, tenantLimits: limits }: ServiceConfiguration): Database {
+  return openDatabase({ databaseUrl, limits, applicationName: "genga-api" });
 }
 
-function jobParts(parts: {
-  jobs: JobReader;
-  manager: JobManager;
-  resolver: WorkflowResolver;
-  servers: KnownServers;
-}): Pick<ApiDependencies, "jobs" | "ownJobs" | "jobCommands" | "jobDetails"> {
-  const { jobs } = parts;
+/** Small submissions are accepted by this thread, and large ones by another. */
+function acceptingParts(
+  settings: ServiceConfiguration,
+  parts: Omit<Parameters<typeof createAcceptingParts>[1], "onNotChecked">,
+  { metrics, serversMaxAgeMs }: { metrics: Metrics; serversMaxAgeMs: number },
+): Pick<ApiDependencies, "servers" | "jobCommands" | "submissions"> & { end: () => Promise<void> } {
+  const { logger: log, defaultTenantId } = parts;
+  const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
+  const onNotChecked = (notes: readonly NotChecked[], count?: number): void => {
+    unchecked.note(notes, count);
+  };
+  const { servers, manager, jobCommands } = createAcceptingParts(
+    settings,
+    { ...parts, onNotChecked },
+    { name: `api-${hostname()}-${process.pid}`, serversMaxAgeMs },
+  );
+  const thread = new SubmissionThread({ settings, defaultTenantId, serversMaxAgeMs, log, onNotChecked });
+  const onAccepted = (type: JobType, count: number): void => {
+    metrics.jobsAccepted.inc({ type }, count);
+  };
   return {
-    jobs,
-    ownJobs: (principal) => jobs.of(principal.tenant.id),
-    jobCommands: (principal) => new JobCommands(parts, principal),
-    jobDetails: new JobDetails(parts),
+    ...{ servers, jobCommands, submissions: new Submissions({ jobCommands, thread, onAccepted }) },
+    end: async () => {
+      await Promise.all([thread.close(), manager.announced()]);
+    },
   };
 }
 
@@ -218,44 +221,10 @@ function limitingParts(
   return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
 }
 
-function knownServersOf(
-  { leaseMs, serverRetireMs }: ServiceConfiguration,
-  parts: { database: Database; definitions: DefinitionsThread; signals: Signals },
-  { serversMaxAgeMs }: ApiTimes,
-): KnownServers {
-  const { database, definitions, signals } = parts;
-  return new KnownServers({
-    ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
-    ...{ maxAgeMs: serversMaxAgeMs, leaseMs, retireMs: serverRetireMs },
-    name: `api-${hostname()}-${process.pid}`,
-  });
-}
-
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
   return new DefinitionsThread({
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl,
-  });
-}
-
-function secretBoxOf([first, ...older]: readonly string[]): SecretBox | undefined {
-  return first === undefined ? undefined : new SecretBox([first, ...older]);
-}
-
-function resolverFor(
-  { uploads }: Database,
-  servers: KnownServers,
-  unchecked: UncheckedInputs,
-  nodeClasses: NodeClassRules,
-): WorkflowResolver {
-  return createWorkflowResolver({
-    definitions: () => servers.list(),
-    refresh: () => servers.refresh(),
-    uploads,
-    nodeClasses,
-    onNotChecked: (notes) => {
-      unchecked.note(notes);
-    },
   });
 }
 

@@ -12,7 +12,7 @@ import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api
 const otherCircumstances: readonly ProblemCode[] = [
   ...(["bad-request", "key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const),
   ...(["limit-reached", "too-many-bodies", "too-many-streams"] as const),
-  ...(["store-unavailable", "storage-unavailable"] as const),
+  ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
   ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
 ];
 /** Some for one operation; of the first two another request has to be faster. */

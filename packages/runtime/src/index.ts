@@ -13,7 +13,7 @@ export {
 } from "./configuration.ts";
 export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-address.ts";
 export { type KeepingSettings } from "./keeping-settings.ts";
-export { createLogger, type Logger } from "./logger.ts";
+export { createLogger, endOutput, type Logger } from "./logger.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {
   impatientAfterMs,

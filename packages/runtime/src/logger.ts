@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { isatty } from "node:tty";
 import { pino, type DestinationStream, type Logger as PinoLogger } from "pino";
 import { PinoPretty } from "pino-pretty";
 import { type LogLevel } from "./configuration.ts";
@@ -21,7 +22,8 @@ export function createLogger(options: { readonly name: string; readonly level: L
       censor: "***",
     },
   };
-  if (!process.stdout.isTTY) return pino(settings, standardOutput());
+  // Asked of the descriptor, since the streams of threads other than the main one are never terminals.
+  if (!isatty(1)) return pino(settings, standardOutput());
   return pino(
     settings,
     PinoPretty({

@@ -29,3 +29,4 @@ export {
   type DefinitionsStore,
   type HashedDefinitions,
 } from "./definitions/definitions-thread.ts";
+export { findDefinitions } from "./definitions/find-definitions.ts";

@@ -4,11 +4,11 @@ import express, { type RequestHandler } from "express";
 import { bodyBytesMax } from "./error-mapping.ts";
 import { RefusedError } from "./problem-document.ts";
 
-const mediaType = "application/json";
+export const jsonMediaType = "application/json";
 
 /**
- * How many members and items a body may have in all. Parsing a body blocks the event loop for a time that grows with
- * their number. A batch of 10,000 jobs of 50 values each is within the limit.
+ * How many members and items a body may have in all. Parsing a body blocks the event loop of its thread for a time that
+ * grows with their number.
  */
 const bodyValuesMax = 500_000;
 /** A text of at most this many characters is parsed and searched in one turn of the event loop. */
@@ -20,46 +20,68 @@ const oneTurnMax = 1_000_000;
  * that stands twice in one object (RFC 8259, sections 8.1 and 4).
  * @param options.isOptional the request may have no body
  */
-export function jsonBody({ isOptional = false } = {}): RequestHandler[] {
+export function jsonBody(options: { isOptional?: boolean } = {}): RequestHandler[] {
+  const parse: RequestHandler = async (request, _response, next) => {
+    const body: unknown = request.body;
+    if (Buffer.isBuffer(body)) request.body = body.length === 0 ? {} : await parseJsonBytes(body);
+    next();
+  };
+  return [...receiveBytes([jsonMediaType], options), parse];
+}
+
+/**
+ * Takes the bytes of a body in UTF-8, for paths that take one; a body of another kind is refused rather than ignored.
+ * @param options.isOptional a request may come without a body
+ */
+export function receiveBytes(
+  mediaTypes: readonly string[],
+  { isOptional = false }: { isOptional?: boolean } = {},
+): RequestHandler[] {
+  const types = [...mediaTypes];
   const refuseOthers: RequestHandler = (request, _response, next) => {
     // A request without a body may have a Content-Length of 0 and no Content-Type.
     if (isOptional && request.headers["content-length"] === "0") {
       next();
       return;
     }
-    if ((request.method === "POST" || request.method === "PUT") && request.is(mediaType) === false) {
+    if ((request.method === "POST" || request.method === "PUT") && request.is(types) === false) {
       const given = request.headers["content-type"];
       throw notUnderstood(
+        types,
         given === undefined ? "; the request has no Content-Type" : `, not ${given.slice(0, 100)}`,
       );
     }
     const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(request.headers["content-type"] ?? "")?.[1];
-    if (request.is(mediaType) !== false && charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)) {
-      throw notUnderstood(` in UTF-8, not in ${charset.slice(0, 100)}`);
+    if (request.is(types) !== false && charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+      throw notUnderstood(types, ` in UTF-8, not in ${charset.slice(0, 100)}`);
     }
     next();
   };
-  const parse: RequestHandler = async (request, _response, next) => {
-    const body: unknown = request.body;
-    if (Buffer.isBuffer(body)) request.body = body.length === 0 ? {} : await parseJson(textOf(body));
-    next();
-  };
-  return [refuseOthers, express.raw({ type: mediaType, limit: bodyBytesMax }), parse];
+  return [refuseOthers, express.raw({ type: types, limit: bodyBytesMax })];
 }
 
-function notUnderstood(rest: string): RefusedError {
-  return new RefusedError("unsupported-media-type", `The body must be ${mediaType}${rest}.`, {
-    headers: { accept: mediaType },
+function notUnderstood(types: readonly string[], rest: string): RefusedError {
+  return new RefusedError("unsupported-media-type", `The body must be ${types.join(" or ")}${rest}.`, {
+    headers: { accept: types.join(", ") },
   });
+}
+
+/**
+ * Parses the bytes of a JSON body, as `jsonBody` does.
+ * @param options.valuesMax members and items that it may have
+ * @throws RefusedError
+ */
+export async function parseJsonBytes(body: Uint8Array, { valuesMax = bodyValuesMax } = {}): Promise<unknown> {
+  return parseJsonText(textOf(body, valuesMax));
 }
 
 /**
  * The body as text, without its byte order mark.
  * @throws RefusedError when it has too many values to be parsed in one turn
  */
-function textOf(body: Buffer): string {
-  if (hasMoreValues(body, bodyValuesMax)) {
-    throw new RefusedError("body-too-large", `A body may have ${bodyValuesMax} members and items in all.`);
+export function textOf(body: Uint8Array, valuesMax: number): string {
+  if (hasMoreValues(body, valuesMax)) {
+    throw new RefusedError("body-too-large", `A body may have ${valuesMax} members and items in all.`);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(body);
@@ -73,7 +95,7 @@ function textOf(body: Buffer): string {
  * Counts commas and opening brackets outside of strings, of which there are at least as many as members and items.
  * Stops at the limit.
  */
-function hasMoreValues(body: Buffer, max: number): boolean {
+function hasMoreValues(body: Uint8Array, max: number): boolean {
   let count = 0;
   let isInString = false;
   for (let at = 0; at < body.length && count <= max; at += 1) {
@@ -89,7 +111,8 @@ function hasMoreValues(body: Buffer, max: number): boolean {
 
 const [quote, comma, openBracket, backslash, openBrace] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b];
 
-async function parseJson(text: string): Promise<unknown> {
+/** @throws RefusedError `malformed-json`, `repeated-name` */
+export async function parseJsonText(text: string): Promise<unknown> {
   let value: unknown;
   try {
     value = parseExactJson(text);

@@ -90,6 +90,7 @@ const kinds = {
   "secrets-key-missing": [422, "SECRETS_KEY is not set here"],
   "too-many-streams": [503, "Too many event streams are open"],
   "too-many-bodies": [503, "Too many bodies are being read"],
+  "submission-interrupted": [503, "The submission was interrupted"],
   "store-unavailable": [503, "The database cannot answer now"],
   "storage-unavailable": [503, "The storage of outputs is not reachable"],
   "internal-error": [500, "Something went wrong here"],

@@ -1,13 +1,16 @@
+import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
-import { prefix } from "../http/paths.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfBatch } from "../jobs/job-view.ts";
-import { jsonValue } from "../routing/bodies.ts";
+import { jsonBytes } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
-import { readBatch } from "../submissions/submission-body.ts";
-import { problemsWithGraphs, viewOfAccepted } from "./generate.ts";
+import { batchNameSchema } from "../submissions/submission-body.ts";
+import { problemsWithGraphs } from "./generate.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
+
+/** One job a line. */
+const linesMediaType = "application/x-ndjson";
 
 type Parts = Pick<ApiDependencies, "ownJobs" | "jobCommands">;
 
@@ -18,24 +21,22 @@ export const submitBatch = route({
   path: "batches",
   access: "submit",
   summary: "Submit many jobs, all or none",
-  body: jsonValue("NewBatch", readBatch),
+  description:
+    "A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, goes into the query.",
+  query: z.strictObject({ name: batchNameSchema }),
+  body: jsonBytes("NewBatch", [linesMediaType]),
   answers: {
     202: { description: "All jobs are stored.", content: json("AcceptedBatch"), headers: location },
   },
   problems: problemsWithGraphs,
   handler: async (
-    { body: { name, submissions }, principal, baseUrl },
-    { jobCommands, metrics }: Pick<ApiDependencies, "jobCommands" | "metrics">,
+    { body, query, principal, baseUrl, request },
+    { submissions }: Pick<ApiDependencies, "submissions">,
   ) => {
-    const { id, jobs, prompts, ...remarks } = await jobCommands(principal).createBatch(name, submissions);
-    for (const { type } of jobs) metrics.jobsAccepted.inc({ type });
-    const api = `${baseUrl}${prefix}`;
-    const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
-    const views = jobs.map((job, index) => viewOfAccepted(job, prompts[index], baseUrl));
-    return {
-      location: links.self,
-      json: { id, name, total: jobs.length, jobs: views, links, ...remarks },
-    };
+    const isLines = request.is(linesMediaType) !== false;
+    const batch = { kind: "batch", name: query.name, isLines, body, principal, baseUrl } as const;
+    const accepted = await submissions.accept(batch, request.path);
+    return { location: accepted.location, jsonBytes: accepted.answer };
   },
 });
 

@@ -1,11 +1,10 @@
-import { type Job, type JobPrompt, type Principal } from "@genga/jobs";
+import { type JobType, type Principal } from "@genga/jobs";
+import { type Request } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
-import { linksOfJob } from "../jobs/job-view.ts";
-import { jsonValue } from "../routing/bodies.ts";
+import { jsonBytes } from "../routing/bodies.ts";
 import { json, location, type Answer } from "../routing/contents.ts";
 import { route, type Reply } from "../routing/route.ts";
-import { readSubmission, type ReadSubmission } from "../submissions/submission-body.ts";
 
 /** Problems of jobs that are described by parameters. */
 const problems: readonly ProblemCode[] = [
@@ -18,6 +17,7 @@ const problems: readonly ProblemCode[] = [
     "unknown-upload",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
+  "submission-interrupted",
 ];
 /** Problems of routes that also take a raw graph. */
 export const problemsWithGraphs: readonly ProblemCode[] = [
@@ -38,6 +38,24 @@ const submission = {
   answers: { 202: acceptedJob },
 } as const;
 
+interface Asked {
+  body: Uint8Array<ArrayBuffer>;
+  principal: Principal;
+  baseUrl: string;
+  request: Request;
+}
+
+/** The job is accepted when the answer is sent. */
+const acceptAs =
+  (type?: JobType) =>
+  async (
+    { body, principal, baseUrl, request }: Asked,
+    { submissions }: Pick<ApiDependencies, "submissions">,
+  ): Promise<Reply> => {
+    const accepted = await submissions.accept({ kind: "job", type, body, principal, baseUrl }, request.path);
+    return { location: accepted.location, jsonBytes: accepted.answer };
+  };
+
 export const submitJob = route({
   ...submission,
   id: "submitJob",
@@ -46,9 +64,9 @@ export const submitJob = route({
   description:
     "Numbers of a workflow reach the server as they are written: integers of any size keep their digits, and `1.0` stays " +
     "a float. A client whose JSON cannot write an integer beyond 2^53−1 sends its digits as text.",
-  body: jsonValue("NewJob", (body) => readSubmission(body)),
+  body: jsonBytes("NewJob"),
   problems: problemsWithGraphs,
-  handler: accept,
+  handler: acceptAs(),
 });
 
 export const submitImage = route({
@@ -56,9 +74,9 @@ export const submitImage = route({
   id: "submitImage",
   path: "generate/image",
   summary: "Submit an image job",
-  body: jsonValue("ImageJob", (body) => readSubmission(body, "image")),
+  body: jsonBytes("ImageJob"),
   problems,
-  handler: accept,
+  handler: acceptAs("image"),
 });
 
 export const submitVideo = route({
@@ -66,31 +84,7 @@ export const submitVideo = route({
   id: "submitVideo",
   path: "generate/video",
   summary: "Submit a video job",
-  body: jsonValue("VideoJob", (body) => readSubmission(body, "video")),
+  body: jsonBytes("VideoJob"),
   problems,
-  handler: accept,
+  handler: acceptAs("video"),
 });
-
-/** Stores the job; when this returns, the job is accepted. */
-async function accept(
-  { body, principal, baseUrl }: { body: ReadSubmission; principal: Principal; baseUrl: string },
-  { jobCommands, metrics }: Pick<ApiDependencies, "jobCommands" | "metrics">,
-): Promise<Reply> {
-  const { job, prompt, ...remarks } = await jobCommands(principal).create(body);
-  metrics.jobsAccepted.inc({ type: job.type });
-  const accepted = viewOfAccepted(job, prompt, baseUrl);
-  return { location: accepted.links["self"] ?? "", json: { ...accepted, ...remarks } };
-}
-
-/** The body of the answer to an accepted submission. */
-export function viewOfAccepted(
-  job: Job,
-  prompt: JobPrompt | undefined,
-  baseUrl: string,
-): Pick<Job, "id" | "status"> & JobPrompt & { links: Record<string, string> } {
-  const { id, status } = job;
-  return {
-    ...{ id, status, prompt: prompt?.prompt ?? null, negativePrompt: prompt?.negativePrompt ?? null },
-    links: linksOfJob(job, baseUrl),
-  };
-}

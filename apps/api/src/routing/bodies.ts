@@ -1,6 +1,6 @@
 import { type Request, type RequestHandler } from "express";
 import { type z } from "zod";
-import { jsonBody } from "../http/json-body.ts";
+import { jsonBody, jsonMediaType, receiveBytes } from "../http/json-body.ts";
 import { readObject } from "../http/request-values.ts";
 import { bodySchemas, type BodyName } from "../schemas/named-schemas.ts";
 import { json, type Contents } from "./contents.ts";
@@ -49,4 +49,25 @@ export function jsonValue<Value>(
     receive: jsonBody(options),
     read: ({ body }) => read(body),
   };
+}
+
+/**
+ * A JSON body that the handler is given as it came, in bytes, because it may be large and another thread reads it.
+ * @param otherTypes media types in which it may come as well
+ */
+export function jsonBytes(name: BodyName, otherTypes: readonly string[] = []): Body<Uint8Array<ArrayBuffer>> {
+  const others = Object.fromEntries(otherTypes.map((type) => [type, { schema: { type: "string" } }]));
+  return {
+    content: { ...json(name), ...others },
+    receive: receiveBytes([jsonMediaType, ...otherTypes]),
+    // Express leaves `undefined` where nothing was sent.
+    read: ({ body }: { body: unknown }) => (Buffer.isBuffer(body) ? bytesOf(body) : new Uint8Array()),
+  };
+}
+
+/** Node's types do not say that the bytes which Express collects are never shared between threads. */
+function bytesOf(body: Buffer): Uint8Array<ArrayBuffer> {
+  return body.buffer instanceof ArrayBuffer
+    ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
+    : new Uint8Array(body);
 }

@@ -98,6 +98,8 @@ export interface Reply {
   /** The URL of the resource that was created. */
   readonly location?: string;
   readonly json?: object;
+  /** JSON that is written already, in UTF-8. */
+  readonly jsonBytes?: Uint8Array;
   readonly text?: { readonly mediaType: string; readonly content: string };
 }
 
@@ -172,11 +174,12 @@ function textOf(parameter: unknown): string {
 }
 
 function send(response: Response, reply: Reply, usualStatus: number): void {
-  const { status = usualStatus, headers, location, json, text } = reply;
+  const { status = usualStatus, headers, location, json, jsonBytes, text } = reply;
   response.status(status);
   if (headers !== undefined) response.set(headers);
   if (location !== undefined) response.location(location);
   if (json !== undefined) response.json(json);
+  else if (jsonBytes !== undefined) response.type("json").send(Buffer.from(jsonBytes.buffer));
   else if (text !== undefined) response.type(text.mediaType).send(text.content);
   else response.end();
 }

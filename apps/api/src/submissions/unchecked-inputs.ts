@@ -16,9 +16,12 @@ export class UncheckedInputs {
     this.#log = parts.log;
   }
 
-  /** @param notes the `notChecked` of one accepted graph */
-  note(notes: readonly NotChecked[]): void {
-    this.#counter.inc(notes.length);
+  /**
+   * @param notes the `notChecked` of accepted graphs
+   * @param count how many there were, if `notes` has only one of each class
+   */
+  note(notes: readonly NotChecked[], count = notes.length): void {
+    this.#counter.inc(count);
     for (const { classType, input, message } of notes) {
       if (this.#logged.has(classType)) continue;
       if (this.#logged.size >= classesMax) this.#logged.clear();

@@ -39,8 +39,11 @@ export type TicketEnd =
  * When Redis cannot be reached, every method throws `TicketsUnavailableError` soon, since there is no offline queue.
  */
 export interface TicketQueue {
-  /** Adds many tickets at once. A finished ticket of the same id is replaced, a live one is kept. */
-  add(announcements: Announcement[]): Promise<void>;
+  /**
+   * Adds many tickets at once. A finished ticket of the same id is replaced, a live one is kept.
+   * @param options.areNew no ticket of these ids was ever added, so the queue does not look for one
+   */
+  add(announcements: Announcement[], options?: { areNew?: boolean }): Promise<void>;
   /** Takes up to `count` tickets, best first, without waiting. Their locks are renewed until `finish` or `giveBack`. */
   take(lane: string, count: number): Promise<HeldTicket[]>;
   /** A missing ticket, or one that another worker has taken, is no error. */

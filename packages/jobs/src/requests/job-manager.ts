@@ -17,6 +17,7 @@ import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type Remark
 import { present } from "./present.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Signals } from "../ports/signals.ts";
+import { TicketAnnouncer } from "./ticket-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 import { type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
@@ -51,9 +52,16 @@ export interface JobManagerOptions {
  */
 export class JobManager {
   readonly #options: JobManagerOptions;
+  readonly #announcer: TicketAnnouncer;
 
   constructor(options: JobManagerOptions) {
     this.#options = options;
+    this.#announcer = new TicketAnnouncer(options);
+  }
+
+  /** Resolves when every job that was accepted or retried so far has its ticket, or was left to the sweeper. */
+  announced(): Promise<void> {
+    return this.#announcer.announced();
   }
 
   /**
@@ -72,7 +80,7 @@ export class JobManager {
       ...{ tenantId: submitter.tenantId, batch: null, jobs: [newJob] },
     });
     if (job === undefined) throw new Error("The store returned no job for an insert.");
-    await this.#announce([job]);
+    this.#announcer.announce([job], { areNew: true });
     return { job, prompt: promptOf(newJob), ...remarks };
   }
 
@@ -92,7 +100,7 @@ export class JobManager {
     const jobs = await insertOrFind(this.#options, {
       ...{ tenantId: submitter.tenantId, batch, jobs: newJobs },
     });
-    await this.#announce(jobs);
+    this.#announcer.announce(jobs, { areNew: true });
     const warnings = remarksOnAll(prepared.map((one) => one.warnings));
     const notChecked = remarksOnAll(prepared.map((one) => one.notChecked));
     return { id, jobs, prompts: newJobs.map(promptOf), warnings, notChecked };
@@ -175,7 +183,7 @@ export class JobManager {
       isAgain: again,
       jobs: await this.#options.requests.retryBatch(id, seal, by),
     }));
-    await this.#announce(jobs);
+    this.#announcer.announce(jobs, { areNew: false });
     // If the first try took effect, the sweeper adds the tickets of its jobs.
     return isAgain ? counts.failed + counts.timeout : jobs.length;
   }
@@ -197,7 +205,7 @@ export class JobManager {
       const own = isAgain ? await this.#ownRetry(before) : null;
       return own ?? present(await requests.retryJob(before.id, seal, by), before.id);
     });
-    if (job.status === "queued") await this.#announce([job]);
+    if (job.status === "queued") this.#announcer.announce([job], { areNew: false });
     return job;
   }
 
@@ -227,20 +235,6 @@ export class JobManager {
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {
     return { tenantId: tenantId ?? this.#options.defaultTenantId, operates: operates ?? false };
-  }
-
-  /** Called after the commit. While Redis is unavailable no job is lost: the sweeper adds the tickets later. */
-  async #announce(jobs: Job[]): Promise<void> {
-    const announcements = jobs.map(announcementOf);
-    try {
-      await this.#options.tickets.add(announcements);
-      await this.#options.announcer.markEnqueued(announcements);
-    } catch (error) {
-      this.#options.logger.warn(
-        { err: error, jobs: jobs.length },
-        "accepted jobs could not be announced yet",
-      );
-    }
   }
 
   async #removeTickets(jobs: Job[]): Promise<void> {

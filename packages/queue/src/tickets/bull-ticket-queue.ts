@@ -91,12 +91,12 @@ export class BullTicketQueue implements TicketQueue {
     this.#link.onReady(() => void this.#warnOfEviction());
   }
 
-  async add(announcements: Announcement[]): Promise<void> {
+  async add(announcements: Announcement[], { areNew = false } = {}): Promise<void> {
     for (const [lane, group] of byLane(announcements)) {
       const { queue } = this.#lane(lane);
       await this.#link.run(async () => {
         for (const chunk of chunksOf(group, bulkMax)) {
-          await this.#removeFinished(lane, chunk);
+          if (!areNew) await this.#removeFinished(lane, chunk);
           await queue.addBulk(chunk.map(bullJobOf));
         }
         await this.#available.announce(lane);

@@ -1,0 +1,72 @@
+import { stringifyExactJson } from "@genga/comfyui";
+import { type Database } from "@genga/database";
+import {
+  JobManager,
+  SecretBox,
+  type OutputStorage,
+  type Principal,
+  type Signals,
+  type TicketQueue,
+} from "@genga/jobs";
+import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import {
+  createWorkflowResolver,
+  type DefinitionsStore,
+  type WorkflowResolverOptions,
+} from "@genga/workflows";
+import { KnownServers } from "../servers/known-servers.ts";
+import { JobCommands } from "../submissions/job-commands.ts";
+
+/** What accepts and changes jobs. The main thread of the API has it once, and so has the thread for large submissions. */
+export interface AcceptingParts {
+  servers: KnownServers;
+  manager: JobManager;
+  jobCommands: (principal: Principal) => JobCommands;
+}
+
+export function createAcceptingParts(
+  settings: ServiceConfiguration,
+  parts: {
+    database: Database;
+    definitions: Pick<DefinitionsStore, "find">;
+    tickets: TicketQueue;
+    signals: Signals;
+    storage: OutputStorage;
+    defaultTenantId: string;
+    logger: Logger;
+  } & Pick<WorkflowResolverOptions, "onNotChecked">,
+  options: {
+    /** Names this thread in its requests to the workers. */
+    name: string;
+    /** How old an answer about servers may be. */
+    serversMaxAgeMs: number;
+  },
+): AcceptingParts {
+  const { database, definitions, tickets, signals, storage, defaultTenantId, logger, onNotChecked } = parts;
+  const { leaseMs, serverRetireMs: retireMs, nodeClasses, jobTimeoutsMs, secretsKeys } = settings;
+  const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer } = database;
+  const servers = new KnownServers({
+    ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
+    ...{ maxAgeMs: options.serversMaxAgeMs, leaseMs, retireMs, name: options.name },
+  });
+  const resolver = createWorkflowResolver({
+    definitions: () => servers.list(),
+    refresh: () => servers.refresh(),
+    ...{ uploads: database.uploads, nodeClasses },
+    ...(onNotChecked !== undefined && { onNotChecked }),
+  });
+  const manager = new JobManager({
+    ...{ reader: jobs, requests, announcer, tickets, signals, resolver, storage, defaultTenantId, logger },
+    timeoutMsByType: jobTimeoutsMs,
+    secretBox: secretBoxOf(secretsKeys),
+    writeJson: stringifyExactJson,
+  });
+  return {
+    ...{ servers, manager },
+    jobCommands: (principal) => new JobCommands({ manager, jobs, resolver }, principal),
+  };
+}
+
+function secretBoxOf([first, ...older]: readonly string[]): SecretBox | undefined {
+  return first === undefined ? undefined : new SecretBox([first, ...older]);
+}

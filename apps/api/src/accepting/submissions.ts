@@ -1,0 +1,36 @@
+import { type JobType, type Principal } from "@genga/jobs";
+import { type JobCommands } from "../submissions/job-commands.ts";
+import { answerSubmission, type AcceptedSubmission, type Submission } from "./answer-submission.ts";
+import { type SubmissionThread } from "./submission-thread.ts";
+
+/** A body of a job that is read and checked at once: some ten milliseconds at most. */
+const smallBytes = 64 * 1024;
+
+interface SubmissionsParts {
+  jobCommands: (principal: Principal) => JobCommands;
+  thread: Pick<SubmissionThread, "answer">;
+  onAccepted: (type: JobType, count: number) => void;
+}
+
+/** Accepts jobs: a single one here, and whatever may be large in a thread. */
+export class Submissions {
+  readonly #parts: SubmissionsParts;
+
+  constructor(parts: SubmissionsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param path of the request, for what is said of its problems
+   * @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError
+   */
+  async accept(submission: Submission, path: string): Promise<AcceptedSubmission> {
+    const { jobCommands, thread, onAccepted } = this.#parts;
+    const isSmall = submission.kind === "job" && submission.body.byteLength <= smallBytes;
+    const accepted = isSmall
+      ? await answerSubmission(submission, jobCommands)
+      : await thread.answer(submission, path);
+    for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
+    return accepted;
+  }
+}

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { readConfiguration, requireServices } from "@genga/runtime";
+import { pino } from "pino";
+import { SubmissionThread } from "../src/accepting/submission-thread.ts";
+import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+let api: ApiUnderTest;
+const image = { type: "image", prompt: "a quiet street", width: 512, height: 512 };
+
+beforeAll(async () => {
+  api = await startApiUnderTest();
+}, 60_000);
+afterAll(() => api.stop());
+
+function postLines(lines: string[], query = ""): Promise<Response> {
+  const headers = { "content-type": "application/x-ndjson" };
+  return api.request(`batches${query}`, { method: "POST", headers, body: lines.join("\n") });
+}
+
+describe("a batch of lines", () => {
+  test("is accepted and answered as a list is", async () => {
+    const seeds = [11, 12, 13];
+    const lines = seeds.map((seed) => JSON.stringify({ ...image, seed }));
+    const response = await postLines([...lines, "", ""], "?name=night");
+    expect(response.status).toBe(202);
+    const batch = (await response.json()) as {
+      id: string;
+      name: string;
+      total: number;
+      jobs: { id: string }[];
+    };
+    expect(batch).toMatchObject({ name: "night", total: 3 });
+    expect(response.headers.get("location")).toMatch(new RegExp(`/batches/${batch.id}$`));
+    const jobs = await Promise.all(
+      batch.jobs.map(async ({ id }) => (await (await api.request(`jobs/${id}/parameters`)).json()) as object),
+    );
+    expect(jobs).toMatchObject(seeds.map((seed) => ({ parameters: { seed } })));
+  });
+
+  test("is refused with the line that is not JSON, and with the job that is not right", async () => {
+    const broken = await postLines([JSON.stringify(image), "{"]);
+    expect(broken.status).toBe(400);
+    expect(await broken.json()).toMatchObject({
+      code: "malformed-json",
+      detail: expect.stringMatching(/^Line 2: /) as unknown,
+    });
+    const wrong = await postLines([JSON.stringify(image), "", JSON.stringify({ ...image, width: -1 })]);
+    expect(wrong.status).toBe(422);
+    expect(await wrong.json()).toMatchObject({ problems: [{ path: "jobs.1.width" }] });
+    const empty = await postLines(["", ""]);
+    expect(empty.status).toBe(422);
+  });
+
+  test("may hold integers that JavaScript cannot, as a list may", async () => {
+    const graph = (seed: string): string =>
+      `{"type":"workflow","workflow":{"1":{"class_type":"EmptyImage","inputs":{"width":64,"height":64,"batch_size":1,"color":${seed}}},` +
+      `"2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"a"}}}}`;
+    const response = await postLines([graph("9007199254740993")]);
+    expect(response.status).toBe(202);
+    const { jobs } = (await response.json()) as { jobs: { id: string }[] };
+    const stored = await (await api.request(`jobs/${jobs[0]?.id ?? ""}/workflow`)).text();
+    expect(stored).toContain("9007199254740993");
+  });
+});
+
+test("an API that is stopped right after it accepted a batch adds the batch's tickets first", async () => {
+  const other = await api.startAnother();
+  const response = await fetch(`${other.url}/api/anime/batches`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jobs: Array.from({ length: 2_500 }, (_, seed) => ({ ...image, seed })) }),
+  });
+  const { jobs } = (await response.json()) as { jobs: { id: string }[] };
+  await other.stop();
+  const waiting = await api.database.jobAnnouncer.listUnannounced(10_000);
+  expect(jobs).toHaveLength(2_500);
+  const ids = new Set(jobs.map(({ id }) => id));
+  expect(waiting.filter(({ jobId }) => ids.has(jobId))).toEqual([]);
+}, 60_000);
+
+test("a submission that is too much for the thread's memory is answered, and the next one is accepted", async () => {
+  const tenant = await api.database.tenants.defaultTenant();
+  const thread = new SubmissionThread({
+    settings: requireServices(readConfiguration(api.env)),
+    ...{ defaultTenantId: tenant.id, serversMaxAgeMs: 1_000, heapMaxMb: 96 },
+    log: pino({ level: "silent" }),
+    onNotChecked: () => undefined,
+  });
+  const batchOf = (jobs: object[]): Parameters<SubmissionThread["answer"]>[0] => ({
+    ...{ kind: "batch", name: undefined, isLines: false, baseUrl: "http://here" },
+    principal: { tenant, role: "submit", keyName: "a-key" },
+    body: new Uint8Array(new TextEncoder().encode(JSON.stringify({ jobs }))),
+  });
+  try {
+    const nodes = Array.from({ length: 150 }, (_, index) => [
+      index,
+      { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: index } },
+    ]);
+    const workflow = Object.fromEntries(nodes) as object;
+    const large = Array.from({ length: 1_200 }, () => ({ type: "workflow", workflow }));
+    await expect(thread.answer(batchOf(large), "/api/anime/batches")).rejects.toMatchObject({
+      code: "submission-interrupted",
+    });
+    const { jobs } = await thread.answer(batchOf([image]), "/api/anime/batches");
+    expect(jobs).toEqual({ image: 1 });
+  } finally {
+    await thread.close();
+  }
+}, 60_000);

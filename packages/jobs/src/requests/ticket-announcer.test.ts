@@ -1,0 +1,93 @@
+import { describe, expect, test } from "@jest/globals";
+import { type Job } from "../job/job.ts";
+import { type Announcement } from "../ports/job-announcer.ts";
+import { TicketAnnouncer } from "./ticket-announcer.ts";
+
+interface Trip {
+  ids: string[];
+  areNew: boolean;
+}
+
+/** Redis as a list of trips, each of which lasts until it is let go. */
+function announcerOf(failures: Error[] = []): {
+  announcer: TicketAnnouncer;
+  trips: Trip[];
+  marked: string[];
+  warnings: object[];
+  letGo: () => Promise<void>;
+} {
+  const trips: Trip[] = [];
+  const marked: string[] = [];
+  const warnings: object[] = [];
+  const held: (() => void)[] = [];
+  const announcer = new TicketAnnouncer({
+    tickets: {
+      add: async (announcements: Announcement[], { areNew = false } = {}) => {
+        trips.push({ ids: announcements.map(({ jobId }) => jobId), areNew });
+        await new Promise<void>((resolve) => held.push(resolve));
+        const failure = failures.shift();
+        if (failure !== undefined) throw failure;
+      },
+    },
+    announcer: {
+      markEnqueued: (tickets) => {
+        marked.push(...tickets.map(({ jobId }) => jobId));
+        return Promise.resolve();
+      },
+    },
+    logger: { warn: (details) => void warnings.push(details) },
+  });
+  const letGo = async (): Promise<void> => {
+    held.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { announcer, trips, marked, warnings, letGo };
+}
+
+function jobsNamed(...ids: string[]): Job[] {
+  return ids.map(
+    (id) => ({ id, attempt: 0, type: "image", lane: "default", priority: "normal", rank: 1 }) as Job,
+  );
+}
+
+describe("Tickets of accepted jobs", () => {
+  test("that come while others are on their way go together with the next trip", async () => {
+    const { announcer, trips, marked, letGo } = announcerOf();
+    announcer.announce(jobsNamed("a"), { areNew: true });
+    announcer.announce(jobsNamed("b"), { areNew: true });
+    announcer.announce(jobsNamed("c", "d"), { areNew: true });
+    await letGo();
+    await letGo();
+    await announcer.announced();
+    expect(trips.map(({ ids }) => ids)).toEqual([["a"], ["b", "c", "d"]]);
+    expect(marked).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("of retried jobs go apart, since an earlier ticket of theirs may have to be looked for", async () => {
+    const { announcer, trips, letGo } = announcerOf();
+    announcer.announce(jobsNamed("a"), { areNew: true });
+    announcer.announce(jobsNamed("b"), { areNew: false });
+    announcer.announce(jobsNamed("c"), { areNew: true });
+    for (let trip = 0; trip < 3; trip += 1) await letGo();
+    await announcer.announced();
+    expect(trips).toEqual([
+      { ids: ["a"], areNew: true },
+      { ids: ["b"], areNew: false },
+      { ids: ["c"], areNew: true },
+    ]);
+  });
+
+  test("are left to the sweeper when Redis is away, without a time-out for each of them", async () => {
+    const { announcer, trips, marked, warnings, letGo } = announcerOf([new Error("Redis is away")]);
+    announcer.announce(jobsNamed("a"), { areNew: true });
+    announcer.announce(jobsNamed("b", "c"), { areNew: true });
+    await letGo();
+    await announcer.announced();
+    expect(trips).toHaveLength(1);
+    expect(warnings).toMatchObject([{ jobs: 3 }]);
+    announcer.announce(jobsNamed("d"), { areNew: true });
+    await letGo();
+    await announcer.announced();
+    expect(marked).toEqual(["d"]);
+  });
+});
