@@ -55,7 +55,8 @@ export async function claimJobs(
   return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
 }
 
-function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
+/** Exported for the test of its plan. */
+export function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
   return Prisma.sql`
     WITH given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS claim(
@@ -111,7 +112,13 @@ export async function adoptJobs(
   leaseMs: number,
 ): Promise<LeasedJob[]> {
   if (serverIds.length === 0) return [];
-  const rows = await database.$queryRaw<LeasedRow[]>`
+  const rows = await database.$queryRaw<LeasedRow[]>(adoptionStatement(serverIds, workerId, leaseMs));
+  return rows.map(leasedFromRow);
+}
+
+/** Exported for the test of its plan. */
+export function adoptionStatement(serverIds: string[], workerId: string, leaseMs: number): Prisma.Sql {
+  return Prisma.sql`
     WITH held AS (
       SELECT job.id, extract(epoch FROM now() - attempt.execution_started_at)::float8 * 1000 AS "executionElapsedMs"
       FROM jobs job JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
@@ -130,7 +137,6 @@ export async function adoptJobs(
     SELECT ${jobColumns}, ${leaseColumns}, held."executionElapsedMs"
     FROM job JOIN held ON held.id = job.id ${withGraph}
     ORDER BY job.id`;
-  return rows.map(leasedFromRow);
 }
 
 const leaseColumns = Prisma.sql`
