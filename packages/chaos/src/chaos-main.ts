@@ -26,7 +26,7 @@ interface Choice {
   figuresFile: string;
 }
 
-/** Ends the process with this code: 0 every promise was kept, 1 one was not, or not all was played. */
+/** The exit code: 0 = every promise was kept; 1 = a promise was broken, or not all rounds were played. */
 async function main(): Promise<number> {
   const choice = readChoice();
   if (choice === null) {
@@ -73,13 +73,13 @@ async function main(): Promise<number> {
   await keeper.close();
   say(`\n${figures.toString()}`);
   const { unseenPoints } = figures;
-  if (unseenPoints.length > 0) say(`STALE: these points never showed themselves: ${unseenPoints.join(", ")}`);
+  if (unseenPoints.length > 0) say(`STALE: these points were never recognised: ${unseenPoints.join(", ")}`);
   say(failingSeeds.length === 0 ? "no violation" : `seeds with violations: ${failingSeeds.join(", ")}`);
   for (const lane of lanes) if (lane.status === "rejected") throw lane.reason;
   return failingSeeds.length === 0 && unseenPoints.length === 0 && !stopping.aborted ? 0 : 1;
 }
 
-/** `null`: help is wanted. */
+/** `null`: the command was asked for its help. */
 function readChoice(): Choice | null {
   const { values } = parseArgs({
     options: {
@@ -107,7 +107,7 @@ function readChoice(): Choice | null {
   };
 }
 
-/** Writes the figures so far to a file after each round, so that a run that is cut short still has them. */
+/** Writes the figures to a file after each round, so that an interrupted run still has them. */
 class FiguresKeeper {
   readonly #file: string;
   readonly #figures: Figures;
@@ -125,7 +125,7 @@ class FiguresKeeper {
     this.#writing = this.#writing
       .then(() => this.#write())
       .catch((error: unknown) => {
-        console.error("the figures could not be kept:", error);
+        console.error("the figures could not be written:", error);
       });
   }
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Figures, runChaos, startServices, type SuiteServices } from "../src/index.ts";
 
-// A short, fixed part of what `npm run chaos` does for hours. Its own Postgres and Redis: it kills and empties them.
+// A short, fixed part of what `npm run chaos` does for hours. It has a Postgres and a Redis of its own, because it
+// kills and empties them.
 
 let services: SuiteServices;
 let failureFolder: string;

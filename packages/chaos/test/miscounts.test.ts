@@ -5,7 +5,7 @@ import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import { readMiscounts } from "../src/observing/audit.ts";
 
-// A chaos round asks this after its jobs have ended: do the counts of ended jobs say what there is?
+// Tests the check of counts that a chaos round makes after its jobs have ended.
 
 let scratch: TestDatabase;
 let database: Database;
@@ -27,7 +27,7 @@ afterAll(async () => {
   await scratch.drop();
 });
 
-/** Five jobs of a batch, of which one is removed again: completed with outputs, and failed. */
+/** Five jobs of a batch that ended: some completed with outputs, some failed. One of them is removed again. */
 async function endJobs(): Promise<void> {
   const batch = { id: batchId, name: null };
   const jobs = await database.jobRequests.insertJobs({
@@ -55,13 +55,13 @@ async function endJobs(): Promise<void> {
   await database.jobRequests.removeJob(jobs[0]!.id);
 }
 
-test("counts that are kept right are found right, however many foldings have added them up", async () => {
+test("correct counts pass the check, however often they were folded", async () => {
   expect(await readMiscounts(scratch.url)).toEqual([]);
   while ((await database.keeping.foldCounts(1)) > 0) expect(await readMiscounts(scratch.url)).toEqual([]);
 });
 
 const tables = ["tenant_job_counts", "batch_job_counts", "ended_job_changes"];
-/** Keeps the right counts, and brings them back after each test that made them wrong. */
+/** Saves the correct counts, and restores them after each test that changed them. */
 beforeAll(async () => {
   for (const table of tables) await client.query(`CREATE TABLE right_${table} AS TABLE ${table}`);
 });

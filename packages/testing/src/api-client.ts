@@ -47,15 +47,12 @@ export interface StreamFrame {
 
 const ended = new Set(["completed", "failed", "timeout", "cancelled"]);
 
-/** A client of the HTTP API as somebody outside would write it: it knows paths and JSON, nothing else. */
+/** A client of the HTTP API, as a stranger would write it: it uses only paths and JSON. */
 export class ApiClient {
   readonly #base: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  /**
-   * @param url of the API, without a path
-   * @param key of a tenant; absent: none is sent
-   */
+  /** @param url of the API, without a path @param key an API key; absent: the client sends none */
   constructor(url: string, key?: string) {
     this.#base = `${url}/api/anime`;
     this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
@@ -69,7 +66,7 @@ export class ApiClient {
     });
   }
 
-  /** @throws Error with the answer when it is not a 202 */
+  /** @throws Error with the answer when its status is not 202 */
   async submit(body: object, path = "generate"): Promise<string> {
     const response = await this.request("POST", path, body);
     if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
@@ -132,12 +129,15 @@ export class ApiClient {
     }
   }
 
-  /** Resolves with the job once `test` holds for it, told by its events; looks again when a stream breaks. */
+  /**
+   * Resolves with the job once `test` holds for it. Follows the job's events, and requests the job again when the
+   * stream breaks.
+   */
   async until(id: string, test: (job: JobAnswer) => boolean): Promise<JobAnswer> {
     for (;;) {
       let job = await this.job(id);
       if (test(job)) return job;
-      if (ended.has(job.status)) throw new Error(`Job ${id} ended otherwise: ${JSON.stringify(job)}`);
+      if (ended.has(job.status)) throw new Error(`Job ${id} ended differently: ${JSON.stringify(job)}`);
       try {
         for await (const frame of this.events(id)) {
           if (frame.event === "" && frame.data === null) continue;

@@ -12,17 +12,17 @@ import { cachedFolder } from "./tool-cache.ts";
 
 const run = promisify(execFile);
 
-/** A Chromium that runs here. */
+/** A Chromium that can be run on this machine. */
 export interface BrowserProgram {
   readonly path: string;
-  /** What it needs of its environment. */
+  /** The environment variables that it needs. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /**
- * Finds a Chromium: the one that `CHROMIUM_PATH` names, the one that npm brought (with its own libraries and fonts, for
- * Linux on x64), or one on the PATH.
- * @returns why there is none, for the name of the test that is skipped
+ * Finds a Chromium: the one that `CHROMIUM_PATH` names, the one that npm installed (with its own libraries and fonts,
+ * for Linux on x64), or one on the PATH.
+ * @returns the reason if there is none, for the name of the skipped test
  */
 export async function findBrowser(): Promise<BrowserProgram | { readonly reason: string }> {
   const { CHROMIUM_PATH: given } = process.env;
@@ -39,9 +39,9 @@ export async function findBrowser(): Promise<BrowserProgram | { readonly reason:
   return { reason: `there is no Chromium here: ${failures.join("; ")}` };
 }
 
-/** Starts it without a window. Its own sandbox is left off where root would not be allowed to have one. */
+/** Starts a browser without a window. Its own sandbox is off for root, who may not use it. */
 export async function openBrowser({ path, env }: BrowserProgram): Promise<Browser> {
-  // Loaded only where it is needed: most tests need no browser.
+  // Imported only here, since most tests need no browser.
   const { chromium } = await import("playwright-core");
   const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
   const inherited = Object.entries(process.env).flatMap(([name, value]) =>

@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from "uuid";
 import { promptTextOf, type JobFailure, type JobProgress, type NewJob, type NewOutput } from "@genga/jobs";
 
-/** A graph as small as a graph can be, as JSON text; a different prompt makes a different graph. */
+/** A minimal graph as JSON text; a different prompt makes a different graph. */
 export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
   return JSON.stringify({
     "1": { class_type: "CLIPTextEncode", inputs: { text: prompt, clip: ["2", 1] } },
@@ -9,7 +9,7 @@ export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
   });
 }
 
-/** A job about to be inserted, of the default kind unless told otherwise. */
+/** A job to be inserted, with defaults for everything that is not given. */
 export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): NewJob {
   const { prompt = "a girl under a cherry tree", ...given } = changes;
   const asked = { parameters: { prompt, seed: 7 }, workflow: buildWorkflow(prompt), ...given };
@@ -30,7 +30,7 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
   };
 }
 
-/** A stored picture; each has a storage key of its own. */
+/** A stored picture; each one has a storage key of its own. */
 export function buildOutput(changes: Partial<NewOutput> = {}): NewOutput {
   return {
     nodeId: "9",

@@ -8,9 +8,9 @@ import { cachedFolder } from "./tool-cache.ts";
 
 const run = promisify(execFile);
 
-/** A program of PyPI that runs here. */
+/** A Python program from PyPI that can be run on this machine. */
 export interface PythonTool {
-  /** Runs it to its end; everything that it says, and whether it ended well. */
+  /** Runs the program to its end; returns all its output, and whether it succeeded. */
   run(
     args: readonly string[],
     options: { signal?: AbortSignal },
@@ -19,8 +19,8 @@ export interface PythonTool {
 
 /**
  * Installs a program from PyPI into a folder of its own, once for each set of requirements and version of Python.
- * @param options.entry `module:function`, as its package's entry point says
- * @returns why it cannot be had, for the name of the test that is skipped
+ * @param options.entry `module:function`, from the package's entry points
+ * @returns the reason if it cannot be installed, for the name of the skipped test
  */
 export async function findPythonTool(options: {
   name: string;
@@ -35,7 +35,7 @@ export async function findPythonTool(options: {
       .update(await readFile(requirements))
       .digest("hex");
     const folder = await cachedFolder(`${name}-${stdout.trim()}-${hash.slice(0, 12)}`, async (draft) => {
-      // A virtual environment would know the name of the folder in which it was made; a plain folder can be renamed.
+      // A virtual environment contains the name of its own folder; a plain folder can be renamed.
       const install = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
       await run("python3", [...install, "--target", draft, "--requirement", requirements], {
         timeout: 180_000,
@@ -46,7 +46,7 @@ export async function findPythonTool(options: {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const lines = message.trim().split("\n");
-    return { reason: `PyPI's ${name} cannot be had: ${lines.at(-1)?.slice(0, 200) ?? ""}` };
+    return { reason: `PyPI's ${name} cannot be installed: ${lines.at(-1)?.slice(0, 200) ?? ""}` };
   }
 }
 

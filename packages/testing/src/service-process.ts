@@ -2,26 +2,26 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-/** A service of ours, running as its own process, as in production. */
+/** A service of Genga that runs as a process of its own, as in production. */
 export interface ServiceProcess {
   readonly pid: number;
-  /** What it said when it became ready, such as its URL. */
+  /** What it reported when it became ready, such as its URL. */
   readonly details: Readonly<Record<string, string | number>>;
   /** Its log, newest last; bounded. */
   readonly lines: readonly string[];
   /** Resolves with the exit code, or the signal's name. */
   readonly exited: Promise<number | string>;
   signal(signal: NodeJS.Signals): void;
-  /** SIGTERM, then waits for the end. */
+  /** Sends SIGTERM and waits for the end of the process. */
   stop(): Promise<number | string>;
-  /** Resolves with the first line, now or later, that matches. */
+  /** Resolves with the first matching line of its log, past or future. */
   line(pattern: RegExp): Promise<string>;
 }
 
 const linesMax = 5_000;
 
 /**
- * Starts `node --import tsx <entry>` and waits until it says over IPC that it is ready.
+ * Starts `node --import tsx <entry>` and waits until it reports over IPC that it is ready.
  * @param options.entry a TypeScript file, relative to the working directory
  * @throws Error with the end of its log when it ends before it is ready
  */
@@ -29,7 +29,7 @@ export async function startServiceProcess(options: {
   entry: string;
   env: Record<string, string>;
   args?: string[];
-  /** For a program that speaks no IPC: the line by which it says that it is ready; its named groups are the details. */
+  /** For a program without IPC: the line by which it reports that it is ready; the named groups are the details. */
   readyLine?: RegExp;
 }): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ["--import", "tsx", options.entry, ...(options.args ?? [])], {

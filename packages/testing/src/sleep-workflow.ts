@@ -2,7 +2,7 @@ import { type Workflow } from "@genga/comfyui";
 
 let serial = 0;
 
-/** EmptyImage → sleep → SaveImage: takes `seconds` on a server with the recordings' nodes, and is never cached. */
+/** EmptyImage → sleep → SaveImage. Takes `seconds` on a server with the recordings' nodes, and is never cached. */
 export function sleepWorkflow(
   seconds: number,
   options: { steps?: number; fails?: boolean; blocking?: boolean } = {},

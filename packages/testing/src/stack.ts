@@ -6,15 +6,15 @@ import { z } from "zod";
 import { type ServiceProcess, startServiceProcess } from "./service-process.ts";
 import { testServiceUrl } from "./test-database.ts";
 
-/** Genga as in production, as processes of its own: any number of APIs, workers and simulated servers. */
+/** Genga as in production, as separate processes: any number of APIs, workers and simulated servers. */
 export interface Stack {
   readonly folder: string;
-  /** Environment of all APIs and workers. */
+  /** The environment of all APIs and workers. */
   readonly env: Readonly<Record<string, string>>;
   readonly apis: ServiceProcess[];
   readonly workers: ServiceProcess[];
   readonly simulators: SimulatorProcess[];
-  /** Base URL of the first API. */
+  /** The base URL of the first API. */
   readonly url: string;
   startApi(env?: Record<string, string>): Promise<ServiceProcess>;
   startWorker(env?: Record<string, string>): Promise<ServiceProcess>;
@@ -25,26 +25,26 @@ export interface Stack {
 export interface SimulatorProcess extends ServiceProcess {
   readonly url: string;
   readonly controlUrl: string;
-  /** As it was started; to start it again on its port. */
+  /** The arguments of its start; with them it can be started again on its port. */
   readonly args: readonly string[];
-  /** Prompt ids in the order in which their executions began; one that ran twice is there twice. */
+  /** Prompt ids in the order in which their executions began; a prompt that was executed twice is listed twice. */
   executions(): Promise<string[]>;
   fault(fault: { kind: string; [option: string]: unknown }): Promise<void>;
 }
 
 export interface StackOptions {
-  /** A migrated database. */
+  /** The URL of a migrated database. */
   databaseUrl: string;
   simulators?: number;
   apis?: number;
   workers?: number;
-  /** For all simulators, beside ports and folders. */
+  /** Arguments for all simulators, besides ports and folders. */
   simulatorArgs?: string[];
-  /** For APIs and workers, beside the addresses. */
+  /** Environment for APIs and workers, besides the addresses. */
   env?: Record<string, string>;
 }
 
-/** Quick enough for tests: nothing is drawn slowly, models load at once. */
+/** Fast settings for tests: steps are short, and models load at once. */
 export const quickSimulator = ["--load-ms", "0", "--step-ms", "5", "--save-ms", "0", "--history-lag-ms", "5"];
 
 /** Starts everything on free loopback ports, with Redis keys of its own. */

@@ -1,30 +1,33 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
-/** A network between a client and a server that can fail in the ways that networks do. */
+/** A network between a client and a server that can fail in the ways in which networks do. */
 export interface TcpProxy {
   readonly host: string;
   readonly port: number;
-  /** The target's URL, leading through this proxy. Only for targets given as a URL. */
+  /** The target's URL with this proxy's address. Only for targets that are given as a URL. */
   readonly url: string;
-  /** Connections that were accepted so far. */
+  /** How many connections were accepted so far. */
   connectionCount(): number;
   /** Resets every connection and refuses new ones. */
   cut(): Promise<void>;
-  /** Accepts again, at the same port. */
+  /** Accepts connections again, on the same port. */
   restore(): Promise<void>;
-  /** Half-open: connections stay, new ones are accepted, and not one byte is passed on in either direction. */
+  /** Half-open: connections stay and new ones are accepted, but no byte is passed on in either direction. */
   freeze(): void;
-  /** Passes on what was held back, in order. */
+  /** Passes on the bytes that were held back, in order. */
   thaw(): void;
-  /** From now on every byte arrives so much later; 0 ends it. */
+  /** From now on every byte arrives this much later; 0 ends the delay. */
   delay(ms: number): void;
-  /** Shows everything that is about to be passed on; who looks may hold or reset the connection. Call the answer to stop. */
+  /**
+   * Calls the listener with all bytes before they are passed on; it may hold or reset the connection. The returned
+   * function ends that.
+   */
   observe(listener: (passage: Passage) => void): () => void;
   close(): Promise<void>;
 }
 
-/** Bytes on their way; not passed on before the observers have returned. */
+/** Bytes on their way; they are passed on after all listeners have returned. */
 export interface Passage {
   readonly direction: "to-target" | "to-client";
   readonly data: Buffer;
@@ -33,15 +36,15 @@ export interface Passage {
 
 export interface ProxiedConnection {
   readonly id: number;
-  /** Nothing more is passed on, in either direction. */
+  /** From now on nothing is passed on, in either direction. */
   hold(): void;
-  /** Ends a hold: what was held back is passed on, in order, unless an end is gone by now. */
+  /** Ends a hold: the bytes that were held back are passed on, in order, if both ends are still open. */
   release(): void;
-  /** Both ends see a reset; what was held back is lost. */
+  /** Resets both ends; the bytes that were held back are lost. */
   reset(): void;
 }
 
-/** Listens on a free loopback port in front of `targetUrl` (whose port must be given) or of `host` and `port`. */
+/** Listens on a free loopback port in front of `targetUrl` (which must contain a port) or of `host` and `port`. */
 export async function startTcpProxy(
   target: { targetUrl: string } | { host: string; port: number },
 ): Promise<TcpProxy> {
@@ -111,7 +114,7 @@ interface Traffic {
   readonly delayMs: () => number;
 }
 
-/** Two sockets whose bytes flow into each other. */
+/** Two sockets, each of which gets the bytes of the other. */
 class SocketPair implements ProxiedConnection {
   readonly id: number;
   readonly #client: Socket;
@@ -129,7 +132,7 @@ class SocketPair implements ProxiedConnection {
       new Flow(client, target, look("to-target"), traffic.delayMs),
       new Flow(target, client, look("to-client"), traffic.delayMs),
     ];
-    // A network has no opinion about errors: either side sees the other's connection end.
+    // Errors are ignored: either side only sees that the connection of the other has ended.
     for (const socket of [client, target]) {
       socket.on("error", () => {
         this.reset();
@@ -151,7 +154,7 @@ class SocketPair implements ProxiedConnection {
     breakOff(this.#target);
   }
 
-  /** Once both ends are closed: while one is held back, the other still has to be let go. */
+  /** Called once both ends are closed. While one is held back, the other must still be closed. */
   onClose(listener: () => void): void {
     const closed = (): void => {
       if (this.#client.closed && this.#target.closed) listener();
@@ -161,13 +164,13 @@ class SocketPair implements ProxiedConnection {
   }
 }
 
-/** With a reset where that is possible: while an end is being sent, Node 20 would keep the socket's handle for ever. */
+/** Resets the socket where possible: while an end is being sent, Node 20 would keep the socket's handle for ever. */
 function breakOff(socket: Socket): void {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
 
-/** One direction: what comes in goes out, in order, unless it is held back. */
+/** One direction: bytes are passed on in order, unless they are held back. */
 class Flow {
   readonly #from: Socket;
   readonly #to: Socket;

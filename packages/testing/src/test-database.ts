@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 
-/** A database that one test file has to itself. */
+/** A database for one test file alone. */
 export interface TestDatabase {
   readonly url: string;
-  /** Removes it, ending connections that are still open. */
+  /** Removes the database, and ends connections that are still open. */
   drop(): Promise<void>;
 }
 
 /**
- * Creates an empty or migrated database on the tests' Postgres (TEST_DATABASE_URL, which `npm test` provides).
+ * Creates an empty or migrated database on the Postgres for tests (TEST_DATABASE_URL, which `npm test` sets).
  *
- * @param options.migrate applies the migrations to the database at the URL that it is given. It runs once for all test
- *   files: later databases are copies, to which it is applied again and finds nothing to do.
+ * @param options.migrate applies the migrations to the database at the URL that it is given. A template is migrated
+ * once for all test files. Databases are copies of it, to which the migrations are applied again, without effect.
  */
 export async function createTestDatabase(
   options: { readonly migrate?: (databaseUrl: string) => Promise<unknown> } = {},
@@ -33,7 +33,7 @@ export async function createTestDatabase(
         await migrate(withDatabase(adminUrl, draftName));
         await client.query(`ALTER DATABASE ${draftName} RENAME TO ${templateName}`);
       }
-      // A template can be copied by one at a time, and only while nobody is connected to it.
+      // Only one process at a time can copy a template, and only while no connection is open to it.
       await client.query(`CREATE DATABASE ${name} TEMPLATE ${templateName}`);
     });
   });
@@ -48,7 +48,7 @@ export async function createTestDatabase(
 }
 
 /**
- * The URL of a service that `npm test` provides to the tests: TEST_DATABASE_URL or TEST_REDIS_URL.
+ * The URL of a service that `npm test` starts for the tests: TEST_DATABASE_URL or TEST_REDIS_URL.
  *
  * @throws Error that says how to run the tests
  */
@@ -66,7 +66,7 @@ const templateName = "genga_template";
 const draftName = "genga_template_draft";
 
 async function withTemplateLock(client: pg.Client, work: () => Promise<void>): Promise<void> {
-  const lock = 832_801; // any number, the same in every test file
+  const lock = 832_801; // any number that all test files share
   await client.query("SELECT pg_advisory_lock($1)", [lock]);
   try {
     await client.query(`DROP DATABASE IF EXISTS ${draftName} WITH (FORCE)`);

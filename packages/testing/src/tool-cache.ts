@@ -6,9 +6,10 @@ const project = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))
 const cache = join(project, "node_modules", ".cache", "genga");
 
 /**
- * A folder that tests make once and keep, below `node_modules/.cache`; its name holds the version of what is in it. Made
- * beside its final name first: processes that make it at the same time, or die over it, leave no half of it.
- * @param make fills the folder that it is given
+ * A folder that tests fill once and keep, below `node_modules/.cache`; its name contains the version of its content. It
+ * is filled under a temporary name first, so that processes which do so at the same time, or die, leave no incomplete
+ * folder.
+ * @param make fills the folder at the path that it is given
  */
 export async function cachedFolder(name: string, make: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(cache, name);
@@ -19,7 +20,7 @@ export async function cachedFolder(name: string, make: (folder: string) => Promi
     await make(draft);
     renameSync(draft, folder);
   } catch (error) {
-    // Somebody else was faster; a folder that is not empty is never replaced.
+    // Another process was faster; a folder that is not empty is never replaced.
     if (!existsSync(folder)) throw error;
   } finally {
     rmSync(draft, { recursive: true, force: true });

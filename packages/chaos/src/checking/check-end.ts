@@ -1,7 +1,7 @@
 import { type JobHistory, type OutputObservation, type Violation } from "../history/history.ts";
 import { expectedOutput, isLate, type ExpectedOutput } from "../plan/job-spec.ts";
 
-/** Whether a job ended as it had to, and made what it had to. */
+/** Checks that a job ended as its specification requires, with the right outputs. */
 export function checkEnd(job: JobHistory, excusedFailures: readonly string[]): Violation[] {
   return [
     ...[...checkStatus(job, excusedFailures)].map((message) => ({ rule: "end", jobId: job.id, message })),
@@ -15,25 +15,26 @@ function* checkStatus(job: JobHistory, excusedFailures: readonly string[]): Gene
   const wasCancelAsked = job.requests.some(({ kind }) => kind === "cancel" || kind === "cancel-batch");
   switch (end.status) {
     case "completed":
-      if (job.spec !== null && expectedOutput(job.spec) === null) yield "it completed, which it cannot";
+      if (job.spec !== null && expectedOutput(job.spec) === null)
+        yield "it completed, although such a job cannot complete";
       return;
     case "cancelled":
-      if (!wasCancelAsked && job.name !== null) yield "it is cancelled, and nobody had asked for that";
+      if (!wasCancelAsked && job.name !== null) yield "it is cancelled, although no client requested that";
       return;
     case "timeout":
-      if (job.spec !== null && !isLate(job.spec)) yield "its deadline passed, which is far away";
+      if (job.spec !== null && !isLate(job.spec)) yield "it timed out, although its deadline is far away";
       return;
     case "failed": {
       const { class: failureClass, code, message } = end.failure ?? { class: "", code: "none", message: "" };
-      // One whose 202 was never heard may be any of those that were submitted.
+      // If the answer to its submission was lost, the job may be any of those that were submitted.
       const isMeant = (job.spec === null || job.spec.kind === "fails") && failureClass === "execution";
       if (!isMeant && !excusedFailures.includes(code))
-        yield `it failed for no good reason: ${code}: ${message}`;
+        yield `it failed without a valid reason: ${code}: ${message}`;
       return;
     }
     case "queued":
     case "processing":
-      return; // reported as a job that never ended
+      return; // checkLife reports jobs that have not ended
   }
 }
 

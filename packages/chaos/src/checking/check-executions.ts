@@ -9,26 +9,29 @@ import {
   type Violation,
 } from "../history/history.ts";
 
-/** Clocks of one machine, read in different processes and rounded: so far apart may two moments seem to be swapped. */
+/**
+ * Two moments from different processes may seem to be swapped by this much, because clocks are read at different times
+ * and rounded.
+ */
 const slackMs = 300;
 
-/** A prompt that a server ran, from its own log. */
+/** A prompt that a server executed, from the server's own log. */
 interface Render {
   attempt: Attempt;
   startedAt: number;
-  /** Finished, or the server's end; `Infinity` when it was still running at last. */
+  /** When the prompt finished, or the server ended; `Infinity` when it was still running at the end of the test. */
   endedAt: number;
 }
 
-/** A render that was not the job's last one, and what the product gave as its reason. */
+/** An execution that was not the job's last one, and the reason that Genga recorded. */
 export interface RepeatedRender {
   jobId: string;
   cause: string;
-  /** When the product gave it up. */
+  /** When Genga gave the execution up. */
   at: number;
 }
 
-/** Whether GPUs worked no more than the rules allow. */
+/** Checks that servers execute no more than the rules allow. */
 export function checkExecutions(history: History): Violation[] {
   const { renders, violations } = rendersOf(history);
   const writesOf = groupBy(history.writes, ({ jobId }) => jobId);
@@ -41,7 +44,7 @@ export function checkExecutions(history: History): Violation[] {
   return violations;
 }
 
-/** What servers did more than once, by the product's own reasons. */
+/** Executions that were repeated, with the reasons that Genga recorded. */
 export function repeatedRenders(history: History): RepeatedRender[] {
   return rendersOf(history)
     .renders.filter(({ attempt }) => attempt.outcome === "requeued")
@@ -52,7 +55,7 @@ export function repeatedRenders(history: History): RepeatedRender[] {
     }));
 }
 
-/** How often each job was rendered: number of renders → number of jobs. */
+/** How often jobs were executed: number of executions → number of jobs. */
 export function rendersPerJob(history: History): Map<number, number> {
   const perJob = groupBy(rendersOf(history).renders, ({ attempt }) => attempt.jobId);
   const counts = new Map<number, number>();
@@ -117,7 +120,7 @@ function* problemsOf(
         ? ["memory-lost", "unreachable", "workers"]
         : ["memory-lost", "unreachable"];
     if (!isExcused(kinds, attempt.finishedAt ?? startedAt)) {
-      yield `it was rendered and then given up (${attempt.failureCode ?? "?"}), though its server was well all the time`;
+      yield `it was rendered and then given up (${attempt.failureCode ?? "?"}), although its server was fine all the time`;
     }
   }
   const atStart = stateAt(writes, startedAt - slackMs);

@@ -1,9 +1,12 @@
 import { type History, type JobWrite, type OrphanedFile, type Violation } from "../history/history.ts";
 
-/** Why a file that no output names was left: its writer was gone, or no longer had a say. */
+/** Why a file without an output was left: its writer had ended, or no longer had the lease. */
 export type OrphanCause = "its writer had ended" | "its lease was taken over" | "for no reason";
 
-/** A file that no output names is never seen, and may only be left by a writer that could not remove it. */
+/**
+ * Checks that only a writer that could not remove its file has left a file without an output. Clients never see such
+ * files.
+ */
 export function checkFiles(history: History): Violation[] {
   return history.orphans
     .filter((orphan) => causeOfOrphan(orphan, history) === "for no reason")

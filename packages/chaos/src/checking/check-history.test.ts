@@ -333,7 +333,7 @@ describe("a forged history is found out:", () => {
     ],
     [
       "an accepted retry of a batch that left a failed job as it was",
-      /requests: a retry-batch that was accepted .* did not begin it anew/,
+      /requests: a retry-batch that was accepted .* did not queue it again/,
       (_, job) => {
         job.events = [event(1, "accepted", 0), event(2, "claimed", 1), event(3, "failed", 1)];
         job.requests = [{ kind: "retry-batch", at: 2_000, endedAt: 2_100, httpStatus: 202 }];
@@ -468,7 +468,7 @@ describe("a forged history is found out:", () => {
     ],
     [
       "a job that failed for no reason",
-      /end: it failed for no good reason: worker-error/,
+      /end: it failed without a valid reason: worker-error/,
       (_, job) => {
         const failure = { class: "server", code: "worker-error", message: "oops" };
         const seen = { status: "failed", phase: null, attempt: 2, sequence: 11, percent: 50 } as const;
@@ -477,7 +477,7 @@ describe("a forged history is found out:", () => {
     ],
     [
       "a job that was cancelled by nobody",
-      /end: it is cancelled, and nobody had asked/,
+      /end: it is cancelled, although no client requested/,
       (_, job) => (job.finalAnswers[0]!.job = { ...job.finalAnswers[0]!.job!, status: "cancelled" }),
     ],
     [
@@ -487,12 +487,12 @@ describe("a forged history is found out:", () => {
     ],
     [
       "a write of a worker that lost its lease",
-      /stale-write: written under the lease of worker-2 by another process/,
+      /stale-write: another process wrote under the lease of worker-2/,
       (history) => (history.writes[6]!.process = "worker-1"),
     ],
     [
       "an end written by a worker that lost its lease",
-      /stale-write: written under the lease of worker-2 by another process/,
+      /stale-write: another process wrote under the lease of worker-2/,
       (history) => (history.writes[7]!.process = "worker-1"),
     ],
     [
@@ -507,7 +507,7 @@ describe("a forged history is found out:", () => {
     ],
     [
       "a take-over without a new lease number",
-      /stale-write: written under the lease of worker-1 by another process/,
+      /stale-write: another process wrote under the lease of worker-1/,
       (history) => (history.writes[5]!.after.leaseNumber = 2),
     ],
     [
@@ -590,7 +590,7 @@ describe("a forged history is found out:", () => {
     const history = cancelledHistory();
     history.writes[0]!.after.percent = 90;
     expect(rulesOf(history)).toContainEqual(
-      expect.stringMatching(/stale-write: written under the lease of worker-1 by another process/),
+      expect.stringMatching(/stale-write: another process wrote under the lease of worker-1/),
     );
   });
 });

@@ -6,7 +6,7 @@ import { checkRequests } from "./check-requests.ts";
 import { checkWrites } from "./check-writes.ts";
 import { endings, type History, type Violation } from "../history/history.ts";
 
-/** Every promise that the history breaks; none is a pass. */
+/** Every promise that the history breaks; an empty list is a pass. */
 export function checkHistory(history: History): Violation[] {
   return [
     ...history.deaths.map((message) => ({ rule: "process", jobId: null, message })),
@@ -20,7 +20,7 @@ export function checkHistory(history: History): Violation[] {
   ];
 }
 
-/** A batch counts each of its jobs once, where it ended. */
+/** Checks that a batch counts each of its jobs once, with the job's final status. */
 function* checkBatches({ batches }: History): Generator<string> {
   for (const { id, total, counts, ends } of batches) {
     const sum = Object.values(ends).reduce((one, other) => one + other, 0);

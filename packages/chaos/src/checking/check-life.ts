@@ -7,7 +7,7 @@ import {
   type Violation,
 } from "../history/history.ts";
 
-/** What a job's own events and the APIs' answers owe their readers. */
+/** Checks a job's events and the answers of the APIs about it. */
 export function checkLife(job: JobHistory, troubles: readonly Trouble[]): Violation[] {
   const report = (rule: string, message: string): Violation => ({ rule, jobId: job.id, message });
   return [
@@ -20,7 +20,10 @@ export function checkLife(job: JobHistory, troubles: readonly Trouble[]): Violat
 
 const phases = ["submitted", "executing", "saving"];
 
-/** Gap-free, in a possible order, with one end for each life, which is the last word. */
+/**
+ * Checks that events have no gaps, follow each other in a possible order, and have one end for each run of the job, as
+ * the last event.
+ */
 function* checkEvents(events: readonly JobEventAnswer[]): Generator<string> {
   let state: "nothing" | "queued" | "processing" | "ended" = "nothing";
   let attempt = 0;
@@ -67,7 +70,7 @@ function stateAfter(
   }
 }
 
-/** Never 404, never an answer that blames nobody; nothing goes back in time. */
+/** Checks that a job is always found, that errors are only temporary outages, and that nothing goes back. */
 function* checkAnswers(job: JobHistory): Generator<string> {
   let before: JobHistory["answers"][number]["job"];
   for (const { at, httpStatus, job: now, text } of job.answers) {
@@ -92,10 +95,10 @@ function* checkAnswers(job: JobHistory): Generator<string> {
   }
 }
 
-/** Every API tells the same end, and it is the one in the events. */
+/** Checks that every API reports the same end, which is the end in the events. */
 function* checkFinalAnswers(job: JobHistory): Generator<string> {
   const last = job.events.at(-1);
-  if (job.finalAnswers.length === 0) yield "no API was asked for its end";
+  if (job.finalAnswers.length === 0) yield "no API was asked for its final state";
   for (const { httpStatus, job: seen, text } of job.finalAnswers) {
     if (seen === undefined) {
       yield `after all was healed it was answered ${httpStatus ?? "nothing"}: ${text?.slice(0, 300) ?? ""}`;

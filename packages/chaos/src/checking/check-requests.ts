@@ -6,10 +6,10 @@ import {
   type Violation,
 } from "../history/history.ts";
 
-/** Clocks of one machine, read in different processes. */
+/** Clocks of one machine, read in different processes, may differ by this much. */
 const slackMs = 300;
 
-/** Whether what was asked of a job, and accepted, was done. */
+/** Checks that every accepted request about a job had its effect. */
 export function checkRequests(job: JobHistory): Violation[] {
   const messages = [
     ...checkCancelling(job),
@@ -20,7 +20,10 @@ export function checkRequests(job: JobHistory): Violation[] {
   return messages.map((message) => ({ rule: "requests", jobId: job.id, message }));
 }
 
-/** A job that was told to stop is not begun again, and if it completes all the same, it says so. */
+/**
+ * Checks that a cancelled job is not started again, and that a job which completed in spite of a cancel request says
+ * so.
+ */
 function* checkCancelling({ events, finalAnswers }: JobHistory): Generator<string> {
   let isAsked = false;
   for (const { type, sequence } of events) {
@@ -57,7 +60,7 @@ function* checkAccepted(events: readonly JobEventAnswer[], request: JobRequest):
     case "retry-batch": {
       const wasDone = until.slice(before.length).some(({ type }) => type === "retry_requested");
       const isDue = kind === "retry" || ["failed", "timeout"].includes(before.at(-1)?.type ?? "");
-      if (isDue && !wasDone) yield `${what} did not begin it anew`;
+      if (isDue && !wasDone) yield `${what} did not queue it again`;
     }
   }
 }

@@ -1,11 +1,11 @@
 import { type JobHistory, type StreamedFrame, type Trouble } from "../history/history.ts";
 
-/** An API that was away while progress was told may show an older one until it hears more. */
+/** An API that missed live progress during a fault may show older progress for this long. */
 const hearingMs = 1_000;
 
 /**
- * What a reader is told who comes back again and again with the last id that it has seen: every event once, in order,
- * and progress that never falls within an attempt.
+ * Checks what a client sees that reconnects again and again with the last id that it got: every event once and in
+ * order, and progress that never falls within an attempt.
  */
 export function* checkStreams(job: JobHistory, troubles: readonly Trouble[]): Generator<string> {
   let sequence: number | null = null;

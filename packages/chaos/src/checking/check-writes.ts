@@ -1,8 +1,9 @@
 import { endings, type JobWrite, type RowState, type Violation } from "../history/history.ts";
 
 /**
- * Whether every write to a job's row was allowed: only the holder of the lease changes a job that is processing; others
- * take it over, or give it up, only after the lease has run out, and raise its number; what has ended stays as it is.
+ * Checks that every write to a job's row was allowed: only the holder of the lease changes a processing job. Others
+ * take it over or requeue it only after the lease has expired, and raise the lease number. An ended job does not
+ * change.
  */
 export function checkWrites(writes: readonly JobWrite[]): Violation[] {
   return writes.flatMap((write) =>
@@ -31,7 +32,7 @@ function* problemsOf({ before, after, process, wasLeaseExpired }: JobWrite): Gen
     if (isClaim && (after.attempt !== before.attempt + 1 || after.leaseNumber !== before.leaseNumber + 1)) {
       yield "a claim did not raise attempt and lease number by one";
     }
-    if (isClaim && after.leaseOwner !== process) yield "a claim was made in another's name";
+    if (isClaim && after.leaseOwner !== process) yield "a claim set another process as its holder";
     return;
   }
   yield* problemsWhileProcessing(before, after, process, wasLeaseExpired);
@@ -50,18 +51,18 @@ function* problemsWhileProcessing(
   if (after.status === "processing" && after.percent < before.percent) yield "progress went back";
   if (isSameLease) {
     if (process !== before.leaseOwner && !isCancelRequest(before, after)) {
-      yield `written under the lease of ${before.leaseOwner ?? "nobody"} by another process`;
+      yield `another process wrote under the lease of ${before.leaseOwner ?? "nobody"}`;
     }
     return;
   }
   if (after.leaseNumber !== before.leaseNumber + 1) yield "the lease number jumped";
   if (!wasLeaseExpired) yield "the lease was taken before it had run out";
   if (after.status === "processing" && after.leaseOwner !== process) {
-    yield "a take-over was made in another's name";
+    yield "a take-over set another process as its holder";
   }
 }
 
-/** Noted by an API; everything else stays. */
+/** An API may record a cancel request, and change nothing else. */
 function isCancelRequest(before: RowState, after: RowState): boolean {
   const unchanged = { ...before, sequence: after.sequence, cancelRequestedAt: after.cancelRequestedAt };
   return (

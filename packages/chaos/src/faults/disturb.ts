@@ -3,13 +3,13 @@ import { type TcpProxy } from "@genga/testing";
 
 type Disturbance = "cut" | "half-open" | "delay";
 
-/** As the kinds of faults of networks end. */
+/** The kind of disturbance, by the end of the fault's name. */
 export function howOf(kind: string): Disturbance {
   if (kind.endsWith("cut")) return "cut";
   return kind.endsWith("delay") ? "delay" : "half-open";
 }
 
-/** Breaks a network for so long. */
+/** Disturbs a network for this long. */
 export async function disturb(
   proxy: TcpProxy,
   { how, byMs, ms }: { how: Disturbance; byMs: number; ms: number },

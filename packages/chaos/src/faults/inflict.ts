@@ -8,23 +8,25 @@ import { armPointFault, type ArmedFault } from "./point-fault.ts";
 import { redeploy, replace, runOnReplica } from "./replica-faults.ts";
 import { runOnServer } from "./server-faults.ts";
 
-/** What became of a planned fault. Moments are milliseconds since 1970. */
+/** What became of a planned fault. Times are milliseconds since 1970. */
 export interface Inflicted {
   fault: Fault;
-  /** `null`: it did not happen, because its target was under another fault or its point was not reached. */
+  /** `null`: it did not happen, because its target had another fault or its point was not reached. */
   beganAt: number | null;
   healedAt: number | null;
 }
 
-/** A fault under way. */
+/** A fault that has begun. */
 export interface Ongoing {
-  /** Resolves when it is healed. */
+  /** Resolves when the fault is healed. */
   healed: Promise<Inflicted>;
-  /** The round's activity is over: what still waits for its moment is called off. */
+  /**
+   * Called when the activity of the round is over: a fault that still waits for its moment does not happen any more.
+   */
   readonly callOff: () => void;
 }
 
-/** Begins a fault; after its time it heals itself. */
+/** Begins a fault, which ends by itself after its time. */
 export function inflict(world: World, fault: Fault): Ongoing {
   if (fault.kind === "at-point") {
     const armed = armPointFault(world, fault, (replica) => replace(world, replica));
@@ -60,7 +62,7 @@ async function inflictOn(world: World, fault: PlainFault, target: string): Promi
   }
 }
 
-/** What it works on, by a name that two faults never share; `null`: there is nothing. */
+/** The name of the fault's target, which no other fault may have at the same time; `null`: there is no target. */
 function targetOf(world: World, fault: PlainFault): string | null {
   if ("link" in fault) return `${replicaOf(world, fault)?.name ?? ""} ${fault.link}`;
   if ("worker" in fault || "api" in fault) return replicaOf(world, fault)?.name ?? null;
@@ -85,7 +87,7 @@ function serverOf(world: World, fault: { simulator: number }): SimulatedServer {
   return server;
 }
 
-/** What the fault explains; see `Trouble`. */
+/** Records what the fault explains; see `Trouble`. */
 function troublesOf(world: World, fault: PlainFault): (() => void)[] {
   if ("simulator" in fault) {
     const { url } = serverOf(world, fault);

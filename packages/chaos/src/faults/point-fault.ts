@@ -9,16 +9,16 @@ import { type World } from "../world/world.ts";
 
 type PointFault = Extract<Fault, { kind: "at-point" }>;
 
-/** A fault that waits for a point in a job's life, or that has begun there. */
+/** A fault that waits for a point in a job's life, or has begun there. */
 export interface ArmedFault {
   /** When it began; `null` = not yet. */
   beganAt(): number | null;
-  /** When what it broke was whole again; `null` = not yet. */
+  /** When everything that it broke worked again; `null` = not yet. */
   healedAt(): number | null;
   disarm(): Promise<void>;
 }
 
-/** Waits until the point is reached for the first time, and lets the fault happen there. */
+/** Waits until the point is reached for the first time, and begins the fault there. */
 export function armPointFault(world: World, fault: PointFault, restart: RestartReplica): ArmedFault {
   const detector = new PointDetector(fault.point);
   let beganAt: number | null = null;
@@ -43,7 +43,7 @@ export function armPointFault(world: World, fault: PointFault, restart: RestartR
   };
 }
 
-/** Starts a process in the place of one that was killed. */
+/** Starts a process to replace one that was killed. */
 export type RestartReplica = (replica: Replica) => Promise<void>;
 
 async function act(
@@ -61,7 +61,7 @@ async function act(
   try {
     const isProcess = fault.action === "kill" || fault.action === "pause";
     const victim = isProcess ? await victimOf(world, source) : undefined;
-    // Somebody else works on it already, or it is gone: then the connection is what breaks.
+    // If the process has another fault already, or has ended, the fault breaks the connection instead.
     const target = victim === undefined || world.busy.has(victim.name) ? undefined : victim;
     if (fault.action === "hold") {
       await sleep(fault.ms);
@@ -105,7 +105,7 @@ const serversSchema = z.object({
   servers: z.array(z.object({ url: z.string(), worker: z.string().nullable() })),
 });
 
-/** The process whose traffic it is; of a server's, the worker that owns the server. */
+/** The process that the traffic belongs to; for a server's traffic, the worker that owns the server. */
 async function victimOf(world: World, source: TrafficSource): Promise<Replica | undefined> {
   if ("replica" in source) return source.replica.isEnding ? undefined : source.replica;
   const owner = await ownerOf(world, source.server.url);

@@ -4,7 +4,7 @@ import { type Replica } from "../world/replica.ts";
 import { type World } from "../world/world.ts";
 import { disturb } from "./disturb.ts";
 
-/** Does to one API or worker what the fault says, and heals it. */
+/** Applies a fault to one API or worker, and heals it. */
 export async function runOnReplica(
   world: World,
   fault: Extract<PlainFault, { worker: number } | { api: number }>,
@@ -47,11 +47,11 @@ async function cutOff(
   }
   await proxy.cut();
   await sleep(fault.ms);
-  // The process may have been ended meanwhile, and with it its networks.
+  // The process may have been ended meanwhile, and its networks with it.
   if (!replica.isEnding) await proxy.restore();
 }
 
-/** A deployment: SIGTERM, which a process has to obey in order. */
+/** A deployment: SIGTERM, on which a process must end in good order. */
 export async function redeploy(world: World, replica: Replica, isOverlapping: boolean): Promise<void> {
   world.busy.add(replica.name);
   try {
@@ -59,7 +59,7 @@ export async function redeploy(world: World, replica: Replica, isOverlapping: bo
     await successor;
     const wasStoreAway = isPostgresAway(world, replica);
     const how = await replica.stop();
-    // When the database says nothing at all, the leases cannot be handed back in time, and that is told.
+    // If the database does not answer at all, the worker cannot hand its leases back in time, and exits with an error.
     if (how !== 0 && !wasStoreAway && !isPostgresAway(world, replica)) {
       world.deaths.push(`${replica.name} was asked to stop and ended with ${how}: ${lastLines(replica)}`);
     }
@@ -73,7 +73,7 @@ function isPostgresAway(world: World, replica: Replica): boolean {
   return world.busy.has("postgres") || world.busy.has(`${replica.name} postgres`);
 }
 
-/** Starts a process in the place of one that has ended. */
+/** Starts a process to replace one that has ended. */
 export async function replace(world: World, replica: Replica): Promise<void> {
   putInPlace(world, replica, await world.startReplica(replica.kind));
 }

@@ -4,7 +4,7 @@ import { type SimulatedServer } from "../world/simulated-server.ts";
 import { type World } from "../world/world.ts";
 import { disturb, howOf } from "./disturb.ts";
 
-/** Does to one ComfyUI server what the fault says, and heals it. */
+/** Applies a fault to one ComfyUI server, and heals it. */
 export async function runOnServer(
   world: World,
   fault: Extract<PlainFault, { simulator: number }>,
@@ -71,7 +71,7 @@ export async function runOnServer(
   }
 }
 
-/** Ends the server's process and starts it again after a while; it has forgotten its queue and its history. */
+/** Ends the server's process and starts it again after a while, without its queue and its history. */
 function endAndRestart(world: World, server: SimulatedServer, end: () => Promise<void>) {
   return async (ms: number): Promise<void> => {
     server.isEnding = true;
@@ -83,6 +83,6 @@ function endAndRestart(world: World, server: SimulatedServer, end: () => Promise
 }
 
 async function crash(server: SimulatedServer): Promise<void> {
-  // It ends before it can answer.
+  // The server ends before it can answer.
   await server.fault({ kind: "crash" }).catch(() => undefined);
 }

@@ -9,14 +9,14 @@ import { recoveryOf } from "./recovery.ts";
 interface FaultFigures {
   planned: number;
   happened: number;
-  /** From the heal until each job that was executing showed a sign of life again, in milliseconds. */
+  /** The times from the heal until each job that had been executing was written to again, in milliseconds. */
   recoveriesMs: number[];
-  /** From the heal until the first of the jobs that waited was claimed. */
+  /** The times from the heal until the first waiting job was claimed. */
   pickUpsMs: number[];
   repeats: number;
 }
 
-/** What the rounds of one seed have shown. */
+/** The figures of one seed's rounds. */
 interface SeedFigures {
   rounds: number;
   jobs: number;
@@ -29,22 +29,22 @@ interface SeedFigures {
   partialFiles: number;
 }
 
-/** What one seed has left so far. */
+/** The state of one seed so far. */
 export interface SeedSoFar {
   history: History;
-  /** Of all its rounds. */
+  /** The faults of all its rounds. */
   faults: readonly Inflicted[];
   rounds: number;
   unseenPoints: JobPoint[];
-  /** Half-written files. */
+  /** How many half-written files were left. */
   partialFiles: number;
 }
 
-/** What the rounds have shown so far: of seeds that are over, and of those that are being played. */
+/** The figures so far: of finished seeds, and of those that are being played. */
 export class Figures {
   readonly #seeds = new Map<number, SeedFigures>();
 
-  /** Takes the place of what the seed had shown before. */
+  /** Replaces the figures of the seed. */
   set(seed: number, soFar: SeedSoFar): void {
     this.#seeds.set(seed, figuresOf(soFar));
   }
@@ -57,7 +57,7 @@ export class Figures {
     return this.#sum((seed) => seed.jobs);
   }
 
-  /** Points that not one seed has seen: their signs are stale, and faults wait for them in vain. */
+  /** Points that no seed has reached. Their signs are probably out of date, so faults wait for them in vain. */
   get unseenPoints(): JobPoint[] {
     const [first, ...others] = [...this.#seeds.values()].map(({ unseenPoints }) => unseenPoints);
     return (first ?? []).filter((point) => others.every((unseen) => unseen.includes(point)));
@@ -183,7 +183,7 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
   };
 }
 
-/** A job that fails by itself and asked for another attempt: no fault's doing. */
+/** A job of the plan that fails by itself and asked for a second attempt; no fault caused it. */
 const ownFailure = "execution-failed";
 
 function merge(one: FaultFigures | undefined, other: FaultFigures): FaultFigures {

@@ -1,11 +1,13 @@
 import { endings, type JobWrite, type RowState } from "../history/history.ts";
 import { type Inflicted } from "../faults/inflict.ts";
 
-/** How soon after a fault's heal the work went on; measured only where no other fault was active since then. */
+/** How soon after a fault's heal the work went on; measured only if no other fault was active since then. */
 export interface Recovery {
-  /** From the heal until the last of the jobs that had been executing showed a sign of life; `null`: none had. */
+  /**
+   * From the heal until the last job that had been executing was written to again; `null`: no job had been executing.
+   */
   recoveryMs: number | null;
-  /** From the heal until the first of the jobs that waited was claimed; `null`: none waited, or no server was free. */
+  /** From the heal until the first waiting job was claimed; `null`: no job waited, or no server was free. */
   pickUpMs: number | null;
 }
 
@@ -30,7 +32,7 @@ export function recoveryOf(fault: Inflicted, all: readonly Inflicted[], writesOf
   return { recoveryMs: since(lastSign), pickUpMs: since(claim) };
 }
 
-/** When each job that was executing as the fault began, and had not ended at its heal, was written to again. */
+/** For each job that was executing when the fault began, and had not ended at its heal: when it was next written to. */
 function signsOfLife(beganAt: number, healedAt: number, writesOf: WritesOfJobs): number[] {
   return [...writesOf.values()].flatMap((writes) => {
     const atBeginning = stateAt(writes, beganAt);
@@ -42,7 +44,7 @@ function signsOfLife(beganAt: number, healedAt: number, writesOf: WritesOfJobs):
   });
 }
 
-/** Fewer jobs are held than there are servers, so that one is free for a job that waits. */
+/** With at most this many jobs on servers, one server is free for a waiting job. */
 const heldMax = 2;
 
 function firstClaim(healedAt: number, writesOf: WritesOfJobs): number | null {
@@ -60,7 +62,7 @@ function stateAt(writes: readonly JobWrite[], at: number): RowState | undefined 
   return writes.findLast((write) => write.at <= at)?.after;
 }
 
-/** More than a renewed lease. */
+/** A write that does more than renew a lease. */
 function isSignOfLife(before: RowState | null, after: RowState): boolean {
   return JSON.stringify({ ...before, leaseExpiresAt: 0 }) !== JSON.stringify({ ...after, leaseExpiresAt: 0 });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type JobSpec } from "../plan/job-spec.ts";
 
-/** Everything that was observed of a run, as plain data. Moments are milliseconds since 1970, by this machine's clock. */
+/** Everything that was observed in a run, as plain data. Times are milliseconds since 1970, by this machine's clock. */
 export interface History {
   jobs: JobHistory[];
   batches: BatchObservation[];
@@ -10,30 +10,30 @@ export interface History {
   /** In the order of writing. */
   writes: JobWrite[];
   troubles: Trouble[];
-  /** Files that were stored and that no output names. */
+  /** Stored files that belong to no output. */
   orphans: OrphanedFile[];
-  /** Names of the processes that ran to the last. */
+  /** The names of the processes that ran until the end. */
   living: string[];
-  /** What ended without being asked, or not as it should, in words. */
+  /** Descriptions of processes that ended unexpectedly, or not as they should. */
   deaths: string[];
-  /** Failures that the faults of the run may bring about, by code. */
+  /** The codes of failures that the faults of the run may cause. */
   excusedFailures: string[];
-  /** When the latest round was over: servers that died did so before. */
+  /** When the latest round was over. A server that crashed did so before that. */
   observedUntil: number;
 }
 
 export interface JobHistory {
   id: string;
-  /** The plan's own name; `null` for a job whose 202 never arrived. */
+  /** The name in the plan; `null` for a job whose 202 was lost. */
   name: string | null;
   spec: JobSpec | null;
-  /** What the APIs said of it over time; a request began after the one before had ended. */
+  /** The answers of the APIs about the job over time; a request began after the one before had ended. */
   answers: Answer[];
   /** Frames of event streams, one list for each stream. */
   streams: StreamedFrame[][];
-  /** By itself, or with its batch. */
+  /** Requests about the job itself or its batch. */
   requests: JobRequest[];
-  /** In the end, from each API. */
+  /** The final answer of each API. */
   finalAnswers: Answer[];
   events: JobEventAnswer[];
   outputs: OutputObservation[];
@@ -46,7 +46,7 @@ export interface JobRequest {
   httpStatus: number | null;
 }
 
-/** What the API says of a batch in the end, and how its jobs ended, by status. */
+/** The final answer about a batch, and the counts of how its jobs really ended. */
 export interface BatchObservation {
   id: string;
   total: number;
@@ -59,7 +59,7 @@ export interface Answer {
   /** `null`: no answer came. */
   httpStatus: number | null;
   job?: z.infer<typeof observedJobSchema>;
-  /** Of an answer that is not a job. */
+  /** The body of an answer that is not a job. */
   text?: string;
 }
 
@@ -82,18 +82,18 @@ export interface OutputObservation {
   height: number | null;
   durationMs: number | null;
   text: string | null;
-  /** What its bytes turned out to be; a string says why they could not be read. */
+  /** The content of the file; a string = why it could not be read. */
   content:
     | {
         bytes: number;
         sha256: string;
         width: number | null;
         height: number | null;
-        /** Of the first pixel, 0xRRGGBB. */
+        /** The colour of the first pixel, 0xRRGGBB. */
         color: number | null;
-        /** Seeds that the picture's own graph names. */
+        /** The seeds in the graph that the picture contains. */
         seeds: number[];
-        /** File name prefixes that the picture's own graph names. */
+        /** The prefixes of file names in the graph that the picture contains. */
         prefixes: string[];
       }
     | string;
@@ -119,7 +119,7 @@ export interface Attempt {
   failureCode: string | null;
 }
 
-/** A file in storage, as its name tells: for one job, attempt and lease. */
+/** A stored file, with job, attempt and lease as its name says. */
 export interface OrphanedFile {
   name: string;
   jobId: string;
@@ -131,11 +131,11 @@ export interface OrphanedFile {
 export interface JobWrite {
   jobId: string;
   at: number;
-  /** The process that wrote; `null` = none of ours. */
+  /** The name of the process that wrote; `null` = no process of the suite. */
   process: string | null;
   before: RowState | null;
   after: RowState;
-  /** By the database's clock, at the moment of writing. */
+  /** By the database's clock, at the time of the write. */
   wasLeaseExpired: boolean;
 }
 
@@ -151,16 +151,16 @@ export interface RowState {
   cancelRequestedAt: number | null;
 }
 
-/** A time in which something was wrong that explains what would be a fault otherwise. */
+/** A period with a disturbance that explains what would be a violation otherwise. */
 export interface Trouble {
   kind:
-    /** The server forgot its queue and its history at that moment. */
+    /** The server lost its queue and its history at that moment. */
     | "memory-lost"
-    /** The server could not be talked to, or not reliably. */
+    /** The server could not be reached, or only unreliably. */
     | "unreachable"
-    /** Workers were dead, paused or cut off, or a store was. */
+    /** Workers, or a store, were dead, paused or cut off. */
     | "workers"
-    /** An API was dead, paused or cut off, or a store was: it may not have heard what workers told. */
+    /** APIs, or a store, were dead, paused or cut off, so APIs may have missed signals of workers. */
     | "apis";
   /** Absent: all servers. */
   serverUrl?: string;

@@ -2,8 +2,8 @@ import pg from "pg";
 import { type Attempt, type JobWrite, type RowState } from "../history/history.ts";
 
 /**
- * The suite's own look at the database: a trigger notes every write to a job's row, with the process that wrote (each
- * process's connections carry its name as the setting `chaos.process`). The product knows nothing of it.
+ * Installs the suite's own observation of the database: a trigger records every write to a job's row and the process
+ * that wrote. Each process sets its name as `chaos.process` on its connections. Genga does not know about this.
  */
 export async function installAudit(databaseUrl: string): Promise<void> {
   await withClient(databaseUrl, async (client) => {
@@ -86,7 +86,7 @@ export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
   });
 }
 
-/** Under which names files of outputs are stored. */
+/** The storage keys of all outputs. */
 export async function readStorageKeys(databaseUrl: string): Promise<Set<string>> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ storage_key: string }>(
@@ -96,7 +96,7 @@ export async function readStorageKeys(databaseUrl: string): Promise<Set<string>>
   });
 }
 
-/** Where the counts of ended jobs, kept as they end, differ from the rows: in words. */
+/** Descriptions of where the counts of ended jobs differ from the rows. */
 export async function readMiscounts(databaseUrl: string): Promise<string[]> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ owner: string; status: string; jobs: string; bytes: string }>(`
@@ -117,7 +117,7 @@ export async function readMiscounts(databaseUrl: string): Promise<string[]> {
   });
 }
 
-/** Connects past the networks that the suite disturbs; tries again while Postgres recovers. */
+/** Connects directly, not through the networks that the suite disturbs; tries again while Postgres recovers. */
 async function withClient<Result>(
   url: string,
   work: (client: pg.Client) => Promise<Result>,

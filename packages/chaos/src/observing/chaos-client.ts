@@ -4,20 +4,20 @@ import { ApiClient } from "@genga/testing";
 import { eventSchema, observedJobSchema, type Answer, type StreamedFrame } from "../history/history.ts";
 import { type World } from "../world/world.ts";
 
-/** No answer within this long counts as none. */
+/** A request without an answer within this time counts as unanswered. */
 const patienceMs = 5_000;
 
 export interface Reply {
-  /** When it was asked for. */
+  /** When the request was sent. */
   at: number;
-  /** When it was there, or given up. */
+  /** When the answer arrived, or the request was given up. */
   endedAt: number;
   /** `null`: no answer came. */
   httpStatus: number | null;
   text: string;
 }
 
-/** Asks one of the APIs, whichever process stands in its place at the moment, and takes silence for an answer. */
+/** Sends requests to one of the APIs, to whichever process runs in its place now. A missing answer is no error. */
 export class ChaosClient {
   readonly #world: World;
   readonly #api: number;
@@ -51,7 +51,7 @@ export class ChaosClient {
     return { at, httpStatus, job: observedJobSchema.parse(JSON.parse(text)) };
   }
 
-  /** One stream's frames, until it ends or breaks, or the signal aborts. */
+  /** The frames of one stream, until it ends or breaks, or the signal aborts. */
   async stream(jobId: string, signal: AbortSignal, lastEventId?: string): Promise<StreamedFrame[]> {
     const frames: StreamedFrame[] = [];
     const client = new ApiClient(this.#url());
@@ -73,7 +73,7 @@ export class ChaosClient {
     return frames;
   }
 
-  /** All events of a job that has ended. @throws Error when they cannot be had */
+  /** All events of an ended job. @throws Error when they cannot be read */
   async events(jobId: string): Promise<z.output<typeof eventSchema>[]> {
     const client = new ApiClient(this.#url());
     const events: z.output<typeof eventSchema>[] = [];
@@ -88,7 +88,7 @@ export class ChaosClient {
     return new ApiClient(this.#url()).download(outputId);
   }
 
-  /** Until it answers with this status. @throws Error after a minute */
+  /** Repeats the request until the answer has this status. @throws Error after a minute */
   async insist(method: string, path: string, httpStatus: number): Promise<string> {
     let last: Reply | undefined;
     for (let tries = 0; tries < 120; tries += 1) {
@@ -110,7 +110,7 @@ const progressFrameSchema = z.object({
   progress: z.object({ percent: z.number() }),
 });
 
-/** Attempt and percentage of a frame that shows progress. A job that waits again shows none. */
+/** The attempt and percentage in a frame that shows progress. The frame of a requeued job shows none. */
 function figuresOf(event: string, data: unknown): { attempt: number | null; percent: number | null } {
   const frame = progressFrameSchema.safeParse(data).data;
   if (frame === undefined || (event === "snapshot" && frame.status !== "processing")) {

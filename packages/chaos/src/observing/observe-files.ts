@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { relative } from "node:path";
 import { type OrphanedFile } from "../history/history.ts";
 
-/** Everything in storage that no output names. @param named storage keys of all outputs */
+/** All stored files that belong to no output. @param named storage keys of all outputs */
 export async function findOrphans(
   outputFolder: string,
   named: ReadonlySet<string>,

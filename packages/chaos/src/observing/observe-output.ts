@@ -23,7 +23,7 @@ const outputsSchema = z.object({
   ),
 });
 
-/** Fetches and decodes everything that a job has made. */
+/** Downloads and decodes all outputs of a job. */
 export async function observeOutputs(client: ChaosClient, jobId: string): Promise<OutputObservation[]> {
   const text = await client.insist("GET", `jobs/${jobId}/outputs`, 200);
   const { outputs } = outputsSchema.parse(JSON.parse(text));

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ChaosClient } from "./chaos-client.ts";
 import { endings, type Answer, type StreamedFrame } from "../history/history.ts";
 
-/** Between two looks of one watcher. */
-const askPauseMs = 40;
-/** A stream is left after this long and taken up again at the other API, as by somebody who reloads a page. */
+/** The pause between two requests of one watcher. */
+const requestPauseMs = 40;
+/** A stream is closed after this time and opened again at the other API, as when a person reloads a page. */
 const reloadMs = 700;
 
-/** Looks at jobs all the time, as people do: asks for each in turn, and follows some by their event streams. */
+/** Observes jobs all the time, as clients do: requests each in turn, and follows some by their event streams. */
 export class Observer {
   readonly #clients: readonly ChaosClient[];
   readonly #answers = new Map<string, Answer[]>();
@@ -21,23 +21,23 @@ export class Observer {
     this.#work.push(this.#askForAll());
   }
 
-  /** @param isFollowed by a stream as well */
+  /** @param isFollowed whether the job's event stream is read as well */
   add(jobId: string, isFollowed: boolean): void {
     this.#answers.set(jobId, []);
     if (isFollowed) this.#work.push(this.#follow(jobId));
   }
 
-  /** It may change again. */
+  /** The job may change again, for example after a retry, so it is requested again. */
   askAgain(jobId: string): void {
     this.#ended.delete(jobId);
   }
 
-  /** Whether the latest look found the job ended. */
+  /** Whether the latest answer was an ended job. */
   hasEnded(jobId: string): boolean {
     return this.#ended.has(jobId);
   }
 
-  /** The latest answer that was a job, if there was one. */
+  /** The job in the latest answer that had one. */
   latest(jobId: string): Answer["job"] {
     return this.#answers.get(jobId)?.findLast(({ job }) => job !== undefined)?.job;
   }
@@ -67,7 +67,7 @@ export class Observer {
         answers.push(answer);
         if (answer.job !== undefined && endings.has(answer.job.status)) this.#ended.add(jobId);
       }
-      await sleep(askPauseMs);
+      await sleep(requestPauseMs);
     }
   }
 

@@ -1,44 +1,45 @@
 import { type Random } from "./random.ts";
 
-/** Points in a job's life at which a fault may happen, recognised by the bytes that pass the network. */
+/** Points in a job's life at which a fault may happen, recognised by the bytes that pass a network. */
 export const jobPoints = [
-  /** The API has sent the statement that stores a job, and its answer is on the way. */
+  /** The API has sent the statement that stores a job, and the answer to it is on the way. */
   "accept-committed",
-  /** A worker's claim is stored, and its answer is on the way. */
+  /** A worker's claim is stored, and the answer to it is on the way. */
   "claim-committed",
-  /** `POST /prompt` is on the way to the server. */
+  /** `POST /prompt` is on its way to the server. */
   "before-post",
   /** The server has the prompt, and its reply is on the way. */
   "after-post",
   "executing",
-  /** The server says that the prompt succeeded. */
+  /** The message that the prompt succeeded is on its way. */
   "completion",
-  /** A worker fetches an output. */
+  /** A worker's request for an output is on its way. */
   "saving",
-  /** The server sends it. */
+  /** The bytes of the output are on their way. */
   "downloading",
-  /** The statement that ends an attempt is on the way. */
+  /** The statement that ends an attempt is on its way. */
   "before-commit",
-  /** The end of an attempt is stored, and the answer is on the way. */
+  /** The end of an attempt is stored, and the answer to the statement is on the way. */
   "committed",
-  /** The end is known, and the ticket is about to be finished. */
+  /** The worker knows that the end is stored, and its command to finish the ticket is on the way. */
   "ticket-ack",
 ] as const;
 export type JobPoint = (typeof jobPoints)[number];
 
 /**
- * What happens there. `kill`: SIGKILL to the process whose traffic it is; `pause`: SIGSTOP for `ms`, longer than a lease
- * or shorter; `reset`: the connection breaks; `hold`: what passed and what follows arrives `ms` later.
+ * The action at the point. `kill`: SIGKILL to the process that the traffic belongs to. `pause`: SIGSTOP for `ms`,
+ * longer or shorter than a lease. `reset`: the connection breaks. `hold`: these bytes and all later ones arrive `ms`
+ * later.
  */
 export const pointActions = ["kill", "pause", "reset", "hold"] as const;
 type PointAction = (typeof pointActions)[number];
 
-/** The three networks between the processes. */
+/** The networks between a process and the stores. */
 export type Link = "postgres" | "redis";
 
 /**
- * Something that goes wrong, with its target by number (taken modulo how many there are) and how long it lasts until
- * it is healed: a killed process is started again, a cut network is joined.
+ * A fault. Its target is given by number (modulo the number of targets). It lasts for `ms` and is then healed: a killed
+ * process is started again, a broken network is repaired.
  */
 export type Fault = { ms: number } & (
   | { kind: "worker-kill"; worker: number }
@@ -56,7 +57,7 @@ export type Fault = { ms: number } & (
   | { kind: "simulator-crash"; simulator: number }
   | { kind: "simulator-amnesia"; simulator: number }
   | { kind: "simulator-restart"; simulator: number }
-  /** Healed by a restart: nothing else helps a dead executor thread. */
+  /** Healed by a restart, because nothing else helps a server whose executor thread is dead. */
   | { kind: "simulator-wedge"; simulator: number }
   | { kind: "simulator-out-of-memory"; simulator: number }
   | { kind: "simulator-output-lost"; simulator: number; how: (typeof lostOutputs)[number] }
@@ -76,27 +77,27 @@ export type Fault = { ms: number } & (
   | { kind: "postgres-cut" }
   | { kind: "postgres-half-open" }
   | { kind: "postgres-delay"; byMs: number }
-  /** A lock that somebody holds: statements on jobs wait, and with them every connection of every pool. */
+  /** Another session holds a lock: statements on jobs wait, and soon every connection of every pool with them. */
   | { kind: "postgres-locked" }
-  /** It takes no connection any more, and has ended those that there were. */
+  /** Postgres accepts no more connections, and has ended the existing ones. */
   | { kind: "postgres-full" }
   | { kind: "redis-kill" }
   | { kind: "redis-flush" }
   | { kind: "redis-cut" }
   | { kind: "redis-half-open" }
-  /** Its memory is used up: it answers, and takes nothing more. */
+  /** The memory of Redis is used up: it answers, but accepts no writes. */
   | { kind: "redis-full" }
   | { kind: "redis-delay"; byMs: number }
-  /** One process is cut off from one store: the others see it vanish. */
+  /** One process is cut off from one store, while the other processes are not. */
   | { kind: "worker-cut-off"; worker: number; link: Link; isHalfOpen: boolean }
   | { kind: "api-cut-off"; api: number; link: Link; isHalfOpen: boolean }
   | { kind: "at-point"; point: JobPoint; action: PointAction }
 );
-/** A fault that begins at its moment in the plan, and does not wait for a point in a job's life. */
+/** A fault that begins at its time in the plan, without waiting for a point in a job's life. */
 export type PlainFault = Exclude<Fault, { kind: "at-point" }>;
 type FaultKind = Fault["kind"];
 
-/** How often each kind is drawn. */
+/** The weight of each kind when faults are drawn. */
 const weights: Readonly<Record<FaultKind, number>> = {
   "worker-kill": 4,
   "worker-pause": 4,
@@ -147,7 +148,8 @@ export function drawFault(random: Random): Fault {
   const worker = random.between(0, 5);
   const api = random.between(0, 5);
   const simulator = random.between(0, 5);
-  // Around the lease of the suite (1.5 s) and the servers' grace (3 s): shorter, between, and longer.
+  // Durations around the suite's lease (1.5 s) and the servers' grace (3 s): shorter than both, between them, and
+  // longer.
   const ms = random.pick([
     random.between(100, 900),
     random.between(900, 2_500),
@@ -211,7 +213,7 @@ export function drawFault(random: Random): Fault {
   }
 }
 
-/** @param name as `nameOfFault` tells it @throws RangeError when there is no such fault */
+/** @param name as `nameOfFault` returns it @throws RangeError when there is no such fault */
 export function drawFaultNamed(random: Random, name: string): Fault {
   for (let tries = 0; tries < 20_000; tries += 1) {
     const fault = drawFault(random);
@@ -220,7 +222,7 @@ export function drawFaultNamed(random: Random, name: string): Fault {
   throw new RangeError(`There is no fault "${name}".`);
 }
 
-/** In words, as figures and failures name it. */
+/** The name of a fault in figures and messages. */
 export function nameOfFault(fault: Fault): string {
   return fault.kind === "at-point" ? `${fault.action} at ${fault.point}` : fault.kind;
 }

@@ -1,22 +1,22 @@
 import { type Workflow } from "@genga/comfyui";
 import { type Random } from "./random.ts";
 
-/** A job as a plan describes it: plain data, from which its body and what to expect of it follow. */
+/** The description of a job in a plan: plain data, from which its body and the expected outputs follow. */
 export type JobSpec =
-  /** Takes this long on a server; its one picture is of one known colour. */
+  /** Sleeps this long on a server, then makes one picture of a known colour. */
   | { kind: "sleep"; ms: number; steps: number; color: number; timeoutMs?: number }
-  /** A picture drawn from parameters. */
+  /** A picture made from parameters. */
   | { kind: "image"; width: number; height: number; steps: number; seed: number }
-  /** One second of moving pictures. */
+  /** A video of one second. */
   | { kind: "video"; width: number; height: number; steps: number; seed: number }
-  /** A node raises, each time. */
+  /** One node raises an exception each time. */
   | { kind: "fails"; attemptsMax: number; color: number }
-  /** A text output and no file. */
+  /** Has a text as output, and no file. */
   | { kind: "text"; text: string };
 
 const videoMs = 1_000;
 
-/** What a submission's outputs must look like when it completes. */
+/** What the outputs of a completed job must look like. */
 export type ExpectedOutput =
   | { kind: "picture"; width: number; height: number; color?: number; seed?: number }
   | { kind: "video"; width: number; height: number; durationMs: number }
@@ -77,7 +77,7 @@ export function bodyOf(spec: JobSpec): object {
   }
 }
 
-/** `null`: it never completes. */
+/** `null`: the job never completes. */
 export function expectedOutput(spec: JobSpec): ExpectedOutput | null {
   switch (spec.kind) {
     case "image":
@@ -93,7 +93,7 @@ export function expectedOutput(spec: JobSpec): ExpectedOutput | null {
   }
 }
 
-/** Its deadline passes before it can end. */
+/** Whether the job's deadline passes before it can end. */
 export function isLate(spec: JobSpec): boolean {
   return spec.kind === "sleep" && spec.timeoutMs !== undefined;
 }

@@ -8,14 +8,14 @@ const faults = plans.flatMap(({ steps }) =>
 );
 
 describe("a chaos plan", () => {
-  test("is the same for the same seed and round, and another one for others", () => {
+  test("is the same for the same seed and round, and differs for others", () => {
     expect(planRound(7, 3)).toEqual(plans[3]);
     expect(JSON.parse(JSON.stringify(planRound(7, 3)))).toEqual(plans[3]);
     expect(new Set(plans.map((plan) => JSON.stringify(plan.steps))).size).toBe(plans.length);
     expect(planRound(8, 3).steps).not.toEqual(plans[3]?.steps);
   });
 
-  test("comes to every kind of fault, and to every action at every point", () => {
+  test("contains, over many seeds, every kind of fault and every action at every point", () => {
     const pairs = faults.flatMap((fault) =>
       fault.kind === "at-point" ? [`${fault.action} ${fault.point}`] : [],
     );
@@ -23,7 +23,7 @@ describe("a chaos plan", () => {
     expect(new Set(faults.map(({ kind }) => kind)).size).toBe(38);
   });
 
-  test("asks only for jobs that it submits, in the order of time", () => {
+  test("uses only jobs that it submits, in the order of time", () => {
     for (const { steps } of plans) {
       const times = steps.map(({ atMs }) => atMs);
       expect(times).toEqual([...times].sort((one, other) => one - other));

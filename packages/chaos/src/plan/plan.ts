@@ -2,20 +2,20 @@ import { drawFault, drawFaultNamed, type Fault } from "./fault.ts";
 import { drawJob, type JobSpec } from "./job-spec.ts";
 import { Random } from "./random.ts";
 
-/** Something that the suite does, so long after the round's start. Jobs go by names of the suite's own. */
+/** An action of the suite, this long after the round's start. Jobs have names of the suite's own. */
 export type Step = { atMs: number } & (
   | { do: "submit"; job: string; spec: JobSpec; api: number }
   | { do: "submit-batch"; batch: string; jobs: { job: string; spec: JobSpec }[]; api: number }
   | { do: "cancel"; job: string; api: number }
-  /** Once the job has ended: it is asked for again, which only a job that has not completed takes. */
+  /** Once the job has ended: a retry, which is accepted only for a job that has not completed. */
   | { do: "retry"; job: string; api: number }
   | { do: "cancel-batch"; batch: string; api: number }
-  /** Once all its jobs have ended: those that failed or ran out of time are asked for again. */
+  /** Once all jobs of the batch have ended: a retry of those that failed or timed out. */
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
 );
 
-/** What happens in one round: plain data, derived from the seed alone. */
+/** The plan of one round: plain data, derived from the seed alone. */
 export interface RoundPlan {
   seed: number;
   round: number;
@@ -26,8 +26,8 @@ const submittingMs = 2_500;
 const activeMs = 4_500;
 
 /**
- * The same seed and round give the same plan, whatever other rounds there are.
- * @param onlyFault name of the one fault of the round; nothing else goes wrong
+ * The same seed and round give the same plan, whatever other rounds are played.
+ * @param onlyFault the name of the only fault of the round
  */
 export function planRound(seed: number, round: number, onlyFault?: string): RoundPlan {
   const random = new Random(seed, round);
@@ -81,7 +81,9 @@ function drawBatchRequests(random: Random, batch: string, submittedAtMs: number)
   return steps;
 }
 
-/** A fault at a point has to begin waiting while jobs still come to that point; the last one is accepted at `lastSubmitMs`. */
+/**
+ * A fault at a point must begin to wait while jobs still reach that point; the last job is submitted at `lastSubmitMs`.
+ */
 function momentOf(fault: Fault, random: Random, lastSubmitMs: number): number {
   if (fault.kind !== "at-point") return random.between(200, activeMs);
   return random.between(0, fault.point === "accept-committed" ? lastSubmitMs : submittingMs);

@@ -1,8 +1,8 @@
-/** A small seeded generator (mulberry32): the same seed gives the same sequence, on every machine. */
+/** A small random generator with a seed (mulberry32): the same seed gives the same sequence on every machine. */
 export class Random {
   #state: number;
 
-  /** @param seeds several numbers may name one sequence, such as a seed and a round */
+  /** @param seeds several numbers may be combined, such as a seed and a round */
   constructor(...seeds: number[]) {
     this.#state = seeds.reduce((state, seed) => mixed(state ^ Math.trunc(seed)), 0x9e37_79b9);
   }
@@ -28,7 +28,7 @@ export class Random {
     return item;
   }
 
-  /** By weight: an entry of weight 2 is picked twice as often as one of weight 1. */
+  /** Picks by weight: an entry of weight 2 is picked twice as often as one of weight 1. */
   pickWeighted<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const entries = Object.entries(weights) as [Name, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);

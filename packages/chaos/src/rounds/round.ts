@@ -10,12 +10,12 @@ import { Observer } from "../observing/observer.ts";
 import { type RoundPlan, type Step } from "../plan/plan.ts";
 import { type World } from "../world/world.ts";
 
-/** What one round left to be judged. */
+/** The observations of one round, to be judged. */
 export interface RoundResult {
   jobs: JobHistory[];
   batches: BatchObservation[];
   faults: Inflicted[];
-  /** Submissions that were refused although nothing was wrong with them. */
+  /** Submissions that were refused although they were valid. */
   refusals: string[];
 }
 
@@ -24,10 +24,13 @@ const batchSchema = z.object({ id: z.string(), jobs: z.array(acceptedSchema) });
 const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
 const pageSchema = z.object({ jobs: z.array(acceptedSchema), nextCursor: z.string().nullable() });
 
-/** Every third job is followed by an event stream too. */
+/** For every third job the event stream is read, too. */
 const followedEvery = 3;
 
-/** Plays one round of a plan: submits and disturbs, heals, waits until all has ended, and looks at everything. */
+/**
+ * Plays one round of a plan: submits jobs, causes faults, heals them, waits until all jobs have ended, and collects the
+ * observations.
+ */
 export async function playRound(
   world: World,
   plan: RoundPlan,
@@ -58,7 +61,7 @@ class Round {
   readonly #clients: readonly [ChaosClient, ChaosClient];
   readonly #observer: Observer;
   readonly #accepted = new Map<string, Accepted>();
-  /** Ids of batches and names of their jobs, by the plan's name. */
+  /** The ids of batches and the names of their jobs, by the batch's name in the plan. */
   readonly #batches = new Map<string, { id: string; jobs: string[] }>();
   readonly #ongoing: Ongoing[] = [];
   readonly #requests: Promise<void>[] = [];
@@ -80,7 +83,7 @@ class Round {
     await this.#untilMostEnded();
   }
 
-  /** Calls off what still waits for its moment, and waits until everything works again. */
+  /** Cancels faults that still wait for their moment, and waits until everything works again. */
   async heal(): Promise<Inflicted[]> {
     for (const ongoing of this.#ongoing) ongoing.callOff();
     const faults = await Promise.all(this.#ongoing.map(({ healed }) => healed));
@@ -88,7 +91,7 @@ class Round {
     return faults;
   }
 
-  /** Bounded: what has not ended by then is a violation for the checker to find. */
+  /** Waits at most a bounded time: a job that has not ended by then is a violation, which the checker reports. */
   async untilAllEnded(): Promise<void> {
     const deadline = performance.now() + endingMsMax;
     const isOver = (): boolean => this.#ids().every((id) => this.#observer.hasEnded(id));
@@ -98,7 +101,7 @@ class Round {
     }
   }
 
-  /** @param known jobs of earlier rounds */
+  /** @param known ids of jobs of earlier rounds */
   async readJobs(known: ReadonlySet<string>): Promise<JobHistory[]> {
     const [client] = this.#clients;
     const jobs = new Map([...this.#accepted.values()].map((job) => [job.id, job]));
@@ -179,8 +182,8 @@ class Round {
   }
 
   /**
-   * At the planned API, else at the other one, and again after a 503; what neither took was not accepted, and is nobody's
-   * duty.
+   * Submits at the planned API, else at the other one, and again after a 503. A submission that neither API answers
+   * with 202 was not accepted, so no promise holds for it.
    */
   async #submit(path: string, body: object, api: number): Promise<Reply | null> {
     let silences = 0;
@@ -236,7 +239,7 @@ class Round {
     }
   }
 
-  /** What a cancel has just ended is asked for again; a job that goes on to complete is left alone. */
+  /** Retries a job that was just cancelled. A job that completes in spite of the cancel request is left alone. */
   async #retryOnceEnded(step: { job: string; api: number }): Promise<void> {
     const job = this.#accepted.get(step.job);
     if (job === undefined) return;
@@ -253,7 +256,7 @@ class Round {
     await this.#askBatch("retry-batch", step);
   }
 
-  /** Faults that wait for a point in a job's life get the time that jobs have left, within reason. */
+  /** Gives faults that wait for a point the time until most jobs have ended, within a bound. */
   async #untilMostEnded(): Promise<void> {
     const deadline = performance.now() + pointWaitMsMax;
     while (performance.now() < deadline) {
@@ -277,7 +280,7 @@ const submitAgainMs = 400;
 const pointWaitMsMax = 4_000;
 const endingMsMax = 120_000;
 
-/** Every job that there is, also one whose 202 was never heard. */
+/** All existing jobs, including those whose 202 was lost. */
 async function listJobs(client: ChaosClient): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | null = null;

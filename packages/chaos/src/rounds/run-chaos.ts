@@ -25,30 +25,30 @@ import { World } from "../world/world.ts";
 export interface ChaosOptions {
   seed: number;
   rounds: number;
-  /** Only this one of the rounds: a failure can be looked at by itself. */
+  /** Plays only this round, so that a failure can be repeated alone. */
   onlyRound?: number;
-  /** The one fault of each round, by the name that the figures show. */
+  /** The only fault of each round, by its name in the figures. */
   onlyFault?: string;
   services: Services;
-  /** Where the plan, the logs and the history of a failing run are left. */
+  /** The folder for the plan, the logs and the history of a failing run. */
   failureFolder: string;
-  /** Leaves them of every round. */
+  /** Writes these files for every round, not only for failing ones. */
   keepsAll?: boolean;
   figures: Figures;
-  /** After each round the figures have grown. */
+  /** Called after each round, when the figures have changed. */
   onRound?: () => void;
   report: (line: string) => void;
   signal?: AbortSignal;
 }
 
-/** Leases and grace of the suite: short, so that rounds are. */
+/** The suite's lease and grace are short, so that rounds are short. */
 const leaseMs = 1_500;
 const graceMs = 3_000;
 
 /**
- * Plays the rounds of one seed against processes of their own, and judges the history after each; ends with the first
- * round that breaks a promise.
- * @returns the broken promises; none is a pass
+ * Plays the rounds of one seed against processes of their own, and judges the history after each round. Stops after the
+ * first round that breaks a promise.
+ * @returns the broken promises; an empty list is a pass
  */
 export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
   const { seed, services, report } = options;
@@ -80,7 +80,10 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
   }
 }
 
-/** Tickets that nobody needs are dropped by whoever takes them, some after a delay: bounded looks, then what is left. */
+/**
+ * Tickets that no job needs are dropped by the worker that takes them, sometimes after a delay. So this checks several
+ * times, and returns the tickets that are left at last.
+ */
 async function ticketsLeft({ redis }: Services): Promise<string[]> {
   let left = await redis.liveTickets();
   for (let looks = 0; left.length > 0 && looks < 120; looks += 1) {
@@ -106,7 +109,7 @@ class Run {
     this.#options = options;
   }
 
-  /** Submissions are only valid once the servers' nodes are known. */
+  /** Submissions are valid only once the definitions of the servers are known. */
   async untilReady(): Promise<void> {
     const client = new ChaosClient(this.#world, 0);
     for (let tries = 0; tries < 600; tries += 1) {
@@ -151,7 +154,7 @@ class Run {
     return violations;
   }
 
-  /** Tickets that stay behind although every job has ended. */
+  /** Reports tickets that are left although every job has ended. */
   async tellTicketsLeft(left: readonly string[]): Promise<Violation[]> {
     const { seed, rounds } = this.#options;
     const message = `tickets were left though no job wants work: ${left.join(", ")}`;
@@ -192,7 +195,7 @@ class Run {
     };
   }
 
-  /** What the faults so far may have made of jobs that would have completed. */
+  /** The failures that the faults so far may have caused in jobs that would have completed otherwise. */
   #excusedFailures(): string[] {
     const happened = this.#faults.flatMap(({ fault, beganAt }) => (beganAt === null ? [] : [fault.kind]));
     const losses = this.#world.troubles.filter(({ kind }) => kind === "memory-lost").length;

@@ -1,4 +1,4 @@
-/** A real server that can be ended at once and started again, at its address and with its data. */
+/** A real server that can be killed and started again, at the same address and with its data. */
 export interface CrashableServer {
   readonly url: string;
   crash(how: "SIGKILL" | "SIGQUIT"): Promise<void>;
@@ -6,18 +6,18 @@ export interface CrashableServer {
 }
 
 export interface Services {
-  /** Its URL names a migrated database that is the suite's own, and an account that is the product's. */
+  /** Its URL names a migrated database of the suite, and the account of Genga's processes. */
   postgres: CrashableServer & {
-    /** Whether it refuses the product's connections, and ends those that there are. */
+    /** Whether Postgres refuses connections of Genga's account, and ends the existing ones. */
     beFull(isFull: boolean): Promise<void>;
-    /** Lets every statement on jobs wait for so long. */
+    /** Makes every statement on jobs wait for this long. */
     lockJobs(ms: number): Promise<void>;
   };
   redis: CrashableServer & {
     flush(): Promise<void>;
-    /** Whether it refuses every write for want of memory. */
+    /** Whether Redis refuses every write because its memory is full. */
     beFull(isFull: boolean): Promise<void>;
-    /** Tickets that wait or are held: state and id of each. */
+    /** The state and id of each ticket that waits or is held. */
     liveTickets(): Promise<string[]>;
   };
 }

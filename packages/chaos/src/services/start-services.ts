@@ -14,12 +14,12 @@ import {
 import { type CrashableServer, type Services } from "./services.ts";
 
 export interface SuiteServices {
-  /** A fresh, migrated database and an empty Redis. */
+  /** Creates a fresh, migrated database and empties Redis. */
   fresh(): Promise<Services>;
   stop(): Promise<void>;
 }
 
-/** A Postgres and a Redis that nobody else uses, so that they can be killed and emptied at will. */
+/** Starts a Postgres and a Redis of the suite's own, so that they can be killed and emptied. */
 export async function startServices(report: (line: string) => void): Promise<SuiteServices> {
   const folder = await mkdtemp(join(tmpdir(), "genga-chaos-services-"));
   await chmod(folder, 0o755); // root's Postgres runs as somebody else, who has to get in
@@ -79,7 +79,7 @@ export async function startServices(report: (line: string) => void): Promise<Sui
   };
 }
 
-/** As BullMQ keeps them, in the one lane that there is. */
+/** The tickets in BullMQ's own keys, for the only lane. */
 async function listTickets(client: Redis): Promise<string[]> {
   const lists = await Promise.all([
     client.lrange("genga:default:wait", 0, -1),
@@ -133,10 +133,10 @@ class Crashable implements CrashableServer {
   }
 }
 
-/** The product's account: an ordinary one, which limits can be set for. */
+/** The account of Genga's processes. It is not a superuser, so that limits can be set for it. */
 const account = "chaos";
 
-/** @returns the new database's URL, for the product's account */
+/** @returns the URL of the new database, for Genga's account */
 async function createDatabase(adminUrl: string, name: string): Promise<string> {
   const url = new URL(adminUrl);
   const password = decodeURIComponent(url.password);
@@ -171,7 +171,7 @@ async function lockJobs(url: string, ms: number): Promise<void> {
   });
 }
 
-/** Tries again for a while: a fault may have Postgres down at this very moment. What breaks in mid-work is let go. */
+/** Tries again for a while, since a fault may have stopped Postgres. An error in the middle of the work is ignored. */
 async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const client = new pg.Client({ connectionString: url });

@@ -3,12 +3,12 @@ import { jobPoints, type Link, type JobPoint } from "../plan/fault.ts";
 import { type ReplicaKind } from "./replica.ts";
 import { type TrafficSource } from "./traffic-source.ts";
 
-/** How a point in a job's life shows itself on a network. */
+/** The bytes by which a point in a job's life is recognised on a network. */
 interface PointSign {
   on: { network: Link; of: ReplicaKind } | "comfyui";
   direction: Passage["direction"];
   text: RegExp;
-  /** The point is reached with the next bytes in the other direction: the answer to what was seen. */
+  /** The point is reached with the next bytes in the other direction, which answer the recognised bytes. */
   atAnswer?: boolean;
 }
 
@@ -47,10 +47,10 @@ const signs: Readonly<Record<JobPoint, PointSign>> = {
   },
 };
 
-/** A sign may be cut by the border between two pieces of the stream. */
+/** The bytes may be split between two pieces of the stream, so the end of each piece is kept. */
 const carriedCharacters = 64;
 
-/** Watches the networks for one point; says once that it has been reached. */
+/** Watches the networks for one point, and reports once that it was reached. */
 export class PointDetector {
   readonly #sign: PointSign;
   readonly #carried = new WeakMap<Passage["connection"], string>();
@@ -80,7 +80,10 @@ export class PointDetector {
   }
 }
 
-/** Whether every point shows itself at all: a sign that never appears is stale, and a fault would wait for it in vain. */
+/**
+ * Records which points were recognised at all. If a point never is, its sign is out of date, and a fault would wait for
+ * it in vain.
+ */
 export class PointSightings {
   readonly #detectors = new Map(jobPoints.map((point) => [point, new PointDetector(point)]));
 

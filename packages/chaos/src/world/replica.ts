@@ -12,23 +12,23 @@ export type ReplicaKind = "api" | "worker";
 
 export interface ReplicaOptions {
   kind: ReplicaKind;
-  /** Different for every process that is ever started. */
+  /** A name that no other process of the suite has or had. */
   name: string;
-  /** Addresses of the stores, as everybody reaches them. */
+  /** The addresses of the stores, before any proxy. */
   urls: Readonly<Record<Link, string>>;
   env: Readonly<Record<string, string>>;
   onPassage: (replica: Replica, link: Link, passage: Passage) => void;
-  /** It ended although nobody had asked. */
+  /** Called when the process ended although the suite did not end it. */
   onDeath: (replica: Replica, how: number | string) => void;
 }
 
-/** One process of an API or a worker, reaching the stores by networks of its own. */
+/** One process of an API or a worker, which reaches the stores over networks of its own. */
 export class Replica {
   readonly kind: ReplicaKind;
   readonly name: string;
   readonly links: Readonly<Record<Link, TcpProxy>>;
   readonly #service: ServiceProcess;
-  /** Its end is ours, or it has ended. */
+  /** The suite is ending the process, or it has ended. */
   isEnding = false;
 
   private constructor(options: ReplicaOptions, links: Record<Link, TcpProxy>, service: ServiceProcess) {
@@ -47,7 +47,7 @@ export class Replica {
     });
   }
 
-  /** Starts the process and waits until it is ready; like a supervisor it tries again when that fails. */
+  /** Starts the process and waits until it is ready; like a supervisor, tries again when that fails. */
   static async start(options: ReplicaOptions): Promise<Replica> {
     const links = {
       postgres: await startTcpProxy({ targetUrl: options.urls.postgres }),
@@ -83,7 +83,7 @@ export class Replica {
     return this.#service.lines;
   }
 
-  /** At once, also while it is paused. */
+  /** Ends the process at once, also while it is paused. */
   async kill(): Promise<void> {
     this.isEnding = true;
     this.#service.signal("SIGKILL");
@@ -98,7 +98,7 @@ export class Replica {
     this.#service.signal("SIGCONT");
   }
 
-  /** SIGTERM. Answers the exit code, or the signal that ended it. */
+  /** Sends SIGTERM. Returns the exit code, or the signal that ended the process. */
   async stop(): Promise<number | string> {
     this.isEnding = true;
     this.#service.signal("SIGTERM");
@@ -114,7 +114,7 @@ export class Replica {
 
 const startsMax = 8;
 
-/** What the process writes to the database carries its name; see `audit.ts`. */
+/** The process's writes to the database carry its name; see `audit.ts`. */
 function signedUrl(databaseUrl: string, name: string): string {
   const url = new URL(databaseUrl);
   url.searchParams.set("options", `-c chaos.process=${name}`);

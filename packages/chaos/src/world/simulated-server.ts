@@ -8,7 +8,7 @@ import {
 } from "@genga/testing";
 import { executionLineSchema, type Execution } from "../history/history.ts";
 
-/** A simulated ComfyUI behind a network of its own; its address outlives its processes. */
+/** A simulated ComfyUI behind a network of its own. Its address stays the same when its process is replaced. */
 export class SimulatedServer {
   readonly proxy: TcpProxy;
   readonly #executionLog: string;
@@ -45,7 +45,7 @@ export class SimulatedServer {
     return server;
   }
 
-  /** As workers know it. */
+  /** The URL at which workers reach it. */
   get url(): string {
     return this.proxy.url.replace(/\/$/, "");
   }
@@ -58,7 +58,7 @@ export class SimulatedServer {
     await this.#process.fault(fault);
   }
 
-  /** Ends faults that wait for something to happen. */
+  /** Removes faults that still wait for something to happen. */
   async clearFaults(): Promise<void> {
     await fetch(`${this.#process.controlUrl}/faults`, { method: "DELETE" });
   }
@@ -77,7 +77,7 @@ export class SimulatedServer {
     await this.#process.exited;
   }
 
-  /** After a kill or a crash: the same port, folders and log. */
+  /** Starts the server again after a kill or a crash, with the same port, folders and log. */
   async startAgain(): Promise<void> {
     await this.#process.exited;
     this.#process = await startSimulatorProcess([...this.#process.args]);
@@ -90,14 +90,14 @@ export class SimulatedServer {
     await this.proxy.close();
   }
 
-  /** Prompts in its queue, asked behind the proxy's back. */
+  /** The number of prompts in its queue; requested directly, not through the proxy. */
   async promptsHeld(): Promise<number> {
     const response = await fetch(`${this.#process.url}/prompt`, { signal: AbortSignal.timeout(5_000) });
     const text = await response.text();
     return Number(/"queue_remaining":\s*(\d+)/.exec(text)?.[1] ?? Number.NaN);
   }
 
-  /** Every start and end of an execution, also of processes that were killed. */
+  /** Every start and end of an execution, including those of killed processes. */
   async executions(): Promise<Execution[]> {
     const text = await readFile(this.#executionLog, "utf8").catch(() => "");
     return text

@@ -2,5 +2,8 @@ import { type Link } from "../plan/fault.ts";
 import { type Replica } from "./replica.ts";
 import { type SimulatedServer } from "./simulated-server.ts";
 
-/** Whose traffic passes a network: that of an API or a worker with a store, or that of anybody with a ComfyUI server. */
+/**
+ * The owner of the traffic in a network: an API or a worker and the store that it talks to, or a ComfyUI server and all
+ * its clients.
+ */
 export type TrafficSource = { replica: Replica; link: Link } | { server: SimulatedServer };

@@ -18,7 +18,7 @@ export interface WorldOptions {
   graceMs: number;
 }
 
-/** All of Genga as processes, every network between them in the suite's hands. */
+/** All of Genga as processes, and every network between them under the suite's control. */
 export class World {
   readonly services: Services;
   readonly apis: Replica[] = [];
@@ -27,9 +27,9 @@ export class World {
   readonly gateways: Readonly<Record<Link, TcpProxy>>;
   readonly troubles: Trouble[] = [];
   readonly deaths: string[] = [];
-  /** Which points in a job's life have shown themselves. */
+  /** Records which points in a job's life were recognised. */
   readonly sightings = new PointSightings();
-  /** Targets that are under a fault; two faults never work on one at once. */
+  /** Targets that have a fault now; no target has two faults at the same time. */
   readonly busy = new Set<string>();
   readonly #options: WorldOptions;
   readonly #listeners = new Set<(passage: Passage, source: TrafficSource) => void>();
@@ -81,13 +81,13 @@ export class World {
     return replica;
   }
 
-  /** Everything that passes any network of ours. Call the answer to stop. */
+  /** Passes everything on any of the suite's networks to the listener. The returned function ends that. */
   observe(listener: (passage: Passage, source: TrafficSource) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Notes a trouble that lasts until the answer is called. */
+  /** Records a trouble that lasts until the returned function is called. */
   beginTrouble(kind: Trouble["kind"], serverUrl?: string): () => void {
     const trouble: Trouble = {
       kind,
@@ -101,17 +101,17 @@ export class World {
     };
   }
 
-  /** Where the product keeps what its jobs have made. */
+  /** The folder in which Genga stores outputs. */
   get outputFolder(): string {
     return join(this.#options.folder, "outputs");
   }
 
-  /** Names of the processes that run and that nobody is ending. */
+  /** The names of the running processes that the suite is not ending. */
   get living(): Set<string> {
     return new Set([...this.workers, ...this.apis].flatMap(({ name, isEnding }) => (isEnding ? [] : [name])));
   }
 
-  /** Log lines of every process that ever was, by its name. */
+  /** The log lines of every process so far, by its name. */
   logs(): Map<string, readonly string[]> {
     const logs = new Map<string, readonly string[]>();
     for (const { name, lines } of this.#pastReplicas) logs.set(name, lines);
@@ -169,7 +169,7 @@ export class World {
   }
 }
 
-/** Adds what could be started to the list, so that it can be stopped also when something else could not. */
+/** Adds everything that was started to the list, so that it can be stopped even if something else did not start. */
 async function collect<Item>(list: Item[], starting: Promise<Item>[]): Promise<void> {
   const results = await Promise.allSettled(starting);
   for (const result of results) if (result.status === "fulfilled") list.push(result.value);

@@ -4,7 +4,10 @@ import { buildFailure, buildOutput, buildProgress } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { leaseMs, prepareJobs, requeue } from "./prepare-jobs.ts";
 
-/** What every `JobRuns` owes its callers when attempts end. Registers the tests; `open` gives stores over an empty, migrated database. */
+/**
+ * What every `JobRuns` must do when attempts end. Registers the tests; `open` returns stores over an empty, migrated
+ * database.
+ */
 export function describeAttemptEnds(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { describe, expect, test } = runner;
   const { freshServer, claim, running, read, readerOf, history, types, stores } = prepareJobs(runner, open);
@@ -33,7 +36,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       expect((await read(lease.jobId)).finishedAt).not.toBeNull();
     });
 
-    test("keeps what somebody should know of a job that completed, in the job and in the event", async () => {
+    test("keeps the warnings of a completed job, in the job and in the event", async () => {
       const lease = await running();
       const warnings = ["Node 3 was blocked: \0", `{"quoted", and 'so'}`];
       const stored = ["Node 3 was blocked: \ufffd", `{"quoted", and 'so'}`];
@@ -67,7 +70,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       expect(result).toMatchObject({ held: true, job: { status: "completed", cancelTooLate: true } });
     });
 
-    test("requeues with its reason in sight, until the next claim", async () => {
+    test("shows the reason of a requeue until the next claim", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId });
       const end = requeue({ delayMs: 0, charged: true, counts: "outOfMemory", avoidServer: true });
@@ -91,7 +94,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       expect(second?.promptId).not.toBe(lease.promptId);
     });
 
-    test("turns a requeue into the cancellation that was asked for", async () => {
+    test("turns a requeue into a cancellation if one was requested", async () => {
       const lease = await running();
       await stores().jobRequests.requestCancel(lease.jobId);
       const result = await stores().jobRuns.endAttempt(lease, requeue());
@@ -101,7 +104,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       });
     });
 
-    test("answers a repeated end from what was recorded, so that a lost answer is no lost job", async () => {
+    test("answers a repeated end with what was recorded, so that a lost answer loses no job", async () => {
       const output = buildOutput();
       for (const end of [
         { kind: "completed", outputs: [output] },
@@ -127,7 +130,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       });
     });
 
-    test("does not take another end for its own", async () => {
+    test("does not mistake another worker's end for its own", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId, leaseMs: 0 });
       const [adopted] = await stores().jobRuns.adoptJobs([serverId], "worker-b", leaseMs);
@@ -160,7 +163,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
     });
   });
 
-  describe("the fence", () => {
+  describe("the fence of writes to a running job", () => {
     const stale: [string, (lease: JobLease) => JobLease][] = [
       ["an earlier attempt", (lease) => ({ ...lease, attempt: lease.attempt - 1 })],
       ["a later attempt", (lease) => ({ ...lease, attempt: lease.attempt + 1 })],
@@ -202,7 +205,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       expect(await stores().jobRuns.adoptJobs([serverId], "worker-c", leaseMs)).toEqual([]);
     });
 
-    test("lets nobody write to a job that is not running", async () => {
+    test("refuses every write to a job that is not running", async () => {
       const lease = await running();
       await stores().jobRuns.endAttempt(lease, requeue());
       expect(await stores().jobRuns.renewLeases([lease], leaseMs)).toMatchObject({ held: [] });

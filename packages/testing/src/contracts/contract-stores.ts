@@ -8,7 +8,7 @@ import {
   type TenantStore,
 } from "@genga/jobs";
 
-/** Handed in rather than imported: benchmarks use this package too, and Jest's own module only loads inside Jest. */
+/** Passed in, not imported: benchmarks use this package, too, and Jest's module can only be imported inside of Jest. */
 export type TestRunner = Pick<typeof Jest, "beforeAll" | "afterAll" | "describe" | "expect" | "test">;
 
 /** One implementation of the ports, over one database. */

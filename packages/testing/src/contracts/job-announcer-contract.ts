@@ -3,7 +3,7 @@ import { buildJob, buildWorkflow } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { prepareJobs, requeue } from "./prepare-jobs.ts";
 
-/** What every `JobAnnouncer` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+/** What every `JobAnnouncer` must do. Registers the tests; `open` returns stores over an empty, migrated database. */
 export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { describe, expect, test } = runner;
   const { freshTenant, freshServer, insert, claim, running, read, stores } = prepareJobs(runner, open);
@@ -26,7 +26,7 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
       expect(among(await stores().jobAnnouncer.listAnnounced(job.id, 10_000), job)).toEqual([]);
     });
 
-    test("lists the best first, and no more than asked", async () => {
+    test("lists the best first, and no more than the limit", async () => {
       const tenantId = await freshTenant();
       const [low, urgent] = [
         await insert(buildJob({ priority: "low" }), tenantId),
@@ -56,7 +56,7 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
       expect(await stores().jobAnnouncer.clearEnqueued()).toBe(0);
     });
 
-    test("shows of each ticket's row whether and what it wants", async () => {
+    test("returns, for each ticket, whether its row wants a run, and what it needs", async () => {
       const job = await insert(buildJob({ lane: "sdxl" }));
       const [cancelled, taken] = [await insert(buildJob()), await running()];
       await stores().jobRequests.requestCancel(cancelled.id);

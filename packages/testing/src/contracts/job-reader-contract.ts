@@ -4,7 +4,7 @@ import { buildJob, buildOutput, buildWorkflow } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { prepareJobs, requeue } from "./prepare-jobs.ts";
 
-/** What every `JobReader` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+/** What every `JobReader` must do. Registers the tests; `open` returns stores over an empty, migrated database. */
 export function describeJobReader(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { describe, expect, test } = runner;
   const { freshTenant, freshServer, insertJobs, insert, claim, running, read, readerOf, types, stores } =
@@ -25,12 +25,12 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       },
     );
 
-    test("shows a job, and all that belongs to it, to nobody but its tenant", async () => {
+    test("shows a job, and everything that belongs to it, only to its tenant", async () => {
       const [tenantId, ...others] = [await freshTenant(), await freshTenant(), "no-uuid"];
       const batch = { id: uuidv7(), name: null };
       const raw = buildJob({ type: "workflow", batchIndex: 0 });
       const [job] = await insertJobs({ tenantId, batch, jobs: [raw] });
-      if (job === undefined) throw new Error("No job came back.");
+      if (job === undefined) throw new Error("The job was not returned.");
       const [lease] = await claim(job, 1, await freshServer());
       if (lease === undefined) throw new Error("The job could not be claimed.");
       await stores().jobRuns.endAttempt(lease, { kind: "completed", outputs: [buildOutput()] });
@@ -64,7 +64,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       for (const other of others) expect(await stores().jobReader.of(other).findJob(job.id)).toBeNull();
     });
 
-    test("says what the prompts of any number of jobs are", async () => {
+    test("returns the prompts of any number of jobs", async () => {
       const tenantId = await freshTenant();
       const reader = stores().jobReader.of(tenantId);
       const parameters = { prompt: "桜の下の少女 🌸", negativePrompt: "dogs" };
@@ -161,7 +161,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       expect(page.items.map(({ id }) => id)).toEqual([job.id]);
     });
 
-    test("counts a tenant's jobs by status and lane, and knows the longest waiting one", async () => {
+    test("counts a tenant's jobs by status and lane, and returns how long the oldest has waited", async () => {
       const tenantId = await freshTenant();
       expect(await stores().jobReader.of(tenantId).summarizeQueue()).toMatchObject({
         lanes: [],
@@ -181,7 +181,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       });
     });
 
-    test("counts what is served before a job: lower bands first, then lower ranks of its lane", async () => {
+    test("counts the jobs that are served before a job: lower bands first, then lower ranks of its lane", async () => {
       const tenantId = await freshTenant();
       const lane = `lane-${uuidv7()}`;
       const of = (priority: NewJob["priority"]): Promise<Job> =>
@@ -200,7 +200,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       expect(await before(await read(urgent.id))).toEqual({ own: 0, others: 0 });
     });
 
-    test("reads a history from any place on, in bounded parts", async () => {
+    test("reads a history from any sequence on, in bounded parts", async () => {
       const lease = await running();
       await stores().jobRuns.endAttempt(lease, requeue());
       expect(await types(lease.jobId)).toEqual(["accepted", "claimed", "requeued"]);

@@ -4,7 +4,7 @@ import { buildFailure, buildJob, buildOutput, buildWorkflow } from "../job-build
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { leaseMs, prepareJobs, requeue } from "./prepare-jobs.ts";
 
-/** What every `JobRequests` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+/** What every `JobRequests` must do. Registers the tests; `open` returns stores over an empty, migrated database. */
 export function describeJobRequests(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { describe, expect, test } = runner;
   const {
@@ -57,7 +57,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(await stores().jobReader.of(tenantId).findBatch(batch.id)).toBeNull();
     });
 
-    test("gives parameters and graph back as they came, also where two jobs share a graph", async () => {
+    test("returns parameters and graph as they were given, also where two jobs share a graph", async () => {
       const workflow = buildWorkflow('桜の下の少女 "quoted" \\ 100% 🌸');
       const first = await insert(buildJob({ workflow, parameters: { prompt: "x", list: [1, null, true] } }));
       const second = await insert(buildJob({ workflow, parameters: null }));
@@ -90,7 +90,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       }
     });
 
-    test("takes graphs that differ in a digit which JavaScript does not see for different graphs", async () => {
+    test("keeps two graphs apart that differ in a digit which JavaScript would round", async () => {
       const seeds = ["18446744073709551615", "18446744073709551614", "1", "1.0"];
       const jobs = seeds.map((seed) =>
         buildJob({ workflow: `{"1":{"class_type":"X","inputs":{"seed":${seed}}}}` }),
@@ -107,13 +107,13 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       ["NUL in a parameter", { parameters: { prompt: "a\0b" } }, "parameters"],
       ["half a surrogate pair in the graph", { workflow: buildWorkflow("a\ud83cb") }, "workflow"],
       ["NUL in a tag", { tags: ["a\0b"] }, "tags"],
-    ])("refuses %s, which no database holds, and says where", async (_, changes, path) => {
+    ])("refuses %s, which PostgreSQL cannot store, and says where", async (_, changes, path) => {
       const refused = insert(buildJob(changes));
       await expect(refused).rejects.toThrow(InvalidJobError);
       await expect(refused).rejects.toMatchObject({ problems: [{ path }] });
     });
 
-    test("refuses a batch whose name no database holds", async () => {
+    test("refuses a batch whose name PostgreSQL cannot store", async () => {
       const [tenantId, batch] = [await freshTenant(), { id: uuidv7(), name: "a\0b" }];
       const refused = insertJobs({ tenantId, batch, jobs: [buildJob()] });
       await expect(refused).rejects.toMatchObject({ code: "invalid-job", problems: [{ path: "name" }] });
@@ -127,7 +127,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       });
     });
 
-    test("ranks a tenant's jobs in their order, and another tenant's first job before its flood", async () => {
+    test("ranks a tenant's jobs in their order, and another tenant's first job before most of them", async () => {
       const flooding = await freshTenant();
       const flood = await insertJobs({
         tenantId: flooding,
@@ -142,7 +142,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(next.rank).toBeGreaterThan(ranks.at(-1) ?? NaN);
     });
 
-    test("lets nobody before what was claimed already, be it a newcomer or back after a while", async () => {
+    test("gives neither a new tenant nor one that comes back a rank before jobs that were already claimed", async () => {
       const [early, busy] = [await freshTenant(), await freshTenant()];
       await insert(buildJob({ priority: "low" }), early);
       const flood = await insertJobs({
@@ -184,7 +184,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(await types(job.id)).toEqual(["accepted", "cancelled"]);
     });
 
-    test("only notes the request on a running job, once", async () => {
+    test("only records the request on a running job, once", async () => {
       const lease = await running();
       expect(await stores().jobRequests.requestCancel(lease.jobId)).toMatchObject({
         outcome: "requested",
@@ -198,7 +198,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(await types(lease.jobId)).toEqual(["accepted", "claimed", "cancel_requested"]);
     });
 
-    test("are answered truly while the job is being claimed or requeued", async () => {
+    test("are answered correctly while the job is being claimed or requeued", async () => {
       const serverId = await freshServer();
       for (let round = 0; round < 25; round += 1) {
         const job = await insert(buildJob());
@@ -247,7 +247,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       await expect(stores().jobRequests.retryJob(lease.jobId)).rejects.toThrow(IllegalTransitionError);
     });
 
-    test("removes an ended job for ever, naming its files", async () => {
+    test("removes an ended job for ever, and records its files for removal", async () => {
       const lease = await running();
       await expect(stores().jobRequests.removeJob(lease.jobId)).rejects.toThrow(IllegalTransitionError);
       const file = buildOutput();
@@ -270,7 +270,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
   });
 
   describe("a whole batch", () => {
-    test("is cancelled at once: queued jobs end, running ones are asked, ended ones stay", async () => {
+    test("is cancelled: queued jobs at once, running ones by a request to their workers, while ended ones stay", async () => {
       const jobs = await insertBatch(4);
       const serverId = await freshServer();
       const [first] = await claim(jobs[0]!, 1, serverId);
@@ -309,7 +309,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       }
     });
 
-    test("is retried: failed and timed out jobs start anew, in their order", async () => {
+    test("is retried: failed and timed out jobs are queued again, in their order", async () => {
       const jobs = await insertBatch(3);
       const serverId = await freshServer();
       for (const job of jobs) {

@@ -4,7 +4,10 @@ import { buildJob, buildProgress } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { leaseMs, prepareJobs, requeue } from "./prepare-jobs.ts";
 
-/** What every `JobRuns` owes its callers while attempts run; how they end: `describeAttemptEnds`. Registers the tests; `open` gives stores over an empty, migrated database. */
+/**
+ * What every `JobRuns` must do while attempts run; `describeAttemptEnds` covers how they end. Registers the tests;
+ * `open` returns stores over an empty, migrated database.
+ */
 export function describeJobRuns(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { describe, expect, test } = runner;
   const { freshTenant, freshServer, insert, claim, running, read, history, types, stores } = prepareJobs(
@@ -13,7 +16,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
   );
 
   describe("claiming", () => {
-    test("starts an attempt with a prompt id of its own, and tells the history who has it", async () => {
+    test("starts an attempt with a prompt id of its own, and records its worker in the history", async () => {
       const job = await insert(buildJob());
       const serverId = await freshServer();
       const [lease] = await claim(job, 1, serverId);
@@ -28,7 +31,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       });
     });
 
-    test("lets exactly one of many claims of the next attempt win", async () => {
+    test("lets exactly one of many claims of the next attempt succeed", async () => {
       const job = await insert(buildJob());
       const serverId = await freshServer();
       expect(await claim(job, 0, serverId)).toEqual([]);
@@ -38,7 +41,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(await types(job.id)).toEqual(["accepted", "claimed"]);
     });
 
-    test("gives back what was won of a set, in the order of the claims", async () => {
+    test("returns the successful ones of many claims, in the order of the claims", async () => {
       const tenantId = await freshTenant();
       const serverId = await freshServer();
       const jobs = [await insert(buildJob(), tenantId), await insert(buildJob(), tenantId)];
@@ -86,7 +89,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect((await history(late.id)).at(-1)).toMatchObject({ type: "timeout" });
     });
 
-    test("is told to whoever claims the job, by the database's clock", async () => {
+    test("is given to the worker that claims the job, by the database's clock", async () => {
       const job = await insert(buildJob({ expiresAt: future() }));
       const [lease] = await claim(job, 1, await freshServer());
       expect(lease?.expiresInMs).toBeGreaterThan(500_000);
@@ -95,7 +98,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
   });
 
   describe("attempts", () => {
-    test("are told with their servers, outcomes and failures, and their prompts once they have ended", async () => {
+    test("are listed with their servers, outcomes and failures, and found by their prompts once they have ended", async () => {
       const serverId = await freshServer();
       const first = await running({ serverId });
       expect(await stores().jobRuns.findEndedPrompts(serverId, [first.promptId])).toEqual([]);
@@ -110,7 +113,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(attempts[0]?.serverUrl).toMatch(/^http/);
     });
 
-    test("of a removed job are known by their prompts to a server that was away when they ended", async () => {
+    test("of a removed job are found by their prompts for a server that was away when they ended", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId });
       await stores().jobRuns.endAttempt(lease, requeue());
@@ -130,7 +133,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(result.cancelRequested).toEqual([asked.jobId]);
     });
 
-    test("renews an expired lease that nobody took, and not one that was taken", async () => {
+    test("renews an expired lease that no worker took, but not one that was taken", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId, leaseMs: 0 });
       expect((await stores().jobRuns.renewLeases([lease], 0)).held).toHaveLength(1);
@@ -139,7 +142,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(await stores().jobRuns.renewLeases([lease], leaseMs)).toEqual({ held: [], cancelRequested: [] });
     });
 
-    test("adopts what was released at once, with what its last owner had noted", async () => {
+    test("adopts a released job at once, with everything that its last owner had recorded", async () => {
       const serverId = await freshServer();
       const posted = await running({ serverId });
       const waiting = await running({ serverId });
@@ -177,7 +180,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
   });
 
   describe("progress", () => {
-    test("goes forward only: phases, percentages, and one event for each new phase", async () => {
+    test("only advances: phases, percentages, and one event for each new phase", async () => {
       const lease = await running();
       const report = (phase: "waiting" | "submitted" | "executing" | "saving", percent: number) =>
         stores().jobRuns.recordProgress([{ ...lease, phase, progress: buildProgress(percent) }]);
@@ -195,7 +198,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(await types(lease.jobId)).toEqual(["accepted", "claimed", "submitted", "executing", "saving"]);
     });
 
-    test("is written for many jobs in one go, whatever odd numbers a server sends", async () => {
+    test("is written for many jobs in one statement, whatever odd numbers a server sends", async () => {
       const [one, two] = [await running(), await running()];
       const odd = buildProgress(Number.NaN, {
         step: 1.5,
@@ -213,7 +216,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       });
     });
 
-    test("begins anew with the next attempt, while the first start stays known", async () => {
+    test("begins at 0 with the next attempt, while the time of the first start stays", async () => {
       const lease = await running();
       await stores().jobRuns.recordProgress([{ ...lease, phase: "executing", progress: buildProgress(70) }]);
       const { startedAt } = await read(lease.jobId);
@@ -229,11 +232,11 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
     });
   });
 
-  describe("jobs that nobody looks after", () => {
+  describe("jobs without a live worker", () => {
     const requeued = async (graceMs: number, lease: LeasedJob) =>
       (await stores().jobRuns.requeueAbandoned(graceMs)).filter(({ job }) => job.id === lease.jobId);
 
-    test("go back to the queue, uncharged, once their lease and their server's are over", async () => {
+    test("are requeued, uncharged, once their lease and their server's lease have expired", async () => {
       const serverId = await freshServer();
       const lease = await running({ serverId, leaseMs: 0 });
       expect(await requeued(60_000, lease)).toEqual([]);
@@ -256,7 +259,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(await requeued(0, held)).toEqual([]);
     });
 
-    test("are cancelled where that was asked", async () => {
+    test("are cancelled if that was requested", async () => {
       const lease = await running({ leaseMs: 0 });
       await stores().jobRequests.requestCancel(lease.jobId);
       expect(await requeued(0, lease)).toMatchObject([

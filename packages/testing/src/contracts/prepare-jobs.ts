@@ -13,7 +13,7 @@ import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 
 export const leaseMs = 60_000;
 
-/** A server went away: the attempt ends, the job goes on. */
+/** The end of an attempt whose server was lost: the job is requeued. */
 export function requeue(changes: Partial<Extract<AttemptEnd, { kind: "requeue" }>> = {}): AttemptEnd {
   return {
     kind: "requeue",
@@ -25,23 +25,23 @@ export function requeue(changes: Partial<Extract<AttemptEnd, { kind: "requeue" }
   };
 }
 
-/** What tests of the ports do before what they test. */
+/** Set-up steps for tests of the ports. */
 export interface JobPreparation {
-  /** Open while tests run. */
+  /** The stores; open while tests run. */
   stores: () => ContractStores;
   /** The id of a tenant without jobs. */
   freshTenant: () => Promise<string>;
   /** The id of a server without jobs. */
   freshServer: () => Promise<string>;
   insertJobs: (submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }) => Promise<Job[]>;
-  /** Of a tenant of its own unless told otherwise. */
+  /** Inserts the job, for a tenant of its own unless one is given. */
   insert: (job: NewJob, tenantId?: string) => Promise<Job>;
   insertBatch: (count: number) => Promise<Job[]>;
-  /** By `worker-a`. */
+  /** Claims the job as `worker-a`. */
   claim: (job: { id: string }, attempt: number, serverId: string, ms?: number) => Promise<LeasedJob[]>;
-  /** A job in the hands of `worker-a`. */
+  /** Inserts and claims a job as `worker-a`. */
   running: (options?: { job?: Partial<NewJob>; serverId?: string; leaseMs?: number }) => Promise<LeasedJob>;
-  /** The reader of the tenant whose job this is. */
+  /** The reader for the tenant of this job. */
   readerOf: (jobId: string) => TenantJobReader;
   read: (jobId: string) => Promise<Job>;
   history: (jobId: string) => Promise<JobEvent[]>;
@@ -71,12 +71,12 @@ export function prepareJobs(runner: TestRunner, open: () => Promise<ContractStor
   };
   const freshTenant = async (): Promise<string> => {
     const [tenant] = await stores().tenants.ensureTenants([`tenant-${uuidv7()}`]);
-    if (tenant === undefined) throw new Error("The tenant was not made.");
+    if (tenant === undefined) throw new Error("The tenant was not created.");
     return tenant.id;
   };
   const freshServer = async (): Promise<string> => {
     const [server] = await stores().servers.registerServers([{ url: `http://${uuidv7()}:8188`, slots: 2 }]);
-    if (server === undefined) throw new Error("No server came back.");
+    if (server === undefined) throw new Error("The server was not returned.");
     return server.id;
   };
   const insertJobs: JobPreparation["insertJobs"] = async (submission) => {
@@ -87,7 +87,7 @@ export function prepareJobs(runner: TestRunner, open: () => Promise<ContractStor
   const insert: JobPreparation["insert"] = async (job, tenantId) => {
     const submission = { tenantId: tenantId ?? (await freshTenant()), batch: null, jobs: [job] };
     const [inserted] = await insertJobs(submission);
-    if (inserted === undefined) throw new Error("No job came back.");
+    if (inserted === undefined) throw new Error("The job was not returned.");
     return inserted;
   };
   const claim: JobPreparation["claim"] = async (job, attempt, serverId, ms = leaseMs) => {

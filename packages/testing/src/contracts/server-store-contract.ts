@@ -9,7 +9,7 @@ const abilities = {
   uploadBytesMax: 104_857_600,
 };
 
-/** What every `ServerStore` owes its callers. Registers the tests; `open` gives stores over an empty, migrated database. */
+/** What every `ServerStore` must do. Registers the tests; `open` returns stores over an empty, migrated database. */
 export function describeServerStore(runner: TestRunner, open: () => Promise<ContractStores>): void {
   const { afterAll, beforeAll, describe, expect, test } = runner;
   let stores: ContractStores;
@@ -29,7 +29,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
     );
   const freshServer = async (): Promise<ServerRecord> => {
     const [server] = await register();
-    if (server === undefined) throw new Error("No server came back.");
+    if (server === undefined) throw new Error("The server was not returned.");
     return server;
   };
   const acquire = async (
@@ -48,7 +48,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
   };
 
   describe("registering", () => {
-    test("gives each URL one row, in the given order, and follows its slots", async () => {
+    test("gives each URL one row, in the given order, and updates its slots", async () => {
       const urls = [`http://b-${uuidv7()}`, `http://a-${uuidv7()}`];
       const first = await store.registerServers(urls.map((url) => ({ url, slots: 2 })));
       expect(first.map(({ url }) => url)).toEqual(urls);
@@ -80,7 +80,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
   });
 
   describe("workers", () => {
-    test("are counted while they were seen within the lease", async () => {
+    test("are counted if they were seen within the lease", async () => {
       const [a, b] = [uuidv7(), uuidv7()];
       const before = await store.renewWorker(a, [], leaseMs);
       const live = async (): Promise<string[]> =>
@@ -98,7 +98,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
     });
   });
 
-  test("a worker says which servers it names, and how many it owns is counted", async () => {
+  test("a worker records which servers it names, and its owned servers are counted", async () => {
     const id = uuidv7();
     const [first, second] = await register(2);
     await store.renewWorker(id, [first!.id, second!.id], leaseMs);
@@ -112,7 +112,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
   });
 
   describe("owning", () => {
-    test("takes only what is free, only what was named, and no more than asked", async () => {
+    test("takes only free servers of those that were named, and no more than the limit", async () => {
       const servers = await register(4);
       const ids = servers.slice(0, 3).map(({ id }) => id);
       const first = await store.acquireServers("worker-a", ids, 2, leaseMs);
@@ -124,7 +124,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect((await read(servers[3]?.id ?? "")).ownerId).toBeNull();
     });
 
-    test("ends what its last owner saw, when the server is released", async () => {
+    test("releasing a server clears the state that its last owner saw", async () => {
       const server = await freshServer();
       const lease = await acquire(server);
       await store.setServerState(lease, "failing", "three jobs were lost");
@@ -136,7 +136,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(released.stateSince.getTime()).toBeGreaterThanOrEqual(seen.stateSince.getTime());
     });
 
-    test("has one winner when many workers reach for a server", async () => {
+    test("goes to one worker when many try to take a server", async () => {
       const server = await freshServer();
       const results = await Promise.all(
         Array.from({ length: 8 }, (_, index) =>
@@ -146,7 +146,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(results.flat()).toHaveLength(1);
     });
 
-    test("passes on an expired server, and its last owner cannot renew it any more", async () => {
+    test("lets another worker take an expired server, whose last owner then cannot renew it", async () => {
       const server = await freshServer();
       const old = await acquire(server, "worker-a", 0);
       const taken = await acquire(server, "worker-b");
@@ -156,7 +156,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await read(server.id)).toMatchObject({ ownerId: "worker-b", isLeased: true });
     });
 
-    test("renews an expired lease that nobody took", async () => {
+    test("renews an expired lease that no worker took", async () => {
       const lease = await acquire(await freshServer(), "worker-a", 0);
       const renewed = await store.renewServers("worker-a", [lease], leaseMs);
       expect(renewed).toEqual([{ serverId: lease.serverId, leaseNumber: lease.leaseNumber }]);
@@ -188,7 +188,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       });
     });
 
-    test("counts for nothing once the server is somebody else's, or nobody's", async () => {
+    test("is ignored once another worker owns the server, or no worker does", async () => {
       const server = await freshServer();
       const definitions = { hash: uuidv7(), objectInfo: {}, replacements: null };
       const old = await acquire(server, "worker-a", 0);
@@ -217,7 +217,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       }
     });
 
-    test("lets definitions go that no server has had for a while", async () => {
+    test("removes definitions that no server has had for a while", async () => {
       const [server, other] = [await freshServer(), await freshServer()];
       const [lease, otherLease] = [await acquire(server), await acquire(other)];
       const [old, kept] = [uuidv7(), uuidv7()];
@@ -235,7 +235,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await store.findDefinitions(kept)).not.toBeNull();
     });
 
-    test("is its version and what it can, which its next owner finds", async () => {
+    test("includes its version and abilities, which its next owner finds", async () => {
       const server = await freshServer();
       expect(server).toMatchObject({ version: null, abilities: null });
       const lease = await acquire(server);
@@ -269,7 +269,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
     expect((await read(server.id)).jobsHeld).toBe(1);
   });
 
-  test("keeps an operator's wish to drain a server", async () => {
+  test("keeps an operator's request to drain a server", async () => {
     const server = await freshServer();
     expect(await store.setDraining(server.id, true)).toBe(true);
     expect((await read(server.id)).draining).toBe(true);
