@@ -29,6 +29,13 @@ export {
 } from "./job/job.ts";
 export { announcementOf } from "./running/announcement.ts";
 export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-prompt.ts";
+export {
+  isStorableJson,
+  toStorableJson,
+  toStorableText,
+  unstorable,
+  withoutNul,
+} from "./job/storable-text.ts";
 export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
   BatchNotFoundError,

@@ -19,7 +19,6 @@ export { parseImageParameters, parseVideoParameters } from "./parameters/job-par
 export { findMisplacedGraph } from "./judging/misplaced-graph.ts";
 export { outputOptionsOf, type OutputOptions } from "./parameters/output-options.ts";
 export { problemsOf } from "./parameters/parameter-problems.ts";
-export { unstorable } from "./parameters/json-limits.ts";
 export { WorkflowGenerator } from "./building/workflow-generator.ts";
 export { type NodeClassRules } from "./judging/node-class-rules.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./judging/workflow-resolver.ts";

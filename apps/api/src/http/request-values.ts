@@ -1,14 +1,20 @@
 import { numberOf } from "@genga/comfyui";
-import { InvalidJobError } from "@genga/jobs";
+import { InvalidJobError, unstorable, withoutNul } from "@genga/jobs";
 import { problemsOf } from "@genga/workflows";
 import { type Request } from "express";
 import { z } from "zod";
 
-/**
- * The part of `unstorable` that a regular expression can say. The rest, halves of surrogate pairs, cannot occur in
- * UTF-8.
- */
-export const withoutNul = "^[^\\u0000]*$";
+/** Refuses text that the database cannot hold. */
+export function storable(text: z.ZodString): z.ZodString {
+  return text.refine((given) => unstorable(given) === undefined, {
+    error: "it contains NUL or half of a surrogate pair",
+  });
+}
+
+/** A text for the database, of one character at least. */
+export function storableText(lengthMax: number): z.ZodString {
+  return storable(z.string().min(1).max(lengthMax)).meta({ pattern: withoutNul });
+}
 
 /**
  * Reads a flat JSON object, whose numbers may be `ExactNumber`s.

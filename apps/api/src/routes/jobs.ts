@@ -1,10 +1,9 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
-import { unstorable } from "@genga/workflows";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
-import { withoutNul } from "../http/request-values.ts";
+import { storable, storableText } from "../http/request-values.ts";
 import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { type Viewer } from "../jobs/job-details.ts";
@@ -48,17 +47,6 @@ async function show(asked: Viewer & { id: string }, { ownJobs, jobDetails }: Par
 /** A UUID in base64url; `decodeCursor` of packages/database reads it. */
 const cursorPattern = "^[A-Za-z0-9_-]{8}[E-Za-j][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$";
 
-const searchText = (lengthMax: number): z.ZodOptional<z.ZodString> =>
-  z
-    .string()
-    .min(1)
-    .max(lengthMax)
-    .refine((text) => unstorable(text) === undefined, {
-      error: "it contains NUL or half of a surrogate pair",
-    })
-    .meta({ pattern: withoutNul })
-    .optional();
-
 const jobsQuerySchema = z.strictObject({
   status: z
     .array(z.enum(jobStatuses))
@@ -68,15 +56,10 @@ const jobsQuerySchema = z.strictObject({
     .describe("One or several, separated by commas."),
   type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
   batch: z.uuid({ error: "is not a batch's id" }).optional(),
-  project: searchText(100),
-  tag: searchText(64),
-  text: z
-    .string()
-    .max(200)
+  project: storableText(100).optional(),
+  tag: storableText(64).optional(),
+  text: storable(z.string().max(200))
     .regex(/[\s\S]{3}|[^ -~]/, { error: "at least three characters, or one beyond ASCII" })
-    .refine((text) => unstorable(text) === undefined, {
-      error: "it contains NUL or half of a surrogate pair",
-    })
     .meta({ pattern: "^[^\\u0000]*(?:[^\\u0000]{3}|[^\\u0000 -~])[^\\u0000]*$" })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),

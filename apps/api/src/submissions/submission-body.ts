@@ -8,21 +8,10 @@ import {
   type JobRequest,
   type JobType,
 } from "@genga/jobs";
-import { findMisplacedGraph, problemsOf, unstorable, workflowParametersSchema } from "@genga/workflows";
+import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
-import { withoutNul } from "../http/request-values.ts";
-
-/** Text that the database can hold. */
-const storableText = (lengthMax: number): z.ZodString =>
-  z
-    .string()
-    .min(1)
-    .max(lengthMax)
-    .refine((text) => unstorable(text) === undefined, {
-      error: "it contains NUL or half of a surrogate pair",
-    })
-    .meta({ pattern: withoutNul });
+import { storableText } from "../http/request-values.ts";
 
 /** The fields that every job may have, besides its parameters. */
 export const optionFields = {

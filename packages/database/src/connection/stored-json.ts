@@ -1,28 +1,13 @@
-import { type Json } from "@genga/jobs";
-
-/**
- * JavaScript strings may contain two things that PostgreSQL's `jsonb` and `text` refuse: NUL and unpaired surrogates.
- */
-const unstorable = /^u(?:0000|d[89a-f][0-9a-f]{2})$/;
-
-/** Every escape in a JSON text. `JSON.stringify` escapes NUL and unpaired surrogates, but not paired ones. */
-const escapes = /\\(u[0-9a-f]{4}|.)/g;
+import { isStorableJson, toStorableJson, type Json } from "@genga/jobs";
 
 /** JSON for a statement's parameter. Characters that PostgreSQL cannot store are replaced by U+FFFD. */
 export function toStoredJson(value: unknown): string {
-  const json = JSON.stringify(value);
-  return json.replaceAll(escapes, (whole, escape: string) => (unstorable.test(escape) ? "\\ufffd" : whole));
+  return toStorableJson(JSON.stringify(value));
 }
 
 /** Whether a value would be stored unchanged. */
 export function isStorable(value: Json): boolean {
   return isStorableJson(JSON.stringify(value));
-}
-
-/** The same for a JSON text whose strings are written as `JSON.stringify` writes them. */
-export function isStorableJson(json: string): boolean {
-  if (!json.includes("\\u")) return true;
-  return ![...json.matchAll(escapes)].some(([, escape]) => unstorable.test(escape ?? ""));
 }
 
 /**
@@ -39,9 +24,4 @@ const rewrittenByJsonb = /\d[eE][-+]?\d|-0\.0+(?!\d)|[\d.]{400}/;
 export function storedGraph(text: string): { json: string; text: string | null } {
   if (!rewrittenByJsonb.test(text)) return { json: text, text: null };
   return { json: JSON.stringify(JSON.parse(text)), text };
-}
-
-/** Foreign text for a statement's parameter; NUL is replaced by U+FFFD. */
-export function toStoredText(text: string): string {
-  return text.replaceAll("\0", "\ufffd");
 }

@@ -1,15 +1,9 @@
 import { Prisma } from "../generated/client.ts";
+import { failureColumns } from "./failure-columns.ts";
 import { progressColumns } from "./progress-columns.ts";
 
 // The columns that a change of a job clears, as assignments of an UPDATE of `jobs`. No other file has such a list.
 
-const failureColumns = [
-  "failure_class",
-  "failure_code",
-  "failure_message",
-  "failure_node_id",
-  "failure_node_type",
-];
 const serverColumns = ["server_id", "client_id", "prompt_id"];
 
 /** Clears why the job failed, or why it was requeued. */
@@ -30,8 +24,8 @@ export function clearedRunWhere(condition: Prisma.Sql): Prisma.Sql {
 export const endedWaiting = Prisma.sql`phase = NULL, finished_at = now(), run_at = NULL, avoid_server_id = NULL`;
 
 /**
- * @param columns only names from this file and from `progress-columns.ts`, since they become part of the statement's
- * text
+ * @param columns only names from this file, `failure-columns.ts` and `progress-columns.ts`, since they become part of the
+ * statement's text
  */
 function cleared(columns: readonly string[], condition?: Prisma.Sql): Prisma.Sql {
   const assignments = columns.map((column) => {

@@ -3,11 +3,11 @@ import {
   type Job,
   type JobEvent,
   type JobEventType,
-  type JobFailure,
   type JobOutput,
   type Json,
 } from "@genga/jobs";
 import { Prisma, type Job as StoredJob, type JobOutput as StoredOutput } from "../generated/client.ts";
+import { failureFromRow, selectedFailure } from "./failure-columns.ts";
 import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 
 /** The columns of a `Job`, from a table, alias or CTE named `job`. */
@@ -18,9 +18,7 @@ export const jobColumns = Prisma.sql`
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
   job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
   ${selectedProgress},
-  job.failure_class AS "failureClass", job.failure_code AS "failureCode",
-  job.failure_message AS "failureMessage", job.failure_node_id AS "failureNodeId",
-  job.failure_node_type AS "failureNodeType", job.warnings,
+  ${selectedFailure}, job.warnings,
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
@@ -70,19 +68,6 @@ export function jobFromRow(row: JobRow): Job {
     createdAt: row.createdAt,
     startedAt: row.startedAt,
     finishedAt: row.finishedAt,
-  };
-}
-
-/** The part of a failure that the row of a job has; the traceback is in the attempt and in the event. */
-function failureFromRow(row: JobRow): JobFailure | null {
-  const { failureClass, failureCode, failureMessage, failureNodeId, failureNodeType } = row;
-  if (failureClass === null || failureCode === null || failureMessage === null) return null;
-  return {
-    class: failureClass,
-    code: failureCode,
-    message: failureMessage,
-    ...(failureNodeId !== null && { nodeId: failureNodeId }),
-    ...(failureNodeType !== null && { nodeType: failureNodeType }),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   type ServerStore,
   type StoredDefinitions,
   type WorkerRecord,
+  toStorableText,
 } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { z } from "zod";
@@ -15,7 +16,7 @@ import { cleanServerUrls, withoutUserInfo } from "./clean-server-urls.ts";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { toStoredJson, toStoredText } from "../connection/stored-json.ts";
+import { toStoredJson } from "../connection/stored-json.ts";
 
 /** The columns of a `ServerRecord`, from a table, alias or CTE named `server`. */
 const serverColumns = Prisma.sql`
@@ -336,5 +337,5 @@ export class PrismaServerStore implements ServerStore {
 }
 
 function storedOrNull(text: string | null): string | null {
-  return text === null ? null : toStoredText(text);
+  return text === null ? null : toStorableText(text);
 }

@@ -12,7 +12,11 @@ export function takesWork(state: ShownServerState): boolean {
   return state === "online" || state === "probing";
 }
 
-/** Abilities that not every ComfyUI server has. */
+/**
+ * Abilities that not every ComfyUI server has. packages/comfyui, which reads them from servers, has an interface with
+ * the same fields: neither package may import the other, and the compiler compares the two where the worker stores what
+ * the connector read.
+ */
 export interface ServerAbilities {
   /** The server can end a prompt by its id in one step, whether it waits or runs. */
   cancelsById: boolean;

@@ -1,5 +1,5 @@
 import { numberOf } from "@genga/comfyui";
-import { type JobProblem } from "@genga/jobs";
+import { unstorable, type JobProblem } from "@genga/jobs";
 
 const depthMax = 64;
 const problemsMax = 20;
@@ -48,13 +48,6 @@ export function problemsOfJson(value: unknown, path = ""): JobProblem[] {
     }
   }
   return problems;
-}
-
-/** The reason why a text cannot be stored; `undefined` if it can. */
-export function unstorable(text: string): string | undefined {
-  if (text.includes("\0")) return "contains the character U+0000";
-  if (/\p{Surrogate}/u.test(text)) return "contains half a surrogate pair, which is not a character";
-  return undefined;
 }
 
 function problemAt(path: string, code: string, reason: string): JobProblem {

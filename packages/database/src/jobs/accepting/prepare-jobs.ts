@@ -1,6 +1,6 @@
-import { InvalidJobError, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
+import { InvalidJobError, isStorableJson, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
-import { isStorable, isStorableJson, storedGraph } from "../../connection/stored-json.ts";
+import { isStorable, storedGraph } from "../../connection/stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job in the form that the insert takes; its graph is stored separately, under its hash. */

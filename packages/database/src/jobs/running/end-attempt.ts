@@ -7,10 +7,12 @@ import {
   type JobLease,
   type NewOutput,
   type TerminalStatus,
+  toStorableText,
 } from "@genga/jobs";
 import { v7 as uuidv7 } from "uuid";
 import { Prisma, type AttemptOutcome, type PrismaClient } from "../../generated/client.ts";
 import { clearedRunWhere } from "../cleared-columns.ts";
+import { takenFailure } from "../failure-columns.ts";
 import { heldJobs } from "./hold-leases.ts";
 import {
   eventColumns,
@@ -22,7 +24,7 @@ import {
   type JobWithEventRow,
 } from "../job-rows.ts";
 import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
-import { toStoredJson, toStoredText } from "../../connection/stored-json.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
 
 /**
  * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease.
@@ -86,7 +88,7 @@ function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
       ${requeue?.counts === "crash" ? 1 : 0}::int AS crash,
       CASE WHEN ${requeue?.avoidServer === true}::boolean THEN held.server_id END AS "avoidServerId",
       ${requeue?.delayMs ?? 0}::float8 * interval '1 millisecond' AS delay,
-      ${warningsOf(end).map(toStoredText)}::text[] AS warnings,
+      ${warningsOf(end).map(toStorableText)}::text[] AS warnings,
       CASE
         WHEN ${requeue === null}::boolean THEN ${requeue === null ? end.kind : null}::job_status
         WHEN held.cancel_requested_at IS NULL THEN 'queued'
@@ -141,9 +143,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         out_of_memory_count = out_of_memory_count + fate."outOfMemory",
         crash_count = crash_count + fate.crash,
         cancel_too_late = fate.status = 'completed' AND cancel_requested_at IS NOT NULL,
-        failure_class = (shown ->> 'class')::failure_class, failure_code = shown ->> 'code',
-        failure_message = shown ->> 'message', failure_node_id = shown ->> 'nodeId',
-        failure_node_type = shown ->> 'nodeType', warnings = fate.warnings,
+        ${takenFailure}, warnings = fate.warnings,
         output_bytes = CASE WHEN fate.status = 'completed' THEN ${bytesOf(outputs)}::bigint ELSE 0 END,
         event_sequence = event_sequence + 1
       FROM fate WHERE jobs.id = fate.id

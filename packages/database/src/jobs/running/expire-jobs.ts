@@ -1,6 +1,7 @@
 import { type Job, type JobEvent, type JobFailure } from "@genga/jobs";
 import { type PrismaClient } from "../../generated/client.ts";
 import { endedWaiting } from "../cleared-columns.ts";
+import { takenFailure } from "../failure-columns.ts";
 import { jobWithEventColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -17,18 +18,16 @@ export async function expireQueued(
 ): Promise<{ job: Job; event: JobEvent }[]> {
   const rows = await database.$queryRaw<JobWithEventRow[]>`
     WITH due AS (
-      SELECT id FROM jobs WHERE status = 'queued' AND expires_at <= now()
+      SELECT id, ${toStoredJson(expired)}::jsonb AS shown FROM jobs WHERE status = 'queued' AND expires_at <= now()
       ORDER BY id LIMIT ${limit}::int FOR NO KEY UPDATE SKIP LOCKED
     ), job AS (
       UPDATE jobs SET status = 'timeout', ${endedWaiting},
-        failure_class = ${expired.class}::failure_class, failure_code = ${expired.code},
-        failure_message = ${expired.message}, failure_node_id = NULL, failure_node_type = NULL,
-        event_sequence = event_sequence + 1
+        ${takenFailure}, event_sequence = event_sequence + 1
       FROM due WHERE jobs.id = due.id
-      RETURNING jobs.*
+      RETURNING jobs.*, shown
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT id, event_sequence, 'timeout', attempt, ${toStoredJson(expired)}::jsonb FROM job
+      SELECT id, event_sequence, 'timeout', attempt, shown FROM job
       RETURNING *
     )
     SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
