@@ -1,6 +1,7 @@
 import { type ServerQueue } from "@genga/comfyui";
 import { type JobRuns } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { validate as isUuid } from "uuid";
 import { forgetPrompt } from "../job/forget-prompt.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
@@ -35,8 +36,4 @@ export async function removeSuperseded(
       return;
     }
   }
-}
-
-function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }

@@ -1,3 +1,4 @@
+import { validate as isUuid } from "uuid";
 import { z } from "zod";
 
 import { ComfyUIError, type NodeError } from "./errors.ts";
@@ -29,14 +30,12 @@ export interface PostOutcome {
   nodeErrors: NodeError[];
 }
 
-const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /**
  * Throws, before anything is sent, if the request could crash the server, break its lists for all clients, or be
  * ambiguous (PROTOCOL 2 and 10, PROTOCOL-0.28 6).
  */
 export function assertSubmittable(body: PromptBody): void {
-  if (!uuidPattern.test(body.promptId)) {
+  if (!isUuid(body.promptId) || body.promptId !== body.promptId.toLowerCase()) {
     throw new ComfyUIError("graph_malformed", `The prompt id "${body.promptId}" is no lowercase UUID.`);
   }
   if (!isHarmless(body)) {
