@@ -1,4 +1,3 @@
-import { on } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { migrate } from "@genga/database";
 import {
@@ -9,11 +8,11 @@ import {
   startStack,
   startTcpProxy,
   testServiceUrl,
+  untilServerIsIdle,
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
 import pg from "pg";
-import { WebSocket } from "ws";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -54,7 +53,7 @@ describe("recovery", () => {
     stack.workers[0]!.signal("SIGKILL");
     await stack.workers[0]!.exited;
     const { url } = stack.simulators[0]!;
-    await expect(untilIdle(url)).resolves.toBeUndefined();
+    await untilServerIsIdle(url);
     await stack.startWorker();
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await stack.simulators[0]!.executions()).toHaveLength(1);
@@ -130,7 +129,7 @@ describe("recovery", () => {
     await api.untilEnded(id);
     expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
     away.signal("SIGCONT");
-    await untilIdle(away.url);
+    await untilServerIsIdle(away.url);
   }, 120_000);
 
   test("a job whose server is gone for good is rendered on another one", async () => {
@@ -190,7 +189,7 @@ describe("recovery", () => {
       const refused = await api.request("GET", `job/${id}`);
       expect(refused.status).toBe(503);
       expect(refused.headers.get("retry-after")).not.toBeNull();
-      await untilIdle(stack.simulators[0]!.url);
+      await untilServerIsIdle(stack.simulators[0]!.url);
       await postgres.restore();
       expect(await untilAnswered(api, id)).toMatchObject({ status: "completed", attempt: 1 });
       expect(await stack.simulators[0]!.executions()).toHaveLength(1);
@@ -248,18 +247,6 @@ async function untilLeaseRanOut(jobId: string): Promise<void> {
     }
   } finally {
     await client.end();
-  }
-}
-
-/** Until the server has nothing to do, told by its own socket. */
-async function untilIdle(url: string): Promise<void> {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/ws?clientId=watcher`);
-  try {
-    for await (const [data] of on(socket, "message") as AsyncIterable<[Buffer]>) {
-      if (/"queue_remaining":\s*0\b/.test(data.toString("utf8"))) return;
-    }
-  } finally {
-    socket.close();
   }
 }
 
