@@ -33,7 +33,10 @@ const finished: PromptEnd["lookup"] = { state: "finished", history };
 const failed = (error: ComfyUIError): PromptEnd["lookup"] => ({
   ...{ state: "failed", error, report: undefined, history },
 });
-const interrupted: PromptEnd["lookup"] = { state: "interrupted", report: undefined, history };
+const interruptedAfter = (executedMs: number | undefined): PromptEnd["lookup"] => ({
+  ...{ state: "interrupted", report: undefined, executedMs, history },
+});
+const interrupted = interruptedAfter(undefined);
 const [absent, neverThere, stuck] = [
   { state: "absent" },
   { state: "never-there" },
@@ -54,15 +57,18 @@ const serverLost = (wasOnServer = true): RunOutcome => ({ kind: "server-lost", w
 interface Given {
   isExecuting?: boolean;
   mayHaveBegun?: boolean;
+  hasExpired?: boolean;
   isAnswering?: boolean;
   isDraining?: boolean;
   job?: Partial<EndingJob>;
 }
 
-function circumstances({ isExecuting, mayHaveBegun, isAnswering, isDraining }: Given): Circumstances {
+function circumstances(given: Given): Circumstances {
+  const { isExecuting, mayHaveBegun, hasExpired, isAnswering, isDraining } = given;
   return {
     isExecuting: isExecuting ?? false,
     mayHaveBegun: mayHaveBegun ?? isExecuting ?? false,
+    hasExpired: hasExpired ?? false,
     server: { isAnswering: isAnswering ?? true, isDraining: isDraining ?? false, reason: "It is silent." },
   };
 }
@@ -134,6 +140,37 @@ describe("the end of a job", () => {
       executing,
       requeued("prompt-interrupted"),
     ],
+    [
+      "a prompt that was interrupted before its time was over, nobody knows by whom",
+      promptEnded(interruptedAfter(4_900)),
+      executing,
+      requeued("prompt-interrupted"),
+    ],
+    [
+      "a prompt that was interrupted when its time was over, by a server's slower clock",
+      promptEnded(interruptedAfter(4_950)),
+      {},
+      timesOut("deadline-passed"),
+    ],
+    [
+      "a cancelled prompt whose time was over",
+      promptEnded(interruptedAfter(5_001), "cancel"),
+      executing,
+      { kind: "cancelled" },
+    ],
+    [
+      "a prompt that is gone, of a job whose queue deadline has passed",
+      promptEnded(absent),
+      { hasExpired: true },
+      timesOut("expired"),
+    ],
+    [
+      "a prompt that had begun and is gone, of such a job",
+      promptEnded(absent),
+      { ...executing, hasExpired: true },
+      requeued("prompt-lost", "crash"),
+    ],
+    ["a finished prompt of such a job", promptEnded(finished), { hasExpired: true }, completed],
     ["a prompt that never arrived", promptEnded(neverThere), {}, requeued("not-submitted")],
     ["a prompt that vanished while it waited", promptEnded(absent), {}, requeued("prompt-lost")],
     [

@@ -46,6 +46,8 @@ export interface Circumstances {
   isExecuting: boolean;
   /** The server may have been executing the prompt, whether it said so or not. */
   mayHaveBegun: boolean;
+  /** The job's queue deadline had passed when the run began. */
+  hasExpired: boolean;
   server: { isAnswering: boolean; isDraining: boolean; reason: string | null };
 }
 
@@ -62,7 +64,7 @@ export function endOf(
   circumstances: Circumstances,
   random: number,
 ): AttemptEnd {
-  const { mayHaveBegun, isExecuting, server } = circumstances;
+  const { mayHaveBegun, isExecuting, hasExpired, server } = circumstances;
   const after = (failure: JobFailure, hasCrashed: boolean, mayRunElsewhere = false): AttemptEnd =>
     endAfterFailure(job, failure, { wasExecuting: hasCrashed, mayRunElsewhere, random });
   switch (outcome.kind) {
@@ -83,6 +85,10 @@ export function endOf(
       if (endedBy === "cancel") return { kind: "cancelled" };
       if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
       if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
+      // Perhaps a worker ended the prompt, and died before it could record that.
+      if (endedBy === null && wasInterruptedAtDeadline(lookup, job))
+        return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
+      if (endedBy === null && hasExpired && !isExecuting) return { kind: "timeout", failure: expiryFailure };
       // The graph itself may hang: three servers that stall with it count like three servers that crash.
       if (endedBy === "stall") return after(stallFailure, true);
       // An operator restarts a draining server on purpose, so its loss does not count as a crash.
@@ -91,6 +97,18 @@ export function endOf(
     }
   }
 }
+
+/**
+ * Whether a prompt had executed for the job's whole time when it was interrupted, so that the job times out, whoever
+ * interrupted it. The server's clock may run slower than that of the worker which interrupted it.
+ */
+function wasInterruptedAtDeadline(lookup: PromptEnd["lookup"], { timeoutMs }: EndingJob): boolean {
+  if (lookup.state !== "interrupted" || lookup.executedMs === undefined) return false;
+  return lookup.executedMs >= timeoutMs * (1 - clockErrorMax);
+}
+
+/** Of two clocks, as a share of the time that passes. */
+const clockErrorMax = 0.01;
 
 /** What the end of a prompt says about its server: it works, or a job was lost on it, or nothing (`null`). */
 export function serverVerdict(

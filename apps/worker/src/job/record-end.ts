@@ -62,8 +62,9 @@ export async function endJob(
   options: EndJobOptions & { signal?: AbortSignal },
   log: Logger,
 ): Promise<void> {
-  const { isExecuting, mayHaveBegun } = run;
-  const decided = endOf(run.leased.job, outcome, { isExecuting, mayHaveBegun, server }, Math.random());
+  const { isExecuting, mayHaveBegun, hasExpired } = run;
+  const circumstances = { isExecuting, mayHaveBegun, hasExpired, server };
+  const decided = endOf(run.leased.job, outcome, circumstances, Math.random());
   const end = await withCrashedServers(run, server, decided, options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
   await recordEnd(run, end, options, log);

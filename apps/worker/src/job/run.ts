@@ -125,6 +125,11 @@ export class Run {
     return this.isExecuting || (this.wasSent && this.#ahead.size === 0 && !this.#isBehindOthers);
   }
 
+  /** The job's queue deadline had passed when the run began. */
+  get hasExpired(): boolean {
+    return this.leased.expiresInMs !== null && this.leased.expiresInMs <= 0;
+  }
+
   /**
    * Takes the ticket from the run, to be finished or given back. From now on the run keeps no ticket, since it would
    * not finish it.

@@ -28,6 +28,9 @@ export interface WatchPromptOptions {
  * Watches a prompt to its end and passes on its progress. Ends it on a cancel request, at its deadline (counted from
  * the begin of execution), and when it sent no message for `stallMs` while it executed. Waits until the prompt has left
  * the server.
+ *
+ * An adopted prompt may have ended before, or begun, without a note in the database. So its time limits apply from the
+ * moment when the server says where it stands; if it has ended, the server's history tells how.
  * @throws RunStopped
  * @throws ComfyUIError its end cannot be read
  */
@@ -36,7 +39,7 @@ export async function watchPrompt(
   server: JobServer,
   options: WatchPromptOptions,
 ): Promise<PromptEnd> {
-  const { promptId, executionElapsedMs } = run.leased;
+  const { promptId } = run.leased;
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   const ending = new PromptEnding(run, server, options);
   const warnings = new Set<string>();
@@ -45,10 +48,8 @@ export async function watchPrompt(
     endedBy: ending.endedBy,
     warnings: [...warnings].slice(0, warningsMax),
   });
-  if (run.isExecuting) {
-    ending.startDeadline(executionElapsedMs ?? 0);
-    ending.noteSignOfLife();
-  } else ending.startExpiry();
+  if (!run.wasAdopted) ending.applyTimeLimit();
+  if (run.isExecuting) ending.noteSignOfLife();
   try {
     for (;;) {
       try {
@@ -84,13 +85,13 @@ async function followToItsEnd(
     switch (event.type) {
       case "progress": {
         const { phase, ...figures } = event.progress;
-        if (phase === "executing" && !run.isExecuting) {
-          run.isExecuting = true;
-          ending.startDeadline(0);
-          ending.noteSignOfLife();
-        }
         // The connector's phase `saving` is the server's own; the job's begins when this worker fetches the outputs.
         const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
+        if (shown === "executing" && !run.isExecuting) {
+          run.isExecuting = true;
+          ending.noteSignOfLife();
+        }
+        ending.applyTimeLimit();
         progress.report(run, shown, {
           ...figures,
           percent: Math.max(figures.percent, run.progress.percent),
@@ -128,6 +129,8 @@ class PromptEnding {
   readonly #log: Logger;
   readonly #stuck = new AbortController();
   readonly #done = new AbortController();
+  readonly #begunAt = performance.now();
+  #timeLimit: "none" | "expiry" | "deadline" = "none";
   #timer: NodeJS.Timeout | null = null;
   readonly #stallMs: number;
   #stallTicker: NodeJS.Timeout | null = null;
@@ -146,15 +149,20 @@ class PromptEnding {
     return this.#stuck.signal;
   }
 
-  /** The prompt executes, so its time limit runs. @param elapsedMs how long it has been executing already */
-  startDeadline(elapsedMs: number): void {
-    if (this.endedBy === null) this.#endIn(this.#run.leased.job.timeoutMs - elapsedMs, "deadline");
-  }
-
-  /** The prompt does not execute yet, so the queue deadline runs if the job has one. */
-  startExpiry(): void {
-    const { expiresInMs } = this.#run.leased;
-    if (expiresInMs !== null && this.endedBy === null) this.#endIn(expiresInMs, "expiry");
+  /**
+   * The server has the prompt: the limit of its queue time runs or, once it executes, that of its execution. May be called
+   * again and again.
+   */
+  applyTimeLimit(): void {
+    const { isExecuting, leased } = this.#run;
+    const limit = isExecuting ? "deadline" : "expiry";
+    if (this.endedBy !== null || this.#timeLimit === limit) return;
+    this.#timeLimit = limit;
+    const watchedMs = performance.now() - this.#begunAt;
+    if (limit === "deadline") {
+      const elapsedMs = leased.executionElapsedMs === null ? 0 : leased.executionElapsedMs + watchedMs;
+      this.#endIn(leased.job.timeoutMs - elapsedMs, "deadline");
+    } else if (leased.expiresInMs !== null) this.#endIn(leased.expiresInMs - watchedMs, "expiry");
   }
 
   /** The executing prompt sent a message, so its silence is counted from zero. */

@@ -78,6 +78,21 @@ describe("the history", () => {
     expect(errorOfSettled(lookup)?.code).toBe(code);
   });
 
+  const start = (timestamp?: number): unknown[] => ["execution_start", { prompt_id: "p", timestamp }];
+  const interruption = (timestamp?: number): unknown[] => [
+    "execution_interrupted",
+    { prompt_id: "p", node_id: "2", node_type: "W", timestamp },
+  ];
+
+  test.each<[string, unknown[], number | undefined]>([
+    ["both times", [start(1_000), ["execution_cached", {}], interruption(2_443)], 1_443],
+    ["no start", [interruption(2_443)], undefined],
+    ["no time of the start", [start(), interruption(2_443)], undefined],
+    ["no time of the end", [start(1_000), interruption()], undefined],
+  ])("with %s says how long a prompt had executed when it was interrupted", (_, messages, executedMs) => {
+    expect(entry("error", messages)).toMatchObject({ state: "interrupted", executedMs });
+  });
+
   test("says nothing of a lost prompt, which is the server's fault and to be tried again", () => {
     expect(errorOfSettled({ state: "absent" })).toMatchObject({
       code: "prompt_lost",

@@ -5,6 +5,7 @@ import { executionErrorOf } from "./execution-errors.ts";
 import {
   executionErrorDataSchema,
   executionInterruptedDataSchema,
+  executionStartDataSchema,
   type ExecutionErrorData,
   type ExecutionInterruptedData,
 } from "./messages.ts";
@@ -57,7 +58,13 @@ export type PromptLookup = { state: "waiting"; position: number } | { state: "ru
 export type SettledLookup =
   | { state: "finished"; history: HistoryEntry }
   | { state: "failed"; error: ComfyUIError; report: ExecutionErrorData | undefined; history: HistoryEntry }
-  | { state: "interrupted"; report: ExecutionInterruptedData | undefined; history: HistoryEntry }
+  | {
+      state: "interrupted";
+      report: ExecutionInterruptedData | undefined;
+      /** How long it had been executing by then, by the server's clock; `undefined` = the history does not say. */
+      executedMs: number | undefined;
+      history: HistoryEntry;
+    }
   | { state: "absent" };
 
 export function isSettled(lookup: PromptLookup): lookup is SettledLookup {
@@ -97,7 +104,7 @@ export function lookupInHistory(history: HistoryEntry): SettledLookup {
   const last = history.status?.messages.at(-1);
   if (last?.[0] === "execution_interrupted") {
     const report = executionInterruptedDataSchema.safeParse(last[1]).data;
-    return { state: "interrupted", report, history };
+    return { state: "interrupted", report, executedMs: executedMsOf(history, report), history };
   }
   if (last?.[0] === "execution_error" || history.status?.status_str === "error") {
     const report =
@@ -109,6 +116,17 @@ export function lookupInHistory(history: HistoryEntry): SettledLookup {
     return { state: "failed", error, report, history };
   }
   return { state: "finished", history };
+}
+
+/** Both messages carry the server's time in ms, in the history as on the socket (PROTOCOL 3 and 5). */
+function executedMsOf(
+  { status }: HistoryEntry,
+  report: ExecutionInterruptedData | undefined,
+): number | undefined {
+  const start = status?.messages.find(([type]) => type === "execution_start");
+  const startedAt = executionStartDataSchema.safeParse(start?.[1]).data?.timestamp;
+  const endedAt = report?.timestamp;
+  return startedAt === undefined || endedAt === undefined ? undefined : endedAt - startedAt;
 }
 
 /** The error of a settled prompt that has no result; `undefined` for a finished one. */
