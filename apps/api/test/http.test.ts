@@ -201,3 +201,20 @@ test("only refused submissions are counted as refused submissions", async () => 
   expect(counted).toEqual(expect.arrayContaining(["unknown-type", "malformed-json"]));
   for (const code of ["job-already-ended", "path-not-found"]) expect(counted).not.toContain(code);
 });
+
+test("what machines ask every few seconds is logged at debug only", async () => {
+  const levels: number[] = [];
+  for (const path of ["health", "health/ready", "/metrics", "queue"]) {
+    const response = await api.request(path);
+    await response.text();
+    const requestId = response.headers.get("x-request-id")!;
+    let line: string | undefined;
+    while (line === undefined) {
+      await new Promise(setImmediate);
+      line = api.logged.find((each) => each.includes(requestId));
+    }
+    levels.push((JSON.parse(line) as { level: number }).level);
+  }
+  const [debug, info] = [20, 30];
+  expect(levels).toEqual([debug, debug, debug, info]);
+});

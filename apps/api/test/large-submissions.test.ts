@@ -98,10 +98,10 @@ test("a submission that is too much for the thread's memory is answered, and the
     ]);
     const workflow = Object.fromEntries(nodes) as object;
     const large = Array.from({ length: 1_200 }, () => ({ type: "workflow", workflow }));
-    await expect(thread.answer(batchOf(large), "/api/anime/batches")).rejects.toMatchObject({
+    await expect(thread.answer(batchOf(large))).rejects.toMatchObject({
       code: "submission-interrupted",
     });
-    const { jobs } = await thread.answer(batchOf([image]), "/api/anime/batches");
+    const { jobs } = await thread.answer(batchOf([image]));
     expect(jobs).toEqual({ image: 1 });
   } finally {
     await thread.close();

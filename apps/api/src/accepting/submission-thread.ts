@@ -45,9 +45,9 @@ export class SubmissionThread {
     });
   }
 
-  /** @param path for the log and for problems @throws RefusedError */
-  async answer(submission: Submission, path: string): Promise<AcceptedSubmission> {
-    const reply = await this.#run({ kind: "answer", submission: withOwnBuffer(submission), path });
+  /** @throws RefusedError */
+  async answer(submission: Submission): Promise<AcceptedSubmission> {
+    const reply = await this.#run({ kind: "answer", submission: withOwnBuffer(submission) });
     if (reply.kind === "accepted") {
       const { notChecked, location, answer, jobs } = reply;
       this.#options.onNotChecked(notChecked.ofClasses, notChecked.count);

@@ -20,16 +20,13 @@ export class Submissions {
     this.#parts = parts;
   }
 
-  /**
-   * @param path of the request, for what is said of its problems
-   * @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError
-   */
-  async accept(submission: Submission, path: string): Promise<AcceptedSubmission> {
+  /** @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError */
+  async accept(submission: Submission): Promise<AcceptedSubmission> {
     const { jobCommands, thread, onAccepted } = this.#parts;
     const isSmall = submission.kind === "job" && submission.body.byteLength <= smallBytes;
     const accepted = isSmall
       ? await answerSubmission(submission, jobCommands)
-      : await thread.answer(submission, path);
+      : await thread.answer(submission);
     for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
     return accepted;
   }

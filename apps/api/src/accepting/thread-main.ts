@@ -55,7 +55,7 @@ export async function work(task: ThreadTask): Promise<ThreadReply> {
     const accepted = await answerSubmission(task.submission, jobCommands);
     return { kind: "accepted", notChecked: takeNotes(), ...accepted };
   } catch (error) {
-    return { kind: "refused", ...describeRefusal(error, task.path) };
+    return { kind: "refused", ...describeRefusal(error) };
   }
 }
 
@@ -75,8 +75,8 @@ function takeNotes(): NotCheckedSummary {
   return summary;
 }
 
-function describeRefusal(error: unknown, path: string): Refusal {
-  const refusal = refusalOf(error, { headers: {}, method: "POST", baseUrl: "", path });
+function describeRefusal(error: unknown): Refusal {
+  const refusal = refusalOf(error, { purpose: "submit" });
   const { code, message: detail, problems, headers, limit, cause } = refusal;
   return { code, detail, problems, headers, limit, cause: cause instanceof Error ? cause.stack : undefined };
 }

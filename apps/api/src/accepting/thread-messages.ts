@@ -12,7 +12,7 @@ export interface ThreadSettings {
 }
 
 /** What the thread is asked for: an answer to a submission, or its end. */
-export type ThreadTask = { kind: "answer"; submission: Submission; path: string } | { kind: "end" };
+export type ThreadTask = { kind: "answer"; submission: Submission } | { kind: "end" };
 
 export type ThreadReply =
   | ({ kind: "accepted"; notChecked: NotCheckedSummary } & AcceptedSubmission)

@@ -2,8 +2,8 @@ import { type Logger } from "@genga/runtime";
 import { type ErrorRequestHandler } from "express";
 import { refusalOf } from "./error-mapping.ts";
 import { type Metrics } from "./metrics.ts";
-import { isSubmission } from "./paths.ts";
 import { sendProblem, statusOf } from "./problem-document.ts";
+import { factsOf } from "./request-facts.ts";
 import { requestIdOf } from "./request-log.ts";
 
 /** Answers every error that is thrown while a request is handled with a problem document. */
@@ -17,12 +17,17 @@ export function answerErrors({
   // Express recognises an error handler by its four parameters.
   // eslint-disable-next-line @typescript-eslint/no-unused-vars
   return (error: unknown, request, response, _next) => {
-    const refusal = refusalOf(error, request);
+    const submits = factsOf(response).submits === true;
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    const refusal = refusalOf(error, {
+      purpose: isRead ? "read" : submits ? "submit" : "change",
+      coding: request.headers["content-encoding"],
+    });
     const requestId = requestIdOf(response);
     if (refusal.code === "internal-error")
       log.error({ err: error, requestId }, "a request could not be handled");
     if (refusal.limit !== undefined) metrics.refusedByLimit.inc({ limit: refusal.limit.name });
-    if (isSubmission(request)) metrics.jobsRefused.inc({ code: refusal.code });
+    if (submits) metrics.jobsRefused.inc({ code: refusal.code });
     if (response.headersSent) {
       // Part of the answer was sent already, so the connection is cut. The client then sees that the answer is
       // incomplete.

@@ -11,8 +11,6 @@ import {
   StoreUnavailableError,
   type JobProblem,
 } from "@genga/jobs";
-import { type Request } from "express";
-import { isSubmission } from "./paths.ts";
 import { problemCodes, RefusedError, statusOf, type ProblemCode } from "./problem-document.ts";
 
 /** How many messages of problems go into an answer's `detail`. */
@@ -21,8 +19,12 @@ const detailProblems = 3;
 /** The largest body of a request. */
 export const bodyBytesMax = 20 * 1024 * 1024;
 
-/** The parts of a request that its refusal depends on. */
-type RefusedRequest = Pick<Request, "headers" | "method" | "baseUrl" | "path">;
+/** The facts of a request that its refusal depends on. */
+interface RefusedRequest {
+  purpose: "read" | "submit" | "change";
+  /** Its `Content-Encoding`. */
+  coding?: string | undefined;
+}
 
 /**
  * Turns every kind of error into an answer; no other code does. An unknown error becomes an internal error that shows
@@ -39,7 +41,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   if (error instanceof KeyNameTakenError) return new RefusedError("key-name-taken", error.message);
   if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);
   if (error instanceof StoreUnavailableError) {
-    return new RefusedError("store-unavailable", `${error.message} ${effectOf(error, request)}`, {
+    return new RefusedError("store-unavailable", `${error.message} ${effectOf(error, request.purpose)}`, {
       headers: { "retry-after": "2" },
       cause: error,
     });
@@ -57,7 +59,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   }
   return (
     refusalOfBody(error) ??
-    refusalOfCompressedBody(error, request.headers["content-encoding"]) ??
+    refusalOfCompressedBody(error, request.coding) ??
     new RefusedError(
       "internal-error",
       "The request could not be handled. The log has more under the request's id.",
@@ -79,10 +81,9 @@ function refusalOfLimit({ limit, max, used, wanted, message }: LimitReachedError
 }
 
 /** Says whether the request may have changed anything before the database failed. */
-function effectOf(error: StoreUnavailableError, request: RefusedRequest): string {
-  const isRead = request.method === "GET" || request.method === "HEAD";
+function effectOf(error: StoreUnavailableError, purpose: RefusedRequest["purpose"]): string {
   // Until a submission is stored, it only reads. If storing it failed, the error says what is known.
-  const effect = isRead ? "none" : (error.effect ?? (isSubmission(request) ? "none" : "unknown"));
+  const effect = purpose === "read" ? "none" : (error.effect ?? (purpose === "submit" ? "none" : "unknown"));
   return effect === "none"
     ? "Nothing was changed."
     : "It is not known whether the request took effect; check before you repeat it.";

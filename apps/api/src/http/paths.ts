@@ -10,18 +10,3 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
 export function fullPath(path: string): string {
   return path.startsWith("/") ? path : `${prefix}/${path}`;
 }
-
-const submissionPaths = ["generate", "generate/image", "generate/video", "batches"].map(fullPath);
-
-/** Whether a request submits jobs. All other POST requests change existing jobs or send an image. */
-export function isSubmission({
-  method,
-  baseUrl,
-  path,
-}: {
-  method: string;
-  baseUrl: string;
-  path: string;
-}): boolean {
-  return method === "POST" && submissionPaths.includes(`${baseUrl}${path}`.replace(/\/$/, "").toLowerCase());
-}

@@ -4,6 +4,7 @@ import { type Logger } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type Metrics } from "./metrics.ts";
 import { boardPath } from "./paths.ts";
+import { factsOf } from "./request-facts.ts";
 
 /**
  * Writes one log line and one measurement for each request, when its answer has ended. Only paths are logged: queries
@@ -22,7 +23,7 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
       const { statusCode: status } = response;
       const principal = response.locals["principal"] as Principal | undefined;
-      const isQuiet = path.startsWith("/api/anime/health") || path === "/metrics";
+      const level = status >= 500 ? "warn" : factsOf(response).isPolled ? "debug" : "info";
       const details = {
         requestId,
         method,
@@ -33,7 +34,7 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
         key: principal?.keyName,
         isWhole: response.writableFinished,
       };
-      log[status >= 500 ? "warn" : isQuiet ? "debug" : "info"](details, `${method} ${path} ${status}`);
+      log[level](details, `${method} ${path} ${status}`);
       const route = routeOf(request);
       metrics.requestSeconds.observe({ method, route, status: String(status) }, durationMs / 1000);
     });

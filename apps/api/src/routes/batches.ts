@@ -20,6 +20,7 @@ export const submitBatch = route({
   method: "POST",
   path: "batches",
   access: "submit",
+  submits: true,
   summary: "Submit many jobs, all or none",
   description:
     "A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, goes into the query.",
@@ -35,7 +36,7 @@ export const submitBatch = route({
   ) => {
     const isLines = request.is(linesMediaType) !== false;
     const batch = { kind: "batch", name: query.name, isLines, body, principal, baseUrl } as const;
-    const accepted = await submissions.accept(batch, request.path);
+    const accepted = await submissions.accept(batch);
     return { location: accepted.location, jsonBytes: accepted.answer };
   },
 });

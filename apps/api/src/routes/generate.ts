@@ -1,5 +1,4 @@
 import { type JobType, type Principal } from "@genga/jobs";
-import { type Request } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
 import { jsonBytes } from "../routing/bodies.ts";
@@ -35,6 +34,7 @@ const submission = {
   tag: "submit",
   method: "POST",
   access: "submit",
+  submits: true,
   answers: { 202: acceptedJob },
 } as const;
 
@@ -42,17 +42,16 @@ interface Asked {
   body: Uint8Array<ArrayBuffer>;
   principal: Principal;
   baseUrl: string;
-  request: Request;
 }
 
 /** The job is accepted when the answer is sent. */
 const acceptAs =
   (type?: JobType) =>
   async (
-    { body, principal, baseUrl, request }: Asked,
+    { body, principal, baseUrl }: Asked,
     { submissions }: Pick<ApiDependencies, "submissions">,
   ): Promise<Reply> => {
-    const accepted = await submissions.accept({ kind: "job", type, body, principal, baseUrl }, request.path);
+    const accepted = await submissions.accept({ kind: "job", type, body, principal, baseUrl });
     return { location: accepted.location, jsonBytes: accepted.answer };
   };
 

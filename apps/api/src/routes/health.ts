@@ -18,7 +18,7 @@ const tickMs = 100;
 
 type Parts = Pick<ApiDependencies, "access" | "probes" | "version" | "startedAt">;
 
-const open = { tag: "service", method: "GET", access: "open" } as const;
+const open = { tag: "service", method: "GET", access: "open", isPolled: true } as const;
 
 export const getHealth = route({
   ...open,

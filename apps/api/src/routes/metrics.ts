@@ -7,6 +7,7 @@ export const getMetrics = route({
   method: "GET",
   path: "/metrics",
   access: "operate",
+  isPolled: true,
   summary: "Figures for Prometheus",
   answers: {
     200: {

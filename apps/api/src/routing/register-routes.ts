@@ -3,6 +3,7 @@ import { type Express, type IRoute, type RequestHandler } from "express";
 import { type RouteAccess } from "../access/access.ts";
 import { fullPath } from "../http/paths.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { noteFacts } from "../http/request-facts.ts";
 import { type HandledRoute, type Route, type RouteDependencies, type RouteFacts } from "./route.ts";
 
 /**
@@ -23,8 +24,12 @@ export function registerRoutes(app: Express, routes: readonly Route[], parts: Ro
 function registerPath(at: IRoute, routes: readonly HandledRoute[], parts: RouteDependencies): void {
   for (const route of routes) {
     const { method, body, respond } = route;
+    const note: RequestHandler = (_request, response, next) => {
+      noteFacts(response, route);
+      next();
+    };
     const handle: RequestHandler = (request, response) => respond(request, response, parts);
-    at[verbs[method]](guardsOf(route, parts), [...(body?.receive ?? [])], handle);
+    at[verbs[method]](note, guardsOf(route, parts), [...(body?.receive ?? [])], handle);
   }
   at.all(guardsOf(weakestOf(routes), parts), answerOtherMethods(routes));
 }

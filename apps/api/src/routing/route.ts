@@ -6,6 +6,7 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { baseUrlOf } from "../http/base-url.ts";
 import { type Method } from "../http/paths.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
+import { type RequestFacts } from "../http/request-facts.ts";
 import { headersReader, queryReader } from "../http/request-values.ts";
 import { type Body } from "./bodies.ts";
 import { type Answer } from "./contents.ts";
@@ -24,7 +25,7 @@ export const tags = {
 /**
  * The facts about a route that are known without calling it. Guards, the OpenAPI document and tests are made of them.
  */
-export interface RouteFacts extends Entry {
+export interface RouteFacts extends Entry, RequestFacts {
   /** Never changes, because generated clients name their functions after it. */
   readonly id: string;
   readonly tag: keyof typeof tags;
