@@ -33,17 +33,19 @@ describe("files", () => {
   });
 
   test("that break off, or stall, end in an error and not in a short file", async () => {
-    const connector = connect({ requestTimeoutMs: 100 });
-    let isStalling = false;
+    const connector = connect({ requestTimeoutMs: 1_000 });
+    let breakOff = (): void => undefined;
     server.intercept = (_request, response) => {
       response.setHeader("content-length", 8);
       response.write("four");
-      if (!isStalling) setTimeout(() => response.destroy(), 20);
+      breakOff = () => {
+        response.destroy();
+      };
       return true;
     };
     const broken = await connector.downloadOutput(file);
+    breakOff();
     await expect(broken.body.toArray()).rejects.toMatchObject({ code: "connection_lost" });
-    isStalling = true;
     const stalled = await connector.downloadOutput(file);
     await expect(stalled.body.toArray()).rejects.toMatchObject({ code: "request_timeout" });
     const stopping = new AbortController();
@@ -77,17 +79,20 @@ describe("files", () => {
   });
 
   test("may be read more slowly than the server may be silent", async () => {
-    const connector = connect({ requestTimeoutMs: 60 });
+    const silentMsMax = 500;
+    const connector = connect({ requestTimeoutMs: silentMsMax });
+    let finish = (): void => undefined;
     server.intercept = (_request, response) => {
       response.write("a".repeat(200_000));
-      setTimeout(() => response.end("b"), 20);
+      finish = () => response.end("b");
       return true;
     };
     const { body } = await connector.downloadOutput(file);
+    finish();
     let bytes = 0;
     for await (const chunk of body) {
       bytes += (chunk as Buffer).length;
-      if (bytes < 100_000) await delay(100);
+      if (bytes < 100_000) await delay(1.5 * silentMsMax);
     }
     expect(bytes).toBe(200_001);
   });
