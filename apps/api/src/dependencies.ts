@@ -3,6 +3,8 @@ import { type NotChecked } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
   defaultLane,
+  EventFeed,
+  type Signals,
   StoreUnavailableError,
   type AuditStore,
   type JobReader,
@@ -35,7 +37,6 @@ import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
 import { JobDetails } from "./jobs/job-details.ts";
-import { JobFeed } from "./jobs/job-feed.ts";
 import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
@@ -63,7 +64,7 @@ export interface ApiDependencies {
   submissions: Submissions;
   jobDetails: JobDetails;
   servers: KnownServers;
-  feed: JobFeed;
+  feed: EventFeed;
   storage: OutputStorage;
   uploads: UploadStore;
   keys: KeyStore;
@@ -154,7 +155,7 @@ export async function openDependencies(
       ...{ jobs, servers, jobCommands: accepting.jobCommands, submissions: accepting.submissions },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: new JobDetails({ jobs, servers }),
-      feed: new JobFeed(signals),
+      feed: feedOf(database, signals, log),
       storage,
       uploads: database.uploads,
       keys: database.keys,
@@ -176,6 +177,13 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log: Logger): EventFeed {
+  const onError = (error: unknown): void => {
+    log.warn({ err: error }, "The feed cannot read events by position now and tries again.");
+  };
+  return new EventFeed({ signals, reader: eventReader, sequencer: eventSequencer, onError });
 }
 
 function openApiDatabase({ databaseUrl, tenantLimits: limits }: ServiceConfiguration): Database {

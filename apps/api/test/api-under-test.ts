@@ -193,7 +193,10 @@ class TestWorker {
 
   async report(leased: LeasedJob, phase: JobPhase, progress: Partial<JobProgress>): Promise<void> {
     await this.#recorder.recordProgress([
-      { ...leaseOf(leased), phase, progress: { ...noProgress, ...progress }, batchId: leased.job.batchId },
+      {
+        ...{ ...leaseOf(leased), phase, progress: { ...noProgress, ...progress } },
+        ...{ batchId: leased.job.batchId, tenantId: leased.job.tenantId },
+      },
     ]);
   }
 
@@ -203,6 +206,7 @@ class TestWorker {
       kind: "progress",
       jobId: leased.jobId,
       batchId: leased.job.batchId,
+      tenantId: leased.job.tenantId,
       attempt: leased.attempt,
       phase: "executing",
       progress: { ...noProgress, percent },

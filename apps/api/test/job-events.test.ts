@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import pg from "pg";
 import { defaultTenantId } from "@genga/database";
 import { startTcpProxy, testServiceUrl } from "@genga/testing";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -160,6 +161,28 @@ test("progress never falls within an attempt, and that of an attempt that is ove
   expect(rest.filter((type) => type !== "claimed")).toEqual(["requeued", "completed"]);
 });
 
+test("a transaction that stays open delays no stream of another job, and its own events come after its commit", async () => {
+  const [free, held] = [await submit(), await submit()];
+  const holder = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
+  await holder.connect();
+  const [freeStream, heldStream] = [await watch(free), await watch(held)];
+  await Promise.all([freeStream.next(), heldStream.next()]);
+  await holder.query("BEGIN");
+  await holder.query(
+    `WITH job AS (UPDATE jobs SET event_sequence = event_sequence + 1 WHERE id = $1 RETURNING *)
+     INSERT INTO job_events (job_id, sequence, type, attempt) SELECT id, event_sequence, 'requeued', attempt FROM job`,
+    [held],
+  );
+  await api.worker.complete(await api.worker.claim(free, serverId), []);
+  expect(typesOf(await freeStream.rest())).toEqual(["claimed", "completed"]);
+  await holder.query("COMMIT");
+  await holder.end();
+  await api.worker.complete(await api.worker.claim(held, serverId), []);
+  const rest = await heldStream.rest();
+  expect(typesOf(rest)).toEqual(["requeued", "claimed", "completed"]);
+  expect(idsOf(rest)).toEqual([2, 3, 4]);
+});
+
 test("while Redis is away the database tells everything", async () => {
   const proxy = await startTcpProxy({ targetUrl: testServiceUrl("TEST_REDIS_URL") });
   const times = { watch: { heartbeatMs: 15_000, lookMinMs: 20, lookMaxMs: 100 } };
@@ -227,6 +250,7 @@ test("a reader that does not read gets every event once it does, and not all the
       kind: "progress",
       jobId: id,
       batchId: null,
+      tenantId: null,
       attempt: 1,
       phase: "executing",
       progress: {

@@ -100,6 +100,9 @@ export {
   type FeedPage,
   type PlacedEvent,
 } from "./ports/event-store.ts";
+export { EventFeed, type EventFeedOptions, type Listener, type Subscription } from "./feed/event-feed.ts";
+export { type FeedCursor, type Outbox } from "./feed/outbox.ts";
+export { laterOf, type LiveProgress } from "./feed/progress-memory.ts";
 export { finishRemoval } from "./running/finish-removal.ts";
 export {
   serverStates,

@@ -43,6 +43,7 @@ const progressSignal: SignalTopics["job"] = {
   kind: "progress",
   jobId: "j",
   batchId: null,
+  tenantId: "t",
   attempt: 2,
   phase: "executing",
   progress: {
@@ -78,6 +79,7 @@ test("what one process publishes, every other one hears, topic by topic", async 
     kind: "event",
     jobId: "j",
     batchId: "b",
+    tenantId: "t",
     status: "failed",
     event: {
       jobId: "j",
@@ -110,6 +112,16 @@ test("a subscription ends without disturbing another one of the same topic", asy
   expect(await kept.next()).toEqual({ jobIds: ["x"] });
   const nothing = Symbol("nothing");
   expect(await Promise.race([ended.next(), Promise.resolve(nothing)])).toBe(nothing);
+});
+
+test("what a process of an earlier version says of a job is heard, though it does not say whose job it is", async () => {
+  const signals = open();
+  const jobs = mailbox<SignalTopics["job"]>();
+  await signals.subscribe("job", jobs.listener);
+  const redis = new Redis(testRedisUrl());
+  await redis.publish(`${prefix}:signal:job`, JSON.stringify({ ...progressSignal, tenantId: undefined }));
+  await redis.quit();
+  expect(await jobs.next()).toEqual({ ...progressSignal, tenantId: null });
 });
 
 test("garbage is counted and reaches nobody", async () => {

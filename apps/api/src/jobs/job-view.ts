@@ -256,11 +256,9 @@ export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
 /** An event in the form in which it is sent. */
 export type EventView = Omit<JobEvent, "createdAt"> & { createdAt: string };
 
-/** @param event from the database, or from a live signal */
-export function viewOfEvent(event: JobEvent | EventView, sight: Sight): EventView {
+export function viewOfEvent(event: JobEvent, sight: Sight): EventView {
   const { jobId, sequence, type, attempt, data, createdAt } = event;
-  const at = typeof createdAt === "string" ? createdAt : createdAt.toISOString();
-  return { jobId, sequence, type, attempt, data: sight.data(data), createdAt: at };
+  return { jobId, sequence, type, attempt, data: sight.data(data), createdAt: createdAt.toISOString() };
 }
 
 export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {

@@ -2,26 +2,29 @@ import {
   isTerminal,
   JobNotFoundError,
   JobRemovedError,
+  laterOf,
   StoreUnavailableError,
+  type EventFeed,
   type Job,
   type JobEvent,
-  type JobSignal,
+  type LiveProgress,
+  type Subscription,
 } from "@genga/jobs";
 import { type EventStream } from "../http/event-stream.ts";
-import { laterOf, type FeedMessage, type JobFeed, type LiveProgress } from "./job-feed.ts";
 import { type EventView } from "./job-view.ts";
 
 export interface WatchTimes {
-  /** Nothing sent for so long: a comment is. */
+  /** When nothing was sent for so long, a comment is sent. */
   heartbeatMs: number;
-  /** Looks into the database follow each other by this as long as they find what no signal had told … */
+  /** The database is asked again after so long, as long as it has news that no signal told … */
   lookMinMs: number;
-  /** … and by up to this while signals tell everything. */
+  /** … and after up to so long while signals tell everything. */
   lookMaxMs: number;
 }
 
 export interface WatchedJob {
-  id: string;
+  /** As it was found. */
+  job: Job;
   /** The job as it is now. */
   read(): Promise<Job>;
   /** Its events after a sequence, oldest first. */
@@ -29,154 +32,155 @@ export interface WatchedJob {
   /** What a watcher is shown first. */
   snapshotOf(job: Job): Promise<unknown>;
   /** An event as this watcher may see it. */
-  viewOfEvent(event: JobEvent | LiveEvent): Promise<EventView>;
+  viewOfEvent(event: JobEvent): Promise<EventView>;
 }
 
 type Progress = Pick<LiveProgress, "attempt" | "phase" | "progress">;
-type LiveEvent = Extract<JobSignal, { kind: "event" }>["event"];
-
-const liveEventsMax = 100;
-const pageSize = 200;
 
 /**
- * Tells a stream everything that happens to a job, until it has ended: a snapshot, the events after
- * `lastSequence`, then live. Events are never skipped and never repeated: signals only say that there is something,
- * and a gap in their sequence leads to a look into the database. Progress in between may be skipped for a slow
- * reader, and never falls within an attempt.
+ * Tells a stream everything that happens to a job, until it has ended: a snapshot, the events after `lastSequence`, then
+ * live. The outbox delivers each event exactly once and in order. Progress between events may be skipped for a slow reader,
+ * and never falls within an attempt.
  */
 export async function watchJob(
   stream: EventStream,
-  feed: JobFeed,
+  feed: EventFeed,
   watched: WatchedJob,
   options: { lastSequence: number | null; times: WatchTimes },
 ): Promise<void> {
-  const watch = new JobWatch(stream, feed, watched, options.times);
-  const unwatch = feed.watch(watched.id, (message) => {
-    watch.note(message);
-  });
+  const watch = new JobWatch(stream, feed, watched, options);
   try {
-    await watch.run(options.lastSequence);
+    await watch.run();
   } finally {
-    unwatch();
+    watch.end();
     stream.end();
   }
 }
 
 class JobWatch {
   readonly #stream: EventStream;
-  readonly #feed: JobFeed;
   readonly #watched: WatchedJob;
   readonly #times: WatchTimes;
-  #live: LiveEvent[] = [];
+  /** The job as the watcher is shown it first. */
+  readonly #job: Job;
+  /** Events between the one that the watcher received last and the snapshot. */
+  readonly #hasMissed: boolean;
+  readonly #subscription: Subscription;
   #progress: Progress | undefined;
   #sentProgress: Progress | undefined;
   #endedAttempt = -1;
-  #lastSequence = 0;
   #hasEnded = false;
+  #isStoreAway = false;
   #lookAt = 0;
   #lookEveryMs: number;
   #wake: () => void = () => undefined;
 
-  constructor(stream: EventStream, feed: JobFeed, watched: WatchedJob, times: WatchTimes) {
+  constructor(
+    stream: EventStream,
+    feed: EventFeed,
+    watched: WatchedJob,
+    { lastSequence, times }: { lastSequence: number | null; times: WatchTimes },
+  ) {
     this.#stream = stream;
-    this.#feed = feed;
     this.#watched = watched;
     this.#times = times;
     this.#lookEveryMs = times.lookMinMs;
+    this.#job = withLiveProgress(watched.job, feed.progressOf(watched.job.id));
+    const { id, eventSequence } = watched.job;
+    const isResumed = lastSequence !== null && lastSequence <= eventSequence;
+    this.#hasMissed = isResumed && lastSequence < eventSequence;
+    this.#subscription = feed.watchJob(id, {
+      afterSequence: isResumed ? lastSequence : eventSequence,
+      listEvents: (after, limit) => watched.listEvents(after, limit),
+      onNews: () => {
+        this.#wake();
+      },
+      onProgress: (progress) => {
+        this.#progress = laterOf(progress, this.#progress);
+        this.#wake();
+      },
+      onMissed: () => {
+        this.#lookAt = 0;
+        this.#wake();
+      },
+    });
   }
 
-  /** Something was heard; what does not fit in memory is left to the next look. */
-  note(message: FeedMessage): void {
-    if (message === "look-again" || this.#live.length >= liveEventsMax) {
-      this.#live = [];
-      this.#lookAt = 0;
-    } else if (message.kind === "event") {
-      this.#live.push(message.event);
-    } else {
-      this.#progress = laterOf(message, this.#progress);
-    }
-    this.#wake();
+  end(): void {
+    this.#subscription.end();
   }
 
-  async run(lastSequence: number | null): Promise<void> {
-    await this.#start(lastSequence);
+  async run(): Promise<void> {
+    await this.#start();
+    const { outbox } = this.#subscription;
     while (!this.#hasEnded && !this.#stream.closed.aborted) {
       if (performance.now() >= this.#lookAt) await this.#look();
-      else if (this.#live.length > 0) await this.#sendLive();
+      else if (outbox.hasNews && !this.#isStoreAway) await this.#sendEvents();
       else if (this.#progress !== undefined) await this.#sendProgress();
       else if (this.#stream.idleMs >= this.#times.heartbeatMs) await this.#stream.comment("alive");
       else await this.#sleep();
     }
   }
 
-  async #start(lastSequence: number | null): Promise<void> {
-    const job = this.#withLiveProgress(await this.#watched.read());
-    const isResumed = lastSequence !== null && lastSequence <= job.eventSequence;
-    const hasMissed = isResumed && lastSequence < job.eventSequence;
+  async #start(): Promise<void> {
+    const { eventSequence, status } = this.#job;
+    const snapshot = await this.#watched.snapshotOf(this.#job);
     // An id here would claim that the missed events, which follow, were received.
-    await this.#stream.send(
-      "snapshot",
-      await this.#watched.snapshotOf(job),
-      hasMissed ? undefined : job.eventSequence,
-    );
-    this.#lastSequence = isResumed ? lastSequence : job.eventSequence;
-    this.#sentProgress = progressOf(job);
-    if (hasMissed) await this.#sendStored();
-    else this.#hasEnded = isTerminal(job.status);
+    await this.#stream.send("snapshot", snapshot, this.#hasMissed ? undefined : eventSequence);
+    this.#sentProgress = progressOf(this.#job);
+    this.#hasEnded = !this.#hasMissed && isTerminal(status);
     this.#planLook(this.#times.lookMaxMs);
   }
 
-  /** A reader who comes back has perhaps seen more than the database knows yet. */
-  #withLiveProgress(job: Job): Job {
-    const live = this.#feed.progressOf(job.id);
-    if (live === undefined || job.status !== "processing" || live.attempt !== job.attempt) return job;
-    return live.progress.percent > job.progress.percent ? { ...job, progress: live.progress } : job;
-  }
-
-  /** Events and progress as the database has them. */
+  /** Asks the database for events and progress that no signal told, and whether the job was removed. */
   async #look(): Promise<void> {
-    try {
+    await this.#whileStoreAnswers(async () => {
       const job = await this.#watched.read();
-      let isNews = job.eventSequence > this.#lastSequence;
-      if (isNews) await this.#sendStored();
+      const { outbox } = this.#subscription;
+      let isNews = job.eventSequence > (outbox.sequenceOf(job.id) ?? 0);
+      if (isNews) outbox.lookAgain();
       const progress = progressOf(job);
       if (progress !== undefined && this.#isForward(progress)) {
         isNews = true;
         this.#progress = laterOf(progress, this.#progress);
       }
       this.#planLook(isNews ? this.#times.lookMinMs : this.#lookEveryMs * 2);
+    });
+  }
+
+  /** All that there are. A job that has ended and was retried has not ended. */
+  async #sendEvents(): Promise<void> {
+    await this.#whileStoreAnswers(async () => {
+      const { outbox } = this.#subscription;
+      for (let event = await outbox.take(); event !== null; event = await outbox.take()) {
+        await this.#sendEvent(event);
+        if (this.#stream.closed.aborted) return;
+      }
+    });
+  }
+
+  async #sendEvent(event: JobEvent): Promise<void> {
+    await this.#stream.send("event", await this.#watched.viewOfEvent(event), event.sequence);
+    this.#hasEnded = endings.has(event.type);
+    if (this.#hasEnded || event.type === "requeued") this.#endedAttempt = event.attempt;
+  }
+
+  /** While the database is away, it is asked again at intervals, and progress is still told. */
+  async #whileStoreAnswers(work: () => Promise<void>): Promise<void> {
+    this.#isStoreAway = false;
+    try {
+      await work();
     } catch (error) {
       if (error instanceof JobRemovedError || error instanceof JobNotFoundError) {
-        await this.#stream.send("removed", { jobId: this.#watched.id });
+        await this.#stream.send("removed", { jobId: this.#job.id });
         this.#hasEnded = true;
       } else if (error instanceof StoreUnavailableError) {
+        this.#isStoreAway = true;
         this.#planLook(this.#times.lookMinMs);
       } else {
         throw error;
       }
     }
-  }
-
-  async #sendStored(): Promise<void> {
-    for (;;) {
-      const events = await this.#watched.listEvents(this.#lastSequence, pageSize);
-      for (const event of events) await this.#sendEvent(event);
-      if (events.length < pageSize || this.#stream.closed.aborted) return;
-    }
-  }
-
-  async #sendLive(): Promise<void> {
-    const event = this.#live.shift();
-    if (event === undefined || event.sequence <= this.#lastSequence) return;
-    if (event.sequence === this.#lastSequence + 1) await this.#sendEvent(event);
-    else await this.#look();
-  }
-
-  async #sendEvent(event: JobEvent | LiveEvent): Promise<void> {
-    await this.#stream.send("event", await this.#watched.viewOfEvent(event), event.sequence);
-    this.#lastSequence = event.sequence;
-    this.#hasEnded = endings.has(event.type);
-    if (this.#hasEnded || event.type === "requeued") this.#endedAttempt = event.attempt;
   }
 
   async #sendProgress(): Promise<void> {
@@ -185,7 +189,7 @@ class JobWatch {
     if (progress === undefined || !this.#isForward(progress)) return;
     this.#sentProgress = progress;
     const { attempt, phase, progress: value } = progress;
-    await this.#stream.send("progress", { jobId: this.#watched.id, attempt, phase, progress: value });
+    await this.#stream.send("progress", { jobId: this.#job.id, attempt, phase, progress: value });
   }
 
   #isForward(next: Progress): boolean {
@@ -224,4 +228,10 @@ function progressOf(job: Job): Progress | undefined {
   return job.status === "processing" && job.phase !== null
     ? { attempt: job.attempt, phase: job.phase, progress: job.progress }
     : undefined;
+}
+
+/** A reader who comes back has perhaps seen more than the database knows yet. */
+function withLiveProgress(job: Job, live: LiveProgress | undefined): Job {
+  if (live === undefined || job.status !== "processing" || live.attempt !== job.attempt) return job;
+  return live.progress.percent > job.progress.percent ? { ...job, progress: live.progress } : job;
 }

@@ -1,4 +1,4 @@
-import { isTerminal, StoreUnavailableError } from "@genga/jobs";
+import { isTerminal, StoreUnavailableError, type JobEvent } from "@genga/jobs";
 import { z } from "zod";
 import { sentKeyOf } from "../access/access.ts";
 import { type Sight } from "../access/sight.ts";
@@ -114,11 +114,11 @@ export const watchJob = route({
       const onlooker = { principal, baseUrl };
       const sightNow = latestSight(() => jobDetails.sightOf(principal));
       const watched = {
-        id: job.id,
+        job,
         read: () => foundJob(jobs, job.id),
         listEvents: (after: number, limit: number) => jobs.listEvents(job.id, after, limit),
         snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
-        viewOfEvent: async (event: Parameters<typeof viewOfEvent>[0]) => viewOfEvent(event, await sightNow()),
+        viewOfEvent: async (event: JobEvent) => viewOfEvent(event, await sightNow()),
       };
       await streamJob(stream, feed, watched, { lastSequence, times: watchTimes });
     } finally {

@@ -75,14 +75,14 @@ export class Sweeper {
         { jobId: job.id, status: job.status },
         "the job's worker and server are gone; the job was requeued or cancelled",
       );
-      signals.publish("job", eventSignal(event, job.batchId, job.status));
+      signals.publish("job", eventSignal(event, job));
     }
   }
 
   async #expireQueued(): Promise<void> {
     const { runs, signals, log } = this.#options;
     const ended = await runs.expireQueued(rowsPerPass);
-    for (const { job, event } of ended) signals.publish("job", eventSignal(event, job.batchId, job.status));
+    for (const { job, event } of ended) signals.publish("job", eventSignal(event, job));
     if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
   }
 

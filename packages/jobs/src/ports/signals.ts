@@ -26,6 +26,8 @@ export type JobSignal =
       kind: "event";
       jobId: string;
       batchId: string | null;
+      /** `null` = a process of an earlier version sent it, and did not say. */
+      tenantId: string | null;
       status: JobStatus;
       event: Omit<JobEvent, "createdAt"> & { createdAt: string };
     }
@@ -33,6 +35,7 @@ export type JobSignal =
       kind: "progress";
       jobId: string;
       batchId: string | null;
+      tenantId: string | null;
       attempt: number;
       phase: JobPhase;
       progress: JobProgress;

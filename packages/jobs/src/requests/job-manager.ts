@@ -249,6 +249,6 @@ export class JobManager {
   }
 
   #publish(job: Job, event: JobEvent): void {
-    this.#options.signals.publish("job", eventSignal(event, job.batchId, job.status));
+    this.#options.signals.publish("job", eventSignal(event, job));
   }
 }

@@ -23,28 +23,30 @@ export class AttemptRecorder {
   async end(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
     const result = await this.#runs.endAttempt(lease, end);
     if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
-    this.#signals.publish("job", eventSignal(result.event, result.job.batchId, result.job.status));
+    this.#signals.publish("job", eventSignal(result.event, result.job));
     return { job: result.job, event: result.event };
   }
 
   /** Writes coalesced progress in one statement. Stale reports change nothing. */
-  async recordProgress(reports: (ProgressReport & { batchId: string | null })[]): Promise<void> {
+  async recordProgress(reports: (ProgressReport & Pick<Job, "batchId" | "tenantId">)[]): Promise<void> {
     if (reports.length === 0) return;
     const events = await this.#runs.recordProgress(reports);
-    const batchOf = new Map(reports.map((report) => [report.jobId, report.batchId]));
+    const reportOf = new Map(reports.map((report) => [report.jobId, report]));
     for (const event of events) {
-      this.#signals.publish("job", eventSignal(event, batchOf.get(event.jobId) ?? null, "processing"));
+      const { batchId = null, tenantId = null } = reportOf.get(event.jobId) ?? {};
+      this.#signals.publish("job", eventSignal(event, { batchId, tenantId, status: "processing" }));
     }
   }
 }
 
 /** The live form of an event. */
-export function eventSignal(event: JobEvent, batchId: string | null, status: JobStatus): JobSignal {
+export function eventSignal(
+  event: JobEvent,
+  { batchId, tenantId, status }: { batchId: string | null; tenantId: string | null; status: JobStatus },
+): JobSignal {
   return {
     kind: "event",
-    jobId: event.jobId,
-    batchId,
-    status,
+    ...{ jobId: event.jobId, batchId, tenantId, status },
     event: { ...event, createdAt: event.createdAt.toISOString() },
   };
 }

@@ -8,7 +8,12 @@ import {
   type SignalTopics,
 } from "@genga/jobs";
 
-const jobOf = { jobId: z.string(), batchId: z.string().nullable() };
+const jobOf = {
+  jobId: z.string(),
+  batchId: z.string().nullable(),
+  // Processes of an earlier version do not send it.
+  tenantId: z.string().nullable().default(null),
+};
 
 const json: z.ZodType<Json> = z.json();
 
