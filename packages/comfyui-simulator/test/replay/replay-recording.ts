@@ -260,7 +260,8 @@ class Replay {
 
   async #receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
     this.#compared++;
-    const message = await this.#inbox(name).next(this.#silenceMs);
+    const message = await this.#nextLike(name, expected);
+    if (message === "no status") return;
     if (message === undefined) {
       this.#isSilent = true;
       this.#differ(`${name} got nothing instead of ${stringifyPythonJson(recorded).slice(0, 150)}`);
@@ -283,6 +284,24 @@ class Replay {
     const found = difference(canonical(recorded, this.#translation), canonical(actual));
     if (found)
       this.#differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
+  }
+
+  /**
+   * The next message to compare with a recorded one. A `status` that comes earlier or later than in the recording is one
+   * difference, and the messages after it are still compared with those that they belong to.
+   */
+  async #nextLike(name: string, expected: PythonDict): Promise<Message | "no status" | undefined> {
+    for (;;) {
+      const message = await this.#inbox(name).next(this.#silenceMs);
+      if (message === undefined || isStatus(expected) === isStatusMessage(message)) return message;
+      const shown = message.text?.slice(0, 120) ?? "a binary message";
+      if (isStatus(expected)) {
+        this.#inbox(name).putBack(message);
+        this.#differ(`${name} message status did not come before ${shown}`);
+        return "no status";
+      }
+      this.#differ(`${name} message status came before ${textAt(expected, "type")} (${shown})`);
+    }
   }
 
   /**
@@ -541,6 +560,11 @@ class Inbox {
     return this.#messages.shift();
   }
 
+  /** The message is returned again by the next call of `next`. */
+  putBack(message: Message): void {
+    this.#messages.unshift(message);
+  }
+
   forget(): void {
     this.#messages.length = 0;
   }
@@ -597,6 +621,16 @@ function promptsWithSeveralOutputs(
 
 function isEnd(message: PythonDict): boolean {
   return textAt(message, "type") === "executing" && dictAt(message, "data").get("node") === null;
+}
+
+function isStatus(message: PythonDict): boolean {
+  return textAt(message, "type") === "status";
+}
+
+function isStatusMessage({ text }: Message): boolean {
+  if (text === undefined) return false;
+  const message = parsePythonJson(text);
+  return isDict(message) && isStatus(message);
 }
 
 function sameNode(a: PythonDict, b: PythonDict): boolean {
