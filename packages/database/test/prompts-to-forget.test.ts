@@ -66,6 +66,19 @@ test("the record of a prompt outlives its job, and each server has its turn", as
   expect(servers.map((id) => listed.filter(({ serverId }) => serverId === id).length)).toEqual([5, 1, 1]);
 });
 
+test("a prompt that an earlier version left on a server that is away is recorded when its job is removed", async () => {
+  const [away, here] = [await end({ kind: "cancelled" }), await end({ kind: "cancelled" })];
+  await client.query("DELETE FROM prompts_to_forget"); // Earlier versions recorded none.
+  await client.query("UPDATE servers SET state = 'unreachable' WHERE id = $1", [away.serverId]);
+  await client.query("UPDATE job_attempts SET finished_at = finished_at - interval '1 day'");
+  for (const { jobId } of [away, here]) await stores.jobRequests.removeJob(jobId);
+  const { promptId, serverId } = away;
+  expect(await stores.jobRuns.findEndedPrompts(serverId, [promptId])).toEqual([promptId]);
+  expect(await stores.keeping.listPromptsToForget([serverId, here.serverId], 10)).toEqual([
+    { promptId, serverId },
+  ]);
+});
+
 test("prompts of servers that are gone are given up after a time", async () => {
   await client.query("DELETE FROM prompts_to_forget");
   const [old, fresh] = [await end({ kind: "cancelled" }), await end({ kind: "cancelled" })];

@@ -9,6 +9,18 @@ export const noteEndedPrompts = Prisma.sql`
   INSERT INTO prompts_to_forget (prompt_id, server_id) SELECT prompt_id, server_id FROM attempt
   ON CONFLICT (prompt_id) DO NOTHING`;
 
+/**
+ * A part of the statement that removes jobs. The end of an attempt records its prompt, but processes of earlier versions did
+ * not: they deleted the prompt's entry, or cancelled the prompt, which they could not do on a server that was away. While it
+ * is away, the prompts of removed jobs are recorded again.
+ */
+export const notePromptsOfAbsentServers = (jobIds: string[]): Prisma.Sql => Prisma.sql`
+  INSERT INTO prompts_to_forget (prompt_id, server_id, ended_at)
+  SELECT attempt.prompt_id, attempt.server_id, attempt.finished_at
+  FROM job_attempts attempt JOIN servers server ON server.id = attempt.server_id
+  WHERE attempt.job_id = ANY(${jobIds}::uuid[]) AND attempt.finished_at IS NOT NULL AND server.state = 'unreachable'
+  ON CONFLICT (prompt_id) DO NOTHING`;
+
 /** @param limit for each server, so that one whose entries cannot be deleted does not keep the other servers waiting */
 export async function listPromptsToForget(
   database: PrismaClient,

@@ -2,6 +2,7 @@ import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type Re
 import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
 /**
@@ -79,6 +80,7 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
     ), pending AS (
       INSERT INTO pending_removals (job_id, lane, attempt, due_at)
       SELECT id, lane, attempt, now() + ${pendingFor}::interval FROM jobs WHERE id = ANY(${ids}::uuid[])
+    ), prompt AS (${notePromptsOfAbsentServers(ids)}
     )
     DELETE FROM jobs WHERE id = ANY(${ids}::uuid[])`;
   await removeUnusedBatches(
