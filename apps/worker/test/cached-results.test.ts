@@ -98,6 +98,53 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
     expect(othersFile.includes(marker)).toBe(false);
   }, 60_000);
 
+  test("and the names of a tenant's previews do not tell those of another's, which the same node has made", async () => {
+    const preview = (color: number): object => ({
+      keepPreviews: true,
+      workflow: {
+        "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color } },
+        "2": { class_type: "PreviewImage", inputs: { images: ["1", 0] } },
+      },
+    });
+    const own = await run(curious, preview(randomInt(0xffffff)));
+    await run(owner, preview(randomInt(0xffffff)));
+    const [{ filename = null } = {}] = await curious.outputs(own.id);
+    const [name = "", count = ""] = (filename ?? "").split(/(?=\d{5}_)/);
+    expect([name, count]).toEqual([
+      expect.stringMatching(/^ComfyUI_temp_/),
+      expect.stringMatching(/^\d{5}_\.png$/),
+    ]);
+    // A switch passes on any text; so does a loader of a node pack, which simulators do not have, and 0.3.64 has no switch.
+    const loader =
+      serverUrl === undefined
+        ? {
+            "2": { class_type: "LoadImage", inputs: { image: ["4", 0] } },
+            "4": {
+              class_type: "ComfySwitchNode",
+              inputs: { switch: true, on_true: ["1", 0], on_false: ["1", 0] },
+            },
+          }
+        : { "2": { class_type: "OpenByName", inputs: { name: ["1", 0] } } };
+    const made = Number(count.slice(0, 5));
+    for (const next of [made - 1, made + 1, made + 2]) {
+      const guess = `${name}${count.replace(/^\d{5}/, String(next).padStart(5, "0"))} [temp]`;
+      const job = await curious.untilEnded(
+        await curious.submit({
+          type: "workflow",
+          workflow: {
+            "1": {
+              class_type: "StringConcatenate",
+              inputs: { string_a: guess.slice(0, -4), string_b: guess.slice(-4), delimiter: "" },
+            },
+            ...loader,
+            "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "copy" } },
+          },
+        }),
+      );
+      expect([guess, job.status]).toEqual([guess, "failed"]);
+    }
+  }, 60_000);
+
   test("of a node that was given a secret reach no prompt without the same secret, of the tenant or another", async () => {
     const workflow = {
       "1": { class_type: "QuoteKey", inputs: { how: "text" } },

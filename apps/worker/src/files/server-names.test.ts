@@ -105,4 +105,13 @@ describe("what clients see", () => {
     const foreign = `${"0".repeat(32)}-hero.png`;
     expect(shown("elsewhere", foreign)).toBe(foreign);
   });
+
+  test("of a preview holds nothing that tells the names of other previews", () => {
+    const names = namesOf(secrets.one);
+    const shown = names.shownFilename({ subfolder: "", filename: "ComfyUI_temp_abcde_00001_.png" });
+    expect(shown).toBe("ComfyUI_temp_00001_.png");
+    expect(names.shownText("saved: temp/ComfyUI_temp_abcde_00001_.png")).toBe(`saved: temp/${shown}`);
+    const own = "my_temp_lower_case";
+    expect([names.shownText(own), names.shownFilename({ subfolder: "", filename: own })]).toEqual([own, own]);
+  });
 });

@@ -10,6 +10,12 @@ const ownBeginning = /^[0-9a-f]{32}-/;
 /** In the graph that a server writes into a file. */
 const ownCacheInput = new RegExp(`(?:, ?)?"${cacheInput}": ?"[0-9a-f]{32}"`, "g");
 
+/**
+ * The name of a preview's file. A server makes the letters once for each id and class of a node, and keeps them while its
+ * prompts have that node (nodes.py, PreviewImage): whoever knows them can work out the names of other tenants' previews.
+ */
+const previewName = /(_temp_)[a-z]{5}_(?=[0-9]{5}_)/g;
+
 type Identity = Pick<LeasedJob, "tenantSecret" | "jobId" | "attempt">;
 
 /**
@@ -66,12 +72,13 @@ export class ServerNames {
 
   /** A text from the server, with names on the server replaced by public names. */
   shownText(text: string): string {
+    const withoutLetters = text.replace(previewName, "$1");
     return text.includes(uploadFolder)
-      ? text.replace(ownCacheInput, "").replace(ownName, (whole, file: string, end: string) => {
+      ? withoutLetters.replace(ownCacheInput, "").replace(ownName, (whole, file: string, end: string) => {
           const shown = this.#shownNames.get(file);
           return shown === undefined || (end === "-") !== (shown === this.#shownPrefix) ? whole : shown;
         })
-      : text;
+      : withoutLetters;
   }
 
   /**
@@ -98,6 +105,8 @@ export class ServerNames {
    * prompt was submitted.
    */
   shownFilename({ filename, subfolder }: { filename: string; subfolder: string }): string {
-    return ownFolder.test(subfolder) ? filename.replace(ownBeginning, "") : filename;
+    return ownFolder.test(subfolder)
+      ? filename.replace(ownBeginning, "")
+      : filename.replace(previewName, "$1");
   }
 }
