@@ -2,8 +2,9 @@ import { type JobType, type Principal } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
 import { jsonBytes } from "../routing/bodies.ts";
-import { json, location, type Answer } from "../routing/contents.ts";
-import { route, type Reply } from "../routing/route.ts";
+import { json, location } from "../routing/contents.ts";
+import { type Reply } from "../routing/reply.ts";
+import { route } from "../routing/route.ts";
 
 /** Problems of jobs that are described by parameters. */
 const problems: readonly ProblemCode[] = [
@@ -24,7 +25,7 @@ export const problemsWithGraphs: readonly ProblemCode[] = [
   ...(["forbidden-file", "denied-node-class", "secrets-key-missing", "invalid-graph"] as const),
 ];
 
-const acceptedJob: Answer = {
+const acceptedJob = {
   description: "The job is stored, and can be read by its id from now on.",
   content: json("AcceptedJob"),
   headers: location,
@@ -50,7 +51,7 @@ const acceptAs =
   async (
     { body, principal, baseUrl }: Asked,
     { submissions }: Pick<ApiDependencies, "submissions">,
-  ): Promise<Reply> => {
+  ): Promise<Required<Pick<Reply, "location" | "jsonBytes">>> => {
     const accepted = await submissions.accept({ kind: "job", type, body, principal, baseUrl });
     return { location: accepted.location, jsonBytes: accepted.answer };
   };

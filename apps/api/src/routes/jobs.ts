@@ -8,7 +8,8 @@ import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { type Viewer } from "../jobs/job-details.ts";
 import { json } from "../routing/contents.ts";
-import { route, type Reply } from "../routing/route.ts";
+import { type AnswerOf } from "../routing/reply.ts";
+import { route } from "../routing/route.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
 
 type Parts = Pick<ApiDependencies, "ownJobs" | "jobDetails">;
@@ -39,7 +40,10 @@ export const getJobByOldPath = route({
   summary: "The same, under a path that an earlier system used",
 });
 
-async function show(asked: Viewer & { id: string }, { ownJobs, jobDetails }: Parts): Promise<Reply> {
+async function show(
+  asked: Viewer & { id: string },
+  { ownJobs, jobDetails }: Parts,
+): Promise<{ json: AnswerOf<"JobDetail"> }> {
   const job = await foundJob(ownJobs(asked.principal), asked.id);
   return { json: await jobDetails.of(job, asked) };
 }
@@ -106,6 +110,8 @@ const integersAsText =
   "Integers beyond 2^53−1 are texts of digits, since most readers of JSON would round them. Servers read such texts for " +
   "INT inputs, so that a workflow can be submitted again as it is answered.";
 
+const parametersSchema = z.record(z.string(), z.unknown());
+
 export const getParameters = route({
   ...ofJob,
   id: "getParameters",
@@ -117,7 +123,7 @@ export const getParameters = route({
     const jobs = ownJobs(principal);
     const job = await foundJob(jobs, id);
     const { parameters } = await foundParameters(jobs, job);
-    return { json: { id: job.id, type: job.type, parameters } };
+    return { json: { id: job.id, type: job.type, parameters: parametersSchema.parse(parameters) } };
   },
 });
 

@@ -1,6 +1,7 @@
 import { type QueueSummary } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { json } from "../routing/contents.ts";
+import { type AnswerOf } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
 import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
 
@@ -26,11 +27,15 @@ export const getQueue = route({
   },
 });
 
-function viewOfSummary({ counts, lanes, oldestQueuedAt }: QueueSummary): object {
+function viewOfSummary({
+  counts,
+  lanes,
+  oldestQueuedAt,
+}: QueueSummary): Pick<AnswerOf<"Queue">, "counts" | "lanes" | "oldestQueuedAt"> {
   return { counts, lanes, oldestQueuedAt: oldestQueuedAt?.toISOString() ?? null };
 }
 
-function viewOfFarm(farm: ShownFarm): object {
+function viewOfFarm(farm: ShownFarm): Pick<AnswerOf<"Queue">, "servers" | "workers"> {
   const { workersAlive, fullDisks } = farm;
   return { servers: countServers(farm), workers: { alive: workersAlive, withoutRoom: fullDisks.length } };
 }

@@ -21,8 +21,13 @@ export interface Answer {
 
 const examples: Partial<Record<string, unknown>> = { ...bodyExamples, ...answerExamples };
 
+/** JSON of a named schema. */
+export interface JsonContents<Name extends BodyName | AnswerName> extends Contents {
+  readonly "application/json": Content & { readonly schema: Name };
+}
+
 /** JSON of a named schema, with the schema's example if it has one. */
-export function json(name: BodyName | AnswerName): Contents {
+export function json<Name extends BodyName | AnswerName>(name: Name): JsonContents<Name> {
   const example = examples[name];
   return { "application/json": { schema: name, ...(example !== undefined && { example }) } };
 }

@@ -9,7 +9,7 @@ import { type ProblemCode } from "../http/problem-document.ts";
 import { type RequestFacts } from "../http/request-facts.ts";
 import { headersReader, queryReader } from "../http/request-values.ts";
 import { type Body } from "./bodies.ts";
-import { type Answer } from "./contents.ts";
+import { type Answers, type Reply, type ReplyTo } from "./reply.ts";
 import { absentSubject, readSubject, type SubjectName } from "./subjects.ts";
 
 /** The groups of routes in the OpenAPI document, in this order. */
@@ -38,7 +38,7 @@ export interface RouteFacts extends Entry, RequestFacts {
   readonly headers?: z.ZodObject;
   readonly body?: Body<unknown>;
   /** The answers by status. A reply without a status gets the lowest one. */
-  readonly answers: Readonly<Record<number, Answer>>;
+  readonly answers: Answers;
   /** Codes of refusals, besides those that follow from the access, the body and the prefix. */
   readonly problems?: readonly ProblemCode[];
 }
@@ -91,19 +91,6 @@ interface Asked<Access, Subject, Query, Headers, BodyValue> {
   readonly response: Response;
 }
 
-/** The answer of a handler: JSON, a text of some media type, or only a status. */
-export interface Reply {
-  /** The status, if it is not the lowest of the route's answers. */
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** The URL of the resource that was created. */
-  readonly location?: string;
-  readonly json?: object;
-  /** JSON that is written already, in UTF-8. */
-  readonly jsonBytes?: Uint8Array;
-  readonly text?: { readonly mediaType: string; readonly content: string };
-}
-
 /** Returned by a handler that wrote the answer itself: a stream, a file. */
 export const alreadySent = "already sent";
 
@@ -113,8 +100,10 @@ interface RouteDefinition<
   Query extends z.ZodObject,
   Headers extends z.ZodObject,
   BodyValue,
+  Allowed extends Answers,
 > extends RouteFacts {
   readonly access: Access;
+  readonly answers: Allowed;
   /** The kind of thing that `:id` or `:name` in the path names. */
   readonly subject?: Subject;
   readonly query?: Query;
@@ -123,9 +112,9 @@ interface RouteDefinition<
   readonly handler: (
     asked: Asked<Access, Subject, Query, Headers, BodyValue>,
     parts: RouteDependencies,
-  ) => Handled | Promise<Handled>;
+  ) => Handled<Allowed> | Promise<Handled<Allowed>>;
 }
-type Handled = Reply | typeof alreadySent;
+type Handled<Allowed extends Answers> = ReplyTo<Allowed> | typeof alreadySent;
 
 /**
  * Makes a route of its facts and its handler. When the handler is called, everything that the facts say was checked, in
@@ -138,7 +127,8 @@ export function route<
   Query extends z.ZodObject = never,
   Headers extends z.ZodObject = never,
   BodyValue = undefined,
->(definition: RouteDefinition<Access, Subject, Query, Headers, BodyValue>): HandledRoute {
+  const Allowed extends Answers = Answers,
+>(definition: RouteDefinition<Access, Subject, Query, Headers, BodyValue, Allowed>): HandledRoute {
   const { handler, subject, ...facts } = definition;
   const { id, path, access, query, headers, body } = definition;
   const parameter = /:(\w+)/.exec(path)?.[1];
