@@ -21,7 +21,7 @@ export interface EventFeedOptions {
   readEveryMs?: number;
 }
 
-/** Whom the feed tells. Called at once, and must neither throw nor wait. */
+/** What the feed calls when there is something for a subscription. These functions must neither throw nor wait. */
 export interface Listener {
   /** `outbox.take` may have something to give. */
   onNews: () => void;
@@ -126,6 +126,8 @@ export class EventFeed {
     const { outbox, end } = this.#subscribe(scope, { backlog, cursor, listener: options });
     this.#followers += 1;
     this.#reading.start();
+    // An event may have been committed since the position was read, and told live before this subscription was there.
+    this.#reading.readSoon();
     return {
       outbox,
       end: once(() => {

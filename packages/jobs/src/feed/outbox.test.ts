@@ -18,7 +18,7 @@ interface Note {
   sequence: number;
 }
 
-/** What PostgreSQL and Redis do with the events of a few jobs: in the order of their notes, as the sequencer takes them. */
+/** What PostgreSQL and Redis do with the events of a few jobs. */
 class World implements Backlog {
   /** Events by job; those of an open transaction are not among them. */
   readonly stored = new Map<string, number>();
@@ -28,7 +28,7 @@ class World implements Backlog {
   isAway = false;
   /** A job whose transaction is open, and its notes, which nobody else sees. */
   readonly #open = new Map<string, Note[]>();
-  /** Notes in the order of their ids; `null` = taken, or not committed yet. */
+  /** Notes in the order of their ids. */
   readonly #notes: { note: Note; isCommitted: boolean }[] = [];
   readonly #placed: (Note & { position: bigint })[] = [];
   #last = 0n;

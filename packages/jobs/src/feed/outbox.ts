@@ -48,7 +48,7 @@ type Step = { event: JobEvent; position: bigint | null } | { upTo: bigint };
 const pageSize = 200;
 const newsDefaultMax = 100;
 const aheadDefaultMax = 1_000;
-/** Jobs of which the outbox knows how far they were delivered although it need not: saves a statement for each live event. */
+/** Further jobs of which the outbox remembers the last delivered sequence. This saves a statement for each of their live events. */
 const deliveredMax = 1_000;
 
 /**
@@ -82,7 +82,7 @@ export class Outbox {
     this.#position = options.cursor.position;
   }
 
-  /** Behind which the next event that is taken comes. */
+  /** Where the subscriber stands: the next event that is taken comes after this. */
   get cursor(): FeedCursor {
     return { position: this.#position, ahead: new Map(this.#ahead) };
   }

@@ -23,7 +23,7 @@ const jobEvent = z.object({
   type: z.enum(jobEventTypes),
   attempt: z.int(),
   data: z.record(z.string(), json),
-  createdAt: z.string(),
+  createdAt: z.iso.datetime(),
 });
 
 const jobProgress = z.object({
