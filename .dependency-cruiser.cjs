@@ -53,7 +53,17 @@ const foldersMayImport = {
     schemas: ["http", "jobs", "submissions"],
     routing: ["access", "http", "schemas", "dependencies.ts"],
     documentation: ["access", "http", "routing", "schemas"],
-    routes: ["access", "http", "jobs", "routing", "schemas", "servers", "submissions", "dependencies.ts"],
+    routes: [
+      "accepting",
+      "access",
+      "http",
+      "jobs",
+      "routing",
+      "schemas",
+      "servers",
+      "submissions",
+      "dependencies.ts",
+    ],
   },
   "apps/worker": {
     timing: [],

@@ -197,6 +197,7 @@ function acceptingParts(
   { metrics, serversMaxAgeMs }: { metrics: Metrics; serversMaxAgeMs: number },
 ): Pick<ApiDependencies, "servers" | "jobCommands" | "submissions"> & { end: () => Promise<void> } {
   const { logger: log, defaultTenantId } = parts;
+  const { jobReader: jobs, idempotency } = parts.database;
   const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
   const onNotChecked = (notes: readonly NotChecked[], count?: number): void => {
     unchecked.note(notes, count);
@@ -211,7 +212,11 @@ function acceptingParts(
     metrics.jobsAccepted.inc({ type }, count);
   };
   return {
-    ...{ servers, jobCommands, submissions: new Submissions({ jobCommands, thread, onAccepted }) },
+    ...{
+      servers,
+      jobCommands,
+      submissions: new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted }),
+    },
     end: async () => {
       await Promise.all([thread.close(), manager.announced()]);
     },

@@ -12,6 +12,7 @@ import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api
 const otherCircumstances: readonly ProblemCode[] = [
   ...(["bad-request", "key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const),
   ...(["limit-reached", "too-many-bodies", "too-many-streams"] as const),
+  ...(["request-under-way", "idempotency-key-reused"] as const),
   ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
   ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
 ];
@@ -20,8 +21,11 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   retryJob: ["job-removed"],
   removeJob: ["illegal-transition"],
   // Where no server has the nodes of any graph that could be made.
-  submitImage: ["unknown-node-class"],
-  submitVideo: ["unknown-node-class"],
+  submitImage: ["unknown-node-class", "job-removed"],
+  submitVideo: ["unknown-node-class", "job-removed"],
+  // Where a request with an Idempotency-Key is repeated.
+  submitJob: ["job-removed"],
+  submitBatch: ["job-removed"],
   // Where jobs were submitted with a key that is not set any more.
   retryBatch: ["secrets-key-missing"],
 };

@@ -3,6 +3,7 @@ import {
   type EventReader,
   type EventSequencer,
   type FarmStore,
+  type IdempotencyStore,
   type JobAnnouncer,
   type JobReader,
   type JobRequests,
@@ -22,6 +23,7 @@ import { PrismaEventStore } from "./events/prisma-event-store.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaFarmStore } from "./servers/prisma-farm-store.ts";
 import { type QueueLimit } from "./jobs/accepting/queue-room.ts";
+import { PrismaIdempotencyStore } from "./jobs/accepting/prisma-idempotency-store.ts";
 import { PrismaJobAnnouncer } from "./jobs/announcing/prisma-job-announcer.ts";
 import { PrismaJobReader } from "./jobs/reading/prisma-job-reader.ts";
 import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
@@ -42,6 +44,7 @@ export interface Database {
   readonly jobRequests: JobRequests;
   readonly jobAnnouncer: JobAnnouncer;
   readonly jobRuns: JobRuns;
+  readonly idempotency: IdempotencyStore;
   readonly eventReader: EventReader;
   readonly eventSequencer: EventSequencer;
   readonly servers: ServerStore;
@@ -78,6 +81,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     jobRequests: new PrismaJobRequests({ database: client, limits }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
+    idempotency: new PrismaIdempotencyStore(client),
     eventReader: events,
     eventSequencer: events,
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),

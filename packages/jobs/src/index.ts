@@ -39,6 +39,7 @@ export {
 export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
   BatchNotFoundError,
+  ClaimLostError,
   CursorFromTheFutureError,
   CursorTooOldError,
   ExtraDataNeededError,
@@ -69,6 +70,7 @@ export {
   type BatchCancelResult,
   type CancelResult,
   type JobRequests,
+  type NewSubmission,
   type SealForJob,
 } from "./ports/job-requests.ts";
 export {
@@ -172,12 +174,20 @@ export {
   type UploadMediaType,
   type UploadStore,
 } from "./ports/upload-store.ts";
+export {
+  type ClaimOutcome,
+  type IdempotencyClaim,
+  type IdempotencyKey,
+  type IdempotencyStore,
+  type KeyedRequest,
+} from "./ports/idempotency-store.ts";
 export { liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
 export { SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
 export { TenantNames } from "./secrets/tenant-names.ts";
 export {
   type NamedClass,
+  type Remarks,
   type ResolvedWorkflow,
   type Submitter,
   type WorkflowResolver,
@@ -185,5 +195,5 @@ export {
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
-export { defaultLane, type JobOptions, type JobRequest, type Remarks } from "./requests/prepare-jobs.ts";
+export { defaultLane, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

@@ -49,9 +49,8 @@ export class SubmissionThread {
   async answer(submission: Submission): Promise<AcceptedSubmission> {
     const reply = await this.#run({ kind: "answer", submission: withOwnBuffer(submission) });
     if (reply.kind === "accepted") {
-      const { notChecked, location, answer, jobs } = reply;
-      this.#options.onNotChecked(notChecked.ofClasses, notChecked.count);
-      return { location, answer, jobs };
+      this.#options.onNotChecked(reply.notChecked.ofClasses, reply.notChecked.count);
+      return reply;
     }
     if (reply.kind === "ended") throw interrupted(undefined);
     const { code, detail, problems, headers, limit, cause } = reply;

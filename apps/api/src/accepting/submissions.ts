@@ -1,13 +1,12 @@
-import { type JobType, type Principal } from "@genga/jobs";
-import { type JobCommands } from "../submissions/job-commands.ts";
-import { answerSubmission, type AcceptedSubmission, type Submission } from "./answer-submission.ts";
+import { type JobType } from "@genga/jobs";
+import { answerOnce, type AnsweringParts } from "./answer-once.ts";
+import { type AcceptedSubmission, type Submission } from "./answer-submission.ts";
 import { type SubmissionThread } from "./submission-thread.ts";
 
 /** A body of a job that is read and checked at once: some ten milliseconds at most. */
 const smallBytes = 64 * 1024;
 
-interface SubmissionsParts {
-  jobCommands: (principal: Principal) => JobCommands;
+interface SubmissionsParts extends AnsweringParts {
   thread: Pick<SubmissionThread, "answer">;
   onAccepted: (type: JobType, count: number) => void;
 }
@@ -22,11 +21,9 @@ export class Submissions {
 
   /** @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError */
   async accept(submission: Submission): Promise<AcceptedSubmission> {
-    const { jobCommands, thread, onAccepted } = this.#parts;
+    const { thread, onAccepted, ...parts } = this.#parts;
     const isSmall = submission.kind === "job" && submission.body.byteLength <= smallBytes;
-    const accepted = isSmall
-      ? await answerSubmission(submission, jobCommands)
-      : await thread.answer(submission);
+    const accepted = isSmall ? await answerOnce(submission, parts) : await thread.answer(submission);
     for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
     return accepted;
   }

@@ -10,7 +10,7 @@ import { findDefinitions } from "@genga/workflows";
 import { workerData } from "piscina";
 import { refusalOf } from "../http/error-mapping.ts";
 import { createAcceptingParts } from "./accepting-parts.ts";
-import { answerSubmission } from "./answer-submission.ts";
+import { answerOnce } from "./answer-once.ts";
 import {
   type NotCheckedSummary,
   type Refusal,
@@ -52,7 +52,11 @@ const { manager, jobCommands } = createAcceptingParts(
 export async function work(task: ThreadTask): Promise<ThreadReply> {
   if (task.kind === "end") return end();
   try {
-    const accepted = await answerSubmission(task.submission, jobCommands);
+    const accepted = await answerOnce(task.submission, {
+      jobCommands,
+      jobs: database.jobReader,
+      idempotency: database.idempotency,
+    });
     return { kind: "accepted", notChecked: takeNotes(), ...accepted };
   } catch (error) {
     return { kind: "refused", ...describeRefusal(error) };

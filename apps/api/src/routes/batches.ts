@@ -7,6 +7,7 @@ import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { batchNameSchema } from "../submissions/submission-body.ts";
 import { problemsWithGraphs } from "./generate.ts";
+import { keyOf, replayed, replyOf, submissionHeaders } from "./submission-headers.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
 
 /** One job a line. */
@@ -25,19 +26,24 @@ export const submitBatch = route({
   description:
     "A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, goes into the query.",
   query: z.strictObject({ name: batchNameSchema }),
+  headers: submissionHeaders,
   body: jsonBytes("NewBatch", [linesMediaType]),
   answers: {
-    202: { description: "All jobs are stored.", content: json("AcceptedBatch"), headers: location },
+    202: {
+      description: "All jobs are stored.",
+      content: json("AcceptedBatch"),
+      headers: { ...location, ...replayed },
+    },
   },
   problems: problemsWithGraphs,
   handler: async (
-    { body, query, principal, baseUrl, request },
+    { body, query, headers, principal, baseUrl, request },
     { submissions }: Pick<ApiDependencies, "submissions">,
   ) => {
     const isLines = request.is(linesMediaType) !== false;
-    const batch = { kind: "batch", name: query.name, isLines, body, principal, baseUrl } as const;
-    const accepted = await submissions.accept(batch);
-    return { location: accepted.location, jsonBytes: accepted.answer };
+    const key = keyOf(headers);
+    const batch = { kind: "batch", name: query.name, isLines, body, ...key, principal, baseUrl } as const;
+    return replyOf(await submissions.accept(batch));
   },
 });
 

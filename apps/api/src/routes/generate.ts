@@ -3,8 +3,15 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
 import { jsonBytes } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
-import { type Reply } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
+import {
+  keyOf,
+  replayed,
+  replyOf,
+  submissionHeaders,
+  type SubmissionHeaders,
+  type SubmissionReply,
+} from "./submission-headers.ts";
 
 /** Problems of jobs that are described by parameters. */
 const problems: readonly ProblemCode[] = [
@@ -17,7 +24,7 @@ const problems: readonly ProblemCode[] = [
     "unknown-upload",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
-  "submission-interrupted",
+  ...(["submission-interrupted", "request-under-way", "idempotency-key-reused", "job-removed"] as const),
 ];
 /** Problems of routes that also take a raw graph. */
 export const problemsWithGraphs: readonly ProblemCode[] = [
@@ -28,7 +35,7 @@ export const problemsWithGraphs: readonly ProblemCode[] = [
 const acceptedJob = {
   description: "The job is stored, and can be read by its id from now on.",
   content: json("AcceptedJob"),
-  headers: location,
+  headers: { ...location, ...replayed },
 };
 
 const submission = {
@@ -36,10 +43,12 @@ const submission = {
   method: "POST",
   access: "submit",
   submits: true,
+  headers: submissionHeaders,
   answers: { 202: acceptedJob },
 } as const;
 
 interface Asked {
+  headers: SubmissionHeaders;
   body: Uint8Array<ArrayBuffer>;
   principal: Principal;
   baseUrl: string;
@@ -49,11 +58,11 @@ interface Asked {
 const acceptAs =
   (type?: JobType) =>
   async (
-    { body, principal, baseUrl }: Asked,
+    { body, headers, principal, baseUrl }: Asked,
     { submissions }: Pick<ApiDependencies, "submissions">,
-  ): Promise<Required<Pick<Reply, "location" | "jsonBytes">>> => {
-    const accepted = await submissions.accept({ kind: "job", type, body, principal, baseUrl });
-    return { location: accepted.location, jsonBytes: accepted.answer };
+  ): Promise<SubmissionReply> => {
+    const job = { kind: "job", type, body, ...keyOf(headers), principal, baseUrl } as const;
+    return replyOf(await submissions.accept(job));
   };
 
 export const submitJob = route({

@@ -2,6 +2,7 @@ import {
   actorOf,
   InvalidJobError,
   isTerminal,
+  type IdempotencyClaim,
   type Actor,
   type CancelResult,
   type Job,
@@ -46,22 +47,26 @@ export class JobCommands {
   }
 
   /** Accepts one job. @throws InvalidJobError with every problem of the submission */
-  async create(submission: ReadSubmission): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
+  async create(
+    submission: ReadSubmission,
+    claim?: IdempotencyClaim,
+  ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
-    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter });
+    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter, claim });
   }
 
   /** Accepts all jobs or none. @throws InvalidJobError with all problems, at most 100 */
   async createBatch(
     name: string | null,
     submissions: ReadSubmission[],
+    claim?: IdempotencyClaim,
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const requests: JobRequest[] = [];
     if (submissions.some(({ problems }) => problems.length > 0)) {
       throw new InvalidJobError(await this.#allProblems(submissions));
     }
     for (const { request } of submissions) if (request !== undefined) requests.push(request);
-    return this.#manager.createBatch(requests, { name, ...this.#submitter });
+    return this.#manager.createBatch(requests, { name, ...this.#submitter, claim });
   }
 
   /** @throws BatchNotFoundError */

@@ -44,6 +44,9 @@ const unusedGraceMs = 60 * 60_000;
 /** A server keeps its queue and history in memory. One that was unreachable for this long has restarted, or is gone. */
 const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
+/** How long an Idempotency-Key outlives its job. */
+const keysOutliveMs = 24 * 60 * 60_000;
+
 /** The latest events of all jobs that a subscriber can still resume from; some 200 MB of tables and indexes. */
 const positionsKept = 1_000_000;
 
@@ -73,6 +76,7 @@ export class Keeper {
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
+    { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -206,6 +210,10 @@ export class Keeper {
     this.#position = next;
     const { graphs, batches, uploads } = removed;
     if (graphs + batches + uploads > 0) log.info(removed, "rows that no job uses were removed");
+  }
+
+  async #forgetKeys(): Promise<void> {
+    await this.#whileMore(() => this.#options.store.forgetKeys(keysOutliveMs, rowsAtOnce), rowsAtOnce);
   }
 
   async #forgetRemoved(): Promise<void> {

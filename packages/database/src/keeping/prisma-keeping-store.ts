@@ -12,6 +12,7 @@ import {
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
+import { forgetKeys } from "./forget-keys.ts";
 import { foldCounts } from "./fold-counts.ts";
 import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
@@ -46,6 +47,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   removeEnded(ids: string[]): Promise<RemovedJob[]> {
     return withMappedErrors(() => removeEnded(this.#database, ids));
+  }
+
+  forgetKeys(ageMs: number, limit: number): Promise<number> {
+    return withMappedErrors(() => forgetKeys(this.#database, ageMs, limit));
   }
 
   forgetRemoved(ageMs: number, limit: number): Promise<number> {

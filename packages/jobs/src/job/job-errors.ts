@@ -174,6 +174,17 @@ export class StoreUnavailableError extends JobError {
   }
 }
 
+/** The request had its Idempotency-Key for so long that another request took it over. Nothing was stored. */
+export class ClaimLostError extends JobError {
+  readonly code = "claim-lost";
+
+  constructor() {
+    super(
+      "Another request with the same Idempotency-Key took over, because this one took too long. Nothing was stored.",
+    );
+  }
+}
+
 /** Redis cannot be reached; the sweeper adds the missing tickets when Redis is back. */
 export class TicketsUnavailableError extends JobError {
   readonly code = "tickets-unavailable";

@@ -65,6 +65,8 @@ export interface TenantJobReader {
    */
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;
+  /** All jobs of a batch that are not removed, in the order of their submission. */
+  listBatchJobs(batchId: string): Promise<Job[]>;
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
   listOutputs(jobId: string): Promise<JobOutput[]>;
   findOutput(id: string): Promise<JobOutput | null>;

@@ -1,6 +1,8 @@
 import { type Job, type JobEvent, type NewBatch, type NewJob } from "../job/job.ts";
 import { type Actor } from "./audit-store.ts";
+import { type IdempotencyClaim } from "./idempotency-store.ts";
 import { type RemovedJob } from "./keeping-store.ts";
+import { type Remarks } from "./workflow-resolver.ts";
 
 /** Extra data, encrypted for one job. */
 export type SealForJob = (jobId: string) => Uint8Array;
@@ -21,6 +23,17 @@ export interface BatchCancelResult {
   requested: { job: Job; event: JobEvent }[];
 }
 
+/** Jobs to accept together. */
+export interface NewSubmission {
+  tenantId: string;
+  batch: NewBatch | null;
+  jobs: NewJob[];
+  /** The key of the request, under which the same transaction records what was accepted. */
+  claim?: IdempotencyClaim | undefined;
+  /** Kept with the claim. */
+  remarks?: Remarks;
+}
+
 /**
  * Changes that clients request: accepting jobs, and changing accepted ones. The caller has made sure with `JobReader`
  * that the job or batch belongs to the principal's tenant.
@@ -32,8 +45,9 @@ export interface JobRequests {
   /**
    * Inserts all jobs or none. Each is `queued`, with its `accepted` event and its rank. Returns them in the given
    * order.
+   * @throws ClaimLostError
    */
-  insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]>;
+  insertJobs(submission: NewSubmission): Promise<Job[]>;
   /** Here and below, `by` is the name of the client's key, for the events of the jobs. */
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null>;
   /**

@@ -78,6 +78,11 @@ export interface KeepingStore {
    * Returns how many.
    */
   forgetRemoved(ageMs: number, limit: number): Promise<number>;
+  /**
+   * Forgets up to `limit` Idempotency-Keys whose job or batch was removed more than `ageMs` ago, and keys of requests that
+   * ended unanswered as long ago. Returns how many.
+   */
+  forgetKeys(ageMs: number, limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Records the uploads of jobs that a process of an earlier version accepted. Returns for how many jobs. */

@@ -1,22 +1,26 @@
 import { type JobType, type Json } from "../job/job.ts";
 import { type UploadFinder } from "./upload-store.ts";
 
+/** Remarks in the answer to an accepted submission. */
+export interface Remarks {
+  /** Things that a server would convert silently, and other remarks for the client. */
+  warnings: string[];
+  /** What only the server can check, because its definitions contain something that Genga does not know. */
+  notChecked: string[];
+}
+
 /** A submission that was turned into a graph which some known server can run. */
-export interface ResolvedWorkflow {
+export interface ResolvedWorkflow extends Remarks {
   /** The graph as JSON text, with its numbers as they were written. */
   workflow: string;
   /** The parameters as given, with defaults and the chosen seed filled in. Integers beyond 2^53−1 are text. */
   parameters: Json;
   /** The tenant's uploads that the graph names. */
   uploadIds: string[];
-  /** Things that a server would convert silently, and other remarks for the client. */
-  warnings: string[];
   /** The secret part of extraData, as JSON text. */
   secretExtraData?: string | undefined;
   /** The open part of extraData, as JSON text; absent where the parameters contain the same numbers. */
   extraDataText?: string | undefined;
-  /** What only the server can check, because its definitions contain something that Genga does not know. */
-  notChecked: string[];
 }
 
 /** The client whose submission is judged. */

@@ -13,13 +13,14 @@ import { tryToFinishRemoval } from "../running/finish-removal.ts";
 import { promptOf, type JobPrompt } from "../job/job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "../ports/output-storage.ts";
-import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type Remarks } from "./prepare-jobs.ts";
+import { type IdempotencyClaim } from "../ports/idempotency-store.ts";
+import { prepareBatch, prepareJob, type JobOptions, type JobRequest } from "./prepare-jobs.ts";
 import { present } from "./present.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Signals } from "../ports/signals.ts";
 import { TicketAnnouncer } from "./ticket-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
-import { type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
+import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
 /**
  * After a lost answer about a batch, the cancellation of at most this many running jobs is signalled at once. Workers
@@ -43,6 +44,11 @@ export interface JobManagerOptions {
   /** Writes the extra data that a retry sends again. */
   writeJson: WriteJson;
   logger: { warn(details: object, message: string): void };
+}
+
+/** A submission with an Idempotency-Key. */
+interface Claimed {
+  claim?: IdempotencyClaim | undefined;
 }
 
 /**
@@ -72,12 +78,12 @@ export class JobManager {
   async createJob(
     type: JobType,
     parameters: unknown,
-    options: JobOptions & Partial<Submitter> = {},
+    options: JobOptions & Partial<Submitter> & Claimed = {},
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const submitter = this.#submitterOf(options);
     const { newJob, ...remarks } = await prepareJob(this.#options, { type, parameters, options }, submitter);
     const [job] = await insertOrFind(this.#options, {
-      ...{ tenantId: submitter.tenantId, batch: null, jobs: [newJob] },
+      ...{ tenantId: submitter.tenantId, batch: null, jobs: [newJob], claim: options.claim, remarks },
     });
     if (job === undefined) throw new Error("The store returned no job for an insert.");
     this.#announcer.announce([job], { areNew: true });
@@ -90,20 +96,22 @@ export class JobManager {
    */
   async createBatch(
     requests: JobRequest[],
-    options: { name?: string | null } & Partial<Submitter> = {},
+    options: { name?: string | null } & Partial<Submitter> & Claimed = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const submitter = this.#submitterOf(options);
     const prepared = await prepareBatch(this.#options, requests, submitter);
     const id = uuidv7();
     const batch = { id, name: options.name ?? null };
     const newJobs = prepared.map(({ newJob }) => newJob);
+    const remarks: Remarks = {
+      warnings: remarksOnAll(prepared.map((one) => one.warnings)),
+      notChecked: remarksOnAll(prepared.map((one) => one.notChecked)),
+    };
     const jobs = await insertOrFind(this.#options, {
-      ...{ tenantId: submitter.tenantId, batch, jobs: newJobs },
+      ...{ tenantId: submitter.tenantId, batch, jobs: newJobs, claim: options.claim, remarks },
     });
     this.#announcer.announce(jobs, { areNew: true });
-    const warnings = remarksOnAll(prepared.map((one) => one.warnings));
-    const notChecked = remarksOnAll(prepared.map((one) => one.notChecked));
-    return { id, jobs, prompts: newJobs.map(promptOf), warnings, notChecked };
+    return { id, jobs, prompts: newJobs.map(promptOf), ...remarks };
   }
 
   /**

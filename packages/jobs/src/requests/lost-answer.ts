@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
-import { type Job, type NewBatch, type NewJob } from "../job/job.ts";
+import { type Job } from "../job/job.ts";
 import { StoreUnavailableError } from "../job/job-errors.ts";
 import { type TenantJobReader } from "../ports/job-reader.ts";
-import { type JobRequests } from "../ports/job-requests.ts";
+import { type JobRequests, type NewSubmission } from "../ports/job-requests.ts";
 
 /** How many more tries follow the first, after pauses of 0.2, 0.4, 0.6 and 0.6 s, before the store counts as unavailable. */
 const retriesMax = 4;
@@ -50,7 +50,7 @@ interface FinderOfJobs {
  */
 export async function insertOrFind(
   { requests, reader }: { requests: Pick<JobRequests, "insertJobs">; reader: FinderOfJobs },
-  submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
+  submission: NewSubmission,
 ): Promise<Job[]> {
   try {
     return await requests.insertJobs(submission);

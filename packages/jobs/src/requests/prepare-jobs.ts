@@ -5,7 +5,7 @@ import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
-import { type ResolvedWorkflow, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
+import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
 /** The only lane so far. */
 export const defaultLane = "default";
@@ -32,9 +32,6 @@ export interface JobRequest {
   parameters: unknown;
   options?: JobOptions;
 }
-
-/** Remarks in the answer to an accepted submission. */
-export type Remarks = Pick<ResolvedWorkflow, "warnings" | "notChecked">;
 
 export interface PreparationRules {
   resolver: WorkflowResolver;

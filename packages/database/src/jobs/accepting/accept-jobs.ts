@@ -1,7 +1,14 @@
-import { InvalidJobError, StoreUnavailableError, type Job, type NewBatch, type NewJob } from "@genga/jobs";
+import {
+  InvalidJobError,
+  StoreUnavailableError,
+  type Job,
+  type NewBatch,
+  type NewSubmission,
+} from "@genga/jobs";
 import { mapDatabaseError, violatedConstraint } from "../../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "./rank-reservation.ts";
@@ -41,11 +48,12 @@ class NoRoomError extends Error {}
  * never deadlock. The graphs of a large submission are stored before its jobs. If the submission then fails, its graphs
  * stay until another submission uses them or the keeper removes them.
  * @throws InvalidJobError for texts that PostgreSQL cannot store
+ * @throws ClaimLostError when another request has the submission's key by now
  * @throws LimitReachedError when the tenant's queue has no room for all of the jobs
  */
 export async function insertJobs(
   database: PrismaClient,
-  submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] },
+  submission: NewSubmission,
   limit: QueueLimit,
 ): Promise<Job[]> {
   const { tenantId, jobs } = submission;
@@ -56,7 +64,12 @@ export async function insertJobs(
     if (takeRank !== null) {
       const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
-      const inserted = await insertWithGraphs(database, { ...preparation, tenantId, batch, rows }, limit);
+      const fulfilled = fulfilmentOf(submission);
+      const inserted = await insertWithGraphs(
+        database,
+        { ...preparation, tenantId, batch, rows, fulfilled },
+        limit,
+      );
       if (inserted !== null) return inserted;
     }
     // The known count of queued jobs may be too high, so the jobs are counted before the submission is refused.
@@ -105,18 +118,28 @@ function uploadGone(): InvalidJobError {
 /** `null` = the tenant's queue has no room for the jobs. */
 async function insertAll(
   database: PrismaClient,
-  submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs">,
+  submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs"> & { fulfilled: Fulfilment | null },
   limit: QueueLimit,
 ): Promise<Job[] | null> {
-  const { tenantId, rows, graphs } = submission;
+  const { tenantId, rows, graphs, fulfilled } = submission;
   const room = takeRoom(tenantId, rows.length, limit);
   if (rows.length <= rowsAtOnce) {
-    const inserted = await insertRows(database, { ...submission, isFirst: true, room });
-    return inserted.length === 0 ? null : inGivenOrder(inserted, rows);
+    const insertOnce = async (transaction: Prisma.TransactionClient): Promise<Job[] | null> => {
+      if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
+      const inserted = await insertRows(transaction, { ...submission, isFirst: true, room });
+      if (inserted.length > 0) return inGivenOrder(inserted, rows);
+      if (fulfilled !== null) throw new NoRoomError();
+      return null;
+    };
+    // A statement alone is a transaction, and takes one trip.
+    return fulfilled === null
+      ? await insertOnce(database)
+      : await orNoRoom(database.$transaction(insertOnce, transactionLimits));
   }
   for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part, null)}`;
-  try {
-    return await database.$transaction(async (transaction) => {
+  return await orNoRoom(
+    database.$transaction(async (transaction) => {
+      if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted: Job[] = [];
       for (const part of partsOf(rows)) {
         const isFirst = inserted.length === 0;
@@ -133,11 +156,24 @@ async function insertAll(
       // commit.
       if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
       return inserted;
-    }, transactionLimits);
+    }, transactionLimits),
+  );
+}
+
+/** `null` = the transaction was rolled back because the tenant's queue has no room. */
+async function orNoRoom<Result>(transaction: Promise<Result>): Promise<Result | null> {
+  try {
+    return await transaction;
   } catch (error) {
     if (error instanceof NoRoomError) return null;
     throw error;
   }
+}
+
+function fulfilmentOf({ claim, remarks, batch, jobs }: NewSubmission): Fulfilment | null {
+  const resourceId = batch?.id ?? jobs[0]?.id;
+  if (claim === undefined || resourceId === undefined) return null;
+  return { claim, resourceId, remarks: remarks ?? { warnings: [], notChecked: [] } };
 }
 
 /** Returns no rows when the tenant's queue has no room for the jobs. */

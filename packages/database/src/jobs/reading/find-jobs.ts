@@ -28,6 +28,19 @@ export async function findJobs(database: PrismaClient, tenantId: string, ids: st
   return rows.map(jobFromRow);
 }
 
+export async function listBatchJobs(
+  database: PrismaClient,
+  tenantId: string,
+  batchId: string,
+): Promise<Job[]> {
+  if (!isUuid(batchId)) return [];
+  const rows = await database.$queryRaw<JobRow[]>`
+    SELECT ${jobColumns} FROM jobs job
+    WHERE job.batch_id = ${batchId}::uuid AND job.tenant_id = ${tenantId}::uuid
+    ORDER BY job.batch_index`;
+  return rows.map(jobFromRow);
+}
+
 export async function findParameters(
   database: PrismaClient,
   tenantId: string,

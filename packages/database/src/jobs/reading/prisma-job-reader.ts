@@ -18,7 +18,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { findRunning, type RunningLimit } from "../running/running-limit.ts";
 import { countJobsBefore, findBatch, summarizeQueue } from "./count-jobs.ts";
-import { findJob, findJobs, findParameters, findPrompts } from "./find-jobs.ts";
+import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
 import { listAttempts } from "./list-attempts.ts";
 import { listClassesToRetry } from "./list-classes-to-retry.ts";
@@ -88,6 +88,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findBatch(id: string): Promise<Batch | null> {
     return withMappedErrors(() => findBatch(this.#database, this.#tenantId, id));
+  }
+
+  listBatchJobs(batchId: string): Promise<Job[]> {
+    return withMappedErrors(() => listBatchJobs(this.#database, this.#tenantId, batchId));
   }
 
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]> {

@@ -1,0 +1,133 @@
+import { createHash } from "node:crypto";
+import {
+  ClaimLostError,
+  StoreUnavailableError,
+  type IdempotencyClaim,
+  type IdempotencyStore,
+  type JobReader,
+  type KeyedRequest,
+  type Principal,
+  type Remarks,
+} from "@genga/jobs";
+import { RefusedError } from "../http/problem-document.ts";
+import { type JobCommands } from "../submissions/job-commands.ts";
+import { answerSubmission, type AcceptedSubmission, type Submission } from "./answer-submission.ts";
+import { answerOfBatch, answerOfJob } from "./accepted-answer.ts";
+
+export interface AnsweringParts {
+  jobs: JobReader;
+  idempotency: IdempotencyStore;
+  jobCommands: (principal: Principal) => JobCommands;
+}
+
+/** The API that the keys of these requests belong to. */
+const door = "anime";
+/** How long a request may take with its key; ten thousand jobs take seconds, on a very busy machine perhaps a minute. */
+const claimMs = 5 * 60_000;
+const retryAfterSeconds = 1;
+
+/**
+ * Accepts a submission, unless its Idempotency-Key says that this was done already: then the answer is made anew from
+ * the jobs that are there.
+ * @throws RefusedError
+ * @throws InvalidJobError
+ * @throws LimitReachedError
+ * @throws StoreUnavailableError
+ */
+export async function answerOnce(
+  submission: Submission,
+  { jobs, idempotency, jobCommands }: AnsweringParts,
+): Promise<AcceptedSubmission> {
+  const { idempotencyKey, principal } = submission;
+  if (idempotencyKey === undefined) return answerSubmission(submission, jobCommands);
+  const tenantId = principal.tenant.id;
+  const key = { tenantId, door, keyHash: sha256(idempotencyKey) };
+  const claimed = await beforeAnything(idempotency.claim(key, requestOf(submission), claimMs));
+  switch (claimed.outcome) {
+    case "under-way":
+      throw underWay();
+    case "other-request":
+      throw new RefusedError(
+        "idempotency-key-reused",
+        "This Idempotency-Key came with another request before. Use a new key for a new request.",
+      );
+    case "accepted":
+      return replay(submission, claimed, jobs);
+    case "claimed":
+      return acceptClaimed(submission, claimed.claim, { idempotency, jobCommands });
+  }
+}
+
+/** Whatever fails here, no job was stored. */
+async function beforeAnything<Result>(step: Promise<Result>): Promise<Result> {
+  try {
+    return await step;
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    const { cause, fault, wasRefused } = error;
+    throw new StoreUnavailableError(cause, { fault, wasRefused, effect: "none" });
+  }
+}
+
+async function acceptClaimed(
+  submission: Submission,
+  claim: IdempotencyClaim,
+  { idempotency, jobCommands }: Pick<AnsweringParts, "idempotency" | "jobCommands">,
+): Promise<AcceptedSubmission> {
+  try {
+    return await answerSubmission(submission, jobCommands, claim);
+  } catch (error) {
+    // If PostgreSQL is away, the key is free again when the claim runs out.
+    await idempotency.release(claim).catch(() => undefined);
+    throw error instanceof ClaimLostError ? underWay() : error;
+  }
+}
+
+/** The answer as it was at acceptance. */
+async function replay(
+  { principal, baseUrl, kind }: Submission,
+  { resourceId, isRemoved, remarks }: { resourceId: string; isRemoved: boolean; remarks: Remarks },
+  jobs: JobReader,
+): Promise<AcceptedSubmission> {
+  const own = jobs.of(principal.tenant.id);
+  const removed = new RefusedError(
+    "job-removed",
+    `This request was accepted before, as ${kind} ${resourceId}, which was removed since.`,
+  );
+  if (isRemoved) throw removed;
+  if (kind === "job") {
+    const job = await own.findJob(resourceId);
+    if (job === null || job === "removed") throw removed;
+    const prompts = await own.findPrompts([job.id]);
+    return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: {}, isReplayed: true };
+  }
+  const [batch, ofBatch] = await Promise.all([own.findBatch(resourceId), own.listBatchJobs(resourceId)]);
+  if (batch === null) throw removed;
+  const prompts = await own.findPrompts(ofBatch.map(({ id }) => id));
+  return {
+    ...answerOfBatch({ ...batch, jobs: ofBatch }, { prompts, baseUrl, remarks }),
+    jobs: {},
+    isReplayed: true,
+  };
+}
+
+function underWay(): RefusedError {
+  return new RefusedError(
+    "request-under-way",
+    "A request with this Idempotency-Key has not been answered yet. Repeat this one in a moment.",
+    { headers: { "retry-after": String(retryAfterSeconds) } },
+  );
+}
+
+/** What makes two requests the same: where they went, and every byte of what they said. */
+function requestOf(submission: Submission): KeyedRequest {
+  const route =
+    submission.kind === "job"
+      ? `job ${submission.type ?? ""}`
+      : `batch ${submission.isLines ? "lines" : "list"} ${sha256(submission.name ?? "")}`;
+  return { route, bodyHash: sha256(submission.body) };
+}
+
+function sha256(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}
