@@ -131,7 +131,7 @@ describe("a bucket", () => {
     for (const key of keys) expect(await codeOf(storage.read(key))).toBe("output-missing");
   });
 
-  test("removes what earlier leases of a job left, and neither what is kept nor what later leases bring", async () => {
+  test("removes files of a job's earlier leases, but neither files to keep nor files of later leases", async () => {
     const kept = [keyOf({ leaseNumber: 3 }), keyOf({ leaseNumber: 4 }), keyOf({ jobId: "j2" })];
     const left = [keyOf({ leaseNumber: 1 }), keyOf({ leaseNumber: 2 }), keyOf({ leaseNumber: 3, index: 1 })];
     for (const key of [...kept, ...left]) await write("x", key);
