@@ -72,7 +72,9 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
     }
     const left = await ticketsLeft(services);
     if (left.length > 0) return await run.tellTicketsLeft(left);
-    report(`seed ${seed}: ${options.rounds} rounds kept every promise`);
+    const played =
+      options.onlyRound === undefined ? `${options.rounds} rounds` : `round ${options.onlyRound}`;
+    report(`seed ${seed}: ${played} kept every promise`);
     return [];
   } finally {
     await world.stop();
