@@ -11,6 +11,7 @@ import {
   type Job,
   type JobAttempt,
   type JobEvent,
+  type JobFailure,
   type JobOutput,
   type JobPrompt,
 } from "@genga/jobs";
@@ -83,6 +84,14 @@ const serverNameSchema = z.object({
 });
 
 /** What every key may see of a job. */
+const failureViewSchema = z.object({
+  class: z.enum(failureClasses),
+  code: z.string(),
+  message: z.string(),
+  nodeId: z.string().nullable(),
+  nodeType: z.string().nullable(),
+});
+
 export const jobViewSchema = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
@@ -100,14 +109,7 @@ export const jobViewSchema = z.object({
   timeoutMs: z.int(),
   expiresAt: moment.nullable().describe("If the job has not begun to execute by this time, it times out."),
   server: serverNameSchema.nullable(),
-  failure: z
-    .object({
-      class: z.enum(failureClasses),
-      code: z.string(),
-      message: z.string(),
-      nodeId: z.string().nullable(),
-      nodeType: z.string().nullable(),
-    })
+  failure: failureViewSchema
     .nullable()
     .describe("Why the job, or the latest attempt of a waiting job, failed."),
   warnings: z
@@ -132,13 +134,8 @@ export const attemptViewSchema = z.object({
   executionStartedAt: moment.nullable(),
   finishedAt: moment.nullable(),
   outcome: z.enum(attemptOutcomes).nullable().describe("null while the attempt runs."),
-  failure: z
-    .object({
-      class: z.enum(failureClasses),
-      code: z.string(),
-      message: z.string(),
-      nodeId: z.string().nullable(),
-      nodeType: z.string().nullable(),
+  failure: failureViewSchema
+    .extend({
       exceptionMessage: z.string().nullable().describe("The whole text of the node's exception."),
       traceback: z.array(z.string()).describe("The innermost lines of the traceback."),
     })
@@ -203,7 +200,7 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     timeoutMs: job.timeoutMs,
     expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : sight.server(job.serverId),
-    failure: failureOf(job, sight),
+    failure: job.failure && viewOfFailure(job.failure, sight),
     warnings: job.warnings,
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     cancelTooLate: job.cancelTooLate,
@@ -286,9 +283,7 @@ export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof
       failure === null
         ? null
         : {
-            ...{ class: failure.class, code: failure.code, message: sight.text(failure.message) },
-            nodeId: failure.nodeId ?? null,
-            nodeType: failure.nodeType ?? null,
+            ...viewOfFailure(failure, sight),
             exceptionMessage: textOf(failure.exceptionMessage, sight),
             traceback: (failure.traceback ?? []).map((line) => sight.text(line)),
           },
@@ -307,8 +302,7 @@ function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, st
   };
 }
 
-function failureOf({ failure }: Job, sight: Sight): JobView["failure"] {
-  if (failure === null) return null;
+function viewOfFailure(failure: JobFailure, sight: Sight): z.infer<typeof failureViewSchema> {
   return {
     class: failure.class,
     code: failure.code,

@@ -23,13 +23,7 @@ import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 const outputBytesMax = 4 * 2 ** 30;
 const awayCodes: ReadonlySet<string> = new Set(["server_unreachable", "connection_lost", "request_timeout"]);
 
-/**
- * Stores all files and texts of a finished prompt, always in the same order. The keys of files contain the lease
- * number, and files become visible only when the database names them.
- * @throws ComfyUIError
- * @throws StorageError the stored files are removed again
- */
-export async function storeOutputs(options: {
+interface StoreOutputsOptions {
   connector: ComfyUIConnector;
   storage: OutputStorage;
   lease: JobLease;
@@ -45,7 +39,15 @@ export async function storeOutputs(options: {
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
-}): Promise<NewOutput[]> {
+}
+
+/**
+ * Stores all files and texts of a finished prompt, always in the same order. The keys of files contain the lease
+ * number, and files become visible only when the database names them.
+ * @throws ComfyUIError
+ * @throws StorageError the stored files are removed again
+ */
+export async function storeOutputs(options: StoreOutputsOptions): Promise<NewOutput[]> {
   const { keepPreviews } = options.wanted;
   const references = collectOutputs(options.history.outputs)
     .filter(
@@ -81,19 +83,9 @@ export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]
   }
 }
 
-async function storeFile(options: {
-  connector: ComfyUIConnector;
-  storage: OutputStorage;
-  lease: JobLease;
-  reference: FileReference;
-  index: number;
-  wanted: OutputOptions;
-  names: ServerNames;
-  shownText: (text: string) => string;
-  graceMs: number;
-  waitMs?: number;
-  signal: AbortSignal;
-}): Promise<NewOutput> {
+async function storeFile(
+  options: StoreOutputsOptions & { reference: FileReference; index: number },
+): Promise<NewOutput> {
   const { connector, storage, lease, reference, index, wanted, names, graceMs, waitMs, signal } = options;
   const filename = names.shownFilename(reference);
   const storageKey = outputStorageKey({ ...lease, index, filename });
