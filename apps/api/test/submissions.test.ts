@@ -141,6 +141,7 @@ describe("a refusal names what is wrong, and nothing is stored:", () => {
     ["malformed JSON", "{", 400, "malformed-json", []],
     ["an empty body", "", 422, "missing-field", ["type"]],
     ["a list", [], 422, "invalid-field", [""]],
+    ["a number that JavaScript would round", "9007199254740993", 422, "invalid-field", [""]],
     ["null", "null", 422, "invalid-field", [""]],
     ["no type", { prompt: "a cat" }, 422, "missing-field", ["type"]],
     ["an unknown type", { type: "music", prompt: "a cat" }, 422, "unknown-type", ["type"]],

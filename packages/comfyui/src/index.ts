@@ -21,6 +21,7 @@ export {
   toClientJson,
   toClientJsonText,
 } from "./json/exact-json.ts";
+export { isObject } from "./json/is-object.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";

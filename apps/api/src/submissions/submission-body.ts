@@ -1,4 +1,4 @@
-import { numberOf } from "@genga/comfyui";
+import { isObject, numberOf } from "@genga/comfyui";
 import {
   InvalidJobError,
   jobPriorities,
@@ -163,10 +163,6 @@ function notAnObject(body: unknown): JobProblem {
     received,
     accepted: "object",
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */

@@ -1,7 +1,7 @@
 import { type Verdict } from "./check-link.ts";
 import { dynamicInputOf, type DynamicInput, type LiveInputs } from "../classes/dynamic-inputs.ts";
 import { show, type InputProblem } from "../graph/graph-problem.ts";
-import { isObject } from "../graph/graph-shape.ts";
+import { isObject } from "../json/is-object.ts";
 import { acceptedChoices } from "./input-values.ts";
 import { linkOf, type WorkflowNode } from "../graph/workflow.ts";
 

@@ -19,7 +19,7 @@ import {
   type InputProblem,
   type NotChecked,
 } from "../graph/graph-problem.ts";
-import { isObject } from "../graph/graph-shape.ts";
+import { isObject } from "../json/is-object.ts";
 import { checkValue, isByOptions } from "./input-values.ts";
 import {
   isUploadInput,

@@ -1,7 +1,7 @@
 import { type Verdict } from "./check-link.ts";
 import { type LiveInputs } from "../classes/dynamic-inputs.ts";
 import { show } from "../graph/graph-problem.ts";
-import { isObject } from "../graph/graph-shape.ts";
+import { isObject } from "../json/is-object.ts";
 import { listOf, type InputSpec, type NodeDefinition } from "../classes/object-info.ts";
 import { isUnknownPlaceholder } from "../classes/slot-types.ts";
 import { linkOf, type WorkflowNode } from "../graph/workflow.ts";

@@ -1,3 +1,5 @@
+import { isObject } from "../json/is-object.ts";
+
 /**
  * The two forms in which ComfyUI's editor writes a graph: the API format, which servers run, and the editor's own, which
  * keeps positions, colours and links apart and which no server runs. Both are JSON files with the same ending, so
@@ -6,8 +8,8 @@
 
 /** Whether this is meant as a graph in API format, valid or not: one of its values has a `class_type`. */
 export function looksLikeGraph(value: unknown): boolean {
-  if (!isRecord(value)) return false;
-  return Object.values(value).some((node) => isRecord(node) && typeof node["class_type"] === "string");
+  if (!isObject(value)) return false;
+  return Object.values(value).some((node) => isObject(node) && typeof node["class_type"] === "string");
 }
 
 /**
@@ -15,11 +17,11 @@ export function looksLikeGraph(value: unknown): boolean {
  * objects; both may have subgraphs in `definitions.subgraphs`.
  */
 export function looksLikeEditorFormat(value: unknown): boolean {
-  if (!isRecord(value) || !Array.isArray(value["nodes"])) return false;
+  if (!isObject(value) || !Array.isArray(value["nodes"])) return false;
   return (
     Array.isArray(value["links"]) ||
-    isRecord(value["definitions"]) ||
-    value["nodes"].some((node) => isRecord(node) && "id" in node && typeof node["type"] === "string")
+    isObject(value["definitions"]) ||
+    value["nodes"].some((node) => isObject(node) && "id" in node && typeof node["type"] === "string")
   );
 }
 
@@ -27,7 +29,3 @@ export function looksLikeEditorFormat(value: unknown): boolean {
 export const howToExport =
   "Export it in the API format: in today's ComfyUI with the menu Workflow → Export (API); in an older one switch on " +
   "the dev mode options in the settings, then use “Save (API Format)”.";
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

@@ -1,4 +1,5 @@
-import { ExactNumber, numberOf } from "../json/exact-json.ts";
+import { numberOf } from "../json/exact-json.ts";
+import { isObject } from "../json/is-object.ts";
 import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
 import { show, type GraphProblem } from "./graph-problem.ts";
 import { type Workflow } from "./workflow.ts";
@@ -149,10 +150,4 @@ function sizeOf(value: unknown, depth: number): number {
     if (size > sizeMax) break;
   }
   return size;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
-  );
 }

@@ -1,5 +1,5 @@
 import { ExactNumber } from "../json/exact-json.ts";
-import { isObject } from "./graph-shape.ts";
+import { isObject } from "../json/is-object.ts";
 
 /** Texts longer than this are refused by Python's `int()`. */
 const digitsMax = 4_300;

@@ -1,3 +1,4 @@
+import { isObject } from "../json/is-object.ts";
 import { z } from "zod";
 
 import { ExactNumber, parseExactJson } from "../json/exact-json.ts";
@@ -34,15 +35,11 @@ export function parseWorkflow(text: string): Workflow {
 }
 
 function isWorkflow(value: unknown): value is Workflow {
-  return isRecord(value) && Object.values(value).every(isNode);
+  return isObject(value) && Object.values(value).every(isNode);
 }
 
 function isNode(value: unknown): value is WorkflowNode {
-  return isRecord(value) && typeof value["class_type"] === "string" && isRecord(value["inputs"]);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject(value) && typeof value["class_type"] === "string" && isObject(value["inputs"]);
 }
 
 /** A reference to another node's output. */

@@ -3,7 +3,8 @@ import { z } from "zod";
 
 import { ComfyUIError, type NodeError } from "./errors.ts";
 import { errorOfPost } from "./foreign-errors.ts";
-import { checkShape, isObject } from "../graph/graph-shape.ts";
+import { checkShape } from "../graph/graph-shape.ts";
+import { isObject } from "../json/is-object.ts";
 import { type HttpClient, type Reply } from "./http-client.ts";
 import { parseJson } from "./parse-json.ts";
 import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";

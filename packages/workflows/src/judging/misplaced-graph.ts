@@ -1,4 +1,4 @@
-import { howToExport, looksLikeEditorFormat, looksLikeGraph } from "@genga/comfyui";
+import { howToExport, isObject, looksLikeEditorFormat, looksLikeGraph } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 
 /** The right form of a submission with a graph, as messages show it. */
@@ -85,8 +85,4 @@ function parseGraphText(text: string): unknown {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
