@@ -8,6 +8,8 @@ import { type ThreadReply, type ThreadSettings, type ThreadTask } from "./thread
 
 /** Large submissions that the thread has in hand at once; they take turns in it. The others wait before it. */
 const atOnce = 4;
+/** The thread takes some 120 MB, and about a second to start: it is there while submissions come, and this much longer. */
+const idleMs = 10 * 60_000;
 /** Of the thread's heap: a body of 20 MB, parsed, checked and stored, takes a fraction of it. */
 const defaultHeapMaxMb = 1_024;
 
@@ -34,7 +36,13 @@ export class SubmissionThread {
       filename: fileURLToPath(new URL("./thread-entry.mjs", import.meta.url)),
       name: "work",
       workerData: { settings, defaultTenantId, serversMaxAgeMs } satisfies ThreadSettings,
-      ...{ minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: atOnce, execArgv: [] },
+      ...{
+        minThreads: 0,
+        maxThreads: 1,
+        idleTimeout: idleMs,
+        concurrentTasksPerWorker: atOnce,
+        execArgv: [],
+      },
       // Between two tasks the thread goes on to add tickets and to keep its connections alive.
       atomics: "disabled",
       resourceLimits: { maxOldGenerationSizeMb: heapMaxMb },
@@ -66,7 +74,7 @@ export class SubmissionThread {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#pool.run({ kind: "end" }).catch(() => undefined);
+    if (this.#pool.threads.length > 0) await this.#pool.run({ kind: "end" }).catch(() => undefined);
     await this.#pool.destroy();
   }
 
