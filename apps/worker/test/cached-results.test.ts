@@ -108,8 +108,8 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
     });
     const own = await run(curious, preview(randomInt(0xffffff)));
     await run(owner, preview(randomInt(0xffffff)));
-    const [{ filename = null } = {}] = await curious.outputs(own.id);
-    const [name = "", count = ""] = (filename ?? "").split(/(?=\d{5}_)/);
+    const [ownPreview] = await curious.outputs(own.id);
+    const [name = "", count = ""] = (ownPreview?.filename ?? "").split(/(?=\d{5}_)/);
     expect([name, count]).toEqual([
       expect.stringMatching(/^ComfyUI_temp_/),
       expect.stringMatching(/^\d{5}_\.png$/),
