@@ -114,17 +114,6 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
       expect.stringMatching(/^ComfyUI_temp_/),
       expect.stringMatching(/^\d{5}_\.png$/),
     ]);
-    // A switch passes on any text; so does a loader of a node pack, which simulators do not have, and 0.3.64 has no switch.
-    const loader =
-      serverUrl === undefined
-        ? {
-            "2": { class_type: "LoadImage", inputs: { image: ["4", 0] } },
-            "4": {
-              class_type: "ComfySwitchNode",
-              inputs: { switch: true, on_true: ["1", 0], on_false: ["1", 0] },
-            },
-          }
-        : { "2": { class_type: "OpenByName", inputs: { name: ["1", 0] } } };
     const made = Number(count.slice(0, 5));
     for (const next of [made - 1, made + 1, made + 2]) {
       const guess = `${name}${count.replace(/^\d{5}/, String(next).padStart(5, "0"))} [temp]`;
@@ -136,7 +125,7 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
               class_type: "StringConcatenate",
               inputs: { string_a: guess.slice(0, -4), string_b: guess.slice(-4), delimiter: "" },
             },
-            ...loader,
+            "2": { class_type: "OpenByName", inputs: { name: ["1", 0] } },
             "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "copy" } },
           },
         }),

@@ -68,8 +68,13 @@ function passModel(run: NodeRun): NodeResult {
   return { outputs: [modelInput(run, "model")] };
 }
 
-async function loadImage(run: NodeRun): Promise<NodeResult> {
-  const path = run.folders.annotatedPath(textInput(run, "image"));
+function loadImage(run: NodeRun): Promise<NodeResult> {
+  return openImage(run, textInput(run, "image"));
+}
+
+/** @param name of a file in a folder of the server, which may be named after it: `a.png [temp]` */
+export async function openImage(run: NodeRun, name: string): Promise<NodeResult> {
+  const path = run.folders.annotatedPath(name);
   const { width, height, orientation } = await sharp(path)
     .metadata()
     .catch(() => {

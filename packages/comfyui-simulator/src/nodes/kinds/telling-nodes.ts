@@ -1,10 +1,17 @@
 import { pythonText } from "../../python/python-values.ts";
 import { NodeException, type NodeImplementation } from "../node-run.ts";
+import { openImage } from "./loader-nodes.ts";
 import { plain } from "../node-values.ts";
 import { plainInput, textInput } from "../read-input.ts";
 
-/** A node made for tests, which says the key that it was given for partner nodes (fixtures/telling_nodes.py of the worker). */
+/**
+ * Nodes made for tests (fixtures/telling_nodes.py of the worker): one opens any name that it is given, as loaders of node
+ * packs do, and one says the key that it was given for partner nodes.
+ */
 export const tellingNodes: Readonly<Record<string, NodeImplementation>> = {
+  OpenByName: async (run) => ({
+    outputs: (await openImage(run, textInput(run, "name"))).outputs.slice(0, 1),
+  }),
   QuoteKey: (run) => {
     const given = plainInput(run, "key") ?? null;
     const key = pythonText(given);
