@@ -75,7 +75,7 @@ describe("the table", () => {
     );
   });
 
-  test("leaves to everybody what says nothing of jobs: health, the landing page and the documentation", () => {
+  test("opens only health, the landing page and the documentation to everybody", () => {
     expect(linesOf("open").toSorted()).toEqual(
       [
         ...["GET /", "GET /docs", "GET /docs/redoc.js", "GET /openapi.json"],
@@ -84,13 +84,13 @@ describe("the table", () => {
     );
   });
 
-  test("lets keys that only read change nothing", () => {
+  test("lets keys of the role read change nothing", () => {
     const changing = linesOf("read").filter((line) => !line.startsWith("GET "));
     expect(changing).toEqual([]);
   });
 });
 
-test("a body is not read of those who may not send one", async () => {
+test("the body of a client that may not send one is not read", async () => {
   for (const path of ["generate", "batches", "uploads"]) {
     const send = (key?: string): Promise<Response> =>
       api.post(path, "not JSON", key === undefined ? {} : { "x-api-key": key });
@@ -100,7 +100,7 @@ test("a body is not read of those who may not send one", async () => {
   }
 });
 
-test("what is allowed at a path is told to those who may do something there", async () => {
+test("the allowed methods of a path are shown only to clients that may use one of them", async () => {
   const statusOf = async (method: string, path: string, key?: string): Promise<number> =>
     (await api.request(path, { method, ...(key === undefined ? {} : { headers: { "x-api-key": key } }) }))
       .status;
@@ -150,7 +150,7 @@ const asText = (method: string, path: string): string =>
   `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`;
 const listed = routes.map(({ method, path }) => asText(method, fullPath(path))).toSorted();
 
-test("no line stands twice, and the OpenAPI document describes exactly these operations", () => {
+test("no line is repeated, and the OpenAPI document describes exactly these operations", () => {
   expect(new Set(listed).size).toBe(listed.length);
   const documented = Object.entries(describeApi(routes, { needsKey: true }).paths).flatMap(
     ([path, methods]) => Object.keys(methods).map((method) => asText(method, path)),
@@ -170,7 +170,7 @@ describe("the application", () => {
   });
   afterAll(() => dependencies.close());
 
-  test("has exactly the routes of the table, and one router of somebody else: Bull Board", () => {
+  test("has exactly the routes of the table, and the router of Bull Board", () => {
     const own = app.router.stack.flatMap(({ route }) => {
       if (route === undefined) return [];
       const methods = new Set<string | undefined>(route.stack.map(({ method }) => method));
@@ -182,7 +182,7 @@ describe("the application", () => {
     expect(routers).toHaveLength(1);
   });
 
-  test("leads nobody but operators to any route of Bull Board, however it is spelled", async () => {
+  test("lets only operators reach any route of Bull Board, however its path is spelled", async () => {
     const board = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? routesBelow(handle) : []));
     expect(board.length).toBeGreaterThan(20);
     const spelled = ["/ADMIN/Queues/api/queues", "/admin/queues//api/queues", "/admin/queues/static/x.js"];

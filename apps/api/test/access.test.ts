@@ -66,7 +66,7 @@ describe("without keys", () => {
     expect((await api.post("generate", body, { origin: api.url })).status).toBe(202);
   });
 
-  test("nobody beyond this machine is served: such a start is refused", async () => {
+  test("an API for other machines does not start", async () => {
     const configuration = readConfiguration({ ...api.env, HOST: "0.0.0.0" });
     const start = startApi(configuration, createLogger({ name: "api", level: "silent" }));
     await expect(start).rejects.toThrow(ConfigurationError);
@@ -130,7 +130,7 @@ describe("with keys", () => {
     }
   });
 
-  test("a key is taken as Bearer and as X-API-Key, and as a browser's password where nothing can be changed", async () => {
+  test("a key is accepted as Bearer and as X-API-Key, and for pages as a browser's password", async () => {
     const basic = { authorization: `Basic ${Buffer.from(`anybody:${operatorKey}`).toString("base64")}` };
     for (const headers of [{ authorization: `Bearer ${studioKey}` }, { "x-api-key": studioKey }]) {
       expect((await api.request("queue", { headers })).status).toBe(200);
@@ -186,7 +186,7 @@ describe("with keys", () => {
     expect((await api.request(`outputs/${outputId}`, as(studioKey))).status).toBe(200);
   });
 
-  test("tickets and figures of all tenants are the operator's", async () => {
+  test("only operators see tickets and figures of all tenants", async () => {
     for (const path of ["/admin/queues", "/metrics"]) {
       expect(await outcomeOf(await api.request(path, as(studioKey)))).toEqual([403, "role-too-low"]);
       expect((await api.request(path, as(operatorKey))).status).toBe(200);

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-test("the first page stands alone: no script, nothing from elsewhere", async () => {
+test("the first page has no script, and loads nothing from another server", async () => {
   const response = await api.request("/");
   expect(response.headers.get("content-type")).toContain("text/html");
   const html = await response.text();

@@ -243,7 +243,7 @@ async function removedJob(): Promise<string> {
   return id;
 }
 
-describe("the codes that the document names", () => {
+describe("the codes in the document", () => {
   test.each(routes.map((operation) => [operation.id, operation] as const))(
     "are those that %s gives",
     async (id, operation) => {

@@ -44,7 +44,7 @@ async function fail(id: string): Promise<void> {
 }
 
 describe("extraData with a raw workflow", () => {
-  test("reaches whoever runs the job, and its secrets show nowhere", async () => {
+  test("reaches the server that runs the job, and its secrets are shown nowhere", async () => {
     const id = await accepted(job(extraData));
     const shown = await Promise.all(
       [
@@ -76,7 +76,7 @@ describe("extraData with a raw workflow", () => {
     });
   });
 
-  test("may be open only, and is then kept like any parameter", async () => {
+  test("may have no secret part, and is then kept like any parameter", async () => {
     const id = await accepted(job({ preview_method: "none" }));
     expect(await api.worker.claim(id, serverId)).toMatchObject({
       hasExtraData: false,
@@ -97,15 +97,18 @@ describe("extraData with a raw workflow", () => {
     ],
     ["an odd preview_method", { preview_method: 7 }, "extraData.preview_method", "must be a text"],
     ["too much", { key: apiKey.repeat(500) }, "extraData", "is longer than 8192 bytes"],
-  ])("is refused with %s, naming the field and quoting nothing", async (_name, given, path, message) => {
-    const alone = await api.post("generate", job(given));
-    const text = await alone.text();
-    expect([alone.status, text]).toEqual([422, expect.stringContaining(message)]);
-    expect(JSON.parse(text)).toMatchObject({ problems: [{ path }] });
-    const batch = await api.post("batches", { jobs: [job(), job(given)] });
-    expect(await batch.json()).toMatchObject({ status: 422, problems: [{ path: `jobs.1.${path}` }] });
-    expect(text).not.toContain(apiKey);
-  });
+  ])(
+    "is refused with %s; the refusal names the field and quotes no value",
+    async (_name, given, path, message) => {
+      const alone = await api.post("generate", job(given));
+      const text = await alone.text();
+      expect([alone.status, text]).toEqual([422, expect.stringContaining(message)]);
+      expect(JSON.parse(text)).toMatchObject({ problems: [{ path }] });
+      const batch = await api.post("batches", { jobs: [job(), job(given)] });
+      expect(await batch.json()).toMatchObject({ status: 422, problems: [{ path: `jobs.1.${path}` }] });
+      expect(text).not.toContain(apiKey);
+    },
+  );
 
   test("goes with raw workflows only", async () => {
     const answer = await api.post("generate", { type: "image", prompt: "a", extraData });
@@ -113,7 +116,7 @@ describe("extraData with a raw workflow", () => {
     expect(await answer.text()).not.toContain(apiKey);
   });
 
-  test("is asked for again by a retry after the end", async () => {
+  test("is needed again for a retry after the end", async () => {
     const id = await accepted(job(extraData));
     await fail(id);
     const without = await api.request(`jobs/${id}/retry`, { method: "POST" });
@@ -130,7 +133,7 @@ describe("extraData with a raw workflow", () => {
     });
   });
 
-  test("is asked for again by the retry of a batch", async () => {
+  test("is needed again for the retry of a batch", async () => {
     const answer = await api.post("batches", { jobs: [job(extraData), job()] });
     const { id, jobs } = (await answer.json()) as { id: string; jobs: { id: string }[] };
     for (const each of jobs) await fail(each.id);

@@ -107,7 +107,7 @@ described(title, () => {
     return (await download).suggestedFilename();
   }
 
-  test("control: each hostile file acts where nothing keeps it from it", async () => {
+  test("each hostile file does harm on a page without protection", async () => {
     for (const { name, mediaType } of hostile) {
       lure.mediaTypes.set(`/${name}`, mediaType);
       lure.hits.length = 0;
@@ -147,7 +147,7 @@ described(title, () => {
     expect(apiRequests(/^GET \/( |api\/anime\/outputs\/|favicon)/)).toEqual([]);
   });
 
-  test.each(names)("does nothing either when a proxy strips what makes %s a download", async (name) => {
+  test.each(names)("does nothing when a proxy removes the header that makes %s a download", async (name) => {
     const done = await inPage(async (page) => {
       await page.route(contentOf(name), async (route) => {
         const response = await route.fetch();

@@ -148,7 +148,7 @@ describe("a method that is not possible", () => {
   });
 
   test.each(["BREW", "get", "CONNECT"])(
-    "is answered with 405 though Node knows no handler of it: %s",
+    "is answered with 405 even if Node does not know it: %s",
     async (method) => {
       const { host } = new URL(api.url);
       const target = method === "CONNECT" ? host : "/api/anime/jobs";
@@ -202,7 +202,7 @@ test("only refused submissions are counted as refused submissions", async () => 
   for (const code of ["job-already-ended", "path-not-found"]) expect(counted).not.toContain(code);
 });
 
-test("what machines ask every few seconds is logged at debug only", async () => {
+test("requests that machines repeat every few seconds are logged at debug only", async () => {
   const levels: number[] = [];
   for (const path of ["health", "health/ready", "/metrics", "queue"]) {
     const response = await api.request(path);

@@ -92,7 +92,7 @@ test("a failed job says why, where, and can be tried again", async () => {
   ]);
 });
 
-describe("what a queued job waits for", () => {
+describe("the reason why a queued job waits", () => {
   test("is the jobs before it", async () => {
     const ids = [await submit({ priority: "low" }), await submit({ priority: "low" })];
     const [first, second] = await Promise.all(ids.map(look));
@@ -102,7 +102,7 @@ describe("what a queued job waits for", () => {
     });
   });
 
-  test("is a server that takes work, a node that nobody has, and then its turn", async () => {
+  test("is a missing server, a missing node, its turn in the queue, an unreachable server, or a backoff", async () => {
     const own = await startApiUnderTest();
     try {
       const { id } = (await (await own.post("generate", { type: "image", prompt: "x" })).json()) as {
@@ -156,7 +156,7 @@ describe("cancelling", () => {
     ]);
   });
 
-  test("asks the worker of a running job, and is only done when that says so", async () => {
+  test("asks the worker of a running job, and is done only once the worker reports it", async () => {
     const id = await submit();
     const leased = await api.worker.claim(id, serverId);
     const asked = new Promise<string[]>((resolve) => {
@@ -203,7 +203,7 @@ test("an ended job can be removed with its files, and answers 410 from then on",
   expect(await codeOf(await api.request(output!.links.content))).toEqual([404, "output-not-found"]);
 });
 
-test("a removal is done although the storage is away, and its files are noted to be removed later", async () => {
+test("a removal succeeds although the storage is unavailable, and the files are removed later", async () => {
   const id = await submit();
   await api.worker.complete(await api.worker.claim(id, serverId), [
     { filename: "a.bin", body: Buffer.from("bytes") },
@@ -229,7 +229,7 @@ test("a removal is done although the storage is away, and its files are noted to
   }
 });
 
-test("ids that nobody has, and what cannot be an id, are not found", async () => {
+test("unknown ids, and texts that are no ids, are not found", async () => {
   const ids = ["1", "x".repeat(3_000), "00000000-0000-7000-8000-000000000001", "%00", "..%2f..", "null"];
   for (const id of ids) {
     for (const path of [`job/${id}`, `jobs/${id}/outputs`, `jobs/${id}/parameters`, `jobs/${id}/events`]) {
@@ -262,7 +262,7 @@ describe("the list of jobs", () => {
     return body.jobs.map(({ id }) => id);
   };
 
-  test("is newest first, filtered by what is asked for", async () => {
+  test("is sorted newest first, and filtered by the query", async () => {
     const newestFirst = ids.toReversed();
     expect(await list("project=listed")).toEqual(newestFirst);
     expect(await list("project=listed&status=cancelled")).toEqual([ids[0]]);
@@ -273,7 +273,7 @@ describe("the list of jobs", () => {
     expect(await list("project=listed&type=video")).toEqual([]);
   });
 
-  test("comes in pages that neither skip nor repeat", async () => {
+  test("comes in pages that neither skip nor repeat a job", async () => {
     const seen: string[] = [];
     let cursor: string | null = "";
     while (cursor !== null) {

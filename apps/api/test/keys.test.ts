@@ -47,7 +47,7 @@ describe("an API without keys on loopback", () => {
   });
   afterAll(() => api.stop());
 
-  test("asks for keys from the first one on, in every process, and also when it is revoked", async () => {
+  test("needs keys once the first one exists, in every process, and also after it is revoked", async () => {
     const other = await api.startAnother();
     const statusesOf = async (key?: string): Promise<number[]> =>
       Promise.all(
@@ -109,7 +109,7 @@ describe("keys", () => {
     return ((await response.json()) as { events: Record<string, unknown>[] }).events;
   };
 
-  test("of API_KEYS hold in the process that has them, and nowhere else", async () => {
+  test("of API_KEYS are valid only in the process that has them", async () => {
     const another = await api.startAnother({ API_KEYS: "studio:operate:another-key-here" });
     const ask = async (key: string): Promise<number> =>
       (await fetch(`${another.url}/metrics`, { headers: as(key) })).status;
@@ -123,7 +123,7 @@ describe("keys", () => {
     await another.stop();
   });
 
-  test("that were made have their tenant and role, and are shown once", async () => {
+  test("that operators create have their tenant and role, and are shown once", async () => {
     const { key: plain } = await addKey(api, { name: "plain" }, operator);
     expect([await statusOf(plain), await statusOf(plain, "keys")]).toEqual([200, 403]);
     const { key } = await addKey(api, { name: "reader", tenant: "rival", role: "read" }, operator);
@@ -145,7 +145,7 @@ describe("keys", () => {
     { name: "x", tenant: "Studio" },
     { name: "x", tenant: "studio", role: "admin" },
     { name: "x" },
-  ])("are not made of %j", async (body) => {
+  ])("are not created from %j", async (body) => {
     expect((await api.post("keys", body, as(operator))).status).toBe(422);
   });
 

@@ -50,7 +50,7 @@ const figure = async (line: string): Promise<number> => {
 };
 
 describe("an operator", () => {
-  test("sees and sets what a tenant may have", async () => {
+  test("sees and sets the limits of a tenant", async () => {
     const before = await api.request("tenants/studio/limits", { headers: as(keys.operator) });
     expect(await before.json()).toMatchObject({
       tenant: "studio",
@@ -72,7 +72,7 @@ describe("an operator", () => {
     expect(JSON.stringify(await answer.json())).toMatch(/"limits-set".*"streamsMax":7/);
   });
 
-  test("is told what is wrong with a choice, and which tenants there are not", async () => {
+  test("learns what is wrong with a choice, and that a tenant does not exist", async () => {
     const wrong = await choose("studio", { requestsPerMinute: 0 });
     expect([wrong.status, await wrong.json()]).toMatchObject([
       422,

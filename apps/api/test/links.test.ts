@@ -81,7 +81,7 @@ function linksIn(value: unknown): string[] {
 }
 
 describe("links", () => {
-  test("of every kind of answer are whole URLs under which there is something", async () => {
+  test("of every kind of answer are whole URLs that exist", async () => {
     const finished = await asked("generate/image", { prompt: "a finished cat" });
     const claimed = await api.worker.claim(finished["id"] as string, serverId);
     await api.worker.complete(claimed, [
@@ -142,7 +142,7 @@ describe("links", () => {
   test.each([
     ...["evil.example/path", "user@evil.example", "evil.example?x", "evil.example#x", "a b", '"', "<x>"],
     ...["evil.example:99999", "evil.example:", "[::1", "[zz]", "ü.example", "%65vil", "a".repeat(300)],
-  ])("are not made of a Host that is none: %s", async (host) => {
+  ])("are not made of an invalid Host: %s", async (host) => {
     for (const path of [`job/${jobId}`, "health"]) {
       const { status, text: body } = await send(api.url, path, { host });
       expect([status, JSON.parse(body)]).toEqual([400, expect.objectContaining({ code: "bad-request" })]);
@@ -158,7 +158,7 @@ describe("links", () => {
     expect(answer).toContain(`"self":"${api.url}/api/anime/jobs/${jobId}"`);
   });
 
-  test("ignore what anybody may say of forwarding", async () => {
+  test("ignore forwarding headers of untrusted clients", async () => {
     const headers = {
       "x-forwarded-host": "evil.example",
       "x-forwarded-proto": "https",
@@ -173,7 +173,7 @@ describe("links", () => {
     }
   });
 
-  test("follow a trusted proxy, as long as what it says is a host", async () => {
+  test("follow a trusted proxy, if its header is a valid host", async () => {
     const { url } = await api.startAnother({ TRUSTED_PROXIES: "loopback" });
     const forwarded = { "x-forwarded-host": "genga.example", "x-forwarded-proto": "https" };
     const { text: body } = await send(url, `job/${jobId}`, forwarded);
@@ -215,7 +215,7 @@ describe("links", () => {
     expect(asked.servers).toMatchObject([{ url: "/" }]);
   });
 
-  test("stay out of every cache and of everything that is stored", async () => {
+  test("are neither cached nor stored", async () => {
     const paths = [`job/${jobId}`, "jobs", `batches/${batchId}`, `jobs/${jobId}/outputs`, "queue"];
     for (const path of paths) {
       const { headers } = await api.request(path, { headers: own });
@@ -251,7 +251,7 @@ describe("the prompt", () => {
   const asImage = { prompt: "a cat, 原画", negativePrompt: "dogs" };
   const asWorkflow = { prompt: "a lighthouse", negativePrompt: null };
 
-  test("is in the answer to each of the ways of asking", async () => {
+  test("is in the answers of all routes that show a job", async () => {
     expect(await asked(`job/${jobId}`)).toMatchObject(asImage);
     const listed = (await asked(`jobs?batch=${batchId}`))["jobs"] as Answer[];
     expect(

@@ -29,7 +29,7 @@ describe("by default", () => {
     ...["LoadTrainingDataset", "LoadImagesFromDir //Inspire", "Load Image Batch", "LoadImageFromUrl"],
     ...["easy loadImageForUrl", "LoadVideoFromURL", "Image Load", "LoadImageFromPath"],
     ...["SaveLoRA", "SaveLoRANode"],
-  ])("%s is refused to keys that do not operate, alone and in a batch", async (classType) => {
+  ])("%s is refused to keys without the role operate, alone and in a batch", async (classType) => {
     const alone = await api.post("generate", rawJob(classType), key("studio"));
     expect(alone.status).toBe(422);
     expect(await alone.json()).toMatchObject({

@@ -44,7 +44,7 @@ describe("the OpenAPI document", () => {
     expect([valid, errors]).toEqual([true, undefined]);
   });
 
-  test("describes every route there is, and no other", () => {
+  test("describes exactly the routes that exist", () => {
     const listed = routes.map(
       ({ method, path }) => `${method} ${fullPath(path).replaceAll(/:(\w+)/g, "{$1}")}`,
     );
@@ -65,7 +65,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("asks for keys where the table does, and tells the role", () => {
+  test("requires keys where the table does, and names the role", () => {
     for (const { method, path, access, isPage } of routes) {
       const name = `${method} ${fullPath(path).replaceAll(/:(\w+)/g, "{$1}")}`;
       const { security, responses, "x-role": role } = operation(name);
@@ -104,7 +104,7 @@ describe("the OpenAPI document", () => {
     expect(Object.keys(upload.responses["201"]!.headers!)).toContain("Location");
   });
 
-  test("tells the bounds by which requests are judged", () => {
+  test("has the bounds by which requests are validated", () => {
     const { schemas } = withKeys.components;
     expect(schemas["ImageJob"]).toMatchObject({
       additionalProperties: false,
@@ -151,14 +151,14 @@ describe("the OpenAPI document", () => {
     expect(problemCodes.filter((code) => !codes.has(code))).toEqual([]);
   });
 
-  test("refers only to what is there", () => {
+  test("has no broken references", () => {
     const text = JSON.stringify(withKeys);
     const names = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!));
     expect(names.size).toBeGreaterThan(15);
     for (const name of names) expect(Object.keys(withKeys.components.schemas)).toContain(name);
   });
 
-  test("shows examples that are what they are examples of", () => {
+  test("has examples that fit their schemas", () => {
     for (const [name, example] of Object.entries(bodyExamples)) {
       const { success, error } = bodySchemas[name as BodyName].safeParse(example);
       expect([name, success, error?.issues]).toEqual([name, true, undefined]);

@@ -65,7 +65,7 @@ test("while PostgreSQL is away requests are answered with 503 and nothing is hal
   expect((await api.post("generate", image)).status).toBe(202);
 }, 30_000);
 
-test("says that nothing was changed only when that is known, and calls a slow database slow", async () => {
+test("says that nothing was changed only if that is certain, and reports a slow database as slow", async () => {
   const { api, proxy } = await startBehind("DATABASE_URL");
   const { id } = (await (await api.post("generate", image)).json()) as { id: string };
   const cancel = (): Promise<Response> => api.request(`jobs/${id}/cancel`, { method: "POST" });
@@ -152,7 +152,7 @@ test("a start waits for PostgreSQL", async () => {
   expect((await fetch(`${another.url}/api/anime/queue`)).status).toBe(200);
 }, 30_000);
 
-test("what goes wrong inside is not told outside", async () => {
+test("an internal error shows no details to clients", async () => {
   const { api } = await startBehind("DATABASE_URL");
   const { Client } = (await import("pg")).default;
   const client = new Client({ connectionString: api.env["DATABASE_URL"]! });

@@ -37,7 +37,7 @@ afterAll(() => api.stop());
 
 const contentOf = (index: number): string => outputs[index]!.links.content;
 
-test("the bytes come whole, with their type, length and checksum, and may be kept for ever", async () => {
+test("all bytes are sent, with type, length and checksum, and may be cached for ever", async () => {
   const response = await api.request(contentOf(0));
   const received = Buffer.from(await response.arrayBuffer());
   expect(response.status).toBe(200);
@@ -55,7 +55,7 @@ test("the bytes come whole, with their type, length and checksum, and may be kep
   });
 });
 
-test("HEAD tells the same without the bytes", async () => {
+test("HEAD has the same headers and no bytes", async () => {
   const response = await api.request(contentOf(0), { method: "HEAD" });
   expect([response.status, response.headers.get("content-length"), await response.text()]).toEqual([
     200,
@@ -92,7 +92,7 @@ test("a range after a change is answered with the whole file", async () => {
   expect((await api.request(contentOf(0), { headers })).status).toBe(200);
 });
 
-test("who has the bytes gets none again", async () => {
+test("a client that has the bytes gets 304", async () => {
   const etag = `"${outputs[0]!.sha256}"`;
   for (const given of [etag, `W/${etag}`, `"x", ${etag}`, "*"]) {
     // As `fetch` sends them, which Express's own check would answer with all the bytes.
@@ -103,14 +103,14 @@ test("who has the bytes gets none again", async () => {
   expect((await api.request(contentOf(0), { headers: { "if-none-match": '"x"' } })).status).toBe(200);
 });
 
-test("a name is sent so that nothing in it means anything", async () => {
+test("a file name is sent so that no character in it has a meaning", async () => {
   const { headers } = await api.request(contentOf(1));
   expect(headers.get("content-disposition")).toBe(
     `inline; filename="__ _x__ y.png"; filename*=UTF-8''%E5%8E%9F%E7%94%BB%20%22x%22%3B%20y.png`,
   );
 });
 
-test.each([2, 3, 6])("what could act in a browser is never shown there", async (index) => {
+test.each([2, 3, 6])("content that could run in a browser is never shown there", async (index) => {
   const { headers } = await api.request(contentOf(index));
   expect(headers.get("content-disposition")).toMatch(/^attachment;/);
   expect(headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
@@ -132,7 +132,7 @@ test("a text output is text", async () => {
   expect(outputs[6]).toMatchObject({ kind: "text", text: "a caption, 原画" });
 });
 
-test("a file that is gone is not found, and an id that is none likewise", async () => {
+test("a missing file and a text that is no id are not found", async () => {
   const { createFolderStorage } = await import("@genga/storage");
   const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
   const row = await api.database.jobReader.of(defaultTenantId).findOutput(outputs[4]!.id);
@@ -147,7 +147,7 @@ test("a file that is gone is not found, and an id that is none likewise", async 
   }
 });
 
-test("a reader that leaves early breaks nothing", async () => {
+test("a client that leaves early breaks nothing", async () => {
   const leaving = new AbortController();
   const response = await api.request(contentOf(0), { signal: leaving.signal });
   leaving.abort();

@@ -81,7 +81,7 @@ describe("with keys", () => {
     expect(await going.rest()).toMatchObject([{ event: "event", data: { type: "cancelled" } }]);
   });
 
-  test("a key that a process remembers is refused once its overlap is over", async () => {
+  test("a cached key is refused once its overlap has ended", async () => {
     const { id: keyId, key } = await makeKey("fading", operator);
     await api.post(`keys/${keyId}/rotate`, { overlapMinutes: 1 }, as(operator));
     await query(
@@ -117,7 +117,7 @@ describe("with keys", () => {
   });
 });
 
-test("streams that were opened without a key end once keys are asked for", async () => {
+test("streams that were opened without a key end once keys are needed", async () => {
   api = await startApiUnderTest({ times });
   const id = await submit();
   const stream = await watch(api.url, id);

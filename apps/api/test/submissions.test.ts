@@ -45,7 +45,7 @@ const rawGraph = {
 };
 
 describe("an accepted job", () => {
-  test("is answered with 202, its id and where to look, and is there at once in every process", async () => {
+  test("is answered with 202, its id and links, and found at once by every process", async () => {
     const another = await api.startAnother();
     for (let round = 0; round < 20; round += 1) {
       const response = await api.post("generate", { type: "image", prompt: `cat ${round}` });
@@ -104,7 +104,7 @@ describe("an accepted job", () => {
   });
 
   test.each(["18446744073709551615", "9007199254740993", "9007199254740991"])(
-    "keeps the seed %s, and shows it as text where a JSON number would lie",
+    "keeps the seed %s, and shows it as text where a JSON number would be rounded",
     async (seed) => {
       for (const given of [seed, `"${seed}"`]) {
         const { id } = await accepted(
@@ -427,7 +427,7 @@ const oddNumbers = fc.constantFrom(
   ...["18446744073709551615", "9".repeat(300), `1.${"0".repeat(20_000)}`],
 );
 
-test("no body whatever makes the API fail: it is accepted, or refused with a reason", async () => {
+test("no body makes the API fail: each is accepted, or refused with a reason", async () => {
   await fc.assert(
     fc.asyncProperty(bodies, oddNumbers, async (body, number) => {
       const json = typeof body === "string" ? body : JSON.stringify(body);

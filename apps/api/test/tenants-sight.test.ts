@@ -88,7 +88,7 @@ test("the queue shows a tenant its own jobs, and an operator those of all", asyn
   });
 });
 
-test("waitingFor counts a tenant's own jobs, and for operators those of others apart", async () => {
+test("waitingFor counts a tenant's own jobs and, for operators only, those of others", async () => {
   const [ahead, id] = [await submit("rival"), await submit("rival")];
   const waitingFor = async (of: string, key: string): Promise<Record<string, unknown>> =>
     (await read(`job/${of}`, key))["waitingFor"] as Record<string, unknown>;

@@ -65,7 +65,7 @@ const submit = (parameters: object, headers: Record<string, string> = own): Prom
   api.post("generate", { type: "image", prompt: "a cat", ...parameters }, headers);
 
 describe("an upload", () => {
-  test("is known by its content: its type, size and hash", async () => {
+  test("is described by its content: type, size and hash", async () => {
     const png = await bytes(picture(320, 200));
     const response = await send(png, "image/png");
     expect(response.status).toBe(201);
@@ -77,7 +77,7 @@ describe("an upload", () => {
     expect(await again.json()).toEqual(sent);
   });
 
-  test("may come in a form, may say anything of its type, and is the same upload when it comes again", async () => {
+  test("may be sent in a form with any declared type, and is the same upload when it is sent again", async () => {
     const jpeg = new Uint8Array(await picture(64, 96).jpeg().toBuffer());
     const form = new FormData();
     form.set("image", new Blob([jpeg], { type: "text/plain" }), 'a "cat" 猫.gif');
@@ -87,7 +87,7 @@ describe("an upload", () => {
     expect(second).toEqual(first);
   });
 
-  test("is measured as it is shown, where its file says that it is turned", async () => {
+  test("is measured after the rotation that its file asks for", async () => {
     const turned = new Uint8Array(await picture(100, 60).jpeg().withMetadata({ orientation: 6 }).toBuffer());
     expect(await (await send(turned, "image/jpeg")).json()).toMatchObject({ width: 60, height: 100 });
   });
@@ -194,7 +194,7 @@ describe("a job that names uploads", () => {
     expect(problems).toMatchObject([{ path: "jobs.1.initImage", code: "unknown-upload" }]);
   });
 
-  test("in a batch is looked up for all jobs together, in as many statements as for one", async () => {
+  test("in a batch is looked up for all jobs with as many statements as for one", async () => {
     const images: Uploaded[] = [];
     for (let index = 0; index < 12; index += 1) images.push(await upload(picture(64 + index, 64)));
     const proxy = await startTcpProxy({ targetUrl: api.env["DATABASE_URL"]! });
@@ -237,7 +237,7 @@ describe("a job that names uploads", () => {
     }
   });
 
-  test("in a raw workflow names them as the upload was answered, and only its own", async () => {
+  test("in a raw workflow names them as the upload's answer did, and only the tenant's own", async () => {
     const image = await upload(picture(128, 128, "#00ff00"));
     const workflowOf = (name: string): object => ({
       "1": { class_type: "LoadImage", inputs: { image: name } },

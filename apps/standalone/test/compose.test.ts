@@ -25,12 +25,12 @@ const { services } = z
 const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
 const settingsOf = (name: string): string[] => Object.keys(services[name]!.environment);
 
-test("every service tells how it is, or runs once", () => {
+test("every service has a health check, or runs once", () => {
   const silent = Object.entries(services).filter(([, { healthcheck }]) => healthcheck === undefined);
   expect(silent.map(([name, { restart }]) => [name, restart])).toEqual([["migrate", "no"]]);
 });
 
-test("each service is asked for its health where it answers", () => {
+test("each health check uses the port that its service listens on", () => {
   const asked = (name: string): string => services[name]!.healthcheck!.test.join(" ");
   const { PORT, WORKER_PORT } = { ...services["api"]!.environment, ...services["worker"]!.environment };
   expect(asked("api")).toContain(`http://127.0.0.1:${PORT!}/api/anime/health/ready`);
@@ -44,7 +44,7 @@ test("each service is asked for its health where it answers", () => {
   expect(services["redis"]!.environment).toHaveProperty("REDIS_PASSWORD");
 });
 
-test("nobody outside of the network reaches anything but the API", () => {
+test("only the API can be reached from outside of the network", () => {
   const open = Object.entries(services).filter(([, { ports }]) => ports.length > 0);
   expect(open.map(([name]) => name)).toEqual(["api"]);
 });
@@ -59,7 +59,7 @@ test("no password and no key has a default", () => {
   expect(services["redis"]!.command).toContain("--requirepass ${REDIS_PASSWORD:?");
 });
 
-test("nobody but the API is given its keys, and nobody a secret that it does not need", () => {
+test("only the API gets its keys, and no service gets a secret that it does not need", () => {
   const holders = Object.entries(services).filter(([, service]) =>
     JSON.stringify(service).includes("API_KEY"),
   );
@@ -69,7 +69,7 @@ test("nobody but the API is given its keys, and nobody a secret that it does not
   expect(settingsOf("worker")).toEqual(expect.arrayContaining(["DATABASE_URL", "REDIS_URL", "COMFYUI_URLS"]));
 });
 
-test("containers of ours write to /tmp and to the volume, and hold no capabilities", () => {
+test("Genga's containers write only to /tmp and to the volume, and have no capabilities", () => {
   expect(ours.map(([name]) => name)).toEqual(["migrate", "api", "worker", "simulator"]);
   for (const [name, { read_only, tmpfs, cap_drop, volumes }] of ours) {
     expect({ name, read_only, tmpfs, cap_drop }).toEqual({

@@ -98,7 +98,7 @@ describe("the demo", () => {
     expect(readdirSync(join(folder, "data", "logs")).toSorted()).toEqual(["api.log", "worker.log"]);
   });
 
-  test("explains for every job what its servers lack, and makes what they can", async () => {
+  test("explains for every job what the servers lack, and runs jobs that they can run", async () => {
     simulator = await startSimulator({ timing: quick, models: { checkpoints: [] } });
     const { lines, exited } = run(["--demo", "--exit"], givenServices());
     expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
@@ -120,7 +120,7 @@ describe("the demo", () => {
     expect(text).toContain("Available: other.safetensors");
   });
 
-  test("makes them as well where keys were made, of which it has none, and leaves no key behind", async () => {
+  test("also works where keys exist that it does not have, and leaves no key behind", async () => {
     simulator = await startSimulator({ timing: quick });
     await migrate({ databaseUrl: database.url });
     const stores = openDatabase({ databaseUrl: database.url });
@@ -138,7 +138,7 @@ describe("the demo", () => {
   });
 });
 
-test("npm start with a key that only submits says that it waits until it knows what the servers can run", async () => {
+test("npm start with a key of the role submit says that it waits until it knows what the servers can run", async () => {
   const port = await freePort();
   const { lines, exited } = run(["--exit"], {
     ...givenServices(`http://127.0.0.1:${port}`),

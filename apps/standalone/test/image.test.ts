@@ -57,7 +57,7 @@ describe("the Dockerfile", () => {
     expect(engines.node).toBe(">=20.19");
   });
 
-  test("removes what nobody loads before it copies the sources", () => {
+  test("removes unused packages before it copies the sources", () => {
     const { lines } = stage("build");
     const prune = lines.findIndex((line) =>
       /^RUN node prisma\/generate\.mjs && node deploy\/prune-modules\.mjs \/srv\/genga \/srv\/simulator$/.test(
@@ -68,7 +68,7 @@ describe("the Dockerfile", () => {
     expect(prune).toBeLessThan(lines.indexOf("COPY apps apps"));
   });
 
-  test("takes into the images what was built, and runs it as a user without rights", () => {
+  test("copies the build into the images, and runs it as an unprivileged user", () => {
     const { from, lines } = stage("service");
     expect(from).toMatch(/^FROM debian:/);
     const copies = lines.filter((line) => line.startsWith("COPY "));
@@ -117,7 +117,7 @@ test(".dockerignore keeps tests, secrets and what only developers use out", () =
   }
 });
 
-test("the simulator alone loads what is left out for the services", () => {
+test("only the simulator loads the packages that the services' image leaves out", () => {
   const absent = [...leftOut.onlyForSimulator, "@genga/comfyui-simulator", "@genga/comfyui-recordings"];
   const loads = new RegExp(`(?:from|import\\(|resolve\\() ?"(${absent.join("|")})[/"]`);
   const loaders = folders

@@ -173,8 +173,8 @@ export function requireServices(configuration: Configuration): ServiceConfigurat
   if (databaseUrl === undefined || redisUrl === undefined) {
     const missing = [databaseUrl === undefined && "DATABASE_URL", redisUrl === undefined && "REDIS_URL"];
     throw new ConfigurationError(
-      `${missing.filter(Boolean).join(" and ")} not set. This process runs against services that exist already; ` +
-        "`npm start` brings its own Postgres and Redis.",
+      `${missing.filter(Boolean).join(" and ")} not set. This process needs a running Postgres and Redis; ` +
+        "`npm start` starts its own.",
     );
   }
   return { ...configuration, databaseUrl, redisUrl };

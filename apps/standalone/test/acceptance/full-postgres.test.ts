@@ -71,7 +71,7 @@ function takeConnections(): { taken: () => number; end: () => Promise<void> } {
 
 const image = { type: "image", prompt: "a heron", width: 256, height: 256, steps: 1 };
 
-test("without a connection left the API answers 503 or does what it is asked, and no lease is lost", async () => {
+test("without free connections the API serves requests or answers 503, and no lease is lost", async () => {
   const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(6) });
   await api.until(id, (job) => job.phase === "executing");
   const others = takeConnections();

@@ -94,7 +94,7 @@ test("a batch of 10,000 whose commit got no answer is accepted with its ids, fou
   }
 }, 60_000);
 
-test("a cancel, a retry and a removal whose answers were lost are done once, and said to be done", async () => {
+test("a cancel, a retry and a removal whose answers were lost are done once, and answered as done", async () => {
   const id = await api.submit({ type: "image", prompt: "a heron" });
   const typesOf = async (): Promise<string[]> => {
     const { rows } = await observer.query<{ type: string }>(
@@ -123,7 +123,7 @@ test("a cancel, a retry and a removal whose answers were lost are done once, and
   expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(410);
 }, 60_000);
 
-test("a batch that was cancelled without an answer is cancelled, and said to be", async () => {
+test("a batch whose cancellation got no answer is cancelled, and answered as cancelled", async () => {
   const { id } = await api.submitBatch([
     { type: "image", prompt: "a heron" },
     { type: "image", prompt: "a crane" },

@@ -42,7 +42,7 @@ describe.each(servers)("two tenants on $name", (server) => {
   }, 120_000);
   afterAll(() => neighbours.stop(), 60_000);
 
-  test("there is something to be found", () => {
+  test("the other tenant has data to be found", () => {
     for (const [kind, ids] of Object.entries(theirs.ids))
       expect([kind, ids.length > 0]).toEqual([kind, true]);
     expect(theirs.publicNames.length).toBeGreaterThan(2);
@@ -53,7 +53,7 @@ describe.each(servers)("two tenants on $name", (server) => {
   const withId = lines.filter(({ path }) => path.includes(":"));
 
   test.each(withId.map((line) => [`${line.method} ${line.path}`, line] as const))(
-    "%s answers for what is the other's as for what is not there",
+    "%s answers for the other's data as for data that does not exist",
     async (_name, { method, path, access }) => {
       const isOfTenants = path.includes(":name");
       const kinds = isOfTenants ? { name: [`${marker}-studio`] } : theirs.ids;
@@ -79,7 +79,7 @@ describe.each(servers)("two tenants on $name", (server) => {
 
   const lists = lines.filter(({ method, path }) => method === "GET" && !path.includes(":"));
   test.each(lists.filter(({ access }) => access !== "operate").map(({ path }) => path))(
-    "GET %s shows nothing of the other's, whatever is asked for",
+    "GET %s shows nothing of the other's, whatever the query",
     async (path) => {
       const [job = "", batch = ""] = [theirs.ids["job"]![0], theirs.ids["batch"]![0]];
       const queries = [
@@ -104,7 +104,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     },
   );
 
-  test("tickets and figures of all tenants are shown to no key of a tenant, by whatever address", async () => {
+  test("no key of a tenant sees tickets or figures of all tenants, by any path", async () => {
     const [job = "", prompt = ""] = [theirs.ids["job"]![0], theirs.ids["prompt"]![0]];
     const board = "/admin/queues";
     const paths = [
@@ -134,7 +134,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     expect((await look(neighbours, "operate", "GET", "/metrics")).text).toContain("genga_");
   });
 
-  test("neither counts nor places in the queue tell how much the other has waiting", async () => {
+  test("neither counts nor places in the queue reveal how many jobs of the other wait", async () => {
     const limitBoth = async (running: number | null): Promise<void> => {
       await neighbours.limitRunning(`${marker}-studio`, running);
       await neighbours.limitRunning("atelier", running);
@@ -165,7 +165,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     expect(queue.lanes).toEqual((JSON.parse(before) as { lanes: unknown }).lanes);
   });
 
-  test("an image that the other has sent before is as new as any", async () => {
+  test("an image that the other has sent before is treated as a new one", async () => {
     const [theirName = ""] = theirs.publicNames;
     const job = {
       type: "workflow",
@@ -200,7 +200,7 @@ describe.each(servers)("two tenants on $name", (server) => {
   const nameless = (name: string): string =>
     name.replaceAll(/[0-9a-f]{8,}/g, (digits) => randomBytes(32).toString("hex").slice(0, digits.length));
 
-  test("no spelling of the other's names is answered in another way than one of nothing, or shows a picture", async () => {
+  test("every spelling of the other's names is answered like a name that does not exist, and shows no picture", async () => {
     const onDisk = await neighbours.namesOnDisk();
     const names = [...theirs.publicNames, ...onDisk].filter((name) => name.endsWith(".png"));
     const places = Object.entries(namePlaces);
@@ -245,7 +245,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     }
   }, 300_000);
 
-  test("names that the server puts together reach nothing by what can be known of the other's", async () => {
+  test("names that a graph builds on the server reach no file of the other", async () => {
     if (server.url !== undefined) {
       // That such ways work is seen by a name that only somebody with the server's disk before him knows.
       const known = (await neighbours.namesOnDisk()).filter((path) => /[0-9a-f]{32}\.png$/.test(path));
@@ -280,7 +280,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     }
   }, 300_000);
 
-  test("no reader of folders is let in", async () => {
+  test("node classes that read folders are refused", async () => {
     const verdicts = await verdictsOn(neighbours, [...folderReaders]);
     for (const [index, verdict] of verdicts.entries()) {
       const about = JSON.stringify(folderReaders[index]);
@@ -294,7 +294,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     ).toBeGreaterThan(10);
   });
 
-  test("all that the curious tenant sees of its own holds nothing of the other's, nor a name of the server's disk", async () => {
+  test("answers about the tenant's own jobs contain nothing of the other's, and no path of the server's disk", async () => {
     const empty = { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 9 } };
     const saved = (node: string): object => ({
       class_type: "SaveImage",
