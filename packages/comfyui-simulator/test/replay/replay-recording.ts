@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { WebSocket } from "ws";
 import { JsonDecodeError, parsePythonJson, stringifyPythonJson } from "../../src/python/python-json.ts";
 import {
   isDict,
@@ -9,15 +8,11 @@ import {
   type PythonValue,
   pythonText,
 } from "../../src/python/python-values.ts";
-import { encodePng } from "../../src/drawing/png.ts";
 import { canonical, difference, Translation } from "./known-differences.ts";
+import { Inbox, type Message } from "./inbox.ts";
+import { formOf, rawBody } from "./recorded-bodies.ts";
 import { dictAt, textAt, type RecordedEvent } from "./recording.ts";
 import { trimmedLike } from "./trimmed-body.ts";
-
-interface Message {
-  readonly text: string | undefined;
-  readonly bytes: Buffer;
-}
 
 export interface ReplayOptions {
   /** What to do about a note in the recording, such as "restarted". */
@@ -520,80 +515,6 @@ function isStrictJson(text: string): boolean {
   }
 }
 
-/** The messages of one socket, in order. */
-class Inbox {
-  readonly socket: WebSocket;
-  readonly opened: Promise<void>;
-  readonly closed: Promise<void>;
-  readonly #messages: Message[] = [];
-  #notify: (() => void) | undefined;
-
-  constructor(url: string) {
-    this.socket = new WebSocket(url);
-    this.opened = new Promise((resolve) =>
-      this.socket.once("open", () => {
-        resolve();
-      }),
-    );
-    this.closed = new Promise((resolve) =>
-      this.socket.once("close", () => {
-        resolve();
-      }),
-    );
-    this.socket.on("error", () => undefined);
-    this.socket.on("message", (data: Buffer, isBinary: boolean) => {
-      this.#messages.push({ text: isBinary ? undefined : data.toString(), bytes: data });
-      this.#notify?.();
-    });
-  }
-
-  async next(timeoutMs: number): Promise<Message | undefined> {
-    if (this.#messages.length === 0) {
-      let timer: NodeJS.Timeout | undefined;
-      await new Promise<void>((resolve) => {
-        this.#notify = resolve;
-        timer = setTimeout(resolve, timeoutMs);
-      });
-      clearTimeout(timer);
-      this.#notify = undefined;
-    }
-    return this.#messages.shift();
-  }
-
-  /** The message is returned again by the next call of `next`. */
-  putBack(message: Message): void {
-    this.#messages.unshift(message);
-  }
-
-  forget(): void {
-    this.#messages.length = 0;
-  }
-
-  async isClosedWithin(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => {
-        resolve(false);
-      }, timeoutMs);
-    });
-    const isClosed = await Promise.race([this.closed.then(() => true), tooLate]);
-    clearTimeout(timer);
-    return isClosed;
-  }
-
-  async close(abruptly: boolean): Promise<void> {
-    if (abruptly) this.socket.terminate();
-    else this.socket.close();
-    await this.closed;
-  }
-}
-
-/** Bodies that were too long to keep are recorded as their length. */
-function rawBody(recorded: PythonValue | undefined): PythonValue | undefined {
-  const length = typeof recorded === "string" ? /^\((\d+) bytes\)$/.exec(recorded)?.[1] : undefined;
-  return length === undefined ? recorded : "x".repeat(Number(length));
-}
-
 function timeOf(fields: PythonDict): number {
   const at = fields.get("t");
   return at instanceof PythonFloat ? at.value : Number(at);
@@ -648,56 +569,4 @@ function frameOf(bytes: Buffer): PythonDict {
 function withoutProgress(message: PythonDict): PythonDict {
   if (message.get("binary") === true) return new Map([["eventType", message.get("eventType") ?? null]]);
   return textAt(message, "type") === "progress_state" ? new Map([["type", "progress_state"]]) : message;
-}
-
-function formOf(multipart: PythonDict): FormData {
-  const form = new FormData();
-  for (const [key, value] of dictAt(multipart, "fields")) form.append(key, pythonText(value));
-  for (const [key, value] of multipart) {
-    const named = typeof value === "string" ? /^\((.+), \d+x\d+ PNG\)$/.exec(value)?.[1] : undefined;
-    if (named !== undefined) form.append(key, new Blob([new Uint8Array(fileBytes(75))]), named);
-    else if (typeof value === "string") appendNamed(form, key, value);
-  }
-  for (const [key, value] of dictAt(multipart, "files")) {
-    const file = isDict(value) ? value : new Map<string, PythonValue>();
-    const bytes = fileBytes(Number(file.get("byteLength")));
-    form.append(
-      key,
-      new Blob([new Uint8Array(bytes)], { type: textAt(file, "contentType") }),
-      textAt(file, "filename"),
-    );
-  }
-  return form;
-}
-
-/** Uploads of which only the name was kept; what they held is in the replies. */
-const knownFiles: Readonly<Record<string, string>> = {
-  "x.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
-  "x.html": "<p>x</p>",
-  "x.json": "{}",
-  "x.txt": "x",
-};
-
-/** A field, or a file that was recorded as `name (75 bytes)`. */
-function appendNamed(form: FormData, key: string, value: string): void {
-  const [, filename, length] = /^(.+) \((\d+) bytes\)$/.exec(value) ?? [];
-  const known = knownFiles[value];
-  if (known !== undefined) form.append(key, new Blob([known]), value);
-  else if (filename === undefined) form.append(key, value);
-  else {
-    // The client of these recordings wrote slashes in file names that way.
-    const bytes = new Uint8Array(fileBytes(Number(length)));
-    form.append(key, new Blob([bytes]), filename.replaceAll("/", "%2F"));
-  }
-}
-
-/** Some file of that length: text when it is short, else a small picture with something behind its end. */
-function fileBytes(length: number): Buffer {
-  if (length < 70) return Buffer.from("hello".slice(0, length));
-  const picture = encodePng(
-    { width: 8, height: 8, rgb: new Uint8Array(192).fill(length % 256) },
-    new Map(),
-    9,
-  );
-  return Buffer.concat([picture, Buffer.alloc(Math.max(0, length - picture.length))]);
 }
