@@ -1,3 +1,4 @@
+import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
 
 const jobSchema = z.looseObject({
@@ -118,14 +119,11 @@ export class ApiClient {
       },
     });
     if (response.status !== 200 || response.body === null) throw new Error(`${response.status}`);
-    let text = "";
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const frame = parseFrame(text.slice(0, end));
-        text = text.slice(end + 2);
-        if (frame !== undefined) yield frame;
-      }
+    const messages = response.body
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream());
+    for await (const { event = "message", id, data } of messages) {
+      yield { event, id, data: JSON.parse(data) as unknown };
     }
   }
 
@@ -153,15 +151,4 @@ export class ApiClient {
   untilEnded(id: string): Promise<JobAnswer> {
     return this.until(id, (job) => ended.has(job.status));
   }
-}
-
-function parseFrame(block: string): StreamFrame | undefined {
-  const fields = new Map<string, string>();
-  for (const line of block.split("\n")) {
-    const colon = line.indexOf(":");
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trimStart());
-  }
-  const data = fields.get("data");
-  if (data === undefined) return undefined;
-  return { event: fields.get("event") ?? "message", id: fields.get("id"), data: JSON.parse(data) };
 }
