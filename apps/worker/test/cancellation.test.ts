@@ -10,7 +10,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
-import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // The moments of a cancellation that take a server which holds something back; the others are in job-life.test.ts.
 

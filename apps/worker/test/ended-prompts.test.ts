@@ -13,7 +13,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
-import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 
 let database: TestDatabase;
 let simulator: SimulatorProcess;

@@ -10,7 +10,7 @@ import {
 } from "@genga/testing";
 import { z } from "zod";
 import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./odd-comfyui.ts";
+import { type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // From the client's text to what the server was given: no digit is lost, and no float becomes an int.
 

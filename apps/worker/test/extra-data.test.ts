@@ -9,7 +9,7 @@ import {
   type TestDatabase,
 } from "@genga/testing";
 import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./odd-comfyui.ts";
+import { type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // One API with a SECRETS_KEY, workers with other ones, one simulated server: what the server gets of a job's extra data.
 

@@ -1,5 +1,5 @@
 import { startSimulatorProcess, quickSimulator, type SimulatorProcess } from "@genga/testing";
-import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 
 /**
  * A simulated server that keeps its history: Genga deletes what it has read there, and tests read what the server was given.

@@ -13,7 +13,7 @@ import { readConfiguration } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";
 import { buildJob, createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
 import { Keeper } from "../src/sweeping/keeper.ts";
-import { untilOneWaitsFor, waitingFor } from "./locks.ts";
+import { untilOneWaitsFor, waitingFor } from "./support/locks.ts";
 
 let scratch: TestDatabase;
 let database: Database;

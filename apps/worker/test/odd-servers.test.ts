@@ -11,7 +11,7 @@ import {
   type TestDatabase,
 } from "@genga/testing";
 import pg from "pg";
-import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // Two servers: what is known of the odd one may be wrong; the rare one also has another checkpoint.
 

@@ -11,7 +11,7 @@ import {
 import sharp from "sharp";
 import { z } from "zod";
 import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./odd-comfyui.ts";
+import { type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // SECRETS_KEY is changed while jobs with uploads and secrets run and wait: every process of Genga stops, the server stays.
 

@@ -13,7 +13,7 @@ import {
 } from "@genga/testing";
 import pg from "pg";
 import sharp from "sharp";
-import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 
 // A server that quotes what it was given: what clients, rows and logs show of it.
 

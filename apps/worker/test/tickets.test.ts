@@ -12,7 +12,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
-import { waitingFor } from "./locks.ts";
+import { waitingFor } from "./support/locks.ts";
 
 let database: TestDatabase;
 let stack: Stack;
