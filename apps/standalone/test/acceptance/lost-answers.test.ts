@@ -92,7 +92,7 @@ test("a batch of 10,000 whose commit got no answer is accepted with its ids, fou
   for (const index of [0, 4_999, 9_999]) {
     expect(await api.job(jobIds[index]!)).toMatchObject({ status: "queued", tags: [`number ${index}`] });
   }
-}, 60_000);
+}, 180_000);
 
 test("a cancel, a retry and a removal whose answers were lost are done once, and answered as done", async () => {
   const id = await api.submit({ type: "image", prompt: "a heron" });
@@ -121,7 +121,7 @@ test("a cancel, a retry and a removal whose answers were lost are done once, and
   expect(removed.status).toBe(204);
   expect((await api.request("GET", `job/${id}`)).status).toBe(410);
   expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(410);
-}, 60_000);
+}, 180_000);
 
 test("a batch whose cancellation got no answer is cancelled, and answered as cancelled", async () => {
   const { id } = await api.submitBatch([
@@ -134,4 +134,4 @@ test("a batch whose cancellation got no answer is cancelled, and answered as can
   const answer = await answered;
   expect([answer.status, await answer.json()]).toMatchObject([202, { cancelled: 2, requested: 0 }]);
   expect((await api.batch(id)).counts).toMatchObject({ cancelled: 2 });
-}, 60_000);
+}, 180_000);

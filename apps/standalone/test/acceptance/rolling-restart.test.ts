@@ -43,4 +43,4 @@ test("a rolling restart of all workers in the middle of 200 jobs costs no render
   const executions = (await Promise.all(stack.simulators.map((simulator) => simulator.executions()))).flat();
   expect(executions).toHaveLength(200);
   expect(new Set(executions).size).toBe(200);
-}, 60_000);
+}, 180_000);

@@ -198,7 +198,7 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
         paused.signal("SIGCONT");
       }
     },
-    20_000,
+    60_000,
   );
 
   test.each(["submitted", "executing"])(
@@ -218,7 +218,7 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
         paused.signal("SIGCONT");
       }
     },
-    20_000,
+    60_000,
   );
 });
 
@@ -238,6 +238,6 @@ describe("a worker that is killed costs no render", () => {
       expect(await executionsOf(id)).toBe(1);
       await replacing;
     },
-    20_000,
+    60_000,
   );
 });
