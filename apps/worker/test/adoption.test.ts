@@ -1,21 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
-import { migrate } from "@genga/database";
-import {
-  createTestDatabase,
-  startStack,
-  startTcpProxy,
-  type Stack,
-  type TcpProxy,
-  type TestDatabase,
-} from "@genga/testing";
+import { startStack, startTcpProxy, type Stack, type TcpProxy, type TestDatabase } from "@genga/testing";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 let database: TestDatabase;
 let postgres: TcpProxy;
 let stack: Stack;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   postgres = await startTcpProxy({ targetUrl: database.url });
   stack = await startStack({ databaseUrl: postgres.url, simulators: 4, apis: 0 });
 }, 60_000);

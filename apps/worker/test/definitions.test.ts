@@ -1,17 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import { type Signals } from "@genga/jobs";
 import { createSignals } from "@genga/queue";
 import { createLogger } from "@genga/runtime";
-import {
-  ApiClient,
-  createTestDatabase,
-  startStack,
-  testServiceUrl,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { ApiClient, startStack, testServiceUrl, type Stack, type TestDatabase } from "@genga/testing";
 import pg from "pg";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 // One API, one worker, two equal servers: what is kept of their definitions, and who sees the files on them.
 
@@ -22,7 +15,7 @@ let signals: Signals;
 const read = new Set<() => void>();
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   await rows(`INSERT INTO node_definitions (hash, object_info, last_named_at)
     VALUES ('of an earlier version', '{}', now() - interval '1 hour')`);
   stack = await startStack({ databaseUrl: database.url, simulators: 2 });

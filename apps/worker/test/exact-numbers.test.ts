@@ -1,44 +1,26 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  startSimulatorProcess,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { type ApiClient, startSimulatorProcess } from "@genga/testing";
 import { z } from "zod";
-import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./support/odd-comfyui.ts";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
 // From the client's text to what the server was given: no digit is lost, and no float becomes an int.
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: OddStack;
 let api: ApiClient;
-let server: OddComfyUI;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const { simulator, front } = await startKeepingHistory();
-  server = front;
-  stack = await startStack({
-    databaseUrl: database.url,
+  stack = await startOddStack({
+    keepsHistory: true,
     env: {
-      ...{ COMFYUI_URLS: front.url, LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+      ...{ LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
       SECRETS_KEY: "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISE=",
     },
-    simulators: 0,
   });
-  stack.simulators.push(simulator);
-  api = new ApiClient(stack.url);
+  ({ api } = stack);
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
-  await server.close();
-  await database.drop();
 }, 30_000);
 
 const seedMax = "18446744073709551615";

@@ -1,46 +1,25 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
-import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./support/odd-comfyui.ts";
+import { type ApiClient, sleepWorkflow } from "@genga/testing";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
 // One API with a SECRETS_KEY, workers with other ones, one simulated server: what the server gets of a job's extra data.
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: OddStack;
 let api: ApiClient;
-let server: OddComfyUI;
 const [oldKey, newKey] = [
   "b2xkLCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
   "bmV3LCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
 ];
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const { simulator, front } = await startKeepingHistory();
-  server = front;
-  stack = await startStack({
-    databaseUrl: database.url,
-    ...{ workers: 0, simulators: 0 },
-    env: { COMFYUI_URLS: front.url, SECRETS_KEY: newKey },
-  });
-  stack.simulators.push(simulator);
-  api = new ApiClient(stack.url);
+  stack = await startOddStack({ keepsHistory: true, workers: 0, env: { SECRETS_KEY: newKey } });
+  ({ api } = stack);
 }, 60_000);
 afterEach(async () => {
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
 });
 afterAll(async () => {
   await stack.stop();
-  await server.close();
-  await database.drop();
 }, 30_000);
 
 const submit = (seconds: number): Promise<string> =>

@@ -1,32 +1,22 @@
 import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import { outputFolderKey, outputStorageKey } from "@genga/jobs";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { sleepWorkflow } from "@genga/testing";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 
 beforeEach(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500" } });
+  stack = await startTestStack({ env: { LEASE_MS: "1500" } });
 }, 30_000);
 
 afterEach(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
-  const api = new ApiClient(stack.url);
+  const { api } = stack;
   const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(2) });
   await api.until(id, (job) => job.phase === "executing");
   stack.workers[0]!.signal("SIGKILL");
@@ -42,7 +32,7 @@ test("files that a worker stored before it died are removed by the one who ends 
 }, 60_000);
 
 test("a file whose writing was not confirmed is removed when the first lease ends without outputs", async () => {
-  const api = new ApiClient(stack.url);
+  const { api } = stack;
   const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(60) });
   await api.until(id, (job) => job.phase === "executing");
   await storeAs(id, 1);

@@ -1,8 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   quickSimulator,
   sleepWorkflow,
   startSimulatorProcess,
@@ -12,6 +10,7 @@ import {
 } from "@genga/testing";
 import pg from "pg";
 import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 // Two servers: what is known of the odd one may be wrong; the rare one also has another checkpoint.
 
@@ -22,7 +21,7 @@ let odd: OddComfyUI;
 let rareId: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   const start = (...args: string[]) => startSimulatorProcess(["--port", "0", ...quickSimulator, ...args]);
   const simulators = await Promise.all([start(), start("--checkpoints", "rare.safetensors")]);
   odd = await startOddComfyUI(simulators[0].url);

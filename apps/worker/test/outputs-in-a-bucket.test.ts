@@ -2,10 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   sleepWorkflow,
   startStack,
   startTcpProxy,
@@ -15,6 +13,7 @@ import {
 } from "@genga/testing";
 import S3rver from "s3rver";
 import sharp from "sharp";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -30,7 +29,7 @@ beforeEach(async () => {
   });
   const { port } = await bucketServer.run();
   wayToBucket = await startTcpProxy({ host: "127.0.0.1", port });
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   stack = await startStack({
     databaseUrl: database.url,
     env: {

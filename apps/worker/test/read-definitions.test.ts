@@ -1,32 +1,26 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from "@jest/globals";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
-import { migrate, openDatabase, type Database } from "@genga/database";
+import { type Database } from "@genga/database";
 import { createLogger } from "@genga/runtime";
-import { createTestDatabase, type TestDatabase } from "@genga/testing";
-import { DefinitionsThread } from "@genga/workflows";
+import { type DefinitionsThread } from "@genga/workflows";
 import { OwnedServer } from "../src/servers/owned-server.ts";
+import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
 
 // What a look at a server costs the event loop that renews leases.
 
-let testDatabase: TestDatabase;
+let opened: DatabaseWithDefinitions;
 let database: Database;
 let definitions: DefinitionsThread;
 let simulators: Simulator[];
 let owned: OwnedServer[];
 
 beforeAll(async () => {
-  testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  database = openDatabase({ databaseUrl: testDatabase.url });
-  definitions = new DefinitionsThread({
-    entry: new URL("../src/servers/definitions-main.ts", import.meta.url),
-    databaseUrl: testDatabase.url,
-  });
+  opened = await openDatabaseWithDefinitions();
+  ({ database, definitions } = opened);
 }, 30_000);
 
 afterAll(async () => {
-  await definitions.close();
-  await database.close();
-  await testDatabase.drop();
+  await opened.stop();
 });
 
 beforeEach(async () => {

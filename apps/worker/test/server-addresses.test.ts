@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import { ApiClient, createTestDatabase, startStack, type Stack, type TestDatabase } from "@genga/testing";
+import { ApiClient, startStack, type Stack, type TestDatabase } from "@genga/testing";
 import pg from "pg";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 // A server behind a proxy that wants user and password, named with an upper-case host: the worker gets through, and the
 // password is in no row, answer or log.
@@ -19,7 +19,7 @@ const sockets = new Set<Socket>();
 const requests: string[] = [];
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   stack = await startStack({ databaseUrl: database.url, workers: 0 });
   const target = Number(new URL(stack.simulators[0]!.url).port);
   proxy = createServer((socket) => {

@@ -1,19 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  quickSimulator,
-  sleepWorkflow,
-  startSimulatorProcess,
-  startStack,
-  type JobAnswer,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { type ApiClient, sleepWorkflow, type JobAnswer } from "@genga/testing";
 import pg from "pg";
 import sharp from "sharp";
-import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
 // A server that quotes what it was given: what clients, rows and logs show of it.
 
@@ -22,28 +11,18 @@ const [oldKey, newKey] = [
   "bmV3LCBmb3IgdGVzdHMgb25seSwgbm90IHJhbmRvbSE=",
 ];
 const secret = "comfyui-4711-secret-words";
-let database: TestDatabase;
-let stack: Stack;
+let stack: OddStack;
 let api: ApiClient;
-let server: OddComfyUI;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const packs = ["--node-packs", "core,recording-nodes,telling-nodes"];
-  const simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator, ...packs]);
-  server = await startOddComfyUI(simulator.url);
-  stack = await startStack({
-    databaseUrl: database.url,
-    simulators: 0,
-    env: { COMFYUI_URLS: server.url, SECRETS_KEY: newKey, LOG_LEVEL: "trace" },
+  stack = await startOddStack({
+    serverArgs: ["--node-packs", "core,recording-nodes,telling-nodes"],
+    env: { SECRETS_KEY: newKey, LOG_LEVEL: "trace" },
   });
-  stack.simulators.push(simulator);
-  api = new ApiClient(stack.url);
+  ({ api } = stack);
 }, 120_000);
 afterAll(async () => {
   await stack.stop();
-  await server.close();
-  await database.drop();
 }, 30_000);
 
 const quoting = (how: "text" | "failure" | "warning"): object => ({
@@ -73,7 +52,7 @@ async function answersAbout(id: string): Promise<string> {
 }
 
 async function rowsAndLogs(): Promise<string> {
-  const client = new pg.Client({ connectionString: database.url });
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   try {
     const { rows } = await client.query<{ text: string }>(
@@ -124,7 +103,7 @@ describe("a secret of extraData that a server quotes", () => {
     "in its answer %i to the prompt is in no answer, event, row or log",
     async (status, body) => {
       let isFirst = true;
-      server.refuse = (method, path) => {
+      stack.odd.refuse = (method, path) => {
         if (!isFirst || method !== "POST" || path !== "/prompt") return undefined;
         isFirst = false;
         return { status, body };

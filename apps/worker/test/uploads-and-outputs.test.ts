@@ -1,33 +1,22 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  startStack,
-  type JobAnswer,
-  type OutputAnswer,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { ApiClient, type JobAnswer, type OutputAnswer } from "@genga/testing";
 import sharp from "sharp";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 // One API, one worker, one simulated server: from a client's bytes to a server's input folder, and from its files back.
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 let api: ApiClient;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({ databaseUrl: database.url });
-  api = new ApiClient(stack.url);
+  stack = await startTestStack();
+  ({ api } = stack);
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 interface Uploaded {
@@ -116,17 +105,14 @@ describe("an upload", () => {
 
 describe("another tenant's picture", () => {
   const keys = { own: "key-of-studio", other: "key-of-atelier" };
-  let shared: Stack;
-  let sharedDatabase: TestDatabase;
+  let shared: TestStack;
 
   beforeAll(async () => {
-    sharedDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
     const env = { API_KEYS: `studio:${keys.own},atelier:${keys.other}` };
-    shared = await startStack({ databaseUrl: sharedDatabase.url, env });
+    shared = await startTestStack({ env });
   }, 60_000);
   afterAll(async () => {
     await shared.stop();
-    await sharedDatabase.drop();
   }, 30_000);
 
   const rawJob = (image: unknown): object => ({

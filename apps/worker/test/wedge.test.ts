@@ -1,29 +1,16 @@
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { afterEach, expect, test } from "@jest/globals";
+import { sleepWorkflow } from "@genga/testing";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
-let database: TestDatabase;
-let stack: Stack;
-
-beforeEach(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-}, 30_000);
+let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 test("what waits on a wedged server is taken back from it before it runs elsewhere, once", async () => {
-  stack = await startStack({ databaseUrl: database.url, simulators: 2 });
-  const api = new ApiClient(stack.url);
+  stack = await startTestStack({ simulators: 2 });
+  const { api } = stack;
   const [wedged, healthy] = stack.simulators;
   const worker = stack.workers[0]!;
   // Each is given one of the two jobs.

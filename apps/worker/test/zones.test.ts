@@ -1,29 +1,23 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate, openDatabase, type Database } from "@genga/database";
+import { type Database } from "@genga/database";
 import { createLogger, type Logger } from "@genga/runtime";
-import { createTestDatabase, type TestDatabase } from "@genga/testing";
-import { DefinitionsThread } from "@genga/workflows";
+import { type DefinitionsThread } from "@genga/workflows";
 import { OutageGuard } from "../src/timing/outage-guard.ts";
 import { ServerFleet } from "../src/servers/server-fleet.ts";
+import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
 
 const leaseMs = 60_000;
-let testDatabase: TestDatabase;
+let opened: DatabaseWithDefinitions;
 let database: Database;
 let definitions: DefinitionsThread;
 
 beforeAll(async () => {
-  testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  database = openDatabase({ databaseUrl: testDatabase.url });
-  definitions = new DefinitionsThread({
-    entry: new URL("../src/servers/definitions-main.ts", import.meta.url),
-    databaseUrl: testDatabase.url,
-  });
+  opened = await openDatabaseWithDefinitions();
+  ({ database, definitions } = opened);
 }, 30_000);
 
 afterAll(async () => {
-  await definitions.close();
-  await database.close();
-  await testDatabase.drop();
+  await opened.stop();
 });
 
 const silent = createLogger({ name: "zones", level: "silent" });
