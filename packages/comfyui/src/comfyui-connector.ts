@@ -13,7 +13,7 @@ import {
 } from "./wire/http-client.ts";
 import { type ObjectInfo } from "./classes/object-info.ts";
 import { collectOutputs, type FileReference, type OutputReference } from "./wire/outputs.ts";
-import { markSubmitted, progressOf, type Progress } from "./watching/progress.ts";
+import { initialProgress, markSubmitted, type Progress } from "./watching/progress.ts";
 import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
 import { PromptWatches, type ConnectorCounters } from "./watching/prompt-watches.ts";
 import {
@@ -234,7 +234,7 @@ export class ComfyUIConnector {
   async getJobProgress(promptId: string, options: CallOptions = {}): Promise<Progress | undefined> {
     const watched = this.#watches.get(promptId);
     if (watched !== undefined) return watched.progress;
-    const { progress } = markSubmitted(progressOf({}));
+    const { progress } = markSubmitted(initialProgress({}));
     const lookup = await this.lookup(promptId, options);
     switch (lookup.state) {
       case "waiting":

@@ -59,7 +59,7 @@ export {
 } from "./wire/outputs.ts";
 export { collectOutputs } from "./wire/outputs.ts";
 export { type Progress, type ProgressPhase, type ProgressState } from "./watching/progress.ts";
-export { markSubmitted, progressOf, reduceProgress } from "./watching/progress.ts";
+export { initialProgress, markSubmitted, reduceProgress } from "./watching/progress.ts";
 export {
   type HistoryEntry,
   type PromptLookup,

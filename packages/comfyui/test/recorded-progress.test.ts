@@ -2,9 +2,9 @@ import { type RecordedVersion } from "@genga/comfyui-recordings";
 import { describe, expect, test } from "@jest/globals";
 
 import {
+  initialProgress,
   markSubmitted,
   parseMessage,
-  progressOf,
   reduceProgress,
   workflowSchema,
   type Progress,
@@ -37,7 +37,7 @@ function runsOf(recording: string, version: RecordedVersion): RecordedRun[] {
 }
 
 function progressAlong({ workflow, messages }: Pick<RecordedRun, "workflow" | "messages">): Progress[] {
-  let state: ProgressState = markSubmitted(progressOf(workflow));
+  let state: ProgressState = markSubmitted(initialProgress(workflow));
   return [state.progress, ...messages.map((message) => (state = reduceProgress(state, message)).progress)];
 }
 

@@ -13,6 +13,7 @@ import {
   type JobEvent,
   type JobFailure,
   type JobOutput,
+  type JobProgress,
   type JobPrompt,
 } from "@genga/jobs";
 import { z } from "zod";
@@ -66,7 +67,7 @@ const progressViewSchema = z.object({
   steps: z.number().nullable(),
   nodesDone: z.number().nullable(),
   nodesTotal: z.number().nullable(),
-});
+} satisfies Record<keyof JobProgress, z.ZodType>);
 
 /** The fields of an answer that show a job's prompt. */
 export const promptViewFields = {

@@ -92,7 +92,7 @@ export const listJobs = route({
   },
 });
 
-function filterOf(query: z.output<typeof jobsQuerySchema>): Omit<JobFilter, "tenantId"> {
+function filterOf(query: z.output<typeof jobsQuerySchema>): JobFilter {
   const { status, type, batch, project, tag, text, limit, cursor } = query;
   return {
     limit,

@@ -5,7 +5,7 @@ import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
 /** `submitted` = in the server's queue; `saving` = the server is done, the outputs are being fetched. */
 export type ProgressPhase = "waiting" | "submitted" | "executing" | "saving";
 
-/** The progress of one attempt, as clients see it. */
+/** The progress of one attempt, as its messages tell it. The worker stores and publishes it as a `JobProgress`. */
 export interface Progress {
   /** 0…100, never going back within an attempt; only the code that has stored the outputs sets 100. */
   percent: number;
@@ -53,7 +53,7 @@ const partDoneMax = 0.95;
 const titlesMax = 3;
 
 /** The state before anything has happened. */
-export function progressOf(workflow: Workflow): ProgressState {
+export function initialProgress(workflow: Workflow): ProgressState {
   const nodes = new Map(
     Object.entries(workflow).map(([id, node]): [string, NodeState] => [
       id,
@@ -81,7 +81,8 @@ export function markSubmitted(state: ProgressState): ProgressState {
 
 /**
  * Applies one message. Pure; the caller passes only messages about this prompt. A lost message does no harm: each
- * `progress_state` describes all nodes so far, and other messages only add to that.
+ * `progress_state` describes all nodes so far, and other messages only add to that. Only `execution_cached` names the
+ * cached nodes: without that message they count in the percentage like nodes that ran.
  */
 export function reduceProgress(state: ProgressState, message: PromptMessage): ProgressState {
   switch (message.type) {

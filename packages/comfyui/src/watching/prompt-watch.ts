@@ -2,7 +2,13 @@ import { type NodeText, type Preview } from "../wire/binary-frames.ts";
 import { type ComfyUIError } from "../wire/errors.ts";
 import { EventBuffer } from "./event-buffer.ts";
 import { type PromptMessage } from "../wire/messages.ts";
-import { markSubmitted, progressOf, reduceProgress, type Progress, type ProgressState } from "./progress.ts";
+import {
+  initialProgress,
+  markSubmitted,
+  reduceProgress,
+  type Progress,
+  type ProgressState,
+} from "./progress.ts";
 import { type PromptLookup, type SettledLookup } from "../wire/prompt-lookup.ts";
 import { type WatchEvent } from "./watch-event.ts";
 import { type Workflow } from "../graph/workflow.ts";
@@ -36,7 +42,7 @@ export class PromptWatch {
   constructor(promptId: string, clientId: string, workflow: Workflow) {
     this.promptId = promptId;
     this.clientId = clientId;
-    this.#progress = progressOf(workflow);
+    this.#progress = initialProgress(workflow);
   }
 
   get progress(): Progress {
@@ -53,7 +59,7 @@ export class PromptWatch {
 
   /** Sets the graph, for titles and weights, if the watch was made without one (by an adoption after a lookup). */
   describe(workflow: Workflow): void {
-    if (this.#progress.nodes.size === 0) this.#progress = progressOf(workflow);
+    if (this.#progress.nodes.size === 0) this.#progress = initialProgress(workflow);
   }
 
   /**

@@ -17,7 +17,11 @@ export type JobPriority = (typeof jobPriorities)[number];
 /** A JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** How far an attempt has come. `percent` is 0–100 and never falls within an attempt. */
+/**
+ * How far an attempt has come, as it is stored and answered. `percent` is 0–100 and never falls within an attempt. The
+ * other figures come from `Progress` of packages/comfyui; null = not known yet, or none, as `step` of a node without
+ * steps.
+ */
 export interface JobProgress {
   percent: number;
   node: string | null;

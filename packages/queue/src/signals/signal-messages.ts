@@ -38,6 +38,7 @@ const jobProgress = z.object({
 
 /**
  * The signals that travel over Redis. They are checked on arrival, because another version of Genga may have sent them.
+ * A signal that lacks a field is dropped, so give a new field a default for signals of earlier versions.
  */
 export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Topic]> } = {
   job: z.discriminatedUnion("kind", [
