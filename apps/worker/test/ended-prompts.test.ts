@@ -61,7 +61,7 @@ test("a prompt of a removed job stays known until its server, which was away, ha
   odd.refuse = (method, path) =>
     method === "POST" && !path.endsWith("/history") ? { status: 503, body: "{}" } : undefined;
   simulator.signal("SIGCONT");
-  await worker!.line(/entries of ended prompts were looked for/);
+  await worker!.line(/entries of ended prompts were deleted from the servers/);
   expect(await told("/queue")).toContain(promptId);
   odd.refuse = null;
   await worker!.line(/a prompt whose attempt has ended was removed/);
