@@ -1,9 +1,7 @@
 import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   quickSimulator,
   startSimulatorProcess,
   startStack,
@@ -11,6 +9,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 // A server gives results of nodes to every prompt with the same nodes. Two tenants, one server: a simulator, or the real one
 // that REAL_COMFYUI_URL names (started for this, with fixtures/telling_nodes.py among its custom nodes).
@@ -28,7 +27,7 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
   let curious: ApiClient;
 
   beforeAll(async () => {
-    database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+    database = await createMigratedDatabase();
     const args = [...quickSimulator, "--node-packs", "core,recording-nodes,telling-nodes"];
     const simulator =
       serverUrl === undefined

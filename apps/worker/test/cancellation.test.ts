@@ -1,35 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  quickSimulator,
-  sleepWorkflow,
-  startSimulatorProcess,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
-import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
+import { type ApiClient, sleepWorkflow } from "@genga/testing";
+import { type OddComfyUI } from "./support/odd-comfyui.ts";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
 // The moments of a cancellation that take a server which holds something back; the others are in job-life.test.ts.
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: OddStack;
 let api: ApiClient;
 let odd: OddComfyUI;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
-  odd = await startOddComfyUI(simulator.url);
-  stack = await startStack({
-    databaseUrl: database.url,
-    env: { COMFYUI_URLS: odd.url, SERVER_GRACE_MS: "4000" },
-    simulators: 0,
-  });
-  stack.simulators.push(simulator);
-  api = new ApiClient(stack.url);
+  stack = await startOddStack({ env: { SERVER_GRACE_MS: "4000" } });
+  ({ api, odd } = stack);
 }, 60_000);
 
 afterEach(() => {
@@ -39,8 +21,6 @@ afterEach(() => {
 
 afterAll(async () => {
   await stack.stop();
-  await odd.close();
-  await database.drop();
 }, 30_000);
 
 const submit = (seconds: number): Promise<string> =>

@@ -1,28 +1,24 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import { ApiClient, createTestDatabase, startStack, type Stack, type TestDatabase } from "@genga/testing";
+import { type ApiClient } from "@genga/testing";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 const leaseMs = 2_000;
 /** The API remembers the servers' rows for one second, and a busy machine answers late. */
 const toleranceMs = 2_500;
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 let api: ApiClient;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({
-    databaseUrl: database.url,
+  stack = await startTestStack({
     simulators: 2,
     env: { LEASE_MS: String(leaseMs) },
   });
-  api = new ApiClient(stack.url);
+  ({ api } = stack);
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 interface Health {

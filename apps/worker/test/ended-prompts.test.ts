@@ -1,39 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  quickSimulator,
-  sleepWorkflow,
-  startSimulatorProcess,
-  startStack,
-  type SimulatorProcess,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
-import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
+import { ApiClient, sleepWorkflow, type SimulatorProcess } from "@genga/testing";
+import { type OddComfyUI } from "./support/odd-comfyui.ts";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
-let database: TestDatabase;
 let simulator: SimulatorProcess;
 let odd: OddComfyUI;
-let stack: Stack;
+let stack: OddStack;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  simulator = await startSimulatorProcess(["--port", "0", ...quickSimulator]);
-  odd = await startOddComfyUI(simulator.url);
-  stack = await startStack({
-    ...{ databaseUrl: database.url, simulators: 0 },
-    env: { COMFYUI_URLS: odd.url, LEASE_MS: "1500", SERVER_GRACE_MS: "2000" },
-  });
+  stack = await startOddStack({ env: { LEASE_MS: "1500", SERVER_GRACE_MS: "2000" } });
+  ({ odd } = stack);
+  [simulator] = stack.simulators as [SimulatorProcess];
 }, 60_000);
 afterAll(async () => {
   await stack.stop();
-  await odd.close();
-  await simulator.stop();
-  await database.drop();
 }, 30_000);
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {
@@ -67,7 +49,7 @@ test("a prompt of a removed job stays known until its server, which was away, ha
   await worker!.line(/a prompt whose attempt has ended was removed/);
   await until(async () => !(await told("/queue")).includes(promptId!));
 
-  const client = new pg.Client({ connectionString: database.url });
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   await until(async () => (await client.query("SELECT FROM prompts_to_forget")).rowCount === 0);
   await client.end();

@@ -1,47 +1,39 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
-  ApiClient,
-  createTestDatabase,
+  type ApiClient,
   quickSimulator,
   sleepWorkflow,
   startSimulatorProcess,
-  startStack,
   startTcpProxy,
   testServiceUrl,
   type SimulatorProcess,
-  type Stack,
-  type TestDatabase,
 } from "@genga/testing";
 import pg from "pg";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 // What operators ask of the whole farm, servers that leave the configuration, and passes of a worker that wait.
 
 const leaseMs = 2_000;
 const commonModel = "counterfeit_v3.safetensors";
 const onlyOnTheSecond = "only-on-the-second.safetensors";
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 let api: ApiClient;
 let second: SimulatorProcess;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({
-    databaseUrl: database.url,
+  stack = await startTestStack({
     env: { LEASE_MS: String(leaseMs), SERVER_RETIRE_MS: "0" },
   });
   second = await startSimulatorProcess([
     ...["--port", "0", "--checkpoints", `${onlyOnTheSecond},${commonModel}`, ...quickSimulator],
   ]);
   stack.simulators.push(second);
-  api = new ApiClient(stack.url);
+  ({ api } = stack);
   await api.untilEnded(await api.submit(image));
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
@@ -154,7 +146,7 @@ test("a worker whose Redis stands still adopts in time, since its sweep keeps no
   const heir = await stack.startWorker({ REDIS_URL: redis.url, WORKER_ID: "heir" });
   const id = await api.submit(sleep(30));
   await api.until(id, (job) => job.phase === "executing");
-  const client = new pg.Client({ connectionString: database.url });
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   const ownerOf = async (): Promise<string> => {
     const { rows } = await client.query<{ owner: string }>(

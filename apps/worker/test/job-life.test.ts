@@ -1,29 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { type ApiClient, sleepWorkflow } from "@genga/testing";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 // One worker, one simulated server with two slots; every job is a job of its own, so the tests share them.
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 let api: ApiClient;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({ databaseUrl: database.url });
-  api = new ApiClient(stack.url);
+  stack = await startTestStack();
+  ({ api } = stack);
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 const submit = (

@@ -7,10 +7,9 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { migrate, openDatabase } from "@genga/database";
+import { openDatabase } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   sleepWorkflow,
   startStack,
   startTcpProxy,
@@ -18,6 +17,7 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -31,7 +31,7 @@ async function start(env: Record<string, string> = {}, { workers = 1 } = {}): Pr
 }
 
 beforeEach(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   redis = new Redis(testServiceUrl("TEST_REDIS_URL"));

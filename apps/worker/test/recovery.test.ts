@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   sleepWorkflow,
   startSimulatorProcess,
   startStack,
@@ -13,12 +11,13 @@ import {
   type TestDatabase,
 } from "@genga/testing";
 import pg from "pg";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 let database: TestDatabase;
 let stack: Stack;
 
 beforeEach(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
 }, 30_000);
 
 afterEach(async () => {

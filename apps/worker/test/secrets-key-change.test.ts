@@ -1,17 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { ApiClient, sleepWorkflow } from "@genga/testing";
 import sharp from "sharp";
 import { z } from "zod";
-import { startKeepingHistory } from "./keep-history.ts";
-import { type OddComfyUI } from "./support/odd-comfyui.ts";
+import { startOddStack, type OddStack } from "./support/test-stack.ts";
 
 // SECRETS_KEY is changed while jobs with uploads and secrets run and wait: every process of Genga stops, the server stays.
 
@@ -20,24 +11,17 @@ const [keyA, keyB] = [
   "QiwgZm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISEh",
 ];
 const secret = "comfyui-4711-secret-words";
-let database: TestDatabase;
-let stack: Stack;
-let server: OddComfyUI;
+let stack: OddStack;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const { simulator, front } = await startKeepingHistory([
-    ...["--node-packs", "core,recording-nodes,telling-nodes"],
-  ]);
-  server = front;
-  const env = { COMFYUI_URLS: front.url, SECRETS_KEY: keyA };
-  stack = await startStack({ databaseUrl: database.url, ...{ simulators: 0, env } });
-  stack.simulators.push(simulator);
+  stack = await startOddStack({
+    keepsHistory: true,
+    serverArgs: ["--node-packs", "core,recording-nodes,telling-nodes"],
+    env: { SECRETS_KEY: keyA },
+  });
 }, 60_000);
 afterAll(async () => {
   await stack.stop();
-  await server.close();
-  await database.drop();
 }, 30_000);
 
 async function restartWith(secretsKeys: string): Promise<ApiClient> {

@@ -1,30 +1,17 @@
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { afterEach, expect, test } from "@jest/globals";
+import { sleepWorkflow } from "@genga/testing";
 import pg from "pg";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
-let database: TestDatabase;
-let stack: Stack;
-
-beforeEach(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-}, 30_000);
+let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
-  stack = await startStack({ databaseUrl: database.url, simulators: 3, env: { STALL_MS: "1000" } });
-  const api = new ApiClient(stack.url);
+  stack = await startTestStack({ simulators: 3, env: { STALL_MS: "1000" } });
+  const { api } = stack;
   const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(2, { steps: 1 }) });
   const talking = await api.submit({ type: "workflow", workflow: sleepWorkflow(2.5, { steps: 30 }) });
   expect(await api.untilEnded(talking)).toMatchObject({ status: "completed", attempt: 1 });
@@ -38,8 +25,8 @@ test("a prompt of which nothing is heard is interrupted and tried elsewhere, unt
 
 test("a worker that was paused does not take its own silence for the prompt's", async () => {
   const env = { STALL_MS: "1000", LEASE_MS: "2000" };
-  stack = await startStack({ databaseUrl: database.url, env });
-  const api = new ApiClient(stack.url);
+  stack = await startTestStack({ env });
+  const { api } = stack;
   const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(8, { steps: 100 }) });
   await api.until(id, (job) => job.phase === "executing");
   stack.workers[0]!.signal("SIGSTOP");
@@ -51,7 +38,7 @@ test("a worker that was paused does not take its own silence for the prompt's", 
 
 /** By the database's clock, in one statement that waits there. */
 async function untilLeaseRanOut(jobId: string): Promise<void> {
-  const client = new pg.Client({ connectionString: database.url });
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   await client.query(
     "SELECT pg_sleep(extract(epoch FROM lease_expires_at - clock_timestamp()) + 0.2) FROM jobs WHERE id = $1",

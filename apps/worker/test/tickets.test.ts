@@ -2,29 +2,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { migrate } from "@genga/database";
-import {
-  ApiClient,
-  createTestDatabase,
-  sleepWorkflow,
-  startStack,
-  testServiceUrl,
-  type Stack,
-  type TestDatabase,
-} from "@genga/testing";
+import { type ApiClient, sleepWorkflow, testServiceUrl } from "@genga/testing";
 import { waitingFor } from "./support/locks.ts";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
-let database: TestDatabase;
-let stack: Stack;
+let stack: TestStack;
 let api: ApiClient;
 let client: pg.Client;
 let redis: Redis;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  stack = await startStack({ databaseUrl: database.url, workers: 0, env: { SERVER_SLOTS: "2" } });
-  api = new ApiClient(stack.url);
-  client = new pg.Client({ connectionString: database.url });
+  stack = await startTestStack({ workers: 0, env: { SERVER_SLOTS: "2" } });
+  ({ api } = stack);
+  client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
 }, 60_000);
@@ -36,7 +26,6 @@ afterAll(async () => {
   await redis.quit();
   await client.end();
   await stack.stop();
-  await database.drop();
 }, 30_000);
 
 // Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.

@@ -1,8 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { migrate } from "@genga/database";
 import {
   ApiClient,
-  createTestDatabase,
   sleepWorkflow,
   startStack,
   startTcpProxy,
@@ -14,6 +12,7 @@ import {
   type TestDatabase,
 } from "@genga/testing";
 import pg from "pg";
+import { createMigratedDatabase } from "./support/test-stack.ts";
 
 // A worker tells the server first, and the database afterwards, that it ends a prompt. Here the database is away in
 // between, and then the worker is killed: the server and the row are all that its successor knows.
@@ -25,7 +24,7 @@ let stack: Stack;
 let api: ApiClient;
 
 beforeAll(async () => {
-  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = await createMigratedDatabase();
   stack = await startStack({
     databaseUrl: database.url,
     env: { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
