@@ -30,7 +30,7 @@ const batchSize = 500;
 const queuedMax = 1_000;
 const sampleEveryMs = 30_000;
 /** Retention takes nothing within a minute of its end; then the last removals are finished. */
-const settleMs = 120_000;
+const quietMs = 120_000;
 
 const tables = [
   ...[
@@ -131,7 +131,7 @@ async function run(stack: Stack, databaseUrl: string, redisUrl: string): Promise
     console.log(
       `${submitted} jobs in ${minutes.toFixed(1)} min; ${(submitted / minutes / 60).toFixed(1)} a second`,
     );
-    await sleep(settleMs);
+    await sleep(quietMs);
     await sample(stack, sampler, redis, startedAt);
   } finally {
     clearInterval(sampling);

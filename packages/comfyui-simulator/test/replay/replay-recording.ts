@@ -80,7 +80,7 @@ class Replay {
   #caseIndex = -1;
   #skipReason: string | undefined;
   /** Whether the server may still be saying what nobody waited for. */
-  #isUnsettled = false;
+  #isBusy = false;
   /** Whether something has been waited for in vain. */
   #isSilent = false;
   #compared = 0;
@@ -116,13 +116,13 @@ class Replay {
     this.#caseIndex++;
     const wasSkipped = this.#skipReason !== undefined;
     await this.#options.onCase?.(title, this.#caseIndex);
-    if (this.#isUnsettled) await this.#settle();
+    if (this.#isBusy) await this.#waitUntilIdle();
     this.#skipReason = this.#options.skipCase?.(this.#caseIndex);
     if (wasSkipped && this.#skipReason === undefined) this.#translation.forgetNumbers();
   }
 
   /** Waits until the queue is empty, then forgets what the sockets were told. */
-  async #settle(): Promise<void> {
+  async #waitUntilIdle(): Promise<void> {
     for (let attempt = 0; attempt < 50; attempt++) {
       const reply = await fetch(`${this.#url}/prompt`).then(
         (response) => response.text(),
@@ -133,7 +133,7 @@ class Replay {
     }
     await delay(100);
     for (const inbox of this.#sockets.values()) inbox.forget();
-    this.#isUnsettled = false;
+    this.#isBusy = false;
     this.#isSilent = false;
   }
 
@@ -141,7 +141,7 @@ class Replay {
   async #passOver(event: RecordedEvent, reason: string): Promise<void> {
     const { kind, fields } = event;
     this.#before = timeOf(fields);
-    this.#isUnsettled = true;
+    this.#isBusy = true;
     if (kind === "ws_connect" || kind === "ws_open") await this.#perform(event);
     else if (kind === "ws_closed") await this.#inbox(textAt(fields, "ws")).close(true);
     else if (kind === "ws_recv" || kind === "http_response" || kind === "http_error")
@@ -219,7 +219,7 @@ class Replay {
     const reply = this.#recordedReplies.get(Number(request.get("n"))) ?? new Map<string, PythonValue>();
     const body = reply.get("body") ?? reply.get("trimmedBody") ?? null;
     const isIdle = path === "/queue" && stringifyPythonJson(body) === nothingQueued;
-    if (isIdle && this.#sockets.size === 0) await this.#settle();
+    if (isIdle && this.#sockets.size === 0) await this.#waitUntilIdle();
     if (promptId === undefined || !isDict(body) || body.size === 0) return;
     for (let attempt = 0; attempt < 200; attempt++) {
       const text = await fetch(this.#url + this.#translation.text(path)).then((found) => found.text());
@@ -250,7 +250,7 @@ class Replay {
     const expected = isDict(recorded) ? recorded : new Map<string, PythonValue>();
     const before = this.#differences.length;
     if (!(await this.#receiveUnordered(name, expected))) await this.#receiveNext(name, expected, recorded);
-    if (this.#differences.length > before) this.#isUnsettled = true;
+    if (this.#differences.length > before) this.#isBusy = true;
   }
 
   async #receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
