@@ -153,8 +153,11 @@ async function startIdleProcess(): Promise<{ stop: () => Promise<number> }> {
   return {
     stop: async () => {
       child.send("stop");
-      const stalls = z.array(z.number()).parse(await once(child, "message"));
-      return Math.max(...stalls);
+      const [stallMs] = z
+        .tuple([z.number()])
+        .rest(z.unknown())
+        .parse(await once(child, "message"));
+      return stallMs;
     },
   };
 }
