@@ -8,8 +8,6 @@ import { type ThreadReply, type ThreadSettings, type ThreadTask } from "./thread
 
 /** Large submissions that the thread has in hand at once; they take turns in it. The others wait before it. */
 const atOnce = 4;
-/** The thread takes some 120 MB, and about a second to start: it is there while submissions come, and this much longer. */
-const idleMs = 10 * 60_000;
 /** Of the thread's heap: a body of 20 MB, parsed, checked and stored, takes a fraction of it. */
 const defaultHeapMaxMb = 1_024;
 
@@ -37,9 +35,9 @@ export class SubmissionThread {
       name: "work",
       workerData: { settings, defaultTenantId, serversMaxAgeMs } satisfies ThreadSettings,
       ...{
-        minThreads: 0,
+        // Some 120 MB, also at rest: its start takes a second of processor time, in which a first batch would wait.
+        minThreads: 1,
         maxThreads: 1,
-        idleTimeout: idleMs,
         concurrentTasksPerWorker: atOnce,
         execArgv: [],
       },
@@ -47,7 +45,7 @@ export class SubmissionThread {
       atomics: "disabled",
       resourceLimits: { maxOldGenerationSizeMb: heapMaxMb },
     });
-    // Its end while nothing was asked of it; the next submission starts another one.
+    // Its end while nothing was asked of it; the pool starts another one.
     this.#pool.on("error", (error: unknown) => {
       log.error({ err: error }, "the thread for large submissions ended");
     });
@@ -74,7 +72,7 @@ export class SubmissionThread {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#pool.threads.length > 0) await this.#pool.run({ kind: "end" }).catch(() => undefined);
+    await this.#pool.run({ kind: "end" }).catch(() => undefined);
     await this.#pool.destroy();
   }
 
