@@ -30,7 +30,16 @@ export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.gra
 /** A row of `jobColumns`. */
 export type JobRow = Omit<
   StoredJob,
-  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData"
+  | "leaseOwner"
+  | "leaseExpiresAt"
+  | "clientId"
+  | "avoidServerId"
+  | "hasExtraData"
+  | "scene"
+  | "shot"
+  | "requires"
+  | "pausedAt"
+  | "openDependencies"
 >;
 
 export function jobFromRow(row: JobRow): Job {

@@ -1,5 +1,6 @@
 import { type Announcement, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
 import { ticketRows } from "./ticket-rows.ts";
 
@@ -13,7 +14,7 @@ export async function markEnqueued(database: PrismaClient, tickets: TicketRefere
   await database.$executeRaw`
     WITH announced AS (
       SELECT job.id FROM jobs job JOIN ${ticketRows(tickets)} ON ticket."jobId" = job.id
-      WHERE job.status = 'queued' AND job.attempt = ticket.attempt - 1 AND job.enqueued_at IS NULL
+      WHERE ${isUnannounced} AND job.attempt = ticket.attempt - 1
       ORDER BY job.id FOR NO KEY UPDATE OF job
     )
     UPDATE jobs SET enqueued_at = now() FROM announced WHERE jobs.id = announced.id`;
@@ -25,13 +26,24 @@ export async function listUnannounced(
   running: RunningLimit,
 ): Promise<Announcement[]> {
   const ofLimited = await listUnannouncedOfLimited(database, limit, running);
+  const places = limit - ofLimited.length;
   const ofOthers = await database.$queryRaw<Announcement[]>`
-    SELECT ${announcementColumns} FROM jobs job
-    WHERE job.status = 'queued' AND job.enqueued_at IS NULL AND (job.run_at IS NULL OR job.run_at <= now())
-      AND ${running.jobsRunningMax === null}::boolean
-      AND job.tenant_id NOT IN (SELECT own.tenant_id FROM tenant_limits own WHERE own.jobs_running_max IS NOT NULL)
-    ORDER BY job.priority, job.rank LIMIT ${limit - ofLimited.length}`;
+    WITH waiting AS (
+      (SELECT * FROM jobs job WHERE ${isUnannounced} AND job.run_at IS NULL AND ${isUnlimited(running)}
+       ORDER BY job.priority, job.rank LIMIT ${places})
+      UNION ALL
+      (SELECT * FROM jobs job WHERE ${isUnannounced} AND job.run_at <= now() AND ${isUnlimited(running)}
+       ORDER BY job.run_at LIMIT ${places})
+    )
+    SELECT ${announcementColumns} FROM waiting job ORDER BY job.priority, job.rank LIMIT ${places}`;
   return [...ofLimited, ...ofOthers];
+}
+
+const isUnannounced = Prisma.sql`${isReady} AND job.enqueued_at IS NULL`;
+
+function isUnlimited({ jobsRunningMax }: RunningLimit): Prisma.Sql {
+  return Prisma.sql`${jobsRunningMax === null}::boolean
+    AND job.tenant_id NOT IN (SELECT own.tenant_id FROM tenant_limits own WHERE own.jobs_running_max IS NOT NULL)`;
 }
 
 /** A ticket that is older than this and still not claimed does not wait for one of its tenant's places. */
@@ -56,9 +68,8 @@ async function listUnannouncedOfLimited(
       WHERE coalesce(own.jobs_running_max, ${running.jobsRunningMax}::int) IS NOT NULL
     )
     SELECT ${announcementColumns} FROM room CROSS JOIN LATERAL (
-      SELECT * FROM jobs
-      WHERE tenant_id = room.id AND status = 'queued' AND enqueued_at IS NULL AND (run_at IS NULL OR run_at <= now())
-      ORDER BY priority, rank LIMIT greatest(room.places, 0)
+      SELECT * FROM jobs job WHERE job.tenant_id = room.id AND ${isUnannounced}
+      ORDER BY job.priority, job.rank LIMIT greatest(room.places, 0)
     ) job
     ORDER BY job.priority, job.rank LIMIT ${limit}`;
 }

@@ -4,6 +4,7 @@ import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
 import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -63,7 +64,7 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
         "jobId" uuid, attempt int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
     ), claimable AS (
       SELECT given.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ON given."jobId" = job.id
-      WHERE job.status = 'queued' AND job.attempt = given.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+      WHERE ${isReady} AND job.attempt = given.attempt - 1
         AND NOT ${farmIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), room AS MATERIALIZED (

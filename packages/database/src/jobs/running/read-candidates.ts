@@ -2,6 +2,7 @@ import { type Candidate, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { ticketRows } from "../announcing/ticket-rows.ts";
 import { graphText } from "../job-rows.ts";
+import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 
 export async function readCandidates(
@@ -18,7 +19,7 @@ export async function readCandidates(
     JOIN jobs job ON job.id = ticket."jobId"
     JOIN job_parameters asked ON asked.job_id = job.id
     JOIN workflows ON workflows.hash = asked.workflow_hash
-    WHERE job.status = 'queued' AND job.attempt = ticket.attempt - 1 AND (job.run_at IS NULL OR job.run_at <= now())
+    WHERE ${isReady} AND job.attempt = ticket.attempt - 1
         AND (job.expires_at IS NULL OR job.expires_at > now())
     ORDER BY job.priority, job.rank, job.id`;
 }
