@@ -5,6 +5,15 @@ import { specOf, type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
 /**
+ * The inputs whose values the functions below read, besides links. A graph with another value here may fail where the
+ * first one does not (`alike-graphs.ts`).
+ */
+export const inputsReadAhead: ReadonlySet<string> = new Set([
+  ...["batch_size", "amount", "width", "height"],
+  ...["format", "format.codec", "codec", "model_name"],
+]);
+
+/**
  * Finds failures that a server notices only while it runs the graph, minutes later, although the graph already shows
  * them. Call it only for graphs that are otherwise valid.
  */

@@ -1,3 +1,4 @@
+import { FaultlessGraphs } from "./alike-graphs.ts";
 import { checkDeadlyLink, checkNode, type Findings, type NodeInContext } from "./check-node.ts";
 import { definitionOf, missingNode, noLink } from "./check-link.ts";
 import { liveInputsOf } from "../classes/dynamic-inputs.ts";
@@ -45,8 +46,9 @@ const cycleShownMax = 50;
  *
  * With object info, as on the server, only nodes that some output needs are judged. Without object info those nodes are
  * not known, so only two things are refused: a value that is not shaped as a graph, and a graph of which no node can
- * run. Validation without object info therefore never refuses a graph that validation with it accepts. The function is
- * pure and takes time linear in the graph: it neither copies nor walks the object info.
+ * run. Validation without object info therefore never refuses a graph that validation with it accepts. The result
+ * depends on the arguments only, which must not be changed afterwards; it takes time linear in the graph, and for a graph
+ * that differs from an earlier one only in values that no check reads, a fraction of it (`alike-graphs.ts`).
  */
 export function validateGraph(
   value: unknown,
@@ -56,12 +58,26 @@ export function validateGraph(
   const { workflow, problems } = checkShape(value);
   if (workflow === undefined) return { errors: problems, warnings: [] };
   if (objectInfo === undefined) return judgeAlone(workflow);
+  const faultless = options.uploads === undefined ? faultlessOn(objectInfo) : undefined;
+  const likeness = faultless?.likenessOf(workflow, objectInfo);
+  if (likeness !== undefined && faultless?.has(likeness) === true) return { errors: [], warnings: [] };
   const { errors, warnings, notChecked } = judgeByDefinitions(workflow, objectInfo, options);
+  if (likeness !== undefined && errors.length + warnings.length + notChecked.length === 0)
+    faultless?.add(likeness);
   return {
     errors: firstOf(errors),
     warnings: firstOf(warnings),
     ...(notChecked.length > 0 && { notChecked: notChecked.slice(0, notCheckedMax) }),
   };
+}
+
+/** Kept as long as the definitions are in use. */
+const faultlessGraphs = new WeakMap<ObjectInfo, FaultlessGraphs>();
+
+function faultlessOn(objectInfo: ObjectInfo): FaultlessGraphs {
+  let known = faultlessGraphs.get(objectInfo);
+  if (known === undefined) faultlessGraphs.set(objectInfo, (known = new FaultlessGraphs()));
+  return known;
 }
 
 /**
