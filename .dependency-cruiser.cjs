@@ -76,6 +76,7 @@ const foldersMayImport = {
   "apps/standalone": { services: [], demo: ["services"], keys: [], testing: [] },
   "packages/jobs": {
     job: [],
+    scheduling: ["job"],
     ports: ["job"],
     secrets: ["job", "ports"],
     feed: ["job", "ports"],

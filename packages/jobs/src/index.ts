@@ -146,13 +146,7 @@ export {
   type TenantLimits,
   type TenantLimitStore,
 } from "./ports/tenant-limits.ts";
-export {
-  ticketId,
-  ticketPriority,
-  type HeldTicket,
-  type TicketEnd,
-  type TicketQueue,
-} from "./ports/ticket-queue.ts";
+export { ticketId, type HeldTicket, type TicketEnd, type TicketQueue } from "./ports/ticket-queue.ts";
 export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./ports/signals.ts";
 export {
   leaseNumberOfFolder,
@@ -192,6 +186,25 @@ export {
   type Submitter,
   type WorkflowResolver,
 } from "./ports/workflow-resolver.ts";
+export { chooseLane, type LaneChoice, type LaneReason } from "./scheduling/choose-lane.ts";
+export {
+  defaultLaneSettings,
+  type FirstTicket,
+  type LaneSettings,
+  type LaneState,
+  type SchedulingServer,
+} from "./scheduling/lane-state.ts";
+export {
+  bandPriorities,
+  baseFor,
+  nextRank,
+  rankWindow,
+  readTicketPriority,
+  ticketPriority,
+  type TicketPosition,
+} from "./scheduling/ticket-rank.ts";
+export { aheadMs, rankStep, stepMax, unitsOf, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
+export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";

@@ -1,17 +1,4 @@
 import { type Announcement, type TicketReference } from "./job-announcer.ts";
-import { jobPriorities, type JobPriority } from "../job/job.ts";
-
-/** Width of a priority band; BullMQ accepts priorities up to 2^21. */
-const bandWidth = 2 ** 18;
-
-/**
- * The ticket's priority in BullMQ (a smaller one is served first): the job's band, then its rank within the band. Ranks
- * let tenants take turns, and keep each tenant's jobs in the order of their submission.
- */
-export function ticketPriority(priority: JobPriority, rank: number): number {
-  const band = jobPriorities.indexOf(priority);
-  return band * bandWidth + Math.min(Math.max(rank, 0), bandWidth - 1) + 1;
-}
 
 /** The id of the ticket's BullMQ job. */
 export function ticketId(ticket: TicketReference): string {
