@@ -181,6 +181,7 @@ class TestWorker {
     const claim = {
       jobId,
       attempt: job.attempt + 1,
+      ticketNumber: job.ticketNumber,
       serverId,
       workerId: "test-worker",
       clientId: "test-client",

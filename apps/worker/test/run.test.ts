@@ -5,7 +5,7 @@ import { Run } from "../src/job/run.ts";
 import { ServerNames } from "../src/files/server-names.ts";
 
 const jobId = "0190a5c2-0000-7000-8000-000000000001";
-const ticket: HeldTicket = { jobId, attempt: 2, lane: "default" };
+const ticket: HeldTicket = { jobId, attempt: 2, ticketNumber: 3, lane: "default" };
 
 const moment = new Date(0);
 const job: Job = {
@@ -29,6 +29,7 @@ const job: Job = {
     timeoutMs: 1_000,
   },
   ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
+  ...{ ticketNumber: 3 },
   ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };
 

@@ -71,3 +71,21 @@ test("tickets whose rows could not be read are given back, and their jobs run on
   for (const id of jobIds)
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
 }, 60_000);
+
+test("stale tickets, and those of jobs that must wait, are dropped; the jobs get others when they are ready", async () => {
+  const { jobIds } = await api.submitBatch([job(), job()]);
+  const lane = `${stack.env["REDIS_PREFIX"]}:default`;
+  while ((await redis.zcard(`${lane}:prioritized`)) < 2) await sleep(20);
+  // The ticket of the first was taken back while its row must wait; that of the second was added to a row that must wait.
+  const wait = "run_at = now() + interval '1 hour', enqueued_at = NULL";
+  await client.query(`UPDATE jobs SET ${wait}, ticket_number = 1 WHERE id = $1`, [jobIds[0]]);
+  await client.query(`UPDATE jobs SET ${wait} WHERE id = $1`, [jobIds[1]]);
+  await stack.startWorker();
+  const dropped = async (): Promise<(string | null)[]> =>
+    await Promise.all(jobIds.map((id) => redis.hget(`${lane}:${id}-1`, "returnvalue")));
+  while ((await dropped()).some((note) => !(note ?? "").includes('dropped'))) await sleep(20);
+  await client.query("UPDATE jobs SET run_at = NULL WHERE id = ANY ($1)", [jobIds]);
+  for (const id of jobIds)
+    expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await redis.hget(`${lane}:${jobIds[0]!}-1-1`, "finishedOn")).not.toBeNull();
+}, 60_000);

@@ -39,6 +39,7 @@ async function endJobs(): Promise<void> {
     const claim = {
       jobId,
       attempt: 1,
+      ticketNumber: 0,
       serverId: server!.id,
       promptId: uuidv7(),
       clientId: "c",

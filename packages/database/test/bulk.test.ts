@@ -24,7 +24,9 @@ test("accepts ten thousand jobs, each with a graph of its own, at once", async (
     buildJob({ batchIndex, prompt: `picture number ${batchIndex}`, tags: ["bulk"] }),
   );
   const inserted = await insert(jobs);
-  await stores.jobAnnouncer.markEnqueued(inserted.map(({ id }) => ({ jobId: id, attempt: 1 })));
+  await stores.jobAnnouncer.markEnqueued(
+    inserted.map(({ id }) => ({ jobId: id, attempt: 1, ticketNumber: 0 })),
+  );
   expect(inserted).toHaveLength(10_000);
   expect(new Set(inserted.map(({ rank }) => rank)).size).toBe(10_000);
   expect(await stores.jobReader.summarizeQueue()).toMatchObject({ counts: { queued: 10_000 } });

@@ -81,7 +81,7 @@ async function readWhole(statement: { text: string; values: unknown[] }): Promis
 
 test.each([null, 2])("a claim finds its jobs by indexes among many, with a limit of %p", async (limit) => {
   const claims = jobIds.map((jobId) => ({
-    ...{ jobId, attempt: 1, serverId, promptId: uuidv7(), clientId: "c", workerId: "w" },
+    ...{ jobId, attempt: 1, ticketNumber: 0, serverId, promptId: uuidv7(), clientId: "c", workerId: "w" },
   }));
   expect(await readWhole(claimStatement(claims, 60_000, { jobsRunningMax: limit }))).toEqual([]);
 });

@@ -56,7 +56,15 @@ test("before the rewrite neither servers nor attempts show user or password", as
   const serverId = await storedServer("http://user:hunter2@gpu-1");
   const tenantId = (await stores.tenants.defaultTenant()).id;
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
-  const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
+  const claim = {
+    jobId: job!.id,
+    attempt: 1,
+    ticketNumber: 0,
+    serverId,
+    promptId: uuidv7(),
+    workerId: "w",
+    clientId: "c",
+  };
   await stores.jobRuns.claimJobs([claim], 60_000);
   const shown = [await stores.servers.listServers(), await stores.jobRuns.listAttempts(job!.id)];
   expect(shown).toMatchObject([[{ url: "http://gpu-1" }], [{ serverUrl: "http://gpu-1" }]]);

@@ -32,7 +32,10 @@ async function accepted(more: Parameters<typeof buildJob>[0] = {}): Promise<stri
   return job!.id;
 }
 async function claimed(jobId: string, attempt = 1): Promise<LeasedJob> {
-  const claim = { jobId, attempt, serverId, promptId: uuidv7(), workerId: "worker", clientId: "client" };
+  const found = await stores.jobRuns.findJob(jobId);
+  const ticketNumber = found === null || found === "removed" ? 0 : found.ticketNumber;
+  const by = { workerId: "worker", clientId: "client" };
+  const claim = { jobId, attempt, ticketNumber, serverId, promptId: uuidv7(), ...by };
   return (await stores.jobRuns.claimJobs([claim], 60_000))[0]!;
 }
 async function kept(jobId: string): Promise<Buffer | undefined> {

@@ -67,7 +67,10 @@ const ends = fc.record({
 const writes = fc.oneof(
   {
     weight: 5,
-    arbitrary: fc.record({ do: fc.constantFrom("claim", "claim by an old ticket"), job: anyJob }),
+    arbitrary: fc.record({
+      do: fc.constantFrom("claim", "claim by the ticket of attempt 1", "claim by a stale ticket"),
+      job: anyJob,
+    }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cancel", "retry", "enqueued"), job: anyJob }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), job: anyJob }) },
@@ -132,17 +135,19 @@ class Writers {
     ofJob.set(at.sequence, [...(ofJob.get(at.sequence) ?? []), author]);
   }
 
-  async #claim(jobId: string, oldAttempt?: number): Promise<void> {
+  async #claim(jobId: string, old?: "attempt" | "ticket"): Promise<void> {
     const job = await this.#stores.jobRuns.findJob(jobId);
     if (job === null || job === "removed") return;
     const claim = {
       jobId,
-      attempt: oldAttempt ?? job.attempt + 1,
+      attempt: old === "attempt" ? 1 : job.attempt + 1,
+      ticketNumber: old === "ticket" ? job.ticketNumber - 1 : job.ticketNumber,
       serverId: this.#serverId,
       promptId: uuidv7(),
     };
     const claims = [{ ...claim, workerId: "worker-a", clientId: "client-a" }];
     for (const leased of await this.#stores.jobRuns.claimJobs(claims, 60_000)) {
+      if (old === "ticket") throw new Error(`Job ${jobId} was claimed by a ticket that was stale.`);
       this.#leases.push(leased);
       this.#note({ jobId, sequence: leased.job.eventSequence }, { type: "claimed", given: leased });
     }
@@ -159,8 +164,9 @@ class Writers {
   async #request(what: Extract<Write, { job: number }>["do"], jobId: string): Promise<void> {
     const { jobAnnouncer, jobRequests } = this.#stores;
     if (what === "claim") await this.#claim(jobId);
-    else if (what === "claim by an old ticket") await this.#claim(jobId, 1);
-    else if (what === "enqueued") await jobAnnouncer.markEnqueued([{ jobId, attempt: 1 }]);
+    else if (what === "claim by the ticket of attempt 1") await this.#claim(jobId, "attempt");
+    else if (what === "claim by a stale ticket") await this.#claim(jobId, "ticket");
+    else if (what === "enqueued") await jobAnnouncer.markEnqueued([{ jobId, attempt: 1, ticketNumber: 0 }]);
     else if (what === "cancel") {
       const result = await jobRequests.requestCancel(jobId);
       if (result === null || result === "removed" || result.outcome === "ended") return;
@@ -244,6 +250,7 @@ interface Row {
   status: string;
   attempt: number;
   lease_number: number;
+  ticket_number: number;
   event_sequence: number;
   percent: number;
 }
@@ -317,7 +324,7 @@ function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: 
   for (const [id, row] of after) {
     const was = before.get(id);
     if (was === undefined) throw new Error(`Job ${id} came back.`);
-    for (const column of ["attempt", "lease_number", "event_sequence"] as const)
+    for (const column of ["attempt", "lease_number", "event_sequence", "ticket_number"] as const)
       expect({ column, value: row[column] >= was[column] }).toEqual({ column, value: true });
     const isSameRun =
       was.status === "processing" && row.status === "processing" && was.attempt === row.attempt;

@@ -52,8 +52,10 @@ const ends: AttemptEnd[] = [
 ];
 
 async function claim(jobId: string, attempt: number): Promise<JobLease | undefined> {
+  const found = await stores.jobRuns.findJob(jobId);
+  const ticketNumber = found === null || found === "removed" ? 0 : found.ticketNumber;
   const by = { serverId, workerId: "worker-a", clientId: "client-a", promptId: uuidv7() };
-  return (await stores.jobRuns.claimJobs([{ jobId, attempt, ...by }], 0))[0];
+  return (await stores.jobRuns.claimJobs([{ jobId, attempt, ticketNumber, ...by }], 0))[0];
 }
 
 /** Makes a job that has just reached this status; its queue deadline and its lease have expired. */

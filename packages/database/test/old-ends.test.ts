@@ -21,7 +21,7 @@ async function claimNew(): Promise<Awaited<ReturnType<typeof stores.jobRuns.clai
   const { id: tenantId } = await stores.tenants.defaultTenant();
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
-  const claim = { jobId: job!.id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
+  const claim = { jobId: job!.id, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
   const [lease] = await stores.jobRuns.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
   return lease!;
 }

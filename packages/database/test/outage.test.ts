@@ -34,7 +34,7 @@ async function running(): Promise<LeasedJob> {
   const tenant = await direct.tenants.defaultTenant();
   const [job] = await direct.jobRequests.insertJobs({ tenantId: tenant.id, batch: null, jobs: [buildJob()] });
   const [server] = await direct.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
-  const claim = { jobId: job!.id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
+  const claim = { jobId: job!.id, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
   const claims = [{ ...claim, workerId: "worker-a", clientId: "client-a" }];
   const [lease] = await direct.jobRuns.claimJobs(claims, 60_000);
   return lease!;

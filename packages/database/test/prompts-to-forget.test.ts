@@ -24,7 +24,7 @@ async function end(as: AttemptEnd): Promise<EndedPrompt & { jobId: string }> {
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const prompt = { promptId: uuidv7(), serverId: server!.id };
-  const claim = { jobId: job!.id, attempt: 1, workerId: "w", clientId: "c", ...prompt };
+  const claim = { jobId: job!.id, attempt: 1, ticketNumber: 0, workerId: "w", clientId: "c", ...prompt };
   const [lease] = await stores.jobRuns.claimJobs([claim], 60_000);
   await stores.jobRuns.endAttempt(lease!, as);
   return { ...prompt, jobId: job!.id };

@@ -29,7 +29,7 @@ async function insert(jobs: NewJob[], batchName?: string): Promise<Job[]> {
 /** Runs a job to its success or failure. */
 async function run(id: string, as: "completed" | "failed" = "completed"): Promise<void> {
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
-  const claim = { jobId: id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
+  const claim = { jobId: id, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
   const [lease] = await stores.jobRuns.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
   await stores.jobRuns.endAttempt(
     lease!,
@@ -88,7 +88,12 @@ describe("A removal leaves", () => {
     const texts = [id, "hush", inserted!.batchId!];
     const before = await tablesThatTellOf(texts);
     expect(before).toEqual(expect.arrayContaining([`jobs: ${id}`, "workflows: hush", "batches: hush"]));
-    expect(await stores.jobRequests.removeJob(id)).toEqual({ id, lane: "default", attempt: 1 });
+    expect(await stores.jobRequests.removeJob(id)).toEqual({
+      id,
+      lane: "default",
+      attempt: 1,
+      ticketNumber: 0,
+    });
     await stores.keeping.finishRemovals([id]);
     await stores.keeping.foldCounts(1_000);
     expect(await tablesThatTellOf(texts)).toEqual([`removed_jobs: ${id}`]);
@@ -121,7 +126,7 @@ describe("A removal leaves", () => {
     await run(job!.id);
     await stores.jobRequests.removeJob(job!.id);
     await client.query("UPDATE pending_removals SET due_at = now() - interval '1 second'");
-    const pending = { id: job!.id, lane: "default", attempt: 1 };
+    const pending = { id: job!.id, lane: "default", attempt: 1, ticketNumber: 0 };
     expect(await stores.keeping.listPendingRemovals(100)).toContainEqual(pending);
     await stores.keeping.putOffRemovals([job!.id], 60_000);
     expect(await stores.keeping.listPendingRemovals(100)).not.toContainEqual(pending);

@@ -35,7 +35,15 @@ beforeEach(async () => {
 /** Inserts an ended job with an output of this size. */
 async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Promise<string> {
   const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
-  const claim = { jobId: job!.id, attempt: 1, serverId, promptId: uuidv7(), workerId: "w", clientId: "c" };
+  const claim = {
+    jobId: job!.id,
+    attempt: 1,
+    ticketNumber: 0,
+    serverId,
+    promptId: uuidv7(),
+    workerId: "w",
+    clientId: "c",
+  };
   const [lease] = await stores.jobRuns.claimJobs([claim], 60_000);
   await stores.jobRuns.endAttempt(lease!, { kind: "completed", outputs: [buildOutput({ bytes })] });
   await client.query("UPDATE jobs SET finished_at = now() - $2 * interval '1 minute' WHERE id = $1", [

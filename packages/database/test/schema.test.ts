@@ -26,7 +26,7 @@ async function jobThatIs(status: JobStatus): Promise<string> {
   const id = job!.id;
   if (status === "queued") return id;
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
-  const claim = { jobId: id, attempt: 1, serverId: server!.id, promptId: uuidv7() };
+  const claim = { jobId: id, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
   const [lease] = await stores.jobRuns.claimJobs(
     [{ ...claim, workerId: "worker-a", clientId: "client-a" }],
     60_000,

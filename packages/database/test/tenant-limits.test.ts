@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { v7 as uuidv7 } from "uuid";
 import { migrate, openDatabase, type Database } from "@genga/database";
-import { LimitReachedError, noTenantLimitChoices, type Job } from "@genga/jobs";
+import { LimitReachedError, noTenantLimitChoices, type Job, type TicketReference } from "@genga/jobs";
 import { buildFailure, buildJob, createTestDatabase, type TestDatabase } from "@genga/testing";
 
 const queuedMax = 30;
@@ -92,7 +92,14 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
   const [leased] = await one.jobRuns.claimJobs(
     [
       {
-        ...{ jobId: job!.id, attempt: 1, serverId: server!.id, workerId: "worker-a", clientId: "client-a" },
+        ...{
+          jobId: job!.id,
+          attempt: 1,
+          ticketNumber: 0,
+          serverId: server!.id,
+          workerId: "worker-a",
+          clientId: "client-a",
+        },
         promptId: uuidv7(),
       },
     ],
@@ -126,7 +133,15 @@ test("holds for each tenant separately, and an operator's choice overrides the d
 const claim = (store: Database, jobs: Job[], serverId: string): Promise<unknown[]> =>
   store.jobRuns.claimJobs(
     jobs.map(({ id }) => ({
-      ...{ jobId: id, attempt: 1, serverId, workerId: "worker-a", clientId: "client-a", isLimited: true },
+      ...{
+        jobId: id,
+        attempt: 1,
+        ticketNumber: 0,
+        serverId,
+        workerId: "worker-a",
+        clientId: "client-a",
+        isLimited: true,
+      },
       promptId: uuidv7(),
     })),
     60_000,
@@ -137,8 +152,8 @@ const freshServer = async (): Promise<string> => {
 };
 const limitRunning = (tenantId: string, jobsRunningMax: number): Promise<void> =>
   one.tenantLimits.saveChoices(tenantId, { ...noTenantLimitChoices, jobsRunningMax }, by);
-const ticketsOf = (jobs: Job[]): { jobId: string; attempt: number }[] =>
-  jobs.map(({ id }) => ({ jobId: id, attempt: 1 }));
+const ticketsOf = (jobs: Job[]): TicketReference[] =>
+  jobs.map(({ id }) => ({ jobId: id, attempt: 1, ticketNumber: 0 }));
 
 test("never lets more jobs of a tenant run than its limit, however many workers claim at the same time", async () => {
   const [limited, free] = [await freshTenant(), await freshTenant()];
@@ -210,5 +225,9 @@ test("holds back the tickets of a tenant that has reached its limit of running j
   await claim(one, jobs.slice(0, 1), await freshServer());
   const heldBack = await one.jobAnnouncer.holdBack([limited, free]);
   expect(new Set(heldBack.map(({ jobId }) => jobId))).toEqual(new Set(jobs.slice(1).map(({ id }) => id)));
-  expect(heldBack[0]).toMatchObject({ attempt: 1, lane: "default" });
+  expect(heldBack[0]).toMatchObject({ attempt: 1, ticketNumber: 0, lane: "default" });
+  // A worker may hold one of these tickets: it is stale, and the job's next ticket has another id.
+  expect(await one.jobRuns.readCandidates(heldBack)).toEqual([]);
+  const again = heldBack.map((ticket) => ({ ...ticket, ticketNumber: 1 }));
+  expect(await one.jobRuns.readCandidates(again)).toHaveLength(3);
 });

@@ -96,7 +96,7 @@ describe("adding and taking", () => {
     const taken = await tickets.take(lane, 10);
 
     const wanted = [urgent, early, earlyToo, late, low];
-    expect(taken).toEqual(wanted.map(({ jobId, attempt }) => ({ jobId, attempt, lane })));
+    expect(taken).toEqual(wanted.map(({ jobId, attempt }) => ({ jobId, attempt, ticketNumber: 0, lane })));
     expect(await tickets.take(lane, 10)).toEqual([]);
   });
 
@@ -108,7 +108,7 @@ describe("adding and taking", () => {
     const job = await board.getJob(ticketId(announcement));
 
     expect(job?.name).toBe("video");
-    expect(job?.data).toEqual({ jobId: announcement.jobId, attempt: 3 });
+    expect(job?.data).toEqual({ jobId: announcement.jobId, attempt: 3, ticketNumber: 0 });
   });
 
   test("leaves a live ticket alone and replaces a finished one", async () => {
@@ -125,6 +125,18 @@ describe("adding and taking", () => {
 
     expect(await takenOne(tickets)).toEqual(ticket);
     expect(await board.getFailedCount()).toBe(0);
+  });
+
+  test("a job's next ticket is added while a worker still holds the one before", async () => {
+    const tickets = open();
+    const first = announce();
+    await tickets.add([first]);
+    const held = await takenOne(tickets);
+    await tickets.remove([held]);
+    await tickets.add([{ ...first, ticketNumber: 1 }]);
+    expect(await tickets.take(lane, 2)).toEqual([{ ...held, ticketNumber: 1 }]);
+    await tickets.finish(held, { kind: "dropped", reason: "it was stale" });
+    expect(await tickets.findMissing([first, { ...first, ticketNumber: 1 }])).toEqual([first]);
   });
 
   test("lanes are apart, and a name that Redis keys cannot hold is refused", async () => {
@@ -214,7 +226,7 @@ describe("ending a ticket", () => {
 
   test("a ticket that is gone, finished already or held by another is no error", async () => {
     const tickets = open();
-    const strange: HeldTicket = { jobId: "0190", attempt: 1, lane };
+    const strange: HeldTicket = { jobId: "0190", attempt: 1, ticketNumber: 0, lane };
     await tickets.finish(strange, { kind: "completed" });
     await tickets.giveBack(strange, { delayMs: 0 });
     tickets.report(strange, { percent: 1 });

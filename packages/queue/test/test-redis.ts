@@ -31,6 +31,7 @@ export function announce(changes: Partial<Announcement> = {}): Announcement {
   return {
     jobId: randomUUID(),
     attempt: 1,
+    ticketNumber: 0,
     type: "image",
     lane: "default",
     priority: "normal",

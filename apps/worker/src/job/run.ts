@@ -86,12 +86,12 @@ export class Run {
   }
 
   /**
-   * Keeps a ticket of its job that this worker took. `false`: the ticket belongs to another job or attempt, or comes
-   * too late.
+   * Keeps a ticket of its job that this worker took. `false`: the ticket belongs to another job or attempt, is
+   * stale, or comes too late.
    */
   keepTicket(ticket: HeldTicket): boolean {
-    if (this.#hasLetTicketGo || ticket.attempt !== this.leased.attempt) return false;
-    if (this.#ticket !== null && ticketId(this.#ticket) !== ticketId(ticket)) return false;
+    const own = ticketId({ ...this.leased, ticketNumber: this.leased.job.ticketNumber });
+    if (this.#hasLetTicketGo || ticketId(ticket) !== own) return false;
     this.#ticket = ticket;
     return true;
   }

@@ -196,6 +196,7 @@ export class TicketPump {
     const claims = placed.map(({ candidate, freeServer }): Claim => ({
       jobId: candidate.jobId,
       attempt: candidate.attempt,
+      ticketNumber: candidate.ticketNumber,
       isLimited: candidate.tenantRoom !== null,
       serverId: freeServer.id,
       workerId: this.#options.workerId,
@@ -205,10 +206,11 @@ export class TicketPump {
     const leased = await this.#options.runs.claimJobs(claims, this.#options.leaseMs);
     for (const job of leased) {
       const freeServer = placed.find(({ candidate }) => candidate.jobId === job.jobId)?.freeServer;
-      const ticket = open.get(ticketId(job));
+      const id = ticketId({ ...job, ticketNumber: job.job.ticketNumber });
+      const ticket = open.get(id);
       if (freeServer === undefined || ticket === undefined) continue;
-      open.delete(ticketId(job));
-      this.#delays.forget(ticketId(job));
+      open.delete(id);
+      this.#delays.forget(id);
       freeServer.server.checkpoint = freeServer.checkpoint;
       this.#options.start(job, freeServer.server, ticket, leasedSince);
     }
@@ -266,13 +268,18 @@ export class TicketPump {
     return canRunHere ? notHereDelayMs : this.#delays.lengthen(id);
   }
 
+  /**
+   * A stale ticket is dropped, and so is the ticket of a job that must wait and has none on record: when the job is ready,
+   * it is announced again.
+   */
   async #returnUnclaimable(ticket: HeldTicket): Promise<void> {
     const { runs, tickets } = this.#options;
     const job = await runs.findJob(ticket.jobId);
-    if (job !== null && job !== "removed") {
+    if (job !== null && job !== "removed" && job.ticketNumber === ticket.ticketNumber) {
       const runsElsewhere = job.status === "processing" && job.attempt === ticket.attempt;
-      const isNotDueYet = job.status === "queued" && job.attempt + 1 === ticket.attempt;
-      if (runsElsewhere || isNotDueYet) {
+      const isOnRecord =
+        job.status === "queued" && job.attempt + 1 === ticket.attempt && job.enqueuedAt !== null;
+      if (runsElsewhere || isOnRecord) {
         await tickets.giveBack(ticket, { delayMs: runsElsewhere ? elsewhereDelayMs : notHereDelayMs });
         return;
       }

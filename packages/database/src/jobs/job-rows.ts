@@ -21,7 +21,8 @@ export const jobColumns = Prisma.sql`
   ${selectedFailure}, job.warnings,
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
-  job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt", job.created_at AS "createdAt",
+  job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
+  job.ticket_number AS "ticketNumber", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 /** The graph as text, from the table `workflows`. Parsed as JSON, its numbers would lose digits. */
@@ -74,6 +75,7 @@ export function jobFromRow(row: JobRow): Job {
     runAt: row.runAt,
     expiresAt: row.expiresAt,
     enqueuedAt: row.enqueuedAt,
+    ticketNumber: row.ticketNumber,
     createdAt: row.createdAt,
     startedAt: row.startedAt,
     finishedAt: row.finishedAt,

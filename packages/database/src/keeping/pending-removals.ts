@@ -3,7 +3,7 @@ import { type PrismaClient } from "../generated/client.ts";
 
 export async function listPendingRemovals(database: PrismaClient, limit: number): Promise<RemovedJob[]> {
   return await database.$queryRaw<RemovedJob[]>`
-    SELECT job_id AS id, lane, attempt FROM pending_removals WHERE due_at <= now()
+    SELECT job_id AS id, lane, attempt, ticket_number AS "ticketNumber" FROM pending_removals WHERE due_at <= now()
     ORDER BY due_at LIMIT ${limit}::int`;
 }
 

@@ -58,7 +58,8 @@ export async function removeEnded(database: PrismaClient, ids: string[]): Promis
 }
 
 const lockedColumns = Prisma.sql`
-  SELECT job.id, job.tenant_id AS "tenantId", job.lane, job.attempt, job.status, job.batch_id AS "batchId",
+  SELECT job.id, job.tenant_id AS "tenantId", job.lane, job.attempt,
+    job.ticket_number AS "ticketNumber", job.status, job.batch_id AS "batchId",
     asked.workflow_hash AS "workflowHash"
   FROM jobs job LEFT JOIN job_parameters asked ON asked.job_id = job.id`;
 
@@ -78,8 +79,8 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
       INSERT INTO removed_jobs (id, tenant_id)
       SELECT * FROM unnest(${ids}::uuid[], ${jobs.map(({ tenantId }) => tenantId)}::uuid[])
     ), pending AS (
-      INSERT INTO pending_removals (job_id, lane, attempt, due_at)
-      SELECT id, lane, attempt, now() + ${pendingFor}::interval FROM jobs WHERE id = ANY(${ids}::uuid[])
+      INSERT INTO pending_removals (job_id, lane, attempt, ticket_number, due_at)
+      SELECT id, lane, attempt, ticket_number, now() + ${pendingFor}::interval FROM jobs WHERE id = ANY(${ids}::uuid[])
     ), prompt AS (${notePromptsOfAbsentServers(ids)}
     )
     DELETE FROM jobs WHERE id = ANY(${ids}::uuid[])`;
@@ -96,5 +97,5 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
     uploads.map(({ id }) => id),
     0,
   );
-  return jobs.map(({ id, lane, attempt }) => ({ id, lane, attempt }));
+  return jobs.map(({ id, lane, attempt, ticketNumber }) => ({ id, lane, attempt, ticketNumber }));
 }

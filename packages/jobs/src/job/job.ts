@@ -96,6 +96,8 @@ export interface Job {
   /** A queued job gets no ticket before this time (backoff). */
   runAt: Date | null;
   enqueuedAt: Date | null;
+  /** Rises when a queued job loses its ticket, or is queued again: an earlier ticket is stale then. */
+  ticketNumber: number;
   /** If the job has not begun to execute by this time, it times out. */
   expiresAt: Date | null;
   createdAt: Date;

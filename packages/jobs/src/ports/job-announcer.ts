@@ -4,6 +4,8 @@ import { type JobPriority, type JobType } from "../job/job.ts";
 export interface TicketReference {
   jobId: string;
   attempt: number;
+  /** The row's `ticketNumber` when the ticket was added. A ticket with an earlier number is stale. */
+  ticketNumber: number;
 }
 
 export interface Announcement extends TicketReference {
@@ -19,7 +21,7 @@ export interface Announcement extends TicketReference {
  * database cannot be reached.
  */
 export interface JobAnnouncer {
-  /** Sets `enqueuedAt` of rows that are still queued and whose next attempt is the one of the ticket. */
+  /** Sets `enqueuedAt` of rows that are still ready, and whose ticket is still this one. */
   markEnqueued(tickets: TicketReference[]): Promise<void>;
   /**
    * Queued rows that are due (`runAt`) and have no `enqueuedAt`, lowest rank first. Of a tenant whose running jobs are

@@ -111,7 +111,7 @@ export interface HeartbeatResult {
 export interface JobRuns {
   /** The job that a ticket names. */
   findJob(id: string): Promise<Job | "removed" | null>;
-  /** Those of these tickets whose row is queued, due, and at that attempt; each with its graph. */
+  /** Those of these tickets whose row is ready, and whose ticket is still this one; each with its graph. */
   readCandidates(tickets: TicketReference[]): Promise<Candidate[]>;
   /**
    * `queued → processing` for many jobs in one statement, within the limits of tenants. Returns the jobs that this

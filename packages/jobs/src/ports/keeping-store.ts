@@ -4,6 +4,8 @@ export interface RemovedJob {
   lane: string;
   /** Tickets were added for the attempts up to this one, and perhaps for the next. */
   attempt: number;
+  /** The number of its latest ticket; see `TicketReference`. */
+  ticketNumber: number;
 }
 
 /** A prompt whose attempt has ended, and the server that ran it. */

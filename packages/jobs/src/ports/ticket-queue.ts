@@ -1,8 +1,8 @@
 import { type Announcement, type TicketReference } from "./job-announcer.ts";
 
-/** The id of the ticket's BullMQ job. */
-export function ticketId(ticket: TicketReference): string {
-  return `${ticket.jobId}-${ticket.attempt}`;
+/** The id of the ticket's BullMQ job: `<jobId>-<attempt>`, and from the second ticket on also `-<ticketNumber>`. */
+export function ticketId({ jobId, attempt, ticketNumber }: TicketReference): string {
+  return ticketNumber === 0 ? `${jobId}-${attempt}` : `${jobId}-${attempt}-${ticketNumber}`;
 }
 
 /** A ticket that this process has locked in BullMQ, until `finish` or `giveBack`. */

@@ -6,6 +6,7 @@ export function announcementOf(job: Job): Announcement {
   return {
     jobId: job.id,
     attempt: job.attempt + 1,
+    ticketNumber: job.ticketNumber,
     type: job.type,
     lane: job.lane,
     priority: job.priority,

@@ -1,5 +1,6 @@
 import { type RemovedJob } from "../ports/keeping-store.ts";
 import { type OutputStorage } from "../ports/output-storage.ts";
+import { type TicketReference } from "../ports/job-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 
 /**
@@ -34,6 +35,16 @@ export async function tryToFinishRemoval(
   }
 }
 
-function ticketsOf({ id, lane, attempt }: RemovedJob): { jobId: string; attempt: number; lane: string }[] {
-  return Array.from({ length: attempt + 1 }, (_, index) => ({ jobId: id, attempt: index + 1, lane }));
+/** Bull Board shows no more finished tickets than this, so earlier ones are gone. */
+const numbersMax = 1_000;
+
+/** Every ticket that the job may have had: a ticket has no record of its own, and each attempt began at an unknown number. */
+function ticketsOf({ id, lane, attempt, ticketNumber }: RemovedJob): (TicketReference & { lane: string })[] {
+  const numbers = Array.from(
+    { length: Math.min(ticketNumber + 1, numbersMax) },
+    (_, back) => ticketNumber - back,
+  );
+  return Array.from({ length: attempt + 1 }, (_, index) => index + 1).flatMap((ofAttempt) =>
+    numbers.map((number) => ({ jobId: id, attempt: ofAttempt, ticketNumber: number, lane })),
+  );
 }

@@ -12,7 +12,11 @@ import { type BulkJobOptions } from "bullmq";
 const finishedTicketsKept = 1000;
 const logLinesKept = 200;
 
-const ticketData = z.object({ jobId: z.string().min(1).max(128), attempt: z.int().min(1) });
+const ticketData = z.object({
+  jobId: z.string().min(1).max(128),
+  attempt: z.int().min(1),
+  ticketNumber: z.int().min(0).default(0),
+});
 
 /** One element for BullMQ's `addBulk`: a ticket carries ids only, never prompts or images. */
 export function bullJobOf(announcement: Announcement): {
@@ -20,10 +24,10 @@ export function bullJobOf(announcement: Announcement): {
   data: TicketReference;
   opts: BulkJobOptions;
 } {
-  const { jobId, attempt, type, priority, rank } = announcement;
+  const { jobId, attempt, ticketNumber, type, priority, rank } = announcement;
   return {
     name: type,
-    data: { jobId, attempt },
+    data: { jobId, attempt, ticketNumber },
     opts: {
       jobId: ticketId(announcement),
       priority: ticketPriority(priority, rank),

@@ -87,7 +87,9 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
           failure: { class: "server", code: "server-lost" },
         },
       });
-      const [candidate] = await stores().jobRuns.readCandidates([{ jobId: lease.jobId, attempt: 2 }]);
+      const [candidate] = await stores().jobRuns.readCandidates([
+        { jobId: lease.jobId, attempt: 2, ticketNumber: 0 },
+      ]);
       expect(candidate).toMatchObject({ avoidServerId: serverId });
       const [second] = await claim(lease.job, 2, serverId);
       expect(second).toMatchObject({ attempt: 2, leaseNumber: 2, job: { failure: null } });

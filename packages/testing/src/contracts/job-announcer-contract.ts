@@ -14,10 +14,10 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
 
     test("lists due rows without a ticket until they have one", async () => {
       const job = await insert(buildJob({ priority: "high" }));
-      const ticket = { jobId: job.id, attempt: 1 };
+      const ticket = { jobId: job.id, attempt: 1, ticketNumber: 0 };
       const announcement = { ...ticket, type: "image", lane: "default", priority: "high", rank: job.rank };
       expect(among(await stores().jobAnnouncer.listUnannounced(10_000), job)).toEqual([announcement]);
-      await stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 2 }]);
+      await stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 2, ticketNumber: 0 }]);
       expect((await read(job.id)).enqueuedAt).toBeNull();
       await stores().jobAnnouncer.markEnqueued([ticket]);
       expect((await read(job.id)).enqueuedAt).not.toBeNull();
@@ -42,15 +42,33 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
       await stores().jobRuns.endAttempt(later, requeue({ delayMs: 60_000 }));
       await stores().jobRuns.endAttempt(now, requeue({ delayMs: 0 }));
       const listed = among(await stores().jobAnnouncer.listUnannounced(10_000), later.job, now.job);
-      expect(listed).toMatchObject([{ jobId: now.jobId, attempt: 2 }]);
-      const tickets = [later, now].map(({ jobId }) => ({ jobId, attempt: 2 }));
+      expect(listed).toMatchObject([{ jobId: now.jobId, attempt: 2, ticketNumber: 0 }]);
+      const tickets = [later, now].map(({ jobId }) => ({ jobId, attempt: 2, ticketNumber: 0 }));
       expect((await stores().jobRuns.readCandidates(tickets)).map(({ jobId }) => jobId)).toEqual([now.jobId]);
       expect(await claim(later.job, 2, await freshServer())).toEqual([]);
     });
 
+    test("knows the ticket from before a job was cancelled and queued again as stale", async () => {
+      const job = await insert(buildJob());
+      await stores().jobRequests.requestCancel(job.id);
+      await stores().jobRequests.retryJob(job.id);
+      const [stale, latest] = [0, 1].map((ticketNumber) => ({ jobId: job.id, attempt: 1, ticketNumber }));
+      if (stale === undefined || latest === undefined) throw new Error("unreachable");
+      expect(among(await stores().jobAnnouncer.listUnannounced(10_000), job)).toMatchObject([latest]);
+      await stores().jobAnnouncer.markEnqueued([stale]);
+      expect((await read(job.id)).enqueuedAt).toBeNull();
+      expect(await stores().jobRuns.readCandidates([stale, latest])).toMatchObject([latest]);
+      const by = { workerId: "w", clientId: "c", serverId: await freshServer() };
+      const claims = [stale, latest].map((ticket) => ({ ...ticket, ...by, promptId: uuidv7() }));
+      expect(await stores().jobRuns.claimJobs(claims.slice(0, 1), 60_000)).toEqual([]);
+      expect(await stores().jobRuns.claimJobs(claims.slice(1), 60_000)).toHaveLength(1);
+    });
+
     test("forgets all tickets at once", async () => {
       const jobs = [await insert(buildJob()), await insert(buildJob())];
-      await stores().jobAnnouncer.markEnqueued(jobs.map(({ id }) => ({ jobId: id, attempt: 1 })));
+      await stores().jobAnnouncer.markEnqueued(
+        jobs.map(({ id }) => ({ jobId: id, attempt: 1, ticketNumber: 0 })),
+      );
       expect(await stores().jobAnnouncer.clearEnqueued()).toBeGreaterThanOrEqual(2);
       expect(among(await stores().jobAnnouncer.listUnannounced(10_000), ...jobs)).toHaveLength(2);
       expect(await stores().jobAnnouncer.clearEnqueued()).toBe(0);
@@ -61,11 +79,11 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
       const [cancelled, taken] = [await insert(buildJob()), await running()];
       await stores().jobRequests.requestCancel(cancelled.id);
       const candidates = await stores().jobRuns.readCandidates([
-        { jobId: job.id, attempt: 1 },
-        { jobId: job.id, attempt: 2 },
-        { jobId: cancelled.id, attempt: 1 },
-        { jobId: taken.jobId, attempt: 1 },
-        { jobId: uuidv7(), attempt: 1 },
+        { jobId: job.id, attempt: 1, ticketNumber: 0 },
+        { jobId: job.id, attempt: 2, ticketNumber: 0 },
+        { jobId: cancelled.id, attempt: 1, ticketNumber: 0 },
+        { jobId: taken.jobId, attempt: 1, ticketNumber: 0 },
+        { jobId: uuidv7(), attempt: 1, ticketNumber: 0 },
       ]);
       expect(candidates).toMatchObject([{ jobId: job.id, attempt: 1, lane: "sdxl", avoidServerId: null }]);
       expect(JSON.parse(candidates[0]?.workflow ?? "")).toEqual(JSON.parse(buildWorkflow()));

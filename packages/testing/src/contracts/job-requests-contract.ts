@@ -79,7 +79,9 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
         const workflow = `{"1":{"class_type":"X","inputs":{"list":[${list.join()}]}}}`;
         const job = await insert(buildJob({ workflow, parameters: {} }));
         const found = await readerOf(job.id).findParameters(job.id);
-        const [candidate] = await stores().jobRuns.readCandidates([{ jobId: job.id, attempt: 1 }]);
+        const [candidate] = await stores().jobRuns.readCandidates([
+          { jobId: job.id, attempt: 1, ticketNumber: 0 },
+        ]);
         const serverId = await freshServer();
         const [claimed] = await claim(job, 1, serverId);
         await stores().jobRuns.releaseLeases([claimed!]);
@@ -97,7 +99,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       );
       for (const job of jobs) await insert(job);
       const candidates = await stores().jobRuns.readCandidates(
-        jobs.map(({ id }) => ({ jobId: id, attempt: 1 })),
+        jobs.map(({ id }) => ({ jobId: id, attempt: 1, ticketNumber: 0 })),
       );
       expect(new Set(candidates.map(({ workflowHash }) => workflowHash)).size).toBe(seeds.length);
       expect(candidates.map(({ workflow }) => /"seed": ?([^}]*)/.exec(workflow)?.[1])).toEqual(seeds);
@@ -257,6 +259,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
         id: lease.jobId,
         lane: "default",
         attempt: 1,
+        ticketNumber: 0,
       });
       expect(await readerOf(lease.jobId).findJob(lease.jobId)).toBe("removed");
       expect(await stores().jobRequests.removeJob(lease.jobId)).toBe("removed");

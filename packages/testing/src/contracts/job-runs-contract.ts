@@ -48,7 +48,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       const [first, second] = jobs;
       if (first === undefined || second === undefined) throw new Error("unreachable");
       const claimOf = (jobId: string, attempt = 1) => ({
-        ...{ jobId, attempt, serverId, workerId: "w", clientId: "c", promptId: uuidv7() },
+        ...{ jobId, attempt, ticketNumber: 0, serverId, workerId: "w", clientId: "c", promptId: uuidv7() },
       });
       const won = await stores().jobRuns.claimJobs(
         [claimOf(second.id), claimOf(uuidv7()), claimOf(first.id), claimOf(first.id, 2)].slice(0, 3),
@@ -64,7 +64,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       const serverId = await freshServer();
       for (let round = 0; round < 10; round += 1) {
         const job = await insert(buildJob());
-        const marked = stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 1 }]);
+        const marked = stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 1, ticketNumber: 0 }]);
         const [won] = await Promise.all([claim(job, 1, serverId), marked]);
         expect(won).toHaveLength(1);
       }
@@ -78,7 +78,9 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
     test("that has passed ends a queued job as timed out, and no other", async () => {
       const late = await insert(buildJob({ expiresAt: past() }));
       const early = await insert(buildJob({ expiresAt: future() }));
-      expect(await stores().jobRuns.readCandidates([{ jobId: late.id, attempt: 1 }])).toEqual([]);
+      expect(
+        await stores().jobRuns.readCandidates([{ jobId: late.id, attempt: 1, ticketNumber: 0 }]),
+      ).toEqual([]);
       const ended = (await stores().jobRuns.expireQueued(1_000)).map(({ job }) => job.id);
       expect(ended).toContain(late.id);
       expect(ended).not.toContain(early.id);

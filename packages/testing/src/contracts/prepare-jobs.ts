@@ -91,8 +91,10 @@ export function prepareJobs(runner: TestRunner, open: () => Promise<ContractStor
     return inserted;
   };
   const claim: JobPreparation["claim"] = async (job, attempt, serverId, ms = leaseMs) => {
+    const found = await stores().jobRuns.findJob(job.id);
+    const ticketNumber = found === null || found === "removed" ? 0 : found.ticketNumber;
     const by = { workerId: "worker-a", clientId: "client-a", promptId: uuidv7() };
-    return await stores().jobRuns.claimJobs([{ jobId: job.id, attempt, serverId, ...by }], ms);
+    return await stores().jobRuns.claimJobs([{ jobId: job.id, attempt, ticketNumber, serverId, ...by }], ms);
   };
   const history = (jobId: string): Promise<JobEvent[]> => readerOf(jobId).listEvents(jobId, 0, 1_000);
   return {

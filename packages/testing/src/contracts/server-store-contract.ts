@@ -256,7 +256,7 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       jobs: [buildJob(), buildJob()],
     });
     const claims = jobs.map(({ id }) => ({
-      ...{ jobId: id, attempt: 1, serverId: server.id },
+      ...{ jobId: id, attempt: 1, ticketNumber: 0, serverId: server.id },
       ...{ workerId: "worker-a", clientId: "client-a", promptId: uuidv7() },
     }));
     const leases = await stores.jobRuns.claimJobs(claims, leaseMs);

@@ -2,11 +2,12 @@ import { type Announcement, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
-import { ticketRows } from "./ticket-rows.ts";
+import { isCurrent, ticketRows } from "./ticket-rows.ts";
 
 /** The columns of a queued row that its ticket needs, from a table or alias named `job`. */
 const announcementColumns = Prisma.sql`
-  job.id AS "jobId", job.attempt + 1 AS attempt, job.type, job.lane, job.priority, job.rank`;
+  job.id AS "jobId", job.attempt + 1 AS attempt, job.ticket_number AS "ticketNumber", job.type, job.lane, job.priority,
+  job.rank`;
 
 /** All statements lock rows in the order of their ids, so that no two of them deadlock. */
 export async function markEnqueued(database: PrismaClient, tickets: TicketReference[]): Promise<void> {
@@ -14,7 +15,7 @@ export async function markEnqueued(database: PrismaClient, tickets: TicketRefere
   await database.$executeRaw`
     WITH announced AS (
       SELECT job.id FROM jobs job JOIN ${ticketRows(tickets)} ON ticket."jobId" = job.id
-      WHERE ${isUnannounced} AND job.attempt = ticket.attempt - 1
+      WHERE ${isUnannounced} AND ${isCurrent}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     )
     UPDATE jobs SET enqueued_at = now() FROM announced WHERE jobs.id = announced.id`;
@@ -89,8 +90,8 @@ export async function holdBack(
       WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL
       ORDER BY job.id LIMIT ${heldBackAtOnce} FOR NO KEY UPDATE OF job
     )
-    UPDATE jobs SET enqueued_at = NULL FROM announced WHERE jobs.id = announced.id
-    RETURNING jobs.id AS "jobId", jobs.attempt + 1 AS attempt, jobs.lane`;
+    UPDATE jobs SET enqueued_at = NULL, ticket_number = ticket_number + 1 FROM announced WHERE jobs.id = announced.id
+    RETURNING jobs.id AS "jobId", jobs.attempt + 1 AS attempt, jobs.ticket_number - 1 AS "ticketNumber", jobs.lane`;
 }
 
 const heldBackAtOnce = 10_000;

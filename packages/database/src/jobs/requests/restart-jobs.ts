@@ -81,7 +81,7 @@ async function restartRows(
       UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
-        run_at = NULL, enqueued_at = NULL, expires_at = NULL, finished_at = NULL,
+        run_at = NULL, enqueued_at = NULL, ticket_number = ticket_number + 1, expires_at = NULL, finished_at = NULL,
         has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
       FROM again WHERE jobs.id = again.id
       RETURNING jobs.*, again.before, again.sealed

@@ -4,6 +4,7 @@ import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
 import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { isCurrent } from "../announcing/ticket-rows.ts";
 import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
@@ -60,11 +61,11 @@ export async function claimJobs(
 export function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
   return Prisma.sql`
     WITH given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS claim(
-        "jobId" uuid, attempt int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS ticket(
+        "jobId" uuid, attempt int, "ticketNumber" int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
     ), claimable AS (
-      SELECT given.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ON given."jobId" = job.id
-      WHERE ${isReady} AND job.attempt = given.attempt - 1
+      SELECT ticket.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
+      WHERE ${isReady} AND ${isCurrent}
         AND NOT ${farmIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), room AS MATERIALIZED (
