@@ -26,6 +26,8 @@ export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
 export { missingFrom, needsOf } from "./definitions/graph-needs.ts";
+export { type ListedModel, type ServerNeeds } from "./definitions/server-needs.ts";
+export { serverNeedsOf } from "./definitions/server-needs.ts";
 export {
   type GraphProblem,
   type GraphProblemCode,

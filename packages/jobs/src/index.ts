@@ -208,5 +208,6 @@ export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
-export { defaultLane, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
+export { type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
+export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

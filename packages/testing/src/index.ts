@@ -2,7 +2,14 @@ export { startServiceProcess, type ServiceProcess } from "./service-process.ts";
 export { untilServerIsIdle } from "./server-queue.ts";
 export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";
-export { buildFailure, buildJob, buildOutput, buildProgress, buildWorkflow } from "./job-builders.ts";
+export {
+  buildFailure,
+  buildJob,
+  buildLane,
+  buildOutput,
+  buildProgress,
+  buildWorkflow,
+} from "./job-builders.ts";
 export { describeAttemptEnds } from "./contracts/attempt-ends-contract.ts";
 export { type ContractStores, type TestRunner } from "./contracts/contract-stores.ts";
 export { describeJobAnnouncer } from "./contracts/job-announcer-contract.ts";

@@ -1,5 +1,12 @@
 import { v7 as uuidv7 } from "uuid";
-import { promptTextOf, type JobFailure, type JobProgress, type NewJob, type NewOutput } from "@genga/jobs";
+import {
+  promptTextOf,
+  type JobFailure,
+  type JobProgress,
+  type Lane,
+  type NewJob,
+  type NewOutput,
+} from "@genga/jobs";
 
 /** A minimal graph as JSON text; a different prompt makes a different graph. */
 export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
@@ -7,6 +14,14 @@ export function buildWorkflow(prompt = "a girl under a cherry tree"): string {
     "1": { class_type: "CLIPTextEncode", inputs: { text: prompt, clip: ["2", 1] } },
     "2": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: "counterfeit_v3.safetensors" } },
   });
+}
+
+/** A lane whose jobs need a checkpoint of its name. */
+export function buildLane(name: string, changes: Partial<Lane["needs"]> = {}): Lane {
+  const model = `${name}.safetensors`;
+  const models = [{ classType: "CheckpointLoaderSimple", input: "ckpt_name", name: model }];
+  const needs = { classTypes: ["CLIPTextEncode", "CheckpointLoaderSimple"], models, labels: [], ...changes };
+  return { name, mainModel: model, needs };
 }
 
 /** A job to be inserted, with defaults for everything that is not given. */
@@ -17,7 +32,7 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
     id: uuidv7(),
     type: "image",
     priority: "normal",
-    lane: "default",
+    lane: null,
     batchIndex: null,
     project: null,
     tags: [],

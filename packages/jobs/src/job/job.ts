@@ -1,5 +1,7 @@
 /** The nouns of Genga: what a job is, and which values its fields may have. ARCHITECTURE.md has the glossary. */
 
+import { type Lane } from "./lane.ts";
+
 export const jobTypes = ["image", "video", "workflow"] as const;
 export type JobType = (typeof jobTypes)[number];
 
@@ -121,7 +123,8 @@ export interface NewJob extends JobParameters {
   id: string;
   type: JobType;
   priority: JobPriority;
-  lane: string;
+  /** `null` = the lane `default`. */
+  lane: Lane | null;
   batchIndex: number | null;
   project: string | null;
   tags: string[];

@@ -1,4 +1,5 @@
 import { type JobType, type Json } from "../job/job.ts";
+import { type ServerNeeds } from "../job/lane.ts";
 import { type UploadFinder } from "./upload-store.ts";
 
 /** Remarks in the answer to an accepted submission. */
@@ -17,6 +18,8 @@ export interface ResolvedWorkflow extends Remarks {
   parameters: Json;
   /** The tenant's uploads that the graph names. */
   uploadIds: string[];
+  /** What a server must have to run the graph; `null` = unknown, since no server is known. */
+  needs: ServerNeeds | null;
   /** The secret part of extraData, as JSON text. */
   secretExtraData?: string | undefined;
   /** The open part of extraData, as JSON text; absent where the parameters contain the same numbers. */

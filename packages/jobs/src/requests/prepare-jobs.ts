@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import { type JobPriority, type JobType, type NewJob } from "../job/job.ts";
+import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
 import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
@@ -7,8 +8,11 @@ import { type UploadFinder } from "../ports/upload-store.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
-/** The only lane so far. */
-export const defaultLane = "default";
+/**
+ * Whether workers take tickets from every lane. Until they do, all jobs are accepted into the lane `default`, since
+ * tickets of other lanes would stay where they are.
+ */
+const workersTakeEveryLane = false as boolean;
 
 /** The most problems in a refusal of a batch. */
 const problemsMax = 100;
@@ -48,14 +52,14 @@ export async function prepareJob(
   inBatch: { index: number; uploads: UploadFinder } | null = null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, warnings, notChecked } =
+  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, needs, warnings, notChecked } =
     await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
   const id = uuidv7();
   const newJob: NewJob = {
     id,
     type,
     priority: options.priority ?? "normal",
-    lane: defaultLane,
+    lane: needs === null || !workersTakeEveryLane ? null : laneOf(needs, []),
     batchIndex: inBatch?.index ?? null,
     project: options.project ?? null,
     tags: options.tags ?? [],

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from "uuid";
-import { buildJob, buildWorkflow } from "../job-builders.ts";
+import { buildJob, buildLane, buildWorkflow } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { prepareJobs, requeue } from "./prepare-jobs.ts";
 
@@ -75,7 +75,7 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
     });
 
     test("returns, for each ticket, whether its row wants a run, and what it needs", async () => {
-      const job = await insert(buildJob({ lane: "sdxl" }));
+      const job = await insert(buildJob({ lane: buildLane("sdxl") }));
       const [cancelled, taken] = [await insert(buildJob()), await running()];
       await stores().jobRequests.requestCancel(cancelled.id);
       const candidates = await stores().jobRuns.readCandidates([

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import { type Job, type NewJob } from "@genga/jobs";
-import { buildJob, buildOutput, buildWorkflow } from "../job-builders.ts";
+import { buildJob, buildLane, buildOutput, buildWorkflow } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { prepareJobs, requeue } from "./prepare-jobs.ts";
 
@@ -167,8 +167,11 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
         lanes: [],
         oldestQueuedAt: null,
       });
-      const [first] = [await insert(buildJob({ lane: "a" }), tenantId), await insert(buildJob(), tenantId)];
-      const taken = await insert(buildJob({ lane: "a" }), tenantId);
+      const [first] = [
+        await insert(buildJob({ lane: buildLane("a") }), tenantId),
+        await insert(buildJob(), tenantId),
+      ];
+      const taken = await insert(buildJob({ lane: buildLane("a") }), tenantId);
       await claim(taken, 1, await freshServer());
       await stores().jobRequests.requestCancel((await insert(buildJob(), tenantId)).id);
       expect(await stores().jobReader.of(tenantId).summarizeQueue()).toEqual({
@@ -183,7 +186,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
 
     test("counts the jobs that are served before a job: lower bands first, then lower ranks of its lane", async () => {
       const tenantId = await freshTenant();
-      const lane = `lane-${uuidv7()}`;
+      const lane = buildLane(`lane-${uuidv7()}`);
       const of = (priority: NewJob["priority"]): Promise<Job> =>
         insert(buildJob({ lane, priority }), tenantId);
       const low = await of("low");

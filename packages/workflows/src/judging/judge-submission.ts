@@ -1,5 +1,6 @@
 import {
   replaceNodes,
+  serverNeedsOf,
   stringifyExactJson,
   validateGraph,
   wrapLists,
@@ -116,7 +117,7 @@ export function resolved(
   submission: Submission,
   acceptance: Acceptance,
 ): Omit<ResolvedWorkflow, "uploadIds"> {
-  const { alternative, workflow, validation } = acceptance;
+  const { alternative, workflow, objectInfo, validation } = acceptance;
   const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
   // Warnings about a generated graph are left out, because the client cannot change the generator's choices.
   const ofRawGraph = submission.isRaw ? warningsOf(acceptance) : [];
@@ -127,6 +128,7 @@ export function resolved(
     extraDataText: submission.extraDataText,
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,
+    needs: objectInfo === undefined ? null : serverNeedsOf(workflow, objectInfo),
   };
 }
 

@@ -9,6 +9,7 @@ import { mapDatabaseError, violatedConstraint } from "../../connection/database-
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
+import { type LaneRows } from "./lane-rows.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "./rank-reservation.ts";
@@ -55,10 +56,12 @@ export async function insertJobs(
   database: PrismaClient,
   submission: NewSubmission,
   limit: QueueLimit,
+  lanes: LaneRows,
 ): Promise<Job[]> {
   const { tenantId, jobs } = submission;
   if (jobs.length === 0) return [];
   const preparation = await prepareJobs(jobs, submission.batch);
+  await beforeInsert(lanes.use(database, preparation.lanes));
   for (let tries = 1; ; tries += 1) {
     const takeRank = await beforeInsert(reserveRanks(database, tenantId, preparation.counts, limit));
     if (takeRank !== null) {

@@ -1,10 +1,19 @@
-import { InvalidJobError, isStorableJson, type JobPriority, type NewBatch, type NewJob } from "@genga/jobs";
+import {
+  defaultLane,
+  InvalidJobError,
+  isStorableJson,
+  type JobPriority,
+  type Lane,
+  type NewBatch,
+  type NewJob,
+} from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { isStorable, storedGraph } from "../../connection/stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job in the form that the insert takes; its graph is stored separately, under its hash. */
-export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData"> {
+export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData" | "lane"> {
+  lane: string;
   /** Base64. */
   sealedExtraData: string | null;
   workflowHash: string;
@@ -23,6 +32,8 @@ export interface Preparation {
   rows: PreparedJob[];
   /** Each graph once, ordered by hash. */
   graphs: PreparedGraph[];
+  /** The lanes of the jobs, each once. */
+  lanes: Lane[];
   counts: Map<JobPriority, number>;
 }
 
@@ -33,9 +44,10 @@ const preparedAtOnce = 100;
 export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promise<Preparation> {
   if (batch !== null) assertStorable("name", isStorable(batch.name));
   const graphs = new Map<string, string>();
+  const lanes = new Map<string, Lane>();
   const counts = new Map<JobPriority, number>();
   const rows: PreparedJob[] = [];
-  for (const [index, { workflow, sealedExtraData, ...rest }] of jobs.entries()) {
+  for (const [index, { workflow, sealedExtraData, lane, ...rest }] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
     const { parameters, project, tags, priority } = rest;
     for (const [path, value] of Object.entries({ parameters, project, tags })) {
@@ -48,11 +60,18 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     }
     const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
     const sealed = sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64");
-    rows.push({ ...rest, batchIndex, workflowHash, sealedExtraData: sealed });
+    if (lane !== null) lanes.set(lane.name, lane);
+    const laneName = lane?.name ?? defaultLane;
+    rows.push({ ...rest, lane: laneName, batchIndex, workflowHash, sealedExtraData: sealed });
     counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { rows, counts, graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })) };
+  return {
+    rows,
+    counts,
+    lanes: [...lanes.values()],
+    graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })),
+  };
 }
 
 function assertStorable(path: string, storable: boolean): void {

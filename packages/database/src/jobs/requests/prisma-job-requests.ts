@@ -4,8 +4,7 @@ import {
   type CancelResult,
   type Job,
   type JobRequests,
-  type NewBatch,
-  type NewJob,
+  type NewSubmission,
   type RemovedJob,
   type SealForJob,
 } from "@genga/jobs";
@@ -13,6 +12,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
+import { LaneRows } from "../accepting/lane-rows.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
 import { requestCancel, retryJob } from "./job-requests.ts";
@@ -23,14 +23,15 @@ import { requestCancel, retryJob } from "./job-requests.ts";
 export class PrismaJobRequests implements JobRequests {
   readonly #database: PrismaClient;
   readonly #limits: QueueLimit;
+  readonly #lanes = new LaneRows();
 
   constructor(options: { database: PrismaClient; limits: QueueLimit }) {
     this.#database = options.database;
     this.#limits = options.limits;
   }
 
-  insertJobs(submission: { tenantId: string; batch: NewBatch | null; jobs: NewJob[] }): Promise<Job[]> {
-    return withMappedErrors(() => insertJobs(this.#database, submission, this.#limits));
+  insertJobs(submission: NewSubmission): Promise<Job[]> {
+    return withMappedErrors(() => insertJobs(this.#database, submission, this.#limits, this.#lanes));
   }
 
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
