@@ -207,7 +207,12 @@ function acceptingParts(
     { ...parts, onNotChecked },
     { name: `api-${hostname()}-${process.pid}`, serversMaxAgeMs },
   );
-  const thread = new SubmissionThread({ settings, defaultTenantId, serversMaxAgeMs, log, onNotChecked });
+  const thread = new SubmissionThread({
+    ...{ settings, defaultTenantId, serversMaxAgeMs, log, onNotChecked },
+    onEnded: () => {
+      metrics.submissionThreadEnds.inc();
+    },
+  });
   const onAccepted = (type: JobType, count: number): void => {
     metrics.jobsAccepted.inc({ type }, count);
   };

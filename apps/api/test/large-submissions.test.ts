@@ -80,7 +80,9 @@ test("an API that is stopped right after it accepted a batch adds the batch's ti
 
 test("a submission that is too much for the thread's memory is answered, and the next one is accepted", async () => {
   const tenant = await api.database.tenants.defaultTenant();
+  let ends = 0;
   const thread = new SubmissionThread({
+    onEnded: () => (ends += 1),
     settings: requireServices(readConfiguration(api.env)),
     ...{ defaultTenantId: tenant.id, serversMaxAgeMs: 1_000, heapMaxMb: 96 },
     log: pino({ level: "silent" }),
@@ -103,6 +105,7 @@ test("a submission that is too much for the thread's memory is answered, and the
     });
     const { jobs } = await thread.answer(batchOf([image]));
     expect(jobs).toEqual({ image: 1 });
+    expect(ends).toBe(1);
   } finally {
     await thread.close();
   }

@@ -16,6 +16,8 @@ export interface SubmissionThreadOptions extends ThreadSettings {
   heapMaxMb?: number;
   /** Called with the inputs that were not checked: how many, and one of each node class. */
   onNotChecked: (notes: readonly NotChecked[], count: number) => void;
+  /** Called when the thread ended without being asked to. */
+  onEnded: () => void;
 }
 
 /**
@@ -44,6 +46,9 @@ export class SubmissionThread {
       // Between two tasks the thread goes on to add tickets and to keep its connections alive.
       atomics: "disabled",
       resourceLimits: { maxOldGenerationSizeMb: heapMaxMb },
+    });
+    this.#pool.on("workerDestroy", () => {
+      if (!this.#isClosed) options.onEnded();
     });
     // Its end while nothing was asked of it; the pool starts another one.
     this.#pool.on("error", (error: unknown) => {

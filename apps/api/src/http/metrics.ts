@@ -11,6 +11,7 @@ export interface Metrics {
   jobsRefused: Counter<"code">;
   inputsNotChecked: Counter;
   eventStreams: Gauge;
+  submissionThreadEnds: Counter;
   refusedByLimit: Counter<"limit">;
   wrongKeys: Counter<"outcome">;
 }
@@ -63,6 +64,11 @@ export function createMetrics(asked: Asked): Metrics {
       name: "genga_wrong_keys_total",
       help: "Requests with a key that is not known (`refused`), or whose key was not checked because too many wrong ones came before (`held-up`).",
       labelNames: ["outcome"],
+      registers,
+    }),
+    submissionThreadEnds: new Counter({
+      name: "genga_submission_thread_ends_total",
+      help: "How often the thread for large submissions ended without being asked to, for example for want of memory.",
       registers,
     }),
     eventStreams: new Gauge({
