@@ -2,7 +2,6 @@ import { hostname } from "node:os";
 import { type NotChecked } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
-  defaultLane,
   EventFeed,
   type Signals,
   StoreUnavailableError,
@@ -118,7 +117,7 @@ export async function openDependencies(
   const tickets = createTicketQueue(redis);
   const signals = createSignals(redis);
   const admissions = createAdmissions(redis);
-  const board = createQueueBoard({ ...redis, lanes: [defaultLane], basePath: boardPath });
+  const board = createQueueBoard({ ...redis, basePath: boardPath });
   const definitions = definitionsThread(settings);
   /** What has to end while the connections are still there. */
   const endings: (() => Promise<void>)[] = [];

@@ -1,4 +1,4 @@
-import { defaultLane, StoreUnavailableError } from "@genga/jobs";
+import { StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
@@ -101,7 +101,7 @@ export class Worker {
       this.#stops.push(startTicker({ name, intervalMs, tick, log }));
     };
     this.#stops.push(
-      tickets.onAvailable(defaultLane, () => {
+      tickets.onAvailable(() => {
         this.#pump.trigger();
       }),
     );

@@ -146,7 +146,13 @@ export {
   type TenantLimits,
   type TenantLimitStore,
 } from "./ports/tenant-limits.ts";
-export { ticketId, type HeldTicket, type TicketEnd, type TicketQueue } from "./ports/ticket-queue.ts";
+export {
+  ticketId,
+  type HeldTicket,
+  type LaneHead,
+  type TicketEnd,
+  type TicketQueue,
+} from "./ports/ticket-queue.ts";
 export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./ports/signals.ts";
 export {
   leaseNumberOfFolder,

@@ -1,8 +1,11 @@
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { ExpressAdapter } from "@bull-board/express";
+import { TicketsUnavailableError } from "@genga/jobs";
 import { Queue } from "bullmq";
 import { Router, type Application, type NextFunction, type Request, type Response } from "express";
+import { readLaneNames } from "./lanes/lane-tickets.ts";
+import { sharedBackends, type SharedBackends } from "./lanes/shared-backend.ts";
 import { RedisLink, type QueueLogger } from "./redis/redis-link.ts";
 import { shownNameOf } from "./tickets/ticket-data.ts";
 
@@ -10,8 +13,6 @@ export interface QueueBoardOptions {
   redisUrl: string;
   /** The same prefix as that of the ticket queue; default: `genga`. */
   prefix?: string;
-  /** Each lane is one queue on the board. */
-  lanes: string[];
   /** Where the router is mounted, such as `/admin/queues`: the page's links begin with it. */
   basePath: string;
   logger: QueueLogger;
@@ -25,34 +26,74 @@ export interface QueueBoard {
 
 /** Bull Board, read-only: shows every ticket, its progress, log lines and reason; changes nothing. */
 export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
-  const { redisUrl, prefix = "genga", lanes, basePath, logger } = options;
+  const { redisUrl, prefix = "genga", basePath, logger } = options;
   const link = new RedisLink({ redisUrl, purpose: "queue board", logger });
-  const queues = lanes.map(
-    (lane) =>
-      new Queue(lane, { connection: link.redis, prefix, skipVersionCheck: true, skipMetasUpdate: true }),
-  );
-  for (const queue of queues) queue.on("error", () => undefined); // The link logs outages.
   const board = new ExpressAdapter().setBasePath(basePath);
-  createBullBoard({
-    queues: queues.map((queue) => {
-      const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
-      adapter.setFormatter("name", shownNameOf);
-      return adapter;
-    }),
+  const { replaceQueues } = createBullBoard({
+    queues: [],
     serverAdapter: board,
     options: { uiConfig: { boardTitle: "Genga tickets" } },
   });
+  const shown = new ShownLanes({ link, prefix, show: replaceQueues });
   const pages = board.getRouter() as Application;
   pages.disable("x-powered-by");
   const router = Router();
-  router.use(refuseChanges, refuseWithout(link), keepToThisSite, pages);
-  return {
-    router,
-    close: async () => {
-      for (const queue of queues) await queue.close();
-      await link.close();
-    },
+  const showAll = async (_request: Request, _response: Response, next: NextFunction): Promise<void> => {
+    await shown.refresh();
+    next();
   };
+  router.use(refuseChanges, refuseWithout(link), keepToThisSite, showAll, pages);
+  return { router, close: () => link.close() };
+}
+
+/** How old the list of lanes on the board may be. */
+const refreshMs = 1_000;
+
+interface ShownLanesOptions {
+  link: RedisLink;
+  prefix: string;
+  show: (adapters: BullMQAdapter[]) => void;
+}
+
+/** The lanes on the board, one queue each: new lanes appear and vanished ones go without a restart. */
+class ShownLanes {
+  readonly #options: ShownLanesOptions;
+  readonly #backends: SharedBackends;
+  #adapters = new Map<string, BullMQAdapter>();
+  #refreshedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ShownLanesOptions) {
+    this.#options = options;
+    this.#backends = sharedBackends(options.link.redis, options.prefix);
+  }
+
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#refreshedAt < refreshMs) return;
+    const { link, prefix, show } = this.#options;
+    let names: string[];
+    try {
+      names = await link.run((redis) => readLaneNames(redis, prefix));
+    } catch (error) {
+      // The page goes on with the lanes that it knows, and says itself that Redis does not answer.
+      if (error instanceof TicketsUnavailableError) return;
+      throw error;
+    }
+    this.#refreshedAt = performance.now();
+    this.#adapters = new Map(
+      names.toSorted().map((name) => [name, this.#adapters.get(name) ?? this.#adapterOf(name)]),
+    );
+    show([...this.#adapters.values()]);
+  }
+
+  #adapterOf(lane: string): BullMQAdapter {
+    const { link, prefix } = this.#options;
+    const options = { connection: link.redis, prefix, skipVersionCheck: true, skipMetasUpdate: true };
+    const queue = new Queue(lane, options, this.#backends);
+    queue.on("error", () => undefined); // The link logs outages.
+    const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
+    adapter.setFormatter("name", shownNameOf);
+    return adapter;
+  }
 }
 
 /** Bull Board hides its buttons in read-only mode; this refuses the requests behind them as well. */

@@ -14,16 +14,16 @@ let board: QueueBoard;
 let proxy: TcpProxy;
 let tickets: BullTicketQueue;
 let url: string;
+let prefix: string;
 
 beforeEach(async () => {
-  const prefix = freshPrefix();
+  prefix = freshPrefix();
   proxy = await startTcpProxy({ targetUrl: testRedisUrl() });
   const logger = recordingLogger();
   tickets = createTicketQueue({ redisUrl: testRedisUrl(), prefix, logger });
   board = createQueueBoard({
     redisUrl: proxy.url,
     prefix,
-    lanes: ["default", "counterfeit"],
     basePath,
     logger,
   });
@@ -100,6 +100,28 @@ test("shows cancelled, requeued and dropped tickets as what they are, and comple
       shown(dropped, "^[a-z]+ \\(dropped\\)$", { returnValue: "dropped: its job wanted no work any more" }),
     ]),
   );
+});
+
+test("shows lanes that came after its start, who takes tickets, and nobody else", async () => {
+  const worker = createTicketQueue({
+    ...{ redisUrl: testRedisUrl(), prefix, logger: recordingLogger(), consumerName: "worker 7" },
+  });
+  await tickets.add([announce({ lane: "counterfeit" })]);
+  await worker.take("counterfeit", 1);
+  const workersOf = async (lane: string): Promise<unknown> => {
+    const response = await fetch(`${url}/api/queues/${lane}/workers`);
+    return response.ok ? await response.json() : null;
+  };
+  const isShown = async (): Promise<boolean> =>
+    JSON.stringify(await workersOf("counterfeit")).includes("worker-7");
+  const startedAt = performance.now();
+  while (!(await isShown()) && performance.now() - startedAt < 8_000) await new Promise(setImmediate);
+  expect(await workersOf("counterfeit")).toEqual({
+    workers: [expect.objectContaining({ name: "worker-7" })],
+  });
+  const { queues } = (await (await fetch(`${url}/api/queues`)).json()) as { queues: { name: string }[] };
+  await worker.close();
+  expect(queues.map(({ name }) => name).toSorted()).toEqual(["counterfeit", "default"]);
 });
 
 test.each([

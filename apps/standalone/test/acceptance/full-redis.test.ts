@@ -39,9 +39,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, 30_000);
 
-/** Ticket ids that somebody could take or holds, each as often as it is there. */
+/** Ticket ids that somebody could take or holds, each as often as it is there, of all lanes. */
 async function liveTickets(): Promise<string[]> {
-  const key = (part: string): string => `full:default:${part}`;
+  const lanes = new Set(["default", ...(await redis.zrange("full:lanes", 0, -1))]);
+  const tickets = await Promise.all([...lanes].map(liveTicketsOf));
+  return tickets.flat();
+}
+
+async function liveTicketsOf(lane: string): Promise<string[]> {
+  const key = (part: string): string => `full:${lane}:${part}`;
   const [prioritized, waiting, delayed, active] = await Promise.all([
     redis.zrange(key("prioritized"), 0, -1),
     redis.lrange(key("wait"), 0, -1),
@@ -100,7 +106,7 @@ test("a burst of 10,000 that Redis has no room for is accepted, announced in ful
 /** What Bull Board keeps of finished ones is left, nothing of cancelled ones. */
 async function countTicketHashes(): Promise<number> {
   let count = 0;
-  for await (const keys of redis.scanStream({ match: "full:default:0*", count: 1_000 })) {
+  for await (const keys of redis.scanStream({ match: "full:*:0*", count: 1_000 })) {
     count += (keys as string[]).length;
   }
   return count;

@@ -51,6 +51,8 @@ export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
   /** The checkpoint of the last graph that the server got. */
   checkpoint: string | null = null;
+  /** The lane of the job that the server got last. */
+  lane: string | null = null;
   /** An operator asked that the server get no new work. */
   isDraining: boolean;
   readonly #options: OwnedServerOptions;

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   type Candidate,
   type Claim,
-  defaultLane,
   type HeldTicket,
   type JobAnnouncer,
   type JobRuns,
@@ -26,6 +25,7 @@ import {
   freeServersOf,
   takeSlot,
 } from "./free-servers.ts";
+import { planTakes, type LaneServer } from "./plan-takes.ts";
 import { RunnableCache } from "./runnable-cache.ts";
 import { notHereDelayMs, TicketDelays } from "./ticket-delays.ts";
 
@@ -58,6 +58,10 @@ const elsewhereDelayMs = 5_000;
 interface Placed {
   candidate: Candidate;
   freeServer: FreeServer;
+}
+
+function laneServerOf({ slots, jobsHeld, server: { lane } }: FreeServer): LaneServer {
+  return { slots, jobsHeld, lane };
 }
 
 /** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
@@ -120,13 +124,26 @@ export class TicketPump {
   async #fill(): Promise<boolean> {
     if (this.#options.isPaused()) return false;
     const freeServers = freeServersOf(this.#options.readyServers());
-    const count = countFreeSlots(freeServers);
-    if (count === 0) return false;
-    const tickets = await this.#options.tickets.take(defaultLane, count);
-    if (tickets.length === 0) return false;
-    // Also when no job could be placed, since tickets behind these may be usable.
-    await this.#useTickets(tickets, freeServers);
-    return tickets.length === count;
+    if (countFreeSlots(freeServers) === 0) return false;
+    const lanes = await this.#options.tickets.lanes();
+    if (lanes.length === 0) return false;
+    const tickets = await this.#take(planTakes(freeServers.map(laneServerOf), lanes));
+    if (tickets.length > 0) await this.#useTickets(tickets, freeServers);
+    // Another round also follows when no job could be placed or another process was faster: the next tickets may be
+    // usable, and the next answer about lanes knows what was taken.
+    return true;
+  }
+
+  /** Takes from all lanes at the same time. */
+  async #take(counts: ReadonlyMap<string, number>): Promise<HeldTicket[]> {
+    const results = await Promise.allSettled(
+      [...counts].map(([lane, count]) => this.#options.tickets.take(lane, count)),
+    );
+    const taken = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+    const failed = results.find((result) => result.status === "rejected");
+    // Tickets that were taken are used even if Redis went away right afterwards.
+    if (failed !== undefined && taken.length === 0) throw failed.reason;
+    return taken;
   }
 
   /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
@@ -212,6 +229,7 @@ export class TicketPump {
       open.delete(id);
       this.#delays.forget(id);
       freeServer.server.checkpoint = freeServer.checkpoint;
+      freeServer.server.lane = ticket.lane;
       this.#options.start(job, freeServer.server, ticket, leasedSince);
     }
   }

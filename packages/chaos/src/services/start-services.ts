@@ -79,13 +79,19 @@ export async function startServices(report: (line: string) => void): Promise<Sui
   };
 }
 
-/** The tickets in BullMQ's own keys, for the only lane. */
+/** The tickets in BullMQ's own keys, for all lanes. */
 async function listTickets(client: Redis): Promise<string[]> {
+  const lanes = new Set(["default", ...(await client.zrange("genga:lanes", 0, -1))]);
+  const tickets = await Promise.all([...lanes].map((lane) => listTicketsOf(client, lane)));
+  return tickets.flat();
+}
+
+async function listTicketsOf(client: Redis, lane: string): Promise<string[]> {
   const lists = await Promise.all([
-    client.lrange("genga:default:wait", 0, -1),
-    client.lrange("genga:default:active", 0, -1),
-    client.zrange("genga:default:prioritized", 0, -1),
-    client.zrange("genga:default:delayed", 0, -1),
+    client.lrange(`genga:${lane}:wait`, 0, -1),
+    client.lrange(`genga:${lane}:active`, 0, -1),
+    client.zrange(`genga:${lane}:prioritized`, 0, -1),
+    client.zrange(`genga:${lane}:delayed`, 0, -1),
   ]);
   const states = ["waiting", "held", "prioritized", "delayed"];
   return lists.flatMap((ids, index) => ids.map((id) => `${states[index] ?? ""} ${id}`));

@@ -43,7 +43,7 @@ const signs: Readonly<Record<JobPoint, PointSign>> = {
   "ticket-ack": {
     on: { network: "redis", of: "worker" },
     direction: "to-target",
-    text: /:default:(?:completed|failed)\r\n/,
+    text: /:(?:completed|failed)\r\n/,
   },
 };
 

@@ -10,6 +10,15 @@ export interface HeldTicket extends TicketReference {
   readonly lane: string;
 }
 
+/** A lane that has tickets to take. */
+export interface LaneHead {
+  lane: string;
+  /** How many tickets can be taken now. */
+  waiting: number;
+  /** The ticket priority (`ticketPriority`) of the ticket that would be taken first. */
+  headPriority: number;
+}
+
 /**
  * How Bull Board shows a finished ticket. A ticket whose job was cancelled, was requeued, or wanted no work has neither
  * failed nor completed.
@@ -31,6 +40,11 @@ export interface TicketQueue {
    * @param options.areNew no ticket of these ids was ever added, so the queue does not look for one
    */
   add(announcements: Announcement[], options?: { areNew?: boolean }): Promise<void>;
+  /**
+   * The lanes that have tickets to take, in no order. What other processes take shows after a second at most; added
+   * tickets show at once.
+   */
+  lanes(): Promise<LaneHead[]>;
   /** Takes up to `count` tickets, best first, without waiting. Their locks are renewed until `finish` or `giveBack`. */
   take(lane: string, count: number): Promise<HeldTicket[]>;
   /** A missing ticket, or one that another worker has taken, is no error. */
@@ -49,7 +63,10 @@ export interface TicketQueue {
    */
   wasWiped(): Promise<boolean>;
   rememberSentinel(): Promise<void>;
-  /** `listener` is called when any process added tickets to the lane, and when Redis is back. */
-  onAvailable(lane: string, listener: () => void): () => void;
+  /**
+   * `listener` is called when any process added tickets, whatever their lane, and when Redis is back. Lanes need no
+   * other care: new ones are found, and empty ones vanish after an hour.
+   */
+  onAvailable(listener: () => void): () => void;
   close(): Promise<void>;
 }

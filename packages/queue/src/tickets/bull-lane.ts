@@ -1,6 +1,8 @@
 import { Queue, Worker, type Job } from "bullmq";
 import { type Redis } from "ioredis";
 import { JobError, type TicketReference } from "@genga/jobs";
+import { delayMaxMs } from "../lanes/lane-tickets.ts";
+import { type SharedBackends } from "../lanes/shared-backend.ts";
 import { isLostTicket } from "../redis/redis-errors.ts";
 
 export type TicketJob = Job<TicketReference, string | null>;
@@ -14,14 +16,14 @@ export class InvalidLaneError extends JobError {
   }
 }
 
-/** The longest delay of a ticket. */
-export const delayMaxMs = 60_000;
 const promotedAtOnce = 100;
 
 export interface BullLaneOptions {
   lane: string;
   prefix: string;
   redis: Redis;
+  /** Puts all lanes of the process on one connection. */
+  backends: SharedBackends;
   /** The name under which Bull Board shows the process that takes tickets. */
   consumerName: string;
   lockMs: number;
@@ -41,7 +43,8 @@ export class BullLane {
     if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
     this.lane = options.lane;
     this.#options = options;
-    this.queue = new Queue(options.lane, this.#shared());
+    // The lane's `meta` is written with the first tickets (`noteLanes`), also after the lane has vanished once.
+    this.queue = new Queue(options.lane, { ...this.#shared(), skipMetasUpdate: true }, options.backends);
     this.queue.on("error", options.onError);
   }
 
@@ -62,20 +65,6 @@ export class BullLane {
    */
   returnStalled(): Promise<string[]> {
     return this.#consumer().getBackend().moveStalledJobsToWait();
-  }
-
-  /** Reads when the next delayed ticket is due (`null` if there is none), and whether tickets wait now. */
-  async readState(redis: Redis): Promise<{ isWaiting: boolean; nextDueAt: Date | null }> {
-    const { wait, prioritized, delayed } = this.queue.keys;
-    const [waiting, inBands, next] = await Promise.all([
-      redis.llen(String(wait)),
-      redis.zcard(String(prioritized)),
-      redis.zrange(String(delayed), 0, 0, "WITHSCORES"),
-    ]);
-    const score = next[1];
-    // BullMQ keeps the due time in the score's upper bits; the lower 12 order tickets of the same millisecond.
-    const nextDueAt = score === undefined ? null : new Date(Math.floor(Number(score) / 4096));
-    return { isWaiting: waiting + inBands > 0, nextDueAt };
   }
 
   /**
@@ -117,14 +106,11 @@ export class BullLane {
     await this.queue.close();
   }
 
-  /**
-   * Created when the first ticket is taken. BullMQ gives it a connection for blocking commands, which Genga never
-   * sends; Bull Board reads from the name of that connection who works on the lane.
-   */
+  /** Created when the first ticket is taken. */
   #consumer(): Worker<TicketReference, string | null> {
     if (this.#worker !== null) return this.#worker;
     const { lane, consumerName, lockMs, stallCheckMs, onError } = this.#options;
-    this.#worker = new Worker(lane, null, {
+    const options = {
       ...this.#shared(),
       name: consumerName,
       autorun: false,
@@ -135,7 +121,8 @@ export class BullLane {
       stalledInterval: Math.ceil(stallCheckMs * 0.8),
       // A job's row decides whether the job has failed too often, not the number of times its ticket changed hands.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-    });
+    };
+    this.#worker = new Worker(lane, null, options, this.#options.backends);
     this.#worker.on("error", onError);
     return this.#worker;
   }

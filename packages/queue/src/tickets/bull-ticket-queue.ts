@@ -5,17 +5,21 @@ import {
   ticketId,
   type Announcement,
   type HeldTicket,
+  type LaneHead,
   type TicketEnd,
   type TicketQueue,
   type TicketReference,
 } from "@genga/jobs";
-import { AvailableTickets } from "./available-tickets.ts";
-import { BullLane, delayMaxMs, type TicketJob } from "./bull-lane.ts";
+import { delayMaxMs, noteLanes } from "../lanes/lane-tickets.ts";
+import { LaneWatch } from "../lanes/lane-watch.ts";
+import { consumerClientName, sharedBackends, type SharedBackends } from "../lanes/shared-backend.ts";
+import { BullLane, type TicketJob } from "./bull-lane.ts";
 import { isLostTicket, mapRedisError } from "../redis/redis-errors.ts";
 import { readRedisHealth, type RedisHealth } from "../redis/redis-health.ts";
 import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";
 import { RedisSubscriber } from "../redis/redis-subscriber.ts";
 import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
+import { findTickets, removeFinished } from "./find-tickets.ts";
 import { removeTickets } from "./remove-tickets.ts";
 import { TicketLocks } from "./ticket-locks.ts";
 import { TicketReports, type TicketReport } from "./ticket-reports.ts";
@@ -36,6 +40,8 @@ export interface TicketQueueOptions {
   stallCheckMs?: number;
   /** The name under which Bull Board shows this process; default: the host and the process id. */
   consumerName?: string;
+  /** A lane that was empty and got no ticket for so long vanishes, with its history; default: an hour. */
+  laneEmptyMs?: number;
   logger: QueueLogger;
 }
 
@@ -46,67 +52,77 @@ export function createTicketQueue(options: TicketQueueOptions): BullTicketQueue 
 
 const bulkMax = 1000;
 const takenTogetherMax = 32;
+/** A process that only adds tickets does not hear of lanes that vanish, so it forgets lanes when it knows this many. */
+const lanesKept = 1000;
 
 /**
- * `TicketQueue` on BullMQ's manual interface. Uses one connection for commands, one for subscriptions, and for each
- * lane from which it takes tickets one that only carries its name.
+ * `TicketQueue` on BullMQ's manual interface. Uses one connection for commands and one for subscriptions, however many
+ * lanes there are.
  */
 export class BullTicketQueue implements TicketQueue {
   readonly #prefix: string;
   readonly #logger: QueueLogger;
   readonly #link: RedisLink;
   readonly #subscriber: RedisSubscriber;
-  readonly #available: AvailableTickets;
+  readonly #backends: SharedBackends;
+  readonly #watch: LaneWatch;
   readonly #locks: TicketLocks;
   readonly #reports = new TicketReports();
   readonly #lanes = new Map<string, BullLane>();
   readonly #laneOptions: { lockMs: number; stallCheckMs: number; consumerName: string };
   /** BullMQ's token for the holder of a lock: this process, in this run. */
   readonly #token = randomUUID();
+  #isConsumer = false;
   #hasWarnedOfEviction = false;
 
   constructor(options: TicketQueueOptions) {
     const { redisUrl, prefix = "genga", lockMs = 12_000, stallCheckMs = lockMs / 4, logger } = options;
-    const { consumerName = `${hostname()}-${process.pid}` } = options;
+    const { consumerName = `${hostname()}-${process.pid}`, laneEmptyMs: emptyMs = 3_600_000 } = options;
     this.#prefix = prefix;
     this.#logger = logger;
     this.#laneOptions = { lockMs, stallCheckMs, consumerName };
     this.#link = new RedisLink({ redisUrl, purpose: "tickets", logger });
     this.#subscriber = new RedisSubscriber({ redisUrl, purpose: "available tickets", logger });
-    this.#available = new AvailableTickets({
-      link: this.#link,
-      subscriber: this.#subscriber,
-      prefix,
-      laneNamed: (lane) => this.#lane(lane),
-      logger,
+    this.#backends = sharedBackends(this.#link.redis, prefix);
+    const laneNamed = (lane: string): BullLane => this.#lane(lane);
+    this.#locks = new TicketLocks({ link: this.#link, token: this.#token, lockMs, laneNamed, logger });
+    this.#watch = new LaneWatch({
+      ...{ link: this.#link, subscriber: this.#subscriber, prefix, token: this.#token },
+      ...{ stallCheckMs, emptyMs, laneNamed, logger },
+      onVanished: (lane) => {
+        if (!this.#locks.holdsOf(lane)) this.#lanes.delete(lane);
+      },
     });
-    this.#locks = new TicketLocks({
-      link: this.#link,
-      token: this.#token,
-      lockMs,
-      stallCheckMs,
-      onReturned: (lane) => this.#available.announce(lane),
-      logger,
-    });
+    this.#link.onReady(() => void this.#nameConnection());
     this.#link.onReady(() => void this.#warnOfEviction());
   }
 
   async add(announcements: Announcement[], { areNew = false } = {}): Promise<void> {
-    for (const [lane, group] of byLane(announcements)) {
-      const { queue } = this.#lane(lane);
-      await this.#link.run(async () => {
+    const groups = byLane(announcements);
+    const lanes = [...groups].map(([name, group]) => ({ lane: this.#lane(name), group }));
+    if (lanes.length === 0) return;
+    const names = [...groups.keys()];
+    await this.#link.run(async (redis) => {
+      // Before the tickets, so that no process removes the lane meanwhile; and after them, with the message.
+      await noteLanes(redis, this.#prefix, names);
+      for (const { lane, group } of lanes) {
         for (const chunk of chunksOf(group, bulkMax)) {
-          if (!areNew) await this.#removeFinished(lane, chunk);
-          await queue.addBulk(chunk.map(bullJobOf));
+          if (!areNew) await removeFinished(lane, redis, chunk);
+          await lane.queue.addBulk(chunk.map(bullJobOf));
         }
-        await this.#available.announce(lane);
-      });
-    }
+      }
+      await this.#watch.announce(names);
+    });
+  }
+
+  async lanes(): Promise<LaneHead[]> {
+    return this.#link.run(() => this.#watch.heads());
   }
 
   async take(lane: string, count: number): Promise<HeldTicket[]> {
     const bullLane = this.#lane(lane);
-    this.#locks.watch(bullLane);
+    this.#consume();
+    this.#watch.noteChange(lane);
     return this.#link.run(async () => {
       const taken: HeldTicket[] = [];
       while (taken.length < count) {
@@ -136,13 +152,14 @@ export class BullTicketQueue implements TicketQueue {
 
   async giveBack(ticket: HeldTicket, { delayMs }: { delayMs: number }): Promise<void> {
     await this.#release(ticket, async (job) => {
+      this.#watch.noteChange(ticket.lane);
       if (delayMs <= 0) {
         await job.moveToWait(this.#token);
         return;
       }
       const dueAt = Date.now() + Math.min(delayMs, delayMaxMs);
       await job.moveToDelayed(dueAt, this.#token);
-      this.#available.wakeAt(ticket.lane, new Date(dueAt));
+      this.#watch.wakeAt(ticket.lane, dueAt);
     });
   }
 
@@ -164,9 +181,11 @@ export class BullTicketQueue implements TicketQueue {
     const missing: Announcement[] = [];
     for (const [lane, group] of byLane(announcements)) {
       for (const chunk of chunksOf(group, bulkMax)) {
-        const states = await this.#link.run(() => this.#statesOf(lane, chunk));
+        const states = await this.#link.run((redis) => findTickets(this.#lane(lane), redis, chunk));
         missing.push(...chunk.filter((_, index) => states[index] !== "live"));
       }
+      // A process that died while it added these tickets may have left a lane that no other process knows.
+      await this.#link.run((redis) => noteLanes(redis, this.#prefix, [lane]));
     }
     return missing;
   }
@@ -179,8 +198,14 @@ export class BullTicketQueue implements TicketQueue {
     await this.#link.run((redis) => redis.set(this.#sentinelKey(), new Date().toISOString()));
   }
 
-  onAvailable(lane: string, listener: () => void): () => void {
-    return this.#available.listen(lane, listener);
+  onAvailable(listener: () => void): () => void {
+    this.#consume();
+    return this.#watch.listen(listener);
+  }
+
+  /** Looks at all lanes now; otherwise that happens each second once this process takes tickets. */
+  tick(): Promise<void> {
+    return this.#watch.tick();
   }
 
   /**
@@ -196,7 +221,7 @@ export class BullTicketQueue implements TicketQueue {
    * closing to avoid that delay.
    */
   async close(): Promise<void> {
-    this.#available.close();
+    await this.#watch.close();
     this.#locks.close();
     if (this.#link.isReady()) await this.#reports.flush();
     this.#reports.close();
@@ -208,10 +233,14 @@ export class BullTicketQueue implements TicketQueue {
   #lane(name: string): BullLane {
     const known = this.#lanes.get(name);
     if (known !== undefined) return known;
+    if (this.#lanes.size >= lanesKept) {
+      for (const lane of this.#lanes.keys()) if (!this.#locks.holdsOf(lane)) this.#lanes.delete(lane);
+    }
     const lane = new BullLane({
       lane: name,
       prefix: this.#prefix,
       redis: this.#link.redis,
+      backends: this.#backends,
       ...this.#laneOptions,
       onError: (error) => {
         // Connection errors arrive here a second time; the link has logged the outage already.
@@ -221,6 +250,26 @@ export class BullTicketQueue implements TicketQueue {
     });
     this.#lanes.set(name, lane);
     return lane;
+  }
+
+  /** From now on this process takes tickets. */
+  #consume(): void {
+    if (this.#isConsumer) return;
+    this.#isConsumer = true;
+    this.#watch.start();
+    if (this.#link.isReady()) void this.#nameConnection();
+  }
+
+  /** Bull Board reads from the names of connections who takes tickets. */
+  async #nameConnection(): Promise<void> {
+    if (!this.#isConsumer) return;
+    const name = this.#laneOptions.consumerName.replaceAll(/[^!-~]/g, "-");
+    try {
+      await this.#link.redis.client("SETNAME", `${consumerClientName(this.#prefix)}:w:${name}`);
+    } catch (error) {
+      // Some providers refuse the command; then Bull Board shows no consumers. The link logs broken connections.
+      if (this.#link.isReady()) this.#logger.info({ err: error }, "Redis refused a name of the connection.");
+    }
   }
 
   #gather(results: PromiseSettledResult<TicketJob | undefined>[]): {
@@ -285,24 +334,6 @@ export class BullTicketQueue implements TicketQueue {
     } finally {
       this.#reports.forget(job);
     }
-  }
-
-  /** BullMQ would treat a finished ticket with the same id as a duplicate and add nothing. */
-  async #removeFinished(lane: string, tickets: TicketReference[]): Promise<void> {
-    const states = await this.#statesOf(lane, tickets);
-    const finished = tickets.filter((_, index) => states[index] === "finished");
-    await Promise.all(finished.map((ticket) => this.#lane(lane).queue.remove(ticketId(ticket))));
-  }
-
-  #statesOf(lane: string, tickets: TicketReference[]): Promise<("missing" | "finished" | "live")[]> {
-    return Promise.all(
-      tickets.map(async (ticket) => {
-        const key = this.#lane(lane).ticketKey(ticketId(ticket));
-        const [addedOn, finishedOn] = await this.#link.redis.hmget(key, "timestamp", "finishedOn");
-        if (addedOn === null || addedOn === undefined) return "missing";
-        return finishedOn === null || finishedOn === undefined ? "live" : "finished";
-      }),
-    );
   }
 
   async #warnOfEviction(): Promise<void> {

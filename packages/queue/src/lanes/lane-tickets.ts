@@ -1,0 +1,213 @@
+import { defaultLane } from "@genga/jobs";
+import { type Redis } from "ioredis";
+import { z } from "zod";
+import { RedisScript } from "../redis/run-script.ts";
+
+/** The state of one lane, at one moment. */
+export interface LaneTickets {
+  lane: string;
+  /** Tickets that can be taken now, delayed ones that are due included. */
+  waiting: number;
+  /** The ticket priority of the ticket that would be taken first; `null` if there is none. */
+  headPriority: number | null;
+  /** When the next delayed ticket is due, by the clock of the process that delayed it. */
+  nextDueAt: number | null;
+  /** Tickets that processes hold. */
+  held: number;
+  /** A ticket is due later than any legitimate delay allows. */
+  isDelayedTooLong: boolean;
+}
+
+export interface AllLaneTickets {
+  /** When Redis read the states, in milliseconds by its own clock. */
+  readAt: number;
+  states: LaneTickets[];
+}
+
+/** The longest delay of a ticket. */
+export const delayMaxMs = 60_000;
+/** Genga does not read BullMQ's streams of events. Redis trims them to whole nodes of about a hundred events. */
+const eventsKept = 10;
+
+/**
+ * Lua that reads the state of a lane from BullMQ's keys. BullMQ hands out tickets in this order: the last one of `wait`
+ * (tickets of dead holders), then the lowest score of `prioritized`, into which it moves delayed tickets that are due.
+ * A score of `prioritized` is the ticket's priority × 2^32 + a counter; one of `delayed` is the time when the ticket is
+ * due × 4096 + a counter.
+ */
+const stateFunction = `
+  local time = redis.call("TIME")
+  local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local function stateOf(prefix, lane, callerNowMs)
+    local base = prefix .. ":" .. lane .. ":"
+    local function priorityOf(id) return tonumber(redis.call("HGET", base .. id, "priority") or 0) end
+    local returned = redis.call("LLEN", base .. "wait")
+    local waiting = returned + redis.call("ZCARD", base .. "prioritized")
+    local head, nextDue, isTooLong = -1, -1, 0
+    if returned > 0 then
+      head = priorityOf(redis.call("LINDEX", base .. "wait", -1))
+    elseif waiting > 0 then
+      head = math.floor(redis.call("ZRANGE", base .. "prioritized", 0, 0, "WITHSCORES")[2] / 4294967296)
+    end
+    local first = redis.call("ZRANGE", base .. "delayed", 0, 0, "WITHSCORES")
+    if first[2] then
+      local dueAt = math.floor(first[2] / 4096)
+      if dueAt > callerNowMs then
+        nextDue = dueAt
+      else
+        waiting = waiting + redis.call("ZCOUNT", base .. "delayed", "-inf", (callerNowMs + 1) * 4096 - 1)
+        local priority = priorityOf(first[1])
+        if returned == 0 and (head < 0 or priority < head) then head = priority end
+      end
+      local horizon = string.format("%.0f", (nowMs + ${2 * delayMaxMs}) * 4096)
+      if redis.call("ZCOUNT", base .. "delayed", horizon, "+inf") > 0 then isTooLong = 1 end
+    end
+    return { lane, waiting, head, nextDue, redis.call("LLEN", base .. "active"), isTooLong }
+  end`;
+
+const readScript = new RedisScript(`${stateFunction}
+  local states = {}
+  for index = 3, #ARGV do states[#states + 1] = stateOf(ARGV[1], ARGV[index], tonumber(ARGV[2])) end
+  return cjson.encode({ nowMs, states })`);
+
+/**
+ * Notes that tickets are added to lanes, so that all processes know the lanes. The score of a lane in the set is the
+ * last time of that. Also sets the length of the stream of events, which BullMQ reads from the lane's `meta`.
+ */
+const noteScript = new RedisScript(`
+  local time = redis.call("TIME")
+  local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  for index = 2, #ARGV do
+    redis.call("ZADD", KEYS[1], nowMs, ARGV[index])
+    redis.call("HSET", ARGV[1] .. ":" .. ARGV[index] .. ":meta", "opts.maxLenEvents", ${eventsKept})
+  end
+  return 0`);
+
+/**
+ * The state of all lanes. The process whose token holds the lock reads it, stores it, and removes lanes that were empty
+ * for long; the others get what that process stored last. A token of "" never takes the lock.
+ */
+const keepScript = new RedisScript(`${stateFunction}
+  local lockKey, snapshotKey, lanesKey = KEYS[1], KEYS[2], KEYS[3]
+  local prefix, token, lockMs, callerNowMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+  local owner = redis.call("GET", lockKey)
+  local isKeeper = token ~= "" and (not owner or owner == token)
+  if not isKeeper then
+    local snapshot = redis.call("GET", snapshotKey)
+    if snapshot then return { 0, snapshot } end
+  end
+
+  local states = {}
+  local lanes = redis.call("ZRANGE", lanesKey, 0, -1, "WITHSCORES")
+  local emptyMs = #lanes / 2 > tonumber(ARGV[6]) and tonumber(ARGV[7]) or tonumber(ARGV[5])
+  local removedMax = 5
+  local isDefaultKnown = false
+
+  -- Returns true when nothing is left of the lane. A long history takes several calls.
+  local function vanish(lane)
+    local base = prefix .. ":" .. lane .. ":"
+    local left = 0
+    for _, kind in ipairs({ "completed", "failed" }) do
+      for _, id in ipairs(redis.call("ZRANGE", base .. kind, 0, 199)) do
+        redis.call("DEL", base .. id, base .. id .. ":logs", base .. id .. ":lock")
+      end
+      redis.call("ZREMRANGEBYRANK", base .. kind, 0, 199)
+      left = left + redis.call("ZCARD", base .. kind)
+    end
+    if left > 0 then return false end
+    for _, key in ipairs({ "meta", "pc", "id", "marker", "events", "stalled", "stalled-check", "limiter" }) do
+      redis.call("DEL", base .. key)
+    end
+    redis.call("ZREM", lanesKey, lane)
+    return true
+  end
+
+  for index = 1, #lanes, 2 do
+    local lane = lanes[index]
+    if lane == "${defaultLane}" then isDefaultKnown = true end
+    local state = stateOf(prefix, lane, callerNowMs)
+    local isEmpty = state[2] == 0 and state[4] < 0 and state[5] == 0
+    local isLongEmpty = isEmpty and tonumber(lanes[index + 1]) < nowMs - emptyMs
+    local isGone = false
+    if isKeeper and isLongEmpty and removedMax > 0 and lane ~= "${defaultLane}" then
+      removedMax = removedMax - 1
+      isGone = vanish(lane)
+    end
+    if not isGone then states[#states + 1] = state end
+  end
+  if not isDefaultKnown then states[#states + 1] = stateOf(prefix, "${defaultLane}", callerNowMs) end
+
+  local snapshot = cjson.encode({ nowMs, states })
+  if isKeeper then
+    redis.call("SET", lockKey, token, "PX", lockMs)
+    redis.call("SET", snapshotKey, snapshot, "PX", lockMs)
+  end
+  return { isKeeper and 1 or 0, snapshot }`);
+
+const releaseScript = new RedisScript(
+  `if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end return 0`,
+);
+
+const stateTuple = z.tuple([z.string(), z.int(), z.int(), z.number(), z.int(), z.int()]);
+const statesSchema = z.tuple([z.number(), z.array(stateTuple)]);
+const keptSchema = z.tuple([z.int(), z.string()]);
+
+export function lanesKey(prefix: string): string {
+  return `${prefix}:lanes`;
+}
+
+/** The names of all lanes that have tickets or a history, the default lane included. */
+export async function readLaneNames(redis: Redis, prefix: string): Promise<string[]> {
+  return [...new Set([defaultLane, ...(await redis.zrange(lanesKey(prefix), 0, -1))])];
+}
+
+export async function noteLanes(redis: Redis, prefix: string, lanes: readonly string[]): Promise<void> {
+  if (lanes.length > 0) await noteScript.run(redis, [lanesKey(prefix)], [prefix, ...lanes]);
+}
+
+export async function readLaneTickets(
+  redis: Redis,
+  prefix: string,
+  lanes: readonly string[],
+): Promise<AllLaneTickets> {
+  return statesOf(await readScript.run(redis, [], [prefix, Date.now(), ...lanes]));
+}
+
+export interface LaneKeeping {
+  prefix: string;
+  /** The holder's name in the lock; `null` = this process does not keep the lanes. */
+  token: string | null;
+  lockMs: number;
+  /** A lane to which no ticket was added for so long, and that is empty, vanishes with its history. */
+  emptyMs: number;
+  /** With more lanes than `lanesMax` the shorter time `crowdedEmptyMs` applies. */
+  lanesMax: number;
+  crowdedEmptyMs: number;
+}
+
+/** The state of all lanes, read by the one process that keeps the lanes. `isKeeper` = this process is that one. */
+export async function keepLanes(
+  redis: Redis,
+  { prefix, token, lockMs, emptyMs, lanesMax, crowdedEmptyMs }: LaneKeeping,
+): Promise<AllLaneTickets & { isKeeper: boolean }> {
+  const keys = [`${prefix}:lane-keeper`, `${prefix}:lane-states`, lanesKey(prefix)];
+  const values = [prefix, token ?? "", lockMs, Date.now(), emptyMs, lanesMax, crowdedEmptyMs];
+  const [isKeeper, states] = keptSchema.parse(await keepScript.run(redis, keys, values));
+  return { isKeeper: isKeeper === 1, ...statesOf(states) };
+}
+
+/** Lets another process keep the lanes at once. */
+export async function releaseLanes(redis: Redis, prefix: string, token: string): Promise<void> {
+  await releaseScript.run(redis, [`${prefix}:lane-keeper`], [token]);
+}
+
+function statesOf(reply: unknown): AllLaneTickets {
+  const [readAt, tuples] = statesSchema.parse(JSON.parse(z.string().parse(reply)));
+  const states = tuples.map(([lane, waiting, head, nextDue, held, isTooLong]) => ({
+    ...{ lane, waiting, held },
+    headPriority: head < 0 ? null : head,
+    nextDueAt: nextDue < 0 ? null : nextDue,
+    isDelayedTooLong: isTooLong === 1,
+  }));
+  return { readAt, states };
+}
