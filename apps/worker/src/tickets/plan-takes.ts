@@ -8,13 +8,15 @@ export interface LaneServer {
   lane: string | null;
 }
 
+type Head = Pick<LaneHead, "lane" | "waiting" | "headPriority">;
+
 /**
  * From which lanes tickets are taken for free slots, and how many. A server stays with its lane while that has tickets
  * and no lane has a ticket in a more urgent band; otherwise it goes to the lane with the first ticket of all.
  *
  * @returns counts by lane; never more than the lane has waiting
  */
-export function planTakes(servers: readonly LaneServer[], heads: readonly LaneHead[]): Map<string, number> {
+export function planTakes(servers: readonly LaneServer[], heads: readonly Head[]): Map<string, number> {
   const left = new Map(heads.map((head) => [head.lane, { ...head }]));
   const counts = new Map<string, number>();
   const slots = servers
@@ -32,7 +34,7 @@ export function planTakes(servers: readonly LaneServer[], heads: readonly LaneHe
   return counts;
 }
 
-function chooseHead(ownLane: string | null, left: ReadonlyMap<string, LaneHead>): LaneHead | null {
+function chooseHead(ownLane: string | null, left: ReadonlyMap<string, Head>): Head | null {
   const [first] = [...left.values()].sort((one, other) => one.headPriority - other.headPriority);
   if (first === undefined) return null;
   const own = ownLane === null ? undefined : left.get(ownLane);
@@ -41,6 +43,6 @@ function chooseHead(ownLane: string | null, left: ReadonlyMap<string, LaneHead>)
 }
 
 /** Ageing orders the tickets of a lane; it makes no server leave its lane. */
-function ownBandOf({ headPriority }: LaneHead): number {
+function ownBandOf({ headPriority }: Head): number {
   return readTicketPriority(headPriority).ownBand;
 }

@@ -15,6 +15,10 @@ export interface LaneHead {
   lane: string;
   /** How many tickets can be taken now. */
   waiting: number;
+  /** How many of them are in the band of the first one. */
+  waitingInBand: number;
+  /** Since when it has had tickets without a break, to a second. */
+  waitingSince: Date;
   /** The ticket priority (`ticketPriority`) of the ticket that would be taken first. */
   headPriority: number;
 }

@@ -1,4 +1,4 @@
-import { defaultLane } from "@genga/jobs";
+import { bandPriorities, defaultLane } from "@genga/jobs";
 import { type Redis } from "ioredis";
 import { z } from "zod";
 import { RedisScript } from "../redis/run-script.ts";
@@ -8,6 +8,10 @@ export interface LaneTickets {
   lane: string;
   /** Tickets that can be taken now, delayed ones that are due included. */
   waiting: number;
+  /** How many of them are in the band of the first one. */
+  waitingInBand: number;
+  /** Since when tickets have waited in it without a break, by the clock of Redis, to a second. */
+  waitingSince: number;
   /** The ticket priority of the ticket that would be taken first; `null` if there is none. */
   headPriority: number | null;
   /** When the next delayed ticket is due, by the clock of the process that delayed it. */
@@ -36,6 +40,7 @@ const eventsKept = 10;
  * due × 4096 + a counter.
  */
 const stateFunction = `
+  local bandWidth = ${bandPriorities(0).last}
   local time = redis.call("TIME")
   local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   local function stateOf(prefix, lane, callerNowMs)
@@ -44,6 +49,7 @@ const stateFunction = `
     local returned = redis.call("LLEN", base .. "wait")
     local waiting = returned + redis.call("ZCARD", base .. "prioritized")
     local head, nextDue, isTooLong = -1, -1, 0
+    local inBand = 0
     if returned > 0 then
       head = priorityOf(redis.call("LINDEX", base .. "wait", -1))
     elseif waiting > 0 then
@@ -55,14 +61,24 @@ const stateFunction = `
       if dueAt > callerNowMs then
         nextDue = dueAt
       else
-        waiting = waiting + redis.call("ZCOUNT", base .. "delayed", "-inf", (callerNowMs + 1) * 4096 - 1)
+        inBand = redis.call("ZCOUNT", base .. "delayed", "-inf", (callerNowMs + 1) * 4096 - 1)
+        waiting = waiting + inBand
         local priority = priorityOf(first[1])
         if returned == 0 and (head < 0 or priority < head) then head = priority end
       end
       local horizon = string.format("%.0f", (nowMs + ${2 * delayMaxMs}) * 4096)
       if redis.call("ZCOUNT", base .. "delayed", horizon, "+inf") > 0 then isTooLong = 1 end
     end
-    return { lane, waiting, head, nextDue, redis.call("LLEN", base .. "active"), isTooLong }
+    if head >= 0 then
+      -- Those that were delayed or returned count for the band of the first ticket, whatever their own is.
+      local band = math.floor(math.max(head - 1, 0) / bandWidth)
+      local first = string.format("%.0f", (band * bandWidth + 1) * 4294967296)
+      local last = string.format("(%.0f", ((band + 1) * bandWidth + 1) * 4294967296)
+      inBand = inBand + returned + redis.call("ZCOUNT", base .. "prioritized", first, last)
+    end
+    local since = tonumber(redis.call("HGET", prefix .. ":lanes-since", lane) or nowMs)
+    local held = redis.call("LLEN", base .. "active")
+    return { lane, waiting, head, nextDue, held, isTooLong, inBand, since }
   end`;
 
 const readScript = new RedisScript(`${stateFunction}
@@ -88,7 +104,7 @@ const noteScript = new RedisScript(`
  * for long; the others get what that process stored last. A token of "" never takes the lock.
  */
 const keepScript = new RedisScript(`${stateFunction}
-  local lockKey, snapshotKey, lanesKey = KEYS[1], KEYS[2], KEYS[3]
+  local lockKey, snapshotKey, lanesKey, sinceKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
   local prefix, token, lockMs, callerNowMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
   local owner = redis.call("GET", lockKey)
   local isKeeper = token ~= "" and (not owner or owner == token)
@@ -126,6 +142,8 @@ const keepScript = new RedisScript(`${stateFunction}
     local lane = lanes[index]
     if lane == "${defaultLane}" then isDefaultKnown = true end
     local state = stateOf(prefix, lane, callerNowMs)
+    if isKeeper and state[2] > 0 then redis.call("HSETNX", sinceKey, lane, nowMs) end
+    if isKeeper and state[2] == 0 then redis.call("HDEL", sinceKey, lane) end
     local isEmpty = state[2] == 0 and state[4] < 0 and state[5] == 0
     local isLongEmpty = isEmpty and tonumber(lanes[index + 1]) < nowMs - emptyMs
     local isGone = false
@@ -148,7 +166,8 @@ const releaseScript = new RedisScript(
   `if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end return 0`,
 );
 
-const stateTuple = z.tuple([z.string(), z.int(), z.int(), z.number(), z.int(), z.int()]);
+const [text, whole] = [z.string(), z.int()];
+const stateTuple = z.tuple([text, whole, whole, z.number(), whole, whole, whole, z.number()]);
 const statesSchema = z.tuple([z.number(), z.array(stateTuple)]);
 const keptSchema = z.tuple([z.int(), z.string()]);
 
@@ -190,7 +209,7 @@ export async function keepLanes(
   redis: Redis,
   { prefix, token, lockMs, emptyMs, lanesMax, crowdedEmptyMs }: LaneKeeping,
 ): Promise<AllLaneTickets & { isKeeper: boolean }> {
-  const keys = [`${prefix}:lane-keeper`, `${prefix}:lane-states`, lanesKey(prefix)];
+  const keys = [`${prefix}:lane-keeper`, `${prefix}:lane-states`, lanesKey(prefix), `${prefix}:lanes-since`];
   const values = [prefix, token ?? "", lockMs, Date.now(), emptyMs, lanesMax, crowdedEmptyMs];
   const [isKeeper, states] = keptSchema.parse(await keepScript.run(redis, keys, values));
   return { isKeeper: isKeeper === 1, ...statesOf(states) };
@@ -203,11 +222,13 @@ export async function releaseLanes(redis: Redis, prefix: string, token: string):
 
 function statesOf(reply: unknown): AllLaneTickets {
   const [readAt, tuples] = statesSchema.parse(JSON.parse(z.string().parse(reply)));
-  const states = tuples.map(([lane, waiting, head, nextDue, held, isTooLong]) => ({
-    ...{ lane, waiting, held },
-    headPriority: head < 0 ? null : head,
-    nextDueAt: nextDue < 0 ? null : nextDue,
-    isDelayedTooLong: isTooLong === 1,
-  }));
+  const states = tuples.map(
+    ([lane, waiting, head, nextDue, held, isTooLong, waitingInBand, waitingSince]) => ({
+      ...{ lane, waiting, held, waitingInBand, waitingSince },
+      headPriority: head < 0 ? null : head,
+      nextDueAt: nextDue < 0 ? null : nextDue,
+      isDelayedTooLong: isTooLong === 1,
+    }),
+  );
   return { readAt, states };
 }

@@ -134,9 +134,11 @@ export class LaneWatch {
         throw error;
       }
     }
-    return [...this.#states.values()].flatMap(({ lane, waiting, headPriority }) =>
-      headPriority === null ? [] : { lane, waiting, headPriority },
-    );
+    return [...this.#states.values()].flatMap(({ headPriority, ...state }) => {
+      const { lane, waiting, waitingInBand, waitingSince } = state;
+      if (headPriority === null) return [];
+      return { lane, waiting, waitingInBand, waitingSince: new Date(waitingSince), headPriority };
+    });
   }
 
   /** Looks at all lanes once. */

@@ -12,7 +12,9 @@ export class InvalidLaneError extends JobError {
   readonly code = "invalid-lane";
 
   constructor(lane: string) {
-    super(`"${lane}" cannot name a lane: 1 to 64 lower-case letters, digits, hyphens and underscores can.`);
+    super(
+      `"${lane}" cannot name a lane: 1 to 100 lower-case letters, digits, dots, hyphens and underscores can.`,
+    );
   }
 }
 
@@ -40,7 +42,7 @@ export class BullLane {
 
   /** @throws InvalidLaneError */
   constructor(options: BullLaneOptions) {
-    if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
+    if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(options.lane)) throw new InvalidLaneError(options.lane);
     this.lane = options.lane;
     this.#options = options;
     // The lane's `meta` is written with the first tickets (`noteLanes`), also after the lane has vanished once.
