@@ -73,7 +73,7 @@ const foldersMayImport = {
     servers: ["job", "timing"],
     tickets: ["servers", "timing"],
   },
-  "apps/standalone": { services: [], demo: ["services"], keys: [], testing: [] },
+  "apps/standalone": { services: [], demo: ["services"], keys: [], simulation: [], testing: [] },
   "packages/jobs": {
     job: [],
     scheduling: ["job"],

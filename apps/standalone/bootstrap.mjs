@@ -23,6 +23,7 @@ const entries = {
   retention: "apps/worker/src/sweeping/retention-main.ts",
   "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
   chaos: "packages/chaos/src/chaos-main.ts",
+  simulate: "apps/standalone/src/simulation/simulate-main.ts",
   "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
   "bench:accept": "benchmarks/accept.ts",
   "bench:overhead": "benchmarks/overhead.ts",

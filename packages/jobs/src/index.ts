@@ -203,13 +203,19 @@ export {
 export {
   bandPriorities,
   baseFor,
-  nextRank,
   rankWindow,
   readTicketPriority,
   ticketPriority,
   type TicketPosition,
 } from "./scheduling/ticket-rank.ts";
-export { aheadMs, rankStep, stepMax, unitsOf, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
+export { aheadMs, rankStep, stepMax, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
+export {
+  emptyTenantQueue,
+  extendQueue,
+  unitsElsewhere,
+  waitingUnits,
+  type TenantQueue,
+} from "./scheduling/tenant-queue.ts";
 export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";

@@ -33,6 +33,7 @@ function lane(name: string, fields: Partial<LaneState> = {}, band = 2, ownBand =
     loadMs,
     isPaused: false,
     servers: 0,
+    eligible: 3,
     ready: 0,
     ...fields,
   };
@@ -155,6 +156,12 @@ describe("a server without work for its model", () => {
       reason: "overdue",
       loads: true,
     });
+  });
+
+  test("leaves the work that many servers can do to those that can do nothing else, if it is worth a load", () => {
+    const common = lane("b", { waiting: 900 });
+    expect(choose(server(), common, lane("c", { waiting: 20, eligible: 0 }))?.lane).toBe("c");
+    expect(choose(server(), common, lane("c", { waiting: 19, eligible: 0 }))?.lane).toBe("b");
   });
 
   test("does not load a model for work that the servers which have it begin sooner", () => {

@@ -26,8 +26,8 @@ export interface LaneChoice {
  * 1. another lane's first ticket is of a more urgent band (the job's own band: ageing never makes a server load), or
  * 2. a lane is overdue and the server has stayed for `stayLoads` loads of its model. If what waits for its model would
  *    be done within two loads, it finishes that first, for at most two loads more.
- * With no work for its model, the server goes to the most urgent band, overdue lanes first, then to the lane with the
- * most work per server. It does not load a model for work that the servers which have the model will all have begun
+ * With no work for its model, the server goes to the most urgent band, overdue lanes first, then to lanes that few
+ * servers can serve, then to the lane with the most work per server. It does not load a model for work that the servers which have the model will all have begun
  * before the load is over.
  *
  * @param lanes all lanes with waiting tickets or servers; `servers` and `ready` of each do not count this server
@@ -169,6 +169,7 @@ function longestOverdue(
   const first = best(overdue, (one, other) => {
     return (
       unservedSince(one.lane) - unservedSince(other.lane) ||
+      compareScarcity(one.lane, other.lane) ||
       workPerServer(other.lane) - workPerServer(one.lane)
     );
   });
@@ -187,6 +188,7 @@ function freeChoice(offers: Offers, now: number, settings: LaneSettings): LaneCh
   const first = best(worth, (one, other) => {
     return (
       one.head.ownBand - other.head.ownBand ||
+      compareScarcity(one.lane, other.lane) ||
       workPerServer(other.lane) - workPerServer(one.lane) ||
       one.lane.lastServedAtMs - other.lane.lastServedAtMs
     );
@@ -201,6 +203,19 @@ function isBegunSoon(lane: LaneState, { byModel }: Offers, workMs: number): bool
   const { ready, alwaysLoads, loadMs } = lane;
   if (ready === 0 || alwaysLoads) return false;
   return modelWorkOf(byModel, lane).runMsMax + workMs / ready <= loadMs;
+}
+
+/**
+ * Lanes that few servers can serve come first, so that servers that can serve many do not take the work of those that
+ * can serve few. Roughly, by powers of two; and not for work that is shorter than a load.
+ */
+function compareScarcity(one: LaneState, other: LaneState): number {
+  const steps = [one, other].map((lane) => {
+    return workPerServer(lane) < lane.loadMs
+      ? Number.MAX_SAFE_INTEGER
+      : Math.round(Math.log2(lane.eligible + 1));
+  });
+  return (steps[0] ?? 0) - (steps[1] ?? 0);
 }
 
 /** What each server would have to do if one more came. */

@@ -51,6 +51,8 @@ export interface LaneState {
   isPaused: boolean;
   /** How many other servers took their last job from it and are not done with it, or have it loaded and stand empty. */
   servers: number;
+  /** How many other servers are eligible for it and take work, whatever they do now. */
+  eligible: number;
   /** How many other servers are eligible for it, take work, and have its model loaded or are loading it. */
   ready: number;
 }

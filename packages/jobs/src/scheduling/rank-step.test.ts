@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { aheadMs, rankStep, stepMax, unitsOf } from "./rank-step.ts";
+import { aheadMs, rankStep, stepMax } from "./rank-step.ts";
 
 test("a step is the job's GPU time, in sixteenths of the lane's usual run", () => {
   expect(rankStep({ runMs: 2_000, laneRunMs: 2_000, weight: 1 })).toBe(16);
@@ -18,9 +18,7 @@ test("a step is at least 1, so that a tenant's jobs keep their order, and at mos
   expect(rankStep({ runMs: 86_400_000, laneRunMs: 250, weight: 0.1 })).toBe(stepMax);
 });
 
-test("units and GPU time convert into each other", () => {
-  expect(unitsOf(30_000, 2_000, 1)).toBe(240);
-  expect(unitsOf(30_000, 2_000, 2)).toBe(120);
+test("a tenant is ahead of its share by the GPU time between the clock and its rank", () => {
   expect(aheadMs(340, 100, 2_000)).toBe(30_000);
   expect(aheadMs(90, 100, 2_000)).toBe(0);
 });

@@ -30,11 +30,6 @@ export function rankStep({ runMs, laneRunMs, weight }: StepFacts): number {
   return Math.min(Math.max(step, 1), stepMax);
 }
 
-/** GPU time in the units of a lane, for a tenant of this weight. */
-export function unitsOf(gpuMs: number, laneRunMs: number, weight: number): number {
-  return (unitsPerRun * gpuMs) / laneRunMs / weight;
-}
-
 /** How far a job's tenant is ahead of its share: the GPU time between the lane's clock and the job's rank. */
 export function aheadMs(rank: number, clock: number, laneRunMs: number): number {
   return (Math.max(rank - clock, 0) * laneRunMs) / unitsPerRun;

@@ -1,13 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { jobPriorities } from "../job/job.ts";
-import {
-  bandPriorities,
-  baseFor,
-  nextRank,
-  rankWindow,
-  readTicketPriority,
-  ticketPriority,
-} from "./ticket-rank.ts";
+import { bandPriorities, baseFor, rankWindow, readTicketPriority, ticketPriority } from "./ticket-rank.ts";
 
 test("a ticket's priority puts bands before ranks and stays within BullMQ's range", () => {
   const all = jobPriorities.flatMap((priority) =>
@@ -47,16 +40,6 @@ test("the priorities of a band hold all of its tickets, and no others", () => {
     expect(ticketPriority(priority, 2 ** 40)).toBeLessThanOrEqual(last);
     if (band > 0) expect(ticketPriority(priority, rankWindow, 1)).toBeLessThan(first);
   }
-});
-
-test("a tenant's jobs follow each other, and a tenant without waiting jobs begins at the clock", () => {
-  expect(nextRank(0, 0, 0, 16)).toBe(16);
-  expect(nextRank(100, 4_000, 0, 16)).toBe(4_016);
-  expect(nextRank(100, 90, 0, 16)).toBe(116);
-});
-
-test("what a tenant has waiting in other lanes puts its first job of a lane behind those of others", () => {
-  expect(nextRank(100, 0, 320, 16)).toBe(436);
 });
 
 test("the base follows the clock by half windows, so that the clock stays in the lower half", () => {

@@ -46,17 +46,6 @@ export function bandPriorities(band: number): { first: number; last: number } {
 }
 
 /**
- * The rank of a tenant's next job in a lane and a band: start-time fair queueing. A tenant without waiting jobs begins
- * at the clock, so its first job waits for at most one step of each other tenant, however many jobs the others have.
- * @param clock the highest rank that was claimed in the lane and the band
- * @param last the rank of the tenant's last job there; 0 = none
- * @param elsewhere what the tenant has waiting in the same band of other lanes, in the units of this lane (`unitsOf`)
- */
-export function nextRank(clock: number, last: number, elsewhere: number, step: number): number {
-  return Math.max(last, clock + elsewhere) + step;
-}
-
-/**
  * The base from which ranks of a lane and a band are counted. It follows the clock in steps of half a window. When it
  * moves, only tickets in the upper half of the window need a new priority, and those that come within the window; so a
  * ticket gets a new one at most twice while it waits. The clock never leaves the lower half for long, so a tenant's

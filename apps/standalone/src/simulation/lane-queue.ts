@@ -1,0 +1,133 @@
+import { aheadMs, unmeasuredRunMs, type LaneState } from "@genga/jobs";
+import { NumberHeap } from "./number-heap.ts";
+import { type SimulatedLane } from "./workload.ts";
+
+export const bandCount = 4;
+
+/** Ranks within a band are smaller than this. */
+const bandKeys = 2 ** 48;
+
+/** Where a waiting job stands. */
+export interface QueuedJob {
+  /** The band that it waits in. */
+  band: number;
+  /** The band of its priority. */
+  ownBand: number;
+  rank: number;
+}
+
+/** The waiting jobs of one lane: what BullMQ is to the product. */
+export class LaneQueue {
+  readonly lane: SimulatedLane;
+  /** The highest rank that was taken, by band. */
+  readonly clocks = new Float64Array(bandCount);
+  /** The mean of the measured runs, recent ones count more. */
+  runMs = unmeasuredRunMs;
+  /** Servers whose last job came from here, and which are not done. */
+  servers = 0;
+  lastServedAtMs: number;
+  #waitingSinceMs: number;
+  readonly #loadMs: number;
+  readonly #waitingInBand = new Int32Array(bandCount);
+  readonly #heap = new NumberHeap();
+  readonly #jobs = new Map<number, QueuedJob>();
+  #measured = 0;
+
+  constructor(lane: SimulatedLane, loadMs: number, servedAtMs: number) {
+    this.lane = lane;
+    this.#loadMs = loadMs;
+    this.lastServedAtMs = servedAtMs;
+    this.#waitingSinceMs = servedAtMs;
+  }
+
+  get waiting(): number {
+    return this.#jobs.size;
+  }
+
+  /** @param since when the job began to wait, if that is not now */
+  add(job: number, position: QueuedJob, since: number): void {
+    if (this.#jobs.size === 0) this.#waitingSinceMs = since;
+    this.#jobs.set(job, position);
+    this.#count(position.band, 1);
+    this.#heap.push(keyOf(position), job);
+  }
+
+  find(job: number): QueuedJob | undefined {
+    return this.#jobs.get(job);
+  }
+
+  /** Moves a waiting job to another place. */
+  move(job: number, position: QueuedJob): void {
+    const old = this.#jobs.get(job);
+    if (old === undefined) return;
+    this.#count(old.band, -1);
+    this.#count(position.band, 1);
+    this.#jobs.set(job, position);
+    this.#heap.push(keyOf(position), job);
+  }
+
+  /** Takes the first job; the clock of its band follows. */
+  takeFirst(now: number): number {
+    const head = this.#head();
+    const job = this.#heap.pop();
+    if (head === null) return -1;
+    this.#jobs.delete(job);
+    this.#count(head.band, -1);
+    this.clocks[head.band] = Math.max(this.clocks[head.band] ?? 0, head.rank);
+    this.lastServedAtMs = now;
+    return job;
+  }
+
+  measure(runMs: number): void {
+    this.#measured += 1;
+    this.runMs += (runMs - this.runMs) / Math.min(this.#measured, 20);
+  }
+
+  /**
+   * What `chooseLane` is told.
+   * @param eligible other servers that are eligible for it
+   * @param ready those of them that have its model
+   */
+  state(eligible: number, ready: number): LaneState {
+    const head = this.#head();
+    const { name, model } = this.lane;
+    return {
+      name,
+      model,
+      alwaysLoads: false,
+      waiting: this.#jobs.size,
+      waitingInBand: head === null ? 0 : (this.#waitingInBand[head.band] ?? 0),
+      head: head && {
+        band: head.band,
+        ownBand: head.ownBand,
+        aheadMs: aheadMs(head.rank, this.clocks[head.band] ?? 0, this.runMs),
+      },
+      waitingSinceMs: this.#waitingSinceMs,
+      lastServedAtMs: this.lastServedAtMs,
+      runMs: this.runMs,
+      loadMs: this.#loadMs,
+      isPaused: false,
+      servers: this.servers,
+      eligible,
+      ready,
+    };
+  }
+
+  /** The first entry of the heap that is still true; older places of moved jobs are dropped. */
+  #head(): QueuedJob | null {
+    for (;;) {
+      const position = this.#jobs.get(this.#heap.first);
+      if (position !== undefined && keyOf(position) === this.#heap.firstKey) return position;
+      if (this.#heap.size === 0) return null;
+      this.#heap.pop();
+    }
+  }
+
+  #count(band: number, change: number): void {
+    this.#waitingInBand[band] = (this.#waitingInBand[band] ?? 0) + change;
+  }
+}
+
+function keyOf({ band, rank }: QueuedJob): number {
+  return band * bandKeys + rank;
+}

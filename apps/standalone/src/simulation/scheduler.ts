@@ -1,0 +1,15 @@
+/** A way to give jobs to servers. Jobs and servers are numbers; times are milliseconds since the servers began. */
+export interface Scheduler {
+  readonly name: string;
+  /** How many jobs have arrived and were not taken. */
+  readonly waiting: number;
+  arrive(job: number, now: number): void;
+  /** The next job of a server that stands empty, or -1. */
+  take(server: number, now: number): number;
+  ended?(server: number, job: number): void;
+  /** Of servers with the same answer that stand empty, one is asked; when it takes nothing, none of them would. */
+  groupOf(server: number): string | number;
+  /** When the scheduler next has something to do by itself, or infinity; absent if it never has. */
+  readonly nextTimeMs?: number;
+  onTime?(now: number): void;
+}

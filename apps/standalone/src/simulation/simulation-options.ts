@@ -1,0 +1,83 @@
+import { parseArgs } from "node:util";
+import { jobPriorities } from "@genga/jobs";
+import { z } from "zod";
+
+const count = (max: number) => z.coerce.number().int().min(1).max(max);
+const durationMs = z.coerce.number().min(0).max(1e12);
+
+const schema = z.strictObject({
+  servers: count(100_000).default(2).describe("ComfyUI servers, each with one running job"),
+  jobs: count(10_000_000).default(400),
+  models: count(1_000).default(4),
+  lanesPerModel: count(50).default(1).describe("sets of requirements for each model"),
+  kinds: count(16).default(1).describe("kinds of servers; the n-th may serve the lanes of the first n"),
+  tenants: count(1_000).default(1),
+  weights: z
+    .string()
+    .default("")
+    .transform((text) => (text === "" ? [] : text.split(",").map(Number)))
+    .pipe(z.array(z.number().positive()))
+    .describe("weights of the first tenants, such as 1,2"),
+  runMs: durationMs.min(1).default(1_000).describe("mean GPU time of a job"),
+  loadMs: durationMs.default(20_000).describe("time to load a model"),
+  spread: z.coerce
+    .number()
+    .min(0)
+    .max(0.99)
+    .default(0.2)
+    .describe("how far runs differ from their mean, 0 to 0.99"),
+  arriveMs: durationMs.default(0).describe("jobs arrive evenly over this time; 0 = all at once"),
+  flood: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe("jobs that the first tenant sends at the beginning"),
+  bands: z
+    .string()
+    .default("0,0,1,0")
+    .transform((text) => text.split(",").map(Number))
+    .pipe(z.tuple([z.number(), z.number(), z.number(), z.number()]))
+    .transform(([urgent, high, normal, low]) => ({ urgent, high, normal, low }))
+    .describe(`shares of ${jobPriorities.join(", ")}`),
+  backlogMs: durationMs.default(0).describe("how long all jobs have waited when the servers begin"),
+  patienceMs: durationMs.default(60_000).describe("LANE_PATIENCE_MS"),
+  stayLoads: z.coerce.number().min(0).default(8).describe("loads of its model for which a server stays"),
+  ageingMs: durationMs.min(1).default(600_000).describe("AGEING_MS"),
+  seed: z.coerce.number().int().default(1),
+});
+
+export type SimulationOptions = z.output<typeof schema>;
+
+/** @throws an error that names what is wrong */
+export function simulationOptions(given: Record<string, unknown>): SimulationOptions {
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) throw new Error(z.prettifyError(parsed.error));
+  const { flood, jobs, tenants } = parsed.data;
+  if (flood > jobs) throw new Error("--flood must not exceed --jobs");
+  if (flood > 0 && tenants < 2) throw new Error("--flood needs at least two --tenants");
+  return parsed.data;
+}
+
+const flagOf = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** @param args such as `--servers 1000 --lanes-per-model 3`; `null` = help was asked for */
+export function readSimulationOptions(args: string[]): SimulationOptions | null {
+  const names = Object.keys(schema.shape);
+  const options: Record<string, { type: "string" | "boolean" }> = { help: { type: "boolean" } };
+  for (const name of names) options[flagOf(name)] = { type: "string" };
+  const { values } = parseArgs({ args, options });
+  if (values["help"] === true) return null;
+  const given = names.flatMap((name) => {
+    const value = values[flagOf(name)];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return simulationOptions(Object.fromEntries(given));
+}
+
+export function simulationHelp(): string {
+  const lines = Object.entries(schema.shape).map(([name, field]) => {
+    return `  --${flagOf(name).padEnd(18)}${field.description ?? ""}`;
+  });
+  return ["npm run simulate -- [options]", ...lines].join("\n");
+}

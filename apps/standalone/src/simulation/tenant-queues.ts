@@ -1,0 +1,49 @@
+import {
+  emptyTenantQueue,
+  extendQueue,
+  rankStep,
+  unitsElsewhere,
+  waitingUnits,
+  type TenantQueue,
+} from "@genga/jobs";
+import { type LaneQueue } from "./lane-queue.ts";
+
+/** Gives ranks to jobs by the product's rules, as `reserveRanks` does in SQL. */
+export class TenantQueues {
+  readonly #lanes: readonly LaneQueue[];
+  readonly #weights: readonly number[];
+  /** By tenant and band, and in these by lane. */
+  readonly #queues = new Map<string, Map<number, TenantQueue>>();
+
+  constructor(lanes: readonly LaneQueue[], weights: readonly number[]) {
+    this.#lanes = lanes;
+    this.#weights = weights;
+  }
+
+  nextRank(tenant: number, lane: number, band: number): number {
+    const own = this.#lanes[lane];
+    if (own === undefined) throw new Error(`There is no lane ${lane}.`);
+    const queues = this.#of(tenant, band);
+    const others = [...queues].flatMap(([index, queue]) => {
+      const other = this.#lanes[index];
+      if (index === lane || other === undefined) return [];
+      return { units: waitingUnits(queue, other.clocks[band] ?? 0), runMs: other.runMs };
+    });
+    const step = rankStep({ runMs: own.runMs, laneRunMs: own.runMs, weight: this.#weights[tenant] ?? 1 });
+    const queue = extendQueue(
+      queues.get(lane) ?? emptyTenantQueue,
+      own.clocks[band] ?? 0,
+      unitsElsewhere(others, own.runMs),
+      step,
+    );
+    queues.set(lane, queue);
+    return queue.lastRank;
+  }
+
+  #of(tenant: number, band: number): Map<number, TenantQueue> {
+    const key = `${tenant} ${band}`;
+    const known = this.#queues.get(key) ?? new Map<number, TenantQueue>();
+    this.#queues.set(key, known);
+    return known;
+  }
+}
