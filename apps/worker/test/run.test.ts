@@ -16,6 +16,8 @@ const job: Job = {
     batchIndex: null,
     type: "image",
     project: null,
+    scene: null,
+    shot: null,
     tags: [],
   },
   ...{ status: "processing", phase: "executing", priority: "normal", lane: "default", rank: 1 },
@@ -29,7 +31,7 @@ const job: Job = {
     timeoutMs: 1_000,
   },
   ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
-  ...{ ticketNumber: 3 },
+  ...{ ticketNumber: 3, pausedAt: null },
   ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };
 

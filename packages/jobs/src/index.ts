@@ -24,6 +24,7 @@ export {
   type JobType,
   type Json,
   type NewBatch,
+  type JobLabels,
   type NewJob,
   type NewOutput,
 } from "./job/job.ts";
@@ -220,6 +221,6 @@ export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
-export { type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
+export { labelsOf, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

@@ -39,18 +39,18 @@ export async function answerSubmission(
   const commands = jobCommands(submission.principal);
   const { body, baseUrl } = submission;
   if (submission.kind === "job") {
-    const read = readSubmission(await parsed(body), submission.type);
+    const read = readSubmission(await parsed(body), { fixedType: submission.type });
     const { job, prompt, ...remarks } = await commands.create(read, claim);
     const prompts = new Map([[job.id, prompt]]);
     return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
   }
   const given = submission.isLines ? await jobsOfLines(body) : await parsed(body, batchValuesMax);
-  const { name, submissions } = readBatch(withName(given, submission.name));
-  const { id, jobs, prompts: inOrder, ...remarks } = await commands.createBatch(name, submissions, claim);
+  const read = readBatch(withName(given, submission.name));
+  const { id, jobs, prompts: inOrder, ...remarks } = await commands.createBatch(read, claim);
   const prompts = new Map(jobs.map((job, index) => [job.id, inOrder[index]]));
   const counts: Partial<Record<JobType, number>> = {};
   for (const { type } of jobs) counts[type] = (counts[type] ?? 0) + 1;
-  const batch = { id, name, total: jobs.length, jobs };
+  const batch = { id, name: read.name, total: jobs.length, jobs };
   return { ...answerOfBatch(batch, { prompts, baseUrl, remarks }), jobs: counts };
 }
 

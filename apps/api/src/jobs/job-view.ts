@@ -7,7 +7,6 @@ import {
   jobStatuses,
   jobTypes,
   isTerminal,
-  type Batch,
   type Job,
   type JobAttempt,
   type JobEvent,
@@ -26,7 +25,16 @@ const forOperators = "Shown to keys of the role operate.";
 
 const waitingReasonSchema = z.object({
   code: z.enum([
-    ...["behind-others", "next", "backoff", "no-worker", "tenant-limit", "storage-full", "farm-paused"],
+    ...[
+      "behind-others",
+      "next",
+      "run-at",
+      "backoff",
+      "no-worker",
+      "tenant-limit",
+      "storage-full",
+      "farm-paused",
+    ],
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
   message: z.string(),
@@ -93,6 +101,13 @@ const failureViewSchema = z.object({
   nodeType: z.string().nullable(),
 });
 
+export const labelViewFields = {
+  project: z.string().nullable(),
+  scene: z.string().nullable(),
+  shot: z.string().nullable(),
+  tags: z.array(z.string()),
+};
+
 export const jobViewSchema = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
@@ -101,13 +116,13 @@ export const jobViewSchema = z.object({
   phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
   progress: progressViewSchema,
   priority: z.enum(jobPriorities),
-  project: z.string().nullable(),
-  tags: z.array(z.string()),
+  ...labelViewFields,
   batchId: z.string().nullable(),
   batchIndex: z.int().nullable(),
   attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
   attemptsMax: z.int(),
   timeoutMs: z.int(),
+  runAt: moment.nullable().describe("The job does not begin before this time; null once it has begun."),
   expiresAt: moment.nullable().describe("If the job has not begun to execute by this time, it times out."),
   server: serverNameSchema.nullable(),
   failure: failureViewSchema
@@ -158,16 +173,6 @@ export const jobEventViewSchema = z.object({
   createdAt: moment,
 });
 
-export const batchViewSchema = z.object({
-  id: z.string(),
-  name: z.string().nullable(),
-  createdAt: moment,
-  total: z.int(),
-  counts: z.record(z.enum(jobStatuses), z.int()),
-  done: z.boolean().describe("Every job has ended."),
-  links: z.record(z.string(), link),
-});
-
 export type JobView = z.infer<typeof jobViewSchema>;
 export type JobDetail = z.infer<typeof jobDetailSchema>;
 export type OutputView = z.infer<typeof outputViewSchema>;
@@ -193,12 +198,15 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     progress: job.progress,
     priority: job.priority,
     project: job.project,
+    scene: job.scene,
+    shot: job.shot,
     tags: job.tags,
     batchId: job.batchId,
     batchIndex: job.batchIndex,
     attempt: job.attempt,
     attemptsMax: job.attemptsMax,
     timeoutMs: job.timeoutMs,
+    runAt: isoOf(job.runAt),
     expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : sight.server(job.serverId),
     failure: job.failure && viewOfFailure(job.failure, sight),
@@ -259,19 +267,6 @@ export function viewOfEvent(event: JobEvent, sight: Sight): EventView {
   return { jobId, sequence, type, attempt, data: sight.data(data), createdAt: createdAt.toISOString() };
 }
 
-export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {
-  const { id, name, createdAt, total, counts } = batch;
-  return {
-    id,
-    name,
-    createdAt: createdAt.toISOString(),
-    total,
-    counts,
-    done: counts.queued + counts.processing === 0,
-    links: linksOfBatch(batch, baseUrl),
-  };
-}
-
 export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof attemptViewSchema> {
   const { number, promptId, serverId, serverUrl, workerId, outcome, failure } = attempt;
   return {
@@ -288,18 +283,6 @@ export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof
             exceptionMessage: textOf(failure.exceptionMessage, sight),
             traceback: (failure.traceback ?? []).map((line) => sight.text(line)),
           },
-  };
-}
-
-/** Links to the batch, and to the actions that are possible now. */
-function linksOfBatch({ id, counts }: Batch, baseUrl: string): Record<string, string> {
-  const api = `${baseUrl}${prefix}`;
-  const self = `${api}/batches/${id}`;
-  return {
-    self,
-    jobs: `${api}/jobs?batch=${id}`,
-    ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel` } : {}),
-    ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),
   };
 }
 

@@ -110,7 +110,9 @@ export class WaitingReasons {
     }
     if (job.runAt !== null && job.runAt.getTime() > Date.now()) {
       const until = job.runAt.toISOString();
-      return reason("backoff", `It is tried again at ${until}.`, { until });
+      return job.attempt === 0
+        ? reason("run-at", `It begins at ${until} at the earliest, as its runAt says.`, { until })
+        : reason("backoff", `It is tried again at ${until}.`, { until });
     }
     if (tenant.max !== null && tenant.running >= tenant.max) {
       return reason(

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
-import { viewOfBatch } from "../jobs/job-view.ts";
+import { viewOfBatch } from "../jobs/batch-view.ts";
 import { jsonBytes } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";

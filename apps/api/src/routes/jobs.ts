@@ -61,6 +61,8 @@ const jobsQuerySchema = z.strictObject({
   type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
   batch: z.uuid({ error: "is not a batch's id" }).optional(),
   project: storableText(100).optional(),
+  scene: storableText(100).optional(),
+  shot: storableText(100).optional(),
   tag: storableText(64).optional(),
   text: storable(z.string().max(200))
     .regex(/[\s\S]{3}|[^ -~]/, { error: "at least three characters, or one beyond ASCII" })
@@ -93,13 +95,15 @@ export const listJobs = route({
 });
 
 function filterOf(query: z.output<typeof jobsQuerySchema>): JobFilter {
-  const { status, type, batch, project, tag, text, limit, cursor } = query;
+  const { status, type, batch, project, scene, shot, tag, text, limit, cursor } = query;
   return {
     limit,
     ...(status === undefined ? {} : { statuses: status }),
     ...(type === undefined ? {} : { types: type }),
     ...(batch === undefined ? {} : { batchId: batch.toLowerCase() }),
     ...(project === undefined ? {} : { project }),
+    ...(scene === undefined ? {} : { scene }),
+    ...(shot === undefined ? {} : { shot }),
     ...(tag === undefined ? {} : { tag }),
     ...(text === undefined ? {} : { text }),
     ...(cursor === undefined ? {} : { cursor }),

@@ -20,12 +20,14 @@ const video = { prompt: "a train crossing a shallow sea at dusk", durationSecond
 
 /** For each kind of body, an example that is accepted. */
 export const bodyExamples: Record<BodyName, unknown> = {
-  ImageJob: { ...image, priority: "high", project: "opening", tags: ["cut-1"] },
+  ImageJob: { ...image, priority: "high", project: "opening", scene: "harbour", shot: "cut-1" },
   VideoJob: video,
   WorkflowJob: { type: "workflow", workflow },
   NewJob: { type: "image", ...image },
   NewBatch: {
     name: "clouds",
+    project: "opening",
+    priority: "low",
     jobs: [
       { type: "image", prompt: "cumulus" },
       { type: "video", ...video },
@@ -60,8 +62,25 @@ const progress = {
 };
 const job = {
   ...{ id: jobId, type: "image", status: "completed", prompt, negativePrompt, phase: null, progress },
-  ...{ priority: "normal", project: null, tags: [], batchId: null, batchIndex: null, attempt: 1 },
-  ...{ attemptsMax: 1, timeoutMs: 600_000, expiresAt: null, server: null, failure: null, warnings: [] },
+  ...{
+    priority: "normal",
+    project: null,
+    scene: null,
+    shot: null,
+    tags: [],
+    batchId: null,
+    batchIndex: null,
+    attempt: 1,
+  },
+  ...{
+    attemptsMax: 1,
+    timeoutMs: 600_000,
+    runAt: null,
+    expiresAt: null,
+    server: null,
+    failure: null,
+    warnings: [],
+  },
   ...{ cancelRequestedAt: null, cancelTooLate: false, createdAt: moment, startedAt: moment },
   ...{ finishedAt: moment, sequence: 6, links },
 };
@@ -85,6 +104,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   Batch: {
     id: batchId,
     name: "clouds",
+    ...{ project: "opening", scene: null, shot: null, tags: [] },
     createdAt: moment,
     total: 10,
     counts,

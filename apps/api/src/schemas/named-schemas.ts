@@ -3,24 +3,20 @@ import { imageParametersSchema, videoParametersSchema, workflowParametersSchema 
 import { z } from "zod";
 import {
   attemptViewSchema,
-  batchViewSchema,
   jobDetailSchema,
   jobEventViewSchema,
   jobViewSchema,
   outputViewSchema,
   promptViewFields,
 } from "../jobs/job-view.ts";
+import { batchViewSchema } from "../jobs/batch-view.ts";
 import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
-import {
-  batchJobsMax,
-  batchNameSchema,
-  optionFields,
-  retryBodySchema,
-} from "../submissions/submission-body.ts";
+import { optionFields } from "../submissions/job-options.ts";
+import { batchJobsMax, batchNameSchema, retryBodySchema } from "../submissions/submission-body.ts";
 
 const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...optionFields });
 const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...optionFields });
@@ -34,7 +30,11 @@ export const bodySchemas = {
   VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...optionFields }),
   WorkflowJob,
   NewJob,
-  NewBatch: z.strictObject({ name: batchNameSchema, jobs: z.array(NewJob).min(1).max(batchJobsMax) }),
+  NewBatch: z.strictObject({
+    name: batchNameSchema,
+    ...optionFields,
+    jobs: z.array(NewJob).min(1).max(batchJobsMax),
+  }),
   RetryBody: retryBodySchema,
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,

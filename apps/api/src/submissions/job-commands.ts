@@ -2,6 +2,7 @@ import {
   actorOf,
   InvalidJobError,
   isTerminal,
+  labelsOf,
   type IdempotencyClaim,
   type Actor,
   type CancelResult,
@@ -19,7 +20,7 @@ import {
 } from "@genga/jobs";
 import { RefusedError } from "../http/problem-document.ts";
 import { foundBatch, foundJob } from "../jobs/found-jobs.ts";
-import { type ReadSubmission } from "./submission-body.ts";
+import { type ReadBatch, type ReadSubmission } from "./submission-body.ts";
 
 const problemsMax = 100;
 
@@ -57,8 +58,7 @@ export class JobCommands {
 
   /** Accepts all jobs or none. @throws InvalidJobError with all problems, at most 100 */
   async createBatch(
-    name: string | null,
-    submissions: ReadSubmission[],
+    { name, options, submissions }: ReadBatch,
     claim?: IdempotencyClaim,
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const requests: JobRequest[] = [];
@@ -66,7 +66,12 @@ export class JobCommands {
       throw new InvalidJobError(await this.#allProblems(submissions));
     }
     for (const { request } of submissions) if (request !== undefined) requests.push(request);
-    return this.#manager.createBatch(requests, { name, ...this.#submitter, claim });
+    return this.#manager.createBatch(requests, {
+      name,
+      labels: labelsOf(options),
+      ...this.#submitter,
+      claim,
+    });
   }
 
   /** @throws BatchNotFoundError */

@@ -1,7 +1,6 @@
-import { isObject, numberOf } from "@genga/comfyui";
+import { isObject } from "@genga/comfyui";
 import {
   InvalidJobError,
-  jobPriorities,
   jobTypes,
   type JobOptions,
   type JobProblem,
@@ -12,31 +11,7 @@ import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
-
-/** The fields that every job may have, besides its parameters. */
-export const optionFields = {
-  priority: z.enum(jobPriorities).optional().describe("Default: normal."),
-  project: storableText(100).optional().describe("For searching."),
-  tags: z.array(storableText(64)).max(20).optional().describe("For searching."),
-  attemptsMax: z
-    .int()
-    .min(1)
-    .max(10)
-    .optional()
-    .describe("How many attempts the job gets if a node raises an exception; default 1."),
-  timeoutMs: z
-    .int()
-    .min(1_000)
-    .max(86_400_000)
-    .optional()
-    .describe("Counted from the begin of the execution."),
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
-    .optional()
-    .describe("A deadline for the queue: if the job has not begun to execute by this time, it times out."),
-};
-const optionsSchema = z.strictObject(optionFields);
+import { optionFields, readOptions, withDefaults } from "./job-options.ts";
 
 /** The most jobs that one batch may have. */
 export const batchJobsMax = 10_000;
@@ -44,6 +19,7 @@ export const batchJobsMax = 10_000;
 export const batchNameSchema = storableText(200).optional().describe("A name for people.");
 const batchShape = z.strictObject({
   name: batchNameSchema,
+  ...optionFields,
   jobs: z.array(z.unknown()).min(1).max(batchJobsMax),
 });
 
@@ -57,8 +33,12 @@ export interface ReadSubmission {
 /**
  * Reads `{type, …parameters, …options}`. The resolver judges the parameters later.
  * @param fixedType the type that the path says; the body may repeat it
+ * @param ofBatch what its batch says for all jobs; the job's own options come first
  */
-export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmission {
+export function readSubmission(
+  body: unknown,
+  { fixedType, ofBatch = {} }: { fixedType?: JobType | undefined; ofBatch?: JobOptions } = {},
+): ReadSubmission {
   const asked = (isObject(body) ? body["type"] : undefined) ?? fixedType;
   const misplaced = findMisplacedGraph(body, {
     readsTexts: asked !== "image" && asked !== "video",
@@ -68,41 +48,39 @@ export function readSubmission(body: unknown, fixedType?: JobType): ReadSubmissi
   if (misplaced !== undefined) return { request: undefined, problems: [misplaced] };
   if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
   const { type, ...rest } = body;
-  const optionNames = new Set(Object.keys(optionFields));
-  const entries = Object.entries(rest);
-  const given = Object.fromEntries(
-    entries.flatMap(([name, value]) => (optionNames.has(name) ? [[name, numberOf(value) ?? value]] : [])),
-  );
-  const options = optionsSchema.safeParse(given);
-  const problems = options.success ? [] : problemsOf(options.error, optionsSchema, given);
+  const { options, problems, others: parameters } = withDefaults(readOptions(rest), ofBatch);
   const known = jobTypes.find((each) => each === (type ?? fixedType));
   if (known === undefined || (fixedType !== undefined && known !== fixedType)) {
     const accepted = fixedType === undefined ? jobTypes : [fixedType];
     return { request: undefined, problems: [unknownType(type, accepted), ...problems] };
   }
-  const parameters = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
-  // `Object.fromEntries` defines `__proto__` as an ordinary property, so that the resolver sees it and refuses it.
-  return {
-    request: { type: known, parameters, options: withoutUndefined(options.data ?? {}) },
-    problems,
-  };
+  return { request: { type: known, parameters, options }, problems };
+}
+
+/** A batch as far as it could be read. */
+export interface ReadBatch {
+  name: string | null;
+  /** What its request says for all jobs. */
+  options: JobOptions;
+  submissions: ReadSubmission[];
 }
 
 /**
- * Reads `{name?, jobs: […]}`; paths of problems look like `jobs.3.priority`.
- * @throws InvalidJobError when the body has no list of jobs
+ * Reads `{name?, …options, jobs: […]}`; paths of problems look like `jobs.3.priority`.
+ * @throws InvalidJobError when the body has no list of jobs, or its own fields are not valid
  */
-export function readBatch(body: unknown): { name: string | null; submissions: ReadSubmission[] } {
-  const parsed = batchShape.safeParse(body);
-  if (!parsed.success) {
+export function readBatch(body: unknown): ReadBatch {
+  if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
+  const { options, problems: ofOptions, others } = readOptions(body);
+  const parsed = batchShape.safeParse(others);
+  if (!parsed.success || ofOptions.length > 0) {
     const misplaced = findMisplacedGraph(withoutJobs(body), { sendTo: `POST ${prefix}/generate` });
     if (misplaced !== undefined) throw new InvalidJobError([misplaced]);
-    throw new InvalidJobError(
-      isObject(body) ? problemsOf(parsed.error, batchShape, body) : [notAnObject(body)],
-    );
+    const ofShape = parsed.success ? [] : problemsOf(parsed.error, batchShape, others);
+    throw new InvalidJobError([...ofOptions, ...ofShape]);
   }
   const submissions = parsed.data.jobs.map((each, index) => {
-    const { request, problems } = readSubmission(each);
+    const { request, problems } = readSubmission(each, { ofBatch: options });
     const at = `jobs.${index}`;
     return {
       request,
@@ -112,7 +90,7 @@ export function readBatch(body: unknown): { name: string | null; submissions: Re
       })),
     };
   });
-  return { name: parsed.data.name ?? null, submissions };
+  return { name: parsed.data.name ?? null, options, submissions };
 }
 
 export const retryBodySchema = z.strictObject({
@@ -162,18 +140,5 @@ function notAnObject(body: unknown): JobProblem {
     message: "A JSON object is expected.",
     received,
     accepted: "object",
-  };
-}
-
-/** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */
-function withoutUndefined(options: z.infer<typeof optionsSchema>): JobOptions {
-  const { priority, project, tags, attemptsMax, timeoutMs, expiresAt } = options;
-  return {
-    ...(priority === undefined ? {} : { priority }),
-    ...(project === undefined ? {} : { project }),
-    ...(tags === undefined ? {} : { tags }),
-    ...(attemptsMax === undefined ? {} : { attemptsMax }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
   };
 }

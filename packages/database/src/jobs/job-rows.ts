@@ -13,7 +13,7 @@ import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 /** The columns of a `Job`, from a table, alias or CTE named `job`. */
 export const jobColumns = Prisma.sql`
   job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex",
-  job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.tags,
+  job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.scene, job.shot, job.tags,
   job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
   job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
@@ -21,7 +21,7 @@ export const jobColumns = Prisma.sql`
   ${selectedFailure}, job.warnings,
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
-  job.run_at AS "runAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
+  job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
   job.ticket_number AS "ticketNumber", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
@@ -36,10 +36,7 @@ export type JobRow = Omit<
   | "clientId"
   | "avoidServerId"
   | "hasExtraData"
-  | "scene"
-  | "shot"
   | "requires"
-  | "pausedAt"
   | "openDependencies"
 >;
 
@@ -56,6 +53,8 @@ export function jobFromRow(row: JobRow): Job {
     lane: row.lane,
     rank: row.rank,
     project: row.project,
+    scene: row.scene,
+    shot: row.shot,
     tags: row.tags,
     attempt: row.attempt,
     attemptsCharged: row.attemptsCharged,
@@ -73,6 +72,7 @@ export function jobFromRow(row: JobRow): Job {
     cancelRequestedAt: row.cancelRequestedAt,
     cancelTooLate: row.cancelTooLate,
     runAt: row.runAt,
+    pausedAt: row.pausedAt,
     expiresAt: row.expiresAt,
     enqueuedAt: row.enqueuedAt,
     ticketNumber: row.ticketNumber,

@@ -55,8 +55,16 @@ export interface JobFailure {
   traceback?: string[];
 }
 
+/** By what a production finds its jobs again. */
+export interface JobLabels {
+  project: string | null;
+  scene: string | null;
+  shot: string | null;
+  tags: string[];
+}
+
 /** The row of a job, without its parameters and its graph. */
-export interface Job {
+export interface Job extends JobLabels {
   id: string;
   tenantId: string;
   batchId: string | null;
@@ -70,8 +78,6 @@ export interface Job {
   lane: string;
   /** The place in its tenant's queue, within the priority band; see `ticket-queue.ts`. */
   rank: number;
-  project: string | null;
-  tags: string[];
   /** The number of the latest attempt; 0 before the first. */
   attempt: number;
   /** Attempts that count towards `attemptsMax`. An attempt whose server was lost does not count. */
@@ -95,8 +101,10 @@ export interface Job {
   cancelRequestedAt: Date | null;
   /** A cancel request arrived after the job had already succeeded on its server. */
   cancelTooLate: boolean;
-  /** A queued job gets no ticket before this time (backoff). */
+  /** A queued job gets no ticket before this time: the client said so, or an earlier attempt failed. */
   runAt: Date | null;
+  /** A queued job that is paused gets no ticket until it is resumed. */
+  pausedAt: Date | null;
   enqueuedAt: Date | null;
   /** Rises when a queued job loses its ticket, or is queued again: an earlier ticket is stale then. */
   ticketNumber: number;
@@ -119,17 +127,16 @@ export interface JobParameters {
 }
 
 /** A job that is about to be inserted. */
-export interface NewJob extends JobParameters {
+export interface NewJob extends JobParameters, JobLabels {
   id: string;
   type: JobType;
   priority: JobPriority;
   /** `null` = the lane `default`. */
   lane: Lane | null;
   batchIndex: number | null;
-  project: string | null;
-  tags: string[];
   attemptsMax: number;
   timeoutMs: number;
+  runAt: Date | null;
   expiresAt: Date | null;
   /** The result of `promptTextOf`. */
   promptText: string;
@@ -144,9 +151,11 @@ export interface NewJob extends JobParameters {
 export interface NewBatch {
   id: string;
   name: string | null;
+  /** What its request says for all of its jobs. */
+  labels?: JobLabels;
 }
 
-export interface Batch {
+export interface Batch extends JobLabels {
   id: string;
   tenantId: string;
   name: string | null;

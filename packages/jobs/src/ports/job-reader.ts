@@ -16,6 +16,8 @@ export interface JobFilter {
   types?: JobType[];
   batchId?: string;
   project?: string;
+  scene?: string;
+  shot?: string;
   tag?: string;
   /** A text to be found anywhere in the prompt, ignoring case. */
   text?: string;

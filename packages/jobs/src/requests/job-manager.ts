@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from "uuid";
-import { type Batch, type Job, type JobEvent, type JobType } from "../job/job.ts";
+import { type Batch, type Job, type JobEvent, type JobLabels, type JobType } from "../job/job.ts";
 import { announcementOf } from "../running/announcement.ts";
 import { type Actor } from "../ports/audit-store.ts";
 import { eventSignal } from "../running/attempt-recorder.ts";
@@ -96,12 +96,13 @@ export class JobManager {
    */
   async createBatch(
     requests: JobRequest[],
-    options: { name?: string | null } & Partial<Submitter> & Claimed = {},
+    options: { name?: string | null; labels?: JobLabels } & Partial<Submitter> & Claimed = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const submitter = this.#submitterOf(options);
     const prepared = await prepareBatch(this.#options, requests, submitter);
     const id = uuidv7();
-    const batch = { id, name: options.name ?? null };
+    const { name = null, labels } = options;
+    const batch = { id, name, ...(labels !== undefined && { labels }) };
     const newJobs = prepared.map(({ newJob }) => newJob);
     const remarks: Remarks = {
       warnings: remarksOnAll(prepared.map((one) => one.warnings)),

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from "uuid";
-import { type JobPriority, type JobType, type NewJob } from "../job/job.ts";
+import { type JobLabels, type JobPriority, type JobType, type NewJob } from "../job/job.ts";
 import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
 import { sealExtraData } from "../secrets/extra-data.ts";
@@ -18,14 +18,14 @@ const workersTakeEveryLane = false as boolean;
 const problemsMax = 100;
 
 /** The fields that every job may have, besides its parameters. */
-export interface JobOptions {
+export interface JobOptions extends Partial<JobLabels> {
   priority?: JobPriority;
-  project?: string | null;
-  tags?: string[];
   /** How many attempts the job gets if a node raises an exception. An attempt whose server was lost does not count. */
   attemptsMax?: number;
   /** Counted from the begin of the execution. */
   timeoutMs?: number;
+  /** The job does not begin before this time. */
+  runAt?: Date;
   /** A deadline for the queue: the job must have begun to execute by then. */
   expiresAt?: Date;
 }
@@ -42,6 +42,15 @@ export interface PreparationRules {
   timeoutMsByType: Record<JobType, number>;
   /** Absent when SECRETS_KEY is not set; submissions with secrets are refused then. */
   secretBox?: SecretBox | undefined;
+}
+
+export function labelsOf({
+  project = null,
+  scene = null,
+  shot = null,
+  tags = [],
+}: Partial<JobLabels>): JobLabels {
+  return { project, scene, shot, tags };
 }
 
 /** Makes a job that may be stored. @throws InvalidJobError */
@@ -61,10 +70,10 @@ export async function prepareJob(
     priority: options.priority ?? "normal",
     lane: needs === null || !workersTakeEveryLane ? null : laneOf(needs, []),
     batchIndex: inBatch?.index ?? null,
-    project: options.project ?? null,
-    tags: options.tags ?? [],
+    ...labelsOf(options),
     attemptsMax: options.attemptsMax ?? 1,
     timeoutMs: options.timeoutMs ?? rules.timeoutMsByType[type],
+    runAt: options.runAt ?? null,
     expiresAt: options.expiresAt ?? null,
     parameters,
     workflow,

@@ -46,11 +46,28 @@ function announcerOf(failures: Error[] = []): {
 
 function jobsNamed(...ids: string[]): Job[] {
   return ids.map(
-    (id) => ({ id, attempt: 0, type: "image", lane: "default", priority: "normal", rank: 1 }) as Job,
+    (id) =>
+      ({
+        ...{ id, attempt: 0, type: "image", lane: "default", priority: "normal", rank: 1 },
+        ...{ status: "queued", runAt: null, pausedAt: null },
+      }) as Job,
   );
 }
 
 describe("Tickets of accepted jobs", () => {
+  test("are not added for jobs that must wait", async () => {
+    const { announcer, trips, letGo } = announcerOf();
+    const [ready, scheduled, paused, ended] = jobsNamed("a", "b", "c", "d");
+    const waiting = [
+      { ...scheduled!, runAt: new Date() },
+      { ...paused!, pausedAt: new Date() },
+    ];
+    announcer.announce([...waiting, ready!, { ...ended!, status: "cancelled" }], { areNew: true });
+    await letGo();
+    await announcer.announced();
+    expect(trips).toEqual([{ ids: ["a"], areNew: true }]);
+  });
+
   test("that come while others are on their way go together with the next trip", async () => {
     const { announcer, trips, marked, letGo } = announcerOf();
     announcer.announce(jobsNamed("a"), { areNew: true });

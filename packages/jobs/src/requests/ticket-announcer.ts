@@ -1,7 +1,7 @@
 import { type Job } from "../job/job.ts";
 import { type Announcement, type JobAnnouncer } from "../ports/job-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
-import { announcementOf } from "../running/announcement.ts";
+import { announcementOf, isReadyAtOnce } from "../running/announcement.ts";
 
 /** Tickets of one trip to Redis: few enough that a job which comes after ten thousand others is not kept waiting for long. */
 const roundMax = 1_000;
@@ -33,13 +33,18 @@ export class TicketAnnouncer {
     this.#options = options;
   }
 
-  /** @param options.areNew the jobs were accepted just now, so that no earlier ticket of theirs can exist */
+  /**
+   * Jobs that must wait are left to the sweeper.
+   * @param options.areNew the jobs were accepted just now, so that no earlier ticket of theirs can exist
+   */
   announce(jobs: readonly Job[], { areNew }: { areNew: boolean }): void {
+    const ready = jobs.filter(isReadyAtOnce);
     const room = Math.max(waitingMax - this.#waiting.length, 0);
-    for (const job of jobs.slice(0, room)) {
+    for (const job of ready.slice(0, room)) {
       this.#waiting.push({ announcement: announcementOf(job), isNew: areNew });
     }
-    if (jobs.length > room) this.#leaveToSweeper(jobs.length - room, "too many jobs wait for their tickets");
+    if (ready.length > room)
+      this.#leaveToSweeper(ready.length - room, "too many jobs wait for their tickets");
     this.#rounds ??= this.#run();
   }
 

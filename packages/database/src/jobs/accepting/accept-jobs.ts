@@ -1,5 +1,6 @@
 import {
   InvalidJobError,
+  labelsOf,
   StoreUnavailableError,
   type Job,
   type NewBatch,
@@ -182,25 +183,28 @@ function fulfilmentOf({ claim, remarks, batch, jobs }: NewSubmission): Fulfilmen
 /** Returns no rows when the tenant's queue has no room for the jobs. */
 async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
   const { tenantId, batch, rows, room } = insert;
+  const labels = labelsOf(batch?.labels ?? {});
   const inserted = await database.$queryRaw<JobRow[]>`
     WITH room AS (${room ?? Prisma.sql`SELECT 1`}
     ), given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
-        id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, tags text[],
-        "attemptsMax" int, "timeoutMs" int, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
+        id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
+        tags text[],
+        "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
         "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
-      INSERT INTO batches (id, tenant_id, name, total)
-      SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${batch?.total ?? null}::int
+      INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
+      SELECT ${batch?.id ?? null}::uuid, ${tenantId}::uuid, ${batch?.name ?? null}::text, ${batch?.total ?? null}::int,
+        ${labels.project}::text, ${labels.scene}::text, ${labels.shot}::text, ${labels.tags}::text[]
       WHERE ${batch !== null && insert.isFirst}::boolean AND EXISTS (SELECT FROM room)
     ), graph AS (
       ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
     ), job AS (
-      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, tags, attempts_max,
-        timeout_ms, expires_at, has_extra_data)
-      SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, tags,
-        "attemptsMax", "timeoutMs", "expiresAt", "sealedExtraData" IS NOT NULL
+      INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
+        attempts_max, timeout_ms, run_at, expires_at, has_extra_data)
+      SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
+        shot, tags, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL
       FROM given
       RETURNING *
     ), parameters AS (

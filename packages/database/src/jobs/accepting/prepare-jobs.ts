@@ -42,15 +42,17 @@ const preparedAtOnce = 100;
 
 /** @throws InvalidJobError for texts that PostgreSQL cannot store */
 export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promise<Preparation> {
-  if (batch !== null) assertStorable("name", isStorable(batch.name));
+  for (const [path, value] of Object.entries({ name: batch?.name, ...batch?.labels })) {
+    assertStorable(path, isStorable(value ?? null));
+  }
   const graphs = new Map<string, string>();
   const lanes = new Map<string, Lane>();
   const counts = new Map<JobPriority, number>();
   const rows: PreparedJob[] = [];
   for (const [index, { workflow, sealedExtraData, lane, ...rest }] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
-    const { parameters, project, tags, priority } = rest;
-    for (const [path, value] of Object.entries({ parameters, project, tags })) {
+    const { parameters, project, scene, shot, tags, priority } = rest;
+    for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags })) {
       assertStorable(path, isStorable(value));
     }
     const workflowHash = hashWorkflow(workflow);

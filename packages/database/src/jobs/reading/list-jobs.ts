@@ -58,15 +58,16 @@ async function search(database: PrismaClient, query: Prisma.Sql, searchMs: numbe
   } catch (error) {
     if (!(error instanceof StoreUnavailableError) || error.fault !== "timeout") throw error;
     const message =
-      "The search takes too long: give a longer or rarer text, or a status, project or tag besides.";
+      "The search takes too long: give a longer or rarer text, or a status, project, scene, shot or tag besides.";
     throw new InvalidJobError([{ path: "text", code: "search-too-broad", message }]);
   }
 }
 
 /** `null` = no job can match. Some conditions repeat what others imply, so that PostgreSQL can use a partial index. */
 function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null {
-  const { statuses, types, batchId, project, tag, text, cursor } = filter;
-  if ([project, tag, text].some((value) => value !== undefined && !isStorable(value))) return null;
+  const { statuses, types, batchId, project, scene, shot, tag, text, cursor } = filter;
+  if ([project, scene, shot, tag, text].some((value) => value !== undefined && !isStorable(value)))
+    return null;
   const conditions: Prisma.Sql[] = [Prisma.sql`job.tenant_id = ${tenantId}::uuid`];
   if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
   if (batchId !== undefined) {
@@ -79,6 +80,8 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
   }
   if (types !== undefined) conditions.push(Prisma.sql`job.type = ANY(${types}::text[]::job_type[])`);
   if (project !== undefined) conditions.push(Prisma.sql`job.project = ${project}`);
+  if (scene !== undefined) conditions.push(Prisma.sql`job.scene = ${scene}`);
+  if (shot !== undefined) conditions.push(Prisma.sql`job.shot = ${shot}`);
   if (tag !== undefined) conditions.push(Prisma.sql`job.tags @> ARRAY[${tag}]::text[] AND job.tags <> '{}'`);
   if (text !== undefined) {
     conditions.push(Prisma.sql`EXISTS (

@@ -1,0 +1,100 @@
+import { numberOf } from "@genga/comfyui";
+import { jobPriorities, type JobOptions, type JobProblem } from "@genga/jobs";
+import { problemsOf } from "@genga/workflows";
+import { z } from "zod";
+import { storableText } from "../http/request-values.ts";
+
+const moment = z.iso.datetime({ offset: true });
+
+/** By what jobs are found again; a batch keeps those that its request names for all of its jobs. */
+const labelFields = {
+  project: storableText(100).optional().describe("For searching."),
+  scene: storableText(100).optional().describe("For searching."),
+  shot: storableText(100).optional().describe("For searching."),
+  tags: z.array(storableText(64)).max(20).optional().describe("For searching."),
+};
+
+/** The fields that every job may have, besides its parameters. In a batch they may also stand beside its jobs, for all of them. */
+export const optionFields = {
+  priority: z.enum(jobPriorities).optional().describe("Default: normal."),
+  ...labelFields,
+  attemptsMax: z
+    .int()
+    .min(1)
+    .max(10)
+    .optional()
+    .describe("How many attempts the job gets if a node raises an exception; default 1."),
+  timeoutMs: z
+    .int()
+    .min(1_000)
+    .max(86_400_000)
+    .optional()
+    .describe("Counted from the begin of the execution."),
+  runAt: moment.optional().describe("The job does not begin before this time."),
+  expiresAt: moment
+    .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
+    .optional()
+    .describe("A deadline for the queue: if the job has not begun to execute by this time, it times out."),
+};
+const optionsSchema = z.strictObject(optionFields);
+const optionNames = new Set(Object.keys(optionFields));
+
+/** The options as they were given, and what is wrong with them. */
+export interface ReadOptions {
+  options: JobOptions;
+  problems: JobProblem[];
+}
+
+/** Reads those fields of an object that are options; `others` has the rest. */
+export function readOptions(
+  given: Record<string, unknown>,
+): ReadOptions & { others: Record<string, unknown> } {
+  const entries = Object.entries(given);
+  const asked = Object.fromEntries(
+    entries.flatMap(([name, value]) => (optionNames.has(name) ? [[name, numberOf(value) ?? value]] : [])),
+  );
+  // `Object.fromEntries` defines `__proto__` as an ordinary property, so that the resolver sees it and refuses it.
+  const others = Object.fromEntries(entries.filter(([name]) => !optionNames.has(name)));
+  const parsed = optionsSchema.safeParse(asked);
+  if (!parsed.success)
+    return { options: {}, problems: problemsOf(parsed.error, optionsSchema, asked), others };
+  const { runAt, expiresAt, ...plain } = parsed.data;
+  const options: JobOptions = {
+    ...withoutUndefined(plain),
+    ...(runAt === undefined ? {} : { runAt: new Date(runAt) }),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
+  };
+  return { options, problems: problemsOfTimes(options), others };
+}
+
+/** A job that may only begin after its deadline would always time out. */
+function problemsOfTimes({ runAt, expiresAt }: JobOptions): JobProblem[] {
+  if (runAt === undefined || expiresAt === undefined || runAt < expiresAt) return [];
+  const [received, deadline] = [runAt.toISOString(), expiresAt.toISOString()];
+  const message = `runAt is ${received}, which is not before expiresAt (${deadline}).`;
+  return [{ path: "runAt", code: "out-of-bounds", message, received, accepted: { before: deadline } }];
+}
+
+/**
+ * The options of a job of a batch: its own, and the batch's where it has none.
+ * @param ofBatch options without a problem
+ */
+export function withDefaults<Read extends ReadOptions>(read: Read, ofBatch: JobOptions): Read {
+  const { options, problems } = read;
+  const merged = { ...ofBatch, ...options };
+  const isMixed = (options.runAt === undefined) !== (options.expiresAt === undefined);
+  return {
+    ...read,
+    options: merged,
+    problems: isMixed ? [...problems, ...problemsOfTimes(merged)] : problems,
+  };
+}
+
+type Defined<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
+
+/** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */
+function withoutUndefined<Fields extends object>(fields: Fields): Defined<Fields> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Defined<Fields>;
+}
