@@ -54,6 +54,7 @@ export class Worker {
       ...{ workerId, servers, definitions, leaseMs, graceMs, stallMs, guard, log },
       addresses: settings.comfyuiServers,
       slots: settings.serverSlots,
+      labels: settings.serverLabels,
       statusUrl: () => this.#statusUrl,
       onReady: (server) => {
         void this.#adoptAndFill(server);

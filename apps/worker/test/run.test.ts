@@ -19,6 +19,7 @@ const job: Job = {
     scene: null,
     shot: null,
     tags: [],
+    requires: [],
   },
   ...{ status: "processing", phase: "executing", priority: "normal", lane: "default", rank: 1 },
   ...{ attempt: 2, attemptsCharged: 0, attemptsMax: 1, outOfMemoryCount: 0, crashCount: 0, leaseNumber: 3 },

@@ -32,7 +32,7 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
       const url = `http://127.0.0.1:${port}`;
       return { identity: serverName === "" ? url : `${url}#${serverName}`, url, credentials: undefined };
     }),
-    ...{ slots: 2, leaseMs, graceMs: 1_000, stallMs: 1_000 },
+    ...{ slots: 2, labels: new Map(), leaseMs, graceMs: 1_000, stallMs: 1_000 },
     guard: new OutageGuard(leaseMs),
     log,
     statusUrl: () => null,

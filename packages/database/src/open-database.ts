@@ -10,6 +10,7 @@ import {
   type JobRuns,
   type KeepingStore,
   type KeyStore,
+  type LaneStore,
   type ServerStore,
   type TenantLimitStore,
   type TenantStore,
@@ -30,6 +31,7 @@ import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
 import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
+import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
@@ -47,6 +49,7 @@ export interface Database {
   readonly idempotency: IdempotencyStore;
   readonly eventReader: EventReader;
   readonly eventSequencer: EventSequencer;
+  readonly lanes: LaneStore;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
@@ -84,6 +87,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     idempotency: new PrismaIdempotencyStore(client),
     eventReader: events,
     eventSequencer: events,
+    lanes: new PrismaLaneStore(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),

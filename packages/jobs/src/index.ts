@@ -111,6 +111,7 @@ export {
   serverStates,
   shownServerStates,
   takesWork,
+  type NewServer,
   type ServerLease,
   type ServerAbilities,
   type ServerRecord,
@@ -136,6 +137,7 @@ export {
   type NewAccessKey,
   type ToldKey,
 } from "./ports/key-store.ts";
+export { type LaneStore } from "./ports/lane-store.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
 export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";
@@ -223,4 +225,5 @@ export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
 export { labelsOf, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
+export { isServerLabel, labelShape, labelsMax } from "./job/server-label.ts";
 export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";

@@ -37,6 +37,7 @@ describe("the configuration", () => {
       comfyuiServers: [],
       serverName: undefined,
       serverSlots: 2,
+      serverLabels: new Map(),
       dataDir: resolve(".genga"),
       storage: { kind: "file", folder: resolve(".genga/outputs") },
       apiKeys: [],
@@ -88,6 +89,7 @@ describe("the configuration", () => {
       COMFYUI_URLS: "http://one:8188/, https://two ,http://one:8188",
       SERVER_NAME: "pod-7",
       SERVER_SLOTS: "3",
+      SERVER_LABELS: "http://one:8188/=pool:night, gpu:24gb; https://two=gpu:12gb;",
       DATA_DIR: "/srv/genga",
       STORAGE_URL: "file:///srv/out%20puts",
       API_KEYS: "studio:key-one-1, studio:operate:key-two-2,atelier:read:key-three-3,plain-key-1",
@@ -129,6 +131,10 @@ describe("the configuration", () => {
       })),
       serverName: "pod-7",
       serverSlots: 3,
+      serverLabels: new Map([
+        ["http://one:8188", ["gpu:24gb", "pool:night"]],
+        ["https://two", ["gpu:12gb"]],
+      ]),
       dataDir: "/srv/genga",
       storage: { kind: "file", folder: "/srv/out puts" },
       apiKeys: [
@@ -319,6 +325,25 @@ describe("COMFYUI_URLS", () => {
   ])("%s are refused, and shown nowhere", (urls, why) => {
     const message = messageOf(() => readConfiguration({ COMFYUI_URLS: urls }));
     expect(message).toContain(why);
+    expect(message).not.toContain("hunter2");
+  });
+});
+
+describe("SERVER_LABELS", () => {
+  test.each([
+    "gpu:24gb",
+    "http://gpu-1",
+    "http://gpu-1=",
+    "http://gpu-1=GPU",
+    "http://gpu-1=gpu:24:gb",
+    "http://gpu-1=gpu 24gb",
+    `http://gpu-1=${"x".repeat(65)}`,
+    "http://gpu-1=a;http://gpu-1/=b",
+    "ftp://gpu-1=a",
+    "http://user:hunter2@gpu-1=A",
+  ])("%s is refused, with a word about what is accepted", (labels) => {
+    const message = messageOf(() => readConfiguration({ SERVER_LABELS: labels }));
+    expect(message).toContain("http://gpu-1:8188=gpu:24gb,pool:night");
     expect(message).not.toContain("hunter2");
   });
 });

@@ -2,20 +2,15 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import {
-  AddressError,
-  type ComfyUIAddress,
-  isLoopback,
-  readComfyUIAddress,
-  requireOneWayToEach,
-} from "./comfyui-address.ts";
+import { isLoopback } from "./comfyui-address.ts";
 import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
+import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
 /** The settings of a Genga process. Units are in the names; paths are absolute. */
-export interface Configuration extends LimitSettings {
+export interface Configuration extends LimitSettings, ServerSettings {
   readonly port: number;
   readonly host: string;
   /**
@@ -30,12 +25,6 @@ export interface Configuration extends LimitSettings {
   readonly redisUrl: string | undefined;
   /** The prefix of every key and channel, so that several installations may share one Redis. */
   readonly redisPrefix: string;
-  /** Each server once; empty if not set; `npm start` then starts the simulator. */
-  readonly comfyuiServers: readonly ComfyUIAddress[];
-  /** Distinguishes the loopback addresses of this machine from those of other machines. */
-  readonly serverName: string | undefined;
-  /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
-  readonly serverSlots: number;
   readonly dataDir: string;
   readonly storage: StorageLocation;
   readonly apiKeys: readonly ApiKey[];
@@ -117,7 +106,6 @@ export function readConfiguration(env: Environment): Configuration {
   const parsed = environmentSchema.safeParse(given);
   if (!parsed.success) throw new ConfigurationError(explain(parsed.error, given));
   const values = parsed.data;
-  const comfyuiServers = comfyuiServersOf(values);
   const dataDir = resolve(values.DATA_DIR);
   return {
     port: values.PORT,
@@ -127,9 +115,7 @@ export function readConfiguration(env: Environment): Configuration {
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     redisPrefix: values.REDIS_PREFIX,
-    comfyuiServers,
-    serverName: values.SERVER_NAME,
-    serverSlots: values.SERVER_SLOTS,
+    ...serversFrom(values),
     dataDir,
     storage: storageOf(values, dataDir),
     apiKeys: values.API_KEYS,
@@ -149,14 +135,6 @@ export function readConfiguration(env: Environment): Configuration {
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     workerId: values.WORKER_ID,
   };
-}
-
-function comfyuiServersOf({
-  COMFYUI_URLS,
-  SERVER_NAME,
-}: z.infer<typeof environmentSchema>): readonly ComfyUIAddress[] {
-  const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
-  return [...new Map(addresses.map((address) => [address.identity, address])).values()];
 }
 
 function storageOf(
@@ -203,17 +181,6 @@ const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
-
-const comfyuiUrls = z.string().transform((text, context) => {
-  const urls = list(text);
-  try {
-    requireOneWayToEach(urls.map((url) => readComfyUIAddress(url, undefined)));
-  } catch (error) {
-    if (!(error instanceof AddressError)) throw error;
-    context.addIssue({ code: "custom", message: error.message });
-  }
-  return urls;
-});
 
 /** Links are made by appending paths to this URL. */
 const publicUrl = z
@@ -324,12 +291,7 @@ const environmentSchema = z.object({
     .string()
     .regex(/^[a-z0-9-]{1,32}$/, { error: "1 to 32 lower-case letters, digits or hyphens" })
     .default("genga"),
-  COMFYUI_URLS: comfyuiUrls.default([]),
-  SERVER_NAME: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
-    .optional(),
-  SERVER_SLOTS: wholeNumber(1, 16).default(2),
+  ...serverVariables,
   DATA_DIR: z.string().default("./.genga"),
   STORAGE_URL: storageUrl.optional(),
   AWS_ENDPOINT_URL_S3: urlOf("http:", "https:").optional(),
@@ -367,6 +329,7 @@ function explain(error: z.ZodError, given: Environment): string {
 function shown(variable: string, value: string): string {
   if (variable === "API_KEYS" || variable === "SECRETS_KEY") return "set (its value is not shown)";
   // A password that was not percent-encoded may hold any character, even commas and slashes, so the value is not shown.
-  if (variable === "COMFYUI_URLS" && /[@?#]/.test(value)) return "set (its value is not shown)";
+  if (/^(COMFYUI_URLS|SERVER_LABELS)$/.test(variable) && /[@?#]/.test(value))
+    return "set (its value is not shown)";
   return `"${value.replace(/(:\/\/[^:@/]*):[^@]*@/, "$1:***@")}"`;
 }

@@ -38,6 +38,7 @@ export function buildJob(changes: Partial<NewJob> & { prompt?: string } = {}): N
     scene: null,
     shot: null,
     tags: [],
+    requires: [],
     attemptsMax: 1,
     timeoutMs: 600_000,
     runAt: null,

@@ -22,6 +22,7 @@ export { problemsOf } from "./parameters/parameter-problems.ts";
 export { WorkflowGenerator } from "./building/workflow-generator.ts";
 export { type NodeClassRules } from "./judging/node-class-rules.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./judging/workflow-resolver.ts";
+export { lackOf, meets, missingLabels, type ServerLack } from "./judging/server-lack.ts";
 export { type KnownServer } from "./judging/judge-submission.ts";
 export {
   DefinitionsThread,

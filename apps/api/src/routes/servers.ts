@@ -27,6 +27,7 @@ export const listServers = route({
       stateSince: server.stateSince.toISOString(),
       draining: server.draining,
       version: server.version,
+      labels: server.labels,
       isKnown: server.definitionsHash !== null,
       ...(operates ? whatOperatorsSee(server) : {}),
     }));

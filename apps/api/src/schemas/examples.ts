@@ -68,6 +68,7 @@ const job = {
     scene: null,
     shot: null,
     tags: [],
+    requires: [],
     batchId: null,
     batchIndex: null,
     attempt: 1,

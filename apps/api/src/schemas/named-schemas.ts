@@ -86,6 +86,7 @@ const Server = z.object({
   jobsHeld: z.int().optional().describe(forOperators),
   worker: z.string().nullable().optional().describe(forOperators),
   version: z.string().nullable().describe("ComfyUI's own."),
+  labels: z.array(z.string()).describe("From the configuration of the workers; jobs may require them."),
   abilities: z
     .object({
       cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),

@@ -1,5 +1,12 @@
 import { numberOf } from "@genga/comfyui";
-import { jobPriorities, type JobOptions, type JobProblem } from "@genga/jobs";
+import {
+  isServerLabel,
+  jobPriorities,
+  labelShape,
+  labelsMax,
+  type JobOptions,
+  type JobProblem,
+} from "@genga/jobs";
 import { problemsOf } from "@genga/workflows";
 import { z } from "zod";
 import { storableText } from "../http/request-values.ts";
@@ -18,6 +25,13 @@ const labelFields = {
 export const optionFields = {
   priority: z.enum(jobPriorities).optional().describe("Default: normal."),
   ...labelFields,
+  requires: z
+    .array(z.string().refine(isServerLabel, { error: labelShape }))
+    .max(labelsMax.required)
+    .optional()
+    .describe(
+      "Labels that the job's server must have, such as gpu:24gb; GET /servers shows those that exist.",
+    ),
   attemptsMax: z
     .int()
     .min(1)

@@ -1,6 +1,6 @@
 import { canRun, ComfyUIError } from "@genga/comfyui";
 import { type JobRuns, retiredServerIds, type ServerRecord, type ServerStore } from "@genga/jobs";
-import { type DefinitionsStore } from "@genga/workflows";
+import { missingLabels, type DefinitionsStore } from "@genga/workflows";
 import { type JobServer } from "./job-server.ts";
 import { type Run } from "./run.ts";
 
@@ -56,6 +56,7 @@ export async function isWorthAnotherTry(
   if (!refusedBy.includes(server.url) && canRun(workflow, definitions)) return true;
   for (const other of await configuredServers(options)) {
     if (other.id === server.id || other.definitionsHash === null || refusedBy.includes(other.url)) continue;
+    if (missingLabels(run.leased.job.requires, other.labels).length > 0) continue;
     const others = await known.find(other.definitionsHash);
     if (others !== null && canRun(workflow, others)) return true;
   }

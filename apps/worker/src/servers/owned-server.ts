@@ -55,6 +55,7 @@ export class OwnedServer implements JobServer {
   lane: string | null = null;
   /** An operator asked that the server get no new work. */
   isDraining: boolean;
+  #labels: readonly string[];
   readonly #options: OwnedServerOptions;
   readonly #runs = new Set<ServerRun>();
   readonly #checks = new Coalescer(() => this.#check());
@@ -69,6 +70,7 @@ export class OwnedServer implements JobServer {
   constructor(options: OwnedServerOptions) {
     this.#options = options;
     this.isDraining = options.record.draining;
+    this.#labels = options.record.labels;
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
     const { lease, servers, definitions, log } = options;
     const { url: baseUrl, credentials } = options.address;
@@ -89,6 +91,18 @@ export class OwnedServer implements JobServer {
   /** The server's identity, for people; requests go to `address`. */
   get url(): string {
     return this.#options.record.url;
+  }
+
+  /** The labels that jobs may require, as the worker that started last has them in its configuration. */
+  get labels(): readonly string[] {
+    return this.#labels;
+  }
+
+  /** Calls `onReady` when the labels have changed, because jobs that no server could run may now be possible. */
+  setLabels(labels: readonly string[]): void {
+    if (labels.join() === this.#labels.join()) return;
+    this.#labels = labels;
+    if (this.mayTakeJobs) this.#options.onReady(this);
   }
 
   get lease(): ServerLease {

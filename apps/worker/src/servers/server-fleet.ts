@@ -13,6 +13,8 @@ export interface ServerFleetOptions {
   definitions: DefinitionsStore;
   addresses: readonly ComfyUIAddress[];
   slots: number;
+  /** Labels of servers, by their URLs. */
+  labels: ReadonlyMap<string, readonly string[]>;
   leaseMs: number;
   graceMs: number;
   stallMs: number;
@@ -103,12 +105,14 @@ export class ServerFleet {
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
   }
 
-  /** Reads which servers operators have drained or resumed. */
+  /** Reads which servers operators have drained or resumed, and which labels they have now. */
   async readRequests(): Promise<void> {
     if (this.#owned.size === 0) return;
     for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
       const server = this.#owned.get(record.id);
-      if (server === undefined || server.isDraining === record.draining) continue;
+      if (server === undefined) continue;
+      server.setLabels(record.labels);
+      if (server.isDraining === record.draining) continue;
       server.isDraining = record.draining;
       const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
       this.#options.log.info({ server: server.url }, what);
@@ -162,12 +166,16 @@ export class ServerFleet {
 
   /** The rows of the servers in this worker's configuration. */
   async #named(): Promise<ServerRecord[]> {
-    const { servers, addresses, slots, guard, log } = this.#options;
+    const { servers, addresses, slots, labels, guard, log } = this.#options;
     if (this.#configured !== null) return this.#configured;
     const cleaned = await guard.watch(servers.cleanServerUrls(identityOfUrl));
     if (cleaned > 0)
       log.warn({ servers: cleaned }, "the URLs of servers that an earlier version stored were rewritten");
-    const asked = addresses.map(({ identity }) => ({ url: identity, slots }));
+    const asked = addresses.map(({ identity, url }) => ({
+      url: identity,
+      slots,
+      labels: labels.get(url) ?? [],
+    }));
     const registered = await guard.watch(servers.registerServers(asked));
     const byIdentity = new Map(addresses.map((address) => [address.identity, address]));
     for (const { id, url } of registered) {

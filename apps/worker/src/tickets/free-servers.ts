@@ -14,6 +14,7 @@ export interface FreeServer extends PlaceableServer {
 export interface EmptyElsewhere {
   id: string;
   definitionsHash: string;
+  labels: readonly string[];
 }
 
 /** Those of the servers that have a free slot. */
@@ -44,7 +45,7 @@ export function emptyElsewhereOf(records: readonly ServerRecord[], workerId: str
     !server.draining &&
     server.jobsHeld === 0 &&
     server.definitionsHash !== null
-      ? [{ id: server.id, definitionsHash: server.definitionsHash }]
+      ? [{ id: server.id, definitionsHash: server.definitionsHash, labels: server.labels }]
       : [],
   );
 }
@@ -57,11 +58,12 @@ export async function takeSlot(
   canRun: RunnableCache,
 ): Promise<FreeServer | null> {
   const runnable = freeServers.filter(
-    ({ server }) => server.definitions !== null && canRun.test(candidate, server.definitions),
+    ({ server: { definitions, labels } }) =>
+      definitions !== null && canRun.test(candidate, definitions, labels),
   );
   const others = [];
   for (const other of elsewhere) {
-    if (await canRun.testByHash(candidate, other.definitionsHash)) others.push(other);
+    if (await canRun.testByHash(candidate, other.definitionsHash, other.labels)) others.push(other);
   }
   const checkpoint = checkpointOf(candidate);
   const best = placeJob({ checkpoint, avoidServerId: candidate.avoidServerId }, runnable, others);

@@ -1,13 +1,16 @@
 import { canRun, parseWorkflow } from "@genga/comfyui";
 import { type Candidate } from "@genga/jobs";
-import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
+import { missingLabels, type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import { LRUCache } from "lru-cache";
 
 /** How many verdicts are remembered; the least recently used ones are forgotten first. */
 const verdictsMax = 10_000;
 
+type Asked = Pick<Candidate, "workflow" | "workflowHash" | "requires">;
+
 /**
- * Whether a graph can run on a server with certain node definitions; verdicts are remembered by both content hashes.
+ * Whether a job can run on a server with certain node definitions and labels. Verdicts about graphs are remembered by
+ * both content hashes.
  */
 export class RunnableCache {
   readonly #definitions: Pick<DefinitionsStore, "find">;
@@ -17,7 +20,8 @@ export class RunnableCache {
     this.#definitions = definitions;
   }
 
-  test(candidate: Pick<Candidate, "workflow" | "workflowHash">, definitions: HashedDefinitions): boolean {
+  test(candidate: Asked, definitions: HashedDefinitions, labels: readonly string[]): boolean {
+    if (missingLabels(candidate.requires, labels).length > 0) return false;
     const key = `${candidate.workflowHash} ${definitions.hash}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
@@ -27,8 +31,8 @@ export class RunnableCache {
   }
 
   /** For a server of another worker: reads its definitions from the database. */
-  async testByHash(candidate: Pick<Candidate, "workflow" | "workflowHash">, hash: string): Promise<boolean> {
+  async testByHash(candidate: Asked, hash: string, labels: readonly string[]): Promise<boolean> {
     const definitions = await this.#definitions.find(hash);
-    return definitions !== null && this.test(candidate, definitions);
+    return definitions !== null && this.test(candidate, definitions, labels);
   }
 }

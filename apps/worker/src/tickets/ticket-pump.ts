@@ -282,7 +282,10 @@ export class TicketPump {
   #delayOf(id: string, candidate: Candidate): number {
     const canRunHere = this.#options
       .readyServers()
-      .some(({ definitions }) => definitions !== null && this.#canRun.test(candidate, definitions));
+      .some(
+        ({ definitions, labels }) =>
+          definitions !== null && this.#canRun.test(candidate, definitions, labels),
+      );
     return canRunHere ? notHereDelayMs : this.#delays.lengthen(id);
   }
 

@@ -14,7 +14,7 @@ import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 export const jobColumns = Prisma.sql`
   job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex",
   job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.scene, job.shot, job.tags,
-  job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
+  job.requires, job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
   job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
   ${selectedProgress},
@@ -31,13 +31,7 @@ export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.gra
 /** A row of `jobColumns`. */
 export type JobRow = Omit<
   StoredJob,
-  | "leaseOwner"
-  | "leaseExpiresAt"
-  | "clientId"
-  | "avoidServerId"
-  | "hasExtraData"
-  | "requires"
-  | "openDependencies"
+  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData" | "openDependencies"
 >;
 
 export function jobFromRow(row: JobRow): Job {
@@ -56,6 +50,7 @@ export function jobFromRow(row: JobRow): Job {
     scene: row.scene,
     shot: row.shot,
     tags: row.tags,
+    requires: row.requires,
     attempt: row.attempt,
     attemptsCharged: row.attemptsCharged,
     attemptsMax: row.attemptsMax,

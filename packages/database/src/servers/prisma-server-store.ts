@@ -1,5 +1,6 @@
 import {
   type Actor,
+  type NewServer,
   type ServerAbilities,
   type ServerLease,
   type ServerRecord,
@@ -24,7 +25,7 @@ const serverColumns = Prisma.sql`
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
   server.lease_expires_at AS "leaseExpiresAt",
-  server.definitions_hash AS "definitionsHash", server.version, server.abilities,
+  server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
   server.removed_at IS NOT NULL AS "isRemoved",
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
@@ -90,18 +91,22 @@ export class PrismaServerStore implements ServerStore {
     return withMappedErrors(() => cleanServerUrls(this.#database, identityOf));
   }
 
-  registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]> {
+  registerServers(servers: NewServer[]): Promise<ServerRecord[]> {
     return withMappedErrors(async () => {
       const byUrl = new Map(
-        servers.map(({ url, slots }) => [withoutUserInfo(url), { url: withoutUserInfo(url), slots }]),
+        servers.map(({ url, slots, labels = [] }) => [
+          withoutUserInfo(url),
+          { url: withoutUserInfo(url), slots, labels },
+        ]),
       );
       const rows = [...byUrl.values()].map((server) => ({ ...server, id: uuidv7() }));
       await this.#database.$executeRaw`
-        INSERT INTO servers (id, url, slots)
-        SELECT id, url, slots FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int)
+        INSERT INTO servers (id, url, slots, labels)
+        SELECT id, url, slots, labels
+        FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int, labels text[])
         ORDER BY url
-        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, removed_at = NULL
-        WHERE servers.slots <> excluded.slots OR servers.removed_at IS NOT NULL`;
+        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, labels = excluded.labels, removed_at = NULL
+        WHERE servers.slots <> excluded.slots OR servers.labels <> excluded.labels OR servers.removed_at IS NOT NULL`;
       const known = new Map((await this.#read()).map((server) => [server.url, server]));
       return [...byUrl.keys()].flatMap((url) => known.get(url) ?? []);
     });

@@ -78,6 +78,8 @@ export interface Job extends JobLabels {
   lane: string;
   /** The place in its tenant's queue, within the priority band; see `ticket-queue.ts`. */
   rank: number;
+  /** Labels that its server must have, each once, sorted. */
+  requires: string[];
   /** The number of the latest attempt; 0 before the first. */
   attempt: number;
   /** Attempts that count towards `attemptsMax`. An attempt whose server was lost does not count. */
@@ -134,6 +136,8 @@ export interface NewJob extends JobParameters, JobLabels {
   /** `null` = the lane `default`. */
   lane: Lane | null;
   batchIndex: number | null;
+  /** Labels that its server must have, each once, sorted. */
+  requires: string[];
   attemptsMax: number;
   timeoutMs: number;
   runAt: Date | null;

@@ -26,6 +26,8 @@ export interface Candidate extends TicketReference {
   workflow: string;
   workflowHash: string;
   lane: string;
+  /** Labels that its server must have. */
+  requires: string[];
   /** The server on which the job failed last. Another server is preferred. */
   avoidServerId: string | null;
   tenantId: string;

@@ -65,12 +65,22 @@ export interface ServerRecord {
   definitionsHash: string | null;
   /** ComfyUI's own version, for example `0.28.0`. */
   version: string | null;
+  /** From the configuration of the workers; jobs may require them. */
+  labels: string[];
   /** `null` until the server was probed. */
   abilities: ServerAbilities | null;
   /** An operator removed the server, and no worker has named it since. */
   isRemoved: boolean;
   /** Jobs that use or wait for one of its slots now; jobs that are `saving` do not. */
   jobsHeld: number;
+}
+
+/** A server as a worker's configuration names it. */
+export interface NewServer {
+  url: string;
+  slots: number;
+  /** Absent = none. */
+  labels?: readonly string[];
 }
 
 /** A worker process, as it last reported itself. */
@@ -108,8 +118,8 @@ export interface ServerStore {
    * @returns how many rows were changed
    */
   cleanServerUrls(identityOf: (url: string) => string): Promise<number>;
-  /** Makes sure that these servers have rows (by URL) with these slots; returns them in the given order. */
-  registerServers(servers: { url: string; slots: number }[]): Promise<ServerRecord[]>;
+  /** Makes sure that these servers have rows (by URL) with these slots and labels; returns them in the given order. */
+  registerServers(servers: NewServer[]): Promise<ServerRecord[]>;
   /**
    * Records that this worker is alive, and which servers its configuration names. Returns how many workers are alive
    * (seen within `leaseMs`), including this one.

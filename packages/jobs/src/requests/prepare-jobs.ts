@@ -20,6 +20,8 @@ const problemsMax = 100;
 /** The fields that every job may have, besides its parameters. */
 export interface JobOptions extends Partial<JobLabels> {
   priority?: JobPriority;
+  /** Labels that the job's server must have; each as `isServerLabel` accepts it. */
+  requires?: string[];
   /** How many attempts the job gets if a node raises an exception. An attempt whose server was lost does not count. */
   attemptsMax?: number;
   /** Counted from the begin of the execution. */
@@ -64,13 +66,15 @@ export async function prepareJob(
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, needs, warnings, notChecked } =
     await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
   const id = uuidv7();
+  const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,
     type,
     priority: options.priority ?? "normal",
-    lane: needs === null || !workersTakeEveryLane ? null : laneOf(needs, []),
+    lane: needs === null || !workersTakeEveryLane ? null : laneOf(needs, requires),
     batchIndex: inBatch?.index ?? null,
     ...labelsOf(options),
+    requires,
     attemptsMax: options.attemptsMax ?? 1,
     timeoutMs: options.timeoutMs ?? rules.timeoutMsByType[type],
     runAt: options.runAt ?? null,

@@ -10,7 +10,7 @@ import { mapDatabaseError, violatedConstraint } from "../../connection/database-
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
-import { type LaneRows } from "./lane-rows.ts";
+import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "./rank-reservation.ts";
@@ -189,9 +189,8 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
     ), given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
-        tags text[],
-        "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz, parameters jsonb, "promptText" text,
-        "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
+        tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
+        parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -202,9 +201,9 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
-        attempts_max, timeout_ms, run_at, expires_at, has_extra_data)
+        requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
-        shot, tags, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL
+        shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL
       FROM given
       RETURNING *
     ), parameters AS (

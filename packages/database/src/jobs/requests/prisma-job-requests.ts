@@ -12,7 +12,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
-import { LaneRows } from "../accepting/lane-rows.ts";
+import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
 import { requestCancel, retryJob } from "./job-requests.ts";

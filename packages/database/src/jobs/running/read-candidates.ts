@@ -12,8 +12,8 @@ export async function readCandidates(
 ): Promise<Candidate[]> {
   if (tickets.length === 0) return [];
   return await database.$queryRaw<Candidate[]>`
-    SELECT job.id AS "jobId", ticket.attempt, ticket."ticketNumber", ${graphText} AS workflow, workflows.hash AS "workflowHash", job.lane,
-      job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
+    SELECT job.id AS "jobId", ticket.attempt, ticket."ticketNumber", ${graphText} AS workflow, workflows.hash AS "workflowHash",
+      job.lane, job.requires, job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
       ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
     FROM ${ticketRows(tickets)}
     JOIN jobs job ON job.id = ticket."jobId"

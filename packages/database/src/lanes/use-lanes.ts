@@ -1,7 +1,7 @@
 import { type Lane } from "@genga/jobs";
 import { LRUCache } from "lru-cache";
-import { type PrismaClient } from "../../generated/client.ts";
-import { toStoredJson } from "../../connection/stored-json.ts";
+import { type PrismaClient } from "../generated/client.ts";
+import { toStoredJson } from "../connection/stored-json.ts";
 
 /** How many lanes a process remembers to have used lately. */
 const rememberedMax = 10_000;

@@ -1,0 +1,89 @@
+import { z } from "zod";
+import {
+  AddressError,
+  type ComfyUIAddress,
+  readComfyUIAddress,
+  requireOneWayToEach,
+} from "./comfyui-address.ts";
+import { list, wholeNumber } from "./setting-values.ts";
+
+/** The ComfyUI servers. */
+export interface ServerSettings {
+  /** Each server once; empty if not set; `npm start` then starts the simulator. */
+  readonly comfyuiServers: readonly ComfyUIAddress[];
+  /** Distinguishes the loopback addresses of this machine from those of other machines. */
+  readonly serverName: string | undefined;
+  /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
+  readonly serverSlots: number;
+  /** Labels of servers, sorted, by the servers' URLs. Jobs may require them. */
+  readonly serverLabels: ReadonlyMap<string, readonly string[]>;
+}
+
+const comfyuiUrls = z.string().transform((text, context) => {
+  const urls = list(text);
+  try {
+    requireOneWayToEach(urls.map((url) => readComfyUIAddress(url, undefined)));
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    context.addIssue({ code: "custom", message: error.message });
+  }
+  return urls;
+});
+
+/** A label of a server; `isServerLabel` of packages/jobs accepts the same. */
+const labelPattern = /^(?=.{1,64}$)[a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?$/;
+const labelsMax = 50;
+
+const accepted =
+  "http://gpu-1:8188=gpu:24gb,pool:night; http://gpu-2:8188=gpu:12gb: the URL of each server once, and after = up to " +
+  `${labelsMax} labels of 1 to 64 lower-case letters, digits, dots, hyphens or underscores, in one or two parts`;
+
+/** Reads `URL=label,label; URL=label`, by the URLs in the spelling of `identityOfUrl`. */
+const serverLabels = z.string().transform((text, context): ReadonlyMap<string, readonly string[]> => {
+  const servers = new Map<string, readonly string[]>();
+  const entries = text.split(";").filter((entry) => entry.trim() !== "");
+  for (const entry of entries) {
+    const [, url = "", labels = ""] = /^(.*)=([^=]*)$/.exec(entry.trim()) ?? [];
+    const names = [...new Set(list(labels))].sort();
+    const identity = urlOrNone(url.trim());
+    const isGood =
+      names.length > 0 && names.length <= labelsMax && names.every((name) => labelPattern.test(name));
+    if (identity === undefined || !isGood || servers.has(identity)) {
+      context.addIssue({ code: "custom", message: accepted });
+      return z.NEVER;
+    }
+    servers.set(identity, names);
+  }
+  return servers;
+});
+
+function urlOrNone(text: string): string | undefined {
+  try {
+    return readComfyUIAddress(text, undefined).url;
+  } catch (error) {
+    if (error instanceof AddressError) return undefined;
+    throw error;
+  }
+}
+
+/** The variables of these settings, in the order of `.env.example`. */
+export const serverVariables = {
+  COMFYUI_URLS: comfyuiUrls.default([]),
+  SERVER_NAME: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
+    .optional(),
+  SERVER_SLOTS: wholeNumber(1, 16).default(2),
+  SERVER_LABELS: serverLabels.default(new Map()),
+};
+
+export function serversFrom(values: z.infer<z.ZodObject<typeof serverVariables>>): ServerSettings {
+  const { COMFYUI_URLS, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS } = values;
+  const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
+  return {
+    comfyuiServers: [...new Map(addresses.map((address) => [address.identity, address])).values()],
+    serverName: SERVER_NAME,
+    serverSlots: SERVER_SLOTS,
+    serverLabels: SERVER_LABELS,
+  };
+}
