@@ -4,6 +4,7 @@ import { checkFiles } from "./check-files.ts";
 import { checkLife } from "./check-life.ts";
 import { checkRequests } from "./check-requests.ts";
 import { checkWrites } from "./check-writes.ts";
+import { checkSubmissions } from "./check-submissions.ts";
 import { endings, type History, type Violation } from "../history/history.ts";
 
 /** Every promise that the history breaks; an empty list is a pass. */
@@ -11,6 +12,7 @@ export function checkHistory(history: History): Violation[] {
   return [
     ...history.deaths.map((message) => ({ rule: "process", jobId: null, message })),
     ...[...checkBatches(history)].map((message) => ({ rule: "batch", jobId: null, message })),
+    ...[...checkSubmissions(history)].map((message) => ({ rule: "submission", jobId: null, message })),
     ...history.jobs.flatMap((job) => checkLife(job, history.troubles)),
     ...history.jobs.flatMap(checkRequests),
     ...history.jobs.flatMap((job) => checkEnd(job, history.excusedFailures)),

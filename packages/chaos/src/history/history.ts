@@ -5,6 +5,7 @@ import { type JobSpec } from "../plan/job-spec.ts";
 export interface History {
   jobs: JobHistory[];
   batches: BatchObservation[];
+  submissions: SubmissionObservation[];
   executions: Execution[];
   attempts: Attempt[];
   /** In the order of writing. */
@@ -24,7 +25,7 @@ export interface History {
 
 export interface JobHistory {
   id: string;
-  /** The name in the plan; `null` for a job whose 202 was lost. */
+  /** The name in the plan, which its submission gave it as a tag; `null` for a job that no plan has. */
   name: string | null;
   spec: JobSpec | null;
   /** The answers of the APIs about the job over time; a request began after the one before had ended. */
@@ -44,6 +45,14 @@ export interface JobRequest {
   at: number;
   endedAt: number;
   httpStatus: number | null;
+}
+
+/** A submission that was sent several times with one Idempotency-Key. */
+export interface SubmissionObservation {
+  /** The job or the batch, by its name in the plan. */
+  name: string;
+  /** The ids of the batch and of the jobs in each answer that accepted it. */
+  answers: string[][];
 }
 
 /** The final answer about a batch, and the counts of how its jobs really ended. */

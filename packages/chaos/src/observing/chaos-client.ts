@@ -27,14 +27,18 @@ export class ChaosClient {
     this.#api = api;
   }
 
-  async request(method: string, path: string, body?: unknown): Promise<Reply> {
+  /** @param key the Idempotency-Key of a submission */
+  async request(method: string, path: string, body?: unknown, key?: string): Promise<Reply> {
     const at = Date.now();
     try {
       const response = await fetch(`${this.#url()}/api/anime/${path}`, {
         method,
         signal: AbortSignal.timeout(patienceMs),
         ...(body !== undefined && {
-          headers: { "content-type": "application/json" },
+          headers: {
+            "content-type": "application/json",
+            ...(key !== undefined && { "idempotency-key": key }),
+          },
           body: JSON.stringify(body),
         }),
       });

@@ -4,8 +4,8 @@ import { Random } from "./random.ts";
 
 /** An action of the suite, this long after the round's start. Jobs have names of the suite's own. */
 export type Step = { atMs: number } & (
-  | { do: "submit"; job: string; spec: JobSpec; api: number }
-  | { do: "submit-batch"; batch: string; jobs: { job: string; spec: JobSpec }[]; api: number }
+  | ({ do: "submit"; job: string; spec: JobSpec; api: number } & Replayed)
+  | ({ do: "submit-batch"; batch: string; jobs: { job: string; spec: JobSpec }[]; api: number } & Replayed)
   | { do: "cancel"; job: string; api: number }
   /** Once the job has ended: a retry, which is accepted only for a job that has not completed. */
   | { do: "retry"; job: string; api: number }
@@ -14,6 +14,11 @@ export type Step = { atMs: number } & (
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
 );
+
+interface Replayed {
+  /** How often the same request, with its key, is sent again after it was accepted. */
+  replays: number;
+}
 
 /** The plan of one round: plain data, derived from the seed alone. */
 export interface RoundPlan {
@@ -44,13 +49,15 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
   });
   for (let left = random.between(5, 9); left > 0; left -= 1) {
     const atMs = random.between(0, submittingMs);
-    steps.push({ atMs, do: "submit", ...draw(atMs), api: random.between(0, 1) });
+    const replays = drawReplays(random);
+    steps.push({ atMs, do: "submit", ...draw(atMs), api: random.between(0, 1), replays });
   }
   if (random.chance(0.6)) {
     const atMs = random.between(0, submittingMs);
     const batch = Array.from({ length: random.between(2, 6) }, () => draw(atMs));
     const name = `r${round}b0`;
-    steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api: random.between(0, 1) });
+    const [api, replays] = [random.between(0, 1), drawReplays(random)];
+    steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api, replays });
     steps.push(...drawBatchRequests(random, name, atMs));
   }
   for (const job of jobs) {
@@ -70,6 +77,10 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
   }
   steps.sort((one, other) => one.atMs - other.atMs);
   return { seed, round, steps };
+}
+
+function drawReplays(random: Random): number {
+  return random.chance(0.3) ? random.between(1, 2) : 0;
 }
 
 function drawBatchRequests(random: Random, batch: string, submittedAtMs: number): Step[] {

@@ -2,18 +2,25 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ChaosClient, type Reply } from "../observing/chaos-client.ts";
 import { groupBy } from "../history/group-by.ts";
-import { type BatchObservation, type JobHistory, type JobRequest } from "../history/history.ts";
+import {
+  type BatchObservation,
+  type JobHistory,
+  type JobRequest,
+  type SubmissionObservation,
+} from "../history/history.ts";
 import { inflict, type Inflicted, type Ongoing } from "../faults/inflict.ts";
 import { bodyOf, type JobSpec } from "../plan/job-spec.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
 import { type RoundPlan, type Step } from "../plan/plan.ts";
+import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
 /** The observations of one round, to be judged. */
 export interface RoundResult {
   jobs: JobHistory[];
   batches: BatchObservation[];
+  submissions: SubmissionObservation[];
   faults: Inflicted[];
   /** Submissions that were refused although they were valid. */
   refusals: string[];
@@ -22,7 +29,8 @@ export interface RoundResult {
 const acceptedSchema = z.object({ id: z.string() });
 const batchSchema = z.object({ id: z.string(), jobs: z.array(acceptedSchema) });
 const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
-const pageSchema = z.object({ jobs: z.array(acceptedSchema), nextCursor: z.string().nullable() });
+const listedSchema = z.object({ id: z.string(), tags: z.array(z.string()) });
+const pageSchema = z.object({ jobs: z.array(listedSchema), nextCursor: z.string().nullable() });
 
 /** For every third job the event stream is read, too. */
 const followedEvery = 3;
@@ -36,13 +44,14 @@ export async function playRound(
   plan: RoundPlan,
   known: ReadonlySet<string>,
 ): Promise<RoundResult> {
-  const round = new Round(world);
+  const round = new Round(world, plan);
   try {
     await round.act(plan.steps);
     const faults = await round.heal();
     await round.untilAllEnded();
     const jobs = await round.readJobs(known);
-    return { jobs, batches: await round.readBatches(jobs), faults, refusals: round.refusals };
+    const { refusals, submissions } = round;
+    return { jobs, batches: await round.readBatches(jobs), submissions, faults, refusals };
   } finally {
     await round.close();
   }
@@ -51,13 +60,14 @@ export async function playRound(
 interface Accepted {
   id: string;
   name: string;
-  spec: JobSpec;
   requests: JobHistory["requests"];
 }
 
 class Round {
   readonly refusals: string[] = [];
   readonly #world: World;
+  readonly #submitter: Submitter;
+  readonly #specs: ReadonlyMap<string, JobSpec>;
   readonly #clients: readonly [ChaosClient, ChaosClient];
   readonly #observer: Observer;
   readonly #accepted = new Map<string, Accepted>();
@@ -66,10 +76,21 @@ class Round {
   readonly #ongoing: Ongoing[] = [];
   readonly #requests: Promise<void>[] = [];
 
-  constructor(world: World) {
+  constructor(world: World, { seed, steps }: RoundPlan) {
     this.#world = world;
+    this.#specs = new Map(steps.flatMap(jobsOf).map(({ job, spec }) => [job, spec]));
     this.#clients = [new ChaosClient(world, 0), new ChaosClient(world, 1)];
     this.#observer = new Observer(this.#clients);
+    this.#submitter = new Submitter(this.#clients, {
+      seed,
+      onRefusal: (path, reply) => {
+        this.#refuse(path, reply);
+      },
+    });
+  }
+
+  get submissions(): SubmissionObservation[] {
+    return this.#submitter.observations;
   }
 
   async act(steps: readonly Step[]): Promise<void> {
@@ -105,11 +126,13 @@ class Round {
   async readJobs(known: ReadonlySet<string>): Promise<JobHistory[]> {
     const [client] = this.#clients;
     const jobs = new Map([...this.#accepted.values()].map((job) => [job.id, job]));
-    const unknown = (await listJobs(client)).filter((id) => !known.has(id) && !jobs.has(id));
+    const names = new Map((await listJobs(client)).map(({ id, tags }) => [id, tags[0] ?? null]));
+    const unknown = [...names.keys()].filter((id) => !known.has(id) && !jobs.has(id));
     await this.#untilEnded(unknown);
     const histories: JobHistory[] = [];
     for (const id of [...jobs.keys(), ...unknown]) {
-      const { name = null, spec = null, requests = [] } = jobs.get(id) ?? {};
+      const { name = names.get(id) ?? null, requests = [] } = jobs.get(id) ?? {};
+      const spec = name === null ? null : (this.#specs.get(name) ?? null);
       const finalAnswers = [];
       for (const each of this.#clients) {
         await each.insist("GET", `job/${id}`, 200).catch(() => undefined);
@@ -151,13 +174,13 @@ class Round {
   async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
     switch (step.do) {
       case "submit": {
-        const reply = await this.#submit("generate", bodyOf(step.spec), step.api);
+        const reply = await this.#submitter.submit("generate", taggedBodyOf(step), step, step.job);
         if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
         return;
       }
       case "submit-batch": {
-        const body = { jobs: step.jobs.map(({ spec }) => bodyOf(spec)) };
-        const reply = await this.#submit("batches", body, step.api);
+        const body = { jobs: step.jobs.map(taggedBodyOf) };
+        const reply = await this.#submitter.submit("batches", body, step, step.batch);
         if (reply === null) return;
         const { id: batchId, jobs } = batchSchema.parse(JSON.parse(reply.text));
         this.#batches.set(step.batch, { id: batchId, jobs: step.jobs.map(({ job }) => job) });
@@ -181,30 +204,15 @@ class Round {
     }
   }
 
-  /**
-   * Submits at the planned API, else at the other one, and again after a 503. A submission that neither API answers
-   * with 202 was not accepted, so no promise holds for it.
-   */
-  async #submit(path: string, body: object, api: number): Promise<Reply | null> {
-    let silences = 0;
-    for (let turn = 0; turn < submitsMax && silences < silencesMax; turn += 1) {
-      const reply = await this.#clients[(api + turn) % 2 === 0 ? 0 : 1].request("POST", path, body);
-      if (reply.httpStatus === 202) return reply;
-      if (reply.httpStatus === null) silences += 1;
-      else await sleep(submitAgainMs);
-      if (reply.httpStatus !== null && reply.httpStatus !== 503) {
-        this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
-        return null;
-      }
-    }
-    return null;
+  #refuse(path: string, { httpStatus, text }: Reply): void {
+    this.refusals.push(`POST ${path} was answered ${httpStatus ?? "nothing"}: ${text.slice(0, 500)}`);
   }
 
-  #accept(jobs: readonly { job: string; spec: JobSpec }[], ids: readonly string[]): void {
-    for (const [index, { job, spec }] of jobs.entries()) {
+  #accept(jobs: readonly { job: string }[], ids: readonly string[]): void {
+    for (const [index, { job }] of jobs.entries()) {
       const id = ids[index];
       if (id === undefined) continue;
-      this.#accepted.set(job, { id, name: job, spec, requests: [] });
+      this.#accepted.set(job, { id, name: job, requests: [] });
       this.#observer.add(id, this.#accepted.size % followedEvery === 0);
     }
   }
@@ -235,7 +243,7 @@ class Round {
     request.endedAt = reply.endedAt;
     if (kind.startsWith("retry")) for (const job of jobs) this.#observer.askAgain(job.id);
     if (reply.httpStatus !== null && ![202, 409, 503].includes(reply.httpStatus)) {
-      this.refusals.push(`POST ${path} was answered ${reply.httpStatus}: ${reply.text.slice(0, 500)}`);
+      this.#refuse(path, reply);
     }
   }
 
@@ -274,22 +282,29 @@ class Round {
   }
 }
 
-const submitsMax = 12;
-const silencesMax = 4;
-const submitAgainMs = 400;
 const pointWaitMsMax = 4_000;
 const endingMsMax = 120_000;
 
+function jobsOf(step: Step): readonly { job: string; spec: JobSpec }[] {
+  if (step.do === "submit") return [step];
+  return step.do === "submit-batch" ? step.jobs : [];
+}
+
+/** A job's tag is its name in the plan, so that it is known although its 202 was lost. */
+function taggedBodyOf({ job, spec }: { job: string; spec: JobSpec }): object {
+  return { ...bodyOf(spec), tags: [job] };
+}
+
 /** All existing jobs, including those whose 202 was lost. */
-async function listJobs(client: ChaosClient): Promise<string[]> {
-  const ids: string[] = [];
+async function listJobs(client: ChaosClient): Promise<z.infer<typeof listedSchema>[]> {
+  const listed: z.infer<typeof listedSchema>[] = [];
   let cursor: string | null = null;
   do {
     const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
     const text = await client.insist("GET", `jobs?limit=100${query}`, 200);
     const page: z.infer<typeof pageSchema> = pageSchema.parse(JSON.parse(text));
-    ids.push(...page.jobs.map(({ id }) => id));
+    listed.push(...page.jobs);
     cursor = page.nextCursor;
   } while (cursor !== null);
-  return ids;
+  return listed;
 }

@@ -13,7 +13,13 @@ import {
 import { checkHistory } from "../checking/check-history.ts";
 import { ChaosClient } from "../observing/chaos-client.ts";
 import { type Figures } from "../figures/figures.ts";
-import { type BatchObservation, type History, type JobHistory, type Violation } from "../history/history.ts";
+import {
+  type BatchObservation,
+  type History,
+  type JobHistory,
+  type SubmissionObservation,
+  type Violation,
+} from "../history/history.ts";
 import { type Inflicted } from "../faults/inflict.ts";
 import { findOrphans } from "../observing/observe-files.ts";
 import { planRound, type RoundPlan } from "../plan/plan.ts";
@@ -102,6 +108,7 @@ class Run {
   readonly #options: ChaosOptions;
   readonly #jobs: JobHistory[] = [];
   readonly #batches: BatchObservation[] = [];
+  readonly #submissions: SubmissionObservation[] = [];
   readonly #faults: Inflicted[] = [];
   #rounds = 0;
   #partialFiles = 0;
@@ -126,13 +133,14 @@ class Run {
   async play(plan: RoundPlan): Promise<Violation[]> {
     const { report, seed } = this.#options;
     const beganAt = performance.now();
-    const { jobs, batches, faults, refusals } = await playRound(
+    const { jobs, batches, submissions, faults, refusals } = await playRound(
       this.#world,
       plan,
       new Set(this.#jobs.map(({ id }) => id)),
     );
     this.#jobs.push(...jobs);
     this.#batches.push(...batches);
+    this.#submissions.push(...submissions);
     this.#faults.push(...faults);
     this.#rounds += 1;
     const history = await this.#observe();
@@ -185,6 +193,7 @@ class Run {
     return {
       jobs: this.#jobs,
       batches: this.#batches,
+      submissions: this.#submissions,
       executions: executions.flat().sort((one, other) => one.at - other.at),
       attempts: await readAttempts(postgres.url),
       writes: await readWrites(postgres.url),

@@ -39,6 +39,16 @@ describe("batches, files and processes: the check finds", () => {
       (history) => (history.batches[0]!.total = 3),
     ],
     [
+      "a job that was accepted twice",
+      /submission: r0j0 was accepted 2 times: job-1, job-2/,
+      (history) => history.jobs.push({ ...history.jobs[0]!, id: "job-2" }),
+    ],
+    [
+      "a repeated submission that was answered with another id",
+      /submission: r0j0 was answered with different ids: job-1; job-2/,
+      (history) => history.submissions[0]!.answers.push(["job-2"]),
+    ],
+    [
       "a process that died",
       /process: worker-1 ended by itself/,
       (history) => history.deaths.push("worker-1 ended by itself"),

@@ -84,6 +84,7 @@ export function goodHistory(): History {
   const adopted = row({ ...second, leaseNumber: 3, leaseOwner: "worker-2", sequence: 8 });
   return {
     jobs: [job],
+    submissions: [{ name: "r0j0", answers: [["job-1"], ["job-1"]] }],
     batches: [
       {
         id: "batch-1",
