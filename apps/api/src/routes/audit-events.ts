@@ -9,7 +9,7 @@ const auditQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z
     .string()
-    .regex(/^[1-9]\d{0,17}$/, { error: "it is not a cursor of such a page" })
+    .regex(/^[1-9]\d{0,17}$/, { error: "is not a cursor of such a page" })
     .optional()
     .describe("`nextCursor` of the previous page."),
 });

@@ -65,7 +65,7 @@ const jobsQuerySchema = z.strictObject({
   shot: storableText(100).optional(),
   tag: storableText(64).optional(),
   text: storable(z.string().max(200))
-    .regex(/[\s\S]{3}|[^ -~]/, { error: "at least three characters, or one beyond ASCII" })
+    .regex(/[\s\S]{3}|[^ -~]/, { error: "must have at least three characters, or one beyond ASCII" })
     .meta({ pattern: "^[^\\u0000]*(?:[^\\u0000]{3}|[^\\u0000 -~])[^\\u0000]*$" })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),

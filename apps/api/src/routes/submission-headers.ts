@@ -6,7 +6,7 @@ import { type Reply } from "../routing/reply.ts";
 export const submissionHeaders = z.object({
   "Idempotency-Key": z
     .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, { error: "it must have 1 to 255 visible ASCII characters" })
+    .regex(/^[\x21-\x7e]{1,255}$/, { error: "must have 1 to 255 visible ASCII characters" })
     .optional()
     .describe(
       "Makes it safe to repeat the request: while its jobs exist, and for 24 hours after their removal, the same key and body are " +
