@@ -7,6 +7,7 @@ import {
   type JobAnnouncer,
   type JobRuns,
   type KeepingStore,
+  type LaneServing,
   type OutputStorage,
   type ServerStore,
   type Signals,
@@ -25,6 +26,7 @@ export interface Dependencies {
   runs: JobRuns;
   announcer: JobAnnouncer;
   servers: ServerStore;
+  laneServing: LaneServing;
   farm: FarmStore;
   definitions: DefinitionsStore;
   keeping: KeepingStore;
@@ -63,6 +65,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     runs: database.jobRuns,
     announcer: database.jobAnnouncer,
     servers: database.servers,
+    laneServing: database.laneServing,
     farm: database.farm,
     definitions,
     keeping: database.keeping,

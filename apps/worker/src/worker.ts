@@ -1,5 +1,6 @@
 import { StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { LaneMeasures } from "./lanes/lane-measures.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
@@ -16,6 +17,7 @@ import { WorkerPasses } from "./worker-passes.ts";
 const progressFlushMs = 500;
 const passIntervalMs = 1_000;
 const checkIntervalMs = 5_000;
+const measuresIntervalMs = 2_000;
 
 /** One worker process: owns servers, runs jobs on them, and takes part in sweeping. */
 export class Worker {
@@ -27,6 +29,7 @@ export class Worker {
   readonly #sweeper: Sweeper;
   readonly #house: HouseKeeping;
   readonly #passes: WorkerPasses;
+  readonly #measures: LaneMeasures;
   readonly #stops: (() => Promise<void> | void)[] = [];
   #statusUrl: string | null = null;
 
@@ -36,6 +39,7 @@ export class Worker {
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     const guard = new OutageGuard(leaseMs);
+    this.#measures = new LaneMeasures(dependencies.laneServing);
     const fillSlots = (): void => {
       this.#pump.trigger();
     };
@@ -106,6 +110,7 @@ export class Worker {
         this.#pump.trigger();
       }),
     );
+    repeat("measures", measuresIntervalMs, () => this.#measures.flush());
     repeat("heartbeat", settings.leaseMs / 3, () => this.#renewLeases());
     this.#stops.push(...this.#house.start());
     // Each pass has a timer of its own, so that a slow hand-over or sweep delays no other pass.
@@ -125,6 +130,7 @@ export class Worker {
     try {
       await this.#fleet.close();
       await this.#progress.close();
+      await this.#measures.flush();
       await this.#house.endedPrompts.flush();
       await this.#with.servers.stopWorker(this.#with.workerId);
     } catch (error) {
@@ -141,6 +147,7 @@ export class Worker {
       ...{ leaseMs, graceMs, stallMs, retireMs, secretsKeys },
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
+      measures: this.#measures,
       endedPrompts: this.#house.endedPrompts,
       owns: (server) => this.#fleet.find(server.id) === server,
       onSlotFreed,

@@ -27,6 +27,7 @@ export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/grap
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
 export { missingFrom, needsOf } from "./definitions/graph-needs.ts";
 export { type ListedModel, type ServerNeeds } from "./definitions/server-needs.ts";
+export { mainModelOf } from "./definitions/main-model.ts";
 export { serverNeedsOf } from "./definitions/server-needs.ts";
 export {
   type GraphProblem,

@@ -11,6 +11,7 @@ import {
   type KeepingStore,
   type KeyStore,
   type LaneStore,
+  type LaneServing,
   type ServerStore,
   type TenantLimitStore,
   type TenantStore,
@@ -32,6 +33,7 @@ import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
 import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
+import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
@@ -50,6 +52,7 @@ export interface Database {
   readonly eventReader: EventReader;
   readonly eventSequencer: EventSequencer;
   readonly lanes: LaneStore;
+  readonly laneServing: LaneServing;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
@@ -88,6 +91,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
     eventReader: events,
     eventSequencer: events,
     lanes: new PrismaLaneStore(client),
+    laneServing: new PrismaLaneServing(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),

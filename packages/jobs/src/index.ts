@@ -113,6 +113,7 @@ export {
   takesWork,
   type NewServer,
   type ServerLease,
+  type ServerModel,
   type ServerAbilities,
   type ServerRecord,
   type StoredDefinitions,
@@ -138,6 +139,7 @@ export {
   type ToldKey,
 } from "./ports/key-store.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
+export { type LaneFacts, type LaneMeasure, type LaneServing } from "./ports/lane-serving.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
 export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";

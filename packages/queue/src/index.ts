@@ -1,5 +1,5 @@
 export { BullTicketQueue, createTicketQueue, type TicketQueueOptions } from "./tickets/bull-ticket-queue.ts";
-export { InvalidLaneError } from "./tickets/bull-lane.ts";
+export { InvalidLaneError } from "./lanes/bull-lane.ts";
 export { createQueueBoard, type QueueBoard, type QueueBoardOptions } from "./queue-board.ts";
 export { type RedisHealth } from "./redis/redis-health.ts";
 export { type QueueLogger } from "./redis/redis-link.ts";

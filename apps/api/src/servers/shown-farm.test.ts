@@ -17,6 +17,7 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
     },
     ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
     ...{ version: null, labels: [], abilities: null, isRemoved: false, jobsHeld: 0 },
+    ...{ lane: null, loadedModel: null, modelSince: null },
     ...more,
   };
 }

@@ -30,6 +30,13 @@ export interface JobServer {
 
   /** This run's prompt is about to be posted. */
   notePost(run: Run): void;
+  /**
+   * This run's prompt begins to execute.
+   * @returns whether the server must load its model first; `null` = not known
+   */
+  noteExecution(run: Run): boolean | null;
+  /** The server was told to unload its models. */
+  noteUnloaded(): void;
   /** This run's prompt has left the server normally. */
   notePromptGone(run: Run): void;
   /** A prompt ended normally, with success or with an error of its own. */

@@ -9,6 +9,7 @@ const takeBackMs = 4_000;
 export async function freeMemory(run: Run, server: JobServer, log: Logger): Promise<void> {
   try {
     await server.connector.free({ unloadModels: true, freeMemory: true, signal: run.stopSignal });
+    server.noteUnloaded();
   } catch (error) {
     log.warn({ err: error, server: server.url }, "the server could not be asked to free memory");
   }

@@ -1,4 +1,5 @@
 import { type Logger } from "@genga/runtime";
+import { type LaneMeasures } from "../lanes/lane-measures.ts";
 import { hasLetGo, type PromptEnd, serverVerdict } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { endJob, type EndJobOptions } from "./record-end.ts";
@@ -17,6 +18,8 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions {
   graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
+  /** Gets how long each finished execution took. */
+  measures: Pick<LaneMeasures, "note">;
   /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
 }
@@ -31,10 +34,13 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
   try {
     const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
     const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);
+    const endedAt = performance.now();
     if (hasLetGo(prompt)) server.notePromptGone(run);
     freeSlot(run, options);
     noteOnServer(run, server, prompt);
     const { lookup } = prompt;
+    if (lookup.state === "finished" && run.timing !== null)
+      options.measures.note(run.leased.job.lane, run.timing.measured(endedAt), run.hadToLoad);
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
     await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, { ...options, signal }, log);

@@ -1,8 +1,9 @@
-import { parseWorkflow, type Workflow } from "@genga/comfyui";
+import { mainModelOf, needsOf, parseWorkflow, type Workflow } from "@genga/comfyui";
 import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
 import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
+import { type RunTiming } from "../lanes/run-timing.ts";
 import { uploadsNamedBy } from "../files/send-uploads.ts";
 import { ServerNames } from "../files/server-names.ts";
 
@@ -40,6 +41,10 @@ export class Run {
   /** The run holds a slot until the server has let go of the prompt; saving outputs does not need one. */
   holdsSlot = true;
   isExecuting = false;
+  /** Measures the execution; `null` until it begins, and for an adopted prompt that has begun before. */
+  timing: RunTiming | null = null;
+  /** Whether the server had to load the prompt's model; `null` = not known. */
+  hadToLoad: boolean | null = null;
   /** Its POST is under way, or got no reply. A successor that looks the prompt up too early may not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
@@ -143,6 +148,11 @@ export class Run {
   get workflow(): Workflow {
     this.#workflow ??= parseWorkflow(this.leased.workflow);
     return this.#workflow;
+  }
+
+  /** The model that the server must have loaded; `null` = none. */
+  get mainModel(): string | null {
+    return mainModelOf(needsOf(this.workflow).models);
   }
 
   /** The extra data that is sent with the graph. @throws ExtraDataError */

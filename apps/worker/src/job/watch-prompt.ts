@@ -5,6 +5,7 @@ import { type EndedBy, type PromptEnd } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { RunTiming } from "../lanes/run-timing.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
 /** How long a server may take to end a prompt that it was told to end. */
@@ -89,8 +90,11 @@ async function followToItsEnd(
         const shown = phase === "saving" || phase === "executing" ? "executing" : "submitted";
         if (shown === "executing" && !run.isExecuting) {
           run.isExecuting = true;
+          run.hadToLoad = server.noteExecution(run);
+          run.timing = new RunTiming(performance.now());
           ending.noteSignOfLife();
         }
+        run.timing?.noteStep(figures.node, figures.step, figures.steps, performance.now());
         ending.applyTimeLimit();
         progress.report(run, shown, {
           ...figures,

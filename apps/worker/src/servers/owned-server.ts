@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ComfyUIConnector, ComfyUIError, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
 import {
   type ServerLease,
+  type ServerModel,
   type ServerRecord,
   type ServerState,
   type ServerStore,
@@ -15,6 +16,7 @@ import { z } from "zod";
 import { type JobServer } from "../job/job-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { KnownDefinitions } from "./known-definitions.ts";
+import { LoadedModel } from "./loaded-model.ts";
 import { healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
@@ -49,10 +51,6 @@ const historySchema = z.record(z.string(), z.unknown());
 /** A ComfyUI server whose lease this worker holds: its connection, its health checks, and the runs on it. */
 export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
-  /** The checkpoint of the last graph that the server got. */
-  checkpoint: string | null = null;
-  /** The lane of the job that the server got last. */
-  lane: string | null = null;
   /** An operator asked that the server get no new work. */
   isDraining: boolean;
   #labels: readonly string[];
@@ -62,15 +60,18 @@ export class OwnedServer implements JobServer {
   readonly #health: ServerHealth;
   readonly #definitions: KnownDefinitions;
   readonly #row: ServerRow;
+  readonly #model: LoadedModel;
   readonly #closing = new AbortController();
   /** The last check found prompts of other clients on the server. */
   #hasOthersPrompts = false;
   #announced: ServerState = "unknown";
+  #disconnects = 0;
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
     this.isDraining = options.record.draining;
     this.#labels = options.record.labels;
+    this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
     const { lease, servers, definitions, log } = options;
     const { url: baseUrl, credentials } = options.address;
@@ -136,6 +137,24 @@ export class OwnedServer implements JobServer {
 
   get mayTakeJobs(): boolean {
     return this.#health.mayTakeJobs && this.definitions !== null && !this.isDraining;
+  }
+
+  /** What the server has loaded. */
+  get model(): ServerModel {
+    return this.#model.current;
+  }
+
+  /** The server gets a job of this lane. @param model the job's main model */
+  noteJob(lane: string, model: string | null): void {
+    if (this.#model.noteJob(lane, model, new Date())) void this.#row.recordModel(this.model);
+  }
+
+  noteExecution(run: ServerRun): boolean | null {
+    return this.#model.noteExecution(run.mainModel);
+  }
+
+  noteUnloaded(): void {
+    if (this.#model.forget()) void this.#row.recordModel(this.model);
   }
 
   addRun(run: ServerRun): void {
@@ -231,6 +250,7 @@ export class OwnedServer implements JobServer {
     const requestOptions = { timeoutMs: checkTimeoutMs, signal: this.#closing.signal };
     const stats = await this.connector.systemStats(requestOptions);
     const version = systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
+    this.#noteRestart();
     const promptIdsBefore = this.promptIds;
     const queue = await this.connector.queue(requestOptions);
     this.#noteOthersPrompts(queue, new Set([...promptIdsBefore, ...this.promptIds]));
@@ -243,6 +263,13 @@ export class OwnedServer implements JobServer {
       if (!areFresh) await this.#definitions.read({ replacesNodes, signal });
     }
     await this.#options.onQueueSeen(this, queue);
+  }
+
+  /** A server that restarts closes its sockets. If only the network did that, the next job tells what is loaded. */
+  #noteRestart(): void {
+    const { disconnects } = this.connector.counters;
+    if (disconnects > this.#disconnects) this.noteUnloaded();
+    this.#disconnects = disconnects;
   }
 
   #noteOthersPrompts({ running, pending }: ServerQueue, ownPromptIds: ReadonlySet<string>): void {

@@ -2,6 +2,7 @@ import { type ComfyUIConnector } from "@genga/comfyui";
 import {
   type ServerAbilities,
   type ServerLease,
+  type ServerModel,
   type ServerState,
   type ServerStore,
   StoreUnavailableError,
@@ -12,7 +13,7 @@ export interface ServerRowOptions {
   /** For log lines. */
   url: string;
   lease: ServerLease;
-  servers: Pick<ServerStore, "describeServer" | "setServerState">;
+  servers: Pick<ServerStore, "describeServer" | "recordModel" | "setServerState">;
   log: Logger;
 }
 
@@ -41,6 +42,19 @@ export class ServerRow {
     await servers.describeServer(lease, { version, abilities });
     this.#description = { version, abilities, disconnects };
     return abilities;
+  }
+
+  /**
+   * Records what the server has loaded. Other workers go by it when they choose lanes, so a record that is missing
+   * because the database was unavailable only makes their choices worse, until the next change.
+   */
+  async recordModel(model: ServerModel): Promise<void> {
+    const { url, servers, lease, log } = this.#options;
+    try {
+      await servers.recordModel(lease, model);
+    } catch (error) {
+      log.warn({ err: error, server: url }, "what a server has loaded could not be recorded");
+    }
   }
 
   /** Records the state of the server. If the database is unavailable, the next call repeats it. */

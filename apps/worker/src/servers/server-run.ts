@@ -4,6 +4,8 @@ export interface ServerRun {
   /** The run's prompt is on the server, or may get there. A run that saves outputs holds no slot. */
   readonly holdsSlot: boolean;
   readonly isExecuting: boolean;
+  /** The model that the server must have loaded for its prompt; `null` = none. */
+  readonly mainModel: string | null;
   /** The run's prompt may be in the server's queue, before a prompt that is posted now. */
   readonly mayBeOnServer: boolean;
   /**

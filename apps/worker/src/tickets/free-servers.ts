@@ -1,4 +1,4 @@
-import { needsOf, parseWorkflow } from "@genga/comfyui";
+import { mainModelOf, needsOf, parseWorkflow } from "@genga/comfyui";
 import { type Candidate, type ServerRecord, takesWork } from "@genga/jobs";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { placeJob, type PlaceableServer } from "./placement.ts";
@@ -25,7 +25,7 @@ export function freeServersOf(servers: readonly OwnedServer[]): FreeServer[] {
       id: server.id,
       slots: server.slots,
       jobsHeld: server.jobsHeld,
-      checkpoint: server.checkpoint,
+      checkpoint: server.model.loadedModel,
       server,
       clientId: server.connector.clientId,
     }));
@@ -50,13 +50,20 @@ export function emptyElsewhereOf(records: readonly ServerRecord[], workerId: str
   );
 }
 
+/** A slot that was taken for a job. */
+export interface TakenSlot {
+  freeServer: FreeServer;
+  /** The main model of the job. */
+  checkpoint: string | null;
+}
+
 /** Takes the best slot for the job (`placement.ts`); `null` = the job should stay queued. */
 export async function takeSlot(
   candidate: Candidate,
   freeServers: readonly FreeServer[],
   elsewhere: readonly EmptyElsewhere[],
   canRun: RunnableCache,
-): Promise<FreeServer | null> {
+): Promise<TakenSlot | null> {
   const runnable = freeServers.filter(
     ({ server: { definitions, labels } }) =>
       definitions !== null && canRun.test(candidate, definitions, labels),
@@ -71,9 +78,9 @@ export async function takeSlot(
   if (freeServer === undefined) return null;
   freeServer.jobsHeld += 1;
   freeServer.checkpoint = checkpoint ?? freeServer.checkpoint;
-  return freeServer;
+  return { freeServer, checkpoint };
 }
 
 function checkpointOf(candidate: Candidate): string | null {
-  return needsOf(parseWorkflow(candidate.workflow)).models[0]?.name ?? null;
+  return mainModelOf(needsOf(parseWorkflow(candidate.workflow)).models);
 }

@@ -24,6 +24,7 @@ import {
   type FreeServer,
   freeServersOf,
   takeSlot,
+  type TakenSlot,
 } from "./free-servers.ts";
 import { planTakes, type LaneServer } from "./plan-takes.ts";
 import { RunnableCache } from "./runnable-cache.ts";
@@ -55,13 +56,12 @@ const roundsMax = 100;
 const elsewhereDelayMs = 5_000;
 
 /** A claim to be made. */
-interface Placed {
+interface Placed extends TakenSlot {
   candidate: Candidate;
-  freeServer: FreeServer;
 }
 
-function laneServerOf({ slots, jobsHeld, server: { lane } }: FreeServer): LaneServer {
-  return { slots, jobsHeld, lane };
+function laneServerOf({ slots, jobsHeld, server }: FreeServer): LaneServer {
+  return { slots, jobsHeld, lane: server.model.lane };
 }
 
 /** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
@@ -177,9 +177,9 @@ export class TicketPump {
     for (const candidate of candidates) {
       const left = places.get(candidate.tenantId);
       if (left === 0) continue;
-      const freeServer = await this.#slotOrNone(candidate, freeServers, elsewhere);
-      if (freeServer === null) continue;
-      placed.push({ candidate, freeServer });
+      const slot = await this.#slotOrNone(candidate, freeServers, elsewhere);
+      if (slot === null) continue;
+      placed.push({ candidate, ...slot });
       if (left !== undefined) places.set(candidate.tenantId, left - 1);
     }
     return placed;
@@ -197,7 +197,7 @@ export class TicketPump {
     candidate: Candidate,
     freeServers: FreeServer[],
     elsewhere: EmptyElsewhere[],
-  ): Promise<FreeServer | null> {
+  ): Promise<TakenSlot | null> {
     try {
       return await takeSlot(candidate, freeServers, elsewhere, this.#canRun);
     } catch (error) {
@@ -222,15 +222,15 @@ export class TicketPump {
     }));
     const leased = await this.#options.runs.claimJobs(claims, this.#options.leaseMs);
     for (const job of leased) {
-      const freeServer = placed.find(({ candidate }) => candidate.jobId === job.jobId)?.freeServer;
+      const slot = placed.find(({ candidate }) => candidate.jobId === job.jobId);
       const id = ticketId({ ...job, ticketNumber: job.job.ticketNumber });
       const ticket = open.get(id);
-      if (freeServer === undefined || ticket === undefined) continue;
+      if (slot === undefined || ticket === undefined) continue;
       open.delete(id);
       this.#delays.forget(id);
-      freeServer.server.checkpoint = freeServer.checkpoint;
-      freeServer.server.lane = ticket.lane;
-      this.#options.start(job, freeServer.server, ticket, leasedSince);
+      const { server } = slot.freeServer;
+      server.noteJob(ticket.lane, slot.checkpoint);
+      this.#options.start(job, server, ticket, leasedSince);
     }
   }
 

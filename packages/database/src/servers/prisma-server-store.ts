@@ -3,6 +3,7 @@ import {
   type NewServer,
   type ServerAbilities,
   type ServerLease,
+  type ServerModel,
   type ServerRecord,
   type ServerState,
   type ServerStore,
@@ -26,6 +27,7 @@ const serverColumns = Prisma.sql`
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
   server.lease_expires_at AS "leaseExpiresAt",
   server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
+  server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
   server.removed_at IS NOT NULL AS "isRemoved",
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
@@ -205,6 +207,16 @@ export class PrismaServerStore implements ServerStore {
       const changed = await this.#database.$executeRaw`
         UPDATE servers server SET state = ${state}::server_state, state_reason = ${storedOrNull(reason)},
           state_since = CASE WHEN server.state = ${state}::server_state THEN server.state_since ELSE now() END
+        FROM ${leaseRows([lease])} WHERE ${isOwned}`;
+      return changed === 1;
+    });
+  }
+
+  recordModel(lease: ServerLease, { lane, loadedModel, modelSince }: ServerModel): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        UPDATE servers server SET lane = ${lane}, loaded_model = ${storedOrNull(loadedModel)},
+          model_since = ${modelSince}::timestamptz
         FROM ${leaseRows([lease])} WHERE ${isOwned}`;
       return changed === 1;
     });

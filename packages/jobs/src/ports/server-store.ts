@@ -40,8 +40,21 @@ export interface StoredDefinitions {
   replacements: unknown;
 }
 
+/** What a server has loaded, as far as its owner knows: what it ran last. */
+export interface ServerModel {
+  /** The lane of the job that it got last; `null` = it got none since it was started. */
+  lane: string | null;
+  /** The main model of that job, or of the last one before it that had one. */
+  loadedModel: string | null;
+  /**
+   * When it got the first of the jobs that it has run with this model without a change (in the lane `default`: the
+   * first of the jobs of that lane).
+   */
+  modelSince: Date | null;
+}
+
 /** One ComfyUI process at one URL. */
-export interface ServerRecord {
+export interface ServerRecord extends ServerModel {
   id: string;
   /**
    * The identity of the server: origin and path, and for a loopback address the name of its machine after `#`. Contains
@@ -150,6 +163,8 @@ export interface ServerStore {
   releaseServers(workerId: string, leases: ServerLease[]): Promise<void>;
   /** Fenced by the server's lease; `false` = another worker has the lease. */
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;
+  /** Records what the server has loaded. Fenced by the server's lease, too. */
+  recordModel(lease: ServerLease, model: ServerModel): Promise<boolean>;
   /** Fenced by the server's lease, too. */
   describeServer(
     lease: ServerLease,

@@ -1,7 +1,7 @@
 import { type LaneHead } from "@genga/jobs";
 import { type QueueLogger, type RedisLink } from "../redis/redis-link.ts";
 import { type RedisSubscriber } from "../redis/redis-subscriber.ts";
-import { type BullLane } from "../tickets/bull-lane.ts";
+import { type BullLane } from "./bull-lane.ts";
 import { keepLanes, noteLanes, readLaneTickets, releaseLanes, type LaneTickets } from "./lane-tickets.ts";
 
 const lookIntervalMs = 1000;

@@ -13,7 +13,7 @@ import {
 import { delayMaxMs, noteLanes } from "../lanes/lane-tickets.ts";
 import { LaneWatch } from "../lanes/lane-watch.ts";
 import { consumerClientName, sharedBackends, type SharedBackends } from "../lanes/shared-backend.ts";
-import { BullLane, type TicketJob } from "./bull-lane.ts";
+import { BullLane, type TicketJob } from "../lanes/bull-lane.ts";
 import { isLostTicket, mapRedisError } from "../redis/redis-errors.ts";
 import { readRedisHealth, type RedisHealth } from "../redis/redis-health.ts";
 import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";

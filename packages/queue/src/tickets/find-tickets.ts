@@ -1,6 +1,6 @@
 import { ticketId, type TicketReference } from "@genga/jobs";
 import { type Redis } from "ioredis";
-import { type BullLane } from "./bull-lane.ts";
+import { type BullLane } from "../lanes/bull-lane.ts";
 
 /** The state of each of these tickets, in their order; a live one waits, is delayed, or is held by a process. */
 export function findTickets(

@@ -1,5 +1,5 @@
 import { type Redis } from "ioredis";
-import { type BullLane } from "./bull-lane.ts";
+import { type BullLane } from "../lanes/bull-lane.ts";
 
 /**
  * Removes tickets that wait by priority, are delayed, or have finished, in the way of BullMQ's own script: from their

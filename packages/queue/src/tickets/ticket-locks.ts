@@ -1,5 +1,5 @@
 import { ticketId, type HeldTicket } from "@genga/jobs";
-import { type BullLane, type TicketJob } from "./bull-lane.ts";
+import { type BullLane, type TicketJob } from "../lanes/bull-lane.ts";
 import { type QueueLogger, type RedisLink } from "../redis/redis-link.ts";
 
 export interface TicketLocksOptions {

@@ -1,4 +1,4 @@
-import { type TicketJob } from "./bull-lane.ts";
+import { type TicketJob } from "../lanes/bull-lane.ts";
 
 export interface TicketReport {
   percent: number;

@@ -196,13 +196,32 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await store.setServerState(old, "online", null)).toBe(false);
       expect(await store.saveDefinitions(old, definitions)).toBe(false);
       expect(await store.describeServer(old, { version: "0.28.0", abilities })).toBe(false);
+      const model = { lane: "a", loadedModel: "a.safetensors", modelSince: new Date() };
+      expect(await store.recordModel(old, model)).toBe(false);
       await store.releaseServers("worker-b", [lease]);
       expect(await store.setServerState(lease, "online", null)).toBe(false);
       expect(await store.saveDefinitions(lease, definitions)).toBe(false);
       expect(await read(server.id)).toMatchObject({
-        ...{ state: "unknown", definitionsHash: null, version: null, abilities: null },
+        ...{ state: "unknown", definitionsHash: null, version: null, abilities: null, lane: null },
       });
       expect(await store.findDefinitions(definitions.hash)).toBeNull();
+    });
+
+    test("tells the next owner what the server has loaded", async () => {
+      const server = await freshServer();
+      const lease = await acquire(server);
+      const model = {
+        lane: "a-1",
+        loadedModel: "a.safetensors",
+        modelSince: new Date("2026-11-26T04:00:00Z"),
+      };
+      expect(await store.recordModel(lease, model)).toBe(true);
+      await store.releaseServers("worker-a", [lease]);
+      const [taken] = await store.acquireServers("worker-b", [server.id], 1, 1_000);
+      expect(taken?.server).toMatchObject(model);
+      const nothing = { lane: null, loadedModel: null, modelSince: null };
+      expect(await store.recordModel(taken!, nothing)).toBe(true);
+      expect(await read(server.id)).toMatchObject(nothing);
     });
 
     test("stores node definitions once by content, for all servers that have them", async () => {

@@ -1,8 +1,8 @@
 import { Queue, Worker, type Job } from "bullmq";
 import { type Redis } from "ioredis";
 import { JobError, type TicketReference } from "@genga/jobs";
-import { delayMaxMs } from "../lanes/lane-tickets.ts";
-import { type SharedBackends } from "../lanes/shared-backend.ts";
+import { delayMaxMs } from "./lane-tickets.ts";
+import { type SharedBackends } from "./shared-backend.ts";
 import { isLostTicket } from "../redis/redis-errors.ts";
 
 export type TicketJob = Job<TicketReference, string | null>;

@@ -1,0 +1,70 @@
+import { type LaneFacts, type LaneMeasure, type LaneServing } from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { toStoredJson } from "../connection/stored-json.ts";
+import { type PrismaClient } from "../generated/client.ts";
+
+/** The weight of one new measurement; the earlier mean has the rest. */
+const newWeight = 0.1;
+
+/** What workers know and learn of lanes, in the table `lanes`. Statements lock rows in the order of their names. */
+export class PrismaLaneServing implements LaneServing {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  readLanes(names: readonly string[]): Promise<LaneFacts[]> {
+    return withMappedErrors(async () => {
+      if (names.length === 0) return [];
+      return await this.#database.$queryRaw<LaneFacts[]>`
+        SELECT name, main_model AS "mainModel", run_ms::float8 AS "runMs",
+          coalesce(load_ms, (
+            SELECT avg(alike.load_ms) FROM lanes alike
+            WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",
+          last_served_at AS "lastServedAt", paused_at AS "pausedAt"
+        FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name`;
+    });
+  }
+
+  addMeasures(measures: readonly LaneMeasure[]): Promise<void> {
+    return withMappedErrors(async () => {
+      if (measures.length === 0) return;
+      await this.#database.$executeRaw`
+        WITH new AS (
+          SELECT * FROM jsonb_to_recordset(${toStoredJson([...measures])}::jsonb)
+            AS new(lane text, runs int, "runMs" float8, loads int, "loadMs" float8)
+        ), held AS (
+          SELECT name FROM lanes WHERE name IN (SELECT lane FROM new) ORDER BY name FOR NO KEY UPDATE
+        )
+        UPDATE lanes SET runs = lanes.runs + new.runs,
+          run_ms = CASE WHEN new.runs = 0 THEN lanes.run_ms ELSE
+            coalesce(lanes.run_ms + (new."runMs" - lanes.run_ms) * (1 - power(1 - ${newWeight}::float8, new.runs)), new."runMs")
+          END,
+          load_ms = CASE WHEN new.loads = 0 THEN lanes.load_ms ELSE
+            coalesce(lanes.load_ms + (new."loadMs" - lanes.load_ms) * (1 - power(1 - ${newWeight}::float8, new.loads)), new."loadMs")
+          END
+        FROM new JOIN held ON held.name = new.lane WHERE lanes.name = held.name`;
+    });
+  }
+
+  noteServed(names: readonly string[]): Promise<void> {
+    return withMappedErrors(async () => {
+      if (names.length === 0) return;
+      await this.#database.$executeRaw`
+        WITH held AS (
+          SELECT name FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name FOR NO KEY UPDATE
+        )
+        UPDATE lanes SET last_served_at = now() FROM held WHERE lanes.name = held.name`;
+    });
+  }
+
+  claimLane(name: string, seenServedAt: Date | null): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const claimed = await this.#database.$executeRaw`
+        UPDATE lanes SET last_served_at = now()
+        WHERE name = ${name} AND last_served_at IS NOT DISTINCT FROM ${seenServedAt}::timestamptz`;
+      return claimed === 1;
+    });
+  }
+}

@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { openDatabase, type Database } from "@genga/database";
+import { type LaneFacts } from "@genga/jobs";
+import { buildJob, buildLane } from "@genga/testing";
+import { Client } from "pg";
+import { v7 as uuidv7 } from "uuid";
+import { openTestStores, type TestStores } from "./test-stores.ts";
+
+let stores: TestStores;
+let database: Database;
+let client: Client;
+let tenantId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  database = openDatabase({ databaseUrl: stores.url, applicationName: "lane-serving" });
+  client = new Client({ connectionString: stores.url });
+  await client.connect();
+  const [tenant] = await stores.tenants.ensureTenants(["studio"]);
+  tenantId = tenant!.id;
+});
+
+afterAll(async () => {
+  await client.end();
+  await database.close();
+  await stores.close();
+});
+
+async function makeLanes(...names: string[]): Promise<void> {
+  const jobs = names.map((name) => buildJob({ lane: { ...buildLane(name), mainModel: `model of ${name}` } }));
+  await stores.jobRequests.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
+}
+
+async function factsOf(name: string): Promise<LaneFacts> {
+  const [facts] = await database.laneServing.readLanes([name]);
+  if (facts === undefined) throw new Error(`There is no lane ${name}.`);
+  return facts;
+}
+
+test("measurements become means in which recent ones weigh more", async () => {
+  await makeLanes("measured", "other");
+  expect(await factsOf("measured")).toEqual({
+    ...{ name: "measured", mainModel: "model of measured", runMs: null, loadMs: null },
+    ...{ lastServedAt: null, pausedAt: null },
+  });
+  const { laneServing } = database;
+  await laneServing.addMeasures([{ lane: "measured", runs: 1, runMs: 1_000, loads: 1, loadMs: 8_000 }]);
+  expect(await factsOf("measured")).toMatchObject({ runMs: 1_000, loadMs: 8_000 });
+  await laneServing.addMeasures([
+    { lane: "measured", runs: 1, runMs: 2_000, loads: 0, loadMs: 0 },
+    { lane: "other", runs: 3, runMs: 70, loads: 0, loadMs: 0 },
+    { lane: "unknown", runs: 1, runMs: 1, loads: 0, loadMs: 0 },
+  ]);
+  expect(await factsOf("measured")).toMatchObject({ runMs: 1_100, loadMs: 8_000 });
+  expect(await factsOf("other")).toMatchObject({ runMs: 70, loadMs: null });
+  await laneServing.addMeasures([{ lane: "measured", runs: 200, runMs: 500, loads: 200, loadMs: 90 }]);
+  const facts = await factsOf("measured");
+  expect(facts.runMs).toBeCloseTo(500, 1);
+  expect(facts.loadMs).toBeCloseTo(90, 1);
+  const { rows } = await client.query(
+    "SELECT name, runs FROM lanes WHERE name IN ('measured', 'other') ORDER BY 1",
+  );
+  expect(rows).toEqual([
+    { name: "measured", runs: 202 },
+    { name: "other", runs: 3 },
+  ]);
+});
+
+test("a lane without a measured load goes by the lanes of the same model", async () => {
+  await makeLanes("one", "two", "three");
+  await client.query("UPDATE lanes SET main_model = 'shared' WHERE name IN ('one', 'two')");
+  await database.laneServing.addMeasures([{ lane: "one", runs: 0, runMs: 0, loads: 1, loadMs: 3_000 }]);
+  expect(await factsOf("two")).toMatchObject({ runMs: null, loadMs: 3_000 });
+  expect(await factsOf("three")).toMatchObject({ loadMs: null });
+});
+
+test("of many servers that leave for a lane at the same time, one goes", async () => {
+  await makeLanes("overdue");
+  const { laneServing } = database;
+  const { lastServedAt } = await factsOf("overdue");
+  const won = await Promise.all(
+    Array.from({ length: 10 }, () => laneServing.claimLane("overdue", lastServedAt)),
+  );
+  expect(won.filter(Boolean)).toHaveLength(1);
+  const served = await factsOf("overdue");
+  expect(served.lastServedAt).not.toBeNull();
+  expect(await laneServing.claimLane("overdue", served.lastServedAt)).toBe(true);
+  expect(await laneServing.claimLane("no such lane", null)).toBe(false);
+});
+
+test("lanes that are served are noted together", async () => {
+  await makeLanes("b", "a");
+  await database.laneServing.noteServed(["b", "default", "a"]);
+  const lanes = await database.laneServing.readLanes(["a", "b", "default"]);
+  expect(lanes.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(lanes.every(({ lastServedAt }) => lastServedAt !== null)).toBe(true);
+});

@@ -1,0 +1,43 @@
+/** What is known of a lane besides its tickets. */
+export interface LaneFacts {
+  name: string;
+  /** The main model of all its jobs; `null` = they have none. */
+  mainModel: string | null;
+  /** The mean of its measured executions, without loads; `null` until one was measured. */
+  runMs: number | null;
+  /** How long servers take to load its model; `null` until that was measured in a lane of this model. */
+  loadMs: number | null;
+  /** When a server last took a job of it, to some seconds. */
+  lastServedAt: Date | null;
+  /** An operator paused it. */
+  pausedAt: Date | null;
+}
+
+/** Measurements of one lane, to be added to what is known. */
+export interface LaneMeasure {
+  lane: string;
+  /** How many executions `runMs` is the mean of. */
+  runs: number;
+  runMs: number;
+  /** How many loads `loadMs` is the mean of; it is 0 if there were none. */
+  loads: number;
+  loadMs: number;
+}
+
+/**
+ * What the choice of lanes needs to know of them, and what workers learn. Every method throws `StoreUnavailableError`
+ * when the database cannot be reached.
+ */
+export interface LaneServing {
+  /** Those of these lanes that have rows; the lane `default` has none. */
+  readLanes(names: readonly string[]): Promise<LaneFacts[]>;
+  /** Adds measurements; recent ones weigh more. */
+  addMeasures(measures: readonly LaneMeasure[]): Promise<void>;
+  /** Servers took jobs of these lanes just now. */
+  noteServed(names: readonly string[]): Promise<void>;
+  /**
+   * One server is about to leave its model for this lane. `false`: another was faster, so this one stays.
+   * @param seenServedAt the lane's `lastServedAt` as the server that decided saw it
+   */
+  claimLane(name: string, seenServedAt: Date | null): Promise<boolean>;
+}
