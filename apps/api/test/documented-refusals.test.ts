@@ -176,7 +176,10 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
 async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   const probes: Probe[] = [{}];
   if (/^jobs?\/:id/.test(path)) {
-    for (const make of [waitingJob, endedJob, removedJob]) probes.push({ id: await make() });
+    for (const make of [waitingJob, runningJob, endedJob, removedJob]) probes.push({ id: await make() });
+  }
+  if (path.startsWith("batches/:id")) {
+    for (const make of [waitingBatch, endedBatch]) probes.push({ id: await make() });
   }
   if (path.startsWith("servers/:id")) probes.push({ id: serverId });
   if (query !== undefined) {
@@ -227,6 +230,17 @@ async function submitted(path: string, body: object): Promise<string> {
   return ((await response.json()) as { id: string }).id;
 }
 const waitingJob = (): Promise<string> => submitted("generate", picture);
+const waitingBatch = (): Promise<string> => submitted("batches", { jobs: [picture] });
+async function endedBatch(): Promise<string> {
+  const id = await waitingBatch();
+  await api.request(`batches/${id}/cancel`, { method: "POST", headers: { "x-api-key": keys.submit } });
+  return id;
+}
+async function runningJob(): Promise<string> {
+  const id = await waitingJob();
+  await api.worker.claim(id, serverId);
+  return id;
+}
 async function endedJob(): Promise<string> {
   const id = await waitingJob();
   await api.worker.complete(await api.worker.claim(id, serverId), []);

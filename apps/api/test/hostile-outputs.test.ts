@@ -10,7 +10,7 @@ import ffmpeg from "@ffmpeg-installer/ffmpeg";
 import { findBrowser, openBrowser } from "@genga/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Browser, type BrowserContext, type Page } from "playwright-core";
-import { type OutputView } from "../src/jobs/job-view.ts";
+import { type OutputView } from "../src/jobs/output-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 const found = await findBrowser();

@@ -3,7 +3,7 @@ import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { defaultTenantId } from "@genga/database";
-import { type OutputView } from "../src/jobs/job-view.ts";
+import { type OutputView } from "../src/jobs/output-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 let api: ApiUnderTest;

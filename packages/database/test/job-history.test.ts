@@ -9,6 +9,7 @@ import {
   type JobEvent,
   type JobLease,
   type JobPhase,
+  type WaitingChange,
 } from "@genga/jobs";
 import { buildFailure, buildJob, buildOutput, buildProgress } from "@genga/testing";
 import { judge, type Author } from "./job-model.ts";
@@ -73,6 +74,7 @@ const writes = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cancel", "retry", "enqueued"), job: anyJob }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("pause", "resume"), job: anyJob }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), job: anyJob }) },
   {
     weight: 3,
@@ -83,6 +85,7 @@ const writes = fc.oneof(
     arbitrary: fc.record({
       do: fc.constantFrom(
         ...(["adopt", "abandon", "expire", "cancel batch", "retry batch", "fold counts", "assign"] as const),
+        ...(["pause batch", "resume batch"] as const),
       ),
     }),
   },
@@ -153,6 +156,14 @@ class Writers {
     }
   }
 
+  /** As an announcer does: it reads the row, adds the ticket, and then records it. */
+  async #markEnqueued(jobId: string): Promise<void> {
+    const job = await this.#stores.jobRuns.findJob(jobId);
+    if (job === null || job === "removed") return;
+    const ticket = { jobId, attempt: job.attempt + 1, ticketNumber: job.ticketNumber };
+    await this.#stores.jobAnnouncer.markEnqueued([ticket]);
+  }
+
   async #adopt(): Promise<void> {
     for (const leased of await this.#stores.jobRuns.adoptJobs([this.#serverId], "worker-b", 60_000)) {
       this.#leases.push(leased);
@@ -162,11 +173,11 @@ class Writers {
   }
 
   async #request(what: Extract<Write, { job: number }>["do"], jobId: string): Promise<void> {
-    const { jobAnnouncer, jobRequests } = this.#stores;
+    const { jobRequests } = this.#stores;
     if (what === "claim") await this.#claim(jobId);
     else if (what === "claim by the ticket of attempt 1") await this.#claim(jobId, "attempt");
     else if (what === "claim by a stale ticket") await this.#claim(jobId, "ticket");
-    else if (what === "enqueued") await jobAnnouncer.markEnqueued([{ jobId, attempt: 1, ticketNumber: 0 }]);
+    else if (what === "enqueued") await this.#markEnqueued(jobId);
     else if (what === "cancel") {
       const result = await jobRequests.requestCancel(jobId);
       if (result === null || result === "removed" || result.outcome === "ended") return;
@@ -174,7 +185,14 @@ class Writers {
     } else if (what === "retry") {
       const job = await unlessIllegal(jobRequests.retryJob(jobId));
       if (job !== undefined && job !== null && job !== "removed") this.#noteRetry(job);
+    } else if (what === "pause" || what === "resume") {
+      const change = await (what === "pause" ? jobRequests.pauseJob(jobId) : jobRequests.resumeJob(jobId));
+      if (change !== null && change !== "removed") this.#noteChanges([change]);
     } else if (typeof (await unlessIllegal(jobRequests.removeJob(jobId))) === "object") this.removals += 1;
+  }
+
+  #noteChanges(changes: WaitingChange[]): void {
+    for (const { event } of changes) if (event !== null) this.#note(event, { type: event.type });
   }
 
   #noteRetry(job: Job): void {
@@ -195,7 +213,9 @@ class Writers {
       const { cancelled, requested } = await jobRequests.cancelBatch(this.#batchId);
       for (const { event } of cancelled) this.#note(event, { type: "cancelled" });
       for (const { event } of requested) this.#note(event, { type: "cancel_requested" });
-    } else for (const job of await jobRequests.retryBatch(this.#batchId)) this.#noteRetry(job);
+    } else if (what === "pause batch") this.#noteChanges(await jobRequests.pauseBatch(this.#batchId));
+    else if (what === "resume batch") this.#noteChanges(await jobRequests.resumeBatch(this.#batchId));
+    else for (const job of await jobRequests.retryBatch(this.#batchId)) this.#noteRetry(job);
   }
 
   async #underLease(write: Extract<Write, { lease: number }>): Promise<void> {
@@ -253,6 +273,8 @@ interface Row {
   ticket_number: number;
   event_sequence: number;
   percent: number;
+  enqueued_at: string | null;
+  paused_at: string | null;
 }
 
 async function rowsOf({ observer }: Lane, batchId: string): Promise<Map<string, Row>> {
@@ -319,13 +341,14 @@ async function assertPlaced({ stores, observer }: Lane): Promise<void> {
   expect(rows).toEqual([]);
 }
 
-/** No number of a row falls. A single write under a lease that the row no longer has leaves the row unchanged. */
+/** No number of a row falls. A paused job is queued, and has no ticket. A single write under a lease that the row no longer has leaves the row unchanged. */
 function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: JobLease | null): void {
   for (const [id, row] of after) {
     const was = before.get(id);
     if (was === undefined) throw new Error(`Job ${id} came back.`);
     for (const column of ["attempt", "lease_number", "event_sequence", "ticket_number"] as const)
       expect({ column, value: row[column] >= was[column] }).toEqual({ column, value: true });
+    if (row.paused_at !== null) expect([row.status, row.enqueued_at]).toEqual(["queued", null]);
     const isSameRun =
       was.status === "processing" && row.status === "processing" && was.attempt === row.attempt;
     if (isSameRun) expect(row.percent).toBeGreaterThanOrEqual(was.percent);
@@ -456,6 +479,37 @@ test(
       if (job?.status === "processing") return; // the take-over came first, so the first holder's writes had no effect
       if (end.as === "requeue" || end.as === "cancelled") expect(job?.status).toBe("cancelled");
       else expect(job).toMatchObject({ status: end.as, cancelTooLate: end.as === "completed" && wasAsked });
+    });
+  },
+  timeoutMs,
+);
+
+test(
+  "no job that is queued again escapes the pause of its batch, or misses its resumption",
+  async () => {
+    const again = fc.constantFrom("is queued", "is requeued", "is retried", "is retried with its batch");
+    const plan = fc.record({ first: again, second: again, order: fc.nat(5), isResumed: fc.boolean() });
+    await forSeeds(plan, async (lane, { first, second, order, isResumed }) => {
+      const play = await begin(lane, null);
+      const writes: Write[] = [];
+      let claims = 0;
+      for (const [job, how] of [first, second].entries()) {
+        if (how === "is queued") continue;
+        await play.writers.run({ do: "claim", job });
+        const lease = claims;
+        claims += 1;
+        if (how === "is requeued") writes.push({ do: "end", lease, as: "requeue" });
+        else {
+          await play.writers.run({ do: "end", lease, as: "failed" });
+          writes.push(how === "is retried" ? { do: "retry", job } : { do: "retry batch" });
+        }
+      }
+      if (isResumed) await play.writers.run({ do: "pause batch" });
+      writes.splice(order % (writes.length + 1), 0, { do: isResumed ? "resume batch" : "pause batch" });
+      await Promise.all(writes.map((write) => play.writers.run(write)));
+      const jobs = await judgeAll(lane, play);
+      expect(jobs.map(({ status }) => status)).toEqual(["queued", "queued"]);
+      expect(jobs.map(({ pausedAt }) => pausedAt === null)).toEqual([isResumed, isResumed]);
     });
   },
   timeoutMs,

@@ -42,13 +42,14 @@ interface ModelState {
   crashCount: number;
   outOfMemoryCount: number;
   isCancelRequested: boolean;
+  isPaused: boolean;
   /** How many times the job ended; more than once only after explicit retries. */
   ends: number;
 }
 
 const initial: ModelState = {
   ...{ status: "queued", phase: "waiting", attempt: 0, leaseNumber: 0, attemptsCharged: 0 },
-  ...{ crashCount: 0, outOfMemoryCount: 0, isCancelRequested: false, ends: 0 },
+  ...{ crashCount: 0, outOfMemoryCount: 0, isCancelRequested: false, isPaused: false, ends: 0 },
 };
 
 /**
@@ -80,6 +81,7 @@ export function judge({ job, events, attempts, outputs, authors }: Told): void {
     ...{ eventSequence: events.length, cancelTooLate: status === "completed" && state.isCancelRequested },
   });
   expect(job.cancelRequestedAt !== null).toBe(state.isCancelRequested);
+  expect(job.pausedAt !== null).toBe(state.isPaused);
   const isEnded = status !== "queued" && status !== "processing";
   expect(job.finishedAt !== null).toBe(isEnded);
   const retries = events.filter(({ type }) => type === "retry_requested").length;
@@ -141,7 +143,7 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
   };
   const ended = (status: JobStatus): ModelState => ({
     ...state,
-    ...{ status, phase: null, ends: state.ends + 1 },
+    ...{ status, phase: null, isPaused: false, ends: state.ends + 1 },
     leaseNumber: state.leaseNumber + (author.takesOver === true ? 1 : 0),
   });
   switch (event.type) {
@@ -149,6 +151,7 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
       throw new Error("A job is accepted once.");
     case "claimed":
       allow("queued");
+      expect(state.isPaused).toBe(false);
       return {
         ...state,
         ...{ status: "processing", phase: "waiting", attempt: state.attempt + 1 },
@@ -170,7 +173,7 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
     case "requeued":
       allow("processing");
       expect(state.isCancelRequested).toBe(false);
-      return requeued(state, author);
+      return { ...requeued(state, author), isPaused: event.data["paused"] === true };
     case "completed":
     case "failed":
       allow("processing");
@@ -190,7 +193,16 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
       return {
         ...{ ...initial, ends: state.ends },
         ...{ attempt: state.attempt, leaseNumber: state.leaseNumber },
+        isPaused: event.data["paused"] === true,
       };
+    case "paused":
+      allow("queued");
+      expect(state.isPaused).toBe(false);
+      return { ...state, isPaused: true };
+    case "resumed":
+      allow("queued");
+      expect(state.isPaused).toBe(true);
+      return { ...state, isPaused: false };
     default:
       return event.type satisfies never;
   }

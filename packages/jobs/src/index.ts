@@ -70,6 +70,7 @@ export {
 export {
   type BatchCancelResult,
   type CancelResult,
+  type WaitingChange,
   type JobRequests,
   type NewSubmission,
   type SealForJob,
@@ -223,6 +224,7 @@ export {
 } from "./scheduling/tenant-queue.ts";
 export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
+export { WaitingJobs } from "./requests/waiting-jobs.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
 export { labelsOf, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";

@@ -62,6 +62,8 @@ const kinds = {
   "key-name-taken": [409, "Another key has this name"],
   "server-in-use": [409, "The server is in use"],
   "job-already-ended": [409, "The job has ended"],
+  "batch-already-ended": [409, "All jobs of the batch have ended"],
+  "job-running": [409, "The job runs already"],
   "job-not-ended": [409, "The job has not ended"],
   "illegal-transition": [409, "The job cannot change in that way"],
   "extra-data-needed": [409, "The retry needs extraData again"],

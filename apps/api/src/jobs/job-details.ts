@@ -1,5 +1,6 @@
 import { type Job, type JobReader, type Principal } from "@genga/jobs";
-import { viewOfJob, viewOfOutput, type JobDetail, type JobView } from "./job-view.ts";
+import { viewOfJob, type JobDetail, type JobView } from "./job-view.ts";
+import { viewOfOutput } from "./output-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
 import { WaitingReasons } from "./waiting-reason.ts";

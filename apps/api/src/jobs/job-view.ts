@@ -11,12 +11,12 @@ import {
   type JobAttempt,
   type JobEvent,
   type JobFailure,
-  type JobOutput,
   type JobProgress,
   type JobPrompt,
 } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
+import { outputViewSchema } from "./output-view.ts";
 import { type Sight } from "../access/sight.ts";
 
 const moment = z.iso.datetime();
@@ -28,6 +28,7 @@ const waitingReasonSchema = z.object({
     ...[
       "behind-others",
       "next",
+      "paused",
       "run-at",
       "backoff",
       "no-worker",
@@ -45,26 +46,6 @@ const waitingReasonSchema = z.object({
     .describe(`Jobs of other tenants that will be served before this one. ${forOperators}`),
   until: moment.nullable().describe("The job is not tried again before this time."),
   missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
-});
-
-export const outputViewSchema = z.object({
-  id: z.string(),
-  jobId: z.string(),
-  attempt: z.int(),
-  index: z.int(),
-  nodeId: z.string(),
-  key: z.string().describe("The key under which the node listed it: images, gifs, text, …"),
-  kind: z.enum(["file", "text"]),
-  filename: z.string().nullable(),
-  mediaType: z.string(),
-  bytes: z.int(),
-  sha256: z.string(),
-  width: z.int().nullable(),
-  height: z.int().nullable(),
-  durationMs: z.int().nullable(),
-  text: z.string().nullable(),
-  createdAt: moment,
-  links: z.object({ content: link, job: link }),
 });
 
 const progressViewSchema = z.object({
@@ -124,6 +105,7 @@ export const jobViewSchema = z.object({
   attemptsMax: z.int(),
   timeoutMs: z.int(),
   runAt: moment.nullable().describe("The job does not begin before this time; null once it has begun."),
+  pausedAt: moment.nullable().describe("null while the job is not paused."),
   expiresAt: moment.nullable().describe("If the job has not begun to execute by this time, it times out."),
   server: serverNameSchema.nullable(),
   failure: failureViewSchema
@@ -176,7 +158,6 @@ export const jobEventViewSchema = z.object({
 
 export type JobView = z.infer<typeof jobViewSchema>;
 export type JobDetail = z.infer<typeof jobDetailSchema>;
-export type OutputView = z.infer<typeof outputViewSchema>;
 export type WaitingReason = z.infer<typeof waitingReasonSchema>;
 
 /** What a job's view needs beside the job's row. */
@@ -209,6 +190,7 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     attemptsMax: job.attemptsMax,
     timeoutMs: job.timeoutMs,
     runAt: isoOf(job.runAt),
+    pausedAt: isoOf(job.pausedAt),
     expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : sight.server(job.serverId),
     failure: job.failure && viewOfFailure(job.failure, sight),
@@ -233,31 +215,10 @@ export function linksOfJob(job: Job, baseUrl: string): Record<string, string> {
     parameters: `${self}/parameters`,
     workflow: `${self}/workflow`,
     ...(job.batchId === null ? {} : { batch: `${baseUrl}${prefix}/batches/${job.batchId}` }),
+    ...(job.status === "queued" && job.pausedAt === null ? { pause: `${self}/pause` } : {}),
+    ...(job.pausedAt === null ? {} : { resume: `${self}/resume` }),
     ...(isTerminal(job.status) ? {} : { cancel: `${self}/cancel` }),
     ...(isTerminal(job.status) && job.status !== "completed" ? { retry: `${self}/retry` } : {}),
-  };
-}
-
-export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
-  const api = `${baseUrl}${prefix}`;
-  return {
-    id: output.id,
-    jobId: output.jobId,
-    attempt: output.attempt,
-    index: output.index,
-    nodeId: output.nodeId,
-    key: output.key,
-    kind: output.kind,
-    filename: output.filename,
-    mediaType: output.mediaType,
-    bytes: output.bytes,
-    sha256: output.sha256,
-    width: output.width,
-    height: output.height,
-    durationMs: output.durationMs,
-    text: output.text,
-    createdAt: output.createdAt.toISOString(),
-    links: { content: `${api}/outputs/${output.id}`, job: `${api}/jobs/${output.jobId}` },
   };
 }
 

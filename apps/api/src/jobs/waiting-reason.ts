@@ -74,6 +74,9 @@ export class WaitingReasons {
       ...more,
     });
 
+    if (job.pausedAt !== null) {
+      return reason("paused", `It is paused since ${job.pausedAt.toISOString()}, until it is resumed.`);
+    }
     const servers = farm.servers.filter(({ state }) => state !== "retired");
     if (farm.pause !== null) {
       const since = farm.pause.pausedAt.toISOString();

@@ -78,6 +78,38 @@ export const cancelBatch = route({
   },
 });
 
+const changedBatch = {
+  ...change,
+  answers: { 200: { description: "The batch as it is now.", content: json("Batch") } },
+} as const;
+
+export const pauseBatch = route({
+  ...changedBatch,
+  id: "pauseBatch",
+  path: "batches/:id/pause",
+  summary: "Pause a batch",
+  description:
+    "Running jobs go on. Queued jobs wait until the batch is resumed, and so do jobs that are queued again meanwhile, after " +
+    "a lost server or by a retry. `expiresAt` goes on counting.",
+  problems: ["batch-not-found", "batch-already-ended"],
+  handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
+    await jobCommands(principal).pauseBatch(id);
+    return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
+  },
+});
+
+export const resumeBatch = route({
+  ...changedBatch,
+  id: "resumeBatch",
+  path: "batches/:id/resume",
+  summary: "Resume a batch and all of its paused jobs",
+  problems: ["batch-not-found"],
+  handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
+    await jobCommands(principal).resumeBatch(id);
+    return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
+  },
+});
+
 export const retryBatch = route({
   ...change,
   id: "retryBatch",

@@ -4,7 +4,8 @@ import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { storable, storableText } from "../http/request-values.ts";
-import { viewOfAttempt, viewOfOutput } from "../jobs/job-view.ts";
+import { viewOfAttempt } from "../jobs/job-view.ts";
+import { viewOfOutput } from "../jobs/output-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { type Viewer } from "../jobs/job-details.ts";
 import { json } from "../routing/contents.ts";
@@ -195,6 +196,33 @@ export const cancelJob = route({
       throw new RefusedError("job-already-ended", `The job is ${job.status} already.`);
     }
     return { json: await jobDetails.of(job, asked) };
+  },
+});
+
+const changedWaiting = {
+  ...change,
+  answers: { 200: { description: "The job as it is now.", content: json("JobDetail") } },
+  problems: ["job-not-found", "job-removed", "job-running", "job-already-ended"],
+} as const;
+
+export const pauseJob = route({
+  ...changedWaiting,
+  id: "pauseJob",
+  path: "jobs/:id/pause",
+  summary: "Pause a job that waits",
+  description: "It keeps its place among its tenant's jobs. `expiresAt` goes on counting.",
+  handler: async (asked, { jobCommands, jobDetails }: Changing) => {
+    return { json: await jobDetails.of(await jobCommands(asked.principal).pauseJob(asked.id), asked) };
+  },
+});
+
+export const resumeJob = route({
+  ...changedWaiting,
+  id: "resumeJob",
+  path: "jobs/:id/resume",
+  summary: "Let a paused job wait for a server again",
+  handler: async (asked, { jobCommands, jobDetails }: Changing) => {
+    return { json: await jobDetails.of(await jobCommands(asked.principal).resumeJob(asked.id), asked) };
   },
 });
 

@@ -1,6 +1,6 @@
 import { type Route } from "../routing/route.ts";
 import { listAuditEvents } from "./audit-events.ts";
-import { cancelBatch, getBatch, retryBatch, submitBatch } from "./batches.ts";
+import { cancelBatch, getBatch, pauseBatch, resumeBatch, retryBatch, submitBatch } from "./batches.ts";
 import { getBoard } from "./board.ts";
 import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
@@ -16,7 +16,9 @@ import {
   listAttempts,
   listJobs,
   listOutputs,
+  pauseJob,
   removeJob,
+  resumeJob,
   retryJob,
 } from "./jobs.ts";
 import { addKey, listKeys, revokeKey, rotateKey } from "./keys.ts";
@@ -36,7 +38,8 @@ export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch],
-  ...[cancelJob, retryJob, cancelBatch, retryBatch, removeJob],
+  ...[cancelJob, pauseJob, resumeJob, retryJob, removeJob],
+  ...[cancelBatch, pauseBatch, resumeBatch, retryBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
   ...[getQueue, listServers, drainServer, resumeServer, removeServer, listWorkers, pauseFarm, resumeFarm],
   ...[getTenantLimits, setTenantLimits],

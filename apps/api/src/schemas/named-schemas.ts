@@ -6,10 +6,10 @@ import {
   jobDetailSchema,
   jobEventViewSchema,
   jobViewSchema,
-  outputViewSchema,
   promptViewFields,
 } from "../jobs/job-view.ts";
 import { batchViewSchema } from "../jobs/batch-view.ts";
+import { outputViewSchema } from "../jobs/output-view.ts";
 import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";

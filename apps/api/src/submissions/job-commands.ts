@@ -98,6 +98,35 @@ export class JobCommands {
     return this.#manager.retryJob(job, extraData, this.#actor.keyName);
   }
 
+  /** @throws RefusedError `batch-already-ended` @throws BatchNotFoundError */
+  async pauseBatch(id: string): Promise<void> {
+    const batch = await foundBatch(this.#jobs, id);
+    if (batch.counts.queued + batch.counts.processing === 0) {
+      throw new RefusedError(
+        "batch-already-ended",
+        "All jobs of the batch have ended; nothing can be paused.",
+      );
+    }
+    await this.#manager.waiting.pauseBatch(batch, this.#actor.keyName);
+  }
+
+  /** @throws BatchNotFoundError */
+  async resumeBatch(id: string): Promise<void> {
+    await this.#manager.waiting.resumeBatch(await foundBatch(this.#jobs, id), this.#actor.keyName);
+  }
+
+  /** @throws RefusedError when the job does not wait @throws JobNotFoundError @throws JobRemovedError */
+  async pauseJob(id: string): Promise<Job> {
+    const found = await foundJob(this.#jobs, id);
+    return asWaiting(await this.#manager.waiting.pauseJob(found, this.#actor.keyName));
+  }
+
+  /** @throws RefusedError when the job does not wait @throws JobNotFoundError @throws JobRemovedError */
+  async resumeJob(id: string): Promise<Job> {
+    const found = await foundJob(this.#jobs, id);
+    return asWaiting(await this.#manager.waiting.resumeJob(found, this.#actor.keyName));
+  }
+
   /** @throws RefusedError `job-not-ended` @throws JobRemovedError */
   async remove(id: string): Promise<void> {
     const job = await foundJob(this.#jobs, id);
@@ -147,4 +176,11 @@ export class JobCommands {
       throw error;
     }
   }
+}
+
+/** Only a queued job waits. */
+function asWaiting(job: Job): Job {
+  if (job.status === "queued") return job;
+  if (job.status === "processing") throw new RefusedError("job-running", "The job runs already.");
+  throw new RefusedError("job-already-ended", `The job is ${job.status} already.`);
 }

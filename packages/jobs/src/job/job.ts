@@ -163,6 +163,8 @@ export interface Batch extends JobLabels {
   id: string;
   tenantId: string;
   name: string | null;
+  /** Jobs of a paused batch that are queued, now or later, get no tickets until it is resumed. */
+  pausedAt: Date | null;
   createdAt: Date;
   total: number;
   counts: Record<JobStatus, number>;
@@ -205,6 +207,8 @@ export const jobEventTypes = [
   "requeued",
   "cancel_requested",
   "retry_requested",
+  "paused",
+  "resumed",
   "completed",
   "failed",
   "timeout",

@@ -23,6 +23,12 @@ export interface BatchCancelResult {
   requested: { job: Job; event: JobEvent }[];
 }
 
+/** A job after a request for a change of what waits; `event: null` = the request did not change it. */
+export interface WaitingChange {
+  job: Job;
+  event: JobEvent | null;
+}
+
 /** Jobs to accept together. */
 export interface NewSubmission {
   tenantId: string;
@@ -57,6 +63,17 @@ export interface JobRequests {
    * @throws ExtraDataNeededError
    */
   retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null>;
+  /**
+   * Pauses a job that is queued. It keeps its rank, holds no ticket, and its queue deadline goes on counting. A job that is
+   * not queued, or is paused already, is returned unchanged.
+   */
+  pauseJob(id: string, by?: string): Promise<WaitingChange | "removed" | null>;
+  /** Lets a paused job wait for a server again. */
+  resumeJob(id: string, by?: string): Promise<WaitingChange | "removed" | null>;
+  /** Pauses the batch and its queued jobs. Jobs of a paused batch that are queued again are paused at once. */
+  pauseBatch(batchId: string, by?: string): Promise<WaitingChange[]>;
+  /** Resumes the batch and all of its paused jobs. */
+  resumeBatch(batchId: string, by?: string): Promise<WaitingChange[]>;
   /**
    * Removes an ended job with everything that no other job uses, and keeps a tombstone, by which the API answers 410.
    * The job's tickets and files are removed later, by the caller or by the keeper (`KeepingStore.listPendingRemovals`).

@@ -19,6 +19,7 @@ import { present } from "./present.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Signals } from "../ports/signals.ts";
 import { TicketAnnouncer } from "./ticket-announcer.ts";
+import { WaitingJobs } from "./waiting-jobs.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
@@ -59,10 +60,13 @@ interface Claimed {
 export class JobManager {
   readonly #options: JobManagerOptions;
   readonly #announcer: TicketAnnouncer;
+  /** Changes of jobs that wait. */
+  readonly waiting: WaitingJobs;
 
   constructor(options: JobManagerOptions) {
     this.#options = options;
     this.#announcer = new TicketAnnouncer(options);
+    this.waiting = new WaitingJobs({ ...options, announcer: this.#announcer });
   }
 
   /** Resolves when every job that was accepted or retried so far has its ticket, or was left to the sweeper. */

@@ -7,6 +7,7 @@ import {
   type NewSubmission,
   type RemovedJob,
   type SealForJob,
+  type WaitingChange,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
@@ -15,6 +16,7 @@ import { insertJobs } from "../accepting/accept-jobs.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
+import { pauseOrResumeBatch, pauseOrResumeJob } from "./pause-jobs.ts";
 import { requestCancel, retryJob } from "./job-requests.ts";
 
 /**
@@ -40,6 +42,22 @@ export class PrismaJobRequests implements JobRequests {
 
   retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null> {
     return withMappedErrors(() => retryJob(this.#database, id, this.#limits, seal, by));
+  }
+
+  pauseJob(id: string, by?: string): Promise<WaitingChange | "removed" | null> {
+    return withMappedErrors(() => pauseOrResumeJob(this.#database, id, "paused", by));
+  }
+
+  resumeJob(id: string, by?: string): Promise<WaitingChange | "removed" | null> {
+    return withMappedErrors(() => pauseOrResumeJob(this.#database, id, "resumed", by));
+  }
+
+  pauseBatch(batchId: string, by?: string): Promise<WaitingChange[]> {
+    return withMappedErrors(() => pauseOrResumeBatch(this.#database, batchId, "paused", by));
+  }
+
+  resumeBatch(batchId: string, by?: string): Promise<WaitingChange[]> {
+    return withMappedErrors(() => pauseOrResumeBatch(this.#database, batchId, "resumed", by));
   }
 
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {

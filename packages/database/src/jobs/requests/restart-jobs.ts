@@ -1,6 +1,7 @@
 import { StoreUnavailableError, type Job, type JobPriority, type TerminalStatus } from "@genga/jobs";
+import { batchesOf, pausedWithBatch } from "./change-held.ts";
 import { changedBy } from "./changed-by.ts";
-import { type Prisma, type PrismaClient } from "../../generated/client.ts";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { clearedFailure, clearedProgress, clearedServer } from "../cleared-columns.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
@@ -72,16 +73,18 @@ async function restartRows(
   const rows = await database.$queryRaw<JobRow[]>`
     WITH room AS (${room}
     ), again AS (
-      SELECT job.id, asked.rank, asked.sealed, job.status AS before
+      SELECT job.id, job.batch_id, asked.rank, asked.sealed, job.status AS before
       FROM jobs job JOIN jsonb_to_recordset(${toStoredJson(ranked)}::jsonb) AS asked(id uuid, rank int, sealed text)
         ON asked.id = job.id
       WHERE (asked.sealed IS NOT NULL OR NOT job.has_extra_data) AND job.status::text = ANY (${[...statuses]}::text[]) AND EXISTS (SELECT FROM room)
       ORDER BY job.id FOR NO KEY UPDATE OF job
-    ), job AS (
+    ), ${batchesOf(Prisma.sql`SELECT batch_id FROM again`)}
+    , job AS (
       UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
         run_at = NULL, enqueued_at = NULL, ticket_number = ticket_number + 1, expires_at = NULL, finished_at = NULL,
+        paused_at = CASE WHEN again.batch_id IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
         has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
       FROM again WHERE jobs.id = again.id
       RETURNING jobs.*, again.before, again.sealed
@@ -90,7 +93,8 @@ async function restartRows(
       SELECT id, decode(sealed, 'base64') FROM job WHERE sealed IS NOT NULL
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) || ${changedBy(by)} FROM job
+      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) || ${changedBy(by)} || ${pausedWithBatch}
+      FROM job
     )
     SELECT ${jobColumns} FROM job ORDER BY job.rank`;
   return rows.map(jobFromRow);

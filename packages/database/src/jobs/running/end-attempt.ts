@@ -23,6 +23,7 @@ import {
   type EventRow,
   type JobWithEventRow,
 } from "../job-rows.ts";
+import { batchesOf, pausedWithBatch } from "../requests/change-held.ts";
 import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -80,7 +81,7 @@ function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
   const failure = "failure" in end ? end.failure : null;
   const requeue = end.kind === "requeue" ? end : null;
   return Prisma.sql`
-    SELECT held.id, ${leaseStep}::int AS "leaseStep",
+    SELECT held.id, held.batch_id AS "batchId", ${leaseStep}::int AS "leaseStep",
       ${failure === null ? null : toStoredJson(failure)}::jsonb AS failure,
       ${toStoredJson(eventData(end))}::jsonb AS data,
       ${requeue?.charged === true ? 1 : 0}::int AS charged,
@@ -129,7 +130,8 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
       SELECT decided.*, status = 'queued' AS requeued,
         CASE WHEN status IN ('failed', 'timeout', 'queued') THEN failure END AS shown
       FROM decided
-    ), job AS (
+    ), ${batchesOf(Prisma.sql`SELECT "batchId" FROM fate WHERE requeued`)}
+    , job AS (
       UPDATE jobs SET status = fate.status,
         phase = CASE WHEN requeued THEN 'waiting'::job_phase END,
         finished_at = CASE WHEN requeued THEN NULL ELSE now() END,
@@ -137,6 +139,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         percent = CASE fate.status WHEN 'completed' THEN 100 WHEN 'queued' THEN 0 ELSE percent END,
         ${clearedRunWhere(Prisma.sql`requeued`)},
         run_at = CASE WHEN requeued THEN now() + fate.delay END,
+        paused_at = CASE WHEN requeued AND fate."batchId" IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
         enqueued_at = CASE WHEN requeued THEN NULL ELSE enqueued_at END,
         avoid_server_id = CASE WHEN requeued THEN fate."avoidServerId" END,
         attempts_charged = attempts_charged + fate.charged,
@@ -159,7 +162,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
       SELECT job.id, job.event_sequence, CASE WHEN requeued THEN 'requeued' ELSE job.status::text END, job.attempt,
-        CASE WHEN job.status = 'cancelled' THEN '{}' ELSE fate.data END
+        CASE WHEN job.status = 'cancelled' THEN '{}' ELSE fate.data || ${pausedWithBatch} END
       FROM job JOIN fate ON fate.id = job.id
       RETURNING *
     )
