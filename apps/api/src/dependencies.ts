@@ -185,8 +185,8 @@ function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log
   return new EventFeed({ signals, reader: eventReader, sequencer: eventSequencer, onError });
 }
 
-function openApiDatabase({ databaseUrl, tenantLimits: limits }: ServiceConfiguration): Database {
-  return openDatabase({ databaseUrl, limits, applicationName: "genga-api" });
+function openApiDatabase({ databaseUrl, tenantLimits: limits, lanesMax }: ServiceConfiguration): Database {
+  return openDatabase({ databaseUrl, limits, lanesMax, applicationName: "genga-api" });
 }
 
 /** Small submissions are accepted by this thread, and large ones by another. */

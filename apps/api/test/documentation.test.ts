@@ -80,7 +80,9 @@ test("figures can be scraped, with jobs by status and requests by route", async 
 test("the board shows tickets and changes nothing", async () => {
   expect((await api.request("/admin/queues")).status).toBe(200);
   const queues = await api.request("/admin/queues/api/queues?activeQueue=default&status=latest&page=1");
-  expect(await queues.json()).toMatchObject({ queues: [{ name: "default", readOnlyMode: true }] });
+  expect(await queues.json()).toMatchObject({
+    queues: expect.arrayContaining([expect.objectContaining({ name: "default", readOnlyMode: true })]),
+  });
   const change = await api.request("/admin/queues/api/queues/default/pause", { method: "PUT" });
   expect(change.status).toBe(405);
 });

@@ -8,6 +8,7 @@ import {
   type JobRuns,
   type KeepingStore,
   type LaneServing,
+  type LaneStore,
   type OutputStorage,
   type ServerStore,
   type Signals,
@@ -27,6 +28,7 @@ export interface Dependencies {
   announcer: JobAnnouncer;
   servers: ServerStore;
   laneServing: LaneServing;
+  lanes: LaneStore;
   farm: FarmStore;
   definitions: DefinitionsStore;
   keeping: KeepingStore;
@@ -66,6 +68,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     announcer: database.jobAnnouncer,
     servers: database.servers,
     laneServing: database.laneServing,
+    lanes: database.lanes,
     farm: database.farm,
     definitions,
     keeping: database.keeping,

@@ -34,7 +34,7 @@ export class Worker {
   #statusUrl: string | null = null;
 
   constructor(dependencies: Dependencies) {
-    const { runs, announcer, servers, definitions, tickets, signals, recorder, farm } = dependencies;
+    const { runs, announcer, servers, lanes, definitions, tickets, signals, recorder, farm } = dependencies;
     const { log, workerId, settings } = dependencies;
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
@@ -71,7 +71,7 @@ export class Worker {
     });
     this.#jobs = this.#createRunningJobs(guard, fillSlots);
     this.#pump = new TicketPump({
-      ...{ workerId, runs, announcer, servers, definitions, tickets, leaseMs, log },
+      ...{ workerId, runs, announcer, servers, lanes, definitions, tickets, leaseMs, log },
       hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
       isPaused: () => this.#passes.isPaused,
       readyServers: () => (this.#house.disk.isFull ? [] : this.#readyServers()),

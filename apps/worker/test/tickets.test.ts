@@ -31,9 +31,14 @@ afterAll(async () => {
 // Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
 
-/** How many tickets some worker holds, and how many are put off. */
-async function ticketCounts(): Promise<{ active: number; delayed: number }> {
-  const lane = `${stack.env["REDIS_PREFIX"]}:default`;
+/** The keys of the lane in which the job waits begin with this. */
+async function laneOf(jobId: string | undefined): Promise<string> {
+  const { rows } = await client.query<{ lane: string }>("SELECT lane FROM jobs WHERE id = $1", [jobId]);
+  return `${stack.env["REDIS_PREFIX"]}:${rows[0]!.lane}`;
+}
+
+/** How many tickets of the lane some worker holds, and how many are put off. */
+async function ticketCounts(lane: string): Promise<{ active: number; delayed: number }> {
   return { active: await redis.llen(`${lane}:active`), delayed: await redis.zcard(`${lane}:delayed`) };
 }
 
@@ -56,13 +61,14 @@ test("a ticket that was taken together with one of an odd row is used, and the o
 
 test("tickets whose rows could not be read are given back, and their jobs run once they can be", async () => {
   const { jobIds } = await api.submitBatch([job(), job()]);
+  const lane = await laneOf(jobIds[0]);
   await client.query("BEGIN");
   await client.query("LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE");
   await stack.startWorker();
-  while ((await ticketCounts()).active < 2) await sleep(20);
+  while ((await ticketCounts(lane)).active < 2) await sleep(20);
   // Whatever reads graphs just now fails, the look at the rows of the tickets as well. Tickets that are given back are put
   // off for a moment; one that is kept stays active until its lock has run out, and is never put off.
-  while ((await ticketCounts()).delayed < 2) {
+  while ((await ticketCounts(lane)).delayed < 2) {
     for (const reading of await waitingFor(client, "workflows"))
       await client.query("SELECT pg_cancel_backend($1)", [reading]);
     await sleep(20);
@@ -74,7 +80,7 @@ test("tickets whose rows could not be read are given back, and their jobs run on
 
 test("stale tickets, and those of jobs that must wait, are dropped; the jobs get others when they are ready", async () => {
   const { jobIds } = await api.submitBatch([job(), job()]);
-  const lane = `${stack.env["REDIS_PREFIX"]}:default`;
+  const lane = await laneOf(jobIds[0]);
   while ((await redis.zcard(`${lane}:prioritized`)) < 2) await sleep(20);
   // The ticket of the first was taken back while its row must wait; that of the second was added to a row that must wait.
   const wait = "run_at = now() + interval '1 hour', enqueued_at = NULL";
@@ -83,7 +89,7 @@ test("stale tickets, and those of jobs that must wait, are dropped; the jobs get
   await stack.startWorker();
   const dropped = async (): Promise<(string | null)[]> =>
     await Promise.all(jobIds.map((id) => redis.hget(`${lane}:${id}-1`, "returnvalue")));
-  while ((await dropped()).some((note) => !(note ?? "").includes('dropped'))) await sleep(20);
+  while ((await dropped()).some((note) => !(note ?? "").includes("dropped"))) await sleep(20);
   await client.query("UPDATE jobs SET run_at = NULL WHERE id = ANY ($1)", [jobIds]);
   for (const id of jobIds)
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });

@@ -67,12 +67,18 @@ export interface Database {
   close(): Promise<void>;
 }
 
+export interface DatabaseOptions extends ConnectionOptions {
+  limits?: JobLimits;
+  /** Jobs are accepted into at most this many lanes; further ones wait in the lane `default`. */
+  lanesMax?: number;
+}
+
 /**
  * Connects only when the first statement needs a connection, and again after an outage. While the database cannot be
  * reached, every method throws `StoreUnavailableError`: at once when the connection is refused, after a few seconds
  * when nothing answers.
  */
-export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }): Database {
+export function openDatabase(options: DatabaseOptions): Database {
   const connection = createConnection(options);
   // A worker must keep its leases even when other statements use up its pool, or when it gets no new connections.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
@@ -84,7 +90,7 @@ export function openDatabase(options: ConnectionOptions & { limits?: JobLimits }
   };
   return {
     jobReader: new PrismaJobReader({ database: client, limits }),
-    jobRequests: new PrismaJobRequests({ database: client, limits }),
+    jobRequests: new PrismaJobRequests({ database: client, limits, lanesMax: options.lanesMax ?? Infinity }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
     idempotency: new PrismaIdempotencyStore(client),

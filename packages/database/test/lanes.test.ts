@@ -117,3 +117,38 @@ test("processes that use the same new lanes at the same moment do not hinder eac
 function openOther(): Database {
   return openDatabase({ databaseUrl: stores.url });
 }
+
+test("jobs of lanes beyond the limit wait in the lane default", async () => {
+  const scratch = await openTestStores({ lanesMax: 2 });
+  const [tenant] = await scratch.tenants.ensureTenants(["studio"]);
+  const acceptIn = async (...names: string[]) => {
+    const jobs = names.map((name) => buildJob({ lane: buildLane(name) }));
+    const batch = { id: uuidv7(), name: null };
+    return await scratch.jobRequests.insertJobs({ tenantId: tenant!.id, batch, jobs });
+  };
+  const lanesOf = (jobs: { lane: string }[]): string[] => jobs.map(({ lane }) => lane);
+  expect(lanesOf(await acceptIn("c", "d", "e", "d"))).toEqual(["c", "d", "default", "d"]);
+  expect(lanesOf(await acceptIn("d", "e"))).toEqual(["d", "default"]);
+  await scratch.close();
+}, 30_000);
+
+test("a process counts the lanes in which jobs wait, whichever process accepted them", async () => {
+  const scratch = await openTestStores();
+  const [tenant] = await scratch.tenants.ensureTenants(["studio"]);
+  const acceptBy = async (by: Pick<Database, "jobRequests">, name: string) => {
+    const jobs = [buildJob({ lane: buildLane(name) })];
+    const [job] = await by.jobRequests.insertJobs({ tenantId: tenant!.id, batch: null, jobs });
+    return job!;
+  };
+  const waiting = [await acceptBy(scratch, "a"), await acceptBy(scratch, "b"), await acceptBy(scratch, "b")];
+  const full = openDatabase({ databaseUrl: scratch.url, lanesMax: 2 });
+  expect((await acceptBy(full, "c")).lane).toBe("default");
+  await full.close();
+
+  for (const { id } of waiting.slice(1)) await scratch.jobRequests.requestCancel(id);
+  const withRoom = openDatabase({ databaseUrl: scratch.url, lanesMax: 3 });
+  expect((await acceptBy(withRoom, "c")).lane).toBe("c");
+  expect((await acceptBy(withRoom, "d")).lane).toBe("default");
+  await withRoom.close();
+  await scratch.close();
+}, 30_000);

@@ -12,9 +12,9 @@ export type TestStores = ContractStores & {
 };
 
 /** Opens stores with a database of their own; `close` removes the database. */
-export async function openTestStores(): Promise<TestStores> {
+export async function openTestStores(options: { lanesMax?: number } = {}): Promise<TestStores> {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
-  const database = openDatabase({ databaseUrl: scratch.url });
+  const database = openDatabase({ databaseUrl: scratch.url, ...options });
   const { jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping } = database;
   const close = async (): Promise<void> => {
     await database.close();

@@ -50,6 +50,7 @@ describe("the configuration", () => {
         requestsAtOnce: 500,
         streamsMax: 500,
       },
+      lanesMax: 200,
       bodyBytesAtOnce: 256 * 1024 * 1024,
       wrongKeysPerMinute: 10,
       logLevel: "info",
@@ -101,6 +102,7 @@ describe("the configuration", () => {
       TENANT_REQUESTS_PER_MINUTE: "60",
       TENANT_REQUESTS_AT_ONCE: "5",
       TENANT_STREAMS_MAX: "3",
+      LANES_MAX: "9",
       BODY_BYTES_AT_ONCE: "50000000",
       WRONG_KEYS_PER_MINUTE: "3",
       LOG_LEVEL: "debug",
@@ -148,6 +150,7 @@ describe("the configuration", () => {
       tenantLimits: {
         ...{ jobsQueuedMax: 10, jobsRunningMax: 2, requestsPerMinute: 60, requestsAtOnce: 5, streamsMax: 3 },
       },
+      lanesMax: 9,
       bodyBytesAtOnce: 50_000_000,
       wrongKeysPerMinute: 3,
       logLevel: "debug",

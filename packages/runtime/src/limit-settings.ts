@@ -11,6 +11,8 @@ export interface LimitSettings {
     readonly requestsAtOnce: number;
     readonly streamsMax: number;
   };
+  /** Jobs wait in at most this many lanes; jobs of further lanes wait in the lane `default`. */
+  readonly lanesMax: number;
   /** One API process holds at most this many bytes of request bodies at once. */
   readonly bodyBytesAtOnce: number;
   /** After this many wrong keys within a minute, an API process no longer checks keys from that client address. */
@@ -26,6 +28,7 @@ export const limitVariables = {
   TENANT_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000).default(120_000),
   TENANT_REQUESTS_AT_ONCE: wholeNumber(1, 100_000).default(500),
   TENANT_STREAMS_MAX: wholeNumber(0, 100_000).default(500),
+  LANES_MAX: wholeNumber(1, 10_000).default(200),
   BODY_BYTES_AT_ONCE: wholeNumber(40 * mebibyte, 1024 * 1024 * mebibyte).default(256 * mebibyte),
   WRONG_KEYS_PER_MINUTE: wholeNumber(1, 1_000_000).default(10),
 };
@@ -39,6 +42,7 @@ export function limitsFrom(values: z.infer<z.ZodObject<typeof limitVariables>>):
       requestsAtOnce: values.TENANT_REQUESTS_AT_ONCE,
       streamsMax: values.TENANT_STREAMS_MAX,
     },
+    lanesMax: values.LANES_MAX,
     bodyBytesAtOnce: values.BODY_BYTES_AT_ONCE,
     wrongKeysPerMinute: values.WRONG_KEYS_PER_MINUTE,
   };

@@ -26,8 +26,11 @@ const classesMax = 1_000;
 
 const { settings, defaultTenantId, serversMaxAgeMs } = workerData as ThreadSettings;
 const logger = createLogger({ name: "api", level: settings.logLevel }).child({ thread: "submissions" });
-const { databaseUrl, tenantLimits: limits } = settings;
-const database = openDatabase({ databaseUrl, limits, applicationName: "genga-api-submissions", poolMax });
+const { databaseUrl, tenantLimits: limits, lanesMax } = settings;
+const database = openDatabase({
+  ...{ databaseUrl, limits, lanesMax, poolMax },
+  applicationName: "genga-api-submissions",
+});
 const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger };
 const tickets = createTicketQueue(redis);
 const signals = createSignals(redis);

@@ -3,7 +3,7 @@ import { meets, type HashedDefinitions } from "@genga/workflows";
 import { LRUCache } from "lru-cache";
 
 /** The facts about a server that decide which lanes it may serve. */
-export interface LaneServer {
+export interface JudgedServer {
   definitions: HashedDefinitions | null;
   labels: readonly string[];
 }
@@ -41,7 +41,7 @@ export class Eligibility {
    * Whether the server can run the jobs of the lane, as far as node classes, models and labels show. `true` for a lane
    * whose needs are not known (`learn`), such as `default`: each of its jobs is judged by itself.
    */
-  mayServe({ definitions, labels }: LaneServer, lane: string): boolean {
+  mayServe({ definitions, labels }: JudgedServer, lane: string): boolean {
     if (definitions === null) return false;
     const needs = this.#needs.get(lane);
     if (needs === undefined || needs === false) return true;

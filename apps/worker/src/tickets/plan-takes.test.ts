@@ -6,6 +6,7 @@ const server = (changes: Partial<LaneServer> = {}): LaneServer => ({
   slots: 2,
   jobsHeld: 0,
   lane: null,
+  mayServe: () => true,
   ...changes,
 });
 const head = (lane: string, headPriority: number, waiting = 10) => ({ lane, headPriority, waiting });
@@ -30,6 +31,13 @@ describe("tickets for free slots come", () => {
   test("for each server from its own lane", () => {
     const servers = [server({ lane: "a", jobsHeld: 1 }), server({ lane: "b" }), server({ slots: 1 })];
     expect(planned(servers, [head("a", 7), head("b", 3)])).toEqual({ a: 1, b: 3 });
+  });
+
+  test("from no lane that the server cannot serve, not even from its own", () => {
+    const mayServe = (lane: string) => lane === "a";
+    expect(planned([server({ mayServe })], [head("a", 7), head("b", 3)])).toEqual({ a: 2 });
+    expect(planned([server({ mayServe, lane: "b" })], [head("b", 3)])).toEqual({});
+    expect(planned([server({ mayServe }), server()], [head("b", 3)])).toEqual({ b: 2 });
   });
 
   test("no more than there are, and none for full servers", () => {

@@ -6,13 +6,16 @@ export interface LaneServer {
   jobsHeld: number;
   /** The lane of the job that the server got last; its model is probably loaded. */
   lane: string | null;
+  /** Whether the server can run the jobs of a lane (`Eligibility`). */
+  mayServe: (lane: string) => boolean;
 }
 
 type Head = Pick<LaneHead, "lane" | "waiting" | "headPriority">;
 
 /**
  * From which lanes tickets are taken for free slots, and how many. A server stays with its lane while that has tickets
- * and no lane has a ticket in a more urgent band; otherwise it goes to the lane with the first ticket of all.
+ * and no lane that it may serve has a ticket in a more urgent band; otherwise it goes to the lane with the first ticket
+ * of all that it may serve.
  *
  * @returns counts by lane; never more than the lane has waiting
  */
@@ -21,12 +24,10 @@ export function planTakes(servers: readonly LaneServer[], heads: readonly Head[]
   const counts = new Map<string, number>();
   const slots = servers
     .toSorted((one, other) => one.jobsHeld - other.jobsHeld)
-    .flatMap(({ slots, jobsHeld, lane }) =>
-      Array.from({ length: Math.max(slots - jobsHeld, 0) }, () => lane),
-    );
-  for (const own of slots) {
-    const chosen = chooseHead(own, left);
-    if (chosen === null) break;
+    .flatMap((server) => Array.from({ length: Math.max(server.slots - server.jobsHeld, 0) }, () => server));
+  for (const server of slots) {
+    const chosen = chooseHead(server, left);
+    if (chosen === null) continue;
     counts.set(chosen.lane, (counts.get(chosen.lane) ?? 0) + 1);
     chosen.waiting -= 1;
     if (chosen.waiting === 0) left.delete(chosen.lane);
@@ -34,10 +35,13 @@ export function planTakes(servers: readonly LaneServer[], heads: readonly Head[]
   return counts;
 }
 
-function chooseHead(ownLane: string | null, left: ReadonlyMap<string, Head>): Head | null {
-  const [first] = [...left.values()].sort((one, other) => one.headPriority - other.headPriority);
+function chooseHead({ lane, mayServe }: LaneServer, left: ReadonlyMap<string, Head>): Head | null {
+  let first: Head | undefined;
+  for (const head of left.values()) {
+    if ((first === undefined || head.headPriority < first.headPriority) && mayServe(head.lane)) first = head;
+  }
   if (first === undefined) return null;
-  const own = ownLane === null ? undefined : left.get(ownLane);
+  const own = lane !== null && mayServe(lane) ? left.get(lane) : undefined;
   const mayStay = own !== undefined && ownBandOf(own) <= ownBandOf(first);
   return mayStay ? own : first;
 }

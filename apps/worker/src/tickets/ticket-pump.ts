@@ -5,6 +5,7 @@ import {
   type HeldTicket,
   type JobAnnouncer,
   type JobRuns,
+  type LaneStore,
   type LeasedJob,
   type ServerStore,
   StoreUnavailableError,
@@ -16,6 +17,7 @@ import { type Logger } from "@genga/runtime";
 import { type DefinitionsStore } from "@genga/workflows";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
+import { Eligibility } from "./eligibility.ts";
 import { LimitedTenants } from "./limited-tenants.ts";
 import {
   countFreeSlots,
@@ -35,6 +37,7 @@ export interface TicketPumpOptions {
   runs: Pick<JobRuns, "findJob" | "readCandidates" | "claimJobs">;
   announcer: Pick<JobAnnouncer, "holdBack">;
   servers: ServerStore;
+  lanes: LaneStore;
   definitions: DefinitionsStore;
   tickets: TicketQueue;
   leaseMs: number;
@@ -60,10 +63,6 @@ interface Placed extends TakenSlot {
   candidate: Candidate;
 }
 
-function laneServerOf({ slots, jobsHeld, server }: FreeServer): LaneServer {
-  return { slots, jobsHeld, lane: server.model.lane };
-}
-
 /** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
 type OpenTickets = Map<string, HeldTicket>;
 
@@ -75,6 +74,7 @@ export class TicketPump {
   readonly #options: TicketPumpOptions;
   readonly #passes = new Coalescer(() => this.#pass());
   readonly #canRun: RunnableCache;
+  readonly #eligibility: Eligibility;
   readonly #delays = new TicketDelays();
   readonly #limitedTenants = new LimitedTenants();
   #isStopped = false;
@@ -82,6 +82,7 @@ export class TicketPump {
   constructor(options: TicketPumpOptions) {
     this.#options = options;
     this.#canRun = new RunnableCache(options.definitions);
+    this.#eligibility = new Eligibility(options.lanes);
   }
 
   /** A server became available or its definitions changed, so jobs that no server could run may now be possible. */
@@ -127,11 +128,23 @@ export class TicketPump {
     if (countFreeSlots(freeServers) === 0) return false;
     const lanes = await this.#options.tickets.lanes();
     if (lanes.length === 0) return false;
-    const tickets = await this.#take(planTakes(freeServers.map(laneServerOf), lanes));
+    await this.#eligibility.learn(lanes.map(({ lane }) => lane));
+    const counts = planTakes(
+      freeServers.map((freeServer) => this.#laneServerOf(freeServer)),
+      lanes,
+    );
+    // What is waiting is for other servers. Whatever changes that triggers another pass.
+    if (counts.size === 0) return false;
+    const tickets = await this.#take(counts);
     if (tickets.length > 0) await this.#useTickets(tickets, freeServers);
     // Another round also follows when no job could be placed or another process was faster: the next tickets may be
     // usable, and the next answer about lanes knows what was taken.
     return true;
+  }
+
+  #laneServerOf({ slots, jobsHeld, server }: FreeServer): LaneServer {
+    const mayServe = (lane: string): boolean => this.#eligibility.mayServe(server, lane);
+    return { slots, jobsHeld, lane: server.model.lane, mayServe };
   }
 
   /** Takes from all lanes at the same time. */

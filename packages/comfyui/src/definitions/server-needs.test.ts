@@ -71,6 +71,12 @@ describe("what a server must have for a graph", () => {
     expect(serverNeedsOf(graph("b.safetensors"), objectInfo)).not.toEqual(needs);
   });
 
+  test("is guessed from the names of files while no server is known", () => {
+    expect(serverNeedsOf(graph("a.safetensors", "x", "local.txt"))).toEqual(
+      serverNeedsOf(graph("a.safetensors", "x", "local.txt"), objectInfo),
+    );
+  });
+
   test("has no file that the list of the server which can run it lacks", () => {
     expect(serverNeedsOf(graph("elsewhere.safetensors"), objectInfo)).toMatchObject({
       mainModel: "elsewhere.safetensors",

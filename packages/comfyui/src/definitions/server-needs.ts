@@ -24,11 +24,11 @@ export interface ServerNeeds {
  * What a server must have to run the graph, equal for graphs that the same servers can run.
  *
  * @param objectInfo of a server that can run the graph. Files that its lists do not have are not needed: it loads them
- * from elsewhere, or does not load them.
+ * from elsewhere, or does not load them. Absent while no server is known; then everything counts that looks like a model.
  */
-export function serverNeedsOf(workflow: Workflow, objectInfo: ObjectInfo): ServerNeeds {
+export function serverNeedsOf(workflow: Workflow, objectInfo?: ObjectInfo): ServerNeeds {
   const needs = needsOf(workflow, objectInfo);
-  const notListed = new Set(missingFrom(needs, objectInfo).models);
+  const notListed = new Set(objectInfo === undefined ? [] : missingFrom(needs, objectInfo).models);
   const models = new Map<string, ListedModel>();
   for (const needed of needs.models) {
     if (notListed.has(needed)) continue;
@@ -36,7 +36,7 @@ export function serverNeedsOf(workflow: Workflow, objectInfo: ObjectInfo): Serve
     models.set(JSON.stringify([classType, input, name]), { classType, input, name });
   }
   return {
-    mainModel: mainModelOf(needs.models),
+    mainModel: mainModelOf(needsOf(workflow).models),
     classTypes: needs.classTypes,
     models: [...models.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, model]) => model),
   };

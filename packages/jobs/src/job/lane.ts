@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
 
-/** The lane of jobs whose needs are not known. It has no row in the table `lanes`; its jobs are judged one by one. */
+/**
+ * The lane of jobs that earlier versions accepted, and of those that would need more lanes than there may be. It has no
+ * row in the table `lanes`; its jobs are judged one by one.
+ */
 export const defaultLane = "default";
 
 /**

@@ -18,8 +18,8 @@ export interface ResolvedWorkflow extends Remarks {
   parameters: Json;
   /** The tenant's uploads that the graph names. */
   uploadIds: string[];
-  /** What a server must have to run the graph; `null` = unknown, since no server is known. */
-  needs: ServerNeeds | null;
+  /** What a server must have to run the graph. */
+  needs: ServerNeeds;
   /** The secret part of extraData, as JSON text. */
   secretExtraData?: string | undefined;
   /** The open part of extraData, as JSON text; absent where the parameters contain the same numbers. */

@@ -8,12 +8,6 @@ import { type UploadFinder } from "../ports/upload-store.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
 
-/**
- * Whether workers take tickets from every lane. Until they do, all jobs are accepted into the lane `default`, since
- * tickets of other lanes would stay where they are.
- */
-const workersTakeEveryLane = false as boolean;
-
 /** The most problems in a refusal of a batch. */
 const problemsMax = 100;
 
@@ -71,7 +65,7 @@ export async function prepareJob(
     id,
     type,
     priority: options.priority ?? "normal",
-    lane: needs === null || !workersTakeEveryLane ? null : laneOf(needs, requires),
+    lane: laneOf(needs, requires),
     batchIndex: inBatch?.index ?? null,
     ...labelsOf(options),
     requires,

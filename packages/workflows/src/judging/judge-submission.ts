@@ -128,7 +128,7 @@ export function resolved(
     extraDataText: submission.extraDataText,
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,
-    needs: objectInfo === undefined ? null : serverNeedsOf(workflow, objectInfo),
+    needs: serverNeedsOf(workflow, objectInfo),
   };
 }
 

@@ -1,4 +1,5 @@
 import {
+  defaultLane,
   InvalidJobError,
   labelsOf,
   StoreUnavailableError,
@@ -62,11 +63,15 @@ export async function insertJobs(
   const { tenantId, jobs } = submission;
   if (jobs.length === 0) return [];
   const preparation = await prepareJobs(jobs, submission.batch);
-  await beforeInsert(lanes.use(database, preparation.lanes));
+  const admitted = await beforeInsert(lanes.use(database, preparation.lanes));
   for (let tries = 1; ; tries += 1) {
     const takeRank = await beforeInsert(reserveRanks(database, tenantId, preparation.counts, limit));
     if (takeRank !== null) {
-      const rows = preparation.rows.map((row) => ({ ...row, rank: takeRank(row.priority) }));
+      const rows = preparation.rows.map((row) => ({
+        ...row,
+        lane: admitted.has(row.lane) ? row.lane : defaultLane,
+        rank: takeRank(row.priority),
+      }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
       const fulfilled = fulfilmentOf(submission);
       const inserted = await insertWithGraphs(

@@ -25,9 +25,11 @@ import { requestCancel, retryJob } from "./job-requests.ts";
 export class PrismaJobRequests implements JobRequests {
   readonly #database: PrismaClient;
   readonly #limits: QueueLimit;
-  readonly #lanes = new LaneRows();
+  readonly #lanes: LaneRows;
 
-  constructor(options: { database: PrismaClient; limits: QueueLimit }) {
+  constructor(options: { database: PrismaClient; limits: QueueLimit; lanesMax: number }) {
+    const { lanesMax } = options;
+    this.#lanes = new LaneRows({ lanesMax });
     this.#database = options.database;
     this.#limits = options.limits;
   }
