@@ -13,6 +13,7 @@ const slackMs = 300;
 export function checkRequests(job: JobHistory): Violation[] {
   const messages = [
     ...checkCancelling(job),
+    ...checkPausing(job),
     ...job.requests.flatMap((request) =>
       isAccepted(request) ? [...checkAccepted(job.events, request)] : [],
     ),
@@ -36,6 +37,17 @@ function* checkCancelling({ events, finalAnswers }: JobHistory): Generator<strin
   const end = finalAnswers.find(({ job }) => job !== undefined)?.job;
   if (isAsked && end?.status === "completed" && !end.cancelTooLate) {
     yield "it completed after its cancel request, and does not say that the request came too late";
+  }
+}
+
+/** Checks that no server gets a job while it is paused. Of a paused batch, also jobs that are queued again are paused. */
+function* checkPausing({ events }: JobHistory): Generator<string> {
+  let isPaused = false;
+  for (const { type, sequence, data } of events) {
+    if (type === "paused") isPaused = true;
+    if (type === "resumed") isPaused = false;
+    if (type === "requeued" || type === "retry_requested") isPaused = data["paused"] === true;
+    if (isPaused && type === "claimed") yield `it was claimed (${sequence}) while it was paused`;
   }
 }
 

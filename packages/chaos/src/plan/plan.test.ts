@@ -37,7 +37,8 @@ describe("a chaos plan", () => {
         ),
       );
       for (const step of steps) {
-        if (step.do === "cancel" || step.do === "retry") expect(submitted).toContain(step.job);
+        if (step.do === "cancel" || step.do === "retry" || step.do === "pause")
+          expect(submitted).toContain(step.job);
       }
     }
   });

@@ -10,6 +10,9 @@ export type Step = { atMs: number } & (
   /** Once the job has ended: a retry, which is accepted only for a job that has not completed. */
   | { do: "retry"; job: string; api: number }
   | { do: "cancel-batch"; batch: string; api: number }
+  /** Pauses the job, and resumes it this long after. */
+  | { do: "pause"; job: string; api: number; forMs: number }
+  | { do: "pause-batch"; batch: string; api: number; forMs: number }
   /** Once all jobs of the batch have ended: a retry of those that failed or timed out. */
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
@@ -62,6 +65,10 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
   }
   for (const job of jobs) {
     const api = random.between(0, 1);
+    if (random.chance(0.15)) {
+      const atMs = job.atMs + random.between(0, 1_500);
+      steps.push({ atMs, do: "pause", job: job.name, api, forMs: random.between(200, 2_500) });
+    }
     if (!random.chance(0.18)) continue;
     const cancelAt = job.atMs + random.between(0, 3_500);
     steps.push({ atMs: cancelAt, do: "cancel", job: job.name, api });
@@ -88,6 +95,10 @@ function drawBatchRequests(random: Random, batch: string, submittedAtMs: number)
   const api = random.between(0, 1);
   const cancelAtMs = submittedAtMs + random.between(0, 3_500);
   if (random.chance(0.3)) steps.push({ atMs: cancelAtMs, do: "cancel-batch", batch, api });
+  if (random.chance(0.3)) {
+    const atMs = submittedAtMs + random.between(0, 1_500);
+    steps.push({ atMs, do: "pause-batch", batch, api, forMs: random.between(200, 2_500) });
+  }
   if (random.chance(0.4)) steps.push({ atMs: cancelAtMs + 100, do: "retry-batch", batch, api });
   return steps;
 }

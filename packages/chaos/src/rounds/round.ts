@@ -10,9 +10,11 @@ import {
 } from "../history/history.ts";
 import { inflict, type Inflicted, type Ongoing } from "../faults/inflict.ts";
 import { bodyOf, type JobSpec } from "../plan/job-spec.ts";
+import { listJobs } from "../observing/list-jobs.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
 import { type RoundPlan, type Step } from "../plan/plan.ts";
+import { pauseForAWhile } from "./pause-for-a-while.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
@@ -29,8 +31,6 @@ export interface RoundResult {
 const acceptedSchema = z.object({ id: z.string() });
 const batchSchema = z.object({ id: z.string(), jobs: z.array(acceptedSchema) });
 const batchCountsSchema = z.object({ total: z.number(), counts: z.record(z.string(), z.number()) });
-const listedSchema = z.object({ id: z.string(), tags: z.array(z.string()) });
-const pageSchema = z.object({ jobs: z.array(listedSchema), nextCursor: z.string().nullable() });
 
 /** For every third job the event stream is read, too. */
 const followedEvery = 3;
@@ -196,6 +196,12 @@ class Round {
       case "retry":
         await this.#retryOnceEnded(step);
         return;
+      case "pause":
+        await this.#pauseForAWhile("jobs", this.#accepted.get(step.job)?.id, step);
+        return;
+      case "pause-batch":
+        await this.#pauseForAWhile("batches", this.#batches.get(step.batch)?.id, step);
+        return;
       case "cancel-batch":
         await this.#askBatch("cancel-batch", step);
         return;
@@ -247,6 +253,21 @@ class Round {
     }
   }
 
+  async #pauseForAWhile(
+    noun: "jobs" | "batches",
+    id: string | undefined,
+    step: { api: number; forMs: number },
+  ): Promise<void> {
+    if (id === undefined) return;
+    await pauseForAWhile(`${noun}/${id}`, {
+      ...step,
+      clients: this.#clients,
+      onRefusal: (path, reply) => {
+        this.#refuse(path, reply);
+      },
+    });
+  }
+
   /** Retries a job that was just cancelled. A job that completes in spite of the cancel request is left alone. */
   async #retryOnceEnded(step: { job: string; api: number }): Promise<void> {
     const job = this.#accepted.get(step.job);
@@ -293,18 +314,4 @@ function jobsOf(step: Step): readonly { job: string; spec: JobSpec }[] {
 /** A job's tag is its name in the plan, so that it is known although its 202 was lost. */
 function taggedBodyOf({ job, spec }: { job: string; spec: JobSpec }): object {
   return { ...bodyOf(spec), tags: [job] };
-}
-
-/** All existing jobs, including those whose 202 was lost. */
-async function listJobs(client: ChaosClient): Promise<z.infer<typeof listedSchema>[]> {
-  const listed: z.infer<typeof listedSchema>[] = [];
-  let cursor: string | null = null;
-  do {
-    const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    const text = await client.insist("GET", `jobs?limit=100${query}`, 200);
-    const page: z.infer<typeof pageSchema> = pageSchema.parse(JSON.parse(text));
-    listed.push(...page.jobs);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return listed;
 }

@@ -26,6 +26,16 @@ describe("accepted requests: the check finds", () => {
       (_, job) => (job.events[9] = event(10, "cancel_requested", 2)),
     ],
     [
+      "a job that a server got while it was paused",
+      /requests: it was claimed \(3\) while it was paused/,
+      (_, job) => job.events.splice(1, 1, event(2, "paused", 0), event(3, "claimed", 1)),
+    ],
+    [
+      "a job of a paused batch that was queued again and claimed",
+      /requests: it was claimed \(6\) while it was paused/,
+      (_, job) => (job.events[4]!.data = { paused: true }),
+    ],
+    [
       "an accepted retry of a batch that left a failed job as it was",
       /requests: a retry-batch that was accepted .* did not queue it again/,
       (_, job) => {
