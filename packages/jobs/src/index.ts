@@ -61,6 +61,7 @@ export {
 } from "./job/job-errors.ts";
 export { type Announcement, type JobAnnouncer, type TicketReference } from "./ports/job-announcer.ts";
 export {
+  type BatchFilter,
   type JobFilter,
   type JobReader,
   type Page,

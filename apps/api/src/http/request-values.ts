@@ -52,6 +52,17 @@ export function headersReader<Schema extends z.ZodObject>(
     parse(schema, Object.fromEntries(names.map((name) => [name, headers[name.toLowerCase()]])));
 }
 
+type Defined<Fields> = {
+  [Name in keyof Fields as undefined extends Fields[Name] ? Name : never]?: Exclude<Fields[Name], undefined>;
+} & { [Name in keyof Fields as undefined extends Fields[Name] ? never : Name]: Fields[Name] };
+
+/** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */
+export function withoutUndefined<Fields extends object>(fields: Fields): Defined<Fields> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Defined<Fields>;
+}
+
 function parse<Schema extends z.ZodObject>(schema: Schema, given: unknown): z.output<Schema> {
   const parsed = schema.safeParse(given);
   if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, schema, given));

@@ -1,7 +1,8 @@
-import { jobStatuses, type Batch } from "@genga/jobs";
+import { jobStatuses, type Batch, type Job } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
-import { labelViewFields } from "./job-view.ts";
+import { type Sight } from "../access/sight.ts";
+import { failureViewSchema, labelViewFields, viewOfFailure } from "./job-view.ts";
 
 export const batchViewSchema = z.object({
   id: z.string(),
@@ -11,12 +12,20 @@ export const batchViewSchema = z.object({
   total: z.int(),
   pausedAt: z.iso.datetime().nullable().describe("null while the batch is not paused."),
   counts: z.record(z.enum(jobStatuses), z.int()),
+  percent: z
+    .number()
+    .min(0)
+    .max(100)
+    .describe(
+      "How far all jobs together have come; ended ones count as done. 100 only when every job has ended.",
+    ),
   done: z.boolean().describe("Every job has ended."),
   links: z.record(z.string(), z.url()),
 });
 
 export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batchViewSchema> {
   const { id, name, project, scene, shot, tags, createdAt, total, counts } = batch;
+  const isDone = counts.queued + counts.processing === 0;
   return {
     id,
     name,
@@ -25,9 +34,36 @@ export function viewOfBatch(batch: Batch, baseUrl: string): z.infer<typeof batch
     total,
     pausedAt: batch.pausedAt?.toISOString() ?? null,
     counts,
-    done: counts.queued + counts.processing === 0,
+    percent: isDone ? 100 : Math.min(Math.floor(batch.percent * 10) / 10, 99.9),
+    done: isDone,
     links: linksOfBatch(batch, baseUrl),
   };
+}
+
+export const batchDetailSchema = batchViewSchema.extend({
+  firstErrors: z
+    .array(
+      z.object({
+        jobId: z.string(),
+        index: z.int().describe("The place of the job in its batch, from 0."),
+        status: z.enum(jobStatuses),
+        failure: failureViewSchema.nullable(),
+      }),
+    )
+    .describe("The failed and timed out jobs that stand first in the batch, at most 5."),
+});
+
+/** @param failed jobs of the batch */
+export function viewOfBatchDetail(
+  batch: Batch,
+  failed: readonly Job[],
+  { sight, baseUrl }: { sight: Sight; baseUrl: string },
+): z.infer<typeof batchDetailSchema> {
+  const firstErrors = failed.map(({ id, batchIndex, status, failure }) => ({
+    ...{ jobId: id, index: batchIndex ?? 0, status },
+    failure: failure && viewOfFailure(failure, sight),
+  }));
+  return { ...viewOfBatch(batch, baseUrl), firstErrors };
 }
 
 /** Links to the batch, and to the actions that are possible now. */

@@ -74,7 +74,7 @@ const serverNameSchema = z.object({
 });
 
 /** What every key may see of a job. */
-const failureViewSchema = z.object({
+export const failureViewSchema = z.object({
   class: z.enum(failureClasses),
   code: z.string(),
   message: z.string(),
@@ -249,7 +249,7 @@ export function viewOfAttempt(attempt: JobAttempt, sight: Sight): z.infer<typeof
   };
 }
 
-function viewOfFailure(failure: JobFailure, sight: Sight): z.infer<typeof failureViewSchema> {
+export function viewOfFailure(failure: JobFailure, sight: Sight): z.infer<typeof failureViewSchema> {
   return {
     class: failure.class,
     code: failure.code,

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
+import { withoutUndefined } from "../http/request-values.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
-import { viewOfBatch } from "../jobs/batch-view.ts";
+import { viewOfBatch, viewOfBatchDetail } from "../jobs/batch-view.ts";
 import { jsonBytes } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { batchNameSchema } from "../submissions/submission-body.ts";
+import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { problemsWithGraphs } from "./generate.ts";
 import { keyOf, replayed, replyOf, submissionHeaders } from "./submission-headers.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
@@ -54,12 +56,40 @@ export const getBatch = route({
   path: "batches/:id",
   access: "read",
   subject: "batch",
-  summary: "A batch, with counts",
-  answers: { 200: { description: "The batch.", content: json("Batch") } },
+  summary: "A batch, with counts and its first errors",
+  answers: { 200: { description: "The batch.", content: json("BatchDetail") } },
   problems: ["batch-not-found"],
-  handler: async ({ id, principal, baseUrl }, { ownJobs }: Pick<ApiDependencies, "ownJobs">) => ({
-    json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl),
-  }),
+  handler: async (
+    { id, principal, baseUrl },
+    { ownJobs, jobDetails }: Pick<ApiDependencies, "ownJobs" | "jobDetails">,
+  ) => {
+    const jobs = ownJobs(principal);
+    const batch = await foundBatch(jobs, id);
+    const hasFailed = batch.counts.failed + batch.counts.timeout > 0;
+    const failed = hasFailed ? await jobs.listFirstFailed(batch.id, firstErrorsMax) : [];
+    return {
+      json: viewOfBatchDetail(batch, failed, { sight: await jobDetails.sightOf(principal), baseUrl }),
+    };
+  },
+});
+
+const firstErrorsMax = 5;
+
+export const listBatches = route({
+  id: "listBatches",
+  tag: "jobs",
+  method: "GET",
+  path: "batches",
+  access: "read",
+  summary: "Batches, newest first",
+  description: "Labels find the batches whose request names them for all of its jobs.",
+  query: z.strictObject({ ...labelQueryFields, ...pageQueryFields }),
+  answers: { 200: { description: "A page of them.", content: json("BatchPage") } },
+  problems: ["unknown-field", "invalid-field", "out-of-bounds", "invalid-request"],
+  handler: async ({ query, principal, baseUrl }, { ownJobs }: Pick<ApiDependencies, "ownJobs">) => {
+    const { items, nextCursor } = await ownJobs(principal).listBatches(withoutUndefined(query));
+    return { json: { batches: items.map((batch) => viewOfBatch(batch, baseUrl)), nextCursor } };
+  },
 });
 
 const change = { tag: "change", method: "POST", access: "submit", subject: "batch" } as const;

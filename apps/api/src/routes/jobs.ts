@@ -3,7 +3,7 @@ import { jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
-import { storable, storableText } from "../http/request-values.ts";
+import { storable, withoutUndefined } from "../http/request-values.ts";
 import { viewOfAttempt } from "../jobs/job-view.ts";
 import { viewOfOutput } from "../jobs/output-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
@@ -11,6 +11,7 @@ import { type Viewer } from "../jobs/job-details.ts";
 import { json } from "../routing/contents.ts";
 import { type AnswerOf } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
+import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
 
 type Parts = Pick<ApiDependencies, "ownJobs" | "jobDetails">;
@@ -49,9 +50,6 @@ async function show(
   return { json: await jobDetails.of(job, asked) };
 }
 
-/** A UUID in base64url; `decodeCursor` of packages/database reads it. */
-const cursorPattern = "^[A-Za-z0-9_-]{8}[E-Za-j][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$";
-
 const jobsQuerySchema = z.strictObject({
   status: z
     .array(z.enum(jobStatuses))
@@ -61,22 +59,13 @@ const jobsQuerySchema = z.strictObject({
     .describe("One or several, separated by commas."),
   type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
   batch: z.uuid({ error: "is not a batch's id" }).optional(),
-  project: storableText(100).optional(),
-  scene: storableText(100).optional(),
-  shot: storableText(100).optional(),
-  tag: storableText(64).optional(),
+  ...labelQueryFields,
   text: storable(z.string().max(200))
     .regex(/[\s\S]{3}|[^ -~]/, { error: "must have at least three characters, or one beyond ASCII" })
     .meta({ pattern: "^[^\\u0000]*(?:[^\\u0000]{3}|[^\\u0000 -~])[^\\u0000]*$" })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z
-    .string()
-    .max(200)
-    .optional()
-    .describe("`nextCursor` of the previous page.")
-    .meta({ pattern: cursorPattern }),
+  ...pageQueryFields,
 });
 
 export const listJobs = route({
@@ -96,19 +85,8 @@ export const listJobs = route({
 });
 
 function filterOf(query: z.output<typeof jobsQuerySchema>): JobFilter {
-  const { status, type, batch, project, scene, shot, tag, text, limit, cursor } = query;
-  return {
-    limit,
-    ...(status === undefined ? {} : { statuses: status }),
-    ...(type === undefined ? {} : { types: type }),
-    ...(batch === undefined ? {} : { batchId: batch.toLowerCase() }),
-    ...(project === undefined ? {} : { project }),
-    ...(scene === undefined ? {} : { scene }),
-    ...(shot === undefined ? {} : { shot }),
-    ...(tag === undefined ? {} : { tag }),
-    ...(text === undefined ? {} : { text }),
-    ...(cursor === undefined ? {} : { cursor }),
-  };
+  const { status, type, batch, ...others } = query;
+  return withoutUndefined({ ...others, statuses: status, types: type, batchId: batch?.toLowerCase() });
 }
 
 const integersAsText =

@@ -1,6 +1,14 @@
 import { type Route } from "../routing/route.ts";
 import { listAuditEvents } from "./audit-events.ts";
-import { cancelBatch, getBatch, pauseBatch, resumeBatch, retryBatch, submitBatch } from "./batches.ts";
+import {
+  cancelBatch,
+  getBatch,
+  listBatches,
+  pauseBatch,
+  resumeBatch,
+  retryBatch,
+  submitBatch,
+} from "./batches.ts";
 import { getBoard } from "./board.ts";
 import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
@@ -37,7 +45,7 @@ import { listWorkers } from "./workers.ts";
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
-  ...[getOutput, getBatch],
+  ...[getOutput, getBatch, listBatches],
   ...[cancelJob, pauseJob, resumeJob, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, retryBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],

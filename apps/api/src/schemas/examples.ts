@@ -96,6 +96,19 @@ const output = {
 const counts = { queued: 1, processing: 1, completed: 8, failed: 0, timeout: 0, cancelled: 0 };
 const batchLinks = { self: `${base}/batches/${batchId}`, jobs: `${base}/jobs?batch=${batchId}` };
 
+const batch = {
+  id: batchId,
+  name: "clouds",
+  ...{ project: "opening", scene: null, shot: null, tags: [] },
+  createdAt: moment,
+  total: 10,
+  pausedAt: null,
+  counts,
+  percent: 81.5,
+  done: false,
+  links: batchLinks,
+};
+
 /** Examples of answers; a test validates them against their schemas. */
 export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   AcceptedJob: accepted,
@@ -103,17 +116,9 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ...{ id: batchId, name: "clouds", total: 1, jobs: [accepted], links: batchLinks },
     ...{ warnings: [], notChecked: [] },
   },
-  Batch: {
-    id: batchId,
-    name: "clouds",
-    ...{ project: "opening", scene: null, shot: null, tags: [] },
-    createdAt: moment,
-    total: 10,
-    pausedAt: null,
-    counts,
-    done: false,
-    links: batchLinks,
-  },
+  Batch: batch,
+  BatchDetail: { ...batch, firstErrors: [] },
+  BatchPage: { batches: [batch], nextCursor: null },
   JobDetail: { ...job, waitingFor: null, outputs: [output] },
   JobPage: { jobs: [job], nextCursor: null },
   Outputs: { id: jobId, status: "completed", outputs: [output] },

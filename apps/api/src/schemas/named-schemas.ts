@@ -8,7 +8,7 @@ import {
   jobViewSchema,
   promptViewFields,
 } from "../jobs/job-view.ts";
-import { batchViewSchema } from "../jobs/batch-view.ts";
+import { batchDetailSchema, batchViewSchema } from "../jobs/batch-view.ts";
 import { outputViewSchema } from "../jobs/output-view.ts";
 import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
@@ -123,6 +123,8 @@ export const answerSchemas = {
   Parameters: z.object({ id: z.uuid(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
   Workflow: z.record(z.string(), z.unknown()).describe("A ComfyUI graph in API format, by node ids."),
   Batch: batchViewSchema,
+  BatchDetail: batchDetailSchema,
+  BatchPage: z.object({ batches: z.array(batchViewSchema), nextCursor: z.string().nullable() }),
   CancelledBatch: batchViewSchema.extend({
     cancelled: z.int().min(0).describe("Jobs that were queued and are cancelled now."),
     requested: z.int().min(0).describe("Running jobs that are being cancelled."),

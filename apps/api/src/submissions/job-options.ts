@@ -9,7 +9,7 @@ import {
 } from "@genga/jobs";
 import { problemsOf } from "@genga/workflows";
 import { z } from "zod";
-import { storableText } from "../http/request-values.ts";
+import { storableText, withoutUndefined } from "../http/request-values.ts";
 
 const moment = z.iso.datetime({ offset: true });
 
@@ -102,13 +102,4 @@ export function withDefaults<Read extends ReadOptions>(read: Read, ofBatch: JobO
     options: merged,
     problems: isMixed ? [...problems, ...problemsOfTimes(merged)] : problems,
   };
-}
-
-type Defined<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
-
-/** Removes undefined fields, as `exactOptionalPropertyTypes` requires. */
-function withoutUndefined<Fields extends object>(fields: Fields): Defined<Fields> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as Defined<Fields>;
 }

@@ -23,10 +23,11 @@ export async function foldCounts(database: PrismaClient, limit: number): Promise
     ), batch AS (
       SELECT id FROM batches WHERE id IN (SELECT batch_id FROM change) ORDER BY id FOR KEY SHARE
     ), of_batch AS (
-      INSERT INTO batch_job_counts AS base (batch_id, status, jobs)
-      SELECT batch.id, change.status, sum(change.jobs) FROM change JOIN batch ON batch.id = change.batch_id
+      INSERT INTO batch_job_counts AS base (batch_id, status, jobs, removed)
+      SELECT batch.id, change.status, sum(change.jobs), sum(change.removed) FROM change JOIN batch ON batch.id = change.batch_id
       GROUP BY batch.id, change.status
-      ON CONFLICT (batch_id, status) DO UPDATE SET jobs = base.jobs + excluded.jobs
+      ON CONFLICT (batch_id, status) DO UPDATE SET jobs = base.jobs + excluded.jobs,
+        removed = base.removed + excluded.removed
     ), of_tenant AS (
       INSERT INTO tenant_job_counts AS base (tenant_id, status, jobs, bytes)
       SELECT tenant_id, status, sum(jobs), sum(bytes) FROM change GROUP BY tenant_id, status

@@ -168,6 +168,8 @@ export interface Batch extends JobLabels {
   createdAt: Date;
   total: number;
   counts: Record<JobStatus, number>;
+  /** 0–100: how far all jobs together have come. Ended and removed jobs count as done. */
+  percent: number;
 }
 
 /** One file or text that a node produced, stored by Genga. */

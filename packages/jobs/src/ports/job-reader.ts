@@ -26,6 +26,9 @@ export interface JobFilter {
   cursor?: string;
 }
 
+/** Batches whose request named these labels for all of its jobs. */
+export type BatchFilter = Pick<JobFilter, "project" | "scene" | "shot" | "tag" | "limit" | "cursor">;
+
 export interface Page<Item> {
   items: Item[];
   nextCursor: string | null;
@@ -67,6 +70,10 @@ export interface TenantJobReader {
    */
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;
+  /** Newest first. What it costs does not grow with the number of jobs in the batches. */
+  listBatches(filter: BatchFilter): Promise<Page<Batch>>;
+  /** The first failed and timed out jobs of a batch, in the order of their submission. */
+  listFirstFailed(batchId: string, limit: number): Promise<Job[]>;
   /** All jobs of a batch that are not removed, in the order of their submission. */
   listBatchJobs(batchId: string): Promise<Job[]>;
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;

@@ -1,27 +1,6 @@
-import {
-  isTerminal,
-  jobStatuses,
-  type Batch,
-  type Job,
-  type JobStatus,
-  type QueueSummary,
-} from "@genga/jobs";
-import { validate as isUuid } from "uuid";
+import { isTerminal, jobStatuses, type Job, type JobStatus, type QueueSummary } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { countedEnds } from "../../keeping/fold-counts.ts";
-
-export async function findBatch(database: PrismaClient, tenantId: string, id: string): Promise<Batch | null> {
-  if (!isUuid(id)) return null;
-  const batch = await database.batch.findUnique({ where: { id, tenantId } });
-  if (batch === null) return null;
-  const counted = await database.$queryRaw<{ status: JobStatus; count: bigint }[]>`
-    SELECT status, count(*) FROM jobs WHERE batch_id = ${id}::uuid AND finished_at IS NULL GROUP BY status
-    UNION ALL
-    SELECT status, jobs FROM batch_job_counts WHERE batch_id = ${id}::uuid
-    UNION ALL
-    SELECT status, sum(jobs)::bigint FROM ended_job_changes WHERE batch_id = ${id}::uuid GROUP BY status`;
-  return { ...batch, counts: countsOf(counted) };
-}
 
 /**
  * Waiting and running jobs are few and have an index, so they are counted here; ended jobs were counted as they ended.

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  type BatchFilter,
   type Job,
   type JobAttempt,
   type JobEvent,
@@ -17,7 +18,8 @@ import { NIL as noTenantId, validate as isUuid } from "uuid";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { findRunning, type RunningLimit } from "../running/running-limit.ts";
-import { countJobsBefore, findBatch, summarizeQueue } from "./count-jobs.ts";
+import { findBatch, listBatches, listFirstFailed } from "./find-batches.ts";
+import { countJobsBefore, summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
 import { listAttempts } from "./list-attempts.ts";
@@ -88,6 +90,14 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findBatch(id: string): Promise<Batch | null> {
     return withMappedErrors(() => findBatch(this.#database, this.#tenantId, id));
+  }
+
+  listBatches(filter: BatchFilter): Promise<Page<Batch>> {
+    return withMappedErrors(() => listBatches(this.#database, this.#tenantId, filter));
+  }
+
+  listFirstFailed(batchId: string, limit: number): Promise<Job[]> {
+    return withMappedErrors(() => listFirstFailed(this.#database, this.#tenantId, batchId, limit));
   }
 
   listBatchJobs(batchId: string): Promise<Job[]> {
