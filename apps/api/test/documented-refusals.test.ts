@@ -142,6 +142,8 @@ const wrongJobs: readonly object[] = [
   { ...picture, model: "nobody-has-it.safetensors" },
   { ...picture, initImage: unknownId },
   { ...picture, type: "video" },
+  { ...picture, dependsOn: ["nobody"] },
+  { ...picture, key: "a", dependsOn: ["a"] },
   { ...picture, type: "image", model: "a", initImage: unknownId },
   { ...nodes({}) },
   { ...picture, workflow: nodes({}) },
@@ -208,6 +210,12 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     }
   }
   if (id === "setTenantLimits") probes.push(json(example));
+  if (id === "retryJob") probes.push({ id: await jobAfterCancelled() });
+  if (id.startsWith("submit")) {
+    const dependsOn = [await cancelledJob(blank)];
+    probes.push(json(name === "NewBatch" ? { jobs: [{ ...blank, dependsOn }] } : { ...example, dependsOn }));
+  }
+  if (id === "submitBatch") probes.push(json({ jobs: [blank, blank].map((job) => ({ ...job, key: "a" })) }));
   return [...probes, ...bodies.map((probe) => ({ ...probe, ...(about !== undefined && { id: about }) }))];
 }
 
@@ -223,6 +231,14 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
     default:
       return undefined;
   }
+}
+
+/** A job that failed because the one that it depends on was cancelled. */
+async function jobAfterCancelled(): Promise<string> {
+  const needed = await submitted("generate", blank);
+  const id = await submitted("generate", { ...blank, dependsOn: [needed] });
+  await api.post(`jobs/${needed}/cancel`, {}, { "x-api-key": keys.submit });
+  return id;
 }
 
 async function submitted(path: string, body: object): Promise<string> {

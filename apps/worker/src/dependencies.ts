@@ -12,6 +12,7 @@ import {
   type OutputStorage,
   type ServerStore,
   type Signals,
+  TicketAnnouncer,
   type TicketQueue,
 } from "@genga/jobs";
 import { openDatabase } from "@genga/database";
@@ -61,6 +62,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
   });
+  const released = new TicketAnnouncer({ tickets, announcer: database.jobAnnouncer, logger: log });
   return {
     workerId,
     settings,
@@ -73,12 +75,18 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     definitions,
     keeping: database.keeping,
     eventSequencer: database.eventSequencer,
-    recorder: new AttemptRecorder({ runs: database.jobRuns, signals }),
+    recorder: new AttemptRecorder({
+      ...{ runs: database.jobRuns, signals },
+      announce: (jobs) => {
+        released.announce(jobs, { areNew: false });
+      },
+    }),
     tickets,
     signals,
     storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
+      await released.announced();
       await Promise.allSettled([tickets.close(), signals.close(), definitions.close()]);
       await database.close();
     },

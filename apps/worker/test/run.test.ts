@@ -14,6 +14,8 @@ const job: Job = {
     tenantId: "tenant",
     batchId: null,
     batchIndex: null,
+    key: null,
+    openDependencies: 0,
     type: "image",
     project: null,
     scene: null,

@@ -4,14 +4,18 @@ import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import {
   IllegalTransitionError,
+  InvalidJobError,
+  NeededJobEndedError,
   type AttemptEnd,
   type Job,
   type JobEvent,
   type JobLease,
   type JobPhase,
   type WaitingChange,
+  type PassedOn,
 } from "@genga/jobs";
 import { buildFailure, buildJob, buildOutput, buildProgress } from "@genga/testing";
+import { brokenDependencies } from "./dependency-rules.ts";
 import { judge, type Author } from "./job-model.ts";
 import { openTestStores } from "./test-stores.ts";
 
@@ -52,10 +56,19 @@ afterAll(async () => {
   }
 });
 
-const jobsInPlay = 2;
+const jobsInPlay = 3;
+/** Which jobs each job of the batch needs, by their places. */
+const shapes = {
+  "no job needs another": [[], [], []],
+  "a chain": [[], [0], [1]],
+  "one needs two": [[], [], [0, 1]],
+  "two need one": [[], [0], [0]],
+} as const;
+const anyShape = fc.constantFrom(...(Object.keys(shapes) as (keyof typeof shapes)[]));
 const endKinds = ["completed", "failed", "timeout", "cancelled", "requeue"] as const;
 const phases: JobPhase[] = ["waiting", "submitted", "executing", "saving"];
-const anyJob = fc.nat(jobsInPlay - 1);
+/** Also of the jobs that were accepted meanwhile. */
+const anyJob = fc.nat(jobsInPlay);
 const anyLease = fc.nat(20);
 
 const ends = fc.record({
@@ -75,7 +88,7 @@ const writes = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cancel", "retry", "enqueued"), job: anyJob }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("pause", "resume"), job: anyJob }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), job: anyJob }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("remove", "accept after"), job: anyJob }) },
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constantFrom("renew", "release", "take over"), lease: anyLease }),
@@ -86,6 +99,7 @@ const writes = fc.oneof(
       do: fc.constantFrom(
         ...(["adopt", "abandon", "expire", "cancel batch", "retry batch", "fold counts", "assign"] as const),
         ...(["pause batch", "resume batch"] as const),
+        ...(["pass on"] as const),
       ),
     }),
   },
@@ -104,15 +118,21 @@ type Write = typeof writes extends fc.Arbitrary<infer Value> ? Value : never;
 /** Runs writes at the same time, and keeps the answers. */
 class Writers {
   readonly #stores: Stores;
+  readonly #tenantId: string;
   readonly #serverId: string;
   readonly #batchId: string;
+  /** Grows as jobs are accepted. */
   readonly #jobIds: string[];
   readonly #leases: JobLease[] = [];
   readonly #authors = new Map<string, Map<number, Author[]>>();
   removals = 0;
 
-  constructor(stores: Stores, ids: { serverId: string; batchId: string; jobIds: string[] }) {
+  constructor(
+    stores: Stores,
+    ids: { tenantId: string; serverId: string; batchId: string; jobIds: string[] },
+  ) {
     this.#stores = stores;
+    this.#tenantId = ids.tenantId;
     this.#serverId = ids.serverId;
     this.#batchId = ids.batchId;
     this.#jobIds = ids.jobIds;
@@ -128,7 +148,8 @@ class Writers {
 
   async run(write: Write): Promise<void> {
     if ("lease" in write) await this.#underLease(write);
-    else if ("job" in write) await this.#request(write.do, this.#jobIds[write.job] ?? "");
+    else if ("job" in write)
+      await this.#request(write.do, this.#jobIds[write.job % this.#jobIds.length] ?? "");
     else await this.#sweep(write.do);
   }
 
@@ -182,6 +203,11 @@ class Writers {
       const result = await jobRequests.requestCancel(jobId);
       if (result === null || result === "removed" || result.outcome === "ended") return;
       if (result.event !== null) this.#note(result.event, { type: cancelEvents[result.outcome] });
+      if (result.outcome === "cancelled") this.#noteFailures(result.passedOn);
+    } else if (what === "accept after") {
+      const job = buildJob({ attemptsMax: 9, dependsOn: [jobId] });
+      const submission = { tenantId: this.#tenantId, batch: null, jobs: [job] };
+      if ((await unlessIllegal(jobRequests.insertJobs(submission))) !== undefined) this.#jobIds.push(job.id);
     } else if (what === "retry") {
       const job = await unlessIllegal(jobRequests.retryJob(jobId));
       if (job !== undefined && job !== null && job !== "removed") this.#noteRetry(job);
@@ -199,18 +225,33 @@ class Writers {
     this.#note({ jobId: job.id, sequence: job.eventSequence }, { type: "retry_requested" });
   }
 
+  #noteFailures(passedOn: PassedOn | undefined): void {
+    for (const { event } of passedOn?.failed ?? []) this.#note(event, { type: "failed" });
+  }
+
+  /** Tells all dependents of the ends that no transaction has told them. */
+  async passOnAll(): Promise<void> {
+    for (;;) {
+      const passedOn = await this.#stores.jobRuns.passOnEnds(3);
+      this.#noteFailures(passedOn);
+      if (passedOn.isDone) return;
+    }
+  }
+
   async #sweep(what: Exclude<Write, { job: number } | { lease: number }>["do"]): Promise<void> {
     const { jobRequests, jobRuns } = this.#stores;
     if (what === "adopt") await this.#adopt();
     else if (what === "fold counts") await this.#stores.keeping.foldCounts(3);
     else if (what === "assign") await this.#stores.eventSequencer.assignPositions(3);
+    else if (what === "pass on") this.#noteFailures(await jobRuns.passOnEnds(1));
     else if (what === "abandon") {
       for (const { event } of await jobRuns.requeueAbandoned(0))
         this.#note(event, { type: event.type, takesOver: true });
     } else if (what === "expire") {
       for (const { event } of await jobRuns.expireQueued(100)) this.#note(event, { type: "timeout" });
     } else if (what === "cancel batch") {
-      const { cancelled, requested } = await jobRequests.cancelBatch(this.#batchId);
+      const { cancelled, requested, passedOn } = await jobRequests.cancelBatch(this.#batchId);
+      this.#noteFailures(passedOn);
       for (const { event } of cancelled) this.#note(event, { type: "cancelled" });
       for (const { event } of requested) this.#note(event, { type: "cancel_requested" });
     } else if (what === "pause batch") this.#noteChanges(await jobRequests.pauseBatch(this.#batchId));
@@ -229,7 +270,9 @@ class Writers {
     } else if (write.do === "end") {
       const end = endOf(write.as, under);
       const result = await jobRuns.endAttempt(under, end);
-      if (result.held) this.#note(result.event, { type: result.event.type, under, end });
+      if (!result.held) return;
+      this.#note(result.event, { type: result.event.type, under, end });
+      this.#noteFailures(result.passedOn);
     } else if (write.do === "renew") await jobRuns.renewLeases([under], 60_000);
     else {
       await jobRuns.releaseLeases([under]);
@@ -244,7 +287,10 @@ async function unlessIllegal<Answer>(asked: Promise<Answer>): Promise<Answer | u
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof IllegalTransitionError) return undefined;
+    const isRefusal = [IllegalTransitionError, InvalidJobError, NeededJobEndedError].some(
+      (type) => error instanceof type,
+    );
+    if (isRefusal) return undefined;
     throw error;
   }
 }
@@ -275,11 +321,14 @@ interface Row {
   percent: number;
   enqueued_at: string | null;
   paused_at: string | null;
+  needs_others: boolean;
 }
 
 async function rowsOf({ observer }: Lane, batchId: string): Promise<Map<string, Row>> {
   const { rows } = await observer.query<{ row: Row }>(
-    "SELECT to_jsonb(jobs) AS row FROM jobs WHERE batch_id = $1",
+    `SELECT to_jsonb(jobs) || jsonb_build_object('needs_others',
+       EXISTS (SELECT FROM job_dependencies WHERE job_id = jobs.id)) AS row
+     FROM jobs WHERE batch_id = $1`,
     [batchId],
   );
   return new Map(rows.map(({ row }) => [row.id, row]));
@@ -289,21 +338,28 @@ async function rowsOf({ observer }: Lane, batchId: string): Promise<Map<string, 
 async function begin(
   lane: Lane,
   expiresInMs: number | null,
+  shape: keyof typeof shapes = "no job needs another",
 ): Promise<{ batchId: string; jobIds: string[]; writers: Writers }> {
   const { stores, tenantId } = lane;
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 9 }]);
   const batchId = uuidv7();
+  const ids = Array.from({ length: jobsInPlay }, () => uuidv7());
   const jobs = await stores.jobRequests.insertJobs({
     ...{ tenantId, batch: { id: batchId, name: null } },
-    jobs: Array.from({ length: jobsInPlay }, (_, batchIndex) =>
+    jobs: ids.map((id, batchIndex) =>
       buildJob({
-        ...{ attemptsMax: 9, batchIndex },
+        ...{ id, attemptsMax: 9, batchIndex },
+        dependsOn: (shapes[shape][batchIndex] ?? []).map((place) => ids[place]!),
         ...(batchIndex === 0 && expiresInMs !== null && { expiresAt: new Date(Date.now() + expiresInMs) }),
       }),
     ),
   });
   const jobIds = jobs.map(({ id }) => id);
-  return { batchId, jobIds, writers: new Writers(stores, { serverId: server!.id, batchId, jobIds }) };
+  return {
+    batchId,
+    jobIds,
+    writers: new Writers(stores, { tenantId, serverId: server!.id, batchId, jobIds }),
+  };
 }
 
 /**
@@ -357,7 +413,8 @@ function assertOnward(before: Map<string, Row>, after: Map<string, Row>, alone: 
       was.status !== "processing" ||
       alone.attempt !== was.attempt ||
       alone.leaseNumber !== was.lease_number;
-    if (alone !== null && isStale) expect(row).toEqual(was);
+    // The end of a job also changes those that depend on it.
+    if (alone !== null && isStale && !row.needs_others) expect(row).toEqual(was);
   }
 }
 
@@ -384,12 +441,13 @@ async function judgeAll(
   }
   expect(writers.removals).toBe(jobIds.length - left.length);
   const batch = await jobs.findBatch(batchId);
-  expect(batch === null).toBe(left.length === 0);
+  const inBatch = left.filter((job) => job.batchId === batchId);
+  expect(batch === null).toBe(inBatch.length === 0);
   if (batch === null) return left;
   const counts: Record<string, number> = {};
-  for (const { status } of left) counts[status] = (counts[status] ?? 0) + 1;
+  for (const { status } of inBatch) counts[status] = (counts[status] ?? 0) + 1;
   expect(batch).toMatchObject({ total: jobsInPlay, counts });
-  expect(Object.values(batch.counts).reduce((sum, count) => sum + count, 0)).toBe(left.length);
+  expect(Object.values(batch.counts).reduce((sum, count) => sum + count, 0)).toBe(inBatch.length);
   return left;
 }
 
@@ -429,9 +487,10 @@ test(
     const plan = fc.record({
       steps: fc.array(step, { minLength: 4, maxLength: 14 }),
       expiresInMs: fc.option(fc.nat(40)),
+      shape: anyShape,
     });
-    await forSeeds(plan, async (lane, { steps, expiresInMs }) => {
-      const play = await begin(lane, expiresInMs);
+    await forSeeds(plan, async (lane, { steps, expiresInMs, shape }) => {
+      const play = await begin(lane, expiresInMs, shape);
       let before = await rowsOf(lane, play.batchId);
       for (const writesAtOnce of steps) {
         const [only, ...others] = writesAtOnce;
@@ -444,6 +503,8 @@ test(
         await assertCounted(lane);
         before = after;
       }
+      await play.writers.passOnAll();
+      expect(await brokenDependencies(lane.observer)).toEqual([]);
       await judgeAll(lane, play);
       await assertPlaced(lane);
     });
@@ -508,8 +569,8 @@ test(
       writes.splice(order % (writes.length + 1), 0, { do: isResumed ? "resume batch" : "pause batch" });
       await Promise.all(writes.map((write) => play.writers.run(write)));
       const jobs = await judgeAll(lane, play);
-      expect(jobs.map(({ status }) => status)).toEqual(["queued", "queued"]);
-      expect(jobs.map(({ pausedAt }) => pausedAt === null)).toEqual([isResumed, isResumed]);
+      expect(jobs.map(({ status }) => status)).toEqual(jobs.map(() => "queued"));
+      expect(jobs.map(({ pausedAt }) => pausedAt === null)).toEqual(jobs.map(() => isResumed));
     });
   },
   timeoutMs,

@@ -105,10 +105,19 @@ function authorOf(event: JobEvent, authors: Author[], attempts: JobAttempt[]): A
   }
   // A requeue that a pending cancel request turned into a cancellation keeps its reason; a plain cancellation has none.
   const wasRequeue = (attempts[event.attempt - 1]?.failure ?? null) !== null;
-  const author = authors.find(({ end }) => (end?.kind === "requeue") === wasRequeue) ?? authors[0];
+  const author =
+    authors.find(({ end }) => (end?.kind === "requeue") === wasRequeue) ??
+    authors[0] ??
+    authorByDependency(event);
   if (author === undefined) throw new Error(`No write's answer had the event ${JSON.stringify(event)}.`);
   expect(author.type).toBe(event.type);
   return author;
+}
+
+/** A change that came along with one of another job; `dependency-rules.ts` checks that it was right. */
+function authorByDependency({ type, data }: JobEvent): Author | undefined {
+  const isAlong = (type === "failed" || type === "retry_requested") && data["dependency"] !== undefined;
+  return isAlong ? { type } : undefined;
 }
 
 /** A write under a lease counts only while the job is processing under exactly that lease. */
@@ -176,7 +185,7 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
       return { ...requeued(state, author), isPaused: event.data["paused"] === true };
     case "completed":
     case "failed":
-      allow("processing");
+      allow(event.data["code"] === "dependency-failed" ? "queued" : "processing");
       return ended(event.type);
     case "timeout":
       allow(author.under === undefined ? "queued" : "processing");

@@ -85,11 +85,26 @@ const writers: Record<string, (play: Play) => Promise<unknown>> = {
   retry: ({ id }) => unlessIllegal(stores.jobRequests.retryJob(id)),
   "retry its batch": ({ batchId }) => stores.jobRequests.retryBatch(batchId),
   expire: () => stores.jobRuns.expireQueued(1_000),
+  "fail a job that it needs": ({ id }) => failNeededOf(id),
   requeue: () => stores.jobRuns.requeueAbandoned(0),
   ...Object.fromEntries(
     ends.map((end) => [`end as ${end.kind}`, ({ lease }: Play) => stores.jobRuns.endAttempt(lease, end)]),
   ),
 };
+
+/** Makes the job need another one, which fails. */
+async function failNeededOf(id: string): Promise<void> {
+  const tenant = await stores.tenants.defaultTenant();
+  const [needed] = await stores.jobRequests.insertJobs({
+    ...{ tenantId: tenant.id, batch: null },
+    jobs: [buildJob()],
+  });
+  await client.query("UPDATE jobs SET has_dependents = true WHERE id = $1", [needed!.id]);
+  await client.query("UPDATE jobs SET open_dependencies = 1 WHERE id = $1", [id]);
+  await client.query("INSERT INTO job_dependencies (job_id, needs_id) VALUES ($1, $2)", [id, needed!.id]);
+  const lease = await claim(needed!.id, 1);
+  await stores.jobRuns.endAttempt(lease!, { kind: "failed", failure });
+}
 
 async function unlessIllegal(asked: Promise<unknown>): Promise<void> {
   try {

@@ -12,6 +12,7 @@ export {
   type FailureClass,
   type Job,
   type JobAttempt,
+  type JobDependency,
   type JobEvent,
   type JobEventType,
   type JobFailure,
@@ -51,6 +52,7 @@ export {
   JobRemovedError,
   LeaseLostError,
   LimitReachedError,
+  NeededJobEndedError,
   StorageError,
   StoreUnavailableError,
   type StoreFault,
@@ -85,6 +87,7 @@ export {
   type JobLease,
   type JobRuns,
   type LeasedJob,
+  type PassedOn,
   type ProgressReport,
 } from "./ports/job-runs.ts";
 export {
@@ -231,4 +234,10 @@ export { present } from "./requests/present.ts";
 export { labelsOf, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { isServerLabel, labelShape, labelsMax } from "./job/server-label.ts";
-export { AttemptRecorder, eventSignal, type StatusUpdate } from "./running/attempt-recorder.ts";
+export {
+  AttemptRecorder,
+  eventSignal,
+  publishFailures,
+  type StatusUpdate,
+} from "./running/attempt-recorder.ts";
+export { TicketAnnouncer } from "./requests/ticket-announcer.ts";

@@ -7,6 +7,7 @@ import {
   JobNotFoundError,
   JobRemovedError,
   LimitReachedError,
+  NeededJobEndedError,
   StorageError,
   StoreUnavailableError,
   type JobProblem,
@@ -37,6 +38,7 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
   if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
+  if (error instanceof NeededJobEndedError) return new RefusedError("needed-job-ended", error.message);
   if (error instanceof ExtraDataNeededError) return new RefusedError("extra-data-needed", error.message);
   if (error instanceof KeyNameTakenError) return new RefusedError("key-name-taken", error.message);
   if (error instanceof IllegalTransitionError) return new RefusedError("illegal-transition", error.message);

@@ -26,13 +26,19 @@ export class JobDetails {
 
   async of(job: Job, viewer: Viewer): Promise<JobDetail> {
     const sight = await this.sightOf(viewer.principal);
+    const dependsOn = await this.#jobs.of(job.tenantId).listDependencies(job.id);
     const [[view], waitingFor, outputs] = await Promise.all([
       this.viewsOf([job], viewer),
-      this.#waitingReasons.of(job, sight),
+      this.#waitingReasons.of(job, sight, dependsOn),
       job.status === "completed" ? this.#jobs.of(job.tenantId).listOutputs(job.id) : [],
     ]);
     if (view === undefined) throw new Error(`Job ${job.id} has no view.`);
-    return { ...view, waitingFor, outputs: outputs.map((output) => viewOfOutput(output, viewer.baseUrl)) };
+    return {
+      ...view,
+      dependsOn,
+      waitingFor,
+      outputs: outputs.map((output) => viewOfOutput(output, viewer.baseUrl)),
+    };
   }
 
   /**

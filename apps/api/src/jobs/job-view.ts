@@ -23,6 +23,13 @@ const moment = z.iso.datetime();
 const link = z.url();
 const forOperators = "Shown to keys of the role operate.";
 
+const dependencySchema = z.object({
+  jobId: z.string(),
+  key: z.string().nullable(),
+  status: z.enum([...jobStatuses, "removed"]),
+  isMet: z.boolean().describe("It has completed; this stays true when it is removed."),
+});
+
 const waitingReasonSchema = z.object({
   code: z.enum([
     ...[
@@ -35,6 +42,7 @@ const waitingReasonSchema = z.object({
       "tenant-limit",
       "storage-full",
       "farm-paused",
+      "dependency",
     ],
     ...["no-server", "no-server-online", "no-server-can-run-it"],
   ] as const),
@@ -46,6 +54,10 @@ const waitingReasonSchema = z.object({
     .describe(`Jobs of other tenants that will be served before this one. ${forOperators}`),
   until: moment.nullable().describe("The job is not tried again before this time."),
   missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
+  dependencies: z
+    .array(dependencySchema)
+    .optional()
+    .describe("The jobs that must complete first and have not yet, at most 100; with the code dependency."),
 });
 
 const progressViewSchema = z.object({
@@ -101,6 +113,7 @@ export const jobViewSchema = z.object({
   requires: z.array(z.string()).describe("Labels that its server must have."),
   batchId: z.string().nullable(),
   batchIndex: z.int().nullable(),
+  key: z.string().nullable().describe("The name that its submission gave it within its batch."),
   attempt: z.int().describe("Number of the latest attempt; 0 before the first."),
   attemptsMax: z.int(),
   timeoutMs: z.int(),
@@ -143,6 +156,7 @@ export const attemptViewSchema = z.object({
 
 /** The answer for a single job. */
 export const jobDetailSchema = jobViewSchema.extend({
+  dependsOn: z.array(dependencySchema).describe("The jobs that had, or have, to complete before this one."),
   waitingFor: waitingReasonSchema.nullable().describe("Why the job waits; null when it does not wait."),
   outputs: z.array(outputViewSchema).describe("Empty until the job has completed."),
 });
@@ -186,6 +200,7 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     requires: job.requires,
     batchId: job.batchId,
     batchIndex: job.batchIndex,
+    key: job.key,
     attempt: job.attempt,
     attemptsMax: job.attemptsMax,
     timeoutMs: job.timeoutMs,

@@ -7,7 +7,14 @@ import {
   type NodeReplacements,
   type ObjectInfo,
 } from "@genga/comfyui";
-import { type Job, type JobReader, publicNameOf, type ShownServerState, takesWork } from "@genga/jobs";
+import {
+  type Job,
+  type JobDependency,
+  type JobReader,
+  publicNameOf,
+  type ShownServerState,
+  takesWork,
+} from "@genga/jobs";
 import { LRUCache } from "lru-cache";
 import { foundParameters } from "./found-jobs.ts";
 import { type WaitingReason } from "./job-view.ts";
@@ -15,6 +22,25 @@ import { type KnownServers } from "../servers/known-servers.ts";
 import { type Sight } from "../access/sight.ts";
 
 const rememberedMax = 1_000;
+
+/** The most dependencies in one reason. */
+const dependenciesMax = 100;
+
+/** A reason that the job itself has, whatever the servers do; `null` = it has none. */
+function reasonOfJob(
+  { pausedAt }: Job,
+  dependsOn: readonly JobDependency[],
+): { code: WaitingReason["code"]; message: string; more?: Partial<WaitingReason> } | null {
+  if (pausedAt !== null) {
+    return { code: "paused", message: `It is paused since ${pausedAt.toISOString()}, until it is resumed.` };
+  }
+  const open = dependsOn.filter(({ isMet }) => !isMet);
+  if (open.length === 0) return null;
+  const who =
+    open.length === 1 ? "A job that it depends on has" : `${open.length} jobs that it depends on have`;
+  const dependencies = open.slice(0, dependenciesMax);
+  return { code: "dependency", message: `${who} to complete first.`, more: { dependencies } };
+}
 
 const inWords: Record<ShownServerState, string> = {
   unknown: "was not checked yet",
@@ -55,12 +81,12 @@ export class WaitingReasons {
   }
 
   /** `null` for a job that is not queued. */
-  async of(job: Job, sight: Sight): Promise<WaitingReason | null> {
+  async of(job: Job, sight: Sight, dependsOn: readonly JobDependency[]): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
-    const own = this.#jobs.of(job.tenantId);
+    const jobs = this.#jobs.of(job.tenantId);
     const [before, tenant, farm, known] = await Promise.all([
-      own.countJobsBefore(job),
-      own.findRunning(),
+      jobs.countJobsBefore(job),
+      jobs.findRunning(),
       this.#servers.farm(),
       this.#servers.list(),
     ]);
@@ -74,9 +100,8 @@ export class WaitingReasons {
       ...more,
     });
 
-    if (job.pausedAt !== null) {
-      return reason("paused", `It is paused since ${job.pausedAt.toISOString()}, until it is resumed.`);
-    }
+    const own = reasonOfJob(job, dependsOn);
+    if (own !== null) return reason(own.code, own.message, own.more);
     const servers = farm.servers.filter(({ state }) => state !== "retired");
     if (farm.pause !== null) {
       const since = farm.pause.pausedAt.toISOString();

@@ -24,6 +24,7 @@ const problems: readonly ProblemCode[] = [
     "unknown-upload",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
+  ...(["unknown-job", "dependency-ended", "dependency-cycle"] as const),
   ...(["submission-interrupted", "request-under-way", "idempotency-key-reused", "job-removed"] as const),
 ];
 /** Problems of routes that also take a raw graph. */

@@ -213,7 +213,7 @@ export const retryJob = route({
     "The secret part of `extraData` was erased when the job ended; a job that was submitted with one needs it again.",
   body: retryBody,
   answers: { 202: { description: "The job is queued again.", content: json("JobDetail") } },
-  problems: ["job-not-found", "job-removed", "illegal-transition", ...retryProblems],
+  problems: ["job-not-found", "job-removed", "illegal-transition", "needed-job-ended", ...retryProblems],
   handler: async (asked, { jobCommands, jobDetails }: Changing) => {
     const job = await jobCommands(asked.principal).retry(asked.id, asked.body);
     return { json: await jobDetails.of(job, asked) };

@@ -71,6 +71,7 @@ const job = {
     requires: [],
     batchId: null,
     batchIndex: null,
+    key: null,
     attempt: 1,
   },
   ...{
@@ -119,7 +120,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   Batch: batch,
   BatchDetail: { ...batch, firstErrors: [] },
   BatchPage: { batches: [batch], nextCursor: null },
-  JobDetail: { ...job, waitingFor: null, outputs: [output] },
+  JobDetail: { ...job, dependsOn: [], waitingFor: null, outputs: [output] },
   JobPage: { jobs: [job], nextCursor: null },
   Outputs: { id: jobId, status: "completed", outputs: [output] },
   Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 } },

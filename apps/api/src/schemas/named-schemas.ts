@@ -15,19 +15,19 @@ import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from ".
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
-import { optionFields } from "../submissions/job-options.ts";
+import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
 import { batchJobsMax, batchNameSchema, retryBodySchema } from "../submissions/submission-body.ts";
 
-const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...optionFields });
-const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...optionFields });
-const WorkflowJob = workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...optionFields });
+const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...jobOptionFields });
+const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...jobOptionFields });
+const WorkflowJob = workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...jobOptionFields });
 const NewJob = z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]);
 
 /** The schemas of bodies, by their names in the OpenAPI document. */
 export const bodySchemas = {
   /** The path already says the type, so the body may leave it out. */
-  ImageJob: imageParametersSchema.safeExtend({ type: z.literal("image").optional(), ...optionFields }),
-  VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...optionFields }),
+  ImageJob: imageParametersSchema.safeExtend({ type: z.literal("image").optional(), ...jobOptionFields }),
+  VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...jobOptionFields }),
   WorkflowJob,
   NewJob,
   NewBatch: z.strictObject({

@@ -48,10 +48,35 @@ export const optionFields = {
   expiresAt: moment
     .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
     .optional()
-    .describe("A deadline for the queue: if the job has not begun to execute by this time, it times out."),
+    .describe(
+      "A deadline for the queue: if the job has not begun to execute by this time, it times out, also while it waits for " +
+        "other jobs.",
+    ),
 };
-const optionsSchema = z.strictObject(optionFields);
-const optionNames = new Set(Object.keys(optionFields));
+
+/** The most jobs that one job may name as those that it depends on. */
+const dependenciesMax = 100;
+
+/** The options of one job: those of a batch, and its place among other jobs. */
+export const jobOptionFields = {
+  ...optionFields,
+  key: storableText(64)
+    .min(1)
+    .optional()
+    .describe("A name for this job within its batch, by which other jobs of the batch can depend on it."),
+  dependsOn: z
+    .array(z.string().min(1).max(64))
+    .max(dependenciesMax)
+    .optional()
+    .describe(
+      "Jobs that must complete before this one begins: keys of jobs of the same batch, or ids of existing jobs. If one of " +
+        "them ends in another way, this job fails with the code dependency-failed; a retry of that one brings this job " +
+        "back, too.",
+    ),
+};
+
+/** Of a job, or of a batch for all of its jobs. */
+const schemas = { job: z.strictObject(jobOptionFields), batch: z.strictObject(optionFields) } as const;
 
 /** The options as they were given, and what is wrong with them. */
 export interface ReadOptions {
@@ -62,7 +87,10 @@ export interface ReadOptions {
 /** Reads those fields of an object that are options; `others` has the rest. */
 export function readOptions(
   given: Record<string, unknown>,
+  of: keyof typeof schemas,
 ): ReadOptions & { others: Record<string, unknown> } {
+  const optionsSchema = schemas[of];
+  const optionNames = new Set(Object.keys(optionsSchema.shape));
   const entries = Object.entries(given);
   const asked = Object.fromEntries(
     entries.flatMap(([name, value]) => (optionNames.has(name) ? [[name, numberOf(value) ?? value]] : [])),

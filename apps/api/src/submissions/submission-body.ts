@@ -48,7 +48,7 @@ export function readSubmission(
   if (misplaced !== undefined) return { request: undefined, problems: [misplaced] };
   if (!isObject(body)) return { request: undefined, problems: [notAnObject(body)] };
   const { type, ...rest } = body;
-  const { options, problems, others: parameters } = withDefaults(readOptions(rest), ofBatch);
+  const { options, problems, others: parameters } = withDefaults(readOptions(rest, "job"), ofBatch);
   const known = jobTypes.find((each) => each === (type ?? fixedType));
   if (known === undefined || (fixedType !== undefined && known !== fixedType)) {
     const accepted = fixedType === undefined ? jobTypes : [fixedType];
@@ -71,7 +71,7 @@ export interface ReadBatch {
  */
 export function readBatch(body: unknown): ReadBatch {
   if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
-  const { options, problems: ofOptions, others } = readOptions(body);
+  const { options, problems: ofOptions, others } = readOptions(body, "batch");
   const parsed = batchShape.safeParse(others);
   if (!parsed.success || ofOptions.length > 0) {
     const misplaced = findMisplacedGraph(withoutJobs(body), { sendTo: `POST ${prefix}/generate` });

@@ -1,5 +1,6 @@
 import {
   eventSignal,
+  publishFailures,
   type JobAnnouncer,
   type JobRuns,
   type ServerStore,
@@ -12,7 +13,7 @@ import { type OutageGuard } from "../timing/outage-guard.ts";
 
 export interface SweeperOptions {
   ownerId: string;
-  runs: Pick<JobRuns, "requeueAbandoned" | "expireQueued">;
+  runs: Pick<JobRuns, "requeueAbandoned" | "expireQueued" | "passOnEnds">;
   announcer: JobAnnouncer;
   servers: ServerStore;
   tickets: TicketQueue;
@@ -28,6 +29,8 @@ export interface SweeperOptions {
 
 const rebaseEvery = 60;
 const rowsPerPass = 1_000;
+/** Each has at most 500 jobs that depend on it. */
+const endsPerRound = 50;
 /** The most rounds of adding tickets in one pass; a wiped Redis gets its tickets back over a few passes. */
 const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
@@ -37,7 +40,8 @@ const definitionsEvery = 60;
 const definitionsUnusedMs = 10 * 60_000;
 
 /**
- * Repairs what crashes leave behind: queued rows without a ticket, and jobs whose worker and server are both gone. One
+ * Repairs what crashes leave behind: queued rows without a ticket, jobs whose worker and server are both gone, and ends that
+ * the jobs which wait for them were not told. One
  * process at a time holds the lease for this; any worker may.
  */
 export class Sweeper {
@@ -55,6 +59,7 @@ export class Sweeper {
     this.#passes += 1;
     await this.#requeueAbandoned();
     await this.#expireQueued();
+    await this.#passOnEnds();
     if (this.#passes % rebaseEvery === 0) await this.#options.announcer.rebaseRanks();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
@@ -84,6 +89,18 @@ export class Sweeper {
     const ended = await runs.expireQueued(rowsPerPass);
     for (const { job, event } of ended) signals.publish("job", eventSignal(event, job));
     if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
+  }
+
+  /** Tells jobs that depend on ended ones what the transactions that ended these have not told them. */
+  async #passOnEnds(): Promise<void> {
+    const { runs, signals, log } = this.#options;
+    for (let round = 0; round < roundsMax; round += 1) {
+      const { released, failed, isDone } = await runs.passOnEnds(endsPerRound);
+      publishFailures(signals, { released, failed });
+      if (released.length + failed.length > 0)
+        log.info({ released: released.length, failed: failed.length }, "ends of jobs were passed on");
+      if (isDone) return;
+    }
   }
 
   async #removeUnusedDefinitions(): Promise<void> {

@@ -12,7 +12,7 @@ import { progressFromRow, selectedProgress } from "./progress-columns.ts";
 
 /** The columns of a `Job`, from a table, alias or CTE named `job`. */
 export const jobColumns = Prisma.sql`
-  job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex",
+  job.id, job.tenant_id AS "tenantId", job.batch_id AS "batchId", job.batch_index AS "batchIndex", job.key,
   job.type, job.status, job.phase, job.priority, job.lane, job.rank, job.project, job.scene, job.shot, job.tags,
   job.requires, job.attempt, job.attempts_charged AS "attemptsCharged", job.attempts_max AS "attemptsMax",
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
@@ -22,7 +22,7 @@ export const jobColumns = Prisma.sql`
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
-  job.ticket_number AS "ticketNumber", job.created_at AS "createdAt",
+  job.ticket_number AS "ticketNumber", job.open_dependencies AS "openDependencies", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 /** The graph as text, from the table `workflows`. Parsed as JSON, its numbers would lose digits. */
@@ -31,7 +31,7 @@ export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.gra
 /** A row of `jobColumns`. */
 export type JobRow = Omit<
   StoredJob,
-  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData" | "openDependencies"
+  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData" | "hasDependents"
 >;
 
 export function jobFromRow(row: JobRow): Job {
@@ -40,6 +40,7 @@ export function jobFromRow(row: JobRow): Job {
     tenantId: row.tenantId,
     batchId: row.batchId,
     batchIndex: row.batchIndex,
+    key: row.key,
     type: row.type,
     status: row.status,
     phase: row.phase,
@@ -71,6 +72,7 @@ export function jobFromRow(row: JobRow): Job {
     expiresAt: row.expiresAt,
     enqueuedAt: row.enqueuedAt,
     ticketNumber: row.ticketNumber,
+    openDependencies: row.openDependencies,
     createdAt: row.createdAt,
     startedAt: row.startedAt,
     finishedAt: row.finishedAt,

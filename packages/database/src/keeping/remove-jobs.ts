@@ -1,7 +1,16 @@
-import { type Actor, IllegalTransitionError, isTerminal, type JobStatus, type RemovedJob } from "@genga/jobs";
+import {
+  type Actor,
+  IllegalTransitionError,
+  isTerminal,
+  type JobStatus,
+  type RemovedJob,
+  StoreUnavailableError,
+} from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { repeatConflicts } from "../connection/repeat-conflicts.ts";
+import { passOnNow } from "../jobs/dependencies/pass-on-ends.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
@@ -32,29 +41,59 @@ export async function removeJob(
   by?: Actor,
 ): Promise<RemovedJob | "removed" | null> {
   if (!isUuid(id)) return null;
-  return await database.$transaction(async (transaction) => {
-    const [job] = await transaction.$queryRaw<LockedJob[]>`
-      ${lockedColumns} WHERE job.id = ${id}::uuid FOR UPDATE OF job`;
-    if (job === undefined) {
-      return (await transaction.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
-    }
-    if (!isTerminal(job.status)) throw new IllegalTransitionError(job.status, "removed");
-    const [removed] = await removeLocked(transaction, [job]);
-    const { tenantId } = job;
-    if (by !== undefined) await recordAuditEvent(transaction, { by, action: "job-removed", tenantId });
-    return removed ?? null;
-  }, transactionLimits);
+  for (let tries = 1; tries <= triesMax; tries += 1) {
+    // It may be retried, and end again, between this and the lock.
+    await passOnNow(database, [id]);
+    const removed = await removeUnlessNoted(database, id, by);
+    if (removed !== "noted") return removed;
+  }
+  throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
 }
 
-/** Removes, in one transaction, those of the jobs that have ended and that no other transaction has locked. */
+const triesMax = 5;
+
+/** `"noted"` = jobs that depend on it were not told of its end yet. */
+async function removeUnlessNoted(
+  database: PrismaClient,
+  id: string,
+  by: Actor | undefined,
+): Promise<RemovedJob | "removed" | "noted" | null> {
+  const remove = (): Promise<RemovedJob | "removed" | "noted" | null> =>
+    database.$transaction(async (transaction) => {
+      const [job] = await transaction.$queryRaw<LockedJob[]>`
+      ${lockedColumns} WHERE job.id = ${id}::uuid FOR UPDATE OF job`;
+      if (job === undefined) {
+        return (await transaction.removedJob.findUnique({ where: { id } })) === null ? null : "removed";
+      }
+      if (!isTerminal(job.status)) throw new IllegalTransitionError(job.status, "removed");
+      if (await hasNote(transaction, id)) return "noted";
+      const [removed] = await removeLocked(transaction, [job]);
+      const { tenantId } = job;
+      if (by !== undefined) await recordAuditEvent(transaction, { by, action: "job-removed", tenantId });
+      return removed ?? null;
+    }, transactionLimits);
+  return await repeatConflicts(remove);
+}
+
+async function hasNote(transaction: Prisma.TransactionClient, jobId: string): Promise<boolean> {
+  return (await transaction.endToPassOn.findUnique({ where: { jobId } })) !== null;
+}
+
+/**
+ * Removes, in one transaction, those of the jobs that have ended and that no other transaction has locked. Jobs whose end
+ * was not passed on completely stay for the next pass.
+ */
 export async function removeEnded(database: PrismaClient, ids: string[]): Promise<RemovedJob[]> {
   if (ids.length === 0) return [];
-  return await database.$transaction(async (transaction) => {
-    const jobs = await transaction.$queryRaw<LockedJob[]>`
+  const remove = (): Promise<RemovedJob[]> =>
+    database.$transaction(async (transaction) => {
+      const jobs = await transaction.$queryRaw<LockedJob[]>`
       ${lockedColumns} WHERE job.id = ANY(${ids}::uuid[]) AND job.finished_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM ends_to_pass_on note WHERE note.job_id = job.id)
       ORDER BY job.id FOR UPDATE OF job SKIP LOCKED`;
-    return await removeLocked(transaction, jobs);
-  }, transactionLimits);
+      return await removeLocked(transaction, jobs);
+    }, transactionLimits);
+  return await repeatConflicts(remove);
 }
 
 const lockedColumns = Prisma.sql`

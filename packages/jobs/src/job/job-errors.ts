@@ -69,6 +69,19 @@ export class ExtraDataNeededError extends JobError {
   }
 }
 
+/** The job cannot be queued again, because a job that it depends on has ended without success. Nothing was changed. */
+export class NeededJobEndedError extends JobError {
+  readonly code = "needed-job-ended";
+
+  constructor(needed: { jobId: string; status: string }) {
+    const advice =
+      needed.status === "removed"
+        ? "so this job can never run; submit it anew."
+        : "retry that one first: jobs that failed because of it are queued again with it.";
+    super(`Job ${needed.jobId}, on which it depends, is ${needed.status}; ${advice}`);
+  }
+}
+
 /** The state machine does not allow this change of status. */
 export class IllegalTransitionError extends JobError {
   readonly code = "illegal-transition";

@@ -1,11 +1,12 @@
 import { type JobPhase, type JobStatus } from "./job.ts";
 
 /**
- * The statuses that may follow each status. An ended job becomes `queued` only by an explicit retry request. SQL
+ * The statuses that may follow each status. An ended job becomes `queued` only by an explicit retry request, of itself or
+ * of a job that it depends on; a queued job fails when such a job ends without success. SQL
  * statements have the same conditions: `packages/database/test/job-transitions.test.ts` compares them with this table.
  */
 const transitions: Record<JobStatus, readonly JobStatus[]> = {
-  queued: ["processing", "cancelled", "timeout"],
+  queued: ["processing", "failed", "cancelled", "timeout"],
   processing: ["queued", "completed", "failed", "timeout", "cancelled"],
   completed: [],
   failed: ["queued"],

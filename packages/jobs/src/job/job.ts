@@ -35,7 +35,9 @@ export interface JobProgress {
 }
 
 /** The class of a failure decides what happens next; see `retry-rule.ts`. */
-export const failureClasses = ["invalid", "execution", "out_of_memory", "server", "deadline"] as const;
+export const failureClasses = [
+  ...(["invalid", "execution", "out_of_memory", "server", "deadline", "dependency"] as const),
+] as const;
 export type FailureClass = (typeof failureClasses)[number];
 
 /** Why an attempt or a job failed, in words that a user can act on. */
@@ -70,6 +72,8 @@ export interface Job extends JobLabels {
   batchId: string | null;
   /** The place in its batch, from 0. */
   batchIndex: number | null;
+  /** The name that its submission gave it, by which other jobs of its batch may depend on it. */
+  key: string | null;
   type: JobType;
   status: JobStatus;
   /** `null` once the job has ended. */
@@ -110,6 +114,8 @@ export interface Job extends JobLabels {
   enqueuedAt: Date | null;
   /** Rises when a queued job loses its ticket, or is queued again: an earlier ticket is stale then. */
   ticketNumber: number;
+  /** How many of the jobs that it depends on have not completed; it runs when there are none. */
+  openDependencies: number;
   /** If the job has not begun to execute by this time, it times out. */
   expiresAt: Date | null;
   createdAt: Date;
@@ -144,12 +150,25 @@ export interface NewJob extends JobParameters, JobLabels {
   expiresAt: Date | null;
   /** The result of `promptTextOf`. */
   promptText: string;
+  /** Absent = none. */
+  key?: string | null;
+  /** The ids of the jobs that must complete first, each once: of the same submission, or of the same tenant. */
+  dependsOn?: readonly string[];
   /** The uploads that the job's graph names. */
   uploadIds: string[];
   /** The part of extraData that is no secret, as JSON text; absent where the parameters contain the same numbers. */
   extraDataText?: string;
   /** The secret part of extraData, encrypted. Kept until the job ends. */
   sealedExtraData?: Uint8Array;
+}
+
+/** A job that must complete before another one runs. */
+export interface JobDependency {
+  jobId: string;
+  key: string | null;
+  status: JobStatus | "removed";
+  /** It has completed; this stays true when it is removed. */
+  isMet: boolean;
 }
 
 export interface NewBatch {

@@ -2,6 +2,7 @@ import {
   type Batch,
   type Job,
   type JobAttempt,
+  type JobDependency,
   type JobEvent,
   type JobOutput,
   type JobParameters,
@@ -79,6 +80,8 @@ export interface TenantJobReader {
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
   listOutputs(jobId: string): Promise<JobOutput[]>;
   findOutput(id: string): Promise<JobOutput | null>;
+  /** The jobs that must complete before this one, in the order of their ids. */
+  listDependencies(jobId: string): Promise<JobDependency[]>;
   /** Oldest first. */
   listAttempts(jobId: string): Promise<JobAttempt[]>;
   /**

@@ -1,6 +1,7 @@
 import { type Job, type JobEvent, type NewBatch, type NewJob } from "../job/job.ts";
 import { type Actor } from "./audit-store.ts";
 import { type IdempotencyClaim } from "./idempotency-store.ts";
+import { type PassedOn } from "./job-runs.ts";
 import { type RemovedJob } from "./keeping-store.ts";
 import { type Remarks } from "./workflow-resolver.ts";
 
@@ -12,7 +13,7 @@ export type SealForJob = (jobId: string) => Uint8Array;
  * running, and its worker is to end it.
  */
 export type CancelResult =
-  | { outcome: "cancelled"; job: Job; event: JobEvent }
+  | { outcome: "cancelled"; job: Job; event: JobEvent; passedOn?: PassedOn }
   | { outcome: "requested"; job: Job; event: JobEvent | null }
   | { outcome: "ended"; job: Job };
 
@@ -21,6 +22,8 @@ export interface BatchCancelResult {
   cancelled: { job: Job; event: JobEvent }[];
   /** Running jobs, which their workers are to end. */
   requested: { job: Job; event: JobEvent }[];
+  /** What this did to jobs of other batches. */
+  passedOn: PassedOn;
 }
 
 /** A job after a request for a change of what waits; `event: null` = the request did not change it. */
@@ -49,15 +52,18 @@ export interface NewSubmission {
  */
 export interface JobRequests {
   /**
-   * Inserts all jobs or none. Each is `queued`, with its `accepted` event and its rank. Returns them in the given
-   * order.
+   * Inserts all jobs or none. Each is `queued`, with its `accepted` event, its rank, and the count of jobs that it waits
+   * for. Returns them in the given order.
    * @throws ClaimLostError
+   * @throws InvalidJobError naming jobs to depend on that the tenant does not have, or that have ended without success
    */
   insertJobs(submission: NewSubmission): Promise<Job[]>;
   /** Here and below, `by` is the name of the client's key, for the events of the jobs. */
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null>;
   /**
-   * `failed | timeout | cancelled` → `queued`; also resets the counts of attempts.
+   * `failed | timeout | cancelled` → `queued`; also resets the counts of attempts. Jobs that failed because of this one,
+   * and of no other, are queued again with it, except for those that need secret extra data again.
+   * @throws NeededJobEndedError
    * @param seal encrypts the extra data, which the client sent again because it was erased when the job ended
    * @throws IllegalTransitionError
    * @throws ExtraDataNeededError
@@ -80,10 +86,14 @@ export interface JobRequests {
    * @throws IllegalTransitionError
    */
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null>;
-  /** Cancels all queued jobs of the batch, and records the request on all processing ones. */
+  /**
+   * Cancels all queued jobs of the batch, and records the request on all processing ones. Jobs of other batches that depend
+   * on cancelled ones fail.
+   */
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult>;
   /**
-   * Queues all failed and timed out jobs of the batch again; returns them.
+   * Queues all failed and timed out jobs of the batch again, and jobs that failed because of these; returns them. A job
+   * whose needed job stays failed stays failed, too.
    * @param seal for jobs that were submitted with secret extra data
    * @throws ExtraDataNeededError
    */

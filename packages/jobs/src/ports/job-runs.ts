@@ -92,9 +92,18 @@ export type AttemptEnd =
       avoidServer: boolean;
     };
 
-/** The result of a fenced write. */
+/** What the end of jobs did to those that depend on them. */
+export interface PassedOn {
+  /** Queued jobs that are ready now, and have no ticket yet. */
+  released: Job[];
+  /** Jobs that cannot run any more, with the event of their failure. */
+  failed: { job: Job; event: JobEvent }[];
+}
+
+/** The result of a fenced write. `passedOn` is absent when no other job was affected. */
 export type AttemptResult =
-  { held: true; status: TerminalStatus | "queued"; job: Job; event: JobEvent } | { held: false };
+  | { held: true; status: TerminalStatus | "queued"; job: Job; event: JobEvent; passedOn?: PassedOn }
+  | { held: false };
 
 export interface HeartbeatResult {
   /** The leases that this worker still holds. Another worker took each missing one, so its run must be aborted. */
@@ -126,7 +135,10 @@ export interface JobRuns {
   renewLeases(leases: JobLease[], leaseMs: number): Promise<HeartbeatResult>;
   /** Writes all reports in one statement; returns the events of changed phases. Stale reports change nothing. */
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]>;
-  /** Writes outputs, status, attempt record and event in one fenced transaction. */
+  /**
+   * Writes outputs, status, attempt record and event in one fenced transaction, which also passes the end on to up to 500
+   * jobs that depend on this one.
+   */
   endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult>;
   /** Lets leases expire at once, so that the next owner does not wait (hand-over). */
   releaseLeases(leases: JobLease[]): Promise<void>;
@@ -139,6 +151,11 @@ export interface JobRuns {
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;
   /** Up to `limit` queued jobs whose `expiresAt` has passed → `timeout`. */
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
+  /**
+   * Passes on the ends of up to `limit` jobs, each to up to 500 jobs that depend on it: what the transactions that ended
+   * them have not done. `isDone` = nothing is left.
+   */
+  passOnEnds(limit: number): Promise<PassedOn & { isDone: boolean }>;
   /**
    * Those of these prompt ids that belong to ended attempts on this server, including attempts of jobs that were
    * removed meanwhile. No run waits for these prompts any more.

@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from "uuid";
 import { type Batch, type Job, type JobEvent, type JobLabels, type JobType } from "../job/job.ts";
 import { announcementOf } from "../running/announcement.ts";
 import { type Actor } from "../ports/audit-store.ts";
-import { eventSignal } from "../running/attempt-recorder.ts";
+import { eventSignal, publishFailures } from "../running/attempt-recorder.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
 import { assertNoExtraData, sealAnew, type WriteJson } from "../secrets/extra-data.ts";
 import { BatchNotFoundError } from "../job/job-errors.ts";
@@ -120,7 +120,7 @@ export class JobManager {
   }
 
   /**
-   * Cancels a queued job at once; for a running job, asks its worker. A running job becomes
+   * Cancels a queued job at once, and fails what depends on it; for a running job, asks its worker. A running job becomes
    * `cancelled` only once its server has stopped the prompt.
    * @throws JobNotFoundError
    * @throws JobRemovedError
@@ -132,6 +132,8 @@ export class JobManager {
     });
     if (result.outcome === "ended") return result;
     if (result.event !== null) this.#publish(result.job, result.event);
+    if (result.outcome === "cancelled" && result.passedOn !== undefined)
+      publishFailures(this.#options.signals, result.passedOn);
     if (result.outcome === "requested") this.#options.signals.publish("cancel", { jobIds: [id] });
     else await this.#removeTickets([result.job]);
     return result;
@@ -153,11 +155,12 @@ export class JobManager {
    */
   async cancelBatch(before: Batch, by?: string): Promise<{ cancelled: number; requested: number }> {
     const { requests, signals } = this.#options;
-    const { isAgain, cancelled, requested } = await withLostAnswers(async (again) => ({
+    const { isAgain, cancelled, requested, passedOn } = await withLostAnswers(async (again) => ({
       isAgain: again,
       ...(await requests.cancelBatch(before.id, by)),
     }));
     for (const { job, event } of [...cancelled, ...requested]) this.#publish(job, event);
+    publishFailures(signals, passedOn);
     if (requested.length > 0) {
       signals.publish("cancel", { jobIds: requested.map(({ job }) => job.id) });
     }

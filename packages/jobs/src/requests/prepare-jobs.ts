@@ -1,7 +1,7 @@
-import { v7 as uuidv7 } from "uuid";
 import { type JobLabels, type JobPriority, type JobType, type NewJob } from "../job/job.ts";
 import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
+import { placeDependencies, type PlacedJob } from "./place-dependencies.ts";
 import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
@@ -24,6 +24,10 @@ export interface JobOptions extends Partial<JobLabels> {
   runAt?: Date;
   /** A deadline for the queue: the job must have begun to execute by then. */
   expiresAt?: Date;
+  /** A name by which other jobs of its batch may depend on it. */
+  key?: string;
+  /** Keys of jobs of its batch, or ids of jobs of its tenant, which must complete first. */
+  dependsOn?: string[];
 }
 
 export interface JobRequest {
@@ -54,12 +58,24 @@ export async function prepareJob(
   rules: PreparationRules,
   request: JobRequest,
   submitter: Submitter,
-  inBatch: { index: number; uploads: UploadFinder } | null = null,
+): Promise<{ newJob: NewJob } & Remarks> {
+  const placed = placeDependencies([request.options ?? {}]);
+  if ("problems" in placed) throw new InvalidJobError(placed.problems.map(({ problem }) => problem));
+  const [place] = placed.places;
+  if (place === undefined) throw new Error("A job has no place.");
+  return await prepareAt(rules, request, submitter, place, null);
+}
+
+async function prepareAt(
+  rules: PreparationRules,
+  request: JobRequest,
+  submitter: Submitter,
+  { id, dependsOn }: PlacedJob,
+  inBatch: { index: number; uploads: UploadFinder } | null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, needs, warnings, notChecked } =
     await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
-  const id = uuidv7();
   const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,
@@ -73,6 +89,8 @@ export async function prepareJob(
     timeoutMs: options.timeoutMs ?? rules.timeoutMsByType[type],
     runAt: options.runAt ?? null,
     expiresAt: options.expiresAt ?? null,
+    ...(options.key !== undefined && { key: options.key }),
+    ...(dependsOn.length > 0 && { dependsOn }),
     parameters,
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
@@ -91,23 +109,30 @@ export async function prepareBatch(
   requests: JobRequest[],
   submitter: Submitter,
 ): Promise<({ newJob: NewJob } & Remarks)[]> {
-  const problems: JobProblem[] = [];
+  const placed = placeDependencies(requests.map(({ options = {} }) => options));
+  const problems: JobProblem[] =
+    "problems" in placed ? placed.problems.map(({ index, problem }) => inJob(index, problem)) : [];
+  if ("problems" in placed) throw new InvalidJobError(problems.slice(0, problemsMax));
   const prepared: ({ newJob: NewJob } & Remarks)[] = [];
   const uploads = await rules.resolver.lookUpUploads(
     requests.map(({ parameters }) => parameters),
     submitter.tenantId,
   );
   for (const [index, request] of requests.entries()) {
+    const place = placed.places[index];
+    if (place === undefined) throw new Error(`Job ${index} has no place.`);
     try {
-      prepared.push(await prepareJob(rules, request, submitter, { index, uploads }));
+      prepared.push(await prepareAt(rules, request, submitter, place, { index, uploads }));
     } catch (error) {
       if (!(error instanceof InvalidJobError)) throw error;
-      problems.push(
-        ...error.problems.map((problem) => ({ ...problem, path: `jobs.${index}.${problem.path}` })),
-      );
+      problems.push(...error.problems.map((problem) => inJob(index, problem)));
       if (problems.length >= problemsMax) break;
     }
   }
   if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
   return prepared;
+}
+
+function inJob(index: number, problem: JobProblem): JobProblem {
+  return { ...problem, path: `jobs.${index}.${problem.path}` };
 }

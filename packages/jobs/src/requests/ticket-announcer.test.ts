@@ -49,7 +49,7 @@ function jobsNamed(...ids: string[]): Job[] {
     (id) =>
       ({
         ...{ id, attempt: 0, type: "image", lane: "default", priority: "normal", rank: 1 },
-        ...{ status: "queued", runAt: null, pausedAt: null },
+        ...{ status: "queued", runAt: null, pausedAt: null, openDependencies: 0 },
       }) as Job,
   );
 }
@@ -92,6 +92,16 @@ describe("Tickets of accepted jobs", () => {
       { ids: ["b"], areNew: false },
       { ids: ["c"], areNew: true },
     ]);
+  });
+
+  test("of jobs that wait for others are not added", async () => {
+    const { announcer, trips, letGo } = announcerOf();
+    const [ready, waiting] = jobsNamed("a", "b");
+    announcer.announce([{ ...waiting!, openDependencies: 1 }], { areNew: true });
+    announcer.announce([ready!, { ...waiting!, openDependencies: 2 }], { areNew: true });
+    await letGo();
+    await announcer.announced();
+    expect(trips.map(({ ids }) => ids)).toEqual([["a"]]);
   });
 
   test("are left to the sweeper when Redis is away, without a time-out for each of them", async () => {

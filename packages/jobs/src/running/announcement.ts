@@ -5,8 +5,8 @@ import { type Announcement } from "../ports/job-announcer.ts";
  * Whether a job gets its ticket as soon as it is queued. The others get theirs from the sweeper when they are ready
  * (`isReady` of packages/database), so that the clock of the database decides when.
  */
-export function isReadyAtOnce({ status, runAt, pausedAt }: Job): boolean {
-  return status === "queued" && runAt === null && pausedAt === null;
+export function isReadyAtOnce({ status, runAt, pausedAt, openDependencies }: Job): boolean {
+  return status === "queued" && runAt === null && pausedAt === null && openDependencies === 0;
 }
 
 /** The ticket of a queued job. */

@@ -1,6 +1,12 @@
 import { type Job, type JobEvent, type JobStatus } from "../job/job.ts";
 import { LeaseLostError } from "../job/job-errors.ts";
-import { type AttemptEnd, type JobLease, type JobRuns, type ProgressReport } from "../ports/job-runs.ts";
+import {
+  type AttemptEnd,
+  type JobLease,
+  type JobRuns,
+  type PassedOn,
+  type ProgressReport,
+} from "../ports/job-runs.ts";
 import { type JobSignal, type Signals } from "../ports/signals.ts";
 
 /** A job after the end of an attempt, and the event of that end. */
@@ -13,10 +19,17 @@ export interface StatusUpdate {
 export class AttemptRecorder {
   readonly #runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
   readonly #signals: Signals;
+  readonly #announce: ((released: readonly Job[]) => void) | undefined;
 
-  constructor(options: { runs: Pick<JobRuns, "endAttempt" | "recordProgress">; signals: Signals }) {
+  /** @param options.announce adds the tickets of jobs that the end of another one released; absent: the sweeper does */
+  constructor(options: {
+    runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
+    signals: Signals;
+    announce?: (released: readonly Job[]) => void;
+  }) {
     this.#runs = options.runs;
     this.#signals = options.signals;
+    this.#announce = options.announce;
   }
 
   /** Records the end of an attempt, once. @throws LeaseLostError nothing was changed */
@@ -24,6 +37,10 @@ export class AttemptRecorder {
     const result = await this.#runs.endAttempt(lease, end);
     if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
     this.#signals.publish("job", eventSignal(result.event, result.job));
+    if (result.passedOn !== undefined) {
+      publishFailures(this.#signals, result.passedOn);
+      this.#announce?.(result.passedOn.released);
+    }
     return { job: result.job, event: result.event };
   }
 
@@ -37,6 +54,11 @@ export class AttemptRecorder {
       this.#signals.publish("job", eventSignal(event, { batchId, tenantId, status: "processing" }));
     }
   }
+}
+
+/** Publishes the failures of jobs whose needed job has ended without success. */
+export function publishFailures(signals: Pick<Signals, "publish">, { failed }: PassedOn): void {
+  for (const { job, event } of failed) signals.publish("job", eventSignal(event, job));
 }
 
 /** The live form of an event. */

@@ -12,7 +12,7 @@ const backoffMaxMs = 60_000;
  * Decides what follows a failed attempt, by the class of its failure. Invalid: no retry, unless only this server
  * refused the graph. Execution: a retry while the job's `attemptsMax` allows it. Out of memory: one retry, on another
  * server if there is one. Server: always an uncharged retry, unless the job keeps crashing servers or makes them hang.
- * Deadline: no retry.
+ * Deadline and dependency: no retry.
  *
  * @param options.random 0 ≤ random < 1, spreads retries
  * @param options.mayRunElsewhere only one server refused the graph, and another one can run it as far as is known
@@ -27,6 +27,8 @@ export function endAfterFailure(
       return options.mayRunElsewhere === true
         ? requeue(failure, job, options.random, { charged: false, avoidServer: true })
         : { kind: "failed", failure };
+    case "dependency":
+      return { kind: "failed", failure };
     case "deadline":
       return { kind: "timeout", failure };
     case "execution":

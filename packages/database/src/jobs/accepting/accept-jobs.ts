@@ -7,9 +7,11 @@ import {
   type NewBatch,
   type NewSubmission,
 } from "@genga/jobs";
+import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { mapDatabaseError, violatedConstraint } from "../../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
+import { insertDependencies } from "../dependencies/insert-dependencies.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
@@ -132,7 +134,8 @@ async function insertAll(
 ): Promise<Job[] | null> {
   const { tenantId, rows, graphs, fulfilled } = submission;
   const room = takeRoom(tenantId, rows.length, limit);
-  if (rows.length <= rowsAtOnce) {
+  const depends = rows.some(({ dependsOn }) => dependsOn.length > 0);
+  if (rows.length <= rowsAtOnce && !depends) {
     const insertOnce = async (transaction: Prisma.TransactionClient): Promise<Job[] | null> => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted = await insertRows(transaction, { ...submission, isFirst: true, room });
@@ -146,7 +149,7 @@ async function insertAll(
       : await orNoRoom(database.$transaction(insertOnce, transactionLimits));
   }
   for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part, null)}`;
-  return await orNoRoom(
+  const insertParts = (): Promise<Job[]> =>
     database.$transaction(async (transaction) => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted: Job[] = [];
@@ -161,12 +164,13 @@ async function insertAll(
         });
         inserted.push(...inGivenOrder(more, part));
       }
+      const ready = depends ? await insertDependencies(transaction, tenantId, rows) : new Set<string>();
       // This comes last because it locks the tenant's row: other submissions of the tenant then wait only for the
       // commit.
       if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
-      return inserted;
-    }, transactionLimits),
-  );
+      return inserted.map((job) => (ready.has(job.id) ? { ...job, openDependencies: 0 } : job));
+    }, transactionLimits);
+  return await orNoRoom(repeatConflicts(insertParts));
 }
 
 /** `null` = the transaction was rolled back because the tenant's queue has no room. */
@@ -195,7 +199,8 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
-        parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text)
+        parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
+        key text, "openDependencies" int, "hasDependents" boolean)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -206,9 +211,11 @@ async function insertRows(database: Prisma.TransactionClient, insert: Insert): P
       ${graphInsert(insert.graphs, Prisma.sql`EXISTS (SELECT FROM room)`)}
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
-        requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data)
+        requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
+        has_dependents)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
-        shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL
+        shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
+        key, "openDependencies", "hasDependents"
       FROM given
       RETURNING *
     ), parameters AS (

@@ -12,8 +12,16 @@ import { isStorable, storedGraph } from "../../connection/stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job in the form that the insert takes; its graph is stored separately, under its hash. */
-export interface PreparedJob extends Omit<NewJob, "workflow" | "sealedExtraData" | "lane"> {
+export interface PreparedJob extends Omit<
+  NewJob,
+  "workflow" | "sealedExtraData" | "lane" | "key" | "dependsOn"
+> {
   lane: string;
+  key: string | null;
+  dependsOn: readonly string[];
+  openDependencies: number;
+  /** Other jobs of the same submission depend on it. */
+  hasDependents: boolean;
   /** Base64. */
   sealedExtraData: string | null;
   workflowHash: string;
@@ -49,10 +57,11 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   const lanes = new Map<string, Lane>();
   const counts = new Map<JobPriority, number>();
   const rows: PreparedJob[] = [];
+  const needed = new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn));
   for (const [index, { workflow, sealedExtraData, lane, ...rest }] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
-    const { parameters, project, scene, shot, tags, priority } = rest;
-    for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags })) {
+    const { parameters, project, scene, shot, tags, priority, key = null, dependsOn = [] } = rest;
+    for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key })) {
       assertStorable(path, isStorable(value));
     }
     const workflowHash = hashWorkflow(workflow);
@@ -64,7 +73,8 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     const sealed = sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64");
     if (lane !== null) lanes.set(lane.name, lane);
     const laneName = lane?.name ?? defaultLane;
-    rows.push({ ...rest, lane: laneName, batchIndex, workflowHash, sealedExtraData: sealed });
+    const links = { key, dependsOn, openDependencies: dependsOn.length, hasDependents: needed.has(rest.id) };
+    rows.push({ ...rest, ...links, lane: laneName, batchIndex, workflowHash, sealedExtraData: sealed });
     counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -3,6 +3,7 @@ import {
   type BatchFilter,
   type Job,
   type JobAttempt,
+  type JobDependency,
   type JobEvent,
   type JobFilter,
   type JobOutput,
@@ -23,6 +24,7 @@ import { countJobsBefore, summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
 import { listAttempts } from "./list-attempts.ts";
+import { listDependencies } from "./list-dependencies.ts";
 import { listClassesToRetry } from "./list-classes-to-retry.ts";
 import { listEvents } from "./list-events.ts";
 import { listJobs } from "./list-jobs.ts";
@@ -115,6 +117,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findOutput(id: string): Promise<JobOutput | null> {
     return withMappedErrors(() => findOutput(this.#database, this.#tenantId, id));
+  }
+
+  listDependencies(jobId: string): Promise<JobDependency[]> {
+    return withMappedErrors(() => listDependencies(this.#database, this.#tenantId, jobId));
   }
 
   listAttempts(jobId: string): Promise<JobAttempt[]> {

@@ -2,8 +2,10 @@ import { type BatchCancelResult, ExtraDataNeededError, type Job, type SealForJob
 import { validate as isUuid } from "uuid";
 import { cancelQueued, noteRequests } from "./cancel-jobs.ts";
 import { type PrismaClient } from "../../generated/client.ts";
+import { dropNotesOf, passOnNow } from "../dependencies/pass-on-ends.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { restartJobs } from "./restart-jobs.ts";
+import { restartWithDependents } from "./restart-with-dependents.ts";
 
 /**
  * Cancels the queued jobs of a batch, and records the request on the processing ones, once. These are two statements,
@@ -15,13 +17,22 @@ export async function cancelBatch(
   batchId: string,
   by?: string,
 ): Promise<BatchCancelResult> {
-  const result: BatchCancelResult = { cancelled: [], requested: [] };
+  const result: BatchCancelResult = {
+    ...{ cancelled: [], requested: [] },
+    passedOn: { released: [], failed: [] },
+  };
   if (!isUuid(batchId)) return result;
+  const needed: string[] = [];
   do {
-    result.cancelled.push(...(await cancelQueued(database, { batchId }, by)));
+    for (const { job, event, hasDependents } of await cancelQueued(database, { batchId }, by)) {
+      result.cancelled.push({ job, event });
+      if (hasDependents) needed.push(job.id);
+    }
     result.requested.push(...(await noteRequests(database, { batchId }, by)));
   } while (await hasUnasked(database, batchId));
-  return result;
+  // Mostly the dependents were in the batch, and are cancelled, too.
+  await dropNotesOf(database, needed);
+  return { ...result, passedOn: await passOnNow(database, needed) };
 }
 
 /** Whether any job of the batch is still active without a cancel request. */
@@ -44,14 +55,20 @@ export async function retryBatch(
   if (!isUuid(batchId)) return [];
   const ended = await database.job.findMany({
     where: { batchId, status: { in: ["failed", "timeout"] } },
-    select: { id: true, tenantId: true, priority: true, hasExtraData: true },
+    select: {
+      ...{ id: true, tenantId: true, priority: true, hasExtraData: true },
+      ...{ hasDependents: true, openDependencies: true },
+    },
     orderBy: { batchIndex: "asc" },
   });
   const needing = ended.filter(({ hasExtraData }) => hasExtraData).length;
   if (needing > 0 && seal === undefined) throw new ExtraDataNeededError(needing);
-  const jobs = ended.map(({ hasExtraData, ...job }) => ({
-    ...job,
-    ...(hasExtraData && seal !== undefined && { sealedExtraData: seal(job.id) }),
+  const jobs = ended.map(({ id, tenantId, priority, hasExtraData }) => ({
+    ...{ id, tenantId, priority },
+    ...(hasExtraData && seal !== undefined && { sealedExtraData: seal(id) }),
   }));
-  return await restartJobs(database, jobs, ["failed", "timeout"], { limit, by });
+  const isLinked = ended.some((job) => job.hasDependents || job.openDependencies > 0);
+  return isLinked
+    ? await restartWithDependents(database, jobs, ["failed", "timeout"], { limit, by, mustRestart: false })
+    : await restartJobs(database, jobs, ["failed", "timeout"], { limit, by });
 }

@@ -3,12 +3,12 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { clearedFailure, endedWaiting } from "../cleared-columns.ts";
 import { changeHeld, isMeant, type Meant } from "./change-held.ts";
 
-/** Cancels those of the jobs that are queued. */
+/** Cancels those of the jobs that are queued. What depends on them is the caller's part. */
 export function cancelQueued(
   database: PrismaClient,
   of: Meant,
   by: string | undefined,
-): Promise<{ job: Job; event: JobEvent }[]> {
+): Promise<{ job: Job; event: JobEvent; hasDependents: boolean }[]> {
   return changeHeld(database, {
     held: Prisma.sql`${isMeant(of)} AND status = 'queued'`,
     assignments: Prisma.sql`status = 'cancelled', cancel_requested_at = now(), ${endedWaiting}, ${clearedFailure}`,

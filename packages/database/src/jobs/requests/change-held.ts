@@ -27,9 +27,9 @@ export interface HeldChange {
 export async function changeHeld(
   database: PrismaClient,
   change: HeldChange,
-): Promise<{ job: Job; event: JobEvent }[]> {
+): Promise<{ job: Job; event: JobEvent; hasDependents: boolean }[]> {
   const { held, isStillWanted = Prisma.sql`true`, assignments, event, by } = change;
-  const rows = await database.$queryRaw<JobWithEventRow[]>`
+  const rows = await database.$queryRaw<(JobWithEventRow & { hasDependents: boolean })[]>`
     WITH held AS (
       SELECT id, batch_id FROM jobs WHERE ${held} ORDER BY id FOR NO KEY UPDATE
     ), ${batchesOf(Prisma.sql`SELECT batch_id FROM held`)}
@@ -41,9 +41,10 @@ export async function changeHeld(
       INSERT INTO job_events (job_id, sequence, type, attempt, data, created_at)
       SELECT id, event_sequence, ${event}::text, attempt, ${changedBy(by)}, event_at FROM job
     )
-    SELECT ${jobColumns}, ${event}::text AS "eventType", ${changedBy(by)} AS "eventData", job.event_at AS "eventAt"
+    SELECT ${jobColumns}, ${event}::text AS "eventType", ${changedBy(by)} AS "eventData", job.event_at AS "eventAt",
+      job.has_dependents AS "hasDependents"
     FROM job ORDER BY job.id`;
-  return rows.map(jobWithEventFromRow);
+  return rows.map((row) => ({ ...jobWithEventFromRow(row), hasDependents: row.hasDependents }));
 }
 
 /** What the event of a job that was queued again says besides if its batch is paused; `job` is the changed row. */

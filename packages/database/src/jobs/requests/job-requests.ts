@@ -12,7 +12,9 @@ import { cancelQueued, noteRequests } from "./cancel-jobs.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { findJob } from "../reading/find-jobs.ts";
+import { passOnNow } from "../dependencies/pass-on-ends.ts";
 import { restartJobs } from "./restart-jobs.ts";
+import { restartWithDependents } from "./restart-with-dependents.ts";
 
 /**
  * A queued job is cancelled at once. On a processing job the request is recorded for its worker, once. An ended job
@@ -26,9 +28,13 @@ export async function requestCancel(
   if (!isUuid(id)) return null;
   for (;;) {
     const [ended] = await cancelQueued(database, { jobId: id }, by);
-    if (ended !== undefined) return { outcome: "cancelled", ...ended };
+    if (ended !== undefined) {
+      const { job, event, hasDependents } = ended;
+      const passedOn = hasDependents ? { passedOn: await passOnNow(database, [id]) } : {};
+      return { outcome: "cancelled", job, event, ...passedOn };
+    }
     const [noted] = await noteRequests(database, { jobId: id }, by);
-    if (noted !== undefined) return { outcome: "requested", ...noted };
+    if (noted !== undefined) return { outcome: "requested", job: noted.job, event: noted.event };
     const job = await findJob(database, id);
     if (job === null || job === "removed") return job;
     if (isTerminal(job.status)) return { outcome: "ended", job };
@@ -37,7 +43,10 @@ export async function requestCancel(
   }
 }
 
-/** Queues the job again at the end of its tenant's queue. Counters and the failure are cleared, the history stays. */
+/**
+ * Queues the job again at the end of its tenant's queue, and with it the jobs that failed because of it. Counters and
+ * the failure are cleared, the history stays.
+ */
 export async function retryJob(
   database: PrismaClient,
   id: string,
@@ -50,11 +59,17 @@ export async function retryJob(
   if (!mayBeRetried(before.status)) {
     throw new IllegalTransitionError(before.status, "queued");
   }
-  const [needing] = await database.$queryRaw<unknown[]>`
-    SELECT FROM jobs WHERE id = ${id}::uuid AND has_extra_data`;
-  if (needing !== undefined && seal === undefined) throw new ExtraDataNeededError(1);
+  const more = await database.job.findUnique({
+    where: { id },
+    select: { hasExtraData: true, hasDependents: true },
+  });
+  if (more?.hasExtraData === true && seal === undefined) throw new ExtraDataNeededError(1);
   const ended = { ...before, ...(seal !== undefined && { sealedExtraData: seal(before.id) }) };
-  const [restarted] = await restartJobs(database, [ended], [before.status], { limit, by });
+  const isLinked = more?.hasDependents === true || before.openDependencies > 0;
+  const all = isLinked
+    ? await restartWithDependents(database, [ended], [before.status], { limit, by, mustRestart: true })
+    : await restartJobs(database, [ended], [before.status], { limit, by });
+  const restarted = all.find((job) => job.id === id);
   if (restarted !== undefined) return restarted;
   const after = await findJob(database, id);
   if (after === null || after === "removed") return after;

@@ -8,7 +8,7 @@ import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
 import { reserveRanks } from "../accepting/rank-reservation.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
-interface EndedJob {
+export interface EndedJob {
   id: string;
   tenantId: string;
   priority: JobPriority;
@@ -16,14 +16,15 @@ interface EndedJob {
   sealedExtraData?: Uint8Array;
 }
 
-interface Restart {
+export interface Restart {
   limit: QueueLimit;
   /** The name of the key that requested the retry. */
   by: string | undefined;
 }
 
 /**
- * Queues ended jobs of one tenant again, at the end of its queue. Counters, failure and queue deadline are cleared, the
+ * Queues ended jobs of one tenant again, at the end of its queue. None of them has dependents or waits for others
+ * (`restart-with-dependents.ts`). Counters, failure and queue deadline are cleared, the
  * history stays. Changes and returns only jobs that still have one of the `statuses`.
  * @throws LimitReachedError when the tenant's queue has no room for all of them
  */
@@ -58,14 +59,24 @@ interface RankedRow {
   rank: number;
   /** Base64. */
   sealed: string | null;
+  /** It comes along with this job, because of which it failed; `null` = it was asked for. */
+  dependency: string | null;
 }
 
-function rankedRow({ id, sealedExtraData: sealed }: EndedJob, rank: number): RankedRow {
-  return { id, rank, sealed: sealed === undefined ? null : Buffer.from(sealed).toString("base64") };
+export function rankedRow(
+  { id, sealedExtraData: sealed }: Pick<EndedJob, "id" | "sealedExtraData">,
+  rank: number,
+  dependency: string | null = null,
+): RankedRow {
+  return {
+    ...{ id, rank, dependency },
+    sealed: sealed === undefined ? null : Buffer.from(sealed).toString("base64"),
+  };
 }
 
-async function restartRows(
-  database: PrismaClient,
+/** A job that comes along with another one keeps the times that its submission set, unless its deadline has passed. */
+export async function restartRows(
+  database: Prisma.TransactionClient,
   ranked: RankedRow[],
   statuses: readonly TerminalStatus[],
   { room, by }: { room: Prisma.Sql; by: string | undefined },
@@ -73,9 +84,10 @@ async function restartRows(
   const rows = await database.$queryRaw<JobRow[]>`
     WITH room AS (${room}
     ), again AS (
-      SELECT job.id, job.batch_id, asked.rank, asked.sealed, job.status AS before
-      FROM jobs job JOIN jsonb_to_recordset(${toStoredJson(ranked)}::jsonb) AS asked(id uuid, rank int, sealed text)
-        ON asked.id = job.id
+      SELECT job.id, job.batch_id, asked.rank, asked.sealed, asked.dependency, job.status AS before
+      FROM jobs job
+      JOIN jsonb_to_recordset(${toStoredJson(ranked)}::jsonb)
+        AS asked(id uuid, rank int, sealed text, dependency uuid) ON asked.id = job.id
       WHERE (asked.sealed IS NOT NULL OR NOT job.has_extra_data) AND job.status::text = ANY (${[...statuses]}::text[]) AND EXISTS (SELECT FROM room)
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), ${batchesOf(Prisma.sql`SELECT batch_id FROM again`)}
@@ -83,17 +95,21 @@ async function restartRows(
       UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
-        run_at = NULL, enqueued_at = NULL, ticket_number = ticket_number + 1, expires_at = NULL, finished_at = NULL,
+        run_at = CASE WHEN again.dependency IS NOT NULL THEN run_at END, enqueued_at = NULL,
+        ticket_number = ticket_number + 1,
+        expires_at = CASE WHEN again.dependency IS NOT NULL AND expires_at > now() THEN expires_at END,
+        finished_at = NULL,
         paused_at = CASE WHEN again.batch_id IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
         has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
       FROM again WHERE jobs.id = again.id
-      RETURNING jobs.*, again.before, again.sealed
+      RETURNING jobs.*, again.before, again.sealed, again.dependency
     ), secret AS (
       INSERT INTO job_secrets (job_id, sealed)
       SELECT id, decode(sealed, 'base64') FROM job WHERE sealed IS NOT NULL
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT id, event_sequence, 'retry_requested', attempt, jsonb_build_object('from', before) || ${changedBy(by)} || ${pausedWithBatch}
+      SELECT id, event_sequence, 'retry_requested', attempt,
+        jsonb_strip_nulls(jsonb_build_object('from', before, 'dependency', dependency)) || ${changedBy(by)} || ${pausedWithBatch}
       FROM job
     )
     SELECT ${jobColumns} FROM job ORDER BY job.rank`;

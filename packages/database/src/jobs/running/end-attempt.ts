@@ -13,6 +13,7 @@ import { v7 as uuidv7 } from "uuid";
 import { Prisma, type AttemptOutcome, type PrismaClient } from "../../generated/client.ts";
 import { clearedRunWhere } from "../cleared-columns.ts";
 import { takenFailure } from "../failure-columns.ts";
+import { passOnEnd } from "../dependencies/pass-on-ends.ts";
 import { heldJobs } from "./hold-leases.ts";
 import {
   eventColumns,
@@ -25,10 +26,16 @@ import {
 } from "../job-rows.ts";
 import { batchesOf, pausedWithBatch } from "../requests/change-held.ts";
 import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
+import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
+/** An end with dependents takes a handful of statements. */
+const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
+
 /**
- * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease.
+ * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease. For a job with
+ * dependents this is a transaction of several statements, the later of which see the dependents that were accepted while
+ * the first one waited for the job's row.
  *
  * When the answer to a commit was lost, the caller does not know whether the statement took effect, and calls again.
  * The attempt's row keeps the lease number under which it ended. If the attempt has ended in the same way under the
@@ -40,10 +47,24 @@ export async function endAttempt(
   end: AttemptEnd,
 ): Promise<AttemptResult> {
   const outputs = end.kind === "completed" ? end.outputs : [];
-  const [row] = await database.$queryRaw<JobWithEventRow[]>(
-    endStatement(Prisma.sql`WITH held AS (${heldJobs([lease])}) ${decide(end)}`, outputs),
+  const endWhere = (condition: Prisma.Sql): Prisma.Sql =>
+    endStatement(Prisma.sql`WITH held AS (${heldJobs([lease], condition)}) ${decide(end)}`, outputs);
+  const alone = Prisma.sql`NOT job.has_dependents`;
+  const [row] = await database.$queryRaw<JobWithEventRow[]>(endWhere(alone));
+  if (row !== undefined) return endedOf(row);
+  const ended = await repeatConflicts(() =>
+    database.$transaction(async (transaction) => {
+      const [needed] = await transaction.$queryRaw<JobWithEventRow[]>(endWhere(Prisma.sql`true`));
+      if (needed === undefined) return null;
+      const { status, ...result } = endedOf(needed);
+      if (status === "queued") return { status, ...result };
+      return { status, ...result, passedOn: await passOnEnd(transaction, { id: needed.id, status }) };
+    }, transactionLimits),
   );
-  if (row === undefined) return await findEarlierEnd(database, lease, end);
+  return ended ?? (await findEarlierEnd(database, lease, end));
+}
+
+function endedOf(row: JobWithEventRow): Extract<AttemptResult, { held: true }> {
   const { job, event } = jobWithEventFromRow(row);
   return { held: true, status: endedAs(job), job, event };
 }

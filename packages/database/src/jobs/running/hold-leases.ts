@@ -26,10 +26,12 @@ function leaseRows(leases: JobLease[]): Prisma.Sql {
  * A statement that locks a row and then updates it first evaluates the row as it was when the statement began,
  * including check constraints, and only then as it is now. That is safe here, since both versions are the same attempt
  * under the same lease. Do not lock in this way where a row may have one of several statuses.
+ * @param condition on the table `job`
  */
-export function heldJobs(leases: JobLease[]): Prisma.Sql {
+export function heldJobs(leases: JobLease[], condition = Prisma.sql`true`): Prisma.Sql {
   return Prisma.sql`
     SELECT job.* FROM jobs job JOIN ${leaseRows(leases)} ON ${isHeld}
+    WHERE ${condition}
     ORDER BY job.id FOR NO KEY UPDATE OF job`;
 }
 

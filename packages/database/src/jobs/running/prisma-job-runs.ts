@@ -10,11 +10,13 @@ import {
   type JobLease,
   type JobRuns,
   type LeasedJob,
+  type PassedOn,
   type ProgressReport,
   type TicketReference,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
+import { passOnEnds } from "../dependencies/pass-on-ends.ts";
 import { findJob } from "../reading/find-jobs.ts";
 import { listAttempts } from "../reading/list-attempts.ts";
 import { adoptJobs, claimJobs } from "./claim-jobs.ts";
@@ -83,6 +85,10 @@ export class PrismaJobRuns implements JobRuns {
 
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]> {
     return withMappedErrors(() => expireQueued(this.#database, limit));
+  }
+
+  passOnEnds(limit: number): Promise<PassedOn & { isDone: boolean }> {
+    return withMappedErrors(() => passOnEnds(this.#database, limit));
   }
 
   findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]> {

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+let api: ApiUnderTest;
+let serverId: string;
+beforeAll(async () => {
+  api = await startApiUnderTest();
+  serverId = await api.worker.registerServer("http://comfyui.test:8188", await recordedDefinitions("core"));
+});
+afterAll(() => api.stop());
+
+const image = (more: object): object => ({ type: "image", prompt: "a cat", seed: 1, ...more });
+
+async function submit(jobs: object[]): Promise<string[]> {
+  const response = await api.post("batches", { jobs });
+  const body = (await response.json()) as { jobs: { id: string }[] };
+  expect({ status: response.status, body }).toMatchObject({ status: 202 });
+  return body.jobs.map(({ id }) => id);
+}
+
+async function detail(id: string): Promise<Record<string, unknown>> {
+  return (await (await api.request(`jobs/${id}`)).json()) as Record<string, unknown>;
+}
+
+test("a chain of a batch waits for its links, and says which", async () => {
+  const [video, key] = await submit([
+    image({ key: "video", dependsOn: ["key frame"] }),
+    image({ key: "key frame" }),
+  ]);
+  const dependency = { jobId: key, key: "key frame", status: "queued", isMet: false };
+  expect(await detail(video!)).toMatchObject({
+    ...{ status: "queued", key: "video", dependsOn: [dependency] },
+    waitingFor: { code: "dependency", dependencies: [dependency] },
+  });
+  await api.worker.complete(await api.worker.claim(key!, serverId), []);
+  const after = await detail(video!);
+  expect(after).toMatchObject({ dependsOn: [{ ...dependency, status: "completed", isMet: true }] });
+  expect(after["waitingFor"]).not.toMatchObject({ code: "dependency" });
+});
+
+test("a job may depend on an existing job of its tenant, in capital letters, too", async () => {
+  const [first] = await submit([image({})]);
+  const response = await api.post("generate", image({ dependsOn: [first!.toUpperCase()] }));
+  expect(response.status).toBe(202);
+  const { id } = (await response.json()) as { id: string };
+  expect(await detail(id)).toMatchObject({ dependsOn: [{ jobId: first, key: null, status: "queued" }] });
+});
+
+test.each([
+  ["an unknown key", [image({ dependsOn: ["nobody"] })], "unknown-job", "jobs.0.dependsOn.0"],
+  ["itself", [image({}), image({ key: "a", dependsOn: ["a"] })], "dependency-cycle", "jobs.1.dependsOn.0"],
+  [
+    "a job that waits for it",
+    [image({ key: "a", dependsOn: ["b"] }), image({ key: "b", dependsOn: ["a"] })],
+    "dependency-cycle",
+    "jobs.0.dependsOn",
+  ],
+  [
+    "a job that is not there",
+    [image({ dependsOn: ["0190a5c2-0000-7000-8000-00000000dead"] })],
+    "unknown-job",
+    "jobs.0.dependsOn",
+  ],
+])("a job that depends on %s refuses the batch, by its index", async (_what, jobs, code, path) => {
+  const response = await api.post("batches", { jobs });
+  const body = (await response.json()) as { code: string; problems: { path: string; code: string }[] };
+  expect({ status: response.status, code: body.code }).toEqual({ status: 422, code });
+  expect(body.problems[0]).toMatchObject({ path, code });
+});
+
+test("two jobs of a batch cannot have one key, and a batch has none", async () => {
+  const response = await api.post("batches", { jobs: [image({ key: "a" }), image({ key: "a" })] });
+  expect(await response.json()).toMatchObject({ code: "duplicate-key", problems: [{ path: "jobs.1.key" }] });
+  const withKey = await api.post("batches", { key: "a", jobs: [image({})] });
+  expect(withKey.status).toBe(422);
+});
+
+test("what failed because of a job cannot be retried alone; a retry of that job brings it back", async () => {
+  const [key, video] = await submit([image({ key: "a" }), image({ dependsOn: ["a"] })]);
+  await api.post(`jobs/${key!}/cancel`, {});
+  expect(await detail(video!)).toMatchObject({
+    status: "failed",
+    failure: { class: "dependency", code: "dependency-failed" },
+    dependsOn: [{ status: "cancelled" }],
+  });
+  const refused = await api.post(`jobs/${video!}/retry`, {});
+  expect({ status: refused.status, body: await refused.json() }).toMatchObject({
+    status: 409,
+    body: { code: "needed-job-ended" },
+  });
+  const late = await api.post("generate", image({ dependsOn: [key!] }));
+  expect(await late.json()).toMatchObject({ status: 422, code: "dependency-ended" });
+  expect((await api.post(`jobs/${key!}/retry`, {})).status).toBe(202);
+  expect(await detail(video!)).toMatchObject({ status: "queued", waitingFor: { code: "dependency" } });
+});

@@ -1,0 +1,100 @@
+import { InvalidJobError, isTerminal, type JobProblem, type JobStatus } from "@genga/jobs";
+import { type Prisma } from "../../generated/client.ts";
+
+/** A job to be inserted, and the jobs that it needs. */
+export interface Dependent {
+  id: string;
+  batchIndex: number | null;
+  dependsOn: readonly string[];
+}
+
+/** Rows of one statement. */
+const rowsAtOnce = 5_000;
+/** The most problems in a refusal. */
+const problemsMax = 100;
+
+/**
+ * Inserts the dependencies of jobs whose rows this transaction has inserted, each with the count of all jobs that it
+ * needs. Of those of them that exist already, completed ones are counted off. Their rows stay locked until the
+ * transaction ends, so this comes late: leases of running ones cannot be renewed meanwhile.
+ * @returns the ids of the jobs that depend on nothing open now
+ * @throws InvalidJobError naming each job that depends on one which the tenant does not have, or which has ended
+ */
+export async function insertDependencies(
+  transaction: Prisma.TransactionClient,
+  tenantId: string,
+  inserted: readonly Dependent[],
+): Promise<Set<string>> {
+  const own = new Set(inserted.map(({ id }) => id));
+  const edges = inserted.flatMap(({ id, dependsOn }) => dependsOn.map((needsId) => ({ id, needsId })));
+  for (let start = 0; start < edges.length; start += rowsAtOnce) {
+    const part = edges.slice(start, start + rowsAtOnce);
+    await transaction.$executeRaw`
+      INSERT INTO job_dependencies (job_id, needs_id)
+      SELECT * FROM unnest(${part.map(({ id }) => id)}::uuid[], ${part.map(({ needsId }) => needsId)}::uuid[])`;
+  }
+  const existing = [...new Set(edges.flatMap(({ needsId }) => (own.has(needsId) ? [] : needsId)))];
+  if (existing.length === 0) return new Set();
+  const found = await transaction.$queryRaw<{ id: string; status: JobStatus }[]>`
+    SELECT id, status FROM jobs WHERE id = ANY(${existing}::uuid[]) AND tenant_id = ${tenantId}::uuid
+    ORDER BY id FOR NO KEY UPDATE`;
+  const statusOf = new Map(found.map(({ id, status }) => [id, status]));
+  assertNeedable(inserted, own, statusOf);
+  const open = found.flatMap(({ id, status }) => (status === "completed" ? [] : id));
+  await transaction.$executeRaw`
+    UPDATE jobs SET has_dependents = true WHERE id = ANY(${open}::uuid[]) AND NOT has_dependents`;
+  return await countOff(
+    transaction,
+    found.flatMap(({ id, status }) => (status === "completed" ? id : [])),
+    [...own],
+  );
+}
+
+async function countOff(
+  transaction: Prisma.TransactionClient,
+  completed: string[],
+  inserted: string[],
+): Promise<Set<string>> {
+  if (completed.length === 0) return new Set();
+  const ready = await transaction.$queryRaw<{ id: string }[]>`
+    WITH met AS (
+      UPDATE job_dependencies SET met_at = now()
+      WHERE needs_id = ANY(${completed}::uuid[]) AND job_id = ANY(${inserted}::uuid[])
+      RETURNING job_id
+    ), job AS (
+      UPDATE jobs SET open_dependencies = open_dependencies - met_of.count
+      FROM (SELECT job_id, count(*)::int AS count FROM met GROUP BY job_id) met_of
+      WHERE jobs.id = met_of.job_id
+      RETURNING jobs.id, jobs.open_dependencies
+    )
+    SELECT id FROM job WHERE open_dependencies = 0`;
+  return new Set(ready.map(({ id }) => id));
+}
+
+function assertNeedable(
+  inserted: readonly Dependent[],
+  own: ReadonlySet<string>,
+  statusOf: ReadonlyMap<string, JobStatus>,
+): void {
+  const problems: JobProblem[] = [];
+  for (const { batchIndex, dependsOn } of inserted) {
+    const path = batchIndex === null ? "dependsOn" : `jobs.${batchIndex}.dependsOn`;
+    for (const id of dependsOn) {
+      const status = statusOf.get(id);
+      if (own.has(id) || status === "completed") continue;
+      if (status === undefined) problems.push(unknownJob(path, id));
+      else if (isTerminal(status)) problems.push(endedJob(path, id, status));
+    }
+    if (problems.length >= problemsMax) break;
+  }
+  if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
+}
+
+function unknownJob(path: string, id: string): JobProblem {
+  return { path, code: "unknown-job", message: `${path}: there is no job ${id}.`, received: id };
+}
+
+function endedJob(path: string, id: string, status: JobStatus): JobProblem {
+  const message = `${path}: job ${id} is ${status}; retry it first, or do not depend on it.`;
+  return { path, code: "dependency-ended", message, received: id };
+}

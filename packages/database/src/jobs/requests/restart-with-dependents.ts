@@ -1,0 +1,103 @@
+import {
+  NeededJobEndedError,
+  StoreUnavailableError,
+  type Job,
+  type JobPriority,
+  type TerminalStatus,
+} from "@genga/jobs";
+import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
+import { type PrismaClient } from "../../generated/client.ts";
+import { recount, takeRoom } from "../accepting/queue-room.ts";
+import { reserveRanks } from "../accepting/rank-reservation.ts";
+import {
+  readJobsBelow,
+  restartable,
+  rowsOf,
+  type JobsBelow,
+  type Retryable,
+} from "../dependencies/jobs-below.ts";
+import { rankedRow, restartRows, type EndedJob, type Restart } from "./restart-jobs.ts";
+
+const transactionLimits = { timeout: 30_000, maxWait: 5_000 };
+
+/** Others may change the jobs below between two readings, and take the tenant's room. */
+const triesMax = 5;
+
+/**
+ * Queues ended jobs of one tenant again, and the jobs that failed because of them. A job whose needed job stays ended
+ * without success stays as it is.
+ * @param options.mustRestart the jobs are one, and a refusal says why it cannot be queued again
+ * @throws NeededJobEndedError
+ * @throws LimitReachedError when the tenant's queue has no room for all of them
+ */
+export async function restartWithDependents(
+  database: PrismaClient,
+  jobs: EndedJob[],
+  statuses: readonly TerminalStatus[],
+  { limit, by, mustRestart }: Restart & { mustRestart: boolean },
+): Promise<Job[]> {
+  const [first] = jobs;
+  if (first === undefined) return [];
+  const { tenantId } = first;
+  const sealedOf = new Map(jobs.map((job) => [job.id, job]));
+  const ids = [...sealedOf.keys()];
+  for (let tries = 1; tries <= triesMax; tries += 1) {
+    const seen = await readJobsBelow(database, ids);
+    const rankOf = await ranksFor(database, [...seen.asked, ...seen.below], { tenantId, limit });
+    if (rankOf === null) continue;
+    const locked = rowsOf(seen);
+    const restarted = await repeatConflicts(() =>
+      database.$transaction(async (transaction) => {
+        await transaction.$executeRaw`
+          SELECT FROM jobs WHERE id = ANY(${locked}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
+        const now = await readJobsBelow(transaction, ids);
+        if (hasGrown(now, locked)) return null;
+        const { ids: chosen, blockedBy } = restartable(now, ({ id, status, hasExtraData }) => {
+          const asked = sealedOf.get(id);
+          return asked === undefined
+            ? !hasExtraData
+            : statuses.some((one) => one === status) &&
+                (!hasExtraData || asked.sealedExtraData !== undefined);
+        });
+        const blocking = blockedBy.get(first.id);
+        if (mustRestart && blocking !== undefined)
+          throw new NeededJobEndedError({ jobId: blocking.needsId, status: blocking.status });
+        if (chosen.size === 0) return [];
+        const rows = [...chosen].map((id) => {
+          const asked = sealedOf.get(id);
+          return rankedRow(asked ?? { id }, rankOf.get(id) ?? 0, asked ? null : neededOf(id, now, chosen));
+        });
+        const room = takeRoom(tenantId, rows.length, limit);
+        const again = await restartRows(transaction, rows, [...statuses, "failed"], { room, by });
+        return again.length === 0 ? null : again;
+      }, transactionLimits),
+    );
+    if (restarted !== null) return restarted;
+    await recount(database, tenantId, ids.length, limit);
+  }
+  throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
+}
+
+function hasGrown(now: JobsBelow, locked: readonly string[]): boolean {
+  const known = new Set(locked);
+  return rowsOf(now).some((id) => !known.has(id));
+}
+
+/** The job because of whose retry this one comes along. */
+function neededOf(id: string, { unmet }: JobsBelow, chosen: ReadonlySet<string>): string | null {
+  return unmet.find(({ jobId, needsId }) => jobId === id && chosen.has(needsId))?.needsId ?? null;
+}
+
+/** `null` = the known count of queued jobs leaves no room; it was counted anew. */
+async function ranksFor(
+  database: PrismaClient,
+  jobs: readonly Retryable[],
+  { tenantId, limit }: { tenantId: string; limit: Restart["limit"] },
+): Promise<Map<string, number> | null> {
+  const counts = new Map<JobPriority, number>();
+  for (const { priority } of jobs) counts.set(priority, (counts.get(priority) ?? 0) + 1);
+  const takeRank = await reserveRanks(database, tenantId, counts, limit);
+  if (takeRank !== null) return new Map(jobs.map(({ id, priority }) => [id, takeRank(priority)]));
+  await recount(database, tenantId, jobs.length, limit);
+  return null;
+}
