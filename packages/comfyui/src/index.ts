@@ -25,7 +25,7 @@ export { isObject } from "./json/is-object.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
-export { missingFrom, needsOf } from "./definitions/graph-needs.ts";
+export { choicesOf, missingFrom, needsOf } from "./definitions/graph-needs.ts";
 export { type ListedModel, type ServerNeeds } from "./definitions/server-needs.ts";
 export { mainModelOf } from "./definitions/main-model.ts";
 export { serverNeedsOf } from "./definitions/server-needs.ts";

@@ -83,6 +83,7 @@ const kinds = {
   "invalid-field": [422, "A field is not valid"],
   "out-of-bounds": [422, "A field is out of bounds"],
   "search-too-broad": [422, "The search takes too long"],
+  "unknown-label": [422, "No known server has these labels"],
   "unknown-model": [422, "No known server has this model"],
   "unknown-upload": [422, "There is no such upload"],
   "unknown-job": [422, "There is no such job to depend on"],

@@ -21,6 +21,7 @@ const problems: readonly ProblemCode[] = [
     "missing-field",
     "out-of-bounds",
     "unknown-model",
+    "unknown-label",
     "unknown-upload",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),

@@ -93,13 +93,13 @@ export class KnownServers {
     if (this.#known?.farm === farm) return this.#known.servers;
     const parsed = new Map<string, HashedDefinitions>();
     const servers: KnownServer[] = [];
-    for (const { id, definitionsHash, state } of farm.servers) {
+    for (const { id, definitionsHash, state, labels } of farm.servers) {
       if (definitionsHash === null || state === "retired") continue;
       const definitions = parsed.get(definitionsHash) ?? (await this.#definitions(definitionsHash));
       if (definitions === undefined) continue;
       parsed.set(definitionsHash, definitions);
       const { objectInfo, replacements } = definitions;
-      servers.push({ id, definitionsHash, objectInfo, replacements });
+      servers.push({ id, definitionsHash, objectInfo, replacements, labels });
     }
     this.#parsed = parsed;
     this.#known = { farm, servers };

@@ -169,7 +169,8 @@ export class JobCommands {
   async #parameterProblems({ request }: ReadSubmission): Promise<JobProblem[]> {
     if (request === undefined) return [];
     try {
-      await this.#resolver.resolve(request.type, request.parameters, this.#submitter);
+      const { type, parameters, options } = request;
+      await this.#resolver.resolve(type, parameters, this.#submitter, undefined, options?.requires);
       return [];
     } catch (error) {
       if (error instanceof InvalidJobError) return error.problems;

@@ -1,6 +1,6 @@
 import { liveInputsOf } from "../classes/dynamic-inputs.ts";
 import { listOf, specOf, type NodeDefinition, type ObjectInfo } from "../classes/object-info.ts";
-import { type Workflow } from "../graph/workflow.ts";
+import { type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
 /** A value that must be in a server's list, with the file names of models among them. */
 export interface NeededModel {
@@ -53,6 +53,19 @@ export function missingFrom(needs: GraphNeeds, objectInfo: ObjectInfo): GraphNee
       return list !== undefined && !list.includes(name);
     }),
   };
+}
+
+/**
+ * The values that the list of a node's input has on a server; `undefined` for inputs that are no lists there, and for
+ * classes that it does not have.
+ */
+export function choicesOf(
+  { class_type: classType, inputs }: WorkflowNode,
+  input: string,
+  objectInfo: ObjectInfo,
+): readonly unknown[] | undefined {
+  const definition = definitionOf(objectInfo, classType);
+  return definition === undefined ? undefined : listOfInput(definition, inputs, input);
 }
 
 function definitionOf(objectInfo: ObjectInfo, classType: string): NodeDefinition | undefined {

@@ -47,6 +47,7 @@ export interface WorkflowResolver {
    * @param submitter absent = a submitter who has no uploads and is no operator
    * @param uploads the result of `lookUpUploads` for the batch that this job belongs to; absent = they are looked up
    * here
+   * @param requires labels that the job's server must have
    * @throws InvalidJobError with each parameter or node that is wrong, what was given and what is accepted.
    */
   resolve(
@@ -54,6 +55,7 @@ export interface WorkflowResolver {
     parameters: unknown,
     submitter?: Submitter,
     uploads?: UploadFinder,
+    requires?: readonly string[],
   ): Promise<ResolvedWorkflow>;
   /**
    * Checks nodes of graphs that were accepted earlier, perhaps from another key or under other rules, against the rules

@@ -75,7 +75,7 @@ async function prepareAt(
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, needs, warnings, notChecked } =
-    await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads);
+    await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads, options.requires);
   const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,

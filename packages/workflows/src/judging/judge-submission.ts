@@ -1,4 +1,5 @@
 import {
+  choicesOf,
   replaceNodes,
   serverNeedsOf,
   stringifyExactJson,
@@ -13,6 +14,9 @@ import {
 } from "@genga/comfyui";
 import { type JobProblem, type ResolvedWorkflow } from "@genga/jobs";
 import { problemOfGeneratedGraph, problemOfRawGraph } from "./graph-problems.ts";
+import { problemOfLabelledServers, problemOfLabels } from "./label-problems.ts";
+import { nearestFirst } from "./nearest-names.ts";
+import { missingLabels } from "./server-lack.ts";
 import { warningOfKeptMetadata } from "./kept-metadata.ts";
 import { outputOptionsOf } from "../parameters/output-options.ts";
 import { type Alternative, type Submission } from "./submission.ts";
@@ -27,6 +31,8 @@ export interface KnownServer {
   objectInfo: ObjectInfo;
   /** The server's replacements for classes that it no longer has; absent if it has none. */
   replacements?: NodeReplacements;
+  /** Absent = none. */
+  labels?: readonly string[];
 }
 
 /** A graph that a known server can run; while no server is known, a graph whose shape is valid. */
@@ -43,10 +49,25 @@ export interface Acceptance {
 }
 
 /**
- * Returns the graph to run, or the reasons why no known server can run it. A server on which every input could be
- * checked is preferred to one on which some could not.
+ * Returns the graph to run, or the reasons why no known server can run it.
+ * @param requires labels that the server must have
  */
-export function judge(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
+export function judge(
+  submission: Submission,
+  servers: readonly KnownServer[],
+  requires: readonly string[] = [],
+): Acceptance | JobProblem[] {
+  if (requires.length === 0 || servers.length === 0) return judgeGraph(submission, servers);
+  const labelled = servers.filter(({ labels = [] }) => missingLabels(requires, labels).length === 0);
+  const verdict = judgeGraph(submission, labelled.length === 0 ? servers : labelled);
+  if (labelled.length === 0)
+    return [problemOfLabels(requires, servers), ...(Array.isArray(verdict) ? verdict : [])];
+  if (!Array.isArray(verdict) || Array.isArray(judgeGraph(submission, servers))) return verdict;
+  return [...verdict, problemOfLabelledServers(requires)];
+}
+
+/** A server on which every input could be checked is preferred to one on which some could not. */
+function judgeGraph(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
   const catalogues = [...new Map(servers.map((server) => [server.definitionsHash, server])).values()];
   const [preferred] = submission.alternatives;
   if (catalogues.length === 0) {
@@ -61,7 +82,7 @@ export function judge(submission: Submission, servers: readonly KnownServer[]): 
       if (!has(catalogue.objectInfo, alternative.classTypes)) continue;
       const one = judgeOn(submission, alternative, catalogue);
       const { errors, notChecked } = one.validation;
-      if (errors.length > 0) refusals.push({ alternative, errors });
+      if (errors.length > 0) refusals.push({ alternative, errors, objectInfo: catalogue.objectInfo });
       else if (notChecked === undefined) return one;
       else accepted ??= one;
     }
@@ -80,6 +101,7 @@ type Catalogue = Pick<KnownServer, "objectInfo" | "replacements">;
 interface Refusal {
   alternative: Alternative;
   errors: GraphProblem[];
+  objectInfo: ObjectInfo;
 }
 
 function judgeOn(
@@ -156,8 +178,10 @@ function warningsOf(acceptance: Acceptance): string[] {
  */
 function explainRefusals(submission: Submission, refusals: Refusal[]): JobProblem[] {
   const closest = refusals.reduce((best, other) => (other.errors.length < best.errors.length ? other : best));
-  const errors = closest.errors.map((error) => {
+  const errors = closest.errors.map((error, index) => {
     if (error.code !== "value_not_in_list") return error;
+    const nearest = index < explainedMax ? nearestOf(error, closest.alternative, refusals) : null;
+    if (nearest !== null) return nearest;
     const lists = refusals.flatMap(({ alternative, errors: others }) =>
       alternative === closest.alternative ? others.filter((other) => isSamePlace(other, error)) : [],
     );
@@ -169,6 +193,32 @@ function explainRefusals(submission: Submission, refusals: Refusal[]): JobProble
   return explain(submission, closest.alternative, errors);
 }
 
+/** In problems beyond these, accepted values are not put in order. */
+const explainedMax = 10;
+/** A message names at most this many of the nearest names, and `accepted` has at most this many values. */
+const nearestMax = { named: 3, listed: 50 } as const;
+
+/** The problem with the choices of all servers that refused the graph, the nearest to the given one first. */
+function nearestOf(
+  error: GraphProblem,
+  alternative: Alternative,
+  refusals: readonly Refusal[],
+): GraphProblem | null {
+  const { nodeId = "", input = "", received, message } = error;
+  const node = alternative.graph().workflow[nodeId];
+  if (node === undefined || typeof received !== "string") return null;
+  const choices = new Set(refusals.flatMap(({ objectInfo }) => choicesOf(node, input, objectInfo) ?? []));
+  if (choices.size === 0) return null;
+  const nearest = nearestFirst(received, [...choices]);
+  const names = nearest.slice(0, nearestMax.named).map((name) => JSON.stringify(name));
+  // A short list is in the message already.
+  const hint = choices.size > shortList ? ` Nearest: ${names.join(", ")}.` : "";
+  return { ...error, message: message + hint, accepted: nearest.slice(0, nearestMax.listed) };
+}
+
+/** A message of a graph's problem names this many choices. */
+const shortList = 10;
+
 function isSamePlace(one: GraphProblem, other: GraphProblem): boolean {
   return one.code === other.code && one.nodeId === other.nodeId && one.input === other.input;
 }
@@ -177,7 +227,7 @@ function isSamePlace(one: GraphProblem, other: GraphProblem): boolean {
 function explainMissingEnding(submission: Submission, catalogues: readonly ObjectInfo[]): JobProblem[] {
   const [preferred] = submission.alternatives;
   const refusals = catalogues.map((objectInfo) => ({
-    alternative: preferred,
+    ...{ alternative: preferred, objectInfo },
     errors: validateGraph(preferred.graph().workflow, objectInfo).errors.filter(
       ({ classType }) => classType === undefined || !preferred.classTypes.includes(classType),
     ),

@@ -60,6 +60,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       parameters: unknown,
       submitter?: Submitter,
       known: UploadFinder | undefined = uploads,
+      requires: readonly string[] = [],
     ): Promise<ResolvedWorkflow> {
       const tenantId = submitter?.tenantId;
       if (turns.isOver) await turns.next();
@@ -74,7 +75,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
         const servers = await options.definitions();
         if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
           assertAllowedClasses(classesOf(submission.alternatives[0].graph().workflow), servers, nodeClasses);
-        return judge(submission, servers);
+        return judge(submission, servers, requires);
       };
       let verdict = await judgeNow();
       if (Array.isArray(verdict)) {
