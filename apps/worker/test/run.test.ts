@@ -34,7 +34,7 @@ const job: Job = {
     timeoutMs: 1_000,
   },
   ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
-  ...{ ticketNumber: 3, pausedAt: null },
+  ...{ ticketNumber: 3, agedBands: 0, pausedAt: null },
   ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };
 

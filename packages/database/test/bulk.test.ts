@@ -107,15 +107,18 @@ test("ranks of a band begin at 0 again once they are large and no job of the ban
   const client = new pg.Client({ connectionString: stores.url });
   await client.connect();
   try {
-    await client.query("UPDATE band_clocks SET claimed_rank = 70000 WHERE priority IN ('urgent', 'high')");
+    await client.query(
+      `INSERT INTO lane_clocks (lane, priority, claimed_rank) VALUES ('default', 'urgent', 70000), ('default', 'high', 70000)
+       ON CONFLICT (lane, priority) DO UPDATE SET claimed_rank = 70000`,
+    );
     const [waiting] = await insert([buildJob({ priority: "high", batchIndex: 0 })]);
-    expect(waiting?.rank).toBe(70_001);
-    await stores.jobAnnouncer.rebaseRanks();
+    expect(waiting?.rank).toBe(70_016);
+    await stores.jobAnnouncer.forgetIdleRanks();
     const [urgent, high] = await insert([
       buildJob({ priority: "urgent", batchIndex: 0 }),
       buildJob({ priority: "high", batchIndex: 1 }),
     ]);
-    expect([urgent?.rank, high?.rank]).toEqual([1, 70_002]);
+    expect([urgent?.rank, high?.rank]).toEqual([16, 70_032]);
   } finally {
     await client.end();
   }

@@ -61,7 +61,12 @@ export {
   type JobProblem,
   type TenantLimitName,
 } from "./job/job-errors.ts";
-export { type Announcement, type JobAnnouncer, type TicketReference } from "./ports/job-announcer.ts";
+export {
+  type Announcement,
+  type JobAnnouncer,
+  type RepricedPage,
+  type TicketReference,
+} from "./ports/job-announcer.ts";
 export {
   type BatchFilter,
   type JobFilter,
@@ -220,6 +225,7 @@ export {
 } from "./scheduling/ticket-rank.ts";
 export { aheadMs, rankStep, stepMax, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
 export {
+  elsewhereUnitsMax,
   emptyTenantQueue,
   extendQueue,
   unitsElsewhere,

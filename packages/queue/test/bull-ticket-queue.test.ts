@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
-import { ticketId, TicketsUnavailableError, type HeldTicket } from "@genga/jobs";
+import { ticketId, ticketPriority, TicketsUnavailableError, type HeldTicket } from "@genga/jobs";
 import {
   type BullTicketQueue,
   createTicketQueue,
@@ -188,6 +188,42 @@ describe("adding and taking", () => {
       expect(await other.take(lane, 5)).toEqual([]);
     }
     expect((await board.getFailed()).map((job) => job.id)).toEqual(["nonsense"]);
+  });
+});
+
+describe("new priorities", () => {
+  test("put waiting tickets into another order, those of equal priority as they were named", async () => {
+    const tickets = open();
+    const waiting = Array.from({ length: 6 }, (_, index) => announce({ rank: 100 * index }));
+    await tickets.add(waiting);
+    const reversed = waiting
+      .toReversed()
+      .map((ticket, index) => ({ ...ticket, rank: Math.floor(index / 2) }));
+    await tickets.reprice([...reversed, announce()]);
+
+    const taken = await tickets.take(lane, 10);
+
+    expect(taken.map(ticketId)).toEqual(reversed.map(ticketId));
+    const job = await board.getJob(ticketId(reversed[0]!));
+    expect(job?.priority).toBe(ticketPriority("normal", 0));
+  });
+
+  test("hold for a ticket that is held or delayed from when it waits again", async () => {
+    const tickets = open();
+    const [first, second, third] = [announce({ rank: 1 }), announce({ rank: 2 }), announce({ rank: 3 })];
+    await tickets.add([first, second, third]);
+    const [held, delayed] = await tickets.take(lane, 2);
+    await tickets.giveBack(delayed!, { delayMs: 30_000 });
+    await tickets.reprice([
+      { ...first, rank: 9 },
+      { ...second, rank: 8 },
+    ]);
+    await tickets.giveBack(held!, { delayMs: 0 });
+    await (await board.getJob(ticketId(second)))?.promote();
+
+    const taken = await tickets.take(lane, 10);
+
+    expect(taken.map(ticketId)).toEqual([third, second, first].map(ticketId));
   });
 });
 

@@ -35,6 +35,7 @@ export function announce(changes: Partial<Announcement> = {}): Announcement {
     type: "image",
     lane: "default",
     priority: "normal",
+    agedBands: 0,
     rank: 0,
     ...changes,
   };

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import pTimeout from "p-timeout";
 import {
   limitsOf,
+  noTenantLimitChoices,
   StoreUnavailableError,
   type TenantLimitChoices,
   type TenantLimits,
@@ -32,11 +33,11 @@ export class KnownLimits {
 
   constructor(parts: {
     store: Pick<TenantLimitStore, "findChoices">;
-    defaults: TenantLimits;
+    defaults: Omit<TenantLimits, "weight">;
     log: { warn(details: object, message: string): void };
   }) {
     this.#store = parts.store;
-    this.#defaults = parts.defaults;
+    this.#defaults = limitsOf(parts.defaults, noTenantLimitChoices);
     this.#log = parts.log;
   }
 

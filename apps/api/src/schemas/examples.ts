@@ -38,7 +38,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
   KeyRotation: { overlapMinutes: 1_440 },
   TenantLimitChoices: {
     ...{ jobsQueuedMax: 5_000, jobsRunningMax: 4, requestsPerMinute: null },
-    ...{ requestsAtOnce: null, streamsMax: 50 },
+    ...{ requestsAtOnce: null, streamsMax: 50, weight: 2 },
   },
 };
 

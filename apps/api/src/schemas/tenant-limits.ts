@@ -11,6 +11,16 @@ export const tenantLimitChoicesSchema = z.strictObject({
   requestsPerMinute: choice(1, 10_000_000),
   requestsAtOnce: choice(1, 100_000).describe("Requests at the same time, without event streams."),
   streamsMax: choice(0, 100_000).describe("Open event streams at the same time."),
+  weight: z
+    .number()
+    .min(0.1)
+    .max(16)
+    .nullable()
+    .default(null)
+    .describe(
+      "The tenant's share of GPU time: of two tenants with waiting jobs, one of weight 2 gets twice the GPU time of one " +
+        "of weight 1. It holds for jobs that are accepted from now on. null or absent = 1.",
+    ),
 });
 
 export const tenantLimitsViewSchema = z.object({
@@ -23,6 +33,7 @@ export const tenantLimitsViewSchema = z.object({
       requestsPerMinute: z.int(),
       requestsAtOnce: z.int(),
       streamsMax: z.int(),
+      weight: z.number(),
     })
     .describe(
       "The limits that hold: the choices, and for the rest the defaults of the process that answers.",

@@ -27,7 +27,9 @@ export interface SweeperOptions {
   log: Logger;
 }
 
-const rebaseEvery = 60;
+/** Every so many passes the ranks of idle lanes begin anew, and the bases of busy ones move. */
+const idleRanksEvery = 60;
+const basesEvery = 5;
 const rowsPerPass = 1_000;
 /** Each has at most 500 jobs that depend on it. */
 const endsPerRound = 50;
@@ -60,11 +62,13 @@ export class Sweeper {
     await this.#requeueAbandoned();
     await this.#expireQueued();
     await this.#passOnEnds();
-    if (this.#passes % rebaseEvery === 0) await this.#options.announcer.rebaseRanks();
+    if (this.#passes % idleRanksEvery === 0) await this.#options.announcer.forgetIdleRanks();
+    if (this.#passes % basesEvery === 0) await this.#options.announcer.moveBases();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       await this.#refillWipedRedis();
       await this.announce();
+      await this.#reprice();
       if (this.#passes % auditEvery === 0) await this.#audit();
     } catch (error) {
       if (!(error instanceof TicketsUnavailableError)) throw error;
@@ -127,6 +131,17 @@ export class Sweeper {
       await announcer.markEnqueued(announcements);
       log.debug({ jobs: announcements.length }, "tickets added");
       if (announcements.length < rowsPerPass) return;
+    }
+  }
+
+  /** Gives tickets whose base has moved their new priorities. A process that dies in between leaves the rest to the next one. */
+  async #reprice(): Promise<void> {
+    const { tickets, announcer } = this.#options;
+    for (let round = 0; round < roundsMax; round += 1) {
+      const page = await announcer.nextRepricing(rowsPerPass);
+      if (page === null) return;
+      await tickets.reprice(page.announcements);
+      await announcer.noteRepriced(page);
     }
   }
 

@@ -15,6 +15,7 @@ const choiceColumns = {
   requestsPerMinute: true,
   requestsAtOnce: true,
   streamsMax: true,
+  weight: true,
 } as const satisfies Record<keyof TenantLimitChoices, true>;
 
 /** The limits that operators chose for tenants, in PostgreSQL. A tenant without a row has the configured defaults. */

@@ -82,6 +82,8 @@ export interface Job extends JobLabels {
   lane: string;
   /** The place in its tenant's queue, within the priority band; see `ticket-queue.ts`. */
   rank: number;
+  /** How many bands it has moved up, while it waits, because it has waited long. */
+  agedBands: number;
   /** Labels that its server must have, each once, sorted. */
   requires: string[];
   /** The number of the latest attempt; 0 before the first. */

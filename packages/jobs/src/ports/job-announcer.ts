@@ -12,7 +12,23 @@ export interface Announcement extends TicketReference {
   type: JobType;
   lane: string;
   priority: JobPriority;
+  /** How many bands the job has moved up because it has waited long. */
+  agedBands: number;
+  /** Counted from the base of the lane and the band. */
   rank: number;
+}
+
+/** Tickets of one lane and one band whose priorities follow from a base that has moved. */
+export interface RepricedPage {
+  lane: string;
+  /** The band. */
+  priority: JobPriority;
+  base: number;
+  /** The pages before this one went up to this rank. */
+  after: number;
+  /** The last rank of the page; `null` = it is the last page. */
+  upTo: number | null;
+  announcements: Announcement[];
 }
 
 /**
@@ -39,9 +55,14 @@ export interface JobAnnouncer {
   holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]>;
   /** For use after Redis lost its data: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
   clearEnqueued(): Promise<number>;
-  /**
-   * Lets the ranks of a priority band begin at 0 again, if they have grown large and no job of the band is queued. The
-   * sweeper calls this.
-   */
-  rebaseRanks(): Promise<void>;
+  /** Counts ranks as `announcementOf` gives them from the bases of their lanes and bands. */
+  countFromBases(announcements: Announcement[]): Promise<Announcement[]>;
+  /** Lets the ranks of lanes and bands in which no job is queued begin anew. The sweeper calls this and the next ones. */
+  forgetIdleRanks(): Promise<void>;
+  /** Moves the bases of lanes and bands whose claimed ranks have come far; `nextRepricing` then has work. */
+  moveBases(): Promise<void>;
+  /** About `limit` tickets that need the priority that they have here; `null` = none. */
+  nextRepricing(limit: number): Promise<RepricedPage | null>;
+  /** The tickets of the page have their priorities. Without this the same page comes again, which does no harm. */
+  noteRepriced(page: RepricedPage): Promise<void>;
 }

@@ -12,6 +12,8 @@ export interface TenantLimits {
   requestsAtOnce: number;
   /** Open event streams at the same time. */
   streamsMax: number;
+  /** Of two tenants with waiting jobs, one of weight 2 gets twice the GPU time of one of weight 1. */
+  weight: number;
 }
 
 /** The limits that an operator chose for one tenant; `null` = the configured default holds. */
@@ -23,16 +25,18 @@ export const noTenantLimitChoices: Readonly<TenantLimitChoices> = {
   requestsPerMinute: null,
   requestsAtOnce: null,
   streamsMax: null,
+  weight: null,
 };
 
-/** The limits of a tenant: the operator's choices, and the defaults for the rest. */
-export function limitsOf(defaults: TenantLimits, choices: TenantLimitChoices): TenantLimits {
+/** The limits of a tenant: the operator's choices, and the defaults for the rest. Every tenant's weight is 1 by default. */
+export function limitsOf(defaults: Omit<TenantLimits, "weight">, choices: TenantLimitChoices): TenantLimits {
   return {
     jobsQueuedMax: choices.jobsQueuedMax ?? defaults.jobsQueuedMax,
     jobsRunningMax: choices.jobsRunningMax ?? defaults.jobsRunningMax,
     requestsPerMinute: choices.requestsPerMinute ?? defaults.requestsPerMinute,
     requestsAtOnce: choices.requestsAtOnce ?? defaults.requestsAtOnce,
     streamsMax: choices.streamsMax ?? defaults.streamsMax,
+    weight: choices.weight ?? 1,
   };
 }
 

@@ -57,6 +57,11 @@ export interface TicketQueue {
   giveBack(ticket: HeldTicket, options: { delayMs: number }): Promise<void>;
   /** Shows progress in Bull Board, at most once a second for each ticket, always the latest; never throws. */
   report(ticket: HeldTicket, progress: { percent: number; line?: string }): void;
+  /**
+   * Gives waiting tickets the priorities of these announcements; those of equal priority get the order in which they
+   * stand here. A ticket that a process holds gets it when it is given back; a missing one is no error.
+   */
+  reprice(announcements: Announcement[]): Promise<void>;
   /** Removes tickets of rows that no longer want work, in a pipeline. Locked tickets stay with their holders. */
   remove(tickets: (TicketReference & { lane: string })[]): Promise<void>;
   /** Those of these tickets that are not live (waiting, delayed or active). */

@@ -32,7 +32,7 @@ const signalledMax = 1_000;
 export interface JobManagerOptions {
   reader: JobReader;
   requests: JobRequests;
-  announcer: Pick<JobAnnouncer, "markEnqueued">;
+  announcer: Pick<JobAnnouncer, "markEnqueued" | "countFromBases">;
   tickets: TicketQueue;
   signals: Signals;
   resolver: WorkflowResolver;

@@ -30,6 +30,7 @@ function announcerOf(failures: Error[] = []): {
       },
     },
     announcer: {
+      countFromBases: (announcements) => Promise.resolve(announcements),
       markEnqueued: (tickets) => {
         marked.push(...tickets.map(({ jobId }) => jobId));
         return Promise.resolve();
@@ -37,9 +38,11 @@ function announcerOf(failures: Error[] = []): {
     },
     logger: { warn: (details) => void warnings.push(details) },
   });
+  const goOn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
   const letGo = async (): Promise<void> => {
+    await goOn();
     held.shift()?.();
-    await new Promise((resolve) => setImmediate(resolve));
+    await goOn();
   };
   return { announcer, trips, marked, warnings, letGo };
 }

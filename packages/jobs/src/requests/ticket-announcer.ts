@@ -10,7 +10,7 @@ const waitingMax = 100_000;
 
 export interface TicketAnnouncerOptions {
   tickets: Pick<TicketQueue, "add">;
-  announcer: Pick<JobAnnouncer, "markEnqueued">;
+  announcer: Pick<JobAnnouncer, "markEnqueued" | "countFromBases">;
   logger: { warn(details: object, message: string): void };
 }
 
@@ -58,7 +58,7 @@ export class TicketAnnouncer {
     while (this.#waiting.length > 0) {
       const { announcements, areNew } = this.#nextRound();
       try {
-        await tickets.add(announcements, { areNew });
+        await tickets.add(await announcer.countFromBases(announcements), { areNew });
         await announcer.markEnqueued(announcements);
       } catch (error) {
         // What waits would meet the same, one time-out after the other.

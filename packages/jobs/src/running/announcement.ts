@@ -9,7 +9,7 @@ export function isReadyAtOnce({ status, runAt, pausedAt, openDependencies }: Job
   return status === "queued" && runAt === null && pausedAt === null && openDependencies === 0;
 }
 
-/** The ticket of a queued job. */
+/** The ticket of a queued job. Its rank is not yet counted from its base (`JobAnnouncer.countFromBases`). */
 export function announcementOf(job: Job): Announcement {
   return {
     jobId: job.id,
@@ -18,6 +18,7 @@ export function announcementOf(job: Job): Announcement {
     type: job.type,
     lane: job.lane,
     priority: job.priority,
+    agedBands: job.agedBands,
     rank: job.rank,
   };
 }

@@ -10,6 +10,12 @@ export interface TenantQueue {
   backlogUnits: number;
 }
 
+/**
+ * The most that work in other lanes moves a tenant's first job back: a million usual runs of the lane. So ranks stay far
+ * from the largest number that a row can hold, whatever run times were measured.
+ */
+export const elsewhereUnitsMax = 2 ** 24;
+
 export const emptyTenantQueue: TenantQueue = { lastRank: 0, begunRank: 0, backlogUnits: 0 };
 
 /**
@@ -56,5 +62,5 @@ export function unitsElsewhere(
 ): number {
   let weightedMs = 0;
   for (const { units, runMs } of others) weightedMs += (units * runMs) / unitsPerRun;
-  return Math.floor((weightedMs * unitsPerRun) / laneRunMs);
+  return Math.min(Math.floor((weightedMs * unitsPerRun) / laneRunMs), elsewhereUnitsMax);
 }

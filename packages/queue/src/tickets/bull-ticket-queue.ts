@@ -21,6 +21,8 @@ import { RedisSubscriber } from "../redis/redis-subscriber.ts";
 import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
 import { findTickets, removeFinished } from "./find-tickets.ts";
 import { removeTickets } from "./remove-tickets.ts";
+import { repriceTickets } from "./reprice-tickets.ts";
+import { byLane, chunksOf } from "./ticket-groups.ts";
 import { TicketLocks } from "./ticket-locks.ts";
 import { TicketReports, type TicketReport } from "./ticket-reports.ts";
 
@@ -166,6 +168,15 @@ export class BullTicketQueue implements TicketQueue {
   report(ticket: HeldTicket, progress: TicketReport): void {
     const job = this.#locks.find(ticket);
     if (job !== undefined) this.#reports.add(job, progress);
+  }
+
+  async reprice(announcements: Announcement[]): Promise<void> {
+    for (const [lane, group] of byLane(announcements)) {
+      const bullLane = this.#lane(lane);
+      for (const chunk of chunksOf(group, bulkMax)) {
+        await this.#link.run((redis) => repriceTickets(bullLane, redis, chunk));
+      }
+    }
   }
 
   async remove(tickets: (TicketReference & { lane: string })[]): Promise<void> {
@@ -351,18 +362,4 @@ export class BullTicketQueue implements TicketQueue {
   #sentinelKey(): string {
     return `${this.#prefix}:sentinel`;
   }
-}
-
-function byLane<Item extends { lane: string }>(items: Item[]): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>();
-  for (const item of items) {
-    const group = groups.get(item.lane);
-    if (group === undefined) groups.set(item.lane, [item]);
-    else group.push(item);
-  }
-  return groups;
-}
-
-function* chunksOf<Item>(items: Item[], size: number): Generator<Item[]> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }

@@ -24,13 +24,13 @@ export function bullJobOf(announcement: Announcement): {
   data: TicketReference;
   opts: BulkJobOptions;
 } {
-  const { jobId, attempt, ticketNumber, type, priority, rank } = announcement;
+  const { jobId, attempt, ticketNumber, type, priority, agedBands, rank } = announcement;
   return {
     name: type,
     data: { jobId, attempt, ticketNumber },
     opts: {
       jobId: ticketId(announcement),
-      priority: ticketPriority(priority, rank),
+      priority: ticketPriority(priority, rank, agedBands),
       // The database decides about retries: a new attempt is a new ticket.
       attempts: 1,
       stackTraceLimit: 0,

@@ -15,7 +15,8 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
     test("lists due rows without a ticket until they have one", async () => {
       const job = await insert(buildJob({ priority: "high" }));
       const ticket = { jobId: job.id, attempt: 1, ticketNumber: 0 };
-      const announcement = { ...ticket, type: "image", lane: "default", priority: "high", rank: job.rank };
+      const of = { type: "image", lane: "default", priority: "high", agedBands: 0 };
+      const announcement = { ...ticket, ...of, rank: job.rank };
       expect(among(await stores().jobAnnouncer.listUnannounced(10_000), job)).toEqual([announcement]);
       await stores().jobAnnouncer.markEnqueued([{ jobId: job.id, attempt: 2, ticketNumber: 0 }]);
       expect((await read(job.id)).enqueuedAt).toBeNull();

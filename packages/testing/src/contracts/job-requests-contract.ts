@@ -137,7 +137,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
         jobs: Array.from({ length: 50 }, (_, batchIndex) => buildJob({ batchIndex })),
       });
       const ranks = flood.map(({ rank }) => rank);
-      expect(ranks).toEqual(ranks.map((_, index) => (ranks[0] ?? NaN) + index));
+      expect(ranks).toEqual(ranks.map((_, index) => (ranks[0] ?? NaN) + 16 * index));
       const late = await insert(buildJob(), await freshTenant());
       expect(late.rank).toBeLessThan(flood[5]?.rank ?? NaN);
       const next = await insert(buildJob(), flooding);
@@ -156,7 +156,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       if (last === undefined) throw new Error("Nothing was inserted.");
       expect(await claim(last, 1, await freshServer())).toHaveLength(1);
       for (const tenantId of [early, await freshTenant()]) {
-        expect((await insert(buildJob({ priority: "low" }), tenantId)).rank).toBe(last.rank + 1);
+        expect((await insert(buildJob({ priority: "low" }), tenantId)).rank).toBe(last.rank + 16);
       }
     });
   });

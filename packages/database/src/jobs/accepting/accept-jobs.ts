@@ -16,7 +16,7 @@ import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
-import { reserveRanks } from "./rank-reservation.ts";
+import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 /**
@@ -66,14 +66,13 @@ export async function insertJobs(
   if (jobs.length === 0) return [];
   const preparation = await prepareJobs(jobs, submission.batch);
   const admitted = await beforeInsert(lanes.use(database, preparation.lanes));
+  const admittedRows = preparation.rows.map((row) => {
+    return { ...row, lane: admitted.has(row.lane) ? row.lane : defaultLane };
+  });
   for (let tries = 1; ; tries += 1) {
-    const takeRank = await beforeInsert(reserveRanks(database, tenantId, preparation.counts, limit));
+    const takeRank = await beforeInsert(reserveRanks(database, tenantId, admittedRows, limit));
     if (takeRank !== null) {
-      const rows = preparation.rows.map((row) => ({
-        ...row,
-        lane: admitted.has(row.lane) ? row.lane : defaultLane,
-        rank: takeRank(row.priority),
-      }));
+      const rows = admittedRows.map((row) => ({ ...row, rank: takeRank(row) }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
       const fulfilled = fulfilmentOf(submission);
       const inserted = await insertWithGraphs(

@@ -2,7 +2,6 @@ import {
   defaultLane,
   InvalidJobError,
   isStorableJson,
-  type JobPriority,
   type Lane,
   type NewBatch,
   type NewJob,
@@ -42,7 +41,6 @@ export interface Preparation {
   graphs: PreparedGraph[];
   /** The lanes of the jobs, each once. */
   lanes: Lane[];
-  counts: Map<JobPriority, number>;
 }
 
 /** After this many jobs other work of the process gets its turn, since hashing ten thousand graphs takes a while. */
@@ -55,12 +53,11 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   }
   const graphs = new Map<string, string>();
   const lanes = new Map<string, Lane>();
-  const counts = new Map<JobPriority, number>();
   const rows: PreparedJob[] = [];
   const needed = new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn));
   for (const [index, { workflow, sealedExtraData, lane, ...rest }] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
-    const { parameters, project, scene, shot, tags, priority, key = null, dependsOn = [] } = rest;
+    const { parameters, project, scene, shot, tags, key = null, dependsOn = [] } = rest;
     for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key })) {
       assertStorable(path, isStorable(value));
     }
@@ -75,12 +72,10 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     const laneName = lane?.name ?? defaultLane;
     const links = { key, dependsOn, openDependencies: dependsOn.length, hasDependents: needed.has(rest.id) };
     rows.push({ ...rest, ...links, lane: laneName, batchIndex, workflowHash, sealedExtraData: sealed });
-    counts.set(priority, (counts.get(priority) ?? 0) + 1);
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     rows,
-    counts,
     lanes: [...lanes.values()],
     graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })),
   };

@@ -1,13 +1,9 @@
 import { type Announcement, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { announcementColumns } from "./announcement-columns.ts";
 import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
 import { isCurrent, ticketRows } from "./ticket-rows.ts";
-
-/** The columns of a queued row that its ticket needs, from a table or alias named `job`. */
-const announcementColumns = Prisma.sql`
-  job.id AS "jobId", job.attempt + 1 AS attempt, job.ticket_number AS "ticketNumber", job.type, job.lane, job.priority,
-  job.rank`;
 
 /** All statements lock rows in the order of their ids, so that no two of them deadlock. */
 export async function markEnqueued(database: PrismaClient, tickets: TicketReference[]): Promise<void> {

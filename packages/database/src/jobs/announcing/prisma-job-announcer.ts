@@ -1,18 +1,21 @@
-import { type Announcement, type JobAnnouncer, type TicketReference } from "@genga/jobs";
+import { type Announcement, type JobAnnouncer, type RepricedPage, type TicketReference } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
 import { clearEnqueued, holdBack, listAnnounced, listUnannounced, markEnqueued } from "./announce-jobs.ts";
-import { rebaseRanks } from "./rebase-ranks.ts";
+import { forgetIdleRanks, moveBases, nextRepricing, noteRepriced } from "../ranks/move-bases.ts";
+import { RankBases } from "../ranks/rank-bases.ts";
 
 /** Records in PostgreSQL which jobs have a ticket. Errors of all statements are mapped here. */
 export class PrismaJobAnnouncer implements JobAnnouncer {
   readonly #database: PrismaClient;
   readonly #limits: RunningLimit;
+  readonly #bases: RankBases;
 
   constructor(options: { database: PrismaClient; limits: RunningLimit }) {
     this.#database = options.database;
     this.#limits = options.limits;
+    this.#bases = new RankBases(options.database);
   }
 
   markEnqueued(tickets: TicketReference[]): Promise<void> {
@@ -20,11 +23,15 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
   }
 
   listUnannounced(limit: number): Promise<Announcement[]> {
-    return withMappedErrors(() => listUnannounced(this.#database, limit, this.#limits));
+    return withMappedErrors(async () =>
+      this.#bases.count(await listUnannounced(this.#database, limit, this.#limits)),
+    );
   }
 
   listAnnounced(afterJobId: string | null, limit: number): Promise<Announcement[]> {
-    return withMappedErrors(() => listAnnounced(this.#database, afterJobId, limit));
+    return withMappedErrors(async () =>
+      this.#bases.count(await listAnnounced(this.#database, afterJobId, limit)),
+    );
   }
 
   holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]> {
@@ -35,7 +42,23 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
     return withMappedErrors(() => clearEnqueued(this.#database));
   }
 
-  rebaseRanks(): Promise<void> {
-    return withMappedErrors(() => rebaseRanks(this.#database));
+  countFromBases(announcements: Announcement[]): Promise<Announcement[]> {
+    return withMappedErrors(() => this.#bases.count(announcements));
+  }
+
+  forgetIdleRanks(): Promise<void> {
+    return withMappedErrors(() => forgetIdleRanks(this.#database));
+  }
+
+  moveBases(): Promise<void> {
+    return withMappedErrors(() => moveBases(this.#database));
+  }
+
+  nextRepricing(limit: number): Promise<RepricedPage | null> {
+    return withMappedErrors(() => nextRepricing(this.#database, limit));
+  }
+
+  noteRepriced(page: RepricedPage): Promise<void> {
+    return withMappedErrors(() => noteRepriced(this.#database, page));
   }
 }

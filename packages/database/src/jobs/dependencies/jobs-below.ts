@@ -6,6 +6,7 @@ import { dependencyFailed } from "./pass-on-ends.ts";
 export interface Retryable {
   id: string;
   priority: JobPriority;
+  lane: string;
   status: JobStatus;
   hasExtraData: boolean;
 }
@@ -30,7 +31,7 @@ export async function readJobsBelow(
   database: Prisma.TransactionClient,
   askedIds: readonly string[],
 ): Promise<JobsBelow> {
-  const columns = Prisma.sql`job.id, job.priority, job.status, job.has_extra_data AS "hasExtraData"`;
+  const columns = Prisma.sql`job.id, job.priority, job.lane, job.status, job.has_extra_data AS "hasExtraData"`;
   const asked = await database.$queryRaw<Retryable[]>`
     SELECT ${columns} FROM jobs job WHERE job.id = ANY(${askedIds}::uuid[]) ORDER BY job.id`;
   const below = await database.$queryRaw<Retryable[]>`

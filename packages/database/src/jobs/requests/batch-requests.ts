@@ -56,15 +56,15 @@ export async function retryBatch(
   const ended = await database.job.findMany({
     where: { batchId, status: { in: ["failed", "timeout"] } },
     select: {
-      ...{ id: true, tenantId: true, priority: true, hasExtraData: true },
+      ...{ id: true, tenantId: true, priority: true, lane: true, hasExtraData: true },
       ...{ hasDependents: true, openDependencies: true },
     },
     orderBy: { batchIndex: "asc" },
   });
   const needing = ended.filter(({ hasExtraData }) => hasExtraData).length;
   if (needing > 0 && seal === undefined) throw new ExtraDataNeededError(needing);
-  const jobs = ended.map(({ id, tenantId, priority, hasExtraData }) => ({
-    ...{ id, tenantId, priority },
+  const jobs = ended.map(({ id, tenantId, priority, lane, hasExtraData }) => ({
+    ...{ id, tenantId, priority, lane },
     ...(hasExtraData && seal !== undefined && { sealedExtraData: seal(id) }),
   }));
   const isLinked = ended.some((job) => job.hasDependents || job.openDependencies > 0);

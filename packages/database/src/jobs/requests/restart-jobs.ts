@@ -5,13 +5,14 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { clearedFailure, clearedProgress, clearedServer } from "../cleared-columns.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
-import { reserveRanks } from "../accepting/rank-reservation.ts";
+import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 export interface EndedJob {
   id: string;
   tenantId: string;
   priority: JobPriority;
+  lane: string;
   /** Without it, jobs that were submitted with secret extra data are not queued again. */
   sealedExtraData?: Uint8Array;
 }
@@ -37,20 +38,18 @@ export async function restartJobs(
   const [first] = jobs;
   if (first === undefined) return [];
   const { tenantId } = first;
-  const perPriority = new Map<JobPriority, number>();
-  for (const { priority } of jobs) perPriority.set(priority, (perPriority.get(priority) ?? 0) + 1);
-  const takeRank = await reserveRanks(database, tenantId, perPriority, limit);
+  const takeRank = await reserveRanks(database, tenantId, jobs, limit);
   if (takeRank !== null) {
-    const ranked = jobs.map((job) => rankedRow(job, takeRank(job.priority)));
+    const ranked = jobs.map((job) => rankedRow(job, takeRank(job)));
     const room = takeRoom(tenantId, jobs.length, limit);
     const restarted = await restartRows(database, ranked, statuses, { room, by });
     if (restarted.length > 0) return restarted;
   }
   // Either the queue had no room, or no job has such a status any more.
   await recount(database, tenantId, jobs.length, limit);
-  const takeLaterRank = await reserveRanks(database, tenantId, perPriority, limit);
+  const takeLaterRank = await reserveRanks(database, tenantId, jobs, limit);
   if (takeLaterRank === null) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
-  const ranked = jobs.map((job) => rankedRow(job, takeLaterRank(job.priority)));
+  const ranked = jobs.map((job) => rankedRow(job, takeLaterRank(job)));
   return await restartRows(database, ranked, statuses, { room: takeRoom(tenantId, jobs.length, limit), by });
 }
 
@@ -92,7 +91,7 @@ export async function restartRows(
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), ${batchesOf(Prisma.sql`SELECT batch_id FROM again`)}
     , job AS (
-      UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank,
+      UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank, aged = 0, aged_at = NULL,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
         run_at = CASE WHEN again.dependency IS NOT NULL THEN run_at END, enqueued_at = NULL,

@@ -1,14 +1,8 @@
-import {
-  NeededJobEndedError,
-  StoreUnavailableError,
-  type Job,
-  type JobPriority,
-  type TerminalStatus,
-} from "@genga/jobs";
+import { NeededJobEndedError, StoreUnavailableError, type Job, type TerminalStatus } from "@genga/jobs";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { recount, takeRoom } from "../accepting/queue-room.ts";
-import { reserveRanks } from "../accepting/rank-reservation.ts";
+import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import {
   readJobsBelow,
   restartable,
@@ -94,10 +88,8 @@ async function ranksFor(
   jobs: readonly Retryable[],
   { tenantId, limit }: { tenantId: string; limit: Restart["limit"] },
 ): Promise<Map<string, number> | null> {
-  const counts = new Map<JobPriority, number>();
-  for (const { priority } of jobs) counts.set(priority, (counts.get(priority) ?? 0) + 1);
-  const takeRank = await reserveRanks(database, tenantId, counts, limit);
-  if (takeRank !== null) return new Map(jobs.map(({ id, priority }) => [id, takeRank(priority)]));
+  const takeRank = await reserveRanks(database, tenantId, jobs, limit);
+  if (takeRank !== null) return new Map(jobs.map((job) => [job.id, takeRank(job)]));
   await recount(database, tenantId, jobs.length, limit);
   return null;
 }

@@ -6,6 +6,7 @@ import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { isCurrent } from "../announcing/ticket-rows.ts";
 import { isReady } from "../ready-jobs.ts";
+import { bandOf } from "../ranks/waiting-band.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -32,7 +33,7 @@ interface LeasedRow extends JobRow {
  * Of a tenant whose running jobs are limited, only as many jobs are claimed as it has places, the first of its queue
  * first.
  *
- * The clock of the band (the highest rank claimed so far) rises with the claims. If another claim has the clock's row
+ * The clock of the lane and the band (the highest rank claimed so far) rises with the claims. If another claim has the clock's row
  * locked, that claim or a later one raises the clock.
  */
 export async function claimJobs(
@@ -92,12 +93,14 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
       SELECT id, event_sequence, 'claimed', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
       FROM job
     ), risen AS (
-      SELECT priority, max(rank) AS rank FROM job GROUP BY priority
+      SELECT lane, ${bandOf(Prisma.sql`job`)} AS priority, max(rank) AS rank FROM job GROUP BY 1, 2
     ), clock AS (
-      UPDATE band_clocks SET claimed_rank = risen.rank
-      FROM risen WHERE band_clocks.priority = risen.priority AND band_clocks.priority IN (
-        SELECT behind.priority FROM band_clocks behind JOIN risen ON risen.priority = behind.priority
-        WHERE behind.claimed_rank < risen.rank FOR NO KEY UPDATE OF behind SKIP LOCKED)
+      UPDATE lane_clocks SET claimed_rank = risen.rank
+      FROM risen WHERE lane_clocks.lane = risen.lane AND lane_clocks.priority = risen.priority
+        AND (lane_clocks.lane, lane_clocks.priority) IN (
+          SELECT behind.lane, behind.priority FROM lane_clocks behind
+          JOIN risen ON risen.lane = behind.lane AND risen.priority = behind.priority
+          WHERE behind.claimed_rank < risen.rank FOR NO KEY UPDATE OF behind SKIP LOCKED)
     )
     SELECT ${jobColumns}, ${leaseColumns}, NULL::float8 AS "executionElapsedMs"
     FROM job ${withGraph}`;
