@@ -18,7 +18,7 @@ export { workflowParametersSchema } from "./judging/submission.ts";
 export { parseImageParameters, parseVideoParameters } from "./parameters/job-parameters.ts";
 export { findMisplacedGraph } from "./judging/misplaced-graph.ts";
 export { outputOptionsOf, type OutputOptions } from "./parameters/output-options.ts";
-export { problemsOf } from "./parameters/parameter-problems.ts";
+export { problemsOf, shorten } from "./parameters/parameter-problems.ts";
 export { WorkflowGenerator } from "./building/workflow-generator.ts";
 export { type NodeClassRules } from "./judging/node-class-rules.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./judging/workflow-resolver.ts";

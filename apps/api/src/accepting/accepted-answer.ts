@@ -1,9 +1,11 @@
-import { type Job, type JobPrompt, type Remarks } from "@genga/jobs";
+import { promptOf, type Job, type JobPrompt, type NewJob, type Remarks } from "@genga/jobs";
 import { prefix } from "../http/paths.ts";
+import { type Sweep } from "../submissions/sweep.ts";
 import { linksOfJob } from "../jobs/job-view.ts";
 
 /** The answer to an accepted submission, written already. */
 export interface AnswerBytes {
+  /** Empty if nothing was stored. */
   location: string;
   /** JSON. */
   answer: Uint8Array<ArrayBuffer>;
@@ -29,6 +31,20 @@ export function answerOfBatch(
   const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
   const views = jobs.map((job) => viewOfAccepted(job, prompts.get(job.id), baseUrl));
   return { location: links.self, answer: toBytes({ id, name, total, jobs: views, links, ...remarks }) };
+}
+
+/** How many jobs of a dry run are shown. */
+const shownMax = 10;
+
+/** @param sweep whose jobs these are; absent = they were listed */
+export function answerOfDryRun(newJobs: NewJob[], sweep: Sweep | undefined, remarks: Remarks): AnswerBytes {
+  const jobs = newJobs.slice(0, shownMax).map((job, index) => {
+    const { prompt, negativePrompt } = promptOf(job);
+    const { type, priority, project, scene, shot, tags } = job;
+    const values = sweep?.valuesAt(index) ?? {};
+    return { index, type, prompt, negativePrompt, priority, project, scene, shot, tags, values };
+  });
+  return { location: "", answer: toBytes({ dryRun: true, total: newJobs.length, jobs, ...remarks }) };
 }
 
 /** A job as it is at the moment of its acceptance, whatever became of it since. */

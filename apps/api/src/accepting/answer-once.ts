@@ -75,7 +75,10 @@ async function acceptClaimed(
   { idempotency, jobCommands }: Pick<AnsweringParts, "idempotency" | "jobCommands">,
 ): Promise<AcceptedSubmission> {
   try {
-    return await answerSubmission(submission, jobCommands, claim);
+    const accepted = await answerSubmission(submission, jobCommands, claim);
+    // A dry run leaves its key to the request that it prepares.
+    if (accepted.isDryRun === true) await idempotency.release(claim).catch(() => undefined);
+    return accepted;
   } catch (error) {
     // If PostgreSQL is away, the key is free again when the claim runs out.
     await idempotency.release(claim).catch(() => undefined);

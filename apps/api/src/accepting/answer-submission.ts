@@ -1,9 +1,10 @@
-import { type IdempotencyClaim, type JobType, type Principal } from "@genga/jobs";
+import { InvalidJobError, type IdempotencyClaim, type JobType, type Principal } from "@genga/jobs";
 import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { readBatch, readSubmission } from "../submissions/submission-body.ts";
-import { answerOfBatch, answerOfJob, type AnswerBytes } from "./accepted-answer.ts";
+import { describeValues, type Sweep } from "../submissions/sweep.ts";
+import { answerOfBatch, answerOfDryRun, answerOfJob, type AnswerBytes } from "./accepted-answer.ts";
 
 /** A request that submits jobs: its bytes, and who sent them. */
 export type Submission = {
@@ -22,6 +23,8 @@ export interface AcceptedSubmission extends AnswerBytes {
   /** The accepted jobs; none if the answer was given before. */
   jobs: Partial<Record<JobType, number>>;
   isReplayed?: true;
+  /** Nothing was stored. */
+  isDryRun?: true;
 }
 
 /** Members and items of all jobs of a batch: 10,000 graphs of 200 values each. */
@@ -46,12 +49,38 @@ export async function answerSubmission(
   }
   const given = submission.isLines ? await jobsOfLines(body) : await parsed(body, batchValuesMax);
   const read = readBatch(withName(given, submission.name));
-  const { id, jobs, prompts: inOrder, ...remarks } = await commands.createBatch(read, claim);
+  if (read.isDryRun) {
+    const { newJobs, ...remarks } = await namingValues(read.sweep, commands.checkBatch(read));
+    return { ...answerOfDryRun(newJobs, read.sweep, remarks), jobs: {}, isDryRun: true };
+  }
+  const {
+    id,
+    jobs,
+    prompts: inOrder,
+    ...remarks
+  } = await namingValues(read.sweep, commands.createBatch(read, claim));
   const prompts = new Map(jobs.map((job, index) => [job.id, inOrder[index]]));
   const counts: Partial<Record<JobType, number>> = {};
   for (const { type } of jobs) counts[type] = (counts[type] ?? 0) + 1;
   const batch = { id, name: read.name, total: jobs.length, jobs };
   return { ...answerOfBatch(batch, { prompts, baseUrl, remarks }), jobs: counts };
+}
+
+/** Problems of a sweep's jobs also say which values these jobs have: the request does not list the jobs. */
+async function namingValues<Result>(sweep: Sweep | undefined, work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    if (sweep === undefined || !(error instanceof InvalidJobError)) throw error;
+    throw new InvalidJobError(
+      error.problems.map((problem) => {
+        const index = /^jobs\.(\d+)/.exec(problem.path)?.[1];
+        if (index === undefined) return problem;
+        const values = describeValues(sweep.valuesAt(Number(index)));
+        return { ...problem, message: `${problem.message} (The job with ${values}.)` };
+      }),
+    );
+  }
 }
 
 /** An empty body is read as an object without fields, whose refusal says more. */

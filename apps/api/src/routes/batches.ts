@@ -26,11 +26,14 @@ export const submitBatch = route({
   submits: true,
   summary: "Submit many jobs, all or none",
   description:
-    "A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, goes into the query.",
+    "The jobs are listed, or described by a sweep: one job, and lists of values for some of its fields. Options beside them apply to " +
+    "all jobs that have no own. A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, " +
+    "goes into the query.",
   query: z.strictObject({ name: batchNameSchema }),
   headers: submissionHeaders,
   body: jsonBytes("NewBatch", [linesMediaType]),
   answers: {
+    200: { description: "A dry run: all jobs would be accepted.", content: json("CheckedBatch") },
     202: {
       description: "All jobs are stored.",
       content: json("AcceptedBatch"),
@@ -45,7 +48,9 @@ export const submitBatch = route({
     const isLines = request.is(linesMediaType) !== false;
     const key = keyOf(headers);
     const batch = { kind: "batch", name: query.name, isLines, body, ...key, principal, baseUrl } as const;
-    return replyOf(await submissions.accept(batch));
+    const accepted = await submissions.accept(batch);
+    if (accepted.isDryRun === true) return { status: 200, jsonBytes: accepted.answer };
+    return { status: 202, ...replyOf(accepted) };
   },
 });
 

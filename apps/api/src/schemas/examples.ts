@@ -117,6 +117,15 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ...{ id: batchId, name: "clouds", total: 1, jobs: [accepted], links: batchLinks },
     ...{ warnings: [], notChecked: [] },
   },
+  CheckedBatch: {
+    ...{ dryRun: true, total: 8, warnings: [], notChecked: [] },
+    jobs: [
+      {
+        ...{ index: 0, type: "image", prompt, negativePrompt, priority: "normal" },
+        ...{ project: "opening", scene: null, shot: null, tags: [], values: { steps: 20, seed: 1 } },
+      },
+    ],
+  },
   Batch: batch,
   BatchDetail: { ...batch, firstErrors: [] },
   BatchPage: { batches: [batch], nextCursor: null },

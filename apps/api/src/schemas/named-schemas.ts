@@ -1,4 +1,4 @@
-import { jobStatuses, shownServerStates } from "@genga/jobs";
+import { jobPriorities, jobStatuses, jobTypes, shownServerStates } from "@genga/jobs";
 import { imageParametersSchema, videoParametersSchema, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import {
@@ -6,6 +6,7 @@ import {
   jobDetailSchema,
   jobEventViewSchema,
   jobViewSchema,
+  labelViewFields,
   promptViewFields,
 } from "../jobs/job-view.ts";
 import { batchDetailSchema, batchViewSchema } from "../jobs/batch-view.ts";
@@ -16,7 +17,13 @@ import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
 import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
-import { batchJobsMax, batchNameSchema, retryBodySchema } from "../submissions/submission-body.ts";
+import { sweepSchema } from "../submissions/sweep.ts";
+import {
+  batchJobsMax,
+  batchNameSchema,
+  dryRunSchema,
+  retryBodySchema,
+} from "../submissions/submission-body.ts";
 
 const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...jobOptionFields });
 const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...jobOptionFields });
@@ -32,8 +39,10 @@ export const bodySchemas = {
   NewJob,
   NewBatch: z.strictObject({
     name: batchNameSchema,
+    dryRun: dryRunSchema,
     ...optionFields,
-    jobs: z.array(NewJob).min(1).max(batchJobsMax),
+    jobs: z.array(NewJob).min(1).max(batchJobsMax).optional().describe("Either this or `sweep`."),
+    sweep: sweepSchema(NewJob, batchJobsMax).optional(),
   }),
   RetryBody: retryBodySchema,
   TenantLimitChoices: tenantLimitChoicesSchema,
@@ -110,6 +119,24 @@ export const answerSchemas = {
     total: z.int(),
     jobs: z.array(AcceptedJob),
     links,
+    warnings: z.array(z.string()),
+    notChecked,
+  }),
+  CheckedBatch: z.object({
+    dryRun: z.literal(true),
+    total: z.int().describe("How many jobs would be stored."),
+    jobs: z
+      .array(
+        z.object({
+          index: z.int(),
+          type: z.enum(jobTypes),
+          ...promptViewFields,
+          priority: z.enum(jobPriorities),
+          ...labelViewFields,
+          values: z.record(z.string(), z.unknown()).describe("What the sweep sets in this job, by name."),
+        }),
+      )
+      .describe("The first jobs, at most 10."),
     warnings: z.array(z.string()),
     notChecked,
   }),

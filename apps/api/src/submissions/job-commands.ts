@@ -12,6 +12,7 @@ import {
   type JobProblem,
   type JobReader,
   type JobRequest,
+  type NewJob,
   type Principal,
   type Remarks,
   type Submitter,
@@ -61,17 +62,17 @@ export class JobCommands {
     { name, options, submissions }: ReadBatch,
     claim?: IdempotencyClaim,
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
-    const requests: JobRequest[] = [];
-    if (submissions.some(({ problems }) => problems.length > 0)) {
-      throw new InvalidJobError(await this.#allProblems(submissions));
-    }
-    for (const { request } of submissions) if (request !== undefined) requests.push(request);
-    return this.#manager.createBatch(requests, {
+    return this.#manager.createBatch(await this.#allAcceptable(submissions), {
       name,
       labels: labelsOf(options),
       ...this.#submitter,
       claim,
     });
+  }
+
+  /** Judges all jobs as `createBatch` does, and stores nothing. @throws InvalidJobError with all problems, at most 100 */
+  async checkBatch({ submissions }: ReadBatch): Promise<{ newJobs: NewJob[] } & Remarks> {
+    return this.#manager.checkBatch(await this.#allAcceptable(submissions), this.#submitter);
   }
 
   /** @throws BatchNotFoundError */
@@ -151,6 +152,13 @@ export class JobCommands {
   async #acceptable(submission: ReadSubmission): Promise<JobRequest> {
     if (submission.request !== undefined && submission.problems.length === 0) return submission.request;
     throw new InvalidJobError([...submission.problems, ...(await this.#parameterProblems(submission))]);
+  }
+
+  async #allAcceptable(submissions: ReadSubmission[]): Promise<JobRequest[]> {
+    if (submissions.some(({ problems }) => problems.length > 0)) {
+      throw new InvalidJobError(await this.#allProblems(submissions));
+    }
+    return submissions.flatMap(({ request }) => request ?? []);
   }
 
   async #allProblems(submissions: ReadSubmission[]): Promise<JobProblem[]> {

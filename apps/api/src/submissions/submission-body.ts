@@ -11,16 +11,25 @@ import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
+import { readSweep, type Sweep } from "./sweep.ts";
 import { optionFields, readOptions, withDefaults } from "./job-options.ts";
 
 /** The most jobs that one batch may have. */
 export const batchJobsMax = 10_000;
 
 export const batchNameSchema = storableText(200).optional().describe("A name for people.");
+export const dryRunSchema = z
+  .boolean()
+  .optional()
+  .describe(
+    "Only checks the request: all that acceptance checks, except the room in the queue. Nothing is stored.",
+  );
 const batchShape = z.strictObject({
   name: batchNameSchema,
+  dryRun: dryRunSchema,
   ...optionFields,
-  jobs: z.array(z.unknown()).min(1).max(batchJobsMax),
+  jobs: z.array(z.unknown()).min(1).max(batchJobsMax).optional(),
+  sweep: z.unknown().optional(),
 });
 
 /** A submission as far as it could be read, and the problems found so far. */
@@ -63,23 +72,31 @@ export interface ReadBatch {
   /** What its request says for all jobs. */
   options: JobOptions;
   submissions: ReadSubmission[];
+  isDryRun: boolean;
+  /** Its jobs are those of this sweep. */
+  sweep: Sweep | undefined;
 }
 
 /**
- * Reads `{name?, …options, jobs: […]}`; paths of problems look like `jobs.3.priority`.
- * @throws InvalidJobError when the body has no list of jobs, or its own fields are not valid
+ * Reads `{name?, dryRun?, …options, jobs: […]}`, or the same with a `sweep` in place of jobs; paths of problems look like
+ * `jobs.3.priority`.
+ * @throws InvalidJobError when the body describes no jobs, or its own fields are not valid
  */
 export function readBatch(body: unknown): ReadBatch {
   if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
   const { options, problems: ofOptions, others } = readOptions(body, "batch");
   const parsed = batchShape.safeParse(others);
-  if (!parsed.success || ofOptions.length > 0) {
+  const ofShape = parsed.success
+    ? problemsOfContent(parsed.data)
+    : problemsOf(parsed.error, batchShape, others);
+  if (!parsed.success || ofOptions.length + ofShape.length > 0) {
     const misplaced = findMisplacedGraph(withoutJobs(body), { sendTo: `POST ${prefix}/generate` });
     if (misplaced !== undefined) throw new InvalidJobError([misplaced]);
-    const ofShape = parsed.success ? [] : problemsOf(parsed.error, batchShape, others);
     throw new InvalidJobError([...ofOptions, ...ofShape]);
   }
-  const submissions = parsed.data.jobs.map((each, index) => {
+  const { name = null, dryRun: isDryRun = false, jobs = [], sweep: ofSweep } = parsed.data;
+  const sweep = ofSweep === undefined ? undefined : readSweep(ofSweep, batchJobsMax);
+  const submissionAt = (each: unknown, index: number): ReadSubmission => {
     const { request, problems } = readSubmission(each, { ofBatch: options });
     const at = `jobs.${index}`;
     return {
@@ -89,8 +106,22 @@ export function readBatch(body: unknown): ReadBatch {
         path: problem.path === "" ? at : `${at}.${problem.path}`,
       })),
     };
-  });
-  return { name: parsed.data.name ?? null, options, submissions };
+  };
+  const submissions =
+    sweep === undefined
+      ? jobs.map(submissionAt)
+      : Array.from({ length: sweep.count }, (_, index) => submissionAt(sweep.jobAt(index), index));
+  return { name, options, submissions, isDryRun, sweep };
+}
+
+/** A batch has either jobs or a sweep. */
+function problemsOfContent({ jobs, sweep }: z.output<typeof batchShape>): JobProblem[] {
+  if (jobs === undefined && sweep === undefined) {
+    const message = "jobs is missing; a batch needs jobs, or a sweep that describes them.";
+    return [{ path: "jobs", code: "missing-field", message }];
+  }
+  if (jobs === undefined || sweep === undefined) return [];
+  return [{ path: "sweep", code: "invalid-value", message: "sweep cannot come together with jobs." }];
 }
 
 export const retryBodySchema = z.strictObject({

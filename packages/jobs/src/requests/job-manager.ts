@@ -1,5 +1,12 @@
 import { v7 as uuidv7 } from "uuid";
-import { type Batch, type Job, type JobEvent, type JobLabels, type JobType } from "../job/job.ts";
+import {
+  type Batch,
+  type Job,
+  type JobEvent,
+  type JobLabels,
+  type JobType,
+  type NewJob,
+} from "../job/job.ts";
 import { announcementOf } from "../running/announcement.ts";
 import { type Actor } from "../ports/audit-store.ts";
 import { eventSignal, publishFailures } from "../running/attempt-recorder.ts";
@@ -103,20 +110,28 @@ export class JobManager {
     options: { name?: string | null; labels?: JobLabels } & Partial<Submitter> & Claimed = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const submitter = this.#submitterOf(options);
-    const prepared = await prepareBatch(this.#options, requests, submitter);
+    const { newJobs, ...remarks } = await this.checkBatch(requests, submitter);
     const id = uuidv7();
     const { name = null, labels } = options;
     const batch = { id, name, ...(labels !== undefined && { labels }) };
-    const newJobs = prepared.map(({ newJob }) => newJob);
-    const remarks: Remarks = {
-      warnings: remarksOnAll(prepared.map((one) => one.warnings)),
-      notChecked: remarksOnAll(prepared.map((one) => one.notChecked)),
-    };
     const jobs = await insertOrFind(this.#options, {
       ...{ tenantId: submitter.tenantId, batch, jobs: newJobs, claim: options.claim, remarks },
     });
     this.#announcer.announce(jobs, { areNew: true });
     return { id, jobs, prompts: newJobs.map(promptOf), ...remarks };
+  }
+
+  /**
+   * Makes the jobs of a batch as they would be stored.
+   * @throws InvalidJobError with paths such as `jobs.3.width`
+   */
+  async checkBatch(requests: JobRequest[], submitter: Submitter): Promise<{ newJobs: NewJob[] } & Remarks> {
+    const prepared = await prepareBatch(this.#options, requests, submitter);
+    return {
+      newJobs: prepared.map(({ newJob }) => newJob),
+      warnings: remarksOnAll(prepared.map((one) => one.warnings)),
+      notChecked: remarksOnAll(prepared.map((one) => one.notChecked)),
+    };
   }
 
   /**
