@@ -50,6 +50,7 @@ export class Worker {
     this.#sweeper = new Sweeper({
       ownerId: workerId,
       ...{ runs, announcer, servers, tickets, signals, guard, leaseMs, graceMs, log },
+      ageingMs: settings.ageingMs,
       mayRequeue: () => this.#passes.mayRequeue,
     });
     const house = { servers: () => this.#fleet.owned, onRoom: fillSlots };

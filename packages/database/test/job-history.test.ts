@@ -97,7 +97,16 @@ const writes = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       do: fc.constantFrom(
-        ...(["adopt", "abandon", "expire", "cancel batch", "retry batch", "fold counts", "assign"] as const),
+        ...([
+          "adopt",
+          "abandon",
+          "expire",
+          "cancel batch",
+          "retry batch",
+          "fold counts",
+          "assign",
+          "age",
+        ] as const),
         ...(["pause batch", "resume batch"] as const),
         ...(["pass on"] as const),
       ),
@@ -241,6 +250,7 @@ class Writers {
   async #sweep(what: Exclude<Write, { job: number } | { lease: number }>["do"]): Promise<void> {
     const { jobRequests, jobRuns } = this.#stores;
     if (what === "adopt") await this.#adopt();
+    else if (what === "age") await this.#stores.jobAnnouncer.ageJobs(0, 2);
     else if (what === "fold counts") await this.#stores.keeping.foldCounts(3);
     else if (what === "assign") await this.#stores.eventSequencer.assignPositions(3);
     else if (what === "pass on") this.#noteFailures(await jobRuns.passOnEnds(1));

@@ -60,6 +60,7 @@ describe("the configuration", () => {
       serverRetireMs: 300_000,
       workerStatus: { host: "127.0.0.1", port: 0 },
       stallMs: 900_000,
+      ageingMs: 600_000,
       keeping: {
         retention: { ageMs: null, jobs: null, bytes: null },
         uploadsUnusedMs: 2_592_000_000,
@@ -109,6 +110,7 @@ describe("the configuration", () => {
       JOB_TIMEOUT_MS: "5000",
       VIDEO_JOB_TIMEOUT_MS: "7000",
       LEASE_MS: "600",
+      AGEING_MS: "20000",
       SERVER_GRACE_MS: "0",
       SERVER_RETIRE_MS: "0",
       WORKER_HOST: "0.0.0.0",
@@ -160,6 +162,7 @@ describe("the configuration", () => {
       serverRetireMs: 0,
       workerStatus: { host: "0.0.0.0", port: 9464 },
       stallMs: 1000,
+      ageingMs: 20_000,
       keeping: {
         retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },
         uploadsUnusedMs: null,

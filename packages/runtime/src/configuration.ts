@@ -45,6 +45,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
    * An executing prompt without a message for this long has stalled; so has a queue that does not move for this long.
    */
   readonly stallMs: number;
+  /** A job that has waited in its priority band for this long moves up, never into `urgent`. */
+  readonly ageingMs: number;
   /** How long, and how many, ended jobs and their files are kept. */
   readonly keeping: KeepingSettings;
   /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
@@ -130,7 +132,7 @@ export function readConfiguration(env: Environment): Configuration {
     },
     leaseMs: values.LEASE_MS,
     ...{ serverGraceMs: values.SERVER_GRACE_MS, serverRetireMs: values.SERVER_RETIRE_MS },
-    stallMs: values.STALL_MS,
+    ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     workerId: values.WORKER_ID,
@@ -308,6 +310,7 @@ const environmentSchema = z.object({
   SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
   SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
+  AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),

@@ -24,12 +24,15 @@ export interface SweeperOptions {
   mayRequeue: () => boolean;
   /** How long a job waits for its server to get an owner, before it is requeued for any server. */
   graceMs: number;
+  /** How long a job waits in a band before it moves up. */
+  ageingMs: number;
   log: Logger;
 }
 
 /** Every so many passes the ranks of idle lanes begin anew, and the bases of busy ones move. */
 const idleRanksEvery = 60;
 const basesEvery = 5;
+const ageingEvery = 10;
 const rowsPerPass = 1_000;
 /** Each has at most 500 jobs that depend on it. */
 const endsPerRound = 50;
@@ -67,6 +70,7 @@ export class Sweeper {
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       await this.#refillWipedRedis();
+      if (this.#passes % ageingEvery === 0) await this.#ageJobs();
       await this.announce();
       await this.#reprice();
       if (this.#passes % auditEvery === 0) await this.#audit();
@@ -132,6 +136,14 @@ export class Sweeper {
       log.debug({ jobs: announcements.length }, "tickets added");
       if (announcements.length < rowsPerPass) return;
     }
+  }
+
+  async #ageJobs(): Promise<void> {
+    const { tickets, announcer, ageingMs, log } = this.#options;
+    const stale = await announcer.ageJobs(ageingMs, rowsPerPass);
+    if (stale.length === 0) return;
+    await tickets.remove(stale);
+    log.debug({ jobs: stale.length }, "jobs moved up a band because they have waited long");
   }
 
   /** Gives tickets whose base has moved their new priorities. A process that dies in between leaves the rest to the next one. */

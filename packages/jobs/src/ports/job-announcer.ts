@@ -57,6 +57,11 @@ export interface JobAnnouncer {
   clearEnqueued(): Promise<number>;
   /** Counts ranks as `announcementOf` gives them from the bases of their lanes and bands. */
   countFromBases(announcements: Announcement[]): Promise<Announcement[]>;
+  /**
+   * Moves up a band what has waited there for `ageingMs`: of each tenant, lane and band only the oldest job, and only one
+   * in that time; never into `urgent`. Returns the tickets that are stale now; `listUnannounced` has the new ones.
+   */
+  ageJobs(ageingMs: number, limit: number): Promise<(TicketReference & { lane: string })[]>;
   /** Lets the ranks of lanes and bands in which no job is queued begin anew. The sweeper calls this and the next ones. */
   forgetIdleRanks(): Promise<void>;
   /** Moves the bases of lanes and bands whose claimed ranks have come far; `nextRepricing` then has work. */

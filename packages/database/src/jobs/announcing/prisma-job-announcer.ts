@@ -3,6 +3,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
 import { clearEnqueued, holdBack, listAnnounced, listUnannounced, markEnqueued } from "./announce-jobs.ts";
+import { ageJobs } from "../ranks/age-jobs.ts";
 import { forgetIdleRanks, moveBases, nextRepricing, noteRepriced } from "../ranks/move-bases.ts";
 import { RankBases } from "../ranks/rank-bases.ts";
 
@@ -44,6 +45,10 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
 
   countFromBases(announcements: Announcement[]): Promise<Announcement[]> {
     return withMappedErrors(() => this.#bases.count(announcements));
+  }
+
+  ageJobs(ageingMs: number, limit: number): Promise<(TicketReference & { lane: string })[]> {
+    return withMappedErrors(() => ageJobs(this.#database, ageingMs, limit));
   }
 
   forgetIdleRanks(): Promise<void> {
