@@ -1,3 +1,4 @@
+import { checkDependencies } from "./check-dependencies.ts";
 import { checkEnd } from "./check-end.ts";
 import { checkExecutions } from "./check-executions.ts";
 import { checkFiles } from "./check-files.ts";
@@ -16,6 +17,7 @@ export function checkHistory(history: History): Violation[] {
     ...history.jobs.flatMap((job) => checkLife(job, history.troubles)),
     ...history.jobs.flatMap(checkRequests),
     ...history.jobs.flatMap((job) => checkEnd(job, history.excusedFailures)),
+    ...[...checkDependencies(history)].map(([jobId, message]) => ({ rule: "dependencies", jobId, message })),
     ...checkWrites(history.writes),
     ...checkExecutions(history),
     ...checkFiles(history),

@@ -1,3 +1,4 @@
+import { dependencyFailed } from "./check-dependencies.ts";
 import {
   endings,
   type JobEventAnswer,
@@ -71,7 +72,11 @@ function* checkAccepted(events: readonly JobEventAnswer[], request: JobRequest):
     case "retry":
     case "retry-batch": {
       const wasDone = until.slice(before.length).some(({ type }) => type === "retry_requested");
-      const isDue = kind === "retry" || ["failed", "timeout"].includes(before.at(-1)?.type ?? "");
+      const last = before.at(-1);
+      // What failed with another job comes back with that one only.
+      const isDue =
+        kind === "retry" ||
+        (["failed", "timeout"].includes(last?.type ?? "") && last?.data["code"] !== dependencyFailed);
       if (isDue && !wasDone) yield `${what} did not queue it again`;
     }
   }

@@ -49,6 +49,8 @@ function* problemsWhileProcessing(
     yield "the attempt changed while it was processing";
   }
   if (after.status === "processing" && after.percent < before.percent) yield "progress went back";
+  // An API that accepts a job which depends on this one notes that, and changes nothing that is shown.
+  if (JSON.stringify(before) === JSON.stringify(after)) return;
   if (isSameLease) {
     if (process !== before.leaseOwner && !isCancelRequest(before, after)) {
       yield `another process wrote under the lease of ${before.leaseOwner ?? "nobody"}`;

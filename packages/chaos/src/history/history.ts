@@ -28,6 +28,8 @@ export interface JobHistory {
   /** The name in the plan, which its submission gave it as a tag; `null` for a job that no plan has. */
   name: string | null;
   spec: JobSpec | null;
+  /** The ids of the jobs that it depends on. */
+  dependsOn: string[];
   /** The answers of the APIs about the job over time; a request began after the one before had ended. */
   answers: Answer[];
   /** Frames of event streams, one list for each stream. */

@@ -4,8 +4,8 @@ import { Random } from "./random.ts";
 
 /** An action of the suite, this long after the round's start. Jobs have names of the suite's own. */
 export type Step = { atMs: number } & (
-  | ({ do: "submit"; job: string; spec: JobSpec; api: number } & Replayed)
-  | ({ do: "submit-batch"; batch: string; jobs: { job: string; spec: JobSpec }[]; api: number } & Replayed)
+  | ({ do: "submit"; api: number } & PlannedJob & Replayed)
+  | ({ do: "submit-batch"; batch: string; jobs: PlannedJob[]; api: number } & Replayed)
   | { do: "cancel"; job: string; api: number }
   /** Once the job has ended: a retry, which is accepted only for a job that has not completed. */
   | { do: "retry"; job: string; api: number }
@@ -17,6 +17,13 @@ export type Step = { atMs: number } & (
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
 );
+
+export interface PlannedJob {
+  job: string;
+  spec: JobSpec;
+  /** Jobs that must complete first: of the same batch, or of earlier steps. */
+  dependsOn: string[];
+}
 
 interface Replayed {
   /** How often the same request, with its key, is sent again after it was accepted. */
@@ -46,18 +53,24 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
     jobs.push({ name, atMs });
     return name;
   };
-  const draw = (atMs: number): { job: string; spec: JobSpec } => ({
+  const draw = (atMs: number, others: readonly string[]): PlannedJob => ({
+    dependsOn: drawDependencies(random, others),
     job: nameJob(atMs),
     spec: drawJob(random),
   });
   for (let left = random.between(5, 9); left > 0; left -= 1) {
     const atMs = random.between(0, submittingMs);
     const replays = drawReplays(random);
-    steps.push({ atMs, do: "submit", ...draw(atMs), api: random.between(0, 1), replays });
+    const earlier = jobs.filter((job) => job.atMs < atMs).map(({ name }) => name);
+    steps.push({ atMs, do: "submit", ...draw(atMs, earlier), api: random.between(0, 1), replays });
   }
   if (random.chance(0.6)) {
     const atMs = random.between(0, submittingMs);
-    const batch = Array.from({ length: random.between(2, 6) }, () => draw(atMs));
+    const batch: PlannedJob[] = [];
+    for (let left = random.between(2, 6); left > 0; left -= 1) {
+      const others = batch.map(({ job }) => job);
+      batch.push(draw(atMs, others));
+    }
     const name = `r${round}b0`;
     const [api, replays] = [random.between(0, 1), drawReplays(random)];
     steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api, replays });
@@ -84,6 +97,11 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
   }
   steps.sort((one, other) => one.atMs - other.atMs);
   return { seed, round, steps };
+}
+
+function drawDependencies(random: Random, others: readonly string[]): string[] {
+  if (others.length === 0 || !random.chance(0.35)) return [];
+  return [...new Set(Array.from({ length: random.between(1, 2) }, () => random.pick(others)))];
 }
 
 function drawReplays(random: Random): number {

@@ -9,11 +9,11 @@ import {
   type SubmissionObservation,
 } from "../history/history.ts";
 import { inflict, type Inflicted, type Ongoing } from "../faults/inflict.ts";
-import { bodyOf, type JobSpec } from "../plan/job-spec.ts";
+import { bodyOf } from "../plan/job-spec.ts";
 import { listJobs } from "../observing/list-jobs.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
-import { type RoundPlan, type Step } from "../plan/plan.ts";
+import { type PlannedJob, type RoundPlan, type Step } from "../plan/plan.ts";
 import { pauseForAWhile } from "./pause-for-a-while.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
@@ -67,7 +67,7 @@ class Round {
   readonly refusals: string[] = [];
   readonly #world: World;
   readonly #submitter: Submitter;
-  readonly #specs: ReadonlyMap<string, JobSpec>;
+  readonly #planned: ReadonlyMap<string, PlannedJob>;
   readonly #clients: readonly [ChaosClient, ChaosClient];
   readonly #observer: Observer;
   readonly #accepted = new Map<string, Accepted>();
@@ -78,7 +78,7 @@ class Round {
 
   constructor(world: World, { seed, steps }: RoundPlan) {
     this.#world = world;
-    this.#specs = new Map(steps.flatMap(jobsOf).map(({ job, spec }) => [job, spec]));
+    this.#planned = new Map(steps.flatMap(jobsOf).map((planned) => [planned.job, planned]));
     this.#clients = [new ChaosClient(world, 0), new ChaosClient(world, 1)];
     this.#observer = new Observer(this.#clients);
     this.#submitter = new Submitter(this.#clients, {
@@ -132,14 +132,15 @@ class Round {
     const histories: JobHistory[] = [];
     for (const id of [...jobs.keys(), ...unknown]) {
       const { name = names.get(id) ?? null, requests = [] } = jobs.get(id) ?? {};
-      const spec = name === null ? null : (this.#specs.get(name) ?? null);
+      const { spec = null, dependsOn: needed = [] } = this.#planned.get(name ?? "") ?? {};
+      const dependsOn = [...names].flatMap(([each, of]) => (of !== null && needed.includes(of) ? each : []));
       const finalAnswers = [];
       for (const each of this.#clients) {
         await each.insist("GET", `job/${id}`, 200).catch(() => undefined);
         finalAnswers.push(await each.readJob(id));
       }
       histories.push({
-        ...{ id, name, spec, requests, finalAnswers },
+        ...{ id, name, spec, dependsOn, requests, finalAnswers },
         answers: this.#observer.answers(id),
         streams: this.#observer.streams(id),
         events: await client.events(id).catch(() => []),
@@ -174,12 +175,18 @@ class Round {
   async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
     switch (step.do) {
       case "submit": {
-        const reply = await this.#submitter.submit("generate", taggedBodyOf(step), step, step.job);
+        const dependsOn = step.dependsOn.map((name) => this.#accepted.get(name)?.id);
+        // A job that was to depend on one which was not accepted cannot be submitted.
+        if (!dependsOn.every((id) => id !== undefined)) return;
+        const body = { ...taggedBodyOf(step), dependsOn };
+        const reply = await this.#submitter.submit("generate", body, step, step.job);
         if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
         return;
       }
       case "submit-batch": {
-        const body = { jobs: step.jobs.map(taggedBodyOf) };
+        const body = {
+          jobs: step.jobs.map((job) => ({ ...taggedBodyOf(job), key: job.job, dependsOn: job.dependsOn })),
+        };
         const reply = await this.#submitter.submit("batches", body, step, step.batch);
         if (reply === null) return;
         const { id: batchId, jobs } = batchSchema.parse(JSON.parse(reply.text));
@@ -306,12 +313,12 @@ class Round {
 const pointWaitMsMax = 4_000;
 const endingMsMax = 120_000;
 
-function jobsOf(step: Step): readonly { job: string; spec: JobSpec }[] {
+function jobsOf(step: Step): readonly PlannedJob[] {
   if (step.do === "submit") return [step];
   return step.do === "submit-batch" ? step.jobs : [];
 }
 
 /** A job's tag is its name in the plan, so that it is known although its 202 was lost. */
-function taggedBodyOf({ job, spec }: { job: string; spec: JobSpec }): object {
+function taggedBodyOf({ job, spec }: PlannedJob): object {
   return { ...bodyOf(spec), tags: [job] };
 }

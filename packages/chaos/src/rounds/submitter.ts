@@ -67,12 +67,17 @@ export class Submitter {
       else await sleep(submitAgainMs);
       // 409: an API that was killed or cut off has the key.
       if (reply.httpStatus !== null && ![409, 503].includes(reply.httpStatus)) {
-        this.#options.onRefusal(path, reply);
+        if (!namesEndedJob(reply)) this.#options.onRefusal(path, reply);
         return null;
       }
     }
     return null;
   }
+}
+
+/** A job may not depend on one that has failed or was cancelled meanwhile. */
+function namesEndedJob({ httpStatus, text }: Reply): boolean {
+  return httpStatus === 422 && text.includes("dependsOn");
 }
 
 function idsOf({ text }: Reply): string[] {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { checkHistory } from "../../src/checking/check-history.ts";
 import { repeatedRenders, rendersPerJob } from "../../src/checking/check-executions.ts";
 import { type Forgery, violationsAfter, violationsOf } from "./forgery.ts";
-import { cancelledHistory, goodHistory, row, write } from "./true-history.ts";
+import { answer, cancelledHistory, event, goodHistory, row, write } from "./true-history.ts";
 
 describe("a history that keeps every promise", () => {
   test("passes, with a repeated render that its server explains", () => {
@@ -47,6 +47,29 @@ describe("batches, files and processes: the check finds", () => {
       "a repeated submission that was answered with another id",
       /submission: r0j0 was answered with different ids: job-1; job-2/,
       (history) => history.submissions[0]!.answers.push(["job-2"]),
+    ],
+    [
+      "a job that began before one that it depends on had completed",
+      /dependencies: it was claimed \(2\) before job job-1 had completed/,
+      (history) =>
+        history.jobs.push({ ...history.jobs[0]!, id: "job-2", name: "r0j1", dependsOn: ["job-1"] }),
+    ],
+    [
+      "a job that failed because of others, which have all completed",
+      /dependencies: it failed because of jobs that it depends on, and all of them have completed/,
+      (history) => {
+        const failure = { class: "dependency", code: "dependency-failed", message: "job-1 failed" };
+        const end = { status: "failed" as const, phase: null, attempt: 0, sequence: 2, percent: 0, failure };
+        const events = [event(1, "accepted", 0), event(2, "failed", 0)];
+        const changes = {
+          id: "job-2",
+          name: "r0j1",
+          dependsOn: ["job-1"],
+          finalAnswers: [answer(end)],
+          events,
+        };
+        history.jobs.push({ ...history.jobs[0]!, ...changes });
+      },
     ],
     [
       "a process that died",

@@ -36,6 +36,7 @@ export function goodHistory(): History {
   const job: JobHistory = {
     id,
     name: "r0j0",
+    dependsOn: [],
     spec: { kind: "sleep", ms: 500, steps: 5, color: colour },
     answers: [
       answer({ status: "queued", phase: "waiting", attempt: 0, sequence: 1, percent: 0 }),

@@ -1,0 +1,40 @@
+import { type History, type JobHistory } from "../history/history.ts";
+
+/** The code of a failure whose only reason is another job. */
+export const dependencyFailed = "dependency-failed";
+
+/**
+ * Checks that no job began before the jobs that it depends on had completed, that it failed with them, and that it did
+ * not fail because of jobs that have all completed.
+ * @returns the id of the job, and what is wrong with it
+ */
+export function* checkDependencies({ jobs }: History): Generator<[jobId: string, message: string]> {
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  for (const job of jobs) {
+    const needed = job.dependsOn.flatMap((id) => byId.get(id) ?? []);
+    if (needed.length > 0) for (const message of problemsOf(job, needed)) yield [job.id, message];
+  }
+}
+
+function* problemsOf(job: JobHistory, needed: readonly JobHistory[]): Generator<string> {
+  const claims = job.events.filter(({ type }) => type === "claimed");
+  for (const { id, events } of needed) {
+    const completed = events.find(({ type }) => type === "completed");
+    const early = claims.find(({ createdAt }) => completed === undefined || createdAt < completed.createdAt);
+    if (early !== undefined) yield `it was claimed (${early.sequence}) before job ${id} had completed`;
+  }
+  const end = endOf(job);
+  if (end === undefined) return;
+  const isFailedWithThem = end.failure?.code === dependencyFailed;
+  const open = needed.filter((other) => endOf(other)?.status !== "completed").map(({ id }) => id);
+  if (isFailedWithThem && open.length === 0)
+    yield "it failed because of jobs that it depends on, and all of them have completed";
+  if (!isFailedWithThem && open.length > 0 && end.status === "failed")
+    yield `it failed with ${end.failure?.code ?? "nothing"}, although ${open.join(", ")} did not complete`;
+}
+
+function endOf({
+  finalAnswers,
+}: JobHistory): NonNullable<JobHistory["finalAnswers"][number]["job"]> | undefined {
+  return finalAnswers.find(({ job }) => job !== undefined)?.job;
+}
