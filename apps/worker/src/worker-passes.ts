@@ -14,6 +14,8 @@ export interface WorkerPassesOptions {
   farm: Pick<FarmStore, "findPause">;
   guard: OutageGuard;
   leaseMs: number;
+  /** The farm was paused, and goes on now. */
+  onResumed: () => void;
   adoptOn: (owned: OwnedServer[]) => Promise<void>;
   log: Logger;
 }
@@ -94,14 +96,16 @@ export class WorkerPasses {
   }
 
   async #readRequests(): Promise<void> {
-    const { fleet, farm, guard, pump, log } = this.#with;
+    const { fleet, farm, guard, pump, onResumed, log } = this.#with;
     try {
       await fleet.readRequests();
       const isPaused = (await guard.watch(farm.findPause())) !== null;
       if (isPaused === this.#isPaused) return;
       this.#isPaused = isPaused;
       log.info(isPaused ? "the farm is paused: nothing new is claimed" : "the farm is resumed");
-      if (!isPaused) pump.triggerAnew();
+      if (isPaused) return;
+      onResumed();
+      pump.triggerAnew();
     } catch (error) {
       log.warn({ err: error }, "operators' requests could not be read yet");
     }

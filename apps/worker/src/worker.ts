@@ -1,5 +1,6 @@
-import { StoreUnavailableError } from "@genga/jobs";
+import { defaultLaneSettings, StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
@@ -9,6 +10,8 @@ import { removeSuperseded } from "./servers/superseded-prompts.ts";
 import { type WorkerStatus } from "./status-server.ts";
 import { HouseKeeping } from "./sweeping/house-keeping.ts";
 import { Sweeper } from "./sweeping/sweeper.ts";
+import { Eligibility } from "./tickets/eligibility.ts";
+import { SlotPlanner } from "./tickets/slot-plan.ts";
 import { TicketPump } from "./tickets/ticket-pump.ts";
 import { OutageGuard } from "./timing/outage-guard.ts";
 import { startTicker } from "./timing/ticker.ts";
@@ -18,6 +21,7 @@ const progressFlushMs = 500;
 const passIntervalMs = 1_000;
 const checkIntervalMs = 5_000;
 const measuresIntervalMs = 2_000;
+const servedIntervalMs = 2_000;
 
 /** One worker process: owns servers, runs jobs on them, and takes part in sweeping. */
 export class Worker {
@@ -30,6 +34,7 @@ export class Worker {
   readonly #house: HouseKeeping;
   readonly #passes: WorkerPasses;
   readonly #measures: LaneMeasures;
+  readonly #knowledge: LaneKnowledge;
   readonly #stops: (() => Promise<void> | void)[] = [];
   #statusUrl: string | null = null;
 
@@ -71,9 +76,17 @@ export class Worker {
       onGone: (server, why) => this.#jobs.leave(server, why),
     });
     this.#jobs = this.#createRunningJobs(guard, fillSlots);
+    const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
+    this.#knowledge = new LaneKnowledge({
+      ...{ workerId, serving: dependencies.laneServing, servers, hasOtherWorkers, log },
+    });
+    const planner = new SlotPlanner({
+      ...{ knowledge: this.#knowledge, eligibility: new Eligibility(lanes), definitions },
+      settings: { ...defaultLaneSettings, patienceMs: settings.lanePatienceMs },
+    });
     this.#pump = new TicketPump({
-      ...{ workerId, runs, announcer, servers, lanes, definitions, tickets, leaseMs, log },
-      hasOtherWorkers: () => this.#fleet.liveWorkers > 1,
+      ...{ workerId, runs, announcer, servers, definitions, tickets, leaseMs, log },
+      ...{ planner, knowledge: this.#knowledge, hasOtherWorkers },
       isPaused: () => this.#passes.isPaused,
       readyServers: () => (this.#house.disk.isFull ? [] : this.#readyServers()),
       keepTicket: (ticket) => this.#jobs.keepTicket(ticket),
@@ -84,6 +97,9 @@ export class Worker {
     this.#passes = new WorkerPasses({
       ...{ fleet: this.#fleet, sweeper: this.#sweeper, pump: this.#pump },
       ...{ farm, guard, leaseMs, log },
+      onResumed: () => {
+        this.#knowledge.noteResumed();
+      },
       adoptOn: (owned) => this.#jobs.adoptOn(owned),
     });
   }
@@ -112,6 +128,7 @@ export class Worker {
       }),
     );
     repeat("measures", measuresIntervalMs, () => this.#measures.flush());
+    repeat("served lanes", servedIntervalMs, () => this.#knowledge.flush(this.#lanesAtWork()));
     repeat("heartbeat", settings.leaseMs / 3, () => this.#renewLeases());
     this.#stops.push(...this.#house.start());
     // Each pass has a timer of its own, so that a slow hand-over or sweep delays no other pass.
@@ -189,6 +206,11 @@ export class Worker {
 
   #readyServers(): OwnedServer[] {
     return this.#fleet.owned.filter((server) => server.mayTakeJobs);
+  }
+
+  /** The lanes of servers that have a job. */
+  #lanesAtWork(): string[] {
+    return this.#fleet.owned.flatMap(({ jobsHeld, model }) => (jobsHeld > 0 ? (model.lane ?? []) : []));
   }
 
   /**

@@ -41,7 +41,7 @@ test("measurements become means in which recent ones weigh more", async () => {
   await makeLanes("measured", "other");
   expect(await factsOf("measured")).toEqual({
     ...{ name: "measured", mainModel: "model of measured", runMs: null, loadMs: null },
-    ...{ lastServedAt: null, pausedAt: null },
+    ...{ lastServedAt: null, pausedAt: null, readAt: expect.any(Date) },
   });
   const { laneServing } = database;
   await laneServing.addMeasures([{ lane: "measured", runs: 1, runMs: 1_000, loads: 1, loadMs: 8_000 }]);

@@ -15,6 +15,8 @@ export interface ServerSettings {
   readonly serverName: string | undefined;
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
   readonly serverSlots: number;
+  /** How long jobs may wait for a model while other models have work, before a server changes its model for them. */
+  readonly lanePatienceMs: number;
   /** Labels of servers, sorted, by the servers' URLs. Jobs may require them. */
   readonly serverLabels: ReadonlyMap<string, readonly string[]>;
 }
@@ -74,16 +76,18 @@ export const serverVariables = {
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
     .optional(),
   SERVER_SLOTS: wholeNumber(1, 16).default(2),
+  LANE_PATIENCE_MS: wholeNumber(100, 24 * 3_600_000).default(60_000),
   SERVER_LABELS: serverLabels.default(new Map()),
 };
 
 export function serversFrom(values: z.infer<z.ZodObject<typeof serverVariables>>): ServerSettings {
-  const { COMFYUI_URLS, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS } = values;
+  const { COMFYUI_URLS, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS, LANE_PATIENCE_MS } = values;
   const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
   return {
     comfyuiServers: [...new Map(addresses.map((address) => [address.identity, address])).values()],
     serverName: SERVER_NAME,
     serverSlots: SERVER_SLOTS,
+    lanePatienceMs: LANE_PATIENCE_MS,
     serverLabels: SERVER_LABELS,
   };
 }

@@ -15,6 +15,7 @@ export interface EmptyElsewhere {
   id: string;
   definitionsHash: string;
   labels: readonly string[];
+  loadedModel: string | null;
 }
 
 /** Those of the servers that have a free slot. */
@@ -45,7 +46,14 @@ export function emptyElsewhereOf(records: readonly ServerRecord[], workerId: str
     !server.draining &&
     server.jobsHeld === 0 &&
     server.definitionsHash !== null
-      ? [{ id: server.id, definitionsHash: server.definitionsHash, labels: server.labels }]
+      ? [
+          {
+            id: server.id,
+            definitionsHash: server.definitionsHash,
+            labels: server.labels,
+            loadedModel: server.loadedModel,
+          },
+        ]
       : [],
   );
 }

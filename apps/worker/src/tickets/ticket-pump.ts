@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import {
   type Candidate,
   type Claim,
+  defaultLane,
   type HeldTicket,
   type JobAnnouncer,
   type JobRuns,
-  type LaneStore,
   type LeasedJob,
+  readTicketPriority,
   type ServerStore,
   StoreUnavailableError,
   ticketId,
@@ -15,9 +16,9 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type DefinitionsStore } from "@genga/workflows";
+import { type LaneKnowledge } from "../lanes/lane-knowledge.ts";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
-import { Eligibility } from "./eligibility.ts";
 import { LimitedTenants } from "./limited-tenants.ts";
 import {
   countFreeSlots,
@@ -28,18 +29,20 @@ import {
   takeSlot,
   type TakenSlot,
 } from "./free-servers.ts";
-import { planTakes, type LaneServer } from "./plan-takes.ts";
 import { RunnableCache } from "./runnable-cache.ts";
-import { notHereDelayMs, TicketDelays } from "./ticket-delays.ts";
+import { type PlannedTake, type SlotPlanner } from "./slot-plan.ts";
+import { notHereDelayMs } from "./ticket-delays.ts";
+import { type OpenTickets, UnstartedTickets } from "./unstarted-tickets.ts";
 
 export interface TicketPumpOptions {
   workerId: string;
   runs: Pick<JobRuns, "findJob" | "readCandidates" | "claimJobs">;
   announcer: Pick<JobAnnouncer, "holdBack">;
   servers: ServerStore;
-  lanes: LaneStore;
   definitions: DefinitionsStore;
   tickets: TicketQueue;
+  planner: SlotPlanner;
+  knowledge: LaneKnowledge;
   leaseMs: number;
   log: Logger;
   /** `false` while this worker is the only one, as far as it knows; then no other worker can have an empty server. */
@@ -55,16 +58,14 @@ export interface TicketPumpOptions {
 
 /** The most rounds in one pass; the rest waits for the next trigger, a second at most. */
 const roundsMax = 100;
-/** The delay of a ticket whose job another worker runs. */
-const elsewhereDelayMs = 5_000;
 
 /** A claim to be made. */
 interface Placed extends TakenSlot {
   candidate: Candidate;
 }
 
-/** The tickets of a round that are not yet started, kept, finished or given back, by their ids. */
-type OpenTickets = Map<string, HeldTicket>;
+/** The servers for which tickets of each lane were taken. */
+type ServersByLane = Map<string, FreeServer[]>;
 
 /**
  * Fills free slots: takes tickets, places each job on a server that can run its graph, claims all rows in one statement
@@ -74,20 +75,19 @@ export class TicketPump {
   readonly #options: TicketPumpOptions;
   readonly #passes = new Coalescer(() => this.#pass());
   readonly #canRun: RunnableCache;
-  readonly #eligibility: Eligibility;
-  readonly #delays = new TicketDelays();
+  readonly #unstarted: UnstartedTickets;
   readonly #limitedTenants = new LimitedTenants();
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
     this.#options = options;
     this.#canRun = new RunnableCache(options.definitions);
-    this.#eligibility = new Eligibility(options.lanes);
+    this.#unstarted = new UnstartedTickets({ ...options, canRun: this.#canRun });
   }
 
   /** A server became available or its definitions changed, so jobs that no server could run may now be possible. */
   triggerAnew(): void {
-    this.#delays.clear();
+    this.#unstarted.forgetAll();
     this.trigger();
   }
 
@@ -124,51 +124,72 @@ export class TicketPump {
   /** One round; `true` = there may be more to do. */
   async #fill(): Promise<boolean> {
     if (this.#options.isPaused()) return false;
-    const freeServers = freeServersOf(this.#options.readyServers());
+    const ready = this.#options.readyServers();
+    const freeServers = freeServersOf(ready);
     if (countFreeSlots(freeServers) === 0) return false;
     const lanes = await this.#options.tickets.lanes();
     if (lanes.length === 0) return false;
-    await this.#eligibility.learn(lanes.map(({ lane }) => lane));
-    const counts = planTakes(
-      freeServers.map((freeServer) => this.#laneServerOf(freeServer)),
-      lanes,
-    );
-    // What is waiting is for other servers. Whatever changes that triggers another pass.
-    if (counts.size === 0) return false;
-    const tickets = await this.#take(counts);
-    if (tickets.length > 0) await this.#useTickets(tickets, freeServers);
+    const plan = await this.#options.planner.plan(freeServers, ready, lanes);
+    if (plan.length === 0) return false;
+    const { tickets, servers } = await this.#take(plan);
+    if (tickets.length > 0) await this.#useTickets(tickets, servers, freeServers);
     // Another round also follows when no job could be placed or another process was faster: the next tickets may be
     // usable, and the next answer about lanes knows what was taken.
     return true;
   }
 
-  #laneServerOf({ slots, jobsHeld, server }: FreeServer): LaneServer {
-    const mayServe = (lane: string): boolean => this.#eligibility.mayServe(server, lane);
-    return { slots, jobsHeld, lane: server.model.lane, mayServe };
-  }
-
   /** Takes from all lanes at the same time. */
-  async #take(counts: ReadonlyMap<string, number>): Promise<HeldTicket[]> {
-    const results = await Promise.allSettled(
-      [...counts].map(([lane, count]) => this.#options.tickets.take(lane, count)),
+  async #take(plan: readonly PlannedTake[]): Promise<{ tickets: HeldTicket[]; servers: ServersByLane }> {
+    const agreed = await Promise.all(
+      plan.map(async (take) => take.reason !== "overdue" || (await this.#options.knowledge.claim(take.lane))),
     );
-    const taken = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+    const byLane = new Map<string, PlannedTake[]>();
+    for (const [index, take] of plan.entries()) {
+      if (agreed[index] === true) byLane.set(take.lane, [...(byLane.get(take.lane) ?? []), take]);
+    }
+    const results = await Promise.allSettled([...byLane].map(([lane, takes]) => this.#takeFrom(lane, takes)));
+    const tickets = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
     const failed = results.find((result) => result.status === "rejected");
     // Tickets that were taken are used even if Redis went away right afterwards.
-    if (failed !== undefined && taken.length === 0) throw failed.reason;
-    return taken;
+    if (failed !== undefined && tickets.length === 0) throw failed.reason;
+    const servers = new Map(
+      [...byLane].map(([lane, takes]) => [lane, takes.map(({ freeServer }) => freeServer)]),
+    );
+    return { tickets, servers };
+  }
+
+  /**
+   * A server leaves its model for an urgent ticket. If another process was faster, and the ticket that was taken is not
+   * urgent, it goes back and the server stays.
+   */
+  async #takeFrom(lane: string, takes: readonly PlannedTake[]): Promise<HeldTicket[]> {
+    const { tickets } = this.#options;
+    const taken = await tickets.take(lane, takes.length);
+    const kept: HeldTicket[] = [];
+    for (const [index, ticket] of taken.entries()) {
+      const take = takes[index];
+      const priority = tickets.priorityOf(ticket);
+      const isUrgent =
+        take?.reason !== "urgent" ||
+        take.keptBand === null ||
+        priority === null ||
+        readTicketPriority(priority).ownBand < take.keptBand;
+      if (isUrgent) kept.push(ticket);
+      else await tickets.giveBack(ticket, { delayMs: 0 });
+    }
+    return kept;
   }
 
   /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
-  async #useTickets(tickets: HeldTicket[], freeServers: FreeServer[]): Promise<void> {
+  async #useTickets(tickets: HeldTicket[], servers: ServersByLane, freeServers: FreeServer[]): Promise<void> {
     const open: OpenTickets = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
       const candidates = await this.#options.runs.readCandidates(tickets);
       const places = this.#limitedTenants.placesOf(candidates);
-      const placed = await this.#place(candidates, freeServers, places);
+      const placed = await this.#place(candidates, { servers, freeServers }, places);
       await this.#claim(placed, open);
-      await this.#holdBack(open, places);
-      await this.#returnUnstarted(open, candidates);
+      await this.#unstarted.holdBack(open, places);
+      await this.#unstarted.giveBack(open, candidates);
     } catch (error) {
       await Promise.allSettled(
         [...open.values()].map((ticket) =>
@@ -179,10 +200,14 @@ export class TicketPump {
     }
   }
 
-  /** Finds slots for the jobs. @param places how many more jobs limited tenants may have; counted down */
+  /**
+   * Finds slots for the jobs: on the servers for which tickets of their lane were taken, or, if none of these can run the
+   * job or it failed there, on any other.
+   * @param places how many more jobs limited tenants may have; counted down
+   */
   async #place(
     candidates: Candidate[],
-    freeServers: FreeServer[],
+    { servers, freeServers }: { servers: ServersByLane; freeServers: FreeServer[] },
     places: Map<string, number>,
   ): Promise<Placed[]> {
     const elsewhere = await this.#emptyElsewhere(freeServers);
@@ -190,12 +215,25 @@ export class TicketPump {
     for (const candidate of candidates) {
       const left = places.get(candidate.tenantId);
       if (left === 0) continue;
-      const slot = await this.#slotOrNone(candidate, freeServers, elsewhere);
+      const chosen = servers.get(candidate.lane) ?? [];
+      const slot = await this.#slotOrNone(candidate, { chosen, freeServers, elsewhere });
       if (slot === null) continue;
       placed.push({ candidate, ...slot });
       if (left !== undefined) places.set(candidate.tenantId, left - 1);
     }
     return placed;
+  }
+
+  #suits({ avoidServerId, ...candidate }: Candidate, { id, server }: FreeServer): boolean {
+    const { definitions, labels } = server;
+    return id !== avoidServerId && definitions !== null && this.#canRun.test(candidate, definitions, labels);
+  }
+
+  /** Those of the empty servers that would start the job sooner than a server that has its model and is busy. */
+  #startingSooner({ lane }: Candidate, elsewhere: EmptyElsewhere[]): EmptyElsewhere[] {
+    const { model, runMs, loadMs } = this.#options.knowledge.laneNamed(lane);
+    if (lane === defaultLane || model === null || loadMs <= runMs) return elsewhere;
+    return elsewhere.filter(({ loadedModel }) => loadedModel === model);
   }
 
   /** Servers of other workers without a job. Queried only if a second slot could be filled. */
@@ -208,11 +246,12 @@ export class TicketPump {
   /** A row with a fault must not keep the others from being placed. */
   async #slotOrNone(
     candidate: Candidate,
-    freeServers: FreeServer[],
-    elsewhere: EmptyElsewhere[],
+    where: { chosen: FreeServer[]; freeServers: FreeServer[]; elsewhere: EmptyElsewhere[] },
   ): Promise<TakenSlot | null> {
     try {
-      return await takeSlot(candidate, freeServers, elsewhere, this.#canRun);
+      const suiting = where.chosen.filter((server) => this.#suits(candidate, server));
+      const among = suiting.length > 0 ? suiting : where.freeServers;
+      return await takeSlot(candidate, among, this.#startingSooner(candidate, where.elsewhere), this.#canRun);
     } catch (error) {
       if (error instanceof StoreUnavailableError) throw error;
       this.#options.log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");
@@ -240,84 +279,11 @@ export class TicketPump {
       const ticket = open.get(id);
       if (slot === undefined || ticket === undefined) continue;
       open.delete(id);
-      this.#delays.forget(id);
+      this.#unstarted.forget(id);
+      this.#options.knowledge.noteServed(ticket.lane);
       const { server } = slot.freeServer;
       server.noteJob(ticket.lane, slot.checkpoint);
       this.#options.start(job, server, ticket, leasedSince);
     }
-  }
-
-  /**
-   * Removes all tickets of tenants that have reached their limit of running jobs, so that these tickets do not stand
-   * before those of other tenants. When a job of such a tenant ends, its next job gets a ticket again.
-   */
-  async #holdBack(open: OpenTickets, places: ReadonlyMap<string, number>): Promise<void> {
-    const full = [...places].flatMap(([tenantId, left]) => (left === 0 ? tenantId : []));
-    if (full.length === 0 || open.size === 0) return;
-    const { announcer, tickets } = this.#options;
-    const heldBack = await announcer.holdBack(full);
-    await tickets.remove(heldBack.filter((reference) => !open.has(ticketId(reference))));
-    for (const reference of heldBack) {
-      const ticket = open.get(ticketId(reference));
-      if (ticket === undefined) continue;
-      await tickets.finish(ticket, {
-        kind: "dropped",
-        reason: "the tenant has reached its limit of running jobs",
-      });
-      open.delete(ticketId(reference));
-    }
-  }
-
-  /**
-   * Returns tickets whose jobs were not started: the job runs here already, has no slot now, runs elsewhere, or needs
-   * no run any more.
-   */
-  async #returnUnstarted(open: OpenTickets, candidates: Candidate[]): Promise<void> {
-    const claimable = new Map(candidates.map((candidate) => [ticketId(candidate), candidate]));
-    const results = await Promise.allSettled(
-      [...open].map(async ([id, ticket]) => {
-        const candidate = claimable.get(id);
-        if (candidate !== undefined) {
-          await this.#options.tickets.giveBack(ticket, { delayMs: this.#delayOf(id, candidate) });
-        } else if (!this.#options.keepTicket(ticket)) {
-          await this.#returnUnclaimable(ticket);
-        }
-        open.delete(id);
-      }),
-    );
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-  }
-
-  /**
-   * A ticket that only waits for a slot comes back soon; one whose job no server here can run comes back later each
-   * time.
-   */
-  #delayOf(id: string, candidate: Candidate): number {
-    const canRunHere = this.#options
-      .readyServers()
-      .some(
-        ({ definitions, labels }) =>
-          definitions !== null && this.#canRun.test(candidate, definitions, labels),
-      );
-    return canRunHere ? notHereDelayMs : this.#delays.lengthen(id);
-  }
-
-  /**
-   * A stale ticket is dropped, and so is the ticket of a job that must wait and has none on record: when the job is ready,
-   * it is announced again.
-   */
-  async #returnUnclaimable(ticket: HeldTicket): Promise<void> {
-    const { runs, tickets } = this.#options;
-    const job = await runs.findJob(ticket.jobId);
-    if (job !== null && job !== "removed" && job.ticketNumber === ticket.ticketNumber) {
-      const runsElsewhere = job.status === "processing" && job.attempt === ticket.attempt;
-      const isOnRecord =
-        job.status === "queued" && job.attempt + 1 === ticket.attempt && job.enqueuedAt !== null;
-      if (runsElsewhere || isOnRecord) {
-        await tickets.giveBack(ticket, { delayMs: runsElsewhere ? elsewhereDelayMs : notHereDelayMs });
-        return;
-      }
-    }
-    await tickets.finish(ticket, { kind: "dropped", reason: "its job wanted no work any more" });
   }
 }

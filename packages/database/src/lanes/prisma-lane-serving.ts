@@ -22,7 +22,7 @@ export class PrismaLaneServing implements LaneServing {
           coalesce(load_ms, (
             SELECT avg(alike.load_ms) FROM lanes alike
             WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",
-          last_served_at AS "lastServedAt", paused_at AS "pausedAt"
+          last_served_at AS "lastServedAt", now() AS "readAt", paused_at AS "pausedAt"
         FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name`;
     });
   }

@@ -9,6 +9,8 @@ export interface LaneFacts {
   loadMs: number | null;
   /** When a server last took a job of it, to some seconds. */
   lastServedAt: Date | null;
+  /** When this was read, by the clock of `lastServedAt`. */
+  readAt: Date;
   /** An operator paused it. */
   pausedAt: Date | null;
 }

@@ -17,7 +17,7 @@ export interface LaneHead {
   waiting: number;
   /** How many of them are in the band of the first one. */
   waitingInBand: number;
-  /** Since when it has had tickets without a break, to a second. */
+  /** Since when it has had tickets without a break, by this process's clock, to some seconds. */
   waitingSince: Date;
   /** The ticket priority (`ticketPriority`) of the ticket that would be taken first. */
   headPriority: number;
@@ -51,6 +51,8 @@ export interface TicketQueue {
   lanes(): Promise<LaneHead[]>;
   /** Takes up to `count` tickets, best first, without waiting. Their locks are renewed until `finish` or `giveBack`. */
   take(lane: string, count: number): Promise<HeldTicket[]>;
+  /** The ticket's priority (`ticketPriority`); `null` = this process does not hold the ticket. */
+  priorityOf(ticket: HeldTicket): number | null;
   /** A missing ticket, or one that another worker has taken, is no error. */
   finish(ticket: HeldTicket, end: TicketEnd): Promise<void>;
   /** Another worker may take the ticket after the delay, which is at most a minute. */

@@ -196,7 +196,8 @@ export class LaneWatch {
   #store(state: LaneTickets, readAt: number): void {
     const known = this.#states.get(state.lane);
     if (known !== undefined && known.readAt > readAt) return;
-    this.#states.set(state.lane, { ...state, readAt });
+    const waitingSince = Date.now() - (readAt - state.waitingSince);
+    this.#states.set(state.lane, { ...state, waitingSince, readAt });
     if (state.nextDueAt !== null && state.nextDueAt <= Date.now() + lookIntervalMs)
       this.wakeAt(state.lane, state.nextDueAt);
   }

@@ -143,6 +143,10 @@ export class BullTicketQueue implements TicketQueue {
     });
   }
 
+  priorityOf(ticket: HeldTicket): number | null {
+    return this.#locks.find(ticket)?.priority ?? null;
+  }
+
   async finish(ticket: HeldTicket, end: TicketEnd): Promise<void> {
     await this.#release(ticket, async (job) => {
       if (end.kind === "completed") this.#reports.add(job, { percent: 100 });

@@ -1,0 +1,132 @@
+import {
+  defaultLane,
+  type LaneFacts,
+  type LaneServing,
+  type ServerRecord,
+  type ServerStore,
+  StoreUnavailableError,
+  takesWork,
+  unmeasuredRunMs,
+} from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type PictureLane } from "./lane-picture.ts";
+
+/** How long what was read of lanes and of other workers' servers counts as fresh. */
+const freshMs = 1_000;
+/** The time that a load takes, as long as none was measured anywhere. */
+const unmeasuredLoadMs = 5_000;
+
+export interface LaneKnowledgeOptions {
+  workerId: string;
+  serving: LaneServing;
+  servers: Pick<ServerStore, "listServers">;
+  /** `false` while this worker is the only one; then no other worker has servers. */
+  hasOtherWorkers: () => boolean;
+  log: Logger;
+}
+
+/** What the database knows of lanes and of other workers' servers, read once a second at most while tickets are taken. */
+export class LaneKnowledge {
+  readonly #options: LaneKnowledgeOptions;
+  readonly #facts = new Map<string, LaneFacts & { readHereAtMs: number }>();
+  readonly #resumedAtMs = new Map<string, number>();
+  #others: ServerRecord[] = [];
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #servingSinceMs = Date.now();
+  /** Lanes from which this worker took jobs since the last note of it. */
+  readonly #served = new Set<string>();
+  #defaultServedAtMs = 0;
+  #knownLoadMs = unmeasuredLoadMs;
+
+  constructor(options: LaneKnowledgeOptions) {
+    this.#options = options;
+  }
+
+  /** Servers of other workers that take work. */
+  get others(): readonly ServerRecord[] {
+    return this.#others;
+  }
+
+  /** The farm was resumed: lanes count as waiting from now on. */
+  noteResumed(): void {
+    this.#servingSinceMs = Date.now();
+  }
+
+  /** Reads what is not fresh. @throws StoreUnavailableError */
+  async refresh(names: readonly string[]): Promise<void> {
+    const isFresh = performance.now() - this.#readAtMs < freshMs;
+    if (isFresh && names.every((name) => name === defaultLane || this.#facts.has(name))) return;
+    const { serving, servers, workerId, hasOtherWorkers } = this.#options;
+    const [facts, records] = await Promise.all([
+      serving.readLanes(names.filter((name) => name !== defaultLane)),
+      hasOtherWorkers() ? servers.listServers() : [],
+    ]);
+    this.#readAtMs = performance.now();
+    this.#others = records.filter(
+      ({ ownerId, isLeased, state, draining }) =>
+        ownerId !== null && ownerId !== workerId && isLeased && takesWork(state) && !draining,
+    );
+    for (const lane of facts) this.#store(lane);
+    const wanted = new Set(names);
+    for (const name of this.#facts.keys()) if (!wanted.has(name)) this.#facts.delete(name);
+    const loads = facts.flatMap(({ loadMs }) => loadMs ?? []);
+    if (loads.length > 0) this.#knownLoadMs = loads.reduce((sum, ms) => sum + ms, 0) / loads.length;
+  }
+
+  laneNamed(name: string): PictureLane {
+    const facts = this.#facts.get(name);
+    const servedAtMs = name === defaultLane ? this.#defaultServedAtMs : servedHereAt(facts);
+    return {
+      model: facts?.mainModel ?? null,
+      runMs: facts?.runMs ?? unmeasuredRunMs,
+      loadMs: facts?.loadMs ?? this.#knownLoadMs,
+      lastServedAtMs: servedAtMs,
+      servingSinceMs: Math.max(this.#servingSinceMs, this.#resumedAtMs.get(name) ?? 0),
+      isPaused: facts !== undefined && facts.pausedAt !== null,
+    };
+  }
+
+  /** Whether this server may leave its model for the lane: of several that want to, one may. @throws StoreUnavailableError */
+  async claim(name: string): Promise<boolean> {
+    if (name === defaultLane) return true;
+    const facts = this.#facts.get(name);
+    // Whoever wins, what is known of the lane is out of date now.
+    this.#readAtMs = Number.NEGATIVE_INFINITY;
+    return await this.#options.serving.claimLane(name, facts?.lastServedAt ?? null);
+  }
+
+  /** This worker took a job of the lane. */
+  noteServed(name: string): void {
+    if (name === defaultLane) this.#defaultServedAtMs = Date.now();
+    else this.#served.add(name);
+  }
+
+  /**
+   * Records which lanes this worker serves. Other workers see it when they look for overdue lanes.
+   * @param running the lanes of the jobs that run here: a lane is also served while a long job of it runs
+   */
+  async flush(running: readonly string[]): Promise<void> {
+    const names = new Set([...this.#served, ...running]);
+    names.delete(defaultLane);
+    this.#served.clear();
+    try {
+      await this.#options.serving.noteServed([...names]);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      this.#options.log.debug({ err: error }, "the lanes that are served could not be recorded");
+    }
+  }
+
+  #store(lane: LaneFacts): void {
+    const before = this.#facts.get(lane.name);
+    const wasResumed = before !== undefined && before.pausedAt !== null && lane.pausedAt === null;
+    if (wasResumed) this.#resumedAtMs.set(lane.name, Date.now());
+    this.#facts.set(lane.name, { ...lane, readHereAtMs: Date.now() });
+  }
+}
+
+/** When the lane was last served, by this process's clock. */
+function servedHereAt(facts: (LaneFacts & { readHereAtMs: number }) | undefined): number {
+  if (facts === undefined || facts.lastServedAt === null) return 0;
+  return facts.readHereAtMs - (facts.readAt.getTime() - facts.lastServedAt.getTime());
+}
