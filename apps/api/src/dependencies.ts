@@ -35,6 +35,7 @@ import pRetry from "p-retry";
 import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
+import { RedisReach } from "./jobs/redis-reach.ts";
 import { JobDetails } from "./jobs/job-details.ts";
 import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
@@ -153,7 +154,7 @@ export async function openDependencies(
       ...limitingParts(database, settings, admissions, log),
       ...{ jobs, servers, jobCommands: accepting.jobCommands, submissions: accepting.submissions },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
-      jobDetails: new JobDetails({ jobs, servers }),
+      jobDetails: jobDetailsOf(database, servers, tickets),
       feed: feedOf(database, signals, log),
       storage,
       uploads: database.uploads,
@@ -176,6 +177,12 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function jobDetailsOf(database: Database, servers: KnownServers, tickets: BullTicketQueue): JobDetails {
+  const { jobReader: jobs, lanes, laneServing } = database;
+  const redisReach = new RedisReach(() => tickets.ping());
+  return new JobDetails({ jobs, servers, lanes, laneServing, isRedisAway: () => redisReach.isAway() });
 }
 
 function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log: Logger): EventFeed {

@@ -71,6 +71,7 @@ export {
   type BatchFilter,
   type JobFilter,
   type JobReader,
+  type JobsBefore,
   type Page,
   type QueueSummary,
   type TenantJobReader,

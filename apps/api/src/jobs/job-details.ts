@@ -3,7 +3,7 @@ import { viewOfJob, type JobDetail, type JobView } from "./job-view.ts";
 import { viewOfOutput } from "./output-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
-import { WaitingReasons } from "./waiting-reason.ts";
+import { WaitingReasons, type WaitingReasonsParts } from "./waiting-reason.ts";
 
 /** The client that a view is made for. */
 export interface Viewer {
@@ -18,7 +18,7 @@ export class JobDetails {
   readonly #servers: KnownServers;
   readonly #waitingReasons: WaitingReasons;
 
-  constructor(parts: { jobs: JobReader; servers: KnownServers }) {
+  constructor(parts: WaitingReasonsParts) {
     this.#jobs = parts.jobs;
     this.#servers = parts.servers;
     this.#waitingReasons = new WaitingReasons(parts);

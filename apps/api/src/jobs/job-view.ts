@@ -17,48 +17,12 @@ import {
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { outputViewSchema } from "./output-view.ts";
+import { dependencySchema, waitingReasonSchema } from "./waiting-view.ts";
 import { type Sight } from "../access/sight.ts";
 
 const moment = z.iso.datetime();
 const link = z.url();
 const forOperators = "Shown to keys of the role operate.";
-
-const dependencySchema = z.object({
-  jobId: z.string(),
-  key: z.string().nullable(),
-  status: z.enum([...jobStatuses, "removed"]),
-  isMet: z.boolean().describe("It has completed; this stays true when it is removed."),
-});
-
-const waitingReasonSchema = z.object({
-  code: z.enum([
-    ...[
-      "behind-others",
-      "next",
-      "paused",
-      "run-at",
-      "backoff",
-      "no-worker",
-      "tenant-limit",
-      "storage-full",
-      "farm-paused",
-      "dependency",
-    ],
-    ...["no-server", "no-server-online", "no-server-can-run-it"],
-  ] as const),
-  message: z.string(),
-  jobsBefore: z.int().describe("Jobs of the same tenant that will be served before this one."),
-  othersBefore: z
-    .int()
-    .optional()
-    .describe(`Jobs of other tenants that will be served before this one. ${forOperators}`),
-  until: moment.nullable().describe("The job is not tried again before this time."),
-  missing: z.array(z.string()).describe("Node classes and models that the closest server lacks."),
-  dependencies: z
-    .array(dependencySchema)
-    .optional()
-    .describe("The jobs that must complete first and have not yet, at most 100; with the code dependency."),
-});
 
 const progressViewSchema = z.object({
   percent: z.number().min(0).max(100),
@@ -172,7 +136,6 @@ export const jobEventViewSchema = z.object({
 
 export type JobView = z.infer<typeof jobViewSchema>;
 export type JobDetail = z.infer<typeof jobDetailSchema>;
-export type WaitingReason = z.infer<typeof waitingReasonSchema>;
 
 /** What a job's view needs beside the job's row. */
 export interface JobSurroundings {

@@ -1,36 +1,33 @@
 import {
-  missingFrom,
-  needsOf,
-  parseWorkflow,
-  replacementOf,
-  type GraphNeeds,
-  type NodeReplacements,
-  type ObjectInfo,
-} from "@genga/comfyui";
-import {
   type Job,
   type JobDependency,
   type JobReader,
+  type LaneServing,
+  type LaneStore,
   publicNameOf,
   type ShownServerState,
   takesWork,
 } from "@genga/jobs";
-import { LRUCache } from "lru-cache";
-import { foundParameters } from "./found-jobs.ts";
-import { type WaitingReason } from "./job-view.ts";
+import { type ServerLack } from "@genga/workflows";
+import { EligibleServers, missingInWords } from "./eligible-servers.ts";
+import { estimateWaitMs, placeInQueue } from "./queue-place.ts";
+import { type WaitingReason } from "./waiting-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
+import { type ShownFarm } from "../servers/shown-farm.ts";
 import { type Sight } from "../access/sight.ts";
-
-const rememberedMax = 1_000;
 
 /** The most dependencies in one reason. */
 const dependenciesMax = 100;
 
+/** A reason, without the place in the queue that all reasons have. */
+interface Said {
+  code: WaitingReason["code"];
+  message: string;
+  more?: Partial<WaitingReason>;
+}
+
 /** A reason that the job itself has, whatever the servers do; `null` = it has none. */
-function reasonOfJob(
-  { pausedAt }: Job,
-  dependsOn: readonly JobDependency[],
-): { code: WaitingReason["code"]; message: string; more?: Partial<WaitingReason> } | null {
+function reasonOfJob({ pausedAt }: Job, dependsOn: readonly JobDependency[]): Said | null {
   if (pausedAt !== null) {
     return { code: "paused", message: `It is paused since ${pausedAt.toISOString()}, until it is resumed.` };
   }
@@ -53,129 +50,137 @@ const inWords: Record<ShownServerState, string> = {
   retired: "is retired",
 };
 
-/** Tenants learn how many of their own jobs come first, operators also how many of other tenants. */
-function placeInQueue(
-  { own, others }: { own: number; others: number },
-  { operates }: Sight,
-): { code: WaitingReason["code"]; message: string } {
-  const come = (count: number): string => (count === 1 ? "job comes" : "jobs come");
-  if (operates && others > 0) {
-    const message = `${own + others} ${come(own + others)} before it, ${others} of other tenants.`;
-    return { code: "behind-others", message };
-  }
-  if (own > 0) return { code: "behind-others", message: `${own} ${come(own)} before it.` };
-  const who = operates ? "It is next" : "It is the next of its tenant's jobs";
-  return { code: "next", message: `${who}, as soon as a server has room.` };
+export interface WaitingReasonsParts {
+  jobs: JobReader;
+  servers: KnownServers;
+  lanes: Pick<LaneStore, "findLanes">;
+  laneServing: Pick<LaneServing, "readLanes">;
+  /** Whether Redis cannot be reached now. */
+  isRedisAway: () => Promise<boolean>;
 }
 
-/** Says why a queued job waits. What prevents it from running comes first, then the jobs before it. */
+/**
+ * Says why a queued job waits. What prevents it from running comes first, then the jobs before it. What it reads is
+ * bounded, however many jobs wait.
+ */
 export class WaitingReasons {
-  readonly #jobs: JobReader;
-  readonly #servers: KnownServers;
-  /** What a job needs never changes, so its graph is read once. */
-  readonly #needs = new LRUCache<string, GraphNeeds>({ max: rememberedMax });
+  readonly #parts: WaitingReasonsParts;
+  readonly #eligible: EligibleServers;
 
-  constructor(parts: { jobs: JobReader; servers: KnownServers }) {
-    this.#jobs = parts.jobs;
-    this.#servers = parts.servers;
+  constructor(parts: WaitingReasonsParts) {
+    this.#parts = parts;
+    this.#eligible = new EligibleServers(parts);
   }
 
   /** `null` for a job that is not queued. */
   async of(job: Job, sight: Sight, dependsOn: readonly JobDependency[]): Promise<WaitingReason | null> {
     if (job.status !== "queued") return null;
-    const jobs = this.#jobs.of(job.tenantId);
-    const [before, tenant, farm, known] = await Promise.all([
-      jobs.countJobsBefore(job),
-      jobs.findRunning(),
-      this.#servers.farm(),
-      this.#servers.list(),
+    const { jobs, servers: knownServers, laneServing, isRedisAway } = this.#parts;
+    const own = jobs.of(job.tenantId);
+    const [before, tenant, farm, known, [lane], redisIsAway] = await Promise.all([
+      own.countJobsBefore(job),
+      own.findRunning(),
+      knownServers.farm(),
+      knownServers.list(),
+      laneServing.readLanes([job.lane]),
+      isRedisAway(),
     ]);
-    const reason = (
-      code: WaitingReason["code"],
-      message: string,
-      more: Partial<WaitingReason> = {},
-    ): WaitingReason => ({
-      ...{ code, message, jobsBefore: before.own, until: null, missing: [] },
-      ...(sight.operates ? { othersBefore: before.others } : {}),
+    const reason = ({ code, message, more }: Said): WaitingReason => ({
+      ...{ code, message, jobsBefore: before.own, hasMoreBefore: before.isMore.own },
+      ...{ estimatedWaitMs: null, until: null, missing: [] },
+      ...(sight.operates
+        ? {
+            ...{ othersBefore: before.others, lane: job.lane },
+            position: before.isMore.all ? null : before.own + before.others + 1,
+          }
+        : {}),
       ...more,
     });
 
-    const own = reasonOfJob(job, dependsOn);
-    if (own !== null) return reason(own.code, own.message, own.more);
     const servers = farm.servers.filter(({ state }) => state !== "retired");
-    if (farm.pause !== null) {
-      const since = farm.pause.pausedAt.toISOString();
-      return reason(
-        "farm-paused",
-        `The farm is paused since ${since}: nothing begins until an operator resumes it.`,
-      );
-    }
-    if (servers.length === 0) return reason("no-server", "No ComfyUI server is registered yet.");
-    if (farm.workersAlive === 0) {
-      return reason("no-worker", "No worker is alive: nothing runs until one is started.");
-    }
-    if (farm.fullDisks.length >= farm.workersAlive) {
-      const message = "The disk for outputs is nearly full: nothing begins until there is room again.";
-      return reason("storage-full", message);
-    }
-    const online = servers.filter(({ state, draining }) => takesWork(state) && !draining);
+    const ofFarm = reasonOfJob(job, dependsOn) ?? reasonOfFarm(farm, servers, redisIsAway);
+    if (ofFarm !== null) return reason(ofFarm);
+    const { ids, lack } = await this.#eligible.among(known, job);
+    if (lack !== null) return reason(reasonOfLack(lack));
+    // While no definitions are known, any server may turn out to be able to run it.
+    const able = known.length === 0 ? servers : servers.filter(({ id }) => ids.has(id));
+    const online = able.filter(({ state, draining }) => takesWork(state) && !draining);
     if (online.length === 0) {
-      const states = servers.map(
-        ({ id, url, state, draining }) =>
-          `${sight.operates ? url : publicNameOf({ id })} ${draining ? "is draining" : inWords[state]}`,
-      );
-      return reason("no-server-online", `No server takes work now: ${states.join("; ")}.`);
+      const who = able.length === servers.length ? "No server" : "No server that can run it";
+      const message = `${who} takes work now: ${statesInWords(able, sight)}.`;
+      return reason({ code: "no-server-online", message });
     }
-    const onlineIds = new Set(online.map(({ id }) => id));
-    const missing = await this.#missingEverywhere(
-      job,
-      known.filter(({ id }) => onlineIds.has(id)),
-    );
-    if (missing.length > 0) {
-      return reason("no-server-can-run-it", `No server that is online has ${missing.join(", ")}.`, {
-        missing,
-      });
-    }
-    if (job.runAt !== null && job.runAt.getTime() > Date.now()) {
-      const until = job.runAt.toISOString();
-      return job.attempt === 0
-        ? reason("run-at", `It begins at ${until} at the earliest, as its runAt says.`, { until })
-        : reason("backoff", `It is tried again at ${until}.`, { until });
-    }
-    if (tenant.max !== null && tenant.running >= tenant.max) {
-      return reason(
-        "tenant-limit",
-        `Its tenant has ${tenant.running} of ${tenant.max} jobs running; the next one runs when one of them ends.`,
-      );
-    }
-    const queue = placeInQueue(before, sight);
-    return reason(queue.code, queue.message);
+    const ofTime = reasonOfTime(job) ?? reasonOfTenant(tenant);
+    if (ofTime !== null) return reason(ofTime);
+    const model = lane?.mainModel ?? null;
+    const isLoaded = model === null || online.some(({ loadedModel }) => loadedModel === model);
+    const estimatedWaitMs = estimateWaitMs(before, lane, { servers: online.length, isLoaded });
+    return reason({ ...placeInQueue(before, sight), more: { estimatedWaitMs } });
   }
+}
 
-  /**
-   * What the server that lacks least lacks. Empty when some server can run the job, or when no server's definitions are
-   * known.
-   */
-  async #missingEverywhere(
-    job: Job,
-    catalogues: { objectInfo: ObjectInfo; replacements?: NodeReplacements }[],
-  ): Promise<string[]> {
-    if (catalogues.length === 0) return [];
-    const needs = await this.#needsOf(job);
-    const lacks = catalogues.map(({ objectInfo, replacements = {} }) => {
-      const { classTypes, models } = missingFrom(needs, objectInfo);
-      const missing = classTypes.filter((name) => !replacementOf(name, replacements, objectInfo));
-      return [...missing.map((name) => `the node ${name}`), ...models.map(({ name }) => name)];
-    });
-    return lacks.reduce((best, other) => (other.length < best.length ? other : best));
+function reasonOfFarm(
+  { pause, workersAlive, fullDisks }: ShownFarm,
+  servers: ShownFarm["servers"],
+  redisIsAway: boolean,
+): Said | null {
+  if (pause !== null) {
+    const since = pause.pausedAt.toISOString();
+    return {
+      code: "farm-paused",
+      message: `The farm is paused since ${since}: nothing begins until an operator resumes it.`,
+    };
   }
+  if (servers.length === 0) return { code: "no-server", message: "No ComfyUI server is registered yet." };
+  if (workersAlive === 0) {
+    return { code: "no-worker", message: "No worker is alive: nothing runs until one is started." };
+  }
+  if (fullDisks.length >= workersAlive) {
+    const message = "The disk for outputs is nearly full: nothing begins until there is room again.";
+    return { code: "storage-full", message };
+  }
+  if (redisIsAway) {
+    return { code: "redis-away", message: "Redis cannot be reached: nothing new begins until it is back." };
+  }
+  return null;
+}
 
-  async #needsOf(job: Job): Promise<GraphNeeds> {
-    const known = this.#needs.get(job.id);
-    if (known !== undefined) return known;
-    const { workflow } = await foundParameters(this.#jobs.of(job.tenantId), job);
-    const needs = needsOf(parseWorkflow(workflow));
-    this.#needs.set(job.id, needs);
-    return needs;
-  }
+function reasonOfLack(lack: ServerLack): Said {
+  const missing = missingInWords(lack);
+  const more = { missing };
+  const hasAllButLabels = lack.classTypes.length + lack.models.length === 0;
+  return hasAllButLabels
+    ? {
+        code: "no-server-with-labels",
+        message: `No known server that can run it has ${missing.join(", ")}.`,
+        more,
+      }
+    : { code: "no-server-can-run-it", message: `No known server has ${missing.join(", ")}.`, more };
+}
+
+function reasonOfTime({ runAt, attempt }: Job): Said | null {
+  if (runAt === null || runAt.getTime() <= Date.now()) return null;
+  const until = runAt.toISOString();
+  return attempt === 0
+    ? {
+        code: "run-at",
+        message: `It begins at ${until} at the earliest, as its runAt says.`,
+        more: { until },
+      }
+    : { code: "backoff", message: `It is tried again at ${until}.`, more: { until } };
+}
+
+function reasonOfTenant({ running, max }: { running: number; max: number | null }): Said | null {
+  if (max === null || running < max) return null;
+  const message = `Its tenant has ${running} of ${max} jobs running; the next one runs when one of them ends.`;
+  return { code: "tenant-limit", message };
+}
+
+function statesInWords(servers: ShownFarm["servers"], sight: Sight): string {
+  return servers
+    .map(({ id, url, state, draining }) => {
+      const name = sight.operates ? url : publicNameOf({ id });
+      return `${name} ${draining ? "is draining" : inWords[state]}`;
+    })
+    .join("; ");
 }

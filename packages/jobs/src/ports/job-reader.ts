@@ -43,6 +43,14 @@ export interface QueueSummary {
   oldestQueuedAt: Date | null;
 }
 
+/** Counts of jobs; counting stops at 1,000. */
+export interface JobsBefore {
+  own: number;
+  others: number;
+  /** There may be more than were counted: of the tenant's own jobs, and of all together. */
+  isMore: { own: boolean; all: boolean };
+}
+
 /**
  * Reads jobs; it cannot write.
  *
@@ -93,8 +101,8 @@ export interface TenantJobReader {
   /** How many jobs of the tenant are running, and how many may be; `max: null` = no limit. */
   findRunning(): Promise<{ running: number; max: number | null }>;
   /**
-   * How many queued jobs of this tenant, and of others, come before this one: same lane, and a lower band, or the same
-   * band and a lower rank.
+   * How many jobs of this tenant, and of others, come before this one and could begin now: same lane, and a more urgent
+   * priority, or the same priority and a lower rank.
    */
-  countJobsBefore(job: Job): Promise<{ own: number; others: number }>;
+  countJobsBefore(job: Job): Promise<JobsBefore>;
 }

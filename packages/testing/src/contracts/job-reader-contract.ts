@@ -200,7 +200,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
       expect((await before(other)).others).toBeGreaterThanOrEqual(3);
       await stores().jobRequests.requestCancel(urgent.id);
       expect(await own(low)).toBe(2);
-      expect(await before(await read(urgent.id))).toEqual({ own: 0, others: 0 });
+      expect(await before(await read(urgent.id))).toMatchObject({ own: 0, others: 0 });
     });
 
     test("reads a history from any sequence on, in bounded parts", async () => {

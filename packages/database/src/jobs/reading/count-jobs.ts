@@ -1,4 +1,4 @@
-import { isTerminal, jobStatuses, type Job, type JobStatus, type QueueSummary } from "@genga/jobs";
+import { isTerminal, jobStatuses, type JobStatus, type QueueSummary } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { countedEnds } from "../../keeping/fold-counts.ts";
 
@@ -35,17 +35,4 @@ function countsOf(parts: { status: JobStatus; count: bigint | number }[]): Recor
   const counts = Object.fromEntries(jobStatuses.map((status) => [status, 0])) as Record<JobStatus, number>;
   for (const { status, count } of parts) counts[status] += Number(count);
   return counts;
-}
-
-export async function countJobsBefore(
-  database: PrismaClient,
-  tenantId: string,
-  job: Job,
-): Promise<{ own: number; others: number }> {
-  if (job.status !== "queued") return { own: 0, others: 0 };
-  const [row] = await database.$queryRaw<{ all: bigint; own: bigint }[]>`
-    SELECT count(*) AS "all", count(*) FILTER (WHERE tenant_id = ${tenantId}::uuid) AS own FROM jobs
-    WHERE status = 'queued' AND lane = ${job.lane} AND (priority, rank) < (${job.priority}::job_priority, ${job.rank}::int)`;
-  const own = Number(row?.own ?? 0);
-  return { own, others: Number(row?.all ?? 0) - own };
 }

@@ -2,6 +2,7 @@ import {
   type Batch,
   type BatchFilter,
   type Job,
+  type JobsBefore,
   type JobAttempt,
   type JobDependency,
   type JobEvent,
@@ -20,7 +21,8 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { findRunning, type RunningLimit } from "../running/running-limit.ts";
 import { findBatch, listBatches, listFirstFailed } from "./find-batches.ts";
-import { countJobsBefore, summarizeQueue } from "./count-jobs.ts";
+import { countJobsBefore } from "./jobs-before.ts";
+import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
 import { listAttempts } from "./list-attempts.ts";
@@ -139,7 +141,7 @@ class PrismaTenantJobReader implements TenantJobReader {
     return withMappedErrors(() => findRunning(this.#database, this.#tenantId, this.#limits));
   }
 
-  countJobsBefore(job: Job): Promise<{ own: number; others: number }> {
+  countJobsBefore(job: Job): Promise<JobsBefore> {
     return withMappedErrors(() => countJobsBefore(this.#database, this.#tenantId, job));
   }
 }
