@@ -11,6 +11,7 @@ describe("the job state machine", () => {
       [
         "queued → processing",
         "queued → cancelled",
+        "queued → failed",
         "queued → timeout",
         "processing → queued",
         "processing → completed",

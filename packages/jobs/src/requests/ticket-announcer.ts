@@ -39,6 +39,7 @@ export class TicketAnnouncer {
    */
   announce(jobs: readonly Job[], { areNew }: { areNew: boolean }): void {
     const ready = jobs.filter(isReadyAtOnce);
+    if (ready.length === 0) return;
     const room = Math.max(waitingMax - this.#waiting.length, 0);
     for (const job of ready.slice(0, room)) {
       this.#waiting.push({ announcement: announcementOf(job), isNew: areNew });
