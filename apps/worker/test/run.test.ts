@@ -49,6 +49,7 @@ function aRun({ wasAdopted, workflow = buildWorkflow() }: { wasAdopted: boolean;
       tenantSecret: new Uint8Array(32),
       extraDataText: null,
       hasExtraData: false,
+      inputs: [],
       sealedExtraData: null,
       workflow,
       parameters: null,

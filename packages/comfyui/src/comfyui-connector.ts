@@ -20,6 +20,7 @@ import {
   ServerApi,
   type ServerAbilities,
   type SystemStats,
+  type StreamedUpload,
   type Upload,
   type UploadedImage,
 } from "./wire/server-api.ts";
@@ -331,6 +332,11 @@ export class ComfyUIConnector {
   /** Uploads an image for `LoadImage`. Use the returned name: the server may have chosen another (PROTOCOL 8). */
   async uploadImage(upload: Upload, options: CallOptions = {}): Promise<UploadedImage> {
     return this.#api.uploadImage(upload, options);
+  }
+
+  /** Uploads a file of any kind for a loader. Use the returned name, as after `uploadImage`. */
+  async uploadFile(upload: StreamedUpload, options: CallOptions = {}): Promise<UploadedImage> {
+    return this.#api.uploadFile(upload, options);
   }
 
   /** Closes sockets and connections and ends every watch with `connector_closed`. Prompts go on at the server. */

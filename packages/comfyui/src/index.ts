@@ -74,6 +74,7 @@ export { errorOfSettled, isSettled } from "./wire/prompt-lookup.ts";
 export { type ConnectorCounters } from "./watching/prompt-watches.ts";
 export {
   type ServerAbilities,
+  type StreamedUpload,
   type SystemStats,
   type Upload,
   type UploadedImage,

@@ -9,7 +9,7 @@ import {
   type LeasedJob,
   type NewJob,
 } from "@genga/jobs";
-import { buildFailure, buildJob } from "@genga/testing";
+import { buildFailure, buildJob, buildOutput } from "@genga/testing";
 import { brokenDependencies } from "./dependency-rules.ts";
 import { openTestStores } from "./test-stores.ts";
 
@@ -203,6 +203,55 @@ describe("A job that depends on others", () => {
     expect(result.cancelled.map(({ job }) => job.id)).toEqual([one!.id, two!.id]);
     expect(result.passedOn.failed.map(({ job }) => job.id)).toEqual([outside!.id]);
     expect(await statusesOf(one!, two!, outside!)).toEqual(["cancelled", "cancelled", "failed"]);
+  });
+});
+
+describe("A file that a job reads of another one", () => {
+  const reading = (from: string, name: string): NewJob =>
+    buildJob({ dependsOn: [from], inputs: [{ name, from, output: 0, kind: "image" }] });
+
+  test("is known to the attempt, whether the other job completes before or after the acceptance", async () => {
+    const [early] = await insert([buildJob()]);
+    const [late] = await insert([buildJob()]);
+    const output = buildOutput();
+    await end(early!.id, { kind: "completed", outputs: [output] });
+    const [one] = await insert([reading(early!.id, "a.png")]);
+    const [two] = await insert([reading(late!.id, "b.png")]);
+    await end(late!.id, {
+      kind: "completed",
+      outputs: [buildOutput({ kind: "text", filename: null, storageKey: null, text: "x" })],
+    });
+    const { storageKey, sha256, mediaType, filename, bytes } = output;
+    expect((await claim(one!.id))?.inputs).toEqual([
+      {
+        ...{ name: "a.png", from: early!.id, output: 0, kind: "image" },
+        file: { storageKey, sha256, mediaType, filename, bytes },
+      },
+    ]);
+    expect((await claim(two!.id))?.inputs).toMatchObject([{ name: "b.png", file: null }]);
+  });
+
+  test("stays when the other job is removed, and goes with the last job that reads it", async () => {
+    const [source] = await insert([buildJob()]);
+    const readers = await insert([reading(source!.id, "a.png"), reading(source!.id, "a.png")]);
+    const output = buildOutput();
+    await end(source!.id, { kind: "completed", outputs: [output, buildOutput({ index: 1 })] });
+    for (const { id } of readers) await end(id, failed);
+    const keptFiles = [output.storageKey];
+    expect(await stores.jobRequests.removeJob(source!.id)).toMatchObject({ keptFiles });
+    const removed: string[] = [];
+    const removeFiles = async (): Promise<string[]> => {
+      await client.query("UPDATE files_to_remove SET due_at = now() - interval '1 day'");
+      await stores.keeping.removeUploadFiles(100, (keys) => Promise.resolve(void removed.push(...keys)));
+      return removed;
+    };
+    await stores.jobRequests.removeJob(readers[0]!.id);
+    expect(await removeFiles()).toEqual([]);
+    await stores.jobRequests.removeJob(readers[1]!.id);
+    expect(await removeFiles()).toEqual(keptFiles);
+    await client.query("UPDATE pending_removals SET due_at = now() - interval '1 day'");
+    const pending = await stores.keeping.listPendingRemovals(1_000);
+    expect(pending.filter(({ keptFiles: files }) => files.length > 0)).toEqual([]);
   });
 });
 

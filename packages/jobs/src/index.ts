@@ -2,6 +2,7 @@ export { type FarmPause, type FarmStore } from "./ports/farm-store.ts";
 export {
   attemptOutcomes,
   failureClasses,
+  inputKinds,
   jobEventTypes,
   jobPhases,
   jobPriorities,
@@ -15,7 +16,9 @@ export {
   type JobDependency,
   type JobEvent,
   type JobEventType,
+  type InputKind,
   type JobFailure,
+  type JobInput,
   type JobOutput,
   type JobParameters,
   type JobPhase,
@@ -27,6 +30,7 @@ export {
   type NewBatch,
   type JobLabels,
   type NewJob,
+  type NewJobInput,
   type NewOutput,
 } from "./job/job.ts";
 export { announcementOf } from "./running/announcement.ts";
@@ -247,4 +251,5 @@ export {
   publishFailures,
   type StatusUpdate,
 } from "./running/attempt-recorder.ts";
+export { outputMember } from "./requests/output-references.ts";
 export { TicketAnnouncer } from "./requests/ticket-announcer.ts";

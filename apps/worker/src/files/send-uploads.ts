@@ -1,7 +1,8 @@
 import { buffer } from "node:stream/consumers";
-import { ComfyUIError, type ComfyUIConnector, type Workflow } from "@genga/comfyui";
+import { ComfyUIError, type ComfyUIConnector, type UploadedImage, type Workflow } from "@genga/comfyui";
 import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
 import pRetry from "p-retry";
+import { DependencyOutputError, type InputFile } from "./input-files.ts";
 import { type ServerNames } from "./server-names.ts";
 import { storageRetries } from "./storage-tries.ts";
 
@@ -15,18 +16,21 @@ interface SendOptions {
   connector: ComfyUIConnector;
   storage: OutputStorage;
   names: ServerNames;
+  /** Files of other jobs, by the names that the graph has for them. */
+  inputs?: ReadonlyMap<string, InputFile>;
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
 }
 
 /**
- * Makes sure that the server has every upload that the graph names, under a name that cannot be guessed, and puts that
+ * Makes sure that the server has every upload, and every file of another job, that the graph names, under a name that cannot be guessed, and puts that
  * name into the graph. May take as long as sending 20 MB takes, so call it before the lease's remaining time is
  * checked.
  * @returns the graph to submit; the given one when it names no uploads
  * @throws ComfyUIError
  * @throws StorageError
+ * @throws DependencyOutputError
  */
 export async function sendUploads(workflow: Workflow, options: SendOptions): Promise<Workflow> {
   const names = uploadsNamedBy(workflow);
@@ -48,6 +52,8 @@ export function uploadsNamedBy(workflow: Workflow): ReadonlySet<string> {
   return new Set(Object.values(workflow).flatMap(({ inputs }) => uploadNamesIn(inputs)));
 }
 
+const noInputs: ReadonlyMap<string, InputFile> = new Map();
+
 /** Also finds names in `{"__value__": …}`, which servers unwrap, and in lists. */
 function uploadNamesIn(value: unknown): string[] {
   if (typeof value === "string") return readUploadName(value) === null ? [] : [value];
@@ -67,24 +73,65 @@ function isContainer(value: unknown): value is object {
 
 /** @returns the file's name on the server */
 async function send(name: string, options: SendOptions): Promise<string> {
-  const { connector, names, signal } = options;
-  const [upload, place] = [readUploadName(name), names.uploadPlace(name)];
+  const { connector, names, signal, inputs = noInputs } = options;
+  const input = inputs.get(name);
+  const upload = input ?? readUploadName(name);
+  const place = input === undefined ? names.uploadPlace(name) : names.filePlace(input);
   if (upload === null || place === null) return name;
   const asked = `${place.subfolder}/${place.filename}`;
   const sent = sentNames.get(connector) ?? new Map<string, string>();
   sentNames.set(connector, sent);
   const known = sent.get(asked);
   if (known !== undefined && (await isThere(known, options))) return known;
-  const bytes = await readUpload(upload.storageKey, options);
-  const { mediaType } = upload;
-  const given = await connector.uploadImage(
-    { bytes, mediaType, ...place },
-    { signal, timeoutMs: uploadTimeoutMs },
-  );
+  const given =
+    input === undefined
+      ? await connector.uploadImage(
+          { bytes: await readUpload(upload.storageKey, options), mediaType: upload.mediaType, ...place },
+          { signal, timeoutMs: uploadTimeoutMs },
+        )
+      : await sendInput(input, place, options);
   // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
   const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
   sent.set(asked, serverName);
   return serverName;
+}
+
+/** The timeout for sending the file of another job, which may be a long video. */
+const inputTimeoutMs = 600_000;
+
+/** Streams the file from the storage to the server. */
+async function sendInput(
+  { storageKey, bytes, mediaType }: InputFile,
+  place: { subfolder: string; filename: string },
+  { connector, storage, waitMs, signal }: SendOptions,
+): Promise<UploadedImage> {
+  const sendOnce = async (): Promise<UploadedImage> => {
+    let fault: unknown;
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(inputTimeoutMs)]);
+    const body = await storage.read(storageKey, undefined, limited);
+    body.once("error", (error) => (fault = error));
+    try {
+      return await connector.uploadFile(
+        { body, bytes, mediaType, ...place },
+        { signal, timeoutMs: inputTimeoutMs },
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof ComfyUIError && error.httpStatus === 413) throw tooLarge(error, bytes);
+      throw fault === undefined ? error : asStorageError(fault, storageKey);
+    }
+  };
+  return await pRetry(sendOnce, {
+    ...storageRetries({ waitMs, signal }),
+    shouldRetry: ({ error }) => error instanceof StorageError && error.retryable,
+  });
+}
+
+function tooLarge(cause: ComfyUIError, bytes: number): DependencyOutputError {
+  return new DependencyOutputError(
+    `The server does not take a file of ${bytes} bytes, which the job needs from another one.`,
+    { cause },
+  );
 }
 
 /** While the storage is unavailable, tries again as often as for an output. */

@@ -4,7 +4,7 @@ import { type LeasedJob, readUploadName, TenantNames, uploadFolder } from "@geng
 /**
  * The form of Genga's names on a server: below Genga's folder, a folder and a file (or the beginning of a file's name).
  */
-const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.(?:png|jpg|webp))/g;
+const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.[a-z0-9]{1,8})/g;
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;
 /** In the graph that a server writes into a file. */
@@ -32,6 +32,7 @@ export class ServerNames {
   readonly #leased: Identity;
   readonly #secretsKeys: readonly string[];
   readonly #namedUploads: () => Iterable<string>;
+  readonly #files: Iterable<{ sha256: string; filename: string }>;
   #shown: ReadonlyMap<string, string> | undefined;
 
   /**
@@ -39,16 +40,19 @@ export class ServerNames {
    * set
    * @param namedUploads returns the public names of the uploads that the graph names; called when a text may contain
    * one
+   * @param files files of other jobs that the graph reads, with the names by which clients see them
    */
   constructor(
     leased: Identity,
     secretsKeys: readonly string[],
     namedUploads: () => Iterable<string> = () => [],
+    files: Iterable<{ sha256: string; filename: string }> = [],
   ) {
     const { tenantSecret, jobId, attempt } = leased;
     this.#leased = leased;
     this.#secretsKeys = secretsKeys;
     this.#namedUploads = namedUploads;
+    this.#files = files;
     this.#names = new TenantNames(tenantSecret, secretsKeys[0]);
     const file = this.#names.of("output-file", jobId, attempt);
     this.outputPrefix = `${uploadFolder}/${this.#names.of("output-folder", jobId, attempt)}/${file}-`;
@@ -59,9 +63,15 @@ export class ServerNames {
   uploadPlace(publicName: string): { subfolder: string; filename: string } | null {
     const upload = readUploadName(publicName);
     if (upload === null) return null;
+    const { sha256, filename } = upload;
+    return this.filePlace({ sha256, extension: filename.slice(sha256.length + 1) });
+  }
+
+  /** The place of a file in a server's input folder. */
+  filePlace(file: { sha256: string; extension: string }): { subfolder: string; filename: string } {
     return {
       subfolder: `${uploadFolder}/${this.#names.of("upload-folder")}`,
-      filename: `${this.#names.of("upload-file", upload.sha256)}${upload.filename.slice(upload.sha256.length)}`,
+      filename: `${this.#names.of("upload-file", file.sha256)}.${file.extension}`,
     };
   }
 
@@ -88,7 +98,10 @@ export class ServerNames {
   get #shownNames(): ReadonlyMap<string, string> {
     if (this.#shown !== undefined) return this.#shown;
     const { tenantSecret, jobId, attempt } = this.#leased;
-    const uploads = [...this.#namedUploads()].flatMap((name) => readUploadName(name) ?? []);
+    const uploads = [
+      ...[...this.#namedUploads()].flatMap((name) => readUploadName(name) ?? []),
+      ...this.#files,
+    ];
     const shown = new Map<string, string>();
     for (const key of [...this.#secretsKeys, undefined]) {
       const names = new TenantNames(tenantSecret, key);

@@ -1,5 +1,6 @@
 import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
 import { type JobFailure, StorageError } from "@genga/jobs";
+import { DependencyOutputError } from "../files/input-files.ts";
 import { ExtraDataError } from "./extra-data.ts";
 
 /** Innermost lines of a traceback that are kept: enough to find the node's fault, too few to hold its inputs. */
@@ -13,6 +14,8 @@ export function failureOf(error: unknown): JobFailure {
     const { code, message } = error;
     return { class: code === "extra-data-missing" ? "invalid" : "server", code, message };
   }
+  if (error instanceof DependencyOutputError)
+    return { class: "dependency", code: "dependency-output", message: error.message };
   if (error instanceof StorageError) {
     return { class: "execution", code: error.code, message: shortened(error.message) };
   }

@@ -9,6 +9,8 @@ export interface JobServer {
   readonly connector: ComfyUIConnector;
   /** The server's definitions; `null` until it was asked for them. */
   readonly definitions: ServerDefinitions | null;
+  /** The size of the largest request that the server accepts; `null` = not known. */
+  readonly uploadBytesMax: number | null;
   /** An operator asked that the server get no new work. */
   readonly isDraining: boolean;
   /** The server answered the last check. */

@@ -4,6 +4,7 @@ import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
 import { type RunTiming } from "../lanes/run-timing.ts";
+import { shownNameOf } from "../files/input-files.ts";
 import { uploadsNamedBy } from "../files/send-uploads.ts";
 import { ServerNames } from "../files/server-names.ts";
 
@@ -74,7 +75,14 @@ export class Run {
   }) {
     this.leased = options.leased;
     const secretsKeys = options.secretsKeys ?? [];
-    this.names = new ServerNames(options.leased, secretsKeys, () => uploadsNamedBy(this.workflow));
+    this.names = new ServerNames(
+      options.leased,
+      secretsKeys,
+      () => uploadsNamedBy(this.workflow),
+      options.leased.inputs.flatMap(({ file }) =>
+        file === null ? [] : { sha256: file.sha256, filename: shownNameOf(file) },
+      ),
+    );
     const [newest, ...older] = secretsKeys;
     this.#secretBox = newest === undefined ? undefined : new SecretBox([newest, ...older]);
     this.#ticket = options.ticket;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, prepareForSubmission, type Workflow, wrapLists } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
+import { fileOfInput } from "../files/input-files.ts";
 import { sendUploads } from "../files/send-uploads.ts";
 import { type JobServer } from "./job-server.ts";
 import { unexplainedRefusal } from "./refusal.ts";
@@ -16,7 +17,7 @@ export interface LookupOptions {
 
 /**
  * Posts the prompt, once. @returns whether the prompt is on the server; `false` is certain
- * @throws RunStopped @throws ComfyUIError @throws StorageError @throws ExtraDataError
+ * @throws RunStopped @throws ComfyUIError @throws StorageError @throws ExtraDataError @throws DependencyOutputError
  */
 export async function submitPrompt(
   run: Run,
@@ -27,7 +28,11 @@ export async function submitPrompt(
   const { connector } = server;
   // Decrypted before anything is sent: if that fails, the attempt ends here.
   const { extraData, resultsOf } = run;
+  const inputs = new Map(
+    run.leased.inputs.map((input) => [input.name, fileOfInput(input, server.uploadBytesMax)]),
+  );
   const withUploads = await sendUploads(run.workflow, {
+    inputs,
     connector,
     storage: options.storage,
     names: run.names,

@@ -139,6 +139,10 @@ export class OwnedServer implements JobServer {
     return this.#health.mayTakeJobs && this.definitions !== null && !this.isDraining;
   }
 
+  get uploadBytesMax(): number | null {
+    return this.#row.uploadBytesMax;
+  }
+
   /** What the server has loaded. */
   get model(): ServerModel {
     return this.#model.current;

@@ -28,6 +28,11 @@ export class ServerRow {
     this.#options = options;
   }
 
+  /** The size of the largest request that the server accepts; `null` = not known. */
+  get uploadBytesMax(): number | null {
+    return this.#description?.abilities.uploadBytesMax ?? null;
+  }
+
   /** Probes the server's abilities if the connection is a new one or the version has changed. */
   async describe(
     connector: ComfyUIConnector,

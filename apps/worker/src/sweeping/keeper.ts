@@ -21,7 +21,7 @@ export interface KeeperOptions {
   events: EventSequencer;
   servers: Pick<ServerStore, "acquireNamedLease">;
   tickets: Pick<TicketQueue, "remove">;
-  storage: Pick<OutputStorage, "remove" | "removeJobs">;
+  storage: Pick<OutputStorage, "remove" | "removeJobs" | "removeLeftovers">;
   settings: KeepingSettings;
   leaseMs: number;
   log: Logger;

@@ -7,6 +7,7 @@ import { ComfyUIError } from "./errors.ts";
 import { stringifyExactJson } from "../json/exact-json.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
 import { parseJson } from "./parse-json.ts";
+import { StreamedForm } from "./streamed-form.ts";
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
@@ -159,6 +160,12 @@ export class HttpClient {
     body: unknown,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
+    if (body instanceof StreamedForm) {
+      return request(this.#origin + this.#pathPrefix + path, {
+        ...{ method, dispatcher: this.#agent, signal, body: body.body },
+        headers: { ...this.#headers, ...body.headers },
+      });
+    }
     const isForm = body instanceof FormData;
     return request(this.#origin + this.#pathPrefix + path, {
       method,

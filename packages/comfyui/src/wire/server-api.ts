@@ -1,3 +1,4 @@
+import { type Readable } from "node:stream";
 import { FormData } from "undici";
 import { z } from "zod";
 
@@ -5,6 +6,7 @@ import { ComfyUIError } from "./errors.ts";
 import { errorOfPost } from "./foreign-errors.ts";
 import { type CallOptions, type Download, type HttpClient } from "./http-client.ts";
 import { parseJson } from "./parse-json.ts";
+import { StreamedForm } from "./streamed-form.ts";
 import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
 import { type FileReference } from "./outputs.ts";
 import {
@@ -69,6 +71,16 @@ export interface Upload {
   type?: "input" | "temp" | "output";
   /** Replace a file of that name. Otherwise other bytes under the same name get a name of their own. */
   overwrite?: boolean;
+}
+
+/** A file of any kind and size, read while it is sent. */
+export interface StreamedUpload {
+  /** Has exactly `bytes` bytes. */
+  body: Readable;
+  bytes: number;
+  filename: string;
+  mediaType: string;
+  subfolder: string;
 }
 
 const uploadedImageSchema = z.object({ name: z.string(), subfolder: z.string(), type: z.string() });
@@ -226,6 +238,16 @@ export class ServerApi {
     form.set("type", upload.type ?? "input");
     if (upload.subfolder !== undefined) form.set("subfolder", upload.subfolder);
     if (upload.overwrite === true) form.set("overwrite", "true");
+    return await this.#postUpload(form, options);
+  }
+
+  async uploadFile(upload: StreamedUpload, options: CallOptions): Promise<UploadedImage> {
+    const { body, bytes, filename, mediaType, subfolder } = upload;
+    const file = { field: "image", filename, mediaType, bytes, body };
+    return await this.#postUpload(new StreamedForm(file, { type: "input", subfolder }), options);
+  }
+
+  async #postUpload(form: FormData | StreamedForm, options: CallOptions): Promise<UploadedImage> {
     const path = "/upload/image";
     const { status, text } = await this.#http.exchange("POST", path, { ...options, body: form });
     if (status < 200 || status > 299) throw errorOfPost(status, text, path);

@@ -1,10 +1,19 @@
 import { type RemovedJob } from "@genga/jobs";
-import { type PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+
+/** The files of a removed job that jobs which depended on it read: these own them now. */
+export function keptFilesOf(jobId: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`ARRAY(
+    SELECT DISTINCT input.storage_key FROM job_inputs input
+    WHERE input.needs_id = ${jobId} AND input.storage_key IS NOT NULL)`;
+}
 
 export async function listPendingRemovals(database: PrismaClient, limit: number): Promise<RemovedJob[]> {
   return await database.$queryRaw<RemovedJob[]>`
-    SELECT job_id AS id, lane, attempt, ticket_number AS "ticketNumber" FROM pending_removals WHERE due_at <= now()
-    ORDER BY due_at LIMIT ${limit}::int`;
+    SELECT pending.job_id AS id, pending.lane, pending.attempt, pending.ticket_number AS "ticketNumber",
+      ${keptFilesOf(Prisma.sql`pending.job_id`)} AS "keptFiles"
+    FROM pending_removals pending WHERE pending.due_at <= now()
+    ORDER BY pending.due_at LIMIT ${limit}::int`;
 }
 
 export async function finishRemovals(database: PrismaClient, jobIds: string[]): Promise<void> {

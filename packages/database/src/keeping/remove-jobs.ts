@@ -11,6 +11,7 @@ import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
 import { passOnNow } from "../jobs/dependencies/pass-on-ends.ts";
+import { keptFilesOf } from "./pending-removals.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
@@ -23,7 +24,7 @@ const pendingFor = "5 seconds";
 /** Removing a few hundred jobs takes less than a second; a busy machine gets more time. */
 const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
 
-interface LockedJob extends RemovedJob {
+interface LockedJob extends Omit<RemovedJob, "keptFiles"> {
   tenantId: string;
   status: JobStatus;
   batchId: string | null;
@@ -113,6 +114,7 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
   const ids = jobs.map(({ id }) => id);
   const uploads = await transaction.$queryRaw<{ id: string }[]>`
     SELECT DISTINCT upload_id AS id FROM job_uploads WHERE job_id = ANY(${ids}::uuid[])`;
+  await noteFilesOfInputs(transaction, ids);
   await transaction.$executeRaw`
     WITH mark AS (
       INSERT INTO removed_jobs (id, tenant_id)
@@ -136,5 +138,26 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
     uploads.map(({ id }) => id),
     0,
   );
-  return jobs.map(({ id, lane, attempt, ticketNumber }) => ({ id, lane, attempt, ticketNumber }));
+  const kept = await transaction.$queryRaw<Pick<RemovedJob, "id" | "keptFiles">[]>`
+    SELECT removed.id, ${keptFilesOf(Prisma.sql`removed.id`)} AS "keptFiles"
+    FROM unnest(${ids}::uuid[]) AS removed(id)`;
+  const keptOf = new Map(kept.map(({ id, keptFiles }) => [id, keptFiles]));
+  return jobs.map(({ id, lane, attempt, ticketNumber }) => ({
+    ...{ id, lane, attempt, ticketNumber },
+    keptFiles: keptOf.get(id) ?? [],
+  }));
+}
+
+/**
+ * Files that these jobs read, of jobs that were removed before them: they go unless another job reads them. Those of
+ * jobs that are still there, or go with these, are removed with them.
+ */
+async function noteFilesOfInputs(transaction: Prisma.TransactionClient, ids: string[]): Promise<void> {
+  await transaction.$executeRaw`
+    INSERT INTO files_to_remove (storage_key, due_at)
+    SELECT DISTINCT input.storage_key, now() FROM job_inputs input
+    WHERE input.job_id = ANY(${ids}::uuid[]) AND input.storage_key IS NOT NULL
+      AND NOT EXISTS (SELECT FROM jobs source WHERE source.id = input.needs_id)
+    ORDER BY input.storage_key
+    ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
 }

@@ -5,8 +5,8 @@ const transactionLimits = { timeout: 9_000, maxWait: 5_000 };
 
 /**
  * The keys stay locked until their files are removed and the transaction has ended. Meanwhile an upload of the same
- * content waits (`keepFile`), and then writes the file again. A key whose content has a row again is forgotten, and its
- * file stays.
+ * content waits (`keepFile`), and then writes the file again. A key whose content has a row again, or which another job
+ * reads, is forgotten, and its file stays.
  */
 export async function removeUploadFiles(
   database: PrismaClient,
@@ -21,7 +21,9 @@ export async function removeUploadFiles(
     const keys = due.map(({ key }) => key);
     const named = await transaction.$queryRaw<{ key: string }[]>`
       SELECT key FROM unnest(${keys}::text[]) AS key
-      WHERE EXISTS (SELECT FROM uploads WHERE sha256 = substring(key FROM '[0-9a-f]{64}'))`;
+      WHERE EXISTS (SELECT FROM uploads WHERE sha256 = substring(key FROM '^uploads/../([0-9a-f]{64})'))
+        OR EXISTS (SELECT FROM job_inputs WHERE storage_key = key)
+        OR EXISTS (SELECT FROM outputs WHERE storage_key = key)`;
     const isNamed = new Set(named.map(({ key }) => key));
     const unused = keys.filter((key) => !isNamed.has(key));
     if (unused.length > 0) await remove(unused);

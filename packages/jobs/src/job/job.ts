@@ -156,12 +156,33 @@ export interface NewJob extends JobParameters, JobLabels {
   key?: string | null;
   /** The ids of the jobs that must complete first, each once: of the same submission, or of the same tenant. */
   dependsOn?: readonly string[];
+  /** Outputs of some of these that its graph reads. Absent = none. */
+  inputs?: readonly NewJobInput[];
   /** The uploads that the job's graph names. */
   uploadIds: string[];
   /** The part of extraData that is no secret, as JSON text; absent where the parameters contain the same numbers. */
   extraDataText?: string;
   /** The secret part of extraData, encrypted. Kept until the job ends. */
   sealedExtraData?: Uint8Array;
+}
+
+/** An output of another job that a job's graph reads. */
+export interface NewJobInput {
+  /** The stand-in's name, which the graph has in place of the file. */
+  name: string;
+  /** The id of the other job. */
+  from: string;
+  /** The index of its output. */
+  output: number;
+  /** What the file must be; `null` = anything. */
+  kind: InputKind | null;
+}
+export const inputKinds = ["image", "video", "audio"] as const;
+export type InputKind = (typeof inputKinds)[number];
+
+/** The same once the other job has completed; `file` is null when that job has no such file. */
+export interface JobInput extends NewJobInput {
+  file: { storageKey: string; sha256: string; mediaType: string; filename: string; bytes: number } | null;
 }
 
 /** A job that must complete before another one runs. */

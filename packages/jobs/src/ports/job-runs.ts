@@ -3,6 +3,7 @@ import {
   type JobAttempt,
   type JobEvent,
   type JobFailure,
+  type JobInput,
   type JobPhase,
   type JobProgress,
   type Json,
@@ -51,6 +52,8 @@ export interface LeasedJob extends JobLease {
   parameters: Json;
   /** The graph as JSON text. */
   workflow: string;
+  /** Files of other jobs that the graph reads, by the names that it has for them. */
+  inputs: JobInput[];
   /** A random secret of the tenant. It makes the names of the tenant's files on servers unguessable. Never shown. */
   tenantSecret: Uint8Array;
   /** The open part of the extra data as JSON text; `null` = the parameters contain the same numbers. */

@@ -6,6 +6,8 @@ export interface RemovedJob {
   attempt: number;
   /** The number of its latest ticket; see `TicketReference`. */
   ticketNumber: number;
+  /** Storage keys of its files that other jobs still need; they stay. */
+  keptFiles: string[];
 }
 
 /** A prompt whose attempt has ended, and the server that ran it. */

@@ -1,4 +1,4 @@
-import { type JobType, type Json } from "../job/job.ts";
+import { type JobType, type Json, type NewJobInput } from "../job/job.ts";
 import { type ServerNeeds } from "../job/lane.ts";
 import { type UploadFinder } from "./upload-store.ts";
 
@@ -18,6 +18,8 @@ export interface ResolvedWorkflow extends Remarks {
   parameters: Json;
   /** The tenant's uploads that the graph names. */
   uploadIds: string[];
+  /** Outputs of other jobs that the graph reads; `from` is as the parameters have it. */
+  inputs: NewJobInput[];
   /** What a server must have to run the graph. */
   needs: ServerNeeds;
   /** The secret part of extraData, as JSON text. */

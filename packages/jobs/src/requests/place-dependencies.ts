@@ -1,4 +1,5 @@
 import { v7 as uuidv7, validate as isUuid } from "uuid";
+import { type OutputReference } from "./output-references.ts";
 import { type JobProblem } from "../job/job-errors.ts";
 
 /** What a submission says about a job's place among others. */
@@ -6,12 +7,16 @@ export interface NamedDependencies {
   key?: string | undefined;
   /** Keys of jobs of the same submission, or ids of existing jobs. */
   dependsOn?: readonly string[] | undefined;
+  /** Jobs whose outputs it uses. */
+  references?: readonly OutputReference[] | undefined;
 }
 
 /** A job's id, and the ids of the jobs that it depends on, each once. */
 export interface PlacedJob {
   id: string;
   dependsOn: string[];
+  /** The id of a job that it names, by its key or id as given. */
+  idOf: (name: string) => string | undefined;
 }
 
 /**
@@ -30,14 +35,18 @@ export function placeDependencies(
     if (indexOfKey.has(key)) found.push({ index, problem: duplicateKey(key) });
     else indexOfKey.set(key, index);
   }
-  const named = jobs.map(({ dependsOn = [] }, index) => {
+  const named = jobs.map(({ dependsOn = [], references = [] }, index) => {
     const [own, existing] = [new Set<number>(), new Set<string>()];
-    for (const [place, name] of dependsOn.entries()) {
-      const known = indexOfKey.get(name);
-      if (known === index) found.push({ index, problem: dependsOnItself(place, name) });
+    const names = [
+      ...dependsOn.map((name, place) => ({ path: `dependsOn.${place}`, from: name })),
+      ...references,
+    ];
+    for (const { path, from } of names) {
+      const known = indexOfKey.get(from);
+      if (known === index) found.push({ index, problem: dependsOnItself(path, from) });
       else if (known !== undefined) own.add(known);
-      else if (isUuid(name)) existing.add(name.toLowerCase());
-      else found.push({ index, problem: unknownKey(place, name) });
+      else if (isUuid(from)) existing.add(from.toLowerCase());
+      else found.push({ index, problem: unknownKey(path, from) });
     }
     return { own, existing };
   });
@@ -51,9 +60,14 @@ export function placeDependencies(
     const dependsOn = [...[...own].map((needed) => ids[needed] ?? ""), ...existing];
     const id = idAfter(dependsOn);
     ids[index] = id;
-    placed[index] = { id, dependsOn };
+    const idOf = (name: string): string | undefined => ids[indexOfKey.get(name) ?? -1] ?? existingId(name);
+    placed[index] = { id, dependsOn, idOf };
   }
   return { places: placed };
+}
+
+function existingId(name: string): string | undefined {
+  return isUuid(name) ? name.toLowerCase() : undefined;
 }
 
 /** A new id that is greater than all of these, even if the clock of another process is ahead. */
@@ -124,13 +138,11 @@ function duplicateKey(key: string): JobProblem {
   return { path: "key", code: "duplicate-key", message, received: key };
 }
 
-function dependsOnItself(place: number, name: string): JobProblem {
-  const path = `dependsOn.${place}`;
+function dependsOnItself(path: string, name: string): JobProblem {
   return { path, code: "dependency-cycle", message: `${path}: the job depends on itself.`, received: name };
 }
 
-function unknownKey(place: number, name: string): JobProblem {
-  const path = `dependsOn.${place}`;
+function unknownKey(path: string, name: string): JobProblem {
   const message = `${path}: ${name} is neither the key of a job of this request nor the id of a job.`;
   return { path, code: "unknown-job", message, received: name };
 }

@@ -1,7 +1,8 @@
 import { type JobLabels, type JobPriority, type JobType, type NewJob } from "../job/job.ts";
 import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
-import { placeDependencies, type PlacedJob } from "./place-dependencies.ts";
+import { outputReferencesIn, withJobIds } from "./output-references.ts";
+import { placeDependencies, type NamedDependencies, type PlacedJob } from "./place-dependencies.ts";
 import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
@@ -59,7 +60,7 @@ export async function prepareJob(
   request: JobRequest,
   submitter: Submitter,
 ): Promise<{ newJob: NewJob } & Remarks> {
-  const placed = placeDependencies([request.options ?? {}]);
+  const placed = placeDependencies([dependenciesOf(request)]);
   if ("problems" in placed) throw new InvalidJobError(placed.problems.map(({ problem }) => problem));
   const [place] = placed.places;
   if (place === undefined) throw new Error("A job has no place.");
@@ -70,12 +71,14 @@ async function prepareAt(
   rules: PreparationRules,
   request: JobRequest,
   submitter: Submitter,
-  { id, dependsOn }: PlacedJob,
+  { id, dependsOn, idOf }: PlacedJob,
   inBatch: { index: number; uploads: UploadFinder } | null,
 ): Promise<{ newJob: NewJob } & Remarks> {
   const { type, options = {} } = request;
-  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, needs, warnings, notChecked } =
-    await rules.resolver.resolve(type, request.parameters, submitter, inBatch?.uploads, options.requires);
+  const asked = withJobIds(type, request.parameters, idOf);
+  const resolved = await rules.resolver.resolve(type, asked, submitter, inBatch?.uploads, options.requires);
+  const { workflow, parameters, secretExtraData, extraDataText, uploadIds, inputs, needs } = resolved;
+  const { warnings, notChecked } = resolved;
   const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,
@@ -95,6 +98,7 @@ async function prepareAt(
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
     uploadIds,
+    ...(inputs.length > 0 && { inputs }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
       sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
@@ -109,7 +113,7 @@ export async function prepareBatch(
   requests: JobRequest[],
   submitter: Submitter,
 ): Promise<({ newJob: NewJob } & Remarks)[]> {
-  const placed = placeDependencies(requests.map(({ options = {} }) => options));
+  const placed = placeDependencies(requests.map(dependenciesOf));
   const problems: JobProblem[] =
     "problems" in placed ? placed.problems.map(({ index, problem }) => inJob(index, problem)) : [];
   if ("problems" in placed) throw new InvalidJobError(problems.slice(0, problemsMax));
@@ -131,6 +135,11 @@ export async function prepareBatch(
   }
   if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
   return prepared;
+}
+
+function dependenciesOf({ type, parameters, options = {} }: JobRequest): NamedDependencies {
+  const { key, dependsOn } = options;
+  return { key, dependsOn, references: outputReferencesIn(type, parameters) };
 }
 
 function inJob(index: number, problem: JobProblem): JobProblem {

@@ -5,15 +5,27 @@ import { type TicketQueue } from "../ports/ticket-queue.ts";
 
 /**
  * Finishes a removal after its rows are gone: removes the tickets of every attempt, so that Bull Board does not show
- * the job any more, and all files in the job's folder. It may be repeated.
+ * the job any more, and all files in the job's folder but for those that other jobs read. It may be repeated.
  * @throws TicketsUnavailableError
  * @throws StorageError
  */
 export async function finishRemoval(
   removed: readonly RemovedJob[],
-  { tickets, storage }: { tickets: Pick<TicketQueue, "remove">; storage: Pick<OutputStorage, "removeJobs"> },
+  {
+    tickets,
+    storage,
+  }: {
+    tickets: Pick<TicketQueue, "remove">;
+    storage: Pick<OutputStorage, "removeJobs" | "removeLeftovers">;
+  },
 ): Promise<void> {
-  await storage.removeJobs(removed.map(({ id }) => id));
+  const whole = removed.filter(({ keptFiles }) => keptFiles.length === 0);
+  await storage.removeJobs(whole.map(({ id }) => id));
+  for (const { id, keptFiles } of removed) {
+    if (keptFiles.length === 0) continue;
+    const allLeases = Number.MAX_SAFE_INTEGER;
+    await storage.removeLeftovers({ jobId: id, leaseNumber: allLeases, keep: keptFiles });
+  }
   await tickets.remove(removed.flatMap(ticketsOf));
 }
 

@@ -260,6 +260,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
         lane: "default",
         attempt: 1,
         ticketNumber: 0,
+        keptFiles: [],
       });
       expect(await readerOf(lease.jobId).findJob(lease.jobId)).toBe("removed");
       expect(await stores().jobRequests.removeJob(lease.jobId)).toBe("removed");

@@ -2,14 +2,15 @@ import { type GraphBuilder, type Output } from "./graph-builder.ts";
 import { latentSpaceOf } from "../parameters/latent-spaces.ts";
 import { type Components } from "../parameters/model-fields.ts";
 import { denoiseOf } from "../parameters/start-image-fields.ts";
+import { type GivenFile } from "../parameters/output-reference.ts";
 import { nameOfUpload, type KnownUploads } from "../parameters/known-uploads.ts";
 
 interface StartParameters {
   width: number;
   height: number;
   components?: Components | undefined;
-  initImage?: string | undefined;
-  mask?: string | undefined;
+  initImage?: GivenFile | undefined;
+  mask?: GivenFile | undefined;
   maskGrow?: number | undefined;
   denoise?: number | undefined;
 }
@@ -39,7 +40,7 @@ export function emptyLatent(graph: GraphBuilder, size: StartParameters, pictures
 /** The start image, repeated for each picture. With a mask the sampler may change only the mask's white parts. */
 export function latentOfImage(
   graph: GraphBuilder,
-  given: StartParameters & { initImage: string },
+  given: StartParameters & { initImage: GivenFile },
   vae: Output,
   pictures: Pictures,
   uploads: KnownUploads,
@@ -63,7 +64,7 @@ export function latentOfImage(
  */
 export function latentOfStill(
   graph: GraphBuilder,
-  given: StartParameters & { initImage: string },
+  given: StartParameters & { initImage: GivenFile },
   vae: Output,
   frames: Pictures,
   uploads: KnownUploads,
@@ -80,7 +81,7 @@ export function latentOfStill(
 
 export function loadStartImage(
   graph: GraphBuilder,
-  { initImage, width, height }: StartParameters & { initImage: string },
+  { initImage, width, height }: StartParameters & { initImage: GivenFile },
   uploads: KnownUploads,
 ): Output {
   const image = graph.add(
@@ -101,8 +102,8 @@ export function loadStartImage(
  * Loads a mask, whose white parts may be changed. The mask is read from its red channel; in a grey picture all channels
  * are equal.
  */
-function loadMask(graph: GraphBuilder, id: string, uploads: KnownUploads): Output {
-  const inputs = { image: nameOfUpload(uploads, id), channel: "red" };
+function loadMask(graph: GraphBuilder, mask: GivenFile, uploads: KnownUploads): Output {
+  const inputs = { image: nameOfUpload(uploads, mask), channel: "red" };
   return graph.add("LoadImageMask", "Load mask", inputs, { image: "mask" })(0);
 }
 

@@ -138,7 +138,7 @@ function problemOfReplacement(missing: ReplacedGraph["missing"][number]): GraphP
 export function resolved(
   submission: Submission,
   acceptance: Acceptance,
-): Omit<ResolvedWorkflow, "uploadIds"> {
+): Omit<ResolvedWorkflow, "uploadIds" | "inputs"> {
   const { alternative, workflow, objectInfo, validation } = acceptance;
   const notChecked = (validation.notChecked ?? []).map(({ message }) => message);
   // Warnings about a generated graph are left out, because the client cannot change the generator's choices.

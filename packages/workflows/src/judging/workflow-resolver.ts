@@ -10,6 +10,7 @@ import {
 } from "@genga/jobs";
 import { judge, resolved, type KnownServer } from "./judge-submission.ts";
 import { problemsOfJson } from "../parameters/json-limits.ts";
+import { standInsOf, withOutputsShown } from "../uploads/output-stand-ins.ts";
 import { assertOwnNames, findNamedUploads } from "../uploads/named-uploads.ts";
 import { assertAllowedClasses, type NodeClassRules } from "./node-class-rules.ts";
 import { readSubmission } from "./submission.ts";
@@ -66,10 +67,17 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       if (turns.isOver) await turns.next();
       const unstorable = problemsOfJson(parameters);
       if (unstorable.length > 0) throw new InvalidJobError(unstorable);
+      const standIns = standInsOf(type, parameters);
+      const { inputs } = standIns;
       const named = await findNamedUploads(parameters, known, tenantId);
-      const submission = readSubmission(type, parameters, named);
+      const submission = readSubmission(
+        type,
+        standIns.parameters,
+        inputs.length === 0 ? named : new Map([...named, ...standIns.uploads]),
+      );
+      const ownNames = { store: known, tenantId, standIns: new Set(inputs.map(({ name }) => name)) };
       const uploadIds = submission.isRaw
-        ? await assertOwnNames(submission.alternatives[0].graph().workflow, known, tenantId, turns)
+        ? await assertOwnNames(submission.alternatives[0].graph().workflow, ownNames, turns)
         : [...named.keys()];
       const judgeNow = async (): Promise<ReturnType<typeof judge>> => {
         const servers = await options.definitions();
@@ -85,7 +93,9 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
       if (Array.isArray(verdict)) throw new InvalidJobError(verdict);
       const notChecked = verdict.validation.notChecked ?? [];
       if (notChecked.length > 0) options.onNotChecked?.(notChecked);
-      return { ...resolved(submission, verdict), uploadIds };
+      const accepted = resolved(submission, verdict);
+      const shown = submission.isRaw ? withOutputsShown(accepted.parameters, inputs) : accepted.parameters;
+      return { ...accepted, parameters: shown, uploadIds, inputs };
     },
     async assertAllowedNodes(nodes: readonly NamedClass[], submitter: Submitter): Promise<void> {
       if (nodeClasses === undefined || submitter.operates) return;

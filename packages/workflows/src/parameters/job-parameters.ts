@@ -4,6 +4,7 @@ import { ExactNumber, roundNumbers } from "@genga/comfyui";
 import { z } from "zod";
 import { imageParametersSchema, type ImageParameters, type Seed } from "./image-parameters.ts";
 import { noUploads, problemsOfUploads, sizeLike, uploadIdsIn, type KnownUploads } from "./known-uploads.ts";
+import { type GivenFile } from "./output-reference.ts";
 import { latentSpaceOf } from "./latent-spaces.ts";
 import { defaultModel, type ModelParameters } from "./model-fields.ts";
 import { problemsOf } from "./parameter-problems.ts";
@@ -51,8 +52,8 @@ type Incomplete = ModelParameters & {
   seed?: Seed | undefined;
   width: number;
   height: number;
-  initImage?: string | undefined;
-  mask?: string | undefined;
+  initImage?: GivenFile | undefined;
+  mask?: GivenFile | undefined;
 };
 
 function complete<Parameters extends Incomplete>(

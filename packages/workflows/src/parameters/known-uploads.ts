@@ -1,7 +1,11 @@
 import { uploadName, type JobProblem, type Upload } from "@genga/jobs";
+import { type GivenFile } from "./output-reference.ts";
 import { latentSpaceOf } from "./latent-spaces.ts";
 
-/** The requesting tenant's uploads that the parameters name, by id. */
+/**
+ * The requesting tenant's uploads that the parameters name, by id. An output of another job, whose size is not known yet,
+ * is 0 × 0 pixels large.
+ */
 export type KnownUploads = ReadonlyMap<string, Upload>;
 
 export const noUploads: KnownUploads = new Map();
@@ -18,16 +22,21 @@ export function uploadIdsIn(parameters: unknown): string[] {
   });
 }
 
-/** The name under which a graph refers to an upload. */
-export function nameOfUpload(uploads: KnownUploads, id: string): string {
-  const upload = uploads.get(id.toLowerCase());
-  if (upload === undefined) throw new Error(`The upload ${id} was not looked up.`);
+/** What a file is known by among the uploads: its id, or for an output of another job, that job and the index. */
+export function keyOfFile(file: GivenFile): string {
+  return typeof file === "string" ? file.toLowerCase() : `${file.from} ${file.output}`;
+}
+
+/** The name under which a graph refers to a file. */
+export function nameOfUpload(uploads: KnownUploads, file: GivenFile): string {
+  const upload = uploads.get(keyOfFile(file));
+  if (upload === undefined) throw new Error(`The upload ${keyOfFile(file)} was not looked up.`);
   return uploadName(upload);
 }
 
 interface NamesUploads {
-  initImage?: string | undefined;
-  mask?: string | undefined;
+  initImage?: GivenFile | undefined;
+  mask?: GivenFile | undefined;
   width: number;
   height: number;
   components?: { textEncoderType?: string | undefined } | undefined;
@@ -36,13 +45,18 @@ interface NamesUploads {
 /** The problems of missing uploads, and of masks that do not fit. */
 export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): JobProblem[] {
   const missing = uploadParameters.flatMap((parameter) => {
-    const id = given[parameter];
-    return id === undefined || uploads.has(id.toLowerCase()) ? [] : [unknownUpload(parameter, id)];
+    const file = given[parameter];
+    return file === undefined || uploads.has(keyOfFile(file))
+      ? []
+      : [unknownUpload(parameter, keyOfFile(file))];
   });
   if (missing.length > 0 || given.initImage === undefined || given.mask === undefined) return missing;
-  const image = uploads.get(given.initImage.toLowerCase());
-  const mask = uploads.get(given.mask.toLowerCase());
-  return image === undefined || mask === undefined ? [] : problemsOfMask(given, image, mask);
+  const image = uploads.get(keyOfFile(given.initImage));
+  const mask = uploads.get(keyOfFile(given.mask));
+  // The size of an output is known only when its job has completed.
+  return image === undefined || mask === undefined || image.width * mask.width === 0
+    ? []
+    : problemsOfMask(given, image, mask);
 }
 
 function unknownUpload(parameter: string, id: string): JobProblem {

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { uploadId, whenValid } from "./parameter-rules.ts";
+import { fileSchema } from "./output-reference.ts";
+import { whenValid } from "./parameter-rules.ts";
 
 const denoise = z
   .number()
@@ -8,20 +9,23 @@ const denoise = z
   .optional()
   .describe("How much of initImage is drawn anew. Default: 0.6, or 1 with a mask.");
 
-/** A start image, by the id of an upload. */
+/** A start image: an upload, or an output of another job. */
 export const startImageFields = {
-  initImage: uploadId
+  initImage: fileSchema
     .optional()
-    .describe("Upload to begin with. It is scaled to width × height; what stands out is cropped."),
+    .describe(
+      "Upload to begin with, or an output of another job, for which this job then waits. It is scaled to width × height; what " +
+        "stands out is cropped.",
+    ),
   denoise,
 };
 
 /** A mask: the part of the start image to draw anew. */
 export const maskFields = {
-  mask: uploadId
+  mask: fileSchema
     .optional()
     .describe(
-      "Upload of initImage's size: white is drawn anew, black is kept. width and height must have initImage's proportions.",
+      "Upload, or output of another job, of initImage's size: white is drawn anew, black is kept. width and height must have initImage's proportions.",
     ),
   maskGrow: z
     .int()

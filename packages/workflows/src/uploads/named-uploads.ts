@@ -18,6 +18,14 @@ export async function findNamedUploads(
   return new Map(uploads.map((upload) => [upload.id, upload]));
 }
 
+/** What a client's graph may name. */
+interface OwnNames {
+  store: UploadFinder | undefined;
+  tenantId: string | undefined;
+  /** The names that stand for outputs of other jobs. */
+  standIns: ReadonlySet<string>;
+}
+
 /**
  * Checks the file names in a client's graph. The graph may name uploads in the form that generated graphs use, and
  * files of the server by their plain names.
@@ -26,8 +34,7 @@ export async function findNamedUploads(
  */
 export async function assertOwnNames(
   workflow: Workflow,
-  store: UploadFinder | undefined,
-  tenantId: string | undefined,
+  { store, tenantId, standIns }: OwnNames,
   turns: Turns,
 ): Promise<string[]> {
   const texts = textsIn(workflow);
@@ -39,7 +46,8 @@ export async function assertOwnNames(
     if (reason !== undefined) forbidden.push(problemAt(text, "forbidden-file", advice[reason]));
     if (forbidden.length >= problemsMax) break;
   }
-  const { unknown, ids } = await lookUp(texts, store, tenantId);
+  const uploads = texts.filter(({ value }) => !standIns.has(value));
+  const { unknown, ids } = await lookUp(uploads, store, tenantId);
   if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
   return ids;
 }

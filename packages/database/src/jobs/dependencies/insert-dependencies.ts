@@ -1,11 +1,14 @@
-import { InvalidJobError, isTerminal, type JobProblem, type JobStatus } from "@genga/jobs";
+import { InvalidJobError, isTerminal, type JobProblem, type JobStatus, type NewJobInput } from "@genga/jobs";
+import { toStoredJson } from "../../connection/stored-json.ts";
 import { type Prisma } from "../../generated/client.ts";
+import { recordFiles } from "./record-files.ts";
 
 /** A job to be inserted, and the jobs that it needs. */
 export interface Dependent {
   id: string;
   batchIndex: number | null;
   dependsOn: readonly string[];
+  inputs?: readonly NewJobInput[];
 }
 
 /** Rows of one statement. */
@@ -33,6 +36,7 @@ export async function insertDependencies(
       INSERT INTO job_dependencies (job_id, needs_id)
       SELECT * FROM unnest(${part.map(({ id }) => id)}::uuid[], ${part.map(({ needsId }) => needsId)}::uuid[])`;
   }
+  await insertInputs(transaction, inserted);
   const existing = [...new Set(edges.flatMap(({ needsId }) => (own.has(needsId) ? [] : needsId)))];
   if (existing.length === 0) return new Set();
   const found = await transaction.$queryRaw<{ id: string; status: JobStatus }[]>`
@@ -50,12 +54,27 @@ export async function insertDependencies(
   );
 }
 
+async function insertInputs(
+  transaction: Prisma.TransactionClient,
+  inserted: readonly Dependent[],
+): Promise<void> {
+  const rows = inserted.flatMap(({ id, inputs = [] }) => inputs.map((input) => ({ id, ...input })));
+  for (let start = 0; start < rows.length; start += rowsAtOnce) {
+    await transaction.$executeRaw`
+      INSERT INTO job_inputs (job_id, name, needs_id, output_index, kind)
+      SELECT id, name, "from", output, kind
+      FROM jsonb_to_recordset(${toStoredJson(rows.slice(start, start + rowsAtOnce))}::jsonb)
+        AS new(id uuid, name text, "from" uuid, output int, kind text)`;
+  }
+}
+
 async function countOff(
   transaction: Prisma.TransactionClient,
   completed: string[],
   inserted: string[],
 ): Promise<Set<string>> {
   if (completed.length === 0) return new Set();
+  await recordFiles(transaction, completed, inserted);
   const ready = await transaction.$queryRaw<{ id: string }[]>`
     WITH met AS (
       UPDATE job_dependencies SET met_at = now()

@@ -11,6 +11,7 @@ import {
   type JobWithEventRow,
 } from "../job-rows.ts";
 import { isReady } from "../ready-jobs.ts";
+import { recordFiles } from "./record-files.ts";
 
 // docs/decisions/0015-dependencies.md says which rows are locked in which order, and why no end is lost.
 
@@ -71,6 +72,7 @@ async function release(
   completed: string[],
   locked: string[],
 ): Promise<PassedOn["released"]> {
+  await recordFiles(transaction, completed, locked);
   const rows = await transaction.$queryRaw<JobRow[]>`
     WITH met AS (
       UPDATE job_dependencies SET met_at = now()

@@ -1,4 +1,5 @@
-import { type Claim, type Json, type LeasedJob } from "@genga/jobs";
+import { inputKinds, type Claim, type Json, type LeasedJob } from "@genga/jobs";
+import { z } from "zod";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
@@ -17,6 +18,7 @@ interface LeasedRow extends JobRow {
   tenantSecret: Uint8Array;
   extraDataText: string | null;
   hasExtraData: boolean;
+  inputs: unknown;
   sealedExtraData: Uint8Array | null;
   leasedServerId: string;
   leasedClientId: string;
@@ -144,7 +146,36 @@ export function adoptionStatement(serverIds: string[], workerId: string, leaseMs
     ORDER BY job.id`;
 }
 
+/** As `inputsSchema` reads them; mostly none. */
+const inputsOfJob = Prisma.sql`(
+  SELECT jsonb_agg(jsonb_build_object('name', input.name, 'from', input.needs_id, 'output', input.output_index,
+    'kind', input.kind, 'file', CASE WHEN input.storage_key IS NOT NULL THEN jsonb_build_object(
+      'storageKey', input.storage_key, 'sha256', input.sha256, 'mediaType', input.media_type,
+      'filename', input.filename, 'bytes', input.bytes) END) ORDER BY input.name)
+  FROM job_inputs input WHERE input.job_id = job.id)`;
+
+const inputsSchema = z
+  .array(
+    z.object({
+      ...{ name: z.string(), from: z.string(), output: z.int(), kind: z.enum(inputKinds).nullable() },
+      file: z
+        .object({
+          ...{ storageKey: z.string(), sha256: z.string(), mediaType: z.string() },
+          ...{
+            filename: z
+              .string()
+              .nullable()
+              .transform((name) => name ?? ""),
+            bytes: z.int(),
+          },
+        })
+        .nullable(),
+    }),
+  )
+  .nullable();
+
 const leaseColumns = Prisma.sql`
+  ${inputsOfJob} AS inputs,
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
   asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
   asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
@@ -168,6 +199,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     tenantSecret: row.tenantSecret,
     extraDataText: row.extraDataText,
     hasExtraData: row.hasExtraData,
+    inputs: inputsSchema.parse(row.inputs) ?? [],
     sealedExtraData: row.sealedExtraData,
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,

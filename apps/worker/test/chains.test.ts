@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type ApiClient, type JobAnswer } from "@genga/testing";
+import sharp from "sharp";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
+
+// Key frame → video → upscale, as three small graphs on two simulated servers.
+
+let stack: TestStack;
+let api: ApiClient;
+
+beforeAll(async () => {
+  stack = await startTestStack({ simulators: 2, workers: 2, env: { LEASE_MS: "3000" } });
+  ({ api } = stack);
+}, 60_000);
+afterAll(async () => {
+  await stack.stop();
+}, 30_000);
+
+const save = (from: string): object => ({
+  class_type: "SaveImage",
+  inputs: { images: [from, 0], filename_prefix: "chain" },
+});
+const keyFrame = (color: number): object => ({
+  "1": { class_type: "EmptyImage", inputs: { width: 64, height: 48, batch_size: 1, color } },
+  "2": save("1"),
+});
+const load = (from: string, output = 0): object => ({
+  class_type: "LoadImage",
+  inputs: { image: { $output: { from, output } } },
+});
+const video = (from: string): object => ({
+  "1": load(from),
+  "2": { class_type: "RepeatImageBatch", inputs: { image: ["1", 0], amount: 2 } },
+  "3": {
+    class_type: "SaveAnimatedWEBP",
+    inputs: {
+      images: ["2", 0],
+      filename_prefix: "clip",
+      fps: 8,
+      lossless: true,
+      quality: 80,
+      method: "default",
+    },
+  },
+});
+const upscale = (from: string): object => ({
+  "1": load(from),
+  "2": {
+    class_type: "ImageScaleBy",
+    inputs: { image: ["1", 0], upscale_method: "nearest-exact", scale_by: 2 },
+  },
+  "3": save("2"),
+});
+const step = (workflow: object, more: object = {}): object => ({ type: "workflow", workflow, ...more });
+
+/** A colour of its own for each chain. */
+const colorOf = (chain: number): number => (chain * 5 + 20) * 0x01_00_00 + (200 - chain) * 0x01_00 + chain;
+
+function chain(place: number): object[] {
+  return [
+    step(upscale(`clip ${place}`), { key: `large ${place}` }),
+    step(video(`key ${place}`), { key: `clip ${place}` }),
+    step(keyFrame(colorOf(place)), { key: `key ${place}` }),
+  ];
+}
+
+async function pictureOf(jobId: string): Promise<{ size: string; color: number }> {
+  const [output] = await api.outputs(jobId);
+  const picture = sharp(await api.download(output!.id));
+  const { width, height } = await picture.metadata();
+  const [red = 0, green = 0, blue = 0] = await picture.raw().toBuffer();
+  return { size: `${width} × ${height}`, color: red * 0x1_00_00 + green * 0x1_00 + blue };
+}
+
+const chains = 40;
+
+test("every chain of a batch is whole, although workers are killed twice in it", async () => {
+  const { id, jobIds } = await api.submitBatch(
+    Array.from({ length: chains }, (_, place) => chain(place)).flat(),
+  );
+  for (const share of [0.15, 0.5]) {
+    await untilBatch(id, (completed) => completed >= jobIds.length * share);
+    const [victim] = stack.workers.splice(0, 1);
+    victim!.signal("SIGKILL");
+    await stack.startWorker();
+  }
+  await untilBatch(id, (completed) => completed === jobIds.length);
+  for (let place = 0; place < chains; place += 1) {
+    const picture = await pictureOf(jobIds[place * 3]!);
+    expect({ place, ...picture }).toEqual({ place, size: "128 × 96", color: colorOf(place) });
+  }
+}, 240_000);
+
+async function untilBatch(id: string, isThere: (completed: number) => boolean): Promise<void> {
+  for (;;) {
+    const { counts } = await api.batch(id);
+    expect(counts["failed"]).toBe(0);
+    if (isThere(counts["completed"] ?? 0)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const failureOf = ({ status, failure }: JobAnswer): object => ({ status, code: failure?.code });
+
+test("a job that needs an output which is not there fails at once, and what depends on it, too", async () => {
+  const { jobIds } = await api.submitBatch([
+    step(keyFrame(1), { key: "key" }),
+    step({ "1": load("key", 7), "2": save("1") }, { key: "clip", attemptsMax: 5 }),
+    step(upscale("clip")),
+  ]);
+  const [, clip, large] = await Promise.all(jobIds.map((id) => api.untilEnded(id)));
+  expect(failureOf(clip!)).toEqual({ status: "failed", code: "dependency-output" });
+  expect(clip).toMatchObject({ attempt: 1 });
+  expect(clip!.failure?.message).toContain("Output 7 of job");
+  expect(failureOf(large!)).toEqual({ status: "failed", code: "dependency-failed" });
+});
+
+test("the file that a job needs outlives the removal of the job that made it", async () => {
+  const key = await api.submit(step(keyFrame(0x10_20_30)));
+  await api.untilEnded(key);
+  const { jobIds } = await api.submitBatch([
+    step(upscale(key), { expiresAt: new Date(Date.now() + 3_600_000).toISOString() }),
+  ]);
+  expect((await api.request("DELETE", `jobs/${key}`)).status).toBe(204);
+  const job = await api.untilEnded(jobIds[0]!);
+  expect(failureOf(job)).toEqual({ status: "completed", code: undefined });
+  expect(await pictureOf(job.id)).toEqual({ size: "128 × 96", color: 0x10_20_30 });
+  const shown = (await (await api.request("GET", `jobs/${job.id}`)).json()) as { dependsOn: unknown };
+  expect(shown.dependsOn).toEqual([{ jobId: key, key: null, status: "removed", isMet: true }]);
+});
+
+test("parameters may name an output in place of an upload", async () => {
+  const image = { type: "image", prompt: "a lighthouse", steps: 2, seed: 7 };
+  const { jobIds } = await api.submitBatch([
+    { ...image, key: "first", width: 256, height: 256 },
+    { ...image, initImage: { from: "first", output: 0 }, denoise: 0.5, width: 256, height: 256 },
+  ]);
+  const jobs = await Promise.all(jobIds.map((id) => api.untilEnded(id)));
+  expect(jobs.map(({ status }) => status)).toEqual(["completed", "completed"]);
+  const asked = await api.request("GET", `jobs/${jobIds[1]!}/parameters`);
+  expect(await asked.json()).toMatchObject({ parameters: { initImage: { from: jobIds[0], output: 0 } } });
+});
