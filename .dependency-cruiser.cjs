@@ -105,7 +105,7 @@ const foldersMayImport = {
     migrations: ["connection"],
     tenants: ["connection", "generated"],
     uploads: ["connection", "generated"],
-    lanes: ["connection", "generated"],
+    lanes: ["connection", "generated", "tenants"],
     servers: ["connection", "generated", "tenants"],
     keeping: ["connection", "generated", "tenants"],
     lanes: ["connection", "generated"],

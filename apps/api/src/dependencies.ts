@@ -9,6 +9,7 @@ import {
   type JobReader,
   type JobType,
   type KeyStore,
+  type LanePauses,
   type OutputStorage,
   type Principal,
   type Tenant,
@@ -64,6 +65,7 @@ export interface ApiDependencies {
   submissions: Submissions;
   jobDetails: JobDetails;
   servers: KnownServers;
+  lanePauses: LanePauses;
   feed: EventFeed;
   storage: OutputStorage;
   uploads: UploadStore;
@@ -165,6 +167,7 @@ export async function openDependencies(
         ...{ checkEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
       }),
       audit: database.audit,
+      lanePauses: database.lanePauses,
       board,
       metrics,
       probes: probesOf(database, tickets, servers),

@@ -68,6 +68,7 @@ describe("the table", () => {
     expect(linesOf("operate").toSorted()).toEqual(
       [
         ...["POST servers/:id/drain", "POST servers/:id/resume", "DELETE servers/:id", "GET workers"],
+        ...["POST lanes/:name/pause", "POST lanes/:name/resume"],
         ...["POST farm/pause", "POST farm/resume", "GET tenants/:name/limits", "PUT tenants/:name/limits"],
         ...["GET keys", "POST keys", "DELETE keys/:id", "POST keys/:id/rotate", "GET audit-events"],
         ...["GET /metrics", "GET /admin/queues"],

@@ -94,6 +94,31 @@ test("a paused farm begins nothing new, lets what runs go on, and says so until 
   expect(await get("queue")).toMatchObject({ pausedSince: null });
 });
 
+test("a paused lane begins nothing, says so, and other lanes go on until it is resumed", async () => {
+  const lane = async (id: string): Promise<string> =>
+    (await get<{ waitingFor: { lane: string } }>(`job/${id}`)).waitingFor.lane;
+  await api.request("POST", "farm/pause");
+  const [held, free] = [await api.submit(image), await api.submit(sleep(0))];
+  const [heldLane, freeLane] = [await lane(held), await lane(free)];
+  expect(heldLane).not.toBe(freeLane);
+  const paused = await api.request("POST", `lanes/${heldLane}/pause`);
+  expect([paused.status, await paused.json()]).toEqual([
+    202,
+    { name: heldLane, pausedSince: expect.any(String), pausedBy: expect.any(String) },
+  ]);
+  await api.request("POST", "farm/resume");
+  expect(await api.untilEnded(free)).toMatchObject({ status: "completed" });
+  expect(await get(`job/${held}`)).toMatchObject({ status: "queued", waitingFor: { code: "lane-paused" } });
+
+  expect((await api.request("POST", "lanes/no-such-lane/pause")).status).toBe(404);
+  expect((await api.request("POST", "lanes/no-such-lane/resume")).status).toBe(404);
+  expect((await api.request("POST", `lanes/${heldLane}/resume`)).status).toBe(202);
+  expect(await api.untilEnded(held)).toMatchObject({ status: "completed" });
+  const { events } = await get<{ events: { action: string; subject: string }[] }>("audit-events?limit=10");
+  const ofLane = events.filter(({ subject }) => subject === heldLane).map(({ action }) => action);
+  expect(ofLane).toEqual(["lane-resumed", "lane-paused"]);
+});
+
 test("a server that left every configuration is retired, can be removed, and comes back when it is named again", async () => {
   const both = { COMFYUI_URLS: stack.simulators.map(({ url }) => url).join(",") };
   const [first] = stack.workers;

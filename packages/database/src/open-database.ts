@@ -11,6 +11,7 @@ import {
   type KeepingStore,
   type KeyStore,
   type LaneStore,
+  type LanePauses,
   type LaneServing,
   type ServerStore,
   type TenantLimitStore,
@@ -33,6 +34,7 @@ import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
 import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
+import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
 import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
@@ -53,6 +55,7 @@ export interface Database {
   readonly eventSequencer: EventSequencer;
   readonly lanes: LaneStore;
   readonly laneServing: LaneServing;
+  readonly lanePauses: LanePauses;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
@@ -98,6 +101,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     eventSequencer: events,
     lanes: new PrismaLaneStore(client),
     laneServing: new PrismaLaneServing(client),
+    lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),

@@ -154,6 +154,7 @@ export {
   type ToldKey,
 } from "./ports/key-store.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
+export { type LanePause, type LanePauses } from "./ports/lane-pauses.ts";
 export { type LaneFacts, type LaneMeasure, type LaneServing } from "./ports/lane-serving.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";

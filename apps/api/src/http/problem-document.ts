@@ -55,6 +55,7 @@ const kinds = {
   "upload-not-found": [404, "There is no such upload"],
   "key-not-found": [404, "There is no such key"],
   "server-not-found": [404, "There is no such server"],
+  "lane-not-found": [404, "There is no such lane"],
   "tenant-not-found": [404, "There is no such tenant"],
   "method-not-allowed": [405, "This method is not possible here"],
   "request-timeout": [408, "The request took too long"],

@@ -100,6 +100,7 @@ export class WaitingReasons {
     const servers = farm.servers.filter(({ state }) => state !== "retired");
     const ofFarm = reasonOfJob(job, dependsOn) ?? reasonOfFarm(farm, servers, redisIsAway);
     if (ofFarm !== null) return reason(ofFarm);
+    if (lane !== undefined && lane.pausedAt !== null) return reason(reasonOfLane(lane.pausedAt));
     const { ids, lack } = await this.#eligible.among(known, job);
     if (lack !== null) return reason(reasonOfLack(lack));
     // While no definitions are known, any server may turn out to be able to run it.
@@ -143,6 +144,11 @@ function reasonOfFarm(
     return { code: "redis-away", message: "Redis cannot be reached: nothing new begins until it is back." };
   }
   return null;
+}
+
+function reasonOfLane(pausedAt: Date): Said {
+  const message = `Jobs with its requirements are paused since ${pausedAt.toISOString()}, until an operator resumes them.`;
+  return { code: "lane-paused", message };
 }
 
 function reasonOfLack(lack: ServerLack): Said {

@@ -25,6 +25,7 @@ export const waitingReasonSchema = z.object({
       "tenant-limit",
       "storage-full",
       "farm-paused",
+      "lane-paused",
       "dependency",
       "redis-away",
     ],

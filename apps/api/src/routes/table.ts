@@ -30,6 +30,7 @@ import {
   retryJob,
 } from "./jobs.ts";
 import { addKey, listKeys, revokeKey, rotateKey } from "./keys.ts";
+import { pauseLane, resumeLane } from "./lanes.ts";
 import { getMetrics } from "./metrics.ts";
 import { getOutput } from "./outputs.ts";
 import { getQueue } from "./queue.ts";
@@ -50,6 +51,7 @@ export const routes: readonly Route[] = [
   ...[cancelBatch, pauseBatch, resumeBatch, retryBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
   ...[getQueue, listServers, drainServer, resumeServer, removeServer, listWorkers, pauseFarm, resumeFarm],
+  ...[pauseLane, resumeLane],
   ...[getTenantLimits, setTenantLimits],
   ...[getHealth, getReadiness, getMetrics, getBoard],
   ...[getLandingPage, getDocumentation, getDocumentationScript, getDescription],

@@ -31,6 +31,10 @@ const subjects = {
     canBe: isUuid,
     absent: (id) => new RefusedError("key-not-found", `There is no key ${id} that works.`),
   },
+  lane: {
+    canBe: (name) => /^[a-z0-9][a-z0-9._-]{0,99}$/.test(name),
+    absent: () => new RefusedError("lane-not-found", "There is no lane of this name."),
+  },
   tenant: {
     canBe: (name) => /^[a-z0-9-]{1,63}$/.test(name),
     absent: () => new RefusedError("tenant-not-found", "There is no tenant of this name."),

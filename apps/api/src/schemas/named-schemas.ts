@@ -209,6 +209,11 @@ export const answerSchemas = {
       }),
     ),
   }),
+  LaneState: z.object({
+    name: z.string(),
+    pausedSince: z.iso.datetime().nullable(),
+    pausedBy: z.string().nullable(),
+  }),
   FarmState: z.object({ pausedSince: z.iso.datetime().nullable(), pausedBy: z.string().nullable() }),
   Server,
   TenantLimits: tenantLimitsViewSchema,

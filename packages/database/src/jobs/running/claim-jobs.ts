@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
+import { laneIsPaused } from "../../lanes/prisma-lane-pauses.ts";
 import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { isCurrent } from "../announcing/ticket-rows.ts";
@@ -69,7 +70,7 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
     ), claimable AS (
       SELECT ticket.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
       WHERE ${isReady} AND ${isCurrent}
-        AND NOT ${farmIsPaused}
+        AND NOT ${farmIsPaused} AND NOT ${laneIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), room AS MATERIALIZED (
       SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
