@@ -82,7 +82,8 @@ export class AgeingQueues {
     if (oldest === undefined) return;
     const since = Math.max(oldest.inBandSinceMs, group.lastAgedAtMs ?? -Infinity);
     group.isTimed = true;
-    this.#times.push(since + this.#ageingMs, key);
+    // A whole millisecond later, since sums of fractions are not exact.
+    this.#times.push(Math.floor(since + this.#ageingMs) + 1, key);
   }
 
   #skipGone(group: Group): void {

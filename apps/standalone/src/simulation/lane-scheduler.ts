@@ -16,6 +16,7 @@ interface Server {
   lane: number | null;
   model: string | null;
   modelSinceMs: number | null;
+  idleSinceMs: number | null;
   isEligible: (lane: string) => boolean;
 }
 
@@ -52,6 +53,7 @@ export class LaneScheduler implements Scheduler {
         lane: null,
         model: null,
         modelSinceMs: null,
+        idleSinceMs: 0,
         isEligible: (lane) => eligible.has(lane),
       };
     });
@@ -95,6 +97,7 @@ export class LaneScheduler implements Scheduler {
     this.waiting -= 1;
     queue.servers += 1;
     this.#count(server, -1);
+    server.idleSinceMs = null;
     if (server.model !== queue.lane.model) server.modelSinceMs = now;
     server.lane = lane;
     server.model = queue.lane.model;
@@ -102,8 +105,10 @@ export class LaneScheduler implements Scheduler {
     return job;
   }
 
-  ended(number: number, job: number): void {
-    const lane = this.#lanes[this.#server(number).lane ?? -1];
+  ended(number: number, job: number, now: number): void {
+    const server = this.#server(number);
+    server.idleSinceMs = now;
+    const lane = this.#lanes[server.lane ?? -1];
     if (lane === undefined) return;
     lane.servers -= 1;
     lane.measure(this.#work.runMs[job] ?? 0);
@@ -125,11 +130,12 @@ export class LaneScheduler implements Scheduler {
     this.#ageing.add(job, at, ownBand, since);
   }
 
-  #facts({ model, lane, modelSinceMs, isEligible }: Server): SchedulingServer {
+  #facts({ model, lane, modelSinceMs, idleSinceMs, isEligible }: Server): SchedulingServer {
     return {
       loadedModel: model,
       lane: lane === null ? null : (this.#lanes[lane]?.lane.name ?? null),
       modelSinceMs,
+      idleSinceMs,
       mayLoad: true,
       isEligible,
     };

@@ -6,8 +6,8 @@ export interface Scheduler {
   arrive(job: number, now: number): void;
   /** The next job of a server that stands empty, or -1. */
   take(server: number, now: number): number;
-  ended?(server: number, job: number): void;
-  /** Of servers with the same answer that stand empty, one is asked; when it takes nothing, none of them would. */
+  ended?(server: number, job: number, now: number): void;
+  /** Of servers with the same answer, the one that has stood empty longest is asked; if it takes nothing, none would. */
   groupOf(server: number): string | number;
   /** When the scheduler next has something to do by itself, or infinity; absent if it never has. */
   readonly nextTimeMs?: number;

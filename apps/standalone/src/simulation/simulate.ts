@@ -55,7 +55,7 @@ class SimulatedFarm {
     this.#sharedGpuMs = new Float64Array(work.weights.length);
     this.#waitingOfTenant = new Int32Array(work.weights.length);
     this.#jobsOfServers = Array.from({ length: keepsOrder ? work.servers : 0 }, () => []);
-    for (let server = work.servers - 1; server >= 0; server -= 1) this.#addIdle(server);
+    for (let server = 0; server < work.servers; server += 1) this.#addIdle(server);
   }
 
   run(): void {
@@ -97,7 +97,7 @@ class SimulatedFarm {
 
   #end(server: number): void {
     this.#makespanMs = this.#now;
-    this.#scheduler.ended?.(server, this.#jobOfServer[server] ?? -1);
+    this.#scheduler.ended?.(server, this.#jobOfServer[server] ?? -1, this.#now);
     this.#jobOfServer[server] = -1;
     this.#addIdle(server);
   }
@@ -111,11 +111,11 @@ class SimulatedFarm {
 
   #startOnIdle(): void {
     for (const [group, servers] of this.#idle) {
-      for (let server = servers.at(-1); server !== undefined; server = servers.at(-1)) {
+      for (let server = servers[0]; server !== undefined; server = servers[0]) {
         if (this.#scheduler.waiting === 0) return;
         const job = this.#scheduler.take(server, this.#now);
         if (job === -1) break;
-        servers.pop();
+        servers.shift();
         this.#start(server, job);
       }
       if (servers.length === 0) this.#idle.delete(group);

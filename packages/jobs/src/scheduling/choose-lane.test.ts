@@ -171,6 +171,13 @@ describe("a server without work for its model", () => {
     expect(choose(server(), later)?.lane).toBe("b");
   });
 
+  test("loads a model after all when the lane has had work for the time of a load while the server stood empty", () => {
+    const busy = lane("b", { waiting: 1, servers: 1, ready: 1, waitingSinceMs: now - 900_000 });
+    expect(choose(server({ idleSinceMs: now - loadMs }), busy)).toBeNull();
+    expect(choose(server({ idleSinceMs: now - loadMs - 1 }), busy)?.lane).toBe("b");
+    expect(choose(server({ idleSinceMs: 0 }), { ...busy, waitingSinceMs: now - loadMs })).toBeNull();
+  });
+
   test("loads a model for one job when the server that has it is busy for longer than the load", () => {
     const short = lane("b", { model: "m", waiting: 1, ready: 1 });
     const long = lane("c", { model: "m", waiting: 0, head: null, runMs: 480_000, servers: 1, ready: 1 });

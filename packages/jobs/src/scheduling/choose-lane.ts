@@ -27,8 +27,9 @@ export interface LaneChoice {
  * 2. a lane is overdue and the server has stayed for `stayLoads` loads of its model. If what waits for its model would
  *    be done within two loads, it finishes that first, for at most two loads more.
  * With no work for its model, the server goes to the most urgent band, overdue lanes first, then to lanes that few
- * servers can serve, then to the lane with the most work per server. It does not load a model for work that the servers which have the model will all have begun
- * before the load is over.
+ * servers can serve, then to the lane with the most work per server. It does not load a model for work that the servers
+ * which have the model will all have begun before the load is over, unless that work has waited for the time of a load
+ * while this server stood empty.
  *
  * @param lanes all lanes with waiting tickets or servers; `servers` and `ready` of each do not count this server
  * @param now the time in milliseconds by the clock of the states
@@ -40,7 +41,7 @@ export function chooseLane(
   now: number,
   settings: LaneSettings,
 ): LaneChoice | null {
-  const offers = offersOf(server, lanes);
+  const offers = offersOf(server, lanes, now);
   const kept = bestKept(offers.kept);
   if (offers.others.length === 0) return kept && choice(kept.lane, "kept");
   if (kept === null) return orNoLoad(server, freeChoice(offers, now, settings));
@@ -61,6 +62,8 @@ interface Offer {
 }
 
 interface Offers {
+  server: SchedulingServer;
+  now: number;
   /** Work that needs no other model. */
   kept: Offer[];
   others: Offer[];
@@ -76,8 +79,8 @@ interface ModelWork {
   runMsMax: number;
 }
 
-function offersOf(server: SchedulingServer, lanes: readonly LaneState[]): Offers {
-  const offers: Offers = { kept: [], others: [], keptWorkMs: 0, byModel: new Map() };
+function offersOf(server: SchedulingServer, lanes: readonly LaneState[], now: number): Offers {
+  const offers: Offers = { server, now, kept: [], others: [], keptWorkMs: 0, byModel: new Map() };
   for (const lane of lanes) {
     const { head } = lane;
     const ofModel = modelWorkOf(offers.byModel, lane);
@@ -198,10 +201,14 @@ function freeChoice(offers: Offers, now: number, settings: LaneSettings): LaneCh
   return overdue === null ? choice(first.lane, "free") : choice(overdue, "overdue");
 }
 
-/** The servers that have the model will have begun all of the work before another server had loaded the model. */
-function isBegunSoon(lane: LaneState, { byModel }: Offers, workMs: number): boolean {
-  const { ready, alwaysLoads, loadMs } = lane;
+/**
+ * The servers that have the model will have begun all of the work before another server had loaded the model. If the
+ * lane has had work for the time of a load while this server stood empty, that was wrong, since more work keeps coming.
+ */
+function isBegunSoon(lane: LaneState, { server, now, byModel }: Offers, workMs: number): boolean {
+  const { ready, alwaysLoads, loadMs, waitingSinceMs } = lane;
   if (ready === 0 || alwaysLoads) return false;
+  if (now - Math.max(server.idleSinceMs ?? now, waitingSinceMs) > loadMs) return false;
   return modelWorkOf(byModel, lane).runMsMax + workMs / ready <= loadMs;
 }
 

@@ -1,0 +1,248 @@
+import { expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { LaneScheduler } from "./lane-scheduler.ts";
+import { type Scheduler } from "./scheduler.ts";
+import { simulate } from "./simulate.ts";
+import { simulationOptions, type SimulationOptions } from "./simulation-options.ts";
+import { makeWorkload, type Workload } from "./workload.ts";
+
+// What the scheduling functions promise, for random farms and random work. All jobs run for `runMs`, so that what a
+// promise says in runs can be said in milliseconds.
+
+const runMs = 1_000;
+const runs = 150;
+
+const farms = fc
+  .record({
+    servers: fc.integer({ min: 1, max: 5 }),
+    models: fc.integer({ min: 1, max: 6 }),
+    lanesPerModel: fc.integer({ min: 1, max: 2 }),
+    kinds: fc.integer({ min: 1, max: 2 }),
+    tenants: fc.integer({ min: 2, max: 4 }),
+    jobs: fc.integer({ min: 20, max: 300 }),
+    flood: fc.integer({ min: 0, max: 200 }),
+    arriveMs: fc.integer({ min: 0, max: 300_000 }),
+    loadMs: fc.constantFrom(0, 500, 5_000, 20_000),
+    patienceMs: fc.constantFrom(1_000, 10_000, 60_000),
+    backlogMs: fc.constantFrom(0, 600_000),
+    seed: fc.integer(),
+  })
+  .map((given) =>
+    simulationOptions({
+      ...{ ...given, runMs, spread: 0 },
+      ...{ kinds: Math.min(given.kinds, given.servers), flood: Math.min(given.flood, given.jobs - 1) },
+    }),
+  );
+
+/** Watches a scheduler: what it gives to whom, and when it leaves a server empty. */
+class Watched implements Scheduler {
+  readonly name = "watched";
+  readonly started: { job: number; server: number; now: number }[] = [];
+  readonly #scheduler: LaneScheduler;
+  readonly #onRefusal: (server: number, now: number) => void;
+  readonly #onEvent: (event: { arrived?: number; taken?: number; ended?: number }, now: number) => void;
+
+  constructor(
+    scheduler: LaneScheduler,
+    onEvent: (event: { arrived?: number; taken?: number; ended?: number }, now: number) => void,
+    onRefusal: (server: number, now: number) => void,
+  ) {
+    this.#scheduler = scheduler;
+    this.#onEvent = onEvent;
+    this.#onRefusal = onRefusal;
+  }
+
+  get waiting(): number {
+    return this.#scheduler.waiting;
+  }
+
+  get nextTimeMs(): number {
+    return this.#scheduler.nextTimeMs;
+  }
+
+  arrive(job: number, now: number): void {
+    this.#scheduler.arrive(job, now);
+    this.#onEvent({ arrived: job }, now);
+  }
+
+  take(server: number, now: number): number {
+    const job = this.#scheduler.take(server, now);
+    if (job === -1) this.#onRefusal(server, now);
+    else {
+      this.started.push({ job, server, now });
+      this.#onEvent({ taken: job }, now);
+    }
+    return job;
+  }
+
+  ended(server: number, job: number, now: number): void {
+    this.#scheduler.ended(server, job, now);
+    this.#onEvent({ ended: server }, now);
+  }
+
+  groupOf(server: number): string {
+    return this.#scheduler.groupOf(server);
+  }
+
+  onTime(now: number): void {
+    this.#scheduler.onTime(now);
+  }
+}
+
+const laneOf = (work: Workload, job: number): number => work.laneOfJob[job] ?? -1;
+
+test("no server stands empty for longer than a load while a lane that it can serve has work", () => {
+  fc.assert(
+    fc.property(farms, (options) => {
+      const work = makeWorkload(options);
+      const waiting = work.lanes.map(() => 0);
+      const waitingSince = work.lanes.map(() => 0);
+      const emptySince = Array.from({ length: work.servers }, () => 0);
+      const watched = new Watched(
+        new LaneScheduler(work, options),
+        ({ arrived, taken, ended }, now) => {
+          if (arrived !== undefined) {
+            const lane = laneOf(work, arrived);
+            if (waiting[lane] === 0) waitingSince[lane] = now;
+            waiting[lane]! += 1;
+          }
+          if (taken !== undefined) waiting[laneOf(work, taken)]! -= 1;
+          if (ended !== undefined) emptySince[ended] = now;
+        },
+        (server, now) => {
+          for (const [lane, { lowestKind }] of work.lanes.entries()) {
+            if (waiting[lane] === 0 || work.kindOfServer[server]! < lowestKind) continue;
+            expect(now - Math.max(emptySince[server]!, waitingSince[lane]!)).toBeLessThanOrEqual(work.loadMs);
+          }
+        },
+      );
+      simulate(work, watched);
+      expect(watched.started).toHaveLength(work.jobs);
+    }),
+    { numRuns: runs },
+  );
+}, 60_000);
+
+/**
+ * The longest that a job waits. Its lane is served after the patience and at most one stay, with its rest, for each
+ * other lane of the servers that can serve it; each visit does at least a stay's work, or all. Before the job come, of
+ * each tenant, as many jobs as its own tenant has ahead of it, wherever these wait, and one more.
+ */
+function longestWaitMs(work: Workload, options: SimulationOptions, ownAhead: number): number {
+  const { patienceMs, stayLoads } = options;
+  const servers = work.kindOfServer.reduce(
+    (count, kind) => count + (kind === Math.max(...work.kindOfServer) ? 1 : 0),
+    0,
+  );
+  const beforeMs = (ownAhead + 1) * work.weights.length * runMs;
+  const stayMs = (stayLoads + 3) * work.loadMs + 2 * runMs;
+  const roundMs = patienceMs + Math.ceil(work.lanes.length / servers) * stayMs;
+  const visits = 1 + Math.ceil(beforeMs / Math.max(stayLoads * work.loadMs, runMs));
+  return visits * roundMs + beforeMs;
+}
+
+test("no job waits for longer than its bound", () => {
+  fc.assert(
+    fc.property(farms, (options) => {
+      const work = makeWorkload(options);
+      const ownWaiting = work.weights.map(() => 0);
+      const ownAhead = new Int32Array(work.jobs);
+      const watched = new Watched(
+        new LaneScheduler(work, options),
+        ({ arrived, taken }) => {
+          if (arrived !== undefined) ownAhead[arrived] = ownWaiting[work.tenantOfJob[arrived]!]!++;
+          if (taken !== undefined) ownWaiting[work.tenantOfJob[taken]!]! -= 1;
+        },
+        () => undefined,
+      );
+      const { startedMs } = simulate(work, watched);
+      for (let job = 0; job < work.jobs; job += 1) {
+        const waitedMs = startedMs[job]! - work.arrivalMs[job]!;
+        expect(waitedMs).toBeLessThanOrEqual(longestWaitMs(work, options, ownAhead[job]!));
+      }
+    }),
+    { numRuns: runs },
+  );
+}, 60_000);
+
+test("tenants that have work waiting get GPU time by their weights, to within a step of each", () => {
+  const weights = fc.array(fc.constantFrom(0.5, 1, 2, 4), { minLength: 2, maxLength: 4 });
+  fc.assert(
+    fc.property(farms, weights, (given, chosen) => {
+      const options = {
+        ...given,
+        models: 1,
+        lanesPerModel: 1,
+        tenants: chosen.length,
+        weights: chosen,
+        flood: 0,
+      };
+      const work = makeWorkload(options);
+      const waiting = chosen.map(() => 0);
+      // GPU time by weight since all tenants have had work waiting.
+      let gpuMs: number[] | null = null;
+      const watched = new Watched(
+        new LaneScheduler(work, options),
+        ({ arrived, taken }) => {
+          if (arrived !== undefined) waiting[work.tenantOfJob[arrived]!]! += 1;
+          const allWait = waiting.every((count) => count > 0);
+          if (!allWait) gpuMs = null;
+          else gpuMs ??= chosen.map(() => 0);
+          if (taken === undefined) return;
+          const tenant = work.tenantOfJob[taken]!;
+          waiting[tenant]! -= 1;
+          if (gpuMs !== null) {
+            gpuMs[tenant]! += runMs / chosen[tenant]!;
+            const steps = chosen.map((weight) => runMs / weight).sort((one, other) => other - one);
+            const spreadMs = Math.max(...gpuMs) - Math.min(...gpuMs);
+            expect(spreadMs).toBeLessThanOrEqual(2 * (steps[0]! + steps[1]!));
+          }
+        },
+        () => undefined,
+      );
+      simulate(work, watched);
+    }),
+    { numRuns: runs },
+  );
+}, 60_000);
+
+test("another tenant's first job starts within one slot's work, the patience and a load, whoever floods", () => {
+  fc.assert(
+    fc.property(farms, fc.integer({ min: 0, max: 600_000 }), (given, arriveMs) => {
+      const options = { ...given, kinds: 1, tenants: 2, flood: given.jobs - 1, backlogMs: 0, arriveMs };
+      const work = makeWorkload(options);
+      const { startedMs } = simulate(work, new LaneScheduler(work, options));
+      const job = work.jobs - 1;
+      const slotMs = runMs + work.loadMs;
+      const bound = 2 * slotMs + runMs + longestForModelMs(work, options);
+      expect(startedMs[job]! - work.arrivalMs[job]!).toBeLessThanOrEqual(bound);
+    }),
+    { numRuns: runs },
+  );
+}, 60_000);
+
+/** For a job whose model is not loaded: the patience, and the stays of the lanes that are overdue before its own. */
+function longestForModelMs(work: Workload, { patienceMs, stayLoads }: SimulationOptions): number {
+  const stayMs = (stayLoads + 3) * work.loadMs + 2 * runMs;
+  return patienceMs + Math.ceil(work.lanes.length / work.servers) * stayMs;
+}
+
+test("a job of a low band starts after two ageings, however many jobs of higher bands keep coming", () => {
+  const ageingMs = 60_000;
+  fc.assert(
+    fc.property(fc.integer(), fc.constantFrom("0,1,0,0", "0,0,1,0"), (seed, bands) => {
+      const options = simulationOptions({
+        ...{ servers: 1, models: 1, tenants: 2, jobs: 400, runMs, loadMs: 0, spread: 0, seed },
+        // The first tenant's jobs come as fast as they can run, after a backlog that never becomes shorter.
+        ...{ bands, ageingMs, arriveMs: 300_000, flood: 1 },
+      });
+      const work = makeWorkload(options);
+      work.arrivalMs[0] = 0;
+      work.bandOfJob[0] = 3;
+      for (let job = 1; job < work.jobs; job += 1) work.tenantOfJob[job] = 1;
+      const { startedMs } = simulate(work, new LaneScheduler(work, options));
+      // The server is free when the first job comes, so it is put behind others.
+      expect(startedMs[0]).toBeLessThanOrEqual(2 * ageingMs + 4 * runMs);
+    }),
+  );
+}, 60_000);
