@@ -44,6 +44,7 @@ const tables = [
     "job_attempts",
     "outputs",
     "removed_jobs",
+    "removed_batches",
   ],
   ...[
     "pending_removals",

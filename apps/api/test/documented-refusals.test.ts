@@ -141,6 +141,7 @@ const wrongJobs: readonly object[] = [
   { ...picture, type: "poem" },
   { ...picture, model: "nobody-has-it.safetensors" },
   { ...picture, initImage: unknownId },
+  { ...picture, requires: ["nobody-has:it"] },
   { ...picture, type: "video" },
   { ...picture, dependsOn: ["nobody"] },
   { ...picture, key: "a", dependsOn: ["a"] },
@@ -181,7 +182,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     for (const make of [waitingJob, runningJob, endedJob, removedJob]) probes.push({ id: await make() });
   }
   if (path.startsWith("batches/:id")) {
-    for (const make of [waitingBatch, endedBatch]) probes.push({ id: await make() });
+    for (const make of [waitingBatch, endedBatch, removedBatch]) probes.push({ id: await make() });
   }
   if (path.startsWith("servers/:id")) probes.push({ id: serverId });
   if (query !== undefined) {
@@ -250,6 +251,11 @@ const waitingBatch = (): Promise<string> => submitted("batches", { jobs: [pictur
 async function endedBatch(): Promise<string> {
   const id = await waitingBatch();
   await api.request(`batches/${id}/cancel`, { method: "POST", headers: { "x-api-key": keys.submit } });
+  return id;
+}
+async function removedBatch(): Promise<string> {
+  const id = await endedBatch();
+  await api.request(`batches/${id}`, { method: "DELETE", headers: { "x-api-key": keys.submit } });
   return id;
 }
 async function runningJob(): Promise<string> {

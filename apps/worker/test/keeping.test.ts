@@ -101,7 +101,7 @@ test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, o
   expect(await jobFolders()).toEqual([]);
   await until(() => isEmpty("pending_removals"));
   await until(() => isEmpty("ended_job_changes"));
-  expect(await placesThatTellOf(texts)).toEqual(["removed_jobs"]);
+  expect(await placesThatTellOf(texts)).toEqual(["removed_batches", "removed_jobs"]);
   expect((await api.request("GET", `job/${id}`)).status).toBe(410);
 }, 60_000);
 

@@ -75,7 +75,7 @@ async function tablesThatTellOf(texts: string[]): Promise<string[]> {
 }
 
 describe("A removal leaves", () => {
-  test("nothing in any column of any table except the tombstone", async () => {
+  test("nothing in any column of any table except the tombstones", async () => {
     const upload = await saveUpload();
     const job = buildJob({
       ...{ prompt: "the one hush prompt", project: "hush project", tags: ["hush-tag"] },
@@ -96,7 +96,8 @@ describe("A removal leaves", () => {
     });
     await stores.keeping.finishRemovals([id]);
     await stores.keeping.foldCounts(1_000);
-    expect(await tablesThatTellOf(texts)).toEqual([`removed_jobs: ${id}`]);
+    const tombstones = [`removed_batches: ${inserted!.batchId!}`, `removed_jobs: ${id}`];
+    expect(await tablesThatTellOf(texts)).toEqual(tombstones);
     const { rows } = await client.query("SELECT * FROM removed_jobs WHERE id = $1", [id]);
     expect(rows).toEqual([{ id, tenant_id: tenantId, removed_at: expect.any(Date) }]);
   });

@@ -44,7 +44,9 @@ export {
 } from "./job/storable-text.ts";
 export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
+  BatchNotEndedError,
   BatchNotFoundError,
+  BatchRemovedError,
   ClaimLostError,
   CursorFromTheFutureError,
   CursorTooOldError,
@@ -82,6 +84,7 @@ export {
 } from "./ports/job-reader.ts";
 export {
   type BatchCancelResult,
+  type BatchRemoval,
   type CancelResult,
   type WaitingChange,
   type JobRequests,

@@ -1,5 +1,7 @@
 import {
+  BatchNotEndedError,
   BatchNotFoundError,
+  BatchRemovedError,
   ExtraDataNeededError,
   IllegalTransitionError,
   InvalidJobError,
@@ -37,6 +39,8 @@ export function refusalOf(error: unknown, request: RefusedRequest): RefusedError
   if (error instanceof LimitReachedError) return refusalOfLimit(error);
   if (error instanceof JobRemovedError) return new RefusedError("job-removed", error.message);
   if (error instanceof JobNotFoundError) return new RefusedError("job-not-found", error.message);
+  if (error instanceof BatchRemovedError) return new RefusedError("batch-removed", error.message);
+  if (error instanceof BatchNotEndedError) return new RefusedError("batch-not-ended", error.message);
   if (error instanceof BatchNotFoundError) return new RefusedError("batch-not-found", error.message);
   if (error instanceof NeededJobEndedError) return new RefusedError("needed-job-ended", error.message);
   if (error instanceof ExtraDataNeededError) return new RefusedError("extra-data-needed", error.message);

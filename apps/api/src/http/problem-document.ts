@@ -69,6 +69,8 @@ const kinds = {
   "illegal-transition": [409, "The job cannot change in that way"],
   "needed-job-ended": [409, "A job that this one depends on has ended without success"],
   "extra-data-needed": [409, "The retry needs extraData again"],
+  "batch-not-ended": [409, "Jobs of the batch have not ended"],
+  "batch-removed": [410, "The batch was removed"],
   "job-removed": [410, "The job was removed"],
   "body-too-large": [413, "The body is too large"],
   "unsupported-media-type": [415, "The body is not in a form that is understood"],

@@ -1,5 +1,6 @@
 import {
   BatchNotFoundError,
+  BatchRemovedError,
   type Batch,
   type Job,
   JobNotFoundError,
@@ -23,9 +24,9 @@ export async function foundParameters(jobs: TenantJobReader, { id }: Job): Promi
   return parameters;
 }
 
-/** @throws BatchNotFoundError */
+/** @throws BatchNotFoundError @throws BatchRemovedError */
 export async function foundBatch(jobs: TenantJobReader, id: string): Promise<Batch> {
   const batch = await jobs.findBatch(id);
-  if (batch === null) throw new BatchNotFoundError(id);
-  return batch;
+  if (batch !== null) return batch;
+  throw (await jobs.isBatchRemoved(id)) ? new BatchRemovedError(id) : new BatchNotFoundError(id);
 }

@@ -63,7 +63,7 @@ export const getBatch = route({
   subject: "batch",
   summary: "A batch, with counts and its first errors",
   answers: { 200: { description: "The batch.", content: json("BatchDetail") } },
-  problems: ["batch-not-found"],
+  problems: ["batch-not-found", "batch-removed"],
   handler: async (
     { id, principal, baseUrl },
     { ownJobs, jobDetails }: Pick<ApiDependencies, "ownJobs" | "jobDetails">,
@@ -105,7 +105,7 @@ export const cancelBatch = route({
   path: "batches/:id/cancel",
   summary: "Cancel all jobs of a batch that have not ended",
   answers: { 202: { description: "The batch as it is now.", content: json("CancelledBatch") } },
-  problems: ["batch-not-found"],
+  problems: ["batch-not-found", "batch-removed"],
   handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
     const { cancelled, requested } = await jobCommands(principal).cancelBatch(id);
     const batch = viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl);
@@ -126,7 +126,7 @@ export const pauseBatch = route({
   description:
     "Running jobs go on. Queued jobs wait until the batch is resumed, and so do jobs that are queued again meanwhile, after " +
     "a lost server or by a retry. `expiresAt` goes on counting.",
-  problems: ["batch-not-found", "batch-already-ended"],
+  problems: ["batch-not-found", "batch-removed", "batch-already-ended"],
   handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
     await jobCommands(principal).pauseBatch(id);
     return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
@@ -138,7 +138,7 @@ export const resumeBatch = route({
   id: "resumeBatch",
   path: "batches/:id/resume",
   summary: "Resume a batch and all of its paused jobs",
-  problems: ["batch-not-found"],
+  problems: ["batch-not-found", "batch-removed"],
   handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
     await jobCommands(principal).resumeBatch(id);
     return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
@@ -153,10 +153,28 @@ export const retryBatch = route({
   description: "`extraData` applies to those jobs of the batch that were submitted with secret extra data.",
   body: retryBody,
   answers: { 202: { description: "The batch as it is now.", content: json("RetriedBatch") } },
-  problems: ["batch-not-found", ...retryProblems],
+  problems: ["batch-not-found", "batch-removed", ...retryProblems],
   handler: async ({ id, body: extraData, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
     const retried = await jobCommands(principal).retryBatch(id, extraData);
     const batch = viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl);
     return { json: { ...batch, retried } };
+  },
+});
+
+export const removeBatch = route({
+  ...change,
+  id: "removeBatch",
+  method: "DELETE",
+  path: "batches/:id",
+  summary: "Remove an ended batch with all of its jobs",
+  description:
+    "The jobs are removed a few hundred at a time. If the request is interrupted, the same request goes on with the rest.",
+  answers: {
+    204: { description: "The batch and its jobs are removed; requests for them are answered with 410." },
+  },
+  problems: ["batch-not-found", "batch-removed", "batch-not-ended"],
+  handler: async ({ id, principal }, { jobCommands }: Pick<ApiDependencies, "jobCommands">) => {
+    await jobCommands(principal).removeBatch(id);
+    return {};
   },
 });

@@ -128,6 +128,11 @@ export class JobCommands {
     return asWaiting(await this.#manager.waiting.resumeJob(found, this.#actor.keyName));
   }
 
+  /** @throws BatchNotEndedError @throws BatchNotFoundError @throws BatchRemovedError */
+  async removeBatch(id: string): Promise<void> {
+    await this.#manager.removeBatch(await foundBatch(this.#jobs, id), this.#actor);
+  }
+
   /** @throws RefusedError `job-not-ended` @throws JobRemovedError */
   async remove(id: string): Promise<void> {
     const job = await foundJob(this.#jobs, id);

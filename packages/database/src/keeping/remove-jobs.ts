@@ -3,6 +3,7 @@ import {
   IllegalTransitionError,
   isTerminal,
   type JobStatus,
+  type NewAuditEvent,
   type RemovedJob,
   StoreUnavailableError,
 } from "@genga/jobs";
@@ -83,8 +84,13 @@ async function hasNote(transaction: Prisma.TransactionClient, jobId: string): Pr
 /**
  * Removes, in one transaction, those of the jobs that have ended and that no other transaction has locked. Jobs whose end
  * was not passed on completely stay for the next pass.
+ * @param record written with the removal, if any of the jobs is removed
  */
-export async function removeEnded(database: PrismaClient, ids: string[]): Promise<RemovedJob[]> {
+export async function removeEnded(
+  database: PrismaClient,
+  ids: string[],
+  record?: NewAuditEvent,
+): Promise<RemovedJob[]> {
   if (ids.length === 0) return [];
   const remove = (): Promise<RemovedJob[]> =>
     database.$transaction(async (transaction) => {
@@ -92,6 +98,7 @@ export async function removeEnded(database: PrismaClient, ids: string[]): Promis
       ${lockedColumns} WHERE job.id = ANY(${ids}::uuid[]) AND job.finished_at IS NOT NULL
         AND NOT EXISTS (SELECT FROM ends_to_pass_on note WHERE note.job_id = job.id)
       ORDER BY job.id FOR UPDATE OF job SKIP LOCKED`;
+      if (record !== undefined && jobs.length > 0) await recordAuditEvent(transaction, record);
       return await removeLocked(transaction, jobs);
     }, transactionLimits);
   return await repeatConflicts(remove);

@@ -76,8 +76,13 @@ export async function listExcess(
 }
 
 export async function forgetRemoved(database: PrismaClient, ageMs: number, limit: number): Promise<number> {
-  return await database.$executeRaw`
+  const jobs = await database.$executeRaw`
     DELETE FROM removed_jobs WHERE id IN (
       SELECT id FROM removed_jobs WHERE removed_at < now() - ${ageMs}::float8 * interval '1 millisecond'
       ORDER BY removed_at LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
+  const batches = await database.$executeRaw`
+    DELETE FROM removed_batches WHERE id IN (
+      SELECT id FROM removed_batches WHERE removed_at < now() - ${ageMs}::float8 * interval '1 millisecond'
+      ORDER BY removed_at LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
+  return Math.max(jobs, batches);
 }

@@ -18,7 +18,7 @@ export async function removeUnusedGraphs(
       AND NOT EXISTS (SELECT FROM job_parameters asked WHERE asked.workflow_hash = graph.hash)`;
 }
 
-/** Removes those of the batches that have no jobs any more. Batches never get jobs later. */
+/** Removes those of the batches that have no jobs any more, and leaves their tombstones. Batches never get jobs later. */
 export async function removeUnusedBatches(
   transaction: Prisma.TransactionClient,
   ids: string[],
@@ -26,8 +26,12 @@ export async function removeUnusedBatches(
   if (ids.length === 0) return 0;
   await transaction.$queryRaw`SELECT FROM batches WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE`;
   return await transaction.$executeRaw`
-    DELETE FROM batches batch WHERE id = ANY(${ids}::uuid[])
-      AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = batch.id)`;
+    WITH removed AS (
+      DELETE FROM batches batch WHERE id = ANY(${ids}::uuid[])
+        AND NOT EXISTS (SELECT FROM jobs job WHERE job.batch_id = batch.id)
+      RETURNING id, tenant_id
+    )
+    INSERT INTO removed_batches (id, tenant_id) SELECT id, tenant_id FROM removed`;
 }
 
 /**

@@ -56,6 +56,25 @@ export class BatchNotFoundError extends JobError {
   }
 }
 
+/** The batch was removed, with its last job. */
+export class BatchRemovedError extends JobError {
+  readonly code = "batch-removed";
+
+  constructor(id: string) {
+    super(`Batch ${id} was removed.`);
+  }
+}
+
+/** The removal of a batch found jobs of it that have not ended. */
+export class BatchNotEndedError extends JobError {
+  readonly code = "batch-not-ended";
+
+  constructor(removed: number) {
+    const before = removed === 0 ? "" : ` ${removed} of its jobs were removed before one was tried again.`;
+    super(`Jobs of the batch have not ended; cancel it before it can be removed.${before}`);
+  }
+}
+
 /** The retry needs extra data again, because it was erased when the jobs ended. Nothing was changed. */
 export class ExtraDataNeededError extends JobError {
   readonly code = "extra-data-needed";

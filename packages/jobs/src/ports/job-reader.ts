@@ -79,6 +79,8 @@ export interface TenantJobReader {
    */
   listJobs(filter: JobFilter): Promise<Page<Job>>;
   findBatch(id: string): Promise<Batch | null>;
+  /** Whether the batch belonged to the tenant and was removed with its last job. */
+  isBatchRemoved(id: string): Promise<boolean>;
   /** Newest first. What it costs does not grow with the number of jobs in the batches. */
   listBatches(filter: BatchFilter): Promise<Page<Batch>>;
   /** The first failed and timed out jobs of a batch, in the order of their submission. */

@@ -32,6 +32,16 @@ export interface WaitingChange {
   event: JobEvent | null;
 }
 
+/** What a step of the removal of a batch has done. */
+export interface BatchRemoval {
+  removed: RemovedJob[];
+  /**
+   * What the batch had left before this step: `none` = nothing, it is removed; `active` = jobs that have not ended, so that
+   * nothing was removed; `ended` = jobs, of which this step has removed some.
+   */
+  left: "none" | "active" | "ended";
+}
+
 /** Jobs to accept together. */
 export interface NewSubmission {
   tenantId: string;
@@ -86,6 +96,12 @@ export interface JobRequests {
    * @throws IllegalTransitionError
    */
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null>;
+  /**
+   * Removes some hundred jobs of an ended batch as `removeJob` does; to be repeated until nothing is left. No lock is held
+   * between two steps.
+   * @param by for the first step, which records the removal
+   */
+  removeBatchPart(batchId: string, by?: Actor): Promise<BatchRemoval>;
   /**
    * Cancels all queued jobs of the batch, and records the request on all processing ones. Jobs of other batches that depend
    * on cancelled ones fail.

@@ -22,6 +22,7 @@ import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "../ports/output-storage.ts";
 import { type IdempotencyClaim } from "../ports/idempotency-store.ts";
 import { prepareBatch, prepareJob, type JobOptions, type JobRequest } from "./prepare-jobs.ts";
+import { removeBatch } from "./remove-batch.ts";
 import { present } from "./present.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Signals } from "../ports/signals.ts";
@@ -262,6 +263,14 @@ export class JobManager {
       return isAgain && answer === "removed" ? null : present(answer, id);
     });
     if (removed !== null) await tryToFinishRemoval(removed, this.#options);
+  }
+
+  /**
+   * Removes an ended batch with its jobs, as `removeJob` does.
+   * @throws BatchNotEndedError
+   */
+  async removeBatch(batch: Batch, by?: Actor): Promise<void> {
+    await removeBatch(this.#options.requests, batch, by);
   }
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {

@@ -23,6 +23,11 @@ export async function findBatch(database: PrismaClient, tenantId: string, id: st
   return row === undefined ? null : batchFromRow(row);
 }
 
+/** Whether the batch was the tenant's, and went with its last job. */
+export async function isBatchRemoved(database: PrismaClient, tenantId: string, id: string): Promise<boolean> {
+  return isUuid(id) && (await database.removedBatch.findUnique({ where: { id, tenantId } })) !== null;
+}
+
 /** Newest first, by id, since ids contain their time. @throws InvalidJobError for a cursor that came from no page */
 export async function listBatches(
   database: PrismaClient,

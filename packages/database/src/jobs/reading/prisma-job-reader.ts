@@ -20,7 +20,7 @@ import { NIL as noTenantId, validate as isUuid } from "uuid";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { findRunning, type RunningLimit } from "../running/running-limit.ts";
-import { findBatch, listBatches, listFirstFailed } from "./find-batches.ts";
+import { findBatch, isBatchRemoved, listBatches, listFirstFailed } from "./find-batches.ts";
 import { countJobsBefore } from "./jobs-before.ts";
 import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
@@ -94,6 +94,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findBatch(id: string): Promise<Batch | null> {
     return withMappedErrors(() => findBatch(this.#database, this.#tenantId, id));
+  }
+
+  isBatchRemoved(id: string): Promise<boolean> {
+    return withMappedErrors(() => isBatchRemoved(this.#database, this.#tenantId, id));
   }
 
   listBatches(filter: BatchFilter): Promise<Page<Batch>> {

@@ -1,6 +1,7 @@
 import {
   type Actor,
   type BatchCancelResult,
+  type BatchRemoval,
   type CancelResult,
   type Job,
   type JobRequests,
@@ -11,6 +12,7 @@ import {
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
+import { removeBatchPart } from "../../keeping/remove-batches.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
@@ -64,6 +66,10 @@ export class PrismaJobRequests implements JobRequests {
 
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {
     return withMappedErrors(() => removeJob(this.#database, id, by));
+  }
+
+  removeBatchPart(batchId: string, by?: Actor): Promise<BatchRemoval> {
+    return withMappedErrors(() => removeBatchPart(this.#database, batchId, by));
   }
 
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {
