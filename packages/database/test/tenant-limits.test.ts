@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import { LimitReachedError, noTenantLimitChoices, type Job, type TicketReference } from "@genga/jobs";
-import { buildFailure, buildJob, createTestDatabase, type TestDatabase } from "@genga/testing";
+import { buildFailure, buildJob, buildLane, createTestDatabase, type TestDatabase } from "@genga/testing";
 
 const queuedMax = 30;
 const by = { keyName: "an operator's", tenantId: null };
@@ -213,6 +214,43 @@ test("announces as many jobs of a limited tenant as it has places, and all jobs 
   expect(await unannounced(jobs)).toEqual([jobs[1]!.id]);
   await claim(one, jobs.slice(0, 2), await freshServer());
   expect(await unannounced(jobs)).toEqual([]);
+});
+
+test("counts the tickets of a limited tenant however old they are, but not in lanes that no server serves", async () => {
+  const tenantId = await freshTenant();
+  await limitRunning(tenantId, 2);
+  const insertIn = (name: string): Promise<Job[]> =>
+    one.jobRequests.insertJobs({
+      ...{ tenantId, batch: { id: uuidv7(), name: null } },
+      jobs: Array.from({ length: 4 }, () => buildJob({ prompt: uuidv7(), lane: buildLane(name) })),
+    });
+  const [away, here] = [await insertIn(`away-${tenantId}`), await insertIn(`here-${tenantId}`)];
+  const idsOf = (jobs: Job[]): string[] => jobs.map(({ id }) => id);
+  const unannounced = async (): Promise<string[]> =>
+    (await one.jobAnnouncer.listUnannounced(10_000))
+      .map(({ jobId }) => jobId)
+      .filter((jobId) => idsOf([...away, ...here]).includes(jobId));
+  const announceLongAgo = async (jobs: Job[]): Promise<void> => {
+    await one.jobAnnouncer.markEnqueued(ticketsOf(jobs));
+    const client = new pg.Client({ connectionString: scratch.url });
+    await client.connect();
+    await client.query("UPDATE jobs SET enqueued_at = now() - interval '5 minutes' WHERE id = ANY ($1)", [
+      idsOf(jobs),
+    ]);
+    await client.end();
+  };
+
+  await announceLongAgo(away.slice(0, 2));
+  expect(await unannounced()).toEqual(idsOf(here.slice(0, 2)));
+  await announceLongAgo(here.slice(0, 2));
+  await one.laneServing.noteServed([here[0]!.lane]);
+  expect(await unannounced()).toEqual([]);
+
+  const [first] = await claim(one, here.slice(0, 1), await freshServer());
+  expect(first).toBeDefined();
+  expect(await unannounced()).toEqual([]);
+  await one.laneServing.noteServed([away[0]!.lane]);
+  expect(await unannounced()).toEqual([]);
 });
 
 test("holds back the tickets of a tenant that has reached its limit of running jobs, and no others", async () => {

@@ -1,4 +1,4 @@
-import { type Announcement, type TicketReference } from "@genga/jobs";
+import { defaultLane, type Announcement, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { announcementColumns } from "./announcement-columns.ts";
 import { isReady } from "../ready-jobs.ts";
@@ -43,13 +43,16 @@ function isUnlimited({ jobsRunningMax }: RunningLimit): Prisma.Sql {
     AND job.tenant_id NOT IN (SELECT own.tenant_id FROM tenant_limits own WHERE own.jobs_running_max IS NOT NULL)`;
 }
 
-/** A ticket that is older than this and still not claimed does not wait for one of its tenant's places. */
+/** A lane whose tickets are all older, and that no server serves, does not use up places of tenants. */
 const freshTicketSeconds = 10;
+/** A server serves a lane while it runs a job of it, and for this long after it took one. */
+const servedForSeconds = 60;
 
 /**
  * For tenants whose running jobs are limited: the first jobs of each queue, as many as the tenant has places for which
- * no ticket exists. Tickets older than `freshTicketSeconds` are not counted, so that jobs which no server can run do
- * not use up the places.
+ * no ticket exists. A tenant's tickets in a lane that no server serves are stuck: they use up no places, and no more
+ * are added to that lane, so that jobs which no server can run do not keep the tenant's other jobs from running. The jobs of
+ * the lane `default` differ in what they need, so tickets are added there all the same.
  */
 async function listUnannouncedOfLimited(
   database: PrismaClient,
@@ -57,15 +60,29 @@ async function listUnannouncedOfLimited(
   running: RunningLimit,
 ): Promise<Announcement[]> {
   return await database.$queryRaw<Announcement[]>`
-    WITH room AS MATERIALIZED (
-      SELECT tenant.id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} - (
-        SELECT count(*)::int FROM jobs fresh WHERE fresh.status = 'queued' AND fresh.tenant_id = tenant.id
-          AND fresh.enqueued_at > now() - ${freshTicketSeconds}::int * interval '1 second') AS places
-      FROM tenants tenant LEFT JOIN tenant_limits own ON own.tenant_id = tenant.id
+    WITH limited AS MATERIALIZED (
+      SELECT tenant.id FROM tenants tenant LEFT JOIN tenant_limits own ON own.tenant_id = tenant.id
       WHERE coalesce(own.jobs_running_max, ${running.jobsRunningMax}::int) IS NOT NULL
+    ), served AS MATERIALIZED (
+      SELECT lane FROM jobs WHERE status = 'processing'
+      UNION
+      SELECT name FROM lanes WHERE last_served_at > now() - ${servedForSeconds}::int * interval '1 second'
+    ), announced AS MATERIALIZED (
+      SELECT job.tenant_id, job.lane, count(*)::int AS tickets,
+        max(job.enqueued_at) <= now() - ${freshTicketSeconds}::int * interval '1 second'
+          AND job.lane NOT IN (SELECT lane FROM served) AS "isStuck"
+      FROM limited JOIN jobs job ON job.tenant_id = limited.id
+      WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL
+      GROUP BY job.tenant_id, job.lane
+    ), room AS MATERIALIZED (
+      SELECT limited.id, ${runningRoomOf(Prisma.sql`limited.id`, running)} - coalesce((
+        SELECT sum(tickets)::int FROM announced WHERE announced.tenant_id = limited.id AND NOT "isStuck"), 0) AS places
+      FROM limited
     )
     SELECT ${announcementColumns} FROM room CROSS JOIN LATERAL (
       SELECT * FROM jobs job WHERE job.tenant_id = room.id AND ${isUnannounced}
+        AND job.lane NOT IN (
+          SELECT lane FROM announced WHERE announced.tenant_id = room.id AND "isStuck" AND lane <> ${defaultLane})
       ORDER BY job.priority, job.rank LIMIT greatest(room.places, 0)
     ) job
     ORDER BY job.priority, job.rank LIMIT ${limit}`;
