@@ -46,6 +46,58 @@ test("a job may depend on an existing job of its tenant, in capital letters, too
   expect(await detail(id)).toMatchObject({ dependsOn: [{ jobId: first, key: null, status: "queued" }] });
 });
 
+const loading = (value: unknown): object => ({
+  type: "workflow",
+  workflow: {
+    "1": { class_type: "LoadImage", inputs: { image: value } },
+    "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+  },
+});
+
+test("a job waits for the jobs whose outputs it names, by parameter or in its graph, and shows their ids", async () => {
+  const [key, inpainted, loaded] = await submit([
+    image({ key: "key frame" }),
+    image({ initImage: { from: "key frame", output: 0 } }),
+    loading({ $output: { from: "key frame", output: 1 } }),
+  ]);
+  for (const id of [inpainted!, loaded!]) {
+    expect(await detail(id)).toMatchObject({
+      dependsOn: [{ jobId: key }],
+      waitingFor: { code: "dependency" },
+    });
+  }
+  const parametersOf = async (id: string): Promise<unknown> =>
+    (await api.request(`jobs/${id}/parameters`)).json();
+  expect(await parametersOf(inpainted!)).toMatchObject({
+    parameters: { initImage: { from: key, output: 0 } },
+  });
+  expect(await parametersOf(loaded!)).toMatchObject({
+    parameters: { workflow: { "1": { inputs: { image: { $output: { from: key, output: 1 } } } } } },
+  });
+});
+
+test.each([
+  ["an unknown key", image({ initImage: { from: "nobody", output: 0 } }), "unknown-job", "initImage.from"],
+  [
+    "an unknown key in a graph",
+    loading({ $output: { from: "nobody", output: 0 } }),
+    "unknown-job",
+    "workflow.1.inputs.image.from",
+  ],
+  [
+    "no index",
+    loading({ $output: { from: "0190a5c2-0000-7000-8000-00000000dead" } }),
+    "invalid-field",
+    "workflow.1.inputs.image",
+  ],
+  ["something else", image({ initImage: 7 }), "invalid-field", "initImage"],
+])("a file with %s refuses the job", async (_what, job, code, path) => {
+  const response = await api.post("generate", job);
+  const body = (await response.json()) as { code: string; problems: { path: string }[] };
+  expect({ status: response.status, code: body.code }).toEqual({ status: 422, code });
+  expect(body.problems[0]).toMatchObject({ path });
+});
+
 test.each([
   ["an unknown key", [image({ dependsOn: ["nobody"] })], "unknown-job", "jobs.0.dependsOn.0"],
   ["itself", [image({}), image({ key: "a", dependsOn: ["a"] })], "dependency-cycle", "jobs.1.dependsOn.0"],
