@@ -42,7 +42,7 @@ import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 
 /** The limits of tenants, unless `tenant_limits` says otherwise; `null` = no limit. */
-export type JobLimits = QueueLimit & RunningLimit;
+type JobLimits = QueueLimit & RunningLimit;
 
 /** All stores of one process, over one pool. Renewals of leases have connections of their own. */
 export interface Database {

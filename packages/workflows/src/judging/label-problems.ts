@@ -1,8 +1,11 @@
 import { type JobProblem } from "@genga/jobs";
-import { type KnownServer } from "./judge-submission.ts";
+
+interface Labelled {
+  labels?: readonly string[];
+}
 
 /** No known server has all labels that the job requires. */
-export function problemOfLabels(requires: readonly string[], servers: readonly KnownServer[]): JobProblem {
+export function problemOfLabels(requires: readonly string[], servers: readonly Labelled[]): JobProblem {
   const known = [...new Set(servers.flatMap(({ labels = [] }) => labels))].sort();
   const unknown = requires.filter((label) => !known.includes(label));
   const missing =
