@@ -66,6 +66,12 @@ describe("a lane, as a server sees it", () => {
   });
 });
 
+test("a server that chooses says since when it has stood empty", () => {
+  const seen = picture([head("a-1")], [server("one")]);
+  expect(seen.schedulingServer("one", true, 7).idleSinceMs).toBe(7);
+  expect(seen.schedulingServer("one", false).idleSinceMs).toBeNull();
+});
+
 describe("a ticket that is to be taken", () => {
   test("makes its server serve the lane, for the others and for its next slot", () => {
     const seen = picture([head("a-1")], [server("one"), server("two")]);

@@ -55,11 +55,14 @@ export class LanePicture {
     this.#names = new Set([...this.#heads.keys(), ...served]);
   }
 
-  /** @param isFirst whether nothing stands before the next job on this server */
-  schedulingServer(id: string, isFirst: boolean): SchedulingServer {
+  /**
+   * @param isFirst whether nothing stands before the next job on this server
+   * @param idleSinceMs since when it has had no job; `null` = it has one
+   */
+  schedulingServer(id: string, isFirst: boolean, idleSinceMs: number | null = null): SchedulingServer {
     const { lane, loadedModel, modelSinceMs, capability } = this.#serverOf(id);
     return {
-      ...{ lane, loadedModel, modelSinceMs, mayLoad: isFirst },
+      ...{ lane, loadedModel, modelSinceMs, idleSinceMs, mayLoad: isFirst },
       isEligible: (name) => this.#options.mayServe(capability, name),
     };
   }

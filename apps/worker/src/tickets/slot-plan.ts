@@ -31,6 +31,8 @@ export interface SlotPlannerOptions {
 /** Decides from which lane each free slot takes its next ticket (`chooseLane`). */
 export class SlotPlanner {
   readonly #options: SlotPlannerOptions;
+  /** When servers without a job were first seen so. */
+  readonly #emptySinceMs = new Map<string, number>();
 
   constructor(options: SlotPlannerOptions) {
     this.#options = options;
@@ -57,6 +59,7 @@ export class SlotPlanner {
       ...(await this.#picturesOf(knowledge.others, capabilities)),
     ];
     const nowMs = Date.now();
+    this.#noteEmpty(ready, nowMs);
     const picture = new LanePicture({
       ...{ heads, servers, nowMs },
       laneNamed: (name) => knowledge.laneNamed(name),
@@ -67,7 +70,11 @@ export class SlotPlanner {
     });
     const plan: PlannedTake[] = [];
     for (const { freeServer, depth } of slotsOf(freeServers)) {
-      const server = picture.schedulingServer(freeServer.id, depth === 0);
+      const server = picture.schedulingServer(
+        freeServer.id,
+        depth === 0,
+        depth === 0 ? (this.#emptySinceMs.get(freeServer.id) ?? null) : null,
+      );
       const choice = chooseLane(server, picture.lanesFor(freeServer.id), nowMs, settings);
       if (choice === null) continue;
       const keptBand = picture.keptBand(freeServer.id);
@@ -75,6 +82,12 @@ export class SlotPlanner {
       picture.noteTake(freeServer.id, choice.lane);
     }
     return plan;
+  }
+
+  #noteEmpty(ready: readonly OwnedServer[], nowMs: number): void {
+    const empty = new Set(ready.filter(({ jobsHeld }) => jobsHeld === 0).map(({ id }) => id));
+    for (const id of this.#emptySinceMs.keys()) if (!empty.has(id)) this.#emptySinceMs.delete(id);
+    for (const id of empty) if (!this.#emptySinceMs.has(id)) this.#emptySinceMs.set(id, nowMs);
   }
 
   async #picturesOf(

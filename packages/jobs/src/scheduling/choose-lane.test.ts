@@ -11,6 +11,7 @@ function server(fields: Partial<SchedulingServer> = {}): SchedulingServer {
     loadedModel: null,
     lane: null,
     modelSinceMs: null,
+    idleSinceMs: null,
     mayLoad: true,
     isEligible: () => true,
     ...fields,

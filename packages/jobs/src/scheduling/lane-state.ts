@@ -9,8 +9,8 @@ export interface SchedulingServer {
    * no other model since.
    */
   modelSinceMs: number | null;
-  /** Since when it has had no job at all; `null` or absent = it has one, or has just ended its last. */
-  idleSinceMs?: number | null;
+  /** Since when it has had no job at all; `null` = it has one. */
+  idleSinceMs: number | null;
   /** `false` for the second slot, behind a running job: that slot stays empty when the server is about to load. */
   mayLoad: boolean;
   /** Whether the server has all that jobs of the lane need. */
