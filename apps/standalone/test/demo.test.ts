@@ -92,6 +92,8 @@ describe("the demo", () => {
     const text = lines.join("\n");
     expect(text).toContain("9 of 9 jobs completed");
     expect(text).toMatch(/image 1 +100 % {2}completed/);
+    // The video begins with the first picture, so it waits for it.
+    expect(text).toMatch(/video +0 % {2}waits: .*lighthouse/);
     const files = [...text.matchAll(/^ {2}(image \d|video): (.+)$/gm)].map((match) => match[2]!);
     expect(files.map((file) => file.split(".").at(-1))).toEqual([...Array<string>(8).fill("png"), "mp4"]);
     expect(files.every((file) => existsSync(file))).toBe(true);

@@ -33,10 +33,15 @@ function reasonOfJob({ pausedAt }: Job, dependsOn: readonly JobDependency[]): Sa
   }
   const open = dependsOn.filter(({ isMet }) => !isMet);
   if (open.length === 0) return null;
-  const who =
-    open.length === 1 ? "A job that it depends on has" : `${open.length} jobs that it depends on have`;
   const dependencies = open.slice(0, dependenciesMax);
-  return { code: "dependency", message: `${who} to complete first.`, more: { dependencies } };
+  return { code: "dependency", message: mustCompleteFirst(open), more: { dependencies } };
+}
+
+/** `Job frame (processing) must complete first.` Jobs of a batch are named by their keys. */
+function mustCompleteFirst(open: readonly JobDependency[]): string {
+  const named = open.slice(0, 3).map(({ jobId, key, status }) => `${key ?? jobId} (${status})`);
+  const more = open.length > named.length ? ` and ${open.length - named.length} more` : "";
+  return `Job${open.length === 1 ? "" : "s"} ${named.join(", ")}${more} must complete first.`;
 }
 
 const inWords: Record<ShownServerState, string> = {

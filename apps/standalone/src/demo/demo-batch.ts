@@ -1,5 +1,8 @@
 import { type DemoJob } from "./demo-job.ts";
-import { plainJob } from "./plain-jobs.ts";
+import { plainImage, plainVideo } from "./plain-jobs.ts";
+
+/** The first picture is also the one that the video begins with. */
+const keyFrame = { from: "lighthouse", output: 0 };
 
 const first = "counterfeit_v3.safetensors";
 const second = "AOM3A1B.safetensors";
@@ -15,9 +18,13 @@ const scenes: readonly (readonly [model: string, prompt: string])[] = [
   [second, "a tea house by a mountain lake, autumn leaves, morning mist"],
 ];
 
-/** The jobs of `npm run demo`: eight pictures, four each with two checkpoints, and a video of two seconds. */
+/**
+ * The jobs of `npm run demo`: eight pictures, four each with two checkpoints, and a video of two seconds, which waits for
+ * the first picture and begins with it.
+ */
 export const demoJobs: readonly DemoJob[] = [
   ...scenes.map(([model, prompt], index): DemoJob => ({
+    ...(index === 0 && { key: keyFrame.from }),
     type: "image",
     prompt,
     model,
@@ -28,7 +35,8 @@ export const demoJobs: readonly DemoJob[] = [
   })),
   {
     type: "video",
-    prompt: "a paper boat drifting down a stream, fireflies, gentle water, dusk",
+    prompt: "a lighthouse above a sea of clouds, its light turns, the clouds drift, sunset",
+    initImage: keyFrame,
     model: first,
     seed: 2000,
     durationSeconds: 2,
@@ -47,7 +55,7 @@ export interface DemoProblem {
 /**
  * The batch for servers that lack models or nodes of the demonstration. A refused picture is made with a checkpoint
  * that the servers have, or, without any checkpoint, with nodes that need no model. A refused video is made with such
- * nodes, too. `undefined` if a job was refused for another reason, or cannot be simplified further.
+ * nodes, too, and still begins with the first picture. `undefined` if a job was refused for another reason, or cannot be simplified further.
  */
 export function withoutWhatIsMissing(
   jobs: readonly DemoJob[],
@@ -63,7 +71,10 @@ export function withoutWhatIsMissing(
     const isOnlyModel = others.length === 0 && only?.path === `jobs.${index}.model`;
     return job.type === "image" && isOnlyModel && typeof model === "string"
       ? { ...job, model }
-      : plainJob(job.type, index);
+      : {
+          ...(job.key !== undefined && { key: job.key }),
+          ...(job.type === "image" ? plainImage(index) : plainVideo(job.initImage)),
+        };
   });
   const known = changed.filter((job) => job !== undefined);
   return known.length === jobs.length ? known : undefined;

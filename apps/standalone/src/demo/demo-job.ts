@@ -1,5 +1,5 @@
 /** One job of the demonstration, as `POST /api/anime/batches` takes it. */
-export type DemoJob =
+export type DemoJob = (
   | {
       readonly type: "image";
       readonly prompt: string;
@@ -17,5 +17,16 @@ export type DemoJob =
       readonly durationSeconds: number;
       readonly fps: number;
       readonly steps: number;
+      readonly initImage: OutputOfJob;
     }
-  | { readonly type: "workflow"; readonly workflow: Readonly<Record<string, object>> };
+  | { readonly type: "workflow"; readonly workflow: Readonly<Record<string, object>> }
+) & {
+  /** The name by which other jobs of the batch use its output. */
+  readonly key?: string;
+};
+
+/** An output of another job, by that job's key and the output's place among all of them. */
+export interface OutputOfJob {
+  readonly from: string;
+  readonly output: number;
+}
