@@ -1,8 +1,7 @@
 import { type Actor, type BatchRemoval } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "../generated/client.ts";
-import { passOnNow } from "../jobs/dependencies/pass-on-ends.ts";
-import { removeEnded } from "./remove-jobs.ts";
+import { type PassOn, removeEnded } from "./remove-jobs.ts";
 
 /** Removing so many jobs takes less than a second, and their rows are locked no longer. */
 const jobsAtOnce = 500;
@@ -15,6 +14,7 @@ const jobsAtOnce = 500;
 export async function removeBatchPart(
   database: PrismaClient,
   batchId: string,
+  passOn: PassOn,
   by: Actor | undefined,
 ): Promise<BatchRemoval> {
   if (!isUuid(batchId)) return { removed: [], left: "none" };
@@ -27,7 +27,7 @@ export async function removeBatchPart(
   const [first] = jobs;
   if (first === undefined) return { removed: [], left: "none" };
   const ids = jobs.map(({ id }) => id);
-  await passOnNow(database, ids);
+  await passOn(database, ids);
   const record = by && { by, action: "batch-removed", tenantId: first.tenantId };
   return { removed: await removeEnded(database, ids, record), left: "ended" };
 }

@@ -11,7 +11,6 @@ import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
-import { passOnNow } from "../jobs/dependencies/pass-on-ends.ts";
 import { keptFilesOf } from "./pending-removals.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
@@ -40,17 +39,21 @@ interface LockedJob extends Omit<RemovedJob, "keptFiles"> {
 export async function removeJob(
   database: PrismaClient,
   id: string,
+  passOn: PassOn,
   by?: Actor,
 ): Promise<RemovedJob | "removed" | null> {
   if (!isUuid(id)) return null;
   for (let tries = 1; tries <= triesMax; tries += 1) {
     // It may be retried, and end again, between this and the lock.
-    await passOnNow(database, [id]);
+    await passOn(database, [id]);
     const removed = await removeUnlessNoted(database, id, by);
     if (removed !== "noted") return removed;
   }
   throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
 }
+
+/** Tells the jobs that depend on these of their ends (`passOnNow`); a removed job could not be told of any more. */
+export type PassOn = (database: PrismaClient, endedIds: string[]) => Promise<unknown>;
 
 const triesMax = 5;
 

@@ -9,7 +9,6 @@ export const outputReferenceSchema = z.strictObject({
   from: z.string().min(1).max(64).describe("The key of a job of the same batch, or the id of a job."),
   output: z.int().min(0).max(outputsMax).describe("The index of the output in that job, from 0."),
 });
-export type OutputReference = z.infer<typeof outputReferenceSchema>;
 
 /** A file that a job begins with: an upload, by its id, or an output of another job. */
 export const fileSchema = z.union([uploadId, outputReferenceSchema], {

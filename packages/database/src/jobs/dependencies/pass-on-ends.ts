@@ -157,7 +157,7 @@ export async function dropNotesOf(database: PrismaClient, endedIds: string[]): P
 }
 
 /** The oldest notes, at most `limit`; of these jobs only, if `ids` are given. */
-export async function listEndsToPassOn(
+async function listEndsToPassOn(
   database: PrismaClient,
   limit: number,
   ids: string[] | null = null,
@@ -169,7 +169,7 @@ export async function listEndsToPassOn(
 }
 
 /** Passes on one end of which a note was left. A note about a job that is queued again is dropped. */
-export async function passOnNoted(database: PrismaClient, id: string): Promise<PassedOn> {
+async function passOnNoted(database: PrismaClient, id: string): Promise<PassedOn> {
   return await repeatConflicts(() =>
     database.$transaction(async (transaction) => {
       const [job] = await transaction.$queryRaw<{ id: string; status: JobStatus }[]>`

@@ -14,6 +14,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { removeBatchPart } from "../../keeping/remove-batches.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
+import { passOnNow } from "../dependencies/pass-on-ends.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
@@ -65,11 +66,11 @@ export class PrismaJobRequests implements JobRequests {
   }
 
   removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {
-    return withMappedErrors(() => removeJob(this.#database, id, by));
+    return withMappedErrors(() => removeJob(this.#database, id, passOnNow, by));
   }
 
   removeBatchPart(batchId: string, by?: Actor): Promise<BatchRemoval> {
-    return withMappedErrors(() => removeBatchPart(this.#database, batchId, by));
+    return withMappedErrors(() => removeBatchPart(this.#database, batchId, passOnNow, by));
   }
 
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {
