@@ -170,6 +170,8 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   submitBatch: "NewBatch",
   retryJob: "RetryBody",
   retryBatch: "RetryBody",
+  changeJobPriority: "NewPriority",
+  changeBatchPriority: "NewPriority",
   setTenantLimits: "TenantLimitChoices",
   addKey: "NewKey",
   rotateKey: "KeyRotation",
@@ -210,6 +212,8 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
       bodies.push(json({ extraData }));
     }
   }
+  // A body that is missing would be refused before the job or batch.
+  if (name === "NewPriority") probes.push(...probes.map((probe) => ({ ...probe, ...json(example) })));
   if (id === "setTenantLimits") probes.push(json(example));
   if (id === "retryJob") probes.push({ id: await jobAfterCancelled() });
   if (id.startsWith("submit")) {
@@ -225,6 +229,10 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
   switch (operationId) {
     case "setTenantLimits":
       return "studio";
+    case "changeJobPriority":
+      return waitingJob();
+    case "changeBatchPriority":
+      return waitingBatch();
     case "retryJob":
       return cancelledJob(blank);
     case "retryBatch":

@@ -87,7 +87,10 @@ const writes = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cancel", "retry", "enqueued"), job: anyJob }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("pause", "resume"), job: anyJob }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constantFrom("pause", "resume", "make urgent", "make low"), job: anyJob }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("remove", "accept after"), job: anyJob }) },
   {
     weight: 3,
@@ -107,7 +110,7 @@ const writes = fc.oneof(
           "assign",
           "age",
         ] as const),
-        ...(["pause batch", "resume batch"] as const),
+        ...(["pause batch", "resume batch", "make batch high"] as const),
         ...(["pass on"] as const),
       ),
     }),
@@ -220,6 +223,10 @@ class Writers {
     } else if (what === "retry") {
       const job = await unlessIllegal(jobRequests.retryJob(jobId));
       if (job !== undefined && job !== null && job !== "removed") this.#noteRetry(job);
+    } else if (what === "make urgent" || what === "make low") {
+      const priority = what === "make low" ? "low" : "urgent";
+      const change = await jobRequests.changePriorityOfJob(jobId, priority);
+      if (change !== null && change !== "removed") this.#noteChanges([change]);
     } else if (what === "pause" || what === "resume") {
       const change = await (what === "pause" ? jobRequests.pauseJob(jobId) : jobRequests.resumeJob(jobId));
       if (change !== null && change !== "removed") this.#noteChanges([change]);
@@ -265,6 +272,8 @@ class Writers {
       for (const { event } of cancelled) this.#note(event, { type: "cancelled" });
       for (const { event } of requested) this.#note(event, { type: "cancel_requested" });
     } else if (what === "pause batch") this.#noteChanges(await jobRequests.pauseBatch(this.#batchId));
+    else if (what === "make batch high")
+      this.#noteChanges(await jobRequests.changePriorityOfBatch(this.#batchId, "high"));
     else if (what === "resume batch") this.#noteChanges(await jobRequests.resumeBatch(this.#batchId));
     else for (const job of await jobRequests.retryBatch(this.#batchId)) this.#noteRetry(job);
   }

@@ -1,5 +1,6 @@
 import { expect } from "@jest/globals";
 import {
+  jobPriorities,
   mayAdvance,
   type AttemptEnd,
   type Job,
@@ -8,6 +9,7 @@ import {
   type JobLease,
   type JobOutput,
   type JobPhase,
+  type JobPriority,
   type JobStatus,
 } from "@genga/jobs";
 
@@ -43,6 +45,7 @@ interface ModelState {
   outOfMemoryCount: number;
   isCancelRequested: boolean;
   isPaused: boolean;
+  priority: JobPriority;
   /** How many times the job ended; more than once only after explicit retries. */
   ends: number;
 }
@@ -50,6 +53,7 @@ interface ModelState {
 const initial: ModelState = {
   ...{ status: "queued", phase: "waiting", attempt: 0, leaseNumber: 0, attemptsCharged: 0 },
   ...{ crashCount: 0, outOfMemoryCount: 0, isCancelRequested: false, isPaused: false, ends: 0 },
+  priority: "normal",
 };
 
 /**
@@ -82,6 +86,7 @@ export function judge({ job, events, attempts, outputs, authors }: Told): void {
   });
   expect(job.cancelRequestedAt !== null).toBe(state.isCancelRequested);
   expect(job.pausedAt !== null).toBe(state.isPaused);
+  expect(job.priority).toBe(state.priority);
   const isEnded = status !== "queued" && status !== "processing";
   expect(job.finishedAt !== null).toBe(isEnded);
   const retries = events.filter(({ type }) => type === "retry_requested").length;
@@ -202,12 +207,18 @@ function step(state: ModelState, event: JobEvent, author: Author): ModelState {
       return {
         ...{ ...initial, ends: state.ends },
         ...{ attempt: state.attempt, leaseNumber: state.leaseNumber },
-        isPaused: event.data["paused"] === true,
+        ...{ isPaused: event.data["paused"] === true, priority: state.priority },
       };
     case "paused":
       allow("queued");
       expect(state.isPaused).toBe(false);
       return { ...state, isPaused: true };
+    case "priority_changed":
+      allow("queued");
+      return {
+        ...state,
+        priority: jobPriorities.find((each) => each === event.data["to"]) ?? state.priority,
+      };
     case "resumed":
       allow("queued");
       expect(state.isPaused).toBe(true);

@@ -3,10 +3,11 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { withoutUndefined } from "../http/request-values.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfBatch, viewOfBatchDetail } from "../jobs/batch-view.ts";
-import { jsonBytes } from "../routing/bodies.ts";
+import { jsonBytes, jsonObject } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { batchNameSchema } from "../submissions/submission-body.ts";
+import { priorityProblems } from "./jobs.ts";
 import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { problemsWithGraphs } from "./generate.ts";
 import { keyOf, replayed, replyOf, submissionHeaders } from "./submission-headers.ts";
@@ -141,6 +142,21 @@ export const resumeBatch = route({
   problems: ["batch-not-found", "batch-removed"],
   handler: async ({ id, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
     await jobCommands(principal).resumeBatch(id);
+    return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
+  },
+});
+
+export const changeBatchPriority = route({
+  ...changedBatch,
+  id: "changeBatchPriority",
+  path: "batches/:id/priority",
+  summary: "Change the priority of all jobs of a batch that wait",
+  description:
+    "They go to the end of their tenant's jobs of that priority, in their order. Running jobs keep their priority.",
+  body: jsonObject("NewPriority"),
+  problems: ["batch-not-found", "batch-removed", ...priorityProblems],
+  handler: async ({ id, body, principal, baseUrl }, { ownJobs, jobCommands }: Parts) => {
+    await jobCommands(principal).changePriorityOfBatch(id, body.priority);
     return { json: viewOfBatch(await foundBatch(ownJobs(principal), id), baseUrl) };
   },
 });

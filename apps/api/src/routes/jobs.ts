@@ -8,6 +8,7 @@ import { viewOfAttempt } from "../jobs/job-view.ts";
 import { viewOfOutput } from "../jobs/output-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { type Viewer } from "../jobs/job-details.ts";
+import { jsonObject } from "../routing/bodies.ts";
 import { json } from "../routing/contents.ts";
 import { type AnswerOf } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
@@ -177,6 +178,14 @@ export const cancelJob = route({
   },
 });
 
+/** Problems of the body that names a priority. */
+export const priorityProblems = [
+  "missing-field",
+  "invalid-field",
+  "unknown-field",
+  "invalid-request",
+] as const;
+
 const changedWaiting = {
   ...change,
   answers: { 200: { description: "The job as it is now.", content: json("JobDetail") } },
@@ -201,6 +210,20 @@ export const resumeJob = route({
   summary: "Let a paused job wait for a server again",
   handler: async (asked, { jobCommands, jobDetails }: Changing) => {
     return { json: await jobDetails.of(await jobCommands(asked.principal).resumeJob(asked.id), asked) };
+  },
+});
+
+export const changeJobPriority = route({
+  ...changedWaiting,
+  id: "changeJobPriority",
+  path: "jobs/:id/priority",
+  summary: "Change the priority of a job that waits",
+  description: "The job goes to the end of its tenant's jobs of that priority.",
+  body: jsonObject("NewPriority"),
+  problems: [...changedWaiting.problems, ...priorityProblems],
+  handler: async (asked, { jobCommands, jobDetails }: Changing) => {
+    const job = await jobCommands(asked.principal).changePriorityOfJob(asked.id, asked.body.priority);
+    return { json: await jobDetails.of(job, asked) };
   },
 });
 

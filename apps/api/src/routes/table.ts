@@ -2,6 +2,7 @@ import { type Route } from "../routing/route.ts";
 import { listAuditEvents } from "./audit-events.ts";
 import {
   cancelBatch,
+  changeBatchPriority,
   getBatch,
   listBatches,
   pauseBatch,
@@ -18,6 +19,7 @@ import { getHealth, getReadiness } from "./health.ts";
 import { watchJob } from "./job-events.ts";
 import {
   cancelJob,
+  changeJobPriority,
   getJob,
   getJobByOldPath,
   getParameters,
@@ -48,8 +50,8 @@ export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch, listBatches],
-  ...[cancelJob, pauseJob, resumeJob, retryJob, removeJob],
-  ...[cancelBatch, pauseBatch, resumeBatch, retryBatch, removeBatch],
+  ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
+  ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
   ...[getQueue, listServers, drainServer, resumeServer, removeServer, listWorkers, pauseFarm, resumeFarm],
   ...[pauseLane, resumeLane],

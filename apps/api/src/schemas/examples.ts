@@ -33,6 +33,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
       { type: "video", ...video },
     ],
   },
+  NewPriority: { priority: "high" },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },

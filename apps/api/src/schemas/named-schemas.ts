@@ -45,6 +45,7 @@ export const bodySchemas = {
     sweep: sweepSchema(NewJob, batchJobsMax).optional(),
   }),
   RetryBody: retryBodySchema,
+  NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,
   KeyRotation: keyRotationSchema,

@@ -9,6 +9,7 @@ import {
   type Job,
   type JobManager,
   type JobPrompt,
+  type JobPriority,
   type JobProblem,
   type JobReader,
   type JobRequest,
@@ -126,6 +127,18 @@ export class JobCommands {
   async resumeJob(id: string): Promise<Job> {
     const found = await foundJob(this.#jobs, id);
     return asWaiting(await this.#manager.waiting.resumeJob(found, this.#actor.keyName));
+  }
+
+  /** @throws BatchNotFoundError @throws BatchRemovedError */
+  async changePriorityOfBatch(id: string, priority: JobPriority): Promise<void> {
+    const batch = await foundBatch(this.#jobs, id);
+    await this.#manager.waiting.changePriorityOfBatch(batch, priority, this.#actor.keyName);
+  }
+
+  /** @throws RefusedError when the job does not wait @throws JobNotFoundError @throws JobRemovedError */
+  async changePriorityOfJob(id: string, priority: JobPriority): Promise<Job> {
+    const job = await foundJob(this.#jobs, id);
+    return asWaiting(await this.#manager.waiting.changePriorityOfJob(job, priority, this.#actor.keyName));
   }
 
   /** @throws BatchNotEndedError @throws BatchNotFoundError @throws BatchRemovedError */

@@ -60,7 +60,7 @@ function stateAfter(
       return type === "accepted" ? "queued" : null;
     case "queued":
       if (type === "claimed") return "processing";
-      if (type === "paused" || type === "resumed") return "queued";
+      if (type === "paused" || type === "resumed" || type === "priority_changed") return "queued";
       return endings.has(type) && type !== "completed" ? "ended" : null;
     case "processing":
       if (endings.has(type)) return "ended";

@@ -253,6 +253,7 @@ export const jobEventTypes = [
   "retry_requested",
   "paused",
   "resumed",
+  "priority_changed",
   "completed",
   "failed",
   "timeout",

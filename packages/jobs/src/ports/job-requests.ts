@@ -1,4 +1,4 @@
-import { type Job, type JobEvent, type NewBatch, type NewJob } from "../job/job.ts";
+import { type Job, type JobEvent, type JobPriority, type NewBatch, type NewJob } from "../job/job.ts";
 import { type Actor } from "./audit-store.ts";
 import { type IdempotencyClaim } from "./idempotency-store.ts";
 import { type PassedOn } from "./job-runs.ts";
@@ -88,6 +88,17 @@ export interface JobRequests {
   resumeJob(id: string, by?: string): Promise<WaitingChange | "removed" | null>;
   /** Pauses the batch and its queued jobs. Jobs of a paused batch that are queued again are paused at once. */
   pauseBatch(batchId: string, by?: string): Promise<WaitingChange[]>;
+  /**
+   * Moves a queued job into the band of another priority, to the end of its tenant's queue. A job that is not queued, or has
+   * that priority already, is returned unchanged.
+   */
+  changePriorityOfJob(
+    id: string,
+    priority: JobPriority,
+    by?: string,
+  ): Promise<WaitingChange | "removed" | null>;
+  /** Does so with all queued jobs of the batch, in their order. */
+  changePriorityOfBatch(batchId: string, priority: JobPriority, by?: string): Promise<WaitingChange[]>;
   /** Resumes the batch and all of its paused jobs. */
   resumeBatch(batchId: string, by?: string): Promise<WaitingChange[]>;
   /**

@@ -1,4 +1,4 @@
-import { type Batch, type Job } from "../job/job.ts";
+import { type Batch, type Job, type JobPriority } from "../job/job.ts";
 import { type JobRequests, type WaitingChange } from "../ports/job-requests.ts";
 import { type Signals } from "../ports/signals.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
@@ -53,6 +53,32 @@ export class WaitingJobs {
   async resumeBatch({ id }: Batch, by?: string): Promise<void> {
     const changes = await withLostAnswers(() => this.#options.requests.resumeBatch(id, by));
     this.#announce(this.#publish(changes));
+  }
+
+  /**
+   * A queued job goes to the end of its tenant's queue in the other band. Any other job is returned as it is.
+   * @throws JobRemovedError
+   */
+  async changePriorityOfJob({ id }: Job, priority: JobPriority, by?: string): Promise<Job> {
+    const change = present(
+      await withLostAnswers(() => this.#options.requests.changePriorityOfJob(id, priority, by)),
+      id,
+    );
+    await this.#replaceTickets(this.#publish([change]));
+    return change.job;
+  }
+
+  /** Running jobs go on, and keep their priority. */
+  async changePriorityOfBatch({ id }: Batch, priority: JobPriority, by?: string): Promise<void> {
+    const changes = await withLostAnswers(() =>
+      this.#options.requests.changePriorityOfBatch(id, priority, by),
+    );
+    await this.#replaceTickets(this.#publish(changes));
+  }
+
+  async #replaceTickets(jobs: Job[]): Promise<void> {
+    await this.#dropTickets(jobs);
+    this.#announce(jobs);
   }
 
   /** @returns the jobs that were changed */

@@ -4,6 +4,7 @@ import {
   type BatchRemoval,
   type CancelResult,
   type Job,
+  type JobPriority,
   type JobRequests,
   type NewSubmission,
   type RemovedJob,
@@ -19,6 +20,7 @@ import { insertJobs } from "../accepting/accept-jobs.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
+import { changePriorityOfBatch, changePriorityOfJob } from "./change-priority.ts";
 import { pauseOrResumeBatch, pauseOrResumeJob } from "./pause-jobs.ts";
 import { requestCancel, retryJob } from "./job-requests.ts";
 
@@ -55,6 +57,18 @@ export class PrismaJobRequests implements JobRequests {
 
   resumeJob(id: string, by?: string): Promise<WaitingChange | "removed" | null> {
     return withMappedErrors(() => pauseOrResumeJob(this.#database, id, "resumed", by));
+  }
+
+  changePriorityOfJob(
+    id: string,
+    priority: JobPriority,
+    by?: string,
+  ): Promise<WaitingChange | "removed" | null> {
+    return withMappedErrors(() => changePriorityOfJob(this.#database, id, { priority, by }));
+  }
+
+  changePriorityOfBatch(batchId: string, priority: JobPriority, by?: string): Promise<WaitingChange[]> {
+    return withMappedErrors(() => changePriorityOfBatch(this.#database, batchId, { priority, by }));
   }
 
   pauseBatch(batchId: string, by?: string): Promise<WaitingChange[]> {
