@@ -93,6 +93,7 @@ describe("A removal leaves", () => {
       lane: "default",
       attempt: 1,
       ticketNumber: 0,
+      keptFiles: [],
     });
     await stores.keeping.finishRemovals([id]);
     await stores.keeping.foldCounts(1_000);
@@ -127,7 +128,7 @@ describe("A removal leaves", () => {
     await run(job!.id);
     await stores.jobRequests.removeJob(job!.id);
     await client.query("UPDATE pending_removals SET due_at = now() - interval '1 second'");
-    const pending = { id: job!.id, lane: "default", attempt: 1, ticketNumber: 0 };
+    const pending = { id: job!.id, lane: "default", attempt: 1, ticketNumber: 0, keptFiles: [] };
     expect(await stores.keeping.listPendingRemovals(100)).toContainEqual(pending);
     await stores.keeping.putOffRemovals([job!.id], 60_000);
     expect(await stores.keeping.listPendingRemovals(100)).not.toContainEqual(pending);
