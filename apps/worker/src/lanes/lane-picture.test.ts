@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { type LaneHead, type LaneState, ticketPriority } from "@genga/jobs";
+import { chooseLane, type LaneHead, type LaneState, ticketPriority } from "@genga/jobs";
 import { LanePicture, type PictureLane, type PictureServer } from "./lane-picture.ts";
 
 const nowMs = 1_000_000;
@@ -20,12 +20,13 @@ function server(id: string, changes: Partial<PictureServer> = {}): PictureServer
   return { id, lane: null, loadedModel: null, modelSinceMs: null, capability: "all", ...changes };
 }
 
-function picture(heads: LaneHead[], servers: PictureServer[]): LanePicture {
+function picture(heads: LaneHead[], servers: PictureServer[], paused: string[] = []): LanePicture {
   return new LanePicture({
     ...{ heads, servers, nowMs },
     laneNamed: (name): PictureLane => ({
       model: name === "default" || name.startsWith("no-model") ? null : name.slice(0, 1),
-      ...{ runMs: 100, loadMs: 2_000, lastServedAtMs: 7, servingSinceMs: nowMs - 3_000, isPaused: false },
+      ...{ runMs: 100, loadMs: 2_000, lastServedAtMs: 7, servingSinceMs: nowMs - 3_000 },
+      isPaused: paused.includes(name),
     }),
     mayServe: (capability, lane) => capability === "all" || lane.startsWith(capability),
   });
@@ -98,16 +99,21 @@ describe("a ticket that is to be taken", () => {
   });
 });
 
-test("the band of what a server keeps is that of the most urgent ticket for its model", () => {
-  const urgent = { headPriority: ticketPriority("urgent", 0) };
-  const low = { headPriority: ticketPriority("low", 0) };
-  const heads = [head("a-1", low), head("a-2"), head("b-1", urgent), head("default", urgent)];
-  const seen = picture(heads, [
-    server("one", { loadedModel: "a", lane: "a-1" }),
-    server("empty"),
-    server("default", { lane: "default" }),
-  ]);
-  expect(seen.keptBand("one")).toBe(2);
-  expect(seen.keptBand("empty")).toBeNull();
-  expect(seen.keptBand("default")).toBe(0);
+describe("a server that leaves its model for a more urgent ticket", () => {
+  const settings = { patienceMs: 60_000, stayLoads: 8 };
+  const loaded = server("one", { lane: "a-1", loadedModel: "a", modelSinceMs: nowMs });
+
+  test.each([
+    ["begins with a job that has aged", { headPriority: ticketPriority("low", 0, 2) }, "a-3"],
+    ["is paused", { headPriority: ticketPriority("urgent", 0) }, "a-1"],
+  ])(
+    "compares it with the ticket that it would take else, also when a lane of its model %s",
+    (_how, first, paused) => {
+      const low = { headPriority: ticketPriority("low", 0) };
+      const heads = [head("a-1", first), head("a-2", paused === "a-1" ? low : {}), head("b-1")];
+      const seen = picture(heads, [loaded], [paused]);
+      const choice = chooseLane(seen.schedulingServer("one", true), seen.lanesFor("one"), nowMs, settings);
+      expect(choice).toEqual({ lane: "b-1", reason: "urgent", loads: true, keptBand: 3 });
+    },
+  );
 });

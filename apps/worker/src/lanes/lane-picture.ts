@@ -73,18 +73,6 @@ export class LanePicture {
     return [...this.#names].map((name) => this.#laneState(name, counts));
   }
 
-  /** The band of the first ticket for what the server has loaded; `null` = there is none. */
-  keptBand(id: string): number | null {
-    const { loadedModel, lane, capability } = this.#serverOf(id);
-    const bands = [...this.#heads.values()].flatMap(({ lane: name, headPriority, waiting }) => {
-      const { model } = this.#options.laneNamed(name);
-      const isKept = name === defaultLane ? lane === name : model === null || model === loadedModel;
-      if (!isKept || waiting === 0 || !this.#options.mayServe(capability, name)) return [];
-      return readTicketPriority(headPriority).ownBand;
-    });
-    return bands.length === 0 ? null : Math.min(...bands);
-  }
-
   /** The server is to take a ticket of the lane. What comes after the last ticket of its band is not known. */
   noteTake(id: string, lane: string): void {
     const server = this.#serverOf(id);

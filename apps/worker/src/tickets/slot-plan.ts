@@ -17,7 +17,7 @@ export interface PlannedTake {
   freeServer: FreeServer;
   lane: string;
   reason: LaneReason;
-  /** The band of the first ticket for what the server has loaded; `null` = there is none. */
+  /** Of an `urgent` take: the own band of the server's first ticket for what it has loaded. */
   keptBand: number | null;
 }
 
@@ -77,8 +77,8 @@ export class SlotPlanner {
       );
       const choice = chooseLane(server, picture.lanesFor(freeServer.id), nowMs, settings);
       if (choice === null) continue;
-      const keptBand = picture.keptBand(freeServer.id);
-      plan.push({ freeServer, lane: choice.lane, reason: choice.reason, keptBand });
+      const { lane, reason, keptBand = null } = choice;
+      plan.push({ freeServer, lane, reason, keptBand });
       picture.noteTake(freeServer.id, choice.lane);
     }
     return plan;

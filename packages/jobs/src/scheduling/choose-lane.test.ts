@@ -79,6 +79,7 @@ describe("a server with work for its model", () => {
       lane: "b",
       reason: "urgent",
       loads: true,
+      keptBand: 2,
     });
   });
 

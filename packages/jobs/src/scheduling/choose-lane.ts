@@ -16,6 +16,8 @@ export interface LaneChoice {
   reason: LaneReason;
   /** The server must load another model for this lane. */
   loads: boolean;
+  /** Of an `urgent` choice: the own band of the server's first ticket for what it has loaded. */
+  keptBand?: number;
 }
 
 /**
@@ -47,7 +49,7 @@ export function chooseLane(
   if (kept === null) return orNoLoad(server, freeChoice(offers, now, settings));
 
   const urgent = urgentLane(offers, kept.head.ownBand);
-  if (urgent !== null) return orNoLoad(server, choice(urgent, "urgent"));
+  if (urgent !== null) return orNoLoad(server, { ...choice(urgent, "urgent"), keptBand: kept.head.ownBand });
   if (mayLeave(server, offers, now, settings)) {
     const overdue = longestOverdue(offers.others, kept.head.ownBand, now, settings);
     if (overdue !== null) return orNoLoad(server, choice(overdue, "overdue"));
