@@ -1,7 +1,8 @@
 /**
  * Whether a flood starves others, measured from outside on processes with servers of short sleeps: one tenant sends its
  * flood, then another tenant sends one job, and then a batch. Prints how long the first job waited, in work of one slot,
- * and the GPU seconds of each tenant while both had jobs waiting and in all. With --finish all jobs are run to the end.
+ * and the seconds of execution of each tenant (from the begin to the recorded
+ * end, so with the saving of outputs) while both had jobs waiting and in all. With --finish all jobs are run to the end.
  *
  * npm run bench:fairness [-- --flood 20000 --batch 400 --servers 4 --sleep-ms 50 --finish]
  */
@@ -42,14 +43,14 @@ const jobs = (count: number): object[] =>
 interface Usage {
   tenant: string;
   executed: number;
-  gpuSeconds: number;
+  seconds: number;
 }
 
-/** What each tenant's executions took that ended in a time, by the database's clock. */
+/** What each tenant's executions took, with saving, that ended in a time by the database's clock. */
 async function usageOf(database: pg.Client, from: Date, to: Date): Promise<Usage[]> {
   const { rows } = await database.query<Usage>(
     `SELECT tenant.name AS tenant, count(*)::int AS executed,
-       round(extract(epoch FROM sum(attempt.finished_at - attempt.execution_started_at))::numeric, 1)::float8 AS "gpuSeconds"
+       round(extract(epoch FROM sum(attempt.finished_at - attempt.execution_started_at))::numeric, 1)::float8 AS "seconds"
      FROM job_attempts attempt JOIN jobs job ON job.id = attempt.job_id JOIN tenants tenant ON tenant.id = job.tenant_id
      WHERE attempt.outcome = 'completed' AND attempt.finished_at > $1 AND attempt.finished_at <= $2
      GROUP BY tenant.name ORDER BY tenant.name`,
@@ -70,7 +71,7 @@ async function untilCount(database: pg.Client, condition: string, isEnough: (cou
 }
 
 const show = (usage: Usage[]): string =>
-  usage.map(({ tenant, executed, gpuSeconds }) => `${tenant} ${gpuSeconds} s in ${executed} jobs`).join(", ");
+  usage.map(({ tenant, executed, seconds }) => `${tenant} ${seconds} s in ${executed} jobs`).join(", ");
 
 async function measure(
   stack: Stack,
@@ -107,7 +108,7 @@ async function measure(
   await untilCount(database, "tenants.name = 'other' AND status = 'queued'", (waiting) => waiting === 0);
   const shared = await usageOf(database, from, new Date());
   await untilCount(database, ofOther, (left) => left === 0);
-  console.log(`GPU seconds while both had jobs waiting: ${show(shared)}`);
+  console.log(`seconds of execution while both had jobs waiting: ${show(shared)}`);
   if (!values.finish) return;
 
   const beganAt = performance.now();
@@ -115,7 +116,7 @@ async function measure(
   const completed = await countOf(database, "status = 'completed'");
   console.log(
     `all ${completed} of ${flood + batch + 1} jobs completed, the rest within ${Math.round((performance.now() - beganAt) / 1_000)} s; ` +
-      `GPU seconds: ${show(await usageOf(database, new Date(0), new Date()))}`,
+      `seconds of execution: ${show(await usageOf(database, new Date(0), new Date()))}`,
   );
 }
 
