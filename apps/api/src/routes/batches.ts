@@ -166,7 +166,9 @@ export const retryBatch = route({
   id: "retryBatch",
   path: "batches/:id/retry",
   summary: "Try all failed and timed out jobs of a batch again",
-  description: "`extraData` applies to those jobs of the batch that were submitted with secret extra data.",
+  description:
+    "`extraData` applies to those jobs of the batch that were submitted with secret extra data. Jobs that failed because of " +
+    "one of these are queued again with it; a job stays failed while one that it depends on does.",
   body: retryBody,
   answers: { 202: { description: "The batch as it is now.", content: json("RetriedBatch") } },
   problems: ["batch-not-found", "batch-removed", ...retryProblems],

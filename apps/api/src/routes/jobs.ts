@@ -233,7 +233,8 @@ export const retryJob = route({
   path: "jobs/:id/retry",
   summary: "Try a job again that failed, timed out or was cancelled",
   description:
-    "The secret part of `extraData` was erased when the job ended; a job that was submitted with one needs it again.",
+    "The secret part of `extraData` was erased when the job ended; a job that was submitted with one needs it again. " +
+    "Jobs that failed because of this one, and of no other, are queued again with it.",
   body: retryBody,
   answers: { 202: { description: "The job is queued again.", content: json("JobDetail") } },
   problems: ["job-not-found", "job-removed", "illegal-transition", "needed-job-ended", ...retryProblems],
