@@ -77,7 +77,7 @@ const foldersMayImport = {
   "apps/standalone": { services: [], demo: ["services"], keys: [], simulation: [], testing: [] },
   "packages/jobs": {
     job: [],
-    scheduling: ["job"],
+    scheduling: ["job", "ports"],
     ports: ["job"],
     secrets: ["job", "ports"],
     feed: ["job", "ports"],
@@ -108,7 +108,6 @@ const foldersMayImport = {
     lanes: ["connection", "generated", "tenants"],
     servers: ["connection", "generated", "tenants"],
     keeping: ["connection", "generated", "tenants"],
-    lanes: ["connection", "generated"],
     jobs: ["connection", "generated", "keeping", "lanes", "servers"],
     events: ["connection", "generated", "jobs"],
   },

@@ -42,6 +42,7 @@ import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
 import { type KnownServers } from "./servers/known-servers.ts";
+import { OperatorQueue } from "./servers/operator-queue.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
@@ -66,6 +67,7 @@ export interface ApiDependencies {
   jobDetails: JobDetails;
   servers: KnownServers;
   lanePauses: LanePauses;
+  operatorQueue: OperatorQueue;
   feed: EventFeed;
   storage: OutputStorage;
   uploads: UploadStore;
@@ -167,9 +169,8 @@ export async function openDependencies(
         ...{ checkEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
       }),
       audit: database.audit,
-      lanePauses: database.lanePauses,
-      board,
-      metrics,
+      ...operatorParts(database, settings, { servers, tickets }),
+      ...{ board, metrics },
       probes: probesOf(database, tickets, servers),
       log,
       version,
@@ -193,6 +194,15 @@ function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log
     log.warn({ err: error }, "The feed cannot read events by position now and tries again.");
   };
   return new EventFeed({ signals, reader: eventReader, sequencer: eventSequencer, onError });
+}
+
+function operatorParts(
+  database: Database,
+  { lanePatienceMs: patienceMs }: ServiceConfiguration,
+  parts: { servers: KnownServers; tickets: BullTicketQueue },
+): Pick<ApiDependencies, "lanePauses" | "operatorQueue"> {
+  const { jobReader: jobs, lanes, laneServing: serving, lanePauses } = database;
+  return { lanePauses, operatorQueue: new OperatorQueue({ jobs, lanes, serving, patienceMs, ...parts }) };
 }
 
 function openApiDatabase({ databaseUrl, tenantLimits: limits, lanesMax }: ServiceConfiguration): Database {

@@ -106,6 +106,18 @@ test("a paused lane begins nothing, says so, and other lanes go on until it is r
     202,
     { name: heldLane, pausedSince: expect.any(String), pausedBy: expect.any(String) },
   ]);
+  const waits = (name: string): unknown => expect.objectContaining({ lane: name, waiting: 1 });
+  const { outlook } = await until<{ outlook: { lanes: { lane: string; pausedSince: string | null }[] } }>(
+    "queue",
+    (answer) => answer.outlook.lanes.length === 2,
+  );
+  expect(outlook.lanes).toEqual(expect.arrayContaining([waits(heldLane), waits(freeLane)]));
+  expect(outlook.lanes.find(({ lane: name }) => name === heldLane)?.pausedSince).not.toBeNull();
+  expect(outlook).toMatchObject({
+    lanesCount: 2,
+    tenants: [{ queued: 2, hasMore: false, processing: 0 }],
+    servers: [{ loadedModel: expect.any(String), next: null }],
+  });
   await api.request("POST", "farm/resume");
   expect(await api.untilEnded(free)).toMatchObject({ status: "completed" });
   expect(await get(`job/${held}`)).toMatchObject({ status: "queued", waitingFor: { code: "lane-paused" } });

@@ -80,6 +80,7 @@ export {
   type JobsBefore,
   type Page,
   type QueueSummary,
+  type WaitingTenant,
   type TenantJobReader,
 } from "./ports/job-reader.ts";
 export {
@@ -216,6 +217,7 @@ export {
   type Submitter,
   type WorkflowResolver,
 } from "./ports/workflow-resolver.ts";
+export { LanePicture, type PictureLane, type PictureServer } from "./scheduling/lane-picture.ts";
 export { chooseLane, type LaneChoice, type LaneReason } from "./scheduling/choose-lane.ts";
 export {
   defaultLaneSettings,

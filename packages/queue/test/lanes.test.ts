@@ -79,6 +79,20 @@ test("each lane with tickets is told, with their number and the first one's prio
   await untilTrue(tickets, async () => (await redis.hget(`${prefix}:lanes-since`, lane!.lane)) === null);
 });
 
+test("a process that takes no tickets sees new lanes when it asks again", async () => {
+  const [api, worker] = [open(), open()];
+  expect(await api.lanes()).toEqual([]);
+  await worker.add([announce({ lane: "a", priority: "urgent" }), announce({ lane: "a", priority: "low" })]);
+  while ((await api.lanes()).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await api.countBands(["a", "b"])).toEqual([
+    [1, 0, 0, 1],
+    [0, 0, 0, 0],
+  ]);
+  await redis.del(`${prefix}:lane-keeper`);
+  await api.tick();
+  expect(await redis.exists(`${prefix}:lane-keeper`)).toBe(0);
+});
+
 test("tickets that come back count again: at once, when their delay is over, and from a dead holder", async () => {
   const dead = open({ lockMs: 300 });
   const tickets = open({ lockMs: 300 });
@@ -128,7 +142,7 @@ test("three hundred lanes need no more connections than one", async () => {
   expect(taken.flat()).toHaveLength(300);
   await Promise.all(taken.flat().map((ticket) => tickets.finish(ticket, { kind: "completed" })));
   expect(proxy.connectionCount()).toBe(connections);
-});
+}, 120_000);
 
 test("one message tells of tickets in many lanes", async () => {
   const listening = redis.duplicate();

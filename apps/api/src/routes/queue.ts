@@ -3,7 +3,10 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { json } from "../routing/contents.ts";
 import { type AnswerOf } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
+import { type QueueOutlook } from "../servers/operator-queue.ts";
 import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
+
+type Parts = Pick<ApiDependencies, "jobs" | "ownJobs" | "servers" | "operatorQueue">;
 
 export const getQueue = route({
   id: "getQueue",
@@ -12,18 +15,18 @@ export const getQueue = route({
   path: "queue",
   access: "read",
   summary: "How many jobs of the tenant wait and run",
-  description: "Keys of the role operate also see the counts of all tenants and the figures of the farm.",
+  description:
+    "Keys of the role operate also see the counts of all tenants, the figures of the farm, and in `outlook` the lanes, " +
+    "the tenants, and what each server would take next.",
   answers: { 200: { description: "Counts.", content: json("Queue") } },
-  handler: async (
-    { principal },
-    { jobs, ownJobs, servers }: Pick<ApiDependencies, "jobs" | "ownJobs" | "servers">,
-  ) => {
+  handler: async ({ principal }, { jobs, ownJobs, servers, operatorQueue }: Parts) => {
     const [summary, farm] = await Promise.all([ownJobs(principal).summarizeQueue(), servers.farm()]);
     const pausedSince = farm.pause?.pausedAt.toISOString() ?? null;
     const own = { ...viewOfSummary(summary), pausedSince };
     if (principal.role !== "operate") return { json: own };
-    const all = await jobs.summarizeQueue();
-    return { json: { ...own, allTenants: viewOfSummary(all), ...viewOfFarm(farm) } };
+    const [all, outlook] = await Promise.all([jobs.summarizeQueue(), operatorQueue.look()]);
+    const ofAll = { allTenants: viewOfSummary(all), ...viewOfFarm(farm), outlook: viewOfOutlook(outlook) };
+    return { json: { ...own, ...ofAll } };
   },
 });
 
@@ -38,4 +41,21 @@ function viewOfSummary({
 function viewOfFarm(farm: ShownFarm): Pick<AnswerOf<"Queue">, "servers" | "workers"> {
   const { workersAlive, fullDisks } = farm;
   return { servers: countServers(farm), workers: { alive: workersAlive, withoutRoom: fullDisks.length } };
+}
+
+function viewOfOutlook({ lanes, lanesCount, tenants, servers }: QueueOutlook): AnswerOf<"Queue">["outlook"] {
+  return {
+    ...{ lanesCount, tenants },
+    lanes:
+      lanes?.map(({ waitingSince, lastServedAt, pausedSince, ...lane }) => ({
+        ...lane,
+        waitingSince: waitingSince.toISOString(),
+        lastServedAt: lastServedAt?.toISOString() ?? null,
+        pausedSince: pausedSince?.toISOString() ?? null,
+      })) ?? null,
+    servers: servers.map(({ modelSince, ...server }) => ({
+      ...server,
+      modelSince: modelSince?.toISOString() ?? null,
+    })),
+  };
 }

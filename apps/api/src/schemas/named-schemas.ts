@@ -16,6 +16,7 @@ import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from ".
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
+import { queueOutlookSchema } from "./queue-outlook.ts";
 import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
 import {
@@ -166,6 +167,7 @@ export const answerSchemas = {
       .nullable()
       .describe("When an operator paused the farm; null while it is not paused."),
     allTenants: z.object(queueFields).optional().describe(forOperators),
+    outlook: queueOutlookSchema.optional().describe(forOperators),
     servers: z
       .object({
         total: z.int().describe("All servers except retired ones."),

@@ -2,6 +2,7 @@ import {
   defaultLane,
   type LaneFacts,
   type LaneServing,
+  type PictureLane,
   type ServerRecord,
   type ServerStore,
   StoreUnavailableError,
@@ -9,7 +10,6 @@ import {
   unmeasuredRunMs,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { type PictureLane } from "./lane-picture.ts";
 
 /** How long what was read of lanes and of other workers' servers counts as fresh. */
 const freshMs = 1_000;

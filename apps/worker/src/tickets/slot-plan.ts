@@ -1,13 +1,14 @@
 import {
   chooseLane,
   type LaneHead,
+  LanePicture,
   type LaneReason,
   type LaneSettings,
+  type PictureServer,
   type ServerRecord,
 } from "@genga/jobs";
 import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import { type LaneKnowledge } from "../lanes/lane-knowledge.ts";
-import { LanePicture, type PictureServer } from "../lanes/lane-picture.ts";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { type Eligibility } from "./eligibility.ts";
 import { type FreeServer } from "./free-servers.ts";

@@ -22,8 +22,8 @@ export class PrismaLanePauses implements LanePauses {
           UPDATE lanes SET paused_at = now(), paused_by = ${by.keyName} WHERE name = ${name} AND paused_at IS NULL`;
         if (changed === 1) await recordAuditEvent(transaction, { by, action: "lane-paused", subject: name });
         const lane = await transaction.lane.findUnique({ where: { name } });
-        if (lane?.pausedAt == null || lane.pausedBy === null) return null;
-        return { pausedAt: lane.pausedAt, pausedBy: lane.pausedBy };
+        const { pausedAt = null, pausedBy = null } = lane ?? {};
+        return pausedAt === null || pausedBy === null ? null : { pausedAt, pausedBy };
       }),
     );
   }

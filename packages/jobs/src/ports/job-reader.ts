@@ -43,6 +43,17 @@ export interface QueueSummary {
   oldestQueuedAt: Date | null;
 }
 
+/** A tenant with queued jobs. */
+export interface WaitingTenant {
+  /** The tenant's name. */
+  tenant: string;
+  /** Counting stops at 1,000. */
+  queued: number;
+  /** More jobs are queued than were counted. */
+  hasMore: boolean;
+  processing: number;
+}
+
 /** Counts of jobs; counting stops at 1,000. */
 export interface JobsBefore {
   own: number;
@@ -62,6 +73,8 @@ export interface JobReader {
   of(tenantId: string): TenantJobReader;
   /** The counts of the jobs of all tenants together. */
   summarizeQueue(): Promise<QueueSummary>;
+  /** Up to `limit` tenants that have queued jobs. */
+  listWaitingTenants(limit: number): Promise<WaitingTenant[]>;
 }
 
 /** Reads the jobs of one tenant. Jobs of other tenants are not found, and neither is an id that is not a UUID. */

@@ -49,6 +49,8 @@ export interface TicketQueue {
    * tickets show at once.
    */
   lanes(): Promise<LaneHead[]>;
+  /** How many tickets of each band wait, the most urgent first, for each of the lanes in their order. */
+  countBands(lanes: readonly string[]): Promise<number[][]>;
   /** Takes up to `count` tickets, best first, without waiting. Their locks are renewed until `finish` or `giveBack`. */
   take(lane: string, count: number): Promise<HeldTicket[]>;
   /** The ticket's priority (`ticketPriority`); `null` = this process does not hold the ticket. */

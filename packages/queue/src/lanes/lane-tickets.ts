@@ -1,4 +1,4 @@
-import { bandPriorities, defaultLane } from "@genga/jobs";
+import { bandPriorities, defaultLane, jobPriorities } from "@genga/jobs";
 import { type Redis } from "ioredis";
 import { z } from "zod";
 import { RedisScript } from "../redis/run-script.ts";
@@ -162,6 +162,20 @@ const keepScript = new RedisScript(`${stateFunction}
   end
   return { isKeeper and 1 or 0, snapshot }`);
 
+/** How many tickets of each band wait by priority. Those that are delayed or were returned are not counted. */
+const bandsScript = new RedisScript(`
+  local counts = {}
+  for index = 2, #ARGV do
+    local ofLane = {}
+    for band = 0, ${jobPriorities.length - 1} do
+      local first = string.format("%.0f", (band * ${bandPriorities(0).last} + 1) * 4294967296)
+      local last = string.format("(%.0f", ((band + 1) * ${bandPriorities(0).last} + 1) * 4294967296)
+      ofLane[#ofLane + 1] = redis.call("ZCOUNT", ARGV[1] .. ":" .. ARGV[index] .. ":prioritized", first, last)
+    end
+    counts[#counts + 1] = ofLane
+  end
+  return counts`);
+
 const releaseScript = new RedisScript(
   `if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end return 0`,
 );
@@ -171,7 +185,7 @@ const stateTuple = z.tuple([text, whole, whole, z.number(), whole, whole, whole,
 const statesSchema = z.tuple([z.number(), z.array(stateTuple)]);
 const keptSchema = z.tuple([z.int(), z.string()]);
 
-export function lanesKey(prefix: string): string {
+function lanesKey(prefix: string): string {
   return `${prefix}:lanes`;
 }
 
@@ -213,6 +227,16 @@ export async function keepLanes(
   const values = [prefix, token ?? "", lockMs, Date.now(), emptyMs, lanesMax, crowdedEmptyMs];
   const [isKeeper, states] = keptSchema.parse(await keepScript.run(redis, keys, values));
   return { isKeeper: isKeeper === 1, ...statesOf(states) };
+}
+
+/** Counts of waiting tickets by band, the most urgent first, for each of the lanes in their order. */
+export async function readLaneBands(
+  redis: Redis,
+  prefix: string,
+  lanes: readonly string[],
+): Promise<number[][]> {
+  if (lanes.length === 0) return [];
+  return z.array(z.array(z.int())).parse(await bandsScript.run(redis, [], [prefix, ...lanes]));
 }
 
 /** Lets another process keep the lanes at once. */

@@ -42,6 +42,7 @@ export class LaneWatch {
   #lookTimer: NodeJS.Timeout | null = null;
   #look: Promise<void> | null = null;
   #hasLooked = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #isKeeper = false;
   #checkedStallsAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
@@ -121,7 +122,9 @@ export class LaneWatch {
 
   /** The lanes that have tickets to take. Reads those that have changed, with one command. */
   async heads(): Promise<LaneHead[]> {
-    if (!this.#hasLooked) await this.#lookOnce();
+    // A process that takes no tickets hears no messages and looks only when it is asked.
+    const isOld = this.#lookTimer === null && performance.now() - this.#lookedAt >= lookIntervalMs;
+    if (!this.#hasLooked || isOld) await this.#lookOnce();
     if (this.#changed.size > 0) {
       const changed = [...this.#changed];
       this.#changed.clear();
@@ -184,6 +187,7 @@ export class LaneWatch {
     });
     this.#isKeeper = isKeeper;
     this.#hasLooked = true;
+    this.#lookedAt = performance.now();
     const names = new Set(states.map(({ lane }) => lane));
     for (const [lane, known] of this.#states) {
       if (names.has(lane) || known.readAt > readAt) continue;

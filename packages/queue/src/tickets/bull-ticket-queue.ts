@@ -10,7 +10,7 @@ import {
   type TicketQueue,
   type TicketReference,
 } from "@genga/jobs";
-import { delayMaxMs, noteLanes } from "../lanes/lane-tickets.ts";
+import { delayMaxMs, noteLanes, readLaneBands } from "../lanes/lane-tickets.ts";
 import { LaneWatch } from "../lanes/lane-watch.ts";
 import { consumerClientName, sharedBackends, type SharedBackends } from "../lanes/shared-backend.ts";
 import { BullLane, type TicketJob } from "../lanes/bull-lane.ts";
@@ -119,6 +119,10 @@ export class BullTicketQueue implements TicketQueue {
 
   async lanes(): Promise<LaneHead[]> {
     return this.#link.run(() => this.#watch.heads());
+  }
+
+  async countBands(lanes: readonly string[]): Promise<number[][]> {
+    return this.#link.run((redis) => readLaneBands(redis, this.#prefix, lanes));
   }
 
   async take(lane: string, count: number): Promise<HeldTicket[]> {

@@ -14,6 +14,7 @@ import {
   type NamedClass,
   type Page,
   type QueueSummary,
+  type WaitingTenant,
   type TenantJobReader,
 } from "@genga/jobs";
 import { NIL as noTenantId, validate as isUuid } from "uuid";
@@ -21,6 +22,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { findRunning, type RunningLimit } from "../running/running-limit.ts";
 import { findBatch, isBatchRemoved, listBatches, listFirstFailed } from "./find-batches.ts";
+import { listWaitingTenants } from "./waiting-tenants.ts";
 import { countJobsBefore } from "./jobs-before.ts";
 import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
@@ -54,6 +56,10 @@ export class PrismaJobReader implements JobReader {
 
   summarizeQueue(): Promise<QueueSummary> {
     return withMappedErrors(() => summarizeQueue(this.#options.database));
+  }
+
+  listWaitingTenants(limit: number): Promise<WaitingTenant[]> {
+    return withMappedErrors(() => listWaitingTenants(this.#options.database, limit));
   }
 }
 

@@ -1,10 +1,7 @@
-import {
-  defaultLane,
-  type LaneHead,
-  type LaneState,
-  readTicketPriority,
-  type SchedulingServer,
-} from "@genga/jobs";
+import { defaultLane } from "../job/lane.ts";
+import { type LaneHead } from "../ports/ticket-queue.ts";
+import { type LaneState, type SchedulingServer } from "./lane-state.ts";
+import { readTicketPriority } from "./ticket-rank.ts";
 
 /** A server that takes work, as the choice of lanes sees it. Times are milliseconds by this process's clock. */
 export interface PictureServer {

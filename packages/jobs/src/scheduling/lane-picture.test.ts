@@ -1,5 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { chooseLane, type LaneHead, type LaneState, ticketPriority } from "@genga/jobs";
+import { type LaneHead } from "../ports/ticket-queue.ts";
+import { chooseLane } from "./choose-lane.ts";
+import { type LaneState } from "./lane-state.ts";
+import { ticketPriority } from "./ticket-rank.ts";
 import { LanePicture, type PictureLane, type PictureServer } from "./lane-picture.ts";
 
 const nowMs = 1_000_000;
