@@ -166,6 +166,16 @@ describe("a tenant's ranks", () => {
     const [theirs] = await accept(await freshTenant(), [null]);
     expect(mine?.rank).toBe(theirs?.rank);
   });
+
+  test("go on where they are while a job runs, since it may have to wait again", async () => {
+    const [running] = await accept(await freshTenant(), [null]);
+    await client.query("UPDATE jobs SET rank = 40000 WHERE id = $1", [running!.id]);
+    await client.query("UPDATE lane_clocks SET claimed_rank = 40000 WHERE lane = $1", [running!.lane]);
+    await claim(running!);
+    await database.jobAnnouncer.forgetIdleRanks();
+    const [later] = await accept(await freshTenant(), [null]);
+    expect(later!.rank).toBeGreaterThan(40_000);
+  });
 });
 
 describe("the base of a lane and a band", () => {

@@ -13,13 +13,16 @@ const secondPassMs = 10_000;
 
 /**
  * Where no job waits in a lane and a band, its clock passes all ranks that were given, and no tenant is ahead of
- * another. If it has come far, it is removed, and begins at 0 again. A job whose rank was reserved just before that and
- * which is inserted just after it keeps its high rank, so it waits longer than it should.
+ * another. If it has come far, and no job of the lane runs, which may have to wait again with its rank, it is removed, and
+ * begins at 0 again. A job whose rank was reserved just before that and which is inserted just after it keeps its high
+ * rank, so it waits longer than it should.
  */
 export async function forgetIdleRanks(database: PrismaClient): Promise<void> {
   await database.$executeRaw`
     WITH idle AS (
-      SELECT clock.lane, clock.priority FROM lane_clocks clock
+      SELECT clock.lane, clock.priority,
+        EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.lane = clock.lane) AS "isRunning"
+      FROM lane_clocks clock
       WHERE NOT EXISTS (
           SELECT FROM jobs WHERE jobs.status = 'queued' AND jobs.lane = clock.lane AND jobs.priority = clock.priority)
         AND NOT EXISTS (SELECT FROM jobs WHERE jobs.status = 'queued' AND jobs.lane = clock.lane AND jobs.aged > 0)
@@ -32,11 +35,12 @@ export async function forgetIdleRanks(database: PrismaClient): Promise<void> {
       SELECT lane, priority, max(last_rank) AS rank FROM forgotten GROUP BY lane, priority
     ), passed AS (
       UPDATE lane_clocks clock SET claimed_rank = last.rank
-      FROM last WHERE clock.lane = last.lane AND clock.priority = last.priority
-        AND clock.claimed_rank < last.rank AND last.rank < ${forgottenFrom}::int
+      FROM last JOIN idle USING (lane, priority)
+      WHERE clock.lane = last.lane AND clock.priority = last.priority
+        AND clock.claimed_rank < last.rank AND (last.rank < ${forgottenFrom}::int OR idle."isRunning")
     )
     DELETE FROM lane_clocks clock USING idle LEFT JOIN last USING (lane, priority)
-    WHERE clock.lane = idle.lane AND clock.priority = idle.priority
+    WHERE clock.lane = idle.lane AND clock.priority = idle.priority AND NOT idle."isRunning"
       AND greatest(clock.claimed_rank, last.rank) >= ${forgottenFrom}::int`;
 }
 
