@@ -56,7 +56,10 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
   }
 
   moveBases(): Promise<void> {
-    return withMappedErrors(() => moveBases(this.#database));
+    return withMappedErrors(async () => {
+      await moveBases(this.#database);
+      this.#bases.readAgain();
+    });
   }
 
   nextRepricing(limit: number): Promise<RepricedPage | null> {

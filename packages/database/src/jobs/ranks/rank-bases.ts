@@ -25,6 +25,11 @@ export class RankBases {
     });
   }
 
+  /** This process has moved bases: what it announces next has the new ones at once. */
+  readAgain(): void {
+    this.#readAt = -Infinity;
+  }
+
   async #read(): Promise<void> {
     const readAt = performance.now();
     const rows = await this.#database.$queryRaw<{ lane: string; priority: JobPriority; base: number }[]>`
