@@ -2,7 +2,13 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import { migrate, openDatabase, type Database } from "@genga/database";
-import { LimitReachedError, noTenantLimitChoices, type Job, type TicketReference } from "@genga/jobs";
+import {
+  LimitReachedError,
+  noTenantLimitChoices,
+  type Job,
+  type JobPriority,
+  type TicketReference,
+} from "@genga/jobs";
 import { buildFailure, buildJob, buildLane, createTestDatabase, type TestDatabase } from "@genga/testing";
 
 const queuedMax = 30;
@@ -251,6 +257,50 @@ test("counts the tickets of a limited tenant however old they are, but not in la
   expect(await unannounced()).toEqual([]);
   await one.laneServing.noteServed([away[0]!.lane]);
   expect(await unannounced()).toEqual([]);
+});
+
+test("announces jobs of a limited tenant in each lane, since its first lane may be served by few servers", async () => {
+  const tenantId = await freshTenant();
+  await limitRunning(tenantId, 2);
+  const insertIn = (name: string): Promise<Job[]> =>
+    one.jobRequests.insertJobs({
+      ...{ tenantId, batch: { id: uuidv7(), name: null } },
+      jobs: Array.from({ length: 4 }, () => buildJob({ prompt: uuidv7(), lane: buildLane(name) })),
+    });
+  const [first, second] = [await insertIn(`first-${tenantId}`), await insertIn(`second-${tenantId}`)];
+  const unannounced = async (): Promise<string[]> =>
+    (await one.jobAnnouncer.listUnannounced(10_000))
+      .map(({ jobId }) => jobId)
+      .filter((jobId) => [...first, ...second].some(({ id }) => id === jobId));
+
+  await one.jobAnnouncer.markEnqueued(ticketsOf(first.slice(0, 2)));
+  expect(await unannounced()).toEqual(second.slice(0, 2).map(({ id }) => id));
+  await one.jobAnnouncer.markEnqueued(ticketsOf(second.slice(0, 2)));
+  expect(await unannounced()).toEqual([]);
+
+  await claim(one, first.slice(0, 1), await freshServer());
+  await one.jobAnnouncer.holdBack([tenantId]);
+  expect(await unannounced()).toEqual([]);
+  await claim(one, second.slice(0, 1), await freshServer());
+  await one.jobAnnouncer.holdBack([tenantId]);
+  expect(await unannounced()).toEqual([]);
+});
+
+test("announces a job of a limited tenant by the band that it has moved up to", async () => {
+  const tenantId = await freshTenant();
+  await limitRunning(tenantId, 1);
+  const insertWith = async (priority: JobPriority): Promise<Job> => {
+    const jobs = [buildJob({ prompt: uuidv7(), priority })];
+    const [job] = await one.jobRequests.insertJobs({ tenantId, batch: null, jobs });
+    return job!;
+  };
+  const old = await insertWith("normal");
+  await one.jobAnnouncer.markEnqueued(ticketsOf([old]));
+  expect((await one.jobAnnouncer.ageJobs(0, 1_000)).map(({ jobId }) => jobId)).toContain(old.id);
+  const high = await insertWith("high");
+  const all = await one.jobAnnouncer.listUnannounced(10_000);
+  const own = all.filter(({ jobId }) => jobId === old.id || jobId === high.id);
+  expect(own).toEqual([expect.objectContaining({ jobId: old.id, priority: "normal", agedBands: 1 })]);
 });
 
 test("holds back the tickets of a tenant that has reached its limit of running jobs, and no others", async () => {

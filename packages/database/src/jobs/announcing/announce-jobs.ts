@@ -1,6 +1,7 @@
 import { defaultLane, type Announcement, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { announcementColumns } from "./announcement-columns.ts";
+import { bandOf } from "../ranks/waiting-band.ts";
 import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
 import { isCurrent, ticketRows } from "./ticket-rows.ts";
@@ -43,16 +44,15 @@ function isUnlimited({ jobsRunningMax }: RunningLimit): Prisma.Sql {
     AND job.tenant_id NOT IN (SELECT own.tenant_id FROM tenant_limits own WHERE own.jobs_running_max IS NOT NULL)`;
 }
 
-/** A lane whose tickets are all older, and that no server serves, does not use up places of tenants. */
+/** When the tickets of the lane `default` are all older, and no server serves it, they do not count. */
 const freshTicketSeconds = 10;
-/** A server serves a lane while it runs a job of it, and for this long after it took one. */
-const servedForSeconds = 60;
 
 /**
- * For tenants whose running jobs are limited: the first jobs of each queue, as many as the tenant has places for which
- * no ticket exists. A tenant's tickets in a lane that no server serves are stuck: they use up no places, and no more
- * are added to that lane, so that jobs which no server can run do not keep the tenant's other jobs from running. The jobs of
- * the lane `default` differ in what they need, so tickets are added there all the same.
+ * For tenants whose running jobs are limited: in each lane the first jobs of the tenant, as many as it has places for which
+ * the lane has no ticket. Lanes are counted apart, since each may be served by other servers, and ranks of different
+ * lanes cannot be compared; so jobs that wait for their servers keep no other server empty. The claim holds the limit,
+ * and tickets beyond it are held back. The jobs of the lane `default` differ in what they need, so tickets there that
+ * nobody takes make room for others.
  */
 async function listUnannouncedOfLimited(
   database: PrismaClient,
@@ -60,32 +60,46 @@ async function listUnannouncedOfLimited(
   running: RunningLimit,
 ): Promise<Announcement[]> {
   return await database.$queryRaw<Announcement[]>`
-    WITH limited AS MATERIALIZED (
-      SELECT tenant.id FROM tenants tenant LEFT JOIN tenant_limits own ON own.tenant_id = tenant.id
+    WITH RECURSIVE room AS MATERIALIZED (
+      SELECT tenant.id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
+      FROM tenants tenant LEFT JOIN tenant_limits own ON own.tenant_id = tenant.id
       WHERE coalesce(own.jobs_running_max, ${running.jobsRunningMax}::int) IS NOT NULL
-    ), served AS MATERIALIZED (
-      SELECT lane FROM jobs WHERE status = 'processing'
-      UNION
-      SELECT name FROM lanes WHERE last_served_at > now() - ${servedForSeconds}::int * interval '1 second'
+    ), waiting AS (
+      SELECT room.id, ${nextLane(Prisma.sql`room.id`, Prisma.sql`''`)} AS lane FROM room WHERE room.places > 0
+      UNION ALL
+      SELECT waiting.id, ${nextLane(Prisma.sql`waiting.id`, Prisma.sql`waiting.lane`)}
+      FROM waiting WHERE waiting.lane IS NOT NULL
     ), announced AS MATERIALIZED (
-      SELECT job.tenant_id, job.lane, count(*)::int AS tickets,
-        max(job.enqueued_at) <= now() - ${freshTicketSeconds}::int * interval '1 second'
-          AND job.lane NOT IN (SELECT lane FROM served) AS "isStuck"
-      FROM limited JOIN jobs job ON job.tenant_id = limited.id
+      SELECT job.tenant_id, job.lane, count(*)::int AS tickets, job.lane = ${defaultLane}
+          AND max(job.enqueued_at) <= now() - ${freshTicketSeconds}::int * interval '1 second'
+          AND NOT EXISTS (SELECT FROM jobs other WHERE other.status = 'processing' AND other.lane = job.lane) AS "isStuck"
+      FROM room JOIN jobs job ON job.tenant_id = room.id
       WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL
       GROUP BY job.tenant_id, job.lane
-    ), room AS MATERIALIZED (
-      SELECT limited.id, ${runningRoomOf(Prisma.sql`limited.id`, running)} - coalesce((
-        SELECT sum(tickets)::int FROM announced WHERE announced.tenant_id = limited.id AND NOT "isStuck"), 0) AS places
-      FROM limited
+    ), open AS MATERIALIZED (
+      SELECT room.id, waiting.lane,
+        greatest(room.places - CASE WHEN announced."isStuck" THEN 0 ELSE coalesce(announced.tickets, 0) END, 0) AS places
+      FROM room JOIN waiting ON waiting.id = room.id AND waiting.lane IS NOT NULL
+      LEFT JOIN announced ON announced.tenant_id = room.id AND announced.lane = waiting.lane
     )
-    SELECT ${announcementColumns} FROM room CROSS JOIN LATERAL (
-      SELECT * FROM jobs job WHERE job.tenant_id = room.id AND ${isUnannounced}
-        AND job.lane NOT IN (
-          SELECT lane FROM announced WHERE announced.tenant_id = room.id AND "isStuck" AND lane <> ${defaultLane})
-      ORDER BY job.priority, job.rank LIMIT greatest(room.places, 0)
+    SELECT ${announcementColumns} FROM open CROSS JOIN LATERAL (
+      SELECT * FROM (
+        (SELECT * FROM jobs job WHERE job.tenant_id = open.id AND job.lane = open.lane AND ${isUnannounced} AND job.aged = 0
+         ORDER BY job.priority, job.rank LIMIT open.places)
+        UNION ALL
+        (SELECT * FROM jobs job WHERE job.tenant_id = open.id AND job.lane = open.lane AND ${isUnannounced} AND job.aged > 0)
+      ) job ORDER BY ${band}, job.rank LIMIT open.places
     ) job
-    ORDER BY job.priority, job.rank LIMIT ${limit}`;
+    ORDER BY ${band}, job.rank LIMIT ${limit}`;
+}
+
+const band = bandOf(Prisma.sql`job`);
+
+/** The tenant's first lane after `lane` in which jobs are queued, however many these are. */
+function nextLane(tenantId: Prisma.Sql, lane: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`(
+    SELECT next.lane FROM jobs next WHERE next.status = 'queued' AND next.tenant_id = ${tenantId} AND next.lane > ${lane}
+    ORDER BY next.lane LIMIT 1)`;
 }
 
 export async function holdBack(
