@@ -2,11 +2,14 @@ import { isObject, numberOf } from "@genga/comfyui";
 import { InvalidJobError, type JobProblem } from "@genga/jobs";
 import { problemsOf, shorten } from "@genga/workflows";
 import { z } from "zod";
+import { bodyBytesMax } from "../http/error-mapping.ts";
 
 /** The most lists of a sweep. */
 const listsMax = 20;
 /** Members and items of all jobs of a sweep together, as of all jobs of a batch that lists them. */
 const valuesMax = 2_000_000;
+/** Characters of all jobs of a sweep together: ten times what a body that lists them may have. */
+const charactersMax = 10 * bodyBytesMax;
 
 /** The schema of a sweep, whose base is a job like one of a batch's list. @param jobsMax the most jobs of a batch */
 export function sweepSchema<Base extends z.ZodType>(
@@ -57,6 +60,8 @@ interface Column {
   name: string;
   length: number;
   at: (index: number) => unknown;
+  /** Its values, unless they are numbers of a range. */
+  given?: unknown[];
   /** What it changes: inputs of the workflow's nodes; absent = the job's field of its name. */
   inputs?: { nodeId: string; input: string }[];
 }
@@ -100,8 +105,13 @@ export function readSweep(body: unknown, jobsMax: number): Sweep {
   if (count > jobsMax) {
     throw refused("", "out-of-bounds", `has ${count} jobs; a batch may have at most ${jobsMax}`);
   }
-  if (count * countValues(base) > valuesMax) {
+  const { values, characters } = sizeOfAll(base, [...lists, ...(seedColumn ? [seedColumn] : [])], count);
+  if (values > valuesMax) {
     throw refused("", "out-of-bounds", `has more than ${valuesMax} values in all of its jobs; split it`);
+  }
+  if (characters > charactersMax) {
+    const reason = `has more than ${charactersMax} characters in all of its jobs; split it`;
+    throw refused("", "out-of-bounds", reason);
   }
   const placesAt = (index: number): { column: Column; value: unknown }[] => placesOf(groups, index);
   return {
@@ -156,7 +166,7 @@ function fieldColumn(name: string, values: unknown[]): Column {
   if (name === "type" || name === "workflow") {
     throw refused(`vary.${name}`, "unknown-field", "is the same for all jobs of a sweep");
   }
-  return { name, length: values.length, at: (index) => values[index] };
+  return { name, length: values.length, at: (index) => values[index], given: values };
 }
 
 function inputColumn(name: string, values: unknown[], base: Record<string, unknown>): Column {
@@ -172,7 +182,7 @@ function inputColumn(name: string, values: unknown[], base: Record<string, unkno
   if (place === undefined) {
     throw refused(`nodeInputs.${name}`, "unknown-field", "names no input that the workflow of the base has");
   }
-  return { name, length: values.length, at: (index) => values[index], inputs: [place] };
+  return { name, length: values.length, at: (index) => values[index], given: values, inputs: [place] };
 }
 
 function columnOfSeeds(
@@ -184,7 +194,8 @@ function columnOfSeeds(
     throw refused("seeds", "unknown-field", "needs an input named seed or noise_seed with a number in it");
   }
   const named = { name: "seed", ...(inputs !== undefined && { inputs }) };
-  if (Array.isArray(seeds)) return { ...named, length: seeds.length, at: (index) => seeds[index] };
+  if (Array.isArray(seeds))
+    return { ...named, length: seeds.length, at: (index) => seeds[index], given: seeds };
   const { from } = seeds;
   const length = "to" in seeds ? seeds.to - from + 1 : seeds.count;
   if (length < 1) throw refused("seeds", "out-of-bounds", "ends before it begins");
@@ -222,16 +233,41 @@ function assertApart(columns: readonly Column[]): void {
   }
 }
 
-function countValues(value: unknown): number {
-  let count = 0;
-  const waiting = [value];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    count += 1;
-    if (typeof next === "object" && next !== null && numberOf(next) === undefined) {
-      for (const member of Object.values(next)) waiting.push(member ?? null);
+interface Size {
+  values: number;
+  characters: number;
+}
+
+/** What `count` jobs have together. Each value of a list comes in an equal part of them. */
+function sizeOfAll(base: unknown, columns: readonly Column[], count: number): Size {
+  const { values, characters } = sizeOf(base);
+  const all = { values: values * count, characters: characters * count };
+  for (const { given = [], length, inputs } of columns) {
+    const times = (count / length) * (inputs?.length ?? 1);
+    for (const value of given) {
+      const size = sizeOf(value);
+      all.values += size.values * times;
+      all.characters += size.characters * times;
     }
   }
-  return count;
+  return all;
+}
+
+/** Members and items, and roughly the characters of its text. */
+function sizeOf(value: unknown): Size {
+  const size = { values: 0, characters: 0 };
+  const waiting = [value];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    size.values += 1;
+    if (typeof next === "string") size.characters += next.length;
+    if (typeof next === "object" && next !== null && numberOf(next) === undefined) {
+      for (const [name, member] of Object.entries(next)) {
+        size.characters += name.length;
+        waiting.push(member ?? null);
+      }
+    }
+  }
+  return size;
 }
 
 function objectAt(value: Record<string, unknown>, name: string): Record<string, unknown> {
