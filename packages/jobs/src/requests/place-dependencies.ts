@@ -51,7 +51,8 @@ export function placeDependencies(
     return { own, existing };
   });
   const { order, inCycles } = neededFirst(named.map(({ own }) => own));
-  found.push(...inCycles.map((index) => ({ index, problem: cycle(jobs, named, index, inCycles) })));
+  const isInCycle = new Set(inCycles);
+  found.push(...inCycles.map((index) => ({ index, problem: cycle(jobs, named, index, isInCycle) })));
   if (found.length > 0) return { problems: found };
   const ids = new Array<string>(jobs.length);
   const placed = new Array<PlacedJob>(jobs.length);
@@ -125,10 +126,17 @@ function inSubmittedOrder(needs: readonly ReadonlySet<number>[]): number[] {
 /** Of the jobs that can never begin, those that are needed by one of them; the others only come after a cycle. */
 function withoutMereDependents(needs: readonly ReadonlySet<number>[], isFree: readonly boolean[]): number[] {
   const stuck = new Set(needs.flatMap((_own, index) => (isFree[index] === true ? [] : [index])));
-  for (let size = -1; size !== stuck.size;) {
-    size = stuck.size;
-    const needed = new Set([...stuck].flatMap((index) => [...(needs[index] ?? [])]));
-    for (const index of stuck) if (!needed.has(index)) stuck.delete(index);
+  const neededBy = needs.map(() => 0);
+  const count = (index: number, step: number): void => {
+    for (const needed of needs[index] ?? []) neededBy[needed] = (neededBy[needed] ?? 0) + step;
+  };
+  for (const index of stuck) count(index, 1);
+  const ends = [...stuck].filter((index) => neededBy[index] === 0);
+  // The loop also comes to what it appends.
+  for (const end of ends) {
+    stuck.delete(end);
+    count(end, -1);
+    for (const needed of needs[end] ?? []) if (stuck.has(needed) && neededBy[needed] === 0) ends.push(needed);
   }
   return [...stuck];
 }
@@ -151,9 +159,9 @@ function cycle(
   jobs: readonly NamedDependencies[],
   named: readonly { own: ReadonlySet<number> }[],
   index: number,
-  inCycles: readonly number[],
+  isInCycle: ReadonlySet<number>,
 ): JobProblem {
-  const next = [...(named[index]?.own ?? [])].find((needed) => inCycles.includes(needed));
+  const next = [...(named[index]?.own ?? [])].find((needed) => isInCycle.has(needed));
   const key = next === undefined ? "itself" : (jobs[next]?.key ?? `jobs.${next}`);
   const message = `dependsOn: the job waits for ${key}, and that one, directly or through others, for this job.`;
   return { path: "dependsOn", code: "dependency-cycle", message, received: key };
