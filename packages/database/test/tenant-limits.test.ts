@@ -286,7 +286,7 @@ test("announces jobs of a limited tenant in each lane, since its first lane may 
   expect(await unannounced()).toEqual([]);
 });
 
-test("announces a job of a limited tenant by the band that it has moved up to", async () => {
+test("announces and claims a job of a limited tenant by the band that it has moved up to", async () => {
   const tenantId = await freshTenant();
   await limitRunning(tenantId, 1);
   const insertWith = async (priority: JobPriority): Promise<Job> => {
@@ -301,6 +301,21 @@ test("announces a job of a limited tenant by the band that it has moved up to", 
   const all = await one.jobAnnouncer.listUnannounced(10_000);
   const own = all.filter(({ jobId }) => jobId === old.id || jobId === high.id);
   expect(own).toEqual([expect.objectContaining({ jobId: old.id, priority: "normal", agedBands: 1 })]);
+  const tickets = [old, high].map(({ id }) => ({
+    jobId: id,
+    attempt: 1,
+    ticketNumber: id === old.id ? 1 : 0,
+  }));
+  const candidates = await one.jobRuns.readCandidates(tickets);
+  expect(candidates.map(({ jobId }) => jobId)).toEqual([old.id, high.id]);
+  const place = {
+    serverId: await freshServer(),
+    workerId: "worker-a",
+    clientId: "client-a",
+    isLimited: true,
+  };
+  const claims = tickets.map((ticket) => ({ ...ticket, ...place, promptId: uuidv7() }));
+  expect(await one.jobRuns.claimJobs(claims, 60_000)).toEqual([expect.objectContaining({ jobId: old.id })]);
 });
 
 test("holds back the tickets of a tenant that has reached its limit of running jobs, and no others", async () => {

@@ -68,7 +68,7 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
       SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS ticket(
         "jobId" uuid, attempt int, "ticketNumber" int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
     ), claimable AS (
-      SELECT ticket.*, job.tenant_id, job.priority, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
+      SELECT ticket.*, job.tenant_id, ${bandOf(Prisma.sql`job`)} AS band, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
       WHERE ${isReady} AND ${isCurrent}
         AND NOT ${farmIsPaused} AND NOT ${laneIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
@@ -77,7 +77,7 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
       FROM (SELECT DISTINCT tenant_id AS id FROM claimable) tenant
     ), held AS (
       SELECT placed.* FROM (
-        SELECT claimable.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority, rank, "jobId") AS place
+        SELECT claimable.*, row_number() OVER (PARTITION BY tenant_id ORDER BY band, rank, "jobId") AS place
         FROM claimable
       ) placed JOIN room ON room.id = placed.tenant_id
       WHERE room.places IS NULL OR placed.place <= room.places

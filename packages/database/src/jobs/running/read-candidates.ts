@@ -2,6 +2,7 @@ import { type Candidate, type TicketReference } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { isCurrent, ticketRows } from "../announcing/ticket-rows.ts";
 import { graphText } from "../job-rows.ts";
+import { bandOf } from "../ranks/waiting-band.ts";
 import { isReady } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 
@@ -21,5 +22,5 @@ export async function readCandidates(
     JOIN workflows ON workflows.hash = asked.workflow_hash
     WHERE ${isReady} AND ${isCurrent}
         AND (job.expires_at IS NULL OR job.expires_at > now())
-    ORDER BY job.priority, job.rank, job.id`;
+    ORDER BY ${bandOf(Prisma.sql`job`)}, job.rank, job.id`;
 }
