@@ -12,25 +12,13 @@ import {
   toStorableText,
 } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
-import { z } from "zod";
 import { leaseEnd } from "../connection/lease-end.ts";
 import { cleanServerUrls, withoutUserInfo } from "./clean-server-urls.ts";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
-
-/** The columns of a `ServerRecord`, from a table, alias or CTE named `server`. */
-const serverColumns = Prisma.sql`
-  server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
-  server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
-  server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
-  server.lease_expires_at AS "leaseExpiresAt",
-  server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
-  server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
-  server.removed_at IS NOT NULL AS "isRemoved",
-  (SELECT count(*)::int FROM jobs
-    WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
+import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
 
 /** The server is owned under exactly this lease, expired or not. A released server has no owner. */
 const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number = lease."leaseNumber"
@@ -40,27 +28,6 @@ const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number 
 function leaseRows(leases: ServerLease[]): Prisma.Sql {
   const rows = leases.map(({ serverId, leaseNumber }) => ({ serverId, leaseNumber }));
   return Prisma.sql`jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("serverId" uuid, "leaseNumber" int)`;
-}
-
-type ServerRow = Omit<ServerRecord, "abilities"> & { abilities: unknown };
-
-/**
- * Abilities that a later version stored in another form count as unknown; the server's next owner probes the server
- * again.
- */
-const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
-  .object({
-    cancelsById: z.boolean(),
-    namesPreviews: z.boolean(),
-    replacesNodes: z.boolean(),
-    hasAssets: z.boolean(),
-    uploadBytesMax: z.number().nullable(),
-  })
-  .nullable()
-  .catch(null);
-
-function recordFromRow(row: ServerRow): ServerRecord {
-  return { ...row, url: withoutUserInfo(row.url), abilities: abilitiesSchema.parse(row.abilities) };
 }
 
 /** Rows of workers that were not seen for this long are removed. */

@@ -1,0 +1,38 @@
+import { type ServerAbilities, type ServerRecord } from "@genga/jobs";
+import { z } from "zod";
+import { Prisma } from "../generated/client.ts";
+import { withoutUserInfo } from "./clean-server-urls.ts";
+
+/** The columns of a `ServerRecord`, from a table, alias or CTE named `server`. */
+export const serverColumns = Prisma.sql`
+  server.id, server.url, server.slots, server.state, server.state_reason AS "stateReason",
+  server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
+  server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
+  server.lease_expires_at AS "leaseExpiresAt",
+  server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
+  server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
+  server.removed_at IS NOT NULL AS "isRemoved",
+  (SELECT count(*)::int FROM jobs
+    WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
+
+/** A row of `serverColumns`. */
+export type ServerRow = Omit<ServerRecord, "abilities"> & { abilities: unknown };
+
+/**
+ * Abilities that a later version stored in another form count as unknown; the server's next owner probes the server
+ * again.
+ */
+const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
+  .object({
+    cancelsById: z.boolean(),
+    namesPreviews: z.boolean(),
+    replacesNodes: z.boolean(),
+    hasAssets: z.boolean(),
+    uploadBytesMax: z.number().nullable(),
+  })
+  .nullable()
+  .catch(null);
+
+export function recordFromRow(row: ServerRow): ServerRecord {
+  return { ...row, url: withoutUserInfo(row.url), abilities: abilitiesSchema.parse(row.abilities) };
+}
