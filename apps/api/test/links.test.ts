@@ -121,7 +121,10 @@ describe("links", () => {
       const { status } = await fetch(link, { headers: own, signal: leaving.signal });
       leaving.abort();
       // What is only posted to says so.
-      expect([link, status]).toEqual([link, /\/(cancel|retry|pause|resume|priority)$/.test(link) ? 405 : 200]);
+      expect([link, status]).toEqual([
+        link,
+        /\/(cancel|retry|pause|resume|priority)$/.test(link) ? 405 : 200,
+      ]);
     }
   });
 
