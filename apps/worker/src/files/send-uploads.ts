@@ -1,6 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import { ComfyUIError, type ComfyUIConnector, type UploadedImage, type Workflow } from "@genga/comfyui";
 import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
+import { LRUCache } from "lru-cache";
 import pRetry from "p-retry";
 import { DependencyOutputError, type InputFile } from "./input-files.ts";
 import { type ServerNames } from "./server-names.ts";
@@ -9,8 +10,10 @@ import { storageRetries } from "./storage-tries.ts";
 /** The timeout for reading one image from storage, or sending it to a server, even over a slow line. */
 const uploadTimeoutMs = 120_000;
 
+/** For each server this many files are remembered; one that was forgotten is sent again. */
+const sentMax = 10_000;
 /** The files that each server got over its connection: the requested name → the name that the server gave. */
-const sentNames = new WeakMap<ComfyUIConnector, Map<string, string>>();
+const sentNames = new WeakMap<ComfyUIConnector, LRUCache<string, string>>();
 
 interface SendOptions {
   connector: ComfyUIConnector;
@@ -24,9 +27,9 @@ interface SendOptions {
 }
 
 /**
- * Makes sure that the server has every upload, and every file of another job, that the graph names, under a name that cannot be guessed, and puts that
- * name into the graph. May take as long as sending 20 MB takes, so call it before the lease's remaining time is
- * checked.
+ * Makes sure that the server has every upload, and every file of another job, that the graph names, under a name that
+ * cannot be guessed, and puts that name into the graph. May take as long as sending a long video takes, so call it before
+ * the lease's remaining time is checked.
  * @returns the graph to submit; the given one when it names no uploads
  * @throws ComfyUIError
  * @throws StorageError
@@ -79,7 +82,7 @@ async function send(name: string, options: SendOptions): Promise<string> {
   const place = input === undefined ? names.uploadPlace(name) : names.filePlace(input);
   if (upload === null || place === null) return name;
   const asked = `${place.subfolder}/${place.filename}`;
-  const sent = sentNames.get(connector) ?? new Map<string, string>();
+  const sent = sentNames.get(connector) ?? new LRUCache<string, string>({ max: sentMax });
   sentNames.set(connector, sent);
   const known = sent.get(asked);
   if (known !== undefined && (await isThere(known, options))) return known;

@@ -10,13 +10,18 @@ export type Step = { atMs: number } & (
   /** Once the job has ended: a retry, which is accepted only for a job that has not completed. */
   | { do: "retry"; job: string; api: number }
   | { do: "cancel-batch"; batch: string; api: number }
-  /** Pauses the job, and resumes it this long after. */
-  | { do: "pause"; job: string; api: number; forMs: number }
-  | { do: "pause-batch"; batch: string; api: number; forMs: number }
+  | WaitingStep
   /** Once all jobs of the batch have ended: a retry of those that failed or timed out. */
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
 );
+
+/** A request about what waits: a pause, which ends this long after, or another priority. */
+export type WaitingStep =
+  | { do: "pause"; job: string; api: number; forMs: number }
+  | { do: "pause-batch"; batch: string; api: number; forMs: number }
+  | { do: "priority"; job: string; api: number; priority: string }
+  | { do: "priority-batch"; batch: string; api: number; priority: string };
 
 export interface PlannedJob {
   job: string;
@@ -36,6 +41,8 @@ export interface RoundPlan {
   round: number;
   steps: Step[];
 }
+
+const priorities = ["urgent", "high", "normal", "low"];
 
 const submittingMs = 2_500;
 const activeMs = 4_500;
@@ -82,6 +89,10 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
       const atMs = job.atMs + random.between(0, 1_500);
       steps.push({ atMs, do: "pause", job: job.name, api, forMs: random.between(200, 2_500) });
     }
+    if (random.chance(0.15)) {
+      const atMs = job.atMs + random.between(0, 1_500);
+      steps.push({ atMs, do: "priority", job: job.name, api, priority: random.pick(priorities) });
+    }
     if (!random.chance(0.18)) continue;
     const cancelAt = job.atMs + random.between(0, 3_500);
     steps.push({ atMs: cancelAt, do: "cancel", job: job.name, api });
@@ -116,6 +127,10 @@ function drawBatchRequests(random: Random, batch: string, submittedAtMs: number)
   if (random.chance(0.3)) {
     const atMs = submittedAtMs + random.between(0, 1_500);
     steps.push({ atMs, do: "pause-batch", batch, api, forMs: random.between(200, 2_500) });
+  }
+  if (random.chance(0.2)) {
+    const atMs = submittedAtMs + random.between(0, 1_500);
+    steps.push({ atMs, do: "priority-batch", batch, api, priority: random.pick(priorities) });
   }
   if (random.chance(0.4)) steps.push({ atMs: cancelAtMs + 100, do: "retry-batch", batch, api });
   return steps;

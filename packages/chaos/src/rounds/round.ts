@@ -13,8 +13,8 @@ import { bodyOf } from "../plan/job-spec.ts";
 import { listJobs } from "../observing/list-jobs.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
-import { type PlannedJob, type RoundPlan, type Step } from "../plan/plan.ts";
-import { pauseForAWhile } from "./pause-for-a-while.ts";
+import { type PlannedJob, type RoundPlan, type Step, type WaitingStep } from "../plan/plan.ts";
+import { changePriority, pauseForAWhile } from "./waiting-requests.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
@@ -204,10 +204,10 @@ class Round {
         await this.#retryOnceEnded(step);
         return;
       case "pause":
-        await this.#pauseForAWhile("jobs", this.#accepted.get(step.job)?.id, step);
-        return;
       case "pause-batch":
-        await this.#pauseForAWhile("batches", this.#batches.get(step.batch)?.id, step);
+      case "priority":
+      case "priority-batch":
+        await this.#askWaiting(step);
         return;
       case "cancel-batch":
         await this.#askBatch("cancel-batch", step);
@@ -260,19 +260,19 @@ class Round {
     }
   }
 
-  async #pauseForAWhile(
-    noun: "jobs" | "batches",
-    id: string | undefined,
-    step: { api: number; forMs: number },
-  ): Promise<void> {
+  async #askWaiting(step: WaitingStep): Promise<void> {
+    const id = "job" in step ? this.#accepted.get(step.job)?.id : this.#batches.get(step.batch)?.id;
     if (id === undefined) return;
-    await pauseForAWhile(`${noun}/${id}`, {
-      ...step,
+    const path = `${"job" in step ? "jobs" : "batches"}/${id}`;
+    const asking = {
+      api: step.api,
       clients: this.#clients,
-      onRefusal: (path, reply) => {
-        this.#refuse(path, reply);
+      onRefusal: (refused: string, reply: Reply) => {
+        this.#refuse(refused, reply);
       },
-    });
+    };
+    if ("forMs" in step) await pauseForAWhile(path, step.forMs, asking);
+    else await changePriority(path, step.priority, asking);
   }
 
   /** Retries a job that was just cancelled. A job that completes in spite of the cancel request is left alone. */

@@ -26,8 +26,8 @@ export interface LaneChoice {
  *
  * A server keeps its model while there is work for it, unless
  * 1. another lane's first ticket is of a more urgent band (the job's own band: ageing never makes a server load), or
- * 2. a lane is overdue and the server has stayed for `stayLoads` loads of its model. If what waits for its model would
- *    be done within two loads, it finishes that first, for at most two loads more.
+ * 2. a lane is overdue and the server has stayed for `stayLoads` loads of its model, and for two jobs. If what waits for
+ *    its model would be done within two loads, it finishes that first, for at most two loads more.
  * With no work for its model, the server goes to the most urgent band, overdue lanes first, then to lanes that few
  * servers can serve, then to the lane with the most work per server. It does not load a model for work that the servers
  * which have the model will all have begun before the load is over, unless that work has waited for the time of a load
@@ -145,6 +145,8 @@ function urgentLane(offers: Offers, ownBand: number): LaneState | null {
   return first?.lane ?? null;
 }
 
+const staysForRuns = 2;
+
 function mayLeave(
   { modelSinceMs }: SchedulingServer,
   { kept, keptWorkMs }: Offers,
@@ -156,7 +158,8 @@ function mayLeave(
   if (loading === undefined || modelSinceMs === null) return true;
   const stayedMs = now - modelSinceMs;
   const finishLoads = 2;
-  if (stayedMs < stayLoads * loading.loadMs) return false;
+  // Two jobs at least, however short the load: of a tenant that floods, and then the first one of another tenant.
+  if (stayedMs < Math.max(stayLoads * loading.loadMs, staysForRuns * loading.runMs)) return false;
   const isNearlyDone = !loading.alwaysLoads && keptWorkMs <= finishLoads * loading.loadMs;
   return !isNearlyDone || stayedMs >= (stayLoads + finishLoads) * loading.loadMs;
 }
