@@ -2,7 +2,9 @@ import { checkDependencies } from "./check-dependencies.ts";
 import { checkEnd } from "./check-end.ts";
 import { checkExecutions } from "./check-executions.ts";
 import { checkFiles } from "./check-files.ts";
+import { checkLanes } from "./check-lanes.ts";
 import { checkLife } from "./check-life.ts";
+import { checkPlacement } from "./check-placement.ts";
 import { checkRequests } from "./check-requests.ts";
 import { checkWrites } from "./check-writes.ts";
 import { checkSubmissions } from "./check-submissions.ts";
@@ -18,6 +20,8 @@ export function checkHistory(history: History): Violation[] {
     ...history.jobs.flatMap(checkRequests),
     ...history.jobs.flatMap((job) => checkEnd(job, history.excusedFailures)),
     ...[...checkDependencies(history)].map(([jobId, message]) => ({ rule: "dependencies", jobId, message })),
+    ...[...checkLanes(history)].map(([jobId, message]) => ({ rule: "lanes", jobId, message })),
+    ...[...checkPlacement(history)].map(([jobId, message]) => ({ rule: "placement", jobId, message })),
     ...checkWrites(history.writes),
     ...checkExecutions(history),
     ...checkFiles(history),

@@ -1,11 +1,17 @@
 import { z } from "zod";
 import { type JobSpec } from "../plan/job-spec.ts";
+import { type ServerKit } from "../plan/server-kits.ts";
 
 /** Everything that was observed in a run, as plain data. Times are milliseconds since 1970, by this machine's clock. */
 export interface History {
   jobs: JobHistory[];
   batches: BatchObservation[];
   submissions: SubmissionObservation[];
+  servers: ({ url: string } & ServerKit)[];
+  /** The pauses that were asked for, without the requests that ended them. */
+  laneRequests: LaneRequest[];
+  /** In the order of writing. */
+  laneChanges: LaneChange[];
   executions: Execution[];
   attempts: Attempt[];
   /** In the order of writing. */
@@ -30,6 +36,8 @@ export interface JobHistory {
   spec: JobSpec | null;
   /** The ids of the jobs that it depends on. */
   dependsOn: string[];
+  /** Labels that its server must have. */
+  requires: string[];
   /** The answers of the APIs about the job over time; a request began after the one before had ended. */
   answers: Answer[];
   /** Frames of event streams, one list for each stream. */
@@ -47,6 +55,21 @@ export interface JobRequest {
   at: number;
   endedAt: number;
   httpStatus: number | null;
+}
+
+/** An operator's request to pause a lane. */
+export interface LaneRequest {
+  lane: string;
+  endedAt: number;
+  httpStatus: number | null;
+}
+
+/** A pause or its end, as the database has stored it. */
+export interface LaneChange {
+  lane: string;
+  /** When it was written; its transaction may have ended later. */
+  at: number;
+  isPaused: boolean;
 }
 
 /** A submission that was sent several times with one Idempotency-Key. */
@@ -141,6 +164,8 @@ export interface OrphanedFile {
 /** One write to a job's row. */
 export interface JobWrite {
   jobId: string;
+  /** The job's lane after the write. */
+  lane: string;
   at: number;
   /** The name of the process that wrote; `null` = no process of the suite. */
   process: string | null;

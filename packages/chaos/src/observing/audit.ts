@@ -1,15 +1,16 @@
 import pg from "pg";
-import { type Attempt, type JobWrite, type RowState } from "../history/history.ts";
+import { type Attempt, type JobWrite, type LaneChange, type RowState } from "../history/history.ts";
 
 /**
- * Installs the suite's own observation of the database: a trigger records every write to a job's row and the process
- * that wrote. Each process sets its name as `chaos.process` on its connections. Genga does not know about this.
+ * Installs the suite's own observation of the database: triggers record every write to a job's row, the process that
+ * wrote, and every pause of a lane. Each process sets its name as `chaos.process` on its connections. Genga does not know
+ * about this.
  */
 export async function installAudit(databaseUrl: string): Promise<void> {
   await withClient(databaseUrl, async (client) => {
     await client.query(`
       CREATE TABLE IF NOT EXISTS chaos_writes (
-        id bigserial PRIMARY KEY, job_id uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        id bigserial PRIMARY KEY, job_id uuid NOT NULL, lane text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
         process text, before jsonb, after jsonb NOT NULL, was_lease_expired boolean NOT NULL);
       CREATE OR REPLACE FUNCTION chaos_state(job jobs) RETURNS jsonb LANGUAGE sql AS $$
         SELECT jsonb_build_object('status', job.status, 'phase', job.phase, 'attempt', job.attempt,
@@ -20,15 +21,26 @@ export async function installAudit(databaseUrl: string): Promise<void> {
       $$;
       CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-          INSERT INTO chaos_writes (job_id, process, before, after, was_lease_expired)
-          VALUES (NEW.id, nullif(current_setting('chaos.process', true), ''),
+          INSERT INTO chaos_writes (job_id, lane, process, before, after, was_lease_expired)
+          VALUES (NEW.id, NEW.lane, nullif(current_setting('chaos.process', true), ''),
             CASE WHEN TG_OP = 'UPDATE' THEN chaos_state(OLD) END, chaos_state(NEW),
             CASE WHEN TG_OP = 'UPDATE' THEN coalesce(OLD.lease_expires_at <= now(), true) ELSE true END);
           RETURN NULL;
         END
       $$;
       CREATE OR REPLACE TRIGGER chaos_note AFTER INSERT OR UPDATE ON jobs
-        FOR EACH ROW EXECUTE FUNCTION chaos_note();`);
+        FOR EACH ROW EXECUTE FUNCTION chaos_note();
+      CREATE TABLE IF NOT EXISTS chaos_lane_changes (
+        id bigserial PRIMARY KEY, lane text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        is_paused boolean NOT NULL);
+      CREATE OR REPLACE FUNCTION chaos_note_lane() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          INSERT INTO chaos_lane_changes (lane, is_paused) VALUES (NEW.name, NEW.paused_at IS NOT NULL);
+          RETURN NULL;
+        END
+      $$;
+      CREATE OR REPLACE TRIGGER chaos_note_lane AFTER UPDATE OF paused_at ON lanes
+        FOR EACH ROW EXECUTE FUNCTION chaos_note_lane();`);
   });
 }
 
@@ -36,20 +48,31 @@ export async function readWrites(databaseUrl: string): Promise<JobWrite[]> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{
       job_id: string;
+      lane: string;
       at: Date;
       process: string | null;
       before: RowState | null;
       after: RowState;
       was_lease_expired: boolean;
-    }>("SELECT job_id, at, process, before, after, was_lease_expired FROM chaos_writes ORDER BY id");
+    }>("SELECT job_id, lane, at, process, before, after, was_lease_expired FROM chaos_writes ORDER BY id");
     return rows.map((row) => ({
       jobId: row.job_id,
+      lane: row.lane,
       at: row.at.getTime(),
       process: row.process,
       before: row.before,
       after: row.after,
       wasLeaseExpired: row.was_lease_expired,
     }));
+  });
+}
+
+export async function readLaneChanges(databaseUrl: string): Promise<LaneChange[]> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ lane: string; at: Date; is_paused: boolean }>(
+      "SELECT lane, at, is_paused FROM chaos_lane_changes ORDER BY id",
+    );
+    return rows.map(({ lane, at, is_paused }) => ({ lane, at: at.getTime(), isPaused: is_paused }));
   });
 }
 

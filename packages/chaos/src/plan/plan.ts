@@ -1,6 +1,7 @@
 import { drawFault, drawFaultNamed, type Fault } from "./fault.ts";
-import { drawJob, type JobSpec } from "./job-spec.ts";
+import { checkpointOf, drawJob, type JobSpec, upscaleOf } from "./job-spec.ts";
 import { Random } from "./random.ts";
+import { drawLabels } from "./server-kits.ts";
 
 /** An action of the suite, this long after the round's start. Jobs have names of the suite's own. */
 export type Step = { atMs: number } & (
@@ -21,13 +22,17 @@ export type WaitingStep =
   | { do: "pause"; job: string; api: number; forMs: number }
   | { do: "pause-batch"; batch: string; api: number; forMs: number }
   | { do: "priority"; job: string; api: number; priority: string }
-  | { do: "priority-batch"; batch: string; api: number; priority: string };
+  | { do: "priority-batch"; batch: string; api: number; priority: string }
+  /** The operator pauses one of the lanes in which jobs wait, by its number (modulo how many there are). */
+  | { do: "pause-lane"; lane: number; api: number; forMs: number };
 
 export interface PlannedJob {
   job: string;
   spec: JobSpec;
   /** Jobs that must complete first: of the same batch, or of earlier steps. */
   dependsOn: string[];
+  /** Labels that its server must have. */
+  requires: string[];
 }
 
 interface Replayed {
@@ -54,17 +59,16 @@ const activeMs = 4_500;
 export function planRound(seed: number, round: number, onlyFault?: string): RoundPlan {
   const random = new Random(seed, round);
   const steps: Step[] = [];
-  const jobs: { name: string; atMs: number }[] = [];
-  const nameJob = (atMs: number): string => {
+  const jobs: { name: string; atMs: number; spec: JobSpec }[] = [];
+  const draw = (atMs: number, others: readonly string[]): PlannedJob => {
+    const dependsOn = drawDependencies(random, others);
+    const needed = jobs.find(({ name }) => name === dependsOn[0]);
+    const reading = needed !== undefined && random.chance(0.6) ? upscaleOf(needed.name, needed.spec) : null;
+    const spec = reading ?? drawJob(random);
     const name = `r${round}j${jobs.length}`;
-    jobs.push({ name, atMs });
-    return name;
+    jobs.push({ name, atMs, spec });
+    return { dependsOn, job: name, spec, requires: drawLabels(random, checkpointOf(spec)) };
   };
-  const draw = (atMs: number, others: readonly string[]): PlannedJob => ({
-    dependsOn: drawDependencies(random, others),
-    job: nameJob(atMs),
-    spec: drawJob(random),
-  });
   for (let left = random.between(5, 9); left > 0; left -= 1) {
     const atMs = random.between(0, submittingMs);
     const replays = drawReplays(random);
@@ -82,6 +86,11 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
     const [api, replays] = [random.between(0, 1), drawReplays(random)];
     steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api, replays });
     steps.push(...drawBatchRequests(random, name, atMs));
+  }
+  if (random.chance(0.6)) {
+    const atMs = random.between(200, submittingMs);
+    const [lane, api] = [random.between(0, 5), random.between(0, 1)];
+    steps.push({ atMs, do: "pause-lane", lane, api, forMs: random.between(300, 2_500) });
   }
   for (const job of jobs) {
     const api = random.between(0, 1);

@@ -6,6 +6,7 @@ import {
   type BatchObservation,
   type JobHistory,
   type JobRequest,
+  type LaneRequest,
   type SubmissionObservation,
 } from "../history/history.ts";
 import { inflict, type Inflicted, type Ongoing } from "../faults/inflict.ts";
@@ -14,7 +15,7 @@ import { listJobs } from "../observing/list-jobs.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
 import { type PlannedJob, type RoundPlan, type Step, type WaitingStep } from "../plan/plan.ts";
-import { changePriority, pauseForAWhile } from "./waiting-requests.ts";
+import { type Asking, changePriority, pauseForAWhile, pauseLaneForAWhile } from "./waiting-requests.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
@@ -23,6 +24,7 @@ export interface RoundResult {
   jobs: JobHistory[];
   batches: BatchObservation[];
   submissions: SubmissionObservation[];
+  laneRequests: LaneRequest[];
   faults: Inflicted[];
   /** Submissions that were refused although they were valid. */
   refusals: string[];
@@ -50,8 +52,8 @@ export async function playRound(
     const faults = await round.heal();
     await round.untilAllEnded();
     const jobs = await round.readJobs(known);
-    const { refusals, submissions } = round;
-    return { jobs, batches: await round.readBatches(jobs), submissions, faults, refusals };
+    const { refusals, submissions, laneRequests } = round;
+    return { jobs, batches: await round.readBatches(jobs), submissions, laneRequests, faults, refusals };
   } finally {
     await round.close();
   }
@@ -65,6 +67,7 @@ interface Accepted {
 
 class Round {
   readonly refusals: string[] = [];
+  readonly laneRequests: LaneRequest[] = [];
   readonly #world: World;
   readonly #submitter: Submitter;
   readonly #planned: ReadonlyMap<string, PlannedJob>;
@@ -132,7 +135,7 @@ class Round {
     const histories: JobHistory[] = [];
     for (const id of [...jobs.keys(), ...unknown]) {
       const { name = names.get(id) ?? null, requests = [] } = jobs.get(id) ?? {};
-      const { spec = null, dependsOn: needed = [] } = this.#planned.get(name ?? "") ?? {};
+      const { spec = null, dependsOn: needed = [], requires = [] } = this.#planned.get(name ?? "") ?? {};
       const dependsOn = [...names].flatMap(([each, of]) => (of !== null && needed.includes(of) ? each : []));
       const finalAnswers = [];
       for (const each of this.#clients) {
@@ -140,7 +143,7 @@ class Round {
         finalAnswers.push(await each.readJob(id));
       }
       histories.push({
-        ...{ id, name, spec, dependsOn, requests, finalAnswers },
+        ...{ id, name, spec, dependsOn, requires, requests, finalAnswers },
         answers: this.#observer.answers(id),
         streams: this.#observer.streams(id),
         events: await client.events(id).catch(() => []),
@@ -175,17 +178,22 @@ class Round {
   async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
     switch (step.do) {
       case "submit": {
-        const dependsOn = step.dependsOn.map((name) => this.#accepted.get(name)?.id);
+        const idOf = (name: string): string | undefined => this.#accepted.get(name)?.id;
+        const dependsOn = step.dependsOn.map(idOf);
         // A job that was to depend on one which was not accepted cannot be submitted.
         if (!dependsOn.every((id) => id !== undefined)) return;
-        const body = { ...taggedBodyOf(step), dependsOn };
+        const body = { ...taggedBodyOf(step, (name) => idOf(name) ?? name), dependsOn };
         const reply = await this.#submitter.submit("generate", body, step, step.job);
         if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
         return;
       }
       case "submit-batch": {
         const body = {
-          jobs: step.jobs.map((job) => ({ ...taggedBodyOf(job), key: job.job, dependsOn: job.dependsOn })),
+          jobs: step.jobs.map((job) => ({
+            ...taggedBodyOf(job, (name) => name),
+            key: job.job,
+            dependsOn: job.dependsOn,
+          })),
         };
         const reply = await this.#submitter.submit("batches", body, step, step.batch);
         if (reply === null) return;
@@ -208,6 +216,9 @@ class Round {
       case "priority":
       case "priority-batch":
         await this.#askWaiting(step);
+        return;
+      case "pause-lane":
+        this.laneRequests.push(...(await pauseLaneForAWhile(step.lane, step.forMs, this.#asking(step.api))));
         return;
       case "cancel-batch":
         await this.#askBatch("cancel-batch", step);
@@ -260,19 +271,20 @@ class Round {
     }
   }
 
-  async #askWaiting(step: WaitingStep): Promise<void> {
+  async #askWaiting(step: Exclude<WaitingStep, { do: "pause-lane" }>): Promise<void> {
     const id = "job" in step ? this.#accepted.get(step.job)?.id : this.#batches.get(step.batch)?.id;
     if (id === undefined) return;
     const path = `${"job" in step ? "jobs" : "batches"}/${id}`;
-    const asking = {
-      api: step.api,
-      clients: this.#clients,
-      onRefusal: (refused: string, reply: Reply) => {
-        this.#refuse(refused, reply);
-      },
-    };
+    const asking = this.#asking(step.api);
     if ("forMs" in step) await pauseForAWhile(path, step.forMs, asking);
     else await changePriority(path, step.priority, asking);
+  }
+
+  #asking(api: number): Asking {
+    const onRefusal = (path: string, reply: Reply): void => {
+      this.#refuse(path, reply);
+    };
+    return { api, clients: this.#clients, onRefusal };
   }
 
   /** Retries a job that was just cancelled. A job that completes in spite of the cancel request is left alone. */
@@ -319,6 +331,6 @@ function jobsOf(step: Step): readonly PlannedJob[] {
 }
 
 /** A job's tag is its name in the plan, so that it is known although its 202 was lost. */
-function taggedBodyOf({ job, spec }: PlannedJob): object {
-  return { ...bodyOf(spec), tags: [job] };
+function taggedBodyOf({ job, spec, requires }: PlannedJob, sourceOf: (name: string) => string): object {
+  return { ...bodyOf(spec, sourceOf), requires, tags: [job] };
 }

@@ -6,6 +6,7 @@ import { z } from "zod";
 import {
   installAudit,
   readAttempts,
+  readLaneChanges,
   readMiscounts,
   readStorageKeys,
   readWrites,
@@ -17,6 +18,7 @@ import {
   type BatchObservation,
   type History,
   type JobHistory,
+  type LaneRequest,
   type SubmissionObservation,
   type Violation,
 } from "../history/history.ts";
@@ -24,6 +26,7 @@ import { type Inflicted } from "../faults/inflict.ts";
 import { findOrphans } from "../observing/observe-files.ts";
 import { planRound, type RoundPlan } from "../plan/plan.ts";
 import { Random } from "../plan/random.ts";
+import { serverKits } from "../plan/server-kits.ts";
 import { playRound } from "./round.ts";
 import { type Services } from "../services/services.ts";
 import { World } from "../world/world.ts";
@@ -65,7 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<Violation[]> {
     ...{ services, folder, leaseMs, graceMs },
     apis: 2,
     workers: random.between(2, 3),
-    simulators: 3,
+    kits: serverKits,
   });
   const run = new Run(world, options);
   try {
@@ -109,6 +112,7 @@ class Run {
   readonly #jobs: JobHistory[] = [];
   readonly #batches: BatchObservation[] = [];
   readonly #submissions: SubmissionObservation[] = [];
+  readonly #laneRequests: LaneRequest[] = [];
   readonly #faults: Inflicted[] = [];
   #rounds = 0;
   #partialFiles = 0;
@@ -133,7 +137,7 @@ class Run {
   async play(plan: RoundPlan): Promise<Violation[]> {
     const { report, seed } = this.#options;
     const beganAt = performance.now();
-    const { jobs, batches, submissions, faults, refusals } = await playRound(
+    const { jobs, batches, submissions, laneRequests, faults, refusals } = await playRound(
       this.#world,
       plan,
       new Set(this.#jobs.map(({ id }) => id)),
@@ -141,6 +145,7 @@ class Run {
     this.#jobs.push(...jobs);
     this.#batches.push(...batches);
     this.#submissions.push(...submissions);
+    this.#laneRequests.push(...laneRequests);
     this.#faults.push(...faults);
     this.#rounds += 1;
     const history = await this.#observe();
@@ -194,6 +199,9 @@ class Run {
       jobs: this.#jobs,
       batches: this.#batches,
       submissions: this.#submissions,
+      servers: this.#world.simulators.map(({ url, kit }) => ({ url, ...kit })),
+      laneRequests: this.#laneRequests,
+      laneChanges: await readLaneChanges(postgres.url),
       executions: executions.flat().sort((one, other) => one.at - other.at),
       attempts: await readAttempts(postgres.url),
       writes: await readWrites(postgres.url),

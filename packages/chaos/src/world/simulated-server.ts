@@ -7,10 +7,12 @@ import {
   type TcpProxy,
 } from "@genga/testing";
 import { executionLineSchema, type Execution } from "../history/history.ts";
+import { type ServerKit } from "../plan/server-kits.ts";
 
 /** A simulated ComfyUI behind a network of its own. Its address stays the same when its process is replaced. */
 export class SimulatedServer {
   readonly proxy: TcpProxy;
+  readonly kit: ServerKit;
   readonly #executionLog: string;
   readonly #onDeath: (server: SimulatedServer, how: number | string) => void;
   #process: SimulatorProcess;
@@ -19,11 +21,13 @@ export class SimulatedServer {
   private constructor(
     process: SimulatorProcess,
     proxy: TcpProxy,
+    kit: ServerKit,
     executionLog: string,
     onDeath: (server: SimulatedServer, how: number | string) => void,
   ) {
     this.#process = process;
     this.proxy = proxy;
+    this.kit = kit;
     this.#executionLog = executionLog;
     this.#onDeath = onDeath;
     this.#watch(process);
@@ -31,6 +35,7 @@ export class SimulatedServer {
 
   static async start(options: {
     args: string[];
+    kit: ServerKit;
     executionLog: string;
     onPassage: (server: SimulatedServer, passage: Passage) => void;
     onDeath: (server: SimulatedServer, how: number | string) => void;
@@ -38,7 +43,7 @@ export class SimulatedServer {
     const { executionLog } = options;
     const process = await startSimulatorProcess([...options.args, "--execution-log", executionLog]);
     const proxy = await startTcpProxy({ targetUrl: process.url });
-    const server = new SimulatedServer(process, proxy, executionLog, options.onDeath);
+    const server = new SimulatedServer(process, proxy, options.kit, executionLog, options.onDeath);
     proxy.observe((passage) => {
       options.onPassage(server, passage);
     });

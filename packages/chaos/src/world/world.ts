@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { quickSimulator, startTcpProxy, type Passage, type TcpProxy } from "@genga/testing";
 import { type Link } from "../plan/fault.ts";
+import { type ServerKit } from "../plan/server-kits.ts";
 import { type Services } from "../services/services.ts";
 import { type Trouble } from "../history/history.ts";
 import { Replica, type ReplicaKind } from "./replica.ts";
@@ -13,10 +14,15 @@ export interface WorldOptions {
   folder: string;
   apis: number;
   workers: number;
-  simulators: number;
+  /** One simulated server for each. */
+  kits: readonly ServerKit[];
   leaseMs: number;
   graceMs: number;
 }
+
+/** Short, so that within a round servers change their models, lanes become overdue, and jobs age. */
+const loadMs = 100;
+const schedulingEnv = { LANE_PATIENCE_MS: "1000", AGEING_MS: "1500" };
 
 /** All of Genga as processes, and every network between them under the suite's control. */
 export class World {
@@ -65,6 +71,8 @@ export class World {
       urls: { postgres: this.gateways.postgres.url, redis: this.gateways.redis.url },
       env: {
         COMFYUI_URLS: this.simulators.map(({ url }) => url).join(","),
+        SERVER_LABELS: this.simulators.map(({ url, kit }) => `${url}=${kit.labels.join(",")}`).join("; "),
+        ...schedulingEnv,
         DATA_DIR: this.#options.folder,
         LEASE_MS: String(this.#options.leaseMs),
         SERVER_GRACE_MS: String(this.#options.graceMs),
@@ -131,11 +139,11 @@ export class World {
   }
 
   async #startAll(): Promise<void> {
-    const { apis, workers, simulators } = this.#options;
+    const { apis, workers, kits } = this.#options;
     const times = (count: number): undefined[] => Array.from({ length: count }, () => undefined);
     await collect(
       this.simulators,
-      times(simulators).map((_, index) => this.#startSimulator(index)),
+      kits.map((kit, index) => this.#startSimulator(kit, index)),
     );
     await Promise.all([
       collect(
@@ -149,10 +157,14 @@ export class World {
     ]);
   }
 
-  #startSimulator(index: number): Promise<SimulatedServer> {
+  #startSimulator(kit: ServerKit, index: number): Promise<SimulatedServer> {
     const { folder } = this.#options;
     return SimulatedServer.start({
-      args: ["--port", "0", "--data-dir", join(folder, `comfyui-${index}`), ...quickSimulator],
+      kit,
+      args: [
+        ...["--port", "0", "--data-dir", join(folder, `comfyui-${index}`), ...quickSimulator],
+        ...["--checkpoints", kit.checkpoints.join(","), "--load-ms", String(loadMs)],
+      ],
       executionLog: join(folder, `executions-${index}.log`),
       onPassage: (server, passage) => {
         this.#tell(passage, { server });

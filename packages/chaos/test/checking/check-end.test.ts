@@ -65,7 +65,7 @@ describe("a job's end and its outputs: the check finds", () => {
       "a picture from another seed",
       /outputs: a picture has the seeds 8, expected was 7/,
       (_, job) => {
-        job.spec = { kind: "image", width: 64, height: 64, steps: 2, seed: 7 };
+        job.spec = { kind: "image", width: 64, height: 64, steps: 2, seed: 7, model: "b.safetensors" };
         forgeContent(job, { seeds: [8] });
       },
     ],

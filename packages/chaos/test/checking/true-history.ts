@@ -13,6 +13,8 @@ import {
 
 export const server = "http://127.0.0.1:1";
 export const otherServer = "http://127.0.0.1:2";
+/** Of all jobs. It is paused for a while before the second attempt. */
+export const lane = "no-model-0123456789ab";
 const colour = 0x12_34_56;
 
 /** A job that was rendered on a server that forgot it, and then on another one, and completed. */
@@ -37,6 +39,7 @@ export function goodHistory(): History {
     id,
     name: "r0j0",
     dependsOn: [],
+    requires: ["pool:day"],
     spec: { kind: "sleep", ms: 500, steps: 5, color: colour },
     answers: [
       answer({ status: "queued", phase: "waiting", attempt: 0, sequence: 1, percent: 0 }),
@@ -86,6 +89,15 @@ export function goodHistory(): History {
   return {
     jobs: [job],
     submissions: [{ name: "r0j0", answers: [["job-1"], ["job-1"]] }],
+    servers: [
+      { url: server, checkpoints: ["a.safetensors", "b.safetensors"], labels: ["pool:day"] },
+      { url: otherServer, checkpoints: ["b.safetensors"], labels: ["pool:day", "gpu:24gb"] },
+    ],
+    laneRequests: [{ lane, endedAt: 4_200, httpStatus: 202 }],
+    laneChanges: [
+      { lane, at: 4_100, isPaused: true },
+      { lane, at: 4_900, isPaused: false },
+    ],
     batches: [
       {
         id: "batch-1",
@@ -231,5 +243,5 @@ export function row(changes: Partial<RowState>): RowState {
 }
 
 export function write(at: number, process: string, before: RowState | null, after: RowState): JobWrite {
-  return { jobId: "job-1", at, process, before, after, wasLeaseExpired: false };
+  return { jobId: "job-1", lane, at, process, before, after, wasLeaseExpired: false };
 }
