@@ -118,7 +118,10 @@ test("its turn: how many come before it, its place in its lane, and how long tha
   await api.database.laneServing.addMeasures([measure]);
   // One server has the model; it has not loaded it yet.
   expect(await reasonOf(ids[3]!)).toMatchObject({ estimatedWaitMs: 13_000 });
-  expect(await reasonOf(ids[0]!)).toMatchObject({ code: "next", position: 1, estimatedWaitMs: 7_000 });
+  const message = "It is the next job for measured.safetensors, as soon as a server loads that model.";
+  expect(await reasonOf(ids[0]!)).toMatchObject({
+    ...{ code: "next", message, position: 1, estimatedWaitMs: 7_000 },
+  });
 });
 
 test("Redis is away: it is asked once a second at most, whoever wants to know", async () => {

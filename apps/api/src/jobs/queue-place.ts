@@ -4,10 +4,14 @@ import { type Sight } from "../access/sight.ts";
 
 const figures = new Intl.NumberFormat("en");
 
-/** Tenants learn how many of their own jobs come first, operators also how many of other tenants. */
+/**
+ * Tenants learn how many of their own jobs come first, operators also how many of other tenants.
+ * @param unloadedModel the model that a server must load for the job, since no server that could take it now has it loaded
+ */
 export function placeInQueue(
   { own, others, isMore }: JobsBefore,
   { operates }: Sight,
+  unloadedModel: string | null,
 ): { code: WaitingReason["code"]; message: string } {
   const all = own + others;
   if (operates && all > 0 && (others > 0 || isMore.all)) {
@@ -18,6 +22,10 @@ export function placeInQueue(
     };
   }
   if (own > 0) return { code: "behind-others", message: `${come(own, isMore.own)} before it.` };
+  if (unloadedModel !== null) {
+    const who = operates ? "It is the next job" : "It is the next of its tenant's jobs";
+    return { code: "next", message: `${who} for ${unloadedModel}, as soon as a server loads that model.` };
+  }
   const who = operates ? "It is next" : "It is the next of its tenant's jobs";
   return { code: "next", message: `${who}, as soon as a server has room.` };
 }

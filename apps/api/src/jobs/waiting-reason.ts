@@ -121,7 +121,7 @@ export class WaitingReasons {
     const model = lane?.mainModel ?? null;
     const isLoaded = model === null || online.some(({ loadedModel }) => loadedModel === model);
     const estimatedWaitMs = estimateWaitMs(before, lane, { servers: online.length, isLoaded });
-    return reason({ ...placeInQueue(before, sight), more: { estimatedWaitMs } });
+    return reason({ ...placeInQueue(before, sight, isLoaded ? null : model), more: { estimatedWaitMs } });
   }
 }
 

@@ -1,8 +1,8 @@
 import { type DemoJob } from "./demo-job.ts";
 import { plainImage, plainVideo } from "./plain-jobs.ts";
 
-/** The first picture is also the one that the video begins with. */
-const keyFrame = { from: "lighthouse", output: 0 };
+/** The first picture is also the one that the video begins with. Its key is the title of its line. */
+const keyFrame = { from: "image 1", output: 0 };
 
 const first = "counterfeit_v3.safetensors";
 const second = "AOM3A1B.safetensors";

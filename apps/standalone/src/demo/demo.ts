@@ -25,9 +25,11 @@ export interface DemoOptions {
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, signal, say } = options;
   const client = new ApiClient(everything.apiUrl, everything.apiKey);
-  const batch = await submit(client, options);
-  if (batch === undefined) return false;
+  const accepted = await submit(client, options);
+  if (accepted === undefined) return false;
+  const { batch } = accepted;
   say(`batch ${batch.id}: ${batch.jobs.length} jobs accepted`);
+  for (const line of linesByModel(accepted.jobs)) say(line);
 
   const began = performance.now();
   const board = createProgressBoard(process.stdout, titles);
@@ -69,11 +71,11 @@ const titles: readonly string[] = demoJobs.map(({ type }, index) =>
 async function submit(
   client: ApiClient,
   { signal, say }: DemoOptions,
-): Promise<Awaited<ReturnType<ApiClient["submitBatch"]>> | undefined> {
+): Promise<{ batch: Awaited<ReturnType<ApiClient["submitBatch"]>>; jobs: readonly DemoJob[] } | undefined> {
   let jobs: readonly DemoJob[] | undefined = demoJobs;
   while (jobs !== undefined) {
     try {
-      return await client.submitBatch("demo", jobs, signal);
+      return { batch: await client.submitBatch("demo", jobs, signal), jobs };
     } catch (error) {
       if (!(error instanceof RefusedByApi)) throw error;
       say(`The batch was refused: ${error.message}`);
@@ -84,6 +86,16 @@ async function submit(
     }
   }
   return undefined;
+}
+
+/** Which jobs need which model; a server does not change its model while jobs for it wait. */
+function linesByModel(jobs: readonly DemoJob[]): string[] {
+  const byModel = new Map<string, string[]>();
+  for (const [index, job] of jobs.entries()) {
+    const model = job.type === "workflow" ? "without a model" : `with ${job.model}`;
+    byModel.set(model, [...(byModel.get(model) ?? []), titles[index] ?? ""]);
+  }
+  return [...byModel].map(([model, names]) => `  ${model}: ${names.join(", ")}`);
 }
 
 /** `jobs.3.model` → `image 4, model` */
