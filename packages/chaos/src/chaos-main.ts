@@ -72,11 +72,13 @@ async function main(): Promise<number> {
   const lanes = await Promise.allSettled(Array.from({ length: choice.parallel }, play));
   await keeper.close();
   say(`\n${figures.toString()}`);
-  const { unseenPoints } = figures;
+  const { unseenPoints, missedExercises } = figures;
   if (unseenPoints.length > 0) say(`STALE: these points were never recognised: ${unseenPoints.join(", ")}`);
+  if (missedExercises.length > 0) say(`MISSED: these never happened: ${missedExercises.join(", ")}`);
   say(failingSeeds.length === 0 ? "no violation" : `seeds with violations: ${failingSeeds.join(", ")}`);
   for (const lane of lanes) if (lane.status === "rejected") throw lane.reason;
-  return failingSeeds.length === 0 && unseenPoints.length === 0 && !stopping.aborted ? 0 : 1;
+  const isWhole = unseenPoints.length === 0 && missedExercises.length === 0 && !stopping.aborted;
+  return failingSeeds.length === 0 && isWhole ? 0 : 1;
 }
 
 /** `null`: the command was asked for its help. */

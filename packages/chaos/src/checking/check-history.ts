@@ -6,6 +6,7 @@ import { checkLanes } from "./check-lanes.ts";
 import { checkLife } from "./check-life.ts";
 import { checkPlacement } from "./check-placement.ts";
 import { checkRequests } from "./check-requests.ts";
+import { checkTakeBacks } from "./check-take-backs.ts";
 import { checkWrites } from "./check-writes.ts";
 import { checkSubmissions } from "./check-submissions.ts";
 import { endings, type History, type Violation } from "../history/history.ts";
@@ -22,6 +23,7 @@ export function checkHistory(history: History): Violation[] {
     ...[...checkDependencies(history)].map(([jobId, message]) => ({ rule: "dependencies", jobId, message })),
     ...[...checkLanes(history)].map(([jobId, message]) => ({ rule: "lanes", jobId, message })),
     ...[...checkPlacement(history)].map(([jobId, message]) => ({ rule: "placement", jobId, message })),
+    ...[...checkTakeBacks(history)].map(([jobId, message]) => ({ rule: "take-backs", jobId, message })),
     ...checkWrites(history.writes),
     ...checkExecutions(history),
     ...checkFiles(history),

@@ -4,6 +4,7 @@ import { nameOfFault, type Fault, type JobPoint } from "../plan/fault.ts";
 import { groupBy } from "../history/group-by.ts";
 import { type History } from "../history/history.ts";
 import { type Inflicted } from "../faults/inflict.ts";
+import { countExercises, type Exercise } from "./exercises.ts";
 import { recoveryOf } from "./recovery.ts";
 
 interface FaultFigures {
@@ -25,6 +26,7 @@ interface SeedFigures {
   repeatsByCause: Map<string, number>;
   orphansByCause: Map<string, number>;
   faults: Map<string, FaultFigures>;
+  exercises: Map<Exercise, number>;
   unseenPoints: JobPoint[];
   partialFiles: number;
 }
@@ -63,6 +65,12 @@ export class Figures {
     return (first ?? []).filter((point) => others.every((unseen) => unseen.includes(point)));
   }
 
+  /** What did not happen in a run that was long enough for all of it: the run proves nothing about these. */
+  get missedExercises(): Exercise[] {
+    if (this.rounds < exercisedRounds) return [];
+    return [...this.#exercises()].flatMap(([exercise, count]) => (count === 0 ? [exercise] : []));
+  }
+
   /** As plain data. Times are in milliseconds. */
   toJSON(): object {
     const points = Object.fromEntries(this.#faultsByPoint());
@@ -80,6 +88,7 @@ export class Figures {
       repeatsByCause: Object.fromEntries(this.#counts((seed) => seed.repeatsByCause)),
       orphansByCause: Object.fromEntries(this.#counts((seed) => seed.orphansByCause)),
       partialFiles: this.#sum((seed) => seed.partialFiles),
+      exercises: Object.fromEntries(this.#exercises()),
       unseenPoints: this.unseenPoints,
       points,
       faults,
@@ -96,6 +105,7 @@ export class Figures {
       `renders per job: ${listed(this.#counts((seed) => seed.rendersPerJob))}`,
       `repeated renders by cause: ${listed(this.#counts((seed) => seed.repeatsByCause)) || "none"}`,
       `files that no output names: ${listed(this.#counts((seed) => seed.orphansByCause)) || "none"}; half-written: ${this.#sum((seed) => seed.partialFiles)}`,
+      `scheduling: ${listed(this.#exercises())}`,
       `faults at points, happened/planned: ${byPoint.join(", ")}`,
       ...(this.unseenPoints.length === 0 ? [] : [`never seen: ${this.unseenPoints.join(", ")}`]),
       "recovery: from the heal until every job that had been executing showed a sign of life again; pick-up: until a",
@@ -121,6 +131,10 @@ export class Figures {
       counts.set(point, { planned: before.planned + planned, happened: before.happened + happened });
     }
     return counts;
+  }
+
+  #exercises(): Map<Exercise, number> {
+    return this.#counts(({ exercises }) => exercises);
   }
 
   #sum(numberOf: (seed: SeedFigures) => number): number {
@@ -173,6 +187,7 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
   }
   return {
     ...{ rounds, unseenPoints, partialFiles, faults: figures, jobs: history.jobs.length },
+    exercises: countExercises(history),
     ends: countBy(
       history.jobs,
       ({ finalAnswers }) => finalAnswers.find(({ job }) => job)?.job?.status ?? "unknown",
@@ -182,6 +197,9 @@ function figuresOf({ history, faults, rounds, unseenPoints, partialFiles }: Seed
     orphansByCause: countBy(history.orphans, (orphan) => causeOfOrphan(orphan, history)),
   };
 }
+
+/** A run of this many rounds has time for everything that plans contain. */
+const exercisedRounds = 20;
 
 /** A job of the plan that fails by itself and asked for a second attempt; no fault caused it. */
 const ownFailure = "execution-failed";

@@ -153,6 +153,9 @@ export interface Attempt {
   failureCode: string | null;
 }
 
+/** The failure code of an attempt whose prompt still waited on its server, and was taken back for an empty one. */
+export const takenBackCode = "taken-back";
+
 /** A stored file, with job, attempt and lease as its name says. */
 export interface OrphanedFile {
   name: string;

@@ -2,6 +2,13 @@ import { describe, expect, test } from "@jest/globals";
 import { type Forgery, violationsAfter } from "./forgery.ts";
 import { lane, server } from "./true-history.ts";
 
+/** The first attempt's prompt was taken back from its server, which did not begin to execute it. */
+const takeBack: Forgery[2] = (history) => {
+  history.attempts[0] = { ...history.attempts[0]!, failureCode: "taken-back" };
+  history.executions = history.executions.filter(({ promptId }) => promptId !== "prompt-1");
+  history.troubles = [];
+};
+
 describe("lanes, servers and chains: the check finds", () => {
   const forgeries: Forgery[] = [
     [
@@ -45,6 +52,25 @@ describe("lanes, servers and chains: the check finds", () => {
         job.dependsOn = ["job-0"];
       },
     ],
+    [
+      "a job that was executed twice because of a take-back",
+      /take-backs: attempt 1 was taken back from http:\/\/127.0.0.1:1, which executed it \(prompt prompt-1\)/,
+      (history, job) => {
+        const executions = [...history.executions];
+        takeBack(history, job);
+        history.executions = executions;
+        history.troubles = [{ kind: "unreachable", serverUrl: server, from: 1_000, to: 9_000 }];
+      },
+    ],
+    [
+      "a job that was taken back twice in a row",
+      /take-backs: attempts 1 and 2 were both taken back/,
+      (history, job) => {
+        takeBack(history, job);
+        const failed = { outcome: "requeued", failureClass: "server", failureCode: "taken-back" };
+        history.attempts[1] = { ...history.attempts[1]!, ...failed };
+      },
+    ],
   ];
 
   test.each(forgeries)("%s", (_what, found, forge) => {
@@ -52,6 +78,17 @@ describe("lanes, servers and chains: the check finds", () => {
   });
 
   const pardoned: Forgery[] = [
+    ["a prompt that was taken back while it waited", /./, takeBack],
+    [
+      "a prompt of a server that has lost its memory since",
+      /take-backs/,
+      (history, job) => {
+        const executions = [...history.executions];
+        takeBack(history, job);
+        history.executions = executions;
+        history.troubles = [{ kind: "memory-lost", serverUrl: server, from: 3_000, to: 3_000 }];
+      },
+    ],
     ["a pause that was refused", /lanes/, (history) => (history.laneRequests[0]!.httpStatus = 503)],
     [
       "a pause that another request had ended before its answer came",
