@@ -382,7 +382,8 @@ async function begin(
 }
 
 /**
- * The counts that were added up as jobs ended, restarted and were removed equal the real counts, whatever the order.
+ * The counts that were added up as jobs came, were claimed, ended, restarted and were removed equal the real counts,
+ * whatever the order.
  */
 async function assertCounted({ observer }: Lane): Promise<void> {
   const { rows } = await observer.query(`
@@ -401,6 +402,13 @@ async function assertCounted({ observer }: Lane): Promise<void> {
     FROM (SELECT * FROM counted UNION ALL SELECT * FROM true_count) AS compared
     GROUP BY owner, status HAVING sum(jobs) <> 0 OR sum(bytes) <> 0`);
   expect(rows).toEqual([]);
+  const { rows: queued } = await observer.query(`
+    SELECT tenant_id, lane, sum(jobs) AS jobs FROM (
+      SELECT tenant_id, lane, jobs FROM queued_job_counts
+      UNION ALL SELECT tenant_id, lane, jobs FROM queued_job_changes
+      UNION ALL SELECT tenant_id, lane, -1 FROM jobs WHERE status = 'queued'
+    ) AS compared GROUP BY tenant_id, lane HAVING sum(jobs) <> 0`);
+  expect(queued).toEqual([]);
 }
 
 /** Each event has one position, in the order of its job, and removed jobs have none. */

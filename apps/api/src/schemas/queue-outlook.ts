@@ -49,11 +49,10 @@ export const queueOutlookSchema = z.object({
     .array(
       z.object({
         tenant: z.string(),
-        queued: z.int().describe("Queued jobs, those included that must wait; counting stops at 1,000."),
-        hasMore: z.boolean().describe("More jobs are queued than were counted."),
+        queued: z.int().describe("Queued jobs, those included that must wait for something else."),
         processing: z.int(),
       }),
     )
-    .describe("At most 100 tenants that have queued jobs."),
+    .describe("At most 100 tenants that have queued jobs, those with the most first."),
   servers: z.array(serverOutlookSchema),
 });

@@ -10,11 +10,24 @@ export const countedEnds = Prisma.sql`(
   SELECT tenant_id, status, jobs, bytes FROM ended_job_changes
 )`;
 
+/** The counts of queued jobs by tenant and lane: the base row and all later changes, read by one statement as above. */
+export const countedQueue = Prisma.sql`(
+  SELECT tenant_id, lane, jobs FROM queued_job_counts
+  UNION ALL
+  SELECT tenant_id, lane, jobs FROM queued_job_changes
+)`;
+
+/** Adds up to `limit` changes of each kind to their base rows. @returns how many of the kind that had most */
+export async function foldCounts(database: PrismaClient, limit: number): Promise<number> {
+  const ended = await foldEnds(database, limit);
+  return Math.max(ended, await foldQueue(database, limit));
+}
+
 /**
  * Adds the oldest changes to their base rows. Batches are locked first, in the order of their ids. So a batch that is
  * being removed is waited for, and its counts are removed with it.
  */
-export async function foldCounts(database: PrismaClient, limit: number): Promise<number> {
+async function foldEnds(database: PrismaClient, limit: number): Promise<number> {
   const [row] = await database.$queryRaw<{ folded: bigint }[]>`
     WITH change AS (
       DELETE FROM ended_job_changes WHERE id IN (
@@ -35,4 +48,22 @@ export async function foldCounts(database: PrismaClient, limit: number): Promise
     )
     SELECT count(*) AS folded FROM change`;
   return Number(row?.folded ?? 0);
+}
+
+/** Rows of lanes in which no job of the tenant waits any more are removed, since lanes come and go. */
+async function foldQueue(database: PrismaClient, limit: number): Promise<number> {
+  const [row] = await database.$queryRaw<{ folded: bigint }[]>`
+    WITH change AS (
+      DELETE FROM queued_job_changes WHERE id IN (
+        SELECT id FROM queued_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
+      RETURNING *
+    ), of_lane AS (
+      INSERT INTO queued_job_counts AS base (tenant_id, lane, jobs)
+      SELECT tenant_id, lane, sum(jobs) FROM change GROUP BY tenant_id, lane ORDER BY tenant_id, lane
+      ON CONFLICT (tenant_id, lane) DO UPDATE SET jobs = base.jobs + excluded.jobs
+    )
+    SELECT count(*) AS folded FROM change`;
+  const folded = Number(row?.folded ?? 0);
+  if (folded > 0) await database.$executeRaw`DELETE FROM queued_job_counts WHERE jobs = 0`;
+  return folded;
 }

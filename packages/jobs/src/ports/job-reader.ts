@@ -47,10 +47,7 @@ export interface QueueSummary {
 export interface WaitingTenant {
   /** The tenant's name. */
   tenant: string;
-  /** Counting stops at 1,000. */
   queued: number;
-  /** More jobs are queued than were counted. */
-  hasMore: boolean;
   processing: number;
 }
 
@@ -73,7 +70,7 @@ export interface JobReader {
   of(tenantId: string): TenantJobReader;
   /** The counts of the jobs of all tenants together. */
   summarizeQueue(): Promise<QueueSummary>;
-  /** Up to `limit` tenants that have queued jobs. */
+  /** Up to `limit` tenants that have queued jobs, those with the most first. */
   listWaitingTenants(limit: number): Promise<WaitingTenant[]>;
 }
 

@@ -67,7 +67,10 @@ export interface ScanPosition {
  */
 export interface KeepingStore {
   // ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Adds up to `limit` changes of the counts of ended jobs to their base row; returns how many. */
+  /**
+   * Adds up to `limit` changes of the counts of queued jobs, and as many of ended ones, to their base rows.
+   * @returns how many, of the kind that had more
+   */
   foldCounts(limit: number): Promise<number>;
 
   // ── retention ──────────────────────────────────────────────────────────────────────────────────────────────────
