@@ -134,7 +134,6 @@ export class Sweeper {
       await tickets.add(announcements);
       await announcer.markEnqueued(announcements);
       log.debug({ jobs: announcements.length }, "tickets added");
-      if (announcements.length < rowsPerPass) return;
     }
   }
 

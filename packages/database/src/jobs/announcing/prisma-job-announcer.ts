@@ -2,7 +2,8 @@ import { type Announcement, type JobAnnouncer, type RepricedPage, type TicketRef
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
-import { clearEnqueued, holdBack, listAnnounced, listUnannounced, markEnqueued } from "./announce-jobs.ts";
+import { clearEnqueued, holdBack, listAnnounced, markEnqueued } from "./announce-jobs.ts";
+import { listUnannounced } from "./list-unannounced.ts";
 import { ageJobs } from "../ranks/age-jobs.ts";
 import { forgetIdleRanks, moveBases, nextRepricing, noteRepriced } from "../ranks/move-bases.ts";
 import { RankBases } from "../ranks/rank-bases.ts";

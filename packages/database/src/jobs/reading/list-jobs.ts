@@ -6,7 +6,7 @@ import {
   type JobFilter,
   type Page,
 } from "@genga/jobs";
-import { validate as isUuid } from "uuid";
+import { MAX as maxId, NIL as nilId, validate as isUuid } from "uuid";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { isStorable } from "../../connection/stored-json.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
@@ -41,7 +41,7 @@ export function listStatement(tenantId: string, filter: JobFilter): Prisma.Sql |
   return Prisma.sql`
     SELECT ${jobColumns} FROM jobs job
     WHERE ${Prisma.join(conditions, " AND ")}
-    ORDER BY job.id DESC LIMIT ${filter.limit + 1}`;
+    ORDER BY job.tenant_id DESC, job.id DESC LIMIT ${filter.limit + 1}`;
 }
 
 /** How long a search may take. A longer one would hold a connection that submissions and workers need. */
@@ -68,7 +68,7 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
   const { statuses, types, batchId, project, scene, shot, tag, text, cursor } = filter;
   if ([project, scene, shot, tag, text].some((value) => value !== undefined && !isStorable(value)))
     return null;
-  const conditions: Prisma.Sql[] = [Prisma.sql`job.tenant_id = ${tenantId}::uuid`];
+  const conditions = [isOfTenant(tenantId, filter)];
   if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
   if (batchId !== undefined) {
     if (!isUuid(batchId)) return null;
@@ -88,6 +88,17 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
       SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE ${containing(text)})`);
   }
   return conditions;
+}
+
+/**
+ * Without a filter that has an index of its own, the condition is a range of the index of the tenant's jobs. With an equal
+ * tenant PostgreSQL may walk all jobs by their ids instead, and read the flood of another tenant.
+ */
+function isOfTenant(tenantId: string, filter: JobFilter): Prisma.Sql {
+  const { statuses, batchId, project, scene, shot, tag, text } = filter;
+  if ([statuses, batchId, project, scene, shot, tag, text].some((value) => value !== undefined))
+    return Prisma.sql`job.tenant_id = ${tenantId}::uuid`;
+  return Prisma.sql`(job.tenant_id, job.id) BETWEEN (${tenantId}::uuid, ${nilId}::uuid) AND (${tenantId}::uuid, ${maxId}::uuid)`;
 }
 
 /** A LIKE pattern that matches the text literally, anywhere. */
