@@ -32,6 +32,7 @@ const entries = {
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:recovery": "benchmarks/recovery.ts",
   "bench:retention": "benchmarks/retention.ts",
+  "trial:chains": "benchmarks/chains.ts",
 };
 /** Commands that need the development tools too. */
 const developing = new Set([
@@ -47,6 +48,7 @@ const developing = new Set([
   "bench:overhead",
   "bench:recovery",
   "bench:retention",
+  "trial:chains",
 ]);
 
 const [command = "start", ...args] = process.argv.slice(2);
