@@ -68,7 +68,7 @@ const rows: Row[] = [
     run: async ({ stack }) => {
       const headers = { authorization: `Bearer ${key}` };
       const text = await textOf(await fetch(`${stack.url}/metrics`, { headers }));
-      if (!text.includes('genga_jobs{status="queued"}'))
+      if (!/genga_jobs\{[^}]*status="queued"[^}]*\} [1-9]/.test(text))
         throw new Error("The metrics do not count queued jobs.");
     },
   },

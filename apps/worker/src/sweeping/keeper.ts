@@ -47,6 +47,9 @@ const promptsKeptMs = 30 * 24 * 60 * 60_000;
 /** How long an Idempotency-Key outlives its job. */
 const keysOutliveMs = 24 * 60 * 60_000;
 
+/** The lanes of yesterday's work stay, with what was measured of them. */
+const lanesUnusedMs = 24 * 60 * 60_000;
+
 /** The latest events of all jobs that a subscriber can still resume from; some 200 MB of tables and indexes. */
 const positionsKept = 1_000_000;
 
@@ -76,6 +79,7 @@ export class Keeper {
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
+    { name: "lanes", everyPasses: 60, work: () => this.#removeLanes() },
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
@@ -214,6 +218,11 @@ export class Keeper {
 
   async #forgetKeys(): Promise<void> {
     await this.#whileMore(() => this.#options.store.forgetKeys(keysOutliveMs, rowsAtOnce), rowsAtOnce);
+  }
+
+  async #removeLanes(): Promise<void> {
+    const lanes = await this.#options.store.removeUnusedLanes(lanesUnusedMs, rowsAtOnce);
+    if (lanes > 0) this.#options.log.info({ lanes }, "lanes that no job was in for a day were removed");
   }
 
   async #forgetRemoved(): Promise<void> {

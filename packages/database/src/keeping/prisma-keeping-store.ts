@@ -11,6 +11,7 @@ import {
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
+import { removeUnusedLanes } from "../lanes/remove-lanes.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { forgetKeys } from "./forget-keys.ts";
 import { foldCounts } from "./fold-counts.ts";
@@ -68,6 +69,10 @@ export class PrismaKeepingStore implements KeepingStore {
     uploadsUnusedMs: number | null;
   }): Promise<{ removed: UnusedRows; next: ScanPosition }> {
     return withMappedErrors(() => removeUnused(this.#database, options));
+  }
+
+  removeUnusedLanes(unusedMs: number, limit: number): Promise<number> {
+    return withMappedErrors(() => removeUnusedLanes(this.#database, unusedMs, limit));
   }
 
   noteFullDisk(disk: FullDisk): Promise<void> {

@@ -6,8 +6,8 @@ import { toStoredJson } from "../connection/stored-json.ts";
 /** How many lanes a process remembers to have used lately. */
 const rememberedMax = 10_000;
 
-/** `last_used_at` is exact to this. A lane may be removed only when it was not used for much longer. */
-const noteEveryMs = 3_600_000;
+/** `last_used_at` is exact to this. A lane may be removed only when it was not used for much longer (`remove-lanes.ts`). */
+export const noteEveryMs = 3_600_000;
 
 /** The lanes in which jobs wait are read again after this time. */
 const waitingMaxAgeMs = 1_000;

@@ -106,6 +106,12 @@ export interface KeepingStore {
     uploadsUnusedMs: number | null;
   }): Promise<{ removed: UnusedRows; next: ScanPosition }>;
 
+  /**
+   * Removes up to `limit` lanes that no job was queued into for `unusedMs`, which is several hours at least, and in which
+   * none waits or runs; paused ones stay. Returns how many.
+   */
+  removeUnusedLanes(unusedMs: number, limit: number): Promise<number>;
+
   // ── room on disks ──────────────────────────────────────────────────────────────────────────────────────────────
   /** Records a full disk. To be repeated while the disk is full. */
   noteFullDisk(disk: FullDisk): Promise<void>;

@@ -6,6 +6,7 @@ import { clearedFailure, clearedProgress, clearedServer } from "../cleared-colum
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { recount, takeRoom, type QueueLimit } from "../accepting/queue-room.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
+import { useKnownLanes } from "../../lanes/remove-lanes.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 export interface EndedJob {
@@ -31,13 +32,14 @@ export interface Restart {
  */
 export async function restartJobs(
   database: PrismaClient,
-  jobs: EndedJob[],
+  ended: EndedJob[],
   statuses: readonly TerminalStatus[],
   { limit, by }: Restart,
 ): Promise<Job[]> {
-  const [first] = jobs;
+  const [first] = ended;
   if (first === undefined) return [];
   const { tenantId } = first;
+  const jobs = await useKnownLanes(database, ended);
   const takeRank = await reserveRanks(database, tenantId, jobs, limit);
   if (takeRank !== null) {
     const ranked = jobs.map((job) => rankedRow(job, takeRank(job)));
@@ -55,6 +57,7 @@ export async function restartJobs(
 
 interface RankedRow {
   id: string;
+  lane: string;
   rank: number;
   /** Base64. */
   sealed: string | null;
@@ -63,12 +66,12 @@ interface RankedRow {
 }
 
 export function rankedRow(
-  { id, sealedExtraData: sealed }: Pick<EndedJob, "id" | "sealedExtraData">,
+  { id, lane, sealedExtraData: sealed }: Pick<EndedJob, "id" | "lane" | "sealedExtraData">,
   rank: number,
   dependency: string | null = null,
 ): RankedRow {
   return {
-    ...{ id, rank, dependency },
+    ...{ id, lane, rank, dependency },
     sealed: sealed === undefined ? null : Buffer.from(sealed).toString("base64"),
   };
 }
@@ -83,15 +86,15 @@ export async function restartRows(
   const rows = await database.$queryRaw<JobRow[]>`
     WITH room AS (${room}
     ), again AS (
-      SELECT job.id, job.batch_id, asked.rank, asked.sealed, asked.dependency, job.status AS before
+      SELECT job.id, job.batch_id, asked.lane, asked.rank, asked.sealed, asked.dependency, job.status AS before
       FROM jobs job
       JOIN jsonb_to_recordset(${toStoredJson(ranked)}::jsonb)
-        AS asked(id uuid, rank int, sealed text, dependency uuid) ON asked.id = job.id
+        AS asked(id uuid, lane text, rank int, sealed text, dependency uuid) ON asked.id = job.id
       WHERE (asked.sealed IS NOT NULL OR NOT job.has_extra_data) AND job.status::text = ANY (${[...statuses]}::text[]) AND EXISTS (SELECT FROM room)
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), ${batchesOf(Prisma.sql`SELECT batch_id FROM again`)}
     , job AS (
-      UPDATE jobs SET status = 'queued', phase = 'waiting', rank = again.rank, aged = 0, aged_at = NULL,
+      UPDATE jobs SET status = 'queued', phase = 'waiting', lane = again.lane, rank = again.rank, aged = 0, aged_at = NULL,
         attempts_charged = 0, out_of_memory_count = 0, crash_count = 0, avoid_server_id = NULL,
         ${clearedServer}, ${clearedProgress}, ${clearedFailure}, cancel_requested_at = NULL,
         run_at = CASE WHEN again.dependency IS NOT NULL THEN run_at END, enqueued_at = NULL,

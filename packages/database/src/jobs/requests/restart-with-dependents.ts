@@ -1,8 +1,15 @@
-import { NeededJobEndedError, StoreUnavailableError, type Job, type TerminalStatus } from "@genga/jobs";
+import {
+  defaultLane,
+  NeededJobEndedError,
+  StoreUnavailableError,
+  type Job,
+  type TerminalStatus,
+} from "@genga/jobs";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { recount, takeRoom } from "../accepting/queue-room.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
+import { useKnownLanes } from "../../lanes/remove-lanes.ts";
 import {
   readJobsBelow,
   restartable,
@@ -37,8 +44,8 @@ export async function restartWithDependents(
   const ids = [...sealedOf.keys()];
   for (let tries = 1; tries <= triesMax; tries += 1) {
     const seen = await readJobsBelow(database, ids);
-    const rankOf = await ranksFor(database, [...seen.asked, ...seen.below], { tenantId, limit });
-    if (rankOf === null) continue;
+    const placeOf = await placesFor(database, [...seen.asked, ...seen.below], { tenantId, limit });
+    if (placeOf === null) continue;
     const locked = rowsOf(seen);
     const restarted = await repeatConflicts(() =>
       database.$transaction(async (transaction) => {
@@ -59,7 +66,9 @@ export async function restartWithDependents(
         if (chosen.size === 0) return [];
         const rows = [...chosen].map((id) => {
           const asked = sealedOf.get(id);
-          return rankedRow(asked ?? { id }, rankOf.get(id) ?? 0, asked ? null : neededOf(id, now, chosen));
+          // All of them were seen, since none has come since (`hasGrown`).
+          const { lane = defaultLane, rank = 0 } = placeOf.get(id) ?? {};
+          return rankedRow({ id, ...asked, lane }, rank, asked ? null : neededOf(id, now, chosen));
         });
         const room = takeRoom(tenantId, rows.length, limit);
         const again = await restartRows(transaction, rows, [...statuses, "failed"], { room, by });
@@ -83,13 +92,14 @@ function neededOf(id: string, { unmet }: JobsBelow, chosen: ReadonlySet<string>)
 }
 
 /** `null` = the known count of queued jobs leaves no room; it was counted anew. */
-async function ranksFor(
+async function placesFor(
   database: PrismaClient,
-  jobs: readonly Retryable[],
+  ended: readonly Retryable[],
   { tenantId, limit }: { tenantId: string; limit: Restart["limit"] },
-): Promise<Map<string, number> | null> {
+): Promise<Map<string, { lane: string; rank: number }> | null> {
+  const jobs = await useKnownLanes(database, ended);
   const takeRank = await reserveRanks(database, tenantId, jobs, limit);
-  if (takeRank !== null) return new Map(jobs.map((job) => [job.id, takeRank(job)]));
+  if (takeRank !== null) return new Map(jobs.map((job) => [job.id, { lane: job.lane, rank: takeRank(job) }]));
   await recount(database, tenantId, jobs.length, limit);
   return null;
 }
