@@ -29,7 +29,7 @@ const executionError = new ComfyUIError("execution_failed", "The node raised.", 
 const memoryError = new ComfyUIError("out_of_memory", "The card is full.");
 const refusal = new ComfyUIError("prompt_refused", "The graph is wrong.");
 
-const finished: PromptEnd["lookup"] = { state: "finished", history };
+const finished: PromptEnd["lookup"] = { state: "finished", executedMs: 12, history };
 const failed = (error: ComfyUIError): PromptEnd["lookup"] => ({
   ...{ state: "failed", error, report: undefined, history },
 });

@@ -40,7 +40,7 @@ async function factsOf(name: string): Promise<LaneFacts> {
 test("measurements become means in which recent ones weigh more", async () => {
   await makeLanes("measured", "other");
   expect(await factsOf("measured")).toEqual({
-    ...{ name: "measured", mainModel: "model of measured", runMs: null, loadMs: null },
+    ...{ name: "measured", mainModel: "model of measured", runMs: null, runs: 0, loadMs: null },
     ...{ lastServedAt: null, pausedAt: null, readAt: expect.any(Date) },
   });
   const { laneServing } = database;
@@ -51,7 +51,7 @@ test("measurements become means in which recent ones weigh more", async () => {
     { lane: "other", runs: 3, runMs: 70, loads: 0, loadMs: 0 },
     { lane: "unknown", runs: 1, runMs: 1, loads: 0, loadMs: 0 },
   ]);
-  expect(await factsOf("measured")).toMatchObject({ runMs: 1_100, loadMs: 8_000 });
+  expect(await factsOf("measured")).toMatchObject({ runMs: 1_100, runs: 2, loadMs: 8_000 });
   expect(await factsOf("other")).toMatchObject({ runMs: 70, loadMs: null });
   await laneServing.addMeasures([{ lane: "measured", runs: 200, runMs: 500, loads: 200, loadMs: 90 }]);
   const facts = await factsOf("measured");

@@ -243,6 +243,7 @@ export {
   waitingUnits,
   type TenantQueue,
 } from "./scheduling/tenant-queue.ts";
+export { areShort, isLate, promptsAllowed, type LaneRuns } from "./scheduling/queue-depth.ts";
 export { agedBandsMax, jobThatAges, type WaitingJob } from "./scheduling/ageing.ts";
 export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts";
 export { WaitingJobs } from "./requests/waiting-jobs.ts";

@@ -93,8 +93,13 @@ const Server = z.object({
   stateReason: z.string().nullable().optional().describe(forOperators),
   stateSince: z.string(),
   draining: z.boolean(),
-  slots: z.int().optional().describe(forOperators),
-  jobsHeld: z.int().optional().describe(forOperators),
+  slots: z.int().optional().describe(`How many prompts it may hold, as configured. ${forOperators}`),
+  jobsHeld: z
+    .int()
+    .optional()
+    .describe(
+      `Jobs that hold its slots. There may be more of them than slots if each takes less than 100 ms. ${forOperators}`,
+    ),
   worker: z.string().nullable().optional().describe(forOperators),
   version: z.string().nullable().describe("ComfyUI's own."),
   labels: z.array(z.string()).describe("From the configuration of the workers; jobs may require them."),
@@ -174,8 +179,8 @@ export const answerSchemas = {
         online: z.int().describe("Servers that take work; a server on probation takes one job at a time."),
         unowned: z.int().describe("Servers that no worker owns now."),
         retired: z.int().describe("Servers that no worker's configuration names any more."),
-        slots: z.int(),
-        jobsHeld: z.int(),
+        slots: z.int().describe("As configured, of the servers that take work."),
+        jobsHeld: z.int().describe("Jobs that hold slots; more than `slots` if many are short."),
       })
       .optional()
       .describe(forOperators),

@@ -32,6 +32,8 @@ export interface JobServer {
 
   /** This run's prompt is about to be posted. */
   notePost(run: Run): void;
+  /** The server has accepted this run's prompt. */
+  noteAccepted(run: Run): void;
   /**
    * This run's prompt begins to execute.
    * @returns whether the server must load its model first; `null` = not known
@@ -39,6 +41,8 @@ export interface JobServer {
   noteExecution(run: Run): boolean | null;
   /** The server was told to unload its models. */
   noteUnloaded(): void;
+  /** A prompt ended, so there is a place for the next one. @param at when, by the monotonic clock */
+  notePlaceFreed(at: number): void;
   /** This run's prompt has left the server normally. */
   notePromptGone(run: Run): void;
   /** A prompt ended normally, with success or with an error of its own. */

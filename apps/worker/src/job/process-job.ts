@@ -35,12 +35,19 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
     const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
     const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);
     const endedAt = performance.now();
-    if (hasLetGo(prompt)) server.notePromptGone(run);
+    if (hasLetGo(prompt)) {
+      server.notePromptGone(run);
+      server.notePlaceFreed(run.endHeardAt ?? endedAt);
+    }
     freeSlot(run, options);
     noteOnServer(run, server, prompt);
     const { lookup } = prompt;
     if (lookup.state === "finished" && run.timing !== null)
-      options.measures.note(run.leased.job.lane, run.timing.measured(endedAt), run.hadToLoad);
+      options.measures.note(
+        run.leased.job.lane,
+        run.timing.measured(endedAt, lookup.executedMs),
+        run.hadToLoad,
+      );
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
     await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, { ...options, signal }, log);

@@ -46,6 +46,8 @@ export class Run {
   timing: RunTiming | null = null;
   /** Whether the server had to load the prompt's model; `null` = not known. */
   hadToLoad: boolean | null = null;
+  /** When its server's message came that its execution has ended, by the monotonic clock. */
+  endHeardAt: number | null = null;
   /** Its POST is under way, or got no reply. A successor that looks the prompt up too early may not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
@@ -197,6 +199,17 @@ export class Run {
     if (this.#secretsToHide === undefined)
       this.#secretsToHide = hiddenSecretsOf(this.leased, this.#secretBox);
     return this.#secretsToHide;
+  }
+
+  /** The lane of its job. */
+  get lane(): string {
+    return this.leased.job.lane;
+  }
+
+  /** How long its prompt has been executing; 0 = it is not, infinite = that is not known. */
+  executingMs(now: number): number {
+    if (!this.isExecuting) return 0;
+    return this.timing?.executingMs(now) ?? Number.POSITIVE_INFINITY;
   }
 
   get promptId(): string {

@@ -56,6 +56,7 @@ export async function submitPrompt(
   const reply = await post(run, server, { workflow, extraData }, postTimeoutMs);
   const isRefusal = reply instanceof ComfyUIError;
   let isThere = reply === "accepted";
+  if (isThere) server.noteAccepted(run);
   try {
     isThere ||= await lookUpSubmitted(run, server, options);
   } finally {

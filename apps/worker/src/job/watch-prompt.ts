@@ -113,6 +113,8 @@ async function followToItsEnd(
         // This message usually means that the prompt ends, and then the history has the error, too; `warningOf` handles
         // the case that it goes on.
         if (event.message.type === "execution_error") warnings.add(warningOf(event.message.data));
+        if (event.message.type === "executing" && event.message.data.node === null)
+          run.endHeardAt = performance.now();
         break;
       case "preview":
       case "text":

@@ -1,6 +1,7 @@
 import {
   defaultLane,
   type LaneFacts,
+  type LaneRuns,
   type LaneServing,
   type PictureLane,
   type ServerRecord,
@@ -84,6 +85,12 @@ export class LaneKnowledge {
       servingSinceMs: Math.max(this.#servingSinceMs, this.#resumedAtMs.get(name) ?? 0),
       isPaused: facts !== undefined && facts.pausedAt !== null,
     };
+  }
+
+  /** What was measured of the lane's runs. */
+  runsOf(name: string): LaneRuns {
+    const { runMs = null, runs = 0 } = this.#facts.get(name) ?? {};
+    return { runMs, runs };
   }
 
   /** Whether this server may leave its model for the lane: of several that want to, one may. @throws StoreUnavailableError */

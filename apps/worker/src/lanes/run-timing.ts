@@ -30,9 +30,18 @@ export class RunTiming {
     if (step > (this.#lastStep?.step ?? 0)) this.#lastStep = { step, at: now };
   }
 
-  /** The execution has ended. */
-  measured(now: number): RunTimes {
-    return { totalMs: now - this.#begunAt, leadMs: this.#leadMs() };
+  /** How long it has executed. */
+  executingMs(now: number): number {
+    return now - this.#begunAt;
+  }
+
+  /**
+   * The execution has ended.
+   * @param executedMs how long it took by the server's clock; `undefined` = not known, so the arrival of the messages counts
+   */
+  measured(now: number, executedMs: number | undefined): RunTimes {
+    const leadMs = this.#leadMs();
+    return { totalMs: Math.max(executedMs ?? now - this.#begunAt, leadMs ?? 0), leadMs };
   }
 
   #leadMs(): number | null {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ComfyUIConnector, ComfyUIError, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
 import {
+  isLate,
   type ServerLease,
   type ServerModel,
   type ServerRecord,
@@ -17,6 +18,7 @@ import { type JobServer } from "../job/job-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
+import { RefillTime } from "./refill-time.ts";
 import { healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
@@ -61,6 +63,7 @@ export class OwnedServer implements JobServer {
   readonly #definitions: KnownDefinitions;
   readonly #row: ServerRow;
   readonly #model: LoadedModel;
+  readonly #refills = new RefillTime();
   readonly #closing = new AbortController();
   /** The last check found prompts of other clients on the server. */
   #hasOthersPrompts = false;
@@ -119,6 +122,26 @@ export class OwnedServer implements JobServer {
     return [...this.#runs].filter((run) => run.holdsSlot).length;
   }
 
+  /**
+   * How long it lately stood with one prompt fewer until the next one was there; `null` = not measured since it has
+   * loaded what it has loaded, or it is on probation.
+   */
+  get refillMs(): number | null {
+    return this.#health.state === "online" ? this.#refills.meanMs : null;
+  }
+
+  /**
+   * Whether only short jobs stand before the next prompt: those of such lanes, none of which executes for longer than a
+   * short job does. `false` while there are prompts of other clients.
+   */
+  holdsOnlyShort(isShort: (lane: string) => boolean): boolean {
+    if (this.#hasOthersPrompts) return false;
+    const now = performance.now();
+    return [...this.#runs].every(
+      (run) => !run.holdsSlot || (isShort(run.lane) && !isLate(run.executingMs(now))),
+    );
+  }
+
   get promptIds(): ReadonlySet<string> {
     return new Set([...this.#runs].map((run) => run.promptId));
   }
@@ -150,6 +173,7 @@ export class OwnedServer implements JobServer {
 
   /** The server gets a job of this lane. @param model the job's main model */
   noteJob(lane: string, model: string | null): void {
+    if (model !== null && model !== this.model.loadedModel) this.#refills.forget();
     if (this.#model.noteJob(lane, model, new Date())) void this.#row.recordModel(this.model);
   }
 
@@ -158,11 +182,13 @@ export class OwnedServer implements JobServer {
   }
 
   noteUnloaded(): void {
+    this.#refills.forget();
     if (this.#model.forget()) void this.#row.recordModel(this.model);
   }
 
   addRun(run: ServerRun): void {
     this.#runs.add(run);
+    this.#refills.noteTaken(run);
   }
 
   removeRun(run: ServerRun): void {
@@ -192,6 +218,19 @@ export class OwnedServer implements JobServer {
   notePost(run: ServerRun): void {
     const ahead = [...this.#runs].filter((other) => other !== run && other.holdsSlot && other.mayBeOnServer);
     run.notePost(ahead, this.#hasOthersPrompts);
+  }
+
+  noteAccepted(run: ServerRun): void {
+    this.#refills.noteAccepted(run, performance.now());
+  }
+
+  notePlaceFreed(at: number): void {
+    this.#refills.noteEnded(at);
+  }
+
+  /** No job waited for the places that were free by then. @param by monotonic milliseconds */
+  noteNothingWaited(by: number): void {
+    this.#refills.noteNothingWaited(by);
   }
 
   notePromptGone(run: ServerRun): void {

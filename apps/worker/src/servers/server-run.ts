@@ -1,9 +1,13 @@
 /** What a server needs to know of a run on it, and what it reports to the run. `job/run.ts` implements it. */
 export interface ServerRun {
   readonly promptId: string;
+  /** The lane of its job. */
+  readonly lane: string;
   /** The run's prompt is on the server, or may get there. A run that saves outputs holds no slot. */
   readonly holdsSlot: boolean;
   readonly isExecuting: boolean;
+  /** How long its prompt has been executing; 0 = it is not, infinite = that is not known. @param now monotonic milliseconds */
+  executingMs(now: number): number;
   /** The model that the server must have loaded for its prompt; `null` = none. */
   readonly mainModel: string | null;
   /** The run's prompt may be in the server's queue, before a prompt that is posted now. */

@@ -1,14 +1,28 @@
 import { mainModelOf, needsOf, parseWorkflow } from "@genga/comfyui";
-import { type Candidate, type ServerRecord, takesWork } from "@genga/jobs";
+import {
+  areShort,
+  type Candidate,
+  type LaneRuns,
+  promptsAllowed,
+  type ServerRecord,
+  takesWork,
+} from "@genga/jobs";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { placeJob, type PlaceableServer } from "./placement.ts";
 import { type RunnableCache } from "./runnable-cache.ts";
 
-/** A server with free slots. `jobsHeld` is counted up while a pass fills them. */
+/** A server with room for jobs. `jobsHeld` is counted up while a pass fills it. */
 export interface FreeServer extends PlaceableServer {
   server: OwnedServer;
   clientId: string;
+  /** Only short jobs stand before the next one, so there may be more of them than slots. */
+  holdsOnlyShort: boolean;
+  /** See `OwnedServer`. */
+  refillMs: number | null;
 }
+
+/** What was measured of the runs of a lane. */
+export type RunsOf = (lane: string) => LaneRuns;
 
 /** A server of another worker without a job. */
 export interface EmptyElsewhere {
@@ -18,10 +32,10 @@ export interface EmptyElsewhere {
   loadedModel: string | null;
 }
 
-/** Those of the servers that have a free slot. */
-export function freeServersOf(servers: readonly OwnedServer[]): FreeServer[] {
+/** Those of the servers that have room: a free slot, or for one more job of a short lane that they serve. */
+export function freeServersOf(servers: readonly OwnedServer[], runsOf: RunsOf): FreeServer[] {
+  const isShort = (lane: string): boolean => areShort(runsOf(lane));
   return servers
-    .filter((server) => server.jobsHeld < server.slots)
     .map((server) => ({
       id: server.id,
       slots: server.slots,
@@ -29,11 +43,24 @@ export function freeServersOf(servers: readonly OwnedServer[]): FreeServer[] {
       checkpoint: server.model.loadedModel,
       server,
       clientId: server.connector.clientId,
-    }));
+      holdsOnlyShort: server.holdsOnlyShort(isShort),
+      refillMs: server.refillMs,
+    }))
+    .filter((freeServer) => freeServer.jobsHeld < deepest(freeServer, runsOf));
 }
 
-export function countFreeSlots(freeServers: readonly FreeServer[]): number {
-  return freeServers.reduce((sum, freeServer) => sum + freeServer.slots - freeServer.jobsHeld, 0);
+/** How many prompts the server may hold if the last of them is of this lane. */
+export function depthFor(
+  { holdsOnlyShort, ...freeServer }: Pick<FreeServer, "slots" | "holdsOnlyShort" | "refillMs">,
+  runs: LaneRuns,
+): number {
+  return holdsOnlyShort ? promptsAllowed(freeServer, runs) : freeServer.slots;
+}
+
+/** How many prompts the server may hold if it goes on with its lane. */
+export function deepest(freeServer: FreeServer, runsOf: RunsOf): number {
+  const { lane } = freeServer.server.model;
+  return lane === null ? freeServer.slots : depthFor(freeServer, runsOf(lane));
 }
 
 /** Those of all servers that other workers own, that take work and have no job. */
@@ -70,8 +97,9 @@ export async function takeSlot(
   candidate: Candidate,
   freeServers: readonly FreeServer[],
   elsewhere: readonly EmptyElsewhere[],
-  canRun: RunnableCache,
+  { canRun, runsOf }: { canRun: RunnableCache; runsOf: RunsOf },
 ): Promise<TakenSlot | null> {
+  const runs = runsOf(candidate.lane);
   const runnable = freeServers.filter(
     ({ server: { definitions, labels } }) =>
       definitions !== null && canRun.test(candidate, definitions, labels),
@@ -81,10 +109,15 @@ export async function takeSlot(
     if (await canRun.testByHash(candidate, other.definitionsHash, other.labels)) others.push(other);
   }
   const checkpoint = checkpointOf(candidate);
-  const best = placeJob({ checkpoint, avoidServerId: candidate.avoidServerId }, runnable, others);
+  const best = placeJob(
+    { checkpoint, avoidServerId: candidate.avoidServerId },
+    runnable.map((free) => ({ ...free, slots: depthFor(free, runs) })),
+    others,
+  );
   const freeServer = freeServers.find(({ id }) => id === best?.id);
   if (freeServer === undefined) return null;
   freeServer.jobsHeld += 1;
+  freeServer.holdsOnlyShort &&= areShort(runs);
   freeServer.checkpoint = checkpoint ?? freeServer.checkpoint;
   return { freeServer, checkpoint };
 }

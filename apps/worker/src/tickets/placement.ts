@@ -1,6 +1,7 @@
 /** A server of this worker, at the moment of placing. */
 export interface PlaceableServer {
   id: string;
+  /** How many jobs it may hold, this one included. */
   slots: number;
   jobsHeld: number;
   /** The checkpoint of the last graph that the server got; it is probably still loaded. */

@@ -1,8 +1,10 @@
 import {
+  areShort,
   chooseLane,
   type LaneHead,
   LanePicture,
   type LaneReason,
+  type LaneRuns,
   type LaneSettings,
   type PictureServer,
   type ServerRecord,
@@ -11,7 +13,7 @@ import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows"
 import { type LaneKnowledge } from "../lanes/lane-knowledge.ts";
 import { type OwnedServer } from "../servers/owned-server.ts";
 import { type Eligibility } from "./eligibility.ts";
-import { type FreeServer } from "./free-servers.ts";
+import { deepest, depthFor, type EmptyElsewhere, type FreeServer } from "./free-servers.ts";
 
 /** A ticket that is to be taken for a free slot. */
 export interface PlannedTake {
@@ -40,7 +42,9 @@ export class SlotPlanner {
   }
 
   /**
-   * Empty servers choose first. A slot behind a running job takes only what its server has loaded.
+   * Empty servers choose first. A slot behind a running job takes only what its server has loaded. A place beyond the
+   * server's slots takes only short jobs behind short ones, and only if no other worker has an empty server for them.
+   * @param emptyElsewhere is called for such places only
    * @param ready this worker's servers that take work, those without a free slot as well
    * @throws StoreUnavailableError
    */
@@ -48,6 +52,7 @@ export class SlotPlanner {
     freeServers: readonly FreeServer[],
     ready: readonly OwnedServer[],
     heads: readonly LaneHead[],
+    emptyElsewhere: () => Promise<readonly EmptyElsewhere[]>,
   ): Promise<PlannedTake[]> {
     const { knowledge, eligibility, settings } = this.#options;
     const served = ready.flatMap(({ model }) => model.lane ?? []);
@@ -59,6 +64,7 @@ export class SlotPlanner {
       ...ready.map((server) => pictureOf(server, capabilities)),
       ...(await this.#picturesOf(knowledge.others, capabilities)),
     ];
+    const runsOf = (lane: string): LaneRuns => knowledge.runsOf(lane);
     const nowMs = Date.now();
     this.#noteEmpty(ready, nowMs);
     const picture = new LanePicture({
@@ -70,7 +76,14 @@ export class SlotPlanner {
       }),
     });
     const plan: PlannedTake[] = [];
-    for (const { freeServer, depth } of slotsOf(freeServers)) {
+    const slots = slotsOf(freeServers, (freeServer) => deepest(freeServer, runsOf));
+    const isBeyond = ({ freeServer, depth }: Slot): boolean => depth >= freeServer.slots;
+    const others = slots.some(isBeyond) ? await this.#capabilitiesOf(await emptyElsewhere()) : [];
+    /** These get no more than their slots. */
+    const shallow = new Set<FreeServer>();
+    for (const slot of slots) {
+      const { freeServer, depth } = slot;
+      if (isBeyond(slot) && shallow.has(freeServer)) continue;
       const server = picture.schedulingServer(
         freeServer.id,
         depth === 0,
@@ -79,6 +92,10 @@ export class SlotPlanner {
       const choice = chooseLane(server, picture.lanesFor(freeServer.id), nowMs, settings);
       if (choice === null) continue;
       const { lane, reason, keptBand = null } = choice;
+      const runs = runsOf(lane);
+      if (!areShort(runs) || others.some((other) => eligibility.mayServe(other, lane)))
+        shallow.add(freeServer);
+      if (isBeyond(slot) && (shallow.has(freeServer) || depth >= depthFor(freeServer, runs))) continue;
       plan.push({ freeServer, lane, reason, keptBand });
       picture.noteTake(freeServer.id, choice.lane);
     }
@@ -89,6 +106,15 @@ export class SlotPlanner {
     const empty = new Set(ready.filter(({ jobsHeld }) => jobsHeld === 0).map(({ id }) => id));
     for (const id of this.#emptySinceMs.keys()) if (!empty.has(id)) this.#emptySinceMs.delete(id);
     for (const id of empty) if (!this.#emptySinceMs.has(id)) this.#emptySinceMs.set(id, nowMs);
+  }
+
+  async #capabilitiesOf(servers: readonly EmptyElsewhere[]): Promise<Capability[]> {
+    const capabilities = [];
+    for (const { definitionsHash, labels } of servers) {
+      const definitions = await this.#options.definitions.find(definitionsHash);
+      if (definitions !== null) capabilities.push({ definitions, labels });
+    }
+    return capabilities;
   }
 
   async #picturesOf(
@@ -109,6 +135,12 @@ export class SlotPlanner {
   }
 }
 
+/** A place for one more job. `depth` = how many jobs stand before it. */
+interface Slot {
+  freeServer: FreeServer;
+  depth: number;
+}
+
 interface Capability {
   definitions: HashedDefinitions | null;
   labels: readonly string[];
@@ -124,11 +156,11 @@ function pictureOf(
   return { id, lane, loadedModel, modelSinceMs: modelSince?.getTime() ?? null, capability };
 }
 
-/** The free slots, those of empty servers first. `depth` = how many jobs stand before the slot. */
-function slotsOf(freeServers: readonly FreeServer[]): { freeServer: FreeServer; depth: number }[] {
+/** The places, those of empty servers first. */
+function slotsOf(freeServers: readonly FreeServer[], deepestOf: (freeServer: FreeServer) => number): Slot[] {
   return freeServers
     .flatMap((freeServer) =>
-      Array.from({ length: freeServer.slots - freeServer.jobsHeld }, (_, index) => ({
+      Array.from({ length: deepestOf(freeServer) - freeServer.jobsHeld }, (_, index) => ({
         freeServer,
         depth: freeServer.jobsHeld + index,
       })),

@@ -21,11 +21,12 @@ import { type OwnedServer } from "../servers/owned-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { LimitedTenants } from "./limited-tenants.ts";
 import {
-  countFreeSlots,
+  deepest,
   type EmptyElsewhere,
   emptyElsewhereOf,
   type FreeServer,
   freeServersOf,
+  type RunsOf,
   takeSlot,
   type TakenSlot,
 } from "./free-servers.ts";
@@ -67,6 +68,15 @@ interface Placed extends TakenSlot {
 /** The servers for which tickets of each lane were taken. */
 type ServersByLane = Map<string, FreeServer[]>;
 
+/** Where the jobs of a round may go. */
+interface Where {
+  /** The servers that were chosen for each lane. */
+  servers: ServersByLane;
+  freeServers: FreeServer[];
+  /** Servers of other workers without a job; asked for once. */
+  elsewhere: () => Promise<EmptyElsewhere[]>;
+}
+
 /**
  * Fills free slots: takes tickets, places each job on a server that can run its graph, claims all rows in one statement
  * and starts the jobs. Runs when a ticket arrives, a slot is freed, or a server becomes available; one pass at a time.
@@ -77,6 +87,7 @@ export class TicketPump {
   readonly #canRun: RunnableCache;
   readonly #unstarted: UnstartedTickets;
   readonly #limitedTenants = new LimitedTenants();
+  readonly #runsOf: RunsOf = (lane) => this.#options.knowledge.runsOf(lane);
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
@@ -110,7 +121,10 @@ export class TicketPump {
   async #pass(): Promise<void> {
     try {
       for (let round = 0; round < roundsMax && !this.#isStopped; round += 1) {
-        if (!(await this.#fill())) return;
+        const begunAt = performance.now();
+        if (await this.#fill()) continue;
+        for (const server of this.#options.readyServers()) server.noteNothingWaited(begunAt);
+        return;
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailableError) && !(error instanceof TicketsUnavailableError)) {
@@ -125,14 +139,16 @@ export class TicketPump {
   async #fill(): Promise<boolean> {
     if (this.#options.isPaused()) return false;
     const ready = this.#options.readyServers();
-    const freeServers = freeServersOf(ready);
-    if (countFreeSlots(freeServers) === 0) return false;
+    const freeServers = freeServersOf(ready, this.#runsOf);
+    if (freeServers.length === 0) return false;
     const lanes = await this.#options.tickets.lanes();
     if (lanes.length === 0) return false;
-    const plan = await this.#options.planner.plan(freeServers, ready, lanes);
+    let asked: Promise<EmptyElsewhere[]> | undefined;
+    const elsewhere = (): Promise<EmptyElsewhere[]> => (asked ??= this.#emptyElsewhere(freeServers));
+    const plan = await this.#options.planner.plan(freeServers, ready, lanes, elsewhere);
     if (plan.length === 0) return false;
     const { tickets, servers } = await this.#take(plan);
-    if (tickets.length > 0) await this.#useTickets(tickets, servers, freeServers);
+    if (tickets.length > 0) await this.#useTickets(tickets, { servers, freeServers, elsewhere });
     // Another round also follows when no job could be placed or another process was faster: the next tickets may be
     // usable, and the next answer about lanes knows what was taken.
     return true;
@@ -181,12 +197,12 @@ export class TicketPump {
   }
 
   /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
-  async #useTickets(tickets: HeldTicket[], servers: ServersByLane, freeServers: FreeServer[]): Promise<void> {
+  async #useTickets(tickets: HeldTicket[], where: Where): Promise<void> {
     const open: OpenTickets = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
       const candidates = await this.#options.runs.readCandidates(tickets);
       const places = this.#limitedTenants.placesOf(candidates);
-      const placed = await this.#place(candidates, { servers, freeServers }, places);
+      const placed = await this.#place(candidates, where, places);
       await this.#claim(placed, open);
       await this.#unstarted.holdBack(open, places);
       await this.#unstarted.giveBack(open, candidates);
@@ -207,10 +223,10 @@ export class TicketPump {
    */
   async #place(
     candidates: Candidate[],
-    { servers, freeServers }: { servers: ServersByLane; freeServers: FreeServer[] },
+    { servers, freeServers, ...where }: Where,
     places: Map<string, number>,
   ): Promise<Placed[]> {
-    const elsewhere = await this.#emptyElsewhere(freeServers);
+    const elsewhere = await where.elsewhere();
     const placed: Placed[] = [];
     for (const candidate of candidates) {
       const left = places.get(candidate.tenantId);
@@ -236,10 +252,11 @@ export class TicketPump {
     return elsewhere.filter(({ loadedModel }) => loadedModel === model);
   }
 
-  /** Servers of other workers without a job. Queried only if a second slot could be filled. */
+  /** Servers of other workers without a job. Queried only if more than one job of a server could be placed. */
   async #emptyElsewhere(freeServers: FreeServer[]): Promise<EmptyElsewhere[]> {
     const { hasOtherWorkers, servers, workerId } = this.#options;
-    if (!hasOtherWorkers() || freeServers.every((freeServer) => freeServer.slots === 1)) return [];
+    if (!hasOtherWorkers() || freeServers.every((freeServer) => deepest(freeServer, this.#runsOf) === 1))
+      return [];
     return emptyElsewhereOf(await servers.listServers(), workerId);
   }
 
@@ -251,7 +268,10 @@ export class TicketPump {
     try {
       const suiting = where.chosen.filter((server) => this.#suits(candidate, server));
       const among = suiting.length > 0 ? suiting : where.freeServers;
-      return await takeSlot(candidate, among, this.#startingSooner(candidate, where.elsewhere), this.#canRun);
+      return await takeSlot(candidate, among, this.#startingSooner(candidate, where.elsewhere), {
+        canRun: this.#canRun,
+        runsOf: this.#runsOf,
+      });
     } catch (error) {
       if (error instanceof StoreUnavailableError) throw error;
       this.#options.log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");

@@ -5,7 +5,6 @@ import { executionErrorOf } from "./execution-errors.ts";
 import {
   executionErrorDataSchema,
   executionInterruptedDataSchema,
-  executionStartDataSchema,
   type ExecutionErrorData,
   type ExecutionInterruptedData,
 } from "./messages.ts";
@@ -56,7 +55,12 @@ export type PromptLookup = { state: "waiting"; position: number } | { state: "ru
 
 /** The state of a prompt that has ended, and so will not change any more. */
 export type SettledLookup =
-  | { state: "finished"; history: HistoryEntry }
+  | {
+      state: "finished";
+      /** How long it executed, by the server's clock; `undefined` = the history does not say. */
+      executedMs: number | undefined;
+      history: HistoryEntry;
+    }
   | { state: "failed"; error: ComfyUIError; report: ExecutionErrorData | undefined; history: HistoryEntry }
   | {
       state: "interrupted";
@@ -104,7 +108,7 @@ export function lookupInHistory(history: HistoryEntry): SettledLookup {
   const last = history.status?.messages.at(-1);
   if (last?.[0] === "execution_interrupted") {
     const report = executionInterruptedDataSchema.safeParse(last[1]).data;
-    return { state: "interrupted", report, executedMs: executedMsOf(history, report), history };
+    return { state: "interrupted", report, executedMs: executedMsOf(history, report?.timestamp), history };
   }
   if (last?.[0] === "execution_error" || history.status?.status_str === "error") {
     const report =
@@ -115,17 +119,16 @@ export function lookupInHistory(history: HistoryEntry): SettledLookup {
         : executionErrorOf(report);
     return { state: "failed", error, report, history };
   }
-  return { state: "finished", history };
+  const end = last?.[0] === "execution_success" ? timedDataSchema.safeParse(last[1]).data : undefined;
+  return { state: "finished", executedMs: executedMsOf(history, end?.timestamp), history };
 }
 
-/** Both messages carry the server's time in ms, in the history as on the socket (PROTOCOL 3 and 5). */
-function executedMsOf(
-  { status }: HistoryEntry,
-  report: ExecutionInterruptedData | undefined,
-): number | undefined {
+const timedDataSchema = z.object({ timestamp: z.number().optional() });
+
+/** The first and the last message carry the server's time in ms, in the history as on the socket (PROTOCOL 3 and 5). */
+function executedMsOf({ status }: HistoryEntry, endedAt: number | undefined): number | undefined {
   const start = status?.messages.find(([type]) => type === "execution_start");
-  const startedAt = executionStartDataSchema.safeParse(start?.[1]).data?.timestamp;
-  const endedAt = report?.timestamp;
+  const startedAt = timedDataSchema.safeParse(start?.[1]).data?.timestamp;
   return startedAt === undefined || endedAt === undefined ? undefined : endedAt - startedAt;
 }
 

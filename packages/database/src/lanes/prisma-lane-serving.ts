@@ -18,7 +18,7 @@ export class PrismaLaneServing implements LaneServing {
     return withMappedErrors(async () => {
       if (names.length === 0) return [];
       return await this.#database.$queryRaw<LaneFacts[]>`
-        SELECT name, main_model AS "mainModel", run_ms::float8 AS "runMs",
+        SELECT name, main_model AS "mainModel", run_ms::float8 AS "runMs", runs,
           coalesce(load_ms, (
             SELECT avg(alike.load_ms) FROM lanes alike
             WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",

@@ -5,6 +5,8 @@ export interface LaneFacts {
   mainModel: string | null;
   /** The mean of its measured executions, without loads; `null` until one was measured. */
   runMs: number | null;
+  /** How many executions were measured. */
+  runs: number;
   /** How long servers take to load its model; `null` until that was measured in a lane of this model. */
   loadMs: number | null;
   /** When a server last took a job of it, to some seconds. */
