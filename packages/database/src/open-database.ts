@@ -85,7 +85,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const connection = createConnection(options);
   // A worker must keep its leases even when other statements use up its pool, or when it gets no new connections.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
-  const { client } = connection;
+  const { client, statements } = connection;
   const events = new PrismaEventStore(client);
   const limits = options.limits ?? { jobsQueuedMax: null, jobsRunningMax: null };
   const close = async (): Promise<void> => {
@@ -93,7 +93,10 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
   return {
     jobReader: new PrismaJobReader({ database: client, limits }),
-    jobRequests: new PrismaJobRequests({ database: client, limits, lanesMax: options.lanesMax ?? Infinity }),
+    jobRequests: new PrismaJobRequests({
+      ...{ database: client, statements, limits },
+      lanesMax: options.lanesMax ?? Infinity,
+    }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
     idempotency: new PrismaIdempotencyStore(client),

@@ -62,5 +62,9 @@ function viewOfAccepted(
 }
 
 function toBytes(value: object): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(new TextEncoder().encode(JSON.stringify(value)));
+  const text = JSON.stringify(value);
+  // Not from the pool that small buffers share: the thread moves these bytes to the main thread.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }

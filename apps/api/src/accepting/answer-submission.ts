@@ -40,30 +40,48 @@ export async function answerSubmission(
   claim?: IdempotencyClaim,
 ): Promise<AcceptedSubmission> {
   const commands = jobCommands(submission.principal);
-  const { body, baseUrl } = submission;
+  const { baseUrl } = submission;
   if (submission.kind === "job") {
-    const read = readSubmission(await parsed(body), { fixedType: submission.type });
+    const read = readSubmission(await parsed(submission.body), { fixedType: submission.type });
     const { job, prompt, ...remarks } = await commands.create(read, claim);
     const prompts = new Map([[job.id, prompt]]);
     return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
   }
-  const given = submission.isLines ? await jobsOfLines(body) : await parsed(body, batchValuesMax);
+  // What was read of the body is out of memory before the answer is made, which takes as much once more.
+  const accepted = await acceptBatch(submission, commands, claim);
+  if ("isDryRun" in accepted) return accepted;
+  const { id, name, jobs, prompts: inOrder, ...remarks } = accepted;
+  const prompts = new Map(jobs.map((job, index) => [job.id, inOrder[index]]));
+  const counts: Partial<Record<JobType, number>> = {};
+  for (const { type } of jobs) counts[type] = (counts[type] ?? 0) + 1;
+  const batch = { id, name, total: jobs.length, jobs };
+  return { ...answerOfBatch(batch, { prompts, baseUrl, remarks }), jobs: counts };
+}
+
+type AcceptedBatch = { name: string | null } & Awaited<ReturnType<JobCommands["createBatch"]>>;
+type DryRun = AcceptedSubmission & { isDryRun: true };
+
+async function acceptBatch(
+  submission: Submission & { kind: "batch" },
+  commands: JobCommands,
+  claim?: IdempotencyClaim,
+): Promise<AcceptedBatch | DryRun> {
+  const given = submission.isLines
+    ? await jobsOfLines(takeBody(submission))
+    : await parsed(takeBody(submission), batchValuesMax);
   const read = readBatch(withName(given, submission.name));
   if (read.isDryRun) {
     const { newJobs, ...remarks } = await namingValues(read.sweep, commands.checkBatch(read));
     return { ...answerOfDryRun(newJobs, read.sweep, remarks), jobs: {}, isDryRun: true };
   }
-  const {
-    id,
-    jobs,
-    prompts: inOrder,
-    ...remarks
-  } = await namingValues(read.sweep, commands.createBatch(read, claim));
-  const prompts = new Map(jobs.map((job, index) => [job.id, inOrder[index]]));
-  const counts: Partial<Record<JobType, number>> = {};
-  for (const { type } of jobs) counts[type] = (counts[type] ?? 0) + 1;
-  const batch = { id, name: read.name, total: jobs.length, jobs };
-  return { ...answerOfBatch(batch, { prompts, baseUrl, remarks }), jobs: counts };
+  return { name: read.name, ...(await namingValues(read.sweep, commands.createBatch(read, claim))) };
+}
+
+/** The bytes of the body, which leave memory when they have been read. */
+function takeBody(submission: Submission): Uint8Array {
+  const { body } = submission;
+  submission.body = new Uint8Array();
+  return body;
 }
 
 /** Problems of a sweep's jobs also say which values these jobs have: the request does not list the jobs. */

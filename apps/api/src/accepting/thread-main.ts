@@ -7,7 +7,7 @@ import { createSignals, createTicketQueue } from "@genga/queue";
 import { createLogger, endOutput } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { findDefinitions } from "@genga/workflows";
-import { workerData } from "piscina";
+import { move, transferableSymbol, valueSymbol, workerData } from "piscina";
 import { refusalOf } from "../http/error-mapping.ts";
 import { createAcceptingParts } from "./accepting-parts.ts";
 import { answerOnce } from "./answer-once.ts";
@@ -52,7 +52,7 @@ const { manager, jobCommands } = createAcceptingParts(
 );
 
 /** The work of the thread. A refusal is an answer as well; what is thrown here is a fault of the thread itself. */
-export async function work(task: ThreadTask): Promise<ThreadReply> {
+export async function work(task: ThreadTask): Promise<ThreadReply | ReturnType<typeof move>> {
   if (task.kind === "end") return end();
   try {
     const accepted = await answerOnce(task.submission, {
@@ -60,7 +60,11 @@ export async function work(task: ThreadTask): Promise<ThreadReply> {
       jobs: database.jobReader,
       idempotency: database.idempotency,
     });
-    return { kind: "accepted", notChecked: takeNotes(), ...accepted };
+    // The bytes of the answer are moved, not copied.
+    return move({
+      [valueSymbol]: { kind: "accepted", notChecked: takeNotes(), ...accepted } satisfies ThreadReply,
+      [transferableSymbol]: accepted.answer.buffer,
+    });
   } catch (error) {
     return { kind: "refused", ...describeRefusal(error) };
   }

@@ -1,6 +1,7 @@
 import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { PrismaClient } from "../generated/client.ts";
+import { PlainStatements } from "./plain-statements.ts";
 
 export interface ConnectionOptions {
   /** `postgresql://user:password@host:port/database` */
@@ -34,6 +35,8 @@ const silenceMs = 2_000;
 
 export interface Connection {
   readonly client: PrismaClient;
+  /** For statements with large parameters. */
+  readonly statements: PlainStatements;
   /** Waits for running statements. May be called again; later statements are refused. */
   close(): Promise<void>;
 }
@@ -64,6 +67,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   let closed: Promise<void> | undefined;
   return {
     client,
+    statements: new PlainStatements(pool),
     close: () => (closed ??= client.$disconnect().then(() => pool.end())),
   };
 }

@@ -9,12 +9,13 @@ import {
 } from "@genga/jobs";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { mapDatabaseError, violatedConstraint } from "../../connection/database-errors.ts";
+import { type PlainStatements, type Statements } from "../../connection/plain-statements.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { insertDependencies } from "../dependencies/insert-dependencies.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
-import { prepareJobs, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
+import { prepareJobs, rowOf, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
@@ -23,9 +24,6 @@ import { toStoredJson } from "../../connection/stored-json.ts";
  * How many jobs, or graphs, one statement inserts: few enough that it ends well within its timeout on a busy machine.
  */
 const rowsAtOnce = 500;
-
-/** Thousands of jobs take several statements, each of which has the usual timeout. */
-const transactionLimits = { timeout: 60_000, maxWait: 5_000 };
 
 interface RankedJob extends PreparedJob {
   rank: number;
@@ -36,7 +34,7 @@ interface Insert {
   batch: (NewBatch & { total: number }) | null;
   /** These jobs are the first of their submission, so the batch is inserted with them. */
   isFirst: boolean;
-  rows: RankedJob[];
+  ranked: RankedJob[];
   graphs: PreparedGraph[];
   /** Takes room in the tenant's queue for these rows; `null` = the transaction takes it in a statement of its own. */
   room: Prisma.Sql | null;
@@ -57,7 +55,7 @@ class NoRoomError extends Error {}
  * @throws LimitReachedError when the tenant's queue has no room for all of the jobs
  */
 export async function insertJobs(
-  database: PrismaClient,
+  { database, statements }: { database: PrismaClient; statements: PlainStatements },
   submission: NewSubmission,
   limit: QueueLimit,
   lanes: LaneRows,
@@ -66,18 +64,18 @@ export async function insertJobs(
   if (jobs.length === 0) return [];
   const preparation = await prepareJobs(jobs, submission.batch);
   const admitted = await beforeInsert(lanes.use(database, preparation.lanes));
-  const admittedRows = preparation.rows.map((row) => {
-    return { ...row, lane: admitted.has(row.lane) ? row.lane : defaultLane };
+  const admittedJobs = preparation.prepared.map((each) => {
+    return { ...each, lane: admitted.has(each.lane) ? each.lane : defaultLane };
   });
   for (let tries = 1; ; tries += 1) {
-    const takeRank = await beforeInsert(reserveRanks(database, tenantId, admittedRows, limit));
+    const takeRank = await beforeInsert(reserveRanks(database, tenantId, admittedJobs, limit));
     if (takeRank !== null) {
-      const rows = admittedRows.map((row) => ({ ...row, rank: takeRank(row) }));
+      const ranked = admittedJobs.map((each) => ({ ...each, rank: takeRank(each) }));
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
       const fulfilled = fulfilmentOf(submission);
       const inserted = await insertWithGraphs(
-        database,
-        { ...preparation, tenantId, batch, rows, fulfilled },
+        statements,
+        { tenantId, batch, ranked, graphs: preparation.graphs, fulfilled },
         limit,
       );
       if (inserted !== null) return inserted;
@@ -127,48 +125,48 @@ function uploadGone(): InvalidJobError {
 
 /** `null` = the tenant's queue has no room for the jobs. */
 async function insertAll(
-  database: PrismaClient,
-  submission: Pick<Insert, "tenantId" | "batch" | "rows" | "graphs"> & { fulfilled: Fulfilment | null },
+  statements: PlainStatements,
+  submission: Pick<Insert, "tenantId" | "batch" | "ranked" | "graphs"> & { fulfilled: Fulfilment | null },
   limit: QueueLimit,
 ): Promise<Job[] | null> {
-  const { tenantId, rows, graphs, fulfilled } = submission;
-  const room = takeRoom(tenantId, rows.length, limit);
-  const depends = rows.some(({ dependsOn }) => dependsOn.length > 0);
-  if (rows.length <= rowsAtOnce && !depends) {
-    const insertOnce = async (transaction: Prisma.TransactionClient): Promise<Job[] | null> => {
+  const { tenantId, ranked, graphs, fulfilled } = submission;
+  const room = takeRoom(tenantId, ranked.length, limit);
+  const depends = ranked.some(({ job }) => (job.dependsOn ?? []).length > 0);
+  if (ranked.length <= rowsAtOnce && !depends) {
+    const insertOnce = async (transaction: Statements): Promise<Job[] | null> => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted = await insertRows(transaction, { ...submission, isFirst: true, room });
-      if (inserted.length > 0) return inGivenOrder(inserted, rows);
+      if (inserted.length > 0) return inGivenOrder(inserted, ranked);
       if (fulfilled !== null) throw new NoRoomError();
       return null;
     };
     // A statement alone is a transaction, and takes one trip.
     return fulfilled === null
-      ? await insertOnce(database)
-      : await orNoRoom(database.$transaction(insertOnce, transactionLimits));
+      ? await insertOnce(statements)
+      : await orNoRoom(statements.transaction(insertOnce));
   }
-  for (const part of partsOf(graphs)) await database.$executeRaw`${graphInsert(part, null)}`;
+  for (const part of partsOf(graphs)) await statements.$executeRaw(graphInsert(part, null));
   const insertParts = (): Promise<Job[]> =>
-    database.$transaction(async (transaction) => {
+    statements.transaction(async (transaction) => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted: Job[] = [];
-      for (const part of partsOf(rows)) {
+      for (const part of partsOf(ranked)) {
         const isFirst = inserted.length === 0;
         const more = await insertRows(transaction, {
           ...submission,
           isFirst,
-          rows: part,
+          ranked: part,
           graphs: [],
           room: null,
         });
         inserted.push(...inGivenOrder(more, part));
       }
-      const ready = depends ? await insertDependencies(transaction, tenantId, rows) : new Set<string>();
+      const ready = depends ? await insertDependencies(transaction, tenantId, ranked) : new Set<string>();
       // This comes last because it locks the tenant's row: other submissions of the tenant then wait only for the
       // commit.
       if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
       return inserted.map((job) => (ready.has(job.id) ? { ...job, openDependencies: 0 } : job));
-    }, transactionLimits);
+    });
   return await orNoRoom(repeatConflicts(insertParts));
 }
 
@@ -189,13 +187,13 @@ function fulfilmentOf({ claim, remarks, batch, jobs }: NewSubmission): Fulfilmen
 }
 
 /** Returns no rows when the tenant's queue has no room for the jobs. */
-async function insertRows(database: Prisma.TransactionClient, insert: Insert): Promise<Job[]> {
-  const { tenantId, batch, rows, room } = insert;
+async function insertRows(statements: Statements, insert: Insert): Promise<Job[]> {
+  const { tenantId, batch, ranked, room } = insert;
   const labels = labelsOf(batch?.labels ?? {});
-  const inserted = await database.$queryRaw<JobRow[]>`
+  const inserted = await statements.$queryRaw<JobRow[]>`
     WITH room AS (${room ?? Prisma.sql`SELECT 1`}
     ), given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(ranked.map(rowOf))}::jsonb) AS new(
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
@@ -255,9 +253,9 @@ function* partsOf<Item>(items: Item[]): Generator<Item[]> {
   for (let start = 0; start < items.length; start += rowsAtOnce) yield items.slice(start, start + rowsAtOnce);
 }
 
-function inGivenOrder(inserted: Job[], given: { id: string }[]): Job[] {
+function inGivenOrder(inserted: Job[], given: PreparedJob[]): Job[] {
   const byId = new Map(inserted.map((job) => [job.id, job]));
-  return given.map(({ id }) => {
+  return given.map(({ job: { id } }) => {
     const job = byId.get(id);
     if (job === undefined) throw new Error(`Job ${id} was inserted but not returned.`);
     return job;

@@ -9,6 +9,7 @@ import {
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { type Statements } from "../../connection/plain-statements.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 /** What the transaction that accepts jobs records under their request's key. */
@@ -108,7 +109,7 @@ export async function releaseKey(database: PrismaClient, claim: IdempotencyClaim
  * @throws ClaimLostError
  */
 export async function fulfilClaim(
-  transaction: Prisma.TransactionClient,
+  transaction: Statements,
   { claim, resourceId, remarks }: Fulfilment,
 ): Promise<void> {
   const fulfilled = await transaction.$executeRaw`

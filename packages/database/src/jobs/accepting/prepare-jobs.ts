@@ -2,6 +2,7 @@ import {
   defaultLane,
   InvalidJobError,
   isStorableJson,
+  type JobPriority,
   type Lane,
   type NewBatch,
   type NewJob,
@@ -10,20 +11,16 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { isStorable, storedGraph } from "../../connection/stored-json.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
-/** A job in the form that the insert takes; its graph is stored separately, under its hash. */
-export interface PreparedJob extends Omit<
-  NewJob,
-  "workflow" | "sealedExtraData" | "lane" | "key" | "dependsOn"
-> {
+/** A job whose row can be made, but is not yet: the rows of ten thousand jobs take some 20 MB. */
+export interface PreparedJob {
+  job: NewJob;
+  batchIndex: number | null;
+  /** The name of its lane. */
   lane: string;
-  key: string | null;
-  dependsOn: readonly string[];
-  openDependencies: number;
+  priority: JobPriority;
+  workflowHash: string;
   /** Other jobs of the same submission depend on it. */
   hasDependents: boolean;
-  /** Base64. */
-  sealedExtraData: string | null;
-  workflowHash: string;
 }
 
 /** A graph, identified by its content. */
@@ -36,7 +33,7 @@ export interface PreparedGraph {
 }
 
 export interface Preparation {
-  rows: PreparedJob[];
+  prepared: PreparedJob[];
   /** Each graph once, ordered by hash. */
   graphs: PreparedGraph[];
   /** The lanes of the jobs, each once. */
@@ -53,11 +50,11 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   }
   const graphs = new Map<string, string>();
   const lanes = new Map<string, Lane>();
-  const rows: PreparedJob[] = [];
+  const prepared: PreparedJob[] = [];
   const needed = new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn));
-  for (const [index, { workflow, sealedExtraData, lane, ...rest }] of jobs.entries()) {
+  for (const [index, job] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
-    const { parameters, project, scene, shot, tags, key = null, dependsOn = [] } = rest;
+    const { workflow, lane, parameters, project, scene, shot, tags, key = null, priority } = job;
     for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key })) {
       assertStorable(path, isStorable(value));
     }
@@ -66,18 +63,28 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
       assertStorable("workflow", isStorableJson(workflow));
       graphs.set(workflowHash, workflow);
     }
-    const batchIndex = batch === null ? null : (rest.batchIndex ?? index);
-    const sealed = sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64");
+    const batchIndex = batch === null ? null : (job.batchIndex ?? index);
     if (lane !== null) lanes.set(lane.name, lane);
-    const laneName = lane?.name ?? defaultLane;
-    const links = { key, dependsOn, openDependencies: dependsOn.length, hasDependents: needed.has(rest.id) };
-    rows.push({ ...rest, ...links, lane: laneName, batchIndex, workflowHash, sealedExtraData: sealed });
+    const hasDependents = needed.has(job.id);
+    prepared.push({
+      ...{ job, batchIndex, lane: lane?.name ?? defaultLane, priority, workflowHash, hasDependents },
+    });
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    rows,
+    prepared,
     lanes: [...lanes.values()],
     graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })),
+  };
+}
+
+/** The job in the form that the insert takes; its graph is stored separately, under its hash. */
+export function rowOf({ job, ...known }: PreparedJob & { rank: number }): object {
+  const { sealedExtraData, key = null, dependsOn = [] } = job;
+  return {
+    ...{ ...job, ...known, workflow: undefined },
+    ...{ key, openDependencies: dependsOn.length },
+    sealedExtraData: sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64"),
   };
 }
 

@@ -1,14 +1,12 @@
-import { InvalidJobError, isTerminal, type JobProblem, type JobStatus, type NewJobInput } from "@genga/jobs";
+import { InvalidJobError, isTerminal, type JobProblem, type JobStatus, type NewJob } from "@genga/jobs";
 import { toStoredJson } from "../../connection/stored-json.ts";
-import { type Prisma } from "../../generated/client.ts";
+import { type Statements } from "../../connection/plain-statements.ts";
 import { recordFiles } from "./record-files.ts";
 
 /** A job to be inserted, and the jobs that it needs. */
 export interface Dependent {
-  id: string;
+  job: Pick<NewJob, "id" | "dependsOn" | "inputs">;
   batchIndex: number | null;
-  dependsOn: readonly string[];
-  inputs?: readonly NewJobInput[];
 }
 
 /** Rows of one statement. */
@@ -24,12 +22,14 @@ const problemsMax = 100;
  * @throws InvalidJobError naming each job that depends on one which the tenant does not have, or which has ended
  */
 export async function insertDependencies(
-  transaction: Prisma.TransactionClient,
+  transaction: Statements,
   tenantId: string,
   inserted: readonly Dependent[],
 ): Promise<Set<string>> {
-  const own = new Set(inserted.map(({ id }) => id));
-  const edges = inserted.flatMap(({ id, dependsOn }) => dependsOn.map((needsId) => ({ id, needsId })));
+  const own = new Set(inserted.map(({ job }) => job.id));
+  const edges = inserted.flatMap(({ job: { id, dependsOn = [] } }) =>
+    dependsOn.map((needsId) => ({ id, needsId })),
+  );
   for (let start = 0; start < edges.length; start += rowsAtOnce) {
     const part = edges.slice(start, start + rowsAtOnce);
     await transaction.$executeRaw`
@@ -54,11 +54,8 @@ export async function insertDependencies(
   );
 }
 
-async function insertInputs(
-  transaction: Prisma.TransactionClient,
-  inserted: readonly Dependent[],
-): Promise<void> {
-  const rows = inserted.flatMap(({ id, inputs = [] }) => inputs.map((input) => ({ id, ...input })));
+async function insertInputs(transaction: Statements, inserted: readonly Dependent[]): Promise<void> {
+  const rows = inserted.flatMap(({ job: { id, inputs = [] } }) => inputs.map((input) => ({ id, ...input })));
   for (let start = 0; start < rows.length; start += rowsAtOnce) {
     await transaction.$executeRaw`
       INSERT INTO job_inputs (job_id, name, needs_id, output_index, kind)
@@ -69,7 +66,7 @@ async function insertInputs(
 }
 
 async function countOff(
-  transaction: Prisma.TransactionClient,
+  transaction: Statements,
   completed: string[],
   inserted: string[],
 ): Promise<Set<string>> {
@@ -96,9 +93,9 @@ function assertNeedable(
   statusOf: ReadonlyMap<string, JobStatus>,
 ): void {
   const problems: JobProblem[] = [];
-  for (const { batchIndex, dependsOn } of inserted) {
+  for (const { batchIndex, job } of inserted) {
     const path = batchIndex === null ? "dependsOn" : `jobs.${batchIndex}.dependsOn`;
-    for (const id of dependsOn) {
+    for (const id of job.dependsOn ?? []) {
       const status = statusOf.get(id);
       if (own.has(id) || status === "completed") continue;
       if (status === undefined) problems.push(unknownJob(path, id));

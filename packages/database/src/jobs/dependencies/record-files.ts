@@ -1,4 +1,4 @@
-import { type Prisma } from "../../generated/client.ts";
+import { type Statements } from "../../connection/plain-statements.ts";
 
 /**
  * Records the files that jobs read of these completed ones. From then on the files belong to these jobs, too: they stay
@@ -6,7 +6,7 @@ import { type Prisma } from "../../generated/client.ts";
  * says so.
  */
 export async function recordFiles(
-  transaction: Prisma.TransactionClient,
+  transaction: Statements,
   completed: string[],
   dependents: string[],
 ): Promise<void> {

@@ -12,6 +12,7 @@ import {
   type WaitingChange,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { removeBatchPart } from "../../keeping/remove-batches.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
@@ -29,18 +30,26 @@ import { requestCancel, retryJob } from "./job-requests.ts";
  */
 export class PrismaJobRequests implements JobRequests {
   readonly #database: PrismaClient;
+  readonly #statements: PlainStatements;
   readonly #limits: QueueLimit;
   readonly #lanes: LaneRows;
 
-  constructor(options: { database: PrismaClient; limits: QueueLimit; lanesMax: number }) {
+  constructor(options: {
+    database: PrismaClient;
+    statements: PlainStatements;
+    limits: QueueLimit;
+    lanesMax: number;
+  }) {
     const { lanesMax } = options;
     this.#lanes = new LaneRows({ lanesMax });
     this.#database = options.database;
+    this.#statements = options.statements;
     this.#limits = options.limits;
   }
 
   insertJobs(submission: NewSubmission): Promise<Job[]> {
-    return withMappedErrors(() => insertJobs(this.#database, submission, this.#limits, this.#lanes));
+    const by = { database: this.#database, statements: this.#statements };
+    return withMappedErrors(() => insertJobs(by, submission, this.#limits, this.#lanes));
   }
 
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
