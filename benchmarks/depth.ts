@@ -194,6 +194,8 @@ async function open(
   const tickets = createTicketQueue({ redisUrl, logger, ...(prefix !== undefined && { prefix }) });
   closings.unshift(() => tickets.close());
   const announced = await announceAll(database, tickets);
+  // What autovacuum does after some time: versions of rows that nobody sees any more are no waiting jobs.
+  await client.query("VACUUM ANALYZE");
   console.log(
     `${counts.waiting} waiting and ${counts.stored} ended jobs, ${announced} tickets, in ${((performance.now() - begunAt) / 1_000).toFixed(0)} s`,
   );

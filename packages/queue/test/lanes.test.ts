@@ -232,3 +232,22 @@ test("streams of events stay short", async () => {
   }
   expect(await redis.xlen(`${prefix}:a:events`)).toBeLessThan(500);
 });
+
+test("a look reads only the lanes in which something has happened, and a few others in their turn", async () => {
+  const tickets = open({ stallCheckMs: 60_000 });
+  const names = Array.from({ length: 200 }, (_, index) => `lane-${index}`);
+  await tickets.add(names.map((lane) => announce({ lane })));
+  await untilTrue(tickets, async () => (await tickets.lanes()).length === names.length);
+  // Behind the back of all processes: no change is told, so a look cannot know.
+  await redis.del(...names.slice(1).map((lane) => `${prefix}:${lane}:prioritized`));
+  await tickets.tick();
+  expect((await tickets.lanes()).length).toBeGreaterThan(names.length / 2);
+  const [taken] = await tickets.take("lane-0", 1);
+  // A change that was told shows also to a process that has not changed it.
+  const other = open({ stallCheckMs: 60_000 });
+  const knowsLane = async (): Promise<boolean> => (await other.lanes()).some(({ lane }) => lane === "lane-0");
+  while (await knowsLane()) await new Promise((resolve) => setTimeout(resolve, 20));
+  // The others are found in their turn.
+  await untilTrue(tickets, async () => (await tickets.lanes()).length < names.length - 20);
+  await tickets.finish(taken!, { kind: "completed" });
+}, 60_000);

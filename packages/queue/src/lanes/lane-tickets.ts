@@ -94,23 +94,40 @@ const noteScript = new RedisScript(`
   local time = redis.call("TIME")
   local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   for index = 2, #ARGV do
+    redis.call("SADD", KEYS[2], ARGV[index])
     redis.call("ZADD", KEYS[1], nowMs, ARGV[index])
     redis.call("HSET", ARGV[1] .. ":" .. ARGV[index] .. ":meta", "opts.maxLenEvents", ${eventsKept})
   end
   return 0`);
 
 /**
+ * A lane in which nothing seems to have happened is read again in its turn, so many lanes in each look: a process may have
+ * died before it told of a change, or may be of a version that tells of none.
+ */
+const readInTurn = 10;
+
+/**
  * The state of all lanes. The process whose token holds the lock reads it, stores it, and removes lanes that were empty
  * for long; the others get what that process stored last. A token of "" never takes the lock.
+ *
+ * It reads only the lanes in which something has happened since the last look, or in which a delayed ticket is due, or that
+ * may vanish, and a few in turn; the state of the others is the one that was stored. So its cost follows what happens, and not
+ * the number of lanes.
  */
 const keepScript = new RedisScript(`${stateFunction}
-  local lockKey, snapshotKey, lanesKey, sinceKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+  local lockKey, snapshotKey, lanesKey, sinceKey, changedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
   local prefix, token, lockMs, callerNowMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
   local owner = redis.call("GET", lockKey)
   local isKeeper = token ~= "" and (not owner or owner == token)
-  if not isKeeper then
-    local snapshot = redis.call("GET", snapshotKey)
-    if snapshot then return { 0, snapshot } end
+  local stored = redis.call("GET", snapshotKey)
+  if stored and not isKeeper then return { 0, stored } end
+  local known, isChanged = {}, {}
+  if stored then
+    for _, state in ipairs(cjson.decode(stored)[2]) do known[state[1]] = state end
+  end
+  if isKeeper then
+    for _, lane in ipairs(redis.call("SMEMBERS", changedKey)) do isChanged[lane] = true end
+    redis.call("DEL", changedKey)
   end
 
   local states = {}
@@ -138,14 +155,22 @@ const keepScript = new RedisScript(`${stateFunction}
     return true
   end
 
+  local function isEmpty(state) return state[2] == 0 and state[4] < 0 and state[5] == 0 end
+  local firstInTurn = math.floor(nowMs / 1000) * ${readInTurn} % math.max(#lanes / 2, 1)
+
   for index = 1, #lanes, 2 do
     local lane = lanes[index]
     if lane == "${defaultLane}" then isDefaultKnown = true end
-    local state = stateOf(prefix, lane, callerNowMs)
-    if isKeeper and state[2] > 0 then redis.call("HSETNX", sinceKey, lane, nowMs) end
-    if isKeeper and state[2] == 0 then redis.call("HDEL", sinceKey, lane) end
-    local isEmpty = state[2] == 0 and state[4] < 0 and state[5] == 0
-    local isLongEmpty = isEmpty and tonumber(lanes[index + 1]) < nowMs - emptyMs
+    local isOld = tonumber(lanes[index + 1]) < nowMs - emptyMs
+    local state = known[lane]
+    local isInTurn = ((index - 1) / 2 - firstInTurn) % (#lanes / 2) < ${readInTurn}
+    local isDue = state and state[4] >= 0 and state[4] <= callerNowMs
+    if not state or isChanged[lane] or isInTurn or isDue or (isOld and isEmpty(state)) then
+      state = stateOf(prefix, lane, callerNowMs)
+      if isKeeper and state[2] > 0 then redis.call("HSETNX", sinceKey, lane, nowMs) end
+      if isKeeper and state[2] == 0 then redis.call("HDEL", sinceKey, lane) end
+    end
+    local isLongEmpty = isOld and isEmpty(state)
     local isGone = false
     if isKeeper and isLongEmpty and removedMax > 0 and lane ~= "${defaultLane}" then
       removedMax = removedMax - 1
@@ -189,13 +214,28 @@ function lanesKey(prefix: string): string {
   return `${prefix}:lanes`;
 }
 
+/** The lanes in which something has happened that the next look must see. */
+function changedKey(prefix: string): string {
+  return `${prefix}:lanes-changed`;
+}
+
 /** The names of all lanes that have tickets or a history, the default lane included. */
 export async function readLaneNames(redis: Redis, prefix: string): Promise<string[]> {
   return [...new Set([defaultLane, ...(await redis.zrange(lanesKey(prefix), 0, -1))])];
 }
 
 export async function noteLanes(redis: Redis, prefix: string, lanes: readonly string[]): Promise<void> {
-  if (lanes.length > 0) await noteScript.run(redis, [lanesKey(prefix)], [prefix, ...lanes]);
+  if (lanes.length > 0)
+    await noteScript.run(redis, [lanesKey(prefix), changedKey(prefix)], [prefix, ...lanes]);
+}
+
+/** Tickets of these lanes were taken, have ended or were removed: the next look reads their states. */
+export async function noteChangedLanes(
+  redis: Redis,
+  prefix: string,
+  lanes: readonly string[],
+): Promise<void> {
+  if (lanes.length > 0) await redis.sadd(changedKey(prefix), ...lanes);
 }
 
 export async function readLaneTickets(
@@ -223,7 +263,8 @@ export async function keepLanes(
   redis: Redis,
   { prefix, token, lockMs, emptyMs, lanesMax, crowdedEmptyMs }: LaneKeeping,
 ): Promise<AllLaneTickets & { isKeeper: boolean }> {
-  const keys = [`${prefix}:lane-keeper`, `${prefix}:lane-states`, lanesKey(prefix), `${prefix}:lanes-since`];
+  const own = [`${prefix}:lane-keeper`, `${prefix}:lane-states`];
+  const keys = [...own, lanesKey(prefix), `${prefix}:lanes-since`, changedKey(prefix)];
   const values = [prefix, token ?? "", lockMs, Date.now(), emptyMs, lanesMax, crowdedEmptyMs];
   const [isKeeper, states] = keptSchema.parse(await keepScript.run(redis, keys, values));
   return { isKeeper: isKeeper === 1, ...statesOf(states) };

@@ -2,13 +2,22 @@ import { type LaneHead } from "@genga/jobs";
 import { type QueueLogger, type RedisLink } from "../redis/redis-link.ts";
 import { type RedisSubscriber } from "../redis/redis-subscriber.ts";
 import { type BullLane } from "./bull-lane.ts";
-import { keepLanes, noteLanes, readLaneTickets, releaseLanes, type LaneTickets } from "./lane-tickets.ts";
+import {
+  keepLanes,
+  noteChangedLanes,
+  noteLanes,
+  readLaneTickets,
+  releaseLanes,
+  type LaneTickets,
+} from "./lane-tickets.ts";
 
 const lookIntervalMs = 1000;
 /** The lock of the process that keeps the lanes lasts for this many looks. */
 const looksPerLock = 3;
 const lanesMax = 500;
 const crowdedEmptyMs = 60_000;
+/** Changes of lanes are told together, at most so often; a look each second is to see them. */
+const tellEveryMs = 100;
 
 export interface LaneWatchOptions {
   link: RedisLink;
@@ -29,8 +38,9 @@ export interface LaneWatchOptions {
 /**
  * What a consumer knows of all lanes: which have tickets to take, and which ticket is first. One message channel tells
  * at once of lanes to which tickets were added. Each second every consumer looks at the states of all lanes, which
- * covers lost messages; one of the consumers, which holds a lock, reads them from the lanes for all others. It also
- * returns the tickets of dead holders, promotes tickets that were delayed too long, and removes empty lanes.
+ * covers lost messages; one of the consumers, which holds a lock, reads for all others the lanes in which something has
+ * changed, as the processes tell (`tell`). It also returns the tickets of dead holders, promotes tickets that were delayed
+ * too long, and removes empty lanes.
  */
 export class LaneWatch {
   readonly #options: LaneWatchOptions;
@@ -38,6 +48,9 @@ export class LaneWatch {
   readonly #states = new Map<string, LaneTickets & { readAt: number }>();
   /** Lanes whose state may have changed since it was read. */
   readonly #changed = new Set<string>();
+  /** Lanes whose change the next message tells. */
+  readonly #untold = new Set<string>();
+  #tellTimer: NodeJS.Timeout | null = null;
   #due: { at: number; timer: NodeJS.Timeout } | null = null;
   #lookTimer: NodeJS.Timeout | null = null;
   #look: Promise<void> | null = null;
@@ -101,6 +114,24 @@ export class LaneWatch {
     this.#changed.add(lane);
   }
 
+  /** Tells the process that keeps the lanes that tickets of the lane were taken, have ended, or were removed. */
+  tell(lane: string): void {
+    this.#untold.add(lane);
+    if (this.#isClosed) return;
+    this.#tellTimer ??= setTimeout(() => {
+      this.#tellTimer = null;
+      void this.#tellAll();
+    }, tellEveryMs).unref();
+  }
+
+  /** If it fails, the lanes are read in their turn. */
+  async #tellAll(): Promise<void> {
+    const { link, prefix } = this.#options;
+    const lanes = [...this.#untold];
+    this.#untold.clear();
+    if (link.isReady()) await noteChangedLanes(link.redis, prefix, lanes).catch(() => undefined);
+  }
+
   /** Wakes this process's listeners at that moment. */
   wakeAt(lane: string, moment: number): void {
     if (this.#listeners.size === 0 || this.#isClosed || (this.#due !== null && this.#due.at <= moment))
@@ -162,7 +193,9 @@ export class LaneWatch {
     this.#isClosed = true;
     if (this.#lookTimer !== null) clearInterval(this.#lookTimer);
     clearTimeout(this.#due?.timer);
+    clearTimeout(this.#tellTimer ?? undefined);
     this.#listeners.clear();
+    await this.#tellAll();
     const { link, prefix, token } = this.#options;
     if (!this.#isKeeper || !link.isReady()) return;
     // If this fails, the lock runs out.
@@ -211,7 +244,12 @@ export class LaneWatch {
     const { link, laneNamed, stallCheckMs } = this.#options;
     const states = [...this.#states.values()];
     const tooLong = states.filter(({ isDelayedTooLong }) => isDelayedTooLong);
-    await Promise.all(tooLong.map(({ lane }) => laneNamed(lane).promoteDelayedTooLong(link.redis)));
+    await Promise.all(
+      tooLong.map(async ({ lane }) => {
+        await laneNamed(lane).promoteDelayedTooLong(link.redis);
+        this.tell(lane);
+      }),
+    );
     if (performance.now() - this.#checkedStallsAt < stallCheckMs) return;
     this.#checkedStallsAt = performance.now();
     const held = states.filter((state) => state.held > 0);

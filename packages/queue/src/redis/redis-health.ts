@@ -1,3 +1,4 @@
+import { type QueueLogger } from "./redis-link.ts";
 import { type Redis } from "ioredis";
 
 export interface RedisHealth {
@@ -20,4 +21,13 @@ export async function readRedisHealth(redis: Redis): Promise<RedisHealth> {
     version: field("valkey_version") ?? field("redis_version"),
     evictionPolicy: field("maxmemory_policy"),
   };
+}
+
+/** Whether Redis may lose tickets when its memory is full; then it is said once. */
+export function warnOfEviction(health: RedisHealth | null, logger: QueueLogger): boolean {
+  const evictionPolicy = health?.evictionPolicy ?? "noeviction";
+  if (evictionPolicy === "noeviction") return false;
+  const message = "Redis may evict tickets when its memory is full: set maxmemory-policy to noeviction.";
+  logger.warn({ evictionPolicy }, message);
+  return true;
 }

@@ -15,7 +15,7 @@ import { LaneWatch } from "../lanes/lane-watch.ts";
 import { consumerClientName, sharedBackends, type SharedBackends } from "../lanes/shared-backend.ts";
 import { BullLane, type TicketJob } from "../lanes/bull-lane.ts";
 import { isLostTicket, mapRedisError } from "../redis/redis-errors.ts";
-import { readRedisHealth, type RedisHealth } from "../redis/redis-health.ts";
+import { readRedisHealth, warnOfEviction, type RedisHealth } from "../redis/redis-health.ts";
 import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";
 import { RedisSubscriber } from "../redis/redis-subscriber.ts";
 import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
@@ -143,6 +143,7 @@ export class BullTicketQueue implements TicketQueue {
         if (failure !== null && taken.length === 0) throw failure;
         if (jobs.length < wanted) break;
       }
+      this.#watch.tell(lane);
       return taken;
     });
   }
@@ -157,6 +158,7 @@ export class BullTicketQueue implements TicketQueue {
       await this.#reports.flushOne(job);
       if (end.kind === "failed") await job.moveToFailed(new Error(end.reason), this.#token, false);
       else await job.moveToCompleted(ticketNote(end), this.#token, false);
+      this.#watch.tell(ticket.lane);
     });
   }
 
@@ -165,10 +167,12 @@ export class BullTicketQueue implements TicketQueue {
       this.#watch.noteChange(ticket.lane);
       if (delayMs <= 0) {
         await job.moveToWait(this.#token);
+        this.#watch.tell(ticket.lane);
         return;
       }
       const dueAt = Date.now() + Math.min(delayMs, delayMaxMs);
       await job.moveToDelayed(dueAt, this.#token);
+      this.#watch.tell(ticket.lane);
       this.#watch.wakeAt(ticket.lane, dueAt);
     });
   }
@@ -184,6 +188,7 @@ export class BullTicketQueue implements TicketQueue {
       for (const chunk of chunksOf(group, bulkMax)) {
         await this.#link.run((redis) => repriceTickets(bullLane, redis, chunk));
       }
+      this.#watch.tell(lane);
     }
   }
 
@@ -193,6 +198,7 @@ export class BullTicketQueue implements TicketQueue {
       for (const chunk of chunksOf(group, bulkMax)) {
         await this.#link.run((redis) => removeTickets(bullLane, redis, chunk.map(ticketId)));
       }
+      this.#watch.tell(lane);
     }
   }
 
@@ -357,14 +363,7 @@ export class BullTicketQueue implements TicketQueue {
 
   async #warnOfEviction(): Promise<void> {
     if (this.#hasWarnedOfEviction) return;
-    const health = await this.ping().catch(() => null);
-    const policy = health?.evictionPolicy ?? "noeviction";
-    if (policy === "noeviction") return;
-    this.#hasWarnedOfEviction = true;
-    this.#logger.warn(
-      { evictionPolicy: policy },
-      "Redis may evict tickets when its memory is full: set maxmemory-policy to noeviction.",
-    );
+    this.#hasWarnedOfEviction = warnOfEviction(await this.ping().catch(() => null), this.#logger);
   }
 
   #sentinelKey(): string {
