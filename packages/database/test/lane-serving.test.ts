@@ -42,6 +42,7 @@ test("measurements become means in which recent ones weigh more", async () => {
   expect(await factsOf("measured")).toEqual({
     ...{ name: "measured", mainModel: "model of measured", runMs: null, runs: 0, loadMs: null },
     ...{ lastServedAt: null, pausedAt: null, readAt: expect.any(Date) },
+    clocks: { normal: { claimedRank: 0, base: 0 } },
   });
   const { laneServing } = database;
   await laneServing.addMeasures([{ lane: "measured", runs: 1, runMs: 1_000, loads: 1, loadMs: 8_000 }]);

@@ -6,10 +6,13 @@ import {
   emptyTenantQueue,
   extendQueue,
   noTenantLimitChoices,
+  rankInSpan,
   rankStep,
   rankWindow,
+  spanOf,
   ticketPriority,
-  unitsElsewhere,
+  unitsOfLane,
+  unitsPerRun,
   waitingUnits,
   type Announcement,
   type Job,
@@ -93,13 +96,23 @@ describe("a tenant's ranks", () => {
     expect(other?.rank).toBe(16);
   });
 
-  test("count what the tenant has waiting in other lanes, in their GPU time", async () => {
+  test("count what the tenant has waiting in all lanes, in their GPU time", async () => {
     const tenantId = await freshTenant();
     await accept(tenantId, ["videos", "images", "images"]);
     await client.query("UPDATE lanes SET run_ms = CASE name WHEN 'videos' THEN 8000 ELSE 2000 END");
     const [job] = await accept(tenantId, [null]);
     // 12 s of GPU time wait elsewhere; a run without measurements counts as 1 s.
     expect(job?.rank).toBe(12 * 16 + 16);
+  });
+
+  test("of jobs that come together in several lanes spread over the work of all of them", async () => {
+    const tenantId = await freshTenant();
+    const jobs = await accept(tenantId, ["one", "two", "one", "two", "one", "three"]);
+    const ofLane = (lane: string) => ranksOf(jobs.filter((job) => job.lane === lane));
+    expect(ofLane("one")).toEqual([16, 48, 80]);
+    expect(ofLane("two")).toEqual([32, 64]);
+    expect(ofLane("three")).toEqual([96]);
+    expect(ranksOf(await accept(tenantId, ["four", "one"]))).toEqual([96 + 16, 96 + 32]);
   });
 
   test("are those of the pure functions, whatever is accepted and claimed", async () => {
@@ -128,28 +141,33 @@ describe("a tenant's ranks", () => {
         continue;
       }
       const [tenant, lane, count] = [pick(tenants.length), lanes[pick(lanes.length)]!, 1 + pick(9)];
-      const others = lanes
-        .filter((other) => other !== lane)
-        .map((other) => {
-          const queue = queues.get(`${tenant} ${other}`) ?? emptyTenantQueue;
-          return { units: waitingUnits(queue, clocks.get(other) ?? 0), runMs: runMs[other] ?? 0 };
-        });
+      const waitingWork = lanes.map((each) => {
+        const queue = queues.get(`${tenant} ${each}`) ?? emptyTenantQueue;
+        return { units: waitingUnits(queue, clocks.get(each) ?? 0), runMs: runMs[each] ?? 0 };
+      });
+      // Some jobs of another lane come in the same batch.
+      const counts = new Map([[lane, count]]);
+      if (pick(2) === 0) counts.set(lanes[pick(lanes.length)]!, 1 + pick(9));
       const step = rankStep({ runMs: 1, laneRunMs: 1, weight: weights[tenant]! });
-      const queue = extendQueue(
-        queues.get(`${tenant} ${lane}`) ?? emptyTenantQueue,
-        clocks.get(lane) ?? 0,
-        unitsElsewhere(others, runMs[lane] ?? 0),
-        step * count,
-      );
-      queues.set(`${tenant} ${lane}`, queue);
-      const jobs = await accept(
-        tenants[tenant]!,
-        Array.from({ length: count }, () => lane),
-      );
-      const expected = Array.from(
-        { length: count },
-        (_, index) => queue.lastRank - step * (count - 1 - index),
-      );
+      const work = [...counts].map(([each, jobs]) => ({ units: jobs * step, runMs: runMs[each]! }));
+      const expected: number[] = [];
+      let workMs = 0;
+      for (const [each, jobs] of counts) {
+        const span = spanOf(jobs * step, work, runMs[each]!);
+        const queue = extendQueue(
+          queues.get(`${tenant} ${each}`) ?? emptyTenantQueue,
+          clocks.get(each) ?? 0,
+          unitsOfLane(waitingWork, runMs[each]!),
+          { steps: jobs * step, span },
+        );
+        queues.set(`${tenant} ${each}`, queue);
+        for (let job = 0; job < jobs; job += 1) {
+          workMs += (step * runMs[each]!) / unitsPerRun;
+          expected.push(rankInSpan(queue.lastRank, span, workMs, runMs[each]!));
+        }
+      }
+      const batch = [...counts].flatMap(([each, jobs]) => Array.from({ length: jobs }, () => each));
+      const jobs = await accept(tenants[tenant]!, batch);
       expect(ranksOf(jobs)).toEqual(expected);
       waiting.push(...jobs);
     }

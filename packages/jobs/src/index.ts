@@ -159,7 +159,13 @@ export {
 } from "./ports/key-store.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
 export { type LanePause, type LanePauses } from "./ports/lane-pauses.ts";
-export { type LaneFacts, type LaneMeasure, type LaneServing } from "./ports/lane-serving.ts";
+export {
+  type LaneClock,
+  type LaneClocks,
+  type LaneFacts,
+  type LaneMeasure,
+  type LaneServing,
+} from "./ports/lane-serving.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
 export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";
@@ -234,13 +240,18 @@ export {
   ticketPriority,
   type TicketPosition,
 } from "./scheduling/ticket-rank.ts";
-export { aheadMs, rankStep, stepMax, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
+export { LaneTurns, type LaneFirst } from "./scheduling/lane-turns.ts";
+export { rankStep, stepMax, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
 export {
-  elsewhereUnitsMax,
   emptyTenantQueue,
   extendQueue,
-  unitsElsewhere,
+  rankInSpan,
+  spanOf,
+  unitsOfLane,
   waitingUnits,
+  waitingUnitsMax,
+  type LaneWork,
+  type NewJobs,
   type TenantQueue,
 } from "./scheduling/tenant-queue.ts";
 export { areShort, isLate, promptsAllowed, type LaneRuns } from "./scheduling/queue-depth.ts";

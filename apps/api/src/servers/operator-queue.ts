@@ -10,6 +10,7 @@ import {
   LanePicture,
   type LaneServing,
   type LaneStore,
+  LaneTurns,
   type PictureLane,
   publicNameOf,
   type TicketQueue,
@@ -73,6 +74,7 @@ export interface QueueOutlook {
  */
 export class OperatorQueue {
   readonly #options: OperatorQueueOptions;
+  readonly #turns = new LaneTurns();
 
   constructor(options: OperatorQueueOptions) {
     this.#options = options;
@@ -138,7 +140,7 @@ export class OperatorQueue {
     );
     const nowMs = Date.now();
     const picture = new LanePicture({
-      ...{ heads, nowMs },
+      ...{ heads, nowMs, turns: this.#turns },
       servers: working.map(({ id, lane, loadedModel, modelSince }) => ({
         ...{ id, lane, loadedModel, modelSinceMs: modelSince?.getTime() ?? null },
         capability: kinds.get(id) ?? "",
@@ -172,6 +174,7 @@ function pictureOf(facts: LaneFacts | undefined, nowMs: number): PictureLane {
     lastServedAtMs: isServed ? nowMs - (readAt.getTime() - lastServedAt.getTime()) : 0,
     servingSinceMs: 0,
     isPaused: facts !== undefined && facts.pausedAt !== null,
+    clocks: facts?.clocks ?? {},
   };
 }
 

@@ -1,4 +1,4 @@
-import { aheadMs, unmeasuredRunMs, type LaneState } from "@genga/jobs";
+import { unmeasuredRunMs, type LaneFirst, type LaneState } from "@genga/jobs";
 import { NumberHeap } from "./number-heap.ts";
 import { type SimulatedLane } from "./workload.ts";
 
@@ -83,12 +83,25 @@ export class LaneQueue {
     this.runMs += (runMs - this.runMs) / Math.min(this.#measured, 20);
   }
 
+  /** What `LaneTurns` is told; `null` = nothing waits. */
+  first(): LaneFirst | null {
+    const head = this.#head();
+    if (head === null) return null;
+    const { name, model, lowestKind } = this.lane;
+    const { band, rank } = head;
+    return {
+      ...{ lane: name, group: `${model} ${lowestKind}`, band, rank },
+      ...{ clock: this.clocks[band] ?? 0, runMs: this.runMs },
+    };
+  }
+
   /**
    * What `chooseLane` is told.
    * @param eligible other servers that are eligible for it
    * @param ready those of them that have its model
+   * @param aheadMs what `LaneTurns` says of its first job
    */
-  state(eligible: number, ready: number): LaneState {
+  state(eligible: number, ready: number, aheadMs: number): LaneState {
     const head = this.#head();
     const { name, model } = this.lane;
     return {
@@ -100,7 +113,7 @@ export class LaneQueue {
       head: head && {
         band: head.band,
         ownBand: head.ownBand,
-        aheadMs: aheadMs(head.rank, this.clocks[head.band] ?? 0, this.runMs),
+        aheadMs,
       },
       waitingSinceMs: this.#waitingSinceMs,
       lastServedAtMs: this.lastServedAtMs,

@@ -1,4 +1,4 @@
-import { chooseLane, type LaneSettings, type LaneState, type SchedulingServer } from "@genga/jobs";
+import { chooseLane, LaneTurns, type LaneSettings, type LaneState, type SchedulingServer } from "@genga/jobs";
 import { AgeingQueues } from "./ageing-queues.ts";
 import { LaneQueue } from "./lane-queue.ts";
 import { type Scheduler } from "./scheduler.ts";
@@ -34,6 +34,7 @@ export class LaneScheduler implements Scheduler {
   readonly #eligible: number[];
   readonly #tenants: TenantQueues;
   readonly #ageing: AgeingQueues;
+  readonly #turns = new LaneTurns();
   waiting = 0;
 
   constructor(work: Workload, settings: LaneSchedulerSettings) {
@@ -142,6 +143,7 @@ export class LaneScheduler implements Scheduler {
   }
 
   #laneStates(server: Server): LaneState[] {
+    const ahead = this.#turns.look(this.#lanes.flatMap((queue) => queue.first() ?? []));
     return this.#lanes
       .filter(({ waiting, servers }) => waiting > 0 || servers > 0)
       .map((queue) => {
@@ -149,7 +151,11 @@ export class LaneScheduler implements Scheduler {
         const isOne = server.kind >= lowestKind;
         const eligible = this.#eligible[lowestKind] ?? 0;
         const ready = this.#readyFor(queue);
-        return queue.state(eligible - (isOne ? 1 : 0), ready - (isOne && server.model === model ? 1 : 0));
+        const [others, othersReady] = [
+          eligible - (isOne ? 1 : 0),
+          ready - (isOne && server.model === model ? 1 : 0),
+        ];
+        return queue.state(others, othersReady, ahead.get(queue.lane.name) ?? 0);
       });
   }
 

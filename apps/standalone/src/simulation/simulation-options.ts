@@ -12,6 +12,12 @@ const schema = z.strictObject({
   lanesPerModel: count(50).default(1).describe("sets of requirements for each model"),
   kinds: count(16).default(1).describe("kinds of servers; the n-th may serve the lanes of the first n"),
   tenants: count(1_000).default(1),
+  lanesPerTenant: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe("lanes of each tenant but the first, whose jobs are in all; 0 = all"),
   weights: z
     .string()
     .default("")

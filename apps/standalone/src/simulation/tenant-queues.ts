@@ -2,7 +2,7 @@ import {
   emptyTenantQueue,
   extendQueue,
   rankStep,
-  unitsElsewhere,
+  unitsOfLane,
   waitingUnits,
   type TenantQueue,
 } from "@genga/jobs";
@@ -24,17 +24,16 @@ export class TenantQueues {
     const own = this.#lanes[lane];
     if (own === undefined) throw new Error(`There is no lane ${lane}.`);
     const queues = this.#of(tenant, band);
-    const others = [...queues].flatMap(([index, queue]) => {
-      const other = this.#lanes[index];
-      if (index === lane || other === undefined) return [];
-      return { units: waitingUnits(queue, other.clocks[band] ?? 0), runMs: other.runMs };
+    const waiting = [...queues].flatMap(([index, queue]) => {
+      const of = this.#lanes[index];
+      return of === undefined ? [] : { units: waitingUnits(queue, of.clocks[band] ?? 0), runMs: of.runMs };
     });
     const step = rankStep({ runMs: own.runMs, laneRunMs: own.runMs, weight: this.#weights[tenant] ?? 1 });
     const queue = extendQueue(
       queues.get(lane) ?? emptyTenantQueue,
       own.clocks[band] ?? 0,
-      unitsElsewhere(others, own.runMs),
-      step,
+      unitsOfLane(waiting, own.runMs),
+      { steps: step, span: step },
     );
     queues.set(lane, queue);
     return queue.lastRank;

@@ -67,16 +67,22 @@ export function makeWorkload(options: SimulationOptions): Workload {
   };
   const laneOrder = shuffled(jobs, lanes.length, random);
   for (let job = 0; job < jobs; job += 1) {
-    const lane = laneOrder[job] ?? 0;
     const isFlood = job < options.flood;
+    const tenant = isFlood || tenants === 1 ? 0 : otherTenant(options, random);
+    const lane = laneOf(tenant, laneOrder[job] ?? 0, lanes.length, options);
     workload.laneOfJob[job] = lane;
-    workload.tenantOfJob[job] = isFlood || tenants === 1 ? 0 : otherTenant(options, random);
+    workload.tenantOfJob[job] = tenant;
     workload.bandOfJob[job] = bandOf(options.bands, isFlood ? 1 : random());
     workload.runMs[job] = around(laneRunMs[lane] ?? options.runMs);
     const place = (job - options.flood + 1) / (jobs - options.flood);
     workload.arrivalMs[job] = isFlood ? 0 : place * options.arriveMs;
   }
   return workload;
+}
+
+/** @param lane one of all lanes */
+function laneOf(tenant: number, lane: number, lanes: number, { lanesPerTenant }: SimulationOptions): number {
+  return tenant === 0 || lanesPerTenant === 0 ? lane : (tenant - 1 + (lane % lanesPerTenant)) % lanes;
 }
 
 function otherTenant({ flood, tenants }: SimulationOptions, random: () => number): number {

@@ -38,6 +38,7 @@ export class LaneKnowledge {
   readonly #served = new Set<string>();
   #defaultServedAtMs = 0;
   #knownLoadMs = unmeasuredLoadMs;
+  #knownRunMs = unmeasuredRunMs;
 
   constructor(options: LaneKnowledgeOptions) {
     this.#options = options;
@@ -70,8 +71,9 @@ export class LaneKnowledge {
     for (const lane of facts) this.#store(lane);
     const wanted = new Set(names);
     for (const name of this.#facts.keys()) if (!wanted.has(name)) this.#facts.delete(name);
-    const loads = facts.flatMap(({ loadMs }) => loadMs ?? []);
-    if (loads.length > 0) this.#knownLoadMs = loads.reduce((sum, ms) => sum + ms, 0) / loads.length;
+    // A lane that was not measured yet is probably like most of the others.
+    this.#knownLoadMs = medianOf(facts.flatMap(({ loadMs }) => loadMs ?? [])) ?? this.#knownLoadMs;
+    this.#knownRunMs = medianOf(facts.flatMap(({ runMs }) => runMs ?? [])) ?? this.#knownRunMs;
   }
 
   laneNamed(name: string): PictureLane {
@@ -79,11 +81,12 @@ export class LaneKnowledge {
     const servedAtMs = name === defaultLane ? this.#defaultServedAtMs : servedHereAt(facts);
     return {
       model: facts?.mainModel ?? null,
-      runMs: facts?.runMs ?? unmeasuredRunMs,
+      runMs: facts?.runMs ?? this.#knownRunMs,
       loadMs: facts?.loadMs ?? this.#knownLoadMs,
       lastServedAtMs: servedAtMs,
       servingSinceMs: Math.max(this.#servingSinceMs, this.#resumedAtMs.get(name) ?? 0),
       isPaused: facts !== undefined && facts.pausedAt !== null,
+      clocks: facts?.clocks ?? {},
     };
   }
 
@@ -130,6 +133,10 @@ export class LaneKnowledge {
     if (wasResumed) this.#resumedAtMs.set(lane.name, Date.now());
     this.#facts.set(lane.name, { ...lane, readHereAtMs: Date.now() });
   }
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
 }
 
 /** When the lane was last served, by this process's clock. */

@@ -6,6 +6,7 @@ import {
   type LaneReason,
   type LaneRuns,
   type LaneSettings,
+  LaneTurns,
   type PictureServer,
   type ServerRecord,
 } from "@genga/jobs";
@@ -36,6 +37,7 @@ export class SlotPlanner {
   readonly #options: SlotPlannerOptions;
   /** When servers without a job were first seen so. */
   readonly #emptySinceMs = new Map<string, number>();
+  readonly #turns = new LaneTurns();
 
   constructor(options: SlotPlannerOptions) {
     this.#options = options;
@@ -68,7 +70,7 @@ export class SlotPlanner {
     const nowMs = Date.now();
     this.#noteEmpty(ready, nowMs);
     const picture = new LanePicture({
-      ...{ heads, servers, nowMs },
+      ...{ heads, servers, nowMs, turns: this.#turns },
       laneNamed: (name) => knowledge.laneNamed(name),
       mayServe: remembered((capability, lane) => {
         const server = capabilities.get(capability);

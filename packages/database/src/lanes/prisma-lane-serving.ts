@@ -22,7 +22,11 @@ export class PrismaLaneServing implements LaneServing {
           coalesce(load_ms, (
             SELECT avg(alike.load_ms) FROM lanes alike
             WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",
-          last_served_at AS "lastServedAt", now() AS "readAt", paused_at AS "pausedAt"
+          last_served_at AS "lastServedAt", now() AS "readAt", paused_at AS "pausedAt",
+          coalesce((
+            SELECT jsonb_object_agg(clock.priority,
+              jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base))
+            FROM lane_clocks clock WHERE clock.lane = lanes.name), '{}') AS clocks
         FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name`;
     });
   }

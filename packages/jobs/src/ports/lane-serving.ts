@@ -1,3 +1,15 @@
+import { type JobPriority } from "../job/job.ts";
+
+/** Where each band of a lane stands; one in which no ranks were given is missing. */
+export type LaneClocks = Partial<Record<JobPriority, LaneClock>>;
+
+export interface LaneClock {
+  /** The highest rank that was claimed. */
+  claimedRank: number;
+  /** The rank from which those of the tickets are counted. */
+  base: number;
+}
+
 /** What is known of a lane besides its tickets. */
 export interface LaneFacts {
   name: string;
@@ -15,6 +27,7 @@ export interface LaneFacts {
   readAt: Date;
   /** An operator paused it. */
   pausedAt: Date | null;
+  clocks: LaneClocks;
 }
 
 /** Measurements of one lane, to be added to what is known. */

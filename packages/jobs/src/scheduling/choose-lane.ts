@@ -29,7 +29,7 @@ export interface LaneChoice {
  * 2. a lane is overdue and the server has stayed for `stayLoads` loads of its model, and for two jobs. If what waits for
  *    its model would be done within two loads, it finishes that first, for at most two loads more.
  * With no work for its model, the server goes to the most urgent band, overdue lanes first, then to lanes that few
- * servers can serve, then to the lane with the most work per server. It does not load a model for work that the servers
+ * servers can serve, then to the model with the most work per server. It does not load a model for work that the servers
  * which have the model will all have begun before the load is over, unless that work has waited for the time of a load
  * while this server stood empty.
  *
@@ -46,13 +46,16 @@ export function chooseLane(
   const offers = offersOf(server, lanes, now);
   const kept = bestKept(offers.kept);
   if (offers.others.length === 0) return kept && choice(kept.lane, "kept");
-  if (kept === null) return orNoLoad(server, freeChoice(offers, now, settings));
+  if (kept === null) return orNoLoad(server, freeChoice(offers, settings));
 
   const urgent = urgentLane(offers, kept.head.ownBand);
-  if (urgent !== null) return orNoLoad(server, { ...choice(urgent, "urgent"), keptBand: kept.head.ownBand });
-  if (mayLeave(server, offers, now, settings)) {
-    const overdue = longestOverdue(offers.others, kept.head.ownBand, now, settings);
-    if (overdue !== null) return orNoLoad(server, choice(overdue, "overdue"));
+  if (urgent !== null) {
+    const { lane } = turnWithin(offers, urgent);
+    return orNoLoad(server, { ...choice(lane, "urgent"), keptBand: kept.head.ownBand });
+  }
+  if (mayLeave(server, offers, settings)) {
+    const overdue = longestOverdue(offers.others, offers, kept.head.ownBand, settings);
+    if (overdue !== null) return orNoLoad(server, choice(turnWithin(offers, overdue).lane, "overdue"));
   }
   return choice(kept.lane, "kept");
 }
@@ -131,26 +134,37 @@ function bestKept(offers: Offer[]): Offer | null {
   });
 }
 
-function urgentLane(offers: Offers, ownBand: number): LaneState | null {
+/**
+ * The lanes of one model take turns, also when the server loads the model for one of them. A ticket that is taken before
+ * its turn would put those that come to its lane behind all that have their turns before it.
+ */
+function turnWithin({ others }: Offers, chosen: Offer): Offer {
+  const { model, alwaysLoads } = chosen.lane;
+  if (alwaysLoads) return chosen;
+  const ofModel = others.filter(
+    ({ lane, head }) => lane.model === model && !lane.alwaysLoads && head.ownBand === chosen.head.ownBand,
+  );
+  return bestKept(ofModel) ?? chosen;
+}
+
+function urgentLane(offers: Offers, ownBand: number): Offer | null {
   const urgent = offers.others.filter(
     ({ lane, head }) => head.ownBand < ownBand && !isBegunSoon(lane, offers, lane.waitingInBand * lane.runMs),
   );
-  const first = best(urgent, (one, other) => {
+  return best(urgent, (one, other) => {
     return (
       one.head.ownBand - other.head.ownBand ||
-      workPerServer(other.lane) - workPerServer(one.lane) ||
+      workPerServer(other.lane, offers) - workPerServer(one.lane, offers) ||
       one.lane.lastServedAtMs - other.lane.lastServedAtMs
     );
   });
-  return first?.lane ?? null;
 }
 
 const staysForRuns = 2;
 
 function mayLeave(
   { modelSinceMs }: SchedulingServer,
-  { kept, keptWorkMs }: Offers,
-  now: number,
+  { kept, keptWorkMs, now }: Offers,
   { stayLoads }: LaneSettings,
 ): boolean {
   const loading = kept.find(({ lane }) => lane.model !== null)?.lane;
@@ -164,24 +178,30 @@ function mayLeave(
   return !isNearlyDone || stayedMs >= (stayLoads + finishLoads) * loading.loadMs;
 }
 
-/** Jobs of less urgent bands wait until ageing has moved them up. */
+/**
+ * Jobs of less urgent bands wait until ageing has moved them up. Where servers have the lane's model, a lane whose turn
+ * is far away does not wait for a server, but for the tenants' other jobs.
+ */
 function longestOverdue(
-  offers: Offer[],
+  among: Offer[],
+  offers: Offers,
   ownBand: number,
-  now: number,
   { patienceMs }: LaneSettings,
-): LaneState | null {
-  const overdue = offers.filter(
-    ({ lane, head }) => head.band <= ownBand && now - unservedSince(lane) >= patienceMs,
+): Offer | null {
+  const { now } = offers;
+  const overdue = among.filter(
+    ({ lane, head }) =>
+      head.band <= ownBand &&
+      now - unservedSince(lane) >= patienceMs &&
+      !(lane.ready > 0 && head.aheadMs > patienceMs),
   );
-  const first = best(overdue, (one, other) => {
+  return best(overdue, (one, other) => {
     return (
       unservedSince(one.lane) - unservedSince(other.lane) ||
-      compareScarcity(one.lane, other.lane) ||
-      workPerServer(other.lane) - workPerServer(one.lane)
+      compareScarcity(one.lane, other.lane, offers) ||
+      workPerServer(other.lane, offers) - workPerServer(one.lane, offers)
     );
   });
-  return first?.lane ?? null;
 }
 
 /** A lane whose jobs have just come is not overdue, however long ago it was served. */
@@ -189,21 +209,23 @@ function unservedSince({ lastServedAtMs, waitingSinceMs }: LaneState): number {
   return Math.max(lastServedAtMs, waitingSinceMs);
 }
 
-function freeChoice(offers: Offers, now: number, settings: LaneSettings): LaneChoice | null {
+function freeChoice(offers: Offers, settings: LaneSettings): LaneChoice | null {
   const worth = offers.others.filter(
     ({ lane }) => !isBegunSoon(lane, offers, modelWorkOf(offers.byModel, lane).workMs),
   );
   const first = best(worth, (one, other) => {
     return (
       one.head.ownBand - other.head.ownBand ||
-      compareScarcity(one.lane, other.lane) ||
-      workPerServer(other.lane) - workPerServer(one.lane) ||
+      compareScarcity(one.lane, other.lane, offers) ||
+      workPerServer(other.lane, offers) - workPerServer(one.lane, offers) ||
       one.lane.lastServedAtMs - other.lane.lastServedAtMs
     );
   });
   if (first === null) return null;
-  const overdue = longestOverdue(worth, first.head.ownBand, now, settings);
-  return overdue === null ? choice(first.lane, "free") : choice(overdue, "overdue");
+  const overdue = longestOverdue(worth, offers, first.head.ownBand, settings);
+  return overdue === null
+    ? choice(turnWithin(offers, first).lane, "free")
+    : choice(turnWithin(offers, overdue).lane, "overdue");
 }
 
 /**
@@ -221,18 +243,18 @@ function isBegunSoon(lane: LaneState, { server, now, byModel }: Offers, workMs: 
  * Lanes that few servers can serve come first, so that servers that can serve many do not take the work of those that
  * can serve few. Roughly, by powers of two; and not for work that is shorter than a load.
  */
-function compareScarcity(one: LaneState, other: LaneState): number {
+function compareScarcity(one: LaneState, other: LaneState, offers: Offers): number {
   const steps = [one, other].map((lane) => {
-    return workPerServer(lane) < lane.loadMs
+    return workPerServer(lane, offers) < lane.loadMs
       ? Number.MAX_SAFE_INTEGER
       : Math.round(Math.log2(lane.eligible + 1));
   });
   return (steps[0] ?? 0) - (steps[1] ?? 0);
 }
 
-/** What each server would have to do if one more came. */
-function workPerServer(lane: LaneState): number {
-  return workMsOf(lane) / (lane.servers + 1);
+/** What each server that has the lane's model would have to do if one more came: the work of all lanes of the model. */
+function workPerServer(lane: LaneState, { byModel }: Offers): number {
+  return modelWorkOf(byModel, lane).workMs / ((lane.alwaysLoads ? lane.servers : lane.ready) + 1);
 }
 
 function choice(lane: LaneState, reason: LaneReason): LaneChoice {

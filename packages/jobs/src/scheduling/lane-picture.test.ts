@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type LaneHead } from "../ports/ticket-queue.ts";
 import { chooseLane } from "./choose-lane.ts";
 import { type LaneState } from "./lane-state.ts";
+import { LaneTurns } from "./lane-turns.ts";
 import { ticketPriority } from "./ticket-rank.ts";
 import { LanePicture, type PictureLane, type PictureServer } from "./lane-picture.ts";
 
@@ -25,11 +26,12 @@ function server(id: string, changes: Partial<PictureServer> = {}): PictureServer
 
 function picture(heads: LaneHead[], servers: PictureServer[], paused: string[] = []): LanePicture {
   return new LanePicture({
-    ...{ heads, servers, nowMs },
+    ...{ heads, servers, nowMs, turns: new LaneTurns() },
     laneNamed: (name): PictureLane => ({
       model: name === "default" || name.startsWith("no-model") ? null : name.slice(0, 1),
       ...{ runMs: 100, loadMs: 2_000, lastServedAtMs: 7, servingSinceMs: nowMs - 3_000 },
       isPaused: paused.includes(name),
+      clocks: {},
     }),
     mayServe: (capability, lane) => capability === "all" || lane.startsWith(capability),
   });

@@ -1,7 +1,10 @@
 import { defaultLane } from "../job/lane.ts";
+import { jobPriorities } from "../job/job.ts";
+import { type LaneClocks } from "../ports/lane-serving.ts";
 import { type LaneHead } from "../ports/ticket-queue.ts";
 import { type LaneState, type SchedulingServer } from "./lane-state.ts";
-import { readTicketPriority } from "./ticket-rank.ts";
+import { type LaneFirst, type LaneTurns } from "./lane-turns.ts";
+import { readTicketPriority, type TicketPosition } from "./ticket-rank.ts";
 
 /** A server that takes work, as the choice of lanes sees it. Times are milliseconds by this process's clock. */
 export interface PictureServer {
@@ -22,6 +25,7 @@ export interface PictureLane {
   /** The lane has been served, or could have been, since then: it was resumed, or the farm was. */
   servingSinceMs: number;
   isPaused: boolean;
+  clocks: LaneClocks;
 }
 
 export interface LanePictureOptions {
@@ -30,7 +34,14 @@ export interface LanePictureOptions {
   laneNamed: (name: string) => PictureLane;
   /** Whether servers of the capability may serve the lane. */
   mayServe: (capability: string, lane: string) => boolean;
+  /** Kept from picture to picture. */
+  turns: LaneTurns;
   nowMs: number;
+}
+
+interface PictureHead extends LaneHead {
+  first: TicketPosition;
+  aheadMs: number;
 }
 
 /**
@@ -39,15 +50,15 @@ export interface LanePictureOptions {
  */
 export class LanePicture {
   readonly #options: LanePictureOptions;
-  readonly #heads: Map<string, LaneHead>;
+  readonly #heads: Map<string, PictureHead>;
   readonly #servers: Map<string, PictureServer>;
   /** The names of all lanes that have tickets or servers. */
   readonly #names: Set<string>;
 
   constructor(options: LanePictureOptions) {
     this.#options = options;
-    this.#heads = new Map(options.heads.map((head) => [head.lane, { ...head }]));
     this.#servers = new Map(options.servers.map((server) => [server.id, { ...server }]));
+    this.#heads = this.#headsByLane();
     const served = options.servers.flatMap(({ lane }) => lane ?? []);
     this.#names = new Set([...this.#heads.keys(), ...served]);
   }
@@ -83,6 +94,7 @@ export class LanePicture {
     if (head === undefined) return;
     head.waiting -= 1;
     head.waitingInBand -= 1;
+    head.aheadMs += this.#options.laneNamed(lane).runMs;
     if (head.waitingInBand <= 0) head.waiting = 0;
   }
 
@@ -90,6 +102,36 @@ export class LanePicture {
     const server = this.#servers.get(id);
     if (server === undefined) throw new Error(`Server ${id} is not in the picture.`);
     return server;
+  }
+
+  #headsByLane(): Map<string, PictureHead> {
+    const { heads, turns } = this.#options;
+    const capabilities = [...new Set([...this.#servers.values()].map(({ capability }) => capability))].sort();
+    const positions = new Map(
+      heads.map(({ lane, headPriority }) => [lane, readTicketPriority(headPriority)]),
+    );
+    const served = [...positions].filter(([lane]) => !this.#options.laneNamed(lane).isPaused);
+    const ahead = turns.look(served.map(([lane, first]) => this.#laneFirst(lane, first, capabilities)));
+    const entries = heads.flatMap((head): [string, PictureHead][] => {
+      const first = positions.get(head.lane);
+      return first === undefined ? [] : [[head.lane, { ...head, first, aheadMs: ahead.get(head.lane) ?? 0 }]];
+    });
+    return new Map(entries);
+  }
+
+  #laneFirst(lane: string, { band, rank }: TicketPosition, capabilities: readonly string[]): LaneFirst {
+    const { model, runMs, clocks } = this.#options.laneNamed(lane);
+    const { claimedRank = 0, base = 0 } = clocks[jobPriorities[band] ?? "normal"] ?? {};
+    const able = capabilities.filter((capability) => this.#options.mayServe(capability, lane));
+    return {
+      lane,
+      group: JSON.stringify([model, lane === defaultLane, able]),
+      band,
+      // Tickets whose rank was counted from an older base seem to stand before the clock.
+      rank: Math.max(base + rank, claimedRank),
+      clock: claimedRank,
+      runMs,
+    };
   }
 
   /** Counts all servers but this one. */
@@ -121,7 +163,7 @@ export class LanePicture {
       alwaysLoads: name === defaultLane,
       waiting: head?.waiting ?? 0,
       waitingInBand: head?.waitingInBand ?? 0,
-      head: head === undefined ? null : { ...readTicketPriority(head.headPriority), aheadMs: 0 },
+      head: head === undefined ? null : { ...head.first, aheadMs: head.aheadMs },
       waitingSinceMs: Math.max(head?.waitingSince.getTime() ?? 0, servingSinceMs),
       servers: counts.byLane.get(name) ?? 0,
       eligible: able(counts.byCapability),

@@ -1,17 +1,26 @@
 import { expect, test } from "@jest/globals";
-import { emptyTenantQueue, extendQueue, unitsElsewhere, waitingUnits } from "./tenant-queue.ts";
+import {
+  emptyTenantQueue,
+  extendQueue,
+  rankInSpan,
+  spanOf,
+  unitsOfLane,
+  waitingUnits,
+} from "./tenant-queue.ts";
+
+const dense = (steps: number) => ({ steps, span: steps });
 
 test("a tenant's jobs follow each other, and a tenant without waiting jobs begins at the clock", () => {
-  const first = extendQueue(emptyTenantQueue, 0, 0, 16);
+  const first = extendQueue(emptyTenantQueue, 0, 0, dense(16));
   expect(first).toEqual({ lastRank: 16, begunRank: 0, backlogUnits: 16 });
-  expect(extendQueue(first, 5, 0, 160)).toEqual({ lastRank: 176, begunRank: 0, backlogUnits: 176 });
-  expect(extendQueue(first, 100, 0, 16)).toEqual({ lastRank: 116, begunRank: 100, backlogUnits: 16 });
+  expect(extendQueue(first, 5, 0, dense(160))).toEqual({ lastRank: 176, begunRank: 0, backlogUnits: 176 });
+  expect(extendQueue(first, 100, 0, dense(16))).toEqual({ lastRank: 116, begunRank: 100, backlogUnits: 16 });
 });
 
-test("what a tenant has waiting in other lanes stands before its first job of a lane", () => {
-  expect(extendQueue(emptyTenantQueue, 100, 320, 16).lastRank).toBe(436);
+test("what a tenant has waiting in all lanes stands before its next job of a lane", () => {
+  expect(extendQueue(emptyTenantQueue, 100, 320, dense(16)).lastRank).toBe(436);
   expect(
-    unitsElsewhere(
+    unitsOfLane(
       [
         { units: 16, runMs: 8_000 },
         { units: 32, runMs: 1_000 },
@@ -22,7 +31,7 @@ test("what a tenant has waiting in other lanes stands before its first job of a 
 });
 
 test("the waiting part of a backlog falls as the clock passes its ranks", () => {
-  const queue = extendQueue(emptyTenantQueue, 100, 0, 1_600);
+  const queue = extendQueue(emptyTenantQueue, 100, 0, dense(1_600));
   expect(waitingUnits(queue, 0)).toBe(1_600);
   expect(waitingUnits(queue, 100)).toBe(1_600);
   expect(waitingUnits(queue, 900)).toBe(800);
@@ -30,18 +39,30 @@ test("the waiting part of a backlog falls as the clock passes its ranks", () => 
   expect(waitingUnits(emptyTenantQueue, 0)).toBe(0);
 });
 
-test("a flood over many lanes raises ranks by its work, and by no more", () => {
+test("a flood over many lanes raises ranks by its work, and by no more, so the tenant has one share", () => {
   const queues = new Map<number, typeof emptyTenantQueue>();
-  const waiting = (except: number) =>
-    [...queues].flatMap(([lane, queue]) =>
-      lane === except ? [] : { units: waitingUnits(queue, 0), runMs: 1_000 },
-    );
+  const ranks: number[] = [];
   for (let job = 0; job < 4_000; job += 1) {
     const lane = (job * 7) % 40;
-    const elsewhere = unitsElsewhere(waiting(lane), 1_000);
-    queues.set(lane, extendQueue(queues.get(lane) ?? emptyTenantQueue, 0, elsewhere, 16));
+    const waiting = [...queues.values()].map((queue) => ({ units: waitingUnits(queue, 0), runMs: 1_000 }));
+    const queue = queues.get(lane) ?? emptyTenantQueue;
+    const next = extendQueue(queue, 0, unitsOfLane(waiting, 1_000), dense(16));
+    queues.set(lane, next);
+    ranks.push(next.lastRank);
   }
-  const total = [...queues.values()].reduce((sum, queue) => sum + waitingUnits(queue, 0), 0);
-  expect(total).toBe(4_000 * 16);
-  for (const { lastRank } of queues.values()) expect(lastRank).toBeLessThanOrEqual(4_000 * 16);
+  expect(ranks).toEqual(ranks.map((_rank, index) => 16 * (index + 1)));
+});
+
+test("jobs that come together in several lanes take turns with each other", () => {
+  const all = [
+    { units: 48, runMs: 1_000 },
+    { units: 16, runMs: 3_000 },
+  ];
+  expect(spanOf(48, all, 1_000)).toBe(96);
+  expect(spanOf(16, all, 3_000)).toBe(32);
+  expect(spanOf(16, [{ units: 16, runMs: 700 }], 700)).toBe(16);
+  expect([1_000, 5_000, 6_000].map((workMs) => rankInSpan(100 + 96, 96, workMs, 1_000))).toEqual([
+    116, 180, 196,
+  ]);
+  expect(rankInSpan(100 + 32, 32, 4_000, 3_000)).toBe(121);
 });

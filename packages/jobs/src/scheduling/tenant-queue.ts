@@ -11,35 +11,56 @@ export interface TenantQueue {
 }
 
 /**
- * The most that work in other lanes moves a tenant's first job back: a million usual runs of the lane. So ranks stay far
- * from the largest number that a row can hold, whatever run times were measured.
+ * The most that a tenant's waiting work moves its next job back: a million usual runs of the lane. So ranks stay far from
+ * the largest number that a row can hold, whatever run times were measured.
  */
-export const elsewhereUnitsMax = 2 ** 24;
+export const waitingUnitsMax = 2 ** 24;
 
 export const emptyTenantQueue: TenantQueue = { lastRank: 0, begunRank: 0, backlogUnits: 0 };
+
+/** Jobs of a tenant that come at the same time, in one lane and one band. Units are those of the lane. */
+export interface NewJobs {
+  /** The sum of their steps. */
+  steps: number;
+  /** The ranks over which they spread (`spanOf`); at least `steps`. */
+  span: number;
+}
 
 /**
  * Gives a tenant's next jobs their ranks in a lane and a band: start-time fair queueing. A tenant without waiting jobs
  * begins at the clock, so its first job waits for at most one step of each other tenant, however many jobs the others
- * have. What it has waiting in other lanes counts as if it stood before its first job here, so that a tenant does not
- * get a share in each of many lanes.
+ * have. All that it has waiting, in whatever lanes, stands before its next job, so that a tenant does not get a share in
+ * each of many lanes.
  * @param clock the highest rank that was claimed in the lane and the band
- * @param elsewhere the tenant's waiting work in the same band of other lanes, in units of this lane (`unitsElsewhere`)
- * @param steps the sum of the jobs' steps; the last job gets the new `lastRank`
+ * @param waiting the tenant's waiting work in the same band of all lanes, in units of this lane (`unitsOfLane`)
  */
-export function extendQueue(
-  queue: TenantQueue,
-  clock: number,
-  elsewhere: number,
-  steps: number,
-): TenantQueue {
-  const begin = Math.max(queue.lastRank, clock + elsewhere);
+export function extendQueue(queue: TenantQueue, clock: number, waiting: number, added: NewJobs): TenantQueue {
+  const begin = Math.max(queue.lastRank, clock + waiting);
   const goesOn = queue.lastRank > clock;
   return {
-    lastRank: begin + steps,
+    lastRank: begin + added.span,
     begunRank: goesOn ? queue.begunRank : begin,
-    backlogUnits: (goesOn ? queue.backlogUnits : 0) + steps,
+    backlogUnits: (goesOn ? queue.backlogUnits : 0) + added.steps,
   };
+}
+
+/**
+ * The ranks over which jobs spread that come together with others in other lanes: as many as all of them take. So they
+ * take turns with these, and a tenant does not get a share in each of the lanes.
+ * @param steps the sum of the steps of the lane's jobs
+ * @param all the steps in each lane, this one included, and what a run of it stands for
+ */
+export function spanOf(steps: number, all: Iterable<LaneWork>, laneRunMs: number): number {
+  return Math.max(steps, unitsOfLane(all, laneRunMs));
+}
+
+/**
+ * The rank of a job that came together with others.
+ * @param lastRank the rank that `extendQueue` gives the queue of the job's lane
+ * @param workMs the GPU time, by weight, of all jobs that came together, up to this one, whatever their lanes
+ */
+export function rankInSpan(lastRank: number, span: number, workMs: number, laneRunMs: number): number {
+  return lastRank - span + Math.min(Math.round((workMs * unitsPerRun) / laneRunMs), span);
 }
 
 /**
@@ -52,15 +73,15 @@ export function waitingUnits({ lastRank, begunRank, backlogUnits }: TenantQueue,
   return (backlogUnits * (lastRank - Math.max(clock, begunRank))) / (lastRank - begunRank);
 }
 
-/**
- * A tenant's waiting work in other lanes, in units of the lane whose jobs usually run for `laneRunMs`.
- * @param others `units` of each lane as `waitingUnits` counts them, and how long its jobs usually run
- */
-export function unitsElsewhere(
-  others: Iterable<{ units: number; runMs: number }>,
-  laneRunMs: number,
-): number {
+/** Work in a lane: units of the lane, and what a run of it stands for. */
+export interface LaneWork {
+  units: number;
+  runMs: number;
+}
+
+/** The work of many lanes in units of the lane whose jobs usually run for `laneRunMs`. */
+export function unitsOfLane(work: Iterable<LaneWork>, laneRunMs: number): number {
   let weightedMs = 0;
-  for (const { units, runMs } of others) weightedMs += (units * runMs) / unitsPerRun;
-  return Math.min(Math.floor((weightedMs * unitsPerRun) / laneRunMs), elsewhereUnitsMax);
+  for (const { units, runMs } of work) weightedMs += (units * runMs) / unitsPerRun;
+  return Math.min(Math.floor((weightedMs * unitsPerRun) / laneRunMs), waitingUnitsMax);
 }

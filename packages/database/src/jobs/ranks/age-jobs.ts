@@ -3,7 +3,7 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 import { isCurrent } from "../announcing/ticket-rows.ts";
 import { isReady } from "../ready-jobs.ts";
-import { reservation, type RankBlock, type ReservedBlock } from "./reserve-ranks.ts";
+import { nextRanks, reservation, type RankBlock, type ReservedBlock } from "./reserve-ranks.ts";
 
 interface Oldest extends TicketReference {
   tenantId: string;
@@ -30,11 +30,14 @@ export async function ageJobs(
     return { tenantId, lane, priority: bandAbove(band), jobs: 1 };
   });
   const reserved = await database.$queryRaw<ReservedBlock[]>(reservation(blocks, Prisma.sql`true`));
-  const ranks = new Map(reserved.map((block) => [keyOf(block), block.lastRank]));
-  const moved = oldest.map((job) => ({
-    ...job,
-    rank: ranks.get(keyOf({ ...job, priority: bandAbove(job.band) })) ?? 0,
-  }));
+  const tenantIds = new Set(reserved.map(({ tenantId }) => tenantId));
+  const ranks = new Map(
+    [...tenantIds].map((id) => [id, nextRanks(reserved.filter(({ tenantId }) => tenantId === id))]),
+  );
+  const moved = oldest.flatMap((job) => {
+    const rank = ranks.get(job.tenantId)?.({ lane: job.lane, priority: bandAbove(job.band) });
+    return rank === undefined ? [] : [{ ...job, rank }];
+  });
   return await database.$queryRaw<(TicketReference & { lane: string })[]>`
     WITH ticket AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(moved)}::jsonb) AS given(
@@ -86,8 +89,4 @@ export function oldestWaiting(ageingMs: number, limit: number): Prisma.Sql {
 
 function bandAbove(band: JobPriority): JobPriority {
   return jobPriorities[jobPriorities.indexOf(band) - 1] ?? "high";
-}
-
-function keyOf({ tenantId, lane, priority }: Pick<RankBlock, "tenantId" | "lane" | "priority">): string {
-  return `${tenantId} ${priority} ${lane}`;
 }

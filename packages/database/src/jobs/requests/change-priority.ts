@@ -3,7 +3,7 @@ import { validate as isUuid } from "uuid";
 import { toStoredJson } from "../../connection/stored-json.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
-import { reservation, type RankBlock, type ReservedBlock } from "../ranks/reserve-ranks.ts";
+import { nextRanks, reservation, type RankBlock, type ReservedBlock } from "../ranks/reserve-ranks.ts";
 import { findJob } from "../reading/find-jobs.ts";
 import { changedBy } from "./changed-by.ts";
 import { isMeant, type Meant } from "./change-held.ts";
@@ -67,7 +67,7 @@ async function changeWaiting(
   const waiting = await database.$queryRaw<Waiting[]>`
     SELECT id, tenant_id AS "tenantId", lane FROM jobs
     WHERE ${isMeant(of)} AND status = 'queued' AND priority <> ${priority}::job_priority
-    ORDER BY priority, lane, rank`;
+    ORDER BY priority, rank, lane`;
   if (waiting.length === 0) return [];
   const rows = await database.$queryRaw<JobWithEventRow[]>`
     WITH given AS (
@@ -106,13 +106,6 @@ async function ranked(
   const reserved = await database.$queryRaw<ReservedBlock[]>(
     reservation([...blocks.values()], Prisma.sql`true`),
   );
-  const next = new Map(
-    reserved.map(({ lane, lastRank, step, jobs }) => [lane, { rank: lastRank - jobs * step, step }]),
-  );
-  return waiting.map(({ id, lane }) => {
-    const ranks = next.get(lane);
-    if (ranks === undefined) throw new Error(`No rank was reserved in the lane ${lane}.`);
-    ranks.rank += ranks.step;
-    return { id, lane, rank: ranks.rank };
-  });
+  const takeRank = nextRanks(reserved);
+  return waiting.map(({ id, lane }) => ({ id, lane, rank: takeRank({ lane, priority }) }));
 }
