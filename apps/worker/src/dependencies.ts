@@ -12,6 +12,7 @@ import {
   type OutputStorage,
   type ServerStore,
   type Signals,
+  type TakeBacks,
   TicketAnnouncer,
   type TicketQueue,
 } from "@genga/jobs";
@@ -26,6 +27,7 @@ export interface Dependencies {
   workerId: string;
   settings: ServiceConfiguration;
   runs: JobRuns;
+  takeBacks: TakeBacks;
   announcer: JobAnnouncer;
   servers: ServerStore;
   laneServing: LaneServing;
@@ -67,6 +69,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     workerId,
     settings,
     runs: database.jobRuns,
+    takeBacks: database.takeBacks,
     announcer: database.jobAnnouncer,
     servers: database.servers,
     laneServing: database.laneServing,

@@ -3,7 +3,8 @@ import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { createMetricsRegistry, isLoopback } from "@genga/runtime";
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
+import { type TakeBackCounts } from "./job/take-back.ts";
 
 /** The present figures of a worker. */
 export interface WorkerStatus {
@@ -15,6 +16,7 @@ export interface WorkerStatus {
   serversOwned: number;
   serversReady: number;
   jobsHeld: number;
+  takeBacks: TakeBackCounts;
 }
 
 export interface StatusServer {
@@ -73,13 +75,13 @@ function reachableName(host: string): string {
 }
 
 function sendHealth(response: ServerResponse, status: WorkerStatus, uptimeMs: number): void {
-  const { leasesRenewedAgoMs, leaseMs, ...figures } = status;
+  const { workerId, leasesRenewedAgoMs, leaseMs, isPaused, serversOwned, serversReady, jobsHeld } = status;
   const isAlive = leasesRenewedAgoMs < leaseMs;
   const body = JSON.stringify({
     status: isAlive ? "ok" : "unavailable",
     uptimeSeconds: Math.round(uptimeMs / 1000),
     leasesRenewedAgoMs: Math.round(leasesRenewedAgoMs),
-    ...figures,
+    ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld },
   });
   response
     .writeHead(isAlive ? 200 : 503, { "content-type": "application/json", "cache-control": "no-store" })
@@ -116,5 +118,16 @@ function createRegistry(status: () => WorkerStatus): Registry {
       },
     });
   }
+  const takenBack = new Counter({
+    name: "genga_prompts_taken_back_total",
+    help: "Requests to take a waiting prompt back from a busy server, by result.",
+    labelNames: ["result"],
+    registers: [registry],
+    collect: () => {
+      takenBack.reset();
+      for (const [result, count] of Object.entries<number>({ ...status().takeBacks }))
+        takenBack.inc({ result }, count);
+    },
+  });
   return registry;
 }

@@ -3,6 +3,7 @@ import { type Dependencies } from "./dependencies.ts";
 import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
+import { noTakeBacks } from "./job/take-back.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
 import { ServerFleet } from "./servers/server-fleet.ts";
@@ -10,6 +11,7 @@ import { removeSuperseded } from "./servers/superseded-prompts.ts";
 import { type WorkerStatus } from "./status-server.ts";
 import { HouseKeeping } from "./sweeping/house-keeping.ts";
 import { Sweeper } from "./sweeping/sweeper.ts";
+import { TakeBackAsker } from "./taking-back/take-back-asker.ts";
 import { Eligibility } from "./tickets/eligibility.ts";
 import { SlotPlanner } from "./tickets/slot-plan.ts";
 import { TicketPump } from "./tickets/ticket-pump.ts";
@@ -36,11 +38,12 @@ export class Worker {
   readonly #measures: LaneMeasures;
   readonly #knowledge: LaneKnowledge;
   readonly #stops: (() => Promise<void> | void)[] = [];
+  readonly #takeBackCounts = { ...noTakeBacks };
   #statusUrl: string | null = null;
 
   constructor(dependencies: Dependencies) {
     const { runs, announcer, servers, lanes, definitions, tickets, signals, recorder, farm } = dependencies;
-    const { log, workerId, settings } = dependencies;
+    const { log, workerId, settings, takeBacks } = dependencies;
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     const guard = new OutageGuard(leaseMs);
@@ -80,13 +83,18 @@ export class Worker {
     this.#knowledge = new LaneKnowledge({
       ...{ workerId, serving: dependencies.laneServing, servers, hasOtherWorkers, log },
     });
+    const eligibility = new Eligibility(lanes);
     const planner = new SlotPlanner({
-      ...{ knowledge: this.#knowledge, eligibility: new Eligibility(lanes), definitions },
+      ...{ knowledge: this.#knowledge, eligibility, definitions },
       settings: { ...defaultLaneSettings, patienceMs: settings.lanePatienceMs },
     });
     this.#pump = new TicketPump({
       ...{ workerId, runs, announcer, servers, definitions, tickets, leaseMs, log },
-      ...{ planner, knowledge: this.#knowledge, hasOtherWorkers },
+      ...{ planner, knowledge: this.#knowledge, hasOtherWorkers, takeBacks },
+      asker: new TakeBackAsker({
+        ...{ takeBacks, eligibility, signals, log },
+        mayOthersBeBusy: () => hasOtherWorkers() || this.#fleet.owned.some(({ jobsHeld }) => jobsHeld > 0),
+      }),
       isPaused: () => this.#passes.isPaused,
       readyServers: () => (this.#house.disk.isFull ? [] : this.#readyServers()),
       keepTicket: (ticket) => this.#jobs.keepTicket(ticket),
@@ -111,6 +119,7 @@ export class Worker {
       ...{ leasesRenewedAgoMs: renewedAgoMs, isPaused: this.#passes.isPaused },
       ...{ serversOwned: owned.length, jobsHeld: this.#jobs.count },
       serversReady: this.#readyServers().length,
+      takeBacks: this.#takeBackCounts,
     };
   }
 
@@ -159,6 +168,7 @@ export class Worker {
 
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
+    const { takeBacks } = this.#with;
     const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, stallMs, secretsKeys } = settings;
     return new RunningJobs({
       ...{ workerId, runs, servers, definitions, recorder, storage, tickets, guard, log },
@@ -167,6 +177,7 @@ export class Worker {
       progress: this.#progress,
       measures: this.#measures,
       endedPrompts: this.#house.endedPrompts,
+      ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,
       onSlotFreed,
       onEnded: ({ job }) => {
@@ -181,6 +192,12 @@ export class Worker {
     const subscriptions = [
       signals.subscribe("cancel", ({ jobIds }) => {
         this.#jobs.cancel(jobIds);
+      }),
+      signals.subscribe("take-back-asked", ({ jobIds }) => {
+        this.#jobs.takeBack(jobIds);
+      }),
+      signals.subscribe("taken-back", (job) => {
+        this.#pump.claimTakenBack(job);
       }),
       signals.subscribe("definitions-wanted", () => {
         this.#checkServers({ definitionsWanted: true });

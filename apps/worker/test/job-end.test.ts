@@ -44,6 +44,11 @@ const [absent, neverThere, stuck] = [
 ] as const satisfies PromptEnd["lookup"][];
 
 const outputs = [buildOutput()];
+const takenBack: RunOutcome = {
+  kind: "prompt-ended",
+  prompt: { lookup: absent, endedBy: "take-back", takenBackFor: "another-server", warnings: [] },
+  outputs: [],
+};
 const promptEnded = (lookup: PromptEnd["lookup"], endedBy: EndedBy | null = null): RunOutcome => ({
   kind: "prompt-ended",
   prompt: { lookup, endedBy, warnings: ["a node was left out"] },
@@ -125,6 +130,15 @@ describe("the end of a job", () => {
     ],
     ["a cancelled prompt that does not end", promptEnded(stuck, "cancel"), executing, { kind: "cancelled" }],
     ["a deadline", promptEnded(interrupted, "deadline"), executing, timesOut("deadline-passed")],
+    [
+      "a prompt that was taken back, whatever its server did before",
+      takenBack,
+      { ...begun, ...thirdCrash, hasExpired: true },
+      {
+        ...{ kind: "requeue", charged: false, avoidServer: true, delayMs: 3_000 },
+        ...{ takenBackFor: "another-server", ...failure("taken-back") },
+      },
+    ],
     ["a queue deadline", promptEnded(absent, "expiry"), {}, timesOut("expired")],
     ["a stall", promptEnded(interrupted, "stall"), executing, requeued("prompt-stalled", "crash")],
     ["a third stall", promptEnded(stuck, "stall"), { ...executing, ...thirdCrash }, ends("poison")],
@@ -309,6 +323,7 @@ describe("what an end says about the server", () => {
     ["a prompt that vanished and may have begun", absent, null, true, lostAJob],
     ["a prompt that vanished while it waited", absent, null, false, null],
     ["a prompt that was cancelled", absent, "cancel", true, null],
+    ["a prompt that was taken back", absent, "take-back", true, null],
     ["a prompt that somebody else interrupted", interrupted, null, true, null],
     ["a prompt that does not end", stuck, "deadline", true, null],
   ])("%s", (_what, lookup, endedBy, mayHaveBegun, verdict) => {
@@ -327,6 +342,7 @@ describe("what an end says about the server", () => {
 test.each<[what: string, lookup: PromptEnd["lookup"], endedBy: EndedBy | null, expected: boolean]>([
   ["finished", finished, null, true],
   ["was interrupted", interrupted, "cancel", true],
+  ["was taken back", absent, "take-back", true],
   ["never arrived", neverThere, null, true],
   ["was taken out of the queue", absent, "cancel", true],
   ["vanished", absent, null, false],
@@ -338,6 +354,7 @@ test.each<[what: string, lookup: PromptEnd["lookup"], endedBy: EndedBy | null, e
 test.each<[what: string, outcome: RunOutcome, expected: boolean]>([
   ["a prompt that finished", promptEnded(finished), true],
   ["a prompt that vanished", promptEnded(absent), false],
+  ["a prompt that was taken back", takenBack, true],
   ["a prompt that does not end", promptEnded(stuck, "cancel"), false],
   ["a run that broke", broke(refusal), true],
   ["a run whose server was given up", serverLost(), false],

@@ -27,6 +27,7 @@ import {
 import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./wire/submit.ts";
 import { type WatchEvent } from "./watching/watch-event.ts";
 import { type Workflow } from "./graph/workflow.ts";
+import { withdrawPrompt } from "./wire/withdraw.ts";
 
 /** Receives warnings about failures that no caller needs to handle; a pino logger fits. */
 export interface ConnectorLogger {
@@ -264,6 +265,17 @@ export class ComfyUIConnector {
     options: CallOptions = {},
   ): Promise<Download> {
     return this.#api.downloadOutput(file, options);
+  }
+
+  /**
+   * Removes a prompt from the queue if it waits, and returns where it stands then (`withdraw.ts`). A prompt that runs goes
+   * on. The watch of a removed prompt ends with `settled` and the state `absent`.
+   * @param options.timeoutMs of each of the calls to the server
+   */
+  async withdrawPrompt(promptId: string, options: CallOptions = {}): Promise<PromptLookup> {
+    const lookup = await withdrawPrompt(this.#api, promptId, options);
+    this.#watches.settle(promptId, lookup);
+    return lookup;
   }
 
   /**

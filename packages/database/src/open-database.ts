@@ -14,6 +14,7 @@ import {
   type LanePauses,
   type LaneServing,
   type ServerStore,
+  type TakeBacks,
   type TenantLimitStore,
   type TenantStore,
   type UploadStore,
@@ -32,6 +33,7 @@ import { PrismaJobReader } from "./jobs/reading/prisma-job-reader.ts";
 import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
 import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
+import { PrismaTakeBacks } from "./jobs/taking-back/prisma-take-backs.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
 import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
@@ -50,6 +52,7 @@ export interface Database {
   readonly jobRequests: JobRequests;
   readonly jobAnnouncer: JobAnnouncer;
   readonly jobRuns: JobRuns;
+  readonly takeBacks: TakeBacks;
   readonly idempotency: IdempotencyStore;
   readonly eventReader: EventReader;
   readonly eventSequencer: EventSequencer;
@@ -99,6 +102,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
+    takeBacks: new PrismaTakeBacks({ database: client, limits }),
     idempotency: new PrismaIdempotencyStore(client),
     eventReader: events,
     eventSequencer: events,

@@ -6,6 +6,7 @@ import {
   IllegalTransitionError,
   InvalidJobError,
   NeededJobEndedError,
+  takenBackCode,
   type AttemptEnd,
   type Job,
   type JobEvent,
@@ -65,7 +66,7 @@ const shapes = {
   "two need one": [[], [0], [0]],
 } as const;
 const anyShape = fc.constantFrom(...(Object.keys(shapes) as (keyof typeof shapes)[]));
-const endKinds = ["completed", "failed", "timeout", "cancelled", "requeue"] as const;
+const endKinds = ["completed", "failed", "timeout", "cancelled", "requeue", "take-back"] as const;
 const phases: JobPhase[] = ["waiting", "submitted", "executing", "saving"];
 /** Also of the jobs that were accepted meanwhile. */
 const anyJob = fc.nat(jobsInPlay);
@@ -86,6 +87,10 @@ const writes = fc.oneof(
       job: anyJob,
     }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("claim for the empty server" as const), job: anyJob }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cancel", "retry", "enqueued"), job: anyJob }) },
   {
     weight: 3,
@@ -95,6 +100,10 @@ const writes = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constantFrom("renew", "release", "take over"), lease: anyLease }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constantFrom("ask for", "begin to take back"), lease: anyLease }),
   },
   {
     weight: 4,
@@ -132,6 +141,10 @@ class Writers {
   readonly #stores: Stores;
   readonly #tenantId: string;
   readonly #serverId: string;
+  /** Stands empty, since only jobs whose prompts were taken back go there. */
+  readonly #emptyServerId: string;
+  /** Attempts that somebody has begun to take back. */
+  readonly #takeBacksBegun = new Set<string>();
   readonly #batchId: string;
   /** Grows as jobs are accepted. */
   readonly #jobIds: string[];
@@ -141,11 +154,12 @@ class Writers {
 
   constructor(
     stores: Stores,
-    ids: { tenantId: string; serverId: string; batchId: string; jobIds: string[] },
+    ids: { tenantId: string; serverId: string; emptyServerId: string; batchId: string; jobIds: string[] },
   ) {
     this.#stores = stores;
     this.#tenantId = ids.tenantId;
     this.#serverId = ids.serverId;
+    this.#emptyServerId = ids.emptyServerId;
     this.#batchId = ids.batchId;
     this.#jobIds = ids.jobIds;
   }
@@ -189,6 +203,33 @@ class Writers {
     }
   }
 
+  /** Without a ticket, and before others may: only if the prompt was taken back for that server. */
+  async #claimForEmptyServer(jobId: string): Promise<void> {
+    const job = await this.#stores.jobRuns.findJob(jobId);
+    if (job === null || job === "removed") return;
+    const claim = {
+      ...{ jobId, attempt: job.attempt + 1, ticketNumber: job.ticketNumber, promptId: uuidv7() },
+      ...{ serverId: this.#emptyServerId, workerId: "worker-e", clientId: "client-e" },
+    };
+    const [attemptBefore] = (await this.#stores.jobReader.of(this.#tenantId).listAttempts(jobId)).slice(-1);
+    for (const leased of await this.#stores.takeBacks.claim([claim], 60_000)) {
+      if (attemptBefore?.failure?.code !== takenBackCode)
+        throw new Error(`Job ${jobId} was claimed for a server for which it was not taken back.`);
+      this.#leases.push(leased);
+      this.#note({ jobId, sequence: leased.job.eventSequence }, { type: "claimed", given: leased });
+    }
+  }
+
+  async #beginTakeBack(lease: JobLease): Promise<void> {
+    const forServerId = await this.#stores.takeBacks.begin(lease);
+    if (forServerId === null) return;
+    expect(forServerId).toBe(this.#emptyServerId);
+    const attempt = `${lease.jobId} ${lease.attempt}`;
+    if (this.#takeBacksBegun.has(attempt))
+      throw new Error(`Two take-backs of attempt ${attempt} were begun.`);
+    this.#takeBacksBegun.add(attempt);
+  }
+
   /** As an announcer does: it reads the row, adds the ticket, and then records it. */
   async #markEnqueued(jobId: string): Promise<void> {
     const job = await this.#stores.jobRuns.findJob(jobId);
@@ -210,6 +251,7 @@ class Writers {
     if (what === "claim") await this.#claim(jobId);
     else if (what === "claim by the ticket of attempt 1") await this.#claim(jobId, "attempt");
     else if (what === "claim by a stale ticket") await this.#claim(jobId, "ticket");
+    else if (what === "claim for the empty server") await this.#claimForEmptyServer(jobId);
     else if (what === "enqueued") await this.#markEnqueued(jobId);
     else if (what === "cancel") {
       const result = await jobRequests.requestCancel(jobId);
@@ -287,12 +329,14 @@ class Writers {
       for (const event of await jobRuns.recordProgress(reports))
         this.#note(event, { type: event.type, under });
     } else if (write.do === "end") {
-      const end = endOf(write.as, under);
+      const end = endOf(write.as, under, this.#emptyServerId);
       const result = await jobRuns.endAttempt(under, end);
       if (!result.held) return;
       this.#note(result.event, { type: result.event.type, under, end });
       this.#noteFailures(result.passedOn);
-    } else if (write.do === "renew") await jobRuns.renewLeases([under], 60_000);
+    } else if (write.do === "ask for") await this.#stores.takeBacks.ask(under, this.#emptyServerId);
+    else if (write.do === "begin to take back") await this.#beginTakeBack(under);
+    else if (write.do === "renew") await jobRuns.renewLeases([under], 60_000);
     else {
       await jobRuns.releaseLeases([under]);
       if (write.do === "take over") await this.#adopt();
@@ -318,8 +362,17 @@ async function unlessIllegal<Answer>(asked: Promise<Answer>): Promise<Answer | u
  * The end of this kind for this attempt and lease; always the same, as a worker that repeats an end sends the same
  * again.
  */
-function endOf(kind: AttemptEnd["kind"], { attempt, leaseNumber }: JobLease): AttemptEnd {
+function endOf(
+  kind: (typeof endKinds)[number],
+  { attempt, leaseNumber }: JobLease,
+  emptyServerId: string,
+): AttemptEnd {
   const failure = buildFailure();
+  if (kind === "take-back") {
+    const takenBack = buildFailure({ class: "server", code: takenBackCode });
+    const how = { delayMs: 60_000, charged: false, avoidServer: true, takenBackFor: emptyServerId };
+    return { kind: "requeue", failure: takenBack, ...how };
+  }
   if (kind === "completed") return { kind, outputs: [buildOutput()] };
   if (kind !== "requeue") return kind === "cancelled" ? { kind } : { kind, failure };
   const counts = (["crash", "outOfMemory", undefined] as const)[attempt % 3];
@@ -360,7 +413,12 @@ async function begin(
   shape: keyof typeof shapes = "no job needs another",
 ): Promise<{ batchId: string; jobIds: string[]; writers: Writers }> {
   const { stores, tenantId } = lane;
-  const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 9 }]);
+  const [server, empty] = await stores.servers.registerServers([
+    { url: `http://${uuidv7()}`, slots: 9 },
+    { url: `http://${uuidv7()}`, slots: 1 },
+  ]);
+  const [owned] = await stores.servers.acquireServers("worker-e", [empty!.id], 1, 600_000);
+  await stores.servers.setServerState(owned!, "online", null);
   const batchId = uuidv7();
   const ids = Array.from({ length: jobsInPlay }, () => uuidv7());
   const jobs = await stores.jobRequests.insertJobs({
@@ -377,7 +435,13 @@ async function begin(
   return {
     batchId,
     jobIds,
-    writers: new Writers(stores, { tenantId, serverId: server!.id, batchId, jobIds }),
+    writers: new Writers(stores, {
+      tenantId,
+      serverId: server!.id,
+      emptyServerId: empty!.id,
+      batchId,
+      jobIds,
+    }),
   };
 }
 
@@ -565,7 +629,8 @@ test(
         .listEvents(play.jobIds[0]!, 0, 100);
       const wasAsked = events.some(({ type }) => type === "cancel_requested");
       if (job?.status === "processing") return; // the take-over came first, so the first holder's writes had no effect
-      if (end.as === "requeue" || end.as === "cancelled") expect(job?.status).toBe("cancelled");
+      if (end.as === "requeue" || end.as === "take-back" || end.as === "cancelled")
+        expect(job?.status).toBe("cancelled");
       else expect(job).toMatchObject({ status: end.as, cancelTooLate: end.as === "completed" && wasAsked });
     });
   },

@@ -2,6 +2,7 @@ import { expect } from "@jest/globals";
 import {
   jobPriorities,
   mayAdvance,
+  takenBackCode,
   type AttemptEnd,
   type Job,
   type JobAttempt,
@@ -87,6 +88,12 @@ export function judge({ job, events, attempts, outputs, authors }: Told): void {
   expect(job.cancelRequestedAt !== null).toBe(state.isCancelRequested);
   expect(job.pausedAt !== null).toBe(state.isPaused);
   expect(job.priority).toBe(state.priority);
+  // A job whose prompt was taken back has not failed. A request in the meantime clears no failure of a queued job.
+  if (
+    status === "queued" &&
+    events.findLast(({ type }) => type === "requeued")?.data["code"] === takenBackCode
+  )
+    expect(job.failure).toBeNull();
   const isEnded = status !== "queued" && status !== "processing";
   expect(job.finishedAt !== null).toBe(isEnded);
   const retries = events.filter(({ type }) => type === "retry_requested").length;

@@ -1,5 +1,11 @@
 import { migrate, openDatabase } from "@genga/database";
-import { type EventReader, type EventSequencer, type KeepingStore, type UploadStore } from "@genga/jobs";
+import {
+  type EventReader,
+  type EventSequencer,
+  type KeepingStore,
+  type TakeBacks,
+  type UploadStore,
+} from "@genga/jobs";
 import { type ContractStores, createTestDatabase } from "@genga/testing";
 
 /** The stores that the contract tests need, and the other ones. */
@@ -9,6 +15,7 @@ export type TestStores = ContractStores & {
   keeping: KeepingStore;
   eventReader: EventReader;
   eventSequencer: EventSequencer;
+  takeBacks: TakeBacks;
 };
 
 /** Opens stores with a database of their own; `close` removes the database. */
@@ -20,7 +27,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
     await database.close();
     await scratch.drop();
   };
-  const { eventReader, eventSequencer } = database;
+  const { eventReader, eventSequencer, takeBacks } = database;
   return {
     ...{
       eventReader,
@@ -33,6 +40,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
       tenants,
       uploads,
       keeping,
+      takeBacks,
     },
     ...{ url: scratch.url, close },
   };

@@ -184,7 +184,13 @@ export {
   type TicketEnd,
   type TicketQueue,
 } from "./ports/ticket-queue.ts";
-export { type JobSignal, type Signals, type SignalTopic, type SignalTopics } from "./ports/signals.ts";
+export {
+  type JobSignal,
+  type Signals,
+  type SignalTopic,
+  type SignalTopics,
+  type TakenBack,
+} from "./ports/signals.ts";
 export {
   leaseNumberOfFolder,
   outputFolderKey,
@@ -271,3 +277,5 @@ export {
 } from "./running/attempt-recorder.ts";
 export { outputMember } from "./requests/output-references.ts";
 export { TicketAnnouncer } from "./requests/ticket-announcer.ts";
+export { takenBackCode, type PromptGraph, type TakeBacks, type WaitingPrompt } from "./ports/take-backs.ts";
+export { takeBacksFor, type EmptyServer } from "./scheduling/take-back.ts";

@@ -7,6 +7,7 @@ import {
   type JobFailure,
   type NewOutput,
   poisonCode,
+  takenBackCode,
 } from "@genga/jobs";
 import { ExtraDataError } from "./extra-data.ts";
 import { failureOf, failureOfPrompt } from "./job-failure.ts";
@@ -15,8 +16,8 @@ import { RunStopped, type RunStop } from "./run.ts";
 // What the end of a run means: for the job (`endOf`), for its server (`serverVerdict`, `serverFaultIn`), and whether it is
 // for this worker to end the job at all (`stopOf`). Pure; `test/job-end.test.ts` has the table of cases.
 
-/** Why this worker told the server to end a prompt. */
-export type EndedBy = "cancel" | "deadline" | "expiry" | "stall";
+/** Why this worker told the server to end a prompt, or to remove it from its queue (`take-back`). */
+export type EndedBy = "cancel" | "deadline" | "expiry" | "stall" | "take-back";
 
 /** How a prompt ended on its server. */
 export interface PromptEnd {
@@ -27,6 +28,8 @@ export interface PromptEnd {
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
   /** `null`: this worker did not ask the server to end the prompt. */
   endedBy: EndedBy | null;
+  /** The server for which the prompt was taken back; only with `endedBy: "take-back"`. */
+  takenBackFor?: string;
   /** The server's messages about nodes that failed, if the prompt went on without them. */
   warnings: string[];
 }
@@ -79,12 +82,13 @@ export function endOf(
       );
     }
     case "prompt-ended": {
-      const { lookup, endedBy, warnings } = outcome.prompt;
+      const { lookup, endedBy, takenBackFor, warnings } = outcome.prompt;
       if (lookup.state === "finished") return { kind: "completed", outputs: outcome.outputs, warnings };
       if (lookup.state === "failed") return after(failureOfPrompt(lookup), false);
       if (endedBy === "cancel") return { kind: "cancelled" };
       if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
       if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
+      if (takenBackFor !== undefined) return endAfterTakeBack(takenBackFor);
       // Perhaps a worker ended the prompt, and died before it could record that.
       if (endedBy === null && wasInterruptedAtDeadline(lookup, job))
         return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
@@ -96,6 +100,27 @@ export function endOf(
       return after(promptLossFailures[lookup.state], hasCrashed);
     }
   }
+}
+
+/** The other server alone may claim the job for this time. Afterwards it gets a ticket like any other. */
+const keptForServerMs = 3_000;
+
+/** It is queued again, uncharged, for the server for which its prompt was taken back. */
+function endAfterTakeBack(takenBackFor: string): AttemptEnd {
+  const failure: JobFailure = {
+    class: "server",
+    code: takenBackCode,
+    message:
+      "Its prompt was waiting on its server behind others, and was taken back for a server that stood empty.",
+  };
+  return {
+    kind: "requeue",
+    failure,
+    delayMs: keptForServerMs,
+    charged: false,
+    avoidServer: true,
+    takenBackFor,
+  };
 }
 
 /**

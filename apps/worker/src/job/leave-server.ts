@@ -2,8 +2,8 @@ import { type Logger } from "@genga/runtime";
 import { type JobServer } from "./job-server.ts";
 import { type Run } from "./run.ts";
 
-/** The timeout for removing a prompt from a server that is given up. */
-const takeBackMs = 4_000;
+/** The timeout for ending a prompt on a server that is given up. */
+const endingMs = 4_000;
 
 /** After an out-of-memory error: asks the server to unload its models before the next job. */
 export async function freeMemory(run: Run, server: JobServer, log: Logger): Promise<void> {
@@ -16,15 +16,15 @@ export async function freeMemory(run: Run, server: JobServer, log: Logger): Prom
 }
 
 /**
- * Removes a run's prompt from a server that is given up. A wedged server still answers, and may recover: its prompt must
+ * Ends a run's prompt on a server that is given up, wherever it is. A wedged server still answers, and may recover: its prompt must
  * not execute beside the job's next attempt.
  */
-export async function takeBackPrompt(run: Run, server: JobServer, log: Logger): Promise<void> {
+export async function endPromptOfLostServer(run: Run, server: JobServer, log: Logger): Promise<void> {
   try {
-    const signal = AbortSignal.timeout(takeBackMs);
-    await server.connector.cancelPrompt(run.promptId, { signal, timeoutMs: takeBackMs / 2 });
+    const signal = AbortSignal.timeout(endingMs);
+    await server.connector.cancelPrompt(run.promptId, { signal, timeoutMs: endingMs / 2 });
   } catch (error) {
     // The server's owner removes the prompt once it sees it in the server's queue.
-    log.warn({ err: error }, "the prompt could not be taken back from the server");
+    log.warn({ err: error }, "the prompt could not be ended on the server that is given up");
   }
 }

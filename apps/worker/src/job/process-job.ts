@@ -8,9 +8,10 @@ import { type Run } from "./run.ts";
 import { saveOutputs } from "./save-outputs.ts";
 import { endStoppedRun } from "./stopped-run.ts";
 import { lookUpSubmitted, submitPrompt } from "./submit-prompt.ts";
+import { type TakeBackOptions } from "./take-back.ts";
 import { watchPrompt } from "./watch-prompt.ts";
 
-export interface ProcessJobOptions extends EndJobOptions, RefusalOptions {
+export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBackOptions {
   log: Logger;
   /** An executing prompt that sends no message for this long is given up. */
   stallMs: number;

@@ -51,6 +51,8 @@ export class Run {
   /** Its POST is under way, or got no reply. A successor that looks the prompt up too early may not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
+  /** Called when another server could begin the job at once; set while the prompt is watched (`take-back.ts`). */
+  onTakeBackAsked: (() => void) | null = null;
   /**
    * The server has the prompt, as far as this worker knows. Stays false for an adopted prompt, whose place in the queue
    * is unknown.

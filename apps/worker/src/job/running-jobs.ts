@@ -16,6 +16,14 @@ export interface RunningJobsOptions extends ProcessJobOptions {
   onEnded: (leased: LeasedJob) => void;
 }
 
+interface Begin {
+  leased: LeasedJob;
+  server: JobServer;
+  ticket: HeldTicket | null;
+  leasedSince: number;
+  wasAdopted: boolean;
+}
+
 interface RunningJob {
   run: Run;
   server: JobServer;
@@ -38,9 +46,13 @@ export class RunningJobs {
     return this.#latest.size;
   }
 
-  /** Starts a job that was just claimed. @param leasedSince when the claim was sent, by the monotonic clock */
-  start(leased: LeasedJob, server: JobServer, ticket: HeldTicket, leasedSince: number): void {
-    this.#start(leased, server, ticket, leasedSince, Promise.resolve());
+  /**
+   * Starts a job that was just claimed.
+   * @param ticket `null` = the job was claimed without one, for a server for which its prompt had been taken back
+   * @param leasedSince when the claim was sent, by the monotonic clock
+   */
+  start(leased: LeasedJob, server: JobServer, ticket: HeldTicket | null, leasedSince: number): void {
+    this.#start({ leased, server, ticket, leasedSince, wasAdopted: false }, Promise.resolve());
   }
 
   /** Takes over the jobs of a dead or stopped worker on these servers, and watches their prompts. */
@@ -58,7 +70,8 @@ export class RunningJobs {
       // the job. Its earlier run ends first, since only one run may watch a prompt.
       const earlier = this.#latest.get(leased.jobId);
       earlier?.run.stop("lease-lost");
-      this.#start(leased, server, null, leasedSince, earlier?.ended ?? Promise.resolve());
+      const begin = { leased, server, ticket: null, leasedSince, wasAdopted: true };
+      this.#start(begin, earlier?.ended ?? Promise.resolve());
     }
   }
 
@@ -69,18 +82,26 @@ export class RunningJobs {
     const { leaseMs, guard } = this.#options;
     const sentAt = performance.now();
     const leases = runs.map((run) => run.leased);
-    const { held, cancelRequested } = await guard.watch(this.#options.runs.renewLeases(leases, leaseMs));
+    const { held, cancelRequested, takeBackAsked } = await guard.watch(
+      this.#options.runs.renewLeases(leases, leaseMs),
+    );
     const stillOurs = new Set(held.map((lease) => `${lease.jobId} ${lease.leaseNumber}`));
     for (const run of runs) {
       if (stillOurs.has(`${run.jobId} ${run.leased.leaseNumber}`)) run.lease.renewed(sentAt);
       else run.stop("lease-lost");
     }
     this.cancel(cancelRequested);
+    this.takeBack(takeBackAsked);
   }
 
   /** Ends the prompts of those jobs that run here. */
   cancel(jobIds: readonly string[]): void {
     for (const jobId of jobIds) this.#latest.get(jobId)?.run.requestCancel();
+  }
+
+  /** Takes back the waiting prompts of those jobs that run here, if that is still wanted. */
+  takeBack(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) this.#latest.get(jobId)?.run.onTakeBackAsked?.();
   }
 
   /** Keeps a ticket of a job that runs here. `false`: none of the jobs wants it. */
@@ -102,13 +123,7 @@ export class RunningJobs {
     await this.#options.runs.releaseLeases(released.map(({ run }) => run.leased));
   }
 
-  #start(
-    leased: LeasedJob,
-    server: JobServer,
-    ticket: HeldTicket | null,
-    leasedSince: number,
-    after: Promise<void>,
-  ): void {
+  #start({ leased, server, ticket, leasedSince, wasAdopted }: Begin, after: Promise<void>): void {
     if (!this.#options.owns(server)) {
       // The server was lost or handed over while the job was being claimed: its next owner adopts the job.
       void this.#giveBack(leased, ticket);
@@ -116,7 +131,7 @@ export class RunningJobs {
     }
     const { leaseMs, secretsKeys, onEnded } = this.#options;
     const run = new Run({
-      ...{ leased, ticket, wasAdopted: ticket === null },
+      ...{ leased, ticket, wasAdopted },
       ...{ leaseMs, leasedSince, secretsKeys },
     });
     server.addRun(run);

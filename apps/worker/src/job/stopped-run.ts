@@ -1,7 +1,7 @@
 import { type Logger } from "@genga/runtime";
 import { type JobServer } from "./job-server.ts";
 import { type RunOutcome, serverFaultIn, stopOf } from "./job-end.ts";
-import { takeBackPrompt } from "./leave-server.ts";
+import { endPromptOfLostServer } from "./leave-server.ts";
 import { endJob, type EndJobOptions, returnTicket } from "./record-end.ts";
 import { isRefusal, isWorthAnotherTry, type RefusalOptions } from "./refusal.ts";
 import { type Run } from "./run.ts";
@@ -61,6 +61,7 @@ async function outcomeOfServerLoss(
   { wasOnServer }: { wasOnServer: boolean },
   log: Logger,
 ): Promise<RunOutcome> {
-  if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0) await takeBackPrompt(run, server, log);
+  if (wasOnServer && server.isAnswering && run.lease.leftMs() > 0)
+    await endPromptOfLostServer(run, server, log);
   return { kind: "server-lost", wasOnServer };
 }

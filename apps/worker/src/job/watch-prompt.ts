@@ -5,6 +5,7 @@ import { type EndedBy, type PromptEnd } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { TakeBack, type TakeBackOptions } from "./take-back.ts";
 import { RunTiming } from "../lanes/run-timing.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
@@ -16,9 +17,8 @@ const stallTicks = 10;
 /** A node that is executed for each element of a list may warn once for each of them. */
 const warningsMax = 20;
 
-export interface WatchPromptOptions {
+export interface WatchPromptOptions extends TakeBackOptions {
   progress: ProgressWriter;
-  log: Logger;
   /** How long an executing prompt may send no message. */
   stallMs: number;
   /** How long queue and history may fail to say where the prompt is. */
@@ -26,7 +26,7 @@ export interface WatchPromptOptions {
 }
 
 /**
- * Watches a prompt to its end and passes on its progress. Ends it on a cancel request, at its deadline (counted from
+ * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty. Ends it on a cancel request, at its deadline (counted from
  * the begin of execution), and when it sent no message for `stallMs` while it executed. Waits until the prompt has left
  * the server.
  *
@@ -43,10 +43,12 @@ export async function watchPrompt(
   const { promptId } = run.leased;
   options.progress.report(run, run.isExecuting ? "executing" : "submitted", run.progress);
   const ending = new PromptEnding(run, server, options);
+  const takeBack = new TakeBack(run, server, options, () => ending.endedBy !== null);
   const warnings = new Set<string>();
-  const result = (lookup: PromptEnd["lookup"]): PromptEnd => ({
+  const result = (lookup: PromptEnd["lookup"], takenBackFor: string | null = null): PromptEnd => ({
     lookup,
     endedBy: ending.endedBy,
+    ...(ending.endedBy === null && takenBackFor !== null && { endedBy: "take-back", takenBackFor }),
     warnings: [...warnings].slice(0, warningsMax),
   });
   if (!run.wasAdopted) ending.applyTimeLimit();
@@ -54,7 +56,8 @@ export async function watchPrompt(
   try {
     for (;;) {
       try {
-        return result(await followToItsEnd(run, server, ending, warnings, options));
+        const lookup = await followToItsEnd(run, server, ending, warnings, options);
+        return result(lookup, takeBack.serverFor(lookup));
       } catch (error) {
         run.stopSignal.throwIfAborted();
         if (ending.stuckSignal.aborted) {
@@ -67,6 +70,7 @@ export async function watchPrompt(
     }
   } finally {
     ending.dispose();
+    await takeBack.close();
   }
 }
 

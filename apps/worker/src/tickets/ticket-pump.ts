@@ -10,6 +10,8 @@ import {
   readTicketPriority,
   type ServerStore,
   StoreUnavailableError,
+  type TakeBacks,
+  type TakenBack,
   ticketId,
   type TicketQueue,
   TicketsUnavailableError,
@@ -18,6 +20,8 @@ import { type Logger } from "@genga/runtime";
 import { type DefinitionsStore } from "@genga/workflows";
 import { type LaneKnowledge } from "../lanes/lane-knowledge.ts";
 import { type OwnedServer } from "../servers/owned-server.ts";
+import { type TakeBackAsker } from "../taking-back/take-back-asker.ts";
+import { TakenBackJobs } from "../taking-back/taken-back-jobs.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { LimitedTenants } from "./limited-tenants.ts";
 import {
@@ -44,6 +48,9 @@ export interface TicketPumpOptions {
   tickets: TicketQueue;
   planner: SlotPlanner;
   knowledge: LaneKnowledge;
+  /** Asks for prompts that wait on other servers. */
+  asker: TakeBackAsker;
+  takeBacks: Pick<TakeBacks, "claim">;
   leaseMs: number;
   log: Logger;
   /** `false` while this worker is the only one, as far as it knows; then no other worker can have an empty server. */
@@ -54,7 +61,7 @@ export interface TicketPumpOptions {
   readyServers: () => OwnedServer[];
   /** `true` when this worker runs the job already and keeps the ticket. */
   keepTicket: (ticket: HeldTicket) => boolean;
-  start: (leased: LeasedJob, server: OwnedServer, ticket: HeldTicket, leasedSince: number) => void;
+  start: (leased: LeasedJob, server: OwnedServer, ticket: HeldTicket | null, leasedSince: number) => void;
 }
 
 /** The most rounds in one pass; the rest waits for the next trigger, a second at most. */
@@ -88,12 +95,14 @@ export class TicketPump {
   readonly #unstarted: UnstartedTickets;
   readonly #limitedTenants = new LimitedTenants();
   readonly #runsOf: RunsOf = (lane) => this.#options.knowledge.runsOf(lane);
+  readonly #takenBack: TakenBackJobs;
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
     this.#options = options;
     this.#canRun = new RunnableCache(options.definitions);
     this.#unstarted = new UnstartedTickets({ ...options, canRun: this.#canRun });
+    this.#takenBack = new TakenBackJobs(options);
   }
 
   /** A server became available or its definitions changed, so jobs that no server could run may now be possible. */
@@ -105,6 +114,13 @@ export class TicketPump {
   /** Whether other jobs of this tenant may wait for the end of one of its jobs. */
   isLimited(tenantId: string): boolean {
     return this.#limitedTenants.has(tenantId);
+  }
+
+  /** A prompt was taken back, perhaps for a server of this worker. */
+  claimTakenBack(job: TakenBack): void {
+    if (!this.#options.readyServers().some(({ id }) => id === job.serverId)) return;
+    this.#takenBack.add(job);
+    this.trigger();
   }
 
   /** There may be work for a free slot. */
@@ -120,18 +136,33 @@ export class TicketPump {
 
   async #pass(): Promise<void> {
     try {
+      await this.#startTakenBack();
       for (let round = 0; round < roundsMax && !this.#isStopped; round += 1) {
         const begunAt = performance.now();
         if (await this.#fill()) continue;
         for (const server of this.#options.readyServers()) server.noteNothingWaited(begunAt);
-        return;
+        break;
       }
+      if (!this.#isStopped && !this.#options.isPaused())
+        await this.#options.asker.ask(this.#options.readyServers());
     } catch (error) {
       if (!(error instanceof StoreUnavailableError) && !(error instanceof TicketsUnavailableError)) {
         this.#options.log.error({ err: error }, "a pass over the tickets failed");
         return;
       }
       this.#options.log.debug({ err: error }, "no tickets can be taken now");
+    }
+  }
+
+  /** Jobs that were queued for empty servers of this worker alone come before tickets. */
+  async #startTakenBack(): Promise<void> {
+    const { isPaused, readyServers, knowledge, asker, start } = this.#options;
+    if (isPaused()) return;
+    for (const { leased, server, model, leasedSince } of await this.#takenBack.claim(readyServers())) {
+      knowledge.noteServed(leased.job.lane);
+      server.noteJob(leased.job.lane, model);
+      asker.noteClaimed(leased.jobId);
+      start(leased, server, null, leasedSince);
     }
   }
 

@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { createServer, request, type IncomingMessage } from "node:http";
+import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { type Duplex } from "node:stream";
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 
 /** A reply as it goes to the client. */
 interface OddReply {
@@ -15,6 +15,10 @@ export interface OddComfyUI {
   readonly url: string;
   /** Is shown each request before it is passed on; an answer replaces the server's. */
   refuse: ((method: string, path: string) => OddReply | undefined) | null;
+  /** Is awaited before a request is passed on. `break`: the connection breaks, and the server never gets the request. */
+  hold: ((method: string, path: string) => Promise<"break" | "pass">) | null;
+  /** Is awaited before an answer is passed on. `break`: the connection breaks, and the answer is lost. */
+  holdReply: ((method: string, path: string) => Promise<"break" | "pass">) | null;
   /** May change what the server answered. */
   alter: ((path: string, body: string) => string) | null;
   /** What the server says on its sockets is lost. */
@@ -34,6 +38,8 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
   const odd: OddComfyUI = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     refuse: null,
+    hold: null,
+    holdReply: null,
     alter: null,
     isMute: false,
     say: (message) => {
@@ -49,6 +55,21 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
   };
   server.on("request", (received, response) => {
     const [method, path] = [received.method ?? "", received.url ?? ""];
+    const { hold } = odd;
+    if (hold === null) passOn(received, response, received);
+    else
+      // The body is read before, so that the request can be passed on when its sender has given up.
+      void buffer(received).then(async (body) => {
+        if ((await hold(method, path)) === "break") response.destroy();
+        else passOn(received, response, body);
+      });
+  });
+  const passOn = (
+    received: IncomingMessage,
+    response: ServerResponse,
+    body: IncomingMessage | Buffer,
+  ): void => {
+    const [method, path] = [received.method ?? "", received.url ?? ""];
     const own = odd.refuse?.(method, path);
     if (own !== undefined) {
       received.resume();
@@ -58,20 +79,27 @@ export async function startOddComfyUI(targetUrl: string): Promise<OddComfyUI> {
     const passedOn = request(new URL(path, target), { method, headers: received.headers });
     passedOn.on("error", () => response.destroy());
     passedOn.on("response", (reply: IncomingMessage) => {
-      const { alter } = odd;
-      if (alter === null || reply.headers["content-type"]?.includes("json") !== true) {
-        response.writeHead(reply.statusCode ?? 502, reply.headers);
-        reply.pipe(response);
-        return;
-      }
-      void text(reply).then((body) =>
-        response
-          .writeHead(reply.statusCode ?? 502, { "content-type": "application/json" })
-          .end(alter(path, body)),
-      );
+      void (odd.holdReply?.(method, path) ?? Promise.resolve("pass")).then((what) => {
+        if (what === "break") response.destroy();
+        else answer(path, reply, response);
+      });
     });
-    received.pipe(passedOn);
-  });
+    if (Buffer.isBuffer(body)) passedOn.end(body);
+    else body.pipe(passedOn);
+  };
+  const answer = (path: string, reply: IncomingMessage, response: ServerResponse): void => {
+    const { alter } = odd;
+    if (alter === null || reply.headers["content-type"]?.includes("json") !== true) {
+      response.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(response);
+      return;
+    }
+    void text(reply).then((body) =>
+      response
+        .writeHead(reply.statusCode ?? 502, { "content-type": "application/json" })
+        .end(alter(path, body)),
+    );
+  };
   server.on("upgrade", (received, socket, head) => {
     const upstream = connect(Number(target.port), target.hostname);
     for (const end of [socket, upstream]) {

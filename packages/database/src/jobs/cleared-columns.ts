@@ -21,7 +21,11 @@ export function clearedRunWhere(condition: Prisma.Sql): Prisma.Sql {
 }
 
 /** For queued jobs that end without a claim: clears the columns that only waiting jobs use. */
-export const endedWaiting = Prisma.sql`phase = NULL, finished_at = now(), run_at = NULL, paused_at = NULL, avoid_server_id = NULL`;
+export const endedWaiting = Prisma.sql`phase = NULL, finished_at = now(), run_at = NULL, paused_at = NULL, avoid_server_id = NULL,
+  take_back_for = NULL`;
+
+/** Clears what was asked of the attempt's prompt (`taking-back`). */
+export const clearedTakeBack = Prisma.sql`take_back_for = NULL, take_back_asked_at = NULL, take_back_begun = false`;
 
 /**
  * @param columns only names from this file, `failure-columns.ts` and `progress-columns.ts`, since they become part of the

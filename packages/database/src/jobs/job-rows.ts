@@ -32,7 +32,15 @@ export const graphText = Prisma.sql`coalesce(workflows.graph_text, workflows.gra
 /** A row of `jobColumns`. */
 export type JobRow = Omit<
   StoredJob,
-  "leaseOwner" | "leaseExpiresAt" | "clientId" | "avoidServerId" | "hasExtraData" | "hasDependents"
+  | "leaseOwner"
+  | "leaseExpiresAt"
+  | "clientId"
+  | "avoidServerId"
+  | "hasExtraData"
+  | "hasDependents"
+  | "takeBackFor"
+  | "takeBackAskedAt"
+  | "takeBackBegun"
 >;
 
 export function jobFromRow(row: JobRow): Job {

@@ -93,6 +93,11 @@ export type AttemptEnd =
       counts?: "outOfMemory" | "crash";
       /** Whether another server is preferred for the next attempt. */
       avoidServer: boolean;
+      /**
+       * The prompt was taken back for this server, which alone may claim the job before `delayMs` have passed
+       * (`TakeBacks.claim`). The job then shows no failure.
+       */
+      takenBackFor?: string;
     };
 
 /** What the end of jobs did to those that depend on them. */
@@ -113,6 +118,8 @@ export interface HeartbeatResult {
   held: JobLease[];
   /** Of the held jobs, those whose cancellation was requested. */
   cancelRequested: string[];
+  /** Of the held jobs, those whose waiting prompt somebody wants for an empty server (`TakeBacks`). */
+  takeBackAsked: string[];
 }
 
 /**

@@ -9,6 +9,10 @@ export interface SignalTopics {
   job: JobSignal;
   /** The workers that run these jobs should end them. */
   cancel: { jobIds: string[] };
+  /** The workers that run these jobs should take their waiting prompts back (`TakeBacks`). */
+  "take-back-asked": { jobIds: string[] };
+  /** The prompt of this job was taken back: the owner of the server should claim the next attempt for it. */
+  "taken-back": TakenBack;
   /**
    * An API process is about to refuse a job for a missing node or model, so workers should read the definitions again.
    */
@@ -19,6 +23,15 @@ export interface SignalTopics {
    * An operator paused or resumed the farm, or drained or resumed a server, so workers should read these settings now.
    */
   "operator-request": { requestedBy: string };
+}
+
+/** A job that was queued for one server alone. */
+export interface TakenBack {
+  jobId: string;
+  /** The next attempt. */
+  attempt: number;
+  ticketNumber: number;
+  serverId: string;
 }
 
 export type JobSignal =

@@ -41,7 +41,14 @@ export class AttemptRecorder {
       publishFailures(this.#signals, result.passedOn);
       this.#announce?.(result.passedOn.released);
     }
+    this.#tellOfTakeBack(result.job, end);
     return { job: result.job, event: result.event };
+  }
+
+  #tellOfTakeBack({ id, status, attempt, ticketNumber }: Job, end: AttemptEnd): void {
+    if (end.kind !== "requeue" || end.takenBackFor === undefined || status !== "queued") return;
+    const message = { jobId: id, attempt: attempt + 1, ticketNumber, serverId: end.takenBackFor };
+    this.#signals.publish("taken-back", message);
   }
 
   /** Writes coalesced progress in one statement. Stale reports change nothing. */

@@ -52,6 +52,13 @@ export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Top
     }),
   ]),
   cancel: z.object({ jobIds: z.array(z.string()) }),
+  "take-back-asked": z.object({ jobIds: z.array(z.string()) }),
+  "taken-back": z.object({
+    jobId: z.string(),
+    attempt: z.int(),
+    ticketNumber: z.int(),
+    serverId: z.string(),
+  }),
   "definitions-wanted": z.object({ requestedBy: z.string() }),
   "definitions-read": z.object({ serverId: z.string() }),
   "operator-request": z.object({ requestedBy: z.string() }),

@@ -4,7 +4,7 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
 import { laneIsPaused } from "../../lanes/prisma-lane-pauses.ts";
-import { clearedFailure, clearedProgress } from "../cleared-columns.ts";
+import { clearedFailure, clearedProgress, clearedTakeBack } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { isCurrent } from "../announcing/ticket-rows.ts";
 import { isReady } from "../ready-jobs.ts";
@@ -38,16 +38,18 @@ interface LeasedRow extends JobRow {
  *
  * The clock of the lane and the band (the highest rank claimed so far) rises with the claims. If another claim has the clock's row
  * locked, that claim or a later one raises the clock.
+ * @param isClaimable a condition on the tables `job` and `ticket` (the claims), besides that the ticket is current
  */
 export async function claimJobs(
   database: PrismaClient,
   claims: Claim[],
   leaseMs: number,
   running: RunningLimit,
+  isClaimable = isReady,
 ): Promise<LeasedJob[]> {
   const byJob = new Map(claims.map((claim) => [claim.jobId, claim]));
   if (byJob.size === 0) return [];
-  const claimed = claimStatement([...byJob.values()], leaseMs, running);
+  const claimed = claimStatement([...byJob.values()], leaseMs, running, isClaimable);
   const rows = claims.some(({ isLimited }) => isLimited)
     ? await database.$transaction(async (transaction) => {
         // Other claims for the same tenants wait here, and then also count the jobs that this one has claimed.
@@ -62,14 +64,19 @@ export async function claimJobs(
 }
 
 /** Exported for the test of its plan. */
-export function claimStatement(claims: Claim[], leaseMs: number, running: RunningLimit): Prisma.Sql {
+export function claimStatement(
+  claims: Claim[],
+  leaseMs: number,
+  running: RunningLimit,
+  isClaimable = isReady,
+): Prisma.Sql {
   return Prisma.sql`
     WITH given AS (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS ticket(
         "jobId" uuid, attempt int, "ticketNumber" int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
     ), claimable AS (
       SELECT ticket.*, job.tenant_id, ${bandOf(Prisma.sql`job`)} AS band, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
-      WHERE ${isReady} AND ${isCurrent}
+      WHERE ${isClaimable} AND ${isCurrent}
         AND NOT ${farmIsPaused} AND NOT ${laneIsPaused}
       ORDER BY job.id FOR NO KEY UPDATE OF job
     ), room AS MATERIALIZED (
@@ -85,7 +92,7 @@ export function claimStatement(claims: Claim[], leaseMs: number, running: Runnin
       UPDATE jobs SET status = 'processing', phase = 'waiting', attempt = held.attempt, lease_number = lease_number + 1,
         lease_owner = held."workerId", lease_expires_at = ${leaseEnd(leaseMs)}, server_id = held."serverId",
         client_id = held."clientId", prompt_id = held."promptId", avoid_server_id = NULL, run_at = NULL,
-        ${clearedProgress}, ${clearedFailure}, event_sequence = event_sequence + 1
+        ${clearedProgress}, ${clearedFailure}, ${clearedTakeBack}, event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held."jobId"
       RETURNING jobs.*
     ), attempt AS (
@@ -134,7 +141,7 @@ export function adoptionStatement(serverIds: string[], workerId: string, leaseMs
       ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
     ), job AS (
       UPDATE jobs SET lease_number = lease_number + 1, lease_owner = ${workerId}, lease_expires_at = ${leaseEnd(leaseMs)},
-        event_sequence = event_sequence + 1
+        take_back_for = NULL, take_back_asked_at = NULL, event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held.id
       RETURNING jobs.*
     ), event AS (

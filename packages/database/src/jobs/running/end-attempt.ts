@@ -109,6 +109,7 @@ function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
       ${requeue?.counts === "outOfMemory" ? 1 : 0}::int AS "outOfMemory",
       ${requeue?.counts === "crash" ? 1 : 0}::int AS crash,
       CASE WHEN ${requeue?.avoidServer === true}::boolean THEN held.server_id END AS "avoidServerId",
+      ${requeue?.takenBackFor ?? null}::uuid AS "takenBackFor",
       ${requeue?.delayMs ?? 0}::float8 * interval '1 millisecond' AS delay,
       ${warningsOf(end).map(toStorableText)}::text[] AS warnings,
       CASE
@@ -141,7 +142,7 @@ function eventData(end: AttemptEnd): object {
 
 /**
  * Ends the attempts of the jobs in `decided` (the columns of `decide`). A requeued job shows the failure that caused
- * it. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
+ * it, unless its prompt was taken back, which is none. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
  */
 function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
   return Prisma.sql`
@@ -149,7 +150,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
       ${decided}
     ), fate AS (
       SELECT decided.*, status = 'queued' AS requeued,
-        CASE WHEN status IN ('failed', 'timeout', 'queued') THEN failure END AS shown
+        CASE WHEN status IN ('failed', 'timeout', 'queued') AND "takenBackFor" IS NULL THEN failure END AS shown
       FROM decided
     ), ${batchesOf(Prisma.sql`SELECT "batchId" FROM fate WHERE requeued`)}
     , job AS (
@@ -163,6 +164,7 @@ function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
         paused_at = CASE WHEN requeued AND fate."batchId" IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
         enqueued_at = CASE WHEN requeued THEN NULL ELSE enqueued_at END,
         avoid_server_id = CASE WHEN requeued THEN fate."avoidServerId" END,
+        take_back_for = CASE WHEN requeued THEN fate."takenBackFor" END, take_back_asked_at = NULL, take_back_begun = false,
         attempts_charged = attempts_charged + fate.charged,
         out_of_memory_count = out_of_memory_count + fate."outOfMemory",
         crash_count = crash_count + fate.crash,

@@ -3,6 +3,7 @@ import { leaseEnd } from "../../connection/lease-end.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { eventColumns, eventFromRow, type EventRow } from "../job-rows.ts";
 import { givenProgress, progressToRow, takenProgress } from "../progress-columns.ts";
+import { isAsked } from "../taking-back/is-asked.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
 /**
@@ -40,17 +41,21 @@ export async function renewLeases(
   leases: JobLease[],
   leaseMs: number,
 ): Promise<HeartbeatResult> {
-  if (leases.length === 0) return { held: [], cancelRequested: [] };
-  const rows = await database.$queryRaw<(JobLease & { cancelRequested: boolean })[]>`
+  if (leases.length === 0) return { held: [], cancelRequested: [], takeBackAsked: [] };
+  const rows = await database.$queryRaw<RenewedRow[]>`
     WITH held AS (${heldJobs(leases)})
     UPDATE jobs SET lease_expires_at = ${leaseEnd(leaseMs)} FROM held WHERE jobs.id = held.id
     RETURNING jobs.id AS "jobId", jobs.attempt, jobs.lease_number AS "leaseNumber",
-      jobs.cancel_requested_at IS NOT NULL AS "cancelRequested"`;
+      jobs.cancel_requested_at IS NOT NULL AS "cancelRequested",
+      coalesce(${isAsked(Prisma.sql`jobs`)}, false) AS "takeBackAsked"`;
   return {
     held: rows.map(({ jobId, attempt, leaseNumber }) => ({ jobId, attempt, leaseNumber })),
     cancelRequested: rows.filter((row) => row.cancelRequested).map((row) => row.jobId),
+    takeBackAsked: rows.filter((row) => row.takeBackAsked).map((row) => row.jobId),
   };
 }
+
+type RenewedRow = JobLease & { cancelRequested: boolean; takeBackAsked: boolean };
 
 export async function releaseLeases(database: PrismaClient, leases: JobLease[]): Promise<void> {
   if (leases.length === 0) return;

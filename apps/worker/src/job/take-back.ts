@@ -1,0 +1,128 @@
+import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { StoreUnavailableError, type TakeBacks } from "@genga/jobs";
+import { type Logger } from "@genga/runtime";
+import { type JobServer } from "./job-server.ts";
+import { type Run } from "./run.ts";
+
+/** What became of requests to take prompts back, since the start of this worker. */
+export interface TakeBackCounts {
+  /** The prompt was removed, and its job was queued for the other server. */
+  taken: number;
+  /** The prompt had begun, or had ended. */
+  stayed: number;
+  /** The server did not say where the prompt stands. */
+  unanswered: number;
+  /** Nothing was sent to the server: the request was void, or the job could not have been claimed again. */
+  refused: number;
+}
+
+export const noTakeBacks: Readonly<TakeBackCounts> = { taken: 0, stayed: 0, unanswered: 0, refused: 0 };
+
+export interface TakeBackOptions {
+  takeBacks: Pick<TakeBacks, "begin">;
+  takeBackCounts: TakeBackCounts;
+  log: Logger;
+}
+
+/** Of each of the calls to the server. */
+const callTimeoutMs = 2_000;
+
+/**
+ * Takes a run's waiting prompt back from its server, once, when it is asked for a server that stands empty. It does not end
+ * the run: the watch of the prompt does, and asks here whether the take-back explains what it found.
+ */
+export class TakeBack {
+  readonly #run: Run;
+  readonly #server: JobServer;
+  readonly #options: TakeBackOptions;
+  /** The prompt is being ended for another reason, which comes first. */
+  readonly #isEnding: () => boolean;
+  readonly #closing = new AbortController();
+  #working: Promise<void> | null = null;
+  /** Set before the delete goes out; `null` again once the prompt was seen running. */
+  #sent: { forServerId: string; disconnects: number } | null = null;
+  #wasSent = false;
+
+  constructor(run: Run, server: JobServer, options: TakeBackOptions, isEnding: () => boolean) {
+    this.#run = run;
+    this.#server = server;
+    this.#options = options;
+    this.#isEnding = isEnding;
+    run.onTakeBackAsked = () => {
+      if (this.#wasSent || this.#closing.signal.aborted) return;
+      this.#working ??= this.#work().finally(() => {
+        this.#working = null;
+      });
+    };
+  }
+
+  /**
+   * The run's watch has ended.
+   * @returns the server for which the prompt was taken back, if that explains that its server does not know it. `null` = it
+   *   does not: A prompt that may have begun, or that a restart of the server may have removed, was not taken back.
+   */
+  serverFor(lookup: SettledLookup): string | null {
+    const { connector } = this.#server;
+    const isExplained =
+      lookup.state === "absent" &&
+      !this.#run.isExecuting &&
+      connector.counters.disconnects === this.#sent?.disconnects &&
+      connector.isHearing(this.#run.leased.clientId);
+    if (!isExplained || this.#sent === null) return null;
+    const { forServerId } = this.#sent;
+    const about = { jobId: this.#run.jobId, attempt: this.#run.leased.attempt, server: this.#server.url };
+    this.#options.takeBackCounts.taken += 1;
+    this.#options.log.info({ ...about, forServerId }, "a waiting prompt was taken back for an empty server");
+    return forServerId;
+  }
+
+  /** Ends what is under way. */
+  async close(): Promise<void> {
+    this.#run.onTakeBackAsked = null;
+    this.#closing.abort();
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    const { log, takeBackCounts: counts } = this.#options;
+    const forServerId = await this.#begin();
+    if (forServerId === null || !this.#mayBegin) {
+      counts.refused += 1;
+      return;
+    }
+    const { connector } = this.#server;
+    const about = { jobId: this.#run.jobId, attempt: this.#run.leased.attempt, server: this.#server.url };
+    this.#wasSent = true;
+    this.#sent = { forServerId, disconnects: connector.counters.disconnects };
+    const signal = AbortSignal.any([this.#run.stopSignal, this.#closing.signal]);
+    try {
+      const { promptId } = this.#run;
+      const lookup = await connector.withdrawPrompt(promptId, { signal, timeoutMs: callTimeoutMs });
+      if (lookup.state === "absent") return;
+      if (lookup.state === "running") this.#sent = null;
+      counts.stayed += 1;
+      log.info({ ...about, state: lookup.state }, "a prompt that was to be taken back stays");
+    } catch (error) {
+      if (signal.aborted) return;
+      counts.unanswered += 1;
+      if (error instanceof ComfyUIError) this.#server.noteDoubt(error);
+      log.warn({ ...about, err: error }, "whether a prompt was taken back is not known; its watch goes on");
+    }
+  }
+
+  async #begin(): Promise<string | null> {
+    if (!this.#mayBegin) return null;
+    try {
+      return await this.#options.takeBacks.begin(this.#run.leased);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return null;
+    }
+  }
+
+  get #mayBegin(): boolean {
+    const { isExecuting, cancelSignal, stopSignal, lease } = this.#run;
+    const isStopping = cancelSignal.aborted || stopSignal.aborted || this.#closing.signal.aborted;
+    return !isExecuting && !isStopping && !this.#isEnding() && lease.leftMs() > callTimeoutMs;
+  }
+}
