@@ -31,7 +31,7 @@ afterAll(async () => {
   await stores.close();
 });
 
-const atRank = (rank: number) => ({ lane: "sdxl", priority: "normal" as const, rank });
+const atRank = (rank: number) => ({ lane: "sdxl", priority: "normal" as const, agedBands: 0, rank });
 
 async function before(tenantId: string | undefined, rank: number) {
   const [job] = await stores.jobRequests.insertJobs({
@@ -71,9 +71,37 @@ test.each([1_000, many])("at rank %p no more rows are read than are counted", as
   const scans = nodes.filter(
     (node) => node["Node Type"].endsWith(" Scan") && node["Node Type"] !== "Subquery Scan",
   );
-  expect(scans).toHaveLength(2);
+  expect(scans).toHaveLength(3);
   for (const scan of scans) {
     const removed = (scan["Rows Removed by Filter"] ?? 0) + (scan["Rows Removed by Index Recheck"] ?? 0);
     expect(scan["Actual Rows"] * scan["Actual Loops"] + removed).toBeLessThanOrEqual(1_001);
   }
+});
+
+test("jobs that have aged count in the band that they stand in, and so does the job itself", async () => {
+  // Two low jobs of each tenant stand at the ranks 5 and 20 of the band normal; another one has not aged.
+  for (const tenantId of tenants) {
+    await client.query(
+      `INSERT INTO jobs (id, tenant_id, type, lane, priority, rank, timeout_ms, aged)
+       SELECT gen_random_uuid(), $1, 'image', 'sdxl', 'low', rank, 1000, aged
+       FROM unnest(ARRAY[5, 20, 1], ARRAY[1, 1, 0]::smallint[]) AS new(rank, aged)`,
+      [tenantId],
+    );
+  }
+  const isMore = { own: false, all: false };
+  expect(await before(tenants[0], 11)).toEqual({ own: 8, others: 8, isMore });
+  expect(await before(tenants[0], 31)).toEqual({ own: 29, others: 29, isMore });
+  const [job] = await stores.jobRequests.insertJobs({
+    ...{ tenantId: tenants[0]!, batch: null },
+    jobs: [buildJob({ lane: buildLane("elsewhere") })],
+  });
+  const aged = { ...job!, lane: "sdxl", priority: "low" as const, agedBands: 1, rank: 11 };
+  expect(await stores.jobReader.of(tenants[0]!).countJobsBefore(aged)).toEqual({ own: 8, others: 8, isMore });
+  // In the band high nothing is before it.
+  const higher = { ...aged, agedBands: 2 };
+  expect(await stores.jobReader.of(tenants[0]!).countJobsBefore(higher)).toEqual({
+    own: 0,
+    others: 0,
+    isMore,
+  });
 });

@@ -1,3 +1,4 @@
+import { jobPriorities, type JobPriority } from "@genga/jobs";
 import { Prisma } from "../../generated/client.ts";
 
 /**
@@ -10,4 +11,10 @@ export function bandOf(job: Prisma.Sql): Prisma.Sql {
     WHEN ${job}.aged = 1 AND ${job}.priority = 'low' THEN 'normal'
     ELSE 'high'
   END`;
+}
+
+/** The same of values: a job of this priority that has moved up so many bands. Nothing ages into `urgent`. */
+export function bandAfter(priority: JobPriority, agedBands: number): JobPriority {
+  if (agedBands === 0) return priority;
+  return jobPriorities[Math.max(jobPriorities.indexOf(priority) - agedBands, 1)] ?? priority;
 }

@@ -1,10 +1,12 @@
 import { type Job, type JobsBefore } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { bandAfter, bandOf } from "../ranks/waiting-band.ts";
 import { isReady } from "../ready-jobs.ts";
 
 /** Counting stops here, so that it costs the same however many jobs wait. */
 const countedMax = 1_000;
 
+/** How many jobs are served before the job: those of more urgent bands, as jobs stand by their age, then lower ranks. */
 export async function countJobsBefore(
   database: PrismaClient,
   tenantId: string,
@@ -23,10 +25,11 @@ export async function countJobsBefore(
 /** Exported for the test of its plan. */
 export function jobsBeforeStatement(
   tenantId: string,
-  { lane, priority, rank }: Pick<Job, "lane" | "priority" | "rank">,
+  { lane, priority, agedBands, rank }: Pick<Job, "lane" | "priority" | "agedBands" | "rank">,
 ): Prisma.Sql {
+  const band = bandAfter(priority, agedBands);
   const limit = Prisma.sql`LIMIT ${countedMax + 1}::int`;
-  const counts = Prisma.sql`count(*)::int AS seen, (count(*) FILTER (WHERE ${isReady}))::int AS ready`;
+  const counts = Prisma.sql`count(*)::int AS seen, (count(*) FILTER (WHERE ${isReady} AND job.aged = 0))::int AS ready`;
   // The first condition is a range of one index; with simpler ones PostgreSQL may prefer the index of the whole lane and
   // read the jobs of all other tenants. Jobs that must wait for something else are left out only after the limit: before
   // it, thousands of them might be read.
@@ -34,13 +37,23 @@ export function jobsBeforeStatement(
     SELECT * FROM jobs job WHERE job.status = 'queued'
       AND (job.tenant_id, job.lane, job.priority, job.rank) >= (${tenantId}::uuid, ${lane}, 'urgent'::job_priority, 0)
       AND (job.tenant_id, job.lane, job.priority, job.rank)
-        < (${tenantId}::uuid, ${lane}, ${priority}::job_priority, ${rank}::int)
+        < (${tenantId}::uuid, ${lane}, ${band}::job_priority, ${rank}::int)
     ORDER BY job.tenant_id, job.lane, job.priority, job.rank ${limit}`;
   const together = Prisma.sql`
     SELECT * FROM jobs job WHERE job.status = 'queued' AND job.lane = ${lane}
-      AND (job.priority, job.rank) < (${priority}::job_priority, ${rank}::int)
+      AND (job.priority, job.rank) < (${band}::job_priority, ${rank}::int)
     ORDER BY job.priority, job.rank ${limit}`;
+  // Jobs that have aged stand in another band than that of their priority. They are few, and have an index of their own.
+  const aged = Prisma.sql`
+    SELECT * FROM jobs job WHERE job.status = 'queued' AND job.lane = ${lane} AND job.aged > 0 ${limit}`;
+  const isBefore = Prisma.sql`
+    ${isReady} AND (${bandOf(Prisma.sql`job`)}, job.rank) < (${band}::job_priority, ${rank}::int)`;
   return Prisma.sql`
-    SELECT own.ready AS own, own.seen AS "ownSeen", together.ready AS all, together.seen AS "allSeen"
-    FROM (SELECT ${counts} FROM (${own}) job) own, (SELECT ${counts} FROM (${together}) job) together`;
+    SELECT own.ready + aged.own AS own, greatest(own.seen, aged.seen) AS "ownSeen",
+      together.ready + aged.all AS all, greatest(together.seen, aged.seen) AS "allSeen"
+    FROM (SELECT ${counts} FROM (${own}) job) own, (SELECT ${counts} FROM (${together}) job) together, (
+      SELECT count(*)::int AS seen, (count(*) FILTER (WHERE ${isBefore}))::int AS all,
+        (count(*) FILTER (WHERE ${isBefore} AND job.tenant_id = ${tenantId}::uuid))::int AS own
+      FROM (${aged}) job
+    ) aged`;
 }
