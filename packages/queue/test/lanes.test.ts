@@ -251,3 +251,18 @@ test("a look reads only the lanes in which something has happened, and a few oth
   await untilTrue(tickets, async () => (await tickets.lanes()).length < names.length - 20);
   await tickets.finish(taken!, { kind: "completed" });
 }, 60_000);
+
+test("many lanes keep fewer finished tickets each", async () => {
+  const tickets = open();
+  const names = Array.from({ length: 100 }, (_, index) => `lane-${index}`);
+  await tickets.add(names.map((lane) => announce({ lane })));
+  await tickets.add(Array.from({ length: 24 }, () => announce({ lane: "lane-0" })));
+  await untilTrue(tickets, async () => (await tickets.lanes()).length === names.length);
+  const [failed, ...taken] = await tickets.take("lane-0", 25);
+  for (const ticket of taken) await tickets.finish(ticket, { kind: "completed" });
+  await tickets.finish(failed!, { kind: "failed", reason: "test" });
+  expect(taken).toHaveLength(24);
+  // 1,000 in all, shared by these lanes and the lane default.
+  expect(await redis.zcard(`${prefix}:lane-0:completed`)).toBe(9);
+  expect(await redis.zcard(`${prefix}:lane-0:failed`)).toBe(1);
+});

@@ -4,7 +4,7 @@ import { type TicketReference } from "../ports/job-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 
 /**
- * Finishes a removal after its rows are gone: removes the tickets of every attempt, so that Bull Board does not show
+ * Finishes a removal after its rows are gone: removes the tickets of its last attempts, so that Bull Board does not show
  * the job any more, and all files in the job's folder but for those that other jobs read. It may be repeated.
  * @throws TicketsUnavailableError
  * @throws StorageError
@@ -47,16 +47,20 @@ export async function tryToFinishRemoval(
   }
 }
 
-/** Bull Board shows no more finished tickets than this, so earlier ones are gone. */
-const numbersMax = 1_000;
+/** Of a job with more attempts or ticket numbers the last ones. What its earlier tickets left on Bull Board goes with time. */
+const lastMax = 8;
 
-/** Every ticket that the job may have had: a ticket has no record of its own, and each attempt began at an unknown number. */
+/**
+ * The tickets that the job may have had lately: a ticket has no record of its own, and each attempt began at an unknown
+ * number.
+ */
 function ticketsOf({ id, lane, attempt, ticketNumber }: RemovedJob): (TicketReference & { lane: string })[] {
-  const numbers = Array.from(
-    { length: Math.min(ticketNumber + 1, numbersMax) },
-    (_, back) => ticketNumber - back,
+  return last(attempt + 1, 1).flatMap((ofAttempt) =>
+    last(ticketNumber, 0).map((number) => ({ jobId: id, attempt: ofAttempt, ticketNumber: number, lane })),
   );
-  return Array.from({ length: attempt + 1 }, (_, index) => index + 1).flatMap((ofAttempt) =>
-    numbers.map((number) => ({ jobId: id, attempt: ofAttempt, ticketNumber: number, lane })),
-  );
+}
+
+/** `highest` and the numbers before it, down to `lowest`. */
+function last(highest: number, lowest: number): number[] {
+  return Array.from({ length: Math.min(highest - lowest + 1, lastMax) }, (_, back) => highest - back);
 }

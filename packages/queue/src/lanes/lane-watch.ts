@@ -151,6 +151,11 @@ export class LaneWatch {
     this.#due = { at: moment, timer: timer.unref() };
   }
 
+  /** How many lanes there were at the last look, those with a history only included. */
+  get lanesCount(): number {
+    return this.#states.size;
+  }
+
   /** The lanes that have tickets to take. Reads those that have changed, with one command. */
   async heads(): Promise<LaneHead[]> {
     // A process that takes no tickets hears no messages and looks only when it is asked.

@@ -18,7 +18,7 @@ import { isLostTicket, mapRedisError } from "../redis/redis-errors.ts";
 import { readRedisHealth, warnOfEviction, type RedisHealth } from "../redis/redis-health.ts";
 import { RedisLink, type QueueLogger } from "../redis/redis-link.ts";
 import { RedisSubscriber } from "../redis/redis-subscriber.ts";
-import { bullJobOf, readTicket, ticketNote } from "./ticket-data.ts";
+import { bullJobOf, keptOfLane, readTicket, ticketNote } from "./ticket-data.ts";
 import { findTickets, removeFinished } from "./find-tickets.ts";
 import { removeTickets } from "./remove-tickets.ts";
 import { repriceTickets } from "./reprice-tickets.ts";
@@ -156,6 +156,7 @@ export class BullTicketQueue implements TicketQueue {
     await this.#release(ticket, async (job) => {
       if (end.kind === "completed") this.#reports.add(job, { percent: 100 });
       await this.#reports.flushOne(job);
+      job.opts.removeOnComplete = job.opts.removeOnFail = keptOfLane(this.#watch.lanesCount);
       if (end.kind === "failed") await job.moveToFailed(new Error(end.reason), this.#token, false);
       else await job.moveToCompleted(ticketNote(end), this.#token, false);
       this.#watch.tell(ticket.lane);

@@ -8,8 +8,10 @@ import {
 } from "@genga/jobs";
 import { type BulkJobOptions } from "bullmq";
 
-/** In each lane this many finished tickets of each kind are kept, so that Bull Board can show them. */
-const finishedTicketsKept = 1000;
+/** About so many finished tickets of each kind are kept in all lanes together, so that Bull Board can show them. */
+const finishedTicketsKept = 1_000;
+/** With many lanes, so many in each. */
+const finishedTicketsLeast = 5;
 const logLinesKept = 200;
 
 const ticketData = z.object({
@@ -35,10 +37,16 @@ export function bullJobOf(announcement: Announcement): {
       attempts: 1,
       stackTraceLimit: 0,
       keepLogs: logLinesKept,
-      removeOnComplete: { count: finishedTicketsKept },
-      removeOnFail: { count: finishedTicketsKept },
+      // The process that finishes it sets a smaller number when there are many lanes.
+      removeOnComplete: keptOfLane(1),
+      removeOnFail: keptOfLane(1),
     },
   };
+}
+
+/** How many finished tickets of each kind a lane keeps beside so many others. */
+export function keptOfLane(lanesCount: number): { count: number } {
+  return { count: Math.max(Math.floor(finishedTicketsKept / Math.max(lanesCount, 1)), finishedTicketsLeast) };
 }
 
 /**
