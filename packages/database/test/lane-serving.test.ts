@@ -89,10 +89,20 @@ test("of many servers that leave for a lane at the same time, one goes", async (
   expect(await laneServing.claimLane("no such lane", null)).toBe(false);
 });
 
+test("of many servers that leave for the lane default at the same time, one goes, too", async () => {
+  const { laneServing } = database;
+  expect(await factsOf("default")).toMatchObject({ mainModel: null, runMs: null, lastServedAt: null });
+  const won = await Promise.all(Array.from({ length: 10 }, () => laneServing.claimLane("default", null)));
+  expect(won.filter(Boolean)).toHaveLength(1);
+  const served = await factsOf("default");
+  expect(await laneServing.claimLane("default", null)).toBe(false);
+  expect(await laneServing.claimLane("default", served.lastServedAt)).toBe(true);
+});
+
 test("lanes that are served are noted together", async () => {
   await makeLanes("b", "a");
   await database.laneServing.noteServed(["b", "default", "a"]);
   const lanes = await database.laneServing.readLanes(["a", "b", "default"]);
-  expect(lanes.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(lanes.map(({ name }) => name)).toEqual(["a", "b", "default"]);
   expect(lanes.every(({ lastServedAt }) => lastServedAt !== null)).toBe(true);
 });

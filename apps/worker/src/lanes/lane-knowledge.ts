@@ -1,5 +1,4 @@
 import {
-  defaultLane,
   type LaneFacts,
   type LaneRuns,
   type LaneServing,
@@ -36,7 +35,6 @@ export class LaneKnowledge {
   #servingSinceMs = Date.now();
   /** Lanes from which this worker took jobs since the last note of it. */
   readonly #served = new Set<string>();
-  #defaultServedAtMs = 0;
   #knownLoadMs = unmeasuredLoadMs;
   #knownRunMs = unmeasuredRunMs;
 
@@ -57,10 +55,10 @@ export class LaneKnowledge {
   /** Reads what is not fresh. @throws StoreUnavailableError */
   async refresh(names: readonly string[]): Promise<void> {
     const isFresh = performance.now() - this.#readAtMs < freshMs;
-    if (isFresh && names.every((name) => name === defaultLane || this.#facts.has(name))) return;
+    if (isFresh && names.every((name) => this.#facts.has(name))) return;
     const { serving, servers, workerId, hasOtherWorkers } = this.#options;
     const [facts, records] = await Promise.all([
-      serving.readLanes(names.filter((name) => name !== defaultLane)),
+      serving.readLanes(names),
       hasOtherWorkers() ? servers.listServers() : [],
     ]);
     this.#readAtMs = performance.now();
@@ -78,12 +76,11 @@ export class LaneKnowledge {
 
   laneNamed(name: string): PictureLane {
     const facts = this.#facts.get(name);
-    const servedAtMs = name === defaultLane ? this.#defaultServedAtMs : servedHereAt(facts);
     return {
       model: facts?.mainModel ?? null,
       runMs: facts?.runMs ?? this.#knownRunMs,
       loadMs: facts?.loadMs ?? this.#knownLoadMs,
-      lastServedAtMs: servedAtMs,
+      lastServedAtMs: servedHereAt(facts),
       servingSinceMs: Math.max(this.#servingSinceMs, this.#resumedAtMs.get(name) ?? 0),
       isPaused: facts !== undefined && facts.pausedAt !== null,
       clocks: facts?.clocks ?? {},
@@ -98,7 +95,6 @@ export class LaneKnowledge {
 
   /** Whether this server may leave its model for the lane: of several that want to, one may. @throws StoreUnavailableError */
   async claim(name: string): Promise<boolean> {
-    if (name === defaultLane) return true;
     const facts = this.#facts.get(name);
     // Whoever wins, what is known of the lane is out of date now.
     this.#readAtMs = Number.NEGATIVE_INFINITY;
@@ -107,8 +103,7 @@ export class LaneKnowledge {
 
   /** This worker took a job of the lane. */
   noteServed(name: string): void {
-    if (name === defaultLane) this.#defaultServedAtMs = Date.now();
-    else this.#served.add(name);
+    this.#served.add(name);
   }
 
   /**
@@ -117,7 +112,6 @@ export class LaneKnowledge {
    */
   async flush(running: readonly string[]): Promise<void> {
     const names = new Set([...this.#served, ...running]);
-    names.delete(defaultLane);
     this.#served.clear();
     try {
       await this.#options.serving.noteServed([...names]);

@@ -1,12 +1,22 @@
-import { type LaneFacts, type LaneMeasure, type LaneServing } from "@genga/jobs";
+import { defaultLane, type LaneFacts, type LaneMeasure, type LaneServing } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
-import { type PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 /** The weight of one new measurement; the earlier mean has the rest. */
 const newWeight = 0.1;
 
-/** What workers know and learn of lanes, in the table `lanes`. Statements lock rows in the order of their names. */
+/** As `LaneClocks`. */
+function clocksOf(lane: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`coalesce((
+    SELECT jsonb_object_agg(clock.priority, jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base))
+    FROM lane_clocks clock WHERE clock.lane = ${lane}), '{}')`;
+}
+
+/**
+ * What workers know and learn of lanes, in the table `lanes`; when the lane `default` was served has a table of its own.
+ * Statements lock rows in the order of their names, that of `default` last.
+ */
 export class PrismaLaneServing implements LaneServing {
   readonly #database: PrismaClient;
 
@@ -23,11 +33,12 @@ export class PrismaLaneServing implements LaneServing {
             SELECT avg(alike.load_ms) FROM lanes alike
             WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",
           last_served_at AS "lastServedAt", now() AS "readAt", paused_at AS "pausedAt",
-          coalesce((
-            SELECT jsonb_object_agg(clock.priority,
-              jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base))
-            FROM lane_clocks clock WHERE clock.lane = lanes.name), '{}') AS clocks
-        FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name`;
+          ${clocksOf(Prisma.sql`lanes.name`)} AS clocks
+        FROM lanes WHERE name = ANY(${[...names]}::text[])
+        UNION ALL
+        SELECT ${defaultLane}, NULL, NULL, 0, NULL, last_served_at, now(), NULL, ${clocksOf(Prisma.sql`${defaultLane}`)}
+        FROM default_lane_service WHERE ${names.includes(defaultLane)}::boolean
+        ORDER BY name`;
     });
   }
 
@@ -60,14 +71,20 @@ export class PrismaLaneServing implements LaneServing {
           SELECT name FROM lanes WHERE name = ANY(${[...names]}::text[]) ORDER BY name FOR NO KEY UPDATE
         )
         UPDATE lanes SET last_served_at = now() FROM held WHERE lanes.name = held.name`;
+      if (names.includes(defaultLane))
+        await this.#database.$executeRaw`UPDATE default_lane_service SET last_served_at = now()`;
     });
   }
 
   claimLane(name: string, seenServedAt: Date | null): Promise<boolean> {
     return withMappedErrors(async () => {
-      const claimed = await this.#database.$executeRaw`
-        UPDATE lanes SET last_served_at = now()
-        WHERE name = ${name} AND last_served_at IS NOT DISTINCT FROM ${seenServedAt}::timestamptz`;
+      const isAsSeen = Prisma.sql`last_served_at IS NOT DISTINCT FROM ${seenServedAt}::timestamptz`;
+      const claimed =
+        name === defaultLane
+          ? await this.#database
+              .$executeRaw`UPDATE default_lane_service SET last_served_at = now() WHERE ${isAsSeen}`
+          : await this.#database
+              .$executeRaw`UPDATE lanes SET last_served_at = now() WHERE name = ${name} AND ${isAsSeen}`;
       return claimed === 1;
     });
   }

@@ -46,7 +46,7 @@ export interface LaneMeasure {
  * when the database cannot be reached.
  */
 export interface LaneServing {
-  /** Those of these lanes that have rows; the lane `default` has none. */
+  /** Those of these lanes that have rows. Of the lane `default` only `lastServedAt` is known. */
   readLanes(names: readonly string[]): Promise<LaneFacts[]>;
   /** Adds measurements; recent ones weigh more. */
   addMeasures(measures: readonly LaneMeasure[]): Promise<void>;
