@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { startServiceProcess, startTcpProxy, type ServiceProcess, type TcpProxy } from "@genga/testing";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -33,6 +34,66 @@ function holdAnswerToCommit(): Promise<void> {
     });
   });
 }
+
+/** Resolves when a statement with this text is on its way to the database, and holds it back for ever. */
+function holdStatement(part: string): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = postgres.observe(({ direction, data, connection }) => {
+      if (direction !== "to-target" || !data.includes(part)) return;
+      connection.hold();
+      stop();
+      resolve();
+    });
+  });
+}
+
+function statementPassed(part: string): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = postgres.observe(({ direction, data }) => {
+      if (direction !== "to-target" || !data.includes(part)) return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+/** Repeats a request as its answer says: after the time of Retry-After. */
+async function untilAnswered(path: string, request: RequestInit): Promise<Response> {
+  for (;;) {
+    const response = await api.request(path, request);
+    if (response.status !== 409) return response;
+    await sleep(1_000 * Number(response.headers.get("retry-after")));
+  }
+}
+
+test.each([
+  ["before its transaction", "INSERT INTO tenant_queues"],
+  ["within its transaction", "INSERT INTO jobs"],
+])(
+  "a key of an API that was killed %s is free again after seconds",
+  async (_when, statement) => {
+    const env = { ...api.env, DATABASE_URL: postgres.url };
+    const killed: ServiceProcess = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
+    const project = randomUUID();
+    const body = { type: "image", prompt: "a quiet street", width: 512, height: 512, project };
+    const headers = { "content-type": "application/json", "idempotency-key": randomUUID() };
+    const request = { method: "POST", headers, body: JSON.stringify(body) };
+    const held = holdStatement(statement);
+    const lost = fetch(`${String(killed.details["url"])}/api/anime/generate`, request).catch(() => "lost");
+    await held;
+    // The request keeps its key for as long as its process lives.
+    await statementPassed("UPDATE idempotency_keys kept SET claimed_until");
+    expect((await api.request("generate", request)).status).toBe(409);
+    killed.signal("SIGKILL");
+    expect([await killed.exited, await lost]).toEqual(["SIGKILL", "lost"]);
+
+    const again = await untilAnswered("generate", request);
+    expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([202, null]);
+    const { jobs } = (await (await api.request(`jobs?project=${project}`)).json()) as { jobs: unknown[] };
+    expect(jobs).toHaveLength(1);
+  },
+  45_000,
+);
 
 test.each([
   ["a job", "generate", (job: object): object => job],

@@ -22,8 +22,9 @@ export interface AnsweringParts {
 
 /** The API that the keys of these requests belong to. */
 const door = "anime";
-/** How long a request may take with its key; ten thousand jobs take seconds, on a very busy machine perhaps a minute. */
-const claimMs = 5 * 60_000;
+/** How long a key stays with a request whose process has died. While it lives, it renews its claim. */
+const claimMs = 10_000;
+const renewEveryMs = 3_000;
 const retryAfterSeconds = 1;
 
 /**
@@ -74,6 +75,11 @@ async function acceptClaimed(
   claim: IdempotencyClaim,
   { idempotency, jobCommands }: Pick<AnsweringParts, "idempotency" | "jobCommands">,
 ): Promise<AcceptedSubmission> {
+  // A renewal that fails is followed by the next one. Without any the key may be lost, which the insert of the jobs notices.
+  const renewals = setInterval(
+    () => void idempotency.renew(claim, claimMs).catch(() => undefined),
+    renewEveryMs,
+  );
   try {
     const accepted = await answerSubmission(submission, jobCommands, claim);
     // A dry run leaves its key to the request that it prepares.
@@ -83,6 +89,8 @@ async function acceptClaimed(
     // If PostgreSQL is away, the key is free again when the claim runs out.
     await idempotency.release(claim).catch(() => undefined);
     throw error instanceof ClaimLostError ? underWay() : error;
+  } finally {
+    clearInterval(renewals);
   }
 }
 

@@ -36,8 +36,10 @@ export type ClaimOutcome =
  * `StoreUnavailableError` when the database cannot be reached.
  */
 export interface IdempotencyStore {
-  /** @param claimMs how long the request may have the key; it loses the key after this time if another request comes */
+  /** @param claimMs how long the request may have the key; unless it renews the claim */
   claim(key: IdempotencyKey, request: KeyedRequest, claimMs: number): Promise<ClaimOutcome>;
+  /** Lets the request have the key for `claimMs` from now, if it still has it. */
+  renew(claim: IdempotencyClaim, claimMs: number): Promise<void>;
   /** Gives the key back: the request was refused, and refusals are not remembered. Does nothing once jobs were accepted. */
   release(claim: IdempotencyClaim): Promise<void>;
 }

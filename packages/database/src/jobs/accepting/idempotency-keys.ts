@@ -67,7 +67,7 @@ function outcomeOf(known: KnownKey, resourceId: string, request: KeyedRequest): 
   return { outcome: "accepted", resourceId, isRemoved, remarks: remarksSchema.parse(remarks) };
 }
 
-/** Takes a key that nobody has, or that its request had for too long. @returns `null` = somebody was faster */
+/** Takes a key that nobody has, or whose request has not renewed its claim. @returns `null` = somebody was faster */
 async function tryToClaim(
   database: PrismaClient,
   { tenantId, door, keyHash }: IdempotencyKey,
@@ -75,7 +75,7 @@ async function tryToClaim(
   claimMs: number,
 ): Promise<string | null> {
   const claimId = uuidv7();
-  const until = Prisma.sql`now() + ${claimMs}::float8 * interval '1 millisecond'`;
+  const until = inMs(claimMs);
   const [claimed] = await database.$queryRaw<unknown[]>`
     WITH overdue AS (
       SELECT tenant_id, door, key_hash FROM idempotency_keys
@@ -95,6 +95,25 @@ async function tryToClaim(
     )
     SELECT claim_id FROM taken_over UNION ALL SELECT claim_id FROM inserted`;
   return claimed === undefined ? null : claimId;
+}
+
+/**
+ * Only if the request still has the key. It does not wait for the transaction that accepts the jobs: while that one has
+ * locked the row, no other request can take the key over.
+ */
+export async function renewKey(
+  database: PrismaClient,
+  claim: IdempotencyClaim,
+  claimMs: number,
+): Promise<void> {
+  await database.$executeRaw`
+    WITH own AS (
+      SELECT tenant_id, door, key_hash FROM idempotency_keys
+      WHERE ${ofKey(claim)} AND claim_id = ${claim.claimId}::uuid AND resource_id IS NULL
+      FOR UPDATE SKIP LOCKED
+    )
+    UPDATE idempotency_keys kept SET claimed_until = ${inMs(claimMs)}
+    FROM own WHERE (kept.tenant_id, kept.door, kept.key_hash) = (own.tenant_id, own.door, own.key_hash)`;
 }
 
 /** Only if the request has no jobs: its transaction may be committed although its answer was lost. */
@@ -117,6 +136,10 @@ export async function fulfilClaim(
     SET resource_id = ${resourceId}::uuid, remarks = ${toStoredJson(remarks)}::jsonb, claimed_until = NULL
     WHERE ${ofKey(claim)} AND claim_id = ${claim.claimId}::uuid AND resource_id IS NULL`;
   if (fulfilled === 0) throw new ClaimLostError();
+}
+
+function inMs(ms: number): Prisma.Sql {
+  return Prisma.sql`now() + ${ms}::float8 * interval '1 millisecond'`;
 }
 
 function ofKey({ tenantId, door, keyHash }: IdempotencyKey): Prisma.Sql {
