@@ -113,12 +113,17 @@ test.each([
     "unknown-job",
     "jobs.0.dependsOn",
   ],
-])("a job that depends on %s refuses the batch, by its index", async (_what, jobs, code, path) => {
-  const response = await api.post("batches", { jobs });
-  const body = (await response.json()) as { code: string; problems: { path: string; code: string }[] };
-  expect({ status: response.status, code: body.code }).toEqual({ status: 422, code });
-  expect(body.problems[0]).toMatchObject({ path, code });
-});
+])(
+  "a job that depends on %s refuses the batch and its dry run, by its index",
+  async (_what, jobs, code, path) => {
+    for (const dryRun of [false, true]) {
+      const response = await api.post("batches", { jobs, dryRun });
+      const body = (await response.json()) as { code: string; problems: { path: string; code: string }[] };
+      expect({ status: response.status, code: body.code }).toEqual({ status: 422, code });
+      expect(body.problems[0]).toMatchObject({ path, code });
+    }
+  },
+);
 
 test("two jobs of a batch cannot have one key, and a batch has none", async () => {
   const response = await api.post("batches", { jobs: [image({ key: "a" }), image({ key: "a" })] });

@@ -37,6 +37,36 @@ describe("a batch of lines", () => {
     expect(jobs).toMatchObject(seeds.map((seed) => ({ parameters: { seed } })));
   });
 
+  test("has its options in the query, for all jobs that have no own", async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const own = JSON.stringify({ ...image, priority: "high", tags: ["rain"] });
+    const query = `?name=night&project=lake&tags=a,b&priority=low&attemptsMax=3&timeoutMs=90000&expiresAt=${expiresAt}`;
+    const response = await postLines([JSON.stringify(image), own], query);
+    expect(response.status).toBe(202);
+    const { id, jobs } = (await response.json()) as { id: string; jobs: { id: string }[] };
+    const views = await Promise.all(
+      jobs.map(async (job) => (await (await api.request(`jobs/${job.id}`)).json()) as object),
+    );
+    const same = { project: "lake", attemptsMax: 3, timeoutMs: 90_000, expiresAt };
+    expect(views).toMatchObject([
+      { ...same, priority: "low", tags: ["a", "b"] },
+      { ...same, priority: "high", tags: ["rain"] },
+    ]);
+    expect(await (await api.request(`batches/${id}`)).json()).toMatchObject({
+      name: "night",
+      project: "lake",
+    });
+  });
+
+  test("may be a dry run, and is refused for options that are not right", async () => {
+    const dry = await postLines([JSON.stringify(image)], "?dryRun=true&project=dry");
+    expect([dry.status, await dry.json()]).toMatchObject([200, { dryRun: true, total: 1 }]);
+    const wrong = await postLines([JSON.stringify(image)], "?attemptsMax=11&priority=soon");
+    expect(wrong.status).toBe(422);
+    const { problems } = (await wrong.json()) as { problems: { path: string }[] };
+    expect(problems.map(({ path }) => path).sort()).toEqual(["attemptsMax", "priority"]);
+  });
+
   test("is refused with the line that is not JSON, and with the job that is not right", async () => {
     const broken = await postLines([JSON.stringify(image), "{"]);
     expect(broken.status).toBe(400);
@@ -89,7 +119,7 @@ test("a submission that is too much for the thread's memory is answered, and the
     onNotChecked: () => undefined,
   });
   const batchOf = (jobs: object[]): Parameters<SubmissionThread["answer"]>[0] => ({
-    ...{ kind: "batch", name: undefined, isLines: false, baseUrl: "http://here" },
+    ...{ kind: "batch", fields: {}, isLines: false, baseUrl: "http://here" },
     principal: { tenant, role: "submit", keyName: "a-key" },
     body: new Uint8Array(new TextEncoder().encode(JSON.stringify({ jobs }))),
   });

@@ -105,6 +105,8 @@ test("more queued jobs than a tenant may have are answered with 429 by every pro
   };
   const first = await aJob(keys.studio);
   await assertFull(await post("batches", { jobs: [job, job] }, other.url), 1, 2);
+  await assertFull(await post("batches", { jobs: [job, job], dryRun: true }), 1, 2);
+  expect((await post("batches", { jobs: [job], dryRun: true })).status).toBe(200);
   const second = await post("generate", job, other.url);
   expect(second.status).toBe(202);
   const { id } = (await second.json()) as { id: string };

@@ -135,8 +135,14 @@ function requestOf(submission: Submission): KeyedRequest {
   const route =
     submission.kind === "job"
       ? `job ${submission.type ?? ""}`
-      : `batch ${submission.isLines ? "lines" : "list"} ${sha256(submission.name ?? "")}`;
+      : `batch ${submission.isLines ? "lines" : "list"} ${sha256(saidBeside(submission.fields))}`;
   return { route, bodyHash: sha256(submission.body) };
+}
+
+/** Keys that were stored before the query could say more than the name stay what they are. */
+function saidBeside({ name, ...options }: Readonly<Record<string, unknown>>): string {
+  const text = typeof name === "string" ? name : "";
+  return Object.keys(options).length === 0 ? text : JSON.stringify([text, options]);
 }
 
 function sha256(content: string | Uint8Array): string {

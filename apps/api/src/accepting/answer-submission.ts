@@ -15,7 +15,9 @@ export type Submission = {
   /** The request's Idempotency-Key. */
   idempotencyKey?: string | undefined;
 } & (
-  { kind: "job"; type: JobType | undefined } | { kind: "batch"; name: string | undefined; isLines: boolean }
+  | { kind: "job"; type: JobType | undefined }
+  /** `fields`: what the query says of the batch, as its body might */
+  | { kind: "batch"; fields: Readonly<Record<string, unknown>>; isLines: boolean }
 );
 
 /** What the jobs of an accepted submission are answered with. */
@@ -69,9 +71,9 @@ async function acceptBatch(
   const given = submission.isLines
     ? await jobsOfLines(takeBody(submission))
     : await parsed(takeBody(submission), batchValuesMax);
-  const read = readBatch(withName(given, submission.name));
+  const read = readBatch(withFields(given, submission.fields));
   if (read.isDryRun) {
-    const { newJobs, ...remarks } = await namingValues(read.sweep, commands.checkBatch(read));
+    const { newJobs, ...remarks } = await namingValues(read.sweep, commands.tryBatch(read));
     return { ...answerOfDryRun(newJobs, read.sweep, remarks), jobs: {}, isDryRun: true };
   }
   return { name: read.name, ...(await namingValues(read.sweep, commands.createBatch(read, claim))) };
@@ -121,8 +123,8 @@ async function jobsOfLines(body: Uint8Array): Promise<{ jobs: unknown[] }> {
   return { jobs };
 }
 
-/** The name of the query, for a body that has none. */
-function withName(body: unknown, name: string | undefined): unknown {
+/** The fields of the query, where the body has none of its own. */
+function withFields(body: unknown, fields: Readonly<Record<string, unknown>>): unknown {
   const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
-  return name === undefined || !isObject ? body : { name, ...body };
+  return isObject ? { ...fields, ...body } : body;
 }

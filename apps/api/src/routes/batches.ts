@@ -6,7 +6,8 @@ import { viewOfBatch, viewOfBatchDetail } from "../jobs/batch-view.ts";
 import { jsonBytes, jsonObject } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
-import { batchNameSchema } from "../submissions/submission-body.ts";
+import { optionQueryFields } from "../submissions/job-options.ts";
+import { batchNameSchema, dryRunSchema } from "../submissions/submission-body.ts";
 import { priorityProblems } from "./jobs.ts";
 import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { problemsWithGraphs } from "./generate.ts";
@@ -28,9 +29,17 @@ export const submitBatch = route({
   summary: "Submit many jobs, all or none",
   description:
     "The jobs are listed, or described by a sweep: one job, and lists of values for some of its fields. Options beside them apply to " +
-    "all jobs that have no own. A body of the type `application/x-ndjson` has one job a line; its name, which has no place in it, " +
-    "goes into the query.",
-  query: z.strictObject({ name: batchNameSchema }),
+    "all jobs that have no own. A body of the type `application/x-ndjson` has one job a line, and no place for more: its name, " +
+    "`dryRun` and the options go into the query, as in `?name=rain&priority=low&tags=night,rain`. With another body the query says " +
+    "what the body leaves out.",
+  query: z.strictObject({
+    name: batchNameSchema,
+    dryRun: z
+      .enum(["true", "false"])
+      .optional()
+      .describe(dryRunSchema.description ?? ""),
+    ...optionQueryFields,
+  }),
   headers: submissionHeaders,
   body: jsonBytes("NewBatch", [linesMediaType]),
   answers: {
@@ -48,7 +57,9 @@ export const submitBatch = route({
   ) => {
     const isLines = request.is(linesMediaType) !== false;
     const key = keyOf(headers);
-    const batch = { kind: "batch", name: query.name, isLines, body, ...key, principal, baseUrl } as const;
+    const { dryRun, ...said } = withoutUndefined(query);
+    const fields = { ...said, ...(dryRun !== undefined && { dryRun: dryRun === "true" }) };
+    const batch = { kind: "batch", fields, isLines, body, ...key, principal, baseUrl } as const;
     const accepted = await submissions.accept(batch);
     if (accepted.isDryRun === true) return { status: 200, jsonBytes: accepted.answer };
     return { status: 202, ...replyOf(accepted) };

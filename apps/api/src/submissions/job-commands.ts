@@ -71,9 +71,14 @@ export class JobCommands {
     });
   }
 
-  /** Judges all jobs as `createBatch` does, and stores nothing. @throws InvalidJobError with all problems, at most 100 */
-  async checkBatch({ submissions }: ReadBatch): Promise<{ newJobs: NewJob[] } & Remarks> {
-    return this.#manager.checkBatch(await this.#allAcceptable(submissions), this.#submitter);
+  /**
+   * Judges all jobs as `createBatch` does, and stores nothing.
+   * @throws InvalidJobError with all problems, at most 100
+   * @throws LimitReachedError
+   */
+  async tryBatch({ name, options, submissions }: ReadBatch): Promise<{ newJobs: NewJob[] } & Remarks> {
+    const requests = await this.#allAcceptable(submissions);
+    return this.#manager.tryBatch(requests, { name, labels: labelsOf(options) }, this.#submitter);
   }
 
   /** @throws BatchNotFoundError */

@@ -21,6 +21,8 @@ const labelFields = {
   tags: z.array(storableText(64)).max(20).optional().describe("For searching."),
 };
 
+const bounds = { attemptsMax: { min: 1, max: 10 }, timeoutMs: { min: 1_000, max: 86_400_000 } } as const;
+
 /** The fields that every job may have, besides its parameters. In a batch they may also stand beside its jobs, for all of them. */
 export const optionFields = {
   priority: z.enum(jobPriorities).optional().describe("Default: normal."),
@@ -34,14 +36,14 @@ export const optionFields = {
     ),
   attemptsMax: z
     .int()
-    .min(1)
-    .max(10)
+    .min(bounds.attemptsMax.min)
+    .max(bounds.attemptsMax.max)
     .optional()
     .describe("How many attempts the job gets if a node raises an exception; default 1."),
   timeoutMs: z
     .int()
-    .min(1_000)
-    .max(86_400_000)
+    .min(bounds.timeoutMs.min)
+    .max(bounds.timeoutMs.max)
     .optional()
     .describe("Counted from the begin of the execution."),
   runAt: moment.optional().describe("The job does not begin before this time."),
@@ -53,6 +55,19 @@ export const optionFields = {
         "other jobs.",
     ),
 };
+
+const { attemptsMax, timeoutMs } = optionFields;
+
+/** The same options in the query of a batch, whose values are texts. */
+export const optionQueryFields = {
+  ...optionFields,
+  attemptsMax: inQuery(bounds.attemptsMax).describe(attemptsMax.description ?? ""),
+  timeoutMs: inQuery(bounds.timeoutMs).describe(timeoutMs.description ?? ""),
+};
+
+function inQuery({ min, max }: { min: number; max: number }): z.ZodOptional<z.ZodCoercedNumber> {
+  return z.coerce.number().int().min(min).max(max).optional();
+}
 
 /** The most jobs that one job may name as those that it depends on. */
 const dependenciesMax = 100;

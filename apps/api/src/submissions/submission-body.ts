@@ -22,7 +22,7 @@ export const dryRunSchema = z
   .boolean()
   .optional()
   .describe(
-    "Only checks the request: all that acceptance checks, except the room in the queue. Nothing is stored.",
+    "Only checks the request: all that acceptance checks, also the room in the queue. Nothing is stored.",
   );
 const batchShape = z.strictObject({
   name: batchNameSchema,

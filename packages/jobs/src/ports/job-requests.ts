@@ -68,6 +68,12 @@ export interface JobRequests {
    * @throws InvalidJobError naming jobs to depend on that the tenant does not have, or that have ended without success
    */
   insertJobs(submission: NewSubmission): Promise<Job[]>;
+  /**
+   * Stores nothing, and refuses what `insertJobs` would refuse at this moment.
+   * @throws InvalidJobError
+   * @throws LimitReachedError
+   */
+  checkJobs(submission: NewSubmission): Promise<void>;
   /** Here and below, `by` is the name of the client's key, for the events of the jobs. */
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null>;
   /**

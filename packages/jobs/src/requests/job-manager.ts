@@ -10,7 +10,6 @@ import {
 import { announcementOf } from "../running/announcement.ts";
 import { type Actor } from "../ports/audit-store.ts";
 import { eventSignal, publishFailures } from "../running/attempt-recorder.ts";
-import { remarksOnAll } from "./batch-remarks.ts";
 import { assertNoExtraData, sealAnew, type WriteJson } from "../secrets/extra-data.ts";
 import { BatchNotFoundError } from "../job/job-errors.ts";
 import { type JobAnnouncer } from "../ports/job-announcer.ts";
@@ -111,7 +110,7 @@ export class JobManager {
     options: { name?: string | null; labels?: JobLabels } & Partial<Submitter> & Claimed = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const submitter = this.#submitterOf(options);
-    const { newJobs, ...remarks } = await this.checkBatch(requests, submitter);
+    const { newJobs, ...remarks } = await prepareBatch(this.#options, requests, submitter);
     const id = uuidv7();
     const { name = null, labels } = options;
     const batch = { id, name, ...(labels !== undefined && { labels }) };
@@ -123,16 +122,20 @@ export class JobManager {
   }
 
   /**
-   * Makes the jobs of a batch as they would be stored.
+   * Makes the jobs of a batch as they would be stored, and refuses what `createBatch` would refuse at this moment.
    * @throws InvalidJobError with paths such as `jobs.3.width`
+   * @throws LimitReachedError
    */
-  async checkBatch(requests: JobRequest[], submitter: Submitter): Promise<{ newJobs: NewJob[] } & Remarks> {
-    const prepared = await prepareBatch(this.#options, requests, submitter);
-    return {
-      newJobs: prepared.map(({ newJob }) => newJob),
-      warnings: remarksOnAll(prepared.map((one) => one.warnings)),
-      notChecked: remarksOnAll(prepared.map((one) => one.notChecked)),
-    };
+  async tryBatch(
+    requests: JobRequest[],
+    { name, labels }: { name: string | null; labels: JobLabels },
+    submitter: Submitter,
+  ): Promise<{ newJobs: NewJob[] } & Remarks> {
+    const checked = await prepareBatch(this.#options, requests, submitter);
+    const batch = { id: uuidv7(), name, labels };
+    const { tenantId } = submitter;
+    await this.#options.requests.checkJobs({ tenantId, batch, jobs: checked.newJobs });
+    return checked;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { type JobLabels, type JobPriority, type JobType, type NewJob } from "../job/job.ts";
+import { remarksOnAll } from "./batch-remarks.ts";
 import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
 import { outputReferencesIn, withJobIds } from "./output-references.ts";
@@ -107,12 +108,12 @@ async function prepareAt(
   return { newJob, warnings, notChecked };
 }
 
-/** Makes all jobs of a batch. @throws InvalidJobError with paths such as `jobs.3.width` */
+/** Makes the jobs of a batch as they will be stored. @throws InvalidJobError with paths such as `jobs.3.width` */
 export async function prepareBatch(
   rules: PreparationRules,
   requests: JobRequest[],
   submitter: Submitter,
-): Promise<({ newJob: NewJob } & Remarks)[]> {
+): Promise<{ newJobs: NewJob[] } & Remarks> {
   const placed = placeDependencies(requests.map(dependenciesOf));
   const problems: JobProblem[] =
     "problems" in placed ? placed.problems.map(({ index, problem }) => inJob(index, problem)) : [];
@@ -134,7 +135,11 @@ export async function prepareBatch(
     }
   }
   if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
-  return prepared;
+  return {
+    newJobs: prepared.map(({ newJob }) => newJob),
+    warnings: remarksOnAll(prepared.map(({ warnings }) => warnings)),
+    notChecked: remarksOnAll(prepared.map(({ notChecked }) => notChecked)),
+  };
 }
 
 function dependenciesOf({ type, parameters, options = {} }: JobRequest): NamedDependencies {

@@ -1,5 +1,6 @@
 import { InvalidJobError, isTerminal, type JobProblem, type JobStatus, type NewJob } from "@genga/jobs";
 import { toStoredJson } from "../../connection/stored-json.ts";
+import { Prisma } from "../../generated/client.ts";
 import { type Statements } from "../../connection/plain-statements.ts";
 import { recordFiles } from "./record-files.ts";
 
@@ -26,7 +27,6 @@ export async function insertDependencies(
   tenantId: string,
   inserted: readonly Dependent[],
 ): Promise<Set<string>> {
-  const own = new Set(inserted.map(({ job }) => job.id));
   const edges = inserted.flatMap(({ job: { id, dependsOn = [] } }) =>
     dependsOn.map((needsId) => ({ id, needsId })),
   );
@@ -37,21 +37,45 @@ export async function insertDependencies(
       SELECT * FROM unnest(${part.map(({ id }) => id)}::uuid[], ${part.map(({ needsId }) => needsId)}::uuid[])`;
   }
   await insertInputs(transaction, inserted);
-  const existing = [...new Set(edges.flatMap(({ needsId }) => (own.has(needsId) ? [] : needsId)))];
-  if (existing.length === 0) return new Set();
-  const found = await transaction.$queryRaw<{ id: string; status: JobStatus }[]>`
-    SELECT id, status FROM jobs WHERE id = ANY(${existing}::uuid[]) AND tenant_id = ${tenantId}::uuid
-    ORDER BY id FOR NO KEY UPDATE`;
-  const statusOf = new Map(found.map(({ id, status }) => [id, status]));
-  assertNeedable(inserted, own, statusOf);
+  const found = await findNeeded(transaction, tenantId, inserted, Prisma.sql`ORDER BY id FOR NO KEY UPDATE`);
+  if (found.length === 0) return new Set();
   const open = found.flatMap(({ id, status }) => (status === "completed" ? [] : id));
   await transaction.$executeRaw`
     UPDATE jobs SET has_dependents = true WHERE id = ANY(${open}::uuid[]) AND NOT has_dependents`;
   return await countOff(
     transaction,
     found.flatMap(({ id, status }) => (status === "completed" ? id : [])),
-    [...own],
+    inserted.map(({ job }) => job.id),
   );
+}
+
+/**
+ * Refuses jobs that cannot depend on what they name, as `insertDependencies` does, without a lock.
+ * @throws InvalidJobError
+ */
+export async function assertNeededJobs(
+  statements: Statements,
+  tenantId: string,
+  dependents: readonly Dependent[],
+): Promise<void> {
+  await findNeeded(statements, tenantId, dependents, Prisma.empty);
+}
+
+/** Finds those of the needed jobs that exist already. @throws InvalidJobError */
+async function findNeeded(
+  statements: Statements,
+  tenantId: string,
+  dependents: readonly Dependent[],
+  lock: Prisma.Sql,
+): Promise<{ id: string; status: JobStatus }[]> {
+  const own = new Set(dependents.map(({ job }) => job.id));
+  const needed = new Set(dependents.flatMap(({ job }) => job.dependsOn ?? []));
+  const existing = [...needed].filter((id) => !own.has(id));
+  if (existing.length === 0) return [];
+  const found = await statements.$queryRaw<{ id: string; status: JobStatus }[]>`
+    SELECT id, status FROM jobs WHERE id = ANY(${existing}::uuid[]) AND tenant_id = ${tenantId}::uuid ${lock}`;
+  assertNeedable(dependents, own, new Map(found.map(({ id, status }) => [id, status])));
+  return found;
 }
 
 async function insertInputs(transaction: Statements, inserted: readonly Dependent[]): Promise<void> {

@@ -17,6 +17,7 @@ import { type PrismaClient } from "../../generated/client.ts";
 import { removeBatchPart } from "../../keeping/remove-batches.ts";
 import { removeJob } from "../../keeping/remove-jobs.ts";
 import { passOnNow } from "../dependencies/pass-on-ends.ts";
+import { checkJobs } from "../accepting/check-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
@@ -50,6 +51,10 @@ export class PrismaJobRequests implements JobRequests {
   insertJobs(submission: NewSubmission): Promise<Job[]> {
     const by = { database: this.#database, statements: this.#statements };
     return withMappedErrors(() => insertJobs(by, submission, this.#limits, this.#lanes));
+  }
+
+  checkJobs(submission: NewSubmission): Promise<void> {
+    return withMappedErrors(() => checkJobs(this.#database, submission, this.#limits));
   }
 
   requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
