@@ -102,6 +102,9 @@ function median(numbers: readonly number[]): number {
   return [...numbers].sort((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
+/** The names of their programs. */
+const databases = ["postgres", "valkey-server", "redis-server"];
+
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
@@ -116,9 +119,9 @@ async function main(): Promise<void> {
   };
   const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
   const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
-  // PostgreSQL and Redis descend from this process.
+  // PostgreSQL and Redis descend from this process, too.
   const pids = new Map([
-    [process.pid, "databases and client"],
+    [process.pid, "client"],
     [worker.pid, "worker"],
     [api.pid, "API"],
   ]);
@@ -131,9 +134,9 @@ async function main(): Promise<void> {
     const bounds: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
       const plainMs = await plainClient(`plain-${round}`);
-      const before = await processorMsOf(pids);
+      const before = await processorMsOf(pids, databases);
       const gengaMs = await genga(apiUrl, `genga-${round}`);
-      const after = await processorMsOf(pids);
+      const after = await processorMsOf(pids, databases);
       const ratio = plainMs / gengaMs;
       ratios.push(ratio);
       console.log(

@@ -1,9 +1,10 @@
 /**
  * What Genga costs on top of a bare ComfyUI: 200 jobs of 50 ms on one simulator. A plain client posts all 200 at once
  * and waits for the last `executing {node: null}`; then Genga does the same 200 as one batch, with everything that it
- * promises (durable rows, leases, progress, outputs fetched and stored). Prints the ratio, measured in one run.
+ * promises (durable rows, leases, progress, outputs fetched and stored). Both take turns for some rounds, since other load
+ * on the machine changes both. Prints the ratios.
  *
- * npm run bench:overhead [-- --jobs 200 --sleep-ms 50]
+ * npm run bench:overhead [-- --jobs 200 --sleep-ms 50 --rounds 3]
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,10 +17,15 @@ import { startServiceProcess } from "@genga/testing";
 import { z } from "zod";
 
 const { values } = parseArgs({
-  options: { jobs: { type: "string", default: "200" }, "sleep-ms": { type: "string", default: "50" } },
+  options: {
+    jobs: { type: "string", default: "200" },
+    "sleep-ms": { type: "string", default: "50" },
+    rounds: { type: "string", default: "3" },
+  },
 });
 const jobs = Number(values.jobs);
 const sleepMs = Number(values["sleep-ms"]);
+const rounds = Number(values.rounds);
 
 /** EmptyImage → sleep → SaveImage: each is different, so that nothing comes from the cache. */
 function graph(run: string, index: number): Workflow {
@@ -33,14 +39,14 @@ function graph(run: string, index: number): Workflow {
   };
 }
 
-async function plainClient(url: string): Promise<number> {
+async function plainClient(url: string, run: string): Promise<number> {
   const connector = new ComfyUIConnector({ baseUrl: url });
   await connector.connect();
   const startedAt = performance.now();
   await Promise.all(
     Array.from({ length: jobs }, async (_, index) => {
       const promptId = crypto.randomUUID();
-      await connector.submit({ promptId, workflow: graph("plain", index), timeoutMs: 60_000 });
+      await connector.submit({ promptId, workflow: graph(run, index), timeoutMs: 60_000 });
       for await (const event of connector.watch(promptId)) {
         if (event.type === "settled" && event.lookup.state !== "finished")
           throw new Error(event.lookup.state);
@@ -55,7 +61,7 @@ async function plainClient(url: string): Promise<number> {
 const acceptedSchema = z.object({ id: z.string() });
 const batchSchema = z.object({ counts: z.record(z.string(), z.number()) });
 
-async function genga(url: string): Promise<number> {
+async function genga(url: string, run: string): Promise<number> {
   const startedAt = performance.now();
   const response = await fetch(`${url}/api/anime/batches`, {
     method: "POST",
@@ -63,7 +69,7 @@ async function genga(url: string): Promise<number> {
     body: JSON.stringify({
       jobs: Array.from({ length: jobs }, (_, index) => ({
         type: "workflow",
-        workflow: graph("genga", index),
+        workflow: graph(run, index),
       })),
     }),
   });
@@ -78,6 +84,10 @@ async function genga(url: string): Promise<number> {
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 async function main(): Promise<void> {
@@ -102,14 +112,22 @@ async function main(): Promise<void> {
   const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
   const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
   try {
-    await plainClient(simulatorUrl);
-    const plainMs = await plainClient(simulatorUrl);
-    const gengaMs = await genga(String(api.details["url"]));
+    const apiUrl = String(api.details["url"]);
     const floorMs = jobs * sleepMs;
     console.log(`${jobs} jobs of ${sleepMs} ms on one simulated server (the sleeping alone: ${floorMs} ms)`);
-    console.log(`plain client, all posted at once: ${plainMs.toFixed(0)} ms`);
-    console.log(`Genga, as one batch:              ${gengaMs.toFixed(0)} ms`);
-    console.log(`plain ÷ Genga:                    ${(plainMs / gengaMs).toFixed(2)}`);
+    await plainClient(simulatorUrl, "warm-up");
+    await genga(apiUrl, "warm-up");
+    const ratios: number[] = [];
+    for (let round = 1; round <= rounds; round += 1) {
+      const plainMs = await plainClient(simulatorUrl, `plain-${round}`);
+      const gengaMs = await genga(apiUrl, `genga-${round}`);
+      ratios.push(plainMs / gengaMs);
+      console.log(
+        `round ${round}: plain client ${plainMs.toFixed(0)} ms, Genga ${gengaMs.toFixed(0)} ms, ` +
+          `plain ÷ Genga ${(plainMs / gengaMs).toFixed(2)}`,
+      );
+    }
+    console.log(`plain ÷ Genga, the median: ${median(ratios).toFixed(2)}`);
   } finally {
     for (const service of [worker, api, simulator]) await service.stop();
     await services.stop();

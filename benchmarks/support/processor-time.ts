@@ -5,20 +5,26 @@ const tickMs = 10;
 
 /**
  * The processor time so far of each of these processes, with all that descend from it, those that have ended included.
- * What descends from two of them counts for the nearer one.
+ * What descends from two of them counts for the nearer one, and a process of one of `programs` for its program.
  * @returns milliseconds by the names of the processes; empty where there is no `/proc`
  */
-export async function processorMsOf(pids: ReadonlyMap<number, string>): Promise<Map<string, number>> {
+export async function processorMsOf(
+  pids: ReadonlyMap<number, string>,
+  programs: readonly string[] = [],
+): Promise<Map<string, number>> {
   const processes = await readProcesses();
   const times = new Map<string, number>();
-  for (const [pid, { ticks }] of processes) {
-    const name = nameOf(pid, pids, processes);
-    if (name !== undefined) times.set(name, (times.get(name) ?? 0) + ticks * tickMs);
+  for (const [pid, { ticks, program }] of processes) {
+    const ancestor = nameOf(pid, pids, processes);
+    if (ancestor === undefined) continue;
+    const name = programs.includes(program) ? program : ancestor;
+    times.set(name, (times.get(name) ?? 0) + ticks * tickMs);
   }
   return times;
 }
 
 interface ProcessTimes {
+  program: string;
   parent: number;
   /** Of the process, and of its children that have ended. */
   ticks: number;
@@ -35,7 +41,8 @@ async function readProcesses(): Promise<Map<number, ProcessTimes>> {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const numberAt = (index: number): number => Number(fields[index] ?? 0);
     const ticks = numberAt(11) + numberAt(12) + numberAt(13) + numberAt(14);
-    processes.set(pid, { parent: numberAt(1), ticks });
+    const program = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    processes.set(pid, { program, parent: numberAt(1), ticks });
   }
   return processes;
 }
