@@ -18,6 +18,7 @@ import { type JobServer } from "../job/job-server.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
+import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
 import { healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
@@ -67,6 +68,7 @@ export class OwnedServer implements JobServer {
   readonly #closing = new AbortController();
   /** The last check found prompts of other clients on the server. */
   #hasOthersPrompts = false;
+  readonly #others = new OthersPrompts();
   #announced: ServerState = "unknown";
   #disconnects = 0;
 
@@ -135,7 +137,7 @@ export class OwnedServer implements JobServer {
    * short job does. `false` while there are prompts of other clients.
    */
   holdsOnlyShort(isShort: (lane: string) => boolean): boolean {
-    if (this.#hasOthersPrompts) return false;
+    if (this.#others.mayBeAhead) return false;
     const now = performance.now();
     return [...this.#runs].every(
       (run) => !run.holdsSlot || (isShort(run.lane) && !isLate(run.executingMs(now))),
@@ -218,6 +220,7 @@ export class OwnedServer implements JobServer {
   notePost(run: ServerRun): void {
     const ahead = [...this.#runs].filter((other) => other !== run && other.holdsSlot && other.mayBeOnServer);
     run.notePost(ahead, this.#hasOthersPrompts);
+    this.#others.notePost(run, performance.now());
   }
 
   noteAccepted(run: ServerRun): void {
@@ -234,6 +237,7 @@ export class OwnedServer implements JobServer {
   }
 
   notePromptGone(run: ServerRun): void {
+    if (run.isExecuting) this.#others.noteExecuted(run);
     for (const other of this.#runs) other.noteGone(run);
   }
 
@@ -317,6 +321,7 @@ export class OwnedServer implements JobServer {
 
   #noteOthersPrompts({ running, pending }: ServerQueue, ownPromptIds: ReadonlySet<string>): void {
     this.#hasOthersPrompts = [...running, ...pending].some(({ promptId }) => !ownPromptIds.has(promptId));
+    this.#others.noteCheck(this.#hasOthersPrompts, performance.now());
     if (!this.#hasOthersPrompts) return;
     for (const run of this.#runs) run.noteOthers();
   }

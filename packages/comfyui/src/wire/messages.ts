@@ -23,7 +23,7 @@ const featureFlagsSchema = z.object({
   data: z.record(z.string(), z.unknown()),
 });
 
-export const executionStartDataSchema = z.object({ prompt_id: promptId, timestamp: z.number().optional() });
+const executionStartDataSchema = z.object({ prompt_id: promptId, timestamp: z.number().optional() });
 
 const executionStartSchema = z.object({
   type: z.literal("execution_start"),

@@ -93,6 +93,16 @@ describe("the history", () => {
     expect(entry("error", messages)).toMatchObject({ state: "interrupted", executedMs });
   });
 
+  const success = (timestamp?: number): unknown[] => ["execution_success", { prompt_id: "p", timestamp }];
+
+  test.each<[string, unknown[], number | undefined]>([
+    ["both times", [start(1_000), ["execution_cached", {}], success(1_003)], 3],
+    ["no time of the end", [start(1_000), success()], undefined],
+    ["no message of its end", [start(1_000)], undefined],
+  ])("with %s says how long a prompt executed that finished", (_, messages, executedMs) => {
+    expect(entry("success", messages)).toMatchObject({ state: "finished", executedMs });
+  });
+
   test("says nothing of a lost prompt, which is the server's fault and to be tried again", () => {
     expect(errorOfSettled({ state: "absent" })).toMatchObject({
       code: "prompt_lost",
