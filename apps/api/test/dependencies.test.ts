@@ -74,6 +74,11 @@ test("a job waits for the jobs whose outputs it names, by parameter or in its gr
   expect(await parametersOf(loaded!)).toMatchObject({
     parameters: { workflow: { "1": { inputs: { image: { $output: { from: key, output: 1 } } } } } },
   });
+  const graphOf = async (id: string): Promise<unknown> => (await api.request(`jobs/${id}/workflow`)).json();
+  expect(await graphOf(loaded!)).toMatchObject({
+    "1": { inputs: { image: { $output: { from: key, output: 1 } } } },
+  });
+  expect(JSON.stringify(await graphOf(inpainted!))).toContain(`{"$output":{"from":"${key!}","output":0}}`);
 });
 
 test.each([

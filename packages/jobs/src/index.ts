@@ -21,6 +21,7 @@ export {
   type JobInput,
   type JobOutput,
   type JobParameters,
+  type StoredParameters,
   type JobPhase,
   type JobPriority,
   type JobProgress,

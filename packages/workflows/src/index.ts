@@ -30,3 +30,4 @@ export {
   type HashedDefinitions,
 } from "./definitions/definitions-thread.ts";
 export { findDefinitions } from "./definitions/find-definitions.ts";
+export { withOutputsShownInText } from "./uploads/output-stand-ins.ts";

@@ -4,7 +4,7 @@ import {
   type Batch,
   type Job,
   JobNotFoundError,
-  type JobParameters,
+  type StoredParameters,
   present,
   type TenantJobReader,
 } from "@genga/jobs";
@@ -18,7 +18,7 @@ export async function foundJob(jobs: TenantJobReader, id: string): Promise<Job> 
 }
 
 /** @throws JobNotFoundError the job was removed meanwhile */
-export async function foundParameters(jobs: TenantJobReader, { id }: Job): Promise<JobParameters> {
+export async function foundParameters(jobs: TenantJobReader, { id }: Job): Promise<StoredParameters> {
   const parameters = await jobs.findParameters(id);
   if (parameters === null) throw new JobNotFoundError(id);
   return parameters;

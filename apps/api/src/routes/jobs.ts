@@ -1,5 +1,6 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
+import { withOutputsShownInText } from "@genga/workflows";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -116,12 +117,13 @@ export const getWorkflow = route({
   id: "getWorkflow",
   path: "jobs/:id/workflow",
   summary: "The ComfyUI graph of a job",
-  description: integersAsText,
+  description: `Outputs of other jobs are shown as references, {"$output": …}. ${integersAsText}`,
   answers: { 200: { description: "The graph.", content: json("Workflow") } },
   handler: async ({ id, principal }, { ownJobs }: Own) => {
     const jobs = ownJobs(principal);
-    const { workflow } = await foundParameters(jobs, await foundJob(jobs, id));
-    return { text: { mediaType: "json", content: toClientJsonText(workflow) } };
+    const { workflow, inputs } = await foundParameters(jobs, await foundJob(jobs, id));
+    const content = toClientJsonText(withOutputsShownInText(workflow, inputs));
+    return { text: { mediaType: "json", content } };
   },
 });
 

@@ -166,6 +166,11 @@ export interface NewJob extends JobParameters, JobLabels {
   sealedExtraData?: Uint8Array;
 }
 
+/** The parameters of a job as they are stored; its graph has stand-ins for the outputs of other jobs. */
+export interface StoredParameters extends JobParameters {
+  inputs: readonly Pick<NewJobInput, "name" | "from" | "output">[];
+}
+
 /** An output of another job that a job's graph reads. */
 export interface NewJobInput {
   /** The stand-in's name, which the graph has in place of the file. */

@@ -5,7 +5,7 @@ import {
   type JobDependency,
   type JobEvent,
   type JobOutput,
-  type JobParameters,
+  type StoredParameters,
   type JobStatus,
   type JobType,
 } from "../job/job.ts";
@@ -80,7 +80,7 @@ export interface TenantJobReader {
   findJob(id: string): Promise<Job | "removed" | null>;
   /** Those of the jobs that exist, in the given order; one statement for any number of them. */
   findJobs(ids: string[]): Promise<Job[]>;
-  findParameters(jobId: string): Promise<JobParameters | null>;
+  findParameters(jobId: string): Promise<StoredParameters | null>;
   /** The prompts to show of these jobs, by id; one statement for any number of them. */
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>>;
   /**

@@ -106,6 +106,21 @@ export function withOutputsShown(parameters: Json, inputs: readonly NewJobInput[
   return shown(parameters, 4);
 }
 
+/**
+ * A graph's text with references to outputs in place of their stand-ins, as the client may write it, too. A stand-in's
+ * name stands nowhere else in a graph.
+ */
+export function withOutputsShownInText(
+  workflow: string,
+  inputs: readonly Pick<NewJobInput, "name" | "from" | "output">[],
+): string {
+  return inputs.reduce(
+    (text, { name, from, output }) =>
+      text.replaceAll(JSON.stringify(name), JSON.stringify({ [outputMember]: { from, output } })),
+    workflow,
+  );
+}
+
 /** The hash of no upload; the same for the same place in any graph. */
 function standInHash(place: number): string {
   return createHash("sha256").update(`genga: stand-in for an output, ${place}`).digest("hex");

@@ -1,4 +1,4 @@
-import { shownPrompt, type Job, type JobParameters, type JobPrompt, type JobType } from "@genga/jobs";
+import { shownPrompt, type Job, type StoredParameters, type JobPrompt, type JobType } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "../../generated/client.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
@@ -45,10 +45,12 @@ export async function findParameters(
   database: PrismaClient,
   tenantId: string,
   jobId: string,
-): Promise<JobParameters | null> {
+): Promise<StoredParameters | null> {
   if (!isUuid(jobId)) return null;
-  const [row] = await database.$queryRaw<JobParameters[]>`
-    SELECT asked.parameters, ${graphText} AS workflow
+  const [row] = await database.$queryRaw<StoredParameters[]>`
+    SELECT asked.parameters, ${graphText} AS workflow, coalesce((
+      SELECT jsonb_agg(jsonb_build_object('name', input.name, 'from', input.needs_id, 'output', input.output_index))
+      FROM job_inputs input WHERE input.job_id = job.id), '[]') AS inputs
     FROM jobs job JOIN job_parameters asked ON asked.job_id = job.id
     JOIN workflows ON workflows.hash = asked.workflow_hash
     WHERE job.id = ${jobId}::uuid AND job.tenant_id = ${tenantId}::uuid`;

@@ -8,7 +8,7 @@ import {
   type JobEvent,
   type JobFilter,
   type JobOutput,
-  type JobParameters,
+  type StoredParameters,
   type JobPrompt,
   type JobReader,
   type NamedClass,
@@ -84,7 +84,7 @@ class PrismaTenantJobReader implements TenantJobReader {
     return withMappedErrors(() => findJobs(this.#database, this.#tenantId, ids));
   }
 
-  findParameters(jobId: string): Promise<JobParameters | null> {
+  findParameters(jobId: string): Promise<StoredParameters | null> {
     return withMappedErrors(() => findParameters(this.#database, this.#tenantId, jobId));
   }
 
