@@ -107,7 +107,7 @@ const foldersMayImport = {
     uploads: ["connection", "generated"],
     lanes: ["connection", "generated", "tenants"],
     servers: ["connection", "generated", "tenants"],
-    keeping: ["connection", "generated", "tenants"],
+    keeping: ["connection", "generated", "lanes", "tenants"],
     jobs: ["connection", "generated", "keeping", "lanes", "servers"],
     events: ["connection", "generated", "jobs"],
   },

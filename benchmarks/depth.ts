@@ -80,7 +80,7 @@ const rows: Row[] = [
   get("GET /jobs?status=queued, a page", () => "jobs?status=queued&limit=50"),
   get("GET /jobs?text=, a page", () => "jobs?text=number%20777&limit=50"),
   {
-    name: "POST /generate",
+    name: "accepting a job",
     run: ({ database, subjects: { tenantId } }) =>
       database.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] }),
   },

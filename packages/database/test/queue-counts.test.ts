@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
 import { queueStatement } from "../src/jobs/reading/count-jobs.ts";
+import { listStatement } from "../src/jobs/reading/list-jobs.ts";
 import { rowsRead } from "./read-rows.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -66,4 +67,19 @@ test("the counts follow jobs that move to another lane, and a lane without jobs 
 test("the counts read one waiting job of each tenant, for the time that it has waited", async () => {
   expect(await rowsRead(client, "jobs", queueStatement())).toBe(tenants.length);
   expect(await rowsRead(client, "jobs", queueStatement(tenants[0]))).toBe(1);
+});
+
+test("a page of a tenant's jobs reads no job of a tenant that has flooded later", async () => {
+  const [early] = await stores.tenants.ensureTenants(["early"]);
+  await client.query(
+    `INSERT INTO jobs (id, tenant_id, type, rank, timeout_ms)
+     SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, $1, 'image', i, 1000
+     FROM generate_series(1, 60) i`,
+    [early!.id],
+  );
+  await client.query("ANALYZE");
+  for (const statuses of [undefined, ["queued" as const]]) {
+    const page = listStatement(early!.id, { limit: 20, ...(statuses !== undefined && { statuses }) });
+    expect(await rowsRead(client, "jobs", page!)).toBe(21);
+  }
 });

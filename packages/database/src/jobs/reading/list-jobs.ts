@@ -96,7 +96,8 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
  */
 function isOfTenant(tenantId: string, filter: JobFilter): Prisma.Sql {
   const { statuses, batchId, project, scene, shot, tag, text } = filter;
-  if ([statuses, batchId, project, scene, shot, tag, text].some((value) => value !== undefined))
+  const areEnded = statuses?.every(isTerminal) ?? false;
+  if (areEnded || [batchId, project, scene, shot, tag, text].some((value) => value !== undefined))
     return Prisma.sql`job.tenant_id = ${tenantId}::uuid`;
   return Prisma.sql`(job.tenant_id, job.id) BETWEEN (${tenantId}::uuid, ${nilId}::uuid) AND (${tenantId}::uuid, ${maxId}::uuid)`;
 }
