@@ -102,6 +102,27 @@ describe("With Postgres away", () => {
     expect((await database.jobRuns.renewLeases([lease], 60_000)).held).toHaveLength(1);
   });
 
+  test("a batch whose session an operator ended was not stored, and the next one is", async () => {
+    const { id: tenantId } = await direct.tenants.defaultTenant();
+    // More than one statement inserts.
+    const accept = (): Promise<unknown> => {
+      const jobs = Array.from({ length: 501 }, () => buildJob());
+      return database.jobRequests.insertJobs({ tenantId, batch: { id: uuidv7(), name: null }, jobs });
+    };
+    await accept();
+    await operator.query("BEGIN");
+    await operator.query("SELECT 1 FROM tenants FOR UPDATE");
+    const refused = expect(accept()).rejects.toThrow(StoreUnavailableError);
+    await untilWaiting(1);
+    await operator.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'under-test'",
+    );
+    await refused;
+    await operator.query("ROLLBACK");
+    await accept();
+    expect((await direct.jobReader.of(tenantId).summarizeQueue()).counts.queued).toBe(1_002);
+  });
+
   test("a statement that waits too long for a lock is unavailable, and changes nothing later", async () => {
     const lease = await running();
     await operator.query("BEGIN");

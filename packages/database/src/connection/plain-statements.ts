@@ -32,18 +32,25 @@ export class PlainStatements implements Statements {
   /** Commits what `work` did, or rolls it back when `work` throws. */
   async transaction<Result>(work: (statements: Statements) => Promise<Result>): Promise<Result> {
     const client = await this.#pool.connect();
-    let broken: unknown;
+    let isBroken = false;
+    const noteBroken = (): void => {
+      isBroken = true;
+    };
+    // The pool listens only to idle connections, and an error to which nobody listens would end the process. The running
+    // statement, or the next one, is rejected as well.
+    client.on("error", noteBroken);
     try {
       await client.query("BEGIN");
       const result = await work(statementsOf(client));
       await client.query("COMMIT");
       return result;
     } catch (error) {
-      await client.query("ROLLBACK").catch((ofRollback: unknown) => (broken = ofRollback));
+      await client.query("ROLLBACK").catch(noteBroken);
       throw error;
     } finally {
       // A connection that may still be within the transaction is closed, and not given to others.
-      client.release(broken !== undefined);
+      client.release(isBroken);
+      client.off("error", noteBroken);
     }
   }
 }
