@@ -187,6 +187,7 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       expect(await stores().jobRuns.renewLeases([forged], leaseMs)).toEqual({
         held: [],
         cancelRequested: [],
+        takeBackAsked: [],
       });
       expect(
         await stores().jobRuns.recordProgress([{ ...forged, phase: "saving", progress: buildProgress(99) }]),
