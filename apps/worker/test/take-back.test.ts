@@ -39,3 +39,92 @@ describe.each([
     await api.untilEnded(long);
   }, 90_000);
 });
+
+describe("a waiting prompt", () => {
+  let farm: TwoServers;
+  let long: string;
+  beforeAll(async () => {
+    farm = await startTwoServers();
+    await farm.drainEmpty();
+    // The busy server has loaded the model.
+    await farm.api.untilEnded(await farm.api.submit(image));
+  }, 90_000);
+  afterAll(async () => {
+    await farm.stop();
+  }, 30_000);
+
+  const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
+
+  /** A job executes for some seconds, this one waits behind it, and jobs were measured like this. */
+  async function waitBehind(job: object, measures: { runMs: number; loadMs: number }): Promise<string> {
+    await farm.drainEmpty();
+    long = await farm.putOnBusy(sleepJob(4), "executing");
+    const waiting = await farm.putOnBusy(job);
+    const { runMs, loadMs } = measures;
+    await farm.database.query("UPDATE lanes SET run_ms = $1, load_ms = $2, runs = 100", [runMs, loadMs]);
+    return waiting;
+  }
+
+  async function expectItStays(waiting: string): Promise<void> {
+    expect(await farm.api.untilEnded(waiting)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await farm.attempts(waiting)).toMatchObject([{ serverId: farm.busy.id, outcome: "completed" }]);
+    expect(await farm.executionsOf(waiting)).toBe(1);
+    await farm.api.untilEnded(long);
+  }
+
+  test("stays when the other server would load for longer than it waits, and goes when it would not", async () => {
+    const stays = await waitBehind(image, { runMs: 4_000, loadMs: 60_000 });
+    await farm.resumeEmpty();
+    await expectItStays(stays);
+
+    const goes = await waitBehind(image, { runMs: 60_000, loadMs: 1_000 });
+    await farm.resumeEmpty();
+    expect(await farm.api.untilEnded(goes)).toMatchObject({ status: "completed", attempt: 2 });
+    expect(await farm.attempts(goes)).toMatchObject([{ code: "taken-back" }, { serverId: farm.empty.id }]);
+    await farm.api.untilEnded(long);
+  }, 90_000);
+
+  test("stays while its lane is paused", async () => {
+    const waiting = await waitBehind(image, { runMs: 60_000, loadMs: 0 });
+    const { lane } = await farm.jobRow(waiting);
+    await farm.api.request("POST", `lanes/${String(lane)}/pause`);
+    await farm.resumeEmpty();
+    await expectItStays(waiting);
+    await farm.api.request("POST", `lanes/${String(lane)}/resume`);
+  }, 60_000);
+
+  test("stays when the other server lacks a label", async () => {
+    await farm.database.query("UPDATE servers SET labels = '{pool:night}' WHERE id = $1", [farm.busy.id]);
+    const waiting = await waitBehind(sleepJob(0.2, { requires: ["pool:night"] }), {
+      runMs: 60_000,
+      loadMs: 0,
+    });
+    await farm.resumeEmpty();
+    await expectItStays(waiting);
+  }, 60_000);
+
+  test("stays while its tenant has no place for another running job", async () => {
+    const limit = "INSERT INTO tenant_limits (tenant_id, jobs_running_max) SELECT id, 2 FROM tenants";
+    await farm.database.query(limit);
+    const waiting = await waitBehind(sleepJob(0.2), { runMs: 60_000, loadMs: 0 });
+    await farm.resumeEmpty();
+    await expectItStays(waiting);
+    await farm.database.query("DELETE FROM tenant_limits");
+  }, 60_000);
+
+  test("goes once at most, when twenty jobs of all lengths keep two servers more or less busy", async () => {
+    await farm.resumeEmpty();
+    const seconds = [2, 0.1, 0.1, 1.5, 0.1];
+    const { jobIds } = await farm.api.submitBatch(
+      Array.from({ length: 20 }, (_, index) => sleepJob(seconds[index % seconds.length] ?? 0)),
+    );
+    await Promise.all(jobIds.map((id) => farm.api.untilEnded(id)));
+    for (const id of jobIds) {
+      const [last, ...earlier] = (await farm.attempts(id)).toReversed();
+      expect(last).toMatchObject({ outcome: "completed" });
+      expect(earlier.length).toBeLessThanOrEqual(1);
+      for (const attempt of earlier) expect(attempt).toMatchObject({ code: "taken-back" });
+      expect(await farm.executionsOf(id)).toBe(1);
+    }
+  }, 90_000);
+});

@@ -27,9 +27,10 @@ const promptsMax = 500;
 const triesMax = 3;
 /** A request that was not met after this time was in vain, so the server may ask for another prompt. */
 const askedForMs = 2_000;
-/** How often waiting prompts are listed: at most, and at least while a server stands empty and there are none. */
+/** How often waiting prompts are listed: at most; at least, while a server stands empty; and at least while there are some. */
 const pauseMinMs = 250;
 const pauseMaxMs = 10_000;
+const pauseWhileSomeWaitMs = 1_000;
 /** What a take-back costs, as long as none was measured. */
 const unmeasuredCostMs = 250;
 /** The weight of one new measurement; the earlier mean has the rest. */
@@ -67,11 +68,10 @@ export class TakeBackAsker {
     if (asking.length === 0 || !this.#options.mayOthersBeBusy() || now - this.#listedAt < this.#pauseMs)
       return;
     this.#listedAt = now;
-    const asked = await this.#askFor(asking);
+    const found = await this.#askFor(asking);
+    const longestMs = { none: pauseMaxMs, some: pauseWhileSomeWaitMs, asked: pauseMinMs }[found];
     // Twice as long each time, and not at the same moment as other workers.
-    this.#pauseMs = asked
-      ? pauseMinMs
-      : Math.min(this.#pauseMs * 2, pauseMaxMs) * (0.9 + 0.2 * Math.random());
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longestMs) * (0.9 + 0.2 * Math.random());
   }
 
   /** The prompt of this job was taken back and claimed here. */
@@ -82,11 +82,11 @@ export class TakeBackAsker {
     this.#costMs += newWeight * (performance.now() - askedAt - this.#costMs);
   }
 
-  /** @returns whether a prompt was asked for */
-  async #askFor(servers: readonly OwnedServer[]): Promise<boolean> {
+  /** @returns whether prompts wait on busy servers, and whether one was asked for */
+  async #askFor(servers: readonly OwnedServer[]): Promise<"none" | "some" | "asked"> {
     const { takeBacks, eligibility } = this.#options;
     const prompts = new Set(await takeBacks.listWaiting(promptsMax));
-    if (prompts.size === 0) return false;
+    if (prompts.size === 0) return "none";
     await eligibility.learn([...new Set([...prompts].map(({ lane }) => lane))]);
     let hasAsked = false;
     for (const server of servers) {
@@ -98,7 +98,7 @@ export class TakeBackAsker {
       prompts.delete(prompt);
       hasAsked = true;
     }
-    return hasAsked;
+    return hasAsked ? "asked" : "some";
   }
 
   async #askForOneOf(prompts: readonly WaitingPrompt[], server: OwnedServer): Promise<WaitingPrompt | null> {

@@ -46,9 +46,10 @@ export interface AttemptRow {
   code: string | null;
 }
 
+/** A long one can be interrupted after each tenth of a second. */
 export const sleepJob = (seconds: number, more: object = {}): object => ({
   type: "workflow",
-  workflow: sleepWorkflow(seconds),
+  workflow: sleepWorkflow(seconds, { steps: Math.min(Math.ceil(seconds * 10), 1_000) }),
   ...more,
 });
 

@@ -71,8 +71,8 @@ export function listWaitingStatement(limit: number, running: RunningLimit): Pris
 
 /**
  * How long a job will execute from now on; NULL = jobs of its lane were not measured. One that has taken longer than they
- * usually do probably goes on for as long as it has exceeded that, at most for another usual time.
+ * usually do probably goes on for as long as it has exceeded that.
  */
 const leftMs = Prisma.sql`CASE
   WHEN elapsed_ms <= run_ms THEN run_ms - elapsed_ms
-  ELSE least(elapsed_ms - run_ms, run_ms) END`;
+  ELSE elapsed_ms - run_ms END`;
