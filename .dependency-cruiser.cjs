@@ -72,7 +72,8 @@ const foldersMayImport = {
     lanes: [],
     job: ["files", "lanes", "timing"],
     servers: ["job", "timing"],
-    tickets: ["lanes", "servers", "timing"],
+    "taking-back": ["servers"],
+    tickets: ["lanes", "servers", "taking-back", "timing"],
   },
   "apps/standalone": { services: [], demo: ["services"], keys: [], simulation: [], testing: [] },
   "packages/jobs": {

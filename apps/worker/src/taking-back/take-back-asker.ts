@@ -10,11 +10,14 @@ import {
 import { type Logger } from "@genga/runtime";
 import { missingLabels } from "@genga/workflows";
 import { type OwnedServer } from "../servers/owned-server.ts";
-import { type Eligibility } from "../tickets/eligibility.ts";
 
 export interface TakeBackAskerOptions {
   takeBacks: Pick<TakeBacks, "ask" | "listWaiting" | "readGraph">;
-  eligibility: Eligibility;
+  eligibility: {
+    /** Reads the needs of these lanes. */
+    learn: (lanes: readonly string[]) => Promise<void>;
+    mayServe: (server: OwnedServer, lane: string) => boolean;
+  };
   signals: Pick<Signals, "publish">;
   /** `false` = no other server has a job, as far as this worker knows. */
   mayOthersBeBusy: () => boolean;

@@ -11,7 +11,7 @@ import { startOddComfyUI, type OddComfyUI } from "./odd-comfyui.ts";
 import { startTestStack, type TestStack, type TestStackOptions } from "./test-stack.ts";
 
 /** A simulated server behind something that can hold its requests and answers. */
-export interface GatedServer {
+interface GatedServer {
   simulator: SimulatorProcess;
   gate: OddComfyUI;
   /** In Genga's database. */
@@ -37,7 +37,7 @@ export interface TwoServers extends TestStack {
   executionsOf(jobId: string): Promise<number>;
 }
 
-export interface AttemptRow {
+interface AttemptRow {
   number: number;
   promptId: string;
   serverId: string;
