@@ -4,6 +4,7 @@ import {
   AttemptRecorder,
   type EventSequencer,
   type FarmStore,
+  type GuessedLanes,
   type JobAnnouncer,
   type JobRuns,
   type KeepingStore,
@@ -31,6 +32,7 @@ export interface Dependencies {
   announcer: JobAnnouncer;
   servers: ServerStore;
   laneServing: LaneServing;
+  guessedLanes: GuessedLanes;
   lanes: LaneStore;
   farm: FarmStore;
   definitions: DefinitionsStore;
@@ -51,6 +53,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     databaseUrl: settings.databaseUrl,
     applicationName: "genga-worker",
     limits: settings.tenantLimits,
+    lanesMax: settings.lanesMax,
   });
   const tickets = createTicketQueue({
     redisUrl: settings.redisUrl,
@@ -73,6 +76,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     announcer: database.jobAnnouncer,
     servers: database.servers,
     laneServing: database.laneServing,
+    guessedLanes: database.guessedLanes,
     lanes: database.lanes,
     farm: database.farm,
     definitions,

@@ -10,6 +10,7 @@ import { ServerFleet } from "./servers/server-fleet.ts";
 import { removeSuperseded } from "./servers/superseded-prompts.ts";
 import { type WorkerStatus } from "./status-server.ts";
 import { HouseKeeping } from "./sweeping/house-keeping.ts";
+import { GuessedLaneJudge } from "./tickets/guessed-lanes.ts";
 import { Sweeper } from "./sweeping/sweeper.ts";
 import { TakeBackAsker } from "./taking-back/take-back-asker.ts";
 import { Eligibility } from "./tickets/eligibility.ts";
@@ -55,12 +56,7 @@ export class Worker {
       ...{ recorder, tickets, signals, log },
       flushIntervalMs: progressFlushMs,
     });
-    this.#sweeper = new Sweeper({
-      ownerId: workerId,
-      ...{ runs, announcer, servers, tickets, signals, guard, leaseMs, graceMs, log },
-      ageingMs: settings.ageingMs,
-      mayRequeue: () => this.#passes.mayRequeue,
-    });
+    this.#sweeper = sweeperOf(dependencies, guard, () => this.#passes.mayRequeue);
     const house = { servers: () => this.#fleet.owned, onRoom: fillSlots };
     this.#house = new HouseKeeping(dependencies, house);
     this.#fleet = new ServerFleet({
@@ -263,4 +259,27 @@ export class Worker {
       this.#with.log.debug({ err: error }, "the next job of a tenant could not be announced yet");
     }
   }
+}
+
+function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: () => boolean): Sweeper {
+  const { workerId: ownerId, runs, announcer, servers, guessedLanes: lanes, definitions } = dependencies;
+  const { tickets, signals, log, settings } = dependencies;
+  const { leaseMs, serverGraceMs: graceMs, ageingMs } = settings;
+  return new Sweeper({
+    ...{
+      ownerId,
+      runs,
+      announcer,
+      servers,
+      tickets,
+      signals,
+      guard,
+      leaseMs,
+      graceMs,
+      ageingMs,
+      mayRequeue,
+      log,
+    },
+    guessedLanes: new GuessedLaneJudge({ lanes, servers, definitions, tickets, log }),
+  });
 }

@@ -36,6 +36,7 @@ beforeAll(async () => {
       servers: database.servers,
     },
     ...{ tickets, guard: new OutageGuard(60_000), leaseMs: 60_000, graceMs: 60_000, ageingMs, log },
+    guessedLanes: { tick: () => Promise.resolve() },
     signals: {
       publish: () => undefined,
       subscribe: () => Promise.resolve(() => undefined),

@@ -3,6 +3,7 @@ import {
   type EventReader,
   type EventSequencer,
   type FarmStore,
+  type GuessedLanes,
   type IdempotencyStore,
   type JobAnnouncer,
   type JobReader,
@@ -35,6 +36,8 @@ import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
 import { PrismaTakeBacks } from "./jobs/taking-back/prisma-take-backs.ts";
 import { PrismaKeyStore } from "./tenants/prisma-key-store.ts";
+import { PrismaGuessedLanes } from "./jobs/requests/prisma-guessed-lanes.ts";
+import { LaneRows } from "./lanes/use-lanes.ts";
 import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
 import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
@@ -58,6 +61,7 @@ export interface Database {
   readonly eventSequencer: EventSequencer;
   readonly lanes: LaneStore;
   readonly laneServing: LaneServing;
+  readonly guessedLanes: GuessedLanes;
   readonly lanePauses: LanePauses;
   readonly servers: ServerStore;
   readonly farm: FarmStore;
@@ -108,6 +112,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     eventSequencer: events,
     lanes: new PrismaLaneStore(client),
     laneServing: new PrismaLaneServing(client),
+    guessedLanes: new PrismaGuessedLanes(client, new LaneRows({ lanesMax: options.lanesMax ?? Infinity })),
     lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),

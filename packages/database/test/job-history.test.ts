@@ -15,7 +15,7 @@ import {
   type WaitingChange,
   type PassedOn,
 } from "@genga/jobs";
-import { buildFailure, buildJob, buildOutput, buildProgress } from "@genga/testing";
+import { buildFailure, buildJob, buildLane, buildOutput, buildProgress } from "@genga/testing";
 import { brokenDependencies } from "./dependency-rules.ts";
 import { judge, type Author } from "./job-model.ts";
 import { openTestStores } from "./test-stores.ts";
@@ -118,6 +118,7 @@ const writes = fc.oneof(
           "fold counts",
           "assign",
           "age",
+          "move lanes",
         ] as const),
         ...(["pause batch", "resume batch", "make batch high"] as const),
         ...(["pass on"] as const),
@@ -300,6 +301,7 @@ class Writers {
     const { jobRequests, jobRuns } = this.#stores;
     if (what === "adopt") await this.#adopt();
     else if (what === "age") await this.#stores.jobAnnouncer.ageJobs(0, 2);
+    else if (what === "move lanes") await this.#moveLanes();
     else if (what === "fold counts") await this.#stores.keeping.foldCounts(3);
     else if (what === "assign") await this.#stores.eventSequencer.assignPositions(3);
     else if (what === "pass on") this.#noteFailures(await jobRuns.passOnEnds(1));
@@ -318,6 +320,21 @@ class Writers {
       this.#noteChanges(await jobRequests.changePriorityOfBatch(this.#batchId, "high"));
     else if (what === "resume batch") this.#noteChanges(await jobRequests.resumeBatch(this.#batchId));
     else for (const job of await jobRequests.retryBatch(this.#batchId)) this.#noteRetry(job);
+  }
+
+  /** Some of the jobs turn out to need something else of a server. */
+  async #moveLanes(): Promise<void> {
+    const { guessedLanes } = this.#stores;
+    for (const [from, to] of [
+      ["default", "moved"],
+      ["moved", "moved-again"],
+    ] as const) {
+      const jobs = await guessedLanes.listJobsOf(from, null, 2);
+      await guessedLanes.moveJobs(
+        from,
+        jobs.map((job) => ({ job, lane: buildLane(to) })),
+      );
+    }
   }
 
   async #underLease(write: Extract<Write, { lease: number }>): Promise<void> {

@@ -3,6 +3,7 @@ import {
   type EventReader,
   type EventSequencer,
   type KeepingStore,
+  type GuessedLanes,
   type TakeBacks,
   type UploadStore,
 } from "@genga/jobs";
@@ -16,6 +17,7 @@ export type TestStores = ContractStores & {
   eventReader: EventReader;
   eventSequencer: EventSequencer;
   takeBacks: TakeBacks;
+  guessedLanes: GuessedLanes;
 };
 
 /** Opens stores with a database of their own; `close` removes the database. */
@@ -27,7 +29,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
     await database.close();
     await scratch.drop();
   };
-  const { eventReader, eventSequencer, takeBacks } = database;
+  const { eventReader, eventSequencer, takeBacks, guessedLanes } = database;
   return {
     ...{
       eventReader,
@@ -41,6 +43,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
       uploads,
       keeping,
       takeBacks,
+      guessedLanes,
     },
     ...{ url: scratch.url, close },
   };

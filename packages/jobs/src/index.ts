@@ -158,6 +158,7 @@ export {
   type NewAccessKey,
   type ToldKey,
 } from "./ports/key-store.ts";
+export { type GuessedJob, type GuessedLanes } from "./ports/guessed-lanes.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
 export { type LanePause, type LanePauses } from "./ports/lane-pauses.ts";
 export {

@@ -15,6 +15,8 @@ export interface SweeperOptions {
   ownerId: string;
   runs: Pick<JobRuns, "requeueAbandoned" | "expireQueued" | "passOnEnds">;
   announcer: JobAnnouncer;
+  /** Judges jobs that were accepted while no server was known. */
+  guessedLanes: { tick: () => Promise<void> };
   servers: ServerStore;
   tickets: TicketQueue;
   signals: Signals;
@@ -70,6 +72,7 @@ export class Sweeper {
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       await this.#refillWipedRedis();
+      await this.#options.guessedLanes.tick();
       if (this.#passes % ageingEvery === 0) await this.#ageJobs();
       await this.announce();
       await this.#reprice();

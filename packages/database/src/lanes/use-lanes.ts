@@ -22,7 +22,8 @@ type WaitingLanes = Set<string>;
  * `default`. Several processes that accept jobs at the same moment may exceed the number a little.
  *
  * The rows are written by a statement of its own before the insert of the jobs, so that no row of a lane that many
- * submissions use stays locked. A lane that this process used within the last hour costs nothing.
+ * submissions use stays locked. A lane that this process used within the last hour costs nothing, unless its needs are
+ * guessed.
  */
 export class LaneRows {
   readonly #lanesMax: number;
@@ -46,15 +47,16 @@ export class LaneRows {
   }
 
   async #write(database: PrismaClient, lanes: readonly Lane[]): Promise<void> {
-    const unknown = lanes.filter(({ name }) => !this.#used.has(name));
+    const unknown = lanes.filter(({ name, isGuessed = false }) => isGuessed || !this.#used.has(name));
     if (unknown.length === 0) return;
     await database.$executeRaw`
-      INSERT INTO lanes (name, main_model, needs)
-      SELECT name, "mainModel", needs
-      FROM jsonb_to_recordset(${toStoredJson(unknown)}::jsonb) AS used(name text, "mainModel" text, needs jsonb)
+      INSERT INTO lanes (name, main_model, needs, is_guessed)
+      SELECT name, "mainModel", needs, coalesce("isGuessed", false)
+      FROM jsonb_to_recordset(${toStoredJson(unknown)}::jsonb) AS used(
+        name text, "mainModel" text, needs jsonb, "isGuessed" boolean)
       ORDER BY name
-      ON CONFLICT (name) DO UPDATE SET last_used_at = now()
-      WHERE lanes.last_used_at < now() - ${noteEveryMs}::float8 * interval '1 millisecond'`;
+      ON CONFLICT (name) DO UPDATE SET last_used_at = now(), is_guessed = lanes.is_guessed OR excluded.is_guessed
+      WHERE excluded.is_guessed OR lanes.last_used_at < now() - ${noteEveryMs}::float8 * interval '1 millisecond'`;
     for (const { name } of unknown) this.#used.set(name, true);
   }
 

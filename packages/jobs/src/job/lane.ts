@@ -28,6 +28,8 @@ export interface Lane {
     /** The labels that the server must have, each once, sorted. */
     labels: string[];
   };
+  /** The needs of its jobs are a guess until they are judged by the definitions of servers. Absent = no. */
+  isGuessed?: boolean;
 }
 
 /** The model's part of a lane's name has at most this many characters. */

@@ -22,6 +22,8 @@ export interface ResolvedWorkflow extends Remarks {
   inputs: NewJobInput[];
   /** What a server must have to run the graph. */
   needs: ServerNeeds;
+  /** No server was known, so the needs follow from the names in the graph, and may be wrong. */
+  areNeedsGuessed?: boolean;
   /** The secret part of extraData, as JSON text. */
   secretExtraData?: string | undefined;
   /** The open part of extraData, as JSON text; absent where the parameters contain the same numbers. */

@@ -79,13 +79,13 @@ async function prepareAt(
   const asked = withJobIds(type, request.parameters, idOf);
   const resolved = await rules.resolver.resolve(type, asked, submitter, inBatch?.uploads, options.requires);
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, inputs, needs } = resolved;
-  const { warnings, notChecked } = resolved;
+  const { warnings, notChecked, areNeedsGuessed: isGuessed = false } = resolved;
   const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,
     type,
     priority: options.priority ?? "normal",
-    lane: laneOf(needs, requires),
+    lane: { ...laneOf(needs, requires), ...(isGuessed && { isGuessed }) },
     batchIndex: inBatch?.index ?? null,
     ...labelsOf(options),
     requires,

@@ -151,6 +151,7 @@ export function resolved(
     warnings: [...submission.warnings, ...ofRawGraph],
     notChecked,
     needs: serverNeedsOf(workflow, objectInfo),
+    ...(objectInfo === undefined && { areNeedsGuessed: true }),
   };
 }
 

@@ -64,7 +64,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
       graphs.set(workflowHash, workflow);
     }
     const batchIndex = batch === null ? null : (job.batchIndex ?? index);
-    if (lane !== null) lanes.set(lane.name, lane);
+    if (lane !== null && lanes.get(lane.name)?.isGuessed !== true) lanes.set(lane.name, lane);
     const hasDependents = needed.has(job.id);
     prepared.push({
       ...{ job, batchIndex, lane: lane?.name ?? defaultLane, priority, workflowHash, hasDependents },
