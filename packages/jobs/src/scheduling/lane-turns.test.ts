@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { LaneTurns } from "./lane-turns.ts";
+import { type LaneFirst, LaneTurns } from "./lane-turns.ts";
 import {
   emptyTenantQueue,
   extendQueue,
@@ -208,4 +208,16 @@ describe("a lane's place among the others", () => {
     expect(aheadOf(32, 160)).toBe(0);
     expect(aheadOf(48, 160)).toBe(1_600);
   });
+});
+
+test("a lane whose runs were measured as no time at all moves on, and leaves the others' turns as they are", () => {
+  const turns = new LaneTurns();
+  const first = (lane: string, rank: number, runMs: number): LaneFirst => {
+    return { lane, group: "all", band: 2, rank, clock: 0, runMs };
+  };
+  turns.look([first("quick", 16, 0), first("slow", 16, 1_000)]);
+  turns.look([first("quick", 32, 0), first("slow", 16, 1_000)]);
+  const ahead = turns.look([first("quick", 48, 5), first("slow", 1_616, 1_000)]);
+  expect(ahead.get("quick")).toBe(0);
+  expect(ahead.get("slow")).toBeGreaterThan(1_000);
 });

@@ -24,6 +24,8 @@ interface Seen {
 }
 
 const seenMax = 10_000;
+/** Runs may be measured as no time at all, but each takes its turn. */
+const runMsLeast = 1;
 
 /**
  * Lets tenants take turns across lanes. Ranks are counted in each lane by itself, since lanes may be served by different
@@ -46,7 +48,8 @@ export class LaneTurns {
    */
   look(firsts: readonly LaneFirst[]): Map<string, number> {
     const ahead = new Map<string, number>();
-    for (const [group, members] of byGroup(firsts)) {
+    const counted = firsts.map((first) => ({ ...first, runMs: Math.max(first.runMs, runMsLeast) }));
+    for (const [group, members] of byGroup(counted)) {
       const known = members.flatMap((first) => this.#timeOf(group, first) ?? []);
       const beforeMs = Math.max(this.#times.get(group) ?? 0, known.length === 0 ? 0 : Math.min(...known));
       // A lane that was not seen before begins now. If a tenant's first job comes before a lane's other tickets, the lane
