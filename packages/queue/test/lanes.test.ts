@@ -31,6 +31,10 @@ function untilTrue(tickets: BullTicketQueue, condition: () => Promise<boolean>):
   );
 }
 
+async function untilNoLane(tickets: BullTicketQueue): Promise<void> {
+  while ((await tickets.lanes()).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 async function headOf(tickets: BullTicketQueue, lane: string): Promise<LaneHead | undefined> {
   return (await tickets.lanes()).find((each) => each.lane === lane);
 }
@@ -250,6 +254,38 @@ test("a look reads only the lanes in which something has happened, and a few oth
   // The others are found in their turn.
   await untilTrue(tickets, async () => (await tickets.lanes()).length < names.length - 20);
   await tickets.finish(taken!, { kind: "completed" });
+}, 60_000);
+
+test("a ticket shows whose lane a process of an earlier version noted, which tells of no changes", async () => {
+  const tickets = open({ stallCheckMs: 60_000 });
+  const names = Array.from({ length: 200 }, (_, index) => `lane-${index}`);
+  await tickets.add(names.map((lane) => announce({ lane })));
+  await untilTrue(tickets, async () => (await tickets.lanes()).length === names.length);
+  const held = (await Promise.all(names.map((lane) => tickets.take(lane, 1)))).flat();
+  await untilNoLane(tickets);
+  for (const ticket of held) await tickets.finish(ticket, { kind: "completed" });
+  // All changes are told and seen.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await tickets.tick();
+  // Such a process sends the message, but the next look has nothing to go by.
+  await tickets.add(names.map((lane) => announce({ lane })));
+  await redis.del(`${prefix}:lanes-changed`);
+  await untilTrue(tickets, async () => (await tickets.lanes()).length === names.length);
+  await redis.del(`${prefix}:lanes-changed`);
+  await tickets.tick();
+  expect(await tickets.lanes()).toHaveLength(names.length);
+}, 60_000);
+
+test("all lanes are read in their turn within half a minute, however many there are", async () => {
+  const lanesCount = 1_000;
+  const names = Array.from({ length: lanesCount }, (_, index) => `lane-${index}`);
+  const tickets = open({ stallCheckMs: 60_000 });
+  await tickets.add(names.map((lane) => announce({ lane })));
+  await untilTrue(tickets, async () => (await tickets.lanes()).length === lanesCount);
+  await redis.del(...names.map((lane) => `${prefix}:${lane}:prioritized`), `${prefix}:lanes-changed`);
+  const before = (await tickets.lanes()).length;
+  await tickets.tick();
+  expect(before - (await tickets.lanes()).length).toBeGreaterThanOrEqual(lanesCount / 30 - 1);
 }, 60_000);
 
 test("many lanes keep fewer finished tickets each", async () => {

@@ -101,10 +101,12 @@ const noteScript = new RedisScript(`
   return 0`);
 
 /**
- * A lane in which nothing seems to have happened is read again in its turn, so many lanes in each look: a process may have
- * died before it told of a change, or may be of a version that tells of none.
+ * A lane in which nothing seems to have happened is read again in its turn, at least so many lanes in each look: a process
+ * may have died before it told of a change, or may be of a version that tells of none.
  */
 const readInTurn = 10;
+/** With many lanes more in each look, so that their turns come within about so many seconds. */
+const turnsWithinSeconds = 30;
 
 /**
  * The state of all lanes. The process whose token holds the lock reads it, stores it, and removes lanes that were empty
@@ -112,7 +114,7 @@ const readInTurn = 10;
  *
  * It reads only the lanes in which something has happened since the last look, or in which a delayed ticket is due, or that
  * may vanish, and a few in turn; the state of the others is the one that was stored. So its cost follows what happens, and not
- * the number of lanes.
+ * the number of lanes. That tickets were added shows the lane's score, too: a process of an earlier version tells nothing else.
  */
 const keepScript = new RedisScript(`${stateFunction}
   local lockKey, snapshotKey, lanesKey, sinceKey, changedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -121,9 +123,11 @@ const keepScript = new RedisScript(`${stateFunction}
   local isKeeper = token ~= "" and (not owner or owner == token)
   local stored = redis.call("GET", snapshotKey)
   if stored and not isKeeper then return { 0, stored } end
-  local known, isChanged = {}, {}
+  local known, isChanged, lookedAtMs = {}, {}, 0
   if stored then
-    for _, state in ipairs(cjson.decode(stored)[2]) do known[state[1]] = state end
+    local last = cjson.decode(stored)
+    lookedAtMs = last[1]
+    for _, state in ipairs(last[2]) do known[state[1]] = state end
   end
   if isKeeper then
     for _, lane in ipairs(redis.call("SMEMBERS", changedKey)) do isChanged[lane] = true end
@@ -156,16 +160,19 @@ const keepScript = new RedisScript(`${stateFunction}
   end
 
   local function isEmpty(state) return state[2] == 0 and state[4] < 0 and state[5] == 0 end
-  local firstInTurn = math.floor(nowMs / 1000) * ${readInTurn} % math.max(#lanes / 2, 1)
+  local inTurn = math.max(${readInTurn}, math.ceil(#lanes / 2 / ${turnsWithinSeconds}))
+  local firstInTurn = math.floor(nowMs / 1000) * inTurn % math.max(#lanes / 2, 1)
 
   for index = 1, #lanes, 2 do
     local lane = lanes[index]
     if lane == "${defaultLane}" then isDefaultKnown = true end
     local isOld = tonumber(lanes[index + 1]) < nowMs - emptyMs
     local state = known[lane]
-    local isInTurn = ((index - 1) / 2 - firstInTurn) % (#lanes / 2) < ${readInTurn}
+    local isInTurn = ((index - 1) / 2 - firstInTurn) % (#lanes / 2) < inTurn
+    local isAdded = tonumber(lanes[index + 1]) >= lookedAtMs
     local isDue = state and state[4] >= 0 and state[4] <= callerNowMs
-    if not state or isChanged[lane] or isInTurn or isDue or (isOld and isEmpty(state)) then
+    local mayVanish = isOld and removedMax > 0
+    if not state or isAdded or isChanged[lane] or isInTurn or isDue or (mayVanish and isEmpty(state)) then
       state = stateOf(prefix, lane, callerNowMs)
       if isKeeper and state[2] > 0 then redis.call("HSETNX", sinceKey, lane, nowMs) end
       if isKeeper and state[2] == 0 then redis.call("HDEL", sinceKey, lane) end
