@@ -1,4 +1,4 @@
-import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { type ComfyUIConnector, ComfyUIError, type SettledLookup } from "@genga/comfyui";
 import { StoreUnavailableError, type TakeBacks } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type JobServer } from "./job-server.ts";
@@ -24,6 +24,11 @@ export interface TakeBackOptions {
   log: Logger;
 }
 
+/** What a take-back needs of the prompt's server. */
+export interface TakeBackServer extends Pick<JobServer, "url" | "noteDoubt"> {
+  readonly connector: Pick<ComfyUIConnector, "counters" | "isHearing" | "withdrawPrompt">;
+}
+
 /** Of each of the calls to the server. */
 const callTimeoutMs = 2_000;
 
@@ -33,7 +38,7 @@ const callTimeoutMs = 2_000;
  */
 export class TakeBack {
   readonly #run: Run;
-  readonly #server: JobServer;
+  readonly #server: TakeBackServer;
   readonly #options: TakeBackOptions;
   /** The prompt is being ended for another reason, which comes first. */
   readonly #isEnding: () => boolean;
@@ -43,7 +48,7 @@ export class TakeBack {
   #sent: { forServerId: string; disconnects: number } | null = null;
   #wasSent = false;
 
-  constructor(run: Run, server: JobServer, options: TakeBackOptions, isEnding: () => boolean) {
+  constructor(run: Run, server: TakeBackServer, options: TakeBackOptions, isEnding: () => boolean) {
     this.#run = run;
     this.#server = server;
     this.#options = options;
@@ -59,12 +64,14 @@ export class TakeBack {
   /**
    * The run's watch has ended.
    * @returns the server for which the prompt was taken back, if that explains that its server does not know it. `null` = it
-   *   does not: A prompt that may have begun, or that a restart of the server may have removed, was not taken back.
+   *   does not: A prompt that may have begun, that a restart of the server may have removed, or that was ended for another
+   *   reason, was not taken back.
    */
   serverFor(lookup: SettledLookup): string | null {
     const { connector } = this.#server;
     const isExplained =
       lookup.state === "absent" &&
+      !this.#isEnding() &&
       !this.#run.isExecuting &&
       connector.counters.disconnects === this.#sent?.disconnects &&
       connector.isHearing(this.#run.leased.clientId);
@@ -115,7 +122,14 @@ export class TakeBack {
     try {
       return await this.#options.takeBacks.begin(this.#run.leased);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
+      // Nothing was sent, so the prompt stays; and a request of another server must not harm the run.
+      if (!(error instanceof StoreUnavailableError)) {
+        const { jobId } = this.#run;
+        this.#options.log.error(
+          { err: error, jobId },
+          "whether a prompt may be taken back could not be read",
+        );
+      }
       return null;
     }
   }
