@@ -151,6 +151,36 @@ describe("Migrating", () => {
     }
   });
 
+  // Statements that change jobs lock the table twice, first weakly. A migration that keeps them from the second lock, and
+  // then wants all of the table, waits for them while they wait for it, again and again on a busy farm.
+  test("waits for all of the table of jobs before it holds anything of it", async () => {
+    const names = await namesIn(projectMigrations);
+    const first = names.indexOf("20261126110200_queued_counts");
+    const project = await mkdtemp(join(folder, "project-"));
+    const addToProject = (name: string): Promise<void> =>
+      cp(join(projectMigrations, name), join(project, name), { recursive: true });
+    await Promise.all(names.slice(0, first).map(addToProject));
+    await migrate({ databaseUrl: database.url, folder: project });
+    for (const name of names.slice(first)) {
+      await addToProject(name);
+      await client.query("BEGIN; LOCK TABLE jobs IN ROW SHARE MODE");
+      const run = { isOver: false };
+      const migrating = migrate({ databaseUrl: database.url, folder: project }).finally(() => {
+        run.isOver = true;
+      });
+      let waiting: { held: string }[] = [];
+      while (!run.isOver && waiting.length === 0) {
+        ({ rows: waiting } = await client.query<{ held: string }>(`
+          SELECT (SELECT coalesce(string_agg(held.mode, ', '), 'nothing') FROM pg_locks held
+            WHERE held.pid = waiting.pid AND held.relation = waiting.relation AND held.granted) AS held
+          FROM pg_locks waiting WHERE waiting.relation = 'jobs'::regclass AND NOT waiting.granted`));
+      }
+      for (const { held } of waiting) expect({ name, held }).toEqual({ name, held: "nothing" });
+      await client.query("COMMIT");
+      await migrating;
+    }
+  }, 30_000);
+
   test("leaves nothing of a migration whose connection broke, and applies it next time", async () => {
     const project = await projectOf({ "1_cut": "CREATE TABLE half (); SELECT pg_sleep(60)" });
     const cut = migrate({ databaseUrl: database.url, folder: project });

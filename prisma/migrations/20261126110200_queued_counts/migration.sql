@@ -28,8 +28,9 @@ ALTER TABLE "queued_job_counts" SET (fillfactor = 50);
 -- Written and deleted all the time, and small: it must not grow between two vacuums.
 ALTER TABLE "queued_job_changes" SET (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 
--- Nobody writes to jobs from here to the end of this transaction, so that no job is counted twice, or not at all.
-LOCK TABLE "jobs" IN SHARE ROW EXCLUSIVE MODE;
+-- Nobody writes to jobs from here to the end of this transaction, so that no job is counted twice, or not at all. Nobody
+-- reads them, either: the change of an index below needs that, and would wait for statements that wait for this one.
+LOCK TABLE "jobs" IN ACCESS EXCLUSIVE MODE;
 
 -- One row for all jobs of a statement in a lane: submissions insert hundreds of jobs at once.
 CREATE FUNCTION "note_accepted_jobs"() RETURNS trigger LANGUAGE plpgsql AS $$
