@@ -1,8 +1,6 @@
 import { randomUUID } from "node:crypto";
 import {
-  type Candidate,
   type Claim,
-  defaultLane,
   type HeldTicket,
   type JobAnnouncer,
   type JobRuns,
@@ -23,17 +21,9 @@ import { type OwnedServer } from "../servers/owned-server.ts";
 import { type TakeBackAsker } from "../taking-back/take-back-asker.ts";
 import { TakenBackJobs } from "../taking-back/taken-back-jobs.ts";
 import { Coalescer } from "../timing/coalescer.ts";
+import { type EmptyElsewhere, freeServersOf, type RunsOf } from "./free-servers.ts";
+import { JobPlacer, type Placed, type ServersByLane, type Where } from "./job-placer.ts";
 import { LimitedTenants } from "./limited-tenants.ts";
-import {
-  deepest,
-  type EmptyElsewhere,
-  emptyElsewhereOf,
-  type FreeServer,
-  freeServersOf,
-  type RunsOf,
-  takeSlot,
-  type TakenSlot,
-} from "./free-servers.ts";
 import { RunnableCache } from "./runnable-cache.ts";
 import { type PlannedTake, type SlotPlanner } from "./slot-plan.ts";
 import { notHereDelayMs } from "./ticket-delays.ts";
@@ -67,23 +57,6 @@ export interface TicketPumpOptions {
 /** The most rounds in one pass; the rest waits for the next trigger, a second at most. */
 const roundsMax = 100;
 
-/** A claim to be made. */
-interface Placed extends TakenSlot {
-  candidate: Candidate;
-}
-
-/** The servers for which tickets of each lane were taken. */
-type ServersByLane = Map<string, FreeServer[]>;
-
-/** Where the jobs of a round may go. */
-interface Where {
-  /** The servers that were chosen for each lane. */
-  servers: ServersByLane;
-  freeServers: FreeServer[];
-  /** Servers of other workers without a job; asked for once. */
-  elsewhere: () => Promise<EmptyElsewhere[]>;
-}
-
 /**
  * Fills free slots: takes tickets, places each job on a server that can run its graph, claims all rows in one statement
  * and starts the jobs. Runs when a ticket arrives, a slot is freed, or a server becomes available; one pass at a time.
@@ -96,6 +69,7 @@ export class TicketPump {
   readonly #limitedTenants = new LimitedTenants();
   readonly #runsOf: RunsOf = (lane) => this.#options.knowledge.runsOf(lane);
   readonly #takenBack: TakenBackJobs;
+  readonly #placer: JobPlacer;
   #isStopped = false;
 
   constructor(options: TicketPumpOptions) {
@@ -103,6 +77,7 @@ export class TicketPump {
     this.#canRun = new RunnableCache(options.definitions);
     this.#unstarted = new UnstartedTickets({ ...options, canRun: this.#canRun });
     this.#takenBack = new TakenBackJobs(options);
+    this.#placer = new JobPlacer({ ...options, canRun: this.#canRun, runsOf: this.#runsOf });
   }
 
   /** A server became available or its definitions changed, so jobs that no server could run may now be possible. */
@@ -175,7 +150,7 @@ export class TicketPump {
     const lanes = await this.#options.tickets.lanes();
     if (lanes.length === 0) return false;
     let asked: Promise<EmptyElsewhere[]> | undefined;
-    const elsewhere = (): Promise<EmptyElsewhere[]> => (asked ??= this.#emptyElsewhere(freeServers));
+    const elsewhere = (): Promise<EmptyElsewhere[]> => (asked ??= this.#placer.emptyElsewhere(freeServers));
     const plan = await this.#options.planner.plan(freeServers, ready, lanes, elsewhere);
     if (plan.length === 0) return false;
     const { tickets, servers } = await this.#take(plan);
@@ -233,7 +208,7 @@ export class TicketPump {
     try {
       const candidates = await this.#options.runs.readCandidates(tickets);
       const places = this.#limitedTenants.placesOf(candidates);
-      const placed = await this.#place(candidates, where, places);
+      const placed = await this.#placer.place(candidates, where, places);
       await this.#claim(placed, open);
       await this.#unstarted.holdBack(open, places);
       await this.#unstarted.giveBack(open, candidates);
@@ -244,69 +219,6 @@ export class TicketPump {
         ),
       );
       throw error;
-    }
-  }
-
-  /**
-   * Finds slots for the jobs: on the servers for which tickets of their lane were taken, or, if none of these can run the
-   * job or it failed there, on any other.
-   * @param places how many more jobs limited tenants may have; counted down
-   */
-  async #place(
-    candidates: Candidate[],
-    { servers, freeServers, ...where }: Where,
-    places: Map<string, number>,
-  ): Promise<Placed[]> {
-    const elsewhere = await where.elsewhere();
-    const placed: Placed[] = [];
-    for (const candidate of candidates) {
-      const left = places.get(candidate.tenantId);
-      if (left === 0) continue;
-      const chosen = servers.get(candidate.lane) ?? [];
-      const slot = await this.#slotOrNone(candidate, { chosen, freeServers, elsewhere });
-      if (slot === null) continue;
-      placed.push({ candidate, ...slot });
-      if (left !== undefined) places.set(candidate.tenantId, left - 1);
-    }
-    return placed;
-  }
-
-  #suits({ avoidServerId, ...candidate }: Candidate, { id, server }: FreeServer): boolean {
-    const { definitions, labels } = server;
-    return id !== avoidServerId && definitions !== null && this.#canRun.test(candidate, definitions, labels);
-  }
-
-  /** Those of the empty servers that would start the job sooner than a server that has its model and is busy. */
-  #startingSooner({ lane }: Candidate, elsewhere: EmptyElsewhere[]): EmptyElsewhere[] {
-    const { model, runMs, loadMs } = this.#options.knowledge.laneNamed(lane);
-    if (lane === defaultLane || model === null || loadMs <= runMs) return elsewhere;
-    return elsewhere.filter(({ loadedModel }) => loadedModel === model);
-  }
-
-  /** Servers of other workers without a job. Queried only if more than one job of a server could be placed. */
-  async #emptyElsewhere(freeServers: FreeServer[]): Promise<EmptyElsewhere[]> {
-    const { hasOtherWorkers, servers, workerId } = this.#options;
-    if (!hasOtherWorkers() || freeServers.every((freeServer) => deepest(freeServer, this.#runsOf) === 1))
-      return [];
-    return emptyElsewhereOf(await servers.listServers(), workerId);
-  }
-
-  /** A row with a fault must not keep the others from being placed. */
-  async #slotOrNone(
-    candidate: Candidate,
-    where: { chosen: FreeServer[]; freeServers: FreeServer[]; elsewhere: EmptyElsewhere[] },
-  ): Promise<TakenSlot | null> {
-    try {
-      const suiting = where.chosen.filter((server) => this.#suits(candidate, server));
-      const among = suiting.length > 0 ? suiting : where.freeServers;
-      return await takeSlot(candidate, among, this.#startingSooner(candidate, where.elsewhere), {
-        canRun: this.#canRun,
-        runsOf: this.#runsOf,
-      });
-    } catch (error) {
-      if (error instanceof StoreUnavailableError) throw error;
-      this.#options.log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");
-      return null;
     }
   }
 

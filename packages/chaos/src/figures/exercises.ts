@@ -3,7 +3,7 @@ import { groupBy } from "../history/group-by.ts";
 import { type History } from "../history/history.ts";
 
 /** What a run must have seen to prove anything about scheduling. */
-export const exercises = [
+const exercises = [
   "jobs paused",
   "lanes paused",
   "priorities changed",
