@@ -13,6 +13,8 @@ export class Observer {
   readonly #answers = new Map<string, Answer[]>();
   readonly #streams = new Map<string, StreamedFrame[][]>();
   readonly #ended = new Set<string>();
+  /** Answers to requests that were sent before this say nothing about how a job ends. */
+  #askAgainAt = 0;
   readonly #stopping = new AbortController();
   readonly #work: Promise<void>[] = [];
 
@@ -29,6 +31,7 @@ export class Observer {
 
   /** The job may change again, for example after a retry, so it is requested again. */
   askAgain(jobId: string): void {
+    this.#askAgainAt = Date.now();
     this.#ended.delete(jobId);
   }
 
@@ -65,7 +68,8 @@ export class Observer {
         if (client === undefined) continue;
         const answer = await client.readJob(jobId);
         answers.push(answer);
-        if (answer.job !== undefined && endings.has(answer.job.status)) this.#ended.add(jobId);
+        const isOfNow = answer.at > this.#askAgainAt;
+        if (answer.job !== undefined && endings.has(answer.job.status) && isOfNow) this.#ended.add(jobId);
       }
       await sleep(requestPauseMs);
     }

@@ -49,8 +49,11 @@ export interface RoundPlan {
 
 const priorities = ["urgent", "high", "normal", "low"];
 
-const submittingMs = 2_500;
+/** So short that jobs wait for servers. */
+const submittingMs = 1_500;
 const activeMs = 4_500;
+/** Many jobs still wait so long after they were submitted. */
+const waitingMs = 800;
 
 /**
  * The same seed and round give the same plan, whatever other rounds are played.
@@ -58,66 +61,126 @@ const activeMs = 4_500;
  */
 export function planRound(seed: number, round: number, onlyFault?: string): RoundPlan {
   const random = new Random(seed, round);
-  const steps: Step[] = [];
-  const jobs: { name: string; atMs: number; spec: JobSpec }[] = [];
-  const draw = (atMs: number, others: readonly string[]): PlannedJob => {
+  const draft = new Draft(random, round);
+  draft.addSingleJobs();
+  if (random.chance(0.6)) draft.addBatch();
+  if (random.chance(0.5)) draft.addUnevenBatch();
+  draft.addPausesOfLanes();
+  draft.addRequests();
+  draft.addFaults(onlyFault);
+  return { seed, round, steps: draft.inOrder() };
+}
+
+class Draft {
+  readonly #random: Random;
+  readonly #round: number;
+  readonly #steps: Step[] = [];
+  readonly #jobs: { name: string; atMs: number; spec: JobSpec }[] = [];
+
+  constructor(random: Random, round: number) {
+    this.#random = random;
+    this.#round = round;
+  }
+
+  addSingleJobs(): void {
+    const random = this.#random;
+    for (let left = random.between(6, 11); left > 0; left -= 1) {
+      const atMs = random.between(0, submittingMs);
+      const replays = drawReplays(random);
+      const earlier = this.#jobs.filter((job) => job.atMs < atMs).map(({ name }) => name);
+      const job = this.#drawJob(atMs, earlier);
+      this.#steps.push({ atMs, do: "submit", ...job, api: random.between(0, 1), replays });
+    }
+  }
+
+  addBatch(): void {
+    const random = this.#random;
+    const atMs = random.between(0, submittingMs);
+    const jobs: PlannedJob[] = [];
+    for (let left = random.between(3, 9); left > 0; left -= 1) {
+      const others = jobs.map(({ job }) => job);
+      jobs.push(this.#drawJob(atMs, others));
+    }
+    const batch = `r${this.#round}b0`;
+    const [api, replays] = [random.between(0, 1), drawReplays(random)];
+    this.#steps.push({ atMs, do: "submit-batch", batch, jobs, api, replays });
+    this.#steps.push(...drawBatchRequests(random, batch, atMs));
+  }
+
+  /** Some servers fall idle while a prompt waits on another one, behind a long job. */
+  addUnevenBatch(): void {
+    const random = this.#random;
+    const atMs = submittingMs + random.between(0, 500);
+    const jobs = random.shuffled(unevenMs).map((ms): PlannedJob => {
+      const spec: JobSpec = { kind: "sleep", ms, steps: 5, color: random.between(1, 0xff_ff_ff) };
+      return { job: this.#name(atMs, spec), spec, dependsOn: [], requires: [] };
+    });
+    const [batch, api] = [`r${this.#round}b1`, random.between(0, 1)];
+    this.#steps.push({ atMs, do: "submit-batch", batch, jobs, api, replays: 0 });
+  }
+
+  addPausesOfLanes(): void {
+    const random = this.#random;
+    for (let left = random.between(0, 2); left > 0; left -= 1) {
+      const atMs = random.between(200, submittingMs);
+      const [lane, api] = [random.between(0, 5), random.between(0, 1)];
+      this.#steps.push({ atMs, do: "pause-lane", lane, api, forMs: random.between(300, 2_500) });
+    }
+  }
+
+  /** Pauses, other priorities, cancels and retries of single jobs. */
+  addRequests(): void {
+    const [random, steps] = [this.#random, this.#steps];
+    for (const { name: job, atMs: submittedAtMs } of this.#jobs) {
+      const api = random.between(0, 1);
+      if (random.chance(0.15)) {
+        const atMs = submittedAtMs + random.between(0, waitingMs);
+        steps.push({ atMs, do: "pause", job, api, forMs: random.between(200, 2_500) });
+      }
+      if (random.chance(0.25)) {
+        const atMs = submittedAtMs + random.between(0, waitingMs);
+        steps.push({ atMs, do: "priority", job, api, priority: random.pick(priorities) });
+      }
+      if (!random.chance(0.18)) continue;
+      const atMs = submittedAtMs + random.between(0, 3_500);
+      steps.push({ atMs, do: "cancel", job, api });
+      if (random.chance(0.3)) steps.push({ atMs: atMs + 100, do: "retry", job, api });
+    }
+  }
+
+  addFaults(onlyFault: string | undefined): void {
+    const random = this.#random;
+    const lastSubmitMs = Math.max(...this.#jobs.map(({ atMs }) => atMs));
+    for (let left = onlyFault === undefined ? random.between(2, 4) : 1; left > 0; left -= 1) {
+      const fault = onlyFault === undefined ? drawFault(random) : drawFaultNamed(random, onlyFault);
+      this.#steps.push({ atMs: momentOf(fault, random, lastSubmitMs), do: "fault", fault });
+    }
+  }
+
+  inOrder(): Step[] {
+    return this.#steps.toSorted((one, other) => one.atMs - other.atMs);
+  }
+
+  /** @param others the names of jobs that it may depend on */
+  #drawJob(atMs: number, others: readonly string[]): PlannedJob {
+    const random = this.#random;
     const dependsOn = drawDependencies(random, others);
-    const needed = jobs.find(({ name }) => name === dependsOn[0]);
+    const needed = this.#jobs.find(({ name }) => name === dependsOn[0]);
     const reading = needed !== undefined && random.chance(0.6) ? upscaleOf(needed.name, needed.spec) : null;
     const spec = reading ?? drawJob(random);
-    const name = `r${round}j${jobs.length}`;
-    jobs.push({ name, atMs, spec });
-    return { dependsOn, job: name, spec, requires: drawLabels(random, checkpointOf(spec)) };
-  };
-  for (let left = random.between(5, 9); left > 0; left -= 1) {
-    const atMs = random.between(0, submittingMs);
-    const replays = drawReplays(random);
-    const earlier = jobs.filter((job) => job.atMs < atMs).map(({ name }) => name);
-    steps.push({ atMs, do: "submit", ...draw(atMs, earlier), api: random.between(0, 1), replays });
+    const job = this.#name(atMs, spec);
+    return { dependsOn, job, spec, requires: drawLabels(random, checkpointOf(spec)) };
   }
-  if (random.chance(0.6)) {
-    const atMs = random.between(0, submittingMs);
-    const batch: PlannedJob[] = [];
-    for (let left = random.between(2, 6); left > 0; left -= 1) {
-      const others = batch.map(({ job }) => job);
-      batch.push(draw(atMs, others));
-    }
-    const name = `r${round}b0`;
-    const [api, replays] = [random.between(0, 1), drawReplays(random)];
-    steps.push({ atMs, do: "submit-batch", batch: name, jobs: batch, api, replays });
-    steps.push(...drawBatchRequests(random, name, atMs));
+
+  #name(atMs: number, spec: JobSpec): string {
+    const name = `r${this.#round}j${this.#jobs.length}`;
+    this.#jobs.push({ name, atMs, spec });
+    return name;
   }
-  if (random.chance(0.6)) {
-    const atMs = random.between(200, submittingMs);
-    const [lane, api] = [random.between(0, 5), random.between(0, 1)];
-    steps.push({ atMs, do: "pause-lane", lane, api, forMs: random.between(300, 2_500) });
-  }
-  for (const job of jobs) {
-    const api = random.between(0, 1);
-    if (random.chance(0.15)) {
-      const atMs = job.atMs + random.between(0, 1_500);
-      steps.push({ atMs, do: "pause", job: job.name, api, forMs: random.between(200, 2_500) });
-    }
-    if (random.chance(0.15)) {
-      const atMs = job.atMs + random.between(0, 1_500);
-      steps.push({ atMs, do: "priority", job: job.name, api, priority: random.pick(priorities) });
-    }
-    if (!random.chance(0.18)) continue;
-    const cancelAt = job.atMs + random.between(0, 3_500);
-    steps.push({ atMs: cancelAt, do: "cancel", job: job.name, api });
-    if (random.chance(0.3)) steps.push({ atMs: cancelAt + 100, do: "retry", job: job.name, api });
-  }
-  for (let left = onlyFault === undefined ? random.between(2, 4) : 1; left > 0; left -= 1) {
-    const fault = onlyFault === undefined ? drawFault(random) : drawFaultNamed(random, onlyFault);
-    steps.push({
-      atMs: momentOf(fault, random, Math.max(...jobs.map(({ atMs }) => atMs))),
-      do: "fault",
-      fault,
-    });
-  }
-  steps.sort((one, other) => one.atMs - other.atMs);
-  return { seed, round, steps };
 }
+
+/** The times of six jobs: one for each slot. */
+const unevenMs = [3_500, 300, 300, 1_500, 1_500, 1_500];
 
 function drawDependencies(random: Random, others: readonly string[]): string[] {
   if (others.length === 0 || !random.chance(0.35)) return [];
@@ -134,11 +197,11 @@ function drawBatchRequests(random: Random, batch: string, submittedAtMs: number)
   const cancelAtMs = submittedAtMs + random.between(0, 3_500);
   if (random.chance(0.3)) steps.push({ atMs: cancelAtMs, do: "cancel-batch", batch, api });
   if (random.chance(0.3)) {
-    const atMs = submittedAtMs + random.between(0, 1_500);
+    const atMs = submittedAtMs + random.between(0, waitingMs);
     steps.push({ atMs, do: "pause-batch", batch, api, forMs: random.between(200, 2_500) });
   }
-  if (random.chance(0.2)) {
-    const atMs = submittedAtMs + random.between(0, 1_500);
+  if (random.chance(0.3)) {
+    const atMs = submittedAtMs + random.between(0, waitingMs);
     steps.push({ atMs, do: "priority-batch", batch, api, priority: random.pick(priorities) });
   }
   if (random.chance(0.4)) steps.push({ atMs: cancelAtMs + 100, do: "retry-batch", batch, api });

@@ -28,6 +28,13 @@ export class Random {
     return item;
   }
 
+  shuffled<Item>(items: readonly Item[]): Item[] {
+    return items
+      .map((item) => ({ item, place: this.next() }))
+      .sort((one, other) => one.place - other.place)
+      .map(({ item }) => item);
+  }
+
   /** Picks by weight: an entry of weight 2 is picked twice as often as one of weight 1. */
   pickWeighted<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const entries = Object.entries(weights) as [Name, number][];

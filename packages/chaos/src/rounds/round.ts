@@ -5,7 +5,6 @@ import { groupBy } from "../history/group-by.ts";
 import {
   type BatchObservation,
   type JobHistory,
-  type JobRequest,
   type LaneRequest,
   type SubmissionObservation,
 } from "../history/history.ts";
@@ -14,8 +13,8 @@ import { bodyOf } from "../plan/job-spec.ts";
 import { listJobs } from "../observing/list-jobs.ts";
 import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
-import { type PlannedJob, type RoundPlan, type Step, type WaitingStep } from "../plan/plan.ts";
-import { type Asking, changePriority, pauseForAWhile, pauseLaneForAWhile } from "./waiting-requests.ts";
+import { type PlannedJob, type RoundPlan, type Step } from "../plan/plan.ts";
+import { type AcceptedBatch, type AcceptedJob, JobRequests } from "./job-requests.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
@@ -59,23 +58,16 @@ export async function playRound(
   }
 }
 
-interface Accepted {
-  id: string;
-  name: string;
-  requests: JobHistory["requests"];
-}
-
 class Round {
   readonly refusals: string[] = [];
-  readonly laneRequests: LaneRequest[] = [];
   readonly #world: World;
   readonly #submitter: Submitter;
   readonly #planned: ReadonlyMap<string, PlannedJob>;
   readonly #clients: readonly [ChaosClient, ChaosClient];
   readonly #observer: Observer;
-  readonly #accepted = new Map<string, Accepted>();
-  /** The ids of batches and the names of their jobs, by the batch's name in the plan. */
-  readonly #batches = new Map<string, { id: string; jobs: string[] }>();
+  readonly #accepted = new Map<string, AcceptedJob>();
+  readonly #batches = new Map<string, AcceptedBatch>();
+  readonly #jobRequests: JobRequests;
   readonly #ongoing: Ongoing[] = [];
   readonly #requests: Promise<void>[] = [];
 
@@ -84,12 +76,16 @@ class Round {
     this.#planned = new Map(steps.flatMap(jobsOf).map((planned) => [planned.job, planned]));
     this.#clients = [new ChaosClient(world, 0), new ChaosClient(world, 1)];
     this.#observer = new Observer(this.#clients);
-    this.#submitter = new Submitter(this.#clients, {
-      seed,
-      onRefusal: (path, reply) => {
-        this.#refuse(path, reply);
-      },
-    });
+    const onRefusal = (path: string, { httpStatus, text }: Reply): void => {
+      this.refusals.push(`POST ${path} was answered ${httpStatus ?? "nothing"}: ${text.slice(0, 500)}`);
+    };
+    this.#submitter = new Submitter(this.#clients, { seed, onRefusal });
+    const [accepted, batches, observer] = [this.#accepted, this.#batches, this.#observer];
+    this.#jobRequests = new JobRequests({ accepted, batches, observer, clients: this.#clients, onRefusal });
+  }
+
+  get laneRequests(): LaneRequest[] {
+    return this.#jobRequests.ofLanes;
   }
 
   get submissions(): SubmissionObservation[] {
@@ -176,60 +172,34 @@ class Round {
   }
 
   async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
-    switch (step.do) {
-      case "submit": {
-        const idOf = (name: string): string | undefined => this.#accepted.get(name)?.id;
-        const dependsOn = step.dependsOn.map(idOf);
-        // A job that was to depend on one which was not accepted cannot be submitted.
-        if (!dependsOn.every((id) => id !== undefined)) return;
-        const body = { ...taggedBodyOf(step, (name) => idOf(name) ?? name), dependsOn };
-        const reply = await this.#submitter.submit("generate", body, step, step.job);
-        if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
-        return;
-      }
-      case "submit-batch": {
-        const body = {
-          jobs: step.jobs.map((job) => ({
-            ...taggedBodyOf(job, (name) => name),
-            key: job.job,
-            dependsOn: job.dependsOn,
-          })),
-        };
-        const reply = await this.#submitter.submit("batches", body, step, step.batch);
-        if (reply === null) return;
-        const { id: batchId, jobs } = batchSchema.parse(JSON.parse(reply.text));
-        this.#batches.set(step.batch, { id: batchId, jobs: step.jobs.map(({ job }) => job) });
-        this.#accept(
-          step.jobs,
-          jobs.map(({ id }) => id),
-        );
-        return;
-      }
-      case "cancel":
-        await this.#ask("cancel", step);
-        return;
-      case "retry":
-        await this.#retryOnceEnded(step);
-        return;
-      case "pause":
-      case "pause-batch":
-      case "priority":
-      case "priority-batch":
-        await this.#askWaiting(step);
-        return;
-      case "pause-lane":
-        this.laneRequests.push(...(await pauseLaneForAWhile(step.lane, step.forMs, this.#asking(step.api))));
-        return;
-      case "cancel-batch":
-        await this.#askBatch("cancel-batch", step);
-        return;
-      case "retry-batch":
-        await this.#retryBatchOnceEnded(step);
-    }
+    if (step.do === "submit") await this.#submit(step);
+    else if (step.do === "submit-batch") await this.#submitBatch(step);
+    else await this.#jobRequests.ask(step);
   }
 
-  #refuse(path: string, { httpStatus, text }: Reply): void {
-    this.refusals.push(`POST ${path} was answered ${httpStatus ?? "nothing"}: ${text.slice(0, 500)}`);
+  async #submit(step: Extract<Step, { do: "submit" }>): Promise<void> {
+    const idOf = (name: string): string | undefined => this.#accepted.get(name)?.id;
+    const dependsOn = step.dependsOn.map(idOf);
+    // A job that was to depend on one which was not accepted cannot be submitted.
+    if (!dependsOn.every((id) => id !== undefined)) return;
+    const body = { ...taggedBodyOf(step, (name) => idOf(name) ?? name), dependsOn };
+    const reply = await this.#submitter.submit("generate", body, step, step.job);
+    if (reply !== null) this.#accept([step], [acceptedSchema.parse(JSON.parse(reply.text)).id]);
+  }
+
+  async #submitBatch(step: Extract<Step, { do: "submit-batch" }>): Promise<void> {
+    const jobs = step.jobs.map((job) => {
+      const { job: key, dependsOn } = job;
+      return { ...taggedBodyOf(job, (name) => name), key, dependsOn };
+    });
+    const reply = await this.#submitter.submit("batches", { jobs }, step, step.batch);
+    if (reply === null) return;
+    const { id, jobs: accepted } = batchSchema.parse(JSON.parse(reply.text));
+    this.#batches.set(step.batch, { id, jobs: step.jobs.map(({ job }) => job) });
+    this.#accept(
+      step.jobs,
+      accepted.map((job) => job.id),
+    );
   }
 
   #accept(jobs: readonly { job: string }[], ids: readonly string[]): void {
@@ -239,69 +209,6 @@ class Round {
       this.#accepted.set(job, { id, name: job, requests: [] });
       this.#observer.add(id, this.#accepted.size % followedEvery === 0);
     }
-  }
-
-  async #ask(kind: "cancel" | "retry", step: { job: string; api: number }): Promise<void> {
-    const job = this.#accepted.get(step.job);
-    if (job !== undefined) await this.#request(kind, `jobs/${job.id}/${kind}`, [job], step.api);
-  }
-
-  async #askBatch(kind: "cancel-batch" | "retry-batch", step: { batch: string; api: number }): Promise<void> {
-    const batch = this.#batches.get(step.batch);
-    if (batch === undefined) return;
-    const jobs = batch.jobs.flatMap((name) => this.#accepted.get(name) ?? []);
-    const path = `batches/${batch.id}/${kind === "cancel-batch" ? "cancel" : "retry"}`;
-    await this.#request(kind, path, jobs, step.api);
-  }
-
-  async #request(
-    kind: JobRequest["kind"],
-    path: string,
-    jobs: readonly Accepted[],
-    api: number,
-  ): Promise<void> {
-    const request: JobRequest = { kind, at: Date.now(), endedAt: Number.POSITIVE_INFINITY, httpStatus: null };
-    for (const job of jobs) job.requests.push(request);
-    const reply = await this.#clients[api % 2 === 0 ? 0 : 1].request("POST", path);
-    request.httpStatus = reply.httpStatus;
-    request.endedAt = reply.endedAt;
-    if (kind.startsWith("retry")) for (const job of jobs) this.#observer.askAgain(job.id);
-    if (reply.httpStatus !== null && ![202, 409, 503].includes(reply.httpStatus)) {
-      this.#refuse(path, reply);
-    }
-  }
-
-  async #askWaiting(step: Exclude<WaitingStep, { do: "pause-lane" }>): Promise<void> {
-    const id = "job" in step ? this.#accepted.get(step.job)?.id : this.#batches.get(step.batch)?.id;
-    if (id === undefined) return;
-    const path = `${"job" in step ? "jobs" : "batches"}/${id}`;
-    const asking = this.#asking(step.api);
-    if ("forMs" in step) await pauseForAWhile(path, step.forMs, asking);
-    else await changePriority(path, step.priority, asking);
-  }
-
-  #asking(api: number): Asking {
-    const onRefusal = (path: string, reply: Reply): void => {
-      this.#refuse(path, reply);
-    };
-    return { api, clients: this.#clients, onRefusal };
-  }
-
-  /** Retries a job that was just cancelled. A job that completes in spite of the cancel request is left alone. */
-  async #retryOnceEnded(step: { job: string; api: number }): Promise<void> {
-    const job = this.#accepted.get(step.job);
-    if (job === undefined) return;
-    for (let tries = 0; tries < 40 && !this.#observer.hasEnded(job.id); tries += 1) await sleep(100);
-    const status = this.#observer.latest(job.id)?.status;
-    if (this.#observer.hasEnded(job.id) && status !== "completed") await this.#ask("retry", step);
-  }
-
-  async #retryBatchOnceEnded(step: { batch: string; api: number }): Promise<void> {
-    const ids = this.#batches.get(step.batch)?.jobs.flatMap((name) => this.#accepted.get(name)?.id ?? []);
-    if (ids === undefined) return;
-    const haveEnded = (): boolean => ids.every((id) => this.#observer.hasEnded(id));
-    for (let tries = 0; tries < 40 && !haveEnded(); tries += 1) await sleep(100);
-    await this.#askBatch("retry-batch", step);
   }
 
   /** Gives faults that wait for a point the time until most jobs have ended, within a bound. */

@@ -7,7 +7,7 @@ const idSchema = z.object({ id: z.string() });
 const submittedSchema = idSchema.extend({ jobs: z.array(idSchema).default([]) });
 
 const submitsMax = 12;
-const silencesMax = 4;
+const silencesMax = 6;
 const submitAgainMs = 400;
 
 interface SubmitterOptions {
