@@ -297,3 +297,30 @@ test("a process that stops ends its streams", async () => {
   expect(await stream.next()).toBeUndefined();
   await stopping;
 });
+
+test.each(["jobs", "batches"] as const)(
+  "when %s are removed before jobs that need them were told of their end, watchers see these fail live",
+  async (what) => {
+    const accepted = await api.post("batches", { jobs: [{ type: "image", prompt: "a cat" }] });
+    const { id, jobs } = (await accepted.json()) as { id: string; jobs: { id: string }[] };
+    const neededId = jobs[0]!.id;
+    const answer = await api.post("generate", { type: "image", prompt: "a dog", dependsOn: [neededId] });
+    const stream = await watch(((await answer.json()) as { id: string }).id);
+    await stream.next();
+    await api.signals.subscribe("job", () => undefined);
+    // No sweeper runs here, so a job that times out in the queue tells nobody of its end.
+    await expireInQueue(neededId);
+    const removal = await api.request(`${what}/${what === "jobs" ? neededId : id}`, { method: "DELETE" });
+    expect(removal.status).toBe(204);
+    const failure = { code: "dependency-failed", dependency: neededId };
+    expect(await stream.rest()).toMatchObject([{ event: "event", data: { type: "failed", data: failure } }]);
+  },
+);
+
+async function expireInQueue(jobId: string): Promise<void> {
+  const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
+  await client.connect();
+  await client.query("UPDATE jobs SET expires_at = now() - interval '1 second' WHERE id = $1", [jobId]);
+  await client.end();
+  expect(await api.database.jobRuns.expireQueued(100)).toMatchObject([{ job: { id: jobId } }]);
+}

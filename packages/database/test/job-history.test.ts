@@ -273,7 +273,13 @@ class Writers {
     } else if (what === "pause" || what === "resume") {
       const change = await (what === "pause" ? jobRequests.pauseJob(jobId) : jobRequests.resumeJob(jobId));
       if (change !== null && change !== "removed") this.#noteChanges([change]);
-    } else if (typeof (await unlessIllegal(jobRequests.removeJob(jobId))) === "object") this.removals += 1;
+    } else {
+      const tell = (passedOn: PassedOn): void => {
+        this.#noteFailures(passedOn);
+      };
+      const removed = await unlessIllegal(jobRequests.removeJob(jobId, undefined, tell));
+      if (typeof removed === "object") this.removals += 1;
+    }
   }
 
   #noteChanges(changes: WaitingChange[]): void {

@@ -92,6 +92,7 @@ export {
   type JobRequests,
   type NewSubmission,
   type SealForJob,
+  type TellPassedOn,
 } from "./ports/job-requests.ts";
 export {
   type AttemptEnd,

@@ -32,6 +32,9 @@ export interface WaitingChange {
   event: JobEvent | null;
 }
 
+/** Takes what was committed about jobs that depend on others. Must not throw. */
+export type TellPassedOn = (passedOn: PassedOn) => void;
+
 /** What a step of the removal of a batch has done. */
 export interface BatchRemoval {
   removed: RemovedJob[];
@@ -110,15 +113,17 @@ export interface JobRequests {
   /**
    * Removes an ended job with everything that no other job uses, and keeps a tombstone, by which the API answers 410.
    * The job's tickets and files are removed later, by the caller or by the keeper (`KeepingStore.listPendingRemovals`).
+   * @param tell is called, perhaps before an error, with what the job's end did to jobs that had not been told of it yet
    * @throws IllegalTransitionError
    */
-  removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null>;
+  removeJob(id: string, by?: Actor, tell?: TellPassedOn): Promise<RemovedJob | "removed" | null>;
   /**
    * Removes some hundred jobs of an ended batch as `removeJob` does; to be repeated until nothing is left. No lock is held
    * between two steps.
    * @param by for the first step, which records the removal
+   * @param tell as for `removeJob`
    */
-  removeBatchPart(batchId: string, by?: Actor): Promise<BatchRemoval>;
+  removeBatchPart(batchId: string, by?: Actor, tell?: TellPassedOn): Promise<BatchRemoval>;
   /**
    * Cancels all queued jobs of the batch, and records the request on all processing ones. Jobs of other batches that depend
    * on cancelled ones fail.

@@ -259,9 +259,11 @@ export class JobManager {
    * @throws JobRemovedError
    */
   async removeJob({ id }: Job, by?: Actor): Promise<void> {
-    const { requests } = this.#options;
+    const { requests, signals } = this.#options;
     const removed = await withLostAnswers(async (isAgain) => {
-      const answer = await requests.removeJob(id, by);
+      const answer = await requests.removeJob(id, by, (passedOn) => {
+        publishFailures(signals, passedOn);
+      });
       // The first try removed the job, and recorded its tickets and files for a later removal.
       return isAgain && answer === "removed" ? null : present(answer, id);
     });
@@ -273,7 +275,7 @@ export class JobManager {
    * @throws BatchNotEndedError
    */
   async removeBatch(batch: Batch, by?: Actor): Promise<void> {
-    await removeBatch(this.#options.requests, batch, by);
+    await removeBatch(this.#options, batch, by);
   }
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {

@@ -3,6 +3,8 @@ import { type Batch } from "../job/job.ts";
 import { BatchNotEndedError, StoreUnavailableError } from "../job/job-errors.ts";
 import { type Actor } from "../ports/audit-store.ts";
 import { type JobRequests } from "../ports/job-requests.ts";
+import { type Signals } from "../ports/signals.ts";
+import { publishFailures } from "../running/attempt-recorder.ts";
 import { withLostAnswers } from "./lost-answer.ts";
 
 /** Steps without effect, since other requests had locked all jobs that were left. */
@@ -17,14 +19,21 @@ const idleMs = 100;
  * @throws StoreUnavailableError what was removed by then stays removed; the same request goes on with the rest
  */
 export async function removeBatch(
-  requests: Pick<JobRequests, "removeBatchPart">,
+  {
+    requests,
+    signals,
+  }: { requests: Pick<JobRequests, "removeBatchPart">; signals: Pick<Signals, "publish"> },
   { id }: Batch,
   by?: Actor,
 ): Promise<void> {
   let removed = 0;
   for (let idleSteps = 0; idleSteps < idleStepsMax;) {
     const isFirst = removed === 0;
-    const step = await withLostAnswers(() => requests.removeBatchPart(id, isFirst ? by : undefined));
+    const step = await withLostAnswers(() =>
+      requests.removeBatchPart(id, isFirst ? by : undefined, (passedOn) => {
+        publishFailures(signals, passedOn);
+      }),
+    );
     removed += step.removed.length;
     if (step.left === "none") return;
     if (step.left === "active") throw new BatchNotEndedError(removed);

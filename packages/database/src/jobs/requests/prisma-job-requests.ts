@@ -9,13 +9,14 @@ import {
   type NewSubmission,
   type RemovedJob,
   type SealForJob,
+  type TellPassedOn,
   type WaitingChange,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { removeBatchPart } from "../../keeping/remove-batches.ts";
-import { removeJob } from "../../keeping/remove-jobs.ts";
+import { type PassOn, removeJob } from "../../keeping/remove-jobs.ts";
 import { passOnNow } from "../dependencies/pass-on-ends.ts";
 import { checkJobs } from "../accepting/check-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
@@ -93,12 +94,12 @@ export class PrismaJobRequests implements JobRequests {
     return withMappedErrors(() => pauseOrResumeBatch(this.#database, batchId, "resumed", by));
   }
 
-  removeJob(id: string, by?: Actor): Promise<RemovedJob | "removed" | null> {
-    return withMappedErrors(() => removeJob(this.#database, id, passOnNow, by));
+  removeJob(id: string, by?: Actor, tell?: TellPassedOn): Promise<RemovedJob | "removed" | null> {
+    return withMappedErrors(() => removeJob(this.#database, id, passOnAndTell(tell), by));
   }
 
-  removeBatchPart(batchId: string, by?: Actor): Promise<BatchRemoval> {
-    return withMappedErrors(() => removeBatchPart(this.#database, batchId, passOnNow, by));
+  removeBatchPart(batchId: string, by?: Actor, tell?: TellPassedOn): Promise<BatchRemoval> {
+    return withMappedErrors(() => removeBatchPart(this.#database, batchId, passOnAndTell(tell), by));
   }
 
   cancelBatch(batchId: string, by?: string): Promise<BatchCancelResult> {
@@ -108,4 +109,10 @@ export class PrismaJobRequests implements JobRequests {
   retryBatch(batchId: string, seal?: SealForJob, by?: string): Promise<Job[]> {
     return withMappedErrors(() => retryBatch(this.#database, batchId, this.#limits, seal, by));
   }
+}
+
+function passOnAndTell(tell: TellPassedOn = () => undefined): PassOn {
+  return async (database, endedIds) => {
+    tell(await passOnNow(database, endedIds));
+  };
 }
