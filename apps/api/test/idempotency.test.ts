@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClaimLostError } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
 import pg from "pg";
@@ -81,6 +82,27 @@ describe("A submission that is repeated with its Idempotency-Key", () => {
       body: jobs.map((job) => JSON.stringify(job)).join("\n"),
     });
     expect(lines.status).toBe(422);
+  });
+
+  test("is answered after the deadline in its query, too", async () => {
+    const headers = { "content-type": "application/x-ndjson", "x-api-key": "key-of-studio" };
+    const postLines = (key: string, expiresAt: number): Promise<Response> =>
+      api.request(`batches?expiresAt=${new Date(expiresAt).toISOString()}`, {
+        ...{ method: "POST", headers: { ...headers, "idempotency-key": key }, body: JSON.stringify(image) },
+      });
+    for (let inMs = 1_000; ; inMs *= 2) {
+      const [key, expiresAt] = [randomUUID(), Date.now() + inMs];
+      const first = await postLines(key, expiresAt);
+      // On a very busy machine the deadline may pass before the request is read.
+      if (first.status !== 202) continue;
+      while (Date.now() <= expiresAt) await sleep(expiresAt - Date.now() + 1);
+      const again = await postLines(key, expiresAt);
+      expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([202, "true"]);
+      expect(await again.json()).toEqual(await first.json());
+      const late = await postLines(randomUUID(), expiresAt);
+      expect([late.status, await late.json()]).toMatchObject([422, { problems: [{ path: "expiresAt" }] }]);
+      return;
+    }
   });
 
   test("is answered by another process than the one that accepted it", async () => {

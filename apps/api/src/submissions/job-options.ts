@@ -56,13 +56,17 @@ export const optionFields = {
     ),
 };
 
-const { attemptsMax, timeoutMs } = optionFields;
+const { attemptsMax, timeoutMs, expiresAt } = optionFields;
 
-/** The same options in the query of a batch, whose values are texts. */
+/**
+ * The same options in the query of a batch, whose values are texts. Whether a deadline is in the past is decided only when
+ * the jobs are read: a request that is repeated with its Idempotency-Key gets the answer of the first one, also later.
+ */
 export const optionQueryFields = {
   ...optionFields,
   attemptsMax: inQuery(bounds.attemptsMax).describe(attemptsMax.description ?? ""),
   timeoutMs: inQuery(bounds.timeoutMs).describe(timeoutMs.description ?? ""),
+  expiresAt: moment.optional().describe(expiresAt.description ?? ""),
 };
 
 function inQuery({ min, max }: { min: number; max: number }): z.ZodOptional<z.ZodCoercedNumber> {
