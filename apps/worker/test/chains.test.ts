@@ -1,16 +1,22 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type ApiClient, type JobAnswer } from "@genga/testing";
+import { type ApiClient, type JobAnswer, quickSimulator } from "@genga/testing";
 import sharp from "sharp";
-import { startTestStack, type TestStack } from "./support/test-stack.ts";
+import { startOddStack, startTestStack, type TestStack } from "./support/test-stack.ts";
 
 // Key frame → video → upscale, as three small graphs on two simulated servers.
 // `CHAINS=2000 npm test -- apps/worker/test/chains.test.ts -t "every chain"` plays a night's work, and prints how long it took.
+
+/** The largest request that the servers take. */
+const bodyBytesMax = 512 * 1_024;
 
 let stack: TestStack;
 let api: ApiClient;
 
 beforeAll(async () => {
-  stack = await startTestStack({ simulators: 2, workers: 2, env: { LEASE_MS: "3000" } });
+  stack = await startTestStack({
+    ...{ simulators: 2, workers: 2, env: { LEASE_MS: "3000" } },
+    simulatorArgs: [...quickSimulator, "--body-bytes-max", `${bodyBytesMax}`],
+  });
   ({ api } = stack);
 }, 60_000);
 afterAll(async () => {
@@ -151,4 +157,73 @@ test("parameters may name an output in place of an upload", async () => {
   expect(jobs.map(({ status }) => status)).toEqual(["completed", "completed"]);
   const asked = await api.request("GET", `jobs/${jobIds[1]!}/parameters`);
   expect(await asked.json()).toMatchObject({ parameters: { initImage: { from: jobIds[0], output: 0 } } });
+});
+
+test("a file that is larger than the servers take fails the job that needs it at once", async () => {
+  const sound = { class_type: "EmptyAudio", inputs: { duration: 60, sample_rate: 44_100, channels: 2 } };
+  const mp3 = { audio: ["1", 0], filename_prefix: "long", format: "mp3", "format.quality": "320k" };
+  const { jobIds } = await api.submitBatch([
+    step({ "1": sound, "2": { class_type: "SaveAudioAdvanced", inputs: mp3 } }, { key: "long" }),
+    step(listen("long"), { attemptsMax: 5 }),
+  ]);
+  const [made, reading] = await Promise.all(jobIds.map((id) => api.untilEnded(id)));
+  expect(failureOf(made!)).toEqual({ status: "completed", code: undefined });
+  expect(failureOf(reading!)).toEqual({ status: "failed", code: "dependency-output" });
+  expect(reading).toMatchObject({ attempt: 1 });
+  expect(reading!.failure?.message).toContain(`${bodyBytesMax} bytes`);
+});
+
+test("a file that a server refuses with 413 fails the job that needs it at once", async () => {
+  const odd = await startOddStack();
+  try {
+    odd.odd.refuse = (method, path) =>
+      method === "POST" && path === "/upload/image" ? { status: 413, body: "too large" } : undefined;
+    const { jobIds } = await odd.api.submitBatch([
+      step(keyFrame(1), { key: "key" }),
+      step(upscale("key"), { attemptsMax: 5 }),
+    ]);
+    const reading = await odd.api.untilEnded(jobIds[1]!);
+    expect(failureOf(reading)).toEqual({ status: "failed", code: "dependency-output" });
+    expect(reading).toMatchObject({ attempt: 1 });
+    expect(reading.failure?.message).toContain("The server does not take a file of");
+  } finally {
+    await odd.stop();
+  }
+});
+
+const output = (from: string): object => ({ $output: { from, output: 0 } });
+const listen = (from: string): object => ({
+  "1": { class_type: "LoadAudio", inputs: { audio: output(from) } },
+  "2": { class_type: "SaveAudio", inputs: { audio: ["1", 0], filename_prefix: "heard" } },
+});
+
+test("loaders of videos and sounds may name outputs of other jobs", async () => {
+  const film = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 48, batch_size: 5, color: 0x10_20_30 } },
+    "2": { class_type: "CreateVideo", inputs: { images: ["1", 0], fps: 8 } },
+    "3": saveVideo("2"),
+  };
+  const frames = {
+    "1": { class_type: "LoadVideo", inputs: { file: output("film") } },
+    "2": { class_type: "GetVideoComponents", inputs: { video: ["1", 0] } },
+    "3": save("2"),
+  };
+  const sound = { class_type: "EmptyAudio", inputs: { duration: 1.5, sample_rate: 44_100, channels: 2 } };
+  const saved = { class_type: "SaveAudio", inputs: { audio: ["1", 0], filename_prefix: "sound" } };
+  const { jobIds } = await api.submitBatch([
+    step(frames),
+    step(listen("sound")),
+    step(film, { key: "film" }),
+    step({ "1": sound, "2": saved }, { key: "sound" }),
+  ]);
+  const jobs = await Promise.all(jobIds.map((id) => api.untilEnded(id)));
+  expect(jobs.map(failureOf)).toEqual(jobs.map(() => ({ status: "completed", code: undefined })));
+  expect(await api.outputs(jobIds[0]!)).toHaveLength(5);
+  const [heard] = await api.outputs(jobIds[1]!);
+  expect(heard).toMatchObject({ mediaType: "audio/flac", durationMs: 1_500 });
+});
+
+const saveVideo = (from: string): object => ({
+  class_type: "SaveVideo",
+  inputs: { video: [from, 0], filename_prefix: "film", format: "mp4", codec: "h264" },
 });

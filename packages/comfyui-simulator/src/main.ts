@@ -18,6 +18,7 @@ const usage = `A ComfyUI server without a GPU.
   --api VERSION         0.28 or 0.3 (0.28)
   --cache KEEPS         last-prompt or every-prompt (last-prompt)
   --execution-log FILE  appends every start and end of an execution
+  --body-bytes-max N    largest request (104857600)
   --start-delay-ms N    how long the port stays closed
   --no-previews         samplers send no previews`;
 
@@ -40,6 +41,7 @@ const settings = z.object({
   api: z.enum(["0.3", "0.28"]).default("0.28"),
   cache: z.enum(["last-prompt", "every-prompt"]).default("last-prompt"),
   "execution-log": z.string().optional(),
+  "body-bytes-max": z.coerce.number().int().positive().optional(),
   "start-delay-ms": milliseconds.default(0),
   "no-previews": z.boolean().default(false),
   help: z.boolean().default(false),
@@ -63,6 +65,7 @@ async function main(): Promise<void> {
       api: text,
       cache: text,
       "execution-log": text,
+      "body-bytes-max": text,
       "start-delay-ms": text,
       "no-previews": { type: "boolean" },
       help: { type: "boolean" },
@@ -88,6 +91,7 @@ async function main(): Promise<void> {
       outputDir: asked["output-dir"],
       nodePacks: asked["node-packs"],
       executionLog: asked["execution-log"],
+      bodyBytesMax: asked["body-bytes-max"],
     }),
     ...(asked.checkpoints ? { models: { checkpoints: asked.checkpoints } } : {}),
     timing,

@@ -190,3 +190,54 @@ async function expectVideo(
   expect(await input.computeDuration()).toBeCloseTo(expected.seconds, 1);
   input.dispose();
 }
+
+/** Stores a file in the server's input folder. @returns the name by which loaders find it */
+async function upload(bytes: Buffer, filename: string): Promise<string> {
+  const form = new FormData();
+  form.append("image", new Blob([new Uint8Array(bytes)]), filename);
+  const reply = await fetch(`${simulator.url}/upload/image`, { method: "POST", body: form });
+  return ((await reply.json()) as { name: string }).name;
+}
+
+test("LoadVideo gives the frames of a video at its rate", async () => {
+  const video = { "7": { class_type: "CreateVideo", inputs: { images: ["6", 0], fps: 8 } } };
+  const ending = (from: string): Graph => ({
+    "8": {
+      class_type: "SaveVideo",
+      inputs: { video: [from, 0], filename_prefix: "clips/loaded", format: "mp4", codec: "h264" },
+    },
+  });
+  const scene = sceneGraph({ prompt: "autumn", seed: 8, frames: 8 }, { ...video, ...ending("7") });
+  const first = await fileOf(scene, "8", "images");
+  const file = await upload(first.bytes, "autumn.mp4");
+  const loaded = { "1": { class_type: "LoadVideo", inputs: { file } }, ...ending("1") };
+  await expectVideo((await fileOf(loaded, "8", "images")).bytes, { codec: "avc", frames: 8, seconds: 1 });
+  const frames: Graph = {
+    "1": { class_type: "LoadVideo", inputs: { file } },
+    "2": { class_type: "GetVideoComponents", inputs: { video: ["1", 0] } },
+    "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "frame" } },
+  };
+  const { outputs } = (await client.run(frames)) as { outputs: Record<string, { images: unknown[] }> };
+  expect(outputs["3"]!.images).toHaveLength(8);
+});
+
+test("LoadAudio gives a sound as long as its file", async () => {
+  const ending = (from: string): Graph => ({
+    "2": { class_type: "SaveAudio", inputs: { audio: [from, 0], filename_prefix: "sound" } },
+  });
+  const silence = { class_type: "EmptyAudio", inputs: { duration: 1.5, sample_rate: 22_050, channels: 1 } };
+  const made = await fileOf({ "1": silence, ...ending("1") }, "2", "audio");
+  const audio = await upload(made.bytes, "silence.flac");
+  const loaded = { "1": { class_type: "LoadAudio", inputs: { audio } }, ...ending("1") };
+  const { bytes } = await fileOf(loaded, "2", "audio");
+  const track = await new Input({
+    source: new BufferSource(bytes),
+    formats: ALL_FORMATS,
+  }).getPrimaryAudioTrack();
+  const facts = [
+    await track!.getDurationFromMetadata(),
+    await track!.getSampleRate(),
+    await track!.getNumberOfChannels(),
+  ];
+  expect(facts).toEqual([1.5, 22_050, 1]);
+});

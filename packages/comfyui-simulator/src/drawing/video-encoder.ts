@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type Writable } from "node:stream";
-import { accessSync, chmodSync, constants } from "node:fs";
-import ffmpeg from "@ffmpeg-installer/ffmpeg";
 import { type DrawingJob } from "./drawing-job.ts";
+import { ffmpegPath } from "./ffmpeg-path.ts";
 import { type Pixels } from "./png.ts";
 import { renderPicture } from "./render-picture.ts";
 
@@ -60,7 +59,7 @@ interface Encoder {
 
 function startEncoder(options: readonly string[]): Encoder {
   const quiet = ["-hide_banner", "-loglevel", "error", "-y"];
-  const encoder = spawn(encoderPath(), [...quiet, ...options], { stdio: ["pipe", "ignore", "pipe"] });
+  const encoder = spawn(ffmpegPath(), [...quiet, ...options], { stdio: ["pipe", "ignore", "pipe"] });
   let complaint = "";
   encoder.stderr.on("data", (chunk: Buffer) => {
     complaint = (complaint + chunk.toString()).slice(-2_000);
@@ -90,14 +89,4 @@ function padded({ width, height, rgb }: Pixels, toWidth: number, toHeight: numbe
   for (let y = 0; y < height; y += 1)
     larger.set(rgb.subarray(y * width * 3, (y + 1) * width * 3), y * toWidth * 3);
   return larger;
-}
-
-/** Package managers that run no install scripts may leave the binary without its executable bit. */
-function encoderPath(): string {
-  try {
-    accessSync(ffmpeg.path, constants.X_OK);
-  } catch {
-    chmodSync(ffmpeg.path, 0o755);
-  }
-  return ffmpeg.path;
 }

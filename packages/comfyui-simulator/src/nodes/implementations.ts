@@ -5,6 +5,7 @@ import { imageNodes } from "./kinds/image-nodes.ts";
 import { latentNodes } from "./kinds/latent-nodes.ts";
 import { loaderNodes } from "./kinds/loader-nodes.ts";
 import { logicNodes } from "./kinds/logic-nodes.ts";
+import { mediaLoaderNodes } from "./kinds/media-loader-nodes.ts";
 import { motionNodes } from "./kinds/motion-nodes.ts";
 import {
   NodeException,
@@ -39,6 +40,7 @@ const allImplementations: ReadonlyMap<string, NodeImplementation> = new Map(
     logicNodes,
     resizeNodes,
     audioNodes,
+    mediaLoaderNodes,
     newerSavingNodes,
     recordingNodes,
     recordingFlowNodes,
