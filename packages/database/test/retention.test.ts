@@ -33,8 +33,13 @@ beforeEach(async () => {
 });
 
 /** Inserts an ended job with an output of this size. */
-async function endedJob(tenantId: string, minutesAgo: number, bytes = 100): Promise<string> {
-  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+async function endedJob(
+  tenantId: string,
+  minutesAgo: number,
+  bytes = 100,
+  options: Parameters<typeof buildJob>[0] = {},
+): Promise<string> {
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob(options)] });
   const claim = {
     jobId: job!.id,
     attempt: 1,
@@ -92,6 +97,31 @@ test("as many of the oldest jobs are overdue as exceed the bytes", async () => {
   expect(await overdue({ bytes: 300 }, ids)).toEqual([0, 1]);
   expect(await overdue({ bytes: 299 }, ids)).toEqual([0, 1, 2]);
   expect(await overdue({ bytes: 500 }, ids)).toEqual([]);
+});
+
+test("a file that outlives its job counts for the last of the jobs that read it", async () => {
+  const [tenantId] = tenantIds;
+  const source = await endedJob(tenantId!, 10, 1_000);
+  const input = { name: "a.png", from: source, output: 0, kind: "image" as const };
+  const reading = { dependsOn: [source], inputs: [input, { ...input, name: "b.png" }] };
+  const ids = [await endedJob(tenantId!, 9), await endedJob(tenantId!, 8, 100, reading)];
+  ids.push(await endedJob(tenantId!, 7, 100, reading), await endedJob(tenantId!, 6));
+  const bytesOf = async (index: number): Promise<number | undefined> => {
+    const all = await stores.keeping.listOverdue({ ...unlimited, jobs: 0 }, { graceMs: 0, limit: 100 });
+    return all.find(({ id }) => id === ids[index])?.bytes;
+  };
+  expect(await overdue({ bytes: 1_399 }, [source, ...ids])).toEqual([0]);
+  expect(await overdue({ bytes: 1_400 }, [source, ...ids])).toEqual([]);
+  await stores.jobRequests.removeJob(source);
+  expect([await bytesOf(1), await bytesOf(2)]).toEqual([100, 1_100]);
+  expect(await overdue({ bytes: 1_400 }, ids)).toEqual([]);
+  expect(await overdue({ bytes: 1_200 }, ids)).toEqual([0, 1]);
+  expect(await overdue({ bytes: 1_199 }, ids)).toEqual([0, 1, 2]);
+  await stores.jobRequests.removeJob(ids[2]!);
+  expect([await bytesOf(1), await bytesOf(3)]).toEqual([1_100, 100]);
+  await stores.jobRequests.removeJob(ids[1]!);
+  expect(await overdue({ bytes: 200 }, ids)).toEqual([]);
+  expect(await overdue({ bytes: 199 }, ids)).toEqual([0]);
 });
 
 test("each limit holds by itself, no job is overdue within the grace, and without limits all jobs stay", async () => {

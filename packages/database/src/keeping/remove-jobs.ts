@@ -125,6 +125,7 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
   const uploads = await transaction.$queryRaw<{ id: string }[]>`
     SELECT DISTINCT upload_id AS id FROM job_uploads WHERE job_id = ANY(${ids}::uuid[])`;
   await noteFilesOfInputs(transaction, ids);
+  await noteKeptFiles(transaction, ids);
   await transaction.$executeRaw`
     WITH mark AS (
       INSERT INTO removed_jobs (id, tenant_id)
@@ -170,4 +171,20 @@ async function noteFilesOfInputs(transaction: Prisma.TransactionClient, ids: str
       AND NOT EXISTS (SELECT FROM jobs source WHERE source.id = input.needs_id)
     ORDER BY input.storage_key
     ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
+}
+
+/**
+ * Files of these jobs that others read: from now on they count as bytes of these (`retention.ts`). Rows that are locked
+ * already are those of jobs which are being removed, too: nothing else locks a row whose file is recorded. To wait for
+ * them could end in a deadlock.
+ */
+async function noteKeptFiles(transaction: Prisma.TransactionClient, ids: string[]): Promise<void> {
+  await transaction.$executeRaw`
+    UPDATE job_inputs SET is_source_removed = true
+    FROM (
+      SELECT job_id, name FROM job_inputs
+      WHERE needs_id = ANY(${ids}::uuid[]) AND job_id <> ALL(${ids}::uuid[]) AND storage_key IS NOT NULL
+      FOR NO KEY UPDATE SKIP LOCKED
+    ) kept
+    WHERE job_inputs.job_id = kept.job_id AND job_inputs.name = kept.name`;
 }

@@ -3,6 +3,19 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { countedEnds } from "./fold-counts.ts";
 
 /**
+ * The bytes of files of removed jobs that ended jobs read, by the job that owns them: of several that read a file the one
+ * that ended last, since the file is removed with it.
+ */
+const keptFiles = Prisma.sql`
+  SELECT job_id, tenant_id, sum(bytes) AS bytes FROM (
+    SELECT DISTINCT ON (input.storage_key) input.job_id, reader.tenant_id, input.bytes
+    FROM job_inputs input JOIN jobs reader ON reader.id = input.job_id
+    WHERE input.is_source_removed AND input.storage_key IS NOT NULL AND reader.finished_at IS NOT NULL
+    ORDER BY input.storage_key, reader.finished_at DESC, reader.id DESC
+  ) file
+  GROUP BY job_id, tenant_id`;
+
+/**
  * A tenant's ended jobs beyond its limits, oldest first: those that are too old, and so many of the oldest that the
  * rest keeps the limits of number and bytes.
  * @param limit how many of a tenant's jobs are checked; `null` = all
@@ -25,17 +38,27 @@ function overdue(limits: RetentionLimits, graceMs: number, limit: number | null)
     ofJob.push(Prisma.sql`ranked.bytes_before < kept.bytes - ${BigInt(limits.bytes)}`);
   }
   return Prisma.sql`
+    WITH kept_files AS MATERIALIZED (${keptFiles})
     SELECT job.* FROM (
-      SELECT tenant_id, sum(jobs)::bigint AS jobs, sum(bytes)::bigint AS bytes FROM ${countedEnds} AS counted
+      SELECT tenant_id, sum(jobs)::bigint AS jobs, sum(bytes)::bigint AS bytes FROM (
+        SELECT tenant_id, jobs, bytes FROM ${countedEnds} AS counted
+        UNION ALL
+        SELECT tenant_id, 0, bytes FROM kept_files
+      ) own
       GROUP BY tenant_id
     ) kept CROSS JOIN LATERAL (
       SELECT ranked.* FROM (
-        SELECT id, tenant_id, finished_at, output_bytes, row_number() OVER older AS place,
-          sum(output_bytes) OVER older - output_bytes AS bytes_before
+        SELECT id, tenant_id, finished_at, bytes, row_number() OVER older AS place,
+          sum(bytes) OVER older - bytes AS bytes_before
         FROM (
-          SELECT id, tenant_id, finished_at, output_bytes FROM jobs
-          WHERE tenant_id = kept.tenant_id AND finished_at IS NOT NULL AND finished_at < ${before(graceMs)}
-          ORDER BY finished_at, id LIMIT ${limit}::bigint
+          SELECT ended.id, ended.tenant_id, ended.finished_at,
+            ended.output_bytes + coalesce(kept_files.bytes, 0)::bigint AS bytes
+          FROM (
+            SELECT id, tenant_id, finished_at, output_bytes FROM jobs
+            WHERE tenant_id = kept.tenant_id AND finished_at IS NOT NULL AND finished_at < ${before(graceMs)}
+            ORDER BY finished_at, id LIMIT ${limit}::bigint
+          ) ended
+          LEFT JOIN kept_files ON kept_files.job_id = ended.id
         ) oldest
         WINDOW older AS (ORDER BY finished_at, id ROWS UNBOUNDED PRECEDING)
       ) ranked
@@ -55,7 +78,7 @@ export async function listOverdue(
 ): Promise<Overdue[]> {
   if (isUnlimited(limits)) return [];
   const rows = await database.$queryRaw<(Omit<Overdue, "bytes"> & { bytes: bigint })[]>`
-    SELECT overdue.id, tenant.name AS "tenantName", overdue.output_bytes AS bytes
+    SELECT overdue.id, tenant.name AS "tenantName", overdue.bytes
     FROM (${overdue(limits, graceMs, limit)}) overdue JOIN tenants tenant ON tenant.id = overdue.tenant_id
     ORDER BY overdue.finished_at, overdue.id LIMIT ${limit}::int`;
   return rows.map((row) => ({ ...row, bytes: Number(row.bytes) }));
@@ -69,7 +92,7 @@ export async function listExcess(
   if (isUnlimited(limits)) return [];
   const rows = await database.$queryRaw<(Omit<Excess, "jobs" | "bytes"> & { jobs: bigint; bytes: bigint })[]>`
     SELECT tenant.name AS "tenantName", count(*) AS jobs,
-      sum(overdue.output_bytes)::bigint AS bytes
+      sum(overdue.bytes)::bigint AS bytes
     FROM (${overdue(limits, graceMs, null)}) overdue JOIN tenants tenant ON tenant.id = overdue.tenant_id
     GROUP BY tenant.name ORDER BY tenant.name`;
   return rows.map((row) => ({ ...row, jobs: Number(row.jobs), bytes: Number(row.bytes) }));
