@@ -17,7 +17,12 @@ export const countedQueue = Prisma.sql`(
   SELECT tenant_id, lane, jobs FROM queued_job_changes
 )`;
 
-/** Adds up to `limit` changes of each kind to their base rows. @returns how many of the kind that had most */
+/**
+ * Adds up to `limit` changes of each kind to their base rows. Changes are never updated, and found by their place in the
+ * table. These tables are empty one moment and full the next, so PostgreSQL's estimates of them are worth nothing: a plan for
+ * one row with `id IN` would choose and lock the changes anew for each change there is.
+ * @returns how many of the kind that had most
+ */
 export async function foldCounts(database: PrismaClient, limit: number): Promise<number> {
   const ended = await foldEnds(database, limit);
   return Math.max(ended, await foldQueue(database, limit));
@@ -30,8 +35,8 @@ export async function foldCounts(database: PrismaClient, limit: number): Promise
 async function foldEnds(database: PrismaClient, limit: number): Promise<number> {
   const [row] = await database.$queryRaw<{ folded: bigint }[]>`
     WITH change AS (
-      DELETE FROM ended_job_changes WHERE id IN (
-        SELECT id FROM ended_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
+      DELETE FROM ended_job_changes WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM ended_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED))
       RETURNING *
     ), batch AS (
       SELECT id FROM batches WHERE id IN (SELECT batch_id FROM change) ORDER BY id FOR KEY SHARE
@@ -54,8 +59,8 @@ async function foldEnds(database: PrismaClient, limit: number): Promise<number> 
 async function foldQueue(database: PrismaClient, limit: number): Promise<number> {
   const [row] = await database.$queryRaw<{ folded: bigint }[]>`
     WITH change AS (
-      DELETE FROM queued_job_changes WHERE id IN (
-        SELECT id FROM queued_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
+      DELETE FROM queued_job_changes WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM queued_job_changes ORDER BY id LIMIT ${limit}::int FOR UPDATE SKIP LOCKED))
       RETURNING *
     ), of_lane AS (
       INSERT INTO queued_job_counts AS base (tenant_id, lane, jobs)
