@@ -19,6 +19,7 @@ function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean
   const options = {
     takeBacks: { begin },
     takeBackCounts: counts,
+    postTimeoutMs: 5_000,
     log: createLogger({ name: "test", level: "silent" }),
   };
   return { run, counts, takeBack: new TakeBack(run, server, options, isEnding) };

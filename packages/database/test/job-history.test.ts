@@ -144,7 +144,7 @@ class Writers {
   readonly #serverId: string;
   /** Stands empty, since only jobs whose prompts were taken back go there. */
   readonly #emptyServerId: string;
-  /** Attempts that somebody has begun to take back. */
+  /** The leases under which somebody has begun to take the prompt back: once by each owner of an attempt. */
   readonly #takeBacksBegun = new Set<string>();
   readonly #batchId: string;
   /** Grows as jobs are accepted. */
@@ -225,10 +225,9 @@ class Writers {
     const forServerId = await this.#stores.takeBacks.begin(lease);
     if (forServerId === null) return;
     expect(forServerId).toBe(this.#emptyServerId);
-    const attempt = `${lease.jobId} ${lease.attempt}`;
-    if (this.#takeBacksBegun.has(attempt))
-      throw new Error(`Two take-backs of attempt ${attempt} were begun.`);
-    this.#takeBacksBegun.add(attempt);
+    const owned = `${lease.jobId} ${lease.leaseNumber}`;
+    if (this.#takeBacksBegun.has(owned)) throw new Error(`Two take-backs under lease ${owned} were begun.`);
+    this.#takeBacksBegun.add(owned);
   }
 
   /** As an announcer does: it reads the row, adds the ticket, and then records it. */

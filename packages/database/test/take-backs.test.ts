@@ -164,6 +164,12 @@ test("the request to a dead owner is not one to its successor", async () => {
   expect(await database.takeBacks.begin(played.waiting)).toBeNull();
   expect(await database.takeBacks.begin(adopted!)).toBeNull();
   expect(await database.takeBacks.ask(adopted!, emptyId)).toBe(true);
+  expect(await database.takeBacks.begin(adopted!)).toBe(emptyId);
+  // Nor is what the dead owner had begun: its successor may be asked again.
+  await database.jobRuns.releaseLeases([adopted!]);
+  const [again] = await database.jobRuns.adoptJobs([played.serverId], "worker-c", 600_000);
+  expect(await database.takeBacks.ask(again!, emptyId)).toBe(true);
+  expect(await database.takeBacks.begin(again!)).toBe(emptyId);
 });
 
 describe("a prompt stays where it is", () => {
@@ -287,18 +293,34 @@ describe("a job whose prompt was taken back", () => {
     await claim(waiting.jobId, await freshServer(), 2);
   });
 
-  test("is not taken back again in its next attempt", async () => {
-    const { first, waiting, serverId } = await takeBack();
-    await client.query("UPDATE jobs SET run_at = now() WHERE id = $1", [waiting.jobId]);
-    const again = await claim(waiting.jobId, serverId, 2);
-    await database.jobRuns.recordProgress([{ ...again, phase: "submitted", progress: buildProgress(0) }]);
-    expect(await listed({ first, serverId, waiting: again })).toBe(false);
-    await database.jobRuns.endAttempt(again, {
+  /** The job waits on this server, behind another one if it is the first one's. */
+  async function waitOn(played: Played, serverId: string, attempt: number): Promise<Played> {
+    await client.query("UPDATE jobs SET run_at = now() WHERE id = $1", [played.waiting.jobId]);
+    const waiting = await claim(played.waiting.jobId, serverId, attempt);
+    await database.jobRuns.recordProgress([{ ...waiting, phase: "submitted", progress: buildProgress(0) }]);
+    return { ...played, waiting };
+  }
+
+  test("is not taken back again from the server to which it has moved, in that attempt", async () => {
+    const moved = await takeBack();
+    const other = await play();
+    const second = await waitOn(moved, other.serverId, 2);
+    expect(await listed(second)).toBe(false);
+    await database.jobRuns.endAttempt(second.waiting, {
       ...{ kind: "requeue", failure: buildFailure(), delayMs: 0, charged: false, avoidServer: false },
     });
-    const third = await claim(waiting.jobId, serverId, 3);
-    await database.jobRuns.recordProgress([{ ...third, phase: "submitted", progress: buildProgress(0) }]);
-    expect(await listed({ first, serverId, waiting: third })).toBe(true);
+    expect(await listed(await waitOn(second, other.serverId, 3))).toBe(true);
+  });
+
+  test("is taken back again from the server where it was, but only three times in all", async () => {
+    let played = await takeBack();
+    for (const attempt of [2, 3]) {
+      played = await waitOn(played, played.serverId, attempt);
+      expect(await listed(played)).toBe(true);
+      expect(await askAndBegin(played)).toBe(emptyId);
+      await database.jobRuns.endAttempt(played.waiting, takenBack());
+    }
+    expect(await listed(await waitOn(played, played.serverId, 4))).toBe(false);
   });
 
   test("is claimed neither while it is paused, nor after it was cancelled", async () => {

@@ -21,6 +21,8 @@ export const noTakeBacks: Readonly<TakeBackCounts> = { taken: 0, stayed: 0, unan
 export interface TakeBackOptions {
   takeBacks: Pick<TakeBacks, "begin">;
   takeBackCounts: TakeBackCounts;
+  /** A call that changes the server's queue may take no longer, and is only begun with this much of the lease left. */
+  postTimeoutMs: number;
   log: Logger;
 }
 
@@ -29,8 +31,8 @@ export interface TakeBackServer extends Pick<JobServer, "url" | "noteDoubt"> {
   readonly connector: Pick<ComfyUIConnector, "counters" | "isHearing" | "withdrawPrompt">;
 }
 
-/** Of each of the calls to the server. */
-const callTimeoutMs = 2_000;
+/** The most for each of the calls to the server. */
+const callTimeoutMaxMs = 2_000;
 
 /**
  * Takes a run's waiting prompt back from its server, once, when it is asked for a server that stands empty. It does not end
@@ -42,6 +44,7 @@ export class TakeBack {
   readonly #options: TakeBackOptions;
   /** The prompt is being ended for another reason, which comes first. */
   readonly #isEnding: () => boolean;
+  readonly #callTimeoutMs: number;
   readonly #closing = new AbortController();
   #working: Promise<void> | null = null;
   /** Set before the delete goes out; `null` again once the prompt was seen running. */
@@ -53,6 +56,7 @@ export class TakeBack {
     this.#server = server;
     this.#options = options;
     this.#isEnding = isEnding;
+    this.#callTimeoutMs = Math.min(callTimeoutMaxMs, options.postTimeoutMs);
     run.onTakeBackAsked = () => {
       if (this.#wasSent || this.#closing.signal.aborted) return;
       this.#working ??= this.#work().finally(() => {
@@ -104,7 +108,8 @@ export class TakeBack {
     const signal = AbortSignal.any([this.#run.stopSignal, this.#closing.signal]);
     try {
       const { promptId } = this.#run;
-      const lookup = await connector.withdrawPrompt(promptId, { signal, timeoutMs: callTimeoutMs });
+      const timeoutMs = this.#callTimeoutMs;
+      const lookup = await connector.withdrawPrompt(promptId, { signal, timeoutMs });
       if (lookup.state === "absent") return;
       if (lookup.state === "running") this.#sent = null;
       counts.stayed += 1;
@@ -137,6 +142,6 @@ export class TakeBack {
   get #mayBegin(): boolean {
     const { isExecuting, cancelSignal, stopSignal, lease } = this.#run;
     const isStopping = cancelSignal.aborted || stopSignal.aborted || this.#closing.signal.aborted;
-    return !isExecuting && !isStopping && !this.#isEnding() && lease.leftMs() > callTimeoutMs;
+    return !isExecuting && !isStopping && !this.#isEnding() && lease.leftMs() > this.#callTimeoutMs;
   }
 }

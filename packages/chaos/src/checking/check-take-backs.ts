@@ -3,7 +3,7 @@ import { type Attempt, type History, takenBackCode } from "../history/history.ts
 
 /**
  * Checks that a prompt which was taken back from a server's queue was never executed there, so that the job is not
- * executed twice because of it, and that no job is taken back twice in a row. A server may have executed such a prompt
+ * executed twice because of it, and that no job is taken back from two servers in a row. A server may have executed such a prompt
  * only if it has lost its memory since, and nobody can tell any more.
  *
  * @returns the id of the job, and what is wrong with it
@@ -24,8 +24,8 @@ export function* checkTakeBacks(history: History): Generator<[jobId: string, mes
           `attempt ${number} was taken back from ${serverUrl}, which executed it (prompt ${promptId})`,
         ];
       const before = ofJob[index - 1];
-      if (before !== undefined && wasTakenBack(before))
-        yield [jobId, `attempts ${before.number} and ${number} were both taken back`];
+      if (before !== undefined && wasTakenBack(before) && before.serverUrl !== serverUrl)
+        yield [jobId, `attempts ${before.number} and ${number} were both taken back, from two servers`];
     }
   }
 }

@@ -63,12 +63,12 @@ describe("lanes, servers and chains: the check finds", () => {
       },
     ],
     [
-      "a job that was taken back twice in a row",
+      "a job that was taken back from two servers in a row",
       /take-backs: attempts 1 and 2 were both taken back/,
       (history, job) => {
         takeBack(history, job);
         const failed = { outcome: "requeued", failureClass: "server", failureCode: "taken-back" };
-        history.attempts[1] = { ...history.attempts[1]!, ...failed };
+        history.attempts[1] = { ...history.attempts[1]!, ...failed, serverUrl: "http://127.0.0.1:2" };
       },
     ],
   ];

@@ -47,7 +47,7 @@ export interface TakeBacks {
   /** Asks for the prompt, for that server. `false`: the prompt has begun, or somebody else was faster. */
   ask(lease: JobLease, serverId: string): Promise<boolean>;
   /**
-   * The owner of the prompt's server begins to take it back, at most once per attempt.
+   * The owner of the prompt's server begins to take it back, at most once while it owns the attempt.
    * @returns the server for which; `null` = the prompt stays, since nobody asks any more, that server has work, or the job
    *   could not be claimed again
    */

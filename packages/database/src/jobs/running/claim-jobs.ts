@@ -141,7 +141,7 @@ export function adoptionStatement(serverIds: string[], workerId: string, leaseMs
       ORDER BY job.id FOR NO KEY UPDATE OF job, attempt
     ), job AS (
       UPDATE jobs SET lease_number = lease_number + 1, lease_owner = ${workerId}, lease_expires_at = ${leaseEnd(leaseMs)},
-        take_back_for = NULL, take_back_asked_at = NULL, event_sequence = event_sequence + 1
+        ${clearedTakeBack}, event_sequence = event_sequence + 1
       FROM held WHERE jobs.id = held.id
       RETURNING jobs.*
     ), event AS (

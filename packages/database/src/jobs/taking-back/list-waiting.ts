@@ -6,6 +6,11 @@ import { mayBeQueued } from "./may-be-queued.ts";
 
 /** Larger files are not sent to a second server. They are on the first one already. */
 const inputBytesMax = 64 * 1024 * 1024;
+/**
+ * Of one job. After a take-back the job goes to another server, and stays there; if it is back on the same one, because the
+ * worker that asked for it died, its prompt may be taken back again.
+ */
+const takeBacksMax = 3;
 /** A prompt that has nothing of Genga before it and has not begun after this time waits for prompts of other clients. */
 const unexplainedSeconds = 2;
 
@@ -51,7 +56,10 @@ export function listWaitingStatement(limit: number, running: RunningLimit): Pris
         AND NOT job.take_back_begun AND NOT coalesce(${isAsked(Prisma.sql`job`)}, false) AND ${mayBeQueued}
         AND NOT EXISTS (
           SELECT FROM job_attempts before WHERE before.job_id = job.id AND before.number = job.attempt - 1
-            AND before.failure ->> 'code' = ${takenBackCode})
+            AND before.failure ->> 'code' = ${takenBackCode} AND before.server_id <> job.server_id)
+        AND (
+          SELECT count(*) FROM job_attempts before
+          WHERE before.job_id = job.id AND before.failure ->> 'code' = ${takenBackCode}) < ${takeBacksMax}
         AND coalesce((SELECT sum(bytes) FROM job_inputs input WHERE input.job_id = job.id), 0) <= ${inputBytesMax}
     ), room AS MATERIALIZED (
       SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
