@@ -65,6 +65,38 @@ test("cancels ten thousand jobs in about the time of one statement", async () =>
   }
 }, 60_000);
 
+test("pauses and resumes a large batch in groups, so that no claim waits for the whole of it", async () => {
+  const jobs = await insert(Array.from({ length: 2_500 }, (_, batchIndex) => buildJob({ batchIndex })));
+  const [first, last] = [jobs[0]!, jobs.at(-1)!];
+  const pausedCount = async (): Promise<number> =>
+    Number(
+      (
+        await client.query<{ count: string }>(
+          "SELECT count(*) FROM jobs WHERE batch_id = $1 AND paused_at IS NOT NULL",
+          [first.batchId],
+        )
+      ).rows[0]!.count,
+    );
+  const client = new pg.Client({ connectionString: stores.url });
+  const holder = new pg.Client({ connectionString: stores.url });
+  await Promise.all([client.connect(), holder.connect()]);
+  try {
+    await holder.query("BEGIN");
+    await holder.query("SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE", [last.id]);
+    const pausing = stores.jobRequests.pauseBatch(first.batchId!);
+    while ((await pausedCount()) < 2_000) await new Promise((resolve) => setTimeout(resolve, 5));
+    await client.query("SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE NOWAIT", [first.id]);
+    await holder.query("COMMIT");
+    const paused = await pausing;
+    expect(paused.map(({ job }) => job.id)).toEqual(jobs.map(({ id }) => id));
+    expect(await pausedCount()).toBe(2_500);
+    expect(await stores.jobRequests.resumeBatch(first.batchId!)).toHaveLength(2_500);
+    expect(await pausedCount()).toBe(0);
+  } finally {
+    await Promise.all([client.end(), holder.end()]);
+  }
+}, 60_000);
+
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();

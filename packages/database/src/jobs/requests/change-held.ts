@@ -3,10 +3,11 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobWithEventFromRow, type JobWithEventRow } from "../job-rows.ts";
 import { changedBy } from "./changed-by.ts";
 
-/** One job, or all jobs of a batch. */
-export type Meant = { jobId: string } | { batchId: string };
+/** One job, some jobs, or all jobs of a batch. */
+export type Meant = { jobId: string } | { jobIds: string[] } | { batchId: string };
 
 export function isMeant(of: Meant): Prisma.Sql {
+  if ("jobIds" in of) return Prisma.sql`id = ANY(${of.jobIds}::uuid[])`;
   return "jobId" in of ? Prisma.sql`id = ${of.jobId}::uuid` : Prisma.sql`batch_id = ${of.batchId}::uuid`;
 }
 
