@@ -85,8 +85,8 @@ test("of many servers that leave for a lane at the same time, one goes", async (
   expect(won.filter(Boolean)).toHaveLength(1);
   const served = await factsOf("overdue");
   expect(served.lastServedAt).not.toBeNull();
-  expect(await laneServing.claimLane("overdue", served.lastServedAt)).toBe(true);
-  expect(await laneServing.claimLane("no such lane", null)).toBe(false);
+  expect(await laneServing.claimLane("overdue", served.lastServedAt)).toEqual(expect.any(Date));
+  expect(await laneServing.claimLane("no such lane", null)).toBeNull();
 });
 
 test("of many servers that leave for the lane default at the same time, one goes, too", async () => {
@@ -95,9 +95,27 @@ test("of many servers that leave for the lane default at the same time, one goes
   const won = await Promise.all(Array.from({ length: 10 }, () => laneServing.claimLane("default", null)));
   expect(won.filter(Boolean)).toHaveLength(1);
   const served = await factsOf("default");
-  expect(await laneServing.claimLane("default", null)).toBe(false);
-  expect(await laneServing.claimLane("default", served.lastServedAt)).toBe(true);
+  expect(await laneServing.claimLane("default", null)).toBeNull();
+  expect(await laneServing.claimLane("default", served.lastServedAt)).toEqual(expect.any(Date));
 });
+
+test.each(["overdue", "default"])(
+  "a server that can run no job of the lane %s leaves it to the next one, unless it was served meanwhile",
+  async (name) => {
+    if (name !== "default") await makeLanes(name);
+    const { laneServing } = database;
+    const { lastServedAt } = await factsOf(name);
+    const claimedAt = await laneServing.claimLane(name, lastServedAt);
+    await laneServing.giveUpLane(name, claimedAt!, lastServedAt);
+    expect(await factsOf(name)).toMatchObject({ lastServedAt });
+    const claimedAgainAt = await laneServing.claimLane(name, lastServedAt);
+    const servedAt = await laneServing.claimLane(name, claimedAgainAt);
+    expect(servedAt).not.toBeNull();
+    if (servedAt?.getTime() === claimedAgainAt?.getTime()) return;
+    await laneServing.giveUpLane(name, claimedAgainAt!, lastServedAt);
+    expect(await factsOf(name)).toMatchObject({ lastServedAt: servedAt });
+  },
+);
 
 test("lanes that are served are noted together", async () => {
   await makeLanes("b", "a");

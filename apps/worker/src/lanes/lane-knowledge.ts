@@ -11,6 +11,13 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 
+interface LaneClaim {
+  seenServedAt: Date | null;
+  claimedAt: Date;
+  inVainAtMs: number | null;
+}
+
+const claimsMax = 1_000;
 /** How long what was read of lanes and of other workers' servers counts as fresh. */
 const freshMs = 1_000;
 /** The time that a load takes, as long as none was measured anywhere. */
@@ -30,6 +37,8 @@ export class LaneKnowledge {
   readonly #options: LaneKnowledgeOptions;
   readonly #facts = new Map<string, LaneFacts & { readHereAtMs: number }>();
   readonly #resumedAtMs = new Map<string, number>();
+  /** The last claim of each lane, and whether it turned out that no server of this worker can run its first jobs. */
+  readonly #claims = new Map<string, LaneClaim>();
   #others: ServerRecord[] = [];
   #readAtMs = Number.NEGATIVE_INFINITY;
   #servingSinceMs = Date.now();
@@ -68,7 +77,8 @@ export class LaneKnowledge {
     );
     for (const lane of facts) this.#store(lane);
     const wanted = new Set(names);
-    for (const name of this.#facts.keys()) if (!wanted.has(name)) this.#facts.delete(name);
+    for (const known of [this.#facts, this.#resumedAtMs])
+      for (const name of known.keys()) if (!wanted.has(name)) known.delete(name);
     // A lane that was not measured yet is probably like most of the others.
     this.#knownLoadMs = medianOf(facts.flatMap(({ loadMs }) => loadMs ?? [])) ?? this.#knownLoadMs;
     this.#knownRunMs = medianOf(facts.flatMap(({ runMs }) => runMs ?? [])) ?? this.#knownRunMs;
@@ -80,7 +90,8 @@ export class LaneKnowledge {
       model: facts?.mainModel ?? null,
       runMs: facts?.runMs ?? this.#knownRunMs,
       loadMs: facts?.loadMs ?? this.#knownLoadMs,
-      lastServedAtMs: servedHereAt(facts),
+      // For this worker a lane that it went to in vain counts as served, so that it does not go there again at once.
+      lastServedAtMs: Math.max(servedHereAt(facts), this.#claims.get(name)?.inVainAtMs ?? 0),
       servingSinceMs: Math.max(this.#servingSinceMs, this.#resumedAtMs.get(name) ?? 0),
       isPaused: facts !== undefined && facts.pausedAt !== null,
       clocks: facts?.clocks ?? {},
@@ -95,10 +106,26 @@ export class LaneKnowledge {
 
   /** Whether this server may leave its model for the lane: of several that want to, one may. @throws StoreUnavailableError */
   async claim(name: string): Promise<boolean> {
-    const facts = this.#facts.get(name);
+    const seenServedAt = this.#facts.get(name)?.lastServedAt ?? null;
     // Whoever wins, what is known of the lane is out of date now.
     this.#readAtMs = Number.NEGATIVE_INFINITY;
-    return await this.#options.serving.claimLane(name, facts?.lastServedAt ?? null);
+    const claimedAt = await this.#options.serving.claimLane(name, seenServedAt);
+    // Not forgotten with the facts: while the only ticket of a lane is given back for a while, nothing waits there.
+    if (this.#claims.size >= claimsMax) this.#claims.clear();
+    if (claimedAt !== null) this.#claims.set(name, { seenServedAt, claimedAt, inVainAtMs: null });
+    return claimedAt !== null;
+  }
+
+  /**
+   * No server of this worker can run the jobs that the lane, which was claimed, handed out. Servers of other workers may go
+   * there at once, and this worker's when the lane is overdue anew. @throws StoreUnavailableError
+   */
+  async giveUp(name: string): Promise<void> {
+    const claim = this.#claims.get(name);
+    if (claim === undefined) return;
+    claim.inVainAtMs = Date.now();
+    this.#readAtMs = Number.NEGATIVE_INFINITY;
+    await this.#options.serving.giveUpLane(name, claim.claimedAt, claim.seenServedAt);
   }
 
   /** This worker took a job of the lane. */

@@ -154,7 +154,11 @@ export class TicketPump {
     const plan = await this.#options.planner.plan(freeServers, ready, lanes, elsewhere);
     if (plan.length === 0) return false;
     const { tickets, servers } = await this.#take(plan);
-    if (tickets.length > 0) await this.#useTickets(tickets, { servers, freeServers, elsewhere });
+    if (tickets.length > 0) {
+      const inVain = await this.#useTickets(tickets, { servers, freeServers, elsewhere });
+      const overdue = new Set(plan.flatMap(({ lane, reason }) => (reason === "overdue" ? lane : [])));
+      for (const lane of inVain) if (overdue.has(lane)) await this.#options.knowledge.giveUp(lane);
+    }
     // Another round also follows when no job could be placed or another process was faster: the next tickets may be
     // usable, and the next answer about lanes knows what was taken.
     return true;
@@ -202,16 +206,23 @@ export class TicketPump {
     return kept;
   }
 
-  /** Every ticket ends in exactly one way: started, kept, finished, or given back. */
-  async #useTickets(tickets: HeldTicket[], where: Where): Promise<void> {
+  /**
+   * Every ticket ends in exactly one way: started, kept, finished, or given back.
+   * @returns the lanes of whose jobs none could be placed here, although their tenants may have more jobs
+   */
+  async #useTickets(tickets: HeldTicket[], where: Where): Promise<Set<string>> {
     const open: OpenTickets = new Map(tickets.map((ticket) => [ticketId(ticket), ticket]));
     try {
       const candidates = await this.#options.runs.readCandidates(tickets);
       const places = this.#limitedTenants.placesOf(candidates);
+      const placeable = candidates.filter(({ tenantId }) => places.get(tenantId) !== 0);
+      const inVain = new Set(placeable.map(({ lane }) => lane));
       const placed = await this.#placer.place(candidates, where, places);
+      for (const { candidate } of placed) inVain.delete(candidate.lane);
       await this.#claim(placed, open);
       await this.#unstarted.holdBack(open, places);
       await this.#unstarted.giveBack(open, candidates);
+      return inVain;
     } catch (error) {
       await Promise.allSettled(
         [...open.values()].map((ticket) =>

@@ -76,16 +76,25 @@ export class PrismaLaneServing implements LaneServing {
     });
   }
 
-  claimLane(name: string, seenServedAt: Date | null): Promise<boolean> {
+  claimLane(name: string, seenServedAt: Date | null): Promise<Date | null> {
+    return withMappedErrors(() => this.#setServedAt(name, seenServedAt, Prisma.sql`now()`));
+  }
+
+  giveUpLane(name: string, claimedAt: Date, seenServedAt: Date | null): Promise<void> {
     return withMappedErrors(async () => {
-      const isAsSeen = Prisma.sql`last_served_at IS NOT DISTINCT FROM ${seenServedAt}::timestamptz`;
-      const claimed =
-        name === defaultLane
-          ? await this.#database
-              .$executeRaw`UPDATE default_lane_service SET last_served_at = now() WHERE ${isAsSeen}`
-          : await this.#database
-              .$executeRaw`UPDATE lanes SET last_served_at = now() WHERE name = ${name} AND ${isAsSeen}`;
-      return claimed === 1;
+      await this.#setServedAt(name, claimedAt, Prisma.sql`${seenServedAt}::timestamptz`);
     });
+  }
+
+  /** Changes when the lane was served, if that is still `from`. @returns what it is now; `null` = it was not changed */
+  async #setServedAt(name: string, from: Date | null, to: Prisma.Sql): Promise<Date | null> {
+    const isAsSeen = Prisma.sql`last_served_at IS NOT DISTINCT FROM ${from}::timestamptz`;
+    const change =
+      name === defaultLane
+        ? Prisma.sql`UPDATE default_lane_service SET last_served_at = ${to} WHERE ${isAsSeen}`
+        : Prisma.sql`UPDATE lanes SET last_served_at = ${to} WHERE name = ${name} AND ${isAsSeen}`;
+    const [changed] = await this.#database.$queryRaw<{ servedAt: Date | null }[]>`
+      ${change} RETURNING last_served_at AS "servedAt"`;
+    return changed?.servedAt ?? null;
   }
 }

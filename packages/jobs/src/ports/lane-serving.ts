@@ -53,8 +53,15 @@ export interface LaneServing {
   /** Servers took jobs of these lanes just now. */
   noteServed(names: readonly string[]): Promise<void>;
   /**
-   * One server is about to leave its model for this lane. `false`: another was faster, so this one stays.
+   * One server is about to leave its model for this lane.
    * @param seenServedAt the lane's `lastServedAt` as the server that decided saw it
+   * @returns the lane's new `lastServedAt`; `null` = another was faster, so this one stays
    */
-  claimLane(name: string, seenServedAt: Date | null): Promise<boolean>;
+  claimLane(name: string, seenServedAt: Date | null): Promise<Date | null>;
+  /**
+   * The server that claimed the lane can run none of its first jobs, so another one may go at once. Does nothing if the lane
+   * was served meanwhile.
+   * @param claimedAt what `claimLane` returned
+   */
+  giveUpLane(name: string, claimedAt: Date, seenServedAt: Date | null): Promise<void>;
 }

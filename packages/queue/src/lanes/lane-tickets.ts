@@ -175,7 +175,8 @@ const keepScript = new RedisScript(`${stateFunction}
     if not state or isAdded or isChanged[lane] or isInTurn or isDue or (mayVanish and isEmpty(state)) then
       state = stateOf(prefix, lane, callerNowMs)
       if isKeeper and state[2] > 0 then redis.call("HSETNX", sinceKey, lane, nowMs) end
-      if isKeeper and state[2] == 0 then redis.call("HDEL", sinceKey, lane) end
+      -- A job whose ticket was given back for a while waits all the same.
+      if isKeeper and state[2] == 0 and state[4] < 0 then redis.call("HDEL", sinceKey, lane) end
     end
     local isLongEmpty = isOld and isEmpty(state)
     local isGone = false
