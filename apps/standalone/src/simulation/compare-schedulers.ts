@@ -1,7 +1,7 @@
 import { LaneScheduler } from "./lane-scheduler.ts";
 import { FirstInFirstOut, ShortestQueue } from "./plain-schedulers.ts";
 import { simulate, type SimulatedRun } from "./simulate.ts";
-import { type SimulationOptions } from "./simulation-options.ts";
+import { farmOptions, type SimulationOptions } from "./simulation-options.ts";
 import { lowerBoundMs, makeWorkload, type Workload } from "./workload.ts";
 
 export interface Comparison {
@@ -17,6 +17,6 @@ export function compareSchedulers(options: SimulationOptions): Comparison {
     new LaneScheduler(workload, options),
     new FirstInFirstOut(workload),
     new ShortestQueue(workload),
-  ].map((scheduler) => simulate(workload, scheduler));
+  ].map((scheduler) => simulate(workload, scheduler, farmOptions(options)));
   return { workload, lowerBoundMs: lowerBoundMs(workload), runs };
 }

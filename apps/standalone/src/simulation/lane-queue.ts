@@ -44,6 +44,11 @@ export class LaneQueue {
     return this.#jobs.size;
   }
 
+  /** `null` = no run was measured. */
+  get measuredRunMs(): number | null {
+    return this.#measured === 0 ? null : this.runMs;
+  }
+
   /** @param since when the job began to wait, if that is not now */
   add(job: number, position: QueuedJob, since: number): void {
     if (this.#jobs.size === 0) this.#waitingSinceMs = since;

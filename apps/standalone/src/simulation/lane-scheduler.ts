@@ -1,7 +1,15 @@
-import { chooseLane, LaneTurns, type LaneSettings, type LaneState, type SchedulingServer } from "@genga/jobs";
+import {
+  chooseLane,
+  LaneTurns,
+  takeBacksFor,
+  type LaneSettings,
+  type LaneState,
+  type SchedulingServer,
+  type WaitingPrompt,
+} from "@genga/jobs";
 import { AgeingQueues } from "./ageing-queues.ts";
 import { LaneQueue } from "./lane-queue.ts";
-import { type Scheduler } from "./scheduler.ts";
+import { type PromptBehind, type Scheduler, type TakenBackPrompt } from "./scheduler.ts";
 import { TenantQueues } from "./tenant-queues.ts";
 import { type Workload } from "./workload.ts";
 
@@ -9,7 +17,11 @@ export interface LaneSchedulerSettings extends LaneSettings {
   ageingMs: number;
   /** How long the jobs that are there at the beginning have waited. */
   backlogMs: number;
+  takeBackMs: number;
 }
+
+/** As many of the prompts that wait are looked at, those that wait longest. */
+const promptsMax = 500;
 
 interface Server {
   kind: number;
@@ -32,6 +44,9 @@ export class LaneScheduler implements Scheduler {
   readonly #loaded = new Map<string, Int32Array>();
   /** How many servers are of a kind or a later one. */
   readonly #eligible: number[];
+  /** How many servers of each kind stand empty. */
+  readonly #empty: Int32Array;
+  readonly #lanesOfModel = new Map<string, LaneQueue[]>();
   readonly #tenants: TenantQueues;
   readonly #ageing: AgeingQueues;
   readonly #turns = new LaneTurns();
@@ -61,6 +76,11 @@ export class LaneScheduler implements Scheduler {
     this.#eligible = Array.from({ length: kinds }, (_, kind) => {
       return work.kindOfServer.reduce((sum, own) => sum + (own >= kind ? 1 : 0), 0);
     });
+    this.#empty = new Int32Array(kinds);
+    for (const kind of work.kindOfServer) this.#empty[kind] = (this.#empty[kind] ?? 0) + 1;
+    for (const queue of this.#lanes) {
+      this.#lanesOfModel.set(queue.lane.model, [...(this.#lanesOfModel.get(queue.lane.model) ?? []), queue]);
+    }
     this.#tenants = new TenantQueues(this.#lanes, work.weights);
     this.#ageing = new AgeingQueues(work.lanes.length, settings.ageingMs, (job, lane, band) => {
       return this.#lanes[lane]?.find(job)?.band === band;
@@ -90,12 +110,78 @@ export class LaneScheduler implements Scheduler {
 
   take(number: number, now: number): number {
     const server = this.#server(number);
+    const lane = this.#choose(server, now);
+    if (lane === null) return -1;
+    this.#serve(server, lane, now);
+    return this.#takeFirst(lane, now);
+  }
+
+  /** As the worker does: only for what the server has loaded, and only if no server that could run it stands empty. */
+  takeBehind(number: number, now: number): number {
+    const server = this.#server(number);
+    const loaded = this.#lanesOfModel.get(server.model ?? "") ?? [];
+    if (!loaded.some((queue) => queue.waiting > 0 && !this.#isOneEmptyFor(queue))) return -1;
+    const lane = this.#choose(server, now);
+    const queue = lane === null ? undefined : this.#lanes[lane];
+    if (lane === null || queue === undefined || this.#isOneEmptyFor(queue)) return -1;
+    this.#serve(server, lane, now);
+    return this.#takeFirst(lane, now);
+  }
+
+  takeBack(empty: readonly number[][], prompts: readonly PromptBehind[], now: number): TakenBackPrompt[] {
+    const left = new Map(prompts.map((prompt) => [nameOf(prompt.job), prompt]));
+    const listed = prompts.map((prompt) => this.#waitingPrompt(prompt, now));
+    listed.sort((one, other) => (other.aheadMs ?? Infinity) - (one.aheadMs ?? Infinity));
+    let waiting = listed.slice(0, promptsMax);
+    const taken: TakenBackPrompt[] = [];
+    for (const alike of empty) {
+      for (const number of alike) {
+        const server = this.#server(number);
+        const able = waiting.filter(({ lane }) => server.isEligible(lane));
+        const asking = { id: String(number), loadedModel: server.model };
+        const [best] = takeBacksFor(asking, able, this.#settings.takeBackMs);
+        const prompt = best === undefined ? undefined : left.get(best.jobId);
+        if (best === undefined || prompt === undefined) break;
+        waiting = waiting.filter((other) => other !== best);
+        this.#serve(server, this.#work.laneOfJob[prompt.job] ?? 0, now);
+        taken.push({ job: prompt.job, from: prompt.server, to: number });
+      }
+    }
+    return taken;
+  }
+
+  ended(number: number, job: number, now: number, isEmpty: boolean): void {
+    const server = this.#server(number);
+    this.#lanes[this.#work.laneOfJob[job] ?? -1]?.measure(this.#work.runMs[job] ?? 0);
+    if (!isEmpty) return;
+    server.idleSinceMs = now;
+    this.#empty[server.kind] = (this.#empty[server.kind] ?? 0) + 1;
+    const lane = this.#lanes[server.lane ?? -1];
+    if (lane !== undefined) lane.servers -= 1;
+  }
+
+  groupOf(number: number): string {
+    const { kind, lane } = this.#server(number);
+    return `${lane ?? "none"} ${kind}`;
+  }
+
+  #choose(server: Server, now: number): number | null {
     const chosen = chooseLane(this.#facts(server), this.#laneStates(server), now, this.#settings);
-    const lane = chosen === null ? undefined : this.#laneNumbers.get(chosen.lane);
-    const queue = lane === undefined ? undefined : this.#lanes[lane];
-    if (lane === undefined || queue === undefined) return -1;
-    const job = queue.takeFirst(now);
+    return chosen === null ? null : (this.#laneNumbers.get(chosen.lane) ?? null);
+  }
+
+  #takeFirst(lane: number, now: number): number {
     this.waiting -= 1;
+    return this.#lanes[lane]?.takeFirst(now) ?? -1;
+  }
+
+  /** Notes that the last job of the server is one of the lane. */
+  #serve(server: Server, lane: number, now: number): void {
+    const queue = this.#lanes[lane];
+    if (queue === undefined) return;
+    const last = this.#lanes[server.lane ?? -1];
+    if (server.idleSinceMs !== null) this.#empty[server.kind] = (this.#empty[server.kind] ?? 0) - 1;
+    else if (last !== undefined) last.servers -= 1;
     queue.servers += 1;
     this.#count(server, -1);
     server.idleSinceMs = null;
@@ -103,21 +189,28 @@ export class LaneScheduler implements Scheduler {
     server.lane = lane;
     server.model = queue.lane.model;
     this.#count(server, 1);
-    return job;
   }
 
-  ended(number: number, job: number, now: number): void {
-    const server = this.#server(number);
-    server.idleSinceMs = now;
-    const lane = this.#lanes[server.lane ?? -1];
-    if (lane === undefined) return;
-    lane.servers -= 1;
-    lane.measure(this.#work.runMs[job] ?? 0);
+  #isOneEmptyFor({ lane }: LaneQueue): boolean {
+    return this.#empty.some((count, kind) => count > 0 && kind >= lane.lowestKind);
   }
 
-  groupOf(number: number): string {
-    const { kind, lane } = this.#server(number);
-    return `${lane ?? "none"} ${kind}`;
+  /** What the database lists of a prompt that waits. The job before it takes as long as its lane's usually do, or longer. */
+  #waitingPrompt({ job, server, runningJob, runningSinceMs }: PromptBehind, now: number): WaitingPrompt {
+    const { laneOfJob, bandOfJob, lanes, loadMs } = this.#work;
+    const lane = lanes[laneOfJob[job] ?? 0];
+    const before = this.#lanes[laneOfJob[runningJob] ?? 0]?.measuredRunMs ?? null;
+    return {
+      ...{ jobId: nameOf(job), attempt: 1, leaseNumber: 1, serverId: String(server), requires: [] },
+      lane: lane?.name ?? "",
+      band: bandOfJob[job] ?? 0,
+      runMs: this.#lanes[laneOfJob[job] ?? 0]?.measuredRunMs ?? null,
+      mainModel: lane?.model ?? null,
+      loadMs,
+      // One that has taken longer than usual probably goes on for as long as it has exceeded that.
+      aheadMs: before === null ? null : Math.abs(before - Math.max(0, now - runningSinceMs)),
+      triedServerIds: [String(server)],
+    };
   }
 
   #add(
@@ -137,7 +230,7 @@ export class LaneScheduler implements Scheduler {
       lane: lane === null ? null : (this.#lanes[lane]?.lane.name ?? null),
       modelSinceMs,
       idleSinceMs,
-      mayLoad: true,
+      mayLoad: idleSinceMs !== null,
       isEligible,
     };
   }
@@ -175,4 +268,9 @@ export class LaneScheduler implements Scheduler {
     if (server === undefined) throw new Error(`There is no server ${number}.`);
     return server;
   }
+}
+
+/** In the order of the numbers. */
+function nameOf(job: number): string {
+  return String(job).padStart(8, "0");
 }

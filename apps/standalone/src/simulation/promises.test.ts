@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { LaneScheduler } from "./lane-scheduler.ts";
-import { type Scheduler } from "./scheduler.ts";
+import { type PromptBehind, type Scheduler, type TakenBackPrompt } from "./scheduler.ts";
 import { simulate } from "./simulate.ts";
-import { simulationOptions, type SimulationOptions } from "./simulation-options.ts";
+import { farmOptions, simulationOptions, type SimulationOptions } from "./simulation-options.ts";
 import { makeWorkload, type Workload } from "./workload.ts";
 
 // What the scheduling functions promise, for random farms and random work. All jobs run for `runMs`, so that what a
@@ -25,6 +25,8 @@ const farms = fc
     loadMs: fc.constantFrom(0, 500, 5_000, 20_000),
     patienceMs: fc.constantFrom(1_000, 10_000, 60_000),
     backlogMs: fc.constantFrom(0, 600_000),
+    slots: fc.constantFrom(1, 2),
+    takeBacks: fc.constantFrom("on", "off"),
     seed: fc.integer(),
   })
   .map((given) =>
@@ -75,8 +77,20 @@ class Watched implements Scheduler {
     return job;
   }
 
-  ended(server: number, job: number, now: number): void {
-    this.#scheduler.ended(server, job, now);
+  takeBehind(server: number, now: number): number {
+    const job = this.#scheduler.takeBehind(server, now);
+    if (job === -1) return job;
+    this.started.push({ job, server, now });
+    this.#onEvent({ taken: job }, now);
+    return job;
+  }
+
+  takeBack(empty: readonly number[][], prompts: readonly PromptBehind[], now: number): TakenBackPrompt[] {
+    return this.#scheduler.takeBack(empty, prompts, now);
+  }
+
+  ended(server: number, job: number, now: number, isEmpty: boolean): void {
+    this.#scheduler.ended(server, job, now, isEmpty);
     this.#onEvent({ ended: server }, now);
   }
 
@@ -116,7 +130,7 @@ test("no server stands empty for longer than a load while a lane that it can ser
           }
         },
       );
-      simulate(work, watched);
+      simulate(work, watched, farmOptions(options));
       expect(watched.started).toHaveLength(work.jobs);
     }),
     { numRuns: runs },
@@ -155,7 +169,7 @@ test("no job waits for longer than its bound", () => {
         },
         () => undefined,
       );
-      const { startedMs } = simulate(work, watched);
+      const { startedMs } = simulate(work, watched, farmOptions(options));
       for (let job = 0; job < work.jobs; job += 1) {
         const waitedMs = startedMs[job]! - work.arrivalMs[job]!;
         expect(waitedMs).toBeLessThanOrEqual(longestWaitMs(work, options, ownAhead[job]!));
@@ -188,7 +202,7 @@ function largestSpreadMs(work: Workload, options: SimulationOptions): number | n
     },
     () => undefined,
   );
-  simulate(work, watched);
+  simulate(work, watched, farmOptions(options));
   return largest;
 }
 
@@ -232,7 +246,7 @@ test("another tenant's first job starts within one slot's work, the patience and
     fc.property(farms, fc.integer({ min: 0, max: 600_000 }), (given, arriveMs) => {
       const options = { ...given, kinds: 1, tenants: 2, flood: given.jobs - 1, backlogMs: 0, arriveMs };
       const work = makeWorkload(options);
-      const { startedMs } = simulate(work, new LaneScheduler(work, options));
+      const { startedMs } = simulate(work, new LaneScheduler(work, options), farmOptions(options));
       const job = work.jobs - 1;
       const slotMs = runMs + work.loadMs;
       const bound = 2 * slotMs + runMs + longestForModelMs(work, options);
@@ -261,7 +275,7 @@ test("a job of a low band starts after two ageings, however many jobs of higher 
       work.arrivalMs[0] = 0;
       work.bandOfJob[0] = 3;
       for (let job = 1; job < work.jobs; job += 1) work.tenantOfJob[job] = 1;
-      const { startedMs } = simulate(work, new LaneScheduler(work, options));
+      const { startedMs } = simulate(work, new LaneScheduler(work, options), farmOptions(options));
       // The server is free when the first job comes, so it is put behind others.
       expect(startedMs[0]).toBeLessThanOrEqual(2 * ageingMs + 4 * runMs);
     }),

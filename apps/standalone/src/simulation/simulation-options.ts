@@ -6,7 +6,19 @@ const count = (max: number) => z.coerce.number().int().min(1).max(max);
 const durationMs = z.coerce.number().min(0).max(1e12);
 
 const schema = z.strictObject({
-  servers: count(100_000).default(2).describe("ComfyUI servers, each with one running job"),
+  servers: count(100_000).default(2).describe("ComfyUI servers"),
+  slots: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(2)
+    .default(2)
+    .describe("prompts on a server: 2 = one waits behind the running one"),
+  takeBacks: z
+    .enum(["on", "off"])
+    .default("on")
+    .describe("on = prompts that wait are taken back for empty servers"),
+  takeBackMs: durationMs.default(250).describe("how long a take-back takes"),
   jobs: count(10_000_000).default(400),
   models: count(1_000).default(4),
   lanesPerModel: count(50).default(1).describe("sets of requirements for each model"),
@@ -54,6 +66,23 @@ const schema = z.strictObject({
 });
 
 export type SimulationOptions = z.output<typeof schema>;
+
+/** What `simulate` is told of the servers. */
+export interface FarmOptions {
+  /** Keeps what each server ran. */
+  keepsOrder?: boolean;
+  /** 2 = a prompt may wait behind the running job of each server, if the scheduler has one for it; 1 unless set. */
+  slots?: number;
+  /** Whether prompts that wait are taken back for empty servers, if the scheduler does so. */
+  takesBack?: boolean;
+  /** How long the empty server waits for a prompt that is taken back. */
+  takeBackMs?: number;
+}
+
+/** The part of the options that is about servers and not about the scheduling. */
+export function farmOptions({ slots, takeBacks, takeBackMs }: SimulationOptions): FarmOptions {
+  return { slots, takesBack: takeBacks === "on", takeBackMs };
+}
 
 /** @throws an error that names what is wrong */
 export function simulationOptions(given: Record<string, unknown>): SimulationOptions {

@@ -14,12 +14,13 @@ export function simulationReport({ workload, lowerBoundMs, runs }: Comparison): 
     `lower bound of the makespan: ${seconds(lowerBoundMs)} (renders and one load per model, shared by the servers)`,
     "",
     ...table(
-      ["", "makespan s", "÷ bound", "loads"],
-      runs.map(({ scheduler, makespanMs, loads }) => [
+      ["", "makespan s", "÷ bound", "loads", "taken back"],
+      runs.map(({ scheduler, makespanMs, loads, takenBack }) => [
         scheduler,
         seconds(makespanMs),
         (makespanMs / lowerBoundMs).toFixed(3),
         String(loads),
+        String(takenBack),
       ]),
     ),
     ...runs.flatMap((run) => ["", `waits in seconds, ${run.scheduler}`, ...waits(workload, run)]),
