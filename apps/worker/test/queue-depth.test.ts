@@ -10,6 +10,7 @@ let stack: Stack;
 let client: pg.Client;
 let api: ApiClient;
 let neighbour: ApiClient;
+let boss: ApiClient;
 
 /** Leases are short, so that take-overs are quick. */
 const env = {
@@ -21,9 +22,12 @@ beforeAll(async () => {
   database = await createMigratedDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  stack = await startStack({ databaseUrl: database.url, env });
+  stack = await startStack({ databaseUrl: database.url, env, simulators: 2 });
   api = new ApiClient(stack.url, "key-of-one");
   neighbour = new ApiClient(stack.url, "key-of-two");
+  boss = new ApiClient(stack.url, "key-of-boss");
+  // All tests but one are about one server.
+  await tell("drain", 1);
   await learnThatJobsAreShort();
 }, 120_000);
 
@@ -102,11 +106,54 @@ async function count(sql: string, values: unknown[] = []): Promise<number> {
 }
 
 async function limitRunning(jobsRunningMax: number | null): Promise<void> {
-  const boss = new ApiClient(stack.url, "key-of-boss");
   const others = { jobsQueuedMax: null, requestsPerMinute: null, requestsAtOnce: null, streamsMax: null };
   const answer = await boss.request("PUT", "tenants/one/limits", { ...others, jobsRunningMax });
   expect(answer.status).toBe(200);
 }
+
+/** Drains or resumes the first or the second server, as soon as a worker owns it. */
+async function tell(what: "drain" | "resume", server: 0 | 1): Promise<void> {
+  const { url } = stack.simulators[server]!;
+  let id: string | undefined;
+  await until(async () => {
+    const { servers } = serversSchema.parse(await (await boss.request("GET", "servers")).json());
+    id = servers.find((each) => each.url.startsWith(url) && each.state === "online")?.id;
+    return id !== undefined;
+  });
+  expect((await boss.request("POST", `servers/${id}/${what}`)).status).toBe(202);
+}
+
+const serversSchema = z.object({
+  servers: z.array(z.object({ id: z.string(), url: z.string(), state: z.string() })),
+});
+
+/** How many jobs were claimed from this moment on, until so many seconds of the executing job had passed. */
+async function claimedSince(since: Date, executing: string, seconds: number): Promise<number> {
+  return await count(
+    `SELECT count(*)::int FROM job_attempts WHERE claimed_at > $1
+       AND claimed_at < (SELECT max(execution_started_at) + $3 * interval '1 second' FROM job_attempts WHERE job_id = $2)`,
+    [since, executing, seconds],
+  );
+}
+
+async function now(): Promise<Date> {
+  const { rows } = await client.query<{ now: Date }>("SELECT now()");
+  return rows[0]!.now;
+}
+
+/** The prompts of the attempts of these jobs; those of the earlier attempts alone if asked. */
+async function promptsOf(jobIds: readonly string[], which: "all" | "earlier"): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT attempt.prompt_id AS id FROM job_attempts attempt JOIN jobs ON jobs.id = attempt.job_id
+     WHERE jobs.id = ANY($1) AND ($2 OR attempt.number < jobs.attempt)`,
+    [jobIds, which === "all"],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** How many jobs were claimed together after this moment, at first: they have the same time. */
+const firstClaimed = `SELECT count(*)::int FROM job_attempts WHERE claimed_at =
+  (SELECT min(claimed_at) FROM job_attempts WHERE claimed_at > $1)`;
 
 async function until(test: () => Promise<boolean>): Promise<void> {
   while (!(await test())) await sleep(20);
@@ -186,18 +233,74 @@ describe("a lane of short jobs", () => {
     const cancelled = waiting.slice(1, 3);
     for (const id of cancelled) await api.cancel(id);
     for (const id of cancelled) expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled" });
-    const { rows } = await client.query<{ since: Date }>("SELECT now() AS since");
+    const since = await now();
     await expectAllCompleted(
       jobIds.filter((id) => !cancelled.includes(id)),
       1,
     );
     // The two places were free while the long job went on.
-    const claimedMeanwhile = await count(
-      `SELECT count(*)::int FROM job_attempts WHERE claimed_at > $1
-         AND claimed_at < (SELECT execution_started_at + interval '3 seconds' FROM job_attempts WHERE job_id = $2)`,
-      [rows[0]!.since, long],
-    );
-    expect(claimedMeanwhile).toBe(0);
+    expect(await claimedSince(since, long, 3)).toBe(0);
     await expectOneExecutionEach();
+  }, 120_000);
+
+  test("ends what is on a server that is drained, and gives it no more", async () => {
+    const { jobIds, long, waiting } = await deepQueueBehindLongOne(4);
+    await tell("drain", 0);
+    await expectAllCompleted([long, ...waiting], 1);
+    expect(await processing()).toBe(0);
+    const queued = "SELECT count(*)::int FROM jobs WHERE id = ANY($1) AND status = 'queued'";
+    expect(await count(queued, [jobIds])).toBeGreaterThan(0);
+    await tell("resume", 0);
+    await expectAllCompleted(jobIds, 1);
+    await expectOneExecutionEach();
+  }, 120_000);
+
+  test("has one prompt at first on a server that was away", async () => {
+    const { jobIds } = await deepQueueBehindLongOne(90);
+    const since = await now();
+    await stack.simulators[0]!.fault({ kind: "restart", downMs: 6_000 });
+    for (const id of jobIds.slice(0, 40)) await api.untilEnded(id);
+    await until(async () => (await count(firstClaimed, [since])) > 0);
+    expect(await count(firstClaimed, [since])).toBe(1);
+    await api.cancel(jobIds[40]!);
+    for (const id of jobIds) await api.untilEnded(id);
+  }, 120_000);
+
+  test("gets all prompts back from a server that no longer starts any, each without a charge", async () => {
+    await stack.simulators[0]!.fault({ kind: "wedge" });
+    const { jobIds } = await api.submitBatch(shortJobs(60));
+    let waiting: string[] = [];
+    await until(async () => (waiting = await waitingOnServer()).length > 2);
+    await until(async () => (await processing()) === 0);
+    expect(await waitingOnServer()).toEqual([]);
+    await stack.simulators[0]!.fault({ kind: "restart" });
+    for (const id of jobIds) expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+    const { rows } = await client.query(
+      "SELECT id FROM jobs WHERE id = ANY($1) AND attempt = 2 AND attempts_charged = 0 AND crash_count = 0",
+      [jobIds],
+    );
+    expect(rows.map(({ id }: { id: string }) => id)).toEqual(expect.arrayContaining(waiting));
+    await expectOneExecutionEach();
+  }, 120_000);
+
+  test("moves its prompts from behind a long job to a server that falls idle, one by one", async () => {
+    const { jobIds, long, waiting } = await deepQueueBehindLongOne(100);
+    await tell("resume", 1);
+    for (const id of jobIds.filter((each) => each !== long))
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+    expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
+    const moved = await client.query<{ id: string }>(
+      "SELECT job_id AS id FROM job_attempts WHERE job_id = ANY($1) AND failure ->> 'code' = 'taken-back'",
+      [jobIds],
+    );
+    expect(moved.rows.map(({ id }) => id).sort()).toEqual([...waiting].sort());
+    const [first, second] = await Promise.all(stack.simulators.map((server) => server.executions()));
+    const earlier = await promptsOf(waiting, "earlier");
+    expect(first!.filter((promptId) => earlier.includes(promptId))).toEqual([]);
+    const all = await promptsOf(waiting, "all");
+    expect(second!.filter((promptId) => all.includes(promptId))).toHaveLength(waiting.length);
+    await tell("drain", 1);
+    await api.cancel(long);
+    await api.untilEnded(long);
   }, 120_000);
 });
