@@ -139,9 +139,10 @@ export class TakeBack {
     }
   }
 
+  /** A prompt with nothing before it begins at once, or its server is wedged: its health check must see that. */
   get #mayBegin(): boolean {
-    const { isExecuting, cancelSignal, stopSignal, lease } = this.#run;
+    const { mayHaveBegun, cancelSignal, stopSignal, lease } = this.#run;
     const isStopping = cancelSignal.aborted || stopSignal.aborted || this.#closing.signal.aborted;
-    return !isExecuting && !isStopping && !this.#isEnding() && lease.leftMs() > this.#callTimeoutMs;
+    return !mayHaveBegun && !isStopping && !this.#isEnding() && lease.leftMs() > this.#callTimeoutMs;
   }
 }
