@@ -18,6 +18,7 @@ import { ApiClient, buildJob, startStack, type Stack } from "@genga/testing";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import { announceAll, seed, type Subjects } from "./depth-seed.ts";
+import { median } from "./support/median.ts";
 
 const { values } = parseArgs({
   options: {
@@ -142,11 +143,6 @@ async function timeOf(row: Row, on: Depth): Promise<number> {
   const begunAt = performance.now();
   await row.run(on);
   return performance.now() - begunAt;
-}
-
-function median(times: number[]): number {
-  const sorted = times.toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
 /** In turns, so that other work on the machine disturbs both alike. */

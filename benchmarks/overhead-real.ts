@@ -11,13 +11,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
 import { parseArgs } from "node:util";
-import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
+import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
 import { z } from "zod";
+import { runGenga, runPlain } from "./support/both-ways.ts";
+import { median } from "./support/median.ts";
 import { processorMsOf } from "./support/processor-time.ts";
 
 const { values } = parseArgs({
@@ -47,59 +48,8 @@ function graph(run: string, index: number): Workflow {
   };
 }
 
-/** @returns milliseconds */
-async function plainClient(run: string): Promise<number> {
-  const connector = new ComfyUIConnector({ baseUrl: comfyUrl });
-  await connector.connect();
-  const startedAt = performance.now();
-  await Promise.all(
-    Array.from({ length: jobs }, async (_, index) => {
-      const promptId = crypto.randomUUID();
-      await connector.submit({ promptId, workflow: graph(run, index), timeoutMs: 60_000 });
-      for await (const event of connector.watch(promptId)) {
-        if (event.type === "settled" && event.lookup.state !== "finished")
-          throw new Error(event.lookup.state);
-      }
-      for (const output of await connector.getJobOutputs(promptId)) {
-        if (output.kind !== "file") continue;
-        const { body } = await connector.downloadOutput(output);
-        if ((await buffer(body)).length === 0) throw new Error("an empty file");
-      }
-    }),
-  );
-  const wallMs = performance.now() - startedAt;
-  await connector.close();
-  return wallMs;
-}
-
-const acceptedSchema = z.object({ id: z.string() });
-const batchSchema = z.object({ counts: z.record(z.string(), z.number()) });
-
-/** @returns milliseconds */
-async function genga(url: string, run: string): Promise<number> {
-  const startedAt = performance.now();
-  const response = await fetch(`${url}/api/anime/batches`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      jobs: Array.from({ length: jobs }, (_, index) => ({ type: "workflow", workflow: graph(run, index) })),
-    }),
-  });
-  if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
-  const { id } = acceptedSchema.parse(await response.json());
-  for (;;) {
-    const answer = await fetch(`${url}/api/anime/batches/${id}`);
-    const { counts } = batchSchema.parse(await answer.json());
-    if (counts["completed"] === jobs) return performance.now() - startedAt;
-    if ((counts["queued"] ?? 0) + (counts["processing"] ?? 0) + (counts["completed"] ?? 0) < jobs) {
-      throw new Error(`some jobs failed: ${JSON.stringify(counts)}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+function graphs(run: string): Workflow[] {
+  return Array.from({ length: jobs }, (_, index) => graph(run, index));
 }
 
 /** The names of their programs. */
@@ -128,14 +78,14 @@ async function main(): Promise<void> {
   if (serverPid !== null) pids.set(serverPid, "ComfyUI");
   try {
     const apiUrl = String(api.details["url"]);
-    await plainClient("warm-up");
-    await genga(apiUrl, "warm-up");
+    await runPlain(comfyUrl, graphs("warm-up"), { fetchesFiles: true });
+    await runGenga(apiUrl, graphs("warm-up"));
     const ratios: number[] = [];
     const bounds: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
-      const plainMs = await plainClient(`plain-${round}`);
+      const plainMs = await runPlain(comfyUrl, graphs(`plain-${round}`), { fetchesFiles: true });
       const before = await processorMsOf(pids, databases);
-      const gengaMs = await genga(apiUrl, `genga-${round}`);
+      const gengaMs = await runGenga(apiUrl, graphs(`genga-${round}`));
       const after = await processorMsOf(pids, databases);
       const ratio = plainMs / gengaMs;
       ratios.push(ratio);

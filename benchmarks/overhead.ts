@@ -10,11 +10,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
+import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
-import { z } from "zod";
+import { runGenga, runPlain } from "./support/both-ways.ts";
+import { median } from "./support/median.ts";
 
 const { values } = parseArgs({
   options: {
@@ -39,55 +40,8 @@ function graph(run: string, index: number): Workflow {
   };
 }
 
-async function plainClient(url: string, run: string): Promise<number> {
-  const connector = new ComfyUIConnector({ baseUrl: url });
-  await connector.connect();
-  const startedAt = performance.now();
-  await Promise.all(
-    Array.from({ length: jobs }, async (_, index) => {
-      const promptId = crypto.randomUUID();
-      await connector.submit({ promptId, workflow: graph(run, index), timeoutMs: 60_000 });
-      for await (const event of connector.watch(promptId)) {
-        if (event.type === "settled" && event.lookup.state !== "finished")
-          throw new Error(event.lookup.state);
-      }
-    }),
-  );
-  const wallMs = performance.now() - startedAt;
-  await connector.close();
-  return wallMs;
-}
-
-const acceptedSchema = z.object({ id: z.string() });
-const batchSchema = z.object({ counts: z.record(z.string(), z.number()) });
-
-async function genga(url: string, run: string): Promise<number> {
-  const startedAt = performance.now();
-  const response = await fetch(`${url}/api/anime/batches`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      jobs: Array.from({ length: jobs }, (_, index) => ({
-        type: "workflow",
-        workflow: graph(run, index),
-      })),
-    }),
-  });
-  if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
-  const { id } = acceptedSchema.parse(await response.json());
-  for (;;) {
-    const answer = await fetch(`${url}/api/anime/batches/${id}`);
-    const { counts } = batchSchema.parse(await answer.json());
-    if (counts["completed"] === jobs) return performance.now() - startedAt;
-    if ((counts["queued"] ?? 0) + (counts["processing"] ?? 0) + (counts["completed"] ?? 0) < jobs) {
-      throw new Error(`some jobs failed: ${JSON.stringify(counts)}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+function graphs(run: string): Workflow[] {
+  return Array.from({ length: jobs }, (_, index) => graph(run, index));
 }
 
 async function main(): Promise<void> {
@@ -115,12 +69,12 @@ async function main(): Promise<void> {
     const apiUrl = String(api.details["url"]);
     const floorMs = jobs * sleepMs;
     console.log(`${jobs} jobs of ${sleepMs} ms on one simulated server (the sleeping alone: ${floorMs} ms)`);
-    await plainClient(simulatorUrl, "warm-up");
-    await genga(apiUrl, "warm-up");
+    await runPlain(simulatorUrl, graphs("plain-warm-up"), { fetchesFiles: false });
+    await runGenga(apiUrl, graphs("genga-warm-up"));
     const ratios: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
-      const plainMs = await plainClient(simulatorUrl, `plain-${round}`);
-      const gengaMs = await genga(apiUrl, `genga-${round}`);
+      const plainMs = await runPlain(simulatorUrl, graphs(`plain-${round}`), { fetchesFiles: false });
+      const gengaMs = await runGenga(apiUrl, graphs(`genga-${round}`));
       ratios.push(plainMs / gengaMs);
       console.log(
         `round ${round}: plain client ${plainMs.toFixed(0)} ms, Genga ${gengaMs.toFixed(0)} ms, ` +

@@ -16,8 +16,8 @@ export async function freeMemory(run: Run, server: JobServer, log: Logger): Prom
 }
 
 /**
- * Ends a run's prompt on a server that is given up, wherever it is. A wedged server still answers, and may recover: its prompt must
- * not execute beside the job's next attempt.
+ * Ends a run's prompt on a server that is given up, wherever it is. A wedged server still answers, and may recover: its
+ * prompt must not execute beside the job's next attempt.
  */
 export async function endPromptOfLostServer(run: Run, server: JobServer, log: Logger): Promise<void> {
   try {

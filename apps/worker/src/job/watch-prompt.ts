@@ -26,9 +26,9 @@ export interface WatchPromptOptions extends TakeBackOptions {
 }
 
 /**
- * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty. Ends it on a cancel request, at its deadline (counted from
- * the begin of execution), and when it sent no message for `stallMs` while it executed. Waits until the prompt has left
- * the server.
+ * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty.
+ * Ends it on a cancel request, at its deadline (counted from the begin of execution), and when it sent no message for
+ * `stallMs` while it executed. Waits until the prompt has left the server.
  *
  * An adopted prompt may have ended before, or begun, without a note in the database. So its time limits apply from the
  * moment when the server says where it stands; if it has ended, the server's history tells how.
