@@ -42,8 +42,8 @@ async function runJest(
       ...["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"],
       "node_modules/jest/bin/jest.js",
       ...["--json", `--outputFile=${resultPath}`],
-      // Most tests wait for servers and use little CPU, so at least two run at once.
-      ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(2, availableParallelism() - 1)}`]),
+      // The longest tests wait for leases and processes, and leave a third of two cores idle, so at least three run at once.
+      ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(3, availableParallelism() - 1)}`]),
       ...jestArgs,
     ],
     {
