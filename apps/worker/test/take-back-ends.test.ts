@@ -11,7 +11,14 @@ function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean
     url: "http://127.0.0.1:8188",
     noteDoubt: () => undefined,
     connector: {
-      counters: { messages: 0, unknownMessages: 0, disconnects: 0, lookups: 0, reopened: 0 },
+      counters: {
+        messages: 0,
+        unknownMessages: 0,
+        replacedMessages: 0,
+        disconnects: 0,
+        lookups: 0,
+        reopened: 0,
+      },
       isHearing: () => true,
       withdrawPrompt: () => Promise.resolve({ state: "absent" as const }),
     },

@@ -15,7 +15,8 @@ import { type ObjectInfo } from "./classes/object-info.ts";
 import { collectOutputs, type FileReference, type OutputReference } from "./wire/outputs.ts";
 import { initialProgress, markSubmitted, type Progress } from "./watching/progress.ts";
 import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
-import { PromptWatches, type ConnectorCounters } from "./watching/prompt-watches.ts";
+import { type ConnectorCounters } from "./watching/connector-counters.ts";
+import { PromptWatches } from "./watching/prompt-watches.ts";
 import {
   ServerApi,
   type ServerAbilities,

@@ -71,7 +71,7 @@ export {
   type SettledLookup,
 } from "./wire/prompt-lookup.ts";
 export { errorOfSettled, isSettled } from "./wire/prompt-lookup.ts";
-export { type ConnectorCounters } from "./watching/prompt-watches.ts";
+export { type ConnectorCounters } from "./watching/connector-counters.ts";
 export {
   type ServerAbilities,
   type StreamedUpload,

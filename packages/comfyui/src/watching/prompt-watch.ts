@@ -1,7 +1,8 @@
 import { type NodeText, type Preview } from "../wire/binary-frames.ts";
 import { type ComfyUIError } from "../wire/errors.ts";
 import { EventBuffer } from "./event-buffer.ts";
-import { type PromptMessage } from "../wire/messages.ts";
+import { NewestOnly } from "./newest-only.ts";
+import { isEndAnnouncement, parseMessage, type PromptMessage } from "../wire/messages.ts";
 import {
   initialProgress,
   markSubmitted,
@@ -15,6 +16,16 @@ import { type Workflow } from "../graph/workflow.ts";
 
 /** Unread events kept per prompt: two per node of the largest graph, with room to spare. */
 const eventsMax = 4_096;
+/** How often a large `progress_state` is parsed at most. */
+const largeStateEveryMs = 50;
+
+export interface PromptWatchOptions {
+  promptId: string;
+  clientId: string;
+  workflow: Workflow;
+  /** Where messages are counted that were not read. */
+  counters: { unknownMessages: number; replacedMessages: number };
+}
 
 /**
  * The state of one watched prompt, and the events that its reader has not taken yet. It is created before the POST, so
@@ -23,7 +34,14 @@ const eventsMax = 4_096;
 export class PromptWatch {
   readonly promptId: string;
   readonly clientId: string;
+  readonly #counters: PromptWatchOptions["counters"];
   readonly #buffer = new EventBuffer<WatchEvent>(eventsMax);
+  readonly #largeStates = new NewestOnly<Buffer>({
+    intervalMs: largeStateEveryMs,
+    handOn: (data) => {
+      this.#readLargeState(data);
+    },
+  });
   #progress: ProgressState;
   #settled: SettledLookup | undefined;
   #unreachableSince: number | undefined;
@@ -39,9 +57,10 @@ export class PromptWatch {
   /** How long the server may be unreachable before the reader is told to give up. */
   unreachableMs = Number.POSITIVE_INFINITY;
 
-  constructor(promptId: string, clientId: string, workflow: Workflow) {
+  constructor({ promptId, clientId, workflow, counters }: PromptWatchOptions) {
     this.promptId = promptId;
     this.clientId = clientId;
+    this.#counters = counters;
     this.#progress = initialProgress(workflow);
   }
 
@@ -67,8 +86,19 @@ export class PromptWatch {
    */
   receive(message: PromptMessage): void {
     this.#reachable();
+    // What follows may be the end of the watch.
+    if (endsPrompt(message)) this.#largeStates.flush();
     this.#buffer.push({ type: "message", message }, coalesced.has(message.type) ? message.type : undefined);
     this.#advance(reduceProgress(this.#progress, message));
+  }
+
+  /**
+   * Takes a large `progress_state` that names this prompt. Each one tells all that the ones before it told, so that only
+   * the newest of an interval is parsed.
+   */
+  receiveLargeState(data: Buffer): void {
+    this.#reachable();
+    if (this.#largeStates.note(data)) this.#counters.replacedMessages += 1;
   }
 
   receivePreview(preview: Preview): void {
@@ -127,12 +157,23 @@ export class PromptWatch {
     return true;
   }
 
+  /** To be called when nobody is interested in the prompt any more. */
+  dispose(): void {
+    this.#largeStates.clear();
+  }
+
   fail(error: ComfyUIError): void {
     this.#buffer.end(error);
   }
 
   read(signal: AbortSignal | undefined): AsyncGenerator<WatchEvent, void, undefined> {
     return this.#buffer.read(signal);
+  }
+
+  #readLargeState(data: Buffer): void {
+    const message = parseMessage(data.toString("utf8"));
+    if (message?.type === "progress_state" && message.data.prompt_id === this.promptId) this.receive(message);
+    else this.#counters.unknownMessages += 1;
   }
 
   #reachable(): void {
@@ -149,3 +190,7 @@ export class PromptWatch {
 }
 
 const coalesced: ReadonlySet<string> = new Set(["progress", "progress_state"]);
+
+function endsPrompt(message: PromptMessage): boolean {
+  return isEndAnnouncement(message) || (message.type === "executing" && message.data.node === null);
+}

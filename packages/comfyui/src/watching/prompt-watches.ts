@@ -3,8 +3,10 @@ import { setMaxListeners } from "node:events";
 import { parseBinaryFrame, type BinaryFrame } from "../wire/binary-frames.ts";
 import { ComfyUIError } from "../wire/errors.ts";
 import { toComfyUIError } from "../wire/foreign-errors.ts";
-import { parseMessage, type PromptMessage, type ServerMessage } from "../wire/messages.ts";
+import { promptOfLargeState } from "../wire/large-states.ts";
+import { isEndAnnouncement, parseMessage, type PromptMessage, type ServerMessage } from "../wire/messages.ts";
 import { isSettled, type PromptLookup } from "../wire/prompt-lookup.ts";
+import { nothingCounted } from "./connector-counters.ts";
 import { PromptWatch } from "./prompt-watch.ts";
 import { ServerSocket, type ServerSocketOptions } from "../wire/server-socket.ts";
 import { type WatchEvent } from "./watch-event.ts";
@@ -23,19 +25,6 @@ export interface PromptWatchesOptions {
    */
   lookupEnded(promptId: string, signal: AbortSignal): Promise<PromptLookup | undefined>;
   onDisconnect(): void;
-}
-
-export interface ConnectorCounters {
-  /** WebSocket messages of every kind. */
-  messages: number;
-  /** Messages that Genga does not understand: other types, other layouts, broken JSON. They are ignored and counted. */
-  unknownMessages: number;
-  /** Connections lost after they had been open. */
-  disconnects: number;
-  /** Lookups: questions to queue and history. */
-  lookups: number;
-  /** Silent sockets that were closed and opened again while a prompt ran. */
-  reopened: number;
 }
 
 /** The socket of one client id, and the last facts that its messages gave. */
@@ -70,13 +59,7 @@ const unreadSettledMax = 256;
  * that was lost.
  */
 export class PromptWatches {
-  readonly counters: ConnectorCounters = {
-    messages: 0,
-    unknownMessages: 0,
-    disconnects: 0,
-    lookups: 0,
-    reopened: 0,
-  };
+  readonly counters = nothingCounted();
   readonly #options: PromptWatchesOptions;
   readonly #watches = new Map<string, PromptWatch>();
   readonly #channels = new Map<string, Channel>();
@@ -115,7 +98,7 @@ export class PromptWatches {
       existing.describe(workflow);
       return existing;
     }
-    const watch = new PromptWatch(promptId, clientId, workflow);
+    const watch = new PromptWatch({ promptId, clientId, workflow, counters: this.counters });
     this.#watches.set(promptId, watch);
     this.#channel(clientId);
     this.#ticking ??= setInterval(
@@ -146,6 +129,7 @@ export class PromptWatches {
 
   /** Removes a watch. The socket of another client id is closed with its last watch. */
   forget(watch: PromptWatch): void {
+    watch.dispose();
     if (this.#watches.get(watch.promptId) === watch) this.#watches.delete(watch.promptId);
     if (this.#watches.size === 0) {
       clearInterval(this.#ticking);
@@ -193,7 +177,10 @@ export class PromptWatches {
     const error = new ComfyUIError("connector_closed", "The connector was closed.");
     this.#closed.abort(error);
     clearInterval(this.#ticking);
-    for (const watch of this.#watches.values()) watch.fail(error);
+    for (const watch of this.#watches.values()) {
+      watch.fail(error);
+      watch.dispose();
+    }
     this.#watches.clear();
     for (const { socket } of this.#channels.values()) this.#closing.add(socket.close());
     this.#channels.clear();
@@ -248,8 +235,8 @@ export class PromptWatches {
       socket: new ServerSocket({
         ...this.#options.socket,
         url: this.#options.socketUrl(clientId),
-        onText: (text) => {
-          this.#receiveText(clientId, channel, text);
+        onText: (data) => {
+          this.#receiveText(clientId, channel, data);
         },
         onBinary: (frame) => {
           this.#receiveBinary(channel, frame);
@@ -298,23 +285,34 @@ export class PromptWatches {
     return [...this.#watches.values()].filter((watch) => watch.clientId === clientId && !watch.isSettled);
   }
 
-  #receiveText(clientId: string, channel: Channel, text: string): void {
+  #receiveText(clientId: string, channel: Channel, data: Buffer): void {
     this.counters.messages += 1;
-    const message = parseMessage(text);
+    const promptId = promptOfLargeState(data);
+    if (promptId !== undefined) {
+      this.#receiveLargeState(channel, promptId, data);
+      return;
+    }
+    const message = parseMessage(data.toString("utf8"));
     if (message === undefined) this.counters.unknownMessages += 1;
     else if (message.type === "feature_flags") {
       channel.hasPreviewMetadata = message.data["supports_preview_metadata"] === true;
     } else if (message.type !== "status") this.#receiveMessage(clientId, channel, message);
   }
 
-  #receiveMessage(clientId: string, channel: Channel, message: PromptMessage): void {
-    const promptId = message.data.prompt_id ?? this.#promptOfGreeting(clientId, channel, message);
-    if (promptId === undefined) return;
+  #receiveLargeState(channel: Channel, promptId: string, data: Buffer): void {
     const watch = this.#watches.get(promptId);
     if (watch === undefined) return;
-    channel.currentPromptId = promptId;
+    this.#noteSignOfLife(channel, watch);
+    watch.receiveLargeState(data);
+  }
+
+  #receiveMessage(clientId: string, channel: Channel, message: PromptMessage): void {
+    const named = message.data.prompt_id;
+    const watch = this.#watches.get(named ?? this.#promptOfGreeting(clientId, channel, message) ?? "");
+    if (watch === undefined) return;
     // The greeting after a reconnect names no prompt, and does not prove that later messages will arrive.
-    if (message.data.prompt_id !== undefined) channel.reopenAfterMs = this.#options.silenceMs;
+    if (named === undefined) channel.currentPromptId = watch.promptId;
+    else this.#noteSignOfLife(channel, watch);
     const patienceMs = isEndAnnouncement(message) ? lastMessageMs : this.#options.silenceMs;
     watch.lookupDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
     watch.receive(message);
@@ -322,6 +320,13 @@ export class PromptWatches {
       channel.currentPromptId = undefined;
       void this.#conclude(watch);
     }
+  }
+
+  /** A message named this prompt. */
+  #noteSignOfLife(channel: Channel, watch: PromptWatch): void {
+    channel.currentPromptId = watch.promptId;
+    channel.reopenAfterMs = this.#options.silenceMs;
+    watch.lookupDueAt = performance.now() + this.#options.silenceMs;
   }
 
   /**
@@ -350,10 +355,6 @@ export class PromptWatches {
     if (frame.type === "preview") watch.receivePreview(frame.preview);
     else watch.receiveText(frame.nodeText);
   }
-}
-
-function isEndAnnouncement({ type }: PromptMessage): boolean {
-  return type === "execution_success" || type === "execution_error" || type === "execution_interrupted";
 }
 
 function promptOfFrame(frame: BinaryFrame, channel: Channel): string | undefined {

@@ -3,8 +3,9 @@ import { z } from "zod";
 import { parsePythonJson } from "../json/exact-json.ts";
 
 /**
- * The JSON messages of the server's WebSocket (PROTOCOL 3). Only the fields that Genga uses are kept, so that a large
- * `progress_state` (every node so far, in every message) costs one linear pass.
+ * The JSON messages of the server's WebSocket (PROTOCOL 3). Only the fields that Genga uses are kept, so that a
+ * `progress_state` (every node so far, in every message) costs one linear pass. Of large ones only some are parsed at all
+ * (`large-states.ts`).
  */
 
 const nodeId = z.string();
@@ -150,6 +151,11 @@ export function parseMessage(text: string): ServerMessage | undefined {
     return undefined; // The caller counts broken messages; they never end a watch.
   }
   return serverMessageSchema.safeParse(json).data;
+}
+
+/** Whether the server says how the prompt ended; `executing {node: null}` comes after it (PROTOCOL 3). */
+export function isEndAnnouncement({ type }: PromptMessage): boolean {
+  return type === "execution_success" || type === "execution_error" || type === "execution_interrupted";
 }
 
 /** The first JSON message that a client may send; it asks for previews that name their prompt and node. */

@@ -12,7 +12,8 @@ export interface ServerSocketOptions {
   backoff: { minMs: number; maxMs: number };
   /** A longer message closes the connection (1009), which then opens again. */
   messageBytesMax: number;
-  onText(text: string): void;
+  /** A text message, as UTF-8. */
+  onText(data: Buffer): void;
   onBinary(frame: Buffer): void;
   /** The socket is open and registered with the server: from now on no message is missed. */
   onOpen(): void;
@@ -148,7 +149,7 @@ export class ServerSocket {
         // The server registers a socket and then greets it: the greeting is the proof of registration.
         this.#becomeReady(socket);
         if (isBinary) this.#options.onBinary(data);
-        else this.#options.onText(data.toString("utf8"));
+        else this.#options.onText(data);
       });
       socket.on("error", (error) => {
         reason ??= toComfyUIError(error, "WebSocket");
