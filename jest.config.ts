@@ -15,7 +15,11 @@ const config: Config = {
   // Tests wait for signals, not for the clock; this only ends one that hangs, also on a busy machine.
   testTimeout: 60_000,
   projects: [
-    { ...shared, displayName: "unit", testMatch: ["<rootDir>/{apps,packages}/*/src/**/*.test.ts"] },
+    {
+      ...shared,
+      displayName: "unit",
+      testMatch: ["<rootDir>/{apps,packages}/*/src/**/*.test.ts", "<rootDir>/benchmarks/**/*.test.ts"],
+    },
     {
       ...shared,
       displayName: "integration",

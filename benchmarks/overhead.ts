@@ -9,27 +9,24 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
+import { z } from "zod";
 import { runGenga, runPlain } from "./support/both-ways.ts";
 import { median } from "./support/median.ts";
+import { type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: "string", default: "200" },
-    "sleep-ms": { type: "string", default: "50" },
-    rounds: { type: "string", default: "3" },
-  },
+const optionsSchema = z.object({
+  jobs: count.default(200),
+  sleepMs: count.default(50),
+  rounds: count.default(3),
 });
-const jobs = Number(values.jobs);
-const sleepMs = Number(values["sleep-ms"]);
-const rounds = Number(values.rounds);
 
 /** EmptyImage → sleep → SaveImage: each is different, so that nothing comes from the cache. */
-function graph(run: string, index: number): Workflow {
+function graph(run: string, index: number, sleepMs: number): Workflow {
   return {
     "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: index } },
     "2": {
@@ -40,11 +37,9 @@ function graph(run: string, index: number): Workflow {
   };
 }
 
-function graphs(run: string): Workflow[] {
-  return Array.from({ length: jobs }, (_, index) => graph(run, index));
-}
-
-async function main(): Promise<void> {
+export async function run({ jobs, sleepMs, rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
+  const graphs = (name: string): Workflow[] =>
+    Array.from({ length: jobs }, (_, index) => graph(name, index, sleepMs));
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
@@ -81,7 +76,12 @@ async function main(): Promise<void> {
           `plain ÷ Genga ${(plainMs / gengaMs).toFixed(2)}`,
       );
     }
-    console.log(`plain ÷ Genga, the median: ${median(ratios).toFixed(2)}`);
+    return [
+      {
+        ...{ bench: "overhead", figure: "plain ÷ Genga", value: median(ratios), unit: "×" },
+        ...{ reach: { atLeast: 0.98 }, note: `${jobs} jobs × ${sleepMs} ms, median of ${rounds}` },
+      },
+    ];
   } finally {
     for (const service of [worker, api, simulator]) await service.stop();
     await services.stop();
@@ -89,4 +89,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+await runBenchmark(optionsSchema, run);

@@ -25,6 +25,8 @@ const entries = {
   chaos: "packages/chaos/src/chaos-main.ts",
   simulate: "apps/standalone/src/simulation/simulate-main.ts",
   "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
+  bench: "benchmarks/table/bench-main.ts",
+  "bench:soak": "benchmarks/table/bench-main.ts",
   "bench:accept": "benchmarks/accept.ts",
   "bench:depth": "benchmarks/depth.ts",
   "bench:lanes": "benchmarks/lanes.ts",
@@ -35,6 +37,8 @@ const entries = {
   "bench:retention": "benchmarks/retention.ts",
   "trial:chains": "benchmarks/chains.ts",
 };
+/** What distinguishes commands of one entry. */
+const flags = { demo: ["--demo"], "bench:soak": ["--soak"] };
 /** Commands that need the development tools too. */
 const developing = new Set([
   "install",
@@ -42,6 +46,8 @@ const developing = new Set([
   "test:conformance",
   "chaos",
   "check:templates",
+  "bench",
+  "bench:soak",
   "bench:accept",
   "bench:depth",
   "bench:lanes",
@@ -73,7 +79,7 @@ async function handOver(name) {
   if (entry === undefined)
     throw new Error(`unknown command ${name}; known: install, ${Object.keys(entries).join(", ")}`);
   process.chdir(project);
-  process.argv = [process.argv[0], join(project, entry), ...(name === "demo" ? ["--demo"] : []), ...args];
+  process.argv = [process.argv[0], join(project, entry), ...(flags[name] ?? []), ...args];
   const { register } = await import("tsx/esm/api");
   register();
   await import(pathToFileURL(join(project, entry)).href);

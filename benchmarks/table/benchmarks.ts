@@ -1,0 +1,19 @@
+/** A benchmark in the table of `npm run bench`: its file, and the options of its short form. */
+export interface Benchmark {
+  /** As in `--only`; the command is `npm run bench:<name>`. */
+  name: string;
+  /** Relative to the project's folder. */
+  entry: string;
+  args: readonly string[];
+  /** It is ended after this time, and counts as failed. */
+  minutesMax: number;
+  /** It needs a real ComfyUI, at COMFYUI_URL. */
+  needsServer?: true;
+}
+
+export const benchmarks: readonly Benchmark[] = [
+  { name: "overhead", entry: "benchmarks/overhead.ts", args: [], minutesMax: 5 },
+];
+
+/** The long ones, of `npm run bench:soak`. */
+export const soakBenchmarks: readonly Benchmark[] = [];
