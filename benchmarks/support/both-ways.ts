@@ -42,10 +42,16 @@ async function fetchFiles(connector: ComfyUIConnector, promptId: string): Promis
 
 const acceptedSchema = z.object({ id: z.string() });
 const batchSchema = z.object({ counts: z.record(z.string(), z.number()) });
-const lookEveryMs = 20;
 
-/** Submits the graphs as one batch and waits until all are completed. */
-export async function runGenga(apiUrl: string, graphs: readonly Workflow[]): Promise<number> {
+/**
+ * Submits the graphs as one batch and waits until all are completed.
+ * @param options.lookEveryMs between two looks, each of which costs the API a request
+ */
+export async function runGenga(
+  apiUrl: string,
+  graphs: readonly Workflow[],
+  { lookEveryMs = 20 }: { lookEveryMs?: number } = {},
+): Promise<number> {
   const startedAt = performance.now();
   const response = await fetch(`${apiUrl}/api/anime/batches`, {
     method: "POST",

@@ -1,3 +1,4 @@
+import { describe, expect, test } from "@jest/globals";
 import { isMet, rowSchema, type Row } from "./row.ts";
 import { tableOf } from "./table.ts";
 

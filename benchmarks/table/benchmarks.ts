@@ -13,6 +13,12 @@ export interface Benchmark {
 
 export const benchmarks: readonly Benchmark[] = [
   { name: "overhead", entry: "benchmarks/overhead.ts", args: [], minutesMax: 5 },
+  {
+    name: "pipeline",
+    entry: "benchmarks/pipeline.ts",
+    args: ["--jobs", "2000", "--rounds", "2"],
+    minutesMax: 6,
+  },
 ];
 
 /** The long ones, of `npm run bench:soak`. */
