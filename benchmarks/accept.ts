@@ -12,84 +12,21 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess, type ServiceProcess } from "@genga/testing";
 import { Queue } from "bullmq";
 import pg from "pg";
 import { z } from "zod";
+import { median } from "./support/median.ts";
+import { type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { firstCheckpoint, jobByGraph, jobByParameters, readDefinitions } from "./support/sample-jobs.ts";
 
-const { values } = parseArgs({
-  options: { jobs: { type: "string", default: "10000" }, rounds: { type: "string", default: "3" } },
-});
-const total = Number(values.jobs);
-const rounds = Number(values.rounds);
+const optionsSchema = z.object({ jobs: count.default(10_000), rounds: count.default(3) });
 
 /** Rows of the bare INSERT that go in one statement: all of one statement's text must fit into memory twice. */
 const bareRowsAtOnce = 2_000;
-
-const kinds = {
-  parameters: (round: number, index: number) => ({
-    type: "image",
-    prompt: `round ${round}, shot ${index}: a quiet street at dawn, soft light`,
-    negativePrompt: "blurry",
-    width: 512,
-    height: 512,
-    steps: 20,
-    seed: round * 1_000_000 + index,
-  }),
-  graphs: (round: number, index: number) => ({ type: "workflow", workflow: graph(round, index) }),
-};
-
-/** A text-to-image graph as people export it; only its prompt and seed are its own. */
-function graph(round: number, index: number): object {
-  return {
-    "3": {
-      class_type: "KSampler",
-      inputs: {
-        ...{
-          seed: round * 1_000_000 + index,
-          steps: 20,
-          cfg: 7.5,
-          sampler_name: "euler",
-          scheduler: "normal",
-        },
-        ...{ denoise: 1, model: ["4", 0], positive: ["6", 0], negative: ["7", 0], latent_image: ["5", 0] },
-      },
-      _meta: { title: "KSampler" },
-    },
-    "4": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: checkpoint } },
-    "5": { class_type: "EmptyLatentImage", inputs: { width: 512, height: 512, batch_size: 1 } },
-    "6": {
-      class_type: "CLIPTextEncode",
-      inputs: { text: `round ${round}, shot ${index}: a quiet street at dawn`, clip: ["4", 1] },
-      _meta: { title: "Prompt" },
-    },
-    "7": { class_type: "CLIPTextEncode", inputs: { text: "blurry", clip: ["4", 1] } },
-    "8": { class_type: "VAEDecode", inputs: { samples: ["3", 0], vae: ["4", 2] } },
-    "9": { class_type: "SaveImage", inputs: { images: ["8", 0], filename_prefix: `shots/${index}` } },
-  };
-}
-
-/** One that the simulator says it has; set before the first body is made. */
-let checkpoint = "";
-
-async function firstCheckpoint(simulatorUrl: string): Promise<string> {
-  const response = await fetch(`${simulatorUrl}/object_info/CheckpointLoaderSimple`);
-  const schema = z.object({
-    CheckpointLoaderSimple: z.object({ input: z.object({ required: z.record(z.string(), z.unknown()) }) }),
-  });
-  const { required } = schema.parse(await response.json()).CheckpointLoaderSimple.input;
-  const listSchema = z.union([
-    z.tuple([z.array(z.string())]).rest(z.unknown()),
-    z.tuple([z.literal("COMBO"), z.looseObject({ options: z.array(z.string()) })]),
-  ]);
-  const list = listSchema.parse(required["ckpt_name"]);
-  const [first] = list[0] === "COMBO" ? list[1].options : list[0];
-  if (first === undefined) throw new Error("The simulator has no checkpoint.");
-  return first;
-}
 
 interface Measured {
   /** From the request to the last byte of the 202. */
@@ -235,12 +172,12 @@ async function insertBare(bare: pg.Client, rows: Map<string, string[]>): Promise
 }
 
 /** A bare `addBulk` of as many tickets. @returns how long it took, in ms */
-async function addBare(redisUrl: string, round: string): Promise<number> {
+async function addBare(redisUrl: string, round: string, jobs: number): Promise<number> {
   const { hostname: host, port, password } = new URL(redisUrl);
   const connection = { host, port: Number(port), ...(password !== "" && { password }) };
   const queue = new Queue(`bare-${round}`, { connection });
   await queue.waitUntilReady();
-  const tickets = Array.from({ length: total }, (_, index) => ({
+  const tickets = Array.from({ length: jobs }, (_, index) => ({
     name: "image",
     data: { jobId: crypto.randomUUID(), attempt: 0 },
     opts: { jobId: `ticket-${index}-0`, priority: 524_288 + index },
@@ -258,29 +195,36 @@ interface Round extends Measured {
   addMs: number;
 }
 
-function median(rows: Round[], figure: (row: Round) => number): number {
-  const sorted = rows.map(figure).toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+/** The medians of the rounds of one kind of jobs. */
+function rowsOf(kind: string, jobs: number, rounds: readonly Round[]): Row[] {
+  const row = (figure: string, unit: string, of: (round: Round) => number): Row => ({
+    ...{ bench: "accept, batch", figure: `${kind}: ${figure}`, value: median(rounds.map(of)), unit },
+  });
+  const note = `${jobs} jobs in one request, ${rounds.length} rounds`;
+  const bound = ({ insertMs, addMs }: Round): number => 3 * insertMs + 1.5 * addMs;
+  const idleMs = median(rounds.map((round) => round.idleStallMs)).toFixed(0);
+  return [
+    { ...row("202 ÷ I", "×", (round) => round.answerMs / round.insertMs), reach: { atMost: 3 }, note },
+    {
+      ...row("last ticket ÷ (3·I + 1.5·B)", "×", (round) => round.ticketsMs / bound(round)),
+      reach: { atMost: 1 },
+    },
+    {
+      ...row("worst stall of the API's event loop", "ms", (round) => round.stallMs),
+      ...{ reach: { atMost: 50 }, note: `of a process that does nothing: ${idleMs} ms` },
+    },
+    {
+      ...row("memory of the API at its peak, above before", "MB", (round) => round.grownMb),
+      reach: { atMost: 100 },
+    },
+    row("to the 202", "ms", (round) => round.answerMs),
+    row("to the last ticket", "ms", (round) => round.ticketsMs),
+    row("I, the bare INSERT", "ms", (round) => round.insertMs),
+    row("B, the bare addBulk", "ms", (round) => round.addMs),
+  ];
 }
 
-function print(kind: string, rows: Round[]): void {
-  const of = (figure: (row: Round) => number, digits = 0): string => median(rows, figure).toFixed(digits);
-  console.log(`\n${total} jobs by ${kind} in one request (medians of ${rows.length} rounds)`);
-  console.log(`  to the 202:            ${of((row) => row.answerMs)} ms`);
-  console.log(`  to the last ticket:    ${of((row) => row.ticketsMs)} ms`);
-  console.log(`  I, the bare INSERT:    ${of((row) => row.insertMs)} ms`);
-  console.log(`  B, the bare addBulk:   ${of((row) => row.addMs)} ms`);
-  console.log(`  202 ÷ I:               ${of((row) => row.answerMs / row.insertMs, 2)}   (reach: 3)`);
-  console.log(
-    `  tickets ÷ (3·I+1.5·B): ${of((row) => row.ticketsMs / (3 * row.insertMs + 1.5 * row.addMs), 2)}   (reach: 1)`,
-  );
-  console.log(
-    `  longest stall:         ${of((row) => row.stallMs)} ms   (reach: 50; idle process: ${of((row) => row.idleStallMs)} ms)`,
-  );
-  console.log(`  memory at its peak:    + ${of((row) => row.grownMb)} MB   (reach: 100)`);
-}
-
-async function main(): Promise<void> {
+export async function run({ jobs: total, rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   const { databaseUrl, redisUrl } = services;
@@ -298,7 +242,7 @@ async function main(): Promise<void> {
     });
     running.push(simulator);
     const simulatorUrl = String(simulator.details["url"]);
-    checkpoint = await firstCheckpoint(simulatorUrl);
+    const checkpoint = await firstCheckpoint(simulatorUrl);
     const env = {
       ...{ DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, COMFYUI_URLS: simulatorUrl, DATA_DIR: folder },
       ...{ PORT: "0", LOG_LEVEL: "warn" },
@@ -307,19 +251,25 @@ async function main(): Promise<void> {
     const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
     running.push(api);
     bare = await openBareDatabase(databaseUrl, database);
+    const kinds = {
+      parameters: jobByParameters,
+      graphs: (round: number, index: number) => jobByGraph(checkpoint, round, index),
+    };
+    const all: Row[] = [];
     for (const [kind, jobOf] of Object.entries(kinds)) {
-      const rows: Round[] = [];
+      const measuredRounds: Round[] = [];
       // The first round warms up both sides, and is not counted.
       for (let round = 0; round <= rounds; round += 1) {
         const jobs = Array.from({ length: total }, (_, index) => jobOf(round, index));
         const { id, ...measured } = await accept(api, database, JSON.stringify({ jobs }));
         await copyRows(database, bare, "batches", `id = '${id}'`);
         const insertMs = await insertBare(bare, await readRows(database, id));
-        const addMs = await addBare(redisUrl, `${kind}-${round}`);
-        if (round > 0) rows.push({ ...measured, insertMs, addMs });
+        const addMs = await addBare(redisUrl, `${kind}-${round}`, total);
+        if (round > 0) measuredRounds.push({ ...measured, insertMs, addMs });
       }
-      print(kind, rows);
+      all.push(...rowsOf(kind, total, measuredRounds));
     }
+    return all;
   } finally {
     await bare?.end();
     await database.end();
@@ -329,15 +279,4 @@ async function main(): Promise<void> {
   }
 }
 
-/** Lets a worker read what the server can run, and ends it: no job is run here. */
-async function readDefinitions(database: pg.Client, env: Record<string, string>): Promise<void> {
-  const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
-  for (let known = 0; known === 0;) {
-    await sleep(50);
-    const sql = "SELECT count(*)::int AS known FROM servers WHERE definitions_hash IS NOT NULL";
-    known = (await database.query<{ known: number }>(sql)).rows[0]?.known ?? 0;
-  }
-  await worker.stop();
-}
-
-await main();
+await runBenchmark(optionsSchema, run);

@@ -10,7 +10,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices, type EmbeddedServices } from "@genga/embedded";
@@ -19,19 +18,17 @@ import { startServiceProcess, startSimulatorProcess, type SimulatorProcess } fro
 import { Redis } from "ioredis";
 import { Client } from "pg";
 import { z } from "zod";
+import { type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: "string", default: "400" },
-    "render-ms": { type: "string", default: "200" },
-    loads: { type: "string", default: "20" },
-    "patience-ms": { type: "string", default: "2000" },
-  },
+const optionsSchema = z.object({
+  jobs: count.default(400),
+  renderMs: count.default(200),
+  loads: count.default(20),
+  patienceMs: count.default(2_000),
 });
-const jobs = Number(values.jobs);
-const renderMs = Number(values["render-ms"]);
-const loadMs = renderMs * Number(values.loads);
-const patienceMs = Number(values["patience-ms"]);
+type Options = z.infer<typeof optionsSchema>;
+
 const serversCount = 2;
 const steps = 4;
 const checkpoints = ["a", "b", "c", "d"].map((name) => `${name}.safetensors`);
@@ -52,7 +49,7 @@ function graph(run: string, index: number, checkpoint: string): Workflow {
 }
 
 /** The same order in each run: an equal share of each checkpoint, shuffled. */
-function shuffled(): string[] {
+function shuffled(jobs: number): string[] {
   const order = Array.from({ length: jobs }, (_, index) => checkpoints[index % checkpoints.length] ?? "");
   let state = 12;
   for (let index = order.length - 1; index > 0; index -= 1) {
@@ -124,7 +121,7 @@ class Farm {
     return await response.json();
   }
 
-  async untilCompleted(batchId: string): Promise<void> {
+  async untilCompleted(batchId: string, jobs: number): Promise<void> {
     for (;;) {
       const { counts } = batchSchema.parse(await (await fetch(`${this.url}/batches/${batchId}`)).json());
       if (counts["completed"] === jobs) return;
@@ -150,7 +147,7 @@ async function runOnce(
   await sleep(waitMs);
   await farm.post("farm/resume");
   const startedAt = performance.now();
-  await farm.untilCompleted(id);
+  await farm.untilCompleted(id, order.length);
   return { id, tookMs: performance.now() - startedAt };
 }
 
@@ -234,14 +231,15 @@ async function connectionsOf(redis: Redis): Promise<number> {
   return Number(/connected_clients:(\d+)/.exec(await redis.info("clients"))?.[1]);
 }
 
-async function main(): Promise<void> {
+export async function run(options: Options): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   const stops: (() => Promise<unknown>)[] = [];
   try {
     await migrate({ databaseUrl: services.databaseUrl });
-    await measureLanes(services, folder, stops);
+    const rows = await measureLanes(services, folder, stops, options);
     for (const lanesCount of [1, 300]) await measureRedis(services.redisUrl, lanesCount);
+    return rows;
   } finally {
     for (const stop of stops.toReversed()) await stop();
     await services.stop();
@@ -253,12 +251,13 @@ async function measureLanes(
   services: EmbeddedServices,
   folder: string,
   stops: (() => Promise<unknown>)[],
-): Promise<void> {
+  { jobs, renderMs, loads: rendersOfLoad, patienceMs }: Options,
+): Promise<Row[]> {
   const startSimulator = async (index: number): Promise<SimulatorProcess> => {
     const simulator = await startSimulatorProcess([
       ...["--port", "0", "--data-dir", join(folder, `comfyui-${index}`), "--no-previews"],
-      ...["--checkpoints", checkpoints.join(), "--load-ms", `${loadMs}`, "--step-ms", `${renderMs / steps}`],
-      ...["--save-ms", "0", "--history-lag-ms", "0"],
+      ...["--checkpoints", checkpoints.join(), "--load-ms", `${renderMs * rendersOfLoad}`],
+      ...["--step-ms", `${renderMs / steps}`, "--save-ms", "0", "--history-lag-ms", "0"],
     ]);
     stops.push(() => simulator.stop());
     return simulator;
@@ -278,7 +277,7 @@ async function measureLanes(
   const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
   stops.push(() => worker.stop());
   const farm = new Farm(String(api.details["url"]));
-  const order = shuffled();
+  const order = shuffled(jobs);
   const bound = Math.max(
     (jobs * bare.renderMs + checkpoints.length * bare.loadMs) / serversCount,
     bare.loadMs + bare.renderMs,
@@ -288,17 +287,27 @@ async function measureLanes(
     `${jobs} jobs, ${checkpoints.length} checkpoints, ${serversCount} servers; on a bare server a render takes ` +
       `${bare.renderMs.toFixed(0)} ms and a load ${bare.loadMs.toFixed(0)} ms: lower bound ${bound.toFixed(0)} ms`,
   );
+  const rows: Row[] = [];
   for (const [name, waitMs] of [
     ["fresh", 0],
     ["old", 10 * patienceMs],
   ] as const) {
     const { id, tookMs } = await runOnce(name, farm, order, waitMs);
     const loads = await countLoads(services.databaseUrl, simulators, id);
-    console.log(
-      `${name === "old" ? "backlog of ten patiences" : "fresh"}: ${tookMs.toFixed(0)} ms, ÷ lower bound ` +
-        `${(tookMs / bound).toFixed(3)}; ${loads} loads, first in, first out ${inOrder} (${(loads / inOrder).toFixed(3)})`,
+    const title = name === "old" ? "backlog of ten patiences" : "fresh";
+    const note = `${jobs} jobs of ${bare.renderMs.toFixed(0)} ms, a load ${bare.loadMs.toFixed(0)} ms`;
+    rows.push(
+      {
+        ...{ bench: "lanes", figure: `${title}: makespan ÷ lower bound`, value: tookMs / bound, unit: "×" },
+        ...{ reach: { atMost: 1.15 }, note },
+      },
+      {
+        ...{ bench: "lanes", figure: `${title}: model loads ÷ first-in-first-out's`, value: loads / inOrder },
+        ...{ unit: "×", reach: { atMost: 0.1 }, note: `${loads} of ${inOrder}` },
+      },
     );
   }
+  return rows;
 }
 
-await main();
+await runBenchmark(optionsSchema, run);

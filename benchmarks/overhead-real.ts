@@ -3,37 +3,31 @@
  * milliseconds each, so that everything but rendering counts. A plain client posts all jobs at once, waits for their ends and fetches
  * the same files; then Genga does the same jobs as one batch. They take turns for some rounds, since other load on the
  * machine changes both. Prints plain ÷ Genga, and beside it the bound that the processors set: plain wall ÷ the larger
- * of plain wall and (all processor time of Genga's run, the server's included) ÷ cores. The latter needs Linux, and
- * the process id of the ComfyUI if that runs on this machine.
+ * of plain wall and (all processor time of Genga's run, the server's included) ÷ cores. The latter needs
+ * Linux and a ComfyUI on this machine.
  *
- * COMFYUI_URL=http://127.0.0.1:8188 npm run bench:overhead-real [-- --jobs 200 --rounds 3 --server-pid 1234]
+ * COMFYUI_URL=http://127.0.0.1:8188 npm run bench:overhead-real [-- --jobs 200 --rounds 3]
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
 import { z } from "zod";
 import { runGenga, runPlain } from "./support/both-ways.ts";
+import { processListeningOn } from "./support/listening-process.ts";
 import { median } from "./support/median.ts";
 import { processorMsOf } from "./support/processor-time.ts";
+import { type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: "string", default: "200" },
-    rounds: { type: "string", default: "3" },
-    "server-pid": { type: "string" },
-  },
+const optionsSchema = z.object({
+  jobs: count.default(200),
+  rounds: count.default(3),
+  serverPid: count.optional(),
 });
-const jobs = Number(values.jobs);
-const rounds = Number(values.rounds);
-const serverPid = values["server-pid"] === undefined ? null : Number(values["server-pid"]);
-const comfyUrl = z
-  .url({ error: "Set COMFYUI_URL to the address of a ComfyUI." })
-  .parse(process.env["COMFYUI_URL"]);
 
 /** Each is different, so that nothing comes from the server's cache. */
 function graph(run: string, index: number): Workflow {
@@ -48,14 +42,32 @@ function graph(run: string, index: number): Workflow {
   };
 }
 
-function graphs(run: string): Workflow[] {
-  return Array.from({ length: jobs }, (_, index) => graph(run, index));
-}
-
 /** The names of their programs. */
 const databases = ["postgres", "valkey-server", "redis-server"];
 
-async function main(): Promise<void> {
+/** @param bounds of the rounds, as many as ratios, or none if they could not be measured */
+function rowsOf(ratios: readonly number[], bounds: readonly number[], note: string): Row[] {
+  const row = (figure: string, value: number): Row => ({
+    ...{ bench: "overhead, real", figure, value, unit: "×" },
+  });
+  if (bounds.length === 0) {
+    const why = "no bound: it needs Linux, and a ComfyUI on this machine";
+    return [{ ...row("plain ÷ Genga", median(ratios)), note: `${note}; ${why}` }];
+  }
+  const shares = ratios.map((ratio, round) => ratio / (bounds[round] ?? NaN));
+  return [
+    { ...row("(plain ÷ Genga) ÷ bound of the processors", median(shares)), reach: { atLeast: 0.85 }, note },
+    row("plain ÷ Genga", median(ratios)),
+    row("bound of the processors", median(bounds)),
+  ];
+}
+
+export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSchema>): Promise<Row[]> {
+  const comfyUrl = z
+    .url({ error: "Set COMFYUI_URL to the address of a ComfyUI." })
+    .parse(process.env["COMFYUI_URL"]);
+  const serverPid = options.serverPid ?? (await processListeningOn(comfyUrl));
+  const graphs = (name: string): Workflow[] => Array.from({ length: jobs }, (_, index) => graph(name, index));
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
@@ -92,7 +104,7 @@ async function main(): Promise<void> {
       console.log(
         `round ${round}: plain ${plainMs.toFixed(0)} ms, Genga ${gengaMs.toFixed(0)} ms, plain ÷ Genga ${ratio.toFixed(2)}`,
       );
-      if (after.size === 0) continue;
+      if (after.size === 0 || serverPid === null) continue;
       const used = [...after].map(([name, ms]) => [name, ms - (before.get(name) ?? 0)] as const);
       const processorMs = used.reduce((sum, [, ms]) => sum + ms, 0);
       const bound = plainMs / Math.max(plainMs, processorMs / availableParallelism());
@@ -102,9 +114,7 @@ async function main(): Promise<void> {
         `  processor ms a job on ${availableParallelism()} cores: ${shares}; so at most ${bound.toFixed(2)}`,
       );
     }
-    console.log(`${jobs} jobs on ${comfyUrl}, medians of ${rounds} rounds`);
-    console.log(`plain ÷ Genga:                     ${median(ratios).toFixed(2)}`);
-    if (bounds.length > 0) console.log(`the bound that the processors set: ${median(bounds).toFixed(2)}`);
+    return rowsOf(ratios, bounds, `${jobs} jobs, ${rounds} rounds`);
   } finally {
     for (const service of [worker, api]) await service.stop();
     await services.stop();
@@ -112,4 +122,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+await runBenchmark(optionsSchema, run);

@@ -1,24 +1,37 @@
 /**
- * How long recovery takes at the real lease (12 s), measured from outside on processes:
- * a worker is killed in the middle of a long job, again and again; and Redis loses everything with jobs queued and
- * running. Prints times, and how often the server executed each job.
+ * How long recovery takes at the real lease (12 s), measured from outside on processes: a worker is killed with jobs queued,
+ * until its server renders a job that it did not hold; Redis is away for a while, until the server renders again. Besides, a
+ * worker is killed in the middle of a long job, again and again, and Redis loses everything with jobs queued and running:
+ * prints times, and how often the server executed each job.
  *
- * npm run bench:recovery [-- --kills 5 --queued 1000]
+ * npm run bench:recovery [-- --kills 5 --queued 1000 --away-ms 30000]
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
-import { startEmbeddedServices } from "@genga/embedded";
-import { ApiClient, sleepWorkflow, startStack, type Stack } from "@genga/testing";
+import { startEmbeddedPostgres, startEmbeddedRedis } from "@genga/embedded";
+import {
+  ApiClient,
+  sleepWorkflow,
+  startStack,
+  type SimulatorProcess,
+  type Stack,
+  type StackOptions,
+} from "@genga/testing";
 import { Redis } from "ioredis";
+import { z } from "zod";
+import { knownPrompts, untilRendersAnother } from "./support/renders-again.ts";
+import { type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
 
-const { values } = parseArgs({
-  options: { kills: { type: "string", default: "5" }, queued: { type: "string", default: "1000" } },
+const optionsSchema = z.object({
+  kills: count.default(5),
+  queued: count.default(1_000),
+  awayMs: count.default(30_000),
 });
-const kills = Number(values.kills);
-const queued = Number(values.queued);
+
 /** Jobs that are done before Redis is emptied, to know the speed. */
 const warmUp = 300;
 const fullShare = 0.9;
@@ -28,7 +41,7 @@ const servers = 5;
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-async function killWorkers(stack: Stack): Promise<void> {
+async function killWorkers(stack: Stack, kills: number): Promise<void> {
   const api = new ApiClient(stack.url);
   const id = await api.submit({
     type: "workflow",
@@ -61,7 +74,7 @@ interface Sample {
 }
 
 /** Empties Redis when `queued` jobs are still queued, and compares the speed before with the speed after. */
-async function wipeRedis(stack: Stack, redisUrl: string): Promise<void> {
+async function wipeRedis(stack: Stack, redisUrl: string, queued: number): Promise<void> {
   const api = new ApiClient(stack.url);
   const jobs = Array.from({ length: queued + running + warmUp }, () => ({
     type: "workflow",
@@ -109,26 +122,112 @@ function describeDip(samples: Sample[], wipedAtMs: number, before: Sample): stri
   );
 }
 
-async function main(): Promise<void> {
+/** A batch of jobs of half a second, of which the first is under way. */
+async function submitShort(stack: Stack, queued: number): Promise<void> {
+  const api = new ApiClient(stack.url);
+  const jobs = Array.from({ length: queued }, () => ({
+    type: "workflow",
+    workflow: sleepWorkflow(0.5, { steps: 2 }),
+  }));
+  const { jobIds } = await api.submitBatch(jobs);
+  await api.untilEnded(jobIds[0] ?? "");
+}
+
+/** @returns ms from the kill of the only worker, beside which another has started, until its server renders again */
+async function killWithQueue(stack: Stack, simulator: SimulatorProcess, queued: number): Promise<number> {
+  await submitShort(stack, queued);
+  const [victim] = stack.workers;
+  await stack.startWorker();
+  victim?.signal("SIGKILL");
+  const killedAt = performance.now();
+  await victim?.exited;
+  await untilRendersAnother(simulator, await knownPrompts(simulator));
+  return performance.now() - killedAt;
+}
+
+/** @returns ms from the moment at which Redis answers again until the server renders again */
+async function loseRedis(
+  stack: Stack,
+  simulator: SimulatorProcess,
+  { redis, queued, awayMs }: { redis: RestartableRedis; queued: number; awayMs: number },
+): Promise<number> {
+  await submitShort(stack, queued);
+  await redis.stop();
+  await sleep(awayMs);
+  const known = await knownPrompts(simulator);
+  await redis.start();
+  const backAt = performance.now();
+  await untilRendersAnother(simulator, known);
+  return performance.now() - backAt;
+}
+
+interface RestartableRedis {
+  readonly url: string;
+  /** On the port and with the data that it had. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function startRedis(dataDir: string): Promise<RestartableRedis> {
+  let server = await startEmbeddedRedis({ dataDir });
+  const { url, port } = server;
+  return {
+    url,
+    start: async () => {
+      server = await startEmbeddedRedis({ dataDir, port });
+    },
+    stop: () => server.stop(),
+  };
+}
+
+export async function run({ kills, queued, awayMs }: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
-  const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
-  await migrate({ databaseUrl: services.databaseUrl });
-  process.env["TEST_REDIS_URL"] = services.redisUrl;
+  const postgres = await startEmbeddedPostgres({ dataDir: folder });
+  const redis = await startRedis(folder);
+  process.env["TEST_REDIS_URL"] = redis.url;
+  const withStack = async <Result>(
+    use: (stack: Stack, simulator: SimulatorProcess) => Promise<Result>,
+    options: Partial<StackOptions> = {},
+  ): Promise<Result> => {
+    const stack = await startStack({ databaseUrl: postgres.url, ...options });
+    const [simulator] = stack.simulators;
+    if (simulator === undefined) throw new Error("No server was started.");
+    return await use(stack, simulator).finally(() => stack.stop());
+  };
   try {
-    if (kills > 0) {
-      const one = await startStack({ databaseUrl: services.databaseUrl });
-      await killWorkers(one).finally(() => one.stop());
-    }
-    const many = await startStack({
-      databaseUrl: services.databaseUrl,
+    await migrate({ databaseUrl: postgres.url });
+    const killedMs = await withStack((stack, simulator) => killWithQueue(stack, simulator, queued));
+    const redisMs = await withStack((stack, simulator) =>
+      loseRedis(stack, simulator, { redis, queued, awayMs }),
+    );
+    if (kills > 0) await withStack((stack) => killWorkers(stack, kills));
+    await withStack((stack) => wipeRedis(stack, redis.url, queued), {
       simulators: servers,
       env: { SERVER_SLOTS: String(running / servers) },
     });
-    await wipeRedis(many, services.redisUrl).finally(() => many.stop());
+    return [
+      {
+        ...{
+          bench: "recovery",
+          figure: "worker killed: until its server renders again",
+          value: killedMs / 1_000,
+        },
+        ...{ unit: "s", reach: { atMost: 15 }, note: `${queued} jobs queued, lease 12 s` },
+      },
+      {
+        ...{
+          bench: "recovery",
+          figure: "Redis back: until the server renders again",
+          value: redisMs / 1_000,
+        },
+        ...{ unit: "s", reach: { atMost: 2 }, note: `away for ${awayMs / 1_000} s` },
+      },
+    ];
   } finally {
-    await services.stop();
+    await redis.stop();
+    await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-await main();
+await runBenchmark(optionsSchema, run);

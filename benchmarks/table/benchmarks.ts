@@ -12,13 +12,35 @@ export interface Benchmark {
 }
 
 export const benchmarks: readonly Benchmark[] = [
-  { name: "overhead", entry: "benchmarks/overhead.ts", args: [], minutesMax: 5 },
+  { name: "overhead", entry: "benchmarks/overhead.ts", args: ["--rounds", "2"], minutesMax: 5 },
+  {
+    name: "overhead-real",
+    entry: "benchmarks/overhead-real.ts",
+    args: ["--rounds", "2"],
+    minutesMax: 5,
+    needsServer: true,
+  },
+  { name: "accept", entry: "benchmarks/accept.ts", args: ["--rounds", "1"], minutesMax: 8 },
+  {
+    name: "accept-single",
+    entry: "benchmarks/accept-single.ts",
+    args: ["--jobs", "1000", "--rounds", "2"],
+    minutesMax: 5,
+  },
   {
     name: "pipeline",
     entry: "benchmarks/pipeline.ts",
     args: ["--jobs", "2000", "--rounds", "2"],
     minutesMax: 6,
   },
+  {
+    name: "chains",
+    entry: "benchmarks/chains-cost.ts",
+    args: ["--chains", "500", "--rounds", "1"],
+    minutesMax: 6,
+  },
+  { name: "lanes", entry: "benchmarks/lanes.ts", args: ["--render-ms", "100"], minutesMax: 6 },
+  { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
 ];
 
 /** The long ones, of `npm run bench:soak`. */
