@@ -92,11 +92,18 @@ export function openDatabase(options: DatabaseOptions): Database {
   const connection = createConnection(options);
   // A worker must keep its leases even when other statements use up its pool, or when it gets no new connections.
   const renewals = createConnection({ ...options, poolMax: renewalsAtOnce, keepsConnections: true });
+  // Statements that each job costs, prepared. These connections stay open, so that none is prepared twice.
+  const hot = createConnection({
+    ...options,
+    poolMax: preparedAtOnce,
+    keepsConnections: true,
+    plansById: true,
+  });
   const { client, statements } = connection;
   const events = new PrismaEventStore(client);
   const limits = options.limits ?? { jobsQueuedMax: null, jobsRunningMax: null };
   const close = async (): Promise<void> => {
-    await Promise.all([connection.close(), renewals.close()]);
+    await Promise.all([connection.close(), renewals.close(), hot.close()]);
   };
   return {
     jobReader: new PrismaJobReader({ database: client, limits }),
@@ -105,7 +112,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       lanesMax: options.lanesMax ?? Infinity,
     }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
-    jobRuns: new PrismaJobRuns({ database: client, renewals: renewals.client, limits }),
+    jobRuns: new PrismaJobRuns({
+      ...{ database: client, prepared: hot.statements, renewals: renewals.client, limits },
+    }),
     takeBacks: new PrismaTakeBacks({ database: client, limits }),
     idempotency: new PrismaIdempotencyStore(client),
     eventReader: events,
@@ -134,3 +143,6 @@ export function openDatabase(options: DatabaseOptions): Database {
 
 /** Leases of jobs and leases of servers are renewed at the same time. */
 const renewalsAtOnce = 2;
+
+/** Claims, ends and progress at the same time, some of them waiting for rows. */
+const preparedAtOnce = 6;

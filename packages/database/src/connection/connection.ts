@@ -14,6 +14,8 @@ export interface ConnectionOptions {
   statementTimeoutMs?: number;
   /** Idle connections stay open; otherwise they are closed after 10 s. */
   keepsConnections?: boolean;
+  /** For prepared statements that find all rows by their ids; see `plansById`. */
+  plansById?: boolean;
 }
 
 /**
@@ -50,7 +52,10 @@ export interface Connection {
 export function createConnection(options: ConnectionOptions): Connection {
   const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
   const pool = new pg.Pool({
-    connectionString: inUtc(options.databaseUrl),
+    connectionString: withSettings(options.databaseUrl, [
+      ...inUtc,
+      ...(options.plansById === true ? plansById : []),
+    ]),
     max: options.poolMax ?? defaultPoolMax,
     application_name: options.applicationName ?? "genga",
     connectionTimeoutMillis: statementTimeoutMs * connectTimeoutShare,
@@ -58,6 +63,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     query_timeout: statementTimeoutMs + silenceMs,
     idle_in_transaction_session_timeout: statementTimeoutMs,
     ...(options.keepsConnections === true && { idleTimeoutMillis: 0 }),
+    ...(options.plansById === true && { maxLifetimeSeconds: plansLastSeconds }),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });
@@ -73,9 +79,25 @@ export function createConnection(options: ConnectionOptions): Connection {
 }
 
 /** Prisma's driver adapter reads timestamps as UTC, so every session must use UTC. */
-function inUtc(databaseUrl: string): string {
+const inUtc = ["TimeZone=UTC"];
+
+/**
+ * A prepared statement is planned once in each connection, by what PostgreSQL believes of the tables at that time, and they
+ * may be almost empty then. Sessions with these settings go from one row to the next by indexes, however few rows a table
+ * seems to have.
+ */
+export const plansById = [
+  ...["plan_cache_mode=force_generic_plan", "jit=off"],
+  ...["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "cpu_tuple_cost=1"],
+];
+
+/** Then another connection plans anew, by what the tables have become. */
+const plansLastSeconds = 60;
+
+function withSettings(databaseUrl: string, settings: readonly string[]): string {
   const url = new URL(databaseUrl);
   const given = url.searchParams.get("options");
-  url.searchParams.set("options", [given, "-c TimeZone=UTC"].filter(Boolean).join(" "));
+  const options = [given, ...settings.map((setting) => `-c ${setting}`)];
+  url.searchParams.set("options", options.filter(Boolean).join(" "));
   return url.href;
 }

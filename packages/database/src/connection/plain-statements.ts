@@ -8,13 +8,22 @@ export interface Statements {
   $executeRaw(query: TemplateStringsArray | Prisma.Sql, ...values: unknown[]): Promise<number>;
 }
 
+/** Runs statements that each connection prepares once. */
+export interface PreparedStatements {
+  /**
+   * PostgreSQL parses and plans the statement once for each connection, whatever its parameters are.
+   * @param name at most 63 characters; always with the same text, otherwise `pg` throws an error
+   */
+  $queryPrepared<Rows>(name: string, query: Prisma.Sql): Promise<Rows>;
+}
+
 /**
  * Statements by `pg` alone, over the same pool, for those with large parameters. Prisma 7 writes the parameters of every
  * raw statement as JSON, reads them again, and keeps them: each of its two debug logs holds the last hundred calls, also
  * when nothing is logged. Ten thousand accepted jobs would stay in memory like that until other statements take their
  * place.
  */
-export class PlainStatements implements Statements {
+export class PlainStatements implements Statements, PreparedStatements {
   readonly #pool: pg.Pool;
 
   constructor(pool: pg.Pool) {
@@ -29,8 +38,14 @@ export class PlainStatements implements Statements {
     return statementsOf(this.#pool).$executeRaw(query, ...values);
   }
 
+  $queryPrepared<Rows>(name: string, query: Prisma.Sql): Promise<Rows> {
+    return statementsOf(this.#pool).$queryPrepared(name, query);
+  }
+
   /** Commits what `work` did, or rolls it back when `work` throws. */
-  async transaction<Result>(work: (statements: Statements) => Promise<Result>): Promise<Result> {
+  async transaction<Result>(
+    work: (statements: Statements & PreparedStatements) => Promise<Result>,
+  ): Promise<Result> {
     const client = await this.#pool.connect();
     let isBroken = false;
     const noteBroken = (): void => {
@@ -55,7 +70,7 @@ export class PlainStatements implements Statements {
   }
 }
 
-function statementsOf(client: pg.Pool | pg.PoolClient): Statements {
+function statementsOf(client: pg.Pool | pg.PoolClient): Statements & PreparedStatements {
   const run = (query: TemplateStringsArray | Prisma.Sql, given: unknown[]): Promise<pg.QueryResult> => {
     const { text, values } = query instanceof Prisma.Sql ? query : Prisma.sql(query, ...given);
     return client.query({ text, values, types });
@@ -64,6 +79,8 @@ function statementsOf(client: pg.Pool | pg.PoolClient): Statements {
     $queryRaw: async <Rows>(query: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) =>
       (await run(query, values)).rows as Rows,
     $executeRaw: async (query, ...values) => (await run(query, values)).rowCount ?? 0,
+    $queryPrepared: async <Rows>(name: string, { text, values }: Prisma.Sql) =>
+      (await client.query({ name, text, values, types })).rows as Rows,
   };
 }
 

@@ -1,67 +1,104 @@
 import {
+  StoreUnavailableError,
   type AttemptEnd,
   type AttemptResult,
   type Job,
   type JobEvent,
   type JobFailure,
   type JobLease,
-  type NewOutput,
   type TerminalStatus,
-  toStorableText,
 } from "@genga/jobs";
-import { v7 as uuidv7 } from "uuid";
 import { Prisma, type AttemptOutcome, type PrismaClient } from "../../generated/client.ts";
-import { clearedRunWhere } from "../cleared-columns.ts";
-import { takenFailure } from "../failure-columns.ts";
 import { passOnEnd } from "../dependencies/pass-on-ends.ts";
-import { heldJobs } from "./hold-leases.ts";
 import {
   eventColumns,
   eventFromRow,
   jobFromRow,
-  jobWithEventColumns,
   jobWithEventFromRow,
   type EventRow,
   type JobWithEventRow,
 } from "../job-rows.ts";
-import { batchesOf, pausedWithBatch } from "../requests/change-held.ts";
-import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
+import { mapDatabaseError } from "../../connection/database-errors.ts";
+import { Gatherer } from "../../connection/gatherer.ts";
+import { type PreparedStatements } from "../../connection/plain-statements.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
-import { toStoredJson } from "../../connection/stored-json.ts";
+import { endAll, endLeases, outputsOf, type LeaseEnd } from "./end-statement.ts";
 
 /** An end with dependents takes a handful of statements. */
 const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
+
+/** Bounds of a statement for several ends; an end with more outputs goes alone. */
+const endsTogetherMax = 32;
+const outputsTogetherMax = 100;
+/** A statement that waits for a row for so long does not hold up later ends. */
+const slowMs = 50;
+const runsMax = 4;
 
 /**
  * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease. For a job with
  * dependents this is a transaction of several statements, the later of which see the dependents that were accepted while
  * the first one waited for the job's row.
  *
+ * Ends that come while another end is being written are written together. If that fails for another reason than an
+ * outage, each is written alone, so that one that cannot be stored harms no other.
+ *
  * When the answer to a commit was lost, the caller does not know whether the statement took effect, and calls again.
  * The attempt's row keeps the lease number under which it ended. If the attempt has ended in the same way under the
  * caller's lease, that was the caller's own earlier statement, and what it recorded is returned again.
  */
-export async function endAttempt(
-  database: PrismaClient,
-  lease: JobLease,
-  end: AttemptEnd,
-): Promise<AttemptResult> {
-  const outputs = end.kind === "completed" ? end.outputs : [];
-  const endWhere = (condition: Prisma.Sql): Prisma.Sql =>
-    endStatement(Prisma.sql`WITH held AS (${heldJobs([lease], condition)}) ${decide(end)}`, outputs);
-  const alone = Prisma.sql`NOT job.has_dependents`;
-  const [row] = await database.$queryRaw<JobWithEventRow[]>(endWhere(alone));
-  if (row !== undefined) return endedOf(row);
-  const ended = await repeatConflicts(() =>
-    database.$transaction(async (transaction) => {
-      const [needed] = await transaction.$queryRaw<JobWithEventRow[]>(endWhere(Prisma.sql`true`));
-      if (needed === undefined) return null;
-      const { status, ...result } = endedOf(needed);
-      if (status === "queued") return { status, ...result };
-      return { status, ...result, passedOn: await passOnEnd(transaction, { id: needed.id, status }) };
-    }, transactionLimits),
+export class AttemptEnds {
+  readonly #database: PrismaClient;
+  readonly #prepared: PreparedStatements;
+  readonly #together: Gatherer<LeaseEnd, AttemptResult | null>;
+
+  constructor(options: { database: PrismaClient; prepared: PreparedStatements }) {
+    this.#database = options.database;
+    this.#prepared = options.prepared;
+    this.#together = new Gatherer({
+      run: (ends) => this.#endTogether(ends),
+      fits: fitsBeside,
+      isOfOne: (error) => !(mapDatabaseError(error) instanceof StoreUnavailableError),
+      ...{ slowMs, runsMax },
+    });
+  }
+
+  async end(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+    return (await this.#together.add({ lease, end })) ?? (await this.#endWithDependents(lease, end));
+  }
+
+  /** `null` = the job has dependents, or its lease is not held. */
+  async #endTogether(ends: readonly LeaseEnd[]): Promise<(AttemptResult | null)[]> {
+    const rows = await this.#prepared.$queryPrepared<JobWithEventRow[]>(
+      "end-attempts",
+      endLeases(ends, Prisma.sql`NOT job.has_dependents`),
+    );
+    const ended = new Map(rows.map((row) => [row.id, endedOf(row)]));
+    return ends.map(({ lease }) => ended.get(lease.jobId) ?? null);
+  }
+
+  async #endWithDependents(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+    const ended = await repeatConflicts(() =>
+      this.#database.$transaction(async (transaction) => {
+        const statement = endLeases([{ lease, end }], Prisma.sql`true`);
+        const [needed] = await transaction.$queryRaw<JobWithEventRow[]>(statement);
+        if (needed === undefined) return null;
+        const { status, ...result } = endedOf(needed);
+        if (status === "queued") return { status, ...result };
+        return { status, ...result, passedOn: await passOnEnd(transaction, { id: needed.id, status }) };
+      }, transactionLimits),
+    );
+    return ended ?? (await findEarlierEnd(this.#database, lease, end));
+  }
+}
+
+/** One statement ends a job once: another end of the same job waits for the next statement. */
+function fitsBeside({ lease, end }: LeaseEnd, together: readonly LeaseEnd[]): boolean {
+  const outputs = together.reduce((sum, each) => sum + outputsOf(each.end).length, outputsOf(end).length);
+  return (
+    together.length < endsTogetherMax &&
+    outputs <= outputsTogetherMax &&
+    together.every((each) => each.lease.jobId !== lease.jobId)
   );
-  return ended ?? (await findEarlierEnd(database, lease, end));
 }
 
 function endedOf(row: JobWithEventRow): Extract<AttemptResult, { held: true }> {
@@ -83,132 +120,19 @@ export async function requeueAbandoned(
     message: "No worker owns the server on which the job ran; the job waits for another server.",
   };
   const held = Prisma.sql`
-    WITH held AS (
-      SELECT job.* FROM jobs job JOIN servers server ON server.id = job.server_id
-      WHERE job.status = 'processing' AND job.lease_expires_at <= now() - ${graceMs}::float8 * interval '1 millisecond'
-        AND (server.lease_expires_at IS NULL OR server.lease_expires_at <= now())
-      ORDER BY job.id LIMIT ${abandonedAtOnce} FOR NO KEY UPDATE OF job SKIP LOCKED
-    )
-    ${decide({ kind: "requeue", failure, delayMs: 0, charged: false, avoidServer: false }, { leaseStep: 1 })}`;
-  const rows = await database.$queryRaw<JobWithEventRow[]>(endStatement(held, []));
+    SELECT job.* FROM jobs job JOIN servers server ON server.id = job.server_id
+    WHERE job.status = 'processing' AND job.lease_expires_at <= now() - ${graceMs}::float8 * interval '1 millisecond'
+      AND (server.lease_expires_at IS NULL OR server.lease_expires_at <= now())
+    ORDER BY job.id LIMIT ${abandonedAtOnce} FOR NO KEY UPDATE OF job SKIP LOCKED`;
+  const end: AttemptEnd = { kind: "requeue", failure, delayMs: 0, charged: false, avoidServer: false };
+  const rows = await database.$queryRaw<JobWithEventRow[]>(endAll(held, end, { leaseStep: 1 }));
   return rows.map(jobWithEventFromRow);
 }
 
 /** The sweeper runs every second, so the rest waits until then. */
 const abandonedAtOnce = 500;
 
-/** Selects how each job in `held` ends: a pending cancel request turns a requeue into `cancelled`. */
-function decide(end: AttemptEnd, { leaseStep = 0 } = {}): Prisma.Sql {
-  const failure = "failure" in end ? end.failure : null;
-  const requeue = end.kind === "requeue" ? end : null;
-  return Prisma.sql`
-    SELECT held.id, held.batch_id AS "batchId", ${leaseStep}::int AS "leaseStep",
-      ${failure === null ? null : toStoredJson(failure)}::jsonb AS failure,
-      ${toStoredJson(eventData(end))}::jsonb AS data,
-      ${requeue?.charged === true ? 1 : 0}::int AS charged,
-      ${requeue?.counts === "outOfMemory" ? 1 : 0}::int AS "outOfMemory",
-      ${requeue?.counts === "crash" ? 1 : 0}::int AS crash,
-      CASE WHEN ${requeue?.avoidServer === true}::boolean THEN held.server_id END AS "avoidServerId",
-      ${requeue?.takenBackFor ?? null}::uuid AS "takenBackFor",
-      ${requeue?.delayMs ?? 0}::float8 * interval '1 millisecond' AS delay,
-      ${warningsOf(end).map(toStorableText)}::text[] AS warnings,
-      CASE
-        WHEN ${requeue === null}::boolean THEN ${requeue === null ? end.kind : null}::job_status
-        WHEN held.cancel_requested_at IS NULL THEN 'queued'
-        ELSE 'cancelled'
-      END AS status
-    FROM held`;
-}
-
-function warningsOf(end: AttemptEnd): string[] {
-  return end.kind === "completed" ? (end.warnings ?? []) : [];
-}
-
-function eventData(end: AttemptEnd): object {
-  switch (end.kind) {
-    case "completed": {
-      const warnings = warningsOf(end);
-      return { outputs: end.outputs.length, ...(warnings.length > 0 && { warnings }) };
-    }
-    case "failed":
-    case "timeout":
-      return end.failure;
-    case "cancelled":
-      return {};
-    case "requeue":
-      return { code: end.failure.code, message: end.failure.message, delayMs: end.delayMs };
-  }
-}
-
-/**
- * Ends the attempts of the jobs in `decided` (the columns of `decide`). A requeued job shows the failure that caused
- * it, unless its prompt was taken back, which is none. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
- */
-function endStatement(decided: Prisma.Sql, outputs: NewOutput[]): Prisma.Sql {
-  return Prisma.sql`
-    WITH decided AS (
-      ${decided}
-    ), fate AS (
-      SELECT decided.*, status = 'queued' AS requeued,
-        CASE WHEN status IN ('failed', 'timeout', 'queued') AND "takenBackFor" IS NULL THEN failure END AS shown
-      FROM decided
-    ), ${batchesOf(Prisma.sql`SELECT "batchId" FROM fate WHERE requeued`)}
-    , job AS (
-      UPDATE jobs SET status = fate.status,
-        phase = CASE WHEN requeued THEN 'waiting'::job_phase END,
-        finished_at = CASE WHEN requeued THEN NULL ELSE now() END,
-        lease_number = lease_number + fate."leaseStep", lease_owner = NULL, lease_expires_at = NULL,
-        percent = CASE fate.status WHEN 'completed' THEN 100 WHEN 'queued' THEN 0 ELSE percent END,
-        ${clearedRunWhere(Prisma.sql`requeued`)},
-        run_at = CASE WHEN requeued THEN now() + fate.delay END,
-        paused_at = CASE WHEN requeued AND fate."batchId" IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
-        enqueued_at = CASE WHEN requeued THEN NULL ELSE enqueued_at END,
-        avoid_server_id = CASE WHEN requeued THEN fate."avoidServerId" END,
-        take_back_for = CASE WHEN requeued THEN fate."takenBackFor" END, take_back_asked_at = NULL, take_back_begun = false,
-        attempts_charged = attempts_charged + fate.charged,
-        out_of_memory_count = out_of_memory_count + fate."outOfMemory",
-        crash_count = crash_count + fate.crash,
-        cancel_too_late = fate.status = 'completed' AND cancel_requested_at IS NOT NULL,
-        ${takenFailure}, warnings = fate.warnings,
-        output_bytes = CASE WHEN fate.status = 'completed' THEN ${bytesOf(outputs)}::bigint ELSE 0 END,
-        event_sequence = event_sequence + 1
-      FROM fate WHERE jobs.id = fate.id
-      RETURNING jobs.*
-    ), attempt AS (
-      UPDATE job_attempts SET finished_at = now(), lease_number = job.lease_number, failure = fate.failure,
-        outcome = CASE WHEN requeued THEN 'requeued' ELSE job.status::text::attempt_outcome END
-      FROM job JOIN fate ON fate.id = job.id
-      WHERE job_attempts.job_id = job.id AND job_attempts.number = job.attempt
-      RETURNING job_attempts.prompt_id, job_attempts.server_id
-    ), prompt AS (${noteEndedPrompts}
-    ), output AS (${outputInsert(outputs)}
-    ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt, data)
-      SELECT job.id, job.event_sequence, CASE WHEN requeued THEN 'requeued' ELSE job.status::text END, job.attempt,
-        CASE WHEN job.status = 'cancelled' THEN '{}' ELSE fate.data || ${pausedWithBatch} END
-      FROM job JOIN fate ON fate.id = job.id
-      RETURNING *
-    )
-    SELECT ${jobWithEventColumns} FROM job JOIN event ON event.job_id = job.id ORDER BY job.id`;
-}
-
-function bytesOf(outputs: NewOutput[]): bigint {
-  return outputs.reduce((sum, { bytes }) => sum + BigInt(bytes), 0n);
-}
-
-function outputInsert(outputs: NewOutput[]): Prisma.Sql {
-  const rows = outputs.map((output) => ({ ...output, id: uuidv7() }));
-  return Prisma.sql`
-    INSERT INTO outputs (id, job_id, attempt, index, node_id, key, kind, filename, media_type, bytes, sha256, width,
-      height, duration_ms, storage_key, text)
-    SELECT new.id, job.id, job.attempt, new.index, new."nodeId", new.key, new.kind, new.filename, new."mediaType",
-      new.bytes, new.sha256, new.width, new.height, new."durationMs", new."storageKey", new.text
-    FROM job, jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(
-      id uuid, index int, "nodeId" text, key text, kind output_kind, filename text, "mediaType" text, bytes bigint,
-      sha256 text, width int, height int, "durationMs" int, "storageKey" text, text text)`;
-}
-
-/** The caller's own earlier end of this attempt, if there is one; see `endAttempt`. */
+/** The caller's own earlier end of this attempt, if there is one; see `AttemptEnds`. */
 async function findEarlierEnd(
   database: PrismaClient,
   lease: JobLease,

@@ -15,12 +15,13 @@ import {
   type TicketReference,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PreparedStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { passOnEnds } from "../dependencies/pass-on-ends.ts";
 import { findJob } from "../reading/find-jobs.ts";
 import { listAttempts } from "../reading/list-attempts.ts";
 import { adoptJobs, claimJobs } from "./claim-jobs.ts";
-import { endAttempt, requeueAbandoned } from "./end-attempt.ts";
+import { AttemptEnds, requeueAbandoned } from "./end-attempt.ts";
 import { expireQueued } from "./expire-jobs.ts";
 import { findEndedPrompts } from "./find-ended-prompts.ts";
 import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
@@ -36,9 +37,16 @@ export class PrismaJobRuns implements JobRuns {
   /** For renewals of leases, which must not wait behind other statements. */
   readonly #renewals: PrismaClient;
   readonly #limits: RunningLimit;
+  readonly #ends: AttemptEnds;
 
-  constructor(options: { database: PrismaClient; renewals: PrismaClient; limits: RunningLimit }) {
+  constructor(options: {
+    database: PrismaClient;
+    prepared: PreparedStatements;
+    renewals: PrismaClient;
+    limits: RunningLimit;
+  }) {
     this.#database = options.database;
+    this.#ends = new AttemptEnds(options);
     this.#renewals = options.renewals;
     this.#limits = options.limits;
   }
@@ -68,7 +76,7 @@ export class PrismaJobRuns implements JobRuns {
   }
 
   endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
-    return withMappedErrors(() => endAttempt(this.#database, lease, end));
+    return withMappedErrors(() => this.#ends.end(lease, end));
   }
 
   releaseLeases(leases: JobLease[]): Promise<void> {

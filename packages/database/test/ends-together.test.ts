@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type AttemptEnd, type JobLease } from "@genga/jobs";
+import { buildFailure, buildJob, buildOutput } from "@genga/testing";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
+import { openTestStores, type TestStores } from "./test-stores.ts";
+
+let stores: TestStores;
+let client: pg.Client;
+let tenantId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+  tenantId = (await stores.tenants.defaultTenant()).id;
+});
+afterAll(async () => {
+  await client.end();
+  await stores.close();
+});
+
+/** Leases of so many running jobs; the first job has a dependent. */
+async function running(count: number): Promise<JobLease[]> {
+  const [first, ...others] = Array.from({ length: count }, () => buildJob());
+  const dependent = buildJob({ dependsOn: [first!.id] });
+  await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [first!, ...others, dependent] });
+  const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: count }]);
+  const claims = [first!, ...others].map(({ id: jobId }) => {
+    const who = { serverId: server!.id, workerId: "w", clientId: "c", promptId: uuidv7() };
+    return { jobId, attempt: 1, ticketNumber: 0, ...who };
+  });
+  return await stores.jobRuns.claimJobs(claims, 60_000);
+}
+
+const completed = (output = buildOutput()): AttemptEnd => ({ kind: "completed", outputs: [output] });
+
+/** The transactions that wrote these jobs last, and the types of their last events. */
+async function written(leases: readonly JobLease[]) {
+  const { rows } = await client.query<{ transaction: string; event: string; outputs: number }>(
+    `SELECT job.xmin::text AS transaction, event.type AS event,
+       (SELECT count(*)::int FROM outputs WHERE outputs.job_id = job.id) AS outputs
+     FROM unnest($1::uuid[]) WITH ORDINALITY AS given(id, place) JOIN jobs job USING (id)
+     JOIN job_events event ON event.job_id = job.id AND event.sequence = job.event_sequence ORDER BY place`,
+    [leases.map(({ jobId }) => jobId)],
+  );
+  return rows;
+}
+
+test("ends that come while another one is written are one transaction, each with its own outcome", async () => {
+  const leases = await running(6);
+  const failure = buildFailure();
+  const ends: AttemptEnd[] = [
+    ...[completed(), completed(), completed(), { kind: "failed" as const, failure }],
+    { kind: "requeue", failure, delayMs: 0, charged: false, avoidServer: false },
+    { kind: "cancelled" },
+  ];
+  const results = await Promise.all(
+    // The first lease has been lost, so its end writes nothing.
+    leases.map((lease, index) =>
+      stores.jobRuns.endAttempt(index === 0 ? { ...lease, leaseNumber: 9 } : lease, ends[index]!),
+    ),
+  );
+  expect(results.map((result) => (result.held ? result.status : "lost"))).toEqual([
+    ...["lost", "completed", "completed", "failed", "queued", "cancelled"],
+  ]);
+  const rows = await written(leases);
+  expect(rows.map(({ event, outputs }) => `${event} ${outputs}`)).toEqual([
+    ...["claimed 0", "completed 1", "completed 1", "failed 0", "requeued 0", "cancelled 0"],
+  ]);
+  expect(new Set(rows.slice(1).map(({ transaction }) => transaction)).size).toBe(1);
+});
+
+test("an end that cannot be stored harms none of those that it came with", async () => {
+  const leases = await running(5);
+  const taken = buildOutput();
+  const outputs = [
+    buildOutput(),
+    taken,
+    buildOutput({ storageKey: taken.storageKey }),
+    buildOutput(),
+    buildOutput(),
+  ];
+  const results = await Promise.allSettled(
+    leases.map((lease, index) => stores.jobRuns.endAttempt(lease, completed(outputs[index]))),
+  );
+  expect(results.map(({ status }) => status)).toEqual([
+    ...["fulfilled", "fulfilled", "rejected", "fulfilled", "fulfilled"],
+  ]);
+  const rows = await written(leases);
+  expect(rows.map(({ event, outputs: stored }) => `${event} ${stored}`)).toEqual([
+    ...["completed 1", "completed 1", "claimed 0", "completed 1", "completed 1"],
+  ]);
+});
+
+test("of two ends of one attempt at the same time, one is recorded", async () => {
+  const [, lease, other] = await running(3);
+  const failure = buildFailure();
+  const results = await Promise.all([
+    stores.jobRuns.endAttempt(other!, { kind: "cancelled" }),
+    stores.jobRuns.endAttempt(lease!, completed()),
+    stores.jobRuns.endAttempt(lease!, { kind: "failed", failure }),
+  ]);
+  expect(results.map(({ held }) => held)).toEqual([true, true, false]);
+  expect(await written([lease!])).toMatchObject([{ event: "completed", outputs: 1 }]);
+});

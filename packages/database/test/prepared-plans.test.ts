@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { buildJob, buildOutput } from "@genga/testing";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
+import { plansById } from "../src/connection/connection.ts";
+import { Prisma } from "../src/generated/client.ts";
+import { endLeases } from "../src/jobs/running/end-statement.ts";
+import { openTestStores, type TestStores } from "./test-stores.ts";
+
+// Prepared statements are planned once, while their tables may be almost empty, and must not read whole tables later.
+
+let stores: TestStores;
+let client: pg.Client;
+let jobId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  const url = new URL(stores.url);
+  url.searchParams.set("options", plansById.map((setting) => `-c ${setting}`).join(" "));
+  client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  const tenantId = (await stores.tenants.defaultTenant()).id;
+  const [server] = await stores.servers.registerServers([{ url: "http://gpu", slots: 1 }]);
+  for (const prompt of ["one", "another"]) {
+    const [job] = await stores.jobRequests.insertJobs({
+      tenantId,
+      batch: { id: uuidv7(), name: null },
+      jobs: [buildJob({ prompt, batchIndex: 0 })],
+    });
+    jobId = job!.id;
+    const claim = { jobId, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
+    await stores.jobRuns.claimJobs([{ ...claim, clientId: "c", workerId: "w" }], 60_000);
+  }
+  await client.query("VACUUM ANALYZE");
+});
+afterAll(async () => {
+  await client.end();
+  await stores.close();
+});
+
+interface Plan {
+  "Node Type": string;
+  "Relation Name"?: string;
+  "Index Cond"?: string;
+  Plans?: Plan[];
+}
+
+/** The tables that the statement reads without an index condition, as it is planned for any parameters. */
+async function readWhole({ text }: Prisma.Sql): Promise<string[]> {
+  const { rows } = await client.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
+    `EXPLAIN (GENERIC_PLAN, FORMAT JSON) ${text}`,
+  );
+  const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+  const scans = rows
+    .flatMap((row) => nodesOf(row["QUERY PLAN"][0].Plan))
+    .filter((node) => node["Node Type"].includes("Scan") && node["Relation Name"] !== undefined);
+  expect(scans.map((node) => node["Relation Name"])).toContain("jobs");
+  return scans
+    .filter((node) => node["Index Cond"] === undefined)
+    .flatMap((node) => node["Relation Name"] ?? []);
+}
+
+const lease = () => ({ jobId, attempt: 1, leaseNumber: 1 });
+
+test("an end finds its rows by their ids", async () => {
+  const ends = [{ lease: lease(), end: { kind: "completed" as const, outputs: [buildOutput()] } }];
+  expect(await readWhole(endLeases(ends, Prisma.sql`NOT job.has_dependents`))).toEqual([]);
+});
