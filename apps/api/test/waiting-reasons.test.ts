@@ -114,7 +114,15 @@ test("its turn: how many come before it, its place in its lane, and how long tha
     ...{ code: "behind-others", jobsBefore: 3, hasMoreBefore: false, position: 4 },
     ...{ estimatedWaitMs: null, lane: expect.stringMatching(/^measured-[0-9a-f]{12}$/) },
   });
-  const measure = { lane: before.lane!, runs: 10, runMs: 2_000, loads: 1, loadMs: 7_000 };
+  const [tenant] = await api.database.tenants.ensureTenants(["measured"]);
+  const measure = {
+    lane: before.lane!,
+    tenantId: tenant!.id,
+    runs: 10,
+    runMs: 2_000,
+    loads: 1,
+    loadMs: 7_000,
+  };
   await api.database.laneServing.addMeasures([measure]);
   // One server has the model; it has not loaded it yet.
   expect(await reasonOf(ids[3]!)).toMatchObject({ estimatedWaitMs: 13_000 });

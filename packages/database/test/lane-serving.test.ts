@@ -42,19 +42,23 @@ test("measurements become means in which recent ones weigh more", async () => {
   expect(await factsOf("measured")).toEqual({
     ...{ name: "measured", mainModel: "model of measured", runMs: null, runs: 0, loadMs: null },
     ...{ lastServedAt: null, pausedAt: null, readAt: expect.any(Date) },
-    clocks: { normal: { claimedRank: 0, base: 0 } },
+    clocks: { normal: { claimedRank: 0, base: 0, unitMs: 1_000 } },
   });
   const { laneServing } = database;
-  await laneServing.addMeasures([{ lane: "measured", runs: 1, runMs: 1_000, loads: 1, loadMs: 8_000 }]);
+  await laneServing.addMeasures([
+    { tenantId, lane: "measured", runs: 1, runMs: 1_000, loads: 1, loadMs: 8_000 },
+  ]);
   expect(await factsOf("measured")).toMatchObject({ runMs: 1_000, loadMs: 8_000 });
   await laneServing.addMeasures([
-    { lane: "measured", runs: 1, runMs: 2_000, loads: 0, loadMs: 0 },
-    { lane: "other", runs: 3, runMs: 70, loads: 0, loadMs: 0 },
-    { lane: "unknown", runs: 1, runMs: 1, loads: 0, loadMs: 0 },
+    { tenantId, lane: "measured", runs: 1, runMs: 2_000, loads: 0, loadMs: 0 },
+    { tenantId, lane: "other", runs: 3, runMs: 70, loads: 0, loadMs: 0 },
+    { tenantId, lane: "unknown", runs: 1, runMs: 1, loads: 0, loadMs: 0 },
   ]);
   expect(await factsOf("measured")).toMatchObject({ runMs: 1_100, runs: 2, loadMs: 8_000 });
   expect(await factsOf("other")).toMatchObject({ runMs: 70, loadMs: null });
-  await laneServing.addMeasures([{ lane: "measured", runs: 200, runMs: 500, loads: 200, loadMs: 90 }]);
+  await laneServing.addMeasures([
+    { tenantId, lane: "measured", runs: 200, runMs: 500, loads: 200, loadMs: 90 },
+  ]);
   const facts = await factsOf("measured");
   expect(facts.runMs).toBeCloseTo(500, 1);
   expect(facts.loadMs).toBeCloseTo(90, 1);
@@ -67,10 +71,38 @@ test("measurements become means in which recent ones weigh more", async () => {
   ]);
 });
 
+test("each tenant's runs in a lane have a mean of their own", async () => {
+  await makeLanes("shared");
+  const [other] = await stores.tenants.ensureTenants(["another-studio"]);
+  const measure = { lane: "shared", tenantId, runs: 2, runMs: 1_000, loads: 1, loadMs: 500 };
+  await database.laneServing.addMeasures([
+    measure,
+    { ...measure, tenantId: other!.id, runs: 1, runMs: 7_000, loads: 3, loadMs: 900 },
+  ]);
+  expect(await factsOf("shared")).toMatchObject({
+    ...{ runMs: 3_000, runs: 3, loadMs: 800 },
+    clocks: { normal: { unitMs: 3_000 } },
+  });
+  await database.laneServing.addMeasures([
+    { ...measure, runs: 1, runMs: 2_000, loads: 0 },
+    { ...measure, tenantId: other!.id, runs: 0, loads: 1 },
+  ]);
+  const { rows } = await client.query(
+    "SELECT tenant_id, run_ms, runs FROM tenant_runs WHERE lane = 'shared' ORDER BY runs DESC",
+  );
+  expect(rows).toEqual([
+    { tenant_id: tenantId, run_ms: 1_100, runs: 3 },
+    { tenant_id: other!.id, run_ms: 7_000, runs: 1 },
+  ]);
+  expect(await factsOf("shared")).toMatchObject({ clocks: { normal: { unitMs: 3_000 } } });
+});
+
 test("a lane without a measured load goes by the lanes of the same model", async () => {
   await makeLanes("one", "two", "three");
   await client.query("UPDATE lanes SET main_model = 'shared' WHERE name IN ('one', 'two')");
-  await database.laneServing.addMeasures([{ lane: "one", runs: 0, runMs: 0, loads: 1, loadMs: 3_000 }]);
+  await database.laneServing.addMeasures([
+    { tenantId, lane: "one", runs: 0, runMs: 0, loads: 1, loadMs: 3_000 },
+  ]);
   expect(await factsOf("two")).toMatchObject({ runMs: null, loadMs: 3_000 });
   expect(await factsOf("three")).toMatchObject({ loadMs: null });
 });

@@ -7,6 +7,7 @@ import {
   extendQueue,
   noTenantLimitChoices,
   rankInSpan,
+  rankMax,
   rankStep,
   rankWindow,
   spanOf,
@@ -125,6 +126,11 @@ describe("a tenant's ranks", () => {
     await client.query("DELETE FROM tenant_queues; DELETE FROM lane_clocks");
     const weights = [1, 2, 0.5];
     const tenants = await Promise.all(weights.map((weight) => freshTenant(weight)));
+    // The first tenant's jobs run as those of each lane usually do, as far as is known.
+    const runsOfTenants: Record<string, number>[] = [{}, { a: 25_000, b: 90 }, { b: 41_000, c: 130 }];
+    for (const [tenant, runs] of runsOfTenants.entries())
+      for (const [lane, ms] of Object.entries(runs))
+        await client.query("INSERT INTO tenant_runs VALUES ($1, $2, $3, 1)", [lane, tenants[tenant], ms]);
     const clocks = new Map<string, number>();
     const queues = new Map<string, TenantQueue>();
     const waiting: Job[] = [];
@@ -143,16 +149,20 @@ describe("a tenant's ranks", () => {
       const [tenant, lane, count] = [pick(tenants.length), lanes[pick(lanes.length)]!, 1 + pick(9)];
       const waitingWork = lanes.map((each) => {
         const queue = queues.get(`${tenant} ${each}`) ?? emptyTenantQueue;
-        return { units: waitingUnits(queue, clocks.get(each) ?? 0), runMs: runMs[each] ?? 0 };
+        return { units: waitingUnits(queue, clocks.get(each) ?? 0), unitMs: runMs[each] ?? 0 };
       });
       // Some jobs of another lane come in the same batch.
       const counts = new Map([[lane, count]]);
       if (pick(2) === 0) counts.set(lanes[pick(lanes.length)]!, 1 + pick(9));
-      const step = rankStep({ runMs: 1, laneRunMs: 1, weight: weights[tenant]! });
-      const work = [...counts].map(([each, jobs]) => ({ units: jobs * step, runMs: runMs[each]! }));
+      const stepIn = (each: string): number => {
+        const unitMs = runMs[each]!;
+        return rankStep({ runMs: runsOfTenants[tenant]![each] ?? unitMs, unitMs, weight: weights[tenant]! });
+      };
+      const work = [...counts].map(([each, jobs]) => ({ units: jobs * stepIn(each), unitMs: runMs[each]! }));
       const expected: number[] = [];
       let workMs = 0;
       for (const [each, jobs] of counts) {
+        const step = stepIn(each);
         const span = spanOf(jobs * step, work, runMs[each]!);
         const queue = extendQueue(
           queues.get(`${tenant} ${each}`) ?? emptyTenantQueue,
@@ -172,6 +182,74 @@ describe("a tenant's ranks", () => {
       waiting.push(...jobs);
     }
   }, 60_000);
+
+  test("count how long its jobs run in the lane, so tenants with jobs of 1 and 50 seconds get as much GPU time", async () => {
+    const runMs = { quick: 1_000, slow: 50_000 };
+    const [quick, slow] = [await freshTenant(), await freshTenant()];
+    await accept(quick, ["shared"]);
+    await database.laneServing.addMeasures([
+      { ...{ lane: "shared", tenantId: quick, runs: 30, runMs: runMs.quick }, loads: 0, loadMs: 0 },
+      { ...{ lane: "shared", tenantId: slow, runs: 2, runMs: runMs.slow }, loads: 0, loadMs: 0 },
+    ]);
+    const jobs = [
+      ...(await accept(
+        slow,
+        Array.from({ length: 20 }, () => "shared"),
+      )),
+      ...(await accept(
+        quick,
+        Array.from({ length: 900 }, () => "shared"),
+      )),
+    ];
+    const gpuMs = { quick: 0, slow: 0 };
+    for (const job of jobs.toSorted((one, other) => one.rank - other.rank).slice(0, 600)) {
+      const tenant = job.tenantId === quick ? "quick" : "slow";
+      gpuMs[tenant] += runMs[tenant];
+    }
+    expect(gpuMs.quick).toBeGreaterThan(500_000);
+    expect(Math.abs(gpuMs.quick - gpuMs.slow)).toBeLessThanOrEqual(2 * runMs.slow);
+  });
+
+  test("are in a unit that stays when later measurements differ, until the lane is idle", async () => {
+    const tenantId = await freshTenant();
+    const measure = (runs: number, runMs: number) =>
+      database.laneServing.addMeasures([
+        { ...{ lane: "growing", tenantId, runs, runMs }, loads: 0, loadMs: 0 },
+      ]);
+    const waiting = await accept(tenantId, ["growing"]);
+    await measure(1, 2_000);
+    await measure(500, 480_000);
+    waiting.push(...(await accept(tenantId, ["growing", "growing"])));
+    expect(ranksOf(waiting)).toEqual([16, 16 + 3_840, 16 + 2 * 3_840]);
+    await database.jobAnnouncer.forgetIdleRanks();
+    const units = async () =>
+      (await client.query<{ unit_ms: number }>("SELECT unit_ms FROM lane_clocks WHERE lane = 'growing'"))
+        .rows;
+    expect(await units()).toEqual([{ unit_ms: 2_000 }]);
+    await database.jobRequests.cancelBatch(waiting[0]!.batchId!);
+    await database.jobRequests.cancelBatch(waiting[1]!.batchId!);
+    await database.jobAnnouncer.forgetIdleRanks();
+    expect(ranksOf(await accept(tenantId, ["growing"]))).toEqual([16]);
+    const [renewed] = await units();
+    expect(renewed?.unit_ms).toBeCloseTo(480_000, -1);
+  });
+
+  test("leave room for jobs that run longer than all ranks of a ticket can show", async () => {
+    const [films, images] = [await freshTenant(0.1), await freshTenant()];
+    await accept(images, ["mixed"]);
+    await database.laneServing.addMeasures([
+      { ...{ lane: "mixed", tenantId: images, runs: 1, runMs: 1_000 }, loads: 0, loadMs: 0 },
+      { ...{ lane: "mixed", tenantId: films, runs: 1, runMs: 1e6 }, loads: 0, loadMs: 0 },
+    ]);
+    await client.query("UPDATE lane_clocks SET unit_ms = 1000 WHERE lane = 'mixed'");
+    const [first, ...further] = await accept(
+      films,
+      Array.from({ length: 20_000 }, () => "mixed"),
+    );
+    expect(first?.rank).toBe(160_000);
+    expect(Math.max(...ranksOf(further))).toBe(rankMax);
+    expect(await accept(films, ["mixed"])).toMatchObject([{ rank: rankMax }]);
+  });
 
   test("begin anew in a lane and a band in which nothing waits", async () => {
     const busy = await freshTenant();
@@ -274,6 +352,38 @@ describe("the base of a lane and a band", () => {
     await client.query("UPDATE lane_clocks SET repricing_at = now() WHERE repricing_at IS NOT NULL");
     expect(await database.jobAnnouncer.nextRepricing(10_000)).toBeNull();
   });
+
+  test("keeps up with jobs of which a ticket's priority can show nine, so that tenants still take turns", async () => {
+    const [one, other] = [await freshTenant(), await freshTenant()];
+    const jobs = new Map((await accept(one, ["clips"])).map((job) => [job.id, job]));
+    const measure = (runs: number, runMs: number) =>
+      database.laneServing.addMeasures([
+        { ...{ lane: "clips", tenantId: one, runs, runMs }, loads: 0, loadMs: 0 },
+      ]);
+    await measure(1, 1_000);
+    await measure(500, 480_000);
+    for (const tenantId of [one, other])
+      for (const job of await accept(
+        tenantId,
+        Array.from({ length: 40 }, () => "clips"),
+      ))
+        jobs.set(job.id, job);
+    const priorities = prioritiesOf((await announced()).filter(({ jobId }) => jobs.has(jobId)));
+    const taken: string[] = [];
+    while (taken.length < 60) {
+      const [id] = [...priorities].reduce((first, next) => (next[1] < first[1] ? next : first));
+      await claim(jobs.get(id)!);
+      priorities.delete(id);
+      taken.push(jobs.get(id)!.tenantId);
+      await database.jobAnnouncer.moveBases();
+      await client.query("UPDATE lane_clocks SET repricing_at = now() WHERE repricing_at IS NOT NULL");
+      await passAll(priorities, 50);
+    }
+    for (let count = 1; count <= taken.length; count += 1) {
+      const ofOne = taken.slice(0, count).filter((tenantId) => tenantId === one).length;
+      expect(Math.abs(2 * ofOne - count)).toBeLessThanOrEqual(3);
+    }
+  }, 60_000);
 
   test("falls to 0 with all ranks before these leave the range of their column", async () => {
     const tenantId = await freshTenant();

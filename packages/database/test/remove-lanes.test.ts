@@ -49,7 +49,7 @@ async function failed(lane: string): Promise<Job> {
 const makeOld = (lane: string) =>
   client.query("UPDATE lanes SET last_used_at = now() - interval '25 hours' WHERE name = $1", [lane]);
 
-async function left(table: "lanes" | "lane_clocks" | "tenant_queues"): Promise<string[]> {
+async function left(table: "lanes" | "lane_clocks" | "tenant_queues" | "tenant_runs"): Promise<string[]> {
   const column = table === "lanes" ? "name" : "lane";
   const { rows } = await client.query<{ lane: string }>(
     `SELECT DISTINCT ${column} AS lane FROM ${table} ORDER BY 1`,
@@ -57,16 +57,19 @@ async function left(table: "lanes" | "lane_clocks" | "tenant_queues"): Promise<s
   return rows.map(({ lane }) => lane);
 }
 
-test("lanes that no job was in for a day are removed with their clocks and queues, a few at a time", async () => {
+test("lanes that no job was in for a day are removed with their clocks, queues and measured runs, a few at a time", async () => {
   for (const lane of ["old-1", "old-2", "paused", "fresh"])
     await stores.jobRequests.requestCancel((await accept(lane)).id);
   await accept("waits");
+  await client.query(
+    "INSERT INTO tenant_runs SELECT lanes.name, tenants.id, 1000, 1 FROM lanes CROSS JOIN tenants ON CONFLICT DO NOTHING",
+  );
   for (const lane of ["old-1", "old-2", "paused", "waits"]) await makeOld(lane);
   await client.query("UPDATE lanes SET paused_at = now(), paused_by = 'operator' WHERE name = 'paused'");
   expect(await remove(1)).toBe(1);
   expect(await remove()).toBe(1);
   expect(await remove()).toBe(0);
-  for (const table of ["lanes", "lane_clocks", "tenant_queues"] as const)
+  for (const table of ["lanes", "lane_clocks", "tenant_queues", "tenant_runs"] as const)
     expect(await left(table)).toEqual(["fresh", "paused", "waits"]);
 });
 

@@ -250,11 +250,12 @@ export {
   type TicketPosition,
 } from "./scheduling/ticket-rank.ts";
 export { LaneTurns, type LaneFirst } from "./scheduling/lane-turns.ts";
-export { rankStep, stepMax, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
+export { rankMax, rankStep, stepMax, stepMin, unitsPerRun, unmeasuredRunMs } from "./scheduling/rank-step.ts";
 export {
   emptyTenantQueue,
   extendQueue,
   rankInSpan,
+  rankTolerance,
   spanOf,
   unitsOfLane,
   waitingUnits,

@@ -16,13 +16,23 @@ export interface QueuedJob {
   rank: number;
 }
 
+/** The mean of measured runs; recent ones count more. */
+class MeanRun {
+  /** `null` = none was measured. */
+  ms: number | null = null;
+  #measured = 0;
+
+  add(runMs: number): void {
+    this.#measured += 1;
+    this.ms = this.ms === null ? runMs : this.ms + (runMs - this.ms) / Math.min(this.#measured, 20);
+  }
+}
+
 /** The waiting jobs of one lane: what BullMQ is to the product. */
 export class LaneQueue {
   readonly lane: SimulatedLane;
   /** The highest rank that was taken, by band. */
   readonly clocks = new Float64Array(bandCount);
-  /** The mean of the measured runs, recent ones count more. */
-  runMs = unmeasuredRunMs;
   /** Servers whose last job came from here, and which are not done. */
   servers = 0;
   lastServedAtMs: number;
@@ -31,7 +41,9 @@ export class LaneQueue {
   readonly #waitingInBand = new Int32Array(bandCount);
   readonly #heap = new NumberHeap();
   readonly #jobs = new Map<number, QueuedJob>();
-  #measured = 0;
+  readonly #runs = new MeanRun();
+  readonly #runsOfTenants = new Map<number, MeanRun>();
+  #unitMs: number | null = null;
 
   constructor(lane: SimulatedLane, loadMs: number, servedAtMs: number) {
     this.lane = lane;
@@ -46,7 +58,22 @@ export class LaneQueue {
 
   /** `null` = no run was measured. */
   get measuredRunMs(): number | null {
-    return this.#measured === 0 ? null : this.runMs;
+    return this.#runs.ms;
+  }
+
+  /** How long a run usually takes, as far as it is known. */
+  get runMs(): number {
+    return this.#runs.ms ?? unmeasuredRunMs;
+  }
+
+  /** What sixteen ranks stand for: the mean of the runs when the first was measured. */
+  get unitMs(): number {
+    return this.#unitMs ?? this.runMs;
+  }
+
+  /** How long a tenant's jobs run here, as far as it is known. */
+  runMsOf(tenant: number): number {
+    return this.#runsOfTenants.get(tenant)?.ms ?? this.runMs;
   }
 
   /** @param since when the job began to wait, if that is not now */
@@ -83,9 +110,12 @@ export class LaneQueue {
     return job;
   }
 
-  measure(runMs: number): void {
-    this.#measured += 1;
-    this.runMs += (runMs - this.runMs) / Math.min(this.#measured, 20);
+  measure(tenant: number, runMs: number): void {
+    this.#runs.add(runMs);
+    this.#unitMs ??= this.runMs;
+    const ofTenant = this.#runsOfTenants.get(tenant) ?? new MeanRun();
+    this.#runsOfTenants.set(tenant, ofTenant);
+    ofTenant.add(runMs);
   }
 
   /** What `LaneTurns` is told; `null` = nothing waits. */
@@ -96,7 +126,7 @@ export class LaneQueue {
     const { band, rank } = head;
     return {
       ...{ lane: name, group: `${model} ${lowestKind}`, band, rank },
-      ...{ clock: this.clocks[band] ?? 0, runMs: this.runMs },
+      ...{ clock: this.clocks[band] ?? 0, unitMs: this.unitMs },
     };
   }
 

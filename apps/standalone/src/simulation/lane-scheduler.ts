@@ -152,7 +152,8 @@ export class LaneScheduler implements Scheduler {
 
   ended(number: number, job: number, now: number, isEmpty: boolean): void {
     const server = this.#server(number);
-    this.#lanes[this.#work.laneOfJob[job] ?? -1]?.measure(this.#work.runMs[job] ?? 0);
+    const { laneOfJob, tenantOfJob, runMs } = this.#work;
+    this.#lanes[laneOfJob[job] ?? -1]?.measure(tenantOfJob[job] ?? 0, runMs[job] ?? 0);
     if (!isEmpty) return;
     server.idleSinceMs = now;
     this.#empty[server.kind] = (this.#empty[server.kind] ?? 0) + 1;

@@ -221,6 +221,39 @@ test("tenants that have work waiting get GPU time by their weights, to within a 
   );
 }, 60_000);
 
+test("two tenants with jobs of 1 and 50 seconds in one lane get GPU time by their weights", () => {
+  const oneLane = fc.record({
+    servers: fc.integer({ min: 1, max: 3 }),
+    spread: fc.constantFrom(0, 0.2),
+    loadMs: fc.constantFrom(0, 5_000),
+    weights: fc.constantFrom("", "2,1", "1,4"),
+    slots: fc.constantFrom(1, 2),
+    seed: fc.integer(),
+  });
+  fc.assert(
+    fc.property(oneLane, fc.boolean(), (given, firstIsQuick) => {
+      const factors = firstIsQuick ? [1, 50] : [50, 1];
+      const options = simulationOptions({
+        ...{ ...given, models: 1, tenants: 2, tenantRuns: factors.join(","), runMs, ageingMs: 1e9 },
+        ...{ jobs: 4_000, arriveMs: 1_000_000 / given.servers },
+      });
+      const work = makeWorkload(options);
+      // A job of each tenant runs alone, so that both are measured before the queue grows.
+      for (const tenant of [0, 1]) work.tenantOfJob[tenant] = tenant;
+      for (const tenant of [0, 1]) work.runMs[tenant] = runMs * factors[tenant]!;
+      work.arrivalMs[0] = 0;
+      for (let job = 1; job < work.jobs; job += 1) work.arrivalMs[job]! += 100_000 * Math.min(job, 2);
+      const { sharedGpuMs } = simulate(work, new LaneScheduler(work, options), farmOptions(options));
+      const [one = 0, other = 0] = [...sharedGpuMs].map(
+        (ofTenant, tenant) => ofTenant / work.weights[tenant]!,
+      );
+      expect(Math.min(one, other)).toBeGreaterThan(100_000);
+      expect(Math.abs(one - other) / Math.max(one, other)).toBeLessThan(0.25);
+    }),
+    { numRuns: 40 },
+  );
+}, 60_000);
+
 /**
  * Not in each farm: where lanes fall empty and fill again, one farm in a thousand is beyond it, by a few steps. If lanes
  * took turns instead of tenants, more than a quarter of them would be.

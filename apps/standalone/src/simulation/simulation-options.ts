@@ -36,6 +36,12 @@ const schema = z.strictObject({
     .transform((text) => (text === "" ? [] : text.split(",").map(Number)))
     .pipe(z.array(z.number().positive()))
     .describe("weights of the first tenants, such as 1,2"),
+  tenantRuns: z
+    .string()
+    .default("")
+    .transform((text) => (text === "" ? [] : text.split(",").map(Number)))
+    .pipe(z.array(z.number().positive()))
+    .describe("how many times as long as others the jobs of the first tenants run, such as 1,50"),
   runMs: durationMs.min(1).default(1_000).describe("mean GPU time of a job"),
   loadMs: durationMs.default(20_000).describe("time to load a model"),
   spread: z.coerce

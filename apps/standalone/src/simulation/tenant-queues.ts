@@ -26,17 +26,20 @@ export class TenantQueues {
     const queues = this.#of(tenant, band);
     const waiting = [...queues].flatMap(([index, queue]) => {
       const of = this.#lanes[index];
-      return of === undefined ? [] : { units: waitingUnits(queue, of.clocks[band] ?? 0), runMs: of.runMs };
+      return of === undefined ? [] : { units: waitingUnits(queue, of.clocks[band] ?? 0), unitMs: of.unitMs };
     });
-    const step = rankStep({ runMs: own.runMs, laneRunMs: own.runMs, weight: this.#weights[tenant] ?? 1 });
+    const step = rankStep({
+      ...{ runMs: own.runMsOf(tenant), unitMs: own.unitMs },
+      weight: this.#weights[tenant] ?? 1,
+    });
     const queue = extendQueue(
       queues.get(lane) ?? emptyTenantQueue,
       own.clocks[band] ?? 0,
-      unitsOfLane(waiting, own.runMs),
+      unitsOfLane(waiting, own.unitMs),
       { steps: step, span: step },
     );
     queues.set(lane, queue);
-    return queue.lastRank;
+    return Math.round(queue.lastRank);
   }
 
   #of(tenant: number, band: number): Map<number, TenantQueue> {

@@ -39,7 +39,8 @@ function randomFrom(seed: number): () => number {
 }
 
 /**
- * Work in random order. Runs vary by `spread` around the mean of their lane, and the means by as much around `runMs`.
+ * Work in random order. Runs vary by `spread` around the mean of their lane, and the means by as much around `runMs`;
+ * `tenantRuns` makes those of some tenants longer or shorter.
  * The first tenant floods: it sends `flood` of the jobs at once, at the beginning; the others arrive evenly.
  */
 export function makeWorkload(options: SimulationOptions): Workload {
@@ -73,7 +74,7 @@ export function makeWorkload(options: SimulationOptions): Workload {
     workload.laneOfJob[job] = lane;
     workload.tenantOfJob[job] = tenant;
     workload.bandOfJob[job] = bandOf(options.bands, isFlood ? 1 : random());
-    workload.runMs[job] = around(laneRunMs[lane] ?? options.runMs);
+    workload.runMs[job] = around(laneRunMs[lane] ?? options.runMs) * (options.tenantRuns[tenant] ?? 1);
     const place = (job - options.flood + 1) / (jobs - options.flood);
     workload.arrivalMs[job] = isFlood ? 0 : place * options.arriveMs;
   }

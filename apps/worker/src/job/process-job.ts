@@ -44,11 +44,7 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
     noteOnServer(run, server, prompt);
     const { lookup } = prompt;
     if (lookup.state === "finished" && run.timing !== null)
-      options.measures.note(
-        run.leased.job.lane,
-        run.timing.measured(endedAt, lookup.executedMs),
-        run.hadToLoad,
-      );
+      options.measures.note(run.leased.job, run.timing.measured(endedAt, lookup.executedMs), run.hadToLoad);
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
     await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, { ...options, signal }, log);

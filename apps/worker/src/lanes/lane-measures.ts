@@ -1,8 +1,11 @@
 import { defaultLane, type LaneMeasure, type LaneServing, StoreUnavailableError } from "@genga/jobs";
 import { type RunTimes } from "./run-timing.ts";
 
+/** Whose execution was measured. */
+type Measured = Pick<LaneMeasure, "lane" | "tenantId">;
+
 /**
- * Collects how long executions and loads took, and adds them to the lanes with one statement per flush. An execution
+ * Collects how long executions and loads took, and adds them to the lanes and tenants with one statement per flush. An execution
  * for which the server loaded a model counts as a load of `leadMs` and a run of the rest.
  */
 export class LaneMeasures {
@@ -14,12 +17,12 @@ export class LaneMeasures {
   }
 
   /** @param hadToLoad whether the server had to load the model first; `null` = not known */
-  note(lane: string, { totalMs, leadMs }: RunTimes, hadToLoad: boolean | null): void {
-    if (lane === defaultLane) return;
+  note(of: Measured, { totalMs, leadMs }: RunTimes, hadToLoad: boolean | null): void {
+    if (of.lane === defaultLane) return;
     if (hadToLoad === false) {
-      this.#add(lane, { runs: 1, runMs: totalMs, loads: 0, loadMs: 0 });
+      this.#add(of, { runs: 1, runMs: totalMs, loads: 0, loadMs: 0 });
     } else if (hadToLoad === true && leadMs !== null) {
-      this.#add(lane, { runs: 1, runMs: totalMs - leadMs, loads: 1, loadMs: leadMs });
+      this.#add(of, { runs: 1, runMs: totalMs - leadMs, loads: 1, loadMs: leadMs });
     }
   }
 
@@ -32,14 +35,15 @@ export class LaneMeasures {
       await this.#serving.addMeasures([...pending.values()]);
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
-      for (const [lane, measure] of pending) this.#add(lane, measure);
+      for (const measure of pending.values()) this.#add(measure, measure);
     }
   }
 
-  #add(lane: string, more: Omit<LaneMeasure, "lane">): void {
-    const known = this.#pending.get(lane) ?? { lane, runs: 0, runMs: 0, loads: 0, loadMs: 0 };
-    this.#pending.set(lane, {
-      lane,
+  #add({ lane, tenantId }: Measured, more: Omit<LaneMeasure, keyof Measured>): void {
+    const key = `${tenantId} ${lane}`;
+    const known = this.#pending.get(key) ?? { runs: 0, runMs: 0, loads: 0, loadMs: 0 };
+    this.#pending.set(key, {
+      ...{ lane, tenantId },
       ...{ runs: known.runs + more.runs, runMs: mean(known.runMs, known.runs, more.runMs, more.runs) },
       ...{
         loads: known.loads + more.loads,

@@ -1,4 +1,10 @@
-import { defaultLane, type LaneFacts, type LaneMeasure, type LaneServing } from "@genga/jobs";
+import {
+  defaultLane,
+  unmeasuredRunMs,
+  type LaneFacts,
+  type LaneMeasure,
+  type LaneServing,
+} from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
@@ -6,10 +12,17 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 /** The weight of one new measurement; the earlier mean has the rest. */
 const newWeight = 0.1;
 
+/** The mean `known` with `count` new measurements, whose mean is `added`. Each may be NULL: nothing was measured. */
+function newMean(known: Prisma.Sql, added: Prisma.Sql, count: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`CASE WHEN ${count} = 0 THEN ${known} ELSE coalesce(
+    ${known} + (${added} - ${known}) * (1 - power(1 - ${newWeight}::float8, ${count})), ${added}) END`;
+}
+
 /** As `LaneClocks`. */
-function clocksOf(lane: Prisma.Sql): Prisma.Sql {
+function clocksOf(lane: Prisma.Sql, runMs: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`coalesce((
-    SELECT jsonb_object_agg(clock.priority, jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base))
+    SELECT jsonb_object_agg(clock.priority, jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base,
+      'unitMs', coalesce(clock.unit_ms, nullif(${runMs}, 0), ${unmeasuredRunMs}::real)))
     FROM lane_clocks clock WHERE clock.lane = ${lane}), '{}')`;
 }
 
@@ -33,10 +46,10 @@ export class PrismaLaneServing implements LaneServing {
             SELECT avg(alike.load_ms) FROM lanes alike
             WHERE alike.main_model = lanes.main_model AND alike.load_ms IS NOT NULL))::float8 AS "loadMs",
           last_served_at AS "lastServedAt", now() AS "readAt", paused_at AS "pausedAt",
-          ${clocksOf(Prisma.sql`lanes.name`)} AS clocks
+          ${clocksOf(Prisma.sql`lanes.name`, Prisma.sql`lanes.run_ms`)} AS clocks
         FROM lanes WHERE name = ANY(${[...names]}::text[])
         UNION ALL
-        SELECT ${defaultLane}, NULL, NULL, 0, NULL, last_served_at, now(), NULL, ${clocksOf(Prisma.sql`${defaultLane}`)}
+        SELECT ${defaultLane}, NULL, NULL, 0, NULL, last_served_at, now(), NULL, ${clocksOf(Prisma.sql`${defaultLane}`, Prisma.sql`NULL::real`)}
         FROM default_lane_service WHERE ${names.includes(defaultLane)}::boolean
         ORDER BY name`;
     });
@@ -46,20 +59,34 @@ export class PrismaLaneServing implements LaneServing {
     return withMappedErrors(async () => {
       if (measures.length === 0) return;
       await this.#database.$executeRaw`
-        WITH new AS (
+        WITH given AS MATERIALIZED (
           SELECT * FROM jsonb_to_recordset(${toStoredJson([...measures])}::jsonb)
-            AS new(lane text, runs int, "runMs" float8, loads int, "loadMs" float8)
+            AS given(lane text, "tenantId" uuid, runs int, "runMs" float8, loads int, "loadMs" float8)
+        ), new AS (
+          SELECT lane, sum(runs)::int AS runs, sum(runs * "runMs") / nullif(sum(runs), 0) AS "runMs",
+            sum(loads)::int AS loads, sum(loads * "loadMs") / nullif(sum(loads), 0) AS "loadMs"
+          FROM given GROUP BY lane
         ), held AS (
           SELECT name FROM lanes WHERE name IN (SELECT lane FROM new) ORDER BY name FOR NO KEY UPDATE
+        ), lane AS (
+          UPDATE lanes SET runs = lanes.runs + new.runs,
+            run_ms = ${newMean(Prisma.sql`lanes.run_ms`, Prisma.sql`new."runMs"`, Prisma.sql`new.runs`)},
+            load_ms = ${newMean(Prisma.sql`lanes.load_ms`, Prisma.sql`new."loadMs"`, Prisma.sql`new.loads`)}
+          FROM new JOIN held ON held.name = new.lane WHERE lanes.name = held.name
+          RETURNING lanes.name, lanes.run_ms
+        ), clock AS (
+          -- A clock that another transaction has locked gets its unit from a later measurement.
+          UPDATE lane_clocks clock SET unit_ms = lane.run_ms FROM lane
+          WHERE lane.name = clock.lane AND lane.run_ms > 0 AND (clock.lane, clock.priority) IN (
+            SELECT unset.lane, unset.priority FROM lane_clocks unset JOIN lane ON lane.name = unset.lane
+            WHERE unset.unit_ms IS NULL FOR NO KEY UPDATE OF unset SKIP LOCKED)
         )
-        UPDATE lanes SET runs = lanes.runs + new.runs,
-          run_ms = CASE WHEN new.runs = 0 THEN lanes.run_ms ELSE
-            coalesce(lanes.run_ms + (new."runMs" - lanes.run_ms) * (1 - power(1 - ${newWeight}::float8, new.runs)), new."runMs")
-          END,
-          load_ms = CASE WHEN new.loads = 0 THEN lanes.load_ms ELSE
-            coalesce(lanes.load_ms + (new."loadMs" - lanes.load_ms) * (1 - power(1 - ${newWeight}::float8, new.loads)), new."loadMs")
-          END
-        FROM new JOIN held ON held.name = new.lane WHERE lanes.name = held.name`;
+        INSERT INTO tenant_runs AS known (lane, tenant_id, run_ms, runs)
+        SELECT given.lane, given."tenantId", given."runMs", given.runs
+        FROM given JOIN held ON held.name = given.lane WHERE given.runs > 0
+        ORDER BY given.lane, given."tenantId"
+        ON CONFLICT (lane, tenant_id) DO UPDATE SET runs = known.runs + excluded.runs,
+          run_ms = ${newMean(Prisma.sql`known.run_ms`, Prisma.sql`excluded.run_ms`, Prisma.sql`excluded.runs`)}`;
     });
   }
 

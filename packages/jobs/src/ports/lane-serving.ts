@@ -8,6 +8,8 @@ export interface LaneClock {
   claimedRank: number;
   /** The rank from which those of the tickets are counted. */
   base: number;
+  /** What sixteen ranks stand for, in milliseconds of GPU time. */
+  unitMs: number;
 }
 
 /** What is known of a lane besides its tickets. */
@@ -30,9 +32,10 @@ export interface LaneFacts {
   clocks: LaneClocks;
 }
 
-/** Measurements of one lane, to be added to what is known. */
+/** Measurements of one tenant's jobs in one lane, to be added to what is known of both. */
 export interface LaneMeasure {
   lane: string;
+  tenantId: string;
   /** How many executions `runMs` is the mean of. */
   runs: number;
   runMs: number;
@@ -48,7 +51,7 @@ export interface LaneMeasure {
 export interface LaneServing {
   /** Those of these lanes that have rows. Of the lane `default` only `lastServedAt` is known. */
   readLanes(names: readonly string[]): Promise<LaneFacts[]>;
-  /** Adds measurements; recent ones weigh more. */
+  /** Adds measurements, at most one for each tenant and lane; recent ones weigh more. */
   addMeasures(measures: readonly LaneMeasure[]): Promise<void>;
   /** Servers took jobs of these lanes just now. */
   noteServed(names: readonly string[]): Promise<void>;

@@ -121,7 +121,7 @@ export class LanePicture {
 
   #laneFirst(lane: string, { band, rank }: TicketPosition, capabilities: readonly string[]): LaneFirst {
     const { model, runMs, clocks } = this.#options.laneNamed(lane);
-    const { claimedRank = 0, base = 0 } = clocks[jobPriorities[band] ?? "normal"] ?? {};
+    const { claimedRank = 0, base = 0, unitMs = runMs } = clocks[jobPriorities[band] ?? "normal"] ?? {};
     const able = capabilities.filter((capability) => this.#options.mayServe(capability, lane));
     return {
       lane,
@@ -130,7 +130,7 @@ export class LanePicture {
       // Tickets whose rank was counted from an older base seem to stand before the clock.
       rank: Math.max(base + rank, claimedRank),
       clock: claimedRank,
-      runMs,
+      unitMs,
     };
   }
 

@@ -20,12 +20,19 @@ class Farm {
   readonly #lanes = new Map<string, { waiting: Waiting[]; clock: number; runMs: number }>();
   readonly #queues = new Map<string, Map<string, TenantQueue>>();
   readonly #weights: Record<string, number>;
+  readonly #runMsOfTenants: Record<string, number>;
   readonly #turns = new LaneTurns();
   readonly #servedAt = new Map<string, number>();
   #taken = 0;
 
-  constructor(runMs: Record<string, number>, weights: Record<string, number> = {}) {
+  /** @param runMsOfTenants how long the jobs of some tenants run, if that is not as long as those of their lane usually do */
+  constructor(
+    runMs: Record<string, number>,
+    weights: Record<string, number> = {},
+    runMsOfTenants: Record<string, number> = {},
+  ) {
     this.#weights = weights;
+    this.#runMsOfTenants = runMsOfTenants;
     for (const [lane, ms] of Object.entries(runMs))
       this.#lanes.set(lane, { waiting: [], clock: 0, runMs: ms });
   }
@@ -40,7 +47,7 @@ class Farm {
       const [first] = waiting;
       return first === undefined
         ? []
-        : [{ ...{ lane, group: "all", band: 2 }, rank: first.rank, clock, runMs }];
+        : [{ ...{ lane, group: "all", band: 2 }, rank: first.rank, clock, unitMs: runMs }];
     });
     const ahead = this.#turns.look(firsts);
     const [best] = firsts.sort(
@@ -53,7 +60,7 @@ class Farm {
     const { tenant, rank } = lane.waiting.shift()!;
     lane.clock = Math.max(lane.clock, rank);
     this.#servedAt.set(best.lane, ++this.#taken);
-    return { tenant, lane: best.lane, runMs: lane.runMs };
+    return { tenant, lane: best.lane, runMs: this.#runMsOf(tenant, lane.runMs) };
   }
 
   /** GPU time by tenant over the next jobs. */
@@ -66,15 +73,22 @@ class Farm {
     return gpuMs;
   }
 
+  #runMsOf(tenant: string, laneRunMs: number): number {
+    return this.#runMsOfTenants[tenant] ?? laneRunMs;
+  }
+
   #addOne(tenant: string, name: string): void {
     const lane = this.#lanes.get(name)!;
     const queues = this.#queues.get(tenant) ?? new Map<string, TenantQueue>();
     this.#queues.set(tenant, queues);
     const waiting = [...queues].map(([other, queue]) => {
       const { clock, runMs } = this.#lanes.get(other)!;
-      return { units: waitingUnits(queue, clock), runMs };
+      return { units: waitingUnits(queue, clock), unitMs: runMs };
     });
-    const step = rankStep({ runMs: lane.runMs, laneRunMs: lane.runMs, weight: this.#weights[tenant] ?? 1 });
+    const step = rankStep({
+      ...{ runMs: this.#runMsOf(tenant, lane.runMs), unitMs: lane.runMs },
+      weight: this.#weights[tenant] ?? 1,
+    });
     const queue = extendQueue(
       queues.get(name) ?? emptyTenantQueue,
       lane.clock,
@@ -82,7 +96,7 @@ class Farm {
       { steps: step, span: step },
     );
     queues.set(name, queue);
-    lane.waiting.push({ tenant, rank: queue.lastRank });
+    lane.waiting.push({ tenant, rank: Math.round(queue.lastRank) });
     lane.waiting.sort((one, other) => one.rank - other.rank);
   }
 }
@@ -177,8 +191,39 @@ test("tenants get GPU time by their weights across lanes, whatever lanes their j
   );
 });
 
+describe("tenants whose jobs take 1 and 50 seconds in one lane", () => {
+  const runMs = { quick: 1_000, slow: 50_000 };
+
+  test.each([1_000, 7_000, 50_000])(
+    "get as much GPU time as each other if the lane's unit is %d ms",
+    (unitMs) => {
+      const farm = new Farm({ shared: unitMs }, {}, runMs);
+      farm.add("slow", "shared", 40);
+      farm.add("quick", "shared", 2_000);
+      const { quick = 0, slow = 0 } = farm.run(1_000);
+      expect(Math.abs(quick - slow)).toBeLessThanOrEqual(2 * runMs.slow);
+    },
+  );
+
+  test("get it by their weights, also if the one of weight 16 has the quick jobs", () => {
+    const farm = new Farm({ shared: 50_000 }, { quick: 16, slow: 1 }, runMs);
+    farm.add("slow", "shared", 40);
+    farm.add("quick", "shared", 8_000);
+    const { quick = 0, slow = 0 } = farm.run(4_000);
+    expect(Math.abs(quick / 16 - slow)).toBeLessThanOrEqual(2 * runMs.slow);
+  });
+
+  test("get it across lanes, too", () => {
+    const farm = new Farm({ one: 1_000, two: 50_000 }, {}, runMs);
+    for (let round = 0; round < 40; round += 1) farm.add("slow", round % 2 === 0 ? "one" : "two");
+    for (let round = 0; round < 2_000; round += 1) farm.add("quick", round % 2 === 0 ? "one" : "two");
+    const { quick = 0, slow = 0 } = farm.run(1_000);
+    expect(Math.abs(quick - slow)).toBeLessThanOrEqual(3 * runMs.slow);
+  });
+});
+
 describe("a lane's place among the others", () => {
-  const first = { group: "all", band: 2, clock: 0, runMs: 1_600 };
+  const first = { group: "all", band: 2, clock: 0, unitMs: 1_600 };
 
   test("is as many runs away as it was when these turn out to be longer, and when servers come", () => {
     const turns = new LaneTurns();
@@ -188,9 +233,9 @@ describe("a lane's place among the others", () => {
         { ...first, lane: "two", rank, ...change },
       ]);
     expect(look(48, {}).get("two")).toBe(3_200);
-    expect(look(48, { runMs: 16_000 }).get("two")).toBe(32_000);
-    expect(look(64, { runMs: 16_000 }).get("two")).toBe(48_000);
-    expect(look(64, { runMs: 16_000, group: "more servers" }).get("two")).toBe(48_000);
+    expect(look(48, { unitMs: 16_000 }).get("two")).toBe(32_000);
+    expect(look(64, { unitMs: 16_000 }).get("two")).toBe(48_000);
+    expect(look(64, { unitMs: 16_000, group: "more servers" }).get("two")).toBe(48_000);
   });
 
   test("is next, and not before, for a tenant whose first job comes to a lane that waited for its turn", () => {
@@ -212,8 +257,8 @@ describe("a lane's place among the others", () => {
 
 test("a lane whose runs were measured as no time at all moves on, and leaves the others' turns as they are", () => {
   const turns = new LaneTurns();
-  const first = (lane: string, rank: number, runMs: number): LaneFirst => {
-    return { lane, group: "all", band: 2, rank, clock: 0, runMs };
+  const first = (lane: string, rank: number, unitMs: number): LaneFirst => {
+    return { lane, group: "all", band: 2, rank, clock: 0, unitMs };
   };
   turns.look([first("quick", 16, 0), first("slow", 16, 1_000)]);
   turns.look([first("quick", 32, 0), first("slow", 16, 1_000)]);

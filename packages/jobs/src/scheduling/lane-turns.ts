@@ -11,21 +11,21 @@ export interface LaneFirst {
   rank: number;
   /** The highest rank that was claimed in the lane and the band, as far as is known. */
   clock: number;
-  /** What sixteen ranks of the lane stand for. */
-  runMs: number;
+  /** What sixteen ranks of the lane and the band stand for. */
+  unitMs: number;
 }
 
 interface Seen {
   group: string;
   rank: number;
-  runMs: number;
+  unitMs: number;
   /** Where that rank stands among those of the group's other lanes: GPU time since any moment, by weight. */
   timeMs: number;
 }
 
 const seenMax = 10_000;
 /** Runs may be measured as no time at all, but each takes its turn. */
-const runMsLeast = 1;
+const unitMsLeast = 1;
 
 /**
  * Lets tenants take turns across lanes. Ranks are counted in each lane by itself, since lanes may be served by different
@@ -48,22 +48,22 @@ export class LaneTurns {
    */
   look(firsts: readonly LaneFirst[]): Map<string, number> {
     const ahead = new Map<string, number>();
-    const counted = firsts.map((first) => ({ ...first, runMs: Math.max(first.runMs, runMsLeast) }));
+    const counted = firsts.map((first) => ({ ...first, unitMs: Math.max(first.unitMs, unitMsLeast) }));
     for (const [group, members] of byGroup(counted)) {
       const known = members.flatMap((first) => this.#timeOf(group, first) ?? []);
       const beforeMs = Math.max(this.#times.get(group) ?? 0, known.length === 0 ? 0 : Math.min(...known));
       // A lane that was not seen before begins now. If a tenant's first job comes before a lane's other tickets, the lane
       // begins now, too, and not when it was last served.
       const placed = members.map((first) => {
-        const ownMs = this.#timeOf(group, first) ?? beforeMs + aheadMs(first.rank, first.clock, first.runMs);
+        const ownMs = this.#timeOf(group, first) ?? beforeMs + aheadMs(first.rank, first.clock, first.unitMs);
         return { first, timeMs: Math.max(ownMs, beforeMs) };
       });
       const nowMs = Math.min(...placed.map(({ timeMs }) => timeMs));
       remember(this.#times, group, nowMs);
       for (const { first, timeMs } of placed) {
-        const { lane, rank, runMs } = first;
+        const { lane, rank, unitMs } = first;
         ahead.set(lane, timeMs - nowMs);
-        remember(this.#seen, keyOf(first), { group, rank, runMs, timeMs });
+        remember(this.#seen, keyOf(first), { group, rank, unitMs, timeMs });
       }
     }
     return ahead;
@@ -73,11 +73,11 @@ export class LaneTurns {
   #timeOf(group: string, first: LaneFirst): number | undefined {
     const seen = this.#seen.get(keyOf(first));
     if (seen === undefined) return undefined;
-    // What lies before its ticket are runs of the lane, so if these turn out to be longer, it is farther away.
+    // Before a run was measured, ranks are counted in runs of the lane, however long these turn out to be.
     const ranks = first.rank - seen.rank;
-    const distanceMs = seen.timeMs - (this.#times.get(seen.group) ?? 0) + (ranks * seen.runMs) / unitsPerRun;
+    const distanceMs = seen.timeMs - (this.#times.get(seen.group) ?? 0) + (ranks * seen.unitMs) / unitsPerRun;
     // Servers may have come or gone, so that the lane is in another group now. It keeps its distance.
-    return (this.#times.get(group) ?? 0) + (distanceMs * first.runMs) / seen.runMs;
+    return (this.#times.get(group) ?? 0) + (distanceMs * first.unitMs) / seen.unitMs;
   }
 }
 

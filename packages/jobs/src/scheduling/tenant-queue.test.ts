@@ -7,6 +7,7 @@ import {
   unitsOfLane,
   waitingUnits,
 } from "./tenant-queue.ts";
+import { rankMax } from "./rank-step.ts";
 
 const dense = (steps: number) => ({ steps, span: steps });
 
@@ -17,13 +18,29 @@ test("a tenant's jobs follow each other, and a tenant without waiting jobs begin
   expect(extendQueue(first, 100, 0, dense(16))).toEqual({ lastRank: 116, begunRank: 100, backlogUnits: 16 });
 });
 
+test("jobs that take less than a rank add up, and those that come one by one stand where they would together", () => {
+  let queue = emptyTenantQueue;
+  for (let job = 0; job < 400; job += 1) queue = extendQueue(queue, 0, 0, dense(1 / 20));
+  expect(queue.lastRank).toBeCloseTo(20, 6);
+  const together = extendQueue(emptyTenantQueue, 0, 0, dense(20));
+  expect(rankInSpan(together.lastRank, 20, 399 * 5, 1_600)).toBe(20);
+  expect(rankInSpan(together.lastRank, 20, 5, 1_600)).toBe(0);
+});
+
+test("ranks end at the largest number that a row can hold", () => {
+  const far = extendQueue({ lastRank: rankMax - 8, begunRank: 0, backlogUnits: 1 }, 0, 0, dense(16));
+  expect(rankInSpan(far.lastRank, 16, 500, 2_000)).toBe(rankMax - 4);
+  expect(rankInSpan(far.lastRank, 16, 2_000, 2_000)).toBe(rankMax);
+  expect(extendQueue(emptyTenantQueue, rankMax, 1e6, dense(16)).begunRank).toBe(rankMax);
+});
+
 test("what a tenant has waiting in all lanes stands before its next job of a lane", () => {
   expect(extendQueue(emptyTenantQueue, 100, 320, dense(16)).lastRank).toBe(436);
   expect(
     unitsOfLane(
       [
-        { units: 16, runMs: 8_000 },
-        { units: 32, runMs: 1_000 },
+        { units: 16, unitMs: 8_000 },
+        { units: 32, unitMs: 1_000 },
       ],
       2_000,
     ),
@@ -44,7 +61,7 @@ test("a flood over many lanes raises ranks by its work, and by no more, so the t
   const ranks: number[] = [];
   for (let job = 0; job < 4_000; job += 1) {
     const lane = (job * 7) % 40;
-    const waiting = [...queues.values()].map((queue) => ({ units: waitingUnits(queue, 0), runMs: 1_000 }));
+    const waiting = [...queues.values()].map((queue) => ({ units: waitingUnits(queue, 0), unitMs: 1_000 }));
     const queue = queues.get(lane) ?? emptyTenantQueue;
     const next = extendQueue(queue, 0, unitsOfLane(waiting, 1_000), dense(16));
     queues.set(lane, next);
@@ -55,12 +72,12 @@ test("a flood over many lanes raises ranks by its work, and by no more, so the t
 
 test("jobs that come together in several lanes take turns with each other", () => {
   const all = [
-    { units: 48, runMs: 1_000 },
-    { units: 16, runMs: 3_000 },
+    { units: 48, unitMs: 1_000 },
+    { units: 16, unitMs: 3_000 },
   ];
   expect(spanOf(48, all, 1_000)).toBe(96);
   expect(spanOf(16, all, 3_000)).toBe(32);
-  expect(spanOf(16, [{ units: 16, runMs: 700 }], 700)).toBe(16);
+  expect(spanOf(16, [{ units: 16, unitMs: 700 }], 700)).toBe(16);
   expect([1_000, 5_000, 6_000].map((workMs) => rankInSpan(100 + 96, 96, workMs, 1_000))).toEqual([
     116, 180, 196,
   ]);

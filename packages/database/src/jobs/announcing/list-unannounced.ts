@@ -60,7 +60,7 @@ export function unannouncedOfOthers(limit: number): Prisma.Sql {
     )
     (SELECT ${announcementColumns} FROM ready_queue queue CROSS JOIN LATERAL (
       SELECT * FROM jobs job WHERE ${isReadyNow} AND job.tenant_id = queue.tenant_id AND job.lane = queue.lane
-      ORDER BY job.priority, job.rank LIMIT (SELECT greatest(1, ${limit}::int / count(*)) FROM ready_queue)
+      ORDER BY job.priority, job.rank, job.id LIMIT (SELECT greatest(1, ${limit}::int / count(*)) FROM ready_queue)
     ) job)
     UNION ALL
     (SELECT ${announcementColumns} FROM due_tenant CROSS JOIN LATERAL (
@@ -119,16 +119,16 @@ export function unannouncedOfLimited(limit: number, running: RunningLimit): Pris
     SELECT ${announcementColumns} FROM open CROSS JOIN LATERAL (
       SELECT * FROM (
         (SELECT * FROM jobs job WHERE ${isReadyNow} AND job.tenant_id = open.id AND job.lane = open.lane AND job.aged = 0
-         ORDER BY job.priority, job.rank LIMIT open.places)
+         ORDER BY job.priority, job.rank, job.id LIMIT open.places)
         UNION ALL
         (SELECT * FROM jobs job WHERE ${isReadyNow} AND job.tenant_id = open.id AND job.lane = open.lane AND job.aged > 0
-         ORDER BY job.rank LIMIT open.places)
+         ORDER BY job.rank, job.id LIMIT open.places)
         UNION ALL
         (SELECT * FROM due job WHERE job.tenant_id = open.id AND job.lane = open.lane)
-      ) job ORDER BY ${band}, job.rank LIMIT open.places
+      ) job ORDER BY ${band}, job.rank, job.id LIMIT open.places
     ) job
     WHERE open.places > 0
-    ORDER BY ${band}, job.rank LIMIT ${limit}`;
+    ORDER BY ${band}, job.rank, job.id LIMIT ${limit}`;
 }
 
 const band = bandOf(Prisma.sql`job`);

@@ -11,16 +11,19 @@ const loweredFrom = 2 ** 30;
 /** Between the two passes over the tickets: longer than any process uses a base that it has read. */
 const secondPassMs = 10_000;
 
+/** A unit that differs from the lane's usual run by more than this factor is made anew when it can be. */
+const unitFactorMax = 4;
+
 /**
  * Where no job waits in a lane and a band, its clock passes all ranks that were given, and no tenant is ahead of
- * another. If it has come far, and no job of the lane runs, which may have to wait again with its rank, it is removed, and
- * begins at 0 again. A job whose rank was reserved just before that and which is inserted just after it keeps its high
- * rank, so it waits longer than it should.
+ * another. If it has come far, or its unit has become too long or too short for the lane's jobs, and no job of the lane
+ * runs, which may have to wait again with its rank, it is removed, and begins at 0 again. A job whose rank was reserved
+ * just before that and which is inserted just after it keeps its rank, so it may wait longer than it should.
  */
 export async function forgetIdleRanks(database: PrismaClient): Promise<void> {
   await database.$executeRaw`
     WITH idle AS (
-      SELECT clock.lane, clock.priority,
+      SELECT clock.lane, clock.priority, clock.claimed_rank, clock.unit_ms,
         EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.lane = clock.lane) AS "isRunning"
       FROM lane_clocks clock
       WHERE NOT EXISTS (
@@ -33,15 +36,20 @@ export async function forgetIdleRanks(database: PrismaClient): Promise<void> {
       RETURNING queue.lane, queue.priority, queue.last_rank
     ), last AS (
       SELECT lane, priority, max(last_rank) AS rank FROM forgotten GROUP BY lane, priority
+    ), judged AS (
+      SELECT idle.lane, idle.priority, last.rank, NOT idle."isRunning" AND (
+        greatest(idle.claimed_rank, last.rank) >= ${forgottenFrom}::int
+        OR coalesce(greatest(idle.unit_ms / measured.run_ms, measured.run_ms / idle.unit_ms) > ${unitFactorMax}, false)
+      ) AS "isOver"
+      FROM idle LEFT JOIN last USING (lane, priority)
+      LEFT JOIN lanes measured ON measured.name = idle.lane AND measured.run_ms > 0
     ), passed AS (
-      UPDATE lane_clocks clock SET claimed_rank = last.rank
-      FROM last JOIN idle USING (lane, priority)
-      WHERE clock.lane = last.lane AND clock.priority = last.priority
-        AND clock.claimed_rank < last.rank AND (last.rank < ${forgottenFrom}::int OR idle."isRunning")
+      UPDATE lane_clocks clock SET claimed_rank = judged.rank FROM judged
+      WHERE clock.lane = judged.lane AND clock.priority = judged.priority
+        AND NOT judged."isOver" AND clock.claimed_rank < judged.rank
     )
-    DELETE FROM lane_clocks clock USING idle LEFT JOIN last USING (lane, priority)
-    WHERE clock.lane = idle.lane AND clock.priority = idle.priority AND NOT idle."isRunning"
-      AND greatest(clock.claimed_rank, last.rank) >= ${forgottenFrom}::int`;
+    DELETE FROM lane_clocks clock USING judged
+    WHERE clock.lane = judged.lane AND clock.priority = judged.priority AND judged."isOver"`;
 }
 
 /**
@@ -124,6 +132,8 @@ export async function nextRepricing(database: PrismaClient, limit: number): Prom
       (SELECT * FROM jobs job WHERE ${inRange} AND job.aged > 0 AND ${waitsIn(Prisma.sql`${priority}::job_priority`)}
        ORDER BY job.rank FETCH FIRST ${limit} ROWS WITH TIES)
     ) job ORDER BY job.rank FETCH FIRST ${limit} ROWS WITH TIES`;
+  // Of jobs with the same rank, the one whose ticket is put first is served first.
+  announcements.sort((one, other) => one.rank - other.rank || (one.jobId < other.jobId ? -1 : 1));
   const last = announcements.length < limit ? null : (announcements.at(-1)?.rank ?? null);
   return {
     ...{ lane, priority, base, after, upTo: last },

@@ -67,7 +67,7 @@ async function changeWaiting(
   const waiting = await database.$queryRaw<Waiting[]>`
     SELECT id, tenant_id AS "tenantId", lane FROM jobs
     WHERE ${isMeant(of)} AND status = 'queued' AND priority <> ${priority}::job_priority
-    ORDER BY priority, rank, lane`;
+    ORDER BY priority, rank, id`;
   if (waiting.length === 0) return [];
   const rows = await database.$queryRaw<JobWithEventRow[]>`
     WITH given AS (
@@ -88,7 +88,7 @@ async function changeWaiting(
       SELECT id, event_sequence, 'priority_changed', attempt, event_data, event_at FROM job
     )
     SELECT ${jobColumns}, 'priority_changed' AS "eventType", job.event_data AS "eventData", job.event_at AS "eventAt"
-    FROM job ORDER BY job.rank`;
+    FROM job ORDER BY job.rank, job.id`;
   return rows.map(jobWithEventFromRow);
 }
 

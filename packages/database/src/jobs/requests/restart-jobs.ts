@@ -114,6 +114,6 @@ export async function restartRows(
         jsonb_strip_nulls(jsonb_build_object('from', before, 'dependency', dependency)) || ${changedBy(by)} || ${pausedWithBatch}
       FROM job
     )
-    SELECT ${jobColumns} FROM job ORDER BY job.rank`;
+    SELECT ${jobColumns} FROM job ORDER BY job.rank, job.id`;
   return rows.map(jobFromRow);
 }
