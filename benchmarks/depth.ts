@@ -10,25 +10,24 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import { startEmbeddedPostgres, startEmbeddedRedis } from "@genga/embedded";
 import { createTicketQueue, type BullTicketQueue } from "@genga/queue";
 import { ApiClient, buildJob, startStack, type Stack } from "@genga/testing";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
 import { announceAll, seed, type Subjects } from "./depth-seed.ts";
 import { median } from "./support/median.ts";
+import { isMet, type Row } from "./support/row.ts";
+import { count, runBenchmark } from "./support/run-benchmark.ts";
 
-const { values } = parseArgs({
-  options: {
-    few: { type: "string", default: "1000" },
-    many: { type: "string", default: "100000" },
-    stored: { type: "string", default: "0" },
-    rounds: { type: "string", default: "40" },
-  },
+const optionsSchema = z.object({
+  few: count.default(1_000),
+  many: count.default(100_000),
+  stored: count.default(0),
+  rounds: count.default(40),
 });
-const rounds = Number(values.rounds);
 const warmUpRounds = 5;
 const ratioMax = 1.5;
 const dayMs = 86_400_000;
@@ -45,14 +44,15 @@ interface Depth {
   subjects: Subjects;
 }
 
-interface Row {
+/** A request or a pass whose cost must not follow the depth. */
+interface Measured {
   name: string;
   /** Runs before each measurement, and is not measured. */
   before?: (on: Depth) => Promise<unknown>;
   run: (on: Depth) => Promise<unknown>;
 }
 
-const get = (name: string, path: (subjects: Subjects) => string): Row => ({
+const get = (name: string, path: (subjects: Subjects) => string): Measured => ({
   name,
   run: async ({ api, subjects }) => await textOf(await api.request("GET", path(subjects))),
 });
@@ -62,7 +62,7 @@ async function textOf(response: Response): Promise<string> {
   return await response.text();
 }
 
-const rows: Row[] = [
+const measures: Measured[] = [
   get("GET /queue", () => "queue"),
   {
     name: "GET /metrics",
@@ -138,7 +138,7 @@ const rows: Row[] = [
   { name: "keeper: folding counts", run: ({ database }) => database.keeping.foldCounts(5_000) },
 ];
 
-async function timeOf(row: Row, on: Depth): Promise<number> {
+async function timeOf(row: Measured, on: Depth): Promise<number> {
   await row.before?.(on);
   const begunAt = performance.now();
   await row.run(on);
@@ -146,7 +146,7 @@ async function timeOf(row: Row, on: Depth): Promise<number> {
 }
 
 /** In turns, so that other work on the machine disturbs both alike. */
-async function compare(row: Row, few: Depth, many: Depth): Promise<number> {
+async function compare(row: Measured, few: Depth, many: Depth, rounds: number): Promise<Row> {
   const [ofFew, ofMany]: [number[], number[]] = [[], []];
   for (let round = 0; round < warmUpRounds + rounds; round += 1) {
     const times = [await timeOf(row, few), await timeOf(row, many)];
@@ -156,11 +156,13 @@ async function compare(row: Row, few: Depth, many: Depth): Promise<number> {
   }
   const [small, large] = [median(ofFew), median(ofMany)];
   const ratio = large / small;
-  const mark = ratio > ratioMax ? "  <-- grows" : "";
   console.log(
-    `${row.name.padEnd(40)} ${small.toFixed(1).padStart(8)} ms ${large.toFixed(1).padStart(8)} ms  × ${ratio.toFixed(2)}${mark}`,
+    `${row.name.padEnd(40)} ${small.toFixed(1).padStart(8)} ms ${large.toFixed(1).padStart(8)} ms  × ${ratio.toFixed(2)}`,
   );
-  return ratio;
+  return {
+    ...{ bench: "soak: depth", figure: row.name, value: ratio, unit: "×", reach: { atMost: ratioMax } },
+    note: `${small.toFixed(1)} ms, then ${large.toFixed(1)} ms`,
+  };
 }
 
 type Closing = () => Promise<unknown>;
@@ -202,7 +204,7 @@ async function open(
 }
 
 /** PostgreSQL itself writes the plans of all statements of one more run into its log. */
-async function printPlans(row: Row, on: Depth, log: string[]): Promise<void> {
+async function printPlans(row: Measured, on: Depth, log: string[]): Promise<void> {
   const settings = [
     "log_min_duration = 0",
     "log_analyze = on",
@@ -221,7 +223,12 @@ async function printPlans(row: Row, on: Depth, log: string[]): Promise<void> {
   console.log(`\n${row.name}, with ${on.waiting} waiting:\n${log.join("\n")}\n`);
 }
 
-async function main(): Promise<void> {
+export async function run({
+  few: fewJobs,
+  many: manyJobs,
+  stored: storedJobs,
+  rounds,
+}: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const log: string[] = [];
   const onLine = (line: string): void => {
@@ -240,8 +247,8 @@ async function main(): Promise<void> {
     await client.query("SELECT pg_reload_conf()");
     const depths: Depth[] = [];
     for (const [name, waiting, stored] of [
-      ["few", Number(values.few), 0],
-      ["many", Number(values.many), Number(values.stored)],
+      ["few", fewJobs, 0],
+      ["many", manyJobs, storedJobs],
     ] as const) {
       await client.query(`CREATE DATABASE ${name}`);
       const url = new URL(postgres.url);
@@ -249,10 +256,16 @@ async function main(): Promise<void> {
       depths.push(await open(url.href, redis.url, { waiting, stored }, closings));
     }
     const [few, many] = depths;
-    if (few === undefined || many === undefined) return;
-    const grown: Row[] = [];
-    for (const row of rows) if ((await compare(row, few, many)) > ratioMax) grown.push(row);
-    for (const row of grown) await printPlans(row, many, log);
+    if (few === undefined || many === undefined) throw new Error("A database is missing.");
+    const rows: Row[] = [];
+    const grown: Measured[] = [];
+    for (const measured of measures) {
+      const row = await compare(measured, few, many, rounds);
+      rows.push(row);
+      if (isMet(row) === false) grown.push(measured);
+    }
+    for (const measured of grown) await printPlans(measured, many, log);
+    return rows;
   } finally {
     for (const close of closings) await close();
     await redis.stop();
@@ -261,4 +274,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+await runBenchmark(optionsSchema, run);

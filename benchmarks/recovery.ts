@@ -122,20 +122,27 @@ function describeDip(samples: Sample[], wipedAtMs: number, before: Sample): stri
   );
 }
 
-/** A batch of jobs of half a second, of which the first is under way. */
-async function submitShort(stack: Stack, queued: number): Promise<void> {
+/** Runs `measure` while a batch of jobs of half a second is under way, and cancels what is left of it. */
+async function withQueue(stack: Stack, queued: number, measure: () => Promise<number>): Promise<number> {
   const api = new ApiClient(stack.url);
   const jobs = Array.from({ length: queued }, () => ({
     type: "workflow",
     workflow: sleepWorkflow(0.5, { steps: 2 }),
   }));
-  const { jobIds } = await api.submitBatch(jobs);
+  const { id, jobIds } = await api.submitBatch(jobs);
   await api.untilEnded(jobIds[0] ?? "");
+  const measured = await measure();
+  const answer = await api.request("POST", `batches/${id}/cancel`);
+  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+  for (;;) {
+    const { counts } = await api.batch(id);
+    if ((counts["queued"] ?? 0) + (counts["processing"] ?? 0) === 0) return measured;
+    await sleep(200);
+  }
 }
 
 /** @returns ms from the kill of the only worker, beside which another has started, until its server renders again */
-async function killWithQueue(stack: Stack, simulator: SimulatorProcess, queued: number): Promise<number> {
-  await submitShort(stack, queued);
+async function killWorker(stack: Stack, simulator: SimulatorProcess): Promise<number> {
   const [victim] = stack.workers;
   await stack.startWorker();
   victim?.signal("SIGKILL");
@@ -147,11 +154,10 @@ async function killWithQueue(stack: Stack, simulator: SimulatorProcess, queued: 
 
 /** @returns ms from the moment at which Redis answers again until the server renders again */
 async function loseRedis(
-  stack: Stack,
   simulator: SimulatorProcess,
-  { redis, queued, awayMs }: { redis: RestartableRedis; queued: number; awayMs: number },
+  redis: RestartableRedis,
+  awayMs: number,
 ): Promise<number> {
-  await submitShort(stack, queued);
   await redis.stop();
   await sleep(awayMs);
   const known = await knownPrompts(simulator);
@@ -196,9 +202,11 @@ export async function run({ kills, queued, awayMs }: z.infer<typeof optionsSchem
   };
   try {
     await migrate({ databaseUrl: postgres.url });
-    const killedMs = await withStack((stack, simulator) => killWithQueue(stack, simulator, queued));
+    const killedMs = await withStack((stack, simulator) =>
+      withQueue(stack, queued, () => killWorker(stack, simulator)),
+    );
     const redisMs = await withStack((stack, simulator) =>
-      loseRedis(stack, simulator, { redis, queued, awayMs }),
+      withQueue(stack, queued, () => loseRedis(simulator, redis, awayMs)),
     );
     if (kills > 0) await withStack((stack) => killWorkers(stack, kills));
     await withStack((stack) => wipeRedis(stack, redis.url, queued), {

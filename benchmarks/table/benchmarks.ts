@@ -44,4 +44,7 @@ export const benchmarks: readonly Benchmark[] = [
 ];
 
 /** The long ones, of `npm run bench:soak`. */
-export const soakBenchmarks: readonly Benchmark[] = [];
+export const soakBenchmarks: readonly Benchmark[] = [
+  { name: "memory", entry: "benchmarks/memory.ts", args: [], minutesMax: 180 },
+  { name: "depth", entry: "benchmarks/depth.ts", args: ["--stored", "1000000"], minutesMax: 120 },
+];
