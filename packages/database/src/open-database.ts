@@ -115,7 +115,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     jobRuns: new PrismaJobRuns({
       ...{ database: client, prepared: hot.statements, renewals: renewals.client, limits },
     }),
-    takeBacks: new PrismaTakeBacks({ database: client, limits }),
+    takeBacks: new PrismaTakeBacks({ database: client, prepared: hot.statements, limits }),
     idempotency: new PrismaIdempotencyStore(client),
     eventReader: events,
     eventSequencer: events,

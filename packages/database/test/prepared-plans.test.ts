@@ -4,7 +4,10 @@ import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import { plansById } from "../src/connection/connection.ts";
 import { Prisma } from "../src/generated/client.ts";
+import { claimStatement } from "../src/jobs/running/claim-jobs.ts";
 import { endLeases } from "../src/jobs/running/end-statement.ts";
+import { progressStatement } from "../src/jobs/running/hold-leases.ts";
+import { candidatesStatement } from "../src/jobs/running/read-candidates.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
 // Prepared statements are planned once, while their tables may be almost empty, and must not read whole tables later.
@@ -41,11 +44,25 @@ afterAll(async () => {
 interface Plan {
   "Node Type": string;
   "Relation Name"?: string;
+  "Index Name"?: string;
   "Index Cond"?: string;
   Plans?: Plan[];
 }
 
-/** The tables that the statement reads without an index condition, as it is planned for any parameters. */
+/** Each job has rows in these; there are few rows in others, such as lanes. */
+const tablesOfJobs = [
+  "jobs",
+  "job_attempts",
+  "job_parameters",
+  "workflows",
+  "job_events",
+  "outputs",
+  "job_inputs",
+];
+/** Running jobs are counted by it; servers have few slots. */
+const runningJobs = "jobs_processing_idx";
+
+/** Those of the tables that the statement reads without an index condition, as it is planned for any parameters. */
 async function readWhole({ text }: Prisma.Sql): Promise<string[]> {
   const { rows } = await client.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
     `EXPLAIN (GENERIC_PLAN, FORMAT JSON) ${text}`,
@@ -56,8 +73,9 @@ async function readWhole({ text }: Prisma.Sql): Promise<string[]> {
     .filter((node) => node["Node Type"].includes("Scan") && node["Relation Name"] !== undefined);
   expect(scans.map((node) => node["Relation Name"])).toContain("jobs");
   return scans
-    .filter((node) => node["Index Cond"] === undefined)
-    .flatMap((node) => node["Relation Name"] ?? []);
+    .filter((node) => node["Index Cond"] === undefined && node["Index Name"] !== runningJobs)
+    .flatMap((node) => node["Relation Name"] ?? [])
+    .filter((table) => tablesOfJobs.includes(table));
 }
 
 const lease = () => ({ jobId, attempt: 1, leaseNumber: 1 });
@@ -65,4 +83,28 @@ const lease = () => ({ jobId, attempt: 1, leaseNumber: 1 });
 test("an end finds its rows by their ids", async () => {
   const ends = [{ lease: lease(), end: { kind: "completed" as const, outputs: [buildOutput()] } }];
   expect(await readWhole(endLeases(ends, Prisma.sql`NOT job.has_dependents`))).toEqual([]);
+});
+
+test("progress finds its rows by their ids", async () => {
+  const progress = {
+    percent: 1,
+    node: null,
+    nodeTitle: null,
+    step: null,
+    steps: null,
+    nodesDone: null,
+    nodesTotal: null,
+  };
+  expect(await readWhole(progressStatement([{ ...lease(), phase: "executing", progress }]))).toEqual([]);
+});
+
+test("candidates are found by their ids", async () => {
+  const tickets = [{ jobId, attempt: 1, ticketNumber: 0 }];
+  expect(await readWhole(candidatesStatement(tickets, { jobsRunningMax: null }))).toEqual([]);
+});
+
+test("a claim finds its rows by their ids", async () => {
+  const who = { serverId: uuidv7(), workerId: "w", clientId: "c", promptId: uuidv7() };
+  const claims = [{ jobId, attempt: 1, ticketNumber: 0, ...who }];
+  expect(await readWhole(claimStatement(claims, 60_000, { jobsRunningMax: null }))).toEqual([]);
 });

@@ -1,13 +1,15 @@
 import { inputKinds, type Claim, type Json, type LeasedJob } from "@genga/jobs";
 import { z } from "zod";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { isOneGiven } from "../../connection/given-rows.ts";
+import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { farmIsPaused } from "../../servers/prisma-farm-store.ts";
 import { laneIsPaused } from "../../lanes/prisma-lane-pauses.ts";
 import { clearedFailure, clearedProgress, clearedTakeBack } from "../cleared-columns.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { isCurrent } from "../announcing/ticket-rows.ts";
-import { isReady } from "../ready-jobs.ts";
+import { isReadyById } from "../ready-jobs.ts";
 import { bandOf } from "../ranks/waiting-band.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
@@ -38,47 +40,61 @@ interface LeasedRow extends JobRow {
  *
  * The clock of the lane and the band (the highest rank claimed so far) rises with the claims. If another claim has the clock's row
  * locked, that claim or a later one raises the clock.
- * @param isClaimable a condition on the tables `job` and `ticket` (the claims), besides that the ticket is current
+ * @param kind which jobs may be claimed
  */
 export async function claimJobs(
-  database: PrismaClient,
+  statements: PlainStatements,
   claims: Claim[],
   leaseMs: number,
   running: RunningLimit,
-  isClaimable = isReady,
+  kind = readyJobs,
 ): Promise<LeasedJob[]> {
   const byJob = new Map(claims.map((claim) => [claim.jobId, claim]));
   if (byJob.size === 0) return [];
-  const claimed = claimStatement([...byJob.values()], leaseMs, running, isClaimable);
+  const claimed = claimStatement([...byJob.values()], leaseMs, running, kind);
   const rows = claims.some(({ isLimited }) => isLimited)
-    ? await database.$transaction(async (transaction) => {
+    ? await statements.transaction(async (transaction) => {
         // Other claims for the same tenants wait here, and then also count the jobs that this one has claimed.
         await transaction.$executeRaw`
           SELECT FROM tenants WHERE id IN (SELECT tenant_id FROM jobs WHERE id = ANY(${[...byJob.keys()]}::uuid[]))
           ORDER BY id FOR NO KEY UPDATE`;
-        return await transaction.$queryRaw<LeasedRow[]>(claimed);
+        return await transaction.$queryPrepared<LeasedRow[]>(kind.name, claimed);
       })
-    : await database.$queryRaw<LeasedRow[]>(claimed);
+    : await statements.$queryPrepared<LeasedRow[]>(kind.name, claimed);
   const won = new Map(rows.map((row) => [row.id, leasedFromRow(row)]));
   return [...byJob.keys()].flatMap((jobId) => won.get(jobId) ?? []);
 }
+
+/** Which jobs a statement claims. */
+export interface ClaimKind {
+  /** Of the prepared statement. */
+  name: string;
+  /** A condition on the tables `job` and `ticket` (the claims), besides that the ticket is current. */
+  isClaimable: Prisma.Sql;
+}
+
+const readyJobs: ClaimKind = { name: "claim-ready", isClaimable: isReadyById };
 
 /** Exported for the test of its plan. */
 export function claimStatement(
   claims: Claim[],
   leaseMs: number,
   running: RunningLimit,
-  isClaimable = isReady,
+  { isClaimable } = readyJobs,
 ): Prisma.Sql {
+  const given = claims.map((claim) => ({ ...claim, given: 1 }));
   return Prisma.sql`
-    WITH given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson(claims)}::jsonb) AS ticket(
-        "jobId" uuid, attempt int, "ticketNumber" int, "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid)
-    ), claimable AS (
-      SELECT ticket.*, job.tenant_id, ${bandOf(Prisma.sql`job`)} AS band, job.rank FROM jobs job JOIN given ticket ON ticket."jobId" = job.id
-      WHERE ${isClaimable} AND ${isCurrent}
-        AND NOT ${farmIsPaused} AND NOT ${laneIsPaused}
-      ORDER BY job.id FOR NO KEY UPDATE OF job
+    WITH claimable AS (
+      SELECT ticket.*, job.* FROM (
+        SELECT * FROM jsonb_to_recordset(${toStoredJson(given)}::jsonb) AS claim("jobId" uuid, attempt int, "ticketNumber" int,
+          "serverId" uuid, "workerId" text, "clientId" text, "promptId" uuid, given int)
+        WHERE ${isOneGiven} ORDER BY "jobId"
+      ) ticket CROSS JOIN LATERAL (
+        SELECT job.tenant_id, ${bandOf(Prisma.sql`job`)} AS band, job.rank FROM jobs job
+        WHERE job.id = ticket."jobId" AND ${isClaimable} AND ${isCurrent}
+          AND NOT ${farmIsPaused} AND NOT ${laneIsPaused}
+        LIMIT 1 FOR NO KEY UPDATE OF job
+      ) job
     ), room AS MATERIALIZED (
       SELECT id, ${runningRoomOf(Prisma.sql`tenant.id`, running)} AS places
       FROM (SELECT DISTINCT tenant_id AS id FROM claimable) tenant

@@ -1,6 +1,7 @@
 import { type AttemptEnd, type JobLease, type NewOutput, toStorableText } from "@genga/jobs";
 import { v7 as uuidv7 } from "uuid";
 import { Prisma } from "../../generated/client.ts";
+import { isOneGiven } from "../../connection/given-rows.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 import { noteEndedPrompts } from "../../keeping/prompts-to-forget.ts";
 import { clearedRunWhere } from "../cleared-columns.ts";
@@ -80,7 +81,7 @@ function heldForEnds(ends: readonly LeaseEnd[], condition: Prisma.Sql): Prisma.S
     FROM (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS given(
         "jobId" uuid, attempt int, "leaseNumber" int, given int, ${endColumns})
-      WHERE given = 1 ORDER BY "jobId"
+      WHERE ${isOneGiven} ORDER BY "jobId"
     ) lease CROSS JOIN LATERAL (
       SELECT * FROM jobs job
       WHERE job.id = lease."jobId" AND job.attempt = lease.attempt AND job.lease_number = lease."leaseNumber"

@@ -1,4 +1,6 @@
 import { type HeartbeatResult, type JobEvent, type JobLease, type ProgressReport } from "@genga/jobs";
+import { isOneGiven } from "../../connection/given-rows.ts";
+import { type PreparedStatements } from "../../connection/plain-statements.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { eventColumns, eventFromRow, type EventRow } from "../job-rows.ts";
@@ -68,17 +70,33 @@ export async function releaseLeases(database: PrismaClient, leases: JobLease[]):
  * Phases only advance, and a percentage never falls within an attempt; a report of an earlier phase is stale as a
  * whole. Where the phase changes, the same statement appends the event.
  */
-export async function recordProgress(database: PrismaClient, reports: ProgressReport[]): Promise<JobEvent[]> {
+export async function recordProgress(
+  statements: PreparedStatements,
+  reports: ProgressReport[],
+): Promise<JobEvent[]> {
   const latest = new Map(reports.map((report) => [report.jobId, report]));
   if (latest.size === 0) return [];
-  const rows = await database.$queryRaw<EventRow[]>`
-    WITH given AS (
-      SELECT * FROM jsonb_to_recordset(${toStoredJson([...latest.values()].map(progressRow))}::jsonb) AS report(
-        "jobId" uuid, attempt int, "leaseNumber" int, phase job_phase, ${givenProgress})
-    ), held AS (
-      SELECT lease.*, lease.phase <> job.phase AS advanced FROM jobs job JOIN given lease ON ${isHeld}
-      WHERE lease.phase >= job.phase
-      ORDER BY job.id FOR NO KEY UPDATE OF job
+  const rows = await statements.$queryPrepared<EventRow[]>(
+    "record-progress",
+    progressStatement([...latest.values()]),
+  );
+  return rows.map(eventFromRow);
+}
+
+/** Of each job one report. Exported for the test of its plan. */
+export function progressStatement(reports: ProgressReport[]): Prisma.Sql {
+  return Prisma.sql`
+    WITH held AS (
+      SELECT lease.*, job.advanced FROM (
+        SELECT * FROM jsonb_to_recordset(${toStoredJson(reports.map(progressRow))}::jsonb) AS report(
+          "jobId" uuid, attempt int, "leaseNumber" int, phase job_phase, ${givenProgress}, given int)
+        WHERE ${isOneGiven} ORDER BY "jobId"
+      ) lease CROSS JOIN LATERAL (
+        SELECT lease.phase <> job.phase AS advanced FROM jobs job
+        WHERE job.id = lease."jobId" AND job.attempt = lease.attempt AND job.lease_number = lease."leaseNumber"
+          AND job.status::text = 'processing' AND lease.phase >= job.phase
+        LIMIT 1 FOR NO KEY UPDATE
+      ) job
     ), job AS (
       UPDATE jobs SET phase = held.phase, ${takenProgress}, event_sequence = event_sequence + held.advanced::int,
         started_at = CASE WHEN held.phase >= 'executing' THEN coalesce(started_at, now()) ELSE started_at END
@@ -94,10 +112,9 @@ export async function recordProgress(database: PrismaClient, reports: ProgressRe
       RETURNING *
     )
     SELECT ${eventColumns} FROM event`;
-  return rows.map(eventFromRow);
 }
 
 function progressRow({ progress, ...report }: ProgressReport): Record<string, unknown> {
   const { jobId, attempt, leaseNumber, phase } = report;
-  return { jobId, attempt, leaseNumber, phase, ...progressToRow(progress) };
+  return { jobId, attempt, leaseNumber, phase, given: 1, ...progressToRow(progress) };
 }

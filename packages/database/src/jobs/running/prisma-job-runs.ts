@@ -15,7 +15,7 @@ import {
   type TicketReference,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
-import { type PreparedStatements } from "../../connection/plain-statements.ts";
+import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { passOnEnds } from "../dependencies/pass-on-ends.ts";
 import { findJob } from "../reading/find-jobs.ts";
@@ -34,6 +34,8 @@ import { type RunningLimit } from "./running-limit.ts";
  */
 export class PrismaJobRuns implements JobRuns {
   readonly #database: PrismaClient;
+  /** For what every job costs. */
+  readonly #prepared: PlainStatements;
   /** For renewals of leases, which must not wait behind other statements. */
   readonly #renewals: PrismaClient;
   readonly #limits: RunningLimit;
@@ -41,11 +43,12 @@ export class PrismaJobRuns implements JobRuns {
 
   constructor(options: {
     database: PrismaClient;
-    prepared: PreparedStatements;
+    prepared: PlainStatements;
     renewals: PrismaClient;
     limits: RunningLimit;
   }) {
     this.#database = options.database;
+    this.#prepared = options.prepared;
     this.#ends = new AttemptEnds(options);
     this.#renewals = options.renewals;
     this.#limits = options.limits;
@@ -56,11 +59,11 @@ export class PrismaJobRuns implements JobRuns {
   }
 
   readCandidates(tickets: TicketReference[]): Promise<Candidate[]> {
-    return withMappedErrors(() => readCandidates(this.#database, tickets, this.#limits));
+    return withMappedErrors(() => readCandidates(this.#prepared, tickets, this.#limits));
   }
 
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
-    return withMappedErrors(() => claimJobs(this.#database, claims, leaseMs, this.#limits));
+    return withMappedErrors(() => claimJobs(this.#prepared, claims, leaseMs, this.#limits));
   }
 
   listAttempts(jobId: string): Promise<JobAttempt[]> {
@@ -72,7 +75,7 @@ export class PrismaJobRuns implements JobRuns {
   }
 
   recordProgress(reports: ProgressReport[]): Promise<JobEvent[]> {
-    return withMappedErrors(() => recordProgress(this.#database, reports));
+    return withMappedErrors(() => recordProgress(this.#prepared, reports));
   }
 
   endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {

@@ -1,26 +1,47 @@
 import { type Candidate, type TicketReference } from "@genga/jobs";
-import { Prisma, type PrismaClient } from "../../generated/client.ts";
-import { isCurrent, ticketRows } from "../announcing/ticket-rows.ts";
+import { isOneGiven } from "../../connection/given-rows.ts";
+import { type PreparedStatements } from "../../connection/plain-statements.ts";
+import { toStoredJson } from "../../connection/stored-json.ts";
+import { Prisma } from "../../generated/client.ts";
+import { isCurrent } from "../announcing/ticket-rows.ts";
 import { graphText } from "../job-rows.ts";
 import { bandOf } from "../ranks/waiting-band.ts";
-import { isReady } from "../ready-jobs.ts";
+import { isReadyById } from "../ready-jobs.ts";
 import { runningRoomOf, type RunningLimit } from "./running-limit.ts";
 
 export async function readCandidates(
-  database: PrismaClient,
+  statements: PreparedStatements,
   tickets: TicketReference[],
   running: RunningLimit,
 ): Promise<Candidate[]> {
   if (tickets.length === 0) return [];
-  return await database.$queryRaw<Candidate[]>`
+  return await statements.$queryPrepared<Candidate[]>(
+    "read-candidates",
+    candidatesStatement(tickets, running),
+  );
+}
+
+/** Exported for the test of its plan. */
+export function candidatesStatement(tickets: TicketReference[], running: RunningLimit): Prisma.Sql {
+  const rows = tickets.map(({ jobId, attempt, ticketNumber }) => ({
+    jobId,
+    attempt,
+    ticketNumber,
+    given: 1,
+  }));
+  return Prisma.sql`
     SELECT job.id AS "jobId", ticket.attempt, ticket."ticketNumber", ${graphText} AS workflow, workflows.hash AS "workflowHash",
       job.lane, job.requires, job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
       ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
-    FROM ${ticketRows(tickets)}
+    FROM (
+      SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb)
+        AS reference("jobId" uuid, attempt int, "ticketNumber" int, given int)
+      WHERE ${isOneGiven}
+    ) ticket
     JOIN jobs job ON job.id = ticket."jobId"
     JOIN job_parameters asked ON asked.job_id = job.id
     JOIN workflows ON workflows.hash = asked.workflow_hash
-    WHERE ${isReady} AND ${isCurrent}
+    WHERE ${isReadyById} AND ${isCurrent}
         AND (job.expires_at IS NULL OR job.expires_at > now())
     ORDER BY ${bandOf(Prisma.sql`job`)}, job.rank, job.id`;
 }

@@ -7,6 +7,7 @@ import {
   type WaitingPrompt,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
+import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { graphText } from "../job-rows.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
@@ -17,10 +18,12 @@ import { listWaiting } from "./list-waiting.ts";
 /** Take-backs in the rows of the jobs. */
 export class PrismaTakeBacks implements TakeBacks {
   readonly #database: PrismaClient;
+  readonly #prepared: PlainStatements;
   readonly #limits: RunningLimit;
 
-  constructor(options: { database: PrismaClient; limits: RunningLimit }) {
+  constructor(options: { database: PrismaClient; prepared: PlainStatements; limits: RunningLimit }) {
     this.#database = options.database;
+    this.#prepared = options.prepared;
     this.#limits = options.limits;
   }
 
@@ -47,6 +50,6 @@ export class PrismaTakeBacks implements TakeBacks {
   }
 
   claim(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
-    return withMappedErrors(() => claimTakenBack(this.#database, claims, leaseMs, this.#limits));
+    return withMappedErrors(() => claimTakenBack(this.#prepared, claims, leaseMs, this.#limits));
   }
 }
