@@ -49,6 +49,7 @@ export class FolderStorage implements OutputStorage {
       const path = pathOfKey(folder, storageKey);
       return {
         partialFolder: join(folder, partialFolder),
+        isMoved: true,
         publish: (partialPath) => publish({ folder, partialPath, path, storageKey }),
       };
     });
@@ -148,6 +149,11 @@ export class FolderStorage implements OutputStorage {
   /** @returns the folder's path as `realpath` returns it; the folder is created again if it has vanished */
   async #openFolder(): Promise<string> {
     try {
+      return await realpath(this.#folder);
+    } catch (error) {
+      if (!isMissing(error)) throw mapFileError(error, `open the storage folder ${this.#folder}`);
+    }
+    try {
       await mkdir(join(this.#folder, partialFolder), { recursive: true });
       return await realpath(this.#folder);
     } catch (error) {
@@ -167,7 +173,7 @@ async function publish(file: {
     try {
       const changedFolders = await makeParents(file.folder, file.path, file.storageKey);
       await rename(file.partialPath, file.path);
-      for (const folder of changedFolders) await syncFolder(folder);
+      await Promise.all([...changedFolders].map(syncFolder));
       return;
     } catch (error) {
       if (!isMissing(error) || attempt >= publishTriesMax) throw error;

@@ -1,7 +1,9 @@
+import { imageSize } from "image-size";
 import { imageSizeFromFile } from "image-size/fromFile";
 import { ALL_FORMATS, FilePathSource, Input } from "mediabunny";
 import pTimeout from "p-timeout";
 import { animationDurationMs } from "./animation-duration.ts";
+import { type WrittenFile } from "./measured-write.ts";
 import { readMediaType, unlessUnreadable } from "./media-types.ts";
 
 /** Facts that the content of a file shows. */
@@ -25,20 +27,21 @@ const measureTimeoutMs = 10_000;
  * Reads a file's type and measures. The name matters only if the content does not show the type. The measures of a file
  * that a parser cannot read (a truncated one, for example) are unknown, but the file is not refused.
  */
-export async function readMediaFacts(path: string, name: string): Promise<MediaFacts> {
-  const mediaType = await readMediaType(path, name);
-  const measures = await pTimeout(measure(path, mediaType), {
+export async function readMediaFacts(file: WrittenFile, name: string): Promise<MediaFacts> {
+  const mediaType = await readMediaType(file, name);
+  const measures = await pTimeout(measure(file, mediaType), {
     milliseconds: measureTimeoutMs,
     fallback: () => unknownMeasures,
   });
   return { mediaType, ...measures };
 }
 
-async function measure(path: string, mediaType: string): Promise<Measures> {
+async function measure(file: WrittenFile, mediaType: string): Promise<Measures> {
+  const { path } = file;
   const kind = mediaType.split("/", 1)[0];
   if (kind === "image") {
     const [size, durationMs] = await Promise.all([
-      unlessUnreadable(imageSizeFromFile(path)),
+      unlessUnreadable(sizeOf(file)),
       unlessUnreadable(animationDurationMs(path, mediaType)),
     ]);
     return { width: size?.width ?? null, height: size?.height ?? null, durationMs: durationMs ?? null };
@@ -46,6 +49,11 @@ async function measure(path: string, mediaType: string): Promise<Measures> {
   if (kind === "video" || kind === "audio")
     return (await unlessUnreadable(measureTracks(path))) ?? unknownMeasures;
   return unknownMeasures;
+}
+
+async function sizeOf({ path, content }: WrittenFile): Promise<{ width: number; height: number }> {
+  // A copy of its own: the parser reads on beyond the end of a part of a larger buffer.
+  return content === null ? await imageSizeFromFile(path) : imageSize(new Uint8Array(content));
 }
 
 async function measureTracks(path: string): Promise<Measures> {

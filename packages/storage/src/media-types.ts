@@ -1,9 +1,10 @@
 import { open } from "node:fs/promises";
 import { extname } from "node:path";
-import { fileTypeFromFile } from "file-type";
+import { fileTypeFromBuffer, fileTypeFromFile } from "file-type";
 import { Mime } from "mime";
 import otherTypes from "mime/types/other.js";
 import standardTypes from "mime/types/standard.js";
+import { type WrittenFile } from "./measured-write.ts";
 import { hasCode, isFileError } from "./storage-errors.ts";
 
 const sampleBytes = 4096;
@@ -58,19 +59,23 @@ const textual =
  *
  * @param name a name with the ending that the node gave the file
  */
-export async function readMediaType(path: string, name: string): Promise<string> {
+export async function readMediaType(file: WrittenFile, name: string): Promise<string> {
   const byName = names.getType(extname(name).toLowerCase()) ?? undefined;
-  const { sample, bytes } = await readSample(path);
+  const { sample, bytes } = await readSample(file);
   // Own marks are checked first, because a file that the detector does not know may by chance begin like a sound file.
   const marked = typeByMark(sample, bytes);
   if (marked !== undefined) return marked;
   if (byName !== undefined && unmarked.has(byName)) return byName;
-  const detected = (await unlessUnreadable(fileTypeFromFile(path)))?.mime;
+  const detected = (await unlessUnreadable(detect(file)))?.mime;
   if (detected !== undefined) {
     if (byName !== undefined && heldBy[detected]?.includes(byName) === true) return byName;
     return aliases[detected] ?? detected;
   }
   return byName !== undefined && textual.test(byName) && isText(sample) ? byName : "application/octet-stream";
+}
+
+async function detect({ path, content }: WrittenFile): Promise<{ mime: string } | undefined> {
+  return content === null ? await fileTypeFromFile(path) : await fileTypeFromBuffer(content);
 }
 
 /** Types that the detector does not know, by marks in the content. */
@@ -87,7 +92,8 @@ function typeByMark(sample: Buffer, bytes: number): string | undefined {
   return isStl ? "model/stl" : undefined;
 }
 
-async function readSample(path: string): Promise<{ sample: Buffer; bytes: number }> {
+async function readSample({ path, content }: WrittenFile): Promise<{ sample: Buffer; bytes: number }> {
+  if (content !== null) return { sample: content.subarray(0, sampleBytes), bytes: content.length };
   const handle = await open(path);
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(sampleBytes), 0, sampleBytes, 0);

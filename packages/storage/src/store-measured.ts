@@ -17,7 +17,10 @@ export interface FileToStore {
 
 /** The path where a file is written, and the action that makes the complete file visible under its key. */
 export interface StoringPlace {
+  /** Made when it is missing. */
   partialFolder: string;
+  /** `publish` moves the partial file away. */
+  isMoved?: boolean;
   publish(partialPath: string, file: StoredFile): Promise<void>;
 }
 
@@ -44,11 +47,12 @@ export async function storeMeasured(
     signal?.throwIfAborted();
     const place = await prepare();
     partialPath = join(place.partialFolder, randomUUID());
-    const measured = await writeMeasured({ path: partialPath, body, bytesMax });
-    const facts = await readMediaFacts(partialPath, storageKey);
+    const { bytes, sha256, ...written } = await writeMeasured({ path: partialPath, body, bytesMax });
+    const facts = await readMediaFacts(written, storageKey);
     signal?.throwIfAborted();
-    const stored = { storageKey, ...measured, ...facts };
+    const stored = { storageKey, bytes, sha256, ...facts };
     await place.publish(partialPath, stored);
+    if (place.isMoved === true) partialPath = null;
     return stored;
   } catch (error) {
     signal?.throwIfAborted();
