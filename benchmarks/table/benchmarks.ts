@@ -20,6 +20,8 @@ export const benchmarks: readonly Benchmark[] = [
     minutesMax: 5,
     needsServer: true,
   },
+  { name: "idle-gap", entry: "benchmarks/idle-gap.ts", args: ["--rounds", "1"], minutesMax: 5 },
+  { name: "latency", entry: "benchmarks/latency.ts", args: ["--jobs", "50"], minutesMax: 5 },
   { name: "accept", entry: "benchmarks/accept.ts", args: ["--rounds", "1"], minutesMax: 8 },
   {
     name: "accept-single",
