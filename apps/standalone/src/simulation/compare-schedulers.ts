@@ -13,10 +13,11 @@ export interface Comparison {
 /** Runs the same work by Genga's scheduling, first-in-first-out, and shortest-queue. */
 export function compareSchedulers(options: SimulationOptions): Comparison {
   const workload = makeWorkload(options);
+  // One after the other, so that only one of them is in memory.
   const runs = [
-    new LaneScheduler(workload, options),
-    new FirstInFirstOut(workload),
-    new ShortestQueue(workload),
-  ].map((scheduler) => simulate(workload, scheduler, farmOptions(options)));
+    () => new LaneScheduler(workload, options),
+    () => new FirstInFirstOut(workload),
+    () => new ShortestQueue(workload),
+  ].map((makeScheduler) => simulate(workload, makeScheduler(), farmOptions(options)));
   return { workload, lowerBoundMs: lowerBoundMs(workload), runs };
 }

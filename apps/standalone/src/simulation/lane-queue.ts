@@ -16,6 +16,12 @@ export interface QueuedJob {
   rank: number;
 }
 
+interface CachedState {
+  state: LaneState;
+  aheadMs: number;
+  changes: number;
+}
+
 /** The mean of measured runs; recent ones count more. */
 class MeanRun {
   /** `null` = none was measured. */
@@ -33,9 +39,9 @@ export class LaneQueue {
   readonly lane: SimulatedLane;
   /** The highest rank that was taken, by band. */
   readonly clocks = new Float64Array(bandCount);
-  /** Servers whose last job came from here, and which are not done. */
-  servers = 0;
   lastServedAtMs: number;
+  /** Whether `first` may have another answer than when this was last set to false. */
+  firstMayDiffer = true;
   #waitingSinceMs: number;
   readonly #loadMs: number;
   readonly #waitingInBand = new Int32Array(bandCount);
@@ -44,12 +50,28 @@ export class LaneQueue {
   readonly #runs = new MeanRun();
   readonly #runsOfTenants = new Map<number, MeanRun>();
   #unitMs: number | null = null;
+  readonly #group: string;
+  #servers = 0;
+  /** Grows with each change of what `state` says of the lane itself. */
+  #changes = 0;
+  readonly #states: CachedState[] = [];
 
   constructor(lane: SimulatedLane, loadMs: number, servedAtMs: number) {
     this.lane = lane;
     this.#loadMs = loadMs;
+    this.#group = `${lane.model} ${lane.lowestKind}`;
     this.lastServedAtMs = servedAtMs;
     this.#waitingSinceMs = servedAtMs;
+  }
+
+  /** Servers whose last job came from here, and which are not done. */
+  get servers(): number {
+    return this.#servers;
+  }
+
+  set servers(count: number) {
+    this.#servers = count;
+    this.#changes += 1;
   }
 
   get waiting(): number {
@@ -79,6 +101,7 @@ export class LaneQueue {
   /** @param since when the job began to wait, if that is not now */
   add(job: number, position: QueuedJob, since: number): void {
     if (this.#jobs.size === 0) this.#waitingSinceMs = since;
+    this.#noteChange();
     this.#jobs.set(job, position);
     this.#count(position.band, 1);
     this.#heap.push(keyOf(position), job);
@@ -92,6 +115,7 @@ export class LaneQueue {
   move(job: number, position: QueuedJob): void {
     const old = this.#jobs.get(job);
     if (old === undefined) return;
+    this.#noteChange();
     this.#count(old.band, -1);
     this.#count(position.band, 1);
     this.#jobs.set(job, position);
@@ -103,6 +127,7 @@ export class LaneQueue {
     const head = this.#head();
     const job = this.#heap.pop();
     if (head === null) return -1;
+    this.#noteChange();
     this.#jobs.delete(job);
     this.#count(head.band, -1);
     this.clocks[head.band] = Math.max(this.clocks[head.band] ?? 0, head.rank);
@@ -112,6 +137,8 @@ export class LaneQueue {
 
   measure(tenant: number, runMs: number): void {
     this.#runs.add(runMs);
+    this.#changes += 1;
+    if (this.#unitMs === null) this.firstMayDiffer = true;
     this.#unitMs ??= this.runMs;
     const ofTenant = this.#runsOfTenants.get(tenant) ?? new MeanRun();
     this.#runsOfTenants.set(tenant, ofTenant);
@@ -122,21 +149,39 @@ export class LaneQueue {
   first(): LaneFirst | null {
     const head = this.#head();
     if (head === null) return null;
-    const { name, model, lowestKind } = this.lane;
     const { band, rank } = head;
     return {
-      ...{ lane: name, group: `${model} ${lowestKind}`, band, rank },
-      ...{ clock: this.clocks[band] ?? 0, unitMs: this.unitMs },
+      lane: this.lane.name,
+      group: this.#group,
+      band,
+      rank,
+      clock: this.clocks[band] ?? 0,
+      unitMs: this.unitMs,
     };
   }
 
   /**
-   * What `chooseLane` is told.
+   * What `chooseLane` is told. The same object as before if nothing has changed.
    * @param eligible other servers that are eligible for it
    * @param ready those of them that have its model
    * @param aheadMs what `LaneTurns` says of its first job
+   * @param kind a small number, equal for servers that are likely to be told the same
    */
-  state(eligible: number, ready: number, aheadMs: number): LaneState {
+  state(eligible: number, ready: number, aheadMs: number, kind: number): LaneState {
+    const known = this.#states[kind];
+    if (
+      known?.changes === this.#changes &&
+      known.state.eligible === eligible &&
+      known.state.ready === ready &&
+      known.aheadMs === aheadMs
+    )
+      return known.state;
+    const state = this.#freshState(eligible, ready, aheadMs);
+    this.#states[kind] = { state, aheadMs, changes: this.#changes };
+    return state;
+  }
+
+  #freshState(eligible: number, ready: number, aheadMs: number): LaneState {
     const head = this.#head();
     const { name, model } = this.lane;
     return {
@@ -159,6 +204,11 @@ export class LaneQueue {
       eligible,
       ready,
     };
+  }
+
+  #noteChange(): void {
+    this.#changes += 1;
+    this.firstMayDiffer = true;
   }
 
   /** The first entry of the heap that is still true; older places of moved jobs are dropped. */

@@ -1,6 +1,5 @@
 import {
   chooseLane,
-  LaneTurns,
   takeBacksFor,
   type LaneSettings,
   type LaneState,
@@ -8,6 +7,7 @@ import {
   type WaitingPrompt,
 } from "@genga/jobs";
 import { AgeingQueues } from "./ageing-queues.ts";
+import { GroupTurns } from "./group-turns.ts";
 import { LaneQueue } from "./lane-queue.ts";
 import { type PromptBehind, type Scheduler, type TakenBackPrompt } from "./scheduler.ts";
 import { TenantQueues } from "./tenant-queues.ts";
@@ -49,7 +49,9 @@ export class LaneScheduler implements Scheduler {
   readonly #lanesOfModel = new Map<string, LaneQueue[]>();
   readonly #tenants: TenantQueues;
   readonly #ageing: AgeingQueues;
-  readonly #turns = new LaneTurns();
+  readonly #turns: GroupTurns;
+  /** Whether there is something to wait behind a server's running job, by the model that the server has; empty = not known. */
+  readonly #hasWorkBehind = new Map<string | null, boolean>();
   waiting = 0;
 
   constructor(work: Workload, settings: LaneSchedulerSettings) {
@@ -81,6 +83,7 @@ export class LaneScheduler implements Scheduler {
     for (const queue of this.#lanes) {
       this.#lanesOfModel.set(queue.lane.model, [...(this.#lanesOfModel.get(queue.lane.model) ?? []), queue]);
     }
+    this.#turns = new GroupTurns(this.#lanes);
     this.#tenants = new TenantQueues(this.#lanes, work.weights);
     this.#ageing = new AgeingQueues(work.lanes.length, settings.ageingMs, (job, lane, band) => {
       return this.#lanes[lane]?.find(job)?.band === band;
@@ -96,6 +99,7 @@ export class LaneScheduler implements Scheduler {
     const ownBand = this.#work.bandOfJob[job] ?? 0;
     const since = now === 0 ? -this.#settings.backlogMs : now;
     this.waiting += 1;
+    this.#hasWorkBehind.clear();
     this.#add(job, { tenant, lane, band: ownBand }, ownBand, since);
   }
 
@@ -119,13 +123,21 @@ export class LaneScheduler implements Scheduler {
   /** As the worker does: only for what the server has loaded, and only if no server that could run it stands empty. */
   takeBehind(number: number, now: number): number {
     const server = this.#server(number);
-    const loaded = this.#lanesOfModel.get(server.model ?? "") ?? [];
-    if (!loaded.some((queue) => queue.waiting > 0 && !this.#isOneEmptyFor(queue))) return -1;
+    if (!this.#mayTakeBehind(server.model)) return -1;
     const lane = this.#choose(server, now);
     const queue = lane === null ? undefined : this.#lanes[lane];
     if (lane === null || queue === undefined || this.#isOneEmptyFor(queue)) return -1;
     this.#serve(server, lane, now);
     return this.#takeFirst(lane, now);
+  }
+
+  #mayTakeBehind(model: string | null): boolean {
+    const known = this.#hasWorkBehind.get(model);
+    if (known !== undefined) return known;
+    const loaded = this.#lanesOfModel.get(model ?? "") ?? [];
+    const found = loaded.some((queue) => queue.waiting > 0 && !this.#isOneEmptyFor(queue));
+    this.#hasWorkBehind.set(model, found);
+    return found;
   }
 
   takeBack(empty: readonly number[][], prompts: readonly PromptBehind[], now: number): TakenBackPrompt[] {
@@ -155,6 +167,7 @@ export class LaneScheduler implements Scheduler {
     const { laneOfJob, tenantOfJob, runMs } = this.#work;
     this.#lanes[laneOfJob[job] ?? -1]?.measure(tenantOfJob[job] ?? 0, runMs[job] ?? 0);
     if (!isEmpty) return;
+    this.#hasWorkBehind.clear();
     server.idleSinceMs = now;
     this.#empty[server.kind] = (this.#empty[server.kind] ?? 0) + 1;
     const lane = this.#lanes[server.lane ?? -1];
@@ -173,6 +186,7 @@ export class LaneScheduler implements Scheduler {
 
   #takeFirst(lane: number, now: number): number {
     this.waiting -= 1;
+    this.#hasWorkBehind.clear();
     return this.#lanes[lane]?.takeFirst(now) ?? -1;
   }
 
@@ -180,6 +194,7 @@ export class LaneScheduler implements Scheduler {
   #serve(server: Server, lane: number, now: number): void {
     const queue = this.#lanes[lane];
     if (queue === undefined) return;
+    this.#hasWorkBehind.clear();
     const last = this.#lanes[server.lane ?? -1];
     if (server.idleSinceMs !== null) this.#empty[server.kind] = (this.#empty[server.kind] ?? 0) - 1;
     else if (last !== undefined) last.servers -= 1;
@@ -237,26 +252,26 @@ export class LaneScheduler implements Scheduler {
   }
 
   #laneStates(server: Server): LaneState[] {
-    const ahead = this.#turns.look(this.#lanes.flatMap((queue) => queue.first() ?? []));
-    return this.#lanes
-      .filter(({ waiting, servers }) => waiting > 0 || servers > 0)
-      .map((queue) => {
-        const { model, lowestKind } = queue.lane;
-        const isOne = server.kind >= lowestKind;
-        const eligible = this.#eligible[lowestKind] ?? 0;
-        const ready = this.#readyFor(queue);
-        const [others, othersReady] = [
-          eligible - (isOne ? 1 : 0),
-          ready - (isOne && server.model === model ? 1 : 0),
-        ];
-        return queue.state(others, othersReady, ahead.get(queue.lane.name) ?? 0);
-      });
+    const ahead = this.#turns.look();
+    const states: LaneState[] = [];
+    for (const [number, queue] of this.#lanes.entries()) {
+      if (queue.waiting === 0 && queue.servers === 0) continue;
+      const { model, lowestKind } = queue.lane;
+      const isOne = server.kind >= lowestKind ? 1 : 0;
+      const isReady = isOne === 1 && server.model === model ? 1 : 0;
+      const others = (this.#eligible[lowestKind] ?? 0) - isOne;
+      states.push(queue.state(others, this.#readyFor(queue) - isReady, ahead[number] ?? 0, isOne + isReady));
+    }
+    return states;
   }
 
   /** Servers that have the model of the lane and are eligible for it. */
   #readyFor({ lane }: LaneQueue): number {
     const byKind = this.#loaded.get(lane.model);
-    return byKind?.reduce((sum, count, kind) => sum + (kind >= lane.lowestKind ? count : 0), 0) ?? 0;
+    let servers = 0;
+    if (byKind === undefined) return servers;
+    for (let kind = lane.lowestKind; kind < byKind.length; kind += 1) servers += byKind[kind] ?? 0;
+    return servers;
   }
 
   #count(server: Server, change: number): void {

@@ -74,7 +74,13 @@ interface Offers {
   others: Offer[];
   /** Milliseconds of work for the loaded model, for each server that shares it (this one included). */
   keptWorkMs: number;
-  byModel: Map<string, ModelWork>;
+  work: WorkByModel;
+}
+
+/** A lane without a model, and one that always loads, stands for itself. */
+interface WorkByModel {
+  models: Map<string, ModelWork>;
+  lanes: Map<string, ModelWork>;
 }
 
 interface ModelWork {
@@ -85,10 +91,11 @@ interface ModelWork {
 }
 
 function offersOf(server: SchedulingServer, lanes: readonly LaneState[], now: number): Offers {
-  const offers: Offers = { server, now, kept: [], others: [], keptWorkMs: 0, byModel: new Map() };
+  const work: WorkByModel = { models: new Map(), lanes: new Map() };
+  const offers: Offers = { server, now, kept: [], others: [], keptWorkMs: 0, work };
   for (const lane of lanes) {
     const { head } = lane;
-    const ofModel = modelWorkOf(offers.byModel, lane);
+    const ofModel = modelWorkOf(offers.work, lane);
     if (lane.waiting > 0 || lane.servers > 0) ofModel.runMsMax = Math.max(ofModel.runMsMax, lane.runMs);
     if (head === null || lane.waiting === 0 || lane.isPaused || !server.isEligible(lane.name)) continue;
     const workMs = workMsOf(lane);
@@ -103,13 +110,12 @@ function offersOf(server: SchedulingServer, lanes: readonly LaneState[], now: nu
   return offers;
 }
 
-/** A lane without a model, and one that always loads, stands for itself. */
-function modelWorkOf(byModel: Map<string, ModelWork>, { name, model, alwaysLoads }: LaneState): ModelWork {
-  const key = model === null || alwaysLoads ? `lane ${name}` : `model ${model}`;
-  const known = byModel.get(key);
+function modelWorkOf({ models, lanes }: WorkByModel, { name, model, alwaysLoads }: LaneState): ModelWork {
+  const [works, key] = model === null || alwaysLoads ? [lanes, name] : [models, model];
+  const known = works.get(key);
   if (known !== undefined) return known;
   const fresh = { workMs: 0, runMsMax: 0 };
-  byModel.set(key, fresh);
+  works.set(key, fresh);
   return fresh;
 }
 
@@ -211,7 +217,7 @@ function unservedSince({ lastServedAtMs, waitingSinceMs }: LaneState): number {
 
 function freeChoice(offers: Offers, settings: LaneSettings): LaneChoice | null {
   const worth = offers.others.filter(
-    ({ lane }) => !isBegunSoon(lane, offers, modelWorkOf(offers.byModel, lane).workMs),
+    ({ lane }) => !isBegunSoon(lane, offers, modelWorkOf(offers.work, lane).workMs),
   );
   const first = best(worth, (one, other) => {
     return (
@@ -232,11 +238,11 @@ function freeChoice(offers: Offers, settings: LaneSettings): LaneChoice | null {
  * The servers that have the model will have begun all of the work before another server had loaded the model. If the
  * lane has had work for the time of a load while this server stood empty, that was wrong, since more work keeps coming.
  */
-function isBegunSoon(lane: LaneState, { server, now, byModel }: Offers, workMs: number): boolean {
+function isBegunSoon(lane: LaneState, { server, now, work }: Offers, workMs: number): boolean {
   const { ready, alwaysLoads, loadMs, waitingSinceMs } = lane;
   if (ready === 0 || alwaysLoads) return false;
   if (now - Math.max(server.idleSinceMs ?? now, waitingSinceMs) > loadMs) return false;
-  return modelWorkOf(byModel, lane).runMsMax + workMs / ready <= loadMs;
+  return modelWorkOf(work, lane).runMsMax + workMs / ready <= loadMs;
 }
 
 /**
@@ -253,8 +259,8 @@ function compareScarcity(one: LaneState, other: LaneState, offers: Offers): numb
 }
 
 /** What each server that has the lane's model would have to do if one more came: the work of all lanes of the model. */
-function workPerServer(lane: LaneState, { byModel }: Offers): number {
-  return modelWorkOf(byModel, lane).workMs / ((lane.alwaysLoads ? lane.servers : lane.ready) + 1);
+function workPerServer(lane: LaneState, { work }: Offers): number {
+  return modelWorkOf(work, lane).workMs / ((lane.alwaysLoads ? lane.servers : lane.ready) + 1);
 }
 
 function choice(lane: LaneState, reason: LaneReason): LaneChoice {
