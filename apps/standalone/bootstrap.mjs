@@ -94,9 +94,8 @@ async function handOver(name) {
     throw new Error(`unknown command ${name}; known: install, ${Object.keys(entries).join(", ")}`);
   process.chdir(project);
   process.argv = [process.argv[0], join(project, entry), ...(flags[name] ?? []), ...args];
-  const { register } = await import("tsx/esm/api");
-  register();
-  await import(pathToFileURL(join(project, entry)).href);
+  const { importCompiled } = await import("../../packages/runtime/src/launch/import-compiled.mjs");
+  await importCompiled(pathToFileURL(join(project, entry)));
 }
 
 function requireNode(major, minor) {

@@ -3,7 +3,7 @@
  * for it, and has one PNG of about 1 kB as its output. One process holds them all, so that their cost is the cost of one
  * process, which benchmarks state apart. They check nothing; for that there is the simulator.
  *
- * node --import tsx benchmarks/support/null-servers-main.ts --servers 64 [--object-info FILE]
+ * node packages/runtime/src/launch/launch.mjs benchmarks/support/null-servers-main.ts --servers 64 [--object-info FILE]
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";

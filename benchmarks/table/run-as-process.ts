@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
+import { launcher } from "@genga/testing";
 import { z } from "zod";
 import { rowSchema, type Row } from "../support/row.ts";
 import { type Benchmark } from "./benchmarks.ts";
@@ -20,7 +21,7 @@ export async function runAsProcess(
   benchmark: Benchmark,
   logPath: string,
 ): Promise<{ rows: Row[]; failure: string | null }> {
-  const child = spawn(process.execPath, ["--import", "tsx", benchmark.entry, ...benchmark.args], {
+  const child = spawn(process.execPath, [launcher, benchmark.entry, ...benchmark.args], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const log = createWriteStream(logPath);

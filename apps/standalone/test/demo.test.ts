@@ -13,6 +13,7 @@ import {
   sleepWorkflow,
   testServiceUrl,
   type TestDatabase,
+  launcher,
 } from "@genga/testing";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 
@@ -41,7 +42,7 @@ afterEach(async () => {
 
 /** What `npm start` and `npm run demo` run, once everything is installed. */
 function run(args: string[], env: Record<string, string>): { lines: string[]; exited: Promise<unknown> } {
-  const child = spawn(process.execPath, ["--import", "tsx", "apps/standalone/src/main.ts", ...args], {
+  const child = spawn(process.execPath, [launcher, "apps/standalone/src/main.ts", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env["PATH"],

@@ -2,7 +2,7 @@ import { spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { migrate, openDatabase, type Database } from "@genga/database";
 import { KeyNameTakenError } from "@genga/jobs";
-import { createTestDatabase, type TestDatabase } from "@genga/testing";
+import { createTestDatabase, launcher, type TestDatabase } from "@genga/testing";
 import { KeysUsageError, runKeysCommand } from "../src/keys/keys-command.ts";
 
 let scratch: TestDatabase;
@@ -73,7 +73,7 @@ test.each([
 
 test("is a command that works on DATABASE_URL, and says what it takes", async () => {
   const command = (...args: string[]): SpawnSyncReturns<string> =>
-    spawnSync(process.execPath, ["--import", "tsx", "apps/standalone/src/keys/keys-main.ts", ...args], {
+    spawnSync(process.execPath, [launcher, "apps/standalone/src/keys/keys-main.ts", ...args], {
       env: { ...process.env, DATABASE_URL: scratch.url, NODE_OPTIONS: "" },
       encoding: "utf8",
     });

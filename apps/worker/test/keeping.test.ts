@@ -16,6 +16,7 @@ import {
   testServiceUrl,
   type Stack,
   type TestDatabase,
+  launcher,
 } from "@genga/testing";
 import { createMigratedDatabase } from "./support/test-stack.ts";
 
@@ -239,7 +240,7 @@ test("a dry run tells what would go, and removes nothing", async () => {
     "SELECT to_char(sum(output_bytes) / 1e6, 'FM990.0') AS mb FROM (SELECT output_bytes FROM jobs ORDER BY finished_at LIMIT 2) oldest",
   );
   const run = async (...args: string[]): Promise<string> => {
-    const command = ["--import", "tsx", "apps/worker/src/sweeping/retention-main.ts", ...args];
+    const command = [launcher, "apps/worker/src/sweeping/retention-main.ts", ...args];
     return (await promisify(execFile)(process.execPath, command, { env: { ...process.env, ...stack.env } }))
       .stdout;
   };

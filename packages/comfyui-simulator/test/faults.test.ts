@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { launcher } from "@genga/testing";
 import { startSimulator, type FaultRequest, type Simulator } from "../src/index.ts";
 import { flatGraph, sceneGraph, sleepGraph, TestClient, textGraph } from "./client.ts";
 
@@ -193,9 +193,8 @@ test("the command line starts a server whose execution log survives a kill", asy
   const folder = mkdtempSync(path.join(tmpdir(), "simulator-cli-"));
   const log = path.join(folder, "executions.jsonl");
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-  const tsx = createRequire(import.meta.url).resolve("tsx");
   const options = ["--port", "0", "--data-dir", folder, "--execution-log", log, "--save-ms", "0"];
-  const child = spawn(process.execPath, ["--import", tsx, main, ...options], {
+  const child = spawn(process.execPath, [launcher, main, ...options], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {

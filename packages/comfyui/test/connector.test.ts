@@ -14,6 +14,7 @@ import {
   uint32,
   workflow,
 } from "./connector-under-test.ts";
+import { launcher } from "@genga/testing";
 import { answer } from "./scripted-comfyui.ts";
 
 serveEachTest();
@@ -291,7 +292,7 @@ describe("many prompts at once", () => {
   // In a process of its own: Jest's `process` is a copy that hears no warnings.
   test("are watched without a warning of a leak", async () => {
     const fixture = fileURLToPath(new URL("fixtures/watch-many.ts", import.meta.url));
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", "tsx", fixture]);
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [launcher, fixture]);
     expect(stdout).toBe("30 looks failed\n");
     expect(stderr).not.toContain("MaxListenersExceededWarning");
   });

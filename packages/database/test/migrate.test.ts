@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
 import { migrate } from "@genga/database";
-import { createTestDatabase, startTcpProxy, type TestDatabase } from "@genga/testing";
+import { createTestDatabase, launcher, startTcpProxy, type TestDatabase } from "@genga/testing";
 
 const projectMigrations = fileURLToPath(new URL("../../../prisma/migrations", import.meta.url));
 
@@ -73,7 +73,7 @@ async function waitingFor(observer: pg.Client, table: string): Promise<number> {
 /** Runs `npm run migrate` in a process of its own; returns what it printed. */
 async function migrateInProcess(): Promise<string> {
   const program = fileURLToPath(new URL("../src/migrations/migrate-main.ts", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", program], {
+  const { stdout } = await promisify(execFile)(process.execPath, [launcher, program], {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], DATABASE_URL: database.url },
   });
   return stdout.trim();

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import pg from "pg";
+import { launcher } from "@genga/testing";
 import { z } from "zod";
 
 const readySchema = z.object({ databaseUrl: z.string(), redisUrl: z.string(), uid: z.number() });
@@ -24,7 +25,7 @@ export interface Starter {
 
 export function launchStarter(dataDir: string, account: { uid?: number; gid?: number } = {}): Starter {
   const fixture = fileURLToPath(new URL("fixtures/keep-services.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", fixture, dataDir], {
+  const child = spawn(process.execPath, [launcher, fixture, dataDir], {
     ...account,
     stdio: ["ignore", "pipe", "pipe"],
   });

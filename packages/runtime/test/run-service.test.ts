@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { readyMessageSchema } from "../src/index.ts";
 
+const launcher = fileURLToPath(new URL("../src/launch/launch.mjs", import.meta.url));
 const fixture = fileURLToPath(new URL("fixtures/service.ts", import.meta.url));
 const children: ChildProcess[] = [];
 
@@ -15,8 +16,8 @@ function launch(
   output: () => string;
   exited: Promise<unknown[]>;
 } {
-  const child = fork(fixture, [behaviour], {
-    execArgv: ["--import", "tsx"],
+  const child = fork(launcher, [fixture, behaviour], {
+    execArgv: [],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: { PATH: process.env["PATH"], ...env },
   });

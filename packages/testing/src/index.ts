@@ -1,4 +1,4 @@
-export { startServiceProcess, type ServiceProcess } from "./service-process.ts";
+export { launcher, startServiceProcess, type ServiceProcess } from "./service-process.ts";
 export { untilServerIsIdle } from "./server-queue.ts";
 export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
 /** A service of Genga that runs as a process of its own, as in production. */
@@ -20,8 +21,11 @@ export interface ServiceProcess {
 
 const linesMax = 5_000;
 
+/** The program that runs a TypeScript entry point: `node <launcher> <entry> [arguments]`. */
+export const launcher = createRequire(import.meta.url).resolve("@genga/runtime/launch");
+
 /**
- * Starts `node --import tsx <entry>` and waits until it reports over IPC that it is ready.
+ * Starts an entry point and waits until it reports over IPC that it is ready.
  * @param options.entry a TypeScript file, relative to the working directory
  * @throws Error with the end of its log when it ends before it is ready
  */
@@ -32,7 +36,7 @@ export async function startServiceProcess(options: {
   /** For a program without IPC: the line by which it reports that it is ready; the named groups are the details. */
   readyLine?: RegExp;
 }): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ["--import", "tsx", options.entry, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [launcher, options.entry, ...(options.args ?? [])], {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

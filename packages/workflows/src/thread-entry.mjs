@@ -1,6 +1,4 @@
-// Sources run as they are (docs/decisions/0003), in threads as well: a thread has to register tsx by itself.
 import { workerData } from "node:worker_threads";
-import { register } from "tsx/esm/api";
+import { importCompiled } from "@genga/runtime/import-compiled";
 
-register();
-await import(workerData.entry);
+await importCompiled(new URL(workerData.entry));

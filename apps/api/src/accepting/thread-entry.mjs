@@ -1,5 +1,3 @@
-// Sources run as they are (docs/decisions/0003), in threads as well: a thread has to register tsx by itself.
-import { register } from "tsx/esm/api";
+import { importCompiled } from "@genga/runtime/import-compiled";
 
-register();
-export const { work } = await import("./thread-main.ts");
+export const { work } = await importCompiled(new URL("./thread-main.ts", import.meta.url));

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startEmbeddedServices } from "@genga/embedded";
 import { stopDeadlineMs, type ApiKey, type Configuration } from "@genga/runtime";
+import { launcher } from "./launcher.ts";
 import { findOwnKey } from "./own-key.ts";
 import { ownSecretsKey } from "./own-secrets-key.ts";
 import { requireFreePort } from "./port-in-use.ts";
@@ -137,7 +138,7 @@ async function migrate(
   signal: AbortSignal,
 ): Promise<void> {
   const began = performance.now();
-  const child = spawn(process.execPath, ["--import", "tsx", entries.migrate], {
+  const child = spawn(process.execPath, [launcher, entries.migrate], {
     env,
     signal,
     detached: true,

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readyMessageSchema, type ReadyMessage } from "@genga/runtime";
 import pTimeout from "p-timeout";
+import { launcher } from "./launcher.ts";
 import { forPeople } from "./service-log.ts";
 
 export interface ProcessPlan {
@@ -124,9 +125,9 @@ export class SupervisedProcess {
   }
 
   #launch(): ChildProcess {
-    const child = fork(this.#plan.entry, this.#plan.args ?? [], {
+    const child = fork(launcher, [this.#plan.entry, ...(this.#plan.args ?? [])], {
       detached: true,
-      execArgv: ["--import", "tsx"],
+      execArgv: [],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...this.#plan.env },
     });

@@ -1,5 +1,4 @@
-// A worker thread does not inherit its parent's TypeScript loader, so this plain file installs one first.
-import { register } from "tsx/esm/api";
+// What the drawing thread begins with: a thread can be started with JavaScript only.
+import { importCompiled } from "@genga/runtime/import-compiled";
 
-register();
-await import("./drawing-worker.ts");
+await importCompiled(new URL("./drawing-worker.ts", import.meta.url));
