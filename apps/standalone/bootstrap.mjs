@@ -42,6 +42,7 @@ const entries = {
   "bench:pipeline": "benchmarks/pipeline.ts",
   "bench:recovery": "benchmarks/recovery.ts",
   "bench:retention": "benchmarks/retention.ts",
+  "bench:startup": "benchmarks/startup.ts",
   "trial:chains": "benchmarks/chains.ts",
 };
 /** What distinguishes commands of one entry. */
@@ -70,6 +71,7 @@ const developing = new Set([
   "bench:pipeline",
   "bench:recovery",
   "bench:retention",
+  "bench:startup",
   "trial:chains",
 ]);
 

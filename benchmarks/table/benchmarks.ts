@@ -45,6 +45,7 @@ export const benchmarks: readonly Benchmark[] = [
   },
   { name: "lanes", entry: "benchmarks/lanes.ts", args: ["--render-ms", "100"], minutesMax: 6 },
   { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
+  { name: "startup", entry: "benchmarks/startup.ts", args: ["--rounds", "2"], minutesMax: 3 },
 ];
 
 /** The long ones, of `npm run bench:soak`. */

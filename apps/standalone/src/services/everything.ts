@@ -1,10 +1,8 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { migrate } from "@genga/database";
 import { freePort, startEmbeddedServices } from "@genga/embedded";
 import { stopDeadlineMs, type ApiKey, type Configuration } from "@genga/runtime";
-import { launcher } from "./launcher.ts";
 import { findOwnKey } from "./own-key.ts";
 import { ownSecretsKey } from "./own-secrets-key.ts";
 import { requireFreePort } from "./port-in-use.ts";
@@ -31,22 +29,39 @@ export interface Everything {
   stop(): Promise<void>;
 }
 
+/** What runs, by parts. They are stopped in this order. */
+class RunningParts {
+  readonly workers: Part[] = [];
+  readonly api: Part[] = [];
+  readonly simulator: Part[] = [];
+  readonly services: Part[] = [];
+
+  async stop(): Promise<void> {
+    const deadlineMs = performance.now() + stopDeadlineMs;
+    for (const parts of [this.workers, this.api, this.simulator, this.services]) {
+      for (let last = parts.pop(); last !== undefined; last = parts.pop()) {
+        await last.stop(Math.max(500, deadlineMs - performance.now()));
+      }
+    }
+  }
+}
+
+interface Part {
+  stop(withinMs: number): Promise<void>;
+}
+
 /**
- * Starts all parts of Genga on this machine, each as a process of its own: Postgres and Redis unless they are given,
- * the migrations, the simulator unless ComfyUI servers are given, the API, and the workers.
+ * Starts all parts of Genga on this machine: Postgres and Redis unless they are given, then the migrations and, unless ComfyUI
+ * servers are given, the simulator, and then the API and the workers. Each is a process of its own, except for the
+ * migrations. Those that do not need each other start at the same time.
  */
 export async function startEverything(options: EverythingOptions): Promise<Everything> {
   const { configuration, report, signal } = options;
   await requireFreePort(configuration.host, configuration.port);
   const logFolder = join(configuration.dataDir, "logs");
-  const started: { stop(withinMs: number): Promise<void> }[] = [];
-  const stop = async (): Promise<void> => {
-    const deadlineMs = performance.now() + stopDeadlineMs;
-    for (let last = started.pop(); last !== undefined; last = started.pop()) {
-      await last.stop(Math.max(500, deadlineMs - performance.now()));
-    }
-  };
+  const running = new RunningParts();
   const run = async (
+    place: Part[],
     name: string,
     entry: string,
     env: Record<string, string | undefined>,
@@ -61,13 +76,13 @@ export async function startEverything(options: EverythingOptions): Promise<Every
         log.add(line, isStarting);
       },
     });
-    started.push(child);
+    place.push(child);
     return child.start(signal);
   };
 
   try {
     const services = await startEmbeddedServices({ ...configuration, report, signal });
-    started.push(services);
+    running.services.push(services);
     const env: Record<string, string | undefined> = {
       DATABASE_URL: services.databaseUrl,
       REDIS_URL: services.redisUrl,
@@ -75,37 +90,48 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       ...(configuration.secretsKeys.length === 0 && { SECRETS_KEY: ownSecretsKey(configuration.dataDir) }),
       NODE_ENV: "production",
     };
-    await migrate({ ...options.env, ...env }, report, signal);
-
     const comfyuiUrls = configuration.comfyuiServers.map(({ identity }) => identity);
-    if (comfyuiUrls.length === 0) {
-      const port = await simulatorPort(configuration.dataDir);
-      const details = await run("simulator", entries.simulator, { ...env, SIMULATOR_PORT: String(port) });
+    const startSimulator = async (): Promise<void> => {
+      const port = String(await simulatorPort(configuration.dataDir));
+      const simulator = { ...env, SIMULATOR_PORT: port };
+      const details = await run(running.simulator, "simulator", entries.simulator, simulator);
       const url = String(details["url"]);
       comfyuiUrls.push(configuration.serverName === undefined ? url : `${url}#${configuration.serverName}`);
       env["COMFYUI_URLS"] = url;
-    }
+    };
+    await allOf([
+      applyMigrations(services.databaseUrl, report, signal),
+      ...(comfyuiUrls.length === 0 ? [startSimulator()] : []),
+    ]);
 
     const own = await findOwnKey({ configured: configuration.apiKeys, databaseUrl: services.databaseUrl });
-    const api = await run("api", entries.api, {
+    const apiEnv = {
       ...env,
       ...(own?.isForThisRun === true && { API_KEYS: withKey(options.env["API_KEYS"], own.key) }),
-    });
-    for (let number = 1; number <= options.workers; number += 1) {
-      const name = options.workers === 1 ? "worker" : `worker-${number}`;
-      await run(name, entries.worker, env);
-    }
+    };
+    const workerNames = Array.from({ length: options.workers }, (_, index) =>
+      options.workers === 1 ? "worker" : `worker-${index + 1}`,
+    );
+    const [api = {}] = await allOf([
+      run(running.api, "api", entries.api, apiEnv),
+      ...workerNames.map((name) => run(running.workers, name, entries.worker, env)),
+    ]);
     const fallbackUrl = `http://${configuration.host}:${configuration.port}`;
     const apiUrl = String(api["url"] ?? fallbackUrl).replace(/\/$/, "");
-    return { apiUrl, apiKey: own?.key.key, comfyuiUrls, logFolder, stop };
+    return { apiUrl, apiKey: own?.key.key, comfyuiUrls, logFolder, stop: () => running.stop() };
   } catch (error) {
-    await stop();
+    await running.stop();
     throw error;
   }
 }
 
+/** Waits until all have ended, also when one fails, so that nothing is still starting when the others are stopped. */
+async function allOf<Result>(starts: readonly Promise<Result>[]): Promise<Result[]> {
+  await Promise.allSettled(starts);
+  return Promise.all(starts);
+}
+
 const entries = {
-  migrate: "packages/database/src/migrations/migrate-main.ts",
   simulator: "apps/standalone/src/services/simulator-main.ts",
   api: "apps/api/src/main.ts",
   worker: "apps/worker/src/main.ts",
@@ -131,22 +157,13 @@ async function simulatorPort(dataDir: string): Promise<number> {
   return port;
 }
 
-/** Applies the missing migrations; the output is shown only if that fails. */
-async function migrate(
-  env: Readonly<Record<string, string | undefined>>,
+/** Applies the missing migrations. */
+async function applyMigrations(
+  databaseUrl: string,
   report: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const began = performance.now();
-  const child = spawn(process.execPath, [launcher, entries.migrate], {
-    env,
-    signal,
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const said: Buffer[] = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => said.push(chunk));
-  const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`the migrations failed:\n${Buffer.concat(said).toString()}`);
+  await migrate({ databaseUrl, signal });
   report(`migrations are applied ${((performance.now() - began) / 1000).toFixed(1)} s`);
 }
