@@ -3,6 +3,9 @@ import { sleepWorkflow } from "@genga/testing";
 import pg from "pg";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
+/** Steps take a tenth of a second, so a machine has to stand still for most of this before a talking prompt seems silent. */
+const stallMs = 4_000;
+
 let stack: TestStack;
 
 afterEach(async () => {
@@ -10,10 +13,10 @@ afterEach(async () => {
 }, 30_000);
 
 test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
-  stack = await startTestStack({ simulators: 3, env: { STALL_MS: "1000" } });
+  stack = await startTestStack({ simulators: 3, env: { STALL_MS: String(stallMs) } });
   const { api } = stack;
-  const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(2, { steps: 1 }) });
-  const talking = await api.submit({ type: "workflow", workflow: sleepWorkflow(2.5, { steps: 30 }) });
+  const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(20, { steps: 1 }) });
+  const talking = await api.submit({ type: "workflow", workflow: sleepWorkflow(6, { steps: 60 }) });
   expect(await api.untilEnded(talking)).toMatchObject({ status: "completed", attempt: 1 });
   expect(await api.untilEnded(silent)).toMatchObject({ status: "failed", attempt: 3 });
   const { attempts } = (await (await api.request("GET", `jobs/${silent}/attempts`)).json()) as {
@@ -24,10 +27,10 @@ test("a prompt of which nothing is heard is interrupted and tried elsewhere, unt
 }, 60_000);
 
 test("a worker that was paused does not take its own silence for the prompt's", async () => {
-  const env = { STALL_MS: "1000", LEASE_MS: "2000" };
+  const env = { STALL_MS: String(stallMs), LEASE_MS: String(stallMs + 1_000) };
   stack = await startTestStack({ env });
   const { api } = stack;
-  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(8, { steps: 100 }) });
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(12, { steps: 120 }) });
   await api.until(id, (job) => job.phase === "executing");
   stack.workers[0]!.signal("SIGSTOP");
   await untilLeaseRanOut(id);
