@@ -26,6 +26,7 @@ const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
 
 /** Asks for what the route is about, of something that is not there, and with a body that nothing accepts. */
 async function ask({ method, path }: Route, key?: string): Promise<{ status: number; code?: string }> {
+  const leaving = new AbortController();
   const response = await api.request(fullPath(path).replace(/:(id|name)/, unknownId), {
     method,
     headers: {
@@ -33,7 +34,13 @@ async function ask({ method, path }: Route, key?: string): Promise<{ status: num
       ...(method === "POST" || method === "PUT" ? { "content-type": "application/json" } : {}),
     },
     ...(method === "POST" || method === "PUT" ? { body: "{}" } : {}),
+    signal: leaving.signal,
   });
+  // A live stream goes on for ever.
+  if (response.headers.get("content-type")?.startsWith("text/event-stream") === true) {
+    leaving.abort();
+    return { status: response.status };
+  }
   const text = await response.text();
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") === true;
   return { status: response.status, ...(isProblem ? (JSON.parse(text) as { code: string }) : {}) };

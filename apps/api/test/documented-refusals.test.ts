@@ -188,9 +188,20 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   }
   if (path.startsWith("servers/:id")) probes.push({ id: serverId });
   if (query !== undefined) {
-    for (const text of ["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"]) {
-      probes.push({ query: `?${text}` });
-    }
+    const texts = [
+      ...["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"],
+      ...[
+        "status=x",
+        "project=",
+        `project=${"x".repeat(101)}`,
+        "wait=soon",
+        "batch=x",
+        `batch=${unknownId}`,
+        "status=x&nonsense=1",
+      ],
+    ];
+    if ("batch" in query.shape) texts.push(`batch=${await removedBatch()}`);
+    for (const text of texts) probes.push({ query: `?${text}` });
   }
   if (id === "uploadImage") {
     for (const bytes of ["no image", "", tooMuch]) probes.push({ body: bytes, type: "image/png" });

@@ -1,4 +1,4 @@
-import { publicNameOf, type Json, type Principal } from "@genga/jobs";
+import { publicNameOf, StoreUnavailableError, type Json, type Principal } from "@genga/jobs";
 
 /** The part of a server's row that shows where the server is. */
 interface NamedServer {
@@ -100,4 +100,17 @@ function addressesOf(server: NamedServer): [RegExp, string][] {
 
 function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+}
+
+/** While the database is away, servers are named as they were known before. */
+export function latestSight(look: () => Promise<Sight>): () => Promise<Sight> {
+  let latest: Sight | undefined;
+  return async () => {
+    try {
+      latest = await look();
+    } catch (error) {
+      if (latest === undefined || !(error instanceof StoreUnavailableError)) throw error;
+    }
+    return latest;
+  };
 }

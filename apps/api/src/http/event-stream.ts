@@ -42,15 +42,16 @@ export class EventStream {
    * Resolves when the client has taken enough for the next message to be sent. The client sends `id` back when it
    * reconnects.
    */
-  async send(event: string, data: unknown, id?: number): Promise<void> {
+  async send(event: string, data: unknown, id?: number | string): Promise<void> {
     await this.#write(messageOf(event, data, id));
   }
 
   /**
    * Sends a comment, which keeps proxies from closing a quiet connection and shows whether the connection still works.
+   * @param id the client sends it back when it reconnects, as if a message had had it
    */
-  async comment(text: string): Promise<void> {
-    await this.#write(`: ${text}\n\n`);
+  async comment(text: string, id?: string): Promise<void> {
+    await this.#write(`: ${text}\n${id === undefined ? "" : `id: ${id}\n`}\n`);
   }
 
   /** Ends the stream; a client that does not take the rest in time is cut off. */
@@ -84,7 +85,7 @@ export class EventStream {
   }
 }
 
-function messageOf(event: string, data: unknown, id?: number): string {
+function messageOf(event: string, data: unknown, id?: number | string): string {
   const idLine = id === undefined ? "" : `id: ${id}\n`;
   return `event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`;
 }

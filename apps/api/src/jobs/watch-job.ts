@@ -222,7 +222,8 @@ class JobWatch {
   }
 }
 
-const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
+/** The events that end a job; a retry may follow. */
+export const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
 
 function progressOf(job: Job): Progress | undefined {
   return job.status === "processing" && job.phase !== null

@@ -90,7 +90,8 @@ export const getBatch = route({
   },
 });
 
-const firstErrorsMax = 5;
+/** Failed jobs that a batch is shown with. */
+export const firstErrorsMax = 5;
 
 export const listBatches = route({
   id: "listBatches",

@@ -1,8 +1,13 @@
-import { type JobType, type Principal } from "@genga/jobs";
+import { isTerminal, type JobType, type Principal } from "@genga/jobs";
+import { type Response } from "express";
+import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
+import { foundJob } from "../jobs/found-jobs.ts";
+import { leftOrStopping, waitForEnd, waitPattern, waitSchema } from "../jobs/wait-for-end.ts";
 import { jsonBytes } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
+import { type AnswerOf } from "../routing/reply.ts";
 import { route } from "../routing/route.ts";
 import {
   keyOf,
@@ -46,26 +51,76 @@ const submission = {
   access: "submit",
   submits: true,
   headers: submissionHeaders,
-  answers: { 202: acceptedJob },
+  query: z.object({
+    wait: waitSchema.optional().meta({
+      ...{ type: "string", pattern: waitPattern },
+      description:
+        "How long to wait for the end of the job, up to 2 minutes: 30s, 1500ms, 2m. If it has not ended then, or nothing can be " +
+        "waited for, the answer is 202, as without this.",
+    }),
+  }),
+  answers: {
+    200: {
+      description: "With `wait`: the job has ended.",
+      content: json("JobDetail"),
+      headers: { ...location, ...replayed },
+    },
+    202: acceptedJob,
+  },
 } as const;
+
+type Parts = Pick<
+  ApiDependencies,
+  "submissions" | "ownJobs" | "jobDetails" | "admission" | "feed" | "stopping" | "log"
+>;
 
 interface Asked {
   headers: SubmissionHeaders;
+  query: { wait?: number | undefined };
   body: Uint8Array<ArrayBuffer>;
   principal: Principal;
   baseUrl: string;
+  response: Response;
 }
+
+type Answered =
+  | (SubmissionReply & { status: 202 })
+  | (Omit<SubmissionReply, "jsonBytes"> & { status: 200; json: AnswerOf<"JobDetail"> });
 
 /** The job is accepted when the answer is sent. */
 const acceptAs =
   (type?: JobType) =>
-  async (
-    { body, headers, principal, baseUrl }: Asked,
-    { submissions }: Pick<ApiDependencies, "submissions">,
-  ): Promise<SubmissionReply> => {
+  async (asked: Asked, parts: Parts): Promise<Answered> => {
+    const { body, headers, query, principal, baseUrl } = asked;
     const job = { kind: "job", type, body, ...keyOf(headers), principal, baseUrl } as const;
-    return replyOf(await submissions.accept(job));
+    const reply = replyOf(await parts.submissions.accept(job));
+    const ended = query.wait === undefined ? null : await endOf(reply.location, query.wait, asked, parts);
+    const { jsonBytes, ...others } = reply;
+    return ended === null ? { status: 202, jsonBytes, ...others } : { status: 200, json: ended, ...others };
   };
+
+/**
+ * The job has been accepted, so whatever goes wrong from now on, the client is told so.
+ * @returns the job as it has ended; `null` = it has not
+ */
+async function endOf(
+  location: string,
+  ms: number,
+  asked: Asked,
+  { ownJobs, jobDetails, admission, feed, stopping, log }: Parts,
+): Promise<AnswerOf<"JobDetail"> | null> {
+  try {
+    await admission.openStream(asked.response);
+    const jobs = ownJobs(asked.principal);
+    const job = await foundJob(jobs, location.slice(location.lastIndexOf("/") + 1));
+    const signal = leftOrStopping(asked.response, stopping);
+    const ended = await waitForEnd(job, { feed, jobs }, { ms, signal });
+    return isTerminal(ended.status) ? await jobDetails.of(ended, asked) : null;
+  } catch (error) {
+    log.info({ err: error, location }, "An accepted job could not be waited for.");
+    return null;
+  }
+}
 
 export const submitJob = route({
   ...submission,

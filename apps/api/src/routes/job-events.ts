@@ -1,17 +1,12 @@
-import { isTerminal, StoreUnavailableError, type JobEvent } from "@genga/jobs";
+import { isTerminal, type JobEvent } from "@genga/jobs";
 import { z } from "zod";
-import { sentKeyOf } from "../access/access.ts";
-import { type Sight } from "../access/sight.ts";
+import { latestSight } from "../access/sight.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { EventStream } from "../http/event-stream.ts";
-import { RefusedError } from "../http/problem-document.ts";
+import { openEventStream, type StreamParts } from "../http/open-event-stream.ts";
 import { foundJob } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
 import { watchJob as streamJob } from "../jobs/watch-job.ts";
 import { alreadySent, route } from "../routing/route.ts";
-
-/** Streams that one process keeps open. */
-const streamsMax = 1_000;
 
 /** Not as one object of `sentEvent`, which nobody could send: as it goes over the wire. */
 const eventStream = [
@@ -46,10 +41,7 @@ const sentEvent = {
   },
 };
 
-type Parts = Pick<
-  ApiDependencies,
-  "admission" | "ownJobs" | "jobDetails" | "feed" | "keyWatch" | "metrics" | "stopping" | "watchTimes"
->;
+type Parts = StreamParts & Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes">;
 
 /** Server-sent events, resumable by `Last-Event-ID`. */
 export const watchJob = route({
@@ -89,28 +81,13 @@ export const watchJob = route({
   },
   problems: ["job-not-found", "job-removed", "too-many-streams"],
   handler: async ({ id, query, headers, principal, baseUrl, request, response }, parts: Parts) => {
-    const { admission, ownJobs, jobDetails, feed, keyWatch, metrics, stopping, watchTimes } = parts;
+    const { ownJobs, jobDetails, feed, watchTimes } = parts;
     const jobs = ownJobs(principal);
     const job = await foundJob(jobs, id);
     const lastSequence = sequenceOf(headers["Last-Event-ID"] ?? query.lastEventId);
     // Nothing can follow: this tells an EventSource to stop connecting again.
     if (isTerminal(job.status) && lastSequence === job.eventSequence) return { status: 204 };
-    if (feed.size >= streamsMax) {
-      throw new RefusedError("too-many-streams", `This process has ${streamsMax} event streams open.`, {
-        headers: { "retry-after": "10" },
-      });
-    }
-    if (request.method !== "HEAD") await admission.openStream(response);
-    const stream = new EventStream(response, stopping);
-    if (request.method === "HEAD") {
-      stream.end();
-      return alreadySent;
-    }
-    metrics.eventStreams.inc();
-    const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
-      stream.endWith("closed", { jobId: job.id, reason: "key-not-valid" });
-    });
-    try {
+    await openEventStream({ request, response }, parts, { jobId: job.id }, async (stream) => {
       const onlooker = { principal, baseUrl };
       const sightNow = latestSight(() => jobDetails.sightOf(principal));
       const watched = {
@@ -121,26 +98,10 @@ export const watchJob = route({
         viewOfEvent: async (event: JobEvent) => viewOfEvent(event, await sightNow()),
       };
       await streamJob(stream, feed, watched, { lastSequence, times: watchTimes });
-    } finally {
-      unwatchKey();
-      metrics.eventStreams.dec();
-    }
+    });
     return alreadySent;
   },
 });
-
-/** While the database is away, servers are named as they were known before. */
-function latestSight(look: () => Promise<Sight>): () => Promise<Sight> {
-  let latest: Sight | undefined;
-  return async () => {
-    try {
-      latest = await look();
-    } catch (error) {
-      if (latest === undefined || !(error instanceof StoreUnavailableError)) throw error;
-    }
-    return latest;
-  };
-}
 
 /** As the browser sends it after a reconnect, or as a query where a client cannot set headers. */
 function sequenceOf(given: unknown): number | null {

@@ -1,6 +1,7 @@
 import { toClientJsonText } from "@genga/comfyui";
-import { jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
+import { isTerminal, jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
 import { withOutputsShownInText } from "@genga/workflows";
+import { type Response } from "express";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -9,6 +10,7 @@ import { viewOfAttempt } from "../jobs/job-view.ts";
 import { viewOfOutput } from "../jobs/output-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { type Viewer } from "../jobs/job-details.ts";
+import { leftOrStopping, waitForEnd, waitPattern, waitSchema } from "../jobs/wait-for-end.ts";
 import { jsonObject } from "../routing/bodies.ts";
 import { json } from "../routing/contents.ts";
 import { type AnswerOf } from "../routing/reply.ts";
@@ -17,6 +19,7 @@ import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
 
 type Parts = Pick<ApiDependencies, "ownJobs" | "jobDetails">;
+type WaitingParts = Parts & Pick<ApiDependencies, "admission" | "feed" | "stopping">;
 type Changing = Pick<ApiDependencies, "jobCommands" | "jobDetails">;
 type Own = Pick<ApiDependencies, "ownJobs">;
 
@@ -30,7 +33,16 @@ const ofJob = {
 
 const aJob = {
   ...ofJob,
+  problems: [...ofJob.problems, "invalid-field"],
   summary: "One job, with why it waits or what it made",
+  description:
+    "With `wait` the answer comes when the job has ended, or when the time is up. Such a request counts as an event stream.",
+  query: z.object({
+    wait: waitSchema.optional().meta({
+      ...{ type: "string", pattern: waitPattern },
+      description: "How long to wait for the end of the job, up to 2 minutes: 30s, 1500ms, 2m.",
+    }),
+  }),
   answers: { 200: { description: "The job.", content: json("JobDetail") } },
   handler: show,
 } as const;
@@ -45,11 +57,16 @@ export const getJobByOldPath = route({
 });
 
 async function show(
-  asked: Viewer & { id: string },
-  { ownJobs, jobDetails }: Parts,
+  asked: Viewer & { id: string; query: { wait?: number | undefined }; response: Response },
+  { ownJobs, jobDetails, admission, feed, stopping }: WaitingParts,
 ): Promise<{ json: AnswerOf<"JobDetail"> }> {
-  const job = await foundJob(ownJobs(asked.principal), asked.id);
-  return { json: await jobDetails.of(job, asked) };
+  const jobs = ownJobs(asked.principal);
+  const job = await foundJob(jobs, asked.id);
+  const ms = asked.query.wait;
+  if (ms === undefined || isTerminal(job.status)) return { json: await jobDetails.of(job, asked) };
+  await admission.openStream(asked.response);
+  const signal = leftOrStopping(asked.response, stopping);
+  return { json: await jobDetails.of(await waitForEnd(job, { feed, jobs }, { ms, signal }), asked) };
 }
 
 const jobsQuerySchema = z.strictObject({

@@ -13,6 +13,7 @@ import {
 } from "./batches.ts";
 import { getBoard } from "./board.ts";
 import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
+import { watchBatch, watchJobs } from "./event-streams.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
 import { submitImage, submitJob, submitVideo } from "./generate.ts";
 import { getHealth, getReadiness } from "./health.ts";
@@ -49,7 +50,7 @@ import { listWorkers } from "./workers.ts";
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
-  ...[getOutput, getBatch, listBatches],
+  ...[getOutput, getBatch, listBatches, watchBatch, watchJobs],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],

@@ -165,6 +165,7 @@ export const answerSchemas = {
   }),
   RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
   Upload: uploadViewSchema,
+  JobCounts: z.object({ counts }),
   Queue: z.object({
     ...queueFields,
     pausedSince: z.iso

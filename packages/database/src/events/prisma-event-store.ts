@@ -8,6 +8,7 @@ import {
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { assignPositions } from "./assign-positions.ts";
+import { hasNewsAfter } from "./has-news-after.ts";
 import { findLastPosition, listPlaced } from "./list-placed.ts";
 import { listUnread } from "./list-unread.ts";
 import { removeOldPositions } from "./remove-old-positions.ts";
@@ -42,5 +43,9 @@ export class PrismaEventStore implements EventReader, EventSequencer {
     limit: number,
   ): Promise<JobEvent[]> {
     return withMappedErrors(() => listUnread(this.#database, scope, of, limit));
+  }
+
+  hasNewsAfter(scope: EventScope, after: bigint): Promise<boolean> {
+    return withMappedErrors(() => hasNewsAfter(this.#database, scope, after));
   }
 }

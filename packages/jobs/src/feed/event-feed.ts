@@ -115,15 +115,20 @@ export class EventFeed {
   /**
    * The events of a batch or a tenant after a cursor. Without a cursor they begin now: what is read from the database after
    * this has resolved, and the events that follow, are the whole.
+   * @param options.aheadMax of how many jobs events may be delivered before they have positions; a bound of the cursor's size
    */
-  async follow(scope: EventScope, options: Listener & { cursor: FeedCursor | null }): Promise<Subscription> {
+  async follow(
+    scope: EventScope,
+    options: Listener & { cursor: FeedCursor | null; aheadMax?: number },
+  ): Promise<Subscription> {
     const { reader } = this.#with;
     const cursor = options.cursor ?? { position: await reader.findLastPosition(), ahead: new Map() };
     const backlog: Backlog = {
       listUnread: (of, limit) => reader.listUnread(scope, of, limit),
       listPlaced: (after, limit) => reader.listPlaced(scope, after, limit),
     };
-    const { outbox, end } = this.#subscribe(scope, { backlog, cursor, listener: options });
+    const { aheadMax } = options;
+    const { outbox, end } = this.#subscribe(scope, { backlog, cursor, aheadMax, listener: options });
     this.#followers += 1;
     this.#reading.start();
     // An event may have been committed since the position was read, and told live before this subscription was there.
@@ -138,6 +143,11 @@ export class EventFeed {
         this.#reading.stop();
       }),
     };
+  }
+
+  /** Whether the scope has events after a position: with a later one, or without any yet. */
+  hasNewsAfter(scope: EventScope, position: bigint): Promise<boolean> {
+    return this.#with.reader.hasNewsAfter(scope, position);
   }
 
   /** Has positions assigned, and tells all followers of the events up to the latest one. */
@@ -173,9 +183,11 @@ export class EventFeed {
 
   #subscribe(
     scope: Subscriber["scope"],
-    { backlog, cursor, listener }: { backlog: Backlog; cursor: FeedCursor; listener: Listener },
+    subscribed: { backlog: Backlog; cursor: FeedCursor; aheadMax?: number | undefined; listener: Listener },
   ): Subscription {
-    const outbox = new Outbox({ backlog, cursor, onNews: listener.onNews });
+    const { backlog, cursor, aheadMax, listener } = subscribed;
+    const { onNews } = listener;
+    const outbox = new Outbox({ backlog, cursor, onNews, ...(aheadMax !== undefined && { aheadMax }) });
     const subscriber = { outbox, listener, scope };
     const id = idOf(scope);
     const others = this.#subscribers.get(id) ?? new Set();

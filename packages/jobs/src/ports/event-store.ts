@@ -58,4 +58,9 @@ export interface EventReader {
     of: { jobId: string; afterSequence: number; afterPosition: bigint },
     limit: number,
   ): Promise<JobEvent[]>;
+  /**
+   * Whether the scope has events after a position: with a later one, or without any yet. Notes of events that are about to get
+   * positions are few.
+   */
+  hasNewsAfter(scope: EventScope, after: bigint): Promise<boolean>;
 }

@@ -89,6 +89,7 @@ describe.each(servers)("two tenants on $name", (server) => {
           `?cursor=${job}`,
           `?cursor=${Buffer.from(job).toString("base64url")}`,
           `?tenant=${marker}-studio`,
+          "?lastEventId=0",
         ],
       ];
       for (const role of ["read", "submit"] as const) {

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { type Role } from "@genga/jobs";
 import { z } from "zod";
 import { type Neighbours } from "./neighbours.ts";
@@ -9,6 +10,9 @@ export interface Seen {
   text: string;
 }
 
+/** After so long without a message, a live stream has told what it knew. */
+const quietMs = 500;
+
 const changing = new Set(["date", "x-request-id", "connection", "keep-alive", "last-modified"]);
 
 /** Asks as the curious tenant. */
@@ -19,7 +23,8 @@ export async function look(
   path: string,
   body?: unknown,
 ): Promise<Seen> {
-  const ending = AbortSignal.timeout(30_000);
+  const leaving = new AbortController();
+  const ending = AbortSignal.any([AbortSignal.timeout(30_000), leaving.signal]);
   const answer = await fetch(`${url}${path}`, {
     method,
     signal: ending,
@@ -31,12 +36,25 @@ export async function look(
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const headers = Object.fromEntries([...answer.headers].filter(([name]) => !changing.has(name)));
-  const text = await answer.text();
+  const isLive = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
+  const text = isLive ? await beginningOf(answer) : await answer.text();
+  leaving.abort();
   return {
     status: answer.status,
     headers,
     text: text.replaceAll(answer.headers.get("x-request-id") ?? "-", ""),
   };
+}
+
+/** What a live stream tells until it has been quiet for a while: what it knows from the database comes at once. */
+async function beginningOf(answer: Response): Promise<string> {
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const chunk = await Promise.race([reader?.read(), setTimeout(quietMs)]);
+    if (chunk === undefined || chunk.done) return text;
+    text += chunk.value;
+  }
 }
 
 /** The answer with what was asked for taken out, in whatever case: it may be repeated. */

@@ -1,0 +1,50 @@
+import { type EventFeed, type Json } from "@genga/jobs";
+import { type Request, type Response } from "express";
+import { sentKeyOf } from "../access/access.ts";
+import { type ApiDependencies } from "../dependencies.ts";
+import { EventStream } from "./event-stream.ts";
+import { RefusedError } from "./problem-document.ts";
+
+/** Streams that one process keeps open. */
+const streamsMax = 1_000;
+
+export type StreamParts = Pick<ApiDependencies, "admission" | "keyWatch" | "metrics" | "stopping"> & {
+  feed: Pick<EventFeed, "size">;
+};
+
+/**
+ * Opens an event stream within the limits of the process and the tenant, and closes it when the key does not work any more.
+ * The answer to HEAD has the same headers and nothing else.
+ * @param of said in `closed`, the last message under a key that was revoked or has expired
+ * @param tell writes the stream; it has ended when this resolves
+ * @throws RefusedError `too-many-streams`, or the tenant's limit
+ */
+export async function openEventStream(
+  { request, response }: { request: Request; response: Response },
+  { admission, feed, keyWatch, metrics, stopping }: StreamParts,
+  of: Record<string, Json>,
+  tell: (stream: EventStream) => Promise<void>,
+): Promise<void> {
+  if (feed.size >= streamsMax) {
+    throw new RefusedError("too-many-streams", `This process has ${streamsMax} event streams open.`, {
+      headers: { "retry-after": "10" },
+    });
+  }
+  const isHead = request.method === "HEAD";
+  if (!isHead) await admission.openStream(response);
+  const stream = new EventStream(response, stopping);
+  if (isHead) {
+    stream.end();
+    return;
+  }
+  metrics.eventStreams.inc();
+  const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
+    stream.endWith("closed", { ...of, reason: "key-not-valid" });
+  });
+  try {
+    await tell(stream);
+  } finally {
+    unwatchKey();
+    metrics.eventStreams.dec();
+  }
+}
