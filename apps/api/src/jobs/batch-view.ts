@@ -73,6 +73,7 @@ function linksOfBatch({ id, counts, pausedAt }: Batch, baseUrl: string): Record<
   return {
     self,
     jobs: `${api}/jobs?batch=${id}`,
+    events: `${self}/events`,
     ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel`, pause: `${self}/pause` } : {}),
     ...(pausedAt === null ? {} : { resume: `${self}/resume` }),
     ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),

@@ -3,7 +3,7 @@ import { type Request, type Response } from "express";
 import { z } from "zod";
 import { latestSight } from "../access/sight.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { openEventStream, type StreamParts } from "../http/open-event-stream.ts";
+import { openEventStream, type StreamParts } from "../jobs/open-event-stream.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
 import { withoutUndefined } from "../http/request-values.ts";
 import { viewOfBatchDetail } from "../jobs/batch-view.ts";

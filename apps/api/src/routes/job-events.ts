@@ -2,7 +2,7 @@ import { isTerminal, type JobEvent } from "@genga/jobs";
 import { z } from "zod";
 import { latestSight } from "../access/sight.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { openEventStream, type StreamParts } from "../http/open-event-stream.ts";
+import { openEventStream, type StreamParts } from "../jobs/open-event-stream.ts";
 import { foundJob } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
 import { watchJob as streamJob } from "../jobs/watch-job.ts";

@@ -2,8 +2,8 @@ import { type EventFeed, type Json } from "@genga/jobs";
 import { type Request, type Response } from "express";
 import { sentKeyOf } from "../access/access.ts";
 import { type ApiDependencies } from "../dependencies.ts";
-import { EventStream } from "./event-stream.ts";
-import { RefusedError } from "./problem-document.ts";
+import { EventStream } from "../http/event-stream.ts";
+import { RefusedError } from "../http/problem-document.ts";
 
 /** Streams that one process keeps open. */
 const streamsMax = 1_000;
