@@ -4,7 +4,8 @@
  * stored; in turns with BullMQ alone, whose jobs do nothing. Prints jobs a second, their ratio, the processor time of a job by
  * part, and the budget of a job: statements, WAL, Redis commands, requests to ComfyUI.
  *
- * npm run bench:pipeline [-- --jobs 4000 --servers 64 --rounds 3]
+ * npm run bench:pipeline [-- --jobs 4000 --servers 64 --rounds 3 --profile FOLDER]; with a folder, API and worker write CPU
+ * profiles into it (start and end of the processes included), and the shares of packages are printed
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -20,6 +21,7 @@ import { median } from "./support/median.ts";
 import { nullGraph } from "./support/null-graph.ts";
 import { startNullServers, type NullServers } from "./support/null-servers.ts";
 import { processorMsOf } from "./support/processor-time.ts";
+import { profilingEnvironment, summarizeProfiles } from "./support/profile-summary.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { startCountingServices } from "./support/statement-services.ts";
@@ -28,6 +30,7 @@ const optionsSchema = z.object({
   jobs: count.default(4_000),
   servers: count.default(64),
   rounds: count.default(3),
+  profile: z.string().optional(),
 });
 const lookEveryMs = 100;
 /** Enough that all servers are known and all code is compiled. */
@@ -132,7 +135,14 @@ function rowsOf(rounds: readonly Round[], jobs: number, servers: number): Row[] 
   ];
 }
 
-export async function run({ jobs, servers, rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
+export async function run(options: z.infer<typeof optionsSchema>): Promise<Row[]> {
+  const rows = await measure(options);
+  if (options.profile !== undefined)
+    for (const line of await summarizeProfiles(options.profile)) console.log(line);
+  return rows;
+}
+
+async function measure({ jobs, servers, rounds, profile }: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
@@ -143,6 +153,7 @@ export async function run({ jobs, servers, rounds }: z.infer<typeof optionsSchem
     const env = {
       ...{ DATABASE_URL: services.databaseUrl, REDIS_URL: services.redisUrl, DATA_DIR: folder, PORT: "0" },
       ...{ COMFYUI_URLS: nulls.urls.join(), LOG_LEVEL: "warn" },
+      ...(profile !== undefined && profilingEnvironment(profile)),
     };
     const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
     closings.unshift(() => api.stop());

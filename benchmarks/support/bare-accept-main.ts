@@ -34,4 +34,4 @@ const server = app.listen(0, "127.0.0.1", () => {
   const address = z.custom<AddressInfo>().parse(server.address());
   process.send?.({ type: "ready", details: { url: `http://127.0.0.1:${address.port}` } });
 });
-process.once("SIGTERM", () => process.exit(0));
+for (const end of ["SIGTERM", "disconnect"]) process.once(end, () => process.exit(0));

@@ -217,6 +217,6 @@ async function listen(server: NullServer): Promise<string> {
 const urls = await Promise.all(
   Array.from({ length: Number(values.servers) }, () => listen(new NullServer())),
 );
-process.once("SIGTERM", () => process.exit(0));
+for (const end of ["SIGTERM", "disconnect"]) process.once(end, () => process.exit(0));
 process.send?.({ type: "ready", details: { urls: urls.join() } });
 console.log(`null servers listening on ${urls.join()}`);

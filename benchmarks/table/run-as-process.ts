@@ -23,7 +23,17 @@ export async function runAsProcess(
 ): Promise<{ rows: Row[]; failure: string | null }> {
   const child = spawn(process.execPath, [launcher, benchmark.entry, ...benchmark.args], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
+    // A group of its own, which ends together: the benchmark with the servers that it has started.
+    detached: true,
   });
+  const end = (signal: NodeJS.Signals): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, signal);
+  };
+  const interrupted = (): void => {
+    end("SIGTERM");
+    process.exit(130);
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupted);
   const log = createWriteStream(logPath);
   const tail: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
@@ -40,13 +50,21 @@ export async function runAsProcess(
     failure = parsed.success ? null : `its rows are not valid: ${z.prettifyError(parsed.error)}`;
     if (parsed.success) rows = parsed.data.rows;
   });
-  const late = setTimeout(() => child.kill("SIGTERM"), benchmark.minutesMax * 60_000);
-  const stuck = setTimeout(() => child.kill("SIGKILL"), benchmark.minutesMax * 60_000 + stopMs);
+  const late = setTimeout(() => {
+    end("SIGTERM");
+  }, benchmark.minutesMax * 60_000);
+  const stuck = setTimeout(
+    () => {
+      end("SIGKILL");
+    },
+    benchmark.minutesMax * 60_000 + stopMs,
+  );
   const [code, signal] = z
     .tuple([z.number().nullable(), z.string().nullable()])
     .parse(await once(child, "close"));
   clearTimeout(late);
   clearTimeout(stuck);
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, interrupted);
   log.end();
   await finished(log);
   if (signal !== null) failure = `it took longer than ${benchmark.minutesMax} minutes`;
