@@ -43,7 +43,12 @@ export class EventStream {
    * reconnects.
    */
   async send(event: string, data: unknown, id?: number | string): Promise<void> {
-    await this.#write(messageOf(event, data, id));
+    await this.#write(messageOf(event, JSON.stringify(data), id));
+  }
+
+  /** The same for data that are JSON already. */
+  async sendJson(event: string, json: string): Promise<void> {
+    await this.#write(messageOf(event, json));
   }
 
   /**
@@ -67,7 +72,7 @@ export class EventStream {
 
   /** Ends the stream from this side, with a last message that gives the reason. */
   endWith(event: string, data: unknown): void {
-    if (!this.closed.aborted) this.#response.write(messageOf(event, data));
+    if (!this.closed.aborted) this.#response.write(messageOf(event, JSON.stringify(data)));
     this.end();
   }
 
@@ -85,7 +90,7 @@ export class EventStream {
   }
 }
 
-function messageOf(event: string, data: unknown, id?: number | string): string {
+function messageOf(event: string, json: string, id?: number | string): string {
   const idLine = id === undefined ? "" : `id: ${id}\n`;
-  return `event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`;
+  return `event: ${event}\n${idLine}data: ${json}\n\n`;
 }

@@ -85,6 +85,9 @@ class JobWatch {
     this.#watched = watched;
     this.#times = times;
     this.#lookEveryMs = times.lookMinMs;
+    stream.closed.addEventListener("abort", () => {
+      this.#wake();
+    });
     this.#job = withLiveProgress(watched.job, feed.progressOf(watched.job.id));
     const { id, eventSequence } = watched.job;
     const isResumed = lastSequence !== null && lastSequence <= eventSequence;
@@ -188,8 +191,7 @@ class JobWatch {
     this.#progress = undefined;
     if (progress === undefined || !this.#isForward(progress)) return;
     this.#sentProgress = progress;
-    const { attempt, phase, progress: value } = progress;
-    await this.#stream.send("progress", { jobId: this.#job.id, attempt, phase, progress: value });
+    await this.#stream.sendJson("progress", jsonOf(this.#job.id, progress));
   }
 
   #isForward(next: Progress): boolean {
@@ -197,33 +199,43 @@ class JobWatch {
     const sent = this.#sentProgress;
     if (sent === undefined || next.attempt > sent.attempt) return true;
     if (next.attempt < sent.attempt || next.progress.percent < sent.progress.percent) return false;
-    return JSON.stringify(next.progress) !== JSON.stringify(sent.progress);
+    return Object.entries(next.progress).some(([key, value]) => Reflect.get(sent.progress, key) !== value);
   }
 
   #planLook(afterMs: number): void {
     this.#lookEveryMs = Math.min(afterMs, this.#times.lookMaxMs);
-    this.#lookAt = performance.now() + this.#lookEveryMs;
+    // Thousands of watchers that came together after a restart must not look together for ever.
+    this.#lookAt = performance.now() + this.#lookEveryMs * (0.75 + Math.random() / 4);
   }
 
   /** Until something is heard, the next look or heartbeat is due, or the reader is gone. */
   async #sleep(): Promise<void> {
     const dueMs = Math.min(this.#lookAt - performance.now(), this.#times.heartbeatMs - this.#stream.idleMs);
-    const { closed } = this.#stream;
+    if (this.#stream.closed.aborted) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(wake, Math.max(1, dueMs));
-      this.#wake = wake;
-      closed.addEventListener("abort", wake, { once: true });
-      function wake(): void {
+      const timer = setTimeout(resolve, Math.max(1, dueMs));
+      this.#wake = () => {
         clearTimeout(timer);
-        closed.removeEventListener("abort", wake);
         resolve();
-      }
+      };
     });
+    this.#wake = () => undefined;
   }
 }
 
 /** The events that end a job; a retry may follow. */
 export const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
+
+/** What watchers are told of the same report of progress: it is written once for all of them. */
+const told = new WeakMap<Progress["progress"], string>();
+
+function jsonOf(jobId: string, { attempt, phase, progress }: Progress): string {
+  const known = told.get(progress);
+  if (known !== undefined) return known;
+  const json = JSON.stringify({ jobId, attempt, phase, progress });
+  told.set(progress, json);
+  return json;
+}
 
 function progressOf(job: Job): Progress | undefined {
   return job.status === "processing" && job.phase !== null

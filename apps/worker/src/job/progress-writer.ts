@@ -7,10 +7,8 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { Coalescer } from "../timing/coalescer.ts";
+import { LiveReports, type Report } from "./live-reports.ts";
 import { type Run } from "./run.ts";
-
-/** How often a job's progress is told live; people do not see more. */
-const liveIntervalMs = 200;
 
 export interface ProgressWriterOptions {
   recorder: AttemptRecorder;
@@ -21,28 +19,16 @@ export interface ProgressWriterOptions {
   flushIntervalMs: number;
 }
 
-interface Report {
-  run: Run;
-  phase: JobPhase;
-  progress: JobProgress;
-}
-
-/** What watchers of one run were told last, and what they are told when the interval is over. */
-interface Live {
-  toldAt: number;
-  phase: JobPhase;
-  waiting: Report | null;
-  timer: NodeJS.Timeout | null;
-}
-
 /**
  * Brings progress to PostgreSQL (coalesced: one set-based statement per interval for all running jobs), to watchers
- * (live, a few times a second for each job) and to Bull Board.
+ * (live, up to ten times a second for each job) and to Bull Board.
  */
 export class ProgressWriter {
   readonly #options: ProgressWriterOptions;
   readonly #pending = new Map<string, Report>();
-  readonly #live = new Map<Run, Live>();
+  readonly #live = new LiveReports((report) => {
+    this.#tell(report);
+  });
   readonly #flusher = new Coalescer(() => this.#flush());
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -57,27 +43,25 @@ export class ProgressWriter {
     this.#pending.set(run.jobId, report);
     run.progress = progress;
     this.#flushSoon();
-    this.#tellSoon(report);
+    this.#live.note(report);
   }
 
   /** Writes and publishes this job's pending progress now, so that the end of the job is not recorded before it. */
   async writeNow(run: Run): Promise<void> {
-    this.#tellWaiting(run);
+    this.#live.flush(run);
     if (this.#pending.get(run.jobId)?.run === run) await this.#flusher.trigger();
   }
 
   /** Forgets a run that ended or was lost. */
   forget(run: Run): void {
-    clearTimer(this.#live.get(run));
-    this.#live.delete(run);
+    this.#live.forget(run);
     if (this.#pending.get(run.jobId)?.run === run) this.#pending.delete(run.jobId);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const live of this.#live.values()) clearTimer(live);
-    this.#live.clear();
+    this.#live.close();
     await this.#flusher.trigger();
   }
 
@@ -115,32 +99,7 @@ export class ProgressWriter {
     }
   }
 
-  /**
-   * At once when the phase is new or the last was told long ago. Otherwise the latest state is told when the interval is
-   * over: after the last message of a burst, a node may run for minutes without another one.
-   */
-  #tellSoon(report: Report): void {
-    if (this.#isClosed) return;
-    const live = this.#live.get(report.run);
-    const leftMs = live === undefined ? 0 : live.toldAt + liveIntervalMs - performance.now();
-    if (live?.phase !== report.phase || leftMs <= 0) {
-      this.#tell(report);
-      return;
-    }
-    live.waiting = report;
-    live.timer ??= setTimeout(() => {
-      this.#tellWaiting(report.run);
-    }, leftMs);
-  }
-
-  #tellWaiting(run: Run): void {
-    const waiting = this.#live.get(run)?.waiting;
-    if (waiting !== undefined && waiting !== null) this.#tell(waiting);
-  }
-
   #tell({ run, phase, progress }: Report): void {
-    clearTimer(this.#live.get(run));
-    this.#live.set(run, { toldAt: performance.now(), phase, waiting: null, timer: null });
     const { jobId, attempt, job } = run.leased;
     this.#options.signals.publish("job", {
       kind: "progress",
@@ -159,8 +118,4 @@ export class ProgressWriter {
       line: `${progress.percent.toFixed(0)}% ${where}${step}`,
     });
   }
-}
-
-function clearTimer(live: Live | undefined): void {
-  clearTimeout(live?.timer ?? undefined);
 }

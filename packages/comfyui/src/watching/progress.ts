@@ -215,9 +215,8 @@ function advance(state: ProgressState, changes: NodeChange[]): ProgressState {
   if (nodes === undefined) return state;
   const { percent, nodesDone } = measure(nodes);
   return {
-    ...state,
+    ...withProgress(state, { nodesDone, percent: Math.max(state.progress.percent, percent) }),
     nodes,
-    progress: { ...state.progress, nodesDone, percent: Math.max(state.progress.percent, percent) },
   };
 }
 
@@ -242,6 +241,9 @@ function laterPhase(state: ProgressState, phase: ProgressPhase): ProgressPhase {
   return phases.indexOf(phase) > phases.indexOf(state.progress.phase) ? phase : state.progress.phase;
 }
 
+/** The state itself where nothing changes: each step comes in two messages (PROTOCOL 3), and is to be told once. */
 function withProgress(state: ProgressState, change: Partial<Progress>): ProgressState {
-  return { ...state, progress: { ...state.progress, ...change } };
+  const before = state.progress;
+  const isSame = Object.entries(change).every(([key, value]) => Reflect.get(before, key) === value);
+  return isSame ? state : { ...state, progress: { ...before, ...change } };
 }

@@ -1,6 +1,6 @@
 import { shownPrompt, type Job, type StoredParameters, type JobPrompt, type JobType } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
-import { type PrismaClient } from "../../generated/client.ts";
+import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 
 /**
@@ -14,8 +14,12 @@ export async function findJob(
   of: { tenantId?: string } = {},
 ): Promise<Job | "removed" | null> {
   if (!isUuid(id)) return null;
-  const row = await database.job.findUnique({ where: { id, ...of } });
-  if (row !== null) return jobFromRow(row);
+  // As SQL: Prisma gathers the reads by id of a thousand watchers, and compiles that query for a second.
+  const ofTenant =
+    of.tenantId === undefined ? Prisma.empty : Prisma.sql`AND job.tenant_id = ${of.tenantId}::uuid`;
+  const [row] = await database.$queryRaw<JobRow[]>`
+    SELECT ${jobColumns} FROM jobs job WHERE job.id = ${id}::uuid ${ofTenant}`;
+  if (row !== undefined) return jobFromRow(row);
   return (await database.removedJob.findUnique({ where: { id, ...of } })) === null ? null : "removed";
 }
 
