@@ -44,6 +44,8 @@ export const benchmarks: readonly Benchmark[] = [
     minutesMax: 6,
   },
   { name: "lanes", entry: "benchmarks/lanes.ts", args: ["--render-ms", "100"], minutesMax: 6 },
+  { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
+  { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
   { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
   { name: "startup", entry: "benchmarks/startup.ts", args: ["--rounds", "2"], minutesMax: 3 },
 ];
