@@ -1,8 +1,10 @@
+import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from "@jest/globals";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
 import { type Database } from "@genga/database";
 import { createLogger } from "@genga/runtime";
 import { type DefinitionsThread } from "@genga/workflows";
+import pg from "pg";
 import { OwnedServer } from "../src/servers/owned-server.ts";
 import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
 
@@ -88,6 +90,34 @@ test("equal servers share one set of definitions, in the database and in the wor
   const records = await database.servers.listServers();
   const hashes = owned.map(({ id }) => records.find((record) => record.id === id)?.definitionsHash);
   expect(new Set(hashes)).toEqual(new Set([one!.definitions?.hash]));
+});
+
+test("the same answer of many servers is parsed once, and the others name in their rows what it gave", async () => {
+  for (const simulator of simulators) await upload(simulator, "the same.png");
+  const asked = jest.spyOn(Worker.prototype, "postMessage");
+  const kinds = (): string[] =>
+    asked.mock.calls.map(([message]) => (message as { request: { kind: string } }).request.kind);
+  await Promise.all(owned.map(readAgain));
+  expect(kinds()).toEqual(["keep", "name"]);
+  const [one, other] = owned;
+  expect(other!.definitions).toBe(one!.definitions);
+  const records = await database.servers.listServers();
+  for (const { id } of owned)
+    expect(records.find((record) => record.id === id)?.definitionsHash).toBe(one!.definitions!.hash);
+});
+
+test("an answer that was parsed before is parsed and stored again if its definitions are not stored any more", async () => {
+  for (const simulator of simulators) await upload(simulator, "again.png");
+  const [one, other] = owned;
+  await readAgain(one!);
+  const client = new pg.Client({ connectionString: opened.databaseUrl });
+  await client.connect();
+  await client.query("UPDATE servers SET definitions_hash = NULL");
+  await client.query("DELETE FROM node_definitions");
+  await client.end();
+  await readAgain(other!);
+  expect(other!.definitions).toBe(one!.definitions);
+  expect(await database.servers.findDefinitions(one!.definitions!.hash)).not.toBeNull();
 });
 
 test("the thread that renews leases parses no definitions, but the classes that a graph names", async () => {

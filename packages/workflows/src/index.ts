@@ -26,6 +26,7 @@ export { lackOf, meets, missingLabels, type ServerLack } from "./judging/server-
 export { type KnownServer } from "./judging/judge-submission.ts";
 export {
   DefinitionsThread,
+  type DefinitionsAnswers,
   type DefinitionsStore,
   type HashedDefinitions,
 } from "./definitions/definitions-thread.ts";

@@ -44,7 +44,8 @@ export class KnownDefinitions {
   /** Asks the server for its definitions and stores them in the database if they have changed. @throws ComfyUIError */
   async read({ replacesNodes, signal }: { replacesNodes: boolean; signal: AbortSignal }): Promise<void> {
     const { connector, lease, definitions, onRead } = this.#options;
-    const { textHash, answers } = await readDefinitions(connector, { replacesNodes, signal });
+    const answers = await readDefinitions(connector, { replacesNodes, signal });
+    const { textHash } = answers;
     if (this.#current === null || textHash !== this.#textHash) {
       const storedHash = this.#current?.hash ?? null;
       const kept = await definitions.keep(lease, answers, { storedHash, signal });

@@ -4,6 +4,7 @@ import { createMigratedDatabase } from "./test-stack.ts";
 
 /** A database of its own, and the thread that stores servers' definitions in it. */
 export interface DatabaseWithDefinitions {
+  readonly databaseUrl: string;
   readonly database: Database;
   readonly definitions: DefinitionsThread;
   stop(): Promise<void>;
@@ -17,6 +18,7 @@ export async function openDatabaseWithDefinitions(): Promise<DatabaseWithDefinit
     databaseUrl: testDatabase.url,
   });
   return {
+    databaseUrl: testDatabase.url,
     database,
     definitions,
     stop: async () => {

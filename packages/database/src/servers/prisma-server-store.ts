@@ -18,17 +18,9 @@ import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
+import { nameDefinitions, saveDefinitions } from "./node-definitions.ts";
+import { isOwned, leaseRows } from "./owned-servers.ts";
 import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
-
-/** The server is owned under exactly this lease, expired or not. A released server has no owner. */
-const isOwned = Prisma.sql`server.id = lease."serverId" AND server.lease_number = lease."leaseNumber"
-  AND server.lease_owner IS NOT NULL`;
-
-/** The leases as a table named `lease`. */
-function leaseRows(leases: ServerLease[]): Prisma.Sql {
-  const rows = leases.map(({ serverId, leaseNumber }) => ({ serverId, leaseNumber }));
-  return Prisma.sql`jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS lease("serverId" uuid, "leaseNumber" int)`;
-}
 
 /** Rows of workers that were not seen for this long are removed. */
 const forgetWorkersAfter = Prisma.sql`interval '1 day'`;
@@ -202,23 +194,11 @@ export class PrismaServerStore implements ServerStore {
   }
 
   saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean> {
-    const { hash, objectInfo, replacements } = definitions;
-    return withMappedErrors(async () => {
-      const changed = await this.#database.$executeRaw`
-        WITH held AS (
-          SELECT server.id FROM servers server JOIN ${leaseRows([lease])} ON ${isOwned} FOR NO KEY UPDATE OF server
-        ), stored AS (
-          INSERT INTO node_definitions (hash, object_info, replacements)
-          SELECT ${hash}, ${toStoredJson(objectInfo)}::jsonb,
-            ${replacements === null ? null : toStoredJson(replacements)}::jsonb FROM held
-          ON CONFLICT (hash) DO UPDATE SET last_named_at = now()
-        ), left_behind AS (
-          UPDATE node_definitions SET last_named_at = now() FROM servers JOIN held ON held.id = servers.id
-          WHERE node_definitions.hash = servers.definitions_hash AND node_definitions.hash <> ${hash}
-        )
-        UPDATE servers SET definitions_hash = ${hash} FROM held WHERE servers.id = held.id`;
-      return changed === 1;
-    });
+    return withMappedErrors(() => saveDefinitions(this.#database, lease, definitions));
+  }
+
+  nameDefinitions(lease: ServerLease, hash: string): Promise<"named" | "not-stored" | "not-held"> {
+    return withMappedErrors(() => nameDefinitions(this.#database, lease, hash));
   }
 
   removeUnusedDefinitions(unusedMs: number): Promise<number> {

@@ -173,6 +173,12 @@ export interface ServerStore {
   /** Stores node definitions once by content, and names them in the server's row. Fenced by the server's lease, too. */
   saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean>;
   /**
+   * Names definitions in the server's row that are stored already: they are megabytes, and need not be sent again for each
+   * of many equal servers. Fenced by the server's lease, too.
+   * @returns `not-stored` = nothing was changed, and `saveDefinitions` must store them
+   */
+  nameDefinitions(lease: ServerLease, hash: string): Promise<"named" | "not-stored" | "not-held">;
+  /**
    * Removes definitions that no server's row has named for `unusedMs`. The time allows for processes that have just
    * read a row and will read its definitions next. A worker that is about to name definitions in a row keeps them from
    * being removed.

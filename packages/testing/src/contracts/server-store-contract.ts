@@ -236,6 +236,21 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       }
     });
 
+    test("names stored definitions in the row of another server, and says when they are not stored", async () => {
+      const [hash, absent] = [uuidv7(), uuidv7()];
+      const [server, other] = [await freshServer(), await freshServer()];
+      const [lease, otherLease] = [await acquire(server), await acquire(other)];
+      await store.saveDefinitions(lease, { hash, objectInfo: {}, replacements: null });
+      expect(await store.nameDefinitions(otherLease, absent)).toBe("not-stored");
+      expect(await read(other.id)).toMatchObject({ definitionsHash: null });
+      expect(await store.nameDefinitions(otherLease, hash)).toBe("named");
+      expect(await read(other.id)).toMatchObject({ definitionsHash: hash });
+      expect(await store.nameDefinitions(otherLease, absent)).toBe("not-stored");
+      expect(await read(other.id)).toMatchObject({ definitionsHash: hash });
+      await store.releaseServers("worker-a", [otherLease]);
+      expect(await store.nameDefinitions(otherLease, hash)).toBe("not-held");
+    });
+
     test("removes definitions that no server has had for a while", async () => {
       const [server, other] = [await freshServer(), await freshServer()];
       const [lease, otherLease] = [await acquire(server), await acquire(other)];

@@ -9,6 +9,8 @@ export type HashedDefinitions = ServerDefinitions & { hash: string };
 
 /** A server's answers to `GET /object_info` and, if it has the route, to `GET /node_replacements`. */
 export interface DefinitionsAnswers {
+  /** The hash of the bytes. Answers of equal hashes are parsed once in this process. */
+  textHash: string;
   objectInfo: Uint8Array<ArrayBuffer>;
   replacements: Uint8Array<ArrayBuffer> | null;
 }
@@ -34,6 +36,8 @@ export interface DefinitionsStore {
 
 /** At most this many sets of definitions are kept in memory. The least recently used set is dropped first. */
 const rememberedMax = 16;
+/** Of how many answers the hash of the definitions is remembered: one more for each list of input files. */
+const textsRememberedMax = 1_024;
 
 interface Waiting {
   resolve: (reply: DefinitionsReply) => void;
@@ -48,6 +52,10 @@ interface Waiting {
 export class DefinitionsThread implements DefinitionsStore {
   readonly #options: { entry: URL; databaseUrl: string };
   readonly #remembered = new LRUCache<string, HashedDefinitions>({ max: rememberedMax });
+  /** The hash of the definitions, by the hash of the answers' text. */
+  readonly #hashOfText = new LRUCache<string, string>({ max: textsRememberedMax });
+  /** Answers that are being parsed and stored, by the hash of their text. */
+  readonly #keeping = new Map<string, Promise<unknown>>();
   readonly #waiting = new Map<number, Waiting>();
   #thread: Worker | undefined;
   #requests = 0;
@@ -61,13 +69,57 @@ export class DefinitionsThread implements DefinitionsStore {
   async keep(
     lease: ServerLease,
     answers: DefinitionsAnswers,
+    options: { storedHash: string | null; signal: AbortSignal },
+  ): Promise<HashedDefinitions | null> {
+    const { textHash } = answers;
+    // Many equal servers answer at the same time after a start: one answer is parsed, and the others wait for it.
+    await this.#keeping.get(textHash);
+    options.signal.throwIfAborted();
+    if (this.#hashOfText.has(textHash)) return await this.#keepOne(lease, answers, options);
+    const keeping = this.#keepOne(lease, answers, options);
+    const settled = keeping.then(
+      () => undefined,
+      // The error is the caller's; those who wait then try by themselves.
+      () => undefined,
+    );
+    this.#keeping.set(textHash, settled);
+    try {
+      return await keeping;
+    } finally {
+      if (this.#keeping.get(textHash) === settled) this.#keeping.delete(textHash);
+    }
+  }
+
+  async #keepOne(
+    lease: ServerLease,
+    answers: DefinitionsAnswers,
     { storedHash, signal }: { storedHash: string | null; signal: AbortSignal },
   ): Promise<HashedDefinitions | null> {
-    const { objectInfo, replacements } = answers;
+    const { objectInfo, replacements, textHash } = answers;
+    const parsed = this.#remembered.get(this.#hashOfText.get(textHash) ?? "");
+    if (parsed !== undefined) {
+      const named = await this.#name(lease, parsed.hash, { storedHash, signal });
+      if (named !== "not-stored") return named === "named" ? parsed : null;
+    }
     const known = [...this.#remembered.keys()];
     const moved = [objectInfo.buffer, ...(replacements === null ? [] : [replacements.buffer])];
     const request = { kind: "keep", lease, objectInfo, replacements, known, storedHash } as const;
-    return this.#read(await this.#ask(request, { moved, signal }));
+    const definitions = this.#read(await this.#ask(request, { moved, signal }));
+    if (definitions !== null) this.#hashOfText.set(textHash, definitions.hash);
+    return definitions;
+  }
+
+  /** Names definitions that this process knows in the row of a server. */
+  async #name(
+    lease: ServerLease,
+    hash: string,
+    { storedHash, signal }: { storedHash: string | null; signal: AbortSignal },
+  ): Promise<"named" | "not-stored" | "not-held"> {
+    if (hash === storedHash) return "named";
+    const reply = await this.#ask({ kind: "name", lease, hash }, { signal });
+    if (reply.kind === "named" || reply.kind === "not-stored") return reply.kind;
+    this.#read(reply);
+    return "not-held";
   }
 
   async find(hash: string): Promise<HashedDefinitions | null> {
@@ -87,7 +139,7 @@ export class DefinitionsThread implements DefinitionsStore {
       throw new StoreUnavailableError(new Error(message), { fault, wasRefused });
     }
     if (reply.kind === "failed") throw new Error(reply.message);
-    if (reply.kind === "none") return null;
+    if (reply.kind !== "definitions") return null;
     const { hash, packed } = reply;
     const known = this.#remembered.get(hash);
     if (known !== undefined) return known;

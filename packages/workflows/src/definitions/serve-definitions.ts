@@ -4,7 +4,7 @@ import { packDefinitions, readAnswers, readStored, type ReadDefinitions } from "
 import { StoreUnavailableError, type ServerStore } from "@genga/jobs";
 import { askedSchema, type DefinitionsReply, type DefinitionsRequest } from "./definitions-messages.ts";
 
-type Servers = Pick<ServerStore, "saveDefinitions" | "findDefinitions">;
+type Servers = Pick<ServerStore, "saveDefinitions" | "nameDefinitions" | "findDefinitions">;
 
 /** The work of the thread: answers every request of `DefinitionsThread` that comes through the port. */
 export function serveDefinitions(port: MessagePort, servers: Servers): void {
@@ -24,6 +24,10 @@ async function answer(request: DefinitionsRequest, servers: Servers): Promise<De
   if (request.kind === "find") {
     const stored = await servers.findDefinitions(request.hash);
     return stored === null ? { kind: "none" } : definitions(request.hash, readStored(stored), []);
+  }
+  if (request.kind === "name") {
+    const outcome = await servers.nameDefinitions(request.lease, request.hash);
+    return { kind: outcome === "not-held" ? "none" : outcome };
   }
   const decoder = new TextDecoder();
   const read = readAnswers({
