@@ -62,18 +62,25 @@ const options = {
   write: false,
 };
 
-/** Own packages are compiled as well, and their manifests decide which file is imported. All others are imported as they are. */
+/**
+ * Own packages are compiled as well, and their manifests decide which file is imported. All others are imported as they are.
+ * Own modules do nothing when they are imported, so a module or package of which nothing is used is left out: a worker does
+ * not load what shows Bull Board.
+ */
 function resolvePackages(sources) {
+  const sideEffects = false;
   return {
     name: "packages",
     setup({ onResolve, resolve }) {
-      onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, pluginData }) => {
+      onResolve({ filter: /./ }, async ({ path, kind, resolveDir, pluginData }) => {
         if (kind === "entry-point" || pluginData === "resolved") return undefined;
-        if (!path.startsWith("@genga/")) return { path, external: true };
-        const [, name] = path.split("/");
-        const manifest = join(project, "packages", name, "package.json");
-        sources.set(manifest, readFileSync(manifest));
-        return resolve(path, { kind, resolveDir, pluginData: "resolved" });
+        const isOwn = path.startsWith("@genga/");
+        if (!isOwn && !path.startsWith(".")) return { path, external: true, sideEffects };
+        if (isOwn) {
+          const manifest = join(project, "packages", path.split("/")[1], "package.json");
+          sources.set(manifest, readFileSync(manifest));
+        }
+        return { ...(await resolve(path, { kind, resolveDir, pluginData: "resolved" })), sideEffects };
       });
     },
   };
