@@ -67,6 +67,8 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
   });
+  // A worker needs the definitions of its servers before it begins their first jobs.
+  definitions.warmUp();
   const released = new TicketAnnouncer({ tickets, announcer: database.jobAnnouncer, logger: log });
   return {
     workerId,

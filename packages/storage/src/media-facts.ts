@@ -1,6 +1,6 @@
 import { imageSize } from "image-size";
 import { imageSizeFromFile } from "image-size/fromFile";
-import { ALL_FORMATS, FilePathSource, Input } from "mediabunny";
+import type * as Mediabunny from "mediabunny";
 import pTimeout from "p-timeout";
 import { animationDurationMs } from "./animation-duration.ts";
 import { type WrittenFile } from "./measured-write.ts";
@@ -46,8 +46,11 @@ async function measure(file: WrittenFile, mediaType: string): Promise<Measures> 
     ]);
     return { width: size?.width ?? null, height: size?.height ?? null, durationMs: durationMs ?? null };
   }
-  if (kind === "video" || kind === "audio")
-    return (await unlessUnreadable(measureTracks(path))) ?? unknownMeasures;
+  if (kind === "video" || kind === "audio") {
+    // Imported with the first file that needs it, because a tenth of a second goes into loading it.
+    const parser = await import("mediabunny");
+    return (await unlessUnreadable(measureTracks(path, parser))) ?? unknownMeasures;
+  }
   return unknownMeasures;
 }
 
@@ -56,7 +59,10 @@ async function sizeOf({ path, content }: WrittenFile): Promise<{ width: number; 
   return content === null ? await imageSizeFromFile(path) : imageSize(new Uint8Array(content));
 }
 
-async function measureTracks(path: string): Promise<Measures> {
+async function measureTracks(
+  path: string,
+  { ALL_FORMATS, FilePathSource, Input }: typeof Mediabunny,
+): Promise<Measures> {
   const source = new FilePathSource(path, { handleUnhandledError: () => undefined });
   const input = new Input({ source, formats: ALL_FORMATS });
   try {

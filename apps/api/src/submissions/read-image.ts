@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { uploadMediaTypes, type UploadMediaType } from "@genga/jobs";
 import { fileTypeFromBuffer } from "file-type";
-import sharp from "sharp";
 import { findSwollenChunk } from "./png-chunks.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
@@ -50,6 +49,8 @@ export async function readImage(image: Buffer): Promise<ImageFacts> {
 }
 
 async function measure(image: Buffer): Promise<{ width: number; height: number }> {
+  // Imported with the first image, because a tenth of a second goes into loading it.
+  const { default: sharp } = await import("sharp");
   const { autoOrient } = await readable(sharp(image, { limitInputPixels: false }).metadata());
   const { width, height } = autoOrient;
   const isFitting =

@@ -47,7 +47,7 @@ interface Waiting {
 /**
  * Lets a thread parse, validate and store definitions. The thread answers with hashes. For definitions that are new to
  * this process it also sends the texts of their classes, in a buffer that is moved (`packed-definitions.ts`). The
- * thread starts with the first request, and starts again with the next request after it has died.
+ * thread starts with the first request unless it was warmed up, and starts again with the next request after it has died.
  */
 export class DefinitionsThread implements DefinitionsStore {
   readonly #options: { entry: URL; databaseUrl: string };
@@ -64,6 +64,11 @@ export class DefinitionsThread implements DefinitionsStore {
   /** @param options.entry the module that the thread runs; it calls `serveDefinitions` */
   constructor(options: { entry: URL; databaseUrl: string }) {
     this.#options = options;
+  }
+
+  /** Starts the thread before it is needed: its start takes about half a second. */
+  warmUp(): void {
+    if (!this.#isClosed) this.#thread ??= this.#start();
   }
 
   async keep(
