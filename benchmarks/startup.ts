@@ -6,7 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -70,6 +70,7 @@ const startedSchema = z.looseObject({ status: z.literal("completed"), startedAt:
 
 export async function run({ rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  await chmod(folder, 0o755); // Postgres of root runs as another user, who must be able to enter.
   const firstMs: number[] = [];
   const againMs: number[] = [];
   const claimedMs: number[] = [];
