@@ -44,6 +44,12 @@ export const benchmarks: readonly Benchmark[] = [
     minutesMax: 6,
   },
   { name: "lanes", entry: "benchmarks/lanes.ts", args: ["--render-ms", "100"], minutesMax: 6 },
+  {
+    name: "farm",
+    entry: "benchmarks/farm.ts",
+    args: ["--servers", "100", "--seconds", "10"],
+    minutesMax: 6,
+  },
   { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
   { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
   { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
