@@ -37,6 +37,7 @@ export class LaneScheduler implements Scheduler {
   readonly name = "lanes";
   readonly #work: Workload;
   readonly #settings: LaneSchedulerSettings;
+  readonly #onBand: (job: number, band: number, now: number) => void;
   readonly #lanes: LaneQueue[];
   readonly #laneNumbers: Map<string, number>;
   readonly #servers: Server[];
@@ -54,7 +55,13 @@ export class LaneScheduler implements Scheduler {
   readonly #hasWorkBehind = new Map<string | null, boolean>();
   waiting = 0;
 
-  constructor(work: Workload, settings: LaneSchedulerSettings) {
+  /** @param onBand told of each job and the band that it waits in, when it arrives and when it ages */
+  constructor(
+    work: Workload,
+    settings: LaneSchedulerSettings,
+    onBand: (job: number, band: number, now: number) => void = () => undefined,
+  ) {
+    this.#onBand = onBand;
     this.#work = work;
     this.#settings = settings;
     this.#lanes = work.lanes.map((lane) => new LaneQueue(lane, work.loadMs, -settings.backlogMs));
@@ -100,6 +107,7 @@ export class LaneScheduler implements Scheduler {
     const since = now === 0 ? -this.#settings.backlogMs : now;
     this.waiting += 1;
     this.#hasWorkBehind.clear();
+    this.#onBand(job, ownBand, now);
     this.#add(job, { tenant, lane, band: ownBand }, ownBand, since);
   }
 
@@ -107,6 +115,7 @@ export class LaneScheduler implements Scheduler {
     for (const { job, tenant, lane, band } of this.#ageing.due(now)) {
       const ownBand = this.#work.bandOfJob[job] ?? 0;
       const rank = this.#tenants.nextRank(tenant, lane, band - 1);
+      this.#onBand(job, band - 1, now);
       this.#lanes[lane]?.move(job, { band: band - 1, ownBand, rank });
       this.#ageing.add(job, { tenant, lane, band: band - 1 }, ownBand, now);
     }

@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { LaneScheduler } from "./lane-scheduler.ts";
-import { type PromptBehind, type Scheduler, type TakenBackPrompt } from "./scheduler.ts";
 import { simulate } from "./simulate.ts";
 import { farmOptions, simulationOptions, type SimulationOptions } from "./simulation-options.ts";
+import { WatchedScheduler } from "./watched-scheduler.ts";
 import { makeWorkload, type Workload } from "./workload.ts";
 
 // What the scheduling functions promise, for random farms and random work. All jobs run for `runMs`, so that what a
@@ -36,73 +36,6 @@ const farms = fc
     }),
   );
 
-/** Watches a scheduler: what it gives to whom, and when it leaves a server empty. */
-class Watched implements Scheduler {
-  readonly name = "watched";
-  readonly started: { job: number; server: number; now: number }[] = [];
-  readonly #scheduler: LaneScheduler;
-  readonly #onRefusal: (server: number, now: number) => void;
-  readonly #onEvent: (event: { arrived?: number; taken?: number; ended?: number }, now: number) => void;
-
-  constructor(
-    scheduler: LaneScheduler,
-    onEvent: (event: { arrived?: number; taken?: number; ended?: number }, now: number) => void,
-    onRefusal: (server: number, now: number) => void,
-  ) {
-    this.#scheduler = scheduler;
-    this.#onEvent = onEvent;
-    this.#onRefusal = onRefusal;
-  }
-
-  get waiting(): number {
-    return this.#scheduler.waiting;
-  }
-
-  get nextTimeMs(): number {
-    return this.#scheduler.nextTimeMs;
-  }
-
-  arrive(job: number, now: number): void {
-    this.#scheduler.arrive(job, now);
-    this.#onEvent({ arrived: job }, now);
-  }
-
-  take(server: number, now: number): number {
-    const job = this.#scheduler.take(server, now);
-    if (job === -1) this.#onRefusal(server, now);
-    else {
-      this.started.push({ job, server, now });
-      this.#onEvent({ taken: job }, now);
-    }
-    return job;
-  }
-
-  takeBehind(server: number, now: number): number {
-    const job = this.#scheduler.takeBehind(server, now);
-    if (job === -1) return job;
-    this.started.push({ job, server, now });
-    this.#onEvent({ taken: job }, now);
-    return job;
-  }
-
-  takeBack(empty: readonly number[][], prompts: readonly PromptBehind[], now: number): TakenBackPrompt[] {
-    return this.#scheduler.takeBack(empty, prompts, now);
-  }
-
-  ended(server: number, job: number, now: number, isEmpty: boolean): void {
-    this.#scheduler.ended(server, job, now, isEmpty);
-    this.#onEvent({ ended: server }, now);
-  }
-
-  groupOf(server: number): string {
-    return this.#scheduler.groupOf(server);
-  }
-
-  onTime(now: number): void {
-    this.#scheduler.onTime(now);
-  }
-}
-
 const laneOf = (work: Workload, job: number): number => work.laneOfJob[job] ?? -1;
 
 test("no server stands empty for longer than a load while a lane that it can serve has work", () => {
@@ -112,7 +45,7 @@ test("no server stands empty for longer than a load while a lane that it can ser
       const waiting = work.lanes.map(() => 0);
       const waitingSince = work.lanes.map(() => 0);
       const emptySince = Array.from({ length: work.servers }, () => 0);
-      const watched = new Watched(
+      const watched = new WatchedScheduler(
         new LaneScheduler(work, options),
         ({ arrived, taken, ended }, now) => {
           if (arrived !== undefined) {
@@ -161,7 +94,7 @@ test("no job waits for longer than its bound", () => {
       const work = makeWorkload(options);
       const ownWaiting = work.weights.map(() => 0);
       const ownAhead = new Int32Array(work.jobs);
-      const watched = new Watched(
+      const watched = new WatchedScheduler(
         new LaneScheduler(work, options),
         ({ arrived, taken }) => {
           if (arrived !== undefined) ownAhead[arrived] = ownWaiting[work.tenantOfJob[arrived]!]!++;
@@ -187,7 +120,7 @@ function largestSpreadMs(work: Workload, options: SimulationOptions): number | n
   const waiting = work.weights.map(() => 0);
   let gpuMs: number[] | null = null;
   let largest: number | null = null;
-  const watched = new Watched(
+  const watched = new WatchedScheduler(
     new LaneScheduler(work, options),
     ({ arrived, taken }) => {
       if (arrived !== undefined) waiting[work.tenantOfJob[arrived]!]! += 1;
