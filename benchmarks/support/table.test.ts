@@ -1,4 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
+import { existsSync } from "node:fs";
+import { benchmarks, soakBenchmarks } from "../table/benchmarks.ts";
 import { isMet, rowSchema, type Row } from "./row.ts";
 import { tableOf } from "./table.ts";
 
@@ -32,5 +34,12 @@ describe("the table of benchmarks", () => {
   test("takes no row whose value is not a number", () => {
     expect(rowSchema.safeParse({ ...ratio, value: Number.NaN }).success).toBe(false);
     expect(rowSchema.safeParse({ ...ratio, value: null }).success).toBe(false);
+  });
+
+  test("lists each benchmark once, and only such that exist", () => {
+    const all = [...benchmarks, ...soakBenchmarks];
+    const names = all.map(({ name }) => name);
+    expect(names).toEqual([...new Set(names)]);
+    expect(all.filter(({ entry }) => !existsSync(entry))).toEqual([]);
   });
 });

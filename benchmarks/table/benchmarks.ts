@@ -22,8 +22,6 @@ export const benchmarks: readonly Benchmark[] = [
   },
   { name: "idle-gap", entry: "benchmarks/idle-gap.ts", args: ["--rounds", "1"], minutesMax: 5 },
   { name: "latency", entry: "benchmarks/latency.ts", args: ["--jobs", "50"], minutesMax: 5 },
-  { name: "idle-gap", entry: "benchmarks/idle-gap.ts", args: [], minutesMax: 5 },
-  { name: "latency", entry: "benchmarks/latency.ts", args: [], minutesMax: 5 },
   { name: "accept", entry: "benchmarks/accept.ts", args: ["--rounds", "1"], minutesMax: 8 },
   {
     name: "accept-single",
