@@ -26,6 +26,8 @@ export function createSignals(options: SignalsOptions): RedisSignals {
 /** At most this many signals are on their way to Redis at once; more are dropped. */
 const sendingMax = 10_000;
 const messageBytesMax = 256 * 1024;
+/** Signals that follow another one within this time are sent together. */
+const togetherMs = 4;
 
 export class RedisSignals implements Signals {
   readonly #prefix: string;
@@ -34,6 +36,9 @@ export class RedisSignals implements Signals {
   readonly #subscriber: RedisSubscriber;
   readonly #counts: SignalCounts = { dropped: 0, malformed: 0 };
   #sending = 0;
+  #waiting: { channel: string; text: string; topic: SignalTopic }[] = [];
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #sendTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SignalsOptions) {
     const { redisUrl, prefix = "genga", logger } = options;
@@ -50,16 +55,52 @@ export class RedisSignals implements Signals {
       return;
     }
     this.#sending += 1;
+    this.#waiting.push({ channel: this.#channel(topic), text, topic });
+    if (this.#sendTimer !== null) return;
+    const leftMs = this.#sentAt + togetherMs - performance.now();
+    if (leftMs <= 0) this.#sendWaiting();
+    else {
+      this.#sendTimer = setTimeout(() => {
+        this.#sendWaiting();
+      }, leftMs);
+    }
+  }
+
+  /** With one write to the connection, which costs more than the signals do. */
+  #sendWaiting(): void {
+    clearTimeout(this.#sendTimer ?? undefined);
+    this.#sendTimer = null;
+    this.#sentAt = performance.now();
+    const signals = this.#waiting;
+    this.#waiting = [];
+    if (signals.length === 0) return;
     this.#link
-      .run((redis) => redis.publish(this.#channel(topic), text))
-      .catch((error: unknown) => {
-        this.#counts.dropped += 1;
-        // The link logs outages; a failure on a live connection gets its own line.
-        if (this.#link.isReady()) this.#logger.warn({ err: error, topic }, "A signal was not sent.");
+      .run(async (redis) => {
+        const pipeline = redis.pipeline();
+        for (const { channel, text } of signals) pipeline.publish(channel, text);
+        return (await pipeline.exec()) ?? [];
       })
+      .then(
+        (results) => {
+          for (const [index, { topic }] of signals.entries()) {
+            const error =
+              results[index] === undefined ? new Error("There was no answer.") : results[index][0];
+            if (error !== null) this.#noteDropped(error, topic);
+          }
+        },
+        (error: unknown) => {
+          for (const { topic } of signals) this.#noteDropped(error, topic);
+        },
+      )
       .finally(() => {
-        this.#sending -= 1;
+        this.#sending -= signals.length;
       });
+  }
+
+  #noteDropped(error: unknown, topic: SignalTopic): void {
+    this.#counts.dropped += 1;
+    // The link logs outages; a failure on a live connection gets its own line.
+    if (this.#link.isReady()) this.#logger.warn({ err: error, topic }, "A signal was not sent.");
   }
 
   async subscribe<Topic extends SignalTopic>(
@@ -84,6 +125,7 @@ export class RedisSignals implements Signals {
   }
 
   async close(): Promise<void> {
+    this.#sendWaiting();
     await this.#subscriber.close();
     await this.#link.close();
   }

@@ -155,10 +155,12 @@ export class BullTicketQueue implements TicketQueue {
   async finish(ticket: HeldTicket, end: TicketEnd): Promise<void> {
     await this.#release(ticket, async (job) => {
       if (end.kind === "completed") this.#reports.add(job, { percent: 100 });
-      await this.#reports.flushOne(job);
+      // Not awaited before the end: Redis takes commands in their order, and a finished ticket can still get its report.
+      const reported = this.#reports.flushOne(job);
       job.opts.removeOnComplete = job.opts.removeOnFail = keptOfLane(this.#watch.lanesCount);
       if (end.kind === "failed") await job.moveToFailed(new Error(end.reason), this.#token, false);
       else await job.moveToCompleted(ticketNote(end), this.#token, false);
+      await reported;
       this.#watch.tell(ticket.lane);
     });
   }
