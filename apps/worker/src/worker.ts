@@ -150,6 +150,7 @@ export class Worker {
   async stop(): Promise<void> {
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
     await this.#passes.whenIdle();
+    await this.#house.endedPrompts.forgetNow();
     try {
       await this.#fleet.close();
       await this.#progress.close();

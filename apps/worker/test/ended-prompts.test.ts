@@ -55,3 +55,19 @@ test("a prompt of a removed job stays known until its server, which was away, ha
   await client.end();
   expect(await told("/history")).toBe("{}");
 }, 120_000);
+
+test("the entries of prompts that end within a moment are deleted by few requests", async () => {
+  const api = new ApiClient(stack.url);
+  const deletions: string[] = [];
+  odd.refuse = (method, path) => {
+    if (method === "POST" && path.endsWith("/history")) deletions.push(path);
+    return undefined;
+  };
+  const ids = await Promise.all(
+    Array.from({ length: 12 }, () => api.submit({ type: "workflow", workflow: sleepWorkflow(0.01) })),
+  );
+  for (const id of ids) await api.until(id, (job) => job.status === "completed");
+  await until(async () => (await told("/history")) === "{}");
+  odd.refuse = null;
+  expect(deletions.length).toBeLessThan(ids.length);
+}, 60_000);

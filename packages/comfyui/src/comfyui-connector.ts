@@ -290,8 +290,8 @@ export class ComfyUIConnector {
   }
 
   /** Removes the record of a prompt that has ended, with its graph and messages; other prompts stay as they are. */
-  async deleteHistory(promptId: string, options: CallOptions = {}): Promise<void> {
-    await this.#api.deleteHistory(promptId, options);
+  async deleteHistory(promptIds: readonly string[], options: CallOptions = {}): Promise<void> {
+    await this.#api.deleteHistory(promptIds, options);
   }
 
   /**

@@ -31,7 +31,6 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
  */
 export async function processJob(run: Run, server: JobServer, options: ProcessJobOptions): Promise<void> {
   const log = options.log.child({ jobId: run.jobId, attempt: run.leased.attempt, server: server.url });
-  const { stopSignal: signal } = run;
   try {
     const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
     const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);
@@ -47,7 +46,7 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
       options.measures.note(run.leased.job, run.timing.measured(endedAt, lookup.executedMs), run.hadToLoad);
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
-    await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, { ...options, signal }, log);
+    await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, options, log);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, options);

@@ -1,3 +1,4 @@
+import { type ComfyUIConnector } from "@genga/comfyui";
 import {
   type AttemptEnd,
   type AttemptRecorder,
@@ -12,7 +13,6 @@ import {
 import { type Logger } from "@genga/runtime";
 import pRetry from "p-retry";
 import { removeOutputs } from "../files/store-outputs.ts";
-import { forgetPrompt } from "./forget-prompt.ts";
 import {
   blamesJobForCrashes,
   endOf,
@@ -36,8 +36,8 @@ export interface RecordEndOptions {
 
 export interface EndJobOptions extends RecordEndOptions {
   runs: Pick<JobRuns, "listAttempts">;
-  /** Gets the prompts whose entries were deleted from the history of their server. */
-  endedPrompts: { noteForgotten: (promptId: string) => void };
+  /** Deletes the entries of ended prompts from the history of their server. */
+  endedPrompts: { forgetSoon: (connector: ComfyUIConnector, promptId: string) => void };
   log: Logger;
 }
 
@@ -49,17 +49,15 @@ const refusalsMax = 3;
 const handOverDelayMs = 3_000;
 
 /**
- * Ends the attempt as the outcome of its run requires (`job-end.ts`); then deletes the prompt's entry from the server's
- * history. If the prompt has not left the server, the entry is left to the owner of the server.
- * @param options.signal ends the wait for the server's history; the owner of the server then deletes the entry, since
- * the recorded end names the prompt
+ * Ends the attempt as the outcome of its run requires (`job-end.ts`). The prompt's entry in the server's history is deleted
+ * soon afterwards. If the prompt has not left the server, the entry is left to the owner of the server.
  * @throws RunStopped another worker holds the job
  */
 export async function endJob(
   run: Run,
   server: JobServer,
   outcome: RunOutcome,
-  options: EndJobOptions & { signal?: AbortSignal },
+  options: EndJobOptions,
   log: Logger,
 ): Promise<void> {
   const { isExecuting, mayHaveBegun, hasExpired } = run;
@@ -68,13 +66,7 @@ export async function endJob(
   const end = await withCrashedServers(run, server, decided, options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
   await recordEnd(run, end, options, log);
-  if (!mayForgetPrompt(outcome)) return;
-  const { signal, endedPrompts } = options;
-  const isForgotten = await forgetPrompt(server.connector, run.promptId, {
-    ...(signal !== undefined && { signal }),
-    log,
-  });
-  if (isForgotten) endedPrompts.noteForgotten(run.promptId);
+  if (mayForgetPrompt(outcome)) options.endedPrompts.forgetSoon(server.connector, run.promptId);
 }
 
 /** If the job is blamed for crashes, its failure names the servers that crashed. */

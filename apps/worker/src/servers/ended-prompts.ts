@@ -1,7 +1,7 @@
-import { ComfyUIError } from "@genga/comfyui";
+import { ComfyUIError, type ComfyUIConnector } from "@genga/comfyui";
 import { type EndedPrompt, type KeepingStore } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { forgetPrompt } from "../job/forget-prompt.ts";
+import { forgetPrompts } from "../job/forget-prompts.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
 export interface EndedPromptsOptions {
@@ -21,11 +21,16 @@ const queueTimeoutMs = 2_000;
  * is merely deleted once more.
  */
 const forgottenMax = 10_000;
+/** Entries whose deletion was asked for are deleted together after this time. */
+const soonMs = 200;
+/** Of one server, together; what comes beyond that meanwhile is left to its record. */
+const soonMax = 1_000;
 
 /**
  * Makes sure that ended prompts leave their servers. The transaction that ends an attempt also records its prompt. The
- * worker that ran it then deletes the entry in the server's history and reports that here; once a second all reports
- * are written to the database at once. Records remain when that worker died, or when the server was unreachable or kept
+ * worker that ran it then asks here to delete the entry in the server's history. Those of a moment are deleted by one
+ * request, since each would cost a server with short jobs a part of its time; once a second all deletions are written to
+ * the database at once. Records remain when that worker died, or when the server was unreachable or kept
  * the prompt; then the owner of the server deletes the entries. A prompt that is still in the server's queue keeps its
  * record even if its job was removed. By that record the next check of the server finds out that the prompt must be
  * ended (`superseded-prompts.ts`).
@@ -34,14 +39,36 @@ export class EndedPrompts {
   readonly #options: EndedPromptsOptions;
   #forgotten: string[] = [];
   #passes = 0;
+  readonly #soon = new Map<ComfyUIConnector, string[]>();
+  #soonTimer: NodeJS.Timeout | null = null;
 
   constructor(options: EndedPromptsOptions) {
     this.#options = options;
   }
 
-  /** The prompt's entry was deleted from its server. */
-  noteForgotten(promptId: string): void {
-    if (this.#forgotten.length < forgottenMax) this.#forgotten.push(promptId);
+  /** The end of the prompt's attempt is committed. Returns at once. */
+  forgetSoon(connector: ComfyUIConnector, promptId: string): void {
+    const promptIds = this.#soon.get(connector) ?? [];
+    if (promptIds.length >= soonMax) return;
+    this.#soon.set(connector, [...promptIds, promptId]);
+    this.#soonTimer ??= setTimeout(() => void this.forgetNow(), soonMs);
+  }
+
+  /** Deletes the entries whose deletion was asked for. Never rejects: the records of those that stay are there. */
+  async forgetNow(): Promise<void> {
+    clearTimeout(this.#soonTimer ?? undefined);
+    this.#soonTimer = null;
+    const soon = [...this.#soon];
+    this.#soon.clear();
+    await Promise.all(soon.map(([connector, promptIds]) => this.#forget(connector, promptIds)));
+  }
+
+  async #forget(connector: ComfyUIConnector, promptIds: readonly string[]): Promise<void> {
+    if (await forgetPrompts(connector, promptIds, { log: this.#options.log })) this.#noteForgotten(promptIds);
+  }
+
+  #noteForgotten(promptIds: readonly string[]): void {
+    this.#forgotten.push(...promptIds.slice(0, forgottenMax - this.#forgotten.length));
   }
 
   async tick(): Promise<void> {
@@ -70,7 +97,7 @@ export class EndedPrompts {
     try {
       await this.#options.store.notePromptsForgotten(forgotten);
     } catch (error) {
-      for (const promptId of forgotten) this.noteForgotten(promptId);
+      this.#noteForgotten(forgotten);
       throw error;
     }
   }
@@ -79,11 +106,8 @@ export class EndedPrompts {
     const own = left.filter(({ serverId }) => serverId === server.id);
     const queued = own.length === 0 ? null : await this.#promptsInQueue(server);
     if (queued === null) return;
-    for (const { promptId } of own) {
-      if (queued.has(promptId)) continue;
-      if (!(await forgetPrompt(server.connector, promptId, { log: this.#options.log }))) return;
-      this.noteForgotten(promptId);
-    }
+    const gone = own.flatMap(({ promptId }) => (queued.has(promptId) ? [] : [promptId]));
+    if (gone.length > 0) await this.#forget(server.connector, gone);
   }
 
   /** `null` = the server did not answer. */

@@ -2,7 +2,7 @@ import { type ServerQueue } from "@genga/comfyui";
 import { type JobRuns } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { validate as isUuid } from "uuid";
-import { forgetPrompt } from "../job/forget-prompt.ts";
+import { forgetPrompts } from "../job/forget-prompts.ts";
 import { type OwnedServer } from "./owned-server.ts";
 
 /** Short, because the next check of the server tries again. */
@@ -26,7 +26,7 @@ export async function removeSuperseded(
   for (const promptId of await runs.findEndedPrompts(server.id, others)) {
     try {
       const { outcome } = await server.connector.cancelPrompt(promptId, { timeoutMs: cancelTimeoutMs });
-      await forgetPrompt(server.connector, promptId, { log });
+      await forgetPrompts(server.connector, [promptId], { log });
       log.info({ server: server.url, promptId, outcome }, "a prompt whose attempt has ended was removed");
     } catch (error) {
       log.debug(

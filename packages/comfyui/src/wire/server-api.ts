@@ -139,8 +139,8 @@ export class ServerApi {
   }
 
   /** Removes the record of a prompt that has ended; other prompts stay as they are (PROTOCOL 1). */
-  async deleteHistory(promptId: string, options: CallOptions): Promise<void> {
-    await this.#http.json("POST", "/history", { ...options, body: { delete: [promptId] } });
+  async deleteHistory(promptIds: readonly string[], options: CallOptions): Promise<void> {
+    await this.#http.json("POST", "/history", { ...options, body: { delete: promptIds } });
   }
 
   /** Always with an id: without one, the server interrupts whatever runs. */
