@@ -21,7 +21,6 @@ export const rowSchema = z.strictObject({
 
 /** One measured figure. */
 export type Row = z.infer<typeof rowSchema>;
-export type Reach = z.infer<typeof reachSchema>;
 
 /** @returns null when the row has no reach: its figure is only stated */
 export function isMet({ value, reach }: Row): boolean | null {
