@@ -1,16 +1,23 @@
 import { type EventFeed, type Json } from "@genga/jobs";
 import { type Request, type Response } from "express";
 import { sentKeyOf } from "../access/access.ts";
-import { type ApiDependencies } from "../dependencies.ts";
+import { type KeyWatch } from "../access/key-watch.ts";
+import { type TenantAdmission } from "../access/tenant-admission.ts";
 import { EventStream } from "../http/event-stream.ts";
+import { type Metrics } from "../http/metrics.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
 /** Streams that one process keeps open. */
 const streamsMax = 1_000;
 
-export type StreamParts = Pick<ApiDependencies, "admission" | "keyWatch" | "metrics" | "stopping"> & {
+export interface StreamParts {
+  admission: TenantAdmission;
   feed: Pick<EventFeed, "size">;
-};
+  keyWatch: KeyWatch;
+  metrics: Pick<Metrics, "eventStreams">;
+  /** Ends all streams when it is aborted. */
+  stopping: AbortSignal;
+}
 
 /**
  * Opens an event stream within the limits of the process and the tenant, and closes it when the key does not work any more.
