@@ -14,13 +14,18 @@ export interface ListeningServer {
 
 /** How long a client may take to send a request. */
 const requestTimeoutMs = 60_000;
+/**
+ * How long a quiet connection stays open: longer than load balancers keep theirs (a minute), and long enough that a client that
+ * was held up for some seconds does not send its next request into a connection that was just closed.
+ */
+const keepAliveMs = 75_000;
 const lingerMs = 2_000;
 
 export async function listen(
   app: Express,
   options: { host: string; port: number },
 ): Promise<ListeningServer> {
-  const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: 10_000 }, app);
+  const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs }, app);
   answerUnparsedRequests(server);
   server.listen(options.port, options.host);
   await once(server, "listening");
