@@ -93,6 +93,17 @@ test("an end that cannot be stored harms none of those that it came with", async
   ]);
 });
 
+test("an end does not wait for the job of another one, which another transaction has locked", async () => {
+  const leases = await running(5);
+  await client.query("BEGIN");
+  await client.query("SELECT FROM jobs WHERE id = $1 FOR UPDATE", [leases[2]!.jobId]);
+  const ends = leases.map((lease) => stores.jobRuns.endAttempt(lease, completed()));
+  const [locked] = ends.splice(2, 1);
+  expect((await Promise.all(ends)).map(({ held }) => held)).toEqual([true, true, true, true]);
+  await client.query("ROLLBACK");
+  expect(await locked).toMatchObject({ held: true, status: "completed" });
+});
+
 test("of two ends of one attempt at the same time, one is recorded", async () => {
   const [, lease, other] = await running(3);
   const failure = buildFailure();

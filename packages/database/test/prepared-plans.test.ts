@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { StoreUnavailableError } from "@genga/jobs";
 import { buildJob, buildOutput } from "@genga/testing";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
-import { plansById } from "../src/connection/connection.ts";
+import { createConnection, plansById } from "../src/connection/connection.ts";
+import { mapDatabaseError } from "../src/connection/database-errors.ts";
 import { Prisma } from "../src/generated/client.ts";
 import { claimStatement } from "../src/jobs/running/claim-jobs.ts";
 import { endLeases } from "../src/jobs/running/end-statement.ts";
@@ -82,7 +84,9 @@ const lease = () => ({ jobId, attempt: 1, leaseNumber: 1 });
 
 test("an end finds its rows by their ids", async () => {
   const ends = [{ lease: lease(), end: { kind: "completed" as const, outputs: [buildOutput()] } }];
-  expect(await readWhole(endLeases(ends, Prisma.sql`NOT job.has_dependents`))).toEqual([]);
+  expect(
+    await readWhole(endLeases(ends, { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" })),
+  ).toEqual([]);
 });
 
 test("progress finds its rows by their ids", async () => {
@@ -107,4 +111,22 @@ test("a claim finds its rows by their ids", async () => {
   const who = { serverId: uuidv7(), workerId: "w", clientId: "c", promptId: uuidv7() };
   const claims = [{ jobId, attempt: 1, ticketNumber: 0, ...who }];
   expect(await readWhole(claimStatement(claims, 60_000, { jobsRunningMax: null }))).toEqual([]);
+});
+
+test("a statement whose result a migration has changed is refused for now, and then prepared anew", async () => {
+  const connection = createConnection({ databaseUrl: stores.url, poolMax: 1 });
+  try {
+    await client.query("CREATE TABLE migrated (id int); INSERT INTO migrated VALUES (7)");
+    const read = () =>
+      connection.statements.$queryPrepared("read-migrated", Prisma.sql`SELECT id FROM migrated`);
+    expect(await read()).toEqual([{ id: 7 }]);
+    await client.query("ALTER TABLE migrated ALTER COLUMN id TYPE text");
+    const error: unknown = await read().catch((reason: unknown) => mapDatabaseError(reason));
+    expect(error).toBeInstanceOf(StoreUnavailableError);
+    expect(error).toMatchObject({ fault: "busy", wasRefused: true });
+    expect(await read()).toEqual([{ id: "7" }]);
+  } finally {
+    await connection.close();
+    await client.query("DROP TABLE migrated");
+  }
 });

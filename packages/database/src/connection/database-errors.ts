@@ -41,12 +41,14 @@ const passingKinds = new Map([
   ...faults("busy", true, "TooManyConnections", "TransactionWriteConflict"),
 ]);
 
-/** Errors of `pg` and its pool that have no code. */
+/** Errors of `pg` and its pool that have no code, or one that says too little. */
 const passingMessages = [
   ...faults("unreachable", false, "Connection terminated", "not queryable"),
   ...faults("timeout", true, "timeout exceeded when trying to connect", "timeout expired"),
   ...faults("timeout", false, "Query read timeout"),
   ...faults("busy", true, "Unable to start a transaction in the given time"),
+  // Of a statement that was prepared before a migration; the pool closes the connection, and another one prepares it anew.
+  ...faults("busy", true, "cached plan must not change result type"),
 ];
 
 /**

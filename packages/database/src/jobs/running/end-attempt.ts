@@ -22,7 +22,10 @@ import { mapDatabaseError } from "../../connection/database-errors.ts";
 import { Gatherer } from "../../connection/gatherer.ts";
 import { type PreparedStatements } from "../../connection/plain-statements.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
-import { endAll, endLeases, outputsOf, type LeaseEnd } from "./end-statement.ts";
+import { endAll, endLeases, outputsOf, type EndedRows, type LeaseEnd } from "./end-statement.ts";
+
+const withoutDependents: EndedRows = { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" };
+const whateverRow: EndedRows = { condition: Prisma.sql`true`, locked: "wait" };
 
 /** An end with dependents takes a handful of statements. */
 const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
@@ -30,7 +33,7 @@ const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
 /** Bounds of a statement for several ends; an end with more outputs goes alone. */
 const endsTogetherMax = 32;
 const outputsTogetherMax = 100;
-/** A statement that waits for a row for so long does not hold up later ends. */
+/** A statement that takes so long, because it waits for the row of a batch for example, does not hold up later ends. */
 const slowMs = 50;
 const runsMax = 4;
 
@@ -40,7 +43,8 @@ const runsMax = 4;
  * the first one waited for the job's row.
  *
  * Ends that come while another end is being written are written together. If that fails for another reason than an
- * outage, each is written alone, so that one that cannot be stored harms no other.
+ * outage, each is written alone, so that one that cannot be stored harms no other. Nor does one wait for the job of another
+ * one: a job that another transaction has locked is left to a transaction of its own.
  *
  * When the answer to a commit was lost, the caller does not know whether the statement took effect, and calls again.
  * The attempt's row keeps the lease number under which it ended. If the attempt has ended in the same way under the
@@ -63,23 +67,23 @@ export class AttemptEnds {
   }
 
   async end(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
-    return (await this.#together.add({ lease, end })) ?? (await this.#endWithDependents(lease, end));
+    return (await this.#together.add({ lease, end })) ?? (await this.#endAlone(lease, end));
   }
 
-  /** `null` = the job has dependents, or its lease is not held. */
+  /** `null` = the job has dependents or is locked, or its lease is not held. */
   async #endTogether(ends: readonly LeaseEnd[]): Promise<(AttemptResult | null)[]> {
     const rows = await this.#prepared.$queryPrepared<JobWithEventRow[]>(
       "end-attempts",
-      endLeases(ends, Prisma.sql`NOT job.has_dependents`),
+      endLeases(ends, withoutDependents),
     );
     const ended = new Map(rows.map((row) => [row.id, endedOf(row)]));
     return ends.map(({ lease }) => ended.get(lease.jobId) ?? null);
   }
 
-  async #endWithDependents(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+  async #endAlone(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
     const ended = await repeatConflicts(() =>
       this.#database.$transaction(async (transaction) => {
-        const statement = endLeases([{ lease, end }], Prisma.sql`true`);
+        const statement = endLeases([{ lease, end }], whateverRow);
         const [needed] = await transaction.$queryRaw<JobWithEventRow[]>(statement);
         if (needed === undefined) return null;
         const { status, ...result } = endedOf(needed);

@@ -15,6 +15,14 @@ export interface LeaseEnd {
   end: AttemptEnd;
 }
 
+/** Which of the jobs a statement ends. */
+export interface EndedRows {
+  /** On the table `job`. */
+  condition: Prisma.Sql;
+  /** Whether the statement waits for rows that other transactions have locked. */
+  locked: "wait" | "skip";
+}
+
 /** The columns of `endRow`. */
 const endColumns = Prisma.raw(
   `kind job_status, "leaseStep" int, failure jsonb, data jsonb, charged int, "outOfMemory" int, crash int,
@@ -70,9 +78,8 @@ function eventData(end: AttemptEnd): object {
  * Each row is found by its id: `LATERAL … LIMIT` leaves PostgreSQL no other way, and a status that is compared as text none by
  * the index of running jobs, in which it may believe a single row. The rest is as in `heldJobs`.
  * @param ends for each job at most one
- * @param condition on the table `job`
  */
-function heldForEnds(ends: readonly LeaseEnd[], condition: Prisma.Sql): Prisma.Sql {
+function heldForEnds(ends: readonly LeaseEnd[], { condition, locked }: EndedRows): Prisma.Sql {
   const rows = ends.map(({ lease: { jobId, attempt, leaseNumber }, end }) => {
     return { jobId, attempt, leaseNumber, given: 1, ...endRow(end) };
   });
@@ -86,16 +93,16 @@ function heldForEnds(ends: readonly LeaseEnd[], condition: Prisma.Sql): Prisma.S
       SELECT * FROM jobs job
       WHERE job.id = lease."jobId" AND job.attempt = lease.attempt AND job.lease_number = lease."leaseNumber"
         AND job.status::text = 'processing' AND ${condition}
-      LIMIT 1 FOR NO KEY UPDATE
+      LIMIT 1 FOR NO KEY UPDATE ${locked === "skip" ? Prisma.sql`SKIP LOCKED` : Prisma.empty}
     ) job`;
 }
 
 /** Ends the attempts of those leases that are still held, and stores the outputs; the rows are `JobWithEventRow`s. */
-export function endLeases(ends: readonly LeaseEnd[], condition: Prisma.Sql): Prisma.Sql {
+export function endLeases(ends: readonly LeaseEnd[], rows: EndedRows): Prisma.Sql {
   const outputs = ends.flatMap(({ lease: { jobId }, end }) =>
     outputsOf(end).map((output) => ({ ...output, id: uuidv7(), jobId })),
   );
-  return endStatement(heldForEnds(ends, condition), Prisma.sql`${toStoredJson(outputs)}::jsonb`);
+  return endStatement(heldForEnds(ends, rows), Prisma.sql`${toStoredJson(outputs)}::jsonb`);
 }
 
 /**
