@@ -156,3 +156,15 @@ test("lanes that are served are noted together", async () => {
   expect(lanes.map(({ name }) => name)).toEqual(["a", "b", "default"]);
   expect(lanes.every(({ lastServedAt }) => lastServedAt !== null)).toBe(true);
 });
+
+test("a lane whose runs take no time any more has a mean of nothing at last, and its clock is judged by it", async () => {
+  await makeLanes("idle");
+  const { laneServing } = database;
+  const measure = { lane: "idle", tenantId, runMs: 0, loads: 0, loadMs: 0 };
+  await laneServing.addMeasures([{ ...measure, runs: 1, runMs: 1_000 }]);
+  for (let flush = 0; flush < 30; flush += 1) {
+    await laneServing.addMeasures([{ ...measure, runs: 40 }]);
+    await database.jobAnnouncer.forgetIdleRanks();
+  }
+  expect(await factsOf("idle")).toMatchObject({ runMs: 0, runs: 1_201 });
+});

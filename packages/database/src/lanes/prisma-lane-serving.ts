@@ -12,10 +12,13 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 /** The weight of one new measurement; the earlier mean has the rest. */
 const newWeight = 0.1;
 
-/** The mean `known` with `count` new measurements, whose mean is `added`. Each may be NULL: nothing was measured. */
+/**
+ * The mean `known` with `count` new measurements, whose mean is `added`. Each may be NULL: nothing was measured. It is rounded,
+ * since a mean that comes closer and closer to nothing becomes too small for its column.
+ */
 function newMean(known: Prisma.Sql, added: Prisma.Sql, count: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`CASE WHEN ${count} = 0 THEN ${known} ELSE coalesce(
-    ${known} + (${added} - ${known}) * (1 - power(1 - ${newWeight}::float8, ${count})), ${added}) END`;
+  return Prisma.sql`CASE WHEN ${count} = 0 THEN ${known} ELSE round(coalesce(
+    ${known} + (${added} - ${known}) * (1 - power(1 - ${newWeight}::float8, ${count})), ${added})::numeric, 3)::float8 END`;
 }
 
 /** As `LaneClocks`. */

@@ -39,7 +39,7 @@ export async function forgetIdleRanks(database: PrismaClient): Promise<void> {
     ), judged AS (
       SELECT idle.lane, idle.priority, last.rank, NOT idle."isRunning" AND (
         greatest(idle.claimed_rank, last.rank) >= ${forgottenFrom}::int
-        OR coalesce(greatest(idle.unit_ms / measured.run_ms, measured.run_ms / idle.unit_ms) > ${unitFactorMax}, false)
+        OR coalesce(greatest(idle.unit_ms::float8 / measured.run_ms, measured.run_ms::float8 / idle.unit_ms) > ${unitFactorMax}, false)
       ) AS "isOver"
       FROM idle LEFT JOIN last USING (lane, priority)
       LEFT JOIN lanes measured ON measured.name = idle.lane AND measured.run_ms > 0
