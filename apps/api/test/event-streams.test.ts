@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+import { v7 as uuidv7 } from "uuid";
+import { textOfCursor } from "../src/jobs/cursor-text.ts";
 import { openEvents, type EventReader, type ReadEvent } from "./event-source.ts";
 
 let api: ApiUnderTest;
@@ -172,6 +174,31 @@ describe("the stream of all jobs", () => {
       expect(await stream.next()).toMatchObject({ event: "snapshot", id: expect.stringMatching(/^\d+/) });
       stream.close();
     }
+  });
+
+  test("tells a client whose cursor is too old how a batch has ended, and not that it has seen everything", async () => {
+    const { id, jobIds } = await submitBatch(1);
+    await run(jobIds[0]!);
+    await run((await submitBatch(1)).jobIds[0]!);
+    while ((await api.database.eventSequencer.assignPositions(1_000)) > 0);
+    await api.database.eventSequencer.removeOldPositions(1, 100_000);
+    for (const cursor of ["1", "999999999999"]) {
+      const messages = await (await open(`batches/${id}/events`, cursor)).rest();
+      expect(messages.at(-1)).toMatchObject({ event: "snapshot", data: { done: true } });
+      expect((await open(`batches/${id}/events`, messages.at(-1)!.id)).response.status).toBe(204);
+    }
+  });
+
+  test("of a batch ends although a job was removed before its last event had a position", async () => {
+    const { id, jobIds } = await submitBatch(1);
+    await run(jobIds[0]!);
+    const { id: position } = (await (await open(`batches/${id}/events`)).rest()).at(-1)!;
+    const cursor = textOfCursor({ position: BigInt(position!), ahead: new Map([[uuidv7(), 4]]) });
+    expect((await open(`batches/${id}/events`, cursor)).response.status).toBe(204);
+    const { jobIds: others, id: other } = await submitBatch(1);
+    const stream = await open(`batches/${other}/events`, cursor);
+    await run(others[0]!);
+    expect((await stream.rest()).at(-1)).toMatchObject({ event: "snapshot", data: { done: true } });
   });
 
   test("of one batch refuses a batch that does not exist", async () => {

@@ -24,7 +24,8 @@ export class EventStream {
     };
     response.once("close", end);
     response.once("error", end);
-    if (stop.aborted) end();
+    // The client may have left before, while it was found out whether the stream may be opened.
+    if (stop.aborted || response.closed) end();
     stop.addEventListener("abort", end, { signal: this.#closing.signal });
   }
 

@@ -30,6 +30,7 @@ export interface WaitParts {
 /** Aborted when the client has left, or the process stops. */
 export function leftOrStopping(response: Response, stopping: AbortSignal): AbortSignal {
   const left = new AbortController();
+  if (response.closed) left.abort();
   response.once("close", () => {
     left.abort();
   });

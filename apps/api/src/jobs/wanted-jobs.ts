@@ -11,7 +11,8 @@ const rememberedMax = 10_000;
 export class WantedJobs {
   readonly #jobs: Pick<TenantJobReader, "findJobs">;
   readonly #choice: JobChoice;
-  readonly #known = new LRUCache<string, boolean>({ max: rememberedMax });
+  /** Made when something is to be remembered, since it takes its memory for all of them at once. */
+  #remembered: LRUCache<string, boolean> | undefined;
 
   constructor(jobs: Pick<TenantJobReader, "findJobs">, choice: JobChoice) {
     this.#jobs = jobs;
@@ -20,12 +21,13 @@ export class WantedJobs {
 
   async among(jobIds: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     if (Object.keys(this.#choice).length === 0) return jobIds;
-    const wanted = new Set([...jobIds].filter((id) => this.#known.get(id) === true));
-    const unknown = [...jobIds].filter((id) => !this.#known.has(id));
+    const known = (this.#remembered ??= new LRUCache({ max: rememberedMax }));
+    const wanted = new Set([...jobIds].filter((id) => known.get(id) === true));
+    const unknown = [...jobIds].filter((id) => !known.has(id));
     if (unknown.length === 0) return wanted;
     for (const job of await this.#jobs.findJobs(unknown)) {
       const isWanted = this.#isWanted(job);
-      this.#known.set(job.id, isWanted);
+      known.set(job.id, isWanted);
       if (isWanted) wanted.add(job.id);
     }
     return wanted;

@@ -80,6 +80,8 @@ class ScopeWatch {
   /** When to look whether all jobs have ended; `null` = not before another job ends. */
   #doneAt: number | null = 0;
   #isStoreAway = false;
+  /** The snapshot with which the subscription begins was not sent yet. */
+  #owesSnapshot = false;
   #hasEnded = false;
   #wake: () => void = () => undefined;
 
@@ -126,7 +128,8 @@ class ScopeWatch {
         this.#noteProgress(progress);
       },
     });
-    if (cursor === null) await this.#sendSnapshot();
+    this.#owesSnapshot = cursor === null;
+    if (this.#owesSnapshot) await this.#sendSnapshot();
   }
 
   /** The events that follow this snapshot, and the snapshot, are the whole. */
@@ -134,6 +137,7 @@ class ScopeWatch {
     const { outbox } = this.#subscription ?? {};
     const id = outbox && textOfCursor(outbox.cursor);
     await this.#stream.send("snapshot", await this.#watched.snapshot(), id);
+    this.#owesSnapshot = false;
   }
 
   /** Asks the database again after it was away; otherwise finds a batch that was removed, or whose end was not told. */
@@ -142,6 +146,7 @@ class ScopeWatch {
     this.#doneAt = 0;
     await this.#whileStoreAnswers(async () => {
       if (this.#subscription === undefined) await this.#follow(cursor);
+      else if (this.#owesSnapshot) await this.#sendSnapshot();
       await this.#watched.isDone();
     });
   }
@@ -217,10 +222,9 @@ class ScopeWatch {
     if (!(await this.#watched.isDone())) return;
     const outbox = this.#subscription?.outbox;
     if (outbox === undefined) return;
-    const { position, ahead } = outbox.cursor;
-    const hasNews =
-      outbox.hasNews || ahead.size > 0 || (await this.#feed.hasNewsAfter(this.#watched.scope, position));
-    if (hasNews) {
+    // What was told ahead of its position has one after this, or none yet; unless its job was removed.
+    const { position } = outbox.cursor;
+    if (outbox.hasNews || (await this.#feed.hasNewsAfter(this.#watched.scope, position))) {
       this.#doneAt = performance.now() + doneEveryMs;
       return;
     }

@@ -132,7 +132,7 @@ export const watchBatch = route({
     };
     // Nothing can follow: this tells an EventSource to stop connecting again.
     const hasSeenAll =
-      (await isDone()) && cursor?.ahead.size === 0 && !(await feed.hasNewsAfter(scope, cursor.position));
+      (await isDone()) && cursor !== null && !(await feed.hasNewsAfter(scope, cursor.position));
     if (hasSeenAll) return { status: 204 };
     const snapshot = async (): Promise<unknown> => {
       const batch = await foundBatch(jobs, id);

@@ -60,7 +60,7 @@ export interface EventReader {
   ): Promise<JobEvent[]>;
   /**
    * Whether the scope has events after a position: with a later one, or without any yet. Notes of events that are about to get
-   * positions are few.
+   * positions are few. True also where that cannot be told: the position is too old, or from the future.
    */
   hasNewsAfter(scope: EventScope, after: bigint): Promise<boolean>;
 }
