@@ -30,7 +30,8 @@ export async function compileEntry(entry, cacheFolder) {
       outdir: draft,
       plugins: [resolvePackages(sources), readSources(sources)],
     });
-    for (const { path, contents } of outputFiles) writeFileSync(path, contents);
+    // On disk before the folder has its name: a start after a power failure trusts the name.
+    for (const { path, contents } of outputFiles) writeFileSync(path, contents, { flush: true });
     const sorted = [...sources].toSorted(([one], [other]) => (one < other ? -1 : 1));
     const finished = join(folder, hashOf(sorted));
     moveInto(finished, draft);
