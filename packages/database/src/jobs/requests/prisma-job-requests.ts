@@ -20,6 +20,7 @@ import { type PassOn, removeJob } from "../../keeping/remove-jobs.ts";
 import { passOnNow } from "../dependencies/pass-on-ends.ts";
 import { checkJobs } from "../accepting/check-jobs.ts";
 import { insertJobs } from "../accepting/accept-jobs.ts";
+import { JobsTogether } from "../accepting/jobs-together.ts";
 import { LaneRows } from "../../lanes/use-lanes.ts";
 import { type QueueLimit } from "../accepting/queue-room.ts";
 import { cancelBatch, retryBatch } from "./batch-requests.ts";
@@ -35,6 +36,10 @@ export class PrismaJobRequests implements JobRequests {
   readonly #statements: PlainStatements;
   readonly #limits: QueueLimit;
   readonly #lanes: LaneRows;
+  readonly #inserts = new JobsTogether((submission) => {
+    const by = { database: this.#database, statements: this.#statements };
+    return insertJobs(by, submission, this.#limits, this.#lanes);
+  });
 
   constructor(options: {
     database: PrismaClient;
@@ -50,8 +55,7 @@ export class PrismaJobRequests implements JobRequests {
   }
 
   insertJobs(submission: NewSubmission): Promise<Job[]> {
-    const by = { database: this.#database, statements: this.#statements };
-    return withMappedErrors(() => insertJobs(by, submission, this.#limits, this.#lanes));
+    return withMappedErrors(() => this.#inserts.insert(submission));
   }
 
   checkJobs(submission: NewSubmission): Promise<void> {
