@@ -37,7 +37,11 @@ function watch(url: string, index: number, epoch: number): Promise<void> {
         rest = blocks.pop() ?? "";
         for (const block of blocks) note(block, index, now);
       });
-      response.on("end", () => (ended += 1));
+      response.on("end", () => {
+        ended += 1;
+        // Without effect once something has come.
+        reject(new Error(`${url}: the stream ended before it said anything`));
+      });
     });
     request.on("error", reject);
   });
