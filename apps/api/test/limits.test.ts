@@ -172,6 +172,33 @@ test("more event streams than a tenant may have are answered with 429 by every p
   expect(status).toBe(200);
 });
 
+test("a submission that waits for its job's end holds no memory for its body", async () => {
+  /** In chunks, so that it counts as large as any body: as the tenant's whole share. */
+  const submit = (wait: string): { request: ClientRequest; status: Promise<number> } => {
+    const request = httpRequest(`${api.url}/api/anime/generate${wait}`, {
+      method: "POST",
+      headers: { ...as(keys.rival), "content-type": "application/json" },
+    });
+    const status = new Promise<number>((resolve) => {
+      request.once("response", (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      request.on("error", () => {
+        resolve(0);
+      });
+    });
+    request.write(JSON.stringify({ type: "image", prompt: "a girl" }));
+    request.end();
+    return { request, status };
+  };
+  const waiting = submit("?wait=2m");
+  expect(await submit("").status).toBe(202);
+  expect(await submit("").status).toBe(202);
+  waiting.request.destroy();
+  expect(await waiting.status).toBe(0);
+});
+
 /** A request whose body never comes whole; resolves once its head was sent. */
 function beginUpload(
   key: string,

@@ -23,6 +23,8 @@ const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
 export class TenantAdmission {
   readonly #parts: TenantAdmissionParts;
   readonly #places = new WeakMap<Response, Place>();
+  /** What releases the memory of the request's body. */
+  readonly #rooms = new WeakMap<Response, () => void>();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -51,7 +53,8 @@ export class TenantAdmission {
   };
 
   /**
-   * Takes one of the tenant's event streams and gives back the place of the request itself.
+   * Takes one of the tenant's event streams and gives back the place of the request itself, and the memory of its body, which
+   * must have been used by then.
    * @throws RefusedError when the tenant has as many streams open as it may have
    */
   async openStream(response: Response): Promise<void> {
@@ -61,6 +64,7 @@ export class TenantAdmission {
     const place = await admissions.takePlace("event-streams", id, streamsMax);
     if ("used" in place) throw noPlace("event-streams", streamsMax, place.used);
     this.#places.get(response)?.release();
+    this.#rooms.get(response)?.();
     this.#releaseAtEnd(response, place);
   }
 
@@ -69,8 +73,12 @@ export class TenantAdmission {
     if (bytes === 0) return;
     const room = await this.#parts.bodies.reserve(tenantId, bytes);
     if (typeof room === "function") {
-      if (response.closed) room();
-      else response.once("close", room);
+      const release = (): void => {
+        if (this.#rooms.delete(response)) room();
+      };
+      this.#rooms.set(response, release);
+      if (response.closed) release();
+      else response.once("close", release);
       return;
     }
     const { lacks, max, used } = room;

@@ -30,11 +30,14 @@ export interface WaitParts {
 /** Aborted when the client has left, or the process stops. */
 export function leftOrStopping(response: Response, stopping: AbortSignal): AbortSignal {
   const left = new AbortController();
-  if (response.closed) left.abort();
-  response.once("close", () => {
+  const leave = (): void => {
     left.abort();
-  });
-  return AbortSignal.any([left.signal, stopping]);
+  };
+  if (response.closed || stopping.aborted) leave();
+  response.once("close", leave);
+  // Not `AbortSignal.any`, of which a signal as old as the process would remember something for each request.
+  stopping.addEventListener("abort", leave, { signal: left.signal });
+  return left.signal;
 }
 
 /**
@@ -90,6 +93,7 @@ function untilWoken(ms: number, signal: AbortSignal, give: (wake: () => void) =>
     };
     const timer = setTimeout(abort, Math.max(1, ms));
     signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
     give(() => {
       finish(true);
     });
