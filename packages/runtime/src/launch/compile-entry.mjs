@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
+import { build, stop } from "esbuild";
 import { folderOf, hashOf, mainFile, project } from "./compiled-entry.mjs";
 
 /** A process loads its compiled form at its start, so an older form is not used any more after this long. */
@@ -42,6 +42,8 @@ export async function compileEntry(entry, cacheFolder) {
     removeUnused(folder, finished);
     return pathToFileURL(join(finished, mainFile));
   } finally {
+    // esbuild's own process would stay as long as this one, which may be a service.
+    await stop();
     rmSync(draft, { recursive: true, force: true });
   }
 }
