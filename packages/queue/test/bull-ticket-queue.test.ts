@@ -491,7 +491,12 @@ describe("Redis in trouble", () => {
     const restoredAt = performance.now();
     await proxy.restore();
     await heard;
-    expect(await tickets.take(lane, 1)).toHaveLength(1);
+    // The connection that takes may be back a moment after the one that hears.
+    let taken: unknown[] = [];
+    await untilAvailable(async () => {
+      taken = await tickets.take(lane, 1);
+    });
+    expect(taken).toHaveLength(1);
     expect(performance.now() - restoredAt).toBeLessThan(2000);
   });
 
