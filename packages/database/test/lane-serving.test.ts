@@ -42,7 +42,7 @@ test("measurements become means in which recent ones weigh more", async () => {
   expect(await factsOf("measured")).toEqual({
     ...{ name: "measured", mainModel: "model of measured", runMs: null, runs: 0, loadMs: null },
     ...{ lastServedAt: null, pausedAt: null, readAt: expect.any(Date) },
-    clocks: { normal: { claimedRank: 0, base: 0, unitMs: 1_000 } },
+    clocks: { normal: { claimedRank: 0, base: 0, unitMs: null } },
   });
   const { laneServing } = database;
   await laneServing.addMeasures([
@@ -74,13 +74,13 @@ test("measurements become means in which recent ones weigh more", async () => {
 test("each tenant's runs in a lane have a mean of their own", async () => {
   await makeLanes("shared");
   const [other] = await stores.tenants.ensureTenants(["another-studio"]);
-  const measure = { lane: "shared", tenantId, runs: 2, runMs: 1_000, loads: 1, loadMs: 500 };
+  const measure = { lane: "shared", tenantId, runs: 6, runMs: 1_000, loads: 1, loadMs: 500 };
   await database.laneServing.addMeasures([
     measure,
-    { ...measure, tenantId: other!.id, runs: 1, runMs: 7_000, loads: 3, loadMs: 900 },
+    { ...measure, tenantId: other!.id, runs: 3, runMs: 7_000, loads: 3, loadMs: 900 },
   ]);
   expect(await factsOf("shared")).toMatchObject({
-    ...{ runMs: 3_000, runs: 3, loadMs: 800 },
+    ...{ runMs: 3_000, runs: 9, loadMs: 800 },
     clocks: { normal: { unitMs: 3_000 } },
   });
   await database.laneServing.addMeasures([
@@ -91,8 +91,8 @@ test("each tenant's runs in a lane have a mean of their own", async () => {
     "SELECT tenant_id, run_ms, runs FROM tenant_runs WHERE lane = 'shared' ORDER BY runs DESC",
   );
   expect(rows).toEqual([
-    { tenant_id: tenantId, run_ms: 1_100, runs: 3 },
-    { tenant_id: other!.id, run_ms: 7_000, runs: 1 },
+    { tenant_id: tenantId, run_ms: 1_100, runs: 7 },
+    { tenant_id: other!.id, run_ms: 7_000, runs: 3 },
   ]);
   expect(await factsOf("shared")).toMatchObject({ clocks: { normal: { unitMs: 3_000 } } });
 });

@@ -156,7 +156,7 @@ export class LaneQueue {
       band,
       rank,
       clock: this.clocks[band] ?? 0,
-      unitMs: this.unitMs,
+      unitMs: this.#runs.ms === null ? null : this.unitMs,
     };
   }
 

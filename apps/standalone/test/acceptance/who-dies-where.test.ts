@@ -77,7 +77,8 @@ interface Point {
 }
 
 const posting = /POST (?:\/api)?\/prompt /;
-const ending = /UPDATE job_attempts SET finished_at/;
+/** The name of the prepared statement: its text passes only once on each connection. */
+const ending = /end-attempts/;
 const points = {
   "the prompt is not posted yet": { network: () => comfyui, sign: posting, answer: false },
   "the prompt is posted and no reply has come": { network: () => comfyui, sign: posting, answer: true },

@@ -1,10 +1,4 @@
-import {
-  defaultLane,
-  unmeasuredRunMs,
-  type LaneFacts,
-  type LaneMeasure,
-  type LaneServing,
-} from "@genga/jobs";
+import { defaultLane, type LaneFacts, type LaneMeasure, type LaneServing } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
@@ -25,7 +19,7 @@ function newMean(known: Prisma.Sql, added: Prisma.Sql, count: Prisma.Sql): Prism
 function clocksOf(lane: Prisma.Sql, runMs: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`coalesce((
     SELECT jsonb_object_agg(clock.priority, jsonb_build_object('claimedRank', clock.claimed_rank, 'base', clock.base,
-      'unitMs', coalesce(clock.unit_ms, nullif(${runMs}, 0), ${unmeasuredRunMs}::real)))
+      'unitMs', coalesce(clock.unit_ms, nullif(${runMs}, 0))))
     FROM lane_clocks clock WHERE clock.lane = ${lane}), '{}')`;
 }
 

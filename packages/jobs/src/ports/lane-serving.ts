@@ -8,8 +8,8 @@ export interface LaneClock {
   claimedRank: number;
   /** The rank from which those of the tickets are counted. */
   base: number;
-  /** What sixteen ranks stand for, in milliseconds of GPU time. */
-  unitMs: number;
+  /** What sixteen ranks stand for, in milliseconds of GPU time; `null` = one run, and none was measured yet. */
+  unitMs: number | null;
 }
 
 /** What is known of a lane besides its tickets. */

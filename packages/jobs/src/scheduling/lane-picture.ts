@@ -120,8 +120,8 @@ export class LanePicture {
   }
 
   #laneFirst(lane: string, { band, rank }: TicketPosition, capabilities: readonly string[]): LaneFirst {
-    const { model, runMs, clocks } = this.#options.laneNamed(lane);
-    const { claimedRank = 0, base = 0, unitMs = runMs } = clocks[jobPriorities[band] ?? "normal"] ?? {};
+    const { model, clocks } = this.#options.laneNamed(lane);
+    const { claimedRank = 0, base = 0, unitMs = null } = clocks[jobPriorities[band] ?? "normal"] ?? {};
     const able = capabilities.filter((capability) => this.#options.mayServe(capability, lane));
     return {
       lane,

@@ -266,3 +266,20 @@ test("a lane whose runs were measured as no time at all moves on, and leaves the
   expect(ahead.get("quick")).toBe(0);
   expect(ahead.get("slow")).toBeGreaterThan(1_000);
 });
+
+test("a lane keeps its turns while runs of the other lanes are measured, and its own are not yet", () => {
+  const turns = new LaneTurns();
+  const look = (unitMs: number | null, measured: number, unmeasured: number) => {
+    const first = { group: "all", band: 2, clock: 0 };
+    const ahead = turns.look([
+      { ...first, lane: "measured", rank: measured, unitMs },
+      { ...first, lane: "unmeasured", rank: unmeasured, unitMs: null },
+    ]);
+    return [ahead.get("measured"), ahead.get("unmeasured")];
+  };
+  expect(look(null, 16, 16)).toEqual([0, 0]);
+  expect(look(null, 32, 16)).toEqual([1_000, 0]);
+  expect(look(50, 32, 32)).toEqual([0, 0]);
+  expect(look(50, 48, 32)).toEqual([50, 0]);
+  expect(look(50, 48, 48)).toEqual([0, 0]);
+});

@@ -1,4 +1,4 @@
-import { aheadMs, unitsPerRun } from "./rank-step.ts";
+import { aheadMs, unitsPerRun, unmeasuredRunMs } from "./rank-step.ts";
 
 /** The first ticket of a lane, and where the lane stands. */
 export interface LaneFirst {
@@ -11,9 +11,11 @@ export interface LaneFirst {
   rank: number;
   /** The highest rank that was claimed in the lane and the band, as far as is known. */
   clock: number;
-  /** What sixteen ranks of the lane and the band stand for. */
-  unitMs: number;
+  /** What sixteen ranks of the lane and the band stand for; `null` = one run, and none was measured yet. */
+  unitMs: number | null;
 }
+
+type Counted = LaneFirst & { unitMs: number };
 
 interface Seen {
   group: string;
@@ -48,8 +50,8 @@ export class LaneTurns {
    */
   look(firsts: readonly LaneFirst[]): Map<string, number> {
     const ahead = new Map<string, number>();
-    const counted = firsts.map((first) => ({ ...first, unitMs: Math.max(first.unitMs, unitMsLeast) }));
-    for (const [group, members] of byGroup(counted)) {
+    for (const [group, uncounted] of byGroup(firsts)) {
+      const members = withUnits(uncounted);
       const known = members.flatMap((first) => this.#timeOf(group, first) ?? []);
       const beforeMs = Math.max(this.#times.get(group) ?? 0, known.length === 0 ? 0 : Math.min(...known));
       // A lane that was not seen before begins now. If a tenant's first job comes before a lane's other tickets, the lane
@@ -70,7 +72,7 @@ export class LaneTurns {
   }
 
   /** `undefined` = the lane was not seen before in this band. */
-  #timeOf(group: string, first: LaneFirst): number | undefined {
+  #timeOf(group: string, first: Counted): number | undefined {
     const seen = this.#seen.get(keyOf(first));
     if (seen === undefined) return undefined;
     // Before a run was measured, ranks are counted in runs of the lane, however long these turn out to be.
@@ -79,6 +81,14 @@ export class LaneTurns {
     // Servers may have come or gone, so that the lane is in another group now. It keeps its distance.
     return (this.#times.get(group) ?? 0) + (distanceMs * first.unitMs) / seen.unitMs;
   }
+}
+
+/** Runs of a lane that were not measured yet probably take as long as those of the group's other lanes. */
+function withUnits(firsts: readonly LaneFirst[]): Counted[] {
+  const measured = firsts.flatMap(({ unitMs }) => unitMs ?? []);
+  const usualMs =
+    measured.length === 0 ? unmeasuredRunMs : measured.reduce((sum, ms) => sum + ms, 0) / measured.length;
+  return firsts.map((first) => ({ ...first, unitMs: Math.max(first.unitMs ?? usualMs, unitMsLeast) }));
 }
 
 function keyOf({ lane, band }: LaneFirst): string {
