@@ -5,8 +5,7 @@
  *
  * npm run bench:accept-single [-- --jobs 2000 --rounds 3 --concurrency 32]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
@@ -19,6 +18,7 @@ import { processorMsOf } from "./support/processor-time.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { firstCheckpoint, jobByGraph, jobByParameters, readDefinitions } from "./support/sample-jobs.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(2_000),
@@ -104,7 +104,7 @@ async function compare(
 }
 
 export async function run(options: Options): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });

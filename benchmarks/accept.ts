@@ -8,8 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
@@ -22,6 +21,7 @@ import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { firstCheckpoint, jobByGraph, jobByParameters, readDefinitions } from "./support/sample-jobs.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({ jobs: count.default(10_000), rounds: count.default(3) });
 
@@ -225,7 +225,7 @@ function rowsOf(kind: string, jobs: number, rounds: readonly Round[]): Row[] {
 }
 
 export async function run({ jobs: total, rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   const { databaseUrl, redisUrl } = services;
   const running: ServiceProcess[] = [];

@@ -5,15 +5,14 @@
  *
  * npm run trial:chains [-- --chains 2000 --servers 4 --workers 2 --kills 2]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, startStack, type Stack } from "@genga/testing";
 import sharp from "sharp";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
   options: {
@@ -175,7 +174,7 @@ class Trial {
 }
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-trial-"));
+  const folder = await makeScratchFolder("genga-trial-");
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   process.env["TEST_REDIS_URL"] = services.redisUrl;

@@ -6,8 +6,7 @@
  * npm run bench:depth [-- --few 1000 --many 100000 --rounds 40 --stored 0]; with `--stored 1000000` the larger database
  * also has a million ended jobs
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, openDatabase, type Database } from "@genga/database";
@@ -21,6 +20,7 @@ import { announceAll, seed, type Subjects } from "./depth-seed.ts";
 import { median } from "./support/median.ts";
 import { isMet, type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   few: count.default(1_000),
@@ -229,7 +229,7 @@ export async function run({
   stored: storedJobs,
   rounds,
 }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const log: string[] = [];
   const onLine = (line: string): void => {
     log.push(line);

@@ -6,15 +6,14 @@
  *
  * npm run bench:fairness [-- --flood 20000 --batch 400 --servers 4 --sleep-ms 50 --finish]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, sleepWorkflow, startStack, type Stack } from "@genga/testing";
 import pg from "pg";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
   options: {
@@ -121,7 +120,7 @@ async function measure(
 }
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   process.env["TEST_REDIS_URL"] = services.redisUrl;

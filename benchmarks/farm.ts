@@ -6,9 +6,7 @@
  *
  * npm run bench:farm [-- --servers 200 --workers 4 --object-info-bytes 4000000 --seconds 20]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startServiceProcess } from "@genga/testing";
 import pg from "pg";
@@ -19,6 +17,7 @@ import { countStatementsOf, linesOf } from "./support/role-statements.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { startCountingServices } from "./support/statement-services.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const options = z.object({
   servers: count.default(200),
@@ -68,7 +67,7 @@ export async function run(asked: z.infer<typeof options>): Promise<Row[]> {
 
 async function measureFarm(asked: z.infer<typeof options>): Promise<FarmMeasured> {
   const { servers, workers, objectInfoBytes, seconds } = asked;
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const services = await startCountingServices(folder);

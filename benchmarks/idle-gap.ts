@@ -5,8 +5,7 @@
  *
  * npm run bench:idle-gap [-- --jobs 200 --sleep-ms 50 --rounds 3]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
@@ -17,6 +16,7 @@ import { runGenga, runPlain } from "./support/both-ways.ts";
 import { percentile } from "./support/percentile.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(200),
@@ -62,7 +62,7 @@ export async function run({ jobs, sleepMs, rounds }: z.infer<typeof optionsSchem
       },
       "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: `${name}/${seed}` } },
     }));
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });

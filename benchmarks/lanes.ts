@@ -6,8 +6,7 @@
  *
  * npm run bench:lanes [-- --jobs 400 --render-ms 200 --loads 20 --patience-ms 2000]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
@@ -20,6 +19,7 @@ import { Client } from "pg";
 import { z } from "zod";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(400),
@@ -232,7 +232,7 @@ async function connectionsOf(redis: Redis): Promise<number> {
 }
 
 export async function run(options: Options): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   const stops: (() => Promise<unknown>)[] = [];
   try {

@@ -6,8 +6,7 @@
  * npm run bench:latency [-- --jobs 100]
  */
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
@@ -19,6 +18,7 @@ import { startNotingProxy, type NotingProxy } from "./support/noting-proxy.ts";
 import { percentile } from "./support/percentile.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({ jobs: count.default(100) });
 
@@ -87,7 +87,7 @@ async function startBare(
 }
 
 export async function run({ jobs }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });

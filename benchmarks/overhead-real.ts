@@ -8,9 +8,8 @@
  *
  * COMFYUI_URL=http://127.0.0.1:8188 npm run bench:overhead-real [-- --jobs 200 --rounds 3]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
@@ -22,6 +21,7 @@ import { median } from "./support/median.ts";
 import { processorMsOf } from "./support/processor-time.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(200),
@@ -68,7 +68,7 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
     .parse(process.env["COMFYUI_URL"]);
   const serverPid = options.serverPid ?? (await processListeningOn(comfyUrl));
   const graphs = (name: string): Workflow[] => Array.from({ length: jobs }, (_, index) => graph(name, index));
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   const env = {

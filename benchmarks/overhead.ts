@@ -6,8 +6,7 @@
  *
  * npm run bench:overhead [-- --jobs 200 --sleep-ms 50 --rounds 3]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
@@ -18,6 +17,7 @@ import { runGenga, runPlain } from "./support/both-ways.ts";
 import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(200),
@@ -40,7 +40,7 @@ function graph(run: string, index: number, sleepMs: number): Workflow {
 export async function run({ jobs, sleepMs, rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
   const graphs = (name: string): Workflow[] =>
     Array.from({ length: jobs }, (_, index) => graph(name, index, sleepMs));
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   const simulator = await startServiceProcess({

@@ -7,9 +7,7 @@
  *
  * npm run bench:peers [-- --jobs 100 --sleep-ms 50 --rounds 3 --fault-jobs 30 --deadline-ms 60000]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { type Workflow } from "@genga/comfyui";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
@@ -21,6 +19,7 @@ import { runPlain } from "./support/both-ways.ts";
 import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(100),
@@ -111,7 +110,7 @@ async function withGenga<Result>(
 }
 
 export async function run(options: Options): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   process.env["TEST_REDIS_URL"] = services.redisUrl;
   const comfyUrl = process.env["COMFYUI_URL"] ?? "";

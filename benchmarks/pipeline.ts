@@ -7,8 +7,8 @@
  * npm run bench:pipeline [-- --jobs 4000 --servers 64 --rounds 3 --profile FOLDER]; with a folder, API and worker write CPU
  * profiles into it (start and end of the processes included), and the shares of packages are printed
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { startServiceProcess } from "@genga/testing";
 import { Redis } from "ioredis";
@@ -25,6 +25,7 @@ import { profilingEnvironment, summarizeProfiles } from "./support/profile-summa
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { startCountingServices } from "./support/statement-services.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   jobs: count.default(4_000),
@@ -143,7 +144,7 @@ export async function run(options: z.infer<typeof optionsSchema>): Promise<Row[]
 }
 
 async function measure({ jobs, servers, rounds, profile }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const services = await startCountingServices(join(folder, "services"));

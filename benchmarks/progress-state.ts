@@ -7,9 +7,7 @@
  *
  * npm run bench:progress-state [-- --nodes 300 --states-per-second 190 --seconds 10]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
@@ -20,6 +18,7 @@ import { chainOf, startPacedServers, ticksOf } from "./support/paced-servers.ts"
 import { processorMsOf } from "./support/processor-time.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const options = z.object({
   nodes: count.default(300),
@@ -30,7 +29,7 @@ const options = z.object({
 const bench = "progress_state";
 
 export async function run({ nodes, statesPerSecond, seconds }: z.infer<typeof options>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   // One for the worker, and one for each client.

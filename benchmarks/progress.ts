@@ -7,9 +7,7 @@
  * npm run bench:progress [-- --jobs 100 --watchers 1000 --ticks-per-second 10 --seconds 20]
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiClient, startServiceProcess } from "@genga/testing";
 import { z } from "zod";
@@ -19,6 +17,7 @@ import { countStatementsOf, linesOf, type CountedStatement } from "./support/rol
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { startCountingServices } from "./support/statement-services.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const options = z.object({
   jobs: count.default(100),
@@ -40,7 +39,7 @@ type Read = z.infer<typeof readSchema>;
 
 export async function run(asked: z.infer<typeof options>): Promise<Row[]> {
   const { jobs, watchers, ticksPerSecond, seconds } = asked;
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startCountingServices(folder);
   const role = await countStatementsOf(services.databaseUrl, "bench_worker");
   const epoch = Date.now();

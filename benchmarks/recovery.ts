@@ -6,9 +6,7 @@
  *
  * npm run bench:recovery [-- --kills 5 --queued 1000 --away-ms 30000]
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
 import { startEmbeddedPostgres, startEmbeddedRedis } from "@genga/embedded";
@@ -25,6 +23,7 @@ import { z } from "zod";
 import { knownPrompts, untilRendersAnother } from "./support/renders-again.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({
   kills: count.default(5),
@@ -187,7 +186,7 @@ async function startRedis(dataDir: string): Promise<RestartableRedis> {
 }
 
 export async function run({ kills, queued, awayMs }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const postgres = await startEmbeddedPostgres({ dataDir: folder });
   const redis = await startRedis(folder);
   process.env["TEST_REDIS_URL"] = redis.url;

@@ -4,8 +4,7 @@
  *
  * npm run bench:retention [-- --jobs 100000 --kept 1000 --minutes 120]; `--kept all` leaves retention off, to compare with
  */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -14,6 +13,7 @@ import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, sleepWorkflow, startStack, type Stack } from "@genga/testing";
 import { Redis } from "ioredis";
 import pg from "pg";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
   options: {
@@ -142,7 +142,7 @@ async function run(stack: Stack, databaseUrl: string, redisUrl: string): Promise
 }
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const services = await startEmbeddedServices({ dataDir: folder, report: () => undefined });
   await migrate({ databaseUrl: services.databaseUrl });
   process.env["TEST_REDIS_URL"] = services.redisUrl;

@@ -6,8 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { migrate } from "@genga/database";
@@ -17,6 +16,7 @@ import { z } from "zod";
 import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
+import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const optionsSchema = z.object({ rounds: count.default(3) });
 
@@ -69,8 +69,7 @@ async function startToClaim(api: ApiClient, env: Record<string, string>): Promis
 const startedSchema = z.looseObject({ status: z.literal("completed"), startedAt: z.coerce.date() });
 
 export async function run({ rounds }: z.infer<typeof optionsSchema>): Promise<Row[]> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
-  await chmod(folder, 0o755); // Postgres of root runs as another user, who must be able to enter.
+  const folder = await makeScratchFolder();
   const firstMs: number[] = [];
   const againMs: number[] = [];
   const claimedMs: number[] = [];

@@ -1,10 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { migrate } from "@genga/database";
 import { startEmbeddedServices, type EmbeddedServices } from "@genga/embedded";
 import { startServiceProcess, type ServiceProcess } from "@genga/testing";
 import { startNullServers, type NullServers } from "./null-servers.ts";
+import { makeScratchFolder } from "./scratch-folder.ts";
 
 /** One API and one worker, as in production, with servers that do nothing. */
 export interface NullFarm {
@@ -26,7 +26,7 @@ export async function startNullFarm(options: {
   startServices?: (folder: string) => Promise<EmbeddedServices>;
   env?: Record<string, string>;
 }): Promise<NullFarm> {
-  const folder = await mkdtemp(join(tmpdir(), "genga-bench-"));
+  const folder = await makeScratchFolder();
   const closings: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const stop = async (): Promise<void> => {
     for (const close of closings.splice(0)) await close();
