@@ -161,6 +161,29 @@ test("progress never falls within an attempt, and that of an attempt that is ove
   expect(rest.filter((type) => type !== "claimed")).toEqual(["requeued", "completed"]);
 });
 
+test("progress is told at most ten times a second, and the latest is among it", async () => {
+  const id = await submit();
+  const stream = await watch(id);
+  await stream.next();
+  await api.signals.subscribe("job", () => undefined);
+  const leased = await api.worker.claim(id, serverId);
+  await api.worker.report(leased, "executing", { percent: 1 });
+  const startedAt = performance.now();
+  for (let percent = 2; percent <= 90; percent += 2) {
+    api.worker.signalProgress(leased, percent);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const percents: number[] = [];
+  while (percents.at(-1) !== 90) {
+    const event = await stream.next();
+    if (event?.event === "progress") percents.push((event.data["progress"] as { percent: number }).percent);
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  expect(percents.length).toBeLessThanOrEqual(seconds * 10 + 2);
+  await api.worker.complete(leased, []);
+  expect(typesOf(await stream.rest())).toEqual(["completed"]);
+});
+
 test("a transaction that stays open delays no stream of another job, and its own events come after its commit", async () => {
   const [free, held] = [await submit(), await submit()];
   const holder = new pg.Client({ connectionString: api.env["DATABASE_URL"] });

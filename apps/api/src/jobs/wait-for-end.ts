@@ -2,6 +2,7 @@ import { isTerminal, type EventFeed, type Job, type TenantJobReader } from "@gen
 import { type Response } from "express";
 import { z } from "zod";
 import { foundJob } from "./found-jobs.ts";
+import { WakeUp } from "./wake-up.ts";
 import { endings } from "./watch-job.ts";
 
 /** The database is asked again after so long, in case no signal arrives. */
@@ -52,12 +53,12 @@ export async function waitForEnd(
 ): Promise<Job> {
   if (isTerminal(job.status)) return job;
   const until = performance.now() + ms;
-  let wake = (): void => undefined;
+  const wakeUp = new WakeUp();
   const { outbox, end } = feed.watchJob(job.id, {
     afterSequence: job.eventSequence,
     listEvents: (after, limit) => jobs.listEvents(job.id, after, limit),
     onNews: () => {
-      wake();
+      wakeUp.wake();
     },
   });
   try {
@@ -69,33 +70,11 @@ export async function waitForEnd(
         continue;
       }
       if (outbox.hasNews) continue;
-      const isNews = await untilWoken(Math.min(until - performance.now(), lookEveryMs), signal, (woken) => {
-        wake = woken;
-      });
+      const isNews = await wakeUp.rest(Math.min(until - performance.now(), lookEveryMs), signal);
       if (!isNews) current = await foundJob(jobs, job.id);
     }
     return isTerminal(current.status) ? current : await foundJob(jobs, job.id);
   } finally {
     end();
   }
-}
-
-/** @returns false when the time is up or the signal was aborted */
-function untilWoken(ms: number, signal: AbortSignal, give: (wake: () => void) => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    const finish = (isNews: boolean): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      resolve(isNews);
-    };
-    const abort = (): void => {
-      finish(false);
-    };
-    const timer = setTimeout(abort, Math.max(1, ms));
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    give(() => {
-      finish(true);
-    });
-  });
 }

@@ -12,6 +12,7 @@ import {
 } from "@genga/jobs";
 import { type EventStream } from "../http/event-stream.ts";
 import { type EventView } from "./job-view.ts";
+import { WakeUp } from "./wake-up.ts";
 
 export interface WatchTimes {
   /** When nothing was sent for so long, a comment is sent. */
@@ -67,13 +68,14 @@ class JobWatch {
   readonly #hasMissed: boolean;
   readonly #subscription: Subscription;
   #progress: Progress | undefined;
+  #progressAt = 0;
   #sentProgress: Progress | undefined;
   #endedAttempt = -1;
   #hasEnded = false;
   #isStoreAway = false;
   #lookAt = 0;
   #lookEveryMs: number;
-  #wake: () => void = () => undefined;
+  readonly #wakeUp = new WakeUp();
 
   constructor(
     stream: EventStream,
@@ -85,9 +87,6 @@ class JobWatch {
     this.#watched = watched;
     this.#times = times;
     this.#lookEveryMs = times.lookMinMs;
-    stream.closed.addEventListener("abort", () => {
-      this.#wake();
-    });
     this.#job = withLiveProgress(watched.job, feed.progressOf(watched.job.id));
     const { id, eventSequence } = watched.job;
     const isResumed = lastSequence !== null && lastSequence <= eventSequence;
@@ -96,15 +95,15 @@ class JobWatch {
       afterSequence: isResumed ? lastSequence : eventSequence,
       listEvents: (after, limit) => watched.listEvents(after, limit),
       onNews: () => {
-        this.#wake();
+        this.#wakeUp.wake();
       },
       onProgress: (progress) => {
         this.#progress = laterOf(progress, this.#progress);
-        this.#wake();
+        this.#wakeUp.wake();
       },
       onMissed: () => {
         this.#lookAt = 0;
-        this.#wake();
+        this.#wakeUp.wake();
       },
     });
   }
@@ -117,11 +116,12 @@ class JobWatch {
     await this.#start();
     const { outbox } = this.#subscription;
     while (!this.#hasEnded && !this.#stream.closed.aborted) {
-      if (performance.now() >= this.#lookAt) await this.#look();
+      const now = performance.now();
+      if (now >= this.#lookAt) await this.#look();
       else if (outbox.hasNews && !this.#isStoreAway) await this.#sendEvents();
-      else if (this.#progress !== undefined) await this.#sendProgress();
+      else if (this.#progress !== undefined && now >= this.#progressAt) await this.#sendProgress();
       else if (this.#stream.idleMs >= this.#times.heartbeatMs) await this.#stream.comment("alive");
-      else await this.#sleep();
+      else await this.#rest();
     }
   }
 
@@ -191,6 +191,7 @@ class JobWatch {
     this.#progress = undefined;
     if (progress === undefined || !this.#isForward(progress)) return;
     this.#sentProgress = progress;
+    this.#progressAt = performance.now() + progressEveryMs;
     await this.#stream.sendJson("progress", jsonOf(this.#job.id, progress));
   }
 
@@ -208,20 +209,17 @@ class JobWatch {
     this.#lookAt = performance.now() + this.#lookEveryMs * (0.75 + Math.random() / 4);
   }
 
-  /** Until something is heard, the next look or heartbeat is due, or the reader is gone. */
-  async #sleep(): Promise<void> {
-    const dueMs = Math.min(this.#lookAt - performance.now(), this.#times.heartbeatMs - this.#stream.idleMs);
-    if (this.#stream.closed.aborted) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(1, dueMs));
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = () => undefined;
+  /** Until something is heard or due, or the reader is gone. */
+  async #rest(): Promise<void> {
+    const now = performance.now();
+    const due = [this.#lookAt, now + this.#times.heartbeatMs - this.#stream.idleMs];
+    if (this.#progress !== undefined) due.push(this.#progressAt);
+    await this.#wakeUp.rest(Math.min(...due) - now, this.#stream.closed);
   }
 }
+
+/** Between two messages about the progress of one job. */
+export const progressEveryMs = 100;
 
 /** The events that end a job; a retry may follow. */
 export const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);

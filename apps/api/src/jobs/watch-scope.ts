@@ -16,7 +16,8 @@ import { LRUCache } from "lru-cache";
 import { type EventStream } from "../http/event-stream.ts";
 import { aheadMax, textOfCursor } from "./cursor-text.ts";
 import { type EventView } from "./job-view.ts";
-import { endings, type WatchTimes } from "./watch-job.ts";
+import { WakeUp } from "./wake-up.ts";
+import { endings, progressEveryMs, type WatchTimes } from "./watch-job.ts";
 
 /** A batch, or all jobs of a tenant, as one watcher follows them. */
 export interface WatchedScope {
@@ -35,8 +36,6 @@ export interface WatchedScope {
 
 /** Events that are read before they are sent. */
 const eventsAtOnce = 100;
-/** Between two messages about the progress of one job. */
-const progressEveryMs = 100;
 /** Jobs whose progress waits to be sent, and jobs of which the sent progress is remembered. */
 const progressMax = 2_000;
 /** Between two looks whether all jobs have ended. */
@@ -83,7 +82,7 @@ class ScopeWatch {
   /** The snapshot with which the subscription begins was not sent yet. */
   #owesSnapshot = false;
   #hasEnded = false;
-  #wake: () => void = () => undefined;
+  readonly #wakeUp = new WakeUp();
 
   constructor(stream: EventStream, feed: EventFeed, watched: WatchedScope, times: WatchTimes) {
     this.#stream = stream;
@@ -122,7 +121,7 @@ class ScopeWatch {
     this.#subscription = await this.#feed.follow(this.#watched.scope, {
       ...{ cursor, aheadMax },
       onNews: () => {
-        this.#wake();
+        this.#wakeUp.wake();
       },
       onProgress: (progress) => {
         this.#noteProgress(progress);
@@ -192,7 +191,7 @@ class ScopeWatch {
     const waiting = this.#progress.get(jobId);
     if (waiting === undefined && this.#progress.size >= progressMax) return;
     this.#progress.set(jobId, laterOf(progress, waiting));
-    this.#wake();
+    this.#wakeUp.wake();
   }
 
   /** The latest progress of each job that has some. */
@@ -266,16 +265,6 @@ class ScopeWatch {
     const due = [this.#lookAt, now + heartbeatMs - this.#stream.idleMs];
     if (this.#progress.size > 0) due.push(this.#progressAt);
     if (this.#doneAt !== null && !this.#isStoreAway) due.push(this.#doneAt);
-    const { closed } = this.#stream;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(wake, Math.max(1, Math.min(...due) - now));
-      this.#wake = wake;
-      closed.addEventListener("abort", wake, { once: true });
-      function wake(): void {
-        clearTimeout(timer);
-        closed.removeEventListener("abort", wake);
-        resolve();
-      }
-    });
+    await this.#wakeUp.rest(Math.min(...due) - now, this.#stream.closed);
   }
 }

@@ -12,7 +12,8 @@ import pg from "pg";
 
 // Genga connects as a role that may have only so many connections, as a server with max_connections does for all.
 
-const connectionsMax = 24;
+/** The pools of the API and of the worker, each at its largest, and a few more that the test takes. */
+const connectionsMax = 40;
 
 let database: TestDatabase;
 let admin: pg.Client;
