@@ -202,7 +202,7 @@ class TestWorker {
   }
 
   /** Live progress only, as between two writes. */
-  signalProgress(leased: LeasedJob, percent: number): void {
+  signalProgress(leased: LeasedJob, percent: number, more: Partial<JobProgress> = {}): void {
     this.#signals.publish("job", {
       kind: "progress",
       jobId: leased.jobId,
@@ -210,7 +210,7 @@ class TestWorker {
       tenantId: leased.job.tenantId,
       attempt: leased.attempt,
       phase: "executing",
-      progress: { ...noProgress, percent },
+      progress: { ...noProgress, percent, ...more },
     });
   }
 

@@ -184,6 +184,37 @@ test("progress is told at most ten times a second, and the latest is among it", 
   expect(typesOf(await stream.rest())).toEqual(["completed"]);
 });
 
+test("a look at the database, which is a little behind, tells no earlier step of the same percentage", async () => {
+  const eager = await startApiUnderTest({
+    times: { watch: { heartbeatMs: 15_000, lookMinMs: 10, lookMaxMs: 10 } },
+  });
+  try {
+    const server = await eager.worker.registerServer(
+      "http://comfyui.test:8188",
+      await recordedDefinitions("core"),
+    );
+    const id = await submit(eager);
+    const stream = await watch(id, {}, eager.url);
+    await stream.next();
+    await eager.signals.subscribe("job", () => undefined);
+    const leased = await eager.worker.claim(id, server);
+    await eager.worker.report(leased, "executing", { percent: 30, step: 1, steps: 100 });
+    const steps: unknown[] = [];
+    for (let step = 2; step <= 8; step += 1) {
+      eager.worker.signalProgress(leased, 30, { step, steps: 100 });
+      while (steps.at(-1) !== step) {
+        const event = await stream.next();
+        if (event?.event === "progress") steps.push((event.data["progress"] as { step: number }).step);
+      }
+    }
+    expect(steps.filter((step) => step !== 1)).toEqual([2, 3, 4, 5, 6, 7, 8]);
+    expect(steps.indexOf(1)).toBeLessThanOrEqual(0);
+    await eager.worker.end(leased, { kind: "cancelled" });
+  } finally {
+    await eager.stop();
+  }
+});
+
 test("a transaction that stays open delays no stream of another job, and its own events come after its commit", async () => {
   const [free, held] = [await submit(), await submit()];
   const holder = new pg.Client({ connectionString: api.env["DATABASE_URL"] });

@@ -68,7 +68,10 @@ class JobWatch {
   readonly #hasMissed: boolean;
   readonly #subscription: Subscription;
   #progress: Progress | undefined;
-  #progressAt = 0;
+  /** When the next progress would be due if it came evenly. */
+  #progressDueAt = 0;
+  /** When a signal last told of progress. */
+  #heardAt = Number.NEGATIVE_INFINITY;
   #sentProgress: Progress | undefined;
   #endedAttempt = -1;
   #hasEnded = false;
@@ -98,6 +101,7 @@ class JobWatch {
         this.#wakeUp.wake();
       },
       onProgress: (progress) => {
+        this.#heardAt = performance.now();
         this.#progress = laterOf(progress, this.#progress);
         this.#wakeUp.wake();
       },
@@ -119,7 +123,8 @@ class JobWatch {
       const now = performance.now();
       if (now >= this.#lookAt) await this.#look();
       else if (outbox.hasNews && !this.#isStoreAway) await this.#sendEvents();
-      else if (this.#progress !== undefined && now >= this.#progressAt) await this.#sendProgress();
+      else if (this.#progress !== undefined && now >= this.#progressDueAt - progressEveryMs)
+        await this.#sendProgress();
       else if (this.#stream.idleMs >= this.#times.heartbeatMs) await this.#stream.comment("alive");
       else await this.#rest();
     }
@@ -143,7 +148,7 @@ class JobWatch {
       let isNews = job.eventSequence > (outbox.sequenceOf(job.id) ?? 0);
       if (isNews) outbox.lookAgain();
       const progress = progressOf(job);
-      if (progress !== undefined && this.#isForward(progress)) {
+      if (progress !== undefined && this.#isForward(progress) && !this.#isOlderThanHeard(progress)) {
         isNews = true;
         this.#progress = laterOf(progress, this.#progress);
       }
@@ -191,7 +196,7 @@ class JobWatch {
     this.#progress = undefined;
     if (progress === undefined || !this.#isForward(progress)) return;
     this.#sentProgress = progress;
-    this.#progressAt = performance.now() + progressEveryMs;
+    this.#progressDueAt = Math.max(performance.now(), this.#progressDueAt) + progressEveryMs;
     await this.#stream.sendJson("progress", jsonOf(this.#job.id, progress));
   }
 
@@ -201,6 +206,16 @@ class JobWatch {
     if (sent === undefined || next.attempt > sent.attempt) return true;
     if (next.attempt < sent.attempt || next.progress.percent < sent.progress.percent) return false;
     return Object.entries(next.progress).some(([key, value]) => Reflect.get(sent.progress, key) !== value);
+  }
+
+  /** The database is up to half a second behind what signals tell, which shows where the percentage stays the same. */
+  #isOlderThanHeard({ attempt, progress }: Progress): boolean {
+    const heard = this.#progress ?? this.#sentProgress;
+    return (
+      performance.now() - this.#heardAt < databaseBehindMs &&
+      heard?.attempt === attempt &&
+      heard.progress.percent === progress.percent
+    );
   }
 
   #planLook(afterMs: number): void {
@@ -213,13 +228,16 @@ class JobWatch {
   async #rest(): Promise<void> {
     const now = performance.now();
     const due = [this.#lookAt, now + this.#times.heartbeatMs - this.#stream.idleMs];
-    if (this.#progress !== undefined) due.push(this.#progressAt);
+    if (this.#progress !== undefined) due.push(this.#progressDueAt - progressEveryMs);
     await this.#wakeUp.rest(Math.min(...due) - now, this.#stream.closed);
   }
 }
 
-/** Between two messages about the progress of one job. */
+/** Between two messages about the progress of one job, on average. */
 export const progressEveryMs = 100;
+
+/** Twice the time after which a worker writes progress down. */
+const databaseBehindMs = 1_000;
 
 /** The events that end a job; a retry may follow. */
 export const endings: ReadonlySet<string> = new Set(["completed", "failed", "timeout", "cancelled"]);
