@@ -42,6 +42,7 @@ import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
 import { type KnownServers } from "./servers/known-servers.ts";
+import { KnownModels } from "./servers/model-catalogue.ts";
 import { OperatorQueue } from "./servers/operator-queue.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
@@ -66,6 +67,7 @@ export interface ApiDependencies {
   submissions: Submissions;
   jobDetails: JobDetails;
   servers: KnownServers;
+  models: KnownModels;
   lanePauses: LanePauses;
   operatorQueue: OperatorQueue;
   feed: EventFeed;
@@ -141,12 +143,12 @@ export async function openDependencies(
       summarizeQueue: () => jobs.summarizeQueue(),
       farm: () => servers.farm(),
     });
-    const accepting = acceptingParts(
+    const { end, ...accepting } = acceptingParts(
       settings,
       { database, definitions, tickets, signals, storage, logger: log, defaultTenantId: defaultTenant.id },
       { metrics, serversMaxAgeMs: times.serversMaxAgeMs },
     );
-    endings.push(accepting.end);
+    endings.push(end);
     const { servers } = accepting;
     const access = new Access({
       ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
@@ -156,7 +158,7 @@ export async function openDependencies(
     return {
       access,
       ...limitingParts(database, settings, admissions, log),
-      ...{ jobs, servers, jobCommands: accepting.jobCommands, submissions: accepting.submissions },
+      ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: jobDetailsOf(database, servers, tickets),
       feed: feedOf(database, signals, log),
@@ -214,7 +216,9 @@ function acceptingParts(
   settings: ServiceConfiguration,
   parts: Omit<Parameters<typeof createAcceptingParts>[1], "onNotChecked">,
   { metrics, serversMaxAgeMs }: { metrics: Metrics; serversMaxAgeMs: number },
-): Pick<ApiDependencies, "servers" | "jobCommands" | "submissions"> & { end: () => Promise<void> } {
+): Pick<ApiDependencies, "servers" | "models" | "jobCommands" | "submissions"> & {
+  end: () => Promise<void>;
+} {
   const { logger: log, defaultTenantId } = parts;
   const { jobReader: jobs, idempotency } = parts.database;
   const unchecked = new UncheckedInputs({ counter: metrics.inputsNotChecked, log });
@@ -238,6 +242,7 @@ function acceptingParts(
   return {
     ...{
       servers,
+      models: new KnownModels(servers),
       jobCommands,
       submissions: new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted }),
     },

@@ -195,6 +195,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
         "project=",
         `project=${"x".repeat(101)}`,
         "wait=soon",
+        "kind=x",
         "batch=x",
         `batch=${unknownId}`,
         "status=x&nonsense=1",

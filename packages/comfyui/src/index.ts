@@ -44,6 +44,8 @@ export { type CallOptions, type Download } from "./wire/http-client.ts";
 export { type PromptMessage, type ServerMessage } from "./wire/messages.ts";
 export { parseMessage } from "./wire/messages.ts";
 export { framesMaxOfModule, framesMaxUsually } from "./classes/motion-modules.ts";
+export { type ModelKind } from "./classes/model-lists.ts";
+export { listedModels, modelKindOf, modelKinds } from "./classes/model-lists.ts";
 export {
   type InputMapping,
   type NodeReplacement,

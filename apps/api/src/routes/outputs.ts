@@ -4,6 +4,7 @@ import { type Request, type Response } from "express";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { contentDisposition, isPlayed, isSafeToShow } from "../http/content-disposition.ts";
+import { isFreshTag } from "../http/entity-tag.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { readRange } from "../http/range-header.ts";
 import { type Answer, type Contents } from "../routing/contents.ts";
@@ -75,7 +76,7 @@ export const getOutput = route({
     const output = await ownJobs(principal).findOutput(id);
     if (output === null) throw absent();
     const { storageKey } = output;
-    if (isFresh(headers["If-None-Match"], output)) {
+    if (isFreshTag(headers["If-None-Match"], `"${output.sha256}"`)) {
       setHeaders(response, output);
       return { status: 304 };
     }
@@ -147,15 +148,4 @@ async function sendFile(
     // If the client did not leave, storage failed. The headers are sent already, so only a cut connection can show it.
     if (!response.destroyed) throw error;
   });
-}
-
-/**
- * Express's `request.fresh` ignores the ETags of a request with `Cache-Control: no-cache`, which the fetch of browsers
- * adds to every request that names ETags.
- */
-function isFresh(wanted: string | undefined, { sha256 }: JobOutput): boolean {
-  if (wanted === undefined) return false;
-  return (
-    wanted.trim() === "*" || wanted.split(",").some((tag) => tag.trim().replace(/^W\//, "") === `"${sha256}"`)
-  );
 }

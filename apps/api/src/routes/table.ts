@@ -36,6 +36,7 @@ import {
 import { addKey, listKeys, revokeKey, rotateKey } from "./keys.ts";
 import { pauseLane, resumeLane } from "./lanes.ts";
 import { getMetrics } from "./metrics.ts";
+import { listModels } from "./models.ts";
 import { getOutput } from "./outputs.ts";
 import { getQueue } from "./queue.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
@@ -54,7 +55,17 @@ export const routes: readonly Route[] = [
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
-  ...[getQueue, listServers, drainServer, resumeServer, removeServer, listWorkers, pauseFarm, resumeFarm],
+  ...[
+    listModels,
+    getQueue,
+    listServers,
+    drainServer,
+    resumeServer,
+    removeServer,
+    listWorkers,
+    pauseFarm,
+    resumeFarm,
+  ],
   ...[pauseLane, resumeLane],
   ...[getTenantLimits, setTenantLimits],
   ...[getHealth, getReadiness, getMetrics, getBoard],

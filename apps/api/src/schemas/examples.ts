@@ -139,6 +139,15 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ...{ id: uploadId, name: "genga/3a7b0c.png", sha256: "3a7b0c", mediaType: "image/png", bytes: 90_112 },
     ...{ width: 768, height: 512, createdAt: moment, links: { self: `${base}/uploads/${uploadId}` } },
   },
+  Models: {
+    models: [
+      {
+        ...{ kind: "checkpoints", name: "counterfeit_v3.safetensors", serversCount: 1 },
+        servers: [{ id: serverId, name: "server-9fd0e6c3" }],
+      },
+    ],
+    ...{ kinds: [{ kind: "checkpoints", count: 1 }], serversKnown: 1, nextCursor: null },
+  },
   ServerAction: { id: serverId, draining: true },
   ToldKey: {
     ...{ id: keyId, name: "render-farm-ci", tenant: "studio", role: "submit" },

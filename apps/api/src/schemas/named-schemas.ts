@@ -13,6 +13,7 @@ import { batchDetailSchema, batchViewSchema } from "../jobs/batch-view.ts";
 import { outputViewSchema } from "../jobs/output-view.ts";
 import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
+import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
@@ -165,6 +166,7 @@ export const answerSchemas = {
   }),
   RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
   Upload: uploadViewSchema,
+  Models: modelsViewSchema,
   JobCounts: z.object({ counts }),
   Queue: z.object({
     ...queueFields,
