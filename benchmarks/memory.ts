@@ -5,13 +5,13 @@
  *
  * npm run bench:memory [-- --jobs 100000 --servers 64]
  */
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiClient } from "@genga/testing";
 import { z } from "zod";
 import { median } from "./support/median.ts";
 import { startNullFarm, type NullFarm } from "./support/null-farm.ts";
 import { nullGraph } from "./support/null-graph.ts";
+import { residentMb } from "./support/resident-memory.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { untilCompleted } from "./support/until-completed.ts";
@@ -37,11 +37,6 @@ async function measureHeld({ api, worker }: NullFarm): Promise<Held> {
     await sleep(1_000);
   }
   return { apiMb: median(held.api), workerMb: median(held.worker) };
-}
-
-async function residentMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s*(\d+) kB/.exec(status)?.[1]) / 1_024;
 }
 
 /** Runs batches until so many jobs are completed in all. */

@@ -45,6 +45,7 @@ const entries = {
   "bench:progress-state": "benchmarks/progress-state.ts",
   "bench:recovery": "benchmarks/recovery.ts",
   "bench:retention": "benchmarks/retention.ts",
+  "bench:streams": "benchmarks/streams.ts",
   "bench:startup": "benchmarks/startup.ts",
   "trial:chains": "benchmarks/chains.ts",
 };

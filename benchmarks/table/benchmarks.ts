@@ -50,6 +50,12 @@ export const benchmarks: readonly Benchmark[] = [
   },
   { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
   { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
+  {
+    name: "streams",
+    entry: "benchmarks/streams.ts",
+    args: ["--jobs", "4000", "--seconds", "10"],
+    minutesMax: 4,
+  },
   { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
   { name: "startup", entry: "benchmarks/startup.ts", args: ["--rounds", "2"], minutesMax: 3 },
 ];
@@ -57,5 +63,6 @@ export const benchmarks: readonly Benchmark[] = [
 /** The long ones, of `npm run bench:soak`. */
 export const soakBenchmarks: readonly Benchmark[] = [
   { name: "memory", entry: "benchmarks/memory.ts", args: [], minutesMax: 180 },
+  { name: "streams", entry: "benchmarks/streams.ts", args: [], minutesMax: 20 },
   { name: "depth", entry: "benchmarks/depth.ts", args: ["--stored", "1000000"], minutesMax: 120 },
 ];
