@@ -6,6 +6,7 @@ import { type Route } from "../src/routing/route.ts";
 import { routes } from "../src/routes/table.ts";
 import { bodyExamples } from "../src/schemas/examples.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+import { mp4That } from "./mp4-that.ts";
 
 // Every operation is asked for what it must refuse. The document names exactly the codes that come back, and those
 // below, whose circumstances other tests make.
@@ -205,7 +206,10 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     for (const text of texts) probes.push({ query: `?${text}` });
   }
   if (id === "uploadImage") {
-    for (const bytes of ["no image", "", tooMuch]) probes.push({ body: bytes, type: "image/png" });
+    for (const bytes of ["no image", "", new Uint8Array(Buffer.concat([Buffer.from("GIF89a"), tooMuch]))])
+      probes.push({ body: bytes, type: "image/png" });
+    probes.push({ body: new Uint8Array(mp4That({ samples: 100_000 })), type: "video/mp4" });
+    probes.push({ body: "--x", type: "multipart/form-data; boundary=y" });
     probes.push({ body: "{}", type: "application/json" });
   }
   const name = bodyNames[id];
@@ -231,6 +235,8 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   if (id.startsWith("submit")) {
     const dependsOn = [await cancelledJob(blank)];
     probes.push(json(name === "NewBatch" ? { jobs: [{ ...blank, dependsOn }] } : { ...example, dependsOn }));
+    const filmed = { ...picture, ...(id === "submitVideo" && { type: "video" }), initImage: await film() };
+    probes.push(json(name === "NewBatch" ? { jobs: [filmed] } : filmed));
   }
   if (id === "submitBatch") probes.push(json({ jobs: [blank, blank].map((job) => ({ ...job, key: "a" })) }));
   return [...probes, ...bodies.map((probe) => ({ ...probe, ...(about !== undefined && { id: about }) }))];
@@ -260,6 +266,13 @@ async function jobAfterCancelled(): Promise<string> {
   const id = await submitted("generate", { ...blank, dependsOn: [needed] });
   await api.post(`jobs/${needed}/cancel`, {}, { "x-api-key": keys.submit });
   return id;
+}
+
+/** The id of a film, which no picture begins with. */
+async function film(): Promise<string> {
+  const headers = { "x-api-key": keys.submit, "content-type": "video/mp4" };
+  const response = await api.request("uploads", { method: "POST", headers, body: mp4That() });
+  return ((await response.json()) as { id: string }).id;
 }
 
 async function submitted(path: string, body: object): Promise<string> {

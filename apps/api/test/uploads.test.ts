@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { crc32, deflateSync } from "node:zlib";
+import { existsSync } from "node:fs";
+import { crc32, deflateSync, gzipSync } from "node:zlib";
 import { startTcpProxy } from "@genga/testing";
 import sharp, { type Sharp } from "sharp";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+import { mp4That } from "./mp4-that.ts";
 
 // Two tenants on one API; servers with the recorded nodes.
 
@@ -87,6 +89,57 @@ describe("an upload", () => {
     expect(second).toEqual(first);
   });
 
+  test("may be a film, and is kept byte by byte", async () => {
+    const film = mp4That({ samples: 16 });
+    const sent = (await (await send(film, "video/mp4")).json()) as Uploaded;
+    expect(sent).toMatchObject({
+      mediaType: "video/mp4",
+      width: 64,
+      height: 48,
+      frames: 16,
+      durationMs: 2000,
+    });
+    expect(sent.name).toBe(`genga/${sent.sha256}.mp4`);
+    const again = await api.request(sent.links["self"]!, { headers: own });
+    expect(await again.json()).toEqual(sent);
+    expect(
+      await (await send(gzipSync(film), "video/mp4", { ...own, "content-encoding": "gzip" })).json(),
+    ).toEqual(sent);
+  });
+
+  test("may come with others in a form, whose names reach no file", async () => {
+    const form = new FormData();
+    const films = [1, 2, 3].map((samples) => mp4That({ samples, ticks: 77 }));
+    const names = ["../../../../tmp/genga-hostile.mp4", "C:\\genga.mp4\0.png", "%2e%2e%2fgenga".repeat(50)];
+    const fields = ["__proto__", "image", "constructor"];
+    for (const [index, film] of films.entries()) form.set(fields[index]!, new Blob([film]), names[index]);
+    form.set("id", "not a file");
+    const response = await send(form, undefined);
+    const text = await response.text();
+    expect([response.status, text]).toEqual([201, expect.not.stringContaining("hostile")]);
+    const first = JSON.parse(text) as Uploaded & { others: Uploaded[] };
+    expect([first, ...first.others]).toMatchObject([{ frames: 1 }, { frames: 2 }, { frames: 3 }]);
+    expect(existsSync("/tmp/genga-hostile.mp4")).toBe(false);
+    for (const { links } of first.others)
+      expect((await api.request(links["self"]!, { headers: own })).status).toBe(200);
+  });
+
+  test("of which one is refused refuses the form, and so do too many, or none", async () => {
+    const formOf = (contents: (string | Buffer<ArrayBuffer>)[]): FormData => {
+      const form = new FormData();
+      for (const content of contents) form.append("files", new Blob([content]), "a.png");
+      return form;
+    };
+    const film = mp4That();
+    const wrong = await send(formOf([film, "no picture", film]), undefined);
+    expect([wrong.status, ((await wrong.json()) as Problem).code]).toEqual([415, "unsupported-media-type"]);
+    const many = await send(formOf(Array.from({ length: 17 }, () => film)), undefined);
+    expect([many.status, ((await many.json()) as Problem).code]).toEqual([400, "bad-request"]);
+    const large = await send(formOf([film, Buffer.alloc(97 * 1024 * 1024)]), undefined);
+    expect([large.status, ((await large.json()) as Problem).code]).toEqual([413, "body-too-large"]);
+    expect((await send(formOf([]), undefined)).status).toBe(400);
+  });
+
   test("is measured after the rotation that its file asks for", async () => {
     const turned = new Uint8Array(await picture(100, 60).jpeg().withMetadata({ orientation: 6 }).toBuffer());
     expect(await (await send(turned, "image/jpeg")).json()).toMatchObject({ width: 60, height: 100 });
@@ -98,7 +151,7 @@ describe("an upload", () => {
     ["of JSON", () => Promise.resolve(["{}", "application/json"]), 415, "unsupported-media-type"],
     [
       "of another kind",
-      async () => [new Uint8Array(await picture(64, 64).gif().toBuffer()), "image/png"],
+      async () => [new Uint8Array(await picture(64, 64).tiff().toBuffer()), "image/png"],
       415,
       "unsupported-media-type",
     ],
@@ -112,9 +165,24 @@ describe("an upload", () => {
     ["with sides too long", async () => [await bytes(picture(8200, 16)), "image/png"], 422, "invalid-image"],
     [
       "that is too large",
-      () => Promise.resolve([new Uint8Array(21 * 1024 * 1024), "image/png"]),
+      async () => [
+        Buffer.concat([await bytes(picture(64, 64)), Buffer.alloc(21 * 1024 * 1024)]),
+        "image/png",
+      ],
       413,
       "body-too-large",
+    ],
+    [
+      "larger than any file may be",
+      () => Promise.resolve([new Uint8Array(97 * 1024 * 1024), "video/mp4"]),
+      413,
+      "body-too-large",
+    ],
+    [
+      "of a small film with huge pictures",
+      () => Promise.resolve([mp4That({ width: 16_000, height: 16_000 }), "video/mp4"]),
+      422,
+      "invalid-video",
     ],
     [
       "as a broken form",
@@ -250,6 +318,37 @@ describe("a job that names uploads", () => {
     expect(refused.status).toBe(422);
     expect(await refused.json()).toMatchObject({
       problems: [{ path: "workflow.1.inputs.image", code: "unknown-upload", nodeId: "1" }],
+    });
+  });
+
+  test("in a raw workflow is refused where the node reads another kind of file", async () => {
+    const film = (await (await send(mp4That({ samples: 5 }), "video/mp4")).json()) as Uploaded;
+    const still = await upload(picture(96, 96, "#0000ff"));
+    const problemsOf = async (classType: string, input: string, name: string): Promise<unknown> => {
+      const workflow = {
+        "1": { class_type: classType, inputs: { [input]: name, channel: "red" } },
+        "2": { class_type: "LoadImage", inputs: { image: still.name } },
+        "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "x" } },
+      };
+      const response = await api.post("generate", { type: "workflow", workflow }, own);
+      return response.status === 202 ? [] : ((await response.json()) as Problem).problems;
+    };
+    const wrong = (input: string): object[] => [
+      { path: `workflow.1.inputs.${input}`, code: "wrong-kind-of-file", nodeId: "1", input },
+    ];
+    for (const loader of ["LoadImage", "LoadImageMask"]) {
+      expect(await problemsOf(loader, "image", film.name)).toMatchObject(wrong("image"));
+      expect(await problemsOf(loader, "image", still.name)).toEqual([]);
+    }
+    expect(await problemsOf("LoadVideo", "file", still.name)).toMatchObject(wrong("file"));
+    expect(await problemsOf("LoadVideo", "file", film.name)).toEqual([]);
+    // The name says the type, too: a server would look for a file that is not there.
+    expect(await problemsOf("LoadImage", "image", film.name.replace("mp4", "png"))).toMatchObject([
+      { code: "unknown-upload", nodeId: "1" },
+    ]);
+    const start = await submit({ initImage: film.id });
+    expect(await start.json()).toMatchObject({
+      problems: [{ path: "initImage", code: "wrong-kind-of-file" }],
     });
   });
 });

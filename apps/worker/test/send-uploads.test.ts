@@ -21,12 +21,18 @@ beforeEach(async () => {
   received = 0;
   bodies = [];
   server = createServer((request, response) => {
-    void text(request).then((body) => {
+    if (request.method === "GET") {
+      response.end("still there");
+      return;
+    }
+    const answer = (body: string): void => {
       received += 1;
       bodies.push(body);
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify({ name: "stored (1).png", subfolder: "genga/folder", type: "input" }));
-    });
+    };
+    // One that is broken off is not received.
+    void text(request).then(answer, () => undefined);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -54,11 +60,12 @@ const away = (retryable: boolean): Promise<never> =>
 function storageThat(...answers: OutputStorage["read"][]): { storage: OutputStorage; reads: () => number } {
   let reads = 0;
   const storage = {
+    bytesOf: () => Promise.resolve("whole".length),
     read: (...asked: Parameters<OutputStorage["read"]>) => {
       reads += 1;
       return answers[Math.min(reads, answers.length) - 1]!(...asked);
     },
-  } as OutputStorage;
+  } as Partial<OutputStorage> as OutputStorage;
   return { storage, reads: () => reads };
 }
 
@@ -111,4 +118,21 @@ test("each tenant's copy of the same picture is sent under a name of its own", a
     expect(bodies[index]).toContain(subfolder);
     expect(bodies[index]).not.toContain(name);
   }
+});
+
+test("two jobs at once that need one file send it once, and a later one asks whether it is still there", async () => {
+  const { storage, reads } = storageThat(() => Promise.resolve(Readable.from([Buffer.from("whole")])));
+  const sent = await Promise.all([send(storage), send(storage)]);
+  expect(sent[0]).toEqual(sent[1]);
+  await send(storage);
+  expect([reads(), received]).toEqual([1, 1]);
+});
+
+test("a job whose file another one failed to send sends it itself", async () => {
+  const { storage } = storageThat(
+    () => away(false),
+    () => Promise.resolve(Readable.from([Buffer.from("whole")])),
+  );
+  const [first, second] = await Promise.allSettled([send(storage), send(storage)]);
+  expect([first.status, second.status, received]).toEqual(["rejected", "fulfilled", 1]);
 });

@@ -54,8 +54,13 @@ export {
   type ReplacedGraph,
 } from "./definitions/node-replacements.ts";
 export { nodeReplacementsSchema, replacementOf, replaceNodes } from "./definitions/node-replacements.ts";
-export { type InputSpec, type NodeDefinition, type ObjectInfo } from "./classes/object-info.ts";
-export { listOf, objectInfoSchema } from "./classes/object-info.ts";
+export {
+  type FileKind,
+  type InputSpec,
+  type NodeDefinition,
+  type ObjectInfo,
+} from "./classes/object-info.ts";
+export { fileKindOf, listOf, objectInfoSchema, specOf } from "./classes/object-info.ts";
 export {
   type FileReference,
   type OutputReference,

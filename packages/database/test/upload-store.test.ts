@@ -26,6 +26,8 @@ const uploadOf = (sha256: string, owner = tenantId): NewUpload => ({
   bytes: 1234,
   width: 640,
   height: 480,
+  frames: 1,
+  durationMs: null,
 });
 const content = (letter: string): string => letter.repeat(64);
 

@@ -3,6 +3,7 @@ export {
   attemptOutcomes,
   failureClasses,
   inputKinds,
+  isOfKind,
   jobEventTypes,
   jobPhases,
   jobPriorities,
@@ -200,6 +201,7 @@ export {
   outputStorageKey,
   partialFileAgeMs,
   type OutputStorage,
+  type CheckedFile,
   type StoredFile,
 } from "./ports/output-storage.ts";
 export {

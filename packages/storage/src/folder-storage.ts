@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { mkdir, open, readdir, realpath, rename, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, realpath, rename, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import {
@@ -13,7 +13,7 @@ import { FolderRemover } from "./folder-remover.ts";
 import { assertFolderWritable, freeBytesOf, sweepPartialFolder } from "./partial-files.ts";
 import { hasCode, isMissing, mapFileError } from "./storage-errors.ts";
 import { assertWithin, isKey, makeParents, pathOfKey } from "./storage-keys.ts";
-import { type FileToStore, storeMeasured } from "./store-measured.ts";
+import { type FileToCheck, type FileToStore, storeChecked, storeMeasured } from "./store-measured.ts";
 
 /**
  * Opens a storage for outputs in a folder of this machine. Creates the folder if it is missing.
@@ -53,6 +53,33 @@ export class FolderStorage implements OutputStorage {
         publish: (partialPath) => publish({ folder, partialPath, path, storageKey }),
       };
     });
+  }
+
+  async writeChecked(file: FileToCheck): Promise<void> {
+    await storeChecked(file, async () => {
+      const folder = await this.#openFolder();
+      return {
+        partialFolder: join(folder, partialFolder),
+        isMoved: true,
+        publish: (partialPath, { storageKey }) =>
+          publish({ folder, partialPath, path: pathOfKey(folder, storageKey), storageKey }),
+      };
+    });
+  }
+
+  async bytesOf(storageKey: string, signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted();
+    const folder = await this.#openFolder();
+    const path = pathOfKey(folder, storageKey);
+    try {
+      await assertWithin(folder, path, storageKey);
+      const facts = await lstat(path);
+      if (!facts.isFile()) throw missing(storageKey);
+      return facts.size;
+    } catch (error) {
+      if (isMissing(error)) throw missing(storageKey, error);
+      throw mapFileError(error, `read ${storageKey}`);
+    }
   }
 
   async read(

@@ -15,6 +15,11 @@ export interface WrittenFile {
   content: Buffer | null;
 }
 
+export interface MeasuredFile extends WrittenFile {
+  bytes: number;
+  sha256: string;
+}
+
 /** The content of a file up to this size is kept until its facts are known, so that it need not be read again. */
 const contentBytesMax = 1024 * 1024;
 /** Smaller chunks are written together. */
@@ -29,7 +34,7 @@ export async function writeMeasured(file: {
   path: string;
   body: Readable;
   bytesMax: number;
-}): Promise<WrittenFile & { bytes: number; sha256: string }> {
+}): Promise<MeasuredFile> {
   const hash = createHash("sha256");
   let bytes = 0;
   let content: Buffer[] | null = [];

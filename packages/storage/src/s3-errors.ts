@@ -19,7 +19,8 @@ export function mapS3Error(error: unknown, intention: string): unknown {
   if (error instanceof StorageError) return error;
   if (!(error instanceof Error)) return error;
   const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-  if (error.name === "NoSuchKey") {
+  // A question for an object's head alone is answered without a body, and so without the name of the error.
+  if (error.name === "NoSuchKey" || error.name === "NotFound") {
     return new StorageError("output-missing", `Could not ${intention}: there is no such object.`, {
       retryable: false,
       cause: error,

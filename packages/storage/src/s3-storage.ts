@@ -4,6 +4,7 @@ import { addAbortSignal, Readable } from "node:stream";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -14,7 +15,14 @@ import { assertFolderWritable, freeBytesOf, makeFolder, sweepPartialFolder } fro
 import { mapS3Error } from "./s3-errors.ts";
 import { mapFileError } from "./storage-errors.ts";
 import { assertKey, isKey } from "./storage-keys.ts";
-import { type FileToStore, storeMeasured } from "./store-measured.ts";
+import {
+  type FileToCheck,
+  type FileToStore,
+  type PublishedFile,
+  storeChecked,
+  storeMeasured,
+  type StoringPlace,
+} from "./store-measured.ts";
 
 export interface S3StorageOptions {
   /** The URL of a server other than AWS; absent for AWS. */
@@ -94,21 +102,39 @@ export class S3Storage implements OutputStorage {
   }
 
   async write(file: FileToStore): Promise<StoredFile> {
-    const { partialFolder } = this.#options;
     const { storageKey, signal } = file;
-    return storeMeasured(file, async () => {
-      const Key = this.#keyOf(storageKey);
-      await makeFolder(partialFolder);
-      return {
-        partialFolder,
-        publish: (partialPath, stored) => this.#upload(Key, partialPath, stored, signal),
-      };
+    return storeMeasured(file, () => {
+      this.#keyOf(storageKey);
+      return this.#place(signal);
     });
   }
 
+  async writeChecked(file: FileToCheck): Promise<void> {
+    await storeChecked(file, () => this.#place(file.signal));
+  }
+
+  async #place(signal: AbortSignal | undefined): Promise<StoringPlace> {
+    const { partialFolder } = this.#options;
+    await makeFolder(partialFolder);
+    return { partialFolder, publish: (partialPath, stored) => this.#upload(partialPath, stored, signal) };
+  }
+
+  async bytesOf(storageKey: string, signal?: AbortSignal): Promise<number> {
+    const object = { Bucket: this.#options.bucket, Key: this.#keyOf(storageKey) };
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    const { ContentLength } = await this.#send(
+      `read ${storageKey}`,
+      () => this.#reader.send(new HeadObjectCommand(object), options),
+      signal,
+    );
+    if (ContentLength === undefined) throw new Error("S3 did not say how large the object is.");
+    return ContentLength;
+  }
+
   /** Uploads a finished file. Both the bucket and the disk may fail; each error is mapped by its source. */
-  async #upload(Key: string, path: string, file: StoredFile, signal?: AbortSignal): Promise<void> {
+  async #upload(path: string, file: PublishedFile, signal?: AbortSignal): Promise<void> {
     const { storageKey, bytes, sha256, mediaType } = file;
+    const Key = this.#keyOf(storageKey);
     const Body = createReadStream(path);
     const broken = new AbortController();
     Body.once("error", (error) => {

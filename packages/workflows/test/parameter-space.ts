@@ -12,6 +12,8 @@ export const startImage: Upload = {
   bytes: 1000,
   width: 1024,
   height: 1024,
+  frames: 1,
+  durationMs: null,
   createdAt: new Date(0),
 };
 export const maskImage: Upload = {

@@ -95,6 +95,8 @@ const kinds = {
   "duplicate-key": [422, "Two jobs of a batch have one key"],
   "forbidden-file": [422, "The graph names a file that it may not name"],
   "invalid-image": [422, "The image cannot be used"],
+  "invalid-video": [422, "The video cannot be used"],
+  "wrong-kind-of-file": [422, "A file is of a kind that cannot be used there"],
   "unknown-node-class": [422, "No known server has this node"],
   "denied-node-class": [422, "The graph has a node that is denied here"],
   "invalid-graph": [422, "The graph is not valid"],

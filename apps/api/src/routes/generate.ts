@@ -28,6 +28,7 @@ const problems: readonly ProblemCode[] = [
     "unknown-model",
     "unknown-label",
     "unknown-upload",
+    "wrong-kind-of-file",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
   ...(["unknown-job", "dependency-ended", "dependency-cycle"] as const),

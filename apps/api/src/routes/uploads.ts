@@ -1,5 +1,5 @@
-import { Readable } from "node:stream";
 import { uploadMediaTypes, uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
+import { type Request } from "express";
 import { type z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { prefix } from "../http/paths.ts";
@@ -7,27 +7,31 @@ import { type Body } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { type uploadViewSchema } from "../schemas/uploads.ts";
-import { imageBytesMax, readImage } from "../submissions/read-image.ts";
-import { imageBody, imageOf } from "../submissions/upload-body.ts";
+import { inspectFile, type FileFacts } from "../uploads/inspect-file.ts";
+import { receiveFiles } from "../uploads/receive-files.ts";
+import { fileBytesMax } from "../uploads/upload-limits.ts";
 
-const imageContent = { type: "string", format: "binary", description: "At most 20 MiB." };
+const fileContent = { type: "string", format: "binary", description: "At most 20 MiB; a video 96 MiB." };
 
-/** The image as the body, or as a file of a form. */
-const image: Body<Buffer> = {
+/** The file as the body, or files of a form. The handler reads it while it arrives. */
+const file: Body<Request> = {
   content: {
-    ...Object.fromEntries(uploadMediaTypes.map((type) => [type, { schema: imageContent }])),
+    ...Object.fromEntries(uploadMediaTypes.map((type) => [type, { schema: fileContent }])),
     "multipart/form-data": {
       schema: {
         type: "object",
         required: ["image"],
         properties: {
-          image: { ...imageContent, description: "The file; PNG, JPEG or WebP, at most 20 MiB." },
+          image: {
+            ...fileContent,
+            description: "A file. Up to 16 may come in one form, in fields of any name.",
+          },
         },
       },
     },
   },
-  receive: [imageBody()],
-  read: imageOf,
+  receive: [],
+  read: (request) => request,
 };
 
 export const uploadImage = route({
@@ -36,30 +40,40 @@ export const uploadImage = route({
   method: "POST",
   path: "uploads",
   access: "submit",
-  summary: "Send an initial image or a mask",
+  summary: "Send an image or a video for jobs to begin with",
   description:
-    "The image itself as the body, or a form with one file in the field `image`. PNG, JPEG or WebP by content, at most " +
-    "20 MiB. The same image again is the same upload. Jobs name it by id: `initImage`, `mask`; the loaders of a raw " +
-    "workflow by `name`.",
-  body: image,
+    "The file itself as the body, or a form with up to 16 files. PNG, JPEG, WebP, GIF or MP4 by content; still or moving " +
+    "pictures of at most 20 MiB, videos of at most 96 MiB and ten minutes. The same file again is the same upload. Jobs " +
+    "name it by id: `initImage`, `mask`; the loaders of a raw workflow by `name`. If a file of a form is refused, those " +
+    "before it are kept all the same.",
+  body: file,
   answers: {
-    201: { description: "The image can be used.", content: json("Upload"), headers: location },
+    201: { description: "The file can be used.", content: json("Upload"), headers: location },
   },
-  problems: ["invalid-image", "storage-unavailable"],
+  problems: ["invalid-image", "invalid-video", "bad-request", "body-too-large", "storage-unavailable"],
   handler: async (
     { body, principal, baseUrl },
     { uploads, storage }: Pick<ApiDependencies, "uploads" | "storage">,
   ) => {
-    const facts = await readImage(body);
-    // The file is stored before the row, so that no row names a missing file. Uploads of equal content share one file.
-    await uploads.keepFile(facts);
-    await storage.write({
-      storageKey: uploadStorageKey(facts),
-      body: Readable.from([body]),
-      bytesMax: imageBytesMax,
+    const tenantId = principal.tenant.id;
+    const [first, ...others] = await receiveFiles(body, async (content, signal) => {
+      const checked: FileFacts[] = [];
+      await storage.writeChecked({
+        ...{ body: content, bytesMax: fileBytesMax, signal },
+        check: async (written) => {
+          const facts = await inspectFile(written);
+          checked.push(facts);
+          // The file is stored before the row, so that no row names a missing file. Uploads of equal content share one file.
+          await uploads.keepFile(facts);
+          return { storageKey: uploadStorageKey(facts), mediaType: facts.mediaType };
+        },
+      });
+      const [facts] = checked;
+      if (facts === undefined) throw new Error("The file was stored unchecked.");
+      return await uploads.saveUpload({ ...facts, tenantId });
     });
-    const upload = await uploads.saveUpload({ ...facts, tenantId: principal.tenant.id });
-    const view = viewOfUpload(upload, baseUrl);
+    const views = others.map((upload) => viewOfUpload(upload, baseUrl));
+    const view = { ...viewOfUpload(first, baseUrl), ...(views.length > 0 && { others: views }) };
     return { location: view.links["self"] ?? "", json: view };
   },
 });
@@ -82,9 +96,9 @@ export const getUpload = route({
 });
 
 function viewOfUpload(upload: Upload, baseUrl: string): z.infer<typeof uploadViewSchema> {
-  const { id, sha256, mediaType, bytes, width, height, createdAt } = upload;
+  const { id, sha256, mediaType, bytes, width, height, frames, durationMs, createdAt } = upload;
   return {
-    ...{ id, name: uploadName(upload), sha256, mediaType, bytes, width, height },
+    ...{ id, name: uploadName(upload), sha256, mediaType, bytes, width, height, frames, durationMs },
     createdAt: createdAt.toISOString(),
     links: { self: `${baseUrl}${prefix}/uploads/${id}` },
   };

@@ -137,7 +137,14 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   Workflow: workflow,
   Upload: {
     ...{ id: uploadId, name: "genga/3a7b0c.png", sha256: "3a7b0c", mediaType: "image/png", bytes: 90_112 },
-    ...{ width: 768, height: 512, createdAt: moment, links: { self: `${base}/uploads/${uploadId}` } },
+    ...{
+      width: 768,
+      height: 512,
+      frames: 1,
+      durationMs: null,
+      createdAt: moment,
+      links: { self: `${base}/uploads/${uploadId}` },
+    },
   },
   Models: {
     models: [

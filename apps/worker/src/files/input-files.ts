@@ -1,4 +1,4 @@
-import { type InputKind, type JobInput } from "@genga/jobs";
+import { isOfKind, type InputKind, type JobInput } from "@genga/jobs";
 
 /** An output of another job that the job cannot use; no other server and no other try would change that. */
 export class DependencyOutputError extends Error {
@@ -32,7 +32,7 @@ export function fileOfInput(input: JobInput, uploadBytesMax: number | null): Inp
     );
   }
   const { storageKey, sha256, mediaType, filename, bytes } = file;
-  if (kind !== null && !accepts(kind, mediaType))
+  if (kind !== null && !isOfKind(kind, mediaType))
     throw new DependencyOutputError(`${which} is ${mediaType}, and this job needs ${inWords[kind]}.`);
   if (uploadBytesMax !== null && bytes + formBytes > uploadBytesMax) {
     throw new DependencyOutputError(
@@ -43,18 +43,6 @@ export function fileOfInput(input: JobInput, uploadBytesMax: number | null): Inp
 }
 
 const inWords: Record<InputKind, string> = { image: "an image", video: "a video", audio: "a sound" };
-
-/** Loaders of videos also read moving images, and loaders of sounds the sound of a video. */
-function accepts(kind: InputKind, mediaType: string): boolean {
-  switch (kind) {
-    case "image":
-      return mediaType.startsWith("image/");
-    case "video":
-      return /^video\/|^image\/(?:gif|webp|apng)$/.test(mediaType);
-    case "audio":
-      return /^(?:audio|video)\//.test(mediaType);
-  }
-}
 
 function extensionOf(filename: string, mediaType: string): string {
   const own = /\.([a-z0-9]{1,8})$/i.exec(filename)?.[1]?.toLowerCase();

@@ -1,4 +1,4 @@
-import { buffer } from "node:stream/consumers";
+import { once } from "node:events";
 import { ComfyUIError, type ComfyUIConnector, type UploadedImage, type Workflow } from "@genga/comfyui";
 import { type OutputStorage, readUploadName, StorageError } from "@genga/jobs";
 import { LRUCache } from "lru-cache";
@@ -7,13 +7,25 @@ import { DependencyOutputError, type InputFile } from "./input-files.ts";
 import { type ServerNames } from "./server-names.ts";
 import { storageRetries } from "./storage-tries.ts";
 
-/** The timeout for reading one image from storage, or sending it to a server, even over a slow line. */
-const uploadTimeoutMs = 120_000;
-
 /** For each server this many files are remembered; one that was forgotten is sent again. */
 const sentMax = 10_000;
-/** The files that each server got over its connection: the requested name → the name that the server gave. */
-const sentNames = new WeakMap<ComfyUIConnector, LRUCache<string, string>>();
+
+/** What is known of a server's input folder, by the requested name of a file. */
+interface KnownFiles {
+  /** The files that it got over this connection, and the names that it gave them. */
+  sent: LRUCache<string, string>;
+  /** Files on their way: a second job that needs one waits, instead of sending it again. */
+  underWay: Map<string, Promise<unknown>>;
+}
+
+/** A server that has another connection may be another server; what it is known to have goes with the connection. */
+const knownFiles = new WeakMap<ComfyUIConnector, KnownFiles>();
+
+function knownOf(connector: ComfyUIConnector): KnownFiles {
+  const known = knownFiles.get(connector) ?? { sent: new LRUCache({ max: sentMax }), underWay: new Map() };
+  knownFiles.set(connector, known);
+  return known;
+}
 
 interface SendOptions {
   connector: ComfyUIConnector;
@@ -78,45 +90,69 @@ function isContainer(value: unknown): value is object {
 async function send(name: string, options: SendOptions): Promise<string> {
   const { connector, names, signal, inputs = noInputs } = options;
   const input = inputs.get(name);
-  const upload = input ?? readUploadName(name);
   const place = input === undefined ? names.uploadPlace(name) : names.filePlace(input);
-  if (upload === null || place === null) return name;
+  if (place === null) return name;
   const asked = `${place.subfolder}/${place.filename}`;
-  const sent = sentNames.get(connector) ?? new LRUCache<string, string>({ max: sentMax });
-  sentNames.set(connector, sent);
+  const { sent, underWay } = knownOf(connector);
+  for (let other = underWay.get(asked); other !== undefined; other = underWay.get(asked)) {
+    // If the other job's sending fails, this job sends the file for itself.
+    await endOf(other, signal);
+  }
   const known = sent.get(asked);
   if (known !== undefined && (await isThere(known, options))) return known;
-  const given =
-    input === undefined
-      ? await connector.uploadImage(
-          { bytes: await readUpload(upload.storageKey, options), mediaType: upload.mediaType, ...place },
-          { signal, timeoutMs: uploadTimeoutMs },
-        )
-      : await sendInput(input, place, options);
-  // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
-  const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
-  sent.set(asked, serverName);
-  return serverName;
+  const sending = sendFile(input ?? uploadOf(name), place, options);
+  if (!underWay.has(asked)) underWay.set(asked, sending);
+  try {
+    const given = await sending;
+    // Another file of that name makes the server choose a name of its own (PROTOCOL 8).
+    const serverName = given.subfolder === "" ? given.name : `${given.subfolder}/${given.name}`;
+    sent.set(asked, serverName);
+    return serverName;
+  } finally {
+    if (underWay.get(asked) === sending) underWay.delete(asked);
+  }
 }
 
-/** The timeout for sending the file of another job, which may be a long video. */
-const inputTimeoutMs = 600_000;
+/** Resolves when the other has ended, however. @throws the signal's reason */
+async function endOf(other: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const waiting = new AbortController();
+  const ended = other.then(
+    () => undefined,
+    () => undefined,
+  );
+  const stopped = once(signal, "abort", { signal: waiting.signal }).catch(() => undefined);
+  await Promise.race([ended, stopped]);
+  waiting.abort();
+  signal.throwIfAborted();
+}
 
-/** Streams the file from the storage to the server. */
-async function sendInput(
-  { storageKey, bytes, mediaType }: InputFile,
+/** An upload, whose size only the storage knows. */
+function uploadOf(name: string): Omit<InputFile, "bytes" | "extension" | "sha256"> {
+  const upload = readUploadName(name);
+  if (upload === null) throw new Error(`${name} names no upload.`);
+  return upload;
+}
+
+/** The timeout for sending one file, which may be a long video, even over a slow line. */
+const sendTimeoutMs = 600_000;
+
+/** Streams the file from the storage to the server. While the storage is unavailable, tries again as often as for an output. */
+async function sendFile(
+  { storageKey, mediaType, bytes: knownBytes }: ReturnType<typeof uploadOf> & { bytes?: number },
   place: { subfolder: string; filename: string },
   { connector, storage, waitMs, signal }: SendOptions,
 ): Promise<UploadedImage> {
   const sendOnce = async (): Promise<UploadedImage> => {
     let fault: unknown;
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(inputTimeoutMs)]);
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(sendTimeoutMs)]);
+    const bytes = knownBytes ?? (await storage.bytesOf(storageKey, limited));
     const body = await storage.read(storageKey, undefined, limited);
     body.once("error", (error) => (fault = error));
     try {
       return await connector.uploadFile(
         { body, bytes, mediaType, ...place },
-        { signal, timeoutMs: inputTimeoutMs },
+        { signal, timeoutMs: sendTimeoutMs },
       );
     } catch (error) {
       signal.throwIfAborted();
@@ -132,26 +168,9 @@ async function sendInput(
 
 function tooLarge(cause: ComfyUIError, bytes: number): DependencyOutputError {
   return new DependencyOutputError(
-    `The server does not take a file of ${bytes} bytes, which the job needs from another one.`,
+    `The server does not take a file of ${bytes} bytes, which the job needs.`,
     { cause },
   );
-}
-
-/** While the storage is unavailable, tries again as often as for an output. */
-async function readUpload(storageKey: string, { storage, waitMs, signal }: SendOptions): Promise<Buffer> {
-  const readOnce = async (): Promise<Buffer> => {
-    try {
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(uploadTimeoutMs)]);
-      return await buffer(await storage.read(storageKey, undefined, limited));
-    } catch (error) {
-      signal.throwIfAborted();
-      throw asStorageError(error, storageKey);
-    }
-  };
-  return await pRetry(readOnce, {
-    ...storageRetries({ waitMs, signal }),
-    shouldRetry: ({ error }) => error instanceof StorageError && error.retryable,
-  });
 }
 
 /** A file that ended too early, or took too long, may be read completely the next time. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 
-import { isUploadInput, listOf, objectInfoSchema, specOf } from "./object-info.ts";
+import { fileKindOf, isUploadInput, listOf, objectInfoSchema, specOf } from "./object-info.ts";
 
 describe("object info", () => {
   test("knows both list shapes", () => {
@@ -43,5 +43,19 @@ describe("object info", () => {
     expect(isUploadInput("LoadImage", "image", [["a.png"], { image_upload: true }])).toBe(true);
     expect(isUploadInput("VHS_LoadVideo", "video", [["a.mp4"], {}])).toBe(true);
     expect(isUploadInput("LoraLoader", "lora_name", [["a.safetensors"], {}])).toBe(false);
+  });
+
+  test("says which kind of file an input takes, by its options or its well-known class", () => {
+    const kinds = [
+      fileKindOf("MyLoader", "picture", [["a.png"], { image_upload: true }]),
+      fileKindOf("MyLoader", "file", ["COMBO", { video_upload: true }]),
+      fileKindOf("MyLoader", "file", ["COMBO", { video_upload: true, image_upload: true }]),
+      fileKindOf("VHS_LoadVideo", "video", [["a.mp4"], {}]),
+      fileKindOf("LoadImageMask", "image", undefined),
+      fileKindOf("LoadImageMask", "channel", undefined),
+      fileKindOf("LoadLatent", "latent", undefined),
+      fileKindOf("LoadImagesFromVideo", "video", undefined),
+    ];
+    expect(kinds).toEqual(["image", "video", undefined, "video", "image", undefined, "latent", undefined]);
   });
 });

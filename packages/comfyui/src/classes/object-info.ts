@@ -173,3 +173,33 @@ export function isUploadInput(classType: string, input: string, [, options]: Inp
   const isFlagged = Object.keys(options ?? {}).some((option) => option.endsWith("_upload"));
   return isFlagged || (fileLoader.test(classType) && fileInputs.has(input));
 }
+
+/** What a loader reads from a file. */
+export type FileKind = "image" | "video" | "audio" | "latent";
+
+const flaggedKinds: Readonly<Record<string, FileKind>> = {
+  image_upload: "image",
+  animated_image_upload: "image",
+  video_upload: "video",
+  audio_upload: "audio",
+};
+
+/**
+ * What a class reads from the file that an input names, by the options of the input, or for the well-known loaders by the
+ * name of the class; `undefined` = anything, or not known.
+ */
+export function fileKindOf(
+  classType: string,
+  input: string,
+  spec: InputSpec | undefined,
+): FileKind | undefined {
+  const options = Object.keys(spec?.[1] ?? {});
+  const flagged = new Set(options.flatMap((option) => flaggedKinds[option] ?? []));
+  if (flagged.size > 0) return flagged.size === 1 ? [...flagged][0] : undefined;
+  const loaded = fileInputs.has(input) ? fileLoader.exec(classType)?.[2] : undefined;
+  return loaded === undefined ? undefined : loadedKinds[loaded];
+}
+
+const loadedKinds: Readonly<Record<string, FileKind>> = {
+  ...{ Image: "image", Images: "image", Video: "video", Audio: "audio", Latent: "latent" },
+};

@@ -29,11 +29,14 @@ export class PrismaUploadStore implements UploadStore {
   /** Two uploads of the same content at the same time get the same row, which then counts as just used. */
   saveUpload(upload: NewUpload): Promise<Upload> {
     return withMappedErrors(async () => {
-      const { tenantId, sha256, mediaType, bytes, width, height } = upload;
+      const { tenantId, sha256, mediaType, bytes, width, height, frames, durationMs } = upload;
       await this.#database.$executeRaw`
-        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height)
-        VALUES (${uuidv7()}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height})
-        ON CONFLICT (tenant_id, sha256) DO UPDATE SET last_used_at = now()`;
+        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height, frames, duration_ms)
+        VALUES (${uuidv7()}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height},
+          ${frames}::int, ${durationMs}::int)
+        ON CONFLICT (tenant_id, sha256) DO UPDATE SET last_used_at = now(),
+          frames = coalesce(uploads.frames, excluded.frames),
+          duration_ms = coalesce(uploads.duration_ms, excluded.duration_ms)`;
       return uploadFromRow(
         await this.#database.upload.findUniqueOrThrow({ where: { tenantId_sha256: { tenantId, sha256 } } }),
       );
@@ -59,9 +62,9 @@ export class PrismaUploadStore implements UploadStore {
 }
 
 function uploadFromRow(row: UploadRow): Upload {
-  const { id, tenantId, sha256, bytes, width, height, createdAt } = row;
+  const { id, tenantId, sha256, bytes, width, height, frames, durationMs, createdAt } = row;
   const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
   if (mediaType === undefined)
     throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);
-  return { id, tenantId, sha256, mediaType, bytes, width, height, createdAt };
+  return { id, tenantId, sha256, mediaType, bytes, width, height, frames, durationMs, createdAt };
 }

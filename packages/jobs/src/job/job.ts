@@ -185,6 +185,18 @@ export interface NewJobInput {
 export const inputKinds = ["image", "video", "audio"] as const;
 export type InputKind = (typeof inputKinds)[number];
 
+/** Whether a loader of this kind reads such files: those of videos also read moving images, those of sounds the sound of a video. */
+export function isOfKind(kind: InputKind, mediaType: string): boolean {
+  switch (kind) {
+    case "image":
+      return mediaType.startsWith("image/");
+    case "video":
+      return /^video\/|^image\/(?:gif|webp|apng)$/.test(mediaType);
+    case "audio":
+      return /^(?:audio|video)\//.test(mediaType);
+  }
+}
+
 /** The same once the other job has completed; `file` is null when that job has no such file. */
 export interface JobInput extends NewJobInput {
   file: { storageKey: string; sha256: string; mediaType: string; filename: string; bytes: number } | null;

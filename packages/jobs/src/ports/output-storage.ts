@@ -13,6 +13,14 @@ export interface StoredFile {
   durationMs: number | null;
 }
 
+/** A complete file that has no key yet. */
+export interface CheckedFile {
+  path: string;
+  bytes: number;
+  /** Lowercase hex. */
+  sha256: string;
+}
+
 /**
  * Stores outputs. A key names one file for ever: it contains job, attempt and lease number, so that two attempts never
  * overwrite each other's files. A file becomes visible only when the database names it.
@@ -27,6 +35,18 @@ export interface OutputStorage {
     bytesMax: number;
     signal?: AbortSignal;
   }): Promise<StoredFile>;
+  /**
+   * Stores the whole stream under a key that its content decides, or nothing. `check` reads the complete file at a path
+   * that only it may use, and only until it resolves; if it throws, nothing is stored.
+   */
+  writeChecked(file: {
+    body: Readable;
+    bytesMax: number;
+    check: (written: CheckedFile) => Promise<{ storageKey: string; mediaType: string }>;
+    signal?: AbortSignal;
+  }): Promise<void>;
+  /** The size of a file. */
+  bytesOf(storageKey: string, signal?: AbortSignal): Promise<number>;
   /** `start` and `end` are inclusive byte offsets. An abort of the signal also ends the returned stream. */
   read(storageKey: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable>;
   /** Missing files are no error. */

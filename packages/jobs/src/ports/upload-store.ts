@@ -1,4 +1,4 @@
-/** An image that a tenant sent, as an initial image or a mask. Storage has its bytes, once for each content. */
+/** An image or a video that a tenant sent for its jobs. Storage has its bytes, once for each content. */
 export interface Upload {
   id: string;
   tenantId: string;
@@ -9,13 +9,17 @@ export interface Upload {
   /** In pixels, after the rotation that the file itself asks for. */
   width: number;
   height: number;
+  /** Pictures of an animation or a video, 1 of a still picture; `null` of uploads of earlier versions. */
+  frames: number | null;
+  /** Of an animation or a video. */
+  durationMs: number | null;
   createdAt: Date;
 }
 
 export type NewUpload = Omit<Upload, "id" | "createdAt">;
 
-/** The kinds of images that every ComfyUI version reads. */
-export const uploadMediaTypes = ["image/png", "image/jpeg", "image/webp"] as const;
+/** The kinds of images and videos that every ComfyUI version reads. */
+export const uploadMediaTypes = ["image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4"] as const;
 export type UploadMediaType = (typeof uploadMediaTypes)[number];
 
 /** Every method throws `StoreUnavailableError` when the database cannot be reached. */
@@ -40,19 +44,21 @@ const extensions: Record<UploadMediaType, string> = {
   "image/png": "png",
   "image/jpeg": "jpg",
   "image/webp": "webp",
+  "image/gif": "gif",
+  "video/mp4": "mp4",
 };
 
 /** The folder in every server's input folder to which uploads are sent. */
 export const uploadFolder = "genga";
 const namePattern =
-  /^genga\/(?<filename>(?<sha256>[0-9a-f]{64})\.(?<extension>png|jpg|webp))(?: \[input\])?$/;
+  /^genga\/(?<filename>(?<sha256>[0-9a-f]{64})\.(?<extension>png|jpg|webp|gif|mp4))(?: \[input\])?$/;
 
 /** The name of an upload in graphs, the same for every server: `genga/<sha256>.png`. */
 export function uploadName({ sha256, mediaType }: Pick<Upload, "sha256" | "mediaType">): string {
   return `${uploadFolder}/${sha256}.${extensions[mediaType]}`;
 }
 
-/** The storage key of an upload: by content, so that equal images are stored once. */
+/** The storage key of an upload: by content, so that equal files are stored once. */
 export function uploadStorageKey({ sha256, mediaType }: Pick<Upload, "sha256" | "mediaType">): string {
   return `uploads/${sha256.slice(0, 2)}/${sha256}.${extensions[mediaType]}`;
 }

@@ -75,7 +75,10 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
         standIns.parameters,
         inputs.length === 0 ? named : new Map([...named, ...standIns.uploads]),
       );
-      const ownNames = { store: known, tenantId, standIns: new Set(inputs.map(({ name }) => name)) };
+      const ownNames = {
+        ...{ store: known, tenantId, standIns: new Set(inputs.map(({ name }) => name)) },
+        servers: options.definitions,
+      };
       const uploadIds = submission.isRaw
         ? await assertOwnNames(submission.alternatives[0].graph().workflow, ownNames, turns)
         : [...named.keys()];

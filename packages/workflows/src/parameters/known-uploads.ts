@@ -50,6 +50,11 @@ export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): J
       ? []
       : [unknownUpload(parameter, keyOfFile(file))];
   });
+  const moving = uploadParameters.flatMap((parameter) => {
+    const upload = uploads.get(keyOfFile(given[parameter] ?? ""));
+    return upload === undefined || isStill(upload) ? [] : [wrongKind(parameter, upload)];
+  });
+  if (moving.length > 0) return [...missing, ...moving];
   if (missing.length > 0 || given.initImage === undefined || given.mask === undefined) return missing;
   const image = uploads.get(keyOfFile(given.initImage));
   const mask = uploads.get(keyOfFile(given.mask));
@@ -62,6 +67,21 @@ export function problemsOfUploads(given: NamesUploads, uploads: KnownUploads): J
 function unknownUpload(parameter: string, id: string): JobProblem {
   const message = `${parameter}: there is no upload ${id}; send the image to POST /api/anime/uploads first.`;
   return { path: parameter, code: "unknown-upload", message, received: id };
+}
+
+/** An upload's type, and whether it moves. */
+export function shownKind({ mediaType, frames }: Upload): string {
+  if (mediaType.startsWith("video/") || frames === null) return mediaType;
+  return frames === 1 ? `a still ${mediaType}` : `an ${mediaType} of ${frames} frames`;
+}
+
+function isStill({ mediaType, frames }: Upload): boolean {
+  return mediaType.startsWith("image/") && (frames ?? 1) === 1;
+}
+
+function wrongKind(parameter: string, upload: Upload): JobProblem {
+  const message = `${parameter} must be a still image, and the upload is ${shownKind(upload)}.`;
+  return { path: parameter, code: "wrong-kind-of-file", message, received: upload.mediaType };
 }
 
 /**

@@ -1,10 +1,18 @@
-import { isFilenamePrefix, linkOf, type Workflow } from "@genga/comfyui";
-import { InvalidJobError, readUploadName, type JobProblem, type UploadFinder } from "@genga/jobs";
+import { isFilenamePrefix, linkOf, type ObjectInfo, type Workflow } from "@genga/comfyui";
+import {
+  InvalidJobError,
+  readUploadName,
+  uploadStorageKey,
+  type JobProblem,
+  type Upload,
+  type UploadFinder,
+} from "@genga/jobs";
 import { judgeName, type ForbiddenName } from "./file-names.ts";
 import { noUploads, uploadIdsIn, type KnownUploads } from "../parameters/known-uploads.ts";
 import { valuesMax } from "../parameters/json-limits.ts";
 import { shorten } from "../parameters/parameter-problems.ts";
 import { type Turns } from "./turns.ts";
+import { problemOfKind } from "./upload-kinds.ts";
 
 /** Looks up the uploads that parameters name, among the tenant's own uploads only. */
 export async function findNamedUploads(
@@ -24,17 +32,20 @@ interface OwnNames {
   tenantId: string | undefined;
   /** The names that stand for outputs of other jobs. */
   standIns: ReadonlySet<string>;
+  /** The known servers, whose definitions say which kind of file an input takes. */
+  servers: () => Promise<readonly { objectInfo: ObjectInfo }[]>;
 }
 
 /**
  * Checks the file names in a client's graph. The graph may name uploads in the form that generated graphs use, and
  * files of the server by their plain names.
  * @returns the ids of the uploads that it names
- * @throws InvalidJobError naming each input whose upload the tenant does not have, or that names what no graph may name
+ * @throws InvalidJobError naming each input whose upload the tenant does not have or is of another kind than the node
+ * reads, or that names what no graph may name
  */
 export async function assertOwnNames(
   workflow: Workflow,
-  { store, tenantId, standIns }: OwnNames,
+  { store, tenantId, standIns, servers }: OwnNames,
   turns: Turns,
 ): Promise<string[]> {
   const texts = textsIn(workflow);
@@ -47,9 +58,12 @@ export async function assertOwnNames(
     if (forbidden.length >= problemsMax) break;
   }
   const uploads = texts.filter(({ value }) => !standIns.has(value));
-  const { unknown, ids } = await lookUp(uploads, store, tenantId);
+  const { unknown, found } = await lookUp(uploads, store, tenantId);
   if (forbidden.length + unknown.length > 0) throw new InvalidJobError([...forbidden, ...unknown]);
-  return ids;
+  const known = found.length === 0 ? [] : await servers();
+  const wrong = found.flatMap(({ text, upload }) => problemOfKind(text, upload, known) ?? []);
+  if (wrong.length > 0) throw new InvalidJobError(wrong.slice(0, problemsMax));
+  return [...new Set(found.map(({ upload }) => upload.id))];
 }
 
 const problemsMax = 100;
@@ -69,20 +83,26 @@ async function lookUp(
   texts: readonly GraphText[],
   store: UploadFinder | undefined,
   tenantId: string | undefined,
-): Promise<{ unknown: JobProblem[]; ids: string[] }> {
+): Promise<{ unknown: JobProblem[]; found: { text: GraphText; upload: Upload }[] }> {
   const named = texts.flatMap((text) => {
     const upload = readUploadName(text.value);
-    return upload === null ? [] : [{ text, sha256: upload.sha256 }];
+    return upload === null ? [] : [{ text, ...upload }];
   });
-  if (named.length === 0) return { unknown: [], ids: [] };
+  if (named.length === 0) return { unknown: [], found: [] };
   const contents = [...new Set(named.map(({ sha256 }) => sha256))];
-  const found =
+  const uploads =
     store === undefined || tenantId === undefined ? [] : await store.findUploadsByContent(tenantId, contents);
-  const own = new Set(found.map(({ sha256 }) => sha256));
-  const advice = "names an upload that is not there; send the image to POST /api/anime/uploads first";
-  const lacking = named.filter(({ sha256 }) => !own.has(sha256)).slice(0, problemsMax);
-  const unknown = lacking.map(({ text }) => problemAt(text, "unknown-upload", advice));
-  return { unknown, ids: found.map(({ id }) => id) };
+  // The name also says the type, by which servers read the file.
+  const own = new Map(uploads.map((upload) => [uploadStorageKey(upload), upload]));
+  const advice = "names an upload that is not there; send the file to POST /api/anime/uploads first";
+  const unknown: JobProblem[] = [];
+  const found = named.flatMap(({ text, storageKey }) => {
+    const upload = own.get(storageKey);
+    if (upload !== undefined) return [{ text, upload }];
+    if (unknown.length < problemsMax) unknown.push(problemAt(text, "unknown-upload", advice));
+    return [];
+  });
+  return { unknown, found };
 }
 
 interface GraphText {
