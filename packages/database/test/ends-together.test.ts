@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type AttemptEnd, type JobLease } from "@genga/jobs";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type AttemptEnd, type AttemptResult, type JobLease } from "@genga/jobs";
 import { buildFailure, buildJob, buildOutput } from "@genga/testing";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
@@ -25,8 +25,13 @@ async function running(count: number): Promise<JobLease[]> {
   const [first, ...others] = Array.from({ length: count }, () => buildJob());
   const dependent = buildJob({ dependsOn: [first!.id] });
   await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [first!, ...others, dependent] });
-  const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: count }]);
-  const claims = [first!, ...others].map(({ id: jobId }) => {
+  return await claimed([first!.id, ...others.map(({ id }) => id)]);
+}
+
+async function claimed(jobIds: string[]): Promise<JobLease[]> {
+  const slots = jobIds.length;
+  const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots }]);
+  const claims = jobIds.map((jobId) => {
     const who = { serverId: server!.id, workerId: "w", clientId: "c", promptId: uuidv7() };
     return { jobId, attempt: 1, ticketNumber: 0, ...who };
   });
@@ -114,4 +119,69 @@ test("of two ends of one attempt at the same time, one is recorded", async () =>
   ]);
   expect(results.map(({ held }) => held)).toEqual([true, true, false]);
   expect(await written([lease!])).toMatchObject([{ event: "completed", outputs: 1 }]);
+});
+
+describe("completions of jobs that others need", () => {
+  /** Leases of so many running jobs that two others need, and the ids of these two: one needs all of them, one the last. */
+  async function needed(count: number): Promise<{ leases: JobLease[]; needsAll: string; needsLast: string }> {
+    const jobs = Array.from({ length: count }, () => buildJob());
+    const needsAll = buildJob({ dependsOn: jobs.map(({ id }) => id) });
+    const needsLast = buildJob({ dependsOn: [jobs.at(-1)!.id] });
+    await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs: [...jobs, needsAll, needsLast] });
+    return {
+      leases: await claimed(jobs.map(({ id }) => id)),
+      needsAll: needsAll.id,
+      needsLast: needsLast.id,
+    };
+  }
+
+  const complete = (leases: JobLease[]): Promise<AttemptResult>[] =>
+    leases.map((lease) => stores.jobRuns.endAttempt(lease, completed()));
+  const releasedBy = (results: AttemptResult[]): string[] =>
+    results.flatMap((result) => (result.held ? (result.passedOn?.released ?? []) : [])).map(({ id }) => id);
+  async function open(jobId: string): Promise<number> {
+    const { rows } = await client.query<{ open: number }>(
+      "SELECT open_dependencies AS open FROM jobs WHERE id = $1",
+      [jobId],
+    );
+    return rows[0]!.open;
+  }
+
+  test("that come together share transactions, and release each job that waited for them once", async () => {
+    const { leases, needsAll, needsLast } = await needed(9);
+    const results = await Promise.all(complete(leases));
+    expect(results.map((result) => (result.held ? result.status : "lost"))).toEqual(
+      leases.map(() => "completed"),
+    );
+    expect(releasedBy(results).toSorted()).toEqual([needsAll, needsLast].toSorted());
+    expect([await open(needsAll), await open(needsLast)]).toEqual([0, 0]);
+    const { rows } = await client.query<{ transactions: number }>(
+      "SELECT count(DISTINCT xmin::text)::int AS transactions FROM outputs WHERE job_id = ANY($1)",
+      [leases.map(({ jobId }) => jobId)],
+    );
+    expect(rows[0]!.transactions).toBeLessThan(9);
+    const notes = await client.query("SELECT FROM ends_to_pass_on WHERE job_id = ANY($1)", [
+      leases.map(({ jobId }) => jobId),
+    ]);
+    expect(notes.rowCount).toBe(0);
+  });
+
+  test("release a job that another transaction has locked once that one is over", async () => {
+    const { leases, needsAll, needsLast } = await needed(4);
+    await client.query("BEGIN");
+    await client.query("SELECT FROM jobs WHERE id = $1 FOR UPDATE", [needsAll]);
+    const ends = complete(leases);
+    // They are recorded although what they release is locked.
+    const ids = leases.map(({ jobId }) => jobId);
+    let recorded = 0;
+    while (recorded < 4) {
+      const { rows } = await client.query<{ count: number }>(
+        "SELECT count(*)::int AS count FROM jobs WHERE id = ANY($1) AND status = 'completed'",
+        [ids],
+      );
+      recorded = rows[0]!.count;
+    }
+    await client.query("ROLLBACK");
+    expect(releasedBy(await Promise.all(ends)).toSorted()).toEqual([needsAll, needsLast].toSorted());
+  });
 });

@@ -6,6 +6,7 @@ import { v7 as uuidv7 } from "uuid";
 import { createConnection, plansById } from "../src/connection/connection.ts";
 import { mapDatabaseError } from "../src/connection/database-errors.ts";
 import { Prisma } from "../src/generated/client.ts";
+import { lockStatement } from "../src/jobs/dependencies/pass-on-ends.ts";
 import { claimStatement } from "../src/jobs/running/claim-jobs.ts";
 import { endLeases } from "../src/jobs/running/end-statement.ts";
 import { progressStatement } from "../src/jobs/running/hold-leases.ts";
@@ -60,6 +61,7 @@ const tablesOfJobs = [
   "job_events",
   "outputs",
   "job_inputs",
+  "job_dependencies",
 ];
 /** Running jobs are counted by it; servers have few slots. */
 const runningJobs = "jobs_processing_idx";
@@ -87,6 +89,10 @@ test("an end finds its rows by their ids", async () => {
   expect(
     await readWhole(endLeases(ends, { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" })),
   ).toEqual([]);
+});
+
+test("jobs that wait for completed ones are found by their ids", async () => {
+  expect(await readWhole(lockStatement([jobId]))).toEqual([]);
 });
 
 test("progress finds its rows by their ids", async () => {

@@ -1,5 +1,6 @@
 import { isTerminal, type JobStatus, type PassedOn, type TerminalStatus } from "@genga/jobs";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
+import { type PreparedStatements, type Statements } from "../../connection/plain-statements.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { takenFailure } from "../failure-columns.ts";
 import {
@@ -41,6 +42,46 @@ export async function passOnEnd(transaction: Prisma.TransactionClient, ended: En
 }
 
 /**
+ * Passes on that these jobs have completed, in the transaction that completed them: releases what waited for them, as far
+ * as no other transaction has locked it. What is left keeps its note.
+ * @returns the jobs that are ready now, and those of the completed ones that still have something to pass on, if that is
+ * little: of many dependents, the sweeper comes to the rest
+ */
+export async function passOnCompleted(
+  transaction: Statements & PreparedStatements,
+  completed: string[],
+): Promise<{ released: PassedOn["released"]; left: string[] }> {
+  if (completed.length === 0) return { released: [], left: [] };
+  const locked = await transaction.$queryPrepared<{ id: string }[]>(
+    "lock-dependents",
+    lockStatement(completed),
+  );
+  const released =
+    locked.length === 0
+      ? []
+      : await release(
+          transaction,
+          completed,
+          locked.map(({ id }) => id),
+        );
+  const dropped = new Set(await dropNotes(transaction, completed));
+  const isMuch = locked.length >= dependentsAtOnce;
+  return { released, left: isMuch ? [] : completed.filter((id) => !dropped.has(id)) };
+}
+
+/** Locks jobs that wait for these, in the order of their ids, unless somebody else has locked them. Exported for tests of its plan. */
+export function lockStatement(completed: string[]): Prisma.Sql {
+  return Prisma.sql`
+    SELECT job.id FROM (
+      SELECT DISTINCT edge.job_id FROM unnest(${completed}::uuid[]) AS needed(id) CROSS JOIN LATERAL (
+        SELECT job_id FROM job_dependencies WHERE needs_id = needed.id AND met_at IS NULL LIMIT ${dependentsAtOnce}::int
+      ) edge ORDER BY edge.job_id LIMIT ${dependentsAtOnce}::int
+    ) below CROSS JOIN LATERAL (
+      SELECT id FROM jobs WHERE id = below.job_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    ) job`;
+}
+
+/**
  * Of a completed job, the jobs that depend on it directly; else all queued jobs below it, nearest first. The following
  * statements see the rows as they are under these locks.
  */
@@ -68,7 +109,7 @@ async function lockDependents(
 
 /** Each dependency is counted once, whoever repeats this; one that meets two dependencies of a job subtracts two. */
 async function release(
-  transaction: Prisma.TransactionClient,
+  transaction: Statements,
   completed: string[],
   locked: string[],
 ): Promise<PassedOn["released"]> {
@@ -133,15 +174,21 @@ async function fail(
 /** The code of a job that failed because a job which it needs did not complete. */
 export const dependencyFailed = "dependency-failed";
 
-/** Removes the notes of those of the ended jobs that no waiting job depends on any more. */
-async function dropNotes(database: Prisma.TransactionClient, endedIds: string[]): Promise<void> {
-  await database.$executeRaw`
-    DELETE FROM ends_to_pass_on note WHERE note.job_id = ANY(${endedIds}::uuid[]) AND NOT EXISTS (
-      SELECT FROM job_dependencies edge
-      JOIN jobs dependent ON dependent.id = edge.job_id
-      JOIN jobs ended ON ended.id = edge.needs_id
+/**
+ * Removes the notes of those of the ended jobs that no waiting job depends on any more. Each row is found by its id or by
+ * the index of open dependencies: subqueries of one row, unlike `NOT EXISTS`, leave PostgreSQL no other way.
+ * @returns the jobs whose notes were removed
+ */
+async function dropNotes(database: Statements, endedIds: string[]): Promise<string[]> {
+  const rows = await database.$queryRaw<{ id: string }[]>`
+    DELETE FROM ends_to_pass_on note WHERE note.job_id = ANY(${endedIds}::uuid[]) AND (
+      SELECT true FROM job_dependencies edge
       WHERE edge.needs_id = note.job_id AND edge.met_at IS NULL
-        AND (dependent.status = 'queued' OR ended.status = 'completed'))`;
+        AND ((SELECT dependent.status FROM jobs dependent WHERE dependent.id = edge.job_id) = 'queued'
+          OR (SELECT ended.status FROM jobs ended WHERE ended.id = edge.needs_id) = 'completed')
+      LIMIT 1) IS NULL
+    RETURNING note.job_id AS id`;
+  return rows.map(({ id }) => id);
 }
 
 /** The same for jobs whose rows are not locked yet: their status must not change meanwhile. */

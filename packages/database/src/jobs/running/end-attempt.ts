@@ -20,8 +20,9 @@ import {
 } from "../job-rows.ts";
 import { mapDatabaseError } from "../../connection/database-errors.ts";
 import { Gatherer } from "../../connection/gatherer.ts";
-import { type PreparedStatements } from "../../connection/plain-statements.ts";
+import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
+import { completeNeededJobs, withPassedOn } from "./end-needed-jobs.ts";
 import { endAll, endLeases, outputsOf, type EndedRows, type LeaseEnd } from "./end-statement.ts";
 
 const withoutDependents: EndedRows = { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" };
@@ -38,9 +39,9 @@ const slowMs = 50;
 const runsMax = 4;
 
 /**
- * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease. For a job with
+ * Writes outputs, status, attempt, event and the prompt to forget in one statement, fenced by the lease. For jobs with
  * dependents this is a transaction of several statements, the later of which see the dependents that were accepted while
- * the first one waited for the job's row.
+ * the first one waited for a job's row.
  *
  * Ends that come while another end is being written are written together. If that fails for another reason than an
  * outage, each is written alone, so that one that cannot be stored harms no other. Nor does one wait for the job of another
@@ -52,22 +53,39 @@ const runsMax = 4;
  */
 export class AttemptEnds {
   readonly #database: PrismaClient;
-  readonly #prepared: PreparedStatements;
+  readonly #prepared: PlainStatements;
   readonly #together: Gatherer<LeaseEnd, AttemptResult | null>;
+  /** Completions of jobs that others need. */
+  readonly #needed: Gatherer<LeaseEnd, AttemptResult | null>;
 
-  constructor(options: { database: PrismaClient; prepared: PreparedStatements }) {
+  constructor(options: { database: PrismaClient; prepared: PlainStatements }) {
     this.#database = options.database;
     this.#prepared = options.prepared;
-    this.#together = new Gatherer({
-      run: (ends) => this.#endTogether(ends),
+    const common = {
       fits: fitsBeside,
-      isOfOne: (error) => !(mapDatabaseError(error) instanceof StoreUnavailableError),
+      isOfOne: (error: unknown) => !(mapDatabaseError(error) instanceof StoreUnavailableError),
       ...{ slowMs, runsMax },
-    });
+    };
+    this.#together = new Gatherer({ ...common, run: (ends) => this.#endTogether(ends) });
+    this.#needed = new Gatherer({ ...common, run: (ends) => this.#completeNeeded(ends) });
   }
 
   async end(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
-    return (await this.#together.add({ lease, end })) ?? (await this.#endAlone(lease, end));
+    const ended = await this.#together.add({ lease, end });
+    const completed =
+      ended === null && end.kind === "completed" ? await this.#needed.add({ lease, end }) : null;
+    return ended ?? completed ?? (await this.#endAlone(lease, end));
+  }
+
+  /** `null` = the job has no dependents or is locked, or its lease is not held. */
+  async #completeNeeded(ends: readonly LeaseEnd[]): Promise<(AttemptResult | null)[]> {
+    const stores = { database: this.#database, prepared: this.#prepared };
+    const { rows, passedOn } = await completeNeededJobs(stores, ends);
+    const ended = new Map(rows.map((row) => [row.id, endedOf(row)]));
+    return withPassedOn(
+      ends.map(({ lease }) => ended.get(lease.jobId) ?? null),
+      passedOn,
+    );
   }
 
   /** `null` = the job has dependents or is locked, or its lease is not held. */
