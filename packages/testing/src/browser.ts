@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, readFile, rm } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -63,17 +63,30 @@ async function unpackedBrowser(): Promise<BrowserProgram> {
   const home = dirname(dirname(dirname(entry)));
   const description: unknown = JSON.parse(await readFile(join(home, "package.json"), "utf8"));
   const { version } = z.object({ version: z.string() }).parse(description);
-  const folder = await cachedFolder(`chromium-${version}`, (draft) => unpack(join(home, "bin"), draft));
+  const folder = await cachedFolder(`browser-${version}`, (draft) => unpack(join(home, "bin"), draft));
   return startable({
     path: join(folder, "chromium"),
-    env: { LD_LIBRARY_PATH: join(folder, "lib"), FONTCONFIG_PATH: folder },
+    env: {
+      ...{ LD_LIBRARY_PATH: join(folder, "lib"), FONTCONFIG_FILE: join(folder, "only-own-fonts.conf") },
+      ...{ XDG_DATA_HOME: folder, XDG_CACHE_HOME: join(folder, "cache") },
+    },
   });
 }
+
+/** The package's own file names folders of a cloud service. Without any font Chromium ends as soon as a page has text. */
+const fontSettings = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir prefix="xdg">fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+`;
 
 async function unpack(from: string, into: string): Promise<void> {
   const program = join(into, "chromium");
   await decompress(join(from, "chromium.br"), program);
   await chmod(program, 0o755);
+  await writeFile(join(into, "only-own-fonts.conf"), fontSettings);
   for (const name of ["al2023", "fonts", "swiftshader"]) {
     const archive = join(into, `${name}.tar`);
     await decompress(join(from, `${name}.tar.br`), archive);
