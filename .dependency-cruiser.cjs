@@ -5,6 +5,7 @@ const mayImport = {
   "packages/comfyui": [],
   "packages/comfyui-recordings": [],
   "packages/runtime": [],
+  "packages/client": [],
   "packages/workflows": ["packages/jobs", "packages/comfyui"],
   "packages/database": ["packages/jobs"],
   "packages/queue": ["packages/jobs"],
@@ -171,7 +172,7 @@ module.exports = {
       severity: "error",
       from: { path: "^(apps|packages)/([^/]+)/" },
       to: {
-        path: "^packages/[^/]+/src/(?!((index|definitions)\\.ts|launch/(launch|import-compiled)\\.mjs)$)",
+        path: "^packages/[^/]+/src/(?!((index|definitions)\\.ts|launch/(launch|import-compiled|compiled-entry)\\.mjs)$)",
         pathNot: "^$1/$2/",
       },
     },
@@ -215,7 +216,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules|dist" },
-    exclude: { path: "packages/database/src/generated" },
+    exclude: { path: "packages/(client|database)/src/generated" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     enhancedResolveOptions: {

@@ -1,6 +1,6 @@
 // The first thing that runs in a fresh clone: `npm start`, `npm run demo`, `npm test` and the others all come through
-// here. It installs what is missing, generates the database client, and then hands over. Only Node's own modules:
-// nothing else may be there yet.
+// here. It installs what is missing, generates the database client and, for development, the types of the API's client, and
+// then hands over. Only Node's own modules: nothing else may be there yet.
 //
 //   node apps/standalone/bootstrap.mjs install | start | demo | test | … [arguments]
 import { spawn } from "node:child_process";
@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { isCurrent } from "../../packages/client/generated-types.mjs";
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const entries = {
@@ -89,6 +90,8 @@ try {
   await exclusively(async () => {
     if (!isInstalled()) await install();
     if (!isGenerated()) await generate();
+    // Nothing that runs needs types.
+    if (developing.has(command) && !isCurrent()) await generateTypes();
   });
 } catch (error) {
   console.error(error.message);
@@ -150,6 +153,11 @@ async function generate() {
   console.log("generating the database client");
   await run([process.execPath, join(project, "prisma", "generate.mjs")], { quiet: true });
   writeFileSync(generatedMarker(), schemaHash());
+}
+
+async function generateTypes() {
+  console.log("generating the types of the API's client");
+  await run([process.execPath, join(project, "packages", "client", "generate.mjs")], { quiet: true });
 }
 
 function generatedMarker() {
