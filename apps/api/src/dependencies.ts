@@ -11,6 +11,7 @@ import {
   type KeyStore,
   type LanePauses,
   type OutputStorage,
+  type RunDurations,
   type Principal,
   type Tenant,
   type TenantAdmissions,
@@ -36,8 +37,8 @@ import pRetry from "p-retry";
 import { Access } from "./access/access.ts";
 import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
-import { RedisReach } from "./jobs/redis-reach.ts";
-import { JobDetails } from "./jobs/job-details.ts";
+import { createJobDetails } from "./eta/create-job-details.ts";
+import { type JobDetails } from "./jobs/job-details.ts";
 import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
@@ -70,6 +71,7 @@ export interface ApiDependencies {
   models: KnownModels;
   lanePauses: LanePauses;
   operatorQueue: OperatorQueue;
+  runDurations: Pick<RunDurations, "readEstimateError">;
   feed: EventFeed;
   storage: OutputStorage;
   uploads: UploadStore;
@@ -141,6 +143,7 @@ export async function openDependencies(
     const jobs = database.jobReader;
     const metrics = createMetrics({
       summarizeQueue: () => jobs.summarizeQueue(),
+      estimateError: () => database.runDurations.readEstimateError(),
       farm: () => servers.farm(),
     });
     const { end, ...accepting } = acceptingParts(
@@ -160,11 +163,10 @@ export async function openDependencies(
       ...limitingParts(database, settings, admissions, log),
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
-      jobDetails: jobDetailsOf(database, servers, tickets),
+      jobDetails: createJobDetails({ database, servers, tickets }, settings),
       feed: feedOf(database, signals, log),
       storage,
-      uploads: database.uploads,
-      keys: database.keys,
+      ...{ uploads: database.uploads, keys: database.keys },
       madeKeys,
       keyWatch: new KeyWatch({
         findWorking: (keys) => access.findWorking(keys),
@@ -185,12 +187,6 @@ export async function openDependencies(
   }
 }
 
-function jobDetailsOf(database: Database, servers: KnownServers, tickets: BullTicketQueue): JobDetails {
-  const { jobReader: jobs, lanes, laneServing } = database;
-  const redisReach = new RedisReach(() => tickets.ping());
-  return new JobDetails({ jobs, servers, lanes, laneServing, isRedisAway: () => redisReach.isAway() });
-}
-
 function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log: Logger): EventFeed {
   const onError = (error: unknown): void => {
     log.warn({ err: error }, "The feed cannot read events by position now and tries again.");
@@ -202,9 +198,10 @@ function operatorParts(
   database: Database,
   { lanePatienceMs: patienceMs }: ServiceConfiguration,
   parts: { servers: KnownServers; tickets: BullTicketQueue },
-): Pick<ApiDependencies, "lanePauses" | "operatorQueue"> {
-  const { jobReader: jobs, lanes, laneServing: serving, lanePauses } = database;
-  return { lanePauses, operatorQueue: new OperatorQueue({ jobs, lanes, serving, patienceMs, ...parts }) };
+): Pick<ApiDependencies, "lanePauses" | "operatorQueue" | "runDurations"> {
+  const { jobReader: jobs, lanes, laneServing: serving, lanePauses, runDurations } = database;
+  const operatorQueue = new OperatorQueue({ jobs, lanes, serving, patienceMs, ...parts });
+  return { lanePauses, runDurations, operatorQueue };
 }
 
 function openApiDatabase({ databaseUrl, tenantLimits: limits, lanesMax }: ServiceConfiguration): Database {

@@ -248,6 +248,8 @@ const noProgress: JobProgress = {
   steps: null,
   nodesDone: null,
   nodesTotal: null,
+  remainingLowMs: null,
+  remainingHighMs: null,
 };
 
 function textOutput(index: number, text: string): NewOutput {

@@ -315,6 +315,8 @@ test("a reader that does not read gets every event once it does, and not all the
         steps: null,
         nodesDone: null,
         nodesTotal: null,
+        remainingLowMs: null,
+        remainingHighMs: null,
       },
     });
     if (Math.round(percent * 10) % 50 === 0) await api.request("health/ready");

@@ -11,6 +11,7 @@ import {
   type LaneServing,
   type LaneStore,
   type OutputStorage,
+  type RunDurations,
   type ServerStore,
   type Signals,
   type TakeBacks,
@@ -32,6 +33,7 @@ export interface Dependencies {
   announcer: JobAnnouncer;
   servers: ServerStore;
   laneServing: LaneServing;
+  runDurations: RunDurations;
   guessedLanes: GuessedLanes;
   lanes: LaneStore;
   farm: FarmStore;
@@ -78,6 +80,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     announcer: database.jobAnnouncer,
     servers: database.servers,
     laneServing: database.laneServing,
+    runDurations: database.runDurations,
     guessedLanes: database.guessedLanes,
     lanes: database.lanes,
     farm: database.farm,

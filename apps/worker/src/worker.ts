@@ -1,5 +1,6 @@
 import { defaultLaneSettings, StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { KnownDurations } from "./durations/known-durations.ts";
 import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
@@ -37,6 +38,7 @@ export class Worker {
   readonly #house: HouseKeeping;
   readonly #passes: WorkerPasses;
   readonly #measures: LaneMeasures;
+  readonly #durations: KnownDurations;
   readonly #knowledge: LaneKnowledge;
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #takeBackCounts = { ...noTakeBacks };
@@ -49,6 +51,7 @@ export class Worker {
     this.#with = dependencies;
     const guard = new OutageGuard(leaseMs);
     this.#measures = new LaneMeasures(dependencies.laneServing);
+    this.#durations = new KnownDurations({ store: dependencies.runDurations, log });
     const fillSlots = (): void => {
       this.#pump.trigger();
     };
@@ -133,6 +136,7 @@ export class Worker {
       }),
     );
     repeat("measures", measuresIntervalMs, () => this.#measures.flush());
+    repeat("durations", measuresIntervalMs, () => this.#durations.flush());
     repeat("served lanes", servedIntervalMs, () => this.#knowledge.flush(this.#lanesAtWork()));
     repeat("heartbeat", settings.leaseMs / 3, () => this.#renewLeases());
     this.#stops.push(...this.#house.start());
@@ -155,6 +159,7 @@ export class Worker {
       await this.#fleet.close();
       await this.#progress.close();
       await this.#measures.flush();
+      await this.#durations.flush();
       await this.#house.endedPrompts.flush();
       await this.#with.servers.stopWorker(this.#with.workerId);
     } catch (error) {
@@ -173,6 +178,7 @@ export class Worker {
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,
+      durations: this.#durations,
       endedPrompts: this.#house.endedPrompts,
       ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,

@@ -16,6 +16,7 @@ import { collectOutputs, type FileReference, type OutputReference } from "./wire
 import { initialProgress, markSubmitted, type Progress } from "./watching/progress.ts";
 import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
 import { type ConnectorCounters } from "./watching/connector-counters.ts";
+import { type MeasuredNode } from "./watching/node-weights.ts";
 import { PromptWatches } from "./watching/prompt-watches.ts";
 import {
   ServerApi,
@@ -81,6 +82,11 @@ export interface WatchOptions {
   signal?: AbortSignal | undefined;
   /** For titles and weights in `progress` events; not needed after `submit`. */
   workflow?: Workflow;
+  /**
+   * How long its nodes took in earlier runs of such graphs, by node id: weights, and progress of silent nodes. The watch does
+   * not wait for it. `null` = nothing was measured. Must not reject.
+   */
+  measured?: Promise<ReadonlyMap<string, MeasuredNode> | null> | undefined;
   /** How long the server may fail to answer before the watch throws; no limit when absent. */
   unreachableMs?: number;
 }
@@ -225,6 +231,9 @@ export class ComfyUIConnector {
     const known = this.#watches.get(promptId);
     if (known?.hasReader === true) throw new Error(`Prompt ${promptId} is being watched already.`);
     const watch = this.#watches.open(promptId, options.clientId ?? this.clientId, options.workflow ?? {});
+    void options.measured?.then((measured) => {
+      if (measured !== null) watch.weigh(measured);
+    });
     if (options.unreachableMs !== undefined) watch.unreachableMs = options.unreachableMs;
     if (known === undefined) void this.#watches.lookUp(watch);
     yield* this.#watches.read(watch, options.signal);

@@ -69,7 +69,8 @@ export {
 } from "./wire/outputs.ts";
 export { collectOutputs } from "./wire/outputs.ts";
 export { type Progress, type ProgressPhase, type ProgressState } from "./watching/progress.ts";
-export { initialProgress, markSubmitted, reduceProgress } from "./watching/progress.ts";
+export { initialProgress, markSubmitted, passTime, reduceProgress, weighNodes } from "./watching/progress.ts";
+export { type MeasuredNode } from "./watching/node-weights.ts";
 export {
   type HistoryEntry,
   type PromptLookup,
@@ -93,4 +94,6 @@ export { type PackedDefinitions } from "./definitions/packed-definitions.ts";
 export { unpackDefinitions } from "./definitions/packed-definitions.ts";
 export { type WatchEvent } from "./watching/watch-event.ts";
 export { type Link, type Workflow, type WorkflowNode } from "./graph/workflow.ts";
+export { type WorkflowShape } from "./graph/workflow-shape.ts";
+export { stepsOf, workflowShape } from "./graph/workflow-shape.ts";
 export { linkOf, nodeTitleOf, parseWorkflow, workflowSchema } from "./graph/workflow.ts";

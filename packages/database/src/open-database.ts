@@ -14,22 +14,26 @@ import {
   type LaneStore,
   type LanePauses,
   type LaneServing,
+  type RunDurations,
   type ServerStore,
   type TakeBacks,
   type TenantLimitStore,
   type TenantStore,
   type UploadStore,
+  type WorkOutlook,
 } from "@genga/jobs";
 import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
 import { withMappedErrors } from "./connection/database-errors.ts";
+import { PrismaRunDurations } from "./durations/prisma-run-durations.ts";
 import { PrismaEventStore } from "./events/prisma-event-store.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
 import { PrismaFarmStore } from "./servers/prisma-farm-store.ts";
 import { type QueueLimit } from "./jobs/accepting/queue-room.ts";
 import { PrismaIdempotencyStore } from "./jobs/accepting/prisma-idempotency-store.ts";
 import { PrismaJobAnnouncer } from "./jobs/announcing/prisma-job-announcer.ts";
+import { PrismaWorkOutlook } from "./jobs/outlook/prisma-work-outlook.ts";
 import { PrismaJobReader } from "./jobs/reading/prisma-job-reader.ts";
 import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
 import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
@@ -61,6 +65,8 @@ export interface Database {
   readonly eventSequencer: EventSequencer;
   readonly lanes: LaneStore;
   readonly laneServing: LaneServing;
+  readonly runDurations: RunDurations;
+  readonly workOutlook: WorkOutlook;
   readonly guessedLanes: GuessedLanes;
   readonly lanePauses: LanePauses;
   readonly servers: ServerStore;
@@ -121,6 +127,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     eventSequencer: events,
     lanes: new PrismaLaneStore(client),
     laneServing: new PrismaLaneServing(client),
+    runDurations: new PrismaRunDurations(client),
+    workOutlook: new PrismaWorkOutlook(client),
     guessedLanes: new PrismaGuessedLanes(client, new LaneRows({ lanesMax: options.lanesMax ?? Infinity })),
     lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),

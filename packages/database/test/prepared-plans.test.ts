@@ -104,6 +104,8 @@ test("progress finds its rows by their ids", async () => {
     steps: null,
     nodesDone: null,
     nodesTotal: null,
+    remainingLowMs: null,
+    remainingHighMs: null,
   };
   expect(await readWhole(progressStatement([{ ...lease(), phase: "executing", progress }]))).toEqual([]);
 });

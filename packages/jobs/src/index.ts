@@ -170,6 +170,18 @@ export {
   type LaneMeasure,
   type LaneServing,
 } from "./ports/lane-serving.ts";
+export { type DurationRow, type DurationSample } from "./ports/run-durations.ts";
+export { type EstimateError, type RunDurations } from "./ports/run-durations.ts";
+export {
+  type RunningWork,
+  type WaitingWork,
+  type WorkBefore,
+  type WorkOutlook,
+} from "./ports/work-outlook.ts";
+export { durationKeys, loadKeys, type RunKind } from "./estimates/run-kind.ts";
+export { estimateLoad, estimateRun, samplesOf, withSample } from "./estimates/durations.ts";
+export { type MeasuredRun, type RunEstimate, type TimeRange } from "./estimates/durations.ts";
+export { busyWith, doneAfterMs, type BusyFor } from "./estimates/outlook.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
 export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";

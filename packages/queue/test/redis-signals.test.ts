@@ -54,6 +54,8 @@ const progressSignal: SignalTopics["job"] = {
     steps: 20,
     nodesDone: 4,
     nodesTotal: 7,
+    remainingLowMs: 900,
+    remainingHighMs: 1_500,
   },
 };
 

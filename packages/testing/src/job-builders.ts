@@ -82,6 +82,8 @@ export function buildProgress(percent: number, changes: Partial<JobProgress> = {
     steps: 20,
     nodesDone: 2,
     nodesTotal: 7,
+    remainingLowMs: null,
+    remainingHighMs: null,
     ...changes,
   };
 }

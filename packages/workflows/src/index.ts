@@ -32,3 +32,4 @@ export {
 } from "./definitions/definitions-thread.ts";
 export { findDefinitions } from "./definitions/find-definitions.ts";
 export { withOutputsShownInText } from "./uploads/output-stand-ins.ts";
+export { runKindOf } from "./judging/run-kind.ts";

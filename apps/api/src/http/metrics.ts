@@ -1,4 +1,4 @@
-import { jobStatuses, type QueueSummary } from "@genga/jobs";
+import { type EstimateError, jobStatuses, type QueueSummary } from "@genga/jobs";
 import { createMetricsRegistry } from "@genga/runtime";
 import { type ShownFarm } from "../servers/shown-farm.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
@@ -20,6 +20,8 @@ export interface Metrics {
 interface Asked {
   /** Counts of all tenants' jobs. */
   summarizeQueue: () => Promise<QueueSummary>;
+  /** How far the latest estimates of runs were off. */
+  estimateError: () => Promise<EstimateError>;
   /** How many workers are alive, and which of them have no room for outputs. */
   farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>;
 }
@@ -79,8 +81,19 @@ export function createMetrics(asked: Asked): Metrics {
   };
 }
 
-function countAtScrapes(registry: Registry, { summarizeQueue, farm }: Asked): void {
+function countAtScrapes(registry: Registry, { summarizeQueue, farm, estimateError }: Asked): void {
   const registers = [registry];
+  const error = new Gauge({
+    name: "genga_estimate_error",
+    help: "The median error of the latest estimates of runs, as a share of the runs; absent before there was one.",
+    registers,
+    collect: async () => {
+      error.reset();
+      const { medianError = null } = (await estimateError().catch(() => undefined)) ?? {};
+      if (medianError === null) error.remove();
+      else error.set(medianError);
+    },
+  });
   const jobs = new Gauge({
     name: "genga_jobs",
     help: "Jobs by status, of all tenants.",

@@ -2,6 +2,7 @@ import { jobStatuses, type Batch, type Job } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { type Sight } from "../access/sight.ts";
+import { etaFields } from "./eta-view.ts";
 import { failureViewSchema, labelViewFields, viewOfFailure } from "./job-view.ts";
 
 export const batchViewSchema = z.object({
@@ -51,6 +52,7 @@ export const batchDetailSchema = batchViewSchema.extend({
       }),
     )
     .describe("The failed and timed out jobs that stand first in the batch, at most 5."),
+  ...etaFields,
 });
 
 /** @param failed jobs of the batch */
@@ -58,7 +60,7 @@ export function viewOfBatchDetail(
   batch: Batch,
   failed: readonly Job[],
   { sight, baseUrl }: { sight: Sight; baseUrl: string },
-): z.infer<typeof batchDetailSchema> {
+): Omit<z.infer<typeof batchDetailSchema>, keyof typeof etaFields> {
   const firstErrors = failed.map(({ id, batchIndex, status, failure }) => ({
     ...{ jobId: id, index: batchIndex ?? 0, status },
     failure: failure && viewOfFailure(failure, sight),

@@ -1,9 +1,15 @@
-import { type Job, type JobReader, type Principal } from "@genga/jobs";
+import { type Batch, type Job, type JobReader, type Principal } from "@genga/jobs";
+import { type z } from "zod";
+import { type batchDetailSchema, viewOfBatchDetail } from "./batch-view.ts";
 import { viewOfJob, type JobDetail, type JobView } from "./job-view.ts";
 import { viewOfOutput } from "./output-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
-import { WaitingReasons, type WaitingReasonsParts } from "./waiting-reason.ts";
+import { type Etas, viewOfEta } from "./eta-view.ts";
+import { type WaitingReasons } from "./waiting-reason.ts";
+
+/** Failed jobs that a batch is shown with. */
+const firstErrorsMax = 5;
 
 /** The client that a view is made for. */
 export interface Viewer {
@@ -12,22 +18,31 @@ export interface Viewer {
   baseUrl: string;
 }
 
+export interface JobDetailsParts {
+  jobs: JobReader;
+  servers: KnownServers;
+  waitingReasons: WaitingReasons;
+  etas: Etas;
+}
+
 /** Views of jobs; the view of one job includes why it waits, or its outputs. */
 export class JobDetails {
   readonly #jobs: JobReader;
   readonly #servers: KnownServers;
   readonly #waitingReasons: WaitingReasons;
+  readonly #etas: Etas;
 
-  constructor(parts: WaitingReasonsParts) {
+  constructor(parts: JobDetailsParts) {
     this.#jobs = parts.jobs;
     this.#servers = parts.servers;
-    this.#waitingReasons = new WaitingReasons(parts);
+    this.#waitingReasons = parts.waitingReasons;
+    this.#etas = parts.etas;
   }
 
   async of(job: Job, viewer: Viewer): Promise<JobDetail> {
     const sight = await this.sightOf(viewer.principal);
     const dependsOn = await this.#jobs.of(job.tenantId).listDependencies(job.id);
-    const [[view], waitingFor, outputs] = await Promise.all([
+    const [[view], waiting, outputs] = await Promise.all([
       this.viewsOf([job], viewer),
       this.#waitingReasons.of(job, sight, dependsOn),
       job.status === "completed" ? this.#jobs.of(job.tenantId).listOutputs(job.id) : [],
@@ -36,7 +51,8 @@ export class JobDetails {
     return {
       ...view,
       dependsOn,
-      waitingFor,
+      waitingFor: waiting?.reason ?? null,
+      ...viewOfEta(await this.#etas.ofJob(job, waiting)),
       outputs: outputs.map((output) => viewOfOutput(output, viewer.baseUrl)),
     };
   }
@@ -51,6 +67,17 @@ export class JobDetails {
       this.#jobs.of(principal.tenant.id).findPrompts(jobs.map(({ id }) => id)),
     ]);
     return jobs.map((job) => viewOfJob(job, { sight, prompt: prompts.get(job.id), baseUrl }));
+  }
+
+  /** A batch, with its first errors and when it will end. */
+  async ofBatch(batch: Batch, { principal, baseUrl }: Viewer): Promise<z.infer<typeof batchDetailSchema>> {
+    const hasFailed = batch.counts.failed + batch.counts.timeout > 0;
+    const [sight, failed] = await Promise.all([
+      this.sightOf(principal),
+      hasFailed ? this.#jobs.of(batch.tenantId).listFirstFailed(batch.id, firstErrorsMax) : [],
+    ]);
+    const eta = viewOfEta(await this.#etas.ofBatch(batch, sight));
+    return { ...viewOfBatchDetail(batch, failed, { sight, baseUrl }), ...eta };
   }
 
   /** What the principal may see of the servers that are known now. */

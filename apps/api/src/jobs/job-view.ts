@@ -16,6 +16,7 @@ import {
 } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
+import { etaFields } from "./eta-view.ts";
 import { outputViewSchema } from "./output-view.ts";
 import { dependencySchema, waitingReasonSchema } from "./waiting-view.ts";
 import { type Sight } from "../access/sight.ts";
@@ -32,6 +33,14 @@ const progressViewSchema = z.object({
   steps: z.number().nullable(),
   nodesDone: z.number().nullable(),
   nodesTotal: z.number().nullable(),
+  remainingLowMs: z
+    .int()
+    .nullable()
+    .describe(
+      "How much longer the attempt runs, from the moment of this report: four of five runs end between this and the next " +
+        "figure. null = nothing like it was measured before, or it does not run.",
+    ),
+  remainingHighMs: z.int().nullable(),
 } satisfies Record<keyof JobProgress, z.ZodType>);
 
 /** The fields of an answer that show a job's prompt. */
@@ -122,6 +131,7 @@ export const attemptViewSchema = z.object({
 export const jobDetailSchema = jobViewSchema.extend({
   dependsOn: z.array(dependencySchema).describe("The jobs that had, or have, to complete before this one."),
   waitingFor: waitingReasonSchema.nullable().describe("Why the job waits; null when it does not wait."),
+  ...etaFields,
   outputs: z.array(outputViewSchema).describe("Empty until the job has completed."),
 });
 

@@ -2,6 +2,8 @@ import {
   type Job,
   type JobDependency,
   type JobReader,
+  type JobsBefore,
+  type LaneFacts,
   type LaneServing,
   type LaneStore,
   publicNameOf,
@@ -64,6 +66,24 @@ export interface WaitingReasonsParts {
   isRedisAway: () => Promise<boolean>;
 }
 
+/** What keeps a job waiting that nothing but other jobs keeps from beginning. */
+export interface WaitingRoom {
+  before: JobsBefore;
+  lane: LaneFacts | undefined;
+  /** The servers that can run it and take work; at least one. */
+  serverIds: readonly string[];
+  /** One of them has its model loaded, or it needs none. */
+  isLoaded: boolean;
+}
+
+export interface Waiting {
+  reason: WaitingReason;
+  /** `null` = something else than other jobs keeps it from beginning. */
+  room: WaitingRoom | null;
+  /** For whom the reason is worded. */
+  sight: Sight;
+}
+
 /**
  * Says why a queued job waits. What prevents it from running comes first, then the jobs before it. What it reads is
  * bounded, however many jobs wait.
@@ -78,7 +98,7 @@ export class WaitingReasons {
   }
 
   /** `null` for a job that is not queued. */
-  async of(job: Job, sight: Sight, dependsOn: readonly JobDependency[]): Promise<WaitingReason | null> {
+  async of(job: Job, sight: Sight, dependsOn: readonly JobDependency[]): Promise<Waiting | null> {
     if (job.status !== "queued") return null;
     const { jobs, servers: knownServers, laneServing, isRedisAway } = this.#parts;
     const own = jobs.of(job.tenantId);
@@ -90,7 +110,7 @@ export class WaitingReasons {
       laneServing.readLanes([job.lane]),
       isRedisAway(),
     ]);
-    const reason = ({ code, message, more }: Said): WaitingReason => ({
+    const wordedAs = ({ code, message, more }: Said): WaitingReason => ({
       ...{ code, message, jobsBefore: before.own, hasMoreBefore: before.isMore.own },
       ...{ estimatedWaitMs: null, until: null, missing: [] },
       ...(sight.operates
@@ -101,6 +121,7 @@ export class WaitingReasons {
         : {}),
       ...more,
     });
+    const reason = (said: Said): Waiting => ({ reason: wordedAs(said), room: null, sight });
 
     const servers = farm.servers.filter(({ state }) => state !== "retired");
     const ofFarm = reasonOfJob(job, dependsOn) ?? reasonOfFarm(farm, servers, redisIsAway);
@@ -121,7 +142,8 @@ export class WaitingReasons {
     const model = lane?.mainModel ?? null;
     const isLoaded = model === null || online.some(({ loadedModel }) => loadedModel === model);
     const estimatedWaitMs = estimateWaitMs(before, lane, { servers: online.length, isLoaded });
-    return reason({ ...placeInQueue(before, sight, isLoaded ? null : model), more: { estimatedWaitMs } });
+    const said = { ...placeInQueue(before, sight, isLoaded ? null : model), more: { estimatedWaitMs } };
+    return { ...reason(said), room: { before, lane, serverIds: online.map(({ id }) => id), isLoaded } };
   }
 }
 

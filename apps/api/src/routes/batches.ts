@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { withoutUndefined } from "../http/request-values.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
-import { viewOfBatch, viewOfBatchDetail } from "../jobs/batch-view.ts";
+import { viewOfBatch } from "../jobs/batch-view.ts";
 import { jsonBytes, jsonObject } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
@@ -73,25 +73,17 @@ export const getBatch = route({
   path: "batches/:id",
   access: "read",
   subject: "batch",
-  summary: "A batch, with counts and its first errors",
+  summary: "A batch, with counts, its first errors, and when it will probably end",
   answers: { 200: { description: "The batch.", content: json("BatchDetail") } },
   problems: ["batch-not-found", "batch-removed"],
   handler: async (
     { id, principal, baseUrl },
     { ownJobs, jobDetails }: Pick<ApiDependencies, "ownJobs" | "jobDetails">,
   ) => {
-    const jobs = ownJobs(principal);
-    const batch = await foundBatch(jobs, id);
-    const hasFailed = batch.counts.failed + batch.counts.timeout > 0;
-    const failed = hasFailed ? await jobs.listFirstFailed(batch.id, firstErrorsMax) : [];
-    return {
-      json: viewOfBatchDetail(batch, failed, { sight: await jobDetails.sightOf(principal), baseUrl }),
-    };
+    const batch = await foundBatch(ownJobs(principal), id);
+    return { json: await jobDetails.ofBatch(batch, { principal, baseUrl }) };
   },
 });
-
-/** Failed jobs that a batch is shown with. */
-export const firstErrorsMax = 5;
 
 export const listBatches = route({
   id: "listBatches",

@@ -6,7 +6,6 @@ import { type ApiDependencies } from "../dependencies.ts";
 import { openEventStream, type StreamParts } from "../jobs/open-event-stream.ts";
 import { type ProblemCode } from "../http/problem-document.ts";
 import { withoutUndefined } from "../http/request-values.ts";
-import { viewOfBatchDetail } from "../jobs/batch-view.ts";
 import { cursorOfText } from "../jobs/cursor-text.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
@@ -14,7 +13,6 @@ import { WantedJobs, type JobChoice } from "../jobs/wanted-jobs.ts";
 import { watchScope, type WatchedScope } from "../jobs/watch-scope.ts";
 import { type Answer } from "../routing/contents.ts";
 import { alreadySent, route } from "../routing/route.ts";
-import { firstErrorsMax } from "./batches.ts";
 import { labelQueryFields } from "./list-queries.ts";
 
 type Parts = StreamParts & Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes">;
@@ -135,9 +133,7 @@ export const watchBatch = route({
       (await isDone()) && cursor !== null && !(await feed.hasNewsAfter(scope, cursor.position));
     if (hasSeenAll) return { status: 204 };
     const snapshot = async (): Promise<unknown> => {
-      const batch = await foundBatch(jobs, id);
-      const failed = await jobs.listFirstFailed(id, firstErrorsMax);
-      return viewOfBatchDetail(batch, failed, { sight: await jobDetails.sightOf(principal), baseUrl });
+      return await jobDetails.ofBatch(await foundBatch(jobs, id), { principal, baseUrl });
     };
     const asked = { ...{ request, response, principal, cursor }, ...chosen(query) };
     await stream({ ...asked, scope, snapshot, isDone }, parts);
@@ -167,9 +163,7 @@ export const watchJobs = route({
     if (batchId !== undefined) await foundBatch(jobs, batchId);
     const snapshot = async (): Promise<unknown> => {
       if (batchId === undefined) return { counts: (await jobs.summarizeQueue()).counts };
-      const failed = await jobs.listFirstFailed(batchId, firstErrorsMax);
-      const sight = await jobDetails.sightOf(principal);
-      return viewOfBatchDetail(await foundBatch(jobs, batchId), failed, { sight, baseUrl });
+      return await jobDetails.ofBatch(await foundBatch(jobs, batchId), { principal, baseUrl });
     };
     const cursor = cursorOfText(headers["Last-Event-ID"] ?? query.lastEventId);
     const scope = batchId === undefined ? { tenantId: principal.tenant.id } : { batchId };

@@ -6,7 +6,7 @@ import { route } from "../routing/route.ts";
 import { type QueueOutlook } from "../servers/operator-queue.ts";
 import { countServers, type ShownFarm } from "../servers/shown-farm.ts";
 
-type Parts = Pick<ApiDependencies, "jobs" | "ownJobs" | "servers" | "operatorQueue">;
+type Parts = Pick<ApiDependencies, "jobs" | "ownJobs" | "servers" | "operatorQueue" | "runDurations">;
 
 export const getQueue = route({
   id: "getQueue",
@@ -19,13 +19,19 @@ export const getQueue = route({
     "Keys of the role operate also see the counts of all tenants, the figures of the farm, and in `outlook` the lanes, " +
     "the tenants, and what each server would take next.",
   answers: { 200: { description: "Counts.", content: json("Queue") } },
-  handler: async ({ principal }, { jobs, ownJobs, servers, operatorQueue }: Parts) => {
+  handler: async ({ principal }, parts: Parts) => {
+    const { jobs, ownJobs, servers, operatorQueue, runDurations } = parts;
     const [summary, farm] = await Promise.all([ownJobs(principal).summarizeQueue(), servers.farm()]);
     const pausedSince = farm.pause?.pausedAt.toISOString() ?? null;
     const own = { ...viewOfSummary(summary), pausedSince };
     if (principal.role !== "operate") return { json: own };
-    const [all, outlook] = await Promise.all([jobs.summarizeQueue(), operatorQueue.look()]);
-    const ofAll = { allTenants: viewOfSummary(all), ...viewOfFarm(farm), outlook: viewOfOutlook(outlook) };
+    const [all, outlook, estimates] = await Promise.all([
+      jobs.summarizeQueue(),
+      operatorQueue.look(),
+      runDurations.readEstimateError(),
+    ]);
+    const ofFarm = { ...viewOfFarm(farm), estimates, outlook: viewOfOutlook(outlook) };
+    const ofAll = { allTenants: viewOfSummary(all), ...ofFarm };
     return { json: { ...own, ...ofAll } };
   },
 });

@@ -60,6 +60,8 @@ const progress = {
   steps: 24,
   nodesDone: 7,
   nodesTotal: 7,
+  remainingLowMs: null,
+  remainingHighMs: null,
 };
 const job = {
   ...{ id: jobId, type: "image", status: "completed", prompt, negativePrompt, phase: null, progress },
@@ -111,6 +113,16 @@ const batch = {
   links: batchLinks,
 };
 
+const endsAt = {
+  ...{
+    low: "2026-01-01T12:04:10.000Z",
+    expected: "2026-01-01T12:05:00.000Z",
+    high: "2026-01-01T12:06:30.000Z",
+  },
+};
+const eta = { eta: { startsAt: null, endsAt }, etaReason: null };
+const noEta = { eta: null, etaReason: { code: "ended", message: "It has ended." } };
+
 /** Examples of answers; a test validates them against their schemas. */
 export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   AcceptedJob: accepted,
@@ -128,9 +140,9 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ],
   },
   Batch: batch,
-  BatchDetail: { ...batch, firstErrors: [] },
+  BatchDetail: { ...batch, firstErrors: [], ...eta },
   BatchPage: { batches: [batch], nextCursor: null },
-  JobDetail: { ...job, dependsOn: [], waitingFor: null, outputs: [output] },
+  JobDetail: { ...job, dependsOn: [], waitingFor: null, ...noEta, outputs: [output] },
   JobPage: { jobs: [job], nextCursor: null },
   Outputs: { id: jobId, status: "completed", outputs: [output] },
   Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 } },

@@ -176,6 +176,18 @@ export const answerSchemas = {
       .describe("When an operator paused the farm; null while it is not paused."),
     allTenants: z.object(queueFields).optional().describe(forOperators),
     outlook: queueOutlookSchema.optional().describe(forOperators),
+    estimates: z
+      .object({
+        medianError: z
+          .number()
+          .nullable()
+          .describe(
+            "The median of |estimate − run| ÷ run, as each run was estimated at its begin; null before one was.",
+          ),
+        runs: z.int().describe("Of the latest estimated runs, so many; at most 500."),
+      })
+      .optional()
+      .describe(`How far the estimates of runs are off. ${forOperators}`),
     servers: z
       .object({
         total: z.int().describe("All servers except retired ones."),

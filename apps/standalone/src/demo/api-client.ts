@@ -12,10 +12,17 @@ const jobStateSchema = z.object({
     nodeTitle: z.string().nullable(),
     step: z.number().nullable(),
     steps: z.number().nullable(),
+    remainingLowMs: z.number().nullable(),
+    remainingHighMs: z.number().nullable(),
   }),
   failure: z.object({ code: z.string(), message: z.string() }).nullable(),
   /** The reason why the job waits; only in the answer for a single job. */
   waitingFor: z.object({ message: z.string() }).nullable().optional(),
+  /** When it will probably end; only in the answer for a single job, and only if jobs like it were measured. */
+  eta: z
+    .object({ endsAt: z.object({ low: z.coerce.date(), high: z.coerce.date() }) })
+    .nullable()
+    .optional(),
   outputs: z
     .array(z.object({ mediaType: z.string(), bytes: z.number(), links: z.object({ content: z.string() }) }))
     .default([]),

@@ -6,7 +6,7 @@ export function describe(job: JobState): string {
     case "queued":
       return describeWaiting(job);
     case "processing":
-      return describePhase(job);
+      return `${describePhase(job)}${describeRemaining(job.progress)}`;
     case "completed":
       return "completed";
     case "failed":
@@ -16,9 +16,20 @@ export function describe(job: JobState): string {
   }
 }
 
-function describeWaiting({ attempt, failure, waitingFor }: JobState): string {
+function describeWaiting({ attempt, failure, waitingFor, eta }: JobState): string {
   if (attempt > 0 && failure !== null) return `waits again: ${failure.message}`;
-  return `waits${waitingFor ? `: ${waitingFor.message}` : ""}`;
+  const ends = eta ? `, ends in ${secondsUntil(eta.endsAt.low)}–${secondsUntil(eta.endsAt.high)} s` : "";
+  return `waits${ends}${waitingFor ? `: ${waitingFor.message}` : ""}`;
+}
+
+function secondsUntil(moment: Date): number {
+  return Math.max(Math.round((moment.getTime() - Date.now()) / 1000), 0);
+}
+
+function describeRemaining({ remainingLowMs: low, remainingHighMs: high }: JobState["progress"]): string {
+  return low === null || high === null
+    ? ""
+    : `, ${(low / 1000).toFixed(1)}–${(high / 1000).toFixed(1)} s left`;
 }
 
 function describePhase({ phase, progress }: JobState): string {

@@ -3,7 +3,8 @@ import { type JobState } from "./api-client.ts";
 import { describe as describeJob, bar } from "./job-line.ts";
 import { createProgressBoard, type BoardOutput } from "./progress-board.ts";
 
-const nothing = { percent: 0, node: null, nodeTitle: null, step: null, steps: null };
+const unmeasured = { remainingLowMs: null, remainingHighMs: null };
+const nothing = { percent: 0, node: null, nodeTitle: null, step: null, steps: null, ...unmeasured };
 
 function job(
   fields: Partial<Omit<JobState, "progress">> & { progress?: Partial<JobState["progress"]> },
@@ -40,6 +41,14 @@ describe("a job in words", () => {
     [job({}), "starting"],
     [job({ progress: { node: "3", nodeTitle: "KSampler", step: 4, steps: 20 } }), "KSampler, step 4/20"],
     [job({ progress: { node: "8" } }), "8"],
+    [job({ progress: { node: "8", remainingLowMs: 3_400, remainingHighMs: 5_000 } }), "8, 3.4–5.0 s left"],
+    [
+      job({
+        ...{ status: "queued", attempt: 0, waitingFor: { message: "It is next." } },
+        eta: { endsAt: { low: new Date(0), high: new Date(0) } },
+      }),
+      "waits, ends in 0–0 s: It is next.",
+    ],
     [job({ phase: "saving" }), "saving the files"],
     [job({ status: "completed", phase: null }), "completed"],
     [

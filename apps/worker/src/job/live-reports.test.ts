@@ -7,6 +7,7 @@ import { type Run } from "./run.ts";
 const run = { jobId: "the job" } as Run;
 const nothingYet: JobProgress = {
   ...{ percent: 0, node: null, nodeTitle: null, step: null, steps: null, nodesDone: 0, nodesTotal: 1 },
+  ...{ remainingLowMs: null, remainingHighMs: null },
 };
 const report = (step: number, phase: JobPhase = "executing"): Report => ({
   ...{ run, phase, progress: { ...nothingYet, percent: step, step, steps: 100 } },

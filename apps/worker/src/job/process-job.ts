@@ -1,10 +1,12 @@
 import { type Logger } from "@genga/runtime";
+import { type KnownDurations } from "../durations/known-durations.ts";
 import { type LaneMeasures } from "../lanes/lane-measures.ts";
 import { hasLetGo, type PromptEnd, serverVerdict } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { endJob, type EndJobOptions } from "./record-end.ts";
 import { type RefusalOptions } from "./refusal.ts";
 import { type Run } from "./run.ts";
+import { type RunTimes } from "../lanes/run-timing.ts";
 import { saveOutputs } from "./save-outputs.ts";
 import { endStoppedRun } from "./stopped-run.ts";
 import { lookUpSubmitted, submitPrompt } from "./submit-prompt.ts";
@@ -21,6 +23,7 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   postTimeoutMs: number;
   /** Gets how long each finished execution took. */
   measures: Pick<LaneMeasures, "note">;
+  durations: Pick<KnownDurations, "find" | "note">;
   /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
 }
@@ -46,7 +49,9 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
       options.measures.note(run.leased.job, run.timing.measured(endedAt, lookup.executedMs), run.hadToLoad);
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
-    await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, options, log);
+    const status = await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, options, log);
+    if (status === "completed" && lookup.state === "finished" && run.timing !== null)
+      noteDurations(run, server, run.timing.measured(endedAt, lookup.executedMs), options);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, options);
@@ -75,6 +80,12 @@ function endWithoutWatch(run: Run): PromptEnd {
   const wasThere = run.wasAdopted || run.wasSent;
   const endedBy = run.cancelSignal.aborted ? "cancel" : null;
   return { lookup: { state: wasThere ? "absent" : "never-there" }, endedBy, warnings: [] };
+}
+
+/** The job is completed: what later estimates learn from its execution, and how far off its own estimate was. */
+function noteDurations(run: Run, server: JobServer, times: RunTimes, options: ProcessJobOptions): void {
+  const { measure, hadToLoad } = run;
+  options.durations.note(measure.completed(times, hadToLoad, server.id), measure.errorOf(times.totalMs));
 }
 
 function freeSlot(run: Run, options: ProcessJobOptions): void {

@@ -3,6 +3,7 @@ import {
   type AttemptEnd,
   type AttemptRecorder,
   type JobRuns,
+  type JobStatus,
   LeaseLostError,
   type NewOutput,
   type OutputStorage,
@@ -51,6 +52,7 @@ const handOverDelayMs = 3_000;
 /**
  * Ends the attempt as the outcome of its run requires (`job-end.ts`). The prompt's entry in the server's history is deleted
  * soon afterwards. If the prompt has not left the server, the entry is left to the owner of the server.
+ * @returns the status of the job now
  * @throws RunStopped another worker holds the job
  */
 export async function endJob(
@@ -59,14 +61,15 @@ export async function endJob(
   outcome: RunOutcome,
   options: EndJobOptions,
   log: Logger,
-): Promise<void> {
+): Promise<JobStatus> {
   const { isExecuting, mayHaveBegun, hasExpired } = run;
   const circumstances = { isExecuting, mayHaveBegun, hasExpired, server };
   const decided = endOf(run.leased.job, outcome, circumstances, Math.random());
   const end = await withCrashedServers(run, server, decided, options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
-  await recordEnd(run, end, options, log);
+  const status = await recordEnd(run, end, options, log);
   if (mayForgetPrompt(outcome)) options.endedPrompts.forgetSoon(server.connector, run.promptId);
+  return status;
 }
 
 /** If the job is blamed for crashes, its failure names the servers that crashed. */
@@ -94,7 +97,7 @@ async function recordEnd(
   decided: AttemptEnd,
   options: RecordEndOptions,
   log: Logger,
-): Promise<void> {
+): Promise<JobStatus> {
   const end = shownEnd(decided, (text) => run.shownText(text));
   const outputs = end.kind === "completed" ? end.outputs : [];
   await options.progress.writeNow(run);
@@ -111,6 +114,7 @@ async function recordEnd(
     log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
     await finishTicket(run, end, job.status, options, log);
     await removeLeftovers(run, end, outputs, options, log);
+    return job.status;
   } catch (error) {
     if (error instanceof LeaseLostError) {
       await removeOutputs(options.storage, outputs);
@@ -121,7 +125,7 @@ async function recordEnd(
     await removeOutputs(options.storage, outputs);
     if (end.kind === "failed") throw error;
     log.error({ err: error }, "the database refuses the end of the attempt");
-    await recordEnd(run, unrecordableEnd(error), options, log);
+    return await recordEnd(run, unrecordableEnd(error), options, log);
   }
 }
 

@@ -1,8 +1,10 @@
 import { mainModelOf, needsOf, parseWorkflow, type Workflow } from "@genga/comfyui";
 import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
+import { runKindOf } from "@genga/workflows";
 import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
+import { RunMeasure } from "../durations/run-measure.ts";
 import { type RunTiming } from "../lanes/run-timing.ts";
 import { shownNameOf } from "../files/input-files.ts";
 import { uploadsNamedBy } from "../files/send-uploads.ts";
@@ -62,6 +64,7 @@ export class Run {
   readonly #ahead = new Set<object>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
+  #measure: RunMeasure | undefined;
   readonly #secretBox: SecretBox | undefined;
   #extraData: Record<string, unknown> | undefined;
   #secretsToHide: HiddenSecrets | null | undefined;
@@ -165,6 +168,11 @@ export class Run {
   /** The model that the server must have loaded; `null` = none. */
   get mainModel(): string | null {
     return mainModelOf(needsOf(this.workflow).models);
+  }
+
+  /** How long its execution will take, and how long its nodes took. */
+  get measure(): RunMeasure {
+    return (this.#measure ??= new RunMeasure(runKindOf(this.workflow)));
   }
 
   /** The extra data that is sent with the graph. @throws ExtraDataError */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, type SettledLookup, warningOf } from "@genga/comfyui";
 import { type Logger } from "@genga/runtime";
+import { type KnownDurations } from "../durations/known-durations.ts";
 import { type EndedBy, type PromptEnd } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
@@ -19,6 +20,7 @@ const warningsMax = 20;
 
 export interface WatchPromptOptions extends TakeBackOptions {
   progress: ProgressWriter;
+  durations: Pick<KnownDurations, "find">;
   /** How long an executing prompt may send no message. */
   stallMs: number;
   /** How long queue and history may fail to say where the prompt is. */
@@ -80,12 +82,17 @@ async function followToItsEnd(
   server: JobServer,
   ending: PromptEnding,
   warnings: Set<string>,
-  { progress, graceMs }: WatchPromptOptions,
+  { progress, durations, graceMs }: WatchPromptOptions,
 ): Promise<SettledLookup> {
-  const { workflow } = run;
+  const { workflow, measure } = run;
   const { promptId, clientId } = run.leased;
   const signal = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
-  const events = server.connector.watch(promptId, { clientId, workflow, signal, unreachableMs: graceMs });
+  const measured = durations.find(measure.kind, server.id).then((known) => {
+    measure.know(known);
+    return known === null ? null : known.run.nodes;
+  });
+  const watching = { clientId, workflow, signal, measured, unreachableMs: graceMs };
+  const events = server.connector.watch(promptId, watching);
   for await (const event of events) {
     switch (event.type) {
       case "progress": {
@@ -96,14 +103,14 @@ async function followToItsEnd(
           run.isExecuting = true;
           run.hadToLoad = server.noteExecution(run);
           run.timing = new RunTiming(performance.now());
+          measure.begin(performance.now(), run.hadToLoad);
           ending.noteSignOfLife();
         }
         run.timing?.noteStep(figures.node, figures.step, figures.steps, performance.now());
         ending.applyTimeLimit();
-        progress.report(run, shown, {
-          ...figures,
-          percent: Math.max(figures.percent, run.progress.percent),
-        });
+        const percent = Math.max(figures.percent, run.progress.percent);
+        const remaining = measure.remaining({ ...figures, percent }, performance.now());
+        progress.report(run, shown, { ...figures, percent, ...remaining });
         break;
       }
       case "settled":
@@ -117,8 +124,12 @@ async function followToItsEnd(
         // This message usually means that the prompt ends, and then the history has the error, too; `warningOf` handles
         // the case that it goes on.
         if (event.message.type === "execution_error") warnings.add(warningOf(event.message.data));
-        if (event.message.type === "executing" && event.message.data.node === null)
-          run.endHeardAt = performance.now();
+        if (event.message.type === "execution_cached") measure.noteCached(event.message.data.nodes);
+        if (event.message.type === "executing") {
+          const { node, display_node: shownNode } = event.message.data;
+          measure.enter(node === null ? null : (shownNode ?? node), performance.now());
+          if (node === null) run.endHeardAt = performance.now();
+        }
         break;
       case "preview":
       case "text":

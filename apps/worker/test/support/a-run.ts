@@ -28,6 +28,7 @@ const job: Job = {
     serverId: "server",
     promptId: "prompt",
     progress: buildProgress(10),
+    progressAt: null,
     failure: null,
     warnings: [],
     timeoutMs: 1_000,

@@ -28,6 +28,24 @@ export function weightOf(node: WorkflowNode): number {
   return weights.find(([classType]) => classType.test(node.class_type))?.[1] ?? weightOtherwise;
 }
 
+/** How long a node took in earlier runs of such a graph. */
+export interface MeasuredNode {
+  /** Of the whole node, or of each of its steps. */
+  ms: number;
+  /** How many steps it makes; `null` = it makes none, and `ms` is the whole. */
+  steps: number | null;
+}
+
+/** A node that is not among the measured ones of its graph took hardly any time. */
+const unmeasuredMs = 1;
+
+/** The weight of a node in a graph of which earlier runs were measured. @param stepsReported 0 = none yet */
+export function weightFromMeasured(measured: MeasuredNode | undefined, stepsReported: number): number {
+  if (measured === undefined) return unmeasuredMs;
+  if (measured.steps === null) return measured.ms;
+  return measured.ms * (stepsReported > 1 ? stepsReported : measured.steps);
+}
+
 /** A node that reports steps is slower than the weight of its class says, whatever the class is. */
 export function weightFromSteps(weight: number, stepsReported: number): number {
   return Math.max(weight, Math.min(stepsReported, stepsOtherwise) / 2);

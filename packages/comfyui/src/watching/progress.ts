@@ -1,5 +1,5 @@
 import { type PromptMessage } from "../wire/messages.ts";
-import { weightFromSteps, weightOf } from "./node-weights.ts";
+import { type MeasuredNode, weightFromMeasured, weightFromSteps, weightOf } from "./node-weights.ts";
 import { nodeTitleOf, type Workflow } from "../graph/workflow.ts";
 
 /** `submitted` = in the server's queue; `saving` = the server is done, the outputs are being fetched. */
@@ -39,14 +39,16 @@ export interface ProgressState {
   readonly nodes: ReadonlyMap<string, NodeState>;
   /** Ids of the nodes that run, in the order in which they began. */
   readonly running: readonly string[];
+  /** What earlier runs of such a graph measured, by node id; `null` = nothing, so weights are guessed from classes. */
+  readonly measured: ReadonlyMap<string, MeasuredNode> | null;
 }
 
 /** The server may still decode or save after its last progress message, so messages alone never give more than this. */
 const percentMax = 99;
 
 /**
- * The most that a node counts while only nodes that it made at run time report; the node itself reports when it is
- * done.
+ * The most that a node counts while only nodes that it made at run time report, or while it is silent; the node itself
+ * reports when it is done.
  */
 const partDoneMax = 0.95;
 /** At most this many titles are named when many nodes run. */
@@ -60,7 +62,34 @@ export function initialProgress(workflow: Workflow): ProgressState {
       { title: nodeTitleOf(node), weight: weightOf(node), done: 0, isCached: false },
     ]),
   );
-  return { progress: { ...nothingYet, nodesTotal: nodes.size }, nodes, running: [] };
+  return { progress: { ...nothingYet, nodesTotal: nodes.size }, nodes, running: [], measured: null };
+}
+
+/** Weighs the nodes by what earlier runs measured. The percentage does not fall, whatever it was. */
+export function weighNodes(state: ProgressState, measured: ReadonlyMap<string, MeasuredNode>): ProgressState {
+  const nodes = new Map(
+    [...state.nodes].map(([id, node]): [string, NodeState] => [
+      id,
+      { ...node, weight: weightFromMeasured(measured.get(id), 0) },
+    ]),
+  );
+  const { percent } = measure(nodes);
+  const later = withProgress(state, { percent: Math.max(state.progress.percent, percent) });
+  return { ...later, nodes, measured };
+}
+
+/**
+ * The running node has sent nothing for so long. If it was measured, it has come as much further as it usually does in that
+ * time, but never to its next message.
+ */
+export function passTime(state: ProgressState, silentMs: number): ProgressState {
+  const { node, step, steps } = state.progress;
+  const measured = node === null ? undefined : state.measured?.get(node);
+  if (node === null || measured === undefined || !(measured.ms > 0)) return state;
+  const share = Math.min(silentMs / measured.ms, partDoneMax);
+  if (measured.steps === null) return advance(state, [[node, { done: share }]]);
+  const stepsAll = steps ?? measured.steps;
+  return stepsAll > 0 ? advance(state, [[node, { done: ((step ?? 0) + share) / stepsAll }]]) : state;
 }
 
 const nothingYet: Progress = {
@@ -207,7 +236,13 @@ function advance(state: ProgressState, changes: NodeChange[]): ProgressState {
     if (node === undefined) continue;
     const done = Math.min(1, Math.max(node.done, change.done));
     const isCached = node.isCached || (change.isCached ?? false);
-    const weight = weightFromSteps(node.weight, change.stepsReported ?? 0);
+    const { stepsReported = 0 } = change;
+    const weight =
+      state.measured === null
+        ? weightFromSteps(node.weight, stepsReported)
+        : stepsReported > 1
+          ? weightFromMeasured(state.measured.get(id), stepsReported)
+          : node.weight;
     if (done === node.done && isCached === node.isCached && weight === node.weight) continue;
     nodes ??= new Map(state.nodes);
     nodes.set(id, { title: node.title, weight, done, isCached });

@@ -6,10 +6,13 @@ import { isEndAnnouncement, parseMessage, type PromptMessage } from "../wire/mes
 import {
   initialProgress,
   markSubmitted,
+  passTime,
   reduceProgress,
+  weighNodes,
   type Progress,
   type ProgressState,
 } from "./progress.ts";
+import { type MeasuredNode } from "./node-weights.ts";
 import { type PromptLookup, type SettledLookup } from "../wire/prompt-lookup.ts";
 import { type WatchEvent } from "./watch-event.ts";
 import { type Workflow } from "../graph/workflow.ts";
@@ -44,6 +47,8 @@ export class PromptWatch {
   });
   #progress: ProgressState;
   #settled: SettledLookup | undefined;
+  /** When the running node last began or made a step, by the monotonic clock. */
+  #steppedAt = performance.now();
   #unreachableSince: number | undefined;
   /** The POST is under way, so a server that does not know the prompt proves nothing yet. */
   isPosting = false;
@@ -79,6 +84,16 @@ export class PromptWatch {
   /** Sets the graph, for titles and weights, if the watch was made without one (by an adoption after a lookup). */
   describe(workflow: Workflow): void {
     if (this.#progress.nodes.size === 0) this.#progress = initialProgress(workflow);
+  }
+
+  /** Weighs the nodes by what earlier runs of such a graph measured. */
+  weigh(measured: ReadonlyMap<string, MeasuredNode>): void {
+    if (!this.isSettled) this.#advance(weighNodes(this.#progress, measured));
+  }
+
+  /** Lets the percentage move on while a node that was measured before is silent. To be called about once a second. */
+  passTime(now: number): void {
+    if (this.isExecuting) this.#advance(passTime(this.#progress, now - this.#steppedAt));
   }
 
   /**
@@ -183,7 +198,10 @@ export class PromptWatch {
   }
 
   #advance(next: ProgressState): void {
-    const changed = next.progress !== this.#progress.progress;
+    const before = this.#progress.progress;
+    const changed = next.progress !== before;
+    if (next.progress.node !== before.node || next.progress.step !== before.step)
+      this.#steppedAt = performance.now();
     this.#progress = next;
     if (changed) this.#buffer.push({ type: "progress", progress: next.progress }, "progress event");
   }

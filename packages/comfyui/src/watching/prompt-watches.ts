@@ -149,6 +149,7 @@ export class PromptWatches {
     let unreadSettled = 0;
     for (const watch of [...this.#watches.values()].reverse()) {
       if (!watch.isSettled && watch.lookupDueAt <= now) void this.lookUp(watch);
+      watch.passTime(now);
       if (!watch.isSettled || watch.hasReader) continue;
       unreadSettled += 1;
       if (unreadSettled > unreadSettledMax) this.forget(watch);

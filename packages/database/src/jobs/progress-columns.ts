@@ -9,6 +9,8 @@ const columnOf = {
   steps: { name: "steps", type: "int" },
   nodesDone: { name: "nodes_done", type: "int" },
   nodesTotal: { name: "nodes_total", type: "int" },
+  remainingLowMs: { name: "remaining_low_ms", type: "int" },
+  remainingHighMs: { name: "remaining_high_ms", type: "int" },
 } as const satisfies Record<Exclude<keyof JobProgress, "percent">, { name: string; type: "text" | "int" }>;
 
 const columns = Object.entries(columnOf).map(([field, column]) => ({ field, ...column }));
@@ -30,13 +32,18 @@ export const givenProgress = Prisma.raw(
 export const takenProgress = Prisma.raw(
   [
     "percent = greatest(jobs.percent, held.percent)",
+    "progress_at = now()",
     ...columns.map(({ field, name }) => `${name} = held."${field}"`),
   ].join(", "),
 );
 
 export function progressFromRow(row: JobProgress): JobProgress {
   const { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal } = row;
-  return { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal };
+  const { remainingLowMs, remainingHighMs } = row;
+  return {
+    ...{ percent, node, nodeTitle, step, steps },
+    ...{ nodesDone, nodesTotal, remainingLowMs, remainingHighMs },
+  };
 }
 
 /**
@@ -50,6 +57,8 @@ export function progressToRow(progress: JobProgress): JobProgress {
     ...{ percent, node, nodeTitle },
     ...{ step: wholeNumber(progress.step), steps: wholeNumber(progress.steps) },
     ...{ nodesDone: wholeNumber(progress.nodesDone), nodesTotal: wholeNumber(progress.nodesTotal) },
+    remainingLowMs: wholeNumber(progress.remainingLowMs),
+    remainingHighMs: wholeNumber(progress.remainingHighMs),
   };
 }
 

@@ -32,6 +32,12 @@ export interface JobProgress {
   steps: number | null;
   nodesDone: number | null;
   nodesTotal: number | null;
+  /**
+   * How much longer it will run, from the moment of this report: four of five runs end between these. null = nothing like
+   * it was measured before.
+   */
+  remainingLowMs: number | null;
+  remainingHighMs: number | null;
 }
 
 /** The class of a failure decides what happens next; see `retry-rule.ts`. */
@@ -100,6 +106,8 @@ export interface Job extends JobLabels {
   serverId: string | null;
   promptId: string | null;
   progress: JobProgress;
+  /** When its worker last told its progress. */
+  progressAt: Date | null;
   failure: JobFailure | null;
   /** What went wrong although the job completed, such as a node that was blocked, so that its output is missing. */
   warnings: string[];

@@ -34,6 +34,9 @@ const jobProgress = z.object({
   steps: z.number().nullable(),
   nodesDone: z.number().nullable(),
   nodesTotal: z.number().nullable(),
+  // Workers of an earlier version do not send these.
+  remainingLowMs: z.number().nullable().default(null),
+  remainingHighMs: z.number().nullable().default(null),
 });
 
 /**

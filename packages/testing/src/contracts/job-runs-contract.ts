@@ -208,6 +208,8 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
         steps: Infinity,
         nodesDone: 1e12,
         nodesTotal: null,
+        remainingLowMs: 1e300,
+        remainingHighMs: 1_234.5,
       });
       await stores().jobRuns.recordProgress([
         { ...one, phase: "submitted", progress: buildProgress(120) },
@@ -216,6 +218,7 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect((await read(one.jobId)).progress.percent).toBe(100);
       expect((await read(two.jobId)).progress).toMatchObject({
         ...{ percent: 0, step: 1, steps: null, nodesDone: null, nodesTotal: null },
+        ...{ remainingLowMs: null, remainingHighMs: 1_234 },
       });
     });
 
