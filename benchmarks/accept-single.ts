@@ -3,7 +3,8 @@
  * that does one INSERT and one `queue.add` for the same bodies. They take turns. No worker runs: what is measured is the
  * acceptance, from the first POST to the last 202. By parameters and as raw graphs.
  *
- * npm run bench:accept-single [-- --jobs 2000 --rounds 3 --concurrency 32]
+ * npm run bench:accept-single [-- --jobs 2000 --rounds 3 --concurrency 32 --profile FOLDER]; with a folder, the API writes a
+ * CPU profile into it (its start and end included)
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ import { Pool } from "undici";
 import { z } from "zod";
 import { median } from "./support/median.ts";
 import { processorMsOf } from "./support/processor-time.ts";
+import { profilingEnvironment } from "./support/profile-summary.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { firstCheckpoint, jobByGraph, jobByParameters, readDefinitions } from "./support/sample-jobs.ts";
@@ -24,6 +26,7 @@ const optionsSchema = z.object({
   jobs: count.default(2_000),
   rounds: count.default(3),
   concurrency: count.default(32),
+  profile: z.string().optional(),
 });
 type Options = z.infer<typeof optionsSchema>;
 
@@ -123,7 +126,10 @@ export async function run(options: Options): Promise<Row[]> {
     await database.connect();
     await readDefinitions(database, env).finally(() => database.end());
     const checkpoint = await firstCheckpoint(simulator.url);
-    const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
+    const api = await startServiceProcess({
+      entry: "apps/api/src/main.ts",
+      env: { ...env, ...(options.profile !== undefined && profilingEnvironment(options.profile)) },
+    });
     closings.unshift(() => api.stop());
     const bare = await startServiceProcess({ entry: "benchmarks/support/bare-accept-main.ts", env: shared });
     closings.unshift(() => bare.stop());

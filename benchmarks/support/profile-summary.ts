@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { z } from "zod";
 
 const profileSchema = z.object({
@@ -12,7 +13,9 @@ const profileSchema = z.object({
 
 /** Where a process is told to write a CPU profile when it ends. */
 export function profilingEnvironment(folder: string): Record<string, string> {
-  return { NODE_OPTIONS: `--import=${import.meta.resolve("./record-profile.mjs")}`, PROFILE_FOLDER: folder };
+  // Of the checkout, since this file may run in its compiled form from another place.
+  const recorder = pathToFileURL(join(process.cwd(), "benchmarks/support/record-profile.mjs"));
+  return { NODE_OPTIONS: `--import=${recorder.href}`, PROFILE_FOLDER: folder };
 }
 
 /** Of each profile in the folder: the shares of its busy time by package, the largest first, as a line. */
