@@ -18,6 +18,7 @@ import {
   type TenantJobReader,
   type TenantLimitStore,
   type UploadStore,
+  type WebhookStore,
 } from "@genga/jobs";
 import {
   createAdmissions,
@@ -53,6 +54,8 @@ import { boardPath } from "./http/paths.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { WrongKeys } from "./access/wrong-keys.ts";
+import { type NewWebhooks } from "./webhooks/new-webhooks.ts";
+import { webhookParts } from "./webhooks/webhook-parts.ts";
 
 /** All parts of the API. */
 export interface ApiDependencies {
@@ -79,6 +82,9 @@ export interface ApiDependencies {
   madeKeys: MadeKeys;
   keyWatch: KeyWatch;
   audit: AuditStore;
+  webhooks: WebhookStore;
+  newWebhooks: NewWebhooks;
+  signals: Pick<Signals, "publish">;
   board: QueueBoard;
   metrics: Metrics;
   /** Each resolves to a detail worth showing, or to `null`, and rejects when its part is unavailable. */
@@ -141,17 +147,14 @@ export async function openDependencies(
     const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const jobs = database.jobReader;
-    const metrics = createMetrics({
-      summarizeQueue: () => jobs.summarizeQueue(),
-      estimateError: () => database.runDurations.readEstimateError(),
-      farm: () => servers.farm(),
-    });
+    const metrics = metricsOf(database, () => servers.farm());
+    const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log });
     const { end, ...accepting } = acceptingParts(
       settings,
       { database, definitions, tickets, signals, storage, logger: log, defaultTenantId: defaultTenant.id },
       { metrics, serversMaxAgeMs: times.serversMaxAgeMs },
     );
-    endings.push(end);
+    endings.push(end, sending.end);
     const { servers } = accepting;
     const access = new Access({
       ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
@@ -173,6 +176,7 @@ export async function openDependencies(
         ...{ checkEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
       }),
       audit: database.audit,
+      ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),
       ...{ board, metrics },
       probes: probesOf(database, tickets, servers),
@@ -258,6 +262,16 @@ function limitingParts(
   const limits = new KnownLimits({ store: tenantLimits, defaults: settings.tenantLimits, log });
   const bodies = new BodyMemory({ bytesMax: settings.bodyBytesAtOnce });
   return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
+}
+
+/** Figures that are queried at each scrape. */
+function metricsOf(database: Database, farm: Parameters<typeof createMetrics>[0]["farm"]): Metrics {
+  return createMetrics({
+    summarizeQueue: () => database.jobReader.summarizeQueue(),
+    estimateError: () => database.runDurations.readEstimateError(),
+    countDeliveries: () => database.webhookQueue.countPending(),
+    farm,
+  });
 }
 
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {

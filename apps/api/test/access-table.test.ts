@@ -31,9 +31,9 @@ async function ask({ method, path }: Route, key?: string): Promise<{ status: num
     method,
     headers: {
       ...(key === undefined ? {} : { "x-api-key": key }),
-      ...(method === "POST" || method === "PUT" ? { "content-type": "application/json" } : {}),
+      ...(/^(POST|PUT|PATCH)$/.test(method) ? { "content-type": "application/json" } : {}),
     },
-    ...(method === "POST" || method === "PUT" ? { body: "{}" } : {}),
+    ...(/^(POST|PUT|PATCH)$/.test(method) ? { body: "{}" } : {}),
     signal: leaving.signal,
   });
   // A live stream goes on for ever.

@@ -29,6 +29,11 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   submitBatch: ["job-removed"],
   // Where jobs were submitted with a key that is not set any more.
   retryBatch: ["secrets-key-missing"],
+  // Where webhooks were stored under a key that is not set any more, or are more than a tenant may have, or disabled.
+  addWebhook: ["too-many-webhooks"],
+  rotateWebhook: ["secrets-key-missing"],
+  testWebhook: ["webhook-disabled"],
+  redeliver: ["webhook-disabled"],
 };
 
 const keys = {
@@ -176,6 +181,9 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   setTenantLimits: "TenantLimitChoices",
   addKey: "NewKey",
   rotateKey: "KeyRotation",
+  addWebhook: "NewWebhook",
+  changeWebhook: "WebhookChange",
+  rotateWebhook: "WebhookRotation",
 };
 
 /** What an operation must refuse, by what it is about and what may be sent to it. */

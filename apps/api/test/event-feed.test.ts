@@ -41,7 +41,9 @@ afterEach(async () => {
 });
 
 /** As one process has it, with its subscription live. */
-async function openFeed(signals: Pick<typeof api.signals, "subscribe"> = api.signals): Promise<EventFeed> {
+async function openFeed(
+  signals: Pick<typeof api.signals, "subscribe" | "publish"> = api.signals,
+): Promise<EventFeed> {
   const { eventReader: reader, eventSequencer: sequencer } = api.database;
   const onError = (error: unknown): never => {
     throw error;
@@ -180,7 +182,7 @@ test("a follower who is cut off again and again gets every event once, from what
 }, 30_000);
 
 test("while no live event arrives, the database tells everything, once it has positions", async () => {
-  const deaf = await openFeed({ subscribe: () => new Promise(() => undefined) });
+  const deaf = await openFeed({ subscribe: () => new Promise(() => undefined), publish: () => undefined });
   const { next } = await follow({ on: deaf });
   const { jobIds } = await submitBatch(1);
   await api.worker.complete(await api.worker.claim(jobIds[0]!, serverId), []);

@@ -167,7 +167,7 @@ describe("the stream of all jobs", () => {
   test("begins anew with a snapshot where its cursor is too old, or from the future", async () => {
     const { jobIds } = await submitBatch(3);
     for (const jobId of jobIds) await run(jobId);
-    while ((await api.database.eventSequencer.assignPositions(1_000)) > 0);
+    while ((await api.database.eventSequencer.assignPositions(1_000)).events > 0);
     await api.database.eventSequencer.removeOldPositions(2, 100_000);
     for (const cursor of ["1", "999999999999"]) {
       const stream = await open("events", cursor);
@@ -180,7 +180,7 @@ describe("the stream of all jobs", () => {
     const { id, jobIds } = await submitBatch(1);
     await run(jobIds[0]!);
     await run((await submitBatch(1)).jobIds[0]!);
-    while ((await api.database.eventSequencer.assignPositions(1_000)) > 0);
+    while ((await api.database.eventSequencer.assignPositions(1_000)).events > 0);
     await api.database.eventSequencer.removeOldPositions(1, 100_000);
     for (const cursor of ["1", "999999999999"]) {
       const messages = await (await open(`batches/${id}/events`, cursor)).rest();

@@ -154,7 +154,7 @@ describe("a method that is not possible", () => {
       const target = method === "CONNECT" ? host : "/api/anime/jobs";
       const { head, body } = await rawAnswer(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
       expect(head).toMatch(/^HTTP\/1\.1 405 /);
-      expect(head).toMatch(/^allow: GET, HEAD, POST, PUT, DELETE, OPTIONS$/im);
+      expect(head).toMatch(/^allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS$/im);
       expect(problemDocumentSchema.parse(JSON.parse(body))).toMatchObject({
         status: 405,
         code: "method-not-allowed",

@@ -28,6 +28,13 @@ const keys = {
   operate: "operate-key-0123456789",
 };
 
+/** Nothing listens at this address, and nothing else is sent to. */
+const webhookUrl = "http://127.0.0.1:1025/";
+const webhooks = {
+  SECRETS_KEY: "k9vJ0m2Qe5yH7sW1xC4bN8tR3uL6pZ0aD2gF5jK7qM4=",
+  ...{ WEBHOOKS_ALLOW_HTTP: "true", WEBHOOKS_ALLOW_NETWORKS: "127.0.0.1" },
+};
+
 described(title, () => {
   let keyless: ApiUnderTest;
   let keyed: ApiUnderTest;
@@ -37,8 +44,8 @@ described(title, () => {
       .map(([role, key]) => `studio:${role}:${key}`)
       .join();
     [keyless, keyed] = await Promise.all([
-      startApiUnderTest(), // Every case with a made up key would be one of the few that are allowed.
-      startApiUnderTest({ env: { API_KEYS: apiKeys, WRONG_KEYS_PER_MINUTE: "1000000" } }),
+      startApiUnderTest({ env: webhooks }), // Every case with a made up key would be one of the few that are allowed.
+      startApiUnderTest({ env: { ...webhooks, API_KEYS: apiKeys, WRONG_KEYS_PER_MINUTE: "1000000" } }),
     ]);
     folder = await mkdtemp(join(tmpdir(), "genga-schemathesis-"));
     const common = await readFile(join(here, "schemathesis.toml"), "utf8");
@@ -103,7 +110,7 @@ function settingsOf(name: string, ids: readonly string[]): string {
   ].join("\n");
 }
 
-/** Ids of everything that has one: jobs that wait, run and ended, a batch, outputs, an upload, a server. */
+/** Ids of everything that has one: jobs that wait, run and ended, a batch, outputs, an upload, a webhook, a server. */
 async function thingsOf(api: ApiUnderTest, headers: Record<string, string>): Promise<string[]> {
   const definitions = await recordedDefinitions("core");
   const serverId = await api.worker.registerServer("http://comfyui.test:8188", definitions);
@@ -132,6 +139,8 @@ async function thingsOf(api: ApiUnderTest, headers: Record<string, string>): Pro
     headers: { ...headers, "content-type": "image/png" },
   });
   const { id: uploadId } = (await upload.json()) as { id: string };
-  const ids = [...batch.jobs, ...outputs.outputs].map(({ id }) => id);
+  const webhook = (await (await api.post("webhooks", { url: webhookUrl }, headers)).json()) as { id: string };
+  const sent = (await (await api.post(`webhooks/${webhook.id}/test`, {}, headers)).json()) as { id: string };
+  const ids = [webhook, sent, ...batch.jobs, ...outputs.outputs].map(({ id }) => id);
   return [...ids, batch.id, uploadId, serverId];
 }

@@ -15,14 +15,18 @@ import {
   type ServerStore,
   type Signals,
   type TakeBacks,
+  openSecretBox,
   TicketAnnouncer,
   type TicketQueue,
+  type WebhookQueue,
 } from "@genga/jobs";
 import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue } from "@genga/queue";
-import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { createMetricsRegistry, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
+import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@genga/webhooks";
 import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
+import { type Registry } from "prom-client";
 
 /** All parts of a worker. */
 export interface Dependencies {
@@ -40,6 +44,11 @@ export interface Dependencies {
   definitions: DefinitionsStore;
   keeping: KeepingStore;
   eventSequencer: EventSequencer;
+  webhookQueue: WebhookQueue;
+  /** Sends what waits for webhooks. */
+  webhookDeliverer: WebhookDeliverer;
+  /** The figures of this process. */
+  registry: Registry;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -71,6 +80,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
   });
   // A worker needs the definitions of its servers before it begins their first jobs.
   definitions.warmUp();
+  const registry = createMetricsRegistry("worker");
   const released = new TicketAnnouncer({ tickets, announcer: database.jobAnnouncer, logger: log });
   return {
     workerId,
@@ -87,6 +97,12 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     definitions,
     keeping: database.keeping,
     eventSequencer: database.eventSequencer,
+    webhookQueue: database.webhookQueue,
+    webhookDeliverer: createDeliverer(settings, {
+      ...{ queue: database.webhookQueue, sequencer: database.eventSequencer, signals, log },
+      ...{ secretBox: openSecretBox(settings.secretsKeys), metrics: createWebhookMetrics(registry) },
+    }),
+    registry,
     recorder: new AttemptRecorder({
       ...{ runs: database.jobRuns, signals },
       announce: (jobs) => {

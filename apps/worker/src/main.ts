@@ -19,11 +19,13 @@ runService("worker", async ({ configuration, log, signal }) => {
   const statusServer = await startStatusServer({
     ...settings.workerStatus,
     status: () => worker.status,
+    registry: dependencies.registry,
   }).catch(async (error: unknown) => {
     await dependencies.close();
     throw error;
   });
   worker.start(statusServer.url);
+  dependencies.webhookDeliverer.start();
   return {
     details: {
       workerId: dependencies.workerId,
@@ -32,7 +34,7 @@ runService("worker", async ({ configuration, log, signal }) => {
     },
     stop: async () => {
       const handOver = async (): Promise<boolean> => {
-        await worker.stop();
+        await Promise.all([worker.stop(), dependencies.webhookDeliverer.stop()]);
         await Promise.all([dependencies.close(), statusServer.close()]);
         return true;
       };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { hostname } from "node:os";
-import { createMetricsRegistry, isLoopback } from "@genga/runtime";
+import { isLoopback } from "@genga/runtime";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { type TakeBackCounts } from "./job/take-back.ts";
 
@@ -33,9 +33,11 @@ export async function startStatusServer(options: {
   host: string;
   port: number;
   status: () => WorkerStatus;
+  /** Where the figures of the worker are added. */
+  registry: Registry;
 }): Promise<StatusServer> {
-  const { host, port, status } = options;
-  const registry = createRegistry(status);
+  const { host, port, status, registry } = options;
+  registerStatus(registry, status);
   const startedAt = performance.now();
   const server = createServer((request, response) => {
     const path = request.url?.split("?", 1)[0];
@@ -97,8 +99,7 @@ async function sendMetrics(response: ServerResponse, registry: Registry): Promis
   }
 }
 
-function createRegistry(status: () => WorkerStatus): Registry {
-  const registry = createMetricsRegistry("worker");
+function registerStatus(registry: Registry, status: () => WorkerStatus): void {
   const figures: [name: string, help: string, read: (status: WorkerStatus) => number][] = [
     ["genga_worker_servers_owned", "ComfyUI servers that this worker owns.", (now) => now.serversOwned],
     ["genga_worker_servers_ready", "Those of them that take jobs.", (now) => now.serversReady],
@@ -129,5 +130,4 @@ function createRegistry(status: () => WorkerStatus): Registry {
         takenBack.inc({ result }, count);
     },
   });
-  return registry;
 }

@@ -38,7 +38,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "genga-keeper-"));
   keeper = new Keeper({
     ...{ ownerId: "keeper", store: database.keeping, servers: database.servers, tickets, log },
-    events: database.eventSequencer,
+    ...{ events: database.eventSequencer, webhooks: database.webhookQueue },
+    onDeliveries: () => undefined,
     storage: await createFolderStorage({ folder }),
     settings: readConfiguration({}).keeping,
     leaseMs: 60_000,

@@ -21,6 +21,8 @@ import {
   type TenantStore,
   type UploadStore,
   type WorkOutlook,
+  type WebhookQueue,
+  type WebhookStore,
 } from "@genga/jobs";
 import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
@@ -49,6 +51,8 @@ import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
+import { PrismaWebhookQueue } from "./webhooks/prisma-webhook-queue.ts";
+import { PrismaWebhookStore } from "./webhooks/prisma-webhook-store.ts";
 
 /** The limits of tenants, unless `tenant_limits` says otherwise; `null` = no limit. */
 type JobLimits = QueueLimit & RunningLimit;
@@ -77,6 +81,8 @@ export interface Database {
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
   readonly keeping: KeepingStore;
+  readonly webhooks: WebhookStore;
+  readonly webhookQueue: WebhookQueue;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
   ping(signal?: AbortSignal): Promise<void>;
   /** Waits for running statements, then closes the pool. May be called again; later calls of the stores are refused. */
@@ -139,6 +145,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
     keeping: new PrismaKeepingStore(client),
+    webhooks: new PrismaWebhookStore(client),
+    webhookQueue: new PrismaWebhookQueue(client),
     ping: (signal) =>
       withMappedErrors(async () => {
         const answer = client.$queryRaw`SELECT 1`;

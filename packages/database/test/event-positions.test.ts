@@ -37,7 +37,7 @@ async function insert(count: number, batchName?: string): Promise<Job[]> {
 
 /** All that can be given a position gets one. */
 async function assignAll(limit = 1_000): Promise<void> {
-  while ((await stores.eventSequencer.assignPositions(limit)) > 0);
+  while ((await stores.eventSequencer.assignPositions(limit)).events > 0);
 }
 
 const lastPosition = (): Promise<bigint> => stores.eventReader.findLastPosition();
@@ -116,7 +116,7 @@ describe("Positions", () => {
     const [job] = await insert(1);
     await other.query("BEGIN");
     await other.query("SELECT FROM event_feed FOR UPDATE");
-    expect(await stores.eventSequencer.assignPositions(10)).toBe(0);
+    expect(await stores.eventSequencer.assignPositions(10)).toMatchObject({ events: 0 });
     await other.query("ROLLBACK");
     const before = await lastPosition();
     await assignAll();

@@ -60,7 +60,7 @@ export async function assertCounted(observer: pg.Client): Promise<void> {
 
 /** Each event has one position, in the order of its job, and removed jobs have none. */
 export async function assertPlaced(sequencer: EventSequencer, observer: pg.Client): Promise<void> {
-  while ((await sequencer.assignPositions(7)) > 0);
+  while ((await sequencer.assignPositions(7)).events > 0);
   const { rows } = await observer.query(`
     SELECT event.job_id, event.sequence, place.job_id AS placed FROM job_events event
     FULL JOIN event_positions place USING (job_id, sequence) WHERE event.job_id IS NULL OR place.job_id IS NULL

@@ -6,6 +6,8 @@ import {
   type GuessedLanes,
   type TakeBacks,
   type UploadStore,
+  type WebhookQueue,
+  type WebhookStore,
 } from "@genga/jobs";
 import { type ContractStores, createTestDatabase } from "@genga/testing";
 
@@ -18,6 +20,8 @@ export type TestStores = ContractStores & {
   eventSequencer: EventSequencer;
   takeBacks: TakeBacks;
   guessedLanes: GuessedLanes;
+  webhooks: WebhookStore;
+  webhookQueue: WebhookQueue;
 };
 
 /** Opens stores with a database of their own; `close` removes the database. */
@@ -29,7 +33,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
     await database.close();
     await scratch.drop();
   };
-  const { eventReader, eventSequencer, takeBacks, guessedLanes } = database;
+  const { eventReader, eventSequencer, takeBacks, guessedLanes, webhooks, webhookQueue } = database;
   return {
     ...{
       eventReader,
@@ -44,6 +48,8 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
       keeping,
       takeBacks,
       guessedLanes,
+      webhooks,
+      webhookQueue,
     },
     ...{ url: scratch.url, close },
   };

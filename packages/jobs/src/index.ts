@@ -95,18 +95,9 @@ export {
   type SealForJob,
   type TellPassedOn,
 } from "./ports/job-requests.ts";
-export {
-  type AttemptEnd,
-  type AttemptResult,
-  type Candidate,
-  type Claim,
-  type HeartbeatResult,
-  type JobLease,
-  type JobRuns,
-  type LeasedJob,
-  type PassedOn,
-  type ProgressReport,
-} from "./ports/job-runs.ts";
+export { type AttemptEnd, type AttemptResult, type Candidate, type Claim } from "./ports/job-runs.ts";
+export { type HeartbeatResult, type JobLease, type JobRuns, type LeasedJob } from "./ports/job-runs.ts";
+export { type PassedOn, type ProgressReport } from "./ports/job-runs.ts";
 export {
   type EndedPrompt,
   type Excess,
@@ -121,6 +112,7 @@ export {
 export {
   type EventReader,
   type EventScope,
+  type Assigned,
   type EventSequencer,
   type FeedPage,
   type PlacedEvent,
@@ -237,7 +229,7 @@ export {
 } from "./ports/idempotency-store.ts";
 export { liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
-export { SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
+export { openSecretBox, SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
 export { TenantNames } from "./secrets/tenant-names.ts";
 export {
   type NamedClass,
@@ -297,3 +289,9 @@ export { outputMember } from "./requests/output-references.ts";
 export { TicketAnnouncer } from "./requests/ticket-announcer.ts";
 export { takenBackCode, type PromptGraph, type TakeBacks, type WaitingPrompt } from "./ports/take-backs.ts";
 export { takeBacksFor, type EmptyServer } from "./scheduling/take-back.ts";
+export { usualWebhookEvents, webhookEventTypes, webhookTestType } from "./job/webhook.ts";
+export { webhookDeliveryStatuses, webhookSecretIdentity } from "./job/webhook.ts";
+export { type NewWebhook, type Webhook, type WebhookDelivery } from "./job/webhook.ts";
+export { type WebhookDeliveryStatus, type WebhookEventType } from "./job/webhook.ts";
+export { type DeliveryResult, type DueDelivery } from "./ports/webhook-store.ts";
+export { type WebhookQueue, type WebhookStore } from "./ports/webhook-store.ts";

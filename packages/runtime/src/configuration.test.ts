@@ -67,6 +67,11 @@ describe("the configuration", () => {
         uploadsUnusedMs: 2_592_000_000,
         diskFreeBytes: 500_000_000,
         removedIdsMs: 31_536_000_000,
+        webhookDeliveriesMs: 2_592_000_000,
+      },
+      webhooks: {
+        ...{ allowHttp: false, allowedNetworks: [], timeoutMs: 15_000, retryFirstMs: 5_000 },
+        ...{ retryForMs: 86_400_000, disableAfterMs: 432_000_000, perTenantMax: 20 },
       },
       workerId: undefined,
     });
@@ -84,6 +89,14 @@ describe("the configuration", () => {
       UPLOADS_UNUSED_DAYS: "0",
       DISK_FREE_MB: "7",
       REMOVED_IDS_DAYS: "0",
+      WEBHOOK_DELIVERIES_DAYS: "2",
+      WEBHOOKS_ALLOW_HTTP: "true",
+      WEBHOOKS_ALLOW_NETWORKS: "10.1.0.0/16, fd00::/8,192.168.1.7",
+      WEBHOOK_TIMEOUT_MS: "1000",
+      WEBHOOK_RETRY_FIRST_MS: "10",
+      WEBHOOK_RETRY_FOR_MS: "2000",
+      WEBHOOK_DISABLE_AFTER_MS: "3000",
+      WEBHOOKS_PER_TENANT: "4",
       PORT: "9000",
       HOST: "0.0.0.0",
       DATABASE_URL: "postgresql://a:b@db/genga",
@@ -171,6 +184,11 @@ describe("the configuration", () => {
         uploadsUnusedMs: null,
         diskFreeBytes: 7_000_000,
         removedIdsMs: null,
+        webhookDeliveriesMs: 172_800_000,
+      },
+      webhooks: {
+        ...{ allowHttp: true, allowedNetworks: ["10.1.0.0/16", "fd00::/8", "192.168.1.7"], timeoutMs: 1_000 },
+        ...{ retryFirstMs: 10, retryForMs: 2_000, disableAfterMs: 3_000, perTenantMax: 4 },
       },
       workerId: "w-1",
     });
@@ -225,6 +243,9 @@ describe("the configuration", () => {
     { REDIS_PREFIX: "a:b" },
     { TENANT_REQUESTS_AT_ONCE: "0" },
     { BODY_BYTES_AT_ONCE: "1000" },
+    { WEBHOOKS_ALLOW_HTTP: "yes" },
+    { WEBHOOKS_ALLOW_NETWORKS: "10.0.0.0/33" },
+    { WEBHOOKS_ALLOW_NETWORKS: "inner.example" },
   ])("refuses %j", (env) => {
     expect(messageOf(() => readConfiguration(env))).toContain(`${Object.keys(env)[0] ?? ""} is `);
   });

@@ -8,6 +8,7 @@ import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
+import { webhooksFrom, webhookVariables, type WebhookSettings } from "./webhook-settings.ts";
 
 /** The settings of a Genga process. Units are in the names; paths are absolute. */
 export interface Configuration extends LimitSettings, ServerSettings {
@@ -49,6 +50,7 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly ageingMs: number;
   /** How long, and how many, ended jobs and their files are kept. */
   readonly keeping: KeepingSettings;
+  readonly webhooks: WebhookSettings;
   /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
   readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
@@ -134,6 +136,7 @@ export function readConfiguration(env: Environment): Configuration {
     ...{ serverGraceMs: values.SERVER_GRACE_MS, serverRetireMs: values.SERVER_RETIRE_MS },
     ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
+    webhooks: webhooksFrom(values),
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     workerId: values.WORKER_ID,
   };
@@ -312,6 +315,7 @@ const environmentSchema = z.object({
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
+  ...webhookVariables,
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),
   WORKER_ID: z

@@ -24,3 +24,4 @@ export {
   type RunningService,
   type ServiceContext,
 } from "./run-service.ts";
+export { type WebhookSettings } from "./webhook-settings.ts";

@@ -18,6 +18,8 @@ export interface KeepingSettings {
   readonly diskFreeBytes: number;
   /** How long a removed job's id answers 410. */
   readonly removedIdsMs: number | null;
+  /** How long it is kept what was sent to webhooks, and how that went. */
+  readonly webhookDeliveriesMs: number;
 }
 
 const dayMs = 24 * 60 * 60_000;
@@ -31,6 +33,7 @@ export const keepingVariables = {
   UPLOADS_UNUSED_DAYS: wholeNumber(0, 36_500).default(30),
   DISK_FREE_MB: wholeNumber(0, 1_000_000_000).default(500),
   REMOVED_IDS_DAYS: wholeNumber(0, 36_500).default(365),
+  WEBHOOK_DELIVERIES_DAYS: wholeNumber(1, 36_500).default(30),
 };
 
 export function keepingFrom(values: z.infer<z.ZodObject<typeof keepingVariables>>): KeepingSettings {
@@ -43,5 +46,6 @@ export function keepingFrom(values: z.infer<z.ZodObject<typeof keepingVariables>
     uploadsUnusedMs: values.UPLOADS_UNUSED_DAYS === 0 ? null : values.UPLOADS_UNUSED_DAYS * dayMs,
     diskFreeBytes: values.DISK_FREE_MB * megabyte,
     removedIdsMs: values.REMOVED_IDS_DAYS === 0 ? null : values.REMOVED_IDS_DAYS * dayMs,
+    webhookDeliveriesMs: values.WEBHOOK_DELIVERIES_DAYS * dayMs,
   };
 }

@@ -2,7 +2,7 @@ import { stringifyExactJson } from "@genga/comfyui";
 import { type Database } from "@genga/database";
 import {
   JobManager,
-  SecretBox,
+  openSecretBox,
   type OutputStorage,
   type Principal,
   type Signals,
@@ -58,15 +58,11 @@ export function createAcceptingParts(
   const manager = new JobManager({
     ...{ reader: jobs, requests, announcer, tickets, signals, resolver, storage, defaultTenantId, logger },
     timeoutMsByType: jobTimeoutsMs,
-    secretBox: secretBoxOf(secretsKeys),
+    secretBox: openSecretBox(secretsKeys),
     writeJson: stringifyExactJson,
   });
   return {
     ...{ servers, manager },
     jobCommands: (principal) => new JobCommands({ manager, jobs, resolver }, principal),
   };
-}
-
-function secretBoxOf([first, ...older]: readonly string[]): SecretBox | undefined {
-  return first === undefined ? undefined : new SecretBox([first, ...older]);
 }

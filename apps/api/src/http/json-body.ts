@@ -44,7 +44,7 @@ export function receiveBytes(
       next();
       return;
     }
-    if ((request.method === "POST" || request.method === "PUT") && request.is(types) === false) {
+    if (/^(POST|PUT|PATCH)$/.test(request.method) && request.is(types) === false) {
       const given = request.headers["content-type"];
       throw notUnderstood(
         types,

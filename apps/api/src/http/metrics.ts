@@ -1,6 +1,7 @@
 import { type EstimateError, jobStatuses, type QueueSummary } from "@genga/jobs";
 import { createMetricsRegistry } from "@genga/runtime";
 import { type ShownFarm } from "../servers/shown-farm.ts";
+import { createWebhookMetrics, type WebhookMetrics } from "@genga/webhooks";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** The counters and histograms of the API. */
@@ -14,6 +15,7 @@ export interface Metrics {
   submissionThreadEnds: Counter;
   refusedByLimit: Counter<"limit">;
   wrongKeys: Counter<"outcome">;
+  webhooks: WebhookMetrics;
 }
 
 /** Sources that are queried at each scrape. Figures of a source that fails are left out. */
@@ -24,6 +26,8 @@ interface Asked {
   estimateError: () => Promise<EstimateError>;
   /** How many workers are alive, and which of them have no room for outputs. */
   farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>;
+  /** Deliveries to webhooks that wait. */
+  countDeliveries: () => Promise<number>;
 }
 
 export function createMetrics(asked: Asked): Metrics {
@@ -32,6 +36,7 @@ export function createMetrics(asked: Asked): Metrics {
   countAtScrapes(registry, asked);
   return {
     registry,
+    webhooks: createWebhookMetrics(registry),
     requestSeconds: new Histogram({
       name: "genga_http_request_seconds",
       help: "Time from a request's head to the end of its answer.",
@@ -81,7 +86,8 @@ export function createMetrics(asked: Asked): Metrics {
   };
 }
 
-function countAtScrapes(registry: Registry, { summarizeQueue, farm, estimateError }: Asked): void {
+function countAtScrapes(registry: Registry, asked: Asked): void {
+  const { summarizeQueue, farm, estimateError, countDeliveries } = asked;
   const registers = [registry];
   const error = new Gauge({
     name: "genga_estimate_error",
@@ -92,6 +98,16 @@ function countAtScrapes(registry: Registry, { summarizeQueue, farm, estimateErro
       const { medianError = null } = (await estimateError().catch(() => undefined)) ?? {};
       if (medianError === null) error.remove();
       else error.set(medianError);
+    },
+  });
+  const deliveries = new Gauge({
+    name: "genga_webhook_deliveries_pending",
+    help: "Deliveries to webhooks that wait for their first or next attempt, of all tenants.",
+    registers,
+    collect: async () => {
+      deliveries.reset();
+      const pending = await countDeliveries().catch(() => undefined);
+      if (pending !== undefined) deliveries.set(pending);
     },
   });
   const jobs = new Gauge({

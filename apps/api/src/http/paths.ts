@@ -4,7 +4,7 @@ export const prefix = "/api/anime";
 export const boardPath = "/admin/queues";
 
 /** The methods of routes; GET includes HEAD. */
-export type Method = "GET" | "POST" | "PUT" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** @param path of a route: relative to the prefix, or to the root when it begins with a slash */
 export function fullPath(path: string): string {

@@ -35,7 +35,7 @@ export function answerUnparsedRequests(server: Server): void {
 
 function methodNotKnown(): RefusedError {
   return new RefusedError("method-not-allowed", "No path here has this method.", {
-    headers: { allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS" },
+    headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" },
   });
 }
 

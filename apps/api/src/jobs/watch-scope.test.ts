@@ -28,14 +28,14 @@ afterEach(async () => {
 /** A feed of a store in which nothing happens. */
 function quietFeed(): EventFeed {
   return new EventFeed({
-    signals: { subscribe: () => Promise.resolve(() => undefined) },
+    signals: { subscribe: () => Promise.resolve(() => undefined), publish: () => undefined },
     reader: {
       findLastPosition: () => Promise.resolve(5n),
       listPlaced: () => Promise.resolve({ events: [], upTo: 5n }),
       listUnread: () => Promise.resolve([]),
       hasNewsAfter: () => Promise.resolve(false),
     },
-    sequencer: { assignPositions: () => Promise.resolve(0) },
+    sequencer: { assignPositions: () => Promise.resolve({ events: 0, deliveries: 0 }) },
     onError: () => undefined,
   });
 }

@@ -42,6 +42,18 @@ import { getQueue } from "./queue.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
 import { getUpload, uploadImage } from "./uploads.ts";
+import {
+  addWebhook,
+  changeWebhook,
+  getDelivery,
+  getWebhook,
+  listDeliveries,
+  listWebhooks,
+  redeliver,
+  removeWebhook,
+  rotateWebhook,
+  testWebhook,
+} from "./webhooks.ts";
 import { listWorkers } from "./workers.ts";
 
 /**
@@ -54,6 +66,8 @@ export const routes: readonly Route[] = [
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
+  ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],
+  ...[listDeliveries, getDelivery, redeliver],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
   ...[
     listModels,

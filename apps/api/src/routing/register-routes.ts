@@ -34,7 +34,7 @@ function registerPath(at: IRoute, routes: readonly HandledRoute[], parts: RouteD
   at.all(guardsOf(weakestOf(routes), parts), answerOtherMethods(routes));
 }
 
-const verbs = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;
+const verbs = { GET: "get", POST: "post", PUT: "put", PATCH: "patch", DELETE: "delete" } as const;
 
 function byPath(routes: readonly Route[]): Map<string, Route[]> {
   const paths = new Map<string, Route[]>();

@@ -17,6 +17,7 @@ export const tags = {
   submit: "Jobs, batches and initial images",
   jobs: "The state and the outputs of jobs",
   change: "Cancel, try again, remove",
+  webhooks: "Events that Genga sends",
   farm: "The queue, the servers and the workers",
   keys: "Who may do what, and who did what",
   service: "This service itself",

@@ -31,6 +31,14 @@ const subjects = {
     canBe: isUuid,
     absent: (id) => new RefusedError("key-not-found", `There is no key ${id} that works.`),
   },
+  webhook: {
+    canBe: isUuid,
+    absent: (id) => new RefusedError("webhook-not-found", `There is no webhook ${id}.`),
+  },
+  "webhook delivery": {
+    canBe: isUuid,
+    absent: (id) => new RefusedError("webhook-delivery-not-found", `There is no delivery ${id}.`),
+  },
   lane: {
     canBe: (name) => /^[a-z0-9][a-z0-9._-]{0,99}$/.test(name),
     absent: () => new RefusedError("lane-not-found", "There is no lane of this name."),

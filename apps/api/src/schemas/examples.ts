@@ -6,6 +6,8 @@ const batchId = "01a213f0-9d55-7f0b-8b6e-3c1a5a9d0c77";
 const outputId = "01a213f1-03aa-7b11-8f8e-0d8d4f1d9e10";
 const uploadId = "01a213ee-5b20-7d3c-a5f2-77b0c2f1c4aa";
 const keyId = "01a213f2-77aa-7d05-8f10-2f6c90aa1b34";
+const webhookId = "01a213f2-9c11-7f3e-8b55-6a7d0c2e9f10";
+const deliveryId = "01a213f3-1f0b-4c7a-9d1e-58b0e7c3a2d4";
 const serverId = "01a213ed-11aa-7e3c-8ab2-5d0b9fd0e6c3";
 const prompt = "a lighthouse above a sea of clouds, sunset";
 const negativePrompt = "worst quality, low quality, blurry";
@@ -37,6 +39,9 @@ export const bodyExamples: Record<BodyName, unknown> = {
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },
+  NewWebhook: { url: "https://studio.example/genga", events: ["job.completed", "job.failed", "batch.ended"] },
+  WebhookChange: { url: "https://studio.example/genga", enabled: true },
+  WebhookRotation: { overlapMinutes: 60 },
   TenantLimitChoices: {
     ...{ jobsQueuedMax: 5_000, jobsRunningMax: 4, requestsPerMinute: null },
     ...{ requestsAtOnce: null, streamsMax: 50, weight: 2 },
@@ -96,6 +101,18 @@ const output = {
   sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
   ...{ width: 768, height: 512, durationMs: null, text: null, createdAt: moment },
   links: { content: `${base}/outputs/${outputId}`, job: `${base}/jobs/${jobId}` },
+};
+const webhook = {
+  ...{ id: webhookId, scope: "tenant", url: "https://studio.example/genga" },
+  ...{ events: ["job.completed", "job.failed", "batch.ended"], enabled: true, disabledReason: null },
+  ...{ disabledAt: null, failingSince: null, previousSecretValidUntil: null, createdAt: moment },
+  links: { self: `${base}/webhooks/${webhookId}`, deliveries: `${base}/webhooks/${webhookId}/deliveries` },
+};
+const delivery = {
+  ...{ id: deliveryId, webhookId, messageId: `msg_${jobId.replaceAll("-", "")}_6`, type: "job.completed" },
+  ...{ occurredAt: moment, status: "delivered", attempts: 1, nextAttemptAt: null, attemptedAt: moment },
+  ...{ lastStatus: 200, lastError: null, endedAt: moment },
+  links: { self: `${base}/webhook-deliveries/${deliveryId}`, webhook: `${base}/webhooks/${webhookId}` },
 };
 const counts = { queued: 1, processing: 1, completed: 8, failed: 0, timeout: 0, cancelled: 0 };
 const batchLinks = { self: `${base}/batches/${batchId}`, jobs: `${base}/jobs?batch=${batchId}` };
@@ -167,6 +184,11 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
     ],
     ...{ kinds: [{ kind: "checkpoints", count: 1 }], serversKnown: 1, nextCursor: null },
   },
+  Webhook: webhook,
+  Webhooks: { webhooks: [webhook] },
+  ToldWebhook: { ...webhook, secret: "whsec_…" },
+  WebhookDelivery: delivery,
+  WebhookDeliveries: { deliveries: [delivery], nextCursor: null },
   ServerAction: { id: serverId, draining: true },
   ToldKey: {
     ...{ id: keyId, name: "render-farm-ci", tenant: "studio", role: "submit" },

@@ -17,6 +17,14 @@ import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { uploadViewSchema } from "./uploads.ts";
+import {
+  deliveryViewSchema,
+  newWebhookSchema,
+  toldWebhookSchema,
+  webhookChangeSchema,
+  webhookRotationSchema,
+  webhookViewSchema,
+} from "./webhooks.ts";
 import { queueOutlookSchema } from "./queue-outlook.ts";
 import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
@@ -51,6 +59,9 @@ export const bodySchemas = {
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,
   KeyRotation: keyRotationSchema,
+  NewWebhook: newWebhookSchema,
+  WebhookChange: webhookChangeSchema,
+  WebhookRotation: webhookRotationSchema,
 } as const;
 export type BodyName = keyof typeof bodySchemas;
 
@@ -251,6 +262,14 @@ export const answerSchemas = {
   Key: keyViewSchema,
   Keys: z.object({ keys: z.array(keyViewSchema) }),
   ToldKey: toldKeySchema,
+  Webhook: webhookViewSchema,
+  Webhooks: z.object({ webhooks: z.array(webhookViewSchema) }),
+  ToldWebhook: toldWebhookSchema,
+  WebhookDelivery: deliveryViewSchema,
+  WebhookDeliveries: z.object({
+    deliveries: z.array(deliveryViewSchema),
+    nextCursor: z.string().nullable(),
+  }),
   AuditEvents: z.object({ events: z.array(auditEventViewSchema), nextCursor: z.string().nullable() }),
   Problem: problemDocumentSchema,
 } as const;

@@ -1,5 +1,12 @@
 import { mainModelOf, needsOf, parseWorkflow, type Workflow } from "@genga/comfyui";
-import { SecretBox, ticketId, type HeldTicket, type JobProgress, type LeasedJob } from "@genga/jobs";
+import {
+  openSecretBox,
+  ticketId,
+  type HeldTicket,
+  type JobProgress,
+  type LeasedJob,
+  type SecretBox,
+} from "@genga/jobs";
 import { runKindOf } from "@genga/workflows";
 import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
@@ -90,8 +97,7 @@ export class Run {
         file === null ? [] : { sha256: file.sha256, filename: shownNameOf(file) },
       ),
     );
-    const [newest, ...older] = secretsKeys;
-    this.#secretBox = newest === undefined ? undefined : new SecretBox([newest, ...older]);
+    this.#secretBox = openSecretBox(secretsKeys);
     this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);

@@ -24,6 +24,8 @@ export class HouseKeeping {
     const {
       keeping: store,
       eventSequencer: events,
+      webhookQueue: webhooks,
+      signals,
       servers,
       tickets,
       storage,
@@ -38,8 +40,11 @@ export class HouseKeeping {
     });
     this.endedPrompts = new EndedPrompts({ store, servers: options.servers, log });
     this.#keeper = new Keeper({
-      ...{ ownerId: workerId, store, events, servers, tickets, storage, log },
+      ...{ ownerId: workerId, store, events, webhooks, servers, tickets, storage, log },
       ...{ settings: settings.keeping, leaseMs: settings.leaseMs },
+      onDeliveries: (deliveries) => {
+        signals.publish("deliveries-due", { deliveries });
+      },
     });
   }
 

@@ -12,6 +12,7 @@ import {
   StoreUnavailableError,
   type TicketQueue,
   TicketsUnavailableError,
+  type WebhookQueue,
 } from "@genga/jobs";
 import { type KeepingSettings, type Logger } from "@genga/runtime";
 
@@ -19,6 +20,9 @@ export interface KeeperOptions {
   ownerId: string;
   store: KeepingStore;
   events: EventSequencer;
+  webhooks: Pick<WebhookQueue, "removeOld">;
+  /** Something waits to be sent to webhooks. */
+  onDeliveries: (deliveries: number) => void;
   servers: Pick<ServerStore, "acquireNamedLease">;
   tickets: Pick<TicketQueue, "remove">;
   storage: Pick<OutputStorage, "remove" | "removeJobs" | "removeLeftovers">;
@@ -80,6 +84,7 @@ export class Keeper {
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
     { name: "lanes", everyPasses: 60, work: () => this.#removeLanes() },
+    { name: "webhooks", everyPasses: 60, work: () => this.#removeDeliveries() },
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
@@ -186,8 +191,13 @@ export class Keeper {
 
   /** No subscriber waits for this: events are told live, and their positions are only for those who come back. */
   #assignPositions(): Promise<void> {
-    const { events } = this.#options;
-    return this.#whileMore(() => events.assignPositions(positionedAtOnce), positionedAtOnce);
+    const { events, onDeliveries } = this.#options;
+    const assign = async (): Promise<number> => {
+      const assigned = await events.assignPositions(positionedAtOnce);
+      if (assigned.deliveries > 0) onDeliveries(assigned.deliveries);
+      return assigned.events;
+    };
+    return this.#whileMore(assign, positionedAtOnce);
   }
 
   #removeOldPositions(): Promise<void> {
@@ -214,6 +224,16 @@ export class Keeper {
     this.#position = next;
     const { graphs, batches, uploads } = removed;
     if (graphs + batches + uploads > 0) log.info(removed, "rows that no job uses were removed");
+  }
+
+  /** What was sent to webhooks long ago, and webhooks that nobody needs any more. */
+  #removeDeliveries(): Promise<void> {
+    const { webhooks, settings } = this.#options;
+    const remove = async (): Promise<number> => {
+      const removed = await webhooks.removeOld(settings.webhookDeliveriesMs, foldedAtOnce);
+      return Math.max(removed.deliveries, removed.webhooks);
+    };
+    return this.#whileMore(remove, foldedAtOnce);
   }
 
   async #forgetKeys(): Promise<void> {

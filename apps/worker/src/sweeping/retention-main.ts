@@ -58,7 +58,8 @@ async function main(): Promise<void> {
     try {
       const keeper = new Keeper({
         ...{ ownerId: `retention-${hostname()}-${process.pid}`, store: database.keeping, tickets, log },
-        ...{ events: database.eventSequencer, servers: database.servers },
+        ...{ events: database.eventSequencer, webhooks: database.webhookQueue, servers: database.servers },
+        onDeliveries: () => undefined,
         ...{ settings: settings.keeping, leaseMs: settings.leaseMs },
         storage: await openOutputStorage(settings.storage, settings.dataDir),
       });

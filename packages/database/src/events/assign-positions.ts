@@ -1,7 +1,10 @@
-import { type PrismaClient } from "../generated/client.ts";
+import { type Assigned } from "@genga/jobs";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { fanOut } from "../webhooks/fan-out.ts";
 
 /**
- * Moves the oldest notes of committed events (`unsequenced_events`) to `event_positions`.
+ * Moves the oldest notes of committed events (`unsequenced_events`) to `event_positions`, and makes the deliveries to webhooks
+ * of these events.
  *
  * Only the holder of the lock on `event_feed` assigns. The statement that assigns begins after the lock was taken, so that it
  * sees all positions that were given before, and its positions become visible together, before anybody can give higher
@@ -11,11 +14,11 @@ import { type PrismaClient } from "../generated/client.ts";
  * that somebody holds are those of jobs that are just being removed. They are not waited for, and no later event of such a
  * job is taken either: the removal may yet be rolled back.
  */
-export async function assignPositions(database: PrismaClient, limit: number): Promise<number> {
+export async function assignPositions(database: PrismaClient, limit: number): Promise<Assigned> {
   return await database.$transaction(async (transaction) => {
     const feed = await transaction.$queryRaw<unknown[]>`SELECT FROM event_feed FOR UPDATE SKIP LOCKED`;
-    if (feed.length === 0) return 0;
-    const [row] = await transaction.$queryRaw<{ taken: bigint }[]>`
+    if (feed.length === 0) return { events: 0, deliveries: 0 };
+    const [row] = await transaction.$queryRaw<{ taken: bigint; made: bigint }[]>`
       WITH oldest AS MATERIALIZED (
         SELECT job_id, sequence, id FROM unsequenced_events ORDER BY id LIMIT ${limit}::int
       ), free AS MATERIALIZED (
@@ -36,8 +39,8 @@ export async function assignPositions(database: PrismaClient, limit: number): Pr
       ), moved AS (
         UPDATE event_feed SET position = last.position FROM (SELECT max(position) AS position FROM placed) last
         WHERE last.position IS NOT NULL
-      )
-      SELECT count(*) AS taken FROM note`;
-    return Number(row?.taken ?? 0);
+      ), ${fanOut(Prisma.sql`note`)}
+      SELECT (SELECT count(*) FROM note) AS taken, made FROM delivery`;
+    return { events: Number(row?.taken ?? 0), deliveries: Number(row?.made ?? 0) };
   });
 }

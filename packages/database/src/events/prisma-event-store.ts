@@ -1,4 +1,5 @@
 import {
+  type Assigned,
   type EventReader,
   type EventScope,
   type EventSequencer,
@@ -21,7 +22,7 @@ export class PrismaEventStore implements EventReader, EventSequencer {
     this.#database = database;
   }
 
-  assignPositions(limit: number): Promise<number> {
+  assignPositions(limit: number): Promise<Assigned> {
     return withMappedErrors(() => assignPositions(this.#database, limit));
   }
 

@@ -13,6 +13,7 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
 import { keptFilesOf } from "./pending-removals.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
+import { fanOutBeforeRemoval } from "../webhooks/fan-out.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
 
 /**
@@ -122,6 +123,7 @@ const lockedColumns = Prisma.sql`
 async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJob[]): Promise<RemovedJob[]> {
   if (jobs.length === 0) return [];
   const ids = jobs.map(({ id }) => id);
+  await fanOutBeforeRemoval(transaction, ids);
   const uploads = await transaction.$queryRaw<{ id: string }[]>`
     SELECT DISTINCT upload_id AS id FROM job_uploads WHERE job_id = ANY(${ids}::uuid[])`;
   await noteFilesOfInputs(transaction, ids);

@@ -12,7 +12,7 @@ import { ProgressMemory, type LiveProgress } from "./progress-memory.ts";
 import { RepeatedRead } from "./repeated-read.ts";
 
 export interface EventFeedOptions {
-  signals: Pick<Signals, "subscribe">;
+  signals: Pick<Signals, "subscribe" | "publish">;
   reader: EventReader;
   sequencer: Pick<EventSequencer, "assignPositions">;
   /** After an error while the positions were read; they are read again later. */
@@ -233,9 +233,13 @@ export class EventFeed {
 
   /** Workers do this as well. Where it cannot be done now, events go on without positions for a while. */
   async #assignPositions(): Promise<void> {
-    const { sequencer, onError } = this.#with;
+    const { sequencer, signals, onError } = this.#with;
     try {
-      while ((await sequencer.assignPositions(assignedAtOnce)) >= assignedAtOnce);
+      for (;;) {
+        const { events, deliveries } = await sequencer.assignPositions(assignedAtOnce);
+        if (deliveries > 0) signals.publish("deliveries-due", { deliveries });
+        if (events < assignedAtOnce) return;
+      }
     } catch (error) {
       onError(error);
     }

@@ -19,16 +19,22 @@ export interface FeedPage {
   upTo: bigint;
 }
 
+/** How many events got positions, and how many deliveries to webhooks were made of them. */
+export interface Assigned {
+  events: number;
+  deliveries: number;
+}
+
 /**
  * Gives committed events their positions. A transaction that stays open holds back the positions of its own events only:
  * they get later ones. Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface EventSequencer {
   /**
-   * Gives up to `limit` events their positions, in one transaction; returns how many. Any process may call it at any time;
-   * while another one does the same, it changes nothing and returns 0.
+   * Gives up to `limit` events their positions, and makes deliveries of them for the webhooks that want them, in one
+   * transaction. Any process may call it at any time; while another one does the same, it changes nothing.
    */
-  assignPositions(limit: number): Promise<number>;
+  assignPositions(limit: number): Promise<Assigned>;
   /**
    * Removes up to `limit` of the oldest positions, beyond the latest `kept`; returns how many. A cursor before them is too
    * old from then on.

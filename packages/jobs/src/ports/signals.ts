@@ -23,6 +23,8 @@ export interface SignalTopics {
    * An operator paused or resumed the farm, or drained or resumed a server, so workers should read these settings now.
    */
   "operator-request": { requestedBy: string };
+  /** Something waits to be sent to webhooks, so the processes should look now. */
+  "deliveries-due": { deliveries: number };
 }
 
 /** A job that was queued for one server alone. */

@@ -65,6 +65,11 @@ export class SecretBox {
   }
 }
 
+/** @param secretsKeys newest first; `undefined` = SECRETS_KEY is not set, and nothing can be kept encrypted */
+export function openSecretBox([first, ...older]: readonly string[]): SecretBox | undefined {
+  return first === undefined ? undefined : new SecretBox([first, ...older]);
+}
+
 function derive(secretsKey: string, purpose: string, bytes: number): Buffer {
   return Buffer.from(hkdfSync("sha256", secretsKey, "", purpose, bytes));
 }

@@ -65,4 +65,5 @@ export const signalSchemas: { [Topic in SignalTopic]: z.ZodType<SignalTopics[Top
   "definitions-wanted": z.object({ requestedBy: z.string() }),
   "definitions-read": z.object({ serverId: z.string() }),
   "operator-request": z.object({ requestedBy: z.string() }),
+  "deliveries-due": z.object({ deliveries: z.int() }),
 };

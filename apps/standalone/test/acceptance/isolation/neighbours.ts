@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { migrate } from "@genga/database";
@@ -63,7 +64,11 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
   const stack = await startStack({
     databaseUrl: database.url,
     simulators: server.url === undefined ? 1 : 0,
-    env: { API_KEYS: apiKeys.join(), ...(server.url !== undefined && { COMFYUI_URLS: server.url }) },
+    env: {
+      API_KEYS: apiKeys.join(),
+      SECRETS_KEY: randomBytes(32).toString("base64"),
+      ...(server.url !== undefined && { COMFYUI_URLS: server.url }),
+    },
   });
   const folder = server.folder ?? join(stack.folder, "comfyui-0");
   const owner = new ApiClient(stack.url, ownerKey);
@@ -105,7 +110,7 @@ function pictureOf(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** An image, jobs that completed, failed, were cancelled and removed, a batch; all with the marker in every text. */
+/** An image, a webhook, jobs that completed, failed, were cancelled and removed, a batch; all with the marker in every text. */
 async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
   const sent = await fetch(`${url}/api/anime/uploads`, {
     method: "POST",
@@ -135,6 +140,9 @@ async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
     jobs: [job(shown), job(failing), { ...job(shown), priority: "low" }],
   });
   const batch = z.object({ jobs: z.array(z.object({ id: z.string() })) }).parse(await answer.json());
+  const webhook = await owner.request("POST", "webhooks", { url: `https://${marker}.example/hook` });
+  const { id: webhookId } = z.object({ id: z.string() }).parse(await webhook.json());
+  await owner.request("POST", `webhooks/${webhookId}/test`);
   const removed = await owner.submit(job(shown));
   for (const id of [single, removed, ...batch.jobs.map(({ id }) => id)]) await owner.untilEnded(id);
   await owner.request("DELETE", `jobs/${removed}`);
@@ -157,6 +165,8 @@ async function readBelongings(databaseUrl: string): Promise<Belongings> {
       upload: await column(`SELECT id::text AS value FROM uploads WHERE ${ofTenant}`),
       output: await column(`SELECT id::text AS value FROM outputs WHERE ${ofJobs}`),
       prompt: await column(`SELECT prompt_id::text AS value FROM job_attempts WHERE ${ofJobs}`),
+      webhook: await column(`SELECT id::text AS value FROM webhooks WHERE ${ofTenant}`),
+      delivery: await column(`SELECT id::text AS value FROM webhook_deliveries WHERE ${ofTenant}`),
       client: await column(`SELECT client_id AS value FROM job_attempts WHERE ${ofJobs}`),
       tenant: await column("SELECT id::text AS value FROM tenants WHERE name = $1"),
     };
