@@ -37,6 +37,7 @@ const mayImport = {
     "packages/webhooks",
   ],
   "apps/standalone": [
+    "packages/client",
     "packages/embedded",
     "packages/comfyui-simulator",
     "packages/runtime",

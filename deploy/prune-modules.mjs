@@ -8,10 +8,11 @@ import { dirname, join } from "node:path";
 
 /**
  * Packages of the root manifest that the services do without: Prisma's command line has generated the client by then, of
- * Redoc one finished file is used, and pictures and videos are drawn by the simulator alone.
+ * Redoc one finished file is used, no service is a client of the API, and pictures and videos are drawn by the simulator alone.
  */
 const leftOut = JSON.parse(readFileSync(new URL("left-out.json", import.meta.url), "utf8"));
 const onlyWhileBuilding = new Set(leftOut.onlyWhileBuilding);
+const onlyForClients = new Set(leftOut.onlyForClients);
 const onlyForSimulator = new Set(leftOut.onlyForSimulator);
 /** Read by the API itself (apps/api/src/documentation/documents.ts); its licence goes with it. */
 const redocFiles = new Set(["package.json", "LICENSE", "bundles/redoc.standalone.js"]);
@@ -35,7 +36,9 @@ const installed = JSON.parse(
 const wanted = Object.keys(JSON.parse(readFileSync(join(project, "package.json"), "utf8")).dependencies);
 
 const forServices = closure(
-  wanted.filter((name) => !onlyWhileBuilding.has(name) && !onlyForSimulator.has(name)),
+  wanted.filter(
+    (name) => !onlyWhileBuilding.has(name) && !onlyForClients.has(name) && !onlyForSimulator.has(name),
+  ),
 );
 const forSimulator = closure(wanted.filter((name) => onlyForSimulator.has(name)));
 

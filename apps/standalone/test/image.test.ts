@@ -7,7 +7,7 @@ const project = join(import.meta.dirname, "../../..");
 const read = (path: string): string => readFileSync(join(project, path), "utf8");
 const list = z.array(z.string());
 const leftOut = z
-  .object({ onlyWhileBuilding: list, onlyForSimulator: list })
+  .object({ onlyWhileBuilding: list, onlyForClients: list, onlyForSimulator: list })
   .parse(JSON.parse(read("deploy/left-out.json")));
 
 /** The instructions of each part of the Dockerfile, one a line. */
@@ -118,11 +118,18 @@ test(".dockerignore keeps tests, secrets and what only developers use out", () =
 });
 
 test("only the simulator loads the packages that the services' image leaves out", () => {
-  const absent = [...leftOut.onlyForSimulator, "@genga/comfyui-simulator", "@genga/comfyui-recordings"];
+  const absent = [
+    ...leftOut.onlyForClients,
+    ...leftOut.onlyForSimulator,
+    "@genga/comfyui-simulator",
+    "@genga/comfyui-recordings",
+  ];
   const loads = new RegExp(`(?:from|import\\(|resolve\\() ?"(${absent.join("|")})[/"]`);
   const loaders = folders
     .filter(
-      (folder) => !["packages/testing", "packages/chaos", "packages/comfyui-templates"].includes(folder),
+      (folder) =>
+        // In no image, or for the demo alone.
+        !/^packages\/(testing|chaos|comfyui-templates|client)$/.test(folder),
     )
     .flatMap((folder) => filesIn(`${folder}/src`))
     .filter((file) => !file.endsWith(".test.ts") && loads.test(read(file)));

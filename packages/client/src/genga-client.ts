@@ -204,12 +204,15 @@ export class GengaClient {
     { mediaType, signal }: RequestOptions & { readonly mediaType?: string } = {},
   ): Promise<Upload> {
     const type = mediaType ?? (content instanceof Blob ? content.type : "");
-    const request = new Request(`${this.#sending.baseUrl}/api/anime/uploads`, {
-      ...{ method: "POST", body: content, headers: { ...this.#sending.headers, "content-type": type } },
-      ...signalOf({ signal }),
-    });
-    // The same image again is the same upload.
-    return (await (await sendRequest(request, this.#sending, { isRepeatable: true })).json()) as Upload;
+    const headers = { ...this.#sending.headers, "content-type": type };
+    const again = (): Request =>
+      new Request(`${this.#sending.baseUrl}/api/anime/uploads`, {
+        ...{ method: "POST", body: content, headers },
+        ...signalOf({ signal }),
+      });
+    // The same file again is the same upload.
+    const response = await sendRequest(again(), this.#sending, { isRepeatable: true, again });
+    return (await response.json()) as Upload;
   }
 
   /** An id may be that of a job or of a batch; no two things have the same. */

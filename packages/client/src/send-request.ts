@@ -37,6 +37,8 @@ export interface Sent {
   readonly waitMs?: number;
   /** Only once: the caller handles refusals. */
   readonly isOnce?: boolean;
+  /** Makes the request again; without it the request is copied, which keeps its body in memory. */
+  readonly again?: () => Request;
   /** In place of the request's own signal, which Node 20 forgets when nothing holds the request any more. */
   readonly signal?: AbortSignal;
 }
@@ -49,17 +51,18 @@ export interface Sent {
 export async function sendRequest(request: Request, sending: Sending, how: Sent = {}): Promise<Response> {
   nameSubmission(request);
   const { retries } = sending;
-  const isRepeatable = how.isRepeatable ?? repeatsSafely(request);
+  const { isRepeatable = repeatsSafely(request), signal = request.signal } = how;
   for (let attempt = 1; ; attempt += 1) {
     const isLast = how.isOnce === true || attempt >= retries.attemptsMax;
     try {
-      return await sendOnce(isLast ? request : request.clone(), sending, how);
+      const next = how.again?.() ?? (isLast ? request : request.clone());
+      return await sendOnce(next, sending, { ...how, signal });
     } catch (error) {
       if (!(error instanceof GengaError)) throw error;
       error.attempts = attempt;
       const waitMs = error.retryAfterMs ?? 0;
       if (isLast || waitMs > retries.retryAfterMaxMs || !mayRepeat(error, isRepeatable)) throw error;
-      await pause(waitMs + backoffMs(attempt, retries), how.signal ?? request.signal);
+      await pause(waitMs + backoffMs(attempt, retries), signal);
     }
   }
 }
@@ -111,8 +114,12 @@ function nameSubmission({ method, url, headers }: Request): void {
   if (keyedPatterns.some((pattern) => pattern.test(pathname))) headers.set(keyHeader, randomId());
 }
 
-async function sendOnce(request: Request, sending: Sending, how: Sent): Promise<Response> {
-  const { signal = request.signal } = how;
+async function sendOnce(
+  request: Request,
+  sending: Sending,
+  how: Sent & { signal: AbortSignal },
+): Promise<Response> {
+  const { signal } = how;
   const deadline = new Deadline(signal);
   const endLimit = deadline.limit(sending.answerMs + (how.waitMs ?? 0), () =>
     connectionError(new Error("no answer arrived in time")),

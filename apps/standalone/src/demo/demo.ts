@@ -1,11 +1,10 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { type Configuration } from "@genga/runtime";
-import { ApiClient, RefusedByApi, type JobState } from "./api-client.ts";
+import { GengaClient, GengaError, type AcceptedBatch, type JobDetail } from "@genga/client";
 import { demoJobs, withoutWhatIsMissing } from "./demo-batch.ts";
 import { type DemoJob } from "./demo-job.ts";
 import { type Everything } from "../services/everything.ts";
-import { followJob } from "./follow-job.ts";
 import { describe } from "./job-line.ts";
 import { createProgressBoard, type ProgressBoard } from "./progress-board.ts";
 
@@ -24,7 +23,9 @@ export interface DemoOptions {
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, signal, say } = options;
-  const client = new ApiClient(everything.apiUrl, everything.apiKey);
+  const client = new GengaClient({
+    ...{ baseUrl: everything.apiUrl, apiKey: everything.apiKey, streamsMax: demoJobs.length },
+  });
   const accepted = await submit(client, options);
   if (accepted === undefined) return false;
   const { batch } = accepted;
@@ -34,18 +35,16 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const began = performance.now();
   const board = createProgressBoard(process.stdout, titles);
   options.onBoard(board);
-  let jobs: readonly JobState[];
+  let jobs: readonly JobDetail[];
   try {
     jobs = await Promise.all(
-      batch.jobs.map(({ id }, index) =>
-        followJob(
-          client,
-          id,
-          (job) => {
-            board.update(index, job);
-          },
+      batch.jobs.map((job, index) =>
+        client.waitFor(job, {
           signal,
-        ),
+          onProgress: (state) => {
+            board.update(index, state);
+          },
+        }),
       ),
     );
   } finally {
@@ -69,15 +68,15 @@ const titles: readonly string[] = demoJobs.map(({ type }, index) =>
  * refused; every reason has been printed.
  */
 async function submit(
-  client: ApiClient,
+  client: GengaClient,
   { signal, say }: DemoOptions,
-): Promise<{ batch: Awaited<ReturnType<ApiClient["submitBatch"]>>; jobs: readonly DemoJob[] } | undefined> {
+): Promise<{ batch: AcceptedBatch; jobs: readonly DemoJob[] } | undefined> {
   let jobs: readonly DemoJob[] | undefined = demoJobs;
   while (jobs !== undefined) {
     try {
-      return { batch: await client.submitBatch("demo", jobs, signal), jobs };
+      return { batch: await client.submitBatch({ name: "demo", jobs: [...jobs] }, { signal }), jobs };
     } catch (error) {
-      if (!(error instanceof RefusedByApi)) throw error;
+      if (!(error instanceof GengaError)) throw error;
       say(`The batch was refused: ${error.message}`);
       for (const { path, message } of error.problems) say(`  ${nameOf(path)}: ${message}`);
       jobs = withoutWhatIsMissing(jobs, error.problems);
@@ -105,7 +104,7 @@ function nameOf(path: string): string {
   return [titles[Number(index)] ?? `job ${index}`, rest].filter(Boolean).join(", ");
 }
 
-function tellResult(title: string, job: JobState, { configuration, say }: DemoOptions): void {
+function tellResult(title: string, job: JobDetail, { configuration, say }: DemoOptions): void {
   if (job.status !== "completed") {
     say(`  ${title}: ${describe(job)}`);
     return;

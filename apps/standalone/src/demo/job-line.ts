@@ -1,4 +1,14 @@
-import { type JobState } from "./api-client.ts";
+import { type JobDetail } from "@genga/client";
+
+/** The fields of a job that its line shows. */
+export interface JobState extends Pick<JobDetail, "status" | "phase" | "attempt"> {
+  readonly progress: Omit<JobDetail["progress"], "nodesDone" | "nodesTotal">;
+  readonly failure: { readonly message: string } | null;
+  /** The reason why the job waits. */
+  readonly waitingFor?: { readonly message: string } | null;
+  /** When it will probably end; only if jobs like it were measured. */
+  readonly eta?: { readonly endsAt: { readonly low: string; readonly high: string } } | null;
+}
 
 /** The state of a job in a few words: the node and step, why it waits, why it failed. */
 export function describe(job: JobState): string {
@@ -22,8 +32,8 @@ function describeWaiting({ attempt, failure, waitingFor, eta }: JobState): strin
   return `waits${ends}${waitingFor ? `: ${waitingFor.message}` : ""}`;
 }
 
-function secondsUntil(moment: Date): number {
-  return Math.max(Math.round((moment.getTime() - Date.now()) / 1000), 0);
+function secondsUntil(moment: string): number {
+  return Math.max(Math.round((Date.parse(moment) - Date.now()) / 1000), 0);
 }
 
 function describeRemaining({ remainingLowMs: low, remainingHighMs: high }: JobState["progress"]): string {

@@ -1,4 +1,4 @@
-import { type DemoJob, type OutputOfJob } from "./demo-job.ts";
+import { type DemoGraph, type DemoJob, type DemoNode, type OutputOfJob } from "./demo-job.ts";
 
 // Jobs of the demonstration for servers without its models, made by nodes of ComfyUI's own that need no model.
 
@@ -38,10 +38,10 @@ export function plainVideo(picture: OutputOfJob): DemoJob {
   });
 }
 
-function workflow(graph: Readonly<Record<string, object>>): DemoJob {
+function workflow(graph: DemoGraph): DemoJob {
   return { type: "workflow", workflow: graph };
 }
 
-function node(classType: string, inputs: object): object {
+function node(classType: string, inputs: Record<string, unknown>): DemoNode {
   return { class_type: classType, inputs };
 }

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { type JobState } from "./api-client.ts";
-import { describe as describeJob, bar } from "./job-line.ts";
+import { describe as describeJob, bar, type JobState } from "./job-line.ts";
 import { createProgressBoard, type BoardOutput } from "./progress-board.ts";
 
 const unmeasured = { remainingLowMs: null, remainingHighMs: null };
@@ -10,14 +9,12 @@ function job(
   fields: Partial<Omit<JobState, "progress">> & { progress?: Partial<JobState["progress"]> },
 ): JobState {
   const state = {
-    id: "1",
     status: "processing",
     phase: "executing",
     attempt: 1,
     failure: null,
-    outputs: [],
   } as const;
-  return { ...state, outputs: [], ...fields, progress: { ...nothing, ...fields.progress } };
+  return { ...state, ...fields, progress: { ...nothing, ...fields.progress } };
 }
 
 function screen(isTTY: boolean): BoardOutput & { text: () => string } {
@@ -33,7 +30,7 @@ describe("a job in words", () => {
       job({
         status: "queued",
         phase: "waiting",
-        failure: { code: "server-lost", message: "The server is gone." },
+        failure: { message: "The server is gone." },
       }),
       "waits again: The server is gone.",
     ],
@@ -45,16 +42,13 @@ describe("a job in words", () => {
     [
       job({
         ...{ status: "queued", attempt: 0, waitingFor: { message: "It is next." } },
-        eta: { endsAt: { low: new Date(0), high: new Date(0) } },
+        eta: { endsAt: { low: "2026-01-01T00:00:00Z", high: "2026-01-01T00:00:00Z" } },
       }),
       "waits, ends in 0–0 s: It is next.",
     ],
     [job({ phase: "saving" }), "saving the files"],
     [job({ status: "completed", phase: null }), "completed"],
-    [
-      job({ status: "failed", phase: null, failure: { code: "x", message: "No memory." } }),
-      "failed: No memory.",
-    ],
+    [job({ status: "failed", phase: null, failure: { message: "No memory." } }), "failed: No memory."],
     [job({ status: "cancelled", phase: null }), "cancelled"],
   ])("%#", (state, words) => {
     expect(describeJob(state)).toBe(words);

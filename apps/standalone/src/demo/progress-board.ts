@@ -1,4 +1,4 @@
-import { type JobState } from "./api-client.ts";
+import { type JobState } from "./job-line.ts";
 import { bar, describe } from "./job-line.ts";
 
 /** Shows the progress of a set of jobs. */

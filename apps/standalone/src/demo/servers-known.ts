@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { ApiClient } from "./api-client.ts";
+import { GengaClient } from "@genga/client";
 import { type Everything } from "../services/everything.ts";
 
 export interface WaitingOptions {
@@ -18,11 +18,12 @@ const silenceMs = 1_500;
  */
 export async function untilServersAreKnown(options: WaitingOptions): Promise<void> {
   const { everything, signal, say } = options;
-  const client = new ApiClient(everything.apiUrl, everything.apiKey);
+  const client = new GengaClient({ baseUrl: everything.apiUrl, apiKey: everything.apiKey });
   const beganAt = performance.now();
   let hasSaid = false;
   for (;;) {
-    const servers = await client.getServers(signal);
+    const { data } = await client.http.GET("/api/anime/servers", { signal });
+    const servers = data?.servers ?? [];
     const unknown = everything.comfyuiUrls.filter((url) => !servers.some((s) => s.url === url && s.isKnown));
     if (unknown.length === 0) return;
     const waitedMs = performance.now() - beganAt;
