@@ -52,12 +52,14 @@ function viewOfAccepted(
   job: Job,
   prompt: JobPrompt | undefined,
   baseUrl: string,
-): Pick<Job, "id" | "status"> & JobPrompt & { links: Record<string, string> } {
-  const atAcceptance = { ...job, status: "queued" } as const;
+): Pick<Job, "id" | "status"> & JobPrompt & { reusedFrom?: string; links: Record<string, string> } {
+  const { id, reusedFrom } = job;
+  const status = reusedFrom === null ? "queued" : "completed";
   return {
-    ...{ id: job.id, status: "queued" },
+    ...{ id, status },
     ...{ prompt: prompt?.prompt ?? null, negativePrompt: prompt?.negativePrompt ?? null },
-    links: linksOfJob(atAcceptance, baseUrl),
+    ...(reusedFrom !== null && { reusedFrom }),
+    links: linksOfJob({ ...job, status }, baseUrl),
   };
 }
 

@@ -100,6 +100,12 @@ export const jobViewSchema = z.object({
   warnings: z
     .array(z.string())
     .describe("What went wrong although the job completed, such as a node that was blocked."),
+  reusedFrom: z
+    .string()
+    .nullable()
+    .describe(
+      "The completed job whose outputs it got, so that it never ran; that one may have been removed since.",
+    ),
   cancelRequestedAt: moment.nullable(),
   cancelTooLate: z.boolean().describe("The cancel request came when the prompt had already succeeded."),
   createdAt: moment,
@@ -183,6 +189,7 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     server: job.serverId === null ? null : sight.server(job.serverId),
     failure: job.failure && viewOfFailure(job.failure, sight),
     warnings: job.warnings,
+    reusedFrom: job.reusedFrom,
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     cancelTooLate: job.cancelTooLate,
     createdAt: job.createdAt.toISOString(),

@@ -57,8 +57,12 @@ export const submitBatch = route({
   ) => {
     const isLines = request.is(linesMediaType) !== false;
     const key = keyOf(headers);
-    const { dryRun, ...said } = withoutUndefined(query);
-    const fields = { ...said, ...(dryRun !== undefined && { dryRun: dryRun === "true" }) };
+    const { dryRun, reuse, ...said } = withoutUndefined(query);
+    const fields = {
+      ...said,
+      ...(dryRun !== undefined && { dryRun: dryRun === "true" }),
+      ...(reuse !== undefined && { reuse: reuse === "true" }),
+    };
     const batch = { kind: "batch", fields, isLines, body, ...key, principal, baseUrl } as const;
     const accepted = await submissions.accept(batch);
     if (accepted.isDryRun === true) return { status: 200, jsonBytes: accepted.answer };

@@ -92,7 +92,13 @@ const job = {
     failure: null,
     warnings: [],
   },
-  ...{ cancelRequestedAt: null, cancelTooLate: false, createdAt: moment, startedAt: moment },
+  ...{
+    reusedFrom: null,
+    cancelRequestedAt: null,
+    cancelTooLate: false,
+    createdAt: moment,
+    startedAt: moment,
+  },
   ...{ finishedAt: moment, sequence: 6, links },
 };
 const output = {

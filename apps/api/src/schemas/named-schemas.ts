@@ -74,6 +74,10 @@ const notChecked = z
 const AcceptedJob = z.object({
   id: z.uuid(),
   status: z.enum(jobStatuses),
+  reusedFrom: z
+    .string()
+    .optional()
+    .describe("The completed job whose outputs it got, so that it is completed, too; absent where it runs."),
   ...promptViewFields,
   links,
   warnings: z.array(z.string()).optional(),

@@ -46,6 +46,13 @@ export const optionFields = {
     .max(bounds.timeoutMs.max)
     .optional()
     .describe("Counted from the begin of the execution."),
+  reuse: z
+    .boolean()
+    .optional()
+    .describe(
+      "If a completed job of yours has the same graph, with the same values and uploads, the job gets that one's outputs and is " +
+        "completed at once; `reusedFrom` says so. A job with secret extraData, or that waits for other jobs, always runs.",
+    ),
   runAt: moment.optional().describe("The job does not begin before this time."),
   expiresAt: moment
     .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
@@ -56,7 +63,7 @@ export const optionFields = {
     ),
 };
 
-const { attemptsMax, timeoutMs, expiresAt } = optionFields;
+const { attemptsMax, timeoutMs, expiresAt, reuse } = optionFields;
 
 /**
  * The same options in the query of a batch, whose values are texts. Whether a deadline is in the past is decided only when
@@ -67,6 +74,10 @@ export const optionQueryFields = {
   attemptsMax: inQuery(bounds.attemptsMax).describe(attemptsMax.description ?? ""),
   timeoutMs: inQuery(bounds.timeoutMs).describe(timeoutMs.description ?? ""),
   expiresAt: moment.optional().describe(expiresAt.description ?? ""),
+  reuse: z
+    .enum(["true", "false"])
+    .optional()
+    .describe(reuse.description ?? ""),
 };
 
 function inQuery({ min, max }: { min: number; max: number }): z.ZodOptional<z.ZodCoercedNumber> {

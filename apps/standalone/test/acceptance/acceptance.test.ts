@@ -154,3 +154,78 @@ describe("acceptance", () => {
     expect(files).toEqual(outputs.map(() => ({ width: 256, height: 256, format: "png" })));
   }, 60_000);
 });
+
+describe("reuse", () => {
+  const send = async (
+    path: string,
+    body: object,
+    key?: string,
+  ): Promise<{ status: number; answer: Answer }> => {
+    const response = await fetch(new URL(`/api/anime/${path}`, stack.apis[0]!.details["url"] as string), {
+      method: "POST",
+      headers: { "content-type": "application/json", ...(key !== undefined && { "idempotency-key": key }) },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, answer: (await response.json()) as Answer };
+  };
+  const shaOf = async (id: string): Promise<(string | undefined)[]> =>
+    (await api.outputs(id)).map(({ sha256 }) => sha256);
+
+  test("answers a job from the completed one with the same graph, which may then be removed", async () => {
+    const upload = await fetch(new URL("/api/anime/uploads", stack.apis[0]!.details["url"] as string), {
+      method: "POST",
+      headers: { "content-type": "image/png" },
+      body: await sharp({ create: { width: 64, height: 64, channels: 3, background: "#246" } })
+        .png()
+        .toBuffer(),
+    });
+    const { id: initImage } = (await upload.json()) as Answer;
+    const body = image({ seed: 4_711, initImage });
+    const source = await api.submit(body);
+    await api.untilEnded(source);
+
+    expect((await send("generate", { ...body, seed: 4_712, reuse: true })).answer.status).toBe("queued");
+    const first = await send("generate", { ...body, reuse: true, project: "again" }, "once-more");
+    expect(first).toMatchObject({ status: 202, answer: { status: "completed", reusedFrom: source } });
+    const { id } = first.answer;
+    const job = await (await api.request("GET", `jobs/${id}`)).json();
+    expect(job).toMatchObject({
+      status: "completed",
+      reusedFrom: source,
+      attempt: 0,
+      server: null,
+      project: "again",
+    });
+    expect(await (await api.request("GET", `jobs/${id}/attempts`)).json()).toMatchObject({ attempts: [] });
+    const events: unknown[] = [];
+    for await (const frame of api.events(id, { lastEventId: "0" }))
+      if (frame.event === "event") events.push(frame.data);
+    expect(events).toMatchObject([
+      { sequence: 1, type: "accepted" },
+      { sequence: 2, type: "completed", data: { reusedFrom: source, outputs: 1 } },
+    ]);
+    expect(await shaOf(id)).toEqual(await shaOf(source));
+
+    const swept = await send("batches", {
+      sweep: { base: body, vary: { seed: [4_711, 4_713] } },
+      reuse: true,
+    });
+    expect(swept.answer.jobs?.map(({ status }) => status)).toEqual(["completed", "queued"]);
+
+    expect((await api.request("DELETE", `jobs/${source}`)).status).toBe(204);
+    const replayed = await send("generate", { ...body, reuse: true, project: "again" }, "once-more");
+    expect(replayed.answer).toEqual(first.answer);
+    const [output] = await api.outputs(id);
+    expect(await decoded(output!.id)).toEqual({ width: 256, height: 256, format: "png" });
+    const third = await send("generate", { ...body, reuse: true });
+    expect(third.answer.status).toBe("completed");
+    expect([id, swept.answer.jobs?.[0]?.id]).toContain(third.answer.reusedFrom);
+  }, 60_000);
+});
+
+interface Answer {
+  id: string;
+  status: string;
+  reusedFrom?: string;
+  jobs?: { id: string; status: string }[];
+}

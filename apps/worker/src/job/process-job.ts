@@ -14,6 +14,7 @@ import { type TakeBackOptions } from "./take-back.ts";
 import { watchPrompt } from "./watch-prompt.ts";
 
 export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBackOptions {
+  runs: EndJobOptions["runs"];
   log: Logger;
   /** An executing prompt that sends no message for this long is given up. */
   stallMs: number;

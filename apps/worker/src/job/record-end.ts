@@ -36,7 +36,7 @@ export interface RecordEndOptions {
 }
 
 export interface EndJobOptions extends RecordEndOptions {
-  runs: Pick<JobRuns, "listAttempts">;
+  runs: Pick<JobRuns, "listAttempts" | "listOwned">;
   /** Deletes the entries of ended prompts from the history of their server. */
   endedPrompts: { forgetSoon: (connector: ComfyUIConnector, promptId: string) => void };
   log: Logger;
@@ -95,7 +95,7 @@ async function withCrashedServers(
 async function recordEnd(
   run: Run,
   decided: AttemptEnd,
-  options: RecordEndOptions,
+  options: EndJobOptions,
   log: Logger,
 ): Promise<JobStatus> {
   const end = shownEnd(decided, (text) => run.shownText(text));
@@ -117,7 +117,7 @@ async function recordEnd(
     return job.status;
   } catch (error) {
     if (error instanceof LeaseLostError) {
-      await removeOutputs(options.storage, outputs);
+      await removeUnowned(outputs, options, log);
       throw new RunStopped("lease-lost");
     }
     // Stored files stay, because the transaction may have taken effect, and then the job's rows name them.
@@ -126,6 +126,27 @@ async function recordEnd(
     if (end.kind === "failed") throw error;
     log.error({ err: error }, "the database refuses the end of the attempt");
     return await recordEnd(run, unrecordableEnd(error), options, log);
+  }
+}
+
+/**
+ * Removes the outputs of a lost lease. If the answer to the transaction was lost and the job was removed since, other jobs
+ * may own them.
+ */
+async function removeUnowned(
+  outputs: NewOutput[],
+  { runs, storage }: EndJobOptions,
+  log: Logger,
+): Promise<void> {
+  try {
+    const owned = new Set(await runs.listOwned(outputs.flatMap(({ storageKey }) => storageKey ?? [])));
+    await removeOutputs(
+      storage,
+      outputs.filter(({ storageKey }) => storageKey !== null && !owned.has(storageKey)),
+    );
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    log.warn({ err: error }, "files of a lost lease stay until their job is removed");
   }
 }
 

@@ -6,7 +6,7 @@ import { Run } from "./run.ts";
 
 export interface RunningJobsOptions extends ProcessJobOptions {
   workerId: string;
-  runs: Pick<JobRuns, "adoptJobs" | "listAttempts" | "releaseLeases" | "renewLeases">;
+  runs: Pick<JobRuns, "adoptJobs" | "listAttempts" | "listOwned" | "releaseLeases" | "renewLeases">;
   guard: OutageGuard;
   /** Newest first. */
   secretsKeys: readonly string[];

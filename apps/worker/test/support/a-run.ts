@@ -33,7 +33,14 @@ const job: Job = {
     warnings: [],
     timeoutMs: 1_000,
   },
-  ...{ eventSequence: 4, cancelRequestedAt: null, cancelTooLate: false, runAt: null, enqueuedAt: null },
+  ...{
+    eventSequence: 4,
+    cancelRequestedAt: null,
+    cancelTooLate: false,
+    reusedFrom: null,
+    runAt: null,
+    enqueuedAt: null,
+  },
   ...{ ticketNumber: 3, agedBands: 0, pausedAt: null },
   ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };

@@ -18,7 +18,7 @@ export const jobColumns = Prisma.sql`
   job.out_of_memory_count AS "outOfMemoryCount", job.crash_count AS "crashCount",
   job.lease_number AS "leaseNumber", job.server_id AS "serverId", job.prompt_id AS "promptId",
   ${selectedProgress}, job.progress_at AS "progressAt",
-  ${selectedFailure}, job.warnings,
+  ${selectedFailure}, job.warnings, job.reused_from AS "reusedFrom",
   job.timeout_ms AS "timeoutMs", job.event_sequence AS "eventSequence",
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
@@ -41,6 +41,7 @@ export type JobRow = Omit<
   | "takeBackFor"
   | "takeBackAskedAt"
   | "takeBackBegun"
+  | "reuseHash"
 >;
 
 export function jobFromRow(row: JobRow): Job {
@@ -73,6 +74,7 @@ export function jobFromRow(row: JobRow): Job {
     progressAt: row.progressAt,
     failure: failureFromRow(row),
     warnings: row.warnings,
+    reusedFrom: row.reusedFrom,
     timeoutMs: row.timeoutMs,
     eventSequence: row.eventSequence,
     cancelRequestedAt: row.cancelRequestedAt,

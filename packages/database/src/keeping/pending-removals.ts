@@ -1,12 +1,6 @@
 import { type RemovedJob } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-
-/** The files of a removed job that jobs which depended on it read: these own them now. */
-export function keptFilesOf(jobId: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`ARRAY(
-    SELECT DISTINCT input.storage_key FROM job_inputs input
-    WHERE input.needs_id = ${jobId} AND input.storage_key IS NOT NULL)`;
-}
+import { keptFilesOf } from "./owned-files.ts";
 
 export async function listPendingRemovals(database: PrismaClient, limit: number): Promise<RemovedJob[]> {
   return await database.$queryRaw<RemovedJob[]>`

@@ -11,7 +11,7 @@ import { validate as isUuid } from "uuid";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
-import { keptFilesOf } from "./pending-removals.ts";
+import { keptFilesOf } from "./owned-files.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { fanOutBeforeRemoval } from "../webhooks/fan-out.ts";
 import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
@@ -162,7 +162,7 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
 }
 
 /**
- * Files that these jobs read, of jobs that were removed before them: they go unless another job reads them. Those of
+ * Files that these jobs own of jobs that were removed before them: they go unless another job owns them, too. Those of
  * jobs that are still there, or go with these, are removed with them.
  */
 async function noteFilesOfInputs(transaction: Prisma.TransactionClient, ids: string[]): Promise<void> {

@@ -3,14 +3,15 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { countedEnds } from "./fold-counts.ts";
 
 /**
- * The bytes of files of removed jobs that ended jobs read, by the job that owns them: of several that read a file the one
- * that ended last, since the file is removed with it.
+ * The bytes of files of removed jobs that ended jobs own, by the job that they count for: of several the one that ended
+ * last, since the file is removed with it. A file whose own job is there counts for that one.
  */
 const keptFiles = Prisma.sql`
   SELECT job_id, tenant_id, sum(bytes) AS bytes FROM (
     SELECT DISTINCT ON (input.storage_key) input.job_id, reader.tenant_id, input.bytes
     FROM job_inputs input JOIN jobs reader ON reader.id = input.job_id
     WHERE input.is_source_removed AND input.storage_key IS NOT NULL AND reader.finished_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM outputs WHERE storage_key = input.storage_key AND attempt >= 1)
     ORDER BY input.storage_key, reader.finished_at DESC, reader.id DESC
   ) file
   GROUP BY job_id, tenant_id`;

@@ -1,4 +1,5 @@
-import { type PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { isOwned } from "./owned-files.ts";
 
 /** Shorter than the time after which PostgreSQL ends an idle transaction. */
 const transactionLimits = { timeout: 9_000, maxWait: 5_000 };
@@ -20,10 +21,9 @@ export async function removeUploadFiles(
     if (due.length === 0) return 0;
     const keys = due.map(({ key }) => key);
     const named = await transaction.$queryRaw<{ key: string }[]>`
-      SELECT key FROM unnest(${keys}::text[]) AS key
-      WHERE EXISTS (SELECT FROM uploads WHERE sha256 = substring(key FROM '^uploads/../([0-9a-f]{64})'))
-        OR EXISTS (SELECT FROM job_inputs WHERE storage_key = key)
-        OR EXISTS (SELECT FROM outputs WHERE storage_key = key)`;
+      SELECT due.key FROM unnest(${keys}::text[]) AS due(key)
+      WHERE EXISTS (SELECT FROM uploads WHERE sha256 = substring(due.key FROM '^uploads/../([0-9a-f]{64})'))
+        OR ${isOwned(Prisma.sql`due.key`)}`;
     const isNamed = new Set(named.map(({ key }) => key));
     const unused = keys.filter((key) => !isNamed.has(key));
     if (unused.length > 0) await remove(unused);

@@ -111,6 +111,8 @@ export interface Job extends JobLabels {
   failure: JobFailure | null;
   /** What went wrong although the job completed, such as a node that was blocked, so that its output is missing. */
   warnings: string[];
+  /** The completed job from which it was answered, so that it never ran; that job may have been removed since. */
+  reusedFrom: string | null;
   timeoutMs: number;
   /** The sequence of the latest event; the first event, `accepted`, has 1. */
   eventSequence: number;
@@ -160,6 +162,8 @@ export interface NewJob extends JobParameters, JobLabels {
   expiresAt: Date | null;
   /** The result of `promptTextOf`. */
   promptText: string;
+  /** It may be answered from a completed job of the tenant with the same graph. */
+  mayReuse?: boolean;
   /** Absent = none. */
   key?: string | null;
   /** The ids of the jobs that must complete first, each once: of the same submission, or of the same tenant. */

@@ -66,7 +66,7 @@ export interface NewSubmission {
 export interface JobRequests {
   /**
    * Inserts all jobs or none. Each is `queued`, with its `accepted` event, its rank, and the count of jobs that it waits
-   * for. Returns them in the given order.
+   * for; or `completed`, where it may be answered from a completed job with the same graph. Returns them in the given order.
    * @throws ClaimLostError
    * @throws InvalidJobError naming jobs to depend on that the tenant does not have, or that have ended without success
    */

@@ -139,6 +139,8 @@ export interface JobRuns {
    * worker claimed.
    */
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
+  /** Which of these files jobs own: the one that stored it, or others. A file that none owns is never owned again. */
+  listOwned(storageKeys: string[]): Promise<string[]>;
   /** The attempts of a job that runs, oldest first. */
   listAttempts(jobId: string): Promise<JobAttempt[]>;
   /** Renews all leases in one statement, including expired ones that no worker has taken. */

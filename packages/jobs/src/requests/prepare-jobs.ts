@@ -26,6 +26,8 @@ export interface JobOptions extends Partial<JobLabels> {
   runAt?: Date;
   /** A deadline for the queue: the job must have begun to execute by then. */
   expiresAt?: Date;
+  /** Answer it from a completed job of the tenant with the same graph, if there is one. */
+  reuse?: boolean;
   /** A name by which other jobs of its batch may depend on it. */
   key?: string;
   /** Keys of jobs of its batch, or ids of jobs of its tenant, which must complete first. */
@@ -99,6 +101,7 @@ async function prepareAt(
     workflow,
     promptText: promptTextOf({ parameters, workflow }),
     uploadIds,
+    ...(options.reuse === true && { mayReuse: true }),
     ...(inputs.length > 0 && { inputs }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {

@@ -17,6 +17,7 @@ import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, rowOf, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
+import { findSources, lockSources, reusedRows, SourceGoneError, type Sources } from "./reuse-jobs.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -27,6 +28,8 @@ const rowsAtOnce = 500;
 
 interface RankedJob extends PreparedJob {
   rank: number;
+  /** The completed job from which it is answered; it is then complete, too. */
+  reusedFrom: string | null;
 }
 
 interface Insert {
@@ -50,6 +53,8 @@ class NoRoomError extends Error {}
  * submissions of the same graphs, or a submission and a removal, wait for each other at the first common graph and
  * never deadlock. The graphs of a large submission are stored before its jobs. If the submission then fails, its graphs
  * stay until another submission uses them or the keeper removes them.
+ * Jobs that may be answered from a completed one are looked up before, and complete at once; they take neither ranks nor
+ * room in the queue (docs/decisions/0017-reuse.md).
  * @throws InvalidJobError for texts that PostgreSQL cannot store
  * @throws ClaimLostError when another request has the submission's key by now
  * @throws LimitReachedError when the tenant's queue has no room for all of the jobs
@@ -68,22 +73,39 @@ export async function insertJobs(
     return { ...each, lane: admitted.has(each.lane) ? each.lane : defaultLane };
   });
   for (let tries = 1; ; tries += 1) {
-    const takeRank = await beforeInsert(reserveRanks(database, tenantId, admittedJobs, limit));
+    // Sources that vanish again and again are not looked for for ever.
+    const sources =
+      tries === triesMax
+        ? new Map<string, string>()
+        : await beforeInsert(findSources(database, tenantId, admittedJobs));
+    const toRun = admittedJobs.filter(({ job }) => !sources.has(job.id));
+    const takeRank = await beforeInsert(ranksOf(database, tenantId, toRun, limit));
     if (takeRank !== null) {
-      const ranked = admittedJobs.map((each) => ({ ...each, rank: takeRank(each) }));
+      const ranked = admittedJobs.map((each) => {
+        const reusedFrom = sources.get(each.job.id) ?? null;
+        return { ...each, rank: reusedFrom === null ? takeRank(each) : 0, reusedFrom };
+      });
       const batch = submission.batch === null ? null : { ...submission.batch, total: jobs.length };
       const fulfilled = fulfilmentOf(submission);
       const inserted = await insertWithGraphs(
         statements,
-        { tenantId, batch, ranked, graphs: preparation.graphs, fulfilled },
+        { tenantId, batch, ranked, graphs: preparation.graphs, fulfilled, sources },
         limit,
       );
+      if (inserted === "source-gone") continue;
       if (inserted !== null) return inserted;
     }
     // The known count of queued jobs may be too high, so the jobs are counted before the submission is refused.
-    await beforeInsert(recount(database, tenantId, jobs.length, limit));
+    await beforeInsert(recount(database, tenantId, toRun.length, limit));
     if (tries === triesMax) throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
   }
+}
+
+/** Jobs that do not run take no place in the queue. */
+async function ranksOf(
+  ...reservation: Parameters<typeof reserveRanks>
+): Promise<((job: PreparedJob) => number) | null> {
+  return reservation[2].length === 0 ? () => 0 : await reserveRanks(...reservation);
 }
 
 /** Runs a step before the insert. If it fails, none of the jobs is stored, whatever effect the step had. */
@@ -104,11 +126,14 @@ async function beforeInsert<Result>(step: Promise<Result>): Promise<Result> {
  */
 const triesMax = 5;
 
-async function insertWithGraphs(...insert: Parameters<typeof insertAll>): Promise<Job[] | null> {
+async function insertWithGraphs(
+  ...insert: Parameters<typeof insertAll>
+): Promise<Job[] | null | "source-gone"> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await insertAll(...insert);
     } catch (error) {
+      if (error instanceof SourceGoneError) return "source-gone";
       const constraint = violatedConstraint(error);
       if (constraint === "job_uploads_upload_id_fkey") throw uploadGone();
       // A removal took the last other job with one of the graphs, and thereby the graph, so the graph is stored again.
@@ -126,13 +151,17 @@ function uploadGone(): InvalidJobError {
 /** `null` = the tenant's queue has no room for the jobs. */
 async function insertAll(
   statements: PlainStatements,
-  submission: Pick<Insert, "tenantId" | "batch" | "ranked" | "graphs"> & { fulfilled: Fulfilment | null },
+  submission: Pick<Insert, "tenantId" | "batch" | "ranked" | "graphs"> & {
+    fulfilled: Fulfilment | null;
+    sources: Sources;
+  },
   limit: QueueLimit,
 ): Promise<Job[] | null> {
-  const { tenantId, ranked, graphs, fulfilled } = submission;
-  const room = takeRoom(tenantId, ranked.length, limit);
+  const { tenantId, ranked, graphs, fulfilled, sources } = submission;
+  const toRun = ranked.length - sources.size;
+  const room = takeRoom(tenantId, toRun, limit);
   const depends = ranked.some(({ job }) => (job.dependsOn ?? []).length > 0);
-  if (ranked.length <= rowsAtOnce && !depends) {
+  if (ranked.length <= rowsAtOnce && !depends && sources.size === 0) {
     const insertOnce = async (transaction: Statements): Promise<Job[] | null> => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted = await insertRows(transaction, { ...submission, isFirst: true, room });
@@ -148,6 +177,7 @@ async function insertAll(
   for (const part of partsOf(graphs)) await statements.$executeRaw(graphInsert(part, null));
   const insertParts = (): Promise<Job[]> =>
     statements.transaction(async (transaction) => {
+      if (sources.size > 0) await lockSources(transaction, sources);
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted: Job[] = [];
       for (const part of partsOf(ranked)) {
@@ -164,7 +194,7 @@ async function insertAll(
       const ready = depends ? await insertDependencies(transaction, tenantId, ranked) : new Set<string>();
       // This comes last because it locks the tenant's row: other submissions of the tenant then wait only for the
       // commit.
-      if ((await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
+      if (toRun > 0 && (await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
       return inserted.map((job) => (ready.has(job.id) ? { ...job, openDependencies: 0 } : job));
     });
   return await orNoRoom(repeatConflicts(insertParts));
@@ -197,7 +227,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
-        key text, "openDependencies" int, "hasDependents" boolean)
+        key text, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -209,10 +239,18 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
-        has_dependents)
+        has_dependents, reuse_hash, reused_from, status, phase, percent, finished_at, event_sequence,
+        output_bytes)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
-        key, "openDependencies", "hasDependents"
+        key, "openDependencies", "hasDependents", decode("reuseHash", 'hex'), "reusedFrom",
+        CASE WHEN "reusedFrom" IS NULL THEN 'queued' ELSE 'completed' END::job_status,
+        CASE WHEN "reusedFrom" IS NULL THEN 'waiting'::job_phase END,
+        CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE 100 END,
+        CASE WHEN "reusedFrom" IS NOT NULL THEN now() END,
+        CASE WHEN "reusedFrom" IS NULL THEN 1 ELSE 2 END,
+        CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE (
+          SELECT coalesce(sum(bytes), 0) FROM outputs WHERE job_id = "reusedFrom" AND kind = 'text') END
       FROM given
       RETURNING *
     ), parameters AS (
@@ -230,9 +268,13 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       INSERT INTO job_secrets (job_id, sealed)
       SELECT id, decode("sealedExtraData", 'base64') FROM given WHERE "sealedExtraData" IS NOT NULL
     ), event AS (
-      INSERT INTO job_events (job_id, sequence, type, attempt)
-      SELECT id, event_sequence, 'accepted', attempt FROM job
-    )
+      INSERT INTO job_events (job_id, sequence, type, attempt, data)
+      SELECT id, 1, 'accepted', attempt, '{}'::jsonb FROM job
+      UNION ALL
+      SELECT id, 2, 'completed', attempt, jsonb_build_object('reusedFrom', reused_from, 'outputs', (
+        SELECT count(*) FROM outputs source WHERE source.job_id = reused_from))
+      FROM job WHERE reused_from IS NOT NULL
+    )${ranked.some(({ reusedFrom }) => reusedFrom !== null) ? reusedRows : Prisma.empty}
     SELECT ${jobColumns} FROM job`;
   return inserted.map(jobFromRow);
 }

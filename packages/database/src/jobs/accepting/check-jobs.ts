@@ -2,6 +2,7 @@ import { type NewSubmission } from "@genga/jobs";
 import { type PrismaClient } from "../../generated/client.ts";
 import { assertNeededJobs } from "../dependencies/insert-dependencies.ts";
 import { prepareJobs } from "./prepare-jobs.ts";
+import { findSources } from "./reuse-jobs.ts";
 import { hasRoom, recount, type QueueLimit } from "./queue-room.ts";
 
 /**
@@ -16,8 +17,9 @@ export async function checkJobs(
   limit: QueueLimit,
 ): Promise<void> {
   const { prepared } = await prepareJobs(jobs, batch);
+  const count = jobs.length - (await findSources(database, tenantId, prepared)).size;
   const [known] = await database.$queryRaw<{ hasRoom: boolean }[]>`
-    SELECT ${hasRoom(tenantId, jobs.length, limit)} AS "hasRoom"`;
-  if (known?.hasRoom !== true) await recount(database, tenantId, jobs.length, limit);
+    SELECT ${hasRoom(tenantId, count, limit)} AS "hasRoom"`;
+  if (count > 0 && known?.hasRoom !== true) await recount(database, tenantId, count, limit);
   await assertNeededJobs(database, tenantId, prepared);
 }

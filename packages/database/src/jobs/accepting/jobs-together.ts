@@ -52,12 +52,15 @@ export class JobsTogether {
   }
 }
 
-/** A claim of an Idempotency-Key and dependencies need transactions of their own. */
+/** A claim of an Idempotency-Key, dependencies and reuse need transactions of their own. */
 function mayShare({ batch, claim, jobs }: NewSubmission): boolean {
   return (
     batch === null &&
     claim === undefined &&
     jobs.length === 1 &&
-    jobs.every(({ dependsOn = [], key }) => dependsOn.length === 0 && (key ?? null) === null)
+    jobs.every(
+      ({ dependsOn = [], key, mayReuse }) =>
+        dependsOn.length === 0 && (key ?? null) === null && mayReuse !== true,
+    )
   );
 }

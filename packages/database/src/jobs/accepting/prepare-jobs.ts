@@ -9,6 +9,7 @@ import {
 } from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { isStorable, storedGraph } from "../../connection/stored-json.ts";
+import { reuseHashOf } from "./reuse-hash.ts";
 import { hashWorkflow } from "./workflow-hash.ts";
 
 /** A job whose row can be made, but is not yet: the rows of ten thousand jobs take some 20 MB. */
@@ -19,6 +20,8 @@ export interface PreparedJob {
   lane: string;
   priority: JobPriority;
   workflowHash: string;
+  /** What decides its outputs; `null` = it is neither answered from another job, nor another one from it. */
+  reuseHash: string | null;
   /** Other jobs of the same submission depend on it. */
   hasDependents: boolean;
 }
@@ -68,6 +71,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     const hasDependents = needed.has(job.id);
     prepared.push({
       ...{ job, batchIndex, lane: lane?.name ?? defaultLane, priority, workflowHash, hasDependents },
+      reuseHash: reuseHashOf(job, workflowHash),
     });
   }
   const sorted = [...graphs].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -79,7 +83,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
 }
 
 /** The job in the form that the insert takes; its graph is stored separately, under its hash. */
-export function rowOf({ job, ...known }: PreparedJob & { rank: number }): object {
+export function rowOf({ job, ...known }: PreparedJob & { rank: number; reusedFrom: string | null }): object {
   const { sealedExtraData, key = null, dependsOn = [] } = job;
   return {
     ...{ ...job, ...known, workflow: undefined },

@@ -18,6 +18,7 @@ import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { passOnEnds } from "../dependencies/pass-on-ends.ts";
+import { listOwned } from "../../keeping/owned-files.ts";
 import { findJob } from "../reading/find-jobs.ts";
 import { listAttempts } from "../reading/list-attempts.ts";
 import { adoptJobs, claimJobs } from "./claim-jobs.ts";
@@ -64,6 +65,10 @@ export class PrismaJobRuns implements JobRuns {
 
   claimJobs(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
     return withMappedErrors(() => claimJobs(this.#prepared, claims, leaseMs, this.#limits));
+  }
+
+  listOwned(storageKeys: string[]): Promise<string[]> {
+    return withMappedErrors(() => listOwned(this.#database, storageKeys));
   }
 
   listAttempts(jobId: string): Promise<JobAttempt[]> {
