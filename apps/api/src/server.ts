@@ -4,6 +4,7 @@ import helmet from "helmet";
 import { type ApiDependencies } from "./dependencies.ts";
 import { makeDocuments } from "./documentation/documents.ts";
 import { answerErrors } from "./http/answer-errors.ts";
+import { allowOrigins } from "./http/cross-origin.ts";
 import { nameBaseUrl } from "./http/base-url.ts";
 import { prefix } from "./http/paths.ts";
 import { RefusedError } from "./http/problem-document.ts";
@@ -14,7 +15,11 @@ import { routes } from "./routes/table.ts";
 /** Builds the Express application. Every request is authenticated before its body is read. */
 export function createApp(
   dependencies: ApiDependencies,
-  { publicUrl, trustedProxies }: Pick<Configuration, "publicUrl" | "trustedProxies">,
+  {
+    publicUrl,
+    trustedProxies,
+    corsOrigins,
+  }: Pick<Configuration, "publicUrl" | "trustedProxies" | "corsOrigins">,
 ): Express {
   const { access, log, metrics } = dependencies;
   const app = express();
@@ -22,7 +27,8 @@ export function createApp(
   app.disable("etag");
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
-  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignPages, nameBaseUrl(publicUrl));
+  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignHosts, allowOrigins(corsOrigins));
+  app.use(access.refuseForeignPages, nameBaseUrl(publicUrl));
   app.use(prefix, keepFromCaches);
   registerRoutes(app, routes, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });
   // Without a key a client does not learn which paths exist.

@@ -20,6 +20,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly publicUrl: string | undefined;
   /** Addresses, subnets and `loopback`, `linklocal`, `uniquelocal`, as Express's `trust proxy` takes them. */
   readonly trustedProxies: readonly string[];
+  /** Origins whose pages may use the API in a browser, as browsers write them. */
+  readonly corsOrigins: readonly string[];
   /** Undefined if not set; `npm start` then starts its own Postgres. */
   readonly databaseUrl: string | undefined;
   /** Undefined if not set; `npm start` then starts its own Redis. */
@@ -116,6 +118,7 @@ export function readConfiguration(env: Environment): Configuration {
     host: values.HOST,
     publicUrl: values.PUBLIC_URL,
     trustedProxies: values.TRUSTED_PROXIES,
+    corsOrigins: values.CORS_ORIGINS,
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     redisPrefix: values.REDIS_PREFIX,
@@ -199,6 +202,18 @@ const publicUrl = z
     { error: "a URL that begins with http:// or https://, without user, query and fragment" },
   )
   .transform((text) => new URL(text).href.replace(/\/+$/, ""));
+
+const corsOrigins = z
+  .string()
+  .transform(list)
+  .pipe(
+    z.array(
+      z
+        .string()
+        .refine((text) => /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text),
+      { error: "origins as browsers write them (https://pages.example), separated by commas" },
+    ),
+  );
 
 const trustedProxies = z
   .string()
@@ -290,6 +305,7 @@ const environmentSchema = z.object({
   HOST: hostAddress.default("127.0.0.1"),
   PUBLIC_URL: publicUrl.optional(),
   TRUSTED_PROXIES: trustedProxies.default([]),
+  CORS_ORIGINS: corsOrigins.default([]),
   DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
   REDIS_URL: urlOf("redis:", "rediss:").optional(),
   REDIS_PREFIX: z

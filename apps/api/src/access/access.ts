@@ -2,6 +2,7 @@ import { roleIncludes, StoreUnavailableError, type Principal, type Role, type Te
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type ConfiguredKeys } from "./configured-keys.ts";
+import { isOfAllowedOrigin } from "../http/cross-origin.ts";
 import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "../http/metrics.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -60,28 +61,33 @@ export class Access {
   }
 
   /**
-   * While no key exists, only programs of this machine may use the API. A web page could reach it by having its own
-   * host name resolve to loopback (DNS rebinding); such a request names a foreign host. A page could also post here
-   * directly; such a request names a foreign origin. Both are refused.
+   * Without keys this API serves everybody on this machine, and nobody else. A page elsewhere could let its own host name
+   * resolve to loopback (DNS rebinding); such a request names a foreign host, and is refused.
    */
-  readonly refuseForeignPages: RequestHandler = (request, _response, next) => {
-    if (this.needsKey) {
-      next();
-      return;
-    }
+  readonly refuseForeignHosts: RequestHandler = (request, _response, next) => {
     const host = hostNameOf(`http://${request.headers.host ?? ""}`);
-    if (host === undefined || !isLoopback(host)) {
+    if (!this.needsKey && (host === undefined || !isLoopback(host))) {
       throw new RefusedError(
         "host-not-allowed",
         "Without API keys only names of this machine, such as localhost, are served.",
       );
     }
-    const { origin } = request.headers;
+    next();
+  };
+
+  /**
+   * A page elsewhere could post to an API without keys; such a request names a foreign origin, and is refused, unless the
+   * operator has allowed the origin.
+   */
+  readonly refuseForeignPages: RequestHandler = (request, response, next) => {
+    const { host, origin } = request.headers;
     const isWrite = request.method !== "GET" && request.method !== "HEAD" && request.method !== "OPTIONS";
     if (
+      !this.needsKey &&
       isWrite &&
       origin !== undefined &&
-      new URL(`http://${request.headers.host ?? ""}`).host !== hostOf(origin)
+      !isOfAllowedOrigin(response) &&
+      new URL(`http://${host ?? ""}`).host !== hostOf(origin)
     ) {
       throw new RefusedError("origin-not-allowed", "Pages of other origins may not change anything here.");
     }
