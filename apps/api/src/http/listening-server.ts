@@ -12,8 +12,10 @@ export interface ListeningServer {
   close(): Promise<void>;
 }
 
-/** How long a client may take to send a request. */
-const requestTimeoutMs = 60_000;
+/** How long a client may take to send a request, its body included. */
+const defaultRequestTimeoutMs = 60_000;
+/** How often connections are looked at that take too long; more often where they may take less. */
+const checkEveryMs = 5_000;
 /**
  * How long a quiet connection stays open: longer than load balancers keep theirs (a minute), and long enough that a client that
  * was held up for some seconds does not send its next request into a connection that was just closed.
@@ -23,9 +25,16 @@ const lingerMs = 2_000;
 
 export async function listen(
   app: Express,
-  options: { host: string; port: number },
+  {
+    requestTimeoutMs = defaultRequestTimeoutMs,
+    ...options
+  }: { host: string; port: number; requestTimeoutMs?: number },
 ): Promise<ListeningServer> {
-  const server = createServer({ requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs }, app);
+  const timeouts = {
+    ...{ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs },
+    connectionsCheckingInterval: Math.min(checkEveryMs, requestTimeoutMs),
+  };
+  const server = createServer(timeouts, app);
   answerUnparsedRequests(server);
   server.listen(options.port, options.host);
   await once(server, "listening");
