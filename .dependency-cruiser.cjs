@@ -52,6 +52,7 @@ const foldersMayImport = {
     http: ["servers"],
     servers: [],
     access: ["http"],
+    archives: ["http"],
     submissions: ["http", "jobs"],
     uploads: ["http"],
     accepting: ["http", "jobs", "servers", "submissions"],
@@ -64,6 +65,7 @@ const foldersMayImport = {
     routes: [
       "accepting",
       "access",
+      "archives",
       "http",
       "jobs",
       "routing",

@@ -48,6 +48,7 @@ const entries = {
   "bench:retention": "benchmarks/retention.ts",
   "bench:streams": "benchmarks/streams.ts",
   "bench:startup": "benchmarks/startup.ts",
+  "bench:zip": "benchmarks/zip.ts",
   "trial:chains": "benchmarks/chains.ts",
 };
 /** What distinguishes commands of one entry. */
@@ -80,6 +81,7 @@ const developing = new Set([
   "bench:recovery",
   "bench:retention",
   "bench:startup",
+  "bench:zip",
   "trial:chains",
 ]);
 

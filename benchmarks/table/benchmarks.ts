@@ -58,11 +58,13 @@ export const benchmarks: readonly Benchmark[] = [
   },
   { name: "recovery", entry: "benchmarks/recovery.ts", args: ["--kills", "0"], minutesMax: 6 },
   { name: "startup", entry: "benchmarks/startup.ts", args: ["--rounds", "2"], minutesMax: 3 },
+  { name: "zip", entry: "benchmarks/zip.ts", args: ["--files", "5000", "--gib", "1"], minutesMax: 4 },
 ];
 
 /** The long ones, of `npm run bench:soak`. */
 export const soakBenchmarks: readonly Benchmark[] = [
   { name: "memory", entry: "benchmarks/memory.ts", args: [], minutesMax: 180 },
   { name: "streams", entry: "benchmarks/streams.ts", args: [], minutesMax: 20 },
+  { name: "zip", entry: "benchmarks/zip.ts", args: [], minutesMax: 20 },
   { name: "depth", entry: "benchmarks/depth.ts", args: ["--stored", "1000000"], minutesMax: 120 },
 ];

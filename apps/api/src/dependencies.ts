@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { type NotChecked } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
@@ -31,6 +32,7 @@ import {
 import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread } from "@genga/workflows";
+import { Zips } from "./archives/zips.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
@@ -77,6 +79,8 @@ export interface ApiDependencies {
   runDurations: Pick<RunDurations, "readEstimateError">;
   feed: EventFeed;
   storage: OutputStorage;
+  /** Zips of outputs, a few at once. */
+  zips: Zips;
   uploads: UploadStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
@@ -168,7 +172,7 @@ export async function openDependencies(
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       feed: feedOf(database, signals, log),
-      storage,
+      ...{ storage, zips: new Zips({ storage, folder: join(settings.dataDir, "temporary"), log }) },
       ...{ uploads: database.uploads, keys: database.keys },
       madeKeys,
       keyWatch: new KeyWatch({

@@ -89,6 +89,7 @@ const kinds = {
   "missing-field": [422, "A field is missing"],
   "invalid-field": [422, "A field is not valid"],
   "out-of-bounds": [422, "A field is out of bounds"],
+  "too-many-outputs": [422, "There are too many outputs for one zip"],
   "search-too-broad": [422, "The search takes too long"],
   "unknown-label": [422, "No known server has these labels"],
   "unknown-model": [422, "No known server has this model"],

@@ -76,6 +76,7 @@ function linksOfBatch({ id, counts, pausedAt }: Batch, baseUrl: string): Record<
     self,
     jobs: `${api}/jobs?batch=${id}`,
     events: `${self}/events`,
+    ...(counts.completed > 0 ? { zip: `${self}/outputs.zip` } : {}),
     ...(counts.queued + counts.processing > 0 ? { cancel: `${self}/cancel`, pause: `${self}/pause` } : {}),
     ...(pausedAt === null ? {} : { resume: `${self}/resume` }),
     ...(counts.failed + counts.timeout > 0 ? { retry: `${self}/retry` } : {}),

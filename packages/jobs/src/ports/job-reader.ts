@@ -4,7 +4,9 @@ import {
   type JobAttempt,
   type JobDependency,
   type JobEvent,
+  type JobLabels,
   type JobOutput,
+  type NewJobInput,
   type StoredParameters,
   type JobStatus,
   type JobType,
@@ -29,6 +31,35 @@ export interface JobFilter {
 
 /** Batches whose request named these labels for all of its jobs. */
 export type BatchFilter = Pick<JobFilter, "project" | "scene" | "shot" | "tag" | "limit" | "cursor">;
+
+/** Jobs whose outputs are wanted; only completed jobs have any. */
+export type OutputFilter = Omit<JobFilter, "text" | "limit" | "cursor">;
+
+/** The outputs of a job, and all that is needed to make them again. */
+export interface MadeJob extends JobLabels {
+  id: string;
+  type: JobType;
+  batchId: string | null;
+  batchName: string | null;
+  batchIndex: number | null;
+  /** The attempt that made them. */
+  attempt: number;
+  serverId: string | null;
+  /** The server's version at that time; `null` = not known. */
+  serverVersion: string | null;
+  /** The SHA-256 of the graph, which equal graphs share. */
+  workflowHash: string;
+  /** The graph as JSON text, with stand-ins for the outputs of other jobs. */
+  workflow: string;
+  /** The parameters as JSON text; of a raw graph without the graph. */
+  parameters: string;
+  /** Its prompt, or the texts of its graph. */
+  promptText: string;
+  inputs: readonly (Pick<NewJobInput, "name" | "from" | "output"> & { sha256: string | null })[];
+  createdAt: Date;
+  finishedAt: Date | null;
+  outputs: Omit<JobOutput, "text">[];
+}
 
 export interface Page<Item> {
   items: Item[];
@@ -100,6 +131,13 @@ export interface TenantJobReader {
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
   listOutputs(jobId: string): Promise<JobOutput[]>;
   findOutput(id: string): Promise<JobOutput | null>;
+  /** How many outputs the jobs have; counting stops beyond `max`. */
+  countOutputs(filter: OutputFilter, max: number): Promise<number>;
+  /**
+   * The jobs that have outputs, oldest first, those of one batch in its order. They are read little by little as they are
+   * wanted, so that memory does not grow with their number.
+   */
+  readMadeJobs(filter: OutputFilter): AsyncIterable<MadeJob>;
   /** The jobs that must complete before this one, in the order of their ids. */
   listDependencies(jobId: string): Promise<JobDependency[]>;
   /** Oldest first. */

@@ -64,7 +64,7 @@ async function search(database: PrismaClient, query: Prisma.Sql, searchMs: numbe
 }
 
 /** `null` = no job can match. Some conditions repeat what others imply, so that PostgreSQL can use a partial index. */
-function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null {
+export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql[] | null {
   const { statuses, types, batchId, project, scene, shot, tag, text, cursor } = filter;
   if ([project, scene, shot, tag, text].some((value) => value !== undefined && !isStorable(value)))
     return null;
@@ -94,7 +94,7 @@ function conditionsOf(tenantId: string, filter: JobFilter): Prisma.Sql[] | null 
  * Without a filter that has an index of its own, the condition is a range of the index of the tenant's jobs. With an equal
  * tenant PostgreSQL may walk all jobs by their ids instead, and read the flood of another tenant.
  */
-function isOfTenant(tenantId: string, filter: JobFilter): Prisma.Sql {
+function isOfTenant(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql {
   const { statuses, batchId, project, scene, shot, tag, text } = filter;
   const areEnded = statuses?.every(isTerminal) ?? false;
   if (areEnded || [batchId, project, scene, shot, tag, text].some((value) => value !== undefined))

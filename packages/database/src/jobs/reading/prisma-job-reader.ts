@@ -8,6 +8,8 @@ import {
   type JobEvent,
   type JobFilter,
   type JobOutput,
+  type MadeJob,
+  type OutputFilter,
   type StoredParameters,
   type JobPrompt,
   type JobReader,
@@ -27,6 +29,7 @@ import { countJobsBefore } from "./jobs-before.ts";
 import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
+import { countOutputs, readMadeJobs } from "./read-made-jobs.ts";
 import { listAttempts } from "./list-attempts.ts";
 import { listDependencies } from "./list-dependencies.ts";
 import { listClassesToRetry } from "./list-classes-to-retry.ts";
@@ -129,6 +132,14 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findOutput(id: string): Promise<JobOutput | null> {
     return withMappedErrors(() => findOutput(this.#database, this.#tenantId, id));
+  }
+
+  countOutputs(filter: OutputFilter, max: number): Promise<number> {
+    return withMappedErrors(() => countOutputs(this.#database, this.#tenantId, filter, max));
+  }
+
+  readMadeJobs(filter: OutputFilter): AsyncIterable<MadeJob> {
+    return readMadeJobs(this.#database, this.#tenantId, filter);
   }
 
   listDependencies(jobId: string): Promise<JobDependency[]> {

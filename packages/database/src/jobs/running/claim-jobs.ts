@@ -112,8 +112,10 @@ export function claimStatement(
       FROM held WHERE jobs.id = held."jobId"
       RETURNING jobs.*
     ), attempt AS (
-      INSERT INTO job_attempts (job_id, number, prompt_id, client_id, server_id, worker_id)
-      SELECT id, attempt, prompt_id, client_id, server_id, lease_owner FROM job
+      INSERT INTO job_attempts (job_id, number, prompt_id, client_id, server_id, worker_id, server_version)
+      SELECT id, attempt, prompt_id, client_id, server_id, lease_owner,
+        (SELECT version FROM servers WHERE servers.id = job.server_id)
+      FROM job
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
       SELECT id, event_sequence, 'claimed', attempt, jsonb_build_object('serverId', server_id, 'workerId', lease_owner)
