@@ -16,6 +16,7 @@ const otherCircumstances: readonly ProblemCode[] = [
   ...(["request-under-way", "idempotency-key-reused"] as const),
   ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
   ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
+  "too-many-outputs",
 ];
 /** Some for one operation; of the first two another request has to be faster. */
 const rare: Partial<Record<string, readonly ProblemCode[]>> = {
@@ -176,6 +177,7 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   submitBatch: "NewBatch",
   retryJob: "RetryBody",
   retryBatch: "RetryBody",
+  rerunJob: "RerunBody",
   changeJobPriority: "NewPriority",
   changeBatchPriority: "NewPriority",
   setTenantLimits: "TenantLimitChoices",
@@ -231,7 +233,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     .map((job) => (id === "submitVideo" ? asVideo(job) : job))
     .map((job) => json(name === "NewBatch" ? { jobs: [job] } : job));
   const bodies = [...variations, ...wrongBodies, ...(id.startsWith("submit") ? jobs : [])];
-  if (name === "RetryBody") {
+  if (name === "RetryBody" || name === "RerunBody") {
     for (const extraData of [{ key: "x".repeat(10_000) }, { client_id: "x", preview_method: 7 }]) {
       bodies.push(json({ extraData }));
     }
@@ -260,6 +262,7 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
     case "changeBatchPriority":
       return waitingBatch();
     case "retryJob":
+    case "rerunJob":
       return cancelledJob(blank);
     case "retryBatch":
       return submitted("batches", { jobs: [blank] });

@@ -80,6 +80,8 @@ export {
   type JobFilter,
   type JobReader,
   type JobsBefore,
+  type MadeJob,
+  type OutputFilter,
   type Page,
   type QueueSummary,
   type WaitingTenant,
@@ -276,7 +278,13 @@ export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts"
 export { WaitingJobs } from "./requests/waiting-jobs.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
-export { labelsOf, type JobOptions, type JobRequest } from "./requests/prepare-jobs.ts";
+export {
+  labelsOf,
+  type JobOptions,
+  type FirstGraph,
+  type JobRequest,
+  type RerunOf,
+} from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { isServerLabel, labelShape, labelsMax } from "./job/server-label.ts";
 export {

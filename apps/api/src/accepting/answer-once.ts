@@ -103,10 +103,10 @@ async function replay(
   const own = jobs.of(principal.tenant.id);
   const removed = new RefusedError(
     "job-removed",
-    `This request was accepted before, as ${kind} ${resourceId}, which was removed since.`,
+    `This request was accepted before, as ${kind === "batch" ? "batch" : "job"} ${resourceId}, which was removed since.`,
   );
   if (isRemoved) throw removed;
-  if (kind === "job") {
+  if (kind !== "batch") {
     const job = await own.findJob(resourceId);
     if (job === null || job === "removed") throw removed;
     const prompts = await own.findPrompts([job.id]);
@@ -132,11 +132,18 @@ function underWay(): RefusedError {
 
 /** What makes two requests the same: where they went, and every byte of what they said. */
 function requestOf(submission: Submission): KeyedRequest {
-  const route =
-    submission.kind === "job"
-      ? `job ${submission.type ?? ""}`
-      : `batch ${submission.isLines ? "lines" : "list"} ${sha256(saidBeside(submission.fields))}`;
-  return { route, bodyHash: sha256(submission.body) };
+  return { route: routeOf(submission), bodyHash: sha256(submission.body) };
+}
+
+function routeOf(submission: Submission): string {
+  switch (submission.kind) {
+    case "job":
+      return `job ${submission.type ?? ""}`;
+    case "rerun":
+      return `rerun ${submission.of}`;
+    case "batch":
+      return `batch ${submission.isLines ? "lines" : "list"} ${sha256(saidBeside(submission.fields))}`;
+  }
 }
 
 /** Keys that were stored before the query could say more than the name stay what they are. */

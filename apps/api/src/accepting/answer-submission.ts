@@ -2,6 +2,7 @@ import { InvalidJobError, type IdempotencyClaim, type JobType, type Principal } 
 import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
+import { readRerun } from "../submissions/rerun-body.ts";
 import { readBatch, readSubmission } from "../submissions/submission-body.ts";
 import { describeValues, type Sweep } from "../submissions/sweep.ts";
 import { answerOfBatch, answerOfDryRun, answerOfJob, type AnswerBytes } from "./accepted-answer.ts";
@@ -16,6 +17,8 @@ export type Submission = {
   idempotencyKey?: string | undefined;
 } & (
   | { kind: "job"; type: JobType | undefined }
+  /** `of`: the id of the job that is made again */
+  | { kind: "rerun"; of: string }
   /** `fields`: what the query says of the batch, as its body might */
   | { kind: "batch"; fields: Readonly<Record<string, unknown>>; isLines: boolean }
 );
@@ -43,9 +46,8 @@ export async function answerSubmission(
 ): Promise<AcceptedSubmission> {
   const commands = jobCommands(submission.principal);
   const { baseUrl } = submission;
-  if (submission.kind === "job") {
-    const read = readSubmission(await parsed(submission.body), { fixedType: submission.type });
-    const { job, prompt, ...remarks } = await commands.create(read, claim);
+  if (submission.kind !== "batch") {
+    const { job, prompt, ...remarks } = await acceptJob(submission, commands, claim);
     const prompts = new Map([[job.id, prompt]]);
     return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
   }
@@ -58,6 +60,16 @@ export async function answerSubmission(
   for (const { type } of jobs) counts[type] = (counts[type] ?? 0) + 1;
   const batch = { id, name, total: jobs.length, jobs };
   return { ...answerOfBatch(batch, { prompts, baseUrl, remarks }), jobs: counts };
+}
+
+async function acceptJob(
+  submission: Submission & { kind: "job" | "rerun" },
+  commands: JobCommands,
+  claim?: IdempotencyClaim,
+): ReturnType<JobCommands["create"]> {
+  const body = await parsed(submission.body);
+  if (submission.kind === "rerun") return commands.rerun(submission.of, readRerun(body), claim);
+  return commands.create(readSubmission(body, { fixedType: submission.type }), claim);
 }
 
 type AcceptedBatch = { name: string | null } & Awaited<ReturnType<JobCommands["createBatch"]>>;

@@ -155,3 +155,30 @@ export const submitVideo = route({
   problems,
   handler: acceptAs("video"),
 });
+
+export const rerunJob = route({
+  tag: "submit",
+  method: "POST",
+  access: "submit",
+  submits: true,
+  headers: submissionHeaders,
+  id: "rerunJob",
+  path: "jobs/:id/rerun",
+  subject: "job",
+  summary: "Make a job again, with changes if wanted",
+  description:
+    "A new job with the labels, priority and limits of the first one, which may have ended or not; `rerunOf` of the new job names it. " +
+    "Without changes it has the same graph, seed included, and the same input files, also those of jobs that were removed since. It is " +
+    "checked as every submission is; with changes, problems are named as if the whole job had been sent.",
+  body: jsonBytes("RerunBody", [], { isOptional: true }),
+  answers: { 202: acceptedJob },
+  problems: [...problemsWithGraphs, "job-not-found", "extra-data-needed"],
+  handler: async (
+    { id, body, headers, principal, baseUrl },
+    { submissions, ownJobs }: Pick<ApiDependencies, "submissions" | "ownJobs">,
+  ) => {
+    await foundJob(ownJobs(principal), id);
+    const job = { kind: "rerun", of: id, body, ...keyOf(headers), principal, baseUrl } as const;
+    return replyOf(await submissions.accept(job));
+  },
+});

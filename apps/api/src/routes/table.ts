@@ -15,7 +15,7 @@ import { getBoard } from "./board.ts";
 import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
 import { watchBatch, watchJobs } from "./event-streams.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
-import { submitImage, submitJob, submitVideo } from "./generate.ts";
+import { rerunJob, submitImage, submitJob, submitVideo } from "./generate.ts";
 import { getHealth, getReadiness } from "./health.ts";
 import { watchJob } from "./job-events.ts";
 import {
@@ -38,6 +38,7 @@ import { pauseLane, resumeLane } from "./lanes.ts";
 import { getMetrics } from "./metrics.ts";
 import { listModels } from "./models.ts";
 import { getOutput } from "./outputs.ts";
+import { getBatchZip, getZip } from "./outputs-zip.ts";
 import { getQueue } from "./queue.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
@@ -61,9 +62,9 @@ import { listWorkers } from "./workers.ts";
  * methods of each path and the tests of access all come from this table alone.
  */
 export const routes: readonly Route[] = [
-  ...[submitJob, submitImage, submitVideo, submitBatch, uploadImage, getUpload],
+  ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
-  ...[getOutput, getBatch, listBatches, watchBatch, watchJobs],
+  ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],

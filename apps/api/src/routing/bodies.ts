@@ -55,11 +55,16 @@ export function jsonValue<Value>(
  * A JSON body that the handler is given as it came, in bytes, because it may be large and another thread reads it.
  * @param otherTypes media types in which it may come as well
  */
-export function jsonBytes(name: BodyName, otherTypes: readonly string[] = []): Body<Uint8Array<ArrayBuffer>> {
+export function jsonBytes(
+  name: BodyName,
+  otherTypes: readonly string[] = [],
+  options: { isOptional?: true } = {},
+): Body<Uint8Array<ArrayBuffer>> {
   const others = Object.fromEntries(otherTypes.map((type) => [type, { schema: { type: "string" } }]));
   return {
     content: { ...json(name), ...others },
-    receive: receiveBytes([jsonMediaType, ...otherTypes]),
+    ...options,
+    receive: receiveBytes([jsonMediaType, ...otherTypes], options),
     // Express leaves `undefined` where nothing was sent.
     read: ({ body }: { body: unknown }) => (Buffer.isBuffer(body) ? bytesOf(body) : new Uint8Array()),
   };

@@ -36,6 +36,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
     ],
   },
   NewPriority: { priority: "high" },
+  RerunBody: { changes: { seed: null, steps: 30 }, priority: "high" },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },

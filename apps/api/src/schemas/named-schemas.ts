@@ -27,6 +27,7 @@ import {
 } from "./webhooks.ts";
 import { queueOutlookSchema } from "./queue-outlook.ts";
 import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
+import { rerunBodySchema } from "../submissions/rerun-body.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
 import {
   batchJobsMax,
@@ -55,6 +56,7 @@ export const bodySchemas = {
     sweep: sweepSchema(NewJob, batchJobsMax).optional(),
   }),
   RetryBody: retryBodySchema,
+  RerunBody: rerunBodySchema,
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,

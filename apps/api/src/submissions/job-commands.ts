@@ -1,5 +1,6 @@
 import {
   actorOf,
+  ExtraDataNeededError,
   InvalidJobError,
   isTerminal,
   labelsOf,
@@ -16,12 +17,14 @@ import {
   type NewJob,
   type Principal,
   type Remarks,
+  type StoredParameters,
   type Submitter,
   type TenantJobReader,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { RefusedError } from "../http/problem-document.ts";
-import { foundBatch, foundJob } from "../jobs/found-jobs.ts";
+import { foundBatch, foundJob, foundParameters } from "../jobs/found-jobs.ts";
+import { rerunRequestOf, type ReadRerun } from "./rerun-body.ts";
 import { type ReadBatch, type ReadSubmission } from "./submission-body.ts";
 
 const problemsMax = 100;
@@ -56,6 +59,39 @@ export class JobCommands {
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const { type, parameters, options } = await this.#acceptable(submission);
     return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter, claim });
+  }
+
+  /**
+   * Accepts a job that makes another one again.
+   * @throws InvalidJobError @throws ExtraDataNeededError @throws JobNotFoundError @throws JobRemovedError
+   */
+  async rerun(
+    id: string,
+    said: ReadRerun,
+    claim?: IdempotencyClaim,
+  ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
+    const first = await foundJob(this.#jobs, id);
+    const stored = await foundParameters(this.#jobs, first);
+    if (stored.hadSecrets && said.extraData === undefined) throw new ExtraDataNeededError(1);
+    const { type, parameters, options, rerunOf } = rerunRequestOf(first, stored, said);
+    const [open, removed] = await Promise.all([this.#openDependencies(id), this.#removedOf(stored)]);
+    return this.#manager.createJob(type, parameters, {
+      ...{ ...options, dependsOn: open, ...this.#submitter, claim },
+      rerunOf: { ...rerunOf, removed },
+    });
+  }
+
+  /** What the job still waits for, a rerun waits for, too. */
+  async #openDependencies(id: string): Promise<string[]> {
+    const needed = await this.#jobs.listDependencies(id);
+    return needed.filter(({ isMet }) => !isMet).map(({ jobId }) => jobId);
+  }
+
+  /** The jobs whose outputs it reads, and which were removed. */
+  async #removedOf({ inputs }: StoredParameters): Promise<ReadonlySet<string>> {
+    const named = new Set(inputs.map(({ from }) => from));
+    for (const { id } of await this.#jobs.findJobs([...named])) named.delete(id);
+    return named;
   }
 
   /** Accepts all jobs or none. @throws InvalidJobError with all problems, at most 100 */

@@ -15,6 +15,7 @@ const job: Job = {
     batchIndex: null,
     key: null,
     openDependencies: 0,
+    rerunOf: null,
     type: "image",
     project: null,
     scene: null,

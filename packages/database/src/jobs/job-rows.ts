@@ -23,7 +23,7 @@ export const jobColumns = Prisma.sql`
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
   job.ticket_number AS "ticketNumber", job.aged AS "agedBands", job.open_dependencies AS "openDependencies",
-  job.created_at AS "createdAt",
+  job.rerun_of AS "rerunOf", job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 /** The graph as text, from the table `workflows`. Parsed as JSON, its numbers would lose digits. */
@@ -86,6 +86,7 @@ export function jobFromRow(row: JobRow): Job {
     ticketNumber: row.ticketNumber,
     openDependencies: row.openDependencies,
     agedBands: row.agedBands,
+    rerunOf: row.rerunOf,
     createdAt: row.createdAt,
     startedAt: row.startedAt,
     finishedAt: row.finishedAt,

@@ -82,8 +82,8 @@ export class ExtraDataNeededError extends JobError {
   constructor(jobs: number) {
     const which = jobs === 1 ? "The job was" : `${jobs} of the jobs were`;
     super(
-      `${which} submitted with extraData that must stay secret; it was erased when the job ended. Send it again in the body of ` +
-        'the retry: {"extraData": {…}}. Nothing was changed.',
+      `${which} submitted with extraData that must stay secret; nobody can read it again, and it is erased when a job ends. Send it ` +
+        'again in the body: {"extraData": {…}}. Nothing was changed.',
     );
   }
 }

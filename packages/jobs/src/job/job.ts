@@ -130,6 +130,8 @@ export interface Job extends JobLabels {
   openDependencies: number;
   /** If the job has not begun to execute by this time, it times out. */
   expiresAt: Date | null;
+  /** The id of the job that it makes again, which may have been removed; `null` = it is no rerun. */
+  rerunOf: string | null;
   createdAt: Date;
   /** When a server first executed the job. */
   startedAt: Date | null;
@@ -172,6 +174,10 @@ export interface NewJob extends JobParameters, JobLabels {
   inputs?: readonly NewJobInput[];
   /** The uploads that the job's graph names. */
   uploadIds: string[];
+  /** The id of the job that it makes again. Absent = none. */
+  rerunOf?: string;
+  /** The hash under which an equal graph is stored already, perhaps in another order of its names. Absent = its own. */
+  workflowHash?: string;
   /** The part of extraData that is no secret, as JSON text; absent where the parameters contain the same numbers. */
   extraDataText?: string;
   /** The secret part of extraData, encrypted. Kept until the job ends. */
@@ -181,6 +187,11 @@ export interface NewJob extends JobParameters, JobLabels {
 /** The parameters of a job as they are stored; its graph has stand-ins for the outputs of other jobs. */
 export interface StoredParameters extends JobParameters {
   inputs: readonly Pick<NewJobInput, "name" | "from" | "output">[];
+  /** The open part of extraData as JSON text, where the parameters show other numbers. */
+  extraDataText: string | null;
+  workflowHash: string;
+  /** The job was submitted with secret extraData. */
+  hadSecrets: boolean;
 }
 
 /** An output of another job that a job's graph reads. */
@@ -193,6 +204,8 @@ export interface NewJobInput {
   output: number;
   /** What the file must be; `null` = anything. */
   kind: InputKind | null;
+  /** The other job was removed: this rerun reads the file that the job with this id has read. Absent = as usual. */
+  copiedFrom?: string;
 }
 export const inputKinds = ["image", "video", "audio"] as const;
 export type InputKind = (typeof inputKinds)[number];

@@ -20,7 +20,7 @@ import { promptOf, type JobPrompt } from "../job/job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
 import { type OutputStorage } from "../ports/output-storage.ts";
 import { type IdempotencyClaim } from "../ports/idempotency-store.ts";
-import { prepareBatch, prepareJob, type JobOptions, type JobRequest } from "./prepare-jobs.ts";
+import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type RerunOf } from "./prepare-jobs.ts";
 import { removeBatch } from "./remove-batch.ts";
 import { present } from "./present.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
@@ -59,6 +59,11 @@ interface Claimed {
   claim?: IdempotencyClaim | undefined;
 }
 
+/** A submission that makes a job again. */
+interface Rerunning {
+  rerunOf?: RerunOf | undefined;
+}
+
 /**
  * Carries out the requests of clients, including what follows a change: tickets, signals and files. Accepts jobs, and
  * cancels, retries and removes jobs that the caller has found among those of the principal's tenant. The rules
@@ -89,10 +94,12 @@ export class JobManager {
   async createJob(
     type: JobType,
     parameters: unknown,
-    options: JobOptions & Partial<Submitter> & Claimed = {},
+    options: JobOptions & Partial<Submitter> & Claimed & Rerunning = {},
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const submitter = this.#submitterOf(options);
-    const { newJob, ...remarks } = await prepareJob(this.#options, { type, parameters, options }, submitter);
+    const { rerunOf } = options;
+    const request = { type, parameters, options, ...(rerunOf !== undefined && { rerunOf }) };
+    const { newJob, ...remarks } = await prepareJob(this.#options, request, submitter);
     const [job] = await insertOrFind(this.#options, {
       ...{ tenantId: submitter.tenantId, batch: null, jobs: [newJob], claim: options.claim, remarks },
     });

@@ -1,4 +1,11 @@
-import { type JobLabels, type JobPriority, type JobType, type NewJob } from "../job/job.ts";
+import {
+  type JobLabels,
+  type JobPriority,
+  type JobType,
+  type Json,
+  type NewJob,
+  type NewJobInput,
+} from "../job/job.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
 import { laneOf } from "../job/lane.ts";
 import { InvalidJobError, type JobProblem } from "../job/job-errors.ts";
@@ -8,7 +15,12 @@ import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
-import { type Remarks, type Submitter, type WorkflowResolver } from "../ports/workflow-resolver.ts";
+import {
+  type Remarks,
+  type ResolvedWorkflow,
+  type Submitter,
+  type WorkflowResolver,
+} from "../ports/workflow-resolver.ts";
 
 /** The most problems in a refusal of a batch. */
 const problemsMax = 100;
@@ -39,6 +51,17 @@ export interface JobRequest {
   /** What the client sent, parsed from JSON; the resolver validates it. */
   parameters: unknown;
   options?: JobOptions;
+  /** It makes another job of its tenant again. */
+  rerunOf?: RerunOf;
+}
+
+/** The job that is made again, as far as its parameters do not say it. */
+export interface RerunOf {
+  id: string;
+  /** Nothing is changed, so the graph must be this one. Absent = it may be another. */
+  graph?: FirstGraph;
+  /** Jobs whose outputs it reads, and which were removed. Their files are kept for it. */
+  removed?: ReadonlySet<string>;
 }
 
 export interface PreparationRules {
@@ -55,6 +78,15 @@ export function labelsOf({
   tags = [],
 }: Partial<JobLabels>): JobLabels {
   return { project, scene, shot, tags };
+}
+
+/** The graph of a job that is made again. */
+export interface FirstGraph {
+  hash: string;
+  /** Parsed from its text. */
+  workflow: unknown;
+  /** Whether a graph's text means the same, whatever the order of its names. */
+  isSame: (text: string) => boolean;
 }
 
 /** Makes a job that may be stored. @throws InvalidJobError */
@@ -77,9 +109,9 @@ async function prepareAt(
   { id, dependsOn, idOf }: PlacedJob,
   inBatch: { index: number; uploads: UploadFinder } | null,
 ): Promise<{ newJob: NewJob } & Remarks> {
-  const { type, options = {} } = request;
-  const asked = withJobIds(type, request.parameters, idOf);
-  const resolved = await rules.resolver.resolve(type, asked, submitter, inBatch?.uploads, options.requires);
+  const { type, options = {}, rerunOf } = request;
+  const asked = { ...request, parameters: withJobIds(type, request.parameters, idOf) };
+  const resolved = await resolve(rules, asked, submitter, inBatch?.uploads);
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, inputs, needs } = resolved;
   const { warnings, notChecked, areNeedsGuessed: isGuessed = false } = resolved;
   const requires = [...new Set(options.requires)].sort();
@@ -102,13 +134,55 @@ async function prepareAt(
     promptText: promptTextOf({ parameters, workflow }),
     uploadIds,
     ...(options.reuse === true && { mayReuse: true }),
-    ...(inputs.length > 0 && { inputs }),
+    ...(rerunOf !== undefined && { rerunOf: rerunOf.id }),
+    ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
+    ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
       sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
     }),
   };
   return { newJob, warnings, notChecked };
+}
+
+/**
+ * The graph of parameters that are submitted again may differ from the first one, since it depends on what the servers have and
+ * on Genga's version. An exact rerun has the first one then, if a server can run it.
+ */
+async function resolve(
+  { resolver }: PreparationRules,
+  { type, parameters, options, rerunOf }: JobRequest,
+  submitter: Submitter,
+  uploads: UploadFinder | undefined,
+): Promise<ResolvedWorkflow> {
+  const graph = rerunOf?.graph;
+  const requires = options?.requires;
+  if (graph === undefined) return resolver.resolve(type, parameters, submitter, uploads, requires);
+  let problem: InvalidJobError | undefined;
+  try {
+    const resolved = await resolver.resolve(type, parameters, submitter, uploads, requires);
+    if (type === "workflow" || graph.isSame(resolved.workflow)) return resolved;
+  } catch (error) {
+    if (!(error instanceof InvalidJobError)) throw error;
+    problem = error;
+  }
+  try {
+    // The graph is Genga's own, so the rules about classes in the graphs of clients do not hold.
+    const own = { ...submitter, operates: true };
+    const resolved = await resolver.resolve("workflow", { workflow: graph.workflow }, own, uploads, requires);
+    return { ...resolved, parameters: jsonOf(parameters) };
+  } catch (error) {
+    throw problem ?? error;
+  }
+}
+
+/** Stored parameters are JSON. */
+function jsonOf(parameters: unknown): Json {
+  return JSON.parse(JSON.stringify(parameters)) as Json;
+}
+
+function readBy(rerunOf: RerunOf | undefined, input: NewJobInput): NewJobInput {
+  return rerunOf?.removed?.has(input.from) === true ? { ...input, copiedFrom: rerunOf.id } : input;
 }
 
 /** Makes the jobs of a batch as they will be stored. @throws InvalidJobError with paths such as `jobs.3.width` */
@@ -145,9 +219,14 @@ export async function prepareBatch(
   };
 }
 
-function dependenciesOf({ type, parameters, options = {} }: JobRequest): NamedDependencies {
+function dependenciesOf({ type, parameters, options = {}, rerunOf }: JobRequest): NamedDependencies {
   const { key, dependsOn } = options;
-  return { key, dependsOn, references: outputReferencesIn(type, parameters) };
+  const references = outputReferencesIn(type, parameters);
+  return {
+    key,
+    dependsOn,
+    references: references.filter(({ from }) => rerunOf?.removed?.has(from) !== true),
+  };
 }
 
 function inJob(index: number, problem: JobProblem): JobProblem {

@@ -160,7 +160,9 @@ async function insertAll(
   const { tenantId, ranked, graphs, fulfilled, sources } = submission;
   const toRun = ranked.length - sources.size;
   const room = takeRoom(tenantId, toRun, limit);
-  const depends = ranked.some(({ job }) => (job.dependsOn ?? []).length > 0);
+  const depends = ranked.some(
+    ({ job: { dependsOn = [], inputs = [] } }) => dependsOn.length + inputs.length > 0,
+  );
   if (ranked.length <= rowsAtOnce && !depends && sources.size === 0) {
     const insertOnce = async (transaction: Statements): Promise<Job[] | null> => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
@@ -227,7 +229,8 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
-        key text, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid)
+        key text, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
+        "rerunOf" uuid)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -240,7 +243,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
         has_dependents, reuse_hash, reused_from, status, phase, percent, finished_at, event_sequence,
-        output_bytes)
+        output_bytes, rerun_of)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
         key, "openDependencies", "hasDependents", decode("reuseHash", 'hex'), "reusedFrom",
@@ -250,7 +253,8 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         CASE WHEN "reusedFrom" IS NOT NULL THEN now() END,
         CASE WHEN "reusedFrom" IS NULL THEN 1 ELSE 2 END,
         CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE (
-          SELECT coalesce(sum(bytes), 0) FROM outputs WHERE job_id = "reusedFrom" AND kind = 'text') END
+          SELECT coalesce(sum(bytes), 0) FROM outputs WHERE job_id = "reusedFrom" AND kind = 'text') END,
+        "rerunOf"
       FROM given
       RETURNING *
     ), parameters AS (

@@ -61,7 +61,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key })) {
       assertStorable(path, isStorable(value));
     }
-    const workflowHash = hashWorkflow(workflow);
+    const workflowHash = job.workflowHash ?? hashWorkflow(workflow);
     if (!graphs.has(workflowHash)) {
       assertStorable("workflow", isStorableJson(workflow));
       graphs.set(workflowHash, workflow);

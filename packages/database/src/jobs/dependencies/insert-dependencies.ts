@@ -37,6 +37,7 @@ export async function insertDependencies(
       SELECT * FROM unnest(${part.map(({ id }) => id)}::uuid[], ${part.map(({ needsId }) => needsId)}::uuid[])`;
   }
   await insertInputs(transaction, inserted);
+  await copyFiles(transaction, tenantId, inserted);
   const found = await findNeeded(transaction, tenantId, inserted, Prisma.sql`ORDER BY id FOR NO KEY UPDATE`);
   if (found.length === 0) return new Set();
   const open = found.flatMap(({ id, status }) => (status === "completed" ? [] : id));
@@ -86,6 +87,36 @@ async function insertInputs(transaction: Statements, inserted: readonly Dependen
       SELECT id, name, "from", output, kind
       FROM jsonb_to_recordset(${toStoredJson(rows.slice(start, start + rowsAtOnce))}::jsonb)
         AS new(id uuid, name text, "from" uuid, output int, kind text)`;
+  }
+}
+
+/**
+ * Reruns read the files of removed jobs that the first job has read. Its row stays locked until the transaction ends, so that
+ * it is not removed meanwhile: what removes it later finds that the files have another reader.
+ * @throws InvalidJobError the first job was removed, and the files may be gone
+ */
+async function copyFiles(
+  transaction: Statements,
+  tenantId: string,
+  inserted: readonly Dependent[],
+): Promise<void> {
+  for (const { job } of inserted) {
+    const [input] = (job.inputs ?? []).filter(({ copiedFrom }) => copiedFrom !== undefined);
+    if (input?.copiedFrom === undefined) continue;
+    await transaction.$queryRaw`
+      SELECT FROM jobs WHERE id = ${input.copiedFrom}::uuid AND tenant_id = ${tenantId}::uuid FOR KEY SHARE`;
+    const names = (job.inputs ?? []).flatMap(({ copiedFrom, name }) =>
+      copiedFrom === undefined ? [] : name,
+    );
+    const copied = await transaction.$queryRaw<unknown[]>`
+      UPDATE job_inputs input SET storage_key = read.storage_key, sha256 = read.sha256, media_type = read.media_type,
+        filename = read.filename, bytes = read.bytes, is_source_removed = true
+      FROM job_inputs read JOIN jobs first ON first.id = read.job_id
+      WHERE input.job_id = ${job.id}::uuid AND input.name = ANY(${names}::text[])
+        AND first.id = ${input.copiedFrom}::uuid AND first.tenant_id = ${tenantId}::uuid
+        AND read.needs_id = input.needs_id AND read.output_index = input.output_index AND read.storage_key IS NOT NULL
+      RETURNING input.name`;
+    if (copied.length < names.length) throw new InvalidJobError([unknownJob("workflow", input.from)]);
   }
 }
 
