@@ -59,7 +59,7 @@ const foldersMayImport = {
     jobs: ["access", "http", "servers"],
     eta: ["access", "jobs", "servers"],
     webhooks: ["http"],
-    schemas: ["http", "jobs", "submissions"],
+    schemas: ["archives", "http", "jobs", "submissions"],
     routing: ["access", "http", "schemas", "dependencies.ts"],
     documentation: ["access", "http", "routing", "schemas"],
     routes: [

@@ -53,6 +53,11 @@ export default defineConfig(
     },
   },
   {
+    // The door of a package is a list of names.
+    files: ["packages/*/src/index.ts"],
+    rules: { "max-lines": "off" },
+  },
+  {
     files: ["{apps,packages}/*/src/**/*.ts"],
     ignores: [
       "**/{main,*-main}.ts",

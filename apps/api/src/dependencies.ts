@@ -5,7 +5,6 @@ import { openDatabase, type Database } from "@genga/database";
 import {
   EventFeed,
   type Signals,
-  StoreUnavailableError,
   type AuditStore,
   type JobReader,
   type JobType,
@@ -14,7 +13,6 @@ import {
   type OutputStorage,
   type RunDurations,
   type Principal,
-  type Tenant,
   type TenantAdmissions,
   type TenantJobReader,
   type TenantLimitStore,
@@ -36,12 +34,11 @@ import { Zips } from "./archives/zips.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
-import pRetry from "p-retry";
 import { Access } from "./access/access.ts";
-import { ConfiguredKeys } from "./access/configured-keys.ts";
 import { BodyMemory } from "./http/body-memory.ts";
 import { createJobDetails } from "./eta/create-job-details.ts";
 import { type JobDetails } from "./jobs/job-details.ts";
+import { prepareTenants } from "./access/prepare-tenants.ts";
 import { KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
 import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
@@ -53,6 +50,7 @@ import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPath } from "./http/paths.ts";
+import { SignedLinks } from "./access/signed-links.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { WrongKeys } from "./access/wrong-keys.ts";
@@ -81,6 +79,7 @@ export interface ApiDependencies {
   storage: OutputStorage;
   /** Zips of outputs, a few at once. */
   zips: Zips;
+  signedLinks: SignedLinks;
   uploads: UploadStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
@@ -118,7 +117,6 @@ const defaultTimes: ApiTimes = {
   streamKeysEveryMs: 5_000,
 };
 const version = "0.1.0";
-const firstConnectionRetryMs = 500;
 
 /**
  * The composition root: builds all parts by hand. Waits for PostgreSQL, without which the API can promise nothing.
@@ -172,7 +170,7 @@ export async function openDependencies(
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       feed: feedOf(database, signals, log),
-      ...{ storage, zips: new Zips({ storage, folder: join(settings.dataDir, "temporary"), log }) },
+      ...{ storage, ...sharingParts(settings, storage, log) },
       ...{ uploads: database.uploads, keys: database.keys },
       madeKeys,
       keyWatch: new KeyWatch({
@@ -278,38 +276,19 @@ function metricsOf(database: Database, farm: Parameters<typeof createMetrics>[0]
   });
 }
 
+function sharingParts(
+  { dataDir, secretsKeys }: ServiceConfiguration,
+  storage: OutputStorage,
+  log: Logger,
+): Pick<ApiDependencies, "zips" | "signedLinks"> {
+  const zips = new Zips({ storage, folder: join(dataDir, "temporary"), log });
+  return { zips, signedLinks: new SignedLinks(secretsKeys) };
+}
+
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
   return new DefinitionsThread({
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl,
-  });
-}
-
-/** Creates the tenants of all keys of API_KEYS before the first request is served. */
-async function prepareTenants(
-  { keys, tenants }: Database,
-  { apiKeys }: ServiceConfiguration,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<{ defaultTenant: Tenant; configuredKeys: ConfiguredKeys }> {
-  const prepare = async (): Promise<{ defaultTenant: Tenant; configuredKeys: ConfiguredKeys }> => {
-    const copies = await keys.removeCopies();
-    if (copies > 0) log.info({ copies }, "copies of API_KEYS that an earlier version made were removed");
-    return {
-      configuredKeys: await ConfiguredKeys.open(apiKeys, tenants),
-      defaultTenant: await tenants.defaultTenant(),
-    };
-  };
-  return await pRetry(prepare, {
-    retries: Infinity,
-    minTimeout: firstConnectionRetryMs,
-    factor: 1,
-    signal,
-    shouldRetry: ({ error }) => {
-      if (!(error instanceof StoreUnavailableError)) return false;
-      log.warn({ err: error }, "waiting for PostgreSQL");
-      return true;
-    },
   });
 }
 

@@ -88,6 +88,8 @@ describe("the table", () => {
       [
         ...["GET /", "GET /docs", "GET /docs/redoc.js", "GET /openapi.json"],
         ...["GET health", "GET health/ready"],
+        // They need the token of a signed link.
+        ...["GET outputs/:id/shared", "GET batches/:id/outputs.zip/shared"],
       ].toSorted(),
     );
   });

@@ -16,12 +16,18 @@ const otherCircumstances: readonly ProblemCode[] = [
   ...(["request-under-way", "idempotency-key-reused"] as const),
   ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
   ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
-  "too-many-outputs",
+  ...(["too-many-outputs", "link-expired"] as const),
 ];
 /** Some for one operation; of the first two another request has to be faster. */
 const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   retryJob: ["job-removed"],
   removeJob: ["illegal-transition"],
+  // Where there is an output, or a valid link.
+  linkToOutput: ["secrets-key-missing"],
+  getSharedOutput: ["output-not-found"],
+  getSharedZip: ["batch-not-found", "batch-removed"],
+  // Where a job that it reads of was removed, or the definitions of servers have changed, since the first job.
+  rerunJob: ["unknown-job", "unknown-node-class", "forbidden-file"],
   // Where no server has the nodes of any graph that could be made.
   submitImage: ["unknown-node-class", "job-removed"],
   submitVideo: ["unknown-node-class", "job-removed"],
@@ -178,6 +184,8 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   retryJob: "RetryBody",
   retryBatch: "RetryBody",
   rerunJob: "RerunBody",
+  linkToOutput: "NewLink",
+  linkToBatchZip: "NewZipLink",
   changeJobPriority: "NewPriority",
   changeBatchPriority: "NewPriority",
   setTenantLimits: "TenantLimitChoices",
@@ -206,6 +214,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
         "project=",
         `project=${"x".repeat(101)}`,
         "wait=soon",
+        ...["token=x", "token=x&token=y", "token=x&nonsense=1", `token=${"x".repeat(201)}`],
         "kind=x",
         "batch=x",
         `batch=${unknownId}`,
@@ -242,6 +251,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   if (name === "NewPriority") probes.push(...probes.map((probe) => ({ ...probe, ...json(example) })));
   if (id === "setTenantLimits") probes.push(json(example));
   if (id === "retryJob") probes.push({ id: await jobAfterCancelled() });
+  if (id === "rerunJob") probes.push(...(await probesOfRerun()));
   if (id.startsWith("submit")) {
     const dependsOn = [await cancelledJob(blank)];
     probes.push(json(name === "NewBatch" ? { jobs: [{ ...blank, dependsOn }] } : { ...example, dependsOn }));
@@ -269,6 +279,25 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
     default:
       return undefined;
   }
+}
+
+/** Changes that a submission would be refused for, too. */
+async function probesOfRerun(): Promise<Probe[]> {
+  const about = async (job: object, ...bodies: object[]): Promise<Probe[]> => {
+    const id = await submitted("generate", job);
+    return bodies.map((body) => ({ id, ...json(body) }));
+  };
+  const changes = [
+    { model: "nobody-has-it.safetensors" },
+    { initImage: unknownId },
+    { prompt: null },
+    { width: 7 },
+  ];
+  return [
+    { id: await jobAfterCancelled(), ...json({}) },
+    ...(await about(picture, { requires: ["nobody-has:it"] }, ...changes.map((each) => ({ changes: each })))),
+    ...(await about(blank, { changes: { "1": { width: -5 } } }, { extraData: { api_key_comfy_org: "x" } })),
+  ];
 }
 
 /** A job that failed because the one that it depends on was cancelled. */

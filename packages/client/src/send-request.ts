@@ -101,6 +101,7 @@ const keyedPaths: Record<KeyedPath, true> = {
   "/api/anime/generate": true,
   "/api/anime/generate/image": true,
   "/api/anime/generate/video": true,
+  "/api/anime/jobs/{id}/rerun": true,
   "/api/anime/batches": true,
 };
 const keyedPatterns = Object.keys(keyedPaths).map(

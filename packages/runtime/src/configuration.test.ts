@@ -261,11 +261,15 @@ describe("the configuration", () => {
     ["s3://studio-outputs", { kind: "s3", bucket: "studio-outputs", prefix: "" }],
     ["s3://studio/genga/night.2/", { kind: "s3", bucket: "studio", prefix: "genga/night.2" }],
   ])("outputs may be kept in a bucket: %s", (STORAGE_URL, storage) => {
-    expect(readConfiguration({ STORAGE_URL }).storage).toEqual(storage);
+    expect(readConfiguration({ STORAGE_URL }).storage).toEqual({ ...storage, linksTo: "bucket" });
     const elsewhere = { AWS_ENDPOINT_URL_S3: "http://minio:9000", AWS_REGION: "here" };
     expect(readConfiguration({ STORAGE_URL, ...elsewhere }).storage).toEqual({
       ...storage,
-      ...{ endpoint: "http://minio:9000", region: "here" },
+      ...{ endpoint: "http://minio:9000", region: "here", linksTo: "bucket" },
+    });
+    const links = { STORAGE_LINKS: "api", STORAGE_PUBLIC_URL: "https://files.example/" };
+    expect(readConfiguration({ STORAGE_URL, ...links }).storage).toMatchObject({
+      ...{ linksTo: "api", publicUrl: "https://files.example" },
     });
   });
 

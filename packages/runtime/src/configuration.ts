@@ -74,6 +74,10 @@ export type StorageLocation =
       /** The URL of a server other than AWS. */
       readonly endpoint?: string | undefined;
       readonly region?: string | undefined;
+      /** Signed links to outputs lead to the bucket, or to the API. */
+      readonly linksTo?: "bucket" | "api";
+      /** The URL under which clients reach the bucket's server, if it is another one. */
+      readonly publicUrl?: string | undefined;
     };
 
 /** The roles of keys; each role may also do everything that the roles before it may. */
@@ -146,11 +150,18 @@ export function readConfiguration(env: Environment): Configuration {
 }
 
 function storageOf(
-  { STORAGE_URL, AWS_ENDPOINT_URL_S3, AWS_REGION }: z.infer<typeof environmentSchema>,
+  {
+    STORAGE_URL,
+    STORAGE_LINKS,
+    STORAGE_PUBLIC_URL,
+    AWS_ENDPOINT_URL_S3,
+    AWS_REGION,
+  }: z.infer<typeof environmentSchema>,
   dataDir: string,
 ): StorageLocation {
   if (STORAGE_URL?.kind !== "s3") return STORAGE_URL ?? { kind: "file", folder: resolve(dataDir, "outputs") };
-  return { ...STORAGE_URL, endpoint: AWS_ENDPOINT_URL_S3, region: AWS_REGION };
+  const links = { linksTo: STORAGE_LINKS, publicUrl: STORAGE_PUBLIC_URL };
+  return { ...STORAGE_URL, endpoint: AWS_ENDPOINT_URL_S3, region: AWS_REGION, ...links };
 }
 
 /** As `readConfiguration`, for a process that needs DATABASE_URL and REDIS_URL. */
@@ -317,6 +328,8 @@ const environmentSchema = z.object({
   STORAGE_URL: storageUrl.optional(),
   AWS_ENDPOINT_URL_S3: urlOf("http:", "https:").optional(),
   AWS_REGION: z.string().optional(),
+  STORAGE_LINKS: z.enum(["bucket", "api"]).default("bucket"),
+  STORAGE_PUBLIC_URL: publicUrl.optional(),
   API_KEYS: apiKeys.default([]),
   SECRETS_KEY: secretsKeys.default([]),
   ...nodeClassVariables,

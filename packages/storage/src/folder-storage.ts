@@ -109,6 +109,10 @@ export class FolderStorage implements OutputStorage {
     }
   }
 
+  linkTo(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   async remove(storageKeys: string[]): Promise<void> {
     await this.#removeIn(await this.#openFolder(), storageKeys);
   }

@@ -11,6 +11,10 @@ export type OutputLocation =
       readonly prefix: string;
       readonly endpoint?: string | undefined;
       readonly region?: string | undefined;
+      /** Whether links may lead to the bucket; absent = they may. */
+      readonly linksTo?: "bucket" | "api";
+      /** The URL under which clients reach the bucket's server, if it is not `endpoint`. */
+      readonly publicUrl?: string | undefined;
     };
 
 /**

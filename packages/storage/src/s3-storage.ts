@@ -10,6 +10,7 @@ import {
   S3Client,
   type S3ClientConfig,
 } from "@aws-sdk/client-s3";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { leaseNumberOfFolder, outputFolderKey, type OutputStorage, type StoredFile } from "@genga/jobs";
 import { assertFolderWritable, freeBytesOf, makeFolder, sweepPartialFolder } from "./partial-files.ts";
 import { mapS3Error } from "./s3-errors.ts";
@@ -31,6 +32,10 @@ export interface S3StorageOptions {
   bucket: string;
   /** The prefix of every key, without a slash at its end; empty for none. */
   prefix: string;
+  /** Whether links may lead to the bucket; absent = they may. */
+  linksTo?: "bucket" | "api" | undefined;
+  /** The URL under which clients reach the bucket's server, if it is not `endpoint`. */
+  publicUrl?: string | undefined;
   /** A local folder where files are written before they are uploaded complete and measured. */
   partialFolder: string;
   /** Set only by tests, to a shorter time. */
@@ -71,6 +76,8 @@ export class S3Storage implements OutputStorage {
    * time.
    */
   readonly #reader: S3Client;
+  /** Signs links for the address under which clients reach the bucket. */
+  readonly #linker: S3Client;
   readonly #options: S3StorageOptions;
 
   constructor(options: S3StorageOptions) {
@@ -86,6 +93,15 @@ export class S3Storage implements OutputStorage {
       // The client logs nothing, because its errors are thrown and the callers log them.
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     };
+    const { publicUrl = endpoint } = options;
+    this.#linker = new S3Client({
+      ...common,
+      ...(publicUrl !== undefined && {
+        endpoint: publicUrl,
+        region: region ?? "us-east-1",
+        forcePathStyle: true,
+      }),
+    });
     const connectionTimeout = connectionTimeoutMs;
     this.#client = new S3Client({
       ...common,
@@ -172,6 +188,21 @@ export class S3Storage implements OutputStorage {
     );
     if (!(Body instanceof Readable)) throw new Error("S3 answered without a body.");
     return signal === undefined ? Body : addAbortSignal(signal, Body);
+  }
+
+  async linkTo(
+    storageKey: string,
+    answer: { mediaType: string; contentDisposition: string; expiresInSeconds: number },
+  ): Promise<string | null> {
+    if (this.#options.linksTo === "api") return null;
+    const object = { Bucket: this.#options.bucket, Key: this.#keyOf(storageKey) };
+    const { mediaType, contentDisposition, expiresInSeconds: expiresIn } = answer;
+    const command = new GetObjectCommand({
+      ...{ ...object, ResponseContentType: mediaType, ResponseContentDisposition: contentDisposition },
+      ResponseCacheControl: `private, max-age=${expiresIn}`,
+    });
+    // The signature is made here; the bucket is not asked.
+    return this.#send(`link to ${storageKey}`, () => getSignedUrl(this.#linker, command, { expiresIn }));
   }
 
   async remove(storageKeys: string[]): Promise<void> {

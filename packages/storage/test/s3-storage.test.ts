@@ -302,3 +302,41 @@ async function startFailingServer(status: number, code: string): Promise<Server>
   await once(failing, "listening");
   return failing;
 }
+
+describe("a link", () => {
+  test("gives anybody the bytes, with the headers that were asked for, until it expires", async () => {
+    await write("the picture");
+    const answer = {
+      mediaType: "image/png",
+      contentDisposition: 'attachment; filename="a b.png"',
+      expiresInSeconds: 60,
+    };
+    const url = (await storage.linkTo(keyOf({}), answer))!;
+    const response = await fetch(url);
+    expect([response.status, await response.text()]).toEqual([200, "the picture"]);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      ...{ "content-type": "image/png", "content-disposition": answer.contentDisposition },
+      "cache-control": "private, max-age=60",
+    });
+    // This server does not check signatures; real ones do.
+    const signed = new URL(url).searchParams;
+    expect([signed.get("X-Amz-Expires"), signed.get("X-Amz-Signature")]).toEqual([
+      "60",
+      expect.stringMatching(/^[0-9a-f]{64}$/),
+    ]);
+  });
+
+  test("leads to the address of clients, or to no bucket at all, as configured", async () => {
+    const location = {
+      kind: "s3",
+      bucket: "outputs",
+      prefix: "",
+      endpoint: `http://127.0.0.1:${port}`,
+    } as const;
+    const answer = { mediaType: "image/png", contentDisposition: "inline", expiresInSeconds: 60 };
+    const outside = await openOutputStorage({ ...location, publicUrl: "https://files.example/s3" }, root);
+    expect(await outside.linkTo(keyOf({}), answer)).toMatch(/^https:\/\/files\.example\/s3\/outputs\/jobs\//);
+    const api = await openOutputStorage({ ...location, linksTo: "api" }, root);
+    expect(await api.linkTo(keyOf({}), answer)).toBeNull();
+  });
+});

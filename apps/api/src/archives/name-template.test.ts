@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { InvalidJobError, type JobOutput, type MadeJob } from "@genga/jobs";
 import fc from "fast-check";
-import { NameTemplate, templatePattern, type NamedFile } from "./name-template.ts";
+import { NameTemplate, templateShape, type NamedFile } from "./name-template.ts";
 import { safeName, UniquePaths } from "./safe-names.ts";
 
 const fileOf = (job: Partial<MadeJob> = {}, output: Partial<JobOutput> = {}): NamedFile => ({
@@ -47,7 +47,7 @@ test.each([
 });
 
 test("the pattern in the description of the API accepts what is accepted", () => {
-  const accepts = new RegExp(templatePattern);
+  const accepts = new RegExp(templateShape.pattern);
   const text = fc.stringMatching(/^(\{(seed|ext|sed)\}|[a.{}/\\]){0,12}$/);
   fc.assert(
     fc.property(text, (template) => {

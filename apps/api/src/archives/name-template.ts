@@ -24,7 +24,7 @@ type TemplateField = keyof typeof templateFields;
 
 export const defaultTemplate = "{project}/{scene}/{shot}/{index}-{seed}.{ext}";
 
-export const templateLengthMax = 300;
+const templateLengthMax = 300;
 const foldersMax = 8;
 /** Windows takes paths of 260 characters, with the folder into which somebody unpacks. */
 const pathBytesMax = 200;
@@ -35,7 +35,9 @@ const numberBytes = 9;
 const part = `[^{}/\\\\]|\\{(?:${Object.keys(templateFields).join("|")})\\}`;
 const segment = `\\.*(?:(?!\\.)(?:${part}))(?:${part})*`;
 /** What the class below accepts, for the description of the API. */
-export const templatePattern = `^${segment}(?:/${segment}){0,${foldersMax - 1}}$`;
+const templatePattern = `^${segment}(?:/${segment}){0,${foldersMax - 1}}$`;
+
+export const templateShape = { pattern: templatePattern, maxLength: templateLengthMax };
 
 /** The name of the entry that describes all others. */
 export const manifestName = "manifest.json";
@@ -58,7 +60,7 @@ export class NameTemplate {
 
   /** @throws InvalidJobError with the path `names` */
   constructor(template: string) {
-    if (template.length > templateLengthMax)
+    if (Array.from(template).length > templateLengthMax)
       throw refusal(`is longer than ${templateLengthMax} characters`, template);
     if (template.includes("\\")) throw refusal("has a backslash; folders are separated by /", template);
     this.#segments = template.split("/").map((segment) => partsOf(segment, template));

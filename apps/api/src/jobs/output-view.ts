@@ -19,7 +19,7 @@ export const outputViewSchema = z.object({
   durationMs: z.int().nullable(),
   text: z.string().nullable(),
   createdAt: z.iso.datetime(),
-  links: z.object({ content: z.url(), job: z.url() }),
+  links: z.object({ content: z.url(), sign: z.url(), job: z.url() }),
 });
 
 export type OutputView = z.infer<typeof outputViewSchema>;
@@ -43,6 +43,10 @@ export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
     durationMs: output.durationMs,
     text: output.text,
     createdAt: output.createdAt.toISOString(),
-    links: { content: `${api}/outputs/${output.id}`, job: `${api}/jobs/${output.jobId}` },
+    links: {
+      content: `${api}/outputs/${output.id}`,
+      sign: `${api}/outputs/${output.id}/links`,
+      job: `${api}/jobs/${output.jobId}`,
+    },
   };
 }

@@ -156,6 +156,20 @@ export const submitVideo = route({
   handler: acceptAs("video"),
 });
 
+const rerunProblems: readonly ProblemCode[] = [
+  ...([
+    "job-not-found",
+    "job-removed",
+    "extra-data-needed",
+    "denied-node-class",
+    "secrets-key-missing",
+  ] as const),
+  ...(["invalid-request", "invalid-field", "unknown-field", "missing-field", "out-of-bounds"] as const),
+  ...(["unknown-model", "unknown-label", "unknown-upload", "unknown-node-class", "unknown-job"] as const),
+  ...(["dependency-ended", "forbidden-file", "invalid-graph"] as const),
+  ...(["submission-interrupted", "request-under-way", "idempotency-key-reused"] as const),
+];
+
 export const rerunJob = route({
   tag: "submit",
   method: "POST",
@@ -172,7 +186,7 @@ export const rerunJob = route({
     "checked as every submission is; with changes, problems are named as if the whole job had been sent.",
   body: jsonBytes("RerunBody", [], { isOptional: true }),
   answers: { 202: acceptedJob },
-  problems: [...problemsWithGraphs, "job-not-found", "extra-data-needed"],
+  problems: rerunProblems,
   handler: async (
     { id, body, headers, principal, baseUrl },
     { submissions, ownJobs }: Pick<ApiDependencies, "submissions" | "ownJobs">,

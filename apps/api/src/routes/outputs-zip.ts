@@ -7,8 +7,7 @@ import {
   manifestName,
   NameTemplate,
   templateFields,
-  templateLengthMax,
-  templatePattern,
+  templateShape,
 } from "../archives/name-template.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { contentDisposition } from "../http/content-disposition.ts";
@@ -30,8 +29,7 @@ const queryFields = {
   ...labelQueryFields,
   names: z
     .string()
-    .max(templateLengthMax)
-    .meta({ pattern: templatePattern })
+    .meta(templateShape)
     .optional()
     .describe(
       `How the files are named; default: ${defaultTemplate}. Slashes separate folders, and the fields are ${fields.join(", ")}. ` +
@@ -45,20 +43,22 @@ const description =
   "and SHA-256; each graph is there once. If a file was lost, or removed while the zip is sent, the connection is cut, so that " +
   "no client takes the zip for a whole one. Such a request counts as an event stream.";
 
+export const zipAnswers = {
+  200: {
+    description: "The zip.",
+    content: { "application/zip": { schema: { type: "string", format: "binary" } } },
+    headers: {
+      "Content-Disposition": { description: "`attachment`, with a name.", schema: { type: "string" } },
+    },
+  },
+} as const;
+
 const common = {
   tag: "jobs",
   method: "GET",
   access: "read",
   description,
-  answers: {
-    200: {
-      description: "The zip.",
-      content: { "application/zip": { schema: { type: "string", format: "binary" } } },
-      headers: {
-        "Content-Disposition": { description: "`attachment`, with a name.", schema: { type: "string" } },
-      },
-    },
-  },
+  answers: zipAnswers,
 } as const;
 const problems = [
   ...(["too-many-outputs", "too-many-streams"] as const),
@@ -114,10 +114,12 @@ function filterOf({ status, type, ...labels }: Said): OutputFilter {
   return withoutUndefined({ ...labels, statuses: status, types: type });
 }
 
-async function sendZip(
+/** @param options.isKeyWatched the zip ends when the request's key is revoked */
+export async function sendZip(
   { principal, request, response }: Asked,
   { filename, ...what }: { filter: OutputFilter; names: NameTemplate; filename: string },
   { ownJobs, zips, admission, keyWatch, stopping }: Parts,
+  { isKeyWatched = true }: { isKeyWatched?: boolean } = {},
 ): Promise<typeof alreadySent> {
   const wanted = { ...what, jobs: ownJobs(principal) };
   await zips.assertPossible(wanted);
@@ -133,11 +135,13 @@ async function sendZip(
     return alreadySent;
   }
   await admission.openStream(response);
-  const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => response.destroy());
+  const unwatchKey = isKeyWatched
+    ? keyWatch.watch(sentKeyOf(request) ?? "", () => response.destroy())
+    : undefined;
   try {
     await zips.send(response, { ...wanted, headers }, leftOrStopping(response, stopping));
     return alreadySent;
   } finally {
-    unwatchKey();
+    unwatchKey?.();
   }
 }

@@ -40,6 +40,7 @@ import { listModels } from "./models.ts";
 import { getOutput } from "./outputs.ts";
 import { getBatchZip, getZip } from "./outputs-zip.ts";
 import { getQueue } from "./queue.ts";
+import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
 import { getUpload, uploadImage } from "./uploads.ts";
@@ -65,6 +66,7 @@ export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
+  ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],

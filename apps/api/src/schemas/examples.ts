@@ -37,6 +37,8 @@ export const bodyExamples: Record<BodyName, unknown> = {
   },
   NewPriority: { priority: "high" },
   RerunBody: { changes: { seed: null, steps: 30 }, priority: "high" },
+  NewLink: { expiresIn: "12h" },
+  NewZipLink: { expiresIn: "3d", names: "{scene}/{shot}-{seed}.{ext}" },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },
@@ -97,6 +99,7 @@ const job = {
     reusedFrom: null,
     cancelRequestedAt: null,
     cancelTooLate: false,
+    rerunOf: null,
     createdAt: moment,
     startedAt: moment,
   },
@@ -107,7 +110,11 @@ const output = {
   ...{ filename: "genga_00001_.png", mediaType: "image/png", bytes: 482_113 },
   sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
   ...{ width: 768, height: 512, durationMs: null, text: null, createdAt: moment },
-  links: { content: `${base}/outputs/${outputId}`, job: `${base}/jobs/${jobId}` },
+  links: {
+    content: `${base}/outputs/${outputId}`,
+    sign: `${base}/outputs/${outputId}/links`,
+    job: `${base}/jobs/${jobId}`,
+  },
 };
 const webhook = {
   ...{ id: webhookId, scope: "tenant", url: "https://studio.example/genga" },
@@ -171,6 +178,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   Outputs: { id: jobId, status: "completed", outputs: [output] },
   Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 } },
   Workflow: workflow,
+  SignedLink: { url: `${base}/outputs/${outputId}/shared?token=…`, expiresAt: moment, leadsTo: "api" },
   Upload: {
     ...{ id: uploadId, name: "genga/3a7b0c.png", sha256: "3a7b0c", mediaType: "image/png", bytes: 90_112 },
     ...{

@@ -16,6 +16,7 @@ import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from ".
 import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
+import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
 import { uploadViewSchema } from "./uploads.ts";
 import {
   deliveryViewSchema,
@@ -57,6 +58,8 @@ export const bodySchemas = {
   }),
   RetryBody: retryBodySchema,
   RerunBody: rerunBodySchema,
+  NewLink: newLinkSchema,
+  NewZipLink: newZipLinkSchema,
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,
@@ -182,6 +185,7 @@ export const answerSchemas = {
     requested: z.int().min(0).describe("Running jobs that are being cancelled."),
   }),
   RetriedBatch: batchViewSchema.extend({ retried: z.int().min(0) }),
+  SignedLink: signedLinkViewSchema,
   Upload: uploadViewSchema,
   Models: modelsViewSchema,
   JobCounts: z.object({ counts }),

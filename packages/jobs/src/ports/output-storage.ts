@@ -49,6 +49,14 @@ export interface OutputStorage {
   bytesOf(storageKey: string, signal?: AbortSignal): Promise<number>;
   /** `start` and `end` are inclusive byte offsets. An abort of the signal also ends the returned stream. */
   read(storageKey: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable>;
+  /**
+   * A URL under which anybody can read the file for a while, without this process. `null` = the storage has no such URLs.
+   * @param answer the headers with which the bytes come
+   */
+  linkTo(
+    storageKey: string,
+    answer: { mediaType: string; contentDisposition: string; expiresInSeconds: number },
+  ): Promise<string | null>;
   /** Missing files are no error. */
   remove(storageKeys: string[]): Promise<void>;
   /**
