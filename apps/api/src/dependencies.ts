@@ -31,6 +31,8 @@ import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runti
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread } from "@genga/workflows";
 import { Zips } from "./archives/zips.ts";
+import { ThumbnailCache } from "./thumbnails/thumbnail-cache.ts";
+import { Thumbnails } from "./thumbnails/thumbnails.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
@@ -80,6 +82,7 @@ export interface ApiDependencies {
   /** Zips of outputs, a few at once. */
   zips: Zips;
   signedLinks: SignedLinks;
+  thumbnails: Thumbnails;
   uploads: UploadStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
@@ -277,12 +280,17 @@ function metricsOf(database: Database, farm: Parameters<typeof createMetrics>[0]
 }
 
 function sharingParts(
-  { dataDir, secretsKeys }: ServiceConfiguration,
+  { dataDir, secretsKeys, thumbnailCacheBytes: bytesMax, ffmpegPath }: ServiceConfiguration,
   storage: OutputStorage,
   log: Logger,
-): Pick<ApiDependencies, "zips" | "signedLinks"> {
-  const zips = new Zips({ storage, folder: join(dataDir, "temporary"), log });
-  return { zips, signedLinks: new SignedLinks(secretsKeys) };
+): Pick<ApiDependencies, "zips" | "signedLinks" | "thumbnails"> {
+  const folder = join(dataDir, "temporary");
+  const cache = new ThumbnailCache({ folder: join(dataDir, "thumbnails"), bytesMax });
+  return {
+    zips: new Zips({ storage, folder, log }),
+    signedLinks: new SignedLinks(secretsKeys),
+    thumbnails: new Thumbnails({ storage, cache, folder, ffmpegPath, log }),
+  };
 }
 
 function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {

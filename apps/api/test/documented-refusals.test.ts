@@ -16,7 +16,7 @@ const otherCircumstances: readonly ProblemCode[] = [
   ...(["request-under-way", "idempotency-key-reused"] as const),
   ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
   ...(["extra-data-needed", "denied-node-class", "server-in-use", "range-not-satisfiable"] as const),
-  ...(["too-many-outputs", "link-expired"] as const),
+  ...(["too-many-outputs", "link-expired", "too-many-thumbnails", "no-thumbnail"] as const),
 ];
 /** Some for one operation; of the first two another request has to be faster. */
 const rare: Partial<Record<string, readonly ProblemCode[]>> = {
@@ -214,7 +214,14 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
         "project=",
         `project=${"x".repeat(101)}`,
         "wait=soon",
-        ...["token=x", "token=x&token=y", "token=x&nonsense=1", `token=${"x".repeat(201)}`],
+        ...[
+          "token=x",
+          "token=x&token=y",
+          "size=7",
+          "size=7&nonsense=1",
+          "token=x&nonsense=1",
+          `token=${"x".repeat(201)}`,
+        ],
         "kind=x",
         "batch=x",
         `batch=${unknownId}`,

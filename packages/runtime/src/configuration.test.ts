@@ -41,6 +41,8 @@ describe("the configuration", () => {
       lanePatienceMs: 60_000,
       serverLabels: new Map(),
       dataDir: resolve(".genga"),
+      thumbnailCacheBytes: 512_000_000,
+      ffmpegPath: undefined,
       storage: { kind: "file", folder: resolve(".genga/outputs") },
       apiKeys: [],
       secretsKeys: [],
@@ -159,6 +161,8 @@ describe("the configuration", () => {
         ["https://two", ["gpu:12gb"]],
       ]),
       dataDir: "/srv/genga",
+      thumbnailCacheBytes: 512_000_000,
+      ffmpegPath: undefined,
       storage: { kind: "file", folder: "/srv/out puts" },
       apiKeys: [
         { tenant: "studio", role: "submit", key: "key-one-1" },

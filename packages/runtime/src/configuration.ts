@@ -30,6 +30,10 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly redisPrefix: string;
   readonly dataDir: string;
   readonly storage: StorageLocation;
+  /** An API process keeps thumbnails in so many bytes of the folder `thumbnails` of `dataDir`. */
+  readonly thumbnailCacheBytes: number;
+  /** The ffmpeg that reads the first frames of videos; undefined = the one that npm has installed. */
+  readonly ffmpegPath: string | undefined;
   readonly apiKeys: readonly ApiKey[];
   /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty if none is set. Never logged. */
   readonly secretsKeys: readonly string[];
@@ -129,6 +133,7 @@ export function readConfiguration(env: Environment): Configuration {
     ...serversFrom(values),
     dataDir,
     storage: storageOf(values, dataDir),
+    ...{ thumbnailCacheBytes: values.THUMBNAIL_CACHE_MB * 1_000_000, ffmpegPath: values.FFMPEG_PATH },
     apiKeys: values.API_KEYS,
     secretsKeys: values.SECRETS_KEY,
     nodeClasses: { denied: values.NODE_CLASSES_DENIED, allowed: values.NODE_CLASSES_ALLOWED },
@@ -330,6 +335,8 @@ const environmentSchema = z.object({
   AWS_REGION: z.string().optional(),
   STORAGE_LINKS: z.enum(["bucket", "api"]).default("bucket"),
   STORAGE_PUBLIC_URL: publicUrl.optional(),
+  THUMBNAIL_CACHE_MB: wholeNumber(0, 1_000_000).default(512),
+  FFMPEG_PATH: z.string().optional(),
   API_KEYS: apiKeys.default([]),
   SECRETS_KEY: secretsKeys.default([]),
   ...nodeClassVariables,

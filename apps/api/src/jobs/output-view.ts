@@ -1,5 +1,6 @@
 import { type JobOutput } from "@genga/jobs";
 import { z } from "zod";
+import { hasThumbnail } from "../thumbnails/draw-thumbnail.ts";
 import { prefix } from "../http/paths.ts";
 
 export const outputViewSchema = z.object({
@@ -19,7 +20,7 @@ export const outputViewSchema = z.object({
   durationMs: z.int().nullable(),
   text: z.string().nullable(),
   createdAt: z.iso.datetime(),
-  links: z.object({ content: z.url(), sign: z.url(), job: z.url() }),
+  links: z.object({ content: z.url(), sign: z.url(), job: z.url(), thumbnail: z.url().optional() }),
 });
 
 export type OutputView = z.infer<typeof outputViewSchema>;
@@ -47,6 +48,7 @@ export function viewOfOutput(output: JobOutput, baseUrl: string): OutputView {
       content: `${api}/outputs/${output.id}`,
       sign: `${api}/outputs/${output.id}/links`,
       job: `${api}/jobs/${output.jobId}`,
+      ...(hasThumbnail(output.mediaType) && { thumbnail: `${api}/outputs/${output.id}/thumbnail` }),
     },
   };
 }

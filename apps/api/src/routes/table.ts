@@ -43,6 +43,7 @@ import { getQueue } from "./queue.ts";
 import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
+import { getThumbnail } from "./thumbnails.ts";
 import { getUpload, uploadImage } from "./uploads.ts";
 import {
   addWebhook,
@@ -66,7 +67,7 @@ export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
-  ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip],
+  ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip, getThumbnail],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],

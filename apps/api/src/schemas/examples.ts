@@ -113,6 +113,7 @@ const output = {
   links: {
     content: `${base}/outputs/${outputId}`,
     sign: `${base}/outputs/${outputId}/links`,
+    thumbnail: `${base}/outputs/${outputId}/thumbnail`,
     job: `${base}/jobs/${jobId}`,
   },
 };

@@ -1,0 +1,193 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deflateSync, crc32 } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { defaultTenantId } from "@genga/database";
+import { createFolderStorage } from "@genga/storage";
+import { pino } from "pino";
+import sharp, { type Sharp } from "sharp";
+import { findFfmpeg } from "../src/thumbnails/read-poster.ts";
+import { ThumbnailCache } from "../src/thumbnails/thumbnail-cache.ts";
+import { Thumbnails } from "../src/thumbnails/thumbnails.ts";
+import { type OutputView } from "../src/jobs/output-view.ts";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+let api: ApiUnderTest;
+let folder: string;
+let outputs: OutputView[];
+
+const picture = (background: string, width = 800, height = 400): Sharp =>
+  sharp({ create: { width, height, channels: 4, background } });
+
+/** A PNG that says that it is larger than anything, with little behind it. */
+function bomb(width: number, height: number): Buffer {
+  const chunk = (type: string, data: Buffer): Buffer => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const ends = Buffer.alloc(8);
+    ends.writeUInt32BE(data.length, 0);
+    ends.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 6, 0, 0, 0], 8);
+  const data = deflateSync(Buffer.alloc(1_000_000));
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  return Buffer.concat([
+    signature,
+    chunk("IHDR", header),
+    chunk("IDAT", data),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
+async function video(name: string, ...encoding: string[]): Promise<Buffer> {
+  const path = join(folder, name);
+  const source = ["-f", "lavfi", "-i", "color=red:size=320x160:rate=8:duration=1"];
+  execFileSync((await findFfmpeg(undefined))!, ["-v", "error", ...source, ...encoding, path]);
+  return readFile(path);
+}
+
+const files = {
+  png: 0,
+  jpeg: 1,
+  gif: 2,
+  mp4: 3,
+  webm: 4,
+  bomb: 5,
+  svg: 6,
+  torn: 7,
+  audio: 8,
+  text: 9,
+} as const;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "genga-thumbnails-test-"));
+  api = await startApiUnderTest();
+  const serverId = await api.worker.registerServer(
+    "http://comfyui.test:8188",
+    await recordedDefinitions("core"),
+  );
+  const { id } = (await (await api.post("generate", { type: "image", prompt: "a cat" })).json()) as {
+    id: string;
+  };
+  const frames = await Promise.all(["blue", "red"].map((each) => picture(each, 64, 64).png().toBuffer()));
+  await api.worker.complete(
+    await api.worker.claim(id, serverId),
+    [
+      { filename: "a.png", body: await picture("red").png().toBuffer() },
+      {
+        filename: "a.jpg",
+        body: await picture("red").flatten().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+      },
+      {
+        filename: "a.gif",
+        body: await sharp(frames, { join: { animated: true } })
+          .gif()
+          .toBuffer(),
+      },
+      {
+        filename: "a.mp4",
+        body: await video("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+        mediaType: "video/mp4",
+      },
+      { filename: "a.webm", body: await video("a.webm", "-c:v", "libvpx-vp9"), mediaType: "video/webm" },
+      { filename: "bomb.png", body: bomb(100_000, 100_000), mediaType: "image/png" },
+      {
+        filename: "svg.png",
+        body: Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>`),
+        mediaType: "image/png",
+      },
+      { filename: "torn.mp4", body: Buffer.from("#EXTM3U\nfile:///etc/passwd\n"), mediaType: "video/mp4" },
+      { filename: "a.wav", body: Buffer.from("RIFF"), mediaType: "audio/wav" },
+    ],
+    ["a text"],
+  );
+  ({ outputs } = (await (await api.request(`jobs/${id}/outputs`)).json()) as { outputs: OutputView[] });
+});
+afterAll(async () => {
+  await api.stop();
+  await rm(folder, { recursive: true });
+});
+
+const ask = (file: keyof typeof files, query = "", init?: RequestInit): Promise<Response> =>
+  api.request(`outputs/${outputs[files[file]]!.id}/thumbnail${query}`, init);
+
+test.each([
+  ["png", "", "webp", 256, 128],
+  ["png", "?size=64&format=jpeg", "jpeg", 64, 32],
+  ["png", "?size=1024", "webp", 800, 400],
+  ["jpeg", "", "webp", 128, 256],
+  ["gif", "", "webp", 64, 64],
+  ["mp4", "", "webp", 256, 128],
+  ["webm", "?format=jpeg", "jpeg", 256, 128],
+] as const)("%s%s is shown as %s, %i × %i", async (file, query, format, width, height) => {
+  const response = await ask(file, query);
+  expect([response.status, response.headers.get("content-type")]).toEqual([200, `image/${format}`]);
+  const thumbnail = sharp(Buffer.from(await response.arrayBuffer()));
+  expect(await thumbnail.metadata()).toMatchObject({ format, width, height });
+  const [red, green, blue] = (await thumbnail.stats()).channels.map(({ mean }) => mean);
+  // The first frame of the animation is blue.
+  const [strong, weak] = file === "gif" ? [blue!, red!] : [red!, blue!];
+  expect([strong > 180, green! < 60, weak < 60]).toEqual([true, true, true]);
+});
+
+test.each(["bomb", "svg", "torn", "audio", "text"] as const)(
+  "of %s there is none, and the answer says why",
+  async (file) => {
+    for (let again = 0; again < 2; again += 1) {
+      const response = await ask(file);
+      expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([
+        404,
+        "no-thumbnail",
+      ]);
+    }
+  },
+);
+
+test("a thumbnail may be cached for ever, and is linked to where there may be one", async () => {
+  const response = await ask("png");
+  await response.arrayBuffer();
+  const etag = response.headers.get("etag")!;
+  expect(response.headers.get("cache-control")).toBe("private, max-age=31536000, immutable");
+  expect((await ask("png", "", { headers: { "if-none-match": etag } })).status).toBe(304);
+  expect((await ask("png", "?size=64", { headers: { "if-none-match": etag } })).status).toBe(200);
+  expect((await ask("png", "?size=100")).status).toBe(422);
+  expect(outputs[files.png]!.links.thumbnail).toMatch(/\/thumbnail$/);
+  expect(outputs[files.audio]!.links).not.toHaveProperty("thumbnail");
+});
+
+test("of many requests at once, one draws; nothing temporary is left", async () => {
+  const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
+  let reads = 0;
+  const counted = Object.assign(Object.create(storage) as typeof storage, {
+    read: (...asked: Parameters<typeof storage.read>) => {
+      reads += 1;
+      return storage.read(...asked);
+    },
+  });
+  const cache = new ThumbnailCache({ folder: join(folder, "cache"), bytesMax: 1_000_000 });
+  const temporary = join(folder, "temporary");
+  const parts = {
+    storage: counted,
+    cache,
+    folder: temporary,
+    ffmpegPath: undefined,
+    log: pino({ level: "silent" }),
+  };
+  const output = (await api.database.jobReader.of(defaultTenantId).findOutput(outputs[files.png]!.id))!;
+  const wanted = { tenantId: defaultTenantId, output, size: 128, format: "webp" } as const;
+  const drawn = await Promise.all(Array.from({ length: 20 }, () => new Thumbnails(parts).find(wanted)));
+  expect(reads).toBe(20);
+  const thumbnails = new Thumbnails({
+    ...parts,
+    cache: new ThumbnailCache({ folder: join(folder, "other"), bytesMax: 1_000_000 }),
+  });
+  await Promise.all(Array.from({ length: 20 }, () => thumbnails.find(wanted)));
+  expect(reads).toBe(21);
+  expect((await new Thumbnails(parts).find(wanted)).equals(drawn[0]!)).toBe(true);
+  expect([reads, await readdir(temporary)]).toEqual([21, []]);
+});
