@@ -46,7 +46,16 @@ function textOutput(text: string): ReturnType<typeof buildOutput> {
 async function saveUpload(content = uuidv7()): Promise<Upload> {
   const sha256 = createHash("sha256").update(content).digest("hex");
   return await stores.uploads.saveUpload({
-    ...{ tenantId, sha256, mediaType: "image/png", bytes: 10, width: 1, height: 1, frames: 1, durationMs: null },
+    ...{
+      tenantId,
+      sha256,
+      mediaType: "image/png",
+      bytes: 10,
+      width: 1,
+      height: 1,
+      frames: 1,
+      durationMs: null,
+    },
   });
 }
 
