@@ -1,4 +1,5 @@
 import { dependencyFailed } from "./check-dependencies.ts";
+import { isReuse } from "./check-life.ts";
 import { type JobHistory, type OutputObservation, type Violation } from "../history/history.ts";
 import { expectedOutput, isLate, type ExpectedOutput } from "../plan/job-spec.ts";
 
@@ -85,7 +86,8 @@ function* checkContent(
     yield `a picture is ${content.width ?? "?"}×${content.height ?? "?"}, recorded is ${output.width ?? "?"}×${output.height ?? "?"}`;
   }
   const prefix = `${job.id}-${output.attempt}`;
-  if (isPicture && !content.prefixes.some((each) => each.includes(prefix))) {
+  const isOwn = !job.events.some(isReuse);
+  if (isPicture && isOwn && !content.prefixes.some((each) => each.includes(prefix))) {
     yield `a picture was made for ${content.prefixes.join(", ") || "nobody"}, not for ${prefix}`;
   }
   if (expected?.kind === "video") {

@@ -38,7 +38,7 @@ function* checkEvents(events: readonly JobEventAnswer[]): Generator<string> {
       yield `${type} (${event.sequence}) is of attempt ${event.attempt}, after attempt ${attempt}`;
     }
     attempt = Math.max(attempt, event.attempt);
-    const next = stateAfter(state, type);
+    const next = stateAfter(state, event);
     if (next === null) yield `${type} (${event.sequence}) cannot follow while the job is ${state}`;
     if (isClaim) phase = -1;
     if (phases.includes(type)) {
@@ -53,15 +53,16 @@ function* checkEvents(events: readonly JobEventAnswer[]): Generator<string> {
 
 function stateAfter(
   state: "nothing" | "queued" | "processing" | "ended",
-  type: string,
+  event: JobEventAnswer,
 ): "queued" | "processing" | "ended" | null {
+  const { type } = event;
   switch (state) {
     case "nothing":
       return type === "accepted" ? "queued" : null;
     case "queued":
       if (type === "claimed") return "processing";
       if (type === "paused" || type === "resumed" || type === "priority_changed") return "queued";
-      return endings.has(type) && type !== "completed" ? "ended" : null;
+      return endings.has(type) && (type !== "completed" || isReuse(event)) ? "ended" : null;
     case "processing":
       if (endings.has(type)) return "ended";
       if (type === "requeued") return "queued";
@@ -69,6 +70,11 @@ function stateAfter(
     case "ended":
       return type === "retry_requested" ? "queued" : null;
   }
+}
+
+/** Whether the job completed at once, because it was answered from another one. */
+export function isReuse({ type, sequence, data }: JobEventAnswer): boolean {
+  return type === "completed" && sequence === 2 && typeof data["reusedFrom"] === "string";
 }
 
 /** Checks that a job is always found, that errors are only temporary outages, and that nothing goes back. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { type Attempt, type JobWrite, type LaneChange, type RowState } from "../history/history.ts";
 
@@ -30,6 +31,15 @@ export async function installAudit(databaseUrl: string): Promise<void> {
       $$;
       CREATE OR REPLACE TRIGGER chaos_note AFTER INSERT OR UPDATE ON jobs
         FOR EACH ROW EXECUTE FUNCTION chaos_note();
+      CREATE TABLE IF NOT EXISTS chaos_removed_attempts (LIKE job_attempts);
+      CREATE OR REPLACE FUNCTION chaos_keep_attempt() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          INSERT INTO chaos_removed_attempts SELECT OLD.*;
+          RETURN NULL;
+        END
+      $$;
+      CREATE OR REPLACE TRIGGER chaos_keep_attempt AFTER DELETE ON job_attempts
+        FOR EACH ROW EXECUTE FUNCTION chaos_keep_attempt();
       CREATE TABLE IF NOT EXISTS chaos_lane_changes (
         id bigserial PRIMARY KEY, lane text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
         is_paused boolean NOT NULL);
@@ -76,6 +86,7 @@ export async function readLaneChanges(databaseUrl: string): Promise<LaneChange[]
   });
 }
 
+/** The attempts of all jobs, removed ones included. */
 export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{
@@ -93,7 +104,8 @@ export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
     }>(`
       SELECT job_id, number, prompt_id, url, claimed_at, submitted_at, finished_at, outcome::text,
         failure ->> 'class' AS failure_class, failure ->> 'code' AS failure_code
-      FROM job_attempts JOIN servers ON servers.id = server_id ORDER BY job_id, number`);
+      FROM (SELECT * FROM job_attempts UNION ALL SELECT * FROM chaos_removed_attempts) attempt
+      JOIN servers ON servers.id = server_id ORDER BY job_id, number`);
     return rows.map((row) => ({
       jobId: row.job_id,
       number: row.number,
@@ -109,13 +121,28 @@ export async function readAttempts(databaseUrl: string): Promise<Attempt[]> {
   });
 }
 
-/** The storage keys of all outputs. */
+/** The storage keys of all files that a job owns. */
 export async function readStorageKeys(databaseUrl: string): Promise<Set<string>> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ storage_key: string }>(
-      "SELECT storage_key FROM outputs WHERE storage_key IS NOT NULL",
+      `SELECT storage_key FROM outputs WHERE storage_key IS NOT NULL
+       UNION SELECT storage_key FROM job_inputs WHERE storage_key IS NOT NULL`,
     );
     return new Set(rows.map((row) => row.storage_key));
+  });
+}
+
+const removingMsMax = 60_000;
+
+/**
+ * Waits until the files of removed jobs are removed, which takes a few seconds after the removal. What is left after a minute is
+ * found as files that belong to no job.
+ */
+export async function untilFilesRemoved(databaseUrl: string): Promise<void> {
+  const deadline = performance.now() + removingMsMax;
+  await withClient(databaseUrl, async (client) => {
+    const left = "SELECT FROM pending_removals UNION ALL SELECT FROM files_to_remove LIMIT 1";
+    while ((await client.query(left)).rowCount !== 0 && performance.now() < deadline) await sleep(250);
   });
 }
 

@@ -23,6 +23,16 @@ describe("a chaos plan", () => {
     expect(new Set(faults.map(({ kind }) => kind)).size).toBe(38);
   });
 
+  test("removes, by clients and by retention, some of the jobs that may be answered from each other", () => {
+    for (const { steps } of plans) {
+      const colors = new Set(steps.flatMap((step) => (step.do === "reuse" ? [step.color] : [])));
+      expect(colors.size).toBe(2);
+      for (const step of steps) if (step.do === "remove") expect(colors).toContain(step.color);
+    }
+    const by = plans.flatMap(({ steps }) => steps.flatMap((step) => (step.do === "remove" ? [step.by] : [])));
+    expect(new Set(by)).toEqual(new Set(["client", "retention"]));
+  });
+
   test("uses only jobs that it submits, in the order of time", () => {
     for (const { steps } of plans) {
       const times = steps.map(({ atMs }) => atMs);

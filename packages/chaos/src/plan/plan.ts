@@ -15,7 +15,14 @@ export type Step = { atMs: number } & (
   /** Once all jobs of the batch have ended: a retry of those that failed or timed out. */
   | { do: "retry-batch"; batch: string; api: number }
   | { do: "fault"; fault: Fault }
+  | ReuseStep
 );
+
+/** Jobs of one colour have one graph, so that later ones are answered from earlier ones, while these are removed. */
+export type ReuseStep =
+  | ({ do: "reuse"; color: number; api: number } & PlannedJob & Replayed)
+  /** One of the jobs of the colour, by its number (modulo how many there are), is removed by a client, or by retention. */
+  | { do: "remove"; color: number; which: number; by: "client" | "retention"; api: number };
 
 /** A request about what waits: a pause, which ends this long after, or another priority. */
 export type WaitingStep =
@@ -47,10 +54,12 @@ export interface RoundPlan {
   steps: Step[];
 }
 
+const reuseSeed = 16;
 const priorities = ["urgent", "high", "normal", "low"];
 
 /** So short that jobs wait for servers. */
 const submittingMs = 1_500;
+const reusesMax = 7;
 const activeMs = 4_500;
 /** Many jobs still wait so long after they were submitted. */
 const waitingMs = 800;
@@ -68,6 +77,8 @@ export function planRound(seed: number, round: number, onlyFault?: string): Roun
   draft.addPausesOfLanes();
   draft.addRequests();
   draft.addFaults(onlyFault);
+  // Numbers of its own, so that the rest of a plan does not depend on these steps.
+  draft.addReuse(new Random(seed, round, reuseSeed));
   return { seed, round, steps: draft.inOrder() };
 }
 
@@ -154,6 +165,22 @@ class Draft {
     for (let left = onlyFault === undefined ? random.between(2, 4) : 1; left > 0; left -= 1) {
       const fault = onlyFault === undefined ? drawFault(random) : drawFaultNamed(random, onlyFault);
       this.#steps.push({ atMs: momentOf(fault, random, lastSubmitMs), do: "fault", fault });
+    }
+  }
+
+  addReuse(random: Random): void {
+    for (let colors = 2; colors > 0; colors -= 1) {
+      const color = random.between(1, 0xff_ff_ff);
+      const spec: JobSpec = { kind: "sleep", ms: random.between(50, 300), steps: 3, color };
+      for (let index = 0; index < reusesMax; index += 1) {
+        const [atMs, api, replays] = [random.between(0, activeMs), random.between(0, 1), drawReplays(random)];
+        const job = `r${this.#round}u${colors}-${index}`;
+        this.#steps.push({ atMs, do: "reuse", color, job, spec, dependsOn: [], requires: [], api, replays });
+        if (!random.chance(0.6)) continue;
+        const by = random.pick(["client", "retention"] as const);
+        const [which, later] = [random.between(0, reusesMax), random.between(submittingMs, activeMs + 1_000)];
+        this.#steps.push({ atMs: later, do: "remove", color, which, by, api });
+      }
     }
   }
 

@@ -19,7 +19,7 @@ export interface AcceptedBatch {
 }
 
 /** A request about jobs, batches or lanes that exist already. */
-export type RequestStep = Exclude<Step, { do: "fault" | "submit" | "submit-batch" }>;
+export type RequestStep = Exclude<Step, { do: "fault" | "submit" | "submit-batch" | "reuse" | "remove" }>;
 
 interface JobRequestsParts {
   /** By their names in the plan. */

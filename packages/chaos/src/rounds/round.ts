@@ -15,6 +15,7 @@ import { observeOutputs } from "../observing/observe-output.ts";
 import { Observer } from "../observing/observer.ts";
 import { type PlannedJob, type RoundPlan, type Step } from "../plan/plan.ts";
 import { type AcceptedBatch, type AcceptedJob, JobRequests } from "./job-requests.ts";
+import { ReuseRequests } from "./reuse-requests.ts";
 import { Submitter } from "./submitter.ts";
 import { type World } from "../world/world.ts";
 
@@ -27,6 +28,8 @@ export interface RoundResult {
   faults: Inflicted[];
   /** Submissions that were refused although they were valid. */
   refusals: string[];
+  /** How many jobs were removed. */
+  removed: number;
 }
 
 const acceptedSchema = z.object({ id: z.string() });
@@ -44,15 +47,17 @@ export async function playRound(
   world: World,
   plan: RoundPlan,
   known: ReadonlySet<string>,
+  retire: (jobId: string) => Promise<boolean>,
 ): Promise<RoundResult> {
-  const round = new Round(world, plan);
+  const round = new Round(world, plan, retire);
   try {
     await round.act(plan.steps);
     const faults = await round.heal();
     await round.untilAllEnded();
     const jobs = await round.readJobs(known);
-    const { refusals, submissions, laneRequests } = round;
-    return { jobs, batches: await round.readBatches(jobs), submissions, laneRequests, faults, refusals };
+    const { refusals, submissions, laneRequests, removed } = round;
+    const batches = await round.readBatches(jobs);
+    return { jobs, batches, submissions, laneRequests, faults, refusals, removed };
   } finally {
     await round.close();
   }
@@ -68,10 +73,11 @@ class Round {
   readonly #accepted = new Map<string, AcceptedJob>();
   readonly #batches = new Map<string, AcceptedBatch>();
   readonly #jobRequests: JobRequests;
+  readonly #reuseRequests: ReuseRequests;
   readonly #ongoing: Ongoing[] = [];
   readonly #requests: Promise<void>[] = [];
 
-  constructor(world: World, { seed, steps }: RoundPlan) {
+  constructor(world: World, { seed, steps }: RoundPlan, retire: (jobId: string) => Promise<boolean>) {
     this.#world = world;
     this.#planned = new Map(steps.flatMap(jobsOf).map((planned) => [planned.job, planned]));
     this.#clients = [new ChaosClient(world, 0), new ChaosClient(world, 1)];
@@ -82,10 +88,22 @@ class Round {
     this.#submitter = new Submitter(this.#clients, { seed, onRefusal });
     const [accepted, batches, observer] = [this.#accepted, this.#batches, this.#observer];
     this.#jobRequests = new JobRequests({ accepted, batches, observer, clients: this.#clients, onRefusal });
+    this.#reuseRequests = new ReuseRequests({
+      ...{ clients: this.#clients, retire, onRefusal },
+      submit: async (step) => {
+        const body = { ...taggedBodyOf(step, (name) => name), reuse: true };
+        const reply = await this.#submitter.submit("generate", body, step, step.job);
+        return reply === null ? null : acceptedSchema.parse(JSON.parse(reply.text)).id;
+      },
+    });
   }
 
   get laneRequests(): LaneRequest[] {
     return this.#jobRequests.ofLanes;
+  }
+
+  get removed(): number {
+    return this.#reuseRequests.removed.size;
   }
 
   get submissions(): SubmissionObservation[] {
@@ -174,6 +192,7 @@ class Round {
   async #run(step: Exclude<Step, { do: "fault" }>): Promise<void> {
     if (step.do === "submit") await this.#submit(step);
     else if (step.do === "submit-batch") await this.#submitBatch(step);
+    else if (step.do === "reuse" || step.do === "remove") await this.#reuseRequests.act(step);
     else await this.#jobRequests.ask(step);
   }
 
@@ -233,7 +252,7 @@ const pointWaitMsMax = 4_000;
 const endingMsMax = 120_000;
 
 function jobsOf(step: Step): readonly PlannedJob[] {
-  if (step.do === "submit") return [step];
+  if (step.do === "submit" || step.do === "reuse") return [step];
   return step.do === "submit-batch" ? step.jobs : [];
 }
 

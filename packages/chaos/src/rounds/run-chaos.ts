@@ -10,8 +10,11 @@ import {
   readMiscounts,
   readStorageKeys,
   readWrites,
+  untilFilesRemoved,
 } from "../observing/audit.ts";
+import { openDatabase } from "@genga/database";
 import { checkHistory } from "../checking/check-history.ts";
+import { isReuse } from "../checking/check-life.ts";
 import { ChaosClient } from "../observing/chaos-client.ts";
 import { type Figures } from "../figures/figures.ts";
 import {
@@ -137,10 +140,11 @@ class Run {
   async play(plan: RoundPlan): Promise<Violation[]> {
     const { report, seed } = this.#options;
     const beganAt = performance.now();
-    const { jobs, batches, submissions, laneRequests, faults, refusals } = await playRound(
+    const { jobs, batches, submissions, laneRequests, faults, refusals, removed } = await playRound(
       this.#world,
       plan,
       new Set(this.#jobs.map(({ id }) => id)),
+      (jobId) => this.#retire(jobId),
     );
     this.#jobs.push(...jobs);
     this.#batches.push(...batches);
@@ -159,8 +163,10 @@ class Run {
     ];
     const happened = faults.filter(({ beganAt: at }) => at !== null).length;
     const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
+    const reused = jobs.filter(({ events }) => events.some(isReuse)).length;
     report(
-      `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${happened} of ${faults.length} faults, ${seconds} s` +
+      `seed ${seed} round ${plan.round}: ${jobs.length} jobs, ${reused} answered from others, ${removed} removed, ` +
+        `${happened} of ${faults.length} faults, ${seconds} s` +
         (violations.length === 0 ? "" : `: ${violations.length} VIOLATIONS`),
     );
     const evidence = { plan, faults, violations, history };
@@ -181,6 +187,22 @@ class Run {
     return violations;
   }
 
+  /** As the process with the keeper's lease does, with whichever processes run now. */
+  async #retire(jobId: string): Promise<boolean> {
+    const database = openDatabase({ databaseUrl: this.#options.services.postgres.url });
+    try {
+      return (await database.keeping.removeEnded([jobId])).length > 0;
+    } catch (error) {
+      // The database is away. Whether the job was removed shows in the list of jobs.
+      this.#options.report(
+        `retention of ${jobId}: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return false;
+    } finally {
+      await database.close();
+    }
+  }
+
   #addFigures(history: History): void {
     const { figures, seed, onRound } = this.#options;
     figures.set(seed, {
@@ -193,6 +215,7 @@ class Run {
   async #observe(): Promise<History> {
     const { postgres } = this.#options.services;
     const executions = await Promise.all(this.#world.simulators.map((simulator) => simulator.executions()));
+    await untilFilesRemoved(postgres.url);
     const files = await findOrphans(this.#world.outputFolder, await readStorageKeys(postgres.url));
     this.#partialFiles = files.partialFiles;
     return {

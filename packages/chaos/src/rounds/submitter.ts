@@ -53,7 +53,8 @@ export class Submitter {
     for (let turn = 1; turn <= replays; turn += 1) {
       const again = await send(turn);
       if (again.httpStatus === 202) observation.answers.push(idsOf(again));
-      else if (again.httpStatus !== null && again.httpStatus !== 503) this.#options.onRefusal(path, again);
+      // 410: the job was removed meanwhile.
+      else if (![null, 410, 503].includes(again.httpStatus)) this.#options.onRefusal(path, again);
     }
     return reply;
   }

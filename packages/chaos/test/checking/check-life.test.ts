@@ -89,6 +89,16 @@ describe("a job's events and answers: the check finds", () => {
       (_, job) => (job.events[5] = event(6, "executing", 1)),
     ],
     [
+      "an end without a run",
+      /history: completed \(2\) cannot follow while the job is queued/,
+      (_, job) => job.events.splice(1, Infinity, event(2, "completed", 0)),
+    ],
+    [
+      "an end without a run, late in a job that says it was answered from another one",
+      /history: completed \(6\) cannot follow while the job is queued/,
+      (_, job) => (job.events[5] = { ...event(6, "completed", 1), data: { reusedFrom: "job-0" } }),
+    ],
+    [
       "a history without an end",
       /history: its last event leaves it processing/,
       (_, job) => job.events.pop(),
@@ -97,5 +107,12 @@ describe("a job's events and answers: the check finds", () => {
 
   test.each(forgeries)("%s", (_what, found, forge) => {
     expect(violationsAfter(forge)).toContainEqual(expect.stringMatching(found));
+  });
+
+  test("nothing wrong with the events of a job that was answered from another one", () => {
+    const found = violationsAfter((_, job) => {
+      job.events.splice(1, Infinity, { ...event(2, "completed", 0), data: { reusedFrom: "job-0" } });
+    });
+    expect(found.filter((violation) => violation.startsWith("history:"))).toEqual([]);
   });
 });
