@@ -39,6 +39,7 @@ import { Submissions } from "./accepting/submissions.ts";
 import { Access } from "./access/access.ts";
 import { BodyMemory } from "./http/body-memory.ts";
 import { createJobDetails } from "./eta/create-job-details.ts";
+import { createLivePreviews, type LivePreviews } from "./previews/live-previews.ts";
 import { type JobDetails } from "./jobs/job-details.ts";
 import { prepareTenants } from "./access/prepare-tenants.ts";
 import { KeyWatch } from "./access/key-watch.ts";
@@ -78,6 +79,7 @@ export interface ApiDependencies {
   operatorQueue: OperatorQueue;
   runDurations: Pick<RunDurations, "readEstimateError">;
   feed: EventFeed;
+  livePreviews: LivePreviews;
   storage: OutputStorage;
   /** Zips of outputs, a few at once. */
   zips: Zips;
@@ -135,7 +137,7 @@ export async function openDependencies(
   const database = openApiDatabase(settings);
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue(redis);
-  const signals = createSignals(redis);
+  const [signals, livePreviews] = [createSignals(redis), createLivePreviews(redis)];
   const admissions = createAdmissions(redis);
   const board = createQueueBoard({ ...redis, basePath: boardPath });
   const definitions = definitionsThread(settings);
@@ -143,7 +145,7 @@ export async function openDependencies(
   const endings: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     await Promise.allSettled(endings.map((end) => end()));
-    const parts = [tickets, signals, board, admissions, definitions];
+    const parts = [tickets, signals, livePreviews, board, admissions, definitions];
     await Promise.allSettled(parts.map((part) => part.close()));
     await database.close();
   };
@@ -172,7 +174,7 @@ export async function openDependencies(
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
-      feed: feedOf(database, signals, log),
+      ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, log) },
       ...{ uploads: database.uploads, keys: database.keys },
       madeKeys,

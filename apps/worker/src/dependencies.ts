@@ -11,6 +11,7 @@ import {
   type LaneServing,
   type LaneStore,
   type OutputStorage,
+  type PreviewGiver,
   type RunDurations,
   type ServerStore,
   type Signals,
@@ -21,7 +22,7 @@ import {
   type WebhookQueue,
 } from "@genga/jobs";
 import { openDatabase } from "@genga/database";
-import { createSignals, createTicketQueue } from "@genga/queue";
+import { createSignals, createTicketQueue, RedisPreviewGiver } from "@genga/queue";
 import { createMetricsRegistry, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@genga/webhooks";
@@ -52,6 +53,7 @@ export interface Dependencies {
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
+  previewGiver: PreviewGiver;
   storage: OutputStorage;
   log: Logger;
   close(): Promise<void>;
@@ -74,6 +76,11 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     logger: log,
   });
   const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });
+  const previewGiver = new RedisPreviewGiver({
+    redisUrl: settings.redisUrl,
+    prefix: settings.redisPrefix,
+    logger: log,
+  });
   const definitions = new DefinitionsThread({
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
@@ -111,11 +118,12 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     }),
     tickets,
     signals,
+    previewGiver,
     storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
       await released.announced();
-      await Promise.allSettled([tickets.close(), signals.close(), definitions.close()]);
+      await Promise.allSettled([tickets, signals, previewGiver, definitions].map((part) => part.close()));
       await database.close();
     },
   };

@@ -4,6 +4,7 @@ import { KnownDurations } from "./durations/known-durations.ts";
 import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
 import { ProgressWriter } from "./job/progress-writer.ts";
+import { Previews } from "./previews/previews.ts";
 import { noTakeBacks } from "./job/take-back.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
@@ -39,6 +40,7 @@ export class Worker {
   readonly #passes: WorkerPasses;
   readonly #measures: LaneMeasures;
   readonly #durations: KnownDurations;
+  readonly #previews: Previews;
   readonly #knowledge: LaneKnowledge;
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #takeBackCounts = { ...noTakeBacks };
@@ -52,6 +54,7 @@ export class Worker {
     const guard = new OutageGuard(leaseMs);
     this.#measures = new LaneMeasures(dependencies.laneServing);
     this.#durations = new KnownDurations({ store: dependencies.runDurations, log });
+    this.#previews = new Previews(dependencies.previewGiver);
     const fillSlots = (): void => {
       this.#pump.trigger();
     };
@@ -154,6 +157,7 @@ export class Worker {
   async stop(): Promise<void> {
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
     await this.#passes.whenIdle();
+    await this.#previews.close();
     await this.#house.endedPrompts.forgetNow();
     try {
       await this.#fleet.close();
@@ -178,7 +182,7 @@ export class Worker {
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,
-      durations: this.#durations,
+      ...{ durations: this.#durations, previews: this.#previews },
       endedPrompts: this.#house.endedPrompts,
       ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,

@@ -1,5 +1,5 @@
 export { type BinaryFrame, type NodeText, type Preview } from "./wire/binary-frames.ts";
-export { parseBinaryFrame } from "./wire/binary-frames.ts";
+export { isPicture, parseBinaryFrame } from "./wire/binary-frames.ts";
 export { type CancelOutcome } from "./wire/cancel.ts";
 export {
   type ComfyUIConnectorOptions,

@@ -175,6 +175,8 @@ export {
 export { durationKeys, loadKeys, type RunKind } from "./estimates/run-kind.ts";
 export { estimateLoad, estimateRun, samplesOf, withSample } from "./estimates/durations.ts";
 export { type MeasuredRun, type RunEstimate, type TimeRange } from "./estimates/durations.ts";
+export { previewMediaTypes, type PreviewNote, type PreviewPicture } from "./ports/previews.ts";
+export { type PreviewGiver, type PreviewTaker, type PreviewWish } from "./ports/previews.ts";
 export { busyWith, doneAfterMs, type BusyFor } from "./estimates/outlook.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
@@ -287,12 +289,8 @@ export {
 } from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { isServerLabel, labelShape, labelsMax } from "./job/server-label.ts";
-export {
-  AttemptRecorder,
-  eventSignal,
-  publishFailures,
-  type StatusUpdate,
-} from "./running/attempt-recorder.ts";
+export { AttemptRecorder, eventSignal } from "./running/attempt-recorder.ts";
+export { publishFailures, type StatusUpdate } from "./running/attempt-recorder.ts";
 export { outputMember } from "./requests/output-references.ts";
 export { TicketAnnouncer } from "./requests/ticket-announcer.ts";
 export { takenBackCode, type PromptGraph, type TakeBacks, type WaitingPrompt } from "./ports/take-backs.ts";

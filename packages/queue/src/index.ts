@@ -3,6 +3,7 @@ export { InvalidLaneError } from "./lanes/bull-lane.ts";
 export { createQueueBoard, type QueueBoard, type QueueBoardOptions } from "./queue-board.ts";
 export { type RedisHealth } from "./redis/redis-health.ts";
 export { type QueueLogger } from "./redis/redis-link.ts";
+export { RedisPreviewGiver, RedisPreviewTaker, type PreviewsOptions } from "./previews/redis-previews.ts";
 export { createAdmissions, type AdmissionsOptions } from "./admissions/redis-admissions.ts";
 export {
   createSignals,

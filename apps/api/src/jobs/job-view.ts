@@ -213,6 +213,7 @@ export function linksOfJob(job: Job, baseUrl: string): Record<string, string> {
     workflow: `${self}/workflow`,
     rerun: `${self}/rerun`,
     ...(job.batchId === null ? {} : { batch: `${baseUrl}${prefix}/batches/${job.batchId}` }),
+    ...(job.status === "processing" ? { preview: `${self}/preview` } : {}),
     ...(job.status === "queued" && job.pausedAt === null ? { pause: `${self}/pause` } : {}),
     ...(job.pausedAt === null ? {} : { resume: `${self}/resume` }),
     ...(isTerminal(job.status) ? {} : { cancel: `${self}/cancel` }),

@@ -8,10 +8,12 @@ import {
   type Job,
   type JobEvent,
   type LiveProgress,
+  type PreviewNote,
   type Subscription,
 } from "@genga/jobs";
 import { type EventStream } from "../http/event-stream.ts";
 import { type EventView } from "./job-view.ts";
+import { type WatchedPreviews } from "./preview-view.ts";
 import { WakeUp } from "./wake-up.ts";
 
 export interface WatchTimes {
@@ -32,6 +34,8 @@ export interface WatchedJob {
   listEvents(afterSequence: number, limit: number): Promise<JobEvent[]>;
   /** What a watcher is shown first. */
   snapshotOf(job: Job): Promise<unknown>;
+  /** Absent: this watcher does not want to hear of previews. */
+  previews?: WatchedPreviews;
   /** An event as this watcher may see it. */
   viewOfEvent(event: JobEvent): Promise<EventView>;
 }
@@ -67,6 +71,8 @@ class JobWatch {
   /** Events between the one that the watcher received last and the snapshot. */
   readonly #hasMissed: boolean;
   readonly #subscription: Subscription;
+  readonly #endPreviews: (() => void) | undefined;
+  #preview: PreviewNote | undefined;
   #progress: Progress | undefined;
   /** When the next progress would be due if it came evenly. */
   #progressDueAt = 0;
@@ -90,6 +96,10 @@ class JobWatch {
     this.#watched = watched;
     this.#times = times;
     this.#lookEveryMs = times.lookMinMs;
+    this.#endPreviews = watched.previews?.watch((note) => {
+      this.#preview = note;
+      this.#wakeUp.wake();
+    });
     this.#job = withLiveProgress(watched.job, feed.progressOf(watched.job.id));
     const { id, eventSequence } = watched.job;
     const isResumed = lastSequence !== null && lastSequence <= eventSequence;
@@ -114,6 +124,7 @@ class JobWatch {
 
   end(): void {
     this.#subscription.end();
+    this.#endPreviews?.();
   }
 
   async run(): Promise<void> {
@@ -125,6 +136,7 @@ class JobWatch {
       else if (outbox.hasNews && !this.#isStoreAway) await this.#sendEvents();
       else if (this.#progress !== undefined && now >= this.#progressDueAt - progressEveryMs)
         await this.#sendProgress();
+      else if (this.#preview !== undefined) await this.#sendPreview(this.#preview);
       else if (this.#stream.idleMs >= this.#times.heartbeatMs) await this.#stream.comment("alive");
       else await this.#rest();
     }
@@ -198,6 +210,13 @@ class JobWatch {
     this.#sentProgress = progress;
     this.#progressDueAt = Math.max(performance.now(), this.#progressDueAt) + progressEveryMs;
     await this.#stream.sendJson("progress", jsonOf(this.#job.id, progress));
+  }
+
+  async #sendPreview(note: PreviewNote): Promise<void> {
+    this.#preview = undefined;
+    const { previews } = this.#watched;
+    if (previews !== undefined && note.attempt > this.#endedAttempt)
+      await this.#stream.send("preview", previews.viewOf(note));
   }
 
   #isForward(next: Progress): boolean {

@@ -10,12 +10,14 @@ import {
   type FeedCursor,
   type JobEvent,
   type LiveProgress,
+  type PreviewNote,
   type Subscription,
 } from "@genga/jobs";
 import { LRUCache } from "lru-cache";
 import { type EventStream } from "../http/event-stream.ts";
 import { aheadMax, textOfCursor } from "./cursor-text.ts";
 import { type EventView } from "./job-view.ts";
+import { type WatchedPreviews } from "./preview-view.ts";
 import { WakeUp } from "./wake-up.ts";
 import { endings, progressEveryMs, type WatchTimes } from "./watch-job.ts";
 
@@ -30,6 +32,8 @@ export interface WatchedScope {
   wanted(jobIds: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   wantsType(type: JobEvent["type"]): boolean;
   wantsProgress: boolean;
+  /** Absent: this watcher does not want to hear of previews. */
+  previews?: WatchedPreviews;
   /** An event as this watcher may see it. */
   viewOfEvent(event: JobEvent): Promise<EventView>;
 }
@@ -68,6 +72,8 @@ class ScopeWatch {
   readonly #watched: WatchedScope;
   readonly #times: WatchTimes;
   readonly #progress = new Map<string, LiveProgress>();
+  readonly #previews = new Map<string, PreviewNote>();
+  readonly #endPreviews: (() => void) | undefined;
   readonly #sentProgress = new LRUCache<string, { attempt: number; percent: number; hasEnded: boolean }>({
     max: progressMax,
   });
@@ -89,10 +95,16 @@ class ScopeWatch {
     this.#feed = feed;
     this.#watched = watched;
     this.#times = times;
+    this.#endPreviews = watched.previews?.watch((note) => {
+      if (!watched.wantsProgress || this.#previews.size >= progressMax) return;
+      this.#previews.set(note.jobId, note);
+      this.#wakeUp.wake();
+    });
   }
 
   end(): void {
     this.#subscription?.end();
+    this.#endPreviews?.();
   }
 
   async run(cursor: FeedCursor | null): Promise<void> {
@@ -104,6 +116,7 @@ class ScopeWatch {
       else if (this.#hasNews) await this.#whileStoreAnswers(() => this.#sendEvents());
       else if (this.#progress.size > 0 && now >= this.#progressAt)
         await this.#whileStoreAnswers(() => this.#sendProgress());
+      else if (this.#previews.size > 0) await this.#whileStoreAnswers(() => this.#sendPreviews());
       else if (this.#doneAt !== null && now >= this.#doneAt)
         await this.#whileStoreAnswers(() => this.#endIfDone());
       else await this.#rest();
@@ -209,6 +222,17 @@ class ScopeWatch {
       if (!isForward || !wanted.has(jobId) || this.#stream.closed.aborted) continue;
       this.#sentProgress.set(jobId, { attempt, percent: progress.percent, hasEnded: false });
       await this.#stream.send("progress", { jobId, attempt, phase, progress });
+    }
+  }
+
+  async #sendPreviews(): Promise<void> {
+    const notes = [...this.#previews.values()];
+    this.#previews.clear();
+    const wanted = await this.#watched.wanted(new Set(notes.map(({ jobId }) => jobId)));
+    for (const note of notes) {
+      const hasEnded = this.#sentProgress.get(note.jobId)?.hasEnded === true;
+      if (wanted.has(note.jobId) && !hasEnded && !this.#stream.closed.aborted)
+        await this.#stream.send("preview", this.#watched.previews?.viewOf(note));
     }
   }
 

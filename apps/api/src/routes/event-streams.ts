@@ -13,9 +13,11 @@ import { WantedJobs, type JobChoice } from "../jobs/wanted-jobs.ts";
 import { watchScope, type WatchedScope } from "../jobs/watch-scope.ts";
 import { type Answer } from "../routing/contents.ts";
 import { alreadySent, route } from "../routing/route.ts";
-import { labelQueryFields } from "./list-queries.ts";
+import { watchedPreviews } from "../jobs/preview-view.ts";
+import { labelQueryFields, previewsField } from "./list-queries.ts";
 
-type Parts = StreamParts & Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes">;
+type Parts = StreamParts &
+  Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes" | "livePreviews">;
 
 /** The status that a job has after an event. */
 const statusAfter: Record<JobEvent["type"], JobStatus> = {
@@ -48,6 +50,7 @@ const queryFields = {
     .optional()
     .describe("Only events after which a job has one of these statuses; separated by commas."),
   ...labelQueryFields,
+  ...previewsField,
   // Anything else than the id of a message is ignored, not refused.
   lastEventId: z
     .unknown()
@@ -79,7 +82,7 @@ function streamOf(snapshot: string): Answer {
     description: "Each message.",
     required: ["event", "data"],
     properties: {
-      event: { type: "string", enum: ["snapshot", "event", "progress", "removed", "closed"] },
+      event: { type: "string", enum: ["snapshot", "event", "progress", "preview", "removed", "closed"] },
       id: { type: "string", pattern: "^[0-9]+(\\.[A-Za-z0-9_-]{22}-[0-9]+)*$" },
       data: {
         type: "string",
@@ -135,7 +138,7 @@ export const watchBatch = route({
     const snapshot = async (): Promise<unknown> => {
       return await jobDetails.ofBatch(await foundBatch(jobs, id), { principal, baseUrl });
     };
-    const asked = { ...{ request, response, principal, cursor }, ...chosen(query) };
+    const asked = { ...{ request, response, principal, baseUrl, cursor }, ...chosen(query) };
     await stream({ ...asked, scope, snapshot, isDone }, parts);
     return alreadySent;
   },
@@ -172,7 +175,7 @@ export const watchJobs = route({
       if (batchId !== undefined) await foundBatch(jobs, batchId);
       return false;
     };
-    const asked = { ...{ request, response, principal, cursor }, ...chosen(query) };
+    const asked = { ...{ request, response, principal, baseUrl, cursor }, ...chosen(query) };
     await stream({ ...asked, scope, snapshot, isDone }, parts);
     return alreadySent;
   },
@@ -180,17 +183,20 @@ export const watchJobs = route({
 
 interface Chosen {
   choice: JobChoice;
+  wantsPreviews: boolean;
   statuses: ReadonlySet<JobStatus>;
 }
 
 function chosen({
   status,
+  previews,
   ...query
-}: { status?: JobStatus[] | undefined } & Record<string, unknown>): Chosen {
+}: { status?: JobStatus[] | undefined; previews?: string | undefined } & Record<string, unknown>): Chosen {
   const { project, scene, shot, tag } = query as JobChoice;
   return {
     choice: withoutUndefined({ project, scene, shot, tag }),
     statuses: new Set(status ?? jobStatuses),
+    wantsPreviews: previews === "true",
   };
 }
 
@@ -198,25 +204,32 @@ interface AskedStream extends Chosen, Pick<WatchedScope, "snapshot" | "isDone"> 
   request: Request;
   response: Response;
   principal: Principal;
+  baseUrl: string;
   cursor: ReturnType<typeof cursorOfText>;
   scope: EventScope;
 }
 
 async function stream(asked: AskedStream, parts: Parts): Promise<void> {
   const { request, response, principal, cursor, choice, statuses } = asked;
-  const { ownJobs, jobDetails, feed, watchTimes } = parts;
+  const { ownJobs, jobDetails, feed, watchTimes, livePreviews } = parts;
+  const { scope, baseUrl, wantsPreviews } = asked;
   const wanted = new WantedJobs(ownJobs(principal), choice);
   const sightNow = latestSight(() => jobDetails.sightOf(principal));
   const watched: WatchedScope = {
-    scope: asked.scope,
+    scope,
     snapshot: asked.snapshot,
     isDone: asked.isDone,
     wanted: (jobIds) => wanted.among(jobIds),
     wantsType: (type) => statuses.has(statusAfter[type]),
     wantsProgress: statuses.has("processing"),
+    ...(wantsPreviews && { previews: watchedPreviews(idOf(scope), livePreviews, baseUrl) }),
     viewOfEvent: async (event) => viewOfEvent(event, await sightNow()),
   };
   await openEventStream({ request, response }, parts, {}, (opened) =>
     watchScope(opened, feed, watched, { cursor, times: watchTimes }),
   );
+}
+
+function idOf(scope: EventScope): string {
+  return "batchId" in scope ? scope.batchId : scope.tenantId;
 }

@@ -6,6 +6,8 @@ import { openEventStream, type StreamParts } from "../jobs/open-event-stream.ts"
 import { foundJob } from "../jobs/found-jobs.ts";
 import { viewOfEvent } from "../jobs/job-view.ts";
 import { watchJob as streamJob } from "../jobs/watch-job.ts";
+import { watchedPreviews } from "../jobs/preview-view.ts";
+import { previewsField } from "./list-queries.ts";
 import { alreadySent, route } from "../routing/route.ts";
 
 /** Not as one object of `sentEvent`, which nobody could send: as it goes over the wire. */
@@ -21,7 +23,7 @@ const sentEvent = {
   description: "Each event.",
   required: ["event", "data"],
   properties: {
-    event: { type: "string", enum: ["snapshot", "event", "progress", "removed", "closed"] },
+    event: { type: "string", enum: ["snapshot", "event", "progress", "preview", "removed", "closed"] },
     id: { type: "string", pattern: "^[0-9]+$", description: "A sequence." },
     data: {
       type: "string",
@@ -33,7 +35,7 @@ const sentEvent = {
           {
             type: "object",
             description:
-              "Of `progress`: attempt, phase, progress. Of `removed`: jobId. Of `closed`: jobId, reason (`key-not-valid`).",
+              "Of `progress`: attempt, phase, progress. Of `preview`: attempt, and a link to the new picture. Of `removed`: jobId. Of `closed`: jobId, reason (`key-not-valid`).",
           },
         ],
       },
@@ -41,7 +43,8 @@ const sentEvent = {
   },
 };
 
-type Parts = StreamParts & Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes">;
+type Parts = StreamParts &
+  Pick<ApiDependencies, "ownJobs" | "jobDetails" | "feed" | "watchTimes" | "livePreviews">;
 
 /** Server-sent events, resumable by `Last-Event-ID`. */
 export const watchJob = route({
@@ -58,6 +61,7 @@ export const watchJob = route({
     "the last thing that is said of a job that is removed meanwhile. `closed` is the last thing that is said under a key that " +
     "was revoked or has expired meanwhile; its reason is `key-not-valid`.",
   query: z.object({
+    ...previewsField,
     // Anything else than a sequence is ignored, not refused.
     lastEventId: z
       .unknown()
@@ -81,7 +85,7 @@ export const watchJob = route({
   },
   problems: ["job-not-found", "job-removed", "too-many-streams"],
   handler: async ({ id, query, headers, principal, baseUrl, request, response }, parts: Parts) => {
-    const { ownJobs, jobDetails, feed, watchTimes } = parts;
+    const { ownJobs, jobDetails, feed, watchTimes, livePreviews } = parts;
     const jobs = ownJobs(principal);
     const job = await foundJob(jobs, id);
     const lastSequence = sequenceOf(headers["Last-Event-ID"] ?? query.lastEventId);
@@ -95,6 +99,7 @@ export const watchJob = route({
         read: () => foundJob(jobs, job.id),
         listEvents: (after: number, limit: number) => jobs.listEvents(job.id, after, limit),
         snapshotOf: (current: typeof job) => jobDetails.of(current, onlooker),
+        ...(query.previews === "true" && { previews: watchedPreviews(job.id, livePreviews, baseUrl) }),
         viewOfEvent: async (event: JobEvent) => viewOfEvent(event, await sightNow()),
       };
       await streamJob(stream, feed, watched, { lastSequence, times: watchTimes });

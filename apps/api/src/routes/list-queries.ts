@@ -21,3 +21,11 @@ export const labelQueryFields = {
   shot: storableText(100).optional(),
   tag: storableText(64).optional(),
 };
+
+/** For streams. */
+export const previewsField = {
+  previews: z
+    .enum(["true", "false"])
+    .optional()
+    .describe("Also tell when a running job has a new preview picture, as `preview`; default: false."),
+};

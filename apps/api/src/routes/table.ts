@@ -18,6 +18,7 @@ import { pauseFarm, resumeFarm } from "./farm.ts";
 import { rerunJob, submitImage, submitJob, submitVideo } from "./generate.ts";
 import { getHealth, getReadiness } from "./health.ts";
 import { watchJob } from "./job-events.ts";
+import { getPreview } from "./previews.ts";
 import {
   cancelJob,
   changeJobPriority,
@@ -65,7 +66,8 @@ import { listWorkers } from "./workers.ts";
  */
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
-  ...[getJob, getJobByOldPath, listJobs, watchJob, listOutputs, listAttempts, getParameters, getWorkflow],
+  ...[getJob, getJobByOldPath, listJobs, watchJob, getPreview],
+  ...[listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
   ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip, getThumbnail],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],

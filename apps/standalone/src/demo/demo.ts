@@ -36,12 +36,21 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const board = createProgressBoard(process.stdout, titles);
   options.onBoard(board);
   let jobs: readonly JobDetail[];
+  const running = new Set<string>();
+  const tellPreview = ({ id, status, phase }: JobDetail, index: number): void => {
+    if (status !== "processing" || phase !== "executing" || running.has(id)) return;
+    running.add(id);
+    board.print(
+      `  ${titles[index] ?? ""}, preview while it runs: ${everything.apiUrl}/api/anime/jobs/${id}/preview`,
+    );
+  };
   try {
     jobs = await Promise.all(
       batch.jobs.map((job, index) =>
         client.waitFor(job, {
           signal,
           onProgress: (state) => {
+            tellPreview(state, index);
             board.update(index, state);
           },
         }),

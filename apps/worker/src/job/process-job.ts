@@ -7,6 +7,7 @@ import { endJob, type EndJobOptions } from "./record-end.ts";
 import { type RefusalOptions } from "./refusal.ts";
 import { type Run } from "./run.ts";
 import { type RunTimes } from "../lanes/run-timing.ts";
+import { type Previews } from "../previews/previews.ts";
 import { saveOutputs } from "./save-outputs.ts";
 import { endStoppedRun } from "./stopped-run.ts";
 import { lookUpSubmitted, submitPrompt } from "./submit-prompt.ts";
@@ -25,6 +26,7 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   /** Gets how long each finished execution took. */
   measures: Pick<LaneMeasures, "note">;
   durations: Pick<KnownDurations, "find" | "note">;
+  previews: Pick<Previews, "begin" | "note" | "forget">;
   /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
 }
@@ -59,6 +61,7 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
     await endStoppedRun(run, server, { error, wasOnServer }, options, log);
   } finally {
     options.progress.forget(run);
+    options.previews.forget(run);
   }
 }
 

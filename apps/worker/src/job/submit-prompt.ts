@@ -70,6 +70,12 @@ export async function submitPrompt(
 }
 
 /**
+ * Asks the server for previews of this prompt, in the way that costs it least: without a model for them. Servers send none
+ * otherwise, unless they were started to do so.
+ */
+const previewMethod = "latent2rgb";
+
+/**
  * @returns `broken`, `unknown`: the POST went out, and whether the server has the prompt is not known; an error: the server
  * answered 500, which is a refusal unless the prompt is found on the server
  */
@@ -82,10 +88,11 @@ async function post(
   // One deadline for reconnecting and the POST together. If it passes during the request, the outcome is unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
-  const { workflow, extraData } = what;
-  const beside = Object.keys(extraData).length > 0 && { extraData };
+  const { workflow } = what;
+  // The client's own choice comes last. Versions that do not know the key ignore it (PROTOCOL-0.28 1).
+  const extraData = { preview_method: previewMethod, ...what.extraData };
   try {
-    await server.connector.submit({ promptId, clientId, workflow, ...beside, signal: deadline });
+    await server.connector.submit({ promptId, clientId, workflow, extraData, signal: deadline });
     return "accepted";
   } catch (error) {
     if (error instanceof ComfyUIError && error.retry === "look_first") return outcomeOf(error);

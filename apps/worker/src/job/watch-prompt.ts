@@ -5,6 +5,7 @@ import { type KnownDurations } from "../durations/known-durations.ts";
 import { type EndedBy, type PromptEnd } from "./job-end.ts";
 import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
+import { type Previews } from "../previews/previews.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { TakeBack, type TakeBackOptions } from "./take-back.ts";
 import { RunTiming } from "../lanes/run-timing.ts";
@@ -21,6 +22,7 @@ const warningsMax = 20;
 export interface WatchPromptOptions extends TakeBackOptions {
   progress: ProgressWriter;
   durations: Pick<KnownDurations, "find">;
+  previews: Pick<Previews, "begin" | "note" | "forget">;
   /** How long an executing prompt may send no message. */
   stallMs: number;
   /** How long queue and history may fail to say where the prompt is. */
@@ -82,9 +84,10 @@ async function followToItsEnd(
   server: JobServer,
   ending: PromptEnding,
   warnings: Set<string>,
-  { progress, durations, graceMs }: WatchPromptOptions,
+  { progress, durations, previews, graceMs }: WatchPromptOptions,
 ): Promise<SettledLookup> {
   const { workflow, measure } = run;
+  previews.begin(run);
   const { promptId, clientId } = run.leased;
   const signal = AbortSignal.any([run.stopSignal, ending.stuckSignal]);
   const measured = durations.find(measure.kind, server.id).then((known) => {
@@ -132,6 +135,9 @@ async function followToItsEnd(
         }
         break;
       case "preview":
+        previews.note(run, event.preview);
+        if (run.isExecuting) ending.noteSignOfLife();
+        break;
       case "text":
         if (run.isExecuting) ending.noteSignOfLife();
         break;

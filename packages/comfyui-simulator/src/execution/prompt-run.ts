@@ -272,9 +272,16 @@ export class PromptRun {
   }
 
   async #drawPreview(preview: PreviewPicture | undefined): Promise<Buffer | undefined> {
-    if (!preview || !this.#tools.previews || !this.#around.sockets.hasListener(this.clientId))
+    if (!preview || !this.#sendsPreviews() || !this.#around.sockets.hasListener(this.clientId))
       return undefined;
     return this.#around.clock.until(this.#tools.drawing.preview(preview));
+  }
+
+  /** A prompt of 0.28 may say that it wants none; nonsense counts as no choice (PROTOCOL-0.28 1). */
+  #sendsPreviews(): boolean {
+    const { extraData } = this.#prompt;
+    const method = this.#tools.isNewer && isDict(extraData) ? extraData.get("preview_method") : null;
+    return this.#tools.previews && method !== "none";
   }
 
   #checkInterrupt(): void {

@@ -88,6 +88,19 @@ function parsePreviewWithMetadata(rest: Buffer): BinaryFrame | undefined {
   };
 }
 
+/** What each media type begins with. */
+const signatures: Readonly<Record<string, readonly number[]>> = {
+  "image/jpeg": [0xff, 0xd8, 0xff],
+  "image/png": [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
+};
+
+/** Whether a preview is a picture of the type that it says, and not too large to be shown. */
+export function isPicture({ mediaType, bytes }: Preview, bytesMax: number): boolean {
+  const signature = Object.hasOwn(signatures, mediaType) ? signatures[mediaType] : undefined;
+  if (signature === undefined || bytes.length <= signature.length || bytes.length > bytesMax) return false;
+  return signature.every((byte, index) => bytes[index] === byte);
+}
+
 /** `uint32 length, head (length bytes), tail (the rest)`. */
 function splitPrefixed(bytes: Buffer): { head: Buffer; tail: Buffer } | undefined {
   const headEnd = headerBytes + bytes.readUInt32BE(0);
