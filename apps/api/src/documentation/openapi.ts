@@ -1,3 +1,4 @@
+import { type z } from "zod";
 import { type Entry } from "../access/access.ts";
 import { fullPath } from "../http/paths.ts";
 import { statusOf, titleOf, type ProblemCode } from "../http/problem-document.ts";
@@ -78,8 +79,8 @@ function describeRoute(route: RouteFacts, needsKey: boolean): Json {
       ...{ name, in: "path", required: true },
       schema: { type: "string", ...(name === "id" && { format: "uuid" }) },
     })),
-    ...(query === undefined ? [] : parametersOf(describeFields(query), "query")),
-    ...(headers === undefined ? [] : parametersOf(describeFields(headers), "header")),
+    ...(query === undefined ? [] : parametersOf(query, "query")),
+    ...(headers === undefined ? [] : parametersOf(headers, "header")),
   ];
   const described = Object.entries(answers).map(([status, answer]) => [status, describeAnswer(answer)]);
   return {
@@ -104,9 +105,11 @@ function securityOf({ access, isPage }: Entry): Json[] {
 }
 
 /** Lists are comma-separated (`?status=queued,processing`). */
-function parametersOf(fields: Record<string, Json>, place: "query" | "header"): Json[] {
-  return Object.entries(fields).map(([name, { description, ...schema }]) => ({
-    ...{ name, in: place, required: false, schema },
+function parametersOf(fields: z.ZodObject, place: "query" | "header"): Json[] {
+  const shape: Readonly<Record<string, z.ZodType>> = fields.shape;
+  const isRequired = (name: string): boolean => shape[name]?.safeParse(undefined).success === false;
+  return Object.entries(describeFields(fields)).map(([name, { description, ...schema }]) => ({
+    ...{ name, in: place, required: isRequired(name), schema },
     ...(description !== undefined && { description }),
     ...(schema["type"] === "array" && { style: "form", explode: false }),
   }));
