@@ -15,6 +15,7 @@ import {
   type Principal,
   type TenantAdmissions,
   type TenantJobReader,
+  type TemplateStore,
   type TenantLimitStore,
   type UploadStore,
   type WebhookStore,
@@ -54,6 +55,7 @@ import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPath } from "./http/paths.ts";
 import { SignedLinks } from "./access/signed-links.ts";
+import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { WrongKeys } from "./access/wrong-keys.ts";
@@ -75,6 +77,8 @@ export interface ApiDependencies {
   jobDetails: JobDetails;
   servers: KnownServers;
   models: KnownModels;
+  templates: TemplateStore;
+  templateJudge: TemplateJudge;
   lanePauses: LanePauses;
   operatorQueue: OperatorQueue;
   runDurations: Pick<RunDurations, "readEstimateError">;
@@ -176,7 +180,7 @@ export async function openDependencies(
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, log) },
-      ...{ uploads: database.uploads, keys: database.keys },
+      ...{ uploads: database.uploads, templates: database.templates, keys: database.keys },
       madeKeys,
       keyWatch: new KeyWatch({
         findWorking: (keys) => access.findWorking(keys),
@@ -224,7 +228,7 @@ function acceptingParts(
   settings: ServiceConfiguration,
   parts: Omit<Parameters<typeof createAcceptingParts>[1], "onNotChecked">,
   { metrics, serversMaxAgeMs }: { metrics: Metrics; serversMaxAgeMs: number },
-): Pick<ApiDependencies, "servers" | "models" | "jobCommands" | "submissions"> & {
+): Pick<ApiDependencies, "servers" | "models" | "jobCommands" | "templateJudge" | "submissions"> & {
   end: () => Promise<void>;
 } {
   const { logger: log, defaultTenantId } = parts;
@@ -233,7 +237,7 @@ function acceptingParts(
   const onNotChecked = (notes: readonly NotChecked[], count?: number): void => {
     unchecked.note(notes, count);
   };
-  const { servers, manager, jobCommands } = createAcceptingParts(
+  const { servers, manager, jobCommands, templateJudge } = createAcceptingParts(
     settings,
     { ...parts, onNotChecked },
     { name: `api-${hostname()}-${process.pid}`, serversMaxAgeMs },
@@ -247,17 +251,11 @@ function acceptingParts(
   const onAccepted = (type: JobType, count: number): void => {
     metrics.jobsAccepted.inc({ type }, count);
   };
-  return {
-    ...{
-      servers,
-      models: new KnownModels(servers),
-      jobCommands,
-      submissions: new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted }),
-    },
-    end: async () => {
-      await Promise.all([thread.close(), manager.announced()]);
-    },
+  const submissions = new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted });
+  const end = async (): Promise<void> => {
+    await Promise.all([thread.close(), manager.announced()]);
   };
+  return { servers, models: new KnownModels(servers), jobCommands, templateJudge, submissions, end };
 }
 
 function limitingParts(

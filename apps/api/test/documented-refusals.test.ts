@@ -34,6 +34,9 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   // Where a request with an Idempotency-Key is repeated.
   submitJob: ["job-removed"],
   submitBatch: ["job-removed"],
+  // Where a tenant has a thousand of them.
+  addTemplate: ["too-many-templates"],
+  replaceTemplate: ["too-many-templates"],
   // Where jobs were submitted with a key that is not set any more.
   retryBatch: ["secrets-key-missing"],
   // Where webhooks were stored under a key that is not set any more, or are more than a tenant may have, or disabled.
@@ -164,6 +167,7 @@ const wrongJobs: readonly object[] = [
   { ...picture, nodes: [], links: [], last_node_id: 1, version: 0.4 },
   { nodes: [], links: [], last_node_id: 1, version: 0.4 },
   asWorkflow({ nodes: [], links: [], last_node_id: 1, version: 0.4 }),
+  { template: "nobody" },
   asWorkflow(nodes({ image: "../secret.png" })),
   asWorkflow(nodes({ image: `genga/${"0".repeat(64)}.png` })),
   asWorkflow(nodes({}, "NobodyHasThisNode")),
@@ -174,6 +178,15 @@ const wrongJobs: readonly object[] = [
     ...blank,
     extraData: { api_key_comfy_org: "x" },
   },
+];
+
+/** In place of a template's. */
+const wrongGraphs: readonly object[] = [
+  { nodes: [], links: [], last_node_id: 1, version: 0.4 },
+  { "1": { class_type: "EmptyImage" } },
+  nodes({ image: "../secret.png", width: 64, color: 0 }),
+  nodes({ image: `genga/${"0".repeat(64)}.png`, width: 64, color: 0 }),
+  nodes({ height: 64 }),
 ];
 
 const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
@@ -189,6 +202,9 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   changeJobPriority: "NewPriority",
   changeBatchPriority: "NewPriority",
   setTenantLimits: "TenantLimitChoices",
+  addTemplate: "NewTemplate",
+  replaceTemplate: "TemplateVersion",
+  suggestTemplate: "Graph",
   addKey: "NewKey",
   rotateKey: "KeyRotation",
   addWebhook: "NewWebhook",
@@ -206,6 +222,8 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     for (const make of [waitingBatch, endedBatch, removedBatch]) probes.push({ id: await make() });
   }
   if (path.startsWith("servers/:id")) probes.push({ id: serverId });
+  if (path.startsWith("templates/:name"))
+    for (const name of ["image", await archivedTemplate()]) probes.push({ id: name });
   if (query !== undefined) {
     const texts = [
       ...["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"],
@@ -223,6 +241,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
           `token=${"x".repeat(201)}`,
         ],
         "kind=x",
+        "archived=x",
         "batch=x",
         `batch=${unknownId}`,
         "status=x&nonsense=1",
@@ -257,6 +276,14 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   // A body that is missing would be refused before the job or batch.
   if (name === "NewPriority") probes.push(...probes.map((probe) => ({ ...probe, ...json(example) })));
   if (id === "setTenantLimits") probes.push(json(example));
+  if (id.endsWith("Template") && id !== "suggestTemplate") {
+    for (const graph of wrongGraphs) bodies.push(json({ ...example, workflow: graph }));
+    const nothingFits = { type: "integer", min: 2, max: 1, targets: [{ node: "1", input: "width" }] };
+    bodies.push(json({ ...example, parameters: { width: nothingFits } }));
+    probes.push(...["image", await archivedTemplate()].map((name) => ({ id: name, ...json(example) })));
+    probes.push(json(example));
+  }
+  if (id === "suggestTemplate") for (const graph of wrongGraphs) bodies.push(json({ workflow: graph }));
   if (id === "retryJob") probes.push({ id: await jobAfterCancelled() });
   if (id === "rerunJob") probes.push(...(await probesOfRerun()));
   if (id.startsWith("submit")) {
@@ -274,6 +301,8 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
   switch (operationId) {
     case "setTenantLimits":
       return "studio";
+    case "replaceTemplate":
+      return storedTemplate("replaced");
     case "changeJobPriority":
       return waitingJob();
     case "changeBatchPriority":
@@ -305,6 +334,17 @@ async function probesOfRerun(): Promise<Probe[]> {
     ...(await about(picture, { requires: ["nobody-has:it"] }, ...changes.map((each) => ({ changes: each })))),
     ...(await about(blank, { changes: { "1": { width: -5 } } }, { extraData: { api_key_comfy_org: "x" } })),
   ];
+}
+
+async function storedTemplate(name: string): Promise<string> {
+  const template = { name, ...(bodyExamples.TemplateVersion as object) };
+  await api.post("templates", template, { "x-api-key": keys.submit });
+  return name;
+}
+async function archivedTemplate(): Promise<string> {
+  const name = await storedTemplate("archived");
+  await api.request(`templates/${name}`, { method: "DELETE", headers: { "x-api-key": keys.submit } });
+  return name;
 }
 
 /** A job that failed because the one that it depends on was cancelled. */

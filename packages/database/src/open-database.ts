@@ -17,6 +17,7 @@ import {
   type RunDurations,
   type ServerStore,
   type TakeBacks,
+  type TemplateStore,
   type TenantLimitStore,
   type TenantStore,
   type UploadStore,
@@ -50,6 +51,7 @@ import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
+import { PrismaTemplateStore } from "./templates/prisma-template-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 import { PrismaWebhookQueue } from "./webhooks/prisma-webhook-queue.ts";
 import { PrismaWebhookStore } from "./webhooks/prisma-webhook-store.ts";
@@ -80,6 +82,7 @@ export interface Database {
   readonly audit: AuditStore;
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
+  readonly templates: TemplateStore;
   readonly keeping: KeepingStore;
   readonly webhooks: WebhookStore;
   readonly webhookQueue: WebhookQueue;
@@ -144,6 +147,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     audit: new PrismaAuditStore(client),
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
+    templates: new PrismaTemplateStore(client),
     keeping: new PrismaKeepingStore(client),
     webhooks: new PrismaWebhookStore(client),
     webhookQueue: new PrismaWebhookQueue(client),

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createHash } from "node:crypto";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
-import { type Job, type NewJob, type Upload, uploadStorageKey } from "@genga/jobs";
+import { type Job, type NewJob, type NewTemplateVersion, type Upload, uploadStorageKey } from "@genga/jobs";
 import { buildFailure, buildJob, buildOutput, buildWorkflow } from "@genga/testing";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -295,6 +295,41 @@ describe("Rows without a use", () => {
     await stores.jobRequests.removeJob(job!.id);
     expect(await left()).toEqual([fresh.id]);
     await stores.keeping.removeUnused({ ...look, uploadsUnusedMs: 0 });
+    expect(await left()).toEqual([]);
+  });
+
+  test("an archived template goes after a day, once no job names it", async () => {
+    const by = { keyName: "tests", tenantId };
+    const version = { description: null, definition: "{}", uploadIds: [] };
+    for (const name of ["used", "unused", "fresh", "alive"]) {
+      await stores.templates.addTemplate(tenantId, name, version, by);
+      if (name !== "alive") await stores.templates.archiveTemplate(tenantId, name, by);
+    }
+    await insert([buildJob({ template: { name: "used", version: 1, values: {} } })]);
+    await client.query(
+      "UPDATE templates SET archived_at = now() - interval '2 days' WHERE name LIKE '%used'",
+    );
+    expect((await stores.keeping.removeUnused(look)).removed.templates).toBe(1);
+    const wanted = ["used", "unused", "fresh", "alive"].map((name) => ({ name }));
+    const found = await stores.templates.findTemplates(tenantId, wanted);
+    expect(found.map(({ name }) => name).sort()).toEqual(["alive", "fresh", "used"]);
+  });
+
+  test("an upload that a template names stays until the template is archived", async () => {
+    await client.query("UPDATE job_parameters SET uploads_noted = true");
+    const [first, later] = await Promise.all([saveUpload(), saveUpload()]);
+    const by = { keyName: "tests", tenantId };
+    const naming = (upload: Upload): NewTemplateVersion => ({
+      ...{ description: null, definition: JSON.stringify(upload.id), uploadIds: [upload.id] },
+    });
+    await stores.templates.addTemplate(tenantId, "named", naming(first), by);
+    await stores.templates.addVersion(tenantId, "named", naming(later), by);
+    const left = async (): Promise<string[]> => {
+      await stores.keeping.removeUnused({ ...look, uploadsUnusedMs: 0 });
+      return (await stores.uploads.findUploads(tenantId, [first.id, later.id])).map(({ id }) => id).sort();
+    };
+    expect(await left()).toEqual([first.id, later.id].sort());
+    await stores.templates.archiveTemplate(tenantId, "named", by);
     expect(await left()).toEqual([]);
   });
 

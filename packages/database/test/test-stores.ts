@@ -5,6 +5,7 @@ import {
   type KeepingStore,
   type GuessedLanes,
   type TakeBacks,
+  type TemplateStore,
   type UploadStore,
   type WebhookQueue,
   type WebhookStore,
@@ -15,6 +16,7 @@ import { type ContractStores, createTestDatabase } from "@genga/testing";
 export type TestStores = ContractStores & {
   url: string;
   uploads: UploadStore;
+  templates: TemplateStore;
   keeping: KeepingStore;
   eventReader: EventReader;
   eventSequencer: EventSequencer;
@@ -28,7 +30,8 @@ export type TestStores = ContractStores & {
 export async function openTestStores(options: { lanesMax?: number } = {}): Promise<TestStores> {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   const database = openDatabase({ databaseUrl: scratch.url, ...options });
-  const { jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping } = database;
+  const { jobReader, jobRequests, jobAnnouncer, jobRuns, servers, tenants, uploads, keeping, templates } =
+    database;
   const close = async (): Promise<void> => {
     await database.close();
     await scratch.drop();
@@ -45,6 +48,7 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
       servers,
       tenants,
       uploads,
+      templates,
       keeping,
       takeBacks,
       guessedLanes,

@@ -31,6 +31,8 @@ export {
   type Json,
   type NewBatch,
   type JobLabels,
+  type TemplateVersionName,
+  type UsedTemplate,
   type NewJob,
   type NewJobInput,
   type NewOutput,
@@ -181,14 +183,12 @@ export { busyWith, doneAfterMs, type BusyFor } from "./estimates/outlook.ts";
 export { publicNameOf } from "./secrets/public-name.ts";
 export { roleIncludes, roles, type Principal, type Role } from "./ports/principal.ts";
 export { type Tenant, type TenantStore } from "./ports/tenant-store.ts";
+export { templatesMax, type NewTemplateVersion, type StoredTemplate } from "./ports/template-store.ts";
+export { type TemplateFinder, type TemplateReference, type TemplateSaved } from "./ports/template-store.ts";
+export { type TemplateStore } from "./ports/template-store.ts";
 export { type Place, type PlaceKind, type TenantAdmissions } from "./ports/tenant-admissions.ts";
-export {
-  limitsOf,
-  noTenantLimitChoices,
-  type TenantLimitChoices,
-  type TenantLimits,
-  type TenantLimitStore,
-} from "./ports/tenant-limits.ts";
+export { limitsOf, noTenantLimitChoices, type TenantLimitChoices } from "./ports/tenant-limits.ts";
+export { type TenantLimits, type TenantLimitStore } from "./ports/tenant-limits.ts";
 export {
   ticketId,
   type HeldTicket,
@@ -203,15 +203,9 @@ export {
   type SignalTopics,
   type TakenBack,
 } from "./ports/signals.ts";
-export {
-  leaseNumberOfFolder,
-  outputFolderKey,
-  outputStorageKey,
-  partialFileAgeMs,
-  type OutputStorage,
-  type CheckedFile,
-  type StoredFile,
-} from "./ports/output-storage.ts";
+export { leaseNumberOfFolder, outputFolderKey, outputStorageKey } from "./ports/output-storage.ts";
+export { partialFileAgeMs, type OutputStorage, type CheckedFile } from "./ports/output-storage.ts";
+export { type StoredFile } from "./ports/output-storage.ts";
 export {
   readUploadName,
   uploadFolder,
@@ -224,13 +218,8 @@ export {
   type UploadMediaType,
   type UploadStore,
 } from "./ports/upload-store.ts";
-export {
-  type ClaimOutcome,
-  type IdempotencyClaim,
-  type IdempotencyKey,
-  type IdempotencyStore,
-  type KeyedRequest,
-} from "./ports/idempotency-store.ts";
+export { type ClaimOutcome, type IdempotencyClaim, type IdempotencyKey } from "./ports/idempotency-store.ts";
+export { type IdempotencyStore, type KeyedRequest } from "./ports/idempotency-store.ts";
 export { liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
 export { openSecretBox, SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
@@ -280,13 +269,8 @@ export { backoffMs, endAfterFailure, poisonCode } from "./running/retry-rule.ts"
 export { WaitingJobs } from "./requests/waiting-jobs.ts";
 export { JobManager, type JobManagerOptions } from "./requests/job-manager.ts";
 export { present } from "./requests/present.ts";
-export {
-  labelsOf,
-  type JobOptions,
-  type FirstGraph,
-  type JobRequest,
-  type RerunOf,
-} from "./requests/prepare-jobs.ts";
+export { labelsOf, problemsAsSaid, type JobOptions, type FirstGraph } from "./requests/prepare-jobs.ts";
+export { type JobRequest, type RerunOf } from "./requests/prepare-jobs.ts";
 export { defaultLane, laneOf, type Lane, type ServerNeeds } from "./job/lane.ts";
 export { isServerLabel, labelShape, labelsMax } from "./job/server-label.ts";
 export { AttemptRecorder, eventSignal } from "./running/attempt-recorder.ts";

@@ -33,3 +33,21 @@ export {
 export { findDefinitions } from "./definitions/find-definitions.ts";
 export { withOutputsShownInText } from "./uploads/output-stand-ins.ts";
 export { runKindOf } from "./judging/run-kind.ts";
+export {
+  parseDefinition,
+  readDefinition,
+  templateDefinitionFields,
+  templateNamePattern,
+  type TemplateDefinition,
+} from "./templates/template-definition.ts";
+export { templateParameterSchema, type TemplateParameter } from "./templates/template-parameter.ts";
+export { defaultUploadsOf, fillTemplate, parametersOfType } from "./templates/fill-template.ts";
+export { suggestParameters } from "./templates/suggest-parameters.ts";
+export {
+  builtInTemplates,
+  isBuiltInTemplate,
+  reservedTemplateNames,
+  type BuiltInParameter,
+  type BuiltInTemplateName,
+} from "./templates/built-in-templates.ts";
+export { readGraph } from "./templates/read-graph.ts";

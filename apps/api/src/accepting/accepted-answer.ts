@@ -52,12 +52,15 @@ function viewOfAccepted(
   job: Job,
   prompt: JobPrompt | undefined,
   baseUrl: string,
-): Pick<Job, "id" | "status"> & JobPrompt & { reusedFrom?: string; links: Record<string, string> } {
+): Pick<Job, "id" | "status"> &
+  Partial<Pick<Job, "template">> &
+  JobPrompt & { reusedFrom?: string; links: Record<string, string> } {
   const { id, reusedFrom } = job;
   const status = reusedFrom === null ? "queued" : "completed";
   return {
     ...{ id, status },
     ...{ prompt: prompt?.prompt ?? null, negativePrompt: prompt?.negativePrompt ?? null },
+    ...(job.template !== null && { template: job.template }),
     ...(reusedFrom !== null && { reusedFrom }),
     links: linksOfJob({ ...job, status }, baseUrl),
   };

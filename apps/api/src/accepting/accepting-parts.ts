@@ -16,12 +16,14 @@ import {
 } from "@genga/workflows";
 import { KnownServers } from "../servers/known-servers.ts";
 import { JobCommands } from "../submissions/job-commands.ts";
+import { TemplateJudge } from "../templates/judge-template.ts";
 
 /** What accepts and changes jobs. The main thread of the API has it once, and so has the thread for large submissions. */
 export interface AcceptingParts {
   servers: KnownServers;
   manager: JobManager;
   jobCommands: (principal: Principal) => JobCommands;
+  templateJudge: TemplateJudge;
 }
 
 export function createAcceptingParts(
@@ -44,7 +46,7 @@ export function createAcceptingParts(
 ): AcceptingParts {
   const { database, definitions, tickets, signals, storage, defaultTenantId, logger, onNotChecked } = parts;
   const { leaseMs, serverRetireMs: retireMs, nodeClasses, jobTimeoutsMs, secretsKeys } = settings;
-  const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer } = database;
+  const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer, templates, uploads } = database;
   const servers = new KnownServers({
     ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
     ...{ maxAgeMs: options.serversMaxAgeMs, leaseMs, retireMs, name: options.name },
@@ -52,8 +54,12 @@ export function createAcceptingParts(
   const resolver = createWorkflowResolver({
     definitions: () => servers.list(),
     refresh: () => servers.refresh(),
-    ...{ uploads: database.uploads, nodeClasses },
+    ...{ uploads, nodeClasses },
     ...(onNotChecked !== undefined && { onNotChecked }),
+  });
+  const serverless = createWorkflowResolver({
+    definitions: () => Promise.resolve([]),
+    ...{ uploads, nodeClasses },
   });
   const manager = new JobManager({
     ...{ reader: jobs, requests, announcer, tickets, signals, resolver, storage, defaultTenantId, logger },
@@ -63,6 +69,7 @@ export function createAcceptingParts(
   });
   return {
     ...{ servers, manager },
-    jobCommands: (principal) => new JobCommands({ manager, jobs, resolver }, principal),
+    templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
+    jobCommands: (principal) => new JobCommands({ manager, jobs, resolver, templates, uploads }, principal),
   };
 }

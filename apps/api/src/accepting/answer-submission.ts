@@ -69,7 +69,12 @@ async function acceptJob(
 ): ReturnType<JobCommands["create"]> {
   const body = await parsed(submission.body);
   if (submission.kind === "rerun") return commands.rerun(submission.of, readRerun(body), claim);
-  return commands.create(readSubmission(body, { fixedType: submission.type }), claim);
+  const { type: fixedType } = submission;
+  const templates = fixedType === undefined ? await commands.findTemplates(body, "job") : undefined;
+  return commands.create(
+    readSubmission(body, { fixedType, ...(templates !== undefined && { templates }) }),
+    claim,
+  );
 }
 
 type AcceptedBatch = { name: string | null } & Awaited<ReturnType<JobCommands["createBatch"]>>;
@@ -83,7 +88,8 @@ async function acceptBatch(
   const given = submission.isLines
     ? await jobsOfLines(takeBody(submission))
     : await parsed(takeBody(submission), batchValuesMax);
-  const read = readBatch(withFields(given, submission.fields));
+  const body = withFields(given, submission.fields);
+  const read = readBatch(body, await commands.findTemplates(body, "batch"));
   if (read.isDryRun) {
     const { newJobs, ...remarks } = await namingValues(read.sweep, commands.tryBatch(read));
     return { ...answerOfDryRun(newJobs, read.sweep, remarks), jobs: {}, isDryRun: true };

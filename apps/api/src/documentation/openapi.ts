@@ -77,7 +77,7 @@ function describeRoute(route: RouteFacts, needsKey: boolean): Json {
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
       ...{ name, in: "path", required: true },
-      schema: { type: "string", ...(name === "id" && { format: "uuid" }) },
+      schema: schemaOfPathParameter(name),
     })),
     ...(query === undefined ? [] : parametersOf(query, "query")),
     ...(headers === undefined ? [] : parametersOf(headers, "header")),
@@ -97,6 +97,11 @@ function describeRoute(route: RouteFacts, needsKey: boolean): Json {
     // Where the route describes an answer for a status itself, that description replaces the one of refusals.
     responses: { ...refusalsOf(route, needsKey), ...Object.fromEntries(described) },
   };
+}
+
+function schemaOfPathParameter(name: string | undefined): Json {
+  if (name === "version") return { type: "integer", minimum: 1 };
+  return { type: "string", ...(name === "id" && { format: "uuid" }) };
 }
 
 function securityOf({ access, isPage }: Entry): Json[] {

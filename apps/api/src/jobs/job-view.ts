@@ -74,11 +74,14 @@ export const labelViewFields = {
   tags: z.array(z.string()),
 };
 
+export const templateOfJobSchema = z.object({ name: z.string(), version: z.int() });
+
 export const jobViewSchema = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
   status: z.enum(jobStatuses),
   ...promptViewFields,
+  template: templateOfJobSchema.nullable().describe("The template that it was made of."),
   phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
   progress: progressViewSchema,
   priority: z.enum(jobPriorities),
@@ -170,6 +173,7 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     status: job.status,
     prompt: prompt?.prompt ?? null,
     negativePrompt: prompt?.negativePrompt ?? null,
+    template: job.template,
     phase: job.phase,
     progress: job.progress,
     priority: job.priority,

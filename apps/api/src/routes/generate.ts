@@ -37,7 +37,13 @@ const problems: readonly ProblemCode[] = [
 /** Problems of routes that also take a raw graph. */
 export const problemsWithGraphs: readonly ProblemCode[] = [
   ...problems,
-  ...(["forbidden-file", "denied-node-class", "secrets-key-missing", "invalid-graph"] as const),
+  ...([
+    "unknown-template",
+    "forbidden-file",
+    "denied-node-class",
+    "secrets-key-missing",
+    "invalid-graph",
+  ] as const),
 ];
 
 const acceptedJob = {

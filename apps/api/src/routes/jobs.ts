@@ -5,7 +5,7 @@ import { type Response } from "express";
 import { z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
-import { storable, withoutUndefined } from "../http/request-values.ts";
+import { storable, storableText, withoutUndefined } from "../http/request-values.ts";
 import { viewOfAttempt } from "../jobs/job-view.ts";
 import { viewOfOutput } from "../jobs/output-view.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
@@ -78,6 +78,8 @@ const jobsQuerySchema = z.strictObject({
     .describe("One or several, separated by commas."),
   type: z.array(z.enum(jobTypes)).min(1).max(20).optional().describe("One or several, separated by commas."),
   batch: z.uuid({ error: "is not a batch's id" }).optional(),
+  template: storableText(64).optional().describe("The name of the template that they were made of."),
+  templateVersion: z.coerce.number().int().min(1).max(2_147_483_647).optional(),
   ...labelQueryFields,
   text: storable(z.string().max(200))
     .regex(/[\s\S]{3}|[^ -~]/, { error: "must have at least three characters, or one beyond ASCII" })
@@ -124,8 +126,11 @@ export const getParameters = route({
   handler: async ({ id, principal }, { ownJobs }: Own) => {
     const jobs = ownJobs(principal);
     const job = await foundJob(jobs, id);
-    const { parameters } = await foundParameters(jobs, job);
-    return { json: { id: job.id, type: job.type, parameters: parametersSchema.parse(parameters) } };
+    const { parameters: stored, templateValues } = await foundParameters(jobs, job);
+    const parameters = parametersSchema.parse(stored);
+    // The parameters of a job that was made of a built-in template are its values.
+    const template = job.template && { ...job.template, values: templateValues ?? parameters };
+    return { json: { id: job.id, type: job.type, parameters, template } };
   },
 });
 

@@ -45,6 +45,15 @@ import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./s
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
 import { getThumbnail } from "./thumbnails.ts";
+import {
+  addTemplate,
+  archiveTemplate,
+  getTemplate,
+  getTemplateVersion,
+  listTemplates,
+  replaceTemplate,
+  suggestTemplate,
+} from "./templates.ts";
 import { getUpload, uploadImage } from "./uploads.ts";
 import {
   addWebhook,
@@ -67,6 +76,9 @@ import { listWorkers } from "./workers.ts";
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
   ...[getJob, getJobByOldPath, listJobs, watchJob, getPreview],
+  // The path of suggestions would also be that of a template.
+  ...[suggestTemplate, listTemplates, addTemplate],
+  ...[getTemplate, replaceTemplate, archiveTemplate, getTemplateVersion],
   ...[listOutputs, listAttempts, getParameters, getWorkflow],
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
   ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip, getThumbnail],

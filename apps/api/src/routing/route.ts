@@ -18,6 +18,7 @@ export const tags = {
   jobs: "The state and the outputs of jobs",
   change: "Cancel, try again, remove",
   webhooks: "Events that Genga sends",
+  templates: "Graphs with typed parameters",
   farm: "The queue, the servers and the workers",
   keys: "Who may do what, and who did what",
   service: "This service itself",

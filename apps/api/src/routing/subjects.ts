@@ -1,4 +1,5 @@
 import { BatchNotFoundError, JobNotFoundError } from "@genga/jobs";
+import { templateNamePattern } from "@genga/workflows";
 import { validate as isUuid } from "uuid";
 import { RefusedError } from "../http/problem-document.ts";
 
@@ -42,6 +43,11 @@ const subjects = {
   lane: {
     canBe: (name) => /^[a-z0-9][a-z0-9._-]{0,99}$/.test(name),
     absent: () => new RefusedError("lane-not-found", "There is no lane of this name."),
+  },
+  template: {
+    canBe: (name) => templateNamePattern.test(name.toLowerCase()),
+    absent: () =>
+      new RefusedError("template-not-found", "There is no template of this name, or no such version."),
   },
   tenant: {
     canBe: (name) => /^[a-z0-9-]{1,63}$/.test(name),

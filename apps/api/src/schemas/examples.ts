@@ -20,6 +20,21 @@ const workflow = {
 const image = { prompt, model: "counterfeit_v3.safetensors", width: 768, height: 512, steps: 24 };
 const video = { prompt: "a train crossing a shallow sea at dusk", durationSeconds: 2, fps: 8 };
 
+const template = {
+  description: "A plain picture in one colour.",
+  workflow,
+  parameters: {
+    width: { type: "integer", min: 64, max: 2048, default: 512, targets: [{ node: "1", input: "width" }] },
+    color: {
+      type: "integer",
+      label: "Colour",
+      min: 0,
+      max: 16_777_215,
+      targets: [{ node: "1", input: "color" }],
+    },
+  },
+};
+
 /** For each kind of body, an example that is accepted. */
 export const bodyExamples: Record<BodyName, unknown> = {
   ImageJob: { ...image, priority: "high", project: "opening", scene: "harbour", shot: "cut-1" },
@@ -35,6 +50,10 @@ export const bodyExamples: Record<BodyName, unknown> = {
       { type: "video", ...video },
     ],
   },
+  TemplateJob: { template: "lighthouse", values: { color: 4_678_655 }, project: "opening" },
+  NewTemplate: { name: "lighthouse", ...template },
+  TemplateVersion: template,
+  Graph: { workflow },
   NewPriority: { priority: "high" },
   RerunBody: { changes: { seed: null, steps: 30 }, priority: "high" },
   NewLink: { expiresIn: "12h" },
@@ -73,6 +92,7 @@ const progress = {
 };
 const job = {
   ...{ id: jobId, type: "image", status: "completed", prompt, negativePrompt, phase: null, progress },
+  template: null,
   ...{
     priority: "normal",
     project: null,
@@ -155,6 +175,24 @@ const endsAt = {
 const eta = { eta: { startsAt: null, endsAt }, etaReason: null };
 const noEta = { eta: null, etaReason: { code: "ended", message: "It has ended." } };
 
+const templateView = {
+  ...{ name: "lighthouse", version: 2, latestVersion: 2, isBuiltIn: false },
+  ...{ description: template.description, createdAt: moment, createdBy: "render-farm-ci", archivedAt: null },
+  links: {
+    self: `${base}/templates/lighthouse`,
+    version: `${base}/templates/lighthouse/versions/2`,
+    jobs: `${base}/jobs?template=lighthouse`,
+  },
+};
+const templateDetail = {
+  ...templateView,
+  workflow,
+  parameters: {
+    width: { ...template.parameters.width, isRequired: false },
+    color: { ...template.parameters.color, isRequired: true },
+  },
+};
+
 /** Examples of answers; a test validates them against their schemas. */
 export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   AcceptedJob: accepted,
@@ -177,7 +215,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   JobDetail: { ...job, dependsOn: [], waitingFor: null, ...noEta, outputs: [output] },
   JobPage: { jobs: [job], nextCursor: null },
   Outputs: { id: jobId, status: "completed", outputs: [output] },
-  Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 } },
+  Parameters: { id: jobId, type: "image", parameters: { ...image, negativePrompt, seed: 7 }, template: null },
   Workflow: workflow,
   SignedLink: { url: `${base}/outputs/${outputId}/shared?token=…`, expiresAt: moment, leadsTo: "api" },
   Upload: {
@@ -190,6 +228,13 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
       createdAt: moment,
       links: { self: `${base}/uploads/${uploadId}` },
     },
+  },
+  TemplatePage: { templates: [templateView], nextCursor: null },
+  TemplateDetail: templateDetail,
+  StoredTemplate: { ...templateDetail, warnings: [], notChecked: [] },
+  SuggestedTemplate: {
+    parameters: { width: { type: "integer", default: 512, targets: [{ node: "1", input: "width" }] } },
+    ...{ basis: "definitions", unknownClasses: [], warnings: [] },
   },
   Models: {
     models: [

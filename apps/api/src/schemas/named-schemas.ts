@@ -8,6 +8,7 @@ import {
   jobViewSchema,
   labelViewFields,
   promptViewFields,
+  templateOfJobSchema,
 } from "../jobs/job-view.ts";
 import { batchDetailSchema, batchViewSchema } from "../jobs/batch-view.ts";
 import { outputViewSchema } from "../jobs/output-view.ts";
@@ -17,6 +18,7 @@ import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
+import { templateAnswerSchemas, templateBodySchemas } from "./templates.ts";
 import { uploadViewSchema } from "./uploads.ts";
 import {
   deliveryViewSchema,
@@ -30,6 +32,7 @@ import { queueOutlookSchema } from "./queue-outlook.ts";
 import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
 import { rerunBodySchema } from "../submissions/rerun-body.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
+import { templateJobSchema } from "../submissions/template-jobs.ts";
 import {
   batchJobsMax,
   batchNameSchema,
@@ -40,7 +43,7 @@ import {
 const ImageJob = imageParametersSchema.safeExtend({ type: z.literal("image"), ...jobOptionFields });
 const VideoJob = videoParametersSchema.safeExtend({ type: z.literal("video"), ...jobOptionFields });
 const WorkflowJob = workflowParametersSchema.safeExtend({ type: z.literal("workflow"), ...jobOptionFields });
-const NewJob = z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]);
+const NewJob = z.union([z.discriminatedUnion("type", [ImageJob, VideoJob, WorkflowJob]), templateJobSchema]);
 
 /** The schemas of bodies, by their names in the OpenAPI document. */
 export const bodySchemas = {
@@ -48,6 +51,7 @@ export const bodySchemas = {
   ImageJob: imageParametersSchema.safeExtend({ type: z.literal("image").optional(), ...jobOptionFields }),
   VideoJob: videoParametersSchema.safeExtend({ type: z.literal("video").optional(), ...jobOptionFields }),
   WorkflowJob,
+  TemplateJob: templateJobSchema,
   NewJob,
   NewBatch: z.strictObject({
     name: batchNameSchema,
@@ -60,6 +64,7 @@ export const bodySchemas = {
   RerunBody: rerunBodySchema,
   NewLink: newLinkSchema,
   NewZipLink: newZipLinkSchema,
+  ...templateBodySchemas,
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   NewKey: newKeySchema,
@@ -84,6 +89,7 @@ const AcceptedJob = z.object({
     .optional()
     .describe("The completed job whose outputs it got, so that it is completed, too; absent where it runs."),
   ...promptViewFields,
+  template: templateOfJobSchema.optional().describe("The template that it is made of; absent for none."),
   links,
   warnings: z.array(z.string()).optional(),
   notChecked: notChecked.optional(),
@@ -175,7 +181,15 @@ export const answerSchemas = {
   Output: outputViewSchema,
   Outputs: z.object({ id: z.uuid(), status: z.enum(jobStatuses), outputs: z.array(outputViewSchema) }),
   Attempts: z.object({ id: z.uuid(), status: z.enum(jobStatuses), attempts: z.array(attemptViewSchema) }),
-  Parameters: z.object({ id: z.uuid(), type: z.string(), parameters: z.record(z.string(), z.unknown()) }),
+  Parameters: z.object({
+    id: z.uuid(),
+    type: z.string(),
+    parameters: z.record(z.string(), z.unknown()),
+    template: templateOfJobSchema
+      .extend({ values: z.record(z.string(), z.unknown()).describe("With defaults and drawn seeds.") })
+      .nullable()
+      .describe("The template that the job was made of, and its values."),
+  }),
   Workflow: z.record(z.string(), z.unknown()).describe("A ComfyUI graph in API format, by node ids."),
   Batch: batchViewSchema,
   BatchDetail: batchDetailSchema,
@@ -188,6 +202,7 @@ export const answerSchemas = {
   SignedLink: signedLinkViewSchema,
   Upload: uploadViewSchema,
   Models: modelsViewSchema,
+  ...templateAnswerSchemas,
   JobCounts: z.object({ counts }),
   Queue: z.object({
     ...queueFields,

@@ -3,6 +3,7 @@ import {
   ExtraDataNeededError,
   InvalidJobError,
   isTerminal,
+  problemsAsSaid,
   labelsOf,
   type IdempotencyClaim,
   type Actor,
@@ -19,15 +20,25 @@ import {
   type Remarks,
   type StoredParameters,
   type Submitter,
+  type TemplateFinder,
   type TenantJobReader,
+  type UploadFinder,
   type WorkflowResolver,
 } from "@genga/jobs";
 import { RefusedError } from "../http/problem-document.ts";
 import { foundBatch, foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { rerunRequestOf, type ReadRerun } from "./rerun-body.ts";
-import { type ReadBatch, type ReadSubmission } from "./submission-body.ts";
+import { type ReadSubmission } from "./read-submission.ts";
+import { findRequestTemplates, type RequestTemplates } from "./request-templates.ts";
+import { type ReadBatch } from "./submission-body.ts";
 
 const problemsMax = 100;
+
+/** What a submission may name. */
+interface JobFinders {
+  templates: TemplateFinder;
+  uploads: UploadFinder;
+}
 
 /**
  * What a principal may do to the jobs of its tenant. Jobs and batches of other tenants are treated as if they did not
@@ -39,12 +50,14 @@ export class JobCommands {
   readonly #jobs: TenantJobReader;
   readonly #submitter: Submitter;
   readonly #actor: Actor;
+  readonly #finders: JobFinders;
 
   constructor(
-    parts: { manager: JobManager; jobs: JobReader; resolver: WorkflowResolver },
+    parts: { manager: JobManager; jobs: JobReader; resolver: WorkflowResolver } & JobFinders,
     principal: Principal,
   ) {
     const tenantId = principal.tenant.id;
+    this.#finders = parts;
     this.#manager = parts.manager;
     this.#resolver = parts.resolver;
     this.#jobs = parts.jobs.of(tenantId);
@@ -52,13 +65,19 @@ export class JobCommands {
     this.#submitter = { tenantId, operates: principal.role === "operate" };
   }
 
+  /** The templates that a body names. @throws InvalidJobError @throws StoreUnavailableError */
+  async findTemplates(body: unknown, kind: "job" | "batch"): Promise<RequestTemplates> {
+    const { tenantId } = this.#submitter;
+    return findRequestTemplates(body, kind, { ...this.#finders, tenantId });
+  }
+
   /** Accepts one job. @throws InvalidJobError with every problem of the submission */
   async create(
     submission: ReadSubmission,
     claim?: IdempotencyClaim,
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
-    const { type, parameters, options } = await this.#acceptable(submission);
-    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter, claim });
+    const { type, parameters, options, ...made } = await this.#acceptable(submission);
+    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter, claim, ...made });
   }
 
   /**
@@ -240,7 +259,7 @@ export class JobCommands {
       await this.#resolver.resolve(type, parameters, this.#submitter, undefined, options?.requires);
       return [];
     } catch (error) {
-      if (error instanceof InvalidJobError) return error.problems;
+      if (error instanceof InvalidJobError) return problemsAsSaid(request, error);
       throw error;
     }
   }

@@ -1,18 +1,15 @@
 import { isObject } from "@genga/comfyui";
-import {
-  InvalidJobError,
-  jobTypes,
-  type JobOptions,
-  type JobProblem,
-  type JobRequest,
-  type JobType,
-} from "@genga/jobs";
+import { InvalidJobError, jobTypes, type JobOptions, type JobProblem, type JobType } from "@genga/jobs";
 import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
-import { readSweep, type Sweep } from "./sweep.ts";
 import { optionFields, readOptions, withDefaults } from "./job-options.ts";
+import { notAnObject, type ReadSubmission } from "./read-submission.ts";
+import { RequestTemplates } from "./request-templates.ts";
+import { readSweep, type Sweep } from "./sweep.ts";
+import { readTemplateJob } from "./template-jobs.ts";
+import { isTooLarge, sizeOfAllMax } from "./value-size.ts";
 
 /** The most jobs that one batch may have. */
 export const batchJobsMax = 10_000;
@@ -32,22 +29,22 @@ const batchShape = z.strictObject({
   sweep: z.unknown().optional(),
 });
 
-/** A submission as far as it could be read, and the problems found so far. */
-export interface ReadSubmission {
-  /** Absent when the type is not valid. */
-  request: JobRequest | undefined;
-  problems: JobProblem[];
-}
-
 /**
- * Reads `{type, …parameters, …options}`. The resolver judges the parameters later.
+ * Reads `{type, …parameters, …options}`, or `{template, values, …options}`. The resolver judges the parameters later.
  * @param fixedType the type that the path says; the body may repeat it
  * @param ofBatch what its batch says for all jobs; the job's own options come first
+ * @param templates those that the request names
  */
 export function readSubmission(
   body: unknown,
-  { fixedType, ofBatch = {} }: { fixedType?: JobType | undefined; ofBatch?: JobOptions } = {},
+  {
+    fixedType,
+    ofBatch = {},
+    templates = new RequestTemplates(),
+  }: { fixedType?: JobType | undefined; ofBatch?: JobOptions; templates?: RequestTemplates } = {},
 ): ReadSubmission {
+  if (fixedType === undefined && isObject(body) && Object.hasOwn(body, "template"))
+    return readTemplateJob(body, { ofBatch, templates });
   const asked = (isObject(body) ? body["type"] : undefined) ?? fixedType;
   const misplaced = findMisplacedGraph(body, {
     readsTexts: asked !== "image" && asked !== "video",
@@ -82,7 +79,7 @@ export interface ReadBatch {
  * `jobs.3.priority`.
  * @throws InvalidJobError when the body describes no jobs, or its own fields are not valid
  */
-export function readBatch(body: unknown): ReadBatch {
+export function readBatch(body: unknown, templates = new RequestTemplates()): ReadBatch {
   if (!isObject(body)) throw new InvalidJobError([notAnObject(body)]);
   const { options, problems: ofOptions, others } = readOptions(body, "batch");
   const parsed = batchShape.safeParse(others);
@@ -95,9 +92,10 @@ export function readBatch(body: unknown): ReadBatch {
     throw new InvalidJobError([...ofOptions, ...ofShape]);
   }
   const { name = null, dryRun: isDryRun = false, jobs = [], sweep: ofSweep } = parsed.data;
-  const sweep = ofSweep === undefined ? undefined : readSweep(ofSweep, batchJobsMax);
+  const sweep = ofSweep === undefined ? undefined : readSweep(ofSweep, batchJobsMax, templates);
+  assertSize(sweep === undefined ? jobs : [sweep.jobAt(0)], sweep?.count ?? 1, templates);
   const submissionAt = (each: unknown, index: number): ReadSubmission => {
-    const { request, problems } = readSubmission(each, { ofBatch: options });
+    const { request, problems } = readSubmission(each, { ofBatch: options, templates });
     const at = `jobs.${index}`;
     return {
       request,
@@ -112,6 +110,22 @@ export function readBatch(body: unknown): ReadBatch {
       ? jobs.map(submissionAt)
       : Array.from({ length: sweep.count }, (_, index) => submissionAt(sweep.jobAt(index), index));
   return { name, options, submissions, isDryRun, sweep };
+}
+
+/** A few words may make thousands of large graphs. @param times how often these jobs come */
+function assertSize(jobs: readonly unknown[], times: number, templates: RequestTemplates): void {
+  const all = { values: 0, characters: 0 };
+  for (const job of jobs) {
+    if (!isObject(job) || !Object.hasOwn(job, "template")) continue;
+    const found = templates.find(job["template"]);
+    if (!("template" in found)) continue;
+    all.values += found.template.size.values * times;
+    all.characters += found.template.size.characters * times;
+  }
+  if (!isTooLarge(all)) return;
+  const { values, characters } = sizeOfAllMax;
+  const message = `The graphs of all jobs have more than ${values} values, or ${characters} characters, together; split the batch.`;
+  throw new InvalidJobError([{ path: times === 1 ? "jobs" : "sweep", code: "out-of-bounds", message }]);
 }
 
 /** A batch has either jobs or a sweep. */
@@ -161,15 +175,4 @@ function unknownType(type: unknown, accepted: readonly JobType[]): JobProblem {
   const message = `type is ${shown}; it must be ${accepted.length === 1 ? "" : "one of "}${list}.`;
   const received = typeof type === "string" ? type.slice(0, 100) : typeof type;
   return { path: "type", code: "unknown-type", message, received, accepted };
-}
-
-function notAnObject(body: unknown): JobProblem {
-  const received = body === null ? "null" : Array.isArray(body) ? "a list" : typeof body;
-  return {
-    path: "",
-    code: "wrong-type",
-    message: "A JSON object is expected.",
-    received,
-    accepted: "object",
-  };
 }

@@ -222,8 +222,8 @@ export class Keeper {
       uploadsUnusedMs: settings.uploadsUnusedMs,
     });
     this.#position = next;
-    const { graphs, batches, uploads } = removed;
-    if (graphs + batches + uploads > 0) log.info(removed, "rows that no job uses were removed");
+    const { graphs, batches, uploads, templates } = removed;
+    if (graphs + batches + uploads + templates > 0) log.info(removed, "rows that no job uses were removed");
   }
 
   /** What was sent to webhooks long ago, and webhooks that nobody needs any more. */

@@ -43,7 +43,7 @@ const job: Job = {
     enqueuedAt: null,
   },
   ...{ ticketNumber: 3, agedBands: 0, pausedAt: null },
-  ...{ expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
+  ...{ template: null, expiresAt: null, createdAt: moment, startedAt: moment, finishedAt: null },
 };
 
 /** A run of the second attempt of a job. Its lease has just begun if `isLeased`, and is over otherwise. */

@@ -23,7 +23,8 @@ export const jobColumns = Prisma.sql`
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
   job.ticket_number AS "ticketNumber", job.aged AS "agedBands", job.open_dependencies AS "openDependencies",
-  job.rerun_of AS "rerunOf", job.created_at AS "createdAt",
+  job.rerun_of AS "rerunOf", job.template_name AS "templateName", job.template_version AS "templateVersion",
+  job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 /** The graph as text, from the table `workflows`. Parsed as JSON, its numbers would lose digits. */
@@ -87,6 +88,10 @@ export function jobFromRow(row: JobRow): Job {
     openDependencies: row.openDependencies,
     agedBands: row.agedBands,
     rerunOf: row.rerunOf,
+    template:
+      row.templateName === null || row.templateVersion === null
+        ? null
+        : { name: row.templateName, version: row.templateVersion },
     createdAt: row.createdAt,
     startedAt: row.startedAt,
     finishedAt: row.finishedAt,

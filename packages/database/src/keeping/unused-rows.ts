@@ -57,6 +57,7 @@ export async function removeUnusedUploads(
     DELETE FROM uploads upload WHERE id = ANY(${locked.map(({ id }) => id)}::uuid[])
       AND last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)
+      AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = upload.id)
       AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
     RETURNING sha256, media_type AS "mediaType"`;
   const keys = removed.flatMap(({ sha256, mediaType }) => {
@@ -68,6 +69,17 @@ export async function removeUnusedUploads(
     SELECT key, now() + ${uploadFileGrace}::interval FROM unnest(${keys}::text[]) AS key ORDER BY key
     ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
   return removed.length;
+}
+
+/** An archived template that no job names is kept for this time: longer than any submission takes that has read it. */
+const archivedFor = "1 day";
+
+/** Removes archived templates that no job names any more, with their versions. The names are free again. */
+async function removeUnusedTemplates(database: PrismaClient): Promise<number> {
+  return await database.$executeRaw`
+    DELETE FROM templates template WHERE archived_at < now() - ${archivedFor}::interval
+      AND NOT EXISTS (
+        SELECT FROM jobs job WHERE job.tenant_id = template.tenant_id AND job.template_name = template.name)`;
 }
 
 /**
@@ -89,7 +101,8 @@ export async function removeUnused(
     FROM (SELECT id, created_at FROM batches WHERE id > ${from.batch ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int) page`;
   const uploads = await database.$queryRaw<ScannedRow[]>`
     SELECT id::text AS key, last_used_at < now() - ${uploadsUnusedMs}::float8 * interval '1 millisecond'
-      AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = page.id) AS "isUnused"
+      AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = page.id)
+      AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = page.id) AS "isUnused"
     FROM (
       SELECT id, last_used_at FROM uploads WHERE id > ${from.upload ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int
     ) page`;
@@ -104,6 +117,7 @@ export async function removeUnused(
         : await database.$transaction((transaction) =>
             removeUnusedUploads(transaction, unusedOf(uploads), uploadsUnusedMs),
           ),
+    templates: await removeUnusedTemplates(database),
   };
   const [graph, batch, upload] = [graphs, batches, uploads].map((page) =>
     page.length < limit ? undefined : page.at(-1)?.key,

@@ -71,6 +71,12 @@ export interface JobLabels {
   tags: string[];
 }
 
+/** A version of a template: of the tenant's own, or of a built-in one. */
+export interface TemplateVersionName {
+  name: string;
+  version: number;
+}
+
 /** The row of a job, without its parameters and its graph. */
 export interface Job extends JobLabels {
   id: string;
@@ -132,6 +138,8 @@ export interface Job extends JobLabels {
   expiresAt: Date | null;
   /** The id of the job that it makes again, which may have been removed; `null` = it is no rerun. */
   rerunOf: string | null;
+  /** The template that it was made of. */
+  template: TemplateVersionName | null;
   createdAt: Date;
   /** When a server first executed the job. */
   startedAt: Date | null;
@@ -146,6 +154,12 @@ export interface JobParameters {
    * The ComfyUI graph as JSON text. Text keeps numbers as they were written: seeds beyond 2^53, and `1.0` as a float.
    */
   workflow: string;
+}
+
+/** How a job's graph was made of a template. */
+export interface UsedTemplate extends TemplateVersionName {
+  /** Integers beyond 2^53−1 are text. `null` = the job's parameters are the values, as with built-in templates. */
+  values: Record<string, Json> | null;
 }
 
 /** A job that is about to be inserted. */
@@ -168,6 +182,8 @@ export interface NewJob extends JobParameters, JobLabels {
   mayReuse?: boolean;
   /** Absent = none. */
   key?: string | null;
+  /** The template that it was made of. Absent = none. */
+  template?: UsedTemplate;
   /** The ids of the jobs that must complete first, each once: of the same submission, or of the same tenant. */
   dependsOn?: readonly string[];
   /** Outputs of some of these that its graph reads. Absent = none. */
@@ -192,6 +208,8 @@ export interface StoredParameters extends JobParameters {
   workflowHash: string;
   /** The job was submitted with secret extraData. */
   hadSecrets: boolean;
+  /** The values with which the graph was made of a stored template; `null` = of none. */
+  templateValues: Record<string, Json> | null;
 }
 
 /** An output of another job that a job's graph reads. */

@@ -22,6 +22,9 @@ export interface JobFilter {
   scene?: string;
   shot?: string;
   tag?: string;
+  /** The name of the template that they were made of. */
+  template?: string;
+  templateVersion?: number;
   /** A text to be found anywhere in the prompt, ignoring case. */
   text?: string;
   limit: number;

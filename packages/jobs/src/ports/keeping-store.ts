@@ -52,6 +52,8 @@ export interface UnusedRows {
   graphs: number;
   batches: number;
   uploads: number;
+  /** Archived templates that no job names. */
+  templates: number;
 }
 
 /** Where a scan over all rows continues; a scan begins with `{}`. */

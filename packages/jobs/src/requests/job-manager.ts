@@ -94,11 +94,19 @@ export class JobManager {
   async createJob(
     type: JobType,
     parameters: unknown,
-    options: JobOptions & Partial<Submitter> & Claimed & Rerunning = {},
+    options: JobOptions &
+      Partial<Submitter> &
+      Claimed &
+      Rerunning &
+      Pick<JobRequest, "template" | "asSaid"> = {},
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const submitter = this.#submitterOf(options);
-    const { rerunOf } = options;
-    const request = { type, parameters, options, ...(rerunOf !== undefined && { rerunOf }) };
+    const { rerunOf, template, asSaid } = options;
+    const request: JobRequest = {
+      ...{ type, parameters, options, ...(rerunOf !== undefined && { rerunOf }) },
+      ...(template !== undefined && { template }),
+      ...(asSaid !== undefined && { asSaid }),
+    };
     const { newJob, ...remarks } = await prepareJob(this.#options, request, submitter);
     const [job] = await insertOrFind(this.#options, {
       ...{ tenantId: submitter.tenantId, batch: null, jobs: [newJob], claim: options.claim, remarks },

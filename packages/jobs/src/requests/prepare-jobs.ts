@@ -5,6 +5,7 @@ import {
   type Json,
   type NewJob,
   type NewJobInput,
+  type UsedTemplate,
 } from "../job/job.ts";
 import { remarksOnAll } from "./batch-remarks.ts";
 import { laneOf } from "../job/lane.ts";
@@ -53,6 +54,10 @@ export interface JobRequest {
   options?: JobOptions;
   /** It makes another job of its tenant again. */
   rerunOf?: RerunOf;
+  /** The template that the parameters were made of. */
+  template?: UsedTemplate;
+  /** A problem of the parameters, in terms of what the client sent; absent = the client sent the parameters. */
+  asSaid?: (problem: JobProblem) => JobProblem;
 }
 
 /** The job that is made again, as far as its parameters do not say it. */
@@ -91,6 +96,26 @@ export interface FirstGraph {
 
 /** Makes a job that may be stored. @throws InvalidJobError */
 export async function prepareJob(
+  rules: PreparationRules,
+  request: JobRequest,
+  submitter: Submitter,
+): Promise<{ newJob: NewJob } & Remarks> {
+  try {
+    return await prepareOne(rules, request, submitter);
+  } catch (error) {
+    throw error instanceof InvalidJobError ? new InvalidJobError(problemsAsSaid(request, error)) : error;
+  }
+}
+
+/** The problems of a request's parameters, in terms of what the client sent. */
+export function problemsAsSaid(
+  { asSaid = (problem) => problem }: Pick<JobRequest, "asSaid">,
+  { problems }: InvalidJobError,
+): JobProblem[] {
+  return problems.map(asSaid);
+}
+
+async function prepareOne(
   rules: PreparationRules,
   request: JobRequest,
   submitter: Submitter,
@@ -137,6 +162,7 @@ async function prepareAt(
     ...(rerunOf !== undefined && { rerunOf: rerunOf.id }),
     ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
     ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
+    ...(request.template !== undefined && { template: request.template }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
       sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),
@@ -193,7 +219,11 @@ export async function prepareBatch(
 ): Promise<{ newJobs: NewJob[] } & Remarks> {
   const placed = placeDependencies(requests.map(dependenciesOf));
   const problems: JobProblem[] =
-    "problems" in placed ? placed.problems.map(({ index, problem }) => inJob(index, problem)) : [];
+    "problems" in placed
+      ? placed.problems.map(({ index, problem }) =>
+          inJob(index, requests[index]?.asSaid?.(problem) ?? problem),
+        )
+      : [];
   if ("problems" in placed) throw new InvalidJobError(problems.slice(0, problemsMax));
   const prepared: ({ newJob: NewJob } & Remarks)[] = [];
   const uploads = await rules.resolver.lookUpUploads(
@@ -207,7 +237,7 @@ export async function prepareBatch(
       prepared.push(await prepareAt(rules, request, submitter, place, { index, uploads }));
     } catch (error) {
       if (!(error instanceof InvalidJobError)) throw error;
-      problems.push(...error.problems.map((problem) => inJob(index, problem)));
+      problems.push(...problemsAsSaid(request, error).map((problem) => inJob(index, problem)));
       if (problems.length >= problemsMax) break;
     }
   }

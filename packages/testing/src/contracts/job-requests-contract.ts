@@ -67,6 +67,7 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(await readerOf(second.id).findParameters(second.id)).toEqual({
         workflow: found?.workflow,
         parameters: null,
+        templateValues: null,
         inputs: [],
       });
     });

@@ -55,16 +55,17 @@ describe.each(servers)("two tenants on $name", (server) => {
   test.each(withId.map((line) => [`${line.method} ${line.path}`, line] as const))(
     "%s answers for the other's data as for data that does not exist",
     async (_name, { method, path, access }) => {
-      const isOfTenants = path.includes(":name");
-      const kinds = isOfTenants ? { name: [`${marker}-studio`] } : theirs.ids;
+      const isNamed = path.includes(":name");
+      const name = path.startsWith("templates/") ? `${marker}-template` : `${marker}-studio`;
+      const kinds = isNamed ? { name: [name] } : theirs.ids;
       for (const [kind, ids] of Object.entries(kinds)) {
         for (const given of ids.flatMap((id) => [id, id.toUpperCase()])) {
           // Servers and tenants are the operator's own business.
           for (const role of roles.filter((each) => access !== "operate" || each !== "operate")) {
             const body = method === "GET" || method === "DELETE" ? undefined : {};
-            const strange = isOfTenants ? `${"x".repeat(marker.length)}-studio` : uuidv7();
+            const strange = isNamed ? given.replace(/^\w+/, "x".repeat(marker.length)) : uuidv7();
             const ask = async (id: string): Promise<Seen> => {
-              const asked = fullPath(path).replace(/:\w+/, encodeURIComponent(id));
+              const asked = fullPath(path).replace(/:\w+/, encodeURIComponent(id)).replace(":version", "1");
               return without(await look(neighbours, role, method, asked, body), id);
             };
             const [seen, expected] = [await ask(given), await ask(strange)];
@@ -377,7 +378,9 @@ describe.each(servers)("two tenants on $name", (server) => {
     const states = await Promise.all(
       theirs.ids["job"]!.map(async (id) => (await neighbours.owner.job(id)).status),
     );
-    expect(states.filter((status) => status === "completed")).toHaveLength(3);
+    expect(states.filter((status) => status === "completed")).toHaveLength(4);
     expect(states.filter((status) => status === "failed")).toHaveLength(1);
+    const template = await neighbours.owner.request("GET", `templates/${marker}-template`);
+    expect(await template.json()).toMatchObject({ version: 1, latestVersion: 1, archivedAt: null });
   });
 });

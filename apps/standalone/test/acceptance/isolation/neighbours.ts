@@ -134,10 +134,18 @@ async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
     },
   };
   const job = (workflow: object): object => ({ type: "workflow", workflow, ...said });
+  const stored = await owner.request("POST", "templates", {
+    name: `${marker}-template`,
+    description: `${marker} at dawn`,
+    workflow: shown,
+    parameters: { text: { type: "string", targets: [{ node: "3", input: "value" }] } },
+  });
+  if (!stored.ok) throw new Error(await stored.text());
+  const ofTemplate = { template: `${marker}-template`, values: { text: `${marker} swims` }, ...said };
   const single = await owner.submit(job(shown));
   const answer = await owner.request("POST", "batches", {
     name: `${marker}-night`,
-    jobs: [job(shown), job(failing), { ...job(shown), priority: "low" }],
+    jobs: [job(shown), job(failing), { ...job(shown), priority: "low" }, ofTemplate],
   });
   const batch = z.object({ jobs: z.array(z.object({ id: z.string() })) }).parse(await answer.json());
   const webhook = await owner.request("POST", "webhooks", { url: `https://${marker}.example/hook` });

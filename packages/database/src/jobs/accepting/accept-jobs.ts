@@ -230,7 +230,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
         key text, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
-        "rerunOf" uuid)
+        "rerunOf" uuid, "templateName" text, "templateVersion" int, "templateValues" jsonb)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -242,11 +242,11 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
-        has_dependents, reuse_hash, reused_from, status, phase, percent, finished_at, event_sequence,
-        output_bytes, rerun_of)
+        has_dependents, template_name, template_version, reuse_hash, reused_from, status, phase, percent, finished_at,
+        event_sequence, output_bytes, rerun_of)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
-        key, "openDependencies", "hasDependents", decode("reuseHash", 'hex'), "reusedFrom",
+        key, "openDependencies", "hasDependents", "templateName", "templateVersion", decode("reuseHash", 'hex'), "reusedFrom",
         CASE WHEN "reusedFrom" IS NULL THEN 'queued' ELSE 'completed' END::job_status,
         CASE WHEN "reusedFrom" IS NULL THEN 'waiting'::job_phase END,
         CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE 100 END,
@@ -258,8 +258,10 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       FROM given
       RETURNING *
     ), parameters AS (
-      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted, extra_data_text)
-      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true, "extraDataText" FROM given ORDER BY "workflowHash"
+      INSERT INTO job_parameters (job_id, parameters, prompt_text, workflow_hash, uploads_noted, extra_data_text,
+        template_values)
+      SELECT id, coalesce(parameters, 'null'), "promptText", "workflowHash", true, "extraDataText", "templateValues"
+      FROM given ORDER BY "workflowHash"
     ), named AS (
       INSERT INTO job_uploads (job_id, upload_id)
       SELECT DISTINCT id, upload_id FROM given CROSS JOIN LATERAL unnest("uploadIds") AS upload_id ORDER BY upload_id

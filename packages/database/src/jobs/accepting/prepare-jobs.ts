@@ -58,7 +58,8 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   for (const [index, job] of jobs.entries()) {
     if (index % preparedAtOnce === preparedAtOnce - 1) await breathe();
     const { workflow, lane, parameters, project, scene, shot, tags, key = null, priority } = job;
-    for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key })) {
+    const values = job.template?.values ?? null;
+    for (const [path, value] of Object.entries({ parameters, project, scene, shot, tags, key, values })) {
       assertStorable(path, isStorable(value));
     }
     const workflowHash = job.workflowHash ?? hashWorkflow(workflow);
@@ -84,9 +85,11 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
 
 /** The job in the form that the insert takes; its graph is stored separately, under its hash. */
 export function rowOf({ job, ...known }: PreparedJob & { rank: number; reusedFrom: string | null }): object {
-  const { sealedExtraData, key = null, dependsOn = [] } = job;
+  const { sealedExtraData, key = null, dependsOn = [], template } = job;
   return {
-    ...{ ...job, ...known, workflow: undefined },
+    ...{ ...job, ...known, workflow: undefined, template: undefined },
+    ...{ templateName: template?.name, templateVersion: template?.version },
+    ...{ templateValues: template?.values ?? undefined },
     ...{ key, openDependencies: dependsOn.length },
     sealedExtraData: sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64"),
   };

@@ -52,7 +52,7 @@ export async function findParameters(
 ): Promise<StoredParameters | null> {
   if (!isUuid(jobId)) return null;
   const [row] = await database.$queryRaw<StoredParameters[]>`
-    SELECT asked.parameters, ${graphText} AS workflow, coalesce((
+    SELECT asked.parameters, asked.template_values AS "templateValues", ${graphText} AS workflow, coalesce((
       SELECT jsonb_agg(jsonb_build_object('name', input.name, 'from', input.needs_id, 'output', input.output_index))
       FROM job_inputs input WHERE input.job_id = job.id), '[]') AS inputs,
       asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hadSecrets", asked.workflow_hash AS "workflowHash"

@@ -65,8 +65,9 @@ async function search(database: PrismaClient, query: Prisma.Sql, searchMs: numbe
 
 /** `null` = no job can match. Some conditions repeat what others imply, so that PostgreSQL can use a partial index. */
 export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql[] | null {
-  const { statuses, types, batchId, project, scene, shot, tag, text, cursor } = filter;
-  if ([project, scene, shot, tag, text].some((value) => value !== undefined && !isStorable(value)))
+  const { statuses, types, batchId, project, scene, shot, tag, template, templateVersion, text, cursor } =
+    filter;
+  if ([project, scene, shot, tag, template, text].some((value) => value !== undefined && !isStorable(value)))
     return null;
   const conditions = [isOfTenant(tenantId, filter)];
   if (cursor !== undefined) conditions.push(Prisma.sql`job.id < ${decodeCursor(cursor)}::uuid`);
@@ -83,6 +84,9 @@ export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">)
   if (scene !== undefined) conditions.push(Prisma.sql`job.scene = ${scene}`);
   if (shot !== undefined) conditions.push(Prisma.sql`job.shot = ${shot}`);
   if (tag !== undefined) conditions.push(Prisma.sql`job.tags @> ARRAY[${tag}]::text[] AND job.tags <> '{}'`);
+  if (template !== undefined) conditions.push(Prisma.sql`job.template_name = ${template}`);
+  if (templateVersion !== undefined)
+    conditions.push(Prisma.sql`job.template_version = ${templateVersion}::int`);
   if (text !== undefined) {
     conditions.push(Prisma.sql`EXISTS (
       SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE ${containing(text)})`);
@@ -95,9 +99,9 @@ export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">)
  * tenant PostgreSQL may walk all jobs by their ids instead, and read the flood of another tenant.
  */
 function isOfTenant(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql {
-  const { statuses, batchId, project, scene, shot, tag, text } = filter;
+  const { statuses, batchId, project, scene, shot, tag, template, text } = filter;
   const areEnded = statuses?.every(isTerminal) ?? false;
-  if (areEnded || [batchId, project, scene, shot, tag, text].some((value) => value !== undefined))
+  if (areEnded || [batchId, project, scene, shot, tag, template, text].some((value) => value !== undefined))
     return Prisma.sql`job.tenant_id = ${tenantId}::uuid`;
   return Prisma.sql`(job.tenant_id, job.id) BETWEEN (${tenantId}::uuid, ${nilId}::uuid) AND (${tenantId}::uuid, ${maxId}::uuid)`;
 }
