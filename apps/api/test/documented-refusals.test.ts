@@ -160,6 +160,7 @@ const wrongJobs: readonly object[] = [
   { ...picture, requires: ["nobody-has:it"] },
   { ...picture, type: "video" },
   { ...picture, dependsOn: ["nobody"] },
+  { ...picture, webhook: { url: "https://studio.example/", secret: `whsec_${"AAAA".repeat(8)}` } },
   { ...picture, key: "a", dependsOn: ["a"] },
   { ...picture, type: "image", model: "a", initImage: unknownId },
   { ...nodes({}) },

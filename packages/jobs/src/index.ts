@@ -281,7 +281,7 @@ export { takenBackCode, type PromptGraph, type TakeBacks, type WaitingPrompt } f
 export { takeBacksFor, type EmptyServer } from "./scheduling/take-back.ts";
 export { usualWebhookEvents, webhookEventTypes, webhookTestType } from "./job/webhook.ts";
 export { webhookDeliveryStatuses, webhookSecretIdentity } from "./job/webhook.ts";
-export { type NewWebhook, type Webhook, type WebhookDelivery } from "./job/webhook.ts";
+export { type NewWebhook, type SubmittedWebhook, type Webhook, type WebhookDelivery } from "./job/webhook.ts";
 export { type WebhookDeliveryStatus, type WebhookEventType } from "./job/webhook.ts";
 export { type DeliveryResult, type DueDelivery } from "./ports/webhook-store.ts";
 export { type WebhookQueue, type WebhookStore } from "./ports/webhook-store.ts";

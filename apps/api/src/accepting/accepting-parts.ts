@@ -17,6 +17,7 @@ import {
 import { KnownServers } from "../servers/known-servers.ts";
 import { JobCommands } from "../submissions/job-commands.ts";
 import { TemplateJudge } from "../templates/judge-template.ts";
+import { openNewWebhooks } from "../webhooks/new-webhooks.ts";
 
 /** What accepts and changes jobs. The main thread of the API has it once, and so has the thread for large submissions. */
 export interface AcceptingParts {
@@ -61,10 +62,12 @@ export function createAcceptingParts(
     definitions: () => Promise.resolve([]),
     ...{ uploads, nodeClasses },
   });
+  const newWebhooks = openNewWebhooks(settings);
   const manager = new JobManager({
     ...{ reader: jobs, requests, announcer, tickets, signals, resolver, storage, defaultTenantId, logger },
     timeoutMsByType: jobTimeoutsMs,
     secretBox: openSecretBox(secretsKeys),
+    newWebhook: (given, id) => newWebhooks.ofSubmission(given, id),
     writeJson: stringifyExactJson,
   });
   return {

@@ -31,19 +31,13 @@ const problems: readonly ProblemCode[] = [
     "wrong-kind-of-file",
   ] as const),
   ...(["unknown-node-class", "misplaced-graph", "editor-format"] as const),
-  ...(["unknown-job", "dependency-ended", "dependency-cycle"] as const),
+  ...(["unknown-job", "dependency-ended", "dependency-cycle", "secrets-key-missing"] as const),
   ...(["submission-interrupted", "request-under-way", "idempotency-key-reused", "job-removed"] as const),
 ];
 /** Problems of routes that also take a raw graph. */
 export const problemsWithGraphs: readonly ProblemCode[] = [
   ...problems,
-  ...([
-    "unknown-template",
-    "forbidden-file",
-    "denied-node-class",
-    "secrets-key-missing",
-    "invalid-graph",
-  ] as const),
+  ...(["unknown-template", "forbidden-file", "denied-node-class", "invalid-graph"] as const),
 ];
 
 const acceptedJob = {

@@ -29,7 +29,7 @@ import {
   webhookViewSchema,
 } from "./webhooks.ts";
 import { queueOutlookSchema } from "./queue-outlook.ts";
-import { jobOptionFields, optionFields } from "../submissions/job-options.ts";
+import { batchOptionFields, jobOptionFields } from "../submissions/job-options.ts";
 import { rerunBodySchema } from "../submissions/rerun-body.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
 import { templateJobSchema } from "../submissions/template-jobs.ts";
@@ -56,7 +56,7 @@ export const bodySchemas = {
   NewBatch: z.strictObject({
     name: batchNameSchema,
     dryRun: dryRunSchema,
-    ...optionFields,
+    ...batchOptionFields,
     jobs: z.array(NewJob).min(1).max(batchJobsMax).optional().describe("Either this or `sweep`."),
     sweep: sweepSchema(NewJob, batchJobsMax).optional(),
   }),

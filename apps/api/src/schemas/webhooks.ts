@@ -1,43 +1,21 @@
-import { storableText } from "../http/request-values.ts";
-import { usualWebhookEvents, webhookDeliveryStatuses, webhookEventTypes, webhookTestType } from "@genga/jobs";
-import { isSecret, secretPattern, urlCharactersMax } from "@genga/webhooks";
+import { webhookDeliveryStatuses, webhookEventTypes, webhookTestType } from "@genga/jobs";
 import { z } from "zod";
+import { webhookFields } from "../webhooks/webhook-fields.ts";
+
+const { url, events, secret } = webhookFields;
 
 const overlapMinutesMax = 30 * 24 * 60;
 
-const url = storableText(urlCharactersMax)
-  .meta({ format: "uri" })
-  .describe(
-    "Where events are sent, by POST: an https URL on the public internet, without user, password and fragment. The operator " +
-      "may allow more.",
-  );
-
-const events = z
-  .array(z.enum(webhookEventTypes))
-  .min(1)
-  .max(webhookEventTypes.length)
-  .refine((given) => new Set(given).size === given.length, { error: "each event once" })
-  .meta({ uniqueItems: true });
-
-const secret = z
-  .string()
-  .refine(isSecret, { error: "whsec_ and 24 to 64 bytes in base64" })
-  .meta({ pattern: secretPattern });
-
-/** What a webhook is made of, wherever it is named. */
-const webhookFields = {
-  url,
-  events: events.optional().describe(`Absent = ${usualWebhookEvents.join(", ")}.`),
+export const newWebhookSchema = z.strictObject({
+  ...{ url, events },
   secret: secret
     .optional()
     .describe("Signs what is sent. Absent = one is made. The answer shows it, and no other does."),
-};
-
-export const newWebhookSchema = z.strictObject(webhookFields);
+});
 
 export const webhookChangeSchema = z.strictObject({
   url: url.optional(),
-  events: events.optional(),
+  events,
   enabled: z
     .boolean()
     .optional()

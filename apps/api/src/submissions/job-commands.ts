@@ -121,6 +121,7 @@ export class JobCommands {
     return this.#manager.createBatch(await this.#allAcceptable(submissions), {
       name,
       labels: labelsOf(options),
+      ...(options.webhook !== undefined && { webhook: options.webhook }),
       ...this.#submitter,
       claim,
     });
@@ -133,7 +134,7 @@ export class JobCommands {
    */
   async tryBatch({ name, options, submissions }: ReadBatch): Promise<{ newJobs: NewJob[] } & Remarks> {
     const requests = await this.#allAcceptable(submissions);
-    return this.#manager.tryBatch(requests, { name, labels: labelsOf(options) }, this.#submitter);
+    return this.#manager.tryBatch(requests, { ...options, name, labels: labelsOf(options) }, this.#submitter);
   }
 
   /** @throws BatchNotFoundError */

@@ -10,6 +10,7 @@ import {
 import { problemsOf } from "@genga/workflows";
 import { z } from "zod";
 import { storableText, withoutUndefined } from "../http/request-values.ts";
+import { submittedWebhookSchema } from "../webhooks/webhook-fields.ts";
 
 const moment = z.iso.datetime({ offset: true });
 
@@ -23,8 +24,13 @@ const labelFields = {
 
 const bounds = { attemptsMax: { min: 1, max: 10 }, timeoutMs: { min: 1_000, max: 86_400_000 } } as const;
 
+/** Of a job, or of a batch as a whole. */
+const webhook = submittedWebhookSchema
+  .optional()
+  .describe("Where the events of this job are sent, or of this batch and its jobs; docs/webhooks.md.");
+
 /** The fields that every job may have, besides its parameters. In a batch they may also stand beside its jobs, for all of them. */
-export const optionFields = {
+const optionFields = {
   priority: z.enum(jobPriorities).optional().describe("Default: normal."),
   ...labelFields,
   requires: z
@@ -63,6 +69,9 @@ export const optionFields = {
     ),
 };
 
+/** The options of a batch as a whole. */
+export const batchOptionFields = { ...optionFields, webhook };
+
 const { attemptsMax, timeoutMs, expiresAt, reuse } = optionFields;
 
 /**
@@ -90,6 +99,7 @@ const dependenciesMax = 100;
 /** The options of one job: those of a batch, and its place among other jobs. */
 export const jobOptionFields = {
   ...optionFields,
+  webhook,
   key: storableText(64)
     .min(1)
     .optional()
@@ -106,7 +116,7 @@ export const jobOptionFields = {
 };
 
 /** Of a job, or of a batch for all of its jobs. */
-const schemas = { job: z.strictObject(jobOptionFields), batch: z.strictObject(optionFields) } as const;
+const schemas = { job: z.strictObject(jobOptionFields), batch: z.strictObject(batchOptionFields) } as const;
 
 /** The options as they were given, and what is wrong with them. */
 export interface ReadOptions {
@@ -130,9 +140,10 @@ export function readOptions(
   const parsed = optionsSchema.safeParse(asked);
   if (!parsed.success)
     return { options: {}, problems: problemsOf(parsed.error, optionsSchema, asked), others };
-  const { runAt, expiresAt, ...plain } = parsed.data;
+  const { runAt, expiresAt, webhook: hook, ...plain } = parsed.data;
   const options: JobOptions = {
     ...withoutUndefined(plain),
+    ...(hook !== undefined && { webhook: withoutUndefined(hook) }),
     ...(runAt === undefined ? {} : { runAt: new Date(runAt) }),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
   };
@@ -149,11 +160,12 @@ function problemsOfTimes({ runAt, expiresAt }: JobOptions): JobProblem[] {
 
 /**
  * The options of a job of a batch: its own, and the batch's where it has none.
- * @param ofBatch options without a problem
+ * @param ofBatch options without a problem; its webhook is the batch's own, and not one of each job
  */
 export function withDefaults<Read extends ReadOptions>(read: Read, ofBatch: JobOptions): Read {
   const { options, problems } = read;
   const merged = { ...ofBatch, ...options };
+  if (options.webhook === undefined) delete merged.webhook;
   const isMixed = (options.runAt === undefined) !== (options.expiresAt === undefined);
   return {
     ...read,

@@ -11,7 +11,7 @@ import {
 } from "@genga/jobs";
 import { withOutputsShownInText, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
-import { optionFields, readOptions } from "./job-options.ts";
+import { batchOptionFields, readOptions } from "./job-options.ts";
 
 export const rerunBodySchema = z.strictObject({
   changes: z
@@ -25,7 +25,7 @@ export const rerunBodySchema = z.strictObject({
     "Of raw workflows. Must have the secret part if the job was submitted with one, since that is shown to nobody and erased at its " +
       "end; the open part is the job's own unless it is here.",
   ),
-  ...optionFields,
+  ...batchOptionFields,
 });
 
 /** What the body of a rerun says. */

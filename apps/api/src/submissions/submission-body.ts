@@ -4,7 +4,7 @@ import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
-import { optionFields, readOptions, withDefaults } from "./job-options.ts";
+import { batchOptionFields, readOptions, withDefaults } from "./job-options.ts";
 import { notAnObject, type ReadSubmission } from "./read-submission.ts";
 import { RequestTemplates } from "./request-templates.ts";
 import { readSweep, type Sweep } from "./sweep.ts";
@@ -24,7 +24,7 @@ export const dryRunSchema = z
 const batchShape = z.strictObject({
   name: batchNameSchema,
   dryRun: dryRunSchema,
-  ...optionFields,
+  ...batchOptionFields,
   jobs: z.array(z.unknown()).min(1).max(batchJobsMax).optional(),
   sweep: z.unknown().optional(),
 });

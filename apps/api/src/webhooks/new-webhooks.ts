@@ -1,5 +1,14 @@
-import { InvalidJobError, webhookSecretIdentity, type SecretBox } from "@genga/jobs";
-import { makeSecret, urlProblem, type UrlRules } from "@genga/webhooks";
+import {
+  InvalidJobError,
+  openSecretBox,
+  usualWebhookEvents,
+  webhookSecretIdentity,
+  type NewWebhook,
+  type SecretBox,
+  type SubmittedWebhook,
+} from "@genga/jobs";
+import { type ServiceConfiguration } from "@genga/runtime";
+import { makeSecret, urlProblem, urlRulesOf, type UrlRules } from "@genga/webhooks";
 import { shorten } from "@genga/workflows";
 import { RefusedError } from "../http/problem-document.ts";
 
@@ -18,11 +27,22 @@ export class NewWebhooks {
   }
 
   /** @throws InvalidJobError when nothing is sent to this URL */
-  assertUrl(url: string): void {
+  assertUrl(url: string, path = "url"): void {
     const problem = urlProblem(url, this.#rules);
     if (problem === null) return;
-    const message = `url ${problem}.`;
-    throw new InvalidJobError([{ path: "url", code: "invalid-value", message, received: shorten(url) }]);
+    const message = `${path} ${problem}.`;
+    throw new InvalidJobError([{ path, code: "invalid-value", message, received: shorten(url) }]);
+  }
+
+  /** The webhook of a submitted job or batch, which has its id. @throws InvalidJobError */
+  ofSubmission({ url, events, secret }: SubmittedWebhook, id: string): NewWebhook {
+    this.assertUrl(url, "webhook.url");
+    if (this.#secretBox === undefined) {
+      const message =
+        "webhook.secret must be kept encrypted, and SECRETS_KEY is not set here; the operator can set it.";
+      throw new InvalidJobError([{ path: "webhook.secret", code: "secrets-key-missing", message }]);
+    }
+    return { id, url, events: events ?? [...usualWebhookEvents], sealedSecret: this.seal(id, secret).sealed };
   }
 
   /**
@@ -39,4 +59,13 @@ export class NewWebhooks {
     const secret = given ?? makeSecret();
     return { secret, sealed: this.#secretBox.seal(secret, webhookSecretIdentity(webhookId)) };
   }
+}
+
+export function openNewWebhooks({ webhooks, secretsKeys }: ServiceConfiguration): NewWebhooks {
+  const { perTenantMax } = webhooks;
+  return new NewWebhooks({
+    rules: urlRulesOf(webhooks),
+    secretBox: openSecretBox(secretsKeys),
+    perTenantMax,
+  });
 }

@@ -1,8 +1,8 @@
 import { type Database } from "@genga/database";
 import { openSecretBox, type Signals } from "@genga/jobs";
 import { type Logger, type ServiceConfiguration } from "@genga/runtime";
-import { createDeliverer, urlRulesOf, type WebhookMetrics } from "@genga/webhooks";
-import { NewWebhooks } from "./new-webhooks.ts";
+import { createDeliverer, type WebhookMetrics } from "@genga/webhooks";
+import { openNewWebhooks, type NewWebhooks } from "./new-webhooks.ts";
 
 /** What takes webhooks, and what sends to them from this process; `end` stops the latter. */
 export function webhookParts(
@@ -17,9 +17,7 @@ export function webhookParts(
   });
   deliverer.start();
   return {
-    newWebhooks: new NewWebhooks({
-      ...{ rules: urlRulesOf(settings.webhooks), secretBox, perTenantMax: settings.webhooks.perTenantMax },
-    }),
+    newWebhooks: openNewWebhooks(settings),
     end: () => deliverer.stop(),
   };
 }

@@ -1,6 +1,7 @@
 /** The nouns of Genga: what a job is, and which values its fields may have. ARCHITECTURE.md has the glossary. */
 
 import { type Lane } from "./lane.ts";
+import { type NewWebhook } from "./webhook.ts";
 
 export const jobTypes = ["image", "video", "workflow"] as const;
 export type JobType = (typeof jobTypes)[number];
@@ -198,6 +199,8 @@ export interface NewJob extends JobParameters, JobLabels {
   extraDataText?: string;
   /** The secret part of extraData, encrypted. Kept until the job ends. */
   sealedExtraData?: Uint8Array;
+  /** Where its events are sent. */
+  webhook?: NewWebhook;
 }
 
 /** The parameters of a job as they are stored; its graph has stand-ins for the outputs of other jobs. */
@@ -259,6 +262,8 @@ export interface NewBatch {
   name: string | null;
   /** What its request says for all of its jobs. */
   labels?: JobLabels;
+  /** Where its events, and those of its jobs, are sent. */
+  webhook?: NewWebhook;
 }
 
 export interface Batch extends JobLabels {

@@ -45,6 +45,13 @@ export interface NewWebhook {
   sealedSecret: Uint8Array;
 }
 
+/** The webhook that a submission names for its job or batch. */
+export interface SubmittedWebhook {
+  url: string;
+  events?: WebhookEventType[];
+  secret: string;
+}
+
 /** For which row a webhook's secret is encrypted. */
 export function webhookSecretIdentity(webhookId: string): string {
   return `webhooks/${webhookId}/secret`;

@@ -5,6 +5,7 @@ import {
   type JobEvent,
   type JobLabels,
   type JobType,
+  type NewBatch,
   type NewJob,
 } from "../job/job.ts";
 import { announcementOf } from "../running/announcement.ts";
@@ -23,6 +24,7 @@ import { type IdempotencyClaim } from "../ports/idempotency-store.ts";
 import { prepareBatch, prepareJob, type JobOptions, type JobRequest, type RerunOf } from "./prepare-jobs.ts";
 import { removeBatch } from "./remove-batch.ts";
 import { present } from "./present.ts";
+import { type NewWebhook, type SubmittedWebhook } from "../job/webhook.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import { type Signals } from "../ports/signals.ts";
 import { TicketAnnouncer } from "./ticket-announcer.ts";
@@ -49,9 +51,18 @@ export interface JobManagerOptions {
   timeoutMsByType: Record<JobType, number>;
   /** Absent when SECRETS_KEY is not set; submissions with secrets are refused then. */
   secretBox?: SecretBox | undefined;
+  /** Checks the webhook of a job or batch and encrypts its secret. @throws InvalidJobError */
+  newWebhook: (given: SubmittedWebhook, id: string) => NewWebhook;
   /** Writes the extra data that a retry sends again. */
   writeJson: WriteJson;
   logger: { warn(details: object, message: string): void };
+}
+
+/** What a batch has besides its jobs. */
+interface BatchOptions {
+  name?: string | null;
+  labels?: JobLabels;
+  webhook?: SubmittedWebhook;
 }
 
 /** A submission with an Idempotency-Key. */
@@ -122,13 +133,12 @@ export class JobManager {
    */
   async createBatch(
     requests: JobRequest[],
-    options: { name?: string | null; labels?: JobLabels } & Partial<Submitter> & Claimed = {},
+    options: BatchOptions & Partial<Submitter> & Claimed = {},
   ): Promise<{ id: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
     const submitter = this.#submitterOf(options);
     const { newJobs, ...remarks } = await prepareBatch(this.#options, requests, submitter);
     const id = uuidv7();
-    const { name = null, labels } = options;
-    const batch = { id, name, ...(labels !== undefined && { labels }) };
+    const batch = this.#newBatch(id, options);
     const jobs = await insertOrFind(this.#options, {
       ...{ tenantId: submitter.tenantId, batch, jobs: newJobs, claim: options.claim, remarks },
     });
@@ -143,11 +153,11 @@ export class JobManager {
    */
   async tryBatch(
     requests: JobRequest[],
-    { name, labels }: { name: string | null; labels: JobLabels },
+    options: BatchOptions,
     submitter: Submitter,
   ): Promise<{ newJobs: NewJob[] } & Remarks> {
     const checked = await prepareBatch(this.#options, requests, submitter);
-    const batch = { id: uuidv7(), name, labels };
+    const batch = this.#newBatch(uuidv7(), options);
     const { tenantId } = submitter;
     await this.#options.requests.checkJobs({ tenantId, batch, jobs: checked.newJobs });
     return checked;
@@ -291,6 +301,14 @@ export class JobManager {
    */
   async removeBatch(batch: Batch, by?: Actor): Promise<void> {
     await removeBatch(this.#options, batch, by);
+  }
+
+  #newBatch(id: string, { name = null, labels, webhook }: BatchOptions): NewBatch {
+    return {
+      ...{ id, name },
+      ...(labels !== undefined && { labels }),
+      ...(webhook !== undefined && { webhook: this.#options.newWebhook(webhook, id) }),
+    };
   }
 
   #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {

@@ -15,6 +15,7 @@ import { placeDependencies, type NamedDependencies, type PlacedJob } from "./pla
 import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
+import { type NewWebhook, type SubmittedWebhook } from "../job/webhook.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import {
   type Remarks,
@@ -45,6 +46,8 @@ export interface JobOptions extends Partial<JobLabels> {
   key?: string;
   /** Keys of jobs of its batch, or ids of jobs of its tenant, which must complete first. */
   dependsOn?: string[];
+  /** Where the events of this job, or of this batch and its jobs, are sent. */
+  webhook?: SubmittedWebhook;
 }
 
 export interface JobRequest {
@@ -74,6 +77,8 @@ export interface PreparationRules {
   timeoutMsByType: Record<JobType, number>;
   /** Absent when SECRETS_KEY is not set; submissions with secrets are refused then. */
   secretBox?: SecretBox | undefined;
+  /** Checks the webhook of a job or batch and encrypts its secret. @throws InvalidJobError */
+  newWebhook: (given: SubmittedWebhook, id: string) => NewWebhook;
 }
 
 export function labelsOf({
@@ -163,6 +168,7 @@ async function prepareAt(
     ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
     ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
     ...(request.template !== undefined && { template: request.template }),
+    ...(options.webhook !== undefined && { webhook: rules.newWebhook(options.webhook, id) }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
       sealedExtraData: sealExtraData(rules.secretBox, id, secretExtraData),

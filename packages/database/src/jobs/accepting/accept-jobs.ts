@@ -15,7 +15,7 @@ import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { insertDependencies } from "../dependencies/insert-dependencies.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
-import { prepareJobs, rowOf, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
+import { prepareJobs, rowOf, webhookRow, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
 import { findSources, lockSources, reusedRows, SourceGoneError, type Sources } from "./reuse-jobs.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
@@ -229,7 +229,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         id uuid, "batchIndex" int, type job_type, priority job_priority, lane text, rank int, project text, scene text, shot text,
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
-        key text, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
+        key text, webhook jsonb, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
         "rerunOf" uuid, "templateName" text, "templateVersion" int, "templateValues" jsonb)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
@@ -273,6 +273,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
     ), secret AS (
       INSERT INTO job_secrets (job_id, sealed)
       SELECT id, decode("sealedExtraData", 'base64') FROM given WHERE "sealedExtraData" IS NOT NULL
+    ), hook AS (${webhookInsert(insert)}
     ), event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
       SELECT id, 1, 'accepted', attempt, '{}'::jsonb FROM job
@@ -283,6 +284,20 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
     )${ranked.some(({ reusedFrom }) => reusedFrom !== null) ? reusedRows : Prisma.empty}
     SELECT ${jobColumns} FROM job`;
   return inserted.map(jobFromRow);
+}
+
+/** The webhooks of the jobs in the CTE `given`, and that of their batch. */
+function webhookInsert({ tenantId, batch, isFirst }: Insert): Prisma.Sql {
+  const hook = isFirst ? batch?.webhook : undefined;
+  const ofBatch = hook === undefined ? null : toStoredJson(webhookRow(hook));
+  return Prisma.sql`
+      INSERT INTO webhooks (id, tenant_id, scope, url, events, sealed_secret)
+      SELECT id, ${tenantId}::uuid, scope::webhook_scope, said.url, said.events, decode(said."sealedSecret", 'base64')
+      FROM (
+        SELECT id, 'job' AS scope, webhook FROM given WHERE webhook IS NOT NULL
+        UNION ALL
+        SELECT ${batch?.id ?? null}::uuid, 'batch', ${ofBatch}::jsonb WHERE ${ofBatch !== null}::boolean AND EXISTS (SELECT FROM room)
+      ) named CROSS JOIN LATERAL jsonb_to_record(named.webhook) AS said(url text, events text[], "sealedSecret" text)`;
 }
 
 function graphInsert(graphs: PreparedGraph[], condition: Prisma.Sql | null): Prisma.Sql {

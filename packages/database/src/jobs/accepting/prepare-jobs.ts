@@ -6,6 +6,7 @@ import {
   type Lane,
   type NewBatch,
   type NewJob,
+  type NewWebhook,
 } from "@genga/jobs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { isStorable, storedGraph } from "../../connection/stored-json.ts";
@@ -85,14 +86,20 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
 
 /** The job in the form that the insert takes; its graph is stored separately, under its hash. */
 export function rowOf({ job, ...known }: PreparedJob & { rank: number; reusedFrom: string | null }): object {
-  const { sealedExtraData, key = null, dependsOn = [], template } = job;
+  const { sealedExtraData, key = null, dependsOn = [], template, webhook } = job;
   return {
     ...{ ...job, ...known, workflow: undefined, template: undefined },
     ...{ templateName: template?.name, templateVersion: template?.version },
     ...{ templateValues: template?.values ?? undefined },
+    webhook: webhook && webhookRow(webhook),
     ...{ key, openDependencies: dependsOn.length },
     sealedExtraData: sealedExtraData === undefined ? null : Buffer.from(sealedExtraData).toString("base64"),
   };
+}
+
+/** A webhook as a JSON value that statements take apart. */
+export function webhookRow({ url, events, sealedSecret }: NewWebhook): object {
+  return { url, events, sealedSecret: Buffer.from(sealedSecret).toString("base64") };
 }
 
 function assertStorable(path: string, storable: boolean): void {
