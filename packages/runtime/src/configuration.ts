@@ -1,10 +1,10 @@
-import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { isLoopback } from "./comfyui-address.ts";
 import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
+import { corsOrigins, trustedProxies } from "./network-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
@@ -218,34 +218,6 @@ const publicUrl = z
     { error: "a URL that begins with http:// or https://, without user, query and fragment" },
   )
   .transform((text) => new URL(text).href.replace(/\/+$/, ""));
-
-const corsOrigins = z
-  .string()
-  .transform(list)
-  .pipe(
-    z.array(
-      z
-        .string()
-        .refine((text) => /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text),
-      { error: "origins as browsers write them (https://pages.example), separated by commas" },
-    ),
-  );
-
-const trustedProxies = z
-  .string()
-  .transform(list)
-  .pipe(
-    z.array(
-      z.string().refine((text) => {
-        if (["loopback", "linklocal", "uniquelocal"].includes(text)) return true;
-        const [address = "", length, ...rest] = text.split("/");
-        const bits = isIP(address) === 6 ? 128 : 32;
-        const isLength = length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= bits);
-        return isIP(address) !== 0 && isLength && rest.length === 0;
-      }),
-      { error: "addresses, subnets (10.0.0.0/8), loopback, linklocal or uniquelocal, separated by commas" },
-    ),
-  );
 
 const apiKeys = z.string().transform((text, context): ApiKey[] => {
   const keys = list(text).map(readApiKey);

@@ -66,6 +66,9 @@ export function describeJobRequests(runner: TestRunner, open: () => Promise<Cont
       expect(JSON.parse(found?.workflow ?? "")).toEqual(JSON.parse(workflow));
       expect(await readerOf(second.id).findParameters(second.id)).toEqual({
         workflow: found?.workflow,
+        workflowHash: found?.workflowHash,
+        extraDataText: null,
+        hadSecrets: false,
         parameters: null,
         templateValues: null,
         inputs: [],
