@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
 import { migrate, openDatabase } from "@genga/database";
 import { freePort } from "@genga/embedded";
@@ -101,6 +102,11 @@ describe("the demo", () => {
     const files = [...text.matchAll(/^ {2}(image \d|video): (.+)$/gm)].map((match) => match[2]!);
     expect(files.map((file) => file.split(".").at(-1))).toEqual([...Array<string>(8).fill("png"), "mp4"]);
     expect(files.every((file) => existsSync(file))).toBe(true);
+    expect(text).toMatch(/^ {2}image 1, preview while it runs: http\S+\/preview$/m);
+    const [, zip = ""] = /made again: (\S+\.zip)$/m.exec(text) ?? [];
+    const { stdout } = await promisify(execFile)("python3", ["-m", "zipfile", "-l", zip]);
+    expect(stdout.match(/\.(png|mp4) /g)?.toSorted()).toEqual([".mp4 ", ...Array<string>(8).fill(".png ")]);
+    expect(stdout).toContain("manifest.json");
     expect(readdirSync(join(folder, "data", "logs")).toSorted()).toEqual(["api.log", "worker.log"]);
   });
 

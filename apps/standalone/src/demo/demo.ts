@@ -7,6 +7,7 @@ import { type DemoJob } from "./demo-job.ts";
 import { type Everything } from "../services/everything.ts";
 import { describe } from "./job-line.ts";
 import { createProgressBoard, type ProgressBoard } from "./progress-board.ts";
+import { saveZip } from "./save-zip.ts";
 
 export interface DemoOptions {
   readonly everything: Everything;
@@ -18,8 +19,8 @@ export interface DemoOptions {
 }
 
 /**
- * Submits the demonstration's batch through the HTTP API, as any client would, shows its progress, and prints the paths
- * of the files. Resolves with true if every job has completed.
+ * Submits the demonstration's batch through the HTTP API, as any client would, shows its progress, prints the paths
+ * of the files, and saves them as a zip. Resolves with true if every job has completed.
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { everything, signal, say } = options;
@@ -65,6 +66,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   say("");
   say(`${completed} of ${jobs.length} jobs completed in ${seconds} s`);
   for (const [index, job] of jobs.entries()) tellResult(titles[index] ?? "", job, options);
+  if (completed > 0) await tellZip(client, batch.id, options);
   return completed === jobs.length;
 }
 
@@ -123,6 +125,18 @@ function tellResult(title: string, job: JobDetail, { configuration, say }: DemoO
   for (const file of files) say(`  ${title}: ${file}`);
   const indent = files.length > 0 ? `  ${" ".repeat(title.length)}  ` : `  ${title}: `;
   for (const { links } of job.outputs) say(`${indent}${links.content}`);
+}
+
+async function tellZip(
+  client: GengaClient,
+  batchId: string,
+  { configuration, everything, signal, say }: DemoOptions,
+): Promise<void> {
+  const path = join(configuration.dataDir, "zips", `${batchId}.zip`);
+  await saveZip(client, batchId, path, signal);
+  say("");
+  say(`all of them in one zip, with a manifest by which each can be made again: ${shortest(path)}`);
+  say(`  ${everything.apiUrl}/api/anime/batches/${batchId}/outputs.zip`);
 }
 
 /** The stored files of a job; relative to the project if they lie inside of it. */
