@@ -207,8 +207,9 @@ test("a look at the database, which is a little behind, tells no earlier step of
         if (event?.event === "progress") steps.push((event.data["progress"] as { step: number }).step);
       }
     }
-    expect(steps.filter((step) => step !== 1)).toEqual([2, 3, 4, 5, 6, 7, 8]);
-    expect(steps.indexOf(1)).toBeLessThanOrEqual(0);
+    // Before the first signal the job may be seen as it was claimed, and as the first report left it.
+    expect(steps.slice(steps.indexOf(2))).toEqual([2, 3, 4, 5, 6, 7, 8]);
+    expect(steps.slice(0, steps.indexOf(2)).filter((step) => step !== null && step !== 1)).toEqual([]);
     await eager.worker.end(leased, { kind: "cancelled" });
   } finally {
     await eager.stop();

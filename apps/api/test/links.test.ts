@@ -123,7 +123,7 @@ describe("links", () => {
       // What is only posted to says so.
       expect([link, status]).toEqual([
         link,
-        /\/(cancel|retry|pause|resume|priority)$/.test(link) ? 405 : 200,
+        /\/(cancel|retry|rerun|pause|resume|priority)$/.test(link) ? 405 : 200,
       ]);
     }
   });
