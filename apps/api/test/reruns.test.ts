@@ -159,6 +159,30 @@ test("secret extra data has to be sent again, also while the first job waits", a
   expect(api.logged.join()).not.toMatch(/secret-[12]/);
 });
 
+test("of a raw graph only an operator may rerun a class that is denied since", async () => {
+  const workflow = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+    "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+  };
+  const extraData = { extra_pnginfo: { note: "kept" } };
+  const id = await submit({ type: "workflow", workflow, extraData });
+  const { url } = await api.startAnother({
+    API_KEYS: "default:submit:key-that-submits,default:operate:key-that-operates",
+    NODE_CLASSES_DENIED: "EmptyImage",
+  });
+  const rerunAs = (key: string): Promise<Response> =>
+    api.post(`${url}/api/anime/jobs/${id}/rerun`, {}, { authorization: `Bearer ${key}` });
+  const refused = await rerunAs("key-that-submits");
+  expect([refused.status, await refused.json()]).toMatchObject([
+    422,
+    { problems: [{ path: "workflow.1", code: "denied-node-class", received: "EmptyImage" }] },
+  ]);
+  const accepted = await rerunAs("key-that-operates");
+  expect(accepted.status).toBe(202);
+  const again = (await accepted.json()) as { id: string };
+  expect(await parametersOf(again.id)).toMatchObject({ extraData });
+});
+
 test("an Idempotency-Key makes one job of two requests", async () => {
   const id = await submit({ type: "image", prompt: "rain" });
   const headers = { "idempotency-key": "again-1" };

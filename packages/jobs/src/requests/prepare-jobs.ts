@@ -179,7 +179,7 @@ async function prepareAt(
 
 /**
  * The graph of parameters that are submitted again may differ from the first one, since it depends on what the servers have and
- * on Genga's version. An exact rerun has the first one then, if a server can run it.
+ * on Genga's version. An exact rerun has the first one then, if a server can run it. A client's own graph is judged like a new one.
  */
 async function resolve(
   { resolver }: PreparationRules,
@@ -189,17 +189,18 @@ async function resolve(
 ): Promise<ResolvedWorkflow> {
   const graph = rerunOf?.graph;
   const requires = options?.requires;
-  if (graph === undefined) return resolver.resolve(type, parameters, submitter, uploads, requires);
+  if (graph === undefined || type === "workflow")
+    return resolver.resolve(type, parameters, submitter, uploads, requires);
   let problem: InvalidJobError | undefined;
   try {
     const resolved = await resolver.resolve(type, parameters, submitter, uploads, requires);
-    if (type === "workflow" || graph.isSame(resolved.workflow)) return resolved;
+    if (graph.isSame(resolved.workflow)) return resolved;
   } catch (error) {
     if (!(error instanceof InvalidJobError)) throw error;
     problem = error;
   }
   try {
-    // The graph is Genga's own, so the rules about classes in the graphs of clients do not hold.
+    // The graph is Genga's own, so the rules about classes in the graphs of clients do not hold. Such a job has no extra data.
     const own = { ...submitter, operates: true };
     const resolved = await resolver.resolve("workflow", { workflow: graph.workflow }, own, uploads, requires);
     return { ...resolved, parameters: jsonOf(parameters) };
