@@ -1,29 +1,17 @@
--- Jobs that are answered from a completed job with the same graph: docs/decisions/0017-reuse.md.
+-- Jobs that are answered from a completed job with the same graph: docs/decisions/0017-reuse.md. What reads whole tables is in the
+-- migrations after this one, each alone, so that no lock that others wait for is held meanwhile.
 
 -- What decides a job's outputs, as a hash; NULL of jobs that no other job is answered from, such as those of earlier versions.
 ALTER TABLE jobs ADD COLUMN reuse_hash BYTEA, ADD COLUMN reused_from UUID;
-
-CREATE INDEX jobs_reuse_idx ON jobs (tenant_id, reuse_hash) 
-  WHERE status = 'completed' AND reuse_hash IS NOT NULL AND cardinality(warnings) = 0;
 
 -- A job that was answered from another one has completed without an attempt, and names that job's files.
 ALTER TABLE jobs DROP CONSTRAINT jobs_completed_check;
 ALTER TABLE jobs ADD CONSTRAINT jobs_completed_check CHECK (
   status <> 'completed' OR (percent = 100 AND (attempt >= 1 OR reused_from IS NOT NULL))) NOT VALID;
-ALTER TABLE jobs VALIDATE CONSTRAINT jobs_completed_check;
 
 ALTER TABLE outputs DROP CONSTRAINT outputs_bounds_check;
 ALTER TABLE outputs ADD CONSTRAINT outputs_bounds_check
   CHECK (index >= 0 AND attempt >= 0 AND sha256 ~ '^[0-9a-f]{64}$') NOT VALID;
-ALTER TABLE outputs VALIDATE CONSTRAINT outputs_bounds_check;
-
--- A file is still stored by one attempt only.
-CREATE UNIQUE INDEX outputs_stored_key ON outputs (storage_key) WHERE attempt >= 1;
-DROP INDEX outputs_storage_key_key;
-
--- Which files below a job's folder other jobs own, by the beginning of their keys.
-CREATE INDEX job_inputs_storage_prefix_idx ON job_inputs (storage_key text_pattern_ops) WHERE storage_key IS NOT NULL;
-DROP INDEX job_inputs_storage_key_idx;
 
 -- Files of a job that was answered from another one count as that one's bytes.
 CREATE OR REPLACE FUNCTION count_output_bytes() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -76,3 +76,7 @@ CREATE TRIGGER "jobs_note_orphaned_webhooks" AFTER DELETE ON "jobs"
   REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION "note_orphaned_webhooks"();
 CREATE TRIGGER "batches_note_orphaned_webhooks" AFTER DELETE ON "batches"
   REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION "note_orphaned_webhooks"();
+
+-- An older process that gives events their positions makes no deliveries of them, and one that removes jobs does not know who
+-- shares their files: docs/operations.md, "Deploying a new version".
+UPDATE "schema_support" SET "lowest_code_version" = 3;

@@ -44,8 +44,3 @@ ALTER TABLE "template_uploads" ADD CONSTRAINT "template_uploads_upload_id_fkey" 
 -- What a job was made of.
 ALTER TABLE "jobs" ADD COLUMN "template_name" TEXT, ADD COLUMN "template_version" INTEGER;
 ALTER TABLE "job_parameters" ADD COLUMN "template_values" JSONB;
-
--- By hand from here on ------------------------------------------------------------------------------------------------
-
--- A tenant's jobs of one template, newest first.
-CREATE INDEX "jobs_template_idx" ON "jobs"("tenant_id", "template_name", "id") WHERE "template_name" IS NOT NULL;

@@ -162,15 +162,16 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
 }
 
 /**
- * Files that these jobs own of jobs that were removed before them: they go unless another job owns them, too. Those of
- * jobs that are still there, or go with these, are removed with them.
+ * Files that these jobs own in folders of jobs that were removed before them: they go unless another job owns them, too. Those
+ * of jobs that are still there, or go with these, are removed with them. Whoever removes an owner notes the file, so that of
+ * owners who are removed at the same time the last one leaves a note that finds no owner.
  */
 async function noteFilesOfInputs(transaction: Prisma.TransactionClient, ids: string[]): Promise<void> {
   await transaction.$executeRaw`
     INSERT INTO files_to_remove (storage_key, due_at)
     SELECT DISTINCT input.storage_key, now() FROM job_inputs input
     WHERE input.job_id = ANY(${ids}::uuid[]) AND input.storage_key IS NOT NULL
-      AND NOT EXISTS (SELECT FROM jobs source WHERE source.id = input.needs_id)
+      AND NOT EXISTS (SELECT FROM jobs stored WHERE stored.id = split_part(input.storage_key, '/', 2)::uuid)
     ORDER BY input.storage_key
     ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
 }

@@ -8,7 +8,7 @@ import { listMigrations } from "./migrate.ts";
  * Rises only when this code can no longer use a database that an older version left, or older code cannot use a
  * database of this version. A migration that older code cannot use raises `schema_support.lowest_code_version` to this.
  */
-const codeVersion = 2;
+const codeVersion = 3;
 
 /** A newer version of Genga has changed the database in a way that this version cannot use. */
 class SchemaTooNewError extends Error {

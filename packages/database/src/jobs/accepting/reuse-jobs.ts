@@ -52,7 +52,7 @@ export async function lockSources(transaction: Statements, sources: Sources): Pr
   const locked = await transaction.$queryRaw<{ id: string }[]>`
     SELECT id FROM jobs
     WHERE id = ANY(${ids}::uuid[])
-      OR id IN (SELECT needs_id FROM job_inputs WHERE job_id = ANY(${ids}::uuid[]) AND storage_key IS NOT NULL)
+      OR id = ANY(ARRAY(SELECT needs_id FROM job_inputs WHERE job_id = ANY(${ids}::uuid[]) AND storage_key IS NOT NULL))
     ORDER BY id FOR KEY SHARE`;
   const found = new Set(locked.map(({ id }) => id));
   if (ids.some((id) => !found.has(id))) throw new SourceGoneError();

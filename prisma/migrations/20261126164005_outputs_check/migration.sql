@@ -1,0 +1,1 @@
+ALTER TABLE outputs VALIDATE CONSTRAINT outputs_bounds_check;
