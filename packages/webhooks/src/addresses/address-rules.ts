@@ -3,10 +3,31 @@ import ipaddr from "ipaddr.js";
 
 type Network = [address: ipaddr.IPv4 | ipaddr.IPv6, length: number];
 
-/** Addresses of clouds' own services that lie among the public ones. */
-const publicMetadata = new Set(["168.63.129.16"]);
+/**
+ * The networks that are not of the public internet, by the registries of special addresses of IANA. They are named here, since
+ * what the library calls special changes with its version.
+ */
+const specialNetworks: readonly Network[] = [
+  // This machine, private and shared networks, link-local, protocol assignments
+  ...["0.0.0.0/8", "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"],
+  ...["169.254.0.0/16", "192.0.0.0/24"],
+  // Documentation, benchmarks, AS112, AMT, relays of 6to4, multicast, reserved with broadcast
+  ...["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15"],
+  ...[
+    "192.31.196.0/24",
+    "192.175.48.0/24",
+    "192.52.193.0/24",
+    "192.88.99.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+  ],
+  // A cloud's own services, among the public addresses
+  "168.63.129.16/32",
+  // Protocol assignments with Teredo, benchmarks, AMT, AS112 and ORCHID; documentation; 6to4; AS112
+  ...["2001::/23", "2001:db8::/32", "3fff::/20", "2002::/16", "2620:4f:8000::/48"],
+].map(networkOf);
 /** All addresses of IPv6 that the internet routes begin with these three bits. */
-const routedNetwork: [ipaddr.IPv6, number] = ipaddr.IPv6.parseCIDR("2000::/3");
+const routedNetwork = networkOf("2000::/3");
 
 /**
  * Says to which addresses requests may go: to those of the public internet, and to the networks that the operator has
@@ -31,19 +52,19 @@ export class AddressRules {
 
   /** The operator named the network in which this address is. */
   #isInAllowedNetwork(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-    return this.#allowed.some(([network, length]) =>
-      address instanceof ipaddr.IPv4
-        ? network instanceof ipaddr.IPv4 && address.match(network, length)
-        : network instanceof ipaddr.IPv6 && address.match(network, length),
-    );
+    return this.#allowed.some((network) => isIn(network, address));
   }
 }
 
 function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-  if (address.range() !== "unicast") return false;
+  if (specialNetworks.some((network) => isIn(network, address))) return false;
+  return address instanceof ipaddr.IPv4 || isIn(routedNetwork, address);
+}
+
+function isIn([network, length]: Network, address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
   return address instanceof ipaddr.IPv4
-    ? !publicMetadata.has(address.toString())
-    : address.match(...routedNetwork);
+    ? network instanceof ipaddr.IPv4 && address.match(network, length)
+    : network instanceof ipaddr.IPv6 && address.match(network, length);
 }
 
 function networkOf(text: string): Network {
