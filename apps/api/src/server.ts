@@ -27,7 +27,8 @@ export function createApp(
   app.disable("etag");
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
-  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignHosts, allowOrigins(corsOrigins));
+  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignHosts);
+  app.use(allowOrigins(corsOrigins, routes));
   app.use(access.refuseForeignPages, nameBaseUrl(publicUrl));
   app.use(prefix, keepFromCaches);
   registerRoutes(app, routes, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { findBrowser, openBrowser } from "@genga/testing";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { routes } from "../src/routes/table.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 const key = "studio-key-0123456789";
@@ -60,6 +61,9 @@ test("pages of other origins get no leave, unless their origin is allowed", asyn
   expect(asked.status).toBe(204);
   expect(asked.headers.get("access-control-allow-origin")).toBe(friend);
   expect(asked.headers.get("access-control-allow-headers")).toContain("Authorization");
+  const methods = asked.headers.get("access-control-allow-methods")?.split(", ");
+  expect(methods?.sort()).toEqual([...new Set(["HEAD", ...routes.map(({ method }) => method)])].sort());
+  expect(methods).toContain("PATCH");
   // No page acts with what the browser knows of a person.
   expect(asked.headers.has("access-control-allow-credentials")).toBe(false);
   const refused = await fetch(`${withKeys}/api/anime/jobs`, { headers: { origin: friend } });

@@ -1,7 +1,7 @@
 import { type RequestHandler, type Response } from "express";
+import { type Method } from "./paths.ts";
 
 const allowed = {
-  methods: "GET, HEAD, POST, PUT, DELETE",
   headers:
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, X-API-Key, X-Request-Id",
   exposedHeaders:
@@ -15,9 +15,16 @@ const rememberedSeconds = 600;
  * without leave, such as a key. Every other page gets what it gets without this. Browsers are never asked to send along what
  * they know of a person, so a page needs a key of its own.
  * @param origins of `CORS_ORIGINS`, as browsers write them; empty = no page of another origin
+ * @param routes all that the API has; their methods may be used
  */
-export function allowOrigins(origins: readonly string[]): RequestHandler {
+export function allowOrigins(
+  origins: readonly string[],
+  routes: readonly { method: Method }[],
+): RequestHandler {
   const known = new Set(origins);
+  const methods = [
+    ...new Set(routes.flatMap(({ method }) => (method === "GET" ? [method, "HEAD"] : method))),
+  ];
   return (request, response, next) => {
     const { origin } = request.headers;
     // Caches must not give the answer for one page to another.
@@ -37,7 +44,7 @@ export function allowOrigins(origins: readonly string[]): RequestHandler {
     }
     // A browser asks without a key whether it may send one.
     response.set({
-      "access-control-allow-methods": allowed.methods,
+      "access-control-allow-methods": methods.join(", "),
       "access-control-allow-headers": allowed.headers,
       "access-control-max-age": String(rememberedSeconds),
     });
