@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GengaClient, GengaError, type GengaEvent } from "@genga/client";
 import { startTcpProxy, type TcpProxy } from "@genga/testing";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
@@ -267,6 +268,36 @@ describe("waitFor", () => {
     expect(await withoutPlace).toMatchObject({ status: "completed" });
     expect(await refused).toMatchObject({ status: "completed" });
     expect(new Set(asked)).toEqual(new Set(["", "/events"]));
+  });
+
+  test("closes its stream when it cannot read what the stream spoke of, before it opens another", async () => {
+    const streams: { response: ServerResponse; closed: Promise<unknown> }[] = [];
+    let onFourth: (() => void) | undefined;
+    const fourth = new Promise<void>((resolve) => (onFourth = resolve));
+    const url = await serve((path, response) => {
+      if (!path.endsWith("/events")) {
+        const [status, code] = streams.length % 2 === 0 ? [503, "unavailable"] : [429, "limit-reached"];
+        response.writeHead(status, { "retry-after": "0" }).end(JSON.stringify({ status, code }));
+        return;
+      }
+      streams.push({ response, closed: once(response, "close") });
+      if (streams.length === 4) onFourth?.();
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write('event: snapshot\ndata: {"status": "queued"}\n\n');
+      // What has ended is read, except from the stream whose fate is looked at.
+      if (streams.length < 4) response.write('event: event\ndata: {"type": "completed"}\n\n');
+    });
+    const leaving = new AbortController();
+    const options = { signal: leaving.signal };
+    const waiting = clientOf(url).waitFor({ id: "7", status: "queued" }, options);
+    await fourth;
+    // A stream that nobody reads is closed at last by its silence, after 50 seconds.
+    const closed = Promise.all(streams.slice(0, 3).map((stream) => stream.closed));
+    await Promise.race([closed, sleep(20_000, undefined, { ref: false })]);
+    expect(streams.map(({ response }) => response.closed)).toEqual([true, true, true, false]);
+    leaving.abort(new Error("No longer wanted."));
+    await expect(waiting).rejects.toThrow("No longer wanted.");
+    await streams[3]!.closed;
   });
 
   test("lets the API answer at the end where something in between answers streams", async () => {

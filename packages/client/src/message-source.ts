@@ -60,12 +60,13 @@ export class MessageSource {
 
   /**
    * The messages of one connection.
+   * @param signal closes it, whether or not a message is being waited for
    * @returns false when the API says that there is nothing more
    * @throws GengaError  @throws the reason of the signal when it is aborted
    */
-  async *connection(): AsyncGenerator<Message, boolean, undefined> {
+  async *connection(signal = this.#signal): AsyncGenerator<Message, boolean, undefined> {
     const parser = new MessageParser(this.#lastId);
-    const deadline = new Deadline(this.#signal);
+    const deadline = new Deadline(signal);
     this.#failures += 1;
     try {
       const request = this.#request(deadline.signal);

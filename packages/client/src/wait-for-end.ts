@@ -115,22 +115,32 @@ class Wait<State> {
       return { isEnd: false, isHeard: false, failure: undefined };
     }
     const heard = { isHeard: false };
+    const stream = new Deadline(this.#signal);
     try {
-      return { isEnd: await this.#follow(heard), ...heard, failure: undefined };
+      return { isEnd: await this.#follow(heard, stream.signal), ...heard, failure: undefined };
     } catch (error) {
       if (!isPassing(error) && !isNoStream(error)) throw error;
       const isUseless = !heard.isHeard && (error.status === 0 || error.status === 200);
       this.#uselessStreams = isUseless ? this.#uselessStreams + 1 : 0;
       return { isEnd: false, ...heard, failure: error };
     } finally {
+      // Also when a read failed meanwhile: nobody would read the stream any more.
+      stream.abort(new Error("The stream is not followed any more."));
+      stream.end();
       this.#places.giveBack();
     }
   }
 
   /** @returns whether it has ended; false when the stream has */
-  async #follow(heard: { isHeard: boolean }): Promise<boolean> {
-    const messages = this.#source.connection();
-    let next = messages.next();
+  async #follow(heard: { isHeard: boolean }, signal: AbortSignal): Promise<boolean> {
+    const messages = this.#source.connection(signal);
+    const take = (): ReturnType<typeof messages.next> => {
+      const taken = messages.next();
+      // It is left alone where the wait ends, or a read fails, in between.
+      taken.catch(() => undefined);
+      return taken;
+    };
+    let next = take();
     for (;;) {
       const result = await this.#nextOrDue(next);
       if (result === "due") {
@@ -139,9 +149,7 @@ class Wait<State> {
       }
       if (result.done === true) return false;
       heard.isHeard = true;
-      next = messages.next();
-      // It is left alone where the wait ends in between.
-      next.catch(() => undefined);
+      next = take();
       if (await this.#hear(result.value)) return true;
     }
   }
