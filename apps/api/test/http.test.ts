@@ -55,10 +55,17 @@ describe("a compressed body", () => {
     });
   });
 
-  test("is refused as an upload, too", async () => {
-    const headers = { "content-type": "image/png", "content-encoding": "gzip" };
-    expect(await problemOf(await send("uploads", "no gzip", headers))).toMatchObject({ status: 400 });
-  });
+  test.each(["image/png", "multipart/form-data; boundary=x"])(
+    "is refused as an upload of %s",
+    async (type) => {
+      for (const coding of ["gzip", "deflate", "br", "identity, gzip", "rot13"]) {
+        const headers = { "content-type": type, "content-encoding": coding };
+        const response = await send("uploads", gzipSync("--x--"), headers);
+        expect(response.headers.get("accept-encoding")).toBe("identity");
+        expect(await problemOf(response)).toMatchObject({ status: 415, code: "unsupported-media-type" });
+      }
+    },
+  );
 
   test("is refused when its coding is unknown", async () => {
     expect(await problemOf(await send("generate", image, { "content-encoding": "rot13" }))).toMatchObject({

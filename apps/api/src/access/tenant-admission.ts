@@ -19,12 +19,17 @@ const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
   "body-bytes-at-once": 2,
 };
 
+/** Uploads of one tenant that this process receives at once: each fills the disk while it arrives, however slowly. */
+const uploadsMax = 8;
+
 /** Holds the requests of a tenant to its limits, before any body is read. */
 export class TenantAdmission {
   readonly #parts: TenantAdmissionParts;
   readonly #places = new WeakMap<Response, Place>();
   /** What releases the memory of the request's body. */
   readonly #rooms = new WeakMap<Response, () => void>();
+  /** Uploads under way by tenant. */
+  readonly #uploads = new Map<string, number>();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -66,6 +71,29 @@ export class TenantAdmission {
     this.#places.get(response)?.release();
     this.#rooms.get(response)?.();
     this.#releaseAtEnd(response, place);
+  }
+
+  /**
+   * Receives an upload. It counts until it has ended here, even if its client has left before.
+   * @throws RefusedError `too-many-bodies`
+   */
+  async receiving<Received>(tenantId: string, receive: () => Promise<Received>): Promise<Received> {
+    const underWay = this.#uploads.get(tenantId) ?? 0;
+    if (underWay >= uploadsMax) {
+      throw new RefusedError(
+        "too-many-bodies",
+        `This process is receiving ${underWay} uploads of this tenant already, of at most ${uploadsMax}.`,
+        { headers: { "retry-after": "2", connection: "close" } },
+      );
+    }
+    this.#uploads.set(tenantId, underWay + 1);
+    try {
+      return await receive();
+    } finally {
+      const left = (this.#uploads.get(tenantId) ?? 1) - 1;
+      if (left === 0) this.#uploads.delete(tenantId);
+      else this.#uploads.set(tenantId, left);
+    }
   }
 
   async #makeRoomForBody(request: Request, response: Response, tenantId: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { type Readable } from "node:stream";
 import { uploadMediaTypes, uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
 import { type Request } from "express";
 import { type z } from "zod";
@@ -45,18 +46,18 @@ export const uploadImage = route({
     "The file itself as the body, or a form with up to 16 files. PNG, JPEG, WebP, GIF or MP4 by content; still or moving " +
     "pictures of at most 20 MiB, videos of at most 96 MiB and ten minutes. The same file again is the same upload. Jobs " +
     "name it by id: `initImage`, `mask`; the loaders of a raw workflow by `name`. If a file of a form is refused, those " +
-    "before it are kept all the same.",
+    "before it are kept all the same. A body with a Content-Encoding is refused. A tenant may send eight at once to an API process.",
   body: file,
   answers: {
     201: { description: "The file can be used.", content: json("Upload"), headers: location },
   },
   problems: ["invalid-image", "invalid-video", "bad-request", "body-too-large", "storage-unavailable"],
   handler: async (
-    { body, principal, baseUrl },
-    { uploads, storage }: Pick<ApiDependencies, "uploads" | "storage">,
+    { body: request, principal, baseUrl, response },
+    { admission, uploads, storage }: Pick<ApiDependencies, "admission" | "uploads" | "storage">,
   ) => {
     const tenantId = principal.tenant.id;
-    const [first, ...others] = await receiveFiles(body, async (content, signal) => {
+    const keep = async (content: Readable, signal: AbortSignal): Promise<Upload> => {
       const checked: FileFacts[] = [];
       await storage.writeChecked({
         ...{ body: content, bytesMax: fileBytesMax, signal },
@@ -71,7 +72,10 @@ export const uploadImage = route({
       const [facts] = checked;
       if (facts === undefined) throw new Error("The file was stored unchecked.");
       return await uploads.saveUpload({ ...facts, tenantId });
-    });
+    };
+    const [first, ...others] = await admission.receiving(tenantId, () =>
+      receiveFiles({ request, response }, keep),
+    );
     const views = others.map((upload) => viewOfUpload(upload, baseUrl));
     const view = { ...viewOfUpload(first, baseUrl), ...(views.length > 0 && { others: views }) };
     return { location: view.links["self"] ?? "", json: view };

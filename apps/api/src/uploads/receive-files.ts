@@ -1,29 +1,34 @@
 import { setMaxListeners } from "node:events";
-import { PassThrough, type Readable } from "node:stream";
+import { type IncomingMessage, type ServerResponse } from "node:http";
+import { PassThrough, Transform, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { types } from "node:util";
-import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Busboy } from "@fastify/busboy";
 import { StorageError } from "@genga/jobs";
-import { type Request } from "express";
 import { fileBytesMax, filesMax } from "./upload-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
 /** Fields of a form that are no files are read past. */
 const fieldsMax = 20;
 const fieldBytesMax = 4_096;
+/** Of a form with as many files as it may have: also what is read past counts. */
+const formBytesMax = filesMax * fileBytesMax + 2 * 1024 * 1024;
 
-/** Keeps one file while it arrives. It must read the body to its end, or destroy it. */
+/** Keeps one file while it arrives. It must read the body to its end, or destroy it, also when the signal is aborted. */
 type Keep<Kept> = (body: Readable, signal: AbortSignal) => Promise<Kept>;
 
 /**
  * Receives a file as the body itself, or the files of a form, each while it arrives: none of them is held in memory. Names
- * of files and of fields are read past.
+ * of files and of fields are read past. When the client leaves, all of it ends.
  * @returns what was kept, in the order of the form; never empty
  * @throws RefusedError `unsupported-media-type`, `bad-request`, `body-too-large`, and what `keep` throws; files before the
  * one that was refused stay kept
  */
-export async function receiveFiles<Kept>(request: Request, keep: Keep<Kept>): Promise<[Kept, ...Kept[]]> {
+export async function receiveFiles<Kept>(
+  { request, response }: { request: IncomingMessage; response: ServerResponse },
+  keep: Keep<Kept>,
+  bytesMax = formBytesMax,
+): Promise<[Kept, ...Kept[]]> {
   const type = request.headers["content-type"] ?? "";
   if (!/^(image\/|video\/|multipart\/form-data|application\/octet-stream)/i.test(type)) {
     throw new RefusedError(
@@ -33,16 +38,40 @@ export async function receiveFiles<Kept>(request: Request, keep: Keep<Kept>): Pr
       { headers: { accept: "image/png, image/jpeg, image/webp, image/gif, video/mp4, multipart/form-data" } },
     );
   }
-  return /^multipart\/form-data/i.test(type)
-    ? await receiveForm(request, type, keep)
-    : [await receiveBody(request, keep)];
+  assertNotEncoded(request);
+  const ending = new AbortController();
+  setMaxListeners(filesMax + 10, ending.signal);
+  // The request is no help here: of one that has arrived whole, nothing tells that its client has left.
+  const leave = (): void => {
+    ending.abort(new RefusedError("bad-request", "The client has left."));
+  };
+  if (response.closed) leave();
+  response.once("close", leave);
+  try {
+    return /^multipart\/form-data/i.test(type)
+      ? await receiveForm(request, { type, bytesMax, ending }, keep)
+      : [await receiveBody(request, keep, ending.signal)];
+  } finally {
+    response.off("close", leave);
+  }
+}
+
+/** A few bytes could become a form or a file without end. Pictures and videos are compressed already. */
+function assertNotEncoded({ headers }: IncomingMessage): void {
+  const coding = headers["content-encoding"]?.trim() ?? "";
+  if (coding === "" || coding.toLowerCase() === "identity") return;
+  throw new RefusedError(
+    "unsupported-media-type",
+    `Send files as they are, without a Content-Encoding (${coding.slice(0, 100)}): pictures and videos are compressed already.`,
+    { headers: { "accept-encoding": "identity" } },
+  );
 }
 
 /**
  * The request's body as a stream that may be destroyed: to destroy the request itself would cut off the answer. What is
  * not read then is read past, so that the client comes to read the answer.
  */
-function bodyOf(request: Request): Readable {
+function bodyOf(request: IncomingMessage): Readable {
   const body = new PassThrough();
   request.pipe(body);
   const breakOff = (): void => {
@@ -55,37 +84,32 @@ function bodyOf(request: Request): Readable {
   return body;
 }
 
-async function receiveBody<Kept>(request: Request, keep: Keep<Kept>): Promise<Kept> {
-  if (Number(request.headers["content-length"] ?? 0) > fileBytesMax) throw tooLarge();
-  const decoder = decoderOf(request);
-  const { signal } = new AbortController();
-  if (decoder === undefined) return await explained(keep(bodyOf(request), signal));
-  const [kept] = await Promise.all([
-    explained(keep(decoder, signal)),
-    // Whatever ends the decoder also ends what reads from it.
-    pipeline(bodyOf(request), decoder).catch(() => undefined),
-  ]);
-  return kept;
+async function receiveBody<Kept>(
+  request: IncomingMessage,
+  keep: Keep<Kept>,
+  signal: AbortSignal,
+): Promise<Kept> {
+  if (lengthOf(request) > fileBytesMax) throw tooLarge();
+  return await explained(keep(bodyOf(request), signal));
 }
 
 async function receiveForm<Kept>(
-  request: Request,
-  contentType: string,
+  request: IncomingMessage,
+  { type, bytesMax, ending }: { type: string; bytesMax: number; ending: AbortController },
   keep: Keep<Kept>,
 ): Promise<[Kept, ...Kept[]]> {
-  const reader = formReader(contentType);
-  const ending = new AbortController();
-  setMaxListeners(filesMax + 10, ending.signal);
+  if (lengthOf(request) > bytesMax) throw formTooLarge(bytesMax);
+  const { signal } = ending;
+  const reader = formReader(type);
   const files: Promise<Kept>[] = [];
-  let failure: { error: unknown } | undefined;
+  // Only the first reason counts.
   const stop = (error: unknown): void => {
-    failure ??= { error };
-    ending.abort();
+    ending.abort(error);
   };
   reader.on("file", (_field, file) => {
     // A part that ends too early is also an error of the whole form, which is handled below.
     file.on("error", () => undefined);
-    const kept = explained(keep(file, ending.signal));
+    const kept = explained(keep(file, signal));
     kept.catch(stop);
     files.push(kept);
   });
@@ -95,21 +119,36 @@ async function receiveForm<Kept>(
       stop(new RefusedError("bad-request", message));
     });
   }
+  const counter = counted(bytesMax, () => {
+    stop(formTooLarge(bytesMax));
+  });
   try {
-    const decoder = decoderOf(request);
-    const { signal } = ending;
-    await (decoder === undefined
-      ? pipeline(bodyOf(request), reader, { signal })
-      : pipeline(bodyOf(request), decoder, reader, { signal }));
+    await pipeline(bodyOf(request), counter, reader, { signal });
   } catch (cause) {
     stop(new RefusedError("bad-request", "The form is not well-formed.", { cause }));
   }
   const results = await Promise.allSettled(files);
-  if (failure !== undefined) throw failure.error;
+  signal.throwIfAborted();
   const kept = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const [first, ...others] = kept;
   if (first === undefined) throw new RefusedError("bad-request", "The form must have a file.");
   return [first, ...others];
+}
+
+/** Passes bytes on, as many as there may be: those that the reader of forms reads past count, too. */
+function counted(bytesMax: number, onMore: () => void): Transform {
+  let bytes = 0;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      if (bytes <= bytesMax) done(null, chunk);
+      else onMore();
+    },
+  });
+}
+
+function lengthOf({ headers }: IncomingMessage): number {
+  return Number(headers["content-length"] ?? 0);
 }
 
 function formReader(contentType: string): Busboy {
@@ -126,35 +165,16 @@ function formReader(contentType: string): Busboy {
   }
 }
 
-function decoderOf(request: Request): (NodeJS.ReadWriteStream & Readable) | undefined {
-  const coding = (request.headers["content-encoding"] ?? "identity").toLowerCase();
-  switch (coding) {
-    case "identity":
-      return undefined;
-    case "gzip":
-      return createGunzip();
-    case "deflate":
-      return createInflate();
-    case "br":
-      return createBrotliDecompress();
-    default:
-      throw new RefusedError(
-        "unsupported-media-type",
-        `The Content-Encoding ${coding.slice(0, 100)} is not understood.`,
-      );
-  }
-}
-
 /** Says of errors of the storage what they mean for the file that was sent. */
 async function explained<Kept>(keeping: Promise<Kept>): Promise<Kept> {
   try {
     return await keeping;
   } catch (error) {
     if (error instanceof StorageError) throw refusalOfFile(error) ?? error;
-    // The client left in the middle, or what it sent is not compressed as it says.
+    // The client left in the middle.
     if (types.isNativeError(error) && "code" in error && !(error instanceof RefusedError)) {
       const code = String(error.code);
-      if (/^(Z_|ERR_|ECONNRESET)/.test(code))
+      if (/^(ERR_|ECONNRESET)/.test(code))
         throw new RefusedError("bad-request", "The body did not arrive whole.", { cause: error });
     }
     throw error;
@@ -163,6 +183,10 @@ async function explained<Kept>(keeping: Promise<Kept>): Promise<Kept> {
 
 function tooLarge(cause?: unknown): RefusedError {
   return new RefusedError("body-too-large", `A file may have ${fileBytesMax} bytes.`, { cause });
+}
+
+function formTooLarge(bytesMax: number): RefusedError {
+  return new RefusedError("body-too-large", `A form may have ${bytesMax} bytes in all.`);
 }
 
 function refusalOfFile(error: StorageError): RefusedError | undefined {
