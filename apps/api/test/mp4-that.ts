@@ -11,6 +11,8 @@ export interface Mp4Claims {
   /** As the track is shown. */
   shownWidth: number;
   codec: string;
+  /** Entries for the same codec. */
+  encodings: number;
   /** Edits that show all of the track. */
   edits: number;
   /** Boxes before, inside or after the table of contents. */
@@ -20,13 +22,21 @@ export interface Mp4Claims {
 
 /** An MP4 that claims what it is told to claim and has no pictures: small, and possibly a bomb. */
 export function mp4That(claims: Partial<Mp4Claims> = {}): Buffer<ArrayBuffer> {
-  const { width = 64, height = 48, samples = 8, ticks = 125, codec = "avc1", edits = 0 } = claims;
+  const {
+    width = 64,
+    height = 48,
+    samples = 8,
+    ticks = 125,
+    codec = "avc1",
+    encodings = 1,
+    edits = 0,
+  } = claims;
   const { durationMs = Math.min(samples * ticks, 2 ** 32 - 2), shownWidth = width } = claims;
   const { extraTop = Buffer.alloc(0), extraInMoov = Buffer.alloc(0) } = claims;
   const entry = box(codec, Buffer.alloc(24), u16(width), u16(height), Buffer.alloc(50));
   const stbl = box(
     "stbl",
-    box("stsd", u32(0, 1), entry),
+    box("stsd", u32(0, encodings), ...Array.from({ length: encodings }, () => entry)),
     box("stts", u32(0, 1, samples, ticks)),
     box("stsz", u32(0, 1, samples)),
   );

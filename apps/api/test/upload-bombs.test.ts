@@ -46,6 +46,9 @@ function gifThat(claims: { side: number; frames: number; hundredths: number }): 
   return Buffer.concat([head, ...Array.from({ length: frames }, () => frame), Buffer.from(";")]);
 }
 
+/** More boxes than any file of a camera or an encoder has in one. */
+const tiny = Buffer.concat(Array.from({ length: 201 }, () => box("free")));
+
 describe("an MP4", () => {
   test.each([
     ["h264.mp4", []],
@@ -55,6 +58,10 @@ describe("an MP4", () => {
     const facts = await inspect(await filmed(name, ...options));
     expect(facts).toMatchObject({ mediaType: "video/mp4", width: 64, height: 48, frames: 12 });
     expect(Math.abs((facts.durationMs ?? 0) - 1500)).toBeLessThanOrEqual(250);
+  });
+
+  test("in several encodings is taken", async () => {
+    expect(await inspect(mp4That({ encodings: 16 }))).toMatchObject({ width: 64, height: 48 });
   });
 
   test("that claims little is taken", async () => {
@@ -85,6 +92,10 @@ describe("an MP4", () => {
       { extraTop: Buffer.concat(Array.from({ length: 1_000 }, () => box("free"))) },
       /many parts/,
     ],
+    ["very many tables", { extraInMoov: tiny }, /tables are not whole/],
+    ["very many tables of a track", { extraInMoov: box("trak", tiny) }, /tables are not whole/],
+    ["very many tables of a track's media", { extraInMoov: box("trak", box("mdia", tiny)) }, /are not whole/],
+    ["very many encodings", { encodings: 17 }, /17 encodings, of at most 16/],
     ["no tables", { extraInMoov: box("trak") }, /lacks tables/],
   ])("with %s is refused", async (_what, claims, reason) => {
     const refusal = expect(inspect(mp4That(claims))).rejects;

@@ -30,9 +30,13 @@ export interface Box {
   content: Buffer;
 }
 
-/** @throws RangeError when the boxes do not fill their place exactly */
+/** A box of a camera or an encoder holds some ten others. Very many empty ones would keep the process busy. */
+const boxesMax = 200;
+
+/** @throws RangeError when the boxes do not fill their place exactly, or are too many */
 export function* boxesIn(content: Buffer): Generator<Box> {
-  for (let at = 0; at < content.length;) {
+  for (let at = 0, count = 0; at < content.length; count += 1) {
+    if (count === boxesMax) throw new RangeError(`There are more than ${boxesMax} boxes in one.`);
     const head = readBoxHead(content.subarray(at, at + longHeadBytes), content.length - at);
     if (head === undefined) throw new RangeError(`There is no whole box at byte ${at}.`);
     yield { type: head.type, content: content.subarray(at + head.headBytes, at + head.bytes) };

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { types } from "node:util";
-import { boxesIn, contentAt, longHeadBytes, readBoxHead } from "./iso-boxes.ts";
+import { boxesIn, contentAt, longHeadBytes, readBoxHead, type Box } from "./iso-boxes.ts";
 import { assertWithinLimits, type Measures } from "./upload-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
@@ -10,6 +10,8 @@ const topBoxesMax = 1_000;
 /** Each edit may show a part of the video once more. */
 const editsMax = 32;
 const tracksMax = 16;
+/** Ways in which the pictures of a track are encoded; nearly always one. */
+const encodingsMax = 16;
 
 /** Pictures in a file that only the boxes around them describe, as all of these do; Motion JPEG and the like are not. */
 const codecs = new Set(["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4v"]);
@@ -149,7 +151,12 @@ function readEdits(elst: Buffer | undefined): { count: number; duration: number 
 
 /** Of what the pictures are encoded in, and of the track as it is shown. */
 function readSides(stsd: Buffer, tkhd: Buffer | undefined): { width: number; height: number } {
-  const entries = [...boxesIn(stsd.subarray(8))];
+  const count = stsd.readUInt32BE(4);
+  if (count > encodingsMax) throw broken(`a track has ${count} encodings, of at most ${encodingsMax}`);
+  const entries: Box[] = [];
+  for (const entry of boxesIn(stsd.subarray(8))) {
+    if (entries.push(entry) > encodingsMax) throw broken(`a track has more than ${encodingsMax} encodings`);
+  }
   if (entries.length === 0 || tkhd === undefined) throw broken("a track lacks tables");
   const sides = entries.map(({ type, content }) => {
     if (!codecs.has(type)) {
