@@ -128,6 +128,11 @@ async function save(
         "too-many-templates",
         "A tenant may have 1,000 templates, archived ones included, and a template 1,000 versions.",
       );
+    case "too-large":
+      throw new RefusedError(
+        "too-many-templates",
+        "All versions of a tenant's templates, archived ones included, may have 256 MiB together.",
+      );
   }
 }
 

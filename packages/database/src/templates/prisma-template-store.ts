@@ -41,19 +41,22 @@ export class PrismaTemplateStore implements TemplateStore {
     by: Actor,
   ): Promise<TemplateSaved> {
     return this.#change(async (transaction) => {
+      await oneAtATime(transaction, tenantId);
       const id = uuidv7();
+      const isRoom = await hasRoom(transaction, tenantId, version);
       // Of two that store one name at the same time, the second waits here for the first.
       const inserted = await transaction.$executeRaw`
         INSERT INTO templates (id, tenant_id, name, latest_version)
         SELECT ${id}::uuid, ${tenantId}::uuid, ${name}, 1
         WHERE (SELECT count(*) FROM templates WHERE tenant_id = ${tenantId}::uuid) < ${templatesMax.ofTenant}::int
+          AND ${isRoom}::boolean
         ON CONFLICT (tenant_id, name) DO NOTHING`;
       if (inserted === 1) {
         await insertVersion(transaction, { id, version: 1, ...version }, by);
         return await this.#added(transaction, tenantId, name, by);
       }
       const held = await hold(transaction, tenantId, name);
-      if (held === undefined) return { outcome: "too-many" };
+      if (held === undefined) return { outcome: isRoom ? "too-many" : "too-large" };
       if (held.archivedAt === null)
         return held.latestVersion === 1 && held.definition === version.definition
           ? { outcome: "same", template: await found(transaction, tenantId, name) }
@@ -64,6 +67,7 @@ export class PrismaTemplateStore implements TemplateStore {
 
   addVersion(tenantId: string, name: string, version: NewTemplateVersion, by: Actor): Promise<TemplateSaved> {
     return this.#change(async (transaction) => {
+      await oneAtATime(transaction, tenantId);
       const held = await hold(transaction, tenantId, name);
       if (held?.archivedAt !== null) return { outcome: "absent" };
       if (held.definition === version.definition)
@@ -116,6 +120,7 @@ export class PrismaTemplateStore implements TemplateStore {
     const { tenantId, name, held, version } = change;
     const next = held.latestVersion + 1;
     if (next > templatesMax.versions) return { outcome: "too-many" };
+    if (!(await hasRoom(transaction, tenantId, version))) return { outcome: "too-large" };
     await transaction.$executeRaw`
       UPDATE templates SET latest_version = ${next}::int, archived_at = NULL WHERE id = ${held.id}::uuid`;
     await insertVersion(transaction, { id: held.id, ...version, version: next }, by);
@@ -134,6 +139,24 @@ export class PrismaTemplateStore implements TemplateStore {
   #change<Result>(change: (transaction: Transaction) => Promise<Result>): Promise<Result> {
     return withMappedErrors(() => this.#database.$transaction(change));
   }
+}
+
+/** Of two requests of a tenant that add a version, the second waits until the first has ended, and counts what it added. */
+async function oneAtATime(transaction: Transaction, tenantId: string): Promise<void> {
+  await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`templates ${tenantId}`}, 0))`;
+}
+
+/** Whether the definitions of a tenant's templates may have this one more. Stored texts are measured, not read. */
+async function hasRoom(
+  transaction: Transaction,
+  tenantId: string,
+  { definition }: NewTemplateVersion,
+): Promise<boolean> {
+  const [sum] = await transaction.$queryRaw<{ bytes: number }[]>`
+    SELECT coalesce(sum(octet_length(version.definition)), 0)::float8 AS bytes
+    FROM templates template JOIN template_versions version ON version.template_id = template.id
+    WHERE template.tenant_id = ${tenantId}::uuid`;
+  return (sum?.bytes ?? 0) + Buffer.byteLength(definition) <= templatesMax.bytes;
 }
 
 /** Locks a template until the transaction ends. */

@@ -33,12 +33,17 @@ export interface NewTemplateVersion {
 /**
  * - `same`: the latest version is the same already, and none was added
  * - `too-many`: the tenant has as many templates, or the template as many versions, as it may have
+ * - `too-large`: the definitions of all versions of the tenant's templates would be larger than they may be together
  */
 export type TemplateSaved =
-  { outcome: "added" | "same"; template: StoredTemplate } | { outcome: "taken" | "absent" | "too-many" };
+  | { outcome: "added" | "same"; template: StoredTemplate }
+  | { outcome: "taken" | "absent" | "too-many" | "too-large" };
 
-/** The most templates of a tenant, archived ones too, and the most versions of one. */
-export const templatesMax = { ofTenant: 1_000, versions: 1_000 } as const;
+/**
+ * The most templates of a tenant, archived ones too, the most versions of one, and the most bytes of the definitions of
+ * them all.
+ */
+export const templatesMax = { ofTenant: 1_000, versions: 1_000, bytes: 256 * 1024 * 1024 } as const;
 
 /** Templates of one tenant at a time. Every method throws `StoreUnavailableError` when the database cannot be reached. */
 export interface TemplateStore extends TemplateFinder {
