@@ -158,6 +158,35 @@ describe("a template", () => {
     expect(await store("own", colored, "rival")).toMatchObject({ status: 201, body: { version: 1 } });
   });
 
+  test("is refused where its tenant's templates are as large as they may be together", async () => {
+    await store("full", colored, "rival");
+    const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
+    await client.connect();
+    try {
+      // Such texts are compressed to almost nothing.
+      await client.query(
+        `INSERT INTO template_versions (template_id, version, definition, created_by)
+         SELECT id, 100 + number, repeat('x', 1000000), 'x' FROM templates, generate_series(1, 269) AS number
+         WHERE name = 'full'`,
+      );
+      const changed = { ...colored, description: "Changed." };
+      for (const refused of [
+        await store("one-more", changed, "rival"),
+        await ask("PUT", "templates/full", changed, "rival"),
+      ])
+        expect(refused).toMatchObject({
+          status: 422,
+          body: { code: "too-many-templates", detail: expect.stringContaining("256 MiB") },
+        });
+      // The same again adds nothing, and other tenants have room of their own.
+      expect((await store("full", colored, "rival")).status).toBe(200);
+      expect((await store("one-more", changed)).status).toBe(201);
+    } finally {
+      await client.query("DELETE FROM template_versions WHERE version > 100");
+      await client.end();
+    }
+  });
+
   test("is listed by name, the built-in ones first, page by page", async () => {
     for (const name of ["page-b", "page-a", "page-c"]) await store(name);
     const first = await ask("GET", "templates?text=page-&limit=2");
@@ -532,6 +561,39 @@ describe("values", () => {
       sweep: { base: { template: "large" }, values: { color: [1, 2] } },
     });
     expect(few.status).toBe(200);
+  });
+
+  test("count as often as they go into a graph", async () => {
+    const named = (name: string): object[] => at("3", name);
+    const names = Array.from({ length: 100 }, (_, index) => `text${index}`);
+    const inputs = Object.fromEntries(names.map((name) => [name, ""]));
+    const workflow = { ...graph, "3": { class_type: "Texts", inputs } };
+    const text = { type: "string", default: "", targets: names.flatMap(named) };
+    const color = { type: "integer", default: 0, targets: at("1", "color") };
+    const noise = { type: "seed", optional: true, targets: at("1", "batch_size") };
+    const wide = { workflow, parameters: { text, color, noise } };
+    expect((await store("wide", wide)).status).toBe(201);
+    const base = { template: "wide", values: { text: "x".repeat(10_000) } };
+    const ways = [
+      { sweep: { base, seeds: { count: 10_000 } } },
+      {
+        sweep: { base: { template: "wide" }, values: { text: [base.values.text] }, seeds: { count: 10_000 } },
+      },
+      { jobs: Array.from({ length: 1_000 }, () => base) },
+    ];
+    for (const [index, body] of ways.entries()) {
+      const refused = await ask("POST", "batches", { ...body, dryRun: true });
+      expect(problemsOf(refused)).toEqual([[index === 2 ? "jobs" : "sweep", "out-of-bounds"]]);
+    }
+    const few = await ask("POST", "batches", { dryRun: true, sweep: { base, seeds: { count: 2 } } });
+    expect(few.status).toBe(200);
+    const usual = {
+      ...wide,
+      parameters: { ...wide.parameters, text: { ...text, default: base.values.text } },
+    };
+    expect((await store("wide-by-default", usual)).status).toBe(201);
+    const byDefault = { sweep: { base: { template: "wide-by-default" }, seeds: { count: 10_000 } } };
+    expect(problemsOf(await ask("POST", "batches", byDefault))).toEqual([["sweep", "out-of-bounds"]]);
   });
 
   test("are repeated with their Idempotency-Key as the first time, whatever became of the template", async () => {

@@ -20,7 +20,7 @@ import {
 } from "@genga/workflows";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
-import { sizeOf, type ValueSize } from "./value-size.ts";
+import { addSize, sizeOf, type ValueSize } from "./value-size.ts";
 
 /** One request may name so many versions of templates, with so many characters in all of them. */
 const [referencesMax, charactersMax] = [50, 8_000_000];
@@ -45,6 +45,24 @@ export interface UsableTemplate {
   definition: TemplateDefinition | null;
   /** Of its graph. */
   size: ValueSize;
+}
+
+/** What a value adds to the graph of a template: it takes the place of another one in each of its parameter's targets. */
+export function sizeInGraph({ definition }: UsableTemplate, parameter: string, value: unknown): ValueSize {
+  const parameters = definition?.parameters ?? {};
+  const targets = Object.hasOwn(parameters, parameter) ? (parameters[parameter]?.targets.length ?? 0) : 0;
+  const { values, characters } = sizeOf(value);
+  return { values: (values - 1) * targets, characters: characters * targets };
+}
+
+/** What the values of a job add to the graph of its template; defaults where none is given. */
+export function sizeOfValues(template: UsableTemplate, values: unknown): ValueSize {
+  const all = { values: 0, characters: 0 };
+  for (const [parameter, { default: usual }] of Object.entries(template.definition?.parameters ?? {})) {
+    const given = isObject(values) && Object.hasOwn(values, parameter) ? values[parameter] : usual;
+    if (given !== undefined) addSize(all, sizeInGraph(template, parameter, given), 1);
+  }
+  return all;
 }
 
 /** The templates that one request names, each read once, and the uploads that its values name. */

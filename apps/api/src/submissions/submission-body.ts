@@ -6,10 +6,10 @@ import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
 import { batchOptionFields, readOptions, withDefaults } from "./job-options.ts";
 import { notAnObject, type ReadSubmission } from "./read-submission.ts";
-import { RequestTemplates } from "./request-templates.ts";
+import { RequestTemplates, sizeOfValues } from "./request-templates.ts";
 import { readSweep, type Sweep } from "./sweep.ts";
 import { readTemplateJob } from "./template-jobs.ts";
-import { isTooLarge, sizeOfAllMax } from "./value-size.ts";
+import { addSize, isTooLarge, sizeOfAllMax } from "./value-size.ts";
 
 /** The most jobs that one batch may have. */
 export const batchJobsMax = 10_000;
@@ -93,7 +93,7 @@ export function readBatch(body: unknown, templates = new RequestTemplates()): Re
   }
   const { name = null, dryRun: isDryRun = false, jobs = [], sweep: ofSweep } = parsed.data;
   const sweep = ofSweep === undefined ? undefined : readSweep(ofSweep, batchJobsMax, templates);
-  assertSize(sweep === undefined ? jobs : [sweep.jobAt(0)], sweep?.count ?? 1, templates);
+  if (sweep === undefined) assertSize(jobs, templates);
   const submissionAt = (each: unknown, index: number): ReadSubmission => {
     const { request, problems } = readSubmission(each, { ofBatch: options, templates });
     const at = `jobs.${index}`;
@@ -112,20 +112,20 @@ export function readBatch(body: unknown, templates = new RequestTemplates()): Re
   return { name, options, submissions, isDryRun, sweep };
 }
 
-/** A few words may make thousands of large graphs. @param times how often these jobs come */
-function assertSize(jobs: readonly unknown[], times: number, templates: RequestTemplates): void {
+/** A few words may make thousands of large graphs. A sweep is counted where it is read. */
+function assertSize(jobs: readonly unknown[], templates: RequestTemplates): void {
   const all = { values: 0, characters: 0 };
   for (const job of jobs) {
     if (!isObject(job) || !Object.hasOwn(job, "template")) continue;
     const found = templates.find(job["template"]);
     if (!("template" in found)) continue;
-    all.values += found.template.size.values * times;
-    all.characters += found.template.size.characters * times;
+    addSize(all, found.template.size, 1);
+    addSize(all, sizeOfValues(found.template, job["values"]), 1);
   }
   if (!isTooLarge(all)) return;
   const { values, characters } = sizeOfAllMax;
   const message = `The graphs of all jobs have more than ${values} values, or ${characters} characters, together; split the batch.`;
-  throw new InvalidJobError([{ path: times === 1 ? "jobs" : "sweep", code: "out-of-bounds", message }]);
+  throw new InvalidJobError([{ path: "jobs", code: "out-of-bounds", message }]);
 }
 
 /** A batch has either jobs or a sweep. */

@@ -2,7 +2,7 @@ import { isObject } from "@genga/comfyui";
 import { InvalidJobError } from "@genga/jobs";
 import { problemsOf, shorten } from "@genga/workflows";
 import { z } from "zod";
-import { RequestTemplates, type UsableTemplate } from "./request-templates.ts";
+import { RequestTemplates, sizeInGraph, sizeOfValues, type UsableTemplate } from "./request-templates.ts";
 import {
   assertApart,
   columnOfSeeds,
@@ -16,7 +16,7 @@ import {
   zipped,
   type Column,
 } from "./sweep-columns.ts";
-import { sizeOf, sizeOfAllMax, type ValueSize } from "./value-size.ts";
+import { addSize, sizeOf, sizeOfAllMax, type ValueSize } from "./value-size.ts";
 
 /** The most lists of a sweep. */
 const listsMax = 20;
@@ -104,7 +104,10 @@ export function readSweep(body: unknown, jobsMax: number, templates = new Reques
   if (count > jobsMax) {
     throw refused("", "out-of-bounds", `has ${count} jobs; a batch may have at most ${jobsMax}`);
   }
-  const { values, characters } = sizeOfAll(base, [...lists, ...(seedColumn ? [seedColumn] : [])], count);
+  const { values, characters } = sizeOfAll(base, [...lists, ...(seedColumn ? [seedColumn] : [])], {
+    count,
+    template,
+  });
   if (values > valuesMax) {
     throw refused("", "out-of-bounds", `has more than ${valuesMax} values in all of its jobs; split it`);
   }
@@ -179,16 +182,32 @@ function jobWith(
 /** A property like any other, also where its name is `__proto__`. */
 const plain = { configurable: true, enumerable: true, writable: true };
 
-/** What `count` jobs have together. Each value of a list comes in an equal part of them. */
-function sizeOfAll(base: unknown, columns: readonly Column[], count: number): ValueSize {
-  const { values, characters } = sizeOf(base);
-  const all = { values: values * count, characters: characters * count };
+/**
+ * What `count` jobs have together, with the graphs that a template makes of them. Each value of a list comes in an equal
+ * part of the jobs; a value of a template comes as often as it has targets.
+ */
+function sizeOfAll(
+  base: Record<string, unknown>,
+  columns: readonly Column[],
+  { count, template }: { count: number; template: UsableTemplate | undefined },
+): ValueSize {
+  const all = { values: 0, characters: 0 };
+  addSize(all, sizeOf(base), count);
+  if (template !== undefined) {
+    const varied = columns.flatMap(({ values = [] }) => values.map((name) => [name, null]));
+    addSize(all, template.size, count);
+    addSize(
+      all,
+      sizeOfValues(template, { ...objectAt(base, "values"), ...Object.fromEntries(varied) }),
+      count,
+    );
+  }
   for (const { given = [], length, inputs, values: names } of columns) {
-    const times = (count / length) * (inputs?.length ?? names?.length ?? 1);
+    const times = count / length;
     for (const value of given) {
-      const size = sizeOf(value);
-      all.values += size.values * times;
-      all.characters += size.characters * times;
+      addSize(all, sizeOf(value), times * (inputs?.length ?? names?.length ?? 1));
+      if (template === undefined) continue;
+      for (const name of names ?? []) addSize(all, sizeInGraph(template, name, value), times);
     }
   }
   return all;

@@ -30,6 +30,12 @@ export function sizeOf(value: unknown): ValueSize {
   return size;
 }
 
+/** @param times how often what is added comes */
+export function addSize(sum: ValueSize, { values, characters }: ValueSize, times: number): void {
+  sum.values += values * times;
+  sum.characters += characters * times;
+}
+
 export function isTooLarge({ values, characters }: ValueSize): boolean {
   return values > sizeOfAllMax.values || characters > sizeOfAllMax.characters;
 }

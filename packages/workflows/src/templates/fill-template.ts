@@ -16,6 +16,8 @@ export interface FilledTemplate {
 }
 
 const problemsMax = 100;
+/** Of the text that values put into one graph, each counted as often as it has targets. */
+const placedCharactersMax = 10_000_000;
 
 /**
  * Puts values into the graph of a template. The template's own objects stay as they are.
@@ -31,7 +33,8 @@ export function fillTemplate(
   if (!isObject(given)) throw new InvalidJobError([notAnObject(given)]);
   const problems = unknownValues(given, Object.keys(parameters));
   const values: [string, Json][] = [];
-  const placed = new Map<string, Record<string, unknown>>();
+  const placed = new Map<string, Map<string, unknown>>();
+  let characters = 0;
   const nameOfPlace = new Map<string, string>();
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = valueOf(name, parameter, given);
@@ -42,16 +45,21 @@ export function fillTemplate(
         : checkValue(parameter, value, `values.${name}`, uploads);
     if ("problem" in checked) problems.push(checked.problem);
     if ("problem" in checked) continue;
+    if (typeof checked.kept === "string") characters += checked.kept.length * parameter.targets.length;
+    if (characters > placedCharactersMax) throw new InvalidJobError([tooMuchText(name, parameter)]);
     values.push([name, checked.kept]);
     for (const { node, input } of parameter.targets) {
-      placed.set(node, { ...placed.get(node), [input]: checked.value });
+      const inputs = placed.get(node) ?? new Map<string, unknown>();
+      placed.set(node, inputs.set(input, checked.value));
       nameOfPlace.set(placeOf(node, input), name);
     }
   }
   if (problems.length > 0) throw new InvalidJobError(problems.slice(0, problemsMax));
   const filled = [...placed].flatMap(([node, inputs]): [string, Workflow[string]][] => {
     const known = Object.hasOwn(workflow, node) ? workflow[node] : undefined;
-    return known === undefined ? [] : [[node, { ...known, inputs: { ...known.inputs, ...inputs } }]];
+    return known === undefined
+      ? []
+      : [[node, { ...known, inputs: { ...known.inputs, ...Object.fromEntries(inputs) } }]];
   });
   return {
     workflow: { ...workflow, ...Object.fromEntries(filled) },
@@ -70,6 +78,14 @@ function missing(name: string, { type }: TemplateParameter): { problem: JobProbl
   const path = `values.${name}`;
   const message = `${path} is missing; the template needs a value for it (${type}).`;
   return { problem: { path, code: "missing-field", message, accepted: type } };
+}
+
+function tooMuchText(name: string, { targets }: TemplateParameter): JobProblem {
+  const path = `values.${name}`;
+  const message =
+    `${path} goes to ${targets.length} inputs, with which the values of the graph have more than ` +
+    `${placedCharactersMax} characters; shorten it.`;
+  return { path, code: "out-of-bounds", message };
 }
 
 function unknownValues(given: Record<string, unknown>, names: readonly string[]): JobProblem[] {

@@ -22,6 +22,8 @@ export interface SuggestedParameters {
 }
 
 const suggestionsMax = 100;
+/** So many inputs of all parameters together, and of one, may a template have. */
+const [targetsOfAllMax, targetsMax] = [1_000, 100];
 const modelFile = /\.(safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)$/i;
 
 /** The usual names of numbers that people change, and the names of their parameters. */
@@ -47,39 +49,45 @@ export function suggestParameters(
   const roles = promptRolesOf(workflow);
   const found = new Map<string, { parameter: TemplateParameter; value: unknown }>();
   const unknownClasses = new Set<string>();
+  let targetsOfAll = 0;
   for (const [node, { class_type: classType, inputs }] of Object.entries(workflow)) {
     const objectInfo = catalogues.find((each) => Object.hasOwn(each, classType));
     if (objectInfo === undefined) unknownClasses.add(classType);
     for (const [input, value] of Object.entries(inputs)) {
       if (linkOf(value) !== undefined || found.size >= suggestionsMax) continue;
+      if (targetsOfAll >= targetsOfAllMax) continue;
       const definition = objectInfo?.[classType];
       const spec = definition === undefined ? undefined : specOf(definition, input);
       const role = roles.get(JSON.stringify([node, input]));
       const suggested = suggest({ classType, input, value, spec, role });
-      if (suggested !== undefined) add(found, suggested, { node, input }, value);
+      if (suggested !== undefined && add(found, suggested, { node, input }, value)) targetsOfAll += 1;
     }
   }
   const parameters = Object.fromEntries([...found].map(([name, { parameter }]) => [name, parameter]));
   return { parameters, unknownClasses: [...unknownClasses].sort() };
 }
 
-/** Several inputs with one value and one meaning, such as the width in two nodes, become one parameter. */
+/**
+ * Several inputs with one value and one meaning, such as the width in two nodes, become one parameter.
+ * @returns false when this parameter has as many inputs as it may have
+ */
 function add(
   found: Map<string, { parameter: TemplateParameter; value: unknown }>,
   { name, parameter }: Suggested,
   target: { node: string; input: string },
   value: unknown,
-): void {
+): boolean {
   for (let number = 1; ; number += 1) {
     const numbered = number === 1 ? name : `${name}${number}`;
     const same = found.get(numbered);
     if (same === undefined) {
       found.set(numbered, { parameter: { ...parameter, targets: [target] }, value });
-      return;
+      return true;
     }
     if (same.parameter.type === parameter.type && String(same.value) === String(value)) {
+      if (same.parameter.targets.length >= targetsMax) return false;
       same.parameter.targets.push(target);
-      return;
+      return true;
     }
   }
 }

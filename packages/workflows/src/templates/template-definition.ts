@@ -21,6 +21,8 @@ export const templateNamePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const parameterNamePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 const parametersMax = 100;
+/** Of all parameters together: each filling of the graph sets all of them. */
+const targetsOfAllMax = 1_000;
 /** Of the definition as JSON text: a graph of some thousand nodes. */
 const definitionCharactersMax = 1_000_000;
 
@@ -37,7 +39,7 @@ export const templateDefinitionFields = {
       }),
       templateParameterSchema,
     )
-    .describe("By name, in the order in which they are shown; at most 100."),
+    .describe("By name, in the order in which they are shown; at most 100, with 1,000 targets in all."),
   ...outputOptionFields,
 };
 const definitionSchema = z.strictObject(templateDefinitionFields);
@@ -90,6 +92,11 @@ function problemsOfParameters({ workflow, parameters }: TemplateDefinition): Job
   if (entries.length > parametersMax) {
     const message = `parameters has ${entries.length} members; a template may have ${parametersMax}.`;
     return [{ path: "parameters", code: "out-of-bounds", message, accepted: { max: parametersMax } }];
+  }
+  const targets = entries.reduce((sum, [, parameter]) => sum + parameter.targets.length, 0);
+  if (targets > targetsOfAllMax) {
+    const message = `parameters have ${targets} targets together; those of a template may have ${targetsOfAllMax}.`;
+    return [{ path: "parameters", code: "out-of-bounds", message, accepted: { max: targetsOfAllMax } }];
   }
   const taken = new Map<string, string>();
   return entries.flatMap(([name, parameter]) => [
