@@ -270,6 +270,33 @@ describe("Taking", () => {
     expect((await stores.webhookQueue.look()).dueInMs).toBeNull();
   });
 
+  test("of one webhook does not wait for the backlog of others that are off", async () => {
+    const [disabled, removed] = [await addWebhook(), await addWebhook()];
+    await makeDue(150);
+    const [on, waiting] = [await addWebhook(), await addWebhook(tenantId, ["job.started"])];
+    await makeDue(1);
+    await client.query(
+      `INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at, due_at)
+       VALUES ($1, $2, 'later', 'job.started', '{}', now(), now() + interval '1 hour')`,
+      [disabled, tenantId],
+    );
+    await stores.webhooks.changeWebhook(tenantId, disabled, { enabled: false });
+    await stores.webhooks.removeWebhook(tenantId, removed);
+    const few = { total: 8, ofTenant: 4, ofWebhook: 2 };
+    expect((await take(few)).map(({ webhook }) => webhook.id)).toEqual([on]);
+    const { rows } = await client.query(
+      `SELECT webhook_id, status, count(*)::int, bool_and(due_at > now() + interval '30 min') AS later FROM webhook_deliveries
+       WHERE webhook_id = ANY($1) GROUP BY 1, 2 ORDER BY 1, 2`,
+      [[disabled, removed, waiting]],
+    );
+    // What is due later is given up later: it may be under way.
+    expect(rows).toMatchObject([
+      { webhook_id: disabled, status: "pending", count: 1, later: true },
+      { webhook_id: disabled, status: "failed", count: 151 },
+      { webhook_id: removed, status: "failed", count: 151 },
+    ]);
+  });
+
   test("waits until a failed delivery is due again, and says for how long", async () => {
     await addWebhook();
     await makeDue(1);

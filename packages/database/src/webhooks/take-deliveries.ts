@@ -1,5 +1,5 @@
 import { type WebhookQueue } from "@genga/jobs";
-import { type PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 export interface TakenRow {
   id: string;
@@ -16,18 +16,54 @@ export interface TakenRow {
   sealedPrevious: Uint8Array | null;
 }
 
+/** Those of webhooks that are off are given up so many at a time. */
+const givenUpAtOnce = 5_000;
+/** The rest of a backlog that is larger is given up by the next looks. */
+const roundsMax = 8;
+
+/** CTEs that give up what is due for the webhooks in `due` that are `off`. */
+const givingUp = Prisma.sql`
+    off AS MATERIALIZED (
+      SELECT id FROM webhooks
+      WHERE id IN (SELECT webhook_id FROM due) AND (disabled_at IS NOT NULL OR removed_at IS NOT NULL)
+    ), given_up AS (
+      UPDATE webhook_deliveries SET status = 'failed', ended_at = now(), taken_until = NULL,
+        last_error = 'The webhook was disabled before this could be delivered.'
+      WHERE id IN (
+        SELECT waiting.id FROM off CROSS JOIN LATERAL (
+          SELECT id FROM webhook_deliveries
+          WHERE status = 'pending' AND webhook_id = off.id AND due_at <= now() + interval '1 millisecond'
+          ORDER BY due_at LIMIT ${givenUpAtOnce}::int FOR UPDATE SKIP LOCKED
+        ) waiting
+        LIMIT ${givenUpAtOnce}::int)
+      RETURNING id
+    )`;
+
+type Taking = Parameters<WebhookQueue["take"]>;
+
+/**
+ * Takes deliveries that are due. What is due for disabled and removed webhooks is given up on the way; while there is nothing
+ * else, it is done again, so that no backlog of theirs delays what another webhook of their tenant waits for.
+ */
+export async function takeDeliveries(database: PrismaClient, ...asked: Taking): Promise<TakenRow[]> {
+  for (let round = 1; ; round += 1) {
+    const { taken, hasGivenUp } = await takeOnce(database, ...asked);
+    if (taken.length > 0 || !hasGivenUp || round === roundsMax) return taken;
+  }
+}
+
 /**
  * Takes deliveries that are due. They are read tenant by tenant, over an index that has the pending ones of each in the order
  * in which they are due: so no tenant's backlog is read, or waited for, on the way to another one's. Tenants come in
  * random order, since there may be more of them than places. Moments are rounded to milliseconds, up as well as down.
  */
-export async function takeDeliveries(
+async function takeOnce(
   database: PrismaClient,
-  ...[limits, { byWebhook, byTenant }, leaseMs]: Parameters<WebhookQueue["take"]>
-): Promise<TakenRow[]> {
+  ...[limits, { byWebhook, byTenant }, leaseMs]: Taking
+): Promise<{ taken: TakenRow[]; hasGivenUp: boolean }> {
   const [webhooks, ofWebhooks] = [[...byWebhook.keys()], [...byWebhook.values()]];
   const [tenants, ofTenants] = [[...byTenant.keys()], [...byTenant.values()]];
-  return await database.$queryRaw<TakenRow[]>`
+  const rows = await database.$queryRaw<((TakenRow | { id: null }) & { hasGivenUp: boolean })[]>`
     WITH RECURSIVE tenant AS (
       SELECT min(tenant_id::text)::uuid AS id FROM (
         SELECT tenant_id FROM webhook_deliveries WHERE status = 'pending' ORDER BY tenant_id LIMIT 1) first
@@ -49,10 +85,11 @@ export async function takeDeliveries(
         ORDER BY due_at LIMIT ${limits.total}::int FOR UPDATE SKIP LOCKED
       ) next
       LIMIT ${4 * limits.total}::int
-    ), counted AS (
+    ), ${givingUp}, counted AS (
       SELECT due.id, due.due_at, due.tenant_id,
         row_number() OVER (PARTITION BY due.webhook_id ORDER BY due.due_at, due.id) + coalesce(busy_webhook.attempts, 0) AS of_webhook
       FROM due LEFT JOIN busy_webhook ON busy_webhook.id = due.webhook_id
+      WHERE due.webhook_id NOT IN (SELECT id FROM off)
     ), fair AS (
       SELECT counted.id,
         row_number() OVER (PARTITION BY counted.tenant_id ORDER BY counted.due_at, counted.id)
@@ -63,23 +100,23 @@ export async function takeDeliveries(
       SELECT id FROM fair WHERE of_tenant <= ${limits.ofTenant}::int ORDER BY of_tenant LIMIT ${limits.total}::int
     ), taken AS (
       UPDATE webhook_deliveries delivery SET
-        attempts = delivery.attempts + CASE WHEN hook.is_on THEN 1 ELSE 0 END,
+        attempts = delivery.attempts + 1,
         due_at = now() + ${leaseMs}::float8 * interval '1 millisecond',
-        taken_until = CASE WHEN hook.is_on THEN now() + ${leaseMs}::float8 * interval '1 millisecond' END,
-        status = CASE WHEN hook.is_on THEN 'pending' ELSE 'failed' END::webhook_delivery_status,
-        ended_at = CASE WHEN hook.is_on THEN NULL ELSE now() END,
-        last_error = CASE WHEN hook.is_on THEN delivery.last_error ELSE 'The webhook was disabled before this could be delivered.' END
-      FROM chosen JOIN webhook_deliveries own USING (id) CROSS JOIN LATERAL (
-        SELECT disabled_at IS NULL AND removed_at IS NULL AS is_on FROM webhooks WHERE webhooks.id = own.webhook_id
-      ) hook
+        taken_until = now() + ${leaseMs}::float8 * interval '1 millisecond'
+      FROM chosen
       WHERE delivery.id = chosen.id
       RETURNING delivery.*
     )
     SELECT taken.id, taken.attempts AS attempt, taken.message_id AS "messageId", taken.type, taken.facts,
       taken.occurred_at AS "occurredAt", taken.begun_at AS "begunAt", hook.id AS "webhookId",
       hook.tenant_id AS "tenantId", hook.url, hook.sealed_secret AS "sealedSecret",
-      CASE WHEN hook.previous_valid_until > now() THEN hook.sealed_previous END AS "sealedPrevious"
-    FROM taken JOIN webhooks hook ON hook.id = taken.webhook_id
-    WHERE taken.status = 'pending'
+      CASE WHEN hook.previous_valid_until > now() THEN hook.sealed_previous END AS "sealedPrevious",
+      done."hasGivenUp"
+    FROM (SELECT count(*) > 0 AS "hasGivenUp" FROM given_up) done
+      LEFT JOIN (taken JOIN webhooks hook ON hook.id = taken.webhook_id) ON true
     ORDER BY taken.number`;
+  return {
+    taken: rows.filter((row): row is typeof row & TakenRow => row.id !== null),
+    hasGivenUp: rows.some(({ hasGivenUp }) => hasGivenUp),
+  };
 }
