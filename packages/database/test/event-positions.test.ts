@@ -1,7 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
-import { CursorFromTheFutureError, CursorTooOldError, type Job, type PlacedEvent } from "@genga/jobs";
+import {
+  CursorFromTheFutureError,
+  CursorTooOldError,
+  type EventSequencer,
+  type Job,
+  type PlacedEvent,
+} from "@genga/jobs";
 import { buildJob } from "@genga/testing";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -121,6 +127,44 @@ describe("Positions", () => {
     const before = await lastPosition();
     await assignAll();
     expect(shown(await placedAfter(before))).toEqual([`${job!.id} 1`]);
+  });
+
+  test("are given to fewer events at once after a failure, and to more again after successes", async () => {
+    await assignAll();
+    const before = await lastPosition();
+    await insert(40, "many");
+    // As if more than seven took too long.
+    await client.query(`
+      CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF (SELECT count(*) FROM placed) > 7 THEN RAISE 'took too long' USING ERRCODE = 'query_canceled'; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER refuse_many AFTER INSERT ON event_positions REFERENCING NEW TABLE AS placed
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_many()`);
+    const counts: (number | null)[] = [];
+    const assign = async (): Promise<Awaited<ReturnType<EventSequencer["assignPositions"]>> | null> => {
+      const assigned = await stores.eventSequencer.assignPositions(40).catch(() => null);
+      counts.push(assigned?.events ?? null);
+      return assigned;
+    };
+    try {
+      for (let call = 0; call < 4; call += 1) await assign();
+      expect(counts).toEqual([null, null, null, 5]);
+      // While another process is at it, nothing is learnt.
+      await assign();
+      await other.query("BEGIN");
+      await other.query("SELECT FROM event_feed FOR UPDATE");
+      await assign();
+      await other.query("ROLLBACK");
+      expect(await assign()).toMatchObject({ events: 5, mayBeMore: true });
+      expect(counts).toEqual([null, null, null, 5, null, 0, 5]);
+    } finally {
+      await client.query("DROP TRIGGER refuse_many ON event_positions; DROP FUNCTION refuse_many");
+    }
+    expect(await assign()).toMatchObject({ events: 10, mayBeMore: true });
+    expect(await assign()).toMatchObject({ events: 20, mayBeMore: true });
+    expect(await assign()).toMatchObject({ events: 0, mayBeMore: false });
+    expect(await placedAfter(before)).toHaveLength(40);
   });
 
   test("are given once and without a gap while many events are written and many processes assign", async () => {

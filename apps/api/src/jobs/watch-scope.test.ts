@@ -35,7 +35,7 @@ function quietFeed(): EventFeed {
       listUnread: () => Promise.resolve([]),
       hasNewsAfter: () => Promise.resolve(false),
     },
-    sequencer: { assignPositions: () => Promise.resolve({ events: 0, deliveries: 0 }) },
+    sequencer: { assignPositions: () => Promise.resolve({ events: 0, deliveries: 0, mayBeMore: false }) },
     onError: () => undefined,
   });
 }

@@ -195,7 +195,7 @@ export class Keeper {
     const assign = async (): Promise<number> => {
       const assigned = await events.assignPositions(positionedAtOnce);
       if (assigned.deliveries > 0) onDeliveries(assigned.deliveries);
-      return assigned.events;
+      return assigned.mayBeMore ? positionedAtOnce : 0;
     };
     return this.#whileMore(assign, positionedAtOnce);
   }

@@ -14,7 +14,10 @@ import { fanOut } from "../webhooks/fan-out.ts";
  * that somebody holds are those of jobs that are just being removed. They are not waited for, and no later event of such a
  * job is taken either: the removal may yet be rolled back.
  */
-export async function assignPositions(database: PrismaClient, limit: number): Promise<Assigned> {
+export async function assignPositions(
+  database: PrismaClient,
+  limit: number,
+): Promise<Omit<Assigned, "mayBeMore">> {
   return await database.$transaction(async (transaction) => {
     const feed = await transaction.$queryRaw<unknown[]>`SELECT FROM event_feed FOR UPDATE SKIP LOCKED`;
     if (feed.length === 0) return { events: 0, deliveries: 0 };

@@ -13,17 +13,24 @@ import { hasNewsAfter } from "./has-news-after.ts";
 import { findLastPosition, listPlaced } from "./list-placed.ts";
 import { listUnread } from "./list-unread.ts";
 import { removeOldPositions } from "./remove-old-positions.ts";
+import { ShrinkingLimit } from "./shrinking-limit.ts";
 
 /** Positions of events across jobs. Each method is told by the file that does it; errors are mapped here, for all of them. */
 export class PrismaEventStore implements EventReader, EventSequencer {
   readonly #database: PrismaClient;
+  readonly #assigning = new ShrinkingLimit();
 
   constructor(database: PrismaClient) {
     this.#database = database;
   }
 
   assignPositions(limit: number): Promise<Assigned> {
-    return withMappedErrors(() => assignPositions(this.#database, limit));
+    return withMappedErrors(() =>
+      this.#assigning.run(limit, async (atOnce) => {
+        const assigned = await assignPositions(this.#database, atOnce);
+        return { ...assigned, mayBeMore: assigned.events * 2 >= atOnce };
+      }),
+    );
   }
 
   removeOldPositions(kept: number, limit: number): Promise<number> {

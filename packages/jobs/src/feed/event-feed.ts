@@ -236,9 +236,9 @@ export class EventFeed {
     const { sequencer, signals, onError } = this.#with;
     try {
       for (;;) {
-        const { events, deliveries } = await sequencer.assignPositions(assignedAtOnce);
+        const { deliveries, mayBeMore } = await sequencer.assignPositions(assignedAtOnce);
         if (deliveries > 0) signals.publish("deliveries-due", { deliveries });
-        if (events < assignedAtOnce) return;
+        if (!mayBeMore) return;
       }
     } catch (error) {
       onError(error);

@@ -23,6 +23,8 @@ export interface FeedPage {
 export interface Assigned {
   events: number;
   deliveries: number;
+  /** It was at least half as many as were asked for, or as are tried after a failure: more may wait. */
+  mayBeMore: boolean;
 }
 
 /**
@@ -32,7 +34,8 @@ export interface Assigned {
 export interface EventSequencer {
   /**
    * Gives up to `limit` events their positions, and makes deliveries of them for the webhooks that want them, in one
-   * transaction. Any process may call it at any time; while another one does the same, it changes nothing.
+   * transaction. Any process may call it at any time; while another one does the same, it changes nothing. After a failure
+   * fewer are tried.
    */
   assignPositions(limit: number): Promise<Assigned>;
   /**
