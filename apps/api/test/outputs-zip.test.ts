@@ -126,6 +126,27 @@ test("jobs are found by the filters of their list, and named as the client wishe
     expect((await unzipped(`outputs.zip?${query}`)).files).toEqual({});
 });
 
+test("the manifest says of a job that was answered by reuse from which one, and who made its files", async () => {
+  const body = {
+    type: "workflow",
+    workflow: { ...graph, "3": { ...graph["3"], inputs: { width: 128, height: 64, batch_size: 1 } } },
+  };
+  const { id: source } = (await (await api.post("generate", { ...body, tags: ["source"] })).json()) as {
+    id: string;
+  };
+  const file = { filename: "d.png", body: Buffer.from("d"), mediaType: "image/png" };
+  await api.worker.complete(await api.worker.claim(source, serverId), [file]);
+  const reused = await api.post("generate", { ...body, tags: ["reused"], reuse: true });
+  const { id } = (await reused.json()) as { id: string };
+  const { manifest } = await unzipped("outputs.zip?tag=reused");
+  expect(manifest.jobs[id]).toMatchObject({ reusedFrom: source, inputs: [] });
+  const server = { name: publicNameOf({ id: serverId }), version: "0.28.0" };
+  expect(manifest.files).toMatchObject([{ jobId: id, attempt: 1, server }]);
+  expect((await unzipped("outputs.zip?tag=source")).manifest.jobs[source]).toMatchObject({
+    reusedFrom: null,
+  });
+});
+
 test("HEAD answers without reading anything", async () => {
   const response = await api.request(`batches/${batch.id}/outputs.zip`, { method: "HEAD" });
   expect([response.status, await response.text(), response.headers.get("content-disposition")]).toEqual([

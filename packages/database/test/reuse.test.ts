@@ -115,6 +115,30 @@ describe("A job with the graph of a completed one", () => {
     expect(await stores.jobAnnouncer.listUnannounced(100)).toEqual([]);
   });
 
+  test("has no inputs, and says which attempt made its outputs while that job is there", async () => {
+    const workflow = graph();
+    const source = await completed(workflow);
+    const middle = await insertOne(asking(workflow));
+    const project = uuidv7();
+    const job = await insertOne(asking(workflow, { project }));
+    const reader = stores.jobReader.of(tenantId);
+    const made = async (): Promise<unknown> => {
+      for await (const each of reader.readMadeJobs({ project })) return each;
+      return undefined;
+    };
+    const [attempt] = await reader.listAttempts(source.id);
+    const { reusedFrom } = job;
+    expect([source.id, middle.id]).toContain(reusedFrom);
+    expect(await reader.findParameters(job.id)).toMatchObject({ inputs: [] });
+    const { serverId } = attempt!;
+    expect(await made()).toMatchObject({ id: job.id, inputs: [], reusedFrom, attempt: 1, serverId });
+    await stores.jobRequests.removeJob(middle.id);
+    expect(await made()).toMatchObject({ reusedFrom, attempt: 1, serverId });
+    await stores.jobRequests.removeJob(source.id);
+    const unknown = { attempt: null, serverId: null, serverVersion: null };
+    expect(await made()).toMatchObject({ inputs: [], reusedFrom, ...unknown });
+  });
+
   test("runs unless it asks, and unless everything that decides outputs is equal", async () => {
     const workflow = graph();
     await completed(workflow);

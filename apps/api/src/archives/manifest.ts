@@ -32,9 +32,9 @@ export class Manifest {
 
   /** Adds a job and its graph, before its files. */
   async addJob(job: MadeJob): Promise<void> {
-    const { id, type, batchId, batchName, batchIndex, project, scene, shot, tags, inputs } = job;
+    const { id, type, batchId, batchName, batchIndex, project, scene, shot, tags, inputs, reusedFrom } = job;
     const about = {
-      ...{ type, batchId, batchName, batchIndex, project, scene, shot, tags, inputs },
+      ...{ type, batchId, batchName, batchIndex, project, scene, shot, tags, inputs, reusedFrom },
       createdAt: job.createdAt.toISOString(),
       finishedAt: job.finishedAt?.toISOString() ?? null,
     };
@@ -54,8 +54,8 @@ export class Manifest {
     job: MadeJob,
     facts: GraphFacts,
   ): Promise<void> {
-    const { id, jobId, attempt, index, nodeId, key, kind, filename, mediaType, bytes, sha256 } = output;
-    const { serverId, serverVersion } = job;
+    const { id, jobId, index, nodeId, key, kind, filename, mediaType, bytes, sha256 } = output;
+    const { attempt, serverId, serverVersion } = job;
     const file = {
       ...{ name, sha256, bytes, mediaType, outputId: id, jobId, attempt, index, nodeId, key, kind, filename },
       workflow: job.workflowHash,

@@ -45,8 +45,10 @@ export interface MadeJob extends JobLabels {
   batchId: string | null;
   batchName: string | null;
   batchIndex: number | null;
-  /** The attempt that made them. */
-  attempt: number;
+  /** The job that this one was answered from. What follows of the attempt is then of the job that made the outputs. */
+  reusedFrom: string | null;
+  /** The attempt that made them; `null` = its job was removed. */
+  attempt: number | null;
   serverId: string | null;
   /** The server's version at that time; `null` = not known. */
   serverVersion: string | null;

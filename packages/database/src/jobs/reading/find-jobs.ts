@@ -54,7 +54,7 @@ export async function findParameters(
   const [row] = await database.$queryRaw<StoredParameters[]>`
     SELECT asked.parameters, asked.template_values AS "templateValues", ${graphText} AS workflow, coalesce((
       SELECT jsonb_agg(jsonb_build_object('name', input.name, 'from', input.needs_id, 'output', input.output_index))
-      FROM job_inputs input WHERE input.job_id = job.id), '[]') AS inputs,
+      FROM job_inputs input WHERE input.job_id = job.id AND job.reused_from IS NULL), '[]') AS inputs,
       asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hadSecrets", asked.workflow_hash AS "workflowHash"
     FROM jobs job JOIN job_parameters asked ON asked.job_id = job.id
     JOIN workflows ON workflows.hash = asked.workflow_hash

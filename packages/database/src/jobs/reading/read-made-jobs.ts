@@ -101,27 +101,41 @@ function* partsOf(places: readonly Place[]): Generator<string[]> {
   if (part.length > 0) yield part;
 }
 
+/**
+ * The job whose attempt stored the outputs of `job`: another one if the job was answered by reuse, which of files is the one
+ * in whose folder they lie. No row when that one was removed.
+ */
+const maker = Prisma.sql`
+  WITH RECURSIVE source AS (
+    SELECT job.id, job.attempt, CASE WHEN job.reused_from IS NOT NULL THEN coalesce(
+      (SELECT owned.needs_id FROM job_inputs owned WHERE owned.job_id = job.id LIMIT 1), job.reused_from) END AS source_id
+    UNION ALL
+    SELECT jobs.id, jobs.attempt, jobs.reused_from FROM source JOIN jobs ON jobs.id = source.source_id
+  )
+  SELECT id, attempt FROM source WHERE source_id IS NULL`;
+
 type MadeRow = Omit<MadeJob, "outputs">;
 
 async function findMade(database: PrismaClient, ids: string[]): Promise<MadeJob[]> {
   const [rows, outputs] = await Promise.all([
     database.$queryRaw<MadeRow[]>`
       SELECT job.id, job.type, job.batch_id AS "batchId", batches.name AS "batchName", job.batch_index AS "batchIndex",
-        job.project, job.scene, job.shot, job.tags, job.attempt, attempt.server_id AS "serverId",
+        job.project, job.scene, job.shot, job.tags, maker.attempt, job.reused_from AS "reusedFrom", attempt.server_id AS "serverId",
         attempt.server_version AS "serverVersion", asked.workflow_hash AS "workflowHash", ${graphText} AS workflow,
         (CASE WHEN job.type = 'workflow' AND jsonb_typeof(asked.parameters) = 'object' THEN asked.parameters - 'workflow'
           ELSE asked.parameters END)::text AS parameters, asked.prompt_text AS "promptText",
         coalesce((
           SELECT jsonb_agg(jsonb_build_object('name', input.name, 'from', input.needs_id, 'output', input.output_index,
             'sha256', input.sha256) ORDER BY input.name)
-          FROM job_inputs input WHERE input.job_id = job.id), '[]') AS inputs,
+          FROM job_inputs input WHERE input.job_id = job.id AND job.reused_from IS NULL), '[]') AS inputs,
         job.created_at AS "createdAt", job.finished_at AS "finishedAt"
       FROM unnest(${ids}::uuid[]) WITH ORDINALITY AS asked_for(id, place)
       JOIN jobs job ON job.id = asked_for.id
       JOIN job_parameters asked ON asked.job_id = job.id
       JOIN workflows ON workflows.hash = asked.workflow_hash
       LEFT JOIN batches ON batches.id = job.batch_id
-      LEFT JOIN job_attempts attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+      LEFT JOIN LATERAL (${maker}) maker ON true
+      LEFT JOIN job_attempts attempt ON attempt.job_id = maker.id AND attempt.number = maker.attempt
       ORDER BY asked_for.place`,
     database.jobOutput.findMany({
       where: { jobId: { in: ids } },
