@@ -39,6 +39,7 @@ import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
 import { Access } from "./access/access.ts";
 import { BodyMemory } from "./http/body-memory.ts";
+import { StallLimit } from "./http/stall-limit.ts";
 import { createJobDetails } from "./eta/create-job-details.ts";
 import { createLivePreviews, type LivePreviews } from "./previews/live-previews.ts";
 import { type JobDetails } from "./jobs/job-details.ts";
@@ -87,6 +88,8 @@ export interface ApiDependencies {
   storage: OutputStorage;
   /** Zips of outputs, a few at once. */
   zips: Zips;
+  /** For answers with files. */
+  stallLimit: StallLimit;
   signedLinks: SignedLinks;
   thumbnails: Thumbnails;
   uploads: UploadStore;
@@ -117,6 +120,8 @@ export interface ApiTimes {
   keys: Pick<MadeKeysOptions, "rememberMs" | "checkEveryMs">;
   /** Pause between two checks of the keys of open streams. */
   streamKeysEveryMs: number;
+  /** A client that takes nothing of a file or zip for this long counts as gone. */
+  stalledMs: number;
 }
 
 const defaultTimes: ApiTimes = {
@@ -124,6 +129,7 @@ const defaultTimes: ApiTimes = {
   serversMaxAgeMs: 1_000,
   keys: { rememberMs: 10_000, checkEveryMs: 1_000 },
   streamKeysEveryMs: 5_000,
+  stalledMs: 60_000,
 };
 const version = "0.1.0";
 
@@ -179,7 +185,7 @@ export async function openDependencies(
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       ...{ feed: feedOf(database, signals, log), livePreviews },
-      ...{ storage, ...sharingParts(settings, storage, log) },
+      ...{ storage, ...sharingParts(settings, storage, times, log) },
       ...{ uploads: database.uploads, templates: database.templates, keys: database.keys },
       madeKeys,
       keyWatch: new KeyWatch({
@@ -282,12 +288,15 @@ function metricsOf(database: Database, farm: Parameters<typeof createMetrics>[0]
 function sharingParts(
   { dataDir, secretsKeys, thumbnailCacheBytes: bytesMax, ffmpegPath }: ServiceConfiguration,
   storage: OutputStorage,
+  { stalledMs }: Pick<ApiTimes, "stalledMs">,
   log: Logger,
-): Pick<ApiDependencies, "zips" | "signedLinks" | "thumbnails"> {
+): Pick<ApiDependencies, "stallLimit" | "zips" | "signedLinks" | "thumbnails"> {
   const folder = join(dataDir, "temporary");
+  const stallLimit = new StallLimit({ stalledMs, log });
   const cache = new ThumbnailCache({ folder: join(dataDir, "thumbnails"), bytesMax });
   return {
-    zips: new Zips({ storage, folder, log }),
+    stallLimit,
+    zips: new Zips({ storage, folder, log, stallLimit }),
     signedLinks: new SignedLinks(secretsKeys),
     thumbnails: new Thumbnails({ storage, cache, folder, ffmpegPath, log }),
   };

@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { defaultTenantId } from "@genga/database";
 import { publicNameOf } from "@genga/jobs";
@@ -25,7 +28,7 @@ const graph = {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "genga-zip-test-"));
-  api = await startApiUnderTest();
+  api = await startApiUnderTest({ times: { stalledMs: 6_000 } });
   serverId = await api.worker.registerServer("http://comfyui.test:8188", await recordedDefinitions("core"));
   const job = { type: "image", prompt: "rain", project: "ame", scene: "s/1", width: 512, height: 512 };
   const jobs = [
@@ -221,4 +224,33 @@ test.each([
   const response = await api.request(`batches/${batch.id}/outputs.zip`);
   await expect(response.arrayBuffer()).rejects.toThrow();
   expect(api.logged.filter((line) => line.includes("broken off")).at(-1)).toContain(logged);
+});
+
+test("zips and files that are asked for and never read are ended, and the places of the zips are free again", async () => {
+  const raw = await api.post("generate", { type: "workflow", workflow: graph, tags: ["large"] });
+  const { id } = (await raw.json()) as { id: string };
+  const file = { filename: "large.png", body: Buffer.alloc(9_900_000), mediaType: "image/png" };
+  await api.worker.complete(await api.worker.claim(id, serverId), [file]);
+  const { outputs } = (await (await api.request(`jobs/${id}/outputs`)).json()) as { outputs: OutputView[] };
+  const { port } = new URL(api.url);
+  const clients: Socket[] = [];
+  const askAndNotRead = async (path: string): Promise<void> => {
+    const client = connect(Number(port), "127.0.0.1");
+    client.on("error", () => undefined);
+    clients.push(client);
+    client.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await once(client, "readable");
+  };
+  try {
+    await askAndNotRead(new URL(outputs[0]!.links.content, api.url).pathname);
+    const zips = Array.from({ length: 8 }, () => askAndNotRead("/api/anime/outputs.zip?tag=large"));
+    await Promise.all(zips);
+    const ninth = await api.request("outputs.zip?tag=large", { method: "HEAD" });
+    expect([ninth.status, ninth.headers.get("retry-after")]).toEqual([503, "10"]);
+    const cutOff = (): number => api.logged.filter((line) => line.includes("took nothing")).length;
+    while (cutOff() < 9) await pause(50);
+    expect((await api.request("outputs.zip?tag=large", { method: "HEAD" })).status).toBe(200);
+  } finally {
+    for (const client of clients) client.destroy();
+  }
 });

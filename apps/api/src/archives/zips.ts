@@ -4,11 +4,11 @@ import { type Logger } from "@genga/runtime";
 import { type Response } from "express";
 import { RefusedError } from "../http/problem-document.ts";
 import { requestIdOf } from "../http/request-log.ts";
+import { type StallLimit } from "../http/stall-limit.ts";
 import { type NameTemplate } from "./name-template.ts";
 import { zipFilesMax, zipOfOutputs } from "./outputs-zip.ts";
+import { ZipPlaces } from "./zip-places.ts";
 
-/** Zips that one process sends at once; each reads one file at a time. */
-const zipsMax = 32;
 const chunkBytesMin = 32 * 1024;
 
 export interface ZipsParts {
@@ -16,6 +16,7 @@ export interface ZipsParts {
   /** The folder of temporary files. */
   folder: string;
   log: Logger;
+  stallLimit: StallLimit;
 }
 
 /** Which outputs a zip has, and how their files are named. */
@@ -30,19 +31,15 @@ export interface WantedZip {
 /** Sends outputs as zips. */
 export class Zips {
   readonly #parts: ZipsParts;
-  #sending = 0;
+  /** Whoever sends a zip holds one of these from before its first check. */
+  readonly places = new ZipPlaces();
 
   constructor(parts: ZipsParts) {
     this.#parts = parts;
   }
 
-  /** @throws RefusedError `too-many-outputs`, `too-many-streams` */
+  /** @throws RefusedError `too-many-outputs` */
   async assertPossible({ jobs, filter }: Pick<WantedZip, "jobs" | "filter">): Promise<void> {
-    if (this.#sending >= zipsMax) {
-      throw new RefusedError("too-many-streams", `This process sends ${zipsMax} zips already.`, {
-        headers: { "retry-after": "10" },
-      });
-    }
     if ((await jobs.countOutputs(filter, zipFilesMax)) > zipFilesMax) {
       throw new RefusedError(
         "too-many-outputs",
@@ -52,17 +49,17 @@ export class Zips {
   }
 
   /**
-   * Sends the zip as the answer, at the pace of the client. If it cannot be sent whole, the connection is cut: the client then
+   * Sends the zip as the answer, at the pace of the client, which may not stop to read. If it cannot be sent whole, the connection is cut: the client then
    * sees that the answer is incomplete, and the log says why.
-   * @param signal aborted when the client has left, or the process stops
+   * @param leftOrStopping aborted when the client has left, or the process stops
    */
   async send(
     response: Response,
     { jobs, filter, names, headers }: WantedZip,
-    signal: AbortSignal,
+    leftOrStopping: AbortSignal,
   ): Promise<void> {
-    const { storage, folder, log } = this.#parts;
-    this.#sending += 1;
+    const { storage, folder, log, stallLimit } = this.#parts;
+    const signal = AbortSignal.any([leftOrStopping, stallLimit.watch(response)]);
     const content = zipOfOutputs(filter, names, { jobs, storage, folder }, signal);
     try {
       // What fails before the first bytes is answered with a problem document.
@@ -79,7 +76,6 @@ export class Zips {
         log.error({ err: error, requestId: requestIdOf(response) }, "a zip of outputs was broken off");
       response.destroy();
     } finally {
-      this.#sending -= 1;
       await content.return(undefined).catch(() => undefined);
     }
   }

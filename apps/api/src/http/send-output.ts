@@ -5,6 +5,7 @@ import { contentDisposition, isPlayed, isSafeToShow } from "./content-dispositio
 import { isFreshTag } from "./entity-tag.ts";
 import { RefusedError } from "./problem-document.ts";
 import { readRange } from "./range-header.ts";
+import { type StallLimit } from "./stall-limit.ts";
 
 /** How the bytes of an output come to a browser. */
 export interface OutputHeaders {
@@ -41,11 +42,12 @@ const forEver: Caching = { maxAgeSeconds: 31_536_000, isShared: false };
 export async function sendOutput(
   { request, response }: { request: Request; response: Response },
   output: JobOutput,
-  storage: OutputStorage,
+  { storage, stallLimit }: { storage: OutputStorage; stallLimit: StallLimit },
   { "If-None-Match": wanted }: { "If-None-Match"?: string | undefined },
   caching: Caching = forEver,
 ): Promise<boolean> {
   const { storageKey } = output;
+  const stalled = stallLimit.watch(response);
   if (isFreshTag(wanted, `"${output.sha256}"`)) {
     setHeaders(response, output, caching);
     return false;
@@ -55,7 +57,7 @@ export async function sendOutput(
     response.send(output.text ?? "");
     return true;
   }
-  await sendFile({ request, response }, { ...output, storageKey }, storage, caching);
+  await sendFile({ request, response }, { ...output, storageKey }, { storage, stalled }, caching);
   return true;
 }
 
@@ -88,7 +90,7 @@ function withCharset(mediaType: string): string {
 async function sendFile(
   { request, response }: { request: Request; response: Response },
   file: JobOutput & { storageKey: string },
-  storage: OutputStorage,
+  { storage, stalled }: { storage: OutputStorage; stalled: AbortSignal },
   caching: Caching,
 ): Promise<void> {
   const range = readRange(request.headers.range, request.get("if-range"), file);
@@ -107,8 +109,8 @@ async function sendFile(
     response.end();
     return;
   }
-  await pipeline(body, response).catch((error: unknown) => {
-    // If the client did not leave, storage failed. The headers are sent already, so only a cut connection can show it.
+  await pipeline(body, response, { signal: stalled }).catch((error: unknown) => {
+    // If the client did not leave, and was not cut off, storage failed. The headers are sent already, so only a cut connection can show it.
     if (!response.destroyed) throw error;
   });
 }

@@ -116,10 +116,25 @@ function filterOf({ status, type, ...labels }: Said): OutputFilter {
 
 /** @param options.isKeyWatched the zip ends when the request's key is revoked */
 export async function sendZip(
+  asked: Asked,
+  what: ZipToSend,
+  parts: Parts,
+  options: { isKeyWatched?: boolean } = {},
+): Promise<typeof alreadySent> {
+  return parts.zips.places.hold(asked.principal.tenant.id, () => sendInPlace(asked, what, parts, options));
+}
+
+interface ZipToSend {
+  filter: OutputFilter;
+  names: NameTemplate;
+  filename: string;
+}
+
+async function sendInPlace(
   { principal, request, response }: Asked,
-  { filename, ...what }: { filter: OutputFilter; names: NameTemplate; filename: string },
+  { filename, ...what }: ZipToSend,
   { ownJobs, zips, admission, keyWatch, stopping }: Parts,
-  { isKeyWatched = true }: { isKeyWatched?: boolean } = {},
+  { isKeyWatched = true }: { isKeyWatched?: boolean },
 ): Promise<typeof alreadySent> {
   const wanted = { ...what, jobs: ownJobs(principal) };
   await zips.assertPossible(wanted);

@@ -70,11 +70,11 @@ export const getOutput = route({
   problems: ["output-not-found", "range-not-satisfiable", "storage-unavailable"],
   handler: async (
     { id, absent, headers, principal, request, response },
-    { ownJobs, storage }: Pick<ApiDependencies, "ownJobs" | "storage">,
+    { ownJobs, ...parts }: Pick<ApiDependencies, "ownJobs" | "storage" | "stallLimit">,
   ) => {
     const output = await ownJobs(principal).findOutput(id);
     if (output === null) throw absent();
-    const isSent = await sendOutput({ request, response }, output, storage, headers);
+    const isSent = await sendOutput({ request, response }, output, parts, headers);
     return isSent ? alreadySent : { status: 304 };
   },
 });

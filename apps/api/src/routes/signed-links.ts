@@ -140,7 +140,7 @@ export const getSharedOutput = route({
   problems: ["output-not-found", "range-not-satisfiable", "storage-unavailable", ...linkProblems],
   handler: async (
     { id, absent, query, headers, ...asked },
-    parts: Sharing & Pick<ApiDependencies, "storage">,
+    parts: Sharing & Pick<ApiDependencies, "storage" | "stallLimit">,
   ) => {
     const link = await admitted(asked, { kind: "output", id }, query.token, parts);
     if (link === null) return alreadySent;
@@ -148,7 +148,7 @@ export const getSharedOutput = route({
     if (output === null) throw absent();
     const maxAgeSeconds = Math.floor((link.expiresAt.getTime() - Date.now()) / 1000);
     const caching = { maxAgeSeconds: Math.max(maxAgeSeconds, 0), isShared: true };
-    const isSent = await sendOutput(asked, output, parts.storage, headers, caching);
+    const isSent = await sendOutput(asked, output, parts, headers, caching);
     return isSent ? alreadySent : { status: 304 };
   },
 });
