@@ -241,6 +241,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
           "token=x&nonsense=1",
           `token=${"x".repeat(201)}`,
         ],
+        "previews=x",
         "kind=x",
         "archived=x",
         "batch=x",

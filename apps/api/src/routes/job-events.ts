@@ -83,7 +83,7 @@ export const watchJob = route({
       description: "The job has ended, and the client has seen its last event: do not connect again.",
     },
   },
-  problems: ["job-not-found", "job-removed", "too-many-streams"],
+  problems: ["job-not-found", "job-removed", "too-many-streams", "invalid-field"],
   handler: async ({ id, query, headers, principal, baseUrl, request, response }, parts: Parts) => {
     const { ownJobs, jobDetails, feed, watchTimes, livePreviews } = parts;
     const jobs = ownJobs(principal);
