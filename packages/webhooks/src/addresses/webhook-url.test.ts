@@ -39,6 +39,13 @@ describe("A webhook's URL is refused", () => {
   });
 });
 
+test("a name in letters beyond ASCII is allowed, however many URLs were judged before", () => {
+  let problems = 0;
+  for (let count = 0; count < 50_000; count += 1)
+    if (urlProblem("https://bücher.example/", strict) !== null) problems += 1;
+  expect(problems).toBe(0);
+});
+
 test("other URLs are allowed", () => {
   for (const url of [
     "https://example.com/hook?key=1",
