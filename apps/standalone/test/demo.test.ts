@@ -88,7 +88,8 @@ const givenServices = (comfyuiUrls = simulator!.url): Record<string, string> => 
 
 describe("the demo", () => {
   test("makes eight images and a video, says where they are, and ends with 0", async () => {
-    simulator = await startSimulator({ timing: quick });
+    // Slow enough that the pictures are seen while they run.
+    simulator = await startSimulator({ timing: { ...quick, stepMs: 25 } });
     const { lines, exited } = run(["--demo", "--exit"], givenServices());
     expect([await exited, lines.at(-1)]).toEqual([0, "stopped"]);
     const text = lines.join("\n");
@@ -102,7 +103,7 @@ describe("the demo", () => {
     const files = [...text.matchAll(/^ {2}(image \d|video): (.+)$/gm)].map((match) => match[2]!);
     expect(files.map((file) => file.split(".").at(-1))).toEqual([...Array<string>(8).fill("png"), "mp4"]);
     expect(files.every((file) => existsSync(file))).toBe(true);
-    expect(text).toMatch(/^ {2}image 1, preview while it runs: http\S+\/preview$/m);
+    expect(text).toMatch(/^ {2}image \d, preview while it runs: http\S+\/preview$/m);
     const [, zip = ""] = /made again: (\S+\.zip)$/m.exec(text) ?? [];
     const { stdout } = await promisify(execFile)("python3", ["-m", "zipfile", "-l", zip]);
     expect(stdout.match(/\.(png|mp4) /g)?.toSorted()).toEqual([".mp4 ", ...Array<string>(8).fill(".png ")]);

@@ -27,7 +27,7 @@ beforeAll(async () => {
   database = await createMigratedDatabase();
   stack = await startStack({
     databaseUrl: database.url,
-    env: { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" },
+    env: { LEASE_MS: "1500" },
     workers: 0,
   });
   postgres = await startTcpProxy({ targetUrl: database.url });
