@@ -36,6 +36,7 @@ const mayImport = {
     "packages/runtime",
     "packages/webhooks",
   ],
+  "apps/dashboard": ["packages/client"],
   "apps/standalone": [
     "packages/client",
     "packages/embedded",
@@ -65,6 +66,7 @@ const foldersMayImport = {
     templates: ["http", "schemas", "servers"],
     routing: ["access", "http", "schemas", "dependencies.ts"],
     documentation: ["access", "http", "routing", "schemas"],
+    pages: ["http"],
     routes: [
       "accepting",
       "access",
@@ -93,6 +95,12 @@ const foldersMayImport = {
     servers: ["job", "timing"],
     "taking-back": ["servers"],
     tickets: ["lanes", "servers", "taking-back", "timing"],
+  },
+  "apps/dashboard": {
+    connection: [],
+    parts: ["connection"],
+    views: ["connection", "parts"],
+    frame: ["connection", "parts", "views"],
   },
   "apps/standalone": { services: [], demo: ["services"], keys: [], simulation: [], testing: [] },
   "packages/jobs": {
@@ -232,7 +240,7 @@ module.exports = {
       Object.entries(folders).map(([folder, allowed]) => ({
         name: `${home.replace("/", "-")}-${folder}-arrows`,
         severity: "error",
-        from: { path: `^${home}/src/${folder}/`, pathNot: "[.]test[.]ts$" },
+        from: { path: `^${home}/src/${folder}/`, pathNot: "[.]test[.]tsx?$" },
         to: { path: `^${home}/src/`, pathNot: `^${home}/src/(${[folder, ...allowed].join("|")})(/|$)` },
       })),
     ),
@@ -245,7 +253,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["import", "node", "default"],
-      extensions: [".ts", ".js"],
+      extensions: [".ts", ".tsx", ".js"],
     },
   },
 };

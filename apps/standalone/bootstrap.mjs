@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { buildPages, isBuilt } from "../dashboard/build.mjs";
 import { isCurrent } from "../../packages/client/generated-types.mjs";
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -51,6 +52,8 @@ const entries = {
   "bench:zip": "benchmarks/zip.ts",
   "trial:chains": "benchmarks/chains.ts",
 };
+/** Commands whose API shows the dashboard. */
+const showing = new Set(["start", "demo", "api", "test"]);
 /** What distinguishes commands of one entry. */
 const flags = { demo: ["--demo"], "bench:soak": ["--soak"] };
 /** Commands that need the development tools too. */
@@ -94,6 +97,7 @@ try {
     if (!isGenerated()) await generate();
     // Nothing that runs needs types.
     if (developing.has(command) && !isCurrent()) await generateTypes();
+    if (showing.has(command) && !isBuilt()) await buildDashboard();
   });
 } catch (error) {
   console.error(error.message);
@@ -160,6 +164,18 @@ async function generate() {
 async function generateTypes() {
   console.log("generating the types of the API's client");
   await run([process.execPath, join(project, "packages", "client", "generate.mjs")], { quiet: true });
+}
+
+/** An API without its pages is still an API, so where the tools for them are not installed, it starts without them. */
+async function buildDashboard() {
+  if (!existsSync(join(project, "node_modules", "vite"))) {
+    console.log(
+      "the dashboard is not built: its tools are not installed (npm ci --include=dev installs them)",
+    );
+    return;
+  }
+  console.log("building the dashboard");
+  await buildPages();
 }
 
 function generatedMarker() {

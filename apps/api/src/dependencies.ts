@@ -60,6 +60,7 @@ import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { WrongKeys } from "./access/wrong-keys.ts";
+import { DashboardPages, dashboardFolder } from "./pages/dashboard-pages.ts";
 import { type NewWebhooks } from "./webhooks/new-webhooks.ts";
 import { webhookParts } from "./webhooks/webhook-parts.ts";
 
@@ -101,6 +102,7 @@ export interface ApiDependencies {
   newWebhooks: NewWebhooks;
   signals: Pick<Signals, "publish">;
   board: QueueBoard;
+  pages: DashboardPages;
   metrics: Metrics;
   /** Each resolves to a detail worth showing, or to `null`, and rejects when its part is unavailable. */
   probes: Record<"database" | "redis" | "servers" | "workers", () => Promise<string | null>>;
@@ -195,7 +197,7 @@ export async function openDependencies(
       audit: database.audit,
       ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),
-      ...{ board, metrics },
+      ...{ board, metrics, pages: new DashboardPages(dashboardFolder) },
       probes: probesOf(database, tickets, servers),
       log,
       version,

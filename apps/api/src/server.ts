@@ -32,6 +32,7 @@ export function createApp(
   app.use(access.refuseForeignPages, nameBaseUrl(publicUrl));
   app.use(prefix, keepFromCaches);
   registerRoutes(app, routes, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });
+  app.use(dependencies.pages.router());
   // Without a key a client does not learn which paths exist.
   app.use(prefix, access.require({ access: "read" }));
   app.use((request) => {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { findBrowser, openBrowser } from "@genga/testing";
+import { landingPage } from "../src/documentation/documentation-pages.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 let api: ApiUnderTest;
@@ -9,10 +10,29 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-test("the first page has no script, and loads nothing from another server", async () => {
+test("the first page is the dashboard, at each of its addresses, and loads nothing from another server", async () => {
   const response = await api.request("/");
   expect(response.headers.get("content-type")).toContain("text/html");
+  expect(response.headers.get("content-security-policy")).toMatch(
+    /default-src 'self'.*frame-ancestors 'none'/,
+  );
   const html = await response.text();
+  expect(html).not.toMatch(/https?:\/\//);
+  for (const path of ["/jobs", "/jobs/1", "/settings/keys", "/sign-in"]) {
+    expect([path, await (await api.request(path)).text()]).toEqual([path, html]);
+  }
+  const files = [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+)"/g)].map(([, path]) => path!);
+  expect(files.length).toBeGreaterThan(1);
+  for (const file of files) {
+    const answer = await api.request(`/${file}`);
+    expect([file, answer.status]).toEqual([file, 200]);
+    if (/\.(js|css)$/.test(file)) expect(answer.headers.get("cache-control")).toContain("immutable");
+  }
+  expect((await api.request("/assets/..%2f..%2fpackage.json")).status).toBe(404);
+});
+
+test("where the dashboard was not built, the first page has links to everything else, and no script", async () => {
+  const html = landingPage(undefined);
   expect(html).not.toMatch(/<script|<link|src=|https?:\/\//);
   const linked = [...html.matchAll(/href="(\/[^"#]*)"/g)].map(([, href]) => href!);
   for (const href of new Set(linked)) expect([href, (await api.request(href)).status]).toEqual([href, 200]);

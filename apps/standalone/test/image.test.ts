@@ -34,16 +34,19 @@ const filesIn = (folder: string): string[] =>
 
 describe("the Dockerfile", () => {
   test("installs from the manifests alone, so that a changed source installs nothing anew", () => {
-    const { lines } = stage("build");
-    const install = lines.findIndex((line) => line.startsWith("RUN npm ci --omit=dev"));
-    const before = lines.slice(0, install).filter((line) => line.startsWith("COPY "));
+    const before = stage("manifests").lines.filter((line) => line.startsWith("COPY "));
     const manifests = folders
       .filter((folder) => existsSync(join(project, folder, "package.json")))
       .map((folder) => `COPY ${folder}/package.json ${folder}/`);
     expect(before.toSorted()).toEqual(
       ["COPY package.json package-lock.json .npmrc ./", ...manifests].toSorted(),
     );
-    expect(lines.slice(install)).toEqual(
+    for (const name of ["build", "pages"]) {
+      const { from, lines } = stage(name);
+      expect(from).toBe(`FROM manifests AS ${name}`);
+      expect(lines[0]).toMatch(/^RUN npm ci /);
+    }
+    expect(stage("build").lines).toEqual(
       expect.arrayContaining(["COPY apps apps", "COPY packages packages"]),
     );
   });
@@ -72,7 +75,7 @@ describe("the Dockerfile", () => {
     const { from, lines } = stage("service");
     expect(from).toMatch(/^FROM debian:/);
     const copies = lines.filter((line) => line.startsWith("COPY "));
-    for (const line of copies) expect(line).toMatch(/^COPY --from=(build|node) /);
+    for (const line of copies) expect(line).toMatch(/^COPY --from=(build|node|pages) /);
     expect(lines).toContain("USER node");
     const simulator = stage("simulator");
     expect(simulator.from).toMatch(/^FROM service /);

@@ -22,6 +22,7 @@ export function landingPage(publicUrl: string | undefined): string {
   return page(
     "Genga",
     `<p>An anime production system: submit image and video jobs, and see at every moment what happens to them.
+    <p>The dashboard was not built here; <code>npm run build:dashboard</code> builds it, for the next start of the API.
     <ul>${items.join("\n")}</ul>
     <pre>curl -s ${escape(publicUrl ?? "localhost:8328")}${prefix}/generate -H 'content-type: application/json' \\
   -d '{"type": "image", "prompt": "1girl, cherry blossoms, soft light"}'</pre>`,

@@ -9,11 +9,15 @@ export const getLandingPage = route({
   ...open,
   id: "getLandingPage",
   path: "/",
-  summary: "The first page, with links to all others",
+  summary: "The dashboard; where it was not built, a page with links to all others",
   answers: { 200: { description: "A page.", content: html } },
-  handler: (_asked, { documents }: Parts) => ({
-    text: { mediaType: "html", content: documents.landingPage },
-  }),
+  handler: ({ response }, { documents, pages }: Parts & Pick<RouteDependencies, "pages">) => {
+    const page = pages.pageFor(response);
+    return {
+      ...(page !== undefined && { headers: page.headers }),
+      text: { mediaType: "html", content: page?.content ?? documents.landingPage },
+    };
+  },
 });
 
 export const getDocumentation = route({

@@ -1,0 +1,44 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { dataOf, genga } from "./genga.ts";
+
+/** The names under which answers are kept. A view adds what it chose at the end. */
+export const keys = {
+  jobs: (choice?: object) => (choice === undefined ? (["jobs"] as const) : (["jobs", choice] as const)),
+  job: (id: string) => ["job", id] as const,
+  batches: (choice?: object) =>
+    choice === undefined ? (["batches"] as const) : (["batches", choice] as const),
+  batch: (id: string) => ["batches", "one", id] as const,
+  queue: () => ["queue"] as const,
+  servers: () => ["servers"] as const,
+  workers: () => ["workers"] as const,
+  health: () => ["health"] as const,
+};
+
+/** What no event tells of is asked for so often while it is shown. */
+const farmMs = 2_000;
+
+export const jobQuery = (id: string) =>
+  queryOptions({ queryKey: keys.job(id), queryFn: ({ signal }) => genga.job(id, { signal }) });
+
+export const batchQuery = (id: string) =>
+  queryOptions({ queryKey: keys.batch(id), queryFn: ({ signal }) => genga.batch(id, { signal }) });
+
+export const queueQuery = queryOptions({
+  queryKey: keys.queue(),
+  queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/queue", { signal })),
+  refetchInterval: farmMs,
+  placeholderData: keepPreviousData,
+});
+
+export const serversQuery = queryOptions({
+  queryKey: keys.servers(),
+  queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/servers", { signal })),
+  refetchInterval: farmMs,
+  placeholderData: keepPreviousData,
+});
+
+export const healthQuery = queryOptions({
+  queryKey: keys.health(),
+  queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/health", { signal })),
+  refetchInterval: 10_000,
+});
