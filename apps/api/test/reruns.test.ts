@@ -220,3 +220,37 @@ test("what a job reads of another one, its rerun reads as well, also when that o
   expect(leased.inputs).toEqual(read);
   expect(leased.inputs[0]!.file).not.toBeNull();
 });
+
+async function templateOf(id: string): Promise<unknown> {
+  const answer = (await (await api.request(`jobs/${id}/parameters`)).json()) as { template: unknown };
+  return answer.template;
+}
+
+test("a rerun is made of the first job's template while its changes are values of that", async () => {
+  const workflow = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+    "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+  };
+  const color = { type: "integer", min: 0, max: 255, targets: [{ node: "1", input: "color" }] };
+  const answer = await api.post("templates", { name: "rerun-card", workflow, parameters: { color } });
+  expect(answer.status).toBe(201);
+  const id = await submit({ template: "rerun-card", values: { color: 7 } });
+  const template = { name: "rerun-card", version: 1 };
+  const again = await rerun(id);
+  const changed = await rerun(again, { changes: { "1": { color: 8 } } });
+  const other = await rerun(id, { changes: { "1": { color: 8, width: 128 } } });
+  // An archived template takes no new values from clients, and stays the one that its jobs were made of.
+  expect((await api.request("templates/rerun-card", { method: "DELETE" })).status).toBe(204);
+  const late = await rerun(changed);
+  const builtIn = await submit({ template: "image", values: { prompt: "rain" } });
+  const builtInAgain = await rerun(builtIn, { changes: { steps: 30 } });
+  expect(await Promise.all([again, changed, other, late, builtInAgain].map(templateOf))).toEqual([
+    { ...template, values: { color: 7 } },
+    { ...template, values: { color: 8 } },
+    null,
+    { ...template, values: { color: 8 } },
+    { name: "image", version: 1, values: expect.objectContaining({ prompt: "rain", steps: 30 }) },
+  ]);
+  const listed = (await (await api.request("jobs?template=rerun-card")).json()) as { jobs: { id: string }[] };
+  expect(listed.jobs.map((job) => job.id).sort()).toEqual([id, again, changed, late].sort());
+});

@@ -41,6 +41,7 @@ export {
   type TemplateDefinition,
 } from "./templates/template-definition.ts";
 export { templateParameterSchema, type TemplateParameter } from "./templates/template-parameter.ts";
+export { valuesAfterChanges } from "./templates/changed-values.ts";
 export { defaultUploadsOf, fillTemplate, parametersOfType } from "./templates/fill-template.ts";
 export { suggestParameters } from "./templates/suggest-parameters.ts";
 export {

@@ -28,6 +28,7 @@ import {
 import { RefusedError } from "../http/problem-document.ts";
 import { foundBatch, foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { rerunRequestOf, type ReadRerun } from "./rerun-body.ts";
+import { templateOfRerun } from "./rerun-template.ts";
 import { type ReadSubmission } from "./read-submission.ts";
 import { findRequestTemplates, type RequestTemplates } from "./request-templates.ts";
 import { type ReadBatch } from "./submission-body.ts";
@@ -93,10 +94,17 @@ export class JobCommands {
     const stored = await foundParameters(this.#jobs, first);
     if (stored.hadSecrets && said.extraData === undefined) throw new ExtraDataNeededError(1);
     const { type, parameters, options, rerunOf } = rerunRequestOf(first, stored, said);
-    const [open, removed] = await Promise.all([this.#openDependencies(id), this.#removedOf(stored)]);
+    const [open, removed, template] = await Promise.all([
+      this.#openDependencies(id),
+      this.#removedOf(stored),
+      templateOfRerun(first, stored, said.changes, (wanted) =>
+        this.#finders.templates.findTemplates(this.#submitter.tenantId, wanted),
+      ),
+    ]);
     return this.#manager.createJob(type, parameters, {
       ...{ ...options, dependsOn: open, ...this.#submitter, claim },
       rerunOf: { ...rerunOf, removed },
+      ...(template !== undefined && { template }),
     });
   }
 
