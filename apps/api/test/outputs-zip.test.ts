@@ -141,7 +141,8 @@ test("the manifest says of a job that was answered by reuse from which one, and 
   await api.worker.complete(await api.worker.claim(source, serverId), [file]);
   const reused = await api.post("generate", { ...body, tags: ["reused"], reuse: true });
   const { id } = (await reused.json()) as { id: string };
-  const { manifest } = await unzipped("outputs.zip?tag=reused");
+  const { files, manifest } = await unzipped("outputs.zip?tag=reused&names={name}-{attempt}.{ext}");
+  expect(Object.keys(files)).toEqual(["d-1.png"]);
   expect(manifest.jobs[id]).toMatchObject({ reusedFrom: source, inputs: [] });
   const server = { name: publicNameOf({ id: serverId }), version: "0.28.0" };
   expect(manifest.files).toMatchObject([{ jobId: id, attempt: 1, server }]);

@@ -8,7 +8,7 @@ const fileOf = (job: Partial<MadeJob> = {}, output: Partial<JobOutput> = {}): Na
   job: {
     ...{ id: "0190b8a0-0000-7000-8000-000000000001", project: null, scene: null, shot: null, tags: [] },
     ...{ batchId: null, batchName: null, batchIndex: 7, type: "image", promptText: "a cat\n in the  rain" },
-    ...job,
+    ...{ attempt: 2, ...job },
   } as MadeJob,
   output: {
     ...{ id: "1", attempt: 2, nodeId: "9", index: 3, kind: "file", filename: "ComfyUI_00001_.png" },
@@ -27,6 +27,13 @@ test.each([
   ["{batch}/{job}", "no-batch/0190b8a0-0000-7000-8000-000000000001"],
 ])("%s becomes %s", (template, path) => {
   expect(pathOf(template, fileOf())).toBe(path);
+});
+
+test.each([
+  [2, "2"],
+  [null, "no-attempt"],
+])("a file of a job that was answered by reuse has the attempt of its maker: %s", (attempt, shown) => {
+  expect(pathOf("{attempt}.{ext}", fileOf({ attempt }, { attempt: 0 }))).toBe(`${shown}.png`);
 });
 
 test.each([

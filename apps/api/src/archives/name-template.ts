@@ -116,7 +116,7 @@ function valueOf(field: TemplateField, { job, output, seed, mainModel }: NamedFi
     seed,
     model: mainModel?.replace(/^.*[/\\]/, "").replace(/\.\w+$/, "") ?? null,
     prompt: shortened(job.promptText),
-    attempt: String(output.attempt),
+    attempt: job.attempt === null ? null : String(job.attempt),
     node: output.nodeId,
     output: String(output.index).padStart(2, "0"),
     name: output.filename?.replace(/\.\w{1,10}$/, "") ?? "text",
