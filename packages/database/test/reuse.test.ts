@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
-import { LimitReachedError, outputStorageKey, type Job, type NewJob } from "@genga/jobs";
+import { LimitReachedError, outputStorageKey, type Job, type MadeJob, type NewJob } from "@genga/jobs";
 import { buildJob, buildOutput, buildWorkflow } from "@genga/testing";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -46,7 +46,7 @@ const keyOf = (jobId: string): string =>
   outputStorageKey({ jobId, attempt: 1, leaseNumber: 1, index: 0, filename: "a.png" });
 
 /** Runs a job to its success, with a file and a text. */
-async function run(id: string, warnings: string[] = []): Promise<void> {
+async function run(id: string, warnings: string[] = [], kinds = ["file", "text"]): Promise<void> {
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 1 }]);
   const claim = { jobId: id, attempt: 1, ticketNumber: 0, serverId: server!.id, promptId: uuidv7() };
   const [lease] = await stores.jobRuns.claimJobs([{ ...claim, workerId: "w", clientId: "c" }], 60_000);
@@ -57,7 +57,7 @@ async function run(id: string, warnings: string[] = []): Promise<void> {
   const file = buildOutput({ storageKey: keyOf(id), bytes: bytesOfFile });
   await stores.jobRuns.endAttempt(lease!, {
     kind: "completed",
-    outputs: [file, buildOutput(text)],
+    outputs: [file, buildOutput(text)].filter(({ kind }) => kinds.includes(kind)),
     warnings,
   });
 }
@@ -137,6 +137,21 @@ describe("A job with the graph of a completed one", () => {
     await stores.jobRequests.removeJob(source.id);
     const unknown = { attempt: null, serverId: null, serverVersion: null };
     expect(await made()).toMatchObject({ inputs: [], reusedFrom, ...unknown });
+  });
+
+  test("knows the maker of its outputs when a job between them was removed, with a text and without a file", async () => {
+    const workflow = graph();
+    const source = await insertOne(buildJob({ workflow }));
+    await run(source.id, [], ["text"]);
+    const middle = await insertOne(asking(workflow));
+    await client.query("UPDATE jobs SET reuse_hash = NULL WHERE id = $1", [source.id]);
+    const project = uuidv7();
+    expect(await insertOne(asking(workflow, { project }))).toMatchObject({ reusedFrom: middle.id });
+    await stores.jobRequests.removeJob(middle.id);
+    const [attempt] = await stores.jobReader.of(tenantId).listAttempts(source.id);
+    const made: MadeJob[] = [];
+    for await (const each of stores.jobReader.of(tenantId).readMadeJobs({ project })) made.push(each);
+    expect(made).toMatchObject([{ attempt: 1, serverId: attempt!.serverId }]);
   });
 
   test("runs unless it asks, and unless everything that decides outputs is equal", async () => {

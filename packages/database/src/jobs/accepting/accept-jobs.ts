@@ -17,7 +17,14 @@ import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, rowOf, webhookRow, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
 import { recount, takeRoom, type QueueLimit } from "./queue-room.ts";
-import { findSources, lockSources, reusedRows, SourceGoneError, type Sources } from "./reuse-jobs.ts";
+import {
+  findSources,
+  lockSources,
+  makerOf,
+  reusedRows,
+  SourceGoneError,
+  type Sources,
+} from "./reuse-jobs.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -242,11 +249,12 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
     ), job AS (
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
-        has_dependents, template_name, template_version, reuse_hash, reused_from, status, phase, percent, finished_at,
-        event_sequence, output_bytes, rerun_of)
+        has_dependents, template_name, template_version, reuse_hash, reused_from, made_by, status, phase, percent,
+        finished_at, event_sequence, output_bytes, rerun_of)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
         key, "openDependencies", "hasDependents", "templateName", "templateVersion", decode("reuseHash", 'hex'), "reusedFrom",
+        (SELECT ${makerOf("source")} FROM jobs source WHERE source.id = "reusedFrom"),
         CASE WHEN "reusedFrom" IS NULL THEN 'queued' ELSE 'completed' END::job_status,
         CASE WHEN "reusedFrom" IS NULL THEN 'waiting'::job_phase END,
         CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE 100 END,

@@ -59,6 +59,17 @@ export async function lockSources(transaction: Statements, sources: Sources): Pr
 }
 
 /**
+ * The id of the job that made the outputs of a completed job: its own unless it was answered from another one. Of older
+ * versions' jobs only the files say it.
+ * @param job the name of a row of `jobs`
+ */
+export function makerOf(job: "job" | "source"): Prisma.Sql {
+  const row = Prisma.raw(job);
+  return Prisma.sql`CASE WHEN ${row}.reused_from IS NULL THEN ${row}.id ELSE coalesce(${row}.made_by,
+    (SELECT owned.needs_id FROM job_inputs owned WHERE owned.job_id = ${row}.id LIMIT 1)) END`;
+}
+
+/**
  * What a statement that inserts jobs adds for those of them that are answered from others, of a CTE `job` with their rows:
  * outputs, which name the same files; the rows that make the jobs owners of these files, too, each naming the job in whose
  * folder the file lies (`owned-files.ts`); and the note by which the end is passed on to jobs of the same batch.

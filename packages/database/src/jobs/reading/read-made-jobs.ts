@@ -1,6 +1,7 @@
 import { type JobOutput, type MadeJob, type OutputFilter } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
+import { makerOf } from "../accepting/reuse-jobs.ts";
 import { graphText } from "../job-rows.ts";
 import { conditionsOf } from "./list-jobs.ts";
 
@@ -101,19 +102,6 @@ function* partsOf(places: readonly Place[]): Generator<string[]> {
   if (part.length > 0) yield part;
 }
 
-/**
- * The job whose attempt stored the outputs of `job`: another one if the job was answered by reuse, which of files is the one
- * in whose folder they lie. No row when that one was removed.
- */
-const maker = Prisma.sql`
-  WITH RECURSIVE source AS (
-    SELECT job.id, job.attempt, CASE WHEN job.reused_from IS NOT NULL THEN coalesce(
-      (SELECT owned.needs_id FROM job_inputs owned WHERE owned.job_id = job.id LIMIT 1), job.reused_from) END AS source_id
-    UNION ALL
-    SELECT jobs.id, jobs.attempt, jobs.reused_from FROM source JOIN jobs ON jobs.id = source.source_id
-  )
-  SELECT id, attempt FROM source WHERE source_id IS NULL`;
-
 type MadeRow = Omit<MadeJob, "outputs">;
 
 async function findMade(database: PrismaClient, ids: string[]): Promise<MadeJob[]> {
@@ -134,7 +122,7 @@ async function findMade(database: PrismaClient, ids: string[]): Promise<MadeJob[
       JOIN job_parameters asked ON asked.job_id = job.id
       JOIN workflows ON workflows.hash = asked.workflow_hash
       LEFT JOIN batches ON batches.id = job.batch_id
-      LEFT JOIN LATERAL (${maker}) maker ON true
+      LEFT JOIN jobs maker ON maker.id = ${makerOf("job")}
       LEFT JOIN job_attempts attempt ON attempt.job_id = maker.id AND attempt.number = maker.attempt
       ORDER BY asked_for.place`,
     database.jobOutput.findMany({
