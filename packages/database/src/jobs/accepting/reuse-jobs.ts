@@ -49,13 +49,17 @@ export async function findSources(
  */
 export async function lockSources(transaction: Statements, sources: Sources): Promise<void> {
   const ids = [...new Set(sources.values())];
-  const locked = await transaction.$queryRaw<{ id: string }[]>`
+  const locked = await transaction.$queryRaw<{ id: string }[]>(lockStatement(ids));
+  const found = new Set(locked.map(({ id }) => id));
+  if (ids.some((id) => !found.has(id))) throw new SourceGoneError();
+}
+
+export function lockStatement(ids: readonly string[]): Prisma.Sql {
+  return Prisma.sql`
     SELECT id FROM jobs
     WHERE id = ANY(${ids}::uuid[])
       OR id = ANY(ARRAY(SELECT needs_id FROM job_inputs WHERE job_id = ANY(${ids}::uuid[]) AND storage_key IS NOT NULL))
     ORDER BY id FOR KEY SHARE`;
-  const found = new Set(locked.map(({ id }) => id));
-  if (ids.some((id) => !found.has(id))) throw new SourceGoneError();
 }
 
 /**
