@@ -2,6 +2,7 @@ import { type DeliveryResult, type DueDelivery, type WebhookQueue } from "@genga
 import { z } from "zod";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
+import { pendingTenants } from "./pending-tenants.ts";
 import { removeOldDeliveries } from "./remove-old-deliveries.ts";
 import { takeDeliveries } from "./take-deliveries.ts";
 import { messageTypes } from "./webhook-rows.ts";
@@ -81,15 +82,7 @@ export class PrismaWebhookQueue implements WebhookQueue {
   look(): Promise<{ dueInMs: number | null; hasUnsequenced: boolean }> {
     return withMappedErrors(async () => {
       const [row] = await this.#database.$queryRaw<{ dueInMs: number | null; hasUnsequenced: boolean }[]>`
-        WITH RECURSIVE tenant AS (
-          SELECT min(tenant_id::text)::uuid AS id FROM (
-            SELECT tenant_id FROM webhook_deliveries WHERE status = 'pending' ORDER BY tenant_id LIMIT 1) first
-          UNION ALL
-          SELECT (
-            SELECT tenant_id FROM webhook_deliveries WHERE status = 'pending' AND tenant_id > tenant.id
-            ORDER BY tenant_id LIMIT 1)
-          FROM tenant WHERE tenant.id IS NOT NULL
-        )
+        WITH RECURSIVE ${pendingTenants}
         SELECT (
           SELECT CASE WHEN count(*) > 0 THEN greatest(extract(epoch FROM min(due.at) - now()) * 1000 - 1, 0) END::float8
           FROM tenant CROSS JOIN LATERAL (

@@ -1,5 +1,6 @@
 import { type WebhookQueue } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { pendingTenants } from "./pending-tenants.ts";
 
 export interface TakenRow {
   id: string;
@@ -64,15 +65,7 @@ async function takeOnce(
   const [webhooks, ofWebhooks] = [[...byWebhook.keys()], [...byWebhook.values()]];
   const [tenants, ofTenants] = [[...byTenant.keys()], [...byTenant.values()]];
   const rows = await database.$queryRaw<((TakenRow | { id: null }) & { hasGivenUp: boolean })[]>`
-    WITH RECURSIVE tenant AS (
-      SELECT min(tenant_id::text)::uuid AS id FROM (
-        SELECT tenant_id FROM webhook_deliveries WHERE status = 'pending' ORDER BY tenant_id LIMIT 1) first
-      UNION ALL
-      SELECT (
-        SELECT tenant_id FROM webhook_deliveries WHERE status = 'pending' AND tenant_id > tenant.id
-        ORDER BY tenant_id LIMIT 1)
-      FROM tenant WHERE tenant.id IS NOT NULL
-    ), busy_tenant AS (
+    WITH RECURSIVE ${pendingTenants}, busy_tenant AS (
       SELECT * FROM unnest(${tenants}::uuid[], ${ofTenants}::int[]) AS busy(id, attempts)
     ), busy_webhook AS (
       SELECT * FROM unnest(${webhooks}::uuid[], ${ofWebhooks}::int[]) AS busy(id, attempts)
