@@ -10,6 +10,8 @@ import {
   type WebhookQueue,
 } from "@genga/jobs";
 import { buildJob } from "@genga/testing";
+import { takeStatement } from "../src/webhooks/take-deliveries.ts";
+import { rowsRead } from "./read-rows.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
 let stores: TestStores;
@@ -295,6 +297,42 @@ describe("Taking", () => {
       { webhook_id: disabled, status: "failed", count: 151 },
       { webhook_id: removed, status: "failed", count: 151 },
     ]);
+  });
+
+  test("does not read the backlog of a webhook that has as many requests under way as it may", async () => {
+    const full = await addWebhook();
+    await makeDue(60);
+    const [few, later] = [{ total: 8, ofTenant: 8, ofWebhook: 4 }, "now() + interval '1 hour'"];
+    const { rows } = await client.query<{ count: number }>(
+      `WITH backlog AS (SELECT * FROM webhook_deliveries WHERE webhook_id = $1 AND in_backlog), copy AS (
+         INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at, in_backlog)
+         SELECT webhook_id, tenant_id, message_id || '-' || i, type, facts, occurred_at, true
+         FROM (SELECT * FROM backlog LIMIT 1) one CROSS JOIN generate_series(1, 20000) i)
+       SELECT count(*)::int FROM backlog`,
+      [full],
+    );
+    // Ten jobs waited beyond the first fifty.
+    expect(rows).toEqual([{ count: 10 }]);
+    const other = await addWebhook();
+    await makeDue(2);
+    await client.query("ANALYZE webhook_deliveries");
+    const underWay = { byWebhook: new Map([[full, 4]]), byTenant: new Map([[tenantId, 4]]) };
+    const read = async (busy: UnderWay): Promise<number> => {
+      await client.query("BEGIN");
+      const count = await rowsRead(client, "webhook_deliveries", takeStatement(few, busy, 60_000));
+      await client.query("ROLLBACK");
+      return count;
+    };
+    expect(await read(underWay)).toBeLessThan(150);
+    expect(await read(idle)).toBeLessThan(150);
+    expect((await take(few, underWay)).map(({ webhook }) => webhook.id)).toEqual([other, other]);
+    // What is in the backlog is taken like the rest.
+    await client.query(
+      `UPDATE webhook_deliveries SET due_at = ${later} WHERE webhook_id = $1 AND NOT in_backlog`,
+      [full],
+    );
+    expect((await take(few)).map(({ webhook }) => webhook.id)).toEqual([full, full, full, full]);
+    await client.query("DELETE FROM webhook_deliveries WHERE webhook_id = $1", [full]);
   });
 
   test("waits until a failed delivery is due again, and says for how long", async () => {

@@ -1,4 +1,5 @@
 import { Prisma } from "../generated/client.ts";
+import { isInBacklog } from "./backlogs.ts";
 
 /** The types of events of which webhooks are told, by those of jobs' events. */
 const typeOfEvent: Prisma.Sql = Prisma.raw(`CASE event.type
@@ -58,9 +59,10 @@ export function fanOut(note: Prisma.Sql): Prisma.Sql {
       JOIN job_events event ON event.job_id = note.job_id AND event.sequence = note.sequence
       WHERE (SELECT EXISTS (SELECT FROM webhooks)) AND event.type IN ${toldEvents}
     ), delivery_of_job AS (
-      INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at)
+      INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at, in_backlog)
       SELECT hook.id, job.tenant_id, 'msg_' || ${digitsOf("job.id")} || '_' || event.sequence, ${typeOfEvent},
-        jsonb_build_object('job', ${jobFacts}), event.created_at
+        jsonb_build_object('job', ${jobFacts}), event.created_at,
+        ${isInBacklog(Prisma.sql`hook.id`, Prisma.sql`row_number() OVER (PARTITION BY hook.id ORDER BY told.id)`)}
       FROM told JOIN job_events event ON event.job_id = told.job_id AND event.sequence = told.sequence
       JOIN jobs job ON job.id = told.job_id
 ${hooksOf("job", typeOfEvent)}
@@ -78,7 +80,7 @@ ${hooksOf("job", typeOfEvent)}
           WHERE other.batch_id = batch.id AND waiting.id NOT IN (SELECT id FROM ${note}))
       ORDER BY batch.id, told.id DESC
     ), delivery_of_batch AS (
-      INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at)
+      INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at, in_backlog)
       SELECT hook.id, batch.tenant_id,
         'msg_' || ${digitsOf("batch.id")} || '_' || ${digitsOf("batch.job_id")} || '_' || batch.sequence, 'batch.ended',
         jsonb_build_object('batch', jsonb_build_object('id', batch.id, 'name', batch.name, 'total', batch.total,
@@ -86,7 +88,7 @@ ${hooksOf("job", typeOfEvent)}
           'createdAt', batch.created_at, 'counts', (
             SELECT jsonb_object_agg(status, jobs) FROM (
               SELECT status, count(*) AS jobs FROM jobs WHERE batch_id = batch.id GROUP BY status) counted))),
-        batch.ended_at
+        batch.ended_at, ${isInBacklog(Prisma.sql`hook.id`, Prisma.sql`row_number() OVER (PARTITION BY hook.id)`)}
       FROM ended_batch batch
 ${hooksOf("batch", Prisma.sql`'batch.ended'`)}
       ON CONFLICT (webhook_id, message_id) DO NOTHING

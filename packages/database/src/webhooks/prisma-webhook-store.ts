@@ -10,6 +10,7 @@ import {
 import { validate as isUuid } from "uuid";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { isInBacklog } from "./backlogs.ts";
 import {
   deliveryColumns,
   deliveryFromRow,
@@ -142,7 +143,8 @@ export class PrismaWebhookStore implements WebhookStore {
     if (await this.#isDisabled(tenantId, known.webhookId)) return "disabled";
     return await withMappedErrors(async () => {
       await this.#database.$executeRaw`
-        UPDATE webhook_deliveries SET status = 'pending', due_at = now(), begun_at = now(), taken_until = NULL, ended_at = NULL
+        UPDATE webhook_deliveries SET status = 'pending', due_at = now(), begun_at = now(), taken_until = NULL, ended_at = NULL,
+          in_backlog = ${isInBacklog(Prisma.sql`webhook_deliveries.webhook_id`)}
         WHERE id = ${id}::uuid AND tenant_id = ${tenantId}::uuid
           AND (status <> 'pending' OR taken_until IS NULL OR taken_until <= now())`;
       return await this.findDelivery(tenantId, id);

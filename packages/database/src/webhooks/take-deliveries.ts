@@ -1,5 +1,6 @@
 import { type WebhookQueue } from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { backlogs } from "./backlogs.ts";
 import { pendingTenants } from "./pending-tenants.ts";
 
 export interface TakenRow {
@@ -53,32 +54,34 @@ export async function takeDeliveries(database: PrismaClient, ...asked: Taking): 
   }
 }
 
-/**
- * Takes deliveries that are due. They are read tenant by tenant, over an index that has the pending ones of each in the order
- * in which they are due: so no tenant's backlog is read, or waited for, on the way to another one's. Tenants come in
- * random order, since there may be more of them than places. Moments are rounded to milliseconds, up as well as down.
- */
+type TakeRow = (TakenRow | { id: null }) & { hasGivenUp: boolean };
+
 async function takeOnce(
   database: PrismaClient,
-  ...[limits, { byWebhook, byTenant }, leaseMs]: Taking
+  ...asked: Taking
 ): Promise<{ taken: TakenRow[]; hasGivenUp: boolean }> {
+  const rows = await database.$queryRaw<TakeRow[]>(takeStatement(...asked));
+  return {
+    taken: rows.filter((row): row is typeof row & TakenRow => row.id !== null),
+    hasGivenUp: rows.some(({ hasGivenUp }) => hasGivenUp),
+  };
+}
+
+/**
+ * Takes deliveries that are due. They are read tenant by tenant, over an index that has the pending ones of each in the order
+ * in which they are due: so no tenant's backlog is read, or waited for, on the way to another one's. What is in the backlog of
+ * a webhook is read by the webhook, unless that has as many requests under way as it may. Tenants come in random order, since
+ * there may be more of them than places; so do webhooks with backlogs. Moments are rounded to milliseconds, up as well as down.
+ */
+export function takeStatement(...[limits, { byWebhook, byTenant }, leaseMs]: Taking): Prisma.Sql {
   const [webhooks, ofWebhooks] = [[...byWebhook.keys()], [...byWebhook.values()]];
   const [tenants, ofTenants] = [[...byTenant.keys()], [...byTenant.values()]];
-  const rows = await database.$queryRaw<((TakenRow | { id: null }) & { hasGivenUp: boolean })[]>`
-    WITH RECURSIVE ${pendingTenants}, busy_tenant AS (
+  return Prisma.sql`
+    WITH RECURSIVE ${pendingTenants}, ${backlogs}, busy_tenant AS (
       SELECT * FROM unnest(${tenants}::uuid[], ${ofTenants}::int[]) AS busy(id, attempts)
     ), busy_webhook AS (
       SELECT * FROM unnest(${webhooks}::uuid[], ${ofWebhooks}::int[]) AS busy(id, attempts)
-    ), due AS MATERIALIZED (
-      SELECT next.id, next.webhook_id, next.due_at, tenant.id AS tenant_id
-      FROM (SELECT id FROM tenant WHERE id IS NOT NULL ORDER BY random()) tenant CROSS JOIN LATERAL (
-        SELECT id, webhook_id, due_at FROM webhook_deliveries
-        WHERE status = 'pending' AND tenant_id = tenant.id AND due_at <= now() + interval '1 millisecond'
-          AND webhook_id NOT IN (SELECT id FROM busy_webhook WHERE attempts >= ${limits.ofWebhook}::int)
-        ORDER BY due_at LIMIT ${limits.total}::int FOR UPDATE SKIP LOCKED
-      ) next
-      LIMIT ${4 * limits.total}::int
-    ), ${givingUp}, counted AS (
+    ), ${dueOf(limits)}, ${givingUp}, counted AS (
       SELECT due.id, due.due_at, due.tenant_id,
         row_number() OVER (PARTITION BY due.webhook_id ORDER BY due.due_at, due.id) + coalesce(busy_webhook.attempts, 0) AS of_webhook
       FROM due LEFT JOIN busy_webhook ON busy_webhook.id = due.webhook_id
@@ -108,8 +111,34 @@ async function takeOnce(
     FROM (SELECT count(*) > 0 AS "hasGivenUp" FROM given_up) done
       LEFT JOIN (taken JOIN webhooks hook ON hook.id = taken.webhook_id) ON true
     ORDER BY taken.number`;
-  return {
-    taken: rows.filter((row): row is typeof row & TakenRow => row.id !== null),
-    hasGivenUp: rows.some(({ hasGivenUp }) => hasGivenUp),
-  };
+}
+
+/** A CTE of what may be taken. */
+function dueOf({ total, ofWebhook }: Taking[0]): Prisma.Sql {
+  const mayBeTaken = (webhook: Prisma.Sql): Prisma.Sql =>
+    Prisma.sql`${webhook} NOT IN (SELECT id FROM busy_webhook WHERE attempts >= ${ofWebhook}::int)`;
+  return Prisma.sql`due AS MATERIALIZED (
+      SELECT next.id, next.webhook_id, next.due_at, tenant.id AS tenant_id
+      FROM (SELECT id FROM tenant WHERE id IS NOT NULL ORDER BY random()) tenant CROSS JOIN LATERAL (
+        SELECT * FROM (
+          SELECT id, webhook_id, due_at FROM webhook_deliveries
+          WHERE status = 'pending' AND NOT in_backlog AND tenant_id = tenant.id AND due_at <= now() + interval '1 millisecond'
+            AND ${mayBeTaken(Prisma.sql`webhook_id`)}
+          ORDER BY due_at LIMIT ${total}::int FOR UPDATE SKIP LOCKED
+        ) soon
+        UNION ALL
+        SELECT * FROM (
+          SELECT later.* FROM (
+            SELECT webhook_id AS id FROM backlog WHERE tenant_id = tenant.id AND ${mayBeTaken(Prisma.sql`webhook_id`)}
+            ORDER BY random()
+          ) hook CROSS JOIN LATERAL (
+            SELECT id, webhook_id, due_at FROM webhook_deliveries
+            WHERE status = 'pending' AND in_backlog AND tenant_id = tenant.id AND webhook_id = hook.id
+              AND due_at <= now() + interval '1 millisecond'
+            ORDER BY due_at LIMIT ${ofWebhook}::int FOR UPDATE SKIP LOCKED
+          ) later
+        ) of_backlogs
+      ) next
+      LIMIT ${4 * total}::int
+    )`;
 }
