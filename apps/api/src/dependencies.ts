@@ -28,7 +28,7 @@ import {
   type BullTicketQueue,
   type QueueBoard,
 } from "@genga/queue";
-import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread } from "@genga/workflows";
 import { Zips } from "./archives/zips.ts";
@@ -37,16 +37,17 @@ import { Thumbnails } from "./thumbnails/thumbnails.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
-import { Access } from "./access/access.ts";
+import { createAccessParts, type AccessTimes } from "./access/access-parts.ts";
+import { type Access } from "./access/access.ts";
 import { BodyMemory } from "./http/body-memory.ts";
 import { StallLimit } from "./http/stall-limit.ts";
 import { createJobDetails } from "./eta/create-job-details.ts";
 import { createLivePreviews, type LivePreviews } from "./previews/live-previews.ts";
 import { type JobDetails } from "./jobs/job-details.ts";
-import { prepareTenants } from "./access/prepare-tenants.ts";
-import { KeyWatch } from "./access/key-watch.ts";
+import { type KeyWatch } from "./access/key-watch.ts";
 import { KnownLimits } from "./access/known-limits.ts";
-import { MadeKeys, type MadeKeysOptions } from "./access/made-keys.ts";
+import { type Sessions } from "./access/sessions.ts";
+import { type MadeKeys } from "./access/made-keys.ts";
 import { type KnownServers } from "./servers/known-servers.ts";
 import { KnownModels } from "./servers/model-catalogue.ts";
 import { OperatorQueue } from "./servers/operator-queue.ts";
@@ -59,7 +60,6 @@ import { SignedLinks } from "./access/signed-links.ts";
 import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
-import { WrongKeys } from "./access/wrong-keys.ts";
 import { DashboardPages, dashboardFolder } from "./pages/dashboard-pages.ts";
 import { type NewWebhooks } from "./webhooks/new-webhooks.ts";
 import { webhookParts } from "./webhooks/webhook-parts.ts";
@@ -96,6 +96,7 @@ export interface ApiDependencies {
   uploads: UploadStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
+  sessions: Sessions;
   keyWatch: KeyWatch;
   audit: AuditStore;
   webhooks: WebhookStore;
@@ -116,12 +117,9 @@ export interface ApiDependencies {
 }
 
 /** Intervals that tests shorten. */
-export interface ApiTimes {
+export interface ApiTimes extends AccessTimes {
   watch: WatchTimes;
   serversMaxAgeMs: number;
-  keys: Pick<MadeKeysOptions, "rememberMs" | "checkEveryMs">;
-  /** Pause between two checks of the keys of open streams. */
-  streamKeysEveryMs: number;
   /** A client that takes nothing of a file or zip for this long counts as gone. */
   stalledMs: number;
 }
@@ -162,11 +160,12 @@ export async function openDependencies(
     await database.close();
   };
   try {
-    const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, options.signal);
-    const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const jobs = database.jobReader;
     const metrics = metricsOf(database, () => servers.farm());
+    const { defaultTenant, ...accessParts } = await createAccessParts(settings, times, {
+      ...{ database, metrics, log, signal: options.signal },
+    });
     const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log });
     const { end, ...accepting } = acceptingParts(
       settings,
@@ -175,13 +174,8 @@ export async function openDependencies(
     );
     endings.push(end, sending.end);
     const { servers } = accepting;
-    const access = new Access({
-      ...{ defaultTenant, configuredKeys, madeKeys, counter: metrics.wrongKeys },
-      isOnLoopback: isLoopback(settings.host),
-      wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
-    });
     return {
-      access,
+      ...accessParts,
       ...limitingParts(database, settings, admissions, log),
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
@@ -189,11 +183,6 @@ export async function openDependencies(
       ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, times, log) },
       ...{ uploads: database.uploads, templates: database.templates, keys: database.keys },
-      madeKeys,
-      keyWatch: new KeyWatch({
-        findWorking: (keys) => access.findWorking(keys),
-        ...{ checkEveryMs: times.streamKeysEveryMs, signal: options.signal, log },
-      }),
       audit: database.audit,
       ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),

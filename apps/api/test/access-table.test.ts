@@ -78,16 +78,19 @@ describe("the table", () => {
         ...["POST lanes/:name/pause", "POST lanes/:name/resume"],
         ...["POST farm/pause", "POST farm/resume", "GET tenants/:name/limits", "PUT tenants/:name/limits"],
         ...["GET keys", "POST keys", "DELETE keys/:id", "POST keys/:id/rotate", "GET audit-events"],
+        ...["GET sessions", "DELETE sessions/:id"],
         ...["GET /metrics", "GET /admin/queues"],
       ].toSorted(),
     );
   });
 
-  test("opens only health, the landing page and the documentation to everybody", () => {
+  test("opens only health, the landing page, the documentation and signing in to everybody", () => {
     expect(linesOf("open").toSorted()).toEqual(
       [
         ...["GET /", "GET /docs", "GET /docs/redoc.js", "GET /openapi.json"],
         ...["GET health", "GET health/ready"],
+        // A page asks whether it must sign in, signs in with a key, and signs out.
+        ...["GET session", "POST session", "DELETE session"],
         // They need the token of a signed link.
         ...["GET outputs/:id/shared", "GET batches/:id/outputs.zip/shared"],
       ].toSorted(),

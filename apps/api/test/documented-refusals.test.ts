@@ -12,6 +12,7 @@ import { mp4That } from "./mp4-that.ts";
 // below, whose circumstances other tests make.
 const otherCircumstances: readonly ProblemCode[] = [
   ...(["bad-request", "key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const),
+  ...(["session-ended", "origin-not-allowed"] as const),
   ...(["limit-reached", "too-many-bodies", "too-many-streams"] as const),
   ...(["request-under-way", "idempotency-key-reused"] as const),
   ...(["store-unavailable", "storage-unavailable", "submission-interrupted"] as const),
@@ -206,6 +207,7 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   addTemplate: "NewTemplate",
   replaceTemplate: "TemplateVersion",
   suggestTemplate: "Graph",
+  signIn: "SignIn",
   addKey: "NewKey",
   rotateKey: "KeyRotation",
   addWebhook: "NewWebhook",

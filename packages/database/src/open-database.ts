@@ -16,6 +16,7 @@ import {
   type LaneServing,
   type RunDurations,
   type ServerStore,
+  type SessionStore,
   type TakeBacks,
   type TemplateStore,
   type TenantLimitStore,
@@ -49,6 +50,7 @@ import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
 import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
+import { PrismaSessionStore } from "./tenants/prisma-session-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaTemplateStore } from "./templates/prisma-template-store.ts";
@@ -79,6 +81,7 @@ export interface Database {
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
   readonly keys: KeyStore;
+  readonly sessions: SessionStore;
   readonly audit: AuditStore;
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
@@ -144,6 +147,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),
     keys: new PrismaKeyStore(client),
+    sessions: new PrismaSessionStore(client),
     audit: new PrismaAuditStore(client),
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),

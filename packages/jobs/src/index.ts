@@ -156,6 +156,12 @@ export {
   type NewAccessKey,
   type ToldKey,
 } from "./ports/key-store.ts";
+export {
+  type FoundSession,
+  type NewSession,
+  type Session,
+  type SessionStore,
+} from "./ports/session-store.ts";
 export { type GuessedJob, type GuessedLanes } from "./ports/guessed-lanes.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
 export { type LanePause, type LanePauses } from "./ports/lane-pauses.ts";

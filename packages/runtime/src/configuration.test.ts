@@ -45,6 +45,7 @@ describe("the configuration", () => {
       ffmpegPath: undefined,
       storage: { kind: "file", folder: resolve(".genga/outputs") },
       apiKeys: [],
+      sessions: { idleMs: 7 * 24 * 3_600_000, lifetimeMs: 30 * 24 * 3_600_000 },
       secretsKeys: [],
       nodeClasses: { denied: nodeClassesDeniedByDefault, allowed: [] },
       tenantLimits: {
@@ -112,6 +113,8 @@ describe("the configuration", () => {
       SERVER_LABELS: "http://one:8188/=pool:night, gpu:24gb; https://two=gpu:12gb;",
       DATA_DIR: "/srv/genga",
       STORAGE_URL: "file:///srv/out%20puts",
+      SESSION_IDLE_HOURS: "1",
+      SESSION_HOURS: "8",
       API_KEYS: "studio:key-one-1, studio:operate:key-two-2,atelier:read:key-three-3,plain-key-1",
       SECRETS_KEY: `${newKey}, ${oldKey}`,
       NODE_CLASSES_DENIED: "Load*FromUrl, Image Load",
@@ -164,6 +167,7 @@ describe("the configuration", () => {
       thumbnailCacheBytes: 512_000_000,
       ffmpegPath: undefined,
       storage: { kind: "file", folder: "/srv/out puts" },
+      sessions: { idleMs: 3_600_000, lifetimeMs: 8 * 3_600_000 },
       apiKeys: [
         { tenant: "studio", role: "submit", key: "key-one-1" },
         { tenant: "studio", role: "operate", key: "key-two-2" },

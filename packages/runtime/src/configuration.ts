@@ -7,6 +7,7 @@ import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings
 import { corsOrigins, trustedProxies } from "./network-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
+import { sessionsFrom, sessionVariables, type SessionSettings } from "./session-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 import { webhooksFrom, webhookVariables, type WebhookSettings } from "./webhook-settings.ts";
 
@@ -35,6 +36,7 @@ export interface Configuration extends LimitSettings, ServerSettings {
   /** The ffmpeg that reads the first frames of videos; undefined = the one that npm has installed. */
   readonly ffmpegPath: string | undefined;
   readonly apiKeys: readonly ApiKey[];
+  readonly sessions: SessionSettings;
   /** Newest first: the first encrypts and keys HMACs, all decrypt. Empty if none is set. Never logged. */
   readonly secretsKeys: readonly string[];
   /**
@@ -134,7 +136,7 @@ export function readConfiguration(env: Environment): Configuration {
     dataDir,
     storage: storageOf(values, dataDir),
     ...{ thumbnailCacheBytes: values.THUMBNAIL_CACHE_MB * 1_000_000, ffmpegPath: values.FFMPEG_PATH },
-    apiKeys: values.API_KEYS,
+    ...{ apiKeys: values.API_KEYS, sessions: sessionsFrom(values) },
     secretsKeys: values.SECRETS_KEY,
     nodeClasses: { denied: values.NODE_CLASSES_DENIED, allowed: values.NODE_CLASSES_ALLOWED },
     ...limitsFrom(values),
@@ -310,6 +312,7 @@ const environmentSchema = z.object({
   THUMBNAIL_CACHE_MB: wholeNumber(0, 1_000_000).default(512),
   FFMPEG_PATH: z.string().optional(),
   API_KEYS: apiKeys.default([]),
+  ...sessionVariables,
   SECRETS_KEY: secretsKeys.default([]),
   ...nodeClassVariables,
   ...limitVariables,

@@ -24,4 +24,5 @@ export {
   type RunningService,
   type ServiceContext,
 } from "./run-service.ts";
+export { type SessionSettings } from "./session-settings.ts";
 export { type WebhookSettings } from "./webhook-settings.ts";

@@ -2,10 +2,14 @@ import { roleIncludes, StoreUnavailableError, type Principal, type Role, type Te
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type ConfiguredKeys } from "./configured-keys.ts";
+import { challengeOf, sentKeyOf, type Credential } from "./credentials.ts";
 import { isOfAllowedOrigin } from "../http/cross-origin.ts";
 import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "../http/metrics.ts";
-import { RefusedError } from "../http/problem-document.ts";
+import { isFromElsewhere, isRead, requireOwnPage } from "./own-pages.ts";
+import { RefusedError, statusOf } from "../http/problem-document.ts";
+import { sessionTokensOf } from "./session-cookie.ts";
+import { type KnownSession, type Sessions } from "./sessions.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
 
 /** The lowest role whose keys may use the route; `open` = everybody may, without a key. */
@@ -22,15 +26,24 @@ export interface AccessOptions {
   defaultTenant: Tenant;
   configuredKeys: ConfiguredKeys;
   madeKeys: MadeKeys;
+  sessions: Sessions;
   /** True when the API listens on loopback only; it then serves requests without keys as long as no key exists. */
   isOnLoopback: boolean;
   wrongKeys: WrongKeys;
   counter: Metrics["wrongKeys"];
 }
 
+/** Who sent a request, and by what it was let in. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly credential: Credential;
+  /** The session, if it was let in by one. */
+  readonly session: KnownSession["session"] | null;
+}
+
 /**
  * Decides who sent a request and whether that sender may use the route. As soon as any key exists, every request needs
- * one. Before that, only requests to a name of this machine are served.
+ * one, or the cookie of a session that was opened with one. Before that, only requests to a name of this machine are served.
  */
 export class Access {
   readonly #options: AccessOptions;
@@ -47,9 +60,8 @@ export class Access {
       };
     }
     return async (request, response, next) => {
-      const key = sentKeyOf(request, isPage);
-      const principal = await this.#principalOf(key, request.ip ?? "", isPage === true ? "Basic" : "Bearer");
-      response.locals["principal"] = principal;
+      const { principal, credential } = await this.#askerOf(request, response, isPage);
+      Object.assign(response.locals, { principal, credential });
       if (!roleIncludes(principal.role, access)) {
         throw new RefusedError(
           "role-too-low",
@@ -58,6 +70,29 @@ export class Access {
       }
       next();
     };
+  }
+
+  /**
+   * For open routes: who sent the request; `undefined` = it brings nothing that would let it in elsewhere.
+   * @throws RefusedError `too-many-wrong-keys`; StoreUnavailableError
+   */
+  async whoAsks(request: Request, response: Response): Promise<Asker | undefined> {
+    try {
+      return await this.#askerOf(request, response);
+    } catch (error) {
+      if (error instanceof RefusedError && [401, 403].includes(statusOf(error.code))) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whose key this is. @throws RefusedError `key-unknown`, `too-many-wrong-keys`; StoreUnavailableError */
+  async checkKey(key: string, request: Request): Promise<Principal> {
+    return await this.#principalOf(key, request.ip ?? "", challengeOf(request));
+  }
+
+  /** Whether requests need no key now, after a look in the database if one is due. */
+  async isKeyless(): Promise<boolean> {
+    return !this.needsKey && !(await this.#options.madeKeys.areThere());
   }
 
   /**
@@ -81,10 +116,9 @@ export class Access {
    */
   readonly refuseForeignPages: RequestHandler = (request, response, next) => {
     const { host, origin } = request.headers;
-    const isWrite = request.method !== "GET" && request.method !== "HEAD" && request.method !== "OPTIONS";
     if (
       !this.needsKey &&
-      isWrite &&
+      !isRead(request) &&
       origin !== undefined &&
       !isOfAllowedOrigin(response) &&
       new URL(`http://${host ?? ""}`).host !== hostOf(origin)
@@ -95,22 +129,34 @@ export class Access {
   };
 
   /** For open routes: whether the request came with a key of the role `operate`. Never refuses a request. */
-  async mayOperate(request: Request): Promise<boolean> {
+  async mayOperate(request: Request, response: Response): Promise<boolean> {
     try {
-      return (await this.#principalOf(keyOf(request), request.ip ?? "", "Bearer")).role === "operate";
+      return (await this.whoAsks(request, response))?.principal.role === "operate";
     } catch (error) {
       if (error instanceof RefusedError || error instanceof StoreUnavailableError) return false;
       throw error;
     }
   }
 
-  /** Which of these keys still work; `""` stands for a request without a key. @throws StoreUnavailableError */
-  async findWorking(keys: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const { configuredKeys, madeKeys } = this.#options;
-    if (!this.needsKey && !(await madeKeys.areThere())) return keys;
-    const made = [...keys].filter((key) => key !== "" && configuredKeys.find(key) === undefined);
-    const working = await madeKeys.findWorking(made);
-    return new Set([...keys].filter((key) => working.has(key) || configuredKeys.find(key) !== undefined));
+  /** Which of these credentials, by which requests were let in here, still work. @throws StoreUnavailableError */
+  async findWorking(credentials: readonly Credential[]): Promise<ReadonlySet<Credential>> {
+    if (await this.isKeyless()) return new Set(credentials);
+    const { configuredKeys, madeKeys, sessions } = this.#options;
+    const keys = new Set(credentials.flatMap((each) => (each.kind === "key" ? [each.key] : [])));
+    const tokens = new Set(credentials.flatMap((each) => (each.kind === "session" ? [each.token] : [])));
+    const configured = [...keys].filter((key) => configuredKeys.find(key) !== undefined);
+    const [made, sessionsThatWork] = await Promise.all([
+      madeKeys.findWorking([...keys].filter((key) => configuredKeys.find(key) === undefined)),
+      sessions.findWorking([...tokens]),
+    ]);
+    const keysThatWork = new Set([...configured, ...made]);
+    return new Set(
+      credentials.filter(
+        (each) =>
+          (each.kind === "key" && keysThatWork.has(each.key)) ||
+          (each.kind === "session" && sessionsThatWork.has(each.token)),
+      ),
+    );
   }
 
   /** Whether requests need a key, as far as this process knows. If not, everybody on this machine may do everything. */
@@ -119,22 +165,44 @@ export class Access {
     return configuredKeys.size > 0 || !isOnLoopback || madeKeys.wereThere;
   }
 
-  async #principalOf(
-    key: string | undefined,
-    address: string,
-    scheme: "Bearer" | "Basic",
-  ): Promise<Principal> {
-    if (!this.needsKey && !(await this.#options.madeKeys.areThere())) {
-      return { tenant: this.#options.defaultTenant, role: "operate", keyName: "(no key, on loopback)" };
+  /** A key that is sent counts, and not the cookie beside it. */
+  async #askerOf(request: Request, response: Response, isPage?: true): Promise<Asker> {
+    if (await this.isKeyless()) {
+      const tenant = this.#options.defaultTenant;
+      const principal: Principal = { tenant, role: "operate", keyName: "(no key, on loopback)" };
+      return { principal, credential: { kind: "none" }, session: null };
     }
-    const headers = { "www-authenticate": `${scheme} realm="genga"` };
-    if (key === undefined) {
-      throw new RefusedError(
-        "key-missing",
-        "Send an API key as `Authorization: Bearer …` or as `X-API-Key`.",
-        { headers },
-      );
+    const key = sentKeyOf(request, isPage);
+    const headers = challengeOf(request, isPage);
+    if (key === undefined) return await this.#askerOfSession(request, response, headers);
+    const principal = await this.#principalOf(key, request.ip ?? "", headers);
+    return { principal, credential: { kind: "key", key }, session: null };
+  }
+
+  /** @throws RefusedError `key-missing`, `session-ended`, `origin-not-allowed` */
+  async #askerOfSession(
+    request: Request,
+    response: Response,
+    headers: Record<string, string>,
+  ): Promise<Asker> {
+    const tokens = sessionTokensOf(request);
+    if (tokens.length > 0 && !isRead(request)) requireOwnPage(request, response);
+    if (tokens.length === 0 || isFromElsewhere(request, response)) {
+      const message =
+        "Send an API key as `Authorization: Bearer …` or as `X-API-Key`, or sign in on the page.";
+      throw new RefusedError("key-missing", message, { headers });
     }
+    const found = await this.#options.sessions.find(tokens);
+    if (found === undefined) {
+      throw new RefusedError("session-ended", "The session has ended, or its key has; sign in again.", {
+        headers,
+      });
+    }
+    const { principal, session, token } = found;
+    return { principal, credential: { kind: "session", token }, session };
+  }
+
+  async #principalOf(key: string, address: string, headers: Record<string, string>): Promise<Principal> {
     const { wrongKeys, counter } = this.#options;
     const seconds = wrongKeys.secondsToWait(address, key);
     if (seconds > 0) {
@@ -163,28 +231,6 @@ export function principalOf(response: Response): Principal {
   const principal = response.locals["principal"] as Principal | undefined;
   if (principal === undefined) throw new Error("An open route has no principal.");
   return principal;
-}
-
-/** The key that a request carries, valid or not. */
-export function sentKeyOf(request: Request, isPage?: true): string | undefined {
-  return keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
-}
-
-function keyOf(request: Request): string | undefined {
-  const single = request.headers["x-api-key"];
-  return typeof single === "string" && single !== "" ? single : credentialsOf(request, "bearer");
-}
-
-function passwordOf(request: Request): string | undefined {
-  const credentials = credentialsOf(request, "basic");
-  if (credentials === undefined) return undefined;
-  const decoded = Buffer.from(credentials, "base64").toString("utf8");
-  return decoded.slice(decoded.indexOf(":") + 1);
-}
-
-function credentialsOf(request: Request, scheme: string): string | undefined {
-  const [given = "", value = ""] = (request.headers.authorization ?? "").split(/ +/, 2);
-  return given.toLowerCase() === scheme && value !== "" ? value : undefined;
 }
 
 function hostNameOf(url: string): string | undefined {

@@ -35,6 +35,20 @@ export class ConfiguredKeys {
     return this.#principals.size;
   }
 
+  /** SHA-256 of each key, in hex. */
+  get hashes(): string[] {
+    return [...this.#principals.keys()];
+  }
+
+  /** Whether a key has this name. */
+  hasName(keyName: string): boolean {
+    return [...this.#principals.values()].some((principal) => principal.keyName === keyName);
+  }
+
+  findByHash(hash: string): Principal | undefined {
+    return this.#principals.get(hash);
+  }
+
   /** Compares hashes, so that the time it takes tells nothing about the configured keys. */
   find(key: string): Principal | undefined {
     return this.#principals.get(hashOf(key));

@@ -1,10 +1,9 @@
 import { StoreUnavailableError } from "@genga/jobs";
+import { type Credential } from "./credentials.ts";
 
 export interface KeyWatchOptions {
-  /**
-   * Which of these keys still work; `""` stands for a request without a key. Asks the database once for all of them.
-   */
-  findWorking: (keys: ReadonlySet<string>) => Promise<ReadonlySet<string>>;
+  /** Which of these credentials still work. Asks the database once for all of them. */
+  findWorking: (credentials: readonly Credential[]) => Promise<ReadonlySet<Credential>>;
   /** Pause between two checks. */
   checkEveryMs: number;
   /** Ends the checks. */
@@ -13,13 +12,13 @@ export interface KeyWatchOptions {
 }
 
 interface Watched {
-  key: string;
+  credential: Credential;
   onRefused: () => void;
 }
 
 /**
- * A key is checked when a request begins, but an event stream may go on for hours after that. So the keys of all open
- * streams are checked together at intervals, and each stream whose key was revoked or has expired is told. A check that
+ * A key or session is checked when a request begins, but an event stream may go on for hours after that. So those of all
+ * open streams are checked together at intervals, and each stream whose key was revoked, or whose session has ended, is told. A check that
  * fails because the database is unavailable tells nobody anything.
  */
 export class KeyWatch {
@@ -32,26 +31,25 @@ export class KeyWatch {
   }
 
   /**
-   * Calls `onRefused` once, when a check finds that the key does not work any more.
-   * @param key as the client sent it; `""` = the request had none
+   * Calls `onRefused` once, when a check finds that this does not let requests in any more.
    * @returns ends the watch
    */
-  watch(key: string, onRefused: () => void): () => void {
-    const watched = { key, onRefused };
+  watch(credential: Credential, onRefused: () => void): () => void {
+    const watched = { credential, onRefused };
     this.#watched.add(watched);
     return () => {
       this.#watched.delete(watched);
     };
   }
 
-  /** Checks all watched keys once. */
+  /** Checks everything that is watched once. */
   async tick(): Promise<void> {
     const looked = [...this.#watched];
     if (looked.length === 0) return;
     try {
-      const working = await this.#options.findWorking(new Set(looked.map(({ key }) => key)));
+      const working = await this.#options.findWorking(looked.map(({ credential }) => credential));
       for (const watched of looked) {
-        if (!working.has(watched.key) && this.#watched.delete(watched)) watched.onRefused();
+        if (!working.has(watched.credential) && this.#watched.delete(watched)) watched.onRefused();
       }
     } catch (error) {
       if (error instanceof StoreUnavailableError) return;

@@ -1,4 +1,10 @@
-import { LimitReachedError, type Place, type PlaceKind, type TenantAdmissions } from "@genga/jobs";
+import {
+  LimitReachedError,
+  type Place,
+  type PlaceKind,
+  type Principal,
+  type TenantAdmissions,
+} from "@genga/jobs";
 import { type Request, type RequestHandler, type Response } from "express";
 import { principalOf } from "./access.ts";
 import { type BodyMemory } from "../http/body-memory.ts";
@@ -56,6 +62,20 @@ export class TenantAdmission {
     // Waiting for room may have taken so long that the client has left.
     if (!response.destroyed) next();
   };
+
+  /**
+   * Admits a request of an open route, as one of this principal.
+   * @returns false when the client left meanwhile
+   * @throws RefusedError when a limit of the tenant is reached
+   */
+  async admitAs(principal: Principal, request: Request, response: Response): Promise<boolean> {
+    response.locals["principal"] = principal;
+    const entry = { isAdmitted: false };
+    await this.admit(request, response, () => {
+      entry.isAdmitted = true;
+    });
+    return entry.isAdmitted;
+  }
 
   /**
    * Takes one of the tenant's event streams and gives back the place of the request itself, and the memory of its body, which

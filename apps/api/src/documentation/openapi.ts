@@ -1,5 +1,6 @@
 import { type z } from "zod";
 import { type Entry } from "../access/access.ts";
+import { sessionCookie } from "../access/session-cookie.ts";
 import { fullPath } from "../http/paths.ts";
 import { statusOf, titleOf, type ProblemCode } from "../http/problem-document.ts";
 import { type Answer, type Contents, type SchemaPlace } from "../routing/contents.ts";
@@ -61,6 +62,11 @@ export function describeApi(
         ? {
             bearer: { type: "http", scheme: "bearer" },
             apiKey: { type: "apiKey", in: "header", name: "X-API-Key" },
+            session: {
+              ...{ type: "apiKey", in: "cookie", name: sessionCookie },
+              description:
+                "Of `POST /api/anime/session`. What changes anything also needs the `Origin` of this API and `X-Genga-Page: 1`.",
+            },
             basic: { type: "http", scheme: "basic", description: "The key as password; for pages only." },
           }
         : {},
@@ -106,7 +112,7 @@ function schemaOfPathParameter(name: string | undefined): Json {
 
 function securityOf({ access, isPage }: Entry): Json[] {
   if (access === "open") return [];
-  return [{ bearer: [] }, { apiKey: [] }, ...(isPage === true ? [{ basic: [] }] : [])];
+  return [{ bearer: [] }, { apiKey: [] }, { session: [] }, ...(isPage === true ? [{ basic: [] }] : [])];
 }
 
 /** Lists are comma-separated (`?status=queued,processing`). */
@@ -161,15 +167,16 @@ function refusalsOf(route: RouteFacts, needsKey: boolean): Json {
   const codes: ProblemCode[] = [
     "bad-request",
     ...(needsKey ? [] : (["host-not-allowed"] as const)),
-    ...(needsKey || method === "GET" ? [] : (["origin-not-allowed"] as const)),
+    ...(method === "GET" ? [] : (["origin-not-allowed"] as const)),
     ...(access === "open" || !needsKey
       ? []
-      : (["key-missing", "key-unknown", "role-too-low", "too-many-wrong-keys"] as const)),
+      : (["key-missing", "key-unknown", "session-ended", "role-too-low", "too-many-wrong-keys"] as const)),
     ...(access === "open" ? [] : (["store-unavailable"] as const)),
     ...(isLimited(route) ? (["limit-reached"] as const) : []),
     ...(body === undefined ? [] : refusalsOfBodies),
     ...(body?.content["application/json"] === undefined ? [] : refusalsOfJson),
-    ...(problems ?? []),
+    // Without keys none is unknown.
+    ...(problems ?? []).filter((code) => needsKey || statusOf(code) !== 401),
   ];
   const byStatus = new Map<number, Set<ProblemCode>>();
   for (const code of codes) {

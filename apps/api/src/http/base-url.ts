@@ -22,6 +22,7 @@ export function nameBaseUrl(publicUrl: string | undefined): RequestHandler {
     if (own === undefined)
       throw new RefusedError("bad-request", "The Host of the request is not a host name.");
     response.locals["baseUrl"] = publicUrl ?? own;
+    response.locals["ownOrigin"] = own;
     next();
   };
 }
@@ -29,6 +30,17 @@ export function nameBaseUrl(publicUrl: string | undefined): RequestHandler {
 /** The URL that links in this answer begin with, without a slash at its end. */
 export function baseUrlOf(response: Response): string {
   return response.locals["baseUrl"] as string;
+}
+
+/**
+ * The origin under which a browser that sends this `Origin` would reach this API, with the path of its first page:
+ * `PUBLIC_URL`, or what the request itself names. Without an `Origin`, that of the links in this answer.
+ * @returns undefined = a page of this origin is not one of this API
+ */
+export function ownPageOf(response: Response, origin?: string): URL | undefined {
+  const own = new URL(response.locals["ownOrigin"] as string);
+  const linked = new URL(baseUrlOf(response));
+  return [linked, own].find((url) => origin === undefined || url.origin === origin);
 }
 
 function originOf(request: Request): string | undefined {

@@ -131,7 +131,7 @@ function refusalOfBody(error: unknown): RefusedError | undefined {
   }
   switch (error.type) {
     case "entity.too.large":
-      return new RefusedError("body-too-large", `A body may have ${bodyBytesMax} bytes.`);
+      return new RefusedError("body-too-large", `A body may have ${limitOf(error)} bytes here.`);
     case "encoding.unsupported":
     case "charset.unsupported":
       return new RefusedError("unsupported-media-type", `${error.message}.`);
@@ -142,6 +142,10 @@ function refusalOfBody(error: unknown): RefusedError | undefined {
     default:
       return undefined;
   }
+}
+
+function limitOf(error: Error): number {
+  return "limit" in error && typeof error.limit === "number" ? error.limit : bodyBytesMax;
 }
 
 /** Maps the errors of `Content-Encoding` decoders: Node's own errors, which body-parser marks with the status 400. */

@@ -19,8 +19,9 @@ const oneTurnMax = 1_000_000;
  * type is refused, not ignored. So is one that two parsers might read differently: bytes that are not UTF-8, and a name
  * that stands twice in one object (RFC 8259, sections 8.1 and 4).
  * @param options.isOptional the request may have no body
+ * @param options.bytesMax the largest body
  */
-export function jsonBody(options: { isOptional?: boolean } = {}): RequestHandler[] {
+export function jsonBody(options: { isOptional?: boolean; bytesMax?: number } = {}): RequestHandler[] {
   const parse: RequestHandler = async (request, _response, next) => {
     const body: unknown = request.body;
     if (Buffer.isBuffer(body)) request.body = body.length === 0 ? {} : await parseJsonBytes(body);
@@ -35,7 +36,7 @@ export function jsonBody(options: { isOptional?: boolean } = {}): RequestHandler
  */
 export function receiveBytes(
   mediaTypes: readonly string[],
-  { isOptional = false }: { isOptional?: boolean } = {},
+  { isOptional = false, bytesMax = bodyBytesMax }: { isOptional?: boolean; bytesMax?: number } = {},
 ): RequestHandler[] {
   const types = [...mediaTypes];
   const refuseOthers: RequestHandler = (request, _response, next) => {
@@ -57,7 +58,7 @@ export function receiveBytes(
     }
     next();
   };
-  return [refuseOthers, express.raw({ type: types, limit: bodyBytesMax })];
+  return [refuseOthers, express.raw({ type: types, limit: bytesMax })];
 }
 
 function notUnderstood(types: readonly string[], rest: string): RefusedError {

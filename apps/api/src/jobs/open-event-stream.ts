@@ -1,6 +1,6 @@
 import { type EventFeed, type Json } from "@genga/jobs";
 import { type Request, type Response } from "express";
-import { sentKeyOf } from "../access/access.ts";
+import { credentialOf } from "../access/credentials.ts";
 import { type KeyWatch } from "../access/key-watch.ts";
 import { type TenantAdmission } from "../access/tenant-admission.ts";
 import { EventStream } from "../http/event-stream.ts";
@@ -20,9 +20,9 @@ export interface StreamParts {
 }
 
 /**
- * Opens an event stream within the limits of the process and the tenant, and closes it when the key does not work any more.
+ * Opens an event stream within the limits of the process and the tenant, and closes it when the key or the session does not work any more.
  * The answer to HEAD has the same headers and nothing else.
- * @param of said in `closed`, the last message under a key that was revoked or has expired
+ * @param of said in `closed`, the last message under a key or session that has ended
  * @param tell writes the stream; it has ended when this resolves
  * @throws RefusedError `too-many-streams`, or the tenant's limit
  */
@@ -45,7 +45,7 @@ export async function openEventStream(
     return;
   }
   metrics.eventStreams.inc();
-  const unwatchKey = keyWatch.watch(sentKeyOf(request) ?? "", () => {
+  const unwatchKey = keyWatch.watch(credentialOf(response), () => {
     stream.endWith("closed", { ...of, reason: "key-not-valid" });
   });
   try {

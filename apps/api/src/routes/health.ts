@@ -1,4 +1,4 @@
-import { type Request } from "express";
+import { type Request, type Response } from "express";
 import { type ApiDependencies } from "../dependencies.ts";
 import { json } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
@@ -26,9 +26,9 @@ export const getHealth = route({
   path: "health",
   summary: "The state of each part; the status is 200 as long as this process is alive",
   answers: { 200: { description: "Each part's state.", content: json("Health") } },
-  handler: async ({ request }, dependencies: Parts) => {
+  handler: async ({ request, response }, dependencies: Parts) => {
     const { version, startedAt } = dependencies;
-    const parts = await probeAll(request, dependencies);
+    const parts = await probeAll({ request, response }, dependencies);
     const isWhole = Object.values(parts).every(({ status }) => status === "ok");
     const status = parts.database.status === "unavailable" ? "unavailable" : isWhole ? "ok" : "degraded";
     const uptimeSeconds = Math.round((Date.now() - startedAt) / 1000);
@@ -52,8 +52,8 @@ export const getReadiness = route({
       content: json("Readiness"),
     },
   },
-  handler: async ({ request }, dependencies: Parts) => {
-    const parts = await probeAll(request, dependencies);
+  handler: async ({ request, response }, dependencies: Parts) => {
+    const parts = await probeAll({ request, response }, dependencies);
     if (parts.database.status === "ok") return { json: { status: "ready", parts } };
     return { status: 503, headers: { "retry-after": "2" }, json: { status: "not-ready", parts } };
   },
@@ -61,14 +61,14 @@ export const getReadiness = route({
 
 /** Only operators are shown how many servers and workers there are. */
 async function probeAll(
-  request: Request,
+  { request, response }: { request: Request; response: Response },
   { access, probes }: Pick<ApiDependencies, "access" | "probes">,
 ): Promise<Record<keyof typeof probes, PartHealth>> {
   const [database, redis, servers, workers] = await Promise.all([
     ...[probe(probes.database), probe(probes.redis)],
     ...[probe(probes.servers), probe(probes.workers)],
   ] as const);
-  if (await access.mayOperate(request)) return { database, redis, servers, workers };
+  if (await access.mayOperate(request, response)) return { database, redis, servers, workers };
   return { database, redis, servers: { ...servers, detail: null }, workers: { ...workers, detail: null } };
 }
 

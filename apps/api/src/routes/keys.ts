@@ -8,7 +8,7 @@ import { type keyViewSchema } from "../schemas/keys.ts";
 
 // These routes manage the keys that operators create. The keys of API_KEYS are not among them.
 
-type Parts = Pick<ApiDependencies, "keys" | "madeKeys">;
+type Parts = Pick<ApiDependencies, "keys" | "madeKeys" | "sessions">;
 
 const minuteMs = 60_000;
 
@@ -60,9 +60,10 @@ export const rotateKey = route({
     200: { description: "The new value works, and the old one for the overlap.", content: json("ToldKey") },
   },
   problems: ["invalid-request", "out-of-bounds", "key-not-found"],
-  handler: async ({ id, absent, body, principal }, { keys, madeKeys }: Parts) => {
+  handler: async ({ id, absent, body, principal }, { keys, madeKeys, sessions }: Parts) => {
     const told = await keys.rotateKey(id, body.overlapMinutes * minuteMs, actorOf(principal));
     madeKeys.forget();
+    sessions.forget();
     if (told === null) throw absent();
     return { json: { ...viewOfKey(told.accessKey), key: told.key } };
   },
@@ -77,12 +78,13 @@ export const revokeKey = route({
   subject: "key",
   summary: "Revoke a key",
   description:
-    "Every process refuses the key within 10 s, and soon after that ends the event streams that were opened with it.",
+    "Every process refuses the key and its sessions within 10 s, and soon after that ends the event streams that were opened with it.",
   answers: { 200: { description: "It is revoked.", content: json("Key") } },
   problems: ["key-not-found"],
-  handler: async ({ id, absent, principal }, { keys, madeKeys }: Parts) => {
+  handler: async ({ id, absent, principal }, { keys, madeKeys, sessions }: Parts) => {
     const revoked = await keys.revokeKey(id, actorOf(principal));
     madeKeys.forget();
+    sessions.forget();
     if (revoked === null) throw absent();
     return { json: viewOfKey(revoked) };
   },

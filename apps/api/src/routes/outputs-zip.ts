@@ -1,7 +1,7 @@
 import { jobStatuses, jobTypes, type OutputFilter, type Principal } from "@genga/jobs";
 import { type Request, type Response } from "express";
 import { z } from "zod";
-import { sentKeyOf } from "../access/access.ts";
+import { credentialOf } from "../access/credentials.ts";
 import {
   defaultTemplate,
   manifestName,
@@ -151,7 +151,7 @@ async function sendInPlace(
   }
   await admission.openStream(response);
   const unwatchKey = isKeyWatched
-    ? keyWatch.watch(sentKeyOf(request) ?? "", () => response.destroy())
+    ? keyWatch.watch(credentialOf(response), () => response.destroy())
     : undefined;
   try {
     await zips.send(response, { ...wanted, headers }, leftOrStopping(response, stopping));

@@ -195,12 +195,7 @@ async function admitted(
   const { tenantId, expiresAt } = validOf(signedLinks.check(token, thing, new Date()));
   const tenant = { id: tenantId, name: tenantId };
   const principal: Principal = { tenant, role: "read", keyName: "(a signed link)" };
-  response.locals["principal"] = principal;
-  const entry = { isAdmitted: false };
-  await admission.admit(request, response, () => {
-    entry.isAdmitted = true;
-  });
-  return entry.isAdmitted ? { principal, expiresAt } : null;
+  return (await admission.admitAs(principal, request, response)) ? { principal, expiresAt } : null;
 }
 
 function validOf(checked: CheckedToken): Exclude<CheckedToken, string> {

@@ -43,6 +43,7 @@ import { getBatchZip, getZip } from "./outputs-zip.ts";
 import { getQueue } from "./queue.ts";
 import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
+import { endSession, getSession, listSessions, signIn, signOut } from "./sessions.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
 import { getThumbnail } from "./thumbnails.ts";
 import {
@@ -86,6 +87,7 @@ export const routes: readonly Route[] = [
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],
   ...[listDeliveries, getDelivery, redeliver],
+  ...[getSession, signIn, signOut, listSessions, endSession],
   ...[listKeys, addKey, rotateKey, revokeKey, listAuditEvents],
   ...[
     listModels,

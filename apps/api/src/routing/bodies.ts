@@ -21,12 +21,18 @@ type ObjectName = {
   [Name in BodyName]: (typeof bodySchemas)[Name] extends z.ZodObject ? Name : never;
 }[BodyName];
 
+interface JsonOptions {
+  isOptional?: true;
+  /** The largest body; an open route needs a small one. */
+  bytesMax?: number;
+}
+
 /**
  * A JSON body that is a flat object, validated by its named schema. An optional body that is missing counts as `{}`.
  */
 export function jsonObject<Name extends ObjectName>(
   name: Name,
-  options: { isOptional?: true } = {},
+  options: JsonOptions = {},
 ): Body<z.output<(typeof bodySchemas)[Name]>> {
   const schema = bodySchemas[name];
   const none = options.isOptional === true ? {} : undefined;
@@ -41,11 +47,11 @@ export function jsonObject<Name extends ObjectName>(
 export function jsonValue<Value>(
   name: BodyName,
   read: (body: unknown) => Value,
-  options: { isOptional?: true } = {},
+  options: JsonOptions = {},
 ): Body<Value> {
   return {
     content: json(name),
-    ...options,
+    ...(options.isOptional === true && { isOptional: true }),
     receive: jsonBody(options),
     read: ({ body }) => read(body),
   };

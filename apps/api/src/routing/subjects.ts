@@ -32,6 +32,10 @@ const subjects = {
     canBe: isUuid,
     absent: (id) => new RefusedError("key-not-found", `There is no key ${id} that works.`),
   },
+  session: {
+    canBe: isUuid,
+    absent: (id) => new RefusedError("session-not-found", `There is no session ${id} that goes on.`),
+  },
   webhook: {
     canBe: isUuid,
     absent: (id) => new RefusedError("webhook-not-found", `There is no webhook ${id}.`),

@@ -5,6 +5,7 @@ const jobId = "01a213f0-8c1e-7c42-9a44-6f1f0a5f7d21";
 const batchId = "01a213f0-9d55-7f0b-8b6e-3c1a5a9d0c77";
 const outputId = "01a213f1-03aa-7b11-8f8e-0d8d4f1d9e10";
 const uploadId = "01a213ee-5b20-7d3c-a5f2-77b0c2f1c4aa";
+const sessionId = "01a213f2-9b1c-7e21-8c44-1f6c90aa1b35";
 const keyId = "01a213f2-77aa-7d05-8f10-2f6c90aa1b34";
 const webhookId = "01a213f2-9c11-7f3e-8b55-6a7d0c2e9f10";
 const deliveryId = "01a213f3-1f0b-4c7a-9d1e-58b0e7c3a2d4";
@@ -59,6 +60,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
   NewLink: { expiresIn: "12h" },
   NewZipLink: { expiresIn: "3d", names: "{scene}/{shot}-{seed}.{ext}" },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
+  SignIn: { apiKey: "genga_…" },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },
   NewWebhook: { url: "https://studio.example/genga", events: ["job.completed", "job.failed", "batch.ended"] },
@@ -251,6 +253,10 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   WebhookDelivery: delivery,
   WebhookDeliveries: { deliveries: [delivery], nextCursor: null },
   ServerAction: { id: serverId, draining: true },
+  Session: {
+    ...{ id: sessionId, tenant: "studio", role: "submit", keyName: "render-farm-ci" },
+    ...{ createdAt: moment, expiresAt: moment, needsKey: true },
+  },
   ToldKey: {
     ...{ id: keyId, name: "render-farm-ci", tenant: "studio", role: "submit" },
     ...{ createdAt: moment, lastUsedAt: null, revokedAt: null, previousValidUntil: null },

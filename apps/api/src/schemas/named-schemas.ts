@@ -16,6 +16,7 @@ import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
 import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
+import { sessionEntrySchema, sessionViewSchema, signInSchema } from "./sessions.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
 import { templateAnswerSchemas, templateBodySchemas } from "./templates.ts";
@@ -67,6 +68,7 @@ export const bodySchemas = {
   ...templateBodySchemas,
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
+  SignIn: signInSchema,
   NewKey: newKeySchema,
   KeyRotation: keyRotationSchema,
   NewWebhook: newWebhookSchema,
@@ -284,6 +286,8 @@ export const answerSchemas = {
     parts,
   }),
   Readiness: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
+  Session: sessionViewSchema,
+  Sessions: z.object({ sessions: z.array(sessionEntrySchema) }),
   Key: keyViewSchema,
   Keys: z.object({ keys: z.array(keyViewSchema) }),
   ToldKey: toldKeySchema,

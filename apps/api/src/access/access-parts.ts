@@ -1,0 +1,56 @@
+import { type Database } from "@genga/database";
+import { type Tenant } from "@genga/jobs";
+import { isLoopback, type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { type Metrics } from "../http/metrics.ts";
+import { Access } from "./access.ts";
+import { KeyWatch } from "./key-watch.ts";
+import { MadeKeys, type MadeKeysOptions } from "./made-keys.ts";
+import { prepareTenants } from "./prepare-tenants.ts";
+import { Sessions } from "./sessions.ts";
+import { WrongKeys } from "./wrong-keys.ts";
+
+export interface AccessTimes {
+  keys: Pick<MadeKeysOptions, "rememberMs" | "checkEveryMs">;
+  /** Pause between two checks of the keys of open streams. */
+  streamKeysEveryMs: number;
+}
+
+interface AccessParts {
+  access: Access;
+  madeKeys: MadeKeys;
+  sessions: Sessions;
+  keyWatch: KeyWatch;
+  defaultTenant: Tenant;
+}
+
+/**
+ * Everything that decides who sent a request. Waits for the database, in which the tenants of API_KEYS are created.
+ * @param parts.signal ends the waiting, and later the checks
+ */
+export async function createAccessParts(
+  settings: ServiceConfiguration,
+  times: AccessTimes,
+  {
+    database,
+    metrics,
+    log,
+    signal,
+  }: { database: Database; metrics: Metrics; log: Logger; signal: AbortSignal },
+): Promise<AccessParts> {
+  const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, signal);
+  const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
+  const sessions = new Sessions({
+    ...{ store: database.sessions, configuredKeys, settings: settings.sessions },
+    rememberMs: times.keys.rememberMs,
+  });
+  const access = new Access({
+    ...{ defaultTenant, configuredKeys, madeKeys, sessions, counter: metrics.wrongKeys },
+    isOnLoopback: isLoopback(settings.host),
+    wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
+  });
+  const keyWatch = new KeyWatch({
+    findWorking: (credentials) => access.findWorking(credentials),
+    ...{ checkEveryMs: times.streamKeysEveryMs, signal, log },
+  });
+  return { access, madeKeys, sessions, keyWatch, defaultTenant };
+}

@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import { isKeyName, type Actor, type Principal, type Session, type SessionStore } from "@genga/jobs";
+import { type SessionSettings } from "@genga/runtime";
+import { type ConfiguredKeys } from "./configured-keys.ts";
+
+export interface SessionsOptions {
+  store: SessionStore;
+  configuredKeys: ConfiguredKeys;
+  settings: SessionSettings;
+  /** How long a session that was found counts as living without another query. An ended one may work this long here. */
+  rememberMs: number;
+}
+
+/** A session, and what its key may do now. */
+export interface KnownSession {
+  readonly session: Session;
+  readonly principal: Principal;
+}
+
+const rememberedMax = 1_000;
+
+/** Who signed in with a key. Sessions that were found are cached for a while, unknown tokens are not. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #remembered = new LRUCache<string, { known: KnownSession; until: number }>({ max: rememberedMax });
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** The session of the first of these tokens that has one. @throws StoreUnavailableError */
+  async find(tokens: readonly string[]): Promise<(KnownSession & { token: string }) | undefined> {
+    for (const token of tokens) {
+      const known = await this.#find(token);
+      if (known !== undefined) return { ...known, token };
+    }
+    return undefined;
+  }
+
+  /**
+   * Which of these tokens, whose sessions were found here before, still work; asks the database. @throws
+   * StoreUnavailableError
+   */
+  async findWorking(tokens: readonly string[]): Promise<ReadonlySet<string>> {
+    if (tokens.length === 0) return new Set();
+    const working = new Set(await this.#options.store.findLiving(tokens));
+    for (const token of tokens) if (!working.has(token)) this.#remembered.delete(hashOf(token));
+    return working;
+  }
+
+  /**
+   * Opens a session with a key of this principal. `null` = the key does not work any more. @throws
+   * StoreUnavailableError
+   */
+  async open(principal: Principal, key: string): Promise<{ session: Session; token: string } | null> {
+    const { store, configuredKeys, settings } = this.#options;
+    const isConfigured = configuredKeys.find(key) !== undefined;
+    const by = { keyName: principal.keyName, tenantId: principal.tenant.id };
+    return await store.openSession({ principal, key, isConfigured, ...settings }, by);
+  }
+
+  /**
+   * Those that go on, of all tenants. Sessions of keys that API_KEYS does not name any more are left out: they work
+   * nowhere. @throws StoreUnavailableError
+   */
+  async list(): Promise<Session[]> {
+    const { store, configuredKeys } = this.#options;
+    const sessions = await store.listSessions();
+    // Names of created keys differ from those of API_KEYS.
+    return sessions.filter(({ keyName }) => isKeyName(keyName) || configuredKeys.hasName(keyName));
+  }
+
+  /** Ends the sessions of these tokens. @throws StoreUnavailableError */
+  async signOut(tokens: readonly string[]): Promise<void> {
+    if (tokens.length === 0) return;
+    await this.#options.store.signOut(tokens);
+    this.forget();
+  }
+
+  /** False = there is no such session. @throws StoreUnavailableError */
+  async end(id: string, by: Actor): Promise<boolean> {
+    const isEnded = await this.#options.store.endSession(id, by);
+    this.forget();
+    return isEnded;
+  }
+
+  /** Empties the cache, because this process has just ended sessions, or changed a key. */
+  forget(): void {
+    this.#remembered.clear();
+  }
+
+  async #find(token: string): Promise<KnownSession | undefined> {
+    const hash = hashOf(token);
+    const remembered = this.#remembered.get(hash);
+    if (remembered !== undefined && remembered.until > performance.now()) return remembered.known;
+    this.#remembered.delete(hash);
+    const { store, configuredKeys, settings, rememberMs } = this.#options;
+    const found = await store.findSession(token, configuredKeys.hashes, settings.idleMs);
+    if (found === null) return undefined;
+    const { session, key, validForMs } = found;
+    const principal = "principal" in key ? key.principal : configuredKeys.findByHash(key.configuredHash);
+    if (principal === undefined) return undefined;
+    const known = { session, principal };
+    this.#remembered.set(hash, { known, until: performance.now() + Math.min(rememberMs, validForMs) });
+    return known;
+  }
+}
+
+function hashOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
