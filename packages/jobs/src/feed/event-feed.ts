@@ -88,7 +88,7 @@ export class EventFeed {
     return this.#size;
   }
 
-  /** The furthest progress that was told of the job's latest attempt, if it may still be going on. */
+  /** The furthest progress that was told of the job's latest attempt, which may have ended since. */
   progressOf(jobId: string): LiveProgress | undefined {
     return this.#memory.progressOf(jobId);
   }

@@ -14,12 +14,14 @@ export class ProgressMemory {
   readonly #progress = new LRUCache<string, LiveProgress>({ max: progressMax });
 
   note(signal: JobSignal): void {
-    const { jobId } = signal;
-    if (signal.kind === "progress") this.#progress.set(jobId, laterOf(signal, this.#progress.get(jobId)));
-    else if (signal.status !== "processing") this.#progress.delete(jobId);
+    if (signal.kind !== "progress") return;
+    this.#progress.set(signal.jobId, laterOf(signal, this.#progress.get(signal.jobId)));
   }
 
-  /** The furthest progress that was told of the job's latest attempt, if it may still be going on. */
+  /**
+   * The furthest progress that was told of the job's latest attempt, which may have ended since: a job that was read just
+   * before its end must not be shown further back than it was.
+   */
   progressOf(jobId: string): LiveProgress | undefined {
     return this.#progress.get(jobId);
   }
