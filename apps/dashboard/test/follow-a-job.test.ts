@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import {
+  found,
+  screenshot,
+  skipped,
+  startPagesUnderTest,
+  type PagesUnderTest,
+} from "./support/pages-under-test.ts";
+
+const inBrowser = "reason" in found ? test.skip : test;
+
+let pages: PagesUnderTest;
+beforeAll(async () => {
+  if ("reason" in found) return;
+  pages = await startPagesUnderTest({ simulatorArgs: ["--load-ms", "500", "--step-ms", "150"] });
+}, 120_000);
+afterAll(() => pages.stop(), 60_000);
+
+inBrowser(`a job is submitted from the form, moves, and shows its picture${skipped}`, async () => {
+  const { page, complaints } = await pages.open("/");
+  await page.getByRole("link", { name: "Create" }).click();
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a lighthouse above a sea of clouds");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+  await page.getByRole("heading", { name: "a lighthouse above a sea of clouds" }).waitFor();
+  await page.getByText("processing", { exact: true }).waitFor();
+  const bar = page.getByRole("progressbar").first();
+  const percents = new Set<string>();
+  while ((await page.getByText("completed", { exact: true }).count()) === 0) {
+    percents.add((await bar.getAttribute("aria-valuenow")) ?? "");
+    await screenshot(page, "job-running");
+  }
+  expect(percents.size).toBeGreaterThan(3);
+  const picture = page.getByRole("img", { name: /\.png$/ });
+  await picture.waitFor();
+  const width = await picture.evaluate(async (element) => {
+    const image = element as unknown as { decode: () => Promise<void>; naturalWidth: number };
+    await image.decode();
+    return image.naturalWidth;
+  });
+  expect(width).toBeGreaterThan(0);
+  await screenshot(page, "job-completed");
+  expect(complaints).toEqual([]);
+});
