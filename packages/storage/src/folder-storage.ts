@@ -32,6 +32,8 @@ const partialFolder = ".partial";
 const publishTriesMax = 5;
 /** From this number of jobs at once, a thread removes the folders; fewer are removed without one. */
 const jobsForThread = 16;
+/** How much of a file is read at once. */
+const readBytes = 64 * 1024;
 
 /** `OutputStorage` on a local folder: a file is complete, measured and on disk before its name exists. */
 export class FolderStorage implements OutputStorage {
@@ -97,7 +99,9 @@ export class FolderStorage implements OutputStorage {
         const facts = await handle.stat();
         if (!facts.isFile()) throw missing(storageKey);
         if (range !== undefined) assertRange(range, facts.size);
-        const body = handle.createReadStream({ ...range, autoClose: true });
+        // For each read a stream takes new memory of this size, which thousands of small files would not fill.
+        const highWaterMark = Math.min(Math.max(facts.size, 1), readBytes);
+        const body = handle.createReadStream({ ...range, autoClose: true, highWaterMark });
         return signal === undefined ? body : addAbortSignal(signal, body);
       } catch (error) {
         await handle.close();
