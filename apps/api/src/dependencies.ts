@@ -52,7 +52,7 @@ import { type KnownServers } from "./servers/known-servers.ts";
 import { KnownModels } from "./servers/model-catalogue.ts";
 import { OperatorQueue } from "./servers/operator-queue.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
-import { describeServers, describeWorkers } from "./servers/shown-farm.ts";
+import { describeServers, describeWorkers, type ShownFarm } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPath } from "./http/paths.ts";
@@ -110,6 +110,8 @@ export interface ApiDependencies {
   log: Logger;
   version: string;
   startedAt: number;
+  /** Aborted when the process is asked to stop: it is not ready any more, and works on until `stopping`. */
+  leaving: AbortSignal;
   /** Aborted when the process stops; open streams end then. */
   stopping: AbortSignal;
   watchTimes: WatchTimes;
@@ -136,13 +138,14 @@ const version = "0.1.0";
 /**
  * The composition root: builds all parts by hand. Waits for PostgreSQL, without which the API can promise nothing.
  * Redis may become available later.
- * @param options.signal ends the waiting, and later the streams
+ * @param options.starting ends the waiting
  */
 export async function openDependencies(
   settings: ServiceConfiguration,
   log: Logger,
-  options: { signal: AbortSignal; times?: Partial<ApiTimes> },
+  options: Record<"starting" | "leaving" | "stopping", AbortSignal> & { times?: Partial<ApiTimes> },
 ): Promise<ApiDependencies> {
+  const { leaving, stopping } = options;
   const times = { ...defaultTimes, ...options.times };
   const database = openApiDatabase(settings);
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
@@ -162,9 +165,9 @@ export async function openDependencies(
   try {
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const jobs = database.jobReader;
-    const metrics = metricsOf(database, () => servers.farm());
+    const metrics = metricsOf(database, tickets, () => servers.farm());
     const { defaultTenant, ...accessParts } = await createAccessParts(settings, times, {
-      ...{ database, metrics, log, signal: options.signal },
+      ...{ database, metrics, log, starting: options.starting, stopping },
     });
     const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log });
     const { end, ...accepting } = acceptingParts(
@@ -190,7 +193,7 @@ export async function openDependencies(
       probes: probesOf(database, tickets, servers),
       log,
       version,
-      ...{ startedAt: Date.now(), stopping: options.signal, watchTimes: times.watch },
+      ...{ startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },
       close,
     };
   } catch (error) {
@@ -267,8 +270,9 @@ function limitingParts(
 }
 
 /** Figures that are queried at each scrape. */
-function metricsOf(database: Database, farm: Parameters<typeof createMetrics>[0]["farm"]): Metrics {
+function metricsOf(database: Database, tickets: BullTicketQueue, farm: () => Promise<ShownFarm>): Metrics {
   return createMetrics({
+    services: { database: () => database.ping(), redis: () => tickets.ping() },
     summarizeQueue: () => database.jobReader.summarizeQueue(),
     estimateError: () => database.runDurations.readEstimateError(),
     countDeliveries: () => database.webhookQueue.countPending(),

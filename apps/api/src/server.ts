@@ -21,13 +21,13 @@ export function createApp(
     corsOrigins,
   }: Pick<Configuration, "publicUrl" | "trustedProxies" | "corsOrigins">,
 ): Express {
-  const { access, log, metrics } = dependencies;
+  const { access, log, metrics, leaving } = dependencies;
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
-  app.use(logRequests(log, metrics), securityHeaders(), access.refuseForeignHosts);
+  app.use(logRequests(log, metrics), sendElsewhere(leaving), securityHeaders(), access.refuseForeignHosts);
   app.use(allowOrigins(corsOrigins, routes));
   app.use(access.refuseForeignPages, nameBaseUrl(publicUrl));
   app.use(prefix, keepFromCaches);
@@ -40,6 +40,14 @@ export function createApp(
   });
   app.use(answerErrors(dependencies));
   return app;
+}
+
+/** A process that stops keeps no connection open, so that the client's next request goes to another process. */
+function sendElsewhere(leaving: AbortSignal): RequestHandler {
+  return (_request, response, next) => {
+    if (leaving.aborted) response.set("connection", "close");
+    next();
+  };
 }
 
 /**

@@ -1,7 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { awaitSchema } from "@genga/database";
 import { partialFileAgeMs } from "@genga/jobs";
-import { requireKeyBeyondLoopback, requireServices, type Configuration, type Logger } from "@genga/runtime";
+import {
+  requireKeyBeyondLoopback,
+  requireServices,
+  type Configuration,
+  type Logger,
+  type ServiceConfiguration,
+} from "@genga/runtime";
 import { openDependencies, type ApiDependencies, type ApiTimes } from "./dependencies.ts";
+import { answerWhileStarting } from "./http/answer-while-starting.ts";
 import { listen, type ListeningServer } from "./http/listening-server.ts";
 import { createApp } from "./server.ts";
 
@@ -11,7 +19,8 @@ export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
 }
 
 /**
- * Starts the API with this configuration; resolves once it accepts connections.
+ * Starts the API with this configuration; resolves once it works. From the beginning it answers probes, and refuses
+ * everything else until then.
  * @throws ConfigurationError when it would serve other machines without a key, or when the addresses of its services
  * are missing
  */
@@ -21,34 +30,49 @@ export async function startApi(
   options: { signal?: AbortSignal; times?: Partial<ApiTimes> } = {},
 ): Promise<RunningApi> {
   const settings = requireServices(configuration);
-  const stopping = new AbortController();
-  const signal =
-    options.signal === undefined ? stopping.signal : AbortSignal.any([options.signal, stopping.signal]);
+  const server = await listen(answerWhileStarting, settings);
+  try {
+    return await startOn(server, settings, log, options);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
+async function startOn(
+  server: ListeningServer,
+  settings: ServiceConfiguration,
+  log: Logger,
+  { signal: starting = new AbortController().signal, times }: Parameters<typeof startApi>[2] & object,
+): Promise<RunningApi> {
+  const [leaving, stopping] = [new AbortController(), new AbortController()];
   const onWaiting = (message: string): void => {
     log.warn(message);
   };
-  await awaitSchema({ databaseUrl: settings.databaseUrl, signal, onWaiting });
+  await awaitSchema({ databaseUrl: settings.databaseUrl, signal: starting, onWaiting });
   const dependencies = await openDependencies(settings, log, {
-    signal,
-    ...(options.times === undefined ? {} : { times: options.times }),
+    ...{ starting, leaving: leaving.signal, stopping: stopping.signal },
+    ...(times === undefined ? {} : { times }),
   });
   try {
-    requireKeyBeyondLoopback(configuration, await dependencies.madeKeys.areThere());
+    requireKeyBeyondLoopback(settings, await dependencies.madeKeys.areThere());
     await sweepPartialFiles(dependencies);
-    const server = await listen(createApp(dependencies, settings), settings);
-    return {
-      url: server.url,
-      port: server.port,
-      stop: async () => {
-        stopping.abort();
-        await server.close();
-        await dependencies.close();
-      },
-    };
   } catch (error) {
     await dependencies.close();
     throw error;
   }
+  server.answerWith(createApp(dependencies, settings));
+  return {
+    url: server.url,
+    port: server.port,
+    stop: async () => {
+      leaving.abort();
+      if (settings.apiDrainMs > 0) await sleep(settings.apiDrainMs);
+      stopping.abort();
+      await server.close();
+      await dependencies.close();
+    },
+  };
 }
 
 /**

@@ -88,7 +88,7 @@ describe("the table", () => {
     expect(linesOf("open").toSorted()).toEqual(
       [
         ...["GET /", "GET /docs", "GET /docs/redoc.js", "GET /openapi.json"],
-        ...["GET health", "GET health/ready"],
+        ...["GET health", "GET health/ready", "GET /health/ready", "GET /health/live"],
         // A page asks whether it must sign in, signs in with a key, and signs out.
         ...["GET session", "POST session", "DELETE session"],
         // They need the token of a signed link.
@@ -178,7 +178,12 @@ describe("the application", () => {
   beforeAll(async () => {
     const settings = requireServices(readConfiguration(api.env));
     const log = createLogger({ name: "api", level: "silent" });
-    dependencies = await openDependencies(settings, log, { signal: new AbortController().signal });
+    const { signal } = new AbortController();
+    dependencies = await openDependencies(settings, log, {
+      starting: signal,
+      leaving: signal,
+      stopping: signal,
+    });
     app = createApp(dependencies, settings);
   });
   afterAll(() => dependencies.close());

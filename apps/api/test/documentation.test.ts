@@ -89,7 +89,7 @@ test("figures can be scraped, with jobs by status and requests by route", async 
   );
   expect(refused).toHaveLength(1);
   for (const status of ["202", "422"]) {
-    const labels = `route="/api/anime/generate",status="${status}"`;
+    const labels = `route="submitJob",status="${status}"`;
     const counts = lines.filter(
       (line) => line.startsWith("genga_http_request_seconds_count") && line.includes(labels),
     );

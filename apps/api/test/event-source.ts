@@ -9,6 +9,8 @@ export interface EventReader {
   rest(): Promise<ReadEvent[]>;
   close(): void;
   comments: string[];
+  /** How long the client shall wait before it reconnects, as the server said last. */
+  readonly retryMs: number | undefined;
 }
 
 export interface ReadEvent {
@@ -22,9 +24,13 @@ export async function openEvents(url: string, headers: Record<string, string> = 
   const response = await fetch(url, { headers, signal: closing.signal });
   const waiting: EventSourceMessage[] = [];
   const comments: string[] = [];
+  let retryMs: number | undefined;
   const parser = createParser({
     onEvent: (event) => waiting.push(event),
     onComment: (comment) => comments.push(comment),
+    onRetry: (ms) => {
+      retryMs = ms;
+    },
   });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const next = async (): Promise<ReadEvent | undefined> => {
@@ -40,6 +46,9 @@ export async function openEvents(url: string, headers: Record<string, string> = 
     response,
     next,
     comments,
+    get retryMs() {
+      return retryMs;
+    },
     rest: async () => {
       const all: ReadEvent[] = [];
       for (let event = await next(); event !== undefined; event = await next()) all.push(event);

@@ -23,11 +23,17 @@ import {
 } from "@genga/jobs";
 import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue, RedisPreviewGiver } from "@genga/queue";
-import { createMetricsRegistry, type Logger, type ServiceConfiguration } from "@genga/runtime";
+import {
+  createMetricsRegistry,
+  registerDependencyMetrics,
+  type Logger,
+  type ServiceConfiguration,
+} from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@genga/webhooks";
 import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 import { type Registry } from "prom-client";
+import { RunMetrics } from "./metrics/run-metrics.ts";
 
 /** All parts of a worker. */
 export interface Dependencies {
@@ -50,6 +56,7 @@ export interface Dependencies {
   webhookDeliverer: WebhookDeliverer;
   /** The figures of this process. */
   registry: Registry;
+  runMetrics: RunMetrics;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -88,6 +95,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
   // A worker needs the definitions of its servers before it begins their first jobs.
   definitions.warmUp();
   const registry = createMetricsRegistry("worker");
+  registerDependencyMetrics(registry, { database: () => database.ping(), redis: () => tickets.ping() });
   const released = new TicketAnnouncer({ tickets, announcer: database.jobAnnouncer, logger: log });
   return {
     workerId,
@@ -110,6 +118,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
       ...{ secretBox: openSecretBox(settings.secretsKeys), metrics: createWebhookMetrics(registry) },
     }),
     registry,
+    runMetrics: new RunMetrics(registry),
     recorder: new AttemptRecorder({
       ...{ runs: database.jobRuns, signals },
       announce: (jobs) => {

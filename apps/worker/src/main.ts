@@ -10,21 +10,16 @@ const handOverMs = 7_000;
 
 runService("worker", async ({ configuration, log, signal }) => {
   const settings = requireServices(configuration);
+  // Probes get answers while the worker waits for what it needs.
+  const statusServer = await startStatusServer(settings.workerStatus);
   const onWaiting = (message: string): void => {
     log.warn(message);
   };
   await awaitSchema({ databaseUrl: settings.databaseUrl, signal, onWaiting });
   const dependencies = await openDependencies(settings, log);
   const worker = new Worker(dependencies);
-  const statusServer = await startStatusServer({
-    ...settings.workerStatus,
-    status: () => worker.status,
-    registry: dependencies.registry,
-  }).catch(async (error: unknown) => {
-    await dependencies.close();
-    throw error;
-  });
   worker.start(statusServer.url);
+  statusServer.show({ status: () => worker.status, registry: dependencies.registry });
   dependencies.webhookDeliverer.start();
   return {
     details: {
@@ -33,6 +28,7 @@ runService("worker", async ({ configuration, log, signal }) => {
       health: `${statusServer.url}/health`,
     },
     stop: async () => {
+      statusServer.noteStopping();
       const handOver = async (): Promise<boolean> => {
         await Promise.all([worker.stop(), dependencies.webhookDeliverer.stop()]);
         await Promise.all([dependencies.close(), statusServer.close()]);

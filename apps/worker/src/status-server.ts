@@ -16,38 +16,45 @@ export interface WorkerStatus {
   serversOwned: number;
   serversReady: number;
   jobsHeld: number;
+  /** Of the disk for outputs; `null` = the disk is not checked, or was not yet. */
+  disk: { freeBytes: number; wantedBytes: number } | null;
   takeBacks: TakeBackCounts;
+}
+
+/** What the port shows, once the worker is built. */
+interface ShownWorker {
+  status: () => WorkerStatus;
+  /** The figures of the worker; those of its status are added. */
+  registry: Registry;
 }
 
 export interface StatusServer {
   /** The URL at which other machines reach it. */
   readonly url: string;
+  /** Call it once, when the worker is built. Until then the worker is starting. */
+  show(worker: ShownWorker): void;
+  /** The worker hands its work over, so it is not ready any more. */
+  noteStopping(): void;
   close(): Promise<void>;
 }
 
 /**
- * `GET /health` and `GET /metrics` of one worker, on a port of its own; port 0 = a free one. Both contain only figures:
- * no address of a server and nothing of a job. `/health` is 503 once the worker's leases have expired.
+ * The health and the metrics of one worker, on a port of its own; port 0 = a free one. They contain only figures: no
+ * address of a server and nothing of a job.
+ *
+ * - `GET /health/live`: 200 as long as this process answers. Whatever it waits for, a restart would not help.
+ * - `GET /health/ready`: 503 while it starts and stops, and once its leases have expired.
+ * - `GET /health`: the same status with the worker's figures.
+ * - `GET /metrics`: for Prometheus; 503 while it starts.
  */
-export async function startStatusServer(options: {
-  host: string;
-  port: number;
-  status: () => WorkerStatus;
-  /** Where the figures of the worker are added. */
-  registry: Registry;
-}): Promise<StatusServer> {
-  const { host, port, status, registry } = options;
-  registerStatus(registry, status);
-  const startedAt = performance.now();
+export async function startStatusServer(options: { host: string; port: number }): Promise<StatusServer> {
+  const { host, port } = options;
+  const pages = new StatusPages();
   const server = createServer((request, response) => {
-    const path = request.url?.split("?", 1)[0];
+    const answer = pages.find(request.url?.split("?", 1)[0]);
     const isRead = request.method === "GET" || request.method === "HEAD";
-    if (path === "/health" && isRead) sendHealth(response, status(), performance.now() - startedAt);
-    else if (path === "/metrics" && isRead) void sendMetrics(response, registry);
-    else {
-      const isKnown = path === "/health" || path === "/metrics";
-      response.writeHead(isKnown ? 405 : 404, isKnown ? { allow: "GET, HEAD" } : {}).end();
-    }
+    if (answer !== undefined && isRead) answer(response);
+    else response.writeHead(answer ? 405 : 404, answer ? { allow: "GET, HEAD" } : {}).end();
   });
   server.requestTimeout = requestTimeoutMs;
   server.maxConnections = connectionsMax;
@@ -57,6 +64,12 @@ export async function startStatusServer(options: {
   const { port: actual } = server.address() as AddressInfo;
   return {
     url: `http://${reachableName(host)}:${actual}`,
+    show: (worker) => {
+      pages.show(worker);
+    },
+    noteStopping: () => {
+      pages.noteStopping();
+    },
     close: async () => {
       const closed = once(server, "close");
       server.close();
@@ -64,6 +77,95 @@ export async function startStatusServer(options: {
       await closed;
     },
   };
+}
+
+/** The answers of the port. */
+class StatusPages {
+  readonly #startedAt = performance.now();
+  #worker: ShownWorker | null = null;
+  #isStopping = false;
+
+  show(worker: ShownWorker): void {
+    registerStatus(worker.registry, worker.status);
+    this.#worker = worker;
+  }
+
+  noteStopping(): void {
+    this.#isStopping = true;
+  }
+
+  find(path: string | undefined): ((response: ServerResponse) => void) | undefined {
+    switch (path) {
+      case "/health":
+        return (response) => {
+          this.#sendHealth(response);
+        };
+      case "/health/live":
+        return (response) => {
+          sendJson(response, 200, { status: "ok" });
+        };
+      case "/health/ready":
+        return (response) => {
+          const reason = this.#whyNotReady();
+          if (reason === null) sendJson(response, 200, { status: "ready" });
+          else sendJson(response, 503, { status: "not-ready", reason });
+        };
+      case "/metrics":
+        return (response) => {
+          void this.#sendMetrics(response);
+        };
+      case undefined:
+      default:
+        return undefined;
+    }
+  }
+
+  /** `null` = it is ready. */
+  #whyNotReady(): "starting" | "stopping" | "leases-expired" | null {
+    if (this.#isStopping) return "stopping";
+    if (this.#worker === null) return "starting";
+    const { leasesRenewedAgoMs, leaseMs } = this.#worker.status();
+    return leasesRenewedAgoMs < leaseMs ? null : "leases-expired";
+  }
+
+  #sendHealth(response: ServerResponse): void {
+    const reason = this.#whyNotReady();
+    const uptimeSeconds = Math.round((performance.now() - this.#startedAt) / 1000);
+    const shown = { status: reason === null ? "ok" : "unavailable", reason, uptimeSeconds };
+    if (this.#worker === null) {
+      sendJson(response, 503, shown);
+      return;
+    }
+    const { workerId, leasesRenewedAgoMs, isPaused, serversOwned, serversReady, jobsHeld } =
+      this.#worker.status();
+    sendJson(response, reason === null ? 200 : 503, {
+      ...shown,
+      leasesRenewedAgoMs: Math.round(leasesRenewedAgoMs),
+      ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld },
+    });
+  }
+
+  async #sendMetrics(response: ServerResponse): Promise<void> {
+    if (this.#worker === null) {
+      response.writeHead(503, { "retry-after": "5" }).end();
+      return;
+    }
+    const { registry } = this.#worker;
+    try {
+      const text = await registry.metrics();
+      response
+        .writeHead(200, { "content-type": registry.contentType, "cache-control": "no-store" })
+        .end(text);
+    } catch {
+      response.writeHead(500).end();
+    }
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: Record<string, unknown>): void {
+  response
+    .writeHead(status, { "content-type": "application/json", "cache-control": "no-store" })
+    .end(JSON.stringify(body));
 }
 
 const requestTimeoutMs = 5_000;
@@ -74,29 +176,6 @@ function reachableName(host: string): string {
   if (host === "0.0.0.0" || host === "::" || host === "[::]") return hostname();
   const plain = host.replace(/^\[|\]$/g, "");
   return plain.includes(":") ? `[${plain}]` : isLoopback(plain) ? "127.0.0.1" : plain;
-}
-
-function sendHealth(response: ServerResponse, status: WorkerStatus, uptimeMs: number): void {
-  const { workerId, leasesRenewedAgoMs, leaseMs, isPaused, serversOwned, serversReady, jobsHeld } = status;
-  const isAlive = leasesRenewedAgoMs < leaseMs;
-  const body = JSON.stringify({
-    status: isAlive ? "ok" : "unavailable",
-    uptimeSeconds: Math.round(uptimeMs / 1000),
-    leasesRenewedAgoMs: Math.round(leasesRenewedAgoMs),
-    ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld },
-  });
-  response
-    .writeHead(isAlive ? 200 : 503, { "content-type": "application/json", "cache-control": "no-store" })
-    .end(body);
-}
-
-async function sendMetrics(response: ServerResponse, registry: Registry): Promise<void> {
-  try {
-    const text = await registry.metrics();
-    response.writeHead(200, { "content-type": registry.contentType, "cache-control": "no-store" }).end(text);
-  } catch {
-    response.writeHead(500).end();
-  }
 }
 
 function registerStatus(registry: Registry, status: () => WorkerStatus): void {
@@ -119,6 +198,7 @@ function registerStatus(registry: Registry, status: () => WorkerStatus): void {
       },
     });
   }
+  registerDisk(registry, status);
   const takenBack = new Counter({
     name: "genga_prompts_taken_back_total",
     help: "Requests to take a waiting prompt back from a busy server, by result.",
@@ -130,4 +210,25 @@ function registerStatus(registry: Registry, status: () => WorkerStatus): void {
         takenBack.inc({ result }, count);
     },
   });
+}
+
+function registerDisk(registry: Registry, status: () => WorkerStatus): void {
+  const figures = [
+    [
+      "genga_worker_disk_free_bytes",
+      "Free space on the disk for outputs; absent if it is not checked.",
+      "freeBytes",
+    ],
+    ["genga_worker_disk_wanted_bytes", "With less free space the worker begins no jobs.", "wantedBytes"],
+  ] as const;
+  for (const [name, help, field] of figures) {
+    const gauge = new Gauge({
+      ...{ name, help, registers: [registry] },
+      collect: () => {
+        const { disk } = status();
+        if (disk === null) gauge.remove();
+        else gauge.set(disk[field]);
+      },
+    });
+  }
 }

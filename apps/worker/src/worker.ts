@@ -7,6 +7,7 @@ import { ProgressWriter } from "./job/progress-writer.ts";
 import { Previews } from "./previews/previews.ts";
 import { noTakeBacks } from "./job/take-back.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
+import { registerServerMetrics } from "./metrics/server-metrics.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
 import { ServerFleet } from "./servers/server-fleet.ts";
 import { removeSuperseded } from "./servers/superseded-prompts.ts";
@@ -112,6 +113,7 @@ export class Worker {
       },
       adoptOn: (owned) => this.#jobs.adoptOn(owned),
     });
+    registerServerMetrics(dependencies.registry, () => this.#fleet.owned);
   }
 
   get status(): WorkerStatus {
@@ -121,6 +123,7 @@ export class Worker {
       ...{ leasesRenewedAgoMs: renewedAgoMs, isPaused: this.#passes.isPaused },
       ...{ serversOwned: owned.length, jobsHeld: this.#jobs.count },
       serversReady: this.#readyServers().length,
+      disk: this.#house.disk.room,
       takeBacks: this.#takeBackCounts,
     };
   }
@@ -174,7 +177,7 @@ export class Worker {
 
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
-    const { takeBacks } = this.#with;
+    const { takeBacks, runMetrics: metrics } = this.#with;
     const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, stallMs, secretsKeys } = settings;
     return new RunningJobs({
       ...{ workerId, runs, servers, definitions, recorder, storage, tickets, guard, log },
@@ -182,7 +185,7 @@ export class Worker {
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,
-      ...{ durations: this.#durations, previews: this.#previews },
+      ...{ durations: this.#durations, previews: this.#previews, metrics },
       endedPrompts: this.#house.endedPrompts,
       ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,
@@ -274,6 +277,7 @@ export class Worker {
 
 function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: () => boolean): Sweeper {
   const { workerId: ownerId, runs, announcer, servers, guessedLanes: lanes, definitions } = dependencies;
+  const { runMetrics: metrics } = dependencies;
   const { tickets, signals, log, settings } = dependencies;
   const { leaseMs, serverGraceMs: graceMs, ageingMs } = settings;
   return new Sweeper({
@@ -289,6 +293,7 @@ function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: (
       graceMs,
       ageingMs,
       mayRequeue,
+      metrics,
       log,
     },
     guessedLanes: new GuessedLaneJudge({ lanes, servers, definitions, tickets, log }),

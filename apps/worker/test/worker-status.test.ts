@@ -75,6 +75,10 @@ test("several workers on one machine answer on ports of their own, which the lis
     const metrics = await (await fetch(new URL("/metrics", healthUrl))).text();
     expect(metrics).toContain('genga_worker_jobs_held{service="worker"} 0');
     expect(metrics).toContain("nodejs_eventloop_lag_seconds");
+    expect(metrics).toContain('genga_dependency_up{dependency="database",service="worker"} 1');
+    expect(metrics).toContain('genga_dependency_up{dependency="redis",service="worker"} 1');
+    for (const path of ["/health/live", "/health/ready"])
+      expect((await fetch(new URL(path, healthUrl))).status).toBe(200);
     expect((await fetch(new URL("/anything", healthUrl))).status).toBe(404);
     expect((await fetch(healthUrl, { method: "POST" })).status).toBe(405);
   }
@@ -94,6 +98,16 @@ test("a worker says that it is not well once its leases have run out, and that i
   await network.cut();
   const { leasesRenewedAgoMs } = (await untilStatus(503)) as { leasesRenewedAgoMs: number };
   expect(leasesRenewedAgoMs).toBeGreaterThanOrEqual(2_000);
+  const ready = await fetch(new URL("/health/ready", healthUrl));
+  expect([ready.status, await ready.json()]).toEqual([
+    503,
+    { status: "not-ready", reason: "leases-expired" },
+  ]);
+  // A restart would not bring the database back.
+  expect((await fetch(new URL("/health/live", healthUrl))).status).toBe(200);
+  const metrics = await (await fetch(new URL("/metrics", healthUrl))).text();
+  expect(metrics).toContain('genga_dependency_up{dependency="database",service="worker"} 0');
+  expect(metrics).not.toContain('genga_dependency_latency_seconds{dependency="database"');
   await network.restore();
   expect(await untilStatus(200)).toMatchObject({ status: "ok" });
 }, 60_000);
@@ -119,4 +133,37 @@ test("a worker's figures tell what it owns and runs", async () => {
   ]);
   await api.cancel(id);
   await api.untilEnded(id);
+});
+
+test("metrics tell how the runs went and what the servers did, and name neither jobs nor addresses", async () => {
+  const api = new ApiClient(stack.url);
+  const good = await api.submit({ type: "workflow", workflow: sleepWorkflow(0.01) });
+  expect(await api.untilEnded(good)).toMatchObject({ status: "completed" });
+  const texts = await Promise.all(
+    stack.workers.map(async ({ details }) =>
+      (await fetch(new URL("/metrics", String(details["health"])))).text(),
+    ),
+  );
+  const sumOf = (name: string, labels: string): number =>
+    texts
+      .flatMap((text) => text.split("\n"))
+      .filter((line) => line.startsWith(`${name}{`) && line.includes(labels))
+      .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  const attempts = "genga_attempts_ended_total";
+  expect(sumOf(attempts, 'type="workflow",outcome="completed",error_class="none"')).toBe(1);
+  expect(sumOf(attempts, 'type="workflow",outcome="cancelled",error_class="none"')).toBe(1);
+  expect(sumOf("genga_jobs_ended_total", 'type="workflow",status="completed"')).toBe(1);
+  expect(sumOf("genga_job_queue_wait_seconds_count", 'type="workflow"')).toBe(2);
+  expect(sumOf("genga_job_run_seconds_count", 'type="workflow"')).toBe(1);
+  const servers = (await (await api.request("GET", "servers")).json()) as {
+    servers: { id: string; url: string }[];
+  };
+  const [{ id, url }] = servers.servers as [{ id: string; url: string }];
+  expect(sumOf("genga_server_slots", `server="${id}"`)).toBe(2);
+  expect(sumOf("genga_server_busy_seconds_total", `server="${id}"`)).toBeGreaterThan(0);
+  for (const text of texts) for (const hidden of [url, good]) expect(text).not.toContain(hidden);
+  const farm = await (await fetch(`${stack.url}/metrics`)).text();
+  expect(farm).toContain(`genga_server_state{server="${id}",url="${url}",state="online",service="api"} 1`);
+  expect(farm).toContain(`genga_server_draining{server="${id}",url="${url}",service="api"} 0`);
+  expect(farm).toContain('genga_dependency_up{dependency="redis",service="api"} 1');
 });

@@ -78,6 +78,7 @@ describe("the configuration", () => {
         ...{ retryForMs: 86_400_000, disableAfterMs: 432_000_000, perTenantMax: 20 },
       },
       workerId: undefined,
+      apiDrainMs: 0,
     });
   });
 
@@ -136,6 +137,7 @@ describe("the configuration", () => {
       SERVER_RETIRE_MS: "0",
       WORKER_HOST: "0.0.0.0",
       WORKER_PORT: "9464",
+      API_DRAIN_MS: "3000",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
       PUBLIC_URL: "https://Genga.example/studio/",
@@ -202,6 +204,7 @@ describe("the configuration", () => {
         ...{ retryFirstMs: 10, retryForMs: 2_000, disableAfterMs: 3_000, perTenantMax: 4 },
       },
       workerId: "w-1",
+      apiDrainMs: 3_000,
     });
   });
 

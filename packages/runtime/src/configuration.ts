@@ -62,6 +62,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
   /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
   readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
+  /** An API that is asked to stop tells that it is not ready for this long before it ends streams and connections. */
+  readonly apiDrainMs: number;
 }
 
 /** A configuration for a process that cannot work without Postgres and Redis: the API and the workers. */
@@ -152,7 +154,7 @@ export function readConfiguration(env: Environment): Configuration {
     keeping: keepingFrom(values),
     webhooks: webhooksFrom(values),
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
-    workerId: values.WORKER_ID,
+    ...{ workerId: values.WORKER_ID, apiDrainMs: values.API_DRAIN_MS },
   };
 }
 
@@ -327,6 +329,7 @@ const environmentSchema = z.object({
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
   ...webhookVariables,
+  API_DRAIN_MS: wholeNumber(0, 6_000).default(0),
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),
   WORKER_ID: z

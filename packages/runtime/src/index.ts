@@ -14,6 +14,7 @@ export {
 export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-address.ts";
 export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, endOutput, type Logger } from "./logger.ts";
+export { registerDependencyMetrics } from "./dependency-metrics.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {
   impatientAfterMs,

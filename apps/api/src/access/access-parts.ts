@@ -25,7 +25,8 @@ interface AccessParts {
 
 /**
  * Everything that decides who sent a request. Waits for the database, in which the tenants of API_KEYS are created.
- * @param parts.signal ends the waiting, and later the checks
+ * @param parts.starting ends the waiting
+ * @param parts.stopping ends the checks of the keys of open streams
  */
 export async function createAccessParts(
   settings: ServiceConfiguration,
@@ -34,10 +35,11 @@ export async function createAccessParts(
     database,
     metrics,
     log,
-    signal,
-  }: { database: Database; metrics: Metrics; log: Logger; signal: AbortSignal },
+    starting,
+    stopping,
+  }: { database: Database; metrics: Metrics; log: Logger } & Record<"starting" | "stopping", AbortSignal>,
 ): Promise<AccessParts> {
-  const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, signal);
+  const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, starting);
   const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
   const sessions = new Sessions({
     ...{ store: database.sessions, configuredKeys, settings: settings.sessions },
@@ -50,7 +52,7 @@ export async function createAccessParts(
   });
   const keyWatch = new KeyWatch({
     findWorking: (credentials) => access.findWorking(credentials),
-    ...{ checkEveryMs: times.streamKeysEveryMs, signal, log },
+    ...{ checkEveryMs: times.streamKeysEveryMs, signal: stopping, log },
   });
   return { access, madeKeys, sessions, keyWatch, defaultTenant };
 }

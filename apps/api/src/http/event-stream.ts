@@ -10,7 +10,7 @@ export class EventStream {
   readonly #closing = new AbortController();
   #writtenAt = performance.now();
 
-  /** @param stop ends the stream, for example because the process stops */
+  /** @param stop ends the stream because the process stops; the client is told to come back soon */
   constructor(response: Response, stop: AbortSignal) {
     this.#response = response;
     response.status(200).set({
@@ -26,7 +26,11 @@ export class EventStream {
     response.once("error", end);
     // The client may have left before, while it was found out whether the stream may be opened.
     if (stop.aborted || response.closed) end();
-    stop.addEventListener("abort", end, { signal: this.#closing.signal });
+    const leave = (): void => {
+      response.write(comeBack());
+      end();
+    };
+    stop.addEventListener("abort", leave, { signal: this.#closing.signal });
   }
 
   /** Aborted when the client has left, or the stream was ended. */
@@ -89,6 +93,15 @@ export class EventStream {
       if (stalled.aborted) this.#response.destroy();
     }
   }
+}
+
+/**
+ * The last words of a process that stops. Its clients come back to another process, at different times, so that they do
+ * not all arrive at once.
+ */
+function comeBack(): string {
+  const retryMs = Math.round(250 + Math.random() * 1_750);
+  return `retry: ${retryMs}\n: this process stops; reconnect to go on\n\n`;
 }
 
 function messageOf(event: string, json: string, id?: number | string): string {

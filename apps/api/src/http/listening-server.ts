@@ -1,13 +1,14 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
-import { type Express } from "express";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
 /** A server that accepts connections. */
 export interface ListeningServer {
   url: string;
   port: number;
+  /** From now on this one answers the requests. */
+  answerWith(listener: RequestListener): void;
   /** Lets open requests finish; connections that are still open after a while are cut. */
   close(): Promise<void>;
 }
@@ -24,7 +25,7 @@ const keepAliveMs = 75_000;
 const lingerMs = 2_000;
 
 export async function listen(
-  app: Express,
+  first: RequestListener,
   {
     requestTimeoutMs = defaultRequestTimeoutMs,
     ...options
@@ -34,13 +35,23 @@ export async function listen(
     ...{ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs },
     connectionsCheckingInterval: Math.min(checkEveryMs, requestTimeoutMs),
   };
-  const server = createServer(timeouts, app);
+  let listener = first;
+  const server = createServer(timeouts, (request, response) => {
+    listener(request, response);
+  });
   answerUnparsedRequests(server);
   server.listen(options.port, options.host);
   await once(server, "listening");
   const { port, address, family } = server.address() as AddressInfo;
   const host = family === "IPv6" ? `[${address}]` : address;
-  return { url: `http://${host}:${port}`, port, close: () => closeServer(server) };
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    answerWith: (next) => {
+      listener = next;
+    },
+    close: () => closeServer(server),
+  };
 }
 
 async function closeServer(server: Server): Promise<void> {

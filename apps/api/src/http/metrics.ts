@@ -1,8 +1,7 @@
-import { type EstimateError, jobStatuses, type QueueSummary } from "@genga/jobs";
-import { createMetricsRegistry } from "@genga/runtime";
-import { type ShownFarm } from "../servers/shown-farm.ts";
+import { createMetricsRegistry, registerDependencyMetrics } from "@genga/runtime";
 import { createWebhookMetrics, type WebhookMetrics } from "@genga/webhooks";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { countAtScrapes, type AskedSources } from "./farm-metrics.ts";
 
 /** The counters and histograms of the API. */
 export interface Metrics {
@@ -18,28 +17,22 @@ export interface Metrics {
   webhooks: WebhookMetrics;
 }
 
-/** Sources that are queried at each scrape. Figures of a source that fails are left out. */
-interface Asked {
-  /** Counts of all tenants' jobs. */
-  summarizeQueue: () => Promise<QueueSummary>;
-  /** How far the latest estimates of runs were off. */
-  estimateError: () => Promise<EstimateError>;
-  /** How many workers are alive, and which of them have no room for outputs. */
-  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks">>;
-  /** Deliveries to webhooks that wait. */
-  countDeliveries: () => Promise<number>;
+interface AskedServices {
+  /** The services on which the API depends. */
+  services: Parameters<typeof registerDependencyMetrics>[1];
 }
 
-export function createMetrics(asked: Asked): Metrics {
+export function createMetrics({ services, ...asked }: AskedSources & AskedServices): Metrics {
   const registry = createMetricsRegistry("api");
   const registers = [registry];
   countAtScrapes(registry, asked);
+  registerDependencyMetrics(registry, services);
   return {
     registry,
     webhooks: createWebhookMetrics(registry),
     requestSeconds: new Histogram({
       name: "genga_http_request_seconds",
-      help: "Time from a request's head to the end of its answer.",
+      help: "Time from a request's head to the end of its answer, by the id of the route (unknown = no route was reached).",
       labelNames: ["method", "route", "status"],
       buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
       registers,
@@ -84,55 +77,4 @@ export function createMetrics(asked: Asked): Metrics {
       registers,
     }),
   };
-}
-
-function countAtScrapes(registry: Registry, asked: Asked): void {
-  const { summarizeQueue, farm, estimateError, countDeliveries } = asked;
-  const registers = [registry];
-  const error = new Gauge({
-    name: "genga_estimate_error",
-    help: "The median error of the latest estimates of runs, as a share of the runs; absent before there was one.",
-    registers,
-    collect: async () => {
-      error.reset();
-      const { medianError = null } = (await estimateError().catch(() => undefined)) ?? {};
-      if (medianError === null) error.remove();
-      else error.set(medianError);
-    },
-  });
-  const deliveries = new Gauge({
-    name: "genga_webhook_deliveries_pending",
-    help: "Deliveries to webhooks that wait for their first or next attempt, of all tenants.",
-    registers,
-    collect: async () => {
-      deliveries.reset();
-      const pending = await countDeliveries().catch(() => undefined);
-      if (pending !== undefined) deliveries.set(pending);
-    },
-  });
-  const jobs = new Gauge({
-    name: "genga_jobs",
-    help: "Jobs by status, of all tenants.",
-    labelNames: ["status"],
-    registers,
-    collect: async () => {
-      jobs.reset();
-      const summary = await summarizeQueue().catch(() => undefined);
-      if (summary === undefined) return;
-      for (const status of jobStatuses) jobs.set({ status }, summary.counts[status]);
-    },
-  });
-  const workers = new Gauge({
-    name: "genga_workers",
-    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full.",
-    labelNames: ["state"],
-    registers,
-    collect: async () => {
-      workers.reset();
-      const now = await farm().catch(() => undefined);
-      if (now === undefined) return;
-      workers.set({ state: "full_disk" }, now.fullDisks.length);
-      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.fullDisks.length));
-    },
-  });
 }

@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type Principal } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
-import { type Request, type RequestHandler, type Response } from "express";
+import { type RequestHandler, type Response } from "express";
 import { type Metrics } from "./metrics.ts";
-import { boardPath } from "./paths.ts";
 import { factsOf } from "./request-facts.ts";
 
 /**
@@ -35,18 +34,11 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
         isWhole: response.writableFinished,
       };
       log[level](details, `${method} ${path} ${status}`);
-      const route = routeOf(request);
+      const route = factsOf(response).id ?? "unknown";
       metrics.requestSeconds.observe({ method, route, status: String(status) }, durationMs / 1000);
     });
     next();
   };
-}
-
-/** The route's pattern instead of the path, so that the number of metric series is bounded. */
-function routeOf(request: Request): string {
-  const pattern: unknown = (request.route as { path?: unknown } | undefined)?.path;
-  if (typeof pattern === "string") return pattern;
-  return request.originalUrl.startsWith(boardPath) ? boardPath : "unknown";
 }
 
 /** The id under which the log knows this request. */

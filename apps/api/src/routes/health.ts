@@ -16,7 +16,7 @@ interface PartHealth {
 const answerTimeoutMs = 2_000;
 const tickMs = 100;
 
-type Parts = Pick<ApiDependencies, "access" | "probes" | "version" | "startedAt">;
+type Parts = Pick<ApiDependencies, "access" | "probes" | "version" | "startedAt" | "leaving">;
 
 const open = { tag: "service", method: "GET", access: "open", isPolled: true } as const;
 
@@ -40,23 +40,35 @@ export const getHealth = route({
  * Accepting jobs needs only the database, so an API without servers, workers or Redis is ready and keeps getting
  * requests.
  */
-export const getReadiness = route({
+const readiness = {
   ...open,
-  id: "getReadiness",
-  path: "health/ready",
   summary: "Whether this process can accept jobs; the other parts are for information",
   answers: {
     200: { description: "It can accept jobs.", content: json("Readiness") },
     503: {
-      description: "It cannot accept jobs, because the database is unavailable.",
+      description: "It cannot accept jobs: the database is unavailable, or this process starts or stops.",
       content: json("Readiness"),
     },
   },
-  handler: async ({ request, response }, dependencies: Parts) => {
-    const parts = await probeAll({ request, response }, dependencies);
-    if (parts.database.status === "ok") return { json: { status: "ready", parts } };
-    return { status: 503, headers: { "retry-after": "2" }, json: { status: "not-ready", parts } };
+  handler: async (asked: { request: Request; response: Response }, dependencies: Parts) => {
+    const parts = await probeAll(asked, dependencies);
+    if (parts.database.status === "ok" && !dependencies.leaving.aborted)
+      return { json: { status: "ready", parts } } as const;
+    return { status: 503, headers: { "retry-after": "2" }, json: { status: "not-ready", parts } } as const;
   },
+} as const;
+
+export const getReadiness = route({ ...readiness, id: "getReadiness", path: "health/ready" });
+export const getReadinessAtRoot = route({ ...readiness, id: "getReadinessAtRoot", path: "/health/ready" });
+
+/** Asks nothing of other services: a restart of this process would not bring them back. */
+export const getLiveness = route({
+  ...open,
+  id: "getLiveness",
+  path: "/health/live",
+  summary: "Whether this process answers, whatever it waits for",
+  answers: { 200: { description: "It does.", content: json("Liveness") } },
+  handler: () => ({ json: { status: "ok" } as const }),
 });
 
 /** Only operators are shown how many servers and workers there are. */

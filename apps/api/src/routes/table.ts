@@ -16,7 +16,7 @@ import { getDescription, getDocumentation, getDocumentationScript, getLandingPag
 import { watchBatch, watchJobs } from "./event-streams.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
 import { rerunJob, submitImage, submitJob, submitVideo } from "./generate.ts";
-import { getHealth, getReadiness } from "./health.ts";
+import { getHealth, getLiveness, getReadiness, getReadinessAtRoot } from "./health.ts";
 import { watchJob } from "./job-events.ts";
 import { getPreview } from "./previews.ts";
 import {
@@ -102,6 +102,6 @@ export const routes: readonly Route[] = [
   ],
   ...[pauseLane, resumeLane],
   ...[getTenantLimits, setTenantLimits],
-  ...[getHealth, getReadiness, getMetrics, getBoard],
+  ...[getHealth, getReadiness, getReadinessAtRoot, getLiveness, getMetrics, getBoard],
   ...[getLandingPage, getDocumentation, getDocumentationScript, getDescription],
 ];

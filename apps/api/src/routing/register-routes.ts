@@ -15,7 +15,7 @@ export function registerRoutes(app: Express, routes: readonly Route[], parts: Ro
   for (const [path, ofPath] of byPath(routes)) {
     const handled = ofPath.filter((route) => "respond" in route);
     for (const mounted of ofPath.filter((route) => "routerOf" in route)) {
-      app.use(path, parts.access.require(mounted), mounted.routerOf(parts));
+      app.use(path, noteFactsOf(mounted), parts.access.require(mounted), mounted.routerOf(parts));
     }
     if (handled.length > 0) registerPath(app.route(path), handled, parts);
   }
@@ -24,14 +24,17 @@ export function registerRoutes(app: Express, routes: readonly Route[], parts: Ro
 function registerPath(at: IRoute, routes: readonly HandledRoute[], parts: RouteDependencies): void {
   for (const route of routes) {
     const { method, body, respond } = route;
-    const note: RequestHandler = (_request, response, next) => {
-      noteFacts(response, route);
-      next();
-    };
     const handle: RequestHandler = (request, response) => respond(request, response, parts);
-    at[verbs[method]](note, guardsOf(route, parts), [...(body?.receive ?? [])], handle);
+    at[verbs[method]](noteFactsOf(route), guardsOf(route, parts), [...(body?.receive ?? [])], handle);
   }
   at.all(guardsOf(weakestOf(routes), parts), answerOtherMethods(routes));
+}
+
+function noteFactsOf(route: Route): RequestHandler {
+  return (_request, response, next) => {
+    noteFacts(response, route);
+    next();
+  };
 }
 
 const verbs = { GET: "get", POST: "post", PUT: "put", PATCH: "patch", DELETE: "delete" } as const;

@@ -285,6 +285,7 @@ export const answerSchemas = {
     uptimeSeconds: z.int(),
     parts,
   }),
+  Liveness: z.object({ status: z.literal("ok") }),
   Readiness: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
   Session: sessionViewSchema,
   Sessions: z.object({ sessions: z.array(sessionEntrySchema) }),

@@ -18,8 +18,11 @@ export interface JobServer {
   /** Why the server takes no work, for operators; `null` while it is online. */
   readonly reason: string | null;
 
-  /** The run begins and holds a slot of this server. */
-  addRun(run: Run): void;
+  /**
+   * The run begins and holds a slot of this server.
+   * @param waitedMs how long its ticket had been waiting; `null` = it was adopted, or that is not known
+   */
+  addRun(run: Run, waitedMs: number | null): void;
   removeRun(run: Run): void;
 
   /** Checks the server now; afterwards `isAnswering` is up to date. @throws the signal's reason */
@@ -43,6 +46,8 @@ export interface JobServer {
   noteUnloaded(): void;
   /** A prompt ended, so there is a place for the next one. @param at when, by the monotonic clock */
   notePlaceFreed(at: number): void;
+  /** A run has let go of its slot. */
+  noteSlotFreed(): void;
   /** This run's prompt has left the server normally. */
   notePromptGone(run: Run): void;
   /** A prompt ended normally, with success or with an error of its own. */

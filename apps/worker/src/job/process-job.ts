@@ -36,7 +36,8 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
  * is left until its lease expires.
  */
 export async function processJob(run: Run, server: JobServer, options: ProcessJobOptions): Promise<void> {
-  const log = options.log.child({ jobId: run.jobId, attempt: run.leased.attempt, server: server.url });
+  const { jobId, promptId } = run;
+  const log = options.log.child({ jobId, attempt: run.leased.attempt, promptId, server: server.url });
   try {
     const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
     const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);
@@ -45,11 +46,11 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
       server.notePromptGone(run);
       server.notePlaceFreed(run.endHeardAt ?? endedAt);
     }
-    freeSlot(run, options);
+    freeSlot(run, server, options);
     noteOnServer(run, server, prompt);
     const { lookup } = prompt;
     if (lookup.state === "finished" && run.timing !== null)
-      options.measures.note(run.leased.job, run.timing.measured(endedAt, lookup.executedMs), run.hadToLoad);
+      noteExecution(run, run.timing.measured(endedAt, lookup.executedMs), options);
     const outputs =
       lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
     const status = await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, options, log);
@@ -57,7 +58,7 @@ export async function processJob(run: Run, server: JobServer, options: ProcessJo
       noteDurations(run, server, run.timing.measured(endedAt, lookup.executedMs), options);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
-    freeSlot(run, options);
+    freeSlot(run, server, options);
     await endStoppedRun(run, server, { error, wasOnServer }, options, log);
   } finally {
     options.progress.forget(run);
@@ -86,15 +87,24 @@ function endWithoutWatch(run: Run): PromptEnd {
   return { lookup: { state: wasThere ? "absent" : "never-there" }, endedBy, warnings: [] };
 }
 
+/** Its prompt finished. */
+function noteExecution(run: Run, times: RunTimes, { measures, metrics }: ProcessJobOptions): void {
+  measures.note(run.leased.job, times, run.hadToLoad);
+  metrics.noteExecuted(run.leased.job.type, times.totalMs);
+}
+
 /** The job is completed: what later estimates learn from its execution, and how far off its own estimate was. */
 function noteDurations(run: Run, server: JobServer, times: RunTimes, options: ProcessJobOptions): void {
   const { measure, hadToLoad } = run;
-  options.durations.note(measure.completed(times, hadToLoad, server.id), measure.errorOf(times.totalMs));
+  const error = measure.errorOf(times.totalMs);
+  options.durations.note(measure.completed(times, hadToLoad, server.id), error);
+  options.metrics.noteEstimateError(run.leased.job.type, error);
 }
 
-function freeSlot(run: Run, options: ProcessJobOptions): void {
+function freeSlot(run: Run, server: JobServer, options: ProcessJobOptions): void {
   if (!run.holdsSlot) return;
   run.holdsSlot = false;
+  server.noteSlotFreed();
   options.onSlotFreed();
 }
 

@@ -14,6 +14,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import pRetry from "p-retry";
 import { removeOutputs } from "../files/store-outputs.ts";
+import { type RunMetrics } from "../metrics/run-metrics.ts";
 import {
   blamesJobForCrashes,
   endOf,
@@ -37,6 +38,7 @@ export interface RecordEndOptions {
 
 export interface EndJobOptions extends RecordEndOptions {
   runs: Pick<JobRuns, "listAttempts" | "listOwned">;
+  metrics: RunMetrics;
   /** Deletes the entries of ended prompts from the history of their server. */
   endedPrompts: { forgetSoon: (connector: ComfyUIConnector, promptId: string) => void };
   log: Logger;
@@ -111,6 +113,7 @@ async function recordEnd(
         return true;
       },
     });
+    options.metrics.noteAttemptEnd(job.type, end, job.status);
     log.info({ status: job.status, outputs: outputs.length, reason: reasonOf(end) }, "attempt ended");
     await finishTicket(run, end, job.status, options, log);
     await removeLeftovers(run, end, outputs, options, log);

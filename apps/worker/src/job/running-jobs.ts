@@ -1,5 +1,6 @@
 import { type HeldTicket, type JobRuns, type LeasedJob } from "@genga/jobs";
 import { type OutageGuard } from "../timing/outage-guard.ts";
+import { waitedMs } from "../metrics/run-metrics.ts";
 import { type JobServer } from "./job-server.ts";
 import { processJob, type ProcessJobOptions } from "./process-job.ts";
 import { Run } from "./run.ts";
@@ -65,7 +66,9 @@ export class RunningJobs {
     for (const leased of adopted) {
       const server = byId.get(leased.serverId);
       if (server === undefined) continue;
-      log.info({ jobId: leased.jobId, attempt: leased.attempt, server: server.url }, "job adopted");
+      const { jobId, attempt, promptId } = leased;
+      log.info({ jobId, attempt, promptId, server: server.url }, "job adopted");
+      this.#options.metrics.noteRecovered("adopted");
       // The job may be this worker's own, if its lease expired during a pause or an outage and no other worker adopted
       // the job. Its earlier run ends first, since only one run may watch a prompt.
       const earlier = this.#latest.get(leased.jobId);
@@ -134,7 +137,9 @@ export class RunningJobs {
       ...{ leased, ticket, wasAdopted },
       ...{ leaseMs, leasedSince, secretsKeys },
     });
-    server.addRun(run);
+    const waited = wasAdopted ? null : waitedMs(leased.job);
+    if (!wasAdopted) this.#options.metrics.noteClaimed(leased.job, waited);
+    server.addRun(run, waited);
     const ended = after
       .then(() => processJob(run, server, this.#options))
       .finally(() => {

@@ -15,6 +15,7 @@ import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows"
 import pTimeout from "p-timeout";
 import { z } from "zod";
 import { type JobServer } from "../job/job-server.ts";
+import { SlotUse } from "../metrics/slot-use.ts";
 import { Coalescer } from "../timing/coalescer.ts";
 import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
@@ -54,8 +55,8 @@ const historySchema = z.record(z.string(), z.unknown());
 /** A ComfyUI server whose lease this worker holds: its connection, its health checks, and the runs on it. */
 export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
-  /** An operator asked that the server get no new work. */
-  isDraining: boolean;
+  readonly slotUse = new SlotUse();
+  #isDraining: boolean;
   #labels: readonly string[];
   readonly #options: OwnedServerOptions;
   readonly #runs = new Set<ServerRun>();
@@ -71,10 +72,11 @@ export class OwnedServer implements JobServer {
   readonly #others = new OthersPrompts();
   #announced: ServerState = "unknown";
   #disconnects = 0;
+  #modelLoads = 0;
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
-    this.isDraining = options.record.draining;
+    this.#isDraining = options.record.draining;
     this.#labels = options.record.labels;
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
@@ -109,6 +111,16 @@ export class OwnedServer implements JobServer {
     if (labels.join() === this.#labels.join()) return;
     this.#labels = labels;
     if (this.mayTakeJobs) this.#options.onReady(this);
+  }
+
+  /** An operator asked that the server get no new work. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  setDraining(isDraining: boolean): void {
+    this.#isDraining = isDraining;
+    if (isDraining) this.slotUse.noteUnavailable();
   }
 
   get lease(): ServerLease {
@@ -180,7 +192,14 @@ export class OwnedServer implements JobServer {
   }
 
   noteExecution(run: ServerRun): boolean | null {
-    return this.#model.noteExecution(run.mainModel);
+    const hadToLoad = this.#model.noteExecution(run.mainModel);
+    if (hadToLoad === true) this.#modelLoads += 1;
+    return hadToLoad;
+  }
+
+  /** For how many prompts the server had to load its model first. */
+  get modelLoads(): number {
+    return this.#modelLoads;
   }
 
   noteUnloaded(): void {
@@ -188,8 +207,9 @@ export class OwnedServer implements JobServer {
     if (this.#model.forget()) void this.#row.recordModel(this.model);
   }
 
-  addRun(run: ServerRun): void {
+  addRun(run: ServerRun, waitedMs: number | null): void {
     this.#runs.add(run);
+    this.slotUse.noteTaken(performance.now(), waitedMs);
     this.#refills.noteTaken(run);
   }
 
@@ -224,7 +244,13 @@ export class OwnedServer implements JobServer {
   }
 
   noteAccepted(run: ServerRun): void {
-    this.#refills.noteAccepted(run, performance.now());
+    const now = performance.now();
+    this.#refills.noteAccepted(run, now);
+    this.slotUse.noteAccepted(now);
+  }
+
+  noteSlotFreed(): void {
+    this.slotUse.noteFreed(performance.now());
   }
 
   notePlaceFreed(at: number): void {
@@ -234,6 +260,7 @@ export class OwnedServer implements JobServer {
   /** No job waited for the places that were free by then. @param by monotonic milliseconds */
   noteNothingWaited(by: number): void {
     this.#refills.noteNothingWaited(by);
+    this.slotUse.noteNothingWaited(by);
   }
 
   notePromptGone(run: ServerRun): void {
@@ -340,6 +367,7 @@ export class OwnedServer implements JobServer {
   /** Acts on the last check: announces the server, stops runs whose server is lost, and records the state. */
   async #applyHealth(): Promise<void> {
     const { state, reason } = this.#health;
+    if (!this.#health.mayTakeJobs) this.slotUse.noteUnavailable();
     if (state !== this.#announced) {
       const { log, onReady } = this.#options;
       const wasReady = takesWork(this.#announced);

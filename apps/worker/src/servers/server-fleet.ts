@@ -113,7 +113,7 @@ export class ServerFleet {
       if (server === undefined) continue;
       server.setLabels(record.labels);
       if (server.isDraining === record.draining) continue;
-      server.isDraining = record.draining;
+      server.setDraining(record.draining);
       const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
       this.#options.log.info({ server: server.url }, what);
     }

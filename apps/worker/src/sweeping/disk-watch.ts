@@ -25,6 +25,7 @@ const resumeFactor = 1.1;
 export class DiskWatch {
   readonly #options: DiskWatchOptions;
   #isFull = false;
+  #freeBytes: number | null = null;
 
   constructor(options: DiskWatchOptions) {
     this.#options = options;
@@ -32,6 +33,12 @@ export class DiskWatch {
 
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** The free and the wanted space; `null` = the disk is not checked, or was not yet. */
+  get room(): { freeBytes: number; wantedBytes: number } | null {
+    const { wantedBytes } = this.#options;
+    return this.#freeBytes === null ? null : { freeBytes: this.#freeBytes, wantedBytes };
   }
 
   /**
@@ -42,6 +49,7 @@ export class DiskWatch {
     const { workerId, storage, store, wantedBytes, onRoom, log } = this.#options;
     if (wantedBytes === 0) return;
     const freeBytes = await storage.freeBytes();
+    this.#freeBytes = freeBytes;
     const wasFull = this.#isFull;
     this.#isFull = freeBytes < (wasFull ? wantedBytes * resumeFactor : wantedBytes);
     if (this.#isFull) {

@@ -9,6 +9,7 @@ import {
   TicketsUnavailableError,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { type RunMetrics } from "../metrics/run-metrics.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
 
 export interface SweeperOptions {
@@ -28,6 +29,7 @@ export interface SweeperOptions {
   graceMs: number;
   /** How long a job waits in a band before it moves up. */
   ageingMs: number;
+  metrics: Pick<RunMetrics, "noteRecovered">;
   log: Logger;
 }
 
@@ -84,13 +86,14 @@ export class Sweeper {
   }
 
   async #requeueAbandoned(): Promise<void> {
-    const { runs, signals, guard, graceMs, log } = this.#options;
+    const { runs, signals, guard, graceMs, metrics, log } = this.#options;
     if (!guard.mayTakeOver || !this.#options.mayRequeue()) return;
     for (const { job, event } of await guard.watch(runs.requeueAbandoned(graceMs))) {
       log.warn(
         { jobId: job.id, status: job.status },
         "the job's worker and server are gone; the job was requeued or cancelled",
       );
+      metrics.noteRecovered("requeued");
       signals.publish("job", eventSignal(event, job));
     }
   }

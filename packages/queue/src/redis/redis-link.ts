@@ -2,6 +2,7 @@ import { Redis } from "ioredis";
 import pTimeout from "p-timeout";
 import { TicketsUnavailableError } from "@genga/jobs";
 import { mapRedisError } from "./redis-errors.ts";
+import { toldOutagesOf, type ToldOutages } from "./told-outages.ts";
 
 /** The logger's methods that the queue uses; a pino logger fits. */
 export interface QueueLogger {
@@ -41,11 +42,12 @@ export class RedisLink {
   readonly #heartbeat: NodeJS.Timeout;
   readonly #firstConnection: Promise<void>;
   #silentHeartbeats = 0;
-  #isDown = false;
+  readonly #outages: ToldOutages;
   #isClosed = false;
 
   constructor(options: RedisLinkOptions) {
     this.#options = options;
+    this.#outages = toldOutagesOf(options.logger);
     this.redis = new Redis(options.redisUrl, {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -104,6 +106,7 @@ export class RedisLink {
     if (this.#isClosed) return;
     const wasReady = this.isReady();
     this.#isClosed = true;
+    this.#outages.forget(this);
     clearInterval(this.#heartbeat);
     this.#readyListeners.clear();
     // QUIT lets commands that were sent before (a last signal) arrive. It must not wait on a dead connection.
@@ -142,20 +145,12 @@ export class RedisLink {
 
   #noteReady(): void {
     this.#silentHeartbeats = 0;
-    if (this.#isDown) {
-      this.#options.logger.info({ purpose: this.#options.purpose }, "Redis is back.");
-    }
-    this.#isDown = false;
+    this.#outages.noteReady(this);
     for (const listener of this.#readyListeners) listener();
   }
 
-  /** Logs one line for each outage, however many errors it causes. */
+  /** One line is logged for each outage, however many errors it causes. */
   #noteOutage(error: unknown): void {
-    if (this.#isDown || this.#isClosed) return;
-    this.#isDown = true;
-    this.#options.logger.warn(
-      { purpose: this.#options.purpose, err: error },
-      "Redis is not reachable; reconnecting until it is.",
-    );
+    if (!this.#isClosed) this.#outages.noteBroken(this, this.#options.purpose, error);
   }
 }
