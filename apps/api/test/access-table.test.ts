@@ -188,7 +188,11 @@ describe("the application", () => {
   });
   afterAll(() => dependencies.close());
 
-  test("has exactly the routes of the table, and the router of Bull Board", () => {
+  /** Those of Bull Board and, open to everybody, of the dashboard's pages. */
+  const routersOf = ({ router }: Express): unknown[] =>
+    router.stack.flatMap(({ handle }) => ("stack" in handle ? [handle] : []));
+
+  test("has exactly the routes of the table, and the routers of Bull Board and of the pages", () => {
     const own = app.router.stack.flatMap(({ route }) => {
       if (route === undefined) return [];
       const methods = new Set<string | undefined>(route.stack.map(({ method }) => method));
@@ -196,12 +200,13 @@ describe("the application", () => {
       return [...methods].map((method = "") => asText(method, route.path));
     });
     expect([...own, `GET ${boardPath}`].toSorted()).toEqual(listed);
-    const routers = app.router.stack.filter(({ handle }) => "stack" in handle);
-    expect(routers).toHaveLength(1);
+    const [, pages, ...others] = routersOf(app);
+    expect(routesBelow(pages).filter(({ method }) => method !== "GET")).toEqual([]);
+    expect(others).toEqual([]);
   });
 
   test("lets only operators reach any route of Bull Board, however its path is spelled", async () => {
-    const board = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? routesBelow(handle) : []));
+    const board = routesBelow(routersOf(app)[0]);
     expect(board.length).toBeGreaterThan(20);
     const spelled = ["/ADMIN/Queues/api/queues", "/admin/queues//api/queues", "/admin/queues/static/x.js"];
     const asked = [

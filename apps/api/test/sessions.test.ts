@@ -1,8 +1,15 @@
-import { randomBytes } from "node:crypto";
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { type AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { GengaClient } from "@genga/client";
+import { findBrowser, openBrowser } from "@genga/testing";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
+import sharp from "sharp";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+import { openEvents, type EventReader } from "./event-source.ts";
 
 const operator = "key-that-operates";
 const artist = "key-that-submits";
@@ -271,7 +278,351 @@ describe("sessions", () => {
     expect(await statusOf(`${many}; ${cookie}`)).toBe(401);
     expect(await statusOf(`xgenga_session=${cookie.split("=")[1]!}`)).toBe(401);
   });
+
+  test("end with the sign-out, for this cookie alone, and are removed from the browser", async () => {
+    const [cookie, other] = [await cookieOf(url, artist), await cookieOf(url, artist)];
+    const answer = await send(api(url, "session"), { method: "DELETE", headers: pageOf(url, cookie) });
+    expect([answer.status, answer.headers["set-cookie"]]).toEqual([
+      204,
+      ["genga_session=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict"],
+    ]);
+    expect([await statusOf(cookie), await statusOf(other)]).toEqual([401, 200]);
+    for (const headers of [pageOf(url, cookie), {}]) {
+      expect((await send(api(url, "session"), { method: "DELETE", headers })).status).toBe(204);
+    }
+  });
+
+  test("are listed for operators, who end them in every process, with their open streams and no others", async () => {
+    const another = await studio.startAnother();
+    const [boss, ending, going] = [
+      ...[await cookieOf(url, operator), await cookieOf(url, artist), await cookieOf(url, artist)],
+    ] as [string, string, string];
+    const list = async (): Promise<Record<string, unknown>[]> =>
+      (await send(api(url, "sessions"), { headers: { cookie: boss } })).json["sessions"] as never;
+    const idOf = async (cookie: string): Promise<unknown> =>
+      (await send(api(url, "session"), { headers: { cookie } })).json["id"];
+    const id = await idOf(ending);
+    const found = (await list()).find((each) => each["id"] === id);
+    expect(found).toMatchObject({ tenant: "studio", keyName: "API_KEYS studio:submit", isOwn: false });
+    expect((await list()).filter(({ isOwn }) => isOwn).map((each) => each["id"])).toEqual([await idOf(boss)]);
+
+    const job = await studio.post("generate", { type: "image", prompt: "a" }, as(artist));
+    const { id: jobId } = (await job.json()) as { id: string };
+    const watch = async (base: string, cookie: string): Promise<EventReader> => {
+      const stream = await openEvents(api(base, `jobs/${jobId}/events`), { cookie });
+      expect((await stream.next())?.event).toBe("snapshot");
+      return stream;
+    };
+    const ended = [await watch(url, ending), await watch(another.url, ending)];
+    const others = [await watch(url, going), await watch(another.url, going)];
+    const end = (): Promise<Answer> =>
+      send(api(url, `sessions/${String(id)}`), { method: "DELETE", headers: pageOf(url, boss) });
+    expect([(await end()).status, (await end()).status]).toEqual([204, 404]);
+    for (const stream of ended) {
+      expect(await stream.rest()).toMatchObject([{ event: "closed", data: { reason: "key-not-valid" } }]);
+    }
+    expect(await statusOf(ending)).toBe(401);
+    while ((await send(api(another.url, "queue"), { headers: { cookie: ending } })).status !== 401);
+    await studio.post(`jobs/${jobId}/cancel`, {}, as(artist));
+    for (const stream of others) {
+      expect((await stream.rest()).map(({ data }) => data["type"])).toEqual(["cancelled"]);
+    }
+    const events = (await send(api(url, "audit-events?limit=200"), { headers: { cookie: boss } })).json;
+    const about = (events["events"] as { action: string; subject: string; key: { name: string } }[])
+      .filter(({ subject }) => subject === id)
+      .map(({ action, key }) => [action, key.name]);
+    expect(about).toEqual([
+      ["session-ended", "API_KEYS studio:operate"],
+      ["signed-in", "API_KEYS studio:submit"],
+    ]);
+  });
+
+  test("end with their key: revoked, rotated beyond its overlap, or no longer in API_KEYS", async () => {
+    const [revoked, rotated] = [await makeKey("revoked"), await makeKey("rotated")];
+    const [first, second] = [await cookieOf(url, revoked.key), await cookieOf(url, rotated.key)];
+    const without = await studio.startAnother({ API_KEYS: `studio:operate:${operator}` });
+    const raised = await studio.startAnother({
+      API_KEYS: `studio:operate:${operator},atelier:read:${artist}`,
+    });
+    const third = await cookieOf(url, artist);
+    const statusAt = async (base: string): Promise<number> =>
+      (await send(api(base, "queue"), { headers: { cookie: third } })).status;
+    expect([await statusAt(url), await statusAt(without.url)]).toEqual([200, 401]);
+    // What a session may do is what its key may do now.
+    const now = await send(api(raised.url, "session"), { headers: { cookie: third } });
+    expect(now.json).toMatchObject({ tenant: "atelier", role: "read", keyName: "API_KEYS atelier:read" });
+    const listedBy = async (base: string): Promise<string> =>
+      (await send(api(base, "sessions"), { headers: as(operator) })).text;
+    expect(await listedBy(url)).toContain("API_KEYS studio:submit");
+    expect(await listedBy(without.url)).not.toContain("API_KEYS studio:submit");
+
+    await studio.post(`keys/${rotated.id}/rotate`, { overlapMinutes: 60 }, as(operator));
+    expect([await statusOf(first), await statusOf(second)]).toEqual([200, 200]);
+    await studio.request(`keys/${revoked.id}`, { method: "DELETE", headers: as(operator) });
+    await studio.post(`keys/${rotated.id}/rotate`, { overlapMinutes: 0 }, as(operator));
+    expect([await statusOf(first), await statusOf(second)]).toEqual([401, 401]);
+    expect(await listedBy(url)).not.toContain("rotated");
+  });
+
+  test("end when they are not used, or after their whole time, and then their rows go", async () => {
+    const [used, idle, old] = [
+      ...[await cookieOf(url, artist), await cookieOf(url, artist), await cookieOf(url, artist)],
+    ] as [string, string, string];
+    const hashOf = (cookie: string): string =>
+      createHash("sha256").update(cookie.split("=")[1]!).digest("hex");
+    const change = (cookie: string, columns: string): Promise<unknown> =>
+      query(`UPDATE sessions SET ${columns} WHERE token_hash = '\\x${hashOf(cookie)}'`);
+    const ago = "last_used_at = now() - interval '6 days'";
+    await change(used, `${ago}, idle_until = now() + interval '1 day'`);
+    await change(idle, `${ago}, idle_until = now()`);
+    await change(old, `${ago}, idle_until = now() + interval '5 s', expires_at = now() + interval '5 s'`);
+    await pause(2 * times.keys.rememberMs); // so long a session is remembered
+    expect([await statusOf(used), await statusOf(idle), await statusOf(old)]).toEqual([200, 401, 200]);
+    const [row] = await query(
+      `SELECT last_used_at > now() - interval '1 minute' AS "isNoted", idle_until > now() + interval '6 days' AS "goesOn"
+       FROM sessions WHERE token_hash = '\\x${hashOf(used)}'`,
+    );
+    expect(row).toEqual({ isNoted: true, goesOn: true });
+    while ((await statusOf(old)) === 200);
+    await studio.database.keeping.removeEndedSessions(100);
+    const left = await query("SELECT encode(token_hash, 'hex') AS hash FROM sessions");
+    const hashes = left.map(({ hash }) => hash);
+    expect(hashes).toContain(hashOf(used));
+    for (const ended of [idle, old]) expect(hashes).not.toContain(hashOf(ended));
+  });
+
+  test("have cookies for the address at which the browser sees the API, and only over TLS off this machine", async () => {
+    const { url: studioUrl } = await studio.startAnother({ PUBLIC_URL: "https://genga.example/studio" });
+    const attributesOf = async (base: string, headers: Record<string, string>): Promise<string> => {
+      const [set = ""] = (await signIn(base, artist, headers)).headers["set-cookie"] ?? [];
+      return /Path=[^;]+/.exec(set)![0] + (set.includes("; Secure") ? " Secure" : "");
+    };
+    const { host } = new URL(url);
+    const proxied = { "x-forwarded-host": "genga.example", "x-forwarded-proto": "https" };
+    for (const [base, headers, expected] of [
+      [url, {}, "Path=/"],
+      [
+        url,
+        { host: host.replace("127.0.0.1", "localhost"), origin: `http://localhost:${new URL(url).port}` },
+        "Path=/",
+      ],
+      [url, { host: "genga.example", origin: "http://genga.example" }, "Path=/ Secure"],
+      [url, { ...proxied, origin: "https://genga.example" }, "Path=/ Secure"],
+      [url, { "x-forwarded-proto": "https", origin: `https://${host}` }, "Path=/ Secure"],
+      [studioUrl, {}, "Path=/"],
+      [studioUrl, { origin: "https://genga.example" }, "Path=/studio Secure"],
+    ] as const) {
+      expect([base, headers, await attributesOf(base, headers)]).toEqual([base, headers, expected]);
+    }
+    const cookie = await cookieOf(studioUrl, artist);
+    const cancel = (origin: string): Promise<Answer> =>
+      send(api(studioUrl, "jobs/x/cancel"), { method: "POST", headers: { ...pageOf(url, cookie), origin } });
+    expect((await cancel("https://genga.example")).status).toBe(404);
+    for (const origin of [
+      "http://genga.example",
+      "https://genga.example:444",
+      "https://studio.genga.example",
+    ]) {
+      expect([origin, (await cancel(origin)).status]).toEqual([origin, 403]);
+    }
+    const board = await send(new URL("/admin/queues", studioUrl).href, { headers: { accept: "text/html" } });
+    expect(board.headers.location).toBe("/studio/sign-in?next=/admin/queues");
+  });
+
+  test("let people without a key sign in before they see Bull Board", async () => {
+    const at = (path: string, headers: Record<string, string>): Promise<Answer> =>
+      send(new URL(path, url).href, { headers });
+    const page = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+    for (const cookie of ["", madeUp()]) {
+      const { status, headers } = await at("/admin/queues/queue/default?status=x", { ...page, cookie });
+      expect([status, headers.location, headers["www-authenticate"]]).toEqual([
+        ...[303, "/sign-in?next=/admin/queues/queue/default", undefined],
+      ]);
+    }
+    const basic = (key: string): Record<string, string> => ({
+      authorization: `Basic ${Buffer.from(`anybody:${key}`).toString("base64")}`,
+    });
+    expect((await at("/admin/queues", { ...page, ...basic(operator) })).status).toBe(200);
+    expect((await at("/admin/queues", { ...page, ...basic("a-key-of-nobody") })).status).toBe(401);
+    expect((await at("/admin/queues", { ...page, cookie: await cookieOf(url, operator) })).status).toBe(200);
+    expect((await at("/admin/queues", { ...page, cookie: await cookieOf(url, artist) })).status).toBe(403);
+    // Scripts of the page are not asked for a password, which a browser would show to the person.
+    const script = { accept: "*/*", "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors" };
+    for (const headers of [script, { cookie: madeUp() }]) {
+      const { status, headers: answered } = await at("/admin/queues/api/queues", headers);
+      expect([status, answered["www-authenticate"]]).toEqual([401, 'Bearer realm="genga"']);
+    }
+    expect((await at("/admin/queues", { accept: "*/*" })).headers["www-authenticate"]).toBe(
+      'Basic realm="genga"',
+    );
+    expect((await at("/metrics", page)).status).toBe(401);
+  });
+
+  test("serve the typed client in place of a key, for requests, streams, downloads and uploads", async () => {
+    const { origin } = new URL(url);
+    const cookie = await cookieOf(url, artist);
+    const genga = new GengaClient({ baseUrl: url, headers: { cookie, origin, "X-Genga-Page": "1" } });
+    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    const upload = await genga.upload(new Uint8Array(picture), { mediaType: "image/png" });
+    expect(upload.id).toMatch(/^[0-9a-f-]{36}$/);
+    const job = await genga.submit({ type: "image", prompt: "a cat" });
+    const following = genga.events()[Symbol.asyncIterator]();
+    expect((await following.next()).value).toMatchObject({ kind: "snapshot" });
+    const [server] = await studio.database.servers.registerServers([{ url: "http://gpu-1:8188", slots: 1 }]);
+    const body = Buffer.from("a picture");
+    await studio.worker.complete(await studio.worker.claim(job.id, server!.id), [
+      { filename: "a.bin", body },
+    ]);
+    const [output] = await genga.outputs(job.id);
+    const content = await genga.download(output!);
+    expect(await new Response(content.body).text()).toBe("a picture");
+    await following.return();
+    const stranger = new GengaClient({ baseUrl: url, headers: { cookie } });
+    await expect(stranger.submit({ type: "image", prompt: "a dog" })).rejects.toMatchObject({ status: 403 });
+  });
 });
+
+test("wrong keys are held up at the sign-in as elsewhere, and bodies must be small", async () => {
+  const studio = await startApiUnderTest({ env: { API_KEYS: configured, WRONG_KEYS_PER_MINUTE: "3" } });
+  try {
+    const [own, stale] = [await cookieOf(studio.url, artist), madeUp()];
+    const codeOf = async (answer: Promise<Answer>): Promise<unknown> => (await answer).json["code"];
+    for (const guess of ["guess-1", "guess-2", "guess-3"]) {
+      expect(await codeOf(signIn(studio.url, guess))).toBe("key-unknown");
+    }
+    // One in a second is checked all the same.
+    const guesses = Array.from({ length: 8 }, (_, index) => `guess-${index + 4}`);
+    expect(await Promise.all(guesses.map((guess) => codeOf(signIn(studio.url, guess))))).toContain(
+      "too-many-wrong-keys",
+    );
+    // Nor does asking who one is tell whether a guess is right.
+    const asked = guesses.map((guess) => codeOf(send(api(studio.url, "session"), { headers: as(guess) })));
+    expect(await Promise.all(asked)).toContain("too-many-wrong-keys");
+
+    // Nobody can guess a token, but each that is looked up costs a query. One that was found to be unknown costs none.
+    const statusOf = async (cookie: string): Promise<number> =>
+      (await send(api(studio.url, "queue"), { headers: { cookie } })).status;
+    expect(await statusOf(stale)).toBe(401);
+    const lookUp = (): Promise<number[]> => Promise.all(Array.from({ length: 20 }, () => statusOf(madeUp())));
+    expect(await lookUp()).toEqual(Array(20).fill(401));
+    await lookUp();
+    expect(await lookUp()).toContain(429);
+    expect([await statusOf(stale), await statusOf(own), await statusOf(`${madeUp()}; ${own}`)]).toEqual([
+      ...[401, 200, 200],
+    ]);
+    const large = await studio.post("session", { apiKey: "x".repeat(5_000) });
+    expect([large.status, await large.json()]).toMatchObject([413, { code: "body-too-large" }]);
+  } finally {
+    await studio.stop();
+  }
+});
+
+test("without keys nobody signs in, and everybody on this machine is told so", async () => {
+  const studio = await startApiUnderTest();
+  try {
+    const everybody = { id: null, tenant: "default", role: "operate", needsKey: false, expiresAt: null };
+    const cookie = madeUp();
+    for (const headers of [{}, { cookie }]) {
+      expect((await send(api(studio.url, "session"), { headers })).json).toMatchObject(everybody);
+    }
+    const answer = await signIn(studio.url, "anything");
+    expect([answer.status, answer.json, answer.headers["set-cookie"]]).toMatchObject([
+      200,
+      everybody,
+      undefined,
+    ]);
+    // The cookie of an earlier installation at this address does no harm.
+    const job = JSON.stringify({ type: "image", prompt: "a cat" });
+    const headers = { "content-type": "application/json", cookie };
+    expect((await send(api(studio.url, "generate"), { method: "POST", headers, body: job })).status).toBe(
+      202,
+    );
+    expect(
+      (await send(new URL("/admin/queues", studio.url).href, { headers: { accept: "text/html" } })).status,
+    ).toBe(200);
+  } finally {
+    await studio.stop();
+  }
+});
+
+const found = await findBrowser();
+const inBrowser = "reason" in found ? test.skip : test;
+
+inBrowser(
+  `a page at another port gets nothing by a browser's session${"reason" in found ? ` (skipped: ${found.reason})` : ""}`,
+  async () => {
+    if ("reason" in found) return;
+    const studio = await startApiUnderTest({ env: { API_KEYS: configured } });
+    const pages = createServer((request, response) => {
+      const to = new URL(request.url ?? "", "http://x").searchParams.get("to");
+      const form = `<form method="post" enctype="text/plain" action="${to}">
+        <input name='{"type":"image","prompt":"a dog","tags":["' value='"]}'></form><script>document.forms[0].submit()</script>`;
+      response
+        .setHeader("content-type", "text/html")
+        .end(`<!doctype html><title>a page</title>${to === null ? "" : form}`);
+    });
+    pages.listen(0, "127.0.0.1");
+    await once(pages, "listening");
+    const browser = await openBrowser(found);
+    try {
+      const page = await browser.newPage();
+      await page.goto(`${studio.url}/docs`);
+      const seen = await page.evaluate(async (apiKey) => {
+        const headers = { "content-type": "application/json", "x-genga-page": "1" };
+        const post = (path: string, body: object): Promise<Response> =>
+          fetch(`/api/anime/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+        const signedIn = await post("session", { apiKey });
+        const job = await post("generate", { type: "image", prompt: "a cat" });
+        const who = (await (await fetch("/api/anime/session")).json()) as { role: string };
+        return [signedIn.status, job.status, who.role];
+      }, artist);
+      expect(seen).toEqual([201, 202, "submit"]);
+      const cookie = { name: "genga_session", httpOnly: true, sameSite: "Strict", path: "/" };
+      expect(await page.context().cookies()).toMatchObject([cookie]);
+
+      // Ports belong to one site, so the browser sends the cookie along in spite of SameSite=Strict.
+      const elsewhere = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
+      await page.goto(elsewhere);
+      const taken = await page.evaluate(async (url) => {
+        const nameOf = (error: unknown): string => (error as Error).name;
+        const body = JSON.stringify({ type: "image", prompt: "a dog" });
+        const ask = (
+          mode: "cors" | "no-cors",
+          method: string,
+          headers: Record<string, string>,
+        ): Promise<string> =>
+          fetch(`${url}/api/anime/${method === "GET" ? "queue" : "generate"}`, {
+            ...{ method, mode, headers, credentials: "include" },
+            ...(method === "POST" && { body }),
+          }).then((response) => response.type, nameOf);
+        return [
+          await ask("no-cors", "POST", { "content-type": "text/plain" }),
+          await ask("cors", "POST", { "content-type": "application/json", "x-genga-page": "1" }),
+          await ask("no-cors", "GET", {}),
+          await ask("cors", "GET", {}),
+        ];
+      }, studio.url);
+      expect(taken).not.toContain("basic");
+      await page.goto(
+        `${elsewhere}/form?${new URLSearchParams({ to: `${studio.url}/api/anime/generate` }).toString()}`,
+      );
+      await page.waitForURL(/generate$/);
+      expect(await page.textContent("body")).toContain("origin-not-allowed");
+      const said = studio.logged.join("\n");
+      expect(said.match(/"POST \/api\/anime\/generate 403"/g)).toHaveLength(2);
+      expect(said).toContain("GET /api/anime/queue 401");
+      const jobs = await studio.request("jobs", { headers: as(artist) });
+      expect(((await jobs.json()) as { jobs: unknown[] }).jobs).toHaveLength(1);
+    } finally {
+      await browser.close();
+      pages.close();
+      pages.closeAllConnections();
+      await studio.stop();
+    }
+  },
+);
 
 /** The cookie of a session that nobody opened. */
 function madeUp(): string {

@@ -26,8 +26,13 @@ import { waitForEnd, type WaitOptions } from "./wait-for-end.ts";
 export interface GengaClientOptions {
   /** Of the API, without `/api/anime`. */
   readonly baseUrl: string;
-  /** Absent where the API asks for none. */
+  /**
+   * Absent where the API asks for none, and in a page of the API's own origin, where the browser sends the cookie of a
+   * session by itself.
+   */
   readonly apiKey?: string | undefined;
+  /** Sent with every request, also of streams, downloads and uploads. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** In place of the platform's. */
   readonly fetch?: ((request: Request, init: { signal: AbortSignal }) => Promise<Response>) | undefined;
   readonly retries?: Partial<Retries>;
@@ -58,10 +63,10 @@ export class GengaClient {
   readonly #places: StreamPlaces;
 
   constructor(options: GengaClientOptions) {
-    const { baseUrl, apiKey, fetch: given, retries, answerMs = 60_000, streamsMax = 4 } = options;
+    const { baseUrl, apiKey, headers, fetch: given, retries, answerMs = 60_000, streamsMax = 4 } = options;
     this.#sending = {
       baseUrl: baseUrl.replace(/\/+$/, ""),
-      headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
+      headers: { ...headers, ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
       fetch: given ?? ((request, init) => fetch(request, init)),
       retries: { attemptsMax: 5, firstMs: 250, longestMs: 8_000, retryAfterMaxMs: 60_000, ...retries },
       answerMs,

@@ -15,6 +15,9 @@ export interface AccessTimes {
   streamKeysEveryMs: number;
 }
 
+/** After an end of all sessions, the browsers behind one proxy send this many more tokens than anybody sends wrong keys. */
+const tokensPerWrongKey = 10;
+
 interface AccessParts {
   access: Access;
   madeKeys: MadeKeys;
@@ -43,6 +46,7 @@ export async function createAccessParts(
   const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
   const sessions = new Sessions({
     ...{ store: database.sessions, configuredKeys, settings: settings.sessions },
+    unknownTokens: new WrongKeys({ perMinute: settings.wrongKeysPerMinute * tokensPerWrongKey }),
     rememberMs: times.keys.rememberMs,
   });
   const access = new Access({

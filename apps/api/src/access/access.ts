@@ -2,7 +2,8 @@ import { roleIncludes, StoreUnavailableError, type Principal, type Role, type Te
 import { isLoopback } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type ConfiguredKeys } from "./configured-keys.ts";
-import { challengeOf, sentKeyOf, type Credential } from "./credentials.ts";
+import { ownPageOf } from "../http/base-url.ts";
+import { challengeOf, sentKeyOf, wantsPage, type Credential } from "./credentials.ts";
 import { isOfAllowedOrigin } from "../http/cross-origin.ts";
 import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "../http/metrics.ts";
@@ -60,7 +61,15 @@ export class Access {
       };
     }
     return async (request, response, next) => {
-      const { principal, credential } = await this.#askerOf(request, response, isPage);
+      const asker = await this.#askerOf(request, response, isPage).catch((error: unknown) => {
+        if (isPage !== true || !wantsPage(request) || !isForWantOfKey(error)) throw error;
+        return null;
+      });
+      if (asker === null) {
+        sendToSignIn(request, response);
+        return;
+      }
+      const { principal, credential } = asker;
       Object.assign(response.locals, { principal, credential });
       if (!roleIncludes(principal.role, access)) {
         throw new RefusedError(
@@ -192,7 +201,7 @@ export class Access {
         "Send an API key as `Authorization: Bearer …` or as `X-API-Key`, or sign in on the page.";
       throw new RefusedError("key-missing", message, { headers });
     }
-    const found = await this.#options.sessions.find(tokens);
+    const found = await this.#options.sessions.find(tokens, request.ip ?? "");
     if (found === undefined) {
       throw new RefusedError("session-ended", "The session has ended, or its key has; sign in again.", {
         headers,
@@ -231,6 +240,19 @@ export function principalOf(response: Response): Principal {
   const principal = response.locals["principal"] as Principal | undefined;
   if (principal === undefined) throw new Error("An open route has no principal.");
   return principal;
+}
+
+/** Nobody sent a key, so a person can still sign in; a wrong key is the sender's to mend. */
+function isForWantOfKey(error: unknown): boolean {
+  return error instanceof RefusedError && ["key-missing", "session-ended"].includes(error.code);
+}
+
+/** The page for signing in leads back to the address that was asked for, which is a path of this API. */
+function sendToSignIn(request: Request, response: Response): void {
+  const base = (ownPageOf(response)?.pathname ?? "").replace(/\/+$/, "");
+  const next = `${request.baseUrl}${request.path === "/" ? "" : request.path}`;
+  response.set("cache-control", "no-store");
+  response.redirect(303, `${base}/sign-in?next=${encodeURIComponent(next).replaceAll("%2F", "/")}`);
 }
 
 function hostNameOf(url: string): string | undefined {

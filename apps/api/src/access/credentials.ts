@@ -19,10 +19,21 @@ export function sentKeyOf(request: Request, isPage?: true): string | undefined {
   return keyOf(request) ?? (isPage === true ? passwordOf(request) : undefined);
 }
 
-/** How a refused client should send its key. A browser with a session is not asked for a password. */
+/**
+ * How a refused client should send its key. A browser is asked for a password by `Basic`; a script of our own pages never
+ * wants that, and neither does a person who had signed in.
+ */
 export function challengeOf(request: Request, isPage?: true): Record<string, string> {
-  const isBasic = isPage === true && sessionTokensOf(request).length === 0;
+  const { "sec-fetch-site": site, "sec-fetch-mode": mode } = request.headers;
+  const isScript = site !== undefined && mode !== "navigate";
+  const isBasic = isPage === true && !isScript && sessionTokensOf(request).length === 0;
   return { "www-authenticate": `${isBasic ? "Basic" : "Bearer"} realm="genga"` };
+}
+
+/** Whether a browser asks for a page to show, and sends no key by itself. */
+export function wantsPage(request: Request): boolean {
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  return isRead && (request.headers.accept ?? "").includes("text/html");
 }
 
 function keyOf(request: Request): string | undefined {

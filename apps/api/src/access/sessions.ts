@@ -3,11 +3,15 @@ import { LRUCache } from "lru-cache";
 import { isKeyName, type Actor, type Principal, type Session, type SessionStore } from "@genga/jobs";
 import { type SessionSettings } from "@genga/runtime";
 import { type ConfiguredKeys } from "./configured-keys.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { type WrongKeys } from "./wrong-keys.ts";
 
 export interface SessionsOptions {
   store: SessionStore;
   configuredKeys: ConfiguredKeys;
   settings: SessionSettings;
+  /** Slows down clients that send many different tokens: nobody guesses one, but each costs a query. */
+  unknownTokens: WrongKeys;
   /** How long a session that was found counts as living without another query. An ended one may work this long here. */
   rememberMs: number;
 }
@@ -19,23 +23,43 @@ export interface KnownSession {
 }
 
 const rememberedMax = 1_000;
+const unknownMax = 10_000;
 
-/** Who signed in with a key. Sessions that were found are cached for a while, unknown tokens are not. */
+/**
+ * Who signed in with a key. Sessions that were found are cached for a while. A token without a session never gets one
+ * later, so it is looked up only once.
+ */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #remembered = new LRUCache<string, { known: KnownSession; until: number }>({ max: rememberedMax });
+  /** Hashes of tokens. */
+  readonly #unknown = new LRUCache<string, true>({ max: unknownMax });
 
   constructor(options: SessionsOptions) {
     this.#options = options;
   }
 
-  /** The session of the first of these tokens that has one. @throws StoreUnavailableError */
-  async find(tokens: readonly string[]): Promise<(KnownSession & { token: string }) | undefined> {
+  /**
+   * The session of the first of these tokens that has one.
+   * @param address of the client
+   * @throws RefusedError `too-many-wrong-keys`; StoreUnavailableError
+   */
+  async find(
+    tokens: readonly string[],
+    address: string,
+  ): Promise<(KnownSession & { token: string }) | undefined> {
+    const held: number[] = [];
     for (const token of tokens) {
-      const known = await this.#find(token);
-      if (known !== undefined) return { ...known, token };
+      const known = await this.#find(token, address);
+      if (typeof known === "object") return { ...known, token };
+      if (known !== undefined) held.push(known);
     }
-    return undefined;
+    if (held.length === 0) return undefined;
+    throw new RefusedError(
+      "too-many-wrong-keys",
+      "Too many cookies without a session came from this address; this one was not checked.",
+      { headers: { "retry-after": String(Math.max(...held)) } },
+    );
   }
 
   /**
@@ -50,14 +74,20 @@ export class Sessions {
   }
 
   /**
-   * Opens a session with a key of this principal. `null` = the key does not work any more. @throws
+   * Opens a session with a key of this principal, for a client at this address. `null` = the key does not work any more. @throws
    * StoreUnavailableError
    */
-  async open(principal: Principal, key: string): Promise<{ session: Session; token: string } | null> {
-    const { store, configuredKeys, settings } = this.#options;
+  async open(
+    principal: Principal,
+    key: string,
+    address: string,
+  ): Promise<{ session: Session; token: string } | null> {
+    const { store, configuredKeys, settings, unknownTokens } = this.#options;
     const isConfigured = configuredKeys.find(key) !== undefined;
     const by = { keyName: principal.keyName, tenantId: principal.tenant.id };
-    return await store.openSession({ principal, key, isConfigured, ...settings }, by);
+    const opened = await store.openSession({ principal, key, isConfigured, ...settings }, by);
+    if (opened !== null) unknownTokens.noteRight(address, opened.token);
+    return opened;
   }
 
   /**
@@ -90,14 +120,24 @@ export class Sessions {
     this.#remembered.clear();
   }
 
-  async #find(token: string): Promise<KnownSession | undefined> {
+  /** @returns the session; undefined = there is none; a number = it is looked up in so many seconds at the earliest */
+  async #find(token: string, address: string): Promise<KnownSession | number | undefined> {
     const hash = hashOf(token);
+    if (this.#unknown.get(hash) === true) return undefined;
     const remembered = this.#remembered.get(hash);
     if (remembered !== undefined && remembered.until > performance.now()) return remembered.known;
     this.#remembered.delete(hash);
-    const { store, configuredKeys, settings, rememberMs } = this.#options;
+    const { store, configuredKeys, settings, rememberMs, unknownTokens } = this.#options;
+    const seconds = unknownTokens.secondsToWait(address, token);
+    if (seconds > 0) return seconds;
     const found = await store.findSession(token, configuredKeys.hashes, settings.idleMs);
-    if (found === null) return undefined;
+    if (found === null) {
+      unknownTokens.noteWrong(address);
+      unknownTokens.forget(address, token);
+      this.#unknown.set(hash, true);
+      return undefined;
+    }
+    unknownTokens.noteRight(address, token);
     const { session, key, validForMs } = found;
     const principal = "principal" in key ? key.principal : configuredKeys.findByHash(key.configuredHash);
     if (principal === undefined) return undefined;

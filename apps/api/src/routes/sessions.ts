@@ -2,7 +2,6 @@ import { actorOf, type Session } from "@genga/jobs";
 import { type z } from "zod";
 import { type Asker } from "../access/access.ts";
 import { isFromElsewhere, requireOwnPage } from "../access/own-pages.ts";
-import { credentialOf } from "../access/credentials.ts";
 import { clearSessionCookie, sessionTokensOf, setSessionCookie } from "../access/session-cookie.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -73,7 +72,7 @@ export const signIn = route({
     }
     const principal = await access.checkKey(apiKey, request);
     if (!(await admission.admitAs(principal, request, response))) return alreadySent;
-    const opened = await sessions.open(principal, apiKey);
+    const opened = await sessions.open(principal, apiKey, request.ip ?? "");
     if (opened === null) throw new RefusedError("key-unknown", "The API key is not known, or was revoked.");
     const { session, token } = opened;
     // The browser forgets the cookie that it came with.
@@ -118,11 +117,10 @@ export const listSessions = route({
   summary: "Who is signed in, the last used first",
   description: "The sessions of all tenants that go on, at most 1,000.",
   answers: { 200: { description: "The sessions.", content: json("Sessions") } },
-  handler: async ({ response }, { sessions }: Parts) => {
-    const credential = credentialOf(response);
-    const own = credential.kind === "session" ? await sessions.find([credential.token]) : undefined;
+  handler: async ({ request, response }, { access, sessions }: Parts) => {
+    const own = (await access.whoAsks(request, response))?.session;
     const living = await sessions.list();
-    return { json: { sessions: living.map((session) => entryOf(session, own?.session.id)) } };
+    return { json: { sessions: living.map((session) => entryOf(session, own?.id)) } };
   },
 });
 

@@ -86,6 +86,7 @@ export class Keeper {
     { name: "lanes", everyPasses: 60, work: () => this.#removeLanes() },
     { name: "webhooks", everyPasses: 60, work: () => this.#removeDeliveries() },
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
+    { name: "sessions", everyPasses: 60, work: () => this.#removeSessions() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -238,6 +239,10 @@ export class Keeper {
 
   async #forgetKeys(): Promise<void> {
     await this.#whileMore(() => this.#options.store.forgetKeys(keysOutliveMs, rowsAtOnce), rowsAtOnce);
+  }
+
+  #removeSessions(): Promise<void> {
+    return this.#whileMore(() => this.#options.store.removeEndedSessions(rowsAtOnce), rowsAtOnce);
   }
 
   async #removeLanes(): Promise<void> {

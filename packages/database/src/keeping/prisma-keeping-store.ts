@@ -19,6 +19,7 @@ import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
 import { giveUpPrompts, listPromptsToForget, notePromptsForgotten } from "./prompts-to-forget.ts";
 import { removeEnded } from "./remove-jobs.ts";
+import { removeEndedSessions } from "./remove-sessions.ts";
 import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
 import { removeUnused } from "./unused-rows.ts";
 import { removeUploadFiles } from "./upload-files.ts";
@@ -52,6 +53,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   forgetKeys(ageMs: number, limit: number): Promise<number> {
     return withMappedErrors(() => forgetKeys(this.#database, ageMs, limit));
+  }
+
+  removeEndedSessions(limit: number): Promise<number> {
+    return withMappedErrors(() => removeEndedSessions(this.#database, limit));
   }
 
   forgetRemoved(ageMs: number, limit: number): Promise<number> {

@@ -92,6 +92,8 @@ export interface KeepingStore {
    * ended unanswered as long ago. Returns how many.
    */
   forgetKeys(ageMs: number, limit: number): Promise<number>;
+  /** Removes up to `limit` sessions that have expired, or whose created key has ended. Returns how many. */
+  removeEndedSessions(limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Records the uploads of jobs that a process of an earlier version accepted. Returns for how many jobs. */
