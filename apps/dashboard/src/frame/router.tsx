@@ -4,6 +4,7 @@ import { Frame } from "./frame.tsx";
 import { NotFound } from "./not-found.tsx";
 import { FailedView } from "./failed-view.tsx";
 import { SignIn } from "../views/sign-in.tsx";
+import { readCreateSearch } from "../views/create/create-search.ts";
 import { readJobsSearch } from "../views/jobs/jobs-search.ts";
 
 /** Only a path of this page: the address is opened after signing in. */
@@ -47,6 +48,7 @@ const batch = createRoute({
 const create = createRoute({
   ...inFrame,
   path: "/create",
+  validateSearch: readCreateSearch,
   component: lazyRouteComponent(() => import("../views/create/create.tsx"), "Create"),
 });
 const servers = createRoute({

@@ -42,6 +42,11 @@ function exactTime(iso: string): string {
   return exact.format(new Date(iso));
 }
 
+/** A time that may lie ahead. */
+export function Moment({ at }: { at: string }): ReactNode {
+  return <time dateTime={at}>{exactTime(at)}</time>;
+}
+
 /** How long ago, with the exact time for whoever points at it. */
 export function Ago({ at }: { at: string }): ReactNode {
   const ms = Math.max(0, useNow() - Date.parse(at));

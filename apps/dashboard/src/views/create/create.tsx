@@ -1,52 +1,101 @@
-import { Button, Stack, Textarea, TextInput, Title } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { useState, type ReactNode } from "react";
-import { genga } from "../../connection/genga.ts";
+import { Group, Stack, Switch, Tabs, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { type ReactNode } from "react";
+import { useMay } from "../../connection/session.tsx";
+import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
+import { LoadingState } from "../../parts/loading-state.tsx";
+import { jobKinds, type CreateSearch, type JobKind } from "./create-search.ts";
+import { JobForm } from "./job-form.tsx";
+import { jobFieldsQuery } from "./job-schemas.ts";
+import { TemplateForm } from "./template-form.tsx";
 
+const route = getRouteApi("/frame/create");
+const titles = { image: "Image", video: "Video", template: "Template", workflow: "Graph" } as const;
+
+/** Forms for jobs. Their fields are those of the API's own schema. */
 export function Create(): ReactNode {
-  const navigate = useNavigate();
-  const [prompt, setPrompt] = useState("");
-  const [negativePrompt, setNegativePrompt] = useState("");
-  const submission = useMutation({
-    mutationFn: () =>
-      genga.submit({ type: "image", prompt, ...(negativePrompt !== "" && { negativePrompt }) }),
-    onSuccess: ({ id }) => navigate({ to: "/jobs/$id", params: { id } }),
-  });
+  const may = useMay();
+  const search = route.useSearch();
+  const { kind = "image", sweep = false } = search;
+  const navigate = route.useNavigate();
+  const go = (change: Partial<Record<keyof CreateSearch, unknown>>): void => {
+    const next = { ...search, ...change };
+    const kept = Object.fromEntries(
+      Object.entries(next).filter(([, value]) => value !== undefined && value !== false),
+    );
+    void navigate({ search: kept, replace: true });
+  };
+  if (!may("submit")) {
+    return (
+      <EmptyState
+        title="Your key may not submit jobs"
+        text="Ask an operator for a key with the role submit."
+      />
+    );
+  }
   return (
-    <Stack maw={700}>
+    <Stack maw={900}>
       <Title order={2}>Create</Title>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          submission.mutate();
+      <Tabs
+        value={kind}
+        keepMounted={false}
+        onChange={(chosen) => {
+          go({ kind: chosen === "image" ? undefined : chosen });
         }}
       >
-        <Stack>
-          <Textarea
-            label="Prompt"
-            required
-            autosize
-            minRows={3}
-            value={prompt}
+        <Group justify="space-between" mb="md">
+          <Tabs.List aria-label="What to create">
+            {jobKinds.map((each) => (
+              <Tabs.Tab key={each} value={each}>
+                {titles[each]}
+              </Tabs.Tab>
+            ))}
+          </Tabs.List>
+          <Switch
+            label="Many jobs (sweep)"
+            checked={sweep}
             onChange={(event) => {
-              setPrompt(event.currentTarget.value);
+              go({ sweep: event.currentTarget.checked });
             }}
           />
-          <TextInput
-            label="Negative prompt"
-            value={negativePrompt}
-            onChange={(event) => {
-              setNegativePrompt(event.currentTarget.value);
-            }}
-          />
-          {submission.isError && <ErrorState error={submission.error} />}
-          <Button type="submit" loading={submission.isPending}>
-            Submit
-          </Button>
-        </Stack>
-      </form>
+        </Group>
+        {jobKinds.map((each) => (
+          <Tabs.Panel key={each} value={each}>
+            <Form
+              {...{ kind: each, isSweep: sweep, template: search.template }}
+              onTemplate={(template) => {
+                go({ template });
+              }}
+            />
+          </Tabs.Panel>
+        ))}
+      </Tabs>
     </Stack>
+  );
+}
+
+interface FormProps {
+  readonly kind: JobKind;
+  readonly template: string | undefined;
+  readonly isSweep: boolean;
+  readonly onTemplate: (name: string | undefined) => void;
+}
+
+function Form({ kind, template, isSweep, onTemplate }: FormProps): ReactNode {
+  const query = useQuery(jobFieldsQuery);
+  if (query.data === undefined) {
+    return query.isError ? (
+      <ErrorState error={query.error} onRetry={() => void query.refetch()} />
+    ) : (
+      <LoadingState />
+    );
+  }
+  const fields = query.data[kind];
+  return kind === "template" ? (
+    <TemplateForm name={template} isSweep={isSweep} options={fields} onChoose={onTemplate} />
+  ) : (
+    <JobForm key={kind} kind={kind} template={undefined} isSweep={isSweep} fields={fields} />
   );
 }

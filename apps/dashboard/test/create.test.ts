@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type Locator } from "playwright-core";
+import {
+  found,
+  screenshot,
+  skipped,
+  startPagesUnderTest,
+  type PagesUnderTest,
+} from "./support/pages-under-test.ts";
+
+const inBrowser = "reason" in found ? test.skip : test;
+
+let pages: PagesUnderTest;
+beforeAll(async () => {
+  if ("reason" in found) return;
+  pages = await startPagesUnderTest();
+}, 120_000);
+afterAll(async () => {
+  if (!("reason" in found)) await pages.stop();
+}, 60_000);
+
+inBrowser(`a refusal stands at its field, and nothing typed is lost${skipped}`, async () => {
+  const { page } = await pages.open("/create");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a refused cat");
+  await page.getByRole("textbox", { name: "Steps", exact: true }).fill("1000");
+  await page.getByRole("button", { name: "Queue" }).click();
+  await page.getByRole("combobox", { name: "Server labels" }).fill("gpu:none");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Submit" }).click();
+  const steps = page.getByRole("textbox", { name: "Steps", exact: true });
+  await page.getByRole("alert").first().waitFor();
+  await expectInvalid(steps);
+  await screenshot(page, "create-refused");
+  await page.reload();
+  await steps.waitFor();
+  expect(await steps.inputValue()).toBe("1000");
+  expect(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue()).toBe("a refused cat");
+});
+
+inBrowser(`two clicks submit one job${skipped}`, async () => {
+  const { page, complaints } = await pages.open("/create");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("clicked twice");
+  await page.getByRole("button", { name: "1024 × 1024" }).click();
+  await page.getByRole("button", { name: "Submit" }).dblclick();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+  const jobs: unknown = await (await pages.api.request("GET", "jobs?text=clicked+twice")).json();
+  expect(jobs).toMatchObject({ jobs: [{ prompt: "clicked twice" }] });
+  expect(complaints).toEqual([]);
+});
+
+inBrowser(`a sweep is counted, submitted, and its batch is opened${skipped}`, async () => {
+  const { page, complaints } = await pages.open("/create?sweep=true");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a swept cat");
+  await page.getByRole("button", { name: "Vary a value" }).click();
+  await page.getByLabel("Varied 1").selectOption("steps");
+  await page.getByLabel("Values 1, one a line").fill("4\n5\n6");
+  await page.getByLabel("Seeds for each").fill("2");
+  await page.getByRole("button", { name: "Count and check" }).click();
+  await page.getByText("6 jobs would be accepted").waitFor();
+  await screenshot(page, "create-sweep");
+  await page.getByRole("button", { name: "Submit 6 jobs" }).click();
+  await page.waitForURL(/\/batches\/[0-9a-f-]{36}$/);
+  expect(complaints).toEqual([]);
+});
+
+inBrowser(
+  `a picture that was made here brings its graph, which is changed and submitted${skipped}`,
+  async () => {
+    const picture = await madePicture();
+    const { page, complaints } = await pages.open("/create?kind=workflow");
+    await page.getByLabel("A picture made by ComfyUI, or a graph").setInputFiles(picture);
+    const graph = page.getByRole("textbox", { name: "Graph in API format" });
+    await page.waitForFunction("document.querySelector('textarea').value.includes('KSampler')");
+    const text = await graph.inputValue();
+    expect(text).toContain(String(seed));
+    await screenshot(page, "create-graph");
+
+    await graph.fill(text.replace('"KSampler"', '"NoSuchNode"'));
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page
+      .getByText(/NoSuchNode/)
+      .last()
+      .waitFor();
+    await page.getByRole("button", { name: "Show the node" }).first().waitFor();
+    await screenshot(page, "create-graph-refused");
+
+    await graph.fill(text.replace(/"steps": \d+/, '"steps": 3'));
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+    // The browser itself complains of the refusal.
+    expect(complaints.filter((text) => !text.includes("422"))).toEqual([]);
+  },
+);
+
+const seed = 18446744073709551615n;
+
+async function madePicture(): Promise<{ name: string; mimeType: string; buffer: Buffer }> {
+  const body = { type: "image", prompt: "a picture with a graph", steps: 2, seed: String(seed) };
+  const made = (await (await pages.api.request("POST", "generate?wait=60s", body)).json()) as { id: string };
+  const [output] = await pages.api.outputs(made.id);
+  const response = await pages.api.request("GET", `outputs/${output?.id ?? ""}`);
+  return { name: "made.png", mimeType: "image/png", buffer: Buffer.from(await response.arrayBuffer()) };
+}
+
+/** The page says it to a screen reader as well. */
+async function expectInvalid(input: Locator): Promise<void> {
+  expect(await input.getAttribute("aria-invalid")).toBe("true");
+}
