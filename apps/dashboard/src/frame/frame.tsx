@@ -11,8 +11,8 @@ import {
   IconTicket,
   IconHierarchy2,
 } from "@tabler/icons-react";
-import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
-import { type ReactNode } from "react";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { useEffect, useState, type ReactNode } from "react";
 import { LiveFeed, useFeedState } from "../connection/live-feed.tsx";
 import { SessionProvider, useMay, useSessionQuery } from "../connection/session.tsx";
 import { baseUrl } from "../connection/genga.ts";
@@ -24,7 +24,7 @@ import { AccountMenu } from "./account-menu.tsx";
 export function Frame(): ReactNode {
   const session = useSessionQuery();
   const { href } = useLocation();
-  if (session.data === null) return <Navigate to="/sign-in" search={href === "/" ? {} : { next: href }} />;
+  if (session.data === null) return <ToSignIn from={href} />;
   if (session.data === undefined) {
     return session.isError ? (
       <ErrorState error={session.error} onRetry={() => void session.refetch()} />
@@ -39,6 +39,16 @@ export function Frame(): ReactNode {
       </LiveFeed>
     </SessionProvider>
   );
+}
+
+/** Once: while the other view is not there yet, this one is drawn again, with the address of the other. */
+function ToSignIn({ from }: { from: string }): ReactNode {
+  const navigate = useNavigate();
+  const [next] = useState(from);
+  useEffect(() => {
+    void navigate({ to: "/sign-in", search: next === "/" ? {} : { next }, replace: true });
+  }, [navigate, next]);
+  return null;
 }
 
 function Shell(): ReactNode {

@@ -1,6 +1,6 @@
 import { Alert, Anchor, Button, Container, Paper, PasswordInput, Stack, Text, Title } from "@mantine/core";
-import { getRouteApi, Navigate } from "@tanstack/react-router";
-import { useState, type ReactNode } from "react";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useEffect, useState, type ReactNode } from "react";
 import { messageOf } from "../connection/api-errors.ts";
 import { baseUrl } from "../connection/genga.ts";
 import { useSessionQuery, useSignIn } from "../connection/session.tsx";
@@ -58,9 +58,10 @@ export function SignIn(): ReactNode {
 
 /** Bull Board and the like are pages of their own. */
 function Onward({ to }: { to: string }): ReactNode {
-  if (/^\/(admin|docs|metrics)/.test(to)) {
-    window.location.replace(`${baseUrl}${to}`);
-    return null;
-  }
-  return <Navigate to={to} replace />;
+  const navigate = useNavigate();
+  useEffect(() => {
+    if (/^\/(admin|docs|metrics)/.test(to)) window.location.replace(`${baseUrl}${to}`);
+    else void navigate({ href: to, replace: true });
+  }, [navigate, to]);
+  return null;
 }
