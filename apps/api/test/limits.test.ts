@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { request as httpRequest, type ClientRequest } from "node:http";
 import { type RunningApi } from "../src/start-api.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -290,4 +292,34 @@ describe("wrong keys", () => {
       expect((await from("192.0.2.3", `guess-${count}`)).status).toBe(401);
     }
   });
+});
+
+test("requests that wait on a connection behind a download hold no place when their client leaves", async () => {
+  const job = await aJob(keys.third);
+  const serverId = await api.worker.registerServer("http://comfyui.test:8188", {});
+  const file = { filename: "a.png", body: Buffer.alloc(9 * mebibyte), mediaType: "image/png" };
+  await api.worker.complete(await api.worker.claim(job, serverId), [file]);
+  const answer = await api.request(`jobs/${job}/outputs`, { headers: as(keys.third) });
+  const { outputs } = (await answer.json()) as { outputs: { id: string }[] };
+  await choose("third", { requestsAtOnce: 2 });
+  const { hostname, port } = new URL(api.url);
+  const get = (path: string): string =>
+    `GET /api/anime/${path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: ${keys.third}\r\n\r\n`;
+  const begin = async (requests: string): Promise<Socket> => {
+    const socket = connect(Number(port), hostname);
+    const begins = once(socket, "data");
+    socket.write(requests);
+    await begins;
+    return socket.pause();
+  };
+  const download = get(`outputs/${outputs[0]!.id}`);
+  const leaving = await begin(download + get("jobs"));
+  // By the time that this is answered, the request behind the download would have been, too.
+  await look(keys.third);
+  leaving.destroy();
+  const staying = await begin(download);
+  let { status } = await look(keys.third);
+  while (status === 429) ({ status } = await look(keys.third));
+  expect(status).toBe(200);
+  staying.destroy();
 });

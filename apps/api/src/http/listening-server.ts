@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
+import { inTurn } from "./pipelined-requests.ts";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
 /** A server that accepts connections. */
@@ -36,9 +37,10 @@ export async function listen(
     connectionsCheckingInterval: Math.min(checkEveryMs, requestTimeoutMs),
   };
   let listener = first;
-  const server = createServer(timeouts, (request, response) => {
+  const answer: RequestListener = (request, response) => {
     listener(request, response);
-  });
+  };
+  const server = createServer(timeouts, inTurn(answer));
   answerUnparsedRequests(server);
   server.listen(options.port, options.host);
   await once(server, "listening");
