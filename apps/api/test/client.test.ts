@@ -460,6 +460,47 @@ describe("downloads", () => {
   });
 });
 
+describe("zips", () => {
+  const read = async (zip: Promise<ReadableStream<Uint8Array>>): Promise<Buffer> =>
+    Buffer.from(await new Response(await zip).arrayBuffer());
+
+  test("have the outputs of a batch or of the jobs that match, and are refused as the API refuses", async () => {
+    const { id, jobs } = await genga.submitBatch({ jobs: [cat, cat], project: "zipped" });
+    for (const [index, job] of jobs.entries()) await complete(job.id, Buffer.from(`file ${index}`));
+    const names = "{index}";
+    const expected = ["0000", "0001", "manifest.json"];
+    for (const of of [
+      id,
+      { id, jobs },
+      { project: "zipped", status: ["completed" as const, "failed" as const] },
+    ])
+      expect(namesIn(await read(genga.zip(of, { names })))).toEqual(expected);
+    expect(namesIn(await read(genga.zip({ project: "none" })))).toEqual(["manifest.json"]);
+    expect(await refusalOf(genga.zip(id, { names: "{sed}" }))).toMatchObject({ status: 422 });
+    expect(await refusalOf(genga.zip(jobs[0]!.id))).toMatchObject({ code: "batch-not-found" });
+  });
+
+  test("that are cut off fail, and those that nobody reads on are closed", async () => {
+    const { id, jobs } = await genga.submitBatch({ jobs: [cat] });
+    await complete(jobs[0]!.id, randomBytes(3_000_000));
+    const proxy = await proxyTo(api.url);
+    let passed = 0;
+    proxy.observe(({ direction, data, connection }) => {
+      if (direction === "to-client" && (passed += data.byteLength) > 1_000_000) connection.reset();
+    });
+    const client = clientOf(proxy.url);
+    expect(await refusalOf(read(client.zip(id)))).toMatchObject({ code: "connection-failed" });
+    const reader = (await genga.zip(id)).getReader();
+    expect((await reader.read()).done).toBe(false);
+    await reader.cancel();
+    expect((await reader.read()).done).toBe(true);
+    const leaving = new AbortController();
+    const left = (await genga.zip(id, { signal: leaving.signal })).getReader();
+    leaving.abort(new Error("enough"));
+    await expect(left.read()).rejects.toThrow("enough");
+  });
+});
+
 test("a picture is sent, and the same one again is the same upload", async () => {
   const png = await sharp({ create: { width: 16, height: 16, channels: 3, background: "red" } })
     .png()
@@ -504,7 +545,7 @@ describe("the examples of docs/clients.md", () => {
     const examples = [...source.matchAll(/^ *\/\/ begin: .*\n([\s\S]*?)^ *\/\/ end$/gm)].map(([, code]) =>
       code!.replaceAll(/^ {2}/gm, ""),
     );
-    expect(examples).toHaveLength(6);
+    expect(examples).toHaveLength(7);
     for (const example of examples) expect(shown).toContain(`\`\`\`ts\n${example}\`\`\``);
   });
 
@@ -527,8 +568,13 @@ describe("the examples of docs/clients.md", () => {
         .update(await readFile(made))
         .digest("hex"),
     ).toBe(sha256);
-    const [total] = await Promise.all([tour.runSweep(genga), completeNext(events, 8)]);
-    expect(total).toBe(8);
+    const [batch] = await Promise.all([tour.runSweep(genga), completeNext(events, 8)]);
+    expect(batch.total).toBe(8);
+    const zip = join(folder, "harbour.zip");
+    await tour.fetchZip(genga, batch, zip);
+    const names = namesIn(await readFile(zip));
+    expect(names).toEqual(expect.arrayContaining(["0000-7.bin", "0007-10.bin", "manifest.json"]));
+    expect(names).toHaveLength(9);
     await events.return();
   });
 
@@ -567,3 +613,11 @@ describe("the examples of docs/clients.md", () => {
     }
   }
 });
+
+/** The names in a zip's central directory. */
+function namesIn(zip: Buffer): string[] {
+  const names: string[] = [];
+  for (let at = zip.indexOf("PK\x01\x02"); at >= 0; at = zip.indexOf("PK\x01\x02", at + 46))
+    names.push(zip.subarray(at + 46, at + 46 + zip.readUInt16LE(at + 28)).toString());
+  return names;
+}

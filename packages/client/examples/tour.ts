@@ -4,7 +4,7 @@
  */
 import { createWriteStream, openAsBlob } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { type GengaClient, GengaError, type GengaEvent } from "@genga/client";
+import { type AcceptedBatch, type GengaClient, GengaError, type GengaEvent } from "@genga/client";
 
 /** @returns the SHA-256 of the file */
 export async function makePicture(genga: GengaClient, file: string): Promise<string | undefined> {
@@ -32,7 +32,7 @@ export async function drawSketch(genga: GengaClient, file: string): Promise<stri
   return job.id;
 }
 
-export async function runSweep(genga: GengaClient): Promise<number> {
+export async function runSweep(genga: GengaClient): Promise<AcceptedBatch> {
   // begin: a sweep
   const batch = await genga.sweep(
     {
@@ -45,7 +45,14 @@ export async function runSweep(genga: GengaClient): Promise<number> {
   const { counts } = await genga.waitFor(batch);
   if (counts.failed > 0) await genga.retry(batch);
   // end
-  return batch.total;
+  return batch;
+}
+
+export async function fetchZip(genga: GengaClient, batch: AcceptedBatch, file: string): Promise<void> {
+  // begin: a zip
+  const zip = await genga.zip(batch, { names: "{index}-{seed}.{ext}" });
+  await pipeline(zip, createWriteStream(file));
+  // end
 }
 
 export async function followProject(genga: GengaClient, take: (event: GengaEvent) => void): Promise<void> {

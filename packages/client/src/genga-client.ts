@@ -22,6 +22,7 @@ import { GengaError } from "./genga-error.ts";
 import { sendRequest, type Retries, type Sending, type Sent } from "./send-request.ts";
 import { StreamPlaces } from "./stream-places.ts";
 import { waitForEnd, type WaitOptions } from "./wait-for-end.ts";
+import { zip, type ZipFilter, type ZipOptions } from "./zip.ts";
 
 export interface GengaClientOptions {
   /** Of the API, without `/api/anime`. */
@@ -201,6 +202,14 @@ export class GengaClient {
   /** The content of an output as a stream, which goes on after a cut, and is compared with its SHA-256. */
   download(output: string | Output, options: DownloadOptions = {}): Promise<Download> {
     return download(output, this.#sending, options);
+  }
+
+  /**
+   * The outputs of a batch, or of the jobs that match a filter, as a zip with a manifest. A stream that fails when it is cut off, as
+   * it is when a file was lost.
+   */
+  zip(of: BatchLike | string | ZipFilter, options: ZipOptions = {}): Promise<ReadableStream<Uint8Array>> {
+    return zip(typeof of === "object" && "id" in of ? of.id : of, this.#sending, options);
   }
 
   /** @param mediaType that of a Blob is known */

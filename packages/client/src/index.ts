@@ -9,6 +9,7 @@ export { GengaError } from "./genga-error.ts";
 export { type GengaEvents, type EventChoice, type GengaEvent } from "./events.ts";
 export { type WaitOptions } from "./wait-for-end.ts";
 export { type Download, type DownloadOptions } from "./download.ts";
+export { type ZipFilter, type ZipOptions } from "./zip.ts";
 export { type Retries } from "./send-request.ts";
 export {
   type AcceptedBatch,
