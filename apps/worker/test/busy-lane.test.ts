@@ -8,6 +8,7 @@ import { type HeldTicket, type Job, noTenantLimitChoices, type TicketQueue } fro
 import { createTicketQueue } from "@genga/queue";
 import { buildJob, createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
 import { Sweeper } from "../src/sweeping/sweeper.ts";
+import { counted } from "./support/counted.ts";
 import { OutageGuard } from "../src/timing/outage-guard.ts";
 
 // A lane and a band that are never empty: real tickets in Redis, swept as a worker does it.
@@ -19,6 +20,8 @@ let client: pg.Client;
 let tickets: TicketQueue;
 let sweeper: Sweeper;
 let serverId: string;
+/** The methods of stores that the sweeper has called. */
+const asked: string[] = [];
 
 beforeAll(async () => {
   scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
@@ -31,9 +34,9 @@ beforeAll(async () => {
   sweeper = new Sweeper({
     ...{
       ownerId: "sweeper",
-      runs: database.jobRuns,
-      announcer: database.jobAnnouncer,
-      servers: database.servers,
+      runs: counted(database.jobRuns, asked),
+      announcer: counted(database.jobAnnouncer, asked),
+      servers: counted(database.servers, asked),
     },
     ...{ tickets, guard: new OutageGuard(60_000), leaseMs: 60_000, graceMs: 60_000, ageingMs, log },
     guessedLanes: { tick: () => Promise.resolve() },
@@ -78,6 +81,14 @@ async function claim(held: HeldTicket[]): Promise<void> {
   }));
   expect(await database.jobRuns.claimJobs(claims, 60_000)).toHaveLength(held.length);
 }
+
+test("a pass that finds nothing to do asks only for its lease and whether there is something", async () => {
+  // The first pass also looks for definitions that no server has any more.
+  await sweeper.tick();
+  asked.length = 0;
+  await sweeper.tick();
+  expect(asked).toEqual(["acquireNamedLease", "findSweeperWork"]);
+});
 
 test("keeps its fairness and its order for more jobs than a ticket's priority can tell apart", async () => {
   // Each of these jobs moves the clock by 160 ranks: together by far more than the window.

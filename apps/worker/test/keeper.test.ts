@@ -13,6 +13,7 @@ import { readConfiguration } from "@genga/runtime";
 import { createFolderStorage } from "@genga/storage";
 import { buildJob, createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
 import { Keeper } from "../src/sweeping/keeper.ts";
+import { counted } from "./support/counted.ts";
 import { untilOneWaitsFor, waitingFor } from "./support/locks.ts";
 
 let scratch: TestDatabase;
@@ -24,6 +25,8 @@ let tickets: TicketQueue;
 let folder: string;
 let keeper: Keeper;
 const logged: string[] = [];
+/** The methods of stores that the keeper has called. */
+const asked: string[] = [];
 
 beforeAll(async () => {
   scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
@@ -37,8 +40,14 @@ beforeAll(async () => {
   tickets = createTicketQueue({ redisUrl, prefix: `test-${randomUUID().slice(0, 8)}`, logger: log });
   folder = await mkdtemp(join(tmpdir(), "genga-keeper-"));
   keeper = new Keeper({
-    ...{ ownerId: "keeper", store: database.keeping, servers: database.servers, tickets, log },
-    ...{ events: database.eventSequencer, webhooks: database.webhookQueue },
+    ...{
+      ownerId: "keeper",
+      store: counted(database.keeping, asked),
+      servers: database.servers,
+      tickets,
+      log,
+    },
+    ...{ events: counted(database.eventSequencer, asked), webhooks: database.webhookQueue },
     onDeliveries: () => undefined,
     storage: await createFolderStorage({ folder }),
     settings: readConfiguration({}).keeping,
@@ -95,3 +104,19 @@ test("events get their positions within a pass", async () => {
   }
   expect(await placed()).toEqual([[1n, job!.id, 1]]);
 }, 60_000);
+
+test("steps that have their turn each second are begun only when there is something to do", async () => {
+  const everySecond = ["foldCounts", "assignPositions", "listPendingRemovals"];
+  for (;;) {
+    asked.length = 0;
+    await keeper.tick();
+    await keeper.tick();
+    // What the tests before left behind.
+    if (!asked.some((name) => everySecond.includes(name))) break;
+    await sleep(20);
+  }
+  expect(asked.filter((name) => name === "findKeeperWork")).toHaveLength(2);
+  await finishRemoval();
+  expect(asked).toContain("listPendingRemovals");
+  expect(asked).not.toContain("assignPositions");
+});

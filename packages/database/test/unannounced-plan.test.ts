@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
 import { unannouncedOfLimited, unannouncedOfOthers } from "../src/jobs/announcing/list-unannounced.ts";
+import { sweeperWorkStatement } from "../src/jobs/running/find-sweeper-work.ts";
 import { rowsRead } from "./read-rows.ts";
 import { openTestStores, type TestStores } from "./test-stores.ts";
 
@@ -61,6 +62,27 @@ test("jobs that may have no ticket yet are not read, and the others are found am
   expect(await announce()).toBe(0);
   expect(await rowsRead(client, "jobs", unannouncedOfOthers(1_000))).toBeLessThan(30);
   expect(await rowsRead(client, "jobs", unannouncedOfLimited(1_000, noLimit))).toBeLessThan(30);
+});
+
+test("whether the sweeper has work is found among them without reading them", async () => {
+  expect(await rowsRead(client, "jobs", sweeperWorkStatement(1_000))).toBeLessThan(30);
+  const idle = { hasAbandoned: false, hasExpired: false, hasEnds: false };
+  const work = { ...idle, hasGuessedLanes: false, hasReady: true, hasRepricing: false };
+  // What waits for its tenant's limit is ready.
+  expect(await stores.jobRuns.findSweeperWork(1_000)).toEqual(work);
+  await client.query("BEGIN");
+  try {
+    await client.query("SET LOCAL session_replication_role = replica");
+    await client.query("DELETE FROM jobs WHERE enqueued_at IS NULL AND run_at IS NULL AND paused_at IS NULL");
+    const { text, values } = sweeperWorkStatement(1_000);
+    expect((await client.query(text, values)).rows).toEqual([{ ...work, hasReady: false }]);
+    await client.query(
+      `UPDATE jobs SET run_at = now() - interval '1 second' WHERE id = (SELECT id FROM jobs WHERE run_at > now() LIMIT 1)`,
+    );
+    expect((await client.query(text, values)).rows).toEqual([work]);
+  } finally {
+    await client.query("ROLLBACK");
+  }
 });
 
 test("a tenant's flood leaves places for the tickets of others", async () => {

@@ -101,11 +101,13 @@ export {
 } from "./ports/job-requests.ts";
 export { type AttemptEnd, type AttemptResult, type Candidate, type Claim } from "./ports/job-runs.ts";
 export { type HeartbeatResult, type JobLease, type JobRuns, type LeasedJob } from "./ports/job-runs.ts";
+export { type SweeperWork } from "./ports/job-runs.ts";
 export { type PassedOn, type ProgressReport } from "./ports/job-runs.ts";
 export {
   type EndedPrompt,
   type Excess,
   type FullDisk,
+  type KeeperWork,
   type KeepingStore,
   type ScanPosition,
   type Overdue,

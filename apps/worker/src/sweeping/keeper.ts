@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type EventSequencer,
   finishRemoval,
+  type KeeperWork,
   type KeepingStore,
   type ScanPosition,
   type OutputStorage,
@@ -61,6 +62,8 @@ interface Step {
   name: string;
   /** The step runs every so many passes; a pass is one second. */
   everyPasses: number;
+  /** Of steps that would ask for their work every second: whether there is any. */
+  isDue?: (work: KeeperWork) => boolean;
   work: () => Promise<unknown>;
 }
 
@@ -73,10 +76,20 @@ interface Step {
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #steps: readonly Step[] = [
-    { name: "counts", everyPasses: 1, work: () => this.#foldCounts() },
-    { name: "positions of events", everyPasses: 1, work: () => this.#assignPositions() },
+    { name: "counts", everyPasses: 1, isDue: ({ hasCounts }) => hasCounts, work: () => this.#foldCounts() },
+    {
+      name: "positions of events",
+      everyPasses: 1,
+      isDue: ({ hasEvents }) => hasEvents,
+      work: () => this.#assignPositions(),
+    },
     { name: "old positions of events", everyPasses: 10, work: () => this.#removeOldPositions() },
-    { name: "removals", everyPasses: 1, work: () => this.#whileMore(() => this.finishRemovals()) },
+    {
+      name: "removals",
+      everyPasses: 1,
+      isDue: ({ hasRemovals }) => hasRemovals,
+      work: () => this.#whileMore(() => this.finishRemovals()),
+    },
     { name: "retention", everyPasses: 5, work: () => this.#whileMore(() => this.removeOverdue()) },
     { name: "files of uploads", everyPasses: 10, work: () => this.#removeUploadFiles() },
     { name: "unused rows", everyPasses: 10, work: () => this.#removeUnused() },
@@ -98,7 +111,7 @@ export class Keeper {
     this.#options = options;
   }
 
-  /** Renews the lease and begins each step that is due and does not run already. Does not wait for the steps. */
+  /** Renews the lease and begins each step that has its turn, has work and does not run already. Does not wait for the steps. */
   async tick(): Promise<void> {
     const { servers, ownerId, leaseMs } = this.#options;
     let isHolder = false;
@@ -108,8 +121,10 @@ export class Keeper {
       this.#isHolder = isHolder;
     }
     if (!this.#mayGoOn) return;
+    const work = await this.#options.store.findKeeperWork();
     for (const step of this.#steps) {
-      if (this.#passes % step.everyPasses === 0 && !this.#running.has(step)) this.#begin(step);
+      const isDue = this.#passes % step.everyPasses === 0 && (step.isDue?.(work) ?? true);
+      if (isDue && !this.#running.has(step)) this.#begin(step);
     }
     this.#passes += 1;
   }

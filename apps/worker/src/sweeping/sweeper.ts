@@ -14,7 +14,7 @@ import { type OutageGuard } from "../timing/outage-guard.ts";
 
 export interface SweeperOptions {
   ownerId: string;
-  runs: Pick<JobRuns, "requeueAbandoned" | "expireQueued" | "passOnEnds">;
+  runs: Pick<JobRuns, "findSweeperWork" | "requeueAbandoned" | "expireQueued" | "passOnEnds">;
   announcer: JobAnnouncer;
   /** Judges jobs that were accepted while no server was known. */
   guessedLanes: { tick: () => Promise<void> };
@@ -56,6 +56,8 @@ const definitionsUnusedMs = 10 * 60_000;
 export class Sweeper {
   readonly #options: SweeperOptions;
   #passes = 0;
+  /** The judge forgets lanes that it does not find any more. */
+  #hadGuessedLanes = false;
   #auditedUpTo: string | null = null;
 
   constructor(options: SweeperOptions) {
@@ -66,18 +68,27 @@ export class Sweeper {
     const { servers, ownerId, leaseMs, guard } = this.#options;
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
     this.#passes += 1;
-    await this.#requeueAbandoned();
-    await this.#expireQueued();
-    await this.#passOnEnds();
+    const { graceMs, runs } = this.#options;
+    const work = await guard.watch(runs.findSweeperWork(graceMs));
+    if (work.hasAbandoned) await this.#requeueAbandoned();
+    if (work.hasExpired) await this.#expireQueued();
+    // The steps before may have ended jobs.
+    const mayHaveEnds = work.hasEnds || work.hasAbandoned || work.hasExpired;
+    if (mayHaveEnds) await this.#passOnEnds();
     if (this.#passes % idleRanksEvery === 0) await this.#options.announcer.forgetIdleRanks();
-    if (this.#passes % basesEvery === 0) await this.#options.announcer.moveBases();
+    const movesBases = this.#passes % basesEvery === 0;
+    if (movesBases) await this.#options.announcer.moveBases();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
-      await this.#refillWipedRedis();
-      await this.#options.guessedLanes.tick();
-      if (this.#passes % ageingEvery === 0) await this.#ageJobs();
-      await this.announce();
-      await this.#reprice();
+      const wasWiped = await this.#refillWipedRedis();
+      const judges = work.hasGuessedLanes || this.#hadGuessedLanes;
+      this.#hadGuessedLanes = work.hasGuessedLanes;
+      if (judges) await this.#options.guessedLanes.tick();
+      const ages = this.#passes % ageingEvery === 0;
+      if (ages) await this.#ageJobs();
+      // The steps before may have taken tickets from jobs, or made jobs ready.
+      if (work.hasReady || mayHaveEnds || wasWiped || judges || ages) await this.announce();
+      if (work.hasRepricing || movesBases) await this.#reprice();
       if (this.#passes % auditEvery === 0) await this.#audit();
     } catch (error) {
       if (!(error instanceof TicketsUnavailableError)) throw error;
@@ -123,12 +134,13 @@ export class Sweeper {
       this.#options.log.info({ removed }, "definitions that no server has any more were removed");
   }
 
-  async #refillWipedRedis(): Promise<void> {
+  async #refillWipedRedis(): Promise<boolean> {
     const { tickets, announcer, log } = this.#options;
-    if (!(await tickets.wasWiped())) return;
+    if (!(await tickets.wasWiped())) return false;
     const jobs = await announcer.clearEnqueued();
     await tickets.rememberSentinel();
     if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
+    return true;
   }
 
   /** Adds tickets for queued rows that have none. Any process may call this at any time. */

@@ -2,6 +2,7 @@ import {
   type EndedPrompt,
   type Excess,
   type FullDisk,
+  type KeeperWork,
   type KeepingStore,
   type ScanPosition,
   type Overdue,
@@ -14,6 +15,7 @@ import { type PrismaClient } from "../generated/client.ts";
 import { removeUnusedLanes } from "../lanes/remove-lanes.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { forgetKeys } from "./forget-keys.ts";
+import { findKeeperWork } from "./find-keeper-work.ts";
 import { foldCounts } from "./fold-counts.ts";
 import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
@@ -33,6 +35,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   constructor(database: PrismaClient) {
     this.#database = database;
+  }
+
+  findKeeperWork(): Promise<KeeperWork> {
+    return withMappedErrors(() => findKeeperWork(this.#database));
   }
 
   foldCounts(limit: number): Promise<number> {

@@ -122,6 +122,18 @@ export interface HeartbeatResult {
   takeBackAsked: string[];
 }
 
+/** What the sweeper looks for: `hasReady` also when all that is ready waits for its tenant's limit. */
+export interface SweeperWork {
+  hasAbandoned: boolean;
+  hasExpired: boolean;
+  /** Ends to pass on to jobs that depend on the ended ones. */
+  hasEnds: boolean;
+  hasGuessedLanes: boolean;
+  /** Ready jobs without a ticket. */
+  hasReady: boolean;
+  hasRepricing: boolean;
+}
+
 /**
  * What workers read and write to run jobs, for all tenants. Writes to a running job are fenced by its lease.
  *
@@ -156,6 +168,8 @@ export interface JobRuns {
   releaseLeases(leases: JobLease[]): Promise<void>;
   /** Takes over all expired leases of jobs on these servers in one statement, and raises their lease numbers. */
   adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]>;
+  /** Which of the sweeper's steps have something to do, by one statement. @param graceMs as of `requeueAbandoned` */
+  findSweeperWork(graceMs: number): Promise<SweeperWork>;
   /**
    * Requeues processing jobs whose lease has been expired for `graceMs` and whose server has no owner; cancels those
    * whose cancellation was requested. The attempt is not charged. Returns the changed jobs.

@@ -63,12 +63,20 @@ export interface ScanPosition {
   upload?: string;
 }
 
+export interface KeeperWork {
+  hasCounts: boolean;
+  hasEvents: boolean;
+  hasRemovals: boolean;
+}
+
 /**
  * Removes from the database what is no longer needed, in small steps. The process that holds the lease "keeping" calls
  * it. Times are the database's clock. Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface KeepingStore {
   // ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Which of the steps that run every second have something to do, by one statement. */
+  findKeeperWork(): Promise<KeeperWork>;
   /**
    * Adds up to `limit` changes of the counts of queued jobs, and as many of ended ones, to their base rows.
    * @returns how many, of the kind that had more

@@ -8,9 +8,9 @@ import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
 export const isUnannounced = Prisma.sql`${isReady} AND job.enqueued_at IS NULL`;
 
 /** The rows of the index `jobs_unannounced_idx`: tenant, lane, priority, rank. */
-const isReadyNow = Prisma.sql`${isUnannounced} AND job.run_at IS NULL`;
+export const isReadyNow = Prisma.sql`${isUnannounced} AND job.run_at IS NULL`;
 /** The rows of the index `jobs_due_idx` up to now: tenant, time. */
-const isDue = Prisma.sql`${isUnannounced} AND job.run_at <= now()`;
+export const isDue = Prisma.sql`${isUnannounced} AND job.run_at <= now()`;
 
 /**
  * Ready jobs without a ticket. What it reads depends on how many tenants and lanes have such jobs, and not on how many jobs

@@ -23,6 +23,7 @@ import { Gatherer } from "../../connection/gatherer.ts";
 import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { completeNeededJobs, withPassedOn } from "./end-needed-jobs.ts";
+import { abandonedJobs } from "./find-sweeper-work.ts";
 import { endAll, endLeases, outputsOf, type EndedRows, type LeaseEnd } from "./end-statement.ts";
 
 const withoutDependents: EndedRows = { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" };
@@ -142,10 +143,7 @@ export async function requeueAbandoned(
     message: "No worker owns the server on which the job ran; the job waits for another server.",
   };
   const held = Prisma.sql`
-    SELECT job.* FROM jobs job JOIN servers server ON server.id = job.server_id
-    WHERE job.status = 'processing' AND job.lease_expires_at <= now() - ${graceMs}::float8 * interval '1 millisecond'
-      AND (server.lease_expires_at IS NULL OR server.lease_expires_at <= now())
-    ORDER BY job.id LIMIT ${abandonedAtOnce} FOR NO KEY UPDATE OF job SKIP LOCKED`;
+    ${abandonedJobs(graceMs)} ORDER BY job.id LIMIT ${abandonedAtOnce} FOR NO KEY UPDATE OF job SKIP LOCKED`;
   const end: AttemptEnd = { kind: "requeue", failure, delayMs: 0, charged: false, avoidServer: false };
   const rows = await database.$queryRaw<JobWithEventRow[]>(endAll(held, end, { leaseStep: 1 }));
   return rows.map(jobWithEventFromRow);

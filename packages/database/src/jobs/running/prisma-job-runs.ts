@@ -12,6 +12,7 @@ import {
   type LeasedJob,
   type PassedOn,
   type ProgressReport,
+  type SweeperWork,
   type TicketReference,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
@@ -24,6 +25,7 @@ import { listAttempts } from "../reading/list-attempts.ts";
 import { adoptJobs, claimJobs } from "./claim-jobs.ts";
 import { AttemptEnds, requeueAbandoned } from "./end-attempt.ts";
 import { expireQueued } from "./expire-jobs.ts";
+import { findSweeperWork } from "./find-sweeper-work.ts";
 import { findEndedPrompts } from "./find-ended-prompts.ts";
 import { recordProgress, releaseLeases, renewLeases } from "./hold-leases.ts";
 import { readCandidates } from "./read-candidates.ts";
@@ -93,6 +95,10 @@ export class PrismaJobRuns implements JobRuns {
 
   adoptJobs(serverIds: string[], workerId: string, leaseMs: number): Promise<LeasedJob[]> {
     return withMappedErrors(() => adoptJobs(this.#database, serverIds, workerId, leaseMs));
+  }
+
+  findSweeperWork(graceMs: number): Promise<SweeperWork> {
+    return withMappedErrors(() => findSweeperWork(this.#database, graceMs));
   }
 
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]> {
