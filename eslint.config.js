@@ -74,6 +74,11 @@ export default defineConfig(
           property: "env",
           message: "Only main.ts and run-service.ts read the environment; take a Configuration.",
         },
+        {
+          object: "URL",
+          property: "canParse",
+          message: "Node 20 refuses texts with letters such as ü by it; take parseUrl of the runtime.",
+        },
       ],
     },
   },

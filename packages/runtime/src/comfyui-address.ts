@@ -1,3 +1,5 @@
+import { parseUrl } from "./parse-url.ts";
+
 /** A ComfyUI server as the configuration names it. */
 export interface ComfyUIAddress {
   /**
@@ -21,7 +23,7 @@ export class AddressError extends Error {
 
 /** @throws AddressError */
 export function readComfyUIAddress(text: string, serverName: string | undefined): ComfyUIAddress {
-  const address = URL.canParse(text) ? new URL(text) : null;
+  const address = parseUrl(text);
   if (address === null || !/^https?:$/.test(address.protocol)) {
     throw new AddressError("URLs that begin with http:// or https://, separated by commas");
   }
@@ -58,8 +60,9 @@ export function requireOneWayToEach(addresses: readonly ComfyUIAddress[]): void 
  * is returned unchanged.
  */
 export function identityOfUrl(text: string): string {
-  if (!URL.canParse(text)) return text;
-  const { origin, pathname, hash } = new URL(text);
+  const url = parseUrl(text);
+  if (url === null) return text;
+  const { origin, pathname, hash } = url;
   return origin === "null" ? text : origin + pathname.replace(/\/+$/, "") + hash;
 }
 

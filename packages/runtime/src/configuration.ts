@@ -7,6 +7,7 @@ import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings
 import { corsOrigins, trustedProxies } from "./network-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
+import { parseUrl } from "./parse-url.ts";
 import { sessionsFrom, sessionVariables, type SessionSettings } from "./session-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 import { webhooksFrom, webhookVariables, type WebhookSettings } from "./webhook-settings.ts";
@@ -206,7 +207,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const minuteMs = 60_000;
 
 const urlOf = (...protocols: string[]): z.ZodType<string, string> =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+  z.string().refine((text) => protocols.includes(parseUrl(text)?.protocol ?? ""), {
     error: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
 
@@ -215,8 +216,9 @@ const publicUrl = z
   .string()
   .refine(
     (text) => {
-      if (!URL.canParse(text) || /[?#\s]/.test(text)) return false;
-      const { protocol, username, password } = new URL(text);
+      const url = parseUrl(text);
+      if (url === null || /[?#\s]/.test(text)) return false;
+      const { protocol, username, password } = url;
       return ["http:", "https:"].includes(protocol) && username === "" && password === "";
     },
     { error: "a URL that begins with http:// or https://, without user, query and fragment" },

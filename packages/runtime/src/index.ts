@@ -15,6 +15,7 @@ export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-addres
 export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, endOutput, type Logger } from "./logger.ts";
 export { registerDependencyMetrics } from "./dependency-metrics.ts";
+export { parseUrl } from "./parse-url.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {
   impatientAfterMs,

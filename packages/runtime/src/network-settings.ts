@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { parseUrl } from "./parse-url.ts";
 import { list } from "./setting-values.ts";
 
 /** Origins of pages, as browsers write them. */
@@ -8,9 +9,7 @@ export const corsOrigins = z
   .transform(list)
   .pipe(
     z.array(
-      z
-        .string()
-        .refine((text) => /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text),
+      z.string().refine((text) => /^https?:/.test(text) && parseUrl(text)?.origin === text),
       { error: "origins as browsers write them (https://pages.example), separated by commas" },
     ),
   );

@@ -1,5 +1,5 @@
 import { roleIncludes, StoreUnavailableError, type Principal, type Role, type Tenant } from "@genga/jobs";
-import { isLoopback } from "@genga/runtime";
+import { isLoopback, parseUrl } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { type ConfiguredKeys } from "./configured-keys.ts";
 import { ownPageOf } from "../http/base-url.ts";
@@ -109,7 +109,7 @@ export class Access {
    * resolve to loopback (DNS rebinding); such a request names a foreign host, and is refused.
    */
   readonly refuseForeignHosts: RequestHandler = (request, _response, next) => {
-    const host = hostNameOf(`http://${request.headers.host ?? ""}`);
+    const host = parseUrl(`http://${request.headers.host ?? ""}`)?.hostname;
     if (!this.needsKey && (host === undefined || !isLoopback(host))) {
       throw new RefusedError(
         "host-not-allowed",
@@ -130,7 +130,7 @@ export class Access {
       !isRead(request) &&
       origin !== undefined &&
       !isOfAllowedOrigin(response) &&
-      new URL(`http://${host ?? ""}`).host !== hostOf(origin)
+      new URL(`http://${host ?? ""}`).host !== parseUrl(origin)?.host
     ) {
       throw new RefusedError("origin-not-allowed", "Pages of other origins may not change anything here.");
     }
@@ -253,12 +253,4 @@ function sendToSignIn(request: Request, response: Response): void {
   const next = `${request.baseUrl}${request.path === "/" ? "" : request.path}`;
   response.set("cache-control", "no-store");
   response.redirect(303, `${base}/sign-in?next=${encodeURIComponent(next).replaceAll("%2F", "/")}`);
-}
-
-function hostNameOf(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).hostname : undefined;
-}
-
-function hostOf(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).host : undefined;
 }

@@ -1,4 +1,5 @@
 import { publicNameOf, StoreUnavailableError, type Json, type Principal } from "@genga/jobs";
+import { parseUrl } from "@genga/runtime";
 
 /** The part of a server's row that shows where the server is. */
 interface NamedServer {
@@ -80,8 +81,9 @@ function wholeAddressOf(server: NamedServer): [RegExp, string][] {
 
 /** The ways in which a server's address is written in messages, the longest first. */
 function addressesOf(server: NamedServer): [RegExp, string][] {
-  if (!URL.canParse(server.url)) return [];
-  const { host, hostname } = new URL(server.url);
+  const url = parseUrl(server.url);
+  if (url === null) return [];
+  const { host, hostname } = url;
   const name = publicNameOf(server);
   const end = String.raw`(?![\w-])`;
   return [

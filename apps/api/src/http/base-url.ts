@@ -1,3 +1,4 @@
+import { parseUrl } from "@genga/runtime";
 import { type Request, type RequestHandler, type Response } from "express";
 import { RefusedError } from "./problem-document.ts";
 
@@ -50,8 +51,7 @@ function originOf(request: Request): string | undefined {
   // Only HTTP/1.0 requests may lack a Host; then the address that the client connected to is used.
   if (host === undefined || host === "") return `${scheme}://${addressOf(request)}`;
   if (typeof host !== "string" || host.length > hostLengthMax || !hostShape.test(host)) return undefined;
-  const url = `${scheme}://${host}`;
-  return URL.canParse(url) ? new URL(url).origin : undefined;
+  return parseUrl(`${scheme}://${host}`)?.origin;
 }
 
 function addressOf({ socket }: Request): string {

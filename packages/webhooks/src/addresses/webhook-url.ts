@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { parseUrl } from "@genga/runtime";
 import { type AddressRules } from "./address-rules.ts";
 
 /** Which URLs webhooks may have. */
@@ -29,22 +30,13 @@ const strangeCharacters = /[\u0000-\u0020\u007f-\u00a0\\]/;
 export function urlProblem(text: string, rules: UrlRules): string | null {
   if (text.length > urlCharactersMax) return `has more than ${urlCharactersMax} characters`;
   if (strangeCharacters.test(text)) return "contains a space, a backslash or a control character";
-  const url = parsed(text);
+  const url = parseUrl(text);
   if (url === null) return "is not a URL";
   if (url.protocol !== "https:" && !(rules.allowHttp && url.protocol === "http:"))
     return rules.allowHttp ? "must begin with https:// or http://" : "must begin with https://";
   if (url.username !== "" || url.password !== "") return "contains a user or a password";
   if (url.hash !== "") return "contains a fragment (#)";
   return portProblem(url) ?? hostProblem(url, rules);
-}
-
-/** Not by `URL.canParse`: once Node 20 has compiled a caller of it, it refuses texts with letters such as ü. */
-function parsed(text: string): URL | null {
-  try {
-    return new URL(text);
-  } catch {
-    return null;
-  }
 }
 
 function portProblem({ port }: URL): string | null {
