@@ -26,6 +26,7 @@ const entries = {
   "test:conformance": "packages/comfyui-simulator/test/conformance/conformance-main.ts",
   chaos: "packages/chaos/src/chaos-main.ts",
   simulate: "apps/standalone/src/simulation/simulate-main.ts",
+  screenshots: "apps/dashboard/test/screenshots-main.ts",
   "check:templates": "packages/comfyui-templates/src/check-templates-main.ts",
   bench: "benchmarks/table/bench-main.ts",
   "bench:soak": "benchmarks/table/bench-main.ts",
@@ -53,7 +54,7 @@ const entries = {
   "trial:chains": "benchmarks/chains.ts",
 };
 /** Commands whose API shows the dashboard. */
-const showing = new Set(["start", "demo", "api", "test"]);
+const showing = new Set(["start", "demo", "api", "test", "screenshots"]);
 /** What distinguishes commands of one entry. */
 const flags = { demo: ["--demo"], "bench:soak": ["--soak"] };
 /** Commands that need the development tools too. */
@@ -63,6 +64,7 @@ const developing = new Set([
   "test:conformance",
   "chaos",
   "check:templates",
+  "screenshots",
   "bench",
   "bench:soak",
   "bench:accept",

@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, type ReactNode } from "react";
 import { baseUrl, pageHeaders } from "./genga.ts";
 import { errorOf } from "./api-errors.ts";
@@ -45,8 +45,8 @@ export function useSignIn(): ReturnType<typeof useMutation<unknown, Error, strin
   return useMutation({
     mutationFn: (apiKey: string) => send("POST", { apiKey }),
     onSuccess: async () => {
-      queries.clear();
-      await queries.query({ queryKey: sessionKey, queryFn: askSession });
+      forgetAll(queries);
+      await queries.refetchQueries({ queryKey: sessionKey });
     },
   });
 }
@@ -56,10 +56,15 @@ export function useSignOut(): ReturnType<typeof useMutation<unknown, Error, unde
   return useMutation({
     mutationFn: () => send("DELETE"),
     onSettled: () => {
-      queries.clear();
+      forgetAll(queries);
       queries.setQueryData(sessionKey, null);
     },
   });
+}
+
+/** Whoever comes next may see less. The session itself stays, since the frame around all views looks at it. */
+function forgetAll(queries: QueryClient): void {
+  queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionKey[0] });
 }
 
 async function askSession(): Promise<Session | null> {

@@ -41,7 +41,7 @@ export function JobView(): ReactNode {
         {job.outputs.map((output) => (
           <Anchor key={output.id} href={localUrl(output.links.content)} target="_blank" rel="noreferrer">
             {output.links.thumbnail === undefined ? (
-              output.filename
+              (output.filename ?? "A text")
             ) : (
               <Image
                 src={localUrl(output.links.thumbnail)}

@@ -1,0 +1,237 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { findBrowser, openBrowser } from "@genga/testing";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Browser, type BrowserContext, type Page } from "playwright-core";
+import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
+
+const found = await findBrowser();
+const described = "reason" in found ? describe.skip : describe;
+const title = `the pages of the dashboard in Chromium${"reason" in found ? ` (skipped: ${found.reason})` : ""}`;
+
+const attack = [
+  ...["<script>window.attacked = true</script>", '<img src=x onerror="window.attacked = true">'],
+  ...['"><svg onload=window.attacked=true>', "javascript:window.attacked=true", "{{7*7}}${7*7}"],
+  ...["\u0007\u001b[31m\u200b", "\u202eshown backwards\u202c"],
+].join(" ");
+const failure = {
+  class: "execution",
+  code: "node-failed",
+  message: attack,
+  nodeId: "3",
+  nodeType: "<b>KSampler</b>",
+} as const;
+const operatorKey = "operator-key-0123456789abcdef";
+const readerKey = "reader-key-0123456789abcdef";
+
+described(title, () => {
+  let api: ApiUnderTest;
+  let browser: Browser;
+  let views: readonly string[];
+
+  beforeAll(async () => {
+    if ("reason" in found) return;
+    [api, browser] = await Promise.all([startApiUnderTest(), openBrowser(found)]);
+    views = await hostileContent(api);
+  }, 120_000);
+  afterAll(async () => {
+    await browser.close();
+    await api.stop();
+  });
+
+  test("hostile texts do nothing on any view, and move none of it aside", async () => {
+    const seen: string[] = [];
+    const { page, context } = await open(browser, { onSeen: (text) => seen.push(text) });
+    const wide: string[] = [];
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const view of views) {
+        await show(page, `${api.url}${view}`);
+        if (await page.evaluate("window.attacked === true")) seen.push(`${view}: a script ran`);
+        const beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
+        if (Number(beyond) > 0) wide.push(`${view} at ${width}: ${String(beyond)} pixels`);
+      }
+    }
+    await context.close();
+    expect(seen).toEqual([]);
+    expect(wide).toEqual([]);
+  }, 180_000);
+
+  test.each(["light", "dark"] as const)(
+    "axe finds no serious issue on any view (%s)",
+    async (scheme) => {
+      const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+      const { page, context } = await open(browser, { scheme });
+      const issues: string[] = [];
+      for (const view of views) {
+        await show(page, `${api.url}${view}`);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate<{ violations: AxeIssue[] }>("axe.run()");
+        for (const { id, impact, nodes } of violations) {
+          if (impact !== "serious" && impact !== "critical") continue;
+          issues.push(
+            `${view}: ${id}: ${nodes
+              .slice(0, 3)
+              .map(({ html }) => html.slice(0, 200))
+              .join(" | ")}`,
+          );
+        }
+      }
+      await context.close();
+      expect(issues).toEqual([]);
+    },
+    180_000,
+  );
+
+  test("a wrong key says so, the right one signs in, and the browser keeps no key", async () => {
+    const guarded = await api.startAnother({
+      API_KEYS: `studio:operate:${operatorKey},studio:read:${readerKey}`,
+    });
+    const { page, context } = await open(browser);
+    await page.goto(`${guarded.url}/settings/about`);
+    const key = page.getByLabel("API key");
+    await key.fill("a-wrong-key-0123456789abcdef");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await key.fill(operatorKey);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    // The address that was asked for is opened, in its role.
+    await page.waitForURL(`${guarded.url}/settings/about`);
+    await page.getByText("may operate").waitFor();
+    await page.getByRole("tab", { name: "API keys" }).waitFor();
+    const kept = await page.evaluate<string>(
+      "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])",
+    );
+    expect(kept).not.toContain(operatorKey);
+    const cookies = await context.cookies();
+    expect(cookies).toMatchObject([{ name: "genga_session", httpOnly: true, sameSite: "Strict" }]);
+    expect(JSON.stringify(cookies)).not.toContain(operatorKey);
+
+    await page.getByRole("button", { name: "studio" }).click();
+    await page.getByRole("menuitem", { name: "Sign out" }).click();
+    await page.waitForURL(/\/sign-in/);
+    await key.fill(readerKey);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    // What a reader may not do is not shown.
+    await page.getByRole("link", { name: "Jobs", exact: true }).waitFor();
+    expect(await page.getByRole("link", { name: "Create" }).count()).toBe(0);
+    await context.close();
+  }, 120_000);
+});
+
+interface AxeIssue {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+/** Jobs, a batch, a template and a webhook whose texts are attacks. @returns the addresses of all views */
+async function hostileContent(api: ApiUnderTest): Promise<string[]> {
+  const serverId = await api.worker.registerServer(
+    "http://comfyui.test:8188",
+    await recordedDefinitions("core"),
+  );
+  const label = attack.replaceAll("\u0000", "").slice(0, 100);
+  const labels = {
+    project: label,
+    scene: label,
+    shot: label,
+    tags: [attack.slice(0, 64), attack.slice(64, 128)],
+  };
+  const job = { type: "image", prompt: attack, negativePrompt: attack, ...labels };
+  const long = { type: "image", prompt: "x".repeat(10_000), project: "y".repeat(100) };
+  const batch = { name: attack.slice(0, 200), jobs: [{ ...job, key: attack.slice(0, 64) }, long, job, job] };
+  const answer = await api.post("batches", batch);
+  const accepted = (await answer.json()) as { id: string; jobs: { id: string }[] };
+  const [made, , failed, running] = accepted.jobs.map(({ id }) => id);
+  const html = Buffer.from(`<html><body>${attack}</body></html>`);
+  const svg = Buffer.from(
+    '<svg xmlns="http://www.w3.org/2000/svg"><script>window.attacked = true</script></svg>',
+  );
+  await api.worker.complete(
+    await api.worker.claim(made!, serverId),
+    [
+      { filename: "<img src=x onerror=window.attacked=true>.html", body: html, mediaType: "text/html" },
+      { filename: `${"z".repeat(200)}.svg`, body: svg, mediaType: "image/svg+xml" },
+      { filename: "photo_\u202egnp.exe", body: html, mediaType: "image/png" },
+    ],
+    [attack, "w".repeat(10_000)],
+  );
+  await api.worker.end(await api.worker.claim(failed!, serverId), { kind: "failed", failure });
+  const leased = await api.worker.claim(running!, serverId);
+  await api.worker.report(leased, "executing", {
+    percent: 40,
+    node: "3",
+    nodeTitle: attack,
+    step: 4,
+    steps: 10,
+  });
+  await addTemplate(api);
+  await api.post("webhooks", {
+    url: "https://example.com/%3Cscript%3E?x=<script>window.attacked=true</script>",
+  });
+  const jobs = accepted.jobs.map(({ id }) => `/jobs/${id}`);
+  return [
+    ...["/", "/jobs", `/jobs?text=${encodeURIComponent(attack.slice(0, 60))}`, ...jobs],
+    ...["/batches", `/batches/${accepted.id}`, "/servers", "/queue"],
+    ...[
+      "/create",
+      "/create?kind=video&sweep=true",
+      "/create?kind=template&template=odd",
+      "/create?kind=workflow",
+    ],
+    ...["webhooks", "keys", "sessions", "limits", "audit", "about"].map((name) => `/settings/${name}`),
+  ];
+}
+
+async function addTemplate(api: ApiUnderTest): Promise<void> {
+  const response = await api.post("templates", {
+    ...{ name: "odd", description: attack },
+    workflow: {
+      "1": { class_type: "EmptyImage", inputs: { width: 512, height: 512, batch_size: 1, color: 0 } },
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "card" } },
+    },
+    parameters: {
+      color: {
+        ...{ type: "integer", label: attack.slice(0, 100), description: attack, min: 0 },
+        targets: [{ node: "1", input: "color" }],
+      },
+    },
+  });
+  expect([response.status, await response.text()]).toEqual([201, expect.anything()]);
+}
+
+interface OpenOptions {
+  readonly scheme?: "light" | "dark";
+  /** Called with dialogs, and with what the Content-Security-Policy refused. */
+  readonly onSeen?: (text: string) => void;
+}
+
+async function open(
+  browser: Browser,
+  options: OpenOptions = {},
+): Promise<{ page: Page; context: BrowserContext }> {
+  const { scheme = "light", onSeen } = options;
+  const context = await browser.newContext({ colorScheme: scheme, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  if (onSeen !== undefined) {
+    page.on("dialog", (dialog) => {
+      onSeen(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    await page.exposeFunction("noteViolation", (text: string) => {
+      onSeen(`refused by the policy: ${text}`);
+    });
+    await page.addInitScript(
+      "addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => noteViolation(violatedDirective + ' ' + blockedURI))",
+    );
+  }
+  return { page, context };
+}
+
+/** Until the view has read what it shows. */
+async function show(page: Page, url: string): Promise<void> {
+  await page.goto(url);
+  await page.getByRole("heading", { level: 2 }).first().waitFor();
+  await page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
+}
