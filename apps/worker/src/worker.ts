@@ -178,10 +178,17 @@ export class Worker {
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
     const { takeBacks, runMetrics: metrics } = this.#with;
-    const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, stallMs, secretsKeys } = settings;
+    const {
+      leaseMs,
+      serverGraceMs: graceMs,
+      serverRetireMs: retireMs,
+      stallMs,
+      secretsKeys,
+      previewMethod,
+    } = settings;
     return new RunningJobs({
       ...{ workerId, runs, servers, definitions, recorder, storage, tickets, guard, log },
-      ...{ leaseMs, graceMs, stallMs, retireMs, secretsKeys },
+      ...{ leaseMs, graceMs, stallMs, retireMs, secretsKeys, previewMethod },
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,

@@ -66,3 +66,14 @@ test("a prompt that was submitted under another key is adopted, and its files ha
   const [output] = await api.outputs(jobId);
   expect(output!.filename).toMatch(/^[a-z-]+_00001_\.png$/i);
 }, 60_000);
+
+test.each([["none"], [undefined]])(
+  "servers are asked for previews as PREVIEW_METHOD=%s says",
+  async (method) => {
+    await stack.startWorker(method === undefined ? {} : { PREVIEW_METHOD: method });
+    const jobId = await api.submit({ type: "workflow", workflow: sleepWorkflow(0) });
+    expect(await api.untilEnded(jobId)).toMatchObject({ status: "completed" });
+    expect(await sentWith(jobId)).toMatchObject({ preview_method: method ?? "latent2rgb" });
+  },
+  60_000,
+);

@@ -49,6 +49,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly jobTimeoutsMs: JobTimeouts;
   readonly leaseMs: number;
   readonly serverGraceMs: number;
+  /** What servers are asked for with each prompt that does not say it itself; `none` = no previews. */
+  readonly previewMethod: PreviewMethod;
   /** A server is retired if no worker that was seen within this time names it. */
   readonly serverRetireMs: number;
   /**
@@ -104,6 +106,9 @@ export interface JobTimeouts {
   readonly workflow: number;
 }
 
+const previewMethods = ["latent2rgb", "taesd", "auto", "none"] as const;
+type PreviewMethod = (typeof previewMethods)[number];
+
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -151,6 +156,7 @@ export function readConfiguration(env: Environment): Configuration {
     },
     leaseMs: values.LEASE_MS,
     ...{ serverGraceMs: values.SERVER_GRACE_MS, serverRetireMs: values.SERVER_RETIRE_MS },
+    previewMethod: values.PREVIEW_METHOD,
     ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
     webhooks: webhooksFrom(values),
@@ -326,6 +332,9 @@ const environmentSchema = z.object({
   VIDEO_JOB_TIMEOUT_MS: timeoutMs.optional(),
   LEASE_MS: wholeNumber(500, 10 * minuteMs).default(12_000),
   SERVER_GRACE_MS: wholeNumber(0, 60 * minuteMs).default(60_000),
+  PREVIEW_METHOD: z
+    .enum(previewMethods, { error: `one of ${previewMethods.join(", ")}` })
+    .default("latent2rgb"),
   SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),

@@ -23,6 +23,8 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   graceMs: number;
   /** A POST may take this long, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
+  /** Of prompts that do not say it themselves. */
+  previewMethod: string;
   /** Gets how long each finished execution took. */
   measures: Pick<LaneMeasures, "note">;
   durations: Pick<KnownDurations, "find" | "note">;

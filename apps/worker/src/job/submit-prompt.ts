@@ -15,19 +15,25 @@ export interface LookupOptions {
   graceMs: number;
 }
 
+export interface SubmitOptions extends LookupOptions {
+  storage: OutputStorage;
+  /**
+   * The way in which the server shall make previews of this prompt, unless the job says it. Most servers send none unless they are
+   * asked.
+   */
+  previewMethod: string;
+}
+
 /**
  * Posts the prompt, once. @returns whether the prompt is on the server; `false` is certain
  * @throws RunStopped @throws ComfyUIError @throws StorageError @throws ExtraDataError @throws DependencyOutputError
  */
-export async function submitPrompt(
-  run: Run,
-  server: JobServer,
-  options: LookupOptions & { storage: OutputStorage },
-): Promise<boolean> {
+export async function submitPrompt(run: Run, server: JobServer, options: SubmitOptions): Promise<boolean> {
   const { postTimeoutMs } = options;
   const { connector } = server;
   // Decrypted before anything is sent: if that fails, the attempt ends here.
-  const { extraData, resultsOf } = run;
+  // The client's own choice of previews comes last. Versions that do not know the key ignore it (PROTOCOL-0.28 1).
+  const extraData = { preview_method: options.previewMethod, ...run.extraData };
   const inputs = new Map(
     run.leased.inputs.map((input) => [input.name, fileOfInput(input, server.uploadBytesMax)]),
   );
@@ -43,7 +49,7 @@ export async function submitPrompt(
   const workflow = prepareForSubmission(withLists, {
     prefix: run.names.outputPrefix,
     objectInfo: server.definitions?.objectInfo ?? {},
-    resultsOf,
+    resultsOf: run.resultsOf,
   });
   await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
   if (run.cancelSignal.aborted) return false;
@@ -70,12 +76,6 @@ export async function submitPrompt(
 }
 
 /**
- * Asks the server for previews of this prompt, in the way that costs it least: without a model for them. Servers send none
- * otherwise, unless they were started to do so.
- */
-const previewMethod = "latent2rgb";
-
-/**
  * @returns `broken`, `unknown`: the POST went out, and whether the server has the prompt is not known; an error: the server
  * answered 500, which is a refusal unless the prompt is found on the server
  */
@@ -88,9 +88,7 @@ async function post(
   // One deadline for reconnecting and the POST together. If it passes during the request, the outcome is unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId } = run.leased;
-  const { workflow } = what;
-  // The client's own choice comes last. Versions that do not know the key ignore it (PROTOCOL-0.28 1).
-  const extraData = { preview_method: previewMethod, ...what.extraData };
+  const { workflow, extraData } = what;
   try {
     await server.connector.submit({ promptId, clientId, workflow, extraData, signal: deadline });
     return "accepted";
