@@ -26,6 +26,8 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   // Where there is an output, or a valid link.
   linkToOutput: ["secrets-key-missing"],
   getSharedOutput: ["output-not-found"],
+  // Where the file of an output was changed by somebody else.
+  getJobThumbnail: ["output-not-found"],
   getSharedZip: ["batch-not-found", "batch-removed"],
   // Where a job that it reads of was removed, or the definitions of servers have changed, since the first job.
   rerunJob: ["unknown-job", "unknown-node-class", "forbidden-file"],

@@ -11,6 +11,7 @@ import sharp, { type Sharp } from "sharp";
 import { findFfmpeg } from "../src/thumbnails/read-poster.ts";
 import { ThumbnailCache } from "../src/thumbnails/thumbnail-cache.ts";
 import { Thumbnails } from "../src/thumbnails/thumbnails.ts";
+import { type JobView } from "../src/jobs/job-view.ts";
 import { type OutputView } from "../src/jobs/output-view.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -158,6 +159,24 @@ test("a thumbnail may be cached for ever, and is linked to where there may be on
   expect((await ask("png", "?size=100")).status).toBe(422);
   expect(outputs[files.png]!.links.thumbnail).toMatch(/\/thumbnail$/);
   expect(outputs[files.audio]!.links).not.toHaveProperty("thumbnail");
+});
+
+test("a job shows the thumbnail of its first picture, and links to it in lists", async () => {
+  const { jobs } = (await (await api.request("jobs")).json()) as { jobs: JobView[] };
+  const [job] = jobs;
+  expect(job!.links["thumbnail"]).toMatch(new RegExp(`/jobs/${job!.id}/thumbnail$`));
+  const ask = (path: string): Promise<[number, string]> =>
+    api
+      .request(path)
+      .then(async (answer) => [answer.status, Buffer.from(await answer.arrayBuffer()).toString("base64")]);
+  const path = `jobs/${job!.id}/thumbnail?size=64`;
+  expect(await ask(path)).toEqual(await ask(`outputs/${outputs[files.png]!.id}/thumbnail?size=64`));
+  const etag = (await api.request(path)).headers.get("etag")!;
+  expect((await api.request(path, { headers: { "if-none-match": etag } })).status).toBe(304);
+  const waiting = (await (await api.post("generate", { type: "image", prompt: "a dog" })).json()) as JobView;
+  expect(waiting.links).not.toHaveProperty("thumbnail");
+  const none = await api.request(`jobs/${waiting.id}/thumbnail`);
+  expect([none.status, ((await none.json()) as { code: string }).code]).toEqual([404, "no-thumbnail"]);
 });
 
 test("of many requests at once, one draws; nothing temporary is left", async () => {

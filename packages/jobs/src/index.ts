@@ -86,6 +86,7 @@ export {
   type OutputFilter,
   type Page,
   type QueueSummary,
+  type ShownJob,
   type WaitingTenant,
   type TenantJobReader,
 } from "./ports/job-reader.ts";

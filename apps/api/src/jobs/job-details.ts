@@ -6,6 +6,7 @@ import { viewOfOutput } from "./output-view.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { Sight } from "../access/sight.ts";
 import { type Etas, viewOfEta } from "./eta-view.ts";
+import { thumbnailMediaTypes } from "../thumbnails/draw-thumbnail.ts";
 import { type WaitingReasons } from "./waiting-reason.ts";
 
 /** Failed jobs that a batch is shown with. */
@@ -62,11 +63,12 @@ export class JobDetails {
    * them.
    */
   async viewsOf(jobs: Job[], { principal, baseUrl }: Viewer): Promise<JobView[]> {
-    const [sight, prompts] = await Promise.all([
+    const ids = jobs.map(({ id }) => id);
+    const [sight, shown] = await Promise.all([
       this.sightOf(principal),
-      this.#jobs.of(principal.tenant.id).findPrompts(jobs.map(({ id }) => id)),
+      this.#jobs.of(principal.tenant.id).findShown(ids, thumbnailMediaTypes),
     ]);
-    return jobs.map((job) => viewOfJob(job, { sight, prompt: prompts.get(job.id), baseUrl }));
+    return jobs.map((job) => viewOfJob(job, { sight, shown: shown.get(job.id), baseUrl }));
   }
 
   /** A batch, with its first errors and when it will end. */

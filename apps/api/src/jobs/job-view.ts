@@ -12,7 +12,7 @@ import {
   type JobEvent,
   type JobFailure,
   type JobProgress,
-  type JobPrompt,
+  type ShownJob,
 } from "@genga/jobs";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
@@ -81,6 +81,12 @@ export const jobViewSchema = z.object({
   type: z.enum(jobTypes),
   status: z.enum(jobStatuses),
   ...promptViewFields,
+  model: z
+    .string()
+    .nullable()
+    .describe(
+      "The main model that its server loads for it; null if there is none, or for a graph whose model is not known any more.",
+    ),
   template: templateOfJobSchema.nullable().describe("The template that it was made of."),
   phase: z.enum(jobPhases).nullable().describe("null once the job has ended."),
   progress: progressViewSchema,
@@ -161,18 +167,19 @@ export type JobDetail = z.infer<typeof jobDetailSchema>;
 export interface JobSurroundings {
   /** What the client may see of servers. */
   sight: Sight;
-  prompt: JobPrompt | undefined;
+  shown: ShownJob | undefined;
   /** The URL that links begin with, as `baseUrlOf` returns it. */
   baseUrl: string;
 }
 
-export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings): JobView {
+export function viewOfJob(job: Job, { sight, shown, baseUrl }: JobSurroundings): JobView {
   return {
     id: job.id,
     type: job.type,
     status: job.status,
-    prompt: prompt?.prompt ?? null,
-    negativePrompt: prompt?.negativePrompt ?? null,
+    prompt: shown?.prompt ?? null,
+    negativePrompt: shown?.negativePrompt ?? null,
+    model: shown?.model ?? null,
     template: job.template,
     phase: job.phase,
     progress: job.progress,
@@ -202,7 +209,10 @@ export function viewOfJob(job: Job, { sight, prompt, baseUrl }: JobSurroundings)
     startedAt: isoOf(job.startedAt),
     finishedAt: isoOf(job.finishedAt),
     sequence: job.eventSequence,
-    links: linksOfJob(job, baseUrl),
+    links: {
+      ...linksOfJob(job, baseUrl),
+      ...(shown?.hasPicture === true && { thumbnail: `${baseUrl}${prefix}/jobs/${job.id}/thumbnail` }),
+    },
   };
 }
 

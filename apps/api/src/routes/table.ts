@@ -45,7 +45,7 @@ import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./s
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { endSession, getSession, listSessions, signIn, signOut } from "./sessions.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
-import { getThumbnail } from "./thumbnails.ts";
+import { getJobThumbnail, getThumbnail } from "./thumbnails.ts";
 import {
   addTemplate,
   archiveTemplate,
@@ -76,7 +76,7 @@ import { listWorkers } from "./workers.ts";
  */
 export const routes: readonly Route[] = [
   ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
-  ...[getJob, getJobByOldPath, listJobs, watchJob, getPreview],
+  ...[getJob, getJobByOldPath, listJobs, watchJob, getPreview, getJobThumbnail],
   // The path of suggestions would also be that of a template.
   ...[suggestTemplate, listTemplates, addTemplate],
   ...[getTemplate, replaceTemplate, archiveTemplate, getTemplateVersion],

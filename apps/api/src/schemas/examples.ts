@@ -94,7 +94,7 @@ const progress = {
 };
 const job = {
   ...{ id: jobId, type: "image", status: "completed", prompt, negativePrompt, phase: null, progress },
-  template: null,
+  ...{ model: "counterfeit_v3.safetensors", template: null },
   ...{
     priority: "normal",
     project: null,

@@ -24,6 +24,9 @@ const videoFormats: Partial<Record<string, string>> = {
   ...{ "video/webm": "matroska", "video/x-matroska": "matroska", "video/matroska": "matroska" },
 };
 
+/** The media types of files of which thumbnails are made. */
+export const thumbnailMediaTypes = [...Object.keys(pictureFormats), ...Object.keys(videoFormats)];
+
 /** Whether thumbnails are made of files of this type. */
 export function hasThumbnail(mediaType: string): boolean {
   return pictureFormats[mediaType] !== undefined || videoFormats[mediaType] !== undefined;

@@ -1,4 +1,4 @@
-import { useQueryClient, type QueryClient } from "@tanstack/react-query";
+import { useQueryClient, type Query, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
 import { genga, isSignedOut } from "./genga.ts";
 import { liveJobs } from "./live-jobs.ts";
@@ -60,7 +60,7 @@ async function followWhileSeen(
           case "event":
             if (event.event.type !== "executing") liveJobs.forget(event.event.jobId);
             void queries.invalidateQueries({ queryKey: keys.job(event.event.jobId) });
-            lists.plan();
+            lists.plan(event.event.jobId);
             break;
           case "removed":
           case "other":
@@ -81,19 +81,40 @@ async function followWhileSeen(
 class ListRefresh {
   readonly #queries: QueryClient;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #changed = new Set<string>();
 
   constructor(queries: QueryClient) {
     this.#queries = queries;
   }
 
-  plan(): void {
+  plan(jobId: string): void {
+    this.#changed.add(jobId);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      for (const queryKey of [keys.jobs(), keys.batches(), keys.queue()]) {
+      const changed = this.#changed;
+      this.#changed = new Set();
+      const predicate = ({ queryKey, state }: Query): boolean => mayShow(queryKey, state.data, changed);
+      void this.#queries.invalidateQueries({ queryKey: keys.jobs(), predicate });
+      for (const queryKey of [keys.batches(), keys.queue()]) {
         void this.#queries.invalidateQueries({ queryKey });
       }
     }, listsMs);
   }
+}
+
+/**
+ * Whether a page of jobs may be another one since these jobs changed. The first page may show new jobs, and what is chosen
+ * by its status may come and go; other pages change only with the jobs that are on them.
+ */
+function mayShow(
+  [, choice, cursor]: readonly unknown[],
+  page: unknown,
+  changed: ReadonlySet<string>,
+): boolean {
+  if (typeof cursor !== "string") return true;
+  if (typeof choice === "object" && choice !== null && "status" in choice) return true;
+  const { jobs } = (page ?? {}) as { jobs?: readonly { id: string }[] };
+  return jobs?.some(({ id }) => changed.has(id)) ?? true;
 }
 
 async function untilSeen(signal: AbortSignal): Promise<void> {

@@ -79,6 +79,14 @@ export interface QueueSummary {
   oldestQueuedAt: Date | null;
 }
 
+/** What views show of a job beside its row. */
+export interface ShownJob extends JobPrompt {
+  /** The main model that its server must load; `null` = none, or it is not known. */
+  model: string | null;
+  /** It has completed with a picture. */
+  hasPicture: boolean;
+}
+
 /** A tenant with queued jobs. */
 export interface WaitingTenant {
   /** The tenant's name. */
@@ -119,6 +127,11 @@ export interface TenantJobReader {
   findParameters(jobId: string): Promise<StoredParameters | null>;
   /** The prompts to show of these jobs, by id; one statement for any number of them. */
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>>;
+  /**
+   * What views show of these jobs beside their rows, by id; one statement for any number of them.
+   * @param pictureTypes the media types of outputs that count as pictures
+   */
+  findShown(jobIds: string[], pictureTypes: readonly string[]): Promise<Map<string, ShownJob>>;
   /**
    * Newest first.
    * @throws InvalidJobError for a cursor that came from no page, and for a text whose search takes too long

@@ -42,6 +42,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
           jobs: (await reader.findJobs([job.id])).length > 0,
           parameters: (await reader.findParameters(job.id)) !== null,
           prompts: (await reader.findPrompts([job.id])).size > 0,
+          shown: (await reader.findShown([job.id], ["image/png"])).size > 0,
           page: (await reader.listJobs({ batchId: batch.id, limit: 5 })).items.length > 0,
           batch: (await reader.findBatch(batch.id)) !== null,
           events: (await reader.listEvents(job.id, 0, 5)).length > 0,
@@ -79,6 +80,39 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
         [none.id]: { prompt: null, negativePrompt: null },
       });
       expect(await reader.findPrompts([])).toEqual(new Map());
+    });
+
+    test("returns what views show of jobs: the model, and whether there is a picture", async () => {
+      const tenantId = await freshTenant();
+      const reader = stores().jobReader.of(tenantId);
+      const image = await insert(
+        buildJob({ parameters: { prompt: "a cat", model: "m.safetensors" } }),
+        tenantId,
+      );
+      const raw = await insert(
+        buildJob({ type: "workflow", parameters: { model: "not a model" } }),
+        tenantId,
+      );
+      const [lease] = await claim(image, 1, await freshServer());
+      if (lease === undefined) throw new Error("The job could not be claimed.");
+      const seen = async (type: string): Promise<unknown[]> => {
+        const found = await reader.findShown([image.id, raw.id], [type]);
+        return [image, raw].map(({ id }) => [found.get(id)?.model, found.get(id)?.hasPicture]);
+      };
+      expect(await seen("image/png")).toEqual([
+        ["m.safetensors", false],
+        [null, false],
+      ]);
+      const output = buildOutput({ mediaType: "image/png" });
+      await stores().jobRuns.endAttempt(lease, { kind: "completed", outputs: [output] });
+      expect(await seen("image/png")).toEqual([
+        ["m.safetensors", true],
+        [null, false],
+      ]);
+      expect(await seen("video/mp4")).toEqual([
+        ["m.safetensors", false],
+        [null, false],
+      ]);
     });
 
     test("pages through a tenant's jobs, newest first, each exactly once", async () => {

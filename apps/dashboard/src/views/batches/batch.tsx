@@ -5,7 +5,7 @@ import { type ReactNode } from "react";
 import { batchQuery } from "../../connection/queries.ts";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
-import { JobTable } from "../jobs/jobs.tsx";
+import { JobTable } from "../jobs/job-table.tsx";
 
 const route = getRouteApi("/frame/batches/$id");
 

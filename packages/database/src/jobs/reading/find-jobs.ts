@@ -1,4 +1,11 @@
-import { shownPrompt, type Job, type StoredParameters, type JobPrompt, type JobType } from "@genga/jobs";
+import {
+  shownPrompt,
+  type Job,
+  type StoredParameters,
+  type JobPrompt,
+  type JobType,
+  type ShownJob,
+} from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { graphText, jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
@@ -74,4 +81,29 @@ export async function findPrompts(
     FROM job_parameters asked JOIN jobs job ON job.id = asked.job_id
     WHERE asked.job_id = ANY(${jobIds.filter((id) => isUuid(id))}::uuid[]) AND job.tenant_id = ${tenantId}::uuid`;
   return new Map(rows.map((row) => [row.id, shownPrompt(row)]));
+}
+
+/**
+ * The model is that of its lane. A lane that is not used any more is removed, and its jobs stay: of those that were not
+ * submitted as a graph the parameters tell the model, too.
+ */
+export async function findShown(
+  database: PrismaClient,
+  tenantId: string,
+  jobIds: string[],
+  pictureTypes: readonly string[],
+): Promise<Map<string, ShownJob>> {
+  type Row = Omit<ShownJob, "prompt"> & { id: string; type: JobType; promptText: string };
+  // A subquery with a limit reads the outputs of these jobs only; EXISTS may be planned to read those of all jobs.
+  const rows = await database.$queryRaw<Row[]>`
+    SELECT job.id, job.type, asked.prompt_text AS "promptText", asked.parameters->>'negativePrompt' AS "negativePrompt",
+      coalesce(lane.main_model, CASE WHEN job.type <> 'workflow' THEN asked.parameters->>'model' END) AS model,
+      job.status = 'completed' AND (
+        SELECT true FROM outputs WHERE outputs.job_id = job.id AND outputs.storage_key IS NOT NULL
+          AND outputs.media_type = ANY(${[...pictureTypes]}::text[]) LIMIT 1) IS NOT NULL AS "hasPicture"
+    FROM job_parameters asked JOIN jobs job ON job.id = asked.job_id LEFT JOIN lanes lane ON lane.name = job.lane
+    WHERE asked.job_id = ANY(${jobIds.filter((id) => isUuid(id))}::uuid[]) AND job.tenant_id = ${tenantId}::uuid`;
+  return new Map(
+    rows.map(({ model, hasPicture, ...row }) => [row.id, { ...shownPrompt(row), model, hasPicture }]),
+  );
 }

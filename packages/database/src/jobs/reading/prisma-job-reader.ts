@@ -16,6 +16,7 @@ import {
   type NamedClass,
   type Page,
   type QueueSummary,
+  type ShownJob,
   type WaitingTenant,
   type TenantJobReader,
 } from "@genga/jobs";
@@ -27,7 +28,7 @@ import { findBatch, isBatchRemoved, listBatches, listFirstFailed } from "./find-
 import { listWaitingTenants } from "./waiting-tenants.ts";
 import { countJobsBefore } from "./jobs-before.ts";
 import { summarizeQueue } from "./count-jobs.ts";
-import { findJob, findJobs, findParameters, findPrompts, listBatchJobs } from "./find-jobs.ts";
+import { findJob, findJobs, findParameters, findPrompts, findShown, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
 import { countOutputs, readMadeJobs } from "./read-made-jobs.ts";
 import { listAttempts } from "./list-attempts.ts";
@@ -93,6 +94,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>> {
     return withMappedErrors(() => findPrompts(this.#database, this.#tenantId, jobIds));
+  }
+
+  findShown(jobIds: string[], pictureTypes: readonly string[]): Promise<Map<string, ShownJob>> {
+    return withMappedErrors(() => findShown(this.#database, this.#tenantId, jobIds, pictureTypes));
   }
 
   listJobs(filter: JobFilter): Promise<Page<Job>> {
