@@ -37,6 +37,21 @@ export const serversQuery = queryOptions({
   placeholderData: keepPreviousData,
 });
 
+export const workersQuery = queryOptions({
+  queryKey: keys.workers(),
+  queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/workers", { signal })),
+  refetchInterval: farmMs,
+});
+
+/** The tenant's jobs that run now; there are hardly more than servers. */
+export const runningQuery = queryOptions({
+  queryKey: keys.jobs({ status: ["processing"], limit: 200 }),
+  queryFn: ({ signal }) => {
+    const query = { status: ["processing" as const], limit: 200 };
+    return dataOf(genga.http.GET("/api/anime/jobs", { params: { query }, signal }));
+  },
+});
+
 export const healthQuery = queryOptions({
   queryKey: keys.health(),
   queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/health", { signal })),

@@ -139,7 +139,7 @@ function Labels({ job }: { job: Job }): ReactNode {
   return (
     <Group gap={6} wrap="nowrap" h={20} style={{ overflow: "hidden" }}>
       {job.pausedAt !== null && (
-        <Badge size="xs" color="yellow" variant="light" flex="none">
+        <Badge size="xs" color="yellow" variant="filled" flex="none">
           paused
         </Badge>
       )}

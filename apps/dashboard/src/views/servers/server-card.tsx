@@ -1,0 +1,178 @@
+import { type Job } from "@genga/client";
+import { Anchor, Badge, Button, Card, Group, Stack, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { type ReactNode } from "react";
+import { genga } from "../../connection/genga.ts";
+import { keys } from "../../connection/queries.ts";
+import { useMay } from "../../connection/session.tsx";
+import { JobProgress } from "../../parts/job-progress.tsx";
+import { modelName } from "../../parts/model-name.ts";
+import { Ago } from "../../parts/times.tsx";
+import { useAction } from "../../parts/use-action.tsx";
+import { type Server, type ServerOutlook, serverStates } from "./server-states.ts";
+
+interface Props {
+  readonly server: Server;
+  /** What operators see of it besides. */
+  readonly outlook: ServerOutlook | undefined;
+  /** The tenant's jobs that it has. */
+  readonly jobs: readonly Job[];
+}
+
+/** One server: how it is, what it has loaded, and what it does. */
+export function ServerCard({ server, outlook, jobs }: Props): ReactNode {
+  const { colour, text } = serverStates[server.state];
+  return (
+    <Card withBorder padding="md" component="article" aria-label={`Server ${server.name}`}>
+      <Stack gap="xs" h="100%">
+        <Group justify="space-between" wrap="nowrap">
+          <Text fw={600} truncate title={server.name}>
+            {server.name}
+          </Text>
+          <Group gap={6} wrap="nowrap">
+            {server.draining && (
+              <Badge color="yellow" variant="filled">
+                draining
+              </Badge>
+            )}
+            <Badge color={colour} variant="light">
+              {server.state}
+            </Badge>
+          </Group>
+        </Group>
+        {server.url !== undefined && (
+          <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>
+            {server.url}
+          </Text>
+        )}
+        <Text
+          size="sm"
+          {...(server.state === "online" && { c: "dimmed" })}
+          style={{ overflowWrap: "anywhere" }}
+        >
+          {server.stateReason ?? text} <Since at={server.stateSince} />
+        </Text>
+        <Facts server={server} outlook={outlook} />
+        {jobs.slice(0, 4).map((job) => (
+          <RunningJob key={job.id} job={job} />
+        ))}
+        {jobs.length > 4 && (
+          <Text size="xs" c="dimmed">
+            and {jobs.length - 4} more jobs
+          </Text>
+        )}
+        <Actions server={server} />
+      </Stack>
+    </Card>
+  );
+}
+
+function Since({ at }: { at: string }): ReactNode {
+  return (
+    <Text span size="xs" c="dimmed">
+      (<Ago at={at} />)
+    </Text>
+  );
+}
+
+function Facts({ server, outlook }: Omit<Props, "jobs">): ReactNode {
+  const { slots, jobsHeld } = server;
+  const next = outlook?.next;
+  const facts: readonly [string, ReactNode][] = [
+    ["Loaded model", outlook && (outlook.loadedModel === null ? "none" : modelName(outlook.loadedModel))],
+    ["Lane", outlook && (outlook.lane ?? "none")],
+    ["Jobs it has", slots === undefined ? undefined : `${jobsHeld ?? 0} of ${slots}`],
+    ["Next", next && `${next.lane} (${next.reason}${next.loads ? ", loads a model" : ""})`],
+    ["ComfyUI", server.version ?? "not known yet"],
+    ["Labels", server.labels.length === 0 ? undefined : server.labels.join(", ")],
+    ["Worker", server.worker ?? undefined],
+  ];
+  return (
+    <dl className="facts">
+      {facts
+        .filter(([, value]) => value !== undefined && value !== null)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
+
+function RunningJob({ job }: { job: Job }): ReactNode {
+  return (
+    <Stack gap={2}>
+      <Anchor
+        size="sm"
+        truncate
+        dir="auto"
+        renderRoot={(props) => <Link to="/jobs/$id" params={{ id: job.id }} preload={false} {...props} />}
+      >
+        {job.prompt ?? job.id}
+      </Anchor>
+      <JobProgress job={job} />
+    </Stack>
+  );
+}
+
+function Actions({ server: { id, name, state, draining } }: { server: Server }): ReactNode {
+  const may = useMay();
+  const ask = useAction();
+  if (!may("operate")) return null;
+  const path = { params: { path: { id } } };
+  const changes = [keys.servers(), keys.queue()];
+  return (
+    <Group gap="xs" mt="auto" pt="xs">
+      {draining ? (
+        <Button
+          size="compact-sm"
+          variant="light"
+          onClick={() => {
+            ask({
+              ...{ title: `Give ${name} work again?`, confirm: "Resume", changes },
+              text: "It takes jobs from its lanes at once.",
+              act: () => genga.http.POST("/api/anime/servers/{id}/resume", path),
+              done: `${name} gets work again.`,
+            });
+          }}
+        >
+          Resume
+        </Button>
+      ) : (
+        <Button
+          size="compact-sm"
+          variant="default"
+          onClick={() => {
+            ask({
+              ...{ title: `Drain ${name}?`, confirm: "Drain", changes },
+              text: "It gets no new jobs until it is resumed. What it has goes on to its end.",
+              act: () => genga.http.POST("/api/anime/servers/{id}/drain", path),
+              done: `${name} gets no new jobs.`,
+            });
+          }}
+        >
+          Drain
+        </Button>
+      )}
+      {state === "retired" && (
+        <Button
+          size="compact-sm"
+          variant="light"
+          color="red"
+          onClick={() => {
+            ask({
+              ...{ title: `Remove ${name}?`, confirm: "Remove", isDangerous: true, changes },
+              text: "The history of its jobs stays. It comes back when a worker's configuration names it again.",
+              act: () => genga.http.DELETE("/api/anime/servers/{id}", path),
+              done: `${name} is removed.`,
+            });
+          }}
+        >
+          Remove
+        </Button>
+      )}
+    </Group>
+  );
+}

@@ -1,0 +1,51 @@
+import { type paths } from "@genga/client";
+
+type Json<Path extends keyof paths> = paths[Path] extends {
+  get: { responses: { 200: { content: { "application/json": infer Content } } } };
+}
+  ? Content
+  : never;
+
+export type Server = Json<"/api/anime/servers">["servers"][number];
+export type Worker = Json<"/api/anime/workers">["workers"][number];
+export type Queue = Json<"/api/anime/queue">;
+export type ServerOutlook = NonNullable<Queue["outlook"]>["servers"][number];
+
+interface ShownState {
+  readonly colour: string;
+  /** What it means, for whoever has never seen the word. */
+  readonly text: string;
+}
+
+export const serverStates: Record<Server["state"], ShownState> = {
+  unreachable: { colour: "red", text: "It does not answer. Its worker tries again all the time." },
+  wedged: { colour: "red", text: "It answers, but its prompt does not go on." },
+  failing: {
+    colour: "orange",
+    text: "Too many jobs failed on it one after the other. It is tried again after a while.",
+  },
+  unowned: { colour: "orange", text: "No worker looks after it." },
+  unknown: { colour: "gray", text: "Its worker is about to look at it." },
+  probing: { colour: "blue", text: "It was in trouble, and gets one job at a time until one succeeds." },
+  online: { colour: "teal", text: "It takes work." },
+  retired: { colour: "gray", text: "No worker's configuration names it any more." },
+};
+
+const order = Object.keys(serverStates);
+
+/** Those in trouble first, then by name. */
+export function inOrder(servers: readonly Server[]): Server[] {
+  return servers.toSorted(
+    (one, other) =>
+      order.indexOf(one.state) - order.indexOf(other.state) ||
+      one.name.localeCompare(other.name, undefined, { numeric: true }),
+  );
+}
+
+/** How many servers are in each state, those in trouble first. */
+export function countStates(servers: readonly Server[]): { state: Server["state"]; count: number }[] {
+  return (order as Server["state"][]).flatMap((state) => {
+    const count = servers.filter((server) => server.state === state).length;
+    return count === 0 ? [] : [{ state, count }];
+  });
+}
