@@ -47,7 +47,7 @@ describe("recovery", () => {
   test("collects what finished on the server while no worker lived", async () => {
     stack = await startStack({ databaseUrl: database.url, env });
     const api = new ApiClient(stack.url);
-    const id = await api.submit(workflow(1));
+    const id = await api.submit(workflow(3));
     await api.until(id, (job) => job.phase === "executing");
     stack.workers[0]!.signal("SIGKILL");
     await stack.workers[0]!.exited;

@@ -207,9 +207,10 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
     async (phase) => {
       const paused = await owner();
       try {
-        const first = phase === "submitted" ? await submit(1.5) : null;
+        // Long enough that a slow client sees the phase before it is over.
+        const first = phase === "submitted" ? await submit(5) : null;
         if (first !== null) await api.until(first, (job) => job.phase === "executing");
-        const id = await submit(1);
+        const id = await submit(3);
         await api.until(id, (job) => job.phase === phase);
         paused.signal("SIGSTOP");
         await assertNothingFromBeyond(id, paused, () => undefined);
