@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { EventEmitter, once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync, crc32 } from "node:zlib";
@@ -8,6 +9,7 @@ import { defaultTenantId } from "@genga/database";
 import { createFolderStorage } from "@genga/storage";
 import { pino } from "pino";
 import sharp, { type Sharp } from "sharp";
+import { thumbnailSizes } from "../src/thumbnails/draw-thumbnail.ts";
 import { findFfmpeg } from "../src/thumbnails/read-poster.ts";
 import { ThumbnailCache } from "../src/thumbnails/thumbnail-cache.ts";
 import { Thumbnails } from "../src/thumbnails/thumbnails.ts";
@@ -179,6 +181,8 @@ test("a job shows the thumbnail of its first picture, and links to it in lists",
   expect([none.status, ((await none.json()) as { code: string }).code]).toEqual([404, "no-thumbnail"]);
 });
 
+const nobodyLeaves = (): AbortSignal => new AbortController().signal;
+
 test("of many requests at once, one draws; nothing temporary is left", async () => {
   const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
   let reads = 0;
@@ -199,14 +203,87 @@ test("of many requests at once, one draws; nothing temporary is left", async () 
   };
   const output = (await api.database.jobReader.of(defaultTenantId).findOutput(outputs[files.png]!.id))!;
   const wanted = { tenantId: defaultTenantId, output, size: 128, format: "webp" } as const;
-  const drawn = await Promise.all(Array.from({ length: 20 }, () => new Thumbnails(parts).find(wanted)));
+  const drawn = await Promise.all(
+    Array.from({ length: 20 }, () => new Thumbnails(parts).find(wanted, nobodyLeaves())),
+  );
   expect(reads).toBe(20);
   const thumbnails = new Thumbnails({
     ...parts,
     cache: new ThumbnailCache({ folder: join(folder, "other"), bytesMax: 1_000_000 }),
   });
-  await Promise.all(Array.from({ length: 20 }, () => thumbnails.find(wanted)));
+  await Promise.all(Array.from({ length: 20 }, () => thumbnails.find(wanted, nobodyLeaves())));
   expect(reads).toBe(21);
-  expect((await new Thumbnails(parts).find(wanted)).equals(drawn[0]!)).toBe(true);
+  expect((await new Thumbnails(parts).find(wanted, nobodyLeaves())).equals(drawn[0]!)).toBe(true);
   expect([reads, await readdir(temporary)]).toEqual([21, []]);
 });
+
+test("no tenant waits for all thumbnails of another, and what nobody waits for is not drawn", async () => {
+  const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
+  const reads: string[] = [];
+  const gates: (() => void)[] = [];
+  const begun = new EventEmitter();
+  const gated = Object.assign(Object.create(storage) as typeof storage, {
+    read: async (...asked: Parameters<typeof storage.read>) => {
+      reads.push(asked[0]);
+      await new Promise<void>((resolve) => {
+        gates.push(resolve);
+        begun.emit("read");
+      });
+      return await storage.read(...asked);
+    },
+  });
+  let looks = 0;
+  class LookedInto extends ThumbnailCache {
+    override async find(name: string): Promise<Buffer | null> {
+      const found = await super.find(name);
+      looks += 1;
+      begun.emit("look");
+      return found;
+    }
+  }
+  const thumbnails = new Thumbnails({
+    ...{ storage: gated, folder: join(folder, "temporary"), ffmpegPath: undefined },
+    cache: new LookedInto({ folder: join(folder, "gated"), bytesMax: 1_000_000 }),
+    log: pino({ level: "silent" }),
+  });
+  const jobs = api.database.jobReader.of(defaultTenantId);
+  const [png, gif] = await Promise.all(
+    ([files.png, files.gif] as const).map(async (file) => (await jobs.findOutput(outputs[file]!.id))!),
+  );
+  const drawBy = (
+    tenantId: string,
+    output: typeof png,
+    signal: AbortSignal = nobodyLeaves(),
+  ): Promise<Buffer>[] =>
+    thumbnailSizes.map((size) =>
+      thumbnails.find({ tenantId, output: output!, size, format: "jpeg" }, signal),
+    );
+  const nextRead = async (count: number): Promise<void> => {
+    while (reads.length < count) await once(begun, "read");
+  };
+
+  const greedy = drawBy("greedy", png);
+  await nextRead(2);
+  const [leaving, staying] = [new AbortController(), new AbortController()];
+  const modest = drawBy("modest", gif, staying.signal);
+  const gone = Promise.allSettled(drawBy("gone", png, leaving.signal));
+  const alsoGone = Promise.allSettled(drawBy("greedy", png, leaving.signal));
+  // All of them wait for their turn once the folder was looked into for them.
+  while (looks < 15) await once(begun, "look");
+  await new Promise((resolve) => setImmediate(resolve));
+  leaving.abort();
+  const left = [...(await gone), ...(await alsoGone)];
+  expect(new Set(left.map(({ status }) => status))).toEqual(new Set(["rejected"]));
+  // One after another may go on.
+  const everything = Promise.all([...greedy, ...modest]);
+  for (let count = 3; count <= 10; count += 1) {
+    gates.shift()!();
+    await nextRead(count);
+  }
+  for (const open of gates) open();
+  await everything;
+  const tenants = reads.map((key) => (key === png!.storageKey ? "greedy" : "modest"));
+  expect(tenants).toHaveLength(10);
+  expect(tenants.slice(0, 3)).toEqual(["greedy", "greedy", "modest"]);
+  expect(tenants.slice(0, 7).filter((each) => each === "modest").length).toBeGreaterThanOrEqual(3);
+}, 60_000);

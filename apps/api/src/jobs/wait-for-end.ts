@@ -28,6 +28,17 @@ export interface WaitParts {
   jobs: TenantJobReader;
 }
 
+/** Aborted when the client has left. */
+export function leftSignal(response: Response): AbortSignal {
+  const left = new AbortController();
+  const leave = (): void => {
+    left.abort();
+  };
+  if (response.closed) leave();
+  else response.once("close", leave);
+  return left.signal;
+}
+
 /** Aborted when the client has left, or the process stops. */
 export function leftOrStopping(response: Response, stopping: AbortSignal): AbortSignal {
   const left = new AbortController();

@@ -4,6 +4,7 @@ import { type JobOutput, type Principal } from "@genga/jobs";
 import { type Response } from "express";
 import { isFreshTag } from "../http/entity-tag.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { leftSignal } from "../jobs/wait-for-end.ts";
 import { alreadySent, route } from "../routing/route.ts";
 import { foundJob } from "../jobs/found-jobs.ts";
 import {
@@ -99,7 +100,13 @@ async function send(
   const wanted = { output, size, format: query.format };
   const etag = `"${Thumbnails.nameOf(wanted)}"`;
   const isFresh = isFreshTag(headers["If-None-Match"], etag);
-  const thumbnail = isFresh ? null : await thumbnails.find({ ...wanted, tenantId: principal.tenant.id });
+  const left = leftSignal(response);
+  const thumbnail = isFresh
+    ? null
+    : await thumbnails.find({ ...wanted, tenantId: principal.tenant.id }, left).catch((error: unknown) => {
+        if (!left.aborted) throw error;
+      });
+  if (thumbnail === undefined) return alreadySent;
   response.set({
     "content-type": `image/${query.format}`,
     "content-security-policy": "default-src 'none'; sandbox",

@@ -4,16 +4,14 @@ import { join } from "node:path";
 import { type JobOutput, type OutputStorage } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { LRUCache } from "lru-cache";
+import pTimeout from "p-timeout";
 import { RefusedError } from "../http/problem-document.ts";
+import { DrawingTurns } from "./drawing-turns.ts";
 import { drawThumbnail, hasThumbnail, type ThumbnailFormat, type ThumbnailSize } from "./draw-thumbnail.ts";
 import { NoThumbnailError } from "./no-thumbnail.ts";
 import { findFfmpeg } from "./read-poster.ts";
 import { type ThumbnailCache } from "./thumbnail-cache.ts";
 
-/** Thumbnails that one process draws at once. */
-const drawnAtOnce = 2;
-/** Further ones wait: so many of one tenant, and so many in all. */
-const waitingMax = { ofTenant: 32, inAll: 200 };
 /** Larger files are not read. */
 const sourceBytesMax = 512 * 1024 * 1024;
 /** Files of which none can be made are remembered for a while, so that nobody can have them decoded again and again. */
@@ -36,14 +34,23 @@ export interface WantedThumbnail {
   format: ThumbnailFormat;
 }
 
-/** Makes thumbnails of outputs, and keeps them. One that is wanted several times at once is drawn once. */
+/** A thumbnail that is being made, and how many requests wait for it. */
+interface UnderWay {
+  readonly making: Promise<Buffer>;
+  /** Aborted when nobody waits any more. */
+  readonly abandoned: AbortController;
+  waiting: number;
+}
+
+/**
+ * Makes thumbnails of outputs, and keeps them. One that a tenant wants several times at once is drawn once, and one that
+ * nobody waits for any more is not begun.
+ */
 export class Thumbnails {
   readonly #parts: ThumbnailsParts;
-  readonly #underWay = new Map<string, Promise<Buffer>>();
+  readonly #underWay = new Map<string, UnderWay>();
   readonly #failed = new LRUCache<string, string>(failures);
-  readonly #waitingOf = new Map<string, number>();
-  readonly #turns: (() => void)[] = [];
-  #drawing = 0;
+  readonly #turns = new DrawingTurns();
 
   constructor(parts: ThumbnailsParts) {
     this.#parts = parts;
@@ -54,8 +61,12 @@ export class Thumbnails {
     return `${output.sha256}-${size}.${format}`;
   }
 
-  /** @throws RefusedError `no-thumbnail`, `too-many-thumbnails`, `output-not-found` @throws StorageError */
-  async find(wanted: WantedThumbnail): Promise<Buffer> {
+  /**
+   * @param signal aborted when the client has left
+   * @throws RefusedError `no-thumbnail`, `too-many-thumbnails`, `output-not-found` @throws StorageError, or the reason of
+   * the signal
+   */
+  async find(wanted: WantedThumbnail, signal: AbortSignal): Promise<Buffer> {
     const { output } = wanted;
     if (output.storageKey === null || !hasThumbnail(output.mediaType))
       throw noThumbnail(`There are thumbnails of pictures and videos; this is ${output.mediaType}.`);
@@ -63,21 +74,41 @@ export class Thumbnails {
     const name = Thumbnails.nameOf(wanted);
     const failed = this.#failed.get(output.sha256);
     if (failed !== undefined) throw noThumbnail(failed);
-    const drawing = this.#underWay.get(name);
-    if (drawing !== undefined) return drawing;
-    const making = this.#make(name, wanted).finally(() => this.#underWay.delete(name));
-    this.#underWay.set(name, making);
-    return making;
+    // Each tenant has turns of its own, so a thumbnail that another tenant waits for, too, is made twice.
+    const key = `${wanted.tenantId} ${name}`;
+    const underWay = this.#underWay.get(key) ?? this.#begin(key, name, wanted);
+    underWay.waiting += 1;
+    try {
+      return await pTimeout(underWay.making, { milliseconds: Infinity, signal });
+    } finally {
+      underWay.waiting -= 1;
+      if (underWay.waiting === 0) this.#abandon(key, underWay);
+    }
   }
 
-  async #make(name: string, wanted: WantedThumbnail): Promise<Buffer> {
+  #begin(key: string, name: string, wanted: WantedThumbnail): UnderWay {
+    const abandoned = new AbortController();
+    const making = this.#make(name, wanted, abandoned.signal);
+    // When all who waited have left.
+    making.catch(() => undefined);
+    const underWay = { making, abandoned, waiting: 0 };
+    this.#underWay.set(key, underWay);
+    return underWay;
+  }
+
+  #abandon(key: string, underWay: UnderWay): void {
+    if (this.#underWay.get(key) === underWay) this.#underWay.delete(key);
+    underWay.abandoned.abort();
+  }
+
+  async #make(name: string, wanted: WantedThumbnail, abandoned: AbortSignal): Promise<Buffer> {
     const { cache, log } = this.#parts;
     const known = await cache.find(name).catch((error: unknown) => {
       log.warn({ err: error }, "a kept thumbnail could not be read; it is drawn again");
       return null;
     });
     if (known !== null) return known;
-    const drawn = await this.#inTurn(wanted.tenantId, () => this.#draw(wanted));
+    const drawn = await this.#turns.take(wanted.tenantId, abandoned, () => this.#draw(wanted));
     await cache.keep(name, drawn).catch((error: unknown) => {
       log.warn({ err: error }, "a thumbnail could not be kept; it will be drawn again");
     });
@@ -120,40 +151,8 @@ export class Thumbnails {
     }
     throw new RefusedError("output-not-found", "The file of this output is no longer what was stored.");
   }
-
-  async #inTurn(tenantId: string, work: () => Promise<Buffer>): Promise<Buffer> {
-    const own = this.#waitingOf.get(tenantId) ?? 0;
-    if (this.#drawing >= drawnAtOnce) {
-      if (own >= waitingMax.ofTenant || this.#turns.length >= waitingMax.inAll) throw tooMany();
-      this.#waitingOf.set(tenantId, own + 1);
-      await new Promise<void>((resolve) => this.#turns.push(resolve));
-      this.#leaveQueue(tenantId);
-    } else {
-      this.#drawing += 1;
-    }
-    try {
-      return await work();
-    } finally {
-      // The turn goes on to the next one.
-      const next = this.#turns.shift();
-      if (next === undefined) this.#drawing -= 1;
-      else next();
-    }
-  }
-
-  #leaveQueue(tenantId: string): void {
-    const left = (this.#waitingOf.get(tenantId) ?? 1) - 1;
-    if (left === 0) this.#waitingOf.delete(tenantId);
-    else this.#waitingOf.set(tenantId, left);
-  }
 }
 
 function noThumbnail(detail: string, cause?: unknown): RefusedError {
   return new RefusedError("no-thumbnail", detail, { cause });
-}
-
-function tooMany(): RefusedError {
-  return new RefusedError("too-many-thumbnails", "Too many thumbnails wait to be drawn.", {
-    headers: { "retry-after": "2" },
-  });
 }
