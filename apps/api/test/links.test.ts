@@ -208,11 +208,9 @@ describe("links", () => {
       servers: { url: string }[];
     };
     expect(servers).toMatchObject([{ url: publicUrl }]);
+    // All other addresses of the page are relative to this one.
     const page = await (await fetch(url)).text();
-    expect(page).toContain(`curl -s ${publicUrl}/api/anime/generate`);
-    const links = [...page.matchAll(/href="([^"]*)"/g)].map(([, href]) => new URL(href!, publicUrl).href);
-    expect(links.length).toBeGreaterThan(5);
-    for (const link of links) expect(link.startsWith(`${publicUrl}/`)).toBe(true);
+    expect(page).toContain(`<base href="${new URL(publicUrl).pathname.replace(/\/*$/, "/")}"`);
     const asked = (await (await api.request("/openapi.json")).json()) as { servers: unknown };
     expect(asked.servers).toMatchObject([{ url: "/" }]);
   });
