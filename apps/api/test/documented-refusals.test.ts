@@ -232,6 +232,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
   if (query !== undefined) {
     const texts = [
       ...["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"],
+      ...["hours=0", "hours=x", "hours=0&nonsense=1"],
       ...[
         "status=x",
         "project=",

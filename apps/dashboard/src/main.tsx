@@ -1,5 +1,6 @@
 import "@mantine/core/styles.css";
 import "@mantine/notifications/styles.css";
+import "@mantine/charts/styles.css";
 import "@mantine/dropzone/styles.css";
 import "./page.css";
 import { MantineProvider } from "@mantine/core";

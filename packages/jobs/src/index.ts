@@ -85,6 +85,7 @@ export {
   type MadeJob,
   type OutputFilter,
   type Page,
+  type EndCounts,
   type QueueSummary,
   type ShownJob,
   type WaitingTenant,

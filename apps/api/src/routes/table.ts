@@ -42,6 +42,7 @@ import { getOutput } from "./outputs.ts";
 import { getBatchZip, getZip } from "./outputs-zip.ts";
 import { getQueue } from "./queue.ts";
 import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
+import { getStatistics } from "./statistics.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
 import { endSession, getSession, listSessions, signIn, signOut } from "./sessions.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
@@ -92,6 +93,7 @@ export const routes: readonly Route[] = [
   ...[
     listModels,
     getQueue,
+    getStatistics,
     listServers,
     drainServer,
     resumeServer,

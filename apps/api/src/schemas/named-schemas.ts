@@ -19,6 +19,7 @@ import { problemDocumentSchema } from "../http/problem-document.ts";
 import { sessionEntrySchema, sessionViewSchema, signInSchema } from "./sessions.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
+import { statisticsViewSchema } from "./statistics.ts";
 import { templateAnswerSchemas, templateBodySchemas } from "./templates.ts";
 import { uploadViewSchema } from "./uploads.ts";
 import {
@@ -247,6 +248,7 @@ export const answerSchemas = {
       .optional()
       .describe(forOperators),
   }),
+  Statistics: statisticsViewSchema,
   Servers: z.object({ servers: z.array(Server) }),
   Workers: z.object({
     workers: z.array(

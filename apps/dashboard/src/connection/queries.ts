@@ -37,6 +37,15 @@ export const serversQuery = queryOptions({
   placeholderData: keepPreviousData,
 });
 
+export const statisticsQuery = (hours: number) =>
+  queryOptions({
+    queryKey: ["statistics", hours],
+    queryFn: ({ signal }) =>
+      dataOf(genga.http.GET("/api/anime/statistics", { params: { query: { hours } }, signal })),
+    refetchInterval: 10_000,
+    placeholderData: keepPreviousData,
+  });
+
 export const workersQuery = queryOptions({
   queryKey: keys.workers(),
   queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/workers", { signal })),

@@ -5,6 +5,7 @@ import { NotFound } from "./not-found.tsx";
 import { FailedView } from "./failed-view.tsx";
 import { SignIn } from "../views/sign-in.tsx";
 import { readCreateSearch } from "../views/create/create-search.ts";
+import { readOverviewSearch } from "../views/overview/ends.ts";
 import { readJobsSearch } from "../views/jobs/jobs-search.ts";
 
 /** Only a path of this page: the address is opened after signing in. */
@@ -22,6 +23,7 @@ const inFrame = { getParentRoute: () => frame } as const;
 const overview = createRoute({
   ...inFrame,
   path: "/",
+  validateSearch: readOverviewSearch,
   component: lazyRouteComponent(() => import("../views/overview/overview.tsx"), "Overview"),
 });
 const jobs = createRoute({

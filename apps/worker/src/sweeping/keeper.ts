@@ -52,6 +52,9 @@ const promptsKeptMs = 30 * 24 * 60 * 60_000;
 /** How long an Idempotency-Key outlives its job. */
 const keysOutliveMs = 24 * 60 * 60_000;
 
+/** Charts show two days. */
+const endCountsKeptMs = 49 * 60 * 60_000;
+
 /** The lanes of yesterday's work stay, with what was measured of them. */
 const lanesUnusedMs = 24 * 60 * 60_000;
 
@@ -98,6 +101,7 @@ export class Keeper {
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
     { name: "lanes", everyPasses: 60, work: () => this.#removeLanes() },
     { name: "webhooks", everyPasses: 60, work: () => this.#removeDeliveries() },
+    { name: "end counts", everyPasses: 60, work: () => this.#options.store.forgetEndCounts(endCountsKeptMs) },
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
     { name: "sessions", everyPasses: 60, work: () => this.#removeSessions() },
   ];

@@ -1,3 +1,4 @@
+import { allTenantsId } from "./count-ends.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 /**
@@ -50,6 +51,12 @@ async function foldEnds(database: PrismaClient, limit: number): Promise<number> 
       INSERT INTO tenant_job_counts AS base (tenant_id, status, jobs, bytes)
       SELECT tenant_id, status, sum(jobs), sum(bytes) FROM change GROUP BY tenant_id, status
       ON CONFLICT (tenant_id, status) DO UPDATE SET jobs = base.jobs + excluded.jobs, bytes = base.bytes + excluded.bytes
+    ), of_minute AS (
+      INSERT INTO ended_job_minutes AS base (tenant_id, minute, status, jobs)
+      SELECT counted.tenant_id, date_trunc('minute', change.ended_at) AS minute, change.status, sum(change.jobs)
+      FROM change CROSS JOIN LATERAL (VALUES (change.tenant_id), (${allTenantsId}::uuid)) AS counted(tenant_id)
+      WHERE change.jobs > 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+      ON CONFLICT (tenant_id, minute, status) DO UPDATE SET jobs = base.jobs + excluded.jobs
     )
     SELECT count(*) AS folded FROM change`;
   return Number(row?.folded ?? 0);

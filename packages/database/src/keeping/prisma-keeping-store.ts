@@ -13,6 +13,7 @@ import {
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { removeUnusedLanes } from "../lanes/remove-lanes.ts";
+import { forgetEndCounts } from "./count-ends.ts";
 import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
 import { forgetKeys } from "./forget-keys.ts";
 import { findKeeperWork } from "./find-keeper-work.ts";
@@ -43,6 +44,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   foldCounts(limit: number): Promise<number> {
     return withMappedErrors(() => foldCounts(this.#database, limit));
+  }
+
+  forgetEndCounts(ageMs: number): Promise<number> {
+    return withMappedErrors(() => forgetEndCounts(this.#database, ageMs));
   }
 
   listExcess(limits: RetentionLimits, options: { graceMs: number }): Promise<Excess[]> {

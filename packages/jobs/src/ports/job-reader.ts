@@ -87,6 +87,15 @@ export interface ShownJob extends JobPrompt {
   hasPicture: boolean;
 }
 
+/** How many jobs ended, and how, in a span of time that begins then. */
+export interface EndCounts {
+  at: Date;
+  completed: number;
+  failed: number;
+  timeout: number;
+  cancelled: number;
+}
+
 /** A tenant with queued jobs. */
 export interface WaitingTenant {
   /** The tenant's name. */
@@ -114,6 +123,8 @@ export interface JobReader {
   of(tenantId: string): TenantJobReader;
   /** The counts of the jobs of all tenants together. */
   summarizeQueue(): Promise<QueueSummary>;
+  /** As that of a tenant, of all tenants together. */
+  countEnds(since: Date, stepMs: number): Promise<EndCounts[]>;
   /** Up to `limit` tenants that have queued jobs, those with the most first. */
   listWaitingTenants(limit: number): Promise<WaitingTenant[]>;
 }
@@ -166,6 +177,11 @@ export interface TenantJobReader {
    */
   listClassesToRetry(of: { jobId: string } | { batchId: string }): Promise<NamedClass[]>;
   summarizeQueue(): Promise<QueueSummary>;
+  /**
+   * How many jobs ended since then, in steps from there on; those in which none ended are left out. Removed jobs are counted,
+   * too. Ends of more than two days ago are not known any more.
+   */
+  countEnds(since: Date, stepMs: number): Promise<EndCounts[]>;
   /** How many jobs of the tenant are running, and how many may be; `max: null` = no limit. */
   findRunning(): Promise<{ running: number; max: number | null }>;
   /**

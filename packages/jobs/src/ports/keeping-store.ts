@@ -82,6 +82,8 @@ export interface KeepingStore {
    * @returns how many, of the kind that had more
    */
   foldCounts(limit: number): Promise<number>;
+  /** Removes what is known of ends that are older. */
+  forgetEndCounts(ageMs: number): Promise<number>;
 
   // ── retention ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** What each tenant has beyond its limits, counted job by job; for a preview by an operator. */

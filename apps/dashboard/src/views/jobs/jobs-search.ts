@@ -3,7 +3,7 @@ import { type JobStatus } from "@genga/client";
 export const jobStatuses = ["queued", "processing", "completed", "failed", "timeout", "cancelled"] as const;
 export const jobTypes = ["image", "video", "workflow"] as const;
 /** Filters that take any text. */
-export const textFilters = ["text", "project", "scene", "shot", "tag", "batch"] as const;
+const textFilters = ["text", "project", "scene", "shot", "tag", "batch"] as const;
 
 /** What is chosen in the list of jobs; it stands in the address, so that it survives a reload and can be sent to others. */
 export interface JobsSearch {

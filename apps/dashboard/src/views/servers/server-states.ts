@@ -7,8 +7,7 @@ type Json<Path extends keyof paths> = paths[Path] extends {
   : never;
 
 export type Server = Json<"/api/anime/servers">["servers"][number];
-export type Worker = Json<"/api/anime/workers">["workers"][number];
-export type Queue = Json<"/api/anime/queue">;
+type Queue = Json<"/api/anime/queue">;
 export type ServerOutlook = NonNullable<Queue["outlook"]>["servers"][number];
 
 interface ShownState {

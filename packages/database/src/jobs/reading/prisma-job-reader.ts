@@ -15,6 +15,7 @@ import {
   type JobReader,
   type NamedClass,
   type Page,
+  type EndCounts,
   type QueueSummary,
   type ShownJob,
   type WaitingTenant,
@@ -27,6 +28,7 @@ import { findRunning, type RunningLimit } from "../running/running-limit.ts";
 import { findBatch, isBatchRemoved, listBatches, listFirstFailed } from "./find-batches.ts";
 import { listWaitingTenants } from "./waiting-tenants.ts";
 import { countJobsBefore } from "./jobs-before.ts";
+import { countEnds } from "../../keeping/count-ends.ts";
 import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, findShown, listBatchJobs } from "./find-jobs.ts";
 import { findOutput, listOutputs } from "./find-outputs.ts";
@@ -60,6 +62,10 @@ export class PrismaJobReader implements JobReader {
 
   summarizeQueue(): Promise<QueueSummary> {
     return withMappedErrors(() => summarizeQueue(this.#options.database));
+  }
+
+  countEnds(since: Date, stepMs: number): Promise<EndCounts[]> {
+    return withMappedErrors(() => countEnds(this.#options.database, since, stepMs));
   }
 
   listWaitingTenants(limit: number): Promise<WaitingTenant[]> {
@@ -161,6 +167,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   summarizeQueue(): Promise<QueueSummary> {
     return withMappedErrors(() => summarizeQueue(this.#database, this.#tenantId));
+  }
+
+  countEnds(since: Date, stepMs: number): Promise<EndCounts[]> {
+    return withMappedErrors(() => countEnds(this.#database, since, stepMs, this.#tenantId));
   }
 
   findRunning(): Promise<{ running: number; max: number | null }> {
