@@ -28,7 +28,7 @@ import {
   type BullTicketQueue,
   type QueueBoard,
 } from "@genga/queue";
-import { type Logger, type ServiceConfiguration } from "@genga/runtime";
+import { type KeepingSettings, type Logger, type ServiceConfiguration } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread } from "@genga/workflows";
 import { Zips } from "./archives/zips.ts";
@@ -109,6 +109,7 @@ export interface ApiDependencies {
   probes: Record<"database" | "redis" | "servers" | "workers", () => Promise<string | null>>;
   log: Logger;
   version: string;
+  keeping: KeepingSettings;
   startedAt: number;
   /** Aborted when the process is asked to stop: it is not ready any more, and works on until `stopping`. */
   leaving: AbortSignal;
@@ -189,7 +190,7 @@ export async function openDependencies(
       audit: database.audit,
       ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),
-      ...{ board, metrics, pages: new DashboardPages(dashboardFolder) },
+      ...{ board, metrics, pages: new DashboardPages(dashboardFolder), keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       log,
       version,

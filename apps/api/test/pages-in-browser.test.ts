@@ -26,12 +26,20 @@ const readerKey = "reader-key-0123456789abcdef";
 
 described(title, () => {
   let api: ApiUnderTest;
+  /** Another API over the same database, which needs a key. */
+  let guarded: { readonly url: string };
   let browser: Browser;
   let views: readonly string[];
 
   beforeAll(async () => {
     if ("reason" in found) return;
-    [api, browser] = await Promise.all([startApiUnderTest(), openBrowser(found)]);
+    [api, browser] = await Promise.all([
+      startApiUnderTest({ env: { SECRETS_KEY: "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgcmFuZG9tISE=" } }),
+      openBrowser(found),
+    ]);
+    guarded = await api.startAnother({
+      API_KEYS: `studio:operate:${operatorKey},studio:read:${readerKey}`,
+    });
     views = await hostileContent(api);
   }, 120_000);
   afterAll(async () => {
@@ -83,10 +91,46 @@ described(title, () => {
     180_000,
   );
 
+  test("keys and webhooks are made, changed and removed in the settings", async () => {
+    const { page, context } = await open(browser);
+    await signIn(page, `${guarded.url}/settings/keys`, operatorKey);
+    await page.getByRole("textbox", { name: "Name" }).fill("tablet");
+    await page.getByRole("button", { name: "Add the key" }).click();
+    const told = page.getByRole("dialog", { name: "The key tablet" });
+    const key = (await told.locator("pre").textContent()) ?? "";
+    const asked = (): Promise<Response> =>
+      fetch(`${guarded.url}/api/anime/jobs`, { headers: { authorization: `Bearer ${key}` } });
+    expect((await asked()).status).toBe(200);
+    await told.getByRole("button", { name: "I have it" }).click();
+    await page.getByRole("button", { name: "Revoke tablet" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("No keys").waitFor();
+    expect((await asked()).status).toBe(401);
+
+    await show(page, `${guarded.url}/settings/webhooks`);
+    await page.getByRole("textbox", { name: "URL" }).fill("no address");
+    await page.getByRole("button", { name: "Add the webhook" }).click();
+    await page.locator("[aria-invalid=true]").waitFor();
+    await page.getByRole("textbox", { name: "URL" }).fill("https://hooks.example.com/genga");
+    await page.getByRole("button", { name: "Add the webhook" }).click();
+    await page
+      .getByRole("dialog")
+      .getByText(/^whsec_/)
+      .waitFor();
+    await page.getByRole("button", { name: "I have it" }).click();
+    await page.getByRole("button", { name: "Turn off: https://hooks.example.com/genga" }).click();
+    await page.getByRole("button", { name: "Turn on: https://hooks.example.com/genga" }).waitFor();
+    await page.getByRole("button", { name: "Remove: https://hooks.example.com/genga" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await page.getByText("https://hooks.example.com/genga", { exact: true }).waitFor({ state: "detached" });
+
+    // Both were recorded, under the name of the key that was used.
+    await show(page, `${guarded.url}/settings/audit`);
+    await page.getByRole("cell", { name: "key revoked" }).waitFor();
+    await context.close();
+  }, 120_000);
+
   test("a wrong key says so, the right one signs in, and the browser keeps no key", async () => {
-    const guarded = await api.startAnother({
-      API_KEYS: `studio:operate:${operatorKey},studio:read:${readerKey}`,
-    });
     const { page, context } = await open(browser);
     await page.goto(`${guarded.url}/settings/about`);
     const key = page.getByLabel("API key");
@@ -167,9 +211,10 @@ async function hostileContent(api: ApiUnderTest): Promise<string[]> {
     steps: 10,
   });
   await addTemplate(api);
-  await api.post("webhooks", {
+  const webhook = await api.post("webhooks", {
     url: "https://example.com/%3Cscript%3E?x=<script>window.attacked=true</script>",
   });
+  expect(webhook.status).toBe(201);
   const jobs = accepted.jobs.map(({ id }) => `/jobs/${id}`);
   return [
     ...["/", "/jobs", `/jobs?text=${encodeURIComponent(attack.slice(0, 60))}`, ...jobs],
@@ -180,7 +225,9 @@ async function hostileContent(api: ApiUnderTest): Promise<string[]> {
       "/create?kind=template&template=odd",
       "/create?kind=workflow",
     ],
-    ...["webhooks", "keys", "sessions", "limits", "audit", "about"].map((name) => `/settings/${name}`),
+    ...["webhooks", "keys", "sessions", "limits", "audit", "retention", "about"].map(
+      (name) => `/settings/${name}`,
+    ),
   ];
 }
 
@@ -227,6 +274,13 @@ async function open(
     );
   }
   return { page, context };
+}
+
+async function signIn(page: Page, url: string, key: string): Promise<void> {
+  await page.goto(url);
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(url);
 }
 
 /** Until the view has read what it shows. */

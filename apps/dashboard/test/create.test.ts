@@ -92,6 +92,42 @@ inBrowser(
   },
 );
 
+inBrowser(`a template is filled in, with a picture that is dropped; also on a phone${skipped}`, async () => {
+  const stored = await pages.api.request("POST", "templates", {
+    name: "scaled",
+    workflow: {
+      "1": { class_type: "LoadImage", inputs: { image: "example.png" } },
+      "2": {
+        class_type: "ImageScale",
+        inputs: { image: ["1", 0], upscale_method: "bilinear", width: 512, height: 512, crop: "disabled" },
+      },
+      "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "scaled" } },
+    },
+    parameters: {
+      picture: { type: "image", label: "Picture", targets: [{ node: "1", input: "image" }] },
+      width: { type: "integer", label: "Wide", min: 64, max: 2048, targets: [{ node: "2", input: "width" }] },
+    },
+  });
+  expect([stored.status, await stored.text()]).toEqual([201, expect.anything()]);
+  const picture = await madePicture();
+  const { page, complaints } = await pages.open("/create?kind=template", { width: 390, scheme: "dark" });
+  await page.getByRole("combobox", { name: "Template" }).selectOption("scaled");
+  await page.waitForURL(/template=scaled/);
+  await page.getByLabel("Picture", { exact: true }).setInputFiles(picture);
+  await page.getByText("made.png").waitFor();
+  await page.getByRole("textbox", { name: "Wide" }).fill("128");
+  await screenshot(page, "create-template");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+  const job = await pages.api.until(page.url().slice(-36), ({ status }) => status === "completed");
+  const [output] = await pages.api.outputs(job.id);
+  expect(output).toMatchObject({ width: 128, height: 512 });
+  await page.goto(`${pages.stack.url}/create`);
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).waitFor();
+  await screenshot(page, "create-phone");
+  expect(complaints).toEqual([]);
+});
+
 const seed = 18446744073709551615n;
 
 async function madePicture(): Promise<{ name: string; mimeType: string; buffer: Buffer }> {

@@ -41,6 +41,7 @@ import { listModels } from "./models.ts";
 import { getOutput } from "./outputs.ts";
 import { getBatchZip, getZip } from "./outputs-zip.ts";
 import { getQueue } from "./queue.ts";
+import { getRetention } from "./retention.ts";
 import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
 import { getStatistics } from "./statistics.ts";
 import { drainServer, listServers, removeServer, resumeServer } from "./servers.ts";
@@ -104,6 +105,6 @@ export const routes: readonly Route[] = [
   ],
   ...[pauseLane, resumeLane],
   ...[getTenantLimits, setTenantLimits],
-  ...[getHealth, getReadiness, getReadinessAtRoot, getLiveness, getMetrics, getBoard],
+  ...[getRetention, getHealth, getReadiness, getReadinessAtRoot, getLiveness, getMetrics, getBoard],
   ...[getLandingPage, getDocumentation, getDocumentationScript, getDescription],
 ];

@@ -16,6 +16,7 @@ import { auditEventViewSchema } from "./audit-events.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
 import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
+import { retentionViewSchema } from "./retention.ts";
 import { sessionEntrySchema, sessionViewSchema, signInSchema } from "./sessions.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
@@ -287,6 +288,7 @@ export const answerSchemas = {
     uptimeSeconds: z.int(),
     parts,
   }),
+  Retention: retentionViewSchema,
   Liveness: z.object({ status: z.literal("ok") }),
   Readiness: z.object({ status: z.enum(["ready", "not-ready"]), parts }),
   Session: sessionViewSchema,

@@ -163,6 +163,7 @@ test("a template's parameters are fields, and a number that is chosen is sent as
   expect(bodyOf(ofTemplate, { "values.colour": "7", "values.size": "256" })).toEqual({
     values: { colour: 7, size: 256 },
   });
+  expect(groupsOf([...fields, ...ofTemplate]).first.slice(0, 2)).toEqual(ofTemplate);
   expect(variablesOf("template", ofTemplate, "").map(({ name }) => name)).toEqual(["colour", "size"]);
 });
 

@@ -5,7 +5,7 @@ export interface FieldGroup {
   readonly fields: readonly Field[];
 }
 
-/** What matters first is always shown. */
+/** What matters first, and the parameters of a template, is always shown. */
 const first = [
   ...["prompt", "negativePrompt", "model", "width", "height", "steps", "cfg", "seed", "count"],
   ...["durationSeconds", "fps", "family", "motionModel", "initImage", "denoise"],
@@ -29,7 +29,8 @@ export function groupsOf(fields: readonly Field[]): { first: Field[]; folded: Fi
       left.delete(name);
       return field === undefined ? [] : [field];
     });
-  const shown = take(first);
+  const ofTemplate = [...left.keys()].filter((name) => name.startsWith("values."));
+  const shown = take([...ofTemplate, ...first]);
   const groups = folded.map(([title, names]) => ({
     title,
     fields: take([...left.keys()].filter((name) => names.test(name))),

@@ -1,4 +1,4 @@
-import { Anchor, Badge, Code, Stack, Table, Text } from "@mantine/core";
+import { Anchor, Badge, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode } from "react";
 import { baseUrl } from "../../connection/genga.ts";
@@ -15,7 +15,7 @@ const partNames = {
   workers: "Workers",
 } as const;
 
-/** Which version runs here, how its parts are, and how long things are kept. */
+/** Which version runs here, and how its parts are. */
 export function About(): ReactNode {
   const { tenant, role, keyName } = useSession();
   const query = useQuery(healthQuery);
@@ -57,10 +57,6 @@ export function About(): ReactNode {
           ))}
         </Table.Tbody>
       </Table>
-      <Text size="sm">
-        How long jobs and files are kept is set by <Code>RETENTION_DAYS</Code>, <Code>RETENTION_JOBS</Code>{" "}
-        and <Code>RETENTION_MB</Code> of the workers; without these, everything is kept until it is removed.
-      </Text>
       <Anchor href={`${baseUrl}/docs`}>The API, with its parameters</Anchor>
     </Stack>
   );

@@ -21,16 +21,15 @@ import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago, Moment } from "../../parts/times.tsx";
 import { confirm } from "./confirm.tsx";
 import { keysKey, keysQuery, type Key } from "./settings-queries.ts";
-import { ToldSecret } from "./told-secret.tsx";
+import { tellSecret } from "./told-secret.tsx";
 import { useAction } from "./use-action.ts";
 
 /** The keys that operators made. Keys that are configured with API_KEYS are not listed by the API. */
 export function Keys(): ReactNode {
-  const [told, setTold] = useState<{ title: string; secret: string }>();
   const [showsRevoked, setShowsRevoked] = useState(false);
   const query = useQuery(keysQuery);
   const tell = ({ key, name }: { key: string; name: string }): void => {
-    setTold({ title: `The key ${name}`, secret: key });
+    tellSecret(`The key ${name}`, key);
   };
   const rotate = useAction(async (id: string) => {
     tell(
@@ -54,14 +53,6 @@ export function Keys(): ReactNode {
   const error = rotate.error ?? revoke.error;
   return (
     <Stack>
-      {told !== undefined && (
-        <ToldSecret
-          {...told}
-          onClose={() => {
-            setTold(undefined);
-          }}
-        />
-      )}
       {error !== null && <ErrorState error={error} />}
       <NewKey onTold={tell} />
       <Switch
@@ -169,10 +160,12 @@ function KeyRow({ of: key, onRotate, onRevoke }: KeyRowProps): ReactNode {
 }
 
 function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => void }): ReactNode {
-  const own = useSession().tenant;
+  const { tenant: own, id: session } = useSession();
+  // Without a session nobody needs a key yet.
+  const isFirst = session === null;
   const [name, setName] = useState("");
   const [tenant, setTenant] = useState(own);
-  const [role, setRole] = useState<"read" | "submit" | "operate">("submit");
+  const [role, setRole] = useState<"read" | "submit" | "operate">(isFirst ? "operate" : "submit");
   const add = useAction(async () => {
     onTold(await dataOf(genga.http.POST("/api/anime/keys", { body: { name, tenant, role } })));
     setName("");
@@ -186,6 +179,12 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
         }}
       >
         <Stack gap="sm">
+          {isFirst && (
+            <Text size="sm">
+              Nobody needs a key here yet. With the first one everybody does, and this page asks you to sign
+              in: begin with a key that may operate.
+            </Text>
+          )}
           <SimpleGrid cols={{ base: 1, xs: 3 }}>
             <TextInput
               label="Name"

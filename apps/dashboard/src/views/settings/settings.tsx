@@ -6,6 +6,7 @@ import { About } from "./about.tsx";
 import { AuditEvents } from "./audit-events.tsx";
 import { Keys } from "./keys.tsx";
 import { Limits } from "./limits.tsx";
+import { Retention } from "./retention.tsx";
 import { Sessions } from "./sessions.tsx";
 import { Webhooks } from "./webhooks.tsx";
 
@@ -21,6 +22,7 @@ const sections: Readonly<Record<string, Section>> = {
   sessions: { title: "Sessions", role: "operate", view: Sessions },
   limits: { title: "Limits", role: "operate", view: Limits },
   audit: { title: "Who did what", role: "operate", view: AuditEvents },
+  retention: { title: "Retention", role: "read", view: Retention },
   about: { title: "About", role: "read", view: About },
 };
 

@@ -1,16 +1,14 @@
-import { Alert, Button, Code, CopyButton, Group, Stack, Text } from "@mantine/core";
-import { type ReactNode } from "react";
+import { Button, Code, CopyButton, Group, Stack, Text } from "@mantine/core";
+import { modals } from "@mantine/modals";
 
-interface ToldSecretProps {
-  readonly title: string;
-  readonly secret: string;
-  readonly onClose: () => void;
-}
-
-/** A key or a secret, which the API tells only once. It is kept in no storage of the browser. */
-export function ToldSecret({ title, secret, onClose }: ToldSecretProps): ReactNode {
-  return (
-    <Alert color="teal" title={title} role="status">
+/**
+ * Shows a key or a secret, which the API tells only once, above everything else: with the first key of an installation
+ * the page itself needs a key, and asks to sign in. It is kept in no storage of the browser.
+ */
+export function tellSecret(title: string, secret: string): void {
+  const id = modals.open({
+    ...{ title, withCloseButton: false, closeOnClickOutside: false, closeOnEscape: false },
+    children: (
       <Stack gap="sm" align="flex-start">
         <Text size="sm">Copy it now: it is not shown again.</Text>
         <Code block style={{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", maxWidth: "100%" }}>
@@ -19,16 +17,22 @@ export function ToldSecret({ title, secret, onClose }: ToldSecretProps): ReactNo
         <Group>
           <CopyButton value={secret}>
             {({ copied, copy }) => (
-              <Button size="xs" onClick={copy} miw={90}>
+              <Button size="xs" onClick={copy} miw={90} data-autofocus>
                 {copied ? "Copied" : "Copy"}
               </Button>
             )}
           </CopyButton>
-          <Button size="xs" variant="default" onClick={onClose}>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => {
+              modals.close(id);
+            }}
+          >
             I have it
           </Button>
         </Group>
       </Stack>
-    </Alert>
-  );
+    ),
+  });
 }

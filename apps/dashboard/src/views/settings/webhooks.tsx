@@ -11,13 +11,12 @@ import { Ago } from "../../parts/times.tsx";
 import { confirm } from "./confirm.tsx";
 import { Deliveries } from "./deliveries.tsx";
 import { webhooksKey, webhooksQuery, type Webhook } from "./settings-queries.ts";
-import { ToldSecret } from "./told-secret.tsx";
+import { tellSecret } from "./told-secret.tsx";
 import { useAction } from "./use-action.ts";
 
 /** URLs to which events of the tenant's jobs are sent. */
 export function Webhooks(): ReactNode {
   const may = useMay();
-  const [told, setTold] = useState<string>();
   const query = useQuery(webhooksQuery);
   if (query.data === undefined) {
     return query.isError ? (
@@ -29,16 +28,7 @@ export function Webhooks(): ReactNode {
   const { webhooks } = query.data;
   return (
     <Stack maw={900}>
-      {told !== undefined && (
-        <ToldSecret
-          title="The secret that signs what is sent"
-          secret={told}
-          onClose={() => {
-            setTold(undefined);
-          }}
-        />
-      )}
-      {may("submit") && <NewWebhook onTold={setTold} />}
+      {may("submit") && <NewWebhook />}
       {webhooks.length === 0 && (
         <EmptyState
           title="No webhooks"
@@ -46,19 +36,20 @@ export function Webhooks(): ReactNode {
         />
       )}
       {webhooks.map((webhook) => (
-        <OneWebhook key={webhook.id} webhook={webhook} onTold={setTold} />
+        <OneWebhook key={webhook.id} webhook={webhook} />
       ))}
     </Stack>
   );
 }
 
+const secretTitle = "The secret that signs what is sent";
 const reasons = {
   "by-request": "off",
   gone: "off: its receiver answered 410",
   failing: "off: nothing but failures came for days",
 } as const;
 
-function OneWebhook({ webhook, onTold }: { webhook: Webhook; onTold: (secret: string) => void }): ReactNode {
+function OneWebhook({ webhook }: { webhook: Webhook }): ReactNode {
   const { id, url, events, enabled, disabledReason, failingSince } = webhook;
   const mayChange = useMay()("submit");
   const [showsDeliveries, setShowsDeliveries] = useState(false);
@@ -112,7 +103,10 @@ function OneWebhook({ webhook, onTold }: { webhook: Webhook; onTold: (secret: st
               "Rotate the secret",
               async () => {
                 const init = { ...path, body: {} as never };
-                onTold((await dataOf(genga.http.POST("/api/anime/webhooks/{id}/rotate", init))).secret);
+                tellSecret(
+                  secretTitle,
+                  (await dataOf(genga.http.POST("/api/anime/webhooks/{id}/rotate", init))).secret,
+                );
               },
               "A new secret is made and shown once. For a day the old one signs as well.",
             )}
@@ -146,11 +140,14 @@ const eventNames = [
 ];
 type EventName = (typeof eventNames)[number];
 
-function NewWebhook({ onTold }: { onTold: (secret: string) => void }): ReactNode {
+function NewWebhook(): ReactNode {
   const [url, setUrl] = useState("");
   const [events, setEvents] = useState<EventName[]>(eventNames.filter((name) => name !== "job.started"));
   const add = useAction(async () => {
-    onTold((await dataOf(genga.http.POST("/api/anime/webhooks", { body: { url, events } }))).secret);
+    tellSecret(
+      secretTitle,
+      (await dataOf(genga.http.POST("/api/anime/webhooks", { body: { url, events } }))).secret,
+    );
     setUrl("");
   }, webhooksKey);
   const problems = add.error instanceof GengaError ? add.error.byField : undefined;
