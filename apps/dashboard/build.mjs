@@ -1,12 +1,23 @@
 // Builds the pages into dist, unless they are there already. Only Node's own modules at first, because
 // apps/standalone/bootstrap.mjs asks whether they are.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
+const keptMs = 7 * 24 * 3_600_000;
 const marker = join(dist, ".made-from");
 
 /** Whether the built pages belong to the sources as they are now. Without sources, as in an image, they are what there is. */
@@ -15,7 +26,7 @@ export function isBuilt() {
   return !existsSync(join(here, "src")) || readFileSync(marker, "utf8") === madeFrom();
 }
 
-/** A reader of the old pages finds them until the new ones are complete. */
+/** Readers of the old pages, and an API that serves them, find all that they need meanwhile and for some days. */
 export async function buildPages() {
   const { build } = await import("vite");
   const from = madeFrom();
@@ -25,11 +36,22 @@ export async function buildPages() {
       ...{ root: here, configFile: join(here, "vite.config.ts"), logLevel: "warn" },
       build: { outDir: draft },
     });
-    writeFileSync(join(draft, ".made-from"), from);
-    rmSync(dist, { recursive: true, force: true });
-    renameSync(draft, dist);
+    mkdirSync(dist, { recursive: true });
+    cpSync(join(draft, "assets"), join(dist, "assets"), { recursive: true });
+    // The page names its files, so it comes after them.
+    renameSync(join(draft, "index.html"), join(dist, "index.html"));
+    writeFileSync(marker, from);
+    removeUnused(join(dist, "assets"), new Set(readdirSync(join(draft, "assets"))));
   } finally {
     rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+/** A page that is open may still ask for files of earlier builds. */
+function removeUnused(assets, used) {
+  for (const name of readdirSync(assets)) {
+    const path = join(assets, name);
+    if (!used.has(name) && Date.now() - statSync(path).mtimeMs > keptMs) rmSync(path, { force: true });
   }
 }
 

@@ -12,7 +12,7 @@ const inBrowser = "reason" in found ? test.skip : test;
 let pages: PagesUnderTest;
 beforeAll(async () => {
   if ("reason" in found) return;
-  pages = await startPagesUnderTest({ simulatorArgs: ["--load-ms", "500", "--step-ms", "150"] });
+  pages = await startPagesUnderTest({ simulatorArgs: ["--load-ms", "500", "--step-ms", "500"] });
 }, 120_000);
 afterAll(() => pages.stop(), 60_000);
 

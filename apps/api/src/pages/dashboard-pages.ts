@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import express, { type RequestHandler, Router } from "express";
@@ -26,19 +26,22 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+/** As the build names files: what they contain never changes. */
+const nameWithHash = /-[\w-]{8}\.\w+$/;
+
 /** The built dashboard: one page, at each of its addresses, and the files that it loads. */
 export class DashboardPages {
-  readonly #page: string | undefined;
-  readonly #assets: RequestHandler | undefined;
+  readonly #index: string;
+  readonly #assets: RequestHandler;
 
-  /** @param folder of the built pages; where it is missing, this answers nothing */
+  /** @param folder of the built pages; while it is missing, this answers nothing */
   constructor(folder: string) {
-    const index = join(folder, "index.html");
-    if (!existsSync(index)) return;
-    this.#page = readFileSync(index, "utf8");
-    // Their names contain a hash of their content.
+    this.#index = join(folder, "index.html");
     this.#assets = express.static(join(folder, "assets"), {
       ...{ index: false, immutable: true, maxAge: "365d", redirect: false },
+      setHeaders: (response, path) => {
+        if (!nameWithHash.test(path)) response.setHeader("cache-control", "public, max-age=3600");
+      },
     });
   }
 
@@ -46,10 +49,11 @@ export class DashboardPages {
   pageFor(
     response: Parameters<typeof baseUrlOf>[0],
   ): { content: string; headers: Record<string, string> } | undefined {
-    if (this.#page === undefined) return undefined;
+    const page = this.#read();
+    if (page === undefined) return undefined;
     const base = new URL(baseUrlOf(response)).pathname.replace(/\/*$/, "/");
     return {
-      content: this.#page.replace('<base href="/"', () => `<base href="${escaped(base)}"`),
+      content: page.replace('<base href="/"', () => `<base href="${escaped(base)}"`),
       headers: { "content-security-policy": contentSecurityPolicy, "cache-control": "no-cache" },
     };
   }
@@ -57,13 +61,22 @@ export class DashboardPages {
   /** Answers the addresses of the views, and those of the files. */
   router(): Router {
     const router = Router();
-    if (this.#assets === undefined) return router;
     router.use("/assets", this.#assets);
-    router.get(pagePaths, (_request, response) => {
+    router.get(pagePaths, (_request, response, next) => {
       const page = this.pageFor(response);
-      response.set(page?.headers).type("html").send(page?.content);
+      if (page === undefined) next();
+      else response.set(page.headers).type("html").send(page.content);
     });
     return router;
+  }
+
+  /** Each time, since it names files that a new build may have replaced; it is small. */
+  #read(): string | undefined {
+    try {
+      return readFileSync(this.#index, "utf8");
+    } catch {
+      return undefined;
+    }
   }
 }
 

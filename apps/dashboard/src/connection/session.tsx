@@ -1,7 +1,9 @@
+import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, type ReactNode } from "react";
 import { baseUrl, pageHeaders } from "./genga.ts";
-import { errorOf } from "./api-errors.ts";
+import { errorOf, messageOf } from "./api-errors.ts";
+import { liveJobs } from "./live-jobs.ts";
 
 export type Role = "read" | "submit" | "operate";
 
@@ -37,7 +39,22 @@ export function SessionProvider({ session, children }: { session: Session; child
 
 /** null = nobody has signed in, and that is needed */
 export function useSessionQuery(): ReturnType<typeof useQuery<Session | null>> {
-  return useQuery({ queryKey: sessionKey, queryFn: askSession, staleTime: 60_000, retry: 3 });
+  return useQuery({
+    queryKey: sessionKey,
+    queryFn: async ({ client }) => {
+      const before = client.getQueryData<Session | null>(sessionKey);
+      const session = await askSession();
+      // Somebody may have signed in with another key in another tab.
+      if (before !== undefined && identityOf(before) !== identityOf(session)) forgetAll(client);
+      return session;
+    },
+    ...{ staleTime: 60_000, retry: 3 },
+  });
+}
+
+/** Differs for whoever may see or do something else. */
+export function identityOf(session: Session | null): string {
+  return session === null ? "" : JSON.stringify([session.tenant, session.id, session.keyName, session.role]);
 }
 
 export function useSignIn(): ReturnType<typeof useMutation<unknown, Error, string>> {
@@ -55,15 +72,20 @@ export function useSignOut(): ReturnType<typeof useMutation<unknown, Error, unde
   const queries = useQueryClient();
   return useMutation({
     mutationFn: () => send("DELETE"),
-    onSettled: () => {
+    onSuccess: () => {
       forgetAll(queries);
       queries.setQueryData(sessionKey, null);
+    },
+    onError: (error) => {
+      const { title, detail } = messageOf(error);
+      notifications.show({ color: "red", title: "You are still signed in", message: detail || title });
     },
   });
 }
 
 /** Whoever comes next may see less. The session itself stays, since the frame around all views looks at it. */
 function forgetAll(queries: QueryClient): void {
+  liveJobs.clear();
   queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionKey[0] });
 }
 

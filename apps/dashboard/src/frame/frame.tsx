@@ -14,7 +14,7 @@ import {
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState, type ReactNode } from "react";
 import { LiveFeed, useFeedState } from "../connection/live-feed.tsx";
-import { SessionProvider, useMay, useSessionQuery } from "../connection/session.tsx";
+import { identityOf, SessionProvider, useMay, useSessionQuery } from "../connection/session.tsx";
 import { baseUrl } from "../connection/genga.ts";
 import { ErrorState } from "../parts/error-state.tsx";
 import { LoadingState } from "../parts/loading-state.tsx";
@@ -33,7 +33,7 @@ export function Frame(): ReactNode {
     );
   }
   return (
-    <SessionProvider session={session.data}>
+    <SessionProvider key={identityOf(session.data)} session={session.data}>
       <LiveFeed>
         <Shell />
       </LiveFeed>
