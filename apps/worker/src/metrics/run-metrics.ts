@@ -85,10 +85,11 @@ export class RunMetrics {
 }
 
 /**
- * How long a job had a ticket before it was claimed; `null` = that is not known. The clocks of this machine and of the
- * database may differ.
+ * How long a job had a ticket before it was claimed; `null` = that is not known. The time of the ticket is noted just after the
+ * ticket was added: a job that is claimed sooner did not wait. Its age would be wrong, since it may have waited for another
+ * job or for its `runAt`. The clocks of this machine and of the database may differ.
  */
-export function waitedMs({ attempt, enqueuedAt, createdAt }: Job): number | null {
-  const since = enqueuedAt ?? (attempt === 1 ? createdAt : null);
-  return since === null ? null : Math.max(Date.now() - since.getTime(), 0);
+export function waitedMs({ attempt, enqueuedAt }: Pick<Job, "attempt" | "enqueuedAt">): number | null {
+  if (enqueuedAt === null) return attempt === 1 ? 0 : null;
+  return Math.max(Date.now() - enqueuedAt.getTime(), 0);
 }
