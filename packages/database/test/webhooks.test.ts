@@ -259,6 +259,26 @@ describe("Taking", () => {
     expect((await take(few, underWay)).map(({ webhook }) => webhook.id)).toEqual([two, two]);
   });
 
+  test("keeps no place for tenants that may send no more, and not all places for backlogs", async () => {
+    const full = await Promise.all(Array.from({ length: 20 }, () => tenantNamed(`full-${uuidv7()}`)));
+    await Promise.all(full.map((of) => addWebhook(of)));
+    const small = await tenantNamed(`small-${uuidv7()}`);
+    const ofSmall = await addWebhook(small);
+    await Promise.all(Array.from({ length: 6 }, () => addWebhook()));
+    await client.query(
+      `INSERT INTO webhook_deliveries (webhook_id, tenant_id, message_id, type, facts, occurred_at, due_at, in_backlog)
+       SELECT id, tenant_id, id || '-' || i, 'job.completed', '{}', now(), now() - interval '1 minute', tenant_id = $1
+       FROM webhooks CROSS JOIN generate_series(1, 3) i WHERE tenant_id = ANY($2)`,
+      [tenantId, [...full, small, tenantId]],
+    );
+    const busy = { byWebhook: new Map(), byTenant: new Map(full.map((id) => [id, 1])) };
+    const taken = (await take({ total: 2, ofTenant: 1, ofWebhook: 2 }, busy)).map(
+      ({ webhook }) => webhook.id,
+    );
+    expect(taken).toHaveLength(2);
+    expect(taken).toContain(ofSmall);
+  });
+
   test("gives up what waits for a webhook that was disabled or removed", async () => {
     const [webhook, removed] = [await addWebhook(), await addWebhook()];
     await makeDue(1);

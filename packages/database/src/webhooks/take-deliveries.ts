@@ -70,8 +70,9 @@ async function takeOnce(
 /**
  * Takes deliveries that are due. They are read tenant by tenant, over an index that has the pending ones of each in the order
  * in which they are due: so no tenant's backlog is read, or waited for, on the way to another one's. What is in the backlog of
- * a webhook is read by the webhook, unless that has as many requests under way as it may. Tenants come in random order, since
- * there may be more of them than places; so do webhooks with backlogs. Moments are rounded to milliseconds, up as well as down.
+ * a webhook is read by the webhook, unless that has as many requests under way as it may. Tenants that have as many as they may
+ * are left out, and no tenant has more than `total` places among what is read. Tenants come in random order, since there may
+ * be more of them than places; so do webhooks with backlogs. Moments are rounded to milliseconds, up as well as down.
  */
 export function takeStatement(...[limits, { byWebhook, byTenant }, leaseMs]: Taking): Prisma.Sql {
   const [webhooks, ofWebhooks] = [[...byWebhook.keys()], [...byWebhook.values()]];
@@ -114,12 +115,16 @@ export function takeStatement(...[limits, { byWebhook, byTenant }, leaseMs]: Tak
 }
 
 /** A CTE of what may be taken. */
-function dueOf({ total, ofWebhook }: Taking[0]): Prisma.Sql {
+function dueOf({ total, ofTenant, ofWebhook }: Taking[0]): Prisma.Sql {
   const mayBeTaken = (webhook: Prisma.Sql): Prisma.Sql =>
     Prisma.sql`${webhook} NOT IN (SELECT id FROM busy_webhook WHERE attempts >= ${ofWebhook}::int)`;
   return Prisma.sql`due AS MATERIALIZED (
       SELECT next.id, next.webhook_id, next.due_at, tenant.id AS tenant_id
-      FROM (SELECT id FROM tenant WHERE id IS NOT NULL ORDER BY random()) tenant CROSS JOIN LATERAL (
+      FROM (
+        SELECT id FROM tenant
+        WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM busy_tenant WHERE attempts >= ${ofTenant}::int)
+        ORDER BY random()
+      ) tenant CROSS JOIN LATERAL (
         SELECT * FROM (
           SELECT id, webhook_id, due_at FROM webhook_deliveries
           WHERE status = 'pending' AND NOT in_backlog AND tenant_id = tenant.id AND due_at <= now() + interval '1 millisecond'
@@ -138,6 +143,7 @@ function dueOf({ total, ofWebhook }: Taking[0]): Prisma.Sql {
             ORDER BY due_at LIMIT ${ofWebhook}::int FOR UPDATE SKIP LOCKED
           ) later
         ) of_backlogs
+        ORDER BY due_at LIMIT ${total}::int
       ) next
       LIMIT ${4 * total}::int
     )`;
