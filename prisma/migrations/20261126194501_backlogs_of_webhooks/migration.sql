@@ -1,7 +1,3 @@
 -- What was made for a webhook while many others waited for it. These are found by their webhook, and the others by when they are
 -- due: so looking for what is due does not read a whole backlog of a webhook that has as many requests under way as it may.
 ALTER TABLE "webhook_deliveries" ADD COLUMN "in_backlog" BOOLEAN NOT NULL DEFAULT false;
-CREATE INDEX "webhook_deliveries_soon_idx" ON "webhook_deliveries"("tenant_id", "due_at", "webhook_id")
-  WHERE "status" = 'pending' AND NOT "in_backlog";
-CREATE INDEX "webhook_deliveries_backlog_idx" ON "webhook_deliveries"("tenant_id", "webhook_id", "due_at")
-  WHERE "status" = 'pending' AND "in_backlog";
