@@ -287,3 +287,44 @@ test("no tenant waits for all thumbnails of another, and what nobody waits for i
   expect(tenants.slice(0, 3)).toEqual(["greedy", "greedy", "modest"]);
   expect(tenants.slice(0, 7).filter((each) => each === "modest").length).toBeGreaterThanOrEqual(3);
 }, 60_000);
+
+test("a thumbnail whose only client leaves while it is drawn is drawn on, for who comes next", async () => {
+  const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });
+  const gates: (() => void)[] = [];
+  const begun = new EventEmitter();
+  const gated = Object.assign(Object.create(storage) as typeof storage, {
+    read: async (...asked: Parameters<typeof storage.read>) => {
+      const opened = new Promise<void>((resolve) => gates.push(resolve));
+      begun.emit("read");
+      await opened;
+      return await storage.read(...asked);
+    },
+  });
+  let looks = 0;
+  class LookedInto extends ThumbnailCache {
+    override async find(name: string): Promise<Buffer | null> {
+      looks += 1;
+      return await super.find(name);
+    }
+  }
+  const thumbnails = new Thumbnails({
+    ...{ storage: gated, folder: join(folder, "temporary"), ffmpegPath: undefined },
+    cache: new LookedInto({ folder: join(folder, "joined"), bytesMax: 1_000_000 }),
+    log: pino({ level: "silent" }),
+  });
+  const output = (await api.database.jobReader.of(defaultTenantId).findOutput(outputs[files.png]!.id))!;
+  const wanted = { tenantId: defaultTenantId, output, size: 128, format: "webp" } as const;
+  const leaving = new AbortController();
+  const reading = once(begun, "read");
+  const left = thumbnails.find(wanted, leaving.signal);
+  await reading;
+  leaving.abort();
+  await expect(left).rejects.toThrow();
+  const joined = thumbnails.find(wanted, nobodyLeaves());
+  gates[0]!();
+  expect((await sharp(await joined).metadata()).width).toBe(128);
+  expect([gates.length, looks]).toEqual([1, 1]);
+  // It is under way no longer: the next one looks into the folder.
+  await thumbnails.find(wanted, nobodyLeaves());
+  expect([gates.length, looks]).toEqual([1, 2]);
+});

@@ -37,8 +37,10 @@ export interface WantedThumbnail {
 /** A thumbnail that is being made, and how many requests wait for it. */
 interface UnderWay {
   readonly making: Promise<Buffer>;
-  /** Aborted when nobody waits any more. */
+  /** Aborted when nobody waits any more before the drawing has begun. */
   readonly abandoned: AbortController;
+  /** Whether the drawing has begun. */
+  isDrawn: boolean;
   waiting: number;
 }
 
@@ -88,27 +90,37 @@ export class Thumbnails {
 
   #begin(key: string, name: string, wanted: WantedThumbnail): UnderWay {
     const abandoned = new AbortController();
-    const making = this.#make(name, wanted, abandoned.signal);
+    const underWay: Omit<UnderWay, "making"> = { abandoned, isDrawn: false, waiting: 0 };
+    const making = this.#make(name, wanted, underWay).finally(() => {
+      if (this.#underWay.get(key) === begun) this.#underWay.delete(key);
+    });
+    const begun = Object.assign(underWay, { making });
     // When all who waited have left.
     making.catch(() => undefined);
-    const underWay = { making, abandoned, waiting: 0 };
-    this.#underWay.set(key, underWay);
-    return underWay;
+    this.#underWay.set(key, begun);
+    return begun;
   }
 
+  /** Drawing cannot be stopped: those who come meanwhile join it. */
   #abandon(key: string, underWay: UnderWay): void {
+    if (underWay.isDrawn) return;
     if (this.#underWay.get(key) === underWay) this.#underWay.delete(key);
     underWay.abandoned.abort();
   }
 
-  async #make(name: string, wanted: WantedThumbnail, abandoned: AbortSignal): Promise<Buffer> {
+  async #make(name: string, wanted: WantedThumbnail, underWay: Omit<UnderWay, "making">): Promise<Buffer> {
     const { cache, log } = this.#parts;
     const known = await cache.find(name).catch((error: unknown) => {
       log.warn({ err: error }, "a kept thumbnail could not be read; it is drawn again");
       return null;
     });
     if (known !== null) return known;
-    const drawn = await this.#turns.take(wanted.tenantId, abandoned, () => this.#draw(wanted));
+    const abandoned = underWay.abandoned.signal;
+    const drawn = await this.#turns.take(wanted.tenantId, abandoned, () => {
+      abandoned.throwIfAborted();
+      underWay.isDrawn = true;
+      return this.#draw(wanted);
+    });
     await cache.keep(name, drawn).catch((error: unknown) => {
       log.warn({ err: error }, "a thumbnail could not be kept; it will be drawn again");
     });
