@@ -15,6 +15,7 @@ beforeAll(async () => {
     const { name } = request.params;
     begun.push(name);
     open.once(`end ${name}`, () => response.send(`this is ${name}.`));
+    open.once(`write ${name}`, () => response.write("this is"));
     open.emit("begun");
     response.once("close", () => open.emit(`closed ${name}`));
   });
@@ -96,4 +97,19 @@ test("a client that sends very many requests before their answers is cut off", a
   await begins;
   await once(socket.resume(), "close");
   expect(begun.at(-1)).toBe("one");
+});
+
+test("what cannot be parsed is never answered into the middle of an answer before it", async () => {
+  const socket = await connection();
+  const sent = text(socket.on("error", () => undefined)).catch(() => "");
+  const begins = once(open, "begun");
+  socket.write(get("streamed") + get("waits"));
+  await begins;
+  // It has the head of the first answer before it sends what is no HTTP.
+  const closed = once(open, "closed streamed");
+  open.emit("write streamed");
+  await once(socket, "data");
+  socket.write("this is no HTTP\r\n\r\n");
+  await closed;
+  expect(await sent).not.toContain("bad-request");
 });

@@ -15,7 +15,11 @@ const refusals: Partial<Record<string, () => RefusedError>> = {
  */
 export function answerUnparsedRequests(server: Server): void {
   const latest = new WeakMap<Duplex, ServerResponse>();
-  server.on("request", ({ socket }, response) => latest.set(socket, response));
+  server.on("request", ({ socket }, response) => {
+    // An answer that waits for the one before it gets its socket when its turn comes.
+    if (response.socket !== null) latest.set(socket, response);
+    else response.once("socket", () => latest.set(socket, response));
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
     const response = latest.get(socket);
     const isAnswering = response !== undefined && response.headersSent && !response.writableFinished;
