@@ -170,7 +170,7 @@ export async function openDependencies(
     const { defaultTenant, ...accessParts } = await createAccessParts(settings, times, {
       ...{ database, metrics, log, starting: options.starting, stopping },
     });
-    const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log });
+    const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log, leaving });
     const { end, ...accepting } = acceptingParts(
       settings,
       { database, definitions, tickets, signals, storage, logger: log, defaultTenantId: defaultTenant.id },

@@ -340,7 +340,7 @@ const environmentSchema = z.object({
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
   ...webhookVariables,
-  API_DRAIN_MS: wholeNumber(0, 6_000).default(0),
+  API_DRAIN_MS: wholeNumber(0, 4_000).default(0),
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),
   WORKER_ID: z
