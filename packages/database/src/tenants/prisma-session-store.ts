@@ -41,7 +41,7 @@ export class PrismaSessionStore implements SessionStore {
     );
   }
 
-  /** One statement, which writes at most once a minute for each session. */
+  /** One statement, which writes at most once a minute for each session: the key of a session is used with it. */
   findSession(
     token: string,
     configuredHashes: readonly string[],
@@ -51,7 +51,7 @@ export class PrismaSessionStore implements SessionStore {
       const byProof = new Map(configuredHashes.map((hash) => [proofOf(token, hash).toString("hex"), hash]));
       const [row] = await this.#database.$queryRaw<FoundRow[]>`
         WITH found AS (
-          SELECT session.*, tenant.name AS tenant_name, key.name AS made_name, key.role,
+          SELECT session.*, tenant.name AS tenant_name, key.id AS key_id, key.name AS made_name, key.role,
             least(session.idle_until, secret.valid_until) AS valid_until
           FROM sessions session
           JOIN tenants tenant ON tenant.id = session.tenant_id
@@ -65,6 +65,11 @@ export class PrismaSessionStore implements SessionStore {
             idle_until = least(now() + ${idleMs}::float8 * interval '1 millisecond', sessions.expires_at)
           FROM found
           WHERE sessions.id = found.id AND found.last_used_at < now() - interval '1 minute'
+        ), used_key AS (
+          UPDATE access_keys SET last_used_at = now()
+          WHERE id IN (
+            SELECT key.id FROM access_keys key JOIN found ON found.key_id = key.id
+            WHERE found.last_used_at < now() - interval '1 minute' FOR NO KEY UPDATE OF key SKIP LOCKED)
         )
         SELECT id, tenant_id AS "tenantId", tenant_name AS "tenantName", key_name AS "keyName",
           created_at AS "createdAt", last_used_at AS "lastUsedAt", idle_until AS "idleUntil",
