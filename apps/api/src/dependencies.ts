@@ -167,8 +167,10 @@ export async function openDependencies(
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
     const jobs = database.jobReader;
     const metrics = metricsOf(database, tickets, () => servers.farm());
+    const pages = new DashboardPages(dashboardFolder);
     const { defaultTenant, ...accessParts } = await createAccessParts(settings, times, {
-      ...{ database, metrics, log, starting: options.starting, stopping },
+      ...{ database, metrics, log, hasSignInPage: () => pages.areThere },
+      ...{ starting: options.starting, stopping },
     });
     const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log, leaving });
     const { end, ...accepting } = acceptingParts(
@@ -190,7 +192,7 @@ export async function openDependencies(
       audit: database.audit,
       ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),
-      ...{ board, metrics, pages: new DashboardPages(dashboardFolder), keeping: settings.keeping },
+      ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       log,
       version,

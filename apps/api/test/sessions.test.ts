@@ -279,6 +279,19 @@ describe("sessions", () => {
     expect(await statusOf(`xgenga_session=${cookie.split("=")[1]!}`)).toBe(401);
   });
 
+  test("do not count beside another one, which a page may have planted, unless by the name that no page can set", async () => {
+    const [own, planted] = [await cookieOf(url, artist), await cookieOf(url, operator)];
+    for (const both of [`${planted}; ${own}`, `${own}; ${planted}`]) {
+      const answer = await send(api(url, "queue"), { headers: { cookie: both } });
+      expect([answer.status, answer.json["code"]]).toEqual([401, "session-ended"]);
+      expect(await statusOf(`${planted}; __Host-${own}`, "keys")).toBe(403);
+    }
+    // Signing in again ends both, and so helps.
+    const again = await signIn(url, artist, { cookie: `${planted}; ${own}` });
+    const fresh = again.headers["set-cookie"]![0]!.split(";")[0]!;
+    expect(await statusOf(`${planted}; ${fresh}`)).toBe(200);
+  });
+
   test("end with the sign-out, for this cookie alone, and are removed from the browser", async () => {
     const [cookie, other] = [await cookieOf(url, artist), await cookieOf(url, artist)];
     const answer = await send(api(url, "session"), { method: "DELETE", headers: pageOf(url, cookie) });
@@ -340,6 +353,15 @@ describe("sessions", () => {
   test("end with their key: revoked, rotated beyond its overlap, or no longer in API_KEYS", async () => {
     const [revoked, rotated] = [await makeKey("revoked"), await makeKey("rotated")];
     const [first, second] = [await cookieOf(url, revoked.key), await cookieOf(url, rotated.key)];
+    // A use of the session is one of its key.
+    const ago = "last_used_at = now() - interval '6 days'";
+    await query(`UPDATE sessions SET ${ago} WHERE key_name = 'revoked'`);
+    await query(`UPDATE access_keys SET ${ago} WHERE name = 'revoked'`);
+    expect(await statusOf(first)).toBe(200);
+    const isNoted = "last_used_at > now() - interval '1 minute' AS noted";
+    expect(await query(`SELECT ${isNoted} FROM access_keys WHERE name = 'revoked'`)).toEqual([
+      { noted: true },
+    ]);
     const without = await studio.startAnother({ API_KEYS: `studio:operate:${operator}` });
     const raised = await studio.startAnother({
       API_KEYS: `studio:operate:${operator},atelier:read:${artist}`,
@@ -375,7 +397,7 @@ describe("sessions", () => {
     const ago = "last_used_at = now() - interval '6 days'";
     await change(used, `${ago}, idle_until = now() + interval '1 day'`);
     await change(idle, `${ago}, idle_until = now()`);
-    await change(old, `${ago}, idle_until = now() + interval '5 s', expires_at = now() + interval '5 s'`);
+    await change(old, `${ago}, idle_until = now() + interval '60 s', expires_at = now() + interval '60 s'`);
     await pause(2 * times.keys.rememberMs); // so long a session is remembered
     expect([await statusOf(used), await statusOf(idle), await statusOf(old)]).toEqual([200, 401, 200]);
     const [row] = await query(
@@ -383,6 +405,7 @@ describe("sessions", () => {
        FROM sessions WHERE token_hash = '\\x${hashOf(used)}'`,
     );
     expect(row).toEqual({ isNoted: true, goesOn: true });
+    await change(old, "idle_until = now(), expires_at = now()");
     while ((await statusOf(old)) === 200);
     await studio.database.keeping.removeEndedSessions(100);
     const left = await query("SELECT encode(token_hash, 'hex') AS hash FROM sessions");
@@ -395,6 +418,8 @@ describe("sessions", () => {
     const { url: studioUrl } = await studio.startAnother({ PUBLIC_URL: "https://genga.example/studio" });
     const attributesOf = async (base: string, headers: Record<string, string>): Promise<string> => {
       const [set = ""] = (await signIn(base, artist, headers)).headers["set-cookie"] ?? [];
+      const hasHostName = set.startsWith("__Host-genga_session=");
+      expect(hasHostName).toBe(set.includes("Path=/;") && set.includes("; Secure"));
       return /Path=[^;]+/.exec(set)![0] + (set.includes("; Secure") ? " Secure" : "");
     };
     const { host } = new URL(url);
@@ -436,7 +461,7 @@ describe("sessions", () => {
     for (const cookie of ["", madeUp()]) {
       const { status, headers } = await at("/admin/queues/queue/default?status=x", { ...page, cookie });
       expect([status, headers.location, headers["www-authenticate"]]).toEqual([
-        ...[303, "/sign-in?next=/admin/queues/queue/default", undefined],
+        ...[303, "/sign-in?next=/admin/queues/queue/default%3Fstatus%3Dx", undefined],
       ]);
     }
     const basic = (key: string): Record<string, string> => ({
@@ -456,6 +481,9 @@ describe("sessions", () => {
       'Basic realm="genga"',
     );
     expect((await at("/metrics", page)).status).toBe(401);
+    // A browser would not keep the cookie of a sign-in there.
+    const plain = await at("/admin/queues", { ...page, host: "genga.example" });
+    expect([plain.status, plain.headers["www-authenticate"]]).toEqual([401, 'Basic realm="genga"']);
   });
 
   test("serve the typed client in place of a key, for requests, streams, downloads and uploads", async () => {

@@ -38,9 +38,13 @@ export async function createAccessParts(
     database,
     metrics,
     log,
+    hasSignInPage,
     starting,
     stopping,
-  }: { database: Database; metrics: Metrics; log: Logger } & Record<"starting" | "stopping", AbortSignal>,
+  }: { database: Database; metrics: Metrics; log: Logger; hasSignInPage: () => boolean } & Record<
+    "starting" | "stopping",
+    AbortSignal
+  >,
 ): Promise<AccessParts> {
   const { defaultTenant, configuredKeys } = await prepareTenants(database, settings, log, starting);
   const madeKeys = new MadeKeys({ keys: database.keys, ...times.keys });
@@ -52,6 +56,7 @@ export async function createAccessParts(
   const access = new Access({
     ...{ defaultTenant, configuredKeys, madeKeys, sessions, counter: metrics.wrongKeys },
     isOnLoopback: isLoopback(settings.host),
+    hasSignInPage,
     wrongKeys: new WrongKeys({ perMinute: settings.wrongKeysPerMinute }),
   });
   const keyWatch = new KeyWatch({

@@ -9,7 +9,7 @@ import { type MadeKeys } from "./made-keys.ts";
 import { type Metrics } from "../http/metrics.ts";
 import { isFromElsewhere, isRead, requireOwnPage } from "./own-pages.ts";
 import { RefusedError, statusOf } from "../http/problem-document.ts";
-import { sessionTokensOf } from "./session-cookie.ts";
+import { keepsSessionCookie, sessionTokensOf } from "./session-cookie.ts";
 import { type KnownSession, type Sessions } from "./sessions.ts";
 import { type WrongKeys } from "./wrong-keys.ts";
 
@@ -32,6 +32,8 @@ export interface AccessOptions {
   isOnLoopback: boolean;
   wrongKeys: WrongKeys;
   counter: Metrics["wrongKeys"];
+  /** Whether there is a page for signing in now. */
+  hasSignInPage: () => boolean;
 }
 
 /** Who sent a request, and by what it was let in. */
@@ -63,6 +65,7 @@ export class Access {
     return async (request, response, next) => {
       const asker = await this.#askerOf(request, response, isPage).catch((error: unknown) => {
         if (isPage !== true || !wantsPage(request) || !isForWantOfKey(error)) throw error;
+        if (!keepsSessionCookie(response) || !this.#options.hasSignInPage()) throw error;
         return null;
       });
       if (asker === null) {
@@ -247,10 +250,12 @@ function isForWantOfKey(error: unknown): boolean {
   return error instanceof RefusedError && ["key-missing", "session-ended"].includes(error.code);
 }
 
-/** The page for signing in leads back to the address that was asked for, which is a path of this API. */
+/** The page for signing in leads back to the address that was asked for, which is a path of this API, with its query. */
 function sendToSignIn(request: Request, response: Response): void {
   const base = (ownPageOf(response)?.pathname ?? "").replace(/\/+$/, "");
-  const next = `${request.baseUrl}${request.path === "/" ? "" : request.path}`;
+  const queryAt = request.originalUrl.indexOf("?");
+  const query = queryAt === -1 ? "" : request.originalUrl.slice(queryAt);
+  const next = `${request.baseUrl}${request.path === "/" ? "" : request.path}${query}`;
   response.set("cache-control", "no-store");
   response.redirect(303, `${base}/sign-in?next=${encodeURIComponent(next).replaceAll("%2F", "/")}`);
 }

@@ -40,7 +40,8 @@ export class Sessions {
   }
 
   /**
-   * The session of the first of these tokens that has one.
+   * The session of these tokens. Of several none counts: another page may have set a cookie beside the person's own, so that
+   * the person would work in a stranger's name.
    * @param address of the client
    * @throws RefusedError `too-many-wrong-keys`; StoreUnavailableError
    */
@@ -49,11 +50,13 @@ export class Sessions {
     address: string,
   ): Promise<(KnownSession & { token: string }) | undefined> {
     const held: number[] = [];
+    const found: (KnownSession & { token: string })[] = [];
     for (const token of tokens) {
       const known = await this.#find(token, address);
-      if (typeof known === "object") return { ...known, token };
-      if (known !== undefined) held.push(known);
+      if (typeof known === "object") found.push({ ...known, token });
+      else if (known !== undefined) held.push(known);
     }
+    if (found.length > 0) return found.length === 1 ? found[0] : undefined;
     if (held.length === 0) return undefined;
     throw new RefusedError(
       "too-many-wrong-keys",

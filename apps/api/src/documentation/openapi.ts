@@ -65,7 +65,7 @@ export function describeApi(
             session: {
               ...{ type: "apiKey", in: "cookie", name: sessionCookie },
               description:
-                "Of `POST /api/anime/session`. What changes anything also needs the `Origin` of this API and `X-Genga-Page: 1`.",
+                "Of `POST /api/anime/session`; over TLS its name may begin with `__Host-`. What changes anything also needs the `Origin` of this API and `X-Genga-Page: 1`.",
             },
             basic: { type: "http", scheme: "basic", description: "The key as password; for pages only." },
           }

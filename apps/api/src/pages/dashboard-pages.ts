@@ -45,6 +45,11 @@ export class DashboardPages {
     });
   }
 
+  /** Whether the pages were built, that for signing in among them. */
+  get areThere(): boolean {
+    return this.#read() !== undefined;
+  }
+
   /** The page for the views' addresses, below the path of PUBLIC_URL; undefined where it was not built. */
   pageFor(
     response: Parameters<typeof baseUrlOf>[0],

@@ -42,7 +42,7 @@ export const signIn = route({
   access: "open",
   summary: "Sign in with a key",
   description:
-    "Sets the cookie `genga_session`, which counts in place of a key until the session ends: after 30 days, after 7 days without a " +
+    "Sets the cookie `genga_session` (`__Host-genga_session` over TLS without a path in `PUBLIC_URL`), which counts in place of a key until the session ends: after 30 days, after 7 days without a " +
     "use (an operator may change both), when the session is ended, or when the key stops working. What changes anything " +
     "by this cookie must come from a page of this origin (`Origin`), with the header `X-Genga-Page: 1`. The session that the " +
     "request came with ends.",
@@ -52,7 +52,7 @@ export const signIn = route({
     201: {
       description: "Signed in.",
       content: json("Session"),
-      headers: { "Set-Cookie": { description: "`genga_session`", schema: { type: "string" } } },
+      headers: { "Set-Cookie": { description: "The cookie of the session.", schema: { type: "string" } } },
     },
   },
   problems: [

@@ -27,6 +27,12 @@ export function SignIn(): ReactNode {
             <Title order={1} size="h3">
               Genga
             </Title>
+            {!window.isSecureContext && (
+              <Alert color="yellow">
+                Signing in needs HTTPS, except on the machine of the API itself: this browser does not keep a
+                session over plain HTTP.
+              </Alert>
+            )}
             <PasswordInput
               label="API key"
               description="An operator makes keys with npm run keys, or in the settings."
