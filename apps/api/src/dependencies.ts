@@ -9,6 +9,7 @@ import {
   type JobReader,
   type JobType,
   type KeyStore,
+  type JobMarks,
   type LanePauses,
   type OutputStorage,
   type RunDurations,
@@ -81,6 +82,7 @@ export interface ApiDependencies {
   models: KnownModels;
   templates: TemplateStore;
   templateJudge: TemplateJudge;
+  jobMarks: JobMarks;
   lanePauses: LanePauses;
   operatorQueue: OperatorQueue;
   runDurations: Pick<RunDurations, "readEstimateError">;
@@ -188,7 +190,12 @@ export async function openDependencies(
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, times, log) },
-      ...{ uploads: database.uploads, templates: database.templates, keys: database.keys },
+      ...{
+        uploads: database.uploads,
+        templates: database.templates,
+        keys: database.keys,
+        jobMarks: database.jobMarks,
+      },
       audit: database.audit,
       ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
       ...operatorParts(database, settings, { servers, tickets }),

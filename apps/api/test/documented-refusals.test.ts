@@ -31,6 +31,12 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   getSharedZip: ["batch-not-found", "batch-removed"],
   // Where a job that it reads of was removed, or the definitions of servers have changed, since the first job.
   rerunJob: ["unknown-job", "unknown-node-class", "forbidden-file"],
+  // Of its jobs, whose reruns have the same reasons; those that follow from changes come with no body.
+  rerunBatch: [
+    ...(["job-removed", "unknown-job", "unknown-node-class", "forbidden-file", "missing-field"] as const),
+    ...(["out-of-bounds", "unknown-model", "unknown-label", "unknown-upload"] as const),
+    ...(["dependency-ended", "invalid-graph", "secrets-key-missing"] as const),
+  ],
   // Where no server has the nodes of any graph that could be made.
   submitImage: ["unknown-node-class", "job-removed"],
   submitVideo: ["unknown-node-class", "job-removed"],
@@ -201,9 +207,12 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   retryJob: "RetryBody",
   retryBatch: "RetryBody",
   rerunJob: "RerunBody",
+  rerunBatch: "BatchRerun",
   linkToOutput: "NewLink",
   linkToBatchZip: "NewZipLink",
   changeJobPriority: "NewPriority",
+  markJob: "NewMark",
+  markJobs: "NewMarks",
   changeBatchPriority: "NewPriority",
   setTenantLimits: "TenantLimitChoices",
   addTemplate: "NewTemplate",
@@ -231,7 +240,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     for (const name of ["image", await archivedTemplate()]) probes.push({ id: name });
   if (query !== undefined) {
     const texts = [
-      ...["nonsense=1", "limit=0", "cursor=-", "limit=0&nonsense=1"],
+      ...["nonsense=1", "after=x", "limit=0", "cursor=-", "limit=0&nonsense=1"],
       ...["hours=0", "hours=x", "hours=0&nonsense=1"],
       ...[
         "status=x",
@@ -281,7 +290,8 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     }
   }
   // A body that is missing would be refused before the job or batch.
-  if (name === "NewPriority") probes.push(...probes.map((probe) => ({ ...probe, ...json(example) })));
+  if (name === "NewPriority" || name === "NewMark")
+    probes.push(...probes.map((probe) => ({ ...probe, ...json(example) })));
   if (id === "setTenantLimits") probes.push(json(example));
   if (id.endsWith("Template") && id !== "suggestTemplate") {
     for (const graph of wrongGraphs) bodies.push(json({ ...example, workflow: graph }));
@@ -291,6 +301,7 @@ async function probesOf({ id, path, query, body }: Route): Promise<Probe[]> {
     probes.push(json(example));
   }
   if (id === "suggestTemplate") for (const graph of wrongGraphs) bodies.push(json({ workflow: graph }));
+  if (id === "markJobs") bodies.push(json({ jobs: Array<string>(1_001).fill(unknownId), mark: "pick" }));
   if (id === "retryJob") probes.push({ id: await jobAfterCancelled() });
   if (id === "rerunJob") probes.push(...(await probesOfRerun()));
   if (id.startsWith("submit")) {
@@ -311,6 +322,7 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
     case "replaceTemplate":
       return storedTemplate("replaced");
     case "changeJobPriority":
+    case "markJob":
       return waitingJob();
     case "changeBatchPriority":
       return waitingBatch();
@@ -318,6 +330,7 @@ async function subjectOf(operationId: string): Promise<string | undefined> {
     case "rerunJob":
       return cancelledJob(blank);
     case "retryBatch":
+    case "rerunBatch":
       return submitted("batches", { jobs: [blank] });
     default:
       return undefined;

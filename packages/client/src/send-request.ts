@@ -103,6 +103,7 @@ const keyedPaths: Record<KeyedPath, true> = {
   "/api/anime/generate/video": true,
   "/api/anime/jobs/{id}/rerun": true,
   "/api/anime/batches": true,
+  "/api/anime/batches/{id}/rerun": true,
 };
 const keyedPatterns = Object.keys(keyedPaths).map(
   (path) => new RegExp(`${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),

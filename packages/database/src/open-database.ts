@@ -6,6 +6,7 @@ import {
   type GuessedLanes,
   type IdempotencyStore,
   type JobAnnouncer,
+  type JobMarks,
   type JobReader,
   type JobRequests,
   type JobRuns,
@@ -39,6 +40,7 @@ import { PrismaIdempotencyStore } from "./jobs/accepting/prisma-idempotency-stor
 import { PrismaJobAnnouncer } from "./jobs/announcing/prisma-job-announcer.ts";
 import { PrismaWorkOutlook } from "./jobs/outlook/prisma-work-outlook.ts";
 import { PrismaJobReader } from "./jobs/reading/prisma-job-reader.ts";
+import { PrismaJobMarks } from "./jobs/requests/prisma-job-marks.ts";
 import { PrismaJobRequests } from "./jobs/requests/prisma-job-requests.ts";
 import { PrismaJobRuns } from "./jobs/running/prisma-job-runs.ts";
 import { type RunningLimit } from "./jobs/running/running-limit.ts";
@@ -66,6 +68,7 @@ export interface Database {
   readonly jobReader: JobReader;
   readonly jobRequests: JobRequests;
   readonly jobAnnouncer: JobAnnouncer;
+  readonly jobMarks: JobMarks;
   readonly jobRuns: JobRuns;
   readonly takeBacks: TakeBacks;
   readonly idempotency: IdempotencyStore;
@@ -142,6 +145,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     runDurations: new PrismaRunDurations(client),
     workOutlook: new PrismaWorkOutlook(client),
     guessedLanes: new PrismaGuessedLanes(client, new LaneRows({ lanesMax: options.lanesMax ?? Infinity })),
+    jobMarks: new PrismaJobMarks(client),
     lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     farm: new PrismaFarmStore(client),

@@ -168,6 +168,7 @@ export {
 } from "./ports/session-store.ts";
 export { type GuessedJob, type GuessedLanes } from "./ports/guessed-lanes.ts";
 export { type LaneStore } from "./ports/lane-store.ts";
+export { jobMarks, type JobMark, type JobMarks } from "./ports/job-marks.ts";
 export { type LanePause, type LanePauses } from "./ports/lane-pauses.ts";
 export {
   type LaneClock,

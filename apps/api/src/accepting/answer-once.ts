@@ -101,12 +101,13 @@ async function replay(
   jobs: JobReader,
 ): Promise<AcceptedSubmission> {
   const own = jobs.of(principal.tenant.id);
+  const isBatch = kind === "batch" || kind === "batch-rerun";
   const removed = new RefusedError(
     "job-removed",
-    `This request was accepted before, as ${kind === "batch" ? "batch" : "job"} ${resourceId}, which was removed since.`,
+    `This request was accepted before, as ${isBatch ? "batch" : "job"} ${resourceId}, which was removed since.`,
   );
   if (isRemoved) throw removed;
-  if (kind !== "batch") {
+  if (!isBatch) {
     const job = await own.findJob(resourceId);
     if (job === null || job === "removed") throw removed;
     const prompts = await own.findPrompts([job.id]);
@@ -141,6 +142,8 @@ function routeOf(submission: Submission): string {
       return `job ${submission.type ?? ""}`;
     case "rerun":
       return `rerun ${submission.of}`;
+    case "batch-rerun":
+      return `batch-rerun ${submission.of}`;
     case "batch":
       return `batch ${submission.isLines ? "lines" : "list"} ${sha256(saidBeside(submission.fields))}`;
   }

@@ -2,6 +2,7 @@ import { InvalidJobError, type IdempotencyClaim, type JobType, type Principal } 
 import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
+import { readBatchRerun } from "../submissions/batch-rerun.ts";
 import { readRerun } from "../submissions/rerun-body.ts";
 import { readBatch, readSubmission } from "../submissions/submission-body.ts";
 import { describeValues, type Sweep } from "../submissions/sweep.ts";
@@ -19,6 +20,8 @@ export type Submission = {
   | { kind: "job"; type: JobType | undefined }
   /** `of`: the id of the job that is made again */
   | { kind: "rerun"; of: string }
+  /** `of`: the id of the batch of which jobs are made again */
+  | { kind: "batch-rerun"; of: string }
   /** `fields`: what the query says of the batch, as its body might */
   | { kind: "batch"; fields: Readonly<Record<string, unknown>>; isLines: boolean }
 );
@@ -46,13 +49,16 @@ export async function answerSubmission(
 ): Promise<AcceptedSubmission> {
   const commands = jobCommands(submission.principal);
   const { baseUrl } = submission;
-  if (submission.kind !== "batch") {
+  if (submission.kind === "job" || submission.kind === "rerun") {
     const { job, prompt, ...remarks } = await acceptJob(submission, commands, claim);
     const prompts = new Map([[job.id, prompt]]);
     return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
   }
   // What was read of the body is out of memory before the answer is made, which takes as much once more.
-  const accepted = await acceptBatch(submission, commands, claim);
+  const accepted =
+    submission.kind === "batch"
+      ? await acceptBatch(submission, commands, claim)
+      : await commands.rerunBatch(submission.of, readBatchRerun(await parsed(submission.body)), claim);
   if ("isDryRun" in accepted) return accepted;
   const { id, name, jobs, prompts: inOrder, ...remarks } = accepted;
   const prompts = new Map(jobs.map((job, index) => [job.id, inOrder[index]]));

@@ -59,7 +59,7 @@ export class JobDetails {
   }
 
   /**
-   * Views of any number of jobs of the viewer's tenant, in the order of `jobs`. Queries the database once for all of
+   * Views of any number of jobs of the viewer's tenant, in the order of `jobs`. Queries the database twice for all of
    * them.
    */
   async viewsOf(jobs: Job[], { principal, baseUrl }: Viewer): Promise<JobView[]> {

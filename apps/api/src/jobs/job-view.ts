@@ -2,6 +2,7 @@ import {
   attemptOutcomes,
   failureClasses,
   jobEventTypes,
+  jobMarks,
   jobPhases,
   jobPriorities,
   jobStatuses,
@@ -118,6 +119,7 @@ export const jobViewSchema = z.object({
   cancelRequestedAt: moment.nullable(),
   rerunOf: z.string().nullable().describe("The job that it makes again, which may have been removed."),
   cancelTooLate: z.boolean().describe("The cancel request came when the prompt had already succeeded."),
+  mark: z.enum(jobMarks).nullable().describe("What somebody of the tenant chose; null = nothing yet."),
   createdAt: moment,
   startedAt: moment.nullable(),
   finishedAt: moment.nullable(),
@@ -158,6 +160,13 @@ export const jobEventViewSchema = z.object({
   attempt: z.int(),
   data: z.record(z.string(), z.unknown()),
   createdAt: moment,
+});
+
+export const jobHistorySchema = z.object({
+  id: z.string(),
+  status: z.enum(jobStatuses),
+  events: z.array(jobEventViewSchema),
+  nextAfter: z.int().nullable().describe("`after` of the next page; null when there is none yet."),
 });
 
 export type JobView = z.infer<typeof jobViewSchema>;
@@ -205,6 +214,7 @@ export function viewOfJob(job: Job, { sight, shown, baseUrl }: JobSurroundings):
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     rerunOf: job.rerunOf,
     cancelTooLate: job.cancelTooLate,
+    mark: shown?.mark ?? null,
     createdAt: job.createdAt.toISOString(),
     startedAt: isoOf(job.startedAt),
     finishedAt: isoOf(job.finishedAt),

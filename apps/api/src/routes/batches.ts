@@ -10,7 +10,7 @@ import { optionQueryFields } from "../submissions/job-options.ts";
 import { batchNameSchema, dryRunSchema } from "../submissions/submission-body.ts";
 import { priorityProblems } from "./jobs.ts";
 import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
-import { problemsWithGraphs } from "./generate.ts";
+import { problemsWithGraphs, rerunProblems } from "./generate.ts";
 import { keyOf, replayed, replyOf, submissionHeaders } from "./submission-headers.ts";
 import { retryBody, retryProblems } from "./retry-body.ts";
 
@@ -67,6 +67,38 @@ export const submitBatch = route({
     const accepted = await submissions.accept(batch);
     if (accepted.isDryRun === true) return { status: 200, jsonBytes: accepted.answer };
     return { status: 202, ...replyOf(accepted) };
+  },
+});
+
+export const rerunBatch = route({
+  id: "rerunBatch",
+  tag: "submit",
+  method: "POST",
+  path: "batches/:id/rerun",
+  access: "submit",
+  subject: "batch",
+  submits: true,
+  summary: "Make jobs of a batch again, with new seeds, as a new batch",
+  description:
+    'Up to 500 jobs, those with a mark or all. The new batch has the labels of the first one, and its name with " again", unless the ' +
+    "body names it; `rerunOf` of each job names the first one.",
+  headers: submissionHeaders,
+  body: jsonBytes("BatchRerun", [], { isOptional: true }),
+  answers: {
+    202: {
+      description: "All jobs are stored.",
+      content: json("AcceptedBatch"),
+      headers: { ...location, ...replayed },
+    },
+  },
+  problems: ["batch-not-found", "batch-removed", ...rerunProblems.filter((code) => code !== "job-not-found")],
+  handler: async (
+    { id, body, headers, principal, baseUrl },
+    { submissions, ownJobs }: Pick<ApiDependencies, "submissions" | "ownJobs">,
+  ) => {
+    await foundBatch(ownJobs(principal), id);
+    const rerun = { kind: "batch-rerun", of: id, body, ...keyOf(headers), principal, baseUrl } as const;
+    return replyOf(await submissions.accept(rerun));
   },
 });
 

@@ -156,7 +156,7 @@ export const submitVideo = route({
   handler: acceptAs("video"),
 });
 
-const rerunProblems: readonly ProblemCode[] = [
+export const rerunProblems: readonly ProblemCode[] = [
   ...([
     "job-not-found",
     "job-removed",

@@ -1,5 +1,5 @@
 import { toClientJsonText } from "@genga/comfyui";
-import { isTerminal, jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
+import { isTerminal, jobMarks, jobStatuses, jobTypes, type JobFilter } from "@genga/jobs";
 import { withOutputsShownInText } from "@genga/workflows";
 import { type Response } from "express";
 import { z } from "zod";
@@ -86,6 +86,10 @@ const jobsQuerySchema = z.strictObject({
     .meta({ pattern: "^[^\\u0000]*(?:[^\\u0000]{3}|[^\\u0000 -~])[^\\u0000]*$" })
     .optional()
     .describe("Found anywhere in the prompt, ignoring case: three characters, or one beyond ASCII (花)."),
+  mark: z
+    .enum([...jobMarks, "none"])
+    .optional()
+    .describe("What somebody chose; `none` = nothing yet."),
   ...pageQueryFields,
 });
 

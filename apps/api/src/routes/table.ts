@@ -7,6 +7,7 @@ import {
   listBatches,
   pauseBatch,
   removeBatch,
+  rerunBatch,
   resumeBatch,
   retryBatch,
   submitBatch,
@@ -18,6 +19,8 @@ import { pauseFarm, resumeFarm } from "./farm.ts";
 import { rerunJob, submitImage, submitJob, submitVideo } from "./generate.ts";
 import { getHealth, getLiveness, getReadiness, getReadinessAtRoot } from "./health.ts";
 import { watchJob } from "./job-events.ts";
+import { listJobEvents } from "./job-history.ts";
+import { markJob, markJobs } from "./job-marks.ts";
 import { getPreview } from "./previews.ts";
 import {
   cancelJob,
@@ -77,8 +80,8 @@ import { listWorkers } from "./workers.ts";
  * methods of each path and the tests of access all come from this table alone.
  */
 export const routes: readonly Route[] = [
-  ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, uploadImage, getUpload],
-  ...[getJob, getJobByOldPath, listJobs, watchJob, getPreview, getJobThumbnail],
+  ...[submitJob, submitImage, submitVideo, rerunJob, submitBatch, rerunBatch, uploadImage, getUpload],
+  ...[getJob, getJobByOldPath, listJobs, watchJob, listJobEvents, getPreview, getJobThumbnail],
   // The path of suggestions would also be that of a template.
   ...[suggestTemplate, listTemplates, addTemplate],
   ...[getTemplate, replaceTemplate, archiveTemplate, getTemplateVersion],
@@ -86,6 +89,7 @@ export const routes: readonly Route[] = [
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
   ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip, getThumbnail],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],
+  ...[markJob, markJobs],
   ...[cancelBatch, pauseBatch, resumeBatch, changeBatchPriority, retryBatch, removeBatch],
   ...[addWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook, rotateWebhook, testWebhook],
   ...[listDeliveries, getDelivery, redeliver],

@@ -5,6 +5,7 @@ import {
   attemptViewSchema,
   jobDetailSchema,
   jobEventViewSchema,
+  jobHistorySchema,
   jobViewSchema,
   labelViewFields,
   promptViewFields,
@@ -13,6 +14,7 @@ import {
 import { batchDetailSchema, batchViewSchema } from "../jobs/batch-view.ts";
 import { outputViewSchema } from "../jobs/output-view.ts";
 import { auditEventViewSchema } from "./audit-events.ts";
+import { jobMarkAnswerSchemas, jobMarkBodySchemas } from "./job-marks.ts";
 import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from "./keys.ts";
 import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
@@ -33,6 +35,7 @@ import {
 } from "./webhooks.ts";
 import { queueOutlookSchema } from "./queue-outlook.ts";
 import { batchOptionFields, jobOptionFields } from "../submissions/job-options.ts";
+import { batchRerunSchema } from "../submissions/batch-rerun.ts";
 import { rerunBodySchema } from "../submissions/rerun-body.ts";
 import { sweepSchema } from "../submissions/sweep.ts";
 import { templateJobSchema } from "../submissions/template-jobs.ts";
@@ -65,9 +68,11 @@ export const bodySchemas = {
   }),
   RetryBody: retryBodySchema,
   RerunBody: rerunBodySchema,
+  BatchRerun: batchRerunSchema,
   NewLink: newLinkSchema,
   NewZipLink: newZipLinkSchema,
   ...templateBodySchemas,
+  ...jobMarkBodySchemas,
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   SignIn: signInSchema,
@@ -182,6 +187,8 @@ export const answerSchemas = {
   JobDetail: jobDetailSchema,
   JobPage: z.object({ jobs: z.array(jobViewSchema), nextCursor: z.string().nullable() }),
   JobEvent: jobEventViewSchema,
+  JobHistory: jobHistorySchema,
+  ...jobMarkAnswerSchemas,
   Output: outputViewSchema,
   Outputs: z.object({ id: z.uuid(), status: z.enum(jobStatuses), outputs: z.array(outputViewSchema) }),
   Attempts: z.object({ id: z.uuid(), status: z.enum(jobStatuses), attempts: z.array(attemptViewSchema) }),

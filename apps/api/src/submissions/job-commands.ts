@@ -27,6 +27,7 @@ import {
 } from "@genga/jobs";
 import { RefusedError } from "../http/problem-document.ts";
 import { foundBatch, foundJob, foundParameters } from "../jobs/found-jobs.ts";
+import { changesOfSeeds, jobsToRerun, nameOfRerun, type BatchRerun } from "./batch-rerun.ts";
 import { rerunRequestOf, type ReadRerun } from "./rerun-body.ts";
 import { templateOfRerun } from "./rerun-template.ts";
 import { type ReadSubmission } from "./read-submission.ts";
@@ -91,21 +92,54 @@ export class JobCommands {
     claim?: IdempotencyClaim,
   ): Promise<{ job: Job; prompt: JobPrompt } & Remarks> {
     const first = await foundJob(this.#jobs, id);
+    const { type, parameters, options, ...others } = await this.#rerunRequest(first, () => said);
+    return this.#manager.createJob(type, parameters, { ...options, ...this.#submitter, claim, ...others });
+  }
+
+  /**
+   * Accepts a batch of jobs that make those of another one again.
+   * @throws InvalidJobError @throws ExtraDataNeededError @throws BatchNotFoundError @throws BatchRemovedError
+   */
+  async rerunBatch(
+    id: string,
+    { mark, newSeeds = true, name }: BatchRerun,
+    claim?: IdempotencyClaim,
+  ): Promise<{ id: string; name: string; jobs: Job[]; prompts: JobPrompt[] } & Remarks> {
+    const batch = await foundBatch(this.#jobs, id);
+    const requests: JobRequest[] = [];
+    for (const job of await jobsToRerun(this.#jobs, id, mark)) {
+      const saidOf = (stored: StoredParameters): ReadRerun => ({
+        changes: newSeeds ? changesOfSeeds(job, stored) : undefined,
+        ...{ extraData: undefined, options: {} },
+      });
+      requests.push(await this.#rerunRequest(job, saidOf));
+    }
+    const named = nameOfRerun(batch, name);
+    const options = {
+      name: named,
+      labels: { project: batch.project, scene: batch.scene, shot: batch.shot, tags: batch.tags },
+      ...this.#submitter,
+      claim,
+    };
+    return { name: named, ...(await this.#manager.createBatch(requests, options)) };
+  }
+
+  async #rerunRequest(first: Job, saidOf: (stored: StoredParameters) => ReadRerun): Promise<JobRequest> {
     const stored = await foundParameters(this.#jobs, first);
+    const said = saidOf(stored);
     if (stored.hadSecrets && said.extraData === undefined) throw new ExtraDataNeededError(1);
     const { type, parameters, options, rerunOf } = rerunRequestOf(first, stored, said);
     const [open, removed, template] = await Promise.all([
-      this.#openDependencies(id),
+      this.#openDependencies(first.id),
       this.#removedOf(stored),
       templateOfRerun(first, stored, said.changes, (wanted) =>
         this.#finders.templates.findTemplates(this.#submitter.tenantId, wanted),
       ),
     ]);
-    return this.#manager.createJob(type, parameters, {
-      ...{ ...options, dependsOn: open, ...this.#submitter, claim },
-      rerunOf: { ...rerunOf, removed },
+    return {
+      ...{ type, parameters, options: { ...options, dependsOn: open }, rerunOf: { ...rerunOf, removed } },
       ...(template !== undefined && { template }),
-    });
+    };
   }
 
   /** What the job still waits for, a rerun waits for, too. */

@@ -15,11 +15,33 @@ export const genga = new GengaClient({
   fetch: (request, init) => {
     const headers = new Headers(request.headers);
     for (const [name, value] of Object.entries(pageHeaders)) headers.set(name, value);
-    return fetch(new Request(request, { headers }), { ...init, credentials: "same-origin" });
+    const answer = fetch(new Request(request, { headers }), { ...init, credentials: "same-origin" });
+    if (new URL(request.url).pathname.endsWith("/events")) {
+      answer.then(
+        ({ ok }) => tellStream(ok),
+        () => tellStream(false),
+      );
+    }
+    return answer;
   },
   retries: { attemptsMax: 3 },
   answerMs: 30_000,
 });
+
+type StreamListener = (isOpen: boolean) => void;
+const streamListeners = new Set<StreamListener>();
+
+/** Told when a stream was opened, and when that failed: the client opens a broken one again by itself, and says nothing. */
+export function onStream(listener: StreamListener): () => void {
+  streamListeners.add(listener);
+  return () => {
+    streamListeners.delete(listener);
+  };
+}
+
+function tellStream(isOpen: boolean): void {
+  for (const listener of streamListeners) listener(isOpen);
+}
 
 /** What `genga.http` returns; it throws where the API refuses. */
 export async function dataOf<Data>(answer: Promise<{ data?: Data }>): Promise<NonNullable<Data>> {

@@ -1,6 +1,6 @@
 import { useQueryClient, type Query, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
-import { genga, isSignedOut } from "./genga.ts";
+import { genga, isSignedOut, onStream } from "./genga.ts";
 import { liveJobs } from "./live-jobs.ts";
 import { keys } from "./queries.ts";
 
@@ -28,8 +28,10 @@ export function LiveFeed({ children }: { children: ReactNode }): ReactNode {
   const [state, setState] = useState<FeedState>("connecting");
   useEffect(() => {
     const ending = new AbortController();
+    const release = onStream((isOpen) => setState(isOpen ? "live" : "away"));
     void followWhileSeen(queries, setState, ending.signal);
     return () => {
+      release();
       ending.abort();
     };
   }, [queries]);

@@ -1,3 +1,4 @@
+import { type JobEvent } from "@genga/client";
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { dataOf, genga } from "./genga.ts";
 
@@ -66,3 +67,49 @@ export const healthQuery = queryOptions({
   queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/health", { signal })),
   refetchInterval: 10_000,
 });
+
+/** What has happened to a job; read again with each of its events. */
+export const historyQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.job(id), "history"],
+    queryFn: async ({ signal }) => {
+      const events: JobEvent[] = [];
+      for (let after: number | null = 0; after !== null && events.length < historyMax;) {
+        const init = { params: { path: { id }, query: { after, limit: 500 } }, signal } as const;
+        const page: { events: JobEvent[]; nextAfter: number | null } = await dataOf(
+          genga.http.GET("/api/anime/jobs/{id}/history", init),
+        );
+        events.push(...page.events);
+        after = page.nextAfter;
+      }
+      return events;
+    },
+  });
+
+/** More than a person reads. */
+const historyMax = 2_000;
+
+export const attemptsQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.job(id), "attempts"],
+    queryFn: async ({ signal }) =>
+      (await dataOf(genga.http.GET("/api/anime/jobs/{id}/attempts", { params: { path: { id } }, signal })))
+        .attempts,
+  });
+
+/** Never change after the job was accepted. */
+export const parametersQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["job-parameters", id],
+    queryFn: ({ signal }) =>
+      dataOf(genga.http.GET("/api/anime/jobs/{id}/parameters", { params: { path: { id } }, signal })),
+    staleTime: Infinity,
+  });
+
+export const workflowQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["job-workflow", id],
+    queryFn: ({ signal }) =>
+      dataOf(genga.http.GET("/api/anime/jobs/{id}/workflow", { params: { path: { id } }, signal })),
+    staleTime: Infinity,
+  });

@@ -4,6 +4,8 @@ import { Frame } from "./frame.tsx";
 import { NotFound } from "./not-found.tsx";
 import { FailedView } from "./failed-view.tsx";
 import { SignIn } from "../views/sign-in.tsx";
+import { readBatchesSearch, readBatchSearch } from "../views/batches/batch-search.ts";
+import { readJobSearch } from "../views/job/job-search.ts";
 import { readCreateSearch } from "../views/create/create-search.ts";
 import { readOverviewSearch } from "../views/overview/ends.ts";
 import { readJobsSearch } from "../views/jobs/jobs-search.ts";
@@ -35,16 +37,19 @@ const jobs = createRoute({
 const job = createRoute({
   ...inFrame,
   path: "/jobs/$id",
+  validateSearch: readJobSearch,
   component: lazyRouteComponent(() => import("../views/job/job.tsx"), "JobView"),
 });
 const batches = createRoute({
   ...inFrame,
   path: "/batches",
+  validateSearch: readBatchesSearch,
   component: lazyRouteComponent(() => import("../views/batches/batches.tsx"), "Batches"),
 });
 const batch = createRoute({
   ...inFrame,
   path: "/batches/$id",
+  validateSearch: readBatchSearch,
   component: lazyRouteComponent(() => import("../views/batches/batch.tsx"), "BatchView"),
 });
 const create = createRoute({

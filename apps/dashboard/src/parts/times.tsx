@@ -65,3 +65,8 @@ function coarseText(ms: number): string {
   const hours = Math.floor(minutes / 60);
   return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
 }
+
+/** How long it is until then; it counts down. */
+export function Until({ at }: { at: string }): ReactNode {
+  return <>{durationText(Math.max(0, Date.parse(at) - useNow()))}</>;
+}

@@ -12,6 +12,7 @@ import {
   type JobType,
 } from "../job/job.ts";
 import { type JobPrompt } from "../job/job-prompt.ts";
+import { type JobMark } from "./job-marks.ts";
 import { type NamedClass } from "./workflow-resolver.ts";
 
 export interface JobFilter {
@@ -27,6 +28,8 @@ export interface JobFilter {
   templateVersion?: number;
   /** A text to be found anywhere in the prompt, ignoring case. */
   text?: string;
+  /** `none` = neither picked nor rejected. */
+  mark?: JobMark | "none";
   limit: number;
   /** The opaque `nextCursor` of the previous page. */
   cursor?: string;
@@ -85,6 +88,7 @@ export interface ShownJob extends JobPrompt {
   model: string | null;
   /** It has completed with a picture. */
   hasPicture: boolean;
+  mark: JobMark | null;
 }
 
 /** How many jobs ended, and how, in a span of time that begins then. */

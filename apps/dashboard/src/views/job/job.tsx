@@ -1,57 +1,84 @@
-import { Alert, Anchor, Group, Image, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { GengaError, type JobDetail } from "@genga/client";
+import { Button, Grid, Stack } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
-import { localUrl } from "../../connection/genga.ts";
 import { jobQuery } from "../../connection/queries.ts";
+import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
-import { JobProgress } from "../../parts/job-progress.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
-import { StatusBadge } from "../../parts/status-badge.tsx";
+import { JobFailure } from "./job-failure.tsx";
+import { JobFacts } from "./job-facts.tsx";
+import { JobHeader } from "./job-header.tsx";
+import { JobOrigin } from "./job-origin.tsx";
+import { JobOutputs } from "./job-outputs.tsx";
+import { JobParameters } from "./job-parameters.tsx";
+import { JobPreview } from "./job-preview.tsx";
+import { JobTimeline } from "./job-timeline.tsx";
+import { RerunForm } from "./rerun-form.tsx";
+import { WorkflowSection } from "./workflow-section.tsx";
 
 const route = getRouteApi("/frame/jobs/$id");
 
 export function JobView(): ReactNode {
   const { id } = route.useParams();
   const query = useQuery(jobQuery(id));
-  if (query.data === undefined) {
-    return query.isError ? (
-      <ErrorState error={query.error} onRetry={() => void query.refetch()} />
-    ) : (
-      <LoadingState />
-    );
-  }
-  const job = query.data;
+  if (query.data !== undefined && !isGone(query.error)) return <Shown job={query.data} />;
+  if (query.isError) return <NotShown error={query.error} onRetry={() => void query.refetch()} />;
+  return <LoadingState />;
+}
+
+/** It was removed, perhaps while it was shown. */
+function isGone(error: unknown): boolean {
+  return error instanceof GengaError && (error.status === 404 || error.status === 410);
+}
+
+function NotShown({ error, onRetry }: { error: unknown; onRetry: () => void }): ReactNode {
+  if (!(error instanceof GengaError) || !isGone(error)) return <ErrorState error={error} onRetry={onRetry} />;
+  const wasRemoved = error.status === 410;
   return (
-    <Stack>
-      <Group>
-        <Title order={2} size="h3" style={{ overflowWrap: "anywhere" }}>
-          {job.prompt ?? job.id}
-        </Title>
-        <StatusBadge status={job.status} />
-      </Group>
-      <JobProgress job={job} />
-      {job.waitingFor !== null && <Text>{job.waitingFor.message}</Text>}
-      {job.failure !== null && (
-        <Alert color="red" title={job.failure.code}>
-          {job.failure.message}
-        </Alert>
-      )}
-      <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }}>
-        {job.outputs.map((output) => (
-          <Anchor key={output.id} href={localUrl(output.links.content)} target="_blank" rel="noreferrer">
-            {output.links.thumbnail === undefined ? (
-              (output.filename ?? "A text")
-            ) : (
-              <Image
-                src={localUrl(output.links.thumbnail)}
-                alt={output.filename ?? "An output"}
-                radius="sm"
-              />
-            )}
-          </Anchor>
-        ))}
-      </SimpleGrid>
+    <EmptyState
+      title={wasRemoved ? "This job was removed" : "There is no such job"}
+      text={
+        wasRemoved
+          ? "Somebody removed it, or it was older than jobs are kept. Its outputs are gone with it; only its id is still known."
+          : "The address may be incomplete, or the job belongs to another tenant than your key."
+      }
+    >
+      <Button renderRoot={(props) => <Link to="/jobs" {...props} />}>To the jobs</Button>
+    </EmptyState>
+  );
+}
+
+function Shown({ job }: { job: JobDetail }): ReactNode {
+  return (
+    <Stack key={job.id} gap="lg">
+      <JobHeader job={job} />
+      <JobFailure job={job} />
+      {job.outputs.length > 0 && <JobOutputs outputs={job.outputs} />}
+      <Grid gap="lg" align="stretch">
+        {job.status === "processing" && (
+          <Grid.Col span={{ base: 12, md: 4 }}>
+            <JobPreview job={job} />
+          </Grid.Col>
+        )}
+        <Grid.Col span={{ base: 12, md: job.status === "processing" ? 8 : 12 }}>
+          <WorkflowSection job={job} />
+        </Grid.Col>
+      </Grid>
+      <Grid gap="lg">
+        <Grid.Col span={{ base: 12, md: 6 }}>
+          <Stack gap="lg">
+            <JobFacts job={job} />
+            <JobOrigin job={job} />
+            <JobTimeline job={job} />
+          </Stack>
+        </Grid.Col>
+        <Grid.Col span={{ base: 12, md: 6 }}>
+          <JobParameters job={job} />
+        </Grid.Col>
+      </Grid>
+      <RerunForm job={job} />
     </Stack>
   );
 }

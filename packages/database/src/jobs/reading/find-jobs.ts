@@ -98,12 +98,17 @@ export async function findShown(
   const rows = await database.$queryRaw<Row[]>`
     SELECT job.id, job.type, asked.prompt_text AS "promptText", asked.parameters->>'negativePrompt' AS "negativePrompt",
       coalesce(lane.main_model, CASE WHEN job.type <> 'workflow' THEN asked.parameters->>'model' END) AS model,
+      marked.mark,
       job.status = 'completed' AND (
         SELECT true FROM outputs WHERE outputs.job_id = job.id AND outputs.storage_key IS NOT NULL
           AND outputs.media_type = ANY(${[...pictureTypes]}::text[]) LIMIT 1) IS NOT NULL AS "hasPicture"
     FROM job_parameters asked JOIN jobs job ON job.id = asked.job_id LEFT JOIN lanes lane ON lane.name = job.lane
+    LEFT JOIN job_marks marked ON marked.job_id = job.id
     WHERE asked.job_id = ANY(${jobIds.filter((id) => isUuid(id))}::uuid[]) AND job.tenant_id = ${tenantId}::uuid`;
   return new Map(
-    rows.map(({ model, hasPicture, ...row }) => [row.id, { ...shownPrompt(row), model, hasPicture }]),
+    rows.map(({ model, hasPicture, mark, ...row }) => [
+      row.id,
+      { ...shownPrompt(row), model, hasPicture, mark },
+    ]),
   );
 }

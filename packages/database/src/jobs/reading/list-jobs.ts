@@ -65,8 +65,20 @@ async function search(database: PrismaClient, query: Prisma.Sql, searchMs: numbe
 
 /** `null` = no job can match. Some conditions repeat what others imply, so that PostgreSQL can use a partial index. */
 export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql[] | null {
-  const { statuses, types, batchId, project, scene, shot, tag, template, templateVersion, text, cursor } =
-    filter;
+  const {
+    statuses,
+    types,
+    batchId,
+    project,
+    scene,
+    shot,
+    tag,
+    template,
+    templateVersion,
+    text,
+    mark,
+    cursor,
+  } = filter;
   if ([project, scene, shot, tag, template, text].some((value) => value !== undefined && !isStorable(value)))
     return null;
   const conditions = [isOfTenant(tenantId, filter)];
@@ -87,6 +99,12 @@ export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">)
   if (template !== undefined) conditions.push(Prisma.sql`job.template_name = ${template}`);
   if (templateVersion !== undefined)
     conditions.push(Prisma.sql`job.template_version = ${templateVersion}::int`);
+  if (mark === "none") {
+    conditions.push(Prisma.sql`NOT EXISTS (SELECT FROM job_marks marked WHERE marked.job_id = job.id)`);
+  } else if (mark !== undefined) {
+    conditions.push(Prisma.sql`job.id IN (
+      SELECT marked.job_id FROM job_marks marked WHERE marked.tenant_id = ${tenantId}::uuid AND marked.mark = ${mark})`);
+  }
   if (text !== undefined) {
     conditions.push(Prisma.sql`EXISTS (
       SELECT FROM job_parameters asked WHERE asked.job_id = job.id AND asked.prompt_text ILIKE ${containing(text)})`);
@@ -100,8 +118,13 @@ export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">)
  */
 function isOfTenant(tenantId: string, filter: Omit<JobFilter, "limit">): Prisma.Sql {
   const { statuses, batchId, project, scene, shot, tag, template, text } = filter;
+  const isMarked = filter.mark !== undefined && filter.mark !== "none";
   const areEnded = statuses?.every(isTerminal) ?? false;
-  if (areEnded || [batchId, project, scene, shot, tag, template, text].some((value) => value !== undefined))
+  if (
+    areEnded ||
+    isMarked ||
+    [batchId, project, scene, shot, tag, template, text].some((value) => value !== undefined)
+  )
     return Prisma.sql`job.tenant_id = ${tenantId}::uuid`;
   return Prisma.sql`(job.tenant_id, job.id) BETWEEN (${tenantId}::uuid, ${nilId}::uuid) AND (${tenantId}::uuid, ${maxId}::uuid)`;
 }

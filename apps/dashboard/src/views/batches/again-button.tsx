@@ -1,0 +1,62 @@
+import { type BatchDetail } from "@genga/client";
+import { Button, Text } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { notifications } from "@mantine/notifications";
+import { IconRepeat } from "@tabler/icons-react";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { type ReactNode } from "react";
+import { messageOf } from "../../connection/api-errors.ts";
+import { dataOf, genga } from "../../connection/genga.ts";
+import { keys } from "../../connection/queries.ts";
+import { rejectedQuery } from "./use-sheet.ts";
+
+const route = getRouteApi("/frame/batches/$id");
+
+/** Makes the rejected jobs again, each with a new seed, as a batch of their own. */
+export function AgainButton({ batch }: { batch: BatchDetail }): ReactNode {
+  const queries = useQueryClient();
+  const navigate = route.useNavigate();
+  const { data } = useQuery(rejectedQuery(batch.id));
+  const { count, isMore } = data ?? { count: 0, isMore: false };
+  const again = useMutation({
+    mutationFn: () => {
+      const init = { params: { path: { id: batch.id } }, body: { mark: "reject" } };
+      return dataOf(genga.http.POST("/api/anime/batches/{id}/rerun", init as never));
+    },
+    onSuccess: async ({ id }) => {
+      notifications.show({ message: "Submitted; this is the new batch." });
+      void queries.invalidateQueries({ queryKey: keys.batches() });
+      await navigate({ to: "/batches/$id", params: { id }, search: { part: "sheet" } });
+    },
+    onError: (error) => {
+      const { title, detail } = messageOf(error);
+      notifications.show({ color: "red", title, message: detail, autoClose: 10_000 });
+    },
+  });
+  const number = `${count}${isMore ? "+" : ""}`;
+  const ask = (): void => {
+    modals.openConfirmModal({
+      title: `Make ${number} rejected jobs again?`,
+      children: (
+        <Text size="sm">
+          Each gets a new seed and otherwise stays what it is. They become a batch of their own, “
+          {batch.name ?? "batch"} again”.
+        </Text>
+      ),
+      labels: { confirm: "Submit", cancel: "Back" },
+      onConfirm: () => again.mutate(),
+    });
+  };
+  return (
+    <Button
+      leftSection={<IconRepeat size={16} aria-hidden />}
+      onClick={ask}
+      disabled={count === 0}
+      loading={again.isPending}
+      miw={250}
+    >
+      Again with new seeds ({number})
+    </Button>
+  );
+}

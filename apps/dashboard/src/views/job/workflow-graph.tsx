@@ -1,0 +1,105 @@
+import "@xyflow/react/dist/style.css";
+import { type Job } from "@genga/client";
+import { Box, Group, Text, useComputedColorScheme } from "@mantine/core";
+import {
+  Background,
+  Controls,
+  Handle,
+  Position,
+  ReactFlow,
+  type Edge,
+  type Node,
+  type NodeProps,
+} from "@xyflow/react";
+import { memo, useMemo, type ReactNode } from "react";
+import { nodeHeight, nodeWidth, placesOf, type GraphNode, type NodeState } from "./graph-layout.ts";
+import { nodeElementId } from "./node-element.ts";
+import { NodeProgress } from "./node-progress.tsx";
+import { StateIcon, stateColours } from "./node-state.tsx";
+
+type Drawn = Node<{ node: GraphNode; state: NodeState; job: Job }, "drawn">;
+
+/** The graph, from left to right. It can be moved and zoomed, and read by Tab; nothing in it can be changed. */
+export function WorkflowGraph({
+  job,
+  nodes,
+  states,
+}: {
+  job: Job;
+  nodes: readonly GraphNode[];
+  states: ReadonlyMap<string, NodeState>;
+}): ReactNode {
+  const scheme = useComputedColorScheme();
+  const places = useMemo(() => placesOf(nodes), [nodes]);
+  const drawn = nodes.map((node): Drawn => {
+    const state = states.get(node.id) ?? "waiting";
+    return {
+      ...{ id: node.id, type: "drawn", width: nodeWidth, height: nodeHeight, data: { node, state, job } },
+      position: places.get(node.id) ?? { x: 0, y: 0 },
+      ariaLabel: `Node ${node.id}, ${node.title}: ${state}`,
+    };
+  });
+  const edges = useMemo(() => edgesOf(nodes), [nodes]);
+  return (
+    <Box h={{ base: 320, md: 400 }} role="region" aria-label="The graph of the job">
+      <ReactFlow
+        nodes={drawn}
+        edges={edges}
+        nodeTypes={nodeTypes}
+        colorMode={scheme}
+        fitView
+        fitViewOptions={{ maxZoom: 1 }}
+        minZoom={0.05}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        edgesFocusable={false}
+        deleteKeyCode={null}
+        preventScrolling={false}
+        zoomOnScroll={false}
+        onlyRenderVisibleElements={nodes.length > 100}
+      >
+        <Background />
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </Box>
+  );
+}
+
+function edgesOf(nodes: readonly GraphNode[]): Edge[] {
+  return nodes.flatMap(({ id, needs }) =>
+    needs.map((needed) => ({ id: `${needed}→${id}`, source: needed, target: id, focusable: false })),
+  );
+}
+
+const DrawnNode = memo(function DrawnNode({ data: { node, state, job } }: NodeProps<Drawn>): ReactNode {
+  return (
+    <Box
+      id={nodeElementId(node.id)}
+      tabIndex={-1}
+      bg="var(--mantine-color-body)"
+      h={nodeHeight}
+      px={8}
+      py={6}
+      style={{
+        borderRadius: 6,
+        border: `${state === "waiting" ? 1 : 2}px solid ${stateColours[state]}`,
+        overflow: "hidden",
+      }}
+    >
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <Group gap={6} wrap="nowrap">
+        <StateIcon state={state} />
+        <Text size="xs" fw={600} truncate title={node.title}>
+          {node.title}
+        </Text>
+      </Group>
+      <Text size="xs" c="dimmed" truncate title={node.classType}>
+        {node.id}: {node.classType}
+      </Text>
+      {state === "running" && <NodeProgress job={job} width="100%" />}
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+    </Box>
+  );
+});
+
+const nodeTypes = { drawn: DrawnNode };

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import {
+  found,
+  screenshot,
+  skipped,
+  startPagesUnderTest,
+  type PagesUnderTest,
+} from "./support/pages-under-test.ts";
+
+const inBrowser = "reason" in found ? test.skip : test;
+
+let pages: PagesUnderTest;
+beforeAll(async () => {
+  if ("reason" in found) return;
+  pages = await startPagesUnderTest();
+}, 120_000);
+afterAll(() => pages.stop(), 60_000);
+
+async function submitted(body: object): Promise<{ id: string; jobs: { id: string }[] }> {
+  const response = await pages.api.request("POST", "batches", body);
+  return (await response.json()) as { id: string; jobs: { id: string }[] };
+}
+
+inBrowser(
+  `jobs are picked and rejected by keyboard, and the rejected made again with new seeds${skipped}`,
+  async () => {
+    const job = { type: "image", prompt: "a <b>lighthouse</b>", width: 256, height: 256, steps: 2 };
+    const batch = await submitted({
+      name: "lamps",
+      tags: ["<i>night</i>"],
+      sweep: { base: job, seeds: { count: 5 } },
+    });
+    const { page, complaints } = await pages.open("/batches");
+    await page.getByRole("link", { name: "lamps" }).click();
+    await page.getByText("5 completed").waitFor();
+    await screenshot(page, "batch-jobs");
+    await page.getByRole("tab", { name: "Contact sheet" }).click();
+    const sheet = page.getByRole("grid", { name: "Contact sheet" });
+    // The newest stands first.
+    await sheet.getByRole("link", { name: "Job 5, completed" }).focus();
+    await page.keyboard.press("p");
+    await sheet.getByRole("link", { name: "Job 5, completed, picked" }).waitFor();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("x");
+    await sheet.getByRole("link", { name: "Job 4, completed, rejected" }).waitFor();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("x");
+    await sheet.getByRole("link", { name: "Job 3, completed, rejected" }).waitFor();
+    await page.getByRole("button", { name: "Again with new seeds (2)" }).waitFor();
+    await screenshot(page, "contact-sheet");
+    // Marks are kept by the API, and what is chosen by the address.
+    await page.getByText("Rejected", { exact: true }).click();
+    await page.reload();
+    await sheet.getByRole("link", { name: "Job 3, completed, rejected" }).waitFor();
+    expect(await sheet.getByRole("link").count()).toBe(2);
+    await page.getByRole("button", { name: "Again with new seeds (2)" }).click();
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.getByRole("heading", { name: "lamps again" }).waitFor();
+    await page.getByText("2 completed").waitFor();
+    const again = new URL(page.url()).pathname.split("/").at(-1)!;
+    expect(again).not.toBe(batch.id);
+    expect(await pages.api.batch(again)).toMatchObject({ total: 2 });
+    expect(complaints).toEqual([]);
+  },
+);
+
+inBrowser(`a batch with failed jobs fits a phone, and is removed${skipped}`, async () => {
+  const failing = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 1 } },
+    "2": { class_type: "ProtoFail", inputs: { image: ["1", 0], mode: "value", message: "boom", seed: 1 } },
+    "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "x" } },
+  };
+  const { id } = await submitted({ name: "x".repeat(120), jobs: [{ type: "workflow", workflow: failing }] });
+  const { page } = await pages.open(`/batches/${id}`, { width: 390, height: 844, scheme: "dark" });
+  await page.getByText("First errors").waitFor();
+  await page.getByRole("link", { name: "Job 1" }).waitFor();
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(390);
+  await screenshot(page, "batch-phone-dark");
+  await page.getByRole("tab", { name: "Contact sheet" }).click();
+  await page.getByRole("link", { name: "Job 1, failed" }).waitFor();
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(390);
+  await page.getByRole("button", { name: "Retry 1 failed" }).click();
+  await page.getByText("1 jobs are queued again.").waitFor();
+  await page.getByText("1 failed", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Remove", exact: true }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await page.getByText("This batch was removed").waitFor();
+});
