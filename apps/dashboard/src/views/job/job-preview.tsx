@@ -31,7 +31,7 @@ export function JobPreview({ job }: { job: Job }): ReactNode {
 
 function Picture({ job }: { job: Job }): ReactNode {
   const { data } = useQuery({
-    queryKey: ["preview", job.id, job.attempt],
+    queryKey: ["large-preview", job.id, job.attempt],
     queryFn: ({ signal }) => readPreview(job.id, signal),
     refetchInterval: previewMs,
     staleTime: 0,

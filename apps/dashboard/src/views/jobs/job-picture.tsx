@@ -49,7 +49,7 @@ function Sign({ job: { status, type } }: { job: Job }): ReactNode {
 /** The latest preview of a running job; null while there is none. */
 function usePreview({ id, attempt }: Job, isWanted: boolean): Blob | null {
   const { data: picture } = useQuery({
-    queryKey: ["preview", id, attempt],
+    queryKey: ["small-preview", id, attempt],
     queryFn: async ({ signal }) => {
       const init = { params: { path: { id } }, parseAs: "blob", signal } as const;
       const { data, response } = await genga.http.GET("/api/anime/jobs/{id}/preview", init);
@@ -58,5 +58,5 @@ function usePreview({ id, attempt }: Job, isWanted: boolean): Blob | null {
     },
     ...{ enabled: isWanted, refetchInterval: previewMs, staleTime: previewMs, gcTime: previewMs },
   });
-  return isWanted ? (picture ?? null) : null;
+  return isWanted && picture instanceof Blob ? picture : null;
 }
