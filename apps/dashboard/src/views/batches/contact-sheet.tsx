@@ -71,10 +71,15 @@ export function ContactSheet({ batch }: { batch: BatchDetail }): ReactNode {
         <Grid
           batch={batch}
           jobs={jobs}
-          hasMore={sheet.hasNextPage}
-          onMore={() => {
-            if (!sheet.isFetchingNextPage) void sheet.fetchNextPage();
-          }}
+          // After a refusal the reader asks again, not the page.
+          hasMore={sheet.hasNextPage && !sheet.isFetching && !sheet.isError}
+          onMore={() => void sheet.fetchNextPage()}
+        />
+      )}
+      {jobs !== undefined && sheet.isError && (
+        <ErrorState
+          error={sheet.error}
+          onRetry={() => void (sheet.isFetchNextPageError ? sheet.fetchNextPage() : sheet.refetch())}
         />
       )}
     </Stack>

@@ -1,6 +1,7 @@
 import { type BatchDetail, type Job } from "@genga/client";
 import { notifications } from "@mantine/notifications";
 import { type InfiniteData, useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef } from "react";
 import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
@@ -19,8 +20,8 @@ const keyOf = (id: string) => ["contact-sheet", id] as const;
 
 /** The batch's jobs, newest first, page by page. */
 export function useSheet(batch: BatchDetail, mark: SheetMark | undefined) {
-  return useInfiniteQuery({
-    queryKey: [...keyOf(batch.id), mark ?? "all", batch.done] as const,
+  const sheet = useInfiniteQuery({
+    queryKey: [...keyOf(batch.id), mark ?? "all"] as const,
     queryFn: async ({ pageParam, signal }): Promise<Page> => {
       const query = {
         ...{ batch: batch.id, limit: pageSize },
@@ -32,8 +33,15 @@ export function useSheet(batch: BatchDetail, mark: SheetMark | undefined) {
     initialPageParam: undefined as string | undefined,
     getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
     refetchInterval: ({ state }) => !batch.done && pageMs * Math.max(1, state.data?.pages.length ?? 1),
-    placeholderData: (old, query) => (query?.queryKey[2] === (mark ?? "all") ? old : undefined),
   });
+  // The last answer may be from before the last job ended.
+  const { refetch } = sheet;
+  const wasDone = useRef(batch.done);
+  useEffect(() => {
+    if (batch.done && !wasDone.current) void refetch();
+    wasDone.current = batch.done;
+  }, [batch.done, refetch]);
+  return sheet;
 }
 
 /** Shown at once, and taken back if the API refuses. What has another mark than is shown stays until the sheet is read again. */
