@@ -17,12 +17,22 @@ export const keys = {
 
 /** What no event tells of is asked for so often while it is shown. */
 const farmMs = 2_000;
+const batchTimeMs = 10_000;
 
 export const jobQuery = (id: string) =>
   queryOptions({ queryKey: keys.job(id), queryFn: ({ signal }) => genga.job(id, { signal }) });
 
 export const batchQuery = (id: string) =>
   queryOptions({ queryKey: keys.batch(id), queryFn: ({ signal }) => genga.batch(id, { signal }) });
+
+/** Of a batch in a list, which says everything else: not read again with each event. */
+export const batchTimeQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["batch-time", id],
+    queryFn: ({ signal }) => genga.batch(id, { signal }),
+    refetchInterval: batchTimeMs,
+    staleTime: batchTimeMs,
+  });
 
 export const queueQuery = queryOptions({
   queryKey: keys.queue(),

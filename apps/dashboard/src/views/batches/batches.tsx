@@ -1,10 +1,11 @@
 import { type Batch } from "@genga/client";
 import { Anchor, Badge, Button, Group, Paper, Stack, Text, TextInput, Title } from "@mantine/core";
+import { useInViewport } from "@mantine/hooks";
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState, type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
-import { batchQuery, keys } from "../../connection/queries.ts";
+import { batchTimeQuery, keys } from "../../connection/queries.ts";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
@@ -161,12 +162,13 @@ function Row({ batch }: { batch: Batch }): ReactNode {
   );
 }
 
-/** Only of batches that run: the list does not say it. */
+/** Only of batches that run, and while they are in sight: the list does not say it. */
 function Remaining({ id }: { id: string }): ReactNode {
-  const { data } = useQuery(batchQuery(id));
+  const { ref, inViewport } = useInViewport<HTMLParagraphElement>();
+  const { data } = useQuery({ ...batchTimeQuery(id), enabled: inViewport });
   const endsAt = data?.eta?.endsAt.expected;
   return (
-    <Text size="sm" c="dimmed" w={130} ta="right">
+    <Text ref={ref} size="sm" c="dimmed" w={130} mih="1.3em" ta="right">
       {endsAt !== undefined && (
         <>
           <Until at={endsAt} /> left
