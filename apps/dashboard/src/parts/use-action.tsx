@@ -1,9 +1,8 @@
-import { Text } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { useQueryClient, type QueryKey } from "@tanstack/react-query";
 import { type ReactNode, useCallback } from "react";
 import { messageOf } from "../connection/api-errors.ts";
+import { ask } from "./ask.tsx";
 
 interface Action {
   readonly title: string;
@@ -34,11 +33,9 @@ export function useAction(): (action: Action) => void {
         }
         await Promise.all(changes.map((queryKey) => queries.invalidateQueries({ queryKey })));
       };
-      modals.openConfirmModal({
-        title,
-        children: <Text size="sm">{text}</Text>,
-        labels: { confirm, cancel: "Leave it" },
-        ...(isDangerous && { confirmProps: { color: "red" } }),
+      ask({
+        ...{ title, text, confirm, cancel: "Leave it" },
+        ...(isDangerous && { color: "red" }),
         onConfirm: () => void run(),
       });
     },

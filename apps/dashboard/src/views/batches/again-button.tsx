@@ -1,6 +1,5 @@
 import { type BatchDetail } from "@genga/client";
-import { Button, Text } from "@mantine/core";
-import { modals } from "@mantine/modals";
+import { Button } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { IconRepeat } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
@@ -9,6 +8,8 @@ import { type ReactNode } from "react";
 import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
+import { ask } from "../../parts/ask.tsx";
+import { useOnce } from "../../parts/use-once.ts";
 import { rejectedQuery } from "./use-sheet.ts";
 
 const route = getRouteApi("/frame/batches/$id");
@@ -19,7 +20,10 @@ export function AgainButton({ batch }: { batch: BatchDetail }): ReactNode {
   const navigate = route.useNavigate();
   const { data } = useQuery(rejectedQuery(batch.id));
   const { count, isMore } = data ?? { count: 0, isMore: false };
+  const mutationKey = ["batch-again", batch.id];
+  const once = useOnce(mutationKey);
   const again = useMutation({
+    mutationKey,
     mutationFn: () => {
       const init = { params: { path: { id: batch.id } }, body: { mark: "reject" } };
       return dataOf(genga.http.POST("/api/anime/batches/{id}/rerun", init as never));
@@ -35,23 +39,19 @@ export function AgainButton({ batch }: { batch: BatchDetail }): ReactNode {
     },
   });
   const number = `${count}${isMore ? "+" : ""}`;
-  const ask = (): void => {
-    modals.openConfirmModal({
+  const askFirst = (): void => {
+    ask({
       title: `Make ${number} rejected jobs again?`,
-      children: (
-        <Text size="sm">
-          Each gets a new seed and otherwise stays what it is. They become a batch of their own, “
-          {batch.name ?? "batch"} again”.
-        </Text>
-      ),
-      labels: { confirm: "Submit", cancel: "Back" },
-      onConfirm: () => again.mutate(),
+      text: `Each gets a new seed and otherwise stays what it is. They become a batch of their own, “${batch.name ?? "batch"} again”.`,
+      confirm: "Submit",
+      cancel: "Back",
+      onConfirm: () => once(() => again.mutate()),
     });
   };
   return (
     <Button
       leftSection={<IconRepeat size={16} aria-hidden />}
-      onClick={ask}
+      onClick={askFirst}
       disabled={count === 0}
       loading={again.isPending}
       miw={250}

@@ -1,6 +1,5 @@
 import { type BatchDetail } from "@genga/client";
-import { Button, Group, Menu, Text } from "@mantine/core";
-import { modals } from "@mantine/modals";
+import { Button, Group, Menu } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import {
   IconDots,
@@ -17,6 +16,8 @@ import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga, localUrl } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
 import { useMay } from "../../connection/session.tsx";
+import { ask } from "../../parts/ask.tsx";
+import { useOnce } from "../../parts/use-once.ts";
 
 const priorities = ["urgent", "high", "normal", "low"] as const;
 
@@ -51,11 +52,15 @@ function Changes({
   actions: ReturnType<typeof useActions>;
 }): ReactNode {
   const failed = batch.counts.failed + batch.counts.timeout;
-  const { run } = actions;
+  const { run, isRunning } = actions;
   return (
     <>
       {failed > 0 && (
-        <Button leftSection={<IconRefresh size={16} aria-hidden />} onClick={() => run.mutate("retry")}>
+        <Button
+          leftSection={<IconRefresh size={16} aria-hidden />}
+          onClick={() => run("retry")}
+          loading={isRunning("retry")}
+        >
           Retry {failed} failed
         </Button>
       )}
@@ -64,12 +69,17 @@ function Changes({
           <Button
             variant="default"
             leftSection={<IconPlayerPause size={16} aria-hidden />}
-            onClick={() => run.mutate("pause")}
+            onClick={() => run("pause")}
+            loading={isRunning("pause")}
           >
             Pause
           </Button>
         ) : (
-          <Button leftSection={<IconPlayerPlay size={16} aria-hidden />} onClick={() => run.mutate("resume")}>
+          <Button
+            leftSection={<IconPlayerPlay size={16} aria-hidden />}
+            onClick={() => run("resume")}
+            loading={isRunning("resume")}
+          >
             Resume
           </Button>
         ))}
@@ -83,7 +93,7 @@ function Changes({
               "Cancel this batch?",
               "All of its jobs that have not ended are cancelled.",
               "Cancel the jobs",
-              () => run.mutate("cancel"),
+              () => run("cancel"),
             );
           }}
         >
@@ -100,7 +110,7 @@ function Changes({
               "Remove this batch?",
               "All of its jobs and their outputs are deleted for good.",
               "Remove",
-              () => run.mutate("remove"),
+              () => run("remove"),
             );
           }}
         >
@@ -116,7 +126,7 @@ function Changes({
           <Menu.Dropdown>
             <Menu.Label>Priority of what waits</Menu.Label>
             {priorities.map((priority) => (
-              <Menu.Item key={priority} onClick={() => actions.prioritise.mutate(priority)}>
+              <Menu.Item key={priority} onClick={() => actions.prioritise(priority)}>
                 {priority}
               </Menu.Item>
             ))}
@@ -128,13 +138,7 @@ function Changes({
 }
 
 function confirm(title: string, text: string, label: string, onConfirm: () => void): void {
-  modals.openConfirmModal({
-    title,
-    children: <Text size="sm">{text}</Text>,
-    labels: { confirm: label, cancel: "Keep" },
-    confirmProps: { color: "red" },
-    onConfirm,
-  });
+  ask({ title, text, confirm: label, cancel: "Keep", color: "red", onConfirm });
 }
 
 type Action = "cancel" | "pause" | "resume" | "retry" | "remove";
@@ -149,16 +153,24 @@ function useActions(id: string) {
     const { title, detail } = messageOf(error);
     notifications.show({ color: "red", title, message: detail, autoClose: 10_000 });
   };
+  const mutationKey = ["batch-action", id];
+  const once = useOnce(mutationKey);
+  const running = useMutation({
+    mutationFn: (action: Action) => perform(id, action),
+    ...{ mutationKey, onSuccess, onError },
+  });
+  const prioritising = useMutation({
+    mutationFn: async (priority: (typeof priorities)[number]) => {
+      const init = { params: { path: { id } }, body: { priority } } as const;
+      await dataOf(genga.http.POST("/api/anime/batches/{id}/priority", init));
+      return `What waits has the priority ${priority} now.`;
+    },
+    ...{ mutationKey, onSuccess, onError },
+  });
   return {
-    run: useMutation({ mutationFn: (action: Action) => perform(id, action), onSuccess, onError }),
-    prioritise: useMutation({
-      mutationFn: async (priority: (typeof priorities)[number]) => {
-        const init = { params: { path: { id } }, body: { priority } } as const;
-        await dataOf(genga.http.POST("/api/anime/batches/{id}/priority", init));
-        return `What waits has the priority ${priority} now.`;
-      },
-      ...{ onSuccess, onError },
-    }),
+    run: (action: Action) => once(() => running.mutate(action)),
+    isRunning: (action: Action) => running.isPending && running.variables === action,
+    prioritise: (priority: (typeof priorities)[number]) => once(() => prioritising.mutate(priority)),
   };
 }
 

@@ -1,6 +1,5 @@
 import { type JobDetail, type JobStatus } from "@genga/client";
-import { Button, Group, Menu, Text } from "@mantine/core";
-import { modals } from "@mantine/modals";
+import { Button, Group, Menu } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import {
   IconDots,
@@ -18,6 +17,8 @@ import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
 import { useMay } from "../../connection/session.tsx";
+import { ask } from "../../parts/ask.tsx";
+import { useOnce } from "../../parts/use-once.ts";
 
 const route = getRouteApi("/frame/jobs/$id");
 const priorities = ["urgent", "high", "normal", "low"] as const;
@@ -40,7 +41,7 @@ export function JobActions({ job }: { job: JobDetail }): ReactNode {
           color="red"
           variant="light"
           leftSection={<IconX size={16} aria-hidden />}
-          onClick={() => actions.cancel.mutate(undefined)}
+          onClick={() => actions.once(() => actions.cancel.mutate(undefined))}
           loading={actions.cancel.isPending}
           disabled={job.cancelRequestedAt !== null}
         >
@@ -50,7 +51,7 @@ export function JobActions({ job }: { job: JobDetail }): ReactNode {
       {canRetry && (
         <Button
           leftSection={<IconRefresh size={16} aria-hidden />}
-          onClick={() => actions.retry.mutate(undefined)}
+          onClick={() => actions.once(() => actions.retry.mutate(undefined))}
           loading={actions.retry.isPending}
         >
           Retry
@@ -87,7 +88,7 @@ function More({
       <Menu.Dropdown>
         <Menu.Item
           leftSection={<IconRepeat size={16} aria-hidden />}
-          onClick={() => actions.rerun.mutate(undefined)}
+          onClick={() => actions.once(() => actions.rerun.mutate(undefined))}
         >
           Rerun exactly (same seed)
         </Menu.Item>
@@ -96,14 +97,14 @@ function More({
             {job.pausedAt === null ? (
               <Menu.Item
                 leftSection={<IconPlayerPause size={16} aria-hidden />}
-                onClick={() => actions.pause.mutate(undefined)}
+                onClick={() => actions.once(() => actions.pause.mutate(undefined))}
               >
                 Pause
               </Menu.Item>
             ) : (
               <Menu.Item
                 leftSection={<IconPlayerPlay size={16} aria-hidden />}
-                onClick={() => actions.resume.mutate(undefined)}
+                onClick={() => actions.once(() => actions.resume.mutate(undefined))}
               >
                 Resume
               </Menu.Item>
@@ -114,7 +115,7 @@ function More({
                 key={priority}
                 disabled={priority === job.priority}
                 aria-current={priority === job.priority}
-                onClick={() => actions.prioritise.mutate(priority)}
+                onClick={() => actions.once(() => actions.prioritise.mutate(priority))}
               >
                 {priority}
               </Menu.Item>
@@ -127,7 +128,7 @@ function More({
             <Menu.Item
               color="red"
               leftSection={<IconTrash size={16} aria-hidden />}
-              onClick={() => confirmRemoval(() => actions.remove.mutate(undefined))}
+              onClick={() => confirmRemoval(() => actions.once(() => actions.remove.mutate(undefined)))}
             >
               Remove
             </Menu.Item>
@@ -139,12 +140,10 @@ function More({
 }
 
 function confirmRemoval(onConfirm: () => void): void {
-  modals.openConfirmModal({
+  ask({
     title: "Remove this job?",
-    children: <Text size="sm">The job and its outputs are deleted for good.</Text>,
-    labels: { confirm: "Remove", cancel: "Keep" },
-    confirmProps: { color: "red" },
-    onConfirm,
+    text: "The job and its outputs are deleted for good.",
+    ...{ confirm: "Remove", cancel: "Keep", color: "red", onConfirm },
   });
 }
 
@@ -158,8 +157,11 @@ function useActions(id: string) {
     void queries.invalidateQueries({ queryKey: keys.jobs() });
   };
   const onError = showError;
+  const mutationKey = ["job-action", id];
   return {
+    once: useOnce(mutationKey),
     cancel: useMutation({
+      mutationKey,
       mutationFn: () => genga.cancel({ id }) as Promise<JobDetail>,
       onSuccess: (job) => {
         taken(job);
@@ -168,6 +170,7 @@ function useActions(id: string) {
       onError,
     }),
     retry: useMutation({
+      mutationKey,
       mutationFn: () => dataOf(genga.http.POST("/api/anime/jobs/{id}/retry", params)),
       onSuccess: (job) => {
         taken(job);
@@ -176,6 +179,7 @@ function useActions(id: string) {
       onError,
     }),
     rerun: useMutation({
+      mutationKey,
       mutationFn: () => dataOf(genga.http.POST("/api/anime/jobs/{id}/rerun", params as never)),
       onSuccess: (made: { id: string }) => {
         notifications.show({ message: "The job is made again; this is the new one." });
@@ -184,19 +188,23 @@ function useActions(id: string) {
       onError,
     }),
     pause: useMutation({
+      mutationKey,
       mutationFn: () => dataOf(genga.http.POST("/api/anime/jobs/{id}/pause", params)),
       ...{ onSuccess: taken, onError },
     }),
     resume: useMutation({
+      mutationKey,
       mutationFn: () => dataOf(genga.http.POST("/api/anime/jobs/{id}/resume", params)),
       ...{ onSuccess: taken, onError },
     }),
     prioritise: useMutation({
+      mutationKey,
       mutationFn: (priority: (typeof priorities)[number]) =>
         dataOf(genga.http.POST("/api/anime/jobs/{id}/priority", { ...params, body: { priority } })),
       ...{ onSuccess: taken, onError },
     }),
     remove: useMutation({
+      mutationKey,
       mutationFn: () => genga.http.DELETE("/api/anime/jobs/{id}", params),
       onSuccess: () => {
         void queries.invalidateQueries({ queryKey: keys.jobs() });

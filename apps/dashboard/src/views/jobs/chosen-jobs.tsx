@@ -5,6 +5,7 @@ import { notifications } from "@mantine/notifications";
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { genga } from "../../connection/genga.ts";
+import { ask } from "../../parts/ask.tsx";
 import { doToEach, resultText } from "./bulk-actions.ts";
 
 const hasEnded = ({ status }: Job): boolean => status !== "queued" && status !== "processing";
@@ -116,17 +117,13 @@ function confirm(action: Action, jobs: readonly Job[], then: (jobs: readonly Job
     });
     return;
   }
-  modals.openConfirmModal({
+  const leftOut = ` ${count(others)} of the chosen cannot be ${action.participle} now, and will be left as they are.`;
+  ask({
     title: `${action.name} ${count(possible.length)}?`,
-    children: (
-      <Text size="sm">
-        {action.consequence}
-        {others > 0 &&
-          ` ${count(others)} of the chosen cannot be ${action.participle} now, and will be left as they are.`}
-      </Text>
-    ),
-    labels: { confirm: `${action.name} ${count(possible.length)}`, cancel: "Leave them" },
-    ...(action.colour !== undefined && { confirmProps: { color: action.colour } }),
+    text: `${action.consequence}${others > 0 ? leftOut : ""}`,
+    confirm: `${action.name} ${count(possible.length)}`,
+    cancel: "Leave them",
+    ...(action.colour !== undefined && { color: action.colour }),
     onConfirm: () => {
       then(possible);
     },
