@@ -3,6 +3,7 @@ import { useMutation, useQueryClient, type UseMutationResult } from "@tanstack/r
 import { useNavigate } from "@tanstack/react-router";
 import { useRef } from "react";
 import { dataOf, genga, isSignedOut } from "../../connection/genga.ts";
+import { useBodyKey } from "../../connection/use-body-key.ts";
 
 /** A body as JSON text, in which graphs have all digits of their numbers. */
 interface Submitted {
@@ -21,24 +22,21 @@ interface Submission {
 export function useSubmission(): Submission {
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const last = useRef<{ text: string; key: string } | undefined>(undefined);
+  const keyOf = useBodyKey();
   // A second click comes before the button is drawn as busy.
   const isUnderWay = useRef(false);
   const { mutate, error, isPending, reset } = useMutation({
     mutationFn: ({ kind, text }: Submitted): Promise<AcceptedJob | AcceptedBatch> => {
-      // If an answer was lost, the same body again is the same submission.
-      if (last.current?.text !== text) last.current = { text, key: randomKey() };
-      const init = { ...bodyInit(text), params: { header: { "Idempotency-Key": last.current.key } } };
+      const init = { ...bodyInit(text), params: { header: { "Idempotency-Key": keyOf(text) } } };
       return kind === "job"
         ? dataOf(genga.http.POST("/api/anime/generate", init) as Promise<{ data?: AcceptedJob }>)
         : dataOf(genga.http.POST("/api/anime/batches", init) as Promise<{ data?: AcceptedBatch }>);
     },
-    onSuccess: ({ id }, { kind }) => {
-      last.current = undefined;
-      void (kind === "job"
+    // The form is shown, and busy, until the next view has been loaded.
+    onSuccess: ({ id }, { kind }) =>
+      kind === "job"
         ? navigate({ to: "/jobs/$id", params: { id } })
-        : navigate({ to: "/batches/$id", params: { id } }));
-    },
+        : navigate({ to: "/batches/$id", params: { id } }),
     onError: (refused) => {
       if (isSignedOut(refused)) void queries.invalidateQueries({ queryKey: ["session"] });
     },
@@ -70,11 +68,4 @@ export function useCheck(): UseMutationResult<CheckedBatch, Error, string> {
 
 function bodyInit(text: string): { body: never; bodySerializer: () => string } {
   return { body: {} as never, bodySerializer: () => text };
-}
-
-/** Not `randomUUID`, which pages have only over https. */
-function randomKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");
 }

@@ -8,8 +8,10 @@ import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { parametersQuery, workflowQuery } from "../../connection/queries.ts";
 import { useMay } from "../../connection/session.tsx";
+import { useBodyKey } from "../../connection/use-body-key.ts";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
+import { useOnce } from "../../parts/use-once.ts";
 import { changedSearch } from "./job-search.ts";
 import { RerunFields } from "./rerun-fields.tsx";
 import {
@@ -70,8 +72,15 @@ function Form({ job, fields }: { job: JobDetail; fields: readonly RerunField[] }
     () => new Map(fields.filter(({ isSeed }) => isSeed).map(({ id }) => [id, newSeed])),
   );
   const [json, setJson] = useState<string>();
+  const keyOf = useBodyKey();
+  const mutationKey = ["rerun", job.id];
+  const once = useOnce(mutationKey);
   const rerun = useMutation({
-    mutationFn: () => sendRerun(job.id, json === undefined ? changesOf(fields, edited) : readJson(json)),
+    mutationKey,
+    mutationFn: () => {
+      const changes = json === undefined ? changesOf(fields, edited) : readJson(json);
+      return sendRerun(job.id, changes, keyOf(JSON.stringify(changes)));
+    },
     onSuccess: ({ id }) => {
       notifications.show({ message: "Submitted; this is the new job." });
       return navigate({ to: "/jobs/$id", params: { id }, search: {} });
@@ -82,7 +91,7 @@ function Form({ job, fields }: { job: JobDetail; fields: readonly RerunField[] }
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        rerun.mutate();
+        once(() => rerun.mutate());
       }}
     >
       <Stack>
@@ -153,8 +162,8 @@ function Refusal({ error, others }: { error: Error; others: readonly string[] | 
   );
 }
 
-async function sendRerun(id: string, changes: Record<string, unknown>): Promise<{ id: string }> {
-  const init = { params: { path: { id } }, body: { changes } };
+async function sendRerun(id: string, changes: Record<string, unknown>, key: string): Promise<{ id: string }> {
+  const init = { params: { path: { id }, header: { "Idempotency-Key": key } }, body: { changes } };
   return dataOf(genga.http.POST("/api/anime/jobs/{id}/rerun", init as never));
 }
 
