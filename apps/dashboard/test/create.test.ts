@@ -48,6 +48,60 @@ inBrowser(`two clicks submit one job${skipped}`, async () => {
   expect(complaints).toEqual([]);
 });
 
+inBrowser(`a click while the view of the job is still loaded submits nothing more${skipped}`, async () => {
+  const { page, complaints } = await pages.open("/create");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("clicked late");
+  const held = signal();
+  const asked = signal();
+  await page.route(/assets\/job-[\w-]{8}\.js/, async (route) => {
+    asked.send();
+    await held.sent;
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "Submit" }).click();
+  await asked.sent;
+  // Of a button that is busy a click does nothing; this is as strong as a click can be.
+  for (let click = 0; click < 3; click++)
+    await page.evaluate("document.querySelector('form').requestSubmit()");
+  held.send();
+  await page.getByRole("heading", { level: 2 }).waitFor();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+  const jobs: unknown = await (await pages.api.request("GET", "jobs?text=clicked+late")).json();
+  expect(jobs).toMatchObject({ jobs: [{ prompt: "clicked late" }] });
+  expect(complaints).toEqual([]);
+});
+
+inBrowser(
+  `an upload is kept while its form is away, and two files at once are refused${skipped}`,
+  async () => {
+    const { page, complaints } = await pages.open("/create");
+    const picture = await madePicture();
+    const input = page.getByLabel("First image", { exact: true });
+    const held = signal();
+    await page.route(/\/uploads/, async (route) => {
+      await held.sent;
+      await route.continue();
+    });
+    await input.setInputFiles(picture);
+    await page.getByRole("tab", { name: "Video" }).click();
+    await page.getByRole("tab", { name: "Image" }).click();
+    expect(await page.getByRole("button", { name: "Submit" }).isDisabled()).toBe(true);
+    await page.getByRole("tab", { name: "Video" }).click();
+    const answered = page.waitForResponse(/\/uploads/);
+    held.send();
+    await answered;
+    await page.getByRole("tab", { name: "Image" }).click();
+    await page.getByText(/made\.png · /).waitFor();
+    await page.getByRole("button", { name: "Remove First image" }).click();
+    await input.waitFor({ state: "attached" });
+    // As if two were dropped: the browser's own dialog offers one.
+    await page.evaluate("document.querySelector(\"input[aria-label='First image']\").multiple = true");
+    await input.setInputFiles([picture, { ...picture, name: "other.png" }]);
+    await page.getByText("Not taken: other.png. There is room for one file.").waitFor();
+    expect(complaints).toEqual([]);
+  },
+);
+
 inBrowser(`a sweep is counted, submitted, and its batch is opened${skipped}`, async () => {
   const { page, complaints } = await pages.open("/create?sweep=true");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a swept cat");
@@ -127,6 +181,14 @@ inBrowser(`a template is filled in, with a picture that is dropped; also on a ph
   await screenshot(page, "create-phone");
   expect(complaints).toEqual([]);
 });
+
+function signal(): { send: () => void; sent: Promise<void> } {
+  let send = (): void => undefined;
+  const sent = new Promise<void>((resolve) => {
+    send = resolve;
+  });
+  return { send, sent };
+}
 
 const seed = 18446744073709551615n;
 

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useSyncExternalStore } from "react";
 import { useSession } from "../../connection/session.tsx";
 import { type Values } from "./job-body.ts";
 import { emptySweep, type SweepDraft } from "./sweep-body.ts";
@@ -14,44 +14,72 @@ interface Draft {
 const emptyDraft: Draft = { values: {}, workflow: "", sweep: emptySweep };
 const writeMs = 200;
 
+type Change = (before: Draft) => Partial<Draft>;
+
 interface KeptDraft {
   readonly draft: Draft;
-  readonly change: (change: Partial<Draft>) => void;
+  /** May be called at any time, also once the form is not shown any more: an upload ends when it ends. */
+  readonly change: (change: Change) => void;
   readonly clear: () => void;
 }
+
+/** A draft that a form shows, showed, or will show. */
+interface Kept {
+  draft: Draft;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  readonly listeners: Set<() => void>;
+}
+
+const keptDrafts = new Map<string, Kept>();
 
 /** @param name what the draft is of; a component that gets another name must be a new one */
 export function useDraft(name: string): KeptDraft {
   const { tenant } = useSession();
   const key = draftKey(tenant, name);
-  const [draft, setDraft] = useState<Draft>(() => readDraft(key));
-  const latest = useRef(draft);
-  useEffect(() => {
-    latest.current = draft;
-    const timer = setTimeout(() => {
-      writeDraft(key, draft);
-    }, writeMs);
-    return () => {
-      clearTimeout(timer);
-    };
-  }, [key, draft]);
-  useEffect(() => {
-    const write = (): void => {
-      writeDraft(key, latest.current);
-    };
-    window.addEventListener("pagehide", write);
-    return () => {
-      window.removeEventListener("pagehide", write);
-      write();
-    };
-  }, [key]);
-  const change = useCallback((part: Partial<Draft>) => {
-    setDraft((before) => ({ ...before, ...part }));
-  }, []);
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      const { listeners } = keptOf(key);
+      const write = (): void => {
+        writeDraft(key, keptOf(key).draft);
+      };
+      listeners.add(listener);
+      window.addEventListener("pagehide", write);
+      return () => {
+        listeners.delete(listener);
+        window.removeEventListener("pagehide", write);
+        write();
+      };
+    },
+    [key],
+  );
+  const draft = useSyncExternalStore(subscribe, () => keptOf(key).draft);
+  const change = useCallback(
+    (part: Change) => {
+      const { draft: before } = keptOf(key);
+      replaceDraft(key, { ...before, ...part(before) });
+    },
+    [key],
+  );
   const clear = useCallback(() => {
-    setDraft(emptyDraft);
-  }, []);
+    replaceDraft(key, emptyDraft);
+  }, [key]);
   return { draft, change, clear };
+}
+
+function keptOf(key: string): Kept {
+  const kept = keptDrafts.get(key) ?? { draft: readDraft(key), timer: undefined, listeners: new Set() };
+  keptDrafts.set(key, kept);
+  return kept;
+}
+
+function replaceDraft(key: string, draft: Draft): void {
+  const kept = keptOf(key);
+  kept.draft = draft;
+  kept.timer ??= setTimeout(() => {
+    kept.timer = undefined;
+    writeDraft(key, kept.draft);
+  }, writeMs);
+  for (const listener of kept.listeners) listener();
 }
 
 function draftKey(tenant: string, name: string): string {

@@ -6,6 +6,8 @@ import { type Field } from "./job-fields.ts";
 
 export interface FieldInputProps {
   readonly field: Field;
+  /** Which form it is in. */
+  readonly form: string;
   readonly value: Value | undefined;
   /** What the API said of it. */
   readonly error: string | undefined;
@@ -16,6 +18,7 @@ interface EntriesInputProps {
   /** The inputs of the entries' own fields. */
   readonly inputOf: (props: FieldInputProps) => ReactNode;
   readonly field: Field;
+  readonly form: string;
   readonly value: readonly EntryValue[];
   readonly error: string | undefined;
   readonly onChange: (value: readonly EntryValue[]) => void;
@@ -25,6 +28,7 @@ interface EntriesInputProps {
 export function EntriesInput({
   inputOf: FieldInput,
   field,
+  form,
   value,
   error,
   onChange,
@@ -40,6 +44,7 @@ export function EntriesInput({
               <div key={part.name} style={{ flex: "1 1 140px" }}>
                 <FieldInput
                   field={{ ...part, label: `${part.label} ${index + 1}` }}
+                  form={form}
                   value={one[part.name]}
                   error={undefined}
                   onChange={(changed) => {

@@ -18,15 +18,22 @@ import { useModelNames } from "./use-model-names.ts";
 
 /** The input of one field of the API's schema. */
 export function FieldInput(props: FieldInputProps): ReactNode {
-  const { field, value, error, onChange } = props;
+  const { field, form, value, error, onChange } = props;
   switch (field.kind) {
     case "file":
-      return <FileInput {...labelled(field, error)} value={fileOf(value)} onChange={onChange} />;
+      return (
+        <FileInput
+          {...labelled(field, error)}
+          {...{ form, name: field.name, onChange }}
+          value={fileOf(value)}
+        />
+      );
     case "entries":
       return (
         <EntriesInput
           inputOf={FieldInput}
           field={field}
+          form={form}
           value={entriesOf(value)}
           error={error}
           onChange={onChange}

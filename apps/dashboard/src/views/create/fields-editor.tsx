@@ -1,5 +1,5 @@
 import { Accordion, Badge, Button, Group, SimpleGrid, Stack, Text } from "@mantine/core";
-import { type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { FieldInput } from "./field-input.tsx";
 import { groupsOf } from "./field-groups.ts";
 import { type Value, type Values } from "./job-body.ts";
@@ -9,7 +9,10 @@ interface FieldsEditorProps {
   readonly fields: readonly Field[];
   readonly values: Values;
   readonly errors: ReadonlyMap<string, string>;
-  readonly onChange: (values: Values) => void;
+  /** Which form it is, among those that have uploads under way. */
+  readonly form: string;
+  /** With the values that are new; others may have changed since this was drawn. */
+  readonly onChange: (part: Values) => void;
 }
 
 const sizes = [
@@ -22,14 +25,23 @@ const sizes = [
 ] as const;
 
 /** What matters first, and the rest folded; a folded group that holds a refused field is open. */
-export function FieldsEditor({ fields, values, errors, onChange }: FieldsEditorProps): ReactNode {
+export function FieldsEditor({ fields, values, errors, form, onChange }: FieldsEditorProps): ReactNode {
   const { first, folded } = groupsOf(fields);
   const set = (name: string, value: Value | undefined): void => {
-    onChange({ ...values, [name]: value });
+    onChange({ [name]: value });
   };
-  const refused = folded.filter((group) => group.fields.some(({ name }) => errors.has(name)));
+  const refused = folded
+    .filter((group) => group.fields.some(({ name }) => errors.has(name)))
+    .map(({ title }) => title);
+  const [opened, setOpened] = useState<readonly string[]>([]);
+  const [opening, setOpening] = useState("");
+  // A new refusal opens its groups; what is in them, and an upload that is under way, stays.
+  if (opening !== refused.join()) {
+    setOpening(refused.join());
+    setOpened([...new Set([...opened, ...refused])]);
+  }
   const inputs = (list: readonly Field[]): ReactNode => (
-    <FieldGrid fields={list} values={values} errors={errors} onChange={set} />
+    <FieldGrid fields={list} values={values} errors={errors} form={form} onChange={set} />
   );
   return (
     <Stack>
@@ -46,7 +58,7 @@ export function FieldsEditor({ fields, values, errors, onChange }: FieldsEditorP
                   : "default"
               }
               onClick={() => {
-                onChange({ ...values, width: String(width), height: String(height) });
+                onChange({ width: String(width), height: String(height) });
               }}
             >
               {width} × {height}
@@ -54,13 +66,7 @@ export function FieldsEditor({ fields, values, errors, onChange }: FieldsEditorP
           ))}
         </Group>
       )}
-      {/* Made anew when a refusal opens other groups. */}
-      <Accordion
-        key={refused.map(({ title }) => title).join()}
-        multiple
-        defaultValue={refused.map(({ title }) => title)}
-        variant="separated"
-      >
+      <Accordion multiple value={[...opened]} onChange={setOpened} variant="separated">
         {folded.map((group) => (
           <Accordion.Item key={group.title} value={group.title}>
             <Accordion.Control>
@@ -78,7 +84,7 @@ export function FieldsEditor({ fields, values, errors, onChange }: FieldsEditorP
 }
 
 /** That a folded group has something in it can be seen from outside. */
-function GroupMarks({ fields, values, errors }: Omit<FieldsEditorProps, "onChange">): ReactNode {
+function GroupMarks({ fields, values, errors }: Omit<FieldsEditorProps, "form" | "onChange">): ReactNode {
   const set = fields.filter(({ name }) => isSet(values[name])).length;
   const refused = fields.filter(({ name }) => errors.has(name)).length;
   return (
@@ -109,6 +115,7 @@ function FieldGrid({
   fields,
   values,
   errors,
+  form,
   onChange,
 }: Omit<FieldsEditorProps, "onChange"> & {
   onChange: (name: string, value: Value | undefined) => void;
@@ -123,6 +130,7 @@ function FieldGrid({
         >
           <FieldInput
             field={field}
+            form={form}
             value={values[field.name]}
             error={errors.get(field.name)}
             onChange={(value) => {

@@ -1,23 +1,35 @@
 import { CloseButton, Group, Image, Input, Loader, Text } from "@mantine/core";
 import { Dropzone } from "@mantine/dropzone";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useMutationState, type MutationKey } from "@tanstack/react-query";
 import { useEffect, useState, type ReactNode } from "react";
 import { messageOf } from "../../connection/api-errors.ts";
 import { genga } from "../../connection/genga.ts";
 import { bytesText } from "../../parts/bytes-text.ts";
 import { type FileValue } from "./job-body.ts";
+import { rejectionText } from "./rejection-text.ts";
 
 interface FileInputProps {
+  /** The form, and the field of it. */
+  readonly form: string;
+  readonly name: string;
   readonly label: string;
   readonly description?: string;
   readonly required: boolean;
   readonly error?: string;
   readonly value: FileValue | undefined;
+  /** May be called when the input is not shown any more. */
   readonly onChange: (value: FileValue | undefined) => void;
 }
 
-/** A picture that is sent to the API as soon as it is dropped here; the job names it by its id. */
+export const uploadsOf = (form: string): MutationKey => ["upload", form];
+
+/**
+ * A picture that is sent to the API as soon as it is dropped here; the job names it by its id. An upload belongs to the form,
+ * and goes on while another part of the page is shown.
+ */
 export function FileInput({
+  form,
+  name,
   label,
   description,
   required,
@@ -26,21 +38,38 @@ export function FileInput({
   onChange,
 }: FileInputProps): ReactNode {
   const [shown, setShown] = useState<string>();
-  const upload = useMutation({
+  const [reason, setReason] = useState<string>();
+  const mutationKey = [...uploadsOf(form), name];
+  const { mutate } = useMutation({
+    mutationKey,
     mutationFn: (file: File) => genga.upload(file, { mediaType: file.type }),
     onSuccess: ({ id, bytes, width, height }, file) => {
-      setShown(URL.createObjectURL(file));
       onChange({ id, name: file.name, bytes, width, height });
     },
   });
+  // Also of an upload that began before this was drawn anew.
+  const upload = useMutationState({
+    filters: { mutationKey, exact: true },
+    select: ({ state: { status, error: refusal } }) => ({ status, refusal }),
+  }).at(-1);
+  const isPending = upload?.status === "pending";
+  const take = ([file]: File[]): void => {
+    if (file === undefined || isPending) return;
+    // The picture is shown by whoever is there to show it.
+    mutate(file, {
+      onSuccess: () => {
+        setShown(URL.createObjectURL(file));
+      },
+    });
+  };
   useEffect(
     () => () => {
       if (shown !== undefined) URL.revokeObjectURL(shown);
     },
     [shown],
   );
-  const refused = upload.isError ? messageOf(upload.error) : undefined;
-  const said = error ?? (refused === undefined ? undefined : refused.detail || refused.title);
+  const refused = upload?.status === "error" ? messageOf(upload.refusal) : undefined;
+  const said = error ?? reason ?? (refused && (refused.detail || refused.title));
   return (
     <Input.Wrapper
       label={label}
@@ -51,18 +80,19 @@ export function FileInput({
     >
       {value === undefined ? (
         <Dropzone
-          onDrop={(files) => {
-            if (files[0] !== undefined) upload.mutate(files[0]);
+          onDrop={take}
+          onDropAny={(_files, rejections) => {
+            setReason(rejectionText(rejections));
           }}
           maxFiles={1}
           multiple={false}
-          loading={upload.isPending}
+          loading={isPending}
           p="sm"
           mt={4}
           inputProps={{ "aria-label": label }}
         >
           <Group gap="xs" mih={36}>
-            {upload.isPending && <Loader size="xs" />}
+            {isPending && <Loader size="xs" />}
             <Text size="sm">Drop a picture here, or press to choose one.</Text>
           </Group>
         </Dropzone>
@@ -76,6 +106,7 @@ export function FileInput({
             aria-label={`Remove ${label}`}
             onClick={() => {
               setShown(undefined);
+              setReason(undefined);
               onChange(undefined);
             }}
           />

@@ -1,6 +1,8 @@
 import { Stack } from "@mantine/core";
+import { useIsMutating } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, type ReactNode } from "react";
 import { useDraft } from "./draft.ts";
+import { uploadsOf } from "./file-input.tsx";
 import { FieldsEditor } from "./fields-editor.tsx";
 import { batchText, bodyOf, jobText } from "./job-body.ts";
 import { type Field } from "./job-fields.ts";
@@ -25,7 +27,9 @@ const noErrors: ReadonlyMap<string, string> = new Map();
 
 /** The form of one kind of jobs. A form of another kind, or template, must be a new component. */
 export function JobForm({ kind, template, isSweep, fields }: JobFormProps): ReactNode {
-  const { draft, change, clear } = useDraft(template === undefined ? kind : `${kind}:${template}`);
+  const name = template === undefined ? kind : `${kind}:${template}`;
+  const { draft, change, clear } = useDraft(name);
+  const isUploading = useIsMutating({ mutationKey: uploadsOf(name) }) > 0;
   const submission = useSubmission();
   const check = useCheck();
   const form = useRef<HTMLFormElement>(null);
@@ -63,7 +67,7 @@ export function JobForm({ kind, template, isSweep, fields }: JobFormProps): Reac
     if (error !== null) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
   }, [error]);
 
-  const isUsable = graph?.problem === undefined;
+  const isUsable = graph?.problem === undefined && !isUploading;
   return (
     <form
       ref={form}
@@ -83,7 +87,7 @@ export function JobForm({ kind, template, isSweep, fields }: JobFormProps): Reac
             text={workflow}
             problems={graphProblems(graph?.problem, workflow, refusal)}
             onChange={(text) => {
-              change({ workflow: text });
+              change(() => ({ workflow: text }));
             }}
           />
         )}
@@ -91,20 +95,22 @@ export function JobForm({ kind, template, isSweep, fields }: JobFormProps): Reac
           fields={fields}
           values={values}
           errors={errors}
-          onChange={(next) => {
-            change({ values: next });
+          form={name}
+          onChange={(part) => {
+            change((before) => ({ values: { ...before.values, ...part } }));
           }}
         />
         {isSweep && (
           <SweepEditor
             {...{ draft: sweep, variables, errors, place, isFree: kind === "workflow" }}
             onChange={(next) => {
-              change({ sweep: next });
+              change(() => ({ sweep: next }));
             }}
           />
         )}
         <SubmitBar
-          {...{ isSweep, checked, refusal, isChecking: check.isPending, isSubmitting: submission.isPending }}
+          {...{ isSweep, checked, refusal, isUploading }}
+          {...{ isChecking: check.isPending, isSubmitting: submission.isPending }}
           onCheck={() => {
             submission.reset();
             if (isUsable) check.mutate(checkedText);

@@ -4,13 +4,14 @@ import { IconPhotoCode } from "@tabler/icons-react";
 import { useState, type ReactNode } from "react";
 import { indentedJson } from "./json-text.ts";
 import { graphOfFile } from "./picture-graph.ts";
+import { rejectionText } from "./rejection-text.ts";
 
 /** A picture that ComfyUI made brings its graph; so does a file of JSON. The file stays in the browser. */
 export function PictureDrop({ onGraph }: { onGraph: (text: string) => void }): ReactNode {
   const [reason, setReason] = useState<string>();
   const read = async (file: File): Promise<void> => {
     const found = await graphOfFile(file);
-    setReason(found.reason);
+    setReason((rejected) => found.reason ?? rejected);
     if (found.reason === undefined) onGraph(indentedJson(found.graph));
   };
   return (
@@ -20,6 +21,9 @@ export function PictureDrop({ onGraph }: { onGraph: (text: string) => void }): R
         maxFiles={1}
         multiple={false}
         inputProps={{ "aria-label": "A picture made by ComfyUI, or a graph" }}
+        onDropAny={(_files, rejections) => {
+          setReason(rejectionText(rejections));
+        }}
         onDrop={([file]) => {
           if (file === undefined) return;
           read(file).catch((error: unknown) => {

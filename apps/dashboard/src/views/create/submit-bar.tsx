@@ -9,6 +9,8 @@ interface SubmitBarProps {
   readonly checked: CheckedBatch | undefined;
   readonly isChecking: boolean;
   readonly isSubmitting: boolean;
+  /** A file is on its way: the job would be made without it. */
+  readonly isUploading: boolean;
   readonly refusal: Refusal | undefined;
   readonly onCheck: () => void;
   readonly onClear: () => void;
@@ -16,7 +18,7 @@ interface SubmitBarProps {
 
 /** What the API said of the form, and the buttons. Many jobs are counted by the API before they can be submitted. */
 export function SubmitBar(props: SubmitBarProps): ReactNode {
-  const { isSweep, checked, isChecking, isSubmitting, refusal, onCheck, onClear } = props;
+  const { isSweep, checked, isChecking, isSubmitting, isUploading, refusal, onCheck, onClear } = props;
   const others = refusal?.others.filter(({ nodeId }) => nodeId === undefined) ?? [];
   const total = checked?.total ?? 0;
   return (
@@ -54,16 +56,16 @@ export function SubmitBar(props: SubmitBarProps): ReactNode {
       )}
       <Group>
         {isSweep && checked === undefined ? (
-          <Button loading={isChecking} onClick={onCheck}>
+          <Button loading={isChecking} disabled={isUploading} onClick={onCheck}>
             Count and check
           </Button>
         ) : (
           <>
-            <Button type="submit" loading={isSubmitting}>
+            <Button type="submit" loading={isSubmitting} disabled={isUploading}>
               {isSweep ? `Submit ${total.toLocaleString("en")} ${total === 1 ? "job" : "jobs"}` : "Submit"}
             </Button>
             {!isSweep && (
-              <Button variant="default" loading={isChecking} onClick={onCheck}>
+              <Button variant="default" loading={isChecking} disabled={isUploading} onClick={onCheck}>
                 Only check
               </Button>
             )}
