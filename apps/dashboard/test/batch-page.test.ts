@@ -70,7 +70,10 @@ inBrowser(`a batch with failed jobs fits a phone, and is removed${skipped}`, asy
     "2": { class_type: "ProtoFail", inputs: { image: ["1", 0], mode: "value", message: "boom", seed: 1 } },
     "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "x" } },
   };
-  const { id } = await submitted({ name: "x".repeat(120), jobs: [{ type: "workflow", workflow: failing }] });
+  const { id, jobs } = await submitted({
+    name: "x".repeat(120),
+    jobs: [{ type: "workflow", workflow: failing }],
+  });
   const { page } = await pages.open(`/batches/${id}`, { width: 390, height: 844, scheme: "dark" });
   await page.getByText("First errors").waitFor();
   await page.getByRole("link", { name: "Job 1" }).waitFor();
@@ -81,6 +84,8 @@ inBrowser(`a batch with failed jobs fits a phone, and is removed${skipped}`, asy
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(390);
   await page.getByRole("button", { name: "Retry 1 failed" }).click();
   await page.getByText("1 jobs are queued again.").waitFor();
+  // Before that the page may still show the first failure.
+  await pages.api.until(jobs[0]!.id, ({ status, attempt }) => status === "failed" && attempt === 2);
   await page.getByText("1 failed", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Remove", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();

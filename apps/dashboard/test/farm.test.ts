@@ -13,7 +13,8 @@ let pages: PagesUnderTest;
 beforeAll(async () => {
   if ("reason" in found) return;
   pages = await startPagesUnderTest({ simulators: 2, simulatorArgs: ["--load-ms", "0", "--step-ms", "400"] });
-  const jobs = Array.from({ length: 30 }, (_, index) => ({
+  // More than all tests of this file, on a slow machine, have time for.
+  const jobs = Array.from({ length: 600 }, (_, index) => ({
     type: "image",
     prompt: `a lighthouse, ${index + 1}`,
   }));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type Page } from "playwright-core";
+import { type Locator, type Page } from "playwright-core";
 import {
   found,
   screenshot,
@@ -29,6 +29,17 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => ("reason" in found ? undefined : pages.stop()), 60_000);
 
+/** Where it is once the page scrolls no more. */
+async function boxAtRest(row: Locator): ReturnType<Locator["boundingBox"]> {
+  let last = await row.boundingBox();
+  for (;;) {
+    await row.page().evaluate("new Promise((resolve) => setTimeout(resolve, 100))");
+    const now = await row.boundingBox();
+    if (now !== null && JSON.stringify(now) === JSON.stringify(last)) return now;
+    last = now;
+  }
+}
+
 const rowOf = (page: Page, prompt: string) =>
   page.getByRole("row").filter({ has: page.getByText(prompt, { exact: true }) });
 
@@ -41,7 +52,7 @@ inBrowser(
     await page.mouse.wheel(0, 3_000);
     await rowOf(page, "a lighthouse in weather 125").waitFor();
     const row = rowOf(page, "a lighthouse in weather 125");
-    const before = await row.boundingBox();
+    const before = await boxAtRest(row);
     for (const prompt of ["a gull", "a pier"])
       await pages.api.request("POST", "generate", { type: "image", prompt, runAt: tomorrow });
     const announced = page.getByRole("button", { name: "2 new jobs" });
