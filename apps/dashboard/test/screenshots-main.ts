@@ -100,7 +100,8 @@ async function decoded(element: unknown): Promise<void> {
 
 async function untilReady(client: GengaClient, process: ChildProcess): Promise<void> {
   const startMs = 180_000;
-  for (const end = performance.now() + startMs; performance.now() < end; await delay(500)) {
+  for (let waitedMs = 0; waitedMs < startMs; waitedMs += 500) {
+    await delay(500);
     if (process.exitCode !== null) throw new Error("Genga did not start; its reasons are above.");
     const health = await client.http.GET("/api/anime/health").catch(() => undefined);
     if (health?.data?.status === "ok") return;

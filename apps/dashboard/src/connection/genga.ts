@@ -16,7 +16,7 @@ export const genga = new GengaClient({
     const headers = new Headers(request.headers);
     for (const [name, value] of Object.entries(pageHeaders)) headers.set(name, value);
     const answer = fetch(new Request(request, { headers }), { ...init, credentials: "same-origin" });
-    if (new URL(request.url).pathname.endsWith("/events")) {
+    if (new URL(request.url).pathname.endsWith("/api/anime/events")) {
       answer.then(
         ({ ok }) => tellStream(ok),
         () => tellStream(false),

@@ -18,6 +18,9 @@ const listsMs = 1_000;
 const retryMs = 2_000;
 /** A page that nobody sees gives its connection back: a browser has only six for all tabs of an installation. */
 const hiddenMs = 15_000;
+/** A clock that stood still for so long was asleep. */
+const tickMs = 5_000;
+const sleptMs = 20_000;
 
 /**
  * One stream with everything that happens to the tenant's jobs feeds all views: progress goes to the rows that show it,
@@ -28,7 +31,13 @@ export function LiveFeed({ children }: { children: ReactNode }): ReactNode {
   const [state, setState] = useState<FeedState>("connecting");
   useEffect(() => {
     const ending = new AbortController();
-    const release = onStream((isOpen) => setState(isOpen ? "live" : "away"));
+    let wasOpen = false;
+    const release = onStream((isOpen) => {
+      setState(isOpen ? "live" : "away");
+      // The missed events follow, but what was asked for meanwhile has failed.
+      if (isOpen && wasOpen) readAllAgain(queries);
+      wasOpen ||= isOpen;
+    });
     void followWhileSeen(queries, setState, ending.signal);
     return () => {
       release();
@@ -46,15 +55,14 @@ async function followWhileSeen(
   const lists = new ListRefresh(queries);
   while (!signal.aborted) {
     await untilSeen(signal);
-    const hidden = whenHidden(signal);
+    const leaving = whenHiddenOrAwoken(signal);
     try {
-      for await (const event of genga.events({ signal: hidden.signal })) {
+      for await (const event of genga.events({ signal: leaving.signal })) {
         setState("live");
         switch (event.kind) {
           case "snapshot":
             // Events may have been missed.
-            liveJobs.clear();
-            void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
+            readAllAgain(queries);
             break;
           case "progress":
             liveJobs.set(event.progress.jobId, event.progress);
@@ -72,14 +80,26 @@ async function followWhileSeen(
     } catch (error) {
       if (isSignedOut(error)) await queries.invalidateQueries({ queryKey: ["session"] });
     } finally {
-      hidden.release();
+      leaving.release();
     }
-    setState(document.hidden ? "connecting" : "away");
-    await pause(retryMs, signal);
+    if (leaving.signal.aborted) {
+      setState("connecting");
+    } else {
+      setState("away");
+      await pause(retryMs, signal);
+    }
   }
 }
 
-/** Lists, batches and counts change with most events; they are read again together, and not for each event. */
+function readAllAgain(queries: QueryClient): void {
+  liveJobs.clear();
+  void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
+}
+
+/**
+ * Lists, batches and counts change with most events; they are read again together, and not for each event. The next time
+ * begins when this one has ended: reading again would stop what is being read, and a slow list would never arrive.
+ */
 class ListRefresh {
   readonly #queries: QueryClient;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -91,16 +111,19 @@ class ListRefresh {
 
   plan(jobId: string): void {
     this.#changed.add(jobId);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      const changed = this.#changed;
-      this.#changed = new Set();
-      const predicate = ({ queryKey, state }: Query): boolean => mayShow(queryKey, state.data, changed);
-      void this.#queries.invalidateQueries({ queryKey: keys.jobs(), predicate });
-      for (const queryKey of [keys.batches(), keys.queue()]) {
-        void this.#queries.invalidateQueries({ queryKey });
-      }
-    }, listsMs);
+    this.#timer ??= setTimeout(() => void this.#read(), listsMs);
+  }
+
+  async #read(): Promise<void> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    const predicate = ({ queryKey, state }: Query): boolean => mayShow(queryKey, state.data, changed);
+    await Promise.all([
+      this.#queries.invalidateQueries({ queryKey: keys.jobs(), predicate }),
+      this.#queries.invalidateQueries({ queryKey: keys.batches() }),
+      this.#queries.invalidateQueries({ queryKey: keys.queue() }),
+    ]);
+    this.#timer = this.#changed.size > 0 ? setTimeout(() => void this.#read(), listsMs) : undefined;
   }
 }
 
@@ -125,17 +148,23 @@ async function untilSeen(signal: AbortSignal): Promise<void> {
     const look = (): void => {
       if (document.hidden && !signal.aborted) return;
       document.removeEventListener("visibilitychange", look);
+      signal.removeEventListener("abort", look);
       resolve();
     };
     document.addEventListener("visibilitychange", look);
-    signal.addEventListener("abort", look, { once: true });
+    signal.addEventListener("abort", look);
   });
 }
 
-/** Aborts once the page has been hidden for a while, or when the outer signal does. */
-function whenHidden(outer: AbortSignal): { signal: AbortSignal; release: () => void } {
+/**
+ * Aborts once the page has been hidden for a while, when the machine has slept or its network has come back (the old
+ * connection may be dead without anybody noticing), or when the outer signal does.
+ */
+function whenHiddenOrAwoken(outer: AbortSignal): { signal: AbortSignal; release: () => void } {
   const leaving = new AbortController();
+  const released = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let ticked = Date.now();
   const leave = (): void => {
     leaving.abort();
   };
@@ -143,25 +172,33 @@ function whenHidden(outer: AbortSignal): { signal: AbortSignal; release: () => v
     clearTimeout(timer);
     if (document.hidden) timer = setTimeout(leave, hiddenMs);
   };
-  document.addEventListener("visibilitychange", look);
-  outer.addEventListener("abort", leave);
+  const clock = setInterval(() => {
+    // In a hidden page clocks go slower, too.
+    if (!document.hidden && Date.now() - ticked > sleptMs) leave();
+    ticked = Date.now();
+  }, tickMs);
+  document.addEventListener("visibilitychange", look, { signal: released.signal });
+  window.addEventListener("online", leave, { signal: released.signal });
+  outer.addEventListener("abort", leave, { signal: released.signal });
   look();
   return {
     signal: leaving.signal,
     release: () => {
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", look);
-      outer.removeEventListener("abort", leave);
+      clearInterval(clock);
+      released.abort();
     },
   };
 }
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
+    const end = (): void => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
   });
 }
