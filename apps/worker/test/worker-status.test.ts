@@ -162,6 +162,13 @@ test("metrics tell how the runs went and what the servers did, and name neither 
   expect(sumOf("genga_server_slots", `server="${id}"`)).toBe(2);
   expect(sumOf("genga_server_busy_seconds_total", `server="${id}"`)).toBeGreaterThan(0);
   for (const text of texts) for (const hidden of [url, good]) expect(text).not.toContain(hidden);
+  // Every log line about a run says which run it is.
+  const lines = stack.workers.flatMap((worker) => worker.lines.filter((line) => line.includes(good)));
+  expect(lines.length).toBeGreaterThan(0);
+  for (const line of lines) {
+    const logged: unknown = JSON.parse(line);
+    expect(logged).toMatchObject({ jobId: good, attempt: 1, server: url, promptId: expect.any(String) });
+  }
   const farm = await (await fetch(`${stack.url}/metrics`)).text();
   expect(farm).toContain(`genga_server_state{server="${id}",url="${url}",state="online",service="api"} 1`);
   expect(farm).toContain(`genga_server_draining{server="${id}",url="${url}",service="api"} 0`);

@@ -11,7 +11,7 @@ export async function freeMemory(run: Run, server: JobServer, log: Logger): Prom
     await server.connector.free({ unloadModels: true, freeMemory: true, signal: run.stopSignal });
     server.noteUnloaded();
   } catch (error) {
-    log.warn({ err: error, server: server.url }, "the server could not be asked to free memory");
+    log.warn({ err: error }, "the server could not be asked to free memory");
   }
 }
 

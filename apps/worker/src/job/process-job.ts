@@ -37,9 +37,11 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
  * One job's run under this worker's lease: submit or adopt, watch, save, end. Never throws; a job that it cannot finish
  * is left until its lease expires.
  */
-export async function processJob(run: Run, server: JobServer, options: ProcessJobOptions): Promise<void> {
+export async function processJob(run: Run, server: JobServer, given: ProcessJobOptions): Promise<void> {
   const { jobId, promptId } = run;
-  const log = options.log.child({ jobId, attempt: run.leased.attempt, promptId, server: server.url });
+  const log = given.log.child({ jobId, attempt: run.leased.attempt, promptId, server: server.url });
+  // Every line of the run says which run it is.
+  const options = { ...given, log };
   try {
     const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
     const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);

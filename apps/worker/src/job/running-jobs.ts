@@ -166,7 +166,11 @@ export class RunningJobs {
     for (const result of results) {
       if (result.status === "fulfilled") continue;
       const err: unknown = result.reason;
-      log.warn({ err, jobId: leased.jobId }, "a lease or a ticket could not be handed back and runs out");
+      const { jobId, attempt, promptId } = leased;
+      log.warn(
+        { err, jobId, attempt, promptId },
+        "a lease or a ticket could not be handed back and runs out",
+      );
     }
   }
 }

@@ -81,9 +81,8 @@ export class TakeBack {
       connector.isHearing(this.#run.leased.clientId);
     if (!isExplained || this.#sent === null) return null;
     const { forServerId } = this.#sent;
-    const about = { jobId: this.#run.jobId, attempt: this.#run.leased.attempt, server: this.#server.url };
     this.#options.takeBackCounts.taken += 1;
-    this.#options.log.info({ ...about, forServerId }, "a waiting prompt was taken back for an empty server");
+    this.#options.log.info({ forServerId }, "a waiting prompt was taken back for an empty server");
     return forServerId;
   }
 
@@ -102,7 +101,6 @@ export class TakeBack {
       return;
     }
     const { connector } = this.#server;
-    const about = { jobId: this.#run.jobId, attempt: this.#run.leased.attempt, server: this.#server.url };
     this.#wasSent = true;
     this.#sent = { forServerId, disconnects: connector.counters.disconnects };
     const signal = AbortSignal.any([this.#run.stopSignal, this.#closing.signal]);
@@ -113,12 +111,12 @@ export class TakeBack {
       if (lookup.state === "absent") return;
       if (lookup.state === "running") this.#sent = null;
       counts.stayed += 1;
-      log.info({ ...about, state: lookup.state }, "a prompt that was to be taken back stays");
+      log.info({ state: lookup.state }, "a prompt that was to be taken back stays");
     } catch (error) {
       if (signal.aborted) return;
       counts.unanswered += 1;
       if (error instanceof ComfyUIError) this.#server.noteDoubt(error);
-      log.warn({ ...about, err: error }, "whether a prompt was taken back is not known; its watch goes on");
+      log.warn({ err: error }, "whether a prompt was taken back is not known; its watch goes on");
     }
   }
 
@@ -129,11 +127,7 @@ export class TakeBack {
     } catch (error) {
       // Nothing was sent, so the prompt stays; and a request of another server must not harm the run.
       if (!(error instanceof StoreUnavailableError)) {
-        const { jobId } = this.#run;
-        this.#options.log.error(
-          { err: error, jobId },
-          "whether a prompt may be taken back could not be read",
-        );
+        this.#options.log.error({ err: error }, "whether a prompt may be taken back could not be read");
       }
       return null;
     }

@@ -247,7 +247,7 @@ class PromptEnding {
         if (outcome !== "pending") return;
       } catch (error) {
         if (!(error instanceof ComfyUIError) || isAborted(signal)) return;
-        this.#log.warn({ err: error, jobId: this.#run.jobId }, "the prompt could not be ended yet");
+        this.#log.warn({ err: error }, "the prompt could not be ended yet");
       }
       if (performance.now() > until) {
         this.#stuck.abort(new RunStopped("server-lost"));
