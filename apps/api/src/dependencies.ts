@@ -29,7 +29,13 @@ import {
   type BullTicketQueue,
   type QueueBoard,
 } from "@genga/queue";
-import { type KeepingSettings, type Logger, type ServiceConfiguration } from "@genga/runtime";
+import {
+  openTracing,
+  type KeepingSettings,
+  type Logger,
+  type ServiceConfiguration,
+  type Tracing,
+} from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { DefinitionsThread } from "@genga/workflows";
 import { Zips } from "./archives/zips.ts";
@@ -174,13 +180,14 @@ export async function openDependencies(
       ...{ database, metrics, log, hasSignInPage: () => pages.areThere },
       ...{ starting: options.starting, stopping },
     });
+    const tracing = await openTracing({ service: "genga-api", endpoint: settings.tracesEndpoint, log });
     const sending = webhookParts(settings, { database, signals, metrics: metrics.webhooks, log, leaving });
     const { end, ...accepting } = acceptingParts(
       settings,
       { database, definitions, tickets, signals, storage, logger: log, defaultTenantId: defaultTenant.id },
-      { metrics, serversMaxAgeMs: times.serversMaxAgeMs },
+      { metrics, tracing, serversMaxAgeMs: times.serversMaxAgeMs },
     );
-    endings.push(end, sending.end);
+    endings.push(end, sending.end, () => tracing.close());
     const { servers } = accepting;
     return {
       ...accessParts,
@@ -237,7 +244,7 @@ function openApiDatabase({ databaseUrl, tenantLimits: limits, lanesMax }: Servic
 function acceptingParts(
   settings: ServiceConfiguration,
   parts: Omit<Parameters<typeof createAcceptingParts>[1], "onNotChecked">,
-  { metrics, serversMaxAgeMs }: { metrics: Metrics; serversMaxAgeMs: number },
+  { metrics, tracing, serversMaxAgeMs }: { metrics: Metrics; tracing: Tracing; serversMaxAgeMs: number },
 ): Pick<ApiDependencies, "servers" | "models" | "jobCommands" | "templateJudge" | "submissions"> & {
   end: () => Promise<void>;
 } {
@@ -261,7 +268,7 @@ function acceptingParts(
   const onAccepted = (type: JobType, count: number): void => {
     metrics.jobsAccepted.inc({ type }, count);
   };
-  const submissions = new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted });
+  const submissions = new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted, tracing });
   const end = async (): Promise<void> => {
     await Promise.all([thread.close(), manager.announced()]);
   };

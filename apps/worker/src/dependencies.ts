@@ -25,9 +25,11 @@ import { openDatabase } from "@genga/database";
 import { createSignals, createTicketQueue, RedisPreviewGiver } from "@genga/queue";
 import {
   createMetricsRegistry,
+  openTracing,
   registerDependencyMetrics,
   type Logger,
   type ServiceConfiguration,
+  type Tracing,
 } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
 import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@genga/webhooks";
@@ -57,6 +59,7 @@ export interface Dependencies {
   /** The figures of this process. */
   registry: Registry;
   runMetrics: RunMetrics;
+  tracing: Tracing;
   recorder: AttemptRecorder;
   tickets: TicketQueue;
   signals: Signals;
@@ -75,19 +78,10 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     limits: settings.tenantLimits,
     lanesMax: settings.lanesMax,
   });
-  const tickets = createTicketQueue({
-    redisUrl: settings.redisUrl,
-    prefix: settings.redisPrefix,
-    lockMs: settings.leaseMs,
-    consumerName: workerId,
-    logger: log,
-  });
-  const signals = createSignals({ redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log });
-  const previewGiver = new RedisPreviewGiver({
-    redisUrl: settings.redisUrl,
-    prefix: settings.redisPrefix,
-    logger: log,
-  });
+  const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
+  const tickets = createTicketQueue({ ...redis, lockMs: settings.leaseMs, consumerName: workerId });
+  const signals = createSignals(redis);
+  const previewGiver = new RedisPreviewGiver(redis);
   const definitions = new DefinitionsThread({
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
@@ -96,6 +90,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
   definitions.warmUp();
   const registry = createMetricsRegistry("worker");
   registerDependencyMetrics(registry, { database: () => database.ping(), redis: () => tickets.ping() });
+  const tracing = await openTracing({ service: "genga-worker", endpoint: settings.tracesEndpoint, log });
   const released = new TicketAnnouncer({ tickets, announcer: database.jobAnnouncer, logger: log });
   return {
     workerId,
@@ -118,7 +113,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
       ...{ secretBox: openSecretBox(settings.secretsKeys), metrics: createWebhookMetrics(registry) },
     }),
     registry,
-    runMetrics: new RunMetrics(registry),
+    ...{ runMetrics: new RunMetrics(registry), tracing },
     recorder: new AttemptRecorder({
       ...{ runs: database.jobRuns, signals },
       announce: (jobs) => {
@@ -132,7 +127,9 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     log,
     close: async () => {
       await released.announced();
-      await Promise.allSettled([tickets, signals, previewGiver, definitions].map((part) => part.close()));
+      await Promise.allSettled(
+        [tickets, signals, previewGiver, definitions, tracing].map((part) => part.close()),
+      );
       await database.close();
     },
   };

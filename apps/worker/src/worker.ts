@@ -177,7 +177,7 @@ export class Worker {
 
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
-    const { takeBacks, runMetrics: metrics } = this.#with;
+    const { takeBacks, runMetrics: metrics, tracing } = this.#with;
     const {
       leaseMs,
       serverGraceMs: graceMs,
@@ -192,7 +192,7 @@ export class Worker {
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,
-      ...{ durations: this.#durations, previews: this.#previews, metrics },
+      ...{ durations: this.#durations, previews: this.#previews, metrics, tracing },
       endedPrompts: this.#house.endedPrompts,
       ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,

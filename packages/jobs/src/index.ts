@@ -46,6 +46,7 @@ export {
   unstorable,
   withoutNul,
 } from "./job/storable-text.ts";
+export { readTraceparent, traceIdOf } from "./job/traceparent.ts";
 export { isTerminal, mayAdvance, mayBecome, mayBeRetried, type TerminalStatus } from "./job/job-states.ts";
 export {
   BatchNotEndedError,

@@ -80,6 +80,7 @@ describe("the configuration", () => {
       },
       workerId: undefined,
       apiDrainMs: 0,
+      tracesEndpoint: undefined,
     });
   });
 
@@ -140,6 +141,7 @@ describe("the configuration", () => {
       WORKER_HOST: "0.0.0.0",
       WORKER_PORT: "9464",
       API_DRAIN_MS: "3000",
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
       PUBLIC_URL: "https://Genga.example/studio/",
@@ -208,6 +210,7 @@ describe("the configuration", () => {
       },
       workerId: "w-1",
       apiDrainMs: 3_000,
+      tracesEndpoint: "http://collector:4318",
     });
   });
 

@@ -65,6 +65,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
   /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
   readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
+  /** The collector of traces, which takes OTLP over HTTP; undefined = nothing is traced. */
+  readonly tracesEndpoint: string | undefined;
   /** An API that is asked to stop tells that it is not ready for this long before it ends streams and connections. */
   readonly apiDrainMs: number;
 }
@@ -162,6 +164,7 @@ export function readConfiguration(env: Environment): Configuration {
     webhooks: webhooksFrom(values),
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     ...{ workerId: values.WORKER_ID, apiDrainMs: values.API_DRAIN_MS },
+    tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
   };
 }
 
@@ -340,6 +343,7 @@ const environmentSchema = z.object({
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
   ...webhookVariables,
+  OTEL_EXPORTER_OTLP_ENDPOINT: urlOf("http:", "https:").optional(),
   API_DRAIN_MS: wholeNumber(0, 4_000).default(0),
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),

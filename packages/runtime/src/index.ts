@@ -27,4 +27,6 @@ export {
   type ServiceContext,
 } from "./run-service.ts";
 export { type SessionSettings } from "./session-settings.ts";
+export { type TraceSpan, type Tracing } from "./trace-spans.ts";
+export { openTracing } from "./tracing.ts";
 export { type WebhookSettings } from "./webhook-settings.ts";

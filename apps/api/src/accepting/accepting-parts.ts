@@ -23,7 +23,7 @@ import { openNewWebhooks } from "../webhooks/new-webhooks.ts";
 export interface AcceptingParts {
   servers: KnownServers;
   manager: JobManager;
-  jobCommands: (principal: Principal) => JobCommands;
+  jobCommands: (principal: Principal, traceparent?: string) => JobCommands;
   templateJudge: TemplateJudge;
 }
 
@@ -73,6 +73,7 @@ export function createAcceptingParts(
   return {
     ...{ servers, manager },
     templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
-    jobCommands: (principal) => new JobCommands({ manager, jobs, resolver, templates, uploads }, principal),
+    jobCommands: (principal, traceparent) =>
+      new JobCommands({ manager, jobs, resolver, templates, uploads }, principal, traceparent),
   };
 }

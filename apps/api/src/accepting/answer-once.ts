@@ -17,7 +17,7 @@ import { answerOfBatch, answerOfJob } from "./accepted-answer.ts";
 export interface AnsweringParts {
   jobs: JobReader;
   idempotency: IdempotencyStore;
-  jobCommands: (principal: Principal) => JobCommands;
+  jobCommands: (principal: Principal, traceparent?: string) => JobCommands;
 }
 
 /** The API that the keys of these requests belong to. */

@@ -16,6 +16,8 @@ export type Submission = {
   baseUrl: string;
   /** The request's Idempotency-Key. */
   idempotencyKey?: string | undefined;
+  /** The request's place in a distributed trace. */
+  traceparent?: string | undefined;
 } & (
   | { kind: "job"; type: JobType | undefined }
   /** `of`: the id of the job that is made again */
@@ -44,10 +46,10 @@ const batchValuesMax = 2_000_000;
  */
 export async function answerSubmission(
   submission: Submission,
-  jobCommands: (principal: Principal) => JobCommands,
+  jobCommands: (principal: Principal, traceparent?: string) => JobCommands,
   claim?: IdempotencyClaim,
 ): Promise<AcceptedSubmission> {
-  const commands = jobCommands(submission.principal);
+  const commands = jobCommands(submission.principal, submission.traceparent);
   const { baseUrl } = submission;
   if (submission.kind === "job" || submission.kind === "rerun") {
     const { job, prompt, ...remarks } = await acceptJob(submission, commands, claim);

@@ -1,4 +1,5 @@
 import { type JobType } from "@genga/jobs";
+import { type Tracing } from "@genga/runtime";
 import { answerOnce, type AnsweringParts } from "./answer-once.ts";
 import { type AcceptedSubmission, type Submission } from "./answer-submission.ts";
 import { type SubmissionThread } from "./submission-thread.ts";
@@ -9,6 +10,7 @@ const smallBytes = 64 * 1024;
 interface SubmissionsParts extends AnsweringParts {
   thread: Pick<SubmissionThread, "answer">;
   onAccepted: (type: JobType, count: number) => void;
+  tracing: Pick<Tracing, "start">;
 }
 
 /** Accepts jobs: a single one here, and whatever may be large in a thread. */
@@ -19,8 +21,25 @@ export class Submissions {
     this.#parts = parts;
   }
 
-  /** @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError */
+  /**
+   * Its jobs continue the trace of the request.
+   * @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError
+   */
   async accept(submission: Submission): Promise<AcceptedSubmission> {
+    const { kind, traceparent: parent = null } = submission;
+    const span = this.#parts.tracing.start(`submit ${kind}`, { parent, kind: "server" });
+    submission.traceparent = span.traceparent ?? undefined;
+    try {
+      const accepted = await this.#accept(submission);
+      span.end({ attributes: { "genga.jobs": sumOf(accepted.jobs) } });
+      return accepted;
+    } catch (error) {
+      span.end({ error: error instanceof Error ? error.name : "refused" });
+      throw error;
+    }
+  }
+
+  async #accept(submission: Submission): Promise<AcceptedSubmission> {
     const { thread, onAccepted, ...parts } = this.#parts;
     const isSmall =
       submission.kind === "job" &&
@@ -30,6 +49,10 @@ export class Submissions {
     for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
     return accepted;
   }
+}
+
+function sumOf(counts: AcceptedSubmission["jobs"]): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 /**

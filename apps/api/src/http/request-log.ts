@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Principal } from "@genga/jobs";
+import { readTraceparent, traceIdOf, type Principal } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type RequestHandler, type Response } from "express";
 import { type Metrics } from "./metrics.ts";
@@ -32,6 +32,7 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
         tenant: principal?.tenant.name,
         key: principal?.keyName,
         isWhole: response.writableFinished,
+        traceId: traceIdOf(readTraceparent(request.headers["traceparent"])) ?? undefined,
       };
       log[level](details, `${method} ${path} ${status}`);
       const route = factsOf(response).id ?? "unknown";

@@ -1,3 +1,4 @@
+import { readTraceparent } from "@genga/jobs";
 import { z } from "zod";
 import { type AcceptedSubmission } from "../accepting/answer-submission.ts";
 import { type Reply } from "../routing/reply.ts";
@@ -12,6 +13,13 @@ export const submissionHeaders = z.object({
       "Makes it safe to repeat the request: while its jobs exist, and for 24 hours after their removal, the same key and body are " +
         "answered as the first time, and nothing is queued again. Refusals are not remembered.",
     ),
+  traceparent: z
+    .string()
+    .optional()
+    .describe(
+      "The place of the request in a distributed trace (W3C Trace Context). Its jobs tell the id of the trace. A header that is " +
+        "not well-formed changes nothing.",
+    ),
 });
 export type SubmissionHeaders = z.output<typeof submissionHeaders>;
 
@@ -23,9 +31,11 @@ export const replayed = {
   },
 } as const;
 
-export function keyOf(headers: SubmissionHeaders): { idempotencyKey?: string } {
+/** What the headers of a request say of its submission. */
+export function keyOf(headers: SubmissionHeaders): { idempotencyKey?: string; traceparent?: string } {
   const key = headers["Idempotency-Key"];
-  return key === undefined ? {} : { idempotencyKey: key };
+  const traceparent = readTraceparent(headers.traceparent);
+  return { ...(key !== undefined && { idempotencyKey: key }), ...(traceparent !== null && { traceparent }) };
 }
 
 export type SubmissionReply = Required<Pick<Reply, "location" | "jsonBytes">> & Pick<Reply, "headers">;

@@ -126,6 +126,7 @@ const job = {
     cancelTooLate: false,
     rerunOf: null,
     mark: null,
+    traceId: null,
     createdAt: moment,
     startedAt: moment,
   },

@@ -57,6 +57,7 @@ export class JobCommands {
   constructor(
     parts: { manager: JobManager; jobs: JobReader; resolver: WorkflowResolver } & JobFinders,
     principal: Principal,
+    traceparent?: string,
   ) {
     const tenantId = principal.tenant.id;
     this.#finders = parts;
@@ -64,7 +65,7 @@ export class JobCommands {
     this.#resolver = parts.resolver;
     this.#jobs = parts.jobs.of(tenantId);
     this.#actor = actorOf(principal);
-    this.#submitter = { tenantId, operates: principal.role === "operate" };
+    this.#submitter = { tenantId, operates: principal.role === "operate", traceparent };
   }
 
   /** The templates that a body names. @throws InvalidJobError @throws StoreUnavailableError */

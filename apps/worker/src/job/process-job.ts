@@ -1,4 +1,5 @@
-import { type Logger } from "@genga/runtime";
+import { traceIdOf } from "@genga/jobs";
+import { type Logger, type Tracing } from "@genga/runtime";
 import { type KnownDurations } from "../durations/known-durations.ts";
 import { type LaneMeasures } from "../lanes/lane-measures.ts";
 import { hasLetGo, type PromptEnd, serverVerdict } from "./job-end.ts";
@@ -8,6 +9,7 @@ import { type RefusalOptions } from "./refusal.ts";
 import { type Run } from "./run.ts";
 import { type RunTimes } from "../lanes/run-timing.ts";
 import { type Previews } from "../previews/previews.ts";
+import { RunTrace } from "./run-trace.ts";
 import { saveOutputs } from "./save-outputs.ts";
 import { endStoppedRun } from "./stopped-run.ts";
 import { lookUpSubmitted, submitPrompt } from "./submit-prompt.ts";
@@ -29,6 +31,7 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   measures: Pick<LaneMeasures, "note">;
   durations: Pick<KnownDurations, "find" | "note">;
   previews: Pick<Previews, "begin" | "note" | "forget">;
+  tracing: Tracing;
   /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
 }
@@ -39,12 +42,20 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
  */
 export async function processJob(run: Run, server: JobServer, given: ProcessJobOptions): Promise<void> {
   const { jobId, promptId } = run;
-  const log = given.log.child({ jobId, attempt: run.leased.attempt, promptId, server: server.url });
+  const traceId = traceIdOf(run.leased.job.traceparent);
+  const log = given.log.child({
+    ...{ jobId, attempt: run.leased.attempt, promptId, server: server.url },
+    ...(traceId !== null && { traceId }),
+  });
   // Every line of the run says which run it is.
   const options = { ...given, log };
+  const runTrace = new RunTrace(run, server.url, given.tracing);
+  let outcome = "left";
   try {
-    const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
-    const prompt = isOnServer ? await watchPrompt(run, server, options) : endWithoutWatch(run);
+    const prompt = await runTrace.during("comfyui", async () => {
+      const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
+      return isOnServer ? watchPrompt(run, server, options) : endWithoutWatch(run);
+    });
     const endedAt = performance.now();
     if (hasLetGo(prompt)) {
       server.notePromptGone(run);
@@ -56,15 +67,19 @@ export async function processJob(run: Run, server: JobServer, given: ProcessJobO
     if (lookup.state === "finished" && run.timing !== null)
       noteExecution(run, run.timing.measured(endedAt, lookup.executedMs), options);
     const outputs =
-      lookup.state === "finished" ? await saveOutputs(run, server, lookup.history, options) : [];
+      lookup.state === "finished"
+        ? await runTrace.during("storage", () => saveOutputs(run, server, lookup.history, options))
+        : [];
     const status = await endJob(run, server, { kind: "prompt-ended", prompt, outputs }, options, log);
+    outcome = status;
     if (status === "completed" && lookup.state === "finished" && run.timing !== null)
       noteDurations(run, server, run.timing.measured(endedAt, lookup.executedMs), options);
   } catch (error) {
     const wasOnServer = run.holdsSlot;
     freeSlot(run, server, options);
-    await endStoppedRun(run, server, { error, wasOnServer }, options, log);
+    outcome = (await endStoppedRun(run, server, { error, wasOnServer }, options, log)) ?? "left";
   } finally {
+    runTrace.end(outcome);
     options.progress.forget(run);
     options.previews.forget(run);
   }

@@ -1,3 +1,4 @@
+import { type JobStatus } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type JobServer } from "./job-server.ts";
 import { type RunOutcome, serverFaultIn, stopOf } from "./job-end.ts";
@@ -11,6 +12,7 @@ import { type Run } from "./run.ts";
  * that it cannot record is left until the lease expires.
  * @param broken.error the error of the run
  * @param broken.wasOnServer the run held a slot of its server at that moment
+ * @returns the status of the job now; `null` = the job is left to its successor
  */
 export async function endStoppedRun(
   run: Run,
@@ -18,13 +20,13 @@ export async function endStoppedRun(
   broken: { error: unknown; wasOnServer: boolean },
   options: EndJobOptions & RefusalOptions,
   log: Logger,
-): Promise<void> {
+): Promise<JobStatus | null> {
   const { error } = broken;
   const stop = stopOf(run.stopSignal.reason, error);
   if (stop === "lease-lost" || stop === "hand-over") {
     log.info({ stop }, stop === "hand-over" ? "left to its successor" : "another worker holds the job now");
     await returnTicket(run, options, log);
-    return;
+    return null;
   }
   if (stop === null) {
     // An error may quote the server, and thereby secrets that the server was given.
@@ -36,10 +38,11 @@ export async function endStoppedRun(
       stop === null
         ? await outcomeOfBreak(run, server, error, options)
         : await outcomeOfServerLoss(run, server, broken, options.log);
-    await endJob(run, server, outcome, options, log);
+    return await endJob(run, server, outcome, options, log);
   } catch (cause) {
     log.warn({ err: cause }, "the failed attempt is left to its lease");
     await returnTicket(run, options, log);
+    return null;
   }
 }
 

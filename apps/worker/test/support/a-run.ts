@@ -16,6 +16,7 @@ const job: Job = {
     key: null,
     openDependencies: 0,
     rerunOf: null,
+    traceparent: null,
     type: "image",
     project: null,
     scene: null,

@@ -23,7 +23,7 @@ export const jobColumns = Prisma.sql`
   job.cancel_requested_at AS "cancelRequestedAt", job.cancel_too_late AS "cancelTooLate",
   job.run_at AS "runAt", job.paused_at AS "pausedAt", job.expires_at AS "expiresAt", job.enqueued_at AS "enqueuedAt",
   job.ticket_number AS "ticketNumber", job.aged AS "agedBands", job.open_dependencies AS "openDependencies",
-  job.rerun_of AS "rerunOf", job.template_name AS "templateName", job.template_version AS "templateVersion",
+  job.rerun_of AS "rerunOf", job.traceparent, job.template_name AS "templateName", job.template_version AS "templateVersion",
   job.created_at AS "createdAt",
   job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
@@ -88,6 +88,7 @@ export function jobFromRow(row: JobRow): Job {
     openDependencies: row.openDependencies,
     agedBands: row.agedBands,
     rerunOf: row.rerunOf,
+    traceparent: row.traceparent,
     template:
       row.templateName === null || row.templateVersion === null
         ? null

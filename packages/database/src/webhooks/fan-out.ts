@@ -27,7 +27,7 @@ const jobFacts = Prisma.sql`jsonb_build_object(
     'id', job.id, 'type', job.type, 'attempt', event.attempt,
     'status', CASE event.type WHEN 'executing' THEN 'processing' ELSE event.type END,
     'batchId', job.batch_id, 'batchIndex', job.batch_index, 'key', job.key,
-    'project', job.project, 'scene', job.scene, 'shot', job.shot, 'tags', job.tags,
+    'traceId', split_part(job.traceparent, '-', 2), 'project', job.project, 'scene', job.scene, 'shot', job.shot, 'tags', job.tags,
     'createdAt', job.created_at, 'startedAt', job.started_at,
     'failure', CASE WHEN jsonb_exists(event.data, 'class') THEN jsonb_build_object(
       'class', event.data -> 'class', 'code', event.data -> 'code',

@@ -139,6 +139,8 @@ export interface Job extends JobLabels {
   expiresAt: Date | null;
   /** The id of the job that it makes again, which may have been removed; `null` = it is no rerun. */
   rerunOf: string | null;
+  /** Its place in a distributed trace, as the header `traceparent` has it; `null` = it is in none. */
+  traceparent: string | null;
   /** The template that it was made of. */
   template: TemplateVersionName | null;
   createdAt: Date;
@@ -193,6 +195,8 @@ export interface NewJob extends JobParameters, JobLabels {
   uploadIds: string[];
   /** The id of the job that it makes again. Absent = none. */
   rerunOf?: string;
+  /** Its place in a distributed trace. Absent = it is in none. */
+  traceparent?: string;
   /** The hash under which an equal graph is stored already, perhaps in another order of its names. Absent = its own. */
   workflowHash?: string;
   /** The part of extraData that is no secret, as JSON text; absent where the parameters contain the same numbers. */

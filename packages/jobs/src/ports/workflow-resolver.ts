@@ -36,6 +36,8 @@ export interface Submitter {
   tenantId: string;
   /** The key has the role `operate`, for which the rules about node classes do not hold. */
   operates: boolean;
+  /** The place of the submission in a distributed trace. Absent = it is in none. */
+  traceparent?: string | undefined;
 }
 
 /** The class of a node, and the node's place in its graph. */

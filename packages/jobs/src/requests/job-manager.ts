@@ -311,8 +311,8 @@ export class JobManager {
     };
   }
 
-  #submitterOf({ tenantId, operates }: Partial<Submitter>): Submitter {
-    return { tenantId: tenantId ?? this.#options.defaultTenantId, operates: operates ?? false };
+  #submitterOf({ tenantId, operates, traceparent }: Partial<Submitter>): Submitter {
+    return { tenantId: tenantId ?? this.#options.defaultTenantId, operates: operates ?? false, traceparent };
   }
 
   async #removeTickets(jobs: Job[]): Promise<void> {

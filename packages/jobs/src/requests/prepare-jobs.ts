@@ -165,6 +165,7 @@ async function prepareAt(
     uploadIds,
     ...(options.reuse === true && { mayReuse: true }),
     ...(rerunOf !== undefined && { rerunOf: rerunOf.id }),
+    ...(submitter.traceparent !== undefined && { traceparent: submitter.traceparent }),
     ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
     ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
     ...(request.template !== undefined && { template: request.template }),

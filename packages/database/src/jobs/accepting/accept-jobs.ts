@@ -237,7 +237,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
         key text, webhook jsonb, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
-        "rerunOf" uuid, "templateName" text, "templateVersion" int, "templateValues" jsonb)
+        "rerunOf" uuid, traceparent text, "templateName" text, "templateVersion" int, "templateValues" jsonb)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -250,7 +250,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
         has_dependents, template_name, template_version, reuse_hash, reused_from, made_by, status, phase, percent,
-        finished_at, event_sequence, output_bytes, rerun_of)
+        finished_at, event_sequence, output_bytes, rerun_of, traceparent)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
         key, "openDependencies", "hasDependents", "templateName", "templateVersion", decode("reuseHash", 'hex'), "reusedFrom",
@@ -262,7 +262,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         CASE WHEN "reusedFrom" IS NULL THEN 1 ELSE 2 END,
         CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE (
           SELECT coalesce(sum(bytes), 0) FROM outputs WHERE job_id = "reusedFrom" AND kind = 'text') END,
-        "rerunOf"
+        "rerunOf", traceparent
       FROM given
       RETURNING *
     ), parameters AS (
