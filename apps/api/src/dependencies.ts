@@ -37,7 +37,6 @@ import {
   type Tracing,
 } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
-import { DefinitionsThread } from "@genga/workflows";
 import { Zips } from "./archives/zips.ts";
 import { ThumbnailCache } from "./thumbnails/thumbnail-cache.ts";
 import { Thumbnails } from "./thumbnails/thumbnails.ts";
@@ -56,6 +55,7 @@ import { KnownLimits } from "./access/known-limits.ts";
 import { type Sessions } from "./access/sessions.ts";
 import { type MadeKeys } from "./access/made-keys.ts";
 import { type KnownServers } from "./servers/known-servers.ts";
+import { startDefinitionsThread } from "./servers/definitions-thread.ts";
 import { KnownModels } from "./servers/model-catalogue.ts";
 import { OperatorQueue } from "./servers/operator-queue.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
@@ -162,7 +162,7 @@ export async function openDependencies(
   const [signals, livePreviews] = [createSignals(redis), createLivePreviews(redis)];
   const admissions = createAdmissions(redis);
   const board = createQueueBoard({ ...redis, basePath: boardPath });
-  const definitions = definitionsThread(settings);
+  const definitions = startDefinitionsThread(settings);
   /** What has to end while the connections are still there. */
   const endings: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -173,7 +173,7 @@ export async function openDependencies(
   };
   try {
     const storage = await openOutputStorage(settings.storage, settings.dataDir);
-    const jobs = database.jobReader;
+    const { jobReader: jobs, uploads, templates, keys, jobMarks, audit, webhooks } = database;
     const metrics = metricsOf(database, tickets, () => servers.farm());
     const pages = new DashboardPages(dashboardFolder);
     const { defaultTenant, ...accessParts } = await createAccessParts(settings, times, {
@@ -197,14 +197,8 @@ export async function openDependencies(
       jobDetails: createJobDetails({ database, servers, tickets }, settings),
       ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, times, log) },
-      ...{
-        uploads: database.uploads,
-        templates: database.templates,
-        keys: database.keys,
-        jobMarks: database.jobMarks,
-      },
-      audit: database.audit,
-      ...{ webhooks: database.webhooks, newWebhooks: sending.newWebhooks, signals },
+      ...{ uploads, templates, keys, jobMarks, audit, webhooks, signals },
+      newWebhooks: sending.newWebhooks,
       ...operatorParts(database, settings, { servers, tickets }),
       ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
@@ -312,13 +306,6 @@ function sharingParts(
     signedLinks: new SignedLinks(secretsKeys),
     thumbnails: new Thumbnails({ storage, cache, folder, ffmpegPath, log }),
   };
-}
-
-function definitionsThread({ databaseUrl }: ServiceConfiguration): DefinitionsThread {
-  return new DefinitionsThread({
-    entry: new URL("./servers/definitions-main.ts", import.meta.url),
-    databaseUrl,
-  });
 }
 
 function probesOf(

@@ -1,4 +1,4 @@
-import { jobPriorities, jobStatuses, jobTypes, shownServerStates } from "@genga/jobs";
+import { jobPriorities, jobStatuses, jobTypes } from "@genga/jobs";
 import { imageParametersSchema, videoParametersSchema, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import {
@@ -19,6 +19,7 @@ import { keyRotationSchema, keyViewSchema, newKeySchema, toldKeySchema } from ".
 import { modelsViewSchema } from "./models.ts";
 import { problemDocumentSchema } from "../http/problem-document.ts";
 import { retentionViewSchema } from "./retention.ts";
+import { forOperators, serverViewSchema as Server } from "./servers.ts";
 import { sessionEntrySchema, sessionViewSchema, signInSchema } from "./sessions.ts";
 import { tenantLimitChoicesSchema, tenantLimitsViewSchema } from "./tenant-limits.ts";
 import { newLinkSchema, newZipLinkSchema, signedLinkViewSchema } from "./signed-links.ts";
@@ -115,43 +116,6 @@ const part = z.object({
   detail: z.string().nullable(),
 });
 const parts = z.object({ database: part, redis: part, servers: part, workers: part });
-
-const forOperators = "Shown to keys of the role operate.";
-const Server = z.object({
-  id: z.uuid(),
-  name: z.string().describe("A public name that never changes and does not reveal the server's address."),
-  url: z.string().optional().describe(forOperators),
-  state: z
-    .enum(shownServerStates)
-    .describe(
-      "The state in which its worker last saw it; `unowned` when no worker owns it; `retired` when no worker's configuration names it any more.",
-    ),
-  stateReason: z.string().nullable().optional().describe(forOperators),
-  stateSince: z.string(),
-  draining: z.boolean(),
-  slots: z.int().optional().describe(`How many prompts it may hold, as configured. ${forOperators}`),
-  jobsHeld: z
-    .int()
-    .optional()
-    .describe(
-      `Jobs that hold its slots. There may be more of them than slots if each takes less than 100 ms. ${forOperators}`,
-    ),
-  worker: z.string().nullable().optional().describe(forOperators),
-  version: z.string().nullable().describe("ComfyUI's own."),
-  labels: z.array(z.string()).describe("From the configuration of the workers; jobs may require them."),
-  abilities: z
-    .object({
-      cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),
-      namesPreviews: z.boolean().describe("Preview images name their prompt and node."),
-      replacesNodes: z.boolean().describe("The server replaces nodes of classes that it no longer has."),
-      hasAssets: z.boolean().describe("The server identifies files by their content."),
-      uploadBytesMax: z.int().nullable().describe("The size of the largest request that the server accepts."),
-    })
-    .nullable()
-    .optional()
-    .describe(`Abilities that not every ComfyUI has; null until the server was probed. ${forOperators}`),
-  isKnown: z.boolean(),
-});
 
 /** The schemas of answers, by their names in the OpenAPI document. */
 export const answerSchemas = {

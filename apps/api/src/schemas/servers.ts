@@ -1,0 +1,42 @@
+import { shownServerStates } from "@genga/jobs";
+import { z } from "zod";
+
+/** Of a field that other keys are not shown. */
+export const forOperators = "Shown to keys of the role operate.";
+
+/** A server, as it is shown. */
+export const serverViewSchema = z.object({
+  id: z.uuid(),
+  name: z.string().describe("A public name that never changes and does not reveal the server's address."),
+  url: z.string().optional().describe(forOperators),
+  state: z
+    .enum(shownServerStates)
+    .describe(
+      "The state in which its worker last saw it; `unowned` when no worker owns it; `retired` when no worker's configuration names it any more.",
+    ),
+  stateReason: z.string().nullable().optional().describe(forOperators),
+  stateSince: z.string(),
+  draining: z.boolean(),
+  slots: z.int().optional().describe(`How many prompts it may hold, as configured. ${forOperators}`),
+  jobsHeld: z
+    .int()
+    .optional()
+    .describe(
+      `Jobs that hold its slots. There may be more of them than slots if each takes less than 100 ms. ${forOperators}`,
+    ),
+  worker: z.string().nullable().optional().describe(forOperators),
+  version: z.string().nullable().describe("ComfyUI's own."),
+  labels: z.array(z.string()).describe("From the configuration of the workers; jobs may require them."),
+  abilities: z
+    .object({
+      cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),
+      namesPreviews: z.boolean().describe("Preview images name their prompt and node."),
+      replacesNodes: z.boolean().describe("The server replaces nodes of classes that it no longer has."),
+      hasAssets: z.boolean().describe("The server identifies files by their content."),
+      uploadBytesMax: z.int().nullable().describe("The size of the largest request that the server accepts."),
+    })
+    .nullable()
+    .optional()
+    .describe(`Abilities that not every ComfyUI has; null until the server was probed. ${forOperators}`),
+  isKnown: z.boolean(),
+});
