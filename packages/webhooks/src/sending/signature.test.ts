@@ -56,7 +56,8 @@ describe("An independent library", () => {
 
 test("secrets have 24 to 64 bytes in base64", () => {
   const of = (bytes: number): string => `whsec_${Buffer.alloc(bytes, 7).toString("base64")}`;
-  for (const secret of [makeSecret(), of(24), of(64)])
+  const right = Array.from({ length: 41 }, (_, more) => of(24 + more));
+  for (const secret of [makeSecret(), ...right, ...right.map((text) => text.replace(/=+$/, ""))])
     expect([secret, isSecret(secret)]).toEqual([secret, true]);
   const wrong = [
     of(23),
@@ -66,6 +67,9 @@ test("secrets have 24 to 64 bytes in base64", () => {
     `${of(32)}\n`,
     of(32).replace(/.=$/, "B="),
     `whsec_${"a".repeat(33)}`,
+    `${of(32)}=`,
+    of(25).replace(/==$/, "="),
+    of(24).replace(/.$/, "="),
   ];
   for (const text of wrong) expect([text, isSecret(text)]).toEqual([text, false]);
 });
