@@ -15,8 +15,9 @@ test("steps in which nothing ended are drawn, too", () => {
   expect(sumOf(steps)).toEqual({ completed: 9, failed: 2, timeout: 0, cancelled: 10 });
 });
 
-test("the pace is that of jobs which ran, and tells how long the others take", () => {
-  expect(perHour(statistics, statistics.steps)).toBe(22);
+test("the pace is that of jobs which ran, since the first of them, and tells how long the others take", () => {
+  expect(perHour(statistics, statistics.steps)).toBe(33);
+  expect(perHour(statistics, [])).toBe(0);
   expect(backlogMs(44, 22)).toBe(2 * 3_600_000);
   expect([backlogMs(0, 22), backlogMs(5, 0)]).toEqual([null, null]);
 });

@@ -39,10 +39,15 @@ export function sumOf(steps: readonly Step[]): Omit<Step, "at"> {
   return sum;
 }
 
-/** How many jobs run to their end in an hour, at the pace of this span. The first and the last step are not whole. */
+/**
+ * How many jobs run to their end in an hour, at the pace since the first one of these steps ended: before, perhaps nothing
+ * was there to be run.
+ */
 export function perHour(statistics: Statistics, steps: readonly Step[]): number {
   const { completed, failed, timeout } = sumOf(steps);
-  const ms = Math.max(Date.parse(statistics.until) - Date.parse(statistics.since), 60_000);
+  const began = steps.find((step) => step.completed + step.failed + step.timeout > 0);
+  if (began === undefined) return 0;
+  const ms = Math.max(Date.parse(statistics.until) - Date.parse(began.at), 60_000);
   return ((completed + failed + timeout) * 3_600_000) / ms;
 }
 
