@@ -1,20 +1,7 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
+import { expect } from "@jest/globals";
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
-const inBrowser = "reason" in found ? test.skip : test;
-
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest();
-}, 120_000);
-afterAll(() => pages.stop(), 60_000);
+const pages = usePages();
 
 async function submitted(body: object): Promise<{ id: string; jobs: { id: string }[] }> {
   const response = await pages.api.request("POST", "batches", body);
@@ -22,7 +9,7 @@ async function submitted(body: object): Promise<{ id: string; jobs: { id: string
 }
 
 inBrowser(
-  `jobs are picked and rejected by keyboard, and the rejected made again with new seeds${skipped}`,
+  "jobs are picked and rejected by keyboard, and the rejected made again with new seeds",
   async () => {
     const job = { type: "image", prompt: "a <b>lighthouse</b>", width: 256, height: 256, steps: 2 };
     const batch = await submitted({
@@ -64,7 +51,7 @@ inBrowser(
   },
 );
 
-inBrowser(`a batch with failed jobs fits a phone, and is removed${skipped}`, async () => {
+inBrowser("a batch with failed jobs fits a phone, and is removed", async () => {
   const failing = {
     "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 1 } },
     "2": { class_type: "ProtoFail", inputs: { image: ["1", 0], mode: "value", message: "boom", seed: 1 } },

@@ -1,25 +1,10 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import { type Locator } from "playwright-core";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
-const inBrowser = "reason" in found ? test.skip : test;
+const pages = usePages();
 
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest();
-}, 120_000);
-afterAll(async () => {
-  if (!("reason" in found)) await pages.stop();
-}, 60_000);
-
-inBrowser(`a refusal stands at its field, and nothing typed is lost${skipped}`, async () => {
+inBrowser("a refusal stands at its field, and nothing typed is lost", async () => {
   const { page } = await pages.open("/create");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a refused cat");
   await page.getByRole("textbox", { name: "Steps", exact: true }).fill("1000");
@@ -37,7 +22,7 @@ inBrowser(`a refusal stands at its field, and nothing typed is lost${skipped}`, 
   expect(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue()).toBe("a refused cat");
 });
 
-inBrowser(`two clicks submit one job${skipped}`, async () => {
+inBrowser("two clicks submit one job", async () => {
   const { page, complaints } = await pages.open("/create");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("clicked twice");
   await page.getByRole("button", { name: "1024 × 1024" }).click();
@@ -48,7 +33,7 @@ inBrowser(`two clicks submit one job${skipped}`, async () => {
   expect(complaints).toEqual([]);
 });
 
-inBrowser(`a click while the view of the job is still loaded submits nothing more${skipped}`, async () => {
+inBrowser("a click while the view of the job is still loaded submits nothing more", async () => {
   const { page, complaints } = await pages.open("/create");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("clicked late");
   const held = signal();
@@ -71,38 +56,35 @@ inBrowser(`a click while the view of the job is still loaded submits nothing mor
   expect(complaints).toEqual([]);
 });
 
-inBrowser(
-  `an upload is kept while its form is away, and two files at once are refused${skipped}`,
-  async () => {
-    const { page, complaints } = await pages.open("/create");
-    const picture = await madePicture();
-    const input = page.getByLabel("First image", { exact: true });
-    const held = signal();
-    await page.route(/\/uploads/, async (route) => {
-      await held.sent;
-      await route.continue();
-    });
-    await input.setInputFiles(picture);
-    await page.getByRole("tab", { name: "Video" }).click();
-    await page.getByRole("tab", { name: "Image" }).click();
-    expect(await page.getByRole("button", { name: "Submit" }).isDisabled()).toBe(true);
-    await page.getByRole("tab", { name: "Video" }).click();
-    const answered = page.waitForResponse(/\/uploads/);
-    held.send();
-    await answered;
-    await page.getByRole("tab", { name: "Image" }).click();
-    await page.getByText(/made\.png · /).waitFor();
-    await page.getByRole("button", { name: "Remove First image" }).click();
-    await input.waitFor({ state: "attached" });
-    // As if two were dropped: the browser's own dialog offers one.
-    await page.evaluate("document.querySelector(\"input[aria-label='First image']\").multiple = true");
-    await input.setInputFiles([picture, { ...picture, name: "other.png" }]);
-    await page.getByText("Not taken: other.png. There is room for one file.").waitFor();
-    expect(complaints).toEqual([]);
-  },
-);
+inBrowser("an upload is kept while its form is away, and two files at once are refused", async () => {
+  const { page, complaints } = await pages.open("/create");
+  const picture = await madePicture();
+  const input = page.getByLabel("First image", { exact: true });
+  const held = signal();
+  await page.route(/\/uploads/, async (route) => {
+    await held.sent;
+    await route.continue();
+  });
+  await input.setInputFiles(picture);
+  await page.getByRole("tab", { name: "Video" }).click();
+  await page.getByRole("tab", { name: "Image" }).click();
+  expect(await page.getByRole("button", { name: "Submit" }).isDisabled()).toBe(true);
+  await page.getByRole("tab", { name: "Video" }).click();
+  const answered = page.waitForResponse(/\/uploads/);
+  held.send();
+  await answered;
+  await page.getByRole("tab", { name: "Image" }).click();
+  await page.getByText(/made\.png · /).waitFor();
+  await page.getByRole("button", { name: "Remove First image" }).click();
+  await input.waitFor({ state: "attached" });
+  // As if two were dropped: the browser's own dialog offers one.
+  await page.evaluate("document.querySelector(\"input[aria-label='First image']\").multiple = true");
+  await input.setInputFiles([picture, { ...picture, name: "other.png" }]);
+  await page.getByText("Not taken: other.png. There is room for one file.").waitFor();
+  expect(complaints).toEqual([]);
+});
 
-inBrowser(`a sweep is counted, submitted, and its batch is opened${skipped}`, async () => {
+inBrowser("a sweep is counted, submitted, and its batch is opened", async () => {
   const { page, complaints } = await pages.open("/create?sweep=true");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a swept cat");
   await page.getByRole("button", { name: "Vary a value" }).click();
@@ -117,36 +99,33 @@ inBrowser(`a sweep is counted, submitted, and its batch is opened${skipped}`, as
   expect(complaints).toEqual([]);
 });
 
-inBrowser(
-  `a picture that was made here brings its graph, which is changed and submitted${skipped}`,
-  async () => {
-    const picture = await madePicture();
-    const { page, complaints } = await pages.open("/create?kind=workflow");
-    await page.getByLabel("A picture made by ComfyUI, or a graph").setInputFiles(picture);
-    const graph = page.getByRole("textbox", { name: "Graph in API format" });
-    await page.waitForFunction("document.querySelector('textarea').value.includes('KSampler')");
-    const text = await graph.inputValue();
-    expect(text).toContain(String(seed));
-    await screenshot(page, "create-graph");
+inBrowser("a picture that was made here brings its graph, which is changed and submitted", async () => {
+  const picture = await madePicture();
+  const { page, complaints } = await pages.open("/create?kind=workflow");
+  await page.getByLabel("A picture made by ComfyUI, or a graph").setInputFiles(picture);
+  const graph = page.getByRole("textbox", { name: "Graph in API format" });
+  await page.waitForFunction("document.querySelector('textarea').value.includes('KSampler')");
+  const text = await graph.inputValue();
+  expect(text).toContain(String(seed));
+  await screenshot(page, "create-graph");
 
-    await graph.fill(text.replace('"KSampler"', '"NoSuchNode"'));
-    await page.getByRole("button", { name: "Submit" }).click();
-    await page
-      .getByText(/NoSuchNode/)
-      .last()
-      .waitFor();
-    await page.getByRole("button", { name: "Show the node" }).first().waitFor();
-    await screenshot(page, "create-graph-refused");
+  await graph.fill(text.replace('"KSampler"', '"NoSuchNode"'));
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page
+    .getByText(/NoSuchNode/)
+    .last()
+    .waitFor();
+  await page.getByRole("button", { name: "Show the node" }).first().waitFor();
+  await screenshot(page, "create-graph-refused");
 
-    await graph.fill(text.replace(/"steps": \d+/, '"steps": 3'));
-    await page.getByRole("button", { name: "Submit" }).click();
-    await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
-    // The browser itself complains of the refusal.
-    expect(complaints.filter((text) => !text.includes("422"))).toEqual([]);
-  },
-);
+  await graph.fill(text.replace(/"steps": \d+/, '"steps": 3'));
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+  // The browser itself complains of the refusal.
+  expect(complaints.filter((text) => !text.includes("422"))).toEqual([]);
+});
 
-inBrowser(`a template is filled in, with a picture that is dropped; also on a phone${skipped}`, async () => {
+inBrowser("a template is filled in, with a picture that is dropped; also on a phone", async () => {
   const stored = await pages.api.request("POST", "templates", {
     name: "scaled",
     workflow: {

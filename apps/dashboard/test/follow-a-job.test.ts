@@ -1,22 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
+import { expect } from "@jest/globals";
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
-const inBrowser = "reason" in found ? test.skip : test;
+const pages = usePages({ simulatorArgs: ["--load-ms", "500", "--step-ms", "500"] });
 
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest({ simulatorArgs: ["--load-ms", "500", "--step-ms", "500"] });
-}, 120_000);
-afterAll(() => pages.stop(), 60_000);
-
-inBrowser(`a job is submitted from the form, moves, and shows its picture${skipped}`, async () => {
+inBrowser("a job is submitted from the form, moves, and shows its picture", async () => {
   const { page, complaints } = await pages.open("/");
   await page.getByRole("link", { name: "Create" }).click();
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a lighthouse above a sea of clouds");

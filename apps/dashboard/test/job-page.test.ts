@@ -1,21 +1,8 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import { sleepWorkflow } from "@genga/testing";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
-const inBrowser = "reason" in found ? test.skip : test;
-
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest();
-}, 120_000);
-afterAll(() => pages.stop(), 60_000);
+const pages = usePages();
 
 /** A slow machine takes its time until a stack runs its first job. */
 async function ended(id: string): Promise<string> {
@@ -24,7 +11,7 @@ async function ended(id: string): Promise<string> {
   return last;
 }
 
-inBrowser(`a failed job names its node, what it means and what to do${skipped}`, async () => {
+inBrowser("a failed job names its node, what it means and what to do", async () => {
   const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(0, { fails: true }) });
   await ended(id);
   const { page, complaints } = await pages.open(`/jobs/${id}`);
@@ -56,7 +43,7 @@ inBrowser(`a failed job names its node, what it means and what to do${skipped}`,
   expect(complaints.filter((line) => !line.includes("422"))).toEqual([]);
 });
 
-inBrowser(`a running job is cancelled, and the page says what happened${skipped}`, async () => {
+inBrowser("a running job is cancelled, and the page says what happened", async () => {
   const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(600, { steps: 1_000 }) });
   const { page, complaints } = await pages.open(`/jobs/${id}`, { scheme: "dark" });
   await page.getByLabel("Node 2, ProtoSleep: running").waitFor();
@@ -68,7 +55,7 @@ inBrowser(`a running job is cancelled, and the page says what happened${skipped}
   expect(complaints).toEqual([]);
 });
 
-inBrowser(`the page goes on by itself after the API was killed and started again${skipped}`, async () => {
+inBrowser("the page goes on by itself after the API was killed and started again", async () => {
   const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(600, { steps: 1_000 }) });
   const { page } = await pages.open(`/jobs/${id}`);
   await page.getByLabel("Node 2, ProtoSleep: running").waitFor();
@@ -81,7 +68,7 @@ inBrowser(`the page goes on by itself after the API was killed and started again
   await page.getByText("cancelled", { exact: true }).first().waitFor();
 });
 
-inBrowser(`pictures are shown large and by the arrow keys, also on a phone${skipped}`, async () => {
+inBrowser("pictures are shown large and by the arrow keys, also on a phone", async () => {
   const id = await pages.api.submit({ type: "image", prompt: `<b>cats</b> ${"long".repeat(60)}`, count: 2 });
   await ended(id);
   const { page, complaints } = await pages.open(`/jobs/${id}`, { width: 390, height: 844 });

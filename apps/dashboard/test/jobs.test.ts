@@ -1,21 +1,10 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import { type Locator, type Page } from "playwright-core";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
-
-const inBrowser = "reason" in found ? test.skip : test;
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
 const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
 
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest({ simulatorArgs: ["--load-ms", "0", "--step-ms", "10"] });
+const pages = usePages({ simulatorArgs: ["--load-ms", "0", "--step-ms", "10"] }, async ({ api }) => {
   const jobs = Array.from({ length: 180 }, (_, index) => ({
     ...{ type: "image", prompt: `a lighthouse in weather ${index + 1}` },
     ...{
@@ -24,10 +13,9 @@ beforeAll(async () => {
       runAt: index < 3 ? undefined : tomorrow,
     },
   }));
-  const answer = await pages.api.request("POST", "batches", { jobs });
+  const answer = await api.request("POST", "batches", { jobs });
   if (answer.status !== 202) throw new Error(await answer.text());
-}, 180_000);
-afterAll(() => ("reason" in found ? undefined : pages.stop()), 60_000);
+});
 
 /** Where it is once the page scrolls no more. */
 async function boxAtRest(row: Locator): ReturnType<Locator["boundingBox"]> {
@@ -43,36 +31,33 @@ async function boxAtRest(row: Locator): ReturnType<Locator["boundingBox"]> {
 const rowOf = (page: Page, prompt: string) =>
   page.getByRole("row").filter({ has: page.getByText(prompt, { exact: true }) });
 
-inBrowser(
-  `a long list is read as one scrolls, and stays where it is while jobs arrive${skipped}`,
-  async () => {
-    const { page, complaints } = await pages.open("/jobs");
-    await rowOf(page, "a lighthouse in weather 180").waitFor();
-    await page.getByRole("row").nth(10).hover();
-    await page.mouse.wheel(0, 3_000);
-    await rowOf(page, "a lighthouse in weather 125").waitFor();
-    const row = rowOf(page, "a lighthouse in weather 125");
-    const before = await boxAtRest(row);
-    for (const prompt of ["a gull", "a pier"])
-      await pages.api.request("POST", "generate", { type: "image", prompt, runAt: tomorrow });
-    const announced = page.getByRole("button", { name: "2 new jobs" });
-    await announced.waitFor();
-    expect(await row.boundingBox()).toEqual(before);
-    await screenshot(page, "jobs-new");
-    await announced.click();
-    await rowOf(page, "a pier").waitFor();
-    expect(await announced.count()).toBe(0);
-    await page.mouse.wheel(0, 30_000);
-    await page.mouse.wheel(0, 30_000);
-    while ((await rowOf(page, "a lighthouse in weather 1").count()) === 0) await page.mouse.wheel(0, 30_000);
-    const first = rowOf(page, "a lighthouse in weather 1");
-    await first.getByText("completed", { exact: true }).waitFor();
-    await first.getByRole("presentation").or(first.locator("img")).first().waitFor();
-    expect(complaints).toEqual([]);
-  },
-);
+inBrowser("a long list is read as one scrolls, and stays where it is while jobs arrive", async () => {
+  const { page, complaints } = await pages.open("/jobs");
+  await rowOf(page, "a lighthouse in weather 180").waitFor();
+  await page.getByRole("row").nth(10).hover();
+  await page.mouse.wheel(0, 3_000);
+  await rowOf(page, "a lighthouse in weather 125").waitFor();
+  const row = rowOf(page, "a lighthouse in weather 125");
+  const before = await boxAtRest(row);
+  for (const prompt of ["a gull", "a pier"])
+    await pages.api.request("POST", "generate", { type: "image", prompt, runAt: tomorrow });
+  const announced = page.getByRole("button", { name: "2 new jobs" });
+  await announced.waitFor();
+  expect(await row.boundingBox()).toEqual(before);
+  await screenshot(page, "jobs-new");
+  await announced.click();
+  await rowOf(page, "a pier").waitFor();
+  expect(await announced.count()).toBe(0);
+  await page.mouse.wheel(0, 30_000);
+  await page.mouse.wheel(0, 30_000);
+  while ((await rowOf(page, "a lighthouse in weather 1").count()) === 0) await page.mouse.wheel(0, 30_000);
+  const first = rowOf(page, "a lighthouse in weather 1");
+  await first.getByText("completed", { exact: true }).waitFor();
+  await first.getByRole("presentation").or(first.locator("img")).first().waitFor();
+  expect(complaints).toEqual([]);
+});
 
-inBrowser(`filters stand in the address, and chosen jobs are cancelled together${skipped}`, async () => {
+inBrowser("filters stand in the address, and chosen jobs are cancelled together", async () => {
   const { page, complaints } = await pages.open("/jobs");
   await page.getByLabel("Text of the prompt").fill("weather 1");
   await page.waitForURL(/text=weather/);
@@ -92,7 +77,7 @@ inBrowser(`filters stand in the address, and chosen jobs are cancelled together$
   expect(complaints).toEqual([]);
 });
 
-inBrowser(`on a phone jobs are cards, and nothing is wider than the screen${skipped}`, async () => {
+inBrowser("on a phone jobs are cards, and nothing is wider than the screen", async () => {
   const { page, complaints } = await pages.open("/jobs?project=harbour", {
     width: 390,
     height: 844,

@@ -1,22 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  found,
-  screenshot,
-  skipped,
-  startPagesUnderTest,
-  type PagesUnderTest,
-} from "./support/pages-under-test.ts";
+import { expect } from "@jest/globals";
+import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
 
-const inBrowser = "reason" in found ? test.skip : test;
+const pages = usePages();
 
-let pages: PagesUnderTest;
-beforeAll(async () => {
-  if ("reason" in found) return;
-  pages = await startPagesUnderTest();
-}, 180_000);
-afterAll(() => ("reason" in found ? undefined : pages.stop()), 60_000);
-
-inBrowser(`the overview says how to begin, and counts what ended since${skipped}`, async () => {
+inBrowser("the overview says how to begin, and counts what ended since", async () => {
   const { page, complaints } = await pages.open("/");
   await page.getByRole("heading", { name: "Nothing was submitted yet" }).waitFor();
   await screenshot(page, "overview-new");
@@ -37,7 +24,7 @@ inBrowser(`the overview says how to begin, and counts what ended since${skipped}
   expect(complaints).toEqual([]);
 });
 
-inBrowser(`it fits on a phone${skipped}`, async () => {
+inBrowser("it fits on a phone", async () => {
   const { page, complaints } = await pages.open("/?hours=1", { width: 390, height: 844, scheme: "dark" });
   await page.getByRole("img", { name: /^Your jobs that ended/ }).waitFor();
   await screenshot(page, "overview-phone");

@@ -11,11 +11,9 @@ export const pageHeaders = { "X-Genga-Page": "1" } as const;
  * A person waits for the answer, so it gives up earlier than a program would.
  */
 export const genga = new GengaClient({
-  baseUrl,
+  ...{ baseUrl, headers: pageHeaders },
   fetch: (request, init) => {
-    const headers = new Headers(request.headers);
-    for (const [name, value] of Object.entries(pageHeaders)) headers.set(name, value);
-    const answer = fetch(new Request(request, { headers }), { ...init, credentials: "same-origin" });
+    const answer = fetch(request, init);
     if (new URL(request.url).pathname.endsWith("/api/anime/events")) {
       answer.then(
         ({ ok }) => tellStream(ok),

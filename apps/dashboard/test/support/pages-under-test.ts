@@ -10,6 +10,7 @@ import {
   type Stack,
   type StackOptions,
 } from "@genga/testing";
+import { afterAll, beforeAll, test } from "@jest/globals";
 import { type Browser, type BrowserContext, type Page } from "playwright-core";
 
 /** The whole product, and a browser that looks at it. */
@@ -19,7 +20,6 @@ export interface PagesUnderTest {
   readonly browser: Browser;
   /** A page in a browser profile of its own; what it complains of (errors in its console, exceptions) is in `complaints`. */
   open(path: string, options?: PageOptions): Promise<OpenedPage>;
-  stop(): Promise<void>;
 }
 
 interface PageOptions {
@@ -36,29 +36,58 @@ interface OpenedPage {
   readonly complaints: string[];
 }
 
-/** A Chromium, or why there is none; a test is skipped then, and its name says so. */
-export const found = await findBrowser();
-export const skipped = "reason" in found ? ` (skipped: ${found.reason})` : "";
+const found = await findBrowser();
 
-/** Without a key, on loopback, as a fresh installation is. */
-export async function startPagesUnderTest(options: Partial<StackOptions> = {}): Promise<PagesUnderTest> {
+/** A test in a browser. Where there is no Chromium it is skipped, and its name says why. */
+export function inBrowser(name: string, work: () => Promise<void>, timeoutMs?: number): void {
+  if ("reason" in found) test.skip(`${name} (skipped: ${found.reason})`, work, timeoutMs);
+  else test(name, work, timeoutMs);
+}
+
+/**
+ * What the tests of a file look at: started before them, and stopped after them. Without a key, on loopback, as a fresh
+ * installation is.
+ * @param prepare what the tests find there
+ */
+export function usePages(
+  options: Partial<StackOptions> = {},
+  prepare?: (pages: PagesUnderTest) => Promise<void>,
+): PagesUnderTest {
+  const pages = {} as PagesUnderTest;
+  let stop: (() => Promise<void>) | undefined;
+  beforeAll(async () => {
+    if ("reason" in found) return;
+    const started = await startPages(found, options);
+    stop = started.stop;
+    Object.assign(pages, started.pages);
+    await prepare?.(pages);
+  }, 180_000);
+  afterAll(() => stop?.(), 60_000);
+  return pages;
+}
+
+async function startPages(
+  program: BrowserProgram,
+  options: Partial<StackOptions>,
+): Promise<{ pages: PagesUnderTest; stop: () => Promise<void> }> {
   const database = await createTestDatabase();
   await migrate({ databaseUrl: database.url });
   const stack = await startStack({ databaseUrl: database.url, ...options });
-  const browser = await openBrowser(found as BrowserProgram);
+  const browser = await openBrowser(program);
+  const open: PagesUnderTest["open"] = async (path, choice = {}) => {
+    const { width = 1280, height = 800, scheme = "light", url = stack.url } = choice;
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await page.goto(`${url}${path}`);
+    return { page, context, complaints };
+  };
   return {
-    ...{ stack, browser, api: new ApiClient(stack.url) },
-    open: async (path, { width = 1280, height = 800, scheme = "light", url = stack.url } = {}) => {
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
-      const page = await context.newPage();
-      const complaints: string[] = [];
-      page.on("console", (message) => {
-        if (message.type() === "error") complaints.push(message.text());
-      });
-      page.on("pageerror", (error) => complaints.push(error.message));
-      await page.goto(`${url}${path}`);
-      return { page, context, complaints };
-    },
+    pages: { stack, browser, api: new ApiClient(stack.url), open },
     stop: async () => {
       await browser.close();
       await stack.stop();

@@ -6,6 +6,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState, type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { batchTimeQuery, keys } from "../../connection/queries.ts";
+import { MoreButton } from "../../parts/more-button.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
@@ -51,15 +52,7 @@ export function Batches(): ReactNode {
           ))}
         </Stack>
       )}
-      {pages.hasNextPage && (
-        <Button
-          variant="default"
-          loading={pages.isFetchingNextPage}
-          onClick={() => void pages.fetchNextPage()}
-        >
-          Older batches
-        </Button>
-      )}
+      <MoreButton pages={pages} label="Older batches" />
     </Stack>
   );
 }

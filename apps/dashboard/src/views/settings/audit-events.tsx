@@ -1,7 +1,8 @@
-import { Button, Stack, Table, Text } from "@mantine/core";
+import { Stack, Table, Text } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
+import { MoreButton } from "../../parts/more-button.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
@@ -63,15 +64,7 @@ export function AuditEvents(): ReactNode {
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      {pages.hasNextPage && (
-        <Button
-          variant="default"
-          loading={pages.isFetchingNextPage}
-          onClick={() => void pages.fetchNextPage()}
-        >
-          Older changes
-        </Button>
-      )}
+      <MoreButton pages={pages} label="Older changes" />
     </Stack>
   );
 }

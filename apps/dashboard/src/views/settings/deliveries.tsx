@@ -2,10 +2,11 @@ import { Badge, Button, Stack, Table, Text } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
+import { MoreButton } from "../../parts/more-button.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago } from "../../parts/times.tsx";
-import { useAction } from "./use-action.ts";
+import { useChange } from "./use-change.ts";
 
 const colours = { pending: "gray", delivered: "teal", failed: "red" } as const;
 /** No event of jobs tells that something was sent. */
@@ -25,7 +26,7 @@ export function Deliveries({ webhookId, mayChange }: { webhookId: string; mayCha
     getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
     refetchInterval: refreshMs,
   });
-  const again = useAction(
+  const again = useChange(
     (id: string) =>
       genga.http.POST("/api/anime/webhook-deliveries/{id}/redeliver", { params: { path: { id } } }),
     queryKey,
@@ -91,16 +92,7 @@ export function Deliveries({ webhookId, mayChange }: { webhookId: string; mayCha
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      {pages.hasNextPage && (
-        <Button
-          size="xs"
-          variant="default"
-          loading={pages.isFetchingNextPage}
-          onClick={() => void pages.fetchNextPage()}
-        >
-          Older deliveries
-        </Button>
-      )}
+      <MoreButton pages={pages} label="Older deliveries" />
     </Stack>
   );
 }

@@ -22,7 +22,7 @@ import { Ago, Moment } from "../../parts/times.tsx";
 import { confirm } from "./confirm.tsx";
 import { keysKey, keysQuery, type Key } from "./settings-queries.ts";
 import { tellSecret } from "./told-secret.tsx";
-import { useAction } from "./use-action.ts";
+import { useChange } from "./use-change.ts";
 
 /** The keys that operators made. Keys that are configured with API_KEYS are not listed by the API. */
 export function Keys(): ReactNode {
@@ -31,14 +31,14 @@ export function Keys(): ReactNode {
   const tell = ({ key, name }: { key: string; name: string }): void => {
     tellSecret(`The key ${name}`, key);
   };
-  const rotate = useAction(async (id: string) => {
+  const rotate = useChange(async (id: string) => {
     tell(
       await dataOf(
         genga.http.POST("/api/anime/keys/{id}/rotate", { params: { path: { id } }, body: {} as never }),
       ),
     );
   }, keysKey);
-  const revoke = useAction(
+  const revoke = useChange(
     (id: string) => genga.http.DELETE("/api/anime/keys/{id}", { params: { path: { id } } }),
     keysKey,
   );
@@ -166,7 +166,7 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
   const [name, setName] = useState("");
   const [tenant, setTenant] = useState(own);
   const [role, setRole] = useState<"read" | "submit" | "operate">(isFirst ? "operate" : "submit");
-  const add = useAction(async () => {
+  const add = useChange(async () => {
     onTold(await dataOf(genga.http.POST("/api/anime/keys", { body: { name, tenant, role } })));
     setName("");
   }, keysKey);

@@ -7,7 +7,7 @@ import { useSession } from "../../connection/session.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { keysQuery } from "./settings-queries.ts";
-import { useAction } from "./use-action.ts";
+import { useChange } from "./use-change.ts";
 
 const fields = [
   ["jobsQueuedMax", "Waiting jobs"],
@@ -64,7 +64,7 @@ interface ChoicesProps {
 function Choices({ tenant, choices, limits }: ChoicesProps): ReactNode {
   const [typed, setTyped] = useState<Partial<Record<FieldName, string>>>({});
   const textOf = (name: FieldName): string => typed[name] ?? String(choices[name] ?? "");
-  const save = useAction(async () => {
+  const save = useChange(async () => {
     const body = Object.fromEntries(fields.map(([name]) => [name, numberOrNull(textOf(name))]));
     await genga.http.PUT("/api/anime/tenants/{name}/limits", {
       params: { path: { name: tenant } },

@@ -7,7 +7,7 @@ import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago, Moment } from "../../parts/times.tsx";
 import { confirm } from "./confirm.tsx";
-import { useAction } from "./use-action.ts";
+import { useChange } from "./use-change.ts";
 
 const sessionsKey = ["sessions"] as const;
 
@@ -17,7 +17,7 @@ export function Sessions(): ReactNode {
     queryKey: sessionsKey,
     queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/sessions", { signal })),
   });
-  const end = useAction(
+  const end = useChange(
     (id: string) => genga.http.DELETE("/api/anime/sessions/{id}", { params: { path: { id } } }),
     sessionsKey,
   );

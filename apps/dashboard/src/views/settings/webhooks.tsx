@@ -12,7 +12,7 @@ import { confirm } from "./confirm.tsx";
 import { Deliveries } from "./deliveries.tsx";
 import { webhooksKey, webhooksQuery, type Webhook } from "./settings-queries.ts";
 import { tellSecret } from "./told-secret.tsx";
-import { useAction } from "./use-action.ts";
+import { useChange } from "./use-change.ts";
 
 /** URLs to which events of the tenant's jobs are sent. */
 export function Webhooks(): ReactNode {
@@ -54,7 +54,7 @@ function OneWebhook({ webhook }: { webhook: Webhook }): ReactNode {
   const mayChange = useMay()("submit");
   const [showsDeliveries, setShowsDeliveries] = useState(false);
   const path = { params: { path: { id } } };
-  const act = useAction((action: () => Promise<unknown>) => action(), webhooksKey);
+  const act = useChange((action: () => Promise<unknown>) => action(), webhooksKey);
   const button = (label: string, action: () => Promise<unknown>, question?: string): ReactNode => (
     <Button
       size="xs"
@@ -143,7 +143,7 @@ type EventName = (typeof eventNames)[number];
 function NewWebhook(): ReactNode {
   const [url, setUrl] = useState("");
   const [events, setEvents] = useState<EventName[]>(eventNames.filter((name) => name !== "job.started"));
-  const add = useAction(async () => {
+  const add = useChange(async () => {
     tellSecret(
       secretTitle,
       (await dataOf(genga.http.POST("/api/anime/webhooks", { body: { url, events } }))).secret,

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient, type QueryKey, type UseMutationResult } fr
 import { isSignedOut } from "../../connection/genga.ts";
 
 /** A change by a button; what it concerns is read again afterwards. */
-export function useAction<Given, Answer>(
+export function useChange<Given, Answer>(
   act: (given: Given) => Promise<Answer>,
   changed: QueryKey,
 ): UseMutationResult<Answer, Error, Given> {
