@@ -1,16 +1,21 @@
-import { expect, test } from "@jest/globals";
-import { linesOf, summarize } from "./test-summary.ts";
+import { describe, expect, test } from "@jest/globals";
+import { filesForSecondRun, linesOf, parseJestResult, summarize, summarizeBoth } from "./test-summary.ts";
 
-const result = (fields: Record<string, unknown>): string =>
-  JSON.stringify({
-    success: true,
-    wasInterrupted: false,
-    numPassedTests: 5,
-    numFailedTests: 0,
-    numRuntimeErrorTestSuites: 0,
-    testResults: [],
-    ...fields,
-  });
+const result = (fields: Record<string, unknown>): NonNullable<ReturnType<typeof parseJestResult>> => {
+  const parsed = parseJestResult(
+    JSON.stringify({
+      success: true,
+      wasInterrupted: false,
+      numPassedTests: 5,
+      numFailedTests: 0,
+      numRuntimeErrorTestSuites: 0,
+      testResults: [],
+      ...fields,
+    }),
+  );
+  if (parsed === undefined) throw new Error("there is a result");
+  return parsed;
+};
 
 test.each([
   ["all passed", result({}), { passed: 5, failed: 0 }],
@@ -22,7 +27,7 @@ test.each([
   ],
   ["no test ran", result({ numPassedTests: 0 }), { passed: 0, failed: 1 }],
   ["the run was cut off", result({ wasInterrupted: true }), { passed: 5, failed: 1 }],
-  ["there is no result", undefined, { passed: 0, failed: 1 }],
+  ["there is no result", parseJestResult(undefined), { passed: 0, failed: 1 }],
 ])("counts when %s", (_case, jestResult, expected) => {
   expect(summarize(jestResult)).toMatchObject(expected);
 });
@@ -46,4 +51,44 @@ test("names the acceptance tests before the line of the two counts, which is las
 
 test("says the line of the two counts alone when no acceptance test was in the run", () => {
   expect(linesOf(summarize(result({})))).toEqual(["5 passed, 0 failed"]);
+});
+
+describe("a whole run of which one file failed", () => {
+  const file = (name: string, ...statuses: string[]): object => ({
+    name,
+    status: statuses.every((status) => status === "passed") ? "passed" : "failed",
+    assertionResults: statuses.map((status) => ({ title: "a test", status })),
+  });
+  const first = result({
+    success: false,
+    numPassedTests: 3,
+    numFailedTests: 1,
+    testResults: [file("/a", "passed", "passed"), file("/b", "passed", "failed")],
+  });
+
+  test("runs it once more, and is green but tells of it if it passes alone", () => {
+    expect(filesForSecondRun(first)).toEqual(["/b"]);
+    const second = result({ numPassedTests: 2, testResults: [file("/b", "passed", "passed")] });
+    const summary = summarizeBoth(first, second);
+    expect(summary).toMatchObject({ passed: 4, failed: 0, unsteady: ["/b"] });
+    expect(linesOf(summary)).toEqual([expect.stringMatching(/^UNSTEADY.*: \/b$/), "4 passed, 0 failed"]);
+  });
+
+  test("stays red if it fails again, cannot run any more, or leaves no result", () => {
+    const again = { success: false, numPassedTests: 1, numFailedTests: 1 };
+    const failing = result({ ...again, testResults: [file("/b", "passed", "failed")] });
+    expect(summarizeBoth(first, failing)).toMatchObject({ passed: 3, failed: 1, unsteady: [] });
+    const broken = { success: false, numPassedTests: 0, numRuntimeErrorTestSuites: 1 };
+    const unrunnable = result({ ...broken, testResults: [{ ...file("/b"), status: "failed" }] });
+    expect(summarizeBoth(first, unrunnable)).toMatchObject({ passed: 2, failed: 1, unsteady: [] });
+    expect(summarizeBoth(first, undefined)).toMatchObject({ passed: 3, failed: 1 });
+  });
+
+  test("runs nothing again when more than three files failed, or when it was stopped", () => {
+    const many = ["/a", "/b", "/c", "/d"].map((name) => file(name, "failed"));
+    expect(filesForSecondRun(result({ testResults: many }))).toEqual([]);
+    expect(filesForSecondRun({ ...first, wasInterrupted: true })).toEqual([]);
+    expect(filesForSecondRun(undefined)).toEqual([]);
+    expect(filesForSecondRun(result({}))).toEqual([]);
+  });
 });

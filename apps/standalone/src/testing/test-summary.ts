@@ -5,6 +5,8 @@ export interface TestSummary {
   readonly failed: number;
   /** The acceptance tests of this run, in their order; none when the run was about other files. */
   readonly acceptance: readonly AcceptanceResult[];
+  /** Files with a test that failed beside the others and passed in a second run, alone. */
+  readonly unsteady: readonly string[];
 }
 
 interface AcceptanceResult {
@@ -22,18 +24,25 @@ const jestResultSchema = z.object({
   testResults: z.array(
     z.object({
       name: z.string(),
+      status: z.string().optional(),
       assertionResults: z.array(z.object({ title: z.string(), status: z.string() })),
     }),
   ),
 });
 
+export type JestResult = z.infer<typeof jestResultSchema>;
+
+/** @param json as Jest writes it; `undefined` = it left none */
+export function parseJestResult(json: string | undefined): JestResult | undefined {
+  return json === undefined ? undefined : jestResultSchema.parse(JSON.parse(json));
+}
+
 /**
- * Counts passed and failed tests in Jest's JSON result. A test file that could not run counts as one failure, and so does
+ * Counts passed and failed tests in Jest's result. A test file that could not run counts as one failure, and so does
  * a run that was cut off, that left no result, or that Jest itself calls a failure for another reason.
  */
-export function summarize(jestResult: string | undefined): TestSummary {
-  if (jestResult === undefined) return { passed: 0, failed: 1, acceptance: [] };
-  const result = jestResultSchema.parse(JSON.parse(jestResult));
+export function summarize(result: JestResult | undefined): TestSummary {
+  if (result === undefined) return { passed: 0, failed: 1, acceptance: [], unsteady: [] };
   const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
   const isFailedAnyway = !result.success || result.wasInterrupted === true || result.numPassedTests === 0;
   return {
@@ -43,15 +52,48 @@ export function summarize(jestResult: string | undefined): TestSummary {
       .filter(({ name }) => name.endsWith(acceptanceFile))
       .flatMap(({ assertionResults }) => assertionResults)
       .map(({ title, status }) => ({ name: title, status })),
+    unsteady: [],
   };
+}
+
+/** More files than these do not fail for a machine that was slow for a moment. */
+const secondRunFiles = 3;
+
+/**
+ * @returns the files that a whole run is to run once more, alone, to tell a test that disturbs or is disturbed from one
+ *   that fails; none if nothing failed, or too much
+ */
+export function filesForSecondRun(result: JestResult | undefined): string[] {
+  if (result === undefined || result.wasInterrupted === true) return [];
+  const failed = result.testResults.filter(({ status }) => status === "failed").map(({ name }) => name);
+  return failed.length > secondRunFiles ? [] : failed;
+}
+
+/** Counts a whole run of which some files ran a second time: what these files came to the second time is what counts. */
+export function summarizeBoth(first: JestResult, second: JestResult | undefined): TestSummary {
+  if (second === undefined) return summarize(first);
+  const again = new Map(second.testResults.map((file) => [file.name, file]));
+  const testResults = first.testResults.map((file) => again.get(file.name) ?? file);
+  const statuses = testResults.flatMap(({ assertionResults }) =>
+    assertionResults.map(({ status }) => status),
+  );
+  const together = {
+    ...second,
+    numPassedTests: statuses.filter((status) => status === "passed").length,
+    numFailedTests: statuses.filter((status) => status === "failed").length,
+    testResults,
+  };
+  const unsteady = second.testResults.filter(({ status }) => status === "passed").map(({ name }) => name);
+  return { ...summarize(together), unsteady };
 }
 
 const acceptanceFile = "/acceptance/acceptance.test.ts";
 
-/** The last lines of `npm test`: each acceptance test by name, and then the line with the two counts. */
-export function linesOf({ passed, failed, acceptance }: TestSummary): string[] {
+/** The last lines of `npm test`: unsteady files, each acceptance test by name, and then the line with the two counts. */
+export function linesOf({ passed, failed, acceptance, unsteady }: TestSummary): string[] {
   const named = acceptance.map(({ name, status }) => `  ${status}  ${name}`);
   return [
+    ...unsteady.map((name) => `UNSTEADY, a fault to mend: failed beside the others, passed alone: ${name}`),
     ...(named.length === 0 ? [] : ["acceptance tests:", ...named]),
     `${passed} passed, ${failed} failed`,
   ];
