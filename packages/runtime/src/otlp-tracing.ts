@@ -26,6 +26,7 @@ export function openOtlpTracing(options: { service: string; endpoint: string; lo
     spanProcessors: [new BatchSpanProcessor({ exporter })],
   });
   const tracer = provider.getTracer("genga");
+  // All times are the wall clock's: the library's own would mix it with a clock that runs apart from it.
   return {
     isOn: true,
     start: (name, { parent, kind, attributes = {}, at }: SpanStart): TraceSpan => {
@@ -33,7 +34,7 @@ export function openOtlpTracing(options: { service: string; endpoint: string; lo
         name,
         {
           ...(kind !== undefined && { kind: kinds[kind] }),
-          ...(at !== undefined && { startTime: at }),
+          startTime: at ?? new Date(),
           attributes: { ...attributes },
         },
         contextOf(parent),
@@ -44,7 +45,7 @@ export function openOtlpTracing(options: { service: string; endpoint: string; lo
         end: ({ attributes: more, error } = {}) => {
           if (more !== undefined) span.setAttributes({ ...more });
           if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: error });
-          span.end();
+          span.end(new Date());
         },
       };
     },

@@ -1,4 +1,5 @@
 import { type Tracing, type TraceSpan } from "@genga/runtime";
+import { waitedMs } from "../metrics/run-metrics.ts";
 import { type Run } from "./run.ts";
 
 /** What is told of one run to a collector of traces. Nothing, unless its job is in a trace. */
@@ -18,10 +19,12 @@ export class RunTrace {
     }
     const { jobId, promptId, wasAdopted } = run;
     const ofJob = { "genga.job.id": jobId, "genga.attempt": attempt };
-    const queuedAt = job.enqueuedAt ?? (attempt === 1 ? job.createdAt : null);
     // A successor adopts a prompt that did not wait again.
-    if (!wasAdopted && queuedAt !== null)
-      tracing.start("queue", { parent, kind: "consumer", at: queuedAt, attributes: ofJob }).end();
+    const waited = wasAdopted ? null : waitedMs(job);
+    if (waited !== null) {
+      const at = new Date(Date.now() - waited);
+      tracing.start("queue", { parent, kind: "consumer", at, attributes: ofJob }).end();
+    }
     this.#attempt = tracing.start("attempt", {
       parent,
       kind: "consumer",
