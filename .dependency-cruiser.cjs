@@ -87,6 +87,7 @@ const foldersMayImport = {
   "apps/worker": {
     timing: [],
     metrics: [],
+    draining: ["timing"],
     sweeping: ["metrics", "servers", "timing", "dependencies.ts"],
     files: [],
     lanes: [],

@@ -11,6 +11,7 @@ const entries = [
   "apps/api/src/accepting/thread-main.ts",
   "apps/api/src/servers/definitions-main.ts",
   "apps/worker/src/main.ts",
+  "apps/worker/src/draining/drain-main.ts",
   "apps/worker/src/servers/definitions-main.ts",
   "apps/worker/src/sweeping/retention-main.ts",
   "apps/standalone/src/keys/keys-main.ts",

@@ -19,6 +19,7 @@ const entries = {
   test: "apps/standalone/src/testing/test-main.ts",
   api: "apps/api/src/main.ts",
   worker: "apps/worker/src/main.ts",
+  "worker:drain": "apps/worker/src/draining/drain-main.ts",
   simulator: "packages/comfyui-simulator/src/main.ts",
   migrate: "packages/database/src/migrations/migrate-main.ts",
   keys: "apps/standalone/src/keys/keys-main.ts",

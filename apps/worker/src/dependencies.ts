@@ -14,6 +14,7 @@ import {
   type PreviewGiver,
   type RunDurations,
   type ServerStore,
+  type ServerUpkeep,
   type Signals,
   type TakeBacks,
   openSecretBox,
@@ -45,6 +46,7 @@ export interface Dependencies {
   takeBacks: TakeBacks;
   announcer: JobAnnouncer;
   servers: ServerStore;
+  serverUpkeep: ServerUpkeep;
   laneServing: LaneServing;
   runDurations: RunDurations;
   guessedLanes: GuessedLanes;
@@ -99,6 +101,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     takeBacks: database.takeBacks,
     announcer: database.jobAnnouncer,
     servers: database.servers,
+    serverUpkeep: database.serverUpkeep,
     laneServing: database.laneServing,
     runDurations: database.runDurations,
     guessedLanes: database.guessedLanes,

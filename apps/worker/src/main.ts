@@ -1,6 +1,7 @@
 import { awaitSchema } from "@genga/database";
 import { requireServices, runService } from "@genga/runtime";
 import pTimeout from "p-timeout";
+import { DrainSignal } from "./draining/drain-signal.ts";
 import { openDependencies } from "./dependencies.ts";
 import { startStatusServer } from "./status-server.ts";
 import { Worker } from "./worker.ts";
@@ -9,6 +10,7 @@ import { Worker } from "./worker.ts";
 const handOverMs = 7_000;
 
 runService("worker", async ({ configuration, log, signal }) => {
+  const drainSignal = new DrainSignal();
   const settings = requireServices(configuration);
   // Probes get answers while the worker waits for what it needs.
   const statusServer = await startStatusServer(settings.workerStatus);
@@ -19,7 +21,9 @@ runService("worker", async ({ configuration, log, signal }) => {
   const dependencies = await openDependencies(settings, log);
   const worker = new Worker(dependencies);
   worker.start(statusServer.url);
-  statusServer.show({ status: () => worker.status, registry: dependencies.registry });
+  const { drain } = worker;
+  drainSignal.actOn(drain);
+  statusServer.show({ status: () => worker.status, registry: dependencies.registry, drain });
   dependencies.webhookDeliverer.start();
   return {
     details: {

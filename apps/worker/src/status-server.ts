@@ -1,9 +1,11 @@
 import { once } from "node:events";
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { hostname } from "node:os";
-import { isLoopback } from "@genga/runtime";
+import { isLoopback, parseUrl } from "@genga/runtime";
 import { Counter, Gauge, type Registry } from "prom-client";
+import { type DrainState, type WorkerDrain } from "./draining/worker-drain.ts";
+import { answerDrain, isOfThisMachine } from "./draining/drain-requests.ts";
 import { type TakeBackCounts } from "./job/take-back.ts";
 
 /** The present figures of a worker. */
@@ -19,6 +21,7 @@ export interface WorkerStatus {
   /** Of the disk for outputs; `null` = the disk is not checked, or was not yet. */
   disk: { freeBytes: number; wantedBytes: number } | null;
   takeBacks: TakeBackCounts;
+  drain: DrainState;
 }
 
 /** What the port shows, once the worker is built. */
@@ -26,6 +29,7 @@ interface ShownWorker {
   status: () => WorkerStatus;
   /** The figures of the worker; those of its status are added. */
   registry: Registry;
+  drain: WorkerDrain;
 }
 
 export interface StatusServer {
@@ -43,14 +47,16 @@ export interface StatusServer {
  * address of a server and nothing of a job.
  *
  * - `GET /health/live`: 200 as long as this process answers. Whatever it waits for, a restart would not help.
- * - `GET /health/ready`: 503 while it starts and stops, and once its leases have expired.
+ * - `GET /health/ready`: 503 while it starts, drains and stops, and once its leases have expired.
  * - `GET /health`: the same status with the worker's figures.
  * - `GET /metrics`: for Prometheus; 503 while it starts.
+ * - `POST /drain`, `GET /drain?wait=SECONDS`, `POST /resume`: for programs of this machine only.
  */
 export async function startStatusServer(options: { host: string; port: number }): Promise<StatusServer> {
   const { host, port } = options;
   const pages = new StatusPages();
   const server = createServer((request, response) => {
+    if (pages.takeDrainRequest(request, response)) return;
     const answer = pages.find(request.url?.split("?", 1)[0]);
     const isRead = request.method === "GET" || request.method === "HEAD";
     if (answer !== undefined && isRead) answer(response);
@@ -94,6 +100,26 @@ class StatusPages {
     this.#isStopping = true;
   }
 
+  /** `false`: the request is another one. */
+  takeDrainRequest(request: IncomingMessage, response: ServerResponse): boolean {
+    const url = parseUrl(`http://worker${request.url ?? ""}`);
+    if (url === null) return false;
+    const { method } = request;
+    const isWait = url.pathname === "/drain" && method === "GET";
+    const isChange = (url.pathname === "/drain" || url.pathname === "/resume") && method === "POST";
+    if (!isWait && !isChange) return false;
+    if (!isOfThisMachine(request))
+      sendJson(response, 403, { status: "refused", reason: "not-of-this-machine" });
+    else if (this.#worker === null) sendJson(response, 503, { status: "unavailable", reason: "starting" });
+    else
+      void answerDrain(
+        this.#worker.drain,
+        { request, response, url },
+        () => this.#worker?.status().jobsHeld ?? 0,
+      );
+    return true;
+  }
+
   find(path: string | undefined): ((response: ServerResponse) => void) | undefined {
     switch (path) {
       case "/health":
@@ -121,11 +147,12 @@ class StatusPages {
   }
 
   /** `null` = it is ready. */
-  #whyNotReady(): "starting" | "stopping" | "leases-expired" | null {
+  #whyNotReady(): "starting" | "stopping" | "leases-expired" | "draining" | "drained" | null {
     if (this.#isStopping) return "stopping";
     if (this.#worker === null) return "starting";
-    const { leasesRenewedAgoMs, leaseMs } = this.#worker.status();
-    return leasesRenewedAgoMs < leaseMs ? null : "leases-expired";
+    const { leasesRenewedAgoMs, leaseMs, drain } = this.#worker.status();
+    if (leasesRenewedAgoMs >= leaseMs) return "leases-expired";
+    return drain === "serving" ? null : drain;
   }
 
   #sendHealth(response: ServerResponse): void {
@@ -136,12 +163,12 @@ class StatusPages {
       sendJson(response, 503, shown);
       return;
     }
-    const { workerId, leasesRenewedAgoMs, isPaused, serversOwned, serversReady, jobsHeld } =
+    const { workerId, leasesRenewedAgoMs, isPaused, serversOwned, serversReady, jobsHeld, drain } =
       this.#worker.status();
     sendJson(response, reason === null ? 200 : 503, {
       ...shown,
       leasesRenewedAgoMs: Math.round(leasesRenewedAgoMs),
-      ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld },
+      ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld, drain },
     });
   }
 
@@ -183,6 +210,12 @@ function registerStatus(registry: Registry, status: () => WorkerStatus): void {
     ["genga_worker_servers_owned", "ComfyUI servers that this worker owns.", (now) => now.serversOwned],
     ["genga_worker_servers_ready", "Those of them that take jobs.", (now) => now.serversReady],
     ["genga_worker_jobs_held", "Jobs that this worker runs.", (now) => now.jobsHeld],
+    [
+      "genga_worker_draining",
+      "1 while this worker takes no new jobs.",
+      (now) => Number(now.drain !== "serving"),
+    ],
+    ["genga_worker_drained", "1 while it takes none and has none.", (now) => Number(now.drain === "drained")],
     ["genga_worker_farm_paused", "1 while an operator has paused the farm.", (now) => Number(now.isPaused)],
     [
       "genga_worker_leases_renewed_ago_seconds",

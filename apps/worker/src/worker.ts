@@ -1,5 +1,6 @@
 import { defaultLaneSettings, StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
+import { WorkerDrain } from "./draining/worker-drain.ts";
 import { KnownDurations } from "./durations/known-durations.ts";
 import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
@@ -35,6 +36,8 @@ export class Worker {
   readonly #fleet: ServerFleet;
   readonly #jobs: RunningJobs;
   readonly #pump: TicketPump;
+  /** On request it takes no new jobs. */
+  readonly drain: WorkerDrain;
   readonly #progress: ProgressWriter;
   readonly #sweeper: Sweeper;
   readonly #house: HouseKeeping;
@@ -82,6 +85,7 @@ export class Worker {
       onGone: (server, why) => this.#jobs.leave(server, why),
     });
     this.#jobs = this.#createRunningJobs(guard, fillSlots);
+    this.drain = this.#createDrain();
     const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
     this.#knowledge = new LaneKnowledge({
       ...{ workerId, serving: dependencies.laneServing, servers, hasOtherWorkers, log },
@@ -99,7 +103,7 @@ export class Worker {
         mayOthersBeBusy: () => hasOtherWorkers() || this.#fleet.owned.some(({ jobsHeld }) => jobsHeld > 0),
       }),
       isPaused: () => this.#passes.isPaused,
-      readyServers: () => (this.#house.disk.isFull ? [] : this.#readyServers()),
+      readyServers: () => (this.#house.disk.isFull || this.drain.isDraining ? [] : this.#readyServers()),
       keepTicket: (ticket) => this.#jobs.keepTicket(ticket),
       start: (...claimed) => {
         this.#jobs.start(...claimed);
@@ -125,6 +129,7 @@ export class Worker {
       serversReady: this.#readyServers().length,
       disk: this.#house.disk.room,
       takeBacks: this.#takeBackCounts,
+      drain: this.drain.state,
     };
   }
 
@@ -148,6 +153,9 @@ export class Worker {
     this.#stops.push(...this.#house.start());
     // Each pass has a timer of its own, so that a slow hand-over or sweep delays no other pass.
     for (const [name, tick] of this.#passes.list()) repeat(name, passIntervalMs, tick);
+    repeat("drain", passIntervalMs, () => {
+      this.drain.look();
+    });
     repeat("server checks", checkIntervalMs, () => {
       this.#checkServers({ definitionsWanted: false });
     });
@@ -198,8 +206,22 @@ export class Worker {
       owns: (server) => this.#fleet.find(server.id) === server,
       onSlotFreed,
       onEnded: ({ job }) => {
+        this.drain.look();
         if (this.#pump.isLimited(job.tenantId)) void this.#announceNext();
       },
+    });
+  }
+
+  #createDrain(): WorkerDrain {
+    return new WorkerDrain({
+      jobsHeld: () => this.#jobs.count,
+      claimsEnded: () => this.#pump.claimsEnded(),
+      jobsOnServers: () => this.#with.serverUpkeep.countProcessing(this.#fleet.owned.map(({ id }) => id)),
+      onChange: (isDraining) => {
+        this.#fleet.setLeaving(isDraining);
+        if (!isDraining) this.#pump.triggerAnew();
+      },
+      log: this.#with.log,
     });
   }
 

@@ -17,6 +17,7 @@ import {
   type LaneServing,
   type RunDurations,
   type ServerStore,
+  type ServerUpkeep,
   type SessionStore,
   type TakeBacks,
   type TemplateStore,
@@ -52,6 +53,7 @@ import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
 import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
+import { PrismaServerUpkeep } from "./servers/prisma-server-upkeep.ts";
 import { PrismaSessionStore } from "./tenants/prisma-session-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
@@ -81,6 +83,7 @@ export interface Database {
   readonly guessedLanes: GuessedLanes;
   readonly lanePauses: LanePauses;
   readonly servers: ServerStore;
+  readonly serverUpkeep: ServerUpkeep;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
   readonly keys: KeyStore;
@@ -148,6 +151,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     jobMarks: new PrismaJobMarks(client),
     lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
+    serverUpkeep: new PrismaServerUpkeep(client),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),
     keys: new PrismaKeyStore(client),

@@ -53,6 +53,8 @@ const inWords: Record<ShownServerState, string> = {
   unreachable: "is unreachable",
   wedged: "is wedged",
   failing: "is failing",
+  leaving: "has a worker that takes no new jobs",
+  recycling: "is being recycled",
   unowned: "has no worker",
   retired: "is retired",
 };

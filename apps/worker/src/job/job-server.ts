@@ -11,7 +11,7 @@ export interface JobServer {
   readonly definitions: ServerDefinitions | null;
   /** The size of the largest request that the server accepts; `null` = not known. */
   readonly uploadBytesMax: number | null;
-  /** An operator asked that the server get no new work. */
+  /** The server gets no new work, because an operator or its worker wants so; its loss is then no crash. */
   readonly isDraining: boolean;
   /** The server answered the last check. */
   readonly isAnswering: boolean;

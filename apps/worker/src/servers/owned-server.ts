@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import { ComfyUIConnector, ComfyUIError, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
+import { ComfyUIConnector, type ServerDefinitions, type ServerQueue } from "@genga/comfyui";
 import {
   isLate,
   type ServerLease,
@@ -13,7 +12,6 @@ import {
 import { type ComfyUIAddress, type Logger } from "@genga/runtime";
 import { type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import pTimeout from "p-timeout";
-import { z } from "zod";
 import { type JobServer } from "../job/job-server.ts";
 import { SlotUse } from "../metrics/slot-use.ts";
 import { Coalescer } from "../timing/coalescer.ts";
@@ -21,9 +19,11 @@ import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
+import { requireHistory, versionIn } from "./server-answers.ts";
 import { healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
+import { type Hold, ServiceHolds } from "./service-holds.ts";
 
 export interface OwnedServerOptions {
   record: ServerRecord;
@@ -47,16 +47,12 @@ export interface OwnedServerOptions {
 /** The timeout of each request of a check. With less than about 2 s a busy server would count as dead (PROTOCOL 9). */
 const checkTimeoutMs = 5_000;
 
-const systemStatsSchema = z.object({
-  system: z.object({ comfyui_version: z.string().optional() }).optional(),
-});
-const historySchema = z.record(z.string(), z.unknown());
-
 /** A ComfyUI server whose lease this worker holds: its connection, its health checks, and the runs on it. */
 export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
   readonly slotUse = new SlotUse();
-  #isDraining: boolean;
+  #isDrainedByOperator: boolean;
+  readonly #holds = new ServiceHolds();
   #labels: readonly string[];
   readonly #options: OwnedServerOptions;
   readonly #runs = new Set<ServerRun>();
@@ -76,7 +72,7 @@ export class OwnedServer implements JobServer {
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
-    this.#isDraining = options.record.draining;
+    this.#isDrainedByOperator = options.record.draining;
     this.#labels = options.record.labels;
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
@@ -113,14 +109,26 @@ export class OwnedServer implements JobServer {
     if (this.mayTakeJobs) this.#options.onReady(this);
   }
 
-  /** An operator asked that the server get no new work. */
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.#isDrainedByOperator || !this.#holds.areNone;
+  }
+
+  get isDrainedByOperator(): boolean {
+    return this.#isDrainedByOperator;
   }
 
   setDraining(isDraining: boolean): void {
-    this.#isDraining = isDraining;
+    this.#isDrainedByOperator = isDraining;
     if (isDraining) this.slotUse.noteUnavailable();
+  }
+
+  /** Gives it no new work, for a reason besides an operator's drain; `null` ends that. */
+  hold(hold: Hold, reason: string | null): void {
+    this.#holds.set(hold, reason);
+    if (reason !== null) this.slotUse.noteUnavailable();
+    else if (this.mayTakeJobs) this.#options.onReady(this);
+    // Writes the state.
+    void this.#checks.trigger();
   }
 
   get lease(): ServerLease {
@@ -323,12 +331,12 @@ export class OwnedServer implements JobServer {
   async #askServer(): Promise<void> {
     const requestOptions = { timeoutMs: checkTimeoutMs, signal: this.#closing.signal };
     const stats = await this.connector.systemStats(requestOptions);
-    const version = systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
+    const version = versionIn(stats);
     this.#noteRestart();
     const promptIdsBefore = this.promptIds;
     const queue = await this.connector.queue(requestOptions);
     this.#noteOthersPrompts(queue, new Set([...promptIdsBefore, ...this.promptIds]));
-    await this.#requireHistory(requestOptions);
+    await requireHistory(this.connector, requestOptions);
     this.#health.noteCheck({ kind: "answered", queue, ownPromptIds: this.promptIds }, performance.now());
     if (this.#health.mayTakeJobs) {
       const { replacesNodes } = await this.#row.describe(this.connector, version, requestOptions);
@@ -353,17 +361,6 @@ export class OwnedServer implements JobServer {
     for (const run of this.#runs) run.noteOthers();
   }
 
-  /**
-   * Fails unless the history answers: a server without it could not tell how a prompt ended. It answers `{}` for an
-   * unknown prompt (PROTOCOL 0.2).
-   */
-  async #requireHistory(options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
-    const path = `/history/${randomUUID()}`;
-    const history = await this.connector.makeRequest("GET", path, options);
-    if (historySchema.safeParse(history).success) return;
-    throw new ComfyUIError("bad_reply", `GET ${path}: not the answer that a ComfyUI gives.`);
-  }
-
   /** Acts on the last check: announces the server, stops runs whose server is lost, and records the state. */
   async #applyHealth(): Promise<void> {
     const { state, reason } = this.#health;
@@ -381,6 +378,7 @@ export class OwnedServer implements JobServer {
     for (const run of this.#runs) {
       if (isGone || (state === "wedged" && run.holdsSlot && !run.isExecuting)) run.stop("server-lost");
     }
-    await this.#row.recordState(state, reason);
+    const shown = this.#holds.shownState(this.#health);
+    await this.#row.recordState(shown.state, shown.reason);
   }
 }

@@ -32,6 +32,8 @@ export interface ServerFleetOptions {
   onGone: (server: OwnedServer, why: "lease-lost" | "hand-over") => Promise<void>;
 }
 
+const leavingReason = "Its worker takes no new jobs: it was told to drain.";
+
 /**
  * Decides which servers this worker owns: its fair share of those in its configuration (`fleet-plan.ts`). So a new
  * worker gets a part of the load, and a dead worker's servers are taken over when their leases have expired.
@@ -45,6 +47,7 @@ export class ServerFleet {
   readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
+  #isLeaving = false;
   #renewedAt = performance.now();
 
   constructor(options: ServerFleetOptions) {
@@ -100,9 +103,15 @@ export class ServerFleet {
     const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
     const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
     await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
-    if (take.length === 0 || !guard.mayTakeOver) return;
+    if (take.length === 0 || !guard.mayTakeOver || this.#isLeaving) return;
     const taken = await guard.watch(servers.acquireServers(workerId, take, takeMax, leaseMs));
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
+  }
+
+  /** Gives the owned servers no new work, and takes no further ones; or ends that. */
+  setLeaving(isLeaving: boolean): void {
+    this.#isLeaving = isLeaving;
+    for (const server of this.owned) server.hold("leaving", isLeaving ? leavingReason : null);
   }
 
   /** Reads which servers operators have drained or resumed, and which labels they have now. */
@@ -112,7 +121,7 @@ export class ServerFleet {
       const server = this.#owned.get(record.id);
       if (server === undefined) continue;
       server.setLabels(record.labels);
-      if (server.isDraining === record.draining) continue;
+      if (server.isDrainedByOperator === record.draining) continue;
       server.setDraining(record.draining);
       const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
       this.#options.log.info({ server: server.url }, what);

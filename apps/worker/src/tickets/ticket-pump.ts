@@ -103,6 +103,12 @@ export class TicketPump {
     if (!this.#isStopped) void this.#passes.trigger();
   }
 
+  /** Resolves when no job can be claimed any more for a server that took jobs before this call, and does not now. */
+  async claimsEnded(): Promise<void> {
+    if (this.#isStopped) await this.#passes.whenIdle();
+    else await this.#passes.trigger();
+  }
+
   /** No pass runs or begins after this. */
   async stop(): Promise<void> {
     this.#isStopped = true;

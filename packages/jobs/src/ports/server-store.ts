@@ -1,6 +1,16 @@
 import { type Actor } from "./audit-store.ts";
 /** The states of a server, as its owner last saw it. */
-export const serverStates = ["unknown", "online", "probing", "unreachable", "wedged", "failing"] as const;
+export const serverStates = [
+  "unknown",
+  "online",
+  "probing",
+  "unreachable",
+  "wedged",
+  "failing",
+  // Well, and gets no new work: its worker drains, or it is being recycled.
+  "leaving",
+  "recycling",
+] as const;
 export type ServerState = (typeof serverStates)[number];
 
 /** The states that are shown. What the last owner saw counts only while a worker owns the server. */

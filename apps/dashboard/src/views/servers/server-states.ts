@@ -25,6 +25,8 @@ export const serverStates: Record<Server["state"], ShownState> = {
   },
   unowned: { colour: "orange", text: "No worker looks after it." },
   unknown: { colour: "gray", text: "Its worker is about to look at it." },
+  recycling: { colour: "blue", text: "It ends its prompts, and then frees its memory." },
+  leaving: { colour: "yellow", text: "Its worker takes no new jobs: it was told to drain." },
   probing: { colour: "blue", text: "It was in trouble, and gets one job at a time until one succeeds." },
   online: { colour: "teal", text: "It takes work." },
   retired: { colour: "gray", text: "No worker's configuration names it any more." },

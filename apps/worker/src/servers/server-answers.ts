@@ -1,0 +1,29 @@
+import { randomUUID } from "node:crypto";
+import { type ComfyUIConnector, ComfyUIError } from "@genga/comfyui";
+import { z } from "zod";
+
+const systemStatsSchema = z.object({
+  system: z.object({ comfyui_version: z.string().optional() }).optional(),
+});
+const historySchema = z.record(z.string(), z.unknown());
+
+interface Call {
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/** ComfyUI's own version; `null` = the server does not tell it. @param stats the answer to `/system_stats` */
+export function versionIn(stats: unknown): string | null {
+  return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
+}
+
+/**
+ * Fails unless the history answers: a server without it could not tell how a prompt ended. It answers `{}` for an
+ * unknown prompt (PROTOCOL 0.2).
+ */
+export async function requireHistory(connector: ComfyUIConnector, call: Call): Promise<void> {
+  const path = `/history/${randomUUID()}`;
+  const history = await connector.makeRequest("GET", path, call);
+  if (historySchema.safeParse(history).success) return;
+  throw new ComfyUIError("bad_reply", `GET ${path}: not the answer that a ComfyUI gives.`);
+}

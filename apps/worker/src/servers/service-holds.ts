@@ -1,0 +1,32 @@
+import { type ServerState, takesWork } from "@genga/jobs";
+import { type ServerHealth } from "./server-health.ts";
+
+/** Why a server that is well gets no new work. */
+export type Hold = Extract<ServerState, "leaving" | "recycling">;
+
+/** What keeps one server from getting new work, besides its health and an operator's drain; each has its reason. */
+export class ServiceHolds {
+  readonly #reasons = new Map<Hold, string>();
+
+  get areNone(): boolean {
+    return this.#reasons.size === 0;
+  }
+
+  set(hold: Hold, reason: string | null): void {
+    if (reason === null) this.#reasons.delete(hold);
+    else this.#reasons.set(hold, reason);
+  }
+
+  /** The state to show: that of its health, unless it would take work and is held. */
+  shownState({ state, reason }: Pick<ServerHealth, "state" | "reason">): {
+    state: ServerState;
+    reason: string | null;
+  } {
+    if (!takesWork(state)) return { state, reason };
+    for (const hold of ["recycling", "leaving"] as const) {
+      const held = this.#reasons.get(hold);
+      if (held !== undefined) return { state: hold, reason: held };
+    }
+    return { state, reason };
+  }
+}

@@ -1,0 +1,122 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { launcher, sleepWorkflow, type ServiceProcess } from "@genga/testing";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
+
+let stack: TestStack;
+
+beforeAll(async () => {
+  stack = await startTestStack({ env: { LEASE_MS: "1500" } });
+}, 60_000);
+
+afterAll(async () => {
+  await stack.stop();
+}, 30_000);
+
+const job = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
+
+function ask(worker: ServiceProcess, method: string, path: string, headers = {}): Promise<Response> {
+  return fetch(new URL(path, String(worker.details["health"])), { method, headers });
+}
+
+async function answerOf(worker: ServiceProcess, method: string, path: string): Promise<unknown> {
+  const response = await ask(worker, method, path);
+  return [response.status, await response.json()];
+}
+
+/** The command that a preStop hook runs; resolves with its exit code and its output. */
+async function drainCommand(...args: string[]): Promise<{ code: unknown; text: string }> {
+  const child = spawn(process.execPath, [launcher, "apps/worker/src/draining/drain-main.ts", ...args]);
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (data: Buffer) => (text += data.toString()));
+  }
+  const [code] = (await once(child, "close")) as unknown[];
+  return { code, text };
+}
+
+async function serverState(): Promise<unknown> {
+  const { servers } = (await (await stack.api.request("GET", "servers")).json()) as {
+    servers: { state: string }[];
+  };
+  return servers[0]?.state;
+}
+
+test("SIGUSR2 stops new jobs, lets prompts end, tells when the worker is empty, and a second one resumes it", async () => {
+  const worker = stack.workers[0]!;
+  await worker.line(/server takes work/);
+  // One executes, one waits on the server behind it, one waits in the queue.
+  const first = await stack.api.submit(job(6));
+  await stack.api.until(first, ({ phase }) => phase === "executing");
+  const second = await stack.api.submit(job(0.2));
+  await stack.api.until(second, ({ phase }) => phase === "submitted");
+  const third = await stack.api.submit(job(0.1));
+  worker.signal("SIGUSR2");
+  await worker.line(/"draining: this worker takes no new jobs"/);
+  expect(await answerOf(worker, "GET", "/health/ready")).toEqual([
+    503,
+    { status: "not-ready", reason: "draining" },
+  ]);
+  expect(await answerOf(worker, "GET", "/drain")).toMatchObject([202, { state: "draining" }]);
+  const url = new URL(String(worker.details["health"])).origin;
+  expect(await drainCommand("--url", url)).toEqual({
+    code: 0,
+    text: expect.stringMatching(/The worker is empty\.\n$/),
+  });
+  await worker.line(/"drained: this worker is empty, and may be ended"/);
+  expect(await stack.simulators[0]!.executions()).toHaveLength(2);
+  for (const id of [first, second])
+    expect(await stack.api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await serverState()).toBe("leaving");
+  const waiting = (await (await stack.api.request("GET", `job/${third}`)).json()) as { waitingFor: unknown };
+  expect(waiting).toMatchObject({ status: "queued", waitingFor: { code: "no-server-online" } });
+  expect(await answerOf(worker, "GET", "/health/ready")).toEqual([
+    503,
+    { status: "not-ready", reason: "drained" },
+  ]);
+  const metrics = await (await ask(worker, "GET", "/metrics")).text();
+  for (const name of ["draining", "drained"])
+    expect(metrics).toContain(`genga_worker_${name}{service="worker"} 1`);
+  worker.signal("SIGUSR2");
+  expect(await stack.api.untilEnded(third)).toMatchObject({ status: "completed" });
+  expect(await answerOf(worker, "GET", "/health/ready")).toEqual([200, { status: "ready" }]);
+}, 60_000);
+
+test("only programs of the worker's machine can drain it, and a page in a browser is none", async () => {
+  const worker = stack.workers[0]!;
+  for (const headers of [
+    { origin: "http://127.0.0.1" },
+    { "sec-fetch-site": "cross-site" },
+    { "x-forwarded-for": "203.0.113.9" },
+  ])
+    expect((await ask(worker, "POST", "/drain", headers)).status).toBe(403);
+  for (const wait of ["abc", "-1", "3601", "1.5"])
+    expect((await ask(worker, "GET", `/drain?wait=${wait}`)).status).toBe(400);
+  expect((await ask(worker, "GET", "/resume")).status).toBe(404);
+  expect(await answerOf(worker, "GET", "/drain")).toEqual([200, { state: "serving", jobsHeld: 0 }]);
+  expect((await drainCommand("--url", "http://127.0.0.1:1")).code).toBe(1);
+  expect((await drainCommand()).text).toContain("WORKER_PORT");
+}, 30_000);
+
+test("a worker is not empty while a prompt of its dead predecessor runs on its server", async () => {
+  const id = await stack.api.submit(job(60));
+  await stack.api.until(id, ({ phase }) => phase === "executing");
+  const [dead] = stack.workers.splice(0, 1);
+  dead!.signal("SIGKILL");
+  const worker = await stack.startWorker();
+  await worker.line(/server taken/);
+  const url = new URL(String(worker.details["health"])).origin;
+  expect(await drainCommand("--url", url, "--timeout", "0")).toEqual({
+    code: 1,
+    text: expect.stringMatching(/given up after --timeout/),
+  });
+  const emptied = drainCommand("--url", url);
+  await worker.line(/job adopted/);
+  await stack.api.cancel(id);
+  expect(await stack.api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
+  expect((await emptied).code).toBe(0);
+  expect(worker.lines.filter((line) => line.includes("job adopted"))).toHaveLength(1);
+  expect((await drainCommand("--url", url, "--resume")).code).toBe(0);
+  expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
+}, 60_000);
