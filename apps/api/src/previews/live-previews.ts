@@ -4,6 +4,8 @@ import { LRUCache } from "lru-cache";
 
 /** How often the workers are told what is wanted; a wish holds for three times as long. */
 const wishEveryMs = 2_000;
+/** A worker has forgotten a wish by then. Until then it sends each new picture, and none a second time. */
+const heldMs = 10_000;
 /** Who asked for a picture will probably ask again within this time. */
 const interestMs = 5_000;
 /** How long the first request for a job's picture waits for it. */
@@ -20,12 +22,15 @@ export function createLivePreviews(options: PreviewsOptions): LivePreviews {
 
 interface Interest {
   since: number;
+  /** It is wished for until then. */
   until: number;
+  /** The worker that has the job may send its pictures until then, so they are kept. */
+  heldUntil: number;
 }
 
 /**
  * Previews as this process sees them: it asks the workers for those that its clients want, for as long as they do, and keeps
- * the last picture of each for a moment. While no client wants any, it does nothing.
+ * the last picture of each until the workers have forgotten the wish. While no client wants any, it does nothing.
  */
 export class LivePreviews {
   readonly #taker: PreviewTaker;
@@ -35,8 +40,6 @@ export class LivePreviews {
     max: picturesMax,
     maxSize: picturesBytesMax,
     sizeCalculation: ({ bytes }) => Math.max(bytes.length, 1),
-    ttl: interestMs,
-    ttlAutopurge: true,
   });
   readonly #waiting = new Map<string, Set<() => void>>();
   #timer: NodeJS.Timeout | null = null;
@@ -92,15 +95,14 @@ export class LivePreviews {
   #want(jobId: string): boolean | null {
     const now = performance.now();
     const known = this.#interests.get(jobId);
-    if (known !== undefined && known.until > now) {
-      known.until = now + interestMs;
-      return false;
-    }
     if (known === undefined && this.#interests.size >= wantedMax) return null;
-    this.#interests.set(jobId, { since: now, until: now + interestMs });
-    this.#taker.wish({ pictures: [jobId], notes: [] });
+    const isWished = known !== undefined && known.until > now;
+    const since = known?.since ?? now;
+    const heldUntil = isWished ? known.heldUntil : now + heldMs;
+    this.#interests.set(jobId, { since, until: now + interestMs, heldUntil });
+    if (!isWished) this.#taker.wish({ pictures: [jobId], notes: [] });
     this.#renew();
-    return true;
+    return known === undefined;
   }
 
   /** The worker may not have answered yet. */
@@ -130,16 +132,28 @@ export class LivePreviews {
   /** Says again what is wanted, until nothing is. */
   #renew(): void {
     this.#timer ??= setInterval(() => {
-      const now = performance.now();
-      for (const [jobId, { until }] of this.#interests) if (until <= now) this.#interests.delete(jobId);
-      const pictures = [...this.#interests.keys()];
+      const pictures = this.#stillWanted(performance.now());
       const notes = [...this.#watchers.keys()].slice(0, wantedMax);
-      if (pictures.length + notes.length > 0) {
-        this.#taker.wish({ pictures, notes });
-      } else if (this.#timer !== null) {
+      if (pictures.length + notes.length > 0) this.#taker.wish({ pictures, notes });
+      else if (this.#interests.size === 0 && this.#timer !== null) {
         clearInterval(this.#timer);
         this.#timer = null;
       }
     }, wishEveryMs);
+  }
+
+  /** Forgets what no client wants and no worker sends any more. */
+  #stillWanted(now: number): string[] {
+    const wanted: string[] = [];
+    for (const [jobId, interest] of this.#interests) {
+      if (interest.until > now) {
+        interest.heldUntil = now + heldMs;
+        wanted.push(jobId);
+      } else if (interest.heldUntil <= now) {
+        this.#interests.delete(jobId);
+        this.#pictures.delete(jobId);
+      }
+    }
+    return wanted;
   }
 }
