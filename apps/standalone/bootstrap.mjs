@@ -44,6 +44,7 @@ const entries = {
   "bench:fairness": "benchmarks/fairness.ts",
   "bench:overhead": "benchmarks/overhead.ts",
   "bench:overhead-real": "benchmarks/overhead-real.ts",
+  "bench:page": "benchmarks/page.ts",
   "bench:pipeline": "benchmarks/pipeline.ts",
   "bench:progress": "benchmarks/progress.ts",
   "bench:progress-state": "benchmarks/progress-state.ts",
@@ -55,7 +56,7 @@ const entries = {
   "trial:chains": "benchmarks/chains.ts",
 };
 /** Commands whose API shows the dashboard. */
-const showing = new Set(["start", "demo", "api", "test", "screenshots"]);
+const showing = new Set(["start", "demo", "api", "test", "screenshots", "bench", "bench:soak", "bench:page"]);
 /** What distinguishes commands of one entry. */
 const flags = { demo: ["--demo"], "bench:soak": ["--soak"] };
 /** Commands that need the development tools too. */
@@ -81,6 +82,7 @@ const developing = new Set([
   "bench:fairness",
   "bench:overhead",
   "bench:overhead-real",
+  "bench:page",
   "bench:pipeline",
   "bench:progress",
   "bench:progress-state",

@@ -3,7 +3,7 @@
  * prompt, in the server's own layout, at a set rate. Their cost is the cost of this process, which benchmarks state apart.
  *
  * Each node reports its begin and its end; the last but one then reports steps. The number of a step is the millisecond
- * in which it was sent, counted from `--epoch`, so that a watcher can tell how old it is.
+ * in which it was sent, counted from `--epoch`, so that a watcher can tell how old it is; with `--bar steps` it counts them.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     "steps-max": { type: "string", default: "20" },
     "object-info-bytes": { type: "string", default: "0" },
     epoch: { type: "string", default: "0" },
+    bar: { type: "string", default: "age" },
   },
 });
 const serversCount = count.parse(values.servers);
@@ -29,6 +30,8 @@ const tickMs = 1_000 / count.parse(values["ticks-per-second"]);
 /** 0 = without an end. */
 const stepsMax = count.parse(values["steps-max"]);
 const epoch = count.parse(values.epoch);
+/** What a step's number says: when it was sent, or how far the prompt is. */
+const bar = z.enum(["age", "steps"]).parse(values.bar);
 
 /** More than a run of the benchmark has milliseconds. */
 const stepsOfBar = 10_000_000;
@@ -184,10 +187,11 @@ class PromptRun {
       );
     } else if (this.#at === this.#nodes.length - 2 && (stepsMax === 0 || this.#steps < stepsMax)) {
       this.#steps += 1;
-      const step = Math.max(1, Math.round(performance.timeOrigin + performance.now() - epoch));
-      this.#state(this.#entry(node, step, stepsOfBar));
+      const ageMs = Math.max(1, Math.round(performance.timeOrigin + performance.now() - epoch));
+      const [step, steps] = bar === "age" ? [ageMs, stepsOfBar] : [this.#steps, stepsMax];
+      this.#state(this.#entry(node, step, steps));
       this.#send(
-        `{"type": "progress", "data": {"value": ${step}, "max": ${stepsOfBar}, "prompt_id": "${this.#promptId}", "node": "${node}"}}`,
+        `{"type": "progress", "data": {"value": ${step}, "max": ${steps}, "prompt_id": "${this.#promptId}", "node": "${node}"}}`,
       );
     } else {
       this.#isRunning = false;

@@ -11,6 +11,8 @@ export interface PacedServersOptions {
   objectInfoBytes: number;
   /** Milliseconds since 1970, from which the numbers of steps count. */
   epoch: number;
+  /** Whether the bar of a prompt tells the age of its step (when absent), or how many of its steps are done. */
+  bar?: "age" | "steps";
 }
 
 /** ComfyUI servers in one process that send progress at a set rate, and render nothing (`paced-servers-main.ts`). */
@@ -20,13 +22,13 @@ export interface PacedServers extends ServiceProcess {
 }
 
 export async function startPacedServers(options: PacedServersOptions): Promise<PacedServers> {
-  const { servers, ticksPerSecond, stepsMax, objectInfoBytes, epoch } = options;
+  const { servers, ticksPerSecond, stepsMax, objectInfoBytes, epoch, bar = "age" } = options;
   const service = await startServiceProcess({
     entry: "benchmarks/support/paced-servers-main.ts",
     args: [
       ...["--servers", String(servers), "--ticks-per-second", String(ticksPerSecond)],
       ...["--steps-max", String(stepsMax), "--object-info-bytes", String(objectInfoBytes)],
-      ...["--epoch", String(epoch)],
+      ...["--epoch", String(epoch), "--bar", bar],
     ],
     env: {},
   });

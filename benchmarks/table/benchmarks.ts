@@ -50,6 +50,7 @@ export const benchmarks: readonly Benchmark[] = [
   },
   { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
   { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
+  { name: "page", entry: "benchmarks/page.ts", args: ["--minutes", "0.5"], minutesMax: 8 },
   {
     name: "streams",
     entry: "benchmarks/streams.ts",
@@ -64,6 +65,7 @@ export const benchmarks: readonly Benchmark[] = [
 /** The long ones, of `npm run bench:soak`. */
 export const soakBenchmarks: readonly Benchmark[] = [
   { name: "memory", entry: "benchmarks/memory.ts", args: [], minutesMax: 180 },
+  { name: "page", entry: "benchmarks/page.ts", args: [], minutesMax: 60 },
   { name: "streams", entry: "benchmarks/streams.ts", args: [], minutesMax: 20 },
   { name: "zip", entry: "benchmarks/zip.ts", args: [], minutesMax: 20 },
   { name: "depth", entry: "benchmarks/depth.ts", args: ["--stored", "1000000"], minutesMax: 120 },

@@ -1,7 +1,7 @@
 import { BarChart } from "@mantine/charts";
 import { Group, SegmentedControl, Stack, Text, Title } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
-import { type ReactNode } from "react";
+import { memo, type ReactNode } from "react";
 import { everyStep, readOverviewSearch, type Span, spans, type Statistics, sumOf } from "./ends.ts";
 
 const series = [
@@ -20,8 +20,11 @@ interface Props {
   readonly hours?: Span;
 }
 
-/** How many jobs ended, and how, over time. What the bars say stands beside them in words. */
-export function EndsChart({ title, statistics, steps, hours }: Props): ReactNode {
+/**
+ * How many jobs ended, and how, over time. What the bars say stands beside them in words. Drawn again only when its own
+ * figures change, and not with everything else on the view: that takes some hundredths of a second.
+ */
+export const EndsChart = memo(function EndsChart({ title, statistics, steps, hours }: Props): ReactNode {
   const navigate = useNavigate();
   const data = everyStep(statistics, steps).map((step) => ({
     ...step,
@@ -70,4 +73,4 @@ export function EndsChart({ title, statistics, steps, hours }: Props): ReactNode
       </div>
     </Stack>
   );
-}
+});

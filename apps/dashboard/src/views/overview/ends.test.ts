@@ -1,5 +1,13 @@
 import { expect, test } from "@jest/globals";
-import { backlogMs, everyStep, perHour, readOverviewSearch, type Statistics, sumOf } from "./ends.ts";
+import {
+  backlogMs,
+  everyStep,
+  hasOthers,
+  perHour,
+  readOverviewSearch,
+  type Statistics,
+  sumOf,
+} from "./ends.ts";
 
 const step = (at: string, completed: number) => ({ at, completed, failed: 1, timeout: 0, cancelled: 5 });
 const statistics: Statistics = {
@@ -29,4 +37,11 @@ test("only known spans are read from the address", () => {
     readOverviewSearch({ hours: {} }),
     readOverviewSearch({}),
   ]).toEqual([{}, {}, {}]);
+});
+
+test("the chart of all tenants is shown only where it differs from one's own", () => {
+  expect(hasOthers(statistics)).toBe(false);
+  expect(hasOthers({ ...statistics, allTenants: statistics.steps })).toBe(false);
+  const others = [...statistics.steps, step("2026-01-01T10:20:00.000Z", 1)];
+  expect(hasOthers({ ...statistics, allTenants: others })).toBe(true);
 });

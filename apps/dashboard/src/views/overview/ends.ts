@@ -55,3 +55,12 @@ export function perHour(statistics: Statistics, steps: readonly Step[]): number 
 export function backlogMs(waiting: number, endedPerHour: number): number | null {
   return waiting === 0 || endedPerHour === 0 ? null : (waiting / endedPerHour) * 3_600_000;
 }
+
+/** Whether other tenants' jobs ended, too: otherwise the chart of all tenants is that of this one. */
+export function hasOthers({ steps, allTenants }: Statistics): boolean {
+  if (allTenants === undefined) return false;
+  const [own, all] = [sumOf(steps), sumOf(allTenants)];
+  return (["completed", "failed", "timeout", "cancelled"] as const).some(
+    (status) => own[status] !== all[status],
+  );
+}

@@ -15,7 +15,7 @@ import { LoadingState } from "../../parts/loading-state.tsx";
 import { durationText } from "../../parts/times.tsx";
 import { countStates, serverStates } from "../servers/server-states.ts";
 import { EndsChart } from "./ends-chart.tsx";
-import { backlogMs, perHour } from "./ends.ts";
+import { backlogMs, hasOthers, perHour } from "./ends.ts";
 import { FirstSteps } from "./first-steps.tsx";
 
 const route = getRouteApi("/frame/");
@@ -34,7 +34,7 @@ export function Overview(): ReactNode {
       <LoadingState />
     );
   }
-  const { counts, allTenants } = queue.data;
+  const { counts } = queue.data;
   const isNew = Object.values(counts).every((count) => count === 0);
   const pace = lately.data && perHour(lately.data, lately.data.steps);
   const rest = pace === undefined ? null : backlogMs(counts.queued, pace);
@@ -86,19 +86,17 @@ export function Overview(): ReactNode {
           <LoadingState rows={1} height={260} />
         )
       ) : (
-        <>
-          <EndsChart
-            title="Your jobs that ended"
-            statistics={chosen.data}
-            steps={chosen.data.steps}
-            hours={hours}
-          />
-          {allTenants !== undefined && chosen.data.allTenants !== undefined && (
-            <EndsChart title="Those of all tenants" statistics={chosen.data} steps={chosen.data.allTenants} />
-          )}
-        </>
+        <EndsChart
+          title="Your jobs that ended"
+          statistics={chosen.data}
+          steps={chosen.data.steps}
+          hours={hours}
+        />
       )}
       <Running />
+      {chosen.data?.allTenants !== undefined && hasOthers(chosen.data) && (
+        <EndsChart title="Those of all tenants" statistics={chosen.data} steps={chosen.data.allTenants} />
+      )}
     </Stack>
   );
 }
