@@ -58,7 +58,7 @@ export async function keepRunning(
   const feeding = (async () => {
     while (!over.signal.aborted) {
       await sleep(feedMs, undefined, { signal: over.signal }).catch(() => undefined);
-      if (!over.signal.aborted) await feed();
+      await feed();
     }
   })().catch((error: unknown) => (failure = error));
   return {

@@ -62,7 +62,7 @@ import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { describeServers, describeWorkers, type ShownFarm } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
-import { boardPath } from "./http/paths.ts";
+import { boardPaths } from "./http/paths.ts";
 import { SignedLinks } from "./access/signed-links.ts";
 import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
@@ -161,7 +161,7 @@ export async function openDependencies(
   const tickets = createTicketQueue(redis);
   const [signals, livePreviews] = [createSignals(redis), createLivePreviews(redis)];
   const admissions = createAdmissions(redis);
-  const board = createQueueBoard({ ...redis, basePath: boardPath });
+  const board = createQueueBoard({ ...redis, ...boardPaths(settings.publicUrl) });
   const definitions = startDefinitionsThread(settings);
   /** What has to end while the connections are still there. */
   const endings: (() => Promise<void>)[] = [];

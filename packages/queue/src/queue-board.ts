@@ -7,14 +7,16 @@ import { Router, type Application, type NextFunction, type Request, type Respons
 import { readLaneNames } from "./lanes/lane-tickets.ts";
 import { sharedBackends, type SharedBackends } from "./lanes/shared-backend.ts";
 import { RedisLink, type QueueLogger } from "./redis/redis-link.ts";
-import { shownNameOf } from "./tickets/ticket-data.ts";
+import { readTicket, shownNameOf } from "./tickets/ticket-data.ts";
 
 export interface QueueBoardOptions {
   redisUrl: string;
   /** The same prefix as that of the ticket queue; default: `genga`. */
   prefix?: string;
-  /** Where the router is mounted, such as `/admin/queues`: the page's links begin with it. */
+  /** The path under which a browser finds the router, such as `/admin/queues`: the page's links begin with it. */
   basePath: string;
+  /** The address of a job's page, to which its tickets link. */
+  jobPageOf: (jobId: string) => string;
   logger: QueueLogger;
 }
 
@@ -24,9 +26,9 @@ export interface QueueBoard {
   close(): Promise<void>;
 }
 
-/** Bull Board, read-only: shows every ticket, its progress, log lines and reason; changes nothing. */
+/** Bull Board, read-only: shows every ticket, its progress, log lines and reason, with a link to its job; changes nothing. */
 export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
-  const { redisUrl, prefix = "genga", basePath, logger } = options;
+  const { redisUrl, prefix = "genga", basePath, jobPageOf, logger } = options;
   const link = new RedisLink({ redisUrl, purpose: "queue board", logger });
   const board = new ExpressAdapter().setBasePath(basePath);
   const { replaceQueues } = createBullBoard({
@@ -34,7 +36,7 @@ export function createQueueBoard(options: QueueBoardOptions): QueueBoard {
     serverAdapter: board,
     options: { uiConfig: { boardTitle: "Genga tickets" } },
   });
-  const shown = new ShownLanes({ link, prefix, show: replaceQueues });
+  const shown = new ShownLanes({ link, prefix, jobPageOf, show: replaceQueues });
   const pages = board.getRouter() as Application;
   pages.disable("x-powered-by");
   const router = Router();
@@ -52,6 +54,7 @@ const refreshMs = 1_000;
 interface ShownLanesOptions {
   link: RedisLink;
   prefix: string;
+  jobPageOf: (jobId: string) => string;
   show: (adapters: BullMQAdapter[]) => void;
 }
 
@@ -86,14 +89,26 @@ class ShownLanes {
   }
 
   #adapterOf(lane: string): BullMQAdapter {
-    const { link, prefix } = this.#options;
+    const { link, prefix, jobPageOf } = this.#options;
     const options = { connection: link.redis, prefix, skipVersionCheck: true, skipMetasUpdate: true };
     const queue = new Queue(lane, options, this.#backends);
     queue.on("error", () => undefined); // The link logs outages.
-    const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
+    const adapter = new BullMQAdapter(queue, {
+      readOnlyMode: true,
+      // What another program added to the queue has no job, and so no link.
+      externalJobUrl: (ticket) => linkOf(ticket, jobPageOf) as { href: string },
+    });
     adapter.setFormatter("name", shownNameOf);
     return adapter;
   }
+}
+
+function linkOf(
+  ticket: { id?: unknown; data?: unknown },
+  jobPageOf: (jobId: string) => string,
+): { href: string; displayText: string } | undefined {
+  const read = readTicket({ id: typeof ticket.id === "string" ? ticket.id : undefined, data: ticket.data });
+  return "garbage" in read ? undefined : { href: jobPageOf(read.jobId), displayText: "Its job" };
 }
 
 /** Bull Board hides its buttons in read-only mode; this refuses the requests behind them as well. */

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { Queue } from "bullmq";
 import express from "express";
 import { ticketId } from "@genga/jobs";
 import { createQueueBoard, createTicketQueue, type BullTicketQueue, type QueueBoard } from "@genga/queue";
@@ -25,6 +26,7 @@ beforeEach(async () => {
     redisUrl: proxy.url,
     prefix,
     basePath,
+    jobPageOf: (jobId) => `/jobs/${encodeURIComponent(jobId)}`,
     logger,
   });
   server = createServer(express().disable("x-powered-by").use(basePath, board.router));
@@ -70,8 +72,21 @@ test("shows tickets with progress, lines and reasons", async () => {
   expect(listing).toMatch("the node KSampler raised");
   expect(listing).toMatch('"progress":12');
   expect(listing).toMatch('"readOnlyMode":true');
+  expect(listing).toMatch(`"externalUrl":{"href":"/jobs/${held!.jobId}","displayText":"Its job"}`);
   const logs = await fetch(`${url}/api/queues/default/${ticketId(held!)}/logs`);
   expect(await logs.json()).toEqual(["loading counterfeit_v3"]);
+});
+
+test("what another program added to a lane is shown without a link", async () => {
+  await tickets.add([announce({ rank: 1 })]);
+  const foreign = new Queue("default", { connection: { url: testRedisUrl() }, prefix });
+  await foreign.add("odd", { jobId: "javascript:alert(1)", attempt: 1, ticketNumber: 1 }, { jobId: "odd" });
+  await foreign.close();
+  const list = await fetch(`${url}/api/queues?activeQueue=default&status=latest&page=1&jobsPerPage=10`);
+  const { queues } = (await list.json()) as { queues: { jobs: { id: string; externalUrl?: unknown }[] }[] };
+  const jobs = queues.flatMap(({ jobs: shown }) => shown);
+  expect(jobs.find(({ id }) => id === "odd")).toMatchObject({ name: "odd" });
+  expect(jobs.filter(({ externalUrl }) => externalUrl !== undefined)).toHaveLength(1);
 });
 
 test("shows cancelled, requeued and dropped tickets as what they are, and completed ones at 100 %", async () => {

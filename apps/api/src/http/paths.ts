@@ -3,6 +3,18 @@ export const prefix = "/api/anime";
 /** The path of Bull Board. */
 export const boardPath = "/admin/queues";
 
+/** Where a browser finds Bull Board and the pages of jobs: below the path of `PUBLIC_URL`, if it has one. */
+export function boardPaths(publicUrl: string | undefined): {
+  basePath: string;
+  jobPageOf: (jobId: string) => string;
+} {
+  const below = publicUrl === undefined ? "" : new URL(publicUrl).pathname.replace(/\/+$/, "");
+  return {
+    basePath: `${below}${boardPath}`,
+    jobPageOf: (jobId) => `${below}/jobs/${encodeURIComponent(jobId)}`,
+  };
+}
+
 /** The methods of routes; GET includes HEAD. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
