@@ -8,27 +8,27 @@ import { cachedFolder } from "./tool-cache.ts";
 
 const run = promisify(execFile);
 
-/** A Python program from PyPI that can be run on this machine. */
+/** A program from PyPI that can be run on this machine. */
 export interface PythonTool {
   /** Runs the program to its end; returns all its output, and whether it succeeded. */
   run(
     args: readonly string[],
-    options: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; env?: Readonly<Record<string, string>> },
   ): Promise<{ code: number | null; said: string }>;
 }
 
 /**
  * Installs a program from PyPI into a folder of its own, once for each set of requirements and version of Python.
- * @param options.entry `module:function`, from the package's entry points
+ * @param options.entry `module:function` of a program in Python, from the package's entry points; without it, the program
+ * is one that the package brings along in its folder `bin`, under the name `name`
  * @returns the reason if it cannot be installed, for the name of the skipped test
  */
 export async function findPythonTool(options: {
   name: string;
   requirements: string;
-  entry: string;
+  entry?: string;
 }): Promise<PythonTool | { readonly reason: string }> {
   const { name, requirements, entry } = options;
-  const [module = "", program = ""] = entry.split(":");
   try {
     const { stdout } = await run("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
     const hash = createHash("sha256")
@@ -41,8 +41,8 @@ export async function findPythonTool(options: {
         timeout: 180_000,
       });
     });
-    const script = `import sys; sys.argv[0] = ${JSON.stringify(name)}; from ${module} import ${program}; sys.exit(${program}())`;
-    return { run: (args, { signal }) => runScript(script, args, folder, signal) };
+    const command = entry === undefined ? [join(folder, "bin", name)] : pythonCommand(name, entry);
+    return { run: (args, how = {}) => runTool([...command, ...args], folder, how) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const lines = message.trim().split("\n");
@@ -50,22 +50,28 @@ export async function findPythonTool(options: {
   }
 }
 
-async function runScript(
-  script: string,
-  args: readonly string[],
+function pythonCommand(name: string, entry: string): string[] {
+  const [module = "", program = ""] = entry.split(":");
+  const script = `import sys; sys.argv[0] = ${JSON.stringify(name)}; from ${module} import ${program}; sys.exit(${program}())`;
+  return ["python3", "-c", script];
+}
+
+async function runTool(
+  [program = "", ...args]: readonly string[],
   folder: string,
-  signal: AbortSignal | undefined,
+  { signal, env = {} }: { signal?: AbortSignal; env?: Readonly<Record<string, string>> },
 ): Promise<{ code: number | null; said: string }> {
   const { PYTHONPATH: inherited } = process.env;
-  const child = spawn("python3", ["-c", script, ...args], {
+  const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...process.env,
       PYTHONPATH: [folder, ...(inherited === undefined ? [] : [inherited])].join(delimiter),
       PYTHONDONTWRITEBYTECODE: "1",
       COLUMNS: "150",
+      ...env,
     },
-    cwd: join(folder),
+    cwd: folder,
     ...(signal && { signal }),
   });
   let said = "";
