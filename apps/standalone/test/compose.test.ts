@@ -13,6 +13,7 @@ const serviceSchema = z.object({
   environment: z.record(z.string(), z.string()).default({}),
   volumes: z.array(z.string()).default([]),
   ports: z.array(z.string()).default([]),
+  secrets: z.array(z.union([z.string(), z.object({ source: z.string(), target: z.string() })])).default([]),
   healthcheck: z.object({ test: z.array(z.string()) }).optional(),
   restart: z.string(),
   read_only: z.boolean().default(false),
@@ -44,9 +45,10 @@ test("each health check uses the port that its service listens on", () => {
   expect(services["redis"]!.environment).toHaveProperty("REDIS_PASSWORD");
 });
 
-test("only the API can be reached from outside of the network", () => {
+test("only the API can be reached from other machines, and Grafana from this one", () => {
   const open = Object.entries(services).filter(([, { ports }]) => ports.length > 0);
-  expect(open.map(([name]) => name)).toEqual(["api"]);
+  expect(open.map(([name]) => name)).toEqual(["api", "grafana"]);
+  for (const port of services["grafana"]!.ports) expect(port).toMatch(/^127\.0\.0\.1:/);
 });
 
 test("no password and no key has a default", () => {
@@ -64,6 +66,8 @@ test("only the API gets its keys, and no service gets a secret that it does not 
     JSON.stringify(service).includes("API_KEY"),
   );
   expect(holders.map(([name]) => name)).toEqual(["api"]);
+  const readers = Object.entries(services).filter(([, { secrets }]) => secrets.length > 0);
+  expect(readers.map(([name]) => name)).toEqual(["prometheus", "grafana"]);
   expect(settingsOf("migrate")).toEqual(["DATABASE_URL"]);
   expect(settingsOf("simulator")).toEqual([]);
   expect(settingsOf("worker")).toEqual(expect.arrayContaining(["DATABASE_URL", "REDIS_URL", "COMFYUI_URLS"]));

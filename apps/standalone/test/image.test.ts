@@ -76,7 +76,7 @@ describe("the Dockerfile", () => {
     expect(from).toMatch(/^FROM debian:/);
     const copies = lines.filter((line) => line.startsWith("COPY "));
     for (const line of copies) expect(line).toMatch(/^COPY --from=(build|node|pages) /);
-    expect(lines).toContain("USER node");
+    expect(lines).toContain("USER 1000:1000");
     const simulator = stage("simulator");
     expect(simulator.from).toMatch(/^FROM service /);
     expect(simulator.lines.filter((line) => line.startsWith("USER "))).toEqual([]);
