@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** A service of Genga that runs as a process of its own, as in production. */
@@ -26,17 +27,23 @@ export const launcher = createRequire(import.meta.url).resolve("@genga/runtime/l
 
 /**
  * Starts an entry point and waits until it reports over IPC that it is ready.
- * @param options.entry a TypeScript file, relative to the working directory
+ * @param options.entry a TypeScript file, relative to the working directory, or to `checkout`
+ * @param options.checkout the folder of another version, whose launcher runs its entry point
  * @throws Error with the end of its log when it ends before it is ready
  */
 export async function startServiceProcess(options: {
   entry: string;
   env: Record<string, string>;
   args?: string[];
+  checkout?: string;
   /** For a program without IPC: the line by which it reports that it is ready; the named groups are the details. */
   readyLine?: RegExp;
 }): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, [launcher, options.entry, ...(options.args ?? [])], {
+  const { checkout } = options;
+  const program =
+    checkout === undefined ? launcher : join(checkout, "packages", "runtime", "src", "launch", "launch.mjs");
+  const child = spawn(process.execPath, [program, options.entry, ...(options.args ?? [])], {
+    ...(checkout !== undefined && { cwd: checkout }),
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

@@ -16,8 +16,9 @@ export interface Stack {
   readonly simulators: SimulatorProcess[];
   /** The base URL of the first API. */
   readonly url: string;
-  startApi(env?: Record<string, string>): Promise<ServiceProcess>;
-  startWorker(env?: Record<string, string>): Promise<ServiceProcess>;
+  /** @param checkout the folder of another version of Genga, which is started instead of this one */
+  startApi(env?: Record<string, string>, checkout?: string): Promise<ServiceProcess>;
+  startWorker(env?: Record<string, string>, checkout?: string): Promise<ServiceProcess>;
   /** Ends every process and removes the folder. */
   stop(): Promise<void>;
 }
@@ -74,13 +75,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     list: ServiceProcess[],
     app: string,
     more: Record<string, string>,
+    checkout?: string,
   ): Promise<ServiceProcess> => {
-    const service = await startServiceProcess({ entry: `apps/${app}/src/main.ts`, env: { ...env, ...more } });
+    const service = await startServiceProcess({
+      entry: `apps/${app}/src/main.ts`,
+      env: { ...env, ...more },
+      ...(checkout !== undefined && { checkout }),
+    });
     list.push(service);
     return service;
   };
-  const startApi = (more = {}): Promise<ServiceProcess> => start(apis, "api", more);
-  const startWorker = (more = {}): Promise<ServiceProcess> => start(workers, "worker", more);
+  const startApi: Stack["startApi"] = (more = {}, checkout) => start(apis, "api", more, checkout);
+  const startWorker: Stack["startWorker"] = (more = {}, checkout) => start(workers, "worker", more, checkout);
   await Promise.all([
     ...Array.from({ length: options.apis ?? 1 }, () => startApi()),
     ...Array.from({ length: options.workers ?? 1 }, () => startWorker()),
