@@ -36,6 +36,7 @@ const mayImport = {
     "packages/runtime",
     "packages/webhooks",
   ],
+  "apps/cli": ["packages/client"],
   "apps/dashboard": ["packages/client"],
   "apps/standalone": [
     "packages/client",
@@ -97,6 +98,14 @@ const foldersMayImport = {
     servers: ["job", "metrics", "timing"],
     "taking-back": ["servers"],
     tickets: ["lanes", "servers", "taking-back", "timing"],
+  },
+  "apps/cli": {
+    terminal: [],
+    settings: ["terminal"],
+    submission: ["terminal"],
+    files: ["terminal"],
+    following: ["terminal", "command-context.ts"],
+    commands: ["files", "following", "settings", "submission", "terminal", "command-context.ts"],
   },
   "apps/dashboard": {
     connection: [],

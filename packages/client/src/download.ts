@@ -11,6 +11,11 @@ export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes that have arrived so far. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /**
+   * The begin of the content, which an earlier download has brought; the body is what follows it. Fewer bytes than the content has. The
+   * whole is compared with the announced SHA-256.
+   */
+  readonly have?: { readonly bytes: number; readonly content: AsyncIterable<Uint8Array> } | undefined;
 }
 
 export interface Download {
@@ -35,16 +40,15 @@ const stalledMs = 60_000;
 export async function download(
   output: string | Pick<Output, "id" | "sha256">,
   sending: Sending,
-  { signal, onProgress }: DownloadOptions,
+  { signal, onProgress, have }: DownloadOptions,
 ): Promise<Download> {
   const id = typeof output === "string" ? output : output.id;
   const known = typeof output === "string" ? undefined : output.sha256;
   const source = new ContentSource(id, sending, signal);
-  const { headers } = await source.open();
-  const etag = headers.get("etag");
-  const length = headers.get("content-length");
-  const announced = known ?? /^"([0-9a-f]{64})"$/.exec(etag ?? "")?.[1];
   const hash = sha256.create();
+  for await (const chunk of have?.content ?? []) hash.update(chunk);
+  const { headers, bytes } = await source.open(have?.bytes ?? 0);
+  const announced = known ?? /^"([0-9a-f]{64})"$/.exec(headers.get("etag") ?? "")?.[1];
   const body = new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
@@ -72,8 +76,7 @@ export async function download(
   );
   return {
     mediaType: headers.get("content-type") ?? "application/octet-stream",
-    bytes: length === null ? undefined : Number(length),
-    ...{ sha256: announced, body },
+    ...{ bytes, sha256: announced, body },
   };
 }
 
@@ -109,14 +112,16 @@ class ContentSource {
     this.#whole = new Deadline(signal);
   }
 
-  /** The first answer. @throws GengaError */
-  async open(): Promise<Response> {
+  /** @param position of the first byte that is wanted  @returns the first answer, and the size of the whole  @throws GengaError */
+  async open(position: number): Promise<{ headers: Headers; bytes: number | undefined }> {
     try {
-      const response = await this.#request({});
-      this.#etag = response.headers.get("etag");
-      const length = response.headers.get("content-length");
-      this.#bytes = length === null ? undefined : Number(length);
-      return response;
+      const { headers, status } = await this.#request(position === 0 ? {} : { range: `bytes=${position}-` });
+      this.#etag = headers.get("etag");
+      const whole = headers.get("content-range")?.split("/")[1] ?? headers.get("content-length");
+      this.#bytes = whole === null || whole === "*" ? undefined : Number(whole);
+      this.#skip = status === 206 ? 0 : position;
+      this.position = position;
+      return { headers, bytes: this.#bytes };
     } catch (error) {
       this.close();
       throw error;

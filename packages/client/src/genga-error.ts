@@ -86,8 +86,13 @@ export function connectionError(cause: unknown): GengaError {
   const title = "The API could not be reached, or its answer was cut off";
   return new GengaError({
     ...{ status: 0, code: ownCodes.connectionFailed, title, cause },
-    detail: cause instanceof Error ? `${title}: ${cause.message}` : "",
+    detail: cause instanceof Error ? `${title}: ${reasonOf(cause)}` : "",
   });
+}
+
+/** The innermost one: Node's fetch says "fetch failed", and why in its cause. */
+function reasonOf(error: Error): string {
+  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }
 
 function problemOf(body: string): Omit<Problem, "status"> | undefined {

@@ -1,0 +1,105 @@
+import { createInterface } from "node:readline/promises";
+import { text as textOf } from "node:stream/consumers";
+import { Writable } from "node:stream";
+import { GengaClient } from "@genga/client";
+import { type Command } from "commander";
+import { contextOf, type Surroundings, terminalOf } from "../command-context.ts";
+import { checkedUrl, connectionOf } from "../settings/connection.ts";
+import { loginPath, removeLogin, writeLogin } from "../settings/kept-login.ts";
+import { UsageError } from "../terminal/exit-codes.ts";
+import { factsOf } from "../terminal/table.ts";
+import { safeText } from "../terminal/safe-text.ts";
+
+/** `login`, `logout` and `whoami`. */
+export function addLogin(program: Command, surroundings: Surroundings): void {
+  const { env, signal } = surroundings;
+  program
+    .command("login")
+    .description("keep an API's address and a key, for this user of this machine alone")
+    .argument("[url]", "of the API, such as https://genga.example")
+    .addHelpText(
+      "after",
+      `
+The key is asked for, or read from standard input where that is no terminal:
+  genga login https://genga.example
+  pass show genga | genga login https://genga.example`,
+    )
+    .action(async (given: string | undefined, _options: unknown, command: Command) => {
+      const terminal = terminalOf(command);
+      const { url: chosen } = command.optsWithGlobals<{ url?: string }>();
+      const url = given === undefined ? (await connectionOf({ url: chosen }, env)).url : checkedUrl(given);
+      const session = await sessionOf(url, undefined, signal);
+      const key = session?.needsKey === true ? await readKey(signal) : undefined;
+      const who = key === undefined ? session : await sessionOf(url, key, signal);
+      const path = loginPath(env);
+      await writeLogin(path, key === undefined ? { url } : { url, key });
+      if (key !== undefined && url.startsWith("http:") && !isLoopback(url))
+        terminal.note(
+          "warning: the address begins with http://, so the key travels where others can read it.",
+        );
+      terminal.result({ url, tenant: who?.tenant ?? null, role: who?.role ?? null, path }, () => [
+        safeText(
+          `${url}${key === undefined ? ", which asks for no key" : `, tenant ${who?.tenant ?? ""}, ${who?.role ?? ""}`}`,
+        ),
+        safeText(`kept in ${path}`),
+      ]);
+    });
+  program
+    .command("logout")
+    .description("forget the address and the key")
+    .action(async (_options: unknown, command: Command) => {
+      await removeLogin(loginPath(env));
+      terminalOf(command).result({}, () => ["forgotten"]);
+    });
+  program
+    .command("whoami")
+    .description("say which API is used, and as whom")
+    .action(async (_options: unknown, command: Command) => {
+      const { client, connection, terminal } = await contextOf(command, surroundings);
+      const { data } = await client.http.GET("/api/anime/session", { signal });
+      terminal.result({ url: connection.url, ...data }, () =>
+        factsOf([
+          ["api", connection.url],
+          ["tenant", data?.tenant],
+          ["role", data?.role],
+          ["key", data?.keyName],
+        ]),
+      );
+    });
+}
+
+async function sessionOf(
+  url: string,
+  key: string | undefined,
+  signal: AbortSignal,
+): Promise<{ tenant: string | null; role: string | null; needsKey: boolean } | undefined> {
+  const client = new GengaClient({ baseUrl: url, apiKey: key, retries: { attemptsMax: 2 } });
+  return (await client.http.GET("/api/anime/session", { signal })).data;
+}
+
+function isLoopback(url: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
+}
+
+/** Without an echo on a terminal. */
+async function readKey(signal: AbortSignal): Promise<string> {
+  const key = process.stdin.isTTY ? await askForKey(signal) : (await textOf(process.stdin)).trim();
+  if (key === "") throw new UsageError("no key was given.");
+  return key;
+}
+
+async function askForKey(signal: AbortSignal): Promise<string> {
+  process.stderr.write("API key: ");
+  const nowhere = new Writable({
+    write: (_chunk, _encoding, done) => {
+      done();
+    },
+  });
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  try {
+    return (await lines.question("", { signal })).trim();
+  } finally {
+    lines.close();
+    process.stderr.write("\n");
+  }
+}

@@ -1,0 +1,21 @@
+/** What scripts can tell apart; docs/clients.md lists them. */
+export const exitCodes = {
+  ok: 0,
+  /** A job has not completed, or a file could not be fetched. */
+  notCompleted: 1,
+  /** The command line, or a file that it names, is wrong. */
+  usage: 2,
+  /** The API refused. */
+  refused: 3,
+  /** The API cannot be reached, or cannot answer now. */
+  away: 4,
+  /** `--timeout` is over. */
+  timeout: 5,
+  /** Ctrl-C, as shells count it. */
+  interrupted: 130,
+} as const;
+
+/** The command line, or a file that it names, is wrong. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}

@@ -1,0 +1,265 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { migrate } from "@genga/database";
+import { createTestDatabase, sleepWorkflow, startStack, type Stack, type TestDatabase } from "@genga/testing";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { z } from "zod";
+import { genga, type Ran, shell } from "./run-cli.ts";
+
+let database: TestDatabase;
+let stack: Stack;
+let folder: string;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  stack = await startStack({ databaseUrl: database.url, apis: 1, workers: 1 });
+  folder = await mkdtemp(join(tmpdir(), "genga-cli-"));
+  env = { GENGA_URL: stack.url, GENGA_CONFIG: join(folder, "login.json") };
+}, 60_000);
+afterAll(async () => {
+  await stack.stop();
+  await database.drop();
+  await rm(folder, { recursive: true, force: true });
+}, 30_000);
+
+const graph = (color: number | string, prefix = "x"): string =>
+  `{"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": ${color}}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "${prefix}"}}}`;
+
+async function file(name: string, content: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, content);
+  return path;
+}
+
+function json<Shape>(ran: Ran, shape: z.ZodType<Shape>): Shape {
+  expect(ran).toMatchObject({ code: 0 });
+  return shape.parse(JSON.parse(ran.out));
+}
+
+const withId = z.looseObject({ id: z.string() });
+
+test("submit, watch and get follow each other in a shell, with nothing but the id between them", async () => {
+  const path = await file("graph.json", graph(255));
+  const ran = await shell(
+    `id=$(genga submit --workflow ${path}) && genga watch $id && genga get $id -o "${folder}/renders"`,
+    { env },
+  );
+  expect(ran).toMatchObject({ code: 0 });
+  expect(ran.err).toMatch(/100 % {2}completed/);
+  const written = ran.out.trim();
+  expect(written.startsWith(`${folder}/renders/`)).toBe(true);
+  expect((await readFile(written)).subarray(1, 4).toString()).toBe("PNG");
+});
+
+test("a batch from lines of JSON keeps every digit, is counted first when asked, and comes as a zip", async () => {
+  const lines = [255, 65_280].map((color) =>
+    JSON.stringify({ type: "workflow", workflow: JSON.parse(graph(color)) as object }),
+  );
+  lines.push(`{"type": "image", "prompt": "sky", "seed": 18446744073709551615, "steps": 1}`);
+  const input = `${lines.join("\n")}\n\n`;
+  const dry = await genga(["submit", "--jobs", "-", "--dry-run", "--json"], { env, input });
+  expect(json(dry, z.looseObject({ total: z.number() })).total).toBe(3);
+  const batch = json(
+    await genga(["submit", "--jobs", "-", "--name", "night", "--json"], { env, input }),
+    withId,
+  );
+  expect(await genga(["watch", batch.id], { env })).toMatchObject({ code: 0 });
+  const listed = await genga(["ls", "--batch", batch.id, "--text", "sky", "--json"], { env });
+  const [sky] = json(listed, z.looseObject({ jobs: z.array(withId) })).jobs;
+  const response = await fetch(`${stack.url}/api/anime/jobs/${sky!.id}/parameters`);
+  expect(await response.text()).toContain("18446744073709551615");
+  const zip = join(folder, "night.zip");
+  expect(await genga(["get", batch.id, "--zip", zip], { env })).toMatchObject({ code: 0 });
+  expect((await readFile(zip)).subarray(0, 2).toString()).toBe("PK");
+}, 90_000);
+
+test("a sweep over inputs of a workflow makes a job for each value", async () => {
+  const path = await file("swept.json", graph(0));
+  const args = ["submit", "--workflow", path, "--vary", "1.color=1,2,3", "--dry-run", "--json"];
+  expect(json(await genga(args, { env }), z.looseObject({ total: z.number() })).total).toBe(3);
+});
+
+test("a job that fails ends the watch with 1, and why says at which node", async () => {
+  const failing = await file(
+    "failing.json",
+    JSON.stringify({
+      "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+      "2": {
+        class_type: "ProtoFail",
+        inputs: { image: ["1", 0], mode: "value", message: "no\u001b[31m luck", seed: 1 },
+      },
+      "3": { class_type: "SaveImage", inputs: { images: ["2", 0], filename_prefix: "x" } },
+    }),
+  );
+  const { id } = json(await genga(["submit", "--workflow", failing, "--json"], { env }), withId);
+  const watched = await genga(["watch", id], { env });
+  expect(watched.code).toBe(1);
+  expect(watched.err).toMatch(/failed: .*no\\u001b\[31m luck/);
+  const why = await genga(["why", id], { env });
+  expect(why.out).toContain("at node 2 (ProtoFail)");
+  expect(watched.err + why.out).not.toContain("\u001b");
+  // It made nothing.
+  expect(await genga(["get", id, "-o", join(folder, "none")], { env })).toMatchObject({ code: 1, out: "" });
+});
+
+describe("exit codes tell a script", () => {
+  test.each<[string, string[], Record<string, string>, number, RegExp]>([
+    ["a wrong option", ["submit", "--colour", "red"], {}, 2, /unknown option '--colour'/],
+    [
+      "a file that is not there",
+      ["submit", "--workflow", "/nonexistent.json"],
+      {},
+      2,
+      /cannot read \/nonexistent/,
+    ],
+    ["an unknown job", ["show", "0199a7b2-0000-7000-8000-000000000000"], {}, 3, /no batch|not/i],
+    ["a refused field", ["submit", "--prompt", "x", "-p", "width=100"], {}, 3, /width: /],
+    [
+      "an API that is away",
+      ["ls"],
+      { GENGA_URL: "http://127.0.0.1:65431" },
+      4,
+      /could not be reached.*ECONNREFUSED/,
+    ],
+    ["an address with a password", ["ls"], { GENGA_URL: "http://a:b@127.0.0.1:9" }, 2, /holds a password/],
+  ])("%s", async (_what, args, more, code, message) => {
+    const ran = await genga(args, { env: { ...env, ...more } });
+    expect([ran.code, ran.out]).toEqual([code, ""]);
+    expect(ran.err).toMatch(message);
+  });
+
+  test("a mistake in a line of a file, by its number", async () => {
+    const ran = await genga(["submit", "--jobs", "-"], {
+      env,
+      input: '{"type": "image", "prompt": "a"}\n{"type": \n',
+    });
+    expect(ran).toMatchObject({ code: 2, out: "" });
+    expect(ran.err).toContain("line 2 of - is not JSON");
+  });
+
+  test("the end of the time, while the job goes on", async () => {
+    const sleeping = await file("sleeping.json", JSON.stringify(sleepWorkflow(30)));
+    const { id } = json(await genga(["submit", "--workflow", sleeping, "--json"], { env }), withId);
+    const ran = await genga(["watch", id, "--timeout", "0.5s"], { env });
+    expect(ran).toMatchObject({ code: 5 });
+    expect(await genga(["cancel", id], { env })).toMatchObject({ code: 0 });
+    expect((await genga(["watch", id], { env })).code).toBe(1);
+  });
+});
+
+describe("files", () => {
+  test("that an interrupted download left are gone on with; whole ones are not fetched again", async () => {
+    const path = await file("kept.json", graph(4_678_655));
+    const { id } = json(await genga(["submit", "--workflow", path, "--json"], { env }), withId);
+    await genga(["watch", id], { env });
+    const to = join(folder, "parts");
+    const get = ["get", id, "-o", to, "--names", "{name}.{ext}", "--json"];
+    const shape = z.object({
+      files: z.array(z.object({ path: z.string(), sha256: z.string(), wasThere: z.boolean() })),
+    });
+    const [first] = json(await genga(get, { env }), shape).files;
+    const content = await readFile(first!.path);
+    expect(createHash("sha256").update(content).digest("hex")).toBe(first!.sha256);
+
+    await rm(first!.path);
+    await writeFile(`${first!.path}.part`, content.subarray(0, 40));
+    expect(json(await genga(get, { env }), shape).files).toEqual([first]);
+    expect(await readFile(first!.path)).toEqual(content);
+    expect(json(await genga(get, { env }), shape).files).toEqual([{ ...first, wasThere: true }]);
+
+    // A part of another file is noticed, and not kept.
+    await rm(first!.path);
+    await writeFile(`${first!.path}.part`, Buffer.alloc(40, 1));
+    expect(await genga(get, { env })).toMatchObject({ code: 3 });
+    expect(await readdir(to)).toEqual([]);
+    expect(json(await genga(get, { env }), shape).files).toEqual([first]);
+  });
+
+  test("stay in the folder, whatever projects and prompts are called", async () => {
+    const path = await file("named.json", graph(1));
+    const args = ["submit", "--workflow", path, "--project", "../../up", "--shot", "a/b\u202e", "--json"];
+    const { id } = json(await genga(args, { env }), withId);
+    await genga(["watch", id], { env });
+    const to = join(folder, "inside");
+    const ran = await genga(["get", id, "-o", to, "--names", "{project}/{shot}.{ext}"], { env });
+    expect(ran).toMatchObject({ code: 0 });
+    expect(existsSync(ran.out.trim())).toBe(true);
+    expect(ran.out.startsWith(`${to}/`)).toBe(true);
+    expect(await genga(["get", id, "-o", to, "--names", "../{name}"], { env })).toMatchObject({ code: 2 });
+    expect(await genga(["get", id, "-o", to, "--names", "{colour}"], { env })).toMatchObject({ code: 2 });
+  });
+});
+
+describe("a login", () => {
+  test("is readable for its user alone, is refused otherwise, and can be forgotten", async () => {
+    const own = { GENGA_CONFIG: join(folder, "own", "login.json") };
+    expect(await genga(["login", stack.url], { env: own })).toMatchObject({ code: 0 });
+    expect((await stat(own.GENGA_CONFIG)).mode & 0o777).toBe(0o600);
+    expect(await genga(["ls"], { env: own })).toMatchObject({ code: 0 });
+    await chmod(own.GENGA_CONFIG, 0o644);
+    const refused = await genga(["ls"], { env: own });
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("can be read by other users");
+    expect(await genga(["logout"], { env: own })).toMatchObject({ code: 0 });
+    expect(existsSync(own.GENGA_CONFIG)).toBe(false);
+  });
+
+  test("gives its key to the address that it was given for, and to no other", async () => {
+    const seen: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.setHeader("content-type", "application/json");
+      const needsKey = request.headers.authorization === undefined;
+      response.end(JSON.stringify({ tenant: "studio", role: "submit", keyName: "k", needsKey, jobs: [] }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const own = { GENGA_CONFIG: join(folder, "keyed.json") };
+    expect(await genga(["login", url], { env: own, input: "secret-key\n" })).toMatchObject({ code: 0 });
+    await genga(["ls"], { env: own });
+    await genga(["ls", "--url", url.replace("127.0.0.1", "localhost")], { env: own });
+    expect(seen).toEqual([undefined, "Bearer secret-key", "Bearer secret-key", undefined]);
+    server.close();
+  });
+});
+
+test("templates, servers, models and completions are there", async () => {
+  expect((await genga(["template", "ls"], { env })).out).toContain("image");
+  const shown = await genga(["template", "show", "image"], { env });
+  expect(shown.out).toMatch(/prompt\s+string\s+yes/);
+  const servers = z.looseObject({ servers: z.array(z.looseObject({ id: z.string(), name: z.string() })) });
+  const [server] = json(await genga(["servers", "--json"], { env }), servers).servers;
+  expect(await genga(["servers", "drain", server!.name], { env })).toMatchObject({ code: 0 });
+  expect((await genga(["servers"], { env })).out).toContain("draining");
+  expect(await genga(["servers", "resume", server!.id], { env })).toMatchObject({ code: 0 });
+  expect((await genga(["models", "--kind", "samplers"], { env })).out).toContain("euler");
+  const checked = await shell("genga completion bash | bash -n && echo fine", { env });
+  expect(checked).toMatchObject({ code: 0, out: "fine\n" });
+});
+
+test("a batch is listed, shown, paused, resumed and submitted again", async () => {
+  const input = `${JSON.stringify({ type: "workflow", workflow: JSON.parse(graph(7)) as object })}\n`;
+  const { id } = json(
+    await genga(["submit", "--jobs", "-", "--name", "シーン4", "--json"], { env, input }),
+    withId,
+  );
+  expect((await genga(["batch", "ls"], { env })).out).toContain("シーン4");
+  await genga(["watch", id], { env });
+  expect((await genga(["batch", "show", id], { env })).out).toMatch(/state\s+1 of 1/);
+  const again = (await genga(["batch", "again", id, "--name", "once more"], { env })).out.trim();
+  expect(again).not.toBe(id);
+  expect(await genga(["watch", again, id], { env })).toMatchObject({ code: 0 });
+  const job = json(
+    await genga(["ls", "--batch", again, "--json"], { env }),
+    z.looseObject({ jobs: z.array(withId) }),
+  ).jobs[0]!;
+  const rerun = (await genga(["rerun", job.id], { env })).out.trim();
+  expect(await genga(["watch", rerun], { env })).toMatchObject({ code: 0 });
+});
