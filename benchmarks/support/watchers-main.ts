@@ -6,6 +6,7 @@
  * `"read"`, as counts by whole milliseconds.
  */
 import { get } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 
 const requestSchema = z.union([
@@ -21,11 +22,35 @@ let agesMs = new Map<number, number>();
 let received = new Map<number, number>();
 let ended = 0;
 
+class RefusedStream extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** As clients do: an API that has no room for the moment is asked again after the time that it says. */
+async function watchInTheEnd(url: string, index: number, epoch: number): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await watch(url, index, epoch);
+      return;
+    } catch (error) {
+      if (!(error instanceof RefusedStream) || attempt === 10) throw error;
+      await delay(error.retryAfterMs);
+    }
+  }
+}
+
 function watch(url: string, index: number, epoch: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = get(url, { agent: false }, (response) => {
       if (response.statusCode !== 200) {
-        reject(new Error(`${url}: ${response.statusCode ?? 0}`));
+        response.resume();
+        const seconds = Number(response.headers["retry-after"] ?? 1);
+        reject(new RefusedStream(`${url}: ${response.statusCode ?? 0}`, seconds * 1_000));
         return;
       }
       let rest = "";
@@ -61,7 +86,7 @@ function note(block: string, index: number, now: number): void {
 async function watchAll(urls: readonly string[], epoch: number): Promise<void> {
   for (let from = 0; from < urls.length; from += connectingAtOnce) {
     const group = urls.slice(from, from + connectingAtOnce);
-    await Promise.all(group.map((url, index) => watch(url, from + index, epoch)));
+    await Promise.all(group.map((url, index) => watchInTheEnd(url, from + index, epoch)));
   }
 }
 
