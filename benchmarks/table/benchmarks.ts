@@ -48,6 +48,12 @@ export const benchmarks: readonly Benchmark[] = [
     args: ["--servers", "100", "--seconds", "10"],
     minutesMax: 6,
   },
+  {
+    name: "processes",
+    entry: "benchmarks/processes.ts",
+    args: ["--workers", "4", "--jobs", "50", "--seconds", "10"],
+    minutesMax: 6,
+  },
   { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
   { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
   { name: "page", entry: "benchmarks/page.ts", args: ["--minutes", "0.5"], minutesMax: 8 },
