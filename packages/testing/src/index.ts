@@ -1,6 +1,7 @@
 export { launcher, startServiceProcess, type ServiceProcess } from "./service-process.ts";
 export { untilServerIsIdle } from "./server-queue.ts";
 export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
+export { createTestNetwork, whyNoNetwork, type NetworkMachine, type TestNetwork } from "./test-network.ts";
 export { createTestDatabase, testServiceUrl, type TestDatabase } from "./test-database.ts";
 export {
   buildFailure,

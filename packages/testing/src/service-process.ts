@@ -38,11 +38,15 @@ export async function startServiceProcess(options: {
   checkout?: string;
   /** For a program without IPC: the line by which it reports that it is ready; the named groups are the details. */
   readyLine?: RegExp;
+  /** A command that runs the program elsewhere, as a machine of a `TestNetwork` has one. */
+  within?: readonly string[];
 }): Promise<ServiceProcess> {
-  const { checkout } = options;
+  const { checkout, within = [] } = options;
   const program =
     checkout === undefined ? launcher : join(checkout, "packages", "runtime", "src", "launch", "launch.mjs");
-  const child = spawn(process.execPath, [program, options.entry, ...(options.args ?? [])], {
+  const line = [...within, process.execPath, program, options.entry, ...(options.args ?? [])];
+  const [command = "", ...args] = line;
+  const child = spawn(command, args, {
     ...(checkout !== undefined && { cwd: checkout }),
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],

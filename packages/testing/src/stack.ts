@@ -18,7 +18,12 @@ export interface Stack {
   readonly url: string;
   /** @param checkout the folder of another version of Genga, which is started instead of this one */
   startApi(env?: Record<string, string>, checkout?: string): Promise<ServiceProcess>;
-  startWorker(env?: Record<string, string>, checkout?: string): Promise<ServiceProcess>;
+  /** @param within as in `startServiceProcess` */
+  startWorker(
+    env?: Record<string, string>,
+    checkout?: string,
+    within?: readonly string[],
+  ): Promise<ServiceProcess>;
   /** Ends every process and removes the folder. */
   stop(): Promise<void>;
 }
@@ -76,17 +81,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     app: string,
     more: Record<string, string>,
     checkout?: string,
+    within: readonly string[] = [],
   ): Promise<ServiceProcess> => {
     const service = await startServiceProcess({
       entry: `apps/${app}/src/main.ts`,
       env: { ...env, ...more },
       ...(checkout !== undefined && { checkout }),
+      within,
     });
     list.push(service);
     return service;
   };
   const startApi: Stack["startApi"] = (more = {}, checkout) => start(apis, "api", more, checkout);
-  const startWorker: Stack["startWorker"] = (more = {}, checkout) => start(workers, "worker", more, checkout);
+  const startWorker: Stack["startWorker"] = (more = {}, checkout, within) =>
+    start(workers, "worker", more, checkout, within);
   await Promise.all([
     ...Array.from({ length: options.apis ?? 1 }, () => startApi()),
     ...Array.from({ length: options.workers ?? 1 }, () => startWorker()),
@@ -111,10 +119,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 /** A simulated ComfyUI as a process that can be killed. */
-export async function startSimulatorProcess(args: string[]): Promise<SimulatorProcess> {
+export async function startSimulatorProcess(
+  args: string[],
+  within: readonly string[] = [],
+): Promise<SimulatorProcess> {
   const service = await startServiceProcess({
     entry: "packages/comfyui-simulator/src/main.ts",
-    args,
+    ...{ args, within },
     env: {},
     readyLine: /simulator listening on (?<url>\S+)/,
   });

@@ -44,9 +44,13 @@ export interface ProxiedConnection {
   reset(): void;
 }
 
-/** Listens on a free loopback port in front of `targetUrl` (which must contain a port) or of `host` and `port`. */
+/**
+ * Listens on a free port in front of `targetUrl` (which must contain a port) or of `host` and `port`.
+ * @param listenAddress of this machine
+ */
 export async function startTcpProxy(
   target: { targetUrl: string } | { host: string; port: number },
+  listenAddress = "127.0.0.1",
 ): Promise<TcpProxy> {
   const url = new URL("targetUrl" in target ? target.targetUrl : `tcp://${target.host}:${target.port}`);
   if (url.port === "") throw new Error(`The URL ${url.href} names no port to lead to.`);
@@ -68,7 +72,7 @@ export async function startTcpProxy(
     pair.onClose(() => pairs.delete(pair));
     if (isFrozen) pair.hold();
   };
-  let server: Server | null = await listen(accept, 0);
+  let server: Server | null = await listen(accept, 0, listenAddress);
   const { port } = server.address() as AddressInfo;
 
   const cut = async (): Promise<void> => {
@@ -79,16 +83,16 @@ export async function startTcpProxy(
     for (const pair of pairs) pair.reset();
     await closed;
   };
-  url.hostname = "127.0.0.1";
+  url.hostname = listenAddress;
   url.port = String(port);
   return {
-    host: "127.0.0.1",
+    host: listenAddress,
     port,
     url: url.href,
     connectionCount: () => connections,
     cut,
     restore: async () => {
-      server ??= await listen(accept, port);
+      server ??= await listen(accept, port, listenAddress);
     },
     freeze: () => {
       isFrozen = true;
@@ -230,9 +234,9 @@ class Flow {
   }
 }
 
-async function listen(accept: (client: Socket) => void, port: number): Promise<Server> {
+async function listen(accept: (client: Socket) => void, port: number, address: string): Promise<Server> {
   const server = createServer({ allowHalfOpen: false }, accept);
-  server.listen(port, "127.0.0.1");
+  server.listen(port, address);
   await once(server, "listening");
   return server;
 }
