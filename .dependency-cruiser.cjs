@@ -96,6 +96,7 @@ const foldersMayImport = {
     previews: [],
     job: ["durations", "files", "lanes", "metrics", "previews", "timing"],
     servers: ["job", "metrics", "timing"],
+    sources: ["timing"],
     "taking-back": ["servers"],
     tickets: ["lanes", "servers", "taking-back", "timing"],
   },

@@ -79,7 +79,7 @@ function tellAddresses({ apiUrl, comfyuiUrls, logFolder }: Everything, say: (lin
   say(`API          ${apiUrl}/api/anime/health`);
   say(`API docs     ${apiUrl}/docs`);
   say(`Bull Board   ${apiUrl}/admin/queues`);
-  say(`ComfyUI      ${comfyuiUrls.join(", ")}`);
+  if (comfyuiUrls.length > 0) say(`ComfyUI      ${comfyuiUrls.join(", ")}`);
   say(`Logs         ${logFolder}`);
   say("");
 }

@@ -13,6 +13,7 @@ import {
   type OutputStorage,
   type PreviewGiver,
   type RunDurations,
+  type ServerSourcesStore,
   type ServerStore,
   type ServerUpkeep,
   type Signals,
@@ -37,6 +38,7 @@ import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@g
 import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 import { type Registry } from "prom-client";
 import { RunMetrics } from "./metrics/run-metrics.ts";
+import { type ServerSources } from "./sources/server-sources.ts";
 
 /** All parts of a worker. */
 export interface Dependencies {
@@ -47,6 +49,9 @@ export interface Dependencies {
   announcer: JobAnnouncer;
   servers: ServerStore;
   serverUpkeep: ServerUpkeep;
+  serverSources: ServerSourcesStore;
+  /** The servers that the configuration, the servers file and the API name. */
+  sources: ServerSources;
   laneServing: LaneServing;
   runDurations: RunDurations;
   guessedLanes: GuessedLanes;
@@ -71,8 +76,12 @@ export interface Dependencies {
   close(): Promise<void>;
 }
 
-/** The composition root: builds all parts by hand. */
-export async function openDependencies(settings: ServiceConfiguration, log: Logger): Promise<Dependencies> {
+/** The composition root: builds all parts by hand. @param sources are closed with the parts */
+export async function openDependencies(
+  settings: ServiceConfiguration,
+  sources: ServerSources,
+  log: Logger,
+): Promise<Dependencies> {
   const workerId = settings.workerId ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const database = openDatabase({
     databaseUrl: settings.databaseUrl,
@@ -102,6 +111,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     announcer: database.jobAnnouncer,
     servers: database.servers,
     serverUpkeep: database.serverUpkeep,
+    ...{ serverSources: database.serverSources, sources },
     laneServing: database.laneServing,
     runDurations: database.runDurations,
     guessedLanes: database.guessedLanes,
@@ -129,6 +139,7 @@ export async function openDependencies(settings: ServiceConfiguration, log: Logg
     storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
+      sources.close();
       await released.announced();
       await Promise.allSettled(
         [tickets, signals, previewGiver, definitions, tracing].map((part) => part.close()),

@@ -3,6 +3,7 @@ import { requireServices, runService } from "@genga/runtime";
 import pTimeout from "p-timeout";
 import { DrainSignal } from "./draining/drain-signal.ts";
 import { openDependencies } from "./dependencies.ts";
+import { ServerSources } from "./sources/server-sources.ts";
 import { startStatusServer } from "./status-server.ts";
 import { Worker } from "./worker.ts";
 
@@ -14,11 +15,13 @@ runService("worker", async ({ configuration, log, signal }) => {
   const settings = requireServices(configuration);
   // Probes get answers while the worker waits for what it needs.
   const statusServer = await startStatusServer(settings.workerStatus);
+  // First of all, since a mistake in the servers file ends the start.
+  const sources = await ServerSources.open(settings, process.env, log);
   const onWaiting = (message: string): void => {
     log.warn(message);
   };
   await awaitSchema({ databaseUrl: settings.databaseUrl, signal, onWaiting });
-  const dependencies = await openDependencies(settings, log);
+  const dependencies = await openDependencies(settings, sources, log);
   const worker = new Worker(dependencies);
   worker.start(statusServer.url);
   const { drain } = worker;
@@ -28,7 +31,7 @@ runService("worker", async ({ configuration, log, signal }) => {
   return {
     details: {
       workerId: dependencies.workerId,
-      servers: configuration.comfyuiServers.map(({ identity }) => identity).join(", "),
+      servers: sources.servers.map(({ address }) => address.identity).join(", "),
       health: `${statusServer.url}/health`,
     },
     stop: async () => {

@@ -9,6 +9,7 @@ import { Previews } from "./previews/previews.ts";
 import { noTakeBacks } from "./job/take-back.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
 import { registerServerMetrics } from "./metrics/server-metrics.ts";
+import { registerSourceMetrics } from "./metrics/source-metrics.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
 import { ServerFleet } from "./servers/server-fleet.ts";
 import { removeSuperseded } from "./servers/superseded-prompts.ts";
@@ -71,9 +72,8 @@ export class Worker {
     this.#house = new HouseKeeping(dependencies, house);
     this.#fleet = new ServerFleet({
       ...{ workerId, servers, definitions, leaseMs, graceMs, stallMs, guard, log },
-      addresses: settings.comfyuiServers,
-      slots: settings.serverSlots,
-      labels: settings.serverLabels,
+      ...{ serverSources: dependencies.serverSources, sources: dependencies.sources },
+      serverName: settings.serverName,
       statusUrl: () => this.#statusUrl,
       onReady: (server) => {
         void this.#adoptAndFill(server);
@@ -137,7 +137,11 @@ export class Worker {
   start(statusUrl: string): void {
     this.#statusUrl = statusUrl;
     this.#subscribe();
-    const { tickets, log, settings } = this.#with;
+    const { tickets, log, settings, sources, registry } = this.#with;
+    registerSourceMetrics(registry, sources);
+    sources.onChange(() => {
+      this.#fleet.applySources();
+    });
     const repeat = (name: string, intervalMs: number, tick: () => Promise<void> | void): void => {
       this.#stops.push(startTicker({ name, intervalMs, tick, log }));
     };

@@ -27,12 +27,29 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
   return new ServerFleet({
     workerId,
     servers: database.servers,
+    serverSources: database.serverSources,
     definitions,
-    addresses: ports.map((port) => {
-      const url = `http://127.0.0.1:${port}`;
-      return { identity: serverName === "" ? url : `${url}#${serverName}`, url, credentials: undefined };
-    }),
-    ...{ slots: 2, labels: new Map(), leaseMs, graceMs: 1_000, stallMs: 1_000 },
+    sources: {
+      servers: ports.map((port) => {
+        const url = `http://127.0.0.1:${port}`;
+        const identity = serverName === "" ? url : `${url}#${serverName}`;
+        return {
+          address: { identity, url, credentials: undefined },
+          ...{
+            slots: 2,
+            labels: [],
+            source: "setting",
+            credential: null,
+            resolves: false,
+            resolvedFrom: null,
+          },
+        };
+      }),
+      problem: null,
+      authorizationFor: () => undefined,
+    },
+    serverName: serverName === "" ? undefined : serverName,
+    ...{ leaseMs, graceMs: 1_000, stallMs: 1_000 },
     guard: new OutageGuard(leaseMs),
     log,
     statusUrl: () => null,

@@ -3,14 +3,7 @@ import { randomUUID } from "node:crypto";
 import { cancelPrompt, type CancelOutcome } from "./wire/cancel.ts";
 import { withDeadline } from "./wire/deadline.ts";
 import { ComfyUIError } from "./wire/errors.ts";
-import {
-  authorizationOf,
-  HttpClient,
-  type CallOptions,
-  type Credentials,
-  type Download,
-  type Method,
-} from "./wire/http-client.ts";
+import { HttpClient, type CallOptions, type Download, type Method } from "./wire/http-client.ts";
 import { type ObjectInfo } from "./classes/object-info.ts";
 import { collectOutputs, type FileReference, type OutputReference } from "./wire/outputs.ts";
 import { initialProgress, markSubmitted, type Progress } from "./watching/progress.ts";
@@ -26,6 +19,7 @@ import {
   type Upload,
   type UploadedImage,
 } from "./wire/server-api.ts";
+import { accessHeaders, lookupOf, type ServerAccess } from "./wire/server-access.ts";
 import { assertSubmittable, postPrompt, refusedPrompt, type PostOutcome } from "./wire/submit.ts";
 import { type WatchEvent } from "./watching/watch-event.ts";
 import { type Workflow } from "./graph/workflow.ts";
@@ -36,11 +30,9 @@ export interface ConnectorLogger {
   warn(details: object, message: string): void;
 }
 
-export interface ComfyUIConnectorOptions {
+export interface ComfyUIConnectorOptions extends ServerAccess {
   /** Where the server is, for example `http://127.0.0.1:8188`; a path prefix and `user:password@` are honoured. */
   baseUrl: string;
-  /** Used instead of `user:password@` in the URL. */
-  credentials?: Credentials | undefined;
   /**
    * The client id of this connector's socket, to which the server sends the messages of its prompts. It is stored with
    * each attempt. Random when absent.
@@ -125,12 +117,13 @@ export class ComfyUIConnector {
     this.#connectTimeoutMs = settings.requestTimeoutMs;
     this.#postTimeoutMs = settings.postTimeoutMs;
     this.#logger = options.logger;
+    const url = new URL(options.baseUrl);
     this.#http = new HttpClient(settings);
     this.#api = new ServerApi(this.#http);
     this.#watches = new PromptWatches({
       clientId: this.clientId,
       socketUrl: (clientId) => socketUrlOf(options.baseUrl, clientId),
-      socket: { ...settings, headers: authorizationOf(new URL(options.baseUrl), options.credentials) },
+      socket: { ...settings, headers: () => accessHeaders(url, options), lookup: lookupOf(options) },
       silenceMs: settings.silenceMs,
       lookup: (promptId, signal) => this.#api.lookup(promptId, { signal }),
       lookupEnded: (promptId, signal) => this.#api.lookupEnded(promptId, { signal }),

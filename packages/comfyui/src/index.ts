@@ -41,6 +41,7 @@ export { type RepeatedName } from "./json/repeated-names.ts";
 export { findRepeatedName } from "./json/repeated-names.ts";
 export { wrapLists } from "./definitions/list-values.ts";
 export { type CallOptions, type Download } from "./wire/http-client.ts";
+export { basicAuthorization, type ServerAccess } from "./wire/server-access.ts";
 export { type PromptMessage, type ServerMessage } from "./wire/messages.ts";
 export { parseMessage } from "./wire/messages.ts";
 export { framesMaxOfModule, framesMaxUsually } from "./classes/motion-modules.ts";

@@ -16,6 +16,7 @@ import {
   type LanePauses,
   type LaneServing,
   type RunDurations,
+  type ServerSourcesStore,
   type ServerStore,
   type ServerUpkeep,
   type SessionStore,
@@ -52,6 +53,7 @@ import { LaneRows } from "./lanes/use-lanes.ts";
 import { PrismaLaneStore } from "./lanes/prisma-lane-store.ts";
 import { PrismaLanePauses } from "./lanes/prisma-lane-pauses.ts";
 import { PrismaLaneServing } from "./lanes/prisma-lane-serving.ts";
+import { PrismaServerSources } from "./servers/prisma-server-sources.ts";
 import { PrismaServerStore } from "./servers/prisma-server-store.ts";
 import { PrismaServerUpkeep } from "./servers/prisma-server-upkeep.ts";
 import { PrismaSessionStore } from "./tenants/prisma-session-store.ts";
@@ -84,6 +86,7 @@ export interface Database {
   readonly lanePauses: LanePauses;
   readonly servers: ServerStore;
   readonly serverUpkeep: ServerUpkeep;
+  readonly serverSources: ServerSourcesStore;
   readonly farm: FarmStore;
   readonly tenants: TenantStore;
   readonly keys: KeyStore;
@@ -152,6 +155,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     lanePauses: new PrismaLanePauses(client),
     servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
     serverUpkeep: new PrismaServerUpkeep(client),
+    serverSources: new PrismaServerSources(client),
     farm: new PrismaFarmStore(client),
     tenants: new PrismaTenantStore(client),
     keys: new PrismaKeyStore(client),

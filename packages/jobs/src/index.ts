@@ -131,7 +131,9 @@ export { type FeedCursor, type Outbox } from "./feed/outbox.ts";
 export { laterOf, type LiveProgress } from "./feed/progress-memory.ts";
 export { finishRemoval } from "./running/finish-removal.ts";
 export { type ServerUpkeep } from "./ports/server-upkeep.ts";
+export { type ServerSourcesStore } from "./ports/server-sources.ts";
 export {
+  serverSources,
   serverStates,
   shownServerStates,
   takesWork,
@@ -141,6 +143,7 @@ export {
   type ServerAbilities,
   type ServerRecord,
   type StoredDefinitions,
+  type ServerSource,
   type ServerState,
   type ServerStore,
   type ShownServerState,

@@ -11,6 +11,27 @@ export interface ComfyUIAddress {
   readonly url: string;
   /** User and password for a proxy in front of the server; sent as Basic Authorization, and never shown. */
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
+  /**
+   * The IP address at which the server is, where a name stands for several servers. Requests go to this address, under
+   * the name in `url`; the identity has the address.
+   */
+  readonly ipAddress?: string;
+}
+
+/** A ComfyUI server, or a name that resolves to several, as one of the sources names it. */
+export interface NamedServer {
+  readonly address: ComfyUIAddress;
+  readonly slots: number;
+  /** Sorted. */
+  readonly labels: readonly string[];
+  /** The setting COMFYUI_URLS, the servers file, or an operator by the API. */
+  readonly source: "setting" | "file" | "api";
+  /** The name of its credentials in the servers file. */
+  readonly credential: string | null;
+  /** Each IP address to which the host resolves is a server. */
+  readonly resolves: boolean;
+  /** The host name that was resolved to the address. */
+  readonly resolvedFrom: string | null;
 }
 
 /**

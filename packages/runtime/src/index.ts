@@ -11,7 +11,7 @@ export {
   type ServiceConfiguration,
   type StorageLocation,
 } from "./configuration.ts";
-export { identityOfUrl, isLoopback, type ComfyUIAddress } from "./comfyui-address.ts";
+export { identityOfUrl, isLoopback, type ComfyUIAddress, type NamedServer } from "./comfyui-address.ts";
 export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, endOutput, type Logger } from "./logger.ts";
 export { registerDependencyMetrics } from "./dependency-metrics.ts";
@@ -26,6 +26,7 @@ export {
   type RunningService,
   type ServiceContext,
 } from "./run-service.ts";
+export { readServersFile, ServersFileError, type ServersFile } from "./servers-file.ts";
 export { type SessionSettings } from "./session-settings.ts";
 export { type TraceSpan, type Tracing } from "./trace-spans.ts";
 export { openTracing } from "./tracing.ts";

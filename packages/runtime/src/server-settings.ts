@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { z } from "zod";
 import {
   AddressError,
@@ -5,10 +6,13 @@ import {
   readComfyUIAddress,
   requireOneWayToEach,
 } from "./comfyui-address.ts";
+import { labelPattern, labelsMax, slotsMax } from "./server-labels.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 
 /** The ComfyUI servers. */
 export interface ServerSettings {
+  /** Names further servers, and is watched. Absolute. */
+  readonly serversFile: string | undefined;
   /** Each server once; empty if not set; `npm start` then starts the simulator. */
   readonly comfyuiServers: readonly ComfyUIAddress[];
   /** Distinguishes the loopback addresses of this machine from those of other machines. */
@@ -31,10 +35,6 @@ const comfyuiUrls = z.string().transform((text, context) => {
   }
   return urls;
 });
-
-/** A label of a server; `isServerLabel` of packages/jobs accepts the same. */
-const labelPattern = /^(?=.{1,64}$)[a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?$/;
-const labelsMax = 50;
 
 const accepted =
   "http://gpu-1:8188=gpu:24gb,pool:night; http://gpu-2:8188=gpu:12gb: the URL of each server once, and after = up to " +
@@ -71,19 +71,22 @@ function urlOrNone(text: string): string | undefined {
 /** The variables of these settings, in the order of `.env.example`. */
 export const serverVariables = {
   COMFYUI_URLS: comfyuiUrls.default([]),
+  COMFYUI_SERVERS_FILE: z.string().optional(),
   SERVER_NAME: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
     .optional(),
-  SERVER_SLOTS: wholeNumber(1, 16).default(2),
+  SERVER_SLOTS: wholeNumber(1, slotsMax).default(2),
   LANE_PATIENCE_MS: wholeNumber(100, 24 * 3_600_000).default(60_000),
   SERVER_LABELS: serverLabels.default(new Map()),
 };
 
 export function serversFrom(values: z.infer<z.ZodObject<typeof serverVariables>>): ServerSettings {
-  const { COMFYUI_URLS, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS, LANE_PATIENCE_MS } = values;
+  const { COMFYUI_URLS, COMFYUI_SERVERS_FILE, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS, LANE_PATIENCE_MS } =
+    values;
   const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
   return {
+    serversFile: COMFYUI_SERVERS_FILE === undefined ? undefined : resolve(COMFYUI_SERVERS_FILE),
     comfyuiServers: [...new Map(addresses.map((address) => [address.identity, address])).values()],
     serverName: SERVER_NAME,
     serverSlots: SERVER_SLOTS,

@@ -51,10 +51,12 @@ const inWords: Record<ShownServerState, string> = {
   online: "is online",
   probing: "is probing",
   unreachable: "is unreachable",
+  denied: "refuses the credentials",
   wedged: "is wedged",
   failing: "is failing",
   leaving: "has a worker that takes no new jobs",
   recycling: "is being recycled",
+  retiring: "is being retired",
   unowned: "has no worker",
   retired: "is retired",
 };

@@ -94,5 +94,8 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     jobsHeld: server.jobsHeld,
     worker: server.ownerId,
     abilities: server.abilities,
+    source: server.source,
+    resolvedFrom: server.resolvedFrom,
+    credential: server.credential,
   };
 }

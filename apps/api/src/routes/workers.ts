@@ -21,6 +21,7 @@ export const listWorkers = route({
       serversNamed: worker.serverIds,
       serversOwned: worker.serversOwned,
       jobsHeld: worker.jobsHeld,
+      serversProblem: worker.serversProblem,
     }));
     return { json: { workers: views } };
   },

@@ -237,10 +237,16 @@ export const answerSchemas = {
         serversNamed: z
           .array(z.uuid())
           .describe(
-            "The servers in the worker's configuration; empty for a version that does not report them.",
+            "The servers that the worker's sources name; empty for a version that does not report them.",
           ),
         serversOwned: z.int(),
         jobsHeld: z.int(),
+        serversProblem: z
+          .string()
+          .nullable()
+          .describe(
+            "Why the worker does not use the servers that its sources name now, such as a mistake in COMFYUI_SERVERS_FILE: the last good state counts. null = it uses them.",
+          ),
       }),
     ),
   }),

@@ -1,4 +1,4 @@
-import { shownServerStates } from "@genga/jobs";
+import { serverSources, shownServerStates } from "@genga/jobs";
 import { z } from "zod";
 
 /** Of a field that other keys are not shown. */
@@ -12,7 +12,7 @@ export const serverViewSchema = z.object({
   state: z
     .enum(shownServerStates)
     .describe(
-      "The state in which its worker last saw it; `unowned` when no worker owns it; `retired` when no worker's configuration names it any more.",
+      "The state in which its worker last saw it (`denied`: the server, or a proxy before it, refuses the credentials; `retiring`: no source names it any more, and it ends what it has); `unowned` when no worker owns it; `retired` when no worker's sources name it any more.",
     ),
   stateReason: z.string().nullable().optional().describe(forOperators),
   stateSince: z.string(),
@@ -26,7 +26,25 @@ export const serverViewSchema = z.object({
     ),
   worker: z.string().nullable().optional().describe(forOperators),
   version: z.string().nullable().describe("ComfyUI's own."),
-  labels: z.array(z.string()).describe("From the configuration of the workers; jobs may require them."),
+  labels: z.array(z.string()).describe("From the source that names it; jobs may require them."),
+  source: z
+    .enum(serverSources)
+    .optional()
+    .describe(
+      `What names it: \`setting\` COMFYUI_URLS, \`file\` COMFYUI_SERVERS_FILE, \`api\` an operator. ${forOperators}`,
+    ),
+  resolvedFrom: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(
+      `The host name that was resolved to its address; null = the source gives the address itself. ${forOperators}`,
+    ),
+  credential: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(`The name of its credentials in COMFYUI_SERVERS_FILE. ${forOperators}`),
   abilities: z
     .object({
       cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),

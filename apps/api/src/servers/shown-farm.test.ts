@@ -18,6 +18,7 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
     ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
     ...{ version: null, labels: [], abilities: null, isRemoved: false, jobsHeld: 0 },
     ...{ lane: null, loadedModel: null, modelSince: null },
+    ...{ source: "setting", resolvedFrom: null, credential: null },
     ...more,
   };
 }
@@ -30,6 +31,7 @@ function worker(id: string, serverIds: string[], isAlive = true): WorkerRecord {
     serverIds,
     isAlive,
     statusUrl: null,
+    serversProblem: null,
     startedAt: now,
     lastSeenAt: now,
     serversOwned: 0,

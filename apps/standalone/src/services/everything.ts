@@ -101,7 +101,7 @@ export async function startEverything(options: EverythingOptions): Promise<Every
     };
     await allOf([
       applyMigrations(services.databaseUrl, report, signal),
-      ...(comfyuiUrls.length === 0 ? [startSimulator()] : []),
+      ...(comfyuiUrls.length === 0 && configuration.serversFile === undefined ? [startSimulator()] : []),
     ]);
 
     const own = await findOwnKey({ configured: configuration.apiKeys, databaseUrl: services.databaseUrl });

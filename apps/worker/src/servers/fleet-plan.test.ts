@@ -4,7 +4,16 @@ import { planFleet } from "./fleet-plan.ts";
 
 function worker(id: string, serverIds: string[], serversOwned: number): WorkerRecord {
   const times = { startedAt: new Date(), lastSeenAt: new Date() };
-  return { id, serverIds, serversOwned, isAlive: true, statusUrl: null, jobsHeld: 0, ...times };
+  return {
+    id,
+    serverIds,
+    serversOwned,
+    isAlive: true,
+    statusUrl: null,
+    serversProblem: null,
+    jobsHeld: 0,
+    ...times,
+  };
 }
 
 /** Lets workers plan in turn until a whole round changes nothing; each server has at most one owner. */

@@ -20,7 +20,7 @@ import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
 import { requireHistory, versionIn } from "./server-answers.ts";
-import { healthLimits, ServerHealth } from "./server-health.ts";
+import { failedCheck, healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
 import { type Hold, ServiceHolds } from "./service-holds.ts";
@@ -29,6 +29,8 @@ export interface OwnedServerOptions {
   record: ServerRecord;
   /** The address at which this worker reaches the server. */
   address: ComfyUIAddress;
+  /** The header `Authorization` of the next request. May throw a `ComfyUIError`. */
+  authorization?: () => string | undefined;
   lease: ServerLease;
   servers: ServerStore;
   definitions: DefinitionsStore;
@@ -49,11 +51,13 @@ const checkTimeoutMs = 5_000;
 
 /** A ComfyUI server whose lease this worker holds: its connection, its health checks, and the runs on it. */
 export class OwnedServer implements JobServer {
+  readonly address: ComfyUIAddress;
   readonly connector: ComfyUIConnector;
   readonly slotUse = new SlotUse();
   #isDrainedByOperator: boolean;
   readonly #holds = new ServiceHolds();
   #labels: readonly string[];
+  #slots: number;
   readonly #options: OwnedServerOptions;
   readonly #runs = new Set<ServerRun>();
   readonly #checks = new Coalescer(() => this.#check());
@@ -74,11 +78,13 @@ export class OwnedServer implements JobServer {
     this.#options = options;
     this.#isDrainedByOperator = options.record.draining;
     this.#labels = options.record.labels;
+    this.#slots = options.record.slots;
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
-    const { lease, servers, definitions, log } = options;
-    const { url: baseUrl, credentials } = options.address;
-    this.connector = new ComfyUIConnector({ baseUrl, credentials, logger: log });
+    this.address = options.address;
+    const { lease, servers, definitions, authorization, log } = options;
+    const { url: baseUrl, ipAddress } = options.address;
+    this.connector = new ComfyUIConnector({ baseUrl, ipAddress, authorization, logger: log });
     this.#row = new ServerRow({ url: this.url, lease, servers, log });
     this.#definitions = new KnownDefinitions({
       ...{ connector: this.connector, lease, definitions },
@@ -102,11 +108,12 @@ export class OwnedServer implements JobServer {
     return this.#labels;
   }
 
-  /** Calls `onReady` when the labels have changed, because jobs that no server could run may now be possible. */
-  setLabels(labels: readonly string[]): void {
-    if (labels.join() === this.#labels.join()) return;
+  /** By its row. Calls `onReady` when they have changed, because more jobs may now be possible. */
+  setLabelsAndSlots({ labels, slots }: Pick<ServerRecord, "labels" | "slots">): void {
+    const isSame = labels.join() === this.#labels.join() && slots === this.#slots;
     this.#labels = labels;
-    if (this.mayTakeJobs) this.#options.onReady(this);
+    this.#slots = slots;
+    if (!isSame && this.mayTakeJobs) this.#options.onReady(this);
   }
 
   get isDraining(): boolean {
@@ -137,7 +144,7 @@ export class OwnedServer implements JobServer {
 
   /** How many prompts the server may hold; only one while it is on probation. */
   get slots(): number {
-    return this.#health.state === "probing" ? 1 : this.#options.record.slots;
+    return this.#health.state === "probing" ? 1 : this.#slots;
   }
 
   get jobsHeld(): number {
@@ -322,27 +329,23 @@ export class OwnedServer implements JobServer {
       await this.#askServer();
     } catch (error) {
       if (error instanceof StoreUnavailableError || this.#closing.signal.aborted) throw error;
-      // The server does not answer, or its answers are not those of a ComfyUI server.
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#health.noteCheck({ kind: "silent", reason }, performance.now());
+      this.#health.noteCheck(failedCheck(error), performance.now());
     }
   }
 
   async #askServer(): Promise<void> {
     const requestOptions = { timeoutMs: checkTimeoutMs, signal: this.#closing.signal };
-    const stats = await this.connector.systemStats(requestOptions);
-    const version = versionIn(stats);
+    const version = versionIn(await this.connector.systemStats(requestOptions));
     this.#noteRestart();
-    const promptIdsBefore = this.promptIds;
+    const idsBefore = this.promptIds;
     const queue = await this.connector.queue(requestOptions);
-    this.#noteOthersPrompts(queue, new Set([...promptIdsBefore, ...this.promptIds]));
+    this.#noteOthersPrompts(queue, new Set([...idsBefore, ...this.promptIds]));
     await requireHistory(this.connector, requestOptions);
     this.#health.noteCheck({ kind: "answered", queue, ownPromptIds: this.promptIds }, performance.now());
     if (this.#health.mayTakeJobs) {
       const { replacesNodes } = await this.#row.describe(this.connector, version, requestOptions);
       const areFresh = takesWork(this.#announced) && this.#definitions.areFresh;
-      const { signal } = this.#closing;
-      if (!areFresh) await this.#definitions.read({ replacesNodes, signal });
+      if (!areFresh) await this.#definitions.read({ replacesNodes, signal: this.#closing.signal });
     }
     await this.#options.onQueueSeen(this, queue);
   }
@@ -373,12 +376,10 @@ export class OwnedServer implements JobServer {
       else log.warn({ server: this.url, state, reason }, "server takes no work");
       if (this.#health.mayTakeJobs && (!wasReady || state === "online")) onReady(this);
     }
-    const isGone =
-      this.#health.silentMs(performance.now()) >= this.#options.graceMs && state === "unreachable";
+    const isGone = this.#health.isAway && this.#health.silentMs(performance.now()) >= this.#options.graceMs;
     for (const run of this.#runs) {
       if (isGone || (state === "wedged" && run.holdsSlot && !run.isExecuting)) run.stop("server-lost");
     }
-    const shown = this.#holds.shownState(this.#health);
-    await this.#row.recordState(shown.state, shown.reason);
+    await this.#row.recordState(this.#holds.shownState(this.#health));
   }
 }

@@ -1,20 +1,26 @@
 import { hostname } from "node:os";
 import { type ServerQueue } from "@genga/comfyui";
-import { type ServerLease, type ServerRecord, type ServerStore, type WorkerRecord } from "@genga/jobs";
-import { type ComfyUIAddress, identityOfUrl, isLoopback, type Logger } from "@genga/runtime";
+import {
+  type ServerLease,
+  type ServerRecord,
+  type ServerSourcesStore,
+  type ServerStore,
+  type WorkerRecord,
+} from "@genga/jobs";
+import { isLoopback, type Logger, type NamedServer } from "@genga/runtime";
 import { type DefinitionsStore } from "@genga/workflows";
 import { planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
+import { type FleetSources, namedByRow, NamedServers } from "./named-servers.ts";
 import { OwnedServer } from "./owned-server.ts";
 
 export interface ServerFleetOptions {
   workerId: string;
   servers: ServerStore;
   definitions: DefinitionsStore;
-  addresses: readonly ComfyUIAddress[];
-  slots: number;
-  /** Labels of servers, by their URLs. */
-  labels: ReadonlyMap<string, readonly string[]>;
+  serverSources: ServerSourcesStore;
+  sources: FleetSources;
+  serverName: string | undefined;
   leaseMs: number;
   graceMs: number;
   stallMs: number;
@@ -33,17 +39,24 @@ export interface ServerFleetOptions {
 }
 
 const leavingReason = "Its worker takes no new jobs: it was told to drain.";
+const retiringReason =
+  "No source of its worker names it any more: what it has ends there, then it is let go.";
 
 /**
- * Decides which servers this worker owns: its fair share of those in its configuration (`fleet-plan.ts`). So a new
+ * Decides which servers this worker owns: its fair share of those that its sources name (`fleet-plan.ts`). So a new
  * worker gets a part of the load, and a dead worker's servers are taken over when their leases have expired.
+ *
+ * An owned server that no source names any more is retired: it gets nothing new, stays with this worker until the jobs on
+ * it have ended, and is then let go. If a source names it again before that, it simply goes on. If this worker stops
+ * first, another one takes the server and ends its retirement.
  */
 export class ServerFleet {
   readonly #options: ServerFleetOptions;
   readonly #owned = new Map<string, OwnedServer>();
-  #configured: ServerRecord[] | null = null;
-  /** The address of each server, by the server's id. */
-  #addresses = new Map<string, ComfyUIAddress>();
+  readonly #named: NamedServers;
+  /** Since when owned servers are being retired, by the monotonic clock. */
+  readonly #retiringSince = new Map<string, number>();
+  #toldProblem: string | null = null;
   readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
@@ -52,6 +65,7 @@ export class ServerFleet {
 
   constructor(options: ServerFleetOptions) {
     this.#options = options;
+    this.#named = new NamedServers(options);
   }
 
   /** How many workers were seen lately, including this one. */
@@ -75,11 +89,12 @@ export class ServerFleet {
   /** Renews the leases of the owned servers. A server whose lease was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
-    const named = (await this.#named()).map(({ id }) => id);
+    const named = await this.#namedIds();
     const sentAt = performance.now();
     const statusUrl = this.#options.statusUrl();
     this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs, statusUrl));
     this.#renewedAt = sentAt;
+    await this.#tellProblem();
     const leases = this.owned.map((server) => server.lease);
     if (leases.length === 0) return;
     const held = await guard.watch(servers.renewServers(workerId, leases, leaseMs));
@@ -94,15 +109,19 @@ export class ServerFleet {
     }
   }
 
-  /** Takes free servers up to the fair share, and hands over a surplus. */
+  /** Takes free servers up to the fair share, hands over a surplus, and retires servers that no source names. */
   async balance(): Promise<void> {
     const { servers, workerId, leaseMs, guard } = this.#options;
-    const serverIds = (await this.#named()).map(({ id }) => id);
+    this.applySources();
+    await this.#handOver(this.owned.filter((server) => this.#isReachedElsewhere(server)));
+    const serverIds = await this.#namedIds();
     const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
     this.#warnOfSharedLoopback(workers);
     const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
     const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
     await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
+    await this.#endRetirements(workers);
+    await this.#takeLeftBehind();
     if (take.length === 0 || !guard.mayTakeOver || this.#isLeaving) return;
     const taken = await guard.watch(servers.acquireServers(workerId, take, takeMax, leaseMs));
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
@@ -120,7 +139,7 @@ export class ServerFleet {
     for (const record of await this.#options.guard.watch(this.#options.servers.listServers())) {
       const server = this.#owned.get(record.id);
       if (server === undefined) continue;
-      server.setLabels(record.labels);
+      server.setLabelsAndSlots(record);
       if (server.isDrainedByOperator === record.draining) continue;
       server.setDraining(record.draining);
       const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
@@ -141,7 +160,8 @@ export class ServerFleet {
    */
   #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
     const { workerId, log } = this.#options;
-    for (const [serverId, { identity, url }] of this.#addresses) {
+    for (const serverId of this.#named.knownIds) {
+      const { identity = "", url = "" } = this.#named.find(serverId)?.address ?? {};
       if (identity !== url || !isLoopback(new URL(url).hostname)) continue;
       for (const { id, serverIds } of workers) {
         const isOfThisMachine = id === workerId || id.startsWith(`${hostname()}-`);
@@ -156,42 +176,99 @@ export class ServerFleet {
     }
   }
 
-  #take(record: ServerRecord, lease: ServerLease): void {
-    const address = this.#addresses.get(record.id);
-    if (address === undefined)
-      throw new Error(`Server ${record.id} was taken but is not in this worker's configuration.`);
-    const { servers, definitions, log, graceMs, stallMs } = this.#options;
+  /** Begins to retire the owned servers that no source names any more, and takes those back that one names again. */
+  applySources(): void {
+    for (const server of this.owned) {
+      if (this.#named.withIdentity(server.url) === undefined) this.#retire(server);
+      else if (this.#retiringSince.delete(server.id)) {
+        this.#options.log.info({ server: server.url }, "a source names the server again");
+        server.hold("retiring", null);
+      }
+    }
+  }
+
+  /**
+   * The server has got another name, for which it may have another certificate. It is taken anew, with new connections.
+   */
+  #isReachedElsewhere({ url, address }: OwnedServer): boolean {
+    const named = this.#named.withIdentity(url)?.address;
+    return named !== undefined && (named.url !== address.url || named.ipAddress !== address.ipAddress);
+  }
+
+  #retire(server: OwnedServer): void {
+    if (this.#retiringSince.has(server.id)) return;
+    this.#retiringSince.set(server.id, performance.now());
+    server.hold("retiring", retiringReason);
+    this.#options.log.info({ server: server.url }, "server is being retired: no source names it any more");
+  }
+
+  /** Lets go of retiring servers on which nothing runs, and hands those over that another worker still names. */
+  async #endRetirements(workers: readonly WorkerRecord[]): Promise<void> {
+    const { serverSources, guard, log, workerId, leaseMs } = this.#options;
+    const handOver: OwnedServer[] = [];
+    for (const [serverId, since] of this.#retiringSince) {
+      const server = this.#owned.get(serverId);
+      if (server === undefined) {
+        this.#retiringSince.delete(serverId);
+        continue;
+      }
+      // Within a lease, another worker with the same sources has noticed the change as well.
+      const isOthers = performance.now() - since > leaseMs && isNamedByOthers(serverId, workerId, workers);
+      if (isOthers) handOver.push(server);
+      else if (
+        server.promptIds.size === 0 &&
+        (await guard.watch(serverSources.letGoServer(workerId, server.lease, leaseMs)))
+      ) {
+        log.info({ server: server.url }, "server is retired");
+        await this.#drop(server, "hand-over");
+      }
+    }
+    await this.#handOver(handOver);
+  }
+
+  /** Takes servers that were being retired when their owner stopped, and so ends what runs on them. */
+  async #takeLeftBehind(): Promise<void> {
+    const { serverSources, servers, guard, workerId, leaseMs, serverName } = this.#options;
+    if (!guard.mayTakeOver || this.#isLeaving) return;
+    for (const record of await guard.watch(serverSources.listLeftBehind(leaseMs))) {
+      const named = namedByRow(record, serverName);
+      if (named === undefined || this.#named.find(record.id) !== undefined) continue;
+      const [taken] = await guard.watch(servers.acquireServers(workerId, [record.id], 1, leaseMs));
+      if (taken !== undefined) this.#take(taken.server, taken, named);
+    }
+  }
+
+  #take(record: ServerRecord, { serverId, leaseNumber }: ServerLease, leftBehind?: NamedServer): void {
+    const lastNamed = this.#named.find(record.id) ?? leftBehind;
+    if (lastNamed === undefined) throw new Error(`Server ${record.id} was taken but no source names it.`);
+    const { servers, definitions, log, graceMs, stallMs, sources } = this.#options;
     const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
-    log.info({ server: record.url, leaseNumber: lease.leaseNumber }, "server taken");
+    log.info({ server: record.url, leaseNumber }, "server taken");
     const server = new OwnedServer({
-      ...{ record, address, lease, servers, definitions, log, graceMs, stallMs },
-      ...{ onReady, onDefinitionsRead, onQueueSeen },
+      ...{ record, address: lastNamed.address, lease: { serverId, leaseNumber } },
+      ...{ servers, definitions, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen },
+      authorization: () => sources.authorizationFor(this.#named.withIdentity(record.url) ?? lastNamed),
     });
     this.#owned.set(record.id, server);
+    if (this.#named.withIdentity(record.url) === undefined) this.#retire(server);
     void server.tick().catch((error: unknown) => {
       log.warn({ err: error, server: record.url }, "the first check of a server failed");
     });
   }
 
-  /** The rows of the servers in this worker's configuration. */
-  async #named(): Promise<ServerRecord[]> {
-    const { servers, addresses, slots, labels, guard, log } = this.#options;
-    if (this.#configured !== null) return this.#configured;
-    const cleaned = await guard.watch(servers.cleanServerUrls(identityOfUrl));
-    if (cleaned > 0)
-      log.warn({ servers: cleaned }, "the URLs of servers that an earlier version stored were rewritten");
-    const asked = addresses.map(({ identity, url }) => ({
-      url: identity,
-      slots,
-      labels: labels.get(url) ?? [],
-    }));
-    const registered = await guard.watch(servers.registerServers(asked));
-    const byIdentity = new Map(addresses.map((address) => [address.identity, address]));
-    for (const { id, url } of registered) {
-      const address = byIdentity.get(url);
-      if (address !== undefined) this.#addresses.set(id, address);
-    }
-    return (this.#configured = registered);
+  /** Those that the sources name, and those that are being retired. */
+  async #namedIds(): Promise<string[]> {
+    const named = await this.#named.ids();
+    return [...new Set([...named, ...[...this.#retiringSince.keys()].filter((id) => this.#owned.has(id))])];
+  }
+
+  /** The row exists by now. */
+  async #tellProblem(): Promise<void> {
+    const { serverSources, sources, guard, workerId } = this.#options;
+    const { problem } = sources;
+    if (problem === this.#toldProblem) return;
+    await guard.watch(serverSources.setServersProblem(workerId, problem));
+    this.#toldProblem = problem;
   }
 
   #leastBusyFirst(): OwnedServer[] {
@@ -219,10 +296,15 @@ export class ServerFleet {
 
   async #drop(server: OwnedServer, why: "lease-lost" | "hand-over"): Promise<void> {
     this.#owned.delete(server.id);
+    this.#retiringSince.delete(server.id);
     try {
       await this.#options.onGone(server, why);
     } finally {
       await server.close();
     }
   }
+}
+
+function isNamedByOthers(serverId: string, workerId: string, workers: readonly WorkerRecord[]): boolean {
+  return workers.some(({ id, serverIds }) => id !== workerId && serverIds.includes(serverId));
 }

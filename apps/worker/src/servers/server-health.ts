@@ -1,10 +1,11 @@
-import { type ServerQueue } from "@genga/comfyui";
+import { ComfyUIError, type ServerQueue } from "@genga/comfyui";
 import { type ServerState, takesWork } from "@genga/jobs";
 
 /** The result of one check of a server. */
 export type HealthCheck =
   | { kind: "answered"; queue: ServerQueue; ownPromptIds: ReadonlySet<string> }
-  | { kind: "silent"; reason: string };
+  /** It does not answer as a ComfyUI server; or `denied`, it or a proxy before it refuses the credentials. */
+  | { kind: "silent" | "denied"; reason: string };
 
 export interface ServerHealthLimits {
   /** How long the queue may stand still behind another client's prompt. */
@@ -27,7 +28,7 @@ export const healthLimits: ServerHealthLimits = {
 };
 
 /**
- * The circuit breaker of one server: closed (`online`), open (`unreachable`, `wedged`, `failing`), or on probation
+ * The circuit breaker of one server: closed (`online`), open (`unreachable`, `denied`, `wedged`, `failing`), or on probation
  * (`probing`: one job at a time until one ends well). The caller reports the results of checks and jobs, and passes the
  * time.
  */
@@ -53,6 +54,11 @@ export class ServerHealth {
   /** The reason of the state, for operators; `null` while the server is online. */
   get reason(): string | null {
     return this.#reason;
+  }
+
+  /** It does not answer its worker, or not as a ComfyUI server. */
+  get isAway(): boolean {
+    return this.#state === "unreachable" || this.#state === "denied";
   }
 
   get mayTakeJobs(): boolean {
@@ -89,10 +95,10 @@ export class ServerHealth {
   }
 
   noteCheck(check: HealthCheck, now: number): void {
-    if (check.kind === "silent") {
+    if (check.kind !== "answered") {
       this.#silentSince ??= now;
       this.#head = null;
-      this.#become("unreachable", check.reason);
+      this.#become(check.kind === "denied" ? "denied" : "unreachable", check.reason);
       return;
     }
     this.#silentSince = null;
@@ -130,6 +136,13 @@ export class ServerHealth {
     this.#state = state;
     this.#reason = reason;
   }
+}
+
+/** The result of a check that failed: no answer, an answer that no ComfyUI server gives, or refused credentials. */
+export function failedCheck(error: unknown): HealthCheck {
+  const reason = error instanceof Error ? error.message : String(error);
+  const isDenied = error instanceof ComfyUIError && error.code === "access_denied";
+  return { kind: isDenied ? "denied" : "silent", reason };
 }
 
 function stuckReason(promptId: string): string {

@@ -63,7 +63,7 @@ export class ServerRow {
   }
 
   /** Records the state of the server. If the database is unavailable, the next call repeats it. */
-  async recordState(state: ServerState, reason: string | null): Promise<void> {
+  async recordState({ state, reason }: { state: ServerState; reason: string | null }): Promise<void> {
     const line = `${state} ${reason ?? ""}`;
     if (line === this.#state) return;
     const { url, servers, lease, log } = this.#options;

@@ -2,7 +2,7 @@ import { type ServerState, takesWork } from "@genga/jobs";
 import { type ServerHealth } from "./server-health.ts";
 
 /** Why a server that is well gets no new work. */
-export type Hold = Extract<ServerState, "leaving" | "recycling">;
+export type Hold = Extract<ServerState, "leaving" | "recycling" | "retiring">;
 
 /** What keeps one server from getting new work, besides its health and an operator's drain; each has its reason. */
 export class ServiceHolds {
@@ -23,7 +23,7 @@ export class ServiceHolds {
     reason: string | null;
   } {
     if (!takesWork(state)) return { state, reason };
-    for (const hold of ["recycling", "leaving"] as const) {
+    for (const hold of ["retiring", "recycling", "leaving"] as const) {
       const held = this.#reasons.get(hold);
       if (held !== undefined) return { state: hold, reason: held };
     }

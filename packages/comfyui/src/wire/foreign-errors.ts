@@ -10,6 +10,9 @@ const notSent = new Set([
   "EADDRNOTAVAIL",
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
+/** The server's certificate was not accepted (Node's and OpenSSL's codes), so nothing was sent. */
+const badCertificate =
+  /^(CERT_|ERR_TLS_CERT_|DEPTH_ZERO_SELF_SIGNED_CERT$|SELF_SIGNED_CERT_|UNABLE_TO_(VERIFY|GET)_|HOSTNAME_MISMATCH$)/;
 const timedOut = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
 
 /**
@@ -26,8 +29,17 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
       cause: error,
     });
   }
+  if (badCertificate.test(code)) {
+    const message = `${what}: the server's certificate is not accepted (${text}).`;
+    return new ComfyUIError("server_unreachable", message, { cause: error });
+  }
   if (timedOut.has(code)) {
     return new ComfyUIError("request_timeout", `${what}: no answer in time (${text}).`, { cause: error });
+  }
+  const refused = /^Unexpected server response: (40[137])$/.exec(text);
+  if (refused !== null) {
+    const httpStatus = Number(refused[1]);
+    return new ComfyUIError("access_denied", `${what}: HTTP ${httpStatus}`, { cause: error, httpStatus });
   }
   if (
     code.startsWith("HPE_") ||
@@ -39,7 +51,10 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
   return new ComfyUIError("connection_lost", `${what}: the connection broke (${text}).`, { cause: error });
 }
 
-/** The error for an HTTP status that is not a success. `body` is the beginning of the answer's body. */
+/**
+ * The error for an HTTP status that is not a success. `body` is the beginning of the answer's body. It is left out where
+ * credentials were refused, because such an answer may repeat them.
+ */
 export function errorOfStatus(httpStatus: number, body: string, what: string): ComfyUIError {
   const code =
     httpStatus === 401 || httpStatus === 403 || httpStatus === 407
@@ -48,7 +63,7 @@ export function errorOfStatus(httpStatus: number, body: string, what: string): C
         ? "server_failed"
         : "request_refused";
   const excerpt = body.trim().split("\n", 1)[0]?.slice(0, 200) ?? "";
-  const detail = excerpt === "" ? "" : `: ${excerpt}`;
+  const detail = excerpt === "" || code === "access_denied" ? "" : `: ${excerpt}`;
   return new ComfyUIError(code, `${what}: HTTP ${httpStatus}${detail}`, { httpStatus });
 }
 

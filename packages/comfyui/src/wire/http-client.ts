@@ -7,6 +7,7 @@ import { ComfyUIError } from "./errors.ts";
 import { stringifyExactJson } from "../json/exact-json.ts";
 import { errorOfStatus, toComfyUIError } from "./foreign-errors.ts";
 import { parseJson } from "./parse-json.ts";
+import { accessHeaders, lookupOf, type ServerAccess } from "./server-access.ts";
 import { StreamedForm } from "./streamed-form.ts";
 
 export interface CallOptions {
@@ -29,15 +30,8 @@ export interface Download {
   contentType: string | undefined;
 }
 
-/** User and password for a proxy in front of the server. */
-export interface Credentials {
-  username: string;
-  password: string;
-}
-
-export interface HttpClientOptions {
+export interface HttpClientOptions extends ServerAccess {
   baseUrl: string;
-  credentials?: Credentials | undefined;
   requestTimeoutMs: number;
   replyBytesMax: number;
 }
@@ -51,15 +45,15 @@ const keepAliveMs = 4_000;
 const connectTimeoutMs = 5_000;
 
 /**
- * HTTP to one server: keep-alive, one deadline per call, bounded replies, never a retry, and no `Origin` header
- * (PROTOCOL 1). Every failure is a ComfyUIError; only the caller's own abort reason is thrown as it is.
+ * HTTP to one server: keep-alive, one deadline per call, bounded replies, never a retry, no `Origin` header (PROTOCOL 1),
+ * and no redirect is followed, so that credentials never reach another server. Every failure is a ComfyUIError; only the caller's own abort reason is thrown as it is.
  */
 export class HttpClient {
   readonly #agent: Agent;
   readonly #options: HttpClientOptions;
   readonly #origin: string;
   readonly #pathPrefix: string;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #headers: () => Record<string, string>;
 
   constructor(options: HttpClientOptions) {
     const url = new URL(options.baseUrl);
@@ -67,11 +61,12 @@ export class HttpClient {
     this.#options = options;
     this.#origin = url.origin;
     this.#pathPrefix = url.pathname.replace(/\/+$/, "");
-    this.#headers = authorizationOf(url, options.credentials);
+    this.#headers = () => accessHeaders(url, options);
+    const lookup = lookupOf(options);
     this.#agent = new Agent({
       connections: connectionsMax,
       keepAliveTimeout: keepAliveMs,
-      connect: { timeout: connectTimeoutMs },
+      connect: { timeout: connectTimeoutMs, ...(lookup !== undefined && { lookup }) },
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -154,41 +149,31 @@ export class HttpClient {
     await this.#agent.destroy();
   }
 
-  #request(
+  async #request(
     method: Method,
     path: string,
     body: unknown,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
+    const access = this.#headers();
     if (body instanceof StreamedForm) {
-      return request(this.#origin + this.#pathPrefix + path, {
+      return await request(this.#origin + this.#pathPrefix + path, {
         ...{ method, dispatcher: this.#agent, signal, body: body.body },
-        headers: { ...this.#headers, ...body.headers },
+        headers: { ...access, ...body.headers },
       });
     }
     const isForm = body instanceof FormData;
-    return request(this.#origin + this.#pathPrefix + path, {
+    return await request(this.#origin + this.#pathPrefix + path, {
       method,
       dispatcher: this.#agent,
       signal,
       headers: {
-        ...this.#headers,
+        ...access,
         ...(body !== undefined && !isForm && { "content-type": "application/json" }),
       },
       ...(body !== undefined && { body: isForm ? body : stringifyExactJson(body) }),
     });
   }
-}
-
-/** Basic Authorization, by the credentials, or else by those in the URL (`http://user:password@host`). */
-export function authorizationOf(url: URL, credentials: Credentials | undefined): Record<string, string> {
-  const inUrl = {
-    username: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
-  };
-  const { username, password } = credentials ?? inUrl;
-  if (username === "" && password === "") return {};
-  return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
 }
 
 /** Runs one exchange under the caller's signal and a deadline. Every other failure is made a ComfyUIError. */

@@ -1,3 +1,4 @@
+import { type LookupFunction } from "node:net";
 import { WebSocket } from "ws";
 
 import { ComfyUIError } from "./errors.ts";
@@ -7,7 +8,10 @@ import { clientFeatureFlags } from "./messages.ts";
 export interface ServerSocketOptions {
   /** `ws://…/ws?clientId=…` */
   url: string;
-  headers: Readonly<Record<string, string>>;
+  /** Asked for each connection; may throw. */
+  headers: () => Readonly<Record<string, string>>;
+  /** How names are looked up; undefined = as usual. */
+  lookup: LookupFunction | undefined;
   pingIntervalMs: number;
   backoff: { minMs: number; maxMs: number };
   /** A longer message closes the connection (1009), which then opens again. */
@@ -125,13 +129,12 @@ export class ServerSocket {
 
   /** One connection from its beginning to its end; resolves with the reason of its end, and never rejects. */
   #connection(): Promise<ComfyUIError | undefined> {
-    const { url, headers, messageBytesMax } = this.#options;
-    const socket = new WebSocket(url, {
-      headers,
-      maxPayload: messageBytesMax,
-      handshakeTimeout: handshakeTimeoutMs,
-      perMessageDeflate: false,
-    });
+    let socket: WebSocket;
+    try {
+      socket = this.#open();
+    } catch (error) {
+      return Promise.resolve(toComfyUIError(error, "WebSocket"));
+    }
     this.#socket = socket;
     let reason: ComfyUIError | undefined;
     let pinging: NodeJS.Timeout | undefined;
@@ -164,6 +167,18 @@ export class ServerSocket {
         if (wasReady) this.#options.onClose(reason);
         resolve(reason);
       });
+    });
+  }
+
+  /** Redirects are not followed, so that credentials never reach another server. */
+  #open(): WebSocket {
+    const { url, headers, lookup, messageBytesMax } = this.#options;
+    return new WebSocket(url, {
+      headers: headers(),
+      ...(lookup !== undefined && { lookup }),
+      maxPayload: messageBytesMax,
+      handshakeTimeout: handshakeTimeoutMs,
+      perMessageDeflate: false,
     });
   }
 

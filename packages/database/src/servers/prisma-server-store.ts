@@ -34,6 +34,9 @@ function wasSeenWithin(durationMs: number): Prisma.Sql {
   return Prisma.sql`workers.last_seen_at > now() - ${durationMs}::float8 * interval '1 millisecond'`;
 }
 
+/** Of a new server, unless it is said. */
+const unsaid = { labels: [], source: "setting", resolvedFrom: null, credential: null };
+
 /** How many sets of definitions one statement removes; each has megabytes. */
 const removedAtOnce = 20;
 
@@ -55,19 +58,23 @@ export class PrismaServerStore implements ServerStore {
   registerServers(servers: NewServer[]): Promise<ServerRecord[]> {
     return withMappedErrors(async () => {
       const byUrl = new Map(
-        servers.map(({ url, slots, labels = [] }) => [
+        servers.map(({ url, ...server }) => [
           withoutUserInfo(url),
-          { url: withoutUserInfo(url), slots, labels },
+          { ...unsaid, ...server, url: withoutUserInfo(url) },
         ]),
       );
       const rows = [...byUrl.values()].map((server) => ({ ...server, id: uuidv7() }));
       await this.#database.$executeRaw`
-        INSERT INTO servers (id, url, slots, labels)
-        SELECT id, url, slots, labels
-        FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int, labels text[])
+        INSERT INTO servers (id, url, slots, labels, source, resolved_from, credential)
+        SELECT id, url, slots, labels, source, "resolvedFrom", credential
+        FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb) AS new(id uuid, url text, slots int, labels text[],
+          source server_source, "resolvedFrom" text, credential text)
         ORDER BY url
-        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, labels = excluded.labels, removed_at = NULL
-        WHERE servers.slots <> excluded.slots OR servers.labels <> excluded.labels OR servers.removed_at IS NOT NULL`;
+        ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, labels = excluded.labels, source = excluded.source,
+          resolved_from = excluded.resolved_from, credential = excluded.credential, removed_at = NULL
+        WHERE servers.removed_at IS NOT NULL
+          OR (servers.slots, servers.labels, servers.source, servers.resolved_from, servers.credential) IS DISTINCT FROM
+            (excluded.slots, excluded.labels, excluded.source, excluded.resolved_from, excluded.credential)`;
       const known = new Map((await this.#read()).map((server) => [server.url, server]));
       return [...byUrl.keys()].flatMap((url) => known.get(url) ?? []);
     });
@@ -279,7 +286,7 @@ export class PrismaServerStore implements ServerStore {
   #readWorkers(leaseMs: number, condition: Prisma.Sql): PromiseLike<WorkerRecord[]> {
     return this.#database.$queryRaw<WorkerRecord[]>`
       SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
-        status_url AS "statusUrl", ${isAlive(leaseMs)} AS "isAlive",
+        status_url AS "statusUrl", servers_problem AS "serversProblem", ${isAlive(leaseMs)} AS "isAlive",
         (SELECT count(*)::int FROM jobs WHERE status = 'processing' AND lease_owner = workers.id) AS "jobsHeld",
         (SELECT count(*)::int FROM servers
           WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"

@@ -11,7 +11,8 @@ export const serverColumns = Prisma.sql`
   server.lease_expires_at AS "leaseExpiresAt",
   server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
   server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
-  server.removed_at IS NOT NULL AS "isRemoved",
+  server.removed_at IS NOT NULL AS "isRemoved", server.source::text AS source,
+  server.resolved_from AS "resolvedFrom", server.credential,
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 

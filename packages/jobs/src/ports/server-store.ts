@@ -5,11 +5,13 @@ export const serverStates = [
   "online",
   "probing",
   "unreachable",
+  "denied",
   "wedged",
   "failing",
-  // Well, and gets no new work: its worker drains, or it is being recycled.
+  // Well, and gets no new work: its worker drains, it is being recycled, or no source names it any more.
   "leaving",
   "recycling",
+  "retiring",
 ] as const;
 export type ServerState = (typeof serverStates)[number];
 
@@ -96,14 +98,27 @@ export interface ServerRecord extends ServerModel {
   isRemoved: boolean;
   /** Jobs that use or wait for one of its slots now; jobs that are `saving` do not. */
   jobsHeld: number;
+  source: ServerSource;
+  /** The host name that was resolved to its address; `null` = its source gives the address itself. */
+  resolvedFrom: string | null;
+  /** The name of its credentials in the servers file. */
+  credential: string | null;
 }
 
-/** A server as a worker's configuration names it. */
+/** What names a server: the setting COMFYUI_URLS, the servers file, or an operator by the API. */
+export const serverSources = ["setting", "file", "api"] as const;
+export type ServerSource = (typeof serverSources)[number];
+
+/** A server as one of a worker's sources names it. */
 export interface NewServer {
   url: string;
   slots: number;
   /** Absent = none. */
   labels?: readonly string[];
+  /** Absent = `setting`. */
+  source?: ServerSource;
+  resolvedFrom?: string | null;
+  credential?: string | null;
 }
 
 /** A worker process, as it last reported itself. */
@@ -115,6 +130,8 @@ export interface WorkerRecord {
   serverIds: string[];
   /** Where the worker serves `/health` and `/metrics`; `null` = it does not report it. */
   statusUrl: string | null;
+  /** Why the worker does not use the servers that its sources name now; `null` = it uses them. */
+  serversProblem: string | null;
   /** The worker was seen within the length of a lease, and has not stopped. */
   isAlive: boolean;
   /** How many jobs' leases the worker holds. */
@@ -141,7 +158,7 @@ export interface ServerStore {
    * @returns how many rows were changed
    */
   cleanServerUrls(identityOf: (url: string) => string): Promise<number>;
-  /** Makes sure that these servers have rows (by URL) with these slots and labels; returns them in the given order. */
+  /** Makes sure that these servers have rows (by URL) that say the same; returns them in the given order. */
   registerServers(servers: NewServer[]): Promise<ServerRecord[]>;
   /**
    * Records that this worker is alive, and which servers its configuration names. Returns how many workers are alive

@@ -18,6 +18,7 @@ interface ShownState {
 
 export const serverStates: Record<Server["state"], ShownState> = {
   unreachable: { colour: "red", text: "It does not answer. Its worker tries again all the time." },
+  denied: { colour: "red", text: "It refuses the credentials that its worker sends." },
   wedged: { colour: "red", text: "It answers, but its prompt does not go on." },
   failing: {
     colour: "orange",
@@ -27,6 +28,7 @@ export const serverStates: Record<Server["state"], ShownState> = {
   unknown: { colour: "gray", text: "Its worker is about to look at it." },
   recycling: { colour: "blue", text: "It ends its prompts, and then frees its memory." },
   leaving: { colour: "yellow", text: "Its worker takes no new jobs: it was told to drain." },
+  retiring: { colour: "yellow", text: "It was taken out of the farm, and ends what it has." },
   probing: { colour: "blue", text: "It was in trouble, and gets one job at a time until one succeeds." },
   online: { colour: "teal", text: "It takes work." },
   retired: { colour: "gray", text: "No worker's configuration names it any more." },

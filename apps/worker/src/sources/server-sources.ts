@@ -1,0 +1,128 @@
+import { basicAuthorization, ComfyUIError } from "@genga/comfyui";
+import {
+  ConfigurationError,
+  type Logger,
+  type NamedServer,
+  ServersFileError,
+  type ServiceConfiguration,
+} from "@genga/runtime";
+import { isDeepStrictEqual } from "node:util";
+import { ServersFileSource } from "./servers-file-source.ts";
+
+export interface ServerSourcesOptions {
+  /** The servers of COMFYUI_URLS. */
+  setting: readonly NamedServer[];
+  file: ServersFileSource | undefined;
+  log: Logger;
+}
+
+/**
+ * The servers that all sources of this worker name now. A server that several name is named once: as the file says, or
+ * else COMFYUI_URLS, or else the API.
+ */
+export class ServerSources {
+  readonly #options: ServerSourcesOptions;
+  readonly #warnedOf = new Set<string>();
+  #servers: readonly NamedServer[] = [];
+  #onChange: () => void = () => undefined;
+
+  constructor(options: ServerSourcesOptions) {
+    this.#options = options;
+    this.#merge();
+    options.file?.onChange(() => {
+      this.#merge();
+    });
+  }
+
+  /** A new list whenever it has changed. */
+  get servers(): readonly NamedServer[] {
+    return this.#servers;
+  }
+
+  /** Why the sources as they are now are not used; `null` = they are. */
+  get problem(): string | null {
+    return this.#options.file?.problem ?? null;
+  }
+
+  /** Called when the servers, their credentials or the problem have changed. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
+  }
+
+  /**
+   * The header `Authorization` for requests to this server, by what the sources say now.
+   * @throws ComfyUIError if the server's credentials are not known
+   */
+  authorizationFor({ credential, address }: Pick<NamedServer, "address" | "credential">): string | undefined {
+    if (credential === null) {
+      return address.credentials === undefined ? undefined : basicAuthorization(address.credentials);
+    }
+    const known = this.#options.file?.current.authorizations.get(credential);
+    if (known !== undefined) return known;
+    throw new ComfyUIError("access_denied", `The worker has no credentials with the name ${credential}.`);
+  }
+
+  /**
+   * Opens the sources that the settings name.
+   * @param env for secrets
+   * @throws ConfigurationError if the servers file cannot be used
+   */
+  static async open(
+    settings: ServiceConfiguration,
+    env: NodeJS.ProcessEnv,
+    log: Logger,
+  ): Promise<ServerSources> {
+    const { serversFile: path, serverName, serverSlots: slots } = settings;
+    const file =
+      path === undefined ? undefined : new ServersFileSource({ path, serverName, slots, env, log });
+    try {
+      await file?.open();
+    } catch (error) {
+      if (!(error instanceof ServersFileError)) throw error;
+      throw new ConfigurationError(`COMFYUI_SERVERS_FILE: ${error.message}`);
+    }
+    return new ServerSources({ setting: serversOfSetting(settings), file, log });
+  }
+
+  close(): void {
+    this.#options.file?.close();
+  }
+
+  #merge(): void {
+    const { setting, file } = this.#options;
+    const merged = new Map<string, NamedServer>();
+    for (const server of [...(file?.current.servers ?? []), ...setting]) {
+      const { identity } = server.address;
+      const first = merged.get(identity);
+      if (first === undefined) merged.set(identity, server);
+      else this.#warnOfDifference(first, server);
+    }
+    const servers = [...merged.values()];
+    if (!isDeepStrictEqual(servers, this.#servers)) this.#servers = servers;
+    this.#onChange();
+  }
+
+  #warnOfDifference(used: NamedServer, other: NamedServer): void {
+    const isSame = (["slots", "labels", "credential"] as const).every((key) =>
+      isDeepStrictEqual(used[key], other[key]),
+    );
+    const { identity } = used.address;
+    if (isSame || this.#warnedOf.has(identity)) return;
+    this.#warnedOf.add(identity);
+    this.#options.log.warn(
+      { server: identity, used: used.source, ignored: other.source },
+      "two sources name a server differently: slots, labels and credentials of one of them count",
+    );
+  }
+}
+
+function serversOfSetting({
+  comfyuiServers,
+  serverSlots,
+  serverLabels,
+}: ServiceConfiguration): NamedServer[] {
+  return comfyuiServers.map((address) => ({
+    ...{ address, slots: serverSlots, labels: serverLabels.get(address.url) ?? [] },
+    ...{ source: "setting", credential: null, resolves: false, resolvedFrom: null },
+  }));
+}

@@ -1,0 +1,60 @@
+import { type ServerLease, type ServerRecord, type ServerSourcesStore, toStorableText } from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { isOwned, leaseRows } from "./owned-servers.ts";
+import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
+
+/** Live workers that name the server. */
+const namedBy = (leaseMs: number): Prisma.Sql => Prisma.sql`
+  SELECT FROM workers WHERE stopped_at IS NULL AND server.id = ANY(server_ids)
+    AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
+
+const hasJobs = Prisma.sql`
+  EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.server_id = server.id)`;
+
+/** What the sources of servers keep in PostgreSQL. */
+export class PrismaServerSources implements ServerSourcesStore {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  letGoServer(workerId: string, lease: ServerLease, leaseMs: number): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        WITH held AS (
+          SELECT server.id, EXISTS (${namedBy(leaseMs)} AND workers.id <> ${workerId}) AS "isNamed"
+          FROM servers server JOIN ${leaseRows([lease])} ON ${isOwned}
+          WHERE server.lease_owner = ${workerId} AND NOT ${hasJobs}
+          FOR NO KEY UPDATE OF server
+        )
+        UPDATE servers SET lease_owner = NULL, lease_expires_at = NULL, state = 'unknown', state_reason = NULL,
+          state_since = now(),
+          removed_at = CASE WHEN held."isNamed" THEN removed_at ELSE now() END,
+          definitions_hash = CASE WHEN held."isNamed" THEN definitions_hash END
+        FROM held WHERE servers.id = held.id`;
+      return changed === 1;
+    });
+  }
+
+  listLeftBehind(leaseMs: number): Promise<ServerRecord[]> {
+    return withMappedErrors(async () => {
+      const rows = await this.#database.$queryRaw<ServerRow[]>`
+        SELECT ${serverColumns} FROM servers server
+        WHERE server.source <> 'setting'
+          AND coalesce(server.lease_expires_at <= now(), true) AND ${hasJobs} AND NOT EXISTS (${namedBy(leaseMs)})
+        ORDER BY server.id`;
+      return rows.map(recordFromRow);
+    });
+  }
+
+  setServersProblem(workerId: string, problem: string | null): Promise<void> {
+    return withMappedErrors(async () => {
+      await this.#database.worker.updateMany({
+        where: { id: workerId },
+        data: { serversProblem: problem === null ? null : toStorableText(problem) },
+      });
+    });
+  }
+}
