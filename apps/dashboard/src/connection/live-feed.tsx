@@ -57,8 +57,8 @@ async function followWhileSeen(
     await untilSeen(signal);
     const leaving = whenHiddenOrAwoken(signal);
     try {
+      // That it is live was said when the stream was opened. React would keep every change of state to what is the state already.
       for await (const event of genga.events({ signal: leaving.signal })) {
-        setState("live");
         switch (event.kind) {
           case "snapshot":
             // Events may have been missed.
