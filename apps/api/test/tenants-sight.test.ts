@@ -88,6 +88,34 @@ test("the queue shows a tenant its own jobs, and an operator those of all", asyn
   });
 });
 
+test("the counts over time are each tenant's own, and an operator also sees those of all together", async () => {
+  interface Statistics {
+    steps: { completed: number; cancelled: number }[];
+    allTenants?: Statistics["steps"];
+  }
+  const counts = async (key: string): Promise<(number | undefined)[]> => {
+    const { steps, allTenants } = (await read("statistics?hours=1", key)) as unknown as Statistics;
+    const sums = [steps, allTenants].map((list) => list?.reduce((sum, { cancelled }) => sum + cancelled, 0));
+    return sums;
+  };
+  const before = await Promise.all(["studio", "rival", "operator"].map(counts));
+  for (const key of ["studio", "rival", "rival"]) {
+    const id = await submit(key);
+    expect((await api.post(`jobs/${id}/cancel`, {}, as(key))).status).toBeLessThan(300);
+  }
+  while ((await api.database.keeping.foldCounts(5_000)) > 0);
+  const after = await Promise.all(["studio", "rival", "operator"].map(counts));
+  const grown = after.map((sums, index) =>
+    sums.map((sum, which) => (sum === undefined ? undefined : sum - (before[index]?.[which] ?? 0))),
+  );
+  // The operator's key is one of the studio.
+  expect(grown).toEqual([
+    [1, undefined],
+    [2, undefined],
+    [1, 3],
+  ]);
+});
+
 test("waitingFor counts a tenant's own jobs and, for operators only, those of others", async () => {
   const [ahead, id] = [await submit("rival"), await submit("rival")];
   const waitingFor = async (of: string, key: string): Promise<Record<string, unknown>> =>

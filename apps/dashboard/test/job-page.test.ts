@@ -1,6 +1,6 @@
 import { expect } from "@jest/globals";
 import { sleepWorkflow } from "@genga/testing";
-import { inBrowser, screenshot, usePages } from "./support/pages-under-test.ts";
+import { inBrowser, loseAnswers, screenshot, usePages } from "./support/pages-under-test.ts";
 
 const pages = usePages();
 
@@ -11,37 +11,51 @@ async function ended(id: string): Promise<string> {
   return last;
 }
 
-inBrowser("a failed job names its node, what it means and what to do", async () => {
-  const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(0, { fails: true }) });
-  await ended(id);
-  const { page, complaints } = await pages.open(`/jobs/${id}`);
-  await page.getByText("A node of the graph raised an exception while it ran.").waitFor();
-  await page.getByText("boom").first().waitFor();
-  await page.getByText("What to do:").waitFor();
-  await page.getByLabel("Node 2, ProtoFail: failed").waitFor();
-  await page.getByLabel("Node 1, EmptyImage: done").waitFor();
-  await page.getByText("Traceback", { exact: true }).click();
-  await screenshot(page, "job-failed");
-  // Stands in the address, and so survives a reload.
-  await page.getByText("List", { exact: true }).click();
-  await page.getByRole("listitem").filter({ hasText: "ProtoFail" }).getByText("failed").waitFor();
-  expect(page.url()).toContain("nodes=list");
-  await page.reload();
-  await page.getByRole("listitem").filter({ hasText: "ProtoFail" }).waitFor();
-  await page.getByRole("button", { name: "Rerun with changes" }).click();
-  const form = page.getByRole("dialog", { name: "Rerun with changes" });
-  await form.getByRole("button", { name: /EmptyImage/ }).click();
-  await form.getByLabel("width").fill("-5");
-  await form.getByRole("button", { name: "Submit" }).click();
-  await form.getByText("refused").waitFor();
-  await screenshot(page, "job-rerun-refused");
-  await form.getByLabel("width").fill("128");
-  await form.getByRole("button", { name: "Submit" }).click();
-  await page.waitForURL((url) => !url.pathname.endsWith(id));
-  await page.getByRole("link", { name: id }).waitFor();
-  // The refusal is an answer of 422, which the console names.
-  expect(complaints.filter((line) => !line.includes("422"))).toEqual([]);
-});
+inBrowser(
+  "a failed job names its node, what it means and what to do",
+  async () => {
+    const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(0, { fails: true }) });
+    await ended(id);
+    const { page, complaints } = await pages.open(`/jobs/${id}`);
+    await page.getByText("A node of the graph raised an exception while it ran.").waitFor();
+    await page.getByText("boom").first().waitFor();
+    await page.getByText("What to do:").waitFor();
+    await page.getByLabel("Node 2, ProtoFail: failed").waitFor();
+    await page.getByLabel("Node 1, EmptyImage: done").waitFor();
+    await page.getByText("Traceback", { exact: true }).click();
+    await screenshot(page, "job-failed");
+    // Stands in the address, and so survives a reload.
+    await page.getByText("List", { exact: true }).click();
+    await page.getByRole("listitem").filter({ hasText: "ProtoFail" }).getByText("failed").waitFor();
+    expect(page.url()).toContain("nodes=list");
+    await page.reload();
+    await page.getByRole("listitem").filter({ hasText: "ProtoFail" }).waitFor();
+    await page.getByRole("button", { name: "Rerun with changes" }).click();
+    const form = page.getByRole("dialog", { name: "Rerun with changes" });
+    await form.getByRole("button", { name: /EmptyImage/ }).click();
+    await form.getByLabel("width").fill("-5");
+    await form.getByRole("button", { name: "Submit" }).click();
+    await form.getByText("refused").waitFor();
+    await screenshot(page, "job-rerun-refused");
+    await form.getByLabel("width").fill("128");
+    // A lost answer is no second submission.
+    const lost = await loseAnswers(page, /\/rerun$/);
+    await form.getByRole("button", { name: "Submit" }).click();
+    await form.getByText("The API cannot be reached").waitFor();
+    expect(lost.answered()).toBeGreaterThan(0);
+    await lost.end();
+    await form.getByRole("button", { name: "Submit" }).click();
+    await page.waitForURL((url) => !url.pathname.endsWith(id));
+    await page.getByRole("link", { name: id }).waitFor();
+    const { jobs } = (await (await pages.api.request("GET", "jobs")).json()) as {
+      jobs: { rerunOf: string | null }[];
+    };
+    expect(jobs.filter(({ rerunOf }) => rerunOf === id)).toHaveLength(1);
+    // The console names the refusal, an answer of 422, and the answers that were lost.
+    expect(complaints.filter((line) => !/422|ERR_FAILED/.test(line))).toEqual([]);
+  },
+  180_000,
+);
 
 inBrowser("a running job is cancelled, and the page says what happened", async () => {
   const id = await pages.api.submit({ type: "workflow", workflow: sleepWorkflow(600, { steps: 1_000 }) });

@@ -31,31 +31,34 @@ async function boxAtRest(row: Locator): ReturnType<Locator["boundingBox"]> {
 const rowOf = (page: Page, prompt: string) =>
   page.getByRole("row").filter({ has: page.getByText(prompt, { exact: true }) });
 
-inBrowser("a long list is read as one scrolls, and stays where it is while jobs arrive", async () => {
-  const { page, complaints } = await pages.open("/jobs");
-  await rowOf(page, "a lighthouse in weather 180").waitFor();
-  await page.getByRole("row").nth(10).hover();
-  await page.mouse.wheel(0, 3_000);
-  await rowOf(page, "a lighthouse in weather 125").waitFor();
-  const row = rowOf(page, "a lighthouse in weather 125");
-  const before = await boxAtRest(row);
-  for (const prompt of ["a gull", "a pier"])
-    await pages.api.request("POST", "generate", { type: "image", prompt, runAt: tomorrow });
-  const announced = page.getByRole("button", { name: "2 new jobs" });
-  await announced.waitFor();
-  expect(await row.boundingBox()).toEqual(before);
-  await screenshot(page, "jobs-new");
-  await announced.click();
-  await rowOf(page, "a pier").waitFor();
-  expect(await announced.count()).toBe(0);
-  await page.mouse.wheel(0, 30_000);
-  await page.mouse.wheel(0, 30_000);
-  while ((await rowOf(page, "a lighthouse in weather 1").count()) === 0) await page.mouse.wheel(0, 30_000);
-  const first = rowOf(page, "a lighthouse in weather 1");
-  await first.getByText("completed", { exact: true }).waitFor();
-  await first.getByRole("presentation").or(first.locator("img")).first().waitFor();
-  expect(complaints).toEqual([]);
-});
+inBrowser(
+  "a long list is read as one scrolls, and stays where it is while jobs arrive, and after a reload",
+  async () => {
+    const { page, complaints } = await pages.open("/jobs");
+    await rowOf(page, "a lighthouse in weather 180").waitFor();
+    await page.getByRole("row").nth(10).hover();
+    await page.mouse.wheel(0, 3_000);
+    await rowOf(page, "a lighthouse in weather 125").waitFor();
+    const row = rowOf(page, "a lighthouse in weather 125");
+    const before = await boxAtRest(row);
+    for (const prompt of ["a gull", "a pier"])
+      await pages.api.request("POST", "generate", { type: "image", prompt, runAt: tomorrow });
+    const announced = page.getByRole("button", { name: "2 new jobs" });
+    await announced.waitFor();
+    expect(await row.boundingBox()).toEqual(before);
+    await screenshot(page, "jobs-new");
+    await announced.click();
+    await rowOf(page, "a pier").waitFor();
+    expect(await announced.count()).toBe(0);
+    await page.mouse.wheel(0, 30_000);
+    await page.mouse.wheel(0, 30_000);
+    while ((await rowOf(page, "a lighthouse in weather 1").count()) === 0) await page.mouse.wheel(0, 30_000);
+    const first = rowOf(page, "a lighthouse in weather 1");
+    await first.getByText("completed", { exact: true }).waitFor();
+    await first.getByRole("presentation").or(first.locator("img")).first().waitFor();
+    expect(complaints).toEqual([]);
+  },
+);
 
 inBrowser("filters stand in the address, and chosen jobs are cancelled together", async () => {
   const { page, complaints } = await pages.open("/jobs");

@@ -101,3 +101,17 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   const { SCREENSHOTS: folder } = process.env;
   if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`) });
 }
+
+/** From now on the API does what such requests ask for, and its answers are lost. */
+export async function loseAnswers(
+  page: Page,
+  url: RegExp,
+): Promise<{ answered: () => number; end: () => Promise<void> }> {
+  let answered = 0;
+  await page.route(url, async (route) => {
+    await route.fetch();
+    answered += 1;
+    await route.abort();
+  });
+  return { answered: () => answered, end: () => page.unroute(url) };
+}

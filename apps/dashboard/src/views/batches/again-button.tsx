@@ -8,6 +8,7 @@ import { type ReactNode } from "react";
 import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
+import { useBodyKey } from "../../connection/use-body-key.ts";
 import { ask } from "../../parts/ask.tsx";
 import { useOnce } from "../../parts/use-once.ts";
 import { rejectedQuery } from "./use-sheet.ts";
@@ -20,12 +21,15 @@ export function AgainButton({ batch }: { batch: BatchDetail }): ReactNode {
   const navigate = route.useNavigate();
   const { data } = useQuery(rejectedQuery(batch.id));
   const { count, isMore } = data ?? { count: 0, isMore: false };
+  const keyOf = useBodyKey();
   const mutationKey = ["batch-again", batch.id];
   const once = useOnce(mutationKey);
   const again = useMutation({
     mutationKey,
     mutationFn: () => {
-      const init = { params: { path: { id: batch.id } }, body: { mark: "reject" } };
+      // The same jobs again are the same submission, if its answer was lost.
+      const header = { "Idempotency-Key": keyOf(`${batch.id} ${data?.ids ?? ""}`) };
+      const init = { params: { path: { id: batch.id }, header }, body: { mark: "reject" } };
       return dataOf(genga.http.POST("/api/anime/batches/{id}/rerun", init as never));
     },
     onSuccess: async ({ id }) => {

@@ -77,7 +77,7 @@ export function useMarking(batchId: string) {
   });
 }
 
-/** How many of the batch's jobs are rejected, as far as one page tells. */
+/** How many of the batch's jobs are rejected, and which, as far as one page tells. */
 export const rejectedQuery = (batchId: string) => ({
   queryKey: ["rejected", batchId],
   queryFn: async ({ signal }: { signal: AbortSignal }) => {
@@ -85,6 +85,6 @@ export const rejectedQuery = (batchId: string) => ({
     const { jobs, nextCursor } = await dataOf(
       genga.http.GET("/api/anime/jobs", { params: { query }, signal }),
     );
-    return { count: jobs.length, isMore: nextCursor !== null };
+    return { count: jobs.length, isMore: nextCursor !== null, ids: jobs.map(({ id }) => id).join() };
   },
 });

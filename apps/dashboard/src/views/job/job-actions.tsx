@@ -17,6 +17,7 @@ import { messageOf } from "../../connection/api-errors.ts";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
 import { useMay } from "../../connection/session.tsx";
+import { useBodyKey } from "../../connection/use-body-key.ts";
 import { ask } from "../../parts/ask.tsx";
 import { useOnce } from "../../parts/use-once.ts";
 
@@ -157,6 +158,7 @@ function useActions(id: string) {
     void queries.invalidateQueries({ queryKey: keys.jobs() });
   };
   const onError = showError;
+  const keyOf = useBodyKey();
   const mutationKey = ["job-action", id];
   return {
     once: useOnce(mutationKey),
@@ -180,7 +182,11 @@ function useActions(id: string) {
     }),
     rerun: useMutation({
       mutationKey,
-      mutationFn: () => dataOf(genga.http.POST("/api/anime/jobs/{id}/rerun", params as never)),
+      mutationFn: () => {
+        // Pressed again after its answer was lost, it is the same rerun.
+        const init = { params: { path: { id }, header: { "Idempotency-Key": keyOf("exactly") } } };
+        return dataOf(genga.http.POST("/api/anime/jobs/{id}/rerun", init as never));
+      },
       onSuccess: (made: { id: string }) => {
         notifications.show({ message: "The job is made again; this is the new one." });
         return navigate({ to: "/jobs/$id", params: { id: made.id }, search: {} });

@@ -4,6 +4,7 @@ import { IconClock, IconInfoCircle } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
 import { useLive } from "../../connection/live-jobs.ts";
+import { LocalTimes } from "../../parts/local-times.tsx";
 import { StatusBadge } from "../../parts/status-badge.tsx";
 import { Ago, durationText, Until } from "../../parts/times.tsx";
 import { JobActions } from "./job-actions.tsx";
@@ -127,7 +128,7 @@ function Notes({ job }: { job: JobDetail }): ReactNode {
       {waitingFor !== null && (
         <Alert color="gray" icon={<IconClock aria-hidden />} title="Why it waits">
           <Text size="sm" style={{ overflowWrap: "anywhere" }}>
-            {waitingFor.message}
+            <LocalTimes text={waitingFor.message} />
           </Text>
           {waitingFor.missing.length > 0 && (
             <Text size="sm" style={{ overflowWrap: "anywhere" }}>

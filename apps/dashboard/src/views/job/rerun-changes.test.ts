@@ -1,5 +1,14 @@
 import { expect, test } from "@jest/globals";
-import { changesOf, fieldsOfGraph, fieldsOfParameters, newSeed, problemsByField } from "./rerun-changes.ts";
+import {
+  changesOf,
+  fieldsOfGraph,
+  fieldsOfParameters,
+  newSeed,
+  problemsByField,
+  seedsOfForm,
+} from "./rerun-changes.ts";
+
+const noSeeds = (): number => Number.NaN;
 
 const parameters = fieldsOfParameters({ prompt: "a cat", width: 512, seed: 7 });
 const graph = fieldsOfGraph({
@@ -24,8 +33,8 @@ test("only what differs is a change, and the API draws the seed of parameters", 
     ["width", 768],
     ["seed", newSeed],
   ]);
-  expect(changesOf(parameters, edited)).toEqual({ width: 768, seed: null });
-  expect(changesOf(parameters, new Map())).toEqual({});
+  expect(changesOf(parameters, edited, noSeeds)).toEqual({ width: 768, seed: null });
+  expect(changesOf(parameters, new Map(), noSeeds)).toEqual({});
 });
 
 test("a new seed of a graph is drawn here, beside the node's other changes", () => {
@@ -34,6 +43,12 @@ test("a new seed of a graph is drawn here, beside the node's other changes", () 
     ["3.steps", 30],
   ]);
   expect(changesOf(graph, edited, () => 42)).toEqual({ "3": { seed: 42, steps: 30 } });
+});
+
+test("the seeds of a form are drawn once, and another form has others", () => {
+  const numbers = [1, 2, 3, 4];
+  const [form, other] = [seedsOfForm(() => numbers.shift() ?? 0), seedsOfForm(() => numbers.shift() ?? 0)];
+  expect([form("3.seed"), form("5.seed"), form("3.seed"), other("3.seed")]).toEqual([1, 2, 1, 3]);
 });
 
 test("refusals stand at their fields, and others at none", () => {

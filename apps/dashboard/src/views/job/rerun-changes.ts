@@ -42,14 +42,14 @@ export function fieldsOfGraph(workflow: Readonly<Record<string, unknown>>): Reru
 export function changesOf(
   fields: readonly RerunField[],
   edited: ReadonlyMap<string, unknown>,
-  drawSeed: () => number = randomSeed,
+  drawSeed: (fieldId: string) => number,
 ): Record<string, unknown> {
   const changes = new Map<string, unknown>();
   for (const { id, node, name, value } of fields) {
     if (!edited.has(id)) continue;
     const given = edited.get(id);
     if (JSON.stringify(given) === JSON.stringify(value)) continue;
-    const changed = given === newSeed ? (node === undefined ? null : drawSeed()) : given;
+    const changed = given === newSeed ? (node === undefined ? null : drawSeed(id)) : given;
     if (node === undefined) changes.set(name, changed);
     else changes.set(node.id, { ...(changes.get(node.id) as object | undefined), [name]: changed });
   }
@@ -57,6 +57,16 @@ export function changesOf(
 }
 
 export const newSeed = Symbol("a new seed");
+
+/** Draws each seed once: the same form submitted again, after its answer was lost, is the same rerun. */
+export function seedsOfForm(draw: () => number = randomSeed): (fieldId: string) => number {
+  const drawn = new Map<string, number>();
+  return (fieldId) => {
+    const seed = drawn.get(fieldId) ?? draw();
+    drawn.set(fieldId, seed);
+    return seed;
+  };
+}
 
 function randomSeed(): number {
   const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));

@@ -20,6 +20,7 @@ import {
   fieldsOfParameters,
   newSeed,
   problemsByField,
+  seedsOfForm,
   type RerunField,
 } from "./rerun-changes.ts";
 
@@ -71,6 +72,7 @@ function Form({ job, fields }: { job: JobDetail; fields: readonly RerunField[] }
   const [edited, setEdited] = useState<ReadonlyMap<string, unknown>>(
     () => new Map(fields.filter(({ isSeed }) => isSeed).map(({ id }) => [id, newSeed])),
   );
+  const [drawSeed] = useState(() => seedsOfForm());
   const [json, setJson] = useState<string>();
   const keyOf = useBodyKey();
   const mutationKey = ["rerun", job.id];
@@ -78,7 +80,7 @@ function Form({ job, fields }: { job: JobDetail; fields: readonly RerunField[] }
   const rerun = useMutation({
     mutationKey,
     mutationFn: () => {
-      const changes = json === undefined ? changesOf(fields, edited) : readJson(json);
+      const changes = json === undefined ? changesOf(fields, edited, drawSeed) : readJson(json);
       return sendRerun(job.id, changes, keyOf(JSON.stringify(changes)));
     },
     onSuccess: ({ id }) => {
@@ -103,7 +105,9 @@ function Form({ job, fields }: { job: JobDetail; fields: readonly RerunField[] }
             { value: "json", label: "JSON" },
           ]}
           onChange={(form) =>
-            setJson(form === "json" ? JSON.stringify(changesOf(fields, edited), null, 2) : undefined)
+            setJson(
+              form === "json" ? JSON.stringify(changesOf(fields, edited, drawSeed), null, 2) : undefined,
+            )
           }
         />
         {json === undefined ? (

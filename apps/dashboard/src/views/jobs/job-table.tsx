@@ -2,6 +2,7 @@ import { type Job } from "@genga/client";
 import { Button, Checkbox } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { IconArrowUp } from "@tabler/icons-react";
+import { useElementScrollRestoration } from "@tanstack/react-router";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useCallback, useLayoutEffect, useRef, useState } from "react";
 import { useMay } from "../../connection/session.tsx";
@@ -86,6 +87,7 @@ function Rows({ list, rows, isCard, choice, onSeen }: RowsProps): ReactNode {
   useLayoutEffect(() => {
     virtualizer.measure();
   }, [virtualizer, height]);
+  useKeptPlace();
   const items = virtualizer.getVirtualItems();
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
   const isAtTop = (virtualizer.scrollOffset ?? 0) <= Math.max(top - headerHeight, 0);
@@ -114,6 +116,15 @@ function Rows({ list, rows, isCard, choice, onSeen }: RowsProps): ReactNode {
       </div>
     </div>
   );
+}
+
+/** After a reload, and on the way back, the rows come later than the router looks for its place. */
+function useKeptPlace(): void {
+  const kept = useElementScrollRestoration({ getElement: () => window });
+  const [scrollY] = useState(kept?.scrollY);
+  useLayoutEffect(() => {
+    if (scrollY !== undefined) window.scrollTo({ top: scrollY, behavior: "instant" });
+  }, [scrollY]);
 }
 
 function Row({

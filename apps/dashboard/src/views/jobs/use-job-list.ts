@@ -1,9 +1,11 @@
-import { type Job } from "@genga/client";
+import { GengaError, type Job } from "@genga/client";
 import { queryOptions, useQueries, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useLocation } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
 import { queryOf, type JobsSearch } from "./jobs-search.ts";
+import { keepChain, keptChain } from "./kept-chains.ts";
 import { newChain, newerThan, pageSize, pagesOf, rowsOf, withPage } from "./page-chain.ts";
 
 interface JobPage {
@@ -53,8 +55,13 @@ interface Seen {
 export function useJobList(search: JobsSearch, seen: Seen): JobList {
   const head = useQuery(pageQuery(search, null));
   const choice = JSON.stringify(search);
-  const [state, setState] = useState({ choice, chain: newChain, top: head.data });
-  let { chain, top } = state.choice === choice ? state : { chain: newChain, top: head.data };
+  const place = useLocation({ select: ({ state: { __TSR_key: key }, href }) => key ?? href });
+  const [state, setState] = useState(() => {
+    const chain = keptChain(place, choice);
+    return { choice, chain, top: head.data, isKept: chain !== newChain };
+  });
+  let { chain, top, isKept } =
+    state.choice === choice ? state : { chain: newChain, top: head.data, isKept: false };
 
   const newer = top === undefined ? 0 : newerThan(head.data?.jobs ?? [], top.jobs[0]?.id);
   if (seen.isAtTop || newer === 0) top = head.data;
@@ -65,9 +72,17 @@ export function useJobList(search: JobsSearch, seen: Seen): JobList {
   });
   const pages = new Map<number, JobPage | undefined>([[0, top]]);
   for (const [index, page] of wanted.entries()) pages.set(page, queries[index]?.data);
+  if (isKept && queries.some(({ error }) => error instanceof GengaError && error.status === 422)) {
+    // The API knows these cursors no more.
+    [chain, isKept] = [newChain, false];
+  }
   for (const [index, page] of pages) if (page !== undefined) chain = withPage(chain, index, page);
 
-  if (choice !== state.choice || chain !== state.chain || top !== state.top) setState({ choice, chain, top });
+  if (choice !== state.choice || chain !== state.chain || top !== state.top)
+    setState({ choice, chain, top, isKept });
+  useEffect(() => {
+    keepChain(place, choice, chain);
+  }, [place, choice, chain]);
 
   const isHeld = top !== head.data;
   return {

@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { jobQuery, keys } from "../../connection/queries.ts";
+import { LocalTimes } from "../../parts/local-times.tsx";
 
 /** Of so many jobs the reason is asked for. */
 const askedMax = 5;
@@ -47,7 +48,7 @@ export function WhyTheyWait(): ReactNode {
             {prompt ?? id}
           </Anchor>
           <Text size="sm" style={{ overflowWrap: "anywhere" }}>
-            {waitingFor?.message}
+            <LocalTimes text={waitingFor?.message ?? ""} />
           </Text>
         </div>
       ))}
