@@ -106,7 +106,8 @@ const foldersMayImport = {
     submission: ["terminal"],
     files: ["terminal"],
     following: ["terminal", "command-context.ts"],
-    commands: ["files", "following", "settings", "submission", "terminal", "command-context.ts"],
+    agents: [],
+    commands: ["agents", "files", "following", "settings", "submission", "terminal", "command-context.ts"],
   },
   "apps/dashboard": {
     connection: [],

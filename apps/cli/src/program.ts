@@ -8,6 +8,7 @@ import { addGet } from "./commands/get.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLooking } from "./commands/look.ts";
+import { addMcp } from "./commands/mcp.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTemplates } from "./commands/templates.ts";
 import { addWatch } from "./commands/watch.ts";
@@ -32,6 +33,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addFarm(program, surroundings);
   addKeys(program, surroundings);
   addLogin(program, surroundings);
+  addMcp(program, surroundings);
   tab(program, { completionCommandName: "completion" });
   return program;
 }
