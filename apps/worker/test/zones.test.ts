@@ -85,6 +85,19 @@ test("workers of different zones own all servers between them, and the rows say 
   for (const each of fleets) await each.close();
 }, 30_000);
 
+test("a worker whose sources name no server leaves all of them to the others", async () => {
+  const fleets = [fleet("has-none", []), fleet("has-all", [5, 6])];
+  for (let pass = 0; pass < 3; pass += 1) {
+    for (const each of fleets) {
+      await each.renew();
+      await each.balance();
+    }
+  }
+  expect(fleets.map(({ owned }) => owned.length)).toEqual([0, 2]);
+  for (const each of fleets) await each.close();
+  for (const id of ["has-none", "has-all"]) await database.servers.stopWorker(id);
+}, 30_000);
+
 test("the same loopback address on two machines is two servers by SERVER_NAME, and a warning without", async () => {
   const said: string[] = [];
   const log = Object.assign(Object.create(silent) as Logger, {

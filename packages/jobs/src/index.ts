@@ -133,6 +133,7 @@ export { finishRemoval } from "./running/finish-removal.ts";
 export { type ServerUpkeep } from "./ports/server-upkeep.ts";
 export { type ServerSourcesStore } from "./ports/server-sources.ts";
 export {
+  noServerId,
   serverSources,
   serverStates,
   shownServerStates,

@@ -1,3 +1,4 @@
+import { noServerId } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { json } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
@@ -18,7 +19,7 @@ export const listWorkers = route({
       startedAt: worker.startedAt.toISOString(),
       healthUrl: worker.statusUrl === null ? null : `${worker.statusUrl}/health`,
       lastSeenAt: worker.lastSeenAt.toISOString(),
-      serversNamed: worker.serverIds,
+      serversNamed: worker.serverIds.filter((id) => id !== noServerId),
       serversOwned: worker.serversOwned,
       jobsHeld: worker.jobsHeld,
       serversProblem: worker.serversProblem,

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { type ServerQueue } from "@genga/comfyui";
 import {
+  noServerId,
   type ServerLease,
   type ServerRecord,
   type ServerSourcesStore,
@@ -89,7 +90,8 @@ export class ServerFleet {
   /** Renews the leases of the owned servers. A server whose lease was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
-    const named = await this.#namedIds();
+    const ids = await this.#namedIds();
+    const named = ids.length === 0 ? [noServerId] : ids;
     const sentAt = performance.now();
     const statusUrl = this.#options.statusUrl();
     this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs, statusUrl));

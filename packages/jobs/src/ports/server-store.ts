@@ -121,6 +121,12 @@ export interface NewServer {
   credential?: string | null;
 }
 
+/**
+ * The id by which a worker reports that it names no server. Without any id it would count as of a version that does not
+ * report its servers, and may name all.
+ */
+export const noServerId = "00000000-0000-0000-0000-000000000000";
+
 /** A worker process, as it last reported itself. */
 export interface WorkerRecord {
   id: string;
