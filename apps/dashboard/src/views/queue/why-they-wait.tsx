@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { jobQuery, keys } from "../../connection/queries.ts";
+import { LoadingState } from "../../parts/loading-state.tsx";
 import { LocalTimes } from "../../parts/local-times.tsx";
 
 /** Of so many jobs the reason is asked for. */
@@ -26,16 +27,20 @@ export function WhyTheyWait(): ReactNode {
   const jobs = details.flatMap(({ data: job }) =>
     job === undefined || job.waitingFor === null ? [] : [job],
   );
+  const isReading = data === undefined || details.some(({ isPending }) => isPending);
   return (
     <Stack gap="xs">
       <Title order={3} size="h4">
         Why your latest jobs wait
       </Title>
-      {jobs.length === 0 && (
-        <Text size="sm" c="dimmed">
-          None of them waits.
-        </Text>
-      )}
+      {jobs.length === 0 &&
+        (isReading ? (
+          <LoadingState rows={askedMax} height={44} />
+        ) : (
+          <Text size="sm" c="dimmed">
+            None of them waits.
+          </Text>
+        ))}
       {jobs.map(({ id, prompt, waitingFor }) => (
         <div key={id}>
           <Anchor
