@@ -8,11 +8,13 @@ import {
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
+import { z } from "zod";
 import { findPreviousVersion } from "./previous-version.ts";
 
 // A deploy replaces one process after the other. Meanwhile this version and the one before it work on one database, one Redis
 // and the same servers; and a version that does not do well is replaced by the one before it.
 
+const serversSchema = z.object({ servers: z.array(z.object({ state: z.string() })) });
 const previous = await findPreviousVersion();
 const described = "reason" in previous ? describe.skip : describe;
 
@@ -97,6 +99,36 @@ described(
 
     test("an upgrade: the older worker leaves, and this version's adopts what it began", async () => {
       await passOn(newer, older, { first: checkout, firstEnds: "SIGTERM" });
+    }, 120_000);
+
+    test("a state of servers that the older version does not know", async () => {
+      const worker = await stack.startWorker();
+      const running = await older.submit({ type: "workflow", workflow: sleepWorkflow(4) });
+      await older.until(running, ({ phase }) => phase === "executing");
+      worker.signal("SIGUSR2");
+      await worker.line(/draining: /);
+      const waiting = await older.submit({ type: "workflow", workflow: sleepWorkflow(0.1) });
+      const stateBy = async (api: ApiClient): Promise<string | undefined> =>
+        serversSchema.parse(await (await api.request("GET", "servers")).json()).servers[0]?.state;
+      while ((await stateBy(newer)) !== "leaving") await older.job(waiting);
+      for (const path of [
+        "servers",
+        "workers",
+        "queue",
+        "health",
+        `jobs/${waiting}`,
+        `jobs/${running}/attempts`,
+      ]) {
+        const [one, other] = await Promise.all([older, newer].map((api) => api.request("GET", path)));
+        expect({ path, older: one!.status, newer: other!.status }).toEqual({ path, older: 200, newer: 200 });
+      }
+      // It ends what it has, and the older version's worker does the rest.
+      expect((await older.untilEnded(running)).status).toBe("completed");
+      const next = await stack.startWorker({}, checkout);
+      expect(await worker.stop()).toBe(0);
+      expect((await newer.untilEnded(waiting)).status).toBe("completed");
+      await expectShownByBoth(waiting);
+      expect(await next.stop()).toBe(0);
     }, 120_000);
 
     test("a way back: this version's worker is killed, and the older one adopts what it began", async () => {
