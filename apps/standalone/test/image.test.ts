@@ -96,7 +96,9 @@ test(".dockerignore keeps tests, secrets and what only developers use out", () =
   };
   const files = folders.flatMap((folder) => filesIn(folder));
   const inside = files.filter((file) => !isOut(file));
-  expect(inside.filter((file) => /\/test\/|\.test\.ts$|^packages\/testing\/src/.test(file))).toEqual([]);
+  expect(
+    inside.filter((file) => /\/test\/|\.test\.ts$|^packages\/testing\/src|^apps\/cli\/(src|bin)/.test(file)),
+  ).toEqual([]);
   for (const file of [".env", ".git/config", ".genga/x", "node_modules/x", "apps/api/node_modules/x"]) {
     expect({ file, isOut: isOut(file) }).toEqual({ file, isOut: true });
   }
@@ -132,7 +134,7 @@ test("only the simulator loads the packages that the services' image leaves out"
     .filter(
       (folder) =>
         // In no image, or for the demo alone.
-        !/^packages\/(testing|chaos|comfyui-templates|client)$/.test(folder),
+        !/^(packages\/(testing|chaos|comfyui-templates|client)|apps\/cli)$/.test(folder),
     )
     .flatMap((folder) => filesIn(`${folder}/src`))
     .filter((file) => !file.endsWith(".test.ts") && loads.test(read(file)));
