@@ -89,6 +89,7 @@ const foldersMayImport = {
     timing: [],
     metrics: [],
     draining: ["timing"],
+    recycling: ["servers", "timing"],
     sweeping: ["metrics", "servers", "timing", "dependencies.ts"],
     files: [],
     lanes: [],

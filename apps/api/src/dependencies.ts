@@ -13,6 +13,7 @@ import {
   type LanePauses,
   type OutputStorage,
   type RunDurations,
+  type ServerUpkeep,
   type Principal,
   type TenantAdmissions,
   type TenantJobReader,
@@ -85,6 +86,7 @@ export interface ApiDependencies {
   submissions: Submissions;
   jobDetails: JobDetails;
   servers: KnownServers;
+  serverUpkeep: Pick<ServerUpkeep, "listUpkeep">;
   models: KnownModels;
   templates: TemplateStore;
   templateJudge: TemplateJudge;
@@ -224,10 +226,10 @@ function operatorParts(
   database: Database,
   { lanePatienceMs: patienceMs }: ServiceConfiguration,
   parts: { servers: KnownServers; tickets: BullTicketQueue },
-): Pick<ApiDependencies, "lanePauses" | "operatorQueue" | "runDurations"> {
-  const { jobReader: jobs, lanes, laneServing: serving, lanePauses, runDurations } = database;
+): Pick<ApiDependencies, "lanePauses" | "operatorQueue" | "runDurations" | "serverUpkeep"> {
+  const { jobReader: jobs, lanes, laneServing: serving, lanePauses, runDurations, serverUpkeep } = database;
   const operatorQueue = new OperatorQueue({ jobs, lanes, serving, patienceMs, ...parts });
-  return { lanePauses, runDurations, operatorQueue };
+  return { lanePauses, runDurations, operatorQueue, serverUpkeep };
 }
 
 function openApiDatabase({ databaseUrl, tenantLimits: limits, lanesMax }: ServiceConfiguration): Database {

@@ -74,7 +74,13 @@ describe("the table", () => {
   test("lets nobody but operators change the farm, keys and limits, or see workers, changes, figures and tickets of all", () => {
     expect(linesOf("operate").toSorted()).toEqual(
       [
-        ...["POST servers/:id/drain", "POST servers/:id/resume", "DELETE servers/:id", "GET workers"],
+        ...[
+          "POST servers/:id/drain",
+          "POST servers/:id/resume",
+          "POST servers/:id/recycle",
+          "DELETE servers/:id",
+          "GET workers",
+        ],
         ...["POST lanes/:name/pause", "POST lanes/:name/resume"],
         ...["POST farm/pause", "POST farm/resume", "GET tenants/:name/limits", "PUT tenants/:name/limits"],
         ...["GET keys", "POST keys", "DELETE keys/:id", "POST keys/:id/rotate", "GET audit-events"],

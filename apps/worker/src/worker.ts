@@ -1,6 +1,6 @@
 import { defaultLaneSettings, StoreUnavailableError } from "@genga/jobs";
 import { type Dependencies } from "./dependencies.ts";
-import { WorkerDrain } from "./draining/worker-drain.ts";
+import { type WorkerDrain } from "./draining/worker-drain.ts";
 import { KnownDurations } from "./durations/known-durations.ts";
 import { LaneKnowledge } from "./lanes/lane-knowledge.ts";
 import { LaneMeasures } from "./lanes/lane-measures.ts";
@@ -8,8 +8,10 @@ import { ProgressWriter } from "./job/progress-writer.ts";
 import { Previews } from "./previews/previews.ts";
 import { noTakeBacks } from "./job/take-back.ts";
 import { RunningJobs } from "./job/running-jobs.ts";
+import { createOutOfService } from "./out-of-service.ts";
 import { registerServerMetrics } from "./metrics/server-metrics.ts";
 import { registerSourceMetrics } from "./metrics/source-metrics.ts";
+import { type Recycler } from "./recycling/recycler.ts";
 import { type OwnedServer } from "./servers/owned-server.ts";
 import { ServerFleet } from "./servers/server-fleet.ts";
 import { removeSuperseded } from "./servers/superseded-prompts.ts";
@@ -39,6 +41,7 @@ export class Worker {
   readonly #pump: TicketPump;
   /** On request it takes no new jobs. */
   readonly drain: WorkerDrain;
+  readonly #recycler: Recycler;
   readonly #progress: ProgressWriter;
   readonly #sweeper: Sweeper;
   readonly #house: HouseKeeping;
@@ -85,7 +88,7 @@ export class Worker {
       onGone: (server, why) => this.#jobs.leave(server, why),
     });
     this.#jobs = this.#createRunningJobs(guard, fillSlots);
-    this.drain = this.#createDrain();
+    ({ drain: this.drain, recycler: this.#recycler } = this.#createOutOfService());
     const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
     this.#knowledge = new LaneKnowledge({
       ...{ workerId, serving: dependencies.laneServing, servers, hasOtherWorkers, log },
@@ -160,6 +163,7 @@ export class Worker {
     repeat("drain", passIntervalMs, () => {
       this.drain.look();
     });
+    repeat("recycling", passIntervalMs, () => this.#recycler.look());
     repeat("server checks", checkIntervalMs, () => {
       this.#checkServers({ definitionsWanted: false });
     });
@@ -171,6 +175,7 @@ export class Worker {
    */
   async stop(): Promise<void> {
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
+    await this.#recycler.stop();
     await this.#passes.whenIdle();
     await this.#previews.close();
     await this.#house.endedPrompts.forgetNow();
@@ -216,17 +221,10 @@ export class Worker {
     });
   }
 
-  #createDrain(): WorkerDrain {
-    return new WorkerDrain({
-      jobsHeld: () => this.#jobs.count,
-      claimsEnded: () => this.#pump.claimsEnded(),
-      jobsOnServers: () => this.#with.serverUpkeep.countProcessing(this.#fleet.owned.map(({ id }) => id)),
-      onChange: (isDraining) => {
-        this.#fleet.setLeaving(isDraining);
-        if (!isDraining) this.#pump.triggerAnew();
-      },
-      log: this.#with.log,
-    });
+  #createOutOfService(): ReturnType<typeof createOutOfService> {
+    return createOutOfService(this.#with, () => ({
+      ...{ fleet: this.#fleet, jobs: this.#jobs, pump: this.#pump },
+    }));
   }
 
   /** Subscriptions stay pending while Redis is unavailable; the work itself does not wait for them. */
@@ -247,6 +245,7 @@ export class Worker {
       }),
       signals.subscribe("operator-request", () => {
         this.#passes.readRequests();
+        void this.#recycler.look();
       }),
     ];
     for (const subscription of subscriptions) {

@@ -50,6 +50,7 @@ export class ServerLife {
   readonly #server: Server;
   readonly #machine: Machine;
   readonly #folders: Folders;
+  readonly #loaded = new LoadedModel();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -77,7 +78,7 @@ export class ServerLife {
         folders: this.#folders,
         drawing: machine.drawing,
         timing: options.timing,
-        loaded: new LoadedModel(),
+        loaded: this.#loaded,
         faults: machine.outputFaults,
         tempNames: new TempNames(),
         previews: options.previews,
@@ -161,6 +162,7 @@ export class ServerLife {
     registerInformationRoutes(router, catalog, options.models, {
       api: options.api,
       bodyBytesMax: options.bodyBytesMax,
+      usedBytes: () => this.#loaded.bytes,
       argv: () => ["main.py", "--listen", options.host, "--output-directory", options.outputDir],
     });
     return router;

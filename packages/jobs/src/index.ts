@@ -130,7 +130,13 @@ export { EventFeed, type EventFeedOptions, type Listener, type Subscription } fr
 export { type FeedCursor, type Outbox } from "./feed/outbox.ts";
 export { laterOf, type LiveProgress } from "./feed/progress-memory.ts";
 export { finishRemoval } from "./running/finish-removal.ts";
-export { type ServerUpkeep } from "./ports/server-upkeep.ts";
+export {
+  askedReason,
+  recycleOutcomes,
+  type RecycleOutcome,
+  type ServerUpkeep,
+  type UpkeepRecord,
+} from "./ports/server-upkeep.ts";
 export { type ServerSourcesStore } from "./ports/server-sources.ts";
 export {
   noServerId,

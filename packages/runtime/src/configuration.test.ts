@@ -62,6 +62,10 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 600_000, video: 3_600_000, workflow: 3_600_000 },
       leaseMs: 12_000,
       serverGraceMs: 60_000,
+      recycle: {
+        ...{ afterJobs: 0, freeVramBelowBytes: 0, freeRamBelowBytes: 0, intervalMs: 600_000 },
+        ...{ hook: [], hookTimeoutMs: 300_000, hookEnvironment: {} },
+      },
       previewMethod: "latent2rgb",
       serverRetireMs: 300_000,
       workerStatus: { host: "127.0.0.1", port: 0 },
@@ -147,6 +151,11 @@ describe("the configuration", () => {
       PUBLIC_URL: "https://Genga.example/studio/",
       TRUSTED_PROXIES: "loopback, 10.0.0.0/8,::1",
       CORS_ORIGINS: "https://pages.example, http://localhost:5173",
+      ...{ RECYCLE_AFTER_JOBS: "500", RECYCLE_FREE_VRAM_BELOW_MB: "2000", RECYCLE_FREE_RAM_BELOW_MB: "4000" },
+      ...{ RECYCLE_INTERVAL_MS: "1000", RECYCLE_HOOK_TIMEOUT_MS: "60000" },
+      RECYCLE_HOOK: '["docker", "restart", "a name"]',
+      // Not one of Genga's, and so for the hook.
+      HOME: "/root",
     });
     expect(configuration).toEqual({
       port: 9000,
@@ -192,6 +201,14 @@ describe("the configuration", () => {
       jobTimeoutsMs: { image: 5000, video: 7000, workflow: 5000 },
       leaseMs: 600,
       serverGraceMs: 0,
+      recycle: {
+        ...{ afterJobs: 500, freeVramBelowBytes: 2e9, freeRamBelowBytes: 4e9, intervalMs: 1_000 },
+        ...{
+          hook: ["docker", "restart", "a name"],
+          hookTimeoutMs: 60_000,
+          hookEnvironment: { HOME: "/root" },
+        },
+      },
       previewMethod: "none",
       serverRetireMs: 0,
       workerStatus: { host: "0.0.0.0", port: 9464 },
@@ -404,5 +421,14 @@ describe("SERVER_LABELS", () => {
     const message = messageOf(() => readConfiguration({ SERVER_LABELS: labels }));
     expect(message).toContain("http://gpu-1:8188=gpu:24gb,pool:night");
     expect(message).not.toContain("hunter2");
+  });
+
+  test("takes the hook as words, and refuses what only a shell would understand", () => {
+    const hookOf = (text: string): readonly string[] =>
+      readConfiguration({ RECYCLE_HOOK: text }).recycle.hook;
+    expect(hookOf(" systemctl  restart comfyui ")).toEqual(["systemctl", "restart", "comfyui"]);
+    expect(hookOf('["sh", "-c", "a; b"]')).toEqual(["sh", "-c", "a; b"]);
+    for (const text of ["stop; start", "restart $NAME", 'run "a name"', "[]", '[""]', "[1]", "[broken"])
+      expect(() => hookOf(text)).toThrow(/RECYCLE_HOOK .*without a shell/);
   });
 });

@@ -8,6 +8,7 @@ import { corsOrigins, trustedProxies } from "./network-settings.ts";
 import { nodeClassVariables } from "./node-class-settings.ts";
 import { serversFrom, serverVariables, type ServerSettings } from "./server-settings.ts";
 import { parseUrl } from "./parse-url.ts";
+import { recycleFrom, recycleVariables, type RecycleSettings } from "./recycle-settings.ts";
 import { sessionsFrom, sessionVariables, type SessionSettings } from "./session-settings.ts";
 import { list, wholeNumber } from "./setting-values.ts";
 import { webhooksFrom, webhookVariables, type WebhookSettings } from "./webhook-settings.ts";
@@ -62,6 +63,7 @@ export interface Configuration extends LimitSettings, ServerSettings {
   /** How long, and how many, ended jobs and their files are kept. */
   readonly keeping: KeepingSettings;
   readonly webhooks: WebhookSettings;
+  readonly recycle: RecycleSettings;
   /** The address on which a worker serves its health and metrics; port 0 takes a free one. */
   readonly workerStatus: { readonly host: string; readonly port: number };
   readonly workerId: string | undefined;
@@ -161,7 +163,7 @@ export function readConfiguration(env: Environment): Configuration {
     previewMethod: values.PREVIEW_METHOD,
     ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
-    webhooks: webhooksFrom(values),
+    ...{ webhooks: webhooksFrom(values), recycle: recycleFrom(values, env, configurationVariables()) },
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     ...{ workerId: values.WORKER_ID, apiDrainMs: values.API_DRAIN_MS },
     tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -340,6 +342,7 @@ const environmentSchema = z.object({
     .default("latent2rgb"),
   SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
+  ...recycleVariables,
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,
   ...webhookVariables,

@@ -27,6 +27,7 @@ export {
   type ServiceContext,
 } from "./run-service.ts";
 export { readServersFile, ServersFileError, type ServersFile } from "./servers-file.ts";
+export { type RecycleSettings } from "./recycle-settings.ts";
 export { type SessionSettings } from "./session-settings.ts";
 export { type TraceSpan, type Tracing } from "./trace-spans.ts";
 export { openTracing } from "./tracing.ts";

@@ -50,6 +50,7 @@ export function createAcceptingParts(
   const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer, templates, uploads } = database;
   const servers = new KnownServers({
     ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
+    upkeep: database.serverUpkeep,
     ...{ maxAgeMs: options.serversMaxAgeMs, leaseMs, retireMs, name: options.name },
   });
   const resolver = createWorkflowResolver({

@@ -1,11 +1,11 @@
-import { actorOf, publicNameOf } from "@genga/jobs";
+import { actorOf, publicNameOf, type UpkeepRecord } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { json } from "../routing/contents.ts";
 import { route, type HandledRoute } from "../routing/route.ts";
 import { type ShownFarm } from "../servers/shown-farm.ts";
 
-type Parts = Pick<ApiDependencies, "servers">;
+type Parts = Pick<ApiDependencies, "servers" | "serverUpkeep">;
 
 /** Each ComfyUI server and its state. Operators also see its address and the reason of its state. */
 export const listServers = route({
@@ -17,9 +17,10 @@ export const listServers = route({
   summary: "The ComfyUI servers and their states",
   description: "Servers have public names; keys of the role operate also see addresses, workers and reasons.",
   answers: { 200: { description: "All of them.", content: json("Servers") } },
-  handler: async ({ principal }, { servers }: Parts) => {
-    const farm = await servers.farm();
+  handler: async ({ principal }, { servers, serverUpkeep }: Parts) => {
     const operates = principal.role === "operate";
+    const [farm, upkeep] = await Promise.all([servers.farm(), operates ? serverUpkeep.listUpkeep() : []]);
+    const upkeepOf = new Map(upkeep.map((record) => [record.serverId, record]));
     const views = farm.servers.map((server) => ({
       id: server.id,
       name: publicNameOf(server),
@@ -29,7 +30,7 @@ export const listServers = route({
       version: server.version,
       labels: server.labels,
       isKnown: server.definitionsHash !== null,
-      ...(operates ? whatOperatorsSee(server) : {}),
+      ...(operates ? { ...whatOperatorsSee(server), ...viewOfUpkeep(upkeepOf.get(server.id)) } : {}),
     }));
     return { json: { servers: views } };
   },
@@ -60,6 +61,26 @@ function switchRoute(action: "drain" | "resume", draining: boolean, summary: str
   });
 }
 
+/** Asks the server's worker to recycle it. */
+export const recycleServer = route({
+  id: "recycleServer",
+  tag: "farm",
+  method: "POST",
+  path: "servers/:id/recycle",
+  access: "operate",
+  subject: "server",
+  summary: "Free a server's memory, and run the hook that may restart it",
+  description:
+    "Its worker gives it no new work, lets its prompts end, asks it to free its memory (`/free`), and runs the hook " +
+    "that is configured (`RECYCLE_HOOK`). One server of each worker at a time; a server that an operator has drained stays drained.",
+  answers: { 202: { description: "As soon as it can be.", content: json("ServerRecycle") } },
+  problems: ["server-not-found"],
+  handler: async ({ id, absent, principal }, { servers }: Parts) => {
+    if (!(await servers.askRecycle(id, actorOf(principal)))) throw absent();
+    return { json: { id, recycling: true } };
+  },
+});
+
 /** Removes a server that no worker's configuration names any more. */
 export const removeServer = route({
   id: "removeServer",
@@ -84,6 +105,18 @@ export const removeServer = route({
     return {};
   },
 });
+
+function viewOfUpkeep(upkeep: UpkeepRecord | undefined): object {
+  const { recycleReason: reason, recycleAskedAt: askedAt, recycleBegunAt: begunAt, last } = upkeep ?? {};
+  return {
+    promptsSinceRecycle: upkeep?.promptsRun ?? 0,
+    recycling:
+      reason === undefined || reason === null
+        ? null
+        : { reason, askedAt: askedAt?.toISOString() ?? null, begunAt: begunAt?.toISOString() ?? null },
+    lastRecycle: last === undefined || last === null ? null : { ...last, at: last.at.toISOString() },
+  };
+}
 
 /** The fields that only operators see: addresses, names of workers, and jobs of other tenants. */
 function whatOperatorsSee(server: ShownFarm["servers"][number]): object {

@@ -263,6 +263,7 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   ToldWebhook: { ...webhook, secret: "whsec_…" },
   WebhookDelivery: delivery,
   WebhookDeliveries: { deliveries: [delivery], nextCursor: null },
+  ServerRecycle: { id: serverId, recycling: true },
   ServerAction: { id: serverId, draining: true },
   Session: {
     ...{ id: sessionId, tenant: "studio", role: "submit", keyName: "render-farm-ci" },

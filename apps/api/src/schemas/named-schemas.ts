@@ -258,6 +258,7 @@ export const answerSchemas = {
   FarmState: z.object({ pausedSince: z.iso.datetime().nullable(), pausedBy: z.string().nullable() }),
   Server,
   TenantLimits: tenantLimitsViewSchema,
+  ServerRecycle: z.object({ id: z.uuid(), recycling: z.literal(true) }),
   ServerAction: z.object({ id: z.uuid(), draining: z.boolean() }),
   Health: z.object({
     status: z.enum(["ok", "degraded", "unavailable"]),

@@ -1,4 +1,4 @@
-import { serverSources, shownServerStates } from "@genga/jobs";
+import { recycleOutcomes, serverSources, shownServerStates } from "@genga/jobs";
 import { z } from "zod";
 
 /** Of a field that other keys are not shown. */
@@ -57,4 +57,31 @@ export const serverViewSchema = z.object({
     .optional()
     .describe(`Abilities that not every ComfyUI has; null until the server was probed. ${forOperators}`),
   isKnown: z.boolean(),
+  promptsSinceRecycle: z
+    .int()
+    .optional()
+    .describe(`Prompts that ended on it since it was last recycled. ${forOperators}`),
+  recycling: z
+    .object({
+      reason: z.string(),
+      askedAt: z.string().nullable(),
+      begunAt: z.string().nullable().describe("null = it waits for its turn."),
+    })
+    .nullable()
+    .optional()
+    .describe(`Why it is being recycled, or is to be. ${forOperators}`),
+  lastRecycle: z
+    .object({
+      at: z.string(),
+      reason: z.string(),
+      outcome: z
+        .enum(recycleOutcomes)
+        .describe(
+          "`busy`: prompts of other clients did not end; `not-freed`: it did not take the request; `hook-failed`: see the message.",
+        ),
+      message: z.string().nullable().describe("Exit code and last output of the hook, or the error."),
+    })
+    .nullable()
+    .optional()
+    .describe(forOperators),
 });

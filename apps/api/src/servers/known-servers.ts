@@ -5,6 +5,7 @@ import {
   type FarmStore,
   type KeepingStore,
   type ServerStore,
+  type ServerUpkeep,
   type Signals,
   takesWork,
 } from "@genga/jobs";
@@ -16,6 +17,7 @@ const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
   servers: ServerStore;
+  upkeep: Pick<ServerUpkeep, "askRecycle">;
   keeping: Pick<KeepingStore, "listFullDisks">;
   pauses: FarmStore;
   definitions: Pick<DefinitionsStore, "find">;
@@ -63,6 +65,13 @@ export class KnownServers {
   /** Starts or stops new work on a server. `false` = there is no such server. */
   async setDraining(id: string, draining: boolean, by: Actor): Promise<boolean> {
     const isKnown = await this.#options.servers.setDraining(id, draining, by);
+    this.#tellWorkers();
+    return isKnown;
+  }
+
+  /** Asks the server's worker to recycle it. `false` = there is no such server. */
+  async askRecycle(id: string, by: Actor): Promise<boolean> {
+    const isKnown = await this.#options.upkeep.askRecycle(id, by);
     this.#tellWorkers();
     return isKnown;
   }

@@ -47,6 +47,11 @@ export class RunningJobs {
     return this.#latest.size;
   }
 
+  /** Runs on this server, also those whose outputs are being saved. */
+  countOn(server: JobServer): number {
+    return [...this.#all].filter((running) => running.server === server).length;
+  }
+
   /**
    * Starts a job that was just claimed.
    * @param ticket `null` = the job was claimed without one, for a server for which its prompt had been taken back

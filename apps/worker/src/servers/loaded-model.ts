@@ -8,6 +8,7 @@ export class LoadedModel {
   #known: ServerModel;
   /** The model of the prompt that began to execute last; `null` = not known. */
   #executedModel: string | null;
+  #loads = 0;
 
   /** @param known what the server's last owner recorded */
   constructor(known: ServerModel) {
@@ -18,6 +19,11 @@ export class LoadedModel {
 
   get current(): ServerModel {
     return this.#known;
+  }
+
+  /** For how many prompts the server had to load its model first. */
+  get loads(): number {
+    return this.#loads;
   }
 
   /**
@@ -41,7 +47,9 @@ export class LoadedModel {
     const before = this.#executedModel;
     if (model === null) return false;
     this.#executedModel = model;
-    return before === null ? null : before !== model;
+    if (before === null) return null;
+    if (before !== model) this.#loads += 1;
+    return before !== model;
   }
 
   /**

@@ -19,10 +19,11 @@ import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
-import { requireHistory, versionIn } from "./server-answers.ts";
+import { freeMemoryIn, requireHistory, versionIn } from "./server-answers.ts";
 import { failedCheck, healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
+import { ServerWear } from "./server-wear.ts";
 import { type Hold, ServiceHolds } from "./service-holds.ts";
 
 export interface OwnedServerOptions {
@@ -54,6 +55,7 @@ export class OwnedServer implements JobServer {
   readonly address: ComfyUIAddress;
   readonly connector: ComfyUIConnector;
   readonly slotUse = new SlotUse();
+  readonly wear = new ServerWear();
   #isDrainedByOperator: boolean;
   readonly #holds = new ServiceHolds();
   #labels: readonly string[];
@@ -72,7 +74,6 @@ export class OwnedServer implements JobServer {
   readonly #others = new OthersPrompts();
   #announced: ServerState = "unknown";
   #disconnects = 0;
-  #modelLoads = 0;
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
@@ -81,9 +82,8 @@ export class OwnedServer implements JobServer {
     this.#slots = options.record.slots;
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
-    this.address = options.address;
     const { lease, servers, definitions, authorization, log } = options;
-    const { url: baseUrl, ipAddress } = options.address;
+    const { url: baseUrl, ipAddress } = (this.address = options.address);
     this.connector = new ComfyUIConnector({ baseUrl, ipAddress, authorization, logger: log });
     this.#row = new ServerRow({ url: this.url, lease, servers, log });
     this.#definitions = new KnownDefinitions({
@@ -120,13 +120,12 @@ export class OwnedServer implements JobServer {
     return this.#isDrainedByOperator || !this.#holds.areNone;
   }
 
-  get isDrainedByOperator(): boolean {
-    return this.#isDrainedByOperator;
-  }
-
-  setDraining(isDraining: boolean): void {
+  /** An operator drained it, or resumed it. @returns whether that is a change */
+  setDraining(isDraining: boolean): boolean {
+    const isChange = isDraining !== this.#isDrainedByOperator;
     this.#isDrainedByOperator = isDraining;
     if (isDraining) this.slotUse.noteUnavailable();
+    return isChange;
   }
 
   /** Gives it no new work, for a reason besides an operator's drain; `null` ends that. */
@@ -207,18 +206,17 @@ export class OwnedServer implements JobServer {
   }
 
   noteExecution(run: ServerRun): boolean | null {
-    const hadToLoad = this.#model.noteExecution(run.mainModel);
-    if (hadToLoad === true) this.#modelLoads += 1;
-    return hadToLoad;
+    return this.#model.noteExecution(run.mainModel);
   }
 
   /** For how many prompts the server had to load its model first. */
   get modelLoads(): number {
-    return this.#modelLoads;
+    return this.#model.loads;
   }
 
   noteUnloaded(): void {
     this.#refills.forget();
+    this.wear.forgetMemory();
     if (this.#model.forget()) void this.#row.recordModel(this.model);
   }
 
@@ -299,6 +297,7 @@ export class OwnedServer implements JobServer {
   noteJobEnded(): void {
     const wasOnTrial = this.#health.state === "probing";
     this.#health.noteJobEnded();
+    this.wear.notePromptEnded();
     if (wasOnTrial) void this.#checks.trigger();
   }
 
@@ -335,7 +334,8 @@ export class OwnedServer implements JobServer {
 
   async #askServer(): Promise<void> {
     const requestOptions = { timeoutMs: checkTimeoutMs, signal: this.#closing.signal };
-    const version = versionIn(await this.connector.systemStats(requestOptions));
+    const stats = await this.connector.systemStats(requestOptions);
+    this.wear.noteMemory(freeMemoryIn(stats));
     this.#noteRestart();
     const idsBefore = this.promptIds;
     const queue = await this.connector.queue(requestOptions);
@@ -343,7 +343,7 @@ export class OwnedServer implements JobServer {
     await requireHistory(this.connector, requestOptions);
     this.#health.noteCheck({ kind: "answered", queue, ownPromptIds: this.promptIds }, performance.now());
     if (this.#health.mayTakeJobs) {
-      const { replacesNodes } = await this.#row.describe(this.connector, version, requestOptions);
+      const { replacesNodes } = await this.#row.describe(this.connector, versionIn(stats), requestOptions);
       const areFresh = takesWork(this.#announced) && this.#definitions.areFresh;
       if (!areFresh) await this.#definitions.read({ replacesNodes, signal: this.#closing.signal });
     }

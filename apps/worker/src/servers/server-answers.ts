@@ -2,8 +2,13 @@ import { randomUUID } from "node:crypto";
 import { type ComfyUIConnector, ComfyUIError } from "@genga/comfyui";
 import { z } from "zod";
 
+const bytes = z.number().nonnegative().optional().catch(undefined);
 const systemStatsSchema = z.object({
-  system: z.object({ comfyui_version: z.string().optional() }).optional(),
+  system: z.object({ comfyui_version: z.string().optional(), ram_free: bytes }).optional(),
+  devices: z
+    .array(z.object({ vram_free: bytes }))
+    .optional()
+    .catch(undefined),
 });
 const historySchema = z.record(z.string(), z.unknown());
 
@@ -15,6 +20,19 @@ interface Call {
 /** ComfyUI's own version; `null` = the server does not tell it. @param stats the answer to `/system_stats` */
 export function versionIn(stats: unknown): string | null {
   return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
+}
+
+/** Free memory; of several devices, that of the one with least. `null` = the server does not tell it. */
+export interface FreeMemory {
+  vramBytes: number | null;
+  ramBytes: number | null;
+}
+
+/** @param stats the answer to `/system_stats` */
+export function freeMemoryIn(stats: unknown): FreeMemory {
+  const { system, devices = [] } = systemStatsSchema.safeParse(stats).data ?? {};
+  const free = devices.flatMap(({ vram_free: vram }) => vram ?? []);
+  return { vramBytes: free.length === 0 ? null : Math.min(...free), ramBytes: system?.ram_free ?? null };
 }
 
 /**

@@ -142,8 +142,7 @@ export class ServerFleet {
       const server = this.#owned.get(record.id);
       if (server === undefined) continue;
       server.setLabelsAndSlots(record);
-      if (server.isDrainedByOperator === record.draining) continue;
-      server.setDraining(record.draining);
+      if (!server.setDraining(record.draining)) continue;
       const what = record.draining ? "server is draining: it takes nothing new" : "server is resumed";
       this.#options.log.info({ server: server.url }, what);
     }

@@ -3,6 +3,9 @@ import { NodeException } from "./node-run.ts";
 /** The bytes that the simulated machine can allocate at once. */
 const bytesMax = 24 * 1024 ** 3;
 
+/** The memory of the simulated machine. */
+export const memoryBytes = 32 * 1024 ** 3;
+
 /** @throws NodeException when a tensor of that size would not fit, in the words of the CPU allocator (GRAPHS, 8) */
 export function allocationFailed(bytes: number): void {
   if (bytes <= bytesMax) return;

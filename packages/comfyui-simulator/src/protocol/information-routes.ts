@@ -1,4 +1,4 @@
-import { freemem, totalmem } from "node:os";
+import { memoryBytes } from "../nodes/allocation.ts";
 import { type NodeCatalog } from "../nodes/node-catalog.ts";
 import { type ApiVersion, type ModelFiles } from "../options.ts";
 import { type PythonJson } from "../python/python-json.ts";
@@ -24,7 +24,13 @@ export function registerInformationRoutes(
   router: HttpRouter,
   catalog: NodeCatalog,
   models: ModelFiles,
-  about: { readonly api: ApiVersion; readonly bodyBytesMax: number; readonly argv: () => readonly string[] },
+  about: {
+    readonly api: ApiVersion;
+    readonly bodyBytesMax: number;
+    readonly argv: () => readonly string[];
+    /** Memory that is in use. */
+    readonly usedBytes: () => number;
+  },
 ): void {
   router.add("/", { GET: () => ({ status: 200, headers: { "content-type": "text/html" }, body: page }) });
   router.add("/ws", { GET: ({ headers }) => noUpgrade(headers.upgrade ?? "None") });
@@ -49,7 +55,7 @@ export function registerInformationRoutes(
   });
   router.add("/extensions", { GET: () => jsonReply([]) });
   router.add("/features", { GET: () => jsonReply(serverFeatures(about.api, about.bodyBytesMax)) });
-  router.add("/system_stats", { GET: () => systemStats(about.api, about.argv()) });
+  router.add("/system_stats", { GET: () => systemStats(about.api, about.argv(), about.usedBytes()) });
   if (about.api === "0.28") registerNewerRoutes(router);
 }
 
@@ -78,8 +84,9 @@ function noUpgrade(asked: string): Reply {
   return textReply(400, `No WebSocket UPGRADE hdr: ${asked}\n Can "Upgrade" only to "WebSocket".`);
 }
 
-function systemStats(api: ApiVersion, argv: readonly string[]): Reply {
-  const [total, free] = [totalmem(), freemem()];
+/** Without a GPU the models are in the machine's memory, which is told as that of the one device, too. */
+function systemStats(api: ApiVersion, argv: readonly string[], usedBytes: number): Reply {
+  const [total, free] = [memoryBytes, memoryBytes - usedBytes];
   const runtime = {
     python_version: "3.11.7 (simulated)",
     pytorch_version: "2.13.0+cpu",

@@ -85,6 +85,8 @@ function Facts({ server, outlook }: Omit<Props, "jobs">): ReactNode {
     ["Next", next && `${next.lane} (${next.reason}${next.loads ? ", loads a model" : ""})`],
     ["ComfyUI", server.version ?? "not known yet"],
     ["Labels", server.labels.length === 0 ? undefined : server.labels.join(", ")],
+    ["Recycling", server.recycling?.reason],
+    ["Last recycled", server.lastRecycle && <LastRecycle last={server.lastRecycle} />],
     ["Worker", server.worker ?? undefined],
   ];
   return (
@@ -98,6 +100,16 @@ function Facts({ server, outlook }: Omit<Props, "jobs">): ReactNode {
           </div>
         ))}
     </dl>
+  );
+}
+
+function LastRecycle({ last }: { last: NonNullable<Server["lastRecycle"]> }): ReactNode {
+  const { at, reason, outcome, message } = last;
+  return (
+    <span title={message ?? undefined}>
+      <Ago at={at} />, {reason}
+      {outcome !== "done" && ` (${outcome}: ${message ?? "no reason known"})`}
+    </span>
   );
 }
 
@@ -117,7 +129,7 @@ function RunningJob({ job }: { job: Job }): ReactNode {
   );
 }
 
-function Actions({ server: { id, name, state, draining } }: { server: Server }): ReactNode {
+function Actions({ server: { id, name, state, draining, recycling } }: { server: Server }): ReactNode {
   const may = useMay();
   const ask = useAction();
   if (!may("operate")) return null;
@@ -154,6 +166,23 @@ function Actions({ server: { id, name, state, draining } }: { server: Server }):
           }}
         >
           Drain
+        </Button>
+      )}
+      {state !== "retired" && (
+        <Button
+          size="compact-sm"
+          variant="default"
+          disabled={recycling !== null && recycling !== undefined}
+          onClick={() => {
+            ask({
+              ...{ title: `Recycle ${name}?`, confirm: "Recycle", changes },
+              text: "It gets no new jobs, and what it has goes on to its end. Then its memory is freed, and the hook of its worker runs, if there is one.",
+              act: () => genga.http.POST("/api/anime/servers/{id}/recycle", path),
+              done: `${name} is recycled as soon as it can be.`,
+            });
+          }}
+        >
+          Recycle
         </Button>
       )}
       {state === "retired" && (

@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { wholeNumber } from "./setting-values.ts";
+
+/** When a worker recycles its servers, and how. */
+export interface RecycleSettings {
+  /** After so many prompts; 0 = never. */
+  readonly afterJobs: number;
+  /** When less memory is free than that; 0 = never. */
+  readonly freeVramBelowBytes: number;
+  readonly freeRamBelowBytes: number;
+  /** The least time between two recyclings of a server, except for those that an operator asks for. */
+  readonly intervalMs: number;
+  /** A program and its arguments, run without a shell; empty = none. */
+  readonly hook: readonly string[];
+  readonly hookTimeoutMs: number;
+  /** This process's own, without Genga's settings: these contain its secrets, which no hook needs. */
+  readonly hookEnvironment: Readonly<Record<string, string | undefined>>;
+}
+
+const words = z.array(z.string()).min(1);
+
+/** `["systemctl", "restart", "comfyui"]`, or the same as words without quotes. */
+const hook = z.string().transform((text, context): readonly string[] => {
+  const isJson = text.trimStart().startsWith("[");
+  const parsed = words.safeParse(isJson ? jsonOrNull(text) : text.trim().split(/\s+/));
+  if (parsed.success && parsed.data[0] !== "" && (isJson || !/["'\\$|&;<>`]/.test(text))) return parsed.data;
+  context.addIssue({
+    code: "custom",
+    message:
+      'a program and its arguments, without a shell: systemctl restart comfyui, or ["docker", "restart", "a name"]',
+  });
+  return z.NEVER;
+});
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const megabytesMax = 10_000_000;
+const hourMs = 3_600_000;
+
+/** The variables of these settings, in the order of `.env.example`. */
+export const recycleVariables = {
+  RECYCLE_AFTER_JOBS: wholeNumber(0, 1_000_000).default(0),
+  RECYCLE_FREE_VRAM_BELOW_MB: wholeNumber(0, megabytesMax).default(0),
+  RECYCLE_FREE_RAM_BELOW_MB: wholeNumber(0, megabytesMax).default(0),
+  RECYCLE_INTERVAL_MS: wholeNumber(0, 30 * 24 * hourMs).default(10 * 60_000),
+  RECYCLE_HOOK: hook.default([]),
+  RECYCLE_HOOK_TIMEOUT_MS: wholeNumber(100, hourMs).default(5 * 60_000),
+};
+
+/** @param settings the names of Genga's settings in the environment */
+export function recycleFrom(
+  values: z.infer<z.ZodObject<typeof recycleVariables>>,
+  env: RecycleSettings["hookEnvironment"],
+  settings: readonly string[],
+): RecycleSettings {
+  // The credentials of the bucket are settings, too, although the library for S3 reads them.
+  const isSetting = (name: string): boolean =>
+    settings.includes(name) || /^AWS_(ACCESS|SECRET|SESSION)/.test(name);
+  const hookEnvironment = Object.fromEntries(Object.entries(env).filter(([name]) => !isSetting(name)));
+  return {
+    afterJobs: values.RECYCLE_AFTER_JOBS,
+    freeVramBelowBytes: values.RECYCLE_FREE_VRAM_BELOW_MB * 1_000_000,
+    freeRamBelowBytes: values.RECYCLE_FREE_RAM_BELOW_MB * 1_000_000,
+    intervalMs: values.RECYCLE_INTERVAL_MS,
+    hook: values.RECYCLE_HOOK,
+    hookTimeoutMs: values.RECYCLE_HOOK_TIMEOUT_MS,
+    hookEnvironment,
+  };
+}
