@@ -7,10 +7,11 @@ const interruption = new AbortController();
 process.once("SIGINT", () => {
   interruption.abort(new Error("interrupted"));
 });
-// `genga ls | head` closes the pipe: nobody reads any more.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.notCompleted);
-});
+// `genga ls | head` closes the pipe. Nobody reads any more, but what the command does it does to its end.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
 
 const program = createProgram({
   ...{ env: process.env, signal: interruption.signal },

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { migrate } from "@genga/database";
 import { createTestDatabase, sleepWorkflow, startStack, type Stack, type TestDatabase } from "@genga/testing";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import sharp from "sharp";
 import { z } from "zod";
 import { genga, type Ran, shell } from "./run-cli.ts";
 
@@ -80,6 +81,29 @@ test("a batch from lines of JSON keeps every digit, is counted first when asked,
   expect((await readFile(zip)).subarray(0, 2).toString()).toBe("PK");
 }, 90_000);
 
+test("fields of --param are not hidden by options that were not given, and options that say nothing are refused", async () => {
+  const path = await file("fields.json", graph(3));
+  const args = ["submit", "--workflow", path, "-p", "project=opening", "-p", 'tags=["a"]', "--json"];
+  const { id } = json(await genga(args, { env }), withId);
+  expect(json(await genga(["show", id, "--json"], { env }), withId)).toMatchObject({
+    project: "opening",
+    tags: ["a"],
+  });
+  for (const more of [["-v", "seed=3"], ["--negative", "blurry"], ["--zip"]])
+    expect(await genga(["submit", "--workflow", path, ...more], { env })).toMatchObject({ code: 2, out: "" });
+});
+
+test("a picture of one's own is uploaded and begun with; a dry run sends nothing", async () => {
+  const sketch = join(folder, "sketch.png");
+  await sharp({ create: { width: 256, height: 256, channels: 3, background: "#4763ff" } })
+    .png()
+    .toFile(sketch);
+  const args = ["submit", "--prompt", "inked", "--image", sketch, "-p", "steps=2", "-p", "denoise=0.5"];
+  const { id } = json(await genga([...args, "--json"], { env }), withId);
+  expect(await genga(["watch", id], { env })).toMatchObject({ code: 0 });
+  expect(await genga([...args, "--seeds", "2", "--dry-run"], { env })).toMatchObject({ code: 2 });
+});
+
 test("a sweep over inputs of a workflow makes a job for each value", async () => {
   const path = await file("swept.json", graph(0));
   const args = ["submit", "--workflow", path, "--vary", "1.color=1,2,3", "--dry-run", "--json"];
@@ -119,7 +143,7 @@ describe("exit codes tell a script", () => {
       2,
       /cannot read \/nonexistent/,
     ],
-    ["an unknown job", ["show", "0199a7b2-0000-7000-8000-000000000000"], {}, 3, /no batch|not/i],
+    ["an unknown job", ["show", "0199a7b2-0000-7000-8000-000000000000"], {}, 3, /There is no job 0199a7b2/],
     ["a refused field", ["submit", "--prompt", "x", "-p", "width=100"], {}, 3, /width: /],
     [
       "an API that is away",
@@ -128,6 +152,14 @@ describe("exit codes tell a script", () => {
       4,
       /could not be reached.*ECONNREFUSED/,
     ],
+    [
+      "a watch of an API that is away",
+      ["watch", "x"],
+      { GENGA_URL: "http://127.0.0.1:65431" },
+      4,
+      /ECONNREFUSED/,
+    ],
+    ["a time beyond all timers", ["watch", "x", "--timeout", "600h"], {}, 2, /up to 480h/],
     ["an address with a password", ["ls"], { GENGA_URL: "http://a:b@127.0.0.1:9" }, 2, /holds a password/],
   ])("%s", async (_what, args, more, code, message) => {
     const ran = await genga(args, { env: { ...env, ...more } });
@@ -149,8 +181,11 @@ describe("exit codes tell a script", () => {
     const { id } = json(await genga(["submit", "--workflow", sleeping, "--json"], { env }), withId);
     const ran = await genga(["watch", id, "--timeout", "0.5s"], { env });
     expect(ran).toMatchObject({ code: 5 });
-    expect(await genga(["cancel", id], { env })).toMatchObject({ code: 0 });
+    const unknown = "0199a7b2-0000-7000-8000-000000000000";
+    expect(await genga(["cancel", unknown, id], { env })).toMatchObject({ code: 3 });
     expect((await genga(["watch", id], { env })).code).toBe(1);
+    // What has ended stays, and that is no failure.
+    expect(await genga(["cancel", id], { env })).toMatchObject({ code: 0 });
   });
 });
 
@@ -177,18 +212,52 @@ describe("files", () => {
     // A part of another file is noticed, and not kept.
     await rm(first!.path);
     await writeFile(`${first!.path}.part`, Buffer.alloc(40, 1));
-    expect(await genga(get, { env })).toMatchObject({ code: 3 });
+    expect(await genga(get, { env })).toMatchObject({ code: 1 });
     expect(await readdir(to)).toEqual([]);
     expect(json(await genga(get, { env }), shape).files).toEqual([first]);
   });
 
+  test("replace no other file, and find themselves again under their numbers", async () => {
+    const to = join(folder, "shared");
+    const get = (id: string): string[] => ["get", id, "-o", to, "--names", "same.{ext}", "--json"];
+    const shape = z.object({ files: z.array(z.object({ path: z.string(), wasThere: z.boolean() })) });
+    const ids: string[] = [];
+    for (const color of [11, 12]) {
+      const path = await file(`same-${color}.json`, graph(color));
+      const { id } = json(await genga(["submit", "--workflow", path, "--json"], { env }), withId);
+      expect(await genga(["watch", id], { env })).toMatchObject({ code: 0 });
+      ids.push(id);
+    }
+    const [one, two] = ids as [string, string];
+    const first = json(await genga(get(one), { env }), shape).files[0]!;
+    const kept = await readFile(first.path);
+    const second = json(await genga(get(two), { env }), shape).files[0]!;
+    expect([first.path, second.path]).toEqual([join(to, "same.png"), join(to, "same (2).png")]);
+    expect(await readFile(first.path)).toEqual(kept);
+    expect(json(await genga(get(two), { env }), shape).files).toEqual([{ ...second, wasThere: true }]);
+  }, 90_000);
+
   test("stay in the folder, whatever projects and prompts are called", async () => {
     const path = await file("named.json", graph(1));
-    const args = ["submit", "--workflow", path, "--project", "../../up", "--shot", "a/b\u202e", "--json"];
+    const scene = "夕".repeat(100);
+    const args = [
+      "submit",
+      "--workflow",
+      path,
+      "--project",
+      "../../up",
+      "--shot",
+      "a/b\u202e",
+      "--scene",
+      scene,
+      "--json",
+    ];
     const { id } = json(await genga(args, { env }), withId);
     await genga(["watch", id], { env });
     const to = join(folder, "inside");
-    const ran = await genga(["get", id, "-o", to, "--names", "{project}/{shot}.{ext}"], { env });
+    const ran = await genga(["get", id, "-o", to, "--names", "{project}/{scene}/{prompt}-{shot}.{ext}"], {
+      env,
+    });
     expect(ran).toMatchObject({ code: 0 });
     expect(existsSync(ran.out.trim())).toBe(true);
     expect(ran.out.startsWith(`${to}/`)).toBe(true);
@@ -211,13 +280,29 @@ describe("a login", () => {
     expect(existsSync(own.GENGA_CONFIG)).toBe(false);
   });
 
+  test("is kept only with a key that the API knows", async () => {
+    const keyed = await stack.startApi({ API_KEYS: "studio:submit:genga-cli-test-key-0123456789abcdef" });
+    const url = String(keyed.details["url"]);
+    const own = { GENGA_CONFIG: join(folder, "checked.json") };
+    const wrong = await genga(["login", url], { env: own, input: "no-such-key-0123456789abcdef\n" });
+    expect(wrong).toMatchObject({ code: 3, out: "" });
+    expect(existsSync(own.GENGA_CONFIG)).toBe(false);
+    const right = await genga(["login", url], { env: own, input: "genga-cli-test-key-0123456789abcdef\n" });
+    expect(right).toMatchObject({ code: 0 });
+    expect((await genga(["whoami"], { env: own })).out).toMatch(/tenant +studio\nrole +submit/);
+    expect(
+      await genga(["whoami"], { env: { ...own, GENGA_API_KEY: "no-such-key-0123456789abcdef" } }),
+    ).toMatchObject({ code: 3 });
+  });
+
   test("gives its key to the address that it was given for, and to no other", async () => {
     const seen: (string | undefined)[] = [];
     const server = createServer((request, response) => {
       seen.push(request.headers.authorization);
       response.setHeader("content-type", "application/json");
       const needsKey = request.headers.authorization === undefined;
-      response.end(JSON.stringify({ tenant: "studio", role: "submit", keyName: "k", needsKey, jobs: [] }));
+      const role = needsKey ? null : "submit";
+      response.end(JSON.stringify({ tenant: "studio", role, keyName: "k", needsKey: true, jobs: [] }));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -236,9 +321,10 @@ test("templates, servers, models and completions are there", async () => {
   expect(shown.out).toMatch(/prompt\s+string\s+yes/);
   const servers = z.looseObject({ servers: z.array(z.looseObject({ id: z.string(), name: z.string() })) });
   const [server] = json(await genga(["servers", "--json"], { env }), servers).servers;
-  expect(await genga(["servers", "drain", server!.name], { env })).toMatchObject({ code: 0 });
-  expect((await genga(["servers"], { env })).out).toContain("draining");
-  expect(await genga(["servers", "resume", server!.id], { env })).toMatchObject({ code: 0 });
+  const drained = await genga(["servers", "drain", server!.name], { env });
+  const listed = await genga(["servers"], { env });
+  const resumed = await genga(["servers", "resume", server!.id], { env });
+  expect([drained.code, listed.out, resumed.code]).toEqual([0, expect.stringContaining("draining"), 0]);
   expect((await genga(["models", "--kind", "samplers"], { env })).out).toContain("euler");
   const checked = await shell("genga completion bash | bash -n && echo fine", { env });
   expect(checked).toMatchObject({ code: 0, out: "fine\n" });
@@ -253,6 +339,14 @@ test("a batch is listed, shown, paused, resumed and submitted again", async () =
   expect((await genga(["batch", "ls"], { env })).out).toContain("シーン4");
   await genga(["watch", id], { env });
   expect((await genga(["batch", "show", id], { env })).out).toMatch(/state\s+1 of 1/);
+  // A batch that has ended is refused by name; one that waits is paused and goes on.
+  expect((await genga(["batch", "pause", id], { env })).err).toContain("batch");
+  const waiting = `${JSON.stringify({ type: "workflow", workflow: JSON.parse(graph(8)) as object, runAt: "2099-01-01T00:00:00Z" })}\n`;
+  const later = json(await genga(["submit", "--jobs", "-", "--json"], { env, input: waiting }), withId);
+  expect((await genga(["batch", "pause", later.id], { env })).out).toContain("0 of 1, paused");
+  expect((await genga(["why", later.id], { env })).out).toContain("waits: ");
+  expect((await genga(["batch", "resume", later.id], { env })).out.trim()).toBe("0 of 1");
+  expect(await genga(["cancel", later.id], { env })).toMatchObject({ code: 0 });
   const again = (await genga(["batch", "again", id, "--name", "once more"], { env })).out.trim();
   expect(again).not.toBe(id);
   expect(await genga(["watch", again, id], { env })).toMatchObject({ code: 0 });

@@ -12,7 +12,7 @@ export interface DownloadOptions {
   /** Called with the bytes that have arrived so far. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
   /**
-   * The begin of the content, which an earlier download has brought; the body is what follows it. Fewer bytes than the content has. The
+   * The beginning of the content, which an earlier download has brought; the body is what follows it. Fewer bytes than the content has. The
    * whole is compared with the announced SHA-256.
    */
   readonly have?: { readonly bytes: number; readonly content: AsyncIterable<Uint8Array> } | undefined;

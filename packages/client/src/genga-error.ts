@@ -86,13 +86,15 @@ export function connectionError(cause: unknown): GengaError {
   const title = "The API could not be reached, or its answer was cut off";
   return new GengaError({
     ...{ status: 0, code: ownCodes.connectionFailed, title, cause },
-    detail: cause instanceof Error ? `${title}: ${reasonOf(cause)}` : "",
+    detail: cause instanceof Error ? `${title}: ${innermostMessage(cause)}` : "",
   });
 }
 
-/** The innermost one: Node's fetch says "fetch failed", and why in its cause. */
-function reasonOf(error: Error): string {
-  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+/** Node's fetch says "fetch failed", and why in its cause; where a name has several addresses, in the errors of that. */
+function innermostMessage(error: Error): string {
+  if (error.cause instanceof Error) return innermostMessage(error.cause);
+  const [first] = error instanceof AggregateError ? (error.errors as unknown[]) : [];
+  return first instanceof Error ? innermostMessage(first) : error.message;
 }
 
 function problemOf(body: string): Omit<Problem, "status"> | undefined {

@@ -1,37 +1,50 @@
 import { randomUUID } from "node:crypto";
-import { type AcceptedJob } from "@genga/client";
+import { type AcceptedJob, GengaError } from "@genga/client";
 import { type Command } from "commander";
 import { contextOf, type Surroundings } from "../command-context.ts";
 import { doingText, isBatch, labelOf, type State } from "../following/states.ts";
 import { objectText } from "../submission/json-text.ts";
 import { changesText } from "../submission/submission.ts";
+import { exitCodes } from "../terminal/exit-codes.ts";
+import { explain } from "../terminal/explain.ts";
 import { repeatable, watchAndExit } from "./shared.ts";
-import { thingOf } from "./things.ts";
+import { thingOf } from "../following/things.ts";
 
 /** `cancel`, `retry` and `rerun`. */
 export function addActing(program: Command, surroundings: Surroundings): void {
-  for (const [name, description] of [
-    ["cancel", "cancel jobs and batches; what has ended stays"],
-    ["retry", "give failed jobs another attempt; of a batch, all that failed"],
+  for (const [name, description, status] of [
+    ["cancel", "cancel jobs and batches; what has ended stays", "queued"],
+    ["retry", "give failed jobs another attempt; of a batch, all that failed", "failed"],
   ] as const)
     program
       .command(name)
       .description(description)
       .argument("<ids...>", "of jobs or batches")
+      .addHelpText(
+        "after",
+        `\nExample:\n  genga ls --status ${status} --json | jq -r '.jobs[].id' | xargs genga ${name}`,
+      )
       .action(async (ids: string[], _options: unknown, command: Command) => {
         const context = await contextOf(command, surroundings);
         const { client, terminal, signal } = context;
         const states: State[] = [];
+        let code: number = exitCodes.ok;
         for (const id of ids) {
-          await client[name](id, { signal });
+          try {
+            await client[name](id, { signal });
+          } catch (error) {
+            if (!(error instanceof GengaError) || error.status === 0 || error.status >= 500) throw error;
+            // One that is refused stops none of the others.
+            const isDone = name === "cancel" && error.code.endsWith("already-ended");
+            if (!isDone) code = explain(error, terminal);
+            if (error.status === 404) continue;
+          }
           const state = await thingOf(id, context);
           states.push(state);
-          if (!terminal.isJson)
-            terminal.line(
-              `${labelOf(state)}  ${isBatch(state) ? "" : `${state.status}  `}${doingText(state)}`,
-            );
+          if (!terminal.isJson) terminal.line(standingText(state));
         }
         if (terminal.isJson) terminal.json(states);
+        surroundings.exitWith(code);
       });
   program
     .command("rerun")
@@ -50,7 +63,13 @@ export function addActing(program: Command, surroundings: Surroundings): void {
         signal,
       });
       const accepted = data as AcceptedJob;
-      if (options.watch !== true || !terminal.isJson) terminal.result(accepted, () => [accepted.id]);
+      terminal.result(accepted, () => [accepted.id]);
       if (options.watch === true) await watchAndExit([accepted.id], undefined, context, surroundings);
     });
+}
+
+function standingText(state: State): string {
+  const doing = doingText(state);
+  const status = isBatch(state) || doing.startsWith(state.status) ? "" : `${state.status}  `;
+  return `${labelOf(state)}  ${status}${doing}`;
 }

@@ -1,14 +1,16 @@
+import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { type BatchDetail, type JobDetail, type Output } from "@genga/client";
+import { type BatchDetail, type JobDetail } from "@genga/client";
 import { type Command } from "commander";
 import { type CommandContext, contextOf, type Surroundings } from "../command-context.ts";
-import { fetchFile } from "../files/fetch-file.ts";
-import { defaultNames, DistinctPaths, nameFields, pathOf } from "../files/file-names.ts";
+import { fetchFile, type FetchedFile } from "../files/fetch-file.ts";
+import { defaultNames, folded, nameFields, NameTemplate } from "../files/file-names.ts";
 import { exitCodes, UsageError } from "../terminal/exit-codes.ts";
 import { safeText } from "../terminal/safe-text.ts";
-import { jobsOf, thingOf } from "./things.ts";
+import { jobsOf, thingOf } from "../following/things.ts";
 
 interface Options {
   readonly output: string;
@@ -16,13 +18,11 @@ interface Options {
   readonly zip?: string;
 }
 
-interface Fetched {
+interface Fetched extends FetchedFile {
   readonly outputId: string;
   readonly jobId: string;
-  readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
-  readonly wasThere: boolean;
 }
 
 export function addGet(program: Command, surroundings: Surroundings): void {
@@ -36,16 +36,17 @@ export function addGet(program: Command, surroundings: Surroundings): void {
     .addHelpText("after", help)
     .action(async (ids: string[], options: Options, command: Command) => {
       const context = await contextOf(command, surroundings);
-      if (options.zip !== undefined) await getZip(ids, options.zip, context);
-      else if (!(await getFiles(ids, options, context))) surroundings.exitWith(exitCodes.notCompleted);
+      const areAllCompleted = await (options.zip === undefined ? getFiles : getZip)(ids, options, context);
+      if (!areAllCompleted) surroundings.exitWith(exitCodes.notCompleted);
     });
 }
 
 /** @returns whether every job has completed */
 async function getFiles(ids: readonly string[], options: Options, context: CommandContext): Promise<boolean> {
-  const { terminal } = context;
-  const folder = resolve(options.output);
-  const paths = new DistinctPaths();
+  const { client, terminal, signal } = context;
+  const names = new NameTemplate(options.names);
+  const taken = new Set<string>();
+  const mayTake = (path: string): boolean => !taken.has(folded(path)) && taken.add(folded(path)).size > 0;
   const fetched: Fetched[] = [];
   let areAllCompleted = true;
   for (const id of ids) {
@@ -55,30 +56,17 @@ async function getFiles(ids: readonly string[], options: Options, context: Comma
         terminal.note(`${job.id} is ${job.status}${job.failure === null ? "" : `: ${job.failure.message}`}`);
       }
       for (const output of job.outputs) {
-        const one = await fetchOne(
-          job,
-          output,
-          resolve(folder, paths.take(pathOf(options.names, job, output))),
-          context,
-        );
-        fetched.push(one);
-        if (!terminal.isJson) terminal.line(safeText(one.path));
-        if (one.wasThere) terminal.note("  it was there already");
+        const path = resolve(options.output, names.pathOf(job, output));
+        const file = await fetchFile(client, output, { path, mayTake, signal });
+        const { id: outputId, bytes, sha256 } = output;
+        fetched.push({ outputId, jobId: job.id, ...file, bytes, sha256 });
+        if (!terminal.isJson) terminal.line(safeText(file.path));
+        if (file.wasThere) terminal.note("  it was there already");
       }
     }
   }
   if (terminal.isJson) terminal.json({ files: fetched });
   return areAllCompleted;
-}
-
-async function fetchOne(
-  job: JobDetail,
-  output: Output,
-  path: string,
-  { client, signal }: CommandContext,
-): Promise<Fetched> {
-  const { wasThere } = await fetchFile(client, output, path, signal);
-  return { outputId: output.id, jobId: job.id, path, bytes: output.bytes, sha256: output.sha256, wasThere };
 }
 
 async function* jobsWithOutputs(
@@ -89,29 +77,39 @@ async function* jobsWithOutputs(
     yield thing;
     return;
   }
-  for await (const job of jobsOf({ batch: thing.id }, context))
-    yield await context.client.job(job.id, { signal: context.signal });
+  for await (const { id } of jobsOf(thing.id, context))
+    yield await context.client.job(id, { signal: context.signal });
 }
 
-async function getZip(
-  ids: readonly string[],
-  path: string,
-  { client, terminal, signal }: CommandContext,
-): Promise<void> {
+/** @returns whether every job of the batch has completed */
+async function getZip(ids: readonly string[], options: Options, context: CommandContext): Promise<boolean> {
+  const { client, terminal, signal } = context;
+  const { zip: to = "-", names } = options;
   const [id] = ids;
   if (id === undefined || ids.length > 1) throw new UsageError("--zip takes the id of one batch.");
-  const content = await client.zip(id, { signal });
-  if (path === "-") await pipeline(content, process.stdout);
+  const batch = await client.batch(id, { signal });
+  const content = await client.zip(id, { signal, ...(names !== defaultNames && { names }) });
+  if (to === "-") await pipeline(content, process.stdout);
   else {
-    await pipeline(content, createWriteStream(path));
-    terminal.result({ path: resolve(path) }, () => [safeText(path)]);
+    const path = resolve(options.output, to);
+    const part = `${path}.${randomUUID().slice(0, 8)}.part`;
+    try {
+      await pipeline(content, createWriteStream(part, { flags: "wx" }));
+      await rename(part, path);
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
+    terminal.result({ path }, () => [safeText(to)]);
   }
+  return batch.counts.completed === batch.total;
 }
 
 const help = `
 Fields of --names: ${Object.keys(nameFields).join(", ")}.
 A file has its name only when it is whole and its SHA-256 is right. What an interrupted download left (.part) is gone on with,
-and files that are there are not fetched again.
+files that are there are not fetched again, and no other file is replaced: the new one gets a number. The zip has the API's fields of
+names, which are more (seed, batch).
 
 Examples:
   genga get 0199a7b2-…

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import { text as textOf } from "node:stream/consumers";
-import { Writable } from "node:stream";
-import { GengaClient } from "@genga/client";
+import { addAbortSignal, Writable } from "node:stream";
+import { GengaClient, GengaError } from "@genga/client";
 import { type Command } from "commander";
 import { contextOf, type Surroundings, terminalOf } from "../command-context.ts";
 import { checkedUrl, connectionOf } from "../settings/connection.ts";
@@ -29,14 +29,14 @@ The key is asked for, or read from standard input where that is no terminal:
       const { url: chosen } = command.optsWithGlobals<{ url?: string }>();
       const url = given === undefined ? (await connectionOf({ url: chosen }, env)).url : checkedUrl(given);
       const session = await sessionOf(url, undefined, signal);
-      const key = session?.needsKey === true ? await readKey(signal) : undefined;
+      const needsKey = session?.needsKey === true;
+      if (needsKey && url.startsWith("http:") && !isLoopback(url))
+        terminal.note("warning: with http:// the key travels where others can read it.");
+      const key = needsKey ? await readKey(signal) : undefined;
       const who = key === undefined ? session : await sessionOf(url, key, signal);
+      requireKnown(who);
       const path = loginPath(env);
       await writeLogin(path, key === undefined ? { url } : { url, key });
-      if (key !== undefined && url.startsWith("http:") && !isLoopback(url))
-        terminal.note(
-          "warning: the address begins with http://, so the key travels where others can read it.",
-        );
       terminal.result({ url, tenant: who?.tenant ?? null, role: who?.role ?? null, path }, () => [
         safeText(
           `${url}${key === undefined ? ", which asks for no key" : `, tenant ${who?.tenant ?? ""}, ${who?.role ?? ""}`}`,
@@ -57,6 +57,7 @@ The key is asked for, or read from standard input where that is no terminal:
     .action(async (_options: unknown, command: Command) => {
       const { client, connection, terminal } = await contextOf(command, surroundings);
       const { data } = await client.http.GET("/api/anime/session", { signal });
+      requireKnown(data);
       terminal.result({ url: connection.url, ...data }, () =>
         factsOf([
           ["api", connection.url],
@@ -77,13 +78,24 @@ async function sessionOf(
   return (await client.http.GET("/api/anime/session", { signal })).data;
 }
 
+/** The route answers everybody. @throws GengaError if the API asks for a key and does not know this one */
+function requireKnown(session: { role: string | null; needsKey: boolean } | undefined): void {
+  if (session === undefined || !session.needsKey || session.role !== null) return;
+  throw new GengaError({
+    ...{ status: 401, code: "unauthorized", title: "The API key is not valid" },
+    detail: "The API does not know this key, or it was revoked.",
+  });
+}
+
 function isLoopback(url: string): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
 }
 
 /** Without an echo on a terminal. */
 async function readKey(signal: AbortSignal): Promise<string> {
-  const key = process.stdin.isTTY ? await askForKey(signal) : (await textOf(process.stdin)).trim();
+  const key = process.stdin.isTTY
+    ? await askForKey(signal)
+    : (await textOf(addAbortSignal(signal, process.stdin))).trim();
   if (key === "") throw new UsageError("no key was given.");
   return key;
 }
@@ -96,6 +108,8 @@ async function askForKey(signal: AbortSignal): Promise<string> {
     },
   });
   const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  // It takes the key press; to the program it is Ctrl-C as anywhere else.
+  lines.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
     return (await lines.question("", { signal })).trim();
   } finally {

@@ -1,12 +1,12 @@
 import { type BatchDetail, type Job, type JobDetail, type JobStatus } from "@genga/client";
 import { type Command, Option } from "commander";
-import { contextOf, type Surroundings } from "../command-context.ts";
+import { type CommandContext, contextOf, type Surroundings } from "../command-context.ts";
 import { doingText, isBatch, remainingText } from "../following/states.ts";
 import { safeText } from "../terminal/safe-text.ts";
 import { type Column, factsOf, tableOf } from "../terminal/table.ts";
 import { sinceText } from "../terminal/times.ts";
 import { countOf } from "./shared.ts";
-import { thingOf } from "./things.ts";
+import { thingOf } from "../following/things.ts";
 
 const statuses: readonly JobStatus[] = [
   "queued",
@@ -73,9 +73,9 @@ export function addLooking(program: Command, surroundings: Surroundings): void {
       const { waitingFor = null, failure = null } = isBatch(thing) ? {} : thing;
       const { id: of, eta, etaReason } = thing;
       const status = isBatch(thing) ? undefined : thing.status;
-      context.terminal.result({ id: of, status, waitingFor, failure, eta, etaReason }, () =>
-        reasonLines(thing),
-      );
+      const first = isBatch(thing) ? await firstWaiting(thing.id, context) : undefined;
+      const shown = { id: of, status, waitingFor: first?.waitingFor ?? waitingFor, failure, eta, etaReason };
+      context.terminal.result(shown, () => reasonLines(thing, first));
     });
 }
 
@@ -139,8 +139,22 @@ export function batchLines(batch: BatchDetail): string[] {
   ];
 }
 
-function reasonLines(thing: JobDetail | BatchDetail): string[] {
-  if (isBatch(thing)) return batchLines(thing);
+/** A job of the batch that waits, for what holds up one holds up most of them. */
+async function firstWaiting(
+  batch: string,
+  { client, signal }: CommandContext,
+): Promise<JobDetail | undefined> {
+  const query = { batch, status: ["queued" as const], limit: 1 };
+  const { data } = await client.http.GET("/api/anime/jobs", { params: { query }, signal });
+  const [job] = data?.jobs ?? [];
+  return job === undefined ? undefined : client.job(job.id, { signal });
+}
+
+function reasonLines(thing: JobDetail | BatchDetail, first?: JobDetail): string[] {
+  if (isBatch(thing)) {
+    const reason = first === undefined ? [] : [`${first.id} waits: ${safeText(doingText(first))}`];
+    return [...batchLines(thing), ...reason];
+  }
   const { waitingFor, failure, etaReason } = thing;
   const lines = [doingText(thing)];
   if (waitingFor !== null) {

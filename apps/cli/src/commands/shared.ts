@@ -12,11 +12,15 @@ export function repeatable(flags: string, description: string): Option {
   );
 }
 
+/** Node's timers take no longer ones. */
+const timeoutMaxMs = 20 * 24 * 3_600_000;
+
 /** @returns milliseconds @throws UsageError */
 export function timeoutOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = durationMs(text);
-  if (ms === undefined) throw new UsageError(`--timeout ${text}: write it as 90s, 15m or 2h.`);
+  if (ms === undefined || ms > timeoutMaxMs)
+    throw new UsageError(`--timeout ${text}: write it as 90s, 15m or 2h, up to 480h.`);
   return ms;
 }
 

@@ -10,7 +10,6 @@ import { type Terminal } from "../terminal/terminal.ts";
 import { repeatable, watchAndExit } from "./shared.ts";
 
 type Options = SubmitOptions & {
-  readonly dryRun?: boolean;
   readonly watch?: boolean;
   readonly idempotencyKey?: string;
 };
@@ -46,13 +45,13 @@ export function addSubmit(program: Command, surroundings: Surroundings): void {
     .addHelpText("after", examples)
     .action(async (options: Options, command: Command) => {
       const context = await contextOf(command, surroundings);
-      const submission = await submissionOf(options, context.client);
+      const submission = await submissionOf(options, context);
       if (options.dryRun === true) {
         await check(submission, context);
         return;
       }
       const accepted = await send(submission, options.idempotencyKey, context);
-      if (options.watch !== true || !context.terminal.isJson) showAccepted(accepted, context.terminal);
+      showAccepted(accepted, context.terminal);
       if (options.watch === true) await watchAndExit([accepted.id], undefined, context, surroundings);
     });
 }

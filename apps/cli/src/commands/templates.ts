@@ -53,7 +53,7 @@ function addStoring(template: Command, surroundings: Surroundings): void {
     .addHelpText("after", "\nWhat stands in such a file: docs/templates.md.")
     .action(async (file: string, _options: unknown, command: Command) => {
       const { client, terminal, signal } = await contextOf(command, surroundings);
-      const text = checkedJson(await readText(file), file);
+      const text = checkedJson(await readText(file, signal), file);
       const init = { body: {} as never, bodySerializer: () => text, signal };
       const { data } = await client.http.POST("/api/anime/templates", init);
       terminal.result(data, () => [storedText(data)]);
@@ -65,7 +65,7 @@ function addStoring(template: Command, surroundings: Surroundings): void {
     .argument("<file>", "JSON with workflow and parameters; - is standard input")
     .action(async (name: string, file: string, _options: unknown, command: Command) => {
       const { client, terminal, signal } = await contextOf(command, surroundings);
-      const text = checkedJson(await readText(file), file);
+      const text = checkedJson(await readText(file, signal), file);
       const init = { body: {} as never, bodySerializer: () => text, signal };
       const { data } = await client.http.PUT("/api/anime/templates/{name}", {
         params: { path: { name } },

@@ -13,7 +13,7 @@ export const nameFields = {
   index: "its place in its batch, from 0000",
   type: "image, video or workflow",
   model: "its main model",
-  prompt: "the begin of its prompt",
+  prompt: "the beginning of its prompt",
   attempt: "the attempt that made the file",
   node: "the id of the node that made the file",
   output: "the place of the file among the job's outputs, from 00",
@@ -24,12 +24,39 @@ type NameField = keyof typeof nameFields;
 
 export const defaultNames = "{job}/{output}-{name}.{ext}";
 
-/**
- * The place of a file below the folder that is downloaded to. What stands in a field makes no folders, and no name leads out of the
- * folder, whatever prompts and files are called.
- * @throws UsageError for a template that cannot be used
- */
-export function pathOf(template: string, job: JobDetail, output: Output): string {
+/** Of a folder or a file; file systems take 255, and a number and `.part` come behind it. */
+const segmentBytesMax = 180;
+
+/** A template for the names of files, with folders. */
+export class NameTemplate {
+  readonly #segments: readonly string[];
+
+  /** @throws UsageError */
+  constructor(template: string) {
+    this.#segments = template.split("/");
+    for (const segment of this.#segments) {
+      if (/^[.\s]*$/.test(segment))
+        throw new UsageError(`--names ${template} has an empty part, or one of dots.`);
+      for (const [, field = ""] of segment.matchAll(/\{([^{}]*)\}/g))
+        if (!Object.hasOwn(nameFields, field))
+          throw new UsageError(`--names has {${field}}; there are ${Object.keys(nameFields).join(", ")}.`);
+    }
+  }
+
+  /**
+   * The place of a file below the folder that is downloaded to. What stands in a field makes no folders, and no name leads out of the
+   * folder, whatever prompts and files are called.
+   */
+  pathOf(job: JobDetail, output: Output): string {
+    const values = valuesOf(job, output);
+    const segments = this.#segments.map((segment) =>
+      safeSegment(segment.replaceAll(/\{(\w+)\}/g, (_found, field: NameField) => values[field])),
+    );
+    return segments.join("/");
+  }
+}
+
+function valuesOf(job: JobDetail, output: Output): Record<NameField, string> {
   const values: Record<NameField, string | null> = {
     ...{ project: job.project, scene: job.scene, shot: job.shot, job: job.id, type: job.type },
     index: String(job.batchIndex ?? 0).padStart(4, "0"),
@@ -41,40 +68,34 @@ export function pathOf(template: string, job: JobDetail, output: Output): string
     name: output.filename === null ? "text" : output.filename.replace(/\.[^.]*$/, ""),
     ext: extensionOf(output),
   };
-  const segments = template.split("/").map((segment) => {
-    const filled = segment.replaceAll(/\{(\w*)\}/g, (_found, field: string) => {
-      if (!Object.hasOwn(values, field))
-        throw new UsageError(`--names has {${field}}; there are ${Object.keys(nameFields).join(", ")}.`);
-      return safeSegment(values[field as NameField] ?? `no-${field}`);
-    });
-    if (/^\.*$/.test(filled.trim()))
-      throw new UsageError(`--names ${template} has an empty part, or one of dots.`);
-    return filenamify(filled, { replacement: "_", maxLength: 120 });
-  });
-  return segments.join("/");
+  return Object.fromEntries(
+    Object.entries(values).map(([field, value]) => {
+      const text = (value ?? "").replaceAll(/[/\\\p{Cc}\p{Cf}]/gu, "_");
+      return [field, /^[.\s]*$/.test(text) ? `no-${field}` : text];
+    }),
+  ) as Record<NameField, string>;
 }
 
-function safeSegment(value: string): string {
-  return value.replaceAll(/[/\\\p{Cc}\p{Cf}]/gu, "_");
+/** A name that every system takes, and that is not too long in bytes; its extension stays. */
+function safeSegment(filled: string): string {
+  const name = filenamify(filled, { replacement: "_", maxLength: Number.MAX_SAFE_INTEGER });
+  const extension = extname(name);
+  let stem = name.slice(0, name.length - extension.length);
+  while (Buffer.byteLength(stem + extension) > segmentBytesMax) stem = Array.from(stem).slice(0, -1).join("");
+  return (stem.trimEnd() || "_") + extension;
 }
 
 function extensionOf({ mediaType, filename }: Output): string {
   return mime.getExtension(mediaType) ?? (extname(filename ?? "").slice(1) || "bin");
 }
 
-/** Gives each file a path of its own: names that other systems take for the same are numbered. */
-export class DistinctPaths {
-  readonly #taken = new Set<string>();
+/** A path for each number: `a.png`, `a (2).png`, … */
+export function numbered(path: string, count: number): string {
+  const extension = extname(path);
+  return count === 1 ? path : `${path.slice(0, path.length - extension.length)} (${count})${extension}`;
+}
 
-  take(path: string): string {
-    const extension = extname(path);
-    const stem = path.slice(0, path.length - extension.length);
-    for (let count = 1; ; count += 1) {
-      const each = count === 1 ? path : `${stem} (${count})${extension}`;
-      const folded = each.normalize("NFC").toLowerCase();
-      if (this.#taken.has(folded)) continue;
-      this.#taken.add(folded);
-      return each;
-    }
-  }
+/** Paths that other systems take for the same are the same. */
+export function folded(path: string): string {
+  return path.normalize("NFC").toLowerCase();
 }

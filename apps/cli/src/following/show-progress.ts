@@ -21,18 +21,24 @@ export function openProgressView(terminal: Terminal): ProgressView {
   return terminal.err.isTTY === true ? new Bars(terminal) : new Lines(terminal);
 }
 
-/** More would scroll; the others are counted by the last line of `watch`. */
+/** More are counted by one last line, and so are those for which a low terminal has no room. */
 const barsMax = 20;
 
 class Bars implements ProgressView {
   readonly #bars: MultiBar;
+  readonly #max: number;
   readonly #byId = new Map<string, SingleBar>();
+  /** Those without a bar, and whether each has ended. */
+  readonly #others = new Map<string, boolean>();
+  #othersBar: SingleBar | undefined;
 
   constructor(terminal: Terminal) {
+    const { rows = 24 } = terminal.err as { rows?: number };
+    this.#max = Math.max(1, Math.min(barsMax, rows - 3));
     this.#bars = new MultiBar(
       {
         ...{ stream: terminal.err, clearOnComplete: false, hideCursor: true },
-        ...{ format: "{label} {bar} {percent} %  {doing}  {remaining}", autopadding: true, barsize: 24 },
+        ...{ format: "{label} {bar} {percentage} %  {doing}  {remaining}", autopadding: true, barsize: 24 },
         ...{ forceRedraw: true, gracefulExit: false, linewrap: false },
       },
       Presets.shades_classic,
@@ -41,16 +47,26 @@ class Bars implements ProgressView {
 
   show(state: State): void {
     const known = this.#byId.get(state.id);
-    if (known === undefined && this.#byId.size >= barsMax) return;
+    if (known === undefined && this.#byId.size >= this.#max) {
+      this.#showOther(state);
+      return;
+    }
     const facts = { label: labelOf(state), doing: doingText(state), remaining: remainingText(state) };
     const bar = known ?? this.#bars.create(100, 0, facts);
     this.#byId.set(state.id, bar);
     bar.update(Math.floor(percentOf(state)), facts);
-    if (isEnded(state)) bar.stop();
   }
 
   close(): void {
     this.#bars.stop();
+  }
+
+  #showOther(state: State): void {
+    this.#others.set(state.id, isEnded(state));
+    const ended = [...this.#others.values()].filter((hasEnded) => hasEnded).length;
+    const facts = { label: `and ${this.#others.size} more`, doing: `${ended} ended`, remaining: "" };
+    this.#othersBar ??= this.#bars.create(100, 0, facts);
+    this.#othersBar.update(Math.floor((100 * ended) / this.#others.size), facts);
   }
 }
 

@@ -17,12 +17,17 @@ export async function connectionOf(
   options: { readonly url?: string | undefined },
   env: NodeJS.ProcessEnv,
 ): Promise<Connection> {
-  const given = options.url ?? env["GENGA_URL"];
-  const key = env["GENGA_API_KEY"];
+  const given = options.url ?? setOf(env["GENGA_URL"]);
+  const key = setOf(env["GENGA_API_KEY"]);
   const kept = given !== undefined && key !== undefined ? null : await readLogin(loginPath(env));
   const url = checkedUrl(given ?? kept?.url ?? defaultUrl);
   const isKept = kept !== null && checkedUrl(kept.url) === url;
   return { url, key: key ?? (isKept ? kept.key : undefined) };
+}
+
+/** An empty variable is one that is not set. */
+function setOf(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
 }
 
 /** @returns without a slash at the end @throws UsageError */

@@ -1,4 +1,5 @@
-import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import envPaths from "env-paths";
 import { z } from "zod";
@@ -39,15 +40,18 @@ export async function readLogin(path: string): Promise<KeptLogin | null> {
 /** Replaces the file as a whole; only its owner may read it, from its first byte on. */
 export async function writeLogin(path: string, login: KeptLogin): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const next = `${path}.${process.pid}`;
-  const file = await open(next, "w", 0o600);
+  const next = `${path}.${randomUUID()}`;
+  // "wx": never into a file, or through a link, that somebody else has put there.
+  const file = await open(next, "wx", 0o600);
   try {
     await file.writeFile(`${JSON.stringify(login, null, 2)}\n`);
-  } finally {
     await file.close();
+    await rename(next, path);
+  } catch (error) {
+    await file.close();
+    await rm(next, { force: true });
+    throw error;
   }
-  await chmod(next, 0o600);
-  await rename(next, path);
 }
 
 export async function removeLogin(path: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { addAbortSignal } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { UsageError } from "../terminal/exit-codes.ts";
 
@@ -38,8 +39,8 @@ export function checkedJson(text: string, from: string): JsonText {
 }
 
 /** A file's text, or that of standard input for `-`. @throws UsageError */
-export async function readText(path: string, stdin: NodeJS.ReadableStream = process.stdin): Promise<string> {
-  if (path === "-") return (await textOf(stdin)).replace(/^\uFEFF/, "");
+export async function readText(path: string, signal: AbortSignal): Promise<string> {
+  if (path === "-") return (await textOf(addAbortSignal(signal, process.stdin))).replace(/^\uFEFF/, "");
   try {
     return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (error) {

@@ -27,6 +27,13 @@ export interface SubmitOptions {
   readonly requires?: readonly string[];
   readonly priority?: string;
   readonly reuse?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** Where files and standard input go, and what ends the wait for them. */
+interface Sources {
+  readonly client: GengaClient;
+  readonly signal: AbortSignal;
 }
 
 /** A request that submits: one job, or several as a batch, which are accepted together or not at all. */
@@ -37,13 +44,14 @@ export interface Submission {
 }
 
 /** @throws UsageError  @throws GengaError if a picture cannot be uploaded */
-export async function submissionOf(options: SubmitOptions, client: GengaClient): Promise<Submission> {
+export async function submissionOf(options: SubmitOptions, { client, signal }: Sources): Promise<Submission> {
   const common = commonFields(options);
   const name = asText(options.name);
   if (options.jobs !== undefined) {
     refuseBeside("--jobs", options, [
       "type",
       "prompt",
+      "negative",
       "template",
       "workflow",
       "image",
@@ -52,14 +60,17 @@ export async function submissionOf(options: SubmitOptions, client: GengaClient):
       "param",
       "value",
       "vary",
+      "zip",
     ]);
-    const jobs = jsonLines(await readText(options.jobs), options.jobs);
+    const jobs = jsonLines(await readText(options.jobs, signal), options.jobs);
     if (jobs.length === 0) throw new UsageError(`${options.jobs} has no job in it.`);
     return { path: "/api/anime/batches", fields: { ...common, name, jobs: arrayText(jobs) } };
   }
-  const job = await jobFields(options, client);
+  const job = await jobFields(options, { client, signal });
   if (options.vary === undefined && options.seeds === undefined) {
     if (name !== undefined) throw new UsageError("--name is that of a batch, and this is a single job.");
+    if (options.zip === true)
+      throw new UsageError("--zip combines the values of --vary, and there are none.");
     return { path: "/api/anime/generate", fields: { ...job, ...common } };
   }
   return {
@@ -70,12 +81,12 @@ export async function submissionOf(options: SubmitOptions, client: GengaClient):
 
 async function jobFields(
   options: SubmitOptions,
-  client: GengaClient,
+  { client, signal }: Sources,
 ): Promise<Record<string, JsonText | undefined>> {
   const { workflow, template } = options;
   if (workflow !== undefined) {
-    refuseBeside("--workflow", options, ["type", "prompt", "negative", "template", "image", "mask"]);
-    const graph = checkedJson(await readText(workflow), workflow);
+    refuseBeside("--workflow", options, ["type", "prompt", "negative", "template", "value", "image", "mask"]);
+    const graph = checkedJson(await readText(workflow, signal), workflow);
     return { type: `"workflow"`, workflow: graph, ...valuesOf(assignmentsOf("--param", options.param)) };
   }
   if (template !== undefined) {
@@ -90,12 +101,13 @@ async function jobFields(
   if (options.value !== undefined) throw new UsageError("--value is of a template; name it by --template.");
   if (options.prompt === undefined)
     throw new UsageError("what shall be made? Give --prompt, --template, --workflow or --jobs.");
+  const sending = { client, signal, isDryRun: options.dryRun === true };
   return {
     type: JSON.stringify(options.type ?? "image"),
     ...promptOf(options),
     negativePrompt: asText(options.negative),
-    initImage: await uploadOf(options.image, client),
-    mask: await uploadOf(options.mask, client),
+    initImage: await uploadOf(options.image, sending),
+    mask: await uploadOf(options.mask, sending),
     ...valuesOf(assignmentsOf("--param", options.param)),
   };
 }
@@ -107,7 +119,7 @@ function promptOf({ prompt }: SubmitOptions): Record<string, JsonText> {
 function commonFields(options: SubmitOptions): Record<string, JsonText | undefined> {
   const list = (values: readonly string[] | undefined): JsonText | undefined =>
     values === undefined ? undefined : JSON.stringify(values);
-  return {
+  const fields = {
     project: asText(options.project),
     scene: asText(options.scene),
     shot: asText(options.shot),
@@ -116,6 +128,8 @@ function commonFields(options: SubmitOptions): Record<string, JsonText | undefin
     priority: asText(options.priority),
     reuse: options.reuse === true ? "true" : undefined,
   };
+  // What is not given must not hide what --param says.
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 /** Inputs of a raw graph are varied by `node.input`, values of a template by their names, like parameters. */
@@ -136,10 +150,10 @@ function sweepText(options: SubmitOptions, base: JsonText): JsonText {
 /** A number of seeds, `from-to`, or a list. @throws UsageError */
 function seedsText(seeds: string | undefined): JsonText | undefined {
   if (seeds === undefined) return undefined;
-  if (/^\d+$/.test(seeds)) return objectText({ count: seeds });
-  const [, from, to] = /^(\d+)-(\d+)$/.exec(seeds) ?? [];
+  if (/^[1-9]\d*$/.test(seeds)) return objectText({ count: seeds });
+  const [, from, to] = /^(0|[1-9]\d*)-(0|[1-9]\d*)$/.exec(seeds) ?? [];
   if (from !== undefined && to !== undefined) return objectText({ from, to });
-  if (/^\d+(,\d+)+$/.test(seeds)) return listText(seeds);
+  if (/^(0|[1-9]\d*)(,(0|[1-9]\d*))+$/.test(seeds)) return listText(seeds);
   throw new UsageError(`--seeds ${seeds}: write how many, a range (1-8), or a list (7,42,99).`);
 }
 

@@ -12,10 +12,12 @@ const id = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i;
  */
 export async function uploadOf(
   given: string | undefined,
-  client: GengaClient,
+  { client, signal, isDryRun }: { client: GengaClient; signal: AbortSignal; isDryRun: boolean },
 ): Promise<JsonText | undefined> {
   if (given === undefined) return undefined;
   if (id.test(given)) return JSON.stringify(given);
+  if (isDryRun)
+    throw new UsageError(`--dry-run sends no file; in place of ${given} give the id of an upload.`);
   const mediaType = mime.getType(given);
   if (mediaType === null)
     throw new UsageError(`${given}: the name must end like that of a picture or a video.`);
@@ -25,5 +27,5 @@ export async function uploadOf(
   } catch (error) {
     throw new UsageError(`cannot read ${given}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return JSON.stringify((await client.upload(content, { mediaType })).id);
+  return JSON.stringify((await client.upload(content, { mediaType, signal })).id);
 }

@@ -1,4 +1,4 @@
-/** What scripts can tell apart; docs/clients.md lists them. */
+/** What scripts can tell apart; docs/terminal.md lists them. */
 export const exitCodes = {
   ok: 0,
   /** A job has not completed, or a file could not be fetched. */

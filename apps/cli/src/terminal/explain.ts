@@ -5,31 +5,36 @@ import { type Terminal } from "./terminal.ts";
 
 /** Says what went wrong, and what to do where that is known. @returns the exit code */
 export function explain(error: unknown, terminal: Terminal): number {
+  // Its message has been written already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  if (error instanceof GengaError) return explainRefusal(error, terminal);
   if (error instanceof UsageError) {
-    terminal.note(`genga: ${error.message}`);
+    terminal.failure(error.message);
     return exitCodes.usage;
   }
-  if (error instanceof GengaError) return explainRefusal(error, terminal);
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    terminal.note("genga: the time is over; the jobs go on.");
+    terminal.failure("the time is over; the jobs go on.");
     return exitCodes.timeout;
   }
-  terminal.note(`genga: ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof SyntaxError) {
+    terminal.failure("the answer is none of Genga's API. Does the address lead to it?");
+    return exitCodes.away;
+  }
+  terminal.failure(error instanceof Error ? error.message : String(error));
   return exitCodes.notCompleted;
 }
 
 function explainRefusal(error: GengaError, terminal: Terminal): number {
-  if (terminal.isJson) {
-    const { status, code, title, detail, problems } = error;
-    terminal.err.write(`${JSON.stringify({ status, code, title, detail, problems })}\n`);
-  } else {
-    terminal.note(`genga: ${error.message}`);
-    for (const { path, message } of error.problems) terminal.note(`  ${path}: ${message}`);
-    const hint = hints.find(([status]) => status === error.status)?.[1];
+  const { status, code, title, problems } = error;
+  terminal.failure(error.message, { status, code, title, problems });
+  if (!terminal.isJson) {
+    for (const { path, message } of problems) terminal.note(`  ${path}: ${message}`);
+    const hint = hints.find(([of]) => of === status)?.[1];
     if (hint !== undefined) terminal.note(hint);
   }
-  return error.status === 0 || error.status >= 500 ? exitCodes.away : exitCodes.refused;
+  if (code === "content-mismatch") return exitCodes.notCompleted;
+  const isAway = status === 0 || status >= 500 || status === 429 || code === "unexpected-answer";
+  return isAway ? exitCodes.away : exitCodes.refused;
 }
 
 const hints: readonly (readonly [status: number, hint: string])[] = [

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { safeText } from "./safe-text.ts";
+import { safeJson, safeText } from "./safe-text.ts";
 
 test.each([
   ["a hill\nat dawn", "a hill at dawn"],
@@ -9,4 +9,10 @@ test.each([
   ["夕焼け", "夕焼け"],
 ])("%j is shown as %j", (text, shown) => {
   expect(safeText(text)).toBe(shown);
+});
+
+test("JSON holds no character that a terminal obeys, and means the same", () => {
+  const value = { prompt: "a\u009b31m b\u202e c\u007f\n" };
+  expect(safeJson(value)).not.toMatch(/[\p{Cc}\u202e]/u);
+  expect(JSON.parse(safeJson(value))).toEqual(value);
 });

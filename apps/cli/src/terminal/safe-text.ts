@@ -7,8 +7,15 @@ const unsafe = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
  */
 export function safeText(text: string): string {
   return text.replace(unsafe, (character) =>
-    character === "\n" || character === "\t" || character === "\r"
-      ? " "
-      : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    character === "\n" || character === "\t" || character === "\r" ? " " : codeOf(character),
   );
+}
+
+/** JSON as a terminal may show it; its values stay the same. `JSON.stringify` escapes fewer characters than terminals obey. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(unsafe, codeOf);
+}
+
+function codeOf(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

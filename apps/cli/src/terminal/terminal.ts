@@ -1,5 +1,5 @@
 import { type Writable } from "node:stream";
-import { safeText } from "./safe-text.ts";
+import { safeJson, safeText } from "./safe-text.ts";
 
 /** Where a command writes. Standard output has results alone, so that they can be piped; all else goes to standard error. */
 export class Terminal {
@@ -21,15 +21,21 @@ export class Terminal {
   }
 
   json(value: unknown): void {
-    this.line(JSON.stringify(value));
+    this.line(safeJson(value));
   }
 
   line(text: string): void {
-    this.out.write(`${text}\n`);
+    if (!this.out.destroyed) this.out.write(`${text}\n`);
   }
 
   /** What is not a result: how far something is, warnings. */
   note(text: string): void {
-    this.err.write(`${safeText(text)}\n`);
+    if (!this.err.destroyed) this.err.write(`${safeText(text)}\n`);
+  }
+
+  /** What went wrong: as JSON with `--json`. */
+  failure(message: string, facts: object = {}): void {
+    if (!this.isJson) this.note(`genga: ${message}`);
+    else if (!this.err.destroyed) this.err.write(`${safeJson({ ...facts, detail: message })}\n`);
   }
 }

@@ -61,12 +61,16 @@ const secondRunFiles = 3;
 
 /**
  * @returns the files that a whole run is to run once more, alone, to tell a test that disturbs or is disturbed from one
- *   that fails; none if nothing failed, or too much
+ *   that fails; none if nothing failed, too much, or a test that is not the same the second time
+ * @param isSteady whether a file's tests do the same each time
  */
-export function filesForSecondRun(result: JestResult | undefined): string[] {
+export function filesForSecondRun(
+  result: JestResult | undefined,
+  isSteady: (file: string) => boolean,
+): string[] {
   if (result === undefined || result.wasInterrupted === true) return [];
   const failed = result.testResults.filter(({ status }) => status === "failed").map(({ name }) => name);
-  return failed.length > secondRunFiles ? [] : failed;
+  return failed.length > secondRunFiles || !failed.every(isSteady) ? [] : failed;
 }
 
 /** Counts a whole run of which some files ran a second time: what these files came to the second time is what counts. */
