@@ -70,10 +70,11 @@ async function startPages(
   program: BrowserProgram,
   options: Partial<StackOptions>,
 ): Promise<{ pages: PagesUnderTest; stop: () => Promise<void> }> {
+  // The browser first: one that does not start leaves nothing behind.
+  const browser = await openBrowser(program);
   const database = await createTestDatabase();
   await migrate({ databaseUrl: database.url });
   const stack = await startStack({ databaseUrl: database.url, ...options });
-  const browser = await openBrowser(program);
   const open: PagesUnderTest["open"] = async (path, choice = {}) => {
     const { width = 1280, height = 800, scheme = "light", url = stack.url } = choice;
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
