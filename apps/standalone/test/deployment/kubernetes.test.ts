@@ -9,16 +9,22 @@ import { ScaledObject } from "@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObj
 import { TriggerAuthentication } from "@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication";
 import { z } from "zod";
 import {
+  budgetSchema,
   containersOf,
   findKubectl,
+  kubernetes,
+  knownFields,
   kustomizations,
+  policySchema,
   project,
   render,
   type Resource,
   scaledObjectSchema,
+  serviceSchema,
   type Workload,
   workloadSchema,
 } from "./manifests.ts";
+import { runCleaner } from "./run-cleaner.ts";
 
 // The manifests of deploy/kubernetes: built by kustomize, held to the schemas of Kubernetes and KEDA, and to each other.
 
@@ -39,6 +45,7 @@ const madeByOperators = ["genga-secrets", "genga-scaler", "comfyui-models", "gen
 const { jobTimeoutsMs, serverSlots } = readConfiguration({});
 const longest = { videoMs: jobTimeoutsMs.video, slots: serverSlots };
 const guide = readFileSync(join(project, "docs/operations.md"), "utf8");
+const furtherNetworks = readFileSync(join(kubernetes, "example/further-networks.yaml"), "utf8");
 
 described(
   `the manifests for Kubernetes${missing.length > 0 ? ` (skipped: ${missing.join("; ")})` : ""}`,
@@ -79,7 +86,8 @@ described(
       "fit the schemas of Kubernetes %s, with no field that it does not know",
       async (version) => {
         const all = kustomizations.map((name) => rendered.get(name)!);
-        const { code, lines } = await validate(all.map(({ text }) => text).join("\n---\n"), version);
+        const texts = [...all.map(({ text }) => text), furtherNetworks];
+        const { code, lines } = await validate(texts.join("\n---\n"), version);
         const unknown = lines.filter((line) => !line.startsWith("INFO "));
         expect({ code, unknown: unknown.filter((line) => !line.includes("keda.sh/v1alpha1")) }).toEqual({
           code: 0,
@@ -88,7 +96,7 @@ described(
         const ofOthers = all.flatMap((each) => each.resources).filter(isOfKeda);
         expect(unknown).toHaveLength(ofOthers.length);
         expect(lines.length - unknown.length).toBe(
-          all.flatMap((each) => each.resources).length - ofOthers.length,
+          all.flatMap((each) => each.resources).length + 3 - ofOthers.length,
         );
         const wrong = rendered.get("base")!.text.replace("replicas: 2", "replica: 2");
         expect((await validate(wrong, version)).lines.join("\n")).toContain("'replica' was unexpected");
@@ -171,11 +179,13 @@ described(
 
     test("deny what no policy allows, and let no one reach a ComfyUI", () => {
       const policies = ofKind("NetworkPolicy").map((resource) => policySchema.parse(resource).spec);
+      const everyPod = { "app.kubernetes.io/part-of": "genga" };
       expect(policies).toContainEqual({
-        podSelector: { matchLabels: {} },
+        podSelector: { matchLabels: everyPod },
         policyTypes: ["Ingress", "Egress"],
         ingress: [],
       });
+      for (const { spec } of workloads()) expect(spec.template.metadata.labels).toMatchObject(everyPod);
       expect(policies.flatMap(({ ingress }) => ingress).every(({ from }) => from.length > 0)).toBe(true);
       const ports = policies.flatMap(({ ingress }) => ingress.flatMap((rule) => rule.ports));
       expect(ports.map(({ port }) => port).toSorted()).toEqual([8328, 9464]);
@@ -183,7 +193,7 @@ described(
 
     test("run each container without privileges, within limits, and with settings that Genga has", () => {
       const settings = [
-        ...readFileSync(join(project, ".env.example"), "utf8").matchAll(/^(?:# )?([A-Z_]+)=/gm),
+        ...readFileSync(join(project, ".env.example"), "utf8").matchAll(/^(?:# )?([A-Z_\d]+)=/gm),
       ].map(([, name]) => name!);
       const known = [...settings, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
       for (const resource of ofKind("ConfigMap").filter(({ metadata }) => metadata.name.startsWith("genga-")))
@@ -202,7 +212,7 @@ described(
             readOnlyRootFilesystem: true,
             capabilities: { drop: ["ALL"] },
           });
-          if (name === "comfyui") continue;
+          if (name === "comfyui" || name === "file-cleaner") continue;
           for (const each of env) expect(known).toContain(each.name);
           const [node, launch, entry] = command!;
           expect([node, launch]).toEqual(["node", "packages/runtime/src/launch/launch.mjs"]);
@@ -215,9 +225,9 @@ described(
       for (const workload of workloads().filter(({ kind }) => kind === "StatefulSet")) {
         const { initContainers, containers, terminationGracePeriodSeconds } = workload.spec.template.spec;
         // A sidecar ends after all others; another container would end at once.
-        expect(initContainers.map(({ name, restartPolicy }) => [name, restartPolicy])).toEqual([
-          ["comfyui", "Always"],
-        ]);
+        expect(
+          Object.fromEntries(initContainers.map(({ name, restartPolicy }) => [name, restartPolicy])),
+        ).toEqual({ comfyui: "Always", "file-cleaner": "Always" });
         const [worker] = containers;
         const command = worker!.lifecycle!.preStop.exec.command;
         expect(existsSync(join(project, command[2]!))).toBe(true);
@@ -228,6 +238,51 @@ described(
         // What the worker itself takes to end.
         expect(terminationGracePeriodSeconds).toBeGreaterThanOrEqual(timeoutSeconds + 30);
       }
+    });
+
+    test("remove the files that ComfyUI leaves, those alone, and after longer than any job takes", async () => {
+      for (const workload of workloads().filter(({ kind }) => kind === "StatefulSet")) {
+        const containers = containersOf(workload);
+        const cleaner = containers.find(({ name }) => name === "file-cleaner")!;
+        const minutes = Object.fromEntries(cleaner.env.map(({ name, value }) => [name, Number(value)]));
+        const { videoMs, slots } = longest;
+        for (const each of Object.values(minutes)) expect(each * 60_000).toBeGreaterThan(2 * slots * videoMs);
+        // Both see the same folders.
+        const comfyui = containers.find(({ name }) => name === "comfyui")!;
+        expect(comfyui.volumeMounts).toEqual(expect.arrayContaining(cleaner.volumeMounts));
+        // All that is written to disks is asked for, so that the pod is not on a disk that is too small.
+        const gigabytes = (texts: string[]): number =>
+          texts.reduce((sum, text) => sum + parseInt(text, 10), 0);
+        const limits = workload.spec.template.spec.volumes.flatMap(
+          ({ emptyDir }) => emptyDir?.sizeLimit ?? [],
+        );
+        const asked = containers.flatMap(
+          ({ resources: { requests } }) => requests["ephemeral-storage"] ?? [],
+        );
+        expect(gigabytes(asked)).toBeGreaterThanOrEqual(gigabytes(limits) - 1);
+        const { kept, expected } = await runCleaner(cleaner, minutes);
+        expect(kept).toEqual(expected);
+      }
+    });
+
+    test("keep a pool's server known while its only pod is replaced, and tell clients apart by address", () => {
+      const settings = (name: string): unknown =>
+        ofKind("ConfigMap").find(({ metadata }) => metadata.name.startsWith(name))!["data"];
+      expect(settings("genga-settings")).toMatchObject({ SERVER_RETIRE_MS: "3600000" });
+      expect(settings("genga-api-settings")).toMatchObject({ TRUSTED_PROXIES: "uniquelocal" });
+      for (const workload of workloads()) {
+        const maps = containersOf(workload).flatMap(({ envFrom }) => envFrom);
+        const names = maps.map(({ configMapRef: { name } }) => name.replace(/-\w+$/, ""));
+        const ofApi = workload.kind === "Deployment" ? ["genga-api-settings"] : [];
+        expect(names).toEqual(["genga-settings", ...ofApi]);
+      }
+    });
+
+    test("let Prometheus see pods that are not ready", () => {
+      const services = ofKind("Service").map((resource) => serviceSchema.parse(resource).spec);
+      const scraped = services.filter(({ clusterIP }) => clusterIP === "None");
+      expect(scraped).toHaveLength(3);
+      for (const each of scraped) expect(each.publishNotReadyAddresses).toBe(true);
     });
 
     test("let each pool's servers have the label whose jobs are counted for it", () => {
@@ -250,42 +305,3 @@ described(
 );
 
 const isOfKeda = ({ apiVersion }: Resource): boolean => apiVersion === "keda.sh/v1alpha1";
-
-/** The fields of a ScaledObject that the manifests use, as KEDA spells them. */
-const knownFields = z.strictObject({
-  scaleTargetRef: z.strictObject({ apiVersion: z.string(), kind: z.string(), name: z.string() }),
-  pollingInterval: z.number(),
-  minReplicaCount: z.number(),
-  maxReplicaCount: z.number(),
-  advanced: z.strictObject({
-    horizontalPodAutoscalerConfig: z.strictObject({
-      behavior: z.strictObject({ scaleUp: z.looseObject({}), scaleDown: z.looseObject({}) }),
-    }),
-  }),
-  triggers: z.tuple([
-    z.strictObject({
-      type: z.literal("postgresql"),
-      metricType: z.literal("AverageValue"),
-      metadata: z.strictObject({ query: z.string(), targetQueryValue: z.string() }),
-      authenticationRef: z.strictObject({ name: z.literal("genga-scaler") }),
-    }),
-  ]),
-});
-
-const matchLabels = z.record(z.string(), z.string()).default({});
-const serviceSchema = z.looseObject({
-  spec: z.looseObject({
-    selector: z.record(z.string(), z.string()),
-    ports: z.array(z.looseObject({ targetPort: z.string() })),
-  }),
-});
-const budgetSchema = z.looseObject({ spec: z.looseObject({ selector: z.object({ matchLabels }) }) });
-const policySchema = z.looseObject({
-  spec: z.looseObject({
-    podSelector: z.object({ matchLabels }),
-    policyTypes: z.array(z.string()),
-    ingress: z
-      .array(z.object({ from: z.array(z.unknown()), ports: z.array(z.looseObject({ port: z.number() })) }))
-      .default([]),
-  }),
-});

@@ -43,7 +43,11 @@ const containerSchema = z.looseObject({
   ports: z.array(namedPort).default([]),
   lifecycle: z.object({ preStop: z.object({ exec: z.object({ command: z.array(z.string()) }) }) }).optional(),
   resources: z.object({
-    requests: z.object({ cpu: z.string(), memory: z.string() }),
+    requests: z.object({
+      cpu: z.string(),
+      memory: z.string(),
+      "ephemeral-storage": z.string().optional(),
+    }),
     limits: z.looseObject({ memory: z.string() }),
   }),
   securityContext: z.unknown(),
@@ -69,6 +73,7 @@ export const workloadSchema = resourceSchema.extend({
           z.looseObject({
             name: z.string(),
             configMap: z.object({ name: z.string() }).optional(),
+            emptyDir: z.object({ sizeLimit: z.string() }).optional(),
             persistentVolumeClaim: z.looseObject({ claimName: z.string() }).optional(),
           }),
         ),
@@ -87,6 +92,47 @@ export const scaledObjectSchema = resourceSchema.extend({
   spec: z.looseObject({
     scaleTargetRef: z.looseObject({ kind: z.string(), name: z.string() }),
     triggers: z.tuple([z.looseObject({ metadata: z.looseObject({ query: z.string() }) })]),
+  }),
+});
+
+/** The fields of a ScaledObject that the manifests use, as KEDA spells them. */
+export const knownFields = z.strictObject({
+  scaleTargetRef: z.strictObject({ apiVersion: z.string(), kind: z.string(), name: z.string() }),
+  pollingInterval: z.number(),
+  minReplicaCount: z.number(),
+  maxReplicaCount: z.number(),
+  advanced: z.strictObject({
+    horizontalPodAutoscalerConfig: z.strictObject({
+      behavior: z.strictObject({ scaleUp: z.looseObject({}), scaleDown: z.looseObject({}) }),
+    }),
+  }),
+  triggers: z.tuple([
+    z.strictObject({
+      type: z.literal("postgresql"),
+      metricType: z.literal("AverageValue"),
+      metadata: z.strictObject({ query: z.string(), targetQueryValue: z.string() }),
+      authenticationRef: z.strictObject({ name: z.literal("genga-scaler") }),
+    }),
+  ]),
+});
+
+const matchLabels = z.record(z.string(), z.string()).default({});
+export const serviceSchema = z.looseObject({
+  spec: z.looseObject({
+    clusterIP: z.string().optional(),
+    publishNotReadyAddresses: z.boolean().optional(),
+    selector: z.record(z.string(), z.string()),
+    ports: z.array(z.looseObject({ targetPort: z.string() })),
+  }),
+});
+export const budgetSchema = z.looseObject({ spec: z.looseObject({ selector: z.object({ matchLabels }) }) });
+export const policySchema = z.looseObject({
+  spec: z.looseObject({
+    podSelector: z.object({ matchLabels }),
+    policyTypes: z.array(z.string()),
+    ingress: z
+      .array(z.object({ from: z.array(z.unknown()), ports: z.array(z.looseObject({ port: z.number() })) }))
+      .default([]),
   }),
 });
 

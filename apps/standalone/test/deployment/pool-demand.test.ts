@@ -107,6 +107,10 @@ test("the work of a pool is what runs, and what could run now", async () => {
   await api.request("POST", `batches/${batch}/pause`);
   await untilDemand({ general: 1, large: 4 });
 
+  // Nothing says which pool has the label.
+  await submit({ requires: ["gpu:80gb"] });
+  await untilDemand({ general: 1, large: 4 });
+
   await api.request("POST", "farm/pause");
   await untilDemand({ general: 1, large: 2 });
   await api.request("POST", "farm/resume");
