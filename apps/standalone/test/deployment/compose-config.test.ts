@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -88,8 +88,48 @@ describedCompose(`Docker Compose${skipped(compose)}`, () => {
   test("can start any number of workers: nothing of them exists once only", () => {
     const { container_name: name, hostname, ports, environment } = services["worker"]!;
     expect({ name, hostname, ports }).toEqual({ name: undefined, hostname: undefined, ports: [] });
-    // With such a setting all would be the same worker, or have the same server.
-    expect(Object.keys(environment).filter((key) => /^(WORKER_ID|SERVER_NAME)$/.test(key))).toEqual([]);
+    // With the same name all would be the same worker.
+    expect(environment["WORKER_ID"]).toBe("");
+  });
+
+  test("lets every setting of .env count, except those that belong to the containers", async () => {
+    const text = readFileSync(join(project, ".env.example"), "utf8");
+    const names = [...text.matchAll(/^(?:# )?([A-Z_\d]+)=/gm)].map(([, name]) => name!);
+    const given = Object.fromEntries(names.map((name) => [name, `of-${name}`]));
+    const place = await mkdtemp(join(folder, "with-settings-"));
+    const file = join(place, "docker-compose.yml");
+    await copyFile(join(project, "docker-compose.yml"), file);
+    const all = { ...passwords, PROMETHEUS_API_KEY: "its-key", GRAFANA_PASSWORD: "its-password", ...given };
+    const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
+    await writeFile(join(place, ".env"), lines.join(""));
+    const output = join(place, "config.json");
+    const args = ["--project-directory", place, "--file", file, "--profile", "*", "config", "--format=json"];
+    if ("reason" in compose) throw new Error(compose.reason);
+    const unset = Object.fromEntries(Object.keys(all).map((name) => [name, undefined]));
+    expect(await compose.run([...args, "--output", output], { env: unset as never })).toEqual({
+      code: 0,
+      said: "",
+    });
+    const found = configSchema.parse(JSON.parse(await readFile(output, "utf8"))).services;
+    const changed = (service: string): string[] =>
+      names.filter((name) => found[service]!.environment[name] !== given[name]);
+    const ofContainers = ["DATABASE_URL", "REDIS_URL", "DATA_DIR", "FFMPEG_PATH"];
+    expect(changed("api").toSorted()).toEqual([...ofContainers, "HOST", "PORT", "API_KEYS"].toSorted());
+    expect(found["api"]!.environment["API_KEYS"]).toBe(
+      "default:operate:a-key,prometheus:operate:its-key,of-API_KEYS",
+    );
+    const ofWorkers = ["API_KEYS", "WORKER_ID", "WORKER_HOST", "WORKER_PORT"];
+    expect(changed("worker").toSorted()).toEqual([...ofContainers, ...ofWorkers].toSorted());
+    // No one has what only others need.
+    const secrets = ["a-key", "its-key", "its-password", "of-API_KEYS"];
+    const known = (service: string): string[] =>
+      secrets.filter((secret) => JSON.stringify(found[service]!.environment).includes(secret));
+    expect(known("worker")).toEqual([]);
+    expect(known("api")).toEqual(["a-key", "its-key", "of-API_KEYS"]);
+    for (const name of ["migrate", "simulator", "comfyui", "file-cleaner"]) {
+      expect(known(name)).toEqual([]);
+      expect(Object.keys(found[name]!.environment)).not.toContain("LOG_LEVEL");
+    }
   });
 
   test("mounts only what there is, and takes images of others by their version", () => {
