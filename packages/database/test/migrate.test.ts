@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -70,11 +71,17 @@ async function waitingFor(observer: pg.Client, table: string): Promise<number> {
   return (await observer.query(waiting, [table])).rowCount ?? 0;
 }
 
+const program = fileURLToPath(new URL("../src/migrations/migrate-main.ts", import.meta.url));
+const environment = (url: string): NodeJS.ProcessEnv => ({
+  PATH: process.env["PATH"],
+  HOME: process.env["HOME"],
+  DATABASE_URL: url,
+});
+
 /** Runs `npm run migrate` in a process of its own; returns what it printed. */
 async function migrateInProcess(): Promise<string> {
-  const program = fileURLToPath(new URL("../src/migrations/migrate-main.ts", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [launcher, program], {
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], DATABASE_URL: database.url },
+    env: environment(database.url),
   });
   return stdout.trim();
 }
@@ -86,6 +93,25 @@ describe("Migrating", () => {
     expect(await migrate({ databaseUrl: database.url })).toEqual(await namesIn(projectMigrations));
     expect(await migrate({ databaseUrl: database.url })).toEqual([]);
     expect((await client.query("SELECT 1 FROM jobs")).rowCount).toBe(0);
+  });
+
+  test("waits for a PostgreSQL that starts later, and says so once", async () => {
+    const proxy = await startTcpProxy({ targetUrl: database.url });
+    await proxy.cut();
+    const child = spawn(process.execPath, [launcher, program], { env: environment(proxy.url) });
+    const ended = once(child, "close");
+    try {
+      let errors = "";
+      child.stderr.on("data", (data: Buffer) => (errors += data.toString()));
+      await once(child.stderr, "data");
+      await proxy.restore();
+      expect((await ended)[0]).toBe(0);
+      expect(errors.match(/Waiting for it/g)).toHaveLength(1);
+      expect(await recorded()).toHaveLength((await namesIn(projectMigrations)).length);
+    } finally {
+      child.kill();
+      await proxy.close();
+    }
   });
 
   test("happens once when four processes start at once", async () => {
