@@ -40,7 +40,6 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
             labels: [],
             source: "setting",
             credential: null,
-            resolves: false,
             resolvedFrom: null,
           },
         };

@@ -18,7 +18,7 @@ export interface ComfyUIAddress {
   readonly ipAddress?: string;
 }
 
-/** A ComfyUI server, or a name that resolves to several, as one of the sources names it. */
+/** A ComfyUI server, as one of the sources names it. */
 export interface NamedServer {
   readonly address: ComfyUIAddress;
   readonly slots: number;
@@ -28,8 +28,6 @@ export interface NamedServer {
   readonly source: "setting" | "file" | "api";
   /** The name of its credentials in the servers file. */
   readonly credential: string | null;
-  /** Each IP address to which the host resolves is a server. */
-  readonly resolves: boolean;
   /** The host name that was resolved to the address. */
   readonly resolvedFrom: string | null;
 }

@@ -45,8 +45,6 @@ servers:
     credential: studio
   - url: https://gpu-2.example/comfy
     credential: gateway
-  - url: http://comfyui.internal:8188
-    resolve: true
   - url: http://localhost:8188
 `);
   const plain = {
@@ -54,7 +52,6 @@ servers:
     labels: [],
     source: "file",
     credential: null,
-    resolves: false,
     resolvedFrom: null,
   };
   const address = (url: string): object => ({ address: { identity: url, url, credentials: undefined } });
@@ -67,7 +64,6 @@ servers:
       credential: "studio",
     },
     { ...plain, ...address("https://gpu-2.example/comfy"), credential: "gateway" },
-    { ...plain, ...address("http://comfyui.internal:8188"), resolves: true },
     {
       ...plain,
       address: {
@@ -98,17 +94,17 @@ describe("is refused with the line and the field", () => {
     ["a file cut off in mid-JSON", '{"servers": [{"url": "http://gpu-1"}', "not YAML or JSON"],
     ["no list of servers", "credentials: {}\n", "servers"],
     ["an unknown field", server("lables: [a]"), "line 4: servers[1].lables: there is no such field"],
+    [
+      "a name that is to be resolved to several servers",
+      server("resolve: true"),
+      "line 4: servers[1].resolve: there is no such field",
+    ],
     ["slots out of range", server("slots: 17"), "line 4: servers[1].slots: "],
     ["a label that is none", server("labels: [a, GPU]"), "line 4: servers[1].labels[1]: 1 to 64 lower-case"],
     [
       "credentials that the file lacks",
       server("credential: none"),
       "line 4: servers[1].credential: no credentials",
-    ],
-    [
-      "an address that is to be resolved",
-      `servers:\n  - {url: "http://10.0.0.1", resolve: true}\n`,
-      "resolve: only for",
     ],
     [
       "user and password in a URL",

@@ -75,7 +75,6 @@ const serverSchema = z.strictObject({
     .max(labelsMax, { error: `at most ${labelsMax} labels` })
     .default([]),
   credential: z.string().optional(),
-  resolve: z.boolean().default(false),
 });
 
 const fileSchema = z.strictObject({
@@ -178,7 +177,7 @@ function offsetOf(document: Document.Parsed, field: Path): number {
 }
 
 function namedServer(
-  { url, slots, labels, credential, resolve: resolves }: z.infer<typeof serverSchema>,
+  { url, slots, labels, credential }: z.infer<typeof serverSchema>,
   options: ServersFileOptions & { mistake: Mistake },
 ): NamedServer {
   const address = addressOf(url, options);
@@ -188,27 +187,14 @@ function namedServer(
       "without user and password; name credentials of this file in `credential`",
     );
   }
-  if (resolves && !mayResolve(address.url)) {
-    throw options.mistake(
-      ["resolve"],
-      "only for the URL of a host name, such as http://comfyui.internal:8188",
-    );
-  }
   return {
     address,
     slots: slots ?? options.slots,
     labels: [...new Set(labels)].sort(),
     source: "file",
     credential: credential ?? null,
-    resolves,
     resolvedFrom: null,
   };
-}
-
-/** Whether the URL has a host name, which DNS may resolve, and not an address. */
-function mayResolve(url: string): boolean {
-  const { hostname } = new URL(url);
-  return !/^[\d.]+$/.test(hostname) && !hostname.startsWith("[");
 }
 
 function addressOf(url: string, options: ServersFileOptions & { mistake: Mistake }): NamedServer["address"] {

@@ -128,7 +128,6 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     worker: server.ownerId,
     abilities: server.abilities,
     source: server.source,
-    resolvedFrom: server.resolvedFrom,
     credential: server.credential,
   };
 }

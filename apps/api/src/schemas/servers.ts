@@ -33,13 +33,6 @@ export const serverViewSchema = z.object({
     .describe(
       `What names it: \`setting\` COMFYUI_URLS, \`file\` COMFYUI_SERVERS_FILE, \`api\` an operator. ${forOperators}`,
     ),
-  resolvedFrom: z
-    .string()
-    .nullable()
-    .optional()
-    .describe(
-      `The host name that was resolved to its address; null = the source gives the address itself. ${forOperators}`,
-    ),
   credential: z
     .string()
     .nullable()

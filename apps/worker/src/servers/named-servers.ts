@@ -89,7 +89,7 @@ export function namedByRow(record: ServerRecord, serverName: string | undefined)
   if (name !== undefined && name !== serverName) return undefined;
   const { slots, labels, source, resolvedFrom, credential } = record;
   const address = { identity: record.url, url, credentials: undefined };
-  const named = { slots, labels, source, credential, resolves: false, resolvedFrom };
+  const named = { slots, labels, source, credential, resolvedFrom };
   if (resolvedFrom === null) return { ...named, address };
   return { ...named, address: resolvedAddress(record.url, url, resolvedFrom) };
 }

@@ -123,6 +123,6 @@ function serversOfSetting({
 }: ServiceConfiguration): NamedServer[] {
   return comfyuiServers.map((address) => ({
     ...{ address, slots: serverSlots, labels: serverLabels.get(address.url) ?? [] },
-    ...{ source: "setting", credential: null, resolves: false, resolvedFrom: null },
+    ...{ source: "setting", credential: null, resolvedFrom: null },
   }));
 }
