@@ -1,7 +1,14 @@
 -- The role with which KEDA counts the work of each pool. It sees where jobs are and whether they can run, and nothing of
--- what they are: no prompt, no graph, no tenant. Run it once by the owner of the database, after the migrations; then:
+-- what they are: no prompt, no graph, no tenant. Run it by the owner of the database, after the migrations and after a restore (it may run again); then:
 --   \password genga_scaler
-CREATE ROLE genga_scaler LOGIN CONNECTION LIMIT 10;
+DO $$
+BEGIN
+  CREATE ROLE genga_scaler;
+EXCEPTION WHEN duplicate_object THEN
+  NULL;
+END
+$$;
+ALTER ROLE genga_scaler LOGIN CONNECTION LIMIT 10;
 ALTER ROLE genga_scaler SET default_transaction_read_only = on;
 ALTER ROLE genga_scaler SET statement_timeout = '5s';
 GRANT USAGE ON SCHEMA public TO genga_scaler;
