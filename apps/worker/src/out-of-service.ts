@@ -21,7 +21,7 @@ export function createOutOfService(
   const drain = new WorkerDrain({
     jobsHeld: () => parts().jobs.count,
     claimsEnded,
-    jobsOnServers: () => upkeep.countProcessing(parts().fleet.owned.map(({ id }) => id)),
+    jobsOnServers: async () => upkeep.countProcessing(await parts().fleet.idsInItsCare()),
     onChange: (isDraining) => {
       parts().fleet.setLeaving(isDraining);
       if (!isDraining) parts().pump.triggerAnew();

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { launcher, sleepWorkflow, type ServiceProcess } from "@genga/testing";
+import { launcher, sleepWorkflow, startTcpProxy, type ServiceProcess } from "@genga/testing";
+import pg from "pg";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 let stack: TestStack;
@@ -27,13 +28,34 @@ async function answerOf(worker: ServiceProcess, method: string, path: string): P
 
 /** The command that a preStop hook runs; resolves with its exit code and its output. */
 async function drainCommand(...args: string[]): Promise<{ code: unknown; text: string }> {
+  return startDrainCommand(...args).ended;
+}
+
+/** `line` resolves when the command has printed such a line. */
+function startDrainCommand(...args: string[]): {
+  ended: Promise<{ code: unknown; text: string }>;
+  line: (pattern: RegExp) => Promise<void>;
+} {
   const child = spawn(process.execPath, [launcher, "apps/worker/src/draining/drain-main.ts", ...args]);
   let text = "";
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.stdout, child.stderr])
     stream.on("data", (data: Buffer) => (text += data.toString()));
+  return {
+    ended: once(child, "close").then(([code]: unknown[]) => ({ code, text })),
+    line: async (pattern) => {
+      while (!pattern.test(text)) await once(child.stdout, "data");
+    },
+  };
+}
+
+async function withClient(work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
+  await client.connect();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
   }
-  const [code] = (await once(child, "close")) as unknown[];
-  return { code, text };
 }
 
 async function serverState(): Promise<unknown> {
@@ -43,7 +65,7 @@ async function serverState(): Promise<unknown> {
   return servers[0]?.state;
 }
 
-test("SIGUSR2 stops new jobs, lets prompts end, tells when the worker is empty, and a second one resumes it", async () => {
+test("SIGUSR2 stops new jobs, lets prompts end, tells when the worker is empty, and a second one changes nothing", async () => {
   const worker = stack.workers[0]!;
   await worker.line(/server takes work/);
   // One executes, one waits on the server behind it, one waits in the queue.
@@ -79,6 +101,9 @@ test("SIGUSR2 stops new jobs, lets prompts end, tells when the worker is empty, 
   for (const name of ["draining", "drained"])
     expect(metrics).toContain(`genga_worker_${name}{service="worker"} 1`);
   worker.signal("SIGUSR2");
+  // The answer comes after the signal: both are of this process, and the signal is handled first.
+  expect(await answerOf(worker, "GET", "/drain")).toMatchObject([200, { state: "drained" }]);
+  expect((await drainCommand("--url", url, "--resume")).code).toBe(0);
   expect(await stack.api.untilEnded(third)).toMatchObject({ status: "completed" });
   expect(await answerOf(worker, "GET", "/health/ready")).toEqual([200, { status: "ready" }]);
 }, 60_000);
@@ -104,18 +129,31 @@ test("a worker is not empty while a prompt of its dead predecessor runs on its s
   await stack.api.until(id, ({ phase }) => phase === "executing");
   const [dead] = stack.workers.splice(0, 1);
   dead!.signal("SIGKILL");
+  await withClient((client) =>
+    client.query(`UPDATE servers SET lease_expires_at = now() + interval '1 hour'`),
+  );
   const worker = await stack.startWorker();
-  await worker.line(/server taken/);
   const url = new URL(String(worker.details["health"])).origin;
+  // It owns nothing yet, since the lease of the dead one has not run out.
   expect(await drainCommand("--url", url, "--timeout", "0")).toEqual({
     code: 1,
-    text: expect.stringMatching(/given up after --timeout/),
+    text: expect.stringMatching(/0 jobs left\.\n.*given up after --timeout/),
   });
-  const emptied = drainCommand("--url", url);
+  expect(await answerOf(worker, "GET", "/health")).toMatchObject([
+    503,
+    { serversOwned: 0, drain: "draining" },
+  ]);
+  await withClient((client) => client.query(`UPDATE servers SET lease_expires_at = now()`));
+  const proxy = await startTcpProxy({ targetUrl: url });
+  await proxy.cut();
+  const { ended: emptied, line } = startDrainCommand("--url", proxy.url, "--timeout", "60");
+  await line(/No worker answers/);
+  await proxy.restore();
   await worker.line(/job adopted/);
   await stack.api.cancel(id);
   expect(await stack.api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
   expect((await emptied).code).toBe(0);
+  await proxy.close();
   expect(worker.lines.filter((line) => line.includes("job adopted"))).toHaveLength(1);
   expect((await drainCommand("--url", url, "--resume")).code).toBe(0);
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });

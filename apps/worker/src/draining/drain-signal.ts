@@ -1,8 +1,9 @@
 import { type WorkerDrain } from "./worker-drain.ts";
 
 /**
- * Listens for SIGUSR2, which begins the drain of a worker, or ends it. (SIGUSR1 starts Node's debugger.) Without a listener
- * the signal would end the process, so this comes first; a signal that arrives before the worker is built counts then.
+ * Listens for SIGUSR2, which begins the drain of a worker. (SIGUSR1 starts Node's debugger.) A second one changes nothing: a
+ * script may send it twice. Without a listener the signal would end the process, so this comes first; a signal that arrives
+ * before the worker is built counts then.
  */
 export class DrainSignal {
   #drain: WorkerDrain | null = null;
@@ -10,18 +11,13 @@ export class DrainSignal {
 
   constructor() {
     process.on("SIGUSR2", () => {
-      if (this.#drain === null) this.#isWanted = !this.#isWanted;
-      else toggle(this.#drain);
+      this.#isWanted = true;
+      this.#drain?.begin("SIGUSR2");
     });
   }
 
   actOn(drain: WorkerDrain): void {
     this.#drain = drain;
-    if (this.#isWanted) toggle(drain);
+    if (this.#isWanted) drain.begin("SIGUSR2");
   }
-}
-
-function toggle(drain: WorkerDrain): void {
-  if (drain.isDraining) drain.end("SIGUSR2");
-  else drain.begin("SIGUSR2");
 }

@@ -9,7 +9,7 @@ export interface WorkerDrainOptions {
   jobsHeld: () => number;
   /** Resolves when no job can be claimed any more that was chosen before this call. */
   claimsEnded: () => Promise<void>;
-  /** Jobs that are processed on this worker's servers, whoever holds their leases. */
+  /** Jobs that are processed on servers in this worker's care, whoever holds their leases. */
   jobsOnServers: () => Promise<number>;
   /** Called when it begins to drain, and when it takes jobs again. */
   onChange: (isDraining: boolean) => void;

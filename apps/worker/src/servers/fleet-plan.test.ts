@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { type WorkerRecord } from "@genga/jobs";
-import { planFleet } from "./fleet-plan.ts";
+import { namedHereAlone, planFleet } from "./fleet-plan.ts";
 
 function worker(id: string, serverIds: string[], serversOwned: number): WorkerRecord {
   const times = { startedAt: new Date(), lastSeenAt: new Date() };
@@ -83,5 +83,30 @@ describe("together the workers own all servers", () => {
   test("beside a worker of an earlier version, which does not report which servers it names", () => {
     const plan = planFleet({ workerId: "a", serverIds: ["1", "2"], ownedIds: [] }, [worker("old", [], 0)]);
     expect(plan).toEqual({ handOver: [], take: ["1", "2"], takeMax: 1 });
+  });
+});
+
+describe("what no other worker serves", () => {
+  const seen = (id: string, serverIds: string[], seconds: number): WorkerRecord => ({
+    ...worker(id, serverIds, 0),
+    startedAt: new Date(0),
+    lastSeenAt: new Date(seconds * 1_000),
+  });
+  const self = { ...seen("self", ["a", "b"], 100), startedAt: new Date(90_000) };
+  const alone = (workers: WorkerRecord[]): string[] =>
+    namedHereAlone({ workerId: "self", serverIds: ["a", "b"] }, workers);
+
+  test("is what no worker names that was seen since this one started", () => {
+    expect(alone([self, seen("other", ["b", "c"], 95)])).toEqual(["a"]);
+    expect(alone([self, seen("other", ["b"], 95), seen("another", ["a"], 99)])).toEqual([]);
+  });
+
+  test("is also what a worker names that was not seen since then: it may be the dead predecessor", () => {
+    expect(alone([self, seen("predecessor", ["a", "b"], 89)])).toEqual(["a", "b"]);
+  });
+
+  test("is everything until this worker has reported itself, and nothing beside a worker that names no servers", () => {
+    expect(alone([seen("other", ["a"], 95)])).toEqual(["a", "b"]);
+    expect(alone([self, seen("old", [], 95)])).toEqual([]);
   });
 });

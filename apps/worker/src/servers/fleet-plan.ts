@@ -18,6 +18,25 @@ export interface FleetPlan {
 }
 
 /**
+ * The servers in this worker's configuration that no other worker serves: what runs there ends with this worker or never. A
+ * worker that was not seen since this one started may be its predecessor, which died, so it does not count.
+ */
+export function namedHereAlone(
+  { workerId, serverIds }: Pick<OwnPart, "workerId" | "serverIds">,
+  workers: readonly WorkerRecord[],
+): string[] {
+  const own = workers.find(({ id }) => id === workerId);
+  const others = workers.filter(
+    ({ id, lastSeenAt }) => id !== workerId && own !== undefined && lastSeenAt > own.startedAt,
+  );
+  return serverIds.filter(
+    (serverId) =>
+      // A worker of an earlier version does not report which servers it names, so it counts as naming all.
+      !others.some((other) => other.serverIds.length === 0 || other.serverIds.includes(serverId)),
+  );
+}
+
+/**
  * Shares are sums of fractions. Because of rounding, 3 × ⅓ may be a little more than 1, and must not be rounded up to
  * 2.
  */

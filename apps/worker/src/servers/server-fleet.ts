@@ -10,7 +10,7 @@ import {
 } from "@genga/jobs";
 import { isLoopback, type Logger, type NamedServer } from "@genga/runtime";
 import { type DefinitionsStore } from "@genga/workflows";
-import { planFleet } from "./fleet-plan.ts";
+import { namedHereAlone, planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
 import { type FleetSources, namedByRow, NamedServers } from "./named-servers.ts";
 import { OwnedServer } from "./owned-server.ts";
@@ -124,12 +124,23 @@ export class ServerFleet {
     await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
     await this.#endRetirements(workers);
     await this.#takeLeftBehind();
-    if (take.length === 0 || !guard.mayTakeOver || this.#isLeaving) return;
-    const taken = await guard.watch(servers.acquireServers(workerId, take, takeMax, leaseMs));
+    // A worker that is leaving takes only what its dead predecessor left on its servers, to let it end.
+    const alone = this.#isLeaving ? namedHereAlone({ workerId, serverIds }, workers) : take;
+    const wanted = take.filter((id) => alone.includes(id));
+    if (wanted.length === 0 || !guard.mayTakeOver) return;
+    const taken = await guard.watch(servers.acquireServers(workerId, wanted, takeMax, leaseMs));
     for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
   }
 
-  /** Gives the owned servers no new work, and takes no further ones; or ends that. */
+  /** The servers that this worker owns, and those that no other worker serves. */
+  async idsInItsCare(): Promise<string[]> {
+    const { servers, workerId, leaseMs, guard } = this.#options;
+    const serverIds = await this.#namedIds();
+    const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
+    return [...new Set([...this.#owned.keys(), ...namedHereAlone({ workerId, serverIds }, workers)])];
+  }
+
+  /** Gives the owned servers no new work, and takes no further ones that others could take; or ends that. */
   setLeaving(isLeaving: boolean): void {
     this.#isLeaving = isLeaving;
     for (const server of this.owned) server.hold("leaving", isLeaving ? leavingReason : null);
@@ -251,6 +262,7 @@ export class ServerFleet {
       authorization: () => sources.authorizationFor(this.#named.withIdentity(record.url) ?? lastNamed),
     });
     this.#owned.set(record.id, server);
+    if (this.#isLeaving) server.hold("leaving", leavingReason);
     if (this.#named.withIdentity(record.url) === undefined) this.#retire(server);
     void server.tick().catch((error: unknown) => {
       log.warn({ err: error, server: record.url }, "the first check of a server failed");
