@@ -243,7 +243,7 @@ export {
 } from "./ports/upload-store.ts";
 export { type ClaimOutcome, type IdempotencyClaim, type IdempotencyKey } from "./ports/idempotency-store.ts";
 export { type IdempotencyStore, type KeyedRequest } from "./ports/idempotency-store.ts";
-export { liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
+export { abandonedServerIds, liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
 export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
 export { openSecretBox, SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
 export { TenantNames } from "./secrets/tenant-names.ts";

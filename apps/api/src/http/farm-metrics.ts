@@ -9,7 +9,7 @@ export interface AskedSources {
   /** How far the latest estimates of runs were off. */
   estimateError: () => Promise<EstimateError>;
   /** The present servers and workers. */
-  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks" | "servers" | "pause">>;
+  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks" | "servers" | "pause" | "abandoned">>;
   /** Deliveries to webhooks that wait. */
   countDeliveries: () => Promise<number>;
 }
@@ -139,6 +139,18 @@ function countFarm(registers: Registry[], sources: AskedSources): void {
       draining.reset();
       for (const server of now?.servers ?? [])
         draining.set({ server: server.id, url: server.url }, Number(server.draining));
+    },
+  });
+  const abandoned = new Gauge({
+    name: "genga_server_abandoned",
+    help: "1 while no worker owns the server, although a live one names it or the last one that named it died.",
+    labelNames: ["server", "url"],
+    registers,
+    collect: async () => {
+      const now = await farm();
+      abandoned.reset();
+      for (const { id, url } of now?.servers ?? [])
+        abandoned.set({ server: id, url }, Number(now?.abandoned.has(id)));
     },
   });
   const paused = new Gauge({

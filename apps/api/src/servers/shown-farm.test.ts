@@ -30,6 +30,7 @@ function worker(id: string, serverIds: string[], isAlive = true): WorkerRecord {
     id,
     serverIds,
     isAlive,
+    hasStopped: false,
     statusUrl: null,
     serversProblem: null,
     startedAt: now,
@@ -77,4 +78,22 @@ test("a paused farm counts as unavailable, however many workers are alive", () =
   expect(() => describeWorkers({ ...showFarm([server("a")], [], pause), fullDisks: [] })).toThrow(
     "1 alive; the farm is paused since 2026-11-25T12:00:00.000Z",
   );
+});
+
+describe("a server without an owner is abandoned", () => {
+  const dead = { ...worker("dead", ["s"], false), lastSeenAt: new Date(1_000) };
+  const stopped = { ...worker("stopped", ["s"], false), hasStopped: true, lastSeenAt: new Date(2_000) };
+  test.each([
+    ["when a live worker names it", [worker("a", ["s"]), stopped], true],
+    ["when the last worker that named it died", [dead, worker("a", ["other"])], true],
+    ["when a later one died", [stopped, { ...dead, lastSeenAt: new Date(3_000) }], true],
+    ["but not when that one stopped on purpose", [dead, stopped, worker("a", ["other"])], false],
+    ["but not when no worker was seen lately", [], false],
+  ])("%s", (_name, workers, isAbandoned) => {
+    expect(showFarm([server("s", unleased)], workers, null).abandoned.has("s")).toBe(isAbandoned);
+  });
+
+  test("but not while it has an owner", () => {
+    expect(showFarm([server("s")], [worker("a", ["s"])], null).abandoned.size).toBe(0);
+  });
 });

@@ -1,4 +1,5 @@
 import {
+  abandonedServerIds,
   type FarmPause,
   type FullDisk,
   liveWorkerIds,
@@ -25,6 +26,8 @@ export interface ShownFarm {
   /** Full disks of live workers, which claim no jobs until there is room for outputs. */
   fullDisks: readonly FullDisk[];
   pause: FarmPause | null;
+  /** The ids of servers without an owner that should have one. */
+  abandoned: ReadonlySet<string>;
 }
 
 const noWorkerIsAlive = "No worker is alive.";
@@ -58,6 +61,7 @@ export function showFarm(
     workers: workers.filter(({ isAlive }) => isAlive),
     workersAlive: alive.size,
     pause,
+    abandoned: abandonedServerIds(records, workers),
   };
 }
 

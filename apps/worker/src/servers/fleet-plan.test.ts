@@ -9,6 +9,7 @@ function worker(id: string, serverIds: string[], serversOwned: number): WorkerRe
     serverIds,
     serversOwned,
     isAlive: true,
+    hasStopped: false,
     statusUrl: null,
     serversProblem: null,
     jobsHeld: 0,

@@ -287,6 +287,7 @@ export class PrismaServerStore implements ServerStore {
     return this.#database.$queryRaw<WorkerRecord[]>`
       SELECT id, started_at AS "startedAt", last_seen_at AS "lastSeenAt", server_ids AS "serverIds",
         status_url AS "statusUrl", servers_problem AS "serversProblem", ${isAlive(leaseMs)} AS "isAlive",
+        stopped_at IS NOT NULL AS "hasStopped",
         (SELECT count(*)::int FROM jobs WHERE status = 'processing' AND lease_owner = workers.id) AS "jobsHeld",
         (SELECT count(*)::int FROM servers
           WHERE lease_owner = workers.id AND lease_expires_at > now()) AS "serversOwned"

@@ -140,6 +140,8 @@ export interface WorkerRecord {
   serversProblem: string | null;
   /** The worker was seen within the length of a lease, and has not stopped. */
   isAlive: boolean;
+  /** It stopped on purpose; `false` = it is alive, or it died. */
+  hasStopped: boolean;
   /** How many jobs' leases the worker holds. */
   jobsHeld: number;
   /** How many servers' leases the worker holds. */
