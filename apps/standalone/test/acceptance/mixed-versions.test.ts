@@ -65,7 +65,10 @@ described(
       const before = new Set(await renders());
       const first = await stack.startWorker({}, workers.first);
       const { id: batch, jobIds } = await api.submitBatch(
-        Array.from({ length: 8 }, () => ({ type: "workflow", workflow: sleepWorkflow(0.4) })),
+        Array.from({ length: 8 }, (_, index) => ({
+          type: "workflow",
+          workflow: sleepWorkflow(index === 3 ? 4 : 0.4),
+        })),
       );
       // Of all kinds that have parameters, and one that waits for another.
       const image = await other.submit({ type: "image", prompt: "a cat", priority: "low", tags: ["mixed"] });
@@ -74,11 +77,12 @@ described(
         workflow: sleepWorkflow(0.1),
         dependsOn: [jobIds[7]!],
       });
-      await other.untilEnded(jobIds[2]!);
-      // A prompt runs, and the next one waits on the server: their jobs are adopted.
+      await other.until(jobIds[3]!, ({ phase }) => phase === "executing");
+      // This prompt runs, and the next one waits on the server: their jobs are adopted.
       first.signal(workers.firstEnds);
       await first.exited;
       const second = await stack.startWorker({}, workers.second);
+      await second.line(/job adopted/);
       const all = [...jobIds, image, dependent];
       // Each API tells the end that the other version's worker announces.
       for (const [index, id] of all.entries())
