@@ -49,6 +49,31 @@ test("names the acceptance tests before the line of the two counts, which is las
   ]);
 });
 
+test("says what this machine lacks for tests that were skipped, and nothing of tests that were not chosen", () => {
+  const skipped = (title: string, ...ancestorTitles: string[]): object => ({
+    ...{ title, ancestorTitles },
+    status: "pending",
+  });
+  const manifests = "the manifests (skipped: PyPI's kubectl cannot be installed: (no route))";
+  const testResults = [
+    {
+      name: "/genga/some.test.ts",
+      assertionResults: [
+        skipped("fit the schemas", manifests),
+        skipped("name nothing that does not exist", manifests),
+        skipped("each alert fires (skipped: no promtool)", "Prometheus"),
+        skipped("was not chosen"),
+        { title: "passes (skipped: nothing)", status: "passed" },
+      ],
+    },
+  ];
+  expect(linesOf(summarize(result({ testResults })))).toEqual([
+    "SKIPPED 2 tests: PyPI's kubectl cannot be installed: (no route)",
+    "SKIPPED 1 test: no promtool",
+    "5 passed, 0 failed",
+  ]);
+});
+
 test("says the line of the two counts alone when no acceptance test was in the run", () => {
   expect(linesOf(summarize(result({})))).toEqual(["5 passed, 0 failed"]);
 });

@@ -7,6 +7,8 @@ export interface TestSummary {
   readonly acceptance: readonly AcceptanceResult[];
   /** Files with a test that failed beside the others and passed in a second run, alone. */
   readonly unsteady: readonly string[];
+  /** Why tests were skipped because this machine lacks something, with their number. */
+  readonly skipped: ReadonlyMap<string, number>;
 }
 
 interface AcceptanceResult {
@@ -25,7 +27,13 @@ const jestResultSchema = z.object({
     z.object({
       name: z.string(),
       status: z.string().optional(),
-      assertionResults: z.array(z.object({ title: z.string(), status: z.string() })),
+      assertionResults: z.array(
+        z.object({
+          title: z.string(),
+          status: z.string(),
+          ancestorTitles: z.array(z.string()).default([]),
+        }),
+      ),
     }),
   ),
 });
@@ -42,7 +50,7 @@ export function parseJestResult(json: string | undefined): JestResult | undefine
  * a run that was cut off, that left no result, or that Jest itself calls a failure for another reason.
  */
 export function summarize(result: JestResult | undefined): TestSummary {
-  if (result === undefined) return { passed: 0, failed: 1, acceptance: [], unsteady: [] };
+  if (result === undefined) return { passed: 0, failed: 1, acceptance: [], unsteady: [], skipped: new Map() };
   const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
   const isFailedAnyway = !result.success || result.wasInterrupted === true || result.numPassedTests === 0;
   return {
@@ -53,7 +61,20 @@ export function summarize(result: JestResult | undefined): TestSummary {
       .flatMap(({ assertionResults }) => assertionResults)
       .map(({ title, status }) => ({ name: title, status })),
     unsteady: [],
+    skipped: countSkipped(result),
   };
+}
+
+/** By the reasons that the names of skipped tests, or of groups of them, end with. */
+function countSkipped({ testResults }: JestResult): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { title, ancestorTitles, status } of testResults.flatMap((file) => file.assertionResults)) {
+    if (status !== "pending") continue;
+    const reasons = [...ancestorTitles, title].flatMap((name) => /\(skipped: (.*)\)$/.exec(name)?.[1] ?? []);
+    const [reason] = reasons;
+    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** More files than these do not fail for a machine that was slow for a moment. */
@@ -93,10 +114,11 @@ export function summarizeBoth(first: JestResult, second: JestResult | undefined)
 
 const acceptanceFile = "/acceptance/acceptance.test.ts";
 
-/** The last lines of `npm test`: unsteady files, each acceptance test by name, and then the line with the two counts. */
-export function linesOf({ passed, failed, acceptance, unsteady }: TestSummary): string[] {
+/** The last lines of `npm test`: what was not tested, unsteady files, each acceptance test by name, and then the line with the two counts. */
+export function linesOf({ passed, failed, acceptance, unsteady, skipped }: TestSummary): string[] {
   const named = acceptance.map(({ name, status }) => `  ${status}  ${name}`);
   return [
+    ...[...skipped].map(([reason, count]) => `SKIPPED ${count} ${count === 1 ? "test" : "tests"}: ${reason}`),
     ...unsteady.map((name) => `UNSTEADY, a fault to mend: failed beside the others, passed alone: ${name}`),
     ...(named.length === 0 ? [] : ["acceptance tests:", ...named]),
     `${passed} passed, ${failed} failed`,
