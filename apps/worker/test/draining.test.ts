@@ -1,7 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { launcher, sleepWorkflow, startTcpProxy, type ServiceProcess } from "@genga/testing";
+import {
+  launcher,
+  quickSimulator,
+  sleepWorkflow,
+  startSimulatorProcess,
+  startTcpProxy,
+  type ServiceProcess,
+} from "@genga/testing";
 import pg from "pg";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
@@ -157,4 +164,27 @@ test("a worker is not empty while a prompt of its dead predecessor runs on its s
   expect(worker.lines.filter((line) => line.includes("job adopted"))).toHaveLength(1);
   expect((await drainCommand("--url", url, "--resume")).code).toBe(0);
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
+}, 60_000);
+
+test("a prompt that ended with the server of a drained worker is no crash of its job", async () => {
+  const id = await stack.api.submit(job(60));
+  await stack.api.until(id, ({ phase }) => phase === "executing");
+  const [leaving] = stack.workers.splice(0, 1);
+  leaving!.signal("SIGUSR2");
+  while ((await serverState()) !== "leaving") await stack.api.job(id);
+  // The pod's time is over: its worker ends, and then its ComfyUI.
+  expect(await leaving!.stop()).toBe(0);
+  const [simulator] = stack.simulators.splice(0, 1);
+  await simulator!.stop();
+  const { port } = new URL(simulator!.url);
+  stack.simulators.push(await startSimulatorProcess([...quickSimulator, "--port", port]));
+  const worker = await stack.startWorker();
+  await worker.line(/job adopted/);
+  await stack.api.until(id, ({ attempt, phase }) => attempt === 2 && phase === "executing");
+  await withClient(async (client) => {
+    const { rows } = await client.query("SELECT crash_count AS crashes FROM jobs WHERE id = $1", [id]);
+    expect(rows).toEqual([{ crashes: 0 }]);
+  });
+  await stack.api.cancel(id);
+  expect(await stack.api.untilEnded(id)).toMatchObject({ status: "cancelled" });
 }, 60_000);

@@ -13,6 +13,8 @@ export interface JobServer {
   readonly uploadBytesMax: number | null;
   /** The server gets no new work, because an operator or its worker wants so; its loss is then no crash. */
   readonly isDraining: boolean;
+  /** It was leaving with its last owner, so what that one left on it may have ended with it, which is no crash either. */
+  readonly wasLeaving: boolean;
   /** The server answered the last check. */
   readonly isAnswering: boolean;
   /** Why the server takes no work, for operators; `null` while it is online. */

@@ -65,7 +65,12 @@ export async function endJob(
   log: Logger,
 ): Promise<JobStatus> {
   const { isExecuting, mayHaveBegun, hasExpired } = run;
-  const circumstances = { isExecuting, mayHaveBegun, hasExpired, server };
+  const { isAnswering, reason } = server;
+  const isDraining = server.isDraining || (run.wasAdopted && server.wasLeaving);
+  const circumstances = {
+    ...{ isExecuting, mayHaveBegun, hasExpired },
+    server: { isAnswering, isDraining, reason },
+  };
   const decided = endOf(run.leased.job, outcome, circumstances, Math.random());
   const end = await withCrashedServers(run, server, decided, options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);

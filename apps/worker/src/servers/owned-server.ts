@@ -57,6 +57,7 @@ export class OwnedServer implements JobServer {
   readonly slotUse = new SlotUse();
   readonly wear = new ServerWear();
   #isDrainedByOperator: boolean;
+  readonly wasLeaving: boolean;
   readonly #holds = new ServiceHolds();
   #labels: readonly string[];
   #slots: number;
@@ -77,9 +78,8 @@ export class OwnedServer implements JobServer {
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
-    this.#isDrainedByOperator = options.record.draining;
-    this.#labels = options.record.labels;
-    this.#slots = options.record.slots;
+    ({ draining: this.#isDrainedByOperator, labels: this.#labels, slots: this.#slots } = options.record);
+    this.wasLeaving = options.record.state === "leaving";
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
     const { lease, servers, definitions, authorization, log } = options;

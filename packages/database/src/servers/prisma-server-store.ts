@@ -163,7 +163,8 @@ export class PrismaServerStore implements ServerStore {
       await this.#database.$executeRaw`
         WITH held AS (${this.#held(workerId, leases)})
         UPDATE servers SET lease_owner = NULL, lease_expires_at = NULL,
-          state = 'unknown', state_reason = NULL, state_since = now()
+          -- The next owner reads from 'leaving' that prompts which are gone were ended with the server, on purpose.
+          state = CASE WHEN state = 'leaving' THEN state ELSE 'unknown' END, state_reason = NULL, state_since = now()
         FROM held WHERE servers.id = held.id`;
     });
   }
