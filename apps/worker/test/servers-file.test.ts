@@ -184,7 +184,9 @@ test("a server behind https and a bearer token says that it is denied, until the
     ...{ slots: 1, labels: ["behind:gateway"] },
   });
   proxy.redirectTo = `http://127.0.0.1:${stranger.port}`;
-  await untilState(url, "unreachable");
+  await untilServers((servers) =>
+    servers.some((server) => server.url === url && server.stateReason?.includes("a redirect") === true),
+  );
   proxy.redirectTo = null;
   await writeFile(join(folder, "token"), `${token}\n`);
   await untilServers((servers) => servers.some((server) => server.url === url && server["isKnown"] === true));

@@ -22,6 +22,8 @@ let connector: ComfyUIConnector;
 let files: Map<string, string>;
 /** Files that are others each time they are asked for, until the last. */
 let changing: Map<string, Buffer[]>;
+/** How many requests a proxy before the server turns away. */
+let deniedTimes: number;
 const png = Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", "latin1");
 
 beforeEach(async () => {
@@ -29,12 +31,16 @@ beforeEach(async () => {
   storage = await createFolderStorage({ folder });
   files = new Map();
   changing = new Map();
+  deniedTimes = 0;
   server = createServer((request, response) => {
     const query = new URL(request.url ?? "", "http://localhost").searchParams;
     const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
     const versions = changing.get(place) ?? [];
     const body = versions.length > 1 ? versions.shift() : (versions[0] ?? files.get(place));
-    if (body === "trouble") response.writeHead(500).end();
+    if (deniedTimes > 0) {
+      deniedTimes -= 1;
+      response.writeHead(401).end();
+    } else if (body === "trouble") response.writeHead(500).end();
     else if (body === "cut off") response.destroy();
     else if (body === undefined) response.writeHead(404).end();
     else response.end(body);
@@ -61,6 +67,7 @@ function store(
   outputs: Record<string, unknown>,
   wanted = nothing,
   shownText = (said: string) => said,
+  graceMs = 50,
 ): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
@@ -73,7 +80,7 @@ function store(
     names,
     shownText,
     waitMs: 1,
-    graceMs: 50,
+    graceMs,
     signal,
   });
 }
@@ -192,6 +199,14 @@ describe("a server that lies about its outputs", () => {
       errorClass: "execution",
       message: 'The server fails to serve its own output "video.mp4" of node 12.',
     });
+  });
+
+  test("a file is waited for while a proxy turns everybody away, longer than one that it fails to serve", async () => {
+    files.set("output||late.png", "late");
+    deniedTimes = 7;
+    const wanted = { "3": { images: [listed("late.png")] } };
+    const [output] = await store(wanted, nothing, (said) => said, 60_000);
+    expect([output?.bytes, deniedTimes]).toEqual([4, 0]);
   });
 
   test("a file that it cut in half is fetched again, and stored once it is whole", async () => {

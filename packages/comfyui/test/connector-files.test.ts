@@ -97,6 +97,17 @@ describe("files", () => {
     expect(bytes).toBe(200_001);
   });
 
+  test.each([401, 302])("say nothing about a file while HTTP %s keeps Genga out", async (status) => {
+    server.intercept = (_request, response) => {
+      answer(response, { status, text: "Sign in" });
+      return true;
+    };
+    await expect(connect().downloadOutput(file)).rejects.toMatchObject({
+      code: "access_denied",
+      httpStatus: status,
+    });
+  });
+
   test("are uploaded as multipart, and the server's own name is returned", async () => {
     const connector = connect();
     server.intercept = ({ body }, response) => {
@@ -123,7 +134,7 @@ describe("an upload that is turned away", () => {
     [413, "request_refused", "invalid"],
     [404, "bad_reply", "server"],
     [405, "bad_reply", "server"],
-    [302, "bad_reply", "server"],
+    [302, "access_denied", "server"],
   ])("with HTTP %s is %s: class %s", async (status, code, errorClass) => {
     server.intercept = (_request, response) => {
       answer(response, { status, text: "no" });

@@ -21,7 +21,13 @@ import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 
 /** The largest output. */
 const outputBytesMax = 4 * 2 ** 30;
-const awayCodes: ReadonlySet<string> = new Set(["server_unreachable", "connection_lost", "request_timeout"]);
+/** Until then no ComfyUI server has answered: the prompt is finished, so the file is only waited for. */
+const awayCodes: ReadonlySet<string> = new Set([
+  "server_unreachable",
+  "connection_lost",
+  "request_timeout",
+  "access_denied",
+]);
 
 interface StoreOutputsOptions {
   connector: ComfyUIConnector;

@@ -3,8 +3,8 @@ import { type Logger } from "@genga/runtime";
 
 /** Short, because an entry that stays does little harm: the server drops its oldest entries itself. */
 const timeoutMs = 2_000;
-/** With these codes the server has answered, and would answer the same again. */
-const finalCodes: ReadonlySet<ComfyUIErrorCode> = new Set(["request_refused", "access_denied", "bad_reply"]);
+/** With these codes the server has answered, and would answer the same again. Credentials may become right. */
+const finalCodes: ReadonlySet<ComfyUIErrorCode> = new Set(["request_refused", "bad_reply"]);
 
 /**
  * Removes prompts' entries from their server's history, where every client can read the whole graph and every message.

@@ -23,8 +23,8 @@ const codes = {
   /** An answer that does not follow the protocol: a proxy's page, broken JSON, another shape, too many bytes. */
   bad_reply: { errorClass: "server", retry: "later" },
   /**
-   * A proxy or a firewall in front of the server wants credentials that Genga does not have. Only the operator can
-   * solve this.
+   * A proxy or a firewall in front of the server wants credentials that Genga does not have, or redirects to somewhere
+   * else. Only the operator can solve this.
    */
   access_denied: { errorClass: "server", retry: "later" },
   /** An HTTP 4xx: the server understood the request and refused it. */

@@ -36,10 +36,10 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
   if (timedOut.has(code)) {
     return new ComfyUIError("request_timeout", `${what}: no answer in time (${text}).`, { cause: error });
   }
-  const refused = /^Unexpected server response: (40[137])$/.exec(text);
-  if (refused !== null) {
-    const httpStatus = Number(refused[1]);
-    return new ComfyUIError("access_denied", `${what}: HTTP ${httpStatus}`, { cause: error, httpStatus });
+  const httpStatus = Number(/^Unexpected server response: (\d{3})$/.exec(text)?.[1] ?? 0);
+  if (isDenied(httpStatus)) {
+    const message = `${what}: HTTP ${httpStatus}${redirectNote(httpStatus)}`;
+    return new ComfyUIError("access_denied", message, { cause: error, httpStatus });
   }
   if (
     code.startsWith("HPE_") ||
@@ -52,18 +52,30 @@ export function toComfyUIError(error: unknown, what: string): ComfyUIError {
 }
 
 /**
+ * ComfyUI redirects nobody. What does is something in front of it, such as a gateway that sends everybody without a
+ * session to its sign-in page; so a redirect says nothing about the prompt or the file.
+ */
+function isDenied(httpStatus: number): boolean {
+  const isRedirect = httpStatus >= 300 && httpStatus < 400;
+  return isRedirect || httpStatus === 401 || httpStatus === 403 || httpStatus === 407;
+}
+
+function redirectNote(httpStatus: number): string {
+  return httpStatus < 400 ? " (a redirect, which is not followed)" : "";
+}
+
+/**
  * The error for an HTTP status that is not a success. `body` is the beginning of the answer's body. It is left out where
  * credentials were refused, because such an answer may repeat them.
  */
 export function errorOfStatus(httpStatus: number, body: string, what: string): ComfyUIError {
-  const code =
-    httpStatus === 401 || httpStatus === 403 || httpStatus === 407
-      ? "access_denied"
-      : httpStatus >= 500 || httpStatus === 408 || httpStatus === 429
-        ? "server_failed"
-        : "request_refused";
+  const code = isDenied(httpStatus)
+    ? "access_denied"
+    : httpStatus >= 500 || httpStatus === 408 || httpStatus === 429
+      ? "server_failed"
+      : "request_refused";
   const excerpt = body.trim().split("\n", 1)[0]?.slice(0, 200) ?? "";
-  const detail = excerpt === "" || code === "access_denied" ? "" : `: ${excerpt}`;
+  const detail = code === "access_denied" ? redirectNote(httpStatus) : excerpt === "" ? "" : `: ${excerpt}`;
   return new ComfyUIError(code, `${what}: HTTP ${httpStatus}${detail}`, { httpStatus });
 }
 
