@@ -178,7 +178,9 @@ test("a server behind https and a bearer token says that it is denied, until the
     "credentials:\n  gateway: {bearer: {tokenFile: token}}\n" +
       `servers:\n  - {url: "${url}", credential: gateway, slots: 1, labels: [behind:gateway]}\n`,
   );
-  const worker = await stack.startWorker({ NODE_EXTRA_CA_CERTS: join(folder, "ca.pem"), LOG_LEVEL: "trace" });
+  const worker = await stack.startWorker({
+    ...{ NODE_EXTRA_CA_CERTS: join(folder, "ca.pem"), LOG_LEVEL: "trace", SERVER_GRACE_MS: "1500" },
+  });
   expect(await untilState(url, "denied")).toMatchObject({
     ...{ stateReason: expect.stringMatching(/HTTP 401$/), credential: "gateway" },
     ...{ slots: 1, labels: ["behind:gateway"] },
@@ -192,6 +194,15 @@ test("a server behind https and a bearer token says that it is denied, until the
   await untilServers((servers) => servers.some((server) => server.url === url && server["isKnown"] === true));
   const id = await api.submit({ ...sleep(0.1), requires: ["behind:gateway"] });
   expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+
+  // The server and its credentials are taken out while a job runs there: it ends there, after more than the grace time.
+  const before = (await executions()).length;
+  const last = await api.submit({ ...sleep(6), requires: ["behind:gateway"] });
+  await api.until(last, (job) => job.phase === "executing");
+  await write("servers: []\n");
+  expect(await api.untilEnded(last)).toMatchObject({ status: "completed", attempt: 1 });
+  expect((await executions()).length).toBe(before + 1);
+  await untilGone(url);
   const whats = proxy.admitted.map(({ what }) => what);
   expect(whats).toEqual(expect.arrayContaining(["GET /ws", "POST /prompt", "GET /view"]));
   expect([stranger.admitted, stranger.refused]).toEqual([[], []]);

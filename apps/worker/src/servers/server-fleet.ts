@@ -14,6 +14,7 @@ import { namedHereAlone, planFleet } from "./fleet-plan.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
 import { type FleetSources, namedByRow, NamedServers } from "./named-servers.ts";
 import { OwnedServer } from "./owned-server.ts";
+import { ServerCredentials } from "./server-credentials.ts";
 
 export interface ServerFleetOptions {
   workerId: string;
@@ -129,7 +130,13 @@ export class ServerFleet {
     const wanted = take.filter((id) => alone.includes(id));
     if (wanted.length === 0 || !guard.mayTakeOver) return;
     const taken = await guard.watch(servers.acquireServers(workerId, wanted, takeMax, leaseMs));
-    for (const { server, serverId, leaseNumber } of taken) this.#take(server, { serverId, leaseNumber });
+    for (const { server, serverId, leaseNumber } of taken) {
+      const lease = { serverId, leaseNumber };
+      // The sources may have changed since. Then it is retired, with what may be on it.
+      const named = this.#named.find(serverId) ?? namedByRow(server, this.#options.serverName);
+      if (named !== undefined) this.#take(server, lease, named);
+      else await guard.watch(servers.releaseServers(workerId, [lease]));
+    }
   }
 
   /** The servers that this worker owns, and those that no other worker serves. */
@@ -250,20 +257,20 @@ export class ServerFleet {
     }
   }
 
-  #take(record: ServerRecord, { serverId, leaseNumber }: ServerLease, leftBehind?: NamedServer): void {
-    const lastNamed = this.#named.find(record.id) ?? leftBehind;
-    if (lastNamed === undefined) throw new Error(`Server ${record.id} was taken but no source names it.`);
+  #take(record: ServerRecord, { serverId, leaseNumber }: ServerLease, named: NamedServer): void {
     const { servers, definitions, log, graceMs, stallMs, sources } = this.#options;
     const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber }, "server taken");
+    const namedNow = (): NamedServer | undefined => this.#named.withIdentity(record.url);
+    const credentials = new ServerCredentials({ sources, named, namedNow });
     const server = new OwnedServer({
-      ...{ record, address: lastNamed.address, lease: { serverId, leaseNumber } },
+      ...{ record, address: named.address, lease: { serverId, leaseNumber } },
       ...{ servers, definitions, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen },
-      authorization: () => sources.authorizationFor(this.#named.withIdentity(record.url) ?? lastNamed),
+      authorization: () => credentials.authorization(),
     });
     this.#owned.set(record.id, server);
     if (this.#isLeaving) server.hold("leaving", leavingReason);
-    if (this.#named.withIdentity(record.url) === undefined) this.#retire(server);
+    if (namedNow() === undefined) this.#retire(server);
     void server.tick().catch((error: unknown) => {
       log.warn({ err: error, server: record.url }, "the first check of a server failed");
     });
