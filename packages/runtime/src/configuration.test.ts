@@ -154,8 +154,20 @@ describe("the configuration", () => {
       ...{ RECYCLE_AFTER_JOBS: "500", RECYCLE_FREE_VRAM_BELOW_MB: "2000", RECYCLE_FREE_RAM_BELOW_MB: "4000" },
       ...{ RECYCLE_INTERVAL_MS: "1000", RECYCLE_HOOK_TIMEOUT_MS: "60000" },
       RECYCLE_HOOK: '["docker", "restart", "a name"]',
-      // Not one of Genga's, and so for the hook.
-      HOME: "/root",
+      // For the hook, which gets no other variables: they may be secrets.
+      ...{
+        HOME: "/root",
+        LC_ALL: "C",
+        KUBERNETES_SERVICE_HOST: "10.0.0.1",
+        RECYCLE_HOOK_ENV: "AWS_PROFILE, CLUSTER",
+      },
+      ...{
+        AWS_PROFILE: "farm",
+        AWS_SECRET_ACCESS_KEY: "secret",
+        COMFYUI_TOKEN: "secret",
+        PGPASSWORD: "secret",
+      },
+      ...{ OTEL_EXPORTER_OTLP_HEADERS: "authorization=secret", CLUSTER: "north" },
     });
     expect(configuration).toEqual({
       port: 9000,
@@ -206,7 +218,10 @@ describe("the configuration", () => {
         ...{
           hook: ["docker", "restart", "a name"],
           hookTimeoutMs: 60_000,
-          hookEnvironment: { HOME: "/root" },
+          hookEnvironment: {
+            ...{ HOME: "/root", LC_ALL: "C", KUBERNETES_SERVICE_HOST: "10.0.0.1" },
+            ...{ AWS_PROFILE: "farm", CLUSTER: "north" },
+          },
         },
       },
       previewMethod: "none",

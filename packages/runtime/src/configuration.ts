@@ -163,7 +163,7 @@ export function readConfiguration(env: Environment): Configuration {
     previewMethod: values.PREVIEW_METHOD,
     ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
-    ...{ webhooks: webhooksFrom(values), recycle: recycleFrom(values, env, configurationVariables()) },
+    ...{ webhooks: webhooksFrom(values), recycle: recycleFrom(values, env) },
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     ...{ workerId: values.WORKER_ID, apiDrainMs: values.API_DRAIN_MS },
     tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,

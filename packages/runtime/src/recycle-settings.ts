@@ -13,7 +13,7 @@ export interface RecycleSettings {
   /** A program and its arguments, run without a shell; empty = none. */
   readonly hook: readonly string[];
   readonly hookTimeoutMs: number;
-  /** This process's own, without Genga's settings: these contain its secrets, which no hook needs. */
+  /** A part of this process's own, which contains secrets: those of `hookVariables`, and those that an operator names. */
   readonly hookEnvironment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -40,6 +40,21 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
+/** What programs, SSH, Docker and kubectl need to find their way, and no secrets. */
+const hookVariables =
+  /^(PATH|HOME|LANG|LC_\w+|TZ|USER|LOGNAME|SHELL|TMPDIR|XDG_RUNTIME_DIR|SSH_AUTH_SOCK|DOCKER_HOST|KUBECONFIG|KUBERNETES_SERVICE_\w+)$/;
+
+/** Names of variables, separated by commas. */
+const variableNames = z.string().transform((text, context): readonly string[] => {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => /^[A-Za-z_]\w*$/.test(name))) return names;
+  context.addIssue({
+    code: "custom",
+    message: "names of variables, separated by commas: AWS_PROFILE, DOCKER_CONTEXT",
+  });
+  return z.NEVER;
+});
+
 const megabytesMax = 10_000_000;
 const hourMs = 3_600_000;
 
@@ -50,19 +65,17 @@ export const recycleVariables = {
   RECYCLE_FREE_RAM_BELOW_MB: wholeNumber(0, megabytesMax).default(0),
   RECYCLE_INTERVAL_MS: wholeNumber(0, 30 * 24 * hourMs).default(10 * 60_000),
   RECYCLE_HOOK: hook.default([]),
+  RECYCLE_HOOK_ENV: variableNames.default([]),
   RECYCLE_HOOK_TIMEOUT_MS: wholeNumber(100, hourMs).default(5 * 60_000),
 };
 
-/** @param settings the names of Genga's settings in the environment */
 export function recycleFrom(
   values: z.infer<z.ZodObject<typeof recycleVariables>>,
   env: RecycleSettings["hookEnvironment"],
-  settings: readonly string[],
 ): RecycleSettings {
-  // The credentials of the bucket are settings, too, although the library for S3 reads them.
-  const isSetting = (name: string): boolean =>
-    settings.includes(name) || /^AWS_(ACCESS|SECRET|SESSION)/.test(name);
-  const hookEnvironment = Object.fromEntries(Object.entries(env).filter(([name]) => !isSetting(name)));
+  const isForHook = (name: string): boolean =>
+    hookVariables.test(name) || values.RECYCLE_HOOK_ENV.includes(name);
+  const hookEnvironment = Object.fromEntries(Object.entries(env).filter(([name]) => isForHook(name)));
   return {
     afterJobs: values.RECYCLE_AFTER_JOBS,
     freeVramBelowBytes: values.RECYCLE_FREE_VRAM_BELOW_MB * 1_000_000,
