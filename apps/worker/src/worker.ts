@@ -174,8 +174,8 @@ export class Worker {
    * instead.
    */
   async stop(): Promise<void> {
+    const recyclerStopped = this.#recycler.stop();
     await Promise.all([this.#pump.stop(), ...this.#stops.map(async (stop) => stop())]);
-    await this.#recycler.stop();
     await this.#passes.whenIdle();
     await this.#previews.close();
     await this.#house.endedPrompts.forgetNow();
@@ -189,6 +189,9 @@ export class Worker {
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       this.#with.log.warn({ err: error }, "leases could not be handed back and are left to run out");
+    } finally {
+      // A hook gets some seconds to end. The servers are not kept for that long.
+      await recyclerStopped;
     }
   }
 

@@ -55,6 +55,27 @@ test("a recycling is noted from its wish to its end, and what was asked for firs
   });
 });
 
+test("the next owner is told that the server is being recycled", async () => {
+  const { serverUpkeep: upkeep, servers } = database;
+  const lease = await ownedServer();
+  const nextOwner = async (
+    before: ServerLease,
+  ): Promise<Awaited<ReturnType<typeof servers.acquireServers>>[number]> => {
+    await servers.releaseServers("worker-a", [before]);
+    const [taken] = await servers.acquireServers("worker-a", [before.serverId], 1, 60_000);
+    return taken!;
+  };
+  expect(lease).toMatchObject({ isBeingRecycled: false });
+  await upkeep.askRecycle(lease.serverId, by);
+  const second = await nextOwner(lease);
+  expect(second.isBeingRecycled).toBe(false);
+  await upkeep.beginRecycle(second, "");
+  const third = await nextOwner(second);
+  expect(third.isBeingRecycled).toBe(true);
+  await upkeep.endRecycle(third, { outcome: "done", message: null });
+  expect((await nextOwner(third)).isBeingRecycled).toBe(false);
+});
+
 test("only the server's owner changes it, and an unknown server is none", async () => {
   const { serverUpkeep: upkeep } = database;
   const lease = await ownedServer();

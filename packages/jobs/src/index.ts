@@ -154,6 +154,7 @@ export {
   type ServerState,
   type ServerStore,
   type ShownServerState,
+  type TakenServer,
   type WorkerRecord,
 } from "./ports/server-store.ts";
 export {

@@ -56,7 +56,7 @@ export class Recycler {
     return this.#stopping.signal.aborted ? Promise.resolve() : this.#looks.trigger();
   }
 
-  /** Ends what is under way; the next owners of the servers do it. */
+  /** Ends what is under way; the next owners of the servers do it. May take as long as the hook takes to end. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#looks.whenIdle();
@@ -74,6 +74,10 @@ export class Recycler {
       if (this.#running !== null || this.#options.isDraining()) return;
       const records = await upkeep.listUpkeep(servers.map(({ id }) => id));
       const known = new Map(records.map((record) => [record.serverId, record]));
+      for (const server of servers) {
+        const isBegun = (known.get(server.id)?.recycleReason ?? null) !== null;
+        if (server.holds.has("recycling") && !isBegun) server.hold("recycling", null);
+      }
       const [due] = servers
         .flatMap((server) => {
           const record = known.get(server.id);
@@ -107,8 +111,9 @@ export class Recycler {
         this.#options.log.error({ err: error, server: server.url }, "a server could not be recycled");
       })
       .finally(() => {
-        server.hold("recycling", null);
         this.#running = null;
+        // Otherwise its next owner recycles it, and it gets no work from this worker.
+        if (!signal.aborted) server.hold("recycling", null);
       });
     this.#running = { server, leaving, ended };
   }
@@ -118,19 +123,27 @@ export class Recycler {
     { cause, reason, signal }: { cause: RecycleCause; reason: string; signal: AbortSignal },
   ): Promise<void> {
     const { upkeep, log, ended } = this.#options;
+    // A server that is held is not handed over: before its row says so, because that takes time.
+    server.hold("recycling", `Recycling: ${reason}. Its prompts end first.`);
     if (!(await upkeep.beginRecycle(server.lease, reason))) return;
     log.info({ server: server.url, reason }, "recycling: the server gets no new work");
-    server.hold("recycling", `Recycling: ${reason}. Its prompts end first.`);
     let end: End;
     try {
       const isEmpty = await this.#untilEmpty(server, signal);
       end = isEmpty ? await this.#free(server, reason, signal) : { outcome: "busy", message: busyMessage };
     } catch (error) {
-      if (!signal.aborted) throw error;
-      log.info({ server: server.url }, "recycling: left to the server's next owner");
+      if (signal.aborted) {
+        log.info({ server: server.url }, leftMessage);
+        return;
+      }
+      // Recorded as an end like any other: without one it would begin again at once, for ever.
+      log.error({ err: error, server: server.url }, "the recycling of a server failed unexpectedly");
+      end = { outcome: "hook-failed", message: error instanceof Error ? error.message : String(error) };
+    }
+    if (!(await this.#record(server, end, signal))) {
+      log.info({ server: server.url }, leftMessage);
       return;
     }
-    await this.#record(server, end, signal);
     ended.inc({ cause, outcome: end.outcome });
     const told = { server: server.url, reason, ...end };
     if (end.outcome === "done") log.info(told, "recycled: the server may get work again");
@@ -177,6 +190,9 @@ export class Recycler {
       return notFreed === null
         ? { outcome: "done", message: null }
         : { outcome: "not-freed", message: notFreed };
+    // It may have been handed over since the last look.
+    if (!this.#options.owned().includes(server)) this.#running?.leaving.abort();
+    signal.throwIfAborted();
     server.hold("recycling", `Recycling: ${reason}. The hook runs.`);
     const { succeeded, message } = await runHook(settings.hook, {
       env: {
@@ -189,25 +205,28 @@ export class Recycler {
     });
     signal.throwIfAborted();
     // It may have restarted with other nodes and models.
-    await server.tick({ definitionsWanted: true });
+    await server.checkNow(signal, { definitionsWanted: true });
     return { outcome: succeeded ? "done" : "hook-failed", message };
   }
 
-  /** While the database is unavailable the server stays out of service: its row says that it is being recycled. */
-  async #record(server: OwnedServer, end: End, signal: AbortSignal): Promise<void> {
+  /**
+   * While the database is unavailable the server stays out of service: its row says that it is being recycled.
+   * @returns `false` = not recorded: this worker stops, or another one owns the server now
+   */
+  async #record(server: OwnedServer, end: End, signal: AbortSignal): Promise<boolean> {
     for (;;) {
       try {
-        await this.#options.upkeep.endRecycle(server.lease, end);
-        return;
+        return await this.#options.upkeep.endRecycle(server.lease, end);
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error;
-        if (signal.aborted) return;
+        if (signal.aborted) return false;
         await sleep(1_000, undefined, { signal }).catch(() => undefined);
       }
     }
   }
 }
 
+const leftMessage = "recycling: left to the server's next owner";
 const busyMessage = "Prompts of other clients did not end.";
 
 /** Neither of ours nor of other clients is there a prompt. `false` also if it does not answer. */
@@ -217,7 +236,7 @@ async function isIdle(server: OwnedServer, signal: AbortSignal): Promise<boolean
     return running.length + pending.length === 0;
   } catch {
     signal.throwIfAborted();
-    await server.tick();
+    await server.checkNow(signal);
     return false;
   }
 }

@@ -17,6 +17,8 @@ function worker(id: string, serverIds: string[], serversOwned: number): WorkerRe
   };
 }
 
+const none: ReadonlySet<string> = new Set();
+
 /** Lets workers plan in turn until a whole round changes nothing; each server has at most one owner. */
 function balance(
   reach: Record<string, string[]>,
@@ -28,7 +30,7 @@ function balance(
     const before = JSON.stringify([...owner].sort());
     for (const [workerId, serverIds] of Object.entries(reach)) {
       const workers = Object.entries(reach).map(([id, ids]) => worker(id, ids, owned(id).length));
-      const plan = planFleet({ workerId, serverIds, ownedIds: owned(workerId) }, workers);
+      const plan = planFleet({ workerId, serverIds, ownedIds: owned(workerId), keptIds: none }, workers);
       for (const server of plan.handOver) owner.delete(server);
       const free = plan.take.filter((server) => !owner.has(server)).slice(0, plan.takeMax);
       for (const server of free) owner.set(server, workerId);
@@ -81,8 +83,18 @@ describe("together the workers own all servers", () => {
     }
   });
 
+  test("and a server that must stay is not handed over, but another one instead", () => {
+    const own = { workerId: "a", serverIds: ["1", "2"], ownedIds: ["1", "2"] };
+    const workers = [worker("a", ["1", "2"], 2), worker("b", ["1", "2"], 0)];
+    expect(planFleet({ ...own, keptIds: none }, workers).handOver).toEqual(["1"]);
+    expect(planFleet({ ...own, keptIds: new Set(["1"]) }, workers).handOver).toEqual(["2"]);
+    expect(planFleet({ ...own, keptIds: new Set(["1", "2"]) }, workers).handOver).toEqual([]);
+  });
+
   test("beside a worker of an earlier version, which does not report which servers it names", () => {
-    const plan = planFleet({ workerId: "a", serverIds: ["1", "2"], ownedIds: [] }, [worker("old", [], 0)]);
+    const plan = planFleet({ workerId: "a", serverIds: ["1", "2"], ownedIds: [], keptIds: none }, [
+      worker("old", [], 0),
+    ]);
     expect(plan).toEqual({ handOver: [], take: ["1", "2"], takeMax: 1 });
   });
 });

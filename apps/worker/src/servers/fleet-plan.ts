@@ -7,6 +7,8 @@ export interface OwnPart {
   serverIds: readonly string[];
   /** The servers that the worker owns, the least busy first; servers are handed over in this order. */
   ownedIds: readonly string[];
+  /** Those of them that are not handed over now. */
+  keptIds: ReadonlySet<string>;
 }
 
 export interface FleetPlan {
@@ -76,6 +78,7 @@ export function planFleet(own: OwnPart, workers: readonly WorkerRecord[]): Fleet
   const handOver: string[] = [];
   for (const id of own.ownedIds) {
     if (own.ownedIds.length - handOver.length <= share) break;
+    if (own.keptIds.has(id)) continue;
     const heir = others.find((other) => other.room > 0 && other.serverIds.has(id));
     if (heir === undefined) continue;
     heir.room -= 1;

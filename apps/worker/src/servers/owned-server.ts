@@ -56,9 +56,10 @@ export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
   readonly slotUse = new SlotUse();
   readonly wear = new ServerWear();
+  /** Changed only by `hold`. */
+  readonly holds = new ServiceHolds();
   #isDrainedByOperator: boolean;
   readonly wasLeaving: boolean;
-  readonly #holds = new ServiceHolds();
   #labels: readonly string[];
   #slots: number;
   readonly #options: OwnedServerOptions;
@@ -117,7 +118,7 @@ export class OwnedServer implements JobServer {
   }
 
   get isDraining(): boolean {
-    return this.#isDrainedByOperator || !this.#holds.areNone;
+    return this.#isDrainedByOperator || !this.holds.areNone;
   }
 
   /** An operator drained it, or resumed it. @returns whether that is a change */
@@ -130,9 +131,9 @@ export class OwnedServer implements JobServer {
 
   /** Gives it no new work, for a reason besides an operator's drain; `null` ends that. */
   hold(hold: Hold, reason: string | null): void {
-    this.#holds.set(hold, reason);
+    this.holds.set(hold, reason);
     if (reason !== null) this.slotUse.noteUnavailable();
-    else if (this.mayTakeJobs) this.#options.onReady(this);
+    else if (this.mayTakeJobs && !this.#closing.signal.aborted) this.#options.onReady(this);
     // Writes the state.
     void this.#checks.trigger();
   }
@@ -380,6 +381,6 @@ export class OwnedServer implements JobServer {
     for (const run of this.#runs) {
       if (isGone || (state === "wedged" && run.holdsSlot && !run.isExecuting)) run.stop("server-lost");
     }
-    await this.#row.recordState(this.#holds.shownState(this.#health));
+    await this.#row.recordState(this.holds.shownState(this.#health));
   }
 }

@@ -2,10 +2,9 @@ import { hostname } from "node:os";
 import { type ServerQueue } from "@genga/comfyui";
 import {
   noServerId,
-  type ServerLease,
-  type ServerRecord,
   type ServerSourcesStore,
   type ServerStore,
+  type TakenServer,
   type WorkerRecord,
 } from "@genga/jobs";
 import { isLoopback, type Logger, type NamedServer } from "@genga/runtime";
@@ -121,7 +120,9 @@ export class ServerFleet {
     const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
     this.#warnOfSharedLoopback(workers);
     const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
-    const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds }, workers);
+    // Its hook may be about to restart it, which its next owner's jobs would not survive.
+    const keptIds = new Set(this.owned.flatMap((server) => (server.holds.has("recycling") ? server.id : [])));
+    const { handOver, take, takeMax } = planFleet({ workerId, serverIds, ownedIds, keptIds }, workers);
     await this.#handOver(handOver.flatMap((id) => this.#owned.get(id) ?? []));
     await this.#endRetirements(workers);
     await this.#takeLeftBehind();
@@ -130,11 +131,10 @@ export class ServerFleet {
     const wanted = take.filter((id) => alone.includes(id));
     if (wanted.length === 0 || !guard.mayTakeOver) return;
     const taken = await guard.watch(servers.acquireServers(workerId, wanted, takeMax, leaseMs));
-    for (const { server, serverId, leaseNumber } of taken) {
-      const lease = { serverId, leaseNumber };
+    for (const lease of taken) {
       // The sources may have changed since. Then it is retired, with what may be on it.
-      const named = this.#named.find(serverId) ?? namedByRow(server, this.#options.serverName);
-      if (named !== undefined) this.#take(server, lease, named);
+      const named = this.#named.find(lease.serverId) ?? namedByRow(lease.server, this.#options.serverName);
+      if (named !== undefined) this.#take(lease, named);
       else await guard.watch(servers.releaseServers(workerId, [lease]));
     }
   }
@@ -232,7 +232,10 @@ export class ServerFleet {
         continue;
       }
       // Within a lease, another worker with the same sources has noticed the change as well.
-      const isOthers = performance.now() - since > leaseMs && isNamedByOthers(serverId, workerId, workers);
+      const isOthers =
+        !server.holds.has("recycling") &&
+        performance.now() - since > leaseMs &&
+        isNamedByOthers(serverId, workerId, workers);
       if (isOthers) handOver.push(server);
       else if (
         server.promptIds.size === 0 &&
@@ -253,11 +256,11 @@ export class ServerFleet {
       const named = namedByRow(record, serverName);
       if (named === undefined || this.#named.find(record.id) !== undefined) continue;
       const [taken] = await guard.watch(servers.acquireServers(workerId, [record.id], 1, leaseMs));
-      if (taken !== undefined) this.#take(taken.server, taken, named);
+      if (taken !== undefined) this.#take(taken, named);
     }
   }
 
-  #take(record: ServerRecord, { serverId, leaseNumber }: ServerLease, named: NamedServer): void {
+  #take({ server: record, serverId, leaseNumber, isBeingRecycled }: TakenServer, named: NamedServer): void {
     const { servers, definitions, log, graceMs, stallMs, sources } = this.#options;
     const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber }, "server taken");
@@ -270,6 +273,8 @@ export class ServerFleet {
     });
     this.#owned.set(record.id, server);
     if (this.#isLeaving) server.hold("leaving", leavingReason);
+    // The hook that its last owner began may still run.
+    if (isBeingRecycled) server.hold("recycling", "Recycling: its last worker began it.");
     if (namedNow() === undefined) this.#retire(server);
     void server.tick().catch((error: unknown) => {
       log.warn({ err: error, server: record.url }, "the first check of a server failed");

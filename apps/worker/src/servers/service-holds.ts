@@ -12,6 +12,10 @@ export class ServiceHolds {
     return this.#reasons.size === 0;
   }
 
+  has(hold: Hold): boolean {
+    return this.#reasons.has(hold);
+  }
+
   set(hold: Hold, reason: string | null): void {
     if (reason === null) this.#reasons.delete(hold);
     else this.#reasons.set(hold, reason);

@@ -8,6 +8,7 @@ import {
   type ServerState,
   type ServerStore,
   type StoredDefinitions,
+  type TakenServer,
   type WorkerRecord,
   toStorableText,
 } from "@genga/jobs";
@@ -124,10 +125,10 @@ export class PrismaServerStore implements ServerStore {
     serverIds: string[],
     limit: number,
     leaseMs: number,
-  ): Promise<(ServerLease & { server: ServerRecord })[]> {
+  ): Promise<TakenServer[]> {
     return withMappedErrors(async () => {
       if (serverIds.length === 0 || limit <= 0) return [];
-      const servers = await this.#database.$queryRaw<ServerRow[]>`
+      const servers = await this.#database.$queryRaw<(ServerRow & { isBeingRecycled: boolean })[]>`
         WITH free AS (
           SELECT id FROM servers
           WHERE id = ANY(${serverIds}::uuid[]) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
@@ -138,11 +139,13 @@ export class PrismaServerStore implements ServerStore {
           FROM free WHERE servers.id = free.id
           RETURNING servers.*
         )
-        SELECT ${serverColumns} FROM server ORDER BY server.id`;
-      return servers.map((server) => ({
+        SELECT ${serverColumns}, upkeep.recycle_begun_at IS NOT NULL AS "isBeingRecycled"
+        FROM server LEFT JOIN server_upkeep upkeep ON upkeep.server_id = server.id ORDER BY server.id`;
+      return servers.map(({ isBeingRecycled, ...server }) => ({
         serverId: server.id,
         leaseNumber: server.leaseNumber,
         server: recordFromRow(server),
+        isBeingRecycled,
       }));
     });
   }

@@ -154,6 +154,13 @@ export interface ServerLease {
   leaseNumber: number;
 }
 
+/** A server that a worker has just got. */
+export interface TakenServer extends ServerLease {
+  server: ServerRecord;
+  /** An earlier owner began to recycle it, and did not end that. */
+  isBeingRecycled: boolean;
+}
+
 /**
  * The ComfyUI servers: which worker owns each, and what each can run. A server has at most one owner at a time. Every
  * method throws `StoreUnavailableError` when the database cannot be reached.
@@ -191,7 +198,7 @@ export interface ServerStore {
     serverIds: string[],
     limit: number,
     leaseMs: number,
-  ): Promise<(ServerLease & { server: ServerRecord })[]>;
+  ): Promise<TakenServer[]>;
   /** Renews all leases in one statement. A lease that is not returned was lost. */
   renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]>;
   /** Frees the servers at once. Their state is `unknown` until the next owner has checked them. */
