@@ -187,9 +187,13 @@ describe("a refusal by one server", () => {
     });
   }, 30_000);
 
-  test.each([404, 405, 302])(
-    "is none of the graph when it is an HTTP %s",
-    async (status) => {
+  test.each([
+    [404, "bad-reply"],
+    [405, "bad-reply"],
+    [302, "access-denied"],
+  ])(
+    "is none of the graph when it is an HTTP %s, but %s",
+    async (status, code) => {
       let isWrong = true;
       odd.refuse = (method, path) => {
         if (!isWrong || method !== "POST" || path !== "/prompt") return undefined;
@@ -202,7 +206,7 @@ describe("a refusal by one server", () => {
       await api.request("POST", `servers/${rareId}/resume`);
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
       expect(await attemptsOf(id)).toMatchObject([
-        { outcome: "requeued", failure: { class: "server", code: "bad-reply" } },
+        { outcome: "requeued", failure: { class: "server", code } },
         { outcome: "completed" },
       ]);
     },
