@@ -52,12 +52,16 @@ test("only the API can be reached from other machines, and Grafana from this one
 });
 
 test("no password and no key has a default", () => {
-  const secrets = [...text.matchAll(/\$\{([A-Z_]*(?:PASSWORD|API_KEY))(:..)/g)];
-  expect(new Set(secrets.map(([, name]) => name))).toEqual(
-    new Set(["POSTGRES_PASSWORD", "REDIS_PASSWORD", "GENGA_API_KEY", "PROMETHEUS_API_KEY"]),
-  );
-  for (const [whole, , rest] of secrets)
-    expect([whole, rest]).toEqual([whole, expect.stringMatching(/^:(\?s|\+,)$/)]);
+  const secrets = [...text.matchAll(/\$\{([A-Z_]*(?:PASSWORD|API_KEYS?))([^A-Z_].{0,3})/g)];
+  const required = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "GENGA_API_KEY"];
+  const further = ["PROMETHEUS_API_KEY", "API_KEYS"];
+  expect(new Set(secrets.map(([, name]) => name))).toEqual(new Set([...required, ...further]));
+  // `:?` stops at once where one is missing; `:+` adds further keys where they are set.
+  for (const [whole, name = "", rest] of secrets)
+    expect({ whole, rest }).toEqual({
+      whole,
+      rest: expect.stringMatching(required.includes(name) ? /^:\?set?/ : /^(:\+,|\}\})/),
+    });
   expect(services["postgres"]!.environment).not.toHaveProperty("POSTGRES_HOST_AUTH_METHOD");
   expect(text).toContain("requirepass ${REDIS_PASSWORD:?");
 });
@@ -75,7 +79,13 @@ test("only the API gets its keys, and no service gets a secret that it does not 
   expect(settingsOf("worker")).toEqual(expect.arrayContaining(["DATABASE_URL", "REDIS_URL", "COMFYUI_URLS"]));
 });
 
-test("Genga's containers write only to /tmp and to the volume, and have no capabilities", () => {
+const volumesOf: Readonly<Record<string, readonly string[]>> = {
+  api: ["data:/var/lib/genga"],
+  worker: ["data:/var/lib/genga"],
+  "file-cleaner": ["comfyui-input:/scratch/input", "comfyui-output:/scratch/output"],
+};
+
+test("Genga's containers write only to /tmp and to their volumes, and have no capabilities", () => {
   expect(ours.map(([name]) => name)).toEqual(["migrate", "api", "worker", "simulator", "file-cleaner"]);
   for (const [name, { read_only, tmpfs, cap_drop, volumes }] of ours) {
     expect({ name, read_only, tmpfs, cap_drop }).toEqual({
@@ -84,8 +94,7 @@ test("Genga's containers write only to /tmp and to the volume, and have no capab
       tmpfs: ["/tmp"],
       cap_drop: ["ALL"],
     });
-    const own = ["api", "worker"].includes(name) ? ["data:/var/lib/genga"] : [];
-    if (name !== "file-cleaner") expect(volumes).toEqual(own);
+    expect(volumes).toEqual(volumesOf[name] ?? []);
   }
 });
 

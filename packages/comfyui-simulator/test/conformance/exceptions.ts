@@ -109,6 +109,7 @@ const exceptions: readonly Exception[] = [
     reason: "whether the reply still leaves before the process ends is a race",
   },
   {
+    target: "real server",
     recording: /^(48|54)/,
     text: /^(batch cancel: one running, one pending, one finished|killed \(SIGKILL\) in mid-run): A message status\b/,
     reason:
