@@ -29,6 +29,8 @@ import { WorkerPasses } from "./worker-passes.ts";
 
 const progressFlushMs = 500;
 const passIntervalMs = 1_000;
+/** Servers wear out slowly; what an operator asks for is looked at at once. */
+const recycleLookMs = 5_000;
 const checkIntervalMs = 5_000;
 const measuresIntervalMs = 2_000;
 const servedIntervalMs = 2_000;
@@ -163,7 +165,7 @@ export class Worker {
     repeat("drain", passIntervalMs, () => {
       this.drain.look();
     });
-    repeat("recycling", passIntervalMs, () => this.#recycler.look());
+    repeat("recycling", recycleLookMs, () => this.#recycler.look());
     repeat("server checks", checkIntervalMs, () => {
       this.#checkServers({ definitionsWanted: false });
     });

@@ -61,6 +61,7 @@ export class ServerFleet {
   readonly #warnedOf = new Set<string>();
   readonly #dropping = new Set<Promise<void>>();
   #liveWorkers = 1;
+  #nextLookBehind = Number.NEGATIVE_INFINITY;
   #isLeaving = false;
   #renewedAt = performance.now();
 
@@ -251,7 +252,10 @@ export class ServerFleet {
   /** Takes servers that were being retired when their owner stopped, and so ends what runs on them. */
   async #takeLeftBehind(): Promise<void> {
     const { serverSources, servers, guard, workerId, leaseMs, serverName } = this.#options;
-    if (!guard.mayTakeOver || this.#isLeaving) return;
+    const now = performance.now();
+    if (!guard.mayTakeOver || this.#isLeaving || now < this.#nextLookBehind) return;
+    // What runs there runs on meanwhile.
+    this.#nextLookBehind = now + leaseMs / 3;
     for (const record of await guard.watch(serverSources.listLeftBehind(leaseMs))) {
       const named = namedByRow(record, serverName);
       if (named === undefined || this.#named.find(record.id) !== undefined) continue;
