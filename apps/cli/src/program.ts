@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import tab from "@bomb.sh/tab/commander";
 import { Command } from "commander";
+import { z } from "zod";
 import { type Surroundings } from "./command-context.ts";
 import { addActing } from "./commands/act.ts";
 import { addBatches } from "./commands/batches.ts";
@@ -14,10 +16,16 @@ import { addTemplates } from "./commands/templates.ts";
 import { addWatch } from "./commands/watch.ts";
 import { defaultUrl } from "./settings/connection.ts";
 
+/** That of the checkout. */
+const version = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"))).version;
+
 /** All commands of `genga`. They throw, so that one place decides about messages and exit codes. */
 export function createProgram(surroundings: Surroundings): Command {
   const program = new Command("genga")
     .description("Submit image and video jobs to Genga, follow them, and fetch what they made.")
+    .version(version, "--version", "say which version this is")
     .option("--url <url>", `of the API (else GENGA_URL, what \`genga login\` keeps, ${defaultUrl})`)
     .option("--json", "write results as JSON, for scripts")
     .exitOverride()

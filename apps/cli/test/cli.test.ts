@@ -104,6 +104,13 @@ test("a picture of one's own is uploaded and begun with; a dry run sends nothing
   expect(await genga([...args, "--seeds", "2", "--dry-run"], { env })).toMatchObject({ code: 2 });
 });
 
+test("says its version", async () => {
+  expect(await genga(["--version"], { env })).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+  });
+});
+
 test("a sweep over inputs of a workflow makes a job for each value", async () => {
   const path = await file("swept.json", graph(0));
   const args = ["submit", "--workflow", path, "--vary", "1.color=1,2,3", "--dry-run", "--json"];
