@@ -157,6 +157,7 @@ const foldersMayImport = {
     keeping: ["connection", "generated", "lanes", "tenants", "webhooks"],
     jobs: ["connection", "generated", "keeping", "lanes", "servers"],
     events: ["connection", "generated", "jobs", "webhooks"],
+    door: ["connection", "generated", "jobs"],
   },
   "packages/queue": {
     redis: [],

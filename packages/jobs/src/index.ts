@@ -102,7 +102,7 @@ export {
   type SealForJob,
   type TellPassedOn,
 } from "./ports/job-requests.ts";
-export { type AttemptEnd, type AttemptResult, type Candidate, type Claim } from "./ports/job-runs.ts";
+export { type AttemptEnd, type AttemptResult, type Candidate, type Claim, type DoorRun } from "./ports/job-runs.ts";
 export { type HeartbeatResult, type JobLease, type JobRuns, type LeasedJob } from "./ports/job-runs.ts";
 export { type SweeperWork } from "./ports/job-runs.ts";
 export { type PassedOn, type ProgressReport } from "./ports/job-runs.ts";
@@ -309,3 +309,20 @@ export { type NewWebhook, type SubmittedWebhook, type Webhook, type WebhookDeliv
 export { type WebhookDeliveryStatus, type WebhookEventType } from "./job/webhook.ts";
 export { type DeliveryResult, type DueDelivery } from "./ports/webhook-store.ts";
 export { type WebhookQueue, type WebhookStore } from "./ports/webhook-store.ts";
+export { type DoorRewrite, type NewDoorPrompt } from "./job/door-prompt.ts";
+export {
+  type DoorEntry,
+  type DoorPrompt,
+  type DoorPrompts,
+  type DoorPromptWithGraph,
+  type EndedDoorPrompt,
+} from "./ports/door-prompts.ts";
+export {
+  doorFileSource,
+  doorFileTypes,
+  type DoorFile,
+  type DoorFileName,
+  type DoorFiles,
+  type DoorFileType,
+  type UnnamedDoorFile,
+} from "./ports/door-files.ts";

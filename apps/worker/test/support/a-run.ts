@@ -65,6 +65,7 @@ export function aRun({
       hasExtraData: false,
       inputs: [],
       sealedExtraData: null,
+      door: null,
       workflow,
       parameters: null,
       executionElapsedMs: null,

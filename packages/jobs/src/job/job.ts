@@ -1,5 +1,6 @@
 /** The nouns of Genga: what a job is, and which values its fields may have. ARCHITECTURE.md has the glossary. */
 
+import { type NewDoorPrompt } from "./door-prompt.ts";
 import { type Lane } from "./lane.ts";
 import { type NewWebhook } from "./webhook.ts";
 
@@ -205,6 +206,8 @@ export interface NewJob extends JobParameters, JobLabels {
   sealedExtraData?: Uint8Array;
   /** Where its events are sent. */
   webhook?: NewWebhook;
+  /** It was submitted in ComfyUI's protocol. */
+  door?: NewDoorPrompt;
 }
 
 /** The parameters of a job as they are stored; its graph has stand-ins for the outputs of other jobs. */

@@ -62,6 +62,8 @@ export interface LeasedJob extends JobLease {
   hasExtraData: boolean;
   /** The secret extra data, encrypted; `null` = there is none, or it was lost. */
   sealedExtraData: Uint8Array | null;
+  /** What its client said in ComfyUI's protocol; `null` = the job came another way. */
+  door: DoorRun | null;
   serverId: string;
   clientId: string;
   promptId: string;
@@ -69,6 +71,14 @@ export interface LeasedJob extends JobLease {
   executionElapsedMs: number | null;
   /** The time until the job's queue deadline, by the database's clock; `null` = it has none. */
   expiresInMs: number | null;
+}
+
+/** A run of which a client of ComfyUI's protocol is told, and whose temporary outputs are kept. */
+export interface DoorRun {
+  /** The server runs only these output nodes; `null` = all. */
+  targets: string[] | null;
+  /** Nodes that were `SaveImageWebsocket` in the client's graph. */
+  socketNodes: string[];
 }
 
 export interface ProgressReport extends JobLease {

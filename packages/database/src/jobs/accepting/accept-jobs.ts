@@ -13,6 +13,7 @@ import { type PlainStatements, type Statements } from "../../connection/plain-st
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { jobColumns, jobFromRow, type JobRow } from "../job-rows.ts";
 import { insertDependencies } from "../dependencies/insert-dependencies.ts";
+import { doorRows } from "./door-rows.ts";
 import { fulfilClaim, type Fulfilment } from "./idempotency-keys.ts";
 import { type LaneRows } from "../../lanes/use-lanes.ts";
 import { prepareJobs, rowOf, webhookRow, type PreparedGraph, type PreparedJob } from "./prepare-jobs.ts";
@@ -237,7 +238,8 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         tags text[], requires text[], "attemptsMax" int, "timeoutMs" int, "runAt" timestamptz, "expiresAt" timestamptz,
         parameters jsonb, "promptText" text, "workflowHash" text, "uploadIds" uuid[], "extraDataText" text, "sealedExtraData" text,
         key text, webhook jsonb, "openDependencies" int, "hasDependents" boolean, "reuseHash" text, "reusedFrom" uuid,
-        "rerunOf" uuid, traceparent text, "templateName" text, "templateVersion" int, "templateValues" jsonb)
+        "rerunOf" uuid, traceparent text, "templateName" text, "templateVersion" int, "templateValues" jsonb,
+        door jsonb)
       WHERE EXISTS (SELECT FROM room)
     ), batch AS (
       INSERT INTO batches (id, tenant_id, name, total, project, scene, shot, tags)
@@ -250,7 +252,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       INSERT INTO jobs (id, tenant_id, batch_id, batch_index, type, priority, lane, rank, project, scene, shot, tags,
         requires, attempts_max, timeout_ms, run_at, expires_at, has_extra_data, key, open_dependencies,
         has_dependents, template_name, template_version, reuse_hash, reused_from, made_by, status, phase, percent,
-        finished_at, event_sequence, output_bytes, rerun_of, traceparent)
+        finished_at, event_sequence, output_bytes, rerun_of, traceparent, door)
       SELECT id, ${tenantId}::uuid, ${batch?.id ?? null}::uuid, "batchIndex", type, priority, lane, rank, project, scene,
         shot, tags, requires, "attemptsMax", "timeoutMs", "runAt", "expiresAt", "sealedExtraData" IS NOT NULL,
         key, "openDependencies", "hasDependents", "templateName", "templateVersion", decode("reuseHash", 'hex'), "reusedFrom",
@@ -262,7 +264,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
         CASE WHEN "reusedFrom" IS NULL THEN 1 ELSE 2 END,
         CASE WHEN "reusedFrom" IS NULL THEN 0 ELSE (
           SELECT coalesce(sum(bytes), 0) FROM outputs WHERE job_id = "reusedFrom" AND kind = 'text') END,
-        "rerunOf", traceparent
+        "rerunOf", traceparent, door IS NOT NULL
       FROM given
       RETURNING *
     ), parameters AS (
@@ -289,7 +291,7 @@ async function insertRows(statements: Statements, insert: Insert): Promise<Job[]
       SELECT id, 2, 'completed', attempt, jsonb_build_object('reusedFrom', reused_from, 'outputs', (
         SELECT count(*) FROM outputs source WHERE source.job_id = reused_from))
       FROM job WHERE reused_from IS NOT NULL
-    )${ranked.some(({ reusedFrom }) => reusedFrom !== null) ? reusedRows : Prisma.empty}
+    )${ranked.some(({ job }) => job.door !== undefined) ? doorRows(tenantId) : Prisma.empty}${ranked.some(({ reusedFrom }) => reusedFrom !== null) ? reusedRows : Prisma.empty}
     SELECT ${jobColumns} FROM job`;
   return inserted.map(jobFromRow);
 }

@@ -23,6 +23,9 @@ interface LeasedRow extends JobRow {
   hasExtraData: boolean;
   inputs: unknown;
   sealedExtraData: Uint8Array | null;
+  isDoor: boolean;
+  doorTargets: string[] | null;
+  doorSocketNodes: string[] | null;
   leasedServerId: string;
   leasedClientId: string;
   leasedPromptId: string;
@@ -205,13 +208,15 @@ const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
   asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
   asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
+  job.door AS "isDoor", door_prompts.targets AS "doorTargets", door_prompts.socket_nodes AS "doorSocketNodes",
   extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id
   JOIN workflows ON workflows.hash = asked.workflow_hash
   JOIN tenants ON tenants.id = job.tenant_id
-  LEFT JOIN job_secrets ON job.has_extra_data AND job_secrets.job_id = job.id`;
+  LEFT JOIN job_secrets ON job.has_extra_data AND job_secrets.job_id = job.id
+  LEFT JOIN door_prompts ON job.door AND door_prompts.job_id = job.id`;
 
 function leasedFromRow(row: LeasedRow): LeasedJob {
   const job = jobFromRow(row);
@@ -227,6 +232,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     hasExtraData: row.hasExtraData,
     inputs: inputsSchema.parse(row.inputs) ?? [],
     sealedExtraData: row.sealedExtraData,
+    door: row.isDoor ? { targets: row.doorTargets, socketNodes: row.doorSocketNodes ?? [] } : null,
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,
     promptId: row.leasedPromptId,

@@ -1,0 +1,29 @@
+/** A value of a client's graph in whose place the job's graph has another one. */
+export interface DoorRewrite {
+  nodeId: string;
+  /** The input; absent = the class of the node. */
+  input?: string;
+  /** What the client sent. */
+  said: unknown;
+}
+
+/** What a client of ComfyUI's protocol said of a prompt besides its graph. Stored with the job, in one transaction. */
+export interface NewDoorPrompt {
+  /** The name of the key that it came with. */
+  keyName: string;
+  /** The client's name for it; within the tenant it means the newest job that has it. */
+  promptId: string;
+  /** The client's name for itself; `null` = it gave none. */
+  clientId: string | null;
+  /** Smaller numbers of the same key run first. */
+  number: number;
+  /** SHA-256 of the graph and the targets as the client sent them, hexadecimal. */
+  saidHash: string;
+  /** partial_execution_targets; `null` = none were sent. */
+  targets: string[] | null;
+  /** The output nodes of the graph that run. */
+  outputNodes: string[];
+  /** Nodes that were `SaveImageWebsocket`: their pictures are sent to the client as frames. */
+  socketNodes: string[];
+  rewrites: DoorRewrite[];
+}

@@ -1,0 +1,68 @@
+import { type NewDoorPrompt } from "../job/door-prompt.ts";
+import { type JobStatus } from "../job/job.ts";
+
+export interface DoorPrompt extends NewDoorPrompt {
+  jobId: string;
+  tenantId: string;
+  createdAt: Date;
+  /** The client removed it from the history. */
+  hidden: boolean;
+  /** Of its job. */
+  status: JobStatus;
+  attempt: number;
+  finishedAt: Date | null;
+}
+
+/** A prompt with the graph of its job. */
+export interface DoorPromptWithGraph extends DoorPrompt {
+  /** JSON text. */
+  workflow: string;
+  /** extra_data without secrets, as JSON text; `null` = none. */
+  extraData: string | null;
+}
+
+/** The end of a prompt as a server's history has it. */
+export interface DoorEntry {
+  attempt: number;
+  /** `{outputs, status, meta}` as JSON text; `null` = no server told it, as of a prompt that was cancelled while it waited. */
+  entry: string | null;
+}
+
+export interface EndedDoorPrompt extends DoorPromptWithGraph, DoorEntry {
+  failure: { message: string; nodeId: string | null; nodeType: string | null } | null;
+}
+
+/**
+ * Prompts of the door for ComfyUI's clients. Everything is of one tenant: prompts of another one are answered as unknown.
+ * Every method throws `StoreUnavailableError` when the database cannot be reached.
+ */
+export interface DoorPrompts {
+  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<DoorPrompt[]>;
+  /** The newest job of each of these prompt ids. */
+  findByPromptIds(tenantId: string, promptIds: readonly string[]): Promise<DoorPrompt[]>;
+  /**
+   * Prompts of a client that have not ended, and those that ended within the last `endedWithinMs`; the oldest first, at
+   * most the newest 1,000.
+   */
+  findByClientId(tenantId: string, clientId: string, endedWithinMs: number): Promise<DoorPrompt[]>;
+  /** The prompts of a key that wait or run. */
+  countActive(tenantId: string, keyName: string): Promise<number>;
+  /** The same prompts with their graphs, in pages, in the order in which they run: running ones first. */
+  listActive(tenantId: string, keyName: string): AsyncIterable<DoorPromptWithGraph[]>;
+  /** Ids of the jobs of these prompts, or of all, that wait or run, of this key. */
+  findActiveJobs(
+    tenantId: string,
+    keyName: string,
+    which: { promptIds?: readonly string[]; status?: "queued" | "processing" },
+  ): Promise<string[]>;
+  /** The end of the newest job of a prompt id; `null` = unknown, not ended, or hidden. */
+  findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null>;
+  /**
+   * Ended prompts that are not hidden, each prompt id once, in pages, the oldest first: the newest `max` ones, or, with an
+   * offset, those from the offset-th oldest on.
+   */
+  listEnded(tenantId: string, page: { max: number; offset?: number | undefined }): AsyncIterable<EndedDoorPrompt[]>;
+  /** Hides ended prompts from the history. No job is removed. */
+  hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void>;
+  readEntries(tenantId: string, jobIds: readonly string[]): Promise<Map<string, DoorEntry>>;
+}
