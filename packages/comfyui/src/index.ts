@@ -61,7 +61,7 @@ export {
   type NodeDefinition,
   type ObjectInfo,
 } from "./classes/object-info.ts";
-export { fileKindOf, listOf, objectInfoSchema, specOf } from "./classes/object-info.ts";
+export { fileKindOf, isUploadInput, listOf, objectInfoSchema, specOf } from "./classes/object-info.ts";
 export {
   type FileReference,
   type OutputReference,
@@ -90,6 +90,7 @@ export {
 } from "./wire/server-api.ts";
 export { type ServerDefinitions } from "./definitions/server-definitions.ts";
 export { canRun, parseDefinitions } from "./definitions/server-definitions.ts";
+export { uncountedName, type UncountedName } from "./definitions/server-names.ts";
 export { cacheInput, isFilenamePrefix, prepareForSubmission } from "./definitions/submission.ts";
 export { type PackedDefinitions } from "./definitions/packed-definitions.ts";
 export { unpackDefinitions } from "./definitions/packed-definitions.ts";

@@ -1,5 +1,7 @@
 import {
   type AuditStore,
+  type DoorFiles,
+  type DoorPrompts,
   type EventReader,
   type EventSequencer,
   type FarmStore,
@@ -33,6 +35,8 @@ import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
 import { withMappedErrors } from "./connection/database-errors.ts";
+import { PrismaDoorFiles } from "./door/prisma-door-files.ts";
+import { PrismaDoorPrompts } from "./door/prisma-door-prompts.ts";
 import { PrismaRunDurations } from "./durations/prisma-run-durations.ts";
 import { PrismaEventStore } from "./events/prisma-event-store.ts";
 import { PrismaKeepingStore } from "./keeping/prisma-keeping-store.ts";
@@ -96,6 +100,8 @@ export interface Database {
   readonly uploads: UploadStore;
   readonly templates: TemplateStore;
   readonly keeping: KeepingStore;
+  readonly doorPrompts: DoorPrompts;
+  readonly doorFiles: DoorFiles;
   readonly webhooks: WebhookStore;
   readonly webhookQueue: WebhookQueue;
   /** Resolves when PostgreSQL answers. @throws StoreUnavailableError, or the signal's reason */
@@ -165,6 +171,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     uploads: new PrismaUploadStore(client),
     templates: new PrismaTemplateStore(client),
     keeping: new PrismaKeepingStore(client),
+    doorPrompts: new PrismaDoorPrompts(client),
+    doorFiles: new PrismaDoorFiles(client),
     webhooks: new PrismaWebhookStore(client),
     webhookQueue: new PrismaWebhookQueue(client),
     ping: (signal) =>

@@ -1,5 +1,7 @@
 import { migrate, openDatabase } from "@genga/database";
 import {
+  type DoorFiles,
+  type DoorPrompts,
   type EventReader,
   type EventSequencer,
   type KeepingStore,
@@ -16,6 +18,8 @@ import { type ContractStores, createTestDatabase } from "@genga/testing";
 export type TestStores = ContractStores & {
   url: string;
   uploads: UploadStore;
+  doorPrompts: DoorPrompts;
+  doorFiles: DoorFiles;
   templates: TemplateStore;
   keeping: KeepingStore;
   eventReader: EventReader;
@@ -36,8 +40,10 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
     await database.close();
     await scratch.drop();
   };
+  const { doorPrompts, doorFiles } = database;
   const { eventReader, eventSequencer, takeBacks, guessedLanes, webhooks, webhookQueue } = database;
   return {
+    ...{ doorPrompts, doorFiles },
     ...{
       eventReader,
       eventSequencer,

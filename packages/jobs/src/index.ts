@@ -102,7 +102,13 @@ export {
   type SealForJob,
   type TellPassedOn,
 } from "./ports/job-requests.ts";
-export { type AttemptEnd, type AttemptResult, type Candidate, type Claim, type DoorRun } from "./ports/job-runs.ts";
+export {
+  type AttemptEnd,
+  type AttemptResult,
+  type Candidate,
+  type Claim,
+  type DoorRun,
+} from "./ports/job-runs.ts";
 export { type HeartbeatResult, type JobLease, type JobRuns, type LeasedJob } from "./ports/job-runs.ts";
 export { type SweeperWork } from "./ports/job-runs.ts";
 export { type PassedOn, type ProgressReport } from "./ports/job-runs.ts";

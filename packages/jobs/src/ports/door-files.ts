@@ -1,5 +1,3 @@
-import { type Upload } from "./upload-store.ts";
-
 export const doorFileTypes = ["input", "output", "temp"] as const;
 export type DoorFileType = (typeof doorFileTypes)[number];
 
@@ -23,10 +21,21 @@ export interface UnnamedDoorFile {
 }
 
 /** What stands behind a name. */
-export type DoorFile = { jobId: string; source: string } | { upload: Upload };
+export type DoorFile = { jobId: string; source: string } | { uploadId: string };
 
-/** Names an output of a job: its node, the key of the node's output, and the index in the list under that key. */
-export function doorFileSource({ nodeId, key, index }: { nodeId: string; key: string; index: number }): string {
+/**
+ * Names an output of a job: its node, the key under which the node returned it, and its place among the outputs (files and
+ * texts) under that key.
+ */
+export function doorFileSource({
+  nodeId,
+  key,
+  index,
+}: {
+  nodeId: string;
+  key: string;
+  index: number;
+}): string {
   return JSON.stringify([nodeId, key, index]);
 }
 

@@ -10,6 +10,7 @@ export interface DoorPrompt extends NewDoorPrompt {
   /** Of its job. */
   status: JobStatus;
   attempt: number;
+  startedAt: Date | null;
   finishedAt: Date | null;
 }
 
@@ -61,7 +62,10 @@ export interface DoorPrompts {
    * Ended prompts that are not hidden, each prompt id once, in pages, the oldest first: the newest `max` ones, or, with an
    * offset, those from the offset-th oldest on.
    */
-  listEnded(tenantId: string, page: { max: number; offset?: number | undefined }): AsyncIterable<EndedDoorPrompt[]>;
+  listEnded(
+    tenantId: string,
+    page: { max: number; offset?: number | undefined },
+  ): AsyncIterable<EndedDoorPrompt[]>;
   /** Hides ended prompts from the history. No job is removed. */
   hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void>;
   readEntries(tenantId: string, jobIds: readonly string[]): Promise<Map<string, DoorEntry>>;

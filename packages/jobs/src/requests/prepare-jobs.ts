@@ -16,6 +16,7 @@ import { sealExtraData } from "../secrets/extra-data.ts";
 import { promptTextOf } from "../job/job-prompt.ts";
 import { type UploadFinder } from "../ports/upload-store.ts";
 import { type NewWebhook, type SubmittedWebhook } from "../job/webhook.ts";
+import { type NewDoorPrompt } from "../job/door-prompt.ts";
 import { type SecretBox } from "../secrets/secret-box.ts";
 import {
   type Remarks,
@@ -48,6 +49,8 @@ export interface JobOptions extends Partial<JobLabels> {
   dependsOn?: string[];
   /** Where the events of this job, or of this batch and its jobs, are sent. */
   webhook?: SubmittedWebhook;
+  /** What a client of ComfyUI's protocol said. */
+  door?: NewDoorPrompt;
 }
 
 export interface JobRequest {
@@ -169,6 +172,7 @@ async function prepareAt(
     ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
     ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
     ...(request.template !== undefined && { template: request.template }),
+    ...(options.door !== undefined && { door: options.door }),
     ...(options.webhook !== undefined && { webhook: rules.newWebhook(options.webhook, id) }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {

@@ -1,0 +1,136 @@
+import {
+  type DoorFile,
+  type DoorFileName,
+  type DoorFiles,
+  type DoorFileType,
+  type UnnamedDoorFile,
+} from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { repeatConflicts } from "../connection/repeat-conflicts.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { toStoredJson } from "../connection/stored-json.ts";
+
+/** Digits of a counter, as servers write it; larger ones have more. */
+const counterDigits = 5;
+const inputsMax = 10_000;
+const countedName = /^(?<stem>.*)_(?<digits>\d{5,9})_?\.[^.]*$/s;
+/** Names that are tried for an upload whose name is taken: ` (1)`, ` (2)`, … */
+const triesMax = 10_000;
+
+interface NamedRow {
+  source: string;
+  type: DoorFileType;
+  subfolder: string;
+  name: string;
+}
+
+/** Names in the table `door_files`. */
+export class PrismaDoorFiles implements DoorFiles {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  async nameOutputs(jobId: string, files: readonly UnnamedDoorFile[]): Promise<Map<string, DoorFileName>> {
+    if (files.length === 0) return new Map();
+    return await withMappedErrors(() =>
+      repeatConflicts(() =>
+        this.#database.$transaction(async (transaction) => {
+          // Outputs of one tenant are named one after the other, so that no two get one counter.
+          const [prompt] = await transaction.$queryRaw<{ tenantId: string }[]>`
+            SELECT tenant_id AS "tenantId" FROM door_prompts WHERE job_id = ${jobId}::uuid FOR KEY SHARE`;
+          if (prompt === undefined) return new Map<string, DoorFileName>();
+          const { tenantId } = prompt;
+          await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('door_files ' || ${tenantId}, 0))`;
+          await transaction.$executeRaw(namingStatement(tenantId, jobId, files));
+          const sources = files.map(({ source }) => source);
+          const rows = await transaction.$queryRaw<NamedRow[]>`
+            SELECT source, type, subfolder, name FROM door_files
+            WHERE job_id = ${jobId}::uuid AND source = ANY(${sources}::text[])`;
+          return new Map(rows.map(({ source, ...name }) => [source, name]));
+        }),
+      ),
+    );
+  }
+
+  findFile(tenantId: string, { type, subfolder, name }: DoorFileName): Promise<DoorFile | null> {
+    return withMappedErrors(async () => {
+      const row = await this.#database.doorFile.findUnique({
+        where: { tenantId_type_subfolder_name: { tenantId, type, subfolder, name } },
+        select: { jobId: true, source: true, uploadId: true },
+      });
+      if (row === null) return null;
+      const { jobId, source, uploadId } = row;
+      if (uploadId !== null) return { uploadId };
+      return jobId === null || source === null ? null : { jobId, source };
+    });
+  }
+
+  async nameUpload(
+    tenantId: string,
+    { type, subfolder, name: wanted }: DoorFileName,
+    { uploadId, overwrite }: { uploadId: string; overwrite: boolean },
+  ): Promise<DoorFileName> {
+    for (let number = 0; number < triesMax; number += 1) {
+      const name = number === 0 ? wanted : numbered(wanted, number);
+      // Names of outputs are counted on from here, as a server does.
+      const { stem = null, digits } = countedName.exec(name)?.groups ?? {};
+      const counter = digits === undefined ? null : Number(digits);
+      const rows = await withMappedErrors(
+        () => this.#database.$queryRaw<{ uploadId: string | null }[]>`
+          INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, upload_id)
+          VALUES (${tenantId}::uuid, ${type}, ${subfolder}, ${name}, ${stem}::text, ${counter}::int, ${uploadId}::uuid)
+          ON CONFLICT (tenant_id, type, subfolder, name) DO UPDATE SET
+            upload_id = CASE WHEN ${overwrite}::boolean THEN excluded.upload_id ELSE door_files.upload_id END,
+            job_id = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.job_id END,
+            source = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.source END,
+            created_at = CASE WHEN ${overwrite}::boolean THEN now() ELSE door_files.created_at END
+          RETURNING upload_id AS "uploadId"`,
+      );
+      if (rows[0]?.uploadId === uploadId) return { type, subfolder, name };
+    }
+    throw new Error(`No free name was found for an upload.`);
+  }
+
+  listInputs(tenantId: string): Promise<{ subfolder: string; name: string; mediaType: string }[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw`
+        SELECT newest.subfolder, newest.name, uploads.media_type AS "mediaType" FROM (
+          SELECT subfolder, name, upload_id FROM door_files
+          WHERE tenant_id = ${tenantId}::uuid AND type = 'input' AND upload_id IS NOT NULL
+          ORDER BY created_at DESC LIMIT ${inputsMax}
+        ) newest JOIN uploads ON uploads.id = newest.upload_id ORDER BY newest.subfolder, newest.name`,
+    );
+  }
+}
+
+/** Names those files that have no name yet; in each folder a stem is counted on from its highest counter. */
+function namingStatement(tenantId: string, jobId: string, files: readonly UnnamedDoorFile[]): Prisma.Sql {
+  const given = files.map((file, place) => ({ ...file, place }));
+  return Prisma.sql`
+    WITH unnamed AS (
+      SELECT file.* FROM jsonb_to_recordset(${toStoredJson(given)}::jsonb) AS file(
+        place int, source text, type text, subfolder text, stem text, ending text)
+      WHERE NOT EXISTS (SELECT FROM door_files named WHERE named.job_id = ${jobId}::uuid AND named.source = file.source)
+    ), counted AS (
+      SELECT unnamed.*, (
+        SELECT coalesce(max(counter), 0) FROM door_files named
+        WHERE named.tenant_id = ${tenantId}::uuid AND named.type = unnamed.type AND named.subfolder = unnamed.subfolder
+          AND named.stem = unnamed.stem
+      ) + row_number() OVER (PARTITION BY type, subfolder, stem ORDER BY place) AS number
+      FROM unnamed
+    )
+    INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, job_id, source)
+    SELECT ${tenantId}::uuid, type, subfolder,
+      stem || '_' || CASE WHEN number < 10 ^ ${counterDigits} THEN lpad(number::text, ${counterDigits}, '0')
+        ELSE number::text END || ending,
+      stem, number, ${jobId}::uuid, source
+    FROM counted ORDER BY place
+    ON CONFLICT DO NOTHING`;
+}
+
+function numbered(name: string, number: number): string {
+  const dot = name.lastIndexOf(".");
+  return dot <= 0 ? `${name} (${number})` : `${name.slice(0, dot)} (${number})${name.slice(dot)}`;
+}

@@ -1,0 +1,204 @@
+import {
+  type DoorEntry,
+  type DoorPrompt,
+  type DoorPrompts,
+  type DoorPromptWithGraph,
+  type EndedDoorPrompt,
+} from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { graphText } from "../jobs/job-rows.ts";
+
+/** Prompts that one statement reads with their graphs and entries. */
+const pageMax = 50;
+/** Of one client at once. */
+const ofClientMax = 1_000;
+
+const promptColumns = Prisma.sql`
+  prompt.job_id AS "jobId", prompt.tenant_id AS "tenantId", prompt.key_name AS "keyName", prompt.prompt_id AS "promptId",
+  prompt.client_id AS "clientId", prompt.number, prompt.said_hash AS "saidHash", prompt.targets,
+  prompt.output_nodes AS "outputNodes", prompt.socket_nodes AS "socketNodes", prompt.rewrites, prompt.hidden,
+  prompt.created_at AS "createdAt", job.status, job.attempt, job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
+
+const graphColumns = Prisma.sql`
+  ${graphText} AS workflow, coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
+const withGraph = Prisma.sql`
+  JOIN job_parameters asked ON asked.job_id = job.id JOIN workflows ON workflows.hash = asked.workflow_hash`;
+
+const isActive = Prisma.sql`job.door AND job.status IN ('queued', 'processing')`;
+/** A server has no entry of a prompt that was taken out of its queue. */
+const hasEnded = Prisma.sql`(
+  job.status IN ('completed', 'failed', 'timeout') OR (job.status = 'cancelled' AND job.started_at IS NOT NULL))`;
+
+const endedColumns = Prisma.sql`
+  ${promptColumns}, ${graphColumns}, entry.entry, job.failure_message AS "failureMessage",
+  job.failure_node_id AS "failureNodeId", job.failure_node_type AS "failureNodeType"`;
+
+type EndedRow = DoorPromptWithGraph & {
+  entry: string | null;
+  failureMessage: string | null;
+  failureNodeId: string | null;
+  failureNodeType: string | null;
+};
+
+/** Prompts in the table `door_prompts`. Every statement has the tenant as a condition. */
+export class PrismaDoorPrompts implements DoorPrompts {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<DoorPrompt[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw<DoorPrompt[]>`
+        SELECT ${promptColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+        WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.job_id = ANY(${jobIds}::uuid[]) ORDER BY prompt.job_id`,
+    );
+  }
+
+  findByPromptIds(tenantId: string, promptIds: readonly string[]): Promise<DoorPrompt[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw<DoorPrompt[]>`
+        SELECT ${promptColumns} FROM unnest(${[...new Set(promptIds)]}::text[]) AS said(id)
+        CROSS JOIN LATERAL (
+          SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = said.id
+          ORDER BY job_id DESC LIMIT 1
+        ) prompt JOIN jobs job ON job.id = prompt.job_id`,
+    );
+  }
+
+  findByClientId(tenantId: string, clientId: string, endedWithinMs: number): Promise<DoorPrompt[]> {
+    return withMappedErrors(async () => {
+      const rows = await this.#database.$queryRaw<DoorPrompt[]>`
+        SELECT ${promptColumns} FROM (
+          SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND client_id = ${clientId}
+          ORDER BY job_id DESC LIMIT ${ofClientMax}
+        ) prompt JOIN jobs job ON job.id = prompt.job_id
+        WHERE job.finished_at IS NULL OR job.finished_at > now() - ${endedWithinMs} * interval '1 millisecond'
+        ORDER BY prompt.job_id`;
+      return rows;
+    });
+  }
+
+  countActive(tenantId: string, keyName: string): Promise<number> {
+    return withMappedErrors(async () => {
+      const [row] = await this.#database.$queryRaw<[{ count: number }]>`
+        SELECT count(*)::int AS count FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}`;
+      return row.count;
+    });
+  }
+
+  async *listActive(tenantId: string, keyName: string): AsyncGenerator<DoorPromptWithGraph[]> {
+    const places = await withMappedErrors(
+      () => this.#database.$queryRaw<{ jobId: string }[]>`
+        SELECT job.id AS "jobId" FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}
+        ORDER BY job.status = 'queued', prompt.number, job.id LIMIT ${listedMax}`,
+    );
+    for (let from = 0; from < places.length; from += pageMax) {
+      const ids = places.slice(from, from + pageMax).map(({ jobId }) => jobId);
+      yield await withMappedErrors(
+        () => this.#database.$queryRaw<DoorPromptWithGraph[]>`
+          SELECT ${promptColumns}, ${graphColumns}
+          FROM unnest(${ids}::uuid[]) WITH ORDINALITY AS wanted(id, place)
+          JOIN door_prompts prompt ON prompt.job_id = wanted.id JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+          WHERE ${isActive} ORDER BY wanted.place`,
+      );
+    }
+  }
+
+  findActiveJobs(
+    tenantId: string,
+    keyName: string,
+    { promptIds, status }: { promptIds?: readonly string[]; status?: "queued" | "processing" },
+  ): Promise<string[]> {
+    return withMappedErrors(async () => {
+      const named =
+        promptIds === undefined ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${promptIds}::text[])`;
+      const inStatus =
+        status === undefined ? Prisma.sql`true` : Prisma.sql`job.status = ${status}::job_status`;
+      const rows = await this.#database.$queryRaw<{ id: string }[]>`
+        SELECT job.id FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName} AND ${named} AND ${inStatus}
+        ORDER BY job.id`;
+      return rows.map(({ id }) => id);
+    });
+  }
+
+  findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null> {
+    return withMappedErrors(async () => {
+      const [row] = await this.#database.$queryRaw<EndedRow[]>`
+        SELECT ${endedColumns} FROM (
+          SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = ${promptId}
+          ORDER BY job_id DESC LIMIT 1
+        ) prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+        LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
+        WHERE NOT prompt.hidden AND ${hasEnded}`;
+      return row === undefined ? null : endedFromRow(row);
+    });
+  }
+
+  async *listEnded(
+    tenantId: string,
+    { max, offset }: { max: number; offset?: number | undefined },
+  ): AsyncGenerator<EndedDoorPrompt[]> {
+    const page =
+      offset === undefined
+        ? Prisma.sql`ORDER BY prompt.job_id DESC LIMIT ${max}`
+        : Prisma.sql`ORDER BY prompt.job_id LIMIT ${max} OFFSET ${offset}`;
+    const places = await withMappedErrors(
+      () => this.#database.$queryRaw<{ jobId: string }[]>`
+        SELECT prompt.job_id AS "jobId" FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+        WHERE prompt.tenant_id = ${tenantId}::uuid AND NOT prompt.hidden AND ${hasEnded} AND NOT EXISTS (
+          SELECT FROM door_prompts newer WHERE newer.tenant_id = ${tenantId}::uuid
+            AND newer.prompt_id = prompt.prompt_id AND newer.job_id > prompt.job_id)
+        ${page}`,
+    );
+    if (offset === undefined) places.reverse();
+    for (let from = 0; from < places.length; from += pageMax) {
+      const ids = places.slice(from, from + pageMax).map(({ jobId }) => jobId);
+      const rows = await withMappedErrors(
+        () => this.#database.$queryRaw<EndedRow[]>`
+          SELECT ${endedColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+          LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
+          WHERE prompt.job_id = ANY(${ids}::uuid[]) AND ${hasEnded} ORDER BY prompt.job_id`,
+      );
+      yield rows.map(endedFromRow);
+    }
+  }
+
+  hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void> {
+    return withMappedErrors(async () => {
+      const named =
+        which === "all" ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${which.promptIds}::text[])`;
+      await this.#database.$executeRaw`
+        UPDATE door_prompts SET hidden = true WHERE job_id IN (
+          SELECT prompt.job_id FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+          WHERE prompt.tenant_id = ${tenantId}::uuid AND NOT prompt.hidden AND ${named} AND ${hasEnded}
+          ORDER BY prompt.job_id FOR NO KEY UPDATE OF prompt)`;
+    });
+  }
+
+  readEntries(tenantId: string, jobIds: readonly string[]): Promise<Map<string, DoorEntry>> {
+    return withMappedErrors(async () => {
+      const rows = await this.#database.$queryRaw<({ jobId: string } & DoorEntry)[]>`
+        SELECT entry.job_id AS "jobId", entry.attempt, entry.entry
+        FROM door_entries entry JOIN door_prompts prompt ON prompt.job_id = entry.job_id
+        WHERE prompt.tenant_id = ${tenantId}::uuid AND entry.job_id = ANY(${jobIds}::uuid[])`;
+      return new Map(rows.map(({ jobId, ...entry }) => [jobId, entry]));
+    });
+  }
+}
+
+/** A queue that is shown has at most this many prompts; longer ones are counted in full. */
+const listedMax = 10_000;
+
+function endedFromRow({ failureMessage, failureNodeId, failureNodeType, ...row }: EndedRow): EndedDoorPrompt {
+  const failure =
+    failureMessage === null
+      ? null
+      : { message: failureMessage, nodeId: failureNodeId, nodeType: failureNodeType };
+  return { ...row, failure };
+}

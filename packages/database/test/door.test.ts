@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
+import {
+  doorFileSource,
+  type DoorFileName,
+  type EndedDoorPrompt,
+  type Job,
+  type LeasedJob,
+  type NewDoorPrompt,
+  type UnnamedDoorFile,
+} from "@genga/jobs";
+import { buildFailure, buildJob, buildOutput } from "@genga/testing";
+import { openTestStores } from "./test-stores.ts";
+
+let stores: Awaited<ReturnType<typeof openTestStores>>;
+let client: pg.Client;
+let [own, other] = ["", ""];
+let serverId: string;
+
+beforeAll(async () => {
+  stores = await openTestStores();
+  client = new pg.Client({ connectionString: stores.url });
+  await client.connect();
+  own = (await stores.tenants.defaultTenant()).id;
+  other = (await stores.tenants.ensureTenants(["other"]))[0]!.id;
+  const [server] = await stores.servers.registerServers([{ url: "http://gpu:8188", slots: 9 }]);
+  serverId = server!.id;
+});
+afterAll(async () => {
+  await client.end();
+  await stores.close();
+});
+
+const said = (change: Partial<NewDoorPrompt> = {}): NewDoorPrompt => ({
+  ...{ keyName: "plugin", promptId: uuidv7(), clientId: null, number: 1, saidHash: "hash", targets: null },
+  ...{ outputNodes: ["9"], socketNodes: [], rewrites: [], ...change },
+});
+
+async function submit(door: NewDoorPrompt, tenantId = own): Promise<Job> {
+  const jobs = [buildJob({ door })];
+  const [job] = await stores.jobRequests.insertJobs({ tenantId, batch: null, jobs });
+  return job!;
+}
+
+async function run(job: Job): Promise<LeasedJob> {
+  const by = { serverId, workerId: "worker", clientId: "client", promptId: uuidv7() };
+  const { id: jobId, ticketNumber } = job;
+  const [leased] = await stores.jobRuns.claimJobs([{ jobId, attempt: 1, ticketNumber, ...by }], 60_000);
+  return leased!;
+}
+
+async function ended(tenantId: string, page: { max: number; offset?: number }): Promise<EndedDoorPrompt[]> {
+  const all: EndedDoorPrompt[] = [];
+  for await (const part of stores.doorPrompts.listEnded(tenantId, page)) all.push(...part);
+  return all;
+}
+
+const png = (source: string, change: Partial<UnnamedDoorFile> = {}): UnnamedDoorFile => ({
+  ...{ source, type: "output", subfolder: "", stem: "ComfyUI", ending: "_.png", ...change },
+});
+
+describe("prompts of clients", () => {
+  test("are stored with their job, and told to whoever runs it", async () => {
+    const door = said({
+      targets: ["9"],
+      socketNodes: ["9"],
+      rewrites: [{ nodeId: "9", said: "SaveImageWebsocket" }],
+    });
+    const leased = await run(await submit(door));
+    expect(leased.door).toEqual({ targets: ["9"], socketNodes: ["9"] });
+    const [found] = await stores.doorPrompts.findByPromptIds(own, [door.promptId]);
+    expect(found).toMatchObject({ ...door, status: "processing", jobId: leased.jobId });
+    const [plain] = await stores.jobRequests.insertJobs({ tenantId: own, batch: null, jobs: [buildJob()] });
+    expect((await run(plain!)).door).toBeNull();
+  });
+
+  test("are found by the name of their newest job, and only by their own tenant", async () => {
+    const door = said({ clientId: "krita" });
+    await submit(door);
+    const newer = await submit(door);
+    const foreign = await submit(door, other);
+    const ofOwn = await stores.doorPrompts.findByPromptIds(own, [door.promptId]);
+    expect(ofOwn.map(({ jobId }) => jobId)).toEqual([newer.id]);
+    expect(await stores.doorPrompts.findByJobs(own, [foreign.id])).toEqual([]);
+    expect(await stores.doorPrompts.findByClientId(other, "krita", 1_000)).toMatchObject([
+      { jobId: foreign.id },
+    ]);
+    expect(await stores.doorPrompts.findByClientId(own, "krita", 1_000)).toHaveLength(2);
+  });
+
+  test("wait in the order of their numbers, each in the queue of its key", async () => {
+    const key = said({ keyName: "painter" });
+    const [second, first] = [await submit({ ...key, number: 5 }), await submit({ ...key, number: -7 })];
+    await submit(said());
+    const shown: string[] = [];
+    for await (const page of stores.doorPrompts.listActive(own, "painter"))
+      shown.push(...page.map(({ jobId }) => jobId));
+    expect(shown).toEqual([first.id, second.id]);
+    expect(await stores.doorPrompts.countActive(own, "painter")).toBe(2);
+    expect(await stores.doorPrompts.countActive(other, "painter")).toBe(0);
+    expect(await stores.doorPrompts.findActiveJobs(own, "painter", { status: "processing" })).toEqual([]);
+    expect(await stores.doorPrompts.findActiveJobs(own, "nobody", { promptIds: [key.promptId] })).toEqual([]);
+  });
+
+  test("stand in the history once they have ended, until they are hidden", async () => {
+    await stores.doorPrompts.hide(own, "all");
+    const made: string[] = [];
+    for (const promptId of ["one", "two", "three"]) {
+      const leased = await run(await submit(said({ promptId })));
+      await stores.jobRuns.endAttempt(leased, { kind: "completed", outputs: [] });
+      made.push(leased.jobId);
+    }
+    const failing = await run(await submit(said({ promptId: "four" })));
+    await stores.jobRuns.endAttempt(failing, { kind: "failed", failure: buildFailure({ nodeId: "3" }) });
+    await submit(said({ promptId: "waits" }));
+    const names = async (page: { max: number; offset?: number }): Promise<string[]> =>
+      (await ended(own, page)).map(({ promptId }) => promptId);
+    expect(await names({ max: 10 })).toEqual(["one", "two", "three", "four"]);
+    expect(await names({ max: 2 })).toEqual(["three", "four"]);
+    expect(await names({ max: 2, offset: 1 })).toEqual(["two", "three"]);
+    expect(await stores.doorPrompts.findEnded(own, "four")).toMatchObject({
+      failure: { nodeId: "3" },
+      entry: null,
+    });
+    expect(await stores.doorPrompts.findEnded(other, "one")).toBeNull();
+    expect(await stores.doorPrompts.findEnded(own, "waits")).toBeNull();
+    await stores.doorPrompts.hide(other, "all");
+    await stores.doorPrompts.hide(own, { promptIds: ["two"] });
+    expect(await names({ max: 10 })).toEqual(["one", "three", "four"]);
+    const { rows } = await client.query("SELECT count(*)::int FROM jobs WHERE id = ANY($1)", [made]);
+    expect(rows).toEqual([{ count: 3 }]);
+  });
+
+  test("go with their job, and so do their entries and the names of their files", async () => {
+    const leased = await run(await submit(said({ promptId: "gone" })));
+    await stores.doorFiles.nameOutputs(leased.jobId, [png("a", { stem: "gone" })]);
+    await client.query("INSERT INTO door_entries VALUES ($1, 1, '{}')", [leased.jobId]);
+    await stores.jobRuns.endAttempt(leased, { kind: "completed", outputs: [buildOutput()] });
+    expect(await stores.doorPrompts.findEnded(own, "gone")).toMatchObject({ entry: "{}" });
+    await stores.jobRequests.removeJob(leased.jobId);
+    expect(await stores.doorPrompts.findEnded(own, "gone")).toBeNull();
+    const name: DoorFileName = { type: "output", subfolder: "", name: "gone_00001_.png" };
+    expect(await stores.doorFiles.findFile(own, name)).toBeNull();
+  });
+});
+
+describe("names of files", () => {
+  test("are counted on, however many are given at once, and stay with their output", async () => {
+    const jobs = await Promise.all([submit(said()), submit(said()), submit(said())]);
+    const sources = [0, 1].map((index) => doorFileSource({ nodeId: "9", key: "images", index }));
+    const named = await Promise.all(
+      jobs.map(({ id }) =>
+        stores.doorFiles.nameOutputs(
+          id,
+          sources.map((source) => png(source)),
+        ),
+      ),
+    );
+    const names = named.flatMap((each) => [...each.values()].map(({ name }) => name));
+    expect(names.toSorted()).toEqual([1, 2, 3, 4, 5, 6].map((number) => `ComfyUI_0000${number}_.png`));
+    const again = await stores.doorFiles.nameOutputs(
+      jobs[0].id,
+      [...sources, "more"].map((source) => png(source)),
+    );
+    expect(sources.map((source) => again.get(source))).toEqual(
+      sources.map((source) => named[0]!.get(source)),
+    );
+    expect(again.get("more")?.name).toBe("ComfyUI_00007_.png");
+    const foreign = await submit(said(), other);
+    const ofOther = await stores.doorFiles.nameOutputs(foreign.id, [png("a")]);
+    expect(ofOther.get("a")?.name).toBe("ComfyUI_00001_.png");
+    const name: DoorFileName = { type: "output", subfolder: "", name: "ComfyUI_00001_.png" };
+    expect(await stores.doorFiles.findFile(other, name)).toEqual({ jobId: foreign.id, source: "a" });
+  });
+
+  test("of uploads are the client's own, unless they are taken", async () => {
+    const upload = async (sha256: string, tenantId = own): Promise<string> =>
+      (
+        await stores.uploads.saveUpload({
+          ...{ tenantId, sha256: sha256.repeat(64), mediaType: "image/png", bytes: 1, width: 1, height: 1 },
+          ...{ frames: 1, durationMs: null },
+        })
+      ).id;
+    const [one, two, foreign] = [await upload("1"), await upload("2"), await upload("3", other)];
+    const wanted: DoorFileName = { type: "input", subfolder: "", name: "up.png" };
+    const give = async (uploadId: string, overwrite = false, tenantId = own): Promise<string> =>
+      (await stores.doorFiles.nameUpload(tenantId, wanted, { uploadId, overwrite })).name;
+    expect([await give(one), await give(one), await give(two)]).toEqual(["up.png", "up.png", "up (1).png"]);
+    expect(await give(foreign, false, other)).toBe("up.png");
+    expect(await give(two, true)).toBe("up.png");
+    expect(await stores.doorFiles.findFile(own, wanted)).toEqual({ uploadId: two });
+    const listed = await stores.doorFiles.listInputs(own);
+    expect(listed.map(({ name }) => name)).toEqual(["up (1).png", "up.png"]);
+  });
+});
