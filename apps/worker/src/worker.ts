@@ -314,9 +314,9 @@ export class Worker {
 
 function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: () => boolean): Sweeper {
   const { workerId: ownerId, runs, announcer, servers, guessedLanes: lanes, definitions } = dependencies;
-  const { runMetrics: metrics } = dependencies;
+  const { runMetrics: metrics, serverSources } = dependencies;
   const { tickets, signals, log, settings } = dependencies;
-  const { leaseMs, serverGraceMs: graceMs, ageingMs } = settings;
+  const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, ageingMs } = settings;
   return new Sweeper({
     ...{
       ownerId,
@@ -328,7 +328,9 @@ function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: (
       guard,
       leaseMs,
       graceMs,
+      retireMs,
       ageingMs,
+      serverSources,
       mayRequeue,
       metrics,
       log,

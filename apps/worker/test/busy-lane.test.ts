@@ -38,6 +38,7 @@ beforeAll(async () => {
       announcer: counted(database.jobAnnouncer, asked),
       servers: counted(database.servers, asked),
     },
+    ...{ serverSources: database.serverSources, retireMs: 60_000 },
     ...{ tickets, guard: new OutageGuard(60_000), leaseMs: 60_000, graceMs: 60_000, ageingMs, log },
     guessedLanes: { tick: () => Promise.resolve() },
     signals: {

@@ -107,7 +107,7 @@ test("servers come and go with the file while a batch runs: every job completes,
   await stack.startWorker();
   expect(await untilState(urlOf(0), "online")).toMatchObject({ source: "file", credential: null });
   const before = (await executions()).length;
-  const long = await api.submit(sleep(12));
+  const long = await api.submit(sleep(150));
   await api.until(long, (job) => job.phase === "executing");
   const { jobIds } = await api.submitBatch(Array.from({ length: 12 }, () => sleep(0.4)));
 
@@ -124,7 +124,9 @@ test("servers come and go with the file while a batch runs: every job completes,
   expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
   await writeServers(1);
   await untilState(urlOf(0), "retiring");
-  expect(await api.untilEnded(long)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
+  await api.cancel(long);
+  expect(await api.untilEnded(long)).toMatchObject({ status: "cancelled", attempt: 1 });
   await untilGone(urlOf(0));
 
   for (const id of jobIds) expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });

@@ -40,6 +40,9 @@ export class AddressError extends Error {
   override readonly name = "AddressError";
 }
 
+/** An index of rows by URL takes no more than about 2,700 bytes. */
+const urlLengthMax = 2_000;
+
 /** @throws AddressError */
 export function readComfyUIAddress(text: string, serverName: string | undefined): ComfyUIAddress {
   const address = parseUrl(text);
@@ -53,6 +56,8 @@ export function readComfyUIAddress(text: string, serverName: string | undefined)
     );
   }
   const url = identityOfUrl(text);
+  if (url.length > urlLengthMax)
+    throw new AddressError(`URLs of at most ${urlLengthMax} characters, percent-encoded`);
   const isNamed = serverName !== undefined && isLoopback(address.hostname);
   return {
     identity: isNamed ? `${url}#${serverName}` : url,

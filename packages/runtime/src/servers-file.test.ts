@@ -111,7 +111,12 @@ describe("is refused with the line and the field", () => {
       `servers:\n  - url: http://u:hunter2@gpu-1\n`,
       "line 2: servers[0].url: without user",
     ],
-    ["a query", `servers:\n  - url: http://gpu-1?hunter2\n`, "line 2: servers[0].url: a URL that begins"],
+    [
+      "a URL that no index takes",
+      server("").replace("gpu-2", "gpu-2/" + "é".repeat(400)),
+      "line 3: servers[1].url: a URL of",
+    ],
+    ["a query", `servers:\n  - url: http://gpu-1?hunter2\n`, "line 2: servers[0].url: a URL of at most"],
     [
       "a server named twice",
       `${server("")}  - url: http://GPU-1/\n`,

@@ -204,7 +204,7 @@ function addressOf(url: string, options: ServersFileOptions & { mistake: Mistake
     if (!(error instanceof AddressError)) throw error;
     throw options.mistake(
       ["url"],
-      "a URL that begins with http:// or https://, without a query or a fragment",
+      "a URL of at most 2000 characters that begins with http:// or https://, without a query or a fragment",
     );
   }
 }

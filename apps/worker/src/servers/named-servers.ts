@@ -29,9 +29,14 @@ export class NamedServers {
     this.#options = options;
   }
 
+  /** The sources have changed since the last registration, or there was none yet. */
+  get isBehind(): boolean {
+    return this.#registered?.of !== this.#options.sources.servers;
+  }
+
   /** The ids of the servers that the sources name now. */
   async ids(): Promise<string[]> {
-    while (this.#registered?.of !== this.#options.sources.servers) {
+    while (this.#registered === null || this.isBehind) {
       // One at a time, so that an older list is never written after a newer one.
       this.#registering ??= this.#register().finally(() => {
         this.#registering = null;
@@ -41,9 +46,9 @@ export class NamedServers {
     return [...this.#registered.byId.keys()];
   }
 
-  /** As of the last registration. */
-  get knownIds(): string[] {
-    return [...(this.#registered?.byId.keys() ?? [])];
+  /** As of the last registration; `null` = there was none yet. */
+  get knownIds(): string[] | null {
+    return this.#registered === null ? null : [...this.#registered.byId.keys()];
   }
 
   /** The server with this row, as the sources name it. */

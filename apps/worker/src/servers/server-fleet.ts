@@ -91,7 +91,8 @@ export class ServerFleet {
   /** Renews the leases of the owned servers. A server whose lease was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
-    const ids = await this.#namedIds();
+    // Leases are renewed even while new servers cannot be registered; balancing registers those.
+    const ids = this.#withRetiring(this.#named.knownIds ?? (await this.#named.ids()));
     const named = ids.length === 0 ? [noServerId] : ids;
     const sentAt = performance.now();
     const statusUrl = this.#options.statusUrl();
@@ -117,7 +118,9 @@ export class ServerFleet {
     const { servers, workerId, leaseMs, guard } = this.#options;
     this.applySources();
     await this.#handOver(this.owned.filter((server) => this.#isReachedElsewhere(server)));
+    const hasChanged = this.#named.isBehind;
     const serverIds = await this.#namedIds();
+    if (hasChanged) await this.renew();
     const workers = await guard.watch(servers.listLiveWorkers(leaseMs));
     this.#warnOfSharedLoopback(workers);
     const ownedIds = this.#leastBusyFirst().map(({ id }) => id);
@@ -180,7 +183,7 @@ export class ServerFleet {
    */
   #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
     const { workerId, log } = this.#options;
-    for (const serverId of this.#named.knownIds) {
+    for (const serverId of this.#named.knownIds ?? []) {
       const { identity = "", url = "" } = this.#named.find(serverId)?.address ?? {};
       if (identity !== url || !isLoopback(new URL(url).hostname)) continue;
       for (const { id, serverIds } of workers) {
@@ -259,8 +262,19 @@ export class ServerFleet {
     for (const record of await guard.watch(serverSources.listLeftBehind(leaseMs))) {
       const named = namedByRow(record, serverName);
       if (named === undefined || this.#named.find(record.id) !== undefined) continue;
+      if (!this.#knowsCredentialOf(named)) continue;
       const [taken] = await guard.watch(servers.acquireServers(workerId, [record.id], 1, leaseMs));
       if (taken !== undefined) this.#take(taken, named);
+    }
+  }
+
+  /** Without its credentials a worker could only be refused by the server, and would give up what runs there. */
+  #knowsCredentialOf(named: NamedServer): boolean {
+    try {
+      this.#options.sources.authorizationFor(named);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -287,8 +301,11 @@ export class ServerFleet {
 
   /** Those that the sources name, and those that are being retired. */
   async #namedIds(): Promise<string[]> {
-    const named = await this.#named.ids();
-    return [...new Set([...named, ...[...this.#retiringSince.keys()].filter((id) => this.#owned.has(id))])];
+    return this.#withRetiring(await this.#named.ids());
+  }
+
+  #withRetiring(ids: readonly string[]): string[] {
+    return [...new Set([...ids, ...[...this.#retiringSince.keys()].filter((id) => this.#owned.has(id))])];
   }
 
   /** The row exists by now. */

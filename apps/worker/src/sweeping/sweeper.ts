@@ -3,6 +3,7 @@ import {
   publishFailures,
   type JobAnnouncer,
   type JobRuns,
+  type ServerSourcesStore,
   type ServerStore,
   type Signals,
   type TicketQueue,
@@ -19,10 +20,13 @@ export interface SweeperOptions {
   /** Judges jobs that were accepted while no server was known. */
   guessedLanes: { tick: () => Promise<void> };
   servers: ServerStore;
+  serverSources: Pick<ServerSourcesStore, "removeUnnamed">;
   tickets: TicketQueue;
   signals: Signals;
   guard: OutageGuard;
   leaseMs: number;
+  /** How long a worker that is gone still counts as naming its servers. */
+  retireMs: number;
   /** This worker has lately adopted every job that it can, so the remaining jobs without a worker may be requeued. */
   mayRequeue: () => boolean;
   /** How long a job waits for its server to get an owner, before it is requeued for any server. */
@@ -45,6 +49,7 @@ const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
 const auditEvery = 5;
 const definitionsEvery = 60;
+const unnamedEvery = 5;
 /** Longer than any process takes between reading a server's row and reading its definitions. */
 const definitionsUnusedMs = 10 * 60_000;
 
@@ -78,6 +83,7 @@ export class Sweeper {
     if (this.#passes % idleRanksEvery === 0) await this.#options.announcer.forgetIdleRanks();
     const movesBases = this.#passes % basesEvery === 0;
     if (movesBases) await this.#options.announcer.moveBases();
+    if (this.#passes % unnamedEvery === 0) await this.#removeUnnamedServers();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       const wasWiped = await this.#refillWipedRedis();
@@ -126,6 +132,12 @@ export class Sweeper {
         log.info({ released: released.length, failed: failed.length }, "ends of jobs were passed on");
       if (isDone) return;
     }
+  }
+
+  async #removeUnnamedServers(): Promise<void> {
+    const { serverSources, guard, leaseMs, retireMs, log } = this.#options;
+    const removed = await guard.watch(serverSources.removeUnnamed({ leaseMs, seenWithinMs: retireMs }));
+    if (removed > 0) log.info({ removed }, "servers that no worker names any more were removed");
   }
 
   async #removeUnusedDefinitions(): Promise<void> {

@@ -49,6 +49,25 @@ export class PrismaServerSources implements ServerSourcesStore {
     });
   }
 
+  removeUnnamed({ leaseMs, seenWithinMs }: { leaseMs: number; seenWithinMs: number }): Promise<number> {
+    return withMappedErrors(
+      () => this.#database.$executeRaw`
+        WITH unnamed AS (
+          SELECT server.id FROM servers server
+          WHERE server.source <> 'setting' AND server.removed_at IS NULL
+            AND coalesce(server.lease_expires_at <= now(), true) AND NOT ${hasJobs}
+            -- A worker of an earlier version does not report which servers it names, so it counts as naming all.
+            AND NOT EXISTS (
+              SELECT FROM workers WHERE (server_ids = '{}' OR server.id = ANY(server_ids))
+                AND last_seen_at > now() - ${Math.max(leaseMs, seenWithinMs)}::float8 * interval '1 millisecond')
+          ORDER BY server.id FOR NO KEY UPDATE OF server SKIP LOCKED
+        )
+        UPDATE servers SET removed_at = now(), definitions_hash = NULL, lease_owner = NULL, lease_expires_at = NULL,
+          state = 'unknown', state_reason = NULL, state_since = now()
+        FROM unnamed WHERE servers.id = unnamed.id`,
+    );
+  }
+
   setServersProblem(workerId: string, problem: string | null): Promise<void> {
     return withMappedErrors(async () => {
       await this.#database.worker.updateMany({

@@ -16,6 +16,12 @@ export interface ServerSourcesStore {
    * being retired when their owner stopped.
    */
   listLeftBehind(leaseMs: number): Promise<ServerRecord[]>;
+  /**
+   * Removes the servers, by other sources than the setting, that have neither an owner nor jobs and that no worker names
+   * which was seen within this time: their last owner could not, because another worker still named them.
+   * @returns how many
+   */
+  removeUnnamed(options: { leaseMs: number; seenWithinMs: number }): Promise<number>;
   /** Records why this worker does not use the servers that its sources name now; `null` = it does. */
   setServersProblem(workerId: string, problem: string | null): Promise<void>;
 }
