@@ -69,6 +69,7 @@ import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { DashboardPages, dashboardFolder } from "./pages/dashboard-pages.ts";
+import { NewServers } from "./servers/new-servers.ts";
 import { type NewWebhooks } from "./webhooks/new-webhooks.ts";
 import { webhookParts } from "./webhooks/webhook-parts.ts";
 
@@ -111,6 +112,7 @@ export interface ApiDependencies {
   audit: AuditStore;
   webhooks: WebhookStore;
   newWebhooks: NewWebhooks;
+  newServers: NewServers;
   signals: Pick<Signals, "publish">;
   board: QueueBoard;
   pages: DashboardPages;
@@ -201,12 +203,11 @@ export async function openDependencies(
       ...{ storage, ...sharingParts(settings, storage, times, log) },
       ...{ uploads, templates, keys, jobMarks, audit, webhooks, signals },
       newWebhooks: sending.newWebhooks,
+      newServers: new NewServers(settings),
       ...operatorParts(database, settings, { servers, tickets }),
       ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
-      log,
-      version,
-      ...{ startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },
+      ...{ log, version, startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },
       close,
     };
   } catch (error) {

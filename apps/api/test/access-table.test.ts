@@ -75,6 +75,7 @@ describe("the table", () => {
     expect(linesOf("operate").toSorted()).toEqual(
       [
         ...[
+          "POST servers",
           "POST servers/:id/drain",
           "POST servers/:id/resume",
           "POST servers/:id/recycle",

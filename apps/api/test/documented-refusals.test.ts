@@ -48,6 +48,8 @@ const rare: Partial<Record<string, readonly ProblemCode[]>> = {
   replaceTemplate: ["too-many-templates"],
   // Where jobs were submitted with a key that is not set any more.
   retryBatch: ["secrets-key-missing"],
+  // Where credentials come without a SECRETS_KEY, or ADDED_SERVERS_MAX servers were added.
+  addServer: ["secrets-key-missing", "too-many-servers"],
   // Where webhooks were stored under a key that is not set any more, or are more than a tenant may have, or disabled.
   addWebhook: ["too-many-webhooks"],
   rotateWebhook: ["secrets-key-missing"],
@@ -219,6 +221,7 @@ const bodyNames: Partial<Record<string, keyof typeof bodyExamples>> = {
   replaceTemplate: "TemplateVersion",
   suggestTemplate: "Graph",
   signIn: "SignIn",
+  addServer: "NewServer",
   addKey: "NewKey",
   rotateKey: "KeyRotation",
   addWebhook: "NewWebhook",

@@ -38,6 +38,7 @@ import { createDeliverer, createWebhookMetrics, type WebhookDeliverer } from "@g
 import { DefinitionsThread, type DefinitionsStore } from "@genga/workflows";
 import { type Registry } from "prom-client";
 import { RunMetrics } from "./metrics/run-metrics.ts";
+import { AddedServersSource } from "./sources/added-servers-source.ts";
 import { type ServerSources } from "./sources/server-sources.ts";
 
 /** All parts of a worker. */
@@ -99,6 +100,7 @@ export async function openDependencies(
   });
   // A worker needs the definitions of its servers before it begins their first jobs.
   definitions.warmUp();
+  takeServersOfApi(settings, sources, database.serverSources);
   const registry = createMetricsRegistry("worker");
   registerDependencyMetrics(registry, { database: () => database.ping(), redis: () => tickets.ping() });
   const tracing = await openTracing({ service: "genga-worker", endpoint: settings.tracesEndpoint, log });
@@ -109,9 +111,8 @@ export async function openDependencies(
     runs: database.jobRuns,
     takeBacks: database.takeBacks,
     announcer: database.jobAnnouncer,
-    servers: database.servers,
+    ...{ servers: database.servers, serverSources: database.serverSources, sources },
     serverUpkeep: database.serverUpkeep,
-    ...{ serverSources: database.serverSources, sources },
     laneServing: database.laneServing,
     runDurations: database.runDurations,
     guessedLanes: database.guessedLanes,
@@ -147,4 +148,13 @@ export async function openDependencies(
       await database.close();
     },
   };
+}
+
+function takeServersOfApi(
+  { takesServersOfApi, secretsKeys, serverName }: ServiceConfiguration,
+  sources: ServerSources,
+  store: ServerSourcesStore,
+): void {
+  if (takesServersOfApi)
+    sources.addSource(new AddedServersSource({ store, serverName, secretBox: openSecretBox(secretsKeys) }));
 }

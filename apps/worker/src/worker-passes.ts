@@ -12,6 +12,8 @@ export interface WorkerPassesOptions {
   sweeper: Sweeper;
   pump: TicketPump;
   farm: Pick<FarmStore, "findPause">;
+  /** Servers may be added and removed by the API. */
+  sources: { refresh(): Promise<void> };
   guard: OutageGuard;
   leaseMs: number;
   /** The farm was paused, and goes on now. */
@@ -33,6 +35,8 @@ export class WorkerPasses {
   #adoptedAt: number | null = null;
   #maySweep = false;
   #isPaused = false;
+  /** When the servers that operators added were last read, by the monotonic clock. */
+  #addedReadAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: WorkerPassesOptions) {
     this.#with = options;
@@ -60,6 +64,7 @@ export class WorkerPasses {
 
   /** Reads operators' requests now, because a signal announced one. */
   readRequests(): void {
+    this.#addedReadAt = Number.NEGATIVE_INFINITY;
     void this.#requests.trigger();
   }
 
@@ -69,7 +74,10 @@ export class WorkerPasses {
   }
 
   async #balance(): Promise<void> {
-    await this.#with.fleet.balance();
+    const { fleet, guard, sources } = this.#with;
+    // Without the servers of the API, a worker that starts again would retire those that it had.
+    if (!this.#hasBalanced) await guard.watch(sources.refresh());
+    await fleet.balance();
     this.#hasBalanced = true;
     if (this.#adoptedAt === null) void this.#adoption.trigger();
   }
@@ -98,6 +106,7 @@ export class WorkerPasses {
   async #readRequests(): Promise<void> {
     const { fleet, farm, guard, pump, onResumed, log } = this.#with;
     try {
+      await this.#readAddedServers();
       await fleet.readRequests();
       const isPaused = (await guard.watch(farm.findPause())) !== null;
       if (isPaused === this.#isPaused) return;
@@ -108,6 +117,20 @@ export class WorkerPasses {
       pump.triggerAnew();
     } catch (error) {
       log.warn({ err: error }, "operators' requests could not be read yet");
+    }
+  }
+
+  /** At once after a signal; else now and then, since signals may be lost. @throws StoreUnavailableError */
+  async #readAddedServers(): Promise<void> {
+    const { sources, guard, leaseMs } = this.#with;
+    const now = performance.now();
+    if (now - this.#addedReadAt < leaseMs / 3) return;
+    this.#addedReadAt = now;
+    try {
+      await guard.watch(sources.refresh());
+    } catch (error) {
+      this.#addedReadAt = Number.NEGATIVE_INFINITY;
+      throw error;
     }
   }
 

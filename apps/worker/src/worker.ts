@@ -116,7 +116,7 @@ export class Worker {
     });
     this.#passes = new WorkerPasses({
       ...{ fleet: this.#fleet, sweeper: this.#sweeper, pump: this.#pump },
-      ...{ farm, guard, leaseMs, log },
+      ...{ farm, guard, leaseMs, log, sources: dependencies.sources },
       onResumed: () => {
         this.#knowledge.noteResumed();
       },

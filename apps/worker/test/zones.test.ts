@@ -45,6 +45,7 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
         };
       }),
       problem: null,
+      takesServersOfApi: false,
       authorizationFor: () => undefined,
     },
     serverName: serverName === "" ? undefined : serverName,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Database, migrate, openDatabase } from "@genga/database";
+import { type NewAddedServer } from "@genga/jobs";
 import { createTestDatabase } from "@genga/testing";
 
 // Two workers name the same servers, and then not any more.
@@ -49,4 +50,47 @@ test("a server that no source names any more is removed once the last worker has
   await servers.renewWorker("two", [named], leaseMs);
   expect(await remove()).toBe(1);
   expect((await listed()).sort()).toEqual(["http://named", "http://owned", "http://setting"]);
+});
+
+const by = { tenantId: null, keyName: "operator" };
+const newServer = (url: string): NewAddedServer => ({
+  ...{ url, slots: 1, labels: [], credential: null },
+  seal: (id) => Buffer.from(`sealed for ${id}`),
+});
+
+test("a server that was added stays without workers, within the limit, until it is taken out: then its credentials go", async () => {
+  const { servers, serverSources } = database;
+  const limits = { leaseMs, countMax: 2 };
+  const outcomes = await Promise.all(
+    ["http://added-1", "http://added-1", "http://added-2", "http://added-3"].map((url) =>
+      serverSources.addServer(newServer(url), by, limits),
+    ),
+  );
+  const ids = outcomes.flatMap((outcome) => (typeof outcome === "object" ? [outcome.id] : []));
+  expect(ids).toHaveLength(2);
+  expect(await serverSources.addServer(newServer("http://added-4"), by, limits)).toBe("full");
+  expect(await serverSources.addServer(newServer("http://named"), by, { leaseMs, countMax: 9 })).toBe(
+    "taken",
+  );
+  expect(await remove()).toBe(0);
+
+  // A worker that does not know of it any more lets it go: it is listed all the same.
+  const [first = "", second = ""] = ids;
+  const [lease] = await servers.acquireServers("one", [first], 1, leaseMs);
+  expect(await serverSources.letGoServer("one", lease!, leaseMs)).toBe(true);
+  const records = await servers.listServers();
+  expect(records.find(({ id }) => id === first)).toMatchObject({ isAdded: true, isRemoved: false });
+
+  expect(await serverSources.removeAdded(first, by)).toBe(true);
+  expect(await serverSources.removeAdded(first, by)).toBe(false);
+  const kept = (await serverSources.listAdded()).map(({ id, isRemoved }) => ({ id, isRemoved }));
+  expect(kept.toSorted((one) => (one.id === first ? -1 : 1))).toEqual([
+    { id: first, isRemoved: true },
+    { id: second, isRemoved: false },
+  ]);
+  await remove();
+  expect((await serverSources.listAdded()).map(({ id }) => id)).toEqual([second]);
+  expect(await serverSources.addServer(newServer("http://added-4"), by, limits)).toEqual({
+    id: expect.any(String),
+  });
 });

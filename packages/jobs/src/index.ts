@@ -143,7 +143,12 @@ export {
   type ServerUpkeep,
   type UpkeepRecord,
 } from "./ports/server-upkeep.ts";
-export { type ServerSourcesStore } from "./ports/server-sources.ts";
+export {
+  type AddedServer,
+  type NewAddedServer,
+  serverAuthorizationIdentity,
+  type ServerSourcesStore,
+} from "./ports/server-sources.ts";
 export {
   noServerId,
   serverSources,

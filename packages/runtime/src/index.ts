@@ -11,7 +11,14 @@ export {
   type ServiceConfiguration,
   type StorageLocation,
 } from "./configuration.ts";
-export { identityOfUrl, isLoopback, type ComfyUIAddress, type NamedServer } from "./comfyui-address.ts";
+export {
+  AddressError,
+  identityOfUrl,
+  isLoopback,
+  readComfyUIAddress,
+  type ComfyUIAddress,
+  type NamedServer,
+} from "./comfyui-address.ts";
 export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, endOutput, type Logger } from "./logger.ts";
 export { registerDependencyMetrics } from "./dependency-metrics.ts";
@@ -26,6 +33,7 @@ export {
   type RunningService,
   type ServiceContext,
 } from "./run-service.ts";
+export { slotsMax } from "./server-labels.ts";
 export { readServersFile, ServersFileError, type ServersFile } from "./servers-file.ts";
 export { type RecycleSettings } from "./recycle-settings.ts";
 export { type SessionSettings } from "./session-settings.ts";

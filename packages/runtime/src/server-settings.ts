@@ -15,6 +15,10 @@ export interface ServerSettings {
   readonly serversFile: string | undefined;
   /** Each server once; empty if not set; `npm start` then starts the simulator. */
   readonly comfyuiServers: readonly ComfyUIAddress[];
+  /** Whether a worker takes the servers that operators add by the API. */
+  readonly takesServersOfApi: boolean;
+  /** How many of them the farm may have. */
+  readonly addedServersMax: number;
   /** Distinguishes the loopback addresses of this machine from those of other machines. */
   readonly serverName: string | undefined;
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
@@ -72,6 +76,8 @@ function urlOrNone(text: string): string | undefined {
 export const serverVariables = {
   COMFYUI_URLS: comfyuiUrls.default([]),
   COMFYUI_SERVERS_FILE: z.string().optional(),
+  SERVERS_FROM_API: z.enum(["true", "false"], { error: "true or false" }).default("true"),
+  ADDED_SERVERS_MAX: wholeNumber(0, 10_000).default(1_000),
   SERVER_NAME: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "1 to 64 letters, digits, dots, hyphens or underscores" })
@@ -88,6 +94,8 @@ export function serversFrom(values: z.infer<z.ZodObject<typeof serverVariables>>
   return {
     serversFile: COMFYUI_SERVERS_FILE === undefined ? undefined : resolve(COMFYUI_SERVERS_FILE),
     comfyuiServers: [...new Map(addresses.map((address) => [address.identity, address])).values()],
+    takesServersOfApi: values.SERVERS_FROM_API === "true",
+    addedServersMax: values.ADDED_SERVERS_MAX,
     serverName: SERVER_NAME,
     serverSlots: SERVER_SLOTS,
     lanePatienceMs: LANE_PATIENCE_MS,

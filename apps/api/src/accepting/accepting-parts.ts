@@ -49,8 +49,15 @@ export function createAcceptingParts(
   const { leaseMs, serverRetireMs: retireMs, nodeClasses, jobTimeoutsMs, secretsKeys } = settings;
   const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer, templates, uploads } = database;
   const servers = new KnownServers({
-    ...{ servers: database.servers, pauses: database.farm, keeping: database.keeping, definitions, signals },
-    upkeep: database.serverUpkeep,
+    ...{
+      servers: database.servers,
+      serverSources: database.serverSources,
+      upkeep: database.serverUpkeep,
+      pauses: database.farm,
+      keeping: database.keeping,
+      definitions,
+      signals,
+    },
     ...{ maxAgeMs: options.serversMaxAgeMs, leaseMs, retireMs, name: options.name },
   });
   const resolver = createWorkflowResolver({

@@ -72,6 +72,8 @@ const kinds = {
   "key-name-taken": [409, "Another key has this name"],
   "too-many-webhooks": [409, "The tenant has as many webhooks as it may have"],
   "webhook-disabled": [409, "The webhook is disabled"],
+  "server-exists": [409, "A source names the server already"],
+  "too-many-servers": [409, "As many servers were added as may be"],
   "server-in-use": [409, "The server is in use"],
   "job-already-ended": [409, "The job has ended"],
   "batch-already-ended": [409, "All jobs of the batch have ended"],

@@ -1,6 +1,7 @@
 import { actorOf, publicNameOf, type UpkeepRecord } from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { jsonObject } from "../routing/bodies.ts";
 import { json } from "../routing/contents.ts";
 import { route, type HandledRoute } from "../routing/route.ts";
 import { type ShownFarm } from "../servers/shown-farm.ts";
@@ -81,7 +82,49 @@ export const recycleServer = route({
   },
 });
 
-/** Removes a server that no worker's configuration names any more. */
+/** Adds a server, which the workers take at once. */
+export const addServer = route({
+  id: "addServer",
+  tag: "farm",
+  method: "POST",
+  path: "servers",
+  access: "operate",
+  summary: "Add a ComfyUI server to the farm",
+  description:
+    "All workers that take servers of the API (SERVERS_FROM_API) may own it from now on. It stays until it is removed " +
+    "(`DELETE /servers/{id}`). Servers that COMFYUI_URLS or COMFYUI_SERVERS_FILE name are not added.",
+  body: jsonObject("NewServer"),
+  answers: { 201: { description: "It is added.", content: json("AddedServer") } },
+  problems: [
+    "invalid-request",
+    "invalid-field",
+    "missing-field",
+    "out-of-bounds",
+    "secrets-key-missing",
+    "server-exists",
+    "too-many-servers",
+  ],
+  handler: async (
+    { body, principal },
+    { servers, newServers }: Pick<ApiDependencies, "newServers" | "servers">,
+  ) => {
+    const server = newServers.read(body);
+    const added = await servers.add(server, actorOf(principal), newServers.countMax);
+    if (added === "taken") {
+      const detail =
+        "A worker's sources name this server already, or it was added before. Remove it there first.";
+      throw new RefusedError("server-exists", detail);
+    }
+    if (added === "full") {
+      const detail = `The farm may have ${newServers.countMax} servers that were added (ADDED_SERVERS_MAX). Remove one first.`;
+      throw new RefusedError("too-many-servers", detail);
+    }
+    const { id } = added;
+    return { json: { id, name: publicNameOf({ id }), url: server.url } };
+  },
+});
+
+/** Removes a server that was added, or that no worker's sources name any more. */
 export const removeServer = route({
   id: "removeServer",
   tag: "farm",
@@ -89,8 +132,10 @@ export const removeServer = route({
   path: "servers/:id",
   access: "operate",
   subject: "server",
-  summary: "Remove a retired server",
-  description: "The history of its jobs stays. It comes back when a worker's configuration names it again.",
+  summary: "Remove a server that was added by the API, or a retired one",
+  description:
+    "One that was added gets no new jobs from now on (`retiring`); what it has ends there, and then it is gone. The history of " +
+    "its jobs stays. A server comes back when a worker's sources name it again.",
   answers: { 204: { description: "It is gone." } },
   problems: ["server-not-found", "server-in-use"],
   handler: async ({ id, absent, principal }, { servers }: Parts) => {
@@ -99,7 +144,7 @@ export const removeServer = route({
     if (outcome === "in-use") {
       throw new RefusedError(
         "server-in-use",
-        "The server is not retired: a worker that is or was lately alive names it, or no worker is alive.",
+        "The server was not added by the API, and is not retired: a worker that is or was lately alive names it, or no worker is alive.",
       );
     }
     return {};
@@ -129,5 +174,6 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     abilities: server.abilities,
     source: server.source,
     credential: server.credential,
+    isAdded: server.isAdded,
   };
 }

@@ -47,7 +47,7 @@ import { getQueue } from "./queue.ts";
 import { getRetention } from "./retention.ts";
 import { getSharedOutput, getSharedZip, linkToBatchZip, linkToOutput } from "./signed-links.ts";
 import { getStatistics } from "./statistics.ts";
-import { drainServer, listServers, recycleServer, removeServer, resumeServer } from "./servers.ts";
+import { addServer, drainServer, listServers, recycleServer, removeServer, resumeServer } from "./servers.ts";
 import { endSession, getSession, listSessions, signIn, signOut } from "./sessions.ts";
 import { getTenantLimits, setTenantLimits } from "./tenant-limits.ts";
 import { getJobThumbnail, getThumbnail } from "./thumbnails.ts";
@@ -100,6 +100,7 @@ export const routes: readonly Route[] = [
     getQueue,
     getStatistics,
     listServers,
+    addServer,
     drainServer,
     resumeServer,
     recycleServer,

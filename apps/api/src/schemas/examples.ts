@@ -64,6 +64,7 @@ export const bodyExamples: Record<BodyName, unknown> = {
   NewZipLink: { expiresIn: "3d", names: "{scene}/{shot}-{seed}.{ext}" },
   RetryBody: { extraData: { api_key_comfy_org: "comfyui-…" } },
   SignIn: { apiKey: "genga_…" },
+  NewServer: { url: "https://gpu-3.example/comfy", slots: 2, labels: ["gpu:24gb"], credential: "gateway" },
   NewKey: { name: "render-farm-ci", tenant: "studio", role: "submit" },
   KeyRotation: { overlapMinutes: 1_440 },
   NewWebhook: { url: "https://studio.example/genga", events: ["job.completed", "job.failed", "batch.ended"] },

@@ -1,3 +1,4 @@
+import { addedServerSchema, newServerSchema } from "./new-server.ts";
 import { jobPriorities, jobStatuses, jobTypes } from "@genga/jobs";
 import { imageParametersSchema, videoParametersSchema, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
@@ -77,6 +78,7 @@ export const bodySchemas = {
   NewPriority: z.strictObject({ priority: z.enum(jobPriorities) }),
   TenantLimitChoices: tenantLimitChoicesSchema,
   SignIn: signInSchema,
+  NewServer: newServerSchema,
   NewKey: newKeySchema,
   KeyRotation: keyRotationSchema,
   NewWebhook: newWebhookSchema,
@@ -119,6 +121,7 @@ const parts = z.object({ database: part, redis: part, servers: part, workers: pa
 
 /** The schemas of answers, by their names in the OpenAPI document. */
 export const answerSchemas = {
+  AddedServer: addedServerSchema,
   AcceptedJob,
   AcceptedBatch: z.object({
     id: z.uuid(),

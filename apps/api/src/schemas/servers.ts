@@ -38,6 +38,10 @@ export const serverViewSchema = z.object({
     .nullable()
     .optional()
     .describe(`The name of its credentials in COMFYUI_SERVERS_FILE. ${forOperators}`),
+  isAdded: z
+    .boolean()
+    .optional()
+    .describe(`An operator added it by the API, and can remove it. ${forOperators}`),
   abilities: z
     .object({
       cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),

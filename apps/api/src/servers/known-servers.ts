@@ -4,6 +4,8 @@ import {
   type FarmPause,
   type FarmStore,
   type KeepingStore,
+  type NewAddedServer,
+  type ServerSourcesStore,
   type ServerStore,
   type ServerUpkeep,
   type Signals,
@@ -17,6 +19,7 @@ const refreshTimeoutMs = 3_000;
 
 export interface KnownServersOptions {
   servers: ServerStore;
+  serverSources: Pick<ServerSourcesStore, "addServer" | "removeAdded">;
   upkeep: Pick<ServerUpkeep, "askRecycle">;
   keeping: Pick<KeepingStore, "listFullDisks">;
   pauses: FarmStore;
@@ -88,9 +91,25 @@ export class KnownServers {
     this.#tellWorkers();
   }
 
-  /** Removes a retired server. */
+  /** Adds a server, as the store does, and tells the workers. */
+  async add(
+    server: NewAddedServer,
+    by: Actor,
+    countMax: number,
+  ): ReturnType<ServerSourcesStore["addServer"]> {
+    const { serverSources, leaseMs } = this.#options;
+    const outcome = await serverSources.addServer(server, by, { leaseMs, countMax });
+    this.#tellWorkers();
+    return outcome;
+  }
+
+  /** Takes out a server that was added, which then ends what it has; or removes a retired one. */
   async remove(id: string, by: Actor): Promise<"removed" | "in-use" | "absent"> {
-    const { servers, leaseMs, retireMs } = this.#options;
+    const { servers, serverSources, leaseMs, retireMs } = this.#options;
+    if (await serverSources.removeAdded(id, by)) {
+      this.#tellWorkers();
+      return "removed";
+    }
     const outcome = await servers.removeServer(id, { leaseMs, seenWithinMs: retireMs }, by);
     this.#latest = undefined;
     return outcome;

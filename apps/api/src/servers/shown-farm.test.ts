@@ -18,7 +18,7 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
     ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
     ...{ version: null, labels: [], abilities: null, isRemoved: false, jobsHeld: 0 },
     ...{ lane: null, loadedModel: null, modelSince: null },
-    ...{ source: "setting", resolvedFrom: null, credential: null },
+    ...{ source: "setting", resolvedFrom: null, credential: null, isAdded: false },
     ...more,
   };
 }
@@ -54,6 +54,20 @@ describe("a server without an owner", () => {
     ["not retired when no worker was seen lately", [], "unowned"],
   ])("is %s", (_name, workers, state) => {
     expect(showFarm([server("s", unleased)], workers, null).servers).toMatchObject([{ id: "s", state }]);
+  });
+
+  test("one that was added stays, and says why no worker has it", () => {
+    const added = server("s", { ...unleased, source: "api", isAdded: true });
+    const reasonBy = (workers: WorkerRecord[]): unknown => {
+      const [shown] = showFarm([added], workers, null).servers;
+      return [shown?.state, shown?.stateReason];
+    };
+    expect(reasonBy([worker("a", ["other"])])).toEqual([
+      "unowned",
+      expect.stringContaining("SERVERS_FROM_API"),
+    ]);
+    expect(reasonBy([worker("a", ["s"])])).toEqual(["unowned", "No worker owns this server."]);
+    expect(reasonBy([])).toEqual(["unowned", "No worker is alive."]);
   });
 
   test("a removed server is not shown, but attempts on it keep its address", () => {

@@ -32,6 +32,8 @@ export interface ShownFarm {
 
 const noWorkerIsAlive = "No worker is alive.";
 const noWorkerOwnsIt = "No worker owns this server.";
+const noWorkerTakesIt =
+  "No live worker has taken it yet. Workers with SERVERS_FROM_API=false take no servers that were added, and workers with a SERVER_NAME none with a loopback address.";
 const noWorkerNamesIt = "No worker's configuration names this server any more.";
 
 /**
@@ -51,9 +53,10 @@ export function showFarm(
     if (record.isRemoved) return [];
     const stateSince = record.leaseExpiresAt ?? record.stateSince;
     const unowned = { ...record, stateSince, ownerId: null };
-    return retired.has(record.id)
-      ? [{ ...unowned, state: "retired", stateReason: noWorkerNamesIt }]
-      : [{ ...unowned, state: "unowned", stateReason: alive.size === 0 ? noWorkerIsAlive : noWorkerOwnsIt }];
+    if (retired.has(record.id)) return [{ ...unowned, state: "retired", stateReason: noWorkerNamesIt }];
+    const isNamed = !record.isAdded || workers.some(({ serverIds: ids }) => mayName(ids, record.id));
+    const stateReason = alive.size === 0 ? noWorkerIsAlive : isNamed ? noWorkerOwnsIt : noWorkerTakesIt;
+    return [{ ...unowned, state: "unowned", stateReason }];
   });
   return {
     servers,
@@ -63,6 +66,11 @@ export function showFarm(
     pause,
     abandoned: abandonedServerIds(records, workers),
   };
+}
+
+/** A worker that does not report its servers may name any server. */
+function mayName(serverIds: readonly string[], id: string): boolean {
+  return serverIds.length === 0 || serverIds.includes(id);
 }
 
 /** Counts of the servers that some configuration names. All places that show such counts use this function. */

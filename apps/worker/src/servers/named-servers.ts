@@ -8,7 +8,9 @@ export interface FleetSources {
   readonly servers: readonly NamedServer[];
   /** Why the sources as they are now are not used; `null` = they are. */
   readonly problem: string | null;
-  authorizationFor(server: Pick<NamedServer, "address" | "credential">): string | undefined;
+  /** Else this worker can neither name servers of the API nor read their credentials. */
+  readonly takesServersOfApi: boolean;
+  authorizationFor(server: NamedServer): string | undefined;
 }
 
 export interface NamedServersOptions {

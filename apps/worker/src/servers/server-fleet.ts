@@ -270,8 +270,10 @@ export class ServerFleet {
 
   /** Without its credentials a worker could only be refused by the server, and would give up what runs there. */
   #knowsCredentialOf(named: NamedServer): boolean {
+    const { sources } = this.#options;
+    if (named.source === "api" && !sources.takesServersOfApi) return false;
     try {
-      this.#options.sources.authorizationFor(named);
+      sources.authorizationFor(named);
       return true;
     } catch {
       return false;

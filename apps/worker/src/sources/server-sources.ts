@@ -6,7 +6,9 @@ import {
   ServersFileError,
   type ServiceConfiguration,
 } from "@genga/runtime";
+import { SecretBoxError } from "@genga/jobs";
 import { isDeepStrictEqual } from "node:util";
+import { type AddedServersSource } from "./added-servers-source.ts";
 import { ServersFileSource } from "./servers-file-source.ts";
 
 export interface ServerSourcesOptions {
@@ -23,6 +25,7 @@ export interface ServerSourcesOptions {
 export class ServerSources {
   readonly #options: ServerSourcesOptions;
   readonly #warnedOf = new Set<string>();
+  #added: AddedServersSource | null = null;
   #servers: readonly NamedServer[] = [];
   #onChange: () => void = () => undefined;
 
@@ -44,6 +47,10 @@ export class ServerSources {
     return this.#options.file?.problem ?? null;
   }
 
+  get takesServersOfApi(): boolean {
+    return this.#added !== null;
+  }
+
   /** Called when the servers, their credentials or the problem have changed. */
   onChange(listener: () => void): void {
     this.#onChange = listener;
@@ -53,8 +60,10 @@ export class ServerSources {
    * The header `Authorization` for requests to this server, by what the sources say now.
    * @throws ComfyUIError if the server's credentials are not known
    */
-  authorizationFor({ credential, address }: Pick<NamedServer, "address" | "credential">): string | undefined {
+  authorizationFor({ credential, address, source }: NamedServer): string | undefined {
     if (credential === null) {
+      const given = source === "api" ? this.#givenAuthorization(address.identity) : undefined;
+      if (given !== undefined) return given;
       return address.credentials === undefined ? undefined : basicAuthorization(address.credentials);
     }
     const known = this.#options.file?.current.authorizations.get(credential);
@@ -84,6 +93,29 @@ export class ServerSources {
     return new ServerSources({ setting: serversOfSetting(settings), file, log });
   }
 
+  /** From now on the servers that operators add by the API count, too. */
+  addSource(added: AddedServersSource): void {
+    this.#added = added;
+    added.onChange(() => {
+      this.#merge();
+    });
+  }
+
+  /** Reads again what tells of no change by itself. @throws StoreUnavailableError */
+  async refresh(): Promise<void> {
+    await this.#added?.refresh();
+  }
+
+  #givenAuthorization(identity: string): string | undefined {
+    try {
+      return this.#added?.authorizationOf(identity);
+    } catch (error) {
+      if (!(error instanceof SecretBoxError)) throw error;
+      const message = `The credentials that were added with the server cannot be read: ${error.message}`;
+      throw new ComfyUIError("access_denied", message, { cause: error });
+    }
+  }
+
   close(): void {
     this.#options.file?.close();
   }
@@ -91,7 +123,7 @@ export class ServerSources {
   #merge(): void {
     const { setting, file } = this.#options;
     const merged = new Map<string, NamedServer>();
-    for (const server of [...(file?.current.servers ?? []), ...setting]) {
+    for (const server of [...(file?.current.servers ?? []), ...setting, ...(this.#added?.servers ?? [])]) {
       const { identity } = server.address;
       const first = merged.get(identity);
       if (first === undefined) merged.set(identity, server);

@@ -1,16 +1,18 @@
-import { type ServerLease, type ServerRecord, type ServerSourcesStore, toStorableText } from "@genga/jobs";
+import {
+  type Actor,
+  type AddedServer,
+  type NewAddedServer,
+  type ServerLease,
+  type ServerRecord,
+  type ServerSourcesStore,
+  toStorableText,
+} from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
-import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { type PrismaClient } from "../generated/client.ts";
+import { addServer, forgetRemoved, listAdded, removeAdded } from "./added-servers.ts";
 import { isOwned, leaseRows } from "./owned-servers.ts";
+import { hasJobs, isAdded, isNamed } from "./server-conditions.ts";
 import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
-
-/** Live workers that name the server. */
-const namedBy = (leaseMs: number): Prisma.Sql => Prisma.sql`
-  SELECT FROM workers WHERE stopped_at IS NULL AND server.id = ANY(server_ids)
-    AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
-
-const hasJobs = Prisma.sql`
-  EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.server_id = server.id)`;
 
 /** What the sources of servers keep in PostgreSQL. */
 export class PrismaServerSources implements ServerSourcesStore {
@@ -24,7 +26,7 @@ export class PrismaServerSources implements ServerSourcesStore {
     return withMappedErrors(async () => {
       const changed = await this.#database.$executeRaw`
         WITH held AS (
-          SELECT server.id, EXISTS (${namedBy(leaseMs)} AND workers.id <> ${workerId}) AS "isNamed"
+          SELECT server.id, ${isAdded} OR EXISTS (${isNamed(leaseMs)} AND workers.id <> ${workerId}) AS "isNamed"
           FROM servers server JOIN ${leaseRows([lease])} ON ${isOwned}
           WHERE server.lease_owner = ${workerId} AND NOT ${hasJobs}
           FOR NO KEY UPDATE OF server
@@ -43,18 +45,18 @@ export class PrismaServerSources implements ServerSourcesStore {
       const rows = await this.#database.$queryRaw<ServerRow[]>`
         SELECT ${serverColumns} FROM servers server
         WHERE server.source <> 'setting'
-          AND coalesce(server.lease_expires_at <= now(), true) AND ${hasJobs} AND NOT EXISTS (${namedBy(leaseMs)})
+          AND coalesce(server.lease_expires_at <= now(), true) AND ${hasJobs} AND NOT EXISTS (${isNamed(leaseMs)})
         ORDER BY server.id`;
       return rows.map(recordFromRow);
     });
   }
 
   removeUnnamed({ leaseMs, seenWithinMs }: { leaseMs: number; seenWithinMs: number }): Promise<number> {
-    return withMappedErrors(
-      () => this.#database.$executeRaw`
+    return withMappedErrors(async () => {
+      const removed = await this.#database.$executeRaw`
         WITH unnamed AS (
           SELECT server.id FROM servers server
-          WHERE server.source <> 'setting' AND server.removed_at IS NULL
+          WHERE server.source <> 'setting' AND server.removed_at IS NULL AND NOT ${isAdded}
             AND coalesce(server.lease_expires_at <= now(), true) AND NOT ${hasJobs}
             -- A worker of an earlier version does not report which servers it names, so it counts as naming all.
             AND NOT EXISTS (
@@ -64,8 +66,26 @@ export class PrismaServerSources implements ServerSourcesStore {
         )
         UPDATE servers SET removed_at = now(), definitions_hash = NULL, lease_owner = NULL, lease_expires_at = NULL,
           state = 'unknown', state_reason = NULL, state_since = now()
-        FROM unnamed WHERE servers.id = unnamed.id`,
-    );
+        FROM unnamed WHERE servers.id = unnamed.id`;
+      await forgetRemoved(this.#database);
+      return removed;
+    });
+  }
+
+  addServer(
+    server: NewAddedServer,
+    by: Actor,
+    limits: { leaseMs: number; countMax: number },
+  ): Promise<{ id: string } | "taken" | "full"> {
+    return withMappedErrors(() => addServer(this.#database, server, by, limits));
+  }
+
+  removeAdded(serverId: string, by: Actor): Promise<boolean> {
+    return withMappedErrors(() => removeAdded(this.#database, serverId, by));
+  }
+
+  listAdded(): Promise<AddedServer[]> {
+    return withMappedErrors(() => listAdded(this.#database));
   }
 
   setServersProblem(workerId: string, problem: string | null): Promise<void> {

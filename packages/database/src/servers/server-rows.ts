@@ -2,6 +2,7 @@ import { type ServerAbilities, type ServerRecord } from "@genga/jobs";
 import { z } from "zod";
 import { Prisma } from "../generated/client.ts";
 import { withoutUserInfo } from "./clean-server-urls.ts";
+import { isAdded } from "./server-conditions.ts";
 
 /** The columns of a `ServerRecord`, from a table, alias or CTE named `server`. */
 export const serverColumns = Prisma.sql`
@@ -13,6 +14,7 @@ export const serverColumns = Prisma.sql`
   server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
   server.removed_at IS NOT NULL AS "isRemoved", server.source::text AS source,
   server.resolved_from AS "resolvedFrom", server.credential,
+  ${isAdded} AS "isAdded",
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 

@@ -75,6 +75,8 @@ export interface ServerRecord extends ServerModel {
   url: string;
   slots: number;
   state: ServerState;
+  /** An operator added it by the API, and none has taken it out again. */
+  isAdded: boolean;
   /** Why the server is not online, for operators. */
   stateReason: string | null;
   stateSince: Date;

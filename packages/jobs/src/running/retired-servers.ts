@@ -16,16 +16,21 @@ export function liveWorkerIds(
 
 /**
  * The servers that left the configuration: workers are alive, and none that was seen lately names them. Retired servers
- * do not decide which jobs are accepted or retried.
+ * do not decide which jobs are accepted or retried. Those that operators added belong to the farm until they are removed.
  * @param workers those that were seen lately, including dead and stopped ones
  */
-export function retiredServerIds(servers: readonly Leased[], workers: readonly Named[]): ReadonlySet<string> {
+export function retiredServerIds(
+  servers: readonly (Leased & Pick<ServerRecord, "isAdded">)[],
+  workers: readonly Named[],
+): ReadonlySet<string> {
   // If no worker is alive, or none was seen lately, the configuration is unknown.
   if (workers.length === 0 || liveWorkerIds(servers, workers).size === 0) return new Set();
   // A worker that does not report its servers may name any server.
   const mayBeNamed = (serverId: string): boolean =>
     workers.some(({ serverIds }) => serverIds.length === 0 || serverIds.includes(serverId));
-  return new Set(servers.filter(({ id, isLeased }) => !isLeased && !mayBeNamed(id)).map(({ id }) => id));
+  const isRetired = ({ id, isLeased, isAdded }: (typeof servers)[number]): boolean =>
+    !isLeased && !isAdded && !mayBeNamed(id);
+  return new Set(servers.filter(isRetired).map(({ id }) => id));
 }
 
 /**

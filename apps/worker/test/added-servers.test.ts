@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type ApiClient, sleepWorkflow, type ServiceProcess } from "@genga/testing";
+import pg from "pg";
+import { type GuardedProxy, startGuardedProxy } from "./support/guarded-proxy.ts";
+import { startTestStack, type TestStack } from "./support/test-stack.ts";
+
+// Servers that operators add and remove by the API, while jobs run.
+
+const token = "s3cret-token-of-the-gateway";
+let stack: TestStack;
+let api: ApiClient;
+let proxy: GuardedProxy;
+let closed: ServiceProcess;
+
+beforeAll(async () => {
+  stack = await startTestStack({
+    ...{ simulators: 2, workers: 1 },
+    env: {
+      ...{ COMFYUI_URLS: "", LEASE_MS: "2000", SERVER_RETIRE_MS: "0", LOG_LEVEL: "trace" },
+      ADDED_SERVERS_MAX: "2",
+      SECRETS_KEY: "c2VjcmV0cy1rZXktb2YtdGhlLXRlc3RzLW9mLXNlcnZlcnM=",
+    },
+  });
+  ({ api } = stack);
+  closed = await stack.startWorker({ SERVERS_FROM_API: "false" });
+  proxy = await startGuardedProxy({ target: stack.simulators[1]!.url, authorization: `Bearer ${token}` });
+}, 60_000);
+
+afterAll(async () => {
+  await stack.stop();
+  await proxy.close();
+}, 30_000);
+
+const urlOf = (index: number): string => stack.simulators[index]!.url.replace(/\/$/, "");
+const sleep = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
+
+interface Server {
+  id: string;
+  url: string;
+  state: string;
+  source: string;
+  stateReason: string | null;
+}
+
+async function untilServers(isSo: (servers: Server[]) => boolean): Promise<Server[]> {
+  for (;;) {
+    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: Server[] };
+    if (isSo(servers)) return servers;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const untilState = async (url: string, state: string): Promise<Server> => {
+  const isIt = (server: Server): boolean => server.url === url && server.state === state;
+  return (await untilServers((servers) => servers.some(isIt))).find(isIt)!;
+};
+
+async function add(server: object): Promise<string> {
+  const response = await api.request("POST", "servers", server);
+  const body = (await response.json()) as { id: string };
+  expect([response.status, body]).toEqual([201, expect.objectContaining({ id: expect.any(String) })]);
+  return body.id;
+}
+
+async function refusalOf(server: object): Promise<unknown> {
+  const response = await api.request("POST", "servers", server);
+  return [response.status, ((await response.json()) as { code: string }).code];
+}
+
+test("servers are added and removed by the API while a batch runs: every job completes, and none runs twice", async () => {
+  const first = await add({ url: `${urlOf(0)}/`, slots: 1 });
+  const shown = { id: first, source: "api", slots: 1, isAdded: true };
+  expect(await untilState(urlOf(0), "online")).toMatchObject(shown);
+  expect(await refusalOf({ url: urlOf(0) })).toEqual([409, "server-exists"]);
+  const long = await api.submit(sleep(150));
+  await api.until(long, (job) => job.phase === "executing");
+  const { jobIds } = await api.submitBatch(Array.from({ length: 8 }, () => sleep(0.3)));
+
+  const url = `http://127.0.0.1:${proxy.port}`;
+  const second = await add({ url, authorization: { bearer: { token: "s3cret-but-wrong" } } });
+  expect(await untilState(url, "denied")).toMatchObject({ stateReason: expect.stringMatching(/HTTP 401$/) });
+  expect(await refusalOf({ url: "http://127.0.0.1:9" })).toEqual([409, "too-many-servers"]);
+  expect((await api.request("DELETE", `servers/${second}`)).status).toBe(204);
+  expect(await add({ url, authorization: { bearer: { token } } })).toBe(second);
+  await untilServers((servers) => servers.some((server) => server.url === url && server.state !== "denied"));
+
+  expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
+  await untilState(urlOf(0), "retiring");
+  const both = await Promise.all(
+    [1, 2].map(async () => (await api.request("POST", "servers", { url: urlOf(0) })).status),
+  );
+  expect(both.toSorted()).toEqual([201, 409]);
+  await untilServers((servers) =>
+    servers.some((server) => server.id === first && server.state !== "retiring"),
+  );
+  expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
+  for (const id of jobIds) expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+  expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
+  await api.cancel(long);
+  expect(await api.untilEnded(long)).toMatchObject({ status: "cancelled", attempt: 1 });
+  await untilServers((servers) => servers.every(({ id }) => id !== first));
+  const ran = (await Promise.all(stack.simulators.map((simulator) => simulator.executions()))).flat();
+  expect([ran.length, new Set(ran).size]).toEqual([9, 9]);
+  expect((await api.request("DELETE", `servers/${first}`)).status).toBe(404);
+}, 180_000);
+
+test("credentials that were given with a server are shown nowhere, and workers may do without such servers", async () => {
+  const { workers } = (await (await api.request("GET", "workers")).json()) as {
+    workers: { id: string; serversNamed: string[] }[];
+  };
+  expect(workers.find(({ id }) => id === closed.details["workerId"])).toMatchObject({ serversNamed: [] });
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
+  await client.connect();
+  const dump = await client.query<{ text: string }>("SELECT database_to_xml(true, false, '')::text AS text");
+  await client.end();
+  const answers = await Promise.all(
+    ["servers", "workers", "audit-events", "health"].map(async (path) =>
+      (await api.request("GET", path)).text(),
+    ),
+  );
+  expect(answers[2]).toContain("server-added");
+  const lines = [...stack.workers, ...stack.apis].flatMap((service) => service.lines);
+  expect([dump.rows[0]!.text, ...answers, ...lines].join("\n")).not.toContain("s3cret");
+}, 60_000);
+
+test.each([
+  [{ url: "ftp://gpu-1" }, "invalid-field"],
+  [{ url: "http://user:s3cret@gpu-1" }, "invalid-field"],
+  [{ url: "http://gpu-1?token=s3cret" }, "invalid-field"],
+  [{ url: "http://gpu-1", slots: 17 }, "out-of-bounds"],
+  [{ url: "http://gpu-1", labels: ["GPU"] }, "out-of-bounds"],
+  [{ url: "http://gpu-1", credential: "a", authorization: { bearer: { token: "b" } } }, "invalid-field"],
+])("%j is refused as %s", async (server, code) => {
+  expect(await refusalOf(server)).toEqual([expect.any(Number), code]);
+});
