@@ -158,6 +158,9 @@ class TestWorker {
         uploadBytesMax: 104_857_600,
       },
     });
+    await this.#database.servers.recordDevices(this.#leases.get(id)!, [
+      { name: "cuda:0 <b>NVIDIA</b>", type: "cuda", totalBytes: 24_000_000_000, freeBytes: 3_000_000_000 },
+    ]);
     await this.#database.servers.setServerState(this.#leases.get(id)!, "online", null);
     return id;
   }

@@ -68,22 +68,11 @@ described(title, () => {
   test.each(["light", "dark"] as const)(
     "axe finds no serious issue on any view (%s)",
     async (scheme) => {
-      const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
       const { page, context } = await open(browser, { scheme });
       const issues: string[] = [];
       for (const view of views) {
         await show(page, `${api.url}${view}`);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate<{ violations: AxeIssue[] }>("axe.run()");
-        for (const { id, impact, nodes } of violations) {
-          if (impact !== "serious" && impact !== "critical") continue;
-          issues.push(
-            `${view}: ${id}: ${nodes
-              .slice(0, 3)
-              .map(({ html }) => html.slice(0, 200))
-              .join(" | ")}`,
-          );
-        }
+        issues.push(...(await seriousIssues(page)).map((issue) => `${view}: ${issue}`));
       }
       await context.close();
       expect(issues).toEqual([]);
@@ -130,6 +119,50 @@ described(title, () => {
     await context.close();
   }, 120_000);
 
+  test("servers are added and removed where they are shown, with where they come from and their memory", async () => {
+    const { page, context } = await open(browser);
+    await signIn(page, `${guarded.url}/servers`, operatorKey);
+    const named = page.getByRole("article").filter({ hasText: "http://comfyui.test:8188" });
+    await named.getByText("3.0 GB of 24 GB free").waitFor();
+    await named.getByText("COMFYUI_URLS").waitFor();
+    expect(await named.getByRole("button", { name: "Remove" }).count()).toBe(0);
+
+    const opener = page.getByRole("button", { name: "Add a server" });
+    await opener.click();
+    const url = page.getByRole("textbox", { name: "URL" });
+    const submit = page.getByRole("button", { name: "Add the server" });
+    await url.fill("http://user:s3cret@gpu-3");
+    await page.getByLabel("Credentials").selectOption({ label: "Token (Bearer)" });
+    await page.getByLabel("Token", { exact: true }).fill("t0ken-of-the-gateway");
+    expect(await seriousIssues(page)).toEqual([]);
+    await submit.click();
+    // What was refused has the focus, and what was typed is still there.
+    await page.locator("input[type=url][aria-invalid=true]:focus").waitFor();
+    await url.fill("https://gpu-3.example");
+    await page.getByLabel("Labels").first().fill("gpu:24gb");
+    await page.keyboard.press("Enter");
+    await submit.click();
+    const added = page.getByRole("article").filter({ hasText: "https://gpu-3.example" });
+    await added.getByText("an operator").waitFor();
+    await added.getByText("gpu:24gb").waitFor();
+    expect(await opener.getAttribute("aria-expanded")).toBe("false");
+    await opener.click();
+    expect(await url.inputValue()).toBe("");
+    await url.fill("https://gpu-3.example/");
+    await submit.click();
+    await page.getByRole("alert").getByText("A source names the server already").waitFor();
+
+    await added.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await added.waitFor({ state: "detached" });
+    const reader = await open(browser);
+    await signIn(reader.page, `${guarded.url}/servers`, readerKey);
+    await reader.page.getByRole("article").first().waitFor();
+    expect(await reader.page.getByRole("button", { name: /^(Add|Remove)/ }).count()).toBe(0);
+    await reader.context.close();
+    await context.close();
+  }, 120_000);
+
   test("a wrong key says so, the right one signs in, and the browser keeps no key", async () => {
     const { page, context } = await open(browser);
     await page.goto(`${guarded.url}/settings/about`);
@@ -169,7 +202,20 @@ interface AxeIssue {
   readonly nodes: readonly { readonly html: string }[];
 }
 
-/** Jobs, a batch, a template and a webhook whose texts are attacks. @returns the addresses of all views */
+/** What axe finds on the page as it is now. */
+async function seriousIssues(page: Page): Promise<string[]> {
+  const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+  await page.evaluate(await readFile(axe, "utf8"));
+  const { violations } = await page.evaluate<{ violations: AxeIssue[] }>("axe.run()");
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => {
+      const places = nodes.slice(0, 3).map(({ html }) => html.slice(0, 200));
+      return `${id}: ${places.join(" | ")}`;
+    });
+}
+
+/** Jobs, a batch, a template, a server and a webhook whose texts are attacks. @returns the addresses of all views */
 async function hostileContent(api: ApiUnderTest): Promise<string[]> {
   const serverId = await api.worker.registerServer(
     "http://comfyui.test:8188",
@@ -211,6 +257,12 @@ async function hostileContent(api: ApiUnderTest): Promise<string[]> {
     steps: 10,
   });
   await addTemplate(api);
+  const server = {
+    url: "https://gpu-9.example/%3Cscript%3E",
+    labels: ["gpu:24gb"],
+    credential: "a".repeat(64),
+  };
+  expect((await api.post("servers", server)).status).toBe(201);
   const webhook = await api.post("webhooks", {
     url: "https://example.com/%3Cscript%3E?x=<script>window.attacked=true</script>",
   });

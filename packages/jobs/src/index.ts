@@ -159,6 +159,7 @@ export {
   type ServerLease,
   type ServerModel,
   type ServerAbilities,
+  type ServerDevice,
   type ServerRecord,
   type StoredDefinitions,
   type ServerSource,

@@ -1,4 +1,10 @@
-import { actorOf, publicNameOf, type UpkeepRecord } from "@genga/jobs";
+import {
+  actorOf,
+  publicNameOf,
+  type ServerRecord,
+  type ShownServerState,
+  type UpkeepRecord,
+} from "@genga/jobs";
 import { type ApiDependencies } from "../dependencies.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { jsonObject } from "../routing/bodies.ts";
@@ -151,6 +157,19 @@ export const removeServer = route({
   },
 });
 
+/** What was recorded of a server says nothing of one that does not answer now. */
+function answers(state: ShownServerState): boolean {
+  return !["unknown", "unreachable", "denied", "unowned", "retired"].includes(state);
+}
+
+function viewOfDevices({ devices }: Pick<ServerRecord, "devices">): object[] | null {
+  return (
+    devices?.map(({ name, type, totalBytes, freeBytes }) => ({
+      ...{ name, type, vramTotalBytes: totalBytes, vramFreeBytes: freeBytes },
+    })) ?? null
+  );
+}
+
 function viewOfUpkeep(upkeep: UpkeepRecord | undefined): object {
   const { recycleReason: reason, recycleAskedAt: askedAt, recycleBegunAt: begunAt, last } = upkeep ?? {};
   return {
@@ -172,6 +191,7 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     jobsHeld: server.jobsHeld,
     worker: server.ownerId,
     abilities: server.abilities,
+    devices: answers(server.state) ? viewOfDevices(server) : null,
     source: server.source,
     credential: server.credential,
     isAdded: server.isAdded,

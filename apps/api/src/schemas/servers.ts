@@ -53,6 +53,18 @@ export const serverViewSchema = z.object({
     .nullable()
     .optional()
     .describe(`Abilities that not every ComfyUI has; null until the server was probed. ${forOperators}`),
+  devices: z
+    .array(
+      z.object({
+        name: z.string().describe("As the server calls it."),
+        type: z.string().describe("`cuda`, `cpu`, …; may be empty."),
+        vramTotalBytes: z.number(),
+        vramFreeBytes: z.number().describe("Up to about ten seconds old, and only roughly so much."),
+      }),
+    )
+    .nullable()
+    .optional()
+    .describe(`Its devices and their memory; null while it does not answer. ${forOperators}`),
   isKnown: z.boolean(),
   promptsSinceRecycle: z
     .int()

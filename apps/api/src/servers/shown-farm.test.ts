@@ -16,7 +16,7 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
       draining: false,
     },
     ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
-    ...{ version: null, labels: [], abilities: null, isRemoved: false, jobsHeld: 0 },
+    ...{ version: null, labels: [], abilities: null, devices: null, isRemoved: false, jobsHeld: 0 },
     ...{ lane: null, loadedModel: null, modelSince: null },
     ...{ source: "setting", resolvedFrom: null, credential: null, isAdded: false },
     ...more,

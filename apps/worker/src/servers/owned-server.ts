@@ -19,7 +19,7 @@ import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
-import { freeMemoryIn, requireHistory, versionIn } from "./server-answers.ts";
+import { freeMemoryIn, requireHistory } from "./server-answers.ts";
 import { failedCheck, healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
@@ -344,7 +344,7 @@ export class OwnedServer implements JobServer {
     await requireHistory(this.connector, requestOptions);
     this.#health.noteCheck({ kind: "answered", queue, ownPromptIds: this.promptIds }, performance.now());
     if (this.#health.mayTakeJobs) {
-      const { replacesNodes } = await this.#row.describe(this.connector, versionIn(stats), requestOptions);
+      const { replacesNodes } = await this.#row.describe(this.connector, stats, requestOptions);
       const areFresh = takesWork(this.#announced) && this.#definitions.areFresh;
       if (!areFresh) await this.#definitions.read({ replacesNodes, signal: this.#closing.signal });
     }

@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type ComfyUIConnector, ComfyUIError } from "@genga/comfyui";
+import { type ServerDevice } from "@genga/jobs";
 import { z } from "zod";
 
 const bytes = z.number().nonnegative().optional().catch(undefined);
+const text = z.string().optional().catch(undefined);
 const systemStatsSchema = z.object({
   system: z.object({ comfyui_version: z.string().optional(), ram_free: bytes }).optional(),
   devices: z
-    .array(z.object({ vram_free: bytes }))
+    .array(z.object({ name: text, type: text, vram_total: bytes, vram_free: bytes }))
     .optional()
     .catch(undefined),
 });
@@ -33,6 +35,22 @@ export function freeMemoryIn(stats: unknown): FreeMemory {
   const { system, devices = [] } = systemStatsSchema.safeParse(stats).data ?? {};
   const free = devices.flatMap(({ vram_free: vram }) => vram ?? []);
   return { vramBytes: free.length === 0 ? null : Math.min(...free), ramBytes: system?.ram_free ?? null };
+}
+
+/** More than any machine has. */
+const devicesMax = 16;
+const nameLengthMax = 100;
+
+/** The devices that tell their memory. @param stats the answer to `/system_stats` */
+export function devicesIn(stats: unknown): ServerDevice[] {
+  const { devices = [] } = systemStatsSchema.safeParse(stats).data ?? {};
+  return devices
+    .flatMap(({ name = "", type = "", vram_total: total, vram_free: free }) => {
+      if (total === undefined || free === undefined) return [];
+      const texts = { name: name.slice(0, nameLengthMax), type: type.slice(0, nameLengthMax) };
+      return [{ ...texts, totalBytes: Math.floor(total), freeBytes: Math.floor(free) }];
+    })
+    .slice(0, devicesMax);
 }
 
 /**

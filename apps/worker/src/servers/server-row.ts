@@ -1,6 +1,7 @@
 import { type ComfyUIConnector } from "@genga/comfyui";
 import {
   type ServerAbilities,
+  type ServerDevice,
   type ServerLease,
   type ServerModel,
   type ServerState,
@@ -8,12 +9,14 @@ import {
   StoreUnavailableError,
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
+import { isWorthRecording, type RecordedDevices } from "./device-memory.ts";
+import { devicesIn, versionIn } from "./server-answers.ts";
 
 export interface ServerRowOptions {
   /** For log lines. */
   url: string;
   lease: ServerLease;
-  servers: Pick<ServerStore, "describeServer" | "recordModel" | "setServerState">;
+  servers: Pick<ServerStore, "describeServer" | "recordDevices" | "recordModel" | "setServerState">;
   log: Logger;
 }
 
@@ -21,6 +24,7 @@ export interface ServerRowOptions {
 export class ServerRow {
   readonly #options: ServerRowOptions;
   #state = "";
+  #devices: RecordedDevices | null = null;
   /** The abilities in the row, and the count of disconnects at which they were probed. */
   #description: { version: string | null; abilities: ServerAbilities; disconnects: number } | null = null;
 
@@ -33,12 +37,17 @@ export class ServerRow {
     return this.#description?.abilities.uploadBytesMax ?? null;
   }
 
-  /** Probes the server's abilities if the connection is a new one or the version has changed. */
+  /**
+   * Records the server's devices, and probes its abilities if the connection is a new one or the version has changed.
+   * @param stats the answer to `/system_stats`
+   */
   async describe(
     connector: ComfyUIConnector,
-    version: string | null,
+    stats: unknown,
     options: { timeoutMs: number; signal: AbortSignal },
   ): Promise<ServerAbilities> {
+    await this.#recordDevices(devicesIn(stats));
+    const version = versionIn(stats);
     const { disconnects } = connector.counters;
     const known = this.#description;
     if (known?.version === version && known.disconnects === disconnects) return known.abilities;
@@ -47,6 +56,20 @@ export class ServerRow {
     await servers.describeServer(lease, { version, abilities });
     this.#description = { version, abilities, disconnects };
     return abilities;
+  }
+
+  /** If the database is unavailable, a later call repeats it. */
+  async #recordDevices(devices: ServerDevice[]): Promise<void> {
+    const now = performance.now();
+    if (!isWorthRecording(this.#devices, devices, now)) return;
+    const { url, servers, lease, log } = this.#options;
+    try {
+      await servers.recordDevices(lease, devices);
+      this.#devices = { devices, at: now };
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      log.debug({ err: error, server: url }, "a server's devices could not be recorded yet");
+    }
   }
 
   /**

@@ -2,6 +2,7 @@ import {
   type Actor,
   type NewServer,
   type ServerAbilities,
+  type ServerDevice,
   type ServerLease,
   type ServerModel,
   type ServerRecord,
@@ -187,6 +188,15 @@ export class PrismaServerStore implements ServerStore {
       const changed = await this.#database.$executeRaw`
         UPDATE servers server SET lane = ${lane}, loaded_model = ${storedOrNull(loadedModel)},
           model_since = ${modelSince}::timestamptz
+        FROM ${leaseRows([lease])} WHERE ${isOwned}`;
+      return changed === 1;
+    });
+  }
+
+  recordDevices(lease: ServerLease, devices: readonly ServerDevice[]): Promise<boolean> {
+    return withMappedErrors(async () => {
+      const changed = await this.#database.$executeRaw`
+        UPDATE servers server SET devices = ${toStoredJson(devices)}::jsonb
         FROM ${leaseRows([lease])} WHERE ${isOwned}`;
       return changed === 1;
     });

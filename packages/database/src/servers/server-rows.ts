@@ -1,4 +1,4 @@
-import { type ServerAbilities, type ServerRecord } from "@genga/jobs";
+import { type ServerAbilities, type ServerDevice, type ServerRecord } from "@genga/jobs";
 import { z } from "zod";
 import { Prisma } from "../generated/client.ts";
 import { withoutUserInfo } from "./clean-server-urls.ts";
@@ -10,7 +10,7 @@ export const serverColumns = Prisma.sql`
   server.state_since AS "stateSince", server.draining, server.lease_owner AS "ownerId",
   server.lease_number AS "leaseNumber", coalesce(server.lease_expires_at > now(), false) AS "isLeased",
   server.lease_expires_at AS "leaseExpiresAt",
-  server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities,
+  server.definitions_hash AS "definitionsHash", server.version, server.labels, server.abilities, server.devices,
   server.lane, server.loaded_model AS "loadedModel", server.model_since AS "modelSince",
   server.removed_at IS NOT NULL AS "isRemoved", server.source::text AS source,
   server.resolved_from AS "resolvedFrom", server.credential,
@@ -19,7 +19,10 @@ export const serverColumns = Prisma.sql`
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 
 /** A row of `serverColumns`. */
-export type ServerRow = Omit<ServerRecord, "abilities"> & { abilities: unknown };
+export type ServerRow = Omit<ServerRecord, "abilities" | "devices"> & {
+  abilities: unknown;
+  devices: unknown;
+};
 
 /**
  * Abilities that a later version stored in another form count as unknown; the server's next owner probes the server
@@ -36,6 +39,16 @@ const abilitiesSchema: z.ZodType<ServerAbilities | null> = z
   .nullable()
   .catch(null);
 
+const devicesSchema: z.ZodType<ServerDevice[] | null> = z
+  .array(z.object({ name: z.string(), type: z.string(), totalBytes: z.number(), freeBytes: z.number() }))
+  .nullable()
+  .catch(null);
+
 export function recordFromRow(row: ServerRow): ServerRecord {
-  return { ...row, url: withoutUserInfo(row.url), abilities: abilitiesSchema.parse(row.abilities) };
+  return {
+    ...row,
+    url: withoutUserInfo(row.url),
+    abilities: abilitiesSchema.parse(row.abilities),
+    devices: devicesSchema.parse(row.devices),
+  };
 }

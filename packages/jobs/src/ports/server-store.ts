@@ -42,6 +42,16 @@ export interface ServerAbilities {
   uploadBytesMax: number | null;
 }
 
+/** A device of a server: a GPU, or the processor where there is none. */
+export interface ServerDevice {
+  /** As the server calls it, for example `cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync`. */
+  name: string;
+  /** `cuda`, `cpu`, …; may be empty. */
+  type: string;
+  totalBytes: number;
+  freeBytes: number;
+}
+
 /**
  * What a server can run: its answer to `/object_info`, without lists of files, and, if it replaces nodes, its answer to
  * `/node_replacements`. Both are parsed JSON whose content the reader validates.
@@ -96,6 +106,8 @@ export interface ServerRecord extends ServerModel {
   labels: string[];
   /** `null` until the server was probed. */
   abilities: ServerAbilities | null;
+  /** With their free memory, as the owner last recorded it; `null` = never. */
+  devices: ServerDevice[] | null;
   /** An operator removed the server, and no worker has named it since. */
   isRemoved: boolean;
   /** Jobs that use or wait for one of its slots now; jobs that are `saving` do not. */
@@ -209,6 +221,8 @@ export interface ServerStore {
   setServerState(lease: ServerLease, state: ServerState, reason: string | null): Promise<boolean>;
   /** Records what the server has loaded. Fenced by the server's lease, too. */
   recordModel(lease: ServerLease, model: ServerModel): Promise<boolean>;
+  /** Records the server's devices and their memory. Fenced by the server's lease; `false` = another worker has it. */
+  recordDevices(lease: ServerLease, devices: readonly ServerDevice[]): Promise<boolean>;
   /** Fenced by the server's lease, too. */
   describeServer(
     lease: ServerLease,

@@ -224,6 +224,17 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await read(server.id)).toMatchObject(nothing);
     });
 
+    test("includes its devices, which only its owner records", async () => {
+      const server = await freshServer();
+      expect(server).toMatchObject({ devices: null, isAdded: false });
+      const lease = await acquire(server);
+      const devices = [{ name: "cuda:0 NVIDIA", type: "cuda", totalBytes: 24e9, freeBytes: 3e9 }];
+      expect(await store.recordDevices(lease, devices)).toBe(true);
+      await store.releaseServers("worker-a", [lease]);
+      expect(await store.recordDevices(lease, [])).toBe(false);
+      expect(await read(server.id)).toMatchObject({ devices });
+    });
+
     test("stores node definitions once by content, for all servers that have them", async () => {
       const [hash, objectInfo] = [uuidv7(), { KSampler: { input: { required: { seed: ["INT", {}] } } } }];
       const replacements = { Old: [{ new_node_id: "KSampler" }] };

@@ -5,11 +5,12 @@ import { type ReactNode } from "react";
 import { genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
 import { useMay } from "../../connection/session.tsx";
+import { bytesText } from "../../parts/bytes-text.ts";
 import { JobProgress } from "../../parts/job-progress.tsx";
 import { modelName } from "../../parts/model-name.ts";
 import { Ago } from "../../parts/times.tsx";
 import { useAction } from "../../parts/use-action.tsx";
-import { type Server, type ServerOutlook, serverStates } from "./server-states.ts";
+import { type Server, type ServerOutlook, serverStates, sourceText } from "./server-states.ts";
 
 interface Props {
   readonly server: Server;
@@ -75,16 +76,21 @@ function Since({ at }: { at: string }): ReactNode {
   );
 }
 
+type Fact = readonly [name: string, value: ReactNode];
+
 function Facts({ server, outlook }: Omit<Props, "jobs">): ReactNode {
   const { slots, jobsHeld } = server;
   const next = outlook?.next;
-  const facts: readonly [string, ReactNode][] = [
+  const facts: readonly Fact[] = [
     ["Loaded model", outlook && (outlook.loadedModel === null ? "none" : modelName(outlook.loadedModel))],
     ["Lane", outlook && (outlook.lane ?? "none")],
     ["Jobs it has", slots === undefined ? undefined : `${jobsHeld ?? 0} of ${slots}`],
     ["Next", next && `${next.lane} (${next.reason}${next.loads ? ", loads a model" : ""})`],
+    ...(server.devices ?? []).map((device): Fact => [memoryLabel(device), <Memory {...device} />]),
     ["ComfyUI", server.version ?? "not known yet"],
     ["Labels", server.labels.length === 0 ? undefined : server.labels.join(", ")],
+    ["Named by", server.source && sourceText(server)],
+    ["Credentials", server.credential ?? undefined],
     ["Recycling", server.recycling?.reason],
     ["Last recycled", server.lastRecycle && <LastRecycle last={server.lastRecycle} />],
     ["Worker", server.worker ?? undefined],
@@ -93,13 +99,26 @@ function Facts({ server, outlook }: Omit<Props, "jobs">): ReactNode {
     <dl className="facts">
       {facts
         .filter(([, value]) => value !== undefined && value !== null)
-        .map(([name, value]) => (
-          <div key={name}>
+        .map(([name, value], index) => (
+          <div key={index}>
             <dt>{name}</dt>
             <dd>{value}</dd>
           </div>
         ))}
     </dl>
+  );
+}
+
+type Device = NonNullable<Server["devices"]>[number];
+
+/** Of a server without a GPU it is that of the machine. */
+const memoryLabel = ({ type }: Device): string => (type === "cpu" ? "Memory" : "VRAM");
+
+function Memory({ name, vramFreeBytes, vramTotalBytes }: Device): ReactNode {
+  return (
+    <span title={name}>
+      {bytesText(vramFreeBytes)} of {bytesText(vramTotalBytes)} free
+    </span>
   );
 }
 
@@ -129,7 +148,8 @@ function RunningJob({ job }: { job: Job }): ReactNode {
   );
 }
 
-function Actions({ server: { id, name, state, draining, recycling } }: { server: Server }): ReactNode {
+function Actions({ server }: { server: Server }): ReactNode {
+  const { id, name, state, draining, recycling } = server;
   const may = useMay();
   const ask = useAction();
   if (!may("operate")) return null;
@@ -185,23 +205,35 @@ function Actions({ server: { id, name, state, draining, recycling } }: { server:
           Recycle
         </Button>
       )}
-      {state === "retired" && (
-        <Button
-          size="compact-sm"
-          variant="light"
-          color="red"
-          onClick={() => {
-            ask({
-              ...{ title: `Remove ${name}?`, confirm: "Remove", isDangerous: true, changes },
-              text: "The history of its jobs stays. It comes back when a worker's configuration names it again.",
-              act: () => genga.http.DELETE("/api/anime/servers/{id}", path),
-              done: `${name} is removed.`,
-            });
-          }}
-        >
-          Remove
-        </Button>
-      )}
+      <Remove server={server} />
     </Group>
+  );
+}
+
+/** Of a server that was added here, or that nothing names any more. */
+function Remove({ server: { id, name, state, isAdded } }: { server: Server }): ReactNode {
+  const ask = useAction();
+  if (state !== "retired" && isAdded !== true) return null;
+  const path = { params: { path: { id } } };
+  return (
+    <Button
+      size="compact-sm"
+      variant="light"
+      color="red"
+      onClick={() => {
+        ask({
+          ...{ title: `Remove ${name}?`, confirm: "Remove", isDangerous: true },
+          changes: [keys.servers(), keys.queue()],
+          text:
+            isAdded === true
+              ? "It gets no new jobs. What it has goes on to its end there; then it is gone, and so are its credentials. The history of its jobs stays."
+              : "The history of its jobs stays. It comes back when a worker's configuration names it again.",
+          act: () => genga.http.DELETE("/api/anime/servers/{id}", path),
+          done: `${name} is removed.`,
+        });
+      }}
+    >
+      Remove
+    </Button>
   );
 }

@@ -34,6 +34,14 @@ export const serverStates: Record<Server["state"], ShownState> = {
   retired: { colour: "gray", text: "No worker's configuration names it any more." },
 };
 
+const sources = { setting: "COMFYUI_URLS", file: "the servers file", api: "an operator" } as const;
+
+/** Where a server comes from. */
+export function sourceText({ source, isAdded }: Pick<Server, "isAdded" | "source">): string | undefined {
+  if (source === undefined) return undefined;
+  return isAdded === true && source !== "api" ? `${sources[source]} and an operator` : sources[source];
+}
+
 const order = Object.keys(serverStates);
 
 /** Those in trouble first, then by name. */

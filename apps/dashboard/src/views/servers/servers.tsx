@@ -8,6 +8,7 @@ import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago } from "../../parts/times.tsx";
+import { NewServer } from "./new-server.tsx";
 import { ServerCard } from "./server-card.tsx";
 import { countStates, inOrder, serverStates } from "./server-states.ts";
 import "./servers.css";
@@ -37,10 +38,15 @@ export function Servers(): ReactNode {
           </Badge>
         ))}
       </Group>
+      {may("operate") && <NewServer />}
       {servers.length === 0 ? (
         <EmptyState
           title="No servers"
-          text="Name your ComfyUI servers in COMFYUI_URLS and start a worker: they appear here once it has seen them."
+          text={
+            may("operate")
+              ? "Add one here, or name your ComfyUI servers in COMFYUI_URLS or in a servers file and start a worker: they appear here once it has seen them."
+              : "Name your ComfyUI servers in COMFYUI_URLS and start a worker: they appear here once it has seen them."
+          }
         />
       ) : (
         <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }}>

@@ -6,7 +6,7 @@ import { MoreButton } from "../../parts/more-button.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago } from "../../parts/times.tsx";
-import { useChange } from "./use-change.ts";
+import { useChange } from "../../parts/use-change.ts";
 
 const colours = { pending: "gray", delivered: "teal", failed: "red" } as const;
 /** No event of jobs tells that something was sent. */

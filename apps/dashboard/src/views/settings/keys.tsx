@@ -19,10 +19,10 @@ import { ErrorState } from "../../parts/error-state.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago, Moment } from "../../parts/times.tsx";
+import { useChange } from "../../parts/use-change.ts";
 import { confirm } from "./confirm.tsx";
 import { keysKey, keysQuery, type Key } from "./settings-queries.ts";
 import { tellSecret } from "./told-secret.tsx";
-import { useChange } from "./use-change.ts";
 
 /** The keys that operators made. Keys that are configured with API_KEYS are not listed by the API. */
 export function Keys(): ReactNode {

@@ -6,8 +6,8 @@ import { dataOf, genga } from "../../connection/genga.ts";
 import { useSession } from "../../connection/session.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
+import { useChange } from "../../parts/use-change.ts";
 import { keysQuery } from "./settings-queries.ts";
-import { useChange } from "./use-change.ts";
 
 const fields = [
   ["jobsQueuedMax", "Waiting jobs"],

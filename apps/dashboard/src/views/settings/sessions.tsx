@@ -6,8 +6,8 @@ import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago, Moment } from "../../parts/times.tsx";
+import { useChange } from "../../parts/use-change.ts";
 import { confirm } from "./confirm.tsx";
-import { useChange } from "./use-change.ts";
 
 const sessionsKey = ["sessions"] as const;
 

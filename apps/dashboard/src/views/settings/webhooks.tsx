@@ -8,11 +8,11 @@ import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago } from "../../parts/times.tsx";
+import { useChange } from "../../parts/use-change.ts";
 import { confirm } from "./confirm.tsx";
 import { Deliveries } from "./deliveries.tsx";
 import { webhooksKey, webhooksQuery, type Webhook } from "./settings-queries.ts";
 import { tellSecret } from "./told-secret.tsx";
-import { useChange } from "./use-change.ts";
 
 /** URLs to which events of the tenant's jobs are sent. */
 export function Webhooks(): ReactNode {

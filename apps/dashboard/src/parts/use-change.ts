@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient, type QueryKey, type UseMutationResult } from "@tanstack/react-query";
-import { isSignedOut } from "../../connection/genga.ts";
+import { isSignedOut } from "../connection/genga.ts";
 
 /** A change by a button; what it concerns is read again afterwards. */
 export function useChange<Given, Answer>(
