@@ -72,6 +72,42 @@ describe("cancelling", () => {
     });
   });
 
+  test.each([401, 407, 302])(
+    "an answer %i to the cancel route says that access is denied, and nothing about the route",
+    async (status) => {
+      server.hasCancelRoute = true;
+      const connector = connect();
+      const promptId = randomUUID();
+      await connector.submit({ promptId, workflow });
+      server.intercept = ({ path }, response) => {
+        if (!path.startsWith("/api/jobs/")) return false;
+        answer(response, { status, text: "Sign in, please." });
+        return true;
+      };
+      const denied = { code: "access_denied", message: expect.not.stringContaining(promptId) };
+      await expect(connector.cancelPrompt(promptId)).rejects.toMatchObject(denied);
+      await expect(connector.probeAbilities()).rejects.toMatchObject({ code: "access_denied" });
+      expect([server.count("POST", "/queue"), server.count("POST", "/interrupt")]).toEqual([0, 0]);
+      server.intercept = undefined;
+      await expect(connector.cancelPrompt(promptId)).resolves.toMatchObject({ outcome: "deleted" });
+      expect(server.count("POST", "/queue")).toBe(0);
+    },
+  );
+
+  test("a proxy that refuses only the cancel route leaves the older way", async () => {
+    const connector = connect();
+    const promptId = randomUUID();
+    await connector.submit({ promptId, workflow });
+    server.intercept = ({ path }, response) => {
+      if (!path.startsWith("/api/jobs/")) return false;
+      answer(response, { status: 403, text: "" });
+      return true;
+    };
+    await expect(connector.cancelPrompt(promptId)).resolves.toMatchObject({ outcome: "deleted" });
+    expect(server.count("POST", "/queue")).toBe(1);
+    await expect(connector.probeAbilities()).resolves.toMatchObject({ cancelsById: false });
+  });
+
   test("the cancel route of newer servers is asked for once, and used where it is", async () => {
     const older = connect();
     for (let prompt = 0; prompt < 2; prompt += 1) {

@@ -3,7 +3,7 @@ import { FormData } from "undici";
 import { z } from "zod";
 
 import { ComfyUIError } from "./errors.ts";
-import { errorOfPost } from "./foreign-errors.ts";
+import { errorOfPost, errorOfStatus } from "./foreign-errors.ts";
 import { type CallOptions, type Download, type HttpClient } from "./http-client.ts";
 import { parseJson } from "./parse-json.ts";
 import { StreamedForm } from "./streamed-form.ts";
@@ -151,16 +151,23 @@ export class ServerApi {
   /**
    * Cancels a prompt by one atomic request, on newer servers. `true`: the server signalled the prompt. `false`: the
    * route does not exist, or it found nothing to cancel. Ask queue and history how the prompt ended.
+   * @throws ComfyUIError `access_denied` if credentials are missing or wrong
    */
   async cancelByRoute(promptId: string, options: CallOptions): Promise<boolean> {
     if (this.#hasCancelRoute === false) return false;
     const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
     const { status, text } = await this.#http.exchange("POST", path, options);
     const reply = status === 200 ? parseCancelReply(text) : undefined;
-    // v0.3.64 answers 405 to a POST to an unknown path. The temporary error of a proxy says nothing about the route.
-    if (reply !== undefined) this.#hasCancelRoute = true;
-    else if (status < 500) this.#hasCancelRoute = false;
-    return reply?.cancelled ?? false;
+    if (reply !== undefined) {
+      this.#hasCancelRoute = true;
+      return reply.cancelled;
+    }
+    const error = errorOfStatus(status, text, "POST /api/jobs/{id}/cancel");
+    // v0.3.64 answers 405 to a POST to an unknown path. What a proxy says of itself says nothing about the route.
+    if (error.code === "request_refused") this.#hasCancelRoute = false;
+    // A proxy may refuse this route alone (403), and let through those by which older servers cancel.
+    if (error.code === "access_denied" && status !== 403) throw error;
+    return false;
   }
 
   /** Asks two harmless questions: for the server's own features, and to cancel a prompt id that was never sent. */
