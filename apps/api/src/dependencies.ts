@@ -5,7 +5,9 @@ import { openDatabase, type Database } from "@genga/database";
 import {
   EventFeed,
   type Signals,
+  type AssetStore,
   type AuditStore,
+  type IdempotencyStore,
   type JobReader,
   type JobType,
   type KeyStore,
@@ -41,6 +43,7 @@ import { openOutputStorage } from "@genga/storage";
 import { Zips } from "./archives/zips.ts";
 import { ThumbnailCache } from "./thumbnails/thumbnail-cache.ts";
 import { Thumbnails } from "./thumbnails/thumbnails.ts";
+import { ComfyJobs } from "./comfy-api/comfy-jobs.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
 import { Submissions } from "./accepting/submissions.ts";
@@ -60,7 +63,8 @@ import { startDefinitionsThread } from "./servers/definitions-thread.ts";
 import { KnownModels } from "./servers/model-catalogue.ts";
 import { OperatorQueue } from "./servers/operator-queue.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
-import { describeServers, describeWorkers, type ShownFarm } from "./servers/shown-farm.ts";
+import { probesOf, type Probes } from "./servers/probes.ts";
+import { type ShownFarm } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPaths } from "./http/paths.ts";
@@ -105,6 +109,10 @@ export interface ApiDependencies {
   signedLinks: SignedLinks;
   thumbnails: Thumbnails;
   uploads: UploadStore;
+  assets: AssetStore;
+  /** Jobs as the Comfy API v2 shows them. */
+  comfyJobs: ComfyJobs;
+  idempotency: IdempotencyStore;
   keys: KeyStore;
   madeKeys: MadeKeys;
   sessions: Sessions;
@@ -117,8 +125,7 @@ export interface ApiDependencies {
   board: QueueBoard;
   pages: DashboardPages;
   metrics: Metrics;
-  /** Each resolves to a detail worth showing, or to `null`, and rejects when its part is unavailable. */
-  probes: Record<"database" | "redis" | "servers" | "workers", () => Promise<string | null>>;
+  probes: Probes;
   log: Logger;
   version: string;
   keeping: KeepingSettings;
@@ -198,7 +205,7 @@ export async function openDependencies(
       ...limitingParts(database, settings, admissions, log),
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
-      jobDetails: createJobDetails({ database, servers, tickets }, settings),
+      ...viewingParts(settings, { database, servers, tickets }),
       ...{ feed: feedOf(database, signals, log), livePreviews },
       ...{ storage, ...sharingParts(settings, storage, times, log) },
       ...{ uploads, templates, keys, jobMarks, audit, webhooks, signals },
@@ -214,6 +221,16 @@ export async function openDependencies(
     await close();
     throw error;
   }
+}
+
+function viewingParts(
+  settings: ServiceConfiguration,
+  parts: { database: Database; servers: KnownServers; tickets: BullTicketQueue },
+): Pick<ApiDependencies, "jobDetails" | "comfyJobs" | "assets" | "idempotency"> {
+  const { jobReader: jobs, assets, idempotency } = parts.database;
+  const jobDetails = createJobDetails(parts, settings);
+  const { keeping } = settings;
+  return { jobDetails, comfyJobs: new ComfyJobs({ jobs, jobDetails, keeping }), assets, idempotency };
 }
 
 function feedOf({ eventReader, eventSequencer }: Database, signals: Signals, log: Logger): EventFeed {
@@ -309,23 +326,4 @@ function sharingParts(
     signedLinks: new SignedLinks(secretsKeys),
     thumbnails: new Thumbnails({ storage, cache, folder, ffmpegPath, log }),
   };
-}
-
-function probesOf(
-  database: Database,
-  tickets: BullTicketQueue,
-  servers: KnownServers,
-): ApiDependencies["probes"] {
-  return {
-    database: () => database.ping().then(() => null),
-    redis: async () => describeRedis(await tickets.ping()),
-    servers: async () => describeServers(await servers.farm()),
-    workers: async () => describeWorkers(await servers.farm()),
-  };
-}
-
-function describeRedis(health: { version: string | null; evictionPolicy: string | null }): string | null {
-  return health.evictionPolicy === null || health.evictionPolicy === "noeviction"
-    ? null
-    : `maxmemory-policy is ${health.evictionPolicy}; tickets may be lost, set it to noeviction`;
 }

@@ -6,10 +6,11 @@ import { makeDocuments } from "./documentation/documents.ts";
 import { answerErrors } from "./http/answer-errors.ts";
 import { allowOrigins } from "./http/cross-origin.ts";
 import { nameBaseUrl } from "./http/base-url.ts";
-import { prefix } from "./http/paths.ts";
+import { comfyApiPrefix, prefix } from "./http/paths.ts";
 import { RefusedError } from "./http/problem-document.ts";
 import { logRequests } from "./http/request-log.ts";
 import { registerRoutes } from "./routing/register-routes.ts";
+import { comfyRoutes } from "./routes/comfy-table.ts";
 import { routes } from "./routes/table.ts";
 
 /** Builds the Express application. Every request is authenticated before its body is read. */
@@ -28,13 +29,14 @@ export function createApp(
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
   app.use(logRequests(log, metrics), sendElsewhere(leaving), securityHeaders(), access.refuseForeignHosts);
-  app.use(allowOrigins(corsOrigins, routes));
+  const all = [...routes, ...comfyRoutes];
+  app.use(allowOrigins(corsOrigins, all));
   app.use(access.refuseForeignPages, nameBaseUrl(publicUrl));
-  app.use(prefix, keepFromCaches);
-  registerRoutes(app, routes, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });
+  app.use([prefix, comfyApiPrefix], keepFromCaches);
+  registerRoutes(app, all, { ...dependencies, documents: makeDocuments(routes, { publicUrl }) });
   app.use(dependencies.pages.router());
   // Without a key a client does not learn which paths exist.
-  app.use(prefix, access.require({ access: "read" }));
+  app.use([prefix, comfyApiPrefix], access.require({ access: "read" }));
   app.use((request) => {
     throw new RefusedError("path-not-found", `There is nothing at ${request.path.slice(0, 200)}.`);
   });

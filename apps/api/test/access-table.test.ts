@@ -7,6 +7,7 @@ import { openDependencies, type ApiDependencies } from "../src/dependencies.ts";
 import { describeApi } from "../src/documentation/openapi.ts";
 import { boardPath, fullPath } from "../src/http/paths.ts";
 import { type Route } from "../src/routing/route.ts";
+import { comfyRoutes } from "../src/routes/comfy-table.ts";
 import { routes } from "../src/routes/table.ts";
 import { createApp } from "../src/server.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -27,7 +28,7 @@ const unknownId = "0190b8a0-0000-7000-8000-00000000dead";
 /** Asks for what the route is about, of something that is not there, and with a body that nothing accepts. */
 async function ask({ method, path }: Route, key?: string): Promise<{ status: number; code?: string }> {
   const leaving = new AbortController();
-  const response = await api.request(fullPath(path).replace(/:(id|name)/, unknownId), {
+  const response = await api.request(fullPath(path).replace(/:(id|name|hash)/, unknownId), {
     method,
     headers: {
       ...(key === undefined ? {} : { "x-api-key": key }),
@@ -42,6 +43,8 @@ async function ask({ method, path }: Route, key?: string): Promise<{ status: num
     return { status: response.status };
   }
   const text = await response.text();
+  if (path.startsWith("/api/v2") && response.status >= 400 && method !== "HEAD")
+    return { status: response.status, ...(JSON.parse(text) as { error: { code: string } }).error };
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") === true;
   return { status: response.status, ...(isProblem ? (JSON.parse(text) as { code: string }) : {}) };
 }
@@ -65,6 +68,24 @@ describe.each(routes.map((line) => [`${line.method} ${line.path}`, line] as cons
     else expect([status, code]).toEqual([403, "role-too-low"]);
   });
 });
+
+describe.each(comfyRoutes.map((line) => [`${line.method} ${line.path}`, line] as const))(
+  "%s",
+  (_name, line) => {
+    test("is refused without a key, and with a wrong one", async () => {
+      const refused = { status: 401, ...(line.method !== "HEAD" && { code: "unauthorized" }) };
+      expect(await ask(line)).toMatchObject(refused);
+      expect(await ask(line, "a-key-of-nobody")).toMatchObject(refused);
+    });
+
+    test.each(roles)("with a key that may %s", async (role) => {
+      const { status, code } = await ask(line, keys[role]);
+      const isAllowed = line.access === "open" || roleIncludes(role, line.access);
+      if (isAllowed) expect([401, 403]).not.toContain(status);
+      else expect([status, code]).toEqual([403, "forbidden"]);
+    });
+  },
+);
 
 // What the tests above ask for comes from the table itself; these lists say a second time what the table must say.
 describe("the table", () => {
@@ -107,6 +128,11 @@ describe("the table", () => {
   test("lets keys of the role read change nothing", () => {
     const changing = linesOf("read").filter((line) => !line.startsWith("GET "));
     expect(changing).toEqual([]);
+    const ofComfy = comfyRoutes.filter(
+      ({ access, method }) => access === "read" && !/^(GET|HEAD)$/.test(method),
+    );
+    expect(ofComfy).toEqual([]);
+    expect(comfyRoutes.filter(({ access }) => access !== "read" && access !== "submit")).toEqual([]);
   });
 });
 
@@ -206,7 +232,8 @@ describe("the application", () => {
       methods.delete(undefined); // What answers all other methods.
       return [...methods].map((method = "") => asText(method, route.path));
     });
-    expect([...own, `GET ${boardPath}`].toSorted()).toEqual(listed);
+    const ofComfy = comfyRoutes.map(({ method, path }) => asText(method, path));
+    expect([...own, `GET ${boardPath}`].toSorted()).toEqual([...listed, ...ofComfy].toSorted());
     const [, pages, ...others] = routersOf(app);
     expect(routesBelow(pages).filter(({ method }) => method !== "GET")).toEqual([]);
     expect(others).toEqual([]);

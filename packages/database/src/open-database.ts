@@ -1,4 +1,5 @@
 import {
+  type AssetStore,
   type AuditStore,
   type DoorFiles,
   type DoorPrompts,
@@ -64,6 +65,7 @@ import { PrismaSessionStore } from "./tenants/prisma-session-store.ts";
 import { PrismaTenantLimitStore } from "./tenants/prisma-tenant-limit-store.ts";
 import { PrismaTenantStore } from "./tenants/prisma-tenant-store.ts";
 import { PrismaTemplateStore } from "./templates/prisma-template-store.ts";
+import { PrismaAssetStore } from "./uploads/prisma-asset-store.ts";
 import { PrismaUploadStore } from "./uploads/prisma-upload-store.ts";
 import { PrismaWebhookQueue } from "./webhooks/prisma-webhook-queue.ts";
 import { PrismaWebhookStore } from "./webhooks/prisma-webhook-store.ts";
@@ -98,6 +100,7 @@ export interface Database {
   readonly audit: AuditStore;
   readonly tenantLimits: TenantLimitStore;
   readonly uploads: UploadStore;
+  readonly assets: AssetStore;
   readonly templates: TemplateStore;
   readonly keeping: KeepingStore;
   readonly doorPrompts: DoorPrompts;
@@ -169,6 +172,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     audit: new PrismaAuditStore(client),
     tenantLimits: new PrismaTenantLimitStore(client),
     uploads: new PrismaUploadStore(client),
+    assets: new PrismaAssetStore(client),
     templates: new PrismaTemplateStore(client),
     keeping: new PrismaKeepingStore(client),
     doorPrompts: new PrismaDoorPrompts(client),

@@ -179,7 +179,7 @@ describe("names of files", () => {
       (
         await stores.uploads.saveUpload({
           ...{ tenantId, sha256: sha256.repeat(64), mediaType: "image/png", bytes: 1, width: 1, height: 1 },
-          ...{ frames: 1, durationMs: null },
+          ...{ frames: 1, durationMs: null, blake3: null },
         })
       ).id;
     const [one, two, foreign] = [await upload("1"), await upload("2"), await upload("3", other)];

@@ -55,6 +55,7 @@ async function saveUpload(content = uuidv7()): Promise<Upload> {
       height: 1,
       frames: 1,
       durationMs: null,
+      blake3: null,
     },
   });
 }

@@ -28,6 +28,7 @@ const uploadOf = (sha256: string, owner = tenantId): NewUpload => ({
   height: 480,
   frames: 1,
   durationMs: null,
+  blake3: null,
 });
 const content = (letter: string): string => letter.repeat(64);
 
@@ -37,7 +38,9 @@ describe("The upload store on PostgreSQL", () => {
       Array.from({ length: 8 }, () => database.uploads.saveUpload(uploadOf(content("a")))),
     );
     expect(new Set(saved.map(({ id }) => id)).size).toBe(1);
+    expect(saved.filter(({ isNew }) => isNew)).toHaveLength(1);
     expect(saved[0]).toEqual({
+      isNew: expect.any(Boolean) as unknown,
       ...uploadOf(content("a")),
       id: saved[0]!.id,
       createdAt: expect.any(Date) as unknown,
@@ -45,10 +48,11 @@ describe("The upload store on PostgreSQL", () => {
   });
 
   test("never shows a tenant the uploads of another one", async () => {
-    const own = await database.uploads.saveUpload(uploadOf(content("b")));
+    const { id } = await database.uploads.saveUpload(uploadOf(content("b")));
+    const [own] = await database.uploads.findUploads(tenantId, [id]);
     const others = await database.uploads.saveUpload(uploadOf(content("b"), otherTenantId));
-    expect(others.id).not.toBe(own.id);
-    expect(await database.uploads.findUploads(tenantId, [own.id, others.id])).toEqual([own]);
+    expect(others.id).not.toBe(id);
+    expect(await database.uploads.findUploads(tenantId, [id, others.id])).toEqual([own]);
     const secret = await database.uploads.saveUpload(uploadOf(content("c"), otherTenantId));
     expect(await database.uploads.findUploadsByContent(tenantId, [content("b"), secret.sha256])).toEqual([
       own,

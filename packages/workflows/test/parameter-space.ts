@@ -14,6 +14,7 @@ export const startImage: Upload = {
   height: 1024,
   frames: 1,
   durationMs: null,
+  blake3: null,
   createdAt: new Date(0),
 };
 export const maskImage: Upload = {

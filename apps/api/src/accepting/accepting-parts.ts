@@ -47,7 +47,14 @@ export function createAcceptingParts(
 ): AcceptingParts {
   const { database, definitions, tickets, signals, storage, defaultTenantId, logger, onNotChecked } = parts;
   const { leaseMs, serverRetireMs: retireMs, nodeClasses, jobTimeoutsMs, secretsKeys } = settings;
-  const { jobReader: jobs, jobRequests: requests, jobAnnouncer: announcer, templates, uploads } = database;
+  const {
+    jobReader: jobs,
+    jobRequests: requests,
+    jobAnnouncer: announcer,
+    templates,
+    uploads,
+    assets,
+  } = database;
   const servers = new KnownServers({
     ...{
       servers: database.servers,
@@ -82,6 +89,6 @@ export function createAcceptingParts(
     ...{ servers, manager },
     templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
     jobCommands: (principal, traceparent) =>
-      new JobCommands({ manager, jobs, resolver, templates, uploads }, principal, traceparent),
+      new JobCommands({ manager, jobs, resolver, templates, uploads, assets }, principal, traceparent),
   };
 }

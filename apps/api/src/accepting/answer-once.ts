@@ -1,7 +1,4 @@
-import { createHash } from "node:crypto";
 import {
-  ClaimLostError,
-  StoreUnavailableError,
   type IdempotencyClaim,
   type IdempotencyStore,
   type JobReader,
@@ -11,6 +8,7 @@ import {
 } from "@genga/jobs";
 import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
+import { beforeAnything, claimMs, claimSingleUse, holdClaim, sha256, underWay } from "./hold-claim.ts";
 import { answerSubmission, type AcceptedSubmission, type Submission } from "./answer-submission.ts";
 import { answerOfBatch, answerOfJob } from "./accepted-answer.ts";
 
@@ -22,10 +20,6 @@ export interface AnsweringParts {
 
 /** The API that the keys of these requests belong to. */
 const door = "anime";
-/** How long a key stays with a request whose process has died. While it lives, it renews its claim. */
-const claimMs = 10_000;
-const renewEveryMs = 3_000;
-const retryAfterSeconds = 1;
 
 /**
  * Accepts a submission, unless its Idempotency-Key says that this was done already: then the answer is made anew from
@@ -42,6 +36,10 @@ export async function answerOnce(
   const { idempotencyKey, principal } = submission;
   if (idempotencyKey === undefined) return answerSubmission(submission, jobCommands);
   const tenantId = principal.tenant.id;
+  if (submission.kind === "comfy-job") {
+    const claim = await claimSingleUse(idempotency, { tenantId, key: idempotencyKey, route: "jobs" });
+    return await acceptClaimed(submission, claim, { idempotency, jobCommands });
+  }
   const key = { tenantId, door, keyHash: sha256(idempotencyKey) };
   const claimed = await beforeAnything(idempotency.claim(key, requestOf(submission), claimMs));
   switch (claimed.outcome) {
@@ -59,39 +57,17 @@ export async function answerOnce(
   }
 }
 
-/** Whatever fails here, no job was stored. */
-async function beforeAnything<Result>(step: Promise<Result>): Promise<Result> {
-  try {
-    return await step;
-  } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error;
-    const { cause, fault, wasRefused } = error;
-    throw new StoreUnavailableError(cause, { fault, wasRefused, effect: "none" });
-  }
-}
-
 async function acceptClaimed(
   submission: Submission,
   claim: IdempotencyClaim,
   { idempotency, jobCommands }: Pick<AnsweringParts, "idempotency" | "jobCommands">,
 ): Promise<AcceptedSubmission> {
-  // A renewal that fails is followed by the next one. Without any the key may be lost, which the insert of the jobs notices.
-  const renewals = setInterval(
-    () => void idempotency.renew(claim, claimMs).catch(() => undefined),
-    renewEveryMs,
-  );
-  try {
+  return await holdClaim(idempotency, claim, async () => {
     const accepted = await answerSubmission(submission, jobCommands, claim);
     // A dry run leaves its key to the request that it prepares.
     if (accepted.isDryRun === true) await idempotency.release(claim).catch(() => undefined);
     return accepted;
-  } catch (error) {
-    // If PostgreSQL is away, the key is free again when the claim runs out.
-    await idempotency.release(claim).catch(() => undefined);
-    throw error instanceof ClaimLostError ? underWay() : error;
-  } finally {
-    clearInterval(renewals);
-  }
+  });
 }
 
 /** The answer as it was at acceptance. */
@@ -123,14 +99,6 @@ async function replay(
   };
 }
 
-function underWay(): RefusedError {
-  return new RefusedError(
-    "request-under-way",
-    "A request with this Idempotency-Key has not been answered yet. Repeat this one in a moment.",
-    { headers: { "retry-after": String(retryAfterSeconds) } },
-  );
-}
-
 /** What makes two requests the same: where they went, and every byte of what they said. */
 function requestOf(submission: Submission): KeyedRequest {
   return { route: routeOf(submission), bodyHash: sha256(submission.body) };
@@ -142,6 +110,8 @@ function routeOf(submission: Submission): string {
       return `job ${submission.type ?? ""}`;
     case "rerun":
       return `rerun ${submission.of}`;
+    case "comfy-job":
+      return "comfy-job";
     case "batch-rerun":
       return `batch-rerun ${submission.of}`;
     case "batch":
@@ -153,8 +123,4 @@ function routeOf(submission: Submission): string {
 function saidBeside({ name, ...options }: Readonly<Record<string, unknown>>): string {
   const text = typeof name === "string" ? name : "";
   return Object.keys(options).length === 0 ? text : JSON.stringify([text, options]);
-}
-
-function sha256(content: string | Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
 }

@@ -1,4 +1,5 @@
 import { InvalidJobError, type IdempotencyClaim, type JobType, type Principal } from "@genga/jobs";
+import { readComfyJob } from "../comfy-api/read-comfy-job.ts";
 import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
@@ -20,6 +21,8 @@ export type Submission = {
   traceparent?: string | undefined;
 } & (
   | { kind: "job"; type: JobType | undefined }
+  /** A job as the Comfy API v2 has it. */
+  | { kind: "comfy-job" }
   /** `of`: the id of the job that is made again */
   | { kind: "rerun"; of: string }
   /** `of`: the id of the batch of which jobs are made again */
@@ -51,7 +54,7 @@ export async function answerSubmission(
 ): Promise<AcceptedSubmission> {
   const commands = jobCommands(submission.principal, submission.traceparent);
   const { baseUrl } = submission;
-  if (submission.kind === "job" || submission.kind === "rerun") {
+  if (submission.kind === "job" || submission.kind === "comfy-job" || submission.kind === "rerun") {
     const { job, prompt, ...remarks } = await acceptJob(submission, commands, claim);
     const prompts = new Map([[job.id, prompt]]);
     return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
@@ -71,12 +74,14 @@ export async function answerSubmission(
 }
 
 async function acceptJob(
-  submission: Submission & { kind: "job" | "rerun" },
+  submission: Submission & { kind: "job" | "comfy-job" | "rerun" },
   commands: JobCommands,
   claim?: IdempotencyClaim,
 ): ReturnType<JobCommands["create"]> {
   const body = await parsed(submission.body);
   if (submission.kind === "rerun") return commands.rerun(submission.of, readRerun(body), claim);
+  if (submission.kind === "comfy-job")
+    return commands.create(await readComfyJob(body, (ids) => commands.findAssetFiles(ids)), claim);
   const { type: fixedType } = submission;
   const templates = fixedType === undefined ? await commands.findTemplates(body, "job") : undefined;
   return commands.create(

@@ -42,9 +42,8 @@ export class Submissions {
   async #accept(submission: Submission): Promise<AcceptedSubmission> {
     const { thread, onAccepted, ...parts } = this.#parts;
     const isSmall =
-      submission.kind === "job" &&
-      submission.body.byteLength <= smallBytes &&
-      !mayNameTemplate(submission.body);
+      (submission.kind === "comfy-job" || (submission.kind === "job" && !mayNameTemplate(submission.body))) &&
+      submission.body.byteLength <= smallBytes;
     const accepted = isSmall ? await answerOnce(submission, parts) : await thread.answer(submission);
     for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
     return accepted;

@@ -1,12 +1,14 @@
 import { type Logger } from "@genga/runtime";
 import { type ErrorRequestHandler } from "express";
+import { sendEnvelope } from "./error-envelope.ts";
 import { refusalOf } from "./error-mapping.ts";
 import { type Metrics } from "./metrics.ts";
+import { isOfComfyApi } from "./paths.ts";
 import { sendProblem, statusOf } from "./problem-document.ts";
 import { factsOf } from "./request-facts.ts";
 import { requestIdOf } from "./request-log.ts";
 
-/** Answers every error that is thrown while a request is handled with a problem document. */
+/** Answers every error that is thrown while a request is handled with a problem document, or as the Comfy API v2 says. */
 export function answerErrors({
   log,
   metrics,
@@ -35,6 +37,7 @@ export function answerErrors({
       return;
     }
     if (statusOf(refusal.code) === 413) response.set("connection", "close");
-    sendProblem(response, refusal, `${request.baseUrl}${request.path}#${requestId}`);
+    if (isOfComfyApi(request.path)) sendEnvelope(response, refusal);
+    else sendProblem(response, refusal, `${request.baseUrl}${request.path}#${requestId}`);
   };
 }

@@ -56,6 +56,8 @@ const kinds = {
   "no-thumbnail": [404, "There is no thumbnail of this output"],
   "output-not-found": [404, "There is no such output"],
   "upload-not-found": [404, "There is no such upload"],
+  "asset-not-found": [404, "There is no such asset"],
+  "content-not-found": [404, "There is no such content"],
   "key-not-found": [404, "There is no such key"],
   "session-not-found": [404, "There is no such session"],
   "server-not-found": [404, "There is no such server"],
@@ -74,6 +76,8 @@ const kinds = {
   "webhook-disabled": [409, "The webhook is disabled"],
   "server-exists": [409, "A source names the server already"],
   "too-many-servers": [409, "As many servers were added as may be"],
+  "asset-in-use": [409, "The asset is in use"],
+  "hash-mismatch": [409, "The content has another hash"],
   "server-in-use": [409, "The server is in use"],
   "job-already-ended": [409, "The job has ended"],
   "batch-already-ended": [409, "All jobs of the batch have ended"],
@@ -133,6 +137,10 @@ const kinds = {
 
 export type ProblemCode = keyof typeof kinds;
 export const problemCodes = Object.keys(kinds) as ProblemCode[];
+/** Of requests of the Comfy API v2 only, which tells them in words of its own (`error-envelope.ts`). */
+export const comfyProblemCodes: readonly ProblemCode[] = [
+  ...(["asset-not-found", "content-not-found", "asset-in-use", "hash-mismatch"] as const),
+];
 
 /** Thrown by a route to refuse a request. */
 export class RefusedError extends Error {

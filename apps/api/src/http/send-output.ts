@@ -17,7 +17,9 @@ export interface OutputHeaders {
  * The content comes from a GPU server and is not trusted: a browser shows it only if its type cannot run anything, and
  * may not guess another type.
  */
-export function headersOfOutput(output: JobOutput): OutputHeaders {
+export function headersOfOutput(
+  output: Pick<SentFile, "id" | "kind" | "filename" | "mediaType">,
+): OutputHeaders {
   const mediaType = output.kind === "text" ? "text/plain; charset=utf-8" : withCharset(output.mediaType);
   const filename = output.filename ?? `${output.id}.txt`;
   const kind = isSafeToShow(mediaType) ? "inline" : "attachment";
@@ -34,6 +36,12 @@ export interface Caching {
 /** For clients with a key; the bytes never change. */
 const forEver: Caching = { maxAgeSeconds: 31_536_000, isShared: false };
 
+/** A file or text as it is sent: an output, or something that is answered like one. */
+export type SentFile = Pick<
+  JobOutput,
+  "id" | "kind" | "filename" | "mediaType" | "bytes" | "sha256" | "storageKey" | "text" | "createdAt"
+>;
+
 /**
  * Sends the bytes of an output, or the range that the request asks for.
  * @param wanted the ETags that the client has
@@ -41,7 +49,7 @@ const forEver: Caching = { maxAgeSeconds: 31_536_000, isShared: false };
  */
 export async function sendOutput(
   { request, response }: { request: Request; response: Response },
-  output: JobOutput,
+  output: SentFile,
   { storage, stallLimit }: { storage: OutputStorage; stallLimit: StallLimit },
   { "If-None-Match": wanted }: { "If-None-Match"?: string | undefined },
   caching: Caching = forEver,
@@ -61,7 +69,7 @@ export async function sendOutput(
   return true;
 }
 
-function setHeaders(response: Response, output: JobOutput, { maxAgeSeconds, isShared }: Caching): void {
+function setHeaders(response: Response, output: SentFile, { maxAgeSeconds, isShared }: Caching): void {
   const { mediaType, contentDisposition: disposition } = headersOfOutput(output);
   response.set({
     "content-type": mediaType,
@@ -89,7 +97,7 @@ function withCharset(mediaType: string): string {
 
 async function sendFile(
   { request, response }: { request: Request; response: Response },
-  file: JobOutput & { storageKey: string },
+  file: SentFile & { storageKey: string },
   { storage, stalled }: { storage: OutputStorage; stalled: AbortSignal },
   caching: Caching,
 ): Promise<void> {

@@ -25,6 +25,9 @@ export interface WatchTimes {
   lookMaxMs: number;
 }
 
+/** Where a job is told of: a stream of ours, or what says the same in other words. */
+export type JobStream = Pick<EventStream, "send" | "sendJson" | "comment" | "idleMs" | "closed" | "end">;
+
 export interface WatchedJob {
   /** As it was found. */
   job: Job;
@@ -48,7 +51,7 @@ type Progress = Pick<LiveProgress, "attempt" | "phase" | "progress">;
  * and never falls within an attempt.
  */
 export async function watchJob(
-  stream: EventStream,
+  stream: JobStream,
   feed: EventFeed,
   watched: WatchedJob,
   options: { lastSequence: number | null; times: WatchTimes },
@@ -63,7 +66,7 @@ export async function watchJob(
 }
 
 class JobWatch {
-  readonly #stream: EventStream;
+  readonly #stream: JobStream;
   readonly #watched: WatchedJob;
   readonly #times: WatchTimes;
   /** The job as the watcher is shown it first. */
@@ -87,7 +90,7 @@ class JobWatch {
   readonly #wakeUp = new WakeUp();
 
   constructor(
-    stream: EventStream,
+    stream: JobStream,
     feed: EventFeed,
     watched: WatchedJob,
     { lastSequence, times }: { lastSequence: number | null; times: WatchTimes },

@@ -1,5 +1,4 @@
-import { type Readable } from "node:stream";
-import { uploadMediaTypes, uploadName, uploadStorageKey, type Upload } from "@genga/jobs";
+import { uploadMediaTypes, uploadName, type Upload } from "@genga/jobs";
 import { type Request } from "express";
 import { type z } from "zod";
 import { type ApiDependencies } from "../dependencies.ts";
@@ -8,9 +7,8 @@ import { type Body } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { type uploadViewSchema } from "../schemas/uploads.ts";
-import { inspectFile, type FileFacts } from "../uploads/inspect-file.ts";
+import { keepUpload } from "../uploads/keep-upload.ts";
 import { receiveFiles } from "../uploads/receive-files.ts";
-import { fileBytesMax } from "../uploads/upload-limits.ts";
 
 const fileContent = { type: "string", format: "binary", description: "At most 20 MiB; a video 96 MiB." };
 
@@ -57,24 +55,10 @@ export const uploadImage = route({
     { admission, uploads, storage }: Pick<ApiDependencies, "admission" | "uploads" | "storage">,
   ) => {
     const tenantId = principal.tenant.id;
-    const keep = async (content: Readable, signal: AbortSignal): Promise<Upload> => {
-      const checked: FileFacts[] = [];
-      await storage.writeChecked({
-        ...{ body: content, bytesMax: fileBytesMax, signal },
-        check: async (written) => {
-          const facts = await inspectFile(written);
-          checked.push(facts);
-          // The file is stored before the row, so that no row names a missing file. Uploads of equal content share one file.
-          await uploads.keepFile(facts);
-          return { storageKey: uploadStorageKey(facts), mediaType: facts.mediaType };
-        },
-      });
-      const [facts] = checked;
-      if (facts === undefined) throw new Error("The file was stored unchecked.");
-      return await uploads.saveUpload({ ...facts, tenantId });
-    };
     const [first, ...others] = await admission.receiving(tenantId, () =>
-      receiveFiles({ request, response }, keep),
+      receiveFiles({ request, response }, ({ content, signal }) =>
+        keepUpload(content, signal, { uploads, storage, tenantId }),
+      ),
     );
     const views = others.map((upload) => viewOfUpload(upload, baseUrl));
     const view = { ...viewOfUpload(first, baseUrl), ...(views.length > 0 && { others: views }) };

@@ -1,7 +1,7 @@
 import { roles } from "@genga/jobs";
 import { type Express, type IRoute, type RequestHandler } from "express";
 import { type RouteAccess } from "../access/access.ts";
-import { fullPath } from "../http/paths.ts";
+import { fullPath, isOfComfyApi } from "../http/paths.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { noteFacts } from "../http/request-facts.ts";
 import { type HandledRoute, type Route, type RouteDependencies, type RouteFacts } from "./route.ts";
@@ -37,7 +37,14 @@ function noteFactsOf(route: Route): RequestHandler {
   };
 }
 
-const verbs = { GET: "get", POST: "post", PUT: "put", PATCH: "patch", DELETE: "delete" } as const;
+const verbs = {
+  GET: "get",
+  HEAD: "head",
+  POST: "post",
+  PUT: "put",
+  PATCH: "patch",
+  DELETE: "delete",
+} as const;
 
 function byPath(routes: readonly Route[]): Map<string, Route[]> {
   const paths = new Map<string, Route[]>();
@@ -49,11 +56,11 @@ function byPath(routes: readonly Route[]): Map<string, Route[]> {
 }
 
 /**
- * Whether requests of the route count towards the tenant's limits. Those outside of the prefix do not, so that
+ * Whether requests of the route count towards the tenant's limits. Those outside of the prefixes do not, so that
  * operators can still see the state of the farm during a flood of requests.
  */
 export function isLimited({ access, path }: Pick<RouteFacts, "access" | "path">): boolean {
-  return access !== "open" && !path.startsWith("/");
+  return access !== "open" && (!path.startsWith("/") || isOfComfyApi(path));
 }
 
 function guardsOf(route: RouteFacts, { access, admission }: RouteDependencies): RequestHandler[] {

@@ -10,6 +10,9 @@ interface Subject {
   absent: (given: string) => Error;
 }
 
+/** `blake3:` and 64 hexadecimal digits. */
+const contentHashPattern = /^blake3:[0-9a-f]{64}$/i;
+
 /**
  * The kinds of things that `:id` or `:name` in a path can name. Their form is checked here and nowhere else in the API.
  */
@@ -23,6 +26,14 @@ const subjects = {
   upload: {
     canBe: isUuid,
     absent: (id) => new RefusedError("upload-not-found", `There is no upload ${id}.`),
+  },
+  asset: {
+    canBe: isUuid,
+    absent: (id) => new RefusedError("asset-not-found", `There is no asset ${id}.`),
+  },
+  content: {
+    canBe: (hash) => contentHashPattern.test(hash),
+    absent: () => new RefusedError("content-not-found", "No upload of this account has this content."),
   },
   server: {
     canBe: isUuid,

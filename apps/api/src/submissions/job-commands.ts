@@ -1,5 +1,6 @@
 import {
   actorOf,
+  type AssetFinder,
   ExtraDataNeededError,
   InvalidJobError,
   isTerminal,
@@ -30,6 +31,7 @@ import { foundBatch, foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { changesOfSeeds, jobsToRerun, nameOfRerun, type BatchRerun } from "./batch-rerun.ts";
 import { rerunRequestOf, type ReadRerun } from "./rerun-body.ts";
 import { templateOfRerun } from "./rerun-template.ts";
+import { findAssetFiles, type AssetFile } from "./asset-files.ts";
 import { type ReadSubmission } from "./read-submission.ts";
 import { findRequestTemplates, type RequestTemplates } from "./request-templates.ts";
 import { type ReadBatch } from "./submission-body.ts";
@@ -40,6 +42,7 @@ const problemsMax = 100;
 interface JobFinders {
   templates: TemplateFinder;
   uploads: UploadFinder;
+  assets: AssetFinder;
 }
 
 /**
@@ -72,6 +75,12 @@ export class JobCommands {
   async findTemplates(body: unknown, kind: "job" | "batch"): Promise<RequestTemplates> {
     const { tenantId } = this.#submitter;
     return findRequestTemplates(body, kind, { ...this.#finders, tenantId });
+  }
+
+  /** What ids of assets stand for in a graph. @throws StoreUnavailableError */
+  async findAssetFiles(ids: readonly string[]): Promise<ReadonlyMap<string, AssetFile>> {
+    const { tenantId } = this.#submitter;
+    return findAssetFiles(ids, { assets: this.#finders.assets, jobs: this.#jobs, tenantId });
   }
 
   /** Accepts one job. @throws InvalidJobError with every problem of the submission */

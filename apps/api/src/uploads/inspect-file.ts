@@ -3,12 +3,15 @@ import { uploadMediaTypes, type CheckedFile, type UploadMediaType } from "@genga
 import { fileTypeFromBuffer } from "file-type";
 import { readImage } from "./read-image.ts";
 import { readVideo } from "./read-video.ts";
+import { blake3Of } from "./content-hash.ts";
 import { imageBytesMax, type Measures } from "./upload-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
 export interface FileFacts extends Measures {
   mediaType: UploadMediaType;
   sha256: string;
+  /** Lowercase hex. */
+  blake3: string;
   bytes: number;
 }
 
@@ -23,7 +26,7 @@ export async function inspectFile({ path, bytes, sha256 }: CheckedFile): Promise
   const mediaType = await typeOf(path);
   const measures =
     mediaType === "video/mp4" ? await readVideo(path) : await readImage(await imageAt(path, bytes));
-  return { mediaType, sha256, bytes, ...measures };
+  return { mediaType, sha256, blake3: await blake3Of(path), bytes, ...measures };
 }
 
 async function typeOf(path: string): Promise<UploadMediaType> {

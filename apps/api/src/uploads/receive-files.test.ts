@@ -20,7 +20,9 @@ async function outcomeOf(
   let sending: ClientRequest | undefined;
   const outcome = new Promise((resolve) => {
     server.once("request", (request, response) => {
-      const received = receiveFiles({ request, response }, keep, 4_096).catch((error: unknown) => error);
+      const received = receiveFiles({ request, response }, keep, { bytesMax: 4_096 }).catch(
+        (error: unknown) => error,
+      );
       resolve(received.finally(() => response.end()));
       if (leavesAt !== undefined) request.once(leavesAt, () => sending?.destroy());
     });
@@ -42,7 +44,7 @@ async function outcomeOf(
   }
 }
 const server = createServer();
-const read: Keep = async (body) => (await buffer(body)).toString();
+const read: Keep = async ({ content }) => (await buffer(content)).toString();
 
 describe("a form", () => {
   test("is received with what it may have", async () => {
@@ -72,8 +74,8 @@ test.each([
   ["all of a form", { leavesAt: "end" }],
   ["half a form", { leavesAt: "data", headers: { "content-length": 4_000 } }],
 ] as const)("of %s all work ends when its client leaves", async (_what, options) => {
-  const keep: Keep = async (body, signal) => {
-    body.resume();
+  const keep: Keep = async ({ content, signal }) => {
+    content.resume();
     signal.throwIfAborted();
     await once(signal, "abort");
     throw signal.reason;

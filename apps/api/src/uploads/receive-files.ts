@@ -5,21 +5,37 @@ import { pipeline } from "node:stream/promises";
 import { types } from "node:util";
 import { Busboy } from "@fastify/busboy";
 import { StorageError } from "@genga/jobs";
-import { fileBytesMax, filesMax } from "./upload-limits.ts";
+import { fileBytesMax, filesMax as formFilesMax } from "./upload-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
 /** Fields of a form that are no files are read past. */
 const fieldsMax = 20;
 const fieldBytesMax = 4_096;
 /** Of a form with as many files as it may have: also what is read past counts. */
-const formBytesMax = filesMax * fileBytesMax + 2 * 1024 * 1024;
+const formBytesMax = formFilesMax * fileBytesMax + 2 * 1024 * 1024;
 
-/** Keeps one file while it arrives. It must read the body to its end, or destroy it, also when the signal is aborted. */
-type Keep<Kept> = (body: Readable, signal: AbortSignal) => Promise<Kept>;
+/** A file while it arrives. */
+interface ArrivingFile {
+  content: Readable;
+  /** The name of its field in the form; `null` = it is the body itself. */
+  field: string | null;
+  signal: AbortSignal;
+}
+
+/** Keeps one file. It must read the content to its end, or destroy it, also when the signal is aborted. */
+type Keep<Kept> = (file: ArrivingFile) => Promise<Kept>;
+
+interface FormOptions {
+  /** Of the whole form. */
+  bytesMax?: number;
+  filesMax?: number;
+  /** Is told each field of the form that is no file. What it throws refuses the form. */
+  onField?: (name: string, value: string) => void;
+}
 
 /**
  * Receives a file as the body itself, or the files of a form, each while it arrives: none of them is held in memory. Names
- * of files and of fields are read past. When the client leaves, all of it ends.
+ * of files are read past, and fields, unless they are asked for. When the client leaves, all of it ends.
  * @returns what was kept, in the order of the form; never empty
  * @throws RefusedError `unsupported-media-type`, `bad-request`, `body-too-large`, and what `keep` throws; files before the
  * one that was refused stay kept
@@ -27,7 +43,7 @@ type Keep<Kept> = (body: Readable, signal: AbortSignal) => Promise<Kept>;
 export async function receiveFiles<Kept>(
   { request, response }: { request: IncomingMessage; response: ServerResponse },
   keep: Keep<Kept>,
-  bytesMax = formBytesMax,
+  { bytesMax = formBytesMax, filesMax = formFilesMax, onField }: FormOptions = {},
 ): Promise<[Kept, ...Kept[]]> {
   const type = request.headers["content-type"] ?? "";
   if (!/^(image\/|video\/|multipart\/form-data|application\/octet-stream)/i.test(type)) {
@@ -40,7 +56,7 @@ export async function receiveFiles<Kept>(
   }
   assertNotEncoded(request);
   const ending = new AbortController();
-  setMaxListeners(filesMax + 10, ending.signal);
+  setMaxListeners(formFilesMax + 10, ending.signal);
   // The request is no help here: of one that has arrived whole, nothing tells that its client has left.
   const leave = (): void => {
     ending.abort(new RefusedError("bad-request", "The client has left."));
@@ -49,7 +65,7 @@ export async function receiveFiles<Kept>(
   response.once("close", leave);
   try {
     return /^multipart\/form-data/i.test(type)
-      ? await receiveForm(request, { type, bytesMax, ending }, keep)
+      ? await receiveForm(request, { type, bytesMax, filesMax, onField, ending }, keep)
       : [await receiveBody(request, keep, ending.signal)];
   } finally {
     response.off("close", leave);
@@ -90,32 +106,47 @@ async function receiveBody<Kept>(
   signal: AbortSignal,
 ): Promise<Kept> {
   if (lengthOf(request) > fileBytesMax) throw tooLarge();
-  return await explained(keep(bodyOf(request), signal));
+  return await explained(keep({ content: bodyOf(request), field: null, signal }));
+}
+
+interface FormParts extends Required<Pick<FormOptions, "bytesMax" | "filesMax">> {
+  type: string;
+  onField: FormOptions["onField"];
+  ending: AbortController;
 }
 
 async function receiveForm<Kept>(
   request: IncomingMessage,
-  { type, bytesMax, ending }: { type: string; bytesMax: number; ending: AbortController },
+  { type, bytesMax, filesMax, onField, ending }: FormParts,
   keep: Keep<Kept>,
 ): Promise<[Kept, ...Kept[]]> {
   if (lengthOf(request) > bytesMax) throw formTooLarge(bytesMax);
   const { signal } = ending;
-  const reader = formReader(type);
+  const reader = formReader(type, filesMax);
   const files: Promise<Kept>[] = [];
   // Only the first reason counts.
   const stop = (error: unknown): void => {
     ending.abort(error);
   };
-  reader.on("file", (_field, file) => {
+  reader.on("file", (field, file) => {
     // A part that ends too early is also an error of the whole form, which is handled below.
     file.on("error", () => undefined);
-    const kept = explained(keep(file, signal));
+    const kept = explained(keep({ content: file, field, signal }));
     kept.catch(stop);
     files.push(kept);
   });
+  reader.on("field", (name, value, isNameCut, isValueCut) => {
+    if (onField === undefined || signal.aborted) return;
+    try {
+      if (isNameCut || isValueCut) throw new RefusedError("bad-request", "A field of the form is too long.");
+      onField(name, value);
+    } catch (error) {
+      stop(error);
+    }
+  });
   for (const limit of ["filesLimit", "fieldsLimit", "partsLimit"] as const) {
     reader.on(limit, () => {
-      const message = `A form may have ${filesMax} files and ${fieldsMax} other fields.`;
+      const message = `A form may have ${filesMax} ${filesMax === 1 ? "file" : "files"} and ${fieldsMax} other fields.`;
       stop(new RefusedError("bad-request", message));
     });
   }
@@ -151,7 +182,7 @@ function lengthOf({ headers }: IncomingMessage): number {
   return Number(headers["content-length"] ?? 0);
 }
 
-function formReader(contentType: string): Busboy {
+function formReader(contentType: string, filesMax: number): Busboy {
   try {
     return new Busboy({
       headers: { "content-type": contentType },

@@ -5,5 +5,6 @@ export async function forgetKeys(database: PrismaClient, ageMs: number, limit: n
   return await database.$executeRaw`
     DELETE FROM idempotency_keys WHERE (tenant_id, door, key_hash) IN (
       SELECT tenant_id, door, key_hash FROM idempotency_keys WHERE removed_at < ${before} OR claimed_until < ${before}
+        OR expires_at <= now()
       LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
 }

@@ -149,7 +149,8 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
   await removeUnusedUploads(
     transaction,
     uploads.map(({ id }) => id),
-    0,
+    // An asset over one of them stays for as long as every upload without a job.
+    { unusedMs: 0, keepsNamed: true },
   );
   const kept = await transaction.$queryRaw<Pick<RemovedJob, "id" | "keptFiles">[]>`
     SELECT removed.id, ${keptFilesOf(Prisma.sql`removed.id`)} AS "keptFiles"

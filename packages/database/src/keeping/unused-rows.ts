@@ -41,14 +41,16 @@ export async function removeUnusedBatches(
 const uploadFileGrace = "1 hour";
 
 /**
- * Removes those of the uploads that no job names and that were not used for a while. Their files may also belong to
- * uploads of other tenants with the same content, so the files are checked and removed later. An upload that a
- * submission has locked is skipped, not waited for, because submissions lock uploads and graphs in either order.
+ * Removes those of the uploads that no job names and that were not used for a while, unless an asset over one is to be kept
+ * for longer. Their files may also belong to uploads of other tenants with the same content, so the files are checked and
+ * removed later. An upload that a submission has locked is skipped, not waited for, because submissions lock uploads and
+ * graphs in either order.
+ * @param keepsNamed uploads with an asset stay, also those whose assets have no time of their own
  */
 export async function removeUnusedUploads(
   transaction: Prisma.TransactionClient,
   ids: string[],
-  unusedMs: number,
+  { unusedMs, keepsNamed }: { unusedMs: number; keepsNamed: boolean },
 ): Promise<number> {
   if (ids.length === 0) return 0;
   const locked = await transaction.$queryRaw<{ id: string }[]>`
@@ -58,6 +60,9 @@ export async function removeUnusedUploads(
       AND last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)
       AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = upload.id)
+      AND NOT EXISTS (
+        SELECT FROM assets record WHERE record.upload_id = upload.id
+          AND coalesce(record.expires_at > now(), ${keepsNamed}))
       AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
     RETURNING sha256, media_type AS "mediaType"`;
   const keys = removed.flatMap(({ sha256, mediaType }) => {
@@ -66,9 +71,17 @@ export async function removeUnusedUploads(
   });
   await transaction.$executeRaw`
     INSERT INTO files_to_remove (storage_key, due_at)
-    SELECT key, now() + ${uploadFileGrace}::interval FROM unnest(${keys}::text[]) AS key ORDER BY key
+    SELECT key, now() + ${uploadFileGrace}::interval
+    FROM (SELECT DISTINCT key FROM unnest(${keys}::text[]) AS key) AS content ORDER BY key
     ON CONFLICT (storage_key) DO UPDATE SET due_at = excluded.due_at`;
   return removed.length;
+}
+
+/** Records over uploads that were to be kept for a time of their own, which is over. */
+async function removeExpiredAssets(database: PrismaClient, limit: number): Promise<void> {
+  await database.$executeRaw`
+    DELETE FROM assets WHERE id IN (
+      SELECT id FROM assets WHERE expires_at <= now() LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
 }
 
 /** An archived template that no job names is kept for this time: longer than any submission takes that has read it. */
@@ -102,10 +115,13 @@ export async function removeUnused(
   const uploads = await database.$queryRaw<ScannedRow[]>`
     SELECT id::text AS key, last_used_at < now() - ${uploadsUnusedMs}::float8 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = page.id)
-      AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = page.id) AS "isUnused"
+      AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = page.id)
+      AND NOT EXISTS (SELECT FROM assets record WHERE record.upload_id = page.id AND record.expires_at > now())
+      AS "isUnused"
     FROM (
       SELECT id, last_used_at FROM uploads WHERE id > ${from.upload ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int
     ) page`;
+  await removeExpiredAssets(database, limit);
   const removed = {
     graphs: await database.$transaction((transaction) => removeUnusedGraphs(transaction, unusedOf(graphs))),
     batches: await database.$transaction((transaction) =>
@@ -115,7 +131,10 @@ export async function removeUnused(
       uploadsUnusedMs === null
         ? 0
         : await database.$transaction((transaction) =>
-            removeUnusedUploads(transaction, unusedOf(uploads), uploadsUnusedMs),
+            removeUnusedUploads(transaction, unusedOf(uploads), {
+              unusedMs: uploadsUnusedMs,
+              keepsNamed: false,
+            }),
           ),
     templates: await removeUnusedTemplates(database),
   };

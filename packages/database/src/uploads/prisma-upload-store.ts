@@ -1,13 +1,8 @@
-import {
-  uploadMediaTypes,
-  uploadStorageKey,
-  type NewUpload,
-  type Upload,
-  type UploadStore,
-} from "@genga/jobs";
+import { uploadStorageKey, type NewUpload, type Upload, type UploadStore } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
 import { withMappedErrors } from "../connection/database-errors.ts";
-import { type PrismaClient, type Upload as UploadRow } from "../generated/client.ts";
+import { type PrismaClient } from "../generated/client.ts";
+import { uploadFromRow } from "./upload-rows.ts";
 
 /**
  * Uploads in PostgreSQL. Every query has the tenant as a condition, so that uploads of other tenants are never found.
@@ -27,19 +22,22 @@ export class PrismaUploadStore implements UploadStore {
   }
 
   /** Two uploads of the same content at the same time get the same row, which then counts as just used. */
-  saveUpload(upload: NewUpload): Promise<Upload> {
+  saveUpload(upload: NewUpload): Promise<Upload & { isNew: boolean }> {
     return withMappedErrors(async () => {
-      const { tenantId, sha256, mediaType, bytes, width, height, frames, durationMs } = upload;
+      const { tenantId, sha256, mediaType, bytes, width, height, frames, durationMs, blake3 } = upload;
+      const id = uuidv7();
       await this.#database.$executeRaw`
-        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height, frames, duration_ms)
-        VALUES (${uuidv7()}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height},
-          ${frames}::int, ${durationMs}::int)
+        INSERT INTO uploads (id, tenant_id, sha256, media_type, bytes, width, height, frames, duration_ms, blake3)
+        VALUES (${id}::uuid, ${tenantId}::uuid, ${sha256}, ${mediaType}, ${bytes}, ${width}, ${height},
+          ${frames}::int, ${durationMs}::int, ${blake3})
         ON CONFLICT (tenant_id, sha256) DO UPDATE SET last_used_at = now(),
           frames = coalesce(uploads.frames, excluded.frames),
-          duration_ms = coalesce(uploads.duration_ms, excluded.duration_ms)`;
-      return uploadFromRow(
+          duration_ms = coalesce(uploads.duration_ms, excluded.duration_ms),
+          blake3 = coalesce(uploads.blake3, excluded.blake3)`;
+      const saved = uploadFromRow(
         await this.#database.upload.findUniqueOrThrow({ where: { tenantId_sha256: { tenantId, sha256 } } }),
       );
+      return { ...saved, isNew: saved.id === id };
     });
   }
 
@@ -59,12 +57,4 @@ export class PrismaUploadStore implements UploadStore {
       return rows.map(uploadFromRow);
     });
   }
-}
-
-function uploadFromRow(row: UploadRow): Upload {
-  const { id, tenantId, sha256, bytes, width, height, frames, durationMs, createdAt } = row;
-  const mediaType = uploadMediaTypes.find((type) => type === row.mediaType);
-  if (mediaType === undefined)
-    throw new Error(`The upload ${row.id} is of the unknown kind ${row.mediaType}.`);
-  return { id, tenantId, sha256, mediaType, bytes, width, height, frames, durationMs, createdAt };
 }

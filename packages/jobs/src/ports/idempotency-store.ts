@@ -7,6 +7,8 @@ export interface IdempotencyKey {
   door: string;
   /** SHA-256 of the key, hexadecimal. */
   keyHash: string;
+  /** How long the key is known after its request was accepted; absent = until a day after the removal of its job or batch. */
+  knownMs?: number;
 }
 
 /** The request that a key came with. Two requests are the same if both fields are. */

@@ -98,8 +98,8 @@ export interface KeepingStore {
    */
   forgetRemoved(ageMs: number, limit: number): Promise<number>;
   /**
-   * Forgets up to `limit` Idempotency-Keys whose job or batch was removed more than `ageMs` ago, and keys of requests that
-   * ended unanswered as long ago. Returns how many.
+   * Forgets up to `limit` Idempotency-Keys whose job or batch was removed more than `ageMs` ago, keys of requests that
+   * ended unanswered as long ago, and those that are known no longer. Returns how many.
    */
   forgetKeys(ageMs: number, limit: number): Promise<number>;
   /** Removes up to `limit` sessions that have expired, or whose created key has ended. Returns how many. */

@@ -13,6 +13,8 @@ export interface Upload {
   frames: number | null;
   /** Of an animation or a video. */
   durationMs: number | null;
+  /** Lowercase hex; by it the Comfy API v2 finds the content. `null` of uploads of earlier versions. */
+  blake3: string | null;
   createdAt: Date;
 }
 
@@ -29,8 +31,8 @@ export interface UploadStore extends UploadFinder {
    * content.
    */
   keepFile(upload: Pick<Upload, "sha256" | "mediaType">): Promise<void>;
-  /** If the tenant sent this content before, returns the existing upload with its id. */
-  saveUpload(upload: NewUpload): Promise<Upload>;
+  /** If the tenant sent this content before, returns the existing upload with its id, and `isNew` is false. */
+  saveUpload(upload: NewUpload): Promise<Upload & { isNew: boolean }>;
 }
 
 export interface UploadFinder {

@@ -40,7 +40,7 @@ function inParameters(parameters: Dict, found: OutputStandIns): OutputStandIns {
     const upload: Upload = {
       ...{ id: keyOfFile(named), tenantId: "", sha256, mediaType: "image/png", bytes: 0 },
       // Its size is not known yet.
-      ...{ width: 0, height: 0, frames: null, durationMs: null, createdAt: new Date(0) },
+      ...{ width: 0, height: 0, frames: null, durationMs: null, blake3: null, createdAt: new Date(0) },
     };
     found.uploads.set(upload.id, upload);
     found.inputs.push({ name: nameOf(sha256), ...named, kind: "image" });

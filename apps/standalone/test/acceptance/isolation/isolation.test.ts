@@ -4,6 +4,7 @@ import { roles } from "@genga/jobs";
 import { ApiClient, type JobAnswer } from "@genga/testing";
 import { v7 as uuidv7 } from "uuid";
 import { fullPath } from "../../../../api/src/http/paths.ts";
+import { comfyRoutes } from "../../../../api/src/routes/comfy-table.ts";
 import { routes } from "../../../../api/src/routes/table.ts";
 import {
   marker,
@@ -49,7 +50,10 @@ describe.each(servers)("two tenants on $name", (server) => {
     expect(secrets.filter((secret) => /^[0-9a-f]{32}$/.test(secret)).length).toBeGreaterThan(5);
   });
 
-  const lines = routes.filter(({ access, path }) => access !== "open" && !path.startsWith("/"));
+  const lines = [
+    ...routes.filter(({ access, path }) => access !== "open" && !path.startsWith("/")),
+    ...comfyRoutes,
+  ];
   const withId = lines.filter(({ path }) => path.includes(":"));
 
   test.each(withId.map((line) => [`${line.method} ${line.path}`, line] as const))(
@@ -57,13 +61,16 @@ describe.each(servers)("two tenants on $name", (server) => {
     async (_name, { method, path, access }) => {
       const isNamed = path.includes(":name");
       const name = path.startsWith("templates/") ? `${marker}-template` : `${marker}-studio`;
-      const kinds = isNamed ? { name: [name] } : theirs.ids;
+      const contents = theirs.hashes.map((hash) => `blake3:${hash}`);
+      const isOfContent = path.includes(":hash");
+      const kinds = isNamed ? { name: [name] } : isOfContent ? { content: contents } : theirs.ids;
       for (const [kind, ids] of Object.entries(kinds)) {
         for (const given of ids.flatMap((id) => [id, id.toUpperCase()])) {
           // Servers and tenants are the operator's own business.
           for (const role of roles.filter((each) => access !== "operate" || each !== "operate")) {
-            const body = method === "GET" || method === "DELETE" ? undefined : {};
-            const strange = isNamed ? given.replace(/^\w+/, "x".repeat(marker.length)) : uuidv7();
+            const body = ["GET", "HEAD", "DELETE"].includes(method) ? undefined : {};
+            const unknown = isOfContent ? `blake3:${randomBytes(32).toString("hex")}` : uuidv7();
+            const strange = isNamed ? given.replace(/^\w+/, "x".repeat(marker.length)) : unknown;
             const ask = async (id: string): Promise<Seen> => {
               const asked = fullPath(path).replace(/:\w+/, encodeURIComponent(id)).replace(":version", "1");
               return without(await look(neighbours, role, method, asked, body), id);
@@ -313,7 +320,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     expect(own.map(({ job }) => job.status)).toEqual(["completed", "failed"]);
     const onDisk = (await neighbours.namesOnDisk()).flatMap((path) => path.match(/[0-9a-f]{32}/g) ?? []);
     for (const { job } of own) {
-      for (const { method, path } of withId.filter(({ path: each }) => each.startsWith("job"))) {
+      for (const { method, path } of withId.filter(({ path: each }) => /^(\/api\/v2\/)?job/.test(each))) {
         if (method !== "GET") continue;
         const seen = await look(neighbours, "read", method, fullPath(path).replace(":id", job.id));
         // A job that failed has no picture.

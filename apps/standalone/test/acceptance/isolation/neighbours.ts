@@ -19,6 +19,8 @@ export interface ServerUnderTest {
 export interface Belongings {
   /** Ids by kind, as routes take them. */
   ids: Record<string, string[]>;
+  /** The BLAKE3 of uploads. */
+  hashes: string[];
   /** What no answer to another tenant may contain: all of this, and where the farm is. */
   secrets: string[];
   /** Public names of files, as its own graphs and answers have them. */
@@ -118,6 +120,14 @@ async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
     body: new Uint8Array(await pictureOf()),
   });
   const { name } = z.object({ name: z.string() }).parse(await sent.json());
+  const form = new FormData();
+  for (const [field, value] of Object.entries({ content_type: "image/png", file_path: `${marker}.png` }))
+    form.set(field, value);
+  form.set("file", new Blob([new Uint8Array(await pictureOf())]), `${marker}.png`);
+  const asset = await fetch(`${url}/api/v2/assets`, {
+    ...{ method: "POST", body: form, headers: { authorization: `Bearer ${ownerKey}` } },
+  });
+  if (!asset.ok) throw new Error(await asset.text());
   const said = { project: `${marker}-film`, tags: [`${marker}-cut`] };
   const shown = {
     "1": { class_type: "LoadImage", inputs: { image: name } },
@@ -171,6 +181,7 @@ async function readBelongings(databaseUrl: string): Promise<Belongings> {
       "removed job": await column(`SELECT id::text AS value FROM removed_jobs WHERE ${ofTenant}`),
       batch: await column(`SELECT id::text AS value FROM batches WHERE ${ofTenant}`),
       upload: await column(`SELECT id::text AS value FROM uploads WHERE ${ofTenant}`),
+      asset: await column(`SELECT id::text AS value FROM assets WHERE ${ofTenant}`),
       output: await column(`SELECT id::text AS value FROM outputs WHERE ${ofJobs}`),
       prompt: await column(`SELECT prompt_id::text AS value FROM job_attempts WHERE ${ofJobs}`),
       webhook: await column(`SELECT id::text AS value FROM webhooks WHERE ${ofTenant}`),
@@ -178,7 +189,9 @@ async function readBelongings(databaseUrl: string): Promise<Belongings> {
       client: await column(`SELECT client_id AS value FROM job_attempts WHERE ${ofJobs}`),
       tenant: await column("SELECT id::text AS value FROM tenants WHERE name = $1"),
     };
+    const hashes = await column(`SELECT blake3 AS value FROM uploads WHERE ${ofTenant}`);
     const contents = [
+      ...hashes,
       ...(await column(`SELECT sha256 AS value FROM uploads WHERE ${ofTenant}`)),
       ...(await column(`SELECT sha256 AS value FROM outputs WHERE ${ofJobs}`)),
       ...(await column(`SELECT workflow_hash AS value FROM job_parameters WHERE ${ofJobs}`)),
@@ -194,7 +207,12 @@ async function readBelongings(databaseUrl: string): Promise<Belongings> {
         `SELECT 'genga/' || job_id || '-' || attempt || '/' || filename AS value FROM outputs WHERE ${ofJobs}`,
       )),
     ];
-    return { ids, secrets: [marker, ...Object.values(ids).flat(), ...contents, ...farm], publicNames };
+    return {
+      ids,
+      hashes,
+      secrets: [marker, ...Object.values(ids).flat(), ...contents, ...farm],
+      publicNames,
+    };
   } finally {
     await client.end();
   }

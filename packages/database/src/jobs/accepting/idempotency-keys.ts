@@ -51,7 +51,7 @@ export async function claimKey(
     const [known] = await database.$queryRaw<KnownKey[]>`
       SELECT route, body_hash AS "bodyHash", resource_id AS "resourceId", remarks, removed_at IS NOT NULL AS "isRemoved",
         coalesce(claimed_until > now(), false) AS "isUnderWay"
-      FROM idempotency_keys WHERE ${ofKey(key)}`;
+      FROM idempotency_keys WHERE ${ofKey(key)} AND coalesce(expires_at > now(), true)`;
     if (known?.isUnderWay === true) return { outcome: "under-way" };
     if (known !== undefined && known.resourceId !== null) return outcomeOf(known, known.resourceId, request);
     const claimId = await tryToClaim(database, key, request, claimMs);
@@ -67,7 +67,7 @@ function outcomeOf(known: KnownKey, resourceId: string, request: KeyedRequest): 
   return { outcome: "accepted", resourceId, isRemoved, remarks: remarksSchema.parse(remarks) };
 }
 
-/** Takes a key that nobody has, or whose request has not renewed its claim. @returns `null` = somebody was faster */
+/** Takes a key that nobody has, that is known no longer, or whose request has not renewed its claim. @returns `null` = somebody was faster */
 async function tryToClaim(
   database: PrismaClient,
   { tenantId, door, keyHash }: IdempotencyKey,
@@ -79,11 +79,12 @@ async function tryToClaim(
   const [claimed] = await database.$queryRaw<unknown[]>`
     WITH overdue AS (
       SELECT tenant_id, door, key_hash FROM idempotency_keys
-      WHERE ${ofKey({ tenantId, door, keyHash })} AND claimed_until <= now()
+      WHERE ${ofKey({ tenantId, door, keyHash })} AND (claimed_until <= now() OR expires_at <= now())
       FOR UPDATE SKIP LOCKED
     ), taken_over AS (
       UPDATE idempotency_keys kept SET claim_id = ${claimId}::uuid, claimed_until = ${until},
-        route = ${route}, body_hash = ${bodyHash}
+        route = ${route}, body_hash = ${bodyHash},
+        resource_id = NULL, remarks = '{}', removed_at = NULL, expires_at = NULL
       FROM overdue WHERE (kept.tenant_id, kept.door, kept.key_hash) = (overdue.tenant_id, overdue.door, overdue.key_hash)
       RETURNING kept.claim_id
     ), inserted AS (
@@ -133,7 +134,8 @@ export async function fulfilClaim(
 ): Promise<void> {
   const fulfilled = await transaction.$executeRaw`
     UPDATE idempotency_keys
-    SET resource_id = ${resourceId}::uuid, remarks = ${toStoredJson(remarks)}::jsonb, claimed_until = NULL
+    SET resource_id = ${resourceId}::uuid, remarks = ${toStoredJson(remarks)}::jsonb, claimed_until = NULL,
+      expires_at = now() + ${claim.knownMs ?? null}::float8 * interval '1 millisecond'
     WHERE ${ofKey(claim)} AND claim_id = ${claim.claimId}::uuid AND resource_id IS NULL`;
   if (fulfilled === 0) throw new ClaimLostError();
 }
