@@ -30,5 +30,6 @@ export { ApiClient, type JobAnswer, type OutputAnswer, type StreamFrame } from "
 export { sleepWorkflow } from "./sleep-workflow.ts";
 export { findBrowser, openBrowser, type BrowserProgram } from "./browser.ts";
 export { cachedFolder } from "./tool-cache.ts";
+export { findNode22, findNpmPackages } from "./npm-packages.ts";
 export { findPromtool, type Promtool } from "./promtool.ts";
 export { findPythonTool, type PythonTool } from "./python-tool.ts";

@@ -13,7 +13,7 @@ export interface PythonTool {
   /** Runs the program to its end; returns all its output, and whether it succeeded. */
   run(
     args: readonly string[],
-    options?: { signal?: AbortSignal; env?: Readonly<Record<string, string>> },
+    options?: { signal?: AbortSignal; env?: Readonly<Record<string, string>>; cwd?: string },
   ): Promise<{ code: number | null; said: string }>;
 }
 
@@ -21,14 +21,16 @@ export interface PythonTool {
  * Installs a program from PyPI into a folder of its own, once for each set of requirements and version of Python.
  * @param options.entry `module:function` of a program in Python, from the package's entry points; without it, the program
  * is one that the package brings along in its folder `bin`, under the name `name`
+ * @param options.script the path of a program in Python that imports what was installed
  * @returns the reason if it cannot be installed, for the name of the skipped test
  */
 export async function findPythonTool(options: {
   name: string;
   requirements: string;
   entry?: string;
+  script?: string;
 }): Promise<PythonTool | { readonly reason: string }> {
-  const { name, requirements, entry } = options;
+  const { name, requirements, entry, script } = options;
   try {
     const { stdout } = await run("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
     const hash = createHash("sha256")
@@ -41,7 +43,8 @@ export async function findPythonTool(options: {
         timeout: 180_000,
       });
     });
-    const command = entry === undefined ? [join(folder, "bin", name)] : pythonCommand(name, entry);
+    const own = entry === undefined ? [join(folder, "bin", name)] : pythonCommand(name, entry);
+    const command = script === undefined ? own : ["python3", script];
     return { run: (args, how = {}) => runTool([...command, ...args], folder, how) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -59,7 +62,7 @@ function pythonCommand(name: string, entry: string): string[] {
 async function runTool(
   [program = "", ...args]: readonly string[],
   folder: string,
-  { signal, env = {} }: { signal?: AbortSignal; env?: Readonly<Record<string, string>> },
+  { signal, env = {}, cwd }: NonNullable<Parameters<PythonTool["run"]>[1]>,
 ): Promise<{ code: number | null; said: string }> {
   const { PYTHONPATH: inherited } = process.env;
   const child = spawn(program, args, {
@@ -71,7 +74,7 @@ async function runTool(
       COLUMNS: "150",
       ...env,
     },
-    cwd: folder,
+    cwd: cwd ?? folder,
     ...(signal && { signal }),
   });
   let said = "";
