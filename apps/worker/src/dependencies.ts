@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import {
   AttemptRecorder,
+  type DoorFiles,
+  type DoorMessageGiver,
   type EventSequencer,
   type FarmStore,
   type GuessedLanes,
@@ -24,7 +26,7 @@ import {
   type WebhookQueue,
 } from "@genga/jobs";
 import { openDatabase } from "@genga/database";
-import { createSignals, createTicketQueue, RedisPreviewGiver } from "@genga/queue";
+import { createSignals, createTicketQueue, RedisDoorMessageGiver, RedisPreviewGiver } from "@genga/queue";
 import {
   createMetricsRegistry,
   openTracing,
@@ -72,6 +74,8 @@ export interface Dependencies {
   tickets: TicketQueue;
   signals: Signals;
   previewGiver: PreviewGiver;
+  doorMessages: DoorMessageGiver;
+  doorFiles: DoorFiles;
   storage: OutputStorage;
   log: Logger;
   close(): Promise<void>;
@@ -93,7 +97,7 @@ export async function openDependencies(
   const redis = { redisUrl: settings.redisUrl, prefix: settings.redisPrefix, logger: log };
   const tickets = createTicketQueue({ ...redis, lockMs: settings.leaseMs, consumerName: workerId });
   const signals = createSignals(redis);
-  const previewGiver = new RedisPreviewGiver(redis);
+  const [previewGiver, doorMessages] = [new RedisPreviewGiver(redis), new RedisDoorMessageGiver(redis)];
   const definitions = new DefinitionsThread({
     entry: new URL("./servers/definitions-main.ts", import.meta.url),
     databaseUrl: settings.databaseUrl,
@@ -136,14 +140,14 @@ export async function openDependencies(
     }),
     tickets,
     signals,
-    previewGiver,
+    ...{ previewGiver, doorMessages, doorFiles: database.doorFiles },
     storage: await openOutputStorage(settings.storage, settings.dataDir),
     log,
     close: async () => {
       sources.close();
       await released.announced();
       await Promise.allSettled(
-        [tickets, signals, previewGiver, definitions, tracing].map((part) => part.close()),
+        [tickets, signals, previewGiver, doorMessages, definitions, tracing].map((part) => part.close()),
       );
       await database.close();
     },

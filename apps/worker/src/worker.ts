@@ -199,7 +199,7 @@ export class Worker {
 
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
-    const { takeBacks, runMetrics: metrics, tracing } = this.#with;
+    const { takeBacks, runMetrics: metrics, tracing, doorMessages, doorFiles } = this.#with;
     const {
       leaseMs,
       serverGraceMs: graceMs,
@@ -215,6 +215,7 @@ export class Worker {
       progress: this.#progress,
       measures: this.#measures,
       ...{ durations: this.#durations, previews: this.#previews, metrics, tracing },
+      ...{ doorMessages, doorFiles },
       endedPrompts: this.#house.endedPrompts,
       ...{ takeBacks, takeBackCounts: this.#takeBackCounts },
       owns: (server) => this.#fleet.find(server.id) === server,

@@ -10,6 +10,7 @@ import { initialProgress, markSubmitted, type Progress } from "./watching/progre
 import { promptLost, type PromptLookup, type ServerQueue } from "./wire/prompt-lookup.ts";
 import { type ConnectorCounters } from "./watching/connector-counters.ts";
 import { type MeasuredNode } from "./watching/node-weights.ts";
+import { type PromptRelay } from "./watching/prompt-relay.ts";
 import { PromptWatches } from "./watching/prompt-watches.ts";
 import {
   ServerApi,
@@ -60,6 +61,9 @@ export interface SubmitRequest extends CallOptions {
   /** The client id of the connector when absent. */
   clientId?: string;
   extraData?: Record<string, unknown>;
+  /** Only these output nodes run; all when absent. */
+  targets?: readonly string[] | undefined;
+  relay?: PromptRelay | undefined;
 }
 
 export interface Submitted {
@@ -81,6 +85,8 @@ export interface WatchOptions {
   measured?: Promise<ReadonlyMap<string, MeasuredNode> | null> | undefined;
   /** How long the server may fail to answer before the watch throws; no limit when absent. */
   unreachableMs?: number;
+  /** Not needed after a `submit` that had it. */
+  relay?: PromptRelay | undefined;
 }
 
 const kibibyte = 1024;
@@ -179,13 +185,14 @@ export class ComfyUIConnector {
    * `signal` fires in mid-request), `lookup` tells what happened.
    */
   async submit(request: SubmitRequest): Promise<Submitted> {
-    const { promptId, workflow, extraData, signal } = request;
+    const { promptId, workflow, extraData, targets, signal } = request;
     const clientId = request.clientId ?? this.clientId;
-    const body = { promptId, workflow, clientId, extraData };
+    const body = { promptId, workflow, clientId, extraData, targets };
     assertSubmittable(body);
     await this.#connect(clientId, request);
     const watch = this.#watches.open(promptId, clientId, workflow);
     watch.isPosting = true;
+    watch.relay = request.relay;
     let posted: PostOutcome;
     try {
       posted = await postPrompt(this.#http, body, {
@@ -228,6 +235,7 @@ export class ComfyUIConnector {
       if (measured !== null) watch.weigh(measured);
     });
     if (options.unreachableMs !== undefined) watch.unreachableMs = options.unreachableMs;
+    watch.relay ??= options.relay;
     if (known === undefined) void this.#watches.lookUp(watch);
     yield* this.#watches.read(watch, options.signal);
   }

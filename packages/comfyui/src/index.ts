@@ -1,5 +1,12 @@
 export { type BinaryFrame, type NodeText, type Preview } from "./wire/binary-frames.ts";
-export { isPicture, parseBinaryFrame } from "./wire/binary-frames.ts";
+export {
+  isPicture,
+  parseBinaryFrame,
+  previewFrame,
+  previewParts,
+  previewWithMetadataFrame,
+  textFrame,
+} from "./wire/binary-frames.ts";
 export { type CancelOutcome } from "./wire/cancel.ts";
 export {
   type ComfyUIConnectorOptions,
@@ -22,6 +29,7 @@ export {
   toClientJsonText,
 } from "./json/exact-json.ts";
 export { isObject } from "./json/is-object.ts";
+export { rawElements, rawMembers, rewriteStrings } from "./json/raw-json.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
@@ -72,6 +80,7 @@ export { collectOutputs } from "./wire/outputs.ts";
 export { type Progress, type ProgressPhase, type ProgressState } from "./watching/progress.ts";
 export { initialProgress, markSubmitted, passTime, reduceProgress, weighNodes } from "./watching/progress.ts";
 export { type MeasuredNode } from "./watching/node-weights.ts";
+export { type PromptRelay } from "./watching/prompt-relay.ts";
 export {
   type HistoryEntry,
   type PromptLookup,

@@ -1,6 +1,7 @@
 import {
   type AssetStore,
   type AuditStore,
+  type DoorClients,
   type DoorFiles,
   type DoorPrompts,
   type EventReader,
@@ -36,6 +37,7 @@ import pTimeout from "p-timeout";
 import { PrismaAuditStore } from "./tenants/audit-events.ts";
 import { createConnection, type ConnectionOptions } from "./connection/connection.ts";
 import { withMappedErrors } from "./connection/database-errors.ts";
+import { PrismaDoorClients } from "./door/prisma-door-clients.ts";
 import { PrismaDoorFiles } from "./door/prisma-door-files.ts";
 import { PrismaDoorPrompts } from "./door/prisma-door-prompts.ts";
 import { PrismaRunDurations } from "./durations/prisma-run-durations.ts";
@@ -104,6 +106,7 @@ export interface Database {
   readonly templates: TemplateStore;
   readonly keeping: KeepingStore;
   readonly doorPrompts: DoorPrompts;
+  readonly doorClients: DoorClients;
   readonly doorFiles: DoorFiles;
   readonly webhooks: WebhookStore;
   readonly webhookQueue: WebhookQueue;
@@ -176,6 +179,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     templates: new PrismaTemplateStore(client),
     keeping: new PrismaKeepingStore(client),
     doorPrompts: new PrismaDoorPrompts(client),
+    doorClients: new PrismaDoorClients(client),
     doorFiles: new PrismaDoorFiles(client),
     webhooks: new PrismaWebhookStore(client),
     webhookQueue: new PrismaWebhookQueue(client),

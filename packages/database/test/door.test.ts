@@ -10,7 +10,7 @@ import {
   type NewDoorPrompt,
   type UnnamedDoorFile,
 } from "@genga/jobs";
-import { buildFailure, buildJob, buildOutput } from "@genga/testing";
+import { buildFailure, buildJob, buildOutput, buildProgress } from "@genga/testing";
 import { openTestStores } from "./test-stores.ts";
 
 let stores: Awaited<ReturnType<typeof openTestStores>>;
@@ -68,7 +68,7 @@ describe("prompts of clients", () => {
       rewrites: [{ nodeId: "9", said: "SaveImageWebsocket" }],
     });
     const leased = await run(await submit(door));
-    expect(leased.door).toEqual({ targets: ["9"], socketNodes: ["9"] });
+    expect(leased.door).toEqual({ promptId: door.promptId, targets: ["9"], socketNodes: ["9"] });
     const [found] = await stores.doorPrompts.findByPromptIds(own, [door.promptId]);
     expect(found).toMatchObject({ ...door, status: "processing", jobId: leased.jobId });
     const [plain] = await stores.jobRequests.insertJobs({ tenantId: own, batch: null, jobs: [buildJob()] });
@@ -142,6 +142,78 @@ describe("prompts of clients", () => {
     expect(await stores.doorPrompts.findEnded(own, "gone")).toBeNull();
     const name: DoorFileName = { type: "output", subfolder: "", name: "gone_00001_.png" };
     expect(await stores.doorFiles.findFile(own, name)).toBeNull();
+  });
+});
+
+describe("what a server's history says of the end", () => {
+  const entry = '{"outputs":{"4":{"text":["\\u0000 \\ud800"],"fps":[8.0, NaN]}},"status":null,"meta":{}}';
+
+  test("is stored with the end, as it is written, together with ends of other jobs", async () => {
+    const [one, two] = [await run(await submit(said())), await run(await submit(said()))];
+    const [plain] = await stores.jobRequests.insertJobs({ tenantId: own, batch: null, jobs: [buildJob()] });
+    const other = await run(plain!);
+    const results = await Promise.all([
+      stores.jobRuns.endAttempt(one, { kind: "completed", outputs: [buildOutput()] }, entry),
+      stores.jobRuns.endAttempt(other, { kind: "completed", outputs: [] }),
+      stores.jobRuns.endAttempt(two, { kind: "cancelled" }, "{}"),
+    ]);
+    expect(results.map((result) => result.held && result.status)).toEqual([
+      "completed",
+      "completed",
+      "cancelled",
+    ]);
+    const entries = await stores.doorPrompts.readEntries(own, [one.jobId, two.jobId, other.jobId]);
+    expect([...entries]).toEqual([
+      [one.jobId, { attempt: 1, entry }],
+      [two.jobId, { attempt: 1, entry: "{}" }],
+    ]);
+  });
+
+  test("is not stored if the job goes on", async () => {
+    const leased = await run(await submit(said()));
+    const requeue = { kind: "requeue", delayMs: 0, charged: false, avoidServer: false } as const;
+    await stores.jobRuns.endAttempt(leased, { ...requeue, failure: buildFailure() }, entry);
+    expect((await stores.doorPrompts.readEntries(own, [leased.jobId])).size).toBe(0);
+  });
+});
+
+describe("clients with sockets", () => {
+  test("must be told of each end of their prompts, whoever ended it, until they were", async () => {
+    const clientId = "told";
+    const [completed, cancelled, waiting] = [
+      await run(await submit(said({ clientId }))),
+      await submit(said({ clientId })),
+      await submit(said({ clientId })),
+    ];
+    await submit(said({ clientId: "another" }));
+    await stores.jobRuns.endAttempt(completed, { kind: "completed", outputs: [] });
+    await stores.jobRequests.requestCancel(cancelled.id);
+    const untold = await stores.doorClients.listUntold(own, [clientId, "another"], 10);
+    expect(untold).toEqual([completed.jobId, cancelled.id].map((jobId) => ({ jobId, clientId })));
+    expect(await stores.doorClients.listUntold(other, [clientId], 10)).toEqual([]);
+    const ends = await stores.doorPrompts.findEndedJobs(own, [completed.jobId, cancelled.id, waiting.id]);
+    expect(ends.map(({ jobId, isShown }) => [jobId, isShown])).toEqual([
+      [completed.jobId, true],
+      [cancelled.id, false],
+    ]);
+    await stores.doorClients.forgetEnds(other, [completed.jobId]);
+    await stores.doorClients.forgetEnds(own, [cancelled.id]);
+    expect(await stores.doorClients.listUntold(own, [clientId], 10)).toEqual([
+      { jobId: completed.jobId, clientId },
+    ]);
+    expect(await stores.keeping.removeDoorEnds(60_000, 10)).toBe(0);
+    expect(await stores.keeping.removeDoorEnds(0, 10)).toBe(1);
+  });
+
+  test("hear which node of theirs runs", async () => {
+    const leased = await run(await submit(said({ clientId: "running" })));
+    expect(await stores.doorClients.findRunning(own, "running")).toEqual([]);
+    const progress = { ...buildProgress(10), node: "3" };
+    await stores.jobRuns.recordProgress([{ ...leased, phase: "executing", progress }]);
+    expect(await stores.doorClients.findRunning(own, "running")).toEqual([
+      { jobId: leased.jobId, node: "3" },
+    ]);
+    expect(await stores.doorClients.findRunning(other, "running")).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { migrate, openDatabase } from "@genga/database";
 import {
+  type DoorClients,
   type DoorFiles,
   type DoorPrompts,
   type EventReader,
@@ -19,6 +20,7 @@ export type TestStores = ContractStores & {
   url: string;
   uploads: UploadStore;
   doorPrompts: DoorPrompts;
+  doorClients: DoorClients;
   doorFiles: DoorFiles;
   templates: TemplateStore;
   keeping: KeepingStore;
@@ -40,10 +42,10 @@ export async function openTestStores(options: { lanesMax?: number } = {}): Promi
     await database.close();
     await scratch.drop();
   };
-  const { doorPrompts, doorFiles } = database;
+  const { doorPrompts, doorClients, doorFiles } = database;
   const { eventReader, eventSequencer, takeBacks, guessedLanes, webhooks, webhookQueue } = database;
   return {
-    ...{ doorPrompts, doorFiles },
+    ...{ doorPrompts, doorClients, doorFiles },
     ...{
       eventReader,
       eventSequencer,

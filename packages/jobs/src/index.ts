@@ -339,3 +339,11 @@ export {
   type DoorFileType,
   type UnnamedDoorFile,
 } from "./ports/door-files.ts";
+export {
+  type DoorMessage,
+  type DoorMessageGiver,
+  type DoorMessageListener,
+  type DoorMessageTaker,
+  type DoorNote,
+} from "./ports/door-messages.ts";
+export { type DoorClients, type UntoldEnd } from "./ports/door-clients.ts";

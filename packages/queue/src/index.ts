@@ -4,6 +4,11 @@ export { createQueueBoard, type QueueBoard, type QueueBoardOptions } from "./que
 export { type RedisHealth } from "./redis/redis-health.ts";
 export { type QueueLogger } from "./redis/redis-link.ts";
 export { RedisPreviewGiver, RedisPreviewTaker, type PreviewsOptions } from "./previews/redis-previews.ts";
+export {
+  RedisDoorMessageGiver,
+  RedisDoorMessageTaker,
+  type DoorMessagesOptions,
+} from "./door/redis-door-messages.ts";
 export { createAdmissions, type AdmissionsOptions } from "./admissions/redis-admissions.ts";
 export {
   createSignals,

@@ -34,6 +34,18 @@ describe("names on servers", () => {
   });
 });
 
+test("what a server lists of an attempt's outputs is shown without the names that the attempt has", () => {
+  const names = namesOf(secrets.one);
+  const [, folder, beginning] = names.outputPrefix.split("/");
+  const shown = [
+    `genga/${folder}`,
+    `${beginning}ComfyUI_00001_.png`,
+    `${"ab".repeat(16)}-of-the-user`,
+    "text",
+  ];
+  expect(shown.map((text) => names.shownPart(text))).toEqual(["", "ComfyUI_00001_.png", shown[2], "text"]);
+});
+
 describe("whom a server may give results of nodes with hidden inputs", () => {
   test("is another tenant's own, and other secrets' own", () => {
     const all = [secrets.one, secrets.other].flatMap((tenantSecret) =>

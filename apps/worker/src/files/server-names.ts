@@ -92,6 +92,16 @@ export class ServerNames {
   }
 
   /**
+   * A text from the server's list of outputs, where a file and its folder are texts of their own: without what this attempt has put
+   * before the name, and without the folder.
+   */
+  shownPart(text: string): string {
+    if (ownFolder.test(text)) return "";
+    const isOwn = ownBeginning.test(text) && this.#shownNames.get(text.slice(0, 32)) === this.#shownPrefix;
+    return isOwn ? text.replace(ownBeginning, "") : text;
+  }
+
+  /**
    * Maps the file part of a name on the server to what clients see instead of the whole name. Computed under every key,
    * since an adopted prompt may have been submitted under an older key, or before there was one.
    */

@@ -5,6 +5,7 @@ import {
   type ComfyUIConnector,
   type FileReference,
   type HistoryEntry,
+  type OutputReference,
 } from "@genga/comfyui";
 import {
   type JobLease,
@@ -54,15 +55,7 @@ interface StoreOutputsOptions {
  * @throws StorageError the stored files are removed again
  */
 export async function storeOutputs(options: StoreOutputsOptions): Promise<NewOutput[]> {
-  const { keepPreviews } = options.wanted;
-  const references = collectOutputs(options.history.outputs)
-    .filter(
-      (reference) =>
-        reference.kind === "text" ||
-        reference.type === "output" ||
-        (reference.type === "temp" && keepPreviews),
-    )
-    .sort((one, other) => one.nodeId.localeCompare(other.nodeId, "en", { numeric: true }));
+  const references = storedReferences(options.history, options.wanted);
   const outputs: NewOutput[] = [];
   try {
     for (const [index, reference] of references.entries()) {
@@ -77,6 +70,21 @@ export async function storeOutputs(options: StoreOutputsOptions): Promise<NewOut
     throw error;
   }
   return outputs;
+}
+
+/** What of a prompt's outputs is stored, in the order in which it is stored. */
+export function storedReferences(
+  history: HistoryEntry,
+  { keepPreviews }: Pick<OutputOptions, "keepPreviews">,
+): OutputReference[] {
+  return collectOutputs(history.outputs)
+    .filter(
+      (reference) =>
+        reference.kind === "text" ||
+        reference.type === "output" ||
+        (reference.type === "temp" && keepPreviews),
+    )
+    .sort((one, other) => one.nodeId.localeCompare(other.nodeId, "en", { numeric: true }));
 }
 
 /** Removes the files that a run stored, when its lease turns out to be lost. */

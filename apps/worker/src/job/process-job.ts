@@ -1,5 +1,6 @@
-import { traceIdOf } from "@genga/jobs";
+import { type DoorMessageGiver, traceIdOf } from "@genga/jobs";
 import { type Logger, type Tracing } from "@genga/runtime";
+import { DoorRelay } from "../door/door-relay.ts";
 import { type KnownDurations } from "../durations/known-durations.ts";
 import { type LaneMeasures } from "../lanes/lane-measures.ts";
 import { hasLetGo, type PromptEnd, serverVerdict } from "./job-end.ts";
@@ -31,6 +32,8 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   measures: Pick<LaneMeasures, "note">;
   durations: Pick<KnownDurations, "find" | "note">;
   previews: Pick<Previews, "begin" | "note" | "forget">;
+  /** Take what servers say about the prompts of clients of ComfyUI's protocol. */
+  doorMessages: Pick<DoorMessageGiver, "publish" | "isHeard">;
   tracing: Tracing;
   /** Called when this run no longer needs its slot. */
   onSlotFreed: () => void;
@@ -49,6 +52,7 @@ export async function processJob(run: Run, server: JobServer, given: ProcessJobO
   });
   // Every line of the run says which run it is.
   const options = { ...given, log };
+  if (run.leased.door !== null) run.relay = new DoorRelay(run, options.doorMessages);
   const runTrace = new RunTrace(run, server.url, given.tracing);
   let outcome = "left";
   try {

@@ -2,6 +2,7 @@ import { type ComfyUIConnector } from "@genga/comfyui";
 import {
   type AttemptEnd,
   type AttemptRecorder,
+  type DoorFiles,
   type JobRuns,
   type JobStatus,
   LeaseLostError,
@@ -13,7 +14,9 @@ import {
 } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import pRetry from "p-retry";
-import { removeOutputs } from "../files/store-outputs.ts";
+import { doorEntryOf } from "../door/door-entry.ts";
+import { NamedOutputs } from "../door/named-outputs.ts";
+import { removeOutputs, storedReferences } from "../files/store-outputs.ts";
 import { type RunMetrics } from "../metrics/run-metrics.ts";
 import {
   blamesJobForCrashes,
@@ -39,6 +42,8 @@ export interface RecordEndOptions {
 export interface EndJobOptions extends RecordEndOptions {
   runs: Pick<JobRuns, "listAttempts" | "listOwned">;
   metrics: RunMetrics;
+  /** Name the files of clients of ComfyUI's protocol. */
+  doorFiles: Pick<DoorFiles, "nameOutputs">;
   /** Deletes the entries of ended prompts from the history of their server. */
   endedPrompts: { forgetSoon: (connector: ComfyUIConnector, promptId: string) => void };
   log: Logger;
@@ -74,9 +79,37 @@ export async function endJob(
   const decided = endOf(run.leased.job, outcome, circumstances, Math.random());
   const end = await withCrashedServers(run, server, decided, options.runs);
   if ("failure" in end && end.failure.class === "out_of_memory") await freeMemory(run, server, options.log);
-  const status = await recordEnd(run, end, options, log);
+  const status = await recordEnd(run, end, entryOf(run, outcome, options), options, log);
   if (mayForgetPrompt(outcome)) options.endedPrompts.forgetSoon(server.connector, run.promptId);
   return status;
+}
+
+/**
+ * What the server's history says of the prompt of a client of ComfyUI's protocol; its files get their names first, which a later attempt
+ * to record the end finds again.
+ */
+function entryOf(
+  run: Run,
+  outcome: RunOutcome,
+  { doorFiles }: Pick<EndJobOptions, "doorFiles">,
+): () => Promise<string | undefined> {
+  const { door, jobId } = run.leased;
+  if (door === null || outcome.kind !== "prompt-ended") return () => Promise.resolve(undefined);
+  const { prompt, outputs } = outcome;
+  const { lookup } = prompt;
+  if (lookup.state === "stuck" || lookup.state === "never-there") return () => Promise.resolve(undefined);
+  return async () => {
+    const names =
+      lookup.state === "finished"
+        ? await NamedOutputs.of(
+            storedReferences(lookup.history, { keepPreviews: true }),
+            outputs,
+            { workflow: run.workflow, socketNodes: door.socketNodes },
+            (files) => doorFiles.nameOutputs(jobId, files),
+          )
+        : NamedOutputs.none();
+    return doorEntryOf(run, door, lookup, names);
+  };
 }
 
 /** If the job is blamed for crashes, its failure names the servers that crashed. */
@@ -102,6 +135,7 @@ async function withCrashedServers(
 async function recordEnd(
   run: Run,
   decided: AttemptEnd,
+  entry: () => Promise<string | undefined>,
   options: EndJobOptions,
   log: Logger,
 ): Promise<JobStatus> {
@@ -109,7 +143,7 @@ async function recordEnd(
   const outputs = end.kind === "completed" ? end.outputs : [];
   await options.progress.writeNow(run);
   try {
-    const { job } = await pRetry(() => options.recorder.end(run.leased, end), {
+    const { job } = await pRetry(async () => options.recorder.end(run.leased, end, await entry()), {
       ...recordRetries,
       shouldRetry: ({ error, attemptNumber: tries }) => {
         if (error instanceof LeaseLostError || isOver(run)) return false;
@@ -133,7 +167,7 @@ async function recordEnd(
     await removeOutputs(options.storage, outputs);
     if (end.kind === "failed") throw error;
     log.error({ err: error }, "the database refuses the end of the attempt");
-    return await recordEnd(run, unrecordableEnd(error), options, log);
+    return await recordEnd(run, unrecordableEnd(error), () => Promise.resolve(undefined), options, log);
   }
 }
 

@@ -11,6 +11,7 @@ import { runKindOf } from "@genga/workflows";
 import { extraDataOf, hiddenSecretsOf, secretsOf } from "./extra-data.ts";
 import { type HiddenSecrets } from "./hidden-secrets.ts";
 import { LeaseClock } from "./lease-clock.ts";
+import { type DoorRelay } from "../door/door-relay.ts";
 import { RunMeasure } from "../durations/run-measure.ts";
 import { type RunTiming } from "../lanes/run-timing.ts";
 import { shownNameOf } from "../files/input-files.ts";
@@ -60,6 +61,8 @@ export class Run {
   /** Its POST is under way, or got no reply. A successor that looks the prompt up too early may not find it yet. */
   mayStillArrive = false;
   progress: JobProgress;
+  /** Passes on what the server says, of a job of the door. */
+  relay: DoorRelay | undefined;
   /** Called when another server could begin the job at once; set while the prompt is watched (`take-back.ts`). */
   onTakeBackAsked: (() => void) | null = null;
   /**
@@ -209,6 +212,11 @@ export class Run {
     if (this.hasUnknownSecrets) return leftOut;
     const shown = this.names.shownText(text);
     return this.#hiddenSecrets?.hideIn(shown) ?? shown;
+  }
+
+  /** The same for a text within what a server's history says of the prompt. */
+  shownEntryText(text: string): string {
+    return this.shownText(this.names.shownPart(text));
   }
 
   get #hiddenSecrets(): HiddenSecrets | null {

@@ -29,7 +29,11 @@ export async function saveOutputs(
 ): Promise<NewOutput[]> {
   progress.report(run, "saving", run.progress);
   const asked = outputOptionsOf(run.leased.parameters);
-  const wanted = { ...asked, stripMetadata: asked.stripMetadata || run.hasUnknownSecrets };
+  const wanted = {
+    // A client of ComfyUI's protocol may ask for any file that its server has named.
+    keepPreviews: asked.keepPreviews || run.leased.door !== null,
+    stripMetadata: asked.stripMetadata || run.hasUnknownSecrets,
+  };
   const { connector } = server;
   const { leased: lease, names, stopSignal: signal } = run;
   const store = async (patienceMs: number): Promise<NewOutput[] | ComfyUIError> => {

@@ -87,10 +87,10 @@ async function post(
 ): Promise<"accepted" | "broken" | "unknown" | ComfyUIError> {
   // One deadline for reconnecting and the POST together. If it passes during the request, the outcome is unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
-  const { promptId, clientId } = run.leased;
-  const { workflow, extraData } = what;
+  const { promptId, clientId, door } = run.leased;
+  const sent = { promptId, clientId, ...what, targets: door?.targets ?? undefined, relay: run.relay };
   try {
-    await server.connector.submit({ promptId, clientId, workflow, extraData, signal: deadline });
+    await server.connector.submit({ ...sent, signal: deadline });
     return "accepted";
   } catch (error) {
     if (error instanceof ComfyUIError && error.retry === "look_first") return outcomeOf(error);

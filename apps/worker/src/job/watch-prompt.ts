@@ -94,7 +94,7 @@ async function followToItsEnd(
     measure.know(known);
     return known === null ? null : known.run.nodes;
   });
-  const watching = { clientId, workflow, signal, measured, unreachableMs: graceMs };
+  const watching = { clientId, workflow, signal, measured, unreachableMs: graceMs, relay: run.relay };
   const events = server.connector.watch(promptId, watching);
   for await (const event of events) {
     switch (event.type) {

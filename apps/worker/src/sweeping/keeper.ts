@@ -51,6 +51,8 @@ const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
 /** How long an Idempotency-Key outlives its job. */
 const keysOutliveMs = 24 * 60 * 60_000;
+/** For so long a client may stay away and still be told of the end of its prompts (`DoorClients`). */
+const untoldKeptMs = 60 * 60_000;
 
 /** Charts show two days. */
 const endCountsKeptMs = 49 * 60 * 60_000;
@@ -104,6 +106,7 @@ export class Keeper {
     { name: "end counts", everyPasses: 60, work: () => this.#options.store.forgetEndCounts(endCountsKeptMs) },
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
     { name: "sessions", everyPasses: 60, work: () => this.#removeSessions() },
+    { name: "untold ends", everyPasses: 60, work: () => this.#removeDoorEnds() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -262,6 +265,11 @@ export class Keeper {
 
   #removeSessions(): Promise<void> {
     return this.#whileMore(() => this.#options.store.removeEndedSessions(rowsAtOnce), rowsAtOnce);
+  }
+
+  #removeDoorEnds(): Promise<void> {
+    const remove = (): Promise<number> => this.#options.store.removeDoorEnds(untoldKeptMs, rowsAtOnce);
+    return this.#whileMore(remove, rowsAtOnce);
   }
 
   async #removeLanes(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   type ProgressState,
 } from "./progress.ts";
 import { type MeasuredNode } from "./node-weights.ts";
+import { type PromptRelay } from "./prompt-relay.ts";
 import { type PromptLookup, type SettledLookup } from "../wire/prompt-lookup.ts";
 import { type WatchEvent } from "./watch-event.ts";
 import { type Workflow } from "../graph/workflow.ts";
@@ -61,6 +62,8 @@ export class PromptWatch {
   lookupDueAt = Number.POSITIVE_INFINITY;
   /** How long the server may be unreachable before the reader is told to give up. */
   unreachableMs = Number.POSITIVE_INFINITY;
+  /** Gets all that the server sends about the prompt. */
+  relay: PromptRelay | undefined;
 
   constructor({ promptId, clientId, workflow, counters }: PromptWatchOptions) {
     this.promptId = promptId;

@@ -293,27 +293,32 @@ export class PromptWatches {
       this.#receiveLargeState(channel, promptId, data);
       return;
     }
-    const message = parseMessage(data.toString("utf8"));
+    const text = data.toString("utf8");
+    const message = parseMessage(text);
     if (message === undefined) this.counters.unknownMessages += 1;
     else if (message.type === "feature_flags") {
       channel.hasPreviewMetadata = message.data["supports_preview_metadata"] === true;
-    } else if (message.type !== "status") this.#receiveMessage(clientId, channel, message);
+    } else if (message.type !== "status") this.#receiveMessage(clientId, channel, message, text);
   }
 
   #receiveLargeState(channel: Channel, promptId: string, data: Buffer): void {
     const watch = this.#watches.get(promptId);
     if (watch === undefined) return;
     this.#noteSignOfLife(channel, watch);
+    watch.relay?.text(data.toString("utf8"));
     watch.receiveLargeState(data);
   }
 
-  #receiveMessage(clientId: string, channel: Channel, message: PromptMessage): void {
+  #receiveMessage(clientId: string, channel: Channel, message: PromptMessage, text: string): void {
     const named = message.data.prompt_id;
     const watch = this.#watches.get(named ?? this.#promptOfGreeting(clientId, channel, message) ?? "");
     if (watch === undefined) return;
     // The greeting after a reconnect names no prompt, and does not prove that later messages will arrive.
     if (named === undefined) channel.currentPromptId = watch.promptId;
-    else this.#noteSignOfLife(channel, watch);
+    else {
+      this.#noteSignOfLife(channel, watch);
+      watch.relay?.text(text);
+    }
     const patienceMs = isEndAnnouncement(message) ? lastMessageMs : this.#options.silenceMs;
     watch.lookupDueAt = performance.now() + Math.min(patienceMs, this.#options.silenceMs);
     watch.receive(message);
@@ -353,6 +358,7 @@ export class PromptWatches {
     const watch = this.#watches.get(promptOfFrame(frame, channel) ?? "");
     if (watch === undefined) return;
     watch.lookupDueAt = performance.now() + this.#options.silenceMs;
+    watch.relay?.frame(data);
     if (frame.type === "preview") watch.receivePreview(frame.preview);
     else watch.receiveText(frame.nodeText);
   }

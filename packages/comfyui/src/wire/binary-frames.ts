@@ -88,6 +88,45 @@ function parsePreviewWithMetadata(rest: Buffer): BinaryFrame | undefined {
   };
 }
 
+/** The parts of a preview's frame, of type 1 or 4; `undefined` for any other. */
+export function previewParts(
+  frame: Buffer,
+): { metadata: string | undefined; format: "jpeg" | "png"; image: Buffer } | undefined {
+  const preview = parseBinaryFrame(frame);
+  if (preview?.type !== "preview") return undefined;
+  const rest = frame.subarray(headerBytes);
+  const format = preview.preview.mediaType === "image/png" ? "png" : "jpeg";
+  if (frame.readUInt32BE(0) === previewType) {
+    return { metadata: undefined, format, image: rest.subarray(headerBytes) };
+  }
+  const parts = splitPrefixed(rest);
+  return parts && { metadata: parts.head.toString("utf8"), format, image: parts.tail };
+}
+
+/** A frame of type 1: it does not name its prompt. */
+export function previewFrame(format: "jpeg" | "png", image: Uint8Array): Buffer {
+  const number = Object.keys(imageFormats).find((known) => imageFormats[Number(known)] === `image/${format}`);
+  return Buffer.concat([words(previewType, Number(number)), image]);
+}
+
+/** A frame of type 4. @param metadata as JSON text */
+export function previewWithMetadataFrame(metadata: string, image: Uint8Array): Buffer {
+  const head = Buffer.from(metadata);
+  return Buffer.concat([words(previewWithMetadataType, head.length), head, image]);
+}
+
+/** A frame of type 3. */
+export function textFrame(nodeId: string, text: string): Buffer {
+  const head = Buffer.from(nodeId);
+  return Buffer.concat([words(textType, head.length), head, Buffer.from(text)]);
+}
+
+function words(...values: number[]): Buffer {
+  const buffer = Buffer.alloc(headerBytes * values.length);
+  for (const [index, value] of values.entries()) buffer.writeUInt32BE(value, headerBytes * index);
+  return buffer;
+}
+
 /** What each media type begins with. */
 const signatures: Readonly<Record<string, readonly number[]>> = {
   "image/jpeg": [0xff, 0xd8, 0xff],

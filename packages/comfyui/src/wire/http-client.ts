@@ -108,10 +108,16 @@ export class HttpClient {
     });
   }
 
-  /** A JSON exchange that must succeed; `undefined` for an empty reply. */
-  async json(method: Method, path: string, options: CallOptions & { body?: unknown } = {}): Promise<unknown> {
+  /** An exchange that must succeed. */
+  async text(method: Method, path: string, options: CallOptions & { body?: unknown } = {}): Promise<string> {
     const { status, text } = await this.exchange(method, path, options);
     if (status < 200 || status > 299) throw errorOfStatus(status, text, `${method} ${path}`);
+    return text;
+  }
+
+  /** A JSON exchange that must succeed; `undefined` for an empty reply. */
+  async json(method: Method, path: string, options: CallOptions & { body?: unknown } = {}): Promise<unknown> {
+    const text = await this.text(method, path, options);
     return text === "" ? undefined : parseJson(text, `${method} ${path}`);
   }
 

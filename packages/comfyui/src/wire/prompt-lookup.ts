@@ -35,7 +35,10 @@ export const historyEntrySchema = z.object({
 });
 
 /** A server's record of a prompt that has ended. */
-export type HistoryEntry = z.infer<typeof historyEntrySchema>;
+export type HistoryEntry = z.infer<typeof historyEntrySchema> & {
+  /** The answer in which it came, under the id of its prompt, as JSON text. */
+  reply?: string;
+};
 
 /** One prompt in a server's queue. */
 export interface QueuedPrompt {

@@ -121,13 +121,10 @@ export class ServerApi {
   /** Asks only the history. `undefined`: the history has no entry, which alone does not say where the prompt is. */
   async lookupEnded(promptId: string, options: CallOptions): Promise<SettledLookup | undefined> {
     const path = `/history/${encodeURIComponent(promptId)}`;
-    const history = parse(
-      z.record(z.string(), z.unknown()),
-      await this.#http.json("GET", path, options),
-      path,
-    );
+    const reply = await this.#http.text("GET", path, options);
+    const history = parse(z.record(z.string(), z.unknown()), parseJson(reply, path), path);
     if (!Object.hasOwn(history, promptId)) return undefined;
-    return lookupInHistory(parse(historyEntrySchema, history[promptId], path));
+    return lookupInHistory({ ...parse(historyEntrySchema, history[promptId], path), reply });
   }
 
   async queue(options: CallOptions): Promise<ServerQueue> {

@@ -14,6 +14,8 @@ export interface PromptBody {
   clientId: string;
   workflow: Workflow;
   extraData?: Record<string, unknown> | undefined;
+  /** Only these output nodes run; all when absent. */
+  targets?: readonly string[] | undefined;
 }
 
 export interface PostOptions {
@@ -95,6 +97,7 @@ export async function postPrompt(
         prompt_id: body.promptId,
         client_id: body.clientId,
         ...(body.extraData !== undefined && { extra_data: body.extraData }),
+        ...(body.targets !== undefined && { partial_execution_targets: body.targets }),
       },
     });
   } catch (error) {

@@ -140,6 +140,21 @@ export class PrismaDoorPrompts implements DoorPrompts {
     });
   }
 
+  findEndedJobs(
+    tenantId: string,
+    jobIds: readonly string[],
+  ): Promise<(EndedDoorPrompt & { isShown: boolean })[]> {
+    return withMappedErrors(async () => {
+      const rows = await this.#database.$queryRaw<(EndedRow & { isShown: boolean })[]>`
+        SELECT ${endedColumns}, ${hasEnded} AS "isShown"
+        FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+        LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
+        WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.job_id = ANY(${jobIds}::uuid[]) AND job.finished_at IS NOT NULL
+        ORDER BY prompt.job_id`;
+      return rows.map(({ isShown, ...row }) => ({ ...endedFromRow(row), isShown }));
+    });
+  }
+
   async *listEnded(
     tenantId: string,
     { max, offset }: { max: number; offset?: number | undefined },

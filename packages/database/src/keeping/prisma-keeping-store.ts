@@ -22,6 +22,7 @@ import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
 import { giveUpPrompts, listPromptsToForget, notePromptsForgotten } from "./prompts-to-forget.ts";
 import { removeEnded } from "./remove-jobs.ts";
+import { removeDoorEnds } from "./remove-door-ends.ts";
 import { removeEndedSessions } from "./remove-sessions.ts";
 import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
 import { removeUnused } from "./unused-rows.ts";
@@ -68,6 +69,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   removeEndedSessions(limit: number): Promise<number> {
     return withMappedErrors(() => removeEndedSessions(this.#database, limit));
+  }
+
+  removeDoorEnds(ageMs: number, limit: number): Promise<number> {
+    return withMappedErrors(() => removeDoorEnds(this.#database, ageMs, limit));
   }
 
   forgetRemoved(ageMs: number, limit: number): Promise<number> {

@@ -36,6 +36,13 @@ export interface Subscription {
   readonly end: () => void;
 }
 
+/** Finds in the database what was not told live. Its functions must neither throw nor wait. */
+export interface LiveHearer {
+  onSignal: (signal: JobSignal) => void;
+  /** Signals may have been missed. */
+  onMissed: () => void;
+}
+
 interface Subscriber {
   outbox: Outbox;
   listener: Listener;
@@ -58,6 +65,8 @@ export class EventFeed {
   readonly #memory = new ProgressMemory();
   /** By the id of the job, batch or tenant. */
   readonly #subscribers = new Map<string, Set<Subscriber>>();
+  /** By the id of the tenant. */
+  readonly #hearers = new Map<string, Set<LiveHearer>>();
   readonly #reading: RepeatedRead;
   #size = 0;
   #followers = 0;
@@ -145,6 +154,19 @@ export class EventFeed {
     };
   }
 
+  /**
+   * What is told live of a tenant's jobs, without the order and the completeness that an outbox gives.
+   * @returns ends that
+   */
+  hear(tenantId: string, hearer: LiveHearer): () => void {
+    const hearers = this.#hearers.get(tenantId) ?? new Set();
+    this.#hearers.set(tenantId, hearers.add(hearer));
+    return () => {
+      hearers.delete(hearer);
+      if (hearers.size === 0 && this.#hearers.get(tenantId) === hearers) this.#hearers.delete(tenantId);
+    };
+  }
+
   /** Whether the scope has events after a position: with a later one, or without any yet. */
   hasNewsAfter(scope: EventScope, position: bigint): Promise<boolean> {
     return this.#with.reader.hasNewsAfter(scope, position);
@@ -205,6 +227,7 @@ export class EventFeed {
 
   #tell(signal: JobSignal): void {
     this.#memory.note(signal);
+    for (const hearer of this.#hearers.get(signal.tenantId ?? "") ?? []) hearer.onSignal(signal);
     const event = signal.kind === "event" ? eventOf(signal) : null;
     for (const id of [signal.jobId, signal.batchId, signal.tenantId]) {
       for (const { outbox, listener, scope } of this.#subscribersOf(id)) {
@@ -221,6 +244,7 @@ export class EventFeed {
       outbox.lookAgain();
       listener.onMissed?.();
     }
+    for (const hearers of this.#hearers.values()) for (const hearer of hearers) hearer.onMissed();
   }
 
   #subscribersOf(id: string | null): Iterable<Subscriber> {

@@ -75,6 +75,8 @@ export interface LeasedJob extends JobLease {
 
 /** A run of which a client of ComfyUI's protocol is told, and whose temporary outputs are kept. */
 export interface DoorRun {
+  /** The client's name of the prompt. */
+  promptId: string;
   /** The server runs only these output nodes; `null` = all. */
   targets: string[] | null;
   /** Nodes that were `SaveImageWebsocket` in the client's graph. */
@@ -172,8 +174,9 @@ export interface JobRuns {
   /**
    * Writes outputs, status, attempt record and event in one fenced transaction, which also passes the end on to up to 500
    * jobs that depend on this one.
+   * @param entry of a job of the door: what the server's history says of its end (`DoorEntry`), stored unless the job is requeued
    */
-  endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult>;
+  endAttempt(lease: JobLease, end: AttemptEnd, entry?: string): Promise<AttemptResult>;
   /** Lets leases expire at once, so that the next owner does not wait (hand-over). */
   releaseLeases(leases: JobLease[]): Promise<void>;
   /** Takes over all expired leases of jobs on these servers in one statement, and raises their lease numbers. */

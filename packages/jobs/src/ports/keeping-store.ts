@@ -104,6 +104,8 @@ export interface KeepingStore {
   forgetKeys(ageMs: number, limit: number): Promise<number>;
   /** Removes up to `limit` sessions that have expired, or whose created key has ended. Returns how many. */
   removeEndedSessions(limit: number): Promise<number>;
+  /** Removes up to `limit` ends of prompts older than `ageMs` of which clients were not told (`DoorClients`). Returns how many. */
+  removeDoorEnds(ageMs: number, limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Records the uploads of jobs that a process of an earlier version accepted. Returns for how many jobs. */

@@ -32,9 +32,9 @@ export class AttemptRecorder {
     this.#announce = options.announce;
   }
 
-  /** Records the end of an attempt, once. @throws LeaseLostError nothing was changed */
-  async end(lease: JobLease, end: AttemptEnd): Promise<StatusUpdate> {
-    const result = await this.#runs.endAttempt(lease, end);
+  /** Records the end of an attempt, once. @param entry as of `JobRuns.endAttempt` @throws LeaseLostError nothing was changed */
+  async end(lease: JobLease, end: AttemptEnd, entry?: string): Promise<StatusUpdate> {
+    const result = await this.#runs.endAttempt(lease, end, entry);
     if (!result.held) throw new LeaseLostError(lease.jobId, lease.attempt, lease.leaseNumber);
     this.#signals.publish("job", eventSignal(result.event, result.job));
     if (result.passedOn !== undefined) {

@@ -1,4 +1,4 @@
-import { inputKinds, type Claim, type Json, type LeasedJob } from "@genga/jobs";
+import { inputKinds, type Claim, type DoorRun, type Json, type LeasedJob } from "@genga/jobs";
 import { z } from "zod";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { isOneGiven } from "../../connection/given-rows.ts";
@@ -23,7 +23,7 @@ interface LeasedRow extends JobRow {
   hasExtraData: boolean;
   inputs: unknown;
   sealedExtraData: Uint8Array | null;
-  isDoor: boolean;
+  doorPromptId: string | null;
   doorTargets: string[] | null;
   doorSocketNodes: string[] | null;
   leasedServerId: string;
@@ -208,7 +208,7 @@ const leaseColumns = Prisma.sql`
   job.server_id AS "leasedServerId", job.client_id AS "leasedClientId", job.prompt_id AS "leasedPromptId",
   asked.parameters, ${graphText} AS workflow, tenants.secret AS "tenantSecret",
   asked.extra_data_text AS "extraDataText", job.has_extra_data AS "hasExtraData", job_secrets.sealed AS "sealedExtraData",
-  job.door AS "isDoor", door_prompts.targets AS "doorTargets", door_prompts.socket_nodes AS "doorSocketNodes",
+  door_prompts.prompt_id AS "doorPromptId", door_prompts.targets AS "doorTargets", door_prompts.socket_nodes AS "doorSocketNodes",
   extract(epoch FROM job.expires_at - now())::float8 * 1000 AS "expiresInMs"`;
 
 const withGraph = Prisma.sql`
@@ -217,6 +217,10 @@ const withGraph = Prisma.sql`
   JOIN tenants ON tenants.id = job.tenant_id
   LEFT JOIN job_secrets ON job.has_extra_data AND job_secrets.job_id = job.id
   LEFT JOIN door_prompts ON job.door AND door_prompts.job_id = job.id`;
+
+function doorRunOf(promptId: string, { doorTargets, doorSocketNodes }: LeasedRow): DoorRun {
+  return { promptId, targets: doorTargets, socketNodes: doorSocketNodes ?? [] };
+}
 
 function leasedFromRow(row: LeasedRow): LeasedJob {
   const job = jobFromRow(row);
@@ -232,7 +236,7 @@ function leasedFromRow(row: LeasedRow): LeasedJob {
     hasExtraData: row.hasExtraData,
     inputs: inputsSchema.parse(row.inputs) ?? [],
     sealedExtraData: row.sealedExtraData,
-    door: row.isDoor ? { targets: row.doorTargets, socketNodes: row.doorSocketNodes ?? [] } : null,
+    door: row.doorPromptId === null ? null : doorRunOf(row.doorPromptId, row),
     serverId: row.leasedServerId,
     clientId: row.leasedClientId,
     promptId: row.leasedPromptId,

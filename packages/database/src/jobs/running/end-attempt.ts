@@ -24,7 +24,14 @@ import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { completeNeededJobs, withPassedOn } from "./end-needed-jobs.ts";
 import { abandonedJobs } from "./find-sweeper-work.ts";
-import { endAll, endLeases, outputsOf, type EndedRows, type LeaseEnd } from "./end-statement.ts";
+import {
+  endAll,
+  endLeases,
+  outputsOf,
+  statementName,
+  type EndedRows,
+  type LeaseEnd,
+} from "./end-statement.ts";
 
 const withoutDependents: EndedRows = { condition: Prisma.sql`NOT job.has_dependents`, locked: "skip" };
 const whateverRow: EndedRows = { condition: Prisma.sql`true`, locked: "wait" };
@@ -35,6 +42,7 @@ const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
 /** Bounds of a statement for several ends; an end with more outputs goes alone. */
 const endsTogetherMax = 32;
 const outputsTogetherMax = 100;
+const entriesTogetherMax = 4 * 1024 * 1024;
 /** A statement that takes so long, because it waits for the row of a batch for example, does not hold up later ends. */
 const slowMs = 50;
 const runsMax = 4;
@@ -71,11 +79,11 @@ export class AttemptEnds {
     this.#needed = new Gatherer({ ...common, run: (ends) => this.#completeNeeded(ends) });
   }
 
-  async end(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
-    const ended = await this.#together.add({ lease, end });
+  async end(lease: JobLease, end: AttemptEnd, entry?: string): Promise<AttemptResult> {
+    const ended = await this.#together.add({ lease, end, entry });
     const completed =
-      ended === null && end.kind === "completed" ? await this.#needed.add({ lease, end }) : null;
-    return ended ?? completed ?? (await this.#endAlone(lease, end));
+      ended === null && end.kind === "completed" ? await this.#needed.add({ lease, end, entry }) : null;
+    return ended ?? completed ?? (await this.#endAlone({ lease, end, entry }));
   }
 
   /** `null` = the job has no dependents or is locked, or its lease is not held. */
@@ -92,17 +100,17 @@ export class AttemptEnds {
   /** `null` = the job has dependents or is locked, or its lease is not held. */
   async #endTogether(ends: readonly LeaseEnd[]): Promise<(AttemptResult | null)[]> {
     const rows = await this.#prepared.$queryPrepared<JobWithEventRow[]>(
-      "end-attempts",
+      statementName("end-attempts", ends),
       endLeases(ends, withoutDependents),
     );
     const ended = new Map(rows.map((row) => [row.id, endedOf(row)]));
     return ends.map(({ lease }) => ended.get(lease.jobId) ?? null);
   }
 
-  async #endAlone(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
+  async #endAlone(given: LeaseEnd): Promise<AttemptResult> {
     const ended = await repeatConflicts(() =>
       this.#database.$transaction(async (transaction) => {
-        const statement = endLeases([{ lease, end }], whateverRow);
+        const statement = endLeases([given], whateverRow);
         const [needed] = await transaction.$queryRaw<JobWithEventRow[]>(statement);
         if (needed === undefined) return null;
         const { status, ...result } = endedOf(needed);
@@ -110,15 +118,17 @@ export class AttemptEnds {
         return { status, ...result, passedOn: await passOnEnd(transaction, { id: needed.id, status }) };
       }, transactionLimits),
     );
-    return ended ?? (await findEarlierEnd(this.#database, lease, end));
+    return ended ?? (await findEarlierEnd(this.#database, given.lease, given.end));
   }
 }
 
 /** One statement ends a job once: another end of the same job waits for the next statement. */
-function fitsBeside({ lease, end }: LeaseEnd, together: readonly LeaseEnd[]): boolean {
+function fitsBeside({ lease, end, entry = "" }: LeaseEnd, together: readonly LeaseEnd[]): boolean {
   const outputs = together.reduce((sum, each) => sum + outputsOf(each.end).length, outputsOf(end).length);
+  const entries = together.reduce((sum, each) => sum + (each.entry?.length ?? 0), entry.length);
   return (
     together.length < endsTogetherMax &&
+    entries <= entriesTogetherMax &&
     outputs <= outputsTogetherMax &&
     together.every((each) => each.lease.jobId !== lease.jobId)
   );

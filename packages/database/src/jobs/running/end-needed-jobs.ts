@@ -4,7 +4,7 @@ import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { passOnCompleted, passOnNow } from "../dependencies/pass-on-ends.ts";
 import { type JobWithEventRow } from "../job-rows.ts";
-import { endLeases, type EndedRows, type LeaseEnd } from "./end-statement.ts";
+import { endLeases, type EndedRows, type LeaseEnd, statementName } from "./end-statement.ts";
 
 const withDependents: EndedRows = { condition: Prisma.sql`job.has_dependents`, locked: "skip" };
 
@@ -22,7 +22,7 @@ export async function completeNeededJobs(
   const { rows, released, left } = await repeatConflicts(() =>
     prepared.transaction(async (transaction) => {
       const ended = await transaction.$queryPrepared<JobWithEventRow[]>(
-        "end-needed-jobs",
+        statementName("end-needed-jobs", ends),
         endLeases(ends, withDependents),
       );
       const completed = ended.filter(({ status }) => status === "completed").map(({ id }) => id);

@@ -13,6 +13,8 @@ import { batchesOf, pausedWithBatch } from "../requests/change-held.ts";
 export interface LeaseEnd {
   lease: JobLease;
   end: AttemptEnd;
+  /** What the server's history says, of a job of the door. */
+  entry?: string | undefined;
 }
 
 /** Which of the jobs a statement ends. */
@@ -102,7 +104,32 @@ export function endLeases(ends: readonly LeaseEnd[], rows: EndedRows): Prisma.Sq
   const outputs = ends.flatMap(({ lease: { jobId }, end }) =>
     outputsOf(end).map((output) => ({ ...output, id: uuidv7(), jobId })),
   );
-  return endStatement(heldForEnds(ends, rows), Prisma.sql`${toStoredJson(outputs)}::jsonb`);
+  const held = heldForEnds(ends, rows);
+  return endStatement(held, Prisma.sql`${toStoredJson(outputs)}::jsonb`, storedEntries(ends));
+}
+
+/** The name of a prepared statement of these ends: entries make it another one, so that other jobs do not pay for them. */
+export function statementName(name: string, ends: readonly LeaseEnd[]): string {
+  return ends.some(({ entry }) => entry !== undefined) ? `${name}-with-entries` : name;
+}
+
+/**
+ * A part of the statement that stores the entries, unless there are none. They are stored as they are: as JSON, PostgreSQL would
+ * refuse some of them.
+ */
+function storedEntries(ends: readonly LeaseEnd[]): Prisma.Sql {
+  const given = ends.flatMap(({ lease: { jobId }, entry }) =>
+    entry === undefined ? [] : [{ jobId, entry }],
+  );
+  if (given.length === 0) return Prisma.empty;
+  return Prisma.sql`, entry AS (
+      INSERT INTO door_entries (job_id, attempt, entry)
+      SELECT job.id, job.attempt, said.entry
+      FROM unnest(${given.map(({ jobId }) => jobId)}::uuid[], ${given.map(({ entry }) => entry)}::text[]) AS said("jobId", entry)
+      JOIN job ON job.id = said."jobId" JOIN door_prompts ON door_prompts.job_id = job.id
+      WHERE job.status <> 'queued'
+      ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, entry = excluded.entry
+    )`;
 }
 
 /**
@@ -122,7 +149,7 @@ export function endAll(held: Prisma.Sql, end: AttemptEnd, { leaseStep }: { lease
  * cancel request turns a requeue into `cancelled`. A requeued job shows the failure that caused it, unless its prompt was
  * taken back, which is none. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
  */
-function endStatement(held: Prisma.Sql, outputs: Prisma.Sql): Prisma.Sql {
+function endStatement(held: Prisma.Sql, outputs: Prisma.Sql, entries = Prisma.empty): Prisma.Sql {
   return Prisma.sql`
     WITH held AS (${held}
     ), decided AS (
@@ -168,7 +195,7 @@ function endStatement(held: Prisma.Sql, outputs: Prisma.Sql): Prisma.Sql {
       FROM job JOIN jsonb_to_recordset(${outputs}) AS new("jobId" uuid,
         id uuid, index int, "nodeId" text, key text, kind output_kind, filename text, "mediaType" text, bytes bigint,
         sha256 text, width int, height int, "durationMs" int, "storageKey" text, text text) ON new."jobId" = job.id
-    ), event AS (
+    )${entries}, event AS (
       INSERT INTO job_events (job_id, sequence, type, attempt, data)
       SELECT id, event_sequence, CASE WHEN requeued THEN 'requeued' ELSE status::text END, attempt,
         CASE WHEN status = 'cancelled' THEN '{}' ELSE "endData" || ${pausedWithBatch} END

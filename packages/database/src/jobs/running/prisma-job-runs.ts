@@ -85,8 +85,8 @@ export class PrismaJobRuns implements JobRuns {
     return withMappedErrors(() => recordProgress(this.#prepared, reports));
   }
 
-  endAttempt(lease: JobLease, end: AttemptEnd): Promise<AttemptResult> {
-    return withMappedErrors(() => this.#ends.end(lease, end));
+  endAttempt(lease: JobLease, end: AttemptEnd, entry?: string): Promise<AttemptResult> {
+    return withMappedErrors(() => this.#ends.end(lease, end, entry));
   }
 
   releaseLeases(leases: JobLease[]): Promise<void> {

@@ -1,0 +1,44 @@
+import { type DoorClients, type UntoldEnd } from "@genga/jobs";
+import { withMappedErrors } from "../connection/database-errors.ts";
+import { type PrismaClient } from "../generated/client.ts";
+
+/** A client that stays away for longer is not waiting any more. */
+const untoldKeptMs = 3_600_000;
+
+/** What clients must be told, in the tables `jobs` and `door_ends`; a trigger of `jobs` notes the ends. */
+export class PrismaDoorClients implements DoorClients {
+  readonly #database: PrismaClient;
+
+  constructor(database: PrismaClient) {
+    this.#database = database;
+  }
+
+  /** Few jobs run at once, so all of them may be read. */
+  findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw<{ jobId: string; node: string | null }[]>`
+        SELECT job.id AS "jobId", job.node FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+        WHERE job.status = 'processing' AND job.phase = 'executing' AND job.door AND job.tenant_id = ${tenantId}::uuid
+          AND prompt.client_id = ${clientId}
+        ORDER BY job.id`,
+    );
+  }
+
+  listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]> {
+    return withMappedErrors(
+      () => this.#database.$queryRaw<UntoldEnd[]>`
+        SELECT job_id AS "jobId", client_id AS "clientId" FROM door_ends
+        WHERE tenant_id = ${tenantId}::uuid AND client_id = ANY(${[...clientIds]}::text[])
+          AND ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
+        ORDER BY ended_at, job_id LIMIT ${limit}::int`,
+    );
+  }
+
+  async forgetEnds(tenantId: string, jobIds: readonly string[]): Promise<void> {
+    if (jobIds.length === 0) return;
+    await withMappedErrors(
+      () => this.#database.$executeRaw`
+        DELETE FROM door_ends WHERE tenant_id = ${tenantId}::uuid AND job_id = ANY(${[...jobIds]}::uuid[])`,
+    );
+  }
+}

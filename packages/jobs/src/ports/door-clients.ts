@@ -1,0 +1,18 @@
+/** An ended prompt of whose end its client was not told. */
+export interface UntoldEnd {
+  jobId: string;
+  clientId: string;
+}
+
+/**
+ * What clients of ComfyUI's protocol that have sockets must be told. An end is noted in the transaction that ends the job, whoever ends
+ * it. Everything is of one tenant. Every method throws `StoreUnavailableError` when the database cannot be reached.
+ */
+export interface DoorClients {
+  /** Prompts of a client that run on a server now, and the node of each, the oldest first. */
+  findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]>;
+  /** Ends of prompts of these clients that are younger than an hour, the oldest first, at most `limit`. */
+  listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]>;
+  /** The clients were told, or need not be. */
+  forgetEnds(tenantId: string, jobIds: readonly string[]): Promise<void>;
+}
