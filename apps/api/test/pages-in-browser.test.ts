@@ -80,6 +80,39 @@ described(title, () => {
     180_000,
   );
 
+  // While no key was made, none is needed.
+  test("a picture of one job is the first image of another", async () => {
+    const { page, context } = await open(browser);
+    const made = views.find((view) => view.startsWith("/jobs/"))!;
+    await show(page, `${api.url}${made}`);
+    await page.getByRole("link", { name: /^Begin another image with photo/ }).click();
+    await page.waitForURL(`${api.url}/create`);
+    const id = made.slice("/jobs/".length);
+    expect(await page.getByRole("textbox", { name: "Job", exact: true }).inputValue()).toBe(id);
+    await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("the same, at night");
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.waitForURL(/\/jobs\/[^/]+$/);
+    const next = page.url().split("/").at(-1)!;
+    const { parameters } = (await (await api.request(`jobs/${next}/parameters`)).json()) as {
+      parameters: object;
+    };
+    expect(parameters).toMatchObject({
+      prompt: "the same, at night",
+      initImage: { from: id, output: 2 },
+    });
+
+    // Typed by hand, an address will do; without a job it is refused at the field.
+    await page.goto(`${api.url}/create`);
+    await page.getByRole("button", { name: "Clear the form" }).click();
+    await page.getByRole("button", { name: "Take an output of another job instead" }).first().click();
+    await page.getByRole("button", { name: "Only check" }).click();
+    await page.locator("input[aria-invalid=true]:focus").waitFor();
+    const job = page.getByRole("textbox", { name: "Job", exact: true });
+    await job.fill(`${api.url}${made}`);
+    expect(await job.inputValue()).toBe(id);
+    await context.close();
+  }, 120_000);
+
   test("keys and webhooks are made, changed and removed in the settings", async () => {
     const { page, context } = await open(browser);
     await signIn(page, `${guarded.url}/settings/keys`, operatorKey);
@@ -276,6 +309,7 @@ async function hostileContent(api: ApiUnderTest): Promise<string[]> {
       "/create?kind=video&sweep=true",
       "/create?kind=template&template=odd",
       "/create?kind=workflow",
+      `/create?image=${made}.2`,
     ],
     ...["webhooks", "keys", "sessions", "limits", "audit", "retention", "about"].map(
       (name) => `/settings/${name}`,

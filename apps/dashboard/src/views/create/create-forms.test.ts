@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { GengaError } from "@genga/client";
-import { readCreateSearch } from "./create-search.ts";
+import { readCreateSearch, readImage } from "./create-search.ts";
 import { groupsOf } from "./field-groups.ts";
 import { batchText, bodyOf, jobText } from "./job-body.ts";
 import { fieldsOf, type Schema } from "./job-fields.ts";
@@ -177,5 +177,19 @@ test("what an address does not say right is left out", () => {
   expect(readCreateSearch({ kind: "video", sweep: true, template: 7 })).toEqual({
     ...{ kind: "video", sweep: true, template: "7" },
   });
-  expect(readCreateSearch({ kind: "hack", sweep: "yes", template: ["x"] })).toEqual({});
+  expect(readCreateSearch({ kind: "hack", sweep: "yes", template: ["x"], image: "x.0" })).toEqual({});
+});
+
+test("an output of another job is sent by its job and index, and can come by the address", () => {
+  const from = "0190b8a0-0000-7000-8000-00000000dead";
+  const { image } = readCreateSearch({ image: `${from}.3` });
+  const initImage = readImage(image);
+  expect(initImage).toEqual({ from, output: "3" });
+  expect(bodyOf(fields, { initImage })).toEqual({ initImage: { from, output: 3 } });
+  // What is no index is the API's to refuse.
+  const typed = { initImage: { from: "hero", output: "first" } };
+  expect(bodyOf(fields, typed)).toEqual({ initImage: { from: "hero", output: "first" } });
+  expect([undefined, "", from, `${from}.`, `${from}.-1`, `${from}.0x`].map(readImage)).toEqual(
+    Array.from({ length: 6 }),
+  );
 });

@@ -64,7 +64,10 @@ export function Create(): ReactNode {
         {jobKinds.map((each) => (
           <Tabs.Panel key={each} value={each}>
             <Form
-              {...{ kind: each, isSweep: sweep, template: search.template }}
+              {...{ kind: each, isSweep: sweep, template: search.template, image: search.image }}
+              onImageTaken={() => {
+                go({ image: undefined });
+              }}
               onTemplate={(template) => {
                 go({ template });
               }}
@@ -80,10 +83,13 @@ interface FormProps {
   readonly kind: JobKind;
   readonly template: string | undefined;
   readonly isSweep: boolean;
+  /** An output that is to be the first image, as the address has it. */
+  readonly image: string | undefined;
+  readonly onImageTaken: () => void;
   readonly onTemplate: (name: string | undefined) => void;
 }
 
-function Form({ kind, template, isSweep, onTemplate }: FormProps): ReactNode {
+function Form({ kind, template, isSweep, image, onImageTaken, onTemplate }: FormProps): ReactNode {
   const query = useQuery(jobFieldsQuery);
   if (query.data === undefined) {
     return query.isError ? (
@@ -96,6 +102,6 @@ function Form({ kind, template, isSweep, onTemplate }: FormProps): ReactNode {
   return kind === "template" ? (
     <TemplateForm name={template} isSweep={isSweep} options={fields} onChoose={onTemplate} />
   ) : (
-    <JobForm key={kind} kind={kind} template={undefined} isSweep={isSweep} fields={fields} />
+    <JobForm key={kind} {...{ kind, isSweep, fields, image, onImageTaken }} template={undefined} />
   );
 }

@@ -12,8 +12,9 @@ import { IconDice5 } from "@tabler/icons-react";
 import { type ReactNode } from "react";
 import { EntriesInput, type FieldInputProps } from "./entries-input.tsx";
 import { FileInput } from "./file-input.tsx";
-import { type EntryValue, type FileValue, type Value } from "./job-body.ts";
+import { type EntryValue, type FileValue, type OutputValue, type Value } from "./job-body.ts";
 import { type Field } from "./job-fields.ts";
+import { OutputInput } from "./output-input.tsx";
 import { useModelNames } from "./use-model-names.ts";
 
 /** The input of one field of the API's schema. */
@@ -21,11 +22,16 @@ export function FieldInput(props: FieldInputProps): ReactNode {
   const { field, form, value, error, onChange } = props;
   switch (field.kind) {
     case "file":
-      return (
+      return isOutput(value) ? (
+        <OutputInput {...labelled(field, error)} {...{ value, onChange }} />
+      ) : (
         <FileInput
           {...labelled(field, error)}
           {...{ form, name: field.name, onChange }}
           value={fileOf(value)}
+          onOutputWanted={() => {
+            onChange({ from: "", output: "0" });
+          }}
         />
       );
     case "entries":
@@ -159,6 +165,10 @@ function TextsInput({ field, value, error, onChange }: FieldInputProps): ReactNo
 
 function fileOf(value: Value | undefined): FileValue | undefined {
   return typeof value === "object" && "id" in value ? value : undefined;
+}
+
+function isOutput(value: Value | undefined): value is OutputValue {
+  return typeof value === "object" && "from" in value;
 }
 
 function entriesOf(value: Value | undefined): EntryValue[] {

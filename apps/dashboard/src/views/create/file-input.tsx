@@ -1,4 +1,4 @@
-import { CloseButton, Group, Image, Input, Loader, Text } from "@mantine/core";
+import { Anchor, CloseButton, Group, Image, Input, Loader, Stack, Text } from "@mantine/core";
 import { Dropzone } from "@mantine/dropzone";
 import { useMutation, useMutationState, type MutationKey } from "@tanstack/react-query";
 import { useEffect, useState, type ReactNode } from "react";
@@ -19,6 +19,8 @@ interface FileInputProps {
   readonly value: FileValue | undefined;
   /** May be called when the input is not shown any more. */
   readonly onChange: (value: FileValue | undefined) => void;
+  /** An output of another job is to be taken instead. */
+  readonly onOutputWanted: () => void;
 }
 
 export const uploadsOf = (form: string): MutationKey => ["upload", form];
@@ -36,6 +38,7 @@ export function FileInput({
   error,
   value,
   onChange,
+  onOutputWanted,
 }: FileInputProps): ReactNode {
   const [shown, setShown] = useState<string>();
   const [reason, setReason] = useState<string>();
@@ -79,23 +82,34 @@ export function FileInput({
       error={said}
     >
       {value === undefined ? (
-        <Dropzone
-          onDrop={take}
-          onDropAny={(_files, rejections) => {
-            setReason(rejectionText(rejections));
-          }}
-          maxFiles={1}
-          multiple={false}
-          loading={isPending}
-          p="sm"
-          mt={4}
-          inputProps={{ "aria-label": label }}
-        >
-          <Group gap="xs" mih={36}>
-            {isPending && <Loader size="xs" />}
-            <Text size="sm">Drop a picture here, or press to choose one.</Text>
-          </Group>
-        </Dropzone>
+        <Stack gap={4} mt={4} align="stretch">
+          <Dropzone
+            onDrop={take}
+            onDropAny={(_files, rejections) => {
+              setReason(rejectionText(rejections));
+            }}
+            maxFiles={1}
+            multiple={false}
+            loading={isPending}
+            p="sm"
+            inputProps={{ "aria-label": label }}
+          >
+            <Group gap="xs" mih={36}>
+              {isPending && <Loader size="xs" />}
+              <Text size="sm">Drop a picture here, or press to choose one.</Text>
+            </Group>
+          </Dropzone>
+          <Anchor
+            component="button"
+            type="button"
+            size="sm"
+            ta="left"
+            disabled={isPending}
+            onClick={onOutputWanted}
+          >
+            Take an output of another job instead
+          </Anchor>
+        </Stack>
       ) : (
         <Group gap="sm" wrap="nowrap" mt={4}>
           {shown !== undefined && <Image src={shown} alt="" w={64} h={64} fit="contain" radius="sm" />}

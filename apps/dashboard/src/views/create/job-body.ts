@@ -9,8 +9,14 @@ export interface FileValue {
   readonly height: number;
 }
 
+/** An output of another job, as it was typed: the job's id, and the index of the output. */
+export interface OutputValue {
+  readonly from: string;
+  readonly output: string;
+}
+
 export type EntryValue = Readonly<Record<string, string>>;
-export type Value = string | boolean | readonly string[] | readonly EntryValue[] | FileValue;
+export type Value = string | boolean | readonly string[] | readonly EntryValue[] | FileValue | OutputValue;
 /** What was typed, by the names of the fields. An input that is empty is absent, or an empty text. */
 export type Values = Readonly<Record<string, Value | undefined>>;
 
@@ -52,7 +58,7 @@ function sent(field: Field, value: Value | undefined): unknown {
           ? false
           : undefined;
     case "file":
-      return typeof value === "object" && "id" in value ? value.id : undefined;
+      return typeof value === "object" ? sentFile(value) : undefined;
     case "texts":
       return Array.isArray(value) && value.length > 0 ? value : undefined;
     case "entries":
@@ -79,6 +85,11 @@ export function numberOrText(text: string): number | string {
   const number = Number(trimmed);
   const isExact = Number.isFinite(number) && (!Number.isInteger(number) || Number.isSafeInteger(number));
   return trimmed !== "" && isExact ? number : text;
+}
+
+function sentFile(value: Exclude<Value, string | boolean>): unknown {
+  if ("id" in value) return value.id;
+  return "from" in value ? { from: value.from, output: numberOrText(value.output) } : undefined;
 }
 
 /** The browser's inputs have local times; the API takes times with their zone. */

@@ -14,21 +14,26 @@ import { SweepEditor } from "./sweep-editor.tsx";
 import { useCheck, useSubmission } from "./use-submission.ts";
 import { variablesOf } from "./variables.ts";
 import { WorkflowEditor } from "./workflow-editor.tsx";
-import { type JobKind } from "./create-search.ts";
+import { readImage, type JobKind } from "./create-search.ts";
 
 interface JobFormProps {
   readonly kind: JobKind;
   readonly template: string | undefined;
   readonly isSweep: boolean;
   readonly fields: readonly Field[];
+  /** An output that is to be the first image, as the address has it. */
+  readonly image?: string | undefined;
+  readonly onImageTaken?: () => void;
 }
 
 const noErrors: ReadonlyMap<string, string> = new Map();
 
 /** The form of one kind of jobs. A form of another kind, or template, must be a new component. */
-export function JobForm({ kind, template, isSweep, fields }: JobFormProps): ReactNode {
+export function JobForm(props: JobFormProps): ReactNode {
+  const { kind, template, isSweep, fields, image, onImageTaken } = props;
   const name = template === undefined ? kind : `${kind}:${template}`;
   const { draft, change, clear } = useDraft(name);
+  useFirstImage(image, change, onImageTaken);
   const isUploading = useIsMutating({ mutationKey: uploadsOf(name) }) > 0;
   const submission = useSubmission();
   const check = useCheck();
@@ -124,6 +129,20 @@ export function JobForm({ kind, template, isSweep, fields }: JobFormProps): Reac
       </Stack>
     </form>
   );
+}
+
+/** Takes an output that the address names into the form. */
+function useFirstImage(
+  image: string | undefined,
+  change: ReturnType<typeof useDraft>["change"],
+  onTaken: (() => void) | undefined,
+): void {
+  useEffect(() => {
+    const initImage = readImage(image);
+    if (initImage === undefined) return;
+    change((before) => ({ values: { ...before.values, initImage } }));
+    onTaken?.();
+  }, [image, change, onTaken]);
 }
 
 function graphProblems(problem: string | undefined, text: string, refusal: Refusal | undefined) {

@@ -1,9 +1,10 @@
 import { type Output } from "@genga/client";
 import { Anchor, Group, Paper, ScrollArea, SimpleGrid, Stack, Text, UnstyledButton } from "@mantine/core";
-import { IconDownload, IconFile } from "@tabler/icons-react";
-import { getRouteApi } from "@tanstack/react-router";
+import { IconDownload, IconFile, IconPhotoPlus } from "@tabler/icons-react";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
 import { localUrl } from "../../connection/genga.ts";
+import { useMay } from "../../connection/session.tsx";
 import { bytesText } from "../../parts/bytes-text.ts";
 import { focusable } from "../../parts/focusable.ts";
 import { Lightbox } from "../../parts/lightbox.tsx";
@@ -60,16 +61,38 @@ function OutputCard({ output, onShow }: { output: Output; onShow: () => void }):
               {detailOf(output)}
             </Text>
           </Stack>
-          <Anchor
-            href={localUrl(output.links.content)}
-            download={nameOf(output)}
-            aria-label={`Download ${nameOf(output)}`}
-          >
-            <IconDownload size={18} aria-hidden />
-          </Anchor>
+          <Group gap="xs" wrap="nowrap">
+            <BeginWithIt output={output} />
+            <Anchor
+              href={localUrl(output.links.content)}
+              download={nameOf(output)}
+              aria-label={`Download ${nameOf(output)}`}
+            >
+              <IconDownload size={18} aria-hidden />
+            </Anchor>
+          </Group>
         </Group>
       </Stack>
     </Paper>
+  );
+}
+
+/** Leads to the form for an image that begins with this one. */
+function BeginWithIt({ output }: { output: Output }): ReactNode {
+  const { id } = route.useParams();
+  const may = useMay();
+  if (kindOf(output) !== "picture" || !may("submit")) return null;
+  const label = `Begin another image with ${nameOf(output)}`;
+  return (
+    <Anchor
+      aria-label={label}
+      title={label}
+      renderRoot={(props) => (
+        <Link to="/create" search={{ image: `${id}.${output.index}` }} preload={false} {...props} />
+      )}
+    >
+      <IconPhotoPlus size={18} aria-hidden />
+    </Anchor>
   );
 }
 
