@@ -113,6 +113,41 @@ described(title, () => {
     await context.close();
   }, 120_000);
 
+  test("a graph is saved as a template, whose form is then shown", async () => {
+    const { page, context } = await open(browser);
+    await show(page, `${api.url}/create?kind=workflow`);
+    const opener = page.getByRole("button", { name: "Save the graph as a template" });
+    expect(await opener.isDisabled()).toBe(true);
+    const inputs = { width: 512, height: 768, batch_size: 1, color: 0 };
+    const graph = {
+      "1": { class_type: "EmptyImage", inputs },
+      "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "card" } },
+    };
+    await page.getByLabel("Graph in API format").fill(JSON.stringify(graph));
+    await opener.click();
+    await page.getByRole("checkbox", { name: "width" }).waitFor();
+    await page.getByRole("checkbox", { name: "height" }).uncheck();
+    expect(await seriousIssues(page)).toEqual([]);
+    const name = page.getByRole("textbox", { name: "Name" });
+    await name.fill("No Name");
+    await page.getByRole("button", { name: "Save the template" }).click();
+    await page.locator("input[aria-invalid=true]").waitFor();
+    await name.fill("postcard");
+    await page.getByRole("button", { name: "Save the template" }).click();
+    await page.waitForURL(/kind=template&template=postcard/);
+    await page.getByLabel("width", { exact: true }).waitFor();
+    expect(await page.getByLabel("height", { exact: true }).count()).toBe(0);
+
+    // Under the same name it is the next version.
+    await show(page, `${api.url}/create?kind=workflow`);
+    await opener.click();
+    await name.fill("postcard");
+    await page.getByRole("button", { name: "Save the template" }).click();
+    await page.getByRole("button", { name: "Store it as its next version" }).click();
+    await page.getByText("Version 2.").waitFor();
+    await context.close();
+  }, 120_000);
+
   test("keys and webhooks are made, changed and removed in the settings", async () => {
     const { page, context } = await open(browser);
     await signIn(page, `${guarded.url}/settings/keys`, operatorKey);

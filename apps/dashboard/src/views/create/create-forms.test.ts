@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { GengaError } from "@genga/client";
+import { suggestions, templateText } from "./template-body.ts";
 import { readCreateSearch, readImage } from "./create-search.ts";
 import { groupsOf } from "./field-groups.ts";
 import { batchText, bodyOf, jobText } from "./job-body.ts";
@@ -171,6 +172,25 @@ test("a sweep of a graph can vary the values of its nodes, and no links", () => 
   const graph = '{"3":{"inputs":{"cfg":7,"model":["1",0]}},"4":null}';
   expect(variablesOf("workflow", [], graph).map(({ name }) => name)).toEqual(["3.cfg"]);
   expect(variablesOf("workflow", [], "{")).toEqual([]);
+});
+
+test("a graph becomes a template with the chosen values as parameters, and keeps the digits of its numbers", () => {
+  const graph = '{"3":{"class_type":"KSampler","inputs":{"seed":18446744073709551615}}}';
+  const steps = { type: "integer", default: 20, targets: [{ node: "3", input: "steps" }] };
+  const prompt = { type: "string", default: "x".repeat(90), targets: [{ node: "6", input: "text" }] };
+  const suggested = suggestions({ steps, prompt, seed: { type: "seed" } });
+  expect(suggested.map(({ name, detail }) => [name, detail])).toEqual([
+    ["steps", "integer, now 20 (node 3.steps)"],
+    ["prompt", `string, now ${"x".repeat(60)}… (node 6.text)`],
+    ["seed", "seed (node )"],
+  ]);
+  const chosen = suggested.slice(0, 1);
+  expect(templateText({ name: "sheet", description: " ", chosen, graph })).toBe(
+    `{"name":"sheet","parameters":{"steps":${JSON.stringify(steps)}},"workflow":${graph}}`,
+  );
+  expect(templateText({ description: "Two\nlines", chosen: [], graph })).toBe(
+    `{"description":"Two\\nlines","parameters":{},"workflow":${graph}}`,
+  );
 });
 
 test("what an address does not say right is left out", () => {

@@ -9,6 +9,7 @@ import { LoadingState } from "../../parts/loading-state.tsx";
 import { jobKinds, type CreateSearch, type JobKind } from "./create-search.ts";
 import { JobForm } from "./job-form.tsx";
 import { jobFieldsQuery } from "./job-schemas.ts";
+import { SaveTemplate } from "./save-template.tsx";
 import { TemplateForm } from "./template-form.tsx";
 
 const route = getRouteApi("/frame/create");
@@ -72,6 +73,13 @@ export function Create(): ReactNode {
                 go({ template });
               }}
             />
+            {each === "workflow" && (
+              <SaveTemplate
+                onSaved={(template) => {
+                  go({ kind: "template", template, sweep: false });
+                }}
+              />
+            )}
           </Tabs.Panel>
         ))}
       </Tabs>

@@ -44,7 +44,7 @@ export function TemplateForm({ name, isSweep, options, onChoose }: TemplateFormP
     return (
       <EmptyState
         title="There are no templates yet"
-        text="A template is a graph that is stored once, with typed parameters. Programs store them with POST /api/anime/templates."
+        text="A template is a graph that is stored once, with typed parameters. The tab Graph stores the one that it has, and programs do it with POST /api/anime/templates."
       >
         <Anchor href={`${baseUrl}/docs`}>How that is done</Anchor>
       </EmptyState>
