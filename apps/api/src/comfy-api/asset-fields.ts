@@ -6,7 +6,6 @@ const secondsMin = 60;
 const secondsMax = 604_800;
 const pathLengthMax = 1_024;
 const tagsMax = 16;
-const hashPattern = /^blake3:[0-9a-f]{64}$/i;
 
 const text = (lengthMax: number): z.ZodString =>
   z
@@ -15,10 +14,6 @@ const text = (lengthMax: number): z.ZodString =>
     .refine((given) => unstorable(given) === undefined, {
       error: "it contains NUL or half of a surrogate pair",
     });
-const hash = z
-  .string()
-  .regex(hashPattern, { error: "must be blake3: and 64 hexadecimal digits" })
-  .transform((given) => given.slice("blake3:".length).toLowerCase());
 const seconds = z.int().min(secondsMin).max(secondsMax);
 const described = {
   file_path: text(pathLengthMax).optional(),
@@ -31,7 +26,8 @@ const formSchema = z.object({
   file_path: text(pathLengthMax),
   // The content says what it is, whatever is declared.
   content_type: text(200),
-  expected_hash: hash.optional(),
+  // One that is no hash at all is one that no content has.
+  expected_hash: z.string().optional(),
   expires_in: z.coerce.number().pipe(seconds).optional(),
 });
 
@@ -46,12 +42,9 @@ export class AssetForm {
     else if (Object.hasOwn(formSchema.shape, name)) this.#texts.set(name, value);
   }
 
-  /** The hash that was declared so far, in lowercase hex. @throws InvalidJobError it is no hash */
+  /** The hash that was declared so far, in lower case. */
   get expectedHash(): string | undefined {
-    const given = this.#texts.get("expected_hash");
-    return given === undefined
-      ? undefined
-      : parse(z.object({ expected_hash: hash }), { expected_hash: given }).expected_hash;
+    return this.#texts.get("expected_hash")?.toLowerCase();
   }
 
   /** @throws InvalidJobError naming each field that is missing or not valid */
@@ -60,12 +53,18 @@ export class AssetForm {
   }
 }
 
-const fromHashSchema = z.object({ ...described, hash });
+const fromHashSchema = z.object({ ...described, hash: z.string() });
+const hashPattern = /^blake3:([0-9a-f]{64})$/;
 
-/** Reads `{hash, file_path?, tags?, expires_in?}`. @throws InvalidJobError */
+/**
+ * Reads `{hash, file_path?, tags?, expires_in?}`.
+ * @returns `blake3`: the hash in lower case, without what names its kind; any other text is that of no content
+ * @throws InvalidJobError
+ */
 export function readFromHash(body: unknown): { blake3: string; fields: AssetFields } {
   const read = parse(fromHashSchema, body);
-  return { blake3: read.hash, fields: fieldsOf(read) };
+  const blake3 = hashPattern.exec(read.hash.toLowerCase())?.[1] ?? "";
+  return { blake3, fields: fieldsOf(read) };
 }
 
 function fieldsOf({

@@ -40,6 +40,7 @@ export class ComfyJobStream implements JobStream {
   #status: ComfyStatus | undefined;
   #position: number | null = null;
   #node: string | null = null;
+  #isFetching = false;
 
   constructor(stream: JobStream, parts: ComfyJobStreamParts) {
     this.#stream = stream;
@@ -65,7 +66,7 @@ export class ComfyJobStream implements JobStream {
   async send(name: string, data: unknown): Promise<void> {
     if (name === "snapshot") await this.#sendSnapshot(data as Job);
     else if (name === "event") await this.#sendEvent(data as EventView);
-    else if (name === "preview") await this.#sendPreview(noteSchema.parse(data).attempt);
+    else if (name === "preview") this.#fetchPreview(noteSchema.parse(data).attempt);
     // Of a removed job the end of the stream says enough: the client asks, and is told that there is no such job.
   }
 
@@ -91,7 +92,7 @@ export class ComfyJobStream implements JobStream {
     await this.#sendStatus(status, await this.#parts.positionOf(job));
     if (job.status !== "processing") return;
     await this.#sendProgress(job.progress);
-    if (job.phase === "executing") await this.#sendPreview(job.attempt);
+    if (job.phase === "executing") this.#fetchPreview(job.attempt);
   }
 
   async #sendEvent({ type }: EventView): Promise<void> {
@@ -121,9 +122,20 @@ export class ComfyJobStream implements JobStream {
     await this.#stream.send("progress", comfyProgressOf(progress));
   }
 
+  /** A picture may take a moment to come from the worker, for which nothing else is to wait. One that fails is left out. */
+  #fetchPreview(attempt: number): void {
+    if (this.#isFetching) return;
+    this.#isFetching = true;
+    this.#sendPreview(attempt)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isFetching = false;
+      });
+  }
+
   async #sendPreview(attempt: number): Promise<void> {
     const picture = await this.#parts.picture(attempt);
-    if (picture === null) return;
+    if (picture === null || this.#status !== "running") return;
     await this.#stream.send("preview", {
       ...{ node_id: this.#node ?? "", content_type: picture.mediaType },
       data_base64: Buffer.from(picture.bytes).toString("base64"),

@@ -75,7 +75,7 @@ async function receiveAsset(
 ): Promise<Upload & { isNew: boolean }> {
   const assertWanted = ({ blake3 }: { blake3: string }): void => {
     const expected = said.expectedHash;
-    if (expected === undefined || expected === blake3) return;
+    if (expected === undefined || expected === `blake3:${blake3}`) return;
     throw new RefusedError(
       "hash-mismatch",
       `The content has the hash blake3:${blake3}, and not the declared one.`,
