@@ -1,3 +1,6 @@
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type ApiClient, sleepWorkflow, type ServiceProcess } from "@genga/testing";
 import pg from "pg";
@@ -11,25 +14,39 @@ let stack: TestStack;
 let api: ApiClient;
 let proxy: GuardedProxy;
 let closed: ServiceProcess;
+let folder: string;
+/** A server of somebody else, to which nothing of the servers file's credentials may come. */
+let stranger: GuardedProxy;
 
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "genga-added-servers-"));
+  await writeFile(join(folder, "token"), token);
+  await writeFile(join(folder, "servers.yaml"), fileWithOrigins());
   stack = await startTestStack({
     ...{ simulators: 2, workers: 1 },
     env: {
       ...{ COMFYUI_URLS: "", LEASE_MS: "2000", SERVER_RETIRE_MS: "0", LOG_LEVEL: "trace" },
-      ADDED_SERVERS_MAX: "2",
+      ...{ ADDED_SERVERS_MAX: "2", COMFYUI_SERVERS_FILE: join(folder, "servers.yaml") },
       SECRETS_KEY: "c2VjcmV0cy1rZXktb2YtdGhlLXRlc3RzLW9mLXNlcnZlcnM=",
     },
   });
   ({ api } = stack);
   closed = await stack.startWorker({ SERVERS_FROM_API: "false" });
   proxy = await startGuardedProxy({ target: stack.simulators[1]!.url, authorization: `Bearer ${token}` });
+  stranger = await startGuardedProxy({ target: stack.simulators[1]!.url });
 }, 60_000);
 
 afterAll(async () => {
   await stack.stop();
   await proxy.close();
+  await stranger.close();
+  await rm(folder, { recursive: true, force: true });
 }, 30_000);
+
+function fileWithOrigins(...origins: string[]): string {
+  const gateway = { bearer: { tokenFile: "token" }, origins };
+  return JSON.stringify({ servers: [], credentials: { gateway } });
+}
 
 const urlOf = (index: number): string => stack.simulators[index]!.url.replace(/\/$/, "");
 const sleep = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
@@ -104,6 +121,21 @@ test("servers are added and removed by the API while a batch runs: every job com
   expect((await api.request("DELETE", `servers/${first}`)).status).toBe(404);
 }, 180_000);
 
+test("credentials of the servers file are sent only to servers for which it says so", async () => {
+  const url = `http://127.0.0.1:${stranger.port}`;
+  const id = await add({ url, credential: "gateway" });
+  expect(await untilState(url, "denied")).toMatchObject({
+    stateReason: expect.stringMatching(/does not let the credentials gateway be sent to http/),
+  });
+  expect([stranger.admitted, stranger.refused]).toEqual([[], []]);
+  stranger.authorization = `Bearer ${token}`;
+  await writeFile(join(folder, "new.yaml"), fileWithOrigins(url));
+  await rename(join(folder, "new.yaml"), join(folder, "servers.yaml"));
+  await untilServers((servers) => servers.some((server) => server.id === id && server.state !== "denied"));
+  expect([stranger.admitted.length > 0, stranger.refused]).toEqual([true, []]);
+  expect((await api.request("DELETE", `servers/${id}`)).status).toBe(204);
+}, 60_000);
+
 test("credentials that were given with a server are shown nowhere, and workers may do without such servers", async () => {
   const { workers } = (await (await api.request("GET", "workers")).json()) as {
     workers: { id: string; serversNamed: string[] }[];
@@ -111,6 +143,9 @@ test("credentials that were given with a server are shown nowhere, and workers m
   expect(workers.find(({ id }) => id === closed.details["workerId"])).toMatchObject({ serversNamed: [] });
   const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
+  const { rows } = await client.query<{ sealed: Buffer }>(
+    "SELECT sealed_authorization AS sealed FROM added_servers WHERE sealed_authorization IS NOT NULL",
+  );
   const dump = await client.query<{ text: string }>("SELECT database_to_xml(true, false, '')::text AS text");
   await client.end();
   const answers = await Promise.all(
@@ -120,7 +155,14 @@ test("credentials that were given with a server are shown nowhere, and workers m
   );
   expect(answers[2]).toContain("server-added");
   const lines = [...stack.workers, ...stack.apis].flatMap((service) => service.lines);
-  expect([dump.rows[0]!.text, ...answers, ...lines].join("\n")).not.toContain("s3cret");
+  const sealed = rows.map((row) => row.sealed.toString("latin1"));
+  expect(sealed).toHaveLength(1);
+  const shown = [dump.rows[0]!.text, ...sealed, ...answers, ...lines].join("\n");
+  expect(shown).not.toContain("s3cret");
+  // PostgreSQL shows bytes in base64.
+  for (const text of [token, `Bearer ${token}`]) {
+    expect(shown).not.toContain(Buffer.from(text).toString("base64").replace(/=+$/, "").slice(0, -1));
+  }
 }, 60_000);
 
 test.each([

@@ -79,6 +79,21 @@ servers:
   });
 });
 
+test("lists to which origins the API may have credentials sent, beside those of its own servers", async () => {
+  const { origins } = await read(`
+credentials:
+  studio: { basic: { user: studio, passwordEnv: PROXY_PASSWORD }, origins: ["HTTPS://GPU-3.example:443/"] }
+  gateway: { bearer: { tokenFile: token } }
+servers:
+  - { url: "https://gpu-2.example/comfy", credential: studio }
+  - { url: "https://gpu-4.example" }
+`);
+  expect(Object.fromEntries(origins)).toEqual({
+    studio: new Set(["https://gpu-3.example", "https://gpu-2.example"]),
+    gateway: new Set(),
+  });
+});
+
 test("may be JSON, and may name no servers", async () => {
   expect((await read('{"servers": [{"url": "http://gpu-1"}]}')).servers).toHaveLength(1);
   expect((await read("servers: []")).servers).toEqual([]);
@@ -127,6 +142,11 @@ describe("is refused with the line and the field", () => {
       bearer("{token: hunter2}"),
       "line 4: credentials.a.bearer.token: there is no such field",
     ],
+    ...["gpu-3", "*", "https://gpu-3/comfy", "https://u:hunter2@gpu-3", "https://gpu-3?a"].map((origin) => [
+      `${origin.replace("hunter2", "…")} as an origin`,
+      `${bearer("{tokenFile: token}")}    origins: [https://gpu-2, "${origin}"]\n`,
+      "line 5: credentials.a.origins[1]: an origin: http",
+    ]),
     [
       "two places for a secret",
       bearer("{tokenEnv: A, tokenFile: token}"),

@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
 import { AddressError, type NamedServer, readComfyUIAddress } from "./comfyui-address.ts";
+import { originsOfCredentials, readOrigin } from "./credential-origins.ts";
 import { labelPattern, labelsMax, slotsMax } from "./server-labels.ts";
 
 /** The content of a servers file that is good. */
@@ -10,6 +11,8 @@ export interface ServersFile {
   readonly servers: readonly NamedServer[];
   /** The values of the header `Authorization`, by the names of the credentials. Secret. */
   readonly authorizations: ReadonlyMap<string, string>;
+  /** The origins to which servers of the API may have them sent, by the names of the credentials. */
+  readonly origins: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The servers file cannot be used. The message names the line and the field, and quotes nothing of the file. */
@@ -35,6 +38,7 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const variable = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "the name of an environment variable" });
+const origins = z.array(z.string()).max(serversMax).optional();
 const secretPath = z.string().min(1, { error: "the path of a file" });
 
 const credentialSchema = z.union(
@@ -45,9 +49,11 @@ const credentialSchema = z.union(
         passwordEnv: variable.optional(),
         passwordFile: secretPath.optional(),
       }),
+      origins,
     }),
     z.strictObject({
       bearer: z.strictObject({ tokenEnv: variable.optional(), tokenFile: secretPath.optional() }),
+      origins,
     }),
   ],
   {
@@ -118,17 +124,19 @@ export async function readServersFile(options: ServersFileOptions): Promise<Serv
   );
   requireEachOnce(servers, mistake);
   const authorizations = new Map<string, string>();
+  const listed = new Map<string, string[]>();
   for (const [name, credential] of Object.entries(credentials)) {
     authorizations.set(
       name,
       await authorizationOf(credential, ["credentials", name], { ...options, mistake }),
     );
+    listed.set(name, originsOf(credential, ["credentials", name, "origins"], mistake));
   }
   for (const [index, { credential }] of servers.entries()) {
     if (credential === null || authorizations.has(credential)) continue;
     throw mistake(["servers", index, "credential"], "no credentials in this file have this name");
   }
-  return { servers, authorizations };
+  return { servers, authorizations, origins: originsOfCredentials(listed, servers) };
 }
 
 async function textOf(path: string): Promise<string> {
@@ -217,6 +225,17 @@ function requireEachOnce(servers: readonly NamedServer[], mistake: Mistake): voi
       throw mistake(["servers", index, "url"], `the same server as servers[${earlier}]`);
     known.set(address.identity, index);
   }
+}
+
+function originsOf({ origins = [] }: Credential, path: Path, mistake: Mistake): string[] {
+  return origins.map((text, index) => {
+    const origin = readOrigin(text);
+    if (origin !== undefined) return origin;
+    throw mistake(
+      [...path, index],
+      "an origin: http:// or https://, a host and perhaps a port, nothing else",
+    );
+  });
 }
 
 async function authorizationOf(

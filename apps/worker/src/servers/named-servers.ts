@@ -1,5 +1,5 @@
 import { type NewServer, type ServerRecord, type ServerStore } from "@genga/jobs";
-import { identityOfUrl, type Logger, type NamedServer } from "@genga/runtime";
+import { identityOfUrl, isLoopback, type Logger, type NamedServer } from "@genga/runtime";
 import { type OutageGuard } from "../timing/outage-guard.ts";
 
 /** Which servers the sources of this worker name, and how requests to them are let in. */
@@ -89,12 +89,13 @@ function rowOf({ address, slots, labels, source, resolvedFrom, credential }: Nam
 
 /**
  * How a server is reached that no source names any more, by its row. `undefined` = only its last owner could reach it: it
- * has a loopback address of another machine.
+ * has a loopback address of another machine, or one that was added by the API, which does not say of which machine.
  */
 export function namedByRow(record: ServerRecord, serverName: string | undefined): NamedServer | undefined {
   const [url = "", name] = record.url.split("#", 2);
   if (name !== undefined && name !== serverName) return undefined;
   const { slots, labels, source, resolvedFrom, credential } = record;
+  if (source === "api" && serverName !== undefined && isLoopback(new URL(url).hostname)) return undefined;
   const address = { identity: record.url, url, credentials: undefined };
   const named = { slots, labels, source, credential, resolvedFrom };
   if (resolvedFrom === null) return { ...named, address };

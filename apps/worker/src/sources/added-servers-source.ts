@@ -1,3 +1,4 @@
+import { ComfyUIError } from "@genga/comfyui";
 import {
   type AddedServer,
   type SecretBox,
@@ -53,10 +54,13 @@ export class AddedServersSource {
   /**
    * The header `Authorization` that was given with the server; `undefined` = none was.
    * @throws SecretBoxError if it cannot be decrypted here
+   * @throws ComfyUIError if it is not known whether one was
    */
   authorizationOf(identity: string): string | undefined {
     const server = this.#added.find(({ url }) => url === identity);
-    if (server === undefined || server.sealedAuthorization === null) return undefined;
+    if (server === undefined)
+      throw new ComfyUIError("access_denied", "The worker knows of no such server of the API.");
+    if (server.sealedAuthorization === null) return undefined;
     const { secretBox } = this.#options;
     if (secretBox === undefined) throw new SecretBoxError("SECRETS_KEY is not set here.");
     return secretBox.open(server.sealedAuthorization, serverAuthorizationIdentity(server.id));

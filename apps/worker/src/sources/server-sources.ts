@@ -58,17 +58,24 @@ export class ServerSources {
 
   /**
    * The header `Authorization` for requests to this server, by what the sources say now.
-   * @throws ComfyUIError if the server's credentials are not known
+   * @throws ComfyUIError if the server's credentials are not known, or may not be sent to it
    */
   authorizationFor({ credential, address, source }: NamedServer): string | undefined {
     if (credential === null) {
-      const given = source === "api" ? this.#givenAuthorization(address.identity) : undefined;
-      if (given !== undefined) return given;
+      if (source === "api") return this.#givenAuthorization(address.identity);
       return address.credentials === undefined ? undefined : basicAuthorization(address.credentials);
     }
-    const known = this.#options.file?.current.authorizations.get(credential);
-    if (known !== undefined) return known;
-    throw new ComfyUIError("access_denied", `The worker has no credentials with the name ${credential}.`);
+    const file = this.#options.file?.current;
+    const known = file?.authorizations.get(credential);
+    if (known === undefined)
+      throw new ComfyUIError("access_denied", `The worker has no credentials with the name ${credential}.`);
+    // Else whoever may add servers could have the file's secrets sent to a server of their own.
+    const { origin } = new URL(address.url);
+    if (source !== "api" || file?.origins.get(credential)?.has(origin) === true) return known;
+    const message =
+      `The worker's servers file does not let the credentials ${credential} be sent to ${origin}: ` +
+      "it must list this under `origins` of the credentials.";
+    throw new ComfyUIError("access_denied", message);
   }
 
   /**
@@ -107,8 +114,10 @@ export class ServerSources {
   }
 
   #givenAuthorization(identity: string): string | undefined {
+    if (this.#added === null)
+      throw new ComfyUIError("access_denied", "The worker takes no servers of the API.");
     try {
-      return this.#added?.authorizationOf(identity);
+      return this.#added.authorizationOf(identity);
     } catch (error) {
       if (!(error instanceof SecretBoxError)) throw error;
       const message = `The credentials that were added with the server cannot be read: ${error.message}`;

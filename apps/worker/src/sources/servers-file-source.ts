@@ -45,7 +45,7 @@ export class ServersFileSource {
 
   /** The last good content. */
   get current(): ServersFile {
-    return this.#current ?? { servers: [], authorizations: new Map() };
+    return this.#current ?? { servers: [], authorizations: new Map(), origins: new Map() };
   }
 
   /** Why the present file is not used; `null` = it is. */

@@ -1,0 +1,28 @@
+import { expect, test } from "@jest/globals";
+import { type AddedServer } from "@genga/jobs";
+import { type NamedServer } from "@genga/runtime";
+import { pino } from "pino";
+import { AddedServersSource } from "./added-servers-source.ts";
+import { ServerSources } from "./server-sources.ts";
+
+const added = (url: string): AddedServer => ({
+  ...{ id: "019c0000-0000-7000-8000-000000000001", url, slots: 1, labels: [], credential: null },
+  ...{ sealedAuthorization: null, isRemoved: false },
+});
+const named = (url: string): NamedServer => ({
+  ...{ address: { identity: url, url, credentials: undefined }, slots: 1, labels: [], source: "api" },
+  ...{ credential: null, resolvedFrom: null },
+});
+const sourcesWithoutFile = (): ServerSources =>
+  new ServerSources({ setting: [], file: undefined, log: pino({ enabled: false }) });
+
+test("the credentials of a server of the API count as unknown unless its list contains the server", async () => {
+  const sources = sourcesWithoutFile();
+  expect(() => sources.authorizationFor(named("http://listed"))).toThrow("takes no servers of the API");
+  const store = { listAdded: () => Promise.resolve([added("http://listed")]) };
+  sources.addSource(new AddedServersSource({ store, secretBox: undefined, serverName: undefined }));
+  expect(() => sources.authorizationFor(named("http://listed"))).toThrow("no such server");
+  await sources.refresh();
+  expect(sources.authorizationFor(named("http://listed"))).toBeUndefined();
+  expect(() => sources.authorizationFor(named("http://other"))).toThrow("no such server");
+});
